@@ -1,0 +1,1 @@
+"""The TFX components of ShelfRank and the pure steps inside them."""

@@ -1,0 +1,1 @@
+"""A gate that stops a run at anomalies in its examples."""

@@ -1,0 +1,19 @@
+"""`AnomalyGate`: ExampleValidator writes down what it finds and goes on; this stops."""
+
+from tfx.dsl.component.experimental.annotations import InputArtifact
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.standard_artifacts import ExampleAnomalies
+
+from components.anomalies.read import message, read_anomalies
+from components.contract.errors import InputError
+
+
+@component
+def AnomalyGate(anomalies: InputArtifact[ExampleAnomalies]) -> None:  # noqa: N802
+    """Let a run go on if there are no anomalies.
+
+    Raises:
+        InputError: there are; the text names split, column and what is wrong.
+    """
+    if found := read_anomalies(anomalies.uri):
+        raise InputError(message(found))

@@ -1,0 +1,97 @@
+"""The columns of an example, derived from the feature table: what ingestion writes, Transform reads and the server is asked."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from components.contract.dataset import Dataset
+from components.contract.features import History, ListRelative, Number, StateFeature, Vector
+from components.contract.sources import Rows
+from components.contract.strict import duration_name
+
+Dtype = Literal["string", "int64", "float32"]
+Axis = Literal["request", "candidate", "history"]
+Role = Literal["input", "label", "meta"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the examples.
+
+    `axis` says what a value belongs to: the request (one), each candidate (L) or each event of the history (H); `size` values each.
+    `feature` is the feature it serves; "" for labels and for what is carried along.
+    """
+
+    name: str
+    dtype: Dtype
+    axis: Axis
+    role: Role
+    feature: str = ""
+    size: int = 1
+
+
+def columns(dataset: Dataset) -> tuple[Column, ...]:
+    """All columns of the dataset's examples, in a fixed order."""
+    inputs = tuple(_inputs(dataset))
+    named = {column.name for column in inputs}
+    meta = (
+        Column("request", "string", "request", "meta"),
+        Column("user", "string", "request", "meta"),
+        Column("time", "int64", "request", "meta"),
+        Column("interactions", "int64", "request", "meta"),
+        Column("item", "string", "candidate", "meta"),
+        Column("position", "int64", "candidate", "meta"),
+    )
+    return tuple(column for column in meta if column.name not in named) + inputs + label_columns(dataset)
+
+
+def input_columns(dataset: Dataset) -> tuple[Column, ...]:
+    """The columns a model reads: the request to the server."""
+    return tuple(column for column in columns(dataset) if column.role == "input")
+
+
+def label_columns(dataset: Dataset) -> tuple[Column, ...]:
+    """`label` (any labelled action: 0 or 1) and, where there are several actions, one for each."""
+    gains = dataset.label_gains
+    each = tuple(Column(f"label_{action}", "float32", "candidate", "label") for action in gains) if len(gains) > 1 else ()
+    return (Column("label", "float32", "candidate", "label"), *each)
+
+
+def gains(dataset: Dataset) -> dict[str, float]:
+    """Label column to gain, for graded metrics."""
+    actions = dataset.label_gains
+    if isinstance(dataset.candidates, Rows) or len(actions) == 1:
+        return {"label": 1.0}
+    return {f"label_{action}": gain for action, gain in actions.items()}
+
+
+def state_columns(dataset: Dataset, feature: StateFeature) -> tuple[str, ...]:
+    """Names of a state feature's columns: one for each half-life where it has one."""
+    if feature.measure in ("count", "rate"):
+        return tuple(f"{feature.name}_{duration_name(half_life)}" for half_life in dataset.half_lives_of(feature))
+    return (feature.name,)
+
+
+def _inputs(dataset: Dataset) -> Iterator[Column]:
+    for feature in dataset.features:
+        axis: Axis = "candidate" if feature.side == "item" else "request"
+        match feature:
+            case History():
+                for name in feature.fields:
+                    dtype: Dtype = "float32" if isinstance(dataset.feature(name), Number) else "string"
+                    yield Column(f"{feature.name}_{name}", dtype, "history", "input", feature.name)
+                yield Column(f"{feature.name}_action", "string", "history", "input", feature.name)
+                yield Column(f"{feature.name}_age_s", "float32", "history", "input", feature.name)
+            case StateFeature():
+                for name in state_columns(dataset, feature):
+                    yield Column(name, "float32", axis, "input", feature.name)
+            case ListRelative():
+                pass  # Computed in the graph from the number it compares.
+            case Vector():
+                yield Column(feature.name, "float32", axis, "input", feature.name, feature.size)
+            case Number() if feature.name == "position":
+                yield Column("position", "int64", axis, "input", feature.name)
+            case Number():
+                yield Column(feature.name, "float32", axis, "input", feature.name)
+            case _:
+                yield Column(feature.name, "string", axis, "input", feature.name)

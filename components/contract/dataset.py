@@ -1,0 +1,130 @@
+"""The dataset file as one frozen value."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from components.contract.consistency import OWN, faults
+from components.contract.features import NAME, Feature, GivenFeature, History, StateFeature
+from components.contract.sources import Action, Candidates, EventSource, Impressions, Table
+from components.contract.strict import Boundary, Duration, Strict, refusal
+
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Windows(Strict):
+    """Which requests train, which choose the best epoch, which judge.
+
+    Shares are of the time span, from its end: `eval: 15%, test: 15%` trains on the first 70 %. Dates say where a window starts.
+    """
+
+    by: Literal["time", "hash"] = Field(default="time", description="hash: by the request's hash, for data without time")
+    train: Boundary | None = Field(default=None, description="Start of training, a date; default: the first event")
+    eval: Boundary = Field(default=0.15, description="The window that chooses the best epoch: its share, or its first day")
+    test: Boundary = Field(default=0.15, description="The window that judges: its share, or its first day")
+    until: Boundary | None = Field(default=None, description="End of the test window, a date; default: the last event")
+    gap: Duration | None = Field(default=None, description="Left out before a boundary; default: the attribution window")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Windows":
+        for name in ("train", "until"):
+            if isinstance(getattr(self, name), float):
+                raise ValueError(f"`{name}` is a date, not a share")
+        dates = [value for value in (self.train, self.eval, self.test, self.until) if isinstance(value, datetime)]
+        if dates != sorted(set(dates)):
+            raise ValueError("expected train < eval < test < until")
+        shares = [value for value in (self.eval, self.test) if isinstance(value, float)]
+        if sum(shares) >= 1:
+            raise ValueError(f"eval and test together take {sum(shares):.0%} of the time; leave some for training")
+        if self.by == "hash" and (len(shares) < 2 or self.train or self.until or self.gap is not None):
+            raise ValueError("windows by hash are shares: give `eval` and `test` as such, without `train`, `until` and `gap`")
+        return self
+
+
+class Gates(Strict):
+    """What a model must reach to be released; metric names as in the report."""
+
+    floor: dict[str, float] = Field(default_factory=dict, description="Least value over the whole test window")
+    drop: dict[str, NonNegative] = Field(
+        default_factory=lambda: {"auc": 0.005, "ndcg_at_10": 0.005},
+        description="How far it may fall below the champion, over the whole test window",
+    )
+    slice_drop: dict[str, NonNegative] = Field(default_factory=lambda: {"auc": 0.03}, description="The same for each slice")
+    min_requests: int = Field(default=200, ge=1, description="Smaller slices are shown, not judged")
+
+
+class Dataset(Strict):
+    """A shop's logs, described once."""
+
+    name: str = Field(pattern=NAME, description="What the shop is called in reports and folders")
+    seed: int = Field(default=0, ge=0, description="Of everything drawn: sampled candidates, weights, batches")
+    events: tuple[EventSource, ...] = Field(min_length=1, description="Where the event rows lie: one source, or a list of them")
+    items: Table | None = Field(default=None, description="The catalogue")
+    users: Table | None = Field(default=None, description="The shoppers")
+    actions: dict[Annotated[str, Field(pattern=NAME)], Action] = Field(
+        min_length=1, description="The kinds of event, each by a name of its own"
+    )
+    ignore_actions: tuple[str, ...] = Field(default=(), description="Values of the action column that are counted and left out")
+    candidates: Candidates = Field(description="Where the candidates of a request come from")
+    unknown_items: Literal["keep", "reject"] = Field(
+        default="keep", description="An item that the catalogue lacks: kept with missing values, or a counted reject; counted in both cases"
+    )
+    session_gap: Duration = Field(default=1800.0, description="A pause that ends a session, where no column names it")
+    attribution: Duration = Field(
+        default_factory=lambda given: 3600.0 if isinstance(given.get("candidates"), Impressions) else 0.0,
+        description="How long after its request an action still counts for it; default: 1h for candidates from impressions, else 0",
+    )
+    half_lives: tuple[Duration, ...] = Field(
+        default=(3600.0, 86400.0, 604800.0), description="Of the decayed counts and rates: a column for each"
+    )
+    windows: Windows = Field(default=Windows(), description="Which requests train, which choose the best epoch, which judge")
+    features: tuple[Feature, ...] = Field(min_length=1, description="The feature table")
+    slices: tuple[tuple[str, ...], ...] = Field(
+        default=(), description="Features of the request, or crosses of them, by which metrics are shown and judged"
+    )
+    gates: Gates = Field(default=Gates(), description="What a model must reach to be released")
+    model: dict[str, Any] = Field(default_factory=dict, description="Sizes and training settings that differ from the defaults")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_or_many(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("events"), dict):
+            given = {**given, "events": [given["events"]]}
+        if isinstance(given, dict) and isinstance(given.get("slices"), list):
+            given = {**given, "slices": [[entry] if isinstance(entry, str) else entry for entry in given["slices"]]}
+        return given
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Dataset":
+        if found := faults(self):
+            raise refusal(found)
+        return self
+
+    @property
+    def label_gains(self) -> dict[str, float]:
+        """Label action to gain, in the file's order."""
+        return {name: action.label for name, action in self.actions.items() if action.label > 0}
+
+    @property
+    def history(self) -> History | None:
+        """The history feature, if there is one."""
+        return next((feature for feature in self.features if isinstance(feature, History)), None)
+
+    @property
+    def state_features(self) -> tuple[StateFeature, ...]:
+        """The state features, in the table's order."""
+        return tuple(feature for feature in self.features if isinstance(feature, StateFeature))
+
+    def feature(self, name: str) -> Any:
+        """The feature of that name."""
+        return next(feature for feature in self.features if feature.name == name)
+
+    def given(self, table: str, *, side: str | None = None) -> tuple[GivenFeature, ...]:
+        """Features read from a table ("events", "items", "users"), of a side."""
+        given = (feature for feature in self.features if isinstance(feature, GivenFeature) and feature.name not in OWN)
+        return tuple(feature for feature in given if feature.table == table and side in (None, feature.side))
+
+    def half_lives_of(self, feature: StateFeature) -> tuple[float, ...]:
+        """The half-lives of a state feature, in seconds."""
+        return feature.half_lives or self.half_lives

@@ -1,0 +1,28 @@
+"""What can go wrong, as one tree. Each message says what was expected, what came, and what to do.
+
+ShelfRankError
+├── DatasetFileError    the dataset file can't be read as one
+├── InputError          the shop's data isn't what the dataset file says
+├── RefusedModel        training went well, and the gates refused the model
+└── RunError            a step of the graph failed
+"""
+
+
+class ShelfRankError(Exception):
+    """Any error that ShelfRank raises on purpose; its text is meant for the person at the keyboard."""
+
+
+class DatasetFileError(ShelfRankError):
+    """The dataset file has an unknown key, a wrong value, or contradicts itself."""
+
+
+class InputError(ShelfRankError):
+    """A source lacks a file or a column, or can't be read as its declared type."""
+
+
+class RefusedModel(ShelfRankError):  # noqa: N818 - not an error: the gates did their work
+    """A gate refused the model: nothing was released."""
+
+
+class RunError(ShelfRankError):
+    """A step of the graph failed; the text names the step and where its log lies."""

@@ -1,0 +1,41 @@
+"""The dataset file's JSON Schema, for editors."""
+
+from typing import Any
+
+from components.contract.dataset import Dataset
+from components.contract.strict import BOUNDARY_SCHEMA, DURATION_SCHEMA, duration_name
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema of a dataset file as it is written: a lone source and plain slices are allowed, defaults are as one would write them."""
+    schema = Dataset.model_json_schema(by_alias=True)
+    properties = schema["properties"]
+    properties["events"] = _or(properties["events"], properties["events"]["items"])
+    properties["actions"]["additionalProperties"] = False
+    names = properties["slices"]["items"]
+    properties["slices"]["items"] = _or(names, names["items"])
+    _write_defaults(schema)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "ShelfRank dataset file"}
+
+
+def _or(schema: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """What fits either; its description stays in sight."""
+    return {"description": schema.get("description", ""), "anyOf": [schema, other]}
+
+
+def _write_defaults(schema: Any) -> None:
+    """Durations and shares as text, as everybody writes them: 1800.0 is "30m"."""
+    if isinstance(schema, list):
+        for part in schema:
+            _write_defaults(part)
+    elif isinstance(schema, dict):
+        kinds = [schema, *schema.get("anyOf", []), schema.get("items", {})]
+        default = schema.get("default")
+        if any(kind.get("pattern") == DURATION_SCHEMA["pattern"] for kind in kinds) and default:
+            schema["default"] = (
+                [duration_name(length_s) for length_s in default] if isinstance(default, list | tuple) else duration_name(default)
+            )
+        elif any(kind.get("examples") == BOUNDARY_SCHEMA["examples"] for kind in kinds) and isinstance(default, float):
+            schema["default"] = f"{default:.0%}"
+        for part in schema.values():
+            _write_defaults(part)

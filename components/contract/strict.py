@@ -1,0 +1,93 @@
+"""The base of every part of the dataset file: frozen, and an unknown key names the closest known one."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+Place = tuple[int | str, ...]  # keys and indices that lead to a part of the file
+Fault = tuple[Place, str]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def refusal(faults: Sequence[Fault]) -> PydanticCustomError:
+    """Faults as one error of a validator; their places are relative to what it validates."""
+    return PydanticCustomError("faults", "{text}", {"text": "; ".join(message for _, message in faults), "faults": faults})
+
+
+class Strict(BaseModel):
+    """A frozen mapping of the dataset file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            known = [field.alias or name for name, field in cls.model_fields.items()]
+            unknown = [key for key in given if key not in known and key not in cls.model_fields]
+            if unknown:
+                raise refusal([((key,), f"unknown key {key!r}; {closest(str(key), known)}") for key in unknown])
+        return given
+
+
+def closest(name: str, known: Sequence[str]) -> str:
+    """What to say of an unknown name: the closest of the known ones, or all of them."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
+
+
+def seconds(text: Any) -> float:
+    """`"30m"`, `"1.5h"`, `"7d"` as seconds."""
+    if isinstance(text, int | float) and not isinstance(text, bool) and text == 0:
+        return 0.0
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", str(text).strip())
+    if not match:
+        raise ValueError(f"expected a duration such as 90s, 30m, 12h, 7d or 2w, got {text!r}")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def duration_name(length_s: float) -> str:
+    """Seconds as the shortest duration text, for column names: 604800 -> `7d`."""
+    for unit in "dhm":
+        if length_s >= _UNITS[unit] and length_s % _UNITS[unit] == 0:
+            return f"{length_s / _UNITS[unit]:g}{unit}"
+    return f"{length_s:g}s".replace(".", "_")
+
+
+def boundary(given: Any) -> Any:
+    """A boundary of a window: `"15%"` as the share 0.15, a date or date-time as UTC."""
+    expected = f"expected a share between 0% and 100%, such as 15%, or a date such as 2026-01-31, got {given!r}"
+    if isinstance(given, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", given.strip())):
+        given = float(match[1]) / 100
+    if isinstance(given, str):
+        try:
+            given = datetime.fromisoformat(given)
+        except ValueError:
+            raise ValueError(expected) from None
+    if isinstance(given, date) and not isinstance(given, datetime):
+        given = datetime(given.year, given.month, given.day)
+    if isinstance(given, datetime):
+        return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+    if isinstance(given, float) and 0 < given < 1:
+        return given
+    raise ValueError(expected)
+
+
+# Of numbers only 0 needs no unit.
+DURATION_SCHEMA = {
+    "type": ["string", "integer"],
+    "pattern": r"^\d+(\.\d+)?\s*[smhdw]$",
+    "minimum": 0,
+    "maximum": 0,
+    "examples": ["30m", "7d"],
+}
+BOUNDARY_SCHEMA = {"type": ["string", "number"], "examples": ["15%", "2026-01-31"]}
+
+Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema(DURATION_SCHEMA)]
+Boundary = Annotated[float | datetime, BeforeValidator(boundary), WithJsonSchema(BOUNDARY_SCHEMA)]

@@ -1,0 +1,126 @@
+"""Evaluator's way from files to metrics, by blocks: `Evaluator(module_path="components.evaluation.extractors")`.
+
+TFMA's own extractors cut each block of requests into one dictionary a request and hand every one to every slice; that is where an
+evaluation's time goes. Here a block is scored, its metrics' summands are taken once, and what goes on to the slices are sums: one element
+a block and slice.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow_model_analysis import constants
+from tensorflow_model_analysis.extractors import extractor, slice_key_extractor
+from tensorflow_model_analysis.proto import config_pb2
+from tensorflow_model_analysis.slicer import slicer_lib
+from tensorflow_model_analysis.utils import model_util
+
+from components.contract.errors import InputError
+from components.evaluation.config import gains_of
+from components.evaluation.sums import RequestSums, gains_from, request_sums
+from components.evaluation.tfma_metrics import SUMS_KEY
+
+Block = Mapping[str, Any]
+SliceKey = tuple[tuple[str, str | int | float], ...]
+
+
+def custom_extractors(eval_shared_model: Any, eval_config: config_pb2.EvalConfig, tensor_adapter_config: Any) -> list[extractor.Extractor]:
+    """The extractors, under the name that TFX's Evaluator looks for; the argument names are TFX's too."""
+    del tensor_adapter_config  # it comes from a schema, which Evaluator isn't given: the columns are read as they lie in the file
+    models = eval_shared_model if isinstance(eval_shared_model, list) else [eval_shared_model]
+    sum_by_slice = _SumBySlice({model.model_name: model.model_loader for model in models}, eval_config)
+    return [extractor.Extractor(stage_name=slice_key_extractor.SLICE_KEY_EXTRACTOR_STAGE_NAME, ptransform=beam.ParDo(sum_by_slice))]
+
+
+class _SumBySlice(model_util.DoFnWithModels):
+    """A block of serialized requests to one extract for each slice found in it."""
+
+    def __init__(self, model_loaders: Mapping[str, Any], eval_config: config_pb2.EvalConfig) -> None:
+        super().__init__(dict(model_loaders))
+        self._specs = list(eval_config.model_specs)
+        self._gains = gains_of(eval_config)
+        self._slices = list(eval_config.slicing_specs) or [config_pb2.SlicingSpec()]
+
+    def process(self, elem: Block) -> Iterator[Block]:
+        block: pa.RecordBatch = elem[constants.ARROW_RECORD_BATCH_KEY]
+        serialized = tf.constant(block.column(constants.ARROW_INPUT_COLUMN).flatten().to_numpy(zero_copy_only=False))
+        by_model = {}
+        for spec in self._specs:
+            labels, row_lengths = candidate_values(block, spec.label_key)
+            worth = {name: candidate_values(block, name)[0] for name in self._gains}
+            padded = _called(self._loaded_models[spec.name].signatures[spec.signature_name], serialized)[spec.prediction_key].numpy()
+            by_model[spec.name] = request_sums(
+                labels,
+                unpadded(padded, row_lengths, model=spec.name),
+                gains=gains_from(worth, self._gains) if worth else labels,
+                row_lengths=row_lengths,
+            )
+        yield from _sliced(by_model, slice_rows(block, self._slices))
+
+
+def _called(signature: Any, serialized: tf.Tensor) -> Mapping[str, tf.Tensor]:
+    """By name: given by place, TensorFlow first formats the whole block for an error message that it then drops."""
+    (name,) = signature.structured_input_signature[1]
+    return signature(**{name: serialized})  # type: ignore[no-any-return]
+
+
+def _sliced(by_model: Mapping[str, RequestSums], slices: Mapping[SliceKey, NDArray[np.bool_]]) -> Iterator[Block]:
+    for key, rows in slices.items():
+        yield {constants.SLICE_KEY_TYPES_KEY: [key], SUMS_KEY: {name: sums.total(rows) for name, sums in by_model.items()}}
+
+
+def candidate_values(block: pa.RecordBatch, name: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The values [N] of a candidate column, and how many each request [R] has; a request without the feature has none.
+
+    Raises:
+        InputError: if the examples have no such feature.
+    """
+    if name not in block.schema.names:
+        found = ", ".join(sorted(block.schema.names))
+        raise InputError(f"expected a feature {name!r} in the examples, found {found}; evaluate the examples as ingested")
+    column = block.column(name)
+    if pa.types.is_null(column.type):
+        return np.empty(0, np.float32), np.zeros(len(column), np.int64)
+    lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    return column.flatten().to_numpy(zero_copy_only=False).astype(np.float32), lengths.astype(np.int64)
+
+
+def unpadded(scores: NDArray[np.float32], row_lengths: NDArray[np.int64], *, model: str) -> NDArray[np.float32]:
+    """The first row_lengths [R] scores of each row of [R, L], one after the other.
+
+    Raises:
+        InputError: if the model gave fewer rows or columns than there are requests or candidates.
+    """
+    longest = row_lengths.max(initial=0)
+    if scores.ndim != 2 or len(scores) != len(row_lengths) or scores.shape[1] < longest:
+        raise InputError(
+            f"expected scores of shape ({len(row_lengths)}, {longest} or more) from model {model!r}, got {scores.shape}; "
+            "its signature must return a row for each request and a column for each candidate"
+        )
+    return scores[np.arange(scores.shape[1]) < row_lengths[:, None]]
+
+
+def slice_rows(block: pa.RecordBatch, specs: Iterable[config_pb2.SlicingSpec]) -> dict[SliceKey, NDArray[np.bool_]]:
+    """The requests [R] of each slice in the block. What a slice is, TFMA's slicer says: it is asked once for each combination of values."""
+    rows: dict[SliceKey, NDArray[np.bool_]] = {}
+    for spec in specs:
+        names = sorted({*spec.feature_keys, *spec.feature_values} & set(block.schema.names))
+        for values, members in _combinations(block, names).items():
+            features = {name: np.array(value) for name, value in zip(names, values, strict=True) if value}
+            for key in slicer_lib.get_slices_for_features_dicts([], features, [slicer_lib.SingleSliceSpec(spec=spec)]):
+                rows.setdefault(key, np.zeros(block.num_rows, np.bool_))[members] = True
+    return rows
+
+
+def _combinations(block: pa.RecordBatch, names: Sequence[str]) -> dict[tuple[tuple[Any, ...], ...], list[int]]:
+    """Which requests share the values of the named columns."""
+    if not names:
+        return {(): list(range(block.num_rows))}
+    found: dict[tuple[tuple[Any, ...], ...], list[int]] = {}
+    for row, values in enumerate(zip(*(block.column(name).to_pylist() for name in names), strict=True)):
+        found.setdefault(tuple(tuple(value or ()) for value in values), []).append(row)
+    return found

@@ -1,0 +1,20 @@
+"""Which metrics a gate can name."""
+
+from components.contract.dataset import Gates
+from components.contract.errors import DatasetFileError
+from components.contract.strict import closest
+from components.evaluation.sums import MEANS
+
+HIGHER_IS_BETTER = ("auc", *(metric for metric in MEANS if metric != "log_loss"))
+
+
+def check_metric_names(gates: Gates) -> None:
+    """Passes if every metric named in the gates is one that is better when higher.
+
+    Raises:
+        DatasetFileError: names the first that isn't, and the closest that is.
+    """
+    for place in ("floor", "drop", "slice_drop"):
+        for metric in getattr(gates, place):
+            if metric not in HIGHER_IS_BETTER:
+                raise DatasetFileError(f"gates: {place}: no gate can be put on {metric!r}; {closest(metric, list(HIGHER_IS_BETTER))}")

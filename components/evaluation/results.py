@@ -1,0 +1,75 @@
+"""An evaluation's metrics by slice and model, as values that read and write JSON."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from components.evaluation.captions import Slice
+
+Model = Literal["challenger", "champion"]
+CHALLENGER: Model = "challenger"
+CHAMPION: Model = "champion"
+
+
+@dataclass(frozen=True, slots=True)
+class SliceMetrics:
+    """The metrics of one model in one slice; NaN where the slice doesn't define one."""
+
+    slice: Slice
+    model: Model
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One slice, the challenger beside the champion."""
+
+    slice: Slice
+    challenger: Mapping[str, float]
+    champion: Mapping[str, float]
+
+    def change(self, metric: str) -> float:
+        """Challenger minus champion, as TFMA takes it."""
+        return self.challenger[metric] - self.champion[metric]
+
+    @property
+    def judged_requests(self) -> int:
+        """Requests with a positive: those the listwise metrics are means of."""
+        return int(self.challenger["requests"] - self.challenger["requests_without_positive"])
+
+
+def compared(metrics: Iterable[SliceMetrics]) -> tuple[Comparison, ...]:
+    """Both models side by side: all requests first, then by feature, larger slices first."""
+    models: dict[Slice, dict[Model, Mapping[str, float]]] = {}
+    for entry in metrics:
+        models.setdefault(entry.slice, {})[entry.model] = entry.values
+
+    def order(each: Comparison) -> tuple[int, list[str], float, Slice]:
+        return len(each.slice), [name for name, _ in each.slice], -each.challenger["requests"], each.slice
+
+    return tuple(sorted((Comparison(where, values[CHALLENGER], values[CHAMPION]) for where, values in models.items()), key=order))
+
+
+def to_json(metrics: Iterable[SliceMetrics]) -> list[dict[str, Any]]:
+    """Plain values; NaN, which JSON hasn't, is null."""
+    return [
+        {
+            "slice": dict(entry.slice),
+            "model": entry.model,
+            "metrics": {name: None if math.isnan(value) else value for name, value in entry.values.items()},
+        }
+        for entry in metrics
+    ]
+
+
+def from_json(entries: Iterable[Mapping[str, Any]]) -> tuple[SliceMetrics, ...]:
+    """The inverse of `to_json`."""
+    return tuple(
+        SliceMetrics(
+            slice=tuple(entry["slice"].items()),
+            model=entry["model"],
+            values={name: math.nan if value is None else float(value) for name, value in entry["metrics"].items()},
+        )
+        for entry in entries
+    )

@@ -1,0 +1,60 @@
+"""EventExampleGen: the TFX component around ingestion."""
+
+import io
+import json
+import os
+import time
+
+import apache_beam as beam
+from tfx.dsl.component.experimental.annotations import BeamComponentParameter, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.artifact_utils import encode_split_names
+from tfx.types.experimental.simple_artifacts import Dataset as DatasetArtifact
+from tfx.types.experimental.simple_artifacts import File as FileArtifact
+from tfx.types.standard_artifacts import Examples
+
+from components.contract.load import parse_dataset
+from components.ingest.files import layout
+from components.ingest.report import ingest_report, require_examples
+from components.ingest.spill import read_frame, write_bytes
+from components.ingest.splits import SPLITS
+from components.ingest.steps import PARTITION_ROWS, Job, ingest
+from components.ingest.storage import opened, removed
+
+
+@component(use_beam=True)
+def EventExampleGen(  # noqa: N802, a component is named like a class
+    dataset: Parameter[str],
+    data_root: Parameter[str],
+    examples: OutputArtifact[Examples],
+    state: OutputArtifact[DatasetArtifact],
+    report: OutputArtifact[FileArtifact],
+    fingerprint: Parameter[str] = "",
+    beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
+) -> None:
+    """Read a shop's logs and write request-level examples, the feature state at the end of the data, and a report.
+
+    Args:
+        dataset: the dataset file's text.
+        data_root: the folder its relative paths are looked up under.
+        examples: splits train, eval and test.
+        state: `users/` and `items/`, Parquet with one row a key; `index.parquet`, the item ids by code.
+        report: `report.json`: what was read, kept and dropped, and why.
+        fingerprint: of the data; a change of it makes the component run again.
+        beam_pipeline: given by TFX.
+    """
+    blocks = layout(parse_dataset(dataset), data_root)
+    work = os.path.join(examples.uri, ".work")
+    partitions = max(1, -(-blocks.rows // PARTITION_ROWS))
+    job = Job(dataset, data_root, work, examples.uri, state.uri, partitions, now_us=time.time_ns() // 1000)
+    reported = os.path.join(report.uri, "report.json")
+    with beam_pipeline as root:
+        found = ingest(root, job, blocks.blocks)
+        _ = found | "report" >> beam.Map(lambda pair: write_bytes(reported, ingest_report(pair[0], pair[1], blocks, dataset)))
+    codes = io.BytesIO()
+    read_frame(os.path.join(work, "index")).select("item").write_parquet(codes)
+    write_bytes(os.path.join(state.uri, "index.parquet"), codes.getvalue())
+    removed(work)
+    with opened(reported) as file:
+        require_examples(json.load(file))
+    examples.split_names = encode_split_names(list(SPLITS))

@@ -1,0 +1,60 @@
+"""What was read, kept and dropped, and why: nothing is lost silently.
+
+Names follow one scheme, so that sums can be checked: `rows read` and `rows added: ...` together are `rows kept`, `left out: ...` and
+`rejected: ...`; the same holds behind `items: ` and `users: ` for the tables; `requests formed` are the splits' requests and
+`requests left out: ...`. What is kept with a flaw is counted as `kept ...`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+SAMPLES = 10  # kept of each reason
+
+
+@dataclass
+class Counts:
+    """Numbers by name, and samples of what was rejected. Merging is associative and commutative but for which samples stay."""
+
+    numbers: dict[str, int] = field(default_factory=dict)
+    samples: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+
+    def add(self, name: str, number: int) -> None:
+        """Count `number` under a name; zero leaves no trace."""
+        if number:
+            self.numbers[name] = self.numbers.get(name, 0) + int(number)
+
+    def reject(self, reason: str, rows: pl.DataFrame) -> None:
+        """Count rows as `rejected: <reason>` and keep the first as samples."""
+        self.add(f"rejected: {reason}", len(rows))
+        self._sample(reason, rows)
+
+    def flaw(self, name: str, rows: pl.DataFrame) -> None:
+        """Count rows that are kept with a flaw as `kept <name>` and keep the first as samples."""
+        self.add(f"kept {name}", len(rows))
+        self._sample(name, rows)
+
+    def _sample(self, reason: str, rows: pl.DataFrame) -> None:
+        if len(rows):
+            kept = self.samples.setdefault(reason, [])
+            for row in rows.head(SAMPLES - len(kept)).iter_rows(named=True):
+                kept.append({name.removeprefix("c:").strip("_"): _short(value) for name, value in row.items() if value is not None})
+
+
+def merged(parts: Iterable[Counts], *, prefix: str = "") -> Counts:
+    """The sum, with `prefix` before every name; samples come in the order of the parts."""
+    total = Counts()
+    for part in parts:
+        for name, number in part.numbers.items():
+            total.add(prefix + name, number)
+        for reason, rows in part.samples.items():
+            kept = total.samples.setdefault(prefix + reason, [])
+            kept.extend(rows[: SAMPLES - len(kept)])
+    return total
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 100 else f"{text[:100]}… ({len(text):,} characters)"

@@ -1,0 +1,21 @@
+"""What the steps after the scan share."""
+
+from dataclasses import dataclass
+
+from components.ingest.counts import Counts
+from components.ingest.splits import Bounds
+
+
+@dataclass(frozen=True)
+class Index:
+    """What the scan of all blocks gave.
+
+    `files`: the logs' files by their place; `paths`: the events by shopper; `first_us`, `last_us`: the time they span.
+    """
+
+    files: dict[int, str]
+    paths: tuple[str, ...]
+    window: Bounds
+    first_us: int
+    last_us: int
+    counts: Counts

@@ -1,0 +1,55 @@
+"""The report of ingestion: what was read, what was made of it, what was dropped and why."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from components.contract.errors import InputError
+from components.contract.load import parse_dataset
+from components.ingest.counts import Counts, merged
+from components.ingest.files import Layout
+from components.ingest.index import Index
+from components.ingest.splits import SPLITS
+
+
+def ingest_report(index: Index, counts: Counts, layout: Layout, dataset_text: str) -> bytes:
+    """The report as JSON: `window` (ISO 8601, UTC), `counts` by name, `empty_files`, `samples` of flawed rows by reason."""
+    dataset = parse_dataset(dataset_text)
+    files = Counts()
+    files.add("files read", len({block.path for block in layout.blocks}))
+    files.add("empty files", len(layout.empty_files))
+    total = merged([counts, files])
+    window: dict[str, Any] = {"by": dataset.windows.by, "first event": _iso(index.first_us), "last event": _iso(index.last_us)}
+    if dataset.windows.by == "time":
+        starts = index.window
+        window |= {
+            "train": _iso(starts.train_us),
+            "eval": _iso(starts.eval_us),
+            "test": _iso(starts.test_us),
+            "until": _iso(starts.until_us),
+        }
+        window["gap_s"] = starts.gap_us / 1e6
+    report = {
+        "dataset": dataset.name,
+        "window": window,
+        "counts": dict(sorted(total.numbers.items())),
+        "empty_files": list(layout.empty_files),
+        "samples": dict(sorted(total.samples.items())),
+    }
+    return json.dumps(report, indent=1).encode()
+
+
+def require_examples(report: dict[str, Any]) -> None:
+    """Raise InputError where a split is empty: nothing could be learnt from it, or judged with it."""
+    counts = report["counts"]
+    empty = [split for split in SPLITS if not counts.get(f"examples: {split} requests")]
+    if empty:
+        found = "; ".join(f"{name}: {number:,}" for name, number in counts.items())
+        raise InputError(
+            f"expected requests in the windows train, eval and test, found none in {', '.join(empty)};"
+            f" look at `windows` ({report['window']}) and at what was left out ({found})"
+        )
+
+
+def _iso(time_us: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us)).isoformat()

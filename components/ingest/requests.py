@@ -1,0 +1,140 @@
+"""Requests and their candidates, out of one block of clean events."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from components.contract.dataset import Dataset
+from components.contract.features import GivenFeature
+from components.contract.sources import Impressions, ListRows, Rows, Sampling
+from components.ingest.cleaning import FILE_SHIFT, event_features, impression_code
+from components.ingest.counts import Counts
+from components.ingest.labels import attribute
+from components.ingest.sampling import DAY_US, draw_negatives
+from components.ingest.sessions import session_hashes
+from components.ingest.splits import label_window_us
+
+
+@dataclass(frozen=True)
+class Requests:
+    """R requests, sorted by key and time, with N candidates, sorted by request and place.
+
+    `frame`: key, request, user, session (hash), time, and the context features.
+    `candidates`: row (0..R-1, the request), item (code), position, and the features shown with the list.
+    `labels` (N, A): 1 where the candidate got the label action (or the label itself, for data of rows).
+    """
+
+    frame: pl.DataFrame
+    candidates: pl.DataFrame
+    labels: NDArray[np.float32]
+
+
+def build(events: pl.DataFrame, dataset: Dataset, popularity: pl.DataFrame, counts: Counts) -> Requests:
+    """Form the requests of a block.
+
+    Args:
+        events: clean events with `key` and the item's code as `item`, sorted by key, time, order and place; whole keys.
+        dataset: says where candidates come from.
+        popularity: day, item, taken (see sampling); empty where nothing is sampled.
+        counts: gets what is left out.
+    """
+    match dataset.candidates:
+        case Impressions() | ListRows():
+            return _shown(events, dataset, counts)
+        case Sampling():
+            counts.add("rows kept", len(events))
+            return _sampled(events, dataset, popularity, counts)
+        case Rows():
+            counts.add("rows kept", len(events))
+            return _rows(events, dataset)
+
+
+def context_features(dataset: Dataset) -> tuple[GivenFeature, ...]:
+    """Features of the request that stand in event rows."""
+    return tuple(feature for feature in event_features(dataset) if feature.side != "item")
+
+
+def shown_features(dataset: Dataset) -> tuple[GivenFeature, ...]:
+    """Features of a candidate that were shown with it."""
+    return tuple(feature for feature in dataset.given("events", side="item"))
+
+
+def _requests(first_rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    given = (pl.col(f"f:{feature.name}").alias(feature.name) for feature in context_features(dataset))
+    return first_rows.select("key", "request", "user", "session", "time", *given)
+
+
+def _starts(row: pl.Series) -> pl.Series:
+    return (row != row.shift(1)).fill_null(value=True)
+
+
+def _shown(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> Requests:
+    shown = events.filter(pl.col("action") == impression_code(dataset))
+    # A request has one moment: that of its first impression.
+    shown = shown.with_columns(pl.col("time").min().over("key", "request")).sort("key", "time", "request", "position", "order", "seq")
+    single = shown.unique(["key", "request", "item"], keep="first", maintain_order=True)
+    counts.add("left out: an item shown twice in one request", len(shown) - len(single))
+    counts.add("rows kept", len(events) - len(shown) + len(single))
+    row = single.select(pl.struct("key", "request").rle_id().cast(pl.Int64)).to_series()
+    single = single.with_columns(row.alias("row"))
+    place = pl.int_range(pl.len(), dtype=pl.Int32).over("row")
+    candidates = single.select(
+        "row",
+        "item",
+        pl.when(pl.col("position") >= 0).then(pl.col("position")).otherwise(place).alias("position"),
+        *(pl.col(f"f:{f.name}").alias(f.name) for f in shown_features(dataset)),
+    )
+    actions = [list(dataset.actions).index(name) for name in dataset.label_gains]
+    interactions = events.filter(pl.col("action").is_in(actions)).with_columns(pl.when(pl.col("request") != "").then(pl.col("request")))
+    found = attribute(single.select("key", "request", "item", "time"), interactions, actions=actions, window_us=label_window_us(dataset))
+    counts.add("kept in state and history, not as a label: actions whose impression isn't in the log or too long ago", found.unattributed)
+    return Requests(_requests(single.filter(_starts(row)), dataset), candidates, found.labels.astype(np.float32))
+
+
+def _sampled(events: pl.DataFrame, dataset: Dataset, popularity: pl.DataFrame, counts: Counts) -> Requests:
+    form = dataset.candidates
+    assert isinstance(form, Sampling)
+    names = list(dataset.actions)
+    labelled = [names.index(name) for name in dataset.label_gains]
+    taken = events.filter(pl.col("action").is_in(labelled))
+    if form.group == "request":
+        taken = taken.with_columns(pl.col("time").min().over("key", "request")).sort("key", "time", "request", "order", "seq")
+        row = taken.select(pl.struct("key", "request").rle_id().cast(pl.Int64)).to_series()
+    else:
+        taken = taken.with_columns(row_name().alias("request"))
+        row = pl.int_range(len(taken), dtype=pl.Int64, eager=True)
+    taken = taken.with_columns(row.alias("row"))
+    frame = _requests(taken.filter(_starts(row)), dataset)
+    each = [(pl.col("action") == action).any().alias(name) for name, action in zip(dataset.label_gains, labelled, strict=True)]
+    chosen = taken.group_by("row", "item", maintain_order=True).agg(each)
+    at = chosen["row"].to_numpy()
+    salts = session_hashes(frame["request"]).view(np.uint64)
+    positives = pl.DataFrame({"request": at, "salt": salts[at], "day": frame["time"].to_numpy()[at] // DAY_US, "item": chosen["item"]})
+    weighted = form.weight == "popularity"
+    negatives = draw_negatives(
+        positives, popularity, negatives=form.negatives, window_s=form.window, weighted=weighted, seed=dataset.seed
+    ).select(pl.col("request").alias("row"), "item", *(pl.lit(value=False).alias(name) for name in dataset.label_gains))
+    # By item, so that a candidate's place doesn't tell whether it was taken.
+    both = pl.concat([chosen, negatives], how="vertical_relaxed").sort("row", "item")
+    fed = np.bincount(negatives["row"].to_numpy(), minlength=len(frame)) > 0
+    counts.add("requests left out: nothing could be sampled", int((~fed).sum()))
+    kept = both.filter(pl.Series(fed[both["row"].to_numpy()], dtype=pl.Boolean))
+    renumbered = (np.cumsum(fed) - 1)[kept["row"].to_numpy()]
+    candidates = kept.select(pl.lit(pl.Series(renumbered)).alias("row"), "item", pl.lit(-1, pl.Int32).alias("position"))
+    return Requests(
+        frame.filter(pl.Series(fed, dtype=pl.Boolean)), candidates, kept.select(list(dataset.label_gains)).to_numpy().astype(np.float32)
+    )
+
+
+def row_name() -> pl.Expr:
+    """The name of a request that the log gives none: its file's place and its row."""
+    return pl.format("row-{}-{}", pl.col("seq") // (1 << FILE_SHIFT), pl.col("seq") % (1 << FILE_SHIFT))
+
+
+def _rows(events: pl.DataFrame, dataset: Dataset) -> Requests:
+    rows = events.with_columns(pl.when(pl.col("request") != "").then(pl.col("request")).otherwise(row_name()).alias("request"))
+    shown = (pl.col(f"f:{feature.name}").alias(feature.name) for feature in shown_features(dataset))
+    candidates = rows.select(pl.int_range(pl.len(), dtype=pl.Int64).alias("row"), "item", "position", *shown)
+    return Requests(_requests(rows, dataset), candidates, rows.select((pl.col("label") > 0).cast(pl.Float32)).to_numpy())

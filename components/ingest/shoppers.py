@@ -1,0 +1,201 @@
+"""A block of whole shoppers: their requests, what was known of them at each, and what their items need to know."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from components.contract.dataset import Dataset
+from components.ingest.cleaning import FILE_SHIFT, impression_code
+from components.ingest.counts import Counts
+from components.ingest.requests import Requests, build
+from components.ingest.sessions import session_hashes
+from components.ingest.splits import LEFT_OUT, Bounds, assign, assign_by_hash
+from components.state.features import interactions, plan_of, state_values
+from components.state.plan import StatePlan
+from components.state.reducer import Features, State, empty
+from components.state.replay import replay
+
+NO_EVENT = -1
+
+
+@dataclass(frozen=True)
+class ShopperBlock:
+    """Requests of a block with what was known of their users.
+
+    `known`: R rows: the user's state columns and `interactions`.
+    `history`: one row an event, with row (the request), item (code), action, age_s.
+    `item_rows`: what the items' state needs: item (code), time, action (code; NO_EVENT for none), slot (candidate asked for; -1 for none).
+    `users`, `state`: the users' state at the end of the data; guests have none.
+    """
+
+    requests: Requests
+    split: NDArray[np.int8]
+    known: pl.DataFrame
+    history: pl.DataFrame
+    item_rows: pl.DataFrame
+    users: list[str]
+    state: State | None
+
+
+def shopper_block(
+    events: pl.DataFrame,
+    items: pl.DataFrame,
+    dataset: Dataset,
+    *,
+    window: Bounds,
+    popularity: pl.DataFrame,
+    files: Mapping[int, str],
+    counts: Counts,
+) -> ShopperBlock:
+    """Turn a block of clean events into requests.
+
+    Args:
+        events: as cleaning leaves them, of whole shoppers, in the order of the log.
+        items: the item index (a row's place is the item's code).
+        dataset: the dataset file.
+        window: the windows.
+        popularity: day, item (code), taken; for sampling.
+        files: by their place in the log; for samples.
+        counts: gets what is left out.
+    """
+    events = _ordered(_known(_distinct(events, dataset, counts), items, dataset, files, counts))
+    requests = build(events, dataset, popularity, counts)
+    counts.add("requests formed", len(requests.frame))
+    if dataset.windows.by == "hash":
+        split = assign_by_hash(requests.frame["request"], dataset.windows, seed=dataset.seed)
+    else:
+        split = assign(requests.frame["time"].to_numpy(), window)
+    for code, reason in LEFT_OUT.items():
+        counts.add(f"requests left out: {reason}", int((split == code).sum()))
+    interactions_only = events.filter(pl.col("action") != impression_code(dataset)) if impression_code(dataset) is not None else events
+    item_rows = _item_rows(requests, split, interactions_only, dataset)
+    plan = plan_of(dataset, "user")
+    assert plan is not None
+    first = events.unique("key", keep="first", maintain_order=True).sort("key")
+    state, features = _replayed(requests, interactions_only, dataset, plan, keys=len(first))
+    known = pl.DataFrame(state_values(dataset, "user", features.values) | {"interactions": interactions(dataset, features.values)})
+    named = first["user"] != ""
+    return ShopperBlock(
+        requests=requests,
+        split=split,
+        known=known,
+        history=_history(features),
+        item_rows=item_rows,
+        users=first.filter(named)["user"].to_list(),
+        state=State(*(array[named.to_numpy()] for array in state)),
+    )
+
+
+def _distinct(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> pl.DataFrame:
+    """Without exact repetitions: rows that agree in everything that is read but their place in the files.
+
+    Rows that name neither a request nor a time are no repetitions of one another: they may well be so many different cases.
+    """
+    roles = {role for source in dataset.events for role in source.columns.named()}
+    if not roles & {"time", "request"}:
+        return events
+    vectors = [name for name, kind in events.schema.items() if isinstance(kind, pl.Array)]
+    single = events.unique([name for name in events.columns if name != "seq" and name not in vectors], keep="first", maintain_order=True)
+    counts.add("left out: exact duplicates", len(events) - len(single))
+    return single
+
+
+def _known(events: pl.DataFrame, items: pl.DataFrame, dataset: Dataset, files: Mapping[int, str], counts: Counts) -> pl.DataFrame:
+    """With the item's code (-1: none); items that the catalogue lacks counted, and rejected where the dataset file says so."""
+    codes = pl.DataFrame({"item": items["item"], "code": np.arange(len(items)), "known": items["known"]})
+    events = events.join(codes, on="item", how="left", maintain_order="left")
+    unknown = (events["item"] != "") & ~events["known"].fill_null(value=False)
+    if unknown.any():
+        strangers = events.filter(unknown).select(
+            (pl.col("seq") // (1 << FILE_SHIFT)).replace_strict(dict(files), return_dtype=pl.String).alias("file"),
+            (pl.col("seq") % (1 << FILE_SHIFT)).alias("row"),
+            "user",
+            "item",
+        )
+        if dataset.unknown_items == "reject":
+            counts.reject("an item that the catalogue lacks", strangers)
+            events = events.filter(~unknown)
+        else:
+            counts.flaw("with missing values: events of items that the catalogue lacks", strangers)
+    return events.with_columns(pl.col("code").fill_null(-1).alias("item")).drop("code", "known")
+
+
+def _ordered(events: pl.DataFrame) -> pl.DataFrame:
+    """Sorted by key and time, with `key` (a shopper, or a guest's request) and the session's hash."""
+    guest = pl.when(pl.col("request") != "").then(pl.format("\x00{}", "request")).otherwise(pl.format("\x00{}", "seq"))
+    who = pl.when(pl.col("user") != "").then(pl.col("user")).otherwise(guest)
+    events = events.with_columns(who.alias("who")).sort("who", "time", "order", "seq")
+    session = pl.Series("session", session_hashes(events["session"]))
+    return events.with_columns(pl.col("who").rle_id().cast(pl.Int64).alias("key"), session).drop("who")
+
+
+def _replayed(requests: Requests, events: pl.DataFrame, dataset: Dataset, plan: StatePlan, *, keys: int) -> tuple[State, Features]:
+    """The reducer over the block: each request a query, its list one impression event of as many candidates; then what followed."""
+    impression = impression_code(dataset)
+    sizes = np.bincount(requests.candidates["row"].to_numpy(), minlength=len(requests.frame))
+    asked = requests.frame.select("key", "time", "session").with_columns(
+        pl.lit(impression if impression is not None and impression >= 0 else NO_EVENT, pl.Int8).alias("action"),
+        pl.lit(-1, pl.Int64).alias("item"),
+        pl.Series("weight", sizes, dtype=pl.Int64),
+        pl.lit(value=True).alias("query"),
+    )
+    single, silent = pl.lit(1, pl.Int64).alias("weight"), pl.lit(value=False).alias("query")
+    done = events.select("key", "time", "session", "action", pl.col("item").cast(pl.Int64), single, silent)
+    # Stable: requests keep their order, events theirs, and of one moment the requests come first.
+    rows = pl.concat([asked, done.select(asked.columns)]).sort("key", "time", maintain_order=True)
+    state = empty(plan, keys)
+    features = replay(
+        plan,
+        state,
+        keys=rows["key"].to_numpy(),
+        times_us=rows["time"].to_numpy(),
+        actions=rows["action"].to_numpy(),
+        items=rows["item"].to_numpy(),
+        weights=rows["weight"].to_numpy(),
+        sessions=rows["session"].to_numpy(),
+        is_event=rows["action"].to_numpy() >= 0,
+        is_query=rows["query"].to_numpy(),
+    )
+    return state, features
+
+
+def _history(features: Features) -> pl.DataFrame:
+    lengths = features.history_len
+    filled = np.arange(features.history_item.shape[1]) < lengths[:, None]
+    return pl.DataFrame(
+        {
+            "row": np.repeat(np.arange(len(lengths)), lengths),
+            "item": features.history_item[filled],
+            "action": features.history_action[filled],
+            "age_s": features.history_age_s[filled],
+        }
+    )
+
+
+def _item_rows(requests: Requests, split: NDArray[np.int8], events: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    plan = plan_of(dataset, "item")
+    schema = {"item": pl.Int64, "time": pl.Int64, "action": pl.Int8, "slot": pl.Int64}
+    if plan is None:
+        return pl.DataFrame(schema=schema)
+    names = list(dataset.actions)
+    counted = {names.index(action): place for place, action in enumerate(plan.actions)}
+    impression = impression_code(dataset)
+    row = requests.candidates["row"].to_numpy()
+    asked = split[row] >= 0
+    shown = pl.DataFrame(
+        {
+            "item": requests.candidates["item"],
+            "time": requests.frame["time"].to_numpy()[row],
+            "action": np.full(len(row), counted.get(impression, NO_EVENT) if impression is not None else NO_EVENT, np.int8),
+            "slot": np.where(asked, np.arange(len(row)), -1),
+        },
+        schema=schema,
+    )
+    done = events.filter(pl.col("action").is_in(list(counted)) & (pl.col("item") >= 0)).select(
+        "item", "time", pl.col("action").replace_strict(counted, return_dtype=pl.Int8), pl.lit(-1, pl.Int64).alias("slot")
+    )
+    both = pl.concat([shown, done.select(pl.col(name).cast(kind) for name, kind in schema.items())])
+    return both.filter((pl.col("action") >= 0) | (pl.col("slot") >= 0))

@@ -1,0 +1,244 @@
+"""The Beam steps of ingestion. An element is the number of a block; blocks lie in files between the steps, nothing goes through Python
+row by row.
+
+    scan       a block of a file            -> clean events, by shopper
+    index      all blocks                   -> the item index, windows, popularity
+    shoppers   a block of whole shoppers    -> requests, and what their items need, by item
+    products   a block of whole items       -> what was known of each candidate, by shopper block
+    write      a block of whole shoppers    -> examples, the users' state
+"""
+
+import os
+import pickle
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import polars as pl
+
+from components.contract.dataset import Dataset
+from components.contract.errors import InputError
+from components.contract.load import parse_dataset
+from components.contract.sources import Sampling
+from components.ingest.catalogue import item_index, read_table
+from components.ingest.cleaning import Moment, clean, raw_columns
+from components.ingest.counts import Counts, merged
+from components.ingest.examples import fields
+from components.ingest.files import Block
+from components.ingest.index import Index
+from components.ingest.products import product_block
+from components.ingest.reading import frames
+from components.ingest.records import records
+from components.ingest.sampling import DAY_US
+from components.ingest.shoppers import ShopperBlock, shopper_block
+from components.ingest.spill import read_frame, read_partition, write_bytes, write_frame, write_partitions
+from components.ingest.splits import SPLITS, bounds
+from components.ingest.storage import created, opened
+from components.state.artifact import save
+from components.state.features import plan_of
+
+PARTITION_ROWS = 400_000  # events in a block of shoppers: a few hundred megabytes while it is worked on
+HASH_SEED = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every step knows. `partitions` depends on the data alone, so that the same data gives the same files."""
+
+    dataset: str
+    data_root: str
+    work: str
+    examples: str
+    state: str
+    partitions: int
+    now_us: int
+
+    def path(self, *names: str) -> str:
+        """A file of the working folder."""
+        return os.path.join(self.work, *names)
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What the scan of a block tells of its events."""
+
+    block: Block
+    paths: tuple[str, ...]
+    first_us: int
+    last_us: int
+    counts: Counts
+
+
+def ingest(root: beam.Pipeline, job: Job, blocks: tuple[Block, ...]) -> beam.PCollection[tuple[Index, Counts]]:
+    """The whole of ingestion; yields one element: the index and the merged counts."""
+    scanned = root | "blocks" >> beam.Create(blocks) | "spread blocks" >> beam.Reshuffle() | "scan" >> beam.Map(scan, job)
+    index = scanned | "gather scans" >> beam.combiners.ToList() | "index" >> beam.Map(make_index, job)
+    shoppers = _each_partition(root, "shoppers", job) | "shoppers" >> beam.Map(shoppers_step, job, beam.pvalue.AsSingleton(index))
+    gathered = shoppers | "gather shoppers" >> beam.combiners.ToList()
+    products = _each_partition(root, "products", job) | "products" >> beam.Map(products_step, job, beam.pvalue.AsSingleton(gathered))
+    asked = products | "gather products" >> beam.combiners.ToList()
+    written = _each_partition(root, "write", job) | "write" >> beam.Map(write_step, job, beam.pvalue.AsSingleton(asked))
+    totals = written | "gather examples" >> beam.combiners.ToList()
+    return index | "totals" >> beam.Map(_totals, beam.pvalue.AsSingleton(gathered), beam.pvalue.AsSingleton(totals))
+
+
+def _totals(index: Index, shoppers: list[tuple[int, Counts]], written: list[tuple[int, Counts]]) -> tuple[Index, Counts]:
+    parts = [counts for step in (shoppers, written) for _, counts in sorted(step, key=lambda pair: pair[0])]
+    return index, merged([index.counts, *parts])
+
+
+def _each_partition(root: beam.Pipeline, name: str, job: Job) -> beam.PCollection[int]:
+    return root | f"{name} blocks" >> beam.Create(range(job.partitions)) | f"spread {name}" >> beam.Reshuffle()
+
+
+@lru_cache(maxsize=4)
+def _dataset(text: str) -> Dataset:
+    return parse_dataset(text)
+
+
+@lru_cache(maxsize=3)
+def _frame(name: str, job: Job) -> pl.DataFrame:
+    """A frame that all blocks of this process share."""
+    return read_frame(job.path(name))
+
+
+def scan(block: Block, job: Job) -> Scanned:
+    """Read and clean a block, and put its events where their shoppers' block finds them."""
+    dataset, counts, paths = _dataset(job.dataset), Counts(), []
+    source = dataset.events[block.source]
+    first, last = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+    items: list[pl.DataFrame] = []
+    for part, raw in enumerate(frames(block, source, raw_columns(dataset, source), counts)):
+        events = clean(raw, dataset, Moment(block, job.now_us), counts)
+        if not len(events):
+            continue
+        first, last = min(first, events["time"].min()), max(last, events["time"].max())  # type: ignore[type-var,assignment]
+        items.append(_taken(events, dataset))
+        guest = pl.when(pl.col("request") != "").then("request").otherwise(pl.col("seq").cast(pl.String))
+        who = pl.when(pl.col("user") != "").then("user").otherwise(guest)
+        partition = events.select((who.hash(HASH_SEED) % job.partitions).cast(pl.Int64)).to_series().to_numpy()
+        paths.append(job.path("events", f"{block.order:06d}-{part:04d}"))
+        write_partitions(paths[-1], events, partition, partitions=job.partitions)
+    if items:
+        taken = pl.concat(items).group_by("item", "day").agg(pl.col("taken").sum()).sort("item", "day")
+        write_frame(job.path("items", f"{block.order:06d}"), taken)
+    return Scanned(block, tuple(paths), first, last, counts)
+
+
+def _taken(events: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    """Items of a frame, and how often each was taken on a day (for sampling; otherwise one row an item)."""
+    if isinstance(dataset.candidates, Sampling):
+        labelled = [list(dataset.actions).index(name) for name in dataset.label_gains]
+        taken = events.select("item", day=pl.col("time") // DAY_US, taken=pl.col("action").is_in(labelled).cast(pl.Int64))
+    else:
+        taken = events.select(pl.col("item").unique()).with_columns(day=pl.lit(0, pl.Int64), taken=pl.lit(0, pl.Int64))
+    return taken.filter(pl.col("item") != "").group_by("item", "day").agg(pl.col("taken").sum())
+
+
+def make_index(scanned: list[Scanned], job: Job) -> Index:
+    """Number the items and lay the windows.
+
+    Raises:
+        InputError: no event is left, or a table can't be read.
+    """
+    dataset, scanned = _dataset(job.dataset), sorted(scanned, key=lambda part: part.block.order)
+    counts = merged(part.counts for part in scanned)
+    filled = [part for part in scanned if part.paths]
+    if not filled:
+        found = "; ".join(f"{name}: {number:,}" for name, number in sorted(counts.numbers.items()))
+        raise InputError(f"expected events, kept none ({found}); is this the right data folder ({job.data_root})?")
+    taken = pl.concat([read_frame(job.path("items", f"{part.block.order:06d}")) for part in filled])
+    taken = taken.group_by("item", "day").agg(pl.col("taken").sum())
+    tables = []
+    for what, table in (("items", dataset.items), ("users", dataset.users)):
+        found_in_table = Counts()
+        given = dataset.given(what) if table else ()
+        tables.append(read_table(table, given, job.data_root, found_in_table) if table else None)
+        counts = merged([counts, merged([found_in_table], prefix=f"{what}: ")])
+    items = item_index(taken["item"].unique(), tables[0], dataset.given("items") if dataset.items else ())
+    write_frame(job.path("index"), items)
+    if tables[1] is not None:
+        write_frame(job.path("users"), tables[1])
+    codes = items.select("item", pl.int_range(pl.len()).alias("code"), "known")
+    pool = taken.filter(pl.col("taken") > 0).join(codes.filter("known") if dataset.unknown_items == "reject" else codes, on="item")
+    write_frame(job.path("popularity"), pool.select("day", pl.col("code").alias("item"), "taken").sort("day", "item"))
+    counts.add("distinct items", len(items))
+    first, last = min(part.first_us for part in filled), max(part.last_us for part in filled)
+    files = dict(sorted((part.block.file_order, part.block.path) for part in scanned))
+    return Index(files, tuple(path for part in filled for path in part.paths), bounds(dataset, first, last), first, last, counts)
+
+
+def shoppers_step(partition: int, job: Job, index: Index) -> tuple[int, Counts]:
+    """Form a block's requests and pass on what their items need."""
+    dataset, counts = _dataset(job.dataset), Counts()
+    block = shopper_block(
+        read_partition(index.paths, partition),
+        _frame("index", job),
+        dataset,
+        window=index.window,
+        popularity=_frame("popularity", job),
+        files=index.files,
+        counts=counts,
+    )
+    of_item = block.item_rows["item"].to_numpy() % job.partitions
+    write_partitions(job.path("item-rows", f"{partition:06d}"), block.item_rows, of_item, partitions=job.partitions)
+    write_bytes(job.path("requests", f"{partition:06d}"), pickle.dumps(block, protocol=5))
+    return partition, counts
+
+
+def products_step(partition: int, job: Job, _: Any) -> tuple[int, Counts]:
+    """Follow a block of items through the log."""
+    dataset = _dataset(job.dataset)
+    plan = plan_of(dataset, "item")
+    if plan is not None:
+        parts = [read_partition([job.path("item-rows", f"{origin:06d}")], partition) for origin in range(job.partitions)]
+        rows = [part.with_columns(pl.lit(origin, pl.Int64).alias("origin")) for origin, part in enumerate(parts)]
+        known, items, state = product_block(pl.concat(rows), dataset)
+        write_partitions(
+            job.path("item-state", f"{partition:06d}"), known.drop("origin"), known["origin"].to_numpy(), partitions=job.partitions
+        )
+        ids = _frame("index", job)["item"].gather(items).to_list()
+        _save(os.path.join(job.state, "items", f"part-{partition:05d}.parquet"), lambda path: save(state, ids, plan, path))
+    return partition, Counts()
+
+
+def write_step(partition: int, job: Job, _: Any) -> tuple[int, Counts]:
+    """Write a block's examples and its shoppers' state."""
+    dataset, counts = _dataset(job.dataset), Counts()
+    with opened(job.path("requests", f"{partition:06d}")) as file:
+        block: ShopperBlock = pickle.load(file)
+    item_state = pl.DataFrame({"slot": []}, schema={"slot": pl.Int64})
+    if plan_of(dataset, "item") is not None:
+        item_state = read_partition([job.path("item-state", f"{origin:06d}") for origin in range(job.partitions)], partition)
+    users = _frame("users", job) if dataset.users is not None else None
+    columns = fields(block, item_state=item_state, items=_frame("index", job), users=users, dataset=dataset, counts=counts)
+    row = block.requests.candidates["row"].to_numpy()
+    sizes = np.bincount(row, minlength=len(block.split))
+    positive = np.bincount(row, block.requests.labels.max(axis=1), minlength=len(block.split)) > 0
+    for place, split in enumerate(SPLITS):
+        rows = np.flatnonzero(block.split == place)
+        counts.add(f"examples: {split} requests", len(rows))
+        counts.add(f"examples: {split} candidates", int(sizes[rows].sum()))
+        counts.add(f"examples: {split} requests without a positive", int((~positive[rows]).sum()))
+        name = f"part-{partition:05d}-of-{job.partitions:05d}"
+        with created(os.path.join(job.examples, f"Split-{split}", name)) as out:
+            for chunk in records(columns, rows):
+                out.write(chunk.data)
+    plan = plan_of(dataset, "user")
+    if plan is not None and block.state is not None and "user" in {role for source in dataset.events for role in source.columns.named()}:
+        state = block.state
+        _save(os.path.join(job.state, "users", f"part-{partition:05d}.parquet"), lambda path: save(state, block.users, plan, path))
+    return partition, counts
+
+
+def _save(target: str, write: Callable[[Path], None]) -> None:
+    """Write a file by its path on this machine, then put it where it belongs."""
+    with tempfile.TemporaryDirectory() as folder:
+        local = Path(folder) / "part.parquet"
+        write(local)
+        write_bytes(target, local.read_bytes())

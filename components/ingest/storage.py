@@ -1,0 +1,50 @@
+"""Files of any file system that Beam knows: the one place that asks Beam for them."""
+
+import os
+from typing import Any
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from components.contract.errors import InputError
+
+
+def listed(pattern: str) -> list[str]:
+    """The files that a pattern matches, sorted.
+
+    Raises:
+        InputError: the file system refuses.
+    """
+    try:
+        return sorted(entry.path for entry in FileSystems.match([pattern])[0].metadata_list)
+    except Exception as error:  # Each file system of Beam has its own.
+        raise InputError(f"{pattern}: can't be listed: {error}; check the path and the access rights") from None
+
+
+def size_bytes(path: str) -> int:
+    """How large a file is."""
+    return int(FileSystems.match([path])[0].metadata_list[0].size_in_bytes)
+
+
+def opened(path: str) -> Any:
+    """A seekable binary file, as it lies there."""
+    if os.path.exists(path):
+        return open(path, "rb")
+    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+
+
+def created(path: str) -> Any:
+    """A new binary file, with its folder."""
+    folder = os.path.dirname(path)
+    if not FileSystems.exists(folder):
+        try:
+            FileSystems.mkdirs(folder)
+        except OSError:  # Another worker was quicker.
+            if not FileSystems.exists(folder):
+                raise
+    return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+
+
+def removed(folder: str) -> None:
+    """Remove a folder with all that is in it."""
+    FileSystems.delete([folder])

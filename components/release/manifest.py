@@ -1,0 +1,59 @@
+"""What a release says of itself: `manifest.json` beside its SavedModel."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from components.contract.errors import ShelfRankError
+
+FILE = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Where a release came from and what it was worth.
+
+    Attributes:
+        created_us: when it was published, microseconds since the epoch, UTC.
+        dataset: name in the dataset file.
+        dataset_digest: SHA-256 of the dataset file's text.
+        data_window: first and last moment of the data behind it, and its splits, as ingestion's report has them.
+        metrics: metric name to value over the whole test window.
+        verdict: the gates' sentences.
+        input_columns: what a request to the model must hold.
+        code: version of ShelfRank and digest of its source.
+        version: its number; this and the next two are set when it is published.
+        parent: the newest release before it, None for the first.
+        content: SHA-256 over the model's files.
+    """
+
+    created_us: int
+    dataset: str
+    dataset_digest: str
+    data_window: dict[str, Any]
+    metrics: dict[str, float | None]
+    verdict: tuple[str, ...]
+    input_columns: tuple[str, ...]
+    code: str
+    version: int = 0
+    parent: int | None = None
+    content: str = field(default="")
+
+    def to_json(self) -> str:
+        """As the text of the file."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_manifest(release: str | Path) -> Manifest:
+    """The manifest of a release's folder.
+
+    Raises:
+        ShelfRankError: there is none, or it isn't one.
+    """
+    path = Path(release) / FILE
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+        return Manifest(**(given | {"verdict": tuple(given["verdict"]), "input_columns": tuple(given["input_columns"])}))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ShelfRankError(f"{path}: expected the manifest of a release: {error!r}; move the folder out of the releases") from None

@@ -1,0 +1,1 @@
+"""The columns of the dataset file, as TensorFlow Metadata and as TensorFlow reads them."""

@@ -1,0 +1,142 @@
+"""The truth beside the logs: what was likely to happen, and the parameters that made it so. Training never reads it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.simulator import behaviour, words
+from components.simulator.behaviour import Outcomes
+from components.simulator.log import PartFiles, numbered
+from components.simulator.shown import Slates
+from components.simulator.world import TREATMENT_SALT, Floats, World
+
+RELEVANCE: Final = pa.schema(
+    {
+        "request_id": pa.string(),
+        "item_id": pa.string(),
+        "position": pa.int16(),
+        "examination": pa.float32(),
+        "relevance": pa.float32(),
+        "click_probability": pa.float32(),
+    }
+)
+LATE_SHARE: Final = 0.15
+
+_BINS = 20_000
+
+
+class RelevanceTally:
+    """Counts clicks and other impressions by day and relevance: the AUC of the truth over any days, in flat memory.
+
+    Relevance is cut into 20,000 equal bins; impressions in one bin count as ties (one half), an error far below 1e-4.
+    """
+
+    def __init__(self, days: int) -> None:
+        self._late_from = days - max(1, round(LATE_SHARE * days))
+        self._counts = np.zeros((2, 2, _BINS), dtype=np.int64)  # (early or late, not clicked or clicked, bins)
+        self._nobody = self._everybody = 0.0
+
+    def add(self, day: int, outcomes: Outcomes, treatment_effect: float) -> None:
+        """Count the impressions of a block of one day of the log."""
+        bins = np.minimum((outcomes.relevance * _BINS).astype(np.int64), _BINS - 1)
+        late = self._counts[int(day >= self._late_from)]
+        for clicked in (0, 1):
+            late[clicked] += np.bincount(bins[outcomes.clicked == bool(clicked)], minlength=_BINS)
+        odds = outcomes.untreated / (1 - outcomes.untreated) * np.exp(treatment_effect)
+        self._nobody += float(np.sum(outcomes.examination * outcomes.untreated))
+        self._everybody += float(np.sum(outcomes.examination * odds / (1 + odds)))
+
+    def auc(self) -> float:
+        """AUC of the true relevance against clicks, over all impressions."""
+        return _auc(self._counts.sum(axis=0))
+
+    def late_auc(self) -> float:
+        """The same over the last 15 % of the days."""
+        return _auc(self._counts[1])
+
+    def relative_uplift(self) -> float:
+        """Relative change of the click rate if everybody were treated, against nobody."""
+        return self._everybody / self._nobody - 1 if self._nobody else 0.0
+
+
+def _auc(counts: np.ndarray[Any, np.dtype[np.int64]]) -> float:
+    """Probability that a clicked impression lies in a higher bin than another, ties one half; NaN if either is missing."""
+    others, clicks = counts.astype(np.float64)
+    pairs = others.sum() * clicks.sum()
+    return float(np.sum(clicks * (np.cumsum(others) - others / 2)) / pairs) if pairs else float("nan")
+
+
+class RelevanceTables:
+    """Turns the outcomes of a block into tables of the `RELEVANCE` schema."""
+
+    def __init__(self, world: World, files: PartFiles) -> None:
+        self._item_id, self._files = world.products.item_id, files
+
+    def write(self, slates: Slates, outcomes: Outcomes, first_request: int) -> None:
+        """Append a block whose requests are numbered from `first_request` on."""
+        columns = {
+            "request_id": numbered("r", slates.request + first_request),
+            "item_id": self._item_id.take(pa.array(slates.item)),
+            "position": slates.position.astype(np.int16),
+            "examination": outcomes.examination.astype(np.float32),
+            "relevance": outcomes.relevance.astype(np.float32),
+            "click_probability": (outcomes.examination * outcomes.relevance).astype(np.float32),
+        }
+        self._files.write(pa.table(columns, schema=RELEVANCE))
+
+
+def write_people(world: World, folder: Path) -> None:
+    """Write `users.parquet` and `items.parquet`: latent vectors, type, treated or not, quality."""
+    shoppers, products = world.shoppers, world.products
+    users = {
+        "user_id": shoppers.user_id,
+        "type": pa.array(words.TYPES).take(pa.array(shoppers.kind)),
+        "treated": shoppers.treated,
+        "price_sensitivity": shoppers.price_sensitivity,
+        "taste": _vectors(shoppers.taste),
+        "taste_after_drift": _vectors(shoppers.taste_after_drift),
+    }
+    items = {"item_id": products.item_id, "quality": products.quality, "popularity": products.popularity, "kind": _vectors(products.kind)}
+    pq.write_table(pa.table(users), folder / "users.parquet", compression="zstd")
+    pq.write_table(pa.table(items), folder / "items.parquet", compression="zstd")
+
+
+def write_parameters(world: World, tally: RelevanceTally, *, intercept: float, folder: Path) -> None:
+    """Write `truth.json`: the config, the parameters of the formulas, what was planted, and the AUC of the truth."""
+    config = world.config
+    truth = {
+        "config": asdict(config) | {"shoppers": config.n_shoppers, "products": config.n_products},
+        "examination": behaviour.examination(np.arange(config.candidates[1])).tolist(),
+        "click": {
+            "intercept": intercept,
+            "quality": 1.0,
+            "taste": behaviour.TASTE * np.sqrt(world.products.kind.shape[1]),
+            "intent": {"search": behaviour.INTENT, "category": behaviour.INTENT, "home": behaviour.INTENT_AT_HOME},
+            "price": -behaviour.PRICE,
+            "device": dict(zip(words.DEVICES, behaviour.DEVICE.tolist(), strict=True)),
+        },
+        "cart": dict(zip(("intercept", "slope"), behaviour.CART, strict=True)),
+        "purchase": dict(zip(("intercept", "slope"), behaviour.PURCHASE, strict=True)),
+        "drift": None if config.drift_at is None else {"at": config.drift_at, "degrees": config.drift_degrees},
+        "broken": None if config.broken_feature is None else {"column": config.broken_feature, "from": config.broken_from},
+        "treatment": {
+            "share": config.treatment,
+            "salt": TREATMENT_SALT,
+            "log_odds": config.treatment_effect if config.treatment else 0.0,
+            "relative_uplift_of_click_rate": tally.relative_uplift(),
+        },
+        "auc": {"all": tally.auc(), "last_15_percent_of_days": tally.late_auc()},
+    }
+    (folder / "truth.json").write_text(json.dumps(truth, indent=2, default=date.isoformat) + "\n")
+
+
+def _vectors(array: Floats) -> pa.FixedSizeListArray:
+    return pa.FixedSizeListArray.from_arrays(pa.array(array.astype(np.float32).ravel()), array.shape[1])

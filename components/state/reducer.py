@@ -1,0 +1,230 @@
+"""The definition of state: `advance` is (state, event -> state), `read` is (state, moment -> features).
+
+There is no other. `replay_rows` runs the two over a sorted log, `read_rows` reads many keys at one moment; the online store calls the
+same functions on one row. All the compiled code is in this module, because a cached function doesn't notice a change in another file.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.state.compiled import compiled
+from components.state.plan import StatePlan
+
+NEVER = np.iinfo(np.int64).min
+
+
+class State(NamedTuple):
+    """What is known of K keys, with A actions, H half-lives and a history of N. All arrays are C-contiguous."""
+
+    last_us: NDArray[np.int64]  # (K,) the key's clock: time of its newest event, NEVER before the first
+    counts: NDArray[np.float64]  # (K, A, H) decayed to the clock
+    seen_us: NDArray[np.int64]  # (K, A) newest event of the action, NEVER before the first
+    totals: NDArray[np.int64]  # (K, A)
+    session: NDArray[np.int64]  # (K,) hash of the session's id, 0 = none given
+    session_start_us: NDArray[np.int64]  # (K,)
+    session_events: NDArray[np.int64]  # (K,)
+    history_item: NDArray[np.int64]  # (K, N) a ring: the w-th event written stands at w % N
+    history_action: NDArray[np.int8]  # (K, N)
+    history_us: NDArray[np.int64]  # (K, N)
+    written: NDArray[np.int64]  # (K,) events ever written into the ring
+
+
+class Features(NamedTuple):
+    """What was known at Q queries. A row's history ends at its `history_len`; zeros follow."""
+
+    values: NDArray[np.float32]  # (Q, width), laid out as StatePlan says
+    history_item: NDArray[np.int64]  # (Q, N) oldest first, from place 0
+    history_action: NDArray[np.int8]  # (Q, N)
+    history_age_s: NDArray[np.float32]  # (Q, N)
+    history_len: NDArray[np.int32]  # (Q,)
+
+
+class Rules(NamedTuple):
+    """A plan in the form that compiled code takes."""
+
+    half_lives_us: NDArray[np.float64]  # (H,)
+    in_history: NDArray[np.bool_]  # (A,)
+    session_gap_us: int
+
+
+def rules(plan: StatePlan) -> Rules:
+    """The plan for `advance` and `read`."""
+    return Rules(
+        half_lives_us=np.array(plan.half_lives_s, np.float64) * 1e6,
+        in_history=np.array([action in plan.history_actions for action in plan.actions]),
+        session_gap_us=plan.session_gap_us,
+    )
+
+
+def empty(plan: StatePlan, keys: int) -> State:
+    """The state of `keys` keys of which nothing is known."""
+    actions, half_lives, length = len(plan.actions), len(plan.half_lives_s), plan.history_length
+    return State(
+        last_us=np.full(keys, NEVER, np.int64),
+        counts=np.zeros((keys, actions, half_lives), np.float64),
+        seen_us=np.full((keys, actions), NEVER, np.int64),
+        totals=np.zeros((keys, actions), np.int64),
+        session=np.zeros(keys, np.int64),
+        session_start_us=np.zeros(keys, np.int64),
+        session_events=np.zeros(keys, np.int64),
+        history_item=np.zeros((keys, length), np.int64),
+        history_action=np.zeros((keys, length), np.int8),
+        history_us=np.zeros((keys, length), np.int64),
+        written=np.zeros(keys, np.int64),
+    )
+
+
+def blank(plan: StatePlan, queries: int) -> Features:
+    """Features to be filled."""
+    shape = (queries, plan.history_length)
+    return Features(
+        values=np.zeros((queries, plan.width), np.float32),
+        history_item=np.zeros(shape, np.int64),
+        history_action=np.zeros(shape, np.int8),
+        history_age_s=np.zeros(shape, np.float32),
+        history_len=np.zeros(queries, np.int32),
+    )
+
+
+def resized(plan: StatePlan, state: State, *, keys: int) -> State:
+    """A copy of the first `keys` keys; those added are empty."""
+    larger = empty(plan, keys)
+    kept = min(keys, len(state.last_us))
+    for name in State._fields:
+        getattr(larger, name)[:kept] = getattr(state, name)[:kept]
+    return larger
+
+
+@compiled
+def advance(state: State, k: int, time_us: int, action: int, item: int, weight: int, session: int, rules: Rules) -> None:
+    """Take one event into the state of key `k`.
+
+    Counts and the total of `action` grow by `weight` (a list of L impressions is one event of weight L); session and history by one.
+    A session begins with the first event, after a pause longer than the gap, and where a given `session` (not 0) isn't the running one.
+
+    An event older than the key's clock is late. It doesn't turn the clock back: it is counted as decayed as it would be had it come in
+    time, enters the history at its end (the history is in order of arrival), and joins the running session if it lies within it and
+    doesn't name another; it never begins one.
+    """
+    last = state.last_us[k]
+    late = time_us < last
+    elapsed = 0.0 if last == NEVER else float(abs(time_us - last))
+    for h in range(rules.half_lives_us.shape[0]):
+        kept = math.exp2(-elapsed / rules.half_lives_us[h])
+        if late:
+            state.counts[k, action, h] += weight * kept
+        else:
+            for a in range(state.counts.shape[1]):
+                state.counts[k, a, h] *= kept
+            state.counts[k, action, h] += weight
+
+    named_other = session != 0 and session != state.session[k]
+    if late:
+        if time_us >= state.session_start_us[k] and not named_other:
+            state.session_events[k] += 1
+    elif last == NEVER or elapsed > rules.session_gap_us or named_other:
+        state.session[k] = session
+        state.session_start_us[k] = time_us
+        state.session_events[k] = 1
+    else:
+        state.session_events[k] += 1
+
+    state.last_us[k] = max(last, time_us)
+    state.seen_us[k, action] = max(state.seen_us[k, action], time_us)
+    state.totals[k, action] += weight
+    length = state.history_item.shape[1]
+    if length > 0 and rules.in_history[action]:
+        slot = state.written[k] % length
+        state.history_item[k, slot] = item
+        state.history_action[k, slot] = action
+        state.history_us[k, slot] = time_us
+        state.written[k] += 1
+
+
+@compiled
+def read(state: State, k: int, time_us: int, session: int, rules: Rules, out: Features, q: int) -> None:
+    """Write the features of key `k` at a moment into row `q` of `out`, from the events taken in so far; the state stays as it is.
+
+    A moment before the key's clock is read as the clock's. With `session` 0 the running session is meant, whichever it is.
+    The history's row is written up to its length; what lies beyond is left alone.
+    """
+    last = state.last_us[k]
+    now = max(last, time_us)
+    elapsed = 0.0 if last == NEVER else float(now - last)
+    n_actions, n_half_lives = state.counts.shape[1], state.counts.shape[2]
+    for h in range(n_half_lives):
+        kept = math.exp2(-elapsed / rules.half_lives_us[h])
+        for a in range(n_actions):
+            out.values[q, a * n_half_lives + h] = state.counts[k, a, h] * kept
+    recency, total, running = n_actions * n_half_lives, n_actions * (n_half_lives + 1), n_actions * (n_half_lives + 2)
+    for a in range(n_actions):
+        seen = state.seen_us[k, a]
+        out.values[q, recency + a] = math.nan if seen == NEVER else (now - seen) / 1e6
+        out.values[q, total + a] = state.totals[k, a]
+    if last == NEVER or elapsed > rules.session_gap_us or (session != 0 and session != state.session[k]):
+        out.values[q, running] = 0.0
+        out.values[q, running + 1] = 0.0
+    else:
+        out.values[q, running] = state.session_events[k]
+        out.values[q, running + 1] = (now - state.session_start_us[k]) / 1e6
+
+    ring = state.history_item.shape[1]
+    length = min(state.written[k], ring)
+    for place in range(length):
+        slot = (state.written[k] - length + place) % ring
+        out.history_item[q, place] = state.history_item[k, slot]
+        out.history_action[q, place] = state.history_action[k, slot]
+        out.history_age_s[q, place] = (now - state.history_us[k, slot]) / 1e6
+    out.history_len[q] = length
+
+
+@compiled
+def read_rows(state: State, ks: NDArray[np.int64], time_us: int, session: int, rules: Rules, out: Features) -> None:
+    """`read` for each key of `ks` (Q,) at one moment."""
+    for q in range(ks.shape[0]):
+        read(state, ks[q], time_us, session, rules, out, q)
+
+
+@compiled
+def replay_rows(
+    state: State,
+    keys: NDArray[np.int64],
+    times_us: NDArray[np.int64],
+    actions: NDArray[np.int8],
+    items: NDArray[np.int64],
+    weights: NDArray[np.int64],
+    sessions: NDArray[np.int64],
+    is_event: NDArray[np.bool_],
+    is_query: NDArray[np.bool_],
+    rules: Rules,
+    out: Features,
+) -> None:
+    """`read` and `advance` over rows sorted by key and time; the q-th query fills row q.
+
+    At each moment of a key all queries are read before any event is taken in: features come from strictly earlier events only.
+    """
+    row, q = 0, 0
+    while row < keys.shape[0]:
+        k, moment = keys[row], times_us[row]
+        end = row
+        while end < keys.shape[0] and keys[end] == k and times_us[end] == moment:
+            if is_query[end]:
+                read(state, k, moment, sessions[end], rules, out, q)
+                q += 1
+            end += 1
+        for event in range(row, end):
+            if is_event[event]:
+                advance(state, k, moment, actions[event], items[event], weights[event], sessions[event], rules)
+        row = end
+
+
+@compiled
+def first_unsorted(keys: NDArray[np.int64], times_us: NDArray[np.int64]) -> int:
+    """The first row that should stand before its predecessor, or -1."""
+    for row in range(1, keys.shape[0]):
+        if keys[row] < keys[row - 1] or (keys[row] == keys[row - 1] and times_us[row] < times_us[row - 1]):
+            return row
+    return -1

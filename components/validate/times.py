@@ -1,0 +1,117 @@
+"""Clocks and windows."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+
+from components.contract.dataset import Dataset
+from components.contract.sources import Impressions, ListRows, Rows
+from components.ingest.splits import BEFORE, SPLITS, assign, bounds
+from components.validate.check import EXAMPLES, Check, Verdict, of_rows, share
+from components.validate.events import Tally, where_it_stands
+
+FIRST_US = 631_152_000_000_000  # 1990: no log is older, but a time in a wrong unit looks so
+_DAY_US = 86_400_000_000
+_TAIL = 0.005
+_RARE = 0.99  # of the requests without a positive: more, and actions hardly find their requests
+
+
+def clock_checks(dataset: Dataset, found: Tally) -> Iterator[Check]:
+    """Times that a right clock wouldn't tell. Nothing without events or time."""
+    moments = pl.concat(found.moments)
+    time = moments["time"].to_numpy()
+    old = time < FIRST_US
+    yield of_rows(
+        "clocks: before 1990, or in another unit", int(old.sum()), len(time), of="events", examples=_moments(found, dataset, moments, old)
+    )
+    # Most events lie between two quantiles; what is farther from these than they are from each other is alone in time.
+    low, high = np.quantile(time, [_TAIL, 1 - _TAIL], method="nearest")
+    reach = max(int(high - low), _DAY_US)
+    stray = ((time < low - reach) | (time > high + reach)) & ~old
+    name = "clocks: far from all the rest"
+    yield of_rows(name, int(stray.sum()), len(time), of="events", examples=_moments(found, dataset, moments, stray))
+    if all(source.columns.order for source in dataset.events):
+        name = "clocks: time goes back while the order goes on"
+        yield of_rows(name, found.backwards.rows, len(time), of="events", examples=found.backwards.examples)
+
+
+def request_checks(dataset: Dataset, found: Tally) -> Iterator[Check]:
+    """Requests, what came of them, and whether it came before them."""
+    if isinstance(dataset.candidates, Rows):
+        positives = found.positives
+        verdict: Verdict = "PASS" if 0 < positives < found.shown_rows else "FAIL"
+        yield Check("rows with a positive label", verdict, f"{positives:,} of {found.shown_rows:,} ({share(positives, found.shown_rows)})")
+        return
+    shown = _first(found.shown)
+    if not len(shown):
+        origin = dataset.candidates.origin
+        yield Check("requests", "FAIL", f"none: candidates from {origin!r} need rows of {', '.join(_sources_of_requests(dataset))}")
+        return
+    if not isinstance(dataset.candidates, Impressions | ListRows):
+        yield Check("requests", "PASS", f"{len(shown):,}, with {found.shown_rows / len(shown):.3g} actions to predict each")
+        return
+    yield Check("requests", "PASS", f"{len(shown):,}, with {found.shown_rows / len(shown):.3g} candidates each")
+    met = shown.join(_first(found.acted).rename({"time": "acted"}), on="key", how="inner")
+    # One clock writes what is shown and another what is clicked: where they differ, labels get lost.
+    yield of_rows("clocks: an action before its request", int((met["acted"] < met["time"]).sum()), len(met), of="requests with one")
+    without = len(shown) - len(met)
+    note = f"; {found.free:,} actions name no request and aren't seen here" if found.free else ""
+    outcome: Verdict = "PASS" if without <= _RARE * len(shown) or found.free else "FAIL" if without == len(shown) else "WARN"
+    yield Check("requests without a positive", outcome, f"{without:,} of {len(shown):,} ({share(without, len(shown))}){note}")
+
+
+def window_checks(dataset: Dataset, found: Tally) -> Iterator[Check]:
+    """Whether the windows are in order and none is empty, and what lies outside of them."""
+    time = pl.concat(found.moments)["time"]
+    requests = _first(found.shown)["time"].to_numpy()
+    window = bounds(dataset, int(time.min()), int(time.max()))  # type: ignore[arg-type]
+    edges = {"train": window.train_us, "eval": window.eval_us, "test": window.test_us, "until": window.until_us}
+    told = ", ".join(f"{name} {_day(at)}" for name, at in edges.items())
+    span = f"the events go from {_day(int(time.min()))} to {_day(int(time.max()))}"  # type: ignore[arg-type]
+    order = list(edges.values())
+    if not all(before < after for before, after in pairwise(order)):
+        yield Check("windows in order", "FAIL", f"{told}: expected each after the one before; {span}")
+        return
+    split = assign(requests, window)
+    sizes = {name: int((split == at).sum()) for at, name in enumerate(SPLITS)}
+    empty = [name for name, size in sizes.items() if not size]
+    text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+    before, after = int((split == BEFORE).sum()), int((requests > window.until_us).sum())
+    late = len(requests) - before - after - sum(sizes.values())
+    text += f", too close to a window's end {late:,}" if late else ""
+    text += f"; empty: {', '.join(empty)}; {span}" if empty else ""
+    yield Check("requests in the windows", "FAIL" if empty else "PASS", f"{text} ({told})")
+    check = of_rows("requests outside the windows", before + after, len(requests), of="requests", fail_share=1.0)
+    yield replace(check, found=f"{check.found}: {before:,} before, {after:,} after") if before + after else check
+
+
+def _first(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """Each request once, with its earliest time: a request's rows may lie in several blocks."""
+    return (
+        pl.concat(parts).group_by("key").agg(pl.col("time").min()) if parts else pl.DataFrame(schema={"key": pl.UInt64, "time": pl.Int64})
+    )
+
+
+def _sources_of_requests(dataset: Dataset) -> list[str]:
+    action = getattr(dataset.candidates, "action", None)
+    return [action] if action else list(dataset.label_gains)
+
+
+def _moments(found: Tally, dataset: Dataset, moments: pl.DataFrame, wrong: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> list[str]:
+    first = moments.filter(pl.Series(wrong)).head(EXAMPLES)
+    return [f"{where_it_stands(found, dataset, seq)}: {_moment(at)}" for at, seq in first.iter_rows()]
+
+
+def _moment(at_us: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(at_us / 1e6, UTC):%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError):
+        return f"{at_us / 1e6:.3g} s since 1970"
+
+
+def _day(at_us: int) -> str:
+    return _moment(at_us)[:16]

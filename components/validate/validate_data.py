@@ -1,0 +1,109 @@
+"""All checks of a dataset file against its data."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from components.contract.dataset import Dataset
+from components.contract.errors import InputError
+from components.contract.sources import ListRows, Rows
+from components.ingest.files import layout, matching
+from components.validate.check import EXAMPLES, Check, of_rows
+from components.validate.events import Tally, duplicates, tally, where_it_stands
+from components.validate.rows import counted, event_reasons
+from components.validate.tables import check_table, empty_features
+from components.validate.times import clock_checks, request_checks, window_checks
+
+# Many items that the catalogue lacks are old ones; if half of all rows name such, the ids are of another kind.
+_STRANGE_SHARE = 0.5
+
+
+def validate(dataset: Dataset, data_root: str, *, now_us: int) -> list[Check]:
+    """Check the data that a dataset file describes.
+
+    Events are read and cleaned block by block with ingestion's own functions, so that a row counts as wrong here exactly if it does there;
+    on any file system that Beam opens. Memory: a block, and about 50 bytes an event.
+
+    Args:
+        dataset: the dataset file.
+        data_root: the folder in which its relative paths are looked up.
+        now_us: the present in microseconds since 1970; events after it have a wrong clock.
+
+    Returns:
+        The checks, in the order of the table. A fault of the data is a failed check, not an exception.
+    """
+    tables = {
+        name: check_table(table, dataset.given(name), data_root, what=name)
+        for name, table in (("items", dataset.items), ("users", dataset.users))
+        if table
+    }
+    checks = [check for found in tables.values() for check in found.checks]
+    missing = list(_missing_files(dataset, data_root))
+    if missing:
+        return [Check("events: files", "FAIL", f"{len(missing)} not found", tuple(missing[:EXAMPLES])), *checks]
+    known = {name: tables[name].ids if name in tables else None for name in ("items", "users")}
+    try:
+        found = tally(dataset, data_root, now_us=now_us, known=known)
+        empty_files = layout(dataset, data_root).empty_files
+    except InputError as error:
+        return [Check("events: files", "FAIL", "none can be read", (str(error),)), *checks]
+    return [*_files(found, empty_files), *_events(dataset, found, known), *checks]
+
+
+def _missing_files(dataset: Dataset, data_root: str) -> Iterator[str]:
+    for source in dataset.events:
+        try:
+            matching(source, data_root)
+        except InputError as error:
+            yield str(error)
+
+
+def _files(found: Tally, empty_files: tuple[str, ...]) -> Iterator[Check]:
+    rows, files = found.counts.numbers.get("rows read", 0), len(found.paths)
+    names = {"files": "events: files can be read", "columns": "events: columns are there", "types": "events: columns are as declared"}
+    for kind, name in names.items():
+        problems = found.problems.get(kind, [])
+        good = f"{rows:,} rows in {files:,} {'file' if files == 1 else 'files'}" if kind == "files" else "all"
+        if problems:
+            yield Check(name, "FAIL", f"{len(problems):,} {'problem' if len(problems) == 1 else 'problems'}", tuple(problems[:EXAMPLES]))
+        else:
+            yield Check(name, "PASS", good)
+    if empty_files:
+        yield Check("events: empty files", "WARN", f"{len(empty_files):,}", empty_files[:EXAMPLES])
+
+
+def _events(dataset: Dataset, found: Tally, known: dict[str, pl.Series | None]) -> Iterator[Check]:
+    rows = found.counts.numbers.get("rows read", 0)
+    formats = {path: dataset.events[source].format for path, source in found.paths.values()}
+    yield from counted(found.counts, event_reasons(dataset), formats)
+    events = sum(map(len, found.moments))
+    if not events:
+        yield Check("events are left", "FAIL", f"none of {rows:,} rows")
+        return
+    if not isinstance(dataset.candidates, Rows):
+        yield _actions(dataset, found)
+    for table, role in (("items", "item"), ("users", "user")):
+        if known[table] is not None:
+            wrong = found.unknown[table]
+            of = "events and candidates" if isinstance(dataset.candidates, ListRows) else "events"
+            total = events + (found.shown_rows if isinstance(dataset.candidates, ListRows) else 0)
+            name = f"{role}s are in the {'catalogue' if role == 'item' else 'users'}"
+            yield of_rows(name, wrong.rows, total, examples=wrong.examples, fail_share=_STRANGE_SHARE, of=of)
+    again = duplicates(found)
+    examples = [where_it_stands(found, dataset, seq) for seq in again["seq"].head(EXAMPLES)]
+    yield of_rows("exact duplicates (dropped)", len(again), events, examples=examples, fail_share=_STRANGE_SHARE, of="events")
+    if any(source.columns.time for source in dataset.events):
+        yield from clock_checks(dataset, found)
+    yield from request_checks(dataset, found)
+    yield from empty_features("events", found.empty, found.shown_rows)
+    if dataset.windows.by == "time" and found.shown_rows:
+        yield from window_checks(dataset, found)
+
+
+def _actions(dataset: Dataset, found: Tally) -> Check:
+    seen = ", ".join(f"{name} {found.actions[name]:,}" for name in dataset.actions if name in found.actions)
+    never = [name for name in dataset.actions if name not in found.actions]
+    labels = [name for name in never if name in dataset.label_gains]
+    if not never:
+        return Check("actions occur", "PASS", seen)
+    return Check("actions occur", "FAIL" if labels else "WARN", f"never: {', '.join(never)}; {seen}")

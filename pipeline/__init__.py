@@ -1,0 +1,1 @@
+"""The graph, what runs it on one machine, and the command line."""

@@ -1,0 +1,108 @@
+"""The command line: `shelfrank`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from components.contract.errors import DatasetFileError, InputError, RefusedModel, ShelfRankError
+
+EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+_EXITS = "exit codes: 0 success, 1 failure, 2 bad input (options, dataset file or data), 3 the gates refused the model, 130 interrupted"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    args = parser().parse_args(argv)
+    # TensorFlow reads these when it is imported, which is after this.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    # What a command imports may be heavy; `--help` shouldn't wait for it.
+    from pipeline import commands
+
+    try:
+        getattr(commands, args.command)(args)
+    except ShelfRankError as error:
+        if args.debug:
+            raise
+        print(f"shelfrank {args.command}: {error}", file=sys.stderr)
+        return exit_code(error)
+    except OSError as error:
+        if args.debug:
+            raise
+        print(f"shelfrank {args.command}: {error}", file=sys.stderr)
+        return EXIT_FAILURE
+    except KeyboardInterrupt:
+        print(f"shelfrank {args.command}: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def exit_code(error: ShelfRankError) -> int:
+    """What the process ends with."""
+    if isinstance(error, RefusedModel):
+        return EXIT_REFUSED
+    return EXIT_BAD_INPUT if isinstance(error, DatasetFileError | InputError) else EXIT_FAILURE
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(prog="shelfrank", description="Event logs in, a ranked shelf out.", epilog=_EXITS)
+    top.add_argument("--version", action="version", version=f"shelfrank {version('shelfrank')}")
+    every = argparse.ArgumentParser(add_help=False)
+    every.add_argument("--debug", action="store_true", help="show where an error was raised")
+    json = argparse.ArgumentParser(add_help=False)
+    json.add_argument("--json", action="store_true", help="print the result as JSON")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, about: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=_EXITS, parents=[every, *parents]
+        )
+
+    _simulate(command("simulate", "write a simulated shop's logs, with the truth behind them", json))
+
+    validate = command("validate", "check a dataset file against its data", json)
+    validate.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
+    validate.add_argument("--data", metavar="DIR", help="where its relative paths are looked up (default: its own folder)")
+
+    run = command("run", "run the whole graph on this machine: from logs to a release", json)
+    run.add_argument(
+        "dataset", metavar="DATASET.yaml", nargs="?", help="the dataset file (default: a simulated shop, made first if need be)"
+    )
+    run.add_argument(
+        "--data", metavar="DIR", help="where its relative paths are looked up (default: its own folder; of the simulated shop: ROOT/data)"
+    )
+    run.add_argument("--root", metavar="DIR", help="folder of everything the run makes (default: runs/<name of the dataset>)")
+
+    report = command("report", "print the last finished run again: metrics by slice, champion and challenger", json)
+    report.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
+    report.add_argument("--html", metavar="FILE", help="write it as one HTML page instead")
+
+    command("schema", "print the JSON Schema of the dataset file, for editors")
+    return top
+
+
+def _simulate(simulate: argparse.ArgumentParser) -> None:
+    simulate.add_argument("--out", metavar="DIR", required=True, help="folder to write, new or empty")
+    # What isn't given isn't passed on: the defaults stand in `ShopConfig` alone.
+    shop = simulate.add_argument_group("the shop", argument_default=argparse.SUPPRESS)
+    shop.add_argument("--events", type=int, metavar="N", help="number of event rows, about")
+    shop.add_argument("--seed", type=int, metavar="S", help="the same seed and options give the same bytes")
+    shop.add_argument("--days", type=int, metavar="N", help="length of the log")
+    shop.add_argument("--start", metavar="DATE", help="first day of the log")
+    shop.add_argument("--shoppers", type=int, metavar="N", help="by the last day")
+    shop.add_argument("--products", type=int, metavar="N", help="by the last day")
+    shop.add_argument("--candidates", type=int, nargs=2, metavar=("LEAST", "GREATEST"), help="number of products shown for one request")
+    plants = simulate.add_argument_group("what is planted", argument_default=argparse.SUPPRESS)
+    plants.add_argument("--drift-at", metavar="DATE", help="day from which tastes are others")
+    plants.add_argument("--drift-degrees", type=float, metavar="X", help="by how much they turn")
+    plants.add_argument("--broken-feature", metavar="COLUMN", help="logged column that turns constant: price, device, country or query")
+    plants.add_argument("--broken-from", metavar="DATE", help="day from which it does")
+    plants.add_argument("--treatment", type=float, metavar="SHARE", help="share of the shoppers who are treated")
+    plants.add_argument("--treatment-effect", type=float, metavar="X", help="what treatment adds to the log-odds of a click")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

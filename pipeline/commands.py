@@ -1,0 +1,161 @@
+"""What each command of the command line does. Each imports what it needs: TFX and TensorFlow take seconds."""
+
+import json
+import logging
+import sys
+import time
+from argparse import Namespace
+from dataclasses import asdict, fields
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from components.contract.errors import InputError, RefusedModel, RunError
+
+_SHOP = "simulated_shop.yaml"
+
+
+def simulate(args: Namespace) -> None:
+    """`shelfrank simulate`."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from components import simulator
+
+    given = {field.name: getattr(args, field.name) for field in fields(simulator.ShopConfig) if hasattr(args, field.name)}
+    given |= {name: _day(name, given[name]) for name in ("start", "drift_at", "broken_from") if name in given}
+    if "candidates" in given:
+        given["candidates"] = tuple(given["candidates"])
+    try:
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("simulating", total=1.0)
+            shop = simulator.simulate(
+                Path(args.out),
+                simulator.ShopConfig(**given),
+                progress=lambda share, day: progress.update(task, completed=share, description=day),
+            )
+    except (simulator.ShopConfigError, simulator.ShopFolderError) as error:
+        raise InputError(str(error)) from None
+    if args.json:
+        _print_json(asdict(shop) | {"out": str(shop.out)})
+        return
+    for name, value in asdict(shop).items():
+        print(f"{name:12} {value}")
+
+
+def validate(args: Namespace) -> None:
+    """`shelfrank validate`."""
+    from components.contract.load import load_dataset
+    from components.validate.check import as_json, failed, render
+    from components.validate.validate_data import validate as validate_data
+    from pipeline.show import console
+
+    dataset = load_dataset(args.dataset)
+    checks = validate_data(dataset, _data_root(args.data, Path(args.dataset).parent), now_us=time.time_ns() // 1000)
+    if args.json:
+        _print_json(as_json(checks))
+    else:
+        console().print(render(checks))
+    if failed(checks):
+        names = ", ".join(check.name for check in checks if check.verdict == "FAIL")
+        raise InputError(f"{args.dataset} doesn't fit its data: {names}")
+
+
+def run(args: Namespace) -> None:
+    """`shelfrank run`."""
+    from components.contract.load import load_dataset
+    from pipeline.config import RunConfig
+    from pipeline.display import display
+    from pipeline.quiet import quiet
+    from pipeline.record import alone
+    from pipeline.show import console, show
+
+    file = Path(args.dataset or default_shop())
+    dataset = load_dataset(file)
+    root = Path(args.root or Path("runs", dataset.name)).absolute()
+    data = _data_root(args.data, file.parent if args.dataset else root / "data")
+    config = RunConfig(dataset.name, file.read_text(encoding="utf-8"), data, root)
+    log = config.logs / f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}.log"
+    with alone(root), quiet(log) as terminal, display(terminal) as shown:
+        if not args.dataset and not args.data and not Path(data).exists():
+            shown.begin("Simulate")
+            _simulate_default(Path(data))
+            shown.end("done")
+        shown.begin("Load TFX")
+        from pipeline.run import run as run_graph
+
+        shown.end("done")
+        result = run_graph(config, log=log, shown=shown)
+    if args.json:
+        _print_json(result.shown())
+    else:
+        show(result, console())
+    if result.release is None:
+        refusals = [finding.text for finding in result.verdict.findings if not finding.passed]
+        raise RefusedModel(f"the gates refused the model, nothing was released: {' '.join(refusals)}")
+
+
+def report(args: Namespace) -> None:
+    """`shelfrank report`."""
+    from pipeline.record import write
+    from pipeline.result import read_result
+    from pipeline.show import console, page, show
+
+    result = read_result(_last(args.root))
+    if args.html:
+        write(Path(args.html), page(result))
+    if args.json:
+        _print_json(result.shown())
+    elif not args.html:
+        show(result, console())
+
+
+def schema(args: Namespace) -> None:
+    """`shelfrank schema`."""
+    del args
+    from components.contract.dataset import Dataset
+
+    _print_json(Dataset.model_json_schema())
+
+
+def default_shop() -> Path:
+    """The dataset file of the simulated shop: beside this module in a wheel, under `examples/` in a clone."""
+    installed = Path(__file__).with_name(_SHOP)
+    return installed if installed.exists() else Path(__file__).parent.parent / "examples" / _SHOP
+
+
+def _simulate_default(out: Path) -> None:
+    from components.simulator import ShopConfig
+    from components.simulator import simulate as simulate_shop
+    from pipeline.display import PROGRESS
+
+    log = logging.getLogger(PROGRESS)
+    simulate_shop(out, ShopConfig(), progress=lambda share, day: log.info("%3.0f %%  %s", 100 * share, day))
+
+
+def _data_root(given: str | None, default: Path) -> str:
+    """An absolute path, or an address of another file system as it is."""
+    return given if given and "://" in given else str(Path(given or default).absolute())
+
+
+def _last(root: str | None) -> Path:
+    """The result file of a folder, or of the run under `runs/` that finished last."""
+    name = "last_run.json"
+    if root:
+        return Path(root) / name
+    found = sorted(Path("runs").glob(f"*/{name}"), key=lambda file: file.stat().st_mtime)
+    if not found:
+        raise RunError("runs/: no run has come to its end here; start one with `shelfrank run`, or give --root")
+    return found[-1]
+
+
+def _day(name: str, given: str) -> date:
+    try:
+        return date.fromisoformat(given)
+    except ValueError:
+        raise InputError(f"--{name.replace('_', '-')}: expected a day such as 2026-01-31, got {given!r}") from None
+
+
+def _print_json(value: Any) -> None:
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    print()

@@ -1,0 +1,122 @@
+"""Shows a run as it goes: live on a terminal, as plain lines elsewhere."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
+
+State = Literal["done", "cached", "failed"]
+
+PROGRESS = "shelfrank.progress"
+"""Logger whose messages are shown beside the step that is running: ingestion's share, the trainer's epochs."""
+
+_MARKS = {"done": "[green]✓", "cached": "[cyan]✓", "failed": "[red]✗"}
+_SAID = {"done": "", "cached": "from the cache", "failed": "failed"}
+
+
+class Display(Protocol):
+    """Told of the steps, one after the other."""
+
+    def begin(self, step: str) -> None:
+        """A step starts."""
+
+    def say(self, text: str) -> None:
+        """The step that runs has news."""
+
+    def end(self, state: State) -> None:
+        """The step that runs has ended."""
+
+
+class Live:
+    """A line for each step, redrawn in place."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def begin(self, step: str) -> None:
+        """A new line, with a clock."""
+        self._task = self._progress.add_task(step, total=1, mark="[yellow]▸", said="")
+
+    def say(self, text: str) -> None:
+        """The news stands beside the step until there is newer."""
+        if self._task is not None:
+            self._progress.update(self._task, said=text)
+
+    def end(self, state: State) -> None:
+        """The clock stops; the last news stays."""
+        if self._task is not None:
+            self._progress.update(self._task, completed=1, mark=_MARKS[state])
+            if _SAID[state]:
+                self._progress.update(self._task, said=_SAID[state])
+            self._task = None
+
+
+class Lines:
+    """A line for each start, news and end."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._step, self._since = "", 0.0
+
+    def begin(self, step: str) -> None:
+        """`[Trainer] ...`."""
+        self._step, self._since = step, time.perf_counter()
+        self._write("...")
+
+    def say(self, text: str) -> None:
+        """`[Trainer] epoch 1 of 5`."""
+        if self._step:
+            self._write(text)
+
+    def end(self, state: State) -> None:
+        """`[Trainer] done, 12.3 s`."""
+        self._write(f"{_SAID[state] or state}, {time.perf_counter() - self._since:.1f} s")
+        self._step = ""
+
+    def _write(self, text: str) -> None:
+        print(f"[{self._step}] {text}", file=self._out, flush=True)
+
+
+@contextmanager
+def display(out: TextIO) -> Iterator[Display]:
+    """What suits the output, hearing the logger `PROGRESS`."""
+    console = Console(file=out)
+    columns = (
+        TextColumn("{task.fields[mark]}"),
+        TextColumn("{task.description:16}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[said]}", markup=False),
+    )
+    if not console.is_terminal:
+        with _hearing(Lines(out)) as shown:
+            yield shown
+        return
+    with Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as progress, _hearing(Live(progress)) as shown:
+        yield shown
+
+
+class _Ear(logging.Handler):
+    def __init__(self, shown: Display) -> None:
+        super().__init__()
+        self._shown = shown
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._shown.say(record.getMessage())
+
+
+@contextmanager
+def _hearing(shown: Display) -> Iterator[Display]:
+    logger, ear = logging.getLogger(PROGRESS), _Ear(shown)
+    level = logger.level
+    logger.addHandler(ear)
+    logger.setLevel(logging.INFO)
+    try:
+        yield shown
+    finally:
+        logger.removeHandler(ear)
+        logger.setLevel(level)

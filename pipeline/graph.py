@@ -1,0 +1,106 @@
+"""The graph: from a shop's logs to a release."""
+
+from collections.abc import Sequence
+
+from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
+from tfx.components.evaluator.component import Evaluator
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.trainer.component import Trainer
+from tfx.components.transform.component import Transform
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
+from tfx.proto.transform_pb2 import SplitsConfig
+
+from components.anomalies.component import AnomalyGate
+from components.champion.component import Champion
+from components.contract.columns import gains
+from components.contract.load import parse_dataset
+from components.evaluation.config import eval_config
+from components.ingest.component import EventExampleGen
+from components.release.component import Release
+from components.schema.component import ContractSchema
+
+
+def create_pipeline(
+    name: str,
+    root: str,
+    *,
+    dataset: str,
+    data_root: str,
+    releases: str,
+    champion: int,
+    fingerprint: str,
+    code: str,
+    attempt: int = 0,
+    beam_args: Sequence[str] = (),
+    metadata: ConnectionConfig | None = None,
+) -> Pipeline:
+    """The pipeline of a dataset.
+
+    Args:
+        name: of the pipeline.
+        root: folder of its artifacts.
+        dataset: the dataset file's text.
+        data_root: where relative paths of the dataset file are looked up.
+        releases: folder of the releases.
+        champion: the release to beat, 0 for none.
+        fingerprint: changes when the data or the code that reads it do.
+        code: changes when the code that learns and judges does.
+        attempt: changes when a release that the cache believes made is gone.
+        beam_args: options of the Beam runner.
+        metadata: TFX's metadata store; None where the orchestrator brings one.
+    """
+    shop = parse_dataset(dataset)
+    custom_config = {"dataset": dataset, "code": code}
+    ingest = EventExampleGen(dataset=dataset, data_root=data_root, fingerprint=fingerprint)
+    examples = ingest.outputs["examples"]
+    schema = ContractSchema(dataset=dataset, code=code)
+    statistics = StatisticsGen(examples=examples, schema=schema.outputs["schema"])
+    validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
+    gate = AnomalyGate(anomalies=validator.outputs["anomalies"])
+    transform = Transform(
+        examples=examples,
+        schema=schema.outputs["schema"],
+        preprocessing_fn="trainer.preprocess.preprocessing_fn",
+        splits_config=SplitsConfig(analyze=["train"]),
+        materialize=False,
+        disable_statistics=True,
+        custom_config=custom_config,
+    )
+    transform.add_upstream_node(gate)
+    trainer = Trainer(
+        run_fn="trainer.run.run_fn",
+        examples=examples,
+        transform_graph=transform.outputs["transform_graph"],
+        train_args=TrainArgs(splits=["train"]),
+        eval_args=EvalArgs(splits=["eval"]),
+        custom_config=custom_config,
+    )
+    rival = Champion(dataset=dataset, releases=releases, version=champion, code=code)
+    evaluator = Evaluator(
+        examples=examples,
+        example_splits=["test"],
+        model=trainer.outputs["model"],
+        baseline_model=rival.outputs["model"],
+        eval_config=eval_config(shop.slices, shop.gates, gains=gains(shop)),
+        module_path="components.evaluation.extractors",
+    )
+    release = Release(
+        trainer.outputs["model"],
+        evaluator.outputs["blessing"],
+        evaluation=evaluator.outputs["evaluation"],
+        ingestion=ingest.outputs["report"],
+        dataset=dataset,
+        code=code,
+        releases=releases,
+        attempt=attempt,
+    )
+    return Pipeline(
+        pipeline_name=name,
+        pipeline_root=root,
+        components=[ingest, schema, statistics, validator, gate, transform, trainer, rival, evaluator, release],
+        enable_cache=True,
+        beam_pipeline_args=list(beam_args),
+        metadata_connection_config=metadata,
+    )

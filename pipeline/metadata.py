@@ -1,0 +1,78 @@
+"""What TFX's metadata store says of a run."""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig, Event, Execution
+from tfx.orchestration.metadata import Metadata, sqlite_metadata_connection_config
+
+
+@dataclass(frozen=True)
+class Output:
+    """An artifact that a step gave: where it lies, and its properties."""
+
+    uri: str
+    properties: dict[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """A step of a run: how it ended, and its outputs by key."""
+
+    state: str
+    outputs: dict[str, Output]
+
+
+def connection(path: Path) -> ConnectionConfig:
+    """The SQLite store in a file, which is made if it isn't there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return sqlite_metadata_connection_config(str(path))
+
+
+def step_record(store: ConnectionConfig, run_id: str, step: str) -> StepRecord | None:
+    """What is recorded of a step in a run; None if it never began."""
+    with Metadata(store) as opened:
+        run = opened.store.get_context_by_type_and_name("pipeline_run", run_id)
+        for execution in opened.store.get_executions_by_context(run.id) if run else ():
+            contexts = opened.store.get_contexts_by_execution(execution.id)
+            if any(context.type == "node" and context.name.endswith(f".{step}") for context in contexts):
+                return StepRecord(Execution.State.Name(execution.last_known_state), _outputs(opened, execution.id))
+    return None
+
+
+def sweep(store: ConnectionConfig, artifacts: Path) -> int:
+    """Clears up after runs that were killed: marks what they left running as failed and removes its half-made outputs. Returns how many.
+
+    Only while no other run is at work in the folder. Such leftovers are never taken for results, as the cache knows complete executions
+    alone; they would just lie there.
+    """
+    with Metadata(store) as opened:
+        stale = [
+            execution for execution in opened.store.get_executions() if execution.last_known_state in (Execution.NEW, Execution.RUNNING)
+        ]
+        for execution in stale:
+            for leftover in [*artifacts.glob(f"*/*/{execution.id}"), *artifacts.glob(f"*/.system/executor_execution/{execution.id}")]:
+                shutil.rmtree(leftover)
+            execution.last_known_state = Execution.FAILED
+        opened.store.put_executions(stale)
+    for folder in artifacts.glob("*/.system/stateful_working_dir/*"):
+        shutil.rmtree(folder)
+    return len(stale)
+
+
+def _outputs(opened: Metadata, execution_id: int) -> dict[str, Output]:
+    events = [event for event in opened.store.get_events_by_execution_ids([execution_id]) if event.type == Event.OUTPUT]
+    found = {artifact.id: artifact for artifact in opened.store.get_artifacts_by_id([event.artifact_id for event in events])}
+    outputs = {}
+    for event in events:
+        artifact = found[event.artifact_id]
+        given = {**artifact.properties, **artifact.custom_properties}
+        properties = {
+            name: getattr(value, value.WhichOneof("value")) for name, value in given.items() if value.WhichOneof("value") in _PLAIN
+        }
+        outputs[event.path.steps[0].key] = Output(artifact.uri, properties)
+    return outputs
+
+
+_PLAIN = ("string_value", "int_value", "double_value")

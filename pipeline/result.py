@@ -1,0 +1,90 @@
+"""What a finished run gave: kept as a file, so that `shelfrank report` needs neither TFX nor TensorFlow."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from components.contract.errors import RunError
+from components.contract.load import parse_dataset
+from components.evaluation.report import Epoch, RankedCandidate, RankedRequest
+from components.evaluation.results import SliceMetrics, from_json, to_json
+from components.evaluation.table import metrics_rows
+from components.evaluation.verdict import Verdict, verdict
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """How a step ended and how long it took."""
+
+    name: str
+    state: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A run that came to its end, whether the model was released or refused.
+
+    Attributes:
+        dataset: the dataset file's text.
+        made_at: when the run ended, ISO 8601, UTC.
+        champion: what the model was compared with.
+        release: version of the release, None where the gates refused.
+        metrics: of both models, overall and by slice.
+        ingestion: ingestion's report.
+        training: one entry for each epoch.
+        example: a request as the model ranks it.
+        places: name to path, of what one may want to open.
+        steps: in the order they ran.
+    """
+
+    dataset: str
+    made_at: str
+    champion: str
+    release: int | None
+    metrics: tuple[SliceMetrics, ...]
+    ingestion: dict[str, Any]
+    training: tuple[Epoch, ...]
+    example: RankedRequest | None
+    places: dict[str, str]
+    steps: tuple[StepTime, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the gates found."""
+        shop = parse_dataset(self.dataset)
+        return verdict(self.metrics, shop.gates, slices=shop.slices)
+
+    def to_json(self) -> str:
+        """The text of the file, read by `read_result`."""
+        return json.dumps(asdict(self) | {"metrics": to_json(self.metrics)}, indent=1, ensure_ascii=False, allow_nan=False)
+
+    def shown(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        given: dict[str, Any] = json.loads(self.to_json())
+        found = self.verdict
+        del given["metrics"]
+        given["dataset"] = parse_dataset(self.dataset).name
+        return given | {"passed": found.passed, "verdict": list(found.sentences), "slices": metrics_rows(self.metrics)}
+
+
+def read_result(file: Path) -> RunResult:
+    """The last finished run of a folder.
+
+    Raises:
+        RunError: there is none.
+    """
+    if not file.exists():
+        raise RunError(f"{file.parent}: no run has come to its end here; start one with `shelfrank run`, or give another --root")
+    given = json.loads(file.read_text(encoding="utf-8"))
+    example = given["example"]
+    return RunResult(
+        **given
+        | {
+            "metrics": from_json(given["metrics"]),
+            "training": tuple(Epoch(**epoch) for epoch in given["training"]),
+            "example": example and RankedRequest(example["caption"], tuple(RankedCandidate(**each) for each in example["candidates"])),
+            "steps": tuple(StepTime(**step) for step in given["steps"]),
+        }
+    )

@@ -1,0 +1,104 @@
+"""A whole run on this machine: taken up where an earlier one stopped, and told in a `RunResult`."""
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from components.contract.errors import RunError
+from components.contract.load import parse_dataset
+from components.evaluation.report import Epoch
+from components.evaluation.tfma_results import read_metrics
+from pipeline.config import RunConfig
+from pipeline.display import Display
+from pipeline.fingerprint import INGESTION, LEARNING, code_version, input_digest
+from pipeline.graph import create_pipeline
+from pipeline.local import BEAM_ARGS, Step, run_locally
+from pipeline.metadata import connection, sweep
+from pipeline.ranked import ranked_request
+from pipeline.record import pin, write
+from pipeline.result import RunResult, StepTime
+from pipeline.show import page
+from trainer.config import ranker_config
+from trainer.run import CURVE_FILE
+
+
+def run(config: RunConfig, *, log: Path, shown: Display) -> RunResult:
+    """Run the graph; what an earlier run finished with the same data, dataset file and code isn't done again.
+
+    The caller holds the folder (`record.alone`).
+
+    Raises:
+        DatasetFileError: the model's settings or the gates can't be.
+        InputError: the data isn't as the dataset file says.
+        RunError: a step failed.
+    """
+    store = connection(config.metadata)
+    sweep(store, config.artifacts)
+    dataset = parse_dataset(config.dataset)
+    ranker_config(dataset)  # A fault in the model's settings is told now, not when training begins.
+    code = code_version(LEARNING)
+    fingerprint = _digest(input_digest(dataset, config.data_root), config.dataset, code_version(INGESTION))
+    pinned = pin(config.record, _digest(fingerprint, code, config.data_root), config.releases)
+    pipeline = create_pipeline(
+        config.name,
+        str(config.artifacts),
+        dataset=config.dataset,
+        data_root=config.data_root,
+        releases=str(config.releases),
+        champion=pinned.champion,
+        fingerprint=fingerprint,
+        code=code,
+        attempt=pinned.attempt,
+        beam_args=BEAM_ARGS,
+        metadata=store,
+    )
+    steps = run_locally(pipeline, store=store, run_id=datetime.now(UTC).isoformat(), log=log, shown=shown)
+    shown.begin("Report")
+    result = _result(config, steps, log=log)
+    write(config.html, page(result))
+    write(config.last, result.to_json())
+    write(config.record, json.dumps(asdict(replace(pinned, released=result.release))))
+    shown.end("done")
+    return result
+
+
+def _result(config: RunConfig, steps: tuple[Step, ...], *, log: Path) -> RunResult:
+    outputs = {step.name: step.outputs for step in steps}
+    pushed = outputs["Release"]["pushed_model"].properties
+    released = int(pushed["pushed_version"]) if pushed["pushed"] else None
+    trained = Path(outputs["Trainer"]["model"].uri, "Format-Serving")
+    examples = Path(outputs["EventExampleGen"]["examples"].uri)
+    result = RunResult(
+        dataset=config.dataset,
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        champion=str(outputs["Champion"]["model"].properties["champion"]),
+        release=released,
+        metrics=read_metrics(outputs["Evaluator"]["evaluation"].uri),
+        ingestion=json.loads(Path(outputs["EventExampleGen"]["report"].uri, "report.json").read_text(encoding="utf-8")),
+        training=_epochs(trained),
+        example=ranked_request(examples, trained, dataset=parse_dataset(config.dataset)),
+        places={
+            "model": str(trained),
+            "release": str(config.releases / str(released)) if released is not None else "none",
+            "releases": str(config.releases),
+            "report": str(config.html),
+            "feature state": outputs["EventExampleGen"]["state"].uri,
+            "log": str(log),
+        },
+        steps=tuple(StepTime(step.name, step.state, round(step.seconds, 3)) for step in steps),
+    )
+    if result.verdict.passed != (released is not None):
+        found = "passed" if result.verdict.passed else "refused"
+        raise RunError(f"the gates' verdict ({found}) isn't what Evaluator decided; this is a fault of ShelfRank. Log: {log}")
+    return result
+
+
+def _epochs(model: Path) -> tuple[Epoch, ...]:
+    rows = json.loads((model / CURVE_FILE).read_text(encoding="utf-8"))
+    return tuple(Epoch(loss=row["loss"], eval_auc=row["eval_auc"]) for row in rows)
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()

@@ -1,0 +1,93 @@
+"""A finished run on the terminal, and as a page."""
+
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from components.contract.load import parse_dataset
+from components.evaluation.report import RankedRequest, ReportContent, render
+from components.evaluation.table import metrics_table
+from pipeline.result import RunResult
+
+_BEST = 10
+_WIDTH = 120
+
+
+def console() -> Console:
+    """Standard output; where that is a file or a pipe, wide enough for the table of metrics."""
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=_WIDTH)
+
+
+def show(result: RunResult, console: Console) -> None:
+    """Print metrics by slice, the gates' verdict, an example of a ranked list, what was ingested, seconds by step, and where things lie."""
+    console.print(metrics_table(result.metrics))
+    console.print()
+    for sentence in result.verdict.sentences:
+        console.print(sentence, style=None if sentence.startswith("Passed") else "red", highlight=False)
+    released = f"Released as version {result.release}" if result.release is not None else "Refused: nothing was released"
+    console.print(f"{released} (champion: {result.champion}).", style="bold", highlight=False)
+    if result.example:
+        console.print()
+        console.print(_ranked(result.example))
+    console.print()
+    console.print(_table("Ingestion", ("what", "number"), [(name, f"{number:,}") for name, number in counts(result).items()]))
+    console.print()
+    console.print(
+        _table("Seconds by step", ("step", "state", "s"), [(step.name, step.state, f"{step.seconds:.1f}") for step in result.steps])
+    )
+    console.print()
+    for name, place in result.places.items():
+        console.print(f"{name:14} {place}", highlight=False, soft_wrap=True)
+
+
+def page(result: RunResult) -> str:
+    """The report as HTML."""
+    return render(
+        ReportContent(
+            dataset=parse_dataset(result.dataset).name,
+            made_at=datetime.fromisoformat(result.made_at),
+            verdict=result.verdict,
+            metrics=result.metrics,
+            windows=_windows(result.ingestion["window"]),
+            ingestion=counts(result),
+            training=result.training,
+            example=result.example,
+        )
+    )
+
+
+def counts(result: RunResult) -> dict[str, int]:
+    """What ingestion read, kept and dropped, by reason."""
+    return dict(result.ingestion["counts"])
+
+
+def _windows(window: dict[str, Any]) -> dict[str, str]:
+    """Each split's days, where the splits are windows of time."""
+    bounds = [(name, str(window[name])[:16].replace("T", " ")) for name in ("train", "eval", "test", "until") if name in window]
+    return {name: f"{start} to {end}" for (name, start), (_, end) in pairwise(bounds)}
+
+
+def _ranked(example: RankedRequest) -> Table:
+    """The best places, and below them where the model put what the shopper took."""
+    titled = any(candidate.title for candidate in example.candidates)
+    table = Table(title=f"Example: request {example.caption}", title_justify="left", header_style="bold")
+    for name in ("rank", "item", *(["title"] if titled else []), "score", "label"):
+        table.add_column(name, justify="right" if name in ("rank", "score", "label") else "left")
+    for rank, candidate in enumerate(example.candidates, 1):
+        if rank <= _BEST or candidate.label:
+            cells = (str(rank), candidate.item, *([candidate.title] if titled else []), f"{candidate.score:.4f}", f"{candidate.label:g}")
+            table.add_row(*cells, style="green" if candidate.label else None)
+    return table
+
+
+def _table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name in head:
+        table.add_column(name, justify="right" if name in ("number", "s") else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table

@@ -1,0 +1,71 @@
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from tfx.types.standard_artifacts import Model
+
+from components.champion.component import Champion
+from components.contract.errors import ShelfRankError
+from components.release.manifest import Manifest
+from components.release.releases import publish
+
+DATASET = """
+name: shop
+events: {path: e.csv, columns: {time: time, user: user, item: item, action: action, request: request, position: position}}
+actions: {impression: {}, click: {label: 1}}
+candidates: {from: impressions}
+features:
+  - {name: item, kind: id, side: item}
+  - {name: clicks, kind: state, side: item, measure: total, action: click}
+"""
+
+FACTS = Manifest(
+    created_us=0, dataset="shop", dataset_digest="", data_window={}, metrics={}, verdict=(), input_columns=("item", "clicks"), code="c"
+)
+
+
+def released(tmp_path: Path, **facts: object) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "saved_model.pb").write_text("a graph")
+    publish(tmp_path / "model", tmp_path / "releases", replace(FACTS, **facts))
+
+
+def champion(tmp_path: Path, version: int) -> tuple[Path, str]:
+    artifact = Model()
+    artifact.uri = str(tmp_path / "champion")
+    Champion.test_call(dataset=DATASET, releases=str(tmp_path / "releases"), version=version, code="c", model=artifact)
+    return tmp_path / "champion" / "Format-Serving", artifact.get_string_custom_property("champion")
+
+
+def test_without_a_release_the_baseline_is_champion(tmp_path: Path) -> None:
+    folder, name = champion(tmp_path, 0)
+    assert name == "baseline"
+    assert "examples" in tf.saved_model.load(str(folder)).signatures
+
+
+def test_a_release_is_champion_as_it_was_published_without_its_manifest(tmp_path: Path) -> None:
+    released(tmp_path)
+    folder, name = champion(tmp_path, 1)
+    assert name == "release 1"
+    assert [(path.name, path.read_text()) for path in folder.iterdir()] == [("saved_model.pb", "a graph")]
+
+
+def test_a_release_that_reads_columns_of_yesterday_gives_way_to_the_baseline(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    released(tmp_path, input_columns=("item", "colour"))
+    with caplog.at_level(logging.WARNING):
+        folder, name = champion(tmp_path, 1)
+    assert name == "baseline"
+    assert "examples" in tf.saved_model.load(str(folder)).signatures
+    assert "release 1 reads columns that the dataset file no longer has (colour)" in caplog.text
+
+
+def test_a_release_that_reads_less_than_there_is_now_stays_champion(tmp_path: Path) -> None:
+    released(tmp_path, input_columns=("item",))
+    assert champion(tmp_path, 1)[1] == "release 1"
+
+
+def test_a_release_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ShelfRankError, match="expected the manifest of a release"):
+        champion(tmp_path, 7)

@@ -1,0 +1,255 @@
+"""TFX's Evaluator with our metric: the same numbers as numpy on the same data, and a blessing that the verdict explains."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tensorflow_model_analysis.evaluators.metrics_validator import get_missing_slices, validate_metrics
+from tensorflow_model_analysis.metrics.metric_types import MetricKey
+from tensorflow_model_analysis.proto import config_pb2
+from tfx.components.evaluator.executor import Executor
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.utils import proto_utils
+
+from components.contract.dataset import Gates
+from components.contract.errors import InputError, RunError
+from components.evaluation.captions import Slice
+from components.evaluation.config import eval_config, gains_of
+from components.evaluation.extractors import candidate_values, slice_rows, unpadded
+from components.evaluation.results import CHALLENGER, CHAMPION, SliceMetrics
+from components.evaluation.sums import METRICS, gains_from, sums
+from components.evaluation.tfma_metrics import gated_values
+from components.evaluation.tfma_results import read_blessing, read_metrics
+from components.evaluation.verdict import verdict
+
+GAINS = {"label_click": 1.0, "label_purchase": 3.0}
+SLICES = [["device"], ["country", "hour"]]
+OURS = "components.evaluation.extractors"
+TFMA = None
+
+
+@dataclass(frozen=True)
+class Request:
+    features: dict[str, list[bytes] | list[int]]
+    click: np.ndarray
+    purchase: np.ndarray
+    price: np.ndarray
+    shown: np.ndarray
+
+    def example(self) -> tf.train.Example:
+        values = {name: [float(v) for v in getattr(self, name)] for name in ("price", "shown")}
+        values |= {"label": np.maximum(self.click, self.purchase), "label_click": self.click, "label_purchase": self.purchase}
+        features = {name: tf.train.Feature(float_list=tf.train.FloatList(value=value)) for name, value in values.items()}
+        for name, value in self.features.items():
+            kind = "int64_list" if name == "hour" else "bytes_list"
+            features[name] = tf.train.Feature()
+            getattr(features[name], kind).value.extend(value)
+        return tf.train.Example(features=tf.train.Features(feature=features))
+
+
+def _requests(n: int) -> Iterator[Request]:
+    rng = np.random.default_rng(7)
+    for i in range(n):
+        length = int(rng.integers(1, 14))
+        price = np.round(rng.random(length), 1).astype(np.float32)  # ties
+        click = (rng.random(length) < 0.5 * price).astype(np.float32)
+        features: dict[str, list[bytes] | list[int]] = {
+            "device": [b"ios", b"android", b""][i % 3 :][:1],
+            "country": [b"DE"],
+            "hour": [i % 2],
+        }
+        yield Request(features, click, click * (rng.random(length) < 0.3), price, 1 / np.arange(1, length + 1, dtype=np.float32))
+
+
+REQUESTS = tuple(_requests(200))
+
+
+class _OneFeature(tf.Module):  # type: ignore[misc]
+    """Scores by one feature, padded to the longest list of the batch."""
+
+    def __init__(self, feature: str) -> None:
+        super().__init__()
+        self.feature = feature
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        values = tf.io.parse_example(examples, {self.feature: tf.io.RaggedFeature(tf.float32)})[self.feature]
+        return {"scores": values.to_tensor(-1.0)}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("shop")
+    (root / "examples" / "Split-test").mkdir(parents=True)
+    for part in range(2):
+        with tf.io.TFRecordWriter(str(root / "examples" / "Split-test" / f"part-0000{part}-of-00002")) as writer:
+            for request in REQUESTS[part::2]:
+                writer.write(request.example().SerializeToString())
+    for feature in ("price", "shown"):
+        module = _OneFeature(feature)
+        tf.saved_model.save(module, str(root / feature / "Format-Serving"), signatures={"examples": module.examples})
+    return root
+
+
+def _evaluate(shop: Path, config: config_pb2.EvalConfig, *, challenger: str, champion: str, extractors: str | None) -> tuple[str, bool]:
+    """The evaluation's folder, and whether TFX blessed the model."""
+    examples, model, baseline = standard_artifacts.Examples(), standard_artifacts.Model(), standard_artifacts.Model()
+    evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
+    examples.uri, model.uri, baseline.uri = str(shop / "examples"), str(shop / challenger), str(shop / champion)
+    examples.split_names = artifact_utils.encode_split_names(["test"])
+    out = shop / f"{challenger}_{champion}_{extractors}"
+    evaluation.uri, blessing.uri = str(out / "evaluation"), str(out / "blessing")
+    Executor(Executor.Context(beam_pipeline_args=["--runner=FnApiRunner"], tmp_dir=str(shop / "tmp"), unique_id="1")).Do(
+        {"examples": [examples], "model": [model], "baseline_model": [baseline]},
+        {"evaluation": [evaluation], "blessing": [blessing]},
+        {"eval_config": proto_utils.proto_to_json(config), "example_splits": json.dumps(["test"]), "module_path": extractors},
+    )
+    return evaluation.uri, (out / "blessing" / "BLESSED").exists()
+
+
+def _expected(where: dict[str, str], score: str) -> dict[str, float]:
+    chosen = [r for r in REQUESTS if all(str(_text(r.features[name])) == value for name, value in where.items())]
+    labels = {f"label_{action}": np.concatenate([getattr(r, action) for r in chosen]) for action in ("click", "purchase")}
+    scores = np.concatenate([getattr(r, score) for r in chosen])
+    return sums(
+        np.maximum(labels["label_click"], labels["label_purchase"]),
+        scores,
+        gains=gains_from(labels, GAINS),
+        row_lengths=np.array([len(r.price) for r in chosen]),
+    ).values()
+
+
+def _text(values: list[bytes] | list[int]) -> str:
+    (value,) = values
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _gates(**gates: object) -> Gates:
+    return Gates.model_validate({"floor": {"auc": 0.55}, "drop": {"auc": 0.005}, "slice_drop": {"auc": 0.03}, "min_requests": 20} | gates)
+
+
+@pytest.mark.parametrize("extractors", [OURS, pytest.param(TFMA, marks=pytest.mark.slow)])
+def test_evaluator_gives_the_numbers_of_numpy_for_every_slice_and_blesses(shop: Path, extractors: str | None) -> None:
+    config = eval_config(SLICES, _gates(), gains=GAINS)
+    uri, blessed = _evaluate(shop, config, challenger="price", champion="shown", extractors=extractors)
+    metrics = read_metrics(uri)
+    assert {entry.slice for entry in metrics} == {
+        (),
+        *((("device", device),) for device in ("ios", "android", "")),
+        *((("country", "DE"), ("hour", hour)) for hour in ("0", "1")),
+    }
+    assert len(metrics) == 2 * 6
+    for entry in metrics:
+        expected = _expected(dict(entry.slice), "price" if entry.model == "challenger" else "shown")
+        assert dict(entry.values) == pytest.approx(expected, abs=1e-6), entry
+    assert blessed
+    assert read_blessing(uri)
+    assert verdict(metrics, _gates(), slices=SLICES).passed
+
+
+def test_evaluator_refuses_a_model_that_is_worse_in_a_slice(shop: Path) -> None:
+    gates = _gates(floor={}, drop={})
+    uri, blessed = _evaluate(shop, eval_config(SLICES, gates, gains=GAINS), challenger="shown", champion="price", extractors=OURS)
+    found = verdict(read_metrics(uri), gates, slices=SLICES)
+    assert not blessed
+    assert not read_blessing(uri)
+    assert not found.passed
+    assert "in device=ios" in " ".join(found.sentences)
+
+
+METRIC = st.sampled_from([0.5, 0.52, 0.55, 0.6, math.nan])
+VALUES = st.fixed_dictionaries({"auc": METRIC, "ndcg_at_10": METRIC, "invalid_scores": st.sampled_from([0.0, 0.0, 0.0, 1.0])})
+COUNTS = st.fixed_dictionaries(
+    {"requests": st.sampled_from([8.0, 9.0, 10.0, 11.0]), "requests_without_positive": st.sampled_from([0.0, 1.0])}
+)
+LIMITS = st.dictionaries(st.sampled_from(["auc", "ndcg_at_10"]), st.sampled_from([0.0, 0.02, 0.05, 0.5]))
+
+
+@settings(max_examples=300)
+@given(
+    entries=st.dictionaries(st.sampled_from([(("device", "ios"),), (("device", "web"),)]), st.tuples(COUNTS, VALUES, VALUES)),
+    overall=st.tuples(COUNTS, VALUES, VALUES),
+    gates=st.builds(Gates, floor=LIMITS, drop=LIMITS, slice_drop=LIMITS, min_requests=st.sampled_from([1, 9])),
+    slices=st.sampled_from([[], [["device"]], [["device"], ["hour"]]]),
+)
+def test_verdict_and_the_thresholds_of_tfma_agree(
+    entries: dict[Slice, tuple[dict[str, float], ...]], overall: tuple[dict[str, float], ...], gates: Gates, slices: list[list[str]]
+) -> None:
+    config = eval_config(slices, gates, gains=GAINS)
+    metrics, valid, details = [], True, []
+    for where, (counts, *models) in ((entries if slices else {}) | {(): overall}).items():
+        named: dict[MetricKey, float] = {}
+        # The data, and so the counts and whether a metric is defined, are the same for both models.
+        undefined = {name for values in models for name, value in values.items() if math.isnan(value)}
+        for model, values in zip((CHALLENGER, CHAMPION), models, strict=True):
+            mine = dict.fromkeys(METRICS, 0.0) | counts | values | dict.fromkeys(undefined, math.nan)
+            metrics.append(SliceMetrics(where, model, mine))
+            mine |= gated_values(mine, gates.slice_drop, min_requests=gates.min_requests)
+            named |= {MetricKey(name, model_name=model, example_weighted=None): value for name, value in mine.items()}
+        named |= {
+            key.make_diff_key(): value - named[key.make_baseline_key(CHAMPION)]
+            for key, value in named.items()
+            if key.model_name == CHALLENGER
+        }
+        result = validate_metrics((where, named), config)
+        valid &= result.validation_ok
+        details += result.validation_details.slicing_details
+    assert verdict(metrics, gates, slices=slices).passed == (valid and not get_missing_slices(details, config))
+
+
+def test_reading_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="run the Evaluator again"):
+        read_metrics(str(tmp_path))
+
+
+def test_config_gives_back_its_gains() -> None:
+    assert gains_of(eval_config([], Gates(), gains=GAINS)) == GAINS
+
+
+def test_a_request_without_the_feature_has_no_candidates() -> None:
+    block = pa.record_batch({"label": pa.array([[1.0], None, [], [0.0, 1.0]], pa.list_(pa.float32())), "none": pa.nulls(4)})
+    values, lengths = candidate_values(block, "label")
+    assert values.tolist() == [1, 0, 1]
+    assert lengths.tolist() == [1, 0, 0, 2]
+    assert candidate_values(block, "none")[1].tolist() == [0, 0, 0, 0]
+    with pytest.raises(InputError, match="found label, none"):
+        candidate_values(block, "labels")
+
+
+def test_padding_is_cut_and_a_missing_score_is_an_error() -> None:
+    scores = np.array([[0.1, 0.2, -1], [0.3, -1, -1]], np.float32)
+    assert unpadded(scores, np.array([2, 1]), model="m").tolist() == pytest.approx([0.1, 0.2, 0.3])
+    assert unpadded(scores[:, :0], np.array([0, 0]), model="m").tolist() == []
+    for lengths in ([4, 1], [2], [2, 1, 0]):
+        with pytest.raises(InputError, match="from model 'm'"):
+            unpadded(scores, np.array(lengths), model="m")
+
+
+def test_slices_are_those_of_the_requests_that_have_the_feature() -> None:
+    block = pa.record_batch(
+        {
+            "device": pa.array([[b"ios"], [b"web"], None, [b"ios"]], pa.list_(pa.binary())),
+            "hour": pa.array([[1], [2], [1], [2]], pa.list_(pa.int64())),
+        }
+    )
+    specs = [
+        config_pb2.SlicingSpec(),
+        config_pb2.SlicingSpec(feature_keys=["device"]),
+        config_pb2.SlicingSpec(feature_keys=["hour", "device"]),
+    ]
+    assert {key: rows.nonzero()[0].tolist() for key, rows in slice_rows(block, specs).items()} == {
+        (): [0, 1, 2, 3],
+        (("device", "ios"),): [0, 3],
+        (("device", "web"),): [1],
+        (("device", "ios"), ("hour", 1)): [0],
+        (("device", "ios"), ("hour", 2)): [3],
+        (("device", "web"), ("hour", 2)): [1],
+    }

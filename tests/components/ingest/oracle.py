@@ -1,0 +1,288 @@
+"""Ingestion said again in plain Python: lists, dicts and loops over the whole past, no step carried along."""
+
+import hashlib
+import math
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from tests.components.ingest.random_shops import CATALOGUE, COUNTRIES, DAY_US, SECOND, Event, Shop
+
+ACTIONS = ("search", "impression", "click", "cart")
+LABELS = ("click", "cart")
+NAN = math.nan
+Columns = dict[str, list[Any]]
+
+
+class Logged(NamedTuple):
+    """An event that counts, its shopper, and its place in the log."""
+
+    who: tuple[str, str]
+    row: int
+    event: Event
+
+
+class Request(NamedTuple):
+    """A request with its candidates: item, position, price shown, and the actions it is known to have got."""
+
+    who: tuple[str, str]
+    name: str
+    time_us: int
+    first: Event
+    candidates: list[tuple[str, int, float | None]]
+    labels: list[set[str]]
+
+
+def expected(shop: Shop, log: list[Event]) -> dict[tuple[str, str], tuple[str, Columns]]:
+    """User and request to split and columns, for all requests that are in a split."""
+    read = list(_read(shop, log))
+    kept = _known(shop, _once(read))
+    requests = _sampled(shop, kept, read) if shop.sampled else _shown(shop, kept)
+    windows = _windows(shop, [event.time_us for _, event in read])
+    found = {}
+    for request in requests:
+        split = _split(request.time_us, windows)
+        if split:
+            found[request.first.user, request.name] = (split, _columns(shop, request, requests, kept))
+    return found
+
+
+def _read(shop: Shop, log: list[Event]) -> list[tuple[int, Event]]:
+    """The rows that can be used, lists unrolled, with their place in the log."""
+    usable: list[tuple[int, Event]] = []
+    for row, event in enumerate(log):
+        if event.action not in ACTIONS or (not event.user and not shop.guests):
+            continue
+        if shop.form == "list" and event.action == "click":
+            if not event.shown:
+                continue
+            usable += [
+                (row, event._replace(item=item, action="impression", position=place, price=price, shown=()))
+                for place, (item, price) in enumerate(event.shown)
+            ]
+            if event.item:
+                usable.append((row, event._replace(shown=(), price=None)))
+            continue
+        if event.action == "search":
+            event = event._replace(item="")
+        elif not event.item:
+            continue
+        if event.action == "impression" and not event.request and not shop.sampled:
+            continue
+        usable.append((row, event))
+    return usable
+
+
+def _once(usable: list[tuple[int, Event]]) -> list[tuple[int, Event]]:
+    kept: list[tuple[int, Event]] = []
+    for row, event in usable:
+        if event not in [earlier for _, earlier in kept]:
+            kept.append((row, event))
+    return kept
+
+
+def _known(shop: Shop, usable: list[tuple[int, Event]]) -> list[Logged]:
+    found = []
+    for row, event in usable:
+        if shop.reject_unknown and event.item and event.item not in CATALOGUE:
+            continue
+        who = ("user", event.user) if event.user else ("guest", event.request or f"row {row}")
+        found.append(Logged(who, row, event))
+    return sorted(found, key=lambda logged: (logged.event.time_us, logged.row))
+
+
+def _shown(shop: Shop, kept: list[Logged]) -> list[Request]:
+    requests = []
+    groups: dict[Any, list[Logged]] = {}
+    for logged in kept:
+        if logged.event.action == "impression":
+            groups.setdefault((logged.who, logged.event.request), []).append(logged)
+    for (who, name), rows in sorted(groups.items()):
+        rows = sorted(rows, key=lambda logged: (-1 if logged.event.position is None else logged.event.position, logged.row))
+        candidates: list[tuple[str, int, float | None]] = []
+        for logged in rows:
+            event = logged.event
+            if event.item not in [item for item, _, _ in candidates]:
+                candidates.append((event.item, len(candidates) if event.position is None else event.position, event.price))
+        time_us = min(logged.event.time_us for logged in rows)
+        requests.append(Request(who, name, time_us, rows[0].event, candidates, [set() for _ in candidates]))
+    for who, _, event in kept:
+        if event.action in LABELS:
+            showing = [r for r in requests if r.who == who and event.item in [item for item, _, _ in r.candidates]]
+            if event.request:
+                showing = [r for r in showing if r.name == event.request]
+            else:
+                showing = [r for r in showing if r.time_us <= event.time_us]
+            if showing:
+                last = max(showing, key=lambda r: (r.time_us, r.name))
+                if last.time_us <= event.time_us <= last.time_us + shop.attribution_s * SECOND:
+                    last.labels[[item for item, _, _ in last.candidates].index(event.item)].add(event.action)
+    return requests
+
+
+def _sampled(shop: Shop, kept: list[Logged], read: list[tuple[int, Event]]) -> list[Request]:
+    groups: dict[Any, list[Logged]] = {}
+    for logged in kept:
+        if logged.event.action in LABELS:
+            name = logged.event.request if shop.form == "sampling" else f"row-0-{logged.row}"
+            groups.setdefault((logged.who, name), []).append(logged)
+    known = [event for _, event in read if not shop.reject_unknown or event.item in CATALOGUE]
+    requests = []
+    for (who, name), rows in sorted(groups.items()):
+        time_us = min(logged.event.time_us for logged in rows)
+        first = min(rows, key=lambda logged: logged.row)
+        got: dict[str, set[str]] = {}
+        for logged in rows:
+            got.setdefault(logged.event.item, set()).add(logged.event.action)
+        day = time_us // DAY_US
+        pool = [e for e in known if e.action in LABELS and day - shop.window_days <= e.time_us // DAY_US < day]
+        pool.sort(key=lambda event: (event.time_us // DAY_US, event.item))
+        drawn = _drawn(shop, name, [event.item for event in pool], set(got))
+        if drawn:
+            items = sorted([*got, *drawn])
+            labels = [got.get(item, set()) for item in items]
+            requests.append(Request(who, name, time_us, first.event, [(item, -1, None) for item in items], labels))
+    return requests
+
+
+def _drawn(shop: Shop, name: str, pool: list[str], positives: set[str]) -> list[str]:
+    """Negatives, one draw after the other."""
+    wanted = len(positives) * shop.negatives
+    found: list[str] = []
+    if not pool:
+        return found
+    if shop.weight == "uniform":
+        pool = sorted(set(pool))
+    salt = (int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True) or 1) if name else 0
+    for turn in range(3 * wanted):
+        item = pool[int(_split_mix(salt, turn, shop.seed) * len(pool))]
+        if item not in positives and item not in found and len(found) < wanted:
+            found.append(item)
+    return found
+
+
+def _split_mix(salt: int, turn: int, seed: int) -> float:
+    word = 2**64 - 1
+    x = (salt + seed * 0xD1342543DE82EF95 + (turn + 1) * 0x9E3779B97F4A7C15) & word
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & word
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & word
+    return ((x ^ (x >> 31)) >> 11) / 2**53
+
+
+def _windows(shop: Shop, times_us: list[int]) -> list[tuple[str, int, int]]:
+    """Each split with the first moment of its requests and the last."""
+    first, last = min(times_us, default=0), max(times_us, default=0)
+    span = last - first
+
+    def share(text: str) -> int:
+        return round(span * float(text.rstrip("%")) / 100)
+
+    test = last - share(shop.test)
+    evaluate = test - share(shop.evaluate)
+    window_s = 0 if shop.sampled else shop.attribution_s
+    gap = (window_s if shop.gap_s is None else shop.gap_s) * SECOND
+    return [("train", first, evaluate - gap - 1), ("eval", evaluate, test - gap - 1), ("test", test, last - gap)]
+
+
+def _split(time_us: int, windows: list[tuple[str, int, int]]) -> str:
+    return next((name for name, first, last in windows if first <= time_us <= last), "")
+
+
+def _columns(shop: Shop, request: Request, requests: list[Request], kept: list[Logged]) -> Columns:
+    now, items = request.time_us, [item for item, _, _ in request.candidates]
+    moment = datetime.fromtimestamp(now // SECOND, UTC)
+    columns: Columns = {
+        "request": [request.name],
+        "user": [request.first.user],
+        "time": [now],
+        "device": [request.first.device],
+        "hour": [str(moment.hour)],
+        "weekday": [str(moment.isoweekday())],
+        "country": [COUNTRIES.get(request.first.user, "")],
+        "item": items,
+        "position": [position for _, position, _ in request.candidates],
+        "category": [CATALOGUE[item][0] if item in CATALOGUE else "" for item in items],
+        "cost": [_cost(item) for item in items],
+        "look": [number for item in items for number in ((CATALOGUE[item][2] if item in CATALOGUE else None) or [NAN, NAN])],
+        "label": [float(bool(got)) for got in request.labels],
+        **{f"label_{action}": [float(action in got) for got in request.labels] for action in LABELS},
+    }
+    if not shop.sampled:
+        columns["shown_price"] = [NAN if price is None else price for _, _, price in request.candidates]
+    return columns | _of_user(shop, request, requests, kept) | _of_items(shop, request, requests, kept)
+
+
+def _cost(item: str) -> float:
+    price = CATALOGUE[item][1] if item in CATALOGUE else None
+    return NAN if price is None else price
+
+
+def _of_user(shop: Shop, request: Request, requests: list[Request], kept: list[Logged]) -> Columns:
+    now = request.time_us
+    # Of one moment: lists first, by name, then events as they stand in the log. A list is one event that counts once for each candidate.
+    past = [
+        (r.time_us, 0, r.name, "impression", "", len(r.candidates), r.first.session)
+        for r in requests
+        if not shop.sampled and r.who == request.who and r.time_us < now
+    ]
+    past += [
+        (e.time_us, 1, row, e.action, e.item, 1, e.session)
+        for who, row, e in kept
+        if who == request.who and e.time_us < now and (shop.sampled or e.action != "impression")
+    ]
+    past.sort()
+    running: list[tuple[int, str]] = []
+    for at, _, _, _, _, _, session in past:
+        if running and (at - running[-1][0] > shop.session_gap_s * SECOND or session not in ("", running[0][1])):
+            running = []
+        running.append((at, session))
+    if running and (now - running[-1][0] > shop.session_gap_s * SECOND or request.first.session not in ("", running[0][1])):
+        running = []
+    remembered = [(at, action, item) for at, _, _, action, item, _, _ in past if action in LABELS]
+    history = remembered[-shop.history_length :]
+    counted = [(at, action, weight) for at, _, _, action, _, weight, _ in past]
+    columns: Columns = {
+        "interactions": [len(remembered)],
+        "session_events": [float(len(running))],
+        "session_age": [(now - running[0][0]) / SECOND if running else 0.0],
+        "history_item": [item for _, _, item in history],
+        "history_category": [CATALOGUE[item][0] if item in CATALOGUE else "" for _, _, item in history],
+        "history_cost": [_cost(item) for _, _, item in history],
+        "history_action": [action for _, action, _ in history],
+        "history_age_s": [(now - at) / SECOND for at, _, _ in history],
+        "user_shown": [float(sum(weight for _, action, weight in counted if action == "impression"))],
+        "user_cart_age": [_age(counted, "cart", now)],
+    }
+    for half_life in shop.half_lives_s:
+        clicks, shown = (_decayed(counted, action, now, half_life) for action in ("click", "impression"))
+        columns[f"user_clicks_{_named(half_life)}"] = [clicks]
+        columns[f"user_ctr_{_named(half_life)}"] = [(clicks + 0.25 * 4) / (shown + 4)]
+    return columns
+
+
+def _of_items(shop: Shop, request: Request, requests: list[Request], kept: list[Logged]) -> Columns:
+    now = request.time_us
+    columns: Columns = {}
+    for item, _, _ in request.candidates:
+        counted = [(e.time_us, e.action, 1) for _, _, e in kept if e.item == item and (shop.sampled or e.action != "impression")]
+        if not shop.sampled:
+            counted += [(r.time_us, "impression", 1) for r in requests if item in [shown for shown, _, _ in r.candidates]]
+        counted = [(at, action, weight) for at, action, weight in counted if at < now]
+        columns.setdefault("item_carts", []).append(float(sum(weight for _, action, weight in counted if action == "cart")))
+        columns.setdefault("item_click_age", []).append(_age(counted, "click", now))
+        for half_life in shop.half_lives_s:
+            clicks, shown = (_decayed(counted, action, now, half_life) for action in ("click", "impression"))
+            columns.setdefault(f"item_clicks_{_named(half_life)}", []).append(clicks)
+            columns.setdefault(f"item_ctr_{_named(half_life)}", []).append((clicks + 0.25 * 4) / (shown + 4))
+    return columns
+
+
+def _decayed(counted: list[tuple[int, str, int]], action: str, now: int, half_life_s: int) -> float:
+    return math.fsum(weight * 2.0 ** (-(now - at) / (half_life_s * SECOND)) for at, kind, weight in counted if kind == action)
+
+
+def _age(counted: list[tuple[int, str, int]], action: str, now: int) -> float:
+    return min(((now - at) / SECOND for at, kind, _ in counted if kind == action), default=NAN)
+
+
+def _named(seconds: int) -> str:
+    return {10: "10s", 3600: "1h"}[seconds]

@@ -1,0 +1,99 @@
+"""The component's executor, given real artifacts."""
+
+import json
+from pathlib import Path
+
+import tensorflow as tf
+from tensorflow_model_analysis.proto import metrics_for_slice_pb2
+from tfx.types import channel_utils, standard_artifacts
+from tfx.types.experimental.simple_artifacts import File
+
+from components.evaluation.sums import METRICS
+from components.release.component import Executor, Release
+from components.release.manifest import Manifest, read_manifest
+from components.release.releases import versions
+
+DATASET = """
+name: shop
+events: {path: e.csv, columns: {time: time, user: user, item: item, action: action, request: request}}
+actions: {impression: {}, click: {label: 1}}
+candidates: {from: impressions}
+features:
+  - {name: item, kind: id, side: item}
+gates: {floor: {auc: 0.6}, drop: {}, slice_drop: {}}
+"""
+
+
+def publish(tmp_path: Path, *, blessed: bool) -> standard_artifacts.PushedModel:
+    model, blessing, evaluation, report, pushed = (
+        standard_artifacts.Model(),
+        standard_artifacts.ModelBlessing(),
+        standard_artifacts.ModelEvaluation(),
+        File(),
+        standard_artifacts.PushedModel(),
+    )
+    for name, artifact in {"model": model, "blessing": blessing, "evaluation": evaluation, "report": report, "pushed": pushed}.items():
+        artifact.uri = str(tmp_path / name)
+        Path(artifact.uri).mkdir(exist_ok=True)
+    serving = tmp_path / "model" / "Format-Serving"
+    serving.mkdir(exist_ok=True)
+    (serving / "saved_model.pb").write_text("graph")
+    blessing.set_int_custom_property("blessed", int(blessed))
+    _write_metrics(tmp_path / "evaluation" / "metrics-00000-of-00001.tfrecord")
+    (tmp_path / "report" / "report.json").write_text(json.dumps({"window": {"first event": "2026-01-01T00:00:00+00:00"}}))
+    node = Release(
+        channel_utils.as_channel([model]),
+        channel_utils.as_channel([blessing]),
+        evaluation=channel_utils.as_channel([evaluation]),
+        ingestion=channel_utils.as_channel([report]),
+        dataset=DATASET,
+        code="0.1.0+abc",
+        releases=str(tmp_path / "releases"),
+    )
+    inputs = {"model": [model], "model_blessing": [blessing], "evaluation": [evaluation], "ingestion": [report]}
+    Executor().Do(inputs, {"pushed_model": [pushed]}, node.exec_properties)
+    return pushed
+
+
+def _write_metrics(path: Path) -> None:
+    overall = metrics_for_slice_pb2.MetricsForSlice()
+    for model, auc in (("challenger", 0.75), ("champion", 0.5)):
+        for name in METRICS:
+            entry = overall.metric_keys_and_values.add()
+            entry.key.name, entry.key.model_name = name, model
+            entry.value.double_value.value = {"auc": auc, "mrr": float("nan"), "invalid_scores": 0.0}.get(name, 1.0)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(overall.SerializeToString())
+
+
+def test_a_blessed_model_is_released_and_the_artifact_says_where(tmp_path: Path) -> None:
+    pushed = publish(tmp_path, blessed=True)
+    assert pushed.get_int_custom_property("pushed") == 1
+    assert pushed.get_string_custom_property("pushed_version") == "1"
+    assert pushed.get_string_custom_property("pushed_destination") == str(tmp_path / "releases" / "1")
+    assert (tmp_path / "releases" / "1" / "saved_model.pb").read_text() == "graph"
+
+
+def test_the_manifest_tells_data_metrics_verdict_and_code(tmp_path: Path) -> None:
+    pushed = publish(tmp_path, blessed=True)
+    manifest = read_manifest(tmp_path / "releases" / "1")
+    assert manifest == read_manifest(pushed.uri)
+    assert isinstance(manifest, Manifest)
+    assert (manifest.dataset, manifest.code, manifest.parent) == ("shop", "0.1.0+abc", None)
+    assert manifest.data_window == {"first event": "2026-01-01T00:00:00+00:00"}
+    assert (manifest.metrics["auc"], manifest.metrics["mrr"]) == (0.75, None)
+    assert manifest.verdict == ("Passed: AUC 0.750 is at least 0.600.",)
+    assert manifest.input_columns == ("item",)
+
+
+def test_a_model_without_blessing_is_not_released(tmp_path: Path) -> None:
+    pushed = publish(tmp_path, blessed=False)
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert versions(tmp_path / "releases") == ()
+
+
+def test_publishing_again_after_a_kill_gives_the_same_version(tmp_path: Path) -> None:
+    publish(tmp_path, blessed=True)
+    pushed = publish(tmp_path, blessed=True)
+    assert pushed.get_string_custom_property("pushed_version") == "1"
+    assert versions(tmp_path / "releases") == (1,)

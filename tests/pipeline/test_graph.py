@@ -1,0 +1,79 @@
+"""The graph as it is compiled: who hears of whom."""
+
+import re
+
+import pytest
+from tfx.dsl.compiler.compiler import Compiler
+
+from pipeline.graph import create_pipeline
+
+DATASET = """
+name: shop
+events: {path: e.csv, columns: {time: time, user: user, item: item, action: action, request: request}}
+actions: {impression: {}, click: {label: 1}}
+candidates: {from: impressions}
+features:
+  - {name: item, kind: id, side: item}
+"""
+
+
+def compiled(**changed: object):
+    given = {"dataset": DATASET, "data_root": "/data", "releases": "/releases", "champion": 3, "fingerprint": "f", "code": "c"} | changed
+    pipeline = create_pipeline("shop", "/artifacts", **given)  # type: ignore[arg-type]
+    return {node.pipeline_node.node_info.id: node.pipeline_node for node in Compiler().compile(pipeline).nodes}
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    return compiled()
+
+
+def parameter(node, name: str):
+    value = node.parameters.parameters[name].field_value
+    return getattr(value, value.WhichOneof("value"))
+
+
+def test_all_steps_are_there(nodes) -> None:
+    data = {"EventExampleGen", "ContractSchema", "StatisticsGen", "ExampleValidator", "AnomalyGate"}
+    assert set(nodes) == data | {"Transform", "Trainer", "Champion", "Evaluator", "Release"}
+
+
+def test_nothing_is_learnt_before_the_examples_are_found_sound(nodes) -> None:
+    assert "AnomalyGate" in nodes["Transform"].upstream_nodes
+    assert list(nodes["AnomalyGate"].upstream_nodes) == ["ExampleValidator"]
+    assert "Transform" in nodes["Trainer"].upstream_nodes
+
+
+def test_the_judge_sees_the_test_window_the_model_and_the_champion(nodes) -> None:
+    assert parameter(nodes["Evaluator"], "example_splits") == '["test"]'
+    assert {"EventExampleGen", "Trainer", "Champion"} == set(nodes["Evaluator"].upstream_nodes)
+    assert "schema" not in nodes["Evaluator"].inputs.inputs
+
+
+def test_only_a_blessed_model_reaches_the_releases(nodes) -> None:
+    assert "model_blessing" in nodes["Release"].inputs.inputs
+    assert {"EventExampleGen", "Trainer", "Evaluator"} == set(nodes["Release"].upstream_nodes)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "hearing"),
+    [
+        ("fingerprint", "g", {"EventExampleGen"}),
+        ("champion", 4, {"Champion"}),
+        ("attempt", 1, {"Release"}),
+    ],
+)
+def test_a_changed_argument_changes_the_cache_key_of_just_these_steps(nodes, argument: str, value: object, hearing: set[str]) -> None:
+    other = compiled(**{argument: value})
+    assert {name for name in nodes if nodes[name].parameters != other[name].parameters} == hearing
+
+
+def test_changed_code_changes_the_cache_key_of_all_that_learns_and_judges(nodes) -> None:
+    other = compiled(code="d")
+    changed = {name for name in nodes if nodes[name].parameters != other[name].parameters}
+    assert changed == {"ContractSchema", "Transform", "Trainer", "Champion", "Release"}
+
+
+def test_the_graph_holds_no_path_but_those_it_is_given(nodes) -> None:
+    paths = {path for node in nodes.values() for path in re.findall(r"(?<![\w.])/[A-Za-z]\w*", str(node.parameters))}
+    assert paths == {"/data", "/releases"}

@@ -1,0 +1,102 @@
+"""The command as a shop runs it: all real steps, on a small simulated shop."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.release.manifest import read_manifest
+from components.release.releases import versions
+from pipeline.commands import default_shop
+
+pytestmark = pytest.mark.slow
+
+LAX = "\nmodel: {epochs: 1}\ngates: {drop: {auc: 0.9}, slice_drop: {}}\n"
+STRICT = "\nmodel: {epochs: 1}\ngates: {floor: {auc: 0.999}, slice_drop: {}}\n"
+
+
+def shelfrank(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+    command = [sys.executable, "-m", "pipeline.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    work = tmp_path_factory.mktemp("work")
+    assert shelfrank("simulate", "--out", "shop", "--events", 5_000, cwd=work).returncode == 0
+    return work
+
+
+def run(work: Path, gates: str, name: str) -> subprocess.CompletedProcess[str]:
+    (work / f"{name}.yaml").write_text(default_shop().read_text() + gates)
+    return shelfrank("run", f"{name}.yaml", "--data", "shop", "--root", name, "--json", cwd=work)
+
+
+@pytest.fixture(scope="module")
+def first(work: Path) -> dict[str, Any]:
+    ended = run(work, LAX, "lax")
+    assert ended.returncode == 0, ended.stderr
+    assert "[Trainer] epoch 1" in ended.stderr
+    told: dict[str, Any] = json.loads(ended.stdout)
+    return told
+
+
+def test_a_run_ends_in_a_release_that_says_where_it_came_from(work: Path, first: dict[str, Any]) -> None:
+    assert (first["release"], first["champion"], first["passed"]) == (1, "baseline", True)
+    manifest = read_manifest(work / "lax" / "releases" / "1")
+    overall = next(row["metrics"] for row in first["slices"] if not row["slice"])
+    assert manifest.metrics["auc"] == overall["auc"]["challenger"]
+    assert list(manifest.verdict) == first["verdict"]
+
+
+def test_a_run_tells_of_every_step_split_and_place(first: dict[str, Any]) -> None:
+    assert {step["state"] for step in first["steps"]} == {"done"}
+    assert first["ingestion"]["counts"]["examples: test requests"] > 0
+    assert all(Path(place).exists() for place in first["places"].values())
+    scores = [candidate["score"] for candidate in first["example"]["candidates"]]
+    assert scores == sorted(scores, reverse=True)
+    assert any(candidate["label"] for candidate in first["example"]["candidates"])
+
+
+def test_a_second_run_comes_from_the_cache_with_the_same_report_and_no_second_release(work: Path, first: dict[str, Any]) -> None:
+    ended = run(work, LAX, "lax")
+    again = json.loads(ended.stdout)
+    assert {step["state"] for step in again["steps"]} == {"cached"}
+    changing = ("steps", "made_at", "places")
+    assert {name: again[name] for name in again if name not in changing} == {name: first[name] for name in first if name not in changing}
+    assert versions(work / "lax" / "releases") == (1,)
+
+
+def test_a_release_that_was_deleted_is_made_again_from_the_cache(work: Path, first: dict[str, Any]) -> None:
+    (work / "lax" / "releases" / "1").rename(work / "away")
+    again = json.loads(run(work, LAX, "lax").stdout)
+    assert [step["name"] for step in again["steps"] if step["state"] == "done"] == ["Release"]
+    assert read_manifest(work / "lax" / "releases" / "1").content == read_manifest(work / "away").content
+
+
+def test_the_report_is_there_afterwards_as_table_json_and_page(work: Path, first: dict[str, Any]) -> None:
+    assert json.loads(shelfrank("report", "--root", "lax", "--json", cwd=work).stdout)["slices"] == first["slices"]
+    assert "Released as version 1" in shelfrank("report", "--root", "lax", cwd=work).stdout
+    assert shelfrank("report", "--root", "lax", "--html", "page.html", cwd=work).returncode == 0
+    assert (work / "page.html").read_text().startswith("<!")
+
+
+def test_a_refused_model_has_its_exit_code_and_its_reasons_and_is_not_released(work: Path) -> None:
+    ended = run(work, STRICT, "strict")
+    assert ended.returncode == 3
+    assert "is below 0.999" in ended.stderr
+    told = json.loads(ended.stdout)
+    assert (told["release"], told["passed"]) == (None, False)
+    assert versions(work / "strict" / "releases") == ()
+
+
+def test_data_that_is_not_there_is_bad_input_in_one_sentence(work: Path) -> None:
+    (work / "none.yaml").write_text(default_shop().read_text())
+    ended = shelfrank("run", "none.yaml", "--data", "nowhere", "--root", "none", cwd=work)
+    assert ended.returncode == 2
+    assert "expected at least one file, found none" in ended.stderr.splitlines()[-1]

@@ -1,0 +1,148 @@
+"""Imports run downward only: contract -> pure steps -> Beam steps -> TFX wrappers -> trainer -> pipeline, with serving beside trainer."""
+
+import ast
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+# What a part may import of ours, besides itself.
+BELOW = {
+    "components/contract/": (),
+    "components/": ("components",),
+    "trainer/": ("components",),
+    "serving/": ("components.contract", "components.state"),
+    "pipeline/": ("components", "trainer", "serving"),
+}
+PARTS = ("components", "trainer", "serving", "pipeline")
+# Where a framework may be imported.
+EDGES = {
+    "tfx": ("components/*/component.py", "trainer/run.py", "trainer/tune.py", "pipeline/*"),
+    "apache_beam": ("components/*/steps*.py", "components/*/component.py", "components/evaluation/tfma_metrics.py", "pipeline/*"),
+    "tensorflow_recommenders": ("components/*", "trainer/*", "pipeline/*"),
+}
+NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc"}
+
+
+def module_name(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def level(path: str) -> int:
+    """0 contract, 1 pure, 2 Beam steps, 3 TFX wrappers, by which a module of components/ may be imported."""
+    name = path.rsplit("/", 1)[1]
+    if path.startswith("components/contract/"):
+        return 0
+    return 3 if name == "component.py" else 2 if name.startswith("steps") else 1
+
+
+def imports(path: str, source: str) -> Iterator[str]:
+    """Every dotted name that the source imports, wherever in it; `from a import b` gives both `a` and `a.b`."""
+    package = module_name(path).split(".") if path.endswith("/__init__.py") else module_name(path).split(".")[:-1]
+    for node in ast.walk(ast.parse(source, path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*above, *([node.module] if node.module else [])])
+            yield origin
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+def violations(sources: dict[str, str]) -> list[str]:
+    """One line for each import that breaks a rule; `sources` maps a path in the repository to the text."""
+    modules = {module_name(path): path for path in sources}
+    found = []
+    graph: dict[str, set[str]] = {}
+    for path, source in sources.items():
+        me, names = module_name(path), set(imports(path, source))
+        home = next(part for part in BELOW if path.startswith(part))
+        mine = home.rstrip("/").replace("/", ".")
+        if NAMELESS & set(me.split(".")):
+            found.append(f"{path}: name it by what is in it")
+        for name in sorted(names):
+            ours = name.split(".")[0] in PARTS and not any(within(other, name) for other in names - {name})
+            if ours and not any(within(name, allowed) for allowed in (mine, *BELOW[home])):
+                found.append(f"{path}: {home} may not import {name}")
+            if name in modules and home == "components/" and level(modules[name]) > level(path):
+                found.append(f"{path}: imports {name}, which lies above it")
+        for framework, edges in EDGES.items():
+            if any(within(name, framework) for name in names) and not any(fnmatch(path, edge) for edge in edges):
+                found.append(f"{path}: may not import {framework}")
+        graph[me] = {name for name in names if name in modules and name != me and not within(me, name)}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        found.append("cycle: " + " -> ".join(error.args[1]))
+    return found
+
+
+def test_imports_of_this_repository_run_downward() -> None:
+    paths = [path for part in PARTS for path in sorted((ROOT / part).rglob("*.py"))]
+    sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in paths}
+    assert any(path.startswith("components/contract/") for path in sources)
+    assert violations(sources) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "complaint"),
+    [
+        (
+            "components/contract/dataset.py",
+            "from components.state import reducer",
+            "components/contract/ may not import components.state.reducer",
+        ),
+        ("components/state/reducer.py", "import trainer.model", "components/ may not import trainer.model"),
+        ("trainer/model.py", "def f():\n    import pipeline.graph", "trainer/ may not import pipeline.graph"),
+        ("trainer/model.py", "from serving import store", "trainer/ may not import serving.store"),
+        ("serving/service/app.py", "from trainer import model", "serving/ may not import trainer.model"),
+        ("serving/service/app.py", "from components.ingest import labels", "serving/ may not import components.ingest.labels"),
+        ("serving/service/app.py", "import tfx.types", "may not import tfx"),
+        ("serving/service/app.py", "import apache_beam as beam", "may not import apache_beam"),
+        ("serving/service/app.py", "import tensorflow_recommenders as tfrs", "may not import tensorflow_recommenders"),
+        ("components/ingest/labels.py", "from tfx.types import standard_artifacts", "may not import tfx"),
+        ("components/ingest/labels.py", "from apache_beam import pvalue", "may not import apache_beam"),
+        ("trainer/model.py", "from tfx import v1", "may not import tfx"),
+        ("components/ingest/utils.py", "", "name it by what is in it"),
+        ("components/common/labels.py", "", "name it by what is in it"),
+        ("components/ingest/labels.py", "from components.ingest import steps", "imports components.ingest.steps, which lies above it"),
+        ("components/ingest/labels.py", "from .steps import read", "imports components.ingest.steps, which lies above it"),
+        (
+            "components/ingest/steps.py",
+            "from components.ingest.component import C",
+            "imports components.ingest.component, which lies above it",
+        ),
+    ],
+)
+def test_an_import_upward_is_found(path: str, source: str, complaint: str) -> None:
+    others = {name: "" for name in ("components/ingest/steps.py", "components/ingest/component.py") if name != path}
+    (line,) = violations({path: source, **others})
+    assert line == f"{path}: {complaint}"
+
+
+def test_a_cycle_is_found() -> None:
+    (line,) = violations({"trainer/a.py": "from trainer import b", "trainer/b.py": "import trainer.c", "trainer/c.py": "from .a import x"})
+    assert line.startswith("cycle: ")
+    assert {"trainer.a", "trainer.b", "trainer.c"} <= set(line.removeprefix("cycle: ").split(" -> "))
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("components/ingest/component.py", "import apache_beam\nfrom tfx.types import artifact\nfrom components.ingest.steps import read"),
+        ("components/ingest/steps_read.py", "import apache_beam\nfrom components.contract.dataset import Dataset"),
+        ("components/ingest/labels.py", "import tfx_bsl.coders"),  # another package than tfx
+        ("trainer/run.py", "from tfx.components.trainer import fn_args_utils\nfrom components.contract import columns"),
+        ("serving/service/app.py", "from components.state.reducer import State\nfrom components.contract import errors"),
+        ("pipeline/graph.py", "from tfx.components import Trainer\nfrom trainer import run\nfrom serving import service"),
+    ],
+)
+def test_imports_downward_are_allowed(path: str, source: str) -> None:
+    assert violations({path: source}) == []

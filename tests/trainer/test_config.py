@@ -1,0 +1,29 @@
+import pytest
+
+from components.contract.errors import DatasetFileError
+from components.contract.load import parse_dataset
+from trainer.config import ranker_config
+
+BARE = """
+name: bare
+events: {path: e.csv, columns: {label: y}}
+actions: {click: {label: 1}}
+candidates: {from: rows}
+windows: {by: hash}
+features: [{name: amount, kind: number, side: item, source: events}]
+"""
+
+
+def test_settings_come_from_the_dataset_file_and_the_rest_are_defaults():
+    config = ranker_config(parse_dataset(BARE + "model: {epochs: 3, dense: [8]}"))
+    assert (config.epochs, config.dense, config.batch_requests) == (3, (8,), 256)
+
+
+def test_an_unknown_setting_names_the_closest():
+    with pytest.raises(DatasetFileError, match=r"model: unknown key 'learning_rat'; did you mean 'learning_rate'\?"):
+        ranker_config(parse_dataset(BARE + "model: {learning_rat: 1}"))
+
+
+def test_an_impossible_value_names_its_setting():
+    with pytest.raises(DatasetFileError, match=r"model.dropout: .*less than 1"):
+        ranker_config(parse_dataset(BARE + "model: {dropout: 1.5}"))

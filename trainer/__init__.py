@@ -1,0 +1,1 @@
+"""The ranker: features, network, training and export."""

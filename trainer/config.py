@@ -1,0 +1,47 @@
+"""Sizes and training settings: the `model` part of the dataset file."""
+
+from pydantic import Field, ValidationError
+
+from components.contract.dataset import Dataset
+from components.contract.errors import DatasetFileError
+from components.contract.strict import Strict
+
+
+class RankerConfig(Strict):
+    """What of the ranker can be set; the defaults suit some ten thousand to some million requests."""
+
+    batch_requests: int = Field(default=256, ge=1, description="Requests in a training step")
+    epochs: int = Field(default=10, ge=1, description="At most; early stopping ends sooner")
+    patience: int = Field(default=2, ge=1, description="Epochs without a better eval AUC before training ends")
+    max_impressions: int | None = Field(default=None, ge=1, description="Stop after so many training impressions")
+    learning_rate: float = Field(default=1e-3, gt=0)
+    l2: float = Field(default=1e-5, ge=0, description="L2 of the layers' kernels")
+    embedding_l2: float = Field(default=1e-4, ge=0, description="L2 of the embeddings a batch looks up")
+    listwise: float = Field(
+        default=0.5, ge=0, le=1, description="Share of the listwise softmax cross-entropy in the loss; the rest is binary"
+    )
+    dropout: float = Field(default=0.2, ge=0, lt=1, description="Between dense layers")
+    embedding_dropout: float = Field(default=0.2, ge=0, lt=1, description="On embeddings of ids")
+    dense: tuple[int, ...] = Field(default=(128, 64), description="Units of the dense layers")
+    request_units: int = Field(default=48, ge=1, description="Width of the request's side, computed once a request")
+    cross_layers: int = Field(default=2, ge=0)
+    cross_rank: int = Field(default=32, ge=1, description="Rank of a cross layer's kernel")
+    bucket_dim: int = Field(default=4, ge=1, description="Embedding of a number's quantile bucket")
+    attention_dim: int = Field(default=16, ge=1, description="Width of an event of the history")
+    attention_units: int = Field(default=16, ge=1, description="Hidden units of the activation unit")
+    attention_heads: int = Field(default=2, ge=1)
+
+
+def ranker_config(dataset: Dataset) -> RankerConfig:
+    """The settings of a dataset.
+
+    Raises:
+        DatasetFileError: `model` has an unknown key or a value that can't be.
+    """
+    try:
+        return RankerConfig.model_validate(dataset.model)
+    except ValidationError as error:
+        faults = (
+            f"model{''.join(f'.{part}' for part in fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()
+        )
+        raise DatasetFileError("\n".join(faults)) from None

@@ -1,0 +1,38 @@
+"""Embedding tables."""
+
+import tensorflow as tf
+import tf_keras as keras
+
+
+class Table(keras.layers.Layer):
+    """A row for each id.
+
+    Unlike Keras' own layer its gradient is one dense tensor: Adam touches every row in each step anyway, and adding up a batch's rows in
+    one go costs a fraction of sorting and merging them.
+    """
+
+    def __init__(self, name: str, rows: int, dim: int) -> None:
+        super().__init__(name=name)
+        self.rows, self.dim = rows, dim
+
+    def build(self, _shape: tf.TensorShape) -> None:
+        """Make the rows."""
+        self.table = self.add_weight("embeddings", [self.rows, self.dim], initializer=keras.initializers.RandomUniform(-0.05, 0.05))
+
+    def call(self, ids: tf.Tensor) -> tf.Tensor:
+        """Ids [...] to [..., dim]."""
+        return _lookup(tf.convert_to_tensor(self.table), ids)
+
+    def mean(self, words: tf.RaggedTensor) -> tf.Tensor:
+        """Mean over each bag of ids, 0 for an empty one; [R, (W)] to [R, dim]."""
+        total = tf.math.segment_sum(self(words.values), words.value_rowids())
+        total = tf.pad(total, [[0, words.nrows() - tf.shape(total, tf.int64)[0]], [0, 0]])  # empty bags at the end have no segment
+        return tf.math.divide_no_nan(total, tf.cast(words.row_lengths(), tf.float32)[:, None])
+
+
+@tf.custom_gradient
+def _lookup(table: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
+        return tf.math.unsorted_segment_sum(upstream, ids, tf.shape(table)[0]), None
+
+    return tf.gather(table, ids), gradient

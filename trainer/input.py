@@ -1,0 +1,51 @@
+"""Batches of transformed requests from files of raw examples."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from components.contract.columns import input_columns, label_columns
+from components.contract.dataset import Dataset
+from components.contract.errors import InputError
+from components.schema.parsing import Features, parse
+
+_SHUFFLED_REQUESTS = 20_000
+_CACHED_BYTES = 1 << 30
+"""Splits up to this size on disk are transformed once and kept in memory; larger ones are read and transformed anew for each epoch."""
+
+
+def batches(
+    patterns: Sequence[str], graph: tft.TFTransformOutput, *, dataset: Dataset, requests: int, shuffle_seed: int | None = None
+) -> tf.data.Dataset:
+    """(features, labels [B, (L)]) by batch, through the Transform graph; with a seed the requests are shuffled.
+
+    Examples are parsed and transformed by whole batches. In a cached split the requests of a batch stay together and the batches are
+    shuffled anew for each epoch.
+
+    Raises:
+        InputError: the files hold no request.
+    """
+    files = sorted(name for pattern in patterns for name in tf.io.gfile.glob(pattern))
+    if next(iter(tf.data.TFRecordDataset(files).take(1)), None) is None:
+        raise InputError(f"expected requests in {', '.join(patterns)}, found none; look at the windows in the dataset file")
+    columns = (*input_columns(dataset), label_columns(dataset)[0])
+    layer = graph.transform_features_layer()
+
+    def transformed(serialized: tf.Tensor) -> tuple[Features, tf.RaggedTensor]:
+        parsed = parse(serialized, columns)
+        labels = parsed.pop("label")
+        return layer(parsed), labels
+
+    examples = tf.data.Dataset.from_tensor_slices(files)
+    if shuffle_seed is not None:
+        examples = examples.shuffle(max(len(files), 1), seed=shuffle_seed)
+    examples = examples.interleave(tf.data.TFRecordDataset, cycle_length=8, block_length=64)
+    if shuffle_seed is not None:
+        examples = examples.shuffle(_SHUFFLED_REQUESTS, seed=shuffle_seed)
+    made = examples.batch(requests).map(transformed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    if sum(tf.io.gfile.stat(name).length for name in files) <= _CACHED_BYTES:
+        made = made.cache()
+        if shuffle_seed is not None:
+            made = made.shuffle(1024, seed=shuffle_seed)
+    return made.prefetch(tf.data.AUTOTUNE)

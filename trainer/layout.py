@@ -1,0 +1,125 @@
+"""The feature table as the network sees it: which ids, words, vectors and numbers there are, and on which axis."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from components.contract.columns import Axis, Column, input_columns
+from components.contract.dataset import Dataset
+from components.contract.features import Category, Id, ListRelative, Multi, Number, StateFeature, Text, Vector
+
+Scale = Literal["plain", "log", "logit", "rank", "ratio"]
+
+BUCKETS = 32
+"""Quantile buckets of each number; bucket 0 is a missing value."""
+
+AGE_BUCKETS = 32
+"""Buckets of an age, by powers of two of a second: the last begins after 68 years."""
+
+CATEGORIES = "categories"
+"""Name of the one vocabulary of all categories among Transform's assets; its entries are `feature=value`."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A column of single values with an embedding; fields of the history share that of the `feature` they carry."""
+
+    column: Column
+    feature: Id | Category
+
+
+@dataclass(frozen=True)
+class Bag:
+    """A column whose value is several words."""
+
+    column: Column
+    feature: Text | Multi
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number: the column it is read from and how it is brought to scale."""
+
+    name: str
+    column: str
+    scale: Scale
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All inputs of the network."""
+
+    tokens: tuple[Token, ...]
+    bags: tuple[Bag, ...]
+    vectors: tuple[Column, ...]
+    request_numbers: tuple[Measure, ...]
+    candidate_numbers: tuple[Measure, ...]
+    history_numbers: tuple[Measure, ...]
+    history: str | None
+    actions: tuple[str, ...]
+
+    def numbers(self, axis: Axis) -> tuple[Measure, ...]:
+        """The numbers of an axis, in the order in which they are stacked."""
+        return {"request": self.request_numbers, "candidate": self.candidate_numbers, "history": self.history_numbers}[axis]
+
+    @property
+    def features(self) -> tuple[Id | Category, ...]:
+        """The features of the tokens, each once."""
+        return tuple({token.feature.name: token.feature for token in self.tokens}.values())
+
+    @property
+    def category_buckets(self) -> dict[str, range]:
+        """The ids of unseen values of each category. All categories share one space of ids: 0, these buckets, and then the vocabulary."""
+        found: dict[str, range] = {}
+        first = 1
+        for feature in self.features:
+            if isinstance(feature, Category):
+                found[feature.name] = range(first, first + feature.oov_buckets)
+                first += feature.oov_buckets
+        return found
+
+    def on(self, axis: Axis) -> tuple[Token, ...]:
+        """The tokens of an axis."""
+        return tuple(token for token in self.tokens if token.column.axis == axis)
+
+
+def layout(dataset: Dataset) -> Layout:
+    """The network's inputs for a dataset."""
+    history = dataset.history
+    tokens, bags, vectors = [], [], []
+    numbers: dict[Axis, list[Measure]] = {"request": [], "candidate": [], "history": []}
+    for column in input_columns(dataset):
+        feature = dataset.feature(column.feature)
+        if history and column.axis == "history":
+            field = column.name.removeprefix(f"{history.name}_")
+            if field not in history.fields:
+                continue  # the action and the age have encodings of their own
+            feature = dataset.feature(field)
+        match feature:
+            case Id() | Category():
+                tokens.append(Token(column, feature))
+            case Text() | Multi():
+                bags.append(Bag(column, feature))
+            case Vector():
+                vectors.append(column)
+            case Number():
+                numbers[column.axis].append(Measure(column.name, column.name, "log" if feature.log else "plain"))
+            case StateFeature():
+                numbers[column.axis].append(Measure(column.name, column.name, "logit" if feature.measure == "rate" else "log"))
+    for feature in dataset.features:
+        if isinstance(feature, ListRelative):
+            numbers["candidate"] += [Measure(f"{feature.name}_{scale}", feature.of, scale) for scale in ("rank", "ratio")]
+    return Layout(
+        tokens=tuple(tokens),
+        bags=tuple(bags),
+        vectors=tuple(vectors),
+        request_numbers=tuple(numbers["request"]),
+        candidate_numbers=tuple(numbers["candidate"]),
+        history_numbers=tuple(numbers["history"]),
+        history=history.name if history else None,
+        actions=history.actions if history else (),
+    )
+
+
+def vocabulary_name(feature: Id) -> str:
+    """Name of an id's own vocabulary among Transform's assets."""
+    return f"vocabulary_{feature.name}"

@@ -1,0 +1,196 @@
+"""The ranker: embeddings, target attention, exact matches, cross and dense layers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+import tf_keras as keras
+
+from components.contract.dataset import Dataset
+from components.contract.features import Category, Id
+from components.schema.parsing import Features
+from trainer.attention import TargetAttention
+from trainer.config import RankerConfig
+from trainer.embedding import Table
+from trainer.layout import AGE_BUCKETS, BUCKETS, CATEGORIES, Layout, layout, vocabulary_name
+from trainer.losses import softmax_cross_entropy
+from trainer.matches import Matches
+
+_BATCH_NORM_MOMENTUM = 0.95  # a first epoch may have no more than some tens of steps
+
+
+@dataclass(frozen=True)
+class _Past:
+    """The history of each request, padded: encoded events [B, H, D], the buckets of action and age [B, H], and how many count [B]."""
+
+    events: tf.Tensor
+    action: tf.Tensor
+    age: tf.Tensor
+    lengths: tf.Tensor
+
+
+class Ranker(tfrs.Model):
+    """Scores each candidate of a request on its own.
+
+    What belongs to the request runs once a request and is handed to its candidates by their row; candidates lie flat, [N] over all
+    requests, so there is no padding among them. Features are the outputs of `trainer.preprocess`; a feature that the dataset lacks has no
+    part in the network.
+
+    Args:
+        dataset: says which inputs there are.
+        config: sizes.
+        vocabulary_sizes: size of each vocabulary by its name among Transform's assets.
+    """
+
+    def __init__(self, dataset: Dataset, config: RankerConfig, vocabulary_sizes: Mapping[str, int]) -> None:
+        super().__init__(name="ranker")
+        self.plan: Layout = layout(dataset)
+        self.config = config
+        self.tables: dict[str, Table] = {}
+        for feature in self.plan.features:
+            name = _table_name(feature)
+            if name not in self.tables:
+                self.tables[name] = Table(name, _rows(feature, self.plan, vocabulary_sizes), feature.dim)
+        self.words = {bag.feature.name: Table(bag.feature.name, bag.feature.buckets + 1, bag.feature.dim) for bag in self.plan.bags}
+        self.buckets = {
+            axis: Table(f"{axis}_buckets", (BUCKETS + 1) * len(self.plan.numbers(axis)), config.bucket_dim)
+            for axis in ("request", "candidate")
+            if self.plan.numbers(axis)
+        }
+        self.embedding_dropout = keras.layers.Dropout(config.embedding_dropout)
+        kernels = {"kernel_regularizer": keras.regularizers.L2(config.l2)}
+        self.request_side = keras.layers.Dense(config.request_units, activation="relu", name="request_side", **kernels)
+        if self.plan.history:
+            self.event = keras.layers.Dense(config.attention_dim, name="event", **kernels)
+            self.event_action = Table("event_action", len(self.plan.actions) + 1, config.attention_dim)
+            self.event_age = Table("event_age", AGE_BUCKETS, config.attention_dim)
+            self.attention = TargetAttention(config.attention_units, config.attention_heads)
+            self.matches = [Matches(token.feature.name, len(self.plan.actions)) for token in self.plan.on("history")]
+        self.cross = [
+            tfrs.layers.dcn.Cross(projection_dim=config.cross_rank, name=f"cross_{at}", **kernels) for at in range(config.cross_layers)
+        ]
+        self.dense = [
+            (
+                keras.layers.Dense(units, **kernels),
+                keras.layers.BatchNormalization(momentum=_BATCH_NORM_MOMENTUM),
+                keras.layers.Dropout(config.dropout),
+            )
+            for units in config.dense
+        ]
+        self.logit = keras.layers.Dense(1, name="logit", **kernels)
+        self.task = tfrs.tasks.Ranking(loss=keras.losses.BinaryCrossentropy(from_logits=True))
+        self.mean_loss = keras.metrics.Mean("mean_loss")
+        self.requests_seen = keras.metrics.Sum("requests_seen")
+        self.impressions_seen = keras.metrics.Sum("impressions_seen")
+
+    def call(self, features: Features, training: bool = False) -> tf.Tensor:
+        """Logits of all candidates, flat [N], in the requests' order."""
+        rows = self._candidates(features).value_rowids()
+        tokens = {token.column.name: self._token(token.feature, _flat(features[token.column.name]), training) for token in self.plan.tokens}
+        parts = [self._side(features, "candidate", tokens)]
+        request = self._side(features, "request", tokens)
+        if self.plan.history:
+            past = self._past(features, tokens)
+            mean = tf.math.divide_no_nan(tf.reduce_sum(past.events, axis=1), tf.cast(past.lengths, tf.float32)[:, None])
+            request = tf.concat([request, mean], axis=-1)
+            parts += self._against_past(features, tokens, past, rows)
+        if request.shape[-1]:
+            parts.append(tf.gather(self.request_side(request), rows))
+        return self._head(tf.concat(parts, axis=-1), training)
+
+    @tf.function(reduce_retracing=True)
+    def logits(self, features: Features) -> tf.Tensor:
+        """`call` without training, as one graph."""
+        return self(features, training=False)
+
+    def compute_loss(self, inputs: tuple[Features, tf.RaggedTensor], training: bool = False) -> tf.Tensor:
+        """Binary cross-entropy of each candidate, mixed with the listwise softmax cross-entropy of each request."""
+        features, labels = inputs
+        logits = self(features, training=training)
+        binary = self.task(labels=labels.flat_values[:, None], predictions=logits[:, None])
+        listwise = softmax_cross_entropy(labels.flat_values, logits, labels.value_rowids(), labels.nrows())
+        loss = (1 - self.config.listwise) * binary + self.config.listwise * listwise
+        self.mean_loss.update_state(loss)
+        self.requests_seen.update_state(labels.nrows())
+        self.impressions_seen.update_state(tf.size(labels.flat_values))
+        return loss
+
+    def _candidates(self, features: Features) -> tf.RaggedTensor:
+        plan = self.plan
+        if plan.candidate_numbers:
+            return features["candidate.values"]
+        given = (*(token.column for token in plan.tokens), *(bag.column for bag in plan.bags), *plan.vectors)
+        return features[next(column.name for column in given if column.axis == "candidate")]
+
+    def _side(self, features: Features, axis: Literal["request", "candidate"], tokens: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """All inputs of the request [B, D] or of the candidates [N, D], side by side."""
+        parts = [tokens[token.column.name] for token in self.plan.on(axis)]
+        for bag in self.plan.bags:
+            if bag.column.axis == axis:
+                words = features[bag.column.name]
+                parts.append(self.words[bag.feature.name].mean(words.values if axis == "candidate" else words))
+        parts += [_flat(features[column.name]) for column in self.plan.vectors if column.axis == axis]
+        if axis in self.buckets:
+            values, buckets = (_flat(features[f"{axis}.{name}"]) for name in ("values", "buckets"))
+            first = tf.range(values.shape[-1], dtype=tf.int64) * (BUCKETS + 1)
+            embedded = self.buckets[axis](buckets + first)  # (rows, numbers, bucket dim)
+            parts += [values, tf.reshape(embedded, [-1, values.shape[-1] * self.config.bucket_dim])]
+        if not parts:
+            return tf.zeros([self._candidates(features).nrows(), 0])
+        return tf.concat(parts, axis=-1)
+
+    def _token(self, feature: Id | Category, ids: tf.Tensor, training: bool) -> tf.Tensor:
+        embedded = self.tables[_table_name(feature)](ids)
+        if training and self.config.embedding_l2:
+            self.add_loss(self.config.embedding_l2 * tf.reduce_mean(tf.reduce_sum(tf.square(embedded), axis=-1)))
+        return self.embedding_dropout(embedded, training=training) if isinstance(feature, Id) else embedded
+
+    def _past(self, features: Features, tokens: Mapping[str, tf.Tensor]) -> _Past:
+        action, age = features["history.action"], features["history.age"]
+        fields = [tokens[token.column.name] for token in self.plan.on("history")]
+        if self.plan.history_numbers:
+            fields.append(features["history.values"].flat_values)
+        encoded = self.event(tf.concat(fields, axis=-1)) + self.event_action(action.flat_values) + self.event_age(age.flat_values)
+        return _Past(action.with_flat_values(encoded).to_tensor(), action.to_tensor(), age.to_tensor(), action.row_lengths())
+
+    def _against_past(self, features: Features, tokens: Mapping[str, tf.Tensor], past: _Past, rows: tf.Tensor) -> list[tf.Tensor]:
+        """What the history says of each candidate, which is encoded by the same weights as an event."""
+        prefix = f"{self.plan.history}_"
+        names = [(token, token.column.name.removeprefix(prefix)) for token in self.plan.on("history")]
+        fields = [tokens[name] for _, name in names]
+        if self.plan.history_numbers:
+            columns = [measure.name for measure in self.plan.candidate_numbers]
+            at = [columns.index(measure.name.removeprefix(prefix)) for measure in self.plan.history_numbers]
+            fields.append(tf.gather(features["candidate.values"].flat_values, at, axis=-1))
+        interest = self.attention(self.event(tf.concat(fields, axis=-1)), past.events, past.lengths, rows)
+        same = [
+            matches(features[name].flat_values, features[token.column.name].to_tensor(), past.lengths, rows, past.action, past.age)
+            for matches, (token, name) in zip(self.matches, names, strict=True)
+        ]
+        return [interest, *same]
+
+    def _head(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
+        crossed = deep = inputs
+        for cross in self.cross:
+            crossed = cross(inputs, crossed)
+        for dense, normalise, dropout in self.dense:
+            deep = dropout(tf.nn.relu(normalise(dense(deep), training=training)), training=training)
+        return self.logit(tf.concat([crossed, deep], axis=-1))[:, 0]
+
+
+def _table_name(feature: Id | Category) -> str:
+    """Categories of one width share a table, as they share their ids; an id has its own."""
+    return f"{CATEGORIES}_{feature.dim}" if isinstance(feature, Category) else feature.name
+
+
+def _rows(feature: Id | Category, plan: Layout, vocabulary_sizes: Mapping[str, int]) -> int:
+    """Rows of the feature's table: one for a missing value, then its ids."""
+    if isinstance(feature, Category):
+        return max(buckets.stop for buckets in plan.category_buckets.values()) + vocabulary_sizes[CATEGORIES]
+    return 1 + (feature.hashed or vocabulary_sizes[vocabulary_name(feature)] + feature.oov_buckets)
+
+
+def _flat(column: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:
+    return column.flat_values if isinstance(column, tf.RaggedTensor) else column
