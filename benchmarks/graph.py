@@ -3,8 +3,8 @@
     python -m benchmarks.graph [--impressions 500000] [--work DIR]
 
 Stock TFX (benchmarks/stock_tfx.py) gets six columns, one row an impression, no join, no history, no state, and a split by chance.
-ShelfRank gets a simulated shop's logs with all features of examples/simulated_shop.yaml. Both evaluate overall and by three devices, and both
-train on 51,200 impressions. Imports aren't in either figure; the steps are what each runner takes for them.
+ShelfRank gets a simulated shop's logs with all features of examples/simulated_shop.yaml. Both evaluate overall and by three devices, and
+both train on 51,200 impressions. Imports aren't in either figure; the steps are what each runner takes for them.
 """
 
 import argparse
@@ -46,7 +46,8 @@ def ours(work: Path, impressions: int) -> tuple[dict[str, float], int]:
     # A model that has seen so little may be refused: that is told by the exit code, and isn't what is measured.
     result = json.loads(subprocess.run(run, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout)
     counts = result["ingestion"]["counts"]
-    return {step["name"]: step["seconds"] for step in result["steps"]}, sum(counts[f"examples: {split} candidates"] for split in ("train", "eval", "test"))
+    examples = sum(counts[f"examples: {split} candidates"] for split in ("train", "eval", "test"))
+    return {step["name"]: step["seconds"] for step in result["steps"]}, examples
 
 
 def main() -> None:

@@ -2,8 +2,9 @@
 
     python -m benchmarks.kill DATASET.yaml --data DIR [--kills 10] [--seed 0] [--work DIR]
 
-Runs the graph once undisturbed; then in another folder starts it, kills it (SIGKILL, with all its processes) after a random part of the time
-that the undisturbed run took, and so on; then lets it finish. Compares the examples' bytes, the metrics, the releases and what lies in their folder.
+Runs the graph once undisturbed; then in another folder starts it, kills it (SIGKILL, with all its processes) after a random part of the
+time that the undisturbed run took, and so on; then lets it finish. Compares the examples' bytes, the metrics, the releases and what lies in
+their folder.
 With --fresh each kill hits a run that starts from nothing, and is followed by one that finishes.
 """
 
@@ -26,9 +27,8 @@ SHELFRANK = str(Path(sys.executable).parent / "shelfrank")
 
 def start(dataset: str, data: str, root: Path) -> "subprocess.Popen[bytes]":
     """Start a run as the head of a process group of its own."""
-    return subprocess.Popen(
-        [SHELFRANK, "run", dataset, "--data", data, "--root", str(root)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
-    )
+    command = [SHELFRANK, "run", dataset, "--data", data, "--root", str(root)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
 
 
 def finish(dataset: str, data: str, root: Path) -> float:
@@ -58,7 +58,8 @@ def kill_after(seconds: float, dataset: str, data: str, root: Path) -> str:
 def outcome(root: Path) -> dict[str, Any]:
     """What must be the same."""
     result = json.loads((root / "last_run.json").read_text())
-    examples = max((path for path in root.glob("artifacts/EventExampleGen/examples/*") if path.name.isdecimal()), key=lambda path: int(path.name))
+    made = (path for path in root.glob("artifacts/EventExampleGen/examples/*") if path.name.isdecimal())
+    examples = max(made, key=lambda path: int(path.name))
     digest = hashlib.sha256()
     for path in sorted(examples.rglob("*-of-*")):
         digest.update(path.relative_to(examples).as_posix().encode() + path.read_bytes())
@@ -68,7 +69,7 @@ def outcome(root: Path) -> dict[str, Any]:
         "examples": digest.hexdigest(),
         "metrics": [[entry["model"], entry["slice"], entry["values"]] for entry in result["metrics"]],
         "champion": result["champion"],
-        "releases": {version: {name: manifest[name] for name in ("metrics", "parent", "data_window")} for version, manifest in manifests.items()},
+        "releases": {version: [manifest[name] for name in ("metrics", "parent", "data_window")] for version, manifest in manifests.items()},
         "in the folder of releases": sorted(path.name for path in releases.iterdir()),
     }
 

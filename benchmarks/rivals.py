@@ -2,8 +2,8 @@
 
     python -m benchmarks.rivals DATASET.yaml --root runs/NAME [--truth DIR]
 
-Rules, where the data has what they need: shown order; popularity (longest count or total of the first such item feature); the item last seen
-first, then shown order or popularity; items by how often they stand in the shopper's history, then by popularity.
+Rules, where the data has what they need: shown order; popularity (longest count or total of the first such item feature); the item last
+seen first, then shown order or popularity; items by how often they stand in the shopper's history, then by popularity.
 With --truth (the `truth` folder of a simulated shop) also the true relevance, and how far the model's AUC is from 0.5 to that of the truth.
 """
 
@@ -50,9 +50,8 @@ def test_window(dataset: Dataset, examples: Path, model: Path) -> TestWindow:
     batches = list(_batches(dataset, examples, door))
     whole: dict[str, Any] = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     rules = {name.removeprefix("rule: "): values for name, values in whole.items() if name.startswith("rule: ")}
-    return TestWindow(
-        whole["label"], whole["gain"], whole["length"], whole["model"], rules, pl.DataFrame({"request_id": whole["request"], "item_id": whole["item"]})
-    )
+    ids = pl.DataFrame({"request_id": whole["request"], "item_id": whole["item"]})
+    return TestWindow(whole["label"], whole["gain"], whole["length"], whole["model"], rules, ids)
 
 
 def _batches(dataset: Dataset, examples: Path, door: Callable[..., Any]) -> Iterator[dict[str, Any]]:
@@ -105,8 +104,10 @@ def _in_history(items: Any, history: Any, lengths: NDArray[np.int64]) -> tuple[N
 
 
 def _true_relevance(window: TestWindow, truth: Path) -> Scores:
-    relevance = pl.concat([pl.read_parquet(path, columns=["request_id", "item_id", "relevance"]) for path in sorted(truth.glob("relevance-*.parquet"))])
-    return window.ids.join(relevance, on=["request_id", "item_id"], how="left", maintain_order="left")["relevance"].to_numpy().astype(np.float32)
+    columns = ["request_id", "item_id", "relevance"]
+    relevance = pl.concat([pl.read_parquet(path, columns=columns) for path in sorted(truth.glob("relevance-*.parquet"))])
+    found = window.ids.join(relevance, on=columns[:2], how="left", maintain_order="left")
+    return found["relevance"].to_numpy().astype(np.float32)
 
 
 def main() -> None:

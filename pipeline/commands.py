@@ -113,9 +113,9 @@ def report(args: Namespace) -> None:
 def schema(args: Namespace) -> None:
     """`shelfrank schema`."""
     del args
-    from components.contract.dataset import Dataset
+    from components.contract.json_schema import json_schema
 
-    _print_json(Dataset.model_json_schema())
+    _print_json(json_schema())
 
 
 def default_shop() -> Path:

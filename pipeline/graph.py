@@ -84,7 +84,7 @@ def create_pipeline(
         model=trainer.outputs["model"],
         baseline_model=rival.outputs["model"],
         eval_config=eval_config(shop.slices, shop.gates, gains=gains(shop)),
-        module_path="components.evaluation.extractors",
+        module_path="components.evaluation.steps",
     )
     release = Release(
         trainer.outputs["model"],

@@ -48,7 +48,10 @@ def run_locally(pipeline: Pipeline, *, store: ConnectionConfig, run_id: str, log
 
 
 def _cut_batches_by_size() -> None:
-    """Let TFX cut examples into batches by their bytes, not by how long the last batch took: sums of floats then come out alike in every run."""
+    """Let TFX cut examples into batches by their bytes, not by how long the last batch took.
+
+    Sums of floats then come out alike in every run.
+    """
     flags.FLAGS([__name__, f"--{batch_util._USE_BYTE_SIZE_BATCHING.name}"])
 
 

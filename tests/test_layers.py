@@ -21,7 +21,13 @@ PARTS = ("components", "trainer", "serving", "pipeline")
 # Where a framework may be imported.
 EDGES = {
     "tfx": ("components/*/component.py", "trainer/run.py", "trainer/tune.py", "pipeline/*"),
-    "apache_beam": ("components/*/steps*.py", "components/*/component.py", "components/evaluation/tfma_metrics.py", "pipeline/*"),
+    "apache_beam": (
+        "components/*/steps*.py",
+        "components/*/component.py",
+        "components/ingest/storage.py",  # the files of any file system that Beam opens
+        "components/evaluation/tfma_metrics.py",
+        "pipeline/*",
+    ),
     "tensorflow_recommenders": ("components/*", "trainer/*", "pipeline/*"),
 }
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc"}

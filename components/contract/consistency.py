@@ -1,29 +1,24 @@
 """What the parts of a dataset file must say of each other, as rules that yield the faults they find."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-from components.contract.features import GivenFeature, History, Id, ListRelative, Number, StateFeature
+from components.contract.dataset import Dataset
+from components.contract.features import OWN, GivenFeature, History, ListRelative, Number, StateFeature
 from components.contract.sources import EventSource, Impressions, ListRows, Rows, Sampling
 from components.contract.strict import Fault, Place, closest
 
-if TYPE_CHECKING:
-    from components.contract.dataset import Dataset
-
 RESERVED = frozenset({"request", "user", "time", "interactions", "item", "position", "label", "session", "n_candidates"})
-# Reserved names that a feature may use for the very thing, with its kind and side.
-OWN = {"item": (Id, "id", "item"), "user": (Id, "id", "user"), "position": (Number, "number", "item")}
 CLOCK = ("time.hour", "time.weekday")
 
 
-def faults(dataset: "Dataset") -> list[Fault]:
+def faults(dataset: Dataset) -> list[Fault]:
     """All faults, each with its place in the file."""
     of_features = (_names, _tables, _shown, _clock, _lists, _history, _state)
     of_the_rest = (_known_actions, _values, _labels, _roles, _origins, _windows, _slices)
     return [fault for rule in of_features + of_the_rest for fault in rule(dataset)]
 
 
-def _names(dataset: "Dataset") -> Iterator[Fault]:
+def _names(dataset: Dataset) -> Iterator[Fault]:
     names = [feature.name for feature in dataset.features]
     for at, feature in enumerate(dataset.features):
         if feature.name in names[:at]:
@@ -38,7 +33,7 @@ def _names(dataset: "Dataset") -> Iterator[Fault]:
             yield ("features", at), f"`{feature.name}` is one of the events' roles; expected `kind: {kind}, side: {side}`"
 
 
-def _tables(dataset: "Dataset") -> Iterator[Fault]:
+def _tables(dataset: Dataset) -> Iterator[Fault]:
     for at, feature in _given(dataset):
         for table, given, role in (("items", dataset.items, "item"), ("users", dataset.users, "user")):
             if feature.table == table and feature.name not in OWN:
@@ -48,7 +43,7 @@ def _tables(dataset: "Dataset") -> Iterator[Fault]:
                     yield ("features", at), f"read from the {table}, which need the role {role!r} in `events.columns`"
 
 
-def _shown(dataset: "Dataset") -> Iterator[Fault]:
+def _shown(dataset: Dataset) -> Iterator[Fault]:
     """Values that stand with a candidate in the events exist only where the events show candidates."""
     for at, feature in _given(dataset):
         if feature.side != "item" or feature.name == "item":
@@ -60,7 +55,7 @@ def _shown(dataset: "Dataset") -> Iterator[Fault]:
                 yield ("features", at), f"shown with a list, but `candidates.columns` has no {feature.key!r}; name its column there"
 
 
-def _clock(dataset: "Dataset") -> Iterator[Fault]:
+def _clock(dataset: Dataset) -> Iterator[Fault]:
     for at, feature in _given(dataset):
         if not feature.key.startswith("time."):
             continue
@@ -72,14 +67,14 @@ def _clock(dataset: "Dataset") -> Iterator[Fault]:
             yield ("features", at), f"{feature.key!r} needs the role 'time' in `events.columns`"
 
 
-def _lists(dataset: "Dataset") -> Iterator[Fault]:
+def _lists(dataset: Dataset) -> Iterator[Fault]:
     numbers = [feature.name for feature in dataset.features if isinstance(feature, Number) and feature.side == "item"]
     for at, feature in enumerate(dataset.features):
         if isinstance(feature, ListRelative) and feature.of not in numbers:
             yield ("features", at, "of"), f"{feature.of!r} is no number feature of the side item; {closest(feature.of, numbers)}"
 
 
-def _history(dataset: "Dataset") -> Iterator[Fault]:
+def _history(dataset: Dataset) -> Iterator[Fault]:
     histories = [(at, feature) for at, feature in enumerate(dataset.features) if isinstance(feature, History)]
     for at, _ in histories[1:]:
         yield ("features", at), "a second history; keep one, with all its `actions` and `fields`"
@@ -98,7 +93,7 @@ def _history(dataset: "Dataset") -> Iterator[Fault]:
                 yield ("features", at, "fields", place), message
 
 
-def _state(dataset: "Dataset") -> Iterator[Fault]:
+def _state(dataset: Dataset) -> Iterator[Fault]:
     yield from _half_lives(dataset.half_lives, ("half_lives",))
     for at, feature in enumerate(dataset.features):
         if not isinstance(feature, StateFeature):
@@ -116,7 +111,7 @@ def _half_lives(half_lives: Sequence[float], place: Place) -> Iterator[Fault]:
         yield place, "a half-life stands twice; each gives a column of its own"
 
 
-def _known_actions(dataset: "Dataset") -> Iterator[Fault]:
+def _known_actions(dataset: Dataset) -> Iterator[Fault]:
     """Every action that is used is declared, and is about an item where that is needed."""
     used: list[tuple[Place, str, bool]] = []  # place, action, whether it needs an item
     if isinstance(dataset.candidates, Impressions | ListRows):
@@ -139,7 +134,7 @@ def _known_actions(dataset: "Dataset") -> Iterator[Fault]:
             yield ("actions", name), f"{name!r} has a `label`, so it must be about an item; leave `item: false` out"
 
 
-def _values(dataset: "Dataset") -> Iterator[Fault]:
+def _values(dataset: Dataset) -> Iterator[Fault]:
     claimed: dict[str, str] = {}
     for name, action in dataset.actions.items():
         for value in action.values or (name,):
@@ -151,7 +146,7 @@ def _values(dataset: "Dataset") -> Iterator[Fault]:
             yield ("ignore_actions", at), f"{value!r} is ignored here, and a value of the action {claimed[value]!r} as well; keep one"
 
 
-def _labels(dataset: "Dataset") -> Iterator[Fault]:
+def _labels(dataset: Dataset) -> Iterator[Fault]:
     labels = list(dataset.label_gains)
     if not labels:
         yield ("actions",), "no action has a `label`; give the ones to predict a gain, such as `click: {label: 1}`"
@@ -162,7 +157,7 @@ def _labels(dataset: "Dataset") -> Iterator[Fault]:
             yield ("actions",), "candidates from 'rows' have one label, the column `label`; keep one action with a `label`"
 
 
-def _roles(dataset: "Dataset") -> Iterator[Fault]:
+def _roles(dataset: Dataset) -> Iterator[Fault]:
     origin = dataset.candidates.origin
     need = ("label",) if isinstance(dataset.candidates, Rows) else ("time", "user", "item")
     for at, source in enumerate(dataset.events):
@@ -180,7 +175,7 @@ def _roles(dataset: "Dataset") -> Iterator[Fault]:
                 yield ("features", feature_at), f"`{feature.name}` needs the role {feature.name!r} in `events.columns`"
 
 
-def _origins(dataset: "Dataset") -> Iterator[Fault]:
+def _origins(dataset: Dataset) -> Iterator[Fault]:
     """What each way to candidates asks of the sources and the rest of the file."""
     match dataset.candidates:
         case Impressions(action=action):
@@ -222,7 +217,7 @@ def _yields(source: EventSource, actions: Sequence[str]) -> bool:
     return source.action is None or source.action in actions
 
 
-def _windows(dataset: "Dataset") -> Iterator[Fault]:
+def _windows(dataset: Dataset) -> Iterator[Fault]:
     if isinstance(dataset.candidates, Rows):
         if dataset.windows.by == "time" and any("time" not in source.columns.named() for source in dataset.events):
             yield ("windows",), "the rows have no time; say `windows: {by: hash}`"
@@ -230,7 +225,7 @@ def _windows(dataset: "Dataset") -> Iterator[Fault]:
         yield ("windows", "by"), "windows by hash would train on what comes after the test; they are for candidates from 'rows'"
 
 
-def _slices(dataset: "Dataset") -> Iterator[Fault]:
+def _slices(dataset: Dataset) -> Iterator[Fault]:
     request = [f.name for f in dataset.features if f.side in ("context", "user") and f.kind in ("id", "category")]
     for at, names in enumerate(dataset.slices):
         if not names:
@@ -249,5 +244,5 @@ def _repeats(names: Sequence[str], place: Place) -> Iterator[Fault]:
             yield place, f"{name!r} stands twice"
 
 
-def _given(dataset: "Dataset") -> Iterator[tuple[int, GivenFeature]]:
+def _given(dataset: Dataset) -> Iterator[tuple[int, GivenFeature]]:
     return ((at, feature) for at, feature in enumerate(dataset.features) if isinstance(feature, GivenFeature))

@@ -5,10 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from components.contract.consistency import OWN, faults
-from components.contract.features import NAME, Feature, GivenFeature, History, StateFeature
+from components.contract.features import NAME, OWN, Feature, GivenFeature, History, StateFeature
 from components.contract.sources import Action, Candidates, EventSource, Impressions, Table
-from components.contract.strict import Boundary, Duration, Strict, refusal
+from components.contract.strict import Boundary, Duration, Strict
 
 NonNegative = Annotated[float, Field(ge=0)]
 
@@ -94,12 +93,6 @@ class Dataset(Strict):
         if isinstance(given, dict) and isinstance(given.get("slices"), list):
             given = {**given, "slices": [[entry] if isinstance(entry, str) else entry for entry in given["slices"]]}
         return given
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Dataset":
-        if found := faults(self):
-            raise refusal(found)
-        return self
 
     @property
     def label_gains(self) -> dict[str, float]:

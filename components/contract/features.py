@@ -159,4 +159,11 @@ class StateFeature(_Feature):
 
 
 GivenFeature = Id | Category | Number | Text | Multi | Vector
+
+# Names that a feature shares with an event's role because it is that very thing, with its kind and side.
+OWN: dict[str, tuple[type[GivenFeature], str, Side]] = {
+    "item": (Id, "id", "item"),
+    "user": (Id, "id", "user"),
+    "position": (Number, "number", "item"),
+}
 Feature = Annotated[Id | Category | Number | Text | Multi | Vector | ListRelative | History | StateFeature, Field(discriminator="kind")]

@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from components.contract.columns import columns
+from components.contract.consistency import faults as inconsistencies
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
 from components.contract.features import Feature
@@ -49,7 +50,7 @@ def parse_dataset(text: str, name: str = "dataset file") -> Dataset:
         raise DatasetFileError("\n".join(f"{name}, {message}" for message in twice))
     try:
         dataset = Dataset.model_validate(given)
-        faults = list(_same_columns(dataset))
+        faults = inconsistencies(dataset) or list(_same_columns(dataset))
     except ValidationError as error:
         details = error.errors(include_url=False)
         # A list whose entries are all wrong is also said to be too short.

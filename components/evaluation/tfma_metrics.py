@@ -1,7 +1,7 @@
 """`RankingMetrics`: all ranking metrics as one TFMA metric, named in an EvalConfig by class and module.
 
 Predictions are the scores of a request's candidates, padded at the end to any length; the labels say how many there are. With
-`components.evaluation.extractors` in Evaluator the metric receives ready sums of whole blocks. Without it, it receives one request at a
+`components.evaluation.steps` in Evaluator the metric receives ready sums of whole blocks. Without it, it receives one request at a
 time from TFMA's own extractors and gives the same values, slower.
 """
 

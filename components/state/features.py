@@ -61,7 +61,8 @@ def interactions(dataset: Dataset, values: NDArray[np.float32]) -> NDArray[np.in
     plan = plan_of(dataset, "user")
     assert plan is not None
     counted = [action for action in plan.actions if action in dataset.label_gains or action in plan.history_actions]
-    return values[:, [total_index(plan, action) for action in counted]].sum(axis=1).astype(np.int64)
+    total: NDArray[np.float32] = values[:, [total_index(plan, action) for action in counted]].sum(axis=1)
+    return total.astype(np.int64)
 
 
 def _features(dataset: Dataset, side: StateSide) -> tuple[StateFeature, ...]:

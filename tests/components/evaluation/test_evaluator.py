@@ -23,8 +23,8 @@ from components.contract.dataset import Gates
 from components.contract.errors import InputError, RunError
 from components.evaluation.captions import Slice
 from components.evaluation.config import eval_config, gains_of
-from components.evaluation.extractors import candidate_values, slice_rows, unpadded
 from components.evaluation.results import CHALLENGER, CHAMPION, SliceMetrics
+from components.evaluation.steps import candidate_values, slice_rows, unpadded
 from components.evaluation.sums import METRICS, gains_from, sums
 from components.evaluation.tfma_metrics import gated_values
 from components.evaluation.tfma_results import read_blessing, read_metrics
@@ -32,7 +32,7 @@ from components.evaluation.verdict import verdict
 
 GAINS = {"label_click": 1.0, "label_purchase": 3.0}
 SLICES = [["device"], ["country", "hour"]]
-OURS = "components.evaluation.extractors"
+OURS = "components.evaluation.steps"
 TFMA = None
 
 

@@ -1,4 +1,4 @@
-"""Evaluator's way from files to metrics, by blocks: `Evaluator(module_path="components.evaluation.extractors")`.
+"""Evaluator's way from files to metrics, by blocks: `Evaluator(module_path="components.evaluation.steps")`.
 
 TFMA's own extractors cut each block of requests into one dictionary a request and hand every one to every slice; that is where an
 evaluation's time goes. Here a block is scored, its metrics' summands are taken once, and what goes on to the slices are sums: one element
