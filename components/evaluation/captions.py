@@ -5,7 +5,21 @@ import re
 Slice = tuple[tuple[str, str], ...]
 """Features and their values, by name; () is everything."""
 
-_WORDS = {"precision": "P", "ndcg": "NDCG", "auc": "AUC", "gauc": "GAUC", "mrr": "MRR", "log_loss": "Log loss"}
+_WORDS = {
+    "auc": "AUC",
+    "coverage": "Coverage",
+    "ece": "ECE",
+    "gauc": "GAUC",
+    "gauc_by_user": "GAUC by shopper",
+    "hit_rate": "Hit rate",
+    "map": "MAP",
+    "mrr": "MRR",
+    "ndcg": "NDCG",
+    "personalisation": "Personalisation",
+    "pr_auc": "PR-AUC",
+    "precision": "P",
+    "recall": "Recall",
+}
 
 
 def metric_caption(metric: str) -> str:

@@ -33,7 +33,14 @@ def eval_config(slices: Iterable[Sequence[str]], gates: Gates, *, gains: Mapping
         config_pb2.ModelSpec(name=name, signature_name="examples", label_key="label", prediction_key="scores", is_baseline=name == CHAMPION)
         for name in (CHALLENGER, CHAMPION)
     ]
-    settings = {"gains": dict(gains), "gated": sorted(gates.slice_drop), "min_requests": gates.min_requests}
+    settings = {
+        "gains": dict(gains),
+        "gated": sorted(gates.slice_drop),
+        "min_requests": gates.min_requests,
+        "user": "user",
+        "request": "request",
+        "item": "item",
+    }
     metrics = config_pb2.MetricsSpec(
         model_names=[CHALLENGER, CHAMPION],
         metrics=[

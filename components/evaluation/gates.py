@@ -3,9 +3,9 @@
 from components.contract.dataset import Gates
 from components.contract.errors import DatasetFileError
 from components.contract.strict import closest
-from components.evaluation.sums import MEANS
+from components.evaluation.sums import LISTWISE
 
-HIGHER_IS_BETTER = ("auc", *(metric for metric in MEANS if metric != "log_loss"))
+HIGHER_IS_BETTER = ("auc", "pr_auc", "gauc_by_user", *LISTWISE)
 
 
 def check_metric_names(gates: Gates) -> None:

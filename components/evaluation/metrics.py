@@ -10,6 +10,8 @@ never matters.
 These are the definitions. `components.evaluation.sums` computes the same values for many requests at once.
 """
 
+from math import comb
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -20,6 +22,49 @@ def precision_at_k(labels: ArrayLike, scores: ArrayLike, *, k: int) -> float:
     The denominator is k even where the list is shorter: a list of two candidates, both positive, has a Precision@5 of 2/5.
     """
     return float(_expected_in_order(labels, scores)[:k].sum() / k)
+
+
+def recall_at_k(labels: ArrayLike, scores: ArrayLike, *, k: int) -> float:
+    """Expected share of the positives that stand among the first k places; NaN if there is no positive.
+
+    A list with more than k positives can't reach 1.
+    """
+    positives = float((np.asarray(labels) > 0).sum())
+    return float(_expected_in_order(labels, scores)[:k].sum() / positives) if positives else float("nan")
+
+
+def hit_rate_at_k(labels: ArrayLike, scores: ArrayLike, *, k: int) -> float:
+    """Probability that a positive stands among the first k places; NaN if there is no positive.
+
+    Where k cuts a tied group of n with m positives, and t of its places are left, none is among them with probability
+    C(n - m, t) / C(n, t). At k = 1 it is Precision@1.
+    """
+    label, score = np.asarray(labels) > 0, np.asarray(scores)
+    if not label.any():
+        return float("nan")
+    best = score[label].max()
+    ahead, n, m = int((score > best).sum()), int((score == best).sum()), int(label[score == best].sum())
+    left = min(max(k - ahead, 0), n)
+    return 1.0 - comb(n - m, left) / comb(n, left)
+
+
+def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Mean over the positives of the precision at their place, expected over the orders of tied candidates; NaN without a positive.
+
+    The mean of it over requests is MAP. In a tied group of n with m positives, after `ahead` candidates with `hits` positives, a candidate
+    at the j-th place from 0 is positive with probability m / n, and then hits + 1 + j (m - 1) / (n - 1) positives stand up to it (McSherry
+    and Najork 2008, "Computing information retrieval performance measures efficiently in the presence of tied scores").
+    """
+    label, score = np.asarray(labels) > 0, np.asarray(scores)
+    if not label.any():
+        return float("nan")
+    expected, ahead, hits = 0.0, 0, 0
+    for level in np.unique(score)[::-1]:
+        n, m = int((score == level).sum()), int(label[score == level].sum())
+        others = (m - 1) / (n - 1) if n > 1 else 0.0
+        expected += sum(m / n * (hits + 1 + j * others) / (ahead + j + 1) for j in range(n))
+        ahead, hits = ahead + n, hits + m
+    return expected / int(label.sum())
 
 
 def ndcg_at_k(gains: ArrayLike, scores: ArrayLike, *, k: int) -> float:

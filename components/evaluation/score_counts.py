@@ -1,4 +1,4 @@
-"""How many positives and negatives had each score: all that AUC needs, in bounded memory."""
+"""How many positives and negatives had each score: all that AUC, PR-AUC and calibration need, in bounded memory."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_LEVELS = 65_536  # 1.6 MB at most for a slice; the bound of the AUC error is then about 1e-5
+CALIBRATION_BINS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,20 +14,25 @@ class ScoreCounts:
     """Counts of negatives and positives by score level, levels ascending.
 
     A level is a float32 score mapped to an integer that sorts alike, without its lowest `dropped_bits` bits. Nothing is dropped while at
-    most `MAX_LEVELS` distinct scores have been seen: AUC is then exact. Beyond, bits are dropped until the levels fit, which is a
+    most `max_levels` distinct scores have been seen: AUC is then exact. Beyond, bits are dropped until the levels fit, which is a
     relative precision of the score, near 0 as well as near 1/2. The bits dropped depend on the set of scores alone, so merging is
     associative and commutative.
+
+    Counts may have a second axis of B weightings of the same candidates, [D, B]; every property then has the shape [B] instead of ().
     """
 
     levels: NDArray[np.int64]  # [D], ascending
-    negatives: NDArray[np.int64]  # [D]
-    positives: NDArray[np.int64]  # [D]
+    negatives: NDArray[np.int64]  # [D] or [D, B]
+    positives: NDArray[np.int64]  # the same
     dropped_bits: int = 0
+    max_levels: int = MAX_LEVELS
 
     @classmethod
-    def of(cls, scores: NDArray[np.float32], positive: NDArray[np.bool_]) -> "ScoreCounts":
+    def of(cls, scores: NDArray[np.float32], positive: NDArray[np.bool_], *, max_levels: int = MAX_LEVELS) -> "ScoreCounts":
         """Counts the scores [N] of candidates that are positive [N] or not. NaN counts as the lowest score."""
-        return _counted(np.sort(sortable(scores) * 2 + positive), 0)
+        ascending = np.sort(sortable(scores) * 2 + positive)
+        positives = ascending & 1
+        return _fitted(ascending >> 1, 1 - positives, positives, 0, max_levels)
 
     def __add__(self, other: "ScoreCounts") -> "ScoreCounts":
         """Counts of both; exact as long as the distinct scores fit."""
@@ -38,22 +44,71 @@ class ScoreCounts:
             np.concatenate([self.negatives, other.negatives])[order],
             np.concatenate([self.positives, other.positives])[order],
             bits,
+            min(self.max_levels, other.max_levels),
         )
 
     @property
-    def auc(self) -> float:
+    def auc(self) -> NDArray[np.float64]:
         """Probability that a positive scores above a negative, ties (of level) counting one half; NaN if either class is missing."""
-        pairs = float(self.positives.sum()) * float(self.negatives.sum())
-        if not pairs:
-            return float("nan")
-        below = np.cumsum(self.negatives) - self.negatives
-        return float(self.positives @ (below + 0.5 * self.negatives)) / pairs
+        below = np.cumsum(self.negatives, axis=0) - self.negatives
+        return _ratio((self.positives * (below + 0.5 * self.negatives)).sum(axis=0), self._pairs)
 
     @property
-    def auc_error(self) -> float:
+    def auc_error(self) -> NDArray[np.float64]:
         """Upper bound of |auc - exact AUC|: half the share of pairs that meet in one level; 0 if no bit was dropped."""
-        pairs = float(self.positives.sum()) * float(self.negatives.sum())
-        return 0.5 * float(self.positives @ self.negatives.astype(np.float64)) / pairs if self.dropped_bits and pairs else 0.0
+        in_one_level = (self.positives * self.negatives.astype(np.float64)).sum(axis=0)
+        return 0.5 * _ratio(in_one_level, self._pairs) if self.dropped_bits else np.zeros(self.negatives.shape[1:])
+
+    @property
+    def pr_auc(self) -> NDArray[np.float64]:
+        """Average precision, the area under the precision-recall curve as a step function; NaN if there is no positive.
+
+        The sum over the distinct scores, from the best, of what the recall rises there times the precision from there up: tied candidates
+        enter together. That is scikit-learn's `average_precision_score`. A shuffle is worth the share of positives.
+        """
+        positives, negatives = self.positives[::-1], self.negatives[::-1]
+        found = np.cumsum(positives, axis=0, dtype=np.float64)
+        taken = found + np.cumsum(negatives, axis=0)
+        return _ratio((positives * found / np.maximum(taken, 1)).sum(axis=0), self.positives.sum(axis=0))
+
+    @property
+    def ece(self) -> NDArray[np.float64]:
+        """Expected calibration error (Naeini et al. 2015) over `CALIBRATION_BINS` bins; NaN for scores that are no probabilities.
+
+        The impression-weighted mean over the bins of |mean score - share of positives|. Noise counts as error: in a bin of n impressions
+        with a share p of positives a perfect score is off by sqrt(2 p (1 - p) / (pi n)) on average.
+        """
+        count, score_sum, positives = self.calibration()
+        return _ratio(np.abs(score_sum - positives).sum(axis=0), count.sum(axis=0))
+
+    def calibration(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Impressions, sum of scores and positives of each bin, from the lowest scores, each [bins] or [bins, B].
+
+        The bins hold equally many impressions, but for levels, which are never split: all of a level goes where its middle impression
+        falls, and a bin that gets none is left out.
+        """
+        count = (self.negatives + self.positives).astype(np.float64)
+        mass = count.sum(axis=1) if count.ndim > 1 else count
+        middle = (np.cumsum(mass) - mass / 2) / max(float(mass.sum()), 1.0)
+        start = _starts((middle * CALIBRATION_BINS).astype(np.int64))
+        if not len(start):
+            return count, count, count
+        scores = self.scores if count.ndim == 1 else self.scores[:, None]
+        of_bins = (np.add.reduceat(values, start, axis=0) for values in (count, count * scores, self.positives.astype(np.float64)))
+        return next(of_bins), next(of_bins), next(of_bins)
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The score in the middle of each level [D]; NaN for a score that is no probability."""
+        lowest = _unsorted(self.levels << self.dropped_bits).astype(np.float64)
+        middle = _unsorted((self.levels << self.dropped_bits) + (1 << self.dropped_bits) // 2).astype(np.float64)
+        probable = (lowest >= 0) & (lowest <= 1)
+        return np.where(probable, np.minimum(middle, 1.0), np.nan)
+
+    @property
+    def _pairs(self) -> NDArray[np.float64]:
+        pairs: NDArray[np.float64] = self.positives.sum(axis=0).astype(np.float64) * self.negatives.sum(axis=0)
+        return pairs
 
 
 NO_SCORES = ScoreCounts(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
@@ -70,24 +125,27 @@ def sortable(scores: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.where(bits >= 0, bits + 2**31, 2**31 - 1 - (bits + 2**31))
 
 
-def _counted(keys: NDArray[np.int64], dropped_bits: int) -> ScoreCounts:
-    """Counts of sorted keys 2 * level + label."""
-    starts = _starts(keys)
-    counts = np.diff(starts, append=len(keys))
-    distinct = keys[starts]
-    is_positive = (distinct & 1).astype(bool)
-    return _fitted(distinct >> 1, np.where(is_positive, 0, counts), np.where(is_positive, counts, 0), dropped_bits)
+def _unsorted(ordered: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The inverse of `sortable`."""
+    return np.where(ordered >= 2**31, ordered - 2**31, -1 - ordered).astype(np.int32).view(np.float32)
 
 
-def _fitted(levels: NDArray[np.int64], negatives: NDArray[np.int64], positives: NDArray[np.int64], dropped_bits: int) -> ScoreCounts:
+def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+    """NaN where there is nothing to divide by."""
+    return np.where(below > 0, above / np.where(below > 0, below, 1), np.nan)
+
+
+def _fitted(
+    levels: NDArray[np.int64], negatives: NDArray[np.int64], positives: NDArray[np.int64], dropped_bits: int, max_levels: int
+) -> ScoreCounts:
     """Joins equal levels, then drops as few bits as make them fit."""
     starts = _starts(levels)
-    while len(starts) > MAX_LEVELS:
+    while len(starts) > max_levels:
         levels, dropped_bits = levels >> 1, dropped_bits + 1
         starts = _starts(levels)
-    if not len(starts):
-        return NO_SCORES
-    return ScoreCounts(levels[starts], np.add.reduceat(negatives, starts), np.add.reduceat(positives, starts), dropped_bits)
+    if len(starts):
+        negatives, positives = np.add.reduceat(negatives, starts, axis=0), np.add.reduceat(positives, starts, axis=0)
+    return ScoreCounts(levels[starts], negatives, positives, dropped_bits, max_levels)
 
 
 def _starts(ascending: NDArray[np.int64]) -> NDArray[np.intp]:

@@ -11,6 +11,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow_model_analysis import constants
@@ -21,7 +22,8 @@ from tensorflow_model_analysis.utils import model_util
 
 from components.contract.errors import InputError
 from components.evaluation.config import gains_of
-from components.evaluation.sums import RequestSums, gains_from, request_sums
+from components.evaluation.hashes import hashed
+from components.evaluation.sums import Requests, RequestSums, gains_from, request_sums
 from components.evaluation.tfma_metrics import SUMS_KEY
 
 Block = Mapping[str, Any]
@@ -48,17 +50,20 @@ class _SumBySlice(model_util.DoFnWithModels):
     def process(self, elem: Block) -> Iterator[Block]:
         block: pa.RecordBatch = elem[constants.ARROW_RECORD_BATCH_KEY]
         serialized = tf.constant(block.column(constants.ARROW_INPUT_COLUMN).flatten().to_numpy(zero_copy_only=False))
-        by_model = {}
+        users, items, by_model = shoppers(block), candidate_ids(block, "item"), {}
         for spec in self._specs:
             labels, row_lengths = candidate_values(block, spec.label_key)
             worth = {name: candidate_values(block, name)[0] for name in self._gains}
             padded = _called(self._loaded_models[spec.name].signatures[spec.signature_name], serialized)[spec.prediction_key].numpy()
-            by_model[spec.name] = request_sums(
+            requests = Requests(
                 labels,
                 unpadded(padded, row_lengths, model=spec.name),
                 gains=gains_from(worth, self._gains) if worth else labels,
                 row_lengths=row_lengths,
+                users=users,
+                items=items,
             )
+            by_model[spec.name] = request_sums(requests)
         yield from _sliced(by_model, slice_rows(block, self._slices))
 
 
@@ -87,6 +92,24 @@ def candidate_values(block: pa.RecordBatch, name: str) -> tuple[NDArray[np.float
         return np.empty(0, np.float32), np.zeros(len(column), np.int64)
     lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     return column.flatten().to_numpy(zero_copy_only=False).astype(np.float32), lengths.astype(np.int64)
+
+
+def candidate_ids(block: pa.RecordBatch, name: str) -> NDArray[np.uint64] | None:
+    """Hashes of a candidate column's ids [N]; None if the examples have no such feature."""
+    return hashed(block.column(name).flatten()) if name in block.schema.names else None
+
+
+def shoppers(block: pa.RecordBatch) -> NDArray[np.uint64] | None:
+    """The hash of each request's shopper [R]; one whose `user` is "" or missing is a shopper of its own, named by `request`."""
+    if not {"user", "request"} <= set(block.schema.names):
+        return None
+    user, request = (_first(block.column(name)) for name in ("user", "request"))
+    return hashed(pc.if_else(pc.equal(user, b""), request, user))
+
+
+def _first(column: pa.ListArray) -> pa.Array:
+    """The one value of each request, b"" where it has none."""
+    return pa.array([value[0] if value else b"" for value in column.to_pylist()], pa.binary())
 
 
 def unpadded(scores: NDArray[np.float32], row_lengths: NDArray[np.int64], *, model: str) -> NDArray[np.float32]:

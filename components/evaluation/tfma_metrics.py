@@ -1,20 +1,27 @@
-"""`RankingMetrics`: all ranking metrics as one TFMA metric, named in an EvalConfig by class and module.
+"""Ranking metrics for TFMA, named in an EvalConfig by class and module; usable in any TFX pipeline whose examples are requests.
 
-Predictions are the scores of a request's candidates, padded at the end to any length; the labels say how many there are. With
-`components.evaluation.steps` in Evaluator the metric receives ready sums of whole blocks. Without it, it receives one request at a
-time from TFMA's own extractors and gives the same values, slower.
+Predictions are the scores of a request's candidates, padded at the end to any length; the labels say how many there are. `RankingMetrics`
+gives all metrics; the other classes one each:
+
+    MetricConfig(class_name="NDCGAtK", module="components.evaluation.tfma_metrics", config='{"k": 10}')
+
+With `components.evaluation.steps` in Evaluator, RankingMetrics receives ready sums of whole blocks. Without it, it receives one request
+at a time from TFMA's own extractors and gives the same values, slower.
 """
 
+import functools
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import apache_beam as beam
 import numpy as np
+import pyarrow as pa
 from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types
 
-from components.evaluation.sums import METRICS, NO_SUMS, RankingSums, gains_from, sums
+from components.evaluation.hashes import hashed
+from components.evaluation.sums import LISTWISE, METRICS, RankingSums, Requests, gains_from, no_sums, request_sums
 
 SUMS_KEY = "ranking_sums"
 """Where an extract holds the sums of a block of requests, by model."""
@@ -22,12 +29,17 @@ SUMS_KEY = "ranking_sums"
 GATED = "gated_"
 """Prefix of a metric as a gate sees it: 0 in a slice too small to judge, for every model alike, so that no change is found there."""
 
+Keyed = dict[metric_types.MetricKey, float]
+
 
 class RankingMetrics(metric_types.Metric):
-    """AUC, GAUC, Precision@k, NDCG@k, MRR, log loss and counts (`components.evaluation.sums.METRICS`), under these names.
+    """All ranking metrics and counts (`components.evaluation.sums.METRICS`), under these names.
 
     Args:
         gains: what an action is worth, by the name of its label feature; the label itself if left out.
+        user: the feature that names the shopper, for what is told by shopper.
+        request: the feature that stands for the shopper where `user` is empty.
+        item: the feature that names each candidate, for what is told of items.
         gated: names of metrics to give a second time with the prefix `gated_`.
         min_requests: requests with a positive below which a slice is too small for a gate.
         name: unused, TFMA sets it.
@@ -36,24 +48,142 @@ class RankingMetrics(metric_types.Metric):
     def __init__(
         self,
         gains: Mapping[str, float] | None = None,
+        user: str | None = None,
+        request: str | None = None,
+        item: str | None = None,
         gated: Iterable[str] = (),
         min_requests: int = 0,
         name: str = "ranking",
     ) -> None:
-        super().__init__(_computations, gains=dict(gains or {}), gated=list(gated), min_requests=min_requests, name=name)
+        super().__init__(
+            _all_metrics,
+            gains=dict(gains or {}),
+            user=user,
+            request=request,
+            item=item,
+            gated=list(gated),
+            min_requests=min_requests,
+            name=name,
+        )
 
 
-def _computations(
-    gains: dict[str, float], gated: list[str], min_requests: int, model_names: list[str], name: str
+class RankingMetric(metric_types.Metric):
+    """One metric of `components.evaluation.sums.METRICS`, such as `pr_auc`; listwise ones at any k, such as `recall_at_20`."""
+
+    def __init__(
+        self,
+        metric: str,
+        gains: Mapping[str, float] | None = None,
+        user: str | None = None,
+        item: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(_one_metric, metric=metric, gains=dict(gains or {}), user=user, item=item, name=name or metric)
+
+
+class _AtK(metric_types.Metric):
+    metric: ClassVar[str]
+
+    def __init__(self, k: int = 5, gains: Mapping[str, float] | None = None, name: str | None = None) -> None:
+        super().__init__(functools.partial(_at_k, self.metric), k=k, gains=dict(gains or {}), name=name or f"{self.metric}_at_{k}")
+
+
+class PrecisionAtK(_AtK):
+    """`metrics.precision_at_k`, mean over the requests with a positive."""
+
+    metric = "precision"
+
+
+class RecallAtK(_AtK):
+    """`metrics.recall_at_k`, mean over the requests with a positive."""
+
+    metric = "recall"
+
+
+class HitRateAtK(_AtK):
+    """`metrics.hit_rate_at_k`, mean over the requests with a positive."""
+
+    metric = "hit_rate"
+
+
+class NDCGAtK(_AtK):
+    """`metrics.ndcg_at_k`, mean over the requests with a gain."""
+
+    metric = "ndcg"
+
+
+class _OfList(metric_types.Metric):
+    metric: ClassVar[str]
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(functools.partial(_one_metric, self.metric), name=name or self.metric)
+
+
+class MAP(_OfList):
+    """`metrics.average_precision`, mean over the requests with a positive."""
+
+    metric = "map"
+
+
+class MRR(_OfList):
+    """`metrics.reciprocal_rank`, mean over the requests with a positive."""
+
+    metric = "mrr"
+
+
+class GAUC(metric_types.Metric):
+    """Impression-weighted mean of the AUC within each request, or within each shopper where `user` names the feature that tells them."""
+
+    def __init__(self, user: str | None = None, name: str | None = None) -> None:
+        super().__init__(_gauc, user=user, name=name or "gauc")
+
+
+def _all_metrics(
+    gains: dict[str, float],
+    user: str | None,
+    request: str | None,
+    item: str | None,
+    gated: list[str],
+    min_requests: int,
+    model_names: list[str],
+    name: str,
 ) -> list[metric_types.MetricComputation]:
+    del name
     return [
         metric_types.MetricComputation(
             keys=[_key(metric, model) for metric in (*METRICS, *(GATED + metric for metric in gated))],
-            preprocessors=[_RequestSums(model, gains)],
-            combiner=_Sum(model, gated, min_requests),
+            preprocessors=[_RequestSums(model, LISTWISE, gains, (user, request), item)],
+            combiner=_Sum(model, LISTWISE, gated, min_requests),
         )
         for model in model_names
     ]
+
+
+def _one_metric(
+    metric: str,
+    model_names: list[str],
+    name: str,
+    gains: dict[str, float] | None = None,
+    user: str | None = None,
+    item: str | None = None,
+) -> list[metric_types.MetricComputation]:
+    listwise = [] if metric in METRICS and metric not in LISTWISE else [metric]
+    return [
+        metric_types.MetricComputation(
+            keys=[_key(name, model)],
+            preprocessors=[_RequestSums(model, listwise, gains or {}, (user, None), item)],
+            combiner=_Only(metric, name, model, listwise),
+        )
+        for model in model_names
+    ]
+
+
+def _at_k(metric: str, k: int, gains: dict[str, float], model_names: list[str], name: str) -> list[metric_types.MetricComputation]:
+    return _one_metric(f"{metric}_at_{k}", model_names, name, gains)
+
+
+def _gauc(user: str | None, model_names: list[str], name: str) -> list[metric_types.MetricComputation]:
+    return _one_metric("gauc_by_user" if user else "gauc", model_names, name, user=user)
 
 
 def _key(metric: str, model: str) -> metric_types.MetricKey:
@@ -63,10 +193,15 @@ def _key(metric: str, model: str) -> metric_types.MetricKey:
 class _RequestSums(metric_types.Preprocessor):
     """An extract to the sums of its request or requests."""
 
-    def __init__(self, model: str, gains: dict[str, float]) -> None:
-        super().__init__(name=f"request_sums_{model}")
+    def __init__(
+        self, model: str, listwise: Sequence[str], gains: dict[str, float], shopper: Sequence[str | None], item: str | None
+    ) -> None:
+        super().__init__(name=f"request_sums_{model}_{'_'.join(listwise)}")
         self._model = model
+        self._listwise = listwise
         self._gains = gains
+        self._shopper = [name for name in shopper if name]
+        self._item = item
 
     def process(self, extracts: Mapping[str, Any]) -> Iterator[RankingSums]:
         if SUMS_KEY in extracts:
@@ -74,8 +209,21 @@ class _RequestSums(metric_types.Preprocessor):
             return
         labels = _flat(self._of_model(extracts[constants.LABELS_KEY]))
         scores = _flat(self._of_model(extracts[constants.PREDICTIONS_KEY]))[: len(labels)]
-        worth = {name: _flat(extracts[constants.FEATURES_KEY][name]) for name in self._gains}
-        yield sums(labels, scores, gains=gains_from(worth, self._gains) if worth else labels, row_lengths=np.array([len(labels)]))
+        features = extracts.get(constants.FEATURES_KEY, {})
+        worth = {name: _flat(features[name]) for name in self._gains}
+        request = Requests(
+            labels,
+            scores,
+            gains=gains_from(worth, self._gains) if worth else labels,
+            row_lengths=np.array([len(labels)]),
+            users=hashed(pa.array([self._named(features)])) if self._shopper else None,
+            items=hashed(pa.array(_list(features[self._item]))) if self._item else None,
+        )
+        yield request_sums(request, self._listwise).total()
+
+    def _named(self, features: Mapping[str, Any]) -> Any:
+        """The shopper's id: the first of the features that has one."""
+        return next((value for name in self._shopper for value in _list(features[name]) if value), b"")
 
     def _of_model(self, values: Any) -> Any:
         """TFMA keys labels and predictions by model where there are two."""
@@ -86,28 +234,45 @@ def _flat(values: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
     return np.empty(0, np.float32) if values is None else np.asarray(values, np.float32).reshape(-1)
 
 
+def _list(values: Any) -> list[Any]:
+    return [] if values is None else list(np.asarray(values).reshape(-1).tolist())
+
+
 class _Sum(beam.CombineFn):
     """Adds sums. One instance a model: TFMA tells computations apart by their keys."""
 
-    def __init__(self, model: str, gated: list[str], min_requests: int) -> None:
+    def __init__(self, model: str, listwise: Sequence[str], gated: Iterable[str] = (), min_requests: int = 0) -> None:
         super().__init__()
         self._model = model
-        self._gated = gated
+        self._listwise = listwise
+        self._gated = list(gated)
         self._min_requests = min_requests
 
     def create_accumulator(self) -> RankingSums:
-        return NO_SUMS
+        return no_sums(self._listwise)
 
     def add_input(self, accumulator: RankingSums, element: RankingSums) -> RankingSums:
         return accumulator + element
 
     def merge_accumulators(self, accumulators: Iterable[RankingSums]) -> RankingSums:
-        return sum(accumulators, start=NO_SUMS)
+        return sum(accumulators, start=self.create_accumulator())
 
-    def extract_output(self, accumulator: RankingSums) -> dict[metric_types.MetricKey, float]:
-        values = accumulator.values()
+    def extract_output(self, accumulator: RankingSums) -> Keyed:
+        values = accumulator.values(self._listwise)
         values |= gated_values(values, self._gated, min_requests=self._min_requests)
         return {_key(name, self._model): value for name, value in values.items()}
+
+
+class _Only(_Sum):
+    """Gives one metric of the sums, under a name."""
+
+    def __init__(self, metric: str, name: str, model: str, listwise: Sequence[str]) -> None:
+        super().__init__(model, listwise)
+        self._metric = metric
+        self._name = name
+
+    def extract_output(self, accumulator: RankingSums) -> Keyed:
+        return {_key(self._name, self._model): accumulator.values(self._listwise)[self._metric]}
 
 
 def gated_values(values: Mapping[str, float], metrics: Iterable[str], *, min_requests: int) -> dict[str, float]:

@@ -23,6 +23,7 @@ from components.contract.dataset import Gates
 from components.contract.errors import InputError, RunError
 from components.evaluation.captions import Slice
 from components.evaluation.config import eval_config, gains_of
+from components.evaluation.hashes import hashed
 from components.evaluation.results import CHALLENGER, CHAMPION, SliceMetrics
 from components.evaluation.steps import candidate_values, slice_rows, unpadded
 from components.evaluation.sums import METRICS, gains_from, sums
@@ -44,10 +45,14 @@ class Request:
     price: np.ndarray
     shown: np.ndarray
 
+    def items(self) -> list[bytes]:
+        return [b"item %d" % i for i in range(len(self.price))]
+
     def example(self) -> tf.train.Example:
         values = {name: [float(v) for v in getattr(self, name)] for name in ("price", "shown")}
         values |= {"label": np.maximum(self.click, self.purchase), "label_click": self.click, "label_purchase": self.purchase}
         features = {name: tf.train.Feature(float_list=tf.train.FloatList(value=value)) for name, value in values.items()}
+        features["item"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=self.items()))
         for name, value in self.features.items():
             kind = "int64_list" if name == "hour" else "bytes_list"
             features[name] = tf.train.Feature()
@@ -65,6 +70,8 @@ def _requests(n: int) -> Iterator[Request]:
             "device": [b"ios", b"android", b""][i % 3 :][:1],
             "country": [b"DE"],
             "hour": [i % 2],
+            "user": [b"" if i % 7 == 0 else b"user %d" % (i % 40)],
+            "request": [b"request %d" % i],
         }
         yield Request(features, click, click * (rng.random(length) < 0.3), price, 1 / np.arange(1, length + 1, dtype=np.float32))
 
@@ -124,6 +131,8 @@ def _expected(where: dict[str, str], score: str) -> dict[str, float]:
         scores,
         gains=gains_from(labels, GAINS),
         row_lengths=np.array([len(r.price) for r in chosen]),
+        users=hashed(pa.array([r.features["user"][0] or r.features["request"][0] for r in chosen])),
+        items=hashed(pa.array([item for r in chosen for item in r.items()])),
     ).values()
 
 

@@ -5,9 +5,17 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from sklearn.metrics import ndcg_score, roc_auc_score
+from sklearn.metrics import average_precision_score, ndcg_score, roc_auc_score
 
-from components.evaluation.metrics import ndcg_at_k, precision_at_k, reciprocal_rank, request_auc
+from components.evaluation.metrics import (
+    average_precision,
+    hit_rate_at_k,
+    ndcg_at_k,
+    precision_at_k,
+    recall_at_k,
+    reciprocal_rank,
+    request_auc,
+)
 
 
 def test_precision_counts_positives_among_the_first_k() -> None:
@@ -24,6 +32,28 @@ def test_precision_beyond_the_end_of_the_list_still_divides_by_k() -> None:
 def test_precision_shares_a_place_among_tied_candidates() -> None:
     # One place is left for three tied candidates, one of them positive.
     assert precision_at_k([0, 1, 0, 0], [0.9, 0.5, 0.5, 0.5], k=2) == pytest.approx(1 / 3 / 2)
+
+
+def test_recall_counts_the_positives_that_were_found() -> None:
+    labels, scores = [1, 0, 1, 0], [0.1, 0.9, 0.8, 0.2]
+    assert [recall_at_k(labels, scores, k=k) for k in (1, 2, 3, 9)] == [0, 1 / 2, 1 / 2, 1]
+    assert recall_at_k([0, 1, 0, 0], [0.9, 0.5, 0.5, 0.5], k=2) == pytest.approx(1 / 3)
+    assert math.isnan(recall_at_k([0, 0], [0.1, 0.2], k=1))
+
+
+def test_hit_rate_is_the_probability_of_a_positive_among_the_first_k() -> None:
+    labels, scores = [0, 1, 1, 0], [0.9, 0.5, 0.5, 0.5]
+    # One, two, three places are left for three tied candidates, two of them positive.
+    assert [hit_rate_at_k(labels, scores, k=k) for k in (1, 2, 3, 9)] == [0, pytest.approx(2 / 3), 1, 1]
+    assert hit_rate_at_k([0, 1, 0, 0], [0.9, 0.5, 0.5, 0.5], k=3) == pytest.approx(2 / 3)
+    assert math.isnan(hit_rate_at_k([0, 0], [0.1, 0.2], k=1))
+
+
+def test_average_precision_of_worked_examples() -> None:
+    assert average_precision([1, 0, 1, 0], [0.8, 0.9, 0.2, 0.1]) == pytest.approx((1 / 2 + 2 / 3) / 2)
+    # Orders of the tied pair: (positive, negative) gives 1, the other 1 / 2.
+    assert average_precision([1, 0], [0.5, 0.5]) == pytest.approx((1 + 1 / 2) / 2)
+    assert math.isnan(average_precision([0, 0], [0.1, 0.2]))
 
 
 def test_ndcg_of_a_worked_example() -> None:
@@ -66,6 +96,10 @@ def test_ties_are_worth_the_mean_over_all_orders(scores: tuple[int, ...]) -> Non
     assert ndcg_at_k(gains, scores, k=3) == pytest.approx(mean(lambda order: ndcg_at_k(gains[order], falling, k=3)))
     assert reciprocal_rank(labels, scores) == pytest.approx(mean(lambda order: reciprocal_rank(labels[order], falling)))
     assert request_auc(labels, scores) == pytest.approx(mean(lambda order: request_auc(labels[order], falling)))
+    assert average_precision(labels, scores) == pytest.approx(mean(lambda order: average_precision(labels[order], falling)))
+    for k in (1, 2, 3):
+        assert recall_at_k(labels, scores, k=k) == pytest.approx(mean(lambda order, k=k: recall_at_k(labels[order], falling, k=k)))
+        assert hit_rate_at_k(labels, scores, k=k) == pytest.approx(mean(lambda order, k=k: hit_rate_at_k(labels[order], falling, k=k)))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -75,5 +109,7 @@ def test_agrees_with_scikit_learn(seed: int) -> None:
     gains[:2] = 0, 1
     scores = rng.integers(0, 6, 12) / 6  # many ties
     assert request_auc(gains > 0, scores) == pytest.approx(roc_auc_score(gains > 0, scores))
+    distinct = rng.permutation(12) / 12  # scikit-learn takes tied candidates as one step
+    assert average_precision(gains, distinct) == pytest.approx(average_precision_score(gains > 0, distinct))
     for k in (1, 5, 10):
         assert ndcg_at_k(gains, scores, k=k) == pytest.approx(ndcg_score([gains], [scores], k=k))
