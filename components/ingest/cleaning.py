@@ -153,14 +153,9 @@ def text_of(values: pl.Series, *, separator: str = " ") -> pl.Series:
     """A column of any type as text, "" where it is missing; lists are joined.
 
     An id that met a missing value on its way through a frame is a float: 12.0 is 12.
-
-    Raises:
-        InputError: it holds structures.
     """
-    if isinstance(values.dtype, pl.List | pl.Array) and not values.dtype.inner.is_nested():
+    if isinstance(values.dtype, pl.List | pl.Array):
         values = values.cast(pl.List(pl.String)).list.join(separator)
-    if values.dtype.is_nested():
-        raise InputError(f"expected text or numbers in column {values.name.removeprefix(RAW)!r}, got {values.dtype}; flatten it first")
     if values.dtype.is_float():
         whole = (values == values.floor()) & (values.abs() < 2.0**53)
         exact = pl.select(
@@ -291,7 +286,7 @@ def _numbers(frame: pl.DataFrame, feature: Number, values: pl.Series, counts: Co
     wrong = given & (typed.is_null() | typed.is_infinite())
     if wrong.any():
         if _opens(frame) and int(wrong.sum()) == int(given.sum()):
-            first = values.filter(wrong)[0]
+            first = text_of(values.filter(wrong))[0]
             raise InputError(
                 f"{_place(frame)}expected numbers in column {_logged(values)!r} (feature {feature.name!r}), got {first!r};"
                 " is its kind right?"

@@ -31,9 +31,9 @@ class Counts:
         self.add(f"rejected: {reason}", len(rows))
         self._sample(reason, rows)
 
-    def flaw(self, name: str, rows: pl.DataFrame) -> None:
-        """Count rows that are kept with a flaw as `kept <name>` and keep the first as samples."""
-        self.add(f"kept {name}", len(rows))
+    def flaw(self, name: str, rows: pl.DataFrame, *, number: int | None = None) -> None:
+        """Count rows, or the `number` of what they hold, that are kept with a flaw as `kept <name>`, and keep the first as samples."""
+        self.add(f"kept {name}", len(rows) if number is None else number)
         self._sample(name, rows)
 
     def _sample(self, reason: str, rows: pl.DataFrame) -> None:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.sources import EventSource, Format, Table
+from components.contract.strict import closest
 from components.ingest.storage import listed, opened, size_bytes
 
 BLOCK_ROWS = 500_000  # of a Parquet file: enough to be quick, and small beside a worker's memory
@@ -96,6 +97,15 @@ def open_parquet(path: str) -> pq.ParquetFile:
         return pq.ParquetFile(path, memory_map=True) if os.path.exists(path) else pq.ParquetFile(opened(path))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: can't be read as Parquet: {error}; is the file whole?") from None
+
+
+def check_columns(path: str, there: list[str], needed: tuple[str, ...]) -> None:
+    """Raise InputError for the first needed column that isn't there, or is there twice."""
+    for name in needed:
+        if name not in there:
+            raise InputError(f"{path}: expected a column {name!r}, which isn't there; {closest(name, there)}")
+        if there.count(name) > 1:
+            raise InputError(f"{path}: expected one column {name!r}, found {there.count(name)}; rename all but the one that is meant")
 
 
 def layout(dataset: Dataset, data_root: str) -> Layout:

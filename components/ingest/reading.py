@@ -1,21 +1,22 @@
 """Blocks of a file as frames of raw columns, each row with its place in the file."""
 
-import io
-import json
+import csv
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from components.contract.errors import InputError
-from components.contract.strict import closest
-from components.ingest.counts import Counts
-from components.ingest.files import BLOCK_ROWS, Block, file_format, open_parquet, open_text
+from components.ingest.counts import SAMPLES, Counts
+from components.ingest.files import BLOCK_ROWS, Block, check_columns, file_format, open_parquet, open_text
+from components.ingest.json_lines import json_frames
 
 FILE, ROW = "__file__", "__row__"  # where a row stands: path, and place among the file's rows from 0
 CHUNK_BYTES = 64 << 20
+HEADER_BYTES = 1 << 20  # more than the names of columns take
 
 
 def frames(block: Block, source: Any, columns: tuple[str, ...], counts: Counts) -> Iterator[pl.DataFrame]:
@@ -25,35 +26,36 @@ def frames(block: Block, source: Any, columns: tuple[str, ...], counts: Counts) 
         block: which part of which file.
         source: the `EventSource` or `Table` it belongs to.
         columns: those that are needed.
-        counts: gets the rows of a CSV file that have too few or too many fields.
+        counts: gets the rows of a CSV file that have too few or too many fields, and the lines that a quote joins.
 
     Raises:
-        InputError: the file can't be read, or lacks a column.
+        InputError: the file can't be read, lacks a column, or has structures in one.
     """
     match file_format(block.path, source.format):
         case "parquet":
-            parts = _parquet(block, columns)
+            parts = _numbered(_parquet(block, columns), block.first_row)
         case "csv":
             parts = _csv(block, source.separator, columns, counts)
         case _:
-            parts = _jsonl(block, columns)
-    row = block.first_row
+            parts = _numbered(json_frames(block.path, columns, chunk_bytes=CHUNK_BYTES), 0)
     for part in parts:
-        place = pl.int_range(row, row + len(part), dtype=pl.Int64, eager=True)
-        yield part.with_columns(place.alias(ROW), pl.lit(block.path).alias(FILE), *_plain(part, block.path))
+        yield part.with_columns(pl.lit(block.path).alias(FILE), *_plain(part, block.path))
+
+
+def _numbered(parts: Iterator[pl.DataFrame], row: int) -> Iterator[pl.DataFrame]:
+    for part in parts:
+        yield part.with_columns(pl.int_range(row, row + len(part), dtype=pl.Int64, eager=True).alias(ROW))
         row += len(part)
-
-
-def check_columns(path: str, there: list[str], needed: tuple[str, ...]) -> None:
-    """Raise InputError for the first needed column that isn't there."""
-    for name in needed:
-        if name not in there:
-            raise InputError(f"{path}: expected a column {name!r}, which isn't there; {closest(name, there)}")
 
 
 def _plain(frame: pl.DataFrame, path: str) -> Iterator[pl.Series]:
     """Columns that are text in another coat: dictionaries, bytes, and columns of nothing but nulls."""
     for column in frame.iter_columns():
+        kind = column.dtype.inner if isinstance(column.dtype, pl.List | pl.Array) else column.dtype
+        if kind.is_nested() or kind == pl.Duration:
+            raise InputError(
+                f"{path}: expected text, numbers, times or lists of them in column {column.name!r}, got {column.dtype}; flatten it first"
+            )
         if isinstance(column.dtype, pl.Categorical | pl.Enum | pl.Binary | pl.Null):
             try:
                 yield column.cast(pl.String)
@@ -72,14 +74,13 @@ def _parquet(block: Block, columns: tuple[str, ...]) -> Iterator[pl.DataFrame]:
 
 
 def _csv(block: Block, separator: str, columns: tuple[str, ...], counts: Counts) -> Iterator[pl.DataFrame]:
+    skipped: list[int] = []
+
     def uneven(row: Any) -> str:
+        skipped.append(row.number - 2)  # Arrow counts from 1, with the header.
         counts.add("rows read", 1)
-        counts.reject(
-            "a CSV row has too few or too many fields",
-            pl.DataFrame(
-                {FILE: [block.path], "line": [str(row.number or "?")], "expected": [str(row.expected_columns)], "got": [row.text]}
-            ),
-        )
+        wrong = {FILE: block.path, ROW: skipped[-1], "expected": str(row.expected_columns), "got": row.text}
+        counts.reject("a CSV row has too few or too many fields", pl.DataFrame([wrong]))
         return "skip"
 
     delimiter = "\t" if ".tsv" in block.path.rpartition("/")[2] else separator
@@ -90,54 +91,60 @@ def _csv(block: Block, separator: str, columns: tuple[str, ...], counts: Counts)
     convert = pacsv.ConvertOptions(
         column_types=dict.fromkeys(columns, pa.string()), include_columns=columns, null_values=[""], strings_can_be_null=True
     )
+    rows, next_row, torn = 0, 0, list[pl.DataFrame]()
     try:
+        there = _header(block.path, delimiter)
+        if not there:
+            return
+        check_columns(block.path, there, columns)
         with open_text(block.path) as stream:
-            for batch in pacsv.open_csv(stream, read_options=read, parse_options=parse, convert_options=convert):
-                yield pl.DataFrame(pl.from_arrow(batch))
-    except pa.ArrowKeyError:
-        check_columns(block.path, _header(block.path, delimiter), columns)
+            lines = _Lines(stream)
+            opened = pacsv.open_csv(pa.PythonFile(lines, mode="r"), read_options=read, parse_options=parse, convert_options=convert)
+            for part in (pl.DataFrame(pl.from_arrow(batch)) for batch in opened if batch.num_rows):
+                places = np.setdiff1d(np.arange(next_row, next_row + len(part) + len(skipped)), skipped)[: len(part)]
+                part = part.with_columns(pl.Series(ROW, places, pl.Int64))
+                torn.append(part.filter(pl.any_horizontal(pl.col(pl.String).str.contains("\n", literal=True))).head(SAMPLES))
+                rows, next_row = rows + len(part), int(places[-1]) + 1
+                yield part
+        beside = lines.count - 1 - rows - len(skipped)
+        if beside > 0:
+            seen = pl.concat([rows for rows in torn if len(rows)] or [pl.DataFrame({ROW: [None]})])
+            name = "in one value: lines of a CSV file that a quote joins"
+            counts.flaw(name, seen.with_columns(pl.lit(block.path).alias(FILE)), number=beside)
     except (pa.ArrowException, OSError, EOFError) as error:
-        if "Empty CSV file" not in str(error):
-            raise InputError(f"{block.path}: can't be read as CSV: {error}") from None
+        if "Empty CSV file" not in str(error):  # Names alone are no error.
+            raise InputError(f"{block.path}: can't be read as CSV: {error}; is the file whole, in UTF-8, and each quote closed?") from None
 
 
 def _header(path: str, delimiter: str) -> list[str]:
-    parse = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=lambda _: "skip")
+    """The names of a CSV file's columns; none of an empty file."""
     with open_text(path) as stream:
-        return list(pacsv.open_csv(stream, parse_options=parse).schema.names)
+        first = stream.read(HEADER_BYTES).lstrip(b"\r\n").split(b"\n")[0].rstrip(b"\r")
+    return next(csv.reader([first.decode("utf-8-sig", errors="replace")], delimiter=delimiter), [])
 
 
-def _jsonl(block: Block, columns: tuple[str, ...]) -> Iterator[pl.DataFrame]:
-    line, seen, rest = 1, set[str](), b""
-    with open_text(block.path) as stream:
-        while True:
-            try:
-                chunk = stream.read(CHUNK_BYTES)
-            except (OSError, EOFError) as error:
-                raise InputError(f"{block.path}: can't be read after line {line - 1}: {error}; is the file whole?") from None
-            lines, _, rest = (rest + chunk).rpartition(b"\n") if chunk else (rest, b"", b"")
-            if lines:
-                frame = _json_lines(block.path, lines, line)
-                seen |= set(frame.columns)
-                line += lines.count(b"\n") + 1
-                # A chunk may lack a column because its rows leave it out.
-                missing = [pl.lit(None).alias(name) for name in columns if name not in frame.columns]
-                yield frame.with_columns(missing).select(columns)
-            if not chunk:
-                break
-    if line > 1:
-        check_columns(block.path, sorted(seen), columns)
+class _Lines:
+    """A text file that counts the lines that are read of it, but for blank ones.
 
+    Where there are more than rows, a quote has joined some to one value, as it may; or it was never closed, and has taken all lines up to
+    the next.
+    """
 
-def _json_lines(path: str, lines: bytes, first_line: int) -> pl.DataFrame:
-    try:
-        return pl.read_ndjson(io.BytesIO(lines), infer_schema_length=None)
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        for at, line in enumerate(lines.split(b"\n"), first_line):
-            try:
-                fits = isinstance(json.loads(line), dict)
-            except ValueError:
-                fits = False
-            if not fits:
-                raise InputError(f"{path}, line {at}: expected one JSON object, got {line[:80].decode(errors='replace')!r}") from None
-        raise InputError(f"{path}: can't be read as JSON Lines near line {first_line}: {error}") from None
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._within = stream, False
+        self._ended, self.closed = 0, False
+
+    @property
+    def count(self) -> int:
+        """The lines that have been read."""
+        return self._ended + self._within
+
+    def read(self, size: int) -> bytes:
+        """The next bytes of the file."""
+        chunk: bytes = self._stream.read(size)
+        if chunk:
+            read = np.frombuffer(chunk, np.uint8)
+            ends = (read == ord("\n")) | (read == ord("\r"))
+            self._ended += int(np.count_nonzero(ends[1:] & ~ends[:-1])) + int(ends[0] and self._within)
+            self._within = not ends[-1]
+        return chunk

@@ -150,8 +150,14 @@ def make_index(scanned: list[Scanned], job: Job) -> Index:
     counts = merged(part.counts for part in scanned)
     filled = [part for part in scanned if part.paths]
     if not filled:
-        found = "; ".join(f"{name}: {number:,}" for name, number in sorted(counts.numbers.items()))
-        raise InputError(f"expected events, kept none ({found}); is this the right data folder ({job.data_root})?")
+        first, *others = dict.fromkeys(part.block.path for part in scanned)
+        files = f"{first} and {len(others):,} other files" if others else first
+        found = [f"{name}: {number:,}" for name, number in sorted(counts.numbers.items())]
+        found += [f"{reason}: {rows[0]}" for reason, rows in sorted(counts.samples.items())]
+        raise InputError(
+            f"expected events in {files}, kept none ({'; '.join(found) or 'no row'}); is this the right data folder"
+            f" ({job.data_root}), and does the dataset file say what its columns mean?"
+        )
     taken = pl.concat([read_frame(job.path("items", f"{part.block.order:06d}")) for part in filled])
     taken = taken.group_by("item", "day").agg(pl.col("taken").sum())
     tables = []
@@ -168,9 +174,10 @@ def make_index(scanned: list[Scanned], job: Job) -> Index:
     pool = taken.filter(pl.col("taken") > 0).join(codes.filter("known") if dataset.unknown_items == "reject" else codes, on="item")
     write_frame(job.path("popularity"), pool.select("day", pl.col("code").alias("item"), "taken").sort("day", "item"))
     counts.add("distinct items", len(items))
-    first, last = min(part.first_us for part in filled), max(part.last_us for part in filled)
-    files = dict(sorted((part.block.file_order, part.block.path) for part in scanned))
-    return Index(files, tuple(path for part in filled for path in part.paths), bounds(dataset, first, last), first, last, counts)
+    first_us, last_us = min(part.first_us for part in filled), max(part.last_us for part in filled)
+    paths = dict(sorted((part.block.file_order, part.block.path) for part in scanned))
+    events = tuple(path for part in filled for path in part.paths)
+    return Index(paths, events, bounds(dataset, first_us, last_us), first_us, last_us, counts)
 
 
 def shoppers_step(partition: int, job: Job, index: Index) -> tuple[int, Counts]:

@@ -5,12 +5,11 @@ import math
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from tests.components.ingest.random_shops import CATALOGUE, COUNTRIES, DAY_US, SECOND, Event, Shop
+from tests.components.ingest.random_shops import CATALOGUE, COUNTRIES, DAY_US, SECOND, Columns, Event, Shop
 
 ACTIONS = ("search", "impression", "click", "cart")
 LABELS = ("click", "cart")
 NAN = math.nan
-Columns = dict[str, list[Any]]
 
 
 class Logged(NamedTuple):
@@ -34,16 +33,21 @@ class Request(NamedTuple):
 
 def expected(shop: Shop, log: list[Event]) -> dict[tuple[str, str], tuple[str, Columns]]:
     """User and request to split and columns, for all requests that are in a split."""
-    read = list(_read(shop, log))
-    kept = _known(shop, _once(read))
-    requests = _sampled(shop, kept, read) if shop.sampled else _shown(shop, kept)
-    windows = _windows(shop, [event.time_us for _, event in read])
+    requests, kept = understood(shop, log)
+    windows = _windows(shop, [event.time_us for _, event in _read(shop, log)])
     found = {}
     for request in requests:
         split = _split(request.time_us, windows)
         if split:
             found[request.first.user, request.name] = (split, _columns(shop, request, requests, kept))
     return found
+
+
+def understood(shop: Shop, log: list[Event]) -> tuple[list[Request], list[Logged]]:
+    """All requests, whichever window they lie in, and the events that count, by time."""
+    read = _read(shop, log)
+    kept = _known(shop, _once(read))
+    return _sampled(shop, kept, read) if shop.sampled else _shown(shop, kept), kept
 
 
 def _read(shop: Shop, log: list[Event]) -> list[tuple[int, Event]]:

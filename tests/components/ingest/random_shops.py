@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ import tensorflow as tf
 import yaml
 from hypothesis import strategies as st
 
+from components.contract.dataset import Dataset
+from components.contract.errors import InputError
 from components.contract.load import parse_dataset
 from components.ingest.counts import Counts
 from components.ingest.files import Block, layout
@@ -31,6 +34,9 @@ CATALOGUE = {  # category, price, vector
     "i3": ("", 7.0, [0.0, 0.0]),
 }
 COUNTRIES = {"a": "DE", "b": "FR"}  # of shoppers; c is in no table
+
+
+Columns = dict[str, list[Any]]  # of an example, by name
 
 
 class Event(NamedTuple):
@@ -70,6 +76,17 @@ class Shop:
     @property
     def sampled(self) -> bool:
         return self.form.startswith("sampling")
+
+
+SHOPS = {
+    "impressions": Shop(),
+    "impressions, strict": Shop(guests=False, reject_unknown=True, gap_s=5, attribution_s=60),
+    "list": Shop(form="list", attribution_s=5),
+    "list, late actions count": Shop(form="list", reject_unknown=True),
+    "sampling": Shop(form="sampling"),
+    "sampling, uniform, strict": Shop(form="sampling", weight="uniform", reject_unknown=True, guests=False),
+    "sampling by event": Shop(form="sampling by event", negatives=1, window_days=4),
+}
 
 
 def dataset_text(shop: Shop, **changes: Any) -> str:
@@ -205,16 +222,21 @@ def _table(rows: list[Event]) -> pa.Table:
 class Ingested(NamedTuple):
     """What ingestion made: the examples of each split by user and request, and its counts."""
 
-    examples: dict[str, dict[tuple[str, str], dict[str, list[Any]]]]
+    examples: dict[str, dict[tuple[str, str], Columns]]
     counts: Counts
     index: Index
     job: Job
 
 
+@lru_cache
+def parsed(text: str) -> Dataset:
+    return parse_dataset(text)
+
+
 def blocks_of(text: str, folder: Path) -> list[Block]:
     """Every row group of every file as a block of its own."""
     single = []
-    for block in layout(parse_dataset(text), str(folder)).blocks:
+    for block in layout(parsed(text), str(folder)).blocks:
         row = block.first_row
         for group in block.row_groups:
             single.append(replace(block, order=len(single), first_row=row, row_groups=(group,)))
@@ -224,7 +246,7 @@ def blocks_of(text: str, folder: Path) -> list[Block]:
 
 def ingested(text: str, folder: Path, out: Path, *, partitions: int = 1, blocks: Iterable[Block] | None = None) -> Ingested:
     """Run the steps one after another, without Beam."""
-    cut = list(blocks) if blocks is not None else list(layout(parse_dataset(text), str(folder)).blocks)
+    cut = list(blocks) if blocks is not None else list(layout(parsed(text), str(folder)).blocks)
     job = Job(text, str(folder), str(out / "work"), str(out / "examples"), str(out / "state"), partitions, NOW_US)
     index = make_index([scan(block, job) for block in cut], job)
     gathered = [shoppers_step(partition, job, index) for partition in range(partitions)]
@@ -235,9 +257,19 @@ def ingested(text: str, folder: Path, out: Path, *, partitions: int = 1, blocks:
     return Ingested(read_examples(out / "examples"), counts, index, job)
 
 
-def read_examples(folder: Path) -> dict[str, dict[tuple[str, str], dict[str, list[Any]]]]:
+def everything_or_nothing(text: str, folder: Path, out: Path, *, partitions: int = 1) -> dict[tuple[str, str], tuple[str, Columns]]:
+    """All examples, the log cut at each row group; none where ingestion says that it kept no event."""
+    try:
+        return everything(ingested(text, folder, out, partitions=partitions, blocks=blocks_of(text, folder)).examples)
+    except InputError as error:
+        if "kept none" not in str(error):
+            raise
+        return {}
+
+
+def read_examples(folder: Path) -> dict[str, dict[tuple[str, str], Columns]]:
     """The examples of each split, column by column, by user and request."""
-    found: dict[str, dict[tuple[str, str], dict[str, list[Any]]]] = {}
+    found: dict[str, dict[tuple[str, str], Columns]] = {}
     for split in ("train", "eval", "test"):
         decoded = found.setdefault(split, {})
         for path in sorted((folder / f"Split-{split}").glob("part-*")):
@@ -266,7 +298,7 @@ def values_of(feature: Any) -> list[Any]:
     return [value.decode() for value in values] if kind == "bytes_list" else values
 
 
-def everything(examples: dict[str, dict[Any, Any]]) -> dict[tuple[str, str], tuple[str, dict[str, list[Any]]]]:
+def everything(examples: dict[str, dict[Any, Any]]) -> dict[tuple[str, str], tuple[str, Columns]]:
     """All splits in one: request to its split and columns."""
     return {key: (split, columns) for split, found in examples.items() for key, columns in found.items()}
 

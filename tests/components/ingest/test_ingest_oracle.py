@@ -9,19 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.contract.errors import InputError
 from tests.components.ingest.oracle import expected
-from tests.components.ingest.random_shops import Shop, blocks_of, dataset_text, events, everything, ingested, write_log
-
-SHOPS = {
-    "impressions": Shop(),
-    "impressions, strict": Shop(guests=False, reject_unknown=True, gap_s=5, attribution_s=60),
-    "list": Shop(form="list", attribution_s=5),
-    "list, late actions count": Shop(form="list", reject_unknown=True),
-    "sampling": Shop(form="sampling"),
-    "sampling, uniform, strict": Shop(form="sampling", weight="uniform", reject_unknown=True, guests=False),
-    "sampling by event": Shop(form="sampling by event", negatives=1, window_days=4),
-}
+from tests.components.ingest.random_shops import SHOPS, dataset_text, events, everything_or_nothing, write_log
 
 
 def same(found: list[Any], wanted: list[Any]) -> bool:
@@ -32,16 +21,6 @@ def same(found: list[Any], wanted: list[Any]) -> bool:
         (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-30) if isinstance(b, float) else a == b
         for a, b in zip(found, wanted, strict=True)
     )
-
-
-def everything_or_nothing(text: str, folder: Path, partitions: int) -> dict[Any, Any]:
-    """All examples; none where ingestion says that it kept no event."""
-    try:
-        return everything(ingested(text, folder, folder / "out", partitions=partitions, blocks=blocks_of(text, folder)).examples)
-    except InputError as error:
-        if "kept none" not in str(error):
-            raise
-        return {}
 
 
 @pytest.mark.parametrize("name", SHOPS)
@@ -57,7 +36,7 @@ def test_examples_are_what_the_whole_past_says(name: str, data: st.DataObject) -
     with tempfile.TemporaryDirectory() as name:
         folder, text = Path(name), dataset_text(shop)
         write_log(folder, log, files=files, group_rows=group_rows)
-        found = everything_or_nothing(text, folder, partitions)
+        found = everything_or_nothing(text, folder, folder / "out", partitions=partitions)
     assert {key: split for key, (split, _) in found.items()} == {key: split for key, (split, _) in wanted.items()}
     for key, (_, columns) in wanted.items():
         wrong = {name: (found[key][1][name], values) for name, values in columns.items() if not same(found[key][1][name], values)}

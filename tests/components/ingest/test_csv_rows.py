@@ -1,0 +1,91 @@
+"""Rows of a CSV file: those of too few or too many fields are rejected, and what a quote swallows is counted."""
+
+from pathlib import Path
+
+import pytest
+
+from components.ingest import reading
+from tests.components.ingest.plain_shop import NAMES, SHOP, Told, as_csv, requests, shop, told
+
+LINES = as_csv(requests()).splitlines()  # LINES[n] is row n - 1 and, in an editor, line n + 1
+UNEVEN = "a CSV row has too few or too many fields"
+JOINED = "in one value: lines of a CSV file that a quote joins"
+
+
+def changed(folder: Path, changes: dict[int, str]) -> Told:
+    """The shop, with other text on some lines of its events."""
+    shop(folder, events="".join(f"{changes.get(n, line)}\n" for n, line in enumerate(LINES)))
+    return told(folder)
+
+
+@pytest.mark.parametrize("text", ["x,y", f"{LINES[5]},z", LINES[5].rsplit(",", 1)[0]])
+def test_a_row_of_too_few_or_too_many_fields_is_rejected_and_shown(tmp_path: Path, text: str) -> None:
+    _, _, counts, samples = changed(tmp_path, {5: text})
+    assert (counts["rows read"], counts[f"rejected: {UNEVEN}"], counts["rows kept"]) == (60, 1, 59)
+    assert samples == {UNEVEN: [{"file": str(tmp_path / "events.csv"), "row": "4", "expected": "7", "got": text}]}
+
+
+def test_the_rows_after_a_rejected_one_are_still_told_by_their_place_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "CHUNK_BYTES", 300)  # four rows
+    hover = {n: LINES[n].replace("show", "hover").replace("click", "hover") for n in (2, 9, 41)}
+    _, _, counts, samples = changed(tmp_path, {5: "x", 6: "y", 20: "z"} | hover)
+    assert (counts["rows read"], counts[f"rejected: {UNEVEN}"], counts["rejected: unknown action"]) == (60, 3, 3)
+    assert [sample["row"] for sample in samples[UNEVEN]] == ["4", "5", "19"]
+    assert [sample["row"] for sample in samples["unknown action"]] == ["1", "8", "40"]
+
+
+def test_a_file_cut_off_within_a_row_is_read_but_for_that_row(tmp_path: Path) -> None:
+    shop(tmp_path, events="\n".join(LINES)[:-30])
+    counts = told(tmp_path).counts
+    assert (counts["rows read"], counts["rows kept"], counts[f"rejected: {UNEVEN}"]) == (60, 59, 1)
+
+
+def test_a_quote_that_is_never_closed_takes_the_rest_of_the_file_and_every_line_of_it_is_counted(tmp_path: Path) -> None:
+    """The item's column is the last one, so row 40 has all its fields: 20 lines are gone without a flaw in any row."""
+    assert NAMES[-1] == "item"
+    _, _, counts, samples = changed(tmp_path, {41: LINES[41].removesuffix("b") + '"b'})
+    assert (counts["rows read"], counts[f"kept {JOINED}"]) == (41, 19)
+    (sample,) = samples[JOINED]
+    assert (sample["file"], sample["row"]) == (str(tmp_path / "events.csv"), "40")
+    assert sample["item"].startswith(f"b\n{LINES[42]}\n")
+
+
+def test_a_quote_that_the_next_one_closes_takes_the_lines_between_and_they_are_counted(tmp_path: Path) -> None:
+    counts = changed(tmp_path, {5: LINES[5].replace("home", '"home'), 30: LINES[30].replace("home", '"home"')}).counts
+    assert (counts["rows read"], counts[f"kept {JOINED}"]) == (60 - 25, 25)
+
+
+def test_lines_that_a_rejected_row_has_taken_are_counted(tmp_path: Path) -> None:
+    _, _, counts, samples = changed(tmp_path, {41: LINES[41].replace("home", '"home')})
+    assert (counts["rows read"], counts[f"rejected: {UNEVEN}"], counts[f"kept {JOINED}"]) == (41, 1, 19)
+    assert samples[UNEVEN][0]["row"] == "40"
+    assert samples[JOINED] == [{"file": str(tmp_path / "events.csv")}]
+
+
+@pytest.mark.parametrize("chunk", [64 << 20, 90, 91, 92, 93])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_blank_lines_are_no_rows_and_no_flaw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, end: str) -> None:
+    monkeypatch.setattr(reading, "CHUNK_BYTES", chunk)
+    shop(tmp_path, events="".join(f"{line}{end * (1 + n % 4)}" for n, line in enumerate(LINES)))
+    _, _, counts, samples = told(tmp_path)
+    assert (counts["rows read"], counts["rows kept"], samples) == (60, 60, {})
+
+
+def test_values_of_several_lines_are_whole_values(tmp_path: Path) -> None:
+    shop(tmp_path, items=[{"id": "a", "title": "blue\nmug", "price": "5"}, {"id": "b", "title": 'a "red" mug,\n\nbig', "price": "6"}])
+    made, _, counts, samples = told(tmp_path)
+    assert made.examples["train"]["u0", "r0"]["title"] == ["blue\nmug", 'a "red" mug,\n\nbig']
+    assert (counts["items: rows kept"], counts[f"items: kept {JOINED}"]) == (2, 2)
+    assert [sample["row"] for sample in samples[f"items: {JOINED}"]] == ["0", "1"]
+
+
+@pytest.mark.parametrize("text", [f"\ufeff{as_csv(requests())}", as_csv(requests()).replace("\n", "\r\n"), "\n".join(LINES)])
+def test_a_mark_before_the_names_and_other_ends_of_lines_change_nothing(tmp_path: Path, text: str) -> None:
+    shop(tmp_path, events=text)
+    _, _, counts, samples = told(tmp_path)
+    assert (counts["rows read"], counts["rows kept"], samples) == (60, 60, {})
+
+
+def test_another_separator_is_taken_from_the_dataset_file(tmp_path: Path) -> None:
+    shop(tmp_path, events=as_csv(requests()).replace(",", ";"))
+    assert told(tmp_path, SHOP.replace("  path: events.csv", "  path: events.csv\n  separator: ;")).counts["rows kept"] == 60
