@@ -16,6 +16,7 @@ from components.anomalies.component import AnomalyGate
 from components.champion.component import Champion
 from components.contract.columns import gains
 from components.contract.load import parse_dataset
+from components.contract.slices import bands, item_slices
 from components.evaluation.config import eval_config
 from components.ingest.component import EventExampleGen
 from components.release.component import Release
@@ -83,7 +84,7 @@ def create_pipeline(
         example_splits=["test"],
         model=trainer.outputs["model"],
         baseline_model=rival.outputs["model"],
-        eval_config=eval_config(shop.slices, shop.gates, gains=gains(shop)),
+        eval_config=eval_config(shop.slices, shop.gates, gains=gains(shop), bands=bands(shop), item_slices=item_slices(shop)),
         module_path="components.evaluation.steps",
     )
     release = Release(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from components.contract.dataset import Dataset
 from components.contract.features import OWN, GivenFeature, History, ListRelative, Number, StateFeature
+from components.contract.slices import bands, is_number, sliceable
 from components.contract.sources import EventSource, Impressions, ListRows, Rows, Sampling
 from components.contract.strict import Fault, Place, closest
 
@@ -226,16 +227,24 @@ def _windows(dataset: Dataset) -> Iterator[Fault]:
 
 
 def _slices(dataset: Dataset) -> Iterator[Fault]:
-    request = [f.name for f in dataset.features if f.side in ("context", "user") and f.kind in ("id", "category")]
+    known, cuts = sliceable(dataset), bands(dataset)
     for at, names in enumerate(dataset.slices):
         if not names:
             yield ("slices", at), "expected a feature, or a cross such as [device, country]"
         yield from _repeats(names, ("slices", at))
         for name in names:
-            if name not in request:
-                yield ("slices", at), f"{name!r} is no id or category of the context or user; {closest(name, request)}"
+            if name not in known:
+                yield ("slices", at), f"{name!r} is no column with an id, a category or a number; {closest(name, list(known))}"
+            elif is_number(known[name]) and name not in cuts:
+                yield ("slices", at), f"{name!r} is a number; say where to cut it, such as `bands: {{{name}: [1, 10]}}`"
         if sorted(names) in [sorted(before) for before in dataset.slices[:at]]:
             yield ("slices", at), f"{' x '.join(names)} stands twice"
+    numbers = [name for name, column in known.items() if is_number(column)]
+    for name, given in dataset.bands.items():
+        if name not in numbers:
+            yield ("bands", name), f"{name!r} is no column with a number; {closest(name, numbers)}"
+        if not given or list(given) != sorted(set(given)):
+            yield ("bands", name), "expected one or more numbers, each greater than the one before"
 
 
 def _repeats(names: Sequence[str], place: Place) -> Iterator[Fault]:

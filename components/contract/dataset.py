@@ -80,7 +80,10 @@ class Dataset(Strict):
     windows: Windows = Field(default=Windows(), description="Which requests train, which choose the best epoch, which judge")
     features: tuple[Feature, ...] = Field(min_length=1, description="The feature table")
     slices: tuple[tuple[str, ...], ...] = Field(
-        default=(), description="Features of the request, or crosses of them, by which metrics are shown and judged"
+        default=(), description="Columns of requests or candidates, or crosses of them, by which metrics are shown and judged"
+    )
+    bands: dict[str, tuple[float, ...]] = Field(
+        default_factory=dict, description="Where a number is cut to show metrics by it; `interactions` is cut at 1, 3 and 10"
     )
     gates: Gates = Field(default=Gates(), description="What a model must reach to be released")
     model: dict[str, Any] = Field(default_factory=dict, description="Sizes and training settings that differ from the defaults")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from tensorflow_model_analysis.proto import config_pb2
 
@@ -13,16 +14,25 @@ from components.evaluation.tfma_metrics import GATED, RankingMetrics
 OVERALL = config_pb2.SlicingSpec()
 
 
-def eval_config(slices: Iterable[Sequence[str]], gates: Gates, *, gains: Mapping[str, float]) -> config_pb2.EvalConfig:
+def eval_config(
+    slices: Iterable[Sequence[str]],
+    gates: Gates,
+    *,
+    gains: Mapping[str, float],
+    bands: Mapping[str, Sequence[float]] | None = None,
+    item_slices: Sequence[str] = (),
+) -> config_pb2.EvalConfig:
     """What Evaluator computes and when it blesses.
 
     A candidate is positive where the feature `label` is; both models score by their signature `examples`, output `scores`.
 
     Args:
-        slices: request features, or crosses of them, beside all requests together.
+        slices: columns of the examples, or crosses of them, beside all requests together.
         gates: floors and drops hold over all requests, slice drops in every slice that has `min_requests` requests with a positive. A
             score that is no finite number always refuses.
         gains: label features and what their action is worth.
+        bands: where columns of numbers are cut.
+        item_slices: columns that have a value for each candidate; a slice by one of them holds candidates, not requests.
 
     Raises:
         DatasetFileError: if a gate names a metric that doesn't exist or isn't better when higher.
@@ -40,6 +50,8 @@ def eval_config(slices: Iterable[Sequence[str]], gates: Gates, *, gains: Mapping
         "user": "user",
         "request": "request",
         "item": "item",
+        "bands": {name: list(cuts) for name, cuts in (bands or {}).items()},
+        "item_slices": list(item_slices),
     }
     metrics = config_pb2.MetricsSpec(
         model_names=[CHALLENGER, CHAMPION],
@@ -59,12 +71,12 @@ def eval_config(slices: Iterable[Sequence[str]], gates: Gates, *, gains: Mapping
     return config
 
 
-def gains_of(config: config_pb2.EvalConfig) -> dict[str, float]:
-    """The gains that `eval_config` was given."""
+def settings_of(config: config_pb2.EvalConfig) -> dict[str, Any]:
+    """The settings of `RankingMetrics` in a config."""
     for spec in config.metrics_specs:
         for metric in spec.metrics:
             if metric.class_name == RankingMetrics.__name__ and metric.config:
-                return dict(json.loads(metric.config).get("gains", {}))
+                return dict(json.loads(metric.config))
     return {}
 
 

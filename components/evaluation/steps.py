@@ -5,7 +5,7 @@ evaluation's time goes. Here a block is scored, its metrics' summands are taken 
 a block and slice.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -17,17 +17,16 @@ from numpy.typing import NDArray
 from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.extractors import extractor, slice_key_extractor
 from tensorflow_model_analysis.proto import config_pb2
-from tensorflow_model_analysis.slicer import slicer_lib
 from tensorflow_model_analysis.utils import model_util
 
 from components.contract.errors import InputError
-from components.evaluation.config import gains_of
+from components.evaluation.config import settings_of
 from components.evaluation.hashes import hashed
+from components.evaluation.slices import slices
 from components.evaluation.sums import Requests, RequestSums, gains_from, request_sums
 from components.evaluation.tfma_metrics import SUMS_KEY
 
 Block = Mapping[str, Any]
-SliceKey = tuple[tuple[str, str | int | float], ...]
 
 
 def custom_extractors(eval_shared_model: Any, eval_config: config_pb2.EvalConfig, tensor_adapter_config: Any) -> list[extractor.Extractor]:
@@ -44,13 +43,17 @@ class _SumBySlice(model_util.DoFnWithModels):
     def __init__(self, model_loaders: Mapping[str, Any], eval_config: config_pb2.EvalConfig) -> None:
         super().__init__(dict(model_loaders))
         self._specs = list(eval_config.model_specs)
-        self._gains = gains_of(eval_config)
-        self._slices = list(eval_config.slicing_specs) or [config_pb2.SlicingSpec()]
+        settings = settings_of(eval_config)
+        self._gains: dict[str, float] = settings.get("gains", {})
+        self._bands: dict[str, list[float]] = settings.get("bands", {})
+        self._item_slices = frozenset(settings.get("item_slices", ()))
+        self._slices = [tuple(spec.feature_keys) for spec in eval_config.slicing_specs] or [()]
 
     def process(self, elem: Block) -> Iterator[Block]:
         block: pa.RecordBatch = elem[constants.ARROW_RECORD_BATCH_KEY]
         serialized = tf.constant(block.column(constants.ARROW_INPUT_COLUMN).flatten().to_numpy(zero_copy_only=False))
-        users, items, by_model = shoppers(block), candidate_ids(block, "item"), {}
+        users, items = shoppers(block), candidate_ids(block, "item")
+        by_model: dict[str, RequestSums] = {}
         for spec in self._specs:
             labels, row_lengths = candidate_values(block, spec.label_key)
             worth = {name: candidate_values(block, name)[0] for name in self._gains}
@@ -64,18 +67,18 @@ class _SumBySlice(model_util.DoFnWithModels):
                 items=items,
             )
             by_model[spec.name] = request_sums(requests)
-        yield from _sliced(by_model, slice_rows(block, self._slices))
+            row = by_model[spec.name].row
+        for names in self._slices:
+            of_items = not self._item_slices.isdisjoint(names)
+            for key, places in slices(block, names, bands=self._bands, item_slices=self._item_slices, row=row).items():
+                summed = {name: sums.total_of_candidates(places) if of_items else sums.total(places) for name, sums in by_model.items()}
+                yield {constants.SLICE_KEY_TYPES_KEY: [key], SUMS_KEY: summed}
 
 
 def _called(signature: Any, serialized: tf.Tensor) -> Mapping[str, tf.Tensor]:
     """By name: given by place, TensorFlow first formats the whole block for an error message that it then drops."""
     (name,) = signature.structured_input_signature[1]
     return signature(**{name: serialized})  # type: ignore[no-any-return]
-
-
-def _sliced(by_model: Mapping[str, RequestSums], slices: Mapping[SliceKey, NDArray[np.bool_]]) -> Iterator[Block]:
-    for key, rows in slices.items():
-        yield {constants.SLICE_KEY_TYPES_KEY: [key], SUMS_KEY: {name: sums.total(rows) for name, sums in by_model.items()}}
 
 
 def candidate_values(block: pa.RecordBatch, name: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -125,25 +128,3 @@ def unpadded(scores: NDArray[np.float32], row_lengths: NDArray[np.int64], *, mod
             "its signature must return a row for each request and a column for each candidate"
         )
     return scores[np.arange(scores.shape[1]) < row_lengths[:, None]]
-
-
-def slice_rows(block: pa.RecordBatch, specs: Iterable[config_pb2.SlicingSpec]) -> dict[SliceKey, NDArray[np.bool_]]:
-    """The requests [R] of each slice in the block. What a slice is, TFMA's slicer says: it is asked once for each combination of values."""
-    rows: dict[SliceKey, NDArray[np.bool_]] = {}
-    for spec in specs:
-        names = sorted({*spec.feature_keys, *spec.feature_values} & set(block.schema.names))
-        for values, members in _combinations(block, names).items():
-            features = {name: np.array(value) for name, value in zip(names, values, strict=True) if value}
-            for key in slicer_lib.get_slices_for_features_dicts([], features, [slicer_lib.SingleSliceSpec(spec=spec)]):
-                rows.setdefault(key, np.zeros(block.num_rows, np.bool_))[members] = True
-    return rows
-
-
-def _combinations(block: pa.RecordBatch, names: Sequence[str]) -> dict[tuple[tuple[Any, ...], ...], list[int]]:
-    """Which requests share the values of the named columns."""
-    if not names:
-        return {(): list(range(block.num_rows))}
-    found: dict[tuple[tuple[Any, ...], ...], list[int]] = {}
-    for row, values in enumerate(zip(*(block.column(name).to_pylist() for name in names), strict=True)):
-        found.setdefault(tuple(tuple(value or ()) for value in values), []).append(row)
-    return found

@@ -121,10 +121,13 @@ class RequestSums:
     listwise: tuple[Terms, ...]  # of each request
     reach: Floats  # [N], the probability to stand among the first places
 
-    def total(self, chosen: NDArray[np.bool_] | None = None) -> RankingSums:
-        """The sums over the chosen [R] requests, or over all."""
-        rows = np.arange(len(self.requests.row_lengths)) if chosen is None else np.flatnonzero(chosen)
-        candidates = slice(None) if chosen is None else np.flatnonzero(chosen[self.row])
+    def total(self, rows: NDArray[np.intp] | None = None) -> RankingSums:
+        """The sums over the requests at these places, ascending, or over all."""
+        if rows is None:
+            rows = np.arange(len(self.requests.row_lengths))
+        chosen = np.zeros(len(self.requests.row_lengths), np.bool_)
+        chosen[rows] = True
+        candidates = np.flatnonzero(chosen[self.row])
         renumbered = np.searchsorted(rows, self.row[candidates])
         columns = self._columns(candidates, renumbered, [(value[rows], weight[rows]) for value, weight in self.listwise], len(rows))
         given = self.requests
@@ -136,19 +139,18 @@ class RequestSums:
             items = ItemReach.of(given.items[candidates], self.reach[candidates], requests=len(rows))
         return RankingSums(columns.sum(axis=0), self._scores(candidates), shoppers, items)
 
-    def total_of_candidates(self, chosen: NDArray[np.bool_]) -> RankingSums:
-        """The sums over the chosen [N] candidates alone.
+    def total_of_candidates(self, candidates: NDArray[np.intp]) -> RankingSums:
+        """The sums over the candidates at these places alone.
 
         A request counts if it shows one of them, and has a positive if one of them is. Lists are torn apart, so what is told by list is
         NaN.
         """
-        candidates = np.flatnonzero(chosen)
         rows, renumbered = np.unique(self.row[candidates], return_inverse=True)
         nothing = np.zeros(len(rows))
         columns = self._columns(candidates, renumbered, [(nothing, nothing)] * len(self.listwise), len(rows))
         return RankingSums(columns.sum(axis=0), self._scores(candidates), NO_SHOPPERS, NO_ITEMS)
 
-    def _columns(self, candidates: slice | NDArray[np.intp], row: NDArray[np.intp], terms: Sequence[Terms], n_requests: int) -> Floats:
+    def _columns(self, candidates: NDArray[np.intp], row: NDArray[np.intp], terms: Sequence[Terms], n_requests: int) -> Floats:
         """As `RankingSums.totals`, a row for each of the requests, [R, C]."""
         scores, positive = self.requests.scores[candidates], self.requests.labels[candidates] > 0
 
@@ -163,7 +165,7 @@ class RequestSums:
         columns += [length, positives, *(weight for _, weight in terms)]
         return np.stack(columns, axis=1)
 
-    def _scores(self, candidates: slice | NDArray[np.intp]) -> ScoreCounts:
+    def _scores(self, candidates: NDArray[np.intp]) -> ScoreCounts:
         return ScoreCounts.of(self.requests.scores[candidates], self.requests.labels[candidates] > 0)
 
 

@@ -40,6 +40,7 @@ class RankingMetrics(metric_types.Metric):
         user: the feature that names the shopper, for what is told by shopper.
         request: the feature that stands for the shopper where `user` is empty.
         item: the feature that names each candidate, for what is told of items.
+        bands, item_slices: read by `components.evaluation.steps`, which cuts the slices.
         gated: names of metrics to give a second time with the prefix `gated_`.
         min_requests: requests with a positive below which a slice is too small for a gate.
         name: unused, TFMA sets it.
@@ -51,6 +52,8 @@ class RankingMetrics(metric_types.Metric):
         user: str | None = None,
         request: str | None = None,
         item: str | None = None,
+        bands: Mapping[str, Sequence[float]] | None = None,
+        item_slices: Sequence[str] = (),
         gated: Iterable[str] = (),
         min_requests: int = 0,
         name: str = "ranking",
@@ -61,6 +64,8 @@ class RankingMetrics(metric_types.Metric):
             user=user,
             request=request,
             item=item,
+            bands=dict(bands or {}),
+            item_slices=list(item_slices),
             gated=list(gated),
             min_requests=min_requests,
             name=name,
@@ -143,12 +148,14 @@ def _all_metrics(
     user: str | None,
     request: str | None,
     item: str | None,
+    bands: dict[str, list[float]],
+    item_slices: list[str],
     gated: list[str],
     min_requests: int,
     model_names: list[str],
     name: str,
 ) -> list[metric_types.MetricComputation]:
-    del name
+    del bands, item_slices, name
     return [
         metric_types.MetricComputation(
             keys=[_key(metric, model) for metric in (*METRICS, *(GATED + metric for metric in gated))],

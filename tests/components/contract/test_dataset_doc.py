@@ -13,6 +13,7 @@ from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
 from components.contract.json_schema import json_schema
 from components.contract.load import parse_dataset
+from components.contract.slices import bands, item_slices
 
 DOC = (Path(__file__).resolve().parents[3] / "docs" / "dataset-file.md").read_text()
 SHOP = re.findall(r"```yaml\n(.*?)```", DOC, flags=re.DOTALL)[0]
@@ -121,6 +122,13 @@ def test_the_page_names_what_is_needed_and_taken() -> None:
         with pytest.raises(DatasetFileError, match=f"'{name}' is taken by ShelfRank itself"):
             parse_dataset(text)
         assert f"`{name}`" in section("## Features")
+
+
+def test_the_slices_of_the_page_are_slices_of_its_shop() -> None:
+    slices = "\n".join(line.strip() for line in section("### Slices").splitlines() if line.startswith("    "))
+    shop = parse_dataset(SHOP.replace("slices: [device]", slices))
+    assert item_slices(shop) == ("brand", "price", "sales_7d")
+    assert bands(shop) == {"interactions": (1, 3, 10), "price": (5, 20), "sales_7d": (1,)}
 
 
 def test_the_page_is_about_the_fields_of_the_dataset() -> None:

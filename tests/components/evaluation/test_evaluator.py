@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 from tensorflow_model_analysis.evaluators.metrics_validator import get_missing_slices, validate_metrics
 from tensorflow_model_analysis.metrics.metric_types import MetricKey
 from tensorflow_model_analysis.proto import config_pb2
@@ -22,10 +23,10 @@ from tfx.utils import proto_utils
 from components.contract.dataset import Gates
 from components.contract.errors import InputError, RunError
 from components.evaluation.captions import Slice
-from components.evaluation.config import eval_config, gains_of
+from components.evaluation.config import eval_config, settings_of
 from components.evaluation.hashes import hashed
 from components.evaluation.results import CHALLENGER, CHAMPION, SliceMetrics
-from components.evaluation.steps import candidate_values, slice_rows, unpadded
+from components.evaluation.steps import candidate_values, shoppers, unpadded
 from components.evaluation.sums import METRICS, gains_from, sums
 from components.evaluation.tfma_metrics import gated_values
 from components.evaluation.tfma_results import read_blessing, read_metrics
@@ -33,6 +34,8 @@ from components.evaluation.verdict import verdict
 
 GAINS = {"label_click": 1.0, "label_purchase": 3.0}
 SLICES = [["device"], ["country", "hour"]]
+BY_ITEM = [["price"], ["device", "price"], ["hour"]]
+BANDS = {"price": (0.3, 0.7), "hour": (1.0,)}
 OURS = "components.evaluation.steps"
 TFMA = None
 
@@ -164,6 +167,23 @@ def test_evaluator_gives_the_numbers_of_numpy_for_every_slice_and_blesses(shop: 
     assert verdict(metrics, _gates(), slices=SLICES).passed
 
 
+def test_slices_of_items_hold_the_candidates_of_that_value(shop: Path) -> None:
+    config = eval_config(BY_ITEM, _gates(slice_drop={}), gains=GAINS, bands=BANDS, item_slices=["price"])
+    uri, _ = _evaluate(shop, config, challenger="shown", champion="price", extractors=OURS)
+    found = {entry.slice: entry.values for entry in read_metrics(uri) if entry.model == "challenger"}
+    price, shown = (np.concatenate([getattr(r, name) for r in REQUESTS]) for name in ("price", "shown"))
+    clicked = np.concatenate([np.maximum(r.click, r.purchase) for r in REQUESTS])
+    dear = price >= np.float32(0.7)
+    where = (("price", "from 0.7"),)
+    assert found[where]["impressions"] == dear.sum()
+    assert found[where]["auc"] == pytest.approx(roc_auc_score(clicked[dear], shown[dear]))
+    assert math.isnan(found[where]["ndcg_at_5"])
+    assert sum(values["impressions"] for key, values in found.items() if [name for name, _ in key] == ["device", "price"]) == sum(
+        len(r.price) for r in REQUESTS
+    )
+    assert {dict(key)["hour"] for key in found if "hour" in dict(key)} == {"0", "1+"}
+
+
 def test_evaluator_refuses_a_model_that_is_worse_in_a_slice(shop: Path) -> None:
     gates = _gates(floor={}, drop={})
     uri, blessed = _evaluate(shop, eval_config(SLICES, gates, gains=GAINS), challenger="shown", champion="price", extractors=OURS)
@@ -219,8 +239,19 @@ def test_reading_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
         read_metrics(str(tmp_path))
 
 
-def test_config_gives_back_its_gains() -> None:
-    assert gains_of(eval_config([], Gates(), gains=GAINS)) == GAINS
+def test_config_gives_back_its_settings() -> None:
+    settings = settings_of(eval_config([], Gates(), gains=GAINS, bands={"price": (1.0, 5.0)}, item_slices=["price"]))
+    assert (settings["gains"], settings["bands"], settings["item_slices"]) == (GAINS, {"price": [1.0, 5.0]}, ["price"])
+
+
+def test_a_guest_is_a_shopper_of_his_own() -> None:
+    users = pa.array([[b"ann"], [b""], None, [b"ann"]], pa.list_(pa.binary()))
+    block = pa.record_batch({"user": users, "request": pa.array([[b"r1"], [b"r2"], [b"r3"], [b"r4"]], pa.list_(pa.binary()))})
+    found = shoppers(block)
+    assert found is not None
+    assert found[0] == found[3]
+    assert len(set(found.tolist())) == 3
+    assert shoppers(block.select(["user"])) is None
 
 
 def test_a_request_without_the_feature_has_no_candidates() -> None:
@@ -240,25 +271,3 @@ def test_padding_is_cut_and_a_missing_score_is_an_error() -> None:
     for lengths in ([4, 1], [2], [2, 1, 0]):
         with pytest.raises(InputError, match="from model 'm'"):
             unpadded(scores, np.array(lengths), model="m")
-
-
-def test_slices_are_those_of_the_requests_that_have_the_feature() -> None:
-    block = pa.record_batch(
-        {
-            "device": pa.array([[b"ios"], [b"web"], None, [b"ios"]], pa.list_(pa.binary())),
-            "hour": pa.array([[1], [2], [1], [2]], pa.list_(pa.int64())),
-        }
-    )
-    specs = [
-        config_pb2.SlicingSpec(),
-        config_pb2.SlicingSpec(feature_keys=["device"]),
-        config_pb2.SlicingSpec(feature_keys=["hour", "device"]),
-    ]
-    assert {key: rows.nonzero()[0].tolist() for key, rows in slice_rows(block, specs).items()} == {
-        (): [0, 1, 2, 3],
-        (("device", "ios"),): [0, 3],
-        (("device", "web"),): [1],
-        (("device", "ios"), ("hour", 1)): [0],
-        (("device", "ios"), ("hour", 2)): [3],
-        (("device", "web"), ("hour", 2)): [1],
-    }

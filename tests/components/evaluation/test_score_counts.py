@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import roc_auc_score
@@ -58,6 +58,7 @@ def test_auc_is_undefined_with_one_class() -> None:
     assert np.isnan(NO_SCORES.auc)
 
 
+@settings(deadline=None)
 @given(SCORES, SCORES, SCORES, st.integers(1, 20))
 def test_adding_is_associative_commutative_and_counts_the_union(a: np.ndarray, b: np.ndarray, c: np.ndarray, max_levels: int) -> None:
     parts = [_counts(scores, seed, max_levels=max_levels) for seed, scores in enumerate((a, b, c))]
