@@ -119,7 +119,8 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, popularity: pl.DataFrame, c
     # By item, so that a candidate's place doesn't tell whether it was taken.
     both = pl.concat([chosen, negatives], how="vertical_relaxed").sort("row", "item")
     fed = np.bincount(negatives["row"].to_numpy(), minlength=len(frame)) > 0
-    counts.add("requests left out: nothing could be sampled", int((~fed).sum()))
+    for name in ("requests formed", "requests left out: nothing could be sampled"):
+        counts.add(name, int((~fed).sum()))
     kept = both.filter(pl.Series(fed[both["row"].to_numpy()], dtype=pl.Boolean))
     renumbered = (np.cumsum(fed) - 1)[kept["row"].to_numpy()]
     candidates = kept.select(pl.lit(pl.Series(renumbered)).alias("row"), "item", pl.lit(-1, pl.Int32).alias("position"))
