@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from components.contract.dataset import Dataset
+from components.ingest.sorting import sorted_by
 from components.state.features import plan_of, state_values
 from components.state.reducer import State, empty
 from components.state.replay import replay
@@ -22,7 +23,7 @@ def product_block(rows: pl.DataFrame, dataset: Dataset) -> tuple[pl.DataFrame, l
     """
     plan = plan_of(dataset, "item")
     assert plan is not None
-    rows = rows.sort("item", "time", maintain_order=True)
+    rows = sorted_by(rows, "item", "time")
     key = rows["item"].rle_id().cast(pl.Int64).to_numpy()
     items = rows["item"].unique(maintain_order=True).to_list()
     state = empty(plan, len(items))

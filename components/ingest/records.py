@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from components.contract.columns import Dtype
 from components.state.compiled import compiled
 
-CHUNK_BYTES = 64 << 20  # of records that are laid out at a time
+CHUNK_BYTES = 1 << 20  # of records that are laid out at a time: they stay in the processor's cache
 
 TEXTS, FLOATS, INTS = 0x0A, 0x12, 0x1A  # a Feature's one field: bytes_list, float_list or int64_list
 _HEAD, _TAIL = 12, 4  # bytes of a TFRecord before and after the record

@@ -11,6 +11,7 @@ from components.contract.features import GivenFeature
 from components.contract.sources import Impressions, ListRows, Rows, Sampling
 from components.ingest.cleaning import FILE_SHIFT, event_features, impression_code
 from components.ingest.counts import Counts
+from components.ingest.distinct import distinct
 from components.ingest.labels import attribute
 from components.ingest.sampling import DAY_US, draw_negatives
 from components.ingest.sessions import session_hashes
@@ -74,7 +75,7 @@ def _shown(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> Requests:
     shown = events.filter(pl.col("action") == impression_code(dataset))
     # A request has one moment: that of its first impression.
     shown = shown.with_columns(pl.col("time").min().over("key", "request")).sort("key", "time", "request", "position", "order", "seq")
-    single = shown.unique(["key", "request", "item"], keep="first", maintain_order=True)
+    single = distinct(shown, ["key", "request", "item"])
     counts.add("left out: an item shown twice in one request", len(shown) - len(single))
     counts.add("rows kept", len(events) - len(shown) + len(single))
     row = single.select(pl.struct("key", "request").rle_id().cast(pl.Int64)).to_series()

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from components.contract.dataset import Dataset
 from components.ingest.cleaning import FILE_SHIFT, impression_code
 from components.ingest.counts import Counts
+from components.ingest.distinct import distinct
 from components.ingest.requests import Requests, build
 from components.ingest.sessions import session_hashes
+from components.ingest.sorting import sorted_by, sorted_place
 from components.ingest.splits import LEFT_OUT, Bounds, assign, assign_by_hash
 from components.state.features import interactions, plan_of, state_values
 from components.state.plan import StatePlan
@@ -98,7 +100,7 @@ def _distinct(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> pl.Data
     if not roles & {"time", "request"}:
         return events
     vectors = [name for name, kind in events.schema.items() if isinstance(kind, pl.Array)]
-    single = events.unique([name for name in events.columns if name != "seq" and name not in vectors], keep="first", maintain_order=True)
+    single = distinct(events, [name for name in events.columns if name != "seq" and name not in vectors])
     counts.add("left out: exact duplicates", len(events) - len(single))
     return single
 
@@ -127,9 +129,9 @@ def _ordered(events: pl.DataFrame) -> pl.DataFrame:
     """Sorted by key and time, with `key` (a shopper, or a guest's request) and the session's hash."""
     guest = pl.when(pl.col("request") != "").then(pl.format("\x00{}", "request")).otherwise(pl.format("\x00{}", "seq"))
     who = pl.when(pl.col("user") != "").then(pl.col("user")).otherwise(guest)
-    events = events.with_columns(who.alias("who")).sort("who", "time", "order", "seq")
-    session = pl.Series("session", session_hashes(events["session"]))
-    return events.with_columns(pl.col("who").rle_id().cast(pl.Int64).alias("key"), session).drop("who")
+    key = sorted_place(events.select(who.alias("key")).to_series())
+    events = sorted_by(events.with_columns(key), "key", "time", "order", "seq")
+    return events.with_columns(pl.Series("session", session_hashes(events["session"])))
 
 
 def _replayed(requests: Requests, events: pl.DataFrame, dataset: Dataset, plan: StatePlan, *, keys: int) -> tuple[State, Features]:
