@@ -1,0 +1,178 @@
+"""Nothing from the future: what comes at or after a request's moment changes none of its features, whoever did it.
+
+What makes a request up is its own, whenever its rows were logged: the impressions that share its name (a list has one moment, that of its
+first row), or what was taken in it where candidates are sampled.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.components.ingest.oracle import LABELS, Request, understood
+from tests.components.ingest.random_shops import (
+    DAY_US,
+    MOMENTS,
+    SECOND,
+    SHOPS,
+    START_US,
+    Columns,
+    Event,
+    Shop,
+    dataset_text,
+    events,
+    everything_or_nothing,
+    write_log,
+)
+
+# Dates, so that windows don't move with the log; most requests train.
+WINDOWS = {"train": "2026-02-01", "eval": "2026-02-06", "test": "2026-02-07", "until": "2026-03-01"}
+Key = tuple[str, str]
+
+
+def examples(shop: Shop, log: list[Event]) -> dict[Key, Columns]:
+    with tempfile.TemporaryDirectory() as name:
+        folder, text = Path(name), dataset_text(shop, windows=WINDOWS)
+        write_log(folder, log)
+        return {key: columns for key, (_, columns) in everything_or_nothing(text, folder, folder / "out").items()}
+
+
+def forms_a_request(shop: Shop, event: Event) -> bool:
+    """Whether a row has a say in which requests there are and what they consist of."""
+    return event.action in LABELS if shop.sampled else event.action == "impression" or bool(event.shown)
+
+
+def owner(event: Event) -> Key:
+    return ("user", event.user) if event.user else ("guest", event.request)
+
+
+@st.composite
+def other_futures(draw: st.DrawFn, shop: Shop, log: list[Event], moment_us: int) -> list[Event]:
+    """The log with events at or after a moment altered, removed and added; the rows of requests that began by then stay as they are."""
+    begun = {(request.who, request.name) for request in understood(shop, log)[0] if request.time_us <= moment_us}
+
+    def free(event: Event) -> bool:
+        return event.time_us >= moment_us and not (forms_a_request(shop, event) and (owner(event), event.request) in begun)
+
+    # Later, or at that very moment.
+    later = st.one_of(st.just(moment_us), MOMENTS).map(lambda time_us: max(time_us, moment_us))
+    new = events(shop).flatmap(lambda rows: st.tuples(st.sampled_from(rows), later)).map(lambda pair: pair[0]._replace(time_us=pair[1]))
+    new = new.filter(free)
+    if shop.form == "sampling by event":
+        # Such a request is named by its row, so none may move, and a row that takes something is a request.
+        new = new.filter(lambda event: not forms_a_request(shop, event) or event.time_us > moment_us)
+    nothing = Event(moment_us, "", "", "wave")
+    changed: list[Event] = []
+    for event in log:
+        fate = draw(st.sampled_from(["kept", "altered", "removed"])) if free(event) and not own_by_row(shop, event, moment_us) else "kept"
+        if fate == "altered":
+            changed.append(draw(new))
+        elif fate == "kept":
+            changed.append(event)
+        elif shop.form == "sampling by event":
+            changed.append(nothing)
+    return changed + draw(st.lists(new, max_size=5))
+
+
+def own_by_row(shop: Shop, event: Event, moment_us: int) -> bool:
+    return shop.form == "sampling by event" and forms_a_request(shop, event) and event.time_us == moment_us
+
+
+def same(found: list[Any], wanted: list[Any]) -> bool:
+    return str(found) == str(wanted)  # NaN is like NaN
+
+
+def differing(found: dict[Key, Columns], wanted: dict[Key, Columns], *, labels: bool) -> dict[Any, Any]:
+    """Columns that differ, of the requests that are wanted."""
+    assert wanted.keys() <= found.keys()
+    return {
+        (key, name): (found[key][name], values)
+        for key, columns in wanted.items()
+        for name, values in columns.items()
+        if (labels or not name.startswith("label")) and not same(found[key][name], values)
+    }
+
+
+@pytest.mark.parametrize("name", ["impressions", "list", "sampling", "sampling, uniform, strict", "sampling by event"])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(data=st.data())
+def test_no_feature_changes_with_what_comes_at_or_after_its_request(name: str, data: st.DataObject) -> None:
+    shop = SHOPS[name]
+    log = data.draw(events(shop), label="log")
+    requests, _ = understood(shop, log)
+    moment = data.draw(st.sampled_from([request.time_us for request in requests] or [START_US]), label="moment")
+    other = data.draw(other_futures(shop, log, moment), label="other future")
+    wanted = {key: columns for key, columns in examples(shop, log).items() if columns["time"][0] <= moment}
+    assert differing(examples(shop, other), wanted, labels=False) == {}
+
+
+@pytest.mark.parametrize("name", ["impressions, strict", "list, late actions count"])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(data=st.data())
+def test_no_label_changes_with_what_comes_after_its_window(name: str, data: st.DataObject) -> None:
+    shop = SHOPS[name]
+    log = data.draw(events(shop), label="log")
+    requests, _ = understood(shop, log)
+    moment = data.draw(st.sampled_from([request.time_us for request in requests] or [START_US]), label="moment")
+    after = moment + shop.attribution_s * SECOND + 1
+    other = data.draw(other_futures(shop, log, after), label="other future")
+    wanted = {key: columns for key, columns in examples(shop, log).items() if columns["time"][0] <= moment}
+    assert differing(examples(shop, other), wanted, labels=True) == {}
+
+
+def shown(time_us: int, user: str, request: str, *items: str) -> list[Event]:
+    return [Event(time_us, user, item, "impression", request) for item in items]
+
+
+AT = START_US + 3600 * SECOND
+LOG = [*shown(AT, "a", "r0", "i0", "i1"), *shown(AT + 10 * SECOND, "a", "r1", "i0", "i1")]
+
+
+def r1(*more: Event) -> Columns:
+    """The example of request r1, ten seconds after r0, with more in the log."""
+    return examples(Shop(), [*LOG, *more])["a", "r1"]
+
+
+@pytest.mark.parametrize("user", ["a", "b"])
+def test_a_click_counts_from_the_next_microsecond_on(user: str) -> None:
+    """The rule's edge by hand: 10 s after r0 comes r1; a click at its very moment isn't known, one a microsecond before is."""
+    at_once = r1(Event(AT + 10 * SECOND, user, "i0", "click", "rx"))
+    before = r1(Event(AT + 10 * SECOND - 1, user, "i0", "click", "rx"))
+    mine = user == "a"
+    assert at_once["item_click_age"][0] != at_once["item_click_age"][0]  # NaN: never
+    assert before["item_click_age"][0] == pytest.approx(1e-6)
+    assert (at_once["history_item"], before["history_item"]) == ([], ["i0"] if mine else [])
+    assert (at_once["session_events"], before["session_events"]) == ([1], [2 if mine else 1])
+    assert at_once["item_clicks_10s"] == [0, 0]
+    assert before["item_clicks_10s"] == pytest.approx([1, 0])
+
+
+def test_a_label_may_come_up_to_the_end_of_its_window_and_not_after() -> None:
+    end = AT + 10 * SECOND + 20 * SECOND
+    assert r1(Event(end, "a", "i0", "click", "r1"))["label"] == [1, 0]
+    assert r1(Event(end + 1, "a", "i0", "click", "r1"))["label"] == [0, 0]
+    assert r1(Event(AT + 10 * SECOND - 1, "a", "i0", "click", "r1"))["label"] == [0, 0]
+
+
+def test_popularity_is_that_of_the_days_before() -> None:
+    """Items taken on a request's own day, before or after it, are never drawn for it."""
+    shop = Shop(form="sampling", negatives=9, window_days=1)
+    day = START_US - START_US % DAY_US + 2 * DAY_US
+    log = [
+        Event(day - DAY_US - 1, "b", "i3", "click", "r0"),  # two days before: beyond the window
+        Event(day - 1, "b", "i1", "click", "r1"),
+        Event(day, "b", "i2", "click", "r2"),  # the same day
+        Event(day + 5, "a", "i0", "click", "r3"),
+        Event(day + DAY_US, "b", "x", "click", "r4"),
+    ]
+    assert examples(shop, log)["a", "r3"]["item"] == ["i0", "i1"]
+
+
+def test_requests_that_are_understood_are_those_that_are_written() -> None:
+    """What the tests above take as a request's moment is what ingestion takes for it."""
+    found: list[Request] = understood(Shop(), LOG)[0]
+    assert {request.name: request.time_us for request in found} == {"r0": AT, "r1": AT + 10 * SECOND}
+    assert {name: columns["time"] for (_, name), columns in examples(Shop(), LOG).items()} == {"r0": [AT], "r1": [AT + 10 * SECOND]}

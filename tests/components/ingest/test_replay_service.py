@@ -1,0 +1,177 @@
+"""The service, told of the log event by event, knows what ingestion knew: each example's features bit for bit, and the state at the end."""
+
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from components.contract.dataset import Dataset
+from components.ingest.sessions import session_hash
+from components.ingest.spill import read_frame
+from components.state.artifact import Snapshot, load, to_table
+from components.state.features import interactions, plan_of, state_values
+from components.state.plan import StatePlan
+from components.state.reducer import Features
+from components.state.store import Event as Happened
+from components.state.store import StateStore
+from tests.components.ingest.oracle import Request, understood
+from tests.components.ingest.random_shops import (
+    CATALOGUE,
+    SHOPS,
+    START_US,
+    Columns,
+    Event,
+    Shop,
+    blocks_of,
+    dataset_text,
+    events,
+    everything,
+    ingested,
+    parsed,
+    write_log,
+)
+
+Key = tuple[str, str]
+
+
+class Service:
+    """Two stores, as the ranking service keeps them, that are told of one event after the other."""
+
+    def __init__(self, dataset: Dataset, codes: dict[str, int]) -> None:
+        users, items = plan_of(dataset, "user"), plan_of(dataset, "item")
+        assert users is not None
+        assert items is not None
+        self.dataset, self.codes, self.names = dataset, codes, {code: item for item, code in codes.items()}
+        self.users, self.items = StateStore(users), StateStore(items)
+
+    def known(self, request: Request) -> Columns:
+        """The columns of a request that come from state."""
+        user = self.users.features(str(request.who), request.time_us, session=session_of(request.first))
+        items = self.items.features_of([item for item, _, _ in request.candidates], request.time_us)
+        columns: dict[str, Any] = state_values(self.dataset, "user", user.values) | state_values(self.dataset, "item", items.values)
+        return {
+            "interactions": interactions(self.dataset, user.values).tolist(),
+            **{name: values.tolist() for name, values in columns.items()},
+            **self.history(user),
+        }
+
+    def history(self, user: Features) -> Columns:
+        length = int(user.history_len[0])
+        items = [self.names[code] for code in user.history_item[0, :length].tolist()]
+        return {
+            "history_item": items,
+            "history_category": [CATALOGUE[item][0] if item in CATALOGUE else "" for item in items],
+            "history_action": [self.users.plan.actions[action] for action in user.history_action[0, :length].tolist()],
+            "history_age_s": user.history_age_s[0, :length].tolist(),
+        }
+
+    def shown(self, request: Request) -> None:
+        """A list went out: one event of the user that weighs as much as it is long, and one of each item."""
+        session = session_of(request.first)
+        self.users.record(
+            Happened(str(request.who), request.time_us, "impression", item=-1, weight=len(request.candidates), session=session)
+        )
+        for item, _, _ in request.candidates:
+            self.items.record(Happened(item, request.time_us, "impression"))
+
+    def done(self, who: Key, event: Event) -> None:
+        """A shopper did something."""
+        session = session_of(event)
+        item = self.codes.get(event.item, -1)
+        self.users.record(Happened(str(who), event.time_us, event.action, item=item, session=session))
+        if event.item and event.action in self.items.plan.actions:
+            self.items.record(Happened(event.item, event.time_us, event.action))
+
+
+def session_of(event: Event) -> int:
+    return session_hash(event.session) if event.session else 0
+
+
+def replayed(shop: Shop, log: list[Event], service: Service) -> dict[Key, Columns]:
+    """What the service says at each request, as the world goes: at one moment first all that is asked, then what came of it."""
+    requests, kept = understood(shop, log)
+    asked: dict[int, list[Request]] = defaultdict(list)
+    happened: dict[int, list[tuple[Key, Event]]] = defaultdict(list)
+    for request in requests:
+        asked[request.time_us].append(request)
+    for who, _, event in kept:
+        if shop.sampled or event.action != "impression":
+            happened[event.time_us].append((who, event))
+    found: dict[Key, Columns] = {}
+    for moment in sorted({*asked, *happened}):
+        for request in asked[moment]:
+            found[request.first.user, request.name] = service.known(request)
+        for request in asked[moment] if not shop.sampled else []:
+            service.shown(request)
+        for who, event in happened[moment]:
+            service.done(who, event)
+    return found
+
+
+def named(snapshot: Snapshot, names: dict[str, str]) -> Any:
+    """The state of the keys that have a name, as the artifact writes it."""
+    rows = np.array([row for row, key in enumerate(snapshot.keys) if key in names], np.int64)
+    state = type(snapshot.state)(*(array[rows] for array in snapshot.state))
+    return to_table(state, [names[snapshot.keys[row]] for row in rows], snapshot.plan)
+
+
+def of_artifact(folder: Path, plan: StatePlan) -> Any:
+    snapshot = load(folder, plan)
+    return to_table(snapshot.state, snapshot.keys, plan)
+
+
+@pytest.mark.parametrize("name", ["impressions", "impressions, strict", "list", "sampling", "sampling by event"])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_the_service_knows_what_ingestion_knew_bit_for_bit(name: str, data: st.DataObject) -> None:
+    shop = SHOPS[name]
+    # A log of which no event can be kept is refused.
+    kept = Event(START_US, "a", "i0", "click", "r0", shown=(("i0", 1.0),) if shop.form == "list" else ())
+    log = [*data.draw(events(shop), label="log"), kept]
+    partitions = data.draw(st.integers(1, 3), label="partitions")
+    text = dataset_text(shop)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_log(folder, log, group_rows=7)
+        made = ingested(text, folder, folder / "out", partitions=partitions, blocks=blocks_of(text, folder))
+        index = read_frame(made.job.path("index"))["item"].to_list()
+        service = Service(parsed(text), {item: code for code, item in enumerate(index)})
+        wanted = replayed(shop, log, service)
+        states = {side: of_artifact(folder / "out" / "state" / side, store.plan) for side, store in sides(service)}
+    for key, (_, columns) in everything(made.examples).items():
+        told = wanted[key]
+        assert {name: str(columns[name]) for name in told} == {name: str(values) for name, values in told.items()}
+    shoppers = {who: who[1] for who, _, _ in understood(shop, log)[1] if who[0] == "user"}
+    assert named(service.users.snapshot(), {str(who): user for who, user in shoppers.items()}).equals(states["users"])
+    assert named(service.items.snapshot(), {item: item for item in index}).equals(states["items"])
+
+
+def sides(service: Service) -> list[tuple[str, StateStore]]:
+    return [("users", service.users), ("items", service.items)]
+
+
+def test_a_store_that_starts_from_the_artifact_goes_on_where_the_log_ended(tmp_path: Path) -> None:
+    """By hand: a saw two items and clicked i0; ten seconds later, half of that is left at a half-life of ten seconds."""
+    shop = Shop()
+    log = [
+        Event(START_US, "a", "i0", "impression", "r0"),
+        Event(START_US, "a", "i1", "impression", "r0"),
+        Event(START_US + 5_000_000, "a", "i0", "click", "r0"),
+    ]
+    text = dataset_text(shop)
+    write_log(tmp_path, log)
+    ingested(text, tmp_path, tmp_path / "out")
+    dataset = parsed(text)
+    users, items = (StateStore(saved.plan, saved) for saved in (load(tmp_path / "out" / "state" / side) for side in ("users", "items")))
+    of_user = state_values(dataset, "user", users.features("a", START_US + 15_000_000).values)
+    of_item = state_values(dataset, "item", items.features_of(["i0", "i1", "i2"], START_US + 15_000_000).values)
+    assert of_user["user_clicks_10s"].tolist() == [0.5]
+    assert of_user["user_shown"].tolist() == [2]
+    assert of_user["session_events"].tolist() == [2]
+    assert of_item["item_clicks_10s"].tolist() == [0.5, 0, 0]
+    assert of_item["item_click_age"].tolist()[0] == 10
