@@ -92,7 +92,7 @@ class _Laid:
                 self.payload = (self.end - self.first) * (4 * width)
                 self.content = self._packed()
         feature = self.content + 1 + _varint_sizes(self.content)
-        self.entry = feature + 1 + _varint_sizes(feature) + len(self.key) + 2  # a key is shorter than 128 bytes
+        self.entry = feature + 1 + _varint_sizes(feature) + len(self.key) + 1 + varint_size(len(self.key))
 
     def put(self, out: Bytes, cursor: Ints, first: int, end: int) -> None:
         """Write the feature of requests `first` to `end` at their cursors, and move those on."""
@@ -202,12 +202,11 @@ def put_heads(out: Bytes, cursor: Ints, features: Ints) -> None:
 def put_entry(out: Bytes, place: int, key: Bytes, kind: int, content: int) -> int:
     """Write what stands before a feature's values: the map entry, its key, and which kind of list follows."""
     feature = content + 1 + varint_size(content)
-    entry = feature + 1 + varint_size(feature) + key.shape[0] + 2
+    entry = feature + 1 + varint_size(feature) + key.shape[0] + 1 + varint_size(key.shape[0])
     out[place] = _TAG
     place = put_varint(out, place + 1, entry)
     out[place] = _TAG
-    out[place + 1] = key.shape[0]
-    place += 2
+    place = put_varint(out, place + 1, key.shape[0])
     for k in range(key.shape[0]):
         out[place + k] = key[k]
     place += key.shape[0]

@@ -34,6 +34,8 @@ Key = tuple[str, str]
 
 
 def examples(shop: Shop, log: list[Event]) -> dict[Key, Columns]:
+    if not log:
+        return {}
     with tempfile.TemporaryDirectory() as name:
         folder, text = Path(name), dataset_text(shop, windows=WINDOWS)
         write_log(folder, log)
