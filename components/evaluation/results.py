@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from components.evaluation.bootstrap import CONFIDENCE_95
 from components.evaluation.captions import Slice
+from components.evaluation.estimates import change_error_of, error_of
 
 Model = Literal["challenger", "champion"]
 CHALLENGER: Model = "challenger"
@@ -33,10 +35,19 @@ class Comparison:
         """Challenger minus champion, as TFMA takes it."""
         return self.challenger[metric] - self.champion[metric]
 
+    def change_margin(self, metric: str) -> float:
+        """Half of the change's 95 % interval, from the paired standard error; NaN if it isn't known."""
+        return CONFIDENCE_95 * self.challenger.get(change_error_of(metric), math.nan)
+
     @property
     def judged_requests(self) -> int:
         """Requests with a positive: those the listwise metrics are means of."""
         return int(self.challenger["requests"] - self.challenger["requests_without_positive"])
+
+
+def margin(values: Mapping[str, float], metric: str) -> float:
+    """Half of a metric's 95 % interval; NaN if its standard error isn't known."""
+    return CONFIDENCE_95 * values.get(error_of(metric), math.nan)
 
 
 def compared(metrics: Iterable[SliceMetrics]) -> tuple[Comparison, ...]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 MAX_LEVELS = 65_536  # 1.6 MB at most for a slice; the bound of the AUC error is then about 1e-5
 CALIBRATION_BINS = 10
@@ -22,8 +23,8 @@ class ScoreCounts:
     """
 
     levels: NDArray[np.int64]  # [D], ascending
-    negatives: NDArray[np.int64]  # [D] or [D, B]
-    positives: NDArray[np.int64]  # the same
+    negatives: NDArray[np.integer]  # [D] or [D, B]
+    positives: NDArray[np.integer]  # the same
     dropped_bits: int = 0
     max_levels: int = MAX_LEVELS
 
@@ -33,6 +34,27 @@ class ScoreCounts:
         ascending = np.sort(sortable(scores) * 2 + positive)
         positives = ascending & 1
         return _fitted(ascending >> 1, 1 - positives, positives, 0, max_levels)
+
+    @classmethod
+    def weighted(
+        cls,
+        scores: NDArray[np.float32],
+        positive: NDArray[np.bool_],
+        *,
+        row: NDArray[np.int64],
+        weights: NDArray[np.uint8],
+        max_levels: int,
+    ) -> "ScoreCounts":
+        """Counts as often as the weights say, [D, B]: the candidate i of N as often as weights[row[i]], weights [R, B]."""
+        keys = sortable(scores)
+        levels, bits = np.unique(keys), 0
+        while len(levels) > max_levels:
+            levels, bits = levels >> 1, bits + 1
+            levels = levels[_starts(levels)]
+        place = 2 * np.searchsorted(levels, keys >> bits) + positive
+        chosen = sparse.csr_array((np.ones(len(keys), np.float32), (place, row)), shape=(2 * len(levels), len(weights)))
+        counts = (chosen @ weights.astype(np.float32)).astype(np.int32).reshape(len(levels), 2, weights.shape[1])
+        return cls(levels, counts[:, 0], counts[:, 1], bits, max_levels)
 
     def __add__(self, other: "ScoreCounts") -> "ScoreCounts":
         """Counts of both; exact as long as the distinct scores fit."""
@@ -136,7 +158,7 @@ def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np
 
 
 def _fitted(
-    levels: NDArray[np.int64], negatives: NDArray[np.int64], positives: NDArray[np.int64], dropped_bits: int, max_levels: int
+    levels: NDArray[np.int64], negatives: NDArray[np.integer], positives: NDArray[np.integer], dropped_bits: int, max_levels: int
 ) -> ScoreCounts:
     """Joins equal levels, then drops as few bits as make them fit."""
     starts = _starts(levels)

@@ -67,7 +67,7 @@ def _coded(column: pa.Array, cuts: Sequence[float] | None, *, of_candidates: boo
     return of_requests, meanings
 
 
-def _banded(numbers: NDArray[np.generic], cuts: Sequence[float]) -> tuple[NDArray[np.int64], list[Value]]:
+def _banded(numbers: NDArray[np.integer | np.floating], cuts: Sequence[float]) -> tuple[NDArray[np.int64], list[Value]]:
     whole = np.issubdtype(numbers.dtype, np.integer)
     at = np.array(cuts, np.float64 if whole else numbers.dtype)  # 0.7 of the file is 0.7 as the examples have it
     return np.where(np.isnan(numbers.astype(np.float64)), len(cuts) + 1, np.digitize(numbers, at)), [*band_names(cuts, whole=whole), ""]

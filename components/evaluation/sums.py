@@ -28,8 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.contract.errors import InputError
+from components.evaluation.bootstrap import poisson_counts
 from components.evaluation.item_reach import NO_ITEMS, ItemReach
 from components.evaluation.ranked import Ranked, Terms, listwise
+from components.evaluation.replicates import Replicates
 from components.evaluation.score_counts import NO_SCORES, ScoreCounts
 from components.evaluation.shopper_sample import NO_SHOPPERS, ShopperSample
 
@@ -51,6 +53,8 @@ LISTWISE = (
 OF_ITEMS = (f"coverage_at_{REACHED}", f"personalisation_at_{REACHED}")
 METRICS = (*COUNTS, *OF_SCORES, "auc_error", *POINTWISE, "gauc_by_user", *LISTWISE, *OF_ITEMS)
 """Names of all values of `RankingSums.values`."""
+ESTIMATED = (*OF_SCORES, *POINTWISE, "gauc_by_user", *LISTWISE)
+"""Those that have a standard error. What is told of items has none: whoever draws shoppers again sees fewer items by construction."""
 
 _PROBABILITY_MARGIN = 1e-7  # about the step of float32 below 1: a sigmoid that rounds to 1 costs 16, not infinity
 
@@ -89,10 +93,17 @@ class RankingSums:
     scores: ScoreCounts
     shoppers: ShopperSample
     items: ItemReach
+    replicates: Replicates | None  # None where shoppers aren't known, or of no request
 
     def __add__(self, other: "RankingSums") -> "RankingSums":
         """The sums of both sets of requests."""
-        return RankingSums(self.totals + other.totals, self.scores + other.scores, self.shoppers + other.shoppers, self.items + other.items)
+        return RankingSums(
+            self.totals + other.totals,
+            self.scores + other.scores,
+            self.shoppers + other.shoppers,
+            self.items + other.items,
+            _both(self.replicates, other.replicates),
+        )
 
     def values(self, listwise: Sequence[str] = LISTWISE) -> dict[str, float]:
         """All metrics by name; NaN where no request defines one. `listwise` are those that the sums were taken of.
@@ -103,13 +114,24 @@ class RankingSums:
         named = dict(zip(names, _means(self.totals).tolist(), strict=True))
         named |= {name: float(getattr(self.scores, name)) for name in (*OF_SCORES, "auc_error")}
         named |= dict(zip(OF_ITEMS, (self.items.coverage, self.items.personalisation), strict=True))
-        named["gauc_by_user"] = _mean(*self.shoppers.gauc()[1])
+        _, (auc, weight) = self.shoppers.gauc()
+        named["gauc_by_user"] = float(_weighted_mean(auc, weight))
         return named
+
+    def replicated(self, listwise: Sequence[str] = LISTWISE) -> dict[str, Floats]:
+        """The metrics that are estimated, in each replicate [B]; empty where shoppers aren't known."""
+        if self.replicates is None:
+            return {}
+        named = dict(zip((*COUNTS, *POINTWISE, *listwise), _means(self.replicates.totals).T, strict=True))
+        named |= {name: getattr(self.replicates.scores, name) for name in OF_SCORES}
+        user, (auc, weight) = self.shoppers.gauc()
+        named["gauc_by_user"] = _weighted_mean(auc, weight[:, None] * poisson_counts(user))
+        return {name: values for name, values in named.items() if name not in COUNTS}
 
 
 def no_sums(listwise: Sequence[str] = LISTWISE) -> RankingSums:
     """The sums of no request."""
-    return RankingSums(np.zeros(len(COUNTS) + 2 * (len(POINTWISE) + len(listwise))), NO_SCORES, NO_SHOPPERS, NO_ITEMS)
+    return RankingSums(np.zeros(len(COUNTS) + 2 * (len(POINTWISE) + len(listwise))), NO_SCORES, NO_SHOPPERS, NO_ITEMS, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +142,7 @@ class RequestSums:
     row: NDArray[np.int64]  # [N], the candidate's request
     listwise: tuple[Terms, ...]  # of each request
     reach: Floats  # [N], the probability to stand among the first places
+    weights: NDArray[np.uint8] | None  # [R, B], how often each replicate counts the request
 
     def total(self, rows: NDArray[np.intp] | None = None) -> RankingSums:
         """The sums over the requests at these places, ascending, or over all."""
@@ -137,7 +160,7 @@ class RequestSums:
             shoppers = ShopperSample.of(user, given.scores[candidates], given.labels[candidates] > 0)
         if given.items is not None:
             items = ItemReach.of(given.items[candidates], self.reach[candidates], requests=len(rows))
-        return RankingSums(columns.sum(axis=0), self._scores(candidates), shoppers, items)
+        return self._sums(columns, candidates, rows, renumbered, shoppers, items)
 
     def total_of_candidates(self, candidates: NDArray[np.intp]) -> RankingSums:
         """The sums over the candidates at these places alone.
@@ -148,7 +171,7 @@ class RequestSums:
         rows, renumbered = np.unique(self.row[candidates], return_inverse=True)
         nothing = np.zeros(len(rows))
         columns = self._columns(candidates, renumbered, [(nothing, nothing)] * len(self.listwise), len(rows))
-        return RankingSums(columns.sum(axis=0), self._scores(candidates), NO_SHOPPERS, NO_ITEMS)
+        return self._sums(columns, candidates, rows, renumbered, NO_SHOPPERS, NO_ITEMS)
 
     def _columns(self, candidates: NDArray[np.intp], row: NDArray[np.intp], terms: Sequence[Terms], n_requests: int) -> Floats:
         """As `RankingSums.totals`, a row for each of the requests, [R, C]."""
@@ -165,8 +188,20 @@ class RequestSums:
         columns += [length, positives, *(weight for _, weight in terms)]
         return np.stack(columns, axis=1)
 
-    def _scores(self, candidates: NDArray[np.intp]) -> ScoreCounts:
-        return ScoreCounts.of(self.requests.scores[candidates], self.requests.labels[candidates] > 0)
+    def _sums(
+        self,
+        columns: Floats,
+        candidates: NDArray[np.intp],
+        rows: NDArray[np.intp],
+        row: NDArray[np.intp],
+        shoppers: ShopperSample,
+        items: ItemReach,
+    ) -> RankingSums:
+        scores, positive = self.requests.scores[candidates], self.requests.labels[candidates] > 0
+        replicates = None
+        if self.weights is not None:
+            replicates = Replicates.of(columns, scores=scores, positive=positive, row=row, weights=self.weights[rows])
+        return RankingSums(columns.sum(axis=0), ScoreCounts.of(scores, positive), shoppers, items, replicates)
 
 
 def sums(
@@ -187,7 +222,8 @@ def request_sums(requests: Requests, names: Sequence[str] = LISTWISE) -> Request
     ranked = Ranked.of(requests.scores, requests.labels > 0, gains=requests.gains, row_lengths=requests.row_lengths)
     reach = np.empty(len(requests.scores))
     reach[ranked.order] = ranked.within(REACHED)
-    return RequestSums(requests, ranked.row, tuple(listwise(name, ranked) for name in names), reach)
+    weights = None if requests.users is None else poisson_counts(requests.users)
+    return RequestSums(requests, ranked.row, tuple(listwise(name, ranked) for name in names), reach, weights)
 
 
 def _means(totals: Floats) -> Floats:
@@ -197,9 +233,14 @@ def _means(totals: Floats) -> Floats:
     return np.concatenate([counts, np.divide(sums, weights, out=np.full_like(sums, np.nan), where=weights > 0)], axis=-1)
 
 
-def _mean(values: Floats, weights: Floats) -> float:
-    total = float(weights.sum())
-    return float(values @ weights) / total if total > 0 else float("nan")
+def _both(one: Replicates | None, other: Replicates | None) -> Replicates | None:
+    return one + other if one and other else one or other
+
+
+def _weighted_mean(values: Floats, weights: Floats) -> Floats:
+    """Over the first axis, for each column of the weights; NaN where nothing weighs."""
+    total = weights.sum(axis=0)
+    return np.where(total > 0, values @ weights / np.where(total > 0, total, 1), np.nan)
 
 
 def _log_loss(probability: Floats, positive: NDArray[np.bool_]) -> Floats:

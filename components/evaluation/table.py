@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from components.evaluation.captions import metric_caption, slice_caption
-from components.evaluation.results import Comparison, SliceMetrics, compared
+from components.evaluation.results import Comparison, SliceMetrics, compared, margin
+from components.evaluation.sums import METRICS
 
 COLUMNS = ("auc", "gauc", "precision_at_1", "precision_at_5", "ndcg_at_10")
 
@@ -27,7 +28,10 @@ def metrics_table(metrics: Iterable[SliceMetrics]) -> Table:
 
 
 def metrics_rows(metrics: Iterable[SliceMetrics]) -> list[dict[str, Any]]:
-    """The same for `--json`, with every metric: challenger, champion and change; null where a slice doesn't define one."""
+    """The same for `--json`, with every metric: challenger, champion and change, and half the widths of their 95 % intervals.
+
+    What a slice doesn't define, or what has no interval, is null.
+    """
     return [
         {
             "slice": dict(each.slice),
@@ -36,8 +40,12 @@ def metrics_rows(metrics: Iterable[SliceMetrics]) -> list[dict[str, Any]]:
                     "challenger": _or_none(each.challenger[name]),
                     "champion": _or_none(each.champion[name]),
                     "change": _or_none(each.change(name)),
+                    "challenger_margin": _or_none(margin(each.challenger, name)),
+                    "champion_margin": _or_none(margin(each.champion, name)),
+                    "change_margin": _or_none(each.change_margin(name)),
                 }
-                for name in each.challenger
+                for name in each.champion
+                if name in METRICS
             },
         }
         for each in compared(metrics)

@@ -19,9 +19,11 @@ import numpy as np
 import pyarrow as pa
 from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types
+from tensorflow_model_analysis.proto import config_pb2
 
+from components.evaluation.estimates import ESTIMATES, change_error_of, estimates
 from components.evaluation.hashes import hashed
-from components.evaluation.sums import LISTWISE, METRICS, RankingSums, Requests, gains_from, no_sums, request_sums
+from components.evaluation.sums import ESTIMATED, LISTWISE, METRICS, RankingSums, Requests, gains_from, no_sums, request_sums
 
 SUMS_KEY = "ranking_sums"
 """Where an extract holds the sums of a block of requests, by model."""
@@ -29,11 +31,14 @@ SUMS_KEY = "ranking_sums"
 GATED = "gated_"
 """Prefix of a metric as a gate sees it: 0 in a slice too small to judge, for every model alike, so that no change is found there."""
 
+ByModel = dict[str, RankingSums]
 Keyed = dict[metric_types.MetricKey, float]
 
 
 class RankingMetrics(metric_types.Metric):
-    """All ranking metrics and counts (`components.evaluation.sums.METRICS`), under these names.
+    """All ranking metrics and counts, under the names of `components.evaluation.estimates.ESTIMATES`.
+
+    With `user` they come with standard errors, `auc_se`, and beside a baseline model with those of the change, `auc_change_se`.
 
     Args:
         gains: what an action is worth, by the name of its label feature; the label itself if left out.
@@ -152,18 +157,16 @@ def _all_metrics(
     item_slices: list[str],
     gated: list[str],
     min_requests: int,
+    eval_config: config_pb2.EvalConfig,
     model_names: list[str],
     name: str,
 ) -> list[metric_types.MetricComputation]:
     del bands, item_slices, name
-    return [
-        metric_types.MetricComputation(
-            keys=[_key(metric, model) for metric in (*METRICS, *(GATED + metric for metric in gated))],
-            preprocessors=[_RequestSums(model, LISTWISE, gains, (user, request), item)],
-            combiner=_Sum(model, LISTWISE, gated, min_requests),
-        )
-        for model in model_names
-    ]
+    baseline = next((spec.name for spec in eval_config.model_specs if spec.is_baseline), None)
+    gates = [GATED + metric for metric in gated]
+    keys = [_key(name, model) for model in model_names for name in (*_names(model, baseline), *gates)]
+    sums = _RequestSums(model_names, LISTWISE, gains, (user, request), item)
+    return [metric_types.MetricComputation(keys, [sums], _Sum(model_names, LISTWISE, baseline, gated, min_requests))]
 
 
 def _one_metric(
@@ -175,14 +178,9 @@ def _one_metric(
     item: str | None = None,
 ) -> list[metric_types.MetricComputation]:
     listwise = [] if metric in METRICS and metric not in LISTWISE else [metric]
-    return [
-        metric_types.MetricComputation(
-            keys=[_key(name, model)],
-            preprocessors=[_RequestSums(model, listwise, gains or {}, (user, None), item)],
-            combiner=_Only(metric, name, model, listwise),
-        )
-        for model in model_names
-    ]
+    sums = _RequestSums(model_names, listwise, gains or {}, (user, None), item)
+    keys = [_key(name, model) for model in model_names]
+    return [metric_types.MetricComputation(keys, [sums], _Only(metric, name, model_names, listwise))]
 
 
 def _at_k(metric: str, k: int, gains: dict[str, float], model_names: list[str], name: str) -> list[metric_types.MetricComputation]:
@@ -193,48 +191,54 @@ def _gauc(user: str | None, model_names: list[str], name: str) -> list[metric_ty
     return _one_metric("gauc_by_user" if user else "gauc", model_names, name, user=user)
 
 
+def _names(model: str, baseline: str | None) -> tuple[str, ...]:
+    """The values of a model: a change is only that of a model beside a baseline."""
+    changes = set(map(change_error_of, ESTIMATED)) if baseline in (None, model) else set()
+    return tuple(name for name in ESTIMATES if name not in changes)
+
+
 def _key(metric: str, model: str) -> metric_types.MetricKey:
     return metric_types.MetricKey(name=metric, model_name=model, example_weighted=None)
 
 
 class _RequestSums(metric_types.Preprocessor):
-    """An extract to the sums of its request or requests."""
+    """An extract to the sums of its request or requests, by model."""
 
     def __init__(
-        self, model: str, listwise: Sequence[str], gains: dict[str, float], shopper: Sequence[str | None], item: str | None
+        self, models: Sequence[str], listwise: Sequence[str], gains: dict[str, float], shopper: Sequence[str | None], item: str | None
     ) -> None:
-        super().__init__(name=f"request_sums_{model}_{'_'.join(listwise)}")
-        self._model = model
+        super().__init__(name=f"request_sums_{'_'.join(listwise)}")
+        self._models = models
         self._listwise = listwise
         self._gains = gains
         self._shopper = [name for name in shopper if name]
         self._item = item
 
-    def process(self, extracts: Mapping[str, Any]) -> Iterator[RankingSums]:
+    def process(self, extracts: Mapping[str, Any]) -> Iterator[ByModel]:
         if SUMS_KEY in extracts:
-            yield extracts[SUMS_KEY][self._model]
+            yield extracts[SUMS_KEY]
             return
-        labels = _flat(self._of_model(extracts[constants.LABELS_KEY]))
-        scores = _flat(self._of_model(extracts[constants.PREDICTIONS_KEY]))[: len(labels)]
         features = extracts.get(constants.FEATURES_KEY, {})
         worth = {name: _flat(features[name]) for name in self._gains}
-        request = Requests(
-            labels,
-            scores,
-            gains=gains_from(worth, self._gains) if worth else labels,
-            row_lengths=np.array([len(labels)]),
-            users=hashed(pa.array([self._named(features)])) if self._shopper else None,
-            items=hashed(pa.array(_list(features[self._item]))) if self._item else None,
-        )
-        yield request_sums(request, self._listwise).total()
+        users = hashed(pa.array([self._named(features)])) if self._shopper else None
+        items = hashed(pa.array(_list(features[self._item]))) if self._item else None
+        found = {}
+        for model in self._models:
+            labels = _flat(_of(model, extracts[constants.LABELS_KEY]))
+            scores = _flat(_of(model, extracts[constants.PREDICTIONS_KEY]))[: len(labels)]
+            gains = gains_from(worth, self._gains) if worth else labels
+            request = Requests(labels, scores, gains, row_lengths=np.array([len(labels)]), users=users, items=items)
+            found[model] = request_sums(request, self._listwise).total()
+        yield found
 
     def _named(self, features: Mapping[str, Any]) -> Any:
         """The shopper's id: the first of the features that has one."""
         return next((value for name in self._shopper for value in _list(features[name]) if value), b"")
 
-    def _of_model(self, values: Any) -> Any:
-        """TFMA keys labels and predictions by model where there are two."""
-        return values[self._model] if isinstance(values, Mapping) else values
+
+def _of(model: str, values: Any) -> Any:
+    """TFMA keys labels and predictions by model where there are two."""
+    return values[model] if isinstance(values, Mapping) else values
 
 
 def _flat(values: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -246,40 +250,46 @@ def _list(values: Any) -> list[Any]:
 
 
 class _Sum(beam.CombineFn):
-    """Adds sums. One instance a model: TFMA tells computations apart by their keys."""
+    """Adds sums, model by model. All models go together, as a change is known better than the values it is between."""
 
-    def __init__(self, model: str, listwise: Sequence[str], gated: Iterable[str] = (), min_requests: int = 0) -> None:
+    def __init__(
+        self, models: Sequence[str], listwise: Sequence[str], baseline: str | None = None, gated: Iterable[str] = (), min_requests: int = 0
+    ) -> None:
         super().__init__()
-        self._model = model
+        self._models = models
         self._listwise = listwise
+        self._baseline = baseline
         self._gated = list(gated)
         self._min_requests = min_requests
 
-    def create_accumulator(self) -> RankingSums:
-        return no_sums(self._listwise)
+    def create_accumulator(self) -> ByModel:
+        return dict.fromkeys(self._models, no_sums(self._listwise))
 
-    def add_input(self, accumulator: RankingSums, element: RankingSums) -> RankingSums:
-        return accumulator + element
+    def add_input(self, accumulator: ByModel, element: ByModel) -> ByModel:
+        return {model: accumulator[model] + element[model] for model in self._models}
 
-    def merge_accumulators(self, accumulators: Iterable[RankingSums]) -> RankingSums:
-        return sum(accumulators, start=self.create_accumulator())
+    def merge_accumulators(self, accumulators: Iterable[ByModel]) -> ByModel:
+        return functools.reduce(self.add_input, accumulators, self.create_accumulator())
 
-    def extract_output(self, accumulator: RankingSums) -> Keyed:
-        values = accumulator.values(self._listwise)
-        values |= gated_values(values, self._gated, min_requests=self._min_requests)
-        return {_key(name, self._model): value for name, value in values.items()}
+    def extract_output(self, accumulator: ByModel) -> Keyed:
+        keyed: Keyed = {}
+        for model, values in estimates(accumulator, baseline=self._baseline, listwise=self._listwise).items():
+            undefined = dict.fromkeys(_names(model, self._baseline), math.nan)
+            gates = gated_values(values, self._gated, min_requests=self._min_requests)
+            keyed |= {_key(name, model): value for name, value in (undefined | values | gates).items()}
+        return keyed
 
 
 class _Only(_Sum):
     """Gives one metric of the sums, under a name."""
 
-    def __init__(self, metric: str, name: str, model: str, listwise: Sequence[str]) -> None:
-        super().__init__(model, listwise)
+    def __init__(self, metric: str, name: str, models: Sequence[str], listwise: Sequence[str]) -> None:
+        super().__init__(models, listwise)
         self._metric = metric
         self._name = name
 
-    def extract_output(self, accumulator: RankingSums) -> Keyed:
-        return {_key(self._name, self._model): accumulator.values(self._listwise)[self._metric]}
+    def extract_output(self, accumulator: ByModel) -> Keyed:
+        return {_key(self._name, model): sums.values(self._listwise)[self._metric] for model, sums in accumulator.items()}
 
 
 def gated_values(values: Mapping[str, float], metrics: Iterable[str], *, min_requests: int) -> dict[str, float]:

@@ -5,8 +5,8 @@ from tensorflow_model_analysis.proto import metrics_for_slice_pb2, validation_re
 
 from components.contract.errors import RunError
 from components.evaluation.captions import Slice
+from components.evaluation.estimates import ESTIMATES
 from components.evaluation.results import Model, SliceMetrics
-from components.evaluation.sums import METRICS
 
 
 def read_metrics(uri: str) -> tuple[SliceMetrics, ...]:
@@ -20,7 +20,7 @@ def read_metrics(uri: str) -> tuple[SliceMetrics, ...]:
         message = metrics_for_slice_pb2.MetricsForSlice.FromString(record)
         values: dict[Model, dict[str, float]] = {}
         for metric in message.metric_keys_and_values:
-            if metric.key.name in METRICS and not metric.key.is_diff:
+            if metric.key.name in ESTIMATES and not metric.key.is_diff:
                 values.setdefault(metric.key.model_name, {})[metric.key.name] = metric.value.double_value.value
         entries += [SliceMetrics(_slice(message.slice_key), model, named) for model, named in values.items()]
     return tuple(entries)

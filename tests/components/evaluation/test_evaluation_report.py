@@ -12,9 +12,10 @@ from rich.console import Console
 
 from components.contract.dataset import Gates
 from components.evaluation.charts import Bar, bar_chart, line_chart
+from components.evaluation.estimates import change_error_of, error_of
 from components.evaluation.report import Epoch, RankedCandidate, RankedRequest, ReportContent, render
 from components.evaluation.results import SliceMetrics, compared, from_json, to_json
-from components.evaluation.sums import METRICS
+from components.evaluation.sums import ESTIMATED, METRICS
 from components.evaluation.table import change_text, metrics_rows, metrics_table
 from components.evaluation.verdict import verdict
 
@@ -22,10 +23,15 @@ EVIL = '<script>"&'
 
 
 def _metrics() -> tuple[SliceMetrics, ...]:
-    values = dict.fromkeys(METRICS, 0.5) | {"requests": 1234.0, "requests_without_positive": 34.0, "auc": 0.75, "invalid_scores": 0.0}
+    errors = {error_of(name): 0.01 for name in ESTIMATED}
+    values = (
+        dict.fromkeys(METRICS, 0.5) | errors | {"requests": 1234.0, "requests_without_positive": 34.0, "auc": 0.75, "invalid_scores": 0.0}
+    )
     undefined = values | {"auc": math.nan, "requests": 3.0}
     slices = (((("device", EVIL),), undefined), ((), values), ((("device", "ios"),), values | {"requests": 900.0}))
-    return tuple(SliceMetrics(where, model, mine) for where, mine in slices for model in ("challenger", "champion"))
+    changes = {change_error_of(name): 0.005 for name in ESTIMATED}
+    models = (("challenger", changes), ("champion", {}))
+    return tuple(SliceMetrics(where, model, mine | more) for where, mine in slices for model, more in models)
 
 
 def _content() -> ReportContent:
@@ -84,9 +90,12 @@ def test_table_shows_slices_with_requests_values_and_changes() -> None:
 
 def test_rows_are_json_with_null_where_undefined() -> None:
     rows = json.loads(json.dumps(metrics_rows(_metrics()), allow_nan=False))
-    assert rows[0]["metrics"]["auc"] == {"challenger": 0.75, "champion": 0.75, "change": 0.0}
+    margins = {"challenger_margin": 0.0196, "champion_margin": 0.0196, "change_margin": 0.0098}
+    assert rows[0]["metrics"]["auc"] == pytest.approx({"challenger": 0.75, "champion": 0.75, "change": 0.0} | margins)
+    assert rows[0]["metrics"]["requests"]["change_margin"] is None
+    assert set(rows[0]["metrics"]) == set(METRICS)
     assert rows[2]["slice"] == {"device": EVIL}
-    assert rows[2]["metrics"]["auc"] == {"challenger": None, "champion": None, "change": None}
+    assert rows[2]["metrics"]["auc"]["challenger"] is None
 
 
 @pytest.mark.parametrize(("change", "text"), [(0.0123, "+0.012"), (-0.0004, "-0.000"), (0.0, "0.000"), (math.nan, "")])

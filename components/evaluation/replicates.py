@@ -1,0 +1,40 @@
+"""The sums of every bootstrap replicate: what standard errors are taken from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.evaluation.score_counts import ScoreCounts
+
+MAX_LEVELS = 512  # 0.8 MB at most for a slice and model
+
+
+@dataclass(frozen=True, slots=True)
+class Replicates:
+    """As `sums.RankingSums`, for each of B weightings of the shoppers; `a + b` is of both sets of requests.
+
+    Scores are counted at `MAX_LEVELS` levels only. AUC over so few levels is off by less than a thousandth or two, and by nearly the same
+    in all replicates: that moves them together, and hardly their standard deviation.
+    """
+
+    totals: NDArray[np.float64]  # [B, C]
+    scores: ScoreCounts  # counts [D, B]
+
+    @classmethod
+    def of(
+        cls,
+        columns: NDArray[np.float64],
+        *,
+        scores: NDArray[np.float32],
+        positive: NDArray[np.bool_],
+        row: NDArray[np.int64],
+        weights: NDArray[np.uint8],
+    ) -> "Replicates":
+        """From the summands [R, C] of requests, their candidates' scores [N], positive [N] and request [N], and their weights [R, B]."""
+        totals = weights.T.astype(np.float64) @ columns
+        return cls(totals, ScoreCounts.weighted(scores, positive, row=row, weights=weights, max_levels=MAX_LEVELS))
+
+    def __add__(self, other: "Replicates") -> "Replicates":
+        """The replicates of both."""
+        return Replicates(self.totals + other.totals, self.scores + other.scores)
