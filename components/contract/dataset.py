@@ -49,8 +49,10 @@ class Gates(Strict):
         default_factory=lambda: {"auc": 0.005, "ndcg_at_10": 0.005},
         description="How far it may fall below the champion, over the whole test window",
     )
-    slice_drop: dict[str, NonNegative] = Field(default_factory=lambda: {"auc": 0.03}, description="The same for each slice")
-    min_requests: int = Field(default=200, ge=1, description="Smaller slices are shown, not judged")
+    slice_drop: dict[str, NonNegative] = Field(
+        default_factory=lambda: {"auc": 0.03}, description="How far it may fall in a slice: refused if the fall is greater with confidence"
+    )
+    min_requests: int = Field(default=200, ge=1, description="Slices with fewer requests that have a positive are shown, not judged")
 
 
 class Dataset(Strict):
@@ -69,7 +71,7 @@ class Dataset(Strict):
     unknown_items: Literal["keep", "reject"] = Field(
         default="keep", description="An item that the catalogue lacks: kept with missing values, or a counted reject; counted in both cases"
     )
-    session_gap: Duration = Field(default=1800.0, description="A pause that ends a session, where no column names it")
+    session_gap: Duration = Field(default=1800.0, description="A longer pause ends a session, also one that a column names")
     attribution: Duration = Field(
         default_factory=lambda given: 3600.0 if isinstance(given.get("candidates"), Impressions) else 0.0,
         description="How long after its request an action still counts for it; default: 1h for candidates from impressions, else 0",

@@ -20,7 +20,9 @@ class Columns(Strict):
     item: str | None = Field(default=None, description="The item's id")
     action: str | None = Field(default=None, description="What was done")
     request: str | None = Field(default=None, description="Ties impressions to each other and to what followed from them")
-    session: str | None = Field(default=None, description="The visit's id; default: a pause of `session_gap` ends a visit")
+    session: str | None = Field(
+        default=None, description="The visit's id: where it changes a visit ends, as it does by a pause longer than `session_gap`"
+    )
     position: str | None = Field(default=None, description="The candidate's place in the list, from 0")
     order: str | None = Field(default=None, description="A whole number that breaks ties of time within a shopper")
     label: str | None = Field(default=None, description="The outcome, where a row is a request: more than 0 is positive")
