@@ -7,9 +7,9 @@ from typing import Any
 from tensorflow_model_analysis.proto import config_pb2
 
 from components.contract.dataset import Gates
-from components.evaluation.gates import check_metric_names
+from components.evaluation.gates import at_best, check_metric_names
 from components.evaluation.results import CHALLENGER, CHAMPION
-from components.evaluation.tfma_metrics import GATED, RankingMetrics
+from components.evaluation.tfma_metrics import RankingMetrics
 
 OVERALL = config_pb2.SlicingSpec()
 
@@ -28,8 +28,8 @@ def eval_config(
 
     Args:
         slices: columns of the examples, or crosses of them, beside all requests together.
-        gates: floors and drops hold over all requests, slice drops in every slice that has `min_requests` requests with a positive. A
-            score that is no finite number always refuses.
+        gates: floors and drops hold over all requests, slice drops in every slice that has `min_requests` requests with a positive, at the
+            upper end of the change's interval. A score that is no finite number always refuses.
         gains: label features and what their action is worth.
         bands: where columns of numbers are cut.
         item_slices: columns that have a value for each candidate; a slice by one of them holds candidates, not requests.
@@ -65,7 +65,7 @@ def eval_config(
     metrics.per_slice_thresholds["invalid_scores"].thresholds.add(slicing_specs=[OVERALL], threshold=_threshold(at_most=0))
     if slicing:
         for metric, drop in gates.slice_drop.items():
-            metrics.per_slice_thresholds[GATED + metric].thresholds.add(slicing_specs=slicing, threshold=_threshold(drop=drop))
+            metrics.per_slice_thresholds[at_best(metric)].thresholds.add(slicing_specs=slicing, threshold=_threshold(at_least=-drop))
     config = config_pb2.EvalConfig(model_specs=models, slicing_specs=[OVERALL, *slicing], metrics_specs=[metrics])
     config.options.include_default_metrics.value = False
     return config

@@ -122,8 +122,9 @@ class ScoreCounts:
     @property
     def scores(self) -> NDArray[np.float64]:
         """The score in the middle of each level [D]; NaN for a score that is no probability."""
-        lowest = _unsorted(self.levels << self.dropped_bits).astype(np.float64)
-        middle = _unsorted((self.levels << self.dropped_bits) + (1 << self.dropped_bits) // 2).astype(np.float64)
+        first = self.levels << self.dropped_bits
+        with np.errstate(invalid="ignore"):  # the middle of a level of infinities is no number
+            lowest, middle = (_unsorted(level).astype(np.float64) for level in (first, first + (1 << self.dropped_bits) // 2))
         probable = (lowest >= 0) & (lowest <= 1)
         return np.where(probable, np.minimum(middle, 1.0), np.nan)
 

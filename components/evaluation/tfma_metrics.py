@@ -22,14 +22,12 @@ from tensorflow_model_analysis.metrics import metric_types
 from tensorflow_model_analysis.proto import config_pb2
 
 from components.evaluation.estimates import ESTIMATES, change_error_of, estimates
+from components.evaluation.gates import at_best, gated_changes
 from components.evaluation.hashes import hashed
 from components.evaluation.sums import ESTIMATED, LISTWISE, METRICS, RankingSums, Requests, gains_from, no_sums, request_sums
 
 SUMS_KEY = "ranking_sums"
 """Where an extract holds the sums of a block of requests, by model."""
-
-GATED = "gated_"
-"""Prefix of a metric as a gate sees it: 0 in a slice too small to judge, for every model alike, so that no change is found there."""
 
 ByModel = dict[str, RankingSums]
 Keyed = dict[metric_types.MetricKey, float]
@@ -46,7 +44,7 @@ class RankingMetrics(metric_types.Metric):
         request: the feature that stands for the shopper where `user` is empty.
         item: the feature that names each candidate, for what is told of items.
         bands, item_slices: read by `components.evaluation.steps`, which cuts the slices.
-        gated: names of metrics to give a second time with the prefix `gated_`.
+        gated: names of metrics of whose change against the baseline the upper end is given too (`gates.gated_changes`).
         min_requests: requests with a positive below which a slice is too small for a gate.
         name: unused, TFMA sets it.
     """
@@ -163,8 +161,8 @@ def _all_metrics(
 ) -> list[metric_types.MetricComputation]:
     del bands, item_slices, name
     baseline = next((spec.name for spec in eval_config.model_specs if spec.is_baseline), None)
-    gates = [GATED + metric for metric in gated]
-    keys = [_key(name, model) for model in model_names for name in (*_names(model, baseline), *gates)]
+    keys = [_key(name, model) for model in model_names for name in _names(model, baseline)]
+    keys += [_key(at_best(metric), model) for metric in gated for model in model_names if baseline not in (None, model)]
     sums = _RequestSums(model_names, LISTWISE, gains, (user, request), item)
     return [metric_types.MetricComputation(keys, [sums], _Sum(model_names, LISTWISE, baseline, gated, min_requests))]
 
@@ -273,10 +271,12 @@ class _Sum(beam.CombineFn):
 
     def extract_output(self, accumulator: ByModel) -> Keyed:
         keyed: Keyed = {}
-        for model, values in estimates(accumulator, baseline=self._baseline, listwise=self._listwise).items():
+        found = estimates(accumulator, baseline=self._baseline, listwise=self._listwise)
+        for model, values in found.items():
             undefined = dict.fromkeys(_names(model, self._baseline), math.nan)
-            gates = gated_values(values, self._gated, min_requests=self._min_requests)
-            keyed |= {_key(name, model): value for name, value in (undefined | values | gates).items()}
+            if self._baseline not in (None, model):
+                values |= gated_changes(values, found[self._baseline], self._gated, min_requests=self._min_requests)
+            keyed |= {_key(name, model): value for name, value in (undefined | values).items()}
         return keyed
 
 
@@ -290,9 +290,3 @@ class _Only(_Sum):
 
     def extract_output(self, accumulator: ByModel) -> Keyed:
         return {_key(self._name, model): sums.values(self._listwise)[self._metric] for model, sums in accumulator.items()}
-
-
-def gated_values(values: Mapping[str, float], metrics: Iterable[str], *, min_requests: int) -> dict[str, float]:
-    """The metrics under their gated names: 0 where fewer than min_requests requests have a positive, or where the slice defines none."""
-    judged = values["requests"] - values["requests_without_positive"] >= min_requests
-    return {GATED + name: values[name] if judged and not math.isnan(values[name]) else 0.0 for name in metrics}

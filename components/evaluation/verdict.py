@@ -80,25 +80,33 @@ def _floors(overall: Comparison, gates: Gates) -> Iterator[Finding]:
 def _drops(overall: Comparison, gates: Gates) -> Iterator[Finding]:
     for metric, drop in gates.drop.items():
         passed = overall.change(metric) >= -drop
+        margin = overall.change_margin(metric)
         limit = f"limit {_limit(overall, metric, drop)}, {overall.judged_requests:,} requests"
+        limit = limit if math.isnan(margin) else f"± {_number(margin)}, {limit}"
         yield Finding(passed, f"{_change(overall, metric, drop)} ({limit}).")
 
 
 def _slice_drops(members: Sequence[Comparison], gates: Gates, names: Sequence[str]) -> Iterator[Finding]:
+    """Refused is what fell by more than the limit even at the upper end of the change's interval."""
     what = " x ".join(names)
     if not members:
         yield Finding(False, f"no request has a value of {what}, by which slices were asked for.")
         return
-    judged = [each for each in members if each.judged_requests >= gates.min_requests]
+    large = [each for each in members if each.judged_requests >= gates.min_requests]
     for metric, drop in gates.slice_drop.items():
-        defined = [each for each in judged if not math.isnan(each.change(metric))]
-        worse = [each for each in defined if not each.change(metric) >= -drop]
+        judged = [each for each in large if math.isfinite(each.change(metric) + each.change_margin(metric))]
+        worse = [each for each in judged if not each.change(metric) + each.change_margin(metric) >= -drop]
         for each in worse:
-            where = f"{slice_caption(each.slice)} (limit {_limit(each, metric, drop)}, {each.judged_requests:,} requests)"
+            surely, limit = _apart(-each.change(metric) - each.change_margin(metric), drop)
+            where = f"{slice_caption(each.slice)} (surely by {surely}, limit {limit}, {each.judged_requests:,} requests)"
             yield Finding(False, f"{_change(each, metric, drop)} in {where}.")
         if not worse:
-            counts = f"{len(defined)} judged, {len(members) - len(defined)} with fewer than {gates.min_requests:,} requests to judge by"
-            yield Finding(True, f"no {metric_caption(metric)} by {what} fell by more than {_number(drop)} against the champion ({counts}).")
+            counts = [f"{len(judged)} judged"]
+            if small := len(members) - len(large):
+                counts.append(f"{small} with fewer than {gates.min_requests:,} requests to judge by")
+            if unsure := len(large) - len(judged):
+                counts.append(f"{unsure} without an interval")
+            yield Finding(True, f"no {metric_caption(metric)} by {what} surely fell by more than {_number(drop)} ({', '.join(counts)}).")
 
 
 def _change(each: Comparison, metric: str, drop: float) -> str:

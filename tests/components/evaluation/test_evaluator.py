@@ -25,11 +25,11 @@ from components.contract.errors import InputError, RunError
 from components.evaluation.captions import Slice
 from components.evaluation.config import eval_config, settings_of
 from components.evaluation.estimates import estimates
+from components.evaluation.gates import gated_changes
 from components.evaluation.hashes import hashed
 from components.evaluation.results import CHALLENGER, CHAMPION, SliceMetrics
 from components.evaluation.steps import candidate_values, shoppers, unpadded
 from components.evaluation.sums import METRICS, RankingSums, gains_from, sums
-from components.evaluation.tfma_metrics import gated_values
 from components.evaluation.tfma_results import read_blessing, read_metrics
 from components.evaluation.verdict import verdict
 
@@ -197,7 +197,9 @@ def test_evaluator_refuses_a_model_that_is_worse_in_a_slice(shop: Path) -> None:
 
 
 METRIC = st.sampled_from([0.5, 0.52, 0.55, 0.6, math.nan])
+ERROR = st.sampled_from([0.0, 0.01, 0.02, math.nan])
 VALUES = st.fixed_dictionaries({"auc": METRIC, "ndcg_at_10": METRIC, "invalid_scores": st.sampled_from([0.0, 0.0, 0.0, 1.0])})
+ERRORS = st.fixed_dictionaries({"auc_change_se": ERROR, "ndcg_at_10_change_se": ERROR})
 COUNTS = st.fixed_dictionaries(
     {"requests": st.sampled_from([8.0, 9.0, 10.0, 11.0]), "requests_without_positive": st.sampled_from([0.0, 1.0])}
 )
@@ -206,8 +208,8 @@ LIMITS = st.dictionaries(st.sampled_from(["auc", "ndcg_at_10"]), st.sampled_from
 
 @settings(max_examples=300)
 @given(
-    entries=st.dictionaries(st.sampled_from([(("device", "ios"),), (("device", "web"),)]), st.tuples(COUNTS, VALUES, VALUES)),
-    overall=st.tuples(COUNTS, VALUES, VALUES),
+    entries=st.dictionaries(st.sampled_from([(("device", "ios"),), (("device", "web"),)]), st.tuples(COUNTS, ERRORS, VALUES, VALUES)),
+    overall=st.tuples(COUNTS, ERRORS, VALUES, VALUES),
     gates=st.builds(Gates, floor=LIMITS, drop=LIMITS, slice_drop=LIMITS, min_requests=st.sampled_from([1, 9])),
     slices=st.sampled_from([[], [["device"]], [["device"], ["hour"]]]),
 )
@@ -216,19 +218,23 @@ def test_verdict_and_the_thresholds_of_tfma_agree(
 ) -> None:
     config = eval_config(slices, gates, gains=GAINS)
     metrics, valid, details = [], True, []
-    for where, (counts, *models) in ((entries if slices else {}) | {(): overall}).items():
+    for where, (counts, errors, *models) in ((entries if slices else {}) | {(): overall}).items():
         named: dict[MetricKey, float] = {}
         # The data, and so the counts and whether a metric is defined, are the same for both models.
         undefined = {name for values in models for name, value in values.items() if math.isnan(value)}
         for model, values in zip((CHALLENGER, CHAMPION), models, strict=True):
             mine = dict.fromkeys(METRICS, 0.0) | counts | values | dict.fromkeys(undefined, math.nan)
+            if model == CHALLENGER:
+                mine |= errors
             metrics.append(SliceMetrics(where, model, mine))
-            mine |= gated_values(mine, gates.slice_drop, min_requests=gates.min_requests)
+            if model == CHALLENGER:
+                champion = counts | models[1] | dict.fromkeys(undefined, math.nan)
+                mine |= gated_changes(mine, champion, gates.slice_drop, min_requests=gates.min_requests)
             named |= {MetricKey(name, model_name=model, example_weighted=None): value for name, value in mine.items()}
         named |= {
             key.make_diff_key(): value - named[key.make_baseline_key(CHAMPION)]
             for key, value in named.items()
-            if key.model_name == CHALLENGER
+            if key.model_name == CHALLENGER and key.make_baseline_key(CHAMPION) in named
         }
         result = validate_metrics((where, named), config)
         valid &= result.validation_ok

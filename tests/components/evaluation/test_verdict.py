@@ -16,9 +16,12 @@ WEB: Slice = (("device", "web"),)
 GATES = Gates(floor={"auc": 0.7}, drop={"ndcg_at_10": 0.02}, slice_drop={"auc": 0.02}, min_requests=100)
 
 
-def _pair(where: Slice, challenger: Mapping[str, float], champion: Mapping[str, float], requests: int = 1_300) -> list[SliceMetrics]:
+def _pair(
+    where: Slice, challenger: Mapping[str, float], champion: Mapping[str, float], requests: int = 1_300, error: float = 0.005
+) -> list[SliceMetrics]:
     counts = {"requests": requests, "requests_without_positive": 97, "impressions": 10 * requests, "invalid_scores": 0}
-    return [SliceMetrics(where, "challenger", counts | dict(challenger)), SliceMetrics(where, "champion", counts | dict(champion))]
+    errors = {f"{name}_change_se": error for name in challenger}
+    return [SliceMetrics(where, "challenger", counts | dict(challenger) | errors), SliceMetrics(where, "champion", counts | dict(champion))]
 
 
 def _metrics(**changes: float) -> list[SliceMetrics]:
@@ -31,8 +34,8 @@ def test_a_model_like_the_champion_passes_and_says_why() -> None:
     assert found.passed
     assert found.sentences == (
         "Passed: AUC 0.812 is at least 0.700.",
-        "Passed: NDCG@10 rose by 0.000 against the champion (limit 0.020, 1,203 requests).",
-        "Passed: no AUC by device fell by more than 0.020 against the champion (1 judged, 0 with fewer than 100 requests to judge by).",
+        "Passed: NDCG@10 rose by 0.000 against the champion (± 0.010, limit 0.020, 1,203 requests).",
+        "Passed: no AUC by device surely fell by more than 0.020 (1 judged).",
     )
 
 
@@ -45,13 +48,28 @@ def test_a_value_below_the_floor_is_refused() -> None:
 def test_a_fall_beyond_the_limit_is_refused_and_one_within_passes() -> None:
     assert verdict(_metrics(ndcg_at_10=0.481), GATES, slices=[]).passed
     found = verdict(_metrics(ndcg_at_10=0.466), GATES, slices=[])
-    assert found.sentences[0] == "Refused: NDCG@10 fell by 0.034 against the champion (limit 0.020, 1,203 requests)."
+    assert found.sentences[0] == "Refused: NDCG@10 fell by 0.034 against the champion (± 0.010, limit 0.020, 1,203 requests)."
 
 
 def test_a_slice_that_fell_is_named() -> None:
     metrics = _metrics() + _pair(WEB, {"auc": 0.7}, {"auc": 0.8})
     found = verdict(metrics, GATES, slices=[["device"]])
-    assert found.sentences[0] == "Refused: AUC fell by 0.100 against the champion in device=web (limit 0.020, 1,203 requests)."
+    assert (
+        found.sentences[0]
+        == "Refused: AUC fell by 0.100 against the champion in device=web (surely by 0.090, limit 0.020, 1,203 requests)."
+    )
+
+
+def test_a_slice_that_may_have_fallen_by_chance_passes() -> None:
+    # Down by 0.1 and 1.96 standard errors up again: 0.1 - 0.0784 is above the limit, 0.1 - 0.0804 below.
+    for error, passed in ((0.040, False), (0.041, True)):
+        assert verdict(_metrics() + _pair(WEB, {"auc": 0.7}, {"auc": 0.8}, error=error), GATES, slices=[["device"]]).passed == passed
+
+
+def test_a_slice_without_an_interval_is_not_judged_and_that_is_told() -> None:
+    found = verdict(_metrics() + _pair(WEB, {"auc": 0.7}, {"auc": 0.8}, error=math.nan), GATES, slices=[["device"]])
+    assert found.passed
+    assert found.sentences[-1].endswith("(1 judged, 1 without an interval).")
 
 
 def test_a_slice_too_small_is_not_judged() -> None:
