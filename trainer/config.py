@@ -10,20 +10,22 @@ from components.contract.strict import Strict
 class RankerConfig(Strict):
     """What of the ranker can be set; the defaults suit some ten thousand to some million requests."""
 
-    batch_requests: int = Field(default=256, ge=1, description="Requests in a training step")
+    batch_requests: int = Field(default=128, ge=1, description="Requests in a training step")
     epochs: int = Field(default=10, ge=1, description="At most; early stopping ends sooner")
     patience: int = Field(default=2, ge=1, description="Epochs without a better eval AUC before training ends")
     max_impressions: int | None = Field(default=None, ge=1, description="Stop after so many training impressions")
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    averaging: float = Field(default=0.995, ge=0, lt=1, description="Decay of the averaged weights, which are what is judged and kept")
     l2: float = Field(default=1e-5, ge=0, description="L2 of the layers' kernels")
     embedding_l2: float = Field(default=1e-4, ge=0, description="L2 of the embeddings a batch looks up")
     listwise: float = Field(
-        default=0.5, ge=0, le=1, description="Share of the listwise softmax cross-entropy in the loss; the rest is binary"
+        default=0.0, ge=0, le=1, description="Share of the listwise softmax cross-entropy in the loss; the rest is binary"
     )
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Between dense layers")
     embedding_dropout: float = Field(default=0.2, ge=0, lt=1, description="On embeddings of ids")
     dense: tuple[int, ...] = Field(default=(128, 64), description="Units of the dense layers")
     request_units: int = Field(default=48, ge=1, description="Width of the request's side, computed once a request")
+    factors: int = Field(default=32, ge=1, description="Width of the space in which the request's side meets a candidate's")
     cross_layers: int = Field(default=2, ge=0)
     cross_rank: int = Field(default=32, ge=1, description="Rank of a cross layer's kernel")
     bucket_dim: int = Field(default=4, ge=1, description="Embedding of a number's quantile bucket")

@@ -4,6 +4,11 @@ import tensorflow as tf
 import tf_keras as keras
 
 
+_INITIAL = 0.25
+"""Rows begin uniform within +- this. Much smaller ones leave the products of two embeddings, and so what the network could learn of a pair,
+near 0 for most of a short training."""
+
+
 class Table(keras.layers.Layer):
     """A row for each id.
 
@@ -17,7 +22,7 @@ class Table(keras.layers.Layer):
 
     def build(self, _shape: tf.TensorShape) -> None:
         """Make the rows."""
-        self.table = self.add_weight("embeddings", [self.rows, self.dim], initializer=keras.initializers.RandomUniform(-0.05, 0.05))
+        self.table = self.add_weight("embeddings", [self.rows, self.dim], initializer=keras.initializers.RandomUniform(-_INITIAL, _INITIAL))
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
         """Ids [...] to [..., dim]."""

@@ -62,6 +62,8 @@ class Ranker(tfrs.Model):
         self.embedding_dropout = keras.layers.Dropout(config.embedding_dropout)
         kernels = {"kernel_regularizer": keras.regularizers.L2(config.l2)}
         self.request_side = keras.layers.Dense(config.request_units, activation="relu", name="request_side", **kernels)
+        self.request_factors = keras.layers.Dense(config.factors, name="request_factors", **kernels)
+        self.candidate_factors = keras.layers.Dense(config.factors, name="candidate_factors", **kernels)
         if self.plan.history:
             self.event = keras.layers.Dense(config.attention_dim, name="event", **kernels)
             self.event_action = Table("event_action", len(self.plan.actions) + 1, config.attention_dim)
@@ -89,7 +91,8 @@ class Ranker(tfrs.Model):
         """Logits of all candidates, flat [N], in the requests' order."""
         rows = self._candidates(features).value_rowids()
         tokens = {token.column.name: self._token(token.feature, _flat(features[token.column.name]), training) for token in self.plan.tokens}
-        parts = [self._side(features, "candidate", tokens)]
+        candidate = self._side(features, "candidate", tokens)
+        parts = [candidate]
         request = self._side(features, "request", tokens)
         if self.plan.history:
             past = self._past(features, tokens)
@@ -98,6 +101,8 @@ class Ranker(tfrs.Model):
             parts += self._against_past(features, tokens, past, rows)
         if request.shape[-1]:
             parts.append(tf.gather(self.request_side(request), rows))
+            # Every pair of a request's and a candidate's input, through a common space (Rendle 2010, factorization machines, eq. 1).
+            parts.append(tf.gather(self.request_factors(request), rows) * self.candidate_factors(candidate))
         return self._head(tf.concat(parts, axis=-1), training)
 
     @tf.function(reduce_retracing=True)

@@ -12,13 +12,14 @@ import tf_keras as keras
 
 from components.contract.errors import RunError
 from trainer.auc import auc
+from trainer.averages import Averages
 from trainer.model import Ranker
 
 PROGRESS = logging.getLogger("shelfrank.progress")
 
 
 class Judge(keras.callbacks.Callback):
-    """Judges each epoch by eval AUC, ends training after `patience` epochs without a better one, and leaves the weights of the best.
+    """Judges the averaged weights after each epoch by eval AUC, ends training after `patience` epochs without a better one, leaves the best.
 
     (Keras' own early stopping brings the best weights back only if it was the one that ended training.)
 
@@ -29,8 +30,11 @@ class Judge(keras.callbacks.Callback):
         RunError: the loss is no number any more.
     """
 
-    def __init__(self, evaluation: tf.data.Dataset, *, patience: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, evaluation: tf.data.Dataset, averages: Averages, *, patience: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__()
+        self._averages = averages
         self.curve: list[dict[str, Any]] = []
         self._evaluation = evaluation
         self._patience = patience
@@ -49,18 +53,20 @@ class Judge(keras.callbacks.Callback):
             raise RunError(
                 f"expected a finite loss, got {logs['mean_loss']} in epoch {epoch + 1}; lower `model.learning_rate` in the dataset file"
             )
+        with self._averages.in_place():
+            area, weights = eval_auc(self.model, self._evaluation), self.model.get_weights()
         row = {
             "epoch": epoch + 1,
             "step": int(self.model.optimizer.iterations.numpy()),
             "loss": float(logs["mean_loss"]),
-            "eval_auc": eval_auc(self.model, self._evaluation),
+            "eval_auc": area,
             "seconds": round(seconds, 3),
             "requests_per_s": round(float(logs["requests_seen"]) / max(seconds, 1e-9), 1),
         }
         self.curve.append(row)
         PROGRESS.info("epoch %(epoch)d  step %(step)d  loss %(loss).4f  eval AUC %(eval_auc).4f  %(requests_per_s).0f requests/s", row)
-        if self._best is None or row["eval_auc"] > self._best[0]:
-            self._best = (row["eval_auc"], epoch, self.model.get_weights())
+        if self._best is None or area > self._best[0]:
+            self._best = (area, epoch, weights)
         elif epoch - self._best[1] >= self._patience:
             self.model.stop_training = True
 

@@ -8,6 +8,7 @@ import tf_keras as keras
 
 from components.contract.dataset import Dataset
 from components.contract.features import Category, Id
+from trainer.averages import Averages
 from trainer.config import RankerConfig
 from trainer.input import batches
 from trainer.layout import CATEGORIES, layout, vocabulary_name
@@ -32,7 +33,8 @@ def train(
     model = ranker(graph, dataset=dataset, config=config)
     # The older Adam updates a variable by one fused operation, the newer one by about twenty: a fifth of a step and seconds of tracing.
     model.compile(optimizer=keras.optimizers.legacy.Adam(config.learning_rate))
-    judge = Judge(evaluation, patience=config.patience)
+    averages = Averages(config.averaging)
+    judge = Judge(evaluation, averages, patience=config.patience)
     budget = [Budget(config.max_impressions)] if config.max_impressions else []
-    model.fit(training, epochs=config.epochs, verbose=0, callbacks=[judge, *budget])
+    model.fit(training, epochs=config.epochs, verbose=0, callbacks=[averages, judge, *budget])
     return model, judge.curve

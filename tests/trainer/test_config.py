@@ -16,7 +16,7 @@ features: [{name: amount, kind: number, side: item, source: events}]
 
 def test_settings_come_from_the_dataset_file_and_the_rest_are_defaults():
     config = ranker_config(parse_dataset(BARE + "model: {epochs: 3, dense: [8]}"))
-    assert (config.epochs, config.dense, config.batch_requests) == (3, (8,), 256)
+    assert (config.epochs, config.dense, config.batch_requests) == (3, (8,), 128)
 
 
 def test_an_unknown_setting_names_the_closest():
