@@ -20,10 +20,10 @@ from components.contract.load import parse_dataset
 from components.ingest.counts import Counts
 from components.ingest.files import Block, layout
 from components.ingest.index import Index
-from components.ingest.steps import Job, _totals, make_index, products_step, scan, shoppers_step, write_step
+from components.ingest.steps import Job
+from tests.components.ingest.without_beam import job_of, run_steps
 
 START_US = 1_770_000_000_000_000  # 2026-02-02 02:40:00 UTC
-NOW_US = 1_900_000_000_000_000
 SECOND = 1_000_000
 DAY_US = 86_400 * SECOND
 
@@ -247,13 +247,8 @@ def blocks_of(text: str, folder: Path) -> list[Block]:
 def ingested(text: str, folder: Path, out: Path, *, partitions: int = 1, blocks: Iterable[Block] | None = None) -> Ingested:
     """Run the steps one after another, without Beam."""
     cut = list(blocks) if blocks is not None else list(layout(parsed(text), str(folder)).blocks)
-    job = Job(text, str(folder), str(out / "work"), str(out / "examples"), str(out / "state"), partitions, NOW_US)
-    index = make_index([scan(block, job) for block in cut], job)
-    gathered = [shoppers_step(partition, job, index) for partition in range(partitions)]
-    for partition in range(partitions):
-        products_step(partition, job, gathered)
-    written = [write_step(partition, job, None) for partition in range(partitions)]
-    _, counts = _totals(index, gathered, written)
+    job = job_of(text, folder, out, partitions=partitions)
+    index, counts = run_steps(job, cut)
     return Ingested(read_examples(out / "examples"), counts, index, job)
 
 
