@@ -29,11 +29,16 @@ class Replicates:
         scores: NDArray[np.float32],
         positive: NDArray[np.bool_],
         row: NDArray[np.int64],
-        weights: NDArray[np.uint8],
+        weights: NDArray[np.float32],
+        counts: ScoreCounts,
     ) -> "Replicates":
-        """From the summands [R, C] of requests, their candidates' scores [N], positive [N] and request [N], and their weights [R, B]."""
-        totals = weights.T.astype(np.float64) @ columns
-        return cls(totals, ScoreCounts.weighted(scores, positive, row=row, weights=weights, max_levels=MAX_LEVELS))
+        """From the summands [R, C] of requests, their candidates' scores [N], positive [N] and request [N], and their weights [R, B].
+
+        `counts` are those of the scores, unweighted. A block is summed in single precision, which is plenty for a standard error.
+        """
+        totals = (columns.T.astype(np.float32) @ weights).T.astype(np.float64)
+        weighted = ScoreCounts.weighted(scores, positive, row=row, weights=weights, counts=counts, max_levels=MAX_LEVELS)
+        return cls(totals, weighted)
 
     def __add__(self, other: "Replicates") -> "Replicates":
         """The replicates of both."""

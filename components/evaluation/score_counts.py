@@ -42,19 +42,22 @@ class ScoreCounts:
         positive: NDArray[np.bool_],
         *,
         row: NDArray[np.int64],
-        weights: NDArray[np.uint8],
+        weights: NDArray[np.float32],
+        counts: "ScoreCounts",
         max_levels: int,
     ) -> "ScoreCounts":
-        """Counts as often as the weights say, [D, B]: the candidate i of N as often as weights[row[i]], weights [R, B]."""
-        keys = sortable(scores)
-        levels, bits = np.unique(keys), 0
+        """Counts as often as the weights say, [D, B]: the candidate i of N as often as weights[row[i]], weights [R, B].
+
+        `counts` are the candidates' own.
+        """
+        levels, bits = counts.levels, counts.dropped_bits
         while len(levels) > max_levels:
             levels, bits = levels >> 1, bits + 1
             levels = levels[_starts(levels)]
-        place = 2 * np.searchsorted(levels, keys >> bits) + positive
-        chosen = sparse.csr_array((np.ones(len(keys), np.float32), (place, row)), shape=(2 * len(levels), len(weights)))
-        counts = (chosen @ weights.astype(np.float32)).astype(np.int32).reshape(len(levels), 2, weights.shape[1])
-        return cls(levels, counts[:, 0], counts[:, 1], bits, max_levels)
+        place = 2 * np.searchsorted(levels, sortable(scores) >> bits) + positive
+        chosen = sparse.csr_array((np.ones(len(scores), np.float32), (place, row)), shape=(2 * len(levels), len(weights)))
+        weighted = (chosen @ weights).astype(np.int32).reshape(len(levels), 2, weights.shape[1])
+        return cls(levels, weighted[:, 0], weighted[:, 1], bits, max_levels)
 
     def __add__(self, other: "ScoreCounts") -> "ScoreCounts":
         """Counts of both; exact as long as the distinct scores fit."""

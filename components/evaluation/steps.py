@@ -2,7 +2,7 @@
 
 TFMA's own extractors cut each block of requests into one dictionary a request and hand every one to every slice; that is where an
 evaluation's time goes. Here a block is scored, its metrics' summands are taken once, and what goes on to the slices are sums: one element
-a block and slice.
+a slice and bundle of blocks.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
+from apache_beam.transforms.window import GlobalWindows
 from numpy.typing import NDArray
 from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.extractors import extractor, slice_key_extractor
@@ -22,8 +23,8 @@ from tensorflow_model_analysis.utils import model_util
 from components.contract.errors import InputError
 from components.evaluation.config import settings_of
 from components.evaluation.hashes import hashed
-from components.evaluation.slices import slices
-from components.evaluation.sums import Requests, RequestSums, gains_from, request_sums
+from components.evaluation.slices import SliceKey, slices
+from components.evaluation.sums import RankingSums, Requests, RequestSums, gains_from, request_sums
 from components.evaluation.tfma_metrics import SUMS_KEY
 
 Block = Mapping[str, Any]
@@ -38,7 +39,7 @@ def custom_extractors(eval_shared_model: Any, eval_config: config_pb2.EvalConfig
 
 
 class _SumBySlice(model_util.DoFnWithModels):
-    """A block of serialized requests to one extract for each slice found in it."""
+    """Blocks of serialized requests to one extract for each slice found in the bundle."""
 
     def __init__(self, model_loaders: Mapping[str, Any], eval_config: config_pb2.EvalConfig) -> None:
         super().__init__(dict(model_loaders))
@@ -49,7 +50,10 @@ class _SumBySlice(model_util.DoFnWithModels):
         self._item_slices = frozenset(settings.get("item_slices", ()))
         self._slices = [tuple(spec.feature_keys) for spec in eval_config.slicing_specs] or [()]
 
-    def process(self, elem: Block) -> Iterator[Block]:
+    def start_bundle(self) -> None:
+        self._sums: dict[SliceKey, dict[str, RankingSums]] = {}
+
+    def process(self, elem: Block) -> None:
         block: pa.RecordBatch = elem[constants.ARROW_RECORD_BATCH_KEY]
         serialized = tf.constant(block.column(constants.ARROW_INPUT_COLUMN).flatten().to_numpy(zero_copy_only=False))
         users, items = shoppers(block), candidate_ids(block, "item")
@@ -71,8 +75,14 @@ class _SumBySlice(model_util.DoFnWithModels):
         for names in self._slices:
             of_items = not self._item_slices.isdisjoint(names)
             for key, places in slices(block, names, bands=self._bands, item_slices=self._item_slices, row=row).items():
-                summed = {name: sums.total_of_candidates(places) if of_items else sums.total(places) for name, sums in by_model.items()}
-                yield {constants.SLICE_KEY_TYPES_KEY: [key], SUMS_KEY: summed}
+                for name, sums in by_model.items():
+                    summed = sums.total_of_candidates(places) if of_items else sums.total(places)
+                    so_far = self._sums.setdefault(key, {})
+                    so_far[name] = so_far[name] + summed if name in so_far else summed
+
+    def finish_bundle(self) -> Iterator[Any]:
+        for key, by_model in self._sums.items():
+            yield GlobalWindows.windowed_value({constants.SLICE_KEY_TYPES_KEY: [key], SUMS_KEY: by_model})
 
 
 def _called(signature: Any, serialized: tf.Tensor) -> Mapping[str, tf.Tensor]:

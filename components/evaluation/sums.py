@@ -142,7 +142,7 @@ class RequestSums:
     row: NDArray[np.int64]  # [N], the candidate's request
     listwise: tuple[Terms, ...]  # of each request
     reach: Floats  # [N], the probability to stand among the first places
-    weights: NDArray[np.uint8] | None  # [R, B], how often each replicate counts the request
+    weights: NDArray[np.float32] | None  # [R, B], how often each replicate counts the request
 
     def total(self, rows: NDArray[np.intp] | None = None) -> RankingSums:
         """The sums over the requests at these places, ascending, or over all."""
@@ -198,10 +198,11 @@ class RequestSums:
         items: ItemReach,
     ) -> RankingSums:
         scores, positive = self.requests.scores[candidates], self.requests.labels[candidates] > 0
-        replicates = None
+        counts, replicates = ScoreCounts.of(scores, positive), None
         if self.weights is not None:
-            replicates = Replicates.of(columns, scores=scores, positive=positive, row=row, weights=self.weights[rows])
-        return RankingSums(columns.sum(axis=0), ScoreCounts.of(scores, positive), shoppers, items, replicates)
+            weights = self.weights[rows]
+            replicates = Replicates.of(columns, scores=scores, positive=positive, row=row, weights=weights, counts=counts)
+        return RankingSums(columns.sum(axis=0), counts, shoppers, items, replicates)
 
 
 def sums(
@@ -222,7 +223,7 @@ def request_sums(requests: Requests, names: Sequence[str] = LISTWISE) -> Request
     ranked = Ranked.of(requests.scores, requests.labels > 0, gains=requests.gains, row_lengths=requests.row_lengths)
     reach = np.empty(len(requests.scores))
     reach[ranked.order] = ranked.within(REACHED)
-    weights = None if requests.users is None else poisson_counts(requests.users)
+    weights = None if requests.users is None else poisson_counts(requests.users).astype(np.float32)
     return RequestSums(requests, ranked.row, tuple(listwise(name, ranked) for name in names), reach, weights)
 
 
