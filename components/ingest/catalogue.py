@@ -26,7 +26,7 @@ def read_table(table: Table, features: tuple[GivenFeature, ...], data_root: str,
     for block in _blocks(table, data_root):
         for frame in frames(block, table, columns, counts):
             counts.add("rows read", len(frame))
-            values = typed_values(frame, features, counts).with_columns(text_of(frame[table.id]).alias(ID))
+            values = pl.DataFrame([text_of(frame[table.id]).alias(ID), *typed_values(frame, features, counts).iter_columns()])
             nameless = values[ID] == ""
             if nameless.any():
                 counts.reject("no id", frame.filter(nameless))
