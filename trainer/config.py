@@ -1,5 +1,7 @@
 """Sizes and training settings: the `model` part of the dataset file."""
 
+from typing import Literal
+
 from pydantic import Field, ValidationError
 
 from components.contract.dataset import Dataset
@@ -29,6 +31,9 @@ class RankerConfig(Strict):
     cross_layers: int = Field(default=2, ge=0)
     cross_rank: int = Field(default=32, ge=1, description="Rank of a cross layer's kernel")
     bucket_dim: int = Field(default=4, ge=1, description="Embedding of a number's quantile bucket")
+    attention: Literal["unit", "dot"] = Field(
+        default="unit", description="unit: DIN's activation unit, a small network for each pair; dot: scaled dot products, quicker"
+    )
     attention_dim: int = Field(default=16, ge=1, description="Width of an event of the history")
     attention_units: int = Field(default=16, ge=1, description="Hidden units of the activation unit")
     attention_heads: int = Field(default=2, ge=1)

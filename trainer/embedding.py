@@ -3,7 +3,6 @@
 import tensorflow as tf
 import tf_keras as keras
 
-
 _INITIAL = 0.25
 """Rows begin uniform within +- this. Much smaller ones leave the products of two embeddings, and so what the network could learn of a pair,
 near 0 for most of a short training."""

@@ -3,6 +3,7 @@
 import tensorflow as tf
 import tf_keras as keras
 
+from trainer.blocks import Blocks
 from trainer.embedding import Table
 from trainer.layout import AGE_BUCKETS
 
@@ -20,24 +21,29 @@ class Matches(keras.layers.Layer):
         self.age = Table("last_age", AGE_BUCKETS + 1, dim)
 
     def call(
-        self, candidates: tf.Tensor, events: tf.Tensor, lengths: tf.Tensor, rows: tf.Tensor, action: tf.Tensor, age: tf.Tensor
+        self, candidates: tf.Tensor, events: tf.Tensor, lengths: tf.Tensor, blocks: Blocks, action: tf.Tensor, age: tf.Tensor
     ) -> tf.Tensor:
-        """Candidates' ids [N]; events' ids, `action` and `age` buckets [B, H], `lengths` [B]; `rows` [N] -> [N, F].
+        """Candidates' ids [N] in `blocks`; events' ids, `action` and `age` buckets [B, H], `lengths` [B] -> [N, F].
 
         By column: any match; log(1 + matches); 1 / (1 + events since the last match); the last event matches; log(1 + matches) for each
         action; action and age of the last match, embedded. All zero without a match, but for the embeddings, which then are those of
         "none".
         """
-        events, action, age, length = (tf.gather(each, rows) for each in (events, action, age, lengths))
-        place = tf.range(1, tf.shape(events, out_type=tf.int64)[1] + 1)[None, :]  # 1 is the oldest
-        same = (events == candidates[:, None]) & (candidates[:, None] > 0) & (place <= length[:, None])  # (candidates, events)
-        # One maximum finds the last match and carries its action along. Of an empty history it is the least int64, hence the outer maximum.
-        code = tf.reduce_max(tf.where(same, place * (self.actions + 1) + action, 0), axis=1)
-        code = tf.maximum(code, 0)
+        # int32 is wide enough for what is compared below but ids, which are compared alone.
+        action, age = (tf.cast(tf.gather(each, blocks.request), tf.int32)[:, None] for each in (action, age))  # (blocks, 1, events)
+        length = tf.cast(tf.gather(lengths, blocks.request), tf.int32)[:, None, None]
+        candidate = blocks.spread(candidates[:, None])  # (blocks, candidates, 1)
+        place = tf.range(1, tf.shape(events)[1] + 1)  # 1 is the oldest
+        known = tf.gather(events, blocks.request)[:, None]
+        same = (known == candidate) & (candidate > 0) & (place <= length)  # (blocks, candidates, events)
+        # One maximum finds the last match and carries its action along. Of an empty history it is the least int32, hence the outer maximum.
+        code = tf.maximum(tf.reduce_max(tf.where(same, place * (self.actions + 1) + action, 0), axis=-1), 0)  # (blocks, candidates)
         last = code // (self.actions + 1)
-        since = tf.cast(length - last, tf.float32)
+        since = tf.cast(length[:, :, 0] - last, tf.float32)
         found = tf.cast(last > 0, tf.float32)
-        counts = [tf.reduce_sum(tf.cast(same & (action == each) if each else same, tf.float32), axis=1) for each in range(self.actions + 1)]
-        youngest = tf.minimum(tf.reduce_min(tf.where(same, age, AGE_BUCKETS), axis=1), AGE_BUCKETS)
+        of_action = [same, *(same & (action == each) for each in range(1, self.actions + 1))]
+        counts = [tf.reduce_sum(tf.cast(each, tf.float32), axis=-1) for each in of_action]
+        youngest = tf.minimum(tf.reduce_min(tf.where(same, age, AGE_BUCKETS), axis=-1), AGE_BUCKETS)
         numbers = [found, found / (1 + since), found * tf.cast(since < 1, tf.float32), *(tf.math.log1p(count) for count in counts)]
-        return tf.concat([tf.stack(numbers, axis=-1), self.action(code % (self.actions + 1)), self.age(youngest)], axis=-1)
+        of_last = [self.action(code % (self.actions + 1)), self.age(youngest)]
+        return blocks.gathered(tf.concat([tf.stack(numbers, axis=-1), *of_last], axis=-1))

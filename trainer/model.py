@@ -11,7 +11,8 @@ import tf_keras as keras
 from components.contract.dataset import Dataset
 from components.contract.features import Category, Id
 from components.schema.parsing import Features
-from trainer.attention import TargetAttention
+from trainer.attention import ActivationUnit, DotProduct
+from trainer.blocks import Blocks, in_blocks
 from trainer.config import RankerConfig
 from trainer.embedding import Table
 from trainer.layout import AGE_BUCKETS, BUCKETS, CATEGORIES, Layout, layout, vocabulary_name
@@ -68,7 +69,10 @@ class Ranker(tfrs.Model):
             self.event = keras.layers.Dense(config.attention_dim, name="event", **kernels)
             self.event_action = Table("event_action", len(self.plan.actions) + 1, config.attention_dim)
             self.event_age = Table("event_age", AGE_BUCKETS, config.attention_dim)
-            self.attention = TargetAttention(config.attention_units, config.attention_heads)
+            if config.attention == "dot":
+                self.attention = DotProduct(config.attention_dim, config.attention_heads)
+            else:
+                self.attention = ActivationUnit(config.attention_units, config.attention_heads)
             self.matches = [Matches(token.feature.name, len(self.plan.actions)) for token in self.plan.on("history")]
         self.cross = [
             tfrs.layers.dcn.Cross(projection_dim=config.cross_rank, name=f"cross_{at}", **kernels) for at in range(config.cross_layers)
@@ -89,7 +93,8 @@ class Ranker(tfrs.Model):
 
     def call(self, features: Features, training: bool = False) -> tf.Tensor:
         """Logits of all candidates, flat [N], in the requests' order."""
-        rows = self._candidates(features).value_rowids()
+        candidates = self._candidates(features)
+        rows = candidates.value_rowids()
         tokens = {token.column.name: self._token(token.feature, _flat(features[token.column.name]), training) for token in self.plan.tokens}
         candidate = self._side(features, "candidate", tokens)
         parts = [candidate]
@@ -98,7 +103,7 @@ class Ranker(tfrs.Model):
             past = self._past(features, tokens)
             mean = tf.math.divide_no_nan(tf.reduce_sum(past.events, axis=1), tf.cast(past.lengths, tf.float32)[:, None])
             request = tf.concat([request, mean], axis=-1)
-            parts += self._against_past(features, tokens, past, rows)
+            parts += self._against_past(features, tokens, past, in_blocks(candidates.row_lengths()))
         if request.shape[-1]:
             parts.append(tf.gather(self.request_side(request), rows))
             # Every pair of a request's and a candidate's input, through a common space (Rendle 2010, factorization machines, eq. 1).
@@ -160,7 +165,7 @@ class Ranker(tfrs.Model):
         encoded = self.event(tf.concat(fields, axis=-1)) + self.event_action(action.flat_values) + self.event_age(age.flat_values)
         return _Past(action.with_flat_values(encoded).to_tensor(), action.to_tensor(), age.to_tensor(), action.row_lengths())
 
-    def _against_past(self, features: Features, tokens: Mapping[str, tf.Tensor], past: _Past, rows: tf.Tensor) -> list[tf.Tensor]:
+    def _against_past(self, features: Features, tokens: Mapping[str, tf.Tensor], past: _Past, blocks: Blocks) -> list[tf.Tensor]:
         """What the history says of each candidate, which is encoded by the same weights as an event."""
         prefix = f"{self.plan.history}_"
         names = [(token, token.column.name.removeprefix(prefix)) for token in self.plan.on("history")]
@@ -169,9 +174,9 @@ class Ranker(tfrs.Model):
             columns = [measure.name for measure in self.plan.candidate_numbers]
             at = [columns.index(measure.name.removeprefix(prefix)) for measure in self.plan.history_numbers]
             fields.append(tf.gather(features["candidate.values"].flat_values, at, axis=-1))
-        interest = self.attention(self.event(tf.concat(fields, axis=-1)), past.events, past.lengths, rows)
+        interest = self.attention(self.event(tf.concat(fields, axis=-1)), past.events, past.lengths, blocks)
         same = [
-            matches(features[name].flat_values, features[token.column.name].to_tensor(), past.lengths, rows, past.action, past.age)
+            matches(features[name].flat_values, features[token.column.name].to_tensor(), past.lengths, blocks, past.action, past.age)
             for matches, (token, name) in zip(self.matches, names, strict=True)
         ]
         return [interest, *same]

@@ -19,7 +19,7 @@ PROGRESS = logging.getLogger("shelfrank.progress")
 
 
 class Judge(keras.callbacks.Callback):
-    """Judges the averaged weights after each epoch by eval AUC, ends training after `patience` epochs without a better one, leaves the best.
+    """Judges the averaged weights by eval AUC after each epoch, ends training after `patience` epochs without better ones, keeps the best.
 
     (Keras' own early stopping brings the best weights back only if it was the one that ended training.)
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.attention import TargetAttention
+from trainer.attention import ActivationUnit, DotProduct
 from trainer.auc import auc
+from trainer.blocks import SIZE, in_blocks
 from trainer.embedding import Table
 from trainer.losses import softmax_cross_entropy
 from trainer.matches import Matches
@@ -40,14 +41,26 @@ def test_a_table_has_the_gradient_of_a_lookup_and_means_over_bags():
     assert table.mean(tf.ragged.constant([[0, 2], [], [1], []], tf.int64)).numpy().tolist() == [[3], [0], [3], [0]]
 
 
+def test_candidates_go_into_blocks_of_one_request_and_come_back():
+    lengths = [SIZE + 1, 0, 2, SIZE]
+    blocks = in_blocks(tf.constant(lengths))
+    assert blocks.request.numpy().tolist() == [0, 0, 2, 3]
+    candidates = tf.random.stateless_normal([sum(lengths), 3], [0, 0])
+    spread = blocks.spread(candidates)
+    assert spread.shape == (4, SIZE, 3)
+    assert spread[1, 0].numpy().tolist() == candidates[SIZE].numpy().tolist()
+    assert not spread[1, 1:].numpy().any()
+    assert blocks.gathered(spread).numpy().tolist() == candidates.numpy().tolist()
+
+
 def test_attention_equals_the_activation_unit_of_the_paper():
-    attention = TargetAttention(units=3, heads=2)
+    attention = ActivationUnit(units=3, heads=2)
     random = np.random.default_rng(0)
-    candidates, events = random.normal(size=(3, 4)).astype("f"), random.normal(size=(2, 5, 4)).astype("f")
-    lengths, rows = [5, 2], [0, 0, 1]
-    got = attention(tf.constant(candidates), tf.constant(events), tf.constant(lengths), tf.constant(rows)).numpy()
+    candidates, events = random.normal(size=(SIZE + 3, 4)).astype("f"), random.normal(size=(2, 5, 4)).astype("f")
+    lengths, rows = [5, 2], [0] * (SIZE + 2) + [1]
+    got = attention(tf.constant(candidates), tf.constant(events), tf.constant(lengths), in_blocks(tf.constant([SIZE + 2, 1]))).numpy()
     # [h, c, h - c, h * c] with W3 = 0: the sums W1 + W3 and W2 - W3 are what the layer learns.
-    first = np.concatenate([attention.of_event.kernel, attention.of_candidate.kernel, np.zeros((4, 3)), attention.of_product.kernel])
+    first = np.concatenate([attention.of_event.kernel, attention.of_candidate.kernel, np.zeros((4, 3)), attention.of_product])
     for at, row in enumerate(rows):
         expected = np.zeros((2, 4))
         for event in events[row][: lengths[row]]:
@@ -60,15 +73,32 @@ def test_attention_equals_the_activation_unit_of_the_paper():
         assert got[at] == pytest.approx(expected.ravel(), abs=1e-5)
 
 
-def test_attention_over_no_history_is_0():
-    attention = TargetAttention(units=3, heads=2)
-    assert attention(tf.ones([2, 4]), tf.ones([1, 3, 4]), tf.constant([0]), tf.constant([0, 0])).numpy().tolist() == [[0] * 8] * 2
-    assert attention(tf.ones([2, 4]), tf.ones([1, 0, 4]), tf.constant([0]), tf.constant([0, 0])).numpy().tolist() == [[0] * 8] * 2
+def test_dot_product_attention_equals_its_formula_over_the_events_that_count():
+    attention = DotProduct(width=2, heads=2)
+    random = np.random.default_rng(0)
+    candidates, events = random.normal(size=(2, 3)).astype("f"), random.normal(size=(2, 4, 3)).astype("f")
+    got = attention(tf.constant(candidates), tf.constant(events), tf.constant([4, 3]), in_blocks(tf.constant([1, 1]))).numpy()
+    for at, length in enumerate((4, 3)):
+        query, key = candidates[at] @ attention.query.kernel.numpy(), events[at, :length] @ attention.key.kernel.numpy()
+        for head in (0, 1):
+            part = slice(2 * head, 2 * head + 2)
+            weights = np.exp(key[:, part] @ query[part] / math.sqrt(2))
+            expected = weights / weights.sum() @ events[at, :length]
+            assert got[at, 3 * head : 3 * head + 3] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("attention", [ActivationUnit(units=3, heads=2), DotProduct(width=3, heads=2)])
+@pytest.mark.parametrize("events", [3, 0])
+def test_attention_over_no_history_is_0(attention, events):
+    got = attention(tf.ones([2, 4]), tf.ones([1, events, 4]), tf.constant([0]), in_blocks(tf.constant([2])))
+    assert got.numpy().tolist() == [[0] * 8] * 2
 
 
 def matches(candidates, events, lengths, rows, action, age):
     layer = Matches("item", 2, dim=1)
-    found = layer(*(tf.constant(each, tf.int64) for each in (candidates, events, lengths, rows, action, age))).numpy()
+    blocks = in_blocks(tf.math.bincount(rows, minlength=len(lengths)))
+    given, known, counts, done, ages = (tf.constant(each, tf.int64) for each in (candidates, events, lengths, action, age))
+    found = layer(given, known, counts, blocks, done, ages).numpy()
     return found[:, :6], found[:, 6:], layer
 
 
