@@ -101,7 +101,8 @@ def _csv(block: Block, separator: str, columns: tuple[str, ...], counts: Counts)
             lines = _Lines(stream)
             opened = pacsv.open_csv(pa.PythonFile(lines, mode="r"), read_options=read, parse_options=parse, convert_options=convert)
             for part in (pl.DataFrame(pl.from_arrow(batch)) for batch in opened if batch.num_rows):
-                places = np.setdiff1d(np.arange(next_row, next_row + len(part) + len(skipped)), skipped)[: len(part)]
+                places = np.arange(next_row, next_row + len(part) + len(skipped))
+                places = places[~np.isin(places, skipped)][: len(part)]
                 part = part.with_columns(pl.Series(ROW, places, pl.Int64))
                 torn.append(part.filter(pl.any_horizontal(pl.col(pl.String).str.contains("\n", literal=True))).head(SAMPLES))
                 rows, next_row = rows + len(part), int(places[-1]) + 1
