@@ -35,6 +35,7 @@ def create_pipeline(
     code: str,
     attempt: int = 0,
     beam_args: Sequence[str] = (),
+    ingestion_beam_args: Sequence[str] = (),
     metadata: ConnectionConfig | None = None,
 ) -> Pipeline:
     """The pipeline of a dataset.
@@ -50,11 +51,13 @@ def create_pipeline(
         code: changes when the code that learns and judges does.
         attempt: changes when a release that the cache believes made is gone.
         beam_args: options of the Beam runner.
+        ingestion_beam_args: those that are others for ingestion, whose result doesn't depend on how many workers there are.
         metadata: TFX's metadata store; None where the orchestrator brings one.
     """
     shop = parse_dataset(dataset)
     custom_config = {"dataset": dataset, "code": code}
     ingest = EventExampleGen(dataset=dataset, data_root=data_root, fingerprint=fingerprint)
+    ingest.with_beam_pipeline_args(list(ingestion_beam_args))
     examples = ingest.outputs["examples"]
     schema = ContractSchema(dataset=dataset, code=code)
     statistics = StatisticsGen(examples=examples, schema=schema.outputs["schema"])
