@@ -14,7 +14,7 @@ import zstandard
 
 from components.contract.errors import InputError
 from components.ingest import reading
-from tests.components.ingest.plain_shop import NAMES, SHOP, Rows, as_csv, as_json_lines, requests, shop, told, write
+from tests.components.ingest.plain_shop import SHOP, Rows, as_csv, as_json_lines, requests, shop, told, write
 
 
 def as_parquet(table: pa.Table) -> bytes:
@@ -122,7 +122,7 @@ STRUCTURES = {"struct": [{"a": 1}] * 60, "map": pa.array([[("a", 1)]] * 60, pa.m
 DURATIONS = pa.array([1] * 60, pa.duration("us"))
 
 
-@pytest.mark.parametrize("column", NAMES)
+@pytest.mark.parametrize("column", ["at", "item", "shown_price"])
 @pytest.mark.parametrize("values", [*STRUCTURES.values(), DURATIONS], ids=[*STRUCTURES, "duration"])
 def test_a_column_of_structures_is_an_error(tmp_path: Path, column: str, values: Any) -> None:
     table = TABLE.set_column(TABLE.column_names.index(column), column, values if isinstance(values, pa.Array) else pa.array(values))

@@ -99,7 +99,7 @@ def differing(found: dict[Key, Columns], wanted: dict[Key, Columns], *, labels: 
 
 
 @pytest.mark.parametrize("name", ["impressions", "list", "sampling", "sampling, uniform, strict", "sampling by event"])
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(data=st.data())
 def test_no_feature_changes_with_what_comes_at_or_after_its_request(name: str, data: st.DataObject) -> None:
     shop = SHOPS[name]
@@ -112,7 +112,7 @@ def test_no_feature_changes_with_what_comes_at_or_after_its_request(name: str, d
 
 
 @pytest.mark.parametrize("name", ["impressions, strict", "list, late actions count"])
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(data=st.data())
 def test_no_label_changes_with_what_comes_after_its_window(name: str, data: st.DataObject) -> None:
     shop = SHOPS[name]

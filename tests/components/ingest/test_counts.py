@@ -63,7 +63,7 @@ def is_what_the_reason_says(reason: str, event: Event) -> bool:
 
 
 @pytest.mark.parametrize("name", SHOPS)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_nothing_is_lost_silently(name: str, data: st.DataObject) -> None:
     shop = SHOPS[name]

@@ -49,7 +49,7 @@ def named(shop: Shop, event: Event) -> Event:
 
 
 @pytest.mark.parametrize("name", ["impressions", "list", "sampling"])
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_the_bytes_do_not_tell_how_the_log_was_cut(name: str, data: st.DataObject) -> None:
     shop = SHOPS[name]

@@ -126,7 +126,7 @@ def of_artifact(folder: Path, plan: StatePlan) -> Any:
 
 
 @pytest.mark.parametrize("name", ["impressions", "impressions, strict", "list", "sampling", "sampling by event"])
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=7, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_the_service_knows_what_ingestion_knew_bit_for_bit(name: str, data: st.DataObject) -> None:
     shop = SHOPS[name]
