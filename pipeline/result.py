@@ -1,14 +1,15 @@
 """What a finished run gave: kept as a file, so that `shelfrank report` needs neither TFX nor TensorFlow."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from components.contract.errors import RunError
 from components.contract.load import parse_dataset
+from components.evaluation.curves import Curves
 from components.evaluation.report import Epoch, RankedCandidate, RankedRequest
-from components.evaluation.results import SliceMetrics, from_json, to_json
+from components.evaluation.results import Model, SliceMetrics, from_json, to_json
 from components.evaluation.table import metrics_rows
 from components.evaluation.verdict import Verdict, verdict
 
@@ -37,6 +38,7 @@ class RunResult:
         example: a request as the model ranks it.
         places: name to path, of what one may want to open.
         steps: in the order they ran.
+        curves: of each model, for the page.
     """
 
     dataset: str
@@ -49,6 +51,7 @@ class RunResult:
     example: RankedRequest | None
     places: dict[str, str]
     steps: tuple[StepTime, ...]
+    curves: dict[Model, Curves] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Verdict:
@@ -64,7 +67,7 @@ class RunResult:
         """What `--json` prints."""
         given: dict[str, Any] = json.loads(self.to_json())
         found = self.verdict
-        del given["metrics"]
+        del given["metrics"], given["curves"]
         given["dataset"] = parse_dataset(self.dataset).name
         return given | {"passed": found.passed, "verdict": list(found.sentences), "slices": metrics_rows(self.metrics)}
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from components.contract.errors import RunError
 from components.contract.load import parse_dataset
 from components.evaluation.report import Epoch
-from components.evaluation.tfma_results import read_metrics
+from components.evaluation.tfma_results import read_curves, read_metrics
 from pipeline.config import RunConfig
 from pipeline.display import Display
 from pipeline.fingerprint import INGESTION, LEARNING, code_version, input_digest
 from pipeline.graph import create_pipeline
-from pipeline.local import BEAM_ARGS, Step, run_locally
+from pipeline.local import BEAM_ARGS, INGESTION_BEAM_ARGS, Step, run_locally
 from pipeline.metadata import connection, sweep
 from pipeline.ranked import ranked_request
 from pipeline.record import pin, write
@@ -52,6 +52,7 @@ def run(config: RunConfig, *, log: Path, shown: Display) -> RunResult:
         code=code,
         attempt=pinned.attempt,
         beam_args=BEAM_ARGS,
+        ingestion_beam_args=INGESTION_BEAM_ARGS,
         metadata=store,
     )
     steps = run_locally(pipeline, store=store, run_id=datetime.now(UTC).isoformat(), log=log, shown=shown)
@@ -88,6 +89,7 @@ def _result(config: RunConfig, steps: tuple[Step, ...], *, log: Path) -> RunResu
             "log": str(log),
         },
         steps=tuple(StepTime(step.name, step.state, round(step.seconds, 3)) for step in steps),
+        curves=read_curves(outputs["Evaluator"]["evaluation"].uri),
     )
     if result.verdict.passed != (released is not None):
         found = "passed" if result.verdict.passed else "refused"

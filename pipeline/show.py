@@ -9,7 +9,7 @@ from rich.table import Table
 
 from components.contract.load import parse_dataset
 from components.evaluation.report import RankedRequest, ReportContent, render
-from components.evaluation.table import metrics_table
+from components.evaluation.table import metrics_table, overall_table
 from pipeline.result import RunResult
 
 _BEST = 10
@@ -24,6 +24,8 @@ def console() -> Console:
 
 def show(result: RunResult, console: Console) -> None:
     """Print metrics by slice, the gates' verdict, an example of a ranked list, what was ingested, seconds by step, and where things lie."""
+    console.print(overall_table(result.metrics))
+    console.print()
     console.print(metrics_table(result.metrics))
     console.print()
     for sentence in result.verdict.sentences:
@@ -56,6 +58,8 @@ def page(result: RunResult) -> str:
             ingestion=counts(result),
             training=result.training,
             example=result.example,
+            champion=result.champion,
+            curves=result.curves,
         )
     )
 

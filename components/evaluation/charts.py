@@ -1,4 +1,4 @@
-"""Two small plots as inline SVG: no script, no style of their own beyond the page's classes, the same bytes for the same numbers."""
+"""Small plots as inline SVG: no script, no style of their own beyond the page's classes, the same bytes for the same numbers."""
 
 import math
 from collections.abc import Sequence
@@ -7,74 +7,143 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 WIDTH = 720
+HALF = WIDTH // 2 - 10
 _ROW_HEIGHT = 24
 _LABEL_WIDTH = 190
 _VALUE_WIDTH = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """A value and, as a tick, what it is compared with; NaN is not drawn."""
+class Interval:
+    """A value with its margin, and what it is compared with; NaN is not drawn."""
 
     label: str
     value: float
+    margin: float
     reference: float
 
 
-def bar_chart(bars: Sequence[Bar], *, title: str) -> Markup:
-    """Horizontal bars with a tick at each reference, over the range that the values span, widened to tenths."""
-    known = [number for bar in bars for number in (bar.value, bar.reference) if not math.isnan(number)]
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Points (x, y, margin) under a class of the page's style; a margin that is NaN is not drawn."""
+
+    css: str
+    points: Sequence[tuple[float, float, float]]
+
+
+def interval_chart(intervals: Sequence[Interval], *, title: str) -> Markup:
+    """A dot with its interval on each row, and a tick at what it is compared with."""
+    ends = [end for each in intervals for end in (each.value, each.value - each.margin, each.value + each.margin, each.reference)]
+    known = [end for end in ends if math.isfinite(end)]
     if not known:
         return Markup("")
-    low, high = math.floor(min(known) * 10 - 1e-9) / 10, math.ceil(max(known) * 10 + 1e-9) / 10
-    scale = (WIDTH - _LABEL_WIDTH - _VALUE_WIDTH) / (high - low)
-    bottom = len(bars) * _ROW_HEIGHT
+    ticks = _ticks(min(known), max(known))
+    scale = (WIDTH - _LABEL_WIDTH - _VALUE_WIDTH - 16) / (ticks[-1] - ticks[0])
+    bottom = len(intervals) * _ROW_HEIGHT
+
+    def at(value: float) -> str:
+        return f"{_LABEL_WIDTH + 8 + (value - ticks[0]) * scale:.1f}"
+
     parts = []
-    for i in range(round((high - low) * 10) + 1):
-        x = _LABEL_WIDTH + i / 10 * scale
-        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{bottom}"/>')
-        parts.append(f'<text class="axis" x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{low + i / 10:.1f}</text>')
-    for i, bar in enumerate(bars):
-        y = i * _ROW_HEIGHT
-        parts.append(f'<text x="{_LABEL_WIDTH - 8}" y="{y + 16}" text-anchor="end">{escape(_shortened(bar.label))}</text>')
-        if not math.isnan(bar.value):
-            length = (bar.value - low) * scale
-            parts.append(f'<rect class="bar" x="{_LABEL_WIDTH}" y="{y + 5}" width="{length:.1f}" height="{_ROW_HEIGHT - 10}" rx="2"/>')
-            parts.append(f'<text class="value" x="{WIDTH - 4}" y="{y + 16}" text-anchor="end">{bar.value:.3f}</text>')
-        if not math.isnan(bar.reference):
-            x = _LABEL_WIDTH + (bar.reference - low) * scale
-            parts.append(f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="{y + 2}" y2="{y + _ROW_HEIGHT - 2}"/>')
+    for tick in ticks:
+        parts.append(f'<line class="grid" x1="{at(tick)}" x2="{at(tick)}" y1="0" y2="{bottom}"/>')
+        parts.append(f'<text class="axis" x="{at(tick)}" y="{bottom + 16}" text-anchor="middle">{tick:g}</text>')
+    for i, each in enumerate(intervals):
+        y = i * _ROW_HEIGHT + _ROW_HEIGHT // 2
+        parts.append(f'<text x="{_LABEL_WIDTH - 8}" y="{y + 4}" text-anchor="end">{escape(_shortened(each.label))}</text>')
+        if math.isfinite(each.value):
+            if math.isfinite(each.margin):
+                low, high = at(each.value - each.margin), at(each.value + each.margin)
+                parts.append(f'<line class="whisker" x1="{low}" x2="{high}" y1="{y}" y2="{y}"/>')
+            parts.append(f'<circle class="dot" cx="{at(each.value)}" cy="{y}" r="4"/>')
+            parts.append(f'<text class="value" x="{WIDTH - 4}" y="{y + 4}" text-anchor="end">{each.value:.3f}</text>')
+        if math.isfinite(each.reference):
+            x = at(each.reference)
+            parts.append(f'<line class="tick" x1="{x}" x2="{x}" y1="{y - 8}" y2="{y + 8}"/>')
     return _svg(parts, height=bottom + 22, title=title)
 
 
-def line_chart(values: Sequence[float], *, title: str, best: int | None = None, width: int = WIDTH // 2 - 10, height: int = 180) -> Markup:
-    """A line over 1, 2, ... with the range of the values at the side and a dot at index `best`."""
-    known = [value for value in values if math.isfinite(value)]
-    if not known:
+def curve_chart(
+    series: Sequence[Series],
+    *,
+    title: str,
+    x_names: Sequence[str] | None = None,
+    diagonal: bool = False,
+    height: int = 220,
+    width: int = HALF,
+) -> Markup:
+    """Lines through points with their margins. The x axis is of numbers, or of names at 0, 1, ...; `diagonal` draws y = x."""
+    points = [point for each in series for point in each.points if math.isfinite(point[1])]
+    if not points:
         return Markup("")
-    low, high = min(known), max(known)
-    span = high - low or 1.0
-    left, right, top, bottom = 56, width - 12, 12, height - 26
+    ends = [y + side * margin for _, y, margin in points for side in (-1, 1) if math.isfinite(margin)] + [y for _, y, _ in points]
+    xs = [x for x, _, _ in points]
+    if diagonal:
+        ends = xs = [0.0, *ends, *xs]
+    y_ticks = _ticks(min(ends), max(ends))
+    x_ticks = [float(i) for i in range(len(x_names))] if x_names else _ticks(min(xs), max(xs))
+    left, right, top, bottom = 46, width - 14, 10, height - 26
+    room = 0.4 if x_names else 0.0
+    x_low, x_high = x_ticks[0] - room, x_ticks[-1] + room
 
-    def at(i: int) -> tuple[float, float]:
-        x = left + (right - left) * (i / (len(values) - 1) if len(values) > 1 else 0.5)
-        return x, bottom - (bottom - top) * (values[i] - low) / span
+    def x_at(x: float) -> str:
+        return f"{left + (right - left) * (x - x_low) / ((x_high - x_low) or 1.0):.1f}"
 
-    points = [at(i) for i in range(len(values)) if math.isfinite(values[i])]
-    parts = [
-        f'<line class="grid" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>'
-        f'<text class="axis" x="{left - 6}" y="{y + 4}" text-anchor="end">{number:.4f}</text>'
-        for y, number in ((bottom, low), (top, high))
-    ]
-    parts.append(f'<polyline class="line" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>')
-    parts += [f'<circle class="point" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>' for x, y in points]
-    if best is not None and math.isfinite(values[best]):
-        x, y = at(best)
-        parts.append(f'<circle class="best" cx="{x:.1f}" cy="{y:.1f}" r="5"/>')
-    parts += [
-        f'<text class="axis" x="{at(i)[0]:.1f}" y="{height - 8}" text-anchor="middle">{i + 1}</text>' for i in sorted({0, len(values) - 1})
-    ]
+    def y_at(y: float) -> str:
+        return f"{bottom - (bottom - top) * (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0]):.1f}"
+
+    parts = []
+    for tick in y_ticks:
+        parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y_at(tick)}" y2="{y_at(tick)}"/>')
+        parts.append(f'<text class="axis" x="{left - 6}" y="{float(y_at(tick)) + 4:.1f}" text-anchor="end">{tick:g}</text>')
+    for i, tick in enumerate(x_ticks):
+        name = x_names[i] if x_names else f"{tick:g}"
+        parts.append(f'<text class="axis" x="{x_at(tick)}" y="{height - 8}" text-anchor="middle">{escape(name)}</text>')
+    if diagonal:
+        end = min(x_ticks[-1], y_ticks[-1])
+        parts.append(f'<line class="diagonal" x1="{x_at(0)}" y1="{y_at(0)}" x2="{x_at(end)}" y2="{y_at(end)}"/>')
+    for each in series:
+        drawn = [(x, y, margin) for x, y, margin in each.points if math.isfinite(y)]
+        path = " ".join(f"{x_at(x)},{y_at(y)}" for x, y, _ in drawn)
+        parts.append(f'<polyline class="line {each.css}" points="{path}"/>')
+        for x, y, margin in drawn:
+            if math.isfinite(margin):
+                parts.append(
+                    f'<line class="whisker {each.css}" x1="{x_at(x)}" x2="{x_at(x)}" y1="{y_at(y - margin)}" y2="{y_at(y + margin)}"/>'
+                )
+            parts.append(f'<circle class="dot {each.css}" cx="{x_at(x)}" cy="{y_at(y)}" r="3"/>')
     return _svg(parts, height=height, title=title, width=width)
+
+
+def histogram(groups: Sequence[tuple[str, Sequence[float]]], *, top: float, title: str, height: int = 220, width: int = HALF) -> Markup:
+    """The shares of each group (class of style, counts) over equal bins from 0 to `top`, drawn over one another."""
+    shares = [(css, [count / sum(counts) for count in counts]) for css, counts in groups if sum(counts)]
+    if not shares:
+        return Markup("")
+    left, right, top_y, bottom = 14, width - 14, 10, height - 26
+    highest = max(max(each) for _, each in shares)
+    parts = [f'<line class="grid" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>']
+    for css, each in shares:
+        step = (right - left) / len(each)
+        outline = [f"{left},{bottom}"]
+        for i, share in enumerate(each):
+            y = bottom - (bottom - top_y) * share / highest
+            outline += [f"{left + i * step:.1f},{y:.1f}", f"{left + (i + 1) * step:.1f},{y:.1f}"]
+        parts.append(f'<polygon class="area {css}" points="{" ".join([*outline, f"{right},{bottom}"])}"/>')
+    for tick in _ticks(0.0, top):
+        if tick <= top:
+            x = left + (right - left) * tick / top
+            parts.append(f'<text class="axis" x="{x:.1f}" y="{height - 8}" text-anchor="middle">{tick:g}</text>')
+    return _svg(parts, height=height, title=title, width=width)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Four to eight round numbers whose ends enclose the range."""
+    span = (high - low) or abs(high) or 1.0
+    step = 10.0 ** math.floor(math.log10(span / 4))
+    step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= 6)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(i * step, 10) for i in range(first, max(last, first + 1) + 1)]
 
 
 def _svg(parts: Sequence[str], *, height: int, title: str, width: int = WIDTH) -> Markup:
@@ -82,5 +151,5 @@ def _svg(parts: Sequence[str], *, height: int, title: str, width: int = WIDTH) -
     return Markup(f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}"><title>{escape(title)}</title>{body}</svg>')
 
 
-def _shortened(label: str, longest: int = 24) -> str:
+def _shortened(label: str, longest: int = 26) -> str:
     return label if len(label) <= longest else label[: longest - 1] + "…"

@@ -1,19 +1,25 @@
 """The evaluation as one self-contained HTML page that can be mailed: no script, no font, no image from elsewhere."""
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from components.evaluation.captions import metric_caption, slice_caption
-from components.evaluation.charts import Bar, bar_chart, line_chart
-from components.evaluation.results import SliceMetrics, compared
-from components.evaluation.table import COLUMNS, change_text, value_text
+from components.evaluation.charts import Interval, Series, curve_chart, histogram, interval_chart
+from components.evaluation.curves import Curves
+from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, Model, SliceMetrics, compared, margin
+from components.evaluation.sums import COUNTS
+from components.evaluation.table import COLUMNS, change_text, overall_metrics, surely, value_text
 from components.evaluation.verdict import Verdict
 
-MAX_BARS = 30  # a plot of more slices than this can't be read; the table has them all
+MAX_ROWS = 40  # a plot of more slices than this can't be read; the table has them all
+COLD_START = "interactions"
+COLD_START_METRICS = ("auc", "ndcg_at_10")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +60,19 @@ class ReportContent:
     ingestion: Mapping[str, int] = field(default_factory=dict)  # "read": 100, "kept": 98, "dropped: duplicate": 2
     training: tuple[Epoch, ...] = ()
     example: RankedRequest | None = None
+    champion: str = "champion"
+    curves: Mapping[Model, Curves] = field(default_factory=dict)
 
 
 def render(content: ReportContent) -> str:
     """The page."""
     comparisons = compared(content.metrics)
     with_auc = [each for each in comparisons if not math.isnan(each.challenger["auc"])]
-    bars = [Bar(slice_caption(each.slice), each.challenger["auc"], each.champion["auc"]) for each in with_auc[:MAX_BARS]]
+    rows = [
+        Interval(slice_caption(each.slice), each.challenger["auc"], margin(each.challenger, "auc"), each.champion["auc"])
+        for each in with_auc[:MAX_ROWS]
+    ]
     aucs = [epoch.eval_auc for epoch in content.training]
-    best = aucs.index(max(aucs)) if aucs else None
     environment = Environment(
         loader=PackageLoader("components.evaluation", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -70,11 +80,51 @@ def render(content: ReportContent) -> str:
     return environment.get_template("report.html.j2").render(
         content=content,
         comparisons=comparisons,
+        overall=comparisons[0] if comparisons and not comparisons[0].slice else None,
+        overall_metrics=overall_metrics,
         columns=(*COLUMNS, "mrr", "log_loss"),
-        lower_is_better={"log_loss"},
-        auc_plot=bar_chart(bars, title="AUC by slice"),
-        bars_left_out=max(0, len(with_auc) - MAX_BARS),
-        best=best,
-        loss_plot=line_chart([epoch.loss for epoch in content.training], title="Training loss by epoch"),
-        eval_plot=line_chart(aucs, title="Eval AUC by epoch", best=best),
+        counts=COUNTS,
+        surely=surely,
+        margin=margin,
+        auc_plot=interval_chart(rows, title="AUC by slice"),
+        rows_left_out=max(0, len(with_auc) - MAX_ROWS),
+        best=aucs.index(max(aucs)) if aucs else None,
+        loss_plot=_by_epoch([epoch.loss for epoch in content.training], title="Training loss by epoch"),
+        eval_plot=_by_epoch(aucs, title="Eval AUC by epoch"),
+        cold_start=[(metric, _cold_start(comparisons, metric)) for metric in COLD_START_METRICS],
+        **_curve_plots(content.curves),
     )
+
+
+def _by_epoch(values: Sequence[float], *, title: str) -> Markup:
+    return curve_chart([Series(CHALLENGER, [(i, value, math.nan) for i, value in enumerate(values, 1)])], title=title, height=180)
+
+
+def _cold_start(comparisons: Sequence[Comparison], metric: str) -> Markup:
+    """A metric by how much was known of the shopper."""
+    bands = [each for each in comparisons if [name for name, _ in each.slice] == [COLD_START]]
+    bands.sort(key=lambda each: int(re.split(r"\D", each.slice[0][1])[0] or 0))
+    series = [
+        Series(CHAMPION, [(i, each.champion[metric], margin(each.champion, metric)) for i, each in enumerate(bands)]),
+        Series(CHALLENGER, [(i + 0.06, each.challenger[metric], margin(each.challenger, metric)) for i, each in enumerate(bands)]),
+    ]
+    return curve_chart(series, title=f"{metric_caption(metric)} by interactions so far", x_names=[each.slice[0][1] for each in bands])
+
+
+def _lift(places: Sequence[tuple[float, float]]) -> list[tuple[float, float, float]]:
+    """Places that hardly any list reaches are noise."""
+    enough = places[0][0] / 20 if places else 0.0
+    return [(place, times, math.nan) for place, (shown, times) in enumerate(places, 1) if shown >= enough]
+
+
+def _curve_plots(curves: Mapping[Model, Curves]) -> dict[str, Markup]:
+    models = [model for model in (CHAMPION, CHALLENGER) if model in curves]
+    calibration = [Series(model, [(score, share, math.nan) for _, score, share in curves[model]["calibration"]]) for model in models]
+    lift = [Series(model, _lift(curves[model]["places"])) for model in models]
+    scores: Curves = curves[CHALLENGER]["scores"] if CHALLENGER in curves else {"top": 1.0, "without": [], "with": []}
+    groups = [("negative", scores["without"]), ("positive", scores["with"])]
+    return {
+        "calibration_plot": curve_chart(calibration, title="Share of positives by mean score", diagonal=True),
+        "lift_plot": curve_chart(lift, title="Lift by place"),
+        "scores_plot": histogram(groups, top=scores["top"], title="Distribution of the scores"),
+    }

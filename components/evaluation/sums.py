@@ -37,6 +37,7 @@ from components.evaluation.shopper_sample import NO_SHOPPERS, ShopperSample
 
 FIRST = (1, 5, 10)
 REACHED = 5
+PLACES = 20
 
 COUNTS = ("requests", "impressions", "positives", "requests_without_positive", "invalid_scores")
 OF_SCORES = ("auc", "pr_auc", "ece")
@@ -59,6 +60,7 @@ ESTIMATED = (*OF_SCORES, *POINTWISE, "gauc_by_user", *LISTWISE)
 _PROBABILITY_MARGIN = 1e-7  # about the step of float32 below 1: a sigmoid that rounds to 1 costs 16, not infinity
 
 Floats = NDArray[np.float64]
+NO_PLACES: Floats = np.zeros((2, PLACES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class RankingSums:
     shoppers: ShopperSample
     items: ItemReach
     replicates: Replicates | None  # None where shoppers aren't known, or of no request
+    places: Floats  # [2, PLACES], impressions and expected positives at each place of the model's order
 
     def __add__(self, other: "RankingSums") -> "RankingSums":
         """The sums of both sets of requests."""
@@ -103,6 +106,7 @@ class RankingSums:
             self.shoppers + other.shoppers,
             self.items + other.items,
             _both(self.replicates, other.replicates),
+            self.places + other.places,
         )
 
     def values(self, listwise: Sequence[str] = LISTWISE) -> dict[str, float]:
@@ -131,7 +135,7 @@ class RankingSums:
 
 def no_sums(listwise: Sequence[str] = LISTWISE) -> RankingSums:
     """The sums of no request."""
-    return RankingSums(np.zeros(len(COUNTS) + 2 * (len(POINTWISE) + len(listwise))), NO_SCORES, NO_SHOPPERS, NO_ITEMS, None)
+    return RankingSums(np.zeros(len(COUNTS) + 2 * (len(POINTWISE) + len(listwise))), NO_SCORES, NO_SHOPPERS, NO_ITEMS, None, NO_PLACES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,8 @@ class RequestSums:
     row: NDArray[np.int64]  # [N], the candidate's request
     listwise: tuple[Terms, ...]  # of each request
     reach: Floats  # [N], the probability to stand among the first places
+    place: NDArray[np.int64]  # [N], in the model's order; tied candidates in any
+    found: Floats  # [N], the expected label at that place
     weights: NDArray[np.float32] | None  # [R, B], how often each replicate counts the request
 
     def total(self, rows: NDArray[np.intp] | None = None) -> RankingSums:
@@ -160,7 +166,9 @@ class RequestSums:
             shoppers = ShopperSample.of(user, given.scores[candidates], given.labels[candidates] > 0)
         if given.items is not None:
             items = ItemReach.of(given.items[candidates], self.reach[candidates], requests=len(rows))
-        return self._sums(columns, candidates, rows, renumbered, shoppers, items)
+        shown = np.bincount(self.place[candidates], minlength=PLACES)[:PLACES].astype(np.float64)
+        found = np.bincount(self.place[candidates], weights=self.found[candidates], minlength=PLACES)[:PLACES]
+        return self._sums(columns, candidates, rows, renumbered, shoppers, items, np.stack([shown, found]))
 
     def total_of_candidates(self, candidates: NDArray[np.intp]) -> RankingSums:
         """The sums over the candidates at these places alone.
@@ -171,7 +179,7 @@ class RequestSums:
         rows, renumbered = np.unique(self.row[candidates], return_inverse=True)
         nothing = np.zeros(len(rows))
         columns = self._columns(candidates, renumbered, [(nothing, nothing)] * len(self.listwise), len(rows))
-        return self._sums(columns, candidates, rows, renumbered, NO_SHOPPERS, NO_ITEMS)
+        return self._sums(columns, candidates, rows, renumbered, NO_SHOPPERS, NO_ITEMS, NO_PLACES)
 
     def _columns(self, candidates: NDArray[np.intp], row: NDArray[np.intp], terms: Sequence[Terms], n_requests: int) -> Floats:
         """As `RankingSums.totals`, a row for each of the requests, [R, C]."""
@@ -196,13 +204,14 @@ class RequestSums:
         row: NDArray[np.intp],
         shoppers: ShopperSample,
         items: ItemReach,
+        places: Floats,
     ) -> RankingSums:
         scores, positive = self.requests.scores[candidates], self.requests.labels[candidates] > 0
         counts, replicates = ScoreCounts.of(scores, positive), None
         if self.weights is not None:
             weights = self.weights[rows]
             replicates = Replicates.of(columns, scores=scores, positive=positive, row=row, weights=weights, counts=counts)
-        return RankingSums(columns.sum(axis=0), counts, shoppers, items, replicates)
+        return RankingSums(columns.sum(axis=0), counts, shoppers, items, replicates, places)
 
 
 def sums(
@@ -221,10 +230,10 @@ def sums(
 def request_sums(requests: Requests, names: Sequence[str] = LISTWISE) -> RequestSums:
     """The summands of each request, with the listwise metrics of these names."""
     ranked = Ranked.of(requests.scores, requests.labels > 0, gains=requests.gains, row_lengths=requests.row_lengths)
-    reach = np.empty(len(requests.scores))
-    reach[ranked.order] = ranked.within(REACHED)
+    reach, place, found = np.empty(len(requests.scores)), np.empty_like(ranked.place), np.empty(len(requests.scores))
+    reach[ranked.order], place[ranked.order], found[ranked.order] = ranked.within(REACHED), ranked.place, ranked.ties.mean(ranked.positive)
     weights = None if requests.users is None else poisson_counts(requests.users).astype(np.float32)
-    return RequestSums(requests, ranked.row, tuple(listwise(name, ranked) for name in names), reach, weights)
+    return RequestSums(requests, ranked.row, tuple(listwise(name, ranked) for name in names), reach, place, found, weights)
 
 
 def _means(totals: Floats) -> Floats:

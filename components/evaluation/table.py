@@ -8,14 +8,44 @@ from rich.table import Table
 from rich.text import Text
 
 from components.evaluation.captions import metric_caption, slice_caption
-from components.evaluation.results import Comparison, SliceMetrics, compared, margin
-from components.evaluation.sums import METRICS
+from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, SliceMetrics, compared, margin
+from components.evaluation.sums import COUNTS, METRICS
+
+LOWER_IS_BETTER = ("log_loss", "ece")
+NEITHER = ("calibration",)  # best at 1
 
 COLUMNS = ("auc", "gauc", "precision_at_1", "precision_at_5", "ndcg_at_10")
 
 
+def overall_table(metrics: Iterable[SliceMetrics]) -> Table:
+    """A row for each metric over all requests: both models and the change, with 95 % intervals."""
+    table = Table(title="All requests (± 95 % interval)", title_justify="left", header_style="bold")
+    table.add_column("metric")
+    for column in (CHALLENGER, CHAMPION, "change"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for each in compared(metrics)[:1]:
+        for name in overall_metrics(each):
+            change = Text(f"{change_text(each.change(name))}{margin_text(each.change_margin(name))}", style=_style(each, name))
+            values = (f"{value_text(values[name])}{margin_text(margin(values, name))}" for values in (each.challenger, each.champion))
+            table.add_row(metric_caption(name), *values, change)
+    return table
+
+
+def overall_metrics(each: Comparison) -> list[str]:
+    """The metrics to show of a slice: those that both models have and either defines, without counts."""
+    names = [name for name in METRICS if name not in (*COUNTS, "auc_error") and name in each.challenger and name in each.champion]
+    return [name for name in names if not (math.isnan(each.challenger[name]) and math.isnan(each.champion[name]))]
+
+
+def surely(each: Comparison, metric: str) -> str:
+    """`better` or `worse` where the change's interval is clear of 0, else ""."""
+    if metric in NEITHER or not abs(each.change(metric)) > each.change_margin(metric):
+        return ""
+    return "better" if (each.change(metric) < 0) == (metric in LOWER_IS_BETTER) else "worse"
+
+
 def metrics_table(metrics: Iterable[SliceMetrics]) -> Table:
-    """A row for each slice: requests, and each metric with its difference to the champion."""
+    """A row for each slice: requests, and each metric with its difference to the champion, in colour where the interval is clear of 0."""
     table = Table(title="Metrics by slice (difference to the champion)", title_justify="left", header_style="bold")
     table.add_column("slice", overflow="fold")
     table.add_column("requests", justify="right")
@@ -64,10 +94,17 @@ def value_text(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
 
 
+def margin_text(margin: float) -> str:
+    """` ± 0.012`, or nothing where there is no interval."""
+    return "" if math.isnan(margin) else f" ± {margin:.3f}"
+
+
 def _cell(each: Comparison, metric: str) -> Text:
-    change = each.change(metric)
-    style = "green" if change > 0 else "red" if change < 0 else "dim"
-    return Text.assemble(value_text(each.challenger[metric]), " ", (f"{change_text(change):>6}", style))
+    return Text.assemble(value_text(each.challenger[metric]), " ", (f"{change_text(each.change(metric)):>6}", _style(each, metric)))
+
+
+def _style(each: Comparison, metric: str) -> str:
+    return {"better": "green", "worse": "red", "": "dim"}[surely(each, metric)]
 
 
 def _or_none(value: float) -> float | None:

@@ -10,6 +10,7 @@ at a time from TFMA's own extractors and gives the same values, slower.
 """
 
 import functools
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -21,6 +22,7 @@ from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types
 from tensorflow_model_analysis.proto import config_pb2
 
+from components.evaluation.curves import CURVES, curves
 from components.evaluation.estimates import ESTIMATES, change_error_of, estimates
 from components.evaluation.gates import at_best, gated_changes
 from components.evaluation.hashes import hashed
@@ -30,7 +32,7 @@ SUMS_KEY = "ranking_sums"
 """Where an extract holds the sums of a block of requests, by model."""
 
 ByModel = dict[str, RankingSums]
-Keyed = dict[metric_types.MetricKey, float]
+Keyed = dict[metric_types.MetricKey, float | str]
 
 
 class RankingMetrics(metric_types.Metric):
@@ -161,7 +163,7 @@ def _all_metrics(
 ) -> list[metric_types.MetricComputation]:
     del bands, item_slices, name
     baseline = next((spec.name for spec in eval_config.model_specs if spec.is_baseline), None)
-    keys = [_key(name, model) for model in model_names for name in _names(model, baseline)]
+    keys = [_key(name, model) for model in model_names for name in (*_names(model, baseline), CURVES)]
     keys += [_key(at_best(metric), model) for metric in gated for model in model_names if baseline not in (None, model)]
     sums = _RequestSums(model_names, LISTWISE, gains, (user, request), item)
     return [metric_types.MetricComputation(keys, [sums], _Sum(model_names, LISTWISE, baseline, gated, min_requests))]
@@ -277,6 +279,7 @@ class _Sum(beam.CombineFn):
             if self._baseline not in (None, model):
                 values |= gated_changes(values, found[self._baseline], self._gated, min_requests=self._min_requests)
             keyed |= {_key(name, model): value for name, value in (undefined | values).items()}
+            keyed[_key(CURVES, model)] = json.dumps(curves(accumulator[model]))
         return keyed
 
 

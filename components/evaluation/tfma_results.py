@@ -1,10 +1,13 @@
 """What TFX's Evaluator wrote, read back. Imports TensorFlow: read once, then keep `results.to_json`."""
 
+import json
+
 import tensorflow as tf
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2, validation_result_pb2
 
 from components.contract.errors import RunError
 from components.evaluation.captions import Slice
+from components.evaluation.curves import CURVES, Curves
 from components.evaluation.estimates import ESTIMATES
 from components.evaluation.results import Model, SliceMetrics
 
@@ -24,6 +27,17 @@ def read_metrics(uri: str) -> tuple[SliceMetrics, ...]:
                 values.setdefault(metric.key.model_name, {})[metric.key.name] = metric.value.double_value.value
         entries += [SliceMetrics(_slice(message.slice_key), model, named) for model, named in values.items()]
     return tuple(entries)
+
+
+def read_curves(uri: str) -> dict[Model, Curves]:
+    """The curves of each model over all requests, from an Evaluator's output folder."""
+    found = {}
+    for record in _records(uri, "metrics"):
+        message = metrics_for_slice_pb2.MetricsForSlice.FromString(record)
+        for metric in message.metric_keys_and_values:
+            if metric.key.name == CURVES and not message.slice_key.single_slice_keys:
+                found[metric.key.model_name] = json.loads(metric.value.bytes_value)
+    return found
 
 
 def read_blessing(uri: str) -> bool:

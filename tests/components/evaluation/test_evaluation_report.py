@@ -7,16 +7,18 @@ import re
 from datetime import datetime
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from components.contract.dataset import Gates
-from components.evaluation.charts import Bar, bar_chart, line_chart
+from components.evaluation.charts import Interval, Series, curve_chart, histogram, interval_chart
+from components.evaluation.curves import curves
 from components.evaluation.estimates import change_error_of, error_of
 from components.evaluation.report import Epoch, RankedCandidate, RankedRequest, ReportContent, render
-from components.evaluation.results import SliceMetrics, compared, from_json, to_json
-from components.evaluation.sums import ESTIMATED, METRICS
-from components.evaluation.table import change_text, metrics_rows, metrics_table
+from components.evaluation.results import Comparison, SliceMetrics, compared, from_json, to_json
+from components.evaluation.sums import ESTIMATED, METRICS, RankingSums, sums
+from components.evaluation.table import change_text, metrics_rows, metrics_table, overall_table, surely
 from components.evaluation.verdict import verdict
 
 EVIL = '<script>"&'
@@ -28,10 +30,17 @@ def _metrics() -> tuple[SliceMetrics, ...]:
         dict.fromkeys(METRICS, 0.5) | errors | {"requests": 1234.0, "requests_without_positive": 34.0, "auc": 0.75, "invalid_scores": 0.0}
     )
     undefined = values | {"auc": math.nan, "requests": 3.0}
+    known = ((("interactions", band),) for band in ("10+", "0"))
     slices = (((("device", EVIL),), undefined), ((), values), ((("device", "ios"),), values | {"requests": 900.0}))
+    slices += tuple((band, values | {"requests": 100.0}) for band in known)
     changes = {change_error_of(name): 0.005 for name in ESTIMATED}
     models = (("challenger", changes), ("champion", {}))
     return tuple(SliceMetrics(where, model, mine | more) for where, mine in slices for model, more in models)
+
+
+def _shop() -> RankingSums:
+    labels, scores = np.array([1, 0, 0, 1], np.float32), np.array([0.9, 0.1, 0.4, 0.2], np.float32)
+    return sums(labels, scores, gains=labels, row_lengths=np.array([2, 2]))
 
 
 def _content() -> ReportContent:
@@ -44,12 +53,14 @@ def _content() -> ReportContent:
         windows={"test": "from here to there"},
         ingestion={"read": 12_345, "dropped: duplicate": 6},
         training=(Epoch(0.5, 0.7), Epoch(0.4, 0.8), Epoch(0.3, 0.75)),
+        champion="release 7",
+        curves={model: curves(_shop()) for model in ("challenger", "champion")},
         example=RankedRequest("device=ios", (RankedCandidate("i1", EVIL, 0.9, 1.0), RankedCandidate("i2", "Shoe", 0.8, 0.0))),
     )
 
 
 class _Page(HTMLParser):
-    VOID = frozenset({"meta", "line", "rect", "circle", "polyline"})
+    VOID = frozenset({"br", "meta", "line", "rect", "circle", "polyline", "polygon"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -69,7 +80,7 @@ class _Page(HTMLParser):
 
 
 def test_slices_are_ordered_all_first_then_by_size() -> None:
-    assert [each.slice for each in compared(_metrics())] == [(), (("device", "ios"),), (("device", EVIL),)]
+    assert [each.slice for each in compared(_metrics())][:3] == [(), (("device", "ios"),), (("device", EVIL),)]
 
 
 def test_results_survive_json() -> None:
@@ -86,6 +97,8 @@ def test_table_shows_slices_with_requests_values_and_changes() -> None:
     assert "1,234" in rows[0]
     assert "0.750  0.000" in rows[0]
     assert " - " in rows[2]
+    Console(file=out, width=140).print(overall_table(_metrics()))
+    assert "0.750 ± 0.020" in out.getvalue()
 
 
 def test_rows_are_json_with_null_where_undefined() -> None:
@@ -119,7 +132,8 @@ def test_page_escapes_what_the_shop_wrote() -> None:
 
 def test_page_shows_the_parts_it_is_given_and_no_others() -> None:
     full, content = render(_content()), _content()
-    for part in ("Refused", "Metrics by", "AUC by", "Training", "epoch 2", "from here to there", "12,345", "One request, as ranked"):
+    drawn = ("Lift", "Calibration", "Cold start", "AUC by", "Training", "epoch 2")
+    for part in (*drawn, "Refused", "Metrics by", "All requests", "release 7", "from here to there", "12,345", "One request, as ranked"):
         assert part in full
     bare = render(ReportContent(content.dataset, content.made_at, content.verdict, content.metrics))
     for part in ("Training", "ingestion", "One request"):
@@ -131,17 +145,57 @@ def test_page_of_an_empty_evaluation_says_so() -> None:
     assert "There was no request to evaluate on." in render(ReportContent("a_shop", datetime(2026, 1, 1), nothing, ()))
 
 
-def test_bars_are_as_long_as_their_values() -> None:
-    drawn = str(bar_chart([Bar("a", 0.6, 0.5), Bar("b", 0.9, math.nan), Bar("c", math.nan, math.nan)], title="t"))
-    first, second = (float(width) for width in re.findall(r'class="bar"[^>]* width="([\d.]+)"', drawn))
-    assert second / first == pytest.approx((0.9 - 0.4) / (0.6 - 0.4), rel=0.01)  # from the tenth below
-    assert drawn.count('class="tick"') == 1
+def _positions(drawn: object, css: str, axis: str) -> list[float]:
+    return [float(found) for found in re.findall(rf'class="{css}"[^>]* {axis}="([\d.]+)"', str(drawn))]
 
 
-def test_lines_go_up_with_their_values_and_nothing_draws_nothing() -> None:
-    drawn = str(line_chart([0.1, 0.2, math.nan, 0.3], title="t", best=3))
-    heights = [float(y) for y in re.findall(r'class="point" cx="[\d.]+" cy="([\d.]+)"', drawn)]
+def test_dots_stand_where_their_values_are_with_their_intervals() -> None:
+    given = [Interval("a", 0.6, 0.05, 0.5), Interval("b", 0.9, math.nan, math.nan), Interval("c", math.nan, math.nan, 0.7)]
+    drawn = interval_chart(given, title="t")
+    first, second = _positions(drawn, "dot", "cx")
+    (low,), (high,) = _positions(drawn, "whisker", "x1"), _positions(drawn, "whisker", "x2")
+    ticks = _positions(drawn, "tick", "x1")
+    a_tenth = (second - first) / 3
+    assert (low + high) / 2 == pytest.approx(first, abs=0.1)
+    assert high - low == pytest.approx(a_tenth, abs=0.2)
+    assert ticks == pytest.approx([first - a_tenth, first + a_tenth], abs=0.2)
+
+
+def test_curves_go_up_with_their_values_and_nothing_draws_nothing() -> None:
+    points = [(i, y, math.nan) for i, y in enumerate((0.1, 0.2, math.nan, 0.3))]
+    drawn = curve_chart([Series("challenger", points)], title="t", diagonal=True)
+    heights = _positions(drawn, "dot challenger", "cy")
     assert heights == sorted(heights, reverse=True)
     assert len(heights) == 3
-    assert line_chart([], title="t") == bar_chart([], title="t") == ""
-    assert 'class="point"' in line_chart([0.5], title="t")
+    assert 'class="diagonal"' in drawn
+    assert "<b" not in curve_chart([Series("challenger", [(0, 1, 0.1)])], title="t", x_names=["<b>"])
+    assert curve_chart([], title="t") == interval_chart([], title="t") == histogram([("positive", [])], top=1, title="t") == ""
+
+
+def test_a_histogram_draws_shares() -> None:
+    drawn = histogram([("positive", [1, 3]), ("negative", [100, 300])], top=0.5, title="t")
+    positive, negative = re.findall(r'points="([^"]+)"', drawn)
+    assert positive == negative
+
+
+def test_curves_are_those_of_the_sums() -> None:
+    labels, scores = np.array([1, 0, 0, 1], np.float32), np.array([0.9, 0.1, 0.4, 0.2], np.float32)
+    found = curves(sums(labels, scores, gains=labels, row_lengths=np.array([2, 2])))
+    assert found["places"] == [[2, pytest.approx(1 / 2 / (1 / 2))], [2, pytest.approx(1)]]
+    assert [share for _, _, share in found["calibration"]] == [0, 1, 0, 1]
+    assert sum(found["scores"]["with"]) == sum(found["scores"]["without"]) == 2
+    assert found["scores"]["with"][-1] == 1
+    json.dumps(found, allow_nan=False)
+    nothing = curves(sums(labels, scores * 3, gains=labels, row_lengths=np.array([2, 2])))
+    assert nothing["calibration"] == nothing["scores"]["with"] == []
+
+
+def test_a_change_is_sure_where_its_interval_is_clear_of_zero() -> None:
+    def compare(metric: str, change: float, error: float) -> str:
+        return surely(Comparison((), {metric: 0.5 + change, f"{metric}_change_se": error}, {metric: 0.5}), metric)
+
+    assert compare("auc", 0.02, 0.01) == "better"
+    assert compare("auc", -0.02, 0.01) == "worse"
+    assert compare("auc", 0.02, 0.0103) == compare("auc", 0.02, math.nan) == ""
+    assert compare("log_loss", 0.02, 0.01) == "worse"
+    assert compare("calibration", 0.02, 0.01) == ""
