@@ -67,7 +67,7 @@ def outcome(root: Path) -> dict[str, Any]:
     manifests = {path.parent.name: json.loads(path.read_text()) for path in sorted(releases.glob("*/manifest.json"))}
     return {
         "examples": digest.hexdigest(),
-        "metrics": [[entry["model"], entry["slice"], entry["values"]] for entry in result["metrics"]],
+        "metrics": result["metrics"],
         "champion": result["champion"],
         "releases": {version: [manifest[name] for name in ("metrics", "parent", "data_window")] for version, manifest in manifests.items()},
         "in the folder of releases": sorted(path.name for path in releases.iterdir()),
