@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from components.ingest import reading
@@ -71,9 +72,14 @@ def test_blank_lines_are_no_rows_and_no_flaw(tmp_path: Path, monkeypatch: pytest
     assert (counts["rows read"], counts["rows kept"], samples) == (60, 60, {})
 
 
-def test_values_of_several_lines_are_whole_values(tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunk", [64 << 20, 30, 47, 48])
+def test_values_of_several_lines_are_whole_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
     shop(tmp_path, items=[{"id": "a", "title": "blue\nmug", "price": "5"}, {"id": "b", "title": 'a "red" mug,\n\nbig', "price": "6"}])
-    made, _, counts, samples = told(tmp_path)
+    if chunk < 64 << 20:  # long enough for every row of the tables, not for those of the events
+        (tmp_path / "events.csv").rename(tmp_path / "events.parquet")
+        pl.DataFrame(requests()).write_parquet(tmp_path / "events.parquet")
+    monkeypatch.setattr(reading, "CHUNK_BYTES", chunk)
+    made, _, counts, samples = told(tmp_path, SHOP.replace("events.csv", "events.*"))
     assert made.examples["train"]["u0", "r0"]["title"] == ["blue\nmug", 'a "red" mug,\n\nbig']
     assert (counts["items: rows kept"], counts[f"items: kept {JOINED}"]) == (2, 2)
     assert [sample["row"] for sample in samples[f"items: {JOINED}"]] == ["0", "1"]

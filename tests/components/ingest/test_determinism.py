@@ -73,6 +73,14 @@ def large_log(rows: int) -> list[Event]:
 
 
 @pytest.mark.parametrize("name", ["impressions", "sampling"])
+def test_the_bytes_of_a_larger_log_do_not_tell_how_it_was_cut(name: str, tmp_path: Path) -> None:
+    log = large_log(2000)
+    whole, _ = made(SHOPS[name], log, tmp_path, partitions=3)
+    cut, _ = made(SHOPS[name], log, tmp_path, files=7, group_rows=60, partitions=3)
+    assert cut == whole
+
+
+@pytest.mark.parametrize("name", ["impressions", "sampling"])
 def test_the_number_of_partitions_changes_no_example(name: str, tmp_path: Path) -> None:
     """Their files are other ones, as they depend on the size of the data; what stands in them is the same."""
     (_, one), (files, five) = (made(SHOPS[name], large_log(300), tmp_path, partitions=number) for number in (1, 5))

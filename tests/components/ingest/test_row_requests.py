@@ -23,7 +23,7 @@ TIMED = TEXT.replace("{label: clicked}", "{label: clicked, time: at, request: id
 
 
 def rows(folder: Path, text: str = TEXT, **columns: list[str]) -> Told:
-    pl.DataFrame({"clicked": ["1", "0", "2.5", "-1"], "site": list("abab"), "bid": ["1", "2", "", "4"]} | columns).write_csv(
+    pl.DataFrame({"clicked": ["1", "0", "0.5", "-1"], "site": list("abab"), "bid": ["1", "2", "", "4"]} | columns).write_csv(
         folder / "e.csv"
     )
     return told(folder, text)
