@@ -17,14 +17,18 @@ class RankerConfig(Strict):
     patience: int = Field(default=2, ge=1, description="Epochs without a better eval AUC before training ends")
     max_impressions: int | None = Field(default=None, ge=1, description="Stop after so many training impressions")
     learning_rate: float = Field(default=2e-3, gt=0)
-    averaging: float = Field(default=0.995, ge=0, lt=1, description="Decay of the averaged weights, which are what is judged and kept")
+    averaging: float = Field(default=0.999, ge=0, lt=1, description="Decay of the averaged weights, which are what is judged and kept")
     l2: float = Field(default=1e-5, ge=0, description="L2 of the layers' kernels")
     embedding_l2: float = Field(default=1e-4, ge=0, description="L2 of the embeddings a batch looks up")
     listwise: float = Field(
         default=0.0, ge=0, le=1, description="Share of the listwise softmax cross-entropy in the loss; the rest is binary"
     )
+    position_bias: bool = Field(
+        default=False,
+        description="Learn in training how likely each place is looked at (PAL); a score is then the chance of an action once looked at",
+    )
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Between dense layers")
-    embedding_dropout: float = Field(default=0.2, ge=0, lt=1, description="On embeddings of ids")
+    embedding_dropout: float = Field(default=0.5, ge=0, lt=1, description="On embeddings of ids")
     dense: tuple[int, ...] = Field(default=(128, 64), description="Units of the dense layers")
     request_units: int = Field(default=48, ge=1, description="Width of the request's side, computed once a request")
     factors: int = Field(default=32, ge=1, description="Width of the space in which the request's side meets a candidate's")

@@ -27,11 +27,14 @@ class Table(keras.layers.Layer):
         """Ids [...] to [..., dim]."""
         return _lookup(tf.convert_to_tensor(self.table), ids)
 
-    def mean(self, words: tf.RaggedTensor) -> tf.Tensor:
-        """Mean over each bag of ids, 0 for an empty one; [R, (W)] to [R, dim]."""
+    def bag(self, words: tf.RaggedTensor) -> tf.Tensor:
+        """Sum over each bag of ids / sqrt of their number, 0 for an empty one; [R, (W)] to [R, dim].
+
+        A mean would make a word the fainter the more others stand beside it; so the whole keeps its size.
+        """
         total = tf.math.segment_sum(self(words.values), words.value_rowids())
         total = tf.pad(total, [[0, words.nrows() - tf.shape(total, tf.int64)[0]], [0, 0]])  # empty bags at the end have no segment
-        return tf.math.divide_no_nan(total, tf.cast(words.row_lengths(), tf.float32)[:, None])
+        return tf.math.divide_no_nan(total, tf.sqrt(tf.cast(words.row_lengths(), tf.float32))[:, None])
 
 
 @tf.custom_gradient

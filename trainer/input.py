@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.contract.columns import input_columns, label_columns
+from components.contract.columns import columns, input_columns, label_columns
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.schema.parsing import Features, parse
+from trainer.layout import SHOWN_POSITION
 
 _SHUFFLED_REQUESTS = 20_000
 _CACHED_BYTES = 1 << 30
@@ -20,6 +21,8 @@ def batches(
 ) -> tf.data.Dataset:
     """(features, labels [B, (L)]) by batch, through the Transform graph; with a seed the requests are shuffled.
 
+    Among the features is `SHOWN_POSITION`, which no score may depend on.
+
     Examples are parsed and transformed by whole batches. In a cached split the requests of a batch stay together and the batches are
     shuffled anew for each epoch.
 
@@ -29,13 +32,15 @@ def batches(
     files = sorted(name for pattern in patterns for name in tf.io.gfile.glob(pattern))
     if next(iter(tf.data.TFRecordDataset(files).take(1)), None) is None:
         raise InputError(f"expected requests in {', '.join(patterns)}, found none; look at the windows in the dataset file")
-    columns = (*input_columns(dataset), label_columns(dataset)[0])
+    (position,) = (column for column in columns(dataset) if column.name == "position")
+    read = dict.fromkeys((*input_columns(dataset), label_columns(dataset)[0], position))
     layer = graph.transform_features_layer()
 
     def transformed(serialized: tf.Tensor) -> tuple[Features, tf.RaggedTensor]:
-        parsed = parse(serialized, columns)
+        parsed = parse(serialized, read)
         labels = parsed.pop("label")
-        return layer(parsed), labels
+        shown = parsed["position"] if position.role == "input" else parsed.pop("position")
+        return layer(parsed) | {SHOWN_POSITION: shown}, labels
 
     examples = tf.data.Dataset.from_tensor_slices(files)
     if shuffle_seed is not None:

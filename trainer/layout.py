@@ -15,6 +15,9 @@ BUCKETS = 32
 AGE_BUCKETS = 32
 """Buckets of an age, by powers of two of a second: the last begins after 68 years."""
 
+SHOWN_POSITION = "shown.position"
+"""Where each candidate stood, from 0, -1 where unknown; beside the features in training only."""
+
 CATEGORIES = "categories"
 """Name of the one vocabulary of all categories among Transform's assets; its entries are `feature=value`."""
 

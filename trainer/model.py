@@ -15,9 +15,10 @@ from trainer.attention import ActivationUnit, DotProduct
 from trainer.blocks import Blocks, in_blocks
 from trainer.config import RankerConfig
 from trainer.embedding import Table
-from trainer.layout import AGE_BUCKETS, BUCKETS, CATEGORIES, Layout, layout, vocabulary_name
+from trainer.layout import AGE_BUCKETS, BUCKETS, CATEGORIES, SHOWN_POSITION, Layout, layout, vocabulary_name
 from trainer.losses import softmax_cross_entropy
 from trainer.matches import Matches
+from trainer.position_bias import Examination
 
 _BATCH_NORM_MOMENTUM = 0.95  # a first epoch may have no more than some tens of steps
 
@@ -86,6 +87,7 @@ class Ranker(tfrs.Model):
             for units in config.dense
         ]
         self.logit = keras.layers.Dense(1, name="logit", **kernels)
+        self.examination = Examination() if config.position_bias else None
         self.task = tfrs.tasks.Ranking(loss=keras.losses.BinaryCrossentropy(from_logits=True))
         self.mean_loss = keras.metrics.Mean("mean_loss")
         self.requests_seen = keras.metrics.Sum("requests_seen")
@@ -119,6 +121,8 @@ class Ranker(tfrs.Model):
         """Binary cross-entropy of each candidate, mixed with the listwise softmax cross-entropy of each request."""
         features, labels = inputs
         logits = self(features, training=training)
+        if self.examination is not None:
+            logits = self.examination(logits, features[SHOWN_POSITION].flat_values)
         binary = self.task(labels=labels.flat_values[:, None], predictions=logits[:, None])
         listwise = softmax_cross_entropy(labels.flat_values, logits, labels.value_rowids(), labels.nrows())
         loss = (1 - self.config.listwise) * binary + self.config.listwise * listwise
@@ -140,7 +144,7 @@ class Ranker(tfrs.Model):
         for bag in self.plan.bags:
             if bag.column.axis == axis:
                 words = features[bag.column.name]
-                parts.append(self.words[bag.feature.name].mean(words.values if axis == "candidate" else words))
+                parts.append(self.words[bag.feature.name].bag(words.values if axis == "candidate" else words))
         parts += [_flat(features[column.name]) for column in self.plan.vectors if column.axis == axis]
         if axis in self.buckets:
             values, buckets = (_flat(features[f"{axis}.{name}"]) for name in ("values", "buckets"))
