@@ -247,8 +247,9 @@ class Contest:
 
 
 def _numbers(row: Row, ours: Row | None) -> dict[str, Any]:
-    """A row as JSON: [value, half width] by metric."""
-    numbers: dict[str, Any] = {"name": row.name, "seconds": row.seconds} | {metric: row.value(metric) for metric in SHOWN}
+    """A row as JSON: [value, half width] by metric that is defined."""
+    numbers: dict[str, Any] = {"name": row.name, "seconds": row.seconds}
+    numbers |= {metric: value for metric in SHOWN if not np.isnan((value := row.value(metric))[0])}
     if ours is not None and row.name != OURS:
         numbers["ours_minus"] = {metric: ours.minus(row, metric) for metric in PAIRED}
     return numbers
@@ -260,7 +261,7 @@ def _shown(title: str, rows: list[dict[str, Any]]) -> Table:
     for name in (*SHOWN.values(), *(f"ours - it, {SHOWN[metric]}" for metric in PAIRED), "seconds"):
         table.add_column(name, justify="right")
     for row in rows:
-        cells = ["" if np.isnan(row[metric][0]) else f"{row[metric][0]:.4f} +-{row[metric][1]:.4f}" for metric in SHOWN]
+        cells = [f"{row[metric][0]:.4f} +-{row[metric][1]:.4f}" if metric in row else "" for metric in SHOWN]
         paired = row.get("ours_minus")
         cells += [f"{paired[metric][0]:+.4f} +-{paired[metric][1]:.4f}" if paired else "" for metric in PAIRED]
         table.add_row(Text(row["name"]), *cells, "" if row["seconds"] is None else f"{row['seconds']:.0f}")
