@@ -28,7 +28,9 @@ COLUMNS = {
     "trivago_2019": """
         - request string request | - user string request | - time int64 request | - interactions int64 request
         device string request | platform string request | city string request | filters string request | session_events float32 request
-        history_item string history | history_action string history | history_age_s float32 history
+        session_age float32 request | history_item string history | history_action string history | history_age_s float32 history
+        user_clickout_age float32 request | user_image_age float32 request | user_info_age float32 request
+        user_item_search_age float32 request | user_clickouts_1h float32 request | user_images_1h float32 request
         item string candidate | position int64 candidate | price float32 candidate
         item_clickouts_1h float32 candidate | item_clickouts_1d float32 candidate
         item_ctr_1h float32 candidate | item_ctr_1d float32 candidate
