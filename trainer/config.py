@@ -31,7 +31,7 @@ class RankerConfig(Strict):
     embedding_dropout: float = Field(default=0.5, ge=0, lt=1, description="On embeddings of ids")
     dense: tuple[int, ...] = Field(default=(128, 64), description="Units of the dense layers")
     request_units: int = Field(default=48, ge=1, description="Width of the request's side, computed once a request")
-    factors: int = Field(default=32, ge=1, description="Width of the space in which the request's side meets a candidate's")
+    factors: int = Field(default=64, ge=1, description="Width of the space in which the request's side meets a candidate's")
     cross_layers: int = Field(default=2, ge=0)
     cross_rank: int = Field(default=32, ge=1, description="Rank of a cross layer's kernel")
     bucket_dim: int = Field(default=4, ge=1, description="Embedding of a number's quantile bucket")

@@ -69,7 +69,7 @@ class Category(_Given):
 
     kind: Literal["category"]
     oov_buckets: int = Field(default=2, ge=1, description="Buckets for values not seen in training")
-    dim: int = Field(default=8, ge=1, le=1024, description="Width of the embedding")
+    dim: int = Field(default=16, ge=1, le=1024, description="Width of the embedding")
 
 
 class Number(_Given):
@@ -87,7 +87,7 @@ class Text(_Given):
 
     kind: Literal["text"]
     buckets: int = Field(default=20_000, ge=2, description="Hash buckets of the words")
-    dim: int = Field(default=16, ge=1, le=1024, description="Width of the embedding")
+    dim: int = Field(default=32, ge=1, le=1024, description="Width of the embedding")
 
 
 class Multi(_Given):
