@@ -50,7 +50,7 @@ features:
   - {name: item_clicks, kind: state, side: item, measure: count, action: click}
   - {name: item_ctr, kind: state, side: item, measure: rate, action: click, per: view}
   - {name: item_age, kind: state, side: item, measure: recency, action: click}
-model: {batch_requests: 16, epochs: 6, learning_rate: 0.001}
+model: {batch_requests: 16, epochs: 6, learning_rate: 0.001, factors: 4}
 """
 
 NO_SHOPPER = """
