@@ -53,7 +53,7 @@ class DotProduct(keras.layers.Layer):
     softmax over the events of q k / sqrt(d) with q and k linear in candidate and event, d the width of a head; 0 where there is no event.
 
     Args:
-        width: of all heads together.
+        width: of a head's queries and keys.
         heads: sets of weights; the results are put side by side.
     """
 
