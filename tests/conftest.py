@@ -4,6 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples on every run, so that a change that breaks nothing can't fail; `--hypothesis-profile search` draws new ones.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("search")
+settings.load_profile("same")
 
 # TFRS 0.7 refuses Keras 3; TensorFlow's own log lines aren't warnings that a test could catch.
 os.environ["TF_USE_LEGACY_KERAS"] = "1"

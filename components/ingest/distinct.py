@@ -2,6 +2,13 @@
 
 import polars as pl
 
+from components.contract.dataset import Dataset
+
+
+def tells_repetitions(dataset: Dataset) -> bool:
+    """Whether equal rows are one: rows that name neither a request nor a time may well be so many different cases."""
+    return bool({"time", "request"} & {role for source in dataset.events for role in source.columns.named()})
+
 
 def distinct(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     """Without the rows that agree with an earlier one in the columns `names`; the others in their order.

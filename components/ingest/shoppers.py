@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from components.contract.dataset import Dataset
 from components.ingest.cleaning import FILE_SHIFT, impression_code
 from components.ingest.counts import Counts
-from components.ingest.distinct import distinct
+from components.ingest.distinct import distinct, tells_repetitions
 from components.ingest.requests import Requests, build
 from components.ingest.sessions import session_hashes
 from components.ingest.sorting import sorted_by, sorted_place
@@ -92,12 +92,8 @@ def shopper_block(
 
 
 def _distinct(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> pl.DataFrame:
-    """Without exact repetitions: rows that agree in everything that is read but their place in the files.
-
-    Rows that name neither a request nor a time are no repetitions of one another: they may well be so many different cases.
-    """
-    roles = {role for source in dataset.events for role in source.columns.named()}
-    if not roles & {"time", "request"}:
+    """Without exact repetitions: rows that agree in everything that is read but their place in the files."""
+    if not tells_repetitions(dataset):
         return events
     vectors = [name for name, kind in events.schema.items() if isinstance(kind, pl.Array)]
     single = distinct(events, [name for name in events.columns if name != "seq" and name not in vectors])

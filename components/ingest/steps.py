@@ -28,6 +28,7 @@ from components.contract.sources import Sampling
 from components.ingest.catalogue import item_index, read_table
 from components.ingest.cleaning import Moment, clean, raw_columns
 from components.ingest.counts import Counts, merged
+from components.ingest.distinct import tells_repetitions
 from components.ingest.examples import fields
 from components.ingest.files import Block
 from components.ingest.index import Index
@@ -119,7 +120,9 @@ def scan(block: Block, job: Job) -> Scanned:
             continue
         first, last = min(first, events["time"].min()), max(last, events["time"].max())  # type: ignore[type-var,assignment]
         items.append(_taken(events, dataset))
-        guest = pl.when(pl.col("request") != "").then("request").otherwise(pl.col("seq").cast(pl.String))
+        # A row of nobody must meet its repetition: it goes where its content says, or, where no row repeats another, its place.
+        alone = pl.format("{} {}", "time", "item") if tells_repetitions(dataset) else pl.col("seq").cast(pl.String)
+        guest = pl.when(pl.col("request") != "").then("request").otherwise(alone)
         who = pl.when(pl.col("user") != "").then("user").otherwise(guest)
         partition = events.select((who.hash(HASH_SEED) % job.partitions).cast(pl.Int64)).to_series().to_numpy()
         paths.append(job.path("events", f"{block.order:06d}-{part:04d}"))

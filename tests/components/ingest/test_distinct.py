@@ -1,5 +1,7 @@
 """Quick ways to drop repetitions and to sort give what polars gives."""
 
+from pathlib import Path
+
 import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from polars.testing import assert_frame_equal
 
 from components.ingest.distinct import distinct
 from components.ingest.sorting import sorted_by, sorted_place
+from tests.components.ingest.random_shops import SECOND, START_US, Event, Shop, dataset_text, ingested, write_log
 
 ROWS = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["", "a", "b", "\x00a"]), st.sampled_from([0.0, -0.0, float("nan"), None])))
 
@@ -34,3 +37,13 @@ def test_places_of_texts_sort_as_the_texts_do_and_equal_rows_keep_their_order(ro
     placed = whole.with_columns(sorted_place(whole["text"]).alias("text place"))
     assert_frame_equal(sorted_by(placed, "text place", "number").drop("text place"), whole.sort("text", "number", maintain_order=True))
     assert sorted(placed["text place"].unique()) == list(range(whole["text"].n_unique()))
+
+
+def test_a_repeated_row_of_nobody_counts_once_into_however_many_partitions_the_log_is_cut(tmp_path: Path) -> None:
+    """Guests without a request have no name that could bring a row and its repetition together: their content must."""
+    rows = [Event(START_US + n * SECOND, "", "i0", "cart") for n in range(9)]
+    text = dataset_text(Shop(form="sampling"))
+    for partitions in (1, 2, 5):
+        folder = tmp_path / f"{partitions}"
+        write_log(folder, [*rows, *rows])
+        assert ingested(text, folder, folder / "out", partitions=partitions).counts.numbers["left out: exact duplicates"] == 9
