@@ -3,7 +3,7 @@
     python -m benchmarks.quality DATASET.yaml --root runs/NAME [--rows ours "LightGBM binary"] [--seeds 1] [--trials 12] [--json FILE]
 
 The run's examples and its Transform graph are used, so all rankers see the same requests and splits: they learn from `train`, stop by
-`eval`, are judged on `test`. LightGBM gets the inputs of benchmarks/tree_inputs.py and a random search of --trials settings
+`eval`, are judged on `test`. LightGBM gets the inputs of trainer/teacher/inputs.py and a random search of --trials settings
 (benchmarks/trees.py); the best rule is the one with the best eval NDCG@10. Rows of ours:
 
     ours                       the dataset file as it is
@@ -40,7 +40,6 @@ from rich.text import Text
 
 from benchmarks.judged import Judged, Scores, batches, files, newest, read
 from benchmarks.rules import POPULARITY, SHOWN_ORDER, rules
-from benchmarks.tree_inputs import coding, tree_inputs
 from benchmarks.trees import Fitted, Forest, Objective, Split
 from components.contract.columns import Column, input_columns
 from components.contract.dataset import Dataset
@@ -50,6 +49,7 @@ from components.evaluation.sums import RankingSums
 from components.schema.parsing import Features
 from trainer.config import ranker_config
 from trainer.model import Ranker
+from trainer.teacher.inputs import coding, tree_inputs
 from trainer.training import train
 
 SHOWN = {"auc": "AUC", "gauc": "GAUC", "precision_at_5": "P@5", "ndcg_at_10": "NDCG@10", "mrr": "MRR", "log_loss": "log loss"}
@@ -173,7 +173,7 @@ class Run:
 
         @tf.function(reduce_retracing=True)
         def probabilities(features: Features) -> tf.Tensor:
-            return tf.sigmoid(model(layer(features), training=False))
+            return tf.sigmoid(model.logits(layer(features)))
 
         of_batches = (features for _, features in batches(self.dataset, self.examples, "test"))
         return np.concatenate(

@@ -6,11 +6,11 @@ items by how often they stand in the shopper's history, then by popularity.
 
 import numpy as np
 
-from benchmarks.crossings import crossing
 from benchmarks.judged import Scores
 from components.contract.columns import state_columns
 from components.contract.dataset import Dataset
 from components.schema.parsing import Features
+from trainer.teacher.crossings import crossing
 
 SHOWN_ORDER = "shown order"
 POPULARITY = "popularity"

@@ -78,6 +78,35 @@ class DotProduct(keras.layers.Layer):
         return tf.ensure_shape(blocks.gathered(tf.concat(found, axis=-1)), [None, self.heads * width])
 
 
+class SelfAttention(keras.layers.Layer):
+    """A layer of a transformer over the history (Vaswani et al. 2017, section 3.1), as in BST (Chen et al. 2019, arXiv 1905.06874).
+
+    The normalisation stands before each half, so that the events' own encoding runs through unchanged. BST lets the candidate take part
+    as one more event; here it doesn't, so that the layer runs once a request, and what a candidate makes of the result is the target
+    attention's part.
+    """
+
+    def __init__(self, heads: int, dropout: float) -> None:
+        super().__init__(name="self_attention")
+        self.heads, self.dropout = heads, keras.layers.Dropout(dropout)
+        self.norms = [keras.layers.LayerNormalization() for _ in range(2)]
+
+    def build(self, events: tf.TensorShape) -> None:
+        """Make the parts that depend on the width."""
+        width = events[-1]
+        self.attention = keras.layers.MultiHeadAttention(self.heads, max(width // self.heads, 1))
+        self.wide, self.narrow = keras.layers.Dense(4 * width, activation="relu"), keras.layers.Dense(width)
+
+    def call(self, events: tf.Tensor, lengths: tf.Tensor, training: bool) -> tf.Tensor:
+        """Events [B, H, D] of which the first `lengths` [B] count -> [B, H, D], 0 beyond."""
+        counts = tf.sequence_mask(lengths, tf.shape(events)[1])
+        normed = self.norms[0](events)
+        attended = self.attention(normed, normed, attention_mask=counts[:, None, :], training=training)
+        events += self.dropout(attended, training=training)
+        events += self.dropout(self.narrow(self.wide(self.norms[1](events))), training=training)
+        return events * tf.cast(counts, events.dtype)[..., None]
+
+
 def _counting(events: tf.Tensor, lengths: tf.Tensor, blocks: Blocks) -> tf.Tensor:
     """1 where an event of a block's history counts, [K, H]."""
     return tf.gather(tf.sequence_mask(lengths, tf.shape(events)[1], dtype=tf.float32), blocks.request)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from components.contract.columns import gains
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
 from components.contract.strict import Strict
@@ -23,21 +24,36 @@ class RankerConfig(Strict):
     listwise: float = Field(
         default=0.0, ge=0, le=1, description="Share of the listwise softmax cross-entropy in the loss; the rest is binary"
     )
+    distillation: float = Field(
+        default=0.0, ge=0, le=1, description="Share of the labels that boosted trees give, which learn from the same requests first"
+    )
     position_bias: bool = Field(
         default=False,
         description="Learn in training how likely each place is looked at (PAL); a score is then the chance of an action once looked at",
+    )
+    calibration: Literal["none", "platt", "isotonic"] = Field(
+        default="platt", description="Map of the trained scores to chances, fitted on the eval split: two parameters, or a rising curve"
     )
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Between dense layers")
     embedding_dropout: float = Field(default=0.5, ge=0, lt=1, description="On embeddings of ids")
     dense: tuple[int, ...] = Field(default=(128, 64), description="Units of the dense layers")
     request_units: int = Field(default=48, ge=1, description="Width of the request's side, computed once a request")
     factors: int = Field(default=64, ge=1, description="Width of the space in which the request's side meets a candidate's")
+    members: int = Field(default=1, ge=1, description="Of the ensemble that shares all but scales, offsets and the last layer")
+    heads: bool = Field(
+        default=False, description="A head for each labelled action; a score is the mean of their chances by what each is worth"
+    )
     cross_layers: int = Field(default=2, ge=0)
-    cross_rank: int = Field(default=32, ge=1, description="Rank of a cross layer's kernel")
-    bucket_dim: int = Field(default=4, ge=1, description="Embedding of a number's quantile bucket")
-    attention: Literal["unit", "dot"] = Field(
+    cross_rank: int | None = Field(default=32, ge=1, description="Rank of a cross layer's kernel; null: a full one")
+    cross_form: Literal["parallel", "stacked"] = Field(default="parallel", description="Cross layers beside the dense ones or beneath them")
+    numbers: Literal["buckets", "piecewise"] = Field(
+        default="buckets", description="Embedding of a number beside its value: by quantile bucket, or in straight lines between quantiles"
+    )
+    bucket_dim: int = Field(default=4, ge=1, description="Width of a number's embedding")
+    attention: Literal["unit", "dot", "none"] = Field(
         default="unit", description="unit: DIN's activation unit, a small network for each pair; dot: scaled dot products, quicker"
     )
+    history_layers: int = Field(default=0, ge=0, description="Layers of self-attention over the history (BST)")
     attention_dim: int = Field(default=16, ge=1, description="Width of an event of the history")
     attention_units: int = Field(default=16, ge=1, description="Hidden units of the activation unit")
     attention_heads: int = Field(default=2, ge=1)
@@ -50,9 +66,19 @@ def ranker_config(dataset: Dataset) -> RankerConfig:
         DatasetFileError: `model` has an unknown key or a value that can't be.
     """
     try:
-        return RankerConfig.model_validate(dataset.model)
+        config = RankerConfig.model_validate(dataset.model)
     except ValidationError as error:
         faults = (
             f"model{''.join(f'.{part}' for part in fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()
         )
         raise DatasetFileError("\n".join(faults)) from None
+    if config.distillation and len(heads(dataset, config)) > 1:
+        raise DatasetFileError(
+            "model.distillation: expected 0 where `model.heads` is on, for the trees learn whether anything was done; leave one of them out"
+        )
+    return config
+
+
+def heads(dataset: Dataset, config: RankerConfig) -> dict[str, float]:
+    """The label columns that have a head, and what each is worth in a score."""
+    return gains(dataset) if config.heads else {"label": 1.0}

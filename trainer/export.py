@@ -6,6 +6,8 @@ import tensorflow_transform as tft
 from components.contract.dataset import Dataset
 from components.schema import doors
 from components.schema.parsing import Features
+from trainer.config import heads
+from trainer.head import weighted_logit
 from trainer.model import Ranker
 
 
@@ -20,7 +22,12 @@ def export(model: Ranker, graph: tft.TFTransformOutput, path: str, *, dataset: D
     module.transform = layer  # owns the vocabularies' files
     module.weights = list(model.variables)
 
-    def score(features: Features, _splits: tf.Tensor) -> tf.Tensor:
-        return tf.sigmoid(model(layer(features), training=False))
+    names = [label.replace("label", "chance", 1) for label in heads(dataset, model.config)]
+
+    def score(features: Features, _splits: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = model.action_logits(layer(features))
+        # What a shop weighs otherwise than the dataset file does needs no other model: it has the chance of each action.
+        chances = dict(zip(names, tf.unstack(tf.sigmoid(logits), axis=1), strict=True)) if len(names) > 1 else {}
+        return {"scores": tf.sigmoid(weighted_logit(logits, model.worth)), **chances}
 
     doors.save(module, score, path, dataset=dataset)

@@ -11,16 +11,16 @@ import tf_keras as keras
 from components.contract.dataset import Dataset
 from components.contract.features import Category, Id
 from components.schema.parsing import Features
-from trainer.attention import ActivationUnit, DotProduct
+from trainer.attention import ActivationUnit, DotProduct, SelfAttention
 from trainer.blocks import Blocks, in_blocks
-from trainer.config import RankerConfig
+from trainer.calibration import Calibration
+from trainer.config import RankerConfig, heads
 from trainer.embedding import Table
+from trainer.head import Head, mean_logit, weighted_logit
 from trainer.layout import AGE_BUCKETS, BUCKETS, CATEGORIES, SHOWN_POSITION, Layout, layout, vocabulary_name
 from trainer.losses import softmax_cross_entropy
 from trainer.matches import Matches
 from trainer.position_bias import Examination
-
-_BATCH_NORM_MOMENTUM = 0.95  # a first epoch may have no more than some tens of steps
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Ranker(tfrs.Model):
         super().__init__(name="ranker")
         self.plan: Layout = layout(dataset)
         self.config = config
+        self.worth = tuple(heads(dataset, config).values())
         self.tables: dict[str, Table] = {}
         for feature in self.plan.features:
             name = _table_name(feature)
@@ -70,23 +71,15 @@ class Ranker(tfrs.Model):
             self.event = keras.layers.Dense(config.attention_dim, name="event", **kernels)
             self.event_action = Table("event_action", len(self.plan.actions) + 1, config.attention_dim)
             self.event_age = Table("event_age", AGE_BUCKETS, config.attention_dim)
+            self.event_place = Table("event_place", dataset.history.length if dataset.history else 0, config.attention_dim)
+            self.history_layers = [SelfAttention(config.attention_heads, config.dropout) for _ in range(config.history_layers)]
             if config.attention == "dot":
                 self.attention = DotProduct(config.attention_dim, config.attention_heads)
-            else:
+            elif config.attention == "unit":
                 self.attention = ActivationUnit(config.attention_units, config.attention_heads)
             self.matches = [Matches(token.feature.name, len(self.plan.actions)) for token in self.plan.on("history")]
-        self.cross = [
-            tfrs.layers.dcn.Cross(projection_dim=config.cross_rank, name=f"cross_{at}", **kernels) for at in range(config.cross_layers)
-        ]
-        self.dense = [
-            (
-                keras.layers.Dense(units, **kernels),
-                keras.layers.BatchNormalization(momentum=_BATCH_NORM_MOMENTUM),
-                keras.layers.Dropout(config.dropout),
-            )
-            for units in config.dense
-        ]
-        self.logit = keras.layers.Dense(1, name="logit", **kernels)
+        self.head = Head(config, actions=len(self.worth))
+        self.calibration = Calibration(len(self.worth))
         self.examination = Examination() if config.position_bias else None
         self.task = tfrs.tasks.Ranking(loss=keras.losses.BinaryCrossentropy(from_logits=True))
         self.mean_loss = keras.metrics.Mean("mean_loss")
@@ -94,7 +87,10 @@ class Ranker(tfrs.Model):
         self.impressions_seen = keras.metrics.Sum("impressions_seen")
 
     def call(self, features: Features, training: bool = False) -> tf.Tensor:
-        """Logits of all candidates, flat [N], in the requests' order."""
+        """Logits of all candidates, flat in the requests' order, by member of the ensemble and action, [N, K, A].
+
+        Actions: `label` alone, or with `heads` the labelled actions in their order.
+        """
         candidates = self._candidates(features)
         rows = candidates.value_rowids()
         tokens = {token.column.name: self._token(token.feature, _flat(features[token.column.name]), training) for token in self.plan.tokens}
@@ -102,7 +98,7 @@ class Ranker(tfrs.Model):
         parts = [candidate]
         request = self._side(features, "request", tokens)
         if self.plan.history:
-            past = self._past(features, tokens)
+            past = self._past(features, tokens, training)
             mean = tf.math.divide_no_nan(tf.reduce_sum(past.events, axis=1), tf.cast(past.lengths, tf.float32)[:, None])
             request = tf.concat([request, mean], axis=-1)
             parts += self._against_past(features, tokens, past, in_blocks(candidates.row_lengths()))
@@ -110,25 +106,34 @@ class Ranker(tfrs.Model):
             parts.append(tf.gather(self.request_side(request), rows))
             # Every pair of a request's and a candidate's input, through a common space (Rendle 2010, factorization machines, eq. 1).
             parts.append(tf.gather(self.request_factors(request), rows) * self.candidate_factors(candidate))
-        return self._head(tf.concat(parts, axis=-1), training)
+        return self.head(tf.concat(parts, axis=-1), training=training)
+
+    def action_logits(self, features: Features) -> tf.Tensor:
+        """Logits of each action's chance, [N, A]."""
+        return self.calibration(mean_logit(self(features, training=False)))
 
     @tf.function(reduce_retracing=True)
     def logits(self, features: Features) -> tf.Tensor:
-        """`call` without training, as one graph."""
-        return self(features, training=False)
+        """Logits of the scores, [N]: a score is the chance of an action, or the mean of several actions' by what each is worth."""
+        return weighted_logit(self.action_logits(features), self.worth)
 
     def compute_loss(self, inputs: tuple[Features, tf.RaggedTensor], training: bool = False) -> tf.Tensor:
-        """Binary cross-entropy of each candidate, mixed with the listwise softmax cross-entropy of each request."""
+        """Binary cross-entropy of each candidate, mixed with the listwise softmax cross-entropy of each request.
+
+        Each member of the ensemble learns on its own: the loss is the mean of theirs. Labels are ragged [B, (L)], or [B, (L), A] with
+        a head for each action.
+        """
         features, labels = inputs
         logits = self(features, training=training)
         if self.examination is not None:
-            logits = self.examination(logits, features[SHOWN_POSITION].flat_values)
-        binary = self.task(labels=labels.flat_values[:, None], predictions=logits[:, None])
-        listwise = softmax_cross_entropy(labels.flat_values, logits, labels.value_rowids(), labels.nrows())
+            logits = self.examination(logits, features[SHOWN_POSITION].flat_values[:, None, None])
+        wanted = tf.broadcast_to(tf.reshape(labels.flat_values, [-1, 1, logits.shape[2]]), tf.shape(logits))
+        binary = self.task(labels=tf.reshape(wanted, [-1, 1]), predictions=tf.reshape(logits, [-1, 1]))
+        listwise = softmax_cross_entropy(wanted, logits, labels.value_rowids(), labels.nrows()) if self.config.listwise else 0.0
         loss = (1 - self.config.listwise) * binary + self.config.listwise * listwise
         self.mean_loss.update_state(loss)
         self.requests_seen.update_state(labels.nrows())
-        self.impressions_seen.update_state(tf.size(labels.flat_values))
+        self.impressions_seen.update_state(tf.shape(labels.flat_values)[0])
         return loss
 
     def _candidates(self, features: Features) -> tf.RaggedTensor:
@@ -147,13 +152,26 @@ class Ranker(tfrs.Model):
                 parts.append(self.words[bag.feature.name].bag(words.values if axis == "candidate" else words))
         parts += [_flat(features[column.name]) for column in self.plan.vectors if column.axis == axis]
         if axis in self.buckets:
-            values, buckets = (_flat(features[f"{axis}.{name}"]) for name in ("values", "buckets"))
-            first = tf.range(values.shape[-1], dtype=tf.int64) * (BUCKETS + 1)
-            embedded = self.buckets[axis](buckets + first)  # (rows, numbers, bucket dim)
-            parts += [values, tf.reshape(embedded, [-1, values.shape[-1] * self.config.bucket_dim])]
+            values, buckets, within = (_flat(features[f"{axis}.{name}"]) for name in ("values", "buckets", "within"))
+            parts += [values, self._numbers(self.buckets[axis], buckets, within)]
         if not parts:
             return tf.zeros([self._candidates(features).nrows(), 0])
         return tf.concat(parts, axis=-1)
+
+    def _numbers(self, table: Table, buckets: tf.Tensor, within: tf.Tensor) -> tf.Tensor:
+        """Embedded numbers, (rows, numbers) to (rows, numbers * bucket_dim).
+
+        By quantile buckets; or piecewise linearly (Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556, section 3.2): a linear map of
+        that encoding goes in straight lines from one boundary's embedding to the next one's.
+        """
+        first = tf.range(buckets.shape[-1], dtype=tf.int64) * (BUCKETS + 1)
+        if self.config.numbers == "buckets":
+            embedded = table(buckets + first)
+        else:
+            begin = tf.maximum(buckets - 1, tf.minimum(buckets, 1))  # below the first boundary is as at it, and missing is 0
+            end = tf.minimum(begin + 1, BUCKETS - 1)
+            embedded = table(begin + first) + within[..., None] * (table(end + first) - table(begin + first))
+        return tf.reshape(embedded, [-1, buckets.shape[-1] * self.config.bucket_dim])
 
     def _token(self, feature: Id | Category, ids: tf.Tensor, training: bool) -> tf.Tensor:
         embedded = self.tables[_table_name(feature)](ids)
@@ -161,37 +179,37 @@ class Ranker(tfrs.Model):
             self.add_loss(self.config.embedding_l2 * tf.reduce_mean(tf.reduce_sum(tf.square(embedded), axis=-1)))
         return self.embedding_dropout(embedded, training=training) if isinstance(feature, Id) else embedded
 
-    def _past(self, features: Features, tokens: Mapping[str, tf.Tensor]) -> _Past:
+    def _past(self, features: Features, tokens: Mapping[str, tf.Tensor], training: bool) -> _Past:
         action, age = features["history.action"], features["history.age"]
         fields = [tokens[token.column.name] for token in self.plan.on("history")]
         if self.plan.history_numbers:
             fields.append(features["history.values"].flat_values)
-        encoded = self.event(tf.concat(fields, axis=-1)) + self.event_action(action.flat_values) + self.event_age(age.flat_values)
-        return _Past(action.with_flat_values(encoded).to_tensor(), action.to_tensor(), age.to_tensor(), action.row_lengths())
+        lengths = action.row_lengths()
+        newest = tf.gather(lengths, action.value_rowids()) - 1 - tf.ragged.range(lengths).flat_values  # places from the end
+        place = self.event_place(tf.minimum(newest, self.event_place.rows - 1))
+        encoded = self.event(tf.concat(fields, axis=-1)) + self.event_action(action.flat_values) + self.event_age(age.flat_values) + place
+        events = action.with_flat_values(encoded).to_tensor()
+        for layer in self.history_layers:
+            events = layer(events, lengths, training=training)
+        return _Past(events, action.to_tensor(), age.to_tensor(), lengths)
 
     def _against_past(self, features: Features, tokens: Mapping[str, tf.Tensor], past: _Past, blocks: Blocks) -> list[tf.Tensor]:
         """What the history says of each candidate, which is encoded by the same weights as an event."""
         prefix = f"{self.plan.history}_"
         names = [(token, token.column.name.removeprefix(prefix)) for token in self.plan.on("history")]
+        same = [
+            matches(features[name].flat_values, features[token.column.name].to_tensor(), past.lengths, blocks, past.action, past.age)
+            for matches, (token, name) in zip(self.matches, names, strict=True)
+        ]
+        if self.config.attention == "none":
+            return same
         fields = [tokens[name] for _, name in names]
         if self.plan.history_numbers:
             columns = [measure.name for measure in self.plan.candidate_numbers]
             at = [columns.index(measure.name.removeprefix(prefix)) for measure in self.plan.history_numbers]
             fields.append(tf.gather(features["candidate.values"].flat_values, at, axis=-1))
         interest = self.attention(self.event(tf.concat(fields, axis=-1)), past.events, past.lengths, blocks)
-        same = [
-            matches(features[name].flat_values, features[token.column.name].to_tensor(), past.lengths, blocks, past.action, past.age)
-            for matches, (token, name) in zip(self.matches, names, strict=True)
-        ]
         return [interest, *same]
-
-    def _head(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
-        crossed = deep = inputs
-        for cross in self.cross:
-            crossed = cross(inputs, crossed)
-        for dense, normalise, dropout in self.dense:
-            deep = dropout(tf.nn.relu(normalise(dense(deep), training=training)), training=training)
-        return self.logit(tf.concat([crossed, deep], axis=-1))[:, 0]
 
 
 def _table_name(feature: Id | Category) -> str:

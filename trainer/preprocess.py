@@ -1,8 +1,9 @@
 """`preprocessing_fn`: from the columns of the examples to the network's inputs, by the feature table.
 
-Out come, with the name of their column, ids (0: missing), bags of word ids and vectors; and for each axis that has numbers two stacked
-matrices, `<axis>.values` (scaled, 0 where missing) and `<axis>.buckets` (quantile bucket, 0 where missing); of the history also
-`history.action` and `history.age` (a bucket). Everything is computed for each request on its own.
+Out come, with the name of their column, ids (0: missing), bags of word ids and vectors; and for each axis that has numbers stacked
+matrices, `<axis>.values` (scaled, 0 where missing) and `<axis>.buckets` (quantile bucket, 0 where missing), with `<axis>.within`, how far
+a number is into its bucket; of the history also `history.action` and `history.age` (a bucket). Everything is computed for each request on
+its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -151,7 +152,11 @@ def _numbers(inputs: Mapping[str, Any], plan: Layout, axis: Axis, moments: dict[
         mean, variance = (analyzer(_scaled(learned, measures), reduce_instance_dims=False) for analyzer in (tft.mean, tft.var))
         deviation = tf.sqrt(variance)
         moments |= {measure.name: (mean[at], deviation[at]) for at, measure in enumerate(measures)}
-        outputs["buckets"] = _buckets(raw, missing, tft.quantiles(learned, BUCKETS, epsilon=0.01, reduce_instance_dims=False))
+        boundaries = tf.ensure_shape(
+            tft.quantiles(learned, BUCKETS, epsilon=0.01, reduce_instance_dims=False), [len(measures), BUCKETS - 1]
+        )
+        outputs["buckets"] = _buckets(raw, missing, boundaries)
+        outputs["within"] = _within(raw, outputs["buckets"], boundaries)
     centred = tf.clip_by_value(tf.math.divide_no_nan(scaled - mean, deviation), -_MAX_Z, _MAX_Z)
     outputs["values"] = tf.where(missing, tf.zeros_like(raw), centred)
     return {f"{axis}.{name}": _like(like, flat) for name, flat in outputs.items()}
@@ -203,9 +208,16 @@ def _buckets(raw: tf.Tensor, missing: tf.Tensor, boundaries: tf.Tensor) -> tf.Te
     Of the raw numbers: boundaries are values that occur, often a value that many share, and the last bit of a logarithm depends on where in
     a batch it is computed. Comparing what was read with what was read can't waver.
     """
-    boundaries = tf.ensure_shape(boundaries, [raw.shape[1], BUCKETS - 1])
     found = tf.searchsorted(boundaries, tf.transpose(tf.where(missing, 0.0, raw)), side="right", out_type=tf.int64)
     return tf.where(missing, tf.zeros_like(raw, tf.int64), tf.transpose(found) + 1)
+
+
+def _within(raw: tf.Tensor, buckets: tf.Tensor, boundaries: tf.Tensor) -> tf.Tensor:
+    """How far each number [N, K] is from its bucket's lower boundary to the upper one, [0, 1); 0 where one of them is missing."""
+    first = tf.range(raw.shape[1], dtype=tf.int64) * (BUCKETS - 1)
+    lower, upper = (tf.gather(tf.reshape(boundaries, [-1]), first + tf.clip_by_value(buckets - back, 0, BUCKETS - 2)) for back in (2, 1))
+    inside = (buckets > 1) & (buckets < BUCKETS)
+    return tf.where(inside, tf.math.divide_no_nan(raw - lower, upper - lower), tf.zeros_like(raw))
 
 
 def _index_of(values: tf.Tensor, known: tuple[str, ...]) -> tf.Tensor:

@@ -94,7 +94,10 @@ class Budget(keras.callbacks.Callback):
 
 
 def eval_auc(model: Ranker, evaluation: tf.data.Dataset) -> float:
-    """AUC over all candidates of the batches."""
-    pairs = [(labels.flat_values.numpy(), model.logits(features).numpy()) for features, labels in evaluation]
+    """AUC over all candidates of the batches, by whether anything was done."""
+    pairs = [
+        (tf.reshape(labels.flat_values, [-1, len(model.worth)]).numpy().max(axis=1), model.logits(features).numpy())
+        for features, labels in evaluation
+    ]
     labels, logits = (np.concatenate(each) for each in zip(*pairs, strict=True))
     return auc(labels, logits)

@@ -8,7 +8,7 @@ from components.contract.columns import Column, columns, input_columns
 from components.contract.dataset import Dataset
 from components.schema.parsing import Features, dense_spec, from_dense, parse
 
-Score = Callable[[Features, tf.Tensor], tf.Tensor]
+Score = Callable[[Features, tf.Tensor], dict[str, tf.Tensor]]
 
 
 def signature_columns(dataset: Dataset) -> tuple[Column, ...]:
@@ -23,10 +23,11 @@ def save(module: tf.Module, score: Score, path: str, *, dataset: Dataset) -> Non
     """Write a SavedModel with both doors around `score`.
 
     `score` takes what `parse` gives for the input columns, with `position` where the request has it, and the row splits [B + 1] of its
-    candidates; it returns the candidates' scores, flat [N]. The doors:
+    candidates; it returns by name, flat [N], the candidates' `scores` and whatever else there is to tell of each, such as the chance of
+    each action. The doors give the same names:
 
-    - `examples`: serialized tf.Examples [B] -> `scores` float32 [B, L of the longest list], 0 beyond a request's candidates;
-    - `serving_default`: by name the tensors of `signature_columns` -> `scores` [B, L], 0 from `n_candidates` on.
+    - `examples`: serialized tf.Examples [B] -> float32 [B, L of the longest list], 0 beyond a request's candidates;
+    - `serving_default`: by name the tensors of `signature_columns` -> float32 [B, L], 0 from `n_candidates` on.
     """
     inputs = input_columns(dataset)
     named = {column.name for column in inputs}
@@ -37,14 +38,14 @@ def save(module: tf.Module, score: Score, path: str, *, dataset: Dataset) -> Non
     def examples(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         features = parse(serialized, read)
         splits = _candidate_splits(features, read)
-        return {"scores": _ragged(score(features, splits), splits).to_tensor(0.0)}
+        return {name: _ragged(flat, splits).to_tensor(0.0) for name, flat in score(features, splits).items()}
 
     def tensors(**dense: tf.Tensor) -> dict[str, tf.Tensor]:
         lengths = {axis: dense[name] for axis, name in (("candidate", "n_candidates"), ("history", "n_history")) if name in dense}
         features = from_dense(dense, inputs, lengths=lengths)
         splits = _candidate_splits(features, inputs)
         shape = next(tf.shape(dense[column.name], out_type=tf.int64)[:2] for column in inputs if column.axis == "candidate")
-        return {"scores": _ragged(score(features, splits), splits).to_tensor(0.0, shape=shape)}
+        return {name: _ragged(flat, splits).to_tensor(0.0, shape=shape) for name, flat in score(features, splits).items()}
 
     serving = tf.function(tensors, autograph=False).get_concrete_function(**{column.name: dense_spec(column) for column in asked})
     tf.saved_model.save(module, path, signatures={"serving_default": serving, "examples": examples})

@@ -16,12 +16,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from benchmarks.crossings import codes, crossing, padded
 from components.contract.columns import Column, input_columns
 from components.contract.dataset import Dataset
 from components.contract.features import Category, Feature, History, Id, ListRelative, Multi, Number, Text, Vector
 from components.schema.parsing import Features
 from trainer.listwise import rank_in_list, ratio_to_mean
+from trainer.teacher.crossings import codes, crossing, padded
 
 Columns = dict[str, NDArray[Any]]
 """Values of N candidates by name: float32 numbers, or int64 codes of texts, 0 where missing."""
