@@ -9,10 +9,10 @@ from rich.text import Text
 
 from components.evaluation.captions import metric_caption, slice_caption
 from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, SliceMetrics, compared, margin
-from components.evaluation.sums import COUNTS, METRICS
+from components.evaluation.sums import COUNTS, METRICS, OF_ITEMS
 
 LOWER_IS_BETTER = ("log_loss", "ece")
-NEITHER = ("calibration",)  # best at 1
+NEITHER = ("calibration", *OF_ITEMS)  # best at 1; more of the catalogue, or more of a shopper's own, is a taste
 
 COLUMNS = ("auc", "gauc", "precision_at_1", "precision_at_5", "ndcg_at_10")
 
