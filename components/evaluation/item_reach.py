@@ -8,8 +8,8 @@ without group g and m the mean of these,
 
 It leaves out a 32nd at a time, so that fewer items are seen moves all v_g alike, and drops out. Whatever the statistic, the variance is on
 average not understated (Efron and Stein 1981, "The jackknife estimate of variance"). That of coverage is overstated: an item that lambda
-shoppers reach by expectation adds lambda exp(-lambda) and should add exp(-lambda) (1 - exp(-lambda)), so its interval is up to half again
-too wide where many items are reached once or twice. Personalisation, a mean over pairs, has no such excess.
+shoppers reach by expectation adds lambda exp(-lambda) and should add exp(-lambda) (1 - exp(-lambda)), so the interval is too wide; in the
+shop of the tests by half. Personalisation, a mean over pairs, has no such excess.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,6 @@ MAX_PAIRS = 131_072  # of an item and a group, 5.4 MB at most for a slice and mo
 GROUPS = 32
 _LEAST_GROUPS = 16
 _SURELY = -50.0  # log of the probability to miss first places that it surely has: finite, so that it can be taken off a sum again
-# log of the probability to miss the first places of a list that the item surely stands in; finite, so that it can be taken off
 
 Floats = NDArray[np.float64]
 
@@ -92,7 +91,7 @@ class ItemReach:
 
     def _whole(self) -> tuple[Floats, NDArray[np.int64]]:
         """The sums of each item over all groups [I, 3], and which item each pair is of [P]."""
-        item = np.cumsum(np.diff(self.item, prepend=self.item[:1]) > 0)
+        item = np.cumsum(np.diff(self.item, prepend=self.item[:1]) > 0, dtype=np.int64)
         start = np.flatnonzero(np.diff(item, prepend=-1))
         return (np.add.reduceat(self.sums, start, axis=0) if len(start) else np.empty((0, 3))), item
 
