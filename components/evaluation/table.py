@@ -44,7 +44,7 @@ def overall_metrics(each: Comparison) -> list[str]:
 def importance_table(importance: Importance) -> Table:
     """The features whose loss costs most AUC, with what each metric falls by and its 95 % interval."""
     shown = importance.ranked(DROPPED[0])[:_CHIEF]
-    title = f"What the model loses without a feature ({len(shown)} of {len(importance.features)}; {importance.requests:,} test requests)"
+    title = f"Without a feature ({len(shown)} of {len(importance.features)}, {importance.requests:,} requests)"
     table = Table(title=title, title_justify="left", header_style="bold")
     table.add_column("feature")
     for metric in DROPPED:
