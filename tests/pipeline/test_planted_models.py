@@ -13,7 +13,7 @@ import pytest
 from components.release.releases import versions
 from pipeline.commands import default_shop
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_000)]  # four whole runs; a busy machine takes minutes for each
 
 SETTINGS = """
 model: {epochs: 3}

@@ -167,3 +167,10 @@ def test_the_component_writes_the_importance_of_the_exported_model(tmp_path: Pat
     written = Importance.from_json(json.loads((tmp_path / "report" / "importance.json").read_text()))
     assert (written.requests, written.candidates) == (50, 50 * L)
     assert {each.feature for each in written.features} == {feature.name for feature in DATASET.features}
+
+
+def test_what_is_told_of_a_feature_does_not_depend_on_the_others(model: Path, found: Importance) -> None:
+    lines = TEXT.splitlines()
+    fewer = parse_dataset("\n".join(line for line in lines if "mood" not in line and "noise" not in line))
+    again = importance(requests(600, seed=1), ExportedModel(str(model)), dataset=fewer)
+    assert drops(again) == {name: drop for name, drop in drops(found).items() if name not in ("mood", "noise")}
