@@ -17,6 +17,7 @@ from components.champion.component import Champion
 from components.contract.columns import gains
 from components.contract.load import parse_dataset
 from components.contract.slices import bands, item_slices
+from components.evaluation.component import FeatureImportance
 from components.evaluation.config import eval_config
 from components.ingest.component import EventExampleGen
 from components.release.component import Release
@@ -100,10 +101,12 @@ def create_pipeline(
         releases=releases,
         attempt=attempt,
     )
+    importance = FeatureImportance(examples=examples, model=trainer.outputs["model"], dataset=dataset, code=code)
+    importance.add_upstream_node(release)  # Where one step runs at a time, a release doesn't wait for it.
     return Pipeline(
         pipeline_name=name,
         pipeline_root=root,
-        components=[ingest, schema, statistics, validator, gate, transform, trainer, rival, evaluator, release],
+        components=[ingest, schema, statistics, validator, gate, transform, trainer, rival, evaluator, release, importance],
         enable_cache=True,
         beam_pipeline_args=list(beam_args),
         metadata_connection_config=metadata,

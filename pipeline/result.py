@@ -8,6 +8,7 @@ from typing import Any
 from components.contract.errors import RunError
 from components.contract.load import parse_dataset
 from components.evaluation.curves import Curves
+from components.evaluation.importance import Importance
 from components.evaluation.report import Epoch, RankedCandidate, RankedRequest
 from components.evaluation.results import Model, SliceMetrics, from_json, to_json
 from components.evaluation.table import metrics_rows
@@ -39,6 +40,7 @@ class RunResult:
         places: name to path, of what one may want to open.
         steps: in the order they ran.
         curves: of each model, for the page.
+        importance: of each feature; None in a result that was kept before there was any.
     """
 
     dataset: str
@@ -52,6 +54,7 @@ class RunResult:
     places: dict[str, str]
     steps: tuple[StepTime, ...]
     curves: dict[Model, Curves] = field(default_factory=dict)
+    importance: Importance | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -89,5 +92,6 @@ def read_result(file: Path) -> RunResult:
             "training": tuple(Epoch(**epoch) for epoch in given["training"]),
             "example": example and RankedRequest(example["caption"], tuple(RankedCandidate(**each) for each in example["candidates"])),
             "steps": tuple(StepTime(**step) for step in given["steps"]),
+            "importance": (known := given.get("importance")) and Importance.from_json(known),
         }
     )

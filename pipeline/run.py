@@ -8,6 +8,8 @@ from pathlib import Path
 
 from components.contract.errors import RunError
 from components.contract.load import parse_dataset
+from components.evaluation.importance import FILE as IMPORTANCE_FILE
+from components.evaluation.importance import Importance
 from components.evaluation.report import Epoch
 from components.evaluation.tfma_results import read_curves, read_metrics
 from pipeline.config import RunConfig
@@ -90,6 +92,9 @@ def _result(config: RunConfig, steps: tuple[Step, ...], *, log: Path) -> RunResu
         },
         steps=tuple(StepTime(step.name, step.state, round(step.seconds, 3)) for step in steps),
         curves=read_curves(outputs["Evaluator"]["evaluation"].uri),
+        importance=Importance.from_json(
+            json.loads(Path(outputs["FeatureImportance"]["report"].uri, IMPORTANCE_FILE).read_text(encoding="utf-8"))
+        ),
     )
     if result.verdict.passed != (released is not None):
         found = "passed" if result.verdict.passed else "refused"

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from components.contract.load import parse_dataset
 from components.evaluation.report import RankedRequest, ReportContent, render
-from components.evaluation.table import metrics_table, overall_table
+from components.evaluation.table import importance_table, metrics_table, overall_table
 from pipeline.result import RunResult
 
 _BEST = 10
@@ -23,7 +23,7 @@ def console() -> Console:
 
 
 def show(result: RunResult, console: Console) -> None:
-    """Print metrics by slice, the gates' verdict, an example of a ranked list, what was ingested, seconds by step, and where things lie."""
+    """Print metrics by slice, the verdict, the chief features, an example, what was ingested, seconds by step, and places."""
     console.print(overall_table(result.metrics))
     console.print()
     console.print(metrics_table(result.metrics))
@@ -32,6 +32,9 @@ def show(result: RunResult, console: Console) -> None:
         console.print(sentence, style=None if sentence.startswith("Passed") else "red", highlight=False)
     released = f"Released as version {result.release}" if result.release is not None else "Refused: nothing was released"
     console.print(f"{released} (champion: {result.champion}).", style="bold", highlight=False)
+    if result.importance:
+        console.print()
+        console.print(importance_table(result.importance))
     if result.example:
         console.print()
         console.print(_ranked(result.example))
@@ -60,6 +63,7 @@ def page(result: RunResult) -> str:
             example=result.example,
             champion=result.champion,
             curves=result.curves,
+            importance=result.importance,
         )
     )
 

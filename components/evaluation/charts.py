@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 WIDTH = 720
 HALF = WIDTH // 2 - 10
 _ROW_HEIGHT = 24
+_BAR_HEIGHT = 20
 _LABEL_WIDTH = 190
 _VALUE_WIDTH = 60
 
@@ -61,6 +62,34 @@ def interval_chart(intervals: Sequence[Interval], *, title: str) -> Markup:
             x = at(each.reference)
             parts.append(f'<line class="tick" x1="{x}" x2="{x}" y1="{y - 8}" y2="{y + 8}"/>')
     return _svg(parts, height=bottom + 22, title=title)
+
+
+def bar_chart(bars: Sequence[Interval], *, title: str, width: int = HALF) -> Markup:
+    """A bar from 0 to each value with its interval, one on each row; the reference isn't drawn."""
+    drawn = [each for each in bars if math.isfinite(each.value)]
+    ends = [end for each in drawn for end in (each.value, each.value - each.margin, each.value + each.margin) if math.isfinite(end)]
+    if not ends:
+        return Markup("")
+    ticks = _ticks(min(0.0, *ends), max(0.0, *ends))
+    left, bottom = _LABEL_WIDTH * width // WIDTH + 40, len(drawn) * _BAR_HEIGHT
+    scale = (width - left - 16) / (ticks[-1] - ticks[0])
+
+    def at(value: float) -> float:
+        return round(left + (value - ticks[0]) * scale, 1)
+
+    parts = []
+    for tick in ticks:
+        parts.append(f'<line class="grid" x1="{at(tick)}" x2="{at(tick)}" y1="0" y2="{bottom}"/>')
+        parts.append(f'<text class="axis" x="{at(tick)}" y="{bottom + 16}" text-anchor="middle">{tick:g}</text>')
+    for i, each in enumerate(drawn):
+        y, x = i * _BAR_HEIGHT, min(at(0.0), at(each.value))
+        parts.append(f'<text x="{left - 8}" y="{y + 14}" text-anchor="end">{escape(_shortened(each.label, 18))}</text>')
+        parts.append(f'<rect class="bar" x="{x}" y="{y + 4}" width="{abs(at(each.value) - at(0.0)):.1f}" height="{_BAR_HEIGHT - 8}"/>')
+        if math.isfinite(each.margin):
+            low, high, middle = at(each.value - each.margin), at(each.value + each.margin), y + _BAR_HEIGHT // 2
+            parts.append(f'<line class="error" x1="{low}" x2="{high}" y1="{middle}" y2="{middle}"/>')
+    parts.append(f'<line class="zero" x1="{at(0.0)}" x2="{at(0.0)}" y1="0" y2="{bottom}"/>')
+    return _svg(parts, height=bottom + 22, title=title, width=width)
 
 
 def curve_chart(

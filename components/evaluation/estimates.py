@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from components.evaluation.bootstrap import standard_error
+from components.evaluation.item_reach import jackknife_error
 from components.evaluation.sums import ESTIMATED, LISTWISE, METRICS, RankingSums
 
 
@@ -23,16 +24,19 @@ ESTIMATES = (*METRICS, *map(error_of, ESTIMATED), *map(change_error_of, ESTIMATE
 def estimates(sums: Mapping[str, RankingSums], *, baseline: str | None, listwise: Sequence[str] = LISTWISE) -> dict[str, dict[str, float]]:
     """For each model the values of its metrics, their standard errors, and those of the change against the baseline.
 
-    The change is taken replicate by replicate. Both models judge the same requests of the same shoppers, so most of what differs from
-    replicate to replicate is in both, and the change is known much better than either value.
+    The change is taken replicate by replicate, and without each group of shoppers. Both models judge the same requests of the same
+    shoppers, so most of what differs from one to the next is in both, and the change is known much better than either value.
     """
-    replicated = {model: each.replicated(listwise) for model, each in sums.items()}
+    drawn = {
+        model: [(standard_error, each.replicated(listwise)), (jackknife_error, each.without_each_group())] for model, each in sums.items()
+    }
     found = {}
     for model, each in sums.items():
         values = each.values(listwise)
-        mine = replicated[model]
-        values |= {error_of(name): standard_error(of) for name, of in mine.items()}
-        if baseline is not None and model != baseline:
-            values |= {change_error_of(name): standard_error(of - replicated[baseline][name]) for name, of in mine.items()}
+        for i, (error, mine) in enumerate(drawn[model]):
+            values |= {error_of(name): error(of) for name, of in mine.items()}
+            if baseline is not None and model != baseline:
+                _, others = drawn[baseline][i]
+                values |= {change_error_of(name): error(of - others[name]) for name, of in mine.items()}
         found[model] = values
     return found

@@ -10,8 +10,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from components.evaluation.captions import metric_caption, slice_caption
-from components.evaluation.charts import Interval, Series, curve_chart, histogram, interval_chart
+from components.evaluation.charts import Interval, Series, bar_chart, curve_chart, histogram, interval_chart
 from components.evaluation.curves import Curves
+from components.evaluation.importance import METRICS as DROPPED
+from components.evaluation.importance import Importance
 from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, Model, SliceMetrics, compared, margin
 from components.evaluation.sums import COUNTS
 from components.evaluation.table import COLUMNS, change_text, overall_metrics, surely, value_text
@@ -62,6 +64,7 @@ class ReportContent:
     example: RankedRequest | None = None
     champion: str = "champion"
     curves: Mapping[Model, Curves] = field(default_factory=dict)
+    importance: Importance | None = None
 
 
 def render(content: ReportContent) -> str:
@@ -92,6 +95,7 @@ def render(content: ReportContent) -> str:
         loss_plot=_by_epoch([epoch.loss for epoch in content.training], title="Training loss by epoch"),
         eval_plot=_by_epoch(aucs, title="Eval AUC by epoch"),
         cold_start=[(metric, _cold_start(comparisons, metric)) for metric in COLD_START_METRICS],
+        importance_plots=_importance_plots(content.importance) if content.importance else [],
         **_curve_plots(content.curves),
     )
 
@@ -109,6 +113,16 @@ def _cold_start(comparisons: Sequence[Comparison], metric: str) -> Markup:
         Series(CHALLENGER, [(i + 0.06, each.challenger[metric], margin(each.challenger, metric)) for i, each in enumerate(bands)]),
     ]
     return curve_chart(series, title=f"{metric_caption(metric)} by interactions so far", x_names=[each.slice[0][1] for each in bands])
+
+
+def _importance_plots(importance: Importance) -> list[tuple[str, Markup]]:
+    """A plot for each metric, the features of each in an order of their own."""
+    plots = []
+    for metric in DROPPED:
+        ranked = [(each.feature, each.drops[metric]) for each in importance.ranked(metric)[:MAX_ROWS]]
+        bars = [Interval(name, drop.value or 0.0, math.nan if drop.margin is None else drop.margin, math.nan) for name, drop in ranked]
+        plots.append((metric, bar_chart(bars, title=f"What {metric_caption(metric)} falls by without a feature")))
+    return plots
 
 
 def _lift(places: Sequence[tuple[float, float]]) -> list[tuple[float, float, float]]:

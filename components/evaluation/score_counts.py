@@ -50,10 +50,8 @@ class ScoreCounts:
 
         `counts` are the candidates' own.
         """
-        levels, bits = counts.levels, counts.dropped_bits
-        while len(levels) > max_levels:
-            levels, bits = levels >> 1, bits + 1
-            levels = levels[_starts(levels)]
+        levels, starts, bits = _coarsened(counts.levels, counts.dropped_bits, max_levels)
+        levels = levels[starts]
         place = 2 * np.searchsorted(levels, sortable(scores) >> bits) + positive
         chosen = sparse.csr_array((np.ones(len(scores), np.float32), (place, row)), shape=(2 * len(levels), len(weights)))
         weighted = (chosen @ weights).astype(np.int32).reshape(len(levels), 2, weights.shape[1])
@@ -164,14 +162,20 @@ def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np
 def _fitted(
     levels: NDArray[np.int64], negatives: NDArray[np.integer], positives: NDArray[np.integer], dropped_bits: int, max_levels: int
 ) -> ScoreCounts:
-    """Joins equal levels, then drops as few bits as make them fit."""
+    """Joins equal levels, once they fit."""
+    levels, starts, dropped_bits = _coarsened(levels, dropped_bits, max_levels)
+    if len(starts):
+        negatives, positives = np.add.reduceat(negatives, starts, axis=0), np.add.reduceat(positives, starts, axis=0)
+    return ScoreCounts(levels[starts], negatives, positives, dropped_bits, max_levels)
+
+
+def _coarsened(levels: NDArray[np.int64], dropped_bits: int, max_levels: int) -> tuple[NDArray[np.int64], NDArray[np.intp], int]:
+    """Ascending levels with as few bits dropped as leave `max_levels`, where each begins, and how many bits are dropped in all."""
     starts = _starts(levels)
     while len(starts) > max_levels:
         levels, dropped_bits = levels >> 1, dropped_bits + 1
         starts = _starts(levels)
-    if len(starts):
-        negatives, positives = np.add.reduceat(negatives, starts, axis=0), np.add.reduceat(positives, starts, axis=0)
-    return ScoreCounts(levels[starts], negatives, positives, dropped_bits, max_levels)
+    return levels, starts, dropped_bits
 
 
 def _starts(ascending: NDArray[np.int64]) -> NDArray[np.intp]:

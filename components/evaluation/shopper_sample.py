@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from components.evaluation.hashes import begins_with_zeros, fitting_bits
 from components.evaluation.ranked import Ranked, Terms, listwise
 
 MAX_CANDIDATES = 65_536  # 0.9 MB at most for a slice and model
@@ -49,12 +50,6 @@ NO_SHOPPERS = ShopperSample(np.empty(0, np.uint64), np.empty(0, np.float32), np.
 
 
 def _fitted(user: NDArray[np.uint64], scores: NDArray[np.float32], positive: NDArray[np.bool_], bits: int) -> ShopperSample:
-    kept = _begins_with_zeros(user, bits)
-    while kept.sum() > MAX_CANDIDATES:
-        bits += 1
-        kept = _begins_with_zeros(user, bits)
+    bits = fitting_bits(user, bits, most=MAX_CANDIDATES)
+    kept = begins_with_zeros(user, bits)
     return ShopperSample(user[kept], scores[kept], positive[kept], bits)
-
-
-def _begins_with_zeros(hashes: NDArray[np.uint64], bits: int) -> NDArray[np.bool_]:
-    return hashes < np.uint64(2 ** (64 - bits)) if bits else np.ones(len(hashes), np.bool_)

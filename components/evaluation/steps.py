@@ -11,7 +11,6 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import tensorflow as tf
 from apache_beam.transforms.window import GlobalWindows
 from numpy.typing import NDArray
@@ -21,9 +20,9 @@ from tensorflow_model_analysis.proto import config_pb2
 from tensorflow_model_analysis.utils import model_util
 from threadpoolctl import ThreadpoolController
 
-from components.contract.errors import InputError
+from components.evaluation.blocks import candidate_ids, candidate_values, shoppers
 from components.evaluation.config import settings_of
-from components.evaluation.hashes import hashed
+from components.evaluation.exported import called, unpadded
 from components.evaluation.slices import SliceKey, slices
 from components.evaluation.sums import RankingSums, Requests, RequestSums, gains_from, request_sums
 from components.evaluation.tfma_metrics import SUMS_KEY
@@ -65,7 +64,7 @@ class _SumBySlice(model_util.DoFnWithModels):
         for spec in self._specs:
             labels, row_lengths = candidate_values(block, spec.label_key)
             worth = {name: candidate_values(block, name)[0] for name in self._gains}
-            padded = _called(self._loaded_models[spec.name].signatures[spec.signature_name], serialized)[spec.prediction_key].numpy()
+            padded = called(self._loaded_models[spec.name].signatures[spec.signature_name], serialized)[spec.prediction_key].numpy()
             requests = Requests(
                 labels,
                 unpadded(padded, row_lengths, model=spec.name),
@@ -91,58 +90,3 @@ class _SumBySlice(model_util.DoFnWithModels):
     def finish_bundle(self) -> Iterator[Any]:
         for key, by_model in self._sums.items():
             yield GlobalWindows.windowed_value({constants.SLICE_KEY_TYPES_KEY: [key], SUMS_KEY: by_model})
-
-
-def _called(signature: Any, serialized: tf.Tensor) -> Mapping[str, tf.Tensor]:
-    """By name: given by place, TensorFlow first formats the whole block for an error message that it then drops."""
-    (name,) = signature.structured_input_signature[1]
-    return signature(**{name: serialized})  # type: ignore[no-any-return]
-
-
-def candidate_values(block: pa.RecordBatch, name: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The values [N] of a candidate column, and how many each request [R] has; a request without the feature has none.
-
-    Raises:
-        InputError: if the examples have no such feature.
-    """
-    if name not in block.schema.names:
-        found = ", ".join(sorted(block.schema.names))
-        raise InputError(f"expected a feature {name!r} in the examples, found {found}; evaluate the examples as ingested")
-    column = block.column(name)
-    if pa.types.is_null(column.type):
-        return np.empty(0, np.float32), np.zeros(len(column), np.int64)
-    lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-    return column.flatten().to_numpy(zero_copy_only=False).astype(np.float32), lengths.astype(np.int64)
-
-
-def candidate_ids(block: pa.RecordBatch, name: str) -> NDArray[np.uint64] | None:
-    """Hashes of a candidate column's ids [N]; None if the examples have no such feature."""
-    return hashed(block.column(name).flatten()) if name in block.schema.names else None
-
-
-def shoppers(block: pa.RecordBatch) -> NDArray[np.uint64] | None:
-    """The hash of each request's shopper [R]; one whose `user` is "" or missing is a shopper of its own, named by `request`."""
-    if not {"user", "request"} <= set(block.schema.names):
-        return None
-    user, request = (_first(block.column(name)) for name in ("user", "request"))
-    return hashed(pc.if_else(pc.equal(user, b""), request, user))
-
-
-def _first(column: pa.ListArray) -> pa.Array:
-    """The one value of each request, b"" where it has none."""
-    return pa.array([value[0] if value else b"" for value in column.to_pylist()], pa.binary())
-
-
-def unpadded(scores: NDArray[np.float32], row_lengths: NDArray[np.int64], *, model: str) -> NDArray[np.float32]:
-    """The first row_lengths [R] scores of each row of [R, L], one after the other.
-
-    Raises:
-        InputError: if the model gave fewer rows or columns than there are requests or candidates.
-    """
-    longest = row_lengths.max(initial=0)
-    if scores.ndim != 2 or len(scores) != len(row_lengths) or scores.shape[1] < longest:
-        raise InputError(
-            f"expected scores of shape ({len(row_lengths)}, {longest} or more) from model {model!r}, got {scores.shape}; "
-            "its signature must return a row for each request and a column for each candidate"
-        )
-    return scores[np.arange(scores.shape[1]) < row_lengths[:, None]]

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from components.contract.errors import InputError
 from components.evaluation.bootstrap import poisson_counts
-from components.evaluation.item_reach import NO_ITEMS, ItemReach
+from components.evaluation.item_reach import NO_ITEMS, ItemReach, shopper_groups
 from components.evaluation.ranked import Ranked, Terms, listwise
 from components.evaluation.replicates import Replicates
 from components.evaluation.score_counts import NO_SCORES, ScoreCounts
@@ -54,8 +54,10 @@ LISTWISE = (
 OF_ITEMS = (f"coverage_at_{REACHED}", f"personalisation_at_{REACHED}")
 METRICS = (*COUNTS, *OF_SCORES, "auc_error", *POINTWISE, "gauc_by_user", *LISTWISE, *OF_ITEMS)
 """Names of all values of `RankingSums.values`."""
-ESTIMATED = (*OF_SCORES, *POINTWISE, "gauc_by_user", *LISTWISE)
-"""Those that have a standard error. What is told of items has none: whoever draws shoppers again sees fewer items by construction."""
+BOOTSTRAPPED = (*OF_SCORES, *POINTWISE, "gauc_by_user", *LISTWISE)
+"""Those whose standard error is from replicates of the shoppers; that of `OF_ITEMS` is from leaving groups of them out (`item_reach`)."""
+ESTIMATED = (*BOOTSTRAPPED, *OF_ITEMS)
+"""Those that have a standard error."""
 
 _PROBABILITY_MARGIN = 1e-7  # about the step of float32 below 1: a sigmoid that rounds to 1 costs 16, not infinity
 
@@ -123,7 +125,7 @@ class RankingSums:
         return named
 
     def replicated(self, listwise: Sequence[str] = LISTWISE) -> dict[str, Floats]:
-        """The metrics that are estimated, in each replicate [B]; empty where shoppers aren't known."""
+        """The metrics of `BOOTSTRAPPED` in each replicate [B]; empty where shoppers aren't known."""
         if self.replicates is None:
             return {}
         named = dict(zip((*COUNTS, *POINTWISE, *listwise), _means(self.replicates.totals).T, strict=True))
@@ -131,6 +133,10 @@ class RankingSums:
         user, (auc, weight) = self.shoppers.gauc()
         named["gauc_by_user"] = _weighted_mean(auc, weight[:, None] * poisson_counts(user))
         return {name: values for name, values in named.items() if name not in COUNTS}
+
+    def without_each_group(self) -> dict[str, Floats]:
+        """The metrics of `OF_ITEMS` without each group of shoppers [G]; empty where shoppers aren't known."""
+        return {} if self.replicates is None else dict(zip(OF_ITEMS, self.items.without_each_group(), strict=True))
 
 
 def no_sums(listwise: Sequence[str] = LISTWISE) -> RankingSums:
@@ -165,7 +171,8 @@ class RequestSums:
             user = given.users[self.row[candidates]]
             shoppers = ShopperSample.of(user, given.scores[candidates], given.labels[candidates] > 0)
         if given.items is not None:
-            items = ItemReach.of(given.items[candidates], self.reach[candidates], requests=len(rows))
+            group = np.zeros(len(rows), np.int64) if given.users is None else shopper_groups(given.users[rows])
+            items = ItemReach.of(given.items[candidates], self.reach[candidates], row=renumbered, group=group)
         shown = np.bincount(self.place[candidates], minlength=PLACES)[:PLACES].astype(np.float64)
         found = np.bincount(self.place[candidates], weights=self.found[candidates], minlength=PLACES)[:PLACES]
         return self._sums(columns, candidates, rows, renumbered, shoppers, items, np.stack([shown, found]))

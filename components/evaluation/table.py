@@ -8,11 +8,15 @@ from rich.table import Table
 from rich.text import Text
 
 from components.evaluation.captions import metric_caption, slice_caption
+from components.evaluation.importance import METRICS as DROPPED
+from components.evaluation.importance import Drop, Importance
 from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, SliceMetrics, compared, margin
-from components.evaluation.sums import COUNTS, METRICS
+from components.evaluation.sums import COUNTS, METRICS, OF_ITEMS
 
 LOWER_IS_BETTER = ("log_loss", "ece")
-NEITHER = ("calibration",)  # best at 1
+NEITHER = ("calibration", *OF_ITEMS)  # best at 1; more of the catalogue, or more of a shopper's own, is a taste
+
+_CHIEF = 8
 
 COLUMNS = ("auc", "gauc", "precision_at_1", "precision_at_5", "ndcg_at_10")
 
@@ -35,6 +39,19 @@ def overall_metrics(each: Comparison) -> list[str]:
     """The metrics to show of a slice: those that both models have and either defines, without counts."""
     names = [name for name in METRICS if name not in (*COUNTS, "auc_error") and name in each.challenger and name in each.champion]
     return [name for name in names if not (math.isnan(each.challenger[name]) and math.isnan(each.champion[name]))]
+
+
+def importance_table(importance: Importance) -> Table:
+    """The features whose loss costs most AUC, with what each metric falls by and its 95 % interval."""
+    shown = importance.ranked(DROPPED[0])[:_CHIEF]
+    title = f"Without a feature ({len(shown)} of {len(importance.features)}, {importance.requests:,} requests)"
+    table = Table(title=title, title_justify="left", header_style="bold")
+    table.add_column("feature")
+    for metric in DROPPED:
+        table.add_column(metric_caption(metric), justify="right", no_wrap=True)
+    for each in shown:
+        table.add_row(each.feature, *(_fall(each.drops[metric]) for metric in DROPPED))
+    return table
 
 
 def surely(each: Comparison, metric: str) -> str:
@@ -97,6 +114,12 @@ def value_text(value: float) -> str:
 def margin_text(margin: float) -> str:
     """` ± 0.012`, or nothing where there is no interval."""
     return "" if math.isnan(margin) else f" ± {margin:.3f}"
+
+
+def _fall(drop: Drop) -> str:
+    if drop.value is None:
+        return value_text(math.nan)
+    return f"{change_text(-drop.value)}{margin_text(math.nan if drop.margin is None else drop.margin)}"
 
 
 def _cell(each: Comparison, metric: str) -> Text:

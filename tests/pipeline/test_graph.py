@@ -35,7 +35,7 @@ def parameter(node, name: str):
 
 def test_all_steps_are_there(nodes) -> None:
     data = {"EventExampleGen", "ContractSchema", "StatisticsGen", "ExampleValidator", "AnomalyGate"}
-    assert set(nodes) == data | {"Transform", "Trainer", "Champion", "Evaluator", "Release"}
+    assert set(nodes) == data | {"Transform", "Trainer", "Champion", "Evaluator", "Release", "FeatureImportance"}
 
 
 def test_nothing_is_learnt_before_the_examples_are_found_sound(nodes) -> None:
@@ -71,7 +71,7 @@ def test_a_changed_argument_changes_the_cache_key_of_just_these_steps(nodes, arg
 def test_changed_code_changes_the_cache_key_of_all_that_learns_and_judges(nodes) -> None:
     other = compiled(code="d")
     changed = {name for name in nodes if nodes[name].parameters != other[name].parameters}
-    assert changed == {"ContractSchema", "Transform", "Trainer", "Champion", "Release"}
+    assert changed == {"ContractSchema", "Transform", "Trainer", "Champion", "Release", "FeatureImportance"}
 
 
 def test_the_graph_holds_no_path_but_those_it_is_given(nodes) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from components.contract.load import load_dataset
 from components.release.manifest import read_manifest
 from components.release.releases import versions
 from pipeline.commands import default_shop
@@ -58,6 +59,7 @@ def test_a_run_tells_of_every_step_split_and_place(first: dict[str, Any]) -> Non
     assert {step["state"] for step in first["steps"]} == {"done"}
     assert first["ingestion"]["counts"]["examples: test requests"] > 0
     assert all(Path(place).exists() for place in first["places"].values())
+    assert [each["feature"] for each in first["importance"]["features"]] == [each.name for each in load_dataset(default_shop()).features]
     scores = [candidate["score"] for candidate in first["example"]["candidates"]]
     assert scores == sorted(scores, reverse=True)
     assert any(candidate["label"] for candidate in first["example"]["candidates"])

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 from datetime import datetime
 from html.parser import HTMLParser
 
@@ -12,13 +13,14 @@ import pytest
 from rich.console import Console
 
 from components.contract.dataset import Gates
-from components.evaluation.charts import Interval, Series, curve_chart, histogram, interval_chart
+from components.evaluation.charts import Interval, Series, bar_chart, curve_chart, histogram, interval_chart
 from components.evaluation.curves import curves
 from components.evaluation.estimates import change_error_of, error_of
+from components.evaluation.importance import Drop, FeatureDrops, Importance
 from components.evaluation.report import Epoch, RankedCandidate, RankedRequest, ReportContent, render
 from components.evaluation.results import Comparison, SliceMetrics, compared, from_json, to_json
 from components.evaluation.sums import ESTIMATED, METRICS, RankingSums, sums
-from components.evaluation.table import change_text, metrics_rows, metrics_table, overall_table, surely
+from components.evaluation.table import change_text, importance_table, metrics_rows, metrics_table, overall_table, surely
 from components.evaluation.verdict import verdict
 
 EVIL = '<script>"&'
@@ -43,6 +45,12 @@ def _shop() -> RankingSums:
     return sums(labels, scores, gains=labels, row_lengths=np.array([2, 2]))
 
 
+def _importance() -> Importance:
+    falls = {"weak": (0.001, 0.004), EVIL: (0.25, 0.01), "worse": (-0.02, None), "unknown": (None, None)}
+    features = [FeatureDrops(name, {"auc": Drop(*fall), "ndcg_at_10": Drop(fall[0], fall[1])}) for name, fall in falls.items()]
+    return Importance(1_000, 11_027, 2, tuple(features))
+
+
 def _content() -> ReportContent:
     metrics = _metrics()
     return ReportContent(
@@ -54,6 +62,7 @@ def _content() -> ReportContent:
         ingestion={"read": 12_345, "dropped: duplicate": 6},
         training=(Epoch(0.5, 0.7), Epoch(0.4, 0.8), Epoch(0.3, 0.75)),
         champion="release 7",
+        importance=_importance(),
         curves={model: curves(_shop()) for model in ("challenger", "champion")},
         example=RankedRequest("device=ios", (RankedCandidate("i1", EVIL, 0.9, 1.0), RankedCandidate("i2", "Shoe", 0.8, 0.0))),
     )
@@ -199,3 +208,38 @@ def test_a_change_is_sure_where_its_interval_is_clear_of_zero() -> None:
     assert compare("auc", 0.02, 0.0103) == compare("auc", 0.02, math.nan) == ""
     assert compare("log_loss", 0.02, 0.01) == "worse"
     assert compare("calibration", 0.02, 0.01) == ""
+
+
+def test_a_bar_reaches_from_nothing_to_its_value_and_its_interval_around_it() -> None:
+    svg = bar_chart([Interval("a", 0.4, 0.1, math.nan), Interval("b", -0.2, math.nan, math.nan)], title="t")
+    zero = float(re.search(r'class="zero" x1="([\d.]+)"', svg)[1])  # type: ignore[index]
+    (x, width), (left, other) = ((float(a), float(b)) for a, b in re.findall(r'class="bar" x="([\d.]+)" y="\d+" width="([\d.]+)"', svg))
+    assert x == zero
+    assert left + other == pytest.approx(zero, abs=0.1)
+    assert width == pytest.approx(2 * other, abs=0.2)
+    (low, high), *more = re.findall(r'class="error" x1="([\d.]+)" x2="([\d.]+)"', svg)
+    assert not more
+    assert (float(low) + float(high)) / 2 == pytest.approx(zero + width, abs=0.1)
+    assert float(high) - float(low) == pytest.approx(width / 2, abs=0.2)
+
+
+def test_bars_of_nothing_are_no_plot() -> None:
+    assert bar_chart([], title="t") == bar_chart([Interval("a", math.nan, math.nan, math.nan)], title="t") == ""
+
+
+def test_features_stand_in_the_order_of_their_drop_on_the_page_and_on_the_terminal() -> None:
+    page = render(_content())
+    (plot,) = re.findall(r"<title>What AUC falls by without a feature</title>.*?</svg>", page)
+    assert re.findall(r'text-anchor="end">([^<]*)<', plot) == ["&lt;script&gt;&#34;&amp;", "weak", "worse"]
+    assert "On 1,000 requests of the test window with 11,027 candidates" in page
+    out = io.StringIO()
+    Console(file=out, width=120).print(importance_table(_importance()))
+    rows = [line for line in out.getvalue().splitlines() if "│" in line]
+    assert len(rows) == 3
+    assert "-0.250 ± 0.010" in rows[0]
+    assert "+0.020" in rows[2]
+    assert "±" not in rows[2]
+
+
+def test_a_page_without_importance_says_nothing_of_it() -> None:
+    assert "What the model goes by" not in render(replace(_content(), importance=None))

@@ -22,13 +22,14 @@ from tfx.utils import proto_utils
 
 from components.contract.dataset import Gates
 from components.contract.errors import InputError, RunError
+from components.evaluation.blocks import candidate_values, shoppers
 from components.evaluation.captions import Slice
 from components.evaluation.config import eval_config, settings_of
 from components.evaluation.estimates import estimates
+from components.evaluation.exported import unpadded
 from components.evaluation.gates import gated_changes
 from components.evaluation.hashes import hashed
 from components.evaluation.results import CHALLENGER, CHAMPION, SliceMetrics
-from components.evaluation.steps import candidate_values, shoppers, unpadded
 from components.evaluation.sums import METRICS, RankingSums, gains_from, sums
 from components.evaluation.tfma_results import read_blessing, read_metrics
 from components.evaluation.verdict import verdict

@@ -178,20 +178,25 @@ def test_samples_are_the_same_however_the_parts_were_added(cap: int) -> None:
     thirds = [slice(0, 30), slice(30, 60), slice(60, 90)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shopper_sample, "MAX_CANDIDATES", cap)
-        patch.setattr(item_reach, "MAX_ITEMS", cap)
+        patch.setattr(item_reach, "MAX_PAIRS", cap)
         whole = shopper_sample.ShopperSample.of(ids, scores, positive)
         a, b, c = (shopper_sample.ShopperSample.of(ids[part], scores[part], positive[part]) for part in thirds)
         assert len(whole.user) <= cap
         for merged in ((a + b) + c, a + (b + c)):
             assert merged.bits == whole.bits
             assert merged.user.tolist() == whole.user.tolist()
-        items = item_reach.ItemReach.of(ids, reach, requests=9)
-        x, y, z = (item_reach.ItemReach.of(ids[part], reach[part], requests=3) for part in thirds)
+        row, group = np.arange(90) // 10, np.array([0, 1, 2, 0, 1, 2, 3, 3, 0])
+        items = item_reach.ItemReach.of(ids, reach, row=row, group=group)
+        x, y, z = (
+            item_reach.ItemReach.of(ids[part], reach[part], row=row[part] - 3 * i, group=group[3 * i : 3 * i + 3])
+            for i, part in enumerate(thirds)
+        )
         assert len(items.item) <= cap
         for either in ((x + y) + z, x + (z + y)):
             assert either.item.tolist() == items.item.tolist()
+            assert either.group.tolist() == items.group.tolist()
             assert either.sums == pytest.approx(items.sums)
-            assert either.requests == 9
+            assert either.requests.tolist() == items.requests.tolist() == [3, 2, 2, 2, *[0] * 28]
 
 
 def test_the_candidates_of_a_slice_of_items_are_judged_without_their_lists() -> None:

@@ -1,0 +1,42 @@
+"""A finished run is read back as it was written, and so is one from before features had an importance."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from components.contract.errors import RunError
+from components.evaluation.importance import Drop, FeatureDrops, Importance
+from components.evaluation.report import Epoch, RankedCandidate, RankedRequest
+from pipeline.result import RunResult, StepTime, read_result
+
+RESULT = RunResult(
+    dataset="name: shop",
+    made_at="2026-01-02T03:04:05+00:00",
+    champion="baseline",
+    release=None,
+    metrics=(),
+    ingestion={"counts": {"rows read": 3}},
+    training=(Epoch(0.5, 0.7),),
+    example=RankedRequest("r1 of a guest", (RankedCandidate("i1", "Shoe", 0.9, 1.0),)),
+    places={"model": "m"},
+    steps=(StepTime("Trainer", "done", 1.5),),
+    importance=Importance(10, 50, 2, (FeatureDrops("price", {"auc": Drop(0.1, 0.01), "ndcg_at_10": Drop(None, None)}),)),
+)
+
+
+def test_a_result_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    (tmp_path / "last_run.json").write_text(RESULT.to_json())
+    assert read_result(tmp_path / "last_run.json") == RESULT
+
+
+def test_a_result_from_before_there_was_an_importance_has_none(tmp_path: Path) -> None:
+    given = json.loads(RESULT.to_json())
+    del given["importance"]
+    (tmp_path / "last_run.json").write_text(json.dumps(given))
+    assert read_result(tmp_path / "last_run.json").importance is None
+
+
+def test_where_no_run_ended_the_error_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="start one with `shelfrank run`"):
+        read_result(tmp_path / "last_run.json")
