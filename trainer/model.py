@@ -19,6 +19,7 @@ from trainer.layout import AGE_BUCKETS, BUCKETS, CATEGORIES, SHOWN_POSITION, Lay
 from trainer.losses import softmax_cross_entropy
 from trainer.matches import Matches
 from trainer.position_bias import Examination
+from trainer.running_auc import RunningAuc
 
 _BATCH_NORM_MOMENTUM = 0.95  # a first epoch may have no more than some tens of steps
 
@@ -86,12 +87,14 @@ class Ranker(tfrs.Model):
             )
             for units in config.dense
         ]
-        self.logit = keras.layers.Dense(1, name="logit", **kernels)
+        self.logit = keras.layers.Dense(1, name="logit", dtype="float32", **kernels)  # whatever the layers before compute in
         self.examination = Examination() if config.position_bias else None
-        self.task = tfrs.tasks.Ranking(loss=keras.losses.BinaryCrossentropy(from_logits=True))
+        # The mean is taken below: what a replica's share of a step is, Keras wouldn't know.
+        self.task = tfrs.tasks.Ranking(loss=keras.losses.BinaryCrossentropy(from_logits=True, reduction=keras.losses.Reduction.NONE))
         self.mean_loss = keras.metrics.Mean("mean_loss")
         self.requests_seen = keras.metrics.Sum("requests_seen")
         self.impressions_seen = keras.metrics.Sum("impressions_seen")
+        self.running_auc = RunningAuc()
 
     def call(self, features: Features, training: bool = False) -> tf.Tensor:
         """Logits of all candidates, flat [N], in the requests' order."""
@@ -103,7 +106,7 @@ class Ranker(tfrs.Model):
         request = self._side(features, "request", tokens)
         if self.plan.history:
             past = self._past(features, tokens)
-            mean = tf.math.divide_no_nan(tf.reduce_sum(past.events, axis=1), tf.cast(past.lengths, tf.float32)[:, None])
+            mean = tf.math.divide_no_nan(tf.reduce_sum(past.events, axis=1), tf.cast(past.lengths, past.events.dtype)[:, None])
             request = tf.concat([request, mean], axis=-1)
             parts += self._against_past(features, tokens, past, in_blocks(candidates.row_lengths()))
         if request.shape[-1]:
@@ -123,12 +126,15 @@ class Ranker(tfrs.Model):
         logits = self(features, training=training)
         if self.examination is not None:
             logits = self.examination(logits, features[SHOWN_POSITION].flat_values)
-        binary = self.task(labels=labels.flat_values[:, None], predictions=logits[:, None])
+        positive = labels.flat_values[:, None]
+        weights = None if self.config.positive_weight == 1 else 1 + (self.config.positive_weight - 1) * positive
+        binary = tf.reduce_mean(self.task(labels=positive, predictions=logits[:, None], sample_weight=weights))
         listwise = softmax_cross_entropy(labels.flat_values, logits, labels.value_rowids(), labels.nrows())
         loss = (1 - self.config.listwise) * binary + self.config.listwise * listwise
         self.mean_loss.update_state(loss)
         self.requests_seen.update_state(labels.nrows())
         self.impressions_seen.update_state(tf.size(labels.flat_values))
+        self.running_auc.update_state(labels.flat_values, logits)
         return loss
 
     def _candidates(self, features: Features) -> tf.RaggedTensor:
@@ -152,13 +158,13 @@ class Ranker(tfrs.Model):
             embedded = self.buckets[axis](buckets + first)  # (rows, numbers, bucket dim)
             parts += [values, tf.reshape(embedded, [-1, values.shape[-1] * self.config.bucket_dim])]
         if not parts:
-            return tf.zeros([self._candidates(features).nrows(), 0])
+            return tf.zeros([self._candidates(features).nrows(), 0], self.compute_dtype)
         return tf.concat(parts, axis=-1)
 
     def _token(self, feature: Id | Category, ids: tf.Tensor, training: bool) -> tf.Tensor:
         embedded = self.tables[_table_name(feature)](ids)
         if training and self.config.embedding_l2:
-            self.add_loss(self.config.embedding_l2 * tf.reduce_mean(tf.reduce_sum(tf.square(embedded), axis=-1)))
+            self.add_loss(self.config.embedding_l2 * tf.reduce_mean(tf.reduce_sum(tf.square(tf.cast(embedded, tf.float32)), axis=-1)))
         return self.embedding_dropout(embedded, training=training) if isinstance(feature, Id) else embedded
 
     def _past(self, features: Features, tokens: Mapping[str, tf.Tensor]) -> _Past:
