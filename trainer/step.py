@@ -10,11 +10,10 @@ from trainer.averages import Averages
 from trainer.config import RankerConfig
 from trainer.input import Batch
 from trainer.model import Ranker
+from trainer.schedule import Schedule
 
-Rate = float | keras.optimizers.schedules.LearningRateSchedule
 
-
-def optimizer(config: RankerConfig, rate: Rate) -> Any:
+def optimizer(config: RankerConfig, rate: float | Schedule) -> Any:
     """Adam; in float16 behind a loss scale that rises until gradients overflow and is halved when they do.
 
     The older Adam updates a variable by one fused operation, the newer one by about twenty: a fifth of a step and seconds of tracing.
@@ -45,7 +44,7 @@ class Step:
         rate: the learning rate or its schedule.
     """
 
-    def __init__(self, model: Ranker, *, config: RankerConfig, rate: Rate) -> None:
+    def __init__(self, model: Ranker, *, config: RankerConfig, rate: float | Schedule) -> None:
         self.model, self.optimizer, self._config, self._rate = model, optimizer(config, rate), config, rate
         self._strategy = tf.distribute.get_strategy()
         self.averages = Averages(model.trainable_variables, config.averaging)
@@ -76,7 +75,7 @@ class Step:
         return float(self._current_rate())
 
     def _current_rate(self) -> tf.Tensor:
-        return tf.convert_to_tensor(self._rate(self.optimizer.iterations) if callable(self._rate) else self._rate)
+        return tf.convert_to_tensor(self._rate(self.optimizer.iterations) if isinstance(self._rate, Schedule) else self._rate)
 
     def _on_all(self, batches: Iterator[Batch]) -> None:
         with self._strategy.scope():

@@ -167,7 +167,7 @@ class _Training:
     def _write(self, checkpoints: Checkpoints) -> None:
         # Every worker gathers, as some variables are sums over all; one writes.
         arrays = {name: [variable.numpy() for variable in variables] for name, variables in self._state().items()}
-        notes = {"epoch": self.epoch, "of_epoch": self.of_epoch, "steps": self.steps, "impressions": self.impressions}
+        notes: dict[str, Any] = {"epoch": self.epoch, "of_epoch": self.of_epoch, "steps": self.steps, "impressions": self.impressions}
         notes |= {"seconds": self.progress.seconds, "curve": self.judge.curve, "best": None}
         if self.judge.best is not None:
             notes["best"], arrays["best"] = self.judge.best[0], list(self.judge.best[1])

@@ -5,7 +5,8 @@ import signal
 import time
 
 import pytest
-from processes import finished, left, started
+
+from tests.trainer.processes import finished, left, started
 
 pytestmark = pytest.mark.slow
 

@@ -5,9 +5,9 @@ import socket
 
 import numpy as np
 import pytest
-from processes import finished, left, started
 
 from components.contract.errors import RunError
+from tests.trainer.processes import finished, left, started
 from trainer.strategy import is_chief, strategy
 
 SETTINGS = "{{batch_requests: 16, epochs: 6, learning_rate: 0.003, strategy: {}}}"
