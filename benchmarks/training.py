@@ -30,7 +30,7 @@ from components.contract.features import Category
 from components.contract.load import load_dataset
 from components.schema.parsing import Features
 from trainer.config import RankerConfig, ranker_config
-from trainer.input import batches
+from trainer.input import Epochs
 from trainer.layout import AGE_BUCKETS, BUCKETS, CATEGORIES, layout
 from trainer.model import Ranker
 from trainer.training import ranker
@@ -113,18 +113,17 @@ def waiting(dataset: Dataset, root: Path) -> list[tuple[float, float]]:
     """Seconds of an epoch that went by in waiting for a batch, and all its seconds, for two epochs."""
     graph = tft.TFTransformOutput(str(newest(root, "Transform/transform_graph")))
     config = ranker_config(dataset)
-    training = batches(
-        files(newest(root, "EventExampleGen/examples"), "train"), graph, dataset=dataset, requests=config.batch_requests, shuffle_seed=1
-    )
+    train_files = files(newest(root, "EventExampleGen/examples"), "train")
+    training = Epochs(train_files, graph, dataset=dataset, requests=config.batch_requests, seed=1)
     model = ranker(graph, dataset=dataset, config=config)
     model.compile(optimizer=keras.optimizers.legacy.Adam(config.learning_rate))
     step = tf.function(model.train_step, reduce_retracing=True)
-    for batch in training.take(2):
+    for batch in training.epoch(0).take(2):
         step(batch)  # traces
     told = []
-    for _ in range(2):
+    for number in range(2):
         waited, begin = 0.0, time.perf_counter()
-        given = iter(training)
+        given = iter(training.epoch(number))
         while True:
             asked = time.perf_counter()
             batch = next(given, None)

@@ -73,7 +73,8 @@ class DotProduct(keras.layers.Layer):
         found = []
         for query, key in zip(queries, keys, strict=True):
             logits = tf.matmul(query, key, transpose_b=True) / float(query.shape[-1]) ** 0.5  # (blocks, candidates, events)
-            weights = tf.nn.softmax(tf.where(counting > 0, logits, -1e9)) * counting
+            weights = tf.nn.softmax(tf.where(counting > 0, tf.cast(logits, tf.float32), -1e9))  # -1e9 is no float16
+            weights = tf.cast(weights, counting.dtype) * counting
             found.append(tf.matmul(weights, event))
         return tf.ensure_shape(blocks.gathered(tf.concat(found, axis=-1)), [None, self.heads * width])
 
@@ -109,4 +110,4 @@ class SelfAttention(keras.layers.Layer):
 
 def _counting(events: tf.Tensor, lengths: tf.Tensor, blocks: Blocks) -> tf.Tensor:
     """1 where an event of a block's history counts, [K, H]."""
-    return tf.gather(tf.sequence_mask(lengths, tf.shape(events)[1], dtype=tf.float32), blocks.request)
+    return tf.gather(tf.sequence_mask(lengths, tf.shape(events)[1], dtype=events.dtype), blocks.request)

@@ -17,7 +17,31 @@ class RankerConfig(Strict):
     epochs: int = Field(default=10, ge=1, description="At most; early stopping ends sooner")
     patience: int = Field(default=2, ge=1, description="Epochs without a better eval AUC before training ends")
     max_impressions: int | None = Field(default=None, ge=1, description="Stop after so many training impressions")
+    judged_by: Literal["auc", "ndcg"] = Field(
+        default="auc",
+        description="What of the eval split ends training and chooses the epoch that is kept: AUC of all candidates or NDCG@10",
+    )
     learning_rate: float = Field(default=2e-3, gt=0)
+    schedule: Literal["constant", "cosine", "linear"] = Field(default="constant", description="How the learning rate falls to 0")
+    warmup_steps: int = Field(default=0, ge=0, description="Steps over which the learning rate rises from near 0 to its full height")
+    decay_steps: int | None = Field(
+        default=None, ge=1, description="Steps after the warm-up until the learning rate is 0; the steps of all epochs when not given"
+    )
+    weight_decay: float = Field(
+        default=0.0, ge=0, description="AdamW: share of a layer's kernel taken off in a step, times the learning rate; not of embeddings"
+    )
+    clip_norm: float | None = Field(default=None, gt=0, description="Greatest norm of all gradients of a step together")
+    positive_weight: float = Field(
+        default=1.0, gt=0, description="Weight of a positive in the binary loss; anything but 1 makes scores no probabilities any more"
+    )
+    strategy: Literal["single", "mirrored", "multi_worker"] = Field(
+        default="single", description="One device; all devices of this machine; several machines as TF_CONFIG names them"
+    )
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        default="float32", description="What the layers compute in while training; weights and the exported model are float32"
+    )
+    checkpoint_steps: int = Field(default=1000, ge=1, description="Steps from one checkpoint to the next: what a kill can cost")
+    log_steps: int = Field(default=50, ge=1, description="Steps from one point of TensorBoard's curves to the next")
     averaging: float = Field(default=0.999, ge=0, lt=1, description="Decay of the averaged weights, which are what is judged and kept")
     l2: float = Field(default=1e-5, ge=0, description="L2 of the layers' kernels")
     embedding_l2: float = Field(default=1e-4, ge=0, description="L2 of the embeddings a batch looks up")

@@ -15,17 +15,19 @@ class Table(keras.layers.Layer):
     one go costs a fraction of sorting and merging them.
     """
 
-    def __init__(self, name: str, rows: int, dim: int) -> None:
-        super().__init__(name=name)
+    def __init__(self, name: str, rows: int, dim: int, *, dtype: str | None = None) -> None:
+        super().__init__(name=name, dtype=dtype)
         self.rows, self.dim = rows, dim
 
     def build(self, _shape: tf.TensorShape) -> None:
         """Make the rows."""
-        self.table = self.add_weight("embeddings", [self.rows, self.dim], initializer=keras.initializers.RandomUniform(-_INITIAL, _INITIAL))
+        rows = keras.initializers.RandomUniform(-_INITIAL, _INITIAL)
+        self.table = self.add_weight("embeddings", [self.rows, self.dim], initializer=rows, experimental_autocast=False)
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
         """Ids [...] to [..., dim]."""
-        return _lookup(tf.convert_to_tensor(self.table), ids)
+        # Rows are cast and not the table: it stays as it is, and the gradients of one row add up in float32.
+        return tf.cast(_lookup(tf.convert_to_tensor(self.table), ids), self.compute_dtype)
 
     def bag(self, words: tf.RaggedTensor) -> tf.Tensor:
         """Sum over each bag of ids / sqrt of their number, 0 for an empty one; [R, (W)] to [R, dim].
@@ -34,7 +36,7 @@ class Table(keras.layers.Layer):
         """
         total = tf.math.segment_sum(self(words.values), words.value_rowids())
         total = tf.pad(total, [[0, words.nrows() - tf.shape(total, tf.int64)[0]], [0, 0]])  # empty bags at the end have no segment
-        return tf.math.divide_no_nan(total, tf.sqrt(tf.cast(words.row_lengths(), tf.float32))[:, None])
+        return tf.math.divide_no_nan(total, tf.sqrt(tf.cast(words.row_lengths(), total.dtype))[:, None])
 
 
 @tf.custom_gradient

@@ -41,7 +41,8 @@ class Head(keras.layers.Layer):
             )
             for at, units in enumerate(config.dense)
         ]
-        self.of_crossed = keras.layers.Dense(self.members * actions, name="of_crossed", **self.kernels)
+        # Logits are float32, whatever the layers before compute in.
+        self.of_crossed = keras.layers.Dense(self.members * actions, name="of_crossed", dtype="float32", **self.kernels)
 
     def build(self, inputs: tf.TensorShape) -> None:
         """Make the members' last layers."""
@@ -67,7 +68,7 @@ class Head(keras.layers.Layer):
             flat = dropout(tf.nn.relu(normalise(flat, training=training)), training=training)
             deep = tf.reshape(flat, [-1, self.members, dense.units])
         logits = tf.einsum("nku,kua->nka", tf.broadcast_to(deep, [tf.shape(deep)[0], self.members, deep.shape[2]]), self.of_deep)
-        return logits + tf.reshape(self.of_crossed(crossed), [-1, self.members, self.actions])
+        return tf.cast(logits, tf.float32) + tf.reshape(self.of_crossed(crossed), [-1, self.members, self.actions])
 
 
 def mean_logit(logits: tf.Tensor) -> tf.Tensor:

@@ -1,19 +1,25 @@
 """Batches of transformed requests from files of raw examples."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.contract.columns import columns, input_columns, label_columns
+from components.contract.columns import columns, gains, input_columns, label_columns
 from components.contract.dataset import Dataset
-from components.contract.errors import InputError
+from components.contract.errors import DatasetFileError, InputError
 from components.schema.parsing import Features, parse
 from trainer.layout import SHOWN_POSITION
 from trainer.teacher.soft_labels import ESTIMATE
 
+SHOWN_GAIN = "shown.gain"
+"""What each candidate gained; beside the features in judging only."""
+
+Batch = tuple[Features, tf.RaggedTensor]
+
 _SHUFFLED_REQUESTS = 20_000
+_SHUFFLED_BATCHES = 1024
 _CACHED_BYTES = 1 << 30
 """Splits up to this size on disk are transformed once and kept in memory; larger ones are read and transformed anew for each epoch."""
 
@@ -26,67 +32,171 @@ class SoftLabels:
     share: float
 
 
-def found(patterns: Sequence[str]) -> list[str]:
-    """The files that the patterns match, in the order in which they are read."""
-    return sorted(name for pattern in patterns for name in tf.io.gfile.glob(pattern))
+@dataclass(frozen=True)
+class Share:
+    """Which part of each step's requests an input pipeline makes: that of `worker` of `workers`, as one batch for each of its `replicas`.
+
+    Every worker reads all serialized requests, in one order, and parses and transforms its own alone. So all take as many steps as one
+    machine alone, of the same requests, however many files there are and however uneven; sharing out files would give neither.
+    """
+
+    worker: int = 0
+    workers: int = 1
+    replicas: int = 1
+
+    @property
+    def parts(self) -> int:
+        """Batches that a step's requests are cut into."""
+        return self.workers * self.replicas
+
+
+class Epochs:
+    """The training split, epoch by epoch: an epoch's batches and their order are a function of seed and epoch, and of nothing else.
+
+    So training that was killed goes on with the batch after the last one seen. (tf.data's own reshuffling counts its iterations, which no
+    checkpoint of ours could hold.)
+
+    A batch is (features, labels [B, (L)] or, of several columns, [B, (L), A]), through the Transform graph; among the features is `SHOWN_POSITION`, which no score may depend
+    on. Examples are parsed and transformed by whole batches. In a cached split the requests of a batch stay together and the batches are
+    shuffled anew for each epoch. A step that is shared has exactly `requests` requests: those left over at the end of an epoch are dropped.
+
+    Args:
+        requests: in a step, over all workers and replicas.
+        labels: their columns.
+        soft_labels: mixed into the labels.
+        cached_bytes: the greatest split on disk that is kept in memory.
+
+    Raises:
+        InputError: the files hold no request, or a shared step needs more than there are.
+        DatasetFileError: a step's requests can't be shared out evenly.
+    """
+
+    def __init__(
+        self,
+        patterns: Sequence[str],
+        graph: tft.TFTransformOutput,
+        *,
+        dataset: Dataset,
+        requests: int,
+        seed: int,
+        labels: Sequence[str] = ("label",),
+        soft_labels: SoftLabels | None = None,
+        share: Share | None = None,
+        cached_bytes: int = _CACHED_BYTES,
+    ) -> None:
+        self._files, first = request_files(patterns)
+        self._soft_labels = soft_labels
+        self._share, self._requests, self._seed = share or Share(), requests, seed
+        if requests % self._share.parts:
+            raise DatasetFileError(
+                f"model.batch_requests: expected a multiple of the {self._share.parts} replicas that share a step, got {requests}"
+            )
+        self._transformed = _transformed(graph, dataset, labels, soft=soft_labels.share if soft_labels else 0.0)
+        self.sample: Batch = _transformed(graph, dataset, labels)(tf.constant([first]))
+        self._cached: tf.data.Dataset | None = None
+        if _bytes(self._files) <= cached_bytes:
+            self._cached = self._transform(self._serialized(0)).cache()
+        if self._share.parts > 1 and next(iter(self._serialized(0).take(1)), None) is None:
+            raise InputError(f"expected at least `model.batch_requests` ({requests}) training requests, found fewer; lower it")
+
+    def epoch(self, number: int, *, skipped: int = 0) -> tf.data.Dataset:
+        """The batches of an epoch, from 0, without those of the first `skipped` steps."""
+        unseen = skipped * self._share.replicas
+        if self._cached is None:
+            return self._transform(self._serialized(number).skip(unseen)).prefetch(tf.data.AUTOTUNE)
+        shuffled = self._cached.shuffle(_SHUFFLED_BATCHES, seed=_seed(self._seed, number), reshuffle_each_iteration=False)
+        return shuffled.skip(unseen).prefetch(tf.data.AUTOTUNE)
+
+    def steps(self) -> int:
+        """Steps in an epoch. Reads the files once."""
+        requests = int(_records(self._files).batch(1024).reduce(0, lambda total, batch: total + tf.size(batch)))
+        return requests // self._requests if self._share.parts > 1 else -(-requests // self._requests)
+
+    def _serialized(self, number: int) -> tf.data.Dataset:
+        """Batches of serialized requests, a share of a step each."""
+        seed, share = _seed(self._seed, number), self._share
+        soft = self._soft_labels
+        files = tf.data.Dataset.from_tensor_slices((self._files, soft.files if soft else self._files))
+        files = files.shuffle(len(self._files), seed=seed, reshuffle_each_iteration=False)
+        read = files.interleave(_with_estimates if soft else lambda name, _: tf.data.TFRecordDataset(name), cycle_length=8, block_length=64)
+        shuffled = read.shuffle(_SHUFFLED_REQUESTS, seed=seed, reshuffle_each_iteration=False)
+        if share.parts == 1:
+            return shuffled.batch(self._requests)
+        each = self._requests // share.parts
+        own = slice(share.worker * share.replicas * each, (share.worker + 1) * share.replicas * each)
+        return shuffled.batch(self._requests, drop_remainder=True).map(lambda step: step[own]).unbatch().batch(each)
+
+    def _transform(self, serialized: tf.data.Dataset) -> tf.data.Dataset:
+        return serialized.map(self._transformed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def batches(
-    patterns: Sequence[str],
-    graph: tft.TFTransformOutput,
-    *,
-    dataset: Dataset,
-    requests: int,
-    labels: Sequence[str] = ("label",),
-    shuffle_seed: int | None = None,
-    soft_labels: SoftLabels | None = None,
+    patterns: Sequence[str], graph: tft.TFTransformOutput, *, dataset: Dataset, requests: int, labels: Sequence[str] = ("label",)
 ) -> tf.data.Dataset:
-    """(features, labels) by batch, through the Transform graph; with a seed the requests are shuffled.
+    """(features, labels [B, (L)] or, of several columns, [B, (L), A]) by batch in the files' order, through the Transform graph: what is judged.
 
-    Labels are ragged [B, (L)], or [B, (L), A] of several columns.
-
-    Among the features is `SHOWN_POSITION`, which no score may depend on.
-
-    Examples are parsed and transformed by whole batches. In a cached split the requests of a batch stay together and the batches are
-    shuffled anew for each epoch.
-
-    With `soft_labels` the labels are mixed with what a teacher says of these files.
+    Among the features are `SHOWN_POSITION` and `SHOWN_GAIN`, which no score may depend on.
 
     Raises:
         InputError: the files hold no request.
     """
-    files = found(patterns)
-    if next(iter(tf.data.TFRecordDataset(files).take(1)), None) is None:
+    files, _ = request_files(patterns)
+    transformed = _transformed(graph, dataset, labels, gained=True)
+    made = _records(files).batch(requests).map(transformed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return (made.cache() if _bytes(files) <= _CACHED_BYTES else made).prefetch(tf.data.AUTOTUNE)
+
+
+def request_files(patterns: Sequence[str]) -> tuple[list[str], bytes]:
+    """The files that the patterns match, in the order in which they are read, and their first request.
+
+    Raises:
+        InputError: they hold none.
+    """
+    files = sorted(name for pattern in patterns for name in tf.io.gfile.glob(pattern))
+    first = next(iter(tf.data.TFRecordDataset(files).take(1)), None)
+    if first is None:
         raise InputError(f"expected requests in {', '.join(patterns)}, found none; look at the windows in the dataset file")
+    return files, first.numpy()
+
+
+def _records(files: Sequence[str]) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(list(files)).interleave(tf.data.TFRecordDataset, cycle_length=8, block_length=64)
+
+
+def _bytes(files: Sequence[str]) -> int:
+    return sum(tf.io.gfile.stat(name).length for name in files)
+
+
+def _seed(seed: int, epoch: int) -> int:
+    return (seed * 1_000_003 + epoch) % (1 << 31)
+
+
+def _with_estimates(name: tf.Tensor, estimates: tf.Tensor) -> tf.data.Dataset:
+    """Requests with what a teacher says of them: two serialized messages in a row are their union."""
+    pairs = tf.data.Dataset.zip((tf.data.TFRecordDataset(name), tf.data.TFRecordDataset(estimates)))
+    return pairs.map(lambda request, estimate: tf.strings.join([request, estimate]))
+
+
+def _transformed(
+    graph: tft.TFTransformOutput, dataset: Dataset, labels: Sequence[str], *, soft: float = 0.0, gained: bool = False
+) -> Callable[[tf.Tensor], Batch]:
     (position,) = (column for column in columns(dataset) if column.name == "position")
-    wanted = [column for column in label_columns(dataset) if column.name in labels]
-    estimate = [replace(wanted[0], name=ESTIMATE)] if soft_labels else []
-    read = dict.fromkeys((*input_columns(dataset), *wanted, position, *estimate))
+    worth = gains(dataset) if gained else {}
+    wanted = [column for column in label_columns(dataset) if column.name in {*labels, *worth}]
+    estimate = [replace(wanted[0], name=ESTIMATE)] if soft else []
+    read = dict.fromkeys((*input_columns(dataset), *wanted, *estimate, position))
     layer = graph.transform_features_layer()
 
-    def transformed(serialized: tf.Tensor) -> tuple[Features, tf.RaggedTensor]:
+    def transformed(serialized: tf.Tensor) -> Batch:
         parsed = parse(serialized, read)
-        each = [parsed.pop(column.name) for column in wanted]
-        if soft_labels:
-            each[0] = (1 - soft_labels.share) * each[0] + soft_labels.share * parsed.pop(ESTIMATE)
-        shown = parsed["position"] if position.role == "input" else parsed.pop("position")
-        return layer(parsed) | {SHOWN_POSITION: shown}, each[0] if len(each) == 1 else tf.stack(each, axis=2)
+        acted = {column.name: parsed.pop(column.name) for column in wanted}
+        if soft:
+            acted["label"] = (1 - soft) * acted["label"] + soft * parsed.pop(ESTIMATE)
+        beside = {SHOWN_POSITION: parsed["position"] if position.role == "input" else parsed.pop("position")}
+        if worth:
+            gain = [tf.cast(acted[name].flat_values > 0, tf.float32) * each for name, each in worth.items()]
+            beside[SHOWN_GAIN] = acted[labels[0]].with_flat_values(tf.reduce_max(tf.stack(gain), axis=0))
+        each = [acted[name] for name in labels]
+        return layer(parsed) | beside, each[0] if len(each) == 1 else tf.stack(each, axis=2)
 
-    def records(name: tf.Tensor, estimates: tf.Tensor) -> tf.data.Dataset:
-        requests = tf.data.TFRecordDataset(name)
-        if soft_labels is None:
-            return requests
-        return tf.data.Dataset.zip((requests, tf.data.TFRecordDataset(estimates))).map(lambda *parts: tf.strings.join(parts))
-
-    examples = tf.data.Dataset.from_tensor_slices((files, soft_labels.files if soft_labels else files))
-    if shuffle_seed is not None:
-        examples = examples.shuffle(max(len(files), 1), seed=shuffle_seed)
-    examples = examples.interleave(records, cycle_length=8, block_length=64)
-    if shuffle_seed is not None:
-        examples = examples.shuffle(_SHUFFLED_REQUESTS, seed=shuffle_seed)
-    made = examples.batch(requests).map(transformed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    if sum(tf.io.gfile.stat(name).length for name in files) <= _CACHED_BYTES:
-        made = made.cache()
-        if shuffle_seed is not None:
-            made = made.shuffle(1024, seed=shuffle_seed)
-    return made.prefetch(tf.data.AUTOTUNE)
+    return transformed

@@ -46,4 +46,4 @@ class Matches(keras.layers.Layer):
         youngest = tf.minimum(tf.reduce_min(tf.where(same, age, AGE_BUCKETS), axis=-1), AGE_BUCKETS)
         numbers = [found, found / (1 + since), found * tf.cast(since < 1, tf.float32), *(tf.math.log1p(count) for count in counts)]
         of_last = [self.action(code % (self.actions + 1)), self.age(youngest)]
-        return blocks.gathered(tf.concat([tf.stack(numbers, axis=-1), *of_last], axis=-1))
+        return blocks.gathered(tf.concat([tf.cast(tf.stack(numbers, axis=-1), self.compute_dtype), *of_last], axis=-1))

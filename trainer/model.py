@@ -21,6 +21,7 @@ from trainer.layout import AGE_BUCKETS, BUCKETS, CATEGORIES, SHOWN_POSITION, Lay
 from trainer.losses import softmax_cross_entropy
 from trainer.matches import Matches
 from trainer.position_bias import Examination
+from trainer.running_auc import RunningAuc
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,12 @@ class Ranker(tfrs.Model):
         self.head = Head(config, actions=len(self.worth))
         self.calibration = Calibration(len(self.worth))
         self.examination = Examination() if config.position_bias else None
-        self.task = tfrs.tasks.Ranking(loss=keras.losses.BinaryCrossentropy(from_logits=True))
+        # The mean is taken below: what a replica's share of a step is, Keras wouldn't know.
+        self.task = tfrs.tasks.Ranking(loss=keras.losses.BinaryCrossentropy(from_logits=True, reduction=keras.losses.Reduction.NONE))
         self.mean_loss = keras.metrics.Mean("mean_loss")
         self.requests_seen = keras.metrics.Sum("requests_seen")
         self.impressions_seen = keras.metrics.Sum("impressions_seen")
+        self.running_auc = RunningAuc()
 
     def call(self, features: Features, training: bool = False) -> tf.Tensor:
         """Logits of all candidates, flat in the requests' order, by member of the ensemble and action, [N, K, A].
@@ -99,7 +102,7 @@ class Ranker(tfrs.Model):
         request = self._side(features, "request", tokens)
         if self.plan.history:
             past = self._past(features, tokens, training)
-            mean = tf.math.divide_no_nan(tf.reduce_sum(past.events, axis=1), tf.cast(past.lengths, tf.float32)[:, None])
+            mean = tf.math.divide_no_nan(tf.reduce_sum(past.events, axis=1), tf.cast(past.lengths, past.events.dtype)[:, None])
             request = tf.concat([request, mean], axis=-1)
             parts += self._against_past(features, tokens, past, in_blocks(candidates.row_lengths()))
         if request.shape[-1]:
@@ -128,12 +131,15 @@ class Ranker(tfrs.Model):
         if self.examination is not None:
             logits = self.examination(logits, features[SHOWN_POSITION].flat_values[:, None, None])
         wanted = tf.broadcast_to(tf.reshape(labels.flat_values, [-1, 1, logits.shape[2]]), tf.shape(logits))
-        binary = self.task(labels=tf.reshape(wanted, [-1, 1]), predictions=tf.reshape(logits, [-1, 1]))
+        flat = tf.reshape(wanted, [-1, 1])
+        weights = None if self.config.positive_weight == 1 else 1 + (self.config.positive_weight - 1) * flat
+        binary = tf.reduce_mean(self.task(labels=flat, predictions=tf.reshape(logits, [-1, 1]), sample_weight=weights))
         listwise = softmax_cross_entropy(wanted, logits, labels.value_rowids(), labels.nrows()) if self.config.listwise else 0.0
         loss = (1 - self.config.listwise) * binary + self.config.listwise * listwise
         self.mean_loss.update_state(loss)
         self.requests_seen.update_state(labels.nrows())
         self.impressions_seen.update_state(tf.shape(labels.flat_values)[0])
+        self.running_auc.update_state(tf.reduce_max(wanted[:, 0], axis=-1), tf.reduce_mean(logits, axis=[1, 2]))
         return loss
 
     def _candidates(self, features: Features) -> tf.RaggedTensor:
@@ -155,7 +161,7 @@ class Ranker(tfrs.Model):
             values, buckets, within = (_flat(features[f"{axis}.{name}"]) for name in ("values", "buckets", "within"))
             parts += [values, self._numbers(self.buckets[axis], buckets, within)]
         if not parts:
-            return tf.zeros([self._candidates(features).nrows(), 0])
+            return tf.zeros([self._candidates(features).nrows(), 0], self.compute_dtype)
         return tf.concat(parts, axis=-1)
 
     def _numbers(self, table: Table, buckets: tf.Tensor, within: tf.Tensor) -> tf.Tensor:
@@ -176,7 +182,7 @@ class Ranker(tfrs.Model):
     def _token(self, feature: Id | Category, ids: tf.Tensor, training: bool) -> tf.Tensor:
         embedded = self.tables[_table_name(feature)](ids)
         if training and self.config.embedding_l2:
-            self.add_loss(self.config.embedding_l2 * tf.reduce_mean(tf.reduce_sum(tf.square(embedded), axis=-1)))
+            self.add_loss(self.config.embedding_l2 * tf.reduce_mean(tf.reduce_sum(tf.square(tf.cast(embedded, tf.float32)), axis=-1)))
         return self.embedding_dropout(embedded, training=training) if isinstance(feature, Id) else embedded
 
     def _past(self, features: Features, tokens: Mapping[str, tf.Tensor], training: bool) -> _Past:

@@ -18,8 +18,8 @@ class Examination(keras.layers.Layer):
     """
 
     def __init__(self) -> None:
-        super().__init__(name="examination")
-        self.of_place = Table("examination", PLACES, 1)
+        super().__init__(name="examination", dtype="float32")
+        self.of_place = Table("examination", PLACES, 1, dtype="float32")
 
     def call(self, logits: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
         """Logits [N] of an action once looked at, and positions [N], from 0 -> logits [N] of an action that is seen in the log."""

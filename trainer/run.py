@@ -1,36 +1,71 @@
 """`run_fn`: TFX Trainer's entry point."""
 
+import hashlib
 import json
 import os
 
 import tensorflow as tf
 import tensorflow_transform as tft
-import tf_keras as keras
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.contract.load import parse_dataset
+from trainer.checkpoints import Checkpoints
 from trainer.config import ranker_config
+from trainer.determinism import deterministic
 from trainer.export import export
-from trainer.training import train
+from trainer.strategy import is_chief
+from trainer.training import Folders, train
 
 CURVE_FILE = os.path.join("assets.extra", "history.json")
 """Beneath the exported model: the training curve, one row an epoch."""
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Train on the raw examples through the Transform graph, keep the epoch with the best eval AUC, export.
+    """Train on the raw examples through the Transform graph, keep the best epoch, export.
 
     `fn_args.custom_config["dataset"]` is the text of the dataset file; the settings are its `model` part. Of `fn_args` are read:
-    `train_files`, `eval_files`, `transform_output`, `serving_model_dir`, `custom_config`.
+    `train_files`, `eval_files`, `transform_output`, `serving_model_dir`, `model_run_dir`, `custom_config`. Beneath `model_run_dir` come
+    TensorBoard's curves; beside it, where the next attempt finds them, checkpoints while training runs (see `checkpoint_folder`).
+
+    With several workers each runs this; only the chief exports.
     """
     dataset = parse_dataset(fn_args.custom_config["dataset"])
     config = ranker_config(dataset)
     graph = tft.TFTransformOutput(fn_args.transform_output)
-    keras.utils.set_random_seed(dataset.seed)
-    tf.config.experimental.enable_op_determinism()
-    model, curve = train(fn_args.train_files, fn_args.eval_files, graph, dataset=dataset, config=config)
+    deterministic(dataset.seed)
+    folders = Folders(checkpoints=checkpoint_folder(fn_args), board=getattr(fn_args, "model_run_dir", None))
+    model, curve = train(fn_args.train_files, fn_args.eval_files, graph, dataset=dataset, config=config, folders=folders)
+    if not is_chief(config.strategy):
+        return
     export(model, graph, fn_args.serving_model_dir, dataset=dataset)
     curve_file = os.path.join(fn_args.serving_model_dir, CURVE_FILE)
     tf.io.gfile.makedirs(os.path.dirname(curve_file))
     with tf.io.gfile.GFile(curve_file, "w") as opened:
         opened.write(json.dumps(curve, indent=1))
+    if folders.checkpoints:
+        Checkpoints(folders.checkpoints).clear()
+
+
+def checkpoint_folder(fn_args: FnArgs) -> str | None:
+    """Where the checkpoints of this training lie: the same folder whenever the same training is started again, and another for any other.
+
+    TFX gives each attempt an execution and a `model_run_dir` of its own, `.../Trainer/model_run/17`, and a run that is taken up clears
+    what a killed attempt left there. So it is `.../Trainer/checkpoints/DIGEST`, or `custom_config["checkpoints"]`/DIGEST where that is
+    given (for an orchestrator whose folders don't outlive an attempt). The digest is over the dataset file, ShelfRank's code as
+    `custom_config["code"]` tells it, TensorFlow's version, and names, sizes and times of change of the files that are read: examples and
+    Transform graph.
+    """
+    root = fn_args.custom_config.get("checkpoints")
+    if root is None:
+        run_dir = getattr(fn_args, "model_run_dir", None)
+        if run_dir is None:
+            return None
+        root = os.path.join(os.path.dirname(os.path.dirname(os.path.normpath(run_dir))), "checkpoints")
+    told = {name: value for name, value in sorted(fn_args.custom_config.items()) if name != "checkpoints"}
+    digest = hashlib.sha256(json.dumps([told, getattr(fn_args, "base_model", None), tf.__version__], default=str).encode())
+    graph_files = sorted(os.path.join(folder, name) for folder, _, names in tf.io.gfile.walk(fn_args.transform_output) for name in names)
+    for pattern in (*fn_args.train_files, *fn_args.eval_files, *graph_files):
+        for name in sorted(tf.io.gfile.glob(pattern)):
+            stat = tf.io.gfile.stat(name)
+            digest.update(f"{name}\0{stat.length}\0{stat.mtime_nsec}\n".encode())
+    return os.path.join(root, digest.hexdigest()[:32])

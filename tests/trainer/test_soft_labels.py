@@ -11,14 +11,14 @@ from components.contract.errors import DatasetFileError
 from components.contract.load import parse_dataset
 from trainer.auc import auc
 from trainer.config import ranker_config
-from trainer.input import SoftLabels, batches, found
+from trainer.input import Epochs, SoftLabels, request_files
 from trainer.teacher import soft_labels
 from trainer.teacher.soft_labels import FOLDS, parsed, teacher
 from trainer.training import train
 
 
 def files(pattern):
-    return found([pattern])
+    return request_files([pattern])[0]
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,8 @@ def test_each_request_meets_its_own_estimates_however_they_are_shuffled(every_ki
         )
         wanted |= {tuple(np.round(row.numpy(), 5)): None for row in mixed}
     graph = tft.TFTransformOutput(every_kind.graph)
-    given = batches(
-        files(every_kind.train), graph, dataset=every_kind.dataset, requests=16, shuffle_seed=1, soft_labels=SoftLabels(written, share)
-    )
+    soft = SoftLabels(written, share)
+    given = Epochs(files(every_kind.train), graph, dataset=every_kind.dataset, requests=16, seed=1, soft_labels=soft).epoch(0)
     read = [tuple(np.round(row.numpy(), 5)) for _, labels in given for row in labels]
     assert len(read) == sum(1 for _ in tf.data.TFRecordDataset(files(every_kind.train)))
     assert set(read) == set(wanted)

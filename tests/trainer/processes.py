@@ -1,0 +1,48 @@
+"""Starts `apart.py`, and reads what it left."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import tensorflow as tf
+
+
+def started(shop: SimpleNamespace, folder: Path, settings: str, *, attempt: int = 1, devices: int = 1, **environment: str) -> Any:
+    """A process that trains with other settings in the `model:` part; all of one folder train the same, each attempt writes its own."""
+    text = shop.text[: shop.text.index("model:")] + f"model: {settings}\n"
+    fn_args = {
+        "train_files": [shop.train],
+        "eval_files": [shop.eval],
+        "transform_output": shop.graph,
+        "serving_model_dir": str(folder / "Trainer" / "model" / str(attempt)),
+        "model_run_dir": str(folder / "Trainer" / "model_run" / str(attempt)),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    told = folder / f"settings-{attempt}.json"
+    told.write_text(json.dumps({"text": text, "devices": devices, "fn_args": fn_args}))
+    paths = os.pathsep.join(map(os.path.abspath, sys.path))
+    return subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("apart.py")), str(told)],
+        env=os.environ | {"PYTHONPATH": paths} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finished(process: Any) -> str:
+    """What the process said, once it has ended well."""
+    said, _ = process.communicate(timeout=500)
+    assert process.returncode == 0, said
+    return said
+
+
+def left(folder: Path, attempt: int = 1) -> SimpleNamespace:
+    """The exported weights and the training curve."""
+    model = folder / "Trainer" / "model" / str(attempt)
+    weights = [variable.numpy() for variable in tf.saved_model.load(str(model)).weights]
+    return SimpleNamespace(weights=weights, curve=json.loads((model / "assets.extra" / "history.json").read_text()))

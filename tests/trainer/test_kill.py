@@ -1,0 +1,51 @@
+"""A training that is killed and started again ends as one that wasn't."""
+
+import re
+import signal
+import time
+
+import pytest
+
+from tests.trainer.processes import finished, left, started
+
+pytestmark = pytest.mark.slow
+
+# Two requests a step: 96 steps an epoch, so that a kill falls into the middle of one.
+SETTINGS = "{batch_requests: 2, epochs: 5, patience: 5, checkpoint_steps: 7, averaging: 0.9, warmup_steps: 50}"
+
+
+def newest(folder):
+    """The step of the newest checkpoint."""
+    return max((int(path.stem) for path in folder.glob("Trainer/checkpoints/*/*.checkpoint")), default=0)
+
+
+def killed_at(process, folder, step):
+    """Kill with SIGKILL once a checkpoint of that step is there; the step of the newest one."""
+    until = time.monotonic() + 300
+    while newest(folder) < step:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < until
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    return newest(folder)
+
+
+def test_two_kills_leave_no_trace(every_kind, tmp_path):
+    undisturbed = started(every_kind, tmp_path / "undisturbed", SETTINGS)
+    assert "taken up" not in finished(undisturbed)
+    expected, folder = left(tmp_path / "undisturbed"), tmp_path / "killed"
+    seen = [0]
+    for attempt, step in enumerate((120, 300), start=1):  # in the second epoch and in the fourth
+        seen.append(killed_at(started(every_kind, folder, SETTINGS, attempt=attempt), folder, step))
+    assert seen[1] >= 120
+    assert seen[2] >= 300
+    said = finished(started(every_kind, folder, SETTINGS, attempt=3))
+    # No more is lost than what came since the last checkpoint.
+    assert int(re.search(r"taken up at step (\d+)", said)[1]) == seen[2]
+    found = left(folder, attempt=3)
+    assert all((one == two).all() for one, two in zip(found.weights, expected.weights, strict=True))
+    timeless = ("epoch", "step", "loss", "learning_rate", "eval_auc", "eval_ndcg")
+    assert [[row[name] for name in timeless] for row in found.curve] == [[row[name] for name in timeless] for row in expected.curve]
+    assert not list(folder.glob("Trainer/checkpoints/*"))
