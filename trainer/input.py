@@ -56,9 +56,10 @@ class Epochs:
     So training that was killed goes on with the batch after the last one seen. (tf.data's own reshuffling counts its iterations, which no
     checkpoint of ours could hold.)
 
-    A batch is (features, labels [B, (L)] or, of several columns, [B, (L), A]), through the Transform graph; among the features is `SHOWN_POSITION`, which no score may depend
-    on. Examples are parsed and transformed by whole batches. In a cached split the requests of a batch stay together and the batches are
-    shuffled anew for each epoch. A step that is shared has exactly `requests` requests: those left over at the end of an epoch are dropped.
+    A batch is (features, labels [B, (L)] or, of several columns, [B, (L), A]), through the Transform graph; among the features is
+    `SHOWN_POSITION`, which no score may depend on. Examples are parsed and transformed by whole batches. In a cached split the requests of
+    a batch stay together and the batches are shuffled anew for each epoch. A step that is shared has exactly `requests` requests: those
+    left over at the end of an epoch are dropped.
 
     Args:
         requests: in a step, over all workers and replicas.
@@ -133,9 +134,9 @@ class Epochs:
 def batches(
     patterns: Sequence[str], graph: tft.TFTransformOutput, *, dataset: Dataset, requests: int, labels: Sequence[str] = ("label",)
 ) -> tf.data.Dataset:
-    """(features, labels [B, (L)] or, of several columns, [B, (L), A]) by batch in the files' order, through the Transform graph: what is judged.
+    """(features, labels [B, (L)] or, of several columns, [B, (L), A]) by batch, in the files' order: what is judged.
 
-    Among the features are `SHOWN_POSITION` and `SHOWN_GAIN`, which no score may depend on.
+    Both come through the Transform graph. Among the features are `SHOWN_POSITION` and `SHOWN_GAIN`, which no score may depend on.
 
     Raises:
         InputError: the files hold no request.

@@ -39,7 +39,7 @@ _ROUNDS = 1_000
 _PATIENCE = 30
 _SETTINGS: dict[str, Any] = {
     "objective": "binary",
-    "metric": "auc",
+    "metric": ["binary_logloss", "auc"],  # boosting ends by the first: chances are to be taught, not an order alone
     "learning_rate": 0.05,
     "num_leaves": 31,
     "min_data_in_leaf": 100,
@@ -100,7 +100,7 @@ class Teacher:
 
 
 def teacher(train_files: Sequence[str], eval_files: Sequence[str], *, dataset: Dataset) -> Teacher:
-    """Fit the trees; boosting of each ends by the AUC on the eval split."""
+    """Fit the trees; boosting of each ends by the log loss on the eval split."""
     training = _read(train_files, dataset, seed=dataset.seed)
     evaluation = _read(eval_files, dataset, seed=dataset.seed)
     coded = coding(dataset, training.columns)
@@ -113,7 +113,7 @@ def teacher(train_files: Sequence[str], eval_files: Sequence[str], *, dataset: D
         params = {"feature_pre_filter": False, "verbosity": -1}
         learnt = lightgbm.Dataset(inputs[fold != at], training.labels[fold != at], categorical_feature=categorical, params=params)
         judged = lightgbm.Dataset(eval_inputs, evaluation.labels, reference=learnt, params=params)
-        stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
+        stop = lightgbm.early_stopping(_PATIENCE, first_metric_only=True, verbose=False)
         booster = lightgbm.train(_SETTINGS | {"seed": dataset.seed}, learnt, _ROUNDS, [judged], ["eval"], callbacks=[stop])
         PROGRESS.info("teacher %d of %d  %d trees  eval AUC %.4f", at + 1, FOLDS, booster.best_iteration, booster.best_score["eval"]["auc"])
         boosters.append(booster)
