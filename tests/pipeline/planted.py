@@ -1,72 +1,64 @@
 """`shelfrank` with a Trainer that breaks its model on purpose: `python planted.py PLANT run DATASET.yaml ...`.
 
-All steps are the real ones; TFX finds `trainer.run.run_fn` by its name, and the plant stands there.
+All steps are the real ones. TFX imports `trainer.run` anew for its step, which finds the plants in the modules that it imports from.
 
     shuffled    the labels are shuffled within each request before training
     broken      the model is trained well; when it is asked for scores, every price is NaN
     poisoned    the model is trained well; for shoppers on a tablet it gives one score to all
 """
 
+import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tfx.orchestration.pipeline import Pipeline
 
 import pipeline.run
-import trainer.run
+import trainer.export
+import trainer.training
 from components.contract.columns import label_columns
-from components.contract.load import parse_dataset
+from components.contract.dataset import Dataset
 from components.schema import doors
 from components.schema.parsing import Features
 from pipeline.cli import main
 
-Plant = Callable[[Any, Callable[[Any], None]], None]
+Score = Callable[[Features, tf.Tensor], tf.Tensor]
 
 
-def shuffled(fn_args: Any, honest: Callable[[Any], None]) -> None:
-    dataset, random = parse_dataset(fn_args.custom_config["dataset"]), np.random.default_rng(0)
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("train_files", "eval_files"):
-            file = Path(folder) / name
-            paths = [path for pattern in getattr(fn_args, name) for path in sorted(tf.io.gfile.glob(pattern))]
-            with tf.io.TFRecordWriter(str(file)) as writer:
-                for record in tf.data.TFRecordDataset(paths).as_numpy_iterator():
-                    request = tf.train.Example.FromString(record)
-                    order = random.permutation(len(request.features.feature["label"].float_list.value))
-                    for column in label_columns(dataset):
-                        values = request.features.feature[column.name].float_list.value
-                        values[:] = np.array(values)[order].tolist()
-                    writer.write(request.SerializeToString())
-            setattr(fn_args, name, [str(file)])
-        honest(fn_args)
+def shuffle_labels(files: Sequence[str], target: Path, dataset: Dataset) -> list[str]:
+    """Copies of the examples, each request's labels handed round among its candidates."""
+    random = np.random.default_rng(0)
+    paths = [path for pattern in files for path in sorted(tf.io.gfile.glob(pattern))]
+    with tf.io.TFRecordWriter(str(target)) as writer:
+        for record in tf.data.TFRecordDataset(paths).as_numpy_iterator():
+            request = tf.train.Example.FromString(record)
+            order = random.permutation(len(request.features.feature["label"].float_list.value))
+            for column in label_columns(dataset):
+                values = request.features.feature[column.name].float_list.value
+                values[:] = np.array(values)[order].tolist()
+            writer.write(request.SerializeToString())
+    return [str(target)]
 
 
-def broken(fn_args: Any, honest: Callable[[Any], None]) -> None:
-    def without_price(good: Callable[[Features, tf.Tensor], tf.Tensor], features: Features, splits: tf.Tensor) -> tf.Tensor:
-        price = features["price"]
-        return good(features | {"price": price.with_values(tf.fill(tf.shape(price.flat_values), float("nan")))}, splits)
-
-    honest(fn_args)
-    _wrap(fn_args, without_price)
+def without_price(good: Score, features: Features, splits: tf.Tensor) -> tf.Tensor:
+    price = features["price"]
+    return good(features | {"price": price.with_values(tf.fill(tf.shape(price.flat_values), float("nan")))}, splits)
 
 
-def poisoned(fn_args: Any, honest: Callable[[Any], None]) -> None:
-    def blind_on_tablets(good: Callable[[Features, tf.Tensor], tf.Tensor], features: Features, splits: tf.Tensor) -> tf.Tensor:
-        tablet = tf.repeat(tf.equal(features["device"], "tablet"), splits[1:] - splits[:-1])
-        return tf.where(tablet, 0.1, good(features, splits))
-
-    honest(fn_args)
-    _wrap(fn_args, blind_on_tablets)
+def blind_on_tablets(good: Score, features: Features, splits: tf.Tensor) -> tf.Tensor:
+    tablet = tf.repeat(tf.equal(features["device"], "tablet"), splits[1:] - splits[:-1])
+    return tf.where(tablet, 0.1, good(features, splits))
 
 
-def _wrap(fn_args: Any, bad: Callable[..., tf.Tensor]) -> None:
+def wrap(path: Path, bad: Callable[[Score, Features, tf.Tensor], tf.Tensor], dataset: Dataset) -> None:
     """Put a model around the exported one, behind the same doors."""
-    path, dataset = Path(fn_args.serving_model_dir), parse_dataset(fn_args.custom_config["dataset"])
+    asked = doors.signature_columns(dataset)
     with tempfile.TemporaryDirectory() as folder:
         shutil.move(path, Path(folder) / "good")
         module = tf.Module()
@@ -74,24 +66,45 @@ def _wrap(fn_args: Any, bad: Callable[..., tf.Tensor]) -> None:
         door = module.good.signatures["serving_default"]
 
         def good(features: Features, splits: tf.Tensor) -> tf.Tensor:
-            lengths = {"n_candidates": splits[1:] - splits[:-1]}
-            dense = {}
-            for column in doors.signature_columns(dataset):
-                given = lengths.get(column.name, features.get(column.name))
-                if column.name == "n_history":
-                    given = next(features[each.name].row_lengths() for each in doors.signature_columns(dataset) if each.axis == "history")
-                dense[column.name] = given.to_tensor() if isinstance(given, tf.RaggedTensor) else given
-            return tf.RaggedTensor.from_tensor(door(**dense)["scores"], lengths=lengths["n_candidates"]).flat_values
+            lengths = splits[1:] - splits[:-1]
+            given = features | {"n_candidates": lengths}
+            given["n_history"] = next(features[column.name].row_lengths() for column in asked if column.axis == "history")
+            dense = {column.name: given[column.name] for column in asked}
+            dense = {name: value.to_tensor() if isinstance(value, tf.RaggedTensor) else value for name, value in dense.items()}
+            return tf.RaggedTensor.from_tensor(door(**dense)["scores"], lengths=lengths).flat_values
 
         doors.save(module, lambda features, splits: bad(good, features, splits), str(path), dataset=dataset)
-        shutil.copytree(Path(folder) / "good" / "assets.extra", path / "assets.extra", dirs_exist_ok=True)
 
 
 def plant(name: str) -> None:
-    """From now on the Trainer of this process breaks its model, and TFX's cache knows its code as another."""
-    honest, version, planted = trainer.run.run_fn, pipeline.run.code_version, {"shuffled": shuffled, "broken": broken, "poisoned": poisoned}
-    trainer.run.run_fn = lambda fn_args: planted[name](fn_args, honest)
-    pipeline.run.code_version = lambda packages: f"{version(packages)}.{name}"
+    """From now on the Trainer of this process breaks its model, and TFX's cache and the run's record take it for another."""
+    train, export = trainer.training.train, trainer.export.export
+
+    def train_on_noise(train_files: Sequence[str], eval_files: Sequence[str], *rest: Any, dataset: Dataset, **settings: Any) -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            files = [shuffle_labels(each, Path(folder, str(i)), dataset) for i, each in enumerate((train_files, eval_files))]
+            return train(*files, *rest, dataset=dataset, **settings)
+
+    def export_wrapped(model: Any, graph: Any, path: str, *, dataset: Dataset) -> None:
+        export(model, graph, path, dataset=dataset)
+        wrap(Path(path), {"broken": without_price, "poisoned": blind_on_tablets}[name], dataset)
+
+    if name == "shuffled":
+        trainer.training.train = train_on_noise
+    else:
+        trainer.export.export = export_wrapped
+
+    create_pipeline, code_version = pipeline.run.create_pipeline, pipeline.run.code_version
+
+    def planted_pipeline(*given: Any, code: str, **more: Any) -> Pipeline:
+        graph = create_pipeline(*given, code=code.removesuffix(name), **more)
+        step = next(component for component in graph.components if component.id == "Trainer")
+        config = json.loads(step.spec.exec_properties["custom_config"])
+        step.spec.exec_properties["custom_config"] = json.dumps(config | {"plant": name})
+        return graph
+
+    pipeline.run.create_pipeline = planted_pipeline
+    pipeline.run.code_version = lambda packages: f"{code_version(packages)}{name}"
 
 
 if __name__ == "__main__":
