@@ -1,0 +1,114 @@
+"""Settings of `model:` that change how is trained, each through `run_fn` to the exported model; and where a run keeps its checkpoints."""
+
+import json
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+from trainer.auc import auc
+from trainer.config import ranker_config
+from trainer.determinism import deterministic
+from trainer.input import Epochs
+from trainer.run import checkpoint_folder, run_fn
+from trainer.training import _built
+
+
+def fn_args(shop, path, settings="{}", **custom):
+    return SimpleNamespace(
+        train_files=[shop.train],
+        eval_files=[shop.eval],
+        transform_output=shop.graph,
+        serving_model_dir=str(path / "model" / "7"),
+        model_run_dir=str(path / "model_run" / "7"),
+        custom_config={"dataset": shop.text[: shop.text.index("model:")] + f"model: {settings}\n", **custom},
+    )
+
+
+def trained(shop, path, settings):
+    """Scores of the last requests and their labels, flat; and the curve."""
+    args = fn_args(shop, path, settings)
+    run_fn(args)
+    loaded = tf.saved_model.load(args.serving_model_dir)
+    rows = shop.rows[-64:]
+    scores = loaded.signatures["examples"](tf.constant([shop.serialize(row) for row in rows]))["scores"].numpy()
+    flat = np.concatenate([each[: len(row["label"])] for each, row in zip(scores, rows, strict=True)])
+    curve = json.loads((path / "model" / "7" / "assets.extra" / "history.json").read_text())
+    return SimpleNamespace(scores=flat, labels=np.concatenate([row["label"] for row in rows]), curve=curve, loaded=loaded)
+
+
+@pytest.mark.parametrize(
+    ("precision", "attention"), [("mixed_bfloat16", "unit"), pytest.param("mixed_float16", "dot", marks=pytest.mark.slow)]
+)
+def test_mixed_precision_learns_and_is_exported_in_float32(every_kind, tmp_path, precision, attention):
+    settings = f"{{batch_requests: 16, epochs: 6, precision: {precision}, attention: {attention}, position_bias: true}}"
+    found = trained(every_kind, tmp_path, settings)
+    assert auc(found.labels, found.scores) > 0.9
+    assert found.scores.dtype == np.float32
+    assert {weight.dtype for weight in found.loaded.weights if weight.dtype.is_floating} == {tf.float32}
+    # Numbers that bfloat16 or float16 couldn't hold: the graph computes in float32.
+    halves = [found.scores.astype(np.float16).astype(np.float32), tf.cast(tf.cast(found.scores, tf.bfloat16), tf.float32).numpy()]
+    assert all((found.scores != half).mean() > 0.5 for half in halves)
+    assert auc(found.labels, found.scores) == pytest.approx(max(row["eval_auc"] for row in found.curve), abs=1e-3)
+    assert keras.mixed_precision.global_policy().name == "float32"
+
+
+def test_layers_compute_in_half_and_weights_and_logits_are_float32(every_kind):
+    deterministic(1)
+    sample = Epochs([every_kind.train], every_kind.tft, dataset=every_kind.dataset, requests=1, seed=1).sample
+    config = ranker_config(every_kind.dataset)
+    model = _built(every_kind.tft, every_kind.dataset, config, sample=sample, precision="mixed_bfloat16")
+    halves = (model.dense[0][0], model.cross[0], model.event, model.request_side, *model.tables.values())
+    assert {layer.compute_dtype for layer in halves} == {"bfloat16"}
+    assert {weight.dtype for weight in model.trainable_variables} == {tf.float32}
+    assert model.logits(sample[0]).dtype == model.compute_loss(sample).dtype == tf.float32
+
+
+def test_a_weight_of_positives_promises_more_of_them(no_shopper, tmp_path):
+    plain, weighted = (
+        trained(no_shopper, tmp_path / name, f"{{batch_requests: 16, epochs: 2, positive_weight: {name}}}") for name in ("1", "20")
+    )
+    assert weighted.scores.mean() > 1.3 * plain.scores.mean()
+
+
+def test_the_epoch_with_the_best_ndcg_is_kept_when_that_decides(no_shopper, tmp_path):
+    found = trained(no_shopper, tmp_path, "{batch_requests: 16, epochs: 3, patience: 3, judged_by: ndcg, averaging: 0.5}")
+    best = max(found.curve, key=lambda row: row["eval_ndcg"])
+    assert auc(found.labels, found.scores) == pytest.approx(best["eval_auc"], abs=1e-4)
+
+
+def test_tensorboard_finds_its_curves(no_shopper, tmp_path):
+    found = trained(no_shopper, tmp_path, "{batch_requests: 16, epochs: 2, log_steps: 5, schedule: linear}")
+    values: dict[str, dict[int, float]] = {}
+    for path in (tmp_path / "model_run" / "7").glob("events.out.tfevents.*"):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                assert value.metadata.plugin_data.plugin_name == "scalars"
+                values.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
+    for name in ("loss", "eval_auc", "eval_ndcg", "learning_rate", "requests_per_s"):
+        assert values[f"epochs/{name}"] == pytest.approx({row["step"]: row[name] for row in found.curve})
+    for name in ("loss", "auc", "learning_rate", "requests_per_s"):
+        assert list(values[f"steps/{name}"]) == [5, 10, 15, 20]
+    rates = [2e-3 * (1 - step / 24) for step in (5, 10, 15, 20)]
+    assert list(values["steps/learning_rate"].values()) == pytest.approx(rates, rel=1e-5)
+
+
+def test_each_attempt_of_a_training_has_one_folder_of_checkpoints_and_any_other_training_another(no_shopper, tmp_path):
+    first, again = fn_args(no_shopper, tmp_path, code="a"), fn_args(no_shopper, tmp_path, code="a")
+    again.model_run_dir = str(tmp_path / "model_run" / "8")
+    folder = checkpoint_folder(first)
+    assert folder == checkpoint_folder(again)
+    assert os.path.dirname(folder) == str(tmp_path / "checkpoints")
+    others = [fn_args(no_shopper, tmp_path, code="b"), fn_args(no_shopper, tmp_path, "{epochs: 3}", code="a")]
+    copied = tmp_path / "part-0"
+    copied.write_bytes(b"other data")
+    others.append(SimpleNamespace(**vars(first) | {"train_files": [str(copied)]}))
+    before = checkpoint_folder(others[-1])
+    copied.write_bytes(b"newer data, of another size")
+    assert len({folder, before, *(checkpoint_folder(other) for other in others)}) == 5
+    elsewhere = fn_args(no_shopper, tmp_path, code="a", checkpoints=str(tmp_path / "kept"))
+    assert checkpoint_folder(elsewhere) == folder.replace(str(tmp_path / "checkpoints"), str(tmp_path / "kept"))
