@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
 from components.contract.strict import Strict
+from trainer.position_bias import PositionBias
 
 
 class RankerConfig(Strict):
@@ -23,9 +24,10 @@ class RankerConfig(Strict):
     listwise: float = Field(
         default=0.0, ge=0, le=1, description="Share of the listwise softmax cross-entropy in the loss; the rest is binary"
     )
-    position_bias: bool = Field(
-        default=False,
-        description="Learn in training how likely each place is looked at (PAL); a score is then the chance of an action once looked at",
+    position_bias: PositionBias = Field(
+        default="none",
+        description="examination: learn beside the ranker how likely each place is looked at (PAL); ips: learn it first, then weigh "
+        "actions by its inverse. A score is then the chance of an action once looked at",
     )
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Between dense layers")
     embedding_dropout: float = Field(default=0.5, ge=0, lt=1, description="On embeddings of ids")

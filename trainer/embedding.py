@@ -4,7 +4,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 _INITIAL = 0.25
-"""Rows begin uniform within +- this. Much smaller ones leave the products of two embeddings, and so what the network could learn of a pair,
+"""Unless told otherwise, rows begin uniform within +- this. Much smaller ones leave the products of two embeddings, and so what the network could learn of a pair,
 near 0 for most of a short training."""
 
 
@@ -15,13 +15,13 @@ class Table(keras.layers.Layer):
     one go costs a fraction of sorting and merging them.
     """
 
-    def __init__(self, name: str, rows: int, dim: int) -> None:
+    def __init__(self, name: str, rows: int, dim: int, *, initial: float = _INITIAL) -> None:
         super().__init__(name=name)
-        self.rows, self.dim = rows, dim
+        self.rows, self.dim, self.initial = rows, dim, initial
 
     def build(self, _shape: tf.TensorShape) -> None:
         """Make the rows."""
-        self.table = self.add_weight("embeddings", [self.rows, self.dim], initializer=keras.initializers.RandomUniform(-_INITIAL, _INITIAL))
+        self.table = self.add_weight("embeddings", [self.rows, self.dim], initializer=keras.initializers.RandomUniform(-self.initial, self.initial))
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
         """Ids [...] to [..., dim]."""

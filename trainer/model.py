@@ -18,7 +18,7 @@ from trainer.embedding import Table
 from trainer.layout import AGE_BUCKETS, BUCKETS, CATEGORIES, SHOWN_POSITION, Layout, layout, vocabulary_name
 from trainer.losses import softmax_cross_entropy
 from trainer.matches import Matches
-from trainer.position_bias import Examination
+from trainer.position_bias import position_bias
 
 _BATCH_NORM_MOMENTUM = 0.95  # a first epoch may have no more than some tens of steps
 
@@ -87,8 +87,8 @@ class Ranker(tfrs.Model):
             for units in config.dense
         ]
         self.logit = keras.layers.Dense(1, name="logit", **kernels)
-        self.examination = Examination() if config.position_bias else None
-        self.task = tfrs.tasks.Ranking(loss=keras.losses.BinaryCrossentropy(from_logits=True))
+        self.bias = position_bias(config.position_bias)
+        self.task = tfrs.tasks.Ranking(loss=self.bias.loss)
         self.mean_loss = keras.metrics.Mean("mean_loss")
         self.requests_seen = keras.metrics.Sum("requests_seen")
         self.impressions_seen = keras.metrics.Sum("impressions_seen")
@@ -114,17 +114,15 @@ class Ranker(tfrs.Model):
 
     @tf.function(reduce_retracing=True)
     def logits(self, features: Features) -> tf.Tensor:
-        """`call` without training, as one graph."""
-        return self(features, training=False)
+        """Logits of an action in the log, as one graph: those of `call`, at the places where the candidates stood."""
+        return self.bias.logged(self(features, training=False), features[SHOWN_POSITION].flat_values)
 
     def compute_loss(self, inputs: tuple[Features, tf.RaggedTensor], training: bool = False) -> tf.Tensor:
         """Binary cross-entropy of each candidate, mixed with the listwise softmax cross-entropy of each request."""
         features, labels = inputs
-        logits = self(features, training=training)
-        if self.examination is not None:
-            logits = self.examination(logits, features[SHOWN_POSITION].flat_values)
-        binary = self.task(labels=labels.flat_values[:, None], predictions=logits[:, None])
-        listwise = softmax_cross_entropy(labels.flat_values, logits, labels.value_rowids(), labels.nrows())
+        targets, logits = self.bias(labels.flat_values, self(features, training=training), features[SHOWN_POSITION].flat_values)
+        binary = self.task(labels=targets[:, None], predictions=logits[:, None])
+        listwise = softmax_cross_entropy(targets, logits, labels.value_rowids(), labels.nrows())
         loss = (1 - self.config.listwise) * binary + self.config.listwise * listwise
         self.mean_loss.update_state(loss)
         self.requests_seen.update_state(labels.nrows())
