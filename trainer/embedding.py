@@ -4,8 +4,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 _INITIAL = 0.25
-"""Unless told otherwise, rows begin uniform within +- this. Much smaller ones leave the products of two embeddings, and so what the network could learn of a pair,
-near 0 for most of a short training."""
+"""Unless told otherwise, rows begin uniform within +- this. Much smaller ones leave the products of two embeddings, and so what the network
+could learn of a pair, near 0 for most of a short training."""
 
 
 class Table(keras.layers.Layer):
@@ -21,7 +21,8 @@ class Table(keras.layers.Layer):
 
     def build(self, _shape: tf.TensorShape) -> None:
         """Make the rows."""
-        self.table = self.add_weight("embeddings", [self.rows, self.dim], initializer=keras.initializers.RandomUniform(-self.initial, self.initial))
+        initial = keras.initializers.RandomUniform(-self.initial, self.initial)
+        self.table = self.add_weight("embeddings", [self.rows, self.dim], initializer=initial)
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
         """Ids [...] to [..., dim]."""

@@ -10,7 +10,7 @@ class NonNegativeCrossEntropy(keras.losses.Loss):
     mean(t l+) + max(0, mean((1 - t) l-)) with l+ = -log s and l- = -log(1 - s). For targets in [0, 1] it is the cross-entropy as ever. A
     target above 1 has a negative (1 - t) l-, without end where s nears 1, so a network that remembers its actions would drive the sum to
     -infinity. But what (1 - t) estimates, the loss on those that don't attract, isn't below 0: so the estimate over the batch isn't let
-    below it either (Kiryo et al. 2017, "Positive-unlabeled learning with non-negative risk estimator", eq. 6).
+    below it either (Kiryo et al. 2017, "Positive-unlabeled learning with non-negative risk estimator").
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ def softmax_cross_entropy(labels: tf.Tensor, logits: tf.Tensor, rows: tf.Tensor,
     """Mean over requests with a positive of -sum_i (y_i / n) log softmax(s)_i, n being the number of positives.
 
     ListNet with top-one probabilities (Cao et al. 2007). With y above 1 a positive counts more often: y / e is inverse-propensity weighting
-    (Ai et al. 2018, "Unbiased learning to rank with unbiased propensity estimation", eq. 5).
+    (Ai et al. 2018, "Unbiased learning to rank with unbiased propensity estimation").
 
     `labels` and `logits` are flat [N], `rows` [N] ascending names the request of each of `requests`. Without any positive the loss is 0.
     """

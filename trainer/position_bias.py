@@ -25,12 +25,12 @@ PLACES = 100
 """Places that are told apart; all beyond share the last."""
 
 MAX_WEIGHT = 10.0
-"""The most that an action counts for under `ips`. Clipping bounds the variance (Saito et al. 2020, section 4.3); what stood where less than
-one in ten look is made a little too faint by it."""
+"""The most that an action counts for under `ips`. Clipping bounds the variance (Saito et al. 2020 clip too); what stood where less than one
+in ten look is made a little too faint by it."""
 
 PACE = 10.0
-"""An e is the sigmoid of so many times its weight. Adam moves a weight by no more than the learning rate in a step: at 0.002 an e would take
-some 700 steps from 1/2 to 4/5, and for so long the score would have to answer for the difference."""
+"""An e is the sigmoid of so many times its weight. Adam moves a weight by no more than the learning rate in a step: at 0.002 an e would
+take some 700 steps from 1/2 to 4/5, and for so long the score would have to answer for the difference."""
 
 
 class Naive(keras.layers.Layer):
@@ -79,9 +79,9 @@ class InversePropensity(keras.layers.Layer):
     """`ips`: e is known, and an action counts for the actions that weren't, because nobody looked.
 
     The loss -(y / e) log s - (1 - y / e) log(1 - s) has the expectation of -r log s - (1 - r) log(1 - s) over who looks, where y = r if
-    looked at and else 0 (Saito et al. 2020, "Unbiased recommender learning from missing-not-at-random implicit feedback", eq. 9 and
-    proposition 4.3; the idea for ranking: Joachims et al. 2017, "Unbiased learning-to-rank with biased feedback"). So the targets are y / e,
-    clipped at `MAX_WEIGHT`. As 1 - y / e is below 0 where an action is, the loss has no lower end by itself: see `NonNegativeCrossEntropy`.
+    looked at and else 0 (Saito et al. 2020, "Unbiased recommender learning from missing-not-at-random implicit feedback"; earlier, for
+    ranking: Joachims et al. 2017, "Unbiased learning-to-rank with biased feedback"). So the targets are y / e, with 1 / e clipped at
+    `MAX_WEIGHT`. As 1 - y / e is below 0 where an action is, the loss has no lower end by itself: see `NonNegativeCrossEntropy`.
 
     e isn't learnt here but given by `assign`: until then it is 1 everywhere.
     """
@@ -99,8 +99,8 @@ class InversePropensity(keras.layers.Layer):
         """
         if propensities.shape != (PLACES,) or not (propensities > 0).all() or not (propensities <= 1).all():
             raise InputError(
-                f"expected a propensity above 0 and at most 1 for each of {PLACES} places, got {np.array2string(propensities, threshold=10)}; "
-                "a place that nobody looks at has no action to weigh"
+                f"expected a propensity above 0 and at most 1 for each of {PLACES} places, got "
+                f"{np.array2string(propensities, threshold=10)}; a place that nobody looks at has no action to weigh"
             )
         self.of_place.assign(propensities)
 
@@ -119,7 +119,13 @@ class InversePropensity(keras.layers.Layer):
 
 def position_bias(kind: PositionBias) -> Naive | Examination | InversePropensity:
     """What a ranker makes of positions."""
-    return {"none": Naive, "examination": Examination, "ips": InversePropensity}[kind]()
+    match kind:
+        case "none":
+            return Naive()
+        case "examination":
+            return Examination()
+        case "ips":
+            return InversePropensity()
 
 
 def curve(bias: Examination | InversePropensity) -> NDArray[np.float32]:

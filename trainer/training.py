@@ -19,8 +19,9 @@ from trainer.model import Ranker
 from trainer.position_bias import Examination, InversePropensity, curve
 from trainer.progress import Budget, Judge
 
-PILOT_EPOCHS = 2
-"""How long the ranker is trained from whose examination the propensities are taken."""
+PILOT_STEPS = 600
+"""For how many steps the ranker is trained from whose examination the propensities are taken: a small split several times, a large one not
+even once."""
 
 
 def ranker(graph: tft.TFTransformOutput, *, dataset: Dataset, config: RankerConfig) -> Ranker:
@@ -49,14 +50,14 @@ def train(
 
 
 def propensities(
-    training: tf.data.Dataset, graph: tft.TFTransformOutput, *, dataset: Dataset, config: RankerConfig, epochs: int = PILOT_EPOCHS
+    training: tf.data.Dataset, graph: tft.TFTransformOutput, *, dataset: Dataset, config: RankerConfig, steps: int = PILOT_STEPS
 ) -> NDArray[np.float32]:
     """How likely each place is looked at [PLACES], as a short training of the `examination` model finds it."""
     pilot = ranker(graph, dataset=dataset, config=config.model_copy(update={"position_bias": "examination"}))
     assert isinstance(pilot.bias, Examination)
     _compile(pilot, config)
     averages = Averages(config.averaging)
-    pilot.fit(training, epochs=epochs, verbose=0, callbacks=[averages])
+    pilot.fit(training.repeat(), steps_per_epoch=steps, verbose=0, callbacks=[averages])
     with averages.in_place():
         return curve(pilot.bias)
 

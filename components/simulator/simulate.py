@@ -126,9 +126,7 @@ class _Shop:
         log_odds = self._intercept + behaviour.attraction(world, sessions, requests, slates, taste, relative_price)
         treatment = np.where(world.shoppers.treated[requests.user[slates.request]], config.treatment_effect, 0.0)
         examined = behaviour.examination(slates.position, config.examination_decay)
-        outcomes = behaviour.draw_outcomes(
-            rng, examined=examined, price=price, log_odds=log_odds, centre=self._centre, treatment=treatment
-        )
+        outcomes = behaviour.draw_outcomes(rng, examined=examined, price=price, log_odds=log_odds, centre=self._centre, treatment=treatment)
         moments = behaviour.draw_moments(rng, sessions, requests, slates, outcomes)
         self._free_from_us[sessions.user] = moments.end_us + _REST_US
         self._relevance.write(slates, outcomes, self._requests)

@@ -86,7 +86,7 @@ def test_an_action_weighs_the_inverse_of_how_often_its_place_is_looked_at_up_to_
 
 
 def test_the_expected_loss_over_clicks_is_the_loss_on_relevance():
-    """Two candidates of chances s = 3/4 and 1/4 once looked at, at a place that one in two looks at; r is what would happen if all looked."""
+    """Two candidates, s = 3/4 and 1/4, at a place that one in two looks at; r is what would happen if all looked."""
     logits = tf.constant([logit(3 / 4), logit(1 / 4)])
     relevance = (2 / 3, 1 / 3)
     bias = known(1, 1 / 2)
