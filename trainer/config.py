@@ -49,12 +49,18 @@ def ranker_config(dataset: Dataset) -> RankerConfig:
     """The settings of a dataset.
 
     Raises:
-        DatasetFileError: `model` has an unknown key or a value that can't be.
+        DatasetFileError: `model` has an unknown key or a value that can't be, or corrects for the position while it is a feature.
     """
     try:
-        return RankerConfig.model_validate(dataset.model)
+        config = RankerConfig.model_validate(dataset.model)
     except ValidationError as error:
         faults = (
             f"model{''.join(f'.{part}' for part in fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()
         )
         raise DatasetFileError("\n".join(faults)) from None
+    if config.position_bias != "none" and any(feature.name == "position" for feature in dataset.features):
+        raise DatasetFileError(
+            f"model.position_bias: expected no feature `position` beside {config.position_bias!r}, which keeps the place out of the score; "
+            "leave the feature out, or set `position_bias: none`"
+        )
+    return config
