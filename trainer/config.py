@@ -8,6 +8,7 @@ from components.contract.columns import gains
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
 from components.contract.strict import Strict
+from trainer.position_bias import PositionBias
 
 
 class RankerConfig(Strict):
@@ -51,9 +52,10 @@ class RankerConfig(Strict):
     distillation: float = Field(
         default=0.0, ge=0, le=1, description="Share of the labels that boosted trees give, which learn from the same requests first"
     )
-    position_bias: bool = Field(
-        default=False,
-        description="Learn in training how likely each place is looked at (PAL); a score is then the chance of an action once looked at",
+    position_bias: PositionBias = Field(
+        default="none",
+        description="examination: learn beside the ranker how likely each place is looked at (PAL); ips: learn it first, then weigh "
+        "actions by its inverse. A score is then the chance of an action once looked at",
     )
     calibration: Literal["none", "platt", "isotonic"] = Field(
         default="platt", description="Map of the trained scores to chances, fitted on the eval split: two parameters, or a rising curve"
@@ -87,7 +89,7 @@ def ranker_config(dataset: Dataset) -> RankerConfig:
     """The settings of a dataset.
 
     Raises:
-        DatasetFileError: `model` has an unknown key or a value that can't be.
+        DatasetFileError: `model` has an unknown key or a value that can't be, or corrects for the position while it is a feature.
     """
     try:
         config = RankerConfig.model_validate(dataset.model)
@@ -99,6 +101,20 @@ def ranker_config(dataset: Dataset) -> RankerConfig:
     if config.distillation and len(heads(dataset, config)) > 1:
         raise DatasetFileError(
             "model.distillation: expected 0 where `model.heads` is on, for the trees learn whether anything was done; leave one of them out"
+        )
+    if config.distillation and config.position_bias != "none":
+        raise DatasetFileError(
+            f"model.distillation: expected 0 beside `position_bias: {config.position_bias}`, for the trees learn what happened in the log "
+            "and not what would have once looked at; leave one of them out"
+        )
+    if config.position_bias != "none" and any(feature.name == "position" for feature in dataset.features):
+        raise DatasetFileError(
+            f"model.position_bias: expected no feature `position` beside {config.position_bias!r}, which keeps the place out of the score; "
+            "leave the feature out, or set `position_bias: none`"
+        )
+    if config.position_bias == "ips" and config.positive_weight != 1:
+        raise DatasetFileError(
+            "model.positive_weight: expected 1 beside `position_bias: ips`, whose loss weighs actions by their place; leave one of them out"
         )
     return config
 

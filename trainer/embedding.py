@@ -4,8 +4,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 _INITIAL = 0.25
-"""Rows begin uniform within +- this. Much smaller ones leave the products of two embeddings, and so what the network could learn of a pair,
-near 0 for most of a short training."""
+"""Unless told otherwise, rows begin uniform within +- this. Much smaller ones leave the products of two embeddings, and so what the network
+could learn of a pair, near 0 for most of a short training."""
 
 
 class Table(keras.layers.Layer):
@@ -15,13 +15,13 @@ class Table(keras.layers.Layer):
     one go costs a fraction of sorting and merging them.
     """
 
-    def __init__(self, name: str, rows: int, dim: int, *, dtype: str | None = None) -> None:
+    def __init__(self, name: str, rows: int, dim: int, *, initial: float = _INITIAL, dtype: str | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.rows, self.dim = rows, dim
+        self.rows, self.dim, self.initial = rows, dim, initial
 
     def build(self, _shape: tf.TensorShape) -> None:
         """Make the rows."""
-        rows = keras.initializers.RandomUniform(-_INITIAL, _INITIAL)
+        rows = keras.initializers.RandomUniform(-self.initial, self.initial)
         self.table = self.add_weight("embeddings", [self.rows, self.dim], initializer=rows, experimental_autocast=False)
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:

@@ -20,7 +20,7 @@ from trainer.head import Head, mean_logit, weighted_logit
 from trainer.layout import AGE_BUCKETS, BUCKETS, CATEGORIES, SHOWN_POSITION, Layout, layout, vocabulary_name
 from trainer.losses import softmax_cross_entropy
 from trainer.matches import Matches
-from trainer.position_bias import Examination
+from trainer.position_bias import position_bias
 from trainer.running_auc import RunningAuc
 
 
@@ -81,9 +81,8 @@ class Ranker(tfrs.Model):
             self.matches = [Matches(token.feature.name, len(self.plan.actions)) for token in self.plan.on("history")]
         self.head = Head(config, actions=len(self.worth))
         self.calibration = Calibration(len(self.worth))
-        self.examination = Examination() if config.position_bias else None
-        # The mean is taken below: what a replica's share of a step is, Keras wouldn't know.
-        self.task = tfrs.tasks.Ranking(loss=keras.losses.BinaryCrossentropy(from_logits=True, reduction=keras.losses.Reduction.NONE))
+        self.bias = position_bias(config.position_bias)
+        self.task = tfrs.tasks.Ranking(loss=self.bias.loss)
         self.mean_loss = keras.metrics.Mean("mean_loss")
         self.requests_seen = keras.metrics.Sum("requests_seen")
         self.impressions_seen = keras.metrics.Sum("impressions_seen")
@@ -120,6 +119,12 @@ class Ranker(tfrs.Model):
         """Logits of the scores, [N]: a score is the chance of an action, or the mean of several actions' by what each is worth."""
         return weighted_logit(self.action_logits(features), self.worth)
 
+    @tf.function(reduce_retracing=True)
+    def logged_logits(self, features: Features) -> tf.Tensor:
+        """Logits of the scores at the places where the candidates stood: what a log can judge. Without position bias those of `logits`."""
+        at = features[SHOWN_POSITION].flat_values[:, None]
+        return weighted_logit(self.bias.logged(self.action_logits(features), at), self.worth)
+
     def compute_loss(self, inputs: tuple[Features, tf.RaggedTensor], training: bool = False) -> tf.Tensor:
         """Binary cross-entropy of each candidate, mixed with the listwise softmax cross-entropy of each request.
 
@@ -128,13 +133,13 @@ class Ranker(tfrs.Model):
         """
         features, labels = inputs
         logits = self(features, training=training)
-        if self.examination is not None:
-            logits = self.examination(logits, features[SHOWN_POSITION].flat_values[:, None, None])
         wanted = tf.broadcast_to(tf.reshape(labels.flat_values, [-1, 1, logits.shape[2]]), tf.shape(logits))
-        flat = tf.reshape(wanted, [-1, 1])
+        shown = tf.broadcast_to(features[SHOWN_POSITION].flat_values[:, None, None], tf.shape(logits))
+        targets, logits = self.bias(wanted, logits, shown)
+        flat = tf.reshape(targets, [-1, 1])
         weights = None if self.config.positive_weight == 1 else 1 + (self.config.positive_weight - 1) * flat
         binary = tf.reduce_mean(self.task(labels=flat, predictions=tf.reshape(logits, [-1, 1]), sample_weight=weights))
-        listwise = softmax_cross_entropy(wanted, logits, labels.value_rowids(), labels.nrows()) if self.config.listwise else 0.0
+        listwise = softmax_cross_entropy(targets, logits, labels.value_rowids(), labels.nrows()) if self.config.listwise else 0.0
         loss = (1 - self.config.listwise) * binary + self.config.listwise * listwise
         self.mean_loss.update_state(loss)
         self.requests_seen.update_state(labels.nrows())

@@ -41,7 +41,7 @@ def judgement(model: Ranker, evaluation: tf.data.Dataset) -> Judgement:
         labels.append(acted.flat_values.numpy().reshape(-1, len(model.worth)).max(axis=1))  # whether anything was done
         gains.append(features[SHOWN_GAIN].flat_values.numpy())
         lengths.append(acted.row_lengths().numpy())
-        logits.append(model.logits(features).numpy())
+        logits.append(model.logged_logits(features).numpy())
     flat = [np.concatenate(each) for each in (labels, gains, lengths, logits)]
     ranked = Ranked.of(flat[3], flat[0] > 0, gains=flat[1], row_lengths=flat[2])
     values, weights = listwise("ndcg_at_10", ranked)

@@ -21,6 +21,7 @@ from trainer.determinism import generators
 from trainer.input import Batch, Epochs, SoftLabels, batches, request_files
 from trainer.layout import CATEGORIES, layout, vocabulary_name
 from trainer.model import Ranker
+from trainer.position_bias import Examination, InversePropensity, curve
 from trainer.progress import PROGRESS, Judge, Judgement, Progress, judgement
 from trainer.schedule import learning_rate, needs_length
 from trainer.step import Step
@@ -39,6 +40,11 @@ class Folders:
 
     checkpoints: str | None = None
     board: str | None = None
+
+
+PILOT_STEPS = 600
+"""For how many steps the ranker is trained from whose examination the propensities are taken: a small split several times, a large one not
+even once."""
 
 
 def ranker(graph: tft.TFTransformOutput, *, dataset: Dataset, config: RankerConfig) -> Ranker:
@@ -83,11 +89,34 @@ def _taught(train_files: Sequence[str], eval_files: Sequence[str], folder: str, 
     return SoftLabels(files, config.distillation)
 
 
+def propensities(
+    train_files: Sequence[str], graph: tft.TFTransformOutput, *, dataset: Dataset, config: RankerConfig, steps: int = PILOT_STEPS
+) -> NDArray[np.float32]:
+    """How likely each place is looked at [PLACES], as a short training of the `examination` model finds it, on this machine alone."""
+    pilot = config.model_copy(update={"position_bias": "examination"})
+    epochs = Epochs(
+        train_files, graph, dataset=dataset, requests=config.batch_requests, seed=dataset.seed, labels=tuple(heads(dataset, config))
+    )
+    model = _built(graph, dataset, pilot, sample=epochs.sample, precision="float32")
+    assert isinstance(model.bias, Examination)
+    step = Step(model, config=pilot, rate=config.learning_rate)
+    number, given = 0, iter(epochs.epoch(0))
+    for _ in range(steps):
+        try:
+            step(given)
+        except (StopIteration, tf.errors.OutOfRangeError):
+            number += 1
+            given = iter(epochs.epoch(number))
+    _assign(model.trainable_variables, [average.numpy() for average in step.averages.variables])
+    return curve(model.bias)
+
+
 def _calibrate(model: Ranker, evaluation: tf.data.Dataset) -> None:
     logits = tf.function(model.action_logits, reduce_retracing=True)
     told = [(logits(features).numpy(), labels.flat_values.numpy().reshape(-1, len(model.worth))) for features, labels in evaluation]
     given, acted = (np.concatenate(each).astype(np.float64) for each in zip(*told, strict=True))
-    model.calibration.fit(given, acted, model.config.calibration)
+    # The log tells nothing of a chance once looked at: there a score stays what the loss made of it.
+    model.calibration.fit(given, acted, model.config.calibration if model.config.position_bias == "none" else "none")
 
 
 class _Training:
@@ -123,6 +152,8 @@ class _Training:
             self.model = _built(graph, dataset, config, sample=self.epochs.sample, precision=config.precision)
             rate = learning_rate(config, (self.progress_steps or 0) * config.epochs)
             self.step = Step(self.model, config=config, rate=rate)
+        if isinstance(self.model.bias, InversePropensity):
+            self.model.bias.assign(propensities(train_files, graph, dataset=dataset, config=config))
         # What is judged and kept: in float32 and on this machine alone, whatever the other is.
         self.judged = _built(graph, dataset, config, sample=self.epochs.sample, precision="float32")
         self.judge = Judge(config.judged_by, patience=config.patience)

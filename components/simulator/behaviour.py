@@ -11,7 +11,6 @@ from components.simulator.config import MAX_CANDIDATES
 from components.simulator.shown import HOME, Requests, Sessions, Slates
 from components.simulator.world import DIM, Flags, Floats, Ints, World
 
-EXAMINATION_DECAY: Final = 0.25
 CLICK_RATE: Final = 0.1
 
 TASTE: Final = 0.75
@@ -59,9 +58,9 @@ class Moments:
     end_us: Ints
 
 
-def examination(position: Ints) -> Floats:
-    """Probability that a shopper looks at a position (0 is the first): 1 / (1 + 0.25 position)."""
-    probability: Floats = 1 / (1 + EXAMINATION_DECAY * position)
+def examination(position: Ints, decay: float) -> Floats:
+    """Probability that a shopper looks at a position (0 is the first): 1 / (1 + decay position)."""
+    probability: Floats = 1 / (1 + decay * position)
     return probability
 
 
@@ -97,13 +96,12 @@ def intercept_for(click_rate: float, log_odds: Floats, examined: Floats) -> floa
 
 
 def draw_outcomes(
-    rng: np.random.Generator, slates: Slates, *, price: Floats, log_odds: Floats, centre: float, treatment: Floats
+    rng: np.random.Generator, *, examined: Floats, price: Floats, log_odds: Floats, centre: float, treatment: Floats
 ) -> Outcomes:
-    """Clicks by examination and attraction, carts and purchases by attraction; `treatment` (candidates,) adds to the click only.
+    """Clicks by examination and attraction, carts and purchases by attraction; `treatment` adds to the click only. All (candidates,).
 
     `log_odds` includes the intercept; `centre` is its mean.
     """
-    examined = examination(slates.position)
     relevance = sigmoid(log_odds + treatment)
     chance = rng.random((3, len(log_odds)))
     clicked = chance[0] < examined * relevance

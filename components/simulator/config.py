@@ -34,6 +34,8 @@ class ShopConfig:
         shoppers: number of shoppers by the last day; `None`: one for each 150 events.
         products: number of products by the last day; `None`: one for each 400 events.
         candidates: least and greatest number of products shown for one request.
+        order_noise: standard deviation of the noise in the shop's order; 0: by popularity (and the category looked for) alone.
+        examination_decay: d of the chance 1 / (1 + d i) that place i, from 0, is looked at; 0: all are.
         drift_at: day from which every shopper's taste is rotated; `None`: tastes never change.
         drift_degrees: angle of that rotation, (0, 180].
         broken_feature: logged column that turns constant (price 0, other columns empty) while the shop behaves as before.
@@ -52,6 +54,8 @@ class ShopConfig:
     shoppers: int | None = None
     products: int | None = None
     candidates: tuple[int, int] = (10, 20)
+    order_noise: float = 0.7
+    examination_decay: float = 0.25
     drift_at: date | None = None
     drift_degrees: float = 90.0
     broken_feature: BreakableColumn | None = None
@@ -70,6 +74,8 @@ class ShopConfig:
         fewest, most = self.candidates
         if not 1 <= fewest <= most <= MAX_CANDIDATES:
             raise ShopConfigError(f"candidates: expected 1 <= least <= greatest <= {MAX_CANDIDATES}, got {self.candidates}")
+        _not_negative("order_noise", self.order_noise)
+        _not_negative("examination_decay", self.examination_decay)
         if self.drift_at is not None:
             self._check_day("drift_at", self.drift_at)
         if not 0 < self.drift_degrees <= 180:
@@ -123,3 +129,8 @@ def midnight_us(day: date) -> int:
 def _in_range(name: str, value: int, least: int, greatest: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= greatest:
         raise ShopConfigError(f"{name}: expected a whole number from {least:,} to {greatest:,}, got {value!r}")
+
+
+def _not_negative(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value >= 0):
+        raise ShopConfigError(f"{name}: expected a finite number from 0 on, got {value}")

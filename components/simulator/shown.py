@@ -24,7 +24,6 @@ _FROM_INTENT = np.array([0.7, 1.0, 0.3])  # by page
 _SPARE_DRAWS = 6
 _ADJECTIVE_IN_QUERY = 0.4
 _ORDER_BY_INTENT = 0.4
-_ORDER_NOISE_SD = 0.7
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,8 @@ def query_texts() -> list[str]:
 def draw_slates(world: World, rng: np.random.Generator, requests: Requests, time_us: int) -> Slates:
     """Candidates on sale at a time, mostly of the category looked for, in the order of a mediocre policy.
 
-    The policy knows a noisy popularity, which is related to quality: products shown high would be clicked more anyway.
+    The policy knows a noisy popularity, which is related to quality: products shown high would be clicked more anyway. The less noise
+    the config puts into the order, the more surely a popular product stands high, whatever it is worth to the shopper.
     """
     fewest, most = world.config.candidates
     n = len(requests.page)
@@ -117,7 +117,7 @@ def draw_slates(world: World, rng: np.random.Generator, requests: Requests, time
         pair = np.unique(np.concatenate([pair, shelf.draw_any(rng, np.repeat(short, _SPARE_DRAWS))]))
     request, item = shelf.request(pair), shelf.item(pair)
     score = world.products.popularity[item] + _ORDER_BY_INTENT * (world.products.category[item] == requests.category[request])
-    order = np.lexsort((-score - rng.normal(0, _ORDER_NOISE_SD, len(item)), request))
+    order = np.lexsort((-score - rng.normal(0, world.config.order_noise, len(item)), request))
     request, item = request[order], item[order]
     position = np.arange(len(request)) - np.searchsorted(request, np.arange(n))[request]
     shown = position < wanted[request]

@@ -125,7 +125,8 @@ class _Shop:
         price, relative_price = world.price(slates.item, start_us)
         log_odds = self._intercept + behaviour.attraction(world, sessions, requests, slates, taste, relative_price)
         treatment = np.where(world.shoppers.treated[requests.user[slates.request]], config.treatment_effect, 0.0)
-        outcomes = behaviour.draw_outcomes(rng, slates, price=price, log_odds=log_odds, centre=self._centre, treatment=treatment)
+        examined = behaviour.examination(slates.position, config.examination_decay)
+        outcomes = behaviour.draw_outcomes(rng, examined=examined, price=price, log_odds=log_odds, centre=self._centre, treatment=treatment)
         moments = behaviour.draw_moments(rng, sessions, requests, slates, outcomes)
         self._free_from_us[sessions.user] = moments.end_us + _REST_US
         self._relevance.write(slates, outcomes, self._requests)
@@ -200,5 +201,6 @@ def _calibrate(world: World) -> tuple[float, float]:
     slates = draw_slates(world, rng, requests, start_us)
     _, relative_price = world.price(slates.item, start_us)
     log_odds = behaviour.attraction(world, sessions, requests, slates, world.shoppers.taste, relative_price)
-    intercept = behaviour.intercept_for(behaviour.CLICK_RATE, log_odds, behaviour.examination(slates.position))
+    examined = behaviour.examination(slates.position, world.config.examination_decay)
+    intercept = behaviour.intercept_for(behaviour.CLICK_RATE, log_odds, examined)
     return intercept, intercept + float(log_odds.mean())

@@ -114,7 +114,7 @@ def write_parameters(world: World, tally: RelevanceTally, *, intercept: float, f
     config = world.config
     truth = {
         "config": asdict(config) | {"shoppers": config.n_shoppers, "products": config.n_products},
-        "examination": behaviour.examination(np.arange(config.candidates[1])).tolist(),
+        "examination": behaviour.examination(np.arange(config.candidates[1]), config.examination_decay).tolist(),
         "click": {
             "intercept": intercept,
             "quality": 1.0,

@@ -176,3 +176,9 @@ def every_kind(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 def no_shopper(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """A shop without history, user and item among its features; with a list-relative one, and columns without a value."""
     return shop(NO_SHOPPER, tmp_path_factory.mktemp("no_shopper"), requests=256)
+
+
+@pytest.fixture(scope="session")
+def making() -> SimpleNamespace:
+    """What a shop of one's own is made with."""
+    return SimpleNamespace(serialize=serialize, write=write, transform=transform)

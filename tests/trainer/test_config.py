@@ -27,3 +27,24 @@ def test_an_unknown_setting_names_the_closest():
 def test_an_impossible_value_names_its_setting():
     with pytest.raises(DatasetFileError, match=r"model.dropout: .*less than 1"):
         ranker_config(parse_dataset(BARE + "model: {dropout: 1.5}"))
+
+
+@pytest.mark.parametrize("value", ["true", "pal"])
+def test_position_bias_is_one_of_its_kinds(value):
+    with pytest.raises(DatasetFileError, match=r"model.position_bias: .*'none', 'examination' or 'ips'"):
+        ranker_config(parse_dataset(BARE + f"model: {{position_bias: {value}}}"))
+
+
+SHOWN = """
+name: shown
+events: {path: e.csv, columns: {time: t, user: u, item: i, action: a, request: r, position: p}}
+actions: {view: {}, click: {label: 1}}
+candidates: {from: impressions, action: view}
+features: [{name: position, kind: number, side: item}]
+"""
+
+
+def test_the_position_can_not_be_a_feature_and_be_corrected_for():
+    assert ranker_config(parse_dataset(SHOWN)).position_bias == "none"
+    with pytest.raises(DatasetFileError, match="expected no feature `position` beside 'ips'"):
+        ranker_config(parse_dataset(SHOWN + "model: {position_bias: ips}"))
