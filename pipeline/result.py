@@ -12,6 +12,7 @@ from components.evaluation.report import Epoch, RankedCandidate, RankedRequest
 from components.evaluation.results import Model, SliceMetrics, from_json, to_json
 from components.evaluation.table import metrics_rows
 from components.evaluation.verdict import Verdict, verdict
+from trainer.trials import Trial, from_row
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class RunResult:
         places: name to path, of what one may want to open.
         steps: in the order they ran.
         curves: of each model, for the page.
+        trials: of the search for settings, best first; empty where there was none.
     """
 
     dataset: str
@@ -52,6 +54,7 @@ class RunResult:
     places: dict[str, str]
     steps: tuple[StepTime, ...]
     curves: dict[Model, Curves] = field(default_factory=dict)
+    trials: tuple[Trial, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -89,5 +92,6 @@ def read_result(file: Path) -> RunResult:
             "training": tuple(Epoch(**epoch) for epoch in given["training"]),
             "example": example and RankedRequest(example["caption"], tuple(RankedCandidate(**each) for each in example["candidates"])),
             "steps": tuple(StepTime(**step) for step in given["steps"]),
+            "trials": tuple(map(from_row, given["trials"])),
         }
     )

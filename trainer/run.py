@@ -11,6 +11,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from components.contract.load import parse_dataset
 from trainer.config import ranker_config
 from trainer.export import export
+from trainer.space import tuned
 from trainer.training import train
 
 CURVE_FILE = os.path.join("assets.extra", "history.json")
@@ -20,11 +21,12 @@ CURVE_FILE = os.path.join("assets.extra", "history.json")
 def run_fn(fn_args: FnArgs) -> None:
     """Train on the raw examples through the Transform graph, keep the epoch with the best eval AUC, export.
 
-    `fn_args.custom_config["dataset"]` is the text of the dataset file; the settings are its `model` part. Of `fn_args` are read:
-    `train_files`, `eval_files`, `transform_output`, `serving_model_dir`, `custom_config`.
+    `fn_args.custom_config["dataset"]` is the text of the dataset file; the settings are its `model` part, with the Tuner's best
+    values in their place where there was one. Of `fn_args` are read: `train_files`, `eval_files`, `transform_output`, `serving_model_dir`,
+    `custom_config`, `hyperparameters`.
     """
     dataset = parse_dataset(fn_args.custom_config["dataset"])
-    config = ranker_config(dataset)
+    config = ranker_config(dataset, tuned(fn_args.hyperparameters))
     graph = tft.TFTransformOutput(fn_args.transform_output)
     keras.utils.set_random_seed(dataset.seed)
     tf.config.experimental.enable_op_determinism()
