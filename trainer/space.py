@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from types import UnionType
 from typing import Any, get_args
 
 from components.contract.dataset import Dataset
@@ -58,7 +59,7 @@ def search_space(dataset: Dataset) -> dict[str, Dimension]:
         DatasetFileError: `model` or `tuning` names an unknown setting, gives a value that can't be, or asks for a grid that has no end.
     """
     ranker_config(dataset)
-    tuning = _tuning(dataset)
+    tuning = tuning_of(dataset)
     faults = [
         f"tuning.{part}.{name}: unknown setting; {closest(name, list(RankerConfig.model_fields))}"
         for part, names in (("trial", tuning.trial), ("space", tuning.space))
@@ -96,7 +97,7 @@ def own_values(dataset: Dataset, space: Mapping[str, Dimension]) -> Values:
 
 def trial_config(dataset: Dataset, values: Values) -> RankerConfig:
     """The settings of a trial: those of `model`, those that hold in trials alone, and the values tried."""
-    return ranker_config(dataset, {**_tuning(dataset).trial, **values})
+    return ranker_config(dataset, {**tuning_of(dataset).trial, **values})
 
 
 def encoded(value: Any) -> float | int | str:
@@ -114,7 +115,12 @@ def tuned(hyperparameters: Mapping[str, Any] | None) -> Values:
     return decoded(hyperparameters["values"]) if hyperparameters else {}
 
 
-def _tuning(dataset: Dataset) -> Tuning:
+def tuning_of(dataset: Dataset) -> Tuning:
+    """The dataset's `tuning`.
+
+    Raises:
+        DatasetFileError: there is none.
+    """
     if dataset.tuning is None:
         raise DatasetFileError("expected a part `tuning` such as `tuning: {trials: 10}`, found none")
     return dataset.tuning
@@ -122,7 +128,8 @@ def _tuning(dataset: Dataset) -> Tuning:
 
 def _dimension(dataset: Dataset, name: str, setting: Range | tuple[Any, ...]) -> Dimension:
     if isinstance(setting, Range):
-        kinds = {RankerConfig.model_fields[name].annotation, *get_args(RankerConfig.model_fields[name].annotation)}
+        annotation = RankerConfig.model_fields[name].annotation
+        kinds = set(get_args(annotation) if isinstance(annotation, UnionType) else (annotation,))
         if not kinds & {int, float}:
             raise DatasetFileError(f"tuning.space.{name}: is no number and has no range; expected choices, a list of values")
         # What a setting allows is an interval: what fits the ends fits between them.
