@@ -49,8 +49,10 @@ def validate(args: Namespace) -> None:
     from components.validate.check import as_json, failed, render
     from components.validate.validate_data import validate as validate_data
     from pipeline.show import console
+    from trainer.space import check_settings
 
     dataset = load_dataset(args.dataset)
+    check_settings(dataset)
     checks = validate_data(dataset, _data_root(args.data, Path(args.dataset).parent), now_us=time.time_ns() // 1000)
     if args.json:
         _print_json(as_json(checks))

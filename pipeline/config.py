@@ -36,6 +36,11 @@ class RunConfig:
         return self.root / "releases"
 
     @property
+    def trials(self) -> Path:
+        """What the Tuner's finished trials gave."""
+        return self.root / "trials"
+
+    @property
     def logs(self) -> Path:
         """A file for each run."""
         return self.root / "logs"

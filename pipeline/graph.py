@@ -1,6 +1,7 @@
 """The graph: from a shop's logs to a release."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
 from tfx.components.evaluator.component import Evaluator
@@ -8,6 +9,7 @@ from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
+from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.proto.transform_pb2 import SplitsConfig
@@ -35,6 +37,7 @@ def create_pipeline(
     fingerprint: str,
     code: str,
     attempt: int = 0,
+    trials: str | None = None,
     beam_args: Sequence[str] = (),
     ingestion_beam_args: Sequence[str] = (),
     metadata: ConnectionConfig | None = None,
@@ -51,6 +54,7 @@ def create_pipeline(
         fingerprint: changes when the data or the code that reads it do.
         code: changes when the code that learns and judges does.
         attempt: changes when a release that the cache believes made is gone.
+        trials: folder that keeps the Tuner's finished trials over a kill, of this data and code alone; None: they aren't kept.
         beam_args: options of the Beam runner.
         ingestion_beam_args: those that are others for ingestion, whose result doesn't depend on how many workers there are.
         metadata: TFX's metadata store; None where the orchestrator brings one.
@@ -74,13 +78,18 @@ def create_pipeline(
         custom_config=custom_config,
     )
     transform.add_upstream_node(gate)
+    learning = {
+        "examples": examples,
+        "transform_graph": transform.outputs["transform_graph"],
+        "train_args": TrainArgs(splits=["train"]),
+        "eval_args": EvalArgs(splits=["eval"]),
+    }
+    tuners = [_tuner(learning, custom_config | {"trials": trials})] if shop.tuning else []
     trainer = Trainer(
         run_fn="trainer.run.run_fn",
-        examples=examples,
-        transform_graph=transform.outputs["transform_graph"],
-        train_args=TrainArgs(splits=["train"]),
-        eval_args=EvalArgs(splits=["eval"]),
+        hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
         custom_config=custom_config,
+        **learning,
     )
     rival = Champion(dataset=dataset, releases=releases, version=champion, code=code)
     evaluator = Evaluator(
@@ -106,8 +115,14 @@ def create_pipeline(
     return Pipeline(
         pipeline_name=name,
         pipeline_root=root,
-        components=[ingest, schema, statistics, validator, gate, transform, trainer, rival, evaluator, release, importance],
+        components=[ingest, schema, statistics, validator, gate, transform, *tuners, trainer, rival, evaluator, release, importance],
         enable_cache=True,
         beam_pipeline_args=list(beam_args),
         metadata_connection_config=metadata,
     )
+
+
+def _tuner(learning: dict[str, Any], custom_config: dict[str, Any]) -> BaseNode:
+    from trainer.tune import Tuner  # KerasTuner brings Keras 3 along: two seconds that only a search is worth
+
+    return Tuner(tuner_fn="trainer.tune.tuner_fn", custom_config=custom_config, **learning)

@@ -13,6 +13,7 @@ from components.evaluation.report import Epoch, RankedCandidate, RankedRequest
 from components.evaluation.results import Model, SliceMetrics, from_json, to_json
 from components.evaluation.table import metrics_rows
 from components.evaluation.verdict import Verdict, verdict
+from trainer.trials import Trial, from_row
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class RunResult:
         steps: in the order they ran.
         curves: of each model, for the page.
         importance: of each feature; None in a result that was kept before there was any.
+        trials: of the search for settings, best first; empty where there was none.
     """
 
     dataset: str
@@ -55,6 +57,7 @@ class RunResult:
     steps: tuple[StepTime, ...]
     curves: dict[Model, Curves] = field(default_factory=dict)
     importance: Importance | None = None
+    trials: tuple[Trial, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -93,5 +96,6 @@ def read_result(file: Path) -> RunResult:
             "example": example and RankedRequest(example["caption"], tuple(RankedCandidate(**each) for each in example["candidates"])),
             "steps": tuple(StepTime(**step) for step in given["steps"]),
             "importance": (known := given.get("importance")) and Importance.from_json(known),
+            "trials": tuple(map(from_row, given["trials"])),
         }
     )

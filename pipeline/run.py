@@ -17,13 +17,14 @@ from pipeline.display import Display
 from pipeline.fingerprint import INGESTION, LEARNING, code_version, input_digest
 from pipeline.graph import create_pipeline
 from pipeline.local import BEAM_ARGS, INGESTION_BEAM_ARGS, Step, run_locally
-from pipeline.metadata import connection, sweep
+from pipeline.metadata import Output, connection, sweep
 from pipeline.ranked import ranked_request
 from pipeline.record import pin, write
 from pipeline.result import RunResult, StepTime
 from pipeline.show import page
-from trainer.config import ranker_config
 from trainer.run import CURVE_FILE
+from trainer.space import check_settings
+from trainer.trials import TRIALS_FILE, Trial, from_json
 
 
 def run(config: RunConfig, *, log: Path, shown: Display) -> RunResult:
@@ -39,9 +40,10 @@ def run(config: RunConfig, *, log: Path, shown: Display) -> RunResult:
     store = connection(config.metadata)
     sweep(store, config.artifacts)
     dataset = parse_dataset(config.dataset)
-    ranker_config(dataset)  # A fault in the model's settings is told now, not when training begins.
+    check_settings(dataset)  # A fault in the model's settings is told now, not when training begins.
     code = code_version(LEARNING)
-    fingerprint = _digest(input_digest(dataset, config.data_root), config.dataset, code_version(INGESTION))
+    data = _digest(input_digest(dataset, config.data_root), code_version(INGESTION))
+    fingerprint = _digest(data, config.dataset)
     pinned = pin(config.record, _digest(fingerprint, code, config.data_root), config.releases)
     pipeline = create_pipeline(
         config.name,
@@ -53,6 +55,7 @@ def run(config: RunConfig, *, log: Path, shown: Display) -> RunResult:
         fingerprint=fingerprint,
         code=code,
         attempt=pinned.attempt,
+        trials=str(config.trials / _digest(data, code)[:20]),
         beam_args=BEAM_ARGS,
         ingestion_beam_args=INGESTION_BEAM_ARGS,
         metadata=store,
@@ -81,6 +84,7 @@ def _result(config: RunConfig, steps: tuple[Step, ...], *, log: Path) -> RunResu
         metrics=read_metrics(outputs["Evaluator"]["evaluation"].uri),
         ingestion=json.loads(Path(outputs["EventExampleGen"]["report"].uri, "report.json").read_text(encoding="utf-8")),
         training=_epochs(trained),
+        trials=_trials(outputs),
         example=ranked_request(examples, trained, dataset=parse_dataset(config.dataset)),
         places={
             "model": str(trained),
@@ -105,6 +109,12 @@ def _result(config: RunConfig, steps: tuple[Step, ...], *, log: Path) -> RunResu
 def _epochs(model: Path) -> tuple[Epoch, ...]:
     rows = json.loads((model / CURVE_FILE).read_text(encoding="utf-8"))
     return tuple(Epoch(loss=row["loss"], eval_auc=row["eval_auc"]) for row in rows)
+
+
+def _trials(outputs: dict[str, dict[str, Output]]) -> tuple[Trial, ...]:
+    if "Tuner" not in outputs:
+        return ()
+    return from_json(Path(outputs["Tuner"]["tuner_results"].uri, TRIALS_FILE).read_text(encoding="utf-8"))
 
 
 def _digest(*texts: str) -> str:

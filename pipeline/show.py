@@ -11,6 +11,7 @@ from components.contract.load import parse_dataset
 from components.evaluation.report import RankedRequest, ReportContent, render
 from components.evaluation.table import importance_table, metrics_table, overall_table
 from pipeline.result import RunResult
+from trainer.trials import Trial, value_text
 
 _BEST = 10
 _WIDTH = 120
@@ -35,6 +36,9 @@ def show(result: RunResult, console: Console) -> None:
     if result.importance:
         console.print()
         console.print(importance_table(result.importance))
+    if result.trials:
+        console.print()
+        console.print(_trials(result.trials))
     if result.example:
         console.print()
         console.print(_ranked(result.example))
@@ -77,6 +81,22 @@ def _windows(window: dict[str, Any]) -> dict[str, str]:
     """Each split's days, where the splits are windows of time."""
     bounds = [(name, str(window[name])[:16].replace("T", " ")) for name in ("train", "eval", "test", "until") if name in window]
     return {name: f"{start} to {end}" for (name, start), (_, end) in pairwise(bounds)}
+
+
+def _trials(trials: tuple[Trial, ...]) -> Table:
+    """What the search tried, best first."""
+    names = list(trials[0].values)
+    rows = [
+        (
+            str(trial.number),
+            "failed" if trial.outcome.score is None else f"{trial.outcome.score:.4f}",
+            *(value_text(trial.values[name]) for name in names),
+            str(trial.outcome.epochs),
+            f"{trial.outcome.seconds:.1f}",
+        )
+        for trial in trials
+    ]
+    return _table("Trials, best first", ("trial", "eval AUC", *names, "epochs", "s"), rows)
 
 
 def _ranked(example: RankedRequest) -> Table:

@@ -1,6 +1,7 @@
 """Sizes and training settings: the `model` part of the dataset file."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -85,14 +86,14 @@ class RankerConfig(Strict):
     attention_heads: int = Field(default=2, ge=1)
 
 
-def ranker_config(dataset: Dataset) -> RankerConfig:
-    """The settings of a dataset.
+def ranker_config(dataset: Dataset, tuned: Mapping[str, Any] | None = None) -> RankerConfig:
+    """The settings of a dataset, with those of `tuned` in their place.
 
     Raises:
         DatasetFileError: `model` has an unknown key or a value that can't be, or corrects for the position while it is a feature.
     """
     try:
-        config = RankerConfig.model_validate(dataset.model)
+        config = RankerConfig.model_validate({**dataset.model, **(tuned or {})})
     except ValidationError as error:
         faults = (
             f"model{''.join(f'.{part}' for part in fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()

@@ -119,7 +119,7 @@ class Epochs:
         soft = self._soft_labels
         files = tf.data.Dataset.from_tensor_slices((self._files, soft.files if soft else self._files))
         files = files.shuffle(len(self._files), seed=seed, reshuffle_each_iteration=False)
-        read = files.interleave(_with_estimates if soft else lambda name, _: tf.data.TFRecordDataset(name), cycle_length=8, block_length=64)
+        read = files.interleave(_with_estimates if soft else _alone, cycle_length=8, block_length=64)
         shuffled = read.shuffle(_SHUFFLED_REQUESTS, seed=seed, reshuffle_each_iteration=False)
         if share.parts == 1:
             return shuffled.batch(self._requests)
@@ -175,7 +175,15 @@ def _seed(seed: int, epoch: int) -> int:
 def _with_estimates(name: tf.Tensor, estimates: tf.Tensor) -> tf.data.Dataset:
     """Requests with what a teacher says of them: two serialized messages in a row are their union."""
     pairs = tf.data.Dataset.zip((tf.data.TFRecordDataset(name), tf.data.TFRecordDataset(estimates)))
-    return pairs.map(lambda request, estimate: tf.strings.join([request, estimate]))
+    return pairs.map(_joined)
+
+
+def _alone(name: tf.Tensor, _estimates: tf.Tensor) -> tf.data.Dataset:
+    return tf.data.TFRecordDataset(name)
+
+
+def _joined(request: tf.Tensor, estimate: tf.Tensor) -> tf.Tensor:
+    return tf.strings.join([request, estimate])
 
 
 def _transformed(

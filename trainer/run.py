@@ -13,6 +13,7 @@ from trainer.checkpoints import Checkpoints
 from trainer.config import ranker_config
 from trainer.determinism import deterministic
 from trainer.export import export
+from trainer.space import tuned
 from trainer.strategy import is_chief
 from trainer.training import Folders, train
 
@@ -23,14 +24,15 @@ CURVE_FILE = os.path.join("assets.extra", "history.json")
 def run_fn(fn_args: FnArgs) -> None:
     """Train on the raw examples through the Transform graph, keep the best epoch, export.
 
-    `fn_args.custom_config["dataset"]` is the text of the dataset file; the settings are its `model` part. Of `fn_args` are read:
-    `train_files`, `eval_files`, `transform_output`, `serving_model_dir`, `model_run_dir`, `custom_config`. Beneath `model_run_dir` come
-    TensorBoard's curves; beside it, where the next attempt finds them, checkpoints while training runs (see `checkpoint_folder`).
+    `fn_args.custom_config["dataset"]` is the text of the dataset file; the settings are its `model` part, with the Tuner's best
+    values in their place where there was one. Of `fn_args` are read: `train_files`, `eval_files`, `transform_output`,
+    `serving_model_dir`, `model_run_dir`, `custom_config`, `hyperparameters`. Beneath `model_run_dir` come TensorBoard's curves; beside it,
+    where the next attempt finds them, checkpoints while training runs (see `checkpoint_folder`).
 
     With several workers each runs this; only the chief exports.
     """
     dataset = parse_dataset(fn_args.custom_config["dataset"])
-    config = ranker_config(dataset)
+    config = ranker_config(dataset, tuned(getattr(fn_args, "hyperparameters", None)))
     graph = tft.TFTransformOutput(fn_args.transform_output)
     deterministic(dataset.seed)
     folders = Folders(checkpoints=checkpoint_folder(fn_args), board=getattr(fn_args, "model_run_dir", None))
@@ -52,7 +54,7 @@ def checkpoint_folder(fn_args: FnArgs) -> str | None:
     TFX gives each attempt an execution and a `model_run_dir` of its own, `.../Trainer/model_run/17`, and a run that is taken up clears
     what a killed attempt left there. So it is `.../Trainer/checkpoints/DIGEST`, or `custom_config["checkpoints"]`/DIGEST where that is
     given (for an orchestrator whose folders don't outlive an attempt). The digest is over the dataset file, ShelfRank's code as
-    `custom_config["code"]` tells it, TensorFlow's version, and names, sizes and times of change of the files that are read: examples and
+    `custom_config["code"]` tells it, the Tuner's best values, TensorFlow's version, and names, sizes and times of change of the files that are read: examples and
     Transform graph.
     """
     root = fn_args.custom_config.get("checkpoints")
@@ -62,7 +64,11 @@ def checkpoint_folder(fn_args: FnArgs) -> str | None:
             return None
         root = os.path.join(os.path.dirname(os.path.dirname(os.path.normpath(run_dir))), "checkpoints")
     told = {name: value for name, value in sorted(fn_args.custom_config.items()) if name != "checkpoints"}
-    digest = hashlib.sha256(json.dumps([told, getattr(fn_args, "base_model", None), tf.__version__], default=str).encode())
+    digest = hashlib.sha256(
+        json.dumps(
+            [told, *(getattr(fn_args, name, None) for name in ("base_model", "hyperparameters")), tf.__version__], default=str
+        ).encode()
+    )
     graph_files = sorted(os.path.join(folder, name) for folder, _, names in tf.io.gfile.walk(fn_args.transform_output) for name in names)
     for pattern in (*fn_args.train_files, *fn_args.eval_files, *graph_files):
         for name in sorted(tf.io.gfile.glob(pattern)):

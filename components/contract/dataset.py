@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from components.contract.features import NAME, OWN, Feature, GivenFeature, History, StateFeature
 from components.contract.sources import Action, Candidates, EventSource, Impressions, Table
 from components.contract.strict import Boundary, Duration, Strict
+from components.contract.tuning import Tuning
 
 NonNegative = Annotated[float, Field(ge=0)]
 
@@ -89,6 +90,7 @@ class Dataset(Strict):
     )
     gates: Gates = Field(default=Gates(), description="What a model must reach to be released")
     model: dict[str, Any] = Field(default_factory=dict, description="Sizes and training settings that differ from the defaults")
+    tuning: Tuning | None = Field(default=None, description="A search for better settings of `model`; without it there is none")
 
     @model_validator(mode="before")
     @classmethod

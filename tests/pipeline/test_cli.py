@@ -142,3 +142,19 @@ def test_data_that_does_not_fit_is_bad_input_with_the_table_printed(tmp_path: Pa
     out, err = capsys.readouterr()
     assert "FAIL" in out
     assert "doesn't fit its data: events: files" in err
+
+
+@pytest.mark.parametrize("command", ["validate", "run"])
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ("model: {epocks: 1}", "model: unknown key 'epocks'; did you mean 'epochs'?"),
+        ("tuning: {space: {droput: [0, 0.1]}}", "tuning.space.droput: unknown setting; did you mean 'dropout'?"),
+    ],
+)
+def test_a_setting_of_the_model_that_cannot_be_is_told_before_anything_runs(
+    tmp_path: Path, capsys, command: str, part: str, told: str
+) -> None:
+    (tmp_path / "shop.yaml").write_text(f"{default_shop().read_text()}\n{part}\n")
+    assert main([command, str(tmp_path / "shop.yaml"), *(["--root", str(tmp_path / "run")] if command == "run" else [])]) == 2
+    assert told in capsys.readouterr().err

@@ -74,6 +74,26 @@ def test_changed_code_changes_the_cache_key_of_all_that_learns_and_judges(nodes)
     assert changed == {"ContractSchema", "Transform", "Trainer", "Champion", "Release", "FeatureImportance"}
 
 
+TUNING = DATASET + "tuning: {trials: 2}\n"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:keras_tuner.*")
+def test_with_a_search_the_trainer_hears_of_the_tuner_and_of_the_same_examples() -> None:
+    nodes = compiled(dataset=TUNING, trials="/trials")
+    assert {"EventExampleGen", "Transform"} == set(nodes["Tuner"].upstream_nodes)
+    assert "Tuner" in nodes["Trainer"].upstream_nodes
+    assert "hyperparameters" in nodes["Trainer"].inputs.inputs
+    for name in ("train_args", "eval_args"):
+        assert parameter(nodes["Tuner"], name) == parameter(nodes["Trainer"], name)
+    assert parameter(nodes["Tuner"], "tuner_fn") == "trainer.tune.tuner_fn"
+    assert "/trials" in parameter(nodes["Tuner"], "custom_config")
+
+
+def test_without_a_search_there_is_no_tuner_and_no_word_of_trials(nodes) -> None:
+    assert "hyperparameters" not in nodes["Trainer"].inputs.inputs
+    assert {name for name, node in compiled(trials="/trials").items() if node.parameters != nodes[name].parameters} == set()
+
+
 def test_the_graph_holds_no_path_but_those_it_is_given(nodes) -> None:
     paths = {path for node in nodes.values() for path in re.findall(r"(?<![\w.])/[A-Za-z]\w*", str(node.parameters))}
     assert paths == {"/data", "/releases"}

@@ -22,6 +22,7 @@ def run(shop, path, *, text=None, train=None):
         "eval_files": [shop.eval],
         "transform_output": shop.graph,
         "serving_model_dir": str(path),
+        "hyperparameters": None,
     }
     run_fn(SimpleNamespace(**files, custom_config={"dataset": text or shop.text}))
     loaded = tf.saved_model.load(str(path))

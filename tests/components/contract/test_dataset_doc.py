@@ -40,6 +40,8 @@ SECTIONS = {
     "History": "### `kind: history`",
     "StateFeature": "### `kind: state`",
     "Gates": "## Gates",
+    "Tuning": "## Tuning",
+    "Range": "### Ranges",
 }
 
 

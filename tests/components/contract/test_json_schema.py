@@ -80,6 +80,17 @@ def test_a_list_of_sources_and_crossed_slices_fit() -> None:
     assert fits(given, json_schema(), json_schema())
 
 
+TUNING = {"trials": 4, "space": {"dropout": {"min": 0, "max": 0.4, "step": 0.1}, "dense": [[8], [8, 4]], "attention": ["unit", "dot"]}}
+
+
+def test_a_search_fits_and_what_is_neither_choices_nor_a_range_does_not() -> None:
+    given = written(EXAMPLES[0])
+    assert fits(given | {"tuning": TUNING}, json_schema(), json_schema())
+    for wrong in ({"dropout": 0.1}, {"dropout": [0.1]}, {"dropout": {"min": 0}}, {"dropout": {"min": 0, "max": 1, "steps": 1}}):
+        assert not fits(given | {"tuning": {"space": wrong}}, json_schema(), json_schema()), wrong
+    assert not fits(given | {"tuning": {"trails": 4}}, json_schema(), json_schema())
+
+
 def places(part: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Where mappings stand, but for those whose keys are names of the shop's own."""
     if at and at[-1] in ("actions", "floor", "drop", "slice_drop", "model") and isinstance(part, dict):
