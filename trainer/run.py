@@ -54,8 +54,8 @@ def checkpoint_folder(fn_args: FnArgs) -> str | None:
     TFX gives each attempt an execution and a `model_run_dir` of its own, `.../Trainer/model_run/17`, and a run that is taken up clears
     what a killed attempt left there. So it is `.../Trainer/checkpoints/DIGEST`, or `custom_config["checkpoints"]`/DIGEST where that is
     given (for an orchestrator whose folders don't outlive an attempt). The digest is over the dataset file, ShelfRank's code as
-    `custom_config["code"]` tells it, the Tuner's best values, TensorFlow's version, and names, sizes and times of change of the files that are read: examples and
-    Transform graph.
+    `custom_config["code"]` tells it, the model to start from, the Tuner's best values, TensorFlow's version, and names, sizes and times of
+    change of the files that are read: examples and Transform graph.
     """
     root = fn_args.custom_config.get("checkpoints")
     if root is None:
@@ -64,7 +64,8 @@ def checkpoint_folder(fn_args: FnArgs) -> str | None:
             return None
         root = os.path.join(os.path.dirname(os.path.dirname(os.path.normpath(run_dir))), "checkpoints")
     told = {name: value for name, value in sorted(fn_args.custom_config.items()) if name != "checkpoints"}
-    digest = hashlib.sha256(
+    given = [told, *(getattr(fn_args, name, None) for name in ("base_model", "hyperparameters")), tf.__version__]
+    digest = hashlib.sha256(json.dumps(given, default=str).encode())
         json.dumps(
             [told, *(getattr(fn_args, name, None) for name in ("base_model", "hyperparameters")), tf.__version__], default=str
         ).encode()
