@@ -66,10 +66,6 @@ def checkpoint_folder(fn_args: FnArgs) -> str | None:
     told = {name: value for name, value in sorted(fn_args.custom_config.items()) if name != "checkpoints"}
     given = [told, *(getattr(fn_args, name, None) for name in ("base_model", "hyperparameters")), tf.__version__]
     digest = hashlib.sha256(json.dumps(given, default=str).encode())
-        json.dumps(
-            [told, *(getattr(fn_args, name, None) for name in ("base_model", "hyperparameters")), tf.__version__], default=str
-        ).encode()
-    )
     graph_files = sorted(os.path.join(folder, name) for folder, _, names in tf.io.gfile.walk(fn_args.transform_output) for name in names)
     for pattern in (*fn_args.train_files, *fn_args.eval_files, *graph_files):
         for name in sorted(tf.io.gfile.glob(pattern)):
