@@ -7,7 +7,9 @@ The run's examples and its Transform graph are used, so all rankers see the same
 (benchmarks/trees.py); the best rule is the one with the best eval NDCG@10. Rows of ours:
 
     ours                       the dataset file as it is
-    ours, narrow attention     target attention of width 1 and one head: exact matches with the history stay
+    ours, untaught             `distillation: 0`: labels alone, no trees as a teacher
+    ours, one member           `members: 1`: no ensemble
+    ours, no attention         `attention: none`: exact matches with the history stay
     ours, no history           the history left out of the feature table: neither attention nor matches
     ours, no cross layers      `cross_layers: 0`
     ours, no text              features of kind `text` left out of the feature table
@@ -74,7 +76,9 @@ class Variant:
 
 VARIANTS = {
     OURS: Variant(),
-    "ours, narrow attention": Variant({"attention_dim": 1, "attention_units": 1, "attention_heads": 1}),
+    "ours, untaught": Variant({"distillation": 0.0}),
+    "ours, one member": Variant({"members": 1}),
+    "ours, no attention": Variant({"attention": "none"}),
     "ours, no history": Variant(without=("history",)),
     "ours, no cross layers": Variant({"cross_layers": 0}),
     "ours, no text": Variant(without=("text",)),
