@@ -80,20 +80,17 @@ def scores(model, world):
 @pytest.mark.parametrize("kind", ["examination", "ips"])
 def test_a_debiased_ranker_orders_by_relevance_where_a_naive_one_orders_by_what_was_shown_high(trained, world, kind):
     naive, debiased = (spearmanr(scores(trained[each], world), world.relevance).statistic for each in ("none", kind))
-    print(kind, naive, debiased)
     assert debiased > 0.9
     assert debiased > naive + 0.15
 
 
 @pytest.mark.parametrize("kind", ["examination", "ips"])
 def test_what_is_found_of_the_places_is_near_the_truth(trained, kind):
-    print(curve(trained[kind].bias)[:PLACES] - EXAMINATION)
     assert np.abs(curve(trained[kind].bias)[:PLACES] - EXAMINATION).max() < 0.08
 
 
 @pytest.mark.parametrize("kind", ["examination", "ips"])
 def test_a_score_is_the_chance_of_an_action_once_looked_at(trained, world, kind):
     chance = 1 / (1 + np.exp(-scores(trained[kind], world)))
-    print(chance.mean(), world.relevance.mean())
     assert chance.mean() == pytest.approx(world.relevance.mean(), rel=0.15)
     assert 1 / (1 + np.exp(-scores(trained["none"], world).mean())) < world.relevance.mean() * 0.7
