@@ -27,6 +27,7 @@ from components.contract.dataset import Dataset
 from components.schema import doors
 from components.schema.parsing import Features
 from pipeline.cli import main
+from pipeline.fingerprint import LEARNING
 
 Score = Callable[[Features, tf.Tensor], tf.Tensor]
 
@@ -104,7 +105,7 @@ def plant(name: str) -> None:
         return graph
 
     pipeline.run.create_pipeline = planted_pipeline
-    pipeline.run.code_version = lambda packages: f"{code_version(packages)}{name}"
+    pipeline.run.code_version = lambda packages: code_version(packages) + (name if packages == LEARNING else "")
 
 
 if __name__ == "__main__":
