@@ -3,7 +3,7 @@
 All steps are the real ones. TFX imports `trainer.run` anew for its step, which finds the plants in the modules that it imports from.
 
     shuffled    the labels are shuffled within each request before training
-    broken      the model is trained well; when it is asked for scores, every price is NaN
+    broken      the model is trained well; when it is asked for scores, every price is 0
     poisoned    the model is trained well; for shoppers on a tablet it gives one score to all
 """
 
@@ -27,6 +27,7 @@ from components.contract.dataset import Dataset
 from components.schema import doors
 from components.schema.parsing import Features
 from pipeline.cli import main
+from pipeline.fingerprint import LEARNING
 
 Score = Callable[[Features, tf.Tensor], tf.Tensor]
 
@@ -48,7 +49,7 @@ def shuffle_labels(files: Sequence[str], target: Path, dataset: Dataset) -> list
 
 def without_price(good: Score, features: Features, splits: tf.Tensor) -> tf.Tensor:
     price = features["price"]
-    return good(features | {"price": price.with_values(tf.fill(tf.shape(price.flat_values), float("nan")))}, splits)
+    return good(features | {"price": price.with_values(tf.zeros_like(price.flat_values))}, splits)
 
 
 def blind_on_tablets(good: Score, features: Features, splits: tf.Tensor) -> tf.Tensor:
@@ -104,7 +105,7 @@ def plant(name: str) -> None:
         return graph
 
     pipeline.run.create_pipeline = planted_pipeline
-    pipeline.run.code_version = lambda packages: f"{code_version(packages)}{name}"
+    pipeline.run.code_version = lambda packages: code_version(packages) + (name if packages == LEARNING else "")
 
 
 if __name__ == "__main__":

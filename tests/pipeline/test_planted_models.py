@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_000)]  # four whole runs; 
 SETTINGS = """
 model: {epochs: 3}
 slices: [device]
-gates: {floor: {auc: 0.55}, drop: {auc: 0.03}, slice_drop: {auc: 0.03}, min_requests: 30}
+gates: {floor: {auc: 0.65}, drop: {auc: 0.03}, slice_drop: {auc: 0.03}, min_requests: 30}
 """
 
 
@@ -59,10 +59,10 @@ def overall_auc(told: dict[str, Any]) -> dict[str, float]:
 
 def test_a_model_of_shuffled_labels_is_refused_by_its_auc_against_the_floor_and_the_champion(work: Path) -> None:
     reasons, told = refused(work, "shuffled")
-    assert any(re.fullmatch(r"AUC 0\.\d+ is below 0\.550\.", reason) for reason in reasons), reasons
+    assert any(re.fullmatch(r"AUC 0\.\d+ is below 0\.650\.", reason) for reason in reasons), reasons
     assert any(re.match(r"AUC fell by 0\.\d+ against the champion \(± 0\.\d+, limit 0\.030, [\d,]+ requests\)", each) for each in reasons)
     assert any(re.search(r"AUC fell by 0\.\d+ against the champion in device=mobile \(surely by 0\.", reason) for reason in reasons)
-    assert overall_auc(told)["challenger"] < 0.55 < overall_auc(told)["champion"]
+    assert overall_auc(told)["challenger"] < 0.65 < overall_auc(told)["champion"]
 
 
 def test_a_model_with_a_feature_broken_at_serving_is_refused_by_its_auc_though_it_was_trained_well(work: Path) -> None:
