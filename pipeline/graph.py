@@ -21,6 +21,7 @@ from components.evaluation.config import eval_config
 from components.ingest.component import EventExampleGen
 from components.release.component import Release
 from components.schema.component import ContractSchema
+from trainer.config import ranker_config
 
 
 def create_pipeline(
@@ -73,15 +74,18 @@ def create_pipeline(
         custom_config=custom_config,
     )
     transform.add_upstream_node(gate)
+    rival = Champion(dataset=dataset, releases=releases, version=champion, code=code)
+    # Without a warm start the Trainer doesn't hear of the champion: another one is no reason to train again.
+    warm = ranker_config(shop).warm_start
     trainer = Trainer(
         run_fn="trainer.run.run_fn",
+        base_model=rival.outputs["model"] if warm else None,
         examples=examples,
         transform_graph=transform.outputs["transform_graph"],
         train_args=TrainArgs(splits=["train"]),
         eval_args=EvalArgs(splits=["eval"]),
-        custom_config=custom_config,
+        custom_config=custom_config | ({"champion": f"release {champion}"} if warm else {}),
     )
-    rival = Champion(dataset=dataset, releases=releases, version=champion, code=code)
     evaluator = Evaluator(
         examples=examples,
         example_splits=["test"],
@@ -103,7 +107,7 @@ def create_pipeline(
     return Pipeline(
         pipeline_name=name,
         pipeline_root=root,
-        components=[ingest, schema, statistics, validator, gate, transform, trainer, rival, evaluator, release],
+        components=[ingest, schema, statistics, validator, gate, transform, rival, trainer, evaluator, release],
         enable_cache=True,
         beam_pipeline_args=list(beam_args),
         metadata_connection_config=metadata,

@@ -12,14 +12,23 @@ from components.schema.parsing import Features, parse
 from trainer.layout import SHOWN_POSITION
 
 _SHUFFLED_REQUESTS = 20_000
+_READ_AT_ONCE = 512
 _CACHED_BYTES = 1 << 30
 """Splits up to this size on disk are transformed once and kept in memory; larger ones are read and transformed anew for each epoch."""
 
 
 def batches(
-    patterns: Sequence[str], graph: tft.TFTransformOutput, *, dataset: Dataset, requests: int, shuffle_seed: int | None = None
+    patterns: Sequence[str],
+    graph: tft.TFTransformOutput,
+    *,
+    dataset: Dataset,
+    requests: int,
+    shuffle_seed: int | None = None,
+    since_us: int | None = None,
 ) -> tf.data.Dataset:
     """(features, labels [B, (L)]) by batch, through the Transform graph; with a seed the requests are shuffled.
+
+    With `since_us` only those from then on (microseconds since the epoch).
 
     Among the features is `SHOWN_POSITION`, which no score may depend on.
 
@@ -46,6 +55,8 @@ def batches(
     if shuffle_seed is not None:
         examples = examples.shuffle(max(len(files), 1), seed=shuffle_seed)
     examples = examples.interleave(tf.data.TFRecordDataset, cycle_length=8, block_length=64)
+    if since_us is not None:
+        examples = examples.batch(_READ_AT_ONCE).map(lambda records: tf.boolean_mask(records, _times(records) >= since_us)).unbatch()
     if shuffle_seed is not None:
         examples = examples.shuffle(_SHUFFLED_REQUESTS, seed=shuffle_seed)
     made = examples.batch(requests).map(transformed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -54,3 +65,22 @@ def batches(
         if shuffle_seed is not None:
             made = made.shuffle(1024, seed=shuffle_seed)
     return made.prefetch(tf.data.AUTOTUNE)
+
+
+def last_request_us(patterns: Sequence[str]) -> int:
+    """Time of the last request in the files, microseconds since the epoch.
+
+    Raises:
+        InputError: the files hold no request.
+    """
+    files = [name for pattern in patterns for name in tf.io.gfile.glob(pattern)]
+    found = tf.data.TFRecordDataset(files).batch(_READ_AT_ONCE).map(lambda records: tf.reduce_max(_times(records)))
+    last = int(found.reduce(tf.int64.min, tf.maximum))
+    if last == tf.int64.min:
+        raise InputError(f"expected requests in {', '.join(patterns)}, found none; look at the windows in the dataset file")
+    return last
+
+
+def _times(records: tf.Tensor) -> tf.Tensor:
+    """Times of serialized requests [B], microseconds since the epoch."""
+    return tf.io.parse_example(records, {"time": tf.io.FixedLenFeature([], tf.int64)})["time"]

@@ -14,6 +14,7 @@ from trainer.input import batches
 from trainer.layout import CATEGORIES, layout, vocabulary_name
 from trainer.model import Ranker
 from trainer.progress import Budget, Judge
+from trainer.warm_start import COLD, WarmStart, begin
 
 
 def ranker(graph: tft.TFTransformOutput, *, dataset: Dataset, config: RankerConfig) -> Ranker:
@@ -25,16 +26,25 @@ def ranker(graph: tft.TFTransformOutput, *, dataset: Dataset, config: RankerConf
 
 
 def train(
-    train_files: Sequence[str], eval_files: Sequence[str], graph: tft.TFTransformOutput, *, dataset: Dataset, config: RankerConfig
+    train_files: Sequence[str],
+    eval_files: Sequence[str],
+    graph: tft.TFTransformOutput,
+    *,
+    dataset: Dataset,
+    config: RankerConfig,
+    warm: WarmStart = COLD,
 ) -> tuple[Ranker, list[dict[str, Any]]]:
-    """The ranker with the weights of its best epoch by eval AUC, and the training curve (see `Judge`)."""
-    training = batches(train_files, graph, dataset=dataset, requests=config.batch_requests, shuffle_seed=dataset.seed)
+    """The ranker with the weights of its best epoch by eval AUC, and the training curve (see `Judge`); `warm` is what it begins with."""
+    training = batches(
+        train_files, graph, dataset=dataset, requests=config.batch_requests, shuffle_seed=dataset.seed, since_us=warm.since_us
+    )
     evaluation = batches(eval_files, graph, dataset=dataset, requests=config.batch_requests)
     model = ranker(graph, dataset=dataset, config=config)
+    unseen = begin(model, evaluation.element_spec[0], graph=graph, warm=warm)
     # The older Adam updates a variable by one fused operation, the newer one by about twenty: a fifth of a step and seconds of tracing.
     model.compile(optimizer=keras.optimizers.legacy.Adam(config.learning_rate))
     averages = Averages(config.averaging)
     judge = Judge(evaluation, averages, patience=config.patience)
     budget = [Budget(config.max_impressions)] if config.max_impressions else []
-    model.fit(training, epochs=config.epochs, verbose=0, callbacks=[averages, judge, *budget])
+    model.fit(training, epochs=config.epochs, verbose=0, callbacks=[averages, judge, *budget, unseen])
     return model, judge.curve

@@ -27,3 +27,9 @@ def test_an_unknown_setting_names_the_closest():
 def test_an_impossible_value_names_its_setting():
     with pytest.raises(DatasetFileError, match=r"model.dropout: .*less than 1"):
         ranker_config(parse_dataset(BARE + "model: {dropout: 1.5}"))
+
+
+def test_a_warm_window_needs_a_warm_start():
+    assert ranker_config(parse_dataset(BARE + "model: {warm_start: true, warm_window: 7d}")).warm_window == 7 * 86400
+    with pytest.raises(DatasetFileError, match="`warm_window` goes with `warm_start: true`"):
+        ranker_config(parse_dataset(BARE + "model: {warm_window: 7d}"))
