@@ -40,7 +40,7 @@ def train(
     )
     evaluation = batches(eval_files, graph, dataset=dataset, requests=config.batch_requests)
     model = ranker(graph, dataset=dataset, config=config)
-    unseen = begin(model, evaluation.element_spec[0], graph=graph, warm=warm)
+    unseen = begin(model, next(iter(evaluation))[0], graph=graph, warm=warm)
     # The older Adam updates a variable by one fused operation, the newer one by about twenty: a fifth of a step and seconds of tracing.
     model.compile(optimizer=keras.optimizers.legacy.Adam(config.learning_rate))
     averages = Averages(config.averaging)

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_transform as tft
 from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset
+from components.schema.parsing import Features
 from trainer.bequest import Bequest, Key, as_text, network_inputs, read, split_seed
 from trainer.config import RankerConfig
 from trainer.model import Ranker
@@ -102,9 +102,9 @@ def warm_start(base_model: str | None, called: str, *, config: RankerConfig, dat
     return WarmStart(champion, called, since_us)
 
 
-def begin(model: Ranker, spec: dict[str, tf.TypeSpec], *, graph: tft.TFTransformOutput, warm: WarmStart) -> Unseen:
-    """Build the ranker for features of that spec and hand the champion's weights over; returns what clears unseen ids after training."""
-    build(model, spec)
+def begin(model: Ranker, features: Features, *, graph: tft.TFTransformOutput, warm: WarmStart) -> Unseen:
+    """Build the ranker by some features and hand the champion's weights over; returns what clears unseen ids after training."""
+    build(model, features)
     unseen = Unseen(drawn_rows(model))
     if warm.champion is None:
         return unseen

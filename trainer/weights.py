@@ -3,6 +3,8 @@
 import tensorflow as tf
 import tf_keras as keras
 
+from components.schema.parsing import Features
+
 
 def weights(model: keras.Model) -> dict[str, tf.Variable]:
     """Variables by the shortest path of attributes that leads to them: `dense/0/0/kernel`; of a table the path to the table: `tables/item`.
@@ -27,8 +29,8 @@ def weights(model: keras.Model) -> dict[str, tf.Variable]:
     return dict(sorted(found.items()))
 
 
-def build(model: keras.Model, spec: dict[str, tf.TypeSpec]) -> None:
-    """Make the variables of a ranker that will be given features of these kinds and shapes."""
-    model.logits.get_concrete_function(spec)
+def build(model: keras.Model, features: Features) -> None:
+    """Make the variables of a ranker that will be given features like these; called as it is, since tracing takes seconds."""
+    model(features, training=False)
     if model.examination is not None:
         model.examination(tf.zeros([1]), tf.zeros([1], tf.int64))
