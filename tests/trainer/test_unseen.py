@@ -14,7 +14,9 @@ from components.schema.parsing import parse
 from tests.trainer.conftest import EVERY_KIND, serialize, transform, write
 from trainer.auc import auc
 from trainer.bequest import read
+from trainer.embedding import Table
 from trainer.run import run_fn
+from trainer.unseen import Unseen, drawn_rows
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,19 @@ def test_a_new_product_is_scored_by_its_content(every_kind, trained):
     some = every_kind.rows[-64:]
     labels = np.concatenate([row["label"] for row in some])
     assert auc(labels, np.concatenate(scores(trained, with_new_items(some, "new")))) > 0.9
+
+
+def test_a_row_that_was_carried_over_stays_whether_training_meets_it_or_not():
+    table = Table("item", 3, 2)
+    table(tf.constant([0]))
+    model = SimpleNamespace(tables={"item": table}, words={})
+    clears = Unseen(drawn_rows(model))
+    carried, learnt = [0.5, 0.5], [7.0, 8.0]
+    drawn = table.table.numpy()[0].tolist()
+    table.table.assign([drawn, carried, learnt])
+    clears.set_model(model)
+    clears.on_train_end()
+    assert table.table.numpy().tolist() == [[0, 0], carried, learnt]
 
 
 @pytest.mark.parametrize(("least", "known"), [(1, ["i1", "i2", "once"]), (2, ["i1", "i2"]), (4, ["i1"])])
