@@ -24,6 +24,7 @@ from components.evaluation.config import eval_config
 from components.ingest.component import EventExampleGen
 from components.release.component import Release
 from components.schema.component import ContractSchema
+from trainer.config import ranker_config
 
 
 def create_pipeline(
@@ -85,13 +86,16 @@ def create_pipeline(
         "eval_args": EvalArgs(splits=["eval"]),
     }
     tuners = [_tuner(learning, custom_config | {"trials": trials})] if shop.tuning else []
+    rival = Champion(dataset=dataset, releases=releases, version=champion, code=code)
+    # Without a warm start the Trainer doesn't hear of the champion: another one is no reason to train again.
+    warm = ranker_config(shop).warm_start
     trainer = Trainer(
         run_fn="trainer.run.run_fn",
+        base_model=rival.outputs["model"] if warm else None,
         hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
-        custom_config=custom_config,
+        custom_config=custom_config | ({"champion": f"release {champion}"} if warm else {}),
         **learning,
     )
-    rival = Champion(dataset=dataset, releases=releases, version=champion, code=code)
     evaluator = Evaluator(
         examples=examples,
         example_splits=["test"],
@@ -115,7 +119,7 @@ def create_pipeline(
     return Pipeline(
         pipeline_name=name,
         pipeline_root=root,
-        components=[ingest, schema, statistics, validator, gate, transform, *tuners, trainer, rival, evaluator, release, importance],
+        components=[ingest, schema, statistics, validator, gate, transform, *tuners, rival, trainer, evaluator, release, importance],
         enable_cache=True,
         beam_pipeline_args=list(beam_args),
         metadata_connection_config=metadata,

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from components.contract.columns import gains
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
-from components.contract.strict import Strict
+from components.contract.strict import Duration, Strict
 from trainer.position_bias import PositionBias
 
 
@@ -84,6 +84,17 @@ class RankerConfig(Strict):
     attention_dim: int = Field(default=16, ge=1, description="Width of an event of the history")
     attention_units: int = Field(default=16, ge=1, description="Hidden units of the activation unit")
     attention_heads: int = Field(default=2, ge=1)
+    warm_start: bool = Field(default=False, description="Begin with the weights of the release in force, where there is one")
+    warm_window: Duration | None = Field(
+        default=None,
+        description="From a warm start train on the requests of the last so long only, and on all since the release's own; default: on all",
+    )
+
+    @model_validator(mode="after")
+    def _window_of_a_warm_start(self) -> "RankerConfig":
+        if self.warm_window is not None and not self.warm_start:
+            raise ValueError("`warm_window` goes with `warm_start: true`: an untrained model needs all of the training window")
+        return self
 
 
 def ranker_config(dataset: Dataset, tuned: Mapping[str, Any] | None = None) -> RankerConfig:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -20,6 +21,7 @@ Batch = tuple[Features, tf.RaggedTensor]
 
 _SHUFFLED_REQUESTS = 20_000
 _SHUFFLED_BATCHES = 1024
+_READ_AT_ONCE = 512
 _CACHED_BYTES = 1 << 30
 """Splits up to this size on disk are transformed once and kept in memory; larger ones are read and transformed anew for each epoch."""
 
@@ -64,6 +66,7 @@ class Epochs:
     Args:
         requests: in a step, over all workers and replicas.
         labels: their columns.
+        since_us: only requests from then on, microseconds since the epoch.
         soft_labels: mixed into the labels.
         cached_bytes: the greatest split on disk that is kept in memory.
 
@@ -82,11 +85,12 @@ class Epochs:
         seed: int,
         labels: Sequence[str] = ("label",),
         soft_labels: SoftLabels | None = None,
+        since_us: int | None = None,
         share: Share | None = None,
         cached_bytes: int = _CACHED_BYTES,
     ) -> None:
         self._files, first = request_files(patterns)
-        self._soft_labels = soft_labels
+        self._soft_labels, self._since_us = soft_labels, since_us
         self._share, self._requests, self._seed = share or Share(), requests, seed
         if requests % self._share.parts:
             raise DatasetFileError(
@@ -120,6 +124,8 @@ class Epochs:
         files = tf.data.Dataset.from_tensor_slices((self._files, soft.files if soft else self._files))
         files = files.shuffle(len(self._files), seed=seed, reshuffle_each_iteration=False)
         read = files.interleave(_with_estimates if soft else _alone, cycle_length=8, block_length=64)
+        if self._since_us is not None:
+            read = read.batch(_READ_AT_ONCE).map(partial(_since, since_us=self._since_us)).unbatch()
         shuffled = read.shuffle(_SHUFFLED_REQUESTS, seed=seed, reshuffle_each_iteration=False)
         if share.parts == 1:
             return shuffled.batch(self._requests)
@@ -158,6 +164,26 @@ def request_files(patterns: Sequence[str]) -> tuple[list[str], bytes]:
     if first is None:
         raise InputError(f"expected requests in {', '.join(patterns)}, found none; look at the windows in the dataset file")
     return files, first.numpy()
+
+
+def last_request_us(patterns: Sequence[str]) -> int:
+    """Time of the last request in the files, microseconds since the epoch.
+
+    Raises:
+        InputError: the files hold no request.
+    """
+    files, _ = request_files(patterns)
+    times = tf.data.TFRecordDataset(files).batch(_READ_AT_ONCE).map(_times)
+    return max(int(each.numpy().max()) for each in times)
+
+
+def _since(records: tf.Tensor, since_us: int) -> tf.Tensor:
+    return tf.boolean_mask(records, _times(records) >= since_us)
+
+
+def _times(records: tf.Tensor) -> tf.Tensor:
+    """Times of serialized requests [B], microseconds since the epoch."""
+    return tf.io.parse_example(records, {"time": tf.io.FixedLenFeature([], tf.int64)})["time"]
 
 
 def _records(files: Sequence[str]) -> tf.data.Dataset:

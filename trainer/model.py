@@ -54,7 +54,7 @@ class Ranker(tfrs.Model):
         self.worth = tuple(heads(dataset, config).values())
         self.tables: dict[str, Table] = {}
         for feature in self.plan.features:
-            name = _table_name(feature)
+            name = table_name(feature)
             if name not in self.tables:
                 self.tables[name] = Table(name, _rows(feature, self.plan, vocabulary_sizes), feature.dim)
         self.words = {bag.feature.name: Table(bag.feature.name, bag.feature.buckets + 1, bag.feature.dim) for bag in self.plan.bags}
@@ -185,7 +185,7 @@ class Ranker(tfrs.Model):
         return tf.reshape(embedded, [-1, buckets.shape[-1] * self.config.bucket_dim])
 
     def _token(self, feature: Id | Category, ids: tf.Tensor, training: bool) -> tf.Tensor:
-        embedded = self.tables[_table_name(feature)](ids)
+        embedded = self.tables[table_name(feature)](ids)
         if training and self.config.embedding_l2:
             self.add_loss(self.config.embedding_l2 * tf.reduce_mean(tf.reduce_sum(tf.square(tf.cast(embedded, tf.float32)), axis=-1)))
         return self.embedding_dropout(embedded, training=training) if isinstance(feature, Id) else embedded
@@ -223,7 +223,7 @@ class Ranker(tfrs.Model):
         return [interest, *same]
 
 
-def _table_name(feature: Id | Category) -> str:
+def table_name(feature: Id | Category) -> str:
     """Categories of one width share a table, as they share their ids; an id has its own."""
     return f"{CATEGORIES}_{feature.dim}" if isinstance(feature, Category) else feature.name
 

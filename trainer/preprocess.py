@@ -94,13 +94,18 @@ def _categories(inputs: Mapping[str, Any], plan: Layout) -> Features:
 
 
 def _ids(values: tf.Tensor, feature: Id, vocabularies: dict[str, Any]) -> tf.Tensor:
-    """Ids [N], int64: 0 where the value is "", then hash buckets; or the vocabulary by frequency and then the buckets for the rest."""
+    """Ids [N], int64: 0 where the value is "", then hash buckets; or the vocabulary by frequency and then the buckets for the rest.
+
+    The rest is what is rarer than `min_count` as well, so that the buckets are trained by what they are for.
+    """
     if feature.hashed:
         ids = tft.hash_strings(values, feature.hashed)
     else:
         if feature.name not in vocabularies:
             name = vocabulary_name(feature)
-            vocabularies[feature.name] = tft.vocabulary(values, top_k=feature.vocabulary, vocab_filename=name, name=name)
+            vocabularies[feature.name] = tft.vocabulary(
+                values, top_k=feature.vocabulary, frequency_threshold=feature.min_count, vocab_filename=name, name=name
+            )
         ids = tft.apply_vocabulary(values, vocabularies[feature.name], num_oov_buckets=feature.oov_buckets)
     return tf.where(tf.equal(values, ""), tf.zeros_like(ids), ids + 1)
 

@@ -9,13 +9,16 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.contract.load import parse_dataset
+from trainer.bequest import leave
 from trainer.checkpoints import Checkpoints
 from trainer.config import ranker_config
 from trainer.determinism import deterministic
 from trainer.export import export
+from trainer.input import last_request_us
 from trainer.space import tuned
 from trainer.strategy import is_chief
 from trainer.training import Folders, train
+from trainer.warm_start import warm_start
 
 CURVE_FILE = os.path.join("assets.extra", "history.json")
 """Beneath the exported model: the training curve, one row an epoch."""
@@ -27,7 +30,8 @@ def run_fn(fn_args: FnArgs) -> None:
     `fn_args.custom_config["dataset"]` is the text of the dataset file; the settings are its `model` part, with the Tuner's best
     values in their place where there was one. Of `fn_args` are read: `train_files`, `eval_files`, `transform_output`,
     `serving_model_dir`, `model_run_dir`, `custom_config`, `hyperparameters`. Beneath `model_run_dir` come TensorBoard's curves; beside it,
-    where the next attempt finds them, checkpoints while training runs (see `checkpoint_folder`).
+    where the next attempt finds them, checkpoints while training runs (see `checkpoint_folder`). With `warm_start` in the settings also
+    `base_model`, the champion, and `custom_config["champion"]`, what it is called.
 
     With several workers each runs this; only the chief exports.
     """
@@ -35,11 +39,15 @@ def run_fn(fn_args: FnArgs) -> None:
     config = ranker_config(dataset, tuned(getattr(fn_args, "hyperparameters", None)))
     graph = tft.TFTransformOutput(fn_args.transform_output)
     deterministic(dataset.seed)
+    until_us = last_request_us(fn_args.train_files)
+    base, called = (fn_args.base_model, fn_args.custom_config["champion"]) if config.warm_start else (None, "")
+    warm = warm_start(base, called, config=config, dataset=dataset, last_request_us=until_us)
     folders = Folders(checkpoints=checkpoint_folder(fn_args), board=getattr(fn_args, "model_run_dir", None))
-    model, curve = train(fn_args.train_files, fn_args.eval_files, graph, dataset=dataset, config=config, folders=folders)
+    model, curve = train(fn_args.train_files, fn_args.eval_files, graph, dataset=dataset, config=config, warm=warm, folders=folders)
     if not is_chief(config.strategy):
         return
     export(model, graph, fn_args.serving_model_dir, dataset=dataset)
+    leave(model, fn_args.serving_model_dir, dataset=dataset, trained_until_us=until_us)
     curve_file = os.path.join(fn_args.serving_model_dir, CURVE_FILE)
     tf.io.gfile.makedirs(os.path.dirname(curve_file))
     with tf.io.gfile.GFile(curve_file, "w") as opened:

@@ -27,6 +27,8 @@ from trainer.schedule import learning_rate, needs_length
 from trainer.step import Step
 from trainer.strategy import from_chief, is_chief, over_workers, share, strategy
 from trainer.teacher.soft_labels import teacher
+from trainer.unseen import clear_unseen, drawn_rows
+from trainer.warm_start import COLD, WarmStart, carry_over
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,12 @@ def train(
     *,
     dataset: Dataset,
     config: RankerConfig,
+    warm: WarmStart = COLD,
     folders: Folders | None = None,
 ) -> tuple[Ranker, list[dict[str, Any]]]:
     """The ranker with the averaged weights of its best epoch on the eval split, and the training curve (see `Judge`).
 
-    With a folder for checkpoints a training that was killed is taken up at its newest one, and ends with the same weights.
+    `warm` is what it begins with. With a folder for checkpoints a training that was killed is taken up at its newest one, and ends with the same weights.
 
     Raises:
         InputError: a split holds no request.
@@ -75,7 +78,7 @@ def train(
     with TemporaryDirectory() as folder:
         soft_labels = _taught(train_files, eval_files, folder, dataset=dataset, config=config) if config.distillation else None
         training = _Training(
-            train_files, eval_files, graph, dataset=dataset, config=config, soft_labels=soft_labels, folders=folders or Folders()
+            train_files, eval_files, graph, dataset=dataset, config=config, warm=warm, soft_labels=soft_labels, folders=folders or Folders()
         )
         model = training.run()
     _calibrate(model, training.evaluation)
@@ -130,6 +133,7 @@ class _Training:
         *,
         dataset: Dataset,
         config: RankerConfig,
+        warm: WarmStart,
         soft_labels: SoftLabels | None,
         folders: Folders,
     ) -> None:
@@ -144,12 +148,15 @@ class _Training:
             seed=dataset.seed,
             labels=labels,
             soft_labels=soft_labels,
+            since_us=warm.since_us,
             share=share(self.strategy),
         )
         self.evaluation = batches(eval_files, graph, dataset=dataset, requests=requests, labels=labels)
         self.progress_steps = self.epochs.steps() if needs_length(config) else None
         with self.strategy.scope():
             self.model = _built(graph, dataset, config, sample=self.epochs.sample, precision=config.precision)
+            self.drawn = drawn_rows(self.model)
+            carry_over(self.model, graph=graph, warm=warm)
             rate = learning_rate(config, (self.progress_steps or 0) * config.epochs)
             self.step = Step(self.model, config=config, rate=rate)
         if isinstance(self.model.bias, InversePropensity):
@@ -174,6 +181,7 @@ class _Training:
             self.board.close()
         assert self.judge.best is not None, "at least one epoch"
         _assign(self.judged.variables, self.judge.best[1])
+        clear_unseen(self.judged, self.drawn)
         return self.judged
 
     def _train_epoch(self) -> None:

@@ -49,6 +49,7 @@ class Id(_Given):
     kind: Literal["id"]
     buckets: int | None = Field(default=None, ge=2, description="Hash buckets; default without `vocabulary`: 20,000")
     vocabulary: int | None = Field(default=None, ge=1, description="Keep this many most frequent values")
+    min_count: int = Field(default=2, ge=1, description="Values seen less often in the training window share the buckets for the rest")
     oov_buckets: int = Field(default=16, ge=1, description="Buckets for values outside the vocabulary")
     dim: int = Field(default=16, ge=1, le=1024, description="Width of the embedding")
 
@@ -56,6 +57,8 @@ class Id(_Given):
     def _one_way(self) -> "Id":
         if self.buckets is not None and self.vocabulary is not None:
             raise ValueError("`buckets` and `vocabulary` exclude each other; keep one")
+        if self.vocabulary is None and "min_count" in self.model_fields_set:
+            raise ValueError("`min_count` goes with `vocabulary`, and only with it: a hash bucket counts nothing")
         return self
 
     @property

@@ -68,6 +68,16 @@ def test_a_changed_argument_changes_the_cache_key_of_just_these_steps(nodes, arg
     assert {name for name in nodes if nodes[name].parameters != other[name].parameters} == hearing
 
 
+def test_a_warm_start_makes_the_trainer_hear_of_the_champion_and_nothing_else_does(nodes) -> None:
+    assert "base_model" not in nodes["Trainer"].inputs.inputs
+    warm = {"dataset": DATASET + "model: {warm_start: true}\n"}
+    third, fourth = compiled(**warm), compiled(**warm, champion=4)
+    assert "Champion" in third["Trainer"].upstream_nodes
+    assert "base_model" in third["Trainer"].inputs.inputs
+    assert '"champion": "release 3"' in parameter(third["Trainer"], "custom_config")
+    assert {name for name in third if third[name].parameters != fourth[name].parameters} == {"Champion", "Trainer"}
+
+
 def test_changed_code_changes_the_cache_key_of_all_that_learns_and_judges(nodes) -> None:
     other = compiled(code="d")
     changed = {name for name in nodes if nodes[name].parameters != other[name].parameters}

@@ -48,3 +48,9 @@ def test_the_position_can_not_be_a_feature_and_be_corrected_for():
     assert ranker_config(parse_dataset(SHOWN)).position_bias == "none"
     with pytest.raises(DatasetFileError, match="expected no feature `position` beside 'ips'"):
         ranker_config(parse_dataset(SHOWN + "model: {position_bias: ips}"))
+
+
+def test_a_warm_window_needs_a_warm_start():
+    assert ranker_config(parse_dataset(BARE + "model: {warm_start: true, warm_window: 7d}")).warm_window == 7 * 86400
+    with pytest.raises(DatasetFileError, match="`warm_window` goes with `warm_start: true`"):
+        ranker_config(parse_dataset(BARE + "model: {warm_window: 7d}"))
