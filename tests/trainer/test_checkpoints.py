@@ -70,10 +70,12 @@ def test_a_changed_byte_is_found(folder):
     assert Checkpoints(str(folder)).read() is None
 
 
-def test_what_isn_t_finished_is_never_read_and_goes_with_the_next(folder):
+def test_what_isn_t_finished_is_never_read_and_goes_with_the_next(folder, tmp_path):
     checkpoints = Checkpoints(str(folder))
     checkpoints.write(1, made(1))
-    (folder / "000000000002.unfinished").write_bytes(b"half")
+    Checkpoints(str(tmp_path / "other")).write(2, made(2))
+    (written,) = (tmp_path / "other").iterdir()
+    written.rename(folder / "000000000002.unfinished")
     assert same(checkpoints.read(), made(1))
     checkpoints.write(3, made(3))
     assert [path.name for path in folder.iterdir()] == ["000000000003.checkpoint"]
