@@ -75,7 +75,12 @@ def fitted(logits: Logits, labels: Logits, form: Form) -> tuple[Logits, Logits, 
 
 
 def platt(logits: Logits, labels: Logits) -> tuple[float, float]:
-    """a and b of P = sigmoid(a logit + b) (Platt 1999), by maximum likelihood; temperature scaling (Guo et al. 2017) is the case b = 0."""
+    """a and b of P = sigmoid(a logit + b) by maximum likelihood (Platt 1999); temperature scaling (Guo et al. 2017) is the case b = 0.
+
+    Against targets (N+ + 1) / (N+ + 2) and 1 / (N- + 2), as Platt has them: labels that the logits tell apart altogether would have no end.
+    """
+    positives = labels.sum()
+    labels = np.where(labels > 0, (positives + 1) / (positives + 2), 1 / (len(labels) - positives + 2))
     inputs, weights = np.stack([logits, np.ones_like(logits)], axis=1), np.array([1.0, 0.0])
     for _ in range(_NEWTON_STEPS):
         chance = expit(inputs @ weights)

@@ -110,6 +110,7 @@ class Ranker(tfrs.Model):
             parts.append(tf.gather(self.request_factors(request), rows) * self.candidate_factors(candidate))
         return self.head(tf.concat(parts, axis=-1), training=training)
 
+    @tf.function(reduce_retracing=True)
     def action_logits(self, features: Features) -> tf.Tensor:
         """Logits of each action's chance, [N, A]."""
         return self.calibration(mean_logit(self(features, training=False)))

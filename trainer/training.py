@@ -69,7 +69,8 @@ def train(
 ) -> tuple[Ranker, list[dict[str, Any]]]:
     """The ranker with the averaged weights of its best epoch on the eval split, and the training curve (see `Judge`).
 
-    `warm` is what it begins with. With a folder for checkpoints a training that was killed is taken up at its newest one, and ends with the same weights.
+    `warm` is what it begins with. With a folder for checkpoints a training that was killed is taken up at its newest one, and ends with
+    the same weights.
 
     Raises:
         InputError: a split holds no request.
@@ -115,8 +116,9 @@ def propensities(
 
 
 def _calibrate(model: Ranker, evaluation: tf.data.Dataset) -> None:
-    logits = tf.function(model.action_logits, reduce_retracing=True)
-    told = [(logits(features).numpy(), labels.flat_values.numpy().reshape(-1, len(model.worth))) for features, labels in evaluation]
+    told = [
+        (model.action_logits(features).numpy(), labels.flat_values.numpy().reshape(-1, len(model.worth))) for features, labels in evaluation
+    ]
     given, acted = (np.concatenate(each).astype(np.float64) for each in zip(*told, strict=True))
     # The log tells nothing of a chance once looked at: there a score stays what the loss made of it.
     model.calibration.fit(given, acted, model.config.calibration if model.config.position_bias == "none" else "none")

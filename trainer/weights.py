@@ -5,7 +5,7 @@ import tf_keras as keras
 
 
 def weights(model: keras.Model) -> dict[str, tf.Variable]:
-    """Variables by the shortest path of attributes that leads to them: `head/dense/0/0/kernel`; of a table the path to the table: `tables/item`.
+    """Variables by the shortest path of attributes that leads to them: `head/of_crossed/kernel`; of a table the path to it: `tables/item`.
 
     Moving averages are among them, metrics aren't. Keras' own names won't do: they count the layers of a kind that the process has made.
     """

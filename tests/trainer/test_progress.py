@@ -42,7 +42,7 @@ def test_a_judgement_is_the_exact_auc_and_evaluators_ndcg():
         ({SHOWN_GAIN: tf.ragged.constant([gains]), "logits": tf.constant(logits)}, tf.ragged.constant([labels]))
         for labels, gains, logits in rows
     ]
-    found = judgement(SimpleNamespace(logits=lambda features: features["logits"]), batches)
+    found = judgement(SimpleNamespace(worth=(1.0,), logged_logits=lambda features: features["logits"]), batches)
     assert found.auc == auc(np.concatenate([row[0] for row in rows]), np.concatenate([row[2] for row in rows]))
     assert found.ndcg == pytest.approx((ndcg_at_k(rows[0][1], rows[0][2], k=10) + 1) / 2)  # the middle one has nothing to gain
 

@@ -65,7 +65,7 @@ def test_a_network_s_kernels_decay_and_its_tables_biases_and_normalisation_don_t
     model = _built(every_kind.tft, every_kind.dataset, config, sample=sample, precision="float32")
     shrinking = {weight.name for weight in decayed(model.trainable_variables)}
     staying = {weight.name for weight in model.trainable_variables} - shrinking
-    assert {name.rsplit("/")[-1].split(":")[0] for name in shrinking} == {"kernel", "of_product"}
+    assert {name.rsplit("/")[-1].split(":")[0] for name in shrinking} == {"kernel", "of_product", "of_deep"}
     assert {name.rsplit("/")[-1].split(":")[0] for name in staying} == {"embeddings", "bias", "gamma", "beta"}
 
 
