@@ -23,7 +23,7 @@ events: {path: e.csv, columns: {time: t, user: u, item: i, action: a, request: r
 actions: {view: {}, click: {label: 1}}
 candidates: {from: impressions, action: view}
 features: [{name: item, kind: id, side: item, vocabulary: 50, dim: 8}]
-model: {batch_requests: 32, epochs: 3, dense: [16], cross_layers: 0, embedding_dropout: 0, learning_rate: 0.004}
+model: {batch_requests: 32, epochs: 6, patience: 6, dense: [16], cross_layers: 0, embedding_dropout: 0, learning_rate: 0.004}
 """
 ITEMS, REQUESTS, PLACES = 40, 2_400, 8
 EXAMINATION = 1 / (1 + np.arange(PLACES))
@@ -70,7 +70,7 @@ def scores(model, world):
     layer = world.graph.transform_features_layer()
     features = parse(tf.constant(world.serialized), input_columns(dataset))
     items = features["item"].flat_values.numpy()
-    logits = model(layer(features), training=False).numpy()
+    logits = model.logits(layer(features)).numpy()
     for item in range(ITEMS):
         (of_item,) = np.where(items == f"i{item}".encode())
         found[item] = logits[of_item[0]]

@@ -44,7 +44,7 @@ def trained(shop, path, settings):
     ("precision", "attention"), [("mixed_bfloat16", "unit"), pytest.param("mixed_float16", "dot", marks=pytest.mark.slow)]
 )
 def test_mixed_precision_learns_and_is_exported_in_float32(every_kind, tmp_path, precision, attention):
-    settings = f"{{batch_requests: 16, epochs: 6, precision: {precision}, attention: {attention}, position_bias: true}}"
+    settings = f"{{batch_requests: 16, epochs: 6, precision: {precision}, attention: {attention}, position_bias: examination}}"
     found = trained(every_kind, tmp_path, settings)
     assert auc(found.labels, found.scores) > 0.9
     assert found.scores.dtype == np.float32
@@ -61,7 +61,7 @@ def test_layers_compute_in_half_and_weights_and_logits_are_float32(every_kind):
     sample = Epochs([every_kind.train], every_kind.tft, dataset=every_kind.dataset, requests=1, seed=1).sample
     config = ranker_config(every_kind.dataset)
     model = _built(every_kind.tft, every_kind.dataset, config, sample=sample, precision="mixed_bfloat16")
-    halves = (model.dense[0][0], model.cross[0], model.event, model.request_side, *model.tables.values())
+    halves = (model.head.dense[0][0], model.head.cross[0], model.event, model.request_side, *model.tables.values())
     assert {layer.compute_dtype for layer in halves} == {"bfloat16"}
     assert {weight.dtype for weight in model.trainable_variables} == {tf.float32}
     assert model.logits(sample[0]).dtype == model.compute_loss(sample).dtype == tf.float32
@@ -69,7 +69,8 @@ def test_layers_compute_in_half_and_weights_and_logits_are_float32(every_kind):
 
 def test_a_weight_of_positives_promises_more_of_them(no_shopper, tmp_path):
     plain, weighted = (
-        trained(no_shopper, tmp_path / name, f"{{batch_requests: 16, epochs: 2, positive_weight: {name}}}") for name in ("1", "20")
+        trained(no_shopper, tmp_path / name, f"{{batch_requests: 16, epochs: 2, calibration: none, positive_weight: {name}}}")
+        for name in ("1", "20")
     )
     assert weighted.scores.mean() > 1.3 * plain.scores.mean()
 

@@ -143,7 +143,7 @@ def test_an_heir_has_the_champions_weights_wherever_they_mean_the_same(heirs, ch
             common = [(row, rows[key]) for key, row in zip(new.keys[name], value, strict=True) if key in rows and rows[key].any()]
             assert common, name
             assert all(row == pytest.approx(was, abs=1e-6) for row, was in common), name
-        elif "moving" not in name:  # these follow what the new window looks like
+        elif "moving" not in name and "calibration" not in name:  # these follow what the new windows look like
             assert value == pytest.approx(old.weights[name], abs=1e-6), name
 
 
