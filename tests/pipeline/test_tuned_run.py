@@ -13,7 +13,8 @@ import pytest
 
 from pipeline.commands import default_shop
 
-pytestmark = pytest.mark.slow
+# Two and a half whole runs: minutes, and more of them on a machine with other work.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 TUNING = """
 model: {epochs: 1, max_impressions: 2000}

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from components.contract.dataset import Dataset
@@ -121,3 +124,15 @@ def test_a_fault_of_the_model_itself_is_found_with_and_without_a_search() -> Non
     for dataset in (shop("{trials: 2}", "{epochs: 0}"), parse_dataset(BARE + "model: {epochs: 0}")):
         with pytest.raises(DatasetFileError, match=r"^model\.epochs"):
             check_settings(dataset)
+
+
+def test_the_searches_and_the_fault_of_the_page_are_real() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "tuning.md").read_text()
+    (small,) = re.findall(r"^    (tuning: \{.*\})$", page, re.MULTILINE)
+    (whole,) = re.findall(r"<<END\n(.*?)END\n", page, re.DOTALL)
+    check_settings(parse_dataset(BARE + small))
+    assert set(search_space(parse_dataset(BARE + whole))) == {"learning_rate", "dropout", "dense"}
+    (fault,) = re.findall(r"^    (tuning\.space\..*)$", page, re.MULTILINE)
+    with pytest.raises(DatasetFileError) as caught:
+        check_settings(shop("{space: {droput: [0, 0.1]}}"))
+    assert str(caught.value) == fault
