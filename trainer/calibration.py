@@ -33,7 +33,7 @@ class Calibration(keras.layers.Layer):
     """
 
     def __init__(self, actions: int) -> None:
-        super().__init__(name="calibration")
+        super().__init__(name="calibration", dtype="float32")
         weight = {"shape": [actions, KNOTS], "initializer": "zeros", "trainable": False}
         self.given = self.add_weight("given", **weight)
         self.told = self.add_weight("told", **weight)

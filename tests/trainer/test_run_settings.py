@@ -44,7 +44,7 @@ def trained(shop, path, settings):
     ("precision", "attention"), [("mixed_bfloat16", "unit"), pytest.param("mixed_float16", "dot", marks=pytest.mark.slow)]
 )
 def test_mixed_precision_learns_and_is_exported_in_float32(every_kind, tmp_path, precision, attention):
-    settings = f"{{batch_requests: 16, epochs: 6, precision: {precision}, attention: {attention}, position_bias: examination}}"
+    settings = f"{{batch_requests: 16, epochs: 6, precision: {precision}, attention: {attention}}}"
     found = trained(every_kind, tmp_path, settings)
     assert auc(found.labels, found.scores) > 0.9
     assert found.scores.dtype == np.float32
