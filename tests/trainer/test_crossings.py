@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from benchmarks.crossings import codes, crossing, padded
+
+from trainer.teacher.crossings import codes, crossing, padded
 
 NAN = float("nan")
 FEATURES = {
