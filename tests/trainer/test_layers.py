@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.attention import ActivationUnit, DotProduct
+from trainer.attention import ActivationUnit, DotProduct, SelfAttention
 from trainer.auc import auc
 from trainer.blocks import SIZE, in_blocks
 from trainer.embedding import Table
@@ -123,3 +123,21 @@ def test_padding_and_empty_histories_match_nothing():
     assert not numbers.any()
     numbers, _, _ = matches([7], np.zeros((1, 0)), [0], [0], np.zeros((1, 0)), np.zeros((1, 0)))
     assert not numbers.any()
+
+
+def test_self_attention_is_that_of_the_events_that_count_and_nothing_beyond():
+    layer = SelfAttention(heads=2, dropout=0.5)
+    random = np.random.default_rng(0)
+    events, lengths = random.normal(size=(3, 5, 4)).astype("f"), tf.constant([5, 2, 0])
+    told = layer(tf.constant(events), lengths, training=False).numpy()
+    assert told.shape == events.shape
+    assert not told[1, 2:].any()
+    assert not told[2].any()
+    junk = events.copy()
+    junk[1, 2:] = 1e3
+    assert layer(tf.constant(junk), lengths, training=False).numpy()[:2, :2] == pytest.approx(told[:2, :2], abs=1e-5)
+    alone = layer(tf.constant(events[1:2, :2]), tf.constant([2]), training=False).numpy()
+    assert told[1:2, :2] == pytest.approx(alone, abs=1e-5)
+    changed = events.copy()
+    changed[0, 4, 0] += 1
+    assert np.abs(layer(tf.constant(changed), lengths, training=False).numpy()[0, 0] - told[0, 0]).max() > 1e-3  # an event sees the others
