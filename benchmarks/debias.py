@@ -135,7 +135,9 @@ class Run:
 
     def trained(self, setting: str, seed: int) -> tuple[Scores, Floats | None]:
         """Scores of the test candidates, and e of each place."""
-        dataset = self.dataset.model_copy(update={"seed": seed, "model": {**self.dataset.model, "position_bias": setting}})
+        dataset = self.dataset.model_copy(
+            update={"seed": seed, "model": {**self.dataset.model, "distillation": 0.0, "position_bias": setting}}
+        )
         keras.utils.set_random_seed(seed)
         training, evaluation = (files(self.examples, split) for split in ("train", "eval"))
         model, rows = train(training, evaluation, self.graph, dataset=dataset, config=ranker_config(dataset))

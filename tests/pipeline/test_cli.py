@@ -9,6 +9,7 @@ import pytest
 from components.contract.errors import DatasetFileError, InputError, RefusedModel, RunError
 from pipeline.cli import exit_code, main, parser
 from pipeline.commands import default_shop
+from tests.pipeline.shop import shop_without_model
 
 COMMANDS = ("simulate", "validate", "run", "report", "schema")
 
@@ -155,6 +156,6 @@ def test_data_that_does_not_fit_is_bad_input_with_the_table_printed(tmp_path: Pa
 def test_a_setting_of_the_model_that_cannot_be_is_told_before_anything_runs(
     tmp_path: Path, capsys, command: str, part: str, told: str
 ) -> None:
-    (tmp_path / "shop.yaml").write_text(f"{default_shop().read_text()}\n{part}\n")
+    (tmp_path / "shop.yaml").write_text(f"{shop_without_model()}\n{part}\n")
     assert main([command, str(tmp_path / "shop.yaml"), *(["--root", str(tmp_path / "run")] if command == "run" else [])]) == 2
     assert told in capsys.readouterr().err

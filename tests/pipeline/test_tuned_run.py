@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.commands import default_shop
+from tests.pipeline.shop import shop_without_model
 
 # Two and a half whole runs: minutes, and more of them on a machine with other work.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -61,7 +61,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("work")
     command = [sys.executable, "-m", "pipeline.cli", "simulate", "--out", str(work / "shop"), "--events", "5000"]
     subprocess.run(command, env=os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}, check=True)
-    (work / "shop.yaml").write_text(default_shop().read_text() + TUNING)
+    (work / "shop.yaml").write_text(shop_without_model() + TUNING)
     return work
 
 

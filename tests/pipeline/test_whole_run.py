@@ -13,6 +13,7 @@ from components.contract.load import load_dataset
 from components.release.manifest import read_manifest
 from components.release.releases import versions
 from pipeline.commands import default_shop
+from tests.pipeline.shop import shop_without_model
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +35,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(work: Path, gates: str, name: str) -> subprocess.CompletedProcess[str]:
-    (work / f"{name}.yaml").write_text(default_shop().read_text() + gates)
+    (work / f"{name}.yaml").write_text(shop_without_model() + gates)
     return shelfrank("run", f"{name}.yaml", "--data", "shop", "--root", name, "--json", cwd=work)
 
 
@@ -98,7 +99,7 @@ def test_a_refused_model_has_its_exit_code_and_its_reasons_and_is_not_released(w
 
 
 def test_data_that_is_not_there_is_bad_input_in_one_sentence(work: Path) -> None:
-    (work / "none.yaml").write_text(default_shop().read_text())
+    (work / "none.yaml").write_text(shop_without_model())
     ended = shelfrank("run", "none.yaml", "--data", "nowhere", "--root", "none", cwd=work)
     assert ended.returncode == 2
     assert "expected at least one file, found none" in ended.stderr.splitlines()[-1]
