@@ -74,7 +74,7 @@ def wrap(path: Path, bad: Callable[[Score, Features, tf.Tensor], tf.Tensor], dat
             dense = {name: value.to_tensor() if isinstance(value, tf.RaggedTensor) else value for name, value in dense.items()}
             return tf.RaggedTensor.from_tensor(door(**dense)["scores"], lengths=lengths).flat_values
 
-        doors.save(module, lambda features, splits: bad(good, features, splits), str(path), dataset=dataset)
+        doors.save(module, lambda *asked: {"scores": bad(good, *asked)}, str(path), dataset=dataset)
 
 
 def plant(name: str) -> None:
