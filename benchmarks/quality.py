@@ -35,7 +35,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
-import tf_keras as keras
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -50,6 +49,7 @@ from components.evaluation.bootstrap import CONFIDENCE_95, standard_error
 from components.evaluation.sums import RankingSums
 from components.schema.parsing import Features
 from trainer.config import ranker_config
+from trainer.determinism import deterministic
 from trainer.model import Ranker
 from trainer.teacher.inputs import coding, tree_inputs
 from trainer.training import train
@@ -164,7 +164,7 @@ class Run:
         mine = input_columns(dataset)
         left_out = tuple(column for column in input_columns(self.dataset) if column not in mine)
         graph = Without(self.graph, left_out) if left_out else self.graph
-        keras.utils.set_random_seed(seed)
+        deterministic(seed)  # as the Trainer does
         begin = time.monotonic()
         dataset = dataset.model_copy(update={"seed": seed})
         training, evaluation = (files(self.examples, split) for split in ("train", "eval"))
@@ -296,7 +296,6 @@ def main() -> None:
     args = given.parse_args()
     dataset = load_dataset(args.dataset)
     tf.get_logger().setLevel("ERROR")  # each ranker traces its graphs anew, which TensorFlow takes for a mistake
-    tf.config.experimental.enable_op_determinism()  # as the Trainer does
     graph = tft.TFTransformOutput(str(newest(args.root, "Transform/transform_graph")))
     contest = Contest.of(Run(dataset, newest(args.root, "EventExampleGen/examples"), graph))
     rows, fitted = [], dict[str, Fitted]()
