@@ -2,16 +2,8 @@ import pytest
 
 from components.contract.errors import DatasetFileError
 from components.contract.load import parse_dataset
+from tests.bare_dataset import BARE
 from trainer.config import ranker_config
-
-BARE = """
-name: bare
-events: {path: e.csv, columns: {label: y}}
-actions: {click: {label: 1}}
-candidates: {from: rows}
-windows: {by: hash}
-features: [{name: amount, kind: number, side: item, source: events}]
-"""
 
 
 def test_settings_come_from_the_dataset_file_and_the_rest_are_defaults():

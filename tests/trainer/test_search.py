@@ -14,6 +14,7 @@ import pytest
 
 from components.contract.errors import InputError, RunError
 from components.contract.load import parse_dataset
+from tests.bare_dataset import BARE
 from trainer.config import RankerConfig, ranker_config
 from trainer.journal import Journal, trial_key
 from trainer.search import Search
@@ -30,15 +31,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 
-BARE = """
-name: bare
-events: {path: e.csv, columns: {label: y}}
-actions: {click: {label: 1}}
-candidates: {from: rows}
-windows: {by: hash}
-features: [{name: amount, kind: number, side: item, source: events}]
-model: {learning_rate: 0.002, attention: dot}
-"""
+SHOP = BARE + "model: {learning_rate: 0.002, attention: dot}\n"
 SPACE = """
   space:
     learning_rate: {min: 5.0e-4, max: 8.0e-3, scale: log}
@@ -49,7 +42,7 @@ SPACE = """
 
 
 def text(trials: int = 9, algorithm: str = "bayesian", seed: int = 0, space: str = SPACE) -> str:
-    return f"{BARE}tuning:\n  trials: {trials}\n  algorithm: {algorithm}\n  seed: {seed}\n{space}"
+    return f"{SHOP}tuning:\n  trials: {trials}\n  algorithm: {algorithm}\n  seed: {seed}\n{space}"
 
 
 def searched(folder: Path, dataset: str, by: Callable[[RankerConfig], tuple[float, int]] = score) -> Search:
@@ -86,7 +79,7 @@ def test_the_first_trial_has_the_files_values_and_all_have_values_of_the_space(t
         assert 5e-4 <= trial.values["learning_rate"] <= 8e-3
         assert 0 <= trial.values["dropout"] <= 0.8
         assert trial.values["batch_requests"] in range(16, 65)
-        assert trial.outcome.score == score(ranker_config(parse_dataset(BARE), trial.values))[0]
+        assert trial.outcome.score == score(ranker_config(parse_dataset(SHOP), trial.values))[0]
 
 
 def test_guided_trials_come_nearer_to_the_best_than_drawn_ones(tmp_path: Path) -> None:

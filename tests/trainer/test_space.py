@@ -6,6 +6,7 @@ import pytest
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
 from components.contract.load import parse_dataset
+from tests.bare_dataset import BARE
 from trainer.config import RankerConfig
 from trainer.space import (
     DEFAULT_SPACE,
@@ -19,15 +20,6 @@ from trainer.space import (
     trial_config,
     tuned,
 )
-
-BARE = """
-name: bare
-events: {path: e.csv, columns: {label: y}}
-actions: {click: {label: 1}}
-candidates: {from: rows}
-windows: {by: hash}
-features: [{name: amount, kind: number, side: item, source: events}]
-"""
 
 
 def shop(tuning: str, model: str = "{}") -> Dataset:

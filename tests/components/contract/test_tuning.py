@@ -4,15 +4,7 @@ from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
 from components.contract.load import parse_dataset
 from components.contract.tuning import Range, Tuning
-
-BARE = """
-name: bare
-events: {path: e.csv, columns: {label: y}}
-actions: {click: {label: 1}}
-candidates: {from: rows}
-windows: {by: hash}
-features: [{name: amount, kind: number, side: item, source: events}]
-"""
+from tests.bare_dataset import BARE
 
 
 def read(tuning: str) -> Dataset:
