@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import polars as pl
 import tensorflow as tf
 import tensorflow_transform as tft
 from numpy.typing import NDArray
@@ -29,11 +28,10 @@ from rich.table import Table
 from scipy.special import expit
 
 from benchmarks.judged import batches, files, newest, read
+from benchmarks.truth import candidate_ids, of_candidates
 from components.contract.load import load_dataset
-from components.schema.parsing import Features
 from trainer.calibration import Form
 from trainer.config import ranker_config
-from trainer.determinism import deterministic
 from trainer.model import Ranker
 from trainer.training import train
 
@@ -45,13 +43,6 @@ LOSSES: Mapping[str, Mapping[str, Any]] = {
 METRICS = {"log_loss": "log loss", "ece": "ECE", "calibration": "scores / positives"}
 
 Floats = NDArray[np.float64]
-
-
-def _chances(ids: pl.DataFrame, truth: Path) -> Floats:
-    columns = ["request_id", "item_id", "click_probability"]
-    written = pl.concat([pl.read_parquet(path, columns=columns) for path in sorted(truth.glob("relevance-*.parquet"))])
-    found: Floats = ids.join(written, on=columns[:2], how="left", maintain_order="left")["click_probability"].to_numpy()
-    return found
 
 
 def main() -> None:
@@ -67,12 +58,8 @@ def main() -> None:
     examples = newest(args.root, "EventExampleGen/examples")
     graph = tft.TFTransformOutput(str(newest(args.root, "Transform/transform_graph")))
 
-    def ids(_records: tf.Tensor, features: Features) -> dict[str, NDArray[np.str_]]:
-        request = tf.gather(features["request"], features["item"].value_rowids())
-        return {"request_id": request.numpy().astype(str), "item_id": features["item"].flat_values.numpy().astype(str)}
-
-    judged, (named,) = read(dataset, examples, "test", [ids])
-    chances = _chances(pl.DataFrame(named), args.truth) if args.truth else None
+    judged, (named,) = read(dataset, examples, "test", [candidate_ids])
+    chances = of_candidates(named, args.truth, "click_probability") if args.truth else None
     evaluation, _ = read(dataset, examples, "eval", [])
 
     def logits(model: Ranker, split: str) -> Floats:
@@ -83,7 +70,6 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for loss, settings in LOSSES.items():
         changed = dataset.model_copy(update={"model": {**dataset.model, **settings, "calibration": "none"}})
-        deterministic(dataset.seed)
         model, _ = train(files(examples, "train"), files(examples, "eval"), graph, dataset=changed, config=ranker_config(changed))
         of_eval, of_test = logits(model, "eval"), logits(model, "test")
         for form in get_args(Form):

@@ -29,12 +29,12 @@ import numpy as np
 import polars as pl
 import tensorflow as tf
 import tensorflow_transform as tft
-import tf_keras as keras
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.judged import Judged, Scores, batches, files, newest, read
+from benchmarks.truth import candidate_ids, of_candidates
 from components.contract.dataset import Dataset
 from components.contract.load import load_dataset
 from components.evaluation.bootstrap import CONFIDENCE_95, poisson_counts, standard_error
@@ -66,11 +66,8 @@ class Truth:
     relevance: Floats  # [N]
 
     @classmethod
-    def of(cls, logged: Judged, ids: pl.DataFrame, folder: Path) -> "Truth":
-        """Join the truth (see docs/simulator.md) with the candidates [N] that `ids` names."""
-        columns = ["request_id", "item_id", "relevance"]
-        written = pl.concat([pl.read_parquet(path, columns=columns) for path in sorted(folder.glob("relevance-*.parquet"))])
-        relevance = ids.join(written, on=columns[:2], how="left", maintain_order="left")["relevance"].to_numpy().astype(np.float64)
+    def of(cls, logged: Judged, relevance: Floats) -> "Truth":
+        """By the true chance of a click once looked at, [N]."""
         would = (np.random.default_rng(0).random(len(relevance)) < relevance).astype(np.float32)
         return cls(logged, Judged(would, relevance.astype(np.float32), logged.row_lengths, logged.users), relevance)
 
@@ -138,7 +135,6 @@ class Run:
         dataset = self.dataset.model_copy(
             update={"seed": seed, "model": {**self.dataset.model, "distillation": 0.0, "position_bias": setting}}
         )
-        keras.utils.set_random_seed(seed)
         training, evaluation = (files(self.examples, split) for split in ("train", "eval"))
         model, rows = train(training, evaluation, self.graph, dataset=dataset, config=ranker_config(dataset))
         print(setting, *(f"{row['loss']:.4f} {row['eval_auc']:.4f};" for row in rows), file=sys.stderr, flush=True)
@@ -165,20 +161,15 @@ def main() -> None:
     args = given.parse_args()
     dataset = load_dataset(args.dataset)
     tf.get_logger().setLevel("ERROR")  # each ranker traces its graphs anew, which TensorFlow takes for a mistake
-    tf.config.experimental.enable_op_determinism()  # as the Trainer does
     graph = tft.TFTransformOutput(str(newest(args.root, "Transform/transform_graph")))
     run = Run(dataset, newest(args.root, "EventExampleGen/examples"), graph)
-
-    def ids(_records: tf.Tensor, features: Features) -> dict[str, NDArray[Any]]:
-        request = tf.gather(features["request"], features["item"].value_rowids())
-        return {"request_id": request.numpy().astype(str), "item_id": features["item"].flat_values.numpy().astype(str)}
 
     def places(_records: tf.Tensor, features: Features) -> dict[str, NDArray[Any]]:
         return {"place": features["position"].flat_values.numpy()}
 
-    logged, (named, placed) = read(dataset, run.examples, "test", [ids, places])
+    logged, (named, placed) = read(dataset, run.examples, "test", [candidate_ids, places])
     _, (learnt_from,) = read(dataset, run.examples, "train", [places])
-    truth = Truth.of(logged, pl.DataFrame(named), args.truth)
+    truth = Truth.of(logged, of_candidates(named, args.truth, "relevance").astype(np.float64))
     counted = np.flatnonzero(np.bincount(learnt_from["place"]) >= LEAST)
     e = np.array(json.loads((args.truth / "truth.json").read_text())["examination"])[counted]
     rows = [

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from components.contract.columns import columns, gains
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from components.evaluation.hashes import hashed
 from components.evaluation.sums import RankingSums, sums
 from components.schema.parsing import Features, parse
+from trainer.teacher.soft_labels import shoppers
 
 BATCH = 512
 
@@ -73,11 +72,10 @@ def read(dataset: Dataset, examples: Path, split: str, views: Sequence[View]) ->
 
 
 def _judged(dataset: Dataset, features: Features) -> Judged:
-    user, request = features["user"].numpy(), features["request"].numpy()
     worth = [np.float32(weight) * (features[name].flat_values.numpy() > 0) for name, weight in gains(dataset).items()]
     return Judged(
         labels=features["label"].flat_values.numpy(),
         gains=np.max(worth, axis=0),
         row_lengths=features["label"].row_lengths().numpy(),
-        users=hashed(pa.array(np.where(user == b"", request, user))),
+        users=shoppers(features),
     )

@@ -28,7 +28,6 @@ import numpy as np
 import polars as pl
 import tensorflow as tf
 import tensorflow_transform as tft
-import tf_keras as keras
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -37,6 +36,7 @@ from benchmarks.judged import files, newest, read
 from components.contract.load import load_dataset
 from components.schema.parsing import Features
 from trainer.config import ranker_config
+from trainer.determinism import deterministic
 from trainer.teacher.inputs import coding, tree_inputs
 from trainer.training import propensities
 
@@ -116,7 +116,6 @@ def main() -> None:
     config = ranker_config(dataset)
     examples = newest(args.root, "EventExampleGen/examples")
     tf.get_logger().setLevel("ERROR")  # each ranker traces its graphs anew, which TensorFlow takes for a mistake
-    tf.config.experimental.enable_op_determinism()  # as the Trainer does
 
     def shown(_records: tf.Tensor, features: Features) -> dict[str, Any]:
         rows = features["item"].value_rowids()
@@ -135,7 +134,7 @@ def main() -> None:
 
     def piloted(steps: int) -> Floats:
         graph = tft.TFTransformOutput(str(newest(args.root, "Transform/transform_graph")))
-        keras.utils.set_random_seed(dataset.seed)
+        deterministic(dataset.seed)
         return propensities(files(examples, "train"), graph, dataset=dataset, config=config, steps=steps).astype(np.float64)
 
     def ways() -> Iterator[tuple[str, Callable[[], Floats]]]:

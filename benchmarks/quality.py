@@ -49,7 +49,6 @@ from components.evaluation.bootstrap import CONFIDENCE_95, standard_error
 from components.evaluation.sums import RankingSums
 from components.schema.parsing import Features
 from trainer.config import ranker_config
-from trainer.determinism import deterministic
 from trainer.model import Ranker
 from trainer.teacher.inputs import coding, tree_inputs
 from trainer.training import train
@@ -164,7 +163,6 @@ class Run:
         mine = input_columns(dataset)
         left_out = tuple(column for column in input_columns(self.dataset) if column not in mine)
         graph = Without(self.graph, left_out) if left_out else self.graph
-        deterministic(seed)  # as the Trainer does
         begin = time.monotonic()
         dataset = dataset.model_copy(update={"seed": seed})
         training, evaluation = (files(self.examples, split) for split in ("train", "eval"))

@@ -10,25 +10,17 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import tensorflow as tf
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.judged import Scores, newest, read
 from benchmarks.rules import rules
+from benchmarks.truth import candidate_ids, of_candidates
 from components.contract.load import load_dataset
 from components.schema.parsing import Features
 
 SHOWN = ("auc", "gauc", "precision_at_5", "ndcg_at_10", "mrr")
-
-
-def _true_relevance(ids: pl.DataFrame, truth: Path) -> Scores:
-    columns = ["request_id", "item_id", "relevance"]
-    relevance = pl.concat([pl.read_parquet(path, columns=columns) for path in sorted(truth.glob("relevance-*.parquet"))])
-    found = ids.join(relevance, on=columns[:2], how="left", maintain_order="left")
-    return found["relevance"].to_numpy().astype(np.float32)
 
 
 def main() -> None:
@@ -49,14 +41,12 @@ def main() -> None:
         lengths = features["label"].row_lengths()
         return {"the model": tf.RaggedTensor.from_tensor(door(examples=records)["scores"], lengths=lengths).flat_values.numpy()}
 
-    def ids(_records: tf.Tensor, features: Features) -> dict[str, NDArray[np.str_]]:
-        request = tf.gather(features["request"], features["item"].value_rowids())
-        return {"request_id": request.numpy().astype(str), "item_id": features["item"].flat_values.numpy().astype(str)}
-
-    judged, (ruled, model, named) = read(dataset, newest(args.root, "EventExampleGen/examples"), "test", [by_rules, by_model, ids])
+    judged, (ruled, model, named) = read(
+        dataset, newest(args.root, "EventExampleGen/examples"), "test", [by_rules, by_model, candidate_ids]
+    )
     rivals = {"random": np.random.default_rng(0).permutation(len(judged.labels)).astype(np.float32), **ruled, **model}
     if args.truth:
-        rivals["true relevance"] = _true_relevance(pl.DataFrame(named), args.truth)
+        rivals["true relevance"] = of_candidates(named, args.truth, "relevance").astype(np.float32)
     table = Table(title=f"{dataset.name}: test window, {len(judged.row_lengths):,} requests, {len(judged.labels):,} candidates")
     table.add_column("ranker")
     for name in SHOWN:

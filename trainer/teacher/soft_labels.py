@@ -52,7 +52,7 @@ _SETTINGS: dict[str, Any] = {
     "force_row_wise": True,
     "verbosity": -1,
 }
-"""Near what a search finds on all three data sets that the benchmarks know; cautious, for they needn't win, but teach."""
+"""The cautious middle of what benchmarks/trees.py searches: they needn't win, but teach."""
 
 
 @dataclass(frozen=True)
@@ -149,10 +149,14 @@ def parsed(files: Sequence[str], dataset: Dataset) -> Iterator[Features]:
 
 
 def _of_batch(dataset: Dataset, features: Features) -> _Requests:
-    user, request = features["user"].numpy(), features["request"].numpy()
-    shoppers = hashed(pa.array(np.where(user == b"", request, user)))
     row = features["label"].value_rowids().numpy()
-    return _Requests(tree_inputs(dataset, features), features["label"].flat_values.numpy(), shoppers[row])
+    return _Requests(tree_inputs(dataset, features), features["label"].flat_values.numpy(), shoppers(features)[row])
+
+
+def shoppers(features: Features) -> NDArray[np.uint64]:
+    """A hash for the shopper of each request [B]; a guest's request is a shopper of its own."""
+    user, request = features["user"].numpy(), features["request"].numpy()
+    return hashed(pa.array(np.where(user == b"", request, user)))
 
 
 def _only(requests: _Requests, limit: np.uint64, salt: np.uint64) -> _Requests:
