@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from components.contract.dataset import Dataset
 from trainer.layout import Layout
 from trainer.model import Ranker
-from trainer.rows import as_json, from_json, keys, table_spans
+from trainer.rows import Key, as_json, from_json, keys, table_spans
 from trainer.weights import weights
 
 FILE = os.path.join("assets.extra", "bequest.json")
 """Beneath the exported model. The weights themselves are the SavedModel's own, in `variables/`, and its vocabularies in `assets/`."""
-
-Key = tuple[str, str]
 
 
 @dataclass(frozen=True)

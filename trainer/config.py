@@ -9,6 +9,7 @@ from components.contract.columns import gains
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
 from components.contract.strict import Duration, Strict
+from trainer.calibration import Form
 from trainer.position_bias import PositionBias
 
 
@@ -58,7 +59,7 @@ class RankerConfig(Strict):
         description="examination: learn beside the ranker how likely each place is looked at (PAL); ips: learn it first, then weigh "
         "actions by its inverse. A score is then the chance of an action once looked at",
     )
-    calibration: Literal["none", "platt", "isotonic"] = Field(
+    calibration: Form = Field(
         default="platt", description="Map of the trained scores to chances, fitted on the eval split: two parameters, or a rising curve"
     )
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Between dense layers")

@@ -7,7 +7,7 @@ from components.contract.dataset import Dataset
 from components.schema import doors
 from components.schema.parsing import Features
 from trainer.config import heads
-from trainer.head import weighted_logit
+from trainer.head import mean_logit
 from trainer.model import Ranker
 
 
@@ -28,6 +28,6 @@ def export(model: Ranker, graph: tft.TFTransformOutput, path: str, *, dataset: D
         logits = model.action_logits(layer(features))
         # What a shop weighs otherwise than the dataset file does needs no other model: it has the chance of each action.
         chances = dict(zip(names, tf.unstack(tf.sigmoid(logits), axis=1), strict=True)) if len(names) > 1 else {}
-        return {"scores": tf.sigmoid(weighted_logit(logits, model.worth)), **chances}
+        return {"scores": tf.sigmoid(mean_logit(logits, model.worth)), **chances}
 
     doors.save(module, score, path, dataset=dataset)

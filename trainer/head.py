@@ -71,21 +71,13 @@ class Head(keras.layers.Layer):
         return tf.cast(logits, tf.float32) + tf.reshape(self.of_crossed(crossed), [-1, self.members, self.actions])
 
 
-def mean_logit(logits: tf.Tensor) -> tf.Tensor:
-    """The logit of the members' mean probability, [N, K, A] to [N, A]; exact for logits of any size."""
+def mean_logit(logits: tf.Tensor, weights: tuple[float, ...] | None = None) -> tf.Tensor:
+    """The logit of the mean probability over axis 1, by `weights` if given; [N, K, ...] to [N, ...]. Exact for logits of any size."""
     if logits.shape[1] == 1:
         return logits[:, 0]
-    return tf.reduce_logsumexp(tf.math.log_sigmoid(logits), axis=1) - tf.reduce_logsumexp(tf.math.log_sigmoid(-logits), axis=1)
-
-
-def weighted_logit(logits: tf.Tensor, weights: tuple[float, ...]) -> tf.Tensor:
-    """The logit of sum_a w_a p_a / sum_a w_a, [N, A] to [N]."""
-    if len(weights) == 1:
-        return logits[:, 0]
-    by_weight = tf.math.log(tf.constant(weights))
-    return tf.reduce_logsumexp(tf.math.log_sigmoid(logits) + by_weight, axis=1) - tf.reduce_logsumexp(
-        tf.math.log_sigmoid(-logits) + by_weight, axis=1
-    )
+    by_weight = 0.0 if weights is None else tf.math.log(tf.constant(weights))
+    chance, otherwise = (tf.reduce_logsumexp(tf.math.log_sigmoid(each) + by_weight, axis=1) for each in (logits, -logits))
+    return chance - otherwise
 
 
 def _signs(shape: tf.TensorShape, dtype: Any = None, **_: Any) -> tf.Tensor:

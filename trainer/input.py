@@ -6,6 +6,7 @@ from functools import partial
 
 import tensorflow as tf
 import tensorflow_transform as tft
+import tf_keras as keras
 
 from components.contract.columns import columns, gains, input_columns, label_columns
 from components.contract.dataset import Dataset
@@ -96,8 +97,9 @@ class Epochs:
             raise DatasetFileError(
                 f"model.batch_requests: expected a multiple of the {self._share.parts} replicas that share a step, got {requests}"
             )
-        self._transformed = _transformed(graph, dataset, labels, soft=soft_labels.share if soft_labels else 0.0)
-        self.sample: Batch = _transformed(graph, dataset, labels)(tf.constant([first]))
+        layer = graph.transform_features_layer()
+        self._transformed = _transformed(layer, dataset, labels, soft=soft_labels.share if soft_labels else 0.0)
+        self.sample: Batch = _transformed(layer, dataset, labels)(tf.constant([first]))
         self._cached: tf.data.Dataset | None = None
         if _bytes(self._files) <= cached_bytes:
             self._cached = self._transform(self._serialized(0)).cache()
@@ -114,7 +116,7 @@ class Epochs:
 
     def steps(self) -> int:
         """Steps in an epoch. Reads the files once."""
-        requests = int(_records(self._files).batch(1024).reduce(0, lambda total, batch: total + tf.size(batch)))
+        requests = int(self._wanted(_records(self._files)).batch(1024).reduce(0, lambda total, batch: total + tf.size(batch)))
         return requests // self._requests if self._share.parts > 1 else -(-requests // self._requests)
 
     def _serialized(self, number: int) -> tf.data.Dataset:
@@ -124,14 +126,17 @@ class Epochs:
         files = tf.data.Dataset.from_tensor_slices((self._files, soft.files if soft else self._files))
         files = files.shuffle(len(self._files), seed=seed, reshuffle_each_iteration=False)
         read = files.interleave(_with_estimates if soft else _alone, cycle_length=8, block_length=64)
-        if self._since_us is not None:
-            read = read.batch(_READ_AT_ONCE).map(partial(_since, since_us=self._since_us)).unbatch()
-        shuffled = read.shuffle(_SHUFFLED_REQUESTS, seed=seed, reshuffle_each_iteration=False)
+        shuffled = self._wanted(read).shuffle(_SHUFFLED_REQUESTS, seed=seed, reshuffle_each_iteration=False)
         if share.parts == 1:
             return shuffled.batch(self._requests)
         each = self._requests // share.parts
         own = slice(share.worker * share.replicas * each, (share.worker + 1) * share.replicas * each)
         return shuffled.batch(self._requests, drop_remainder=True).map(lambda step: step[own]).unbatch().batch(each)
+
+    def _wanted(self, records: tf.data.Dataset) -> tf.data.Dataset:
+        if self._since_us is None:
+            return records
+        return records.batch(_READ_AT_ONCE).map(partial(_since, since_us=self._since_us)).unbatch()
 
     def _transform(self, serialized: tf.data.Dataset) -> tf.data.Dataset:
         return serialized.map(self._transformed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -148,7 +153,7 @@ def batches(
         InputError: the files hold no request.
     """
     files, _ = request_files(patterns)
-    transformed = _transformed(graph, dataset, labels, gained=True)
+    transformed = _transformed(graph.transform_features_layer(), dataset, labels, gained=True)
     made = _records(files).batch(requests).map(transformed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return (made.cache() if _bytes(files) <= _CACHED_BYTES else made).prefetch(tf.data.AUTOTUNE)
 
@@ -213,14 +218,13 @@ def _joined(request: tf.Tensor, estimate: tf.Tensor) -> tf.Tensor:
 
 
 def _transformed(
-    graph: tft.TFTransformOutput, dataset: Dataset, labels: Sequence[str], *, soft: float = 0.0, gained: bool = False
+    layer: keras.Model, dataset: Dataset, labels: Sequence[str], *, soft: float = 0.0, gained: bool = False
 ) -> Callable[[tf.Tensor], Batch]:
     (position,) = (column for column in columns(dataset) if column.name == "position")
     worth = gains(dataset) if gained else {}
     wanted = [column for column in label_columns(dataset) if column.name in {*labels, *worth}]
     estimate = [replace(wanted[0], name=ESTIMATE)] if soft else []
     read = dict.fromkeys((*input_columns(dataset), *wanted, *estimate, position))
-    layer = graph.transform_features_layer()
 
     def transformed(serialized: tf.Tensor) -> Batch:
         parsed = parse(serialized, read)

@@ -16,7 +16,7 @@ from trainer.blocks import Blocks, in_blocks
 from trainer.calibration import Calibration
 from trainer.config import RankerConfig, heads
 from trainer.embedding import Table
-from trainer.head import Head, mean_logit, weighted_logit
+from trainer.head import Head, mean_logit
 from trainer.layout import AGE_BUCKETS, BUCKETS, CATEGORIES, SHOWN_POSITION, Layout, layout, vocabulary_name
 from trainer.losses import softmax_cross_entropy
 from trainer.matches import Matches
@@ -118,13 +118,13 @@ class Ranker(tfrs.Model):
     @tf.function(reduce_retracing=True)
     def logits(self, features: Features) -> tf.Tensor:
         """Logits of the scores, [N]: a score is the chance of an action, or the mean of several actions' by what each is worth."""
-        return weighted_logit(self.action_logits(features), self.worth)
+        return mean_logit(self.action_logits(features), self.worth)
 
     @tf.function(reduce_retracing=True)
     def logged_logits(self, features: Features) -> tf.Tensor:
         """Logits of the scores at the places where the candidates stood: what a log can judge. Without position bias those of `logits`."""
         at = features[SHOWN_POSITION].flat_values[:, None]
-        return weighted_logit(self.bias.logged(self.action_logits(features), at), self.worth)
+        return mean_logit(self.bias.logged(self.action_logits(features), at), self.worth)
 
     def compute_loss(self, inputs: tuple[Features, tf.RaggedTensor], training: bool = False) -> tf.Tensor:
         """Binary cross-entropy of each candidate, mixed with the listwise softmax cross-entropy of each request.

@@ -31,6 +31,9 @@ class Places:
 
 Span = Keys | Vocabulary | Places
 
+Key = tuple[str, str]
+"""The kind of span and the row's own name in it: an id that reads like the name of a bucket is none."""
+
 MISSING = Keys(("",))
 
 
@@ -59,15 +62,12 @@ def table_spans(plan: Layout) -> dict[str, tuple[Span, ...]]:
     return found
 
 
-def keys(spans: Sequence[Span], vocabulary: Callable[[str], Sequence[str]]) -> list[tuple[str, str]]:
-    """A key for each row; `vocabulary` gives the entries of a vocabulary by its name.
-
-    The kind of span is part of the key: an id that reads like the name of a bucket is none.
-    """
+def keys(spans: Sequence[Span], vocabulary: Callable[[str], Sequence[str]]) -> list[Key]:
+    """A key for each row; `vocabulary` gives the entries of a vocabulary by its name."""
     return list(_keys(spans, vocabulary))
 
 
-def _keys(spans: Sequence[Span], vocabulary: Callable[[str], Sequence[str]]) -> Iterator[tuple[str, str]]:
+def _keys(spans: Sequence[Span], vocabulary: Callable[[str], Sequence[str]]) -> Iterator[Key]:
     for span in spans:
         match span:
             case Keys():

@@ -12,7 +12,6 @@ from components.contract.load import parse_dataset
 from trainer.bequest import leave
 from trainer.checkpoints import Checkpoints
 from trainer.config import ranker_config
-from trainer.determinism import deterministic
 from trainer.export import export
 from trainer.input import last_request_us
 from trainer.space import tuned
@@ -38,7 +37,6 @@ def run_fn(fn_args: FnArgs) -> None:
     dataset = parse_dataset(fn_args.custom_config["dataset"])
     config = ranker_config(dataset, tuned(getattr(fn_args, "hyperparameters", None)))
     graph = tft.TFTransformOutput(fn_args.transform_output)
-    deterministic(dataset.seed)
     until_us = last_request_us(fn_args.train_files)
     base, called = (fn_args.base_model, fn_args.custom_config["champion"]) if config.warm_start else (None, "")
     warm = warm_start(base, called, config=config, dataset=dataset, last_request_us=until_us)

@@ -17,7 +17,7 @@ from components.contract.features import Category, Id
 from trainer.board import Board
 from trainer.checkpoints import Checkpoint, Checkpoints
 from trainer.config import RankerConfig, heads
-from trainer.determinism import generators
+from trainer.determinism import deterministic, generators
 from trainer.input import Batch, Epochs, SoftLabels, batches, request_files
 from trainer.layout import CATEGORIES, layout, vocabulary_name
 from trainer.model import Ranker
@@ -69,13 +69,14 @@ def train(
 ) -> tuple[Ranker, list[dict[str, Any]]]:
     """The ranker with the averaged weights of its best epoch on the eval split, and the training curve (see `Judge`).
 
-    `warm` is what it begins with. With a folder for checkpoints a training that was killed is taken up at its newest one, and ends with
-    the same weights.
+    Seeds the process by the dataset's seed. `warm` is what it begins with. With a folder for checkpoints a training that was killed is
+    taken up at its newest one, and ends with the same weights.
 
     Raises:
         InputError: a split holds no request.
         RunError: the loss is no number any more, or the workers don't see the same checkpoint.
     """
+    deterministic(dataset.seed)
     with TemporaryDirectory() as folder:
         soft_labels = _taught(train_files, eval_files, folder, dataset=dataset, config=config) if config.distillation else None
         training = _Training(

@@ -14,7 +14,6 @@ from tfx.types import artifact_utils
 
 from components.contract.load import parse_dataset
 from trainer.config import RankerConfig
-from trainer.determinism import deterministic
 from trainer.journal import Journal
 from trainer.search import Search
 from trainer.training import train
@@ -33,8 +32,6 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
 
     def score(config: RankerConfig) -> tuple[float, int]:
         keras.backend.clear_session()  # the graphs of earlier trials
-        # As the Trainer does, so that it comes to the score of the best trial.
-        deterministic(dataset.seed)
         _, curve = train(fn_args.train_files, fn_args.eval_files, graph, dataset=dataset, config=config)
         return max(float(row["eval_auc"]) for row in curve), len(curve)
 

@@ -23,10 +23,10 @@ import tensorflow_transform as tft
 from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset
-from trainer.bequest import Bequest, Key, as_text, network_inputs, read, split_seed
+from trainer.bequest import Bequest, as_text, network_inputs, read, split_seed
 from trainer.config import RankerConfig
 from trainer.model import Ranker
-from trainer.rows import keys, table_spans
+from trainer.rows import Key, keys, table_spans
 from trainer.weights import weights
 
 PROGRESS = logging.getLogger("shelfrank.progress")

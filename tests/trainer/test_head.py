@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy.special import expit, logit
 
 from trainer.config import RankerConfig
-from trainer.head import Head, mean_logit, weighted_logit
+from trainer.head import Head, mean_logit
 
 INPUTS = tf.random.stateless_normal([6, 5], [1, 2])
 
@@ -88,6 +88,6 @@ def test_the_ensemble_says_its_members_mean_chance():
 
 
 def test_a_score_weighs_the_actions_chances_by_their_worth():
-    told = weighted_logit(tf.constant([[logit(0.5), logit(0.2)]], tf.float32), (1.0, 3.0)).numpy()[0]
+    told = mean_logit(tf.constant([[logit(0.5), logit(0.2)]], tf.float32), (1.0, 3.0)).numpy()[0]
     assert expit(told) == pytest.approx((0.5 + 3 * 0.2) / 4)
-    assert weighted_logit(tf.constant([[1.5]]), (7.0,)).numpy() == [1.5]
+    assert mean_logit(tf.constant([[1.5]]), (7.0,)).numpy() == [1.5]

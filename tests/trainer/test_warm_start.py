@@ -215,4 +215,5 @@ def test_requests_before_the_window_are_left_out(every_kind) -> None:
     graph = tft.TFTransformOutput(every_kind.graph)
     for since_us in (times[0], times[100], times[-1], times[-1] + 1):
         made = Epochs([every_kind.train], graph, dataset=every_kind.dataset, requests=7, seed=0, since_us=since_us)
+        assert made.steps() == sum(1 for _ in made.epoch(0))
         assert sum(int(labels.nrows()) for _, labels in made.epoch(0)) == sum(time >= since_us for time in times)
