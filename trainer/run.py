@@ -15,7 +15,7 @@ from trainer.config import ranker_config
 from trainer.export import export
 from trainer.input import last_request_us
 from trainer.space import tuned
-from trainer.strategy import is_chief
+from trainer.strategy import is_chief, strategy
 from trainer.training import Folders, train
 from trainer.warm_start import warm_start
 
@@ -37,11 +37,14 @@ def run_fn(fn_args: FnArgs) -> None:
     dataset = parse_dataset(fn_args.custom_config["dataset"])
     config = ranker_config(dataset, tuned(getattr(fn_args, "hyperparameters", None)))
     graph = tft.TFTransformOutput(fn_args.transform_output)
+    devices = strategy(config.strategy)  # before the first operation, which comes with the next line
     until_us = last_request_us(fn_args.train_files)
     base, called = (fn_args.base_model, fn_args.custom_config["champion"]) if config.warm_start else (None, "")
     warm = warm_start(base, called, config=config, dataset=dataset, last_request_us=until_us)
     folders = Folders(checkpoints=checkpoint_folder(fn_args), board=getattr(fn_args, "model_run_dir", None))
-    model, curve = train(fn_args.train_files, fn_args.eval_files, graph, dataset=dataset, config=config, warm=warm, folders=folders)
+    model, curve = train(
+        fn_args.train_files, fn_args.eval_files, graph, dataset=dataset, config=config, warm=warm, devices=devices, folders=folders
+    )
     if not is_chief(config.strategy):
         return
     export(model, graph, fn_args.serving_model_dir, dataset=dataset)

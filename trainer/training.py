@@ -65,22 +65,32 @@ def train(
     dataset: Dataset,
     config: RankerConfig,
     warm: WarmStart = COLD,
+    devices: tf.distribute.Strategy | None = None,
     folders: Folders | None = None,
 ) -> tuple[Ranker, list[dict[str, Any]]]:
     """The ranker with the averaged weights of its best epoch on the eval split, and the training curve (see `Judge`).
 
-    Seeds the process by the dataset's seed. `warm` is what it begins with. With a folder for checkpoints a training that was killed is
-    taken up at its newest one, and ends with the same weights.
+    Seeds the process by the dataset's seed. `warm` is what it begins with; `devices` are those of `config.strategy`, made here if they
+    aren't given. With a folder for checkpoints a training that was killed is taken up at its newest one, and ends with the same weights.
 
     Raises:
         InputError: a split holds no request.
         RunError: the loss is no number any more, or the workers don't see the same checkpoint.
     """
     deterministic(dataset.seed)
+    devices = devices or strategy(config.strategy)
     with TemporaryDirectory() as folder:
         soft_labels = _taught(train_files, eval_files, folder, dataset=dataset, config=config) if config.distillation else None
         training = _Training(
-            train_files, eval_files, graph, dataset=dataset, config=config, warm=warm, soft_labels=soft_labels, folders=folders or Folders()
+            train_files,
+            eval_files,
+            graph,
+            dataset=dataset,
+            config=config,
+            warm=warm,
+            soft_labels=soft_labels,
+            devices=devices,
+            folders=folders or Folders(),
         )
         model = training.run()
     _calibrate(model, training.evaluation)
@@ -138,9 +148,10 @@ class _Training:
         config: RankerConfig,
         warm: WarmStart,
         soft_labels: SoftLabels | None,
+        devices: tf.distribute.Strategy,
         folders: Folders,
     ) -> None:
-        self.config, self.strategy = config, strategy(config.strategy)
+        self.config, self.strategy = config, devices
         self.chief, self.together = is_chief(config.strategy), config.strategy == "multi_worker"
         requests, labels = config.batch_requests, tuple(heads(dataset, config))
         self.epochs = Epochs(
