@@ -31,7 +31,7 @@ from components.contract.load import load_dataset
 from components.schema.parsing import Features
 from trainer.config import RankerConfig, ranker_config
 from trainer.input import Epochs
-from trainer.layout import AGE_BUCKETS, BUCKETS, CATEGORIES, layout
+from trainer.layout import AGE_BUCKETS, BUCKETS, CATEGORIES, SHOWN_POSITION, layout
 from trainer.model import Ranker
 from trainer.training import ranker
 
@@ -65,8 +65,10 @@ def generated(dataset: Dataset, *, requests: int, candidates: int, events: int, 
         if numbers:
             features[f"{axis}.values"] = on(axis, tf.constant(rng.normal(size=(rows, numbers)), tf.float32))
             features[f"{axis}.buckets"] = on(axis, whole(BUCKETS, rows, numbers))
+            features[f"{axis}.within"] = on(axis, tf.constant(rng.random((rows, numbers)), tf.float32))
     features["history.action"] = on("history", whole(len(plan.actions), requests * events))
     features["history.age"] = on("history", whole(AGE_BUCKETS, requests * events))
+    features[SHOWN_POSITION] = on("candidate", tf.tile(tf.range(candidates, dtype=tf.int64), [requests]))
     labels = on("candidate", tf.constant(rng.random(requests * candidates) < 0.1, tf.float32))
     return features, labels
 
@@ -81,7 +83,7 @@ def as_rows(dataset: Dataset, batch: Batch) -> Batch:
     one = tf.constant(1, tf.int64)
 
     def apart(name: str, values: Any) -> Any:
-        if name in of_candidates or name.startswith("candidate."):
+        if name in of_candidates or name == SHOWN_POSITION or name.startswith("candidate."):
             return tf.RaggedTensor.from_uniform_row_length(values.values, one)
         return tf.gather(values, row)
 
