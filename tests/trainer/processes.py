@@ -24,9 +24,14 @@ def started(shop: SimpleNamespace, folder: Path, settings: str, *, attempt: int 
     folder.mkdir(parents=True, exist_ok=True)
     told = folder / f"settings-{attempt}.json"
     told.write_text(json.dumps({"text": text, "devices": devices, "fn_args": fn_args}))
+    return process("apart.py", str(told), **environment)
+
+
+def process(script: str, *args: str, **environment: str) -> Any:
+    """A script of this folder, begun."""
     paths = os.pathsep.join(map(os.path.abspath, sys.path))
     return subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("apart.py")), str(told)],
+        [sys.executable, str(Path(__file__).with_name(script)), *args],
         env=os.environ | {"PYTHONPATH": paths} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

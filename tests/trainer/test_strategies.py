@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from components.contract.errors import RunError
-from tests.trainer.processes import finished, left, started
+from tests.trainer.processes import finished, left, process, started
 from trainer.strategy import is_chief, strategy
 
 SETTINGS = "{{batch_requests: 16, epochs: 6, learning_rate: 0.003, strategy: {}}}"
@@ -25,15 +25,31 @@ def best(curve):
 
 
 def as_good_as(found, alone):
-    """The same steps, a falling loss close to that of one device, and the eval AUC."""
+    """The same steps, a falling loss near that of one device, and the eval AUC.
+
+    The requests of a step are others, and so is dropout: losses of the first epochs are as far apart as those of two seeds on one device,
+    whose ratio is up to 1.4 here.
+    """
     steps, few = [row["step"] for row in found.curve], min(len(found.curve), len(alone.curve))
     assert steps == [12 * epoch for epoch in range(1, len(steps) + 1)]
     losses, expected = ([row["loss"] for row in each.curve[:few]] for each in (found, alone))
-    assert losses == pytest.approx(expected, rel=0.15, abs=0.03)
+    assert losses == pytest.approx(expected, rel=0.4, abs=0.05)
     assert losses[-1] < 0.9 * losses[0]
     assert best(found.curve) == pytest.approx(best(alone.curve), abs=0.03)
     assert all(np.isfinite(weight).all() for weight in found.weights)
     return True
+
+
+@pytest.mark.slow
+def test_a_step_of_two_devices_follows_the_mean_of_their_gradients(every_kind, tmp_path):
+    settings = "{batch_requests: 16, dropout: 0, embedding_dropout: 0}"
+    text = every_kind.text[: every_kind.text.index("model:")] + f"model: {settings}\n"
+    told, out = tmp_path / "told.json", tmp_path / "sizes.json"
+    told.write_text(json.dumps({"text": text, "train": every_kind.train, "graph": every_kind.graph}))
+    finished(process("shared_step.py", str(told), str(out)))
+    sizes = json.loads(out.read_text())
+    assert sum(expected > 1e-3 for expected, _ in sizes.values()) > 30  # weights that learn
+    assert {name: (expected, off) for name, (expected, off) in sizes.items() if off > 1e-5 * expected + 1e-7} == {}
 
 
 @pytest.mark.slow
