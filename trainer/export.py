@@ -7,6 +7,7 @@ from components.contract.dataset import Dataset
 from components.schema import doors
 from components.schema.parsing import Features
 from trainer.config import heads
+from trainer.explain import explained, explained_names
 from trainer.head import mean_logit
 from trainer.model import Ranker
 
@@ -30,4 +31,7 @@ def export(model: Ranker, graph: tft.TFTransformOutput, path: str, *, dataset: D
         chances = dict(zip(names, tf.unstack(tf.sigmoid(logits), axis=1), strict=True)) if len(names) > 1 else {}
         return {"scores": tf.sigmoid(mean_logit(logits, model.worth)), **chances}
 
-    doors.save(module, score, path, dataset=dataset)
+    def reasons(features: Features, _splits: tf.Tensor) -> dict[str, tf.Tensor]:
+        return explained(model, layer(features), dataset=dataset)
+
+    doors.save(module, score, path, dataset=dataset, reasons=doors.Reasons(reasons, explained_names(dataset)))

@@ -25,13 +25,26 @@ from trainer.running_auc import RunningAuc
 
 
 @dataclass(frozen=True)
-class _Past:
-    """The history of each request, padded: encoded events [B, H, D], the buckets of action and age [B, H], and how many count [B]."""
+class Encoded:
+    """All inputs of B requests and their N candidates as vectors: what the network computes with, and what is differentiable.
 
-    events: tf.Tensor
-    action: tf.Tensor
-    age: tf.Tensor
-    lengths: tf.Tensor
+    Attributes:
+        request: by name [B, D]: columns, `request.values` and `request.embedded` of the numbers.
+        candidate: by name [N, D], in the same way.
+        events: of the histories, after their self-attention, padded [B, H, D]; None without history.
+        matches: by field of the history [N, D], what it says of the very same item, brand, ...
+        lengths: events that count, [B].
+        rows: the request of each candidate, [N].
+        row_lengths: candidates of each request, [B].
+    """
+
+    request: dict[str, tf.Tensor]
+    candidate: dict[str, tf.Tensor]
+    events: tf.Tensor | None
+    matches: dict[str, tf.Tensor]
+    lengths: tf.Tensor | None
+    rows: tf.Tensor
+    row_lengths: tf.Tensor
 
 
 class Ranker(tfrs.Model):
@@ -93,21 +106,38 @@ class Ranker(tfrs.Model):
 
         Actions: `label` alone, or with `heads` the labelled actions in their order.
         """
+        return self.decoded(self.encoded(features, training=training), training=training)
+
+    def encoded(self, features: Features, training: bool = False) -> Encoded:
+        """Every input as a vector of its own; nothing here looks at two of them at once but exact matches and the history at itself."""
         candidates = self._candidates(features)
-        rows = candidates.value_rowids()
         tokens = {token.column.name: self._token(token.feature, _flat(features[token.column.name]), training) for token in self.plan.tokens}
-        candidate = self._side(features, "candidate", tokens)
-        parts = [candidate]
-        request = self._side(features, "request", tokens)
+        candidate, request = self._side(features, "candidate", tokens), self._side(features, "request", tokens)
+        events, matches, lengths = None, {}, None
         if self.plan.history:
-            past = self._past(features, tokens, training)
-            mean = tf.math.divide_no_nan(tf.reduce_sum(past.events, axis=1), tf.cast(past.lengths, past.events.dtype)[:, None])
+            lengths = features["history.action"].row_lengths()
+            events = self._events(features, tokens)
+            for layer in self.history_layers:
+                events = layer(events, lengths, training=training)
+            matches = self._matches(features, lengths, in_blocks(candidates.row_lengths()))
+        return Encoded(request, candidate, events, matches, lengths, candidates.value_rowids(), candidates.row_lengths())
+
+    def decoded(self, inputs: Encoded, training: bool = False) -> tf.Tensor:
+        """Logits as of `call`."""
+        candidate = tf.concat([*inputs.candidate.values()], axis=-1)
+        parts = [candidate]
+        nothing = tf.zeros([tf.size(inputs.row_lengths), 0], self.compute_dtype)
+        request = tf.concat([*inputs.request.values()], axis=-1) if inputs.request else nothing
+        if inputs.events is not None:
+            mean = tf.math.divide_no_nan(tf.reduce_sum(inputs.events, axis=1), tf.cast(inputs.lengths, inputs.events.dtype)[:, None])
             request = tf.concat([request, mean], axis=-1)
-            parts += self._against_past(features, tokens, past, in_blocks(candidates.row_lengths()))
+            if self.config.attention != "none":
+                parts.append(self.attention(self._as_event(inputs.candidate), inputs.events, inputs.lengths, in_blocks(inputs.row_lengths)))
+            parts += inputs.matches.values()
         if request.shape[-1]:
-            parts.append(tf.gather(self.request_side(request), rows))
+            parts.append(tf.gather(self.request_side(request), inputs.rows))
             # Every pair of a request's and a candidate's input, through a common space (Rendle 2010, factorization machines, eq. 1).
-            parts.append(tf.gather(self.request_factors(request), rows) * self.candidate_factors(candidate))
+            parts.append(tf.gather(self.request_factors(request), inputs.rows) * self.candidate_factors(candidate))
         return self.head(tf.concat(parts, axis=-1), training=training)
 
     @tf.function(reduce_retracing=True)
@@ -119,6 +149,14 @@ class Ranker(tfrs.Model):
     def logits(self, features: Features) -> tf.Tensor:
         """Logits of the scores, [N]: a score is the chance of an action, or the mean of several actions' by what each is worth."""
         return mean_logit(self.action_logits(features), self.worth)
+
+    def logits_of(self, inputs: Encoded) -> tf.Tensor:
+        """`logits` of what `encoded` gives."""
+        return mean_logit(self.calibration(mean_logit(self.decoded(inputs))), self.worth)
+
+    def rows(self, features: Features) -> tf.Tensor:
+        """The request of each candidate, [N]."""
+        return self._candidates(features).value_rowids()
 
     @tf.function(reduce_retracing=True)
     def logged_logits(self, features: Features) -> tf.Tensor:
@@ -155,20 +193,18 @@ class Ranker(tfrs.Model):
         given = (*(token.column for token in plan.tokens), *(bag.column for bag in plan.bags), *plan.vectors)
         return features[next(column.name for column in given if column.axis == "candidate")]
 
-    def _side(self, features: Features, axis: Literal["request", "candidate"], tokens: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """All inputs of the request [B, D] or of the candidates [N, D], side by side."""
-        parts = [tokens[token.column.name] for token in self.plan.on(axis)]
+    def _side(self, features: Features, axis: Literal["request", "candidate"], tokens: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """All inputs of the request [B, D] or of the candidates [N, D]."""
+        parts = {token.column.name: tokens[token.column.name] for token in self.plan.on(axis)}
         for bag in self.plan.bags:
             if bag.column.axis == axis:
                 words = features[bag.column.name]
-                parts.append(self.words[bag.feature.name].bag(words.values if axis == "candidate" else words))
-        parts += [_flat(features[column.name]) for column in self.plan.vectors if column.axis == axis]
+                parts[bag.column.name] = self.words[bag.feature.name].bag(words.values if axis == "candidate" else words)
+        parts |= {column.name: _flat(features[column.name]) for column in self.plan.vectors if column.axis == axis}
         if axis in self.buckets:
             values, buckets, within = (_flat(features[f"{axis}.{name}"]) for name in ("values", "buckets", "within"))
-            parts += [values, self._numbers(self.buckets[axis], buckets, within)]
-        if not parts:
-            return tf.zeros([self._candidates(features).nrows(), 0], self.compute_dtype)
-        return tf.concat(parts, axis=-1)
+            parts |= {f"{axis}.values": values, f"{axis}.embedded": self._numbers(self.buckets[axis], buckets, within)}
+        return parts
 
     def _numbers(self, table: Table, buckets: tf.Tensor, within: tf.Tensor) -> tf.Tensor:
         """Embedded numbers, (rows, numbers) to (rows, numbers * bucket_dim).
@@ -191,7 +227,8 @@ class Ranker(tfrs.Model):
             self.add_loss(self.config.embedding_l2 * tf.reduce_mean(tf.reduce_sum(tf.square(tf.cast(embedded, tf.float32)), axis=-1)))
         return self.embedding_dropout(embedded, training=training) if isinstance(feature, Id) else embedded
 
-    def _past(self, features: Features, tokens: Mapping[str, tf.Tensor], training: bool) -> _Past:
+    def _events(self, features: Features, tokens: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The histories' events, padded [B, H, D]."""
         action, age = features["history.action"], features["history.age"]
         fields = [tokens[token.column.name] for token in self.plan.on("history")]
         if self.plan.history_numbers:
@@ -200,28 +237,29 @@ class Ranker(tfrs.Model):
         newest = tf.gather(lengths, action.value_rowids()) - 1 - tf.ragged.range(lengths).flat_values  # places from the end
         place = self.event_place(tf.minimum(newest, self.event_place.rows - 1))
         encoded = self.event(tf.concat(fields, axis=-1)) + self.event_action(action.flat_values) + self.event_age(age.flat_values) + place
-        events = action.with_flat_values(encoded).to_tensor()
-        for layer in self.history_layers:
-            events = layer(events, lengths, training=training)
-        return _Past(events, action.to_tensor(), age.to_tensor(), lengths)
+        return action.with_flat_values(encoded).to_tensor()
 
-    def _against_past(self, features: Features, tokens: Mapping[str, tf.Tensor], past: _Past, blocks: Blocks) -> list[tf.Tensor]:
-        """What the history says of each candidate, which is encoded by the same weights as an event."""
-        prefix = f"{self.plan.history}_"
-        names = [(token, token.column.name.removeprefix(prefix)) for token in self.plan.on("history")]
-        same = [
-            matches(features[name].flat_values, features[token.column.name].to_tensor(), past.lengths, blocks, past.action, past.age)
-            for matches, (token, name) in zip(self.matches, names, strict=True)
-        ]
-        if self.config.attention == "none":
-            return same
-        fields = [tokens[name] for _, name in names]
+    def _as_event(self, candidate: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Candidates [N, D] encoded by the same weights as an event, of which nothing is known but the fields."""
+        fields = [candidate[name] for _, name in self._compared]
         if self.plan.history_numbers:
             columns = [measure.name for measure in self.plan.candidate_numbers]
-            at = [columns.index(measure.name.removeprefix(prefix)) for measure in self.plan.history_numbers]
-            fields.append(tf.gather(features["candidate.values"].flat_values, at, axis=-1))
-        interest = self.attention(self.event(tf.concat(fields, axis=-1)), past.events, past.lengths, blocks)
-        return [interest, *same]
+            at = [columns.index(measure.name.removeprefix(f"{self.plan.history}_")) for measure in self.plan.history_numbers]
+            fields.append(tf.gather(candidate["candidate.values"], at, axis=-1))
+        return self.event(tf.concat(fields, axis=-1))
+
+    def _matches(self, features: Features, lengths: tf.Tensor, blocks: Blocks) -> dict[str, tf.Tensor]:
+        action, age = (features[f"history.{name}"].to_tensor() for name in ("action", "age"))
+        return {
+            name: matches(features[name].flat_values, features[column].to_tensor(), lengths, blocks, action, age)
+            for matches, (column, name) in zip(self.matches, self._compared, strict=True)
+        }
+
+    @property
+    def _compared(self) -> list[tuple[str, str]]:
+        """The history's columns of single values, each with the candidate's."""
+        named = [token.column.name for token in self.plan.on("history")]
+        return [(name, name.removeprefix(f"{self.plan.history}_")) for name in named]
 
 
 def table_name(feature: Id | Category) -> str:

@@ -1,6 +1,7 @@
-"""The two doors of every model: serialized examples, and one padded tensor for each column. Both call the same function."""
+"""The doors of every model: serialized examples, one padded tensor for each column, and the same with reasons instead of scores."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import tensorflow as tf
 
@@ -19,15 +20,29 @@ def signature_columns(dataset: Dataset) -> tuple[Column, ...]:
     return (*inputs, *(Column(name, "int64", "request", "input") for axis, name in counts.items() if axis in axes))
 
 
-def save(module: tf.Module, score: Score, path: str, *, dataset: Dataset) -> None:
-    """Write a SavedModel with both doors around `score`.
+@dataclass(frozen=True)
+class Reasons:
+    """What a model tells of its scores.
+
+    Attributes:
+        of: takes what `Score` takes; flat [N, ...] by name, `attributions` [N, F] among them.
+        names: of the F attributions.
+    """
+
+    of: Score
+    names: tuple[str, ...]
+
+
+def save(module: tf.Module, score: Score, path: str, *, dataset: Dataset, reasons: Reasons | None = None) -> None:
+    """Write a SavedModel with its doors around `score`.
 
     `score` takes what `parse` gives for the input columns, with `position` where the request has it, and the row splits [B + 1] of its
     candidates; it returns by name, flat [N], the candidates' `scores` and whatever else there is to tell of each, such as the chance of
     each action. The doors give the same names:
 
     - `examples`: serialized tf.Examples [B] -> float32 [B, L of the longest list], 0 beyond a request's candidates;
-    - `serving_default`: by name the tensors of `signature_columns` -> float32 [B, L], 0 from `n_candidates` on.
+    - `serving_default`: by name the tensors of `signature_columns` -> float32 [B, L], 0 from `n_candidates` on;
+    - `explain`, where there are `reasons`: the same tensors -> theirs, [B, L, ...], 0 likewise, and `features` [B, F], the names.
     """
     inputs = input_columns(dataset)
     named = {column.name for column in inputs}
@@ -40,15 +55,33 @@ def save(module: tf.Module, score: Score, path: str, *, dataset: Dataset) -> Non
         splits = _candidate_splits(features, read)
         return {name: _ragged(flat, splits).to_tensor(0.0) for name, flat in score(features, splits).items()}
 
-    def tensors(**dense: tf.Tensor) -> dict[str, tf.Tensor]:
+    def at_once(of: Score, dense: Features) -> dict[str, tf.Tensor]:
         lengths = {axis: dense[name] for axis, name in (("candidate", "n_candidates"), ("history", "n_history")) if name in dense}
         features = from_dense(dense, inputs, lengths=lengths)
         splits = _candidate_splits(features, inputs)
         shape = next(tf.shape(dense[column.name], out_type=tf.int64)[:2] for column in inputs if column.axis == "candidate")
-        return {name: _ragged(flat, splits).to_tensor(0.0, shape=shape) for name, flat in score(features, splits).items()}
+        return {name: _ragged(flat, splits).to_tensor(0.0, shape=_within(shape, flat)) for name, flat in of(features, splits).items()}
 
-    serving = tf.function(tensors, autograph=False).get_concrete_function(**{column.name: dense_spec(column) for column in asked})
-    tf.saved_model.save(module, path, signatures={"serving_default": serving, "examples": examples})
+    def tensors(**dense: tf.Tensor) -> dict[str, tf.Tensor]:
+        return at_once(score, dense)
+
+    def explain(**dense: tf.Tensor) -> dict[str, tf.Tensor]:
+        assert reasons is not None
+        requests = tf.shape(next(iter(dense.values())))[:1]
+        return at_once(reasons.of, dense) | {
+            "features": tf.broadcast_to(tf.constant(reasons.names), tf.concat([requests, [len(reasons.names)]], 0))
+        }
+
+    signatures = {"examples": examples}
+    for name, door in {"serving_default": tensors, **({"explain": explain} if reasons else {})}.items():
+        specs = {column.name: dense_spec(column) for column in asked}
+        signatures[name] = tf.function(door, autograph=False).get_concrete_function(**specs)
+    tf.saved_model.save(module, path, signatures=signatures)
+
+
+def _within(shape: tf.Tensor, flat: tf.Tensor) -> tf.Tensor:
+    """[B, L] and, of values that are lists, their own length."""
+    return tf.concat([shape, tf.shape(flat, tf.int64)[1:]], axis=0)
 
 
 def _candidate_splits(features: Features, given: tuple[Column, ...]) -> tf.Tensor:

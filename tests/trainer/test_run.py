@@ -62,7 +62,12 @@ def by_examples(model, rows):
 
 
 def by_tensors(model, rows, *, spare=0, junk=False):
-    """Scores through `serving_default`; `spare` more places than the longest list has, padding filled with plausible values if `junk`."""
+    """Scores through `serving_default`; see `asked`."""
+    return model.loaded.signatures["serving_default"](**asked(model, rows, spare=spare, junk=junk))["scores"].numpy()
+
+
+def asked(model, rows, *, spare=0, junk=False):
+    """Requests as padded tensors; `spare` more places than the longest list has, padding filled with plausible values if `junk`."""
     dataset = model.shop.dataset
     candidates, events = (np.array(each) for each in zip(*(lengths(row, dataset) for row in rows), strict=True))
     tensors = {}
@@ -80,7 +85,13 @@ def by_tensors(model, rows, *, spare=0, junk=False):
         tensors[column.name] = tf.reshape(
             tf.constant(values, {"string": tf.string, "int64": tf.int64, "float32": tf.float32}[column.dtype]), [len(rows), *inner]
         )
-    return model.loaded.signatures["serving_default"](**tensors)["scores"].numpy()
+    return tensors
+
+
+def explained(model, rows, **given):
+    """Through `explain`."""
+    told = model.loaded.signatures["explain"](**asked(model, rows, **given))
+    return {name: values.numpy() for name, values in told.items()}
 
 
 def with_candidates(row, dataset, order):
@@ -219,3 +230,42 @@ def test_a_loss_that_is_no_number_ends_training_with_the_remedy(no_shopper, tmp_
     text = no_shopper.text.replace("epochs: 4", "epochs: 4, learning_rate: 1.0e+30")
     with pytest.raises(RunError, match=r"expected a finite loss, got \S+ in epoch \d; lower `model.learning_rate`"):
         run(no_shopper, tmp_path / "model", text=text)
+
+
+@pytest.mark.parametrize("which", ["model", "small", "rich"])
+def test_reasons_add_up_to_the_score_and_padding_has_none(which, request):
+    model = request.getfixturevalue(which)
+    told = explained(model, model.rows, spare=2, junk=True)
+    scores = by_tensors(model, model.rows)
+    width = scores.shape[1]
+    counts = np.array([lengths(row, model.shop.dataset)[0] for row in model.rows])
+    there = np.arange(width + 2) < counts[:, None]
+    assert 1 / (1 + np.exp(-told["logits"][there])) == pytest.approx(scores[there[:, :width]], abs=1e-6)
+    apart = told["attributions"].sum(axis=2) + told["events"].sum(axis=2) - (told["logits"] - told["baseline"])
+    assert np.abs(apart) == pytest.approx(told["completeness_error"], abs=1e-4)
+    # The path crosses kinks of the network, where no rule of integration is exact.
+    assert told["completeness_error"][there].mean() < 0.03 * np.abs(told["logits"] - told["baseline"])[there].mean()
+    assert all((values[~there] == 0).all() for name, values in told.items() if name != "features")
+    assert (told["attributions"][there] != 0).any(axis=1).mean() > 0.9  # a candidate may be as the baseline
+
+
+def test_what_labels_follow_is_the_strongest_reason(model):
+    told = explained(model, model.rows)
+    strength = dict(zip(told["features"][0].astype(str), np.abs(told["attributions"]).sum(axis=(0, 1)), strict=True))
+    assert max(strength, key=strength.get) == "price"
+    assert {"last.same_item", "query", "image", "device"} <= set(strength)
+    assert "last" not in strength  # its events have reasons of their own
+
+
+@pytest.mark.parametrize("which", ["model", "rich"])
+def test_a_candidate_has_the_same_reasons_in_any_batch(which, request):
+    model = request.getfixturevalue(which)
+    dataset = model.shop.dataset
+    row = next(row for row in model.rows if lengths(row, dataset)[0] >= 2 and lengths(row, dataset)[1] >= 1)
+    count, events = lengths(row, dataset)
+    alone, among = explained(model, [row]), explained(model, [row, *model.rows[:3]])
+    single = explained(model, [with_candidates(row, dataset, [1])])
+    for name in ("attributions", "events", "baseline"):
+        kept = (slice(None), slice(None, events)) if name == "events" else ()
+        assert among[name][0][:count][kept] == pytest.approx(alone[name][0][kept], abs=1e-4)
+        assert single[name][0, 0] == pytest.approx(alone[name][0, 1], abs=1e-4)
