@@ -2,6 +2,7 @@
 
 ShelfRankError
 ├── DatasetFileError    the dataset file can't be read as one
+├── ServiceFileError    a file of the ranking service (experiments, rules) can't be read as one
 ├── InputError          the shop's data isn't what the dataset file says
 ├── RefusedModel        training went well, and the gates refused the model
 └── RunError            a step of the graph failed
@@ -14,6 +15,10 @@ class ShelfRankError(Exception):
 
 class DatasetFileError(ShelfRankError):
     """The dataset file has an unknown key, a wrong value, or contradicts itself."""
+
+
+class ServiceFileError(ShelfRankError):
+    """A file of the ranking service has an unknown key, a wrong value, or contradicts itself or the dataset file."""
 
 
 class InputError(ShelfRankError):
