@@ -70,8 +70,8 @@ def parse_strict(
         faults = list(check(made))
     except ValidationError as invalid:
         details = invalid.errors(include_url=False)
-        # A list whose entries are all wrong is also said to be too short.
-        below = {detail["loc"][:-1] for detail in details} | {detail["loc"][:1] for detail in details if len(detail["loc"]) > 1}
+        # A list with wrong entries is also said to be too short.
+        below = {detail["loc"][:depth] for detail in details for depth in range(1, len(detail["loc"]))}
         faults = [
             fault
             for detail in details
