@@ -2,7 +2,9 @@
 
 ShelfRankError
 ├── DatasetFileError    the dataset file can't be read as one
+├── ServiceFileError    a file of the ranking service (experiments, rules) can't be read as one
 ├── InputError          the shop's data isn't what the dataset file says
+├── LogUnavailable      the exposure log couldn't take an event; it isn't acknowledged
 ├── RefusedModel        training went well, and the gates refused the model
 └── RunError            a step of the graph failed
 """
@@ -16,8 +18,16 @@ class DatasetFileError(ShelfRankError):
     """The dataset file has an unknown key, a wrong value, or contradicts itself."""
 
 
+class ServiceFileError(ShelfRankError):
+    """A file of the ranking service has an unknown key, a wrong value, or contradicts itself or the dataset file."""
+
+
 class InputError(ShelfRankError):
     """A source lacks a file or a column, or can't be read as its declared type."""
+
+
+class LogUnavailable(ShelfRankError):  # noqa: N818 - a state of the log, which passes
+    """The exposure log couldn't take an event: it isn't logged, and whoever sent it should try again."""
 
 
 class RefusedModel(ShelfRankError):  # noqa: N818 - not an error: the gates did their work

@@ -1,0 +1,66 @@
+"""A shopper's arms, by salted hashes and nothing else: no table is kept, every replica says the same.
+
+Layers and experiments as in Tang et al. 2010, "Overlapping Experiment Infrastructure". A shopper's place in a layer is a number in [0, 1)
+out of the hash of salt, layer and shopper; an experiment has those in [from, from + traffic). His arm is drawn by another hash, of salt,
+experiment and shopper. So
+
+- experiments of a layer exclude each other, and layers are independent;
+- raising `traffic` moves nobody who was in: the range grows at its end, and the arm doesn't depend on the range;
+- changing `from`, the arms' shares or their order, a name or the salt does move shoppers: give the experiment a new name then.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from serving.experiments.file import Baseline, Experiment, Experiments
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """How a shopper is served.
+
+    `arms` maps each experiment that he is in to his arm, for the exposure log. `model` (a label), `baseline` and `rules` (a set of the
+    rules file) are what those arms say; None where none does.
+    """
+
+    arms: dict[str, str] = field(default_factory=dict)
+    model: str | None = None
+    baseline: Baseline | None = None
+    rules: str | None = None
+
+
+def assign(experiments: Experiments, shopper: str) -> Assignment:
+    """The arms of a shopper, by his id; of a guest, who has none (""), no arm."""
+    if not shopper:
+        return Assignment()
+    arms: dict[str, str] = {}
+    model: str | None = None
+    baseline: Baseline | None = None
+    rules: str | None = None
+    for layer in experiments.layers:
+        place = fraction(experiments.salt, "layer", layer.name, shopper)
+        for experiment in layer.experiments:
+            if experiment.start <= place < experiment.end:
+                arm = experiment.arms[drawn(experiment, fraction(experiments.salt, "experiment", experiment.name, shopper))]
+                arms[experiment.name] = arm.name
+                model, baseline, rules = arm.model or model, arm.baseline or baseline, arm.rules or rules
+                break
+    return Assignment(arms, model, baseline, rules)
+
+
+def fraction(*parts: str) -> float:
+    """A number in [0, 1) out of the parts' hash: the first 53 bits of SHA-256, so that every value is exact in double precision."""
+    # The length before each part: ("a", "bc") and ("ab", "c") aren't the same.
+    told = b"".join(len(raw).to_bytes(4, "big") + raw for raw in (part.encode("utf-8", "surrogatepass") for part in parts))
+    return (int.from_bytes(hashlib.sha256(told).digest()[:8], "big") >> 11) / 2.0**53
+
+
+def drawn(experiment: Experiment, place: float) -> int:
+    """Which arm a place in [0, 1) falls into; shares follow each other in the file's order."""
+    end = 0.0
+    for at, arm in enumerate(experiment.arms):
+        end += arm.share
+        if place < end:
+            return at
+    # Shares that make 1 but for rounding: the last arm that has any.
+    return max(at for at, arm in enumerate(experiment.arms) if arm.share > 0)

@@ -1,0 +1,168 @@
+"""The experiments file: layers of experiments, each with its shoppers and its arms."""
+
+import math
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from components.contract.errors import ServiceFileError
+from components.contract.features import NAME
+from components.contract.strict import Fault, Strict, closest
+from components.contract.strict_file import parse_strict, read_text
+from serving.experiments.share import Share, percent
+
+Baseline = Literal["keep-order", "popularity", "shuffle"]
+Name = Annotated[str, Field(pattern=NAME, max_length=60)]
+ROUNDING = 1e-9  # 10% + 20% is not 30% in binary
+
+
+class Arm(Strict):
+    """How those are served who fall into it; without `model`, `baseline` and `rules` as if there were no experiment."""
+
+    name: Name = Field(description="In the exposure log and in reports")
+    share: Share = Field(description="Of the experiment's shoppers; the shares of its arms make 100%")
+    model: Name | None = Field(default=None, description="Ordered by the model version that has this label, such as canary")
+    baseline: Baseline | None = Field(
+        default=None,
+        description="Ordered by no model: as given, by popularity within the segment, or by lot (the same all through a request)",
+    )
+    rules: Name | None = Field(default=None, description="After scoring, this set of the rules file")
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> "Arm":
+        given = [key for key in ("model", "baseline", "rules") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ValueError(f"an arm changes one thing, got {' and '.join(f'`{key}`' for key in given)}; keep one")
+        return self
+
+    @property
+    def subject(self) -> str:
+        """What the arm decides: what gives the scores, or which rules come after them; "" for neither."""
+        return "scores" if self.model or self.baseline else "rules" if self.rules else ""
+
+
+class Experiment(Strict):
+    """Arms that share the shoppers of a range of their layer."""
+
+    name: Name = Field(description="In the exposure log and in reports; arms are drawn by it, so a new name draws them anew")
+    start: Share = Field(default=0.0, alias="from", description="Where its shoppers begin in the layer")
+    traffic: Share = Field(description="How many of all shoppers, from there on; raising it moves nobody who was in")
+    arms: tuple[Arm, ...] = Field(min_length=2, description="At least two")
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Experiment":
+        total = math.fsum(arm.share for arm in self.arms)
+        if abs(total - 1) > ROUNDING:
+            raise ValueError(f"the shares of its arms make {percent(total)}; expected 100% of the experiment's shoppers")
+        if self.end > 1 + ROUNDING:
+            raise ValueError(
+                f"{percent(self.traffic)} from {percent(self.start)} on end at {percent(self.end)};"
+                " a layer has 100%, so lower `traffic` or `from`"
+            )
+        names = [arm.name for arm in self.arms]
+        if twice := next((name for at, name in enumerate(names) if name in names[:at]), None):
+            raise ValueError(f"two arms are called {twice!r}; give them names of their own")
+        return self
+
+    @property
+    def end(self) -> float:
+        """Where its shoppers end in the layer."""
+        return self.start + self.traffic
+
+
+class Layer(Strict):
+    """Experiments that exclude each other; a shopper's place in one layer says nothing of his place in another."""
+
+    name: Name = Field(description="Shoppers are placed by it; a new name places them anew")
+    experiments: tuple[Experiment, ...] = Field(min_length=1, description="At least one")
+
+
+class Experiments(Strict):
+    """All experiments that are running."""
+
+    salt: str = Field(min_length=1, description="Hashed with every shopper; a new one draws everything anew")
+    layers: tuple[Layer, ...] = Field(default=(), description="Independent of each other")
+
+
+def load_experiments(path: str | Path, *, rule_sets: Collection[str]) -> Experiments:
+    """Read and check an experiments file.
+
+    Args:
+        path: of the file.
+        rule_sets: names of the sets in the rules file, which arms may name.
+
+    Raises:
+        ServiceFileError: it is missing, isn't YAML, or says something that can't be; every fault is listed with its line.
+    """
+    text = read_text(
+        path, what="an experiments file", remedy="`examples/serving/experiments.yaml` is one to start from", error=ServiceFileError
+    )
+    return parse_experiments(text, str(path), rule_sets=rule_sets)
+
+
+def parse_experiments(text: str, name: str = "experiments file", *, rule_sets: Collection[str]) -> Experiments:
+    """As `load_experiments`, from the text; `name` is what errors call it."""
+    return parse_strict(
+        text,
+        name,
+        model=Experiments,
+        check=lambda made: [*_names(made), *_overlaps(made), *_subjects(made), *_rules(made, sorted(rule_sets))],
+        error=ServiceFileError,
+        example="salt: my_shop",
+    )
+
+
+def _names(made: Experiments) -> Iterator[Fault]:
+    layers: set[str] = set()
+    experiments: dict[str, str] = {}
+    for n, layer in enumerate(made.layers):
+        if layer.name in layers:
+            yield (
+                ("layers", n),
+                f"a second layer is called {layer.name!r}; its shoppers would be placed alike, so give it a name of its own",
+            )
+        layers.add(layer.name)
+        for m, experiment in enumerate(layer.experiments):
+            if experiment.name in experiments:
+                message = f"the layer {experiments[experiment.name]!r} has an experiment {experiment.name!r} already; rename one"
+                yield ("layers", n, "experiments", m), message
+            experiments.setdefault(experiment.name, layer.name)
+
+
+def _overlaps(made: Experiments) -> Iterator[Fault]:
+    for n, layer in enumerate(made.layers):
+        for m, late in enumerate(layer.experiments):
+            for early in layer.experiments[:m]:
+                if max(early.start, late.start) + ROUNDING < min(early.end, late.end):
+                    yield (
+                        ("layers", n, "experiments", m),
+                        f"{late.name!r} has the shoppers from {percent(late.start)} to {percent(late.end)}, {early.name!r} those from"
+                        f" {percent(early.start)} to {percent(early.end)}; a shopper is in one experiment of a layer,"
+                        f" so move one by `from`, or put it into another layer",
+                    )
+
+
+def _subjects(made: Experiments) -> Iterator[Fault]:
+    """Layers are independent: two that decide the same thing would contradict each other for some shoppers."""
+    owner: dict[str, str] = {}
+    for n, layer in enumerate(made.layers):
+        for m, experiment in enumerate(layer.experiments):
+            for a, arm in enumerate(experiment.arms):
+                if arm.subject and owner.setdefault(arm.subject, layer.name) != layer.name:
+                    what = "a model or a baseline" if arm.subject == "scores" else "rules"
+                    yield (
+                        ("layers", n, "experiments", m, "arms", a),
+                        f"arms of the layer {owner[arm.subject]!r} choose {what} as well, and a shopper is in both;"
+                        " keep such arms in one layer",
+                    )
+
+
+def _rules(made: Experiments, known: list[str]) -> Iterator[Fault]:
+    for n, layer in enumerate(made.layers):
+        for m, experiment in enumerate(layer.experiments):
+            for a, arm in enumerate(experiment.arms):
+                if arm.rules is not None and arm.rules not in known:
+                    message = f"the rules file has no set {arm.rules!r}; {closest(arm.rules, known)}"
+                    yield ("layers", n, "experiments", m, "arms", a, "rules"), message

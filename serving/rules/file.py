@@ -1,0 +1,147 @@
+"""The rules file: named sets of merchandising rules, checked against the dataset file's features."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from components.contract.dataset import Dataset
+from components.contract.errors import ServiceFileError
+from components.contract.features import NAME, GivenFeature, Vector
+from components.contract.strict import Fault, Place, Strict, closest
+from components.contract.strict_file import Tags, parse_strict, read_text
+
+Value = str | int | float | bool
+RuleName = Annotated[str, Field(pattern=NAME, max_length=60)]
+
+
+def _several(given: Any) -> Any:
+    return given if isinstance(given, list | tuple) else [given]
+
+
+Values = Annotated[tuple[Value, ...], BeforeValidator(_several), Field(min_length=1)]
+
+
+class _Rule(Strict):
+    name: RuleName = Field(description="In the exposure log")
+    when: dict[str, Values] = Field(
+        default_factory=dict, description="Only where each of these features of the context or the shopper has one of the values"
+    )
+
+
+class Selecting(_Rule):
+    """Concerns some of the candidates."""
+
+    items: tuple[str, ...] = Field(default=(), description="Candidates by id")
+    where: dict[str, Values] = Field(
+        default_factory=dict, description="Candidates of which each of these item features has one of the values"
+    )
+
+    @model_validator(mode="after")
+    def _some(self) -> "Selecting":
+        if bool(self.items) == bool(self.where):
+            raise ValueError("which candidates? Give either `items` or `where`")
+        return self
+
+
+class Pin(Selecting):
+    """To a place, and those that follow where there are several."""
+
+    kind: Literal["pin"]
+    place: int = Field(ge=0, description="From 0; the next free one where another rule has pinned there")
+
+
+class Boost(Selecting):
+    """Up by some places."""
+
+    kind: Literal["boost"]
+    places: int = Field(ge=1, description="How many others it passes")
+
+
+class Bury(Selecting):
+    """Down by some places."""
+
+    kind: Literal["bury"]
+    places: int = Field(ge=1, description="How many others pass it")
+
+
+class Filter(Selecting):
+    """Out of the list."""
+
+    kind: Literal["filter"]
+
+
+class Diversity(_Rule):
+    """Like beside unlike: maximal marginal relevance."""
+
+    kind: Literal["diversity"]
+    by: str = Field(description="Item feature that tells what is alike: same values, or vectors by their cosine")
+    weight: float = Field(
+        ge=0, le=1, description="0: the order as it is; 1: difference alone; between, w / (1 - w) of the places are passed at most"
+    )
+    first: int = Field(default=20, ge=1, le=200, description="How many places are filled so; the rest keep their order")
+
+
+Rule = Annotated[Pin | Boost | Bury | Filter | Diversity, Field(discriminator="kind")]
+
+
+class Rules(Strict):
+    """Sets of rules, of which one holds for a request."""
+
+    sets: dict[RuleName, tuple[Rule, ...]] = Field(
+        description="By name; `default` holds where no arm of an experiment names another, and may be left out"
+    )
+
+
+_TAGS: Tags = {"sets": ("kind", "kind", Rule)}
+
+
+def load_rules(path: str | Path, dataset: Dataset) -> Rules:
+    """Read and check a rules file.
+
+    Raises:
+        ServiceFileError: it is missing, isn't YAML, or says something that can't be; every fault is listed with its line.
+    """
+    text = read_text(path, what="a rules file", remedy="`examples/serving/rules.yaml` is one to start from", error=ServiceFileError)
+    return parse_rules(text, dataset, str(path))
+
+
+def parse_rules(text: str, dataset: Dataset, name: str = "rules file") -> Rules:
+    """As `load_rules`, from the text; `name` is what errors call it."""
+    return parse_strict(
+        text,
+        name,
+        model=Rules,
+        check=lambda made: [*_names(made), *_features(made, dataset)],
+        error=ServiceFileError,
+        example="sets: {default: []}",
+        tags=_TAGS,
+    )
+
+
+def _names(made: Rules) -> Iterator[Fault]:
+    for key, rules in made.sets.items():
+        names = [rule.name for rule in rules]
+        for at, name in enumerate(names):
+            if name in names[:at]:
+                yield ("sets", key, at), f"a second rule is called {name!r}; the log tells rules by their names, so rename one"
+
+
+def _features(made: Rules, dataset: Dataset) -> Iterator[Fault]:
+    """Rules speak of values that stand in a table; what one is, only the dataset file says."""
+    given = [feature for feature in dataset.features if isinstance(feature, GivenFeature)]
+    of_item = {feature.name: feature for feature in given if feature.side == "item" and feature.name != "position"}
+    around = {feature.name for feature in given if feature.side != "item" and not isinstance(feature, Vector)}
+    matched = {name for name, feature in of_item.items() if name != "item" and not isinstance(feature, Vector)}
+    for key, rules in made.sets.items():
+        for at, rule in enumerate(rules):
+            place: Place = ("sets", key, at)
+            for name in rule.when:
+                if name not in around:
+                    yield (*place, "when", name), f"no value of the context or the shopper; {closest(name, sorted(around))}"
+            for name in rule.where if isinstance(rule, Selecting) else ():
+                if name not in matched:
+                    yield (*place, "where", name), f"no value of an item that could be compared; {closest(name, sorted(matched))}"
+            if isinstance(rule, Diversity) and rule.by not in of_item:
+                yield (*place, "by"), f"{rule.by!r} is no given feature of the side item; {closest(rule.by, sorted(of_item))}"
