@@ -1,6 +1,6 @@
 """A warm start on the newest requests against training anew on all of them, on a shop where new products keep coming.
 
-    python -m benchmarks.warm_start DATASET.yaml --root runs/NAME [--age 10%] [--seeds 1] [--json FILE]
+    python -m benchmarks.warm_start DATASET.yaml --root runs/NAME [--age 10%] [--seeds 1] [--brief] [--json FILE]
 
 From the examples of a run it makes a champion of an earlier day: --age before the end of the training window its own training ended. The
 last twentieth of what it may see chooses its epoch, and its Transform graph is of its own requests. What follows has the run's Transform
@@ -182,14 +182,15 @@ def compare(args: argparse.Namespace, work: Path) -> dict[str, Row]:
         warm_all = with_vocabularies(given, seed=seed, warm_start=True)
         warm_newest = with_vocabularies(given, seed=seed, warm_start=True, warm_window="1s")  # and all since the champion's own training
         champion = trained(plain, past[0], past[1], then, at / "champion")
-        newest_only = since(train, champion.folder, at / "newest")
         models = {
             "the champion": champion,
             FULL: trained(plain, train, evaluate, now, at / "full"),
             "warm, newest": trained(warm_newest, train, evaluate, now, at / "warm_newest", base=champion.folder),
-            "cold, newest": trained(plain, newest_only, evaluate, now, at / "cold_newest"),
-            "warm, all": trained(warm_all, train, evaluate, now, at / "warm_all", base=champion.folder),
         }
+        if not args.brief:
+            newest_only = since(train, champion.folder, at / "newest")
+            models["cold, newest"] = trained(plain, newest_only, evaluate, now, at / "cold_newest")
+            models["warm, all"] = trained(warm_all, train, evaluate, now, at / "warm_all", base=champion.folder)
         judged, scored, new = judged_by(plain, examples, {name: model.folder for name, model in models.items()}, known)
         print(f"seed {seed}: {new.mean():.1%} of the test candidates are new products, {judged.labels[new].sum():.0f} positives among them")
         for name, model in models.items():
@@ -244,6 +245,7 @@ def main() -> None:
     given.add_argument("--root", type=Path, required=True, help="folder of the run")
     given.add_argument("--age", type=lambda text: float(text.removesuffix("%")) / 100, default=0.1, help="of the champion, of all the time")
     given.add_argument("--seeds", type=int, default=1)
+    given.add_argument("--brief", action="store_true", help="without the last two rows")
     given.add_argument("--json", type=Path, help="write the figures here")
     args = given.parse_args()
     progress = logging.getLogger("shelfrank.progress")
