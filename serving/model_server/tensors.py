@@ -15,7 +15,7 @@ from tensorflow.python.framework import tensor_util
 Array = np.ndarray[Any, Any]
 
 # dtype -> (array type, the repeated field that holds its values)
-FIELDS = {
+FIELDS: dict[int, tuple[np.dtype[Any], str]] = {
     types_pb2.DT_FLOAT: (np.dtype("<f4"), "float_val"),
     types_pb2.DT_DOUBLE: (np.dtype("<f8"), "double_val"),
     types_pb2.DT_INT64: (np.dtype("<i8"), "int64_val"),
@@ -36,7 +36,8 @@ PACKED_TAGS = {types_pb2.DT_FLOAT: b"\x2a", types_pb2.DT_DOUBLE: b"\x32"}
 
 def dtype_name(number: int) -> str:
     """`float`, `int64`, `string`: as TensorFlow's own messages call the type."""
-    return types_pb2.DataType.Name(number).removeprefix("DT_").lower()
+    name: str = types_pb2.DataType.Name(number)
+    return name.removeprefix("DT_").lower()
 
 
 def to_array(proto: tensor_pb2.TensorProto) -> Array:

@@ -1,7 +1,7 @@
 """Which versions of a model should be served: a rule on the names of the folders under its base path."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 LARGEST = 2**63 - 1
@@ -47,6 +47,7 @@ def by_version(names: Iterable[str]) -> dict[int, str]:
 
 def wanted(folders: Mapping[int, str], policy: Policy) -> dict[int, str]:
     """The part of `folders` that the policy serves."""
+    chosen: Set[int]
     match policy:
         case Latest(count):
             chosen = set(sorted(folders)[-max(count, 1) :])
