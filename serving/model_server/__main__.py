@@ -1,5 +1,6 @@
 """`python -m serving.model_server`: takes TensorFlow Serving's command line."""
 
+import gc
 import logging
 import os
 import signal
@@ -22,6 +23,8 @@ def main() -> int:
     from serving.model_server.flags import parse
     from serving.model_server.server import ModelServer
 
+    # What is there by now stays: collecting the garbage of an unloaded version needn't look at it.
+    gc.freeze()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
     def interrupt(*_: object) -> None:

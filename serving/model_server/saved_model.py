@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
+from serving.model_server.failure import Code, ServingError
 from serving.model_server.tensors import Array
 
 
@@ -17,10 +19,12 @@ class LoadedModel:
 
     `tags` name the meta graph in the SavedModel. With `inter_op` at 0 or 1 a request runs in the thread that asks, which for the many small
     operations of a ranker saves more than parallel operations would; more than 1 shares a pool of so many threads.
-    Raises what TensorFlow raises when the folder holds no SavedModel that it can load.
+    Raises NOT_FOUND when the folder holds no SavedModel, and what TensorFlow raises when it can't load it.
     """
 
     def __init__(self, path: Path, *, tags: Sequence[str] = ("serve",), intra_op: int = 1, inter_op: int = 1) -> None:
+        if not tf.compat.v1.saved_model.contains_saved_model(str(path)):
+            raise ServingError(Code.NOT_FOUND, f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}")
         config = config_pb2.ConfigProto(intra_op_parallelism_threads=intra_op or 1, inter_op_parallelism_threads=max(inter_op, 1))
         self._in_caller = inter_op <= 1
         graph = tf.Graph()
@@ -42,8 +46,7 @@ class LoadedModel:
         """The tensors named by `fetches`, from the inputs by tensor name. Thread-safe; nothing is waited for, so the deadline is unused."""
         key = (tuple(feeds), tuple(fetches))
         call = self._calls.get(key) or self._build(key)
-        outputs: list[Array] = call(*feeds.values())
-        return outputs
+        return [output if isinstance(output, np.ndarray) else _scalar(output) for output in call(*feeds.values())]
 
     def _build(self, key: tuple[tuple[str, ...], tuple[str, ...]]) -> Any:
         with self._building:
@@ -57,6 +60,11 @@ class LoadedModel:
         self._session.close()
         self._session = None
         gc.collect()  # a graph of TensorFlow is full of cycles
+
+
+def _scalar(value: object) -> Array:
+    """The session hands a scalar out as bytes or as numpy's own scalar."""
+    return np.array(value, object if isinstance(value, bytes) else None)
 
 
 def session_call(session: Any, feeds: Sequence[str], fetches: Sequence[str], *, in_caller: bool) -> Any:

@@ -31,6 +31,7 @@ class Client:
     """Both doors of a server."""
 
     address: str
+    grpc_target: str
     rest_port: int
     channel: grpc.Channel
 
@@ -42,7 +43,9 @@ class Client:
     def models(self) -> model_service_pb2_grpc.ModelServiceStub:
         return model_service_pb2_grpc.ModelServiceStub(self.channel)
 
-    def http(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
+    def http(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection(self.address, self.rest_port, timeout=30)
         try:
             connection.request(method, path, body, dict(headers or {}))
@@ -60,7 +63,9 @@ class Client:
         status, _, answer = self.http("POST", path, (body if isinstance(body, str) else json.dumps(body)).encode())
         return status, json.loads(answer)
 
-    def predict(self, inputs: Mapping[str, Any], *, model: str = "default", timeout: float = 30, **spec: Any) -> predict_pb2.PredictResponse:
+    def predict(
+        self, inputs: Mapping[str, Any], *, model: str = "default", timeout: float = 30, **spec: Any
+    ) -> predict_pb2.PredictResponse:
         """`inputs` become tensors; float32 unless they say otherwise."""
         request = predict_pb2.PredictRequest()
         request.model_spec.name = model
@@ -88,7 +93,7 @@ class Client:
 
 def connected(address: str, grpc_target: str, rest_port: int) -> Iterator[Client]:
     with grpc.insecure_channel(grpc_target) as channel:
-        yield Client(address, rest_port, channel)
+        yield Client(address, grpc_target, rest_port, channel)
 
 
 @pytest.fixture(scope="session")
@@ -135,9 +140,10 @@ def start() -> Iterator[Start]:
         stops.append(server.stop)
         server.start()
         host = config.get("host", "127.0.0.1")
-        channel = grpc.insecure_channel(f"{host}:{server.grpc_port}")
+        target = f"{host}:{server.grpc_port}"
+        channel = grpc.insecure_channel(target)
         stops.append(channel.close)
-        return Client(host, server.rest_port, channel)
+        return Client(host, target, server.rest_port, channel)
 
     yield begin
     for stop in reversed(stops):

@@ -1,5 +1,7 @@
 """Predict and the signatures over gRPC, as TensorFlow Serving answers them."""
 
+from dataclasses import replace
+
 import grpc
 import numpy as np
 import pytest
@@ -84,9 +86,8 @@ def test_missing_values_repeat_the_last_and_none_are_zero(server: Client, values
 
 
 def test_a_large_message_passes_both_ways(server: Client) -> None:
-    with grpc.insecure_channel(server.channel._channel.target().decode(), options=[("grpc.max_receive_message_length", -1)]) as channel:
-        client = Client(server.address, server.rest_port, channel)
-        answer = client.predict({"x": np.ones((3_000_000, 1), "f")})
+    with grpc.insecure_channel(server.grpc_target, options=[("grpc.max_receive_message_length", -1)]) as channel:
+        answer = replace(server, channel=channel).predict({"x": np.ones((3_000_000, 1), "f")})
     assert len(answer.outputs["y"].float_val) == 3_000_000
 
 
