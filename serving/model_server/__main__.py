@@ -23,7 +23,7 @@ def main() -> int:
     from serving.model_server.flags import parse
     from serving.model_server.server import ModelServer
 
-    # What is there by now stays: collecting the garbage of an unloaded version needn't look at it.
+    # What is there by now stays: the garbage collector needn't look at it again, which would halt every request.
     gc.freeze()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 

@@ -1,6 +1,5 @@
 """A SavedModel in a session of its own, run by tensor names: the only module that knows how TensorFlow loads and runs one."""
 
-import gc
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+from tensorflow.python.framework import ops
 
 from serving.model_server.failure import Code, ServingError
 from serving.model_server.tensors import Array
@@ -56,10 +56,12 @@ class LoadedModel:
 
     def close(self) -> None:
         """Give the memory back; nothing may run any more."""
+        graph = self._session.graph
         self._calls.clear()
         self._session.close()
         self._session = None
-        gc.collect()  # a graph of TensorFlow is full of cycles
+        # A graph is full of cycles; to leave it to the garbage collector would halt every thread for a good part of a second.
+        ops.dismantle_graph(graph)
 
 
 def _scalar(value: object) -> Array:

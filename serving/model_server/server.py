@@ -130,9 +130,9 @@ class ModelServer:
 
     def _listen(self) -> None:
         config = self._config
-        options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
+        options = {"grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1, "grpc.so_reuseport": 0}
         pool = ThreadPoolExecutor(config.grpc_threads, thread_name_prefix="grpc")
-        self._grpc = grpc.server(pool, options=[*options, *config.channel_arguments])
+        self._grpc = grpc.server(pool, options=list((options | dict(config.channel_arguments)).items()))
         inference = Inference(self._catalogue, self._metrics, as_content=config.as_content)
         prediction_service.add_PredictionServiceServicer_to_server(PredictionService(inference, self._catalogue), self._grpc)
         model_service.add_ModelServiceServicer_to_server(ModelService(self._fleet, self._states), self._grpc)

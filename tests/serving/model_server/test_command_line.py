@@ -17,6 +17,12 @@ from tests.serving.model_server.test_lifecycle import TWO, until
 
 Base = Callable[..., Path]
 ROOT = Path(__file__).resolve().parents[3]
+EVERY_FLAG = """--host=0.0.0.0 --port=1 --grpc_socket_path=s --grpc_channel_arguments=a=1,b=x --grpc_max_threads=3 --rest_api_port=2
+    --rest_api_num_threads=4 --rest_api_timeout_in_ms=500 --rest_api_enable_cors_support --enable_grpc_healthcheck_service=true
+    --model_name=shop --model_config_file=m --model_config_file_poll_wait_seconds=7 --file_system_poll_wait_seconds=0
+    --max_num_load_retries=1 --load_retry_interval_micros=250000 --allow_version_labels_for_unavailable_models=1
+    --enable_model_warmup=false --saved_model_tags=serve,gpu --tensorflow_intra_op_parallelism=2 --tensorflow_inter_op_parallelism=3
+    --enable_serialization_as_tensor_content --enable_batching --batching_parameters_file=b --monitoring_config_file=c"""
 needs_a_process = pytest.mark.skipif(ADDRESS in os.environ, reason=f"starts a server of its own; {ADDRESS} names another")
 
 
@@ -27,9 +33,7 @@ def test_the_defaults_are_those_of_the_real_server() -> None:
 
 
 def test_every_flag_arrives() -> None:
-    config = parse(
-        ["--host=0.0.0.0", "--port=1", "--grpc_socket_path=s", "--grpc_channel_arguments=a=1,b=x", "--grpc_max_threads=3", "--rest_api_port=2", "--rest_api_num_threads=4", "--rest_api_timeout_in_ms=500", "--rest_api_enable_cors_support", "--enable_grpc_healthcheck_service=true", "--model_name=shop", "--model_config_file=m", "--model_config_file_poll_wait_seconds=7", "--file_system_poll_wait_seconds=0", "--max_num_load_retries=1", "--load_retry_interval_micros=250000", "--allow_version_labels_for_unavailable_models=1", "--enable_model_warmup=false", "--saved_model_tags=serve,gpu", "--tensorflow_intra_op_parallelism=2", "--tensorflow_inter_op_parallelism=3", "--enable_serialization_as_tensor_content", "--enable_batching", "--batching_parameters_file=b", "--monitoring_config_file=c"]
-    )
+    config = parse(EVERY_FLAG.split())
     assert (config.host, config.grpc_port, config.socket_path, config.channel_arguments) == ("0.0.0.0", 1, "s", (("a", 1), ("b", "x")))
     assert (config.grpc_threads, config.rest_port, config.rest_threads, config.rest_timeout_s) == (3, 2, 4, 0.5)
     assert (config.cors, config.health, config.model_name, config.model_config_file) == (True, True, "shop", Path("m"))

@@ -1,5 +1,7 @@
 """The way into TensorFlow's session: the private callable, and what stands in where it is gone."""
 
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -37,3 +39,16 @@ def test_a_model_runs_what_is_asked_and_a_scalar_is_an_array(model_files: Path) 
         model.close()
     assert (word.dtype, word.tolist()) == (np.dtype(object), b"a")
     assert (number.dtype, number.tolist()) == (np.dtype(np.int32), 3)
+
+
+def test_a_closed_model_is_gone_without_the_garbage_collector(model_files: Path) -> None:
+    gc.disable()
+    try:
+        model = LoadedModel(model_files / "half_plus_two_tf2" / "123")
+        signature = model.signatures["serving_default"]
+        model.run({signature.inputs["x"].name: np.ones((1, 1), "f")}, [signature.outputs["y"].name], deadline=0)
+        graph = weakref.ref(model._session.graph)
+        model.close()
+        assert graph() is None
+    finally:
+        gc.enable()
