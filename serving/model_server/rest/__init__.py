@@ -1,0 +1,1 @@
+"""TensorFlow Serving's REST: paths, JSON requests, JSON answers."""
