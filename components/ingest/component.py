@@ -38,7 +38,8 @@ def EventExampleGen(  # noqa: N802, a component is named like a class
         dataset: the dataset file's text.
         data_root: the folder its relative paths are looked up under.
         examples: splits train, eval and test.
-        state: `users/` and `items/`, Parquet with one row a key; `index.parquet`, the item ids by code.
+        state: `users/` and `items/`, Parquet with one row a key; `index.parquet`, the item ids by code; `catalogue/items.parquet` and
+            `catalogue/users.parquet`, the tables that the dataset file names, with their features typed.
         report: `report.json`: what was read, kept and dropped, and why.
         fingerprint: of the data; a change of it makes the component run again.
         beam_pipeline: given by TFX.

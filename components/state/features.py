@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from components.contract.columns import state_columns
 from components.contract.dataset import Dataset
 from components.contract.features import StateFeature
+from components.contract.sources import Impressions, ListRows
 from components.state.plan import StatePlan, count_index, recency_index, session_age_index, session_events_index, total_index
 from components.state.rates import smoothed_rate
 
@@ -63,6 +64,16 @@ def interactions(dataset: Dataset, values: NDArray[np.float32]) -> NDArray[np.in
     counted = [action for action in plan.actions if action in dataset.label_gains or action in plan.history_actions]
     total: NDArray[np.float32] = values[:, [total_index(plan, action) for action in counted]].sum(axis=1)
     return total.astype(np.int64)
+
+
+def counted_impression(dataset: Dataset) -> str | None:
+    """The action that a list which was shown counts as, for its shopper and for each of its items; None where lists count for nothing."""
+    match dataset.candidates:
+        case Impressions(action=name):
+            return name
+        case ListRows() if "impression" in dataset.actions:
+            return "impression"
+    return None
 
 
 def _features(dataset: Dataset, side: StateSide) -> tuple[StateFeature, ...]:
