@@ -91,7 +91,8 @@ def _history(plan: StatePlan, state: State, row: int, codes: ItemCodes) -> bytes
     width = max(1, (int(ages.max()).bit_length() + 7) // 8)
     narrow = np.ascontiguousarray(ages, "<i8").view(np.uint8).reshape(-1, 8)[:, :width]
     items = _BETWEEN.join([codes.name(code).encode() for code in state.history_item[row, places].tolist()])
-    return bytes([width]) + narrow.tobytes() + state.history_action[row, places].tobytes() + items
+    actions: bytes = state.history_action[row, places].tobytes()
+    return bytes([width]) + narrow.tobytes() + actions + items
 
 
 def _read_history(plan: StatePlan, state: State, row: int, history: memoryview, codes: ItemCodes) -> None:
