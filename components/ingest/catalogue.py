@@ -43,10 +43,10 @@ def read_table(table: Table, features: tuple[GivenFeature, ...], data_root: str,
     return single
 
 
-def as_saved(table: pl.DataFrame, name: str) -> bytes:
-    """A table as the service reads it: Parquet with the id, under `name`, and the features, sorted by the id's bytes."""
+def as_parquet(table: pl.DataFrame) -> bytes:
+    """A table as a file that the service reads."""
     out = io.BytesIO()
-    table.sort(ID).rename({ID: name}).write_parquet(out, compression="zstd", statistics=False)
+    table.write_parquet(out, compression="zstd", statistics=False)
     return out.getvalue()
 
 
