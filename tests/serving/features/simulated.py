@@ -53,7 +53,7 @@ def parsed_examples(dataset: Dataset, folder: Path) -> dict[str, dict[str, Any]]
     spec = {column.name: tf.io.RaggedFeature(dtypes[column.dtype]) for column in columns(dataset)}
     records = [record for path in sorted(folder.glob("*/part-*")) for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()]
     parsed = tf.io.parse_example(records, spec)
-    whole = {name: [values[row].numpy() for row in range(len(records))] for name, values in parsed.items()}
+    whole = {name: np.split(values.values.numpy(), values.row_splits.numpy()[1:-1]) for name, values in parsed.items()}
     return {whole["request"][row][0].decode(): {name: whole[name][row] for name in whole} for row in range(len(records))}
 
 
