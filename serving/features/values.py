@@ -63,7 +63,8 @@ def vectors(feature: Vector, values: Sequence[Any]) -> NDArray[np.float32]:
         whole = isinstance(value, list | tuple) and len(value) == feature.size
         if not whole or not all(each is None or isinstance(each, int | float) for each in value):
             raise InputError(f"{feature.name}: expected a list of {feature.size} numbers, got {_shown(value)}; correct it, or leave it out")
-        out[row] = [math.nan if each is None else each for each in value]
+        with np.errstate(over="ignore"):
+            out[row] = [math.nan if each is None else each for each in value]
     return out
 
 
