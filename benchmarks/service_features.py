@@ -10,6 +10,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,13 @@ def made_up(dataset: Dataset) -> Catalogue:
     """A catalogue with plausible texts."""
     draw = np.random.default_rng(1)
     words = [f"word{n}" for n in range(500)]
-    texts = lambda size: pa.array([" ".join(draw.choice(words, 4)) for _ in range(size)], pa.large_string())  # noqa: E731
-    ids = lambda letter, size: pa.array([f"{letter}{n:06d}" for n in range(size)], pa.large_string())  # noqa: E731
+
+    def texts(size: int) -> pa.Array:
+        return pa.array([" ".join(draw.choice(words, 4)) for _ in range(size)], pa.large_string())
+
+    def ids(letter: str, size: int) -> pa.Array:
+        return pa.array([f"{letter}{n:06d}" for n in range(size)], pa.large_string())
+
     items = {"item": ids("p", ITEMS)}
     for feature in dataset.given("items"):
         items[feature.name] = pa.array(draw.random(ITEMS), pa.float32()) if feature.kind == "number" else texts(ITEMS)
@@ -46,6 +52,13 @@ def made_up(dataset: Dataset) -> Catalogue:
         pq.write_table(pa.table(items), folder / "items.parquet")
         pq.write_table(pa.table(users), folder / "users.parquet")
         return load_catalogue(Path(name), dataset)
+
+
+def recorded(states: MemoryStates, changes: Changes, event: Shown) -> None:
+    """Take a list in."""
+    change = changes.of(event, now_us=event.time_us)
+    assert change is not None
+    states.record(change)
 
 
 def timed(calls: list[Callable[[], object]]) -> str:
@@ -90,9 +103,9 @@ def main() -> None:
             for items in lists
         ]
         shown = [Shown(shopper=r.shopper, request=f"{length}-{n}", time_us=now_us, items=r.candidates) for n, r in enumerate(requests)]
-        one = [lambda r=r: features.inputs(r) for r in requests]
-        state = [lambda r=r: states.known(r.shopper, list(r.candidates), r.time_us) for r in requests]
-        written = [lambda e=e: states.record(changes.of(e, now_us=now_us)) for e in shown]  # type: ignore[arg-type]
+        one: list[Callable[[], object]] = [partial(features.inputs, request) for request in requests]
+        state: list[Callable[[], object]] = [partial(states.known, r.shopper, list(r.candidates), r.time_us) for r in requests]
+        written: list[Callable[[], object]] = [partial(recorded, states, changes, event) for event in shown]
         for name, calls in (("tensors of a request", one), ("  of which state", state), ("a list recorded", written)):
             for call in calls[:50]:
                 call()

@@ -59,7 +59,13 @@ class Users:
         row = self._row(user)
         if row is None:
             return {feature.name: _missing(feature) for feature in self._features}
-        return {feature.name: _as_array(self._columns[feature.name][row : row + 1], feature) for feature in self._features}
+        return {feature.name: self._value(row, feature) for feature in self._features}
+
+    def _value(self, row: int, feature: GivenFeature) -> Values:
+        column = self._columns[feature.name]
+        if isinstance(feature, Number | Vector):
+            return _as_array(column[row : row + 1], feature)
+        return _objects([column[row].as_py().encode()])
 
     def _row(self, user: str) -> int | None:
         row = bisect_left(range(len(self._ids)), user, key=lambda at: self._ids[at].as_py())
