@@ -56,7 +56,7 @@ def main() -> None:
     try:
         for taken in (0, 3, 10, 30):
             client.flushall()
-            before, size = client.info("memory")["used_memory"], 0  # type: ignore[index]
+            before, size = client.info("memory")["used_memory"], 0
             draw = np.random.default_rng(taken)
             for first in range(0, users, BATCH):
                 n = min(BATCH, users - first)
@@ -79,7 +79,7 @@ def main() -> None:
                         pipeline.set(f"{prefix}u{first + row:09d}", value, ex=TTL_S)
                     pipeline.execute()
                 size += sum(map(len, values))
-            used = client.info("memory")["used_memory"] - before  # type: ignore[index]
+            used = client.info("memory")["used_memory"] - before
             print(
                 f"history of {taken:2d}: value {size / users:.0f} bytes, Redis {used / users:.0f} bytes a shopper,"
                 f" {used / users * 1e6 / 2**30:.2f} GiB a million"
