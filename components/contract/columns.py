@@ -50,6 +50,14 @@ def input_columns(dataset: Dataset) -> tuple[Column, ...]:
     return tuple(column for column in columns(dataset) if column.role == "input")
 
 
+def signature_columns(dataset: Dataset) -> tuple[Column, ...]:
+    """What `serving_default` takes: the model's input columns and, for each ragged axis there is, how many of its values count."""
+    inputs = input_columns(dataset)
+    counts = {"history": "n_history", "candidate": "n_candidates"}
+    axes = {column.axis for column in inputs} | {"candidate"}
+    return (*inputs, *(Column(name, "int64", "request", "input") for axis, name in counts.items() if axis in axes))
+
+
 def label_columns(dataset: Dataset) -> tuple[Column, ...]:
     """`label` (any labelled action: 0 or 1) and, where there are several actions, one for each."""
     gains = dataset.label_gains

@@ -8,6 +8,7 @@ from components.contract.strict import Duration, Strict
 
 Side = Literal["context", "user", "item"]
 NAME = r"^[a-z][a-z0-9_]*$"
+TEXT_LIMIT = 65_536  # characters kept of any text: a title of ten megabytes would be multiplied by every list that shows it
 
 
 class _Feature(Strict):

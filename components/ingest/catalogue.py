@@ -1,5 +1,6 @@
 """Items and users: the tables that requests are joined with, each id once."""
 
+import io
 from collections.abc import Iterator
 
 import polars as pl
@@ -40,6 +41,13 @@ def read_table(table: Table, features: tuple[GivenFeature, ...], data_root: str,
     counts.add("left out: earlier rows of an id that stands twice", len(whole) - len(single))
     counts.add("rows kept", len(single))
     return single
+
+
+def as_parquet(table: pl.DataFrame) -> bytes:
+    """A table as a file that the service reads."""
+    out = io.BytesIO()
+    table.write_parquet(out, compression="zstd", statistics=False)
+    return out.getvalue()
 
 
 def missing_value(feature: GivenFeature) -> pl.Expr:

@@ -6,14 +6,14 @@ import polars as pl
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from components.contract.features import GivenFeature, Number, Vector
+from components.contract.features import TEXT_LIMIT, GivenFeature, Number, Vector
 from components.contract.sources import EventSource, Impressions, ListRows, Rows
 from components.ingest.counts import Counts
 from components.ingest.files import BLOCK_ROWS, Block
 from components.ingest.reading import FILE, ROW
 from components.ingest.times import numbers, times_us
+from components.state.features import counted_impression
 
-TEXT_LIMIT = 65_536  # characters kept of any text: a title of ten megabytes would be multiplied by every list that shows it
 NO_ACTION = -1
 UNCOUNTED = -2
 RAW = "c:"  # before the name of a raw column
@@ -95,12 +95,10 @@ def impression_code(dataset: Dataset) -> int | None:
 
     UNCOUNTED where lists are shown but the file doesn't count them, None without lists.
     """
-    match dataset.candidates:
-        case Impressions(action=name):
-            return list(dataset.actions).index(name)
-        case ListRows():
-            return list(dataset.actions).index("impression") if "impression" in dataset.actions else UNCOUNTED
-    return None
+    if not isinstance(dataset.candidates, Impressions | ListRows):
+        return None
+    name = counted_impression(dataset)
+    return UNCOUNTED if name is None else list(dataset.actions).index(name)
 
 
 def unrolled(raw: pl.DataFrame, dataset: Dataset, form: ListRows, counts: Counts) -> pl.DataFrame:

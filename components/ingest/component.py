@@ -1,6 +1,5 @@
 """EventExampleGen: the TFX component around ingestion."""
 
-import io
 import json
 import os
 import time
@@ -16,7 +15,7 @@ from tfx.types.standard_artifacts import Examples
 from components.contract.load import parse_dataset
 from components.ingest.files import layout
 from components.ingest.report import ingest_report, require_examples
-from components.ingest.spill import read_frame, write_bytes
+from components.ingest.spill import write_bytes
 from components.ingest.splits import SPLITS
 from components.ingest.steps import PARTITION_ROWS, Job, ingest
 from components.ingest.storage import opened, removed
@@ -38,7 +37,8 @@ def EventExampleGen(  # noqa: N802, a component is named like a class
         dataset: the dataset file's text.
         data_root: the folder its relative paths are looked up under.
         examples: splits train, eval and test.
-        state: `users/` and `items/`, Parquet with one row a key; `index.parquet`, the item ids by code.
+        state: `users/` and `items/`, Parquet with one row a key; `index.parquet`, the item ids by code; `catalogue/items.parquet` and
+            `catalogue/users.parquet`, the tables that the dataset file names, with their features typed.
         report: `report.json`: what was read, kept and dropped, and why.
         fingerprint: of the data; a change of it makes the component run again.
         beam_pipeline: given by TFX.
@@ -51,9 +51,6 @@ def EventExampleGen(  # noqa: N802, a component is named like a class
     with beam_pipeline as root:
         found = ingest(root, job, blocks.blocks)
         _ = found | "report" >> beam.Map(lambda pair: write_bytes(reported, ingest_report(pair[0], pair[1], blocks, dataset)))
-    codes = io.BytesIO()
-    read_frame(os.path.join(work, "index")).select("item").write_parquet(codes)
-    write_bytes(os.path.join(state.uri, "index.parquet"), codes.getvalue())
     removed(work)
     with opened(reported) as file:
         require_examples(json.load(file))

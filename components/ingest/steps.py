@@ -2,7 +2,7 @@
 row by row.
 
     scan       a block of a file            -> clean events, by shopper
-    index      all blocks                   -> the item index, windows, popularity
+    index      all blocks                   -> the item index, windows, popularity; catalogue and codes for the service
     shoppers   a block of whole shoppers    -> requests, and what their items need, by item
     products   a block of whole items       -> what was known of each candidate, by shopper block
     write      a block of whole shoppers    -> examples, the users' state
@@ -25,7 +25,7 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
 from components.contract.sources import Sampling
-from components.ingest.catalogue import item_index, read_table
+from components.ingest.catalogue import ID, as_parquet, item_index, read_table
 from components.ingest.cleaning import Moment, clean, raw_columns
 from components.ingest.counts import Counts, merged
 from components.ingest.distinct import tells_repetitions
@@ -173,6 +173,10 @@ def make_index(scanned: list[Scanned], job: Job) -> Index:
     write_frame(job.path("index"), items)
     if tables[1] is not None:
         write_frame(job.path("users"), tables[1])
+    write_bytes(os.path.join(job.state, "index.parquet"), as_parquet(items.select("item")))
+    for name, read in (("item", tables[0]), ("user", tables[1])):
+        if read is not None:
+            write_bytes(os.path.join(job.state, "catalogue", f"{name}s.parquet"), as_parquet(read.sort(ID).rename({ID: name})))
     codes = items.select("item", pl.int_range(pl.len()).alias("code"), "known")
     pool = taken.filter(pl.col("taken") > 0).join(codes.filter("known") if dataset.unknown_items == "reject" else codes, on="item")
     write_frame(job.path("popularity"), pool.select("day", pl.col("code").alias("item"), "taken").sort("day", "item"))

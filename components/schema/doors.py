@@ -5,19 +5,11 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from components.contract.columns import Column, columns, input_columns
+from components.contract.columns import Column, columns, input_columns, signature_columns
 from components.contract.dataset import Dataset
 from components.schema.parsing import Features, dense_spec, from_dense, parse
 
 Score = Callable[[Features, tf.Tensor], dict[str, tf.Tensor]]
-
-
-def signature_columns(dataset: Dataset) -> tuple[Column, ...]:
-    """What `serving_default` takes: the model's input columns and, for each ragged axis there is, how many of its values count."""
-    inputs = input_columns(dataset)
-    counts = {"history": "n_history", "candidate": "n_candidates"}
-    axes = {column.axis for column in inputs} | {"candidate"}
-    return (*inputs, *(Column(name, "int64", "request", "input") for axis, name in counts.items() if axis in axes))
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,11 @@ def resized(plan: StatePlan, state: State, *, keys: int) -> State:
     return larger
 
 
+def rows_of(state: State, rows: NDArray[np.int64]) -> State:
+    """A copy of the state of some keys, in the order of their rows."""
+    return State(*(getattr(state, name)[rows] for name in State._fields))
+
+
 @compiled
 def advance(state: State, k: int, time_us: int, action: int, item: int, weight: int, session: int, rules: Rules) -> None:
     """Take one event into the state of key `k`.

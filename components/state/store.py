@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.state.artifact import Snapshot
 from components.state.plan import StatePlan, action_index
-from components.state.reducer import Features, advance, blank, empty, read_rows, resized, rules
+from components.state.reducer import Features, Rules, State, blank, empty, read_rows, replay_rows, resized, rows_of, rules
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,20 @@ class Event:
     item: int = 0  # what the history remembers of it; int64
     weight: int = 1
     session: int = 0  # hash of the session's id, 0 = unknown; int64
+
+
+def take_in(plan: StatePlan, state: State, rows: Sequence[int], events: Sequence[Event], using: Rules) -> None:
+    """The reducer's `advance` on some events in their order, of which event i happens to the key in row `rows[i]` of the state.
+
+    Raises:
+        InputError: an action that the plan doesn't count; the state is then untouched.
+    """
+    n = len(events)
+    actions = np.array([action_index(plan, event.action) for event in events], np.int8)
+    columns = [np.array([getattr(event, name) for event in events], np.int64) for name in ("time_us", "item", "weight", "session")]
+    times_us, items, weights, sessions = columns
+    at, all_, none = np.array(rows, np.int64), np.ones(n, np.bool_), np.zeros(n, np.bool_)
+    replay_rows(state, at, times_us, actions, items, weights, sessions, all_, none, using, blank(plan, 0))
 
 
 @final
@@ -39,26 +54,30 @@ class StateStore:
         self.plan = plan
         self._rules = rules(plan)
         self._rows: dict[str, int] = {}
+        self._free: list[int] = []  # rows of keys that were forgotten
+        self._used = 0  # rows that are, or once were, of a key
         self._state = empty(plan, 1024)
         self._lock = threading.Lock()
         if snapshot is not None:
             snapshot.require(plan)
             self._rows = {key: row for row, key in enumerate(snapshot.keys)}
+            self._used = len(snapshot.keys)
             self._state = resized(plan, snapshot.state, keys=len(snapshot.keys) + 1024)
 
     def __len__(self) -> int:
         """Number of keys with an event."""
         return len(self._rows)
 
-    def record(self, event: Event) -> None:
-        """Take an event in; raises InputError for an action that the plan doesn't count."""
-        action = action_index(self.plan, event.action)
+    def record(self, *events: Event) -> None:
+        """Take events in, in their order; raises InputError, and takes in none, for an action that the plan doesn't count."""
+        for event in events:
+            action_index(self.plan, event.action)
         with self._lock:
-            row = self._rows.setdefault(event.key, len(self._rows))
+            rows = [self._row(event.key) for event in events]
             # One row stays free: it is what `features` reads for a key that it doesn't know.
-            if row + 1 >= len(self._state.last_us):
-                self._state = resized(self.plan, self._state, keys=2 * len(self._state.last_us))
-            advance(self._state, row, event.time_us, action, event.item, event.weight, event.session, self._rules)
+            if self._used >= len(self._state.last_us):
+                self._state = resized(self.plan, self._state, keys=2 * (self._used + 1))
+            take_in(self.plan, self._state, rows, events, self._rules)
 
     def features(self, key: str, time_us: int, *, session: int = 0) -> Features:
         """What is known of a key at a moment, with Q = 1; of an unknown key, nothing."""
@@ -68,12 +87,34 @@ class StateStore:
         """What is known of many keys at one moment, such as a request's candidates; row q is of `keys[q]`."""
         features = blank(self.plan, len(keys))
         with self._lock:
-            unknown = len(self._rows)
+            unknown = self._used
             rows = np.fromiter((self._rows.get(key, unknown) for key in keys), np.int64, len(keys))
             read_rows(self._state, rows, time_us, session, self._rules, features)
         return features
 
+    def forget(self, key: str) -> None:
+        """Let go of all that is known of a key."""
+        with self._lock:
+            row = self._rows.pop(key, None)
+            if row is not None:
+                nothing = empty(self.plan, 1)
+                for name in State._fields:
+                    getattr(self._state, name)[row] = getattr(nothing, name)[0]
+                self._free.append(row)
+
     def snapshot(self) -> Snapshot:
         """A copy of all that is known, to be saved."""
         with self._lock:
-            return Snapshot(self.plan, list(self._rows), resized(self.plan, self._state, keys=len(self._rows)))
+            rows: NDArray[np.int64] = np.fromiter(self._rows.values(), np.int64, len(self._rows))
+            return Snapshot(self.plan, list(self._rows), rows_of(self._state, rows))
+
+    def _row(self, key: str) -> int:
+        row = self._rows.get(key)
+        if row is None:
+            if self._free:
+                row = self._free.pop()
+            else:
+                row = self._used
+                self._used += 1
+            self._rows[key] = row
+        return row

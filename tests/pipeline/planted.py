@@ -22,7 +22,7 @@ from tfx.orchestration.pipeline import Pipeline
 import pipeline.run
 import trainer.export
 import trainer.training
-from components.contract.columns import label_columns
+from components.contract.columns import label_columns, signature_columns
 from components.contract.dataset import Dataset
 from components.schema import doors
 from components.schema.parsing import Features
@@ -59,7 +59,7 @@ def blind_on_tablets(good: Score, features: Features, splits: tf.Tensor) -> tf.T
 
 def wrap(path: Path, bad: Callable[[Score, Features, tf.Tensor], tf.Tensor], dataset: Dataset) -> None:
     """Put a model around the exported one, behind the same doors."""
-    asked = doors.signature_columns(dataset)
+    asked = signature_columns(dataset)
     with tempfile.TemporaryDirectory() as folder:
         shutil.move(path, Path(folder) / "good")
         module = tf.Module()

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.contract.columns import input_columns
+from components.contract.columns import input_columns, signature_columns
 from components.contract.errors import InputError, RunError
-from components.schema.doors import signature_columns
 from trainer.auc import auc
 from trainer.run import run_fn
 

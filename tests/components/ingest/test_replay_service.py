@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.contract.dataset import Dataset
-from components.ingest.sessions import session_hash
 from components.ingest.spill import read_frame
 from components.state.artifact import Snapshot, load, to_table
 from components.state.features import interactions, plan_of, state_values
 from components.state.plan import StatePlan
 from components.state.reducer import Features
+from components.state.sessions import session_hash
 from components.state.store import Event as Happened
 from components.state.store import StateStore
 from tests.components.ingest.oracle import Request, understood

@@ -2,7 +2,8 @@
 
 import polars as pl
 
-from components.ingest.sessions import session_hash, session_hashes
+from components.ingest.sessions import session_hashes
+from components.state.sessions import session_hash
 
 
 def test_the_column_and_the_single_id_agree() -> None:

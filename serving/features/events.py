@@ -1,0 +1,121 @@
+"""What happened, and what it changes: the rules by which ingestion takes a log in, for one event."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+from components.contract.dataset import Dataset
+from components.contract.errors import InputError
+from components.contract.sources import Impressions, ListRows, Rows
+from components.contract.strict import closest
+from components.state.features import counted_impression
+from components.state.sessions import session_hash
+from components.state.store import Event
+from serving.features.catalogue import Catalogue
+from serving.state.codes import NO_ITEM
+from serving.state.seam import Change, plans_of, shopper_key
+
+_MARK_BYTES = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A request's whole list was shown. A second list under the same request is a repetition."""
+
+    shopper: str  # "" a guest
+    request: str
+    time_us: int
+    items: Sequence[str]
+    session: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interaction:
+    """A shopper did something: an action of the dataset file, by its name there, to an item where it is about one."""
+
+    shopper: str
+    action: str
+    time_us: int
+    item: str = ""
+    request: str = ""
+    session: str = ""
+
+
+@final
+class Changes:
+    """What events of one dataset change.
+
+    A list counts as one event of its shopper, which weighs as much as the list is long, and as one of each of its items. An interaction
+    counts for its shopper, and for its item where the dataset keeps state of that action for items.
+    """
+
+    def __init__(self, dataset: Dataset, catalogue: Catalogue) -> None:
+        self._dataset, self._catalogue = dataset, catalogue
+        self._plans = plans_of(dataset)
+        self._impression = counted_impression(dataset)
+        self._guests = any(source.missing_user == "guest" for source in dataset.events)
+        self._of_items = self._plans.items.actions if self._plans.items else ()
+
+    def of(self, event: Shown | Interaction, *, now_us: int) -> Change | None:
+        """What an event changes; None where that is nothing: its items are unknown to a dataset that rejects those, or it keeps no state.
+
+        Raises:
+            InputError: a time later than `now_us` or none at all, no shopper where the dataset knows no guests, a list without request or
+                items, an action that isn't declared, or one about an item without an item.
+        """
+        if type(event.time_us) is not int or not 0 <= event.time_us <= now_us:
+            raise InputError(f"expected a time in microseconds since 1970, up to now ({now_us}), got {event.time_us!r}; correct the clock")
+        if not event.shopper and not self._guests:
+            raise InputError("expected a shopper, got none, and the dataset file takes no guests (`missing_user: guest`); name the shopper")
+        if isinstance(event, Shown):
+            return self._shown(event)
+        return self._done(event)
+
+    def _shown(self, event: Shown) -> Change | None:
+        if not event.request:
+            raise InputError("expected the id of the request whose list was shown, got none; name it, as the answer to the request did")
+        if isinstance(event.items, str) or not event.items or not all(type(item) is str and item for item in event.items):
+            raise InputError(f"expected the ids of the items shown, got {str(event.items)[:80]!r}; send them as a list of texts")
+        items = [item for item in dict.fromkeys(event.items) if self._counts(item)]
+        if not isinstance(self._dataset.candidates, Impressions | ListRows) or self._impression is None or not items:
+            return None
+        key = shopper_key(event.shopper, event.request)
+        user = Event(key, event.time_us, self._impression, NO_ITEM, len(items), _session(event.session))
+        each = items if self._impression in self._of_items else ()
+        mark = _mark("shown", event.shopper, event.request)
+        return Change(mark, (user,), tuple(Event(item, event.time_us, self._impression) for item in each))
+
+    def _done(self, event: Interaction) -> Change | None:
+        action = self._dataset.actions.get(event.action)
+        if action is None:
+            raise InputError(
+                f"{event.action!r} isn't among the dataset file's actions; {closest(event.action, list(self._dataset.actions))}"
+            )
+        if event.action == self._impression:
+            raise InputError(f"{event.action!r} is what showing a list counts as; send the list, whole and with its request")
+        if action.item and not event.item:
+            raise InputError(f"{event.action!r} is about an item, got none; name it, or say `item: false` in the dataset file")
+        item = event.item if action.item else ""
+        if isinstance(self._dataset.candidates, Rows) or not self._counts(item):
+            return None
+        key = shopper_key(event.shopper, event.request)
+        # Only what histories hold needs a number.
+        code = self._catalogue.codes.code(item) if event.action in self._plans.users.history_actions else NO_ITEM
+        of_user = (Event(key, event.time_us, event.action, code, 1, _session(event.session)),) if key else ()
+        of_item = (Event(item, event.time_us, event.action),) if item and event.action in self._of_items else ()
+        mark = _mark("done", event.shopper, event.action, item, event.request, event.session, str(event.time_us))
+        return Change(mark, of_user, of_item)
+
+    def _counts(self, item: str) -> bool:
+        """Whether events of an item count."""
+        return self._dataset.unknown_items == "keep" or self._dataset.items is None or not item or item in self._catalogue.items
+
+
+def _session(name: str) -> int:
+    return session_hash(name) if name else 0
+
+
+def _mark(*told: str) -> bytes:
+    return hashlib.blake2b(json.dumps(told).encode(), digest_size=_MARK_BYTES).digest()

@@ -1,0 +1,105 @@
+"""State in a folder: the pipeline's artifact, and a service's own snapshot, which looks the same.
+
+`users/*.parquet` and `items/*.parquet` as `components.state.artifact` writes them, and `index.parquet`: the item ids by the numbers that
+the histories of `users/` hold.
+"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from components.contract.errors import InputError
+from components.state import artifact
+from components.state.artifact import Snapshot
+from components.state.plan import StatePlan
+from components.state.reducer import rows_of
+from serving.state.codes import NO_ITEM, ItemCodes
+from serving.state.seam import GUEST, Plans
+
+INDEX = "index.parquet"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The state of both sides, and the item ids by code; None where nothing is kept of a side, or no shopper has an id."""
+
+    users: Snapshot | None
+    items: Snapshot | None
+    names: list[str]
+
+
+def load(folder: Path, plans: Plans, codes: ItemCodes) -> Saved:
+    """Read all of a folder; histories hold the numbers of `codes`, which gets those it lacks.
+
+    Raises:
+        InputError: the folder holds no state, isn't whole, or was made with another dataset file.
+    """
+    if not folder.exists() and _replaced(folder).exists():
+        folder = _replaced(folder)  # `save` was stopped between its last two steps
+    numbers = _numbers(folder, codes)
+    users = _coded(artifact.load(folder / "users", plans.users), numbers) if (folder / "users").is_dir() else None
+    items = None if plans.items is None else artifact.load(folder / "items", plans.items)
+    return Saved(users, items, codes.names())
+
+
+def parts(folder: Path, side: str, plan: StatePlan, codes: ItemCodes) -> Iterator[Snapshot]:
+    """The same file by file, for stores that take more than fits into memory here; `side` is users or items."""
+    numbers = _numbers(folder, codes)
+    for path in sorted((folder / side).glob("*.parquet")):
+        part = artifact.load(path, plan)
+        yield _coded(part, numbers) if side == "users" else part
+
+
+def keys_in(folder: Path, side: str) -> int:
+    """How many keys of a side the folder holds; 0 where it holds nothing of it."""
+    return sum(pq.ParquetFile(path).metadata.num_rows for path in sorted((folder / side).glob("*.parquet")))
+
+
+def save(saved: Saved, folder: Path) -> None:
+    """Write a snapshot in place of an earlier one, whole or not at all; guests are left out."""
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    for side, snapshot in (("users", saved.users), ("items", saved.items)):
+        if snapshot is not None:
+            (unfinished / side).mkdir()
+            named = _named(snapshot) if side == "users" else snapshot
+            artifact.save(named.state, named.keys, named.plan, unfinished / side / "part-00000.parquet")
+    pq.write_table(pa.table({"item": pa.array(saved.names, pa.string())}), unfinished / INDEX, compression="zstd")
+    old = _replaced(folder)
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        folder.replace(old)
+    unfinished.replace(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _replaced(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.replaced")
+
+
+def _numbers(folder: Path, codes: ItemCodes) -> NDArray[np.int64]:
+    """The process's code for each number of the folder, and NO_ITEM at the end, where the place -1 finds it."""
+    try:
+        ids = pq.ParquetFile(folder / INDEX).read()["item"].to_pylist()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"expected a feature state in {folder}, but {INDEX} can't be read ({error}); run the ingestion") from error
+    return np.array([*(codes.code(name) for name in ids), NO_ITEM], np.int64)
+
+
+def _coded(snapshot: Snapshot, numbers: NDArray[np.int64]) -> Snapshot:
+    state = snapshot.state
+    filled = np.arange(state.history_item.shape[1]) < state.written[:, None]  # rings as `load` gives them begin at place 0
+    state.history_item[filled] = numbers[state.history_item[filled]]
+    return snapshot
+
+
+def _named(snapshot: Snapshot) -> Snapshot:
+    rows = np.array([row for row, key in enumerate(snapshot.keys) if not key.startswith(GUEST)], np.int64)
+    return Snapshot(snapshot.plan, [snapshot.keys[row] for row in rows], rows_of(snapshot.state, rows))

@@ -1,0 +1,135 @@
+"""Random logs of every form that has state, replayed through the service: each example's inputs, value by value.
+
+Lists from impressions or from one row, and sampled candidates; guests, items that the catalogue lacks, ties, repetitions, late labels.
+"""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.contract.columns import input_columns
+from serving.features.assemble import RequestFeatures
+from serving.features.catalogue import load_catalogue
+from serving.features.events import Changes, Interaction, Shown
+from serving.features.request import Request
+from serving.state.memory import MemoryStates
+from serving.state.seam import plans_of
+from tests.components.ingest.oracle import Request as Formed
+from tests.components.ingest.oracle import understood
+from tests.components.ingest.random_shops import (
+    DAY_US,
+    SECOND,
+    SHOPS,
+    START_US,
+    Event,
+    Shop,
+    dataset_text,
+    everything,
+    ingested,
+    parsed,
+    write_log,
+)
+from tests.components.ingest.without_beam import NOW_US
+
+Key = tuple[str, str]
+
+
+def told_apart(log: list[Event]) -> list[Event]:
+    """Without events that differ in what the service isn't told of an interaction, such as the device: it takes them for repetitions."""
+    whole = {(e.time_us, e.user, e.item, e.action, e.request, e.session): e for e in log}
+    return [event for event in log if event.action == "impression" or event == whole[event[:6]]]
+
+
+def as_request(formed: Formed, shop: Shop) -> Request:
+    first = formed.first
+    return Request(
+        shopper=first.user,
+        request=first.request,
+        session=first.session,
+        time_us=formed.time_us,
+        candidates=[item for item, _, _ in formed.candidates],
+        positions=[place for _, place, _ in formed.candidates],
+        context={"device": first.device or None},
+        shown={} if shop.sampled else {"shown_price": [price for _, _, price in formed.candidates]},
+    )
+
+
+def inputs_by_request(shop: Shop, log: list[Event], service: RequestFeatures, changes: Changes, states: MemoryStates) -> dict[Key, Any]:
+    requests, kept = understood(shop, log)
+    asked: dict[int, list[Formed]] = defaultdict(list)
+    happened: dict[int, list[Shown | Interaction]] = defaultdict(list)
+    for formed in requests:
+        asked[formed.time_us].append(formed)
+        items = [item for item, _, _ in formed.candidates]
+        who = {"shopper": formed.first.user, "request": formed.first.request, "session": formed.first.session}
+        if not shop.sampled:
+            happened[formed.time_us].append(Shown(items=[*items, items[0]], time_us=formed.time_us, **who))
+    for _, _, event in kept:
+        if shop.sampled or event.action != "impression":
+            who = {"shopper": event.user, "request": event.request, "session": event.session}
+            happened[event.time_us].append(Interaction(action=event.action, item=event.item, time_us=event.time_us, **who))
+    found = {}
+    for moment in sorted({*asked, *happened}):
+        for formed in asked[moment]:
+            found[formed.first.user, formed.name] = service.inputs(as_request(formed, shop))
+        for event in happened[moment]:
+            change = changes.of(event, now_us=NOW_US)
+            if change is not None:
+                states.record(change)
+                assert not states.record(change)
+    return found
+
+
+def plain(values: Any) -> list[Any]:
+    return [value.decode() if isinstance(value, bytes) else value for value in values.ravel().tolist()]
+
+
+def random_log(shop: Shop, seed: int, *, rows: int = 400) -> list[Event]:
+    """Four days of four shoppers and of guests; half of the moments are whole seconds of a few minutes, which makes ties."""
+    draw = np.random.default_rng(seed)
+    log = []
+    for _ in range(rows):
+        action = str(draw.choice(["search", "impression", "impression", "click", "click", "cart", "wave"]))
+        time_us = START_US + int(draw.integers(0, 150)) * SECOND if draw.random() < 0.5 else START_US + int(draw.integers(0, 4 * DAY_US))
+        user = str(draw.choice(["a", "a", "b", "c", ""]))
+        name = str(draw.choice([*(f"r{time_us // DAY_US}-{n}" for n in range(8)), ""]))
+        shown = [("i0", 1.0), ("i1", 2.5), ("i2", 1.0), ("x", 2.5), ("i0", 7.0)][: draw.integers(0, 6)] if action == "click" else []
+        event = Event(
+            time_us=time_us,
+            user=user,
+            item=str(draw.choice(["i0", "i0", "i1", "i2", "x", ""])),
+            action="search" if shop.form == "list" and action == "impression" else action,
+            # Without a name a list would be named by what it holds, and what guests took in sampling would be one request.
+            request=name or ("r" if shop.form == "list" or not user else ""),
+            session=str(draw.choice(["", "s0", "s1"])),
+            position=None if draw.random() < 0.3 else int(draw.integers(0, 4)),
+            device=str(draw.choice(["phone", "desk", ""])),
+            price=None if shop.form == "list" or shop.sampled or draw.random() < 0.3 else float(draw.integers(0, 9)) / 4,
+            shown=tuple(shown) if shop.form == "list" else (),
+        )
+        log += [event, event] if draw.random() < 0.1 else [event]
+    return log
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("name", ["impressions", "impressions, strict", "list", "sampling", "sampling by event"])
+def test_every_input_is_what_ingestion_wrote(name: str, seed: int, tmp_path: Path) -> None:
+    shop = SHOPS[name]
+    log = told_apart(random_log(shop, seed))
+    text = dataset_text(shop)
+    dataset = parsed(text)
+    write_log(tmp_path, log)
+    made = ingested(text, tmp_path, tmp_path / "out", partitions=2)
+    catalogue = load_catalogue(tmp_path / "out" / "state", dataset)
+    states = MemoryStates(plans_of(dataset), catalogue.codes)
+    found = inputs_by_request(shop, log, RequestFeatures(dataset, catalogue, states), Changes(dataset, catalogue), states)
+    examples = everything(made.examples)
+    for key, (_, example) in examples.items():
+        served = {column.name: plain(found[key].tensors[column.name]) for column in input_columns(dataset)}
+        assert {name: str(values) for name, values in served.items()} == {name: str(example[name]) for name in served}
+        assert found[key].interactions == example["interactions"][0]
+    assert len(examples) > 20
+    assert sum(len(example["history_item"]) > 1 for _, example in examples.values()) > 10

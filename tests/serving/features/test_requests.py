@@ -1,0 +1,120 @@
+"""Requests and events by hand: what is refused and why, clocks, buckets, cold starts, and what an event changes."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from components.contract.errors import InputError
+from serving.features.assemble import RequestFeatures
+from serving.features.catalogue import Catalogue, load_catalogue
+from serving.features.events import Changes, Interaction, Shown
+from serving.features.request import Request
+from serving.state.memory import MemoryStates
+from serving.state.seam import plans_of
+from tests.components.ingest.random_shops import SECOND, Shop, dataset_text, parsed
+
+NOON_US = 1_770_033_600_000_000  # Monday 2026-02-02, 12:00 UTC
+DATASET = parsed(dataset_text(Shop()))
+STRICT = parsed(dataset_text(Shop(guests=False, reject_unknown=True)))
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    folder = tmp_path / "catalogue"
+    folder.mkdir()
+    text = lambda *values: pa.array(values, pa.large_string())  # noqa: E731
+    look = pa.array([[1, 2], [3, 4]], pa.list_(pa.float32(), 2))
+    items = {"item": text("i0", "i1"), "category": text("shoes", ""), "cost": pa.array([10.0, np.nan], pa.float32()), "look": look}
+    pq.write_table(pa.table(items), folder / "items.parquet")
+    pq.write_table(pa.table({"user": text("a", "b"), "country": text("DE", "FR")}), folder / "users.parquet")
+    return load_catalogue(tmp_path, DATASET)
+
+
+def asked(catalogue: Catalogue, *, buckets: tuple[int, ...] = (), **changes: Any) -> Any:
+    given = {"shopper": "a", "candidates": ["i1", "new"], "time_us": NOON_US, **changes}
+    return RequestFeatures(DATASET, catalogue, MemoryStates(plans_of(DATASET), catalogue.codes)).inputs(Request(**given), buckets=buckets)
+
+
+def test_a_request_by_hand(catalogue: Catalogue) -> None:
+    found = asked(catalogue, context={"device": None}, shown={"shown_price": ["2.5", None]})
+    tensors = {name: values.tolist() for name, values in found.tensors.items()}
+    assert [tensors[name] for name in ("device", "hour", "weekday", "country")] == [[b""], [b"12"], [b"1"], [b"DE"]]
+    assert [tensors[name] for name in ("item", "category")] == [[[b"i1", b"new"]], [[b"", b""]]]
+    assert found.tensors["look"].shape == (1, 2, 2)
+    assert tensors["look"][0][0] == [3, 4]
+    assert np.isnan(found.tensors["look"][0, 1]).all()
+    assert tensors["shown_price"][0][0] == 2.5
+    assert (tensors["n_candidates"], tensors["n_history"], tensors["user_ctr_10s"]) == ([2], [0], [1 / 4])
+    assert found.interactions == 0
+    assert found.in_catalogue.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(("length", "filled"), [(1, 2), (2, 2), (3, 4), (5, 8), (9, 12)])
+def test_lists_are_filled_up_to_the_next_bucket(catalogue: Catalogue, length: int, filled: int) -> None:
+    found = asked(catalogue, candidates=["i0"] * length, buckets=(2, 4))
+    assert found.tensors["item"].shape == (1, filled)
+    assert found.tensors["look"].shape == (1, filled, 2)
+    assert found.tensors["item"][0, length:].tolist() == [b""] * (filled - length)
+    assert found.tensors["n_candidates"].tolist() == [length]
+    assert found.tensors["history_item"].shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"candidates": []}, "at least one candidate"),
+        ({"candidates": ["i0", 7]}, "ids as text, got 7"),
+        ({"candidates": ["i0", ""]}, "ids as text, got ''"),
+        ({"context": {"devise": "phone"}}, "'devise' is no feature .* did you mean 'device'"),
+        ({"context": {"device": {"a": 1}}}, "device: expected text"),
+        ({"shown": {"shown_price": [1.0]}}, "shown_price: expected a list of 2 values, one for each candidate, got 1"),
+        ({"shown": {"cost": [1.0, 2.0]}}, "'cost' is no feature"),
+        ({"positions": [0]}, "positions: expected 2 whole numbers"),
+    ],
+)
+def test_a_wrong_request_is_refused(catalogue: Catalogue, changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        asked(catalogue, **changes)
+
+
+@pytest.mark.parametrize(
+    ("event", "complaint"),
+    [
+        (Interaction(shopper="a", action="clik", item="i0", time_us=NOON_US), "'clik' isn't among .* did you mean 'click'"),
+        (Interaction(shopper="a", action="click", time_us=NOON_US), "'click' is about an item, got none"),
+        (Interaction(shopper="a", action="impression", item="i0", time_us=NOON_US), "send the list"),
+        (Interaction(shopper="a", action="click", item="i0", time_us=NOON_US + 1), "up to now"),
+        (Interaction(shopper="", action="click", item="i0", time_us=NOON_US), "expected a shopper, got none"),
+        (Shown(shopper="a", request="", items=["i0"], time_us=NOON_US), "the id of the request"),
+        (Shown(shopper="a", request="r", items=[], time_us=NOON_US), "the ids of the items shown"),
+        (Shown(shopper="a", request="r", items="i0", time_us=NOON_US), "the ids of the items shown"),
+    ],
+)
+def test_a_wrong_event_is_refused(catalogue: Catalogue, event: Shown | Interaction, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        Changes(STRICT, catalogue).of(event, now_us=NOON_US)
+
+
+def test_what_a_list_changes(catalogue: Catalogue) -> None:
+    change = Changes(STRICT, catalogue).of(Shown(shopper="a", request="r", items=["i1", "x", "i0", "i1"], time_us=NOON_US), now_us=NOON_US)
+    assert change is not None
+    assert [(event.key, event.action, event.weight, event.item) for event in change.users] == [("a", "impression", 2, -1)]
+    assert [event.key for event in change.items] == ["i1", "i0"]
+
+
+def test_events_of_unknown_items_count_only_where_they_are_kept(catalogue: Catalogue) -> None:
+    click = Interaction(shopper="a", action="click", item="x", time_us=NOON_US - SECOND)
+    assert Changes(STRICT, catalogue).of(click, now_us=NOON_US) is None
+    change = Changes(DATASET, catalogue).of(click, now_us=NOON_US)
+    assert change is not None
+    assert [catalogue.codes.name(event.item) for event in change.users] == ["x"]
+
+
+def test_a_catalogue_of_another_dataset_file_is_refused(catalogue: Catalogue, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"item": pa.array(["i0"], pa.large_string())}), tmp_path / "catalogue" / "items.parquet")
+    with pytest.raises(InputError, match="in column 'category', found nothing"):
+        load_catalogue(tmp_path, DATASET)

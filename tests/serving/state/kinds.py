@@ -1,0 +1,48 @@
+"""The two kinds of store, each made by one line, for the tests that both must pass."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import redis
+
+from components.state.plan import StatePlan
+from serving.state.codes import ItemCodes
+from serving.state.memory import MemoryStates
+from serving.state.redis import RedisStates
+from serving.state.seam import Plans, StateStores
+from tests.serving.state.private_redis import private_redis
+
+KINDS = ("memory", "redis")
+TTL_S = 1_000
+ITEMS = tuple(f"i{n}" for n in range(7))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Makes stores of a kind; those of Redis share a server, which is emptied before."""
+
+    name: str
+    client: redis.Redis | None
+
+    def made(self, plans: Plans, codes: ItemCodes | None = None, *, shop: str = "shop") -> StateStores:
+        codes = ItemCodes(ITEMS) if codes is None else codes
+        if self.client is None:
+            return MemoryStates(plans, codes)
+        self.client.flushall()
+        return RedisStates(self.client, shop=shop, plans=plans, codes=codes, ttl_s=TTL_S)
+
+
+@contextmanager
+def kind_of(name: str) -> Iterator[Kind]:
+    if name == "memory":
+        yield Kind(name, None)
+    else:
+        with private_redis() as client:
+            yield Kind(name, client)
+
+
+PLANS = Plans(
+    users=StatePlan(("search", "impression", "click"), (1.5, 3600.0), ("click",), 3, 10_000_000),
+    items=StatePlan(("impression", "click"), (7.0,), (), 0, 10_000_000),
+)
