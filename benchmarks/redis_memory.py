@@ -2,8 +2,8 @@
 
     python -m benchmarks.redis_memory [--users 100000]
 
-Starts a private `redis-server`, brings in made-up shoppers of the simulated shop's dataset file, each with as many clicks, carts and
-purchases as said and three lists shown for each, and asks Redis what its memory grew by: keys, values and its own bookkeeping.
+Starts a private `redis-server`, brings in made-up shoppers of the simulated shop's dataset file, each with as many clicks as said and
+three lists shown for each, and asks Redis what its memory grew by: keys, values and its own bookkeeping.
 """
 
 import argparse
@@ -61,17 +61,16 @@ def main() -> None:
             for first in range(0, users, BATCH):
                 n = min(BATCH, users - first)
                 state: State = empty(plan, n)
-                times = np.sort(START_US + draw.integers(0, 60 * DAY_US, (n, 4 * taken + 1)), axis=1)
-                kinds = np.where(np.arange(4 * taken + 1) % 4 == 0, 0, 1)
+                # Three lists of fifteen and then a click, and a list after the last one.
+                clicked = np.arange(4 * taken + 1) % 4 == 3
+                times = np.sort(START_US + draw.integers(0, 60 * DAY_US, (n, len(clicked))), axis=1)
+                items = draw.integers(ITEMS, size=times.shape)
                 rows, events = [], []
-                for row in range(n):
-                    for at, time_us in enumerate(times[row].tolist()):
-                        action = "impression" if kinds[at] == 0 or at > 4 * taken - 1 else "click"
-                        if kinds[at] == 1 and at % 4 != 1:
-                            action = "impression"
-                        item = int(draw.integers(ITEMS)) if action == "click" else -1
-                        rows.append(row)
-                        events.append(Event("", time_us, action, item, 1 if action == "click" else 15, session=at + 1))
+                for row, place in np.ndindex(times.shape):
+                    click, time_us = bool(clicked[place]), int(times[row, place])
+                    rows.append(row)
+                    of = ("click", int(items[row, place]), 1) if click else ("impression", -1, 15)
+                    events.append(Event("", time_us, *of, session=place + 1))
                 take_in(plan, state, rows, events, rules(plan))
                 values = encoded(plan, state, range(n), [draw.bytes(8) for _ in range(n)], codes)
                 with client.pipeline(transaction=False) as pipeline:
