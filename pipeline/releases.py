@@ -117,7 +117,7 @@ def _moved(place: Place, before: Labels, after: Labels) -> Labels:
         move(
             place.server,
             Target(after.model, after.base_path, after.served, after.now),
-            before=before.now,
+            before=Target(after.model, (read_labels(place.releases) or before).base_path, before.served, before.now),
             patience_s=place.patience_s,
         )
     write_labels(after, place.releases)

@@ -6,6 +6,7 @@ new beside what there is; move the labels; let go of what isn't needed.
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc
@@ -21,7 +22,7 @@ _POLL_S = 0.1
 
 @dataclass(frozen=True)
 class Target:
-    """What a server is to serve in the end: versions of one model, some of them labelled. It serves no other model then."""
+    """What a server serves: versions of one model, some of them labelled, and no other model."""
 
     model: str
     base_path: str
@@ -29,13 +30,13 @@ class Target:
     labels: Mapping[str, int]
 
 
-def move(address: str, target: Target, *, before: Mapping[str, int], patience_s: float) -> None:
+def move(address: str, target: Target, *, before: Target, patience_s: float) -> None:
     """Bring the server at `address` (`HOST:PORT` of its gRPC) to the target; returns when that is so.
 
     Args:
         address: of the server.
         target: what it is to serve.
-        before: its labels by now.
+        before: what it is believed to serve: its labels, and where it is put back to if a version doesn't come up.
         patience_s: for all of it.
 
     Raises:
@@ -44,15 +45,31 @@ def move(address: str, target: Target, *, before: Mapping[str, int], patience_s:
     """
     until = time.monotonic() + patience_s
     with grpc.insecure_channel(address) as channel:
-        server = _Server(model_service.ModelServiceStub(channel), address, target, until)
+        service = model_service.ModelServiceStub(channel)
+        server = _Server(service, address, target, until)
         there = server.states()
         available = {version for version, (state, _) in there.items() if state == AVAILABLE}
-        staying = {label: version for label, version in before.items() if version in available}
+        staying = {label: version for label, version in before.labels.items() if version in available}
         both = sorted({*target.versions, *available})
         server.configure(both, staying)
-        server.wait_for(target.versions)
+        try:
+            server.wait_for(target.versions)
+        except RunError:
+            with suppress(RunError):  # the first fault is the one to tell
+                _put_back(_Server(service, address, before, time.monotonic() + patience_s), sorted(available), staying)
+            raise
         server.configure(both, target.labels)
         server.configure(target.versions, target.labels)
+
+
+def _put_back(server: "_Server", versions: Sequence[int], labels: Mapping[str, int]) -> None:
+    """Where another base path emptied the server, labels can only be set once the versions are back."""
+    try:
+        server.configure(versions, labels)
+    except RunError:
+        server.configure(versions, {})
+        server.wait_for(versions)
+        server.configure(versions, labels)
 
 
 class _Server:
@@ -88,7 +105,7 @@ class _Server:
             if time.monotonic() > self._until:
                 raise RunError(
                     f"{self._address}: version {missing[0]} of {self._target.model!r} wasn't available in time; "
-                    f"does the server see it under {self._target.base_path}? Labels stay as they were"
+                    f"does the server see it under {self._target.base_path}?"
                 )
             time.sleep(_POLL_S)
 

@@ -216,14 +216,20 @@ def test_a_server_that_does_not_answer_is_an_error_in_time_and_changes_nothing(r
     assert read_labels(root / "releases") is None
 
 
-def test_a_server_that_cannot_see_the_release_is_an_error_in_time(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_cannot_see_the_release_is_an_error_in_time_and_is_put_back(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "elsewhere").mkdir()
-    with serving(root) as server:
+    with serving(root) as server, grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
         on = ("--root", root, "--server", f"127.0.0.1:{server.grpc_port}", "--timeout", "1")
+        assert releases("promote", 1, "--label", "stable", *on) == 0
         assert releases("promote", 2, "--label", "stable", *on, "--base-path", tmp_path / "elsewhere") == 1
-    assert (
-        f"version 2 of 'shop' wasn't available in time; does the server see it under {tmp_path / 'elsewhere'}?" in capsys.readouterr().err
-    )
+        told = f"of 'shop' wasn't available in time; does the server see it under {tmp_path / 'elsewhere'}?"
+        assert told in capsys.readouterr().err
+        assert y(channel, "stable") == 1.0
+    labels = read_labels(root / "releases")
+    assert labels is not None
+    assert (labels.now, labels.base_path) == ({"stable": 1}, str(root / "releases"))
 
 
 @pytest.fixture
