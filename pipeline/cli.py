@@ -80,8 +80,44 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
     report.add_argument("--html", metavar="FILE", help="write it as one HTML page instead")
 
+    _releases(command("releases", "list the releases of a run, and move the labels they carry", json))
+
     command("schema", "print the JSON Schema of the dataset file, for editors")
     return top
+
+
+def _releases(releases: argparse.ArgumentParser) -> None:
+    # As `every` and `json`, but what isn't said behind the action doesn't undo what is said before it.
+    both = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    both.add_argument("--debug", action="store_true", help="show where an error was raised")
+    both.add_argument("--json", action="store_true", help="print the result as JSON")
+    actions = releases.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    def action(name: str, about: str) -> argparse.ArgumentParser:
+        added = actions.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=_EXITS, parents=[both])
+        added.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
+        return added
+
+    def mover(name: str, about: str) -> argparse.ArgumentParser:
+        added = action(name, about)
+        added.add_argument(
+            "--server",
+            metavar="HOST:PORT",
+            help="gRPC of a model server to bring along (default: only write the files beside the releases)",
+        )
+        added.add_argument("--model", metavar="NAME", help="name that servers have the model under (default: as before; the dataset's)")
+        added.add_argument(
+            "--base-path", metavar="DIR", help="the releases' folder as servers see it (default: as before; where it is on this machine)"
+        )
+        added.add_argument("--timeout", metavar="SECONDS", type=float, default=60.0, help="how long the server may take (default: 60)")
+        return added
+
+    action("list", "show each release with its metrics and labels, newest first")
+    promote = mover("promote", "give a label to a release")
+    promote.add_argument("version", metavar="VERSION", type=int, help="the release")
+    promote.add_argument("--label", required=True, choices=("stable", "canary"), help="the label")
+    rollback = mover("rollback", "give a label back to the release that carried it before")
+    rollback.add_argument("--label", default="stable", choices=("stable", "canary"), help="the label (default: stable)")
 
 
 def _simulate(simulate: argparse.ArgumentParser) -> None:

@@ -112,6 +112,30 @@ def report(args: Namespace) -> None:
         show(result, console())
 
 
+def releases(args: Namespace) -> None:
+    """`shelfrank releases list`, `promote` and `rollback`."""
+    from pipeline.releases import Place, listed, promote, rollback, table
+    from pipeline.show import console
+
+    folder = _last(args.root).parent / "releases"
+    if args.action == "list":
+        rows = listed(folder)
+        if args.json:
+            _print_json(rows)
+        elif rows:
+            console().print(table(rows))
+        else:
+            print(f"{folder}: no release yet; a `shelfrank run` makes one")
+        return
+    place = Place(folder, args.server, args.model, args.base_path, args.timeout)
+    after = promote(place, args.version, args.label) if args.action == "promote" else rollback(place, args.label)
+    where = f"and on {args.server}" if args.server else "(no server was told)"
+    if args.json:
+        _print_json({"label": args.label, "version": after.now[args.label], "labels": after.now, "served": list(after.served)})
+    else:
+        print(f"{args.label} is release {after.now[args.label]}, in {folder / 'model_config.txt'} {where}")
+
+
 def schema(args: Namespace) -> None:
     """`shelfrank schema`."""
     del args

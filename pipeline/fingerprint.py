@@ -13,7 +13,7 @@ from components.contract.sources import EventSource, Table
 from components.ingest.files import matching
 
 INGESTION = ("components.contract", "components.ingest", "components.state")
-LEARNING = ("components.contract", "components.champion", "components.evaluation", "components.schema", "trainer")
+LEARNING = ("components.contract", "components.champion", "components.evaluation", "components.rehearsal", "components.schema", "trainer")
 
 
 def input_digest(dataset: Dataset, data_root: str) -> str:

@@ -22,6 +22,7 @@ from components.contract.slices import bands, item_slices
 from components.evaluation.component import FeatureImportance
 from components.evaluation.config import eval_config
 from components.ingest.component import EventExampleGen
+from components.rehearsal.component import ServingRehearsal
 from components.release.component import Release
 from components.schema.component import ContractSchema
 from trainer.config import ranker_config
@@ -104,9 +105,10 @@ def create_pipeline(
         eval_config=eval_config(shop.slices, shop.gates, gains=gains(shop), bands=bands(shop), item_slices=item_slices(shop)),
         module_path="components.evaluation.steps",
     )
+    rehearsal = ServingRehearsal(examples=examples, model=trainer.outputs["model"], dataset=dataset, code=code)
     release = Release(
-        trainer.outputs["model"],
         evaluator.outputs["blessing"],
+        rehearsal.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"],
         ingestion=ingest.outputs["report"],
         dataset=dataset,
@@ -119,7 +121,9 @@ def create_pipeline(
     return Pipeline(
         pipeline_name=name,
         pipeline_root=root,
-        components=[ingest, schema, statistics, validator, gate, transform, *tuners, rival, trainer, evaluator, release, importance],
+        components=[
+            *(ingest, schema, statistics, validator, gate, transform, *tuners, rival, trainer, evaluator, rehearsal, release, importance)
+        ],
         enable_cache=True,
         beam_pipeline_args=list(beam_args),
         metadata_connection_config=metadata,

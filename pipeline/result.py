@@ -13,6 +13,7 @@ from components.evaluation.report import Epoch, RankedCandidate, RankedRequest
 from components.evaluation.results import Model, SliceMetrics, from_json, to_json
 from components.evaluation.table import metrics_rows
 from components.evaluation.verdict import Verdict, verdict
+from components.rehearsal.report import Rehearsal
 from trainer.trials import Trial, from_row
 
 
@@ -42,6 +43,7 @@ class RunResult:
         steps: in the order they ran.
         curves: of each model, for the page.
         importance: of each feature; None in a result that was kept before there was any.
+        rehearsal: in a model server; None in a result that was kept before there was any.
         trials: of the search for settings, best first; empty where there was none.
     """
 
@@ -57,13 +59,15 @@ class RunResult:
     steps: tuple[StepTime, ...]
     curves: dict[Model, Curves] = field(default_factory=dict)
     importance: Importance | None = None
+    rehearsal: Rehearsal | None = None
     trials: tuple[Trial, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
-        """What the gates found."""
+        """What the gates and the rehearsal found."""
         shop = parse_dataset(self.dataset)
-        return verdict(self.metrics, shop.gates, slices=shop.slices)
+        gates = verdict(self.metrics, shop.gates, slices=shop.slices)
+        return Verdict((*gates.findings, *(self.rehearsal.findings if self.rehearsal else ())))
 
     def to_json(self) -> str:
         """The text of the file, read by `read_result`."""
@@ -96,6 +100,7 @@ def read_result(file: Path) -> RunResult:
             "example": example and RankedRequest(example["caption"], tuple(RankedCandidate(**each) for each in example["candidates"])),
             "steps": tuple(StepTime(**step) for step in given["steps"]),
             "importance": (known := given.get("importance")) and Importance.from_json(known),
+            "rehearsal": (told := given.get("rehearsal")) and Rehearsal.from_json(told),
             "trials": tuple(map(from_row, given["trials"])),
         }
     )

@@ -12,6 +12,8 @@ from components.evaluation.importance import FILE as IMPORTANCE_FILE
 from components.evaluation.importance import Importance
 from components.evaluation.report import Epoch
 from components.evaluation.tfma_results import read_curves, read_metrics
+from components.rehearsal.report import FILE as REHEARSAL_FILE
+from components.rehearsal.report import Rehearsal
 from pipeline.config import RunConfig
 from pipeline.display import Display
 from pipeline.fingerprint import INGESTION, LEARNING, code_version, input_digest
@@ -99,10 +101,13 @@ def _result(config: RunConfig, steps: tuple[Step, ...], *, log: Path) -> RunResu
         importance=Importance.from_json(
             json.loads(Path(outputs["FeatureImportance"]["report"].uri, IMPORTANCE_FILE).read_text(encoding="utf-8"))
         ),
+        rehearsal=Rehearsal.from_json(
+            json.loads(Path(outputs["ServingRehearsal"]["blessing"].uri, REHEARSAL_FILE).read_text(encoding="utf-8"))
+        ),
     )
     if result.verdict.passed != (released is not None):
         found = "passed" if result.verdict.passed else "refused"
-        raise RunError(f"the gates' verdict ({found}) isn't what Evaluator decided; this is a fault of ShelfRank. Log: {log}")
+        raise RunError(f"the verdict ({found}) isn't what Evaluator and ServingRehearsal decided; this is a fault of ShelfRank. Log: {log}")
     return result
 
 

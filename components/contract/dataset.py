@@ -56,6 +56,26 @@ class Gates(Strict):
     min_requests: int = Field(default=200, ge=1, description="Slices with fewer requests that have a positive are shown, not judged")
 
 
+class Serving(Strict):
+    """How the model is asked, and how fast it must answer to be released."""
+
+    list_lengths: tuple[Annotated[int, Field(ge=1, le=100_000)], ...] = Field(
+        default=(10, 20, 50, 100, 200),
+        min_length=1,
+        max_length=100,
+        description="Lengths that lists of candidates are filled up to, ascending; a longer list, to a multiple of the last",
+    )
+    latency_ms: Annotated[float, Field(gt=0)] = Field(
+        default=500.0, description="Within which the model server must answer 99 % of recorded requests in the rehearsal"
+    )
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "Serving":
+        if list(self.list_lengths) != sorted(set(self.list_lengths)):
+            raise ValueError(f"expected `list_lengths` in ascending order, each once, got {list(self.list_lengths)}")
+        return self
+
+
 class Dataset(Strict):
     """A shop's logs, described once."""
 
@@ -89,6 +109,7 @@ class Dataset(Strict):
         default_factory=dict, description="Where a number is cut to show metrics by it; `interactions` is cut at 1, 3 and 10"
     )
     gates: Gates = Field(default=Gates(), description="What a model must reach to be released")
+    serving: Serving = Field(default=Serving(), description="How the model is asked, and how fast it must answer to be released")
     model: dict[str, Any] = Field(default_factory=dict, description="Sizes and training settings that differ from the defaults")
     tuning: Tuning | None = Field(default=None, description="A search for better settings of `model`; without it there is none")
 

@@ -14,6 +14,11 @@ LOOKED_THROUGH = 20_000
 
 
 def sampled(folder: str, split: str, *, seed: int) -> pa.RecordBatch:
+    """The requests of `sampled_records`, decoded."""
+    return ExamplesToRecordBatchDecoder().DecodeBatch(sampled_records(folder, split, seed=seed))
+
+
+def sampled_records(folder: str, split: str, *, seed: int) -> list[bytes]:
     """At most `MAX_REQUESTS` requests, and `MAX_BYTES` of them, drawn from the first `LOOKED_THROUGH`, the files taken in turn.
 
     Ingestion orders each file by a hash of the shopper, so the first ones are as good as any; of those the sample is drawn by hash. It is
@@ -32,7 +37,7 @@ def sampled(folder: str, split: str, *, seed: int) -> pa.RecordBatch:
         num_parallel_calls=1,
         deterministic=True,
     )
-    return ExamplesToRecordBatchDecoder().DecodeBatch(drawn(records.take(LOOKED_THROUGH).as_numpy_iterator(), seed=seed))
+    return drawn(records.take(LOOKED_THROUGH).as_numpy_iterator(), seed=seed)
 
 
 def drawn(records: Iterable[bytes], *, seed: int) -> list[bytes]:

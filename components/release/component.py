@@ -26,7 +26,7 @@ _log = logging.getLogger("shelfrank.progress")
 
 
 class Executor(pusher.Executor):
-    """Checks the blessing as Pusher does, and publishes through `components.release.releases`."""
+    """Checks both blessings as Pusher does, and publishes through `components.release.releases`."""
 
     def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:  # noqa: N802
         """Publish the model and say where in the output artifact; it holds the manifest, the release itself is the archive."""
@@ -41,6 +41,7 @@ class Executor(pusher.Executor):
             given["dataset"],
             evaluation=artifact_utils.get_single_uri(input_dict["evaluation"]),
             ingestion=artifact_utils.get_single_uri(input_dict["ingestion"]),
+            rehearsal=artifact_utils.get_single_uri(input_dict["infra_blessing"]),
             code=given["code"],
             created_us=time.time_ns() // 1000,
         )
@@ -63,8 +64,8 @@ class Release(Pusher):
     """Publishes a blessed model as the next version of a folder of releases.
 
     Args:
-        model: the candidate.
         model_blessing: the gates' decision; without a blessing nothing is published.
+        rehearsal: the model as it was rehearsed, and whether it may be released; likewise.
         evaluation: Evaluator's results.
         ingestion: ingestion's report.
         dataset: the dataset file's text.
@@ -78,8 +79,8 @@ class Release(Pusher):
 
     def __init__(
         self,
-        model: types.BaseChannel,
         model_blessing: types.BaseChannel,
+        rehearsal: types.BaseChannel,
         *,
         evaluation: types.BaseChannel,
         ingestion: types.BaseChannel,
@@ -89,8 +90,8 @@ class Release(Pusher):
         attempt: int = 0,
     ) -> None:
         spec = ReleaseSpec(
-            model=model,
             model_blessing=model_blessing,
+            infra_blessing=rehearsal,
             evaluation=evaluation,
             ingestion=ingestion,
             push_destination=PushDestination(filesystem=PushDestination.Filesystem(base_directory=releases)),

@@ -20,9 +20,10 @@ class Manifest:
         dataset_digest: SHA-256 of the dataset file's text.
         data_window: first and last moment of the data behind it, and its splits, as ingestion's report has them.
         metrics: metric name to value over the whole test window.
-        verdict: the gates' sentences.
+        verdict: the gates' sentences, and the rehearsal's.
         input_columns: what a request to the model must hold.
         code: version of ShelfRank and digest of its source.
+        rehearsal: what `components.rehearsal.report` keeps; None in a release from before there was one.
         version: its number; this and the next two are set when it is published.
         parent: the newest release before it, None for the first.
         content: SHA-256 over the model's files.
@@ -36,6 +37,7 @@ class Manifest:
     verdict: tuple[str, ...]
     input_columns: tuple[str, ...]
     code: str
+    rehearsal: dict[str, Any] | None = None
     version: int = 0
     parent: int | None = None
     content: str = field(default="")

@@ -35,7 +35,7 @@ def parameter(node, name: str):
 
 def test_all_steps_are_there(nodes) -> None:
     data = {"EventExampleGen", "ContractSchema", "StatisticsGen", "ExampleValidator", "AnomalyGate"}
-    assert set(nodes) == data | {"Transform", "Trainer", "Champion", "Evaluator", "Release", "FeatureImportance"}
+    assert set(nodes) == data | {"Transform", "Trainer", "Champion", "Evaluator", "ServingRehearsal", "Release", "FeatureImportance"}
 
 
 def test_nothing_is_learnt_before_the_examples_are_found_sound(nodes) -> None:
@@ -52,7 +52,13 @@ def test_the_judge_sees_the_test_window_the_model_and_the_champion(nodes) -> Non
 
 def test_only_a_blessed_model_reaches_the_releases(nodes) -> None:
     assert "model_blessing" in nodes["Release"].inputs.inputs
-    assert {"EventExampleGen", "Trainer", "Evaluator"} == set(nodes["Release"].upstream_nodes)
+    assert {"EventExampleGen", "Evaluator", "ServingRehearsal"} == set(nodes["Release"].upstream_nodes)
+
+
+def test_only_the_model_that_was_rehearsed_reaches_the_releases(nodes) -> None:
+    assert "infra_blessing" in nodes["Release"].inputs.inputs
+    assert "model" not in nodes["Release"].inputs.inputs
+    assert {"EventExampleGen", "Trainer"} == set(nodes["ServingRehearsal"].upstream_nodes)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +87,7 @@ def test_a_warm_start_makes_the_trainer_hear_of_the_champion_and_nothing_else_do
 def test_changed_code_changes_the_cache_key_of_all_that_learns_and_judges(nodes) -> None:
     other = compiled(code="d")
     changed = {name for name in nodes if nodes[name].parameters != other[name].parameters}
-    assert changed == {"ContractSchema", "Transform", "Trainer", "Champion", "Release", "FeatureImportance"}
+    assert changed == {"ContractSchema", "Transform", "Trainer", "Champion", "ServingRehearsal", "Release", "FeatureImportance"}
 
 
 TUNING = DATASET + "tuning: {trials: 2}\n"

@@ -1,6 +1,7 @@
 """A finished run is read back as it was written, and so is one from before features had an importance."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,16 @@ import pytest
 from components.contract.errors import RunError
 from components.evaluation.importance import Drop, FeatureDrops, Importance
 from components.evaluation.report import Epoch, RankedCandidate, RankedRequest
+from components.rehearsal.report import Rehearsal
 from pipeline.result import RunResult, StepTime, read_result
 
+DATASET = """
+name: shop
+events: {path: e.csv, columns: {time: time, user: user, item: item, action: action, request: request}}
+actions: {impression: {}, click: {label: 1}}
+candidates: {from: impressions}
+features: [{name: item, kind: id, side: item}]
+"""
 RESULT = RunResult(
     dataset="name: shop",
     made_at="2026-01-02T03:04:05+00:00",
@@ -22,12 +31,19 @@ RESULT = RunResult(
     places={"model": "m"},
     steps=(StepTime("Trainer", "done", 1.5),),
     importance=Importance(10, 50, 2, (FeatureDrops("price", {"auc": Drop(0.1, 0.01), "ndcg_at_10": Drop(None, None)}),)),
+    rehearsal=Rehearsal(200, (10, 20), 50.0, "", 0, 1.5e-7, "", 2.0, 60.0),
 )
 
 
 def test_a_result_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     (tmp_path / "last_run.json").write_text(RESULT.to_json())
     assert read_result(tmp_path / "last_run.json") == RESULT
+
+
+def test_a_model_that_the_rehearsal_refuses_is_refused_with_its_sentence() -> None:
+    found = replace(RESULT, dataset=DATASET).verdict
+    assert not found.passed
+    assert "Refused: served requests took 2.0 ms (p50), 60.0 ms (p99), above 50 ms." in found.sentences
 
 
 def test_a_result_from_before_there_was_an_importance_has_none(tmp_path: Path) -> None:

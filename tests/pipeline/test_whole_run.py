@@ -54,6 +54,15 @@ def test_a_run_ends_in_a_release_that_says_where_it_came_from(work: Path, first:
     overall = next(row["metrics"] for row in first["slices"] if not row["slice"])
     assert manifest.metrics["auc"] == overall["auc"]["challenger"]
     assert list(manifest.verdict) == first["verdict"]
+    assert manifest.rehearsal == first["rehearsal"]
+
+
+def test_a_release_was_rehearsed_and_carries_its_warm_up(work: Path, first: dict[str, Any]) -> None:
+    assert (first["rehearsal"]["differing"], first["rehearsal"]["fault"]) == (0, "")
+    assert any("served scores of" in sentence for sentence in first["verdict"])
+    release = work / "lax" / "releases" / "1"
+    assert (release / "assets.extra" / "tf_serving_warmup_requests").exists()
+    assert (release / "assets.extra" / "batching_parameters.txt").exists()
 
 
 def test_a_run_tells_of_every_step_split_and_place(first: dict[str, Any]) -> None:
@@ -96,6 +105,14 @@ def test_a_refused_model_has_its_exit_code_and_its_reasons_and_is_not_released(w
     told = json.loads(ended.stdout)
     assert (told["release"], told["passed"]) == (None, False)
     assert versions(work / "strict" / "releases") == ()
+
+
+def test_a_model_above_its_budget_is_refused_with_the_time_it_took(work: Path, first: dict[str, Any]) -> None:
+    ended = run(work, f"{LAX}serving: {{latency_ms: 0.01}}\n", "lax")
+    assert ended.returncode == 3
+    assert "ms (p99), above 0.01 ms." in ended.stderr
+    assert json.loads(ended.stdout)["release"] is None
+    assert versions(work / "lax" / "releases") == (1,)
 
 
 def test_data_that_is_not_there_is_bad_input_in_one_sentence(work: Path) -> None:

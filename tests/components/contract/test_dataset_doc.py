@@ -40,6 +40,7 @@ SECTIONS = {
     "History": "### `kind: history`",
     "StateFeature": "### `kind: state`",
     "Gates": "## Gates",
+    "Serving": "## Serving",
     "Tuning": "## Tuning",
     "Range": "### Ranges",
 }
@@ -73,7 +74,7 @@ def rows(part: dict[str, Any], *keys: str) -> list[str]:
         value = part["properties"][key]
         default = value.get("default")
         shown = "required" if key in part.get("required", []) else f"`{json.dumps(default)}`"
-        whole = key in ("windows", "gates") or default is None
+        whole = key in ("windows", "gates", "serving") or default is None
         told = "" if whole and shown != "required" else shown
         # A bar within a cell is written with a backslash.
         cells = (f"`{key}`", told, value["description"])

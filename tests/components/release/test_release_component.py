@@ -9,6 +9,7 @@ from tfx.types import channel_utils, standard_artifacts
 from tfx.types.experimental.simple_artifacts import File
 
 from components.evaluation.sums import METRICS
+from components.rehearsal.report import Rehearsal
 from components.release.component import Executor, Release
 from components.release.manifest import Manifest, read_manifest
 from components.release.releases import versions
@@ -24,33 +25,43 @@ gates: {floor: {auc: 0.6}, drop: {}, slice_drop: {}}
 """
 
 
-def publish(tmp_path: Path, *, blessed: bool) -> standard_artifacts.PushedModel:
-    model, blessing, evaluation, report, pushed = (
-        standard_artifacts.Model(),
+def publish(tmp_path: Path, *, blessed: bool, rehearsed: bool = True) -> standard_artifacts.PushedModel:
+    rehearsal, blessing, evaluation, report, pushed = (
+        standard_artifacts.InfraBlessing(),
         standard_artifacts.ModelBlessing(),
         standard_artifacts.ModelEvaluation(),
         File(),
         standard_artifacts.PushedModel(),
     )
-    for name, artifact in {"model": model, "blessing": blessing, "evaluation": evaluation, "report": report, "pushed": pushed}.items():
+    for name, artifact in {
+        "rehearsal": rehearsal,
+        "blessing": blessing,
+        "evaluation": evaluation,
+        "report": report,
+        "pushed": pushed,
+    }.items():
         artifact.uri = str(tmp_path / name)
         Path(artifact.uri).mkdir(exist_ok=True)
-    serving = tmp_path / "model" / "Format-Serving"
+    serving = tmp_path / "rehearsal" / "stamped_model"
     serving.mkdir(exist_ok=True)
     (serving / "saved_model.pb").write_text("graph")
     blessing.set_int_custom_property("blessed", int(blessed))
+    found = Rehearsal(200, (10, 20), 50.0, "", 0, 1.5e-7, "", 2.0, 4.0 if rehearsed else 60.0)
+    (tmp_path / "rehearsal" / "rehearsal.json").write_text(found.to_json())
+    rehearsal.set_int_custom_property("blessed", int(found.passed))
+    rehearsal.set_int_custom_property("has_model", 1)
     _write_metrics(tmp_path / "evaluation" / "metrics-00000-of-00001.tfrecord")
     (tmp_path / "report" / "report.json").write_text(json.dumps({"window": {"first event": "2026-01-01T00:00:00+00:00"}}))
     node = Release(
-        channel_utils.as_channel([model]),
         channel_utils.as_channel([blessing]),
+        channel_utils.as_channel([rehearsal]),
         evaluation=channel_utils.as_channel([evaluation]),
         ingestion=channel_utils.as_channel([report]),
         dataset=DATASET,
         code="0.1.0+abc",
         releases=str(tmp_path / "releases"),
     )
-    inputs = {"model": [model], "model_blessing": [blessing], "evaluation": [evaluation], "ingestion": [report]}
+    inputs = {"model_blessing": [blessing], "infra_blessing": [rehearsal], "evaluation": [evaluation], "ingestion": [report]}
     Executor().Do(inputs, {"pushed_model": [pushed]}, node.exec_properties)
     return pushed
 
@@ -82,12 +93,24 @@ def test_the_manifest_tells_data_metrics_verdict_and_code(tmp_path: Path) -> Non
     assert (manifest.dataset, manifest.code, manifest.parent) == ("shop", "0.1.0+abc", None)
     assert manifest.data_window == {"first event": "2026-01-01T00:00:00+00:00"}
     assert (manifest.metrics["auc"], manifest.metrics["mrr"]) == (0.75, None)
-    assert manifest.verdict == ("Passed: AUC 0.750 is at least 0.600.",)
+    assert manifest.verdict == (
+        "Passed: AUC 0.750 is at least 0.600.",
+        "Passed: served scores of 200 recorded requests are the offline ones (greatest difference 1.5e-07, limit 1e-06).",
+        "Passed: served requests took 2.0 ms (p50), 4.0 ms (p99), within 50 ms.",
+    )
+    assert manifest.rehearsal is not None
+    assert (manifest.rehearsal["requests"], manifest.rehearsal["p99_ms"]) == (200, 4.0)
     assert manifest.input_columns == ("item",)
 
 
 def test_a_model_without_blessing_is_not_released(tmp_path: Path) -> None:
     pushed = publish(tmp_path, blessed=False)
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert versions(tmp_path / "releases") == ()
+
+
+def test_a_model_that_the_rehearsal_refused_is_not_released(tmp_path: Path) -> None:
+    pushed = publish(tmp_path, blessed=True, rehearsed=False)
     assert pushed.get_int_custom_property("pushed") == 0
     assert versions(tmp_path / "releases") == ()
 

@@ -1,0 +1,128 @@
+"""`ServingRehearsal`: stands where TFX has InfraValidator, and needs no container."""
+
+import logging
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.standard_artifacts import Examples, InfraBlessing, Model
+from tfx.utils.path_utils import serving_model_path, stamped_model_path
+
+from components.contract.dataset import Dataset
+from components.contract.errors import InputError
+from components.contract.load import parse_dataset
+from components.evaluation.exported import called
+from components.evaluation.sample import sampled_records
+from components.rehearsal import batching
+from components.rehearsal.buckets import shown
+from components.rehearsal.parity import Scores, parity
+from components.rehearsal.recorded import Recorded, recorded
+from components.rehearsal.replay import replay
+from components.rehearsal.report import FILE, TOLERANCE, Rehearsal
+from components.rehearsal.warmup import SIGNATURE, warmup_requests, write_warmup
+from serving.model_server.config import ServerConfig
+from serving.model_server.failure import ServingError
+from serving.model_server.server import ModelServer
+
+REQUESTS = 200
+
+_log = logging.getLogger("shelfrank.progress")
+
+
+@component
+def ServingRehearsal(  # noqa: N802 - TFX names a component by its function
+    examples: InputArtifact[Examples],
+    model: InputArtifact[Model],
+    dataset: Parameter[str],
+    code: Parameter[str],
+    blessing: OutputArtifact[InfraBlessing],
+) -> None:
+    """Give the model its warm-up and batching files, replay recorded requests on it in a model server, and bless it or not.
+
+    The blessing holds the model with these files (as InfraValidator's does with `make_warmup`) and `rehearsal.json`.
+
+    Args:
+        examples: as ingested, with a split `test`.
+        model: as exported.
+        dataset: the dataset file's text.
+        code: version of the code; TFX's cache goes by it.
+        blessing: where that goes; its property `blessed` is 1 where the model may be released.
+
+    Raises:
+        InputError: the test window holds no request.
+    """
+    shop = parse_dataset(dataset)
+    serialized = sampled_records(examples.uri, "test", seed=shop.seed)
+    if not serialized:
+        raise InputError("the test window holds no request to rehearse with; move `windows.test`")
+    target = Path(stamped_model_path(blessing.uri))
+    shutil.copytree(serving_model_path(model.uri), target, dirs_exist_ok=True)
+    found = rehearsed(target, serialized, shop)
+    (Path(blessing.uri) / FILE).write_text(found.to_json(), encoding="utf-8")
+    blessing.set_int_custom_property("blessed", int(found.passed))
+    blessing.set_int_custom_property("has_model", 1)
+    for finding in found.findings:
+        _log.info("%s", finding.sentence)
+
+
+def rehearsed(model: Path, serialized: list[bytes], dataset: Dataset) -> Rehearsal:
+    """Writes the warm-up and batching files into a SavedModel's folder, then serves it.
+
+    Args:
+        model: folder of the SavedModel.
+        serialized: recorded requests; lists' lengths are looked up in all, the first `REQUESTS` are replayed.
+        dataset: the dataset file.
+    """
+    requests = recorded(serialized, dataset)
+    lengths = shown(max(each.candidates for each in requests), dataset.serving.list_lengths)
+    write_warmup(warmup_requests(requests, lengths, dataset), model, dataset, name=dataset.name)
+    loaded = tf.saved_model.load(str(model))
+    specs = loaded.signatures[SIGNATURE].structured_input_signature[1]
+    parameters = batching.batching_parameters({name: spec.shape.as_list() for name, spec in specs.items()}, lengths)
+    if parameters:
+        (model / batching.FILE).write_text(parameters, encoding="utf-8")
+    replayed = requests[:REQUESTS]
+    offline = _offline(loaded, serialized[:REQUESTS], replayed)
+    found = Rehearsal(len(replayed), lengths, dataset.serving.latency_ms)
+    try:
+        with tempfile.TemporaryDirectory() as base:
+            (Path(base) / "1").symlink_to(model.absolute(), target_is_directory=True)
+            config = ServerConfig(model_name=dataset.name, model_base_path=base, rest_port=None, retries=0, poll_s=0)
+            with ModelServer(config) as server:
+                answers = replay(replayed, f"127.0.0.1:{server.grpc_port}", dataset, model=dataset.name)
+        compared = parity([each.name for each in replayed], offline, answers.scores, tolerance=TOLERANCE)
+    except (ServingError, grpc.RpcError, ValueError, KeyError) as error:
+        return replace(found, fault=_told(error))
+    p50, p99 = np.percentile(answers.latency_ms, [50, 99])
+    return replace(
+        found,
+        differing=compared.differing,
+        difference=compared.difference,
+        example=compared.example,
+        p50_ms=round(float(p50), 3),
+        p99_ms=round(float(p99), 3),
+    )
+
+
+def _offline(loaded: Any, serialized: list[bytes], requests: tuple[Recorded, ...]) -> list[Scores]:
+    answers = {name: values.numpy() for name, values in called(loaded.signatures["examples"], tf.constant(serialized)).items()}
+    return [{name: values[row, : each.candidates] for name, values in answers.items()} for row, each in enumerate(requests)]
+
+
+def _told(error: Exception) -> str:
+    """In one line, without a full stop."""
+    match error:
+        case grpc.RpcError():
+            text = f"{error.code().name}: {error.details()}"
+        case KeyError():
+            text = f"its answer lacks {error}"
+        case _:
+            text = str(error)
+    return " ".join(text.split())[:500].rstrip(".")

@@ -1,0 +1,55 @@
+"""Recorded requests sent to a model server, one after the other, as TensorFlow Serving's clients do."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import grpc
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2
+from tensorflow_serving.apis import prediction_service_pb2_grpc as prediction_service
+
+from components.contract.dataset import Dataset
+from components.rehearsal.buckets import bucket
+from components.rehearsal.parity import Scores
+from components.rehearsal.recorded import Recorded, tensors
+from components.rehearsal.warmup import predict_request
+
+_PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The candidates' scores of each request by output, and milliseconds from request to answer of each."""
+
+    scores: tuple[Scores, ...]
+    latency_ms: tuple[float, ...]
+
+
+def replay(requests: Sequence[Recorded], address: str, dataset: Dataset, *, model: str) -> Answers:
+    """Each request twice: the first answer is looked at, the second one timed.
+
+    Raises:
+        grpc.RpcError: a request isn't answered.
+        ValueError: an answer has not a score for each candidate.
+    """
+    lengths = dataset.serving.list_lengths
+    asked = [predict_request(tensors(each, bucket(each.candidates, lengths), dataset), model=model) for each in requests]
+    with grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)]) as channel:
+        stub = prediction_service.PredictionServiceStub(channel)
+        scores = tuple(_scores(stub.Predict(ask, timeout=_PATIENCE_S), each) for ask, each in zip(asked, requests, strict=True))
+        return Answers(scores, tuple(_timed(stub, ask) for ask in asked))
+
+
+def _timed(stub: prediction_service.PredictionServiceStub, ask: predict_pb2.PredictRequest) -> float:
+    start = time.perf_counter()
+    stub.Predict(ask, timeout=_PATIENCE_S)
+    return (time.perf_counter() - start) * 1e3
+
+
+def _scores(answer: predict_pb2.PredictResponse, request: Recorded) -> Scores:
+    found = {name: tf.make_ndarray(proto) for name, proto in answer.outputs.items()}
+    for name, values in found.items():
+        if values.ndim != 2 or len(values) != 1 or values.shape[1] < request.candidates:
+            raise ValueError(f"expected {name!r} of shape (1, {request.candidates} or more), got {values.shape}")
+    return {name: values[0, : request.candidates] for name, values in found.items()}

@@ -1,0 +1,135 @@
+"""`shelfrank releases`: the releases of a run's folder, and the labels that they carry."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from components.contract.errors import InputError
+from components.release.labels import Labels, check_there, read_labels, write_labels
+from components.release.manifest import Manifest, read_manifest
+from components.release.releases import newest, versions
+
+_METRICS = ("auc", "ndcg_at_10")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where labels go.
+
+    Attributes:
+        releases: the folder.
+        server: `HOST:PORT` of a model server's gRPC that is brought along; None: only the files are written.
+        model: name that servers have the model under; None: as before, at first the dataset's.
+        base_path: the folder as servers see it; None: as before, at first its own path.
+        patience_s: for the server.
+    """
+
+    releases: Path
+    server: str | None = None
+    model: str | None = None
+    base_path: str | None = None
+    patience_s: float = 60.0
+
+
+def promote(place: Place, version: int, label: str) -> Labels:
+    """`version` carries `label`.
+
+    Raises:
+        InputError: there is no such version.
+        RunError: the server can't be brought along; then nothing changes.
+    """
+    check_there(version, place.releases)
+    with _alone(place.releases):
+        before = _known(place)
+        return _moved(place, before, before.promoted(version, label))
+
+
+def rollback(place: Place, label: str) -> Labels:
+    """`label` is carried by the version that carried it before.
+
+    Raises:
+        InputError: none did, or it isn't there any more.
+        RunError: as `promote`.
+    """
+    if newest(place.releases) is None:
+        raise InputError(f"{place.releases}: expected releases, there is none; make one with `shelfrank run`")
+    with _alone(place.releases):
+        before = _known(place)
+        after = before.rolled_back(label)
+        check_there(after.now[label], place.releases)
+        return _moved(place, before, after)
+
+
+def listed(releases: Path) -> list[dict[str, Any]]:
+    """A row for each release, newest first."""
+    labels = read_labels(releases)
+    now = labels.now if labels else {}
+    return [_row(read_manifest(releases / str(version)), now) for version in reversed(versions(releases))]
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """The rows for the terminal."""
+    shown = Table(title="Releases", title_justify="left", header_style="bold")
+    for name in ("version", "made", *_METRICS, "p99 ms", "parent", "labels"):
+        shown.add_column(name, justify="left" if name in ("made", "labels") else "right")
+    for row in rows:
+        metrics = [row["metrics"].get(name) for name in _METRICS]
+        numbers = ["" if value is None else f"{value:.4f}" for value in metrics]
+        p99 = (row["rehearsal"] or {}).get("p99_ms")
+        cells = [f"{p99:.1f}" if p99 is not None else "", str(row["parent"] or ""), ", ".join(row["labels"])]
+        shown.add_row(str(row["version"]), row["made"], *numbers, *cells)
+    return shown
+
+
+def _row(manifest: Manifest, labels: dict[str, int]) -> dict[str, Any]:
+    given = asdict(manifest)
+    return {name: given[name] for name in ("version", "dataset", "metrics", "rehearsal", "parent", "code")} | {
+        "made": datetime.fromtimestamp(manifest.created_us / 1e6, UTC).isoformat(timespec="seconds"),
+        "labels": [label for label, version in labels.items() if version == manifest.version],
+    }
+
+
+def _known(place: Place) -> Labels:
+    labels = read_labels(place.releases)
+    if labels is None:
+        newest_there = newest(place.releases)
+        labels = Labels(read_manifest(place.releases / str(newest_there)).dataset, str(place.releases.absolute()))
+    return replace(labels, model=place.model or labels.model, base_path=place.base_path or labels.base_path)
+
+
+def _moved(place: Place, before: Labels, after: Labels) -> Labels:
+    there = versions(place.releases)
+    gone = [version for version in after.now.values() if version not in there]
+    if gone:
+        raise InputError(f"{place.releases}: a label points to release {gone[0]}, which isn't there; promote another version to that label")
+    # A version that a rollback would return to may have been taken away.
+    after = replace(after, carried={label: tuple(v for v in carriers if v in there) for label, carriers in after.carried.items()})
+    if place.server:
+        from serving.releases.move import Target, move  # brings TensorFlow: seconds that only a server is worth
+
+        move(
+            place.server,
+            Target(after.model, after.base_path, after.served, after.now),
+            before=Target(after.model, (read_labels(place.releases) or before).base_path, before.served, before.now),
+            patience_s=place.patience_s,
+        )
+    write_labels(after, place.releases)
+    return after
+
+
+@contextmanager
+def _alone(releases: Path) -> Iterator[None]:
+    """One change of labels at a time; the lock ends with its process."""
+    handle = os.open(releases / ".labels.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""Releases on a running model server."""
