@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from serving.model_server.config import ServerConfig
 from serving.model_server.server import ModelServer
 from serving.service.app import service_app
 from serving.service.opening import opened, read
 from serving.service.settings import Places, Settings
-from tests.serving.service.little_shop import write_model, write_shop
+from tests.serving.service.little_shop import ITEMS, write_model, write_shop
 from tests.serving.service.running import Service, running
 
 CONFIG = """
@@ -45,23 +46,28 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     (base / "models.config").write_text(CONFIG.format(base=base / "models"))
     config = ServerConfig(model_config_file=base / "models.config", labels_for_unavailable=True, rest_port=None)
     with ModelServer(config) as server:
-        yield Shop(dataset, state, base / "models", f"127.0.0.1:{server.grpc_port}")
+        made = Shop(dataset, state, base / "models", f"127.0.0.1:{server.grpc_port}")
+        for label in ("stable", "previous", "nan"):  # a version's first run takes seconds on a busy machine
+            with running(service_of(made, {}, label=label, deadline_ms=60_000)) as service:
+                service.rank(*ITEMS)
+        yield made
 
 
 Started = Callable[..., Service]
 
 
+def service_of(shop: Shop, places: dict[str, Any], **settings: Any) -> FastAPI:
+    where = Places(**{"dataset": shop.dataset, "state": shop.state, "model_server": shop.address, "model": "shop", **places})
+    how = Settings(**{"label": "stable", "deadline_ms": 5_000, **settings})
+    return service_app(how, lambda: opened(how, where, read(where)))
+
+
 @pytest.fixture
 def started(shop: Shop) -> Iterator[Started]:
-    """Starts a service; what isn't given of settings and places is the little shop's, by the label stable within two seconds."""
+    """Starts a service; what isn't given of settings and places is the little shop's, by the label stable within five seconds."""
     with ExitStack() as stack:
 
         def start(*, places: dict[str, Any] | None = None, **settings: Any) -> Service:
-            where = Places(
-                **{"dataset": shop.dataset, "state": shop.state, "model_server": shop.address, "model": "shop", **(places or {})}
-            )
-            how = Settings(**{"label": "stable", "deadline_ms": 2_000, **settings})
-            app = service_app(how, lambda: opened(how, where, read(where)))
-            return stack.enter_context(running(app))
+            return stack.enter_context(running(service_of(shop, places or {}, **settings)))
 
         yield start
