@@ -4,7 +4,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,9 +27,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Service:
-    """Its address, and calls of it."""
+    """Its address, how to stop it, and calls of it."""
 
     port: int
+    stop: Callable[[], None]
 
     def call(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -76,14 +77,18 @@ def running(app: FastAPI) -> Iterator[Service]:
             failed.append(error)
 
     thread = threading.Thread(target=serve)
+
+    def stop() -> None:
+        server.should_exit = True
+        thread.join(timeout=20)
+
     thread.start()
     try:
         while not server.started and thread.is_alive():
             time.sleep(0.01)
         assert server.started, failed
-        yield Service(server.servers[0].sockets[0].getsockname()[1])
+        yield Service(server.servers[0].sockets[0].getsockname()[1], stop)
     finally:
-        server.should_exit = True
-        thread.join(timeout=20)
+        stop()
     assert not failed
     assert not thread.is_alive()
