@@ -50,6 +50,10 @@ class ModelClient:
         self._address, self._model, self._settings = address, model, breaker
         self._breakers: dict[tuple[str, str], Breaker] = {}
 
+    def connect(self) -> None:
+        """Begin to connect, so that the first request needn't."""
+        self._channel.get_state(try_to_connect=True)
+
     async def predict(
         self,
         tensors: Mapping[str, Array],

@@ -4,6 +4,7 @@ import argparse
 import gc
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -75,6 +76,8 @@ def main() -> int:
         app, host=given.host, port=given.port, access_log=False, log_config=None, timeout_graceful_shutdown=int(settings.grace_s) or 1
     )
     server = uvicorn.Server(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # uvicorn has its own, and at its end raises the signal once more for who was there before
     server.run()
     return 0 if server.started else 2
 
