@@ -4,6 +4,8 @@ ShelfRankError
 ├── DatasetFileError    the dataset file can't be read as one
 ├── ServiceFileError    a file of the ranking service (experiments, rules) can't be read as one
 ├── InputError          the shop's data isn't what the dataset file says
+├── ModelUnavailable    the model server gave no answer that could be used
+├── StateUnavailable    the state store gave no answer in time
 ├── LogUnavailable      the exposure log couldn't take an event; it isn't acknowledged
 ├── RefusedModel        training went well, and the gates refused the model
 └── RunError            a step of the graph failed
@@ -24,6 +26,18 @@ class ServiceFileError(ShelfRankError):
 
 class InputError(ShelfRankError):
     """A source lacks a file or a column, or can't be read as its declared type."""
+
+
+class ModelUnavailable(ShelfRankError):  # noqa: N818 - a state of the model server, which passes
+    """The model server gave no answer that could be used; `reason` is one word of it, for metrics and logs."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class StateUnavailable(ShelfRankError):  # noqa: N818 - a state of the store, which passes
+    """The state store gave no answer in time; whoever sent an event should try again."""
 
 
 class LogUnavailable(ShelfRankError):  # noqa: N818 - a state of the log, which passes

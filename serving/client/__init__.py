@@ -1,0 +1,1 @@
+"""Asking TensorFlow Serving, without TensorFlow."""

@@ -1,0 +1,75 @@
+"""TensorFlow Serving's messages for Predict, as far as a client needs them, and without TensorFlow.
+
+The field numbers and types are those of predict.proto, model.proto (tensorflow/serving), tensor.proto, tensor_shape.proto and types.proto
+(tensorflow), so the bytes are the same. The names are our own, in a pool of their own: a process that also loads TensorFlow's descriptors,
+such as a test, has no two definitions of one name.
+"""
+
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+_PACKAGE = "shelfrank.model"
+_Field = descriptor_pb2.FieldDescriptorProto
+_TYPES = {
+    "int32": _Field.TYPE_INT32,
+    "int64": _Field.TYPE_INT64,
+    "float": _Field.TYPE_FLOAT,
+    "double": _Field.TYPE_DOUBLE,
+    "bool": _Field.TYPE_BOOL,
+    "bytes": _Field.TYPE_BYTES,
+    "string": _Field.TYPE_STRING,
+}
+# Message -> (number, name, type, repeated). A type that isn't among the scalars is a message.
+_MESSAGES: dict[str, tuple[tuple[int, str, str, bool], ...]] = {
+    "Int64Value": ((1, "value", "int64", False),),
+    "ModelSpec": (
+        (1, "name", "string", False),
+        (2, "version", "Int64Value", False),
+        (3, "signature_name", "string", False),
+        (4, "version_label", "string", False),
+    ),
+    "Dim": ((1, "size", "int64", False),),
+    "TensorShape": ((2, "dim", "Dim", True), (3, "unknown_rank", "bool", False)),
+    "Tensor": (
+        (1, "dtype", "int32", False),  # an enum there: the same on the wire
+        (2, "tensor_shape", "TensorShape", False),
+        (4, "tensor_content", "bytes", False),
+        (5, "float_val", "float", True),
+        (6, "double_val", "double", True),
+        (7, "int_val", "int32", True),
+        (8, "string_val", "bytes", True),
+        (10, "int64_val", "int64", True),
+        (11, "bool_val", "bool", True),
+    ),
+    # A map on the wire is a repeated message of key and value.
+    "NamedTensor": ((1, "key", "string", False), (2, "value", "Tensor", False)),
+    "PredictRequest": ((1, "model_spec", "ModelSpec", False), (2, "inputs", "NamedTensor", True), (3, "output_filter", "string", True)),
+    "PredictResponse": ((1, "outputs", "NamedTensor", True), (2, "model_spec", "ModelSpec", False)),
+}
+
+
+def _pool() -> descriptor_pool.DescriptorPool:
+    file = descriptor_pb2.FileDescriptorProto(name="shelfrank/model.proto", package=_PACKAGE, syntax="proto3")
+    for message, fields in _MESSAGES.items():
+        made = file.message_type.add(name=message)
+        for number, name, kind, repeated in fields:
+            field = made.field.add(name=name, number=number, label=_Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL)
+            if kind in _TYPES:
+                field.type = _TYPES[kind]
+            else:
+                field.type, field.type_name = _Field.TYPE_MESSAGE, f".{_PACKAGE}.{kind}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return pool
+
+
+_POOL = _pool()
+
+
+def _message(name: str) -> Any:
+    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+
+
+Tensor, PredictRequest, PredictResponse = _message("Tensor"), _message("PredictRequest"), _message("PredictResponse")

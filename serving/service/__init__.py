@@ -1,0 +1,1 @@
+"""The ranking service: in which order does this shopper see these products?"""

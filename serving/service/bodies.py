@@ -1,0 +1,120 @@
+"""The JSON of requests and answers, as OpenAPI shows it."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+LONGEST_ID = 200
+
+
+def _no_control(text: str) -> str:
+    # "\x00" begins the keys of guests' state; none of these belongs into an id, a header or a line of a log.
+    if any(ord(letter) < 32 for letter in text):
+        raise ValueError("expected text without control characters")
+    return text
+
+
+Name = Annotated[str, Field(max_length=LONGEST_ID), AfterValidator(_no_control)]
+Given = Annotated[Name, Field(min_length=1)]
+Place = Annotated[int, Field(ge=0, le=1_000_000)]
+Whole = Annotated[int, Field(ge=0, le=1 << 62)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class RankBody(_Body):
+    """In which order does a shopper see these products?"""
+
+    candidates: list[Given] = Field(
+        min_length=1, description="Ids of the products to be ranked, each once", examples=[["p000001", "p000002"]]
+    )
+    shopper: Name = Field(default="", description="His id; empty for a guest", examples=["u000001"])
+    session: Name = Field(default="", description="The visit's id")
+    request: Name = Field(default="", description="The request's id, under which events come back; made here when empty")
+    context: dict[str, Any] = Field(default_factory=dict, description="By feature of the context or the shopper, its value")
+    shown: dict[str, list[Any]] = Field(default_factory=dict, description="By feature of what is shown, a value for each candidate")
+    places: Place = Field(
+        default=0,
+        description="How many of the first places the page shows for sure: they count as impressions. 0 where the page reports them",
+    )
+
+
+class RankedBody(BaseModel):
+    """The order and how it came about."""
+
+    request: str = Field(description="Under which events come back")
+    order: list[str] = Field(description="Product ids in the order to be shown; what a rule filtered is missing")
+    scores: list[float] = Field(description="For each product of `order`, the score before rules")
+    rung: str = Field(description="What gave the scores: model, previous, popularity, given, or baseline, which an experiment wanted")
+    version: int | None = Field(description="Of the model that answered")
+    label: str = Field(description="Of the version that was asked; empty: the newest, or none")
+    arms: dict[str, str] = Field(description="By experiment, the shopper's arm")
+    degraded: bool = Field(description="Whether something wasn't as it should be")
+    reason: str = Field(description="If so, what")
+    rules: list[str] = Field(description="The rules that moved or filtered something")
+
+
+class ImpressionBody(_Body):
+    """A list that was shown, whole."""
+
+    request: Given = Field(description="As the answer to `rank` gave it")
+    items: list[Given] = Field(min_length=1, description="Product ids, from the first place on")
+    shopper: Name = ""
+    session: Name = ""
+    time_us: Whole | None = Field(default=None, description="Microseconds since 1970; now when left out")
+    context: dict[str, Any] = Field(default_factory=dict)
+    shown: dict[str, list[Any]] = Field(default_factory=dict, description="By feature of what is shown, a value for each item")
+
+
+class InteractionBody(_Body):
+    """Something that a shopper did."""
+
+    action: Given = Field(description="Its name in the dataset file", examples=["click"])
+    item: Name = Field(default="", description="Empty where the action is about none")
+    request: Name = Field(default="", description="Of the list that it came from, where that is known")
+    shopper: Name = ""
+    session: Name = ""
+    time_us: Whole | None = Field(
+        default=None, description="Microseconds since 1970; now when left out. To send it again, send it with its time"
+    )
+    position: Place | None = Field(default=None, description="The product's place in the list, from 0")
+    context: dict[str, Any] = Field(default_factory=dict)
+
+
+class EventsBody(_Body):
+    """What was seen and done. Of one call impressions are taken in first."""
+
+    impressions: list[ImpressionBody] = Field(default_factory=list)
+    interactions: list[InteractionBody] = Field(default_factory=list)
+
+
+class AcceptedBody(BaseModel):
+    """All of them are in the state and in the log."""
+
+    accepted: int
+
+
+class ReasonsBody(BaseModel):
+    """What each feature adds to each score."""
+
+    request: str
+    version: int | None
+    candidates: list[str]
+    features: list[str] = Field(description="Names of the attributions")
+    attributions: list[list[float]] = Field(description="For each candidate, for each feature")
+    others: dict[str, list[Any]] = Field(description="What else the model tells of each candidate")
+
+
+class ErrorBody(BaseModel):
+    """What was expected, what came, and what to do."""
+
+    error: str
+
+
+class ReadyBody(BaseModel):
+    """Whether the service answers, and what it has to do without."""
+
+    ready: bool
+    failing: list[str] = Field(description="`state`, or labels of the model, that are down; orders are degraded then")

@@ -1,0 +1,99 @@
+"""What shoppers saw and did: into the log and the state, and acknowledged only when both have it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from components.contract.dataset import Dataset
+from components.contract.errors import InputError, LogUnavailable
+from components.contract.sources import Impressions
+from components.contract.strict import closest
+from serving.exposure.keys import shopper_key
+from serving.exposure.log import ExposureLog
+from serving.exposure.record import Interaction as Logged
+from serving.features.events import Changes, Interaction, Shown
+from serving.service.knowledge import Knowledge
+from serving.service.settings import Settings
+
+STATE_S = 1.0  # how long the state may take to take in a call's events
+LOG_S = 5.0  # and the log's disk
+
+
+@dataclass(frozen=True)
+class Reported:
+    """An event with what the log keeps beside it: features of the context, and of a list each product's as shown, by feature name."""
+
+    event: Shown | Interaction
+    context: Mapping[str, Any] = field(default_factory=dict)
+    shown: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    position: int | None = None
+
+
+@final
+class Intake:
+    """Takes events in."""
+
+    def __init__(self, dataset: Dataset, settings: Settings, *, knowledge: Knowledge, changes: Changes, log: ExposureLog | None) -> None:
+        self._settings, self._knowledge, self._changes, self._log = settings, knowledge, changes, log
+        self._impression = dataset.candidates.action if isinstance(dataset.candidates, Impressions) else None
+        given = [feature for feature in dataset.given("events") if not feature.key.startswith("time.")]
+        self._context = {feature.name: feature.key for feature in given if feature.side != "item"}
+        self._shown = {feature.name: feature.key for feature in given if feature.side == "item"}
+
+    async def take(self, reported: Sequence[Reported], *, now_us: int) -> None:
+        """All of the events, or an error.
+
+        The state moves first, at once; it knows a repetition, and so whoever gets an error may send all of them again.
+
+        Raises:
+            InputError: one of them is wrong; then none of them was taken.
+            StateUnavailable: the state couldn't take them.
+            LogUnavailable: the log couldn't.
+        """
+        if len(reported) > self._settings.most_events:
+            raise InputError(f"expected at most {self._settings.most_events:,} events in a call, got {len(reported):,}; send them in parts")
+        changes = [self._changes.of(each.event, now_us=now_us) for each in reported]
+        rows = [row for each in reported for row in self._rows(each)]
+        await self._knowledge.record([change for change in changes if change is not None], timeout_s=STATE_S)
+        if self._log is not None:
+            try:
+                await asyncio.wait_for(asyncio.wrap_future(self._log.commit(rows)), LOG_S)
+            except TimeoutError:
+                raise LogUnavailable(f"the log's disk took longer than {LOG_S:g} s; send the events again later") from None
+
+    async def forget(self, shopper: str) -> None:
+        """Let go of all that the state knows of a shopper.
+
+        Raises:
+            StateUnavailable: it may know him still.
+        """
+        await self._knowledge.forget(shopper, timeout_s=STATE_S)
+
+    def _rows(self, reported: Reported) -> list[Logged]:
+        event, context = reported.event, _by_column(reported.context, self._context)
+        who: dict[str, Any] = {
+            "time_us": event.time_us,
+            "shopper": shopper_key(event.shopper, self._settings.salt),
+            "request": event.request,
+            "session": event.session,
+            "context": context,
+        }
+        if isinstance(event, Interaction):
+            return [Logged(action=event.action, item=event.item, position=reported.position, **who)]
+        values = _by_column(reported.shown, self._shown)
+        for name, given in values.items():
+            if len(given) != len(event.items):
+                raise InputError(f"{name}: expected {len(event.items)} values, one for each product shown, got {len(given)}")
+        if self._impression is None:
+            return []
+        return [
+            Logged(action=self._impression, item=item, position=at, values={key: given[at] for key, given in values.items()}, **who)
+            for at, item in enumerate(event.items)
+        ]
+
+
+def _by_column(given: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    if unknown := next((name for name in given if name not in columns), None):
+        raise InputError(f"{unknown!r} is no feature that the dataset file reads from an event; {closest(unknown, sorted(columns))}")
+    return {columns[name]: value for name, value in given.items()}

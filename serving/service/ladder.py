@@ -1,0 +1,106 @@
+"""The ladder: the model, a version before it, popularity, the order as given; the first rung that gives scores before time is up."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.contract.errors import ModelUnavailable
+from serving.client.model import ModelClient
+from serving.experiments.file import Baseline
+from serving.service.stand_ins import Scores, as_given, by_lot, by_popularity
+
+SCORES = "scores"
+FIRST_SHARE = 0.6  # of the time that is left, for a label behind which there is another
+NEWEST = "newest"  # how the label "" is called
+Rung = Literal["model", "previous", "popularity", "given", "baseline"]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of L candidates and where they come from.
+
+    Attributes:
+        scores: [L], finite.
+        rung: `baseline` where an arm asked for no model.
+        version: of the model that answered; None where none did.
+        failures: for each label that gave nothing, in one word why, as `label: reason`.
+    """
+
+    scores: Scores
+    rung: Rung
+    version: int | None = None
+    failures: tuple[str, ...] = ()
+
+    @property
+    def degraded(self) -> str:
+        """What stood in for the model and why; "" where nothing had to."""
+        return f"{self.rung} ({', '.join(self.failures)})" if self.failures else ""
+
+
+def labels_asked(arm: str | None, label: str, previous: str) -> tuple[str, ...]:
+    """The labels to ask one after the other, each once: the arm's, the usual one, the previous one. "" is the newest version."""
+    first = (label,) if arm is None else (arm, label)
+    return tuple(dict.fromkeys(first + ((previous,) if previous else ())))
+
+
+@final
+class Ladder:
+    """Asks for scores.
+
+    Args:
+        model: asked first.
+        popular: the input column by which products are popular, or None.
+    """
+
+    def __init__(self, model: ModelClient, *, popular: str | None) -> None:
+        self._model, self._popular = model, popular
+
+    async def scores(self, tensors: Mapping[str, NDArray[Any]], length: int, *, labels: Sequence[str], until_s: float) -> Scored:
+        """Scores of a request's L candidates, whatever happens.
+
+        Args:
+            tensors: of the request.
+            length: L.
+            labels: to be asked, in this order.
+            until_s: by the monotonic clock, when to be done.
+        """
+        failures: list[str] = []
+        for place, label in enumerate(labels):
+            left_s = until_s - time.monotonic()
+            mine_s = left_s if place == len(labels) - 1 else left_s * FIRST_SHARE
+            try:
+                prediction = await self._model.predict(tensors, (SCORES,), label=label, timeout_s=mine_s, check=_scored(length))
+            except ModelUnavailable as error:
+                failures.append(f"{label or NEWEST}: {error.reason}")
+                continue
+            scores = prediction.outputs[SCORES][0, :length].astype(np.float64)
+            return Scored(scores, "model" if place == 0 else "previous", prediction.version, tuple(failures))
+        popular = by_popularity(tensors, self._popular, length)
+        if popular is not None:
+            return Scored(popular, "popularity", failures=tuple(failures))
+        return Scored(as_given(length), "given", failures=tuple(failures))
+
+    def baseline(self, kind: Baseline, tensors: Mapping[str, NDArray[Any]], length: int, *, request: str) -> Scored:
+        """Scores as an arm of an experiment wants them, without a model."""
+        if kind == "shuffle":
+            return Scored(by_lot(request, length), "baseline")
+        popular = by_popularity(tensors, self._popular, length) if kind == "popularity" else None
+        return Scored(as_given(length) if popular is None else popular, "baseline")
+
+
+def _scored(length: int) -> Any:
+    """What a model's answer must be: a finite number for each candidate."""
+
+    def check(outputs: Mapping[str, NDArray[Any]]) -> None:
+        scores = outputs.get(SCORES)
+        if scores is None or scores.dtype.kind != "f" or scores.ndim != 2 or scores.shape[0] != 1 or scores.shape[1] < length:
+            found = "none" if scores is None else f"{scores.dtype} of shape {scores.shape}"
+            raise ValueError(f"expected {SCORES} as numbers of shape (1, {length}), got {found}")
+        if not np.isfinite(scores[0, :length]).all():
+            raise ValueError(f"expected finite {SCORES}, got NaN or infinity")
+
+    return check

@@ -1,0 +1,186 @@
+"""One request from its arrival to its order: arm, features, scores, rules, and the line in the log."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from components.contract.dataset import Dataset
+from components.contract.errors import InputError, StateUnavailable
+from serving.experiments.assign import Assignment, assign
+from serving.experiments.file import Experiments
+from serving.exposure.keys import shopper_key
+from serving.exposure.log import ExposureLog
+from serving.exposure.record import Exposure, sampled
+from serving.features.events import Changes, Shown
+from serving.features.request import Inputs, Request
+from serving.rules.apply import Ruled
+from serving.service.knowledge import Knowledge
+from serving.service.ladder import NEWEST, Ladder, Scored, labels_asked
+from serving.service.settings import Settings
+from serving.service.shop_rules import ShopRules
+
+STATE_SHARE = 0.4  # of the deadline, for the state
+REST_S = 0.005  # of the deadline, for what comes after the scores
+UNKNOWN_STATE = "state"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked, as `serving.features.request.Request`; `places` is how many of the first places the page shows for sure."""
+
+    candidates: Sequence[str]
+    shopper: str = ""
+    session: str = ""
+    request: str = ""
+    context: Mapping[str, Any] = field(default_factory=dict)
+    shown: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    places: int = 0
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The answer.
+
+    Attributes:
+        request: its id, as given or made here.
+        order: the candidates' indices in the order to be shown.
+        scored: [L] scores and where they come from.
+        ruled: what each rule did.
+        assignment: the shopper's arms.
+        label: that was asked first; "" where none was, or the newest.
+        known: whether the state could be read.
+    """
+
+    request: str
+    order: tuple[int, ...]
+    scored: Scored
+    ruled: Ruled
+    assignment: Assignment
+    label: str
+    known: bool
+
+    @property
+    def degraded(self) -> str:
+        """What wasn't as it should be; "" where everything was."""
+        return "; ".join(part for part in (self.scored.degraded, "" if self.known else UNKNOWN_STATE) if part)
+
+
+@final
+class Ranking:
+    """Answers requests of one shop."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        settings: Settings,
+        *,
+        knowledge: Knowledge,
+        ladder: Ladder,
+        rules: ShopRules,
+        experiments: Experiments | None,
+        changes: Changes,
+        log: ExposureLog | None,
+    ) -> None:
+        self._settings, self._knowledge, self._ladder, self._rules = settings, knowledge, ladder, rules
+        self._experiments, self._changes, self._log = experiments, changes, log
+        self._columns = {feature.name: feature.key for feature in dataset.given("events")}
+
+    async def rank(self, asked: Asked, *, now_us: int, began_s: float) -> Ranked:
+        """Order the candidates.
+
+        Args:
+            asked: the request.
+            now_us: the moment, microseconds since 1970.
+            began_s: when the request came, by the monotonic clock; the deadline counts from there.
+
+        Raises:
+            InputError: the request can't be answered as it stands.
+        """
+        deadline_s = self._settings.deadline_ms / 1e3
+        request = self.request(asked, now_us)
+        inputs, known = await self._knowledge.inputs(request, timeout_s=deadline_s * STATE_SHARE)
+        assignment = self.assignment(asked.shopper)
+        labels = labels_asked(assignment.model, self._settings.label, self._settings.previous)
+        length = len(asked.candidates)
+        if assignment.baseline is None:
+            until_s = began_s + deadline_s - min(REST_S, deadline_s / 10)
+            scored = await self._ladder.scores(inputs.tensors, length, labels=labels, until_s=until_s)
+        else:
+            scored = self._ladder.baseline(assignment.baseline, inputs.tensors, length, request=request.request)
+        ruled = self._rules.applied(assignment.rules, asked.candidates, scored.scores, inputs.tensors)
+        label = labels[0] if assignment.baseline is None else ""
+        ranked = Ranked(request.request, ruled.order, scored, ruled, assignment, label, known)
+        if self._log is not None:
+            self._log.offer(self._exposure(asked, request, inputs, ranked))
+        return ranked
+
+    async def shown(self, asked: Asked, ranked: Ranked, *, now_us: int) -> None:
+        """Let the places that the page shows for sure move the state. Best effort, as their lines in the log are.
+
+        Where the dataset takes no guests a guest's list counts for nobody.
+        """
+        items = [asked.candidates[at] for at in ranked.order[: asked.places]]
+        if not items:
+            return
+        try:
+            event = Shown(shopper=asked.shopper, request=ranked.request, session=asked.session, time_us=now_us, items=items)
+            change = self._changes.of(event, now_us=now_us)
+            if change is not None:
+                await self._knowledge.record([change], timeout_s=self._settings.deadline_ms / 1e3)
+        except (InputError, StateUnavailable):
+            return
+
+    def assignment(self, shopper: str) -> Assignment:
+        """The arms of a shopper."""
+        return Assignment() if self._experiments is None else assign(self._experiments, shopper)
+
+    def served_by(self, shopper: str) -> str:
+        """What orders for a shopper while all is well: a label of the model, or a baseline."""
+        arm = self.assignment(shopper)
+        return arm.baseline or labels_asked(arm.model, self._settings.label, "")[0] or NEWEST
+
+    def request(self, asked: Asked, now_us: int) -> Request:
+        """The request with an id.
+
+        Raises:
+            InputError: too many candidates, or one of them twice.
+        """
+        candidates = list(asked.candidates)
+        if len(candidates) > self._settings.most_candidates:
+            raise InputError(
+                f"expected at most {self._settings.most_candidates:,} candidates, got {len(candidates):,}; send the best of them"
+            )
+        if len(set(candidates)) < len(candidates):
+            twice = next(item for at, item in enumerate(candidates) if item in candidates[:at])
+            raise InputError(f"expected each candidate once, got {twice!r} twice; leave the second out")
+        return Request(
+            shopper=asked.shopper,
+            candidates=candidates,
+            time_us=now_us,
+            session=asked.session,
+            request=asked.request or secrets.token_hex(12),
+            context=asked.context,
+            shown=asked.shown,
+        )
+
+    def _exposure(self, asked: Asked, request: Request, inputs: Inputs, ranked: Ranked) -> Exposure:
+        by_model = ranked.scored.version is not None or ranked.scored.rung in ("model", "previous")
+        return Exposure(
+            request=request.request,
+            time_us=request.time_us,
+            shopper=shopper_key(asked.shopper, self._settings.salt),
+            session=asked.session,
+            items=request.candidates,
+            scores=ranked.scored.scores.tolist() if by_model else None,
+            order=ranked.order,
+            shown=asked.places,
+            label=ranked.label,
+            version="" if ranked.scored.version is None else str(ranked.scored.version),
+            arms=ranked.assignment.arms,
+            degraded=ranked.degraded,
+            effects=ranked.ruled.effects,
+            context={self._columns[name]: value for name, value in asked.context.items()},
+            values={self._columns[name]: values for name, values in asked.shown.items()},
+            features=inputs.tensors if sampled(request.request, self._settings.logged_features) else None,
+        )

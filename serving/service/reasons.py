@@ -1,0 +1,80 @@
+"""Why candidates score as they do: the model's `explain`, asked for one request."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.client.model import ModelClient
+from serving.service.knowledge import Knowledge
+from serving.service.ladder import labels_asked
+from serving.service.ranking import Asked, Ranking
+from serving.service.settings import Settings
+
+SIGNATURE = "explain"
+ATTRIBUTIONS, FEATURES = "attributions", "features"
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """What each feature adds to each score.
+
+    Attributes:
+        request: its id.
+        version: of the model that answered.
+        features: F names.
+        attributions: [L, F].
+        others: what else the model told of each candidate, [L, ...] by name, such as the logit and its baseline.
+    """
+
+    request: str
+    version: int | None
+    features: tuple[str, ...]
+    attributions: NDArray[Any]
+    others: Mapping[str, NDArray[Any]]
+
+
+@final
+class Explaining:
+    """Explains requests of one shop."""
+
+    def __init__(self, settings: Settings, *, ranking: Ranking, knowledge: Knowledge, model: ModelClient) -> None:
+        self._settings, self._ranking, self._knowledge, self._model = settings, ranking, knowledge, model
+
+    async def explain(self, asked: Asked, *, now_us: int, began_s: float) -> Reasons:
+        """The reasons of a request's scores, by the label that ranks for its shopper. Nothing is logged, nothing stands in.
+
+        Raises:
+            InputError: see Ranking.rank.
+            ModelUnavailable: the model gave none, or has none to give.
+        """
+        until_s = began_s + self._settings.explain_deadline_ms / 1e3
+        request = self._ranking.request(asked, now_us)
+        inputs, _ = await self._knowledge.inputs(request, timeout_s=(until_s - time.monotonic()) / 2)
+        label = labels_asked(self._ranking.assignment(asked.shopper).model, self._settings.label, "")[0]
+        length = len(request.candidates)
+        prediction = await self._model.predict(
+            inputs.tensors, label=label, timeout_s=until_s - time.monotonic(), check=_explained(length), signature=SIGNATURE
+        )
+        told = prediction.outputs
+        features = tuple(name.decode("utf-8", "replace") for name in told[FEATURES][0].tolist())
+        others = {name: values[0, :length] for name, values in sorted(told.items()) if name not in (FEATURES, ATTRIBUTIONS)}
+        return Reasons(request.request, prediction.version, features, told[ATTRIBUTIONS][0, :length], others)
+
+
+def _explained(length: int) -> Any:
+    def check(outputs: Mapping[str, NDArray[Any]]) -> None:
+        features, attributions = outputs.get(FEATURES), outputs.get(ATTRIBUTIONS)
+        if features is None or attributions is None or features.ndim != 2 or not features.dtype.hasobject:
+            raise ValueError(f"expected {FEATURES} and {ATTRIBUTIONS}, got {sorted(outputs)}")
+        if attributions.dtype.kind != "f" or attributions.shape[:1] != (1,) or attributions.ndim != 3:
+            raise ValueError(f"expected {ATTRIBUTIONS} of shape (1, {length}, features), got {attributions.shape}")
+        if attributions.shape[1] < length or attributions.shape[2] != features.shape[1] or not np.isfinite(attributions).all():
+            raise ValueError(f"expected finite {ATTRIBUTIONS} of shape (1, {length}, {features.shape[1]}), got {attributions.shape}")
+        if any(values.ndim < 2 or values.shape[1] < length for name, values in outputs.items() if name != FEATURES):
+            raise ValueError("expected a value for each candidate in every output")
+
+    return check

@@ -1,0 +1,71 @@
+"""Answers in case of error: one sentence, never a stack trace, never the body that came in."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from components.contract.errors import InputError, LogUnavailable, ModelUnavailable, StateUnavailable
+from serving.exposure.plain import well_formed
+from serving.service.bodies import ErrorBody
+
+_LOG = logging.getLogger(__name__)
+_MEANINGS = {
+    400: "A value that the dataset file doesn't allow",
+    401: "The token is missing or wrong",
+    413: "The body is too large",
+    422: "The body isn't as described here",
+    503: "The state, the log or the model takes nothing for now; try again later",
+}
+
+
+def error_reply(status: int, sentence: str) -> JSONResponse:
+    """An error as JSON."""
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(status)
+    return JSONResponse({"error": well_formed(sentence)}, status, headers)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How OpenAPI tells the errors of a route."""
+    return {status: {"model": ErrorBody, "description": _MEANINGS[status]} for status in statuses}
+
+
+async def refused(_: Request, error: Exception) -> JSONResponse:
+    """InputError: 400."""
+    assert isinstance(error, InputError)
+    return error_reply(400, str(error))
+
+
+async def unavailable(_: Request, error: Exception) -> JSONResponse:
+    """ModelUnavailable, StateUnavailable, LogUnavailable: 503."""
+    assert isinstance(error, ModelUnavailable | StateUnavailable | LogUnavailable)
+    return error_reply(503, str(error))
+
+
+async def misshapen(_: Request, error: Exception) -> JSONResponse:
+    """A body that isn't as described: 422, with its first faults and without what came in."""
+    assert isinstance(error, RequestValidationError)
+    return error_reply(422, "; ".join(_fault(fault) for fault in error.errors()[:3]))
+
+
+async def by_status(_: Request, error: Exception) -> JSONResponse:
+    """What starlette refuses itself, such as an unknown path."""
+    assert isinstance(error, HTTPException)
+    reply = error_reply(error.status_code, str(error.detail))
+    reply.headers.update(error.headers or {})
+    return reply
+
+
+async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+    """A fault of the service: 500, and the trace into its own log."""
+    _LOG.exception("%s %s", request.method, request.url.path, exc_info=error)
+    return error_reply(500, "the service failed at this request; its log has the cause")
+
+
+def _fault(fault: dict[str, Any]) -> str:
+    place: Sequence[Any] = fault["loc"]
+    return f"{'.'.join(str(part) for part in place)[:120]}: {fault['msg']}"

@@ -1,0 +1,45 @@
+"""Scores where no model gives any: what orders a shelf when the model can't be asked, or an arm of an experiment says so."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.contract.columns import state_columns
+from components.contract.dataset import Dataset
+
+Scores = NDArray[np.float64]
+
+
+def popularity_column(dataset: Dataset) -> str | None:
+    """The input column by which products are popular, or None where the dataset keeps nothing of the kind of its items.
+
+    The feature table's first count or total of an action that the model learns from, else of any action, else its first rate.
+    """
+    of_items = [feature for feature in dataset.state_features if feature.side == "item"]
+    counts = [feature for feature in of_items if feature.measure in ("count", "total")]
+    labelled = [feature for feature in counts if feature.action in dataset.label_gains]
+    rates = [feature for feature in of_items if feature.measure == "rate"]
+    best = next(iter([*labelled, *counts, *rates]), None)
+    return None if best is None else state_columns(dataset, best)[0]
+
+
+def by_popularity(tensors: Mapping[str, NDArray[Any]], column: str | None, length: int) -> Scores | None:
+    """[L] how popular each candidate is; None where nothing tells one from another, so that this would be no order."""
+    if column is None:
+        return None
+    values = tensors[column][0, :length].astype(np.float64)
+    return values if len(values) == 1 or np.ptp(values) > 0 else None
+
+
+def as_given(length: int) -> Scores:
+    """[L] scores that keep the order."""
+    return np.zeros(length)
+
+
+def by_lot(request: str, length: int) -> Scores:
+    """[L] scores drawn by the request's id: asked again it has the same order."""
+    seed = int.from_bytes(hashlib.sha256(request.encode()).digest()[:8], "big")
+    return np.random.default_rng(seed).random(length)

@@ -1,0 +1,35 @@
+"""The circuit breaker, second by second."""
+
+from serving.client.breaker import Breaker, BreakerSettings
+
+
+def opened() -> Breaker:
+    breaker = Breaker(BreakerSettings(failures=2, open_s=10))
+    breaker.failed(0)
+    assert breaker.allows(0)
+    breaker.failed(1)
+    return breaker
+
+
+def test_it_opens_after_failures_in_a_row_and_then_lets_one_try_through() -> None:
+    breaker = opened()
+    assert breaker.is_open
+    assert [breaker.allows(second) for second in (1, 10.9, 11, 11.1)] == [False, False, True, False]
+
+
+def test_a_try_that_fails_keeps_it_open_and_one_that_succeeds_closes_it() -> None:
+    breaker = opened()
+    assert breaker.allows(11)
+    breaker.failed(12)
+    assert [breaker.allows(second) for second in (21.9, 22)] == [False, True]
+    breaker.succeeded()
+    assert breaker.allows(22)
+    assert not breaker.is_open
+
+
+def test_failures_that_a_success_parts_are_not_in_a_row() -> None:
+    breaker = Breaker(BreakerSettings(failures=2, open_s=10))
+    for _ in range(3):
+        breaker.failed(0)
+        breaker.succeeded()
+    assert breaker.allows(0)
