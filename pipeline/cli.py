@@ -82,6 +82,12 @@ def parser() -> argparse.ArgumentParser:
 
     _releases(command("releases", "list the releases of a run, and move the labels they carry", json))
 
+    serve = command("serve", "start a model server and the ranking service on the newest release of a run, on this machine alone")
+    serve.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
+    serve.add_argument("--port", metavar="N", type=int, default=8080, help="of the ranking service (default: 8080)")
+    serve.add_argument("--grpc-port", metavar="N", type=int, default=8500, help="of the model server's gRPC (default: 8500)")
+    serve.add_argument("--rest-port", metavar="N", type=int, default=8501, help="of its REST (default: 8501)")
+
     command("schema", "print the JSON Schema of the dataset file, for editors")
     return top
 

@@ -136,6 +136,31 @@ def releases(args: Namespace) -> None:
         print(f"{args.label} is release {after.now[args.label]}, in {folder / 'model_config.txt'} {where}")
 
 
+def serve(args: Namespace) -> None:
+    """`shelfrank serve`."""
+    import signal
+
+    from pipeline.result import read_result
+    from pipeline.serve import HOST, Ports, commands, served, wait
+
+    file = _last(args.root)
+    result, ports = read_result(file), Ports(args.port, args.grpc_port, args.rest_port)
+
+    def interrupted(_number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupted)  # both servers end with this process
+    print("starting the model server and the service ...", file=sys.stderr)
+    try:
+        with served(result, file.parent.absolute(), ports) as processes:
+            print(f"ranking service  http://{HOST}:{ports.service}  (documentation at /docs)")
+            print(f"model server     gRPC {HOST}:{ports.grpc}, REST http://{HOST}:{ports.rest}; for development, not for production")
+            print("\ntry:\n\n" + "\n\n".join(commands(result, ports)) + "\n\nCtrl-C ends both.", flush=True)
+            wait(processes, file.parent / "serving")
+    except KeyboardInterrupt:
+        print("ended", file=sys.stderr)
+
+
 def schema(args: Namespace) -> None:
     """`shelfrank schema`."""
     del args

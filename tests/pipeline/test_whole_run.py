@@ -2,8 +2,12 @@
 
 import json
 import os
+import shlex
+import signal
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +67,44 @@ def test_a_release_was_rehearsed_and_carries_its_warm_up(work: Path, first: dict
     release = work / "lax" / "releases" / "1"
     assert (release / "assets.extra" / "tf_serving_warmup_requests").exists()
     assert (release / "assets.extra" / "batching_parameters.txt").exists()
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def test_the_release_is_served_and_the_commands_that_are_told_work(work: Path, first: dict[str, Any]) -> None:
+    ports = free_ports(3)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+    options = [f"--{name}={port}" for name, port in zip(("port", "grpc-port", "rest-port"), ports, strict=True)]
+    command = [sys.executable, "-m", "pipeline.cli", "serve", "--root", "lax", *options]
+    process = subprocess.Popen(command, cwd=work, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    told: list[str] = []
+    for line in process.stdout:
+        told.append(line)
+        if line.startswith("Ctrl-C"):
+            break
+    tried = [line for line in told if line.startswith("curl ")]
+    try:
+        assert len(tried) == 3, told
+        rank, events, explain = (json.loads(subprocess.run(shlex.split(line), capture_output=True, check=True).stdout) for line in tried)
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    shown = [candidate["item"] for candidate in first["example"]["candidates"]][:10]
+    assert sorted(rank["order"]) == sorted(shown)
+    assert (rank["rung"], rank["version"], rank["degraded"]) == ("model", 1, False)
+    assert rank["scores"] == sorted(rank["scores"], reverse=True)
+    assert events == {"accepted": 1}
+    assert explain["candidates"] == shown[:3]
+    assert {"price", "history.same_item"} <= set(explain["features"])
+    assert process.returncode == 0, said
+    assert list((work / "lax" / "serving" / "exposures").rglob("*.jsonl"))
 
 
 def test_a_run_tells_of_every_step_split_and_place(first: dict[str, Any]) -> None:
