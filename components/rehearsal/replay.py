@@ -36,7 +36,6 @@ def replay(requests: Sequence[Recorded], address: str, dataset: Dataset, *, mode
     lengths = dataset.serving.list_lengths
     asked = [predict_request(tensors(each, bucket(each.candidates, lengths), dataset), model=model) for each in requests]
     with grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)]) as channel:
-        grpc.channel_ready_future(channel).result(timeout=_PATIENCE_S)  # a server's clients are connected already
         stub = prediction_service.PredictionServiceStub(channel)
         answers = [_timed(stub, ask) for ask in asked]
     scores = tuple(_scores(answer, request) for (answer, _), request in zip(answers, requests, strict=True))
