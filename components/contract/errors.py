@@ -5,7 +5,7 @@ ShelfRankError
 ├── ServiceFileError    a file of the ranking service (experiments, rules) can't be read as one
 ├── InputError          the shop's data isn't what the dataset file says
 ├── LogUnavailable      the exposure log couldn't take an event; it isn't acknowledged
-├── RefusedModel        training went well, and the gates refused the model
+├── RefusedModel        training went well, and the gates or the rehearsal refused the model
 └── RunError            a step of the graph failed
 """
 
@@ -31,7 +31,7 @@ class LogUnavailable(ShelfRankError):  # noqa: N818 - a state of the log, which 
 
 
 class RefusedModel(ShelfRankError):  # noqa: N818 - not an error: the gates did their work
-    """A gate refused the model: nothing was released."""
+    """A gate or the rehearsal refused the model: nothing was released."""
 
 
 class RunError(ShelfRankError):
