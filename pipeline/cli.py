@@ -10,7 +10,10 @@ from components.contract.errors import DatasetFileError, InputError, RefusedMode
 
 EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
-_EXITS = "exit codes: 0 success, 1 failure, 2 bad input (options, dataset file or data), 3 the gates refused the model, 130 interrupted"
+_EXITS = (
+    "exit codes: 0 success, 1 failure, 2 bad input (options, dataset file or data), "
+    "3 the gates or the rehearsal refused the model, 130 interrupted"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -94,7 +94,7 @@ def run(args: Namespace) -> None:
         show(result, console())
     if result.release is None:
         refusals = [finding.text for finding in result.verdict.findings if not finding.passed]
-        raise RefusedModel(f"the gates refused the model, nothing was released: {' '.join(refusals)}")
+        raise RefusedModel(f"the model was refused, nothing was released: {' '.join(refusals)}")
 
 
 def report(args: Namespace) -> None:

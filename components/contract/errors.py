@@ -7,7 +7,7 @@ ShelfRankError
 ├── ModelUnavailable    the model server gave no answer that could be used
 ├── StateUnavailable    the state store gave no answer in time
 ├── LogUnavailable      the exposure log couldn't take an event; it isn't acknowledged
-├── RefusedModel        training went well, and the gates refused the model
+├── RefusedModel        training went well, and the gates or the rehearsal refused the model
 └── RunError            a step of the graph failed
 """
 
@@ -45,7 +45,7 @@ class LogUnavailable(ShelfRankError):  # noqa: N818 - a state of the log, which 
 
 
 class RefusedModel(ShelfRankError):  # noqa: N818 - not an error: the gates did their work
-    """A gate refused the model: nothing was released."""
+    """A gate or the rehearsal refused the model: nothing was released."""
 
 
 class RunError(ShelfRankError):

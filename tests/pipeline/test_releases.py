@@ -184,6 +184,15 @@ def test_a_canary_is_served_beside_the_stable_version_and_a_rollback_keeps_it(ro
         assert (y(channel, "stable"), y(channel, "canary")) == (1.0, 3.0)
 
 
+def test_a_server_that_is_started_with_the_file_serves_the_labels(root: Path, until: Callable[[Callable[[], bool]], None]) -> None:
+    for version, label in ((1, "stable"), (2, "stable"), (3, "canary")):
+        assert releases("promote", version, "--label", label, "--root", root) == 0
+    config = ServerConfig(model_config_file=root / "releases" / "model_config.txt", rest_port=None, labels_for_unavailable=True)
+    with ModelServer(config) as server, grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        until(lambda: available(channel) == {1, 2, 3})
+        assert (y(channel, "stable"), y(channel, "canary")) == (2.0, 3.0)
+
+
 def test_a_release_that_does_not_load_changes_no_label(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "releases" / "3" / "saved_model.pb").write_text("no graph")
     (root / "releases" / "3").rename(root / "away")
