@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Serve; 2 where the service can't start."""
     given = parser().parse_args()
+    sys.setswitchinterval(0.0005)  # the log's thread writes a lot of JSON: let requests have their turn between its steps
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         salt = bytes.fromhex(os.environ.get("SHELFRANK_LOG_SALT", "")) or None
