@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--label", default="", help="of the version that is asked; default: the newest")
     made.add_argument("--previous", default="", metavar="LABEL", help="of the version that is asked where that one fails")
     made.add_argument("--redis", default="", metavar="URL", help="keep the state there; default: in memory")
+    made.add_argument("--load", action="store_true", help="bring the ingestion's state into Redis first; what is there already stays")
     made.add_argument("--snapshot", type=Path, metavar="DIR", help="save the state in memory there at the end, and go on from there")
     made.add_argument("--experiments", type=Path, metavar="FILE")
     made.add_argument("--rules", type=Path, metavar="FILE")
@@ -62,6 +63,7 @@ def main() -> int:
             model_server=given.model_server,
             model=given.model,
             redis=given.redis,
+            load=given.load,
             experiments=given.experiments,
             rules=given.rules,
             log=given.log,
