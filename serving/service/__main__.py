@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--label", default="", help="of the version that is asked; default: the newest")
     made.add_argument("--previous", default="", metavar="LABEL", help="of the version that is asked where that one fails")
     made.add_argument("--redis", default="", metavar="URL", help="keep the state there; default: in memory")
+    made.add_argument("--load", action="store_true", help="bring the ingestion's state into Redis first; what is there already stays")
     made.add_argument("--snapshot", type=Path, metavar="DIR", help="save the state in memory there at the end, and go on from there")
     made.add_argument("--experiments", type=Path, metavar="FILE")
     made.add_argument("--rules", type=Path, metavar="FILE")
@@ -45,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Serve; 2 where the service can't start."""
     given = parser().parse_args()
+    sys.setswitchinterval(0.0005)  # the log's thread writes a lot of JSON: let requests have their turn between its steps
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         salt = bytes.fromhex(os.environ.get("SHELFRANK_LOG_SALT", "")) or None
@@ -61,6 +63,7 @@ def main() -> int:
             model_server=given.model_server,
             model=given.model,
             redis=given.redis,
+            load=given.load,
             experiments=given.experiments,
             rules=given.rules,
             log=given.log,

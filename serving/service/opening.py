@@ -1,6 +1,7 @@
 """A service put together from its files, and taken apart again."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from serving.state import folder
 from serving.state.memory import MemoryStates
 from serving.state.seam import plans_of
 
+_LOG = logging.getLogger(__name__)
 TTL_S = 90 * 24 * 3600  # of what Redis keeps after a shopper's or a product's last event
 REDIS_TIMEOUT_S = 0.25
 
@@ -59,7 +61,7 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     """The parts of a service while it runs. At the end the log is completed, and then the state saved where a snapshot is wanted."""
     dataset, catalogue = found.dataset, found.catalogue
     await asyncio.to_thread(warm_up, dataset, catalogue)
-    memory, knowledge = _remembering(places, dataset, catalogue)
+    memory, knowledge = await asyncio.to_thread(_remembering, places, dataset, catalogue)
     log = None if places.log is None else ExposureLog(dataset, LogSettings(places.log))
     model = ModelClient(places.model_server, places.model)
     model.connect()
@@ -100,5 +102,7 @@ def _remembering(places: Places, dataset: Dataset, catalogue: Catalogue) -> tupl
 
     client = redis.Redis.from_url(places.redis, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S)
     states = RedisStates(client, shop=dataset.name, plans=plans, codes=catalogue.codes, ttl_s=TTL_S)
+    if places.load:
+        _LOG.info("%d keys were brought into Redis", states.load(places.state))
     stranger = RequestFeatures(dataset, catalogue, MemoryStates(plans, catalogue.codes))
     return None, FarKnowledge(RequestFeatures(dataset, catalogue, states), stranger, states)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.contract.errors import InputError
+from serving.exposure.keys import shopper_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,7 @@ class Settings:
                 raise InputError(f"the service's {name} is above 0, got {getattr(self, name)}")
         if not 0 <= self.logged_features <= 1:
             raise InputError(f"logged_features is a share from 0 to 1, got {self.logged_features}")
+        shopper_key("any", self.salt)  # refuses a salt that could be guessed
         if self.token and not self.token.isascii():
             raise InputError("expected a token of ASCII characters, as a header can carry it; make one with `openssl rand -hex 16`")
 
@@ -56,6 +58,7 @@ class Places:
         model_server: HOST:PORT of its gRPC.
         model: its name there.
         redis: URL of the store; "" keeps the state in memory.
+        load: bring the ingestion's state into Redis before the first request; what is there already stays.
         experiments: the experiments file, or None.
         rules: the rules file, or None.
         log: folder of the exposure log; None keeps no log.
@@ -67,11 +70,14 @@ class Places:
     model_server: str
     model: str
     redis: str = ""
+    load: bool = False
     experiments: Path | None = None
     rules: Path | None = None
     log: Path | None = None
     snapshot: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.load and not self.redis:
+            raise InputError("`load` brings the state into Redis, and there is none; the state in memory is always loaded")
         if self.redis and self.snapshot:
             raise InputError("a snapshot is of the state in memory, and Redis keeps its own; leave one of the two out")

@@ -96,7 +96,8 @@ def test_the_documentation_is_served_and_names_every_route_with_its_errors(start
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"deadline_ms": 0}, {"most_candidates": 0}, {"logged_features": 1.5}, {"token": "\u00e4"}, {"body_bytes": -1}]
+    "wrong",
+    [{"deadline_ms": 0}, {"most_candidates": 0}, {"logged_features": 1.5}, {"token": "\u00e4"}, {"body_bytes": -1}, {"salt": b"short"}],
 )
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError):
@@ -106,6 +107,11 @@ def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
 def test_a_snapshot_of_redis_is_refused(shop: Shop) -> None:
     with pytest.raises(InputError, match="Redis keeps its own"):
         Places(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", redis="redis://x", snapshot=shop.state)
+
+
+def test_loading_without_a_redis_is_refused(shop: Shop) -> None:
+    with pytest.raises(InputError, match="there is none"):
+        Places(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", load=True)
 
 
 def test_an_order_is_whole_at_any_length(started: Started) -> None:

@@ -1,0 +1,164 @@
+"""One request of the ranking service against the same model called directly, in one run: what the service and its state add.
+
+    python -m benchmarks.service [--candidates 200] [--calls 500] [--clients 1]
+
+- `direct`: the SavedModel's `serving_default`, called eagerly in this process on the request's tensors, which are ready.
+- `model server`: the same call over gRPC to `python -m serving.model_server` in a process of its own, from arrays to scores.
+- `service`: `POST /v1/rank` to `python -m serving.service` in a process of its own, from the request's JSON to the answer's: state,
+  features, the call of that model server, rules, log.
+
+The ways take turns. The model is the one of benchmarks.model_server over examples/simulated_shop.yaml, with random weights; the shop is
+a catalogue of 20,000 products and shoppers with full histories, made here.
+"""
+
+import argparse
+import http.client
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import local
+from typing import Any
+
+import grpc
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.model_server import SHOP, Ways, made_model, milliseconds, served, ways
+from components.contract.dataset import Dataset
+from components.contract.features import Number
+from components.contract.load import load_dataset
+from serving.features.assemble import RequestFeatures
+from serving.features.catalogue import load_catalogue
+from serving.features.events import Changes, Interaction
+from serving.features.request import Request
+from serving.state import folder
+from serving.state.memory import MemoryStates
+from serving.state.seam import plans_of
+
+ITEMS, SHOPPERS, CLICKS = 20_000, 200, 40
+START_US = 1_770_000_000_000_000
+
+
+def made_shop(dataset: Dataset, base: Path) -> None:
+    """Write a state: random products and shoppers, each of whom has clicked."""
+    rng = np.random.default_rng(0)
+    (base / "catalogue").mkdir(parents=True)
+    for table, key, rows in (("items", "item", ITEMS), ("users", "user", SHOPPERS)):
+        columns: dict[str, Any] = {key: pa.array([f"{key[0]}{row:06d}" for row in range(rows)], pa.large_string())}
+        for feature in dataset.given(table):
+            if feature.name != key:
+                numeric = isinstance(feature, Number)
+                values = rng.uniform(1, 100, rows) if numeric else [f"word{word}" for word in rng.integers(0, 50, rows)]
+                columns[feature.name] = pa.array(values, pa.float32() if numeric else pa.large_string())
+        pq.write_table(pa.table(columns), base / "catalogue" / f"{table}.parquet")
+    catalogue = load_catalogue(base, dataset)
+    states, changes = MemoryStates(plans_of(dataset), catalogue.codes), Changes(dataset, catalogue)
+    for number in range(SHOPPERS * CLICKS):
+        item = catalogue.items.ids[int(rng.integers(ITEMS))]
+        click = Interaction(shopper=f"u{number % SHOPPERS:06d}", action="click", time_us=START_US + number, item=item)
+        change = changes.of(click, now_us=START_US * 2)
+        assert change is not None
+        states.record(change)
+    folder.save(states.snapshot(), base / "saved")
+    for path in (base / "saved").iterdir():
+        path.rename(base / path.name)
+
+
+@contextmanager
+def serviced(state: Path, model_server: str) -> Iterator[tuple[int, float, float]]:
+    """A service in a process of its own: its port, the seconds until it was ready, and its resident MB then."""
+    port = _free_port()
+    command = [sys.executable, "-m", "serving.service", str(SHOP), "--state", str(state), "--model-server", model_server]
+    command += ["--model", "default", "--log", str(state / "log"), "--deadline-ms", "1000", "--port", str(port)]
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        while True:
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", port)
+                connection.request("GET", "/health/ready")
+                assert connection.getresponse().status == 200
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.01)
+        ready_s = time.perf_counter() - began
+        (line,) = (line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+        yield port, ready_s, int(line.split()[1]) / 1000
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def with_service(calls: Ways, port: int, asked: Request) -> Ways:
+    """The ways, and that through the service; each client has a connection of its own."""
+    body = json.dumps({"candidates": list(asked.candidates), "shopper": asked.shopper, "context": dict(asked.context)}).encode()
+    mine = local()
+
+    def service() -> Any:
+        if not hasattr(mine, "connection"):
+            mine.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        mine.connection.request("POST", "/v1/rank", body, {"content-type": "application/json"})
+        answer = json.loads(mine.connection.getresponse().read())
+        assert answer["rung"] == "model", answer
+        at = dict(zip(answer["order"], answer["scores"], strict=True))
+        return np.array([[at[item] for item in asked.candidates]])
+
+    return {"direct": calls["direct"], "model server": calls["server"], "service": service}
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--candidates", type=int, default=200)
+    parser.add_argument("--calls", type=int, default=500, help="of each way by each client")
+    parser.add_argument("--clients", type=int, default=1)
+    given = parser.parse_args()
+    dataset = load_dataset(SHOP)
+    with tempfile.TemporaryDirectory() as scratch:
+        base = Path(scratch)
+        made_model(base / "models" / "1")
+        made_shop(dataset, base / "state")
+        catalogue = load_catalogue(base / "state", dataset)
+        plans = plans_of(dataset)
+        states = MemoryStates(plans, catalogue.codes, folder.load(base / "state", plans, catalogue.codes))
+        rng = np.random.default_rng(1)
+        candidates = [catalogue.items.ids[at] for at in rng.choice(ITEMS, given.candidates, replace=False)]
+        asked = Request(shopper="u000007", candidates=candidates, time_us=time.time_ns() // 1000, context={"device": "mobile"})
+        tensors = RequestFeatures(dataset, catalogue, states).inputs(asked).tensors
+        with served(base / "models") as address, grpc.insecure_channel(address) as channel, serviced(base / "state", address) as ready:
+            port, ready_s, resident_mb = ready
+            calls = with_service(ways(base / "models" / "1", tensors, channel), port, asked)
+            answers = {name: call() for name, call in calls.items()}
+            took = milliseconds(calls, rounds=given.calls, clients=given.clients)
+    # Ages have gone on meanwhile: the service's scores are of later moments than the others.
+    apart = max(float(np.abs(answer - answers["direct"]).max()) for answer in answers.values())
+    console = Console()
+    console.print(
+        f"{given.candidates} candidates, {int(tensors['n_history'][0])} events, {given.clients} client(s), {given.calls} calls each;"
+        f" scores differ by {apart:.1e} at most; the service was ready after {ready_s:.1f} s, with {resident_mb:.0f} MB"
+    )
+    table = Table("way", "p50 ms", "p99 ms", "p50 - direct", "calls/s a client")
+    for name, times in took.items():
+        half, most = np.percentile(times, [50, 99])
+        more = half - np.percentile(took["direct"], 50)
+        table.add_row(name, f"{half:.2f}", f"{most:.2f}", f"{more:+.2f}", f"{1e3 / times.mean():.0f}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
