@@ -82,8 +82,8 @@ def rehearsed(model: Path, serialized: list[bytes], dataset: Dataset) -> Rehears
     """
     requests = recorded(serialized, dataset)
     lengths = shown(max(each.candidates for each in requests), dataset.serving.list_lengths)
-    write_warmup(warmup_requests(requests, lengths, dataset), model, dataset, name=dataset.name)
     loaded = tf.saved_model.load(str(model))
+    write_warmup(warmup_requests(requests, lengths, dataset), model, dataset, name=dataset.name, signatures=loaded.signatures)
     specs = loaded.signatures[SIGNATURE].structured_input_signature[1]
     parameters = batching.batching_parameters({name: spec.shape.as_list() for name, spec in specs.items()}, lengths)
     if parameters:

@@ -1,6 +1,6 @@
 """The file of requests that a model server runs before a version answers anyone."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ from components.rehearsal.recorded import Recorded, resized, tensors
 
 FILE = "assets.extra/tf_serving_warmup_requests"
 SIGNATURE = "serving_default"
+EXPLAIN = "explain"
+"""The door of reasons, which not every model has. Its first call takes seconds too, so one is among the requests."""
 
 
-def predict_request(inputs: Mapping[str, Any], *, model: str) -> predict_pb2.PredictRequest:
-    """Named arrays as a request to `serving_default`."""
+def predict_request(inputs: Mapping[str, Any], *, model: str, signature: str = SIGNATURE) -> predict_pb2.PredictRequest:
+    """Named arrays as a request to a signature."""
     request = predict_pb2.PredictRequest()
-    request.model_spec.name, request.model_spec.signature_name = model, SIGNATURE
+    request.model_spec.name, request.model_spec.signature_name = model, signature
     for name, values in inputs.items():
         request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
     return request
@@ -29,13 +31,25 @@ def warmup_requests(requests: Sequence[Recorded], lengths: Iterable[int], datase
     return tuple(resized(min(listed, key=lambda each: abs(each.candidates - length)), length, dataset) for length in lengths)
 
 
-def write_warmup(requests: Iterable[Recorded], model: Path, dataset: Dataset, *, name: str) -> Path:
-    """Write `FILE` into the folder of a SavedModel: the same requests give the same bytes."""
+def write_warmup(requests: Sequence[Recorded], model: Path, dataset: Dataset, *, name: str, signatures: Container[str] = ()) -> Path:
+    """Write `FILE` into the folder of a SavedModel: the same requests give the same bytes.
+
+    Args:
+        requests: for `serving_default`; the shortest one also for `explain`, if that is among `signatures`.
+        model: the folder.
+        dataset: the dataset file.
+        name: of the model on a server.
+        signatures: of the model.
+    """
     file = model / FILE
     file.parent.mkdir(exist_ok=True)
+    asked = [(request, SIGNATURE) for request in requests]
+    if EXPLAIN in signatures:
+        asked.append((min(requests, key=lambda each: each.candidates), EXPLAIN))
     with tf.io.TFRecordWriter(str(file)) as writer:
-        for request in requests:
+        for request, signature in asked:
             log = prediction_log_pb2.PredictionLog()
-            log.predict_log.request.CopyFrom(predict_request(tensors(request, request.candidates, dataset), model=name))
+            given = predict_request(tensors(request, request.candidates, dataset), model=name, signature=signature)
+            log.predict_log.request.CopyFrom(given)
             writer.write(log.SerializeToString(deterministic=True))
     return file

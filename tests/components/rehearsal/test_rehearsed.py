@@ -12,7 +12,9 @@ from tfx.types.standard_artifacts import Examples, InfraBlessing, Model
 from components.champion.dull import export_dull
 from components.contract.load import parse_dataset
 from components.rehearsal.component import ServingRehearsal, rehearsed
+from components.rehearsal.recorded import recorded
 from components.rehearsal.report import Rehearsal
+from components.rehearsal.warmup import warmup_requests, write_warmup
 from serving.model_server.config import ServerConfig
 from serving.model_server.server import ModelServer
 from tests.components.rehearsal.shops import SHOP, example, export_by_price, shop
@@ -55,6 +57,17 @@ def test_its_warm_up_has_a_full_recorded_request_for_each_length_and_is_the_same
     assert {(each.model_spec.name, each.model_spec.signature_name) for each in asked} == {("shop", "serving_default")}
     rehearsed(model, REQUESTS, shop())
     assert file.read_bytes() == first
+
+
+def test_a_model_with_reasons_is_asked_for_them_once_with_the_shortest_list(tmp_path: Path) -> None:
+    requests = warmup_requests(recorded(REQUESTS, shop()), (2, 4), shop())
+    file = write_warmup(requests, tmp_path, shop(), name="shop", signatures={"serving_default", "explain"})
+    asked = [
+        prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+    ]
+    assert [each.model_spec.signature_name for each in asked] == ["serving_default", "serving_default", "explain"]
+    assert tf.make_ndarray(asked[2].inputs["n_candidates"]).tolist() == [2]
 
 
 def test_its_batching_file_is_one_that_a_server_starts_with(model: Path) -> None:
