@@ -30,6 +30,7 @@ from components.contract.features import Category
 from components.contract.load import load_dataset
 from components.schema.parsing import Features
 from trainer.config import RankerConfig, ranker_config
+from trainer.explain import apart
 from trainer.input import Epochs
 from trainer.layout import AGE_BUCKETS, BUCKETS, CATEGORIES, SHOWN_POSITION, layout
 from trainer.model import Ranker
@@ -76,18 +77,11 @@ def generated(dataset: Dataset, *, requests: int, candidates: int, events: int, 
 def as_rows(dataset: Dataset, batch: Batch) -> Batch:
     """The same impressions, each a request of one candidate."""
     features, labels = batch
-    row = labels.value_rowids()
-    plan = layout(dataset)
-    columns = (*(token.column for token in plan.tokens), *(bag.column for bag in plan.bags))
-    of_candidates = {column.name for column in columns if column.axis == "candidate"}
     one = tf.constant(1, tf.int64)
-
-    def apart(name: str, values: Any) -> Any:
-        if name in of_candidates or name == SHOWN_POSITION or name.startswith("candidate."):
-            return tf.RaggedTensor.from_uniform_row_length(values.values, one)
-        return tf.gather(values, row)
-
-    return {name: apart(name, values) for name, values in features.items()}, tf.RaggedTensor.from_uniform_row_length(labels.values, one)
+    alone = tf.RaggedTensor.from_uniform_row_length
+    read = {name: values for name, values in features.items() if name != SHOWN_POSITION}
+    shown = alone(features[SHOWN_POSITION].values, one)
+    return apart(read, labels.value_rowids(), layout(dataset)) | {SHOWN_POSITION: shown}, alone(labels.values, one)
 
 
 def impressions_a_second(dataset: Dataset, batch: Batch, *, steps: int) -> tuple[float, float]:

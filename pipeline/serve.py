@@ -46,9 +46,7 @@ def served(result: RunResult, root: Path, ports: Ports) -> Iterator[tuple["subpr
     name = parse_dataset(result.dataset).name
     file = folder / "dataset.yaml"
     file.write_text(result.dataset, encoding="utf-8")
-    model_server = [
-        *(f"--port={ports.grpc}", f"--rest_api_port={ports.rest}", f"--model_name={name}", f"--model_base_path={releases}"),
-    ]
+    model_server = [f"--port={ports.grpc}", f"--rest_api_port={ports.rest}", f"--model_name={name}", f"--model_base_path={releases}"]
     service = [
         *(str(file), f"--state={state}", f"--model-server={HOST}:{ports.grpc}", f"--model={name}", f"--port={ports.service}"),
         *(f"--log={folder / 'exposures'}", f"--snapshot={folder / 'state'}"),

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from components.contract.columns import input_columns
 from components.contract.dataset import Dataset
-from components.contract.features import ListRelative
 from components.schema.parsing import Features
 from trainer.layout import Layout, layout
 from trainer.model import Encoded, Ranker
@@ -44,8 +43,8 @@ def explained(model: Ranker, features: Features, *, dataset: Dataset) -> dict[st
     """
     plan = layout(dataset)
     # A request for each candidate: only so has what belongs to the request a gradient of each candidate's own.
-    apart = _apart(features, model.rows(features), plan)
-    given, nothing = model.encoded(apart), model.encoded(_missing(apart, plan))
+    single = apart(features, model.rows(features), plan)
+    given, nothing = model.encoded(single), model.encoded(_missing(single, plan))
     ends, begins = _vectors(given), [tf.zeros_like(given.events) if vector is nothing.events else vector for vector in _vectors(nothing)]
     steps = [end - begin for end, begin in zip(ends, begins, strict=True)]
 
@@ -108,8 +107,8 @@ def _of_candidates(plan: Layout) -> set[str]:
     return {column.name for column in given if column.axis == "candidate"} | numbers
 
 
-def _apart(features: Features, rows: tf.Tensor, plan: Layout) -> Features:
-    """Each candidate as a request of its own."""
+def apart(features: Features, rows: tf.Tensor, plan: Layout) -> Features:
+    """Each candidate as a request of its own, with all that belongs to its request; `rows` [N] names that."""
     of_candidates, one = _of_candidates(plan), tf.constant(1, tf.int64)
 
     def alone(name: str, values: tf.Tensor | tf.RaggedTensor) -> tf.Tensor | tf.RaggedTensor:
@@ -137,9 +136,6 @@ def _missing(features: Features, plan: Layout) -> Features:
 def _by_name(parts: Encoded, plan: Layout, dataset: Dataset) -> Mapping[str, tf.Tensor]:
     """Attributions [N] by feature."""
     feature_of = {column.name: column.feature for column in input_columns(dataset)}
-    for feature in dataset.features:
-        if isinstance(feature, ListRelative):
-            feature_of |= {f"{feature.name}_{scale}": feature.name for scale in ("rank", "ratio")}
     named: dict[str, tf.Tensor] = {}
 
     def add(name: str, part: tf.Tensor) -> None:
@@ -148,10 +144,10 @@ def _by_name(parts: Encoded, plan: Layout, dataset: Dataset) -> Mapping[str, tf.
     for axis, vectors in (("request", parts.request), ("candidate", parts.candidate)):
         measures = plan.numbers(axis)  # type: ignore[arg-type]
         for name, vector in vectors.items():
-            if name == f"{axis}.values" or name == f"{axis}.embedded":
+            if name in (f"{axis}.values", f"{axis}.embedded"):
                 each = tf.reduce_sum(tf.reshape(vector, [tf.shape(vector)[0], len(measures), vector.shape[1] // len(measures)]), axis=-1)
                 for place, measure in enumerate(measures):
-                    add(feature_of[measure.name], each[:, place])
+                    add(measure.feature, each[:, place])
             else:
                 add(feature_of[name], tf.reduce_sum(vector, axis=-1))
     for field, vector in parts.matches.items():

@@ -40,11 +40,12 @@ class Bag:
 
 @dataclass(frozen=True)
 class Measure:
-    """A number: the column it is read from and how it is brought to scale."""
+    """A number: the column it is read from, how it is brought to scale, and the feature that it serves."""
 
     name: str
     column: str
     scale: Scale
+    feature: str
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,14 @@ def layout(dataset: Dataset) -> Layout:
             case Vector():
                 vectors.append(column)
             case Number():
-                numbers[column.axis].append(Measure(column.name, column.name, "log" if feature.log else "plain"))
+                numbers[column.axis].append(Measure(column.name, column.name, "log" if feature.log else "plain", column.feature))
             case StateFeature():
-                numbers[column.axis].append(Measure(column.name, column.name, "logit" if feature.measure == "rate" else "log"))
+                numbers[column.axis].append(
+                    Measure(column.name, column.name, "logit" if feature.measure == "rate" else "log", column.feature)
+                )
     for feature in dataset.features:
         if isinstance(feature, ListRelative):
-            numbers["candidate"] += [Measure(f"{feature.name}_{scale}", feature.of, scale) for scale in ("rank", "ratio")]
+            numbers["candidate"] += [Measure(f"{feature.name}_{scale}", feature.of, scale, feature.name) for scale in ("rank", "ratio")]
     return Layout(
         tokens=tuple(tokens),
         bags=tuple(bags),

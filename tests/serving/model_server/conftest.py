@@ -102,7 +102,6 @@ def model_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("models")
     served_models.write(base)
     served_models.half_plus(base / "half_plus_three", 3.0)
-    served_models.failing(base / "failing")
     return base
 
 

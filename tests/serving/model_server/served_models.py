@@ -113,14 +113,6 @@ def classes() -> object:
     return signature({"inputs": serialized}, {"classes": words, "scores": tf.cast(tf.strings.length(words), tf.float32)}, CLASSIFY)
 
 
-def failing(folder: Path) -> None:
-    """A model whose every run fails."""
-    with tf.Graph().as_default(), v1.Session() as session:
-        x = v1.placeholder(tf.float32, name="x")
-        with tf.control_dependencies([v1.debugging.Assert(tf.reduce_sum(x) < -1e9, ["never"])]):
-            save_session(folder, {"serving_default": signature({"x": x}, {"y": tf.identity(x)})}, session)
-
-
 CONFIG = """
 model_config_list {{
   config {{ name: "default" base_path: "{base}/half_plus_two" model_platform: "tensorflow" }}
