@@ -24,7 +24,6 @@ from serving.service.reasons import Explaining
 from serving.service.settings import Places, Settings
 from serving.service.shop_rules import ShopRules
 from serving.service.stand_ins import popularity_column
-from serving.service.warm import warm_up
 from serving.state import folder
 from serving.state.memory import MemoryStates
 from serving.state.seam import plans_of
@@ -60,7 +59,6 @@ def read(places: Places) -> Read:
 async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterator[Parts]:
     """The parts of a service while it runs. At the end the log is completed, and then the state saved where a snapshot is wanted."""
     dataset, catalogue = found.dataset, found.catalogue
-    await asyncio.to_thread(warm_up, dataset, catalogue)
     memory, knowledge = await asyncio.to_thread(_remembering, places, dataset, catalogue)
     log = None if places.log is None else ExposureLog(dataset, LogSettings(places.log))
     model = ModelClient(places.model_server, places.model)
