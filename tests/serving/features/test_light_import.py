@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-HEAVY = "tensorflow tfx apache_beam polars keras tf_keras numba llvmlite scipy pandas".split()
+HEAVY = ["tensorflow", "tfx", "apache_beam", "polars", "keras", "tf_keras", "numba", "llvmlite", "scipy", "pandas"]
 CODE = f"""
 import sys
 import serving.service.__main__, serving.state.redis
