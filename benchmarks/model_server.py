@@ -128,19 +128,26 @@ def request(signature: meta_graph_pb2.SignatureDef, *, candidates: int, events: 
 
 
 @contextmanager
-def served(base: Path) -> Iterator[str]:
-    """A model server in a process of its own; gives its address."""
+def serving(base: Path, *options: str) -> Iterator[tuple[str, int]]:
+    """A model server in a process of its own; gives its address and the process's number."""
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "serving.model_server", f"--port={port}", f"--model_base_path={base}"]
+    command = [sys.executable, "-m", "serving.model_server", f"--port={port}", f"--model_base_path={base}", *options]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             grpc.channel_ready_future(channel).result(timeout=120)
-        yield f"127.0.0.1:{port}"
+        yield f"127.0.0.1:{port}", process.pid
     finally:
         process.terminate()
         process.wait()
+
+
+@contextmanager
+def served(base: Path) -> Iterator[str]:
+    """Its address alone."""
+    with serving(base) as (address, _):
+        yield address
 
 
 def ways(folder: Path, asked: Request, channel: grpc.Channel) -> Ways:

@@ -19,6 +19,7 @@ from serving.model_server.catalogue import Catalogue
 from serving.model_server.config import ServerConfig
 from serving.model_server.failure import Code, ServingError, from_exception
 from serving.model_server.fleet import Fleet
+from serving.model_server.freed import give_back
 from serving.model_server.grpc_services import ModelService, PredictionService
 from serving.model_server.inference import Inference
 from serving.model_server.metrics import Metrics
@@ -49,7 +50,7 @@ class ModelServer:
         self._batch_parameters = batching.read(config.batching_file) if config.batching_file else batching.BatchingParameters()
         self._metrics = Metrics()
         self._catalogue, self._states = Catalogue(), States()
-        loader = Loader(self._load, lambda runner: runner.close())
+        loader = Loader(self._load, _unload)
         upkeep = Upkeep(self._catalogue, self._states, loader, retries=config.retries, retry_s=config.retry_s)
         self._fleet = Fleet(upkeep, self._catalogue, self._states, poll_s=config.poll_s, unavailable_labels=config.labels_for_unavailable)
         self._batch_threads: BatchThreads | None = None
@@ -115,6 +116,7 @@ class ModelServer:
         except BaseException:
             model.close()
             raise
+        give_back()
         return model
 
     def _warm_up(self, path: Path, model: Runner) -> None:
@@ -172,3 +174,8 @@ class ModelServer:
             self._fleet.reload(self._configured())
         except ServingError as error:
             log.error("the model config file is passed over: %s", error.status_text)
+
+
+def _unload(model: Runner) -> None:
+    model.close()
+    give_back()
