@@ -8,8 +8,10 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import grpc
+import numpy as np
 
-from serving.client.messages import PREDICT
+from serving.client.messages import PREDICT, PredictResponse
+from serving.client.tensors import write
 
 
 def free_port() -> int:
@@ -19,11 +21,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def answering(answer: Any) -> Iterator[str]:
+def answering(answer: Any, *, threads: int = 8) -> Iterator[str]:
     """A server whose Predict is `answer(request, context)`, on plain bytes; gives its address."""
     handler = grpc.unary_unary_rpc_method_handler(answer)
     service, _, method = PREDICT.strip("/").partition("/")
-    server = grpc.server(ThreadPoolExecutor(8))
+    server = grpc.server(ThreadPoolExecutor(threads))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -48,3 +50,14 @@ def hung() -> Iterator[tuple[str, list[float]]]:
             yield address, left
         finally:
             over.set()
+
+
+def scores(values: Any, dtype: Any = np.float32, name: str = "scores", *, version: int | None = None) -> bytes:
+    """An answer."""
+    response = PredictResponse()
+    named = response.outputs.add(key=name)
+    write(named.value, np.array(values, dtype))
+    if version is not None:
+        response.model_spec.version.value = version
+    whole: bytes = response.SerializeToString()
+    return whole
