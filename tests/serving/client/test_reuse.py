@@ -1,7 +1,7 @@
 """Requests that are the same share a call; whoever isn't the same, or of another version, gets one of his own."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import numpy as np
@@ -41,9 +41,9 @@ class Model:
         return prediction.version
 
 
-def with_model(calls: Callable[[Model], Awaitable[None]], **settings: Any) -> None:
+def with_model(calls: Callable[[Model], Coroutine[Any, Any, None]], **settings: Any) -> None:
     async def run() -> None:
-        await calls(Model(Reuse(**{"keep_s": LONG_S, **settings})))
+        await asyncio.wait_for(calls(Model(Reuse(**{"keep_s": LONG_S, **settings}))), LONG_S)
 
     asyncio.run(run())
 

@@ -21,11 +21,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def answering(answer: Any, *, threads: int = 8) -> Iterator[str]:
+def answering(answer: Any) -> Iterator[str]:
     """A server whose Predict is `answer(request, context)`, on plain bytes; gives its address."""
     handler = grpc.unary_unary_rpc_method_handler(answer)
     service, _, method = PREDICT.strip("/").partition("/")
-    server = grpc.server(ThreadPoolExecutor(threads))
+    server = grpc.server(ThreadPoolExecutor(8))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
