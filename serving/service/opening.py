@@ -28,7 +28,6 @@ from serving.service.settings import Places, Settings
 from serving.service.shadow import Shadow
 from serving.service.shop_rules import ShopRules
 from serving.service.stand_ins import popularity_column
-from serving.service.warm import warm_up
 from serving.state import folder
 from serving.state.memory import MemoryStates
 from serving.state.seam import plans_of
@@ -64,7 +63,6 @@ def read(places: Places) -> Read:
 async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterator[Parts]:
     """The parts of a service while it runs. At the end the log is completed, and then the state saved where a snapshot is wanted."""
     dataset, catalogue = found.dataset, found.catalogue
-    await asyncio.to_thread(warm_up, dataset, catalogue)
     memory, knowledge = await asyncio.to_thread(_remembering, places, dataset, catalogue)
     log = None if places.log is None else ExposureLog(dataset, LogSettings(places.log))
     hedging = HedgeSettings(share=settings.hedged_share)
@@ -72,7 +70,7 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     model.connect()
     metrics = Metrics()
     metrics.registry.register(ModelMetrics(model))
-    shadow = _shadow(settings, places, metrics)
+    shadow = _shadow(settings, places, metrics, log)
     changes = Changes(dataset, catalogue)
     ranking = Ranking(
         dataset,
@@ -100,11 +98,11 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
             await asyncio.to_thread(folder.save, memory.snapshot(), places.snapshot)
 
 
-def _shadow(settings: Settings, places: Places, metrics: Metrics) -> Shadow | None:
+def _shadow(settings: Settings, places: Places, metrics: Metrics, log: ExposureLog | None) -> Shadow | None:
     if not settings.shadow:
         return None
     model = ModelClient(places.model_servers, places.model, hedging=HedgeSettings(share=0.0))
-    return Shadow(model, label=settings.shadow, share=settings.shadow_share, registry=metrics.registry)
+    return Shadow(model, label=settings.shadow, share=settings.shadow_share, registry=metrics.registry, log=log)
 
 
 def _remembering(places: Places, dataset: Dataset, catalogue: Catalogue) -> tuple[MemoryStates | None, Knowledge]:
