@@ -9,6 +9,7 @@ from components.contract.errors import ModelUnavailable
 from serving.client.messages import PredictRequest, PredictResponse
 from serving.client.tensors import Array, read, write
 
+NEWEST = "newest"  # how the label "" is called
 Check = Callable[[Mapping[str, Array]], None]
 
 

@@ -10,7 +10,7 @@ import grpc
 from components.contract.errors import ModelUnavailable
 from serving.client.breaker import Breaker, BreakerSettings
 from serving.client.messages import PREDICT
-from serving.client.prediction import Check, Door, Prediction, answered
+from serving.client.prediction import NEWEST, Check, Door, Prediction, answered
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", 64 << 20),
@@ -99,7 +99,7 @@ class Replica:
 
     def failing(self) -> set[str]:
         """The labels whose last tries failed, so many that they aren't asked all the time."""
-        return {door.label for door, breaker in self._failing.items() if breaker.is_open}
+        return {door.label or NEWEST for door, breaker in self._failing.items() if breaker.is_open}
 
     async def close(self) -> None:
         """Let go of the connection."""

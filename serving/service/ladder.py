@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from components.contract.errors import ModelUnavailable
 from serving.client.model import ModelClient
-from serving.client.prediction import Check
+from serving.client.prediction import NEWEST, Check
 from serving.experiments.file import Baseline
 from serving.service.stand_ins import Scores, as_given, by_lot, by_popularity
 
 SCORES = "scores"
 FIRST_SHARE = 0.6  # of the time that is left, for a label behind which there is another
-NEWEST = "newest"  # how the label "" is called
 Rung = Literal["model", "previous", "popularity", "given", "baseline"]
 
 

@@ -7,6 +7,7 @@ from typing import Any, final
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, StateUnavailable
+from serving.client.prediction import NEWEST
 from serving.experiments.assign import Assignment, assign
 from serving.experiments.file import Experiments
 from serving.exposure.keys import shopper_key
@@ -16,7 +17,7 @@ from serving.features.events import Changes, Shown
 from serving.features.request import Inputs, Request
 from serving.rules.apply import Ruled
 from serving.service.knowledge import Knowledge
-from serving.service.ladder import NEWEST, Ladder, Scored, labels_asked
+from serving.service.ladder import Ladder, Scored, labels_asked
 from serving.service.settings import Settings
 from serving.service.shadow import Shadow
 from serving.service.shop_rules import ShopRules

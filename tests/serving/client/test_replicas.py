@@ -212,11 +212,14 @@ def test_each_replica_has_a_breaker_of_its_own() -> None:
         assert [await ask() for _ in range(20)] == [7] * 20
         assert client.failing() == [f"stable at {wrong}"]
         assert [await ask(label="canary") for _ in range(2)] == [7, 7]  # another label, another breaker
+        for _ in range(10):
+            await ask(label="")
+        assert client.failing() == [f"newest at {wrong}", f"stable at {wrong}"]
 
     well = Server(7)
     with answering(rubbish) as wrong, answering(well.answer) as right:
         asked([wrong, right], calls, breaker=STAYS_OPEN)
-    assert len(mad) == 6
+    assert len(mad) == 5 + 1 + 5
 
 
 def test_a_replica_that_is_down_is_passed_over_at_once() -> None:
