@@ -1,12 +1,12 @@
 """One request of the ranking service against the same model called directly, in one run: what the service and its state add.
 
-    python -m benchmarks.serving [--candidates 200 1000] [--clients 1 8] [--calls 500]
+    python -m benchmarks.serving [--candidates 200 1000] [--clients 1 8] [--calls 500] [--reuse-ms 1000]
 
 - `onnx`: ONNX Runtime on the same weights, from the looked-up rows on (benchmarks/onnx_core.py): a yardstick.
 - `direct`: the SavedModel's `serving_default`, called eagerly in this process on the request's tensors, which are ready.
 - `model server`: the same call over gRPC to `python -m serving.model_server` in a process of its own, from arrays to scores.
 - `service`: `POST /v1/rank` to `python -m serving.service` in a process of its own, from the request's JSON to the answer's: state,
-  features, the call of that model server, rules, log.
+  features, the call of that model server, rules, log. With `--reuse-ms` it is the same request that comes again and again.
 
 The ways take turns. The model is the one of benchmarks.model_server over examples/simulated_shop.yaml, with random weights; the shop is
 a catalogue of 20,000 products and shoppers with full histories, made here.
@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import local
 from typing import Any
@@ -77,11 +77,22 @@ def made_shop(dataset: Dataset, base: Path) -> None:
 
 
 @contextmanager
-def serviced(state: Path, model_server: str) -> Iterator[tuple[int, float, float]]:
+def serviced(state: Path, model_server: str, *, reuse_ms: float = 0.0) -> Iterator[tuple[int, float, float]]:
     """A service in a process of its own: its port, the seconds until it was ready, and its resident MB then."""
     port = _free_port()
     command = [sys.executable, "-m", "serving.service", str(SHOP), "--state", str(state), "--model-server", model_server]
-    command += ["--model", "default", "--log", str(state / "log"), "--deadline-ms", "1000", "--port", str(port)]
+    command += [
+        "--model",
+        "default",
+        "--log",
+        str(state / "log"),
+        "--deadline-ms",
+        "1000",
+        "--port",
+        str(port),
+        "--reuse-ms",
+        str(reuse_ms),
+    ]
     began = time.perf_counter()
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
@@ -136,6 +147,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, nargs="+", default=[200, 1000])
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--calls", type=int, default=500, help="of each way, shared by the clients")
+    parser.add_argument("--reuse-ms", type=float, default=0.0, help="of the service")
     given = parser.parse_args()
     dataset, console, rng = load_dataset(SHOP), Console(width=100), np.random.default_rng(1)
     table = Table("candidates", "clients", "way", "p50 ms", "p99 ms", "p50 - direct", "items/s")
@@ -147,8 +159,10 @@ def main() -> None:
         plans = plans_of(dataset)
         states = MemoryStates(plans, catalogue.codes, folder.load(base / "state", plans, catalogue.codes))
         features, apart = RequestFeatures(dataset, catalogue, states), 0.0
-        with served(base / "models") as address, grpc.insecure_channel(address) as channel, serviced(base / "state", address) as ready:
-            port, ready_s, resident_mb = ready
+        with ExitStack() as stack:
+            address = stack.enter_context(served(base / "models"))
+            channel = stack.enter_context(grpc.insecure_channel(address))
+            port, ready_s, resident_mb = stack.enter_context(serviced(base / "state", address, reuse_ms=given.reuse_ms))
             for candidates in given.candidates:
                 items = [catalogue.items.ids[at] for at in rng.choice(ITEMS, candidates, replace=False)]
                 asked = Request(shopper="u000007", candidates=items, time_us=time.time_ns() // 1000, context={"device": "mobile"})

@@ -6,8 +6,8 @@ from typing import final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from serving.client.prediction import NEWEST
 from serving.exposure.log import LogCounts
-from serving.service.ladder import NEWEST
 from serving.service.ranking import Ranked
 
 BUCKETS_S = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.5, 1, 2, 5)
