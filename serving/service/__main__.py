@@ -6,14 +6,20 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import uvicorn
 
 from components.contract.errors import ShelfRankError
 from serving.service.app import service_app
+from serving.service.grpc_door import grpc_door
 from serving.service.opening import opened, read
+from serving.service.parts import Parts
 from serving.service.settings import Places, Settings
+
+_LOG = logging.getLogger(__name__)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--log", type=Path, metavar="DIR", help="folder of the exposure log; default: none is kept")
     made.add_argument("--host", default="127.0.0.1", help="to listen on (%(default)s)")
     made.add_argument("--port", type=int, default=8080, help="(%(default)s)")
+    made.add_argument("--grpc-port", type=int, metavar="PORT", help="answer gRPC there too; 0 takes any free one; default: no gRPC")
     made.add_argument("--deadline-ms", type=float, default=defaults.deadline_ms, help="within which `rank` answers (%(default)s)")
     return made
 
@@ -73,7 +80,19 @@ def main() -> int:
     except (ShelfRankError, OSError, ValueError) as error:
         print(f"the service can't start: {error}", file=sys.stderr)
         return 2
-    app = service_app(settings, lambda: opened(settings, places, found))
+    host = f"[{given.host}]" if ":" in given.host else given.host
+
+    @asynccontextmanager
+    async def doors() -> AsyncIterator[Parts]:
+        async with opened(settings, places, found) as parts:
+            if given.grpc_port is None:
+                yield parts
+                return
+            async with grpc_door(parts, settings, address=f"{host}:{given.grpc_port}") as port:
+                _LOG.info("gRPC on %s:%d", host, port)
+                yield parts
+
+    app = service_app(settings, doors)
     gc.freeze()  # the catalogue stays: the garbage collector needn't look at it again
     config = uvicorn.Config(
         app, host=given.host, port=given.port, access_log=False, log_config=None, timeout_graceful_shutdown=int(settings.grace_s) or 1

@@ -15,10 +15,10 @@ from serving.features.assemble import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes
 from serving.rules.file import Rules, load_rules
-from serving.service.app import Parts
 from serving.service.intake import Intake
 from serving.service.knowledge import FarKnowledge, Knowledge, NearKnowledge
 from serving.service.ladder import Ladder
+from serving.service.parts import Parts
 from serving.service.ranking import Ranking
 from serving.service.reasons import Explaining
 from serving.service.settings import Places, Settings

@@ -1,5 +1,6 @@
 """One request from its arrival to its order: arm, features, scores, rules, and the line in the log."""
 
+import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -86,18 +87,19 @@ class Ranking:
         self._experiments, self._changes, self._log = experiments, changes, log
         self._columns = {feature.name: feature.key for feature in dataset.given("events")}
 
-    async def rank(self, asked: Asked, *, now_us: int, began_s: float) -> Ranked:
+    async def rank(self, asked: Asked, *, now_us: int, began_s: float, patience_s: float = math.inf) -> Ranked:
         """Order the candidates.
 
         Args:
             asked: the request.
             now_us: the moment, microseconds since 1970.
             began_s: when the request came, by the monotonic clock; the deadline counts from there.
+            patience_s: how long who asked waits, from then on; where that is shorter than the deadline it is the deadline.
 
         Raises:
             InputError: the request can't be answered as it stands.
         """
-        deadline_s = self._settings.deadline_ms / 1e3
+        deadline_s = min(self._settings.deadline_ms / 1e3, patience_s)
         request = self.request(asked, now_us)
         inputs, known = await self._knowledge.inputs(request, timeout_s=deadline_s * STATE_SHARE)
         assignment = self.assignment(asked.shopper)

@@ -14,6 +14,7 @@ from serving.exposure.plain import well_formed
 from serving.service.bodies import ErrorBody
 
 _LOG = logging.getLogger(__name__)
+FAILED = "the service failed at this request; its log has the cause"
 _MEANINGS = {
     400: "A value that the dataset file doesn't allow",
     401: "The token is missing or wrong",
@@ -49,7 +50,12 @@ async def unavailable(_: Request, error: Exception) -> JSONResponse:
 async def misshapen(_: Request, error: Exception) -> JSONResponse:
     """A body that isn't as described: 422, with its first faults and without what came in."""
     assert isinstance(error, RequestValidationError)
-    return error_reply(422, "; ".join(_fault(fault) for fault in error.errors()[:3]))
+    return error_reply(422, faults(error.errors()))
+
+
+def faults(found: Sequence[Any]) -> str:
+    """The first of pydantic's complaints about a body in one line, without what came in."""
+    return "; ".join(_fault(fault) for fault in found[:3])
 
 
 async def by_status(_: Request, error: Exception) -> JSONResponse:
@@ -63,7 +69,7 @@ async def by_status(_: Request, error: Exception) -> JSONResponse:
 async def unforeseen(request: Request, error: Exception) -> JSONResponse:
     """A fault of the service: 500, and the trace into its own log."""
     _LOG.exception("%s %s", request.method, request.url.path, exc_info=error)
-    return error_reply(500, "the service failed at this request; its log has the cause")
+    return error_reply(500, FAILED)
 
 
 def _fault(fault: dict[str, Any]) -> str:

@@ -83,7 +83,7 @@ def test_unknown_paths_and_methods_get_sentences_too(started: Started) -> None:
     service = started()
     assert (service.get("/v2").status, service.get("/v2").json) == (404, {"error": "Not Found"})
     assert service.get("/v1/rank").status == 405
-    assert service.counted('shelfrank_answers_total{route="none",status="404"}') == 2
+    assert service.counted('shelfrank_answers_total{door="rest",route="none",status="404"}') == 2
 
 
 def test_the_documentation_is_served_and_names_every_route_with_its_errors(started: Started) -> None:

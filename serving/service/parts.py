@@ -1,0 +1,24 @@
+"""A running service's parts, which both of its doors share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from serving.exposure.log import ExposureLog
+from serving.service.intake import Intake
+from serving.service.knowledge import Knowledge
+from serving.service.metrics import Metrics
+from serving.service.ranking import Ranking
+from serving.service.reasons import Explaining
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a running service is put together from."""
+
+    ranking: Ranking
+    intake: Intake
+    explaining: Explaining
+    knowledge: Knowledge
+    log: ExposureLog | None
+    failing: Callable[[], list[str]]
+    metrics: Metrics = field(default_factory=Metrics)
