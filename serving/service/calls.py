@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ class Ordered:
     """The answer of `rank`, and what is to be done when it is out."""
 
     answer: dict[str, Any]
-    after: Callable[[], Awaitable[None]] | None
+    after: Callable[[], Coroutine[Any, Any, None]] | None
 
 
 async def rank(parts: Parts, body: RankBody, arrival: Arrival) -> Ordered:
@@ -47,7 +47,11 @@ async def rank(parts: Parts, body: RankBody, arrival: Arrival) -> Ordered:
     if not asked.places:
         return Ordered(_ranked(ranked, asked), None)
     parts.metrics.shown(parts.ranking.served_by(asked.shopper))
-    return Ordered(_ranked(ranked, asked), lambda: parts.ranking.shown(asked, ranked, now_us=now_us))
+
+    async def after() -> None:
+        await parts.ranking.shown(asked, ranked, now_us=now_us)
+
+    return Ordered(_ranked(ranked, asked), after)
 
 
 async def record(parts: Parts, body: EventsBody) -> dict[str, Any]:

@@ -24,6 +24,9 @@ from serving.service.settings import Settings
 
 DOOR = "grpc"
 SENTENCE = 1000  # characters of an error's text: it travels as a header, and clients refuse long ones
+CLOSING_S = (
+    0.1  # for which new calls are told to go elsewhere: one that comes as the server stops would be broken off by gRPC without a word
+)
 _LOG = logging.getLogger(__name__)
 _Code = grpc.StatusCode
 # By the call, whether it needs the token.
@@ -57,6 +60,8 @@ async def grpc_door(
         yield port
     finally:
         await state.enter_graceful_shutdown()
+        door.closing = True
+        await asyncio.sleep(CLOSING_S)
         await server.stop(settings.grace_s)
         await door.settle()
 
@@ -65,6 +70,7 @@ async def grpc_door(
 class _Door:
     def __init__(self, parts: Parts, settings: Settings) -> None:
         self._parts, self._settings = parts, settings
+        self.closing = False
         self._afterwards: set[asyncio.Task[None]] = set()
         self._run: Mapping[str, Callable[[dict[str, Any], calls.Arrival], Awaitable[Any]]] = {
             "Rank": self._rank,
@@ -102,6 +108,8 @@ class _Door:
             await asyncio.wait(self._afterwards)
 
     async def _answered(self, name: str, raw: bytes, context: grpc.aio.ServicerContext, began_s: float) -> bytes:
+        if self.closing:
+            raise _Closing
         told = dict(context.invocation_metadata() or ())
         if _CALLS[name] and not permits(self._settings.token, told.get("authorization", "")):
             raise _TokenMissing
@@ -115,7 +123,7 @@ class _Door:
     async def _rank(self, body: dict[str, Any], arrival: calls.Arrival) -> dict[str, Any]:
         ordered = await calls.rank(self._parts, RankBody.model_validate(body), arrival)
         if ordered.after is not None:
-            task = asyncio.ensure_future(ordered.after())
+            task = asyncio.create_task(ordered.after())
             self._afterwards.add(task)
             task.add_done_callback(self._afterwards.discard)
         return ordered.answer
@@ -135,10 +143,16 @@ class _TokenMissing(Exception):  # noqa: N818 - told to the caller, never seen
     """The call came without the token."""
 
 
+class _Closing(Exception):  # noqa: N818
+    """The call came when the service had begun to stop."""
+
+
 def _refusal(error: Exception) -> tuple[grpc.StatusCode, str]:
     match error:
         case _TokenMissing():
             return _Code.UNAUTHENTICATED, NEEDED
+        case _Closing():
+            return _Code.UNAVAILABLE, "the service is stopping; send the call to another, or again later"
         case DecodeError():
             return _Code.INVALID_ARGUMENT, "expected a message as in shelfrank.proto, got bytes that can't be read as one"
         case ValidationError():

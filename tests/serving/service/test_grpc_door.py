@@ -244,7 +244,6 @@ def test_on_sigterm_calls_under_way_are_answered_and_the_acknowledged_is_in_the_
         process.kill()
     for thread in threads:
         thread.join()
-    print(failures)
     assert {failure.code().name for failure in failures} <= {"UNAVAILABLE"}  # the door was closed; nothing was broken off
     text = "".join(path.read_text() for path in tmp_path.glob("interactions-*.jsonl"))
     assert all(f'"request":"{name}"' in text for name in acknowledged)
