@@ -1,11 +1,11 @@
 """One request of the ranking service against the same model called directly, in one run: what the service and its state add.
 
-    python -m benchmarks.service [--candidates 200] [--calls 500] [--clients 1]
+    python -m benchmarks.service [--candidates 200] [--calls 500] [--clients 1] [--reuse-ms 1000]
 
 - `direct`: the SavedModel's `serving_default`, called eagerly in this process on the request's tensors, which are ready.
 - `model server`: the same call over gRPC to `python -m serving.model_server` in a process of its own, from arrays to scores.
 - `service`: `POST /v1/rank` to `python -m serving.service` in a process of its own, from the request's JSON to the answer's: state,
-  features, the call of that model server, rules, log.
+  features, the call of that model server, rules, log. With `--reuse-ms` it is the same request that comes again and again.
 
 The ways take turns. The model is the one of benchmarks.model_server over examples/simulated_shop.yaml, with random weights; the shop is
 a catalogue of 20,000 products and shoppers with full histories, made here.
@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import local
 from typing import Any
@@ -74,11 +74,22 @@ def made_shop(dataset: Dataset, base: Path) -> None:
 
 
 @contextmanager
-def serviced(state: Path, model_server: str) -> Iterator[tuple[int, float, float]]:
+def serviced(state: Path, model_server: str, *, reuse_ms: float = 0.0) -> Iterator[tuple[int, float, float]]:
     """A service in a process of its own: its port, the seconds until it was ready, and its resident MB then."""
     port = _free_port()
     command = [sys.executable, "-m", "serving.service", str(SHOP), "--state", str(state), "--model-server", model_server]
-    command += ["--model", "default", "--log", str(state / "log"), "--deadline-ms", "1000", "--port", str(port)]
+    command += [
+        "--model",
+        "default",
+        "--log",
+        str(state / "log"),
+        "--deadline-ms",
+        "1000",
+        "--port",
+        str(port),
+        "--reuse-ms",
+        str(reuse_ms),
+    ]
     began = time.perf_counter()
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
@@ -127,6 +138,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=200)
     parser.add_argument("--calls", type=int, default=500, help="of each way by each client")
     parser.add_argument("--clients", type=int, default=1)
+    parser.add_argument("--reuse-ms", type=float, default=0.0, help="of the service")
     given = parser.parse_args()
     dataset = load_dataset(SHOP)
     with tempfile.TemporaryDirectory() as scratch:
@@ -140,8 +152,10 @@ def main() -> None:
         candidates = [catalogue.items.ids[at] for at in rng.choice(ITEMS, given.candidates, replace=False)]
         asked = Request(shopper="u000007", candidates=candidates, time_us=time.time_ns() // 1000, context={"device": "mobile"})
         tensors = RequestFeatures(dataset, catalogue, states).inputs(asked).tensors
-        with served(base / "models") as address, grpc.insecure_channel(address) as channel, serviced(base / "state", address) as ready:
-            port, ready_s, resident_mb = ready
+        with ExitStack() as stack:
+            address = stack.enter_context(served(base / "models"))
+            channel = stack.enter_context(grpc.insecure_channel(address))
+            port, ready_s, resident_mb = stack.enter_context(serviced(base / "state", address, reuse_ms=given.reuse_ms))
             calls = with_service(ways(base / "models" / "1", tensors, channel), port, asked)
             answers = {name: call() for name, call in calls.items()}
             took = milliseconds(calls, rounds=given.calls, clients=given.clients)

@@ -1,36 +1,40 @@
-"""One model of a model server, asked over gRPC: by label, within a deadline, and not at all while it keeps failing."""
+"""One model, asked over gRPC of one or several model servers that serve it: by label, within a deadline."""
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
-
-import grpc
-from google.protobuf.message import DecodeError
+from itertools import count
+from typing import final
 
 from components.contract.errors import ModelUnavailable
-from serving.client.breaker import Breaker, BreakerSettings
-from serving.client.messages import PREDICT, PredictRequest, PredictResponse
-from serving.client.tensors import Array, read, write
+from serving.client.breaker import BreakerSettings
+from serving.client.hedging import Budget, HedgeSettings, Latency
+from serving.client.prediction import Check, Door, Prediction, asking
+from serving.client.replica import Replica
+from serving.client.reuse import Reuse
+from serving.client.tensors import Array
 
 PAUSE_S = 0.005  # before the second try
-_OPTIONS = (
-    ("grpc.max_receive_message_length", 64 << 20),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),  # a server that is back is found within a second
-    ("grpc.enable_http_proxy", 0),
-)
-_REASONS = {grpc.StatusCode.UNAVAILABLE: "unreachable", grpc.StatusCode.DEADLINE_EXCEEDED: "timeout"}
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What the model answered: its outputs by name, and the version that did."""
+class Counts:
+    """Since the start: calls that were made, those of them that were hedges, hedges that answered first; and requests that needed no call
+    since they joined one under way, or got an answer that was there."""
 
-    outputs: dict[str, Array]
-    version: int | None
+    calls: int
+    hedges: int
+    hedges_won: int
+    coalesced: int
+    cached: int
+
+
+@dataclass(frozen=True)
+class _Try:
+    replica: Replica
+    began_s: float
+    hedge: bool
 
 
 @final
@@ -38,21 +42,34 @@ class ModelClient:
     """Asks one model. To be made, used and closed within one event loop.
 
     Args:
-        address: HOST:PORT of the model server's gRPC.
+        addresses: HOST:PORT of each model server's gRPC; at least one, and all serve the same versions under the same labels.
         model: its name there.
-        breaker: of each label and signature.
+        breaker: of each server's labels and signatures.
+        hedging: how requests are sent to a second server where the first is slow.
+        reuse_s: how long an answer serves requests that are the same (see Reuse); 0 for not at all.
     """
 
-    def __init__(self, address: str, model: str, *, breaker: BreakerSettings = BreakerSettings()) -> None:  # noqa: B008 - frozen
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-        # The answer is parsed here, not by gRPC, so that one which is rubbish is told apart from one that failed.
-        self._predict = self._channel.unary_unary(PREDICT, request_serializer=PredictRequest.SerializeToString)
-        self._address, self._model, self._settings = address, model, breaker
-        self._breakers: dict[tuple[str, str], Breaker] = {}
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        model: str,
+        *,
+        breaker: BreakerSettings = BreakerSettings(),  # noqa: B008 - frozen
+        hedging: HedgeSettings = HedgeSettings(),  # noqa: B008 - frozen
+        reuse_s: float = 0.0,
+    ) -> None:
+        self._replicas = tuple(Replica(address, breaker) for address in addresses)
+        self._model, self._hedging = model, hedging
+        self._latencies: dict[Door, Latency] = {}
+        self._budget = Budget(hedging)
+        self._turns = count()
+        self._reuse = Reuse(reuse_s) if reuse_s else None
+        self._calls = self._hedges = self._hedges_won = 0
 
     def connect(self) -> None:
         """Begin to connect, so that the first request needn't."""
-        self._channel.get_state(try_to_connect=True)
+        for replica in self._replicas:
+            replica.connect()
 
     async def predict(
         self,
@@ -61,81 +78,124 @@ class ModelClient:
         *,
         label: str,
         timeout_s: float,
-        check: Callable[[Mapping[str, Array]], None],
+        check: Check,
         signature: str = "serving_default",
     ) -> Prediction:
         """Outputs of a signature.
 
-        A try that didn't reach the server (UNAVAILABLE) is made once more within the same deadline; any other failure isn't, since the
-        server may be at work on it.
+        Predict changes nothing on a server, so it may be asked again. With several servers the first is that with the fewest calls
+        outstanding, in turn; another one is asked where that fails, and where it takes longer than most calls did: then the first good
+        answer counts, and the other call is cancelled. One server alone is asked once more where it couldn't be reached.
 
         Args:
             tensors: by the signature's names.
             outputs: which are wanted; all when empty.
             label: which version; "" is the newest.
-            timeout_s: for all of it; it is the deadline that the server sees.
+            timeout_s: for all of it; it is the deadline that the servers see.
             check: raises ValueError for outputs that aren't what was asked for, so that a model which answers rubbish counts as failing.
             signature: which.
 
         Raises:
             ModelUnavailable: `open` (it has kept failing and isn't asked), `unreachable`, `timeout`, `refused` (it answered with another
-                error) or `rubbish` (its answer can't be used).
+                error) or `rubbish` (its answer can't be used). Of several servers, what the last one said.
         """
-        breaker = self._breakers.setdefault((label, signature), Breaker(self._settings))
-        if not breaker.allows(time.monotonic()):
-            raise ModelUnavailable("open", f"the model server at {self._address} has kept failing, and isn't asked for a moment")
-        try:
-            answer = await self._asked(self._request(tensors, outputs, label, signature), time.monotonic() + timeout_s)
-            prediction = _prediction(answer, check)
-        except ModelUnavailable:
-            breaker.failed(time.monotonic())
-            raise
-        breaker.succeeded()
-        return prediction
+        door = Door(label, signature)
+        until_s = time.monotonic() + timeout_s
+        message = asking(self._model, tensors, outputs, door)
+        ask = self._alone if len(self._replicas) == 1 else self._raced
+        if self._reuse is None:
+            return await ask(message, door, until_s, check)
+        return await self._reuse.answer(message, label, timeout_s=timeout_s, ask=lambda: ask(message, door, until_s, check))
 
     def failing(self) -> list[str]:
-        """The labels whose last tries failed, so many that they aren't asked all the time."""
-        return sorted({label for (label, _), breaker in self._breakers.items() if breaker.is_open})
+        """The labels whose last tries failed, so many that they aren't asked all the time; of several servers, `label at address`."""
+        if len(self._replicas) == 1:
+            return sorted(self._replicas[0].failing())
+        return sorted(f"{label} at {replica.address}" for replica in self._replicas for label in replica.failing())
+
+    def counts(self) -> Counts:
+        """What was done so far."""
+        coalesced, cached = (self._reuse.coalesced, self._reuse.cached) if self._reuse else (0, 0)
+        return Counts(self._calls, self._hedges, self._hedges_won, coalesced, cached)
 
     async def close(self) -> None:
-        """Let go of the connection."""
-        await self._channel.close()
+        """Let go of the connections."""
+        for replica in self._replicas:
+            await replica.close()
 
-    def _request(self, tensors: Mapping[str, Array], outputs: Sequence[str], label: str, signature: str) -> Any:
-        request = PredictRequest(output_filter=outputs)
-        request.model_spec.name, request.model_spec.signature_name = self._model, signature
-        if label:
-            request.model_spec.version_label = label
-        for name, array in tensors.items():
-            named = request.inputs.add(key=name)
-            write(named.value, array)
-        return request
+    async def _alone(self, message: bytes, door: Door, until_s: float, check: Check) -> Prediction:
+        (replica,) = self._replicas
+        if not replica.allows(door):
+            raise self._open()
+        self._calls += 1
+        try:
+            return await replica.ask(message, door, until_s=until_s, check=check)
+        except ModelUnavailable as error:
+            if error.reason != "unreachable" or until_s - time.monotonic() <= 2 * PAUSE_S:
+                raise
+        await asyncio.sleep(PAUSE_S)
+        self._calls += 1
+        return await replica.ask(message, door, until_s=until_s, check=check)
 
-    async def _asked(self, request: Any, deadline_s: float) -> bytes:
-        again = True
-        while True:
-            left_s = deadline_s - time.monotonic()
-            if left_s <= 0:
-                raise ModelUnavailable("timeout", f"no time was left to ask the model server at {self._address}")
-            try:
-                answer: bytes = await self._predict(request, timeout=left_s)
-                return answer
-            except grpc.aio.AioRpcError as error:
-                if not again or error.code() is not grpc.StatusCode.UNAVAILABLE or left_s <= 2 * PAUSE_S:
-                    reason = _REASONS.get(error.code(), "refused")
-                    raise ModelUnavailable(
-                        reason, f"the model server at {self._address}: {error.code().name}, {error.details()}"
-                    ) from error
-            again = False
-            await asyncio.sleep(PAUSE_S)
+    async def _raced(self, message: bytes, door: Door, until_s: float, check: Check) -> Prediction:
+        latency = self._latencies.setdefault(door, Latency(self._hedging))
+        others = self._in_turn(door)
+        running: dict[asyncio.Task[Prediction], _Try] = {}
+        failure = self._open()
+        wait_s: float | None = latency.hedge_after_s(until_s - time.monotonic())
+        self._budget.earn()
+
+        def begun(*, hedge: bool) -> bool:
+            replica = next((each for each in others if each.allows(door)), None)
+            if replica is None:
+                return False
+            task = asyncio.create_task(replica.ask(message, door, until_s=until_s, check=check))
+            running[task] = _Try(replica, time.monotonic(), hedge)
+            task.add_done_callback(_seen)
+            self._calls += 1
+            self._hedges += hedge
+            return True
+
+        try:
+            while running or begun(hedge=False):
+                done, _ = await asyncio.wait(running, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    wait_s = None
+                    if self._budget.allows() and begun(hedge=True):
+                        self._budget.take()
+                for task in sorted(done, key=lambda each: running[each].began_s):
+                    error, ended = task.exception(), running.pop(task)
+                    if error is None:
+                        self._won(ended, running.values(), door, latency)
+                        return task.result()
+                    if not isinstance(error, ModelUnavailable):
+                        raise error
+                    failure = error
+            raise failure
+        finally:
+            for task in running:
+                task.cancel()
+
+    def _won(self, winner: _Try, others: Iterable[_Try], door: Door, latency: Latency) -> None:
+        now_s = time.monotonic()
+        latency.add(now_s - winner.began_s)
+        self._hedges_won += winner.hedge
+        for other in others:
+            if other.began_s < winner.began_s:
+                latency.add(now_s - other.began_s)
+                other.replica.beaten(door)
+
+    def _in_turn(self, door: Door) -> Iterator[Replica]:
+        first = next(self._turns) % len(self._replicas)
+        turned = self._replicas[first:] + self._replicas[:first]
+        return iter(sorted(turned, key=lambda replica: (not replica.keeps_up(door), replica.outstanding)))
+
+    def _open(self) -> ModelUnavailable:
+        where = ", ".join(replica.address for replica in self._replicas)
+        return ModelUnavailable("open", f"the model server at {where} has kept failing, and isn't asked for a moment")
 
 
-def _prediction(answer: bytes, check: Callable[[Mapping[str, Array]], None]) -> Prediction:
-    try:
-        response = PredictResponse.FromString(answer)
-        outputs = {named.key: read(named.value) for named in response.outputs}
-        check(outputs)
-    except (DecodeError, ValueError) as error:
-        raise ModelUnavailable("rubbish", f"the model server's answer can't be used: {error}") from error
-    spec = response.model_spec
-    return Prediction(outputs, spec.version.value if spec.HasField("version") else None)
+def _seen(task: "asyncio.Task[Prediction]") -> None:
+    """So that nobody complains of the failure of a call whose answer isn't waited for any more."""
+    if not task.cancelled():
+        task.exception()

@@ -33,7 +33,13 @@ def parser() -> argparse.ArgumentParser:
     defaults = Settings()
     made.add_argument("dataset", type=Path, metavar="DATASET.yaml", help="the dataset file that the model was trained with")
     made.add_argument("--state", type=Path, required=True, metavar="DIR", help="`state` of the last ingestion")
-    made.add_argument("--model-server", required=True, metavar="HOST:PORT", help="gRPC address of TensorFlow Serving")
+    made.add_argument(
+        "--model-server",
+        required=True,
+        action="append",
+        metavar="HOST:PORT",
+        help="gRPC address of TensorFlow Serving; given again for each replica",
+    )
     made.add_argument("--model", required=True, metavar="NAME", help="the model's name there")
     made.add_argument("--label", default="", help="of the version that is asked; default: the newest")
     made.add_argument("--previous", default="", metavar="LABEL", help="of the version that is asked where that one fails")
@@ -47,6 +53,22 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--port", type=int, default=8080, help="(%(default)s)")
     made.add_argument("--grpc-port", type=int, metavar="PORT", help="answer gRPC there too; 0 takes any free one; default: no gRPC")
     made.add_argument("--deadline-ms", type=float, default=defaults.deadline_ms, help="within which `rank` answers (%(default)s)")
+    made.add_argument(
+        "--hedged-share",
+        type=float,
+        default=defaults.hedged_share,
+        metavar="SHARE",
+        help="of requests, that may be sent to a second replica where the first is slow (%(default)s)",
+    )
+    made.add_argument(
+        "--reuse-ms",
+        type=float,
+        default=defaults.reuse_ms,
+        metavar="MS",
+        help="for so long the same request isn't scored again (%(default)s)",
+    )
+    made.add_argument("--shadow", default="", metavar="LABEL", help="send a share of requests to it as well, to compare")
+    made.add_argument("--shadow-share", type=float, default=defaults.shadow_share, metavar="SHARE", help="(%(default)s)")
     return made
 
 
@@ -61,13 +83,18 @@ def main() -> int:
             label=given.label,
             previous=given.previous,
             deadline_ms=given.deadline_ms,
+            hedged_share=given.hedged_share,
+            reuse_ms=given.reuse_ms,
+            shadow=given.shadow,
+            shadow_share=given.shadow_share,
             token=os.environ.get("SHELFRANK_TOKEN", ""),
             salt=salt,
         )
         places = Places(
             dataset=given.dataset,
             state=given.state,
-            model_server=given.model_server,
+            model_server=given.model_server[0],
+            replicas=tuple(given.model_server[1:]),
             model=given.model,
             redis=given.redis,
             load=given.load,

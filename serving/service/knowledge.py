@@ -56,14 +56,20 @@ class Knowledge(Protocol):
 
 @final
 class NearKnowledge:
-    """Of a store in this process, which neither waits nor fails."""
+    """Of a store in this process, which neither waits nor fails.
 
-    def __init__(self, features: RequestFeatures, states: StateStores) -> None:
-        self._features, self._states = features, states
+    Args:
+        features: over that store.
+        states: the store.
+        buckets: lengths that lists are filled up to, see RequestFeatures.
+    """
+
+    def __init__(self, features: RequestFeatures, states: StateStores, *, buckets: Sequence[int] = ()) -> None:
+        self._features, self._states, self._buckets = features, states, buckets
 
     async def inputs(self, request: Request, *, timeout_s: float) -> tuple[Inputs, bool]:
         """See Knowledge."""
-        return self._features.inputs(request), True
+        return self._features.inputs(request, buckets=self._buckets), True
 
     async def record(self, changes: Sequence[Change], *, timeout_s: float) -> None:
         """See Knowledge."""
@@ -90,6 +96,7 @@ class FarKnowledge:
         features: over that store.
         stranger: over an empty one.
         states: the store.
+        buckets: lengths that lists are filled up to, see RequestFeatures.
         breaker: of the store.
     """
 
@@ -99,18 +106,19 @@ class FarKnowledge:
         stranger: RequestFeatures,
         states: StateStores,
         *,
+        buckets: Sequence[int] = (),
         breaker: BreakerSettings = BreakerSettings(),  # noqa: B008 - frozen
     ) -> None:
-        self._features, self._stranger, self._states = features, stranger, states
+        self._features, self._stranger, self._states, self._buckets = features, stranger, states, buckets
         self._breaker = Breaker(breaker)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="state")
 
     async def inputs(self, request: Request, *, timeout_s: float) -> tuple[Inputs, bool]:
         """See Knowledge."""
         try:
-            return await self._within(lambda: self._features.inputs(request), timeout_s), True
+            return await self._within(lambda: self._features.inputs(request, buckets=self._buckets), timeout_s), True
         except StateUnavailable:
-            return self._stranger.inputs(request), False
+            return self._stranger.inputs(request, buckets=self._buckets), False
 
     async def record(self, changes: Sequence[Change], *, timeout_s: float) -> None:
         """See Knowledge."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from components.contract.errors import ModelUnavailable
 from serving.client.model import ModelClient
+from serving.client.prediction import Check
 from serving.experiments.file import Baseline
 from serving.service.stand_ins import Scores, as_given, by_lot, by_popularity
 
@@ -73,7 +74,7 @@ class Ladder:
             left_s = until_s - time.monotonic()
             mine_s = left_s if place == len(labels) - 1 else left_s * FIRST_SHARE
             try:
-                prediction = await self._model.predict(tensors, (SCORES,), label=label, timeout_s=mine_s, check=_scored(length))
+                prediction = await self._model.predict(tensors, (SCORES,), label=label, timeout_s=mine_s, check=scored_candidates(length))
             except ModelUnavailable as error:
                 failures.append(f"{label or NEWEST}: {error.reason}")
                 continue
@@ -92,7 +93,7 @@ class Ladder:
         return Scored(as_given(length) if popular is None else popular, "baseline")
 
 
-def _scored(length: int) -> Any:
+def scored_candidates(length: int) -> Check:
     """What a model's answer must be: a finite number for each candidate."""
 
     def check(outputs: Mapping[str, NDArray[Any]]) -> None:

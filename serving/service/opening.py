@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from components.contract.dataset import Dataset
 from components.contract.load import load_dataset
+from serving.client.hedging import HedgeSettings
 from serving.client.model import ModelClient
 from serving.experiments.file import Experiments, load_experiments
 from serving.exposure.log import ExposureLog, LogSettings
@@ -18,10 +19,13 @@ from serving.rules.file import Rules, load_rules
 from serving.service.intake import Intake
 from serving.service.knowledge import FarKnowledge, Knowledge, NearKnowledge
 from serving.service.ladder import Ladder
+from serving.service.metrics import Metrics
+from serving.service.model_metrics import ModelMetrics
 from serving.service.parts import Parts
 from serving.service.ranking import Ranking
 from serving.service.reasons import Explaining
 from serving.service.settings import Places, Settings
+from serving.service.shadow import Shadow
 from serving.service.shop_rules import ShopRules
 from serving.service.stand_ins import popularity_column
 from serving.service.warm import warm_up
@@ -63,8 +67,12 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     await asyncio.to_thread(warm_up, dataset, catalogue)
     memory, knowledge = await asyncio.to_thread(_remembering, places, dataset, catalogue)
     log = None if places.log is None else ExposureLog(dataset, LogSettings(places.log))
-    model = ModelClient(places.model_server, places.model)
+    hedging = HedgeSettings(share=settings.hedged_share)
+    model = ModelClient(places.model_servers, places.model, hedging=hedging, reuse_s=settings.reuse_ms / 1e3)
     model.connect()
+    metrics = Metrics()
+    metrics.registry.register(ModelMetrics(model))
+    shadow = _shadow(settings, places, metrics)
     changes = Changes(dataset, catalogue)
     ranking = Ranking(
         dataset,
@@ -75,12 +83,15 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
         experiments=found.experiments,
         changes=changes,
         log=log,
+        shadow=shadow,
     )
     intake = Intake(dataset, settings, knowledge=knowledge, changes=changes, log=log)
     explaining = Explaining(settings, ranking=ranking, knowledge=knowledge, model=model)
     try:
-        yield Parts(ranking, intake, explaining, knowledge, log, model.failing)
+        yield Parts(ranking, intake, explaining, knowledge, log, model.failing, metrics)
     finally:
+        if shadow is not None:
+            await shadow.close()
         await model.close()
         knowledge.close()
         if log is not None:
@@ -89,12 +100,19 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
             await asyncio.to_thread(folder.save, memory.snapshot(), places.snapshot)
 
 
+def _shadow(settings: Settings, places: Places, metrics: Metrics) -> Shadow | None:
+    if not settings.shadow:
+        return None
+    model = ModelClient(places.model_servers, places.model, hedging=HedgeSettings(share=0.0))
+    return Shadow(model, label=settings.shadow, share=settings.shadow_share, registry=metrics.registry)
+
+
 def _remembering(places: Places, dataset: Dataset, catalogue: Catalogue) -> tuple[MemoryStates | None, Knowledge]:
-    plans = plans_of(dataset)
+    plans, buckets = plans_of(dataset), dataset.serving.list_lengths
     if not places.redis:
         start = places.snapshot if places.snapshot is not None and places.snapshot.exists() else places.state
         memory = MemoryStates(plans, catalogue.codes, folder.load(start, plans, catalogue.codes))
-        return memory, NearKnowledge(RequestFeatures(dataset, catalogue, memory), memory)
+        return memory, NearKnowledge(RequestFeatures(dataset, catalogue, memory), memory, buckets=buckets)
     # Only who uses it waits for its import.
     import redis
 
@@ -105,4 +123,4 @@ def _remembering(places: Places, dataset: Dataset, catalogue: Catalogue) -> tupl
     if places.load:
         _LOG.info("%d keys were brought into Redis", states.load(places.state))
     stranger = RequestFeatures(dataset, catalogue, MemoryStates(plans, catalogue.codes))
-    return None, FarKnowledge(RequestFeatures(dataset, catalogue, states), stranger, states)
+    return None, FarKnowledge(RequestFeatures(dataset, catalogue, states), stranger, states, buckets=buckets)

@@ -3,7 +3,7 @@
 import math
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 from components.contract.dataset import Dataset
@@ -19,6 +19,7 @@ from serving.rules.apply import Ruled
 from serving.service.knowledge import Knowledge
 from serving.service.ladder import NEWEST, Ladder, Scored, labels_asked
 from serving.service.settings import Settings
+from serving.service.shadow import Shadow
 from serving.service.shop_rules import ShopRules
 
 STATE_SHARE = 0.4  # of the deadline, for the state
@@ -82,9 +83,11 @@ class Ranking:
         experiments: Experiments | None,
         changes: Changes,
         log: ExposureLog | None,
+        shadow: Shadow | None = None,
     ) -> None:
         self._settings, self._knowledge, self._ladder, self._rules = settings, knowledge, ladder, rules
-        self._experiments, self._changes, self._log = experiments, changes, log
+        self._experiments, self._changes, self._log, self._shadow = experiments, changes, log, shadow
+        self._step_us = int(settings.reuse_ms * 1e3)
         self._columns = {feature.name: feature.key for feature in dataset.given("events")}
 
     async def rank(self, asked: Asked, *, now_us: int, began_s: float, patience_s: float = math.inf) -> Ranked:
@@ -101,7 +104,7 @@ class Ranking:
         """
         deadline_s = min(self._settings.deadline_ms / 1e3, patience_s)
         request = self.request(asked, now_us)
-        inputs, known = await self._knowledge.inputs(request, timeout_s=deadline_s * STATE_SHARE)
+        inputs, known = await self._knowledge.inputs(self._rounded(request), timeout_s=deadline_s * STATE_SHARE)
         assignment = self.assignment(asked.shopper)
         labels = labels_asked(assignment.model, self._settings.label, self._settings.previous)
         length = len(asked.candidates)
@@ -115,6 +118,8 @@ class Ranking:
         ranked = Ranked(request.request, ruled.order, scored, ruled, assignment, label, known)
         if self._log is not None:
             self._log.offer(self._exposure(asked, request, inputs, ranked))
+        if self._shadow is not None:
+            self._shadow.offer(request.request, inputs.tensors, scored)
         return ranked
 
     async def shown(self, asked: Asked, ranked: Ranked, *, now_us: int) -> None:
@@ -165,6 +170,12 @@ class Ranking:
             context=asked.context,
             shown=asked.shown,
         )
+
+    def _rounded(self, request: Request) -> Request:
+        """At a moment that others of this request share. Not an earlier one: its state may hold what happened since."""
+        if not self._step_us:
+            return request
+        return replace(request, time_us=-(-request.time_us // self._step_us) * self._step_us)
 
     def _exposure(self, asked: Asked, request: Request, inputs: Inputs, ranked: Ranked) -> Exposure:
         by_model = ranked.scored.version is not None or ranked.scored.rung in ("model", "previous")

@@ -6,6 +6,8 @@ from pathlib import Path
 from components.contract.errors import InputError
 from serving.exposure.keys import shopper_key
 
+MOST_REUSE_MS = 5_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -22,6 +24,11 @@ class Settings:
         most_events: of a call.
         body_bytes: of a request's body.
         logged_features: the share of decisions that are logged with the tensors sent.
+        hedged_share: of requests, that may be sent to a second model server where the first is slow; 0 for none.
+        reuse_ms: for so long one call of the model serves requests that are the same; 0 for not at all. With it a request's moment is
+            rounded up to a multiple, so that times in its features, and those alone, come out up to so much later.
+        shadow: the label that a share of requests is also sent to, to compare; "" for none.
+        shadow_share: of requests.
         grace_s: how long requests under way, and then the log, have to end in when the service stops.
     """
 
@@ -35,14 +42,23 @@ class Settings:
     most_events: int = 1_000
     body_bytes: int = 1 << 20
     logged_features: float = 0.01
+    hedged_share: float = 0.05
+    reuse_ms: float = 0.0
+    shadow: str = ""
+    shadow_share: float = 0.1
     grace_s: float = 10.0
 
     def __post_init__(self) -> None:
         for name in ("deadline_ms", "explain_deadline_ms", "most_candidates", "most_events", "body_bytes", "grace_s"):
             if not getattr(self, name) > 0:
                 raise InputError(f"the service's {name} is above 0, got {getattr(self, name)}")
-        if not 0 <= self.logged_features <= 1:
-            raise InputError(f"logged_features is a share from 0 to 1, got {self.logged_features}")
+        for name in ("logged_features", "hedged_share", "shadow_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is a share from 0 to 1, got {getattr(self, name)}")
+        if not 0 <= self.reuse_ms <= MOST_REUSE_MS:
+            raise InputError(f"reuse_ms is from 0, for not at all, to {MOST_REUSE_MS}: features age meanwhile; got {self.reuse_ms}")
+        if self.shadow and self.shadow == self.label:
+            raise InputError(f"the shadow {self.shadow!r} is the label that is asked anyway; name another, or leave it out")
         shopper_key("any", self.salt)  # refuses a salt that could be guessed
         if self.token and not self.token.isascii():
             raise InputError("expected a token of ASCII characters, as a header can carry it; make one with `openssl rand -hex 16`")
@@ -56,6 +72,7 @@ class Places:
         dataset: the dataset file that the model was trained with.
         state: `state` of the last ingestion.
         model_server: HOST:PORT of its gRPC.
+        replicas: of other model servers that serve the same versions under the same labels.
         model: its name there.
         redis: URL of the store; "" keeps the state in memory.
         load: bring the ingestion's state into Redis before the first request; what is there already stays.
@@ -69,6 +86,7 @@ class Places:
     state: Path
     model_server: str
     model: str
+    replicas: tuple[str, ...] = ()
     redis: str = ""
     load: bool = False
     experiments: Path | None = None
@@ -76,7 +94,14 @@ class Places:
     log: Path | None = None
     snapshot: Path | None = None
 
+    @property
+    def model_servers(self) -> tuple[str, ...]:
+        """All of them."""
+        return (self.model_server, *self.replicas)
+
     def __post_init__(self) -> None:
+        if len(set(self.model_servers)) < len(self.model_servers):
+            raise InputError(f"expected each model server once, got {', '.join(self.model_servers)}; a second request goes to another one")
         if self.load and not self.redis:
             raise InputError("`load` brings the state into Redis, and there is none; the state in memory is always loaded")
         if self.redis and self.snapshot:

@@ -8,8 +8,10 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import grpc
+import numpy as np
 
-from serving.client.messages import PREDICT
+from serving.client.messages import PREDICT, PredictResponse
+from serving.client.tensors import write
 
 
 def free_port() -> int:
@@ -48,3 +50,14 @@ def hung() -> Iterator[tuple[str, list[float]]]:
             yield address, left
         finally:
             over.set()
+
+
+def scores(values: Any, dtype: Any = np.float32, name: str = "scores", *, version: int | None = None) -> bytes:
+    """An answer."""
+    response = PredictResponse()
+    named = response.outputs.add(key=name)
+    write(named.value, np.array(values, dtype))
+    if version is not None:
+        response.model_spec.version.value = version
+    whole: bytes = response.SerializeToString()
+    return whole

@@ -2,15 +2,12 @@
 
 import threading
 import time
-from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 
-from serving.client.messages import PredictResponse
-from serving.client.tensors import write
-from tests.serving.service.bad_model_servers import answering, free_port, hung
+from tests.serving.service.bad_model_servers import answering, free_port, hung, scores
 from tests.serving.service.conftest import Started
 from tests.serving.service.little_shop import ITEMS
 from tests.serving.service.running import Service
@@ -73,14 +70,6 @@ def test_a_hung_label_leaves_time_for_the_previous_one(started: Started) -> None
         service = started(places={"model_server": address}, previous="before", deadline_ms=500)
         found = service.rank("p0", "p1")
         assert (found["order"], found["reason"]) == (["p1", "p0"], "previous (stable: timeout)")
-
-
-def scores(values: Any, dtype: Any = np.float32, name: str = "scores") -> bytes:
-    response = PredictResponse()
-    named = response.outputs.add(key=name)
-    write(named.value, np.array(values, dtype))
-    whole: bytes = response.SerializeToString()
-    return whole
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from tests.serving.features.simulated import DATASET, Shop, differing, ingested_
 from tests.serving.service.bad_model_servers import free_port
 
 DTYPES = {"string": object, "float32": np.float32, "int64": np.int64}
+LENGTHS = {"candidate": "n_candidates", "history": "n_history"}
 
 
 async def replayed(shop: Shop, state: Path, log: Path) -> None:
@@ -44,8 +45,10 @@ async def replayed(shop: Shop, state: Path, log: Path) -> None:
 
 
 def logged(shop: Shop, log: Path) -> dict[str, Inputs]:
-    """By request, the tensors that the log says were sent."""
-    asked = {column.name: DTYPES[column.dtype] for column in signature_columns(shop.dataset)}
+    """By request, the tensors that the log says were sent, without what fills lists up behind their ends."""
+    columns = signature_columns(shop.dataset)
+    asked = {column.name: DTYPES[column.dtype] for column in columns}
+    lengths = {column.name: LENGTHS[column.axis] for column in columns if column.axis != "request"}
     found = {}
     for path in log.glob("decisions-*.jsonl"):
         for line in path.read_text().splitlines():
@@ -54,6 +57,10 @@ def logged(shop: Shop, log: Path) -> dict[str, Inputs]:
             for values in tensors.values():
                 if values.dtype == object:
                     values[...] = np.array([text.encode() for text in values.ravel()], object).reshape(values.shape)
+            for name, length in lengths.items():
+                end = int(tensors[length][0])
+                assert not tensors[name][:, end:].any()
+                tensors[name] = tensors[name][:, :end]
             found[decision["request"]] = Inputs(tensors, 0, np.zeros(0, bool))
     return found
 

@@ -1,0 +1,101 @@
+"""One model server of those that serve the same models: a connection, and what is known of how it fares."""
+
+import time
+from collections import defaultdict
+from functools import partial
+from typing import final
+
+import grpc
+
+from components.contract.errors import ModelUnavailable
+from serving.client.breaker import Breaker, BreakerSettings
+from serving.client.messages import PREDICT
+from serving.client.prediction import Check, Door, Prediction, answered
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", 64 << 20),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),  # a server that is back is found within a second
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.lb_policy_name", "round_robin"),  # where the name stands for several addresses
+)
+_REASONS = {grpc.StatusCode.UNAVAILABLE: "unreachable", grpc.StatusCode.DEADLINE_EXCEEDED: "timeout"}
+
+
+@final
+class Replica:
+    """To be made, used and closed within one event loop.
+
+    Args:
+        address: HOST:PORT of its gRPC.
+        breaker: of each door; after as many defeats as failures it takes, a replica counts as slow for as long.
+
+    Attributes:
+        address: as given.
+        outstanding: how many calls it hasn't answered yet.
+    """
+
+    def __init__(self, address: str, breaker: BreakerSettings) -> None:
+        self.address = address
+        self.outstanding = 0
+        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        # Messages are made and parsed elsewhere: one for all replicas, and rubbish told apart from failure.
+        self._predict = self._channel.unary_unary(PREDICT)
+        self._failing = defaultdict[Door, Breaker](partial(Breaker, breaker))
+        self._slow = defaultdict[Door, Breaker](partial(Breaker, breaker))
+
+    def connect(self) -> None:
+        """Begin to connect, so that the first request needn't."""
+        self._channel.get_state(try_to_connect=True)
+
+    def allows(self, door: Door) -> bool:
+        """Whether to ask it, by its circuit breaker."""
+        return self._failing[door].allows(time.monotonic())
+
+    def keeps_up(self, door: Door) -> bool:
+        """Whether to ask it first: not where others have kept answering before it, but for one try now and then."""
+        return self._slow[door].allows(time.monotonic())
+
+    async def ask(self, message: bytes, door: Door, *, until_s: float, check: Check) -> Prediction:
+        """One try. Whoever cancels it cancels the call, and it counts neither as failure nor as success.
+
+        Args:
+            message: as `asking` makes it.
+            door: that it asks.
+            until_s: by the monotonic clock; what is left until then is the deadline that the server sees.
+            check: see `answered`.
+
+        Raises:
+            ModelUnavailable: `unreachable`, `timeout`, `refused` or `rubbish`.
+        """
+        left_s = until_s - time.monotonic()
+        if left_s <= 0:
+            raise ModelUnavailable("timeout", f"no time was left to ask the model server at {self.address}")
+        self.outstanding += 1
+        try:
+            prediction = answered(await self._predict(message, timeout=left_s), check)
+        except grpc.aio.AioRpcError as error:
+            self._failing[door].failed(time.monotonic())
+            reason = _REASONS.get(error.code(), "refused")
+            raise ModelUnavailable(reason, f"the model server at {self.address}: {error.code().name}, {error.details()}") from error
+        except ModelUnavailable:
+            self._failing[door].failed(time.monotonic())
+            raise
+        finally:
+            self.outstanding -= 1
+        self._failing[door].succeeded()
+        self._slow[door].succeeded()
+        return prediction
+
+    def beaten(self, door: Door) -> None:
+        """Another one, asked later, has answered before it."""
+        self._slow[door].failed(time.monotonic())
+
+    def failing(self) -> set[str]:
+        """The labels whose last tries failed, so many that they aren't asked all the time."""
+        return {door.label for door, breaker in self._failing.items() if breaker.is_open}
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._channel.close()
