@@ -30,16 +30,21 @@ class Replica:
     Args:
         address: HOST:PORT of its gRPC.
         breaker: of each door; after as many defeats as failures it takes, a replica counts as slow for as long.
+        credentials: of the connection; None for none.
 
     Attributes:
         address: as given.
         outstanding: how many calls it hasn't answered yet.
     """
 
-    def __init__(self, address: str, breaker: BreakerSettings) -> None:
+    def __init__(self, address: str, breaker: BreakerSettings, credentials: grpc.ChannelCredentials | None = None) -> None:
         self.address = address
         self.outstanding = 0
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._channel = (
+            grpc.aio.insecure_channel(address, options=_OPTIONS)
+            if credentials is None
+            else grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
+        )
         # Messages are made and parsed elsewhere: one for all replicas, and rubbish told apart from failure.
         self._predict = self._channel.unary_unary(PREDICT)
         self._failing = defaultdict[Door, Breaker](partial(Breaker, breaker))

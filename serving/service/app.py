@@ -26,6 +26,7 @@ from serving.service.bodies import (
 from serving.service.clocked import Clocked
 from serving.service.limits import BodyLimit
 from serving.service.parts import Parts
+from serving.service.rates import RateExceeded
 from serving.service.replies import documented, error_reply
 from serving.service.settings import Settings
 
@@ -73,6 +74,7 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
             ModelUnavailable: replies.unavailable,
             StateUnavailable: replies.unavailable,
             LogUnavailable: replies.unavailable,
+            RateExceeded: replies.too_often,
             RequestValidationError: replies.misshapen,
             StarletteHTTPException: replies.by_status,
             Exception: replies.unforeseen,
@@ -84,6 +86,18 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
         if not permits(settings.token, f"{given.scheme} {given.credentials}" if given else ""):
             raise HTTPException(401, NEEDED, {"WWW-Authenticate": "Bearer"})
 
+    def client(request: Request, given: HTTPAuthorizationCredentials | None) -> str:
+        """Whose calls are counted together: those with the token, else those from one address."""
+        if settings.token and given and permits(settings.token, f"{given.scheme} {given.credentials}"):
+            return "token"
+        return request.client.host if request.client else ""
+
+    def asking(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+        running[0].asking.admit(client(request, given))
+
+    def telling(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+        running[0].telling.admit(client(request, given))
+
     def ended(route: str, status: int, seconds: float) -> None:
         if running:
             running[0].metrics.answered("rest", route, str(status), seconds=seconds)
@@ -91,7 +105,9 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
     app.add_middleware(BodyLimit, most=settings.body_bytes)
     app.add_middleware(Clocked, ended=ended)  # around everything
 
-    @app.post("/v1/rank", response_model=RankedBody, responses=documented(400, 413, 422))
+    writing = [Depends(telling), Depends(permitted)]
+
+    @app.post("/v1/rank", response_model=RankedBody, dependencies=[Depends(asking)], responses=documented(400, 413, 422, 429))
     async def rank(body: RankBody, request: Request, after: BackgroundTasks) -> Response:
         """Order candidates, always within the deadline: where the model can't something else does, and `degraded` says so."""
         ordered = await calls.rank(running[0], body, _arrival(request))
@@ -99,18 +115,26 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
             after.add_task(ordered.after)
         return JSONResponse(ordered.answer, background=after)
 
-    @app.post("/v1/events", response_model=AcceptedBody, dependencies=[Depends(permitted)], responses=documented(400, 401, 413, 422, 503))
+    @app.post(
+        "/v1/events",
+        response_model=AcceptedBody,
+        dependencies=writing,
+        responses=documented(400, 401, 413, 422, 429, 503),
+    )
     async def events(body: EventsBody) -> AcceptedBody:
         """Take in what shoppers saw and did. The answer comes when all of it has moved the state and is on the log's disk."""
         return AcceptedBody(**await calls.record(running[0], body))
 
-    @app.post("/v1/explain", response_model=ReasonsBody, responses=documented(400, 413, 422, 503))
+    @app.post("/v1/explain", response_model=ReasonsBody, dependencies=[Depends(asking)], responses=documented(400, 413, 422, 429, 503))
     async def explain(body: RankBody, request: Request) -> Response:
         """Tell what each feature adds to each candidate's score. Nothing is logged."""
         return JSONResponse(await calls.explain(running[0], body, _arrival(request)))
 
     @app.delete(
-        "/v1/shoppers/{shopper:whole}", status_code=204, dependencies=[Depends(permitted)], responses=documented(400, 401, 422, 503)
+        "/v1/shoppers/{shopper:whole}",
+        status_code=204,
+        dependencies=writing,
+        responses=documented(400, 401, 422, 429, 503),
     )
     async def forget(
         shopper: Annotated[str, Path(min_length=1, max_length=LONGEST_ID, pattern=r"^[^\x00-\x1f]+$")],

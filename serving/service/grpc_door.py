@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, final
+from urllib.parse import unquote
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -19,6 +20,7 @@ from serving.service import calls, messages
 from serving.service.bearer import NEEDED, permits
 from serving.service.bodies import EventsBody, ForgetBody, RankBody
 from serving.service.parts import Parts
+from serving.service.rates import RateExceeded
 from serving.service.replies import FAILED, faults
 from serving.service.settings import Settings
 
@@ -95,6 +97,8 @@ class _Door:
                     code, sentence = _refusal(error)
                     if code is _Code.INTERNAL:
                         _LOG.exception("%s", name)
+                    if isinstance(error, RateExceeded):
+                        context.set_trailing_metadata((("grpc-retry-pushback-ms", str(error.wait_s * 1000)),))
                 await context.abort(code, well_formed(sentence)[:SENTENCE])
                 raise AssertionError("abort raises")
             finally:
@@ -111,7 +115,10 @@ class _Door:
         if self.closing:
             raise _Closing
         told = dict(context.invocation_metadata() or ())
-        if _CALLS[name] and not permits(self._settings.token, told.get("authorization", "")):
+        right = permits(self._settings.token, told.get("authorization", ""))
+        rates = self._parts.telling if _CALLS[name] else self._parts.asking
+        rates.admit("token" if self._settings.token and right else self._address(context.peer(), told))
+        if _CALLS[name] and not right:
             raise _TokenMissing
         left_s = context.time_remaining()
         arrival = calls.Arrival(began_s, math.inf if left_s is None else left_s)
@@ -119,6 +126,14 @@ class _Door:
         answer = await self._run[name](body, arrival)
         made: bytes = self._answers[name](**{key: value for key, value in answer.items() if value is not None}).SerializeToString()
         return made
+
+    def _address(self, peer: str, told: Mapping[str, str | bytes]) -> str:
+        """Where a call comes from, out of gRPC's name of it such as `ipv4:127.0.0.1:50000`."""
+        address = unquote(peer.partition(":")[2]).rpartition(":")[0].strip("[]")
+        forwarded = told.get("x-forwarded-for")
+        if address not in self._settings.proxies or not isinstance(forwarded, str):
+            return address
+        return forwarded.rpartition(",")[2].strip()
 
     async def _rank(self, body: dict[str, Any], arrival: calls.Arrival) -> dict[str, Any]:
         ordered = await calls.rank(self._parts, RankBody.model_validate(body), arrival)
@@ -159,6 +174,8 @@ def _refusal(error: Exception) -> tuple[grpc.StatusCode, str]:
             return _Code.INVALID_ARGUMENT, faults([{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()])
         case InputError():
             return _Code.INVALID_ARGUMENT, str(error)
+        case RateExceeded():
+            return _Code.RESOURCE_EXHAUSTED, str(error)
         case ModelUnavailable() | StateUnavailable() | LogUnavailable():
             return _Code.UNAVAILABLE, str(error)
     return _Code.INTERNAL, FAILED

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import grpc
+
 from components.contract.dataset import Dataset
 from components.contract.load import load_dataset
 from serving.client.hedging import HedgeSettings
@@ -23,11 +25,13 @@ from serving.service.metrics import Metrics
 from serving.service.model_metrics import ModelMetrics
 from serving.service.parts import Parts
 from serving.service.ranking import Ranking
+from serving.service.rates import Rates
 from serving.service.reasons import Explaining
 from serving.service.settings import Places, Settings
 from serving.service.shadow import Shadow
 from serving.service.shop_rules import ShopRules
 from serving.service.stand_ins import popularity_column
+from serving.service.tls import to_model_server
 from serving.service.warm import warm_up
 from serving.state import folder
 from serving.state.memory import MemoryStates
@@ -67,18 +71,19 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     await asyncio.to_thread(warm_up, dataset, catalogue)
     memory, knowledge = await asyncio.to_thread(_remembering, places, dataset, catalogue)
     log = None if places.log is None else ExposureLog(dataset, LogSettings(places.log))
+    credentials = to_model_server(places.model_server_ca) if places.model_server_tls else None
     hedging = HedgeSettings(share=settings.hedged_share)
-    model = ModelClient(places.model_servers, places.model, hedging=hedging, reuse_s=settings.reuse_ms / 1e3)
+    model = ModelClient(places.model_servers, places.model, hedging=hedging, reuse_s=settings.reuse_ms / 1e3, credentials=credentials)
     model.connect()
     metrics = Metrics()
     metrics.registry.register(ModelMetrics(model))
-    shadow = _shadow(settings, places, metrics)
+    shadow = _shadow(settings, places, metrics, credentials)
     changes = Changes(dataset, catalogue)
     ranking = Ranking(
         dataset,
         settings,
         knowledge=knowledge,
-        ladder=Ladder(model, popular=popularity_column(dataset)),
+        ladder=Ladder(model, popular=popularity_column(dataset), most=settings.most_at_once),
         rules=ShopRules(found.rules, dataset),
         experiments=found.experiments,
         changes=changes,
@@ -88,7 +93,8 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     intake = Intake(dataset, settings, knowledge=knowledge, changes=changes, log=log)
     explaining = Explaining(settings, ranking=ranking, knowledge=knowledge, model=model)
     try:
-        yield Parts(ranking, intake, explaining, knowledge, log, model.failing, metrics)
+        asking, telling = Rates(settings.asks_per_s), Rates(settings.tells_per_s)
+        yield Parts(ranking, intake, explaining, knowledge, log, model.failing, asking, telling, metrics)
     finally:
         if shadow is not None:
             await shadow.close()
@@ -100,10 +106,10 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
             await asyncio.to_thread(folder.save, memory.snapshot(), places.snapshot)
 
 
-def _shadow(settings: Settings, places: Places, metrics: Metrics) -> Shadow | None:
+def _shadow(settings: Settings, places: Places, metrics: Metrics, credentials: grpc.ChannelCredentials | None) -> Shadow | None:
     if not settings.shadow:
         return None
-    model = ModelClient(places.model_servers, places.model, hedging=HedgeSettings(share=0.0))
+    model = ModelClient(places.model_servers, places.model, hedging=HedgeSettings(share=0.0), credentials=credentials)
     return Shadow(model, label=settings.shadow, share=settings.shadow_share, registry=metrics.registry)
 
 

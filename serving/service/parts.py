@@ -8,12 +8,13 @@ from serving.service.intake import Intake
 from serving.service.knowledge import Knowledge
 from serving.service.metrics import Metrics
 from serving.service.ranking import Ranking
+from serving.service.rates import Rates
 from serving.service.reasons import Explaining
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a running service is put together from."""
+    """What a running service is put together from; `asking` and `telling` are the limits of calls that read and that write."""
 
     ranking: Ranking
     intake: Intake
@@ -21,4 +22,6 @@ class Parts:
     knowledge: Knowledge
     log: ExposureLog | None
     failing: Callable[[], list[str]]
+    asking: Rates
+    telling: Rates
     metrics: Metrics = field(default_factory=Metrics)

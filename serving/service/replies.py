@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from components.contract.errors import InputError, LogUnavailable, ModelUnavailable, StateUnavailable
 from serving.exposure.plain import well_formed
 from serving.service.bodies import ErrorBody
+from serving.service.rates import RateExceeded
 
 _LOG = logging.getLogger(__name__)
 FAILED = "the service failed at this request; its log has the cause"
@@ -20,6 +21,7 @@ _MEANINGS = {
     401: "The token is missing or wrong",
     413: "The body is too large",
     422: "The body isn't as described here",
+    429: "Too many calls from one client; `Retry-After` says in how many seconds the next may come",
     503: "The state, the log or the model takes nothing for now; try again later",
 }
 
@@ -45,6 +47,14 @@ async def unavailable(_: Request, error: Exception) -> JSONResponse:
     """ModelUnavailable, StateUnavailable, LogUnavailable: 503."""
     assert isinstance(error, ModelUnavailable | StateUnavailable | LogUnavailable)
     return error_reply(503, str(error))
+
+
+async def too_often(_: Request, error: Exception) -> JSONResponse:
+    """RateExceeded: 429, and when to come again."""
+    assert isinstance(error, RateExceeded)
+    reply = error_reply(429, str(error))
+    reply.headers["Retry-After"] = str(error.wait_s)
+    return reply
 
 
 async def misshapen(_: Request, error: Exception) -> JSONResponse:
