@@ -60,8 +60,9 @@ class ModelClient:
         hedging: HedgeSettings = HedgeSettings(),  # noqa: B008 - frozen
         reuse_s: float = 0.0,
         credentials: grpc.ChannelCredentials | None = None,
+        interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
     ) -> None:
-        self._replicas = tuple(Replica(address, breaker, credentials) for address in addresses)
+        self._replicas = tuple(Replica(address, breaker, credentials=credentials, interceptors=interceptors) for address in addresses)
         self._model, self._hedging = model, hedging
         self._latencies: dict[Door, Latency] = {}
         self._budget = Budget(hedging)

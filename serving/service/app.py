@@ -166,4 +166,4 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
 
 
 def _arrival(request: Request) -> calls.Arrival:
-    return calls.Arrival(request.state.began_s)
+    return calls.Arrival(request.state.began_s, carried=request.headers)

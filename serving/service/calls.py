@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from serving.exposure.plain import plain
@@ -21,10 +21,12 @@ class Arrival:
     Attributes:
         began_s: when, by the monotonic clock.
         patience_s: how long who asked waits, from then on.
+        carried: headers; of use are those of a trace.
     """
 
     began_s: float
     patience_s: float = math.inf
+    carried: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ async def rank(parts: Parts, body: RankBody, arrival: Arrival) -> Ordered:
         InputError: the request can't be answered as it stands.
     """
     asked, now_us = _asked(body), _now_us()
-    ranked = await parts.ranking.rank(asked, now_us=now_us, began_s=arrival.began_s, patience_s=arrival.patience_s)
+    with parts.tracing.request("rank", arrival.carried):
+        ranked = await parts.ranking.rank(asked, now_us=now_us, began_s=arrival.began_s, patience_s=arrival.patience_s)
+        parts.tracing.note(candidates=len(asked.candidates), rung=ranked.scored.rung, degraded=ranked.degraded)
     parts.metrics.ranked(ranked)
     if not asked.places:
         return Ordered(_ranked(ranked, asked), None)
@@ -82,7 +86,8 @@ async def explain(parts: Parts, body: RankBody, arrival: Arrival) -> dict[str, A
         ModelUnavailable: the model gave no reasons.
     """
     asked = _asked(body)
-    told = await parts.explaining.explain(asked, now_us=_now_us(), began_s=arrival.began_s, patience_s=arrival.patience_s)
+    with parts.tracing.request("explain", arrival.carried):
+        told = await parts.explaining.explain(asked, now_us=_now_us(), began_s=arrival.began_s, patience_s=arrival.patience_s)
     answer: dict[str, Any] = plain(
         {
             "request": told.request,

@@ -121,7 +121,7 @@ class _Door:
         if _CALLS[name] and not right:
             raise _TokenMissing
         left_s = context.time_remaining()
-        arrival = calls.Arrival(began_s, math.inf if left_s is None else left_s)
+        arrival = calls.Arrival(began_s, math.inf if left_s is None else left_s, told)
         body = messages.fields(self._requests[name].FromString(raw))
         answer = await self._run[name](body, arrival)
         made: bytes = self._answers[name](**{key: value for key, value in answer.items() if value is not None}).SerializeToString()

@@ -32,6 +32,7 @@ from serving.service.shadow import Shadow
 from serving.service.shop_rules import ShopRules
 from serving.service.stand_ins import popularity_column
 from serving.service.tls import to_model_server
+from serving.service.tracing import tracing
 from serving.service.warm import warm_up
 from serving.state import folder
 from serving.state.memory import MemoryStates
@@ -72,8 +73,16 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     memory, knowledge = await asyncio.to_thread(_remembering, places, dataset, catalogue)
     log = None if places.log is None else ExposureLog(dataset, LogSettings(places.log))
     credentials = to_model_server(places.model_server_ca) if places.model_server_tls else None
+    spans = tracing()
     hedging = HedgeSettings(share=settings.hedged_share)
-    model = ModelClient(places.model_servers, places.model, hedging=hedging, reuse_s=settings.reuse_ms / 1e3, credentials=credentials)
+    model = ModelClient(
+        places.model_servers,
+        places.model,
+        hedging=hedging,
+        reuse_s=settings.reuse_ms / 1e3,
+        credentials=credentials,
+        interceptors=spans.on_the_way_to_the_model(),
+    )
     model.connect()
     metrics = Metrics()
     metrics.registry.register(ModelMetrics(model))
@@ -89,17 +98,19 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
         changes=changes,
         log=log,
         shadow=shadow,
+        tracing=spans,
     )
     intake = Intake(dataset, settings, knowledge=knowledge, changes=changes, log=log)
     explaining = Explaining(settings, ranking=ranking, knowledge=knowledge, model=model)
     try:
         asking, telling = Rates(settings.asks_per_s), Rates(settings.tells_per_s)
-        yield Parts(ranking, intake, explaining, knowledge, log, model.failing, asking, telling, metrics)
+        yield Parts(ranking, intake, explaining, knowledge, log, model.failing, asking, telling, metrics, spans)
     finally:
         if shadow is not None:
             await shadow.close()
         await model.close()
         knowledge.close()
+        await asyncio.to_thread(spans.close, settings.grace_s)
         if log is not None:
             await asyncio.to_thread(log.close, settings.grace_s)
         if memory is not None and places.snapshot is not None:

@@ -10,6 +10,7 @@ from serving.service.metrics import Metrics
 from serving.service.ranking import Ranking
 from serving.service.rates import Rates
 from serving.service.reasons import Explaining
+from serving.service.tracing import NoTracing, Tracing
 
 
 @dataclass(frozen=True)
@@ -25,3 +26,4 @@ class Parts:
     asking: Rates
     telling: Rates
     metrics: Metrics = field(default_factory=Metrics)
+    tracing: Tracing = field(default_factory=NoTracing)
