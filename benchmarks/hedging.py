@@ -29,7 +29,7 @@ async def server(seed: int, *, stalls: float, stall_s: float) -> tuple[grpc.aio.
     """A running one, and its address."""
     rng, response = np.random.default_rng(seed), PredictResponse()
     write(response.outputs.add(key="scores").value, np.zeros((1, 200), np.float32))
-    answer = response.SerializeToString()
+    answer: bytes = response.SerializeToString()
 
     async def predict(_: bytes, __: grpc.aio.ServicerContext) -> bytes:
         await asyncio.sleep(stall_s if rng.random() < stalls else float(rng.lognormal(np.log(0.003), 0.3)))

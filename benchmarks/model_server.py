@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,16 @@ Request = dict[str, Array]
 Ways = dict[str, Callable[[], Array]]
 
 
-def made_model(folder: Path, *, seed: int = 0) -> None:
+@dataclass(frozen=True)
+class Made:
+    """A model's weights, and the columns by their axis: of text, and of numbers."""
+
+    module: tf.Module
+    words: dict[str, list[str]]
+    numbers: dict[str, list[str]]
+
+
+def made_model(folder: Path, *, seed: int = 0) -> Made:
     """Write a model of the ranker's kind."""
     dataset, rng = load_dataset(SHOP), np.random.default_rng(seed)
     module = tf.Module()
@@ -96,6 +106,7 @@ def made_model(folder: Path, *, seed: int = 0) -> None:
         return {SCORES: tf.sigmoid(hidden @ kernel + bias)[:, 0]}
 
     doors.save(module, score, str(folder), dataset=dataset)
+    return Made(module, on, counted)
 
 
 def request(signature: meta_graph_pb2.SignatureDef, *, candidates: int, events: int, seed: int = 1) -> Request:

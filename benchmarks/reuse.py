@@ -9,6 +9,7 @@ rounded up to a second as with `--reuse-ms 1000`. Then the same requests a secon
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,12 +87,12 @@ def _states(dataset: Dataset, catalogue: Catalogue, state: Path) -> MemoryStates
     return MemoryStates(plans, catalogue.codes, folder.load(state, plans, catalogue.codes))
 
 
-def _asked(catalogue: Catalogue, shoppers: list[str], *, candidates: int, time_us: int, rng: np.random.Generator) -> Request:
+def _asked(catalogue: Catalogue, shoppers: Sequence[str], *, candidates: int, time_us: int, rng: np.random.Generator) -> Request:
     items = [catalogue.items.ids[at] for at in rng.choice(len(catalogue.items.ids), candidates, replace=False)]
     return Request(shopper=shoppers[int(rng.integers(len(shoppers)))], candidates=items, time_us=time_us)
 
 
-def _known(states: MemoryStates) -> tuple[list[str], int]:
+def _known(states: MemoryStates) -> tuple[Sequence[str], int]:
     """The shoppers, and a moment after all that the state knows of them."""
     users = states.snapshot().users
     assert users is not None

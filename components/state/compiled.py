@@ -1,7 +1,8 @@
 """numba's `njit` with its settings in one place, and typed."""
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from types import FunctionType
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -27,3 +28,11 @@ def compiled(function: F) -> F:
         if "cannot cache" not in str(refusal):
             raise
     return cast("F", dispatcher)
+
+
+def compiled_beside(function: F, scope: dict[str, Any]) -> F:
+    """Compile a function that finds what it calls in `scope`, where its own machine code is put; the function itself stays as it is."""
+    assert isinstance(function, FunctionType)
+    made = compiled(cast("F", FunctionType(function.__code__, scope, function.__name__)))
+    scope[function.__name__] = made
+    return made

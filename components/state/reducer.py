@@ -1,7 +1,8 @@
 """The definition of state: `advance` is (state, event -> state), `read` is (state, moment -> features).
 
-There is no other. `replay_rows` runs the two over a sorted log, `read_rows` reads many keys at one moment; the online store calls the
-same functions on one row. All the compiled code is in this module, because a cached function doesn't notice a change in another file.
+There is no other. `replay_rows` runs the two over a sorted log; as machine code (machine.py) it takes 50 ns a row. The online store runs
+`advance` as it stands on one event, and reads many keys at one moment by reading.py, which gives the bits of `read`. A service so needs no
+compiler, which would be half of its memory.
 """
 
 import math
@@ -10,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from components.state.compiled import compiled
 from components.state.plan import StatePlan
 
 NEVER = np.iinfo(np.int64).min
@@ -103,7 +103,6 @@ def rows_of(state: State, rows: NDArray[np.int64]) -> State:
     return State(*(getattr(state, name)[rows] for name in State._fields))
 
 
-@compiled
 def advance(state: State, k: int, time_us: int, action: int, item: int, weight: int, session: int, rules: Rules) -> None:
     """Take one event into the state of key `k`.
 
@@ -149,7 +148,6 @@ def advance(state: State, k: int, time_us: int, action: int, item: int, weight: 
         state.written[k] += 1
 
 
-@compiled
 def read(state: State, k: int, time_us: int, session: int, rules: Rules, out: Features, q: int) -> None:
     """Write the features of key `k` at a moment into row `q` of `out`, from the events taken in so far; the state stays as it is.
 
@@ -186,14 +184,6 @@ def read(state: State, k: int, time_us: int, session: int, rules: Rules, out: Fe
     out.history_len[q] = length
 
 
-@compiled
-def read_rows(state: State, ks: NDArray[np.int64], time_us: int, session: int, rules: Rules, out: Features) -> None:
-    """`read` for each key of `ks` (Q,) at one moment."""
-    for q in range(ks.shape[0]):
-        read(state, ks[q], time_us, session, rules, out, q)
-
-
-@compiled
 def replay_rows(
     state: State,
     keys: NDArray[np.int64],
@@ -226,7 +216,6 @@ def replay_rows(
         row = end
 
 
-@compiled
 def first_unsorted(keys: NDArray[np.int64], times_us: NDArray[np.int64]) -> int:
     """The first row that should stand before its predecessor, or -1."""
     for row in range(1, keys.shape[0]):

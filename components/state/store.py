@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from components.state.artifact import Snapshot
 from components.state.plan import StatePlan, action_index
-from components.state.reducer import Features, Rules, State, blank, empty, read_rows, replay_rows, resized, rows_of, rules
+from components.state.reading import read_rows
+from components.state.reducer import Features, Rules, State, advance, blank, empty, resized, rows_of, rules
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,9 @@ def take_in(plan: StatePlan, state: State, rows: Sequence[int], events: Sequence
     Raises:
         InputError: an action that the plan doesn't count; the state is then untouched.
     """
-    n = len(events)
-    actions = np.array([action_index(plan, event.action) for event in events], np.int8)
-    columns = [np.array([getattr(event, name) for event in events], np.int64) for name in ("time_us", "item", "weight", "session")]
-    times_us, items, weights, sessions = columns
-    at, all_, none = np.array(rows, np.int64), np.ones(n, np.bool_), np.zeros(n, np.bool_)
-    replay_rows(state, at, times_us, actions, items, weights, sessions, all_, none, using, blank(plan, 0))
+    places = [action_index(plan, event.action) for event in events]
+    for row, event, action in zip(rows, events, places, strict=True):
+        advance(state, row, event.time_us, action, event.item, event.weight, event.session, using)
 
 
 @final

@@ -37,6 +37,7 @@ class _Try:
     replica: Replica
     began_s: float
     hedge: bool
+    suspect: bool
 
 
 @final
@@ -146,7 +147,7 @@ class ModelClient:
         others = self._in_turn(door)
         running: dict[asyncio.Task[Prediction], _Try] = {}
         failure = self._open()
-        wait_s: float | None = latency.hedge_after_s(until_s - time.monotonic())
+        wait_s = latency.hedge_after_s(until_s - time.monotonic()) if self._hedging.share else None
         self._budget.earn()
 
         def begun(*, hedge: bool) -> bool:
@@ -154,7 +155,7 @@ class ModelClient:
             if replica is None:
                 return False
             task = asyncio.create_task(replica.ask(message, door, until_s=until_s, check=check))
-            running[task] = _Try(replica, time.monotonic(), hedge)
+            running[task] = _Try(replica, time.monotonic(), hedge, replica.suspect(door))
             task.add_done_callback(_seen)
             self._calls += 1
             self._hedges += hedge
@@ -165,7 +166,9 @@ class ModelClient:
                 done, _ = await asyncio.wait(running, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
                 if not done:
                     wait_s = None
-                    if self._budget.allows() and begun(hedge=True):
+                    # Who tries a suspect mustn't lose by it; there is one in a second.
+                    free = all(each.suspect for each in running.values())
+                    if (free or self._budget.allows()) and begun(hedge=True) and not free:
                         self._budget.take()
                 for task in sorted(done, key=lambda each: running[each].began_s):
                     error, ended = task.exception(), running.pop(task)

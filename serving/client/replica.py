@@ -19,6 +19,7 @@ _OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),  # a server that is back is found within a second
     ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # clients of one process have connections of their own
     ("grpc.lb_policy_name", "round_robin"),  # where the name stands for several addresses
 )
 _REASONS = {grpc.StatusCode.UNAVAILABLE: "unreachable", grpc.StatusCode.DEADLINE_EXCEEDED: "timeout"}
@@ -70,6 +71,10 @@ class Replica:
     def keeps_up(self, door: Door) -> bool:
         """Whether to ask it first: not where others have kept answering before it, but for one try now and then."""
         return self._slow[door].allows(time.monotonic())
+
+    def suspect(self, door: Door) -> bool:
+        """Whether whoever asks it tries if it is well again."""
+        return self._failing[door].is_open or self._slow[door].is_open
 
     async def ask(self, message: bytes, door: Door, *, until_s: float, check: Check) -> Prediction:
         """One try. Whoever cancels it cancels the call, and it counts neither as failure nor as success.

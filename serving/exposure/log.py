@@ -2,8 +2,8 @@
 
 Two classes of record:
 
-- **decisions** and **impressions** are best effort. `offer` returns at once; what the queue can't hold or the disk can't take is dropped
-  and counted. They are written as they come, and synced when their file is complete.
+- **decisions**, **impressions** and **shadows** are best effort. `offer` returns at once; what the queue can't hold or the disk can't take
+  is dropped and counted. They are written as they come, and synced when their file is complete.
 - **interactions** are durable. `commit` gives a future that is done when they are on the disk (written, then `fdatasync`); all that are
   waiting share one sync. If the disk or the queue is full the future fails, and nothing of them is in the log.
 """
@@ -20,12 +20,12 @@ from typing import final
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, LogUnavailable
-from serving.exposure.record import Exposure, Interaction
+from serving.exposure.record import Exposure, Interaction, Shadowed
 from serving.exposure.recover import Recovered, recover
-from serving.exposure.rows import EventRows, decision, lines
+from serving.exposure.rows import EventRows, decision, lines, shadow
 from serving.exposure.stream import Stream
 
-DECISIONS, IMPRESSIONS, INTERACTIONS = "decisions", "impressions", "interactions"
+DECISIONS, IMPRESSIONS, INTERACTIONS, SHADOWS = "decisions", "impressions", "interactions", "shadows"
 _LOG = logging.getLogger(__name__)
 
 
@@ -61,6 +61,8 @@ class LogCounts:
     exposures_dropped_queue_full: int = 0
     exposures_dropped_disk: int = 0
     exposures_dropped_unwritable: int = 0
+    shadows_written: int = 0
+    shadows_dropped: int = 0
     interactions_committed: int = 0
     interactions_refused: int = 0
     recovered: Recovered = field(default_factory=Recovered)
@@ -90,25 +92,25 @@ class ExposureLog:
         self._settings, self._rows = settings, EventRows(dataset)
         self._counts = LogCounts(recovered=recover(settings.folder))
         self._changed = threading.Condition()
-        self._exposures: deque[Exposure] = deque()
+        self._exposures: deque[Exposure | Shadowed] = deque()
         self._interactions: deque[_Waiting] = deque()
         self._exposure_rows = self._interaction_rows = 0
         self._closing = False
         self._retry_at_s = 0.0
         self._refusing = False
-        self._streams = {name: self._stream(name) for name in (DECISIONS, IMPRESSIONS, INTERACTIONS)}
+        self._streams = {name: self._stream(name) for name in (DECISIONS, IMPRESSIONS, INTERACTIONS, SHADOWS)}
         self._thread = threading.Thread(target=self._run, name="exposure-log", daemon=True)
         self._thread.start()
 
     def _stream(self, name: str) -> Stream:
         return Stream(self._settings.folder, name, rotate_bytes=self._settings.rotate_bytes, rotate_s=self._settings.rotate_s)
 
-    def offer(self, exposure: Exposure) -> bool:
+    def offer(self, exposure: Exposure | Shadowed) -> bool:
         """Hand over a decision; False where the queue is full or the log closed, and it is dropped. Never waits for the disk."""
-        cost = 1 + len(exposure.items)
+        cost = _rows(exposure)
         with self._changed:
             if self._closing or self._exposure_rows + cost > self._settings.queue_rows:
-                self._count(exposures_dropped_queue_full=1)
+                self._count(**{_fate(exposure, "exposures_dropped_queue_full"): 1})
                 return False
             self._exposures.append(exposure)
             self._exposure_rows += cost
@@ -166,7 +168,7 @@ class ExposureLog:
                 # One at a time: an interaction that comes meanwhile is waited for, a decision isn't.
                 exposure = self._exposures.popleft() if self._exposures else None
                 if exposure is not None:
-                    self._exposure_rows -= 1 + len(exposure.items)
+                    self._exposure_rows -= _rows(exposure)
                 ended = self._closing and not batch and exposure is None
             if batch:
                 self._write_interactions(batch)
@@ -202,15 +204,15 @@ class ExposureLog:
             else:
                 waiting.done.set_result(None)
 
-    def _write_exposure(self, exposure: Exposure) -> None:
+    def _write_exposure(self, exposure: Exposure | Shadowed) -> None:
         fate = "exposures_dropped_disk" if time.monotonic() < self._retry_at_s else self._written(exposure)
         with self._changed:
-            self._count(**{fate: 1})
+            self._count(**{_fate(exposure, fate): 1})
 
-    def _written(self, exposure: Exposure) -> str:
+    def _written(self, exposure: Exposure | Shadowed) -> str:
         """The count that it belongs to. Where the disk takes its decision but not its impressions it counts as dropped."""
         try:
-            texts = {DECISIONS: lines([decision(exposure)]), IMPRESSIONS: lines(self._rows.impressions(exposure))}
+            texts = self._texts(exposure)
         except Exception:  # one that can't be told mustn't end the thread that tells all others
             _LOG.exception("a decision can't be logged")
             return "exposures_dropped_unwritable"
@@ -223,3 +225,19 @@ class ExposureLog:
             self._retry_at_s = time.monotonic() + self._settings.retry_s
             return "exposures_dropped_disk"
         return "exposures_written"
+
+    def _texts(self, exposure: Exposure | Shadowed) -> dict[str, bytes]:
+        if isinstance(exposure, Shadowed):
+            return {SHADOWS: lines([shadow(exposure)])}
+        return {DECISIONS: lines([decision(exposure)]), IMPRESSIONS: lines(self._rows.impressions(exposure))}
+
+
+def _rows(exposure: Exposure | Shadowed) -> int:
+    return 1 + len(exposure.scores if isinstance(exposure, Shadowed) else exposure.items)
+
+
+def _fate(exposure: Exposure | Shadowed, fate: str) -> str:
+    """The count that it belongs to; of shadows nobody needs to know why they were dropped."""
+    if isinstance(exposure, Exposure):
+        return fate
+    return "shadows_written" if fate == "exposures_written" else "shadows_dropped"

@@ -50,6 +50,25 @@ class Exposure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shadowed:
+    """What another version would have said of a decision's candidates; nobody has seen it.
+
+    Attributes:
+        request: id of the request.
+        time_us: of the request, microseconds since the epoch.
+        label: of the version.
+        version: the version itself, "" where it didn't tell.
+        scores: [L] in the order of the decision's items.
+    """
+
+    request: str
+    time_us: int
+    label: str
+    version: str
+    scores: Sequence[float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Interaction:
     """Something a shopper did, or was shown where the page reports that itself.
 

@@ -10,7 +10,7 @@ from components.contract.features import GivenFeature
 from components.contract.sources import EVENT_ROLES, Impressions
 from components.contract.strict import closest
 from serving.exposure.plain import plain, typed, well_formed
-from serving.exposure.record import Exposure, Interaction
+from serving.exposure.record import Exposure, Interaction, Shadowed
 
 ROLES = tuple(role for role in EVENT_ROLES if role not in ("order", "label"))
 RULED = "ruled"  # names of the rules that moved an impression's item, joined by "|"
@@ -98,6 +98,17 @@ def decision(exposure: Exposure) -> dict[str, Any]:
             for effect in exposure.effects
         ],
         "features": None if exposure.features is None else plain(dict(exposure.features)),
+    }
+
+
+def shadow(told: Shadowed) -> dict[str, Any]:
+    """What would have been; a decision of the same request says of which items."""
+    return {
+        "request": well_formed(told.request),
+        "time": told.time_us,
+        "label": told.label,
+        "version": told.version,
+        "scores": plain(list(told.scores)),
     }
 
 

@@ -33,7 +33,6 @@ from serving.service.shop_rules import ShopRules
 from serving.service.stand_ins import popularity_column
 from serving.service.tls import to_model_server
 from serving.service.tracing import tracing
-from serving.service.warm import warm_up
 from serving.state import folder
 from serving.state.memory import MemoryStates
 from serving.state.seam import plans_of
@@ -69,7 +68,6 @@ def read(places: Places) -> Read:
 async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterator[Parts]:
     """The parts of a service while it runs. At the end the log is completed, and then the state saved where a snapshot is wanted."""
     dataset, catalogue = found.dataset, found.catalogue
-    await asyncio.to_thread(warm_up, dataset, catalogue)
     memory, knowledge = await asyncio.to_thread(_remembering, places, dataset, catalogue)
     log = None if places.log is None else ExposureLog(dataset, LogSettings(places.log))
     credentials = to_model_server(places.model_server_ca) if places.model_server_tls else None
@@ -86,7 +84,7 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     model.connect()
     metrics = Metrics()
     metrics.registry.register(ModelMetrics(model))
-    shadow = _shadow(settings, places, metrics, credentials)
+    shadow = _shadow(settings, places, metrics, log, credentials)
     changes = Changes(dataset, catalogue)
     ranking = Ranking(
         dataset,
@@ -117,11 +115,13 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
             await asyncio.to_thread(folder.save, memory.snapshot(), places.snapshot)
 
 
-def _shadow(settings: Settings, places: Places, metrics: Metrics, credentials: grpc.ChannelCredentials | None) -> Shadow | None:
+def _shadow(
+    settings: Settings, places: Places, metrics: Metrics, log: ExposureLog | None, credentials: grpc.ChannelCredentials | None
+) -> Shadow | None:
     if not settings.shadow:
         return None
     model = ModelClient(places.model_servers, places.model, hedging=HedgeSettings(share=0.0), credentials=credentials)
-    return Shadow(model, label=settings.shadow, share=settings.shadow_share, registry=metrics.registry)
+    return Shadow(model, label=settings.shadow, share=settings.shadow_share, registry=metrics.registry, log=log)
 
 
 def _remembering(places: Places, dataset: Dataset, catalogue: Catalogue) -> tuple[MemoryStates | None, Knowledge]:

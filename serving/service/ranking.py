@@ -124,7 +124,7 @@ class Ranking:
         if self._log is not None:
             self._log.offer(self._exposure(asked, request, inputs, ranked))
         if self._shadow is not None:
-            self._shadow.offer(request.request, inputs.tensors, scored)
+            self._shadow.offer(request, inputs.tensors, scored)
         return ranked
 
     async def shown(self, asked: Asked, ranked: Ranked, *, now_us: int) -> None:

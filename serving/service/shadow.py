@@ -2,7 +2,8 @@
 
 A share of the requests that a model has answered goes to another label, with the same tensors, once the answer is given. It has a client
 of its own, so that its failures open no circuit breaker of those who answer, and its time is its own. At most `MOST` are under way; what
-comes meanwhile is dropped and counted. It moves no state and logs no exposure.
+comes meanwhile is dropped and counted. It moves no state, and is no exposure:
+its scores have lines of their own in the log.
 """
 
 import asyncio
@@ -17,7 +18,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from components.contract.errors import ModelUnavailable
 from serving.client.model import ModelClient
-from serving.exposure.record import sampled
+from serving.exposure.log import ExposureLog
+from serving.exposure.record import Shadowed, sampled
+from serving.features.request import Request
 from serving.service.ladder import SCORES, Scored, scored_candidates
 from serving.service.stand_ins import Scores
 
@@ -38,10 +41,13 @@ class Shadow:
         label: the label.
         share: of requests, by their ids as the log samples features: of two shares the smaller one's requests are among the greater one's.
         registry: where what comes of it is counted.
+        log: that takes the scores, or None.
     """
 
-    def __init__(self, model: ModelClient, *, label: str, share: float, registry: CollectorRegistry) -> None:
-        self._model, self._label, self._share = model, label, share
+    def __init__(
+        self, model: ModelClient, *, label: str, share: float, registry: CollectorRegistry, log: ExposureLog | None = None
+    ) -> None:
+        self._model, self._label, self._share, self._log = model, label, share, log
         self._asking: set[asyncio.Task[None]] = set()
         self._outcomes = Counter("shelfrank_shadow", "Requests sent to the shadow, by what came of it", ["outcome"], registry=registry)
         self._seconds = Histogram("shelfrank_shadow_seconds", "From call to answer of the shadow", buckets=_SECONDS, registry=registry)
@@ -52,14 +58,14 @@ class Shadow:
             "shelfrank_shadow_overlap", "Share of the first candidates that both have", buckets=_SHARES, registry=registry
         )
 
-    def offer(self, request: str, tensors: Mapping[str, NDArray[Any]], scored: Scored) -> None:
+    def offer(self, request: Request, tensors: Mapping[str, NDArray[Any]], scored: Scored) -> None:
         """Ask, if the request is one of the share. Returns at once: the call begins when the one who offers next waits for something."""
-        if scored.rung not in ("model", "previous") or not sampled(request, self._share):
+        if scored.rung not in ("model", "previous") or not sampled(request.request, self._share):
             return
         if len(self._asking) >= MOST:
             self._outcomes.labels("dropped").inc()
             return
-        task = asyncio.create_task(self._compared(tensors, scored.scores))
+        task = asyncio.create_task(self._compared(request, tensors, scored.scores))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
@@ -70,7 +76,7 @@ class Shadow:
         await asyncio.gather(*self._asking, return_exceptions=True)
         await self._model.close()
 
-    async def _compared(self, tensors: Mapping[str, NDArray[Any]], scores: Scores) -> None:
+    async def _compared(self, request: Request, tensors: Mapping[str, NDArray[Any]], scores: Scores) -> None:
         began_s = time.perf_counter()
         check = scored_candidates(len(scores))
         try:
@@ -83,6 +89,11 @@ class Shadow:
         self._apart.observe(float(np.abs(shadows - scores).mean()))
         self._agreed.observe(overlap(scores, shadows))
         self._outcomes.labels("compared").inc()
+        if self._log is not None:
+            version = "" if prediction.version is None else str(prediction.version)
+            self._log.offer(
+                Shadowed(request=request.request, time_us=request.time_us, label=self._label, version=version, scores=shadows.tolist())
+            )
 
 
 def overlap(one: Scores, other: Scores, *, first: int = FIRST) -> float:

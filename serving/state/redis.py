@@ -18,7 +18,8 @@ import numpy as np
 import redis
 
 from components.state.plan import StatePlan
-from components.state.reducer import Features, blank, read_rows, rules
+from components.state.reading import read_rows
+from components.state.reducer import Features, blank, rules
 from components.state.store import Event, take_in
 from serving.state.codes import ItemCodes
 from serving.state.folder import keys_in, parts

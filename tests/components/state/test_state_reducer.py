@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from components.contract.errors import InputError
 from components.state.compiled import compiled
+from components.state.machine import advance, replay_rows
 from components.state.plan import StatePlan
-from components.state.reducer import Features, State, advance, blank, empty, replay_rows, rules
+from components.state.reducer import Features, State, blank, empty, rules
 from components.state.replay import replay
 from tests.components.state.random_logs import KEYS, MOMENTS, PLANS, ROWS, START_US, Row, StepByStep, columns, from_whole_past, in_order
 
@@ -196,8 +197,9 @@ def test_a_query_alone_needs_no_action() -> None:
 FINGERPRINT = """
 import hashlib, sys
 import numpy as np
+from components.state.machine import replay_rows
 from components.state.plan import StatePlan
-from components.state.reducer import empty, replay_rows
+from components.state.reducer import empty
 from components.state.replay import replay
 def fingerprint():
     plan = StatePlan(("impression", "click"), (60.0, 3600.0), ("click",), 5, 1_800_000_000)

@@ -1,14 +1,15 @@
-"""The service's features and state need none of the heavy frameworks."""
+"""The service needs none of the heavy frameworks, and no compiler: it is to start in a second or two, and small."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-CODE = """
+HEAVY = ["tensorflow", "tfx", "apache_beam", "polars", "keras", "tf_keras", "numba", "llvmlite", "scipy", "pandas"]
+CODE = f"""
 import sys
-import serving.features.assemble, serving.features.events, serving.state.memory, serving.state.redis
-print(sorted({name.split(".")[0] for name in sys.modules} & {"tensorflow", "tfx", "apache_beam", "polars", "keras", "tf_keras"}))
+import serving.service.__main__, serving.state.redis
+print(sorted({{name.split(".")[0] for name in sys.modules}} & set({HEAVY})))
 """
 
 

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from serving.client.model import ModelClient
+from serving.features.request import Request
 from serving.service.ladder import Scored
 from serving.service.shadow import MOST, TIMEOUT_S, Shadow, overlap
 from tests.serving.service.bad_model_servers import answering, hung, scores
@@ -37,8 +39,19 @@ def test_the_shadows_scores_are_compared_and_the_answer_and_the_log_are_the_mode
     assert service.counted("shelfrank_shadow_difference_sum") == pytest.approx(3 * np.mean(2 * np.log(PRICES)), abs=1e-5)
     assert service.counted("shelfrank_shadow_seconds_count") == 3
     service.stop()
-    decisions = [json.loads(line) for path in tmp_path.glob("decisions-*.jsonl") for line in path.read_text().splitlines()]
+    decisions, shadows = logged(tmp_path, "decisions"), logged(tmp_path, "shadows")
     assert [(decision["label"], decision["version"]) for decision in decisions] == [("stable", "2")] * 3
+    assert [(shadow["request"], shadow["time"]) for shadow in shadows] == [
+        (decision["request"], decision["time"]) for decision in decisions
+    ]
+    for shadow in shadows:
+        assert (shadow["label"], shadow["version"]) == ("previous", "1")
+        np.testing.assert_allclose(shadow["scores"], -np.log(PRICES), atol=1e-6)
+    assert logged(tmp_path, "impressions") == logged(tmp_path, "interactions") == []
+
+
+def logged(folder: Path, name: str) -> list[Any]:
+    return [json.loads(line) for path in folder.glob(f"{name}-*.jsonl") for line in path.read_text().splitlines()]
 
 
 def test_a_shadow_that_hangs_delays_nobody(started: Started) -> None:
@@ -63,8 +76,9 @@ def test_what_comes_while_many_are_under_way_is_dropped_and_at_the_end_those_are
 
     async def offered(address: str) -> None:
         shadow = Shadow(ModelClient([address], "shop"), label="dark", share=1.0, registry=registry)
+        request = Request(shopper="a", candidates=["p0", "p1"], time_us=1, request="r1")
         for _ in range(MOST + 5):
-            shadow.offer("r1", {"n": np.array([2])}, Scored(np.zeros(2), "model", 1))
+            shadow.offer(request, {"n": np.array([2])}, Scored(np.zeros(2), "model", 1))
         assert counted("dropped") == 5
         await asyncio.sleep(0.05)
         await shadow.close()

@@ -1,7 +1,8 @@
 """One request of the ranking service against the same model called directly, in one run: what the service and its state add.
 
-    python -m benchmarks.service [--candidates 200] [--calls 500] [--clients 1] [--reuse-ms 1000]
+    python -m benchmarks.serving [--candidates 200 1000] [--clients 1 8] [--calls 500] [--reuse-ms 1000]
 
+- `onnx`: ONNX Runtime on the same weights, from the looked-up rows on (benchmarks/onnx_core.py): a yardstick.
 - `direct`: the SavedModel's `serving_default`, called eagerly in this process on the request's tensors, which are ready.
 - `model server`: the same call over gRPC to `python -m serving.model_server` in a process of its own, from arrays to scores.
 - `service`: `POST /v1/rank` to `python -m serving.service` in a process of its own, from the request's JSON to the answer's: state,
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import local
@@ -29,10 +30,12 @@ import grpc
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.model_server import SHOP, Ways, made_model, milliseconds, served, ways
+from benchmarks.model_server import SHOP, Made, Ways, made_model, milliseconds, served, ways
+from benchmarks.onnx_core import onnx_call
 from components.contract.dataset import Dataset
 from components.contract.features import Number
 from components.contract.load import load_dataset
@@ -132,46 +135,59 @@ def with_service(calls: Ways, port: int, asked: Request) -> Ways:
     return {"direct": calls["direct"], "model server": calls["server"], "service": service}
 
 
+def measured(folder: Path, made: Made, channel: grpc.Channel, port: int, asked: Request, tensors: Mapping[str, Any]) -> Ways:
+    """The ways of one request."""
+    calls = with_service(ways(folder, dict(tensors), channel), port, asked)
+    return {"onnx": onnx_call(made, dict(tensors))} | calls
+
+
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--candidates", type=int, default=200)
-    parser.add_argument("--calls", type=int, default=500, help="of each way by each client")
-    parser.add_argument("--clients", type=int, default=1)
+    parser.add_argument("--candidates", type=int, nargs="+", default=[200, 1000])
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--calls", type=int, default=500, help="of each way, shared by the clients")
     parser.add_argument("--reuse-ms", type=float, default=0.0, help="of the service")
     given = parser.parse_args()
-    dataset = load_dataset(SHOP)
+    dataset, console, rng = load_dataset(SHOP), Console(width=100), np.random.default_rng(1)
+    table = Table("candidates", "clients", "way", "p50 ms", "p99 ms", "p50 - direct", "items/s")
     with tempfile.TemporaryDirectory() as scratch:
         base = Path(scratch)
-        made_model(base / "models" / "1")
+        made = made_model(base / "models" / "1")
         made_shop(dataset, base / "state")
         catalogue = load_catalogue(base / "state", dataset)
         plans = plans_of(dataset)
         states = MemoryStates(plans, catalogue.codes, folder.load(base / "state", plans, catalogue.codes))
-        rng = np.random.default_rng(1)
-        candidates = [catalogue.items.ids[at] for at in rng.choice(ITEMS, given.candidates, replace=False)]
-        asked = Request(shopper="u000007", candidates=candidates, time_us=time.time_ns() // 1000, context={"device": "mobile"})
-        tensors = RequestFeatures(dataset, catalogue, states).inputs(asked).tensors
+        features, apart = RequestFeatures(dataset, catalogue, states), 0.0
         with ExitStack() as stack:
             address = stack.enter_context(served(base / "models"))
             channel = stack.enter_context(grpc.insecure_channel(address))
             port, ready_s, resident_mb = stack.enter_context(serviced(base / "state", address, reuse_ms=given.reuse_ms))
-            calls = with_service(ways(base / "models" / "1", tensors, channel), port, asked)
-            answers = {name: call() for name, call in calls.items()}
-            took = milliseconds(calls, rounds=given.calls, clients=given.clients)
-    # Ages have gone on meanwhile: the service's scores are of later moments than the others.
-    apart = max(float(np.abs(answer - answers["direct"]).max()) for answer in answers.values())
-    console = Console()
+            for candidates in given.candidates:
+                items = [catalogue.items.ids[at] for at in rng.choice(ITEMS, candidates, replace=False)]
+                asked = Request(shopper="u000007", candidates=items, time_us=time.time_ns() // 1000, context={"device": "mobile"})
+                calls = measured(base / "models" / "1", made, channel, port, asked, features.inputs(asked).tensors)
+                answers = {name: call() for name, call in calls.items()}
+                # Ages have gone on meanwhile: the service's scores are of later moments than the others.
+                apart = max(apart, *(float(np.abs(answer - answers["direct"]).max()) for answer in answers.values()))
+                for clients in given.clients:
+                    took = milliseconds(calls, rounds=max(20, given.calls // clients), clients=clients)
+                    for row in rows(took, candidates=candidates, clients=clients):
+                        table.add_row(*row)
     console.print(
-        f"{given.candidates} candidates, {int(tensors['n_history'][0])} events, {given.clients} client(s), {given.calls} calls each;"
-        f" scores differ by {apart:.1e} at most; the service was ready after {ready_s:.1f} s, with {resident_mb:.0f} MB"
+        f"a history of 30 events, {given.calls} calls of each way; scores differ by {apart:.1e} at most; the service was ready after "
+        f"{ready_s:.1f} s, with {resident_mb:.0f} MB"
     )
-    table = Table("way", "p50 ms", "p99 ms", "p50 - direct", "calls/s a client")
+    console.print(table)
+
+
+def rows(took: Mapping[str, NDArray[np.float64]], *, candidates: int, clients: int) -> Iterator[tuple[str, ...]]:
+    """The table's rows of one list length and number of clients."""
+    direct = np.percentile(took["direct"], 50)
     for name, times in took.items():
         half, most = np.percentile(times, [50, 99])
-        more = half - np.percentile(took["direct"], 50)
-        table.add_row(name, f"{half:.2f}", f"{most:.2f}", f"{more:+.2f}", f"{1e3 / times.mean():.0f}")
-    console.print(table)
+        rate = clients * candidates * 1e3 / times.mean()
+        yield str(candidates), str(clients), name, f"{half:.2f}", f"{most:.2f}", f"{half - direct:+.2f}", f"{rate:,.0f}"
 
 
 if __name__ == "__main__":

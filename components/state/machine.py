@@ -1,0 +1,11 @@
+"""The reducer's machine code, for logs: the functions of reducer.py, under the names that they have there."""
+
+from components.state import reducer
+from components.state.compiled import compiled_beside
+
+_scope = dict(vars(reducer))
+# Who calls comes after whom it calls.
+advance = compiled_beside(reducer.advance, _scope)
+read = compiled_beside(reducer.read, _scope)
+replay_rows = compiled_beside(reducer.replay_rows, _scope)
+first_unsorted = compiled_beside(reducer.first_unsorted, _scope)
