@@ -101,6 +101,16 @@ async def explain(parts: Parts, body: RankBody, arrival: Arrival) -> dict[str, A
     return answer
 
 
+async def forget(parts: Parts, shopper: str) -> None:
+    """Let go of a shopper.
+
+    Raises:
+        StateUnavailable: the state may know him still.
+        LogUnavailable: the log wasn't told.
+    """
+    await parts.intake.forget(shopper, now_us=_now_us())
+
+
 def failing(parts: Parts) -> list[str]:
     """What the service has to do without for now."""
     return [*(["state"] if parts.knowledge.failing() else []), *parts.failing()]

@@ -150,7 +150,7 @@ class _Door:
         return await calls.record(self._parts, EventsBody.model_validate(body))
 
     async def _forget(self, body: dict[str, Any], _: calls.Arrival) -> dict[str, Any]:
-        await self._parts.intake.forget(ForgetBody.model_validate(body).shopper)
+        await calls.forget(self._parts, ForgetBody.model_validate(body).shopper)
         return {}
 
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 
@@ -13,7 +14,9 @@ from components.contract.load import load_dataset
 from serving.client.hedging import HedgeSettings
 from serving.client.model import ModelClient
 from serving.experiments.file import Experiments, load_experiments
+from serving.exposure.erase import erase
 from serving.exposure.log import ExposureLog, LogSettings
+from serving.exposure.rows import EventRows
 from serving.features.assemble import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes
@@ -40,6 +43,7 @@ from serving.state.seam import plans_of
 _LOG = logging.getLogger(__name__)
 TTL_S = 90 * 24 * 3600  # of what Redis keeps after a shopper's or a product's last event
 REDIS_TIMEOUT_S = 0.25
+ERASING_EVERY_S = 60.0  # looks for shoppers to be forgotten in the log
 
 
 @dataclass(frozen=True)
@@ -100,10 +104,13 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     )
     intake = Intake(dataset, settings, knowledge=knowledge, changes=changes, log=log)
     explaining = Explaining(settings, ranking=ranking, knowledge=knowledge, model=model)
+    erasing = None if log is None else asyncio.create_task(_erasing(log.folder, EventRows(dataset)))
     try:
         asking, telling = Rates(settings.asks_per_s), Rates(settings.tells_per_s)
         yield Parts(ranking, intake, explaining, knowledge, log, model.failing, asking, telling, metrics, spans)
     finally:
+        if erasing is not None:
+            erasing.cancel()
         if shadow is not None:
             await shadow.close()
         await model.close()
@@ -113,6 +120,16 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
             await asyncio.to_thread(log.close, settings.grace_s)
         if memory is not None and places.snapshot is not None:
             await asyncio.to_thread(folder.save, memory.snapshot(), places.snapshot)
+
+
+async def _erasing(log: Path, rows: EventRows) -> None:
+    """Now and then erase from the log's complete files whom it was asked to forget; what a stop leaves undone the next start does."""
+    while True:
+        try:
+            await asyncio.to_thread(erase, log, rows)
+        except Exception:  # a file that can't be rewritten now mustn't end it; the wish stays
+            _LOG.exception("the log's files couldn't be rewritten without those to be forgotten")
+        await asyncio.sleep(ERASING_EVERY_S)
 
 
 def _shadow(
