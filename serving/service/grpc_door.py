@@ -25,7 +25,7 @@ from serving.service.replies import FAILED, faults
 from serving.service.settings import Settings
 
 DOOR = "grpc"
-SENTENCE = 1000  # characters of an error's text: it travels as a header, and clients refuse long ones
+SENTENCE = 500  # characters of an error's text: it travels as a header, up to 12 bytes a character, and clients refuse more than 8 KiB
 CLOSING_S = (
     0.1  # for which new calls are told to go elsewhere: one that comes as the server stops would be broken off by gRPC without a word
 )

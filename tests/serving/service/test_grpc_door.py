@@ -128,7 +128,7 @@ def test_unknown_features_and_wrong_events_are_refused(doors: Doors, client: Com
         events.interactions.add(action="clik", item="p0")
         assert refused(stub.RecordEvents, events)[0] == "INVALID_ARGUMENT"
         asked = client.messages.RankRequest(candidates=["p0"])
-        asked.context["x" * 50_000].text = "red"  # what is told of it still fits into a header
+        asked.context["\U0001f600" * 50_000].text = "red"  # what is told of it still fits into a header
         assert refused(stub.Rank, asked)[0] == "INVALID_ARGUMENT"
 
 
