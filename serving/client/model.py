@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import final
 
+import grpc
+
 from components.contract.errors import ModelUnavailable
 from serving.client.breaker import BreakerSettings
 from serving.client.hedging import Budget, HedgeSettings, Latency
@@ -58,8 +60,10 @@ class ModelClient:
         breaker: BreakerSettings = BreakerSettings(),  # noqa: B008 - frozen
         hedging: HedgeSettings = HedgeSettings(),  # noqa: B008 - frozen
         reuse_s: float = 0.0,
+        credentials: grpc.ChannelCredentials | None = None,
+        interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
     ) -> None:
-        self._replicas = tuple(Replica(address, breaker) for address in addresses)
+        self._replicas = tuple(Replica(address, breaker, credentials=credentials, interceptors=interceptors) for address in addresses)
         self._model, self._hedging = model, hedging
         self._latencies: dict[Door, Latency] = {}
         self._budget = Budget(hedging)

@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 from typing import final
 
@@ -31,16 +32,29 @@ class Replica:
     Args:
         address: HOST:PORT of its gRPC.
         breaker: of each door; after as many defeats as failures it takes, a replica counts as slow for as long.
+        credentials: of the connection; None for none.
+        interceptors: what each call passes through.
 
     Attributes:
         address: as given.
         outstanding: how many calls it hasn't answered yet.
     """
 
-    def __init__(self, address: str, breaker: BreakerSettings) -> None:
+    def __init__(
+        self,
+        address: str,
+        breaker: BreakerSettings,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
+    ) -> None:
         self.address = address
         self.outstanding = 0
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._channel = (
+            grpc.aio.insecure_channel(address, options=_OPTIONS, interceptors=interceptors)
+            if credentials is None
+            else grpc.aio.secure_channel(address, credentials, options=_OPTIONS, interceptors=interceptors)
+        )
         # Messages are made and parsed elsewhere: one for all replicas, and rubbish told apart from failure.
         self._predict = self._channel.unary_unary(PREDICT)
         self._failing = defaultdict[Door, Breaker](partial(Breaker, breaker))

@@ -105,6 +105,11 @@ class ExposureLog:
     def _stream(self, name: str) -> Stream:
         return Stream(self._settings.folder, name, rotate_bytes=self._settings.rotate_bytes, rotate_s=self._settings.rotate_s)
 
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+        return self._settings.folder
+
     def offer(self, exposure: Exposure | Shadowed) -> bool:
         """Hand over a decision; False where the queue is full or the log closed, and it is dropped. Never waits for the disk."""
         cost = _rows(exposure)

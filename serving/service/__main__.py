@@ -6,14 +6,21 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import uvicorn
 
-from components.contract.errors import ShelfRankError
+from components.contract.errors import InputError, ShelfRankError
 from serving.service.app import service_app
+from serving.service.grpc_door import grpc_door
 from serving.service.opening import opened, read
+from serving.service.parts import Parts
 from serving.service.settings import Places, Settings
+from serving.service.tls import Tls
+
+_LOG = logging.getLogger(__name__)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,6 +52,28 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--log", type=Path, metavar="DIR", help="folder of the exposure log; default: none is kept")
     made.add_argument("--host", default="127.0.0.1", help="to listen on (%(default)s)")
     made.add_argument("--port", type=int, default=8080, help="(%(default)s)")
+    made.add_argument("--grpc-port", type=int, metavar="PORT", help="answer gRPC there too; 0 takes any free one; default: no gRPC")
+    made.add_argument("--tls-cert", type=Path, metavar="FILE", help="speak TLS only, with this certificate in PEM; needs --tls-key")
+    made.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key")
+    made.add_argument("--tls-client-ca", type=Path, metavar="FILE", help="answer only who has a certificate of this CA (mutual TLS)")
+    made.add_argument("--model-server-tls", action="store_true", help="connect to the model server by TLS")
+    made.add_argument("--model-server-ca", type=Path, metavar="FILE", help="trust this CA there; default: those that the machine trusts")
+    made.add_argument(
+        "--asks-per-s", type=float, default=defaults.asks_per_s, metavar="N", help="rank and explain of one client; 0: no limit"
+    )
+    made.add_argument(
+        "--tells-per-s",
+        type=float,
+        default=defaults.tells_per_s,
+        metavar="N",
+        help="events and forget of one client; 0: no limit",
+    )
+    made.add_argument(
+        "--most-at-once", type=int, default=defaults.most_at_once, metavar="N", help="requests that wait for the model (%(default)s)"
+    )
+    made.add_argument(
+        "--proxy", action="append", default=[], metavar="ADDRESS", help="believe its X-Forwarded-For; given again for each; default: none"
+    )
     made.add_argument("--deadline-ms", type=float, default=defaults.deadline_ms, help="within which `rank` answers (%(default)s)")
     made.add_argument(
         "--hedged-share",
@@ -65,6 +94,14 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def _tls(given: argparse.Namespace) -> Tls | None:
+    if given.tls_cert is None and given.tls_key is None and given.tls_client_ca is None:
+        return None
+    if given.tls_cert is None or given.tls_key is None:
+        raise InputError("expected --tls-cert and --tls-key, of which one is missing; name both for TLS")
+    return Tls(given.tls_cert, given.tls_key, given.tls_client_ca)
+
+
 def main() -> int:
     """Serve; 2 where the service can't start."""
     given = parser().parse_args()
@@ -78,6 +115,10 @@ def main() -> int:
             deadline_ms=given.deadline_ms,
             hedged_share=given.hedged_share,
             reuse_ms=given.reuse_ms,
+            asks_per_s=given.asks_per_s,
+            tells_per_s=given.tells_per_s,
+            most_at_once=given.most_at_once,
+            proxies=tuple(given.proxy),
             shadow=given.shadow,
             shadow_share=given.shadow_share,
             token=os.environ.get("SHELFRANK_TOKEN", ""),
@@ -88,6 +129,8 @@ def main() -> int:
             state=given.state,
             model_server=given.model_server[0],
             replicas=tuple(given.model_server[1:]),
+            model_server_tls=given.model_server_tls,
+            model_server_ca=given.model_server_ca,
             model=given.model,
             redis=given.redis,
             load=given.load,
@@ -96,14 +139,35 @@ def main() -> int:
             log=given.log,
             snapshot=given.snapshot,
         )
+        tls = _tls(given)
         found = read(places)
     except (ShelfRankError, OSError, ValueError) as error:
         print(f"the service can't start: {error}", file=sys.stderr)
         return 2
-    app = service_app(settings, lambda: opened(settings, places, found))
+    host = f"[{given.host}]" if ":" in given.host else given.host
+
+    @asynccontextmanager
+    async def doors() -> AsyncIterator[Parts]:
+        async with opened(settings, places, found) as parts:
+            if given.grpc_port is None:
+                yield parts
+                return
+            async with grpc_door(parts, settings, address=f"{host}:{given.grpc_port}", credentials=tls and tls.for_grpc()) as port:
+                _LOG.info("gRPC on %s:%d", host, port)
+                yield parts
+
+    app = service_app(settings, doors)
     gc.freeze()  # the catalogue stays: the garbage collector needn't look at it again
     config = uvicorn.Config(
-        app, host=given.host, port=given.port, access_log=False, log_config=None, timeout_graceful_shutdown=int(settings.grace_s) or 1
+        app,
+        host=given.host,
+        port=given.port,
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=int(settings.grace_s) or 1,
+        proxy_headers=bool(given.proxy),  # uvicorn would believe this machine's
+        forwarded_allow_ips=list(given.proxy),
+        **(tls.for_uvicorn() if tls else {}),
     )
     server = uvicorn.Server(config)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -84,6 +84,12 @@ class EventsBody(_Body):
     interactions: list[InteractionBody] = Field(default_factory=list)
 
 
+class ForgetBody(_Body):
+    """Who is to be forgotten."""
+
+    shopper: Given
+
+
 class AcceptedBody(BaseModel):
     """All of them are in the state and in the log."""
 

@@ -9,6 +9,7 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError, LogUnavailable
 from components.contract.sources import Impressions
 from components.contract.strict import closest
+from serving.exposure.erase import ask_to_forget
 from serving.exposure.keys import shopper_key
 from serving.exposure.log import ExposureLog
 from serving.exposure.record import Interaction as Logged
@@ -62,13 +63,20 @@ class Intake:
             except TimeoutError:
                 raise LogUnavailable(f"the log's disk took longer than {LOG_S:g} s; send the events again later") from None
 
-    async def forget(self, shopper: str) -> None:
-        """Let go of all that the state knows of a shopper.
+    async def forget(self, shopper: str, *, now_us: int) -> None:
+        """Let go of all that the state knows of a shopper, and have the log erase what its files hold of him.
 
         Raises:
             StateUnavailable: it may know him still.
+            LogUnavailable: the log's disk didn't take the wish.
         """
         await self._knowledge.forget(shopper, timeout_s=STATE_S)
+        if self._log is not None:
+            key = shopper_key(shopper, self._settings.salt)
+            try:
+                await asyncio.to_thread(ask_to_forget, self._log.folder, key, now_us=now_us)
+            except OSError as error:
+                raise LogUnavailable(f"the log's disk didn't take the wish to forget: {error}; send it again later") from error
 
     def _rows(self, reported: Reported) -> list[Logged]:
         event, context = reported.event, _by_column(reported.context, self._context)

@@ -16,6 +16,7 @@ from serving.service.stand_ins import Scores, as_given, by_lot, by_popularity
 
 SCORES = "scores"
 FIRST_SHARE = 0.6  # of the time that is left, for a label behind which there is another
+BUSY = "busy"  # why the model wasn't asked: too many wait for it
 Rung = Literal["model", "previous", "popularity", "given", "baseline"]
 
 
@@ -54,13 +55,15 @@ class Ladder:
     Args:
         model: asked first.
         popular: the input column by which products are popular, or None.
+        most: requests that may wait for the model at a time.
     """
 
-    def __init__(self, model: ModelClient, *, popular: str | None) -> None:
-        self._model, self._popular = model, popular
+    def __init__(self, model: ModelClient, *, popular: str | None, most: int) -> None:
+        self._model, self._popular, self._most = model, popular, most
+        self._waiting = 0
 
     async def scores(self, tensors: Mapping[str, NDArray[Any]], length: int, *, labels: Sequence[str], until_s: float) -> Scored:
-        """Scores of a request's L candidates, whatever happens.
+        """Scores of a request's L candidates, whatever happens; without the model while `most` requests wait for it.
 
         Args:
             tensors: of the request.
@@ -68,7 +71,17 @@ class Ladder:
             labels: to be asked, in this order.
             until_s: by the monotonic clock, when to be done.
         """
-        failures: list[str] = []
+        if self._waiting >= self._most:
+            return await self._climbed(tensors, length, (), until_s, [f"{labels[0] or NEWEST}: {BUSY}"])
+        self._waiting += 1
+        try:
+            return await self._climbed(tensors, length, labels, until_s, [])
+        finally:
+            self._waiting -= 1
+
+    async def _climbed(
+        self, tensors: Mapping[str, NDArray[Any]], length: int, labels: Sequence[str], until_s: float, failures: list[str]
+    ) -> Scored:
         for place, label in enumerate(labels):
             left_s = until_s - time.monotonic()
             mine_s = left_s if place == len(labels) - 1 else left_s * FIRST_SHARE

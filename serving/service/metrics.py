@@ -21,9 +21,9 @@ class Metrics:
         self.registry = CollectorRegistry()
         to = self.registry
         self._latency = Histogram(
-            "shelfrank_request_seconds", "From a request's arrival to its answer", ["route"], buckets=BUCKETS_S, registry=to
+            "shelfrank_request_seconds", "From a request's arrival to its answer", ["door", "route"], buckets=BUCKETS_S, registry=to
         )
-        self._answers = Counter("shelfrank_answers", "Answers by route and status", ["route", "status"], registry=to)
+        self._answers = Counter("shelfrank_answers", "Answers by door, route and status", ["door", "route", "status"], registry=to)
         self._ranked = Counter(
             "shelfrank_ranked", "Orders by the label asked and the rung that gave the scores", ["label", "rung"], registry=to
         )
@@ -38,10 +38,10 @@ class Metrics:
         self._failing = Gauge("shelfrank_failing", "1 while the state store or a model's label has kept failing", ["what"], registry=to)
         self._failed: set[str] = set()
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
-        """A request of a route ended."""
-        self._latency.labels(route).observe(seconds)
-        self._answers.labels(route, str(status)).inc()
+    def answered(self, door: str, route: str, status: str, *, seconds: float) -> None:
+        """A request ended that came through a door ("rest" or "grpc")."""
+        self._latency.labels(door, route).observe(seconds)
+        self._answers.labels(door, route, status).inc()
 
     def ranked(self, ranked: Ranked) -> None:
         """An order was given."""

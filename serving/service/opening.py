@@ -5,29 +5,37 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
 
 from components.contract.dataset import Dataset
 from components.contract.load import load_dataset
 from serving.client.hedging import HedgeSettings
 from serving.client.model import ModelClient
 from serving.experiments.file import Experiments, load_experiments
+from serving.exposure.erase import erase
 from serving.exposure.log import ExposureLog, LogSettings
+from serving.exposure.rows import EventRows
 from serving.features.assemble import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes
 from serving.rules.file import Rules, load_rules
-from serving.service.app import Parts
 from serving.service.intake import Intake
 from serving.service.knowledge import FarKnowledge, Knowledge, NearKnowledge
 from serving.service.ladder import Ladder
 from serving.service.metrics import Metrics
 from serving.service.model_metrics import ModelMetrics
+from serving.service.parts import Parts
 from serving.service.ranking import Ranking
+from serving.service.rates import Rates
 from serving.service.reasons import Explaining
 from serving.service.settings import Places, Settings
 from serving.service.shadow import Shadow
 from serving.service.shop_rules import ShopRules
 from serving.service.stand_ins import popularity_column
+from serving.service.tls import to_model_server
+from serving.service.tracing import tracing
 from serving.state import folder
 from serving.state.memory import MemoryStates
 from serving.state.seam import plans_of
@@ -35,6 +43,7 @@ from serving.state.seam import plans_of
 _LOG = logging.getLogger(__name__)
 TTL_S = 90 * 24 * 3600  # of what Redis keeps after a shopper's or a product's last event
 REDIS_TIMEOUT_S = 0.25
+ERASING_EVERY_S = 60.0  # looks for shoppers to be forgotten in the log
 
 
 @dataclass(frozen=True)
@@ -65,43 +74,70 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     dataset, catalogue = found.dataset, found.catalogue
     memory, knowledge = await asyncio.to_thread(_remembering, places, dataset, catalogue)
     log = None if places.log is None else ExposureLog(dataset, LogSettings(places.log))
+    credentials = to_model_server(places.model_server_ca) if places.model_server_tls else None
+    spans = tracing()
     hedging = HedgeSettings(share=settings.hedged_share)
-    model = ModelClient(places.model_servers, places.model, hedging=hedging, reuse_s=settings.reuse_ms / 1e3)
+    model = ModelClient(
+        places.model_servers,
+        places.model,
+        hedging=hedging,
+        reuse_s=settings.reuse_ms / 1e3,
+        credentials=credentials,
+        interceptors=spans.on_the_way_to_the_model(),
+    )
     model.connect()
     metrics = Metrics()
     metrics.registry.register(ModelMetrics(model))
-    shadow = _shadow(settings, places, metrics, log)
+    shadow = _shadow(settings, places, metrics, log, credentials)
     changes = Changes(dataset, catalogue)
     ranking = Ranking(
         dataset,
         settings,
         knowledge=knowledge,
-        ladder=Ladder(model, popular=popularity_column(dataset)),
+        ladder=Ladder(model, popular=popularity_column(dataset), most=settings.most_at_once),
         rules=ShopRules(found.rules, dataset),
         experiments=found.experiments,
         changes=changes,
         log=log,
         shadow=shadow,
+        tracing=spans,
     )
     intake = Intake(dataset, settings, knowledge=knowledge, changes=changes, log=log)
     explaining = Explaining(settings, ranking=ranking, knowledge=knowledge, model=model)
+    erasing = None if log is None else asyncio.create_task(_erasing(log.folder, EventRows(dataset)))
     try:
-        yield Parts(ranking, intake, explaining, knowledge, log, model.failing, metrics)
+        asking, telling = Rates(settings.asks_per_s), Rates(settings.tells_per_s)
+        yield Parts(ranking, intake, explaining, knowledge, log, model.failing, asking, telling, metrics, spans)
     finally:
+        if erasing is not None:
+            erasing.cancel()
         if shadow is not None:
             await shadow.close()
         await model.close()
         knowledge.close()
+        await asyncio.to_thread(spans.close, settings.grace_s)
         if log is not None:
             await asyncio.to_thread(log.close, settings.grace_s)
         if memory is not None and places.snapshot is not None:
             await asyncio.to_thread(folder.save, memory.snapshot(), places.snapshot)
 
 
-def _shadow(settings: Settings, places: Places, metrics: Metrics, log: ExposureLog | None) -> Shadow | None:
+async def _erasing(log: Path, rows: EventRows) -> None:
+    """Now and then erase from the log's complete files whom it was asked to forget; what a stop leaves undone the next start does."""
+    while True:
+        try:
+            await asyncio.to_thread(erase, log, rows)
+        except Exception:  # a file that can't be rewritten now mustn't end it; the wish stays
+            _LOG.exception("the log's files couldn't be rewritten without those to be forgotten")
+        await asyncio.sleep(ERASING_EVERY_S)
+
+
+def _shadow(
+    settings: Settings, places: Places, metrics: Metrics, log: ExposureLog | None, credentials: grpc.ChannelCredentials | None
+) -> Shadow | None:
     if not settings.shadow:
         return None
-    model = ModelClient(places.model_servers, places.model, hedging=HedgeSettings(share=0.0))
+    model = ModelClient(places.model_servers, places.model, hedging=HedgeSettings(share=0.0), credentials=credentials)
     return Shadow(model, label=settings.shadow, share=settings.shadow_share, registry=metrics.registry, log=log)
 
 

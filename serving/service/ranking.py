@@ -1,5 +1,6 @@
 """One request from its arrival to its order: arm, features, scores, rules, and the line in the log."""
 
+import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from serving.service.ladder import Ladder, Scored, labels_asked
 from serving.service.settings import Settings
 from serving.service.shadow import Shadow
 from serving.service.shop_rules import ShopRules
+from serving.service.tracing import NoTracing, Tracing
 
 STATE_SHARE = 0.4  # of the deadline, for the state
 REST_S = 0.005  # of the deadline, for what comes after the scores
@@ -84,26 +86,30 @@ class Ranking:
         changes: Changes,
         log: ExposureLog | None,
         shadow: Shadow | None = None,
+        tracing: Tracing = NoTracing(),  # noqa: B008 - holds nothing
     ) -> None:
         self._settings, self._knowledge, self._ladder, self._rules = settings, knowledge, ladder, rules
         self._experiments, self._changes, self._log, self._shadow = experiments, changes, log, shadow
+        self._tracing = tracing
         self._step_us = int(settings.reuse_ms * 1e3)
         self._columns = {feature.name: feature.key for feature in dataset.given("events")}
 
-    async def rank(self, asked: Asked, *, now_us: int, began_s: float) -> Ranked:
+    async def rank(self, asked: Asked, *, now_us: int, began_s: float, patience_s: float = math.inf) -> Ranked:
         """Order the candidates.
 
         Args:
             asked: the request.
             now_us: the moment, microseconds since 1970.
             began_s: when the request came, by the monotonic clock; the deadline counts from there.
+            patience_s: how long who asked waits, from then on; where that is shorter than the deadline it is the deadline.
 
         Raises:
             InputError: the request can't be answered as it stands.
         """
-        deadline_s = self._settings.deadline_ms / 1e3
+        deadline_s = min(self._settings.deadline_ms / 1e3, patience_s)
         request = self.request(asked, now_us)
-        inputs, known = await self._knowledge.inputs(self._rounded(request), timeout_s=deadline_s * STATE_SHARE)
+        with self._tracing.span("state"):
+            inputs, known = await self._knowledge.inputs(self._rounded(request), timeout_s=deadline_s * STATE_SHARE)
         assignment = self.assignment(asked.shopper)
         labels = labels_asked(assignment.model, self._settings.label, self._settings.previous)
         length = len(asked.candidates)
@@ -112,7 +118,8 @@ class Ranking:
             scored = await self._ladder.scores(inputs.tensors, length, labels=labels, until_s=until_s)
         else:
             scored = self._ladder.baseline(assignment.baseline, inputs.tensors, length, request=request.request)
-        ruled = self._rules.applied(assignment.rules, asked.candidates, scored.scores, inputs.tensors)
+        with self._tracing.span("rules"):
+            ruled = self._rules.applied(assignment.rules, asked.candidates, scored.scores, inputs.tensors)
         label = labels[0] if assignment.baseline is None else ""
         ranked = Ranked(request.request, ruled.order, scored, ruled, assignment, label, known)
         if self._log is not None:

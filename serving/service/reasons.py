@@ -1,5 +1,6 @@
 """Why candidates score as they do: the model's `explain`, asked for one request."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,14 +45,14 @@ class Explaining:
     def __init__(self, settings: Settings, *, ranking: Ranking, knowledge: Knowledge, model: ModelClient) -> None:
         self._settings, self._ranking, self._knowledge, self._model = settings, ranking, knowledge, model
 
-    async def explain(self, asked: Asked, *, now_us: int, began_s: float) -> Reasons:
+    async def explain(self, asked: Asked, *, now_us: int, began_s: float, patience_s: float = math.inf) -> Reasons:
         """The reasons of a request's scores, by the label that ranks for its shopper. Nothing is logged, nothing stands in.
 
         Raises:
             InputError: see Ranking.rank.
             ModelUnavailable: the model gave none, or has none to give.
         """
-        until_s = began_s + self._settings.explain_deadline_ms / 1e3
+        until_s = began_s + min(self._settings.explain_deadline_ms / 1e3, patience_s)
         request = self._ranking.request(asked, now_us)
         inputs, _ = await self._knowledge.inputs(request, timeout_s=(until_s - time.monotonic()) / 2)
         label = labels_asked(self._ranking.assignment(asked.shopper).model, self._settings.label, "")[0]

@@ -12,13 +12,16 @@ from starlette.responses import JSONResponse
 from components.contract.errors import InputError, LogUnavailable, ModelUnavailable, StateUnavailable
 from serving.exposure.plain import well_formed
 from serving.service.bodies import ErrorBody
+from serving.service.rates import RateExceeded
 
 _LOG = logging.getLogger(__name__)
+FAILED = "the service failed at this request; its log has the cause"
 _MEANINGS = {
     400: "A value that the dataset file doesn't allow",
     401: "The token is missing or wrong",
     413: "The body is too large",
     422: "The body isn't as described here",
+    429: "Too many calls from one client; `Retry-After` says in how many seconds the next may come",
     503: "The state, the log or the model takes nothing for now; try again later",
 }
 
@@ -46,10 +49,23 @@ async def unavailable(_: Request, error: Exception) -> JSONResponse:
     return error_reply(503, str(error))
 
 
+async def too_often(_: Request, error: Exception) -> JSONResponse:
+    """RateExceeded: 429, and when to come again."""
+    assert isinstance(error, RateExceeded)
+    reply = error_reply(429, str(error))
+    reply.headers["Retry-After"] = str(error.wait_s)
+    return reply
+
+
 async def misshapen(_: Request, error: Exception) -> JSONResponse:
     """A body that isn't as described: 422, with its first faults and without what came in."""
     assert isinstance(error, RequestValidationError)
-    return error_reply(422, "; ".join(_fault(fault) for fault in error.errors()[:3]))
+    return error_reply(422, faults(error.errors()))
+
+
+def faults(found: Sequence[Any]) -> str:
+    """The first of pydantic's complaints about a body in one line, without what came in."""
+    return "; ".join(_fault(fault) for fault in found[:3])
 
 
 async def by_status(_: Request, error: Exception) -> JSONResponse:
@@ -63,7 +79,7 @@ async def by_status(_: Request, error: Exception) -> JSONResponse:
 async def unforeseen(request: Request, error: Exception) -> JSONResponse:
     """A fault of the service: 500, and the trace into its own log."""
     _LOG.exception("%s %s", request.method, request.url.path, exc_info=error)
-    return error_reply(500, "the service failed at this request; its log has the cause")
+    return error_reply(500, FAILED)
 
 
 def _fault(fault: dict[str, Any]) -> str:

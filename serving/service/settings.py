@@ -29,6 +29,10 @@ class Settings:
             rounded up to a multiple, so that times in its features, and those alone, come out up to so much later.
         shadow: the label that a share of requests is also sent to, to compare; "" for none.
         shadow_share: of requests.
+        asks_per_s: how many `rank` and `explain` one client may send a second, going on; 0 for no limit.
+        tells_per_s: how many calls that write.
+        most_at_once: requests that wait for the model at a time; what comes beyond is ranked without it.
+        proxies: addresses whose `X-Forwarded-For` tells the client; of all others it isn't believed.
         grace_s: how long requests under way, and then the log, have to end in when the service stops.
     """
 
@@ -46,15 +50,22 @@ class Settings:
     reuse_ms: float = 0.0
     shadow: str = ""
     shadow_share: float = 0.1
+    asks_per_s: float = 0.0
+    tells_per_s: float = 0.0
+    most_at_once: int = 256
+    proxies: tuple[str, ...] = ()
     grace_s: float = 10.0
 
     def __post_init__(self) -> None:
-        for name in ("deadline_ms", "explain_deadline_ms", "most_candidates", "most_events", "body_bytes", "grace_s"):
+        for name in ("deadline_ms", "explain_deadline_ms", "most_candidates", "most_events", "body_bytes", "most_at_once", "grace_s"):
             if not getattr(self, name) > 0:
                 raise InputError(f"the service's {name} is above 0, got {getattr(self, name)}")
         for name in ("logged_features", "hedged_share", "shadow_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is a share from 0 to 1, got {getattr(self, name)}")
+        for name in ("asks_per_s", "tells_per_s"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name} is calls a second, or 0 for no limit, got {getattr(self, name)}")
         if not 0 <= self.reuse_ms <= MOST_REUSE_MS:
             raise InputError(f"reuse_ms is from 0, for not at all, to {MOST_REUSE_MS}: features age meanwhile; got {self.reuse_ms}")
         if self.shadow and self.shadow == self.label:
@@ -73,6 +84,8 @@ class Places:
         state: `state` of the last ingestion.
         model_server: HOST:PORT of its gRPC.
         replicas: of other model servers that serve the same versions under the same labels.
+        model_server_tls: whether the connection to it is by TLS.
+        model_server_ca: whose certificates are trusted there; None: those that the machine trusts.
         model: its name there.
         redis: URL of the store; "" keeps the state in memory.
         load: bring the ingestion's state into Redis before the first request; what is there already stays.
@@ -87,6 +100,8 @@ class Places:
     model_server: str
     model: str
     replicas: tuple[str, ...] = ()
+    model_server_tls: bool = False
+    model_server_ca: Path | None = None
     redis: str = ""
     load: bool = False
     experiments: Path | None = None
@@ -104,5 +119,7 @@ class Places:
             raise InputError(f"expected each model server once, got {', '.join(self.model_servers)}; a second request goes to another one")
         if self.load and not self.redis:
             raise InputError("`load` brings the state into Redis, and there is none; the state in memory is always loaded")
+        if self.model_server_ca and not self.model_server_tls:
+            raise InputError("a CA of the model server is for TLS to it, which isn't asked for; add `--model-server-tls`")
         if self.redis and self.snapshot:
             raise InputError("a snapshot is of the state in memory, and Redis keeps its own; leave one of the two out")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from serving.exposure.keys import shopper_key
 from tests.serving.service.conftest import Started
 from tests.serving.service.little_shop import ITEMS
 
@@ -106,3 +107,24 @@ def test_the_state_is_taken_up_again_from_a_snapshot(started: Started, tmp_path:
     first.stop()
     assert started(places={"snapshot": tmp_path / "snapshot"}).rank("p0")["scores"] == scores
     assert started().rank("p0")["scores"] == pytest.approx([scores[0] - 3], abs=1e-6)
+
+
+def test_a_shopper_forgotten_goes_from_the_log_too(started: Started, tmp_path: Path) -> None:
+    first = started(places={"log": tmp_path}, salt=SALT)
+    assert first.post("/v1/events", {"interactions": [{"action": "click", "item": "p0", "shopper": name} for name in "ab"]}).status == 200
+    assert first.call("DELETE", "/v1/shoppers/a").status == 204
+    first.stop()  # its file is complete, and what it was asked for stands in the log's folder
+    assert len(rows(tmp_path, "interactions")) == 2
+    started(places={"log": tmp_path}, salt=SALT)
+    until = time.monotonic() + 10
+    while len(rows(tmp_path, "interactions")) > 1 and time.monotonic() < until:
+        time.sleep(0.05)
+    (left,) = rows(tmp_path, "interactions")
+    assert left["user"] == shopper_key("b", SALT)
+
+
+def test_a_log_that_cannot_be_told_to_forget_is_told_as_503(started: Started, tmp_path: Path) -> None:
+    service = started(places={"log": tmp_path / "log"})
+    (tmp_path / "log").rename(tmp_path / "gone")
+    answer = service.call("DELETE", "/v1/shoppers/a")
+    assert (answer.status, "to forget" in answer.json["error"]) == (503, True)

@@ -83,7 +83,7 @@ def test_unknown_paths_and_methods_get_sentences_too(started: Started) -> None:
     service = started()
     assert (service.get("/v2").status, service.get("/v2").json) == (404, {"error": "Not Found"})
     assert service.get("/v1/rank").status == 405
-    assert service.counted('shelfrank_answers_total{route="none",status="404"}') == 2
+    assert service.counted('shelfrank_answers_total{door="rest",route="none",status="404"}') == 2
 
 
 def test_the_documentation_is_served_and_names_every_route_with_its_errors(started: Started) -> None:
@@ -91,7 +91,7 @@ def test_the_documentation_is_served_and_names_every_route_with_its_errors(start
     assert b"swagger" in service.get("/docs").body
     paths = service.get("/openapi.json").json["paths"]
     assert sorted(paths) == ["/health/live", "/health/ready", "/metrics", "/v1/events", "/v1/explain", "/v1/rank", "/v1/shoppers/{shopper}"]
-    assert sorted(paths["/v1/events"]["post"]["responses"]) == ["200", "400", "401", "413", "422", "503"]
+    assert sorted(paths["/v1/events"]["post"]["responses"]) == ["200", "400", "401", "413", "422", "429", "503"]
     assert paths["/v1/rank"]["post"]["responses"]["422"]["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorBody")
 
 

@@ -1,0 +1,131 @@
+"""Forgetting a shopper in the log: what was asked for is kept on the disk until no file holds a line of his any more."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from serving.exposure.rows import EventRows
+from serving.exposure.segment import COMPLETE, OPEN, sync_folder
+
+ASKED, LOCK = ".forget", ".forgetting"
+LATE_S = 10  # a line may wait so long in the log's queue before it is written
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What was done: lines dropped, files rewritten or removed, and shoppers some of whose lines are in files that are still written."""
+
+    lines: int = 0
+    files: int = 0
+    waiting: int = 0
+
+
+def ask_to_forget(folder: Path, shopper: str, *, now_us: int) -> None:
+    """Have a shopper's lines up to now erased; when this returns a crash can't lose the wish.
+
+    Args:
+        folder: of the log.
+        shopper: his key in the log (see keys.py).
+        now_us: microseconds since 1970. What he does later stays.
+
+    Raises:
+        OSError: the disk doesn't take it.
+    """
+    name = hashlib.sha256(shopper.encode("utf-8", "replace")).hexdigest()[:32]
+    beside, path = folder / f"{name}.asking", folder / f"{name}{ASKED}"
+    with beside.open("w", encoding="ascii") as file:
+        json.dump({"shopper": shopper, "time_us": now_us}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)  # a wish of before is part of this one
+    sync_folder(folder)
+
+
+def erase(folder: Path, rows: EventRows) -> Erased:
+    """Do what was asked for, in all complete files; a file that is still written is done when it is complete, by a later call.
+
+    A file is rewritten beside itself and takes its own name, so that a reader sees the old one or the new one, and a crash loses nothing.
+    While another process is at it this one does nothing.
+
+    Raises:
+        OSError: a file couldn't be rewritten; what was asked for stays.
+    """
+    with _alone(folder) as alone:
+        wishes = {path: json.loads(path.read_bytes()) for path in sorted(folder.glob(f"*{ASKED}"))} if alone else {}
+        if not wishes:
+            return Erased()
+        being_written = [_begun_s(path) for path in folder.glob(f"*{OPEN}")]  # before the complete ones are listed
+        until_us = {wish["shopper"]: int(wish["time_us"]) for wish in wishes.values()}
+        dropped = [_rewritten(path, until_us, rows) for path in sorted(folder.glob(f"*{COMPLETE}"))]
+        waiting = 0
+        for path, wish in wishes.items():
+            if any(begun_s <= wish["time_us"] / 1e6 + LATE_S for begun_s in being_written):
+                waiting += 1
+            elif json.loads(path.read_bytes()) == wish:  # not asked for again meanwhile
+                path.unlink()
+        sync_folder(folder)
+    done = Erased(sum(dropped), sum(map(bool, dropped)), waiting)
+    _LOG.info("%d lines of %d shoppers to be forgotten erased from %d files", done.lines, len(wishes), done.files)
+    return done
+
+
+def _rewritten(path: Path, until_us: Mapping[str, int], rows: EventRows) -> int:
+    """How many lines it lost."""
+    own = not path.name.startswith("decisions-")
+    user, time = (rows.columns["user"], rows.columns["time"]) if own else ("user", "time")
+    marks = [json.dumps(shopper).encode() for shopper in until_us]
+
+    def kept(line: bytes) -> bool:
+        if not any(mark in line for mark in marks):
+            return True
+        row: dict[str, Any] = json.loads(line)
+        return row.get(user) not in until_us or row[time] > until_us[row[user]]
+
+    beside, lost = path.with_name(f"{path.name}.rewritten"), 0
+    with path.open("rb") as old:
+        if not any(not kept(line) for line in old):
+            return 0
+        old.seek(0)
+        with beside.open("wb") as new:
+            for line in old:
+                if kept(line):
+                    new.write(line)
+                else:
+                    lost += 1
+            new.flush()
+            os.fsync(new.fileno())
+            left = new.tell()
+    if left:
+        os.chmod(beside, path.stat().st_mode)
+        beside.replace(path)
+    else:
+        path.unlink()
+        beside.unlink()
+    return lost
+
+
+def _begun_s(path: Path) -> float:
+    """When a file of the log was begun, which its name tells to the second."""
+    stamp = path.name.split("-")[1]
+    return datetime.strptime(stamp, "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[bool]:
+    lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o640)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(lock)

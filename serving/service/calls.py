@@ -1,0 +1,162 @@
+"""What the service can be asked, whichever door it came through: a checked body in, an answer as JSON would hold it out."""
+
+import math
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from serving.exposure.plain import plain
+from serving.features.events import Interaction, Shown
+from serving.service.bodies import EventsBody, ImpressionBody, InteractionBody, RankBody
+from serving.service.intake import Reported
+from serving.service.parts import Parts
+from serving.service.ranking import Asked, Ranked
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """How a request came.
+
+    Attributes:
+        began_s: when, by the monotonic clock.
+        patience_s: how long who asked waits, from then on.
+        carried: headers; of use are those of a trace.
+    """
+
+    began_s: float
+    patience_s: float = math.inf
+    carried: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """The answer of `rank`, and what is to be done when it is out."""
+
+    answer: dict[str, Any]
+    after: Callable[[], Coroutine[Any, Any, None]] | None
+
+
+async def rank(parts: Parts, body: RankBody, arrival: Arrival) -> Ordered:
+    """Order candidates.
+
+    Raises:
+        InputError: the request can't be answered as it stands.
+    """
+    asked, now_us = _asked(body), _now_us()
+    with parts.tracing.request("rank", arrival.carried):
+        ranked = await parts.ranking.rank(asked, now_us=now_us, began_s=arrival.began_s, patience_s=arrival.patience_s)
+        parts.tracing.note(candidates=len(asked.candidates), rung=ranked.scored.rung, degraded=ranked.degraded)
+    parts.metrics.ranked(ranked)
+    if not asked.places:
+        return Ordered(_ranked(ranked, asked), None)
+    parts.metrics.shown(parts.ranking.served_by(asked.shopper))
+
+    async def after() -> None:
+        await parts.ranking.shown(asked, ranked, now_us=now_us)
+
+    return Ordered(_ranked(ranked, asked), after)
+
+
+async def record(parts: Parts, body: EventsBody) -> dict[str, Any]:
+    """Take events in, all of them or none.
+
+    Raises:
+        InputError: one of them is wrong.
+        StateUnavailable: the state couldn't take them.
+        LogUnavailable: the log couldn't.
+    """
+    now_us = _now_us()
+    reported = [_shown(each, now_us) for each in body.impressions] + [_done(each, now_us) for each in body.interactions]
+    await parts.intake.take(reported, now_us=now_us)
+    for each in reported:
+        served_by = parts.ranking.served_by(each.event.shopper)
+        if isinstance(each.event, Interaction):
+            parts.metrics.acted(each.event.action, served_by)
+        else:
+            parts.metrics.shown(served_by)
+    return {"accepted": len(reported)}
+
+
+async def explain(parts: Parts, body: RankBody, arrival: Arrival) -> dict[str, Any]:
+    """Tell what each feature adds to each score.
+
+    Raises:
+        InputError: the request can't be answered as it stands.
+        ModelUnavailable: the model gave no reasons.
+    """
+    asked = _asked(body)
+    with parts.tracing.request("explain", arrival.carried):
+        told = await parts.explaining.explain(asked, now_us=_now_us(), began_s=arrival.began_s, patience_s=arrival.patience_s)
+    answer: dict[str, Any] = plain(
+        {
+            "request": told.request,
+            "version": told.version,
+            "candidates": list(asked.candidates),
+            "features": list(told.features),
+            "attributions": told.attributions,
+            "others": dict(told.others),
+        }
+    )
+    return answer
+
+
+async def forget(parts: Parts, shopper: str) -> None:
+    """Let go of a shopper.
+
+    Raises:
+        StateUnavailable: the state may know him still.
+        LogUnavailable: the log wasn't told.
+    """
+    await parts.intake.forget(shopper, now_us=_now_us())
+
+
+def failing(parts: Parts) -> list[str]:
+    """What the service has to do without for now."""
+    return [*(["state"] if parts.knowledge.failing() else []), *parts.failing()]
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _asked(body: RankBody) -> Asked:
+    return Asked(
+        candidates=body.candidates,
+        shopper=body.shopper,
+        session=body.session,
+        request=body.request,
+        context=body.context,
+        shown=body.shown,
+        places=body.places,
+    )
+
+
+def _ranked(ranked: Ranked, asked: Asked) -> dict[str, Any]:
+    scores = ranked.scored.scores.tolist()
+    return {
+        "request": ranked.request,
+        "order": [asked.candidates[at] for at in ranked.order],
+        "scores": [scores[at] for at in ranked.order],
+        "rung": ranked.scored.rung,
+        "version": ranked.scored.version,
+        "label": ranked.label,
+        "arms": ranked.assignment.arms,
+        "degraded": bool(ranked.degraded),
+        "reason": ranked.degraded,
+        "rules": [effect.rule for effect in ranked.ruled.effects if any(moved.before != moved.after for moved in effect.moved)],
+    }
+
+
+def _shown(body: ImpressionBody, now_us: int) -> Reported:
+    time_us = now_us if body.time_us is None else body.time_us
+    event = Shown(shopper=body.shopper, request=body.request, session=body.session, time_us=time_us, items=body.items)
+    return Reported(event, body.context, body.shown)
+
+
+def _done(body: InteractionBody, now_us: int) -> Reported:
+    time_us = now_us if body.time_us is None else body.time_us
+    event = Interaction(
+        shopper=body.shopper, action=body.action, time_us=time_us, item=body.item, request=body.request, session=body.session
+    )
+    return Reported(event, body.context, position=body.position)

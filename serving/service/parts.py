@@ -1,0 +1,29 @@
+"""A running service's parts, which both of its doors share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from serving.exposure.log import ExposureLog
+from serving.service.intake import Intake
+from serving.service.knowledge import Knowledge
+from serving.service.metrics import Metrics
+from serving.service.ranking import Ranking
+from serving.service.rates import Rates
+from serving.service.reasons import Explaining
+from serving.service.tracing import NoTracing, Tracing
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a running service is put together from; `asking` and `telling` are the limits of calls that read and that write."""
+
+    ranking: Ranking
+    intake: Intake
+    explaining: Explaining
+    knowledge: Knowledge
+    log: ExposureLog | None
+    failing: Callable[[], list[str]]
+    asking: Rates
+    telling: Rates
+    metrics: Metrics = field(default_factory=Metrics)
+    tracing: Tracing = field(default_factory=NoTracing)
