@@ -1,4 +1,4 @@
-"""One model of a model server, asked over gRPC: by label, within a deadline, and not at all while it keeps failing."""
+"""One model of a model server, asked over gRPC: by label or version, within a deadline, and not at all while it keeps failing."""
 
 import asyncio
 import time
@@ -11,9 +11,18 @@ from google.protobuf.message import DecodeError
 
 from components.contract.errors import ModelUnavailable
 from serving.client.breaker import Breaker, BreakerSettings
-from serving.client.messages import PREDICT, PredictRequest, PredictResponse
+from serving.client.messages import (
+    AVAILABLE,
+    MODEL_STATUS,
+    PREDICT,
+    ModelStatusRequest,
+    ModelStatusResponse,
+    PredictRequest,
+    PredictResponse,
+)
 from serving.client.tensors import Array, read, write
 
+Which = str | int  # a version of a model: by its label, "" being the newest, or by its number
 PAUSE_S = 0.005  # before the second try
 _OPTIONS = (
     ("grpc.max_receive_message_length", 64 << 20),
@@ -47,8 +56,11 @@ class ModelClient:
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
         # The answer is parsed here, not by gRPC, so that one which is rubbish is told apart from one that failed.
         self._predict = self._channel.unary_unary(PREDICT, request_serializer=PredictRequest.SerializeToString)
+        self._status = self._channel.unary_unary(
+            MODEL_STATUS, request_serializer=ModelStatusRequest.SerializeToString, response_deserializer=ModelStatusResponse.FromString
+        )
         self._address, self._model, self._settings = address, model, breaker
-        self._breakers: dict[tuple[str, str], Breaker] = {}
+        self._breakers: dict[tuple[Which, str], Breaker] = {}
 
     def connect(self) -> None:
         """Begin to connect, so that the first request needn't."""
@@ -59,7 +71,7 @@ class ModelClient:
         tensors: Mapping[str, Array],
         outputs: Sequence[str] = (),
         *,
-        label: str,
+        label: Which,
         timeout_s: float,
         check: Callable[[Mapping[str, Array]], None],
         signature: str = "serving_default",
@@ -72,7 +84,7 @@ class ModelClient:
         Args:
             tensors: by the signature's names.
             outputs: which are wanted; all when empty.
-            label: which version; "" is the newest.
+            label: which version.
             timeout_s: for all of it; it is the deadline that the server sees.
             check: raises ValueError for outputs that aren't what was asked for, so that a model which answers rubbish counts as failing.
             signature: which.
@@ -95,16 +107,32 @@ class ModelClient:
 
     def failing(self) -> list[str]:
         """The labels whose last tries failed, so many that they aren't asked all the time."""
-        return sorted({label for (label, _), breaker in self._breakers.items() if breaker.is_open})
+        return sorted({named(label) for (label, _), breaker in self._breakers.items() if breaker.is_open})
+
+    async def versions(self, *, timeout_s: float) -> tuple[int, ...]:
+        """The versions that the server has ready, the newest first.
+
+        Raises:
+            ModelUnavailable: it doesn't tell.
+        """
+        request = ModelStatusRequest()
+        request.model_spec.name = self._model
+        try:
+            told = await self._status(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise self._unavailable(error) from error
+        return tuple(sorted((each.version for each in told.model_version_status if each.state == AVAILABLE), reverse=True))
 
     async def close(self) -> None:
         """Let go of the connection."""
         await self._channel.close()
 
-    def _request(self, tensors: Mapping[str, Array], outputs: Sequence[str], label: str, signature: str) -> Any:
+    def _request(self, tensors: Mapping[str, Array], outputs: Sequence[str], label: Which, signature: str) -> Any:
         request = PredictRequest(output_filter=outputs)
         request.model_spec.name, request.model_spec.signature_name = self._model, signature
-        if label:
+        if isinstance(label, int):
+            request.model_spec.version.value = label
+        elif label:
             request.model_spec.version_label = label
         for name, array in tensors.items():
             named = request.inputs.add(key=name)
@@ -122,12 +150,18 @@ class ModelClient:
                 return answer
             except grpc.aio.AioRpcError as error:
                 if not again or error.code() is not grpc.StatusCode.UNAVAILABLE or left_s <= 2 * PAUSE_S:
-                    reason = _REASONS.get(error.code(), "refused")
-                    raise ModelUnavailable(
-                        reason, f"the model server at {self._address}: {error.code().name}, {error.details()}"
-                    ) from error
+                    raise self._unavailable(error) from error
             again = False
             await asyncio.sleep(PAUSE_S)
+
+    def _unavailable(self, error: grpc.aio.AioRpcError) -> ModelUnavailable:
+        reason = _REASONS.get(error.code(), "refused")
+        return ModelUnavailable(reason, f"the model server at {self._address}: {error.code().name}, {error.details()}")
+
+
+def named(which: Which) -> str:
+    """How a version is told of in reasons, metrics and the log: by its label, or as `version N`."""
+    return which if isinstance(which, str) else f"version {which}"
 
 
 def _prediction(answer: bytes, check: Callable[[Mapping[str, Array]], None]) -> Prediction:

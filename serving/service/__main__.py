@@ -37,6 +37,14 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--experiments", type=Path, metavar="FILE")
     made.add_argument("--rules", type=Path, metavar="FILE")
     made.add_argument("--log", type=Path, metavar="DIR", help="folder of the exposure log; default: none is kept")
+    made.add_argument(
+        "--page",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="serve a page to try the shop with at /page/, and let requests name a model's version: for development, not for the public."
+        " FILE holds values of the context to choose from, a line FEATURE=VALUE for each, such as a release's assets/categories",
+    )
     made.add_argument("--host", default="127.0.0.1", help="to listen on (%(default)s)")
     made.add_argument("--port", type=int, default=8080, help="(%(default)s)")
     made.add_argument("--deadline-ms", type=float, default=defaults.deadline_ms, help="within which `rank` answers (%(default)s)")
@@ -56,6 +64,7 @@ def main() -> int:
             deadline_ms=given.deadline_ms,
             token=os.environ.get("SHELFRANK_TOKEN", ""),
             salt=salt,
+            page=given.page is not None,
         )
         places = Places(
             dataset=given.dataset,
@@ -67,6 +76,7 @@ def main() -> int:
             experiments=given.experiments,
             rules=given.rules,
             log=given.log,
+            page_values=Path(given.page) if given.page else None,
             snapshot=given.snapshot,
         )
         found = read(places)

@@ -17,6 +17,8 @@ from components.contract.errors import InputError, LogUnavailable, ModelUnavaila
 from serving.exposure.log import ExposureLog
 from serving.exposure.plain import plain
 from serving.features.events import Interaction, Shown
+from serving.page.page import Page
+from serving.page.routes import page_routes
 from serving.service import replies
 from serving.service.bodies import (
     LONGEST_ID,
@@ -50,6 +52,7 @@ class Parts:
     knowledge: Knowledge
     log: ExposureLog | None
     failing: Callable[[], list[str]]
+    page: Page | None = None
     metrics: Metrics = field(default_factory=Metrics)
 
 
@@ -94,6 +97,19 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
         if settings.token and not secrets.compare_digest(told, settings.token.encode()):
             raise HTTPException(401, "expected the service's token; send `Authorization: Bearer TOKEN`", {"WWW-Authenticate": "Bearer"})
 
+    def asked_by(body: RankBody) -> Asked:
+        if body.version is not None and not settings.page:
+            raise InputError(
+                "expected no version: experiments and labels say which one ranks for a shopper, and only a service with the page"
+                " (`--page`, for trying) lets a request name one; leave it out"
+            )
+        return _asked(body)
+
+    def page() -> Page:
+        found = running[0].page
+        assert found is not None
+        return found
+
     def ended(route: str, status: int, seconds: float) -> None:
         if running:
             running[0].metrics.answered(route, status, seconds)
@@ -104,7 +120,7 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
     @app.post("/v1/rank", response_model=RankedBody, responses=documented(400, 413, 422))
     async def rank(body: RankBody, request: Request, after: BackgroundTasks) -> Response:
         """Order candidates, always within the deadline: where the model can't something else does, and `degraded` says so."""
-        parts, asked, now_us = running[0], _asked(body), _now_us()
+        parts, asked, now_us = running[0], asked_by(body), _now_us()
         ranked = await parts.ranking.rank(asked, now_us=now_us, began_s=request.state.began_s)
         parts.metrics.ranked(ranked)
         if asked.places:
@@ -129,7 +145,7 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
     @app.post("/v1/explain", response_model=ReasonsBody, responses=documented(400, 413, 422, 503))
     async def explain(body: RankBody, request: Request) -> Response:
         """Tell what each feature adds to each candidate's score. Nothing is logged."""
-        asked = _asked(body)
+        asked = asked_by(body)
         told = await running[0].explaining.explain(asked, now_us=_now_us(), began_s=request.state.began_s)
         answer = {
             "request": told.request,
@@ -167,9 +183,11 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
     async def metrics() -> Response:
         """For Prometheus."""
         parts = running[0]
-        page = parts.metrics.page(parts.log.counts() if parts.log else None, _failing(parts))
-        return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
+        told = parts.metrics.page(parts.log.counts() if parts.log else None, _failing(parts))
+        return Response(told, media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    if settings.page:
+        app.include_router(page_routes(page))
     return app
 
 
@@ -190,6 +208,7 @@ def _asked(body: RankBody) -> Asked:
         context=body.context,
         shown=body.shown,
         places=body.places,
+        version=body.version,
     )
 
 

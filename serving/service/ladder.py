@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.contract.errors import ModelUnavailable
-from serving.client.model import ModelClient
+from serving.client.model import ModelClient, Which, named
 from serving.experiments.file import Baseline
 from serving.service.stand_ins import Scores, as_given, by_lot, by_popularity
 
@@ -59,13 +59,13 @@ class Ladder:
     def __init__(self, model: ModelClient, *, popular: str | None) -> None:
         self._model, self._popular = model, popular
 
-    async def scores(self, tensors: Mapping[str, NDArray[Any]], length: int, *, labels: Sequence[str], until_s: float) -> Scored:
+    async def scores(self, tensors: Mapping[str, NDArray[Any]], length: int, *, labels: Sequence[Which], until_s: float) -> Scored:
         """Scores of a request's L candidates, whatever happens.
 
         Args:
             tensors: of the request.
             length: L.
-            labels: to be asked, in this order.
+            labels: or versions, to be asked, in this order.
             until_s: by the monotonic clock, when to be done.
         """
         failures: list[str] = []
@@ -75,7 +75,7 @@ class Ladder:
             try:
                 prediction = await self._model.predict(tensors, (SCORES,), label=label, timeout_s=mine_s, check=_scored(length))
             except ModelUnavailable as error:
-                failures.append(f"{label or NEWEST}: {error.reason}")
+                failures.append(f"{named(label) or NEWEST}: {error.reason}")
                 continue
             scores = prediction.outputs[SCORES][0, :length].astype(np.float64)
             return Scored(scores, "model" if place == 0 else "previous", prediction.version, tuple(failures))

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from components.contract.dataset import Dataset
 from components.contract.load import load_dataset
@@ -14,6 +14,8 @@ from serving.exposure.log import ExposureLog, LogSettings
 from serving.features.assemble import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes
+from serving.page.page import Page, read_values
+from serving.page.shoppers import offered
 from serving.rules.file import Rules, load_rules
 from serving.service.app import Parts
 from serving.service.intake import Intake
@@ -41,6 +43,7 @@ class Read:
     rules: Rules
     experiments: Experiments | None
     catalogue: Catalogue
+    page_values: dict[str, list[str]] = field(default_factory=dict)
 
 
 def read(places: Places) -> Read:
@@ -52,7 +55,8 @@ def read(places: Places) -> Read:
     dataset = load_dataset(places.dataset)
     rules = Rules(sets={}) if places.rules is None else load_rules(places.rules, dataset)
     experiments = None if places.experiments is None else load_experiments(places.experiments, rule_sets=list(rules.sets))
-    return Read(dataset, rules, experiments, load_catalogue(places.state, dataset))
+    values = {} if places.page_values is None else read_values(places.page_values, dataset)
+    return Read(dataset, rules, experiments, load_catalogue(places.state, dataset), values)
 
 
 @asynccontextmanager
@@ -76,8 +80,9 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     )
     intake = Intake(dataset, settings, knowledge=knowledge, changes=changes, log=log)
     explaining = Explaining(settings, ranking=ranking, knowledge=knowledge, model=model)
+    page = _page(settings, places, found, knowledge=knowledge, model=model) if settings.page else None
     try:
-        yield Parts(ranking, intake, explaining, knowledge, log, model.failing)
+        yield Parts(ranking, intake, explaining, knowledge, log, model.failing, page=page)
     finally:
         await model.close()
         knowledge.close()
@@ -85,6 +90,19 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
             await asyncio.to_thread(log.close, settings.grace_s)
         if memory is not None and places.snapshot is not None:
             await asyncio.to_thread(folder.save, memory.snapshot(), places.snapshot)
+
+
+def _page(settings: Settings, places: Places, found: Read, *, knowledge: Knowledge, model: ModelClient) -> Page:
+    return Page(
+        found.dataset,
+        found.catalogue,
+        knowledge=knowledge,
+        model=model,
+        shoppers=offered(places.state, found.catalogue.users),
+        values=found.page_values,
+        label=settings.label,
+        guarded=bool(settings.token),
+    )
 
 
 def _remembering(places: Places, dataset: Dataset, catalogue: Catalogue) -> tuple[MemoryStates | None, Knowledge]:

@@ -22,6 +22,7 @@ class Settings:
         most_events: of a call.
         body_bytes: of a request's body.
         logged_features: the share of decisions that are logged with the tensors sent.
+        page: whether there is a page to try the shop with, and requests may name the version they want: not for a public service.
         grace_s: how long requests under way, and then the log, have to end in when the service stops.
     """
 
@@ -35,6 +36,7 @@ class Settings:
     most_events: int = 1_000
     body_bytes: int = 1 << 20
     logged_features: float = 0.01
+    page: bool = False
     grace_s: float = 10.0
 
     def __post_init__(self) -> None:
@@ -62,6 +64,7 @@ class Places:
         experiments: the experiments file, or None.
         rules: the rules file, or None.
         log: folder of the exposure log; None keeps no log.
+        page_values: a file with values of the context for the page to offer, a line FEATURE=VALUE for each; None offers none.
         snapshot: where the state in memory is saved at the end, and taken up at the start; None: it goes with the process.
     """
 
@@ -74,6 +77,7 @@ class Places:
     experiments: Path | None = None
     rules: Path | None = None
     log: Path | None = None
+    page_values: Path | None = None
     snapshot: Path | None = None
 
     def __post_init__(self) -> None:
