@@ -75,7 +75,8 @@ def served(result: RunResult, root: Path, ports: Ports, *, kept: int = 3) -> Ite
 
 
 def model_config(name: str, releases: Path, labels: Mapping[str, int], *, kept: int) -> str:
-    """What the model server reads: the newest `kept` releases, also those that are made later; beside labels, those of now and what they label."""
+    """What the model server reads: the newest `kept` releases, those that are made later too; where there are labels, the newest of now and
+    the labelled ones."""
     newest = f"latest {{ num_versions: {kept} }}"
     served = {*versions(releases)[-kept:], *labels.values()}
     policy = f"specific {{ {' '.join(f'versions: {version}' for version in sorted(served))} }}" if labels else newest

@@ -247,7 +247,8 @@ function clocked(ms, degraded) {
   page.latencies = [...page.latencies, { ms, degraded }].slice(-RECENT);
   at("latency").textContent = `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
   const most = Math.max(...page.latencies.map((each) => each.ms));
-  const x = (place) => (120 * (place + RECENT - page.latencies.length)) / (RECENT - 1);
+  const step = 120 / (Math.max(page.latencies.length, 12) - 1);
+  const x = (place) => step * place;
   const y = (value) => 25 - (23 * value) / most;
   const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
   line.setAttribute("points", page.latencies.map((each, place) => `${x(place).toFixed(1)},${y(each.ms).toFixed(1)}`).join(" "));
