@@ -60,6 +60,8 @@ def served(result: RunResult, root: Path, ports: Ports, *, kept: int = 3) -> Ite
     labelled = {} if labels is None else {label: version for label, version in labels.now.items() if version in versions(releases)}
     (folder / "models.config").write_text(model_config(name, releases, labelled, kept=kept), encoding="utf-8")
     model_server = [f"--port={ports.grpc}", f"--rest_api_port={ports.rest}", f"--model_config_file={folder / 'models.config'}"]
+    if labelled:
+        model_server += ["--allow_version_labels_for_unavailable_models=true"]  # nothing is available yet at the start
     service = [
         *(str(file), f"--state={state}", f"--model-server={HOST}:{ports.grpc}", f"--model={name}", f"--port={ports.service}"),
         *(f"--log={folder / 'exposures'}", f"--snapshot={folder / 'state'}"),

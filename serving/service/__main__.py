@@ -16,6 +16,9 @@ from serving.service.opening import opened, read
 from serving.service.settings import Places, Settings
 
 
+PAGE_EXPLAIN_MS = 20_000.0  # the first explanation by a version takes seconds, and whoever tries the shop is there to see it
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line. What is secret comes from the environment: a command line is there for all to see."""
     made = argparse.ArgumentParser(
@@ -53,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Serve; 2 where the service can't start."""
-    given = parser().parse_args()
+    given, defaults = parser().parse_args(), Settings()
     sys.setswitchinterval(0.0005)  # the log's thread writes a lot of JSON: let requests have their turn between its steps
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
@@ -65,6 +68,7 @@ def main() -> int:
             token=os.environ.get("SHELFRANK_TOKEN", ""),
             salt=salt,
             page=given.page is not None,
+            explain_deadline_ms=defaults.explain_deadline_ms if given.page is None else PAGE_EXPLAIN_MS,
         )
         places = Places(
             dataset=given.dataset,

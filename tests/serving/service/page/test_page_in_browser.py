@@ -1,6 +1,7 @@
 """The page in a real browser, over a real service and model server."""
 
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from serving.model_server.server import ModelServer
 from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import BRANDS, ITEMS, PRICES
 from tests.serving.service.page.conftest import Visit
+from tests.serving.service.running import Service
 
 BEST_FIRST = ITEMS[::-1]  # by price, as version 2 has it while nothing is clicked
 
@@ -34,6 +36,14 @@ def order_is(page: Page, wanted: list[str]) -> None:
     page.wait_for_function(
         "wanted => [...document.querySelectorAll('#shelf > li')].map(item => item.dataset.id).join() === wanted", arg=",".join(wanted)
     )
+
+
+def until_model(service: Service) -> None:
+    """A model server that has just started loads; the connection to one that was gone is tried again within a second."""
+    end = time.monotonic() + 60
+    while service.rank(*ITEMS)["rung"] != "model":
+        assert time.monotonic() < end
+        time.sleep(0.2)
 
 
 def test_the_shelf_is_what_the_service_answers_with_scores_and_reasons(started: Started, visit: Visit) -> None:
@@ -91,7 +101,8 @@ def test_a_model_server_that_is_gone_is_seen_and_one_that_is_back_too(shop: Shop
     config = ServerConfig(model_config_file=shop.models.parent / "models.config", labels_for_unavailable=True, rest_port=None)
     with ModelServer(config) as server:
         port = server.grpc_port
-        service = started(page=True, places={"model_server": f"127.0.0.1:{port}"})
+        service = started(page=True, places={"model_server": f"127.0.0.1:{port}"}, deadline_ms=30_000)
+        until_model(service)
         page = visit(service.port, refusals=(503,))
         expect(page.locator("#rung")).to_have_text("model")
     page.get_by_role("button", name="Rank again").click()
@@ -100,11 +111,8 @@ def test_a_model_server_that_is_gone_is_seen_and_one_that_is_back_too(shop: Shop
     expect(page.locator("#trouble")).to_contain_text("degraded: given (stable: unreachable)")
     expect(page.locator("#spark circle.degraded")).to_have_count(1)
     with ModelServer(replace(config, grpc_port=port)):
-        for _ in range(30):  # the connection is tried again within a second
-            page.get_by_role("button", name="Rank again").click()
-            page.wait_for_timeout(300)
-            if page.locator("#rung").inner_text() == "model":
-                break
+        until_model(service)
+        page.get_by_role("button", name="Rank again").click()
         expect(page.locator("#rung")).to_have_text("model")
         expect(page.locator("#trouble")).to_be_hidden()
 
