@@ -70,7 +70,9 @@ def served(result: RunResult, root: Path, ports: Ports, *, kept: int = 3) -> Ite
     ]
     with ExitStack() as stack:
         first = stack.enter_context(_running("serving.model_server", model_server, folder / "model_server.log"))
-        _ready(first, f"http://{HOST}:{ports.rest}/v1/models/{name}/metadata", folder / "model_server.log")
+        for version in sorted({*versions(releases)[-kept:], *labelled.values()}):  # a label may point to one that is loaded last
+            address = f"http://{HOST}:{ports.rest}/v1/models/{name}/versions/{version}/metadata"
+            _ready(first, address, folder / "model_server.log")
         second = stack.enter_context(_running("serving.service", service, folder / "service.log"))
         _ready(second, f"http://{HOST}:{ports.service}/health/ready", folder / "service.log")
         yield first, second
