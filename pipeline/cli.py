@@ -85,14 +85,31 @@ def parser() -> argparse.ArgumentParser:
 
     _releases(command("releases", "list the releases of a run, and move the labels they carry", json))
 
-    serve = command("serve", "start a model server and the ranking service on the newest release of a run, on this machine alone")
+    serve = command(
+        "serve",
+        "start a model server, the ranking service and a page to try it with, on the newest releases of a run, on this machine alone",
+    )
     serve.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
     serve.add_argument("--port", metavar="N", type=int, default=8080, help="of the ranking service (default: 8080)")
     serve.add_argument("--grpc-port", metavar="N", type=int, default=8500, help="of the model server's gRPC (default: 8500)")
     serve.add_argument("--rest-port", metavar="N", type=int, default=8501, help="of its REST (default: 8501)")
+    serve.add_argument(
+        "--versions",
+        metavar="N",
+        type=_count,
+        default=3,
+        help="how many of the newest releases to have ready, to switch between on the page; each takes memory (default: 3)",
+    )
+    serve.add_argument("--open", action="store_true", help="open the page in the browser")
 
     command("schema", "print the JSON Schema of the dataset file, for editors")
     return top
+
+
+def _count(told: str) -> int:
+    if not told.isdecimal() or not int(told):
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {told!r}")
+    return int(told)
 
 
 def _releases(releases: argparse.ArgumentParser) -> None:

@@ -139,6 +139,7 @@ def releases(args: Namespace) -> None:
 def serve(args: Namespace) -> None:
     """`shelfrank serve`."""
     import signal
+    import webbrowser
 
     from pipeline.result import read_result
     from pipeline.serve import HOST, Ports, commands, served, wait
@@ -152,10 +153,14 @@ def serve(args: Namespace) -> None:
     signal.signal(signal.SIGTERM, interrupted)  # both servers end with this process
     print("starting the model server and the service ...", file=sys.stderr)
     try:
-        with served(result, file.parent.absolute(), ports) as processes:
+        with served(result, file.parent.absolute(), ports, kept=args.versions) as processes:
+            page = f"http://{HOST}:{ports.service}/page/"
+            print(f"page to try it   {page}")
             print(f"ranking service  http://{HOST}:{ports.service}  (documentation at /docs)")
             print(f"model server     gRPC {HOST}:{ports.grpc}, REST http://{HOST}:{ports.rest}; for development, not for production")
             print("\ntry:\n\n" + "\n\n".join(commands(result, ports)) + "\n\nCtrl-C ends both.", flush=True)
+            if args.open:
+                webbrowser.open(page)
             wait(processes, file.parent / "serving")
     except KeyboardInterrupt:
         print("ended", file=sys.stderr)

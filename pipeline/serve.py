@@ -1,4 +1,4 @@
-"""`shelfrank serve`: the embedded model server and the ranking service over a run's newest release, on this machine."""
+"""`shelfrank serve`: the embedded model server and the ranking service over a run's newest releases, on this machine."""
 
 import json
 import subprocess
@@ -6,18 +6,22 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.contract.errors import RunError
 from components.contract.load import parse_dataset
+from components.release.labels import read_labels
+from components.release.releases import versions
 from pipeline.result import RunResult
 
 HOST = "127.0.0.1"
 READY_S = 90.0
+VALUES = "assets/categories"  # of a release: the values of its categories
 STOP_S = 15.0
+STABLE = "stable"  # the label that ranks where a release carries it
 
 
 @dataclass(frozen=True)
@@ -30,33 +34,63 @@ class Ports:
 
 
 @contextmanager
-def served(result: RunResult, root: Path, ports: Ports) -> Iterator[tuple["subprocess.Popen[bytes]", ...]]:
+def served(result: RunResult, root: Path, ports: Ports, *, kept: int = 3) -> Iterator[tuple["subprocess.Popen[bytes]", ...]]:
     """Both servers, ready; they end with the block.
 
     What they say goes to `serving/*.log` of the run's folder, beside the exposure log and the state as the service left it.
+
+    Args:
+        result: of the run.
+        root: the run's folder.
+        ports: to listen on.
+        kept: how many of the newest releases to serve, to switch between.
 
     Raises:
         RunError: the run has released nothing, or a server doesn't come up.
     """
     releases, state = Path(result.places["releases"]), Path(result.places["feature state"])
-    if not any(releases.glob("[0-9]*")):
+    if not versions(releases):
         raise RunError(f"{releases}: expected a release to serve, found none; a `shelfrank run` that passes the gates makes one")
     folder = root / "serving"
     folder.mkdir(exist_ok=True)
     name = parse_dataset(result.dataset).name
     file = folder / "dataset.yaml"
     file.write_text(result.dataset, encoding="utf-8")
-    model_server = [f"--port={ports.grpc}", f"--rest_api_port={ports.rest}", f"--model_name={name}", f"--model_base_path={releases}"]
+    labels = read_labels(releases)
+    labelled = {} if labels is None else {label: version for label, version in labels.now.items() if version in versions(releases)}
+    (folder / "models.config").write_text(model_config(name, releases, labelled, kept=kept), encoding="utf-8")
+    model_server = [f"--port={ports.grpc}", f"--rest_api_port={ports.rest}", f"--model_config_file={folder / 'models.config'}"]
+    if labelled:
+        model_server += ["--allow_version_labels_for_unavailable_models=true"]  # nothing is available yet at the start
     service = [
         *(str(file), f"--state={state}", f"--model-server={HOST}:{ports.grpc}", f"--model={name}", f"--port={ports.service}"),
         *(f"--log={folder / 'exposures'}", f"--snapshot={folder / 'state'}"),
+        f"--page={releases / str(max(versions(releases))) / VALUES}",
+        *([f"--label={STABLE}"] if STABLE in labelled else []),
     ]
     with ExitStack() as stack:
         first = stack.enter_context(_running("serving.model_server", model_server, folder / "model_server.log"))
-        _ready(first, f"http://{HOST}:{ports.rest}/v1/models/{name}/metadata", folder / "model_server.log")
+        for version in sorted({*versions(releases)[-kept:], *labelled.values()}):  # a label may point to one that is loaded last
+            address = f"http://{HOST}:{ports.rest}/v1/models/{name}/versions/{version}/metadata"
+            _ready(first, address, folder / "model_server.log")
         second = stack.enter_context(_running("serving.service", service, folder / "service.log"))
         _ready(second, f"http://{HOST}:{ports.service}/health/ready", folder / "service.log")
         yield first, second
+
+
+def model_config(name: str, releases: Path, labels: Mapping[str, int], *, kept: int) -> str:
+    """What the model server reads: the newest `kept` releases, those that are made later too; where there are labels, the newest of now and
+    the labelled ones."""
+    newest = f"latest {{ num_versions: {kept} }}"
+    served = {*versions(releases)[-kept:], *labels.values()}
+    policy = f"specific {{ {' '.join(f'versions: {version}' for version in sorted(served))} }}" if labels else newest
+    carried = "".join(f"    version_labels {{ key: {json.dumps(label)} value: {version} }}\n" for label, version in labels.items())
+    return (
+        "model_config_list {\n  config {\n"
+        f"    name: {json.dumps(name)}\n    base_path: {json.dumps(str(releases), ensure_ascii=False)}\n"
+        f'    model_platform: "tensorflow"\n    model_version_policy {{ {policy} }}\n{carried}'
+        "  }\n}\n"
+    )
 
 
 def commands(result: RunResult, ports: Ports) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""TensorFlow Serving's messages for Predict, as far as a client needs them, and without TensorFlow.
+"""TensorFlow Serving's messages for Predict and GetModelStatus, as far as a client needs them, and without TensorFlow.
 
-The field numbers and types are those of predict.proto, model.proto (tensorflow/serving), tensor.proto, tensor_shape.proto and types.proto
-(tensorflow), so the bytes are the same. The names are our own, in a pool of their own: a process that also loads TensorFlow's descriptors,
-such as a test, has no two definitions of one name.
+The field numbers and types are those of predict.proto, model.proto, get_model_status.proto (tensorflow/serving), tensor.proto,
+tensor_shape.proto and types.proto (tensorflow), so the bytes are the same. The names are our own, in a pool of their own: a process that
+also loads TensorFlow's descriptors, such as a test, has no two definitions of one name.
 """
 
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
+MODEL_STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
+AVAILABLE = 30  # of ModelVersionStatus.State
 _PACKAGE = "shelfrank.model"
 _Field = descriptor_pb2.FieldDescriptorProto
 _TYPES = {
@@ -47,6 +49,9 @@ _MESSAGES: dict[str, tuple[tuple[int, str, str, bool], ...]] = {
     "NamedTensor": ((1, "key", "string", False), (2, "value", "Tensor", False)),
     "PredictRequest": ((1, "model_spec", "ModelSpec", False), (2, "inputs", "NamedTensor", True), (3, "output_filter", "string", True)),
     "PredictResponse": ((1, "outputs", "NamedTensor", True), (2, "model_spec", "ModelSpec", False)),
+    "ModelStatusRequest": ((1, "model_spec", "ModelSpec", False),),
+    "VersionStatus": ((1, "version", "int64", False), (2, "state", "int32", False)),  # the state is an enum there
+    "ModelStatusResponse": ((1, "model_version_status", "VersionStatus", True),),
 }
 
 
@@ -73,3 +78,4 @@ def _message(name: str) -> Any:
 
 
 Tensor, PredictRequest, PredictResponse = _message("Tensor"), _message("PredictRequest"), _message("PredictResponse")
+ModelStatusRequest, ModelStatusResponse = _message("ModelStatusRequest"), _message("ModelStatusResponse")

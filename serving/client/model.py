@@ -1,4 +1,4 @@
-"""One model, asked over gRPC of one or several model servers that serve it: by label, within a deadline."""
+"""One model, asked over gRPC of one or several model servers that serve it: by label or version, within a deadline."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ import grpc
 from components.contract.errors import ModelUnavailable
 from serving.client.breaker import BreakerSettings
 from serving.client.hedging import Budget, HedgeSettings, Latency
-from serving.client.prediction import Check, Door, Prediction, asking
+from serving.client.prediction import Check, Door, Prediction, Which, asking
 from serving.client.replica import Replica
 from serving.client.reuse import Reuse
 from serving.client.tensors import Array
@@ -81,7 +81,7 @@ class ModelClient:
         tensors: Mapping[str, Array],
         outputs: Sequence[str] = (),
         *,
-        label: str,
+        label: Which,
         timeout_s: float,
         check: Check,
         signature: str = "serving_default",
@@ -95,7 +95,7 @@ class ModelClient:
         Args:
             tensors: by the signature's names.
             outputs: which are wanted; all when empty.
-            label: which version; "" is the newest.
+            label: which version.
             timeout_s: for all of it; it is the deadline that the servers see.
             check: raises ValueError for outputs that aren't what was asked for, so that a model which answers rubbish counts as failing.
             signature: which.
@@ -117,6 +117,20 @@ class ModelClient:
         if len(self._replicas) == 1:
             return sorted(self._replicas[0].failing())
         return sorted(f"{label} at {replica.address}" for replica in self._replicas for label in replica.failing())
+
+    async def versions(self, *, timeout_s: float) -> tuple[int, ...]:
+        """The versions that a server has ready, the newest first; of several servers, the first in turn that tells.
+
+        Raises:
+            ModelUnavailable: none does; what the last one said.
+        """
+        failure = self._open()
+        for replica in self._replicas:
+            try:
+                return await replica.versions(self._model, timeout_s=timeout_s)
+            except ModelUnavailable as error:
+                failure = error
+        raise failure
 
     def counts(self) -> Counts:
         """What was done so far."""

@@ -10,14 +10,15 @@ from serving.client.messages import PredictRequest, PredictResponse
 from serving.client.tensors import Array, read, write
 
 NEWEST = "newest"  # how the label "" is called
+Which = str | int  # a version of a model: by its label, "" being the newest, or by its number
 Check = Callable[[Mapping[str, Array]], None]
 
 
 @dataclass(frozen=True)
 class Door:
-    """What is asked on a server: the version behind a label ("" is the newest), by a signature. What fails or is slow, fails by door."""
+    """What is asked on a server: a version, by a signature. What fails or is slow, fails by door."""
 
-    label: str
+    label: Which
     signature: str
 
 
@@ -29,11 +30,18 @@ class Prediction:
     version: int | None
 
 
+def named(which: Which) -> str:
+    """How a version is told of in reasons, metrics and the log: by its label, or as `version N`."""
+    return which if isinstance(which, str) else f"version {which}"
+
+
 def asking(model: str, tensors: Mapping[str, Array], outputs: Sequence[str], door: Door) -> bytes:
     """The message. The same arrays in the same order make the same bytes."""
     request = PredictRequest(output_filter=outputs)
     request.model_spec.name, request.model_spec.signature_name = model, door.signature
-    if door.label:
+    if isinstance(door.label, int):
+        request.model_spec.version.value = door.label
+    elif door.label:
         request.model_spec.version_label = door.label
     for name, array in tensors.items():
         named = request.inputs.add(key=name)

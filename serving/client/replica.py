@@ -10,8 +10,8 @@ import grpc
 
 from components.contract.errors import ModelUnavailable
 from serving.client.breaker import Breaker, BreakerSettings
-from serving.client.messages import PREDICT
-from serving.client.prediction import NEWEST, Check, Door, Prediction, answered
+from serving.client.messages import AVAILABLE, MODEL_STATUS, PREDICT, ModelStatusRequest, ModelStatusResponse
+from serving.client.prediction import NEWEST, Check, Door, Prediction, answered, named
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", 64 << 20),
@@ -57,6 +57,9 @@ class Replica:
         )
         # Messages are made and parsed elsewhere: one for all replicas, and rubbish told apart from failure.
         self._predict = self._channel.unary_unary(PREDICT)
+        self._status = self._channel.unary_unary(
+            MODEL_STATUS, request_serializer=ModelStatusRequest.SerializeToString, response_deserializer=ModelStatusResponse.FromString
+        )
         self._failing = defaultdict[Door, Breaker](partial(Breaker, breaker))
         self._slow = defaultdict[Door, Breaker](partial(Breaker, breaker))
 
@@ -96,8 +99,7 @@ class Replica:
             prediction = answered(await self._predict(message, timeout=left_s), check)
         except grpc.aio.AioRpcError as error:
             self._failing[door].failed(time.monotonic())
-            reason = _REASONS.get(error.code(), "refused")
-            raise ModelUnavailable(reason, f"the model server at {self.address}: {error.code().name}, {error.details()}") from error
+            raise self._unavailable(error) from error
         except ModelUnavailable:
             self._failing[door].failed(time.monotonic())
             raise
@@ -113,7 +115,25 @@ class Replica:
 
     def failing(self) -> set[str]:
         """The labels whose last tries failed, so many that they aren't asked all the time."""
-        return {door.label or NEWEST for door, breaker in self._failing.items() if breaker.is_open}
+        return {named(door.label) or NEWEST for door, breaker in self._failing.items() if breaker.is_open}
+
+    async def versions(self, model: str, *, timeout_s: float) -> tuple[int, ...]:
+        """The versions that it has ready, the newest first.
+
+        Raises:
+            ModelUnavailable: it doesn't tell.
+        """
+        request = ModelStatusRequest()
+        request.model_spec.name = model
+        try:
+            told = await self._status(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise self._unavailable(error) from error
+        return tuple(sorted((each.version for each in told.model_version_status if each.state == AVAILABLE), reverse=True))
+
+    def _unavailable(self, error: grpc.aio.AioRpcError) -> ModelUnavailable:
+        reason = _REASONS.get(error.code(), "refused")
+        return ModelUnavailable(reason, f"the model server at {self.address}: {error.code().name}, {error.details()}")
 
     async def close(self) -> None:
         """Let go of the connection."""

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 from components.contract.errors import ModelUnavailable
-from serving.client.prediction import Prediction
+from serving.client.prediction import Prediction, Which
 
 MOST = 1_000
 
 
 @dataclass(eq=False)
 class _Call:
-    label: str
+    label: Which
     task: "asyncio.Task[Prediction]"
     began_s: float = field(default_factory=time.monotonic)
     waiting: int = 0
@@ -45,11 +45,11 @@ class Reuse:
     def __init__(self, keep_s: float, *, most: int = MOST) -> None:
         self._keep_s, self._most = keep_s, most
         self._calls: dict[bytes, _Call] = {}  # in the order in which they began
-        self._versions: dict[str, tuple[int | None, float]] = {}  # by label, the one that answered last, and since when
+        self._versions: dict[Which, tuple[int | None, float]] = {}  # by label, the one that answered last, and since when
         self.coalesced = self.cached = 0
 
     async def answer(
-        self, message: bytes, label: str, *, timeout_s: float, ask: Callable[[], Coroutine[Any, Any, Prediction]]
+        self, message: bytes, label: Which, *, timeout_s: float, ask: Callable[[], Coroutine[Any, Any, Prediction]]
     ) -> Prediction:
         """The answer to a message.
 
@@ -84,7 +84,7 @@ class Reuse:
                 self._drop(key, call)
                 call.task.cancel()
 
-    def _begun(self, key: bytes, label: str, ask: Callable[[], Coroutine[Any, Any, Prediction]]) -> _Call:
+    def _begun(self, key: bytes, label: Which, ask: Callable[[], Coroutine[Any, Any, Prediction]]) -> _Call:
         call = _Call(label, asyncio.create_task(ask()))
         self._calls.pop(key, None)
         self._calls[key] = call

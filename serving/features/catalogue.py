@@ -54,6 +54,11 @@ class Users:
     def __contains__(self, user: str) -> bool:
         return self._row(user) is not None
 
+    def some(self, count: int, generator: np.random.Generator) -> list[str]:
+        """Ids of at most `count` shoppers, drawn by lot, sorted."""
+        rows = np.sort(generator.permutation(len(self._ids))[:count])
+        return [self._ids[row].as_py() for row in rows.tolist()]
+
     def values(self, user: str) -> dict[str, Values]:
         """By feature: (1,) float32, (1, size) float32 or (1,) bytes; missing values where the table lacks the shopper."""
         row = self._row(user)

@@ -23,6 +23,9 @@ from serving.service.tls import Tls
 _LOG = logging.getLogger(__name__)
 
 
+PAGE_EXPLAIN_MS = 20_000.0  # the first explanation by a version takes seconds, and whoever tries the shop is there to see it
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line. What is secret comes from the environment: a command line is there for all to see."""
     made = argparse.ArgumentParser(
@@ -50,6 +53,14 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--experiments", type=Path, metavar="FILE")
     made.add_argument("--rules", type=Path, metavar="FILE")
     made.add_argument("--log", type=Path, metavar="DIR", help="folder of the exposure log; default: none is kept")
+    made.add_argument(
+        "--page",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="serve a page to try the shop with at /page/, and let requests name a model's version: for development, not for the public."
+        " FILE holds values of the context to choose from, a line FEATURE=VALUE for each, such as a release's assets/categories",
+    )
     made.add_argument("--host", default="127.0.0.1", help="to listen on (%(default)s)")
     made.add_argument("--port", type=int, default=8080, help="(%(default)s)")
     made.add_argument("--grpc-port", type=int, metavar="PORT", help="answer gRPC there too; 0 takes any free one; default: no gRPC")
@@ -104,7 +115,7 @@ def _tls(given: argparse.Namespace) -> Tls | None:
 
 def main() -> int:
     """Serve; 2 where the service can't start."""
-    given = parser().parse_args()
+    given, defaults = parser().parse_args(), Settings()
     sys.setswitchinterval(0.0005)  # the log's thread writes a lot of JSON: let requests have their turn between its steps
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
@@ -123,6 +134,8 @@ def main() -> int:
             shadow_share=given.shadow_share,
             token=os.environ.get("SHELFRANK_TOKEN", ""),
             salt=salt,
+            page=given.page is not None,
+            explain_deadline_ms=defaults.explain_deadline_ms if given.page is None else PAGE_EXPLAIN_MS,
         )
         places = Places(
             dataset=given.dataset,
@@ -137,6 +150,7 @@ def main() -> int:
             experiments=given.experiments,
             rules=given.rules,
             log=given.log,
+            page_values=Path(given.page) if given.page else None,
             snapshot=given.snapshot,
         )
         tls = _tls(given)

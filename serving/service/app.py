@@ -12,6 +12,8 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from components.contract.errors import InputError, LogUnavailable, ModelUnavailable, StateUnavailable
+from serving.page.page import Page
+from serving.page.routes import page_routes
 from serving.service import calls, replies
 from serving.service.bearer import NEEDED, permits
 from serving.service.bodies import (
@@ -99,6 +101,11 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
     def telling(request: Request) -> None:
         running[0].telling.admit(client(request))
 
+    def page() -> Page:
+        found = running[0].page
+        assert found is not None
+        return found
+
     def ended(route: str, status: int, seconds: float) -> None:
         if running:
             running[0].metrics.answered("rest", route, str(status), seconds=seconds)
@@ -160,9 +167,11 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
     async def metrics() -> Response:
         """For Prometheus."""
         parts = running[0]
-        page = parts.metrics.page(parts.log.counts() if parts.log else None, calls.failing(parts))
-        return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
+        told = parts.metrics.page(parts.log.counts() if parts.log else None, calls.failing(parts))
+        return Response(told, media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    if settings.page:
+        app.include_router(page_routes(page))
     return app
 
 

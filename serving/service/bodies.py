@@ -33,6 +33,9 @@ class RankBody(_Body):
         default=0,
         description="How many of the first places the page shows for sure: they count as impressions. 0 where the page reports them",
     )
+    version: Whole | None = Field(
+        default=None, description="Of the model to be asked, whatever the shopper's arm; only for a service that has the page (`--page`)"
+    )
 
 
 class RankedBody(BaseModel):
@@ -43,7 +46,7 @@ class RankedBody(BaseModel):
     scores: list[float] = Field(description="For each product of `order`, the score before rules")
     rung: str = Field(description="What gave the scores: model, previous, popularity, given, or baseline, which an experiment wanted")
     version: int | None = Field(description="Of the model that answered")
-    label: str = Field(description="Of the version that was asked; empty: the newest, or none")
+    label: str = Field(description="Of the version that was asked, or `version N` where the request named one; empty: the newest, or none")
     arms: dict[str, str] = Field(description="By experiment, the shopper's arm")
     degraded: bool = Field(description="Whether something wasn't as it should be")
     reason: str = Field(description="If so, what")

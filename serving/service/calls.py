@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.contract.errors import InputError
 from serving.exposure.plain import plain
 from serving.features.events import Interaction, Shown
 from serving.service.bodies import EventsBody, ImpressionBody, InteractionBody, RankBody
@@ -43,7 +44,7 @@ async def rank(parts: Parts, body: RankBody, arrival: Arrival) -> Ordered:
     Raises:
         InputError: the request can't be answered as it stands.
     """
-    asked, now_us = _asked(body), _now_us()
+    asked, now_us = _asked(parts, body), _now_us()
     with parts.tracing.request("rank", arrival.carried):
         ranked = await parts.ranking.rank(asked, now_us=now_us, began_s=arrival.began_s, patience_s=arrival.patience_s)
         parts.tracing.note(candidates=len(asked.candidates), rung=ranked.scored.rung, degraded=ranked.degraded)
@@ -85,7 +86,7 @@ async def explain(parts: Parts, body: RankBody, arrival: Arrival) -> dict[str, A
         InputError: the request can't be answered as it stands.
         ModelUnavailable: the model gave no reasons.
     """
-    asked = _asked(body)
+    asked = _asked(parts, body)
     with parts.tracing.request("explain", arrival.carried):
         told = await parts.explaining.explain(asked, now_us=_now_us(), began_s=arrival.began_s, patience_s=arrival.patience_s)
     answer: dict[str, Any] = plain(
@@ -120,7 +121,12 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-def _asked(body: RankBody) -> Asked:
+def _asked(parts: Parts, body: RankBody) -> Asked:
+    if body.version is not None and parts.page is None:
+        raise InputError(
+            "expected no version: experiments and labels say which one ranks for a shopper, and only a service with the page"
+            " (`--page`, for trying) lets a request name one; leave it out"
+        )
     return Asked(
         candidates=body.candidates,
         shopper=body.shopper,
@@ -129,6 +135,7 @@ def _asked(body: RankBody) -> Asked:
         context=body.context,
         shown=body.shown,
         places=body.places,
+        version=body.version,
     )
 
 

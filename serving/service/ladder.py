@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from components.contract.errors import ModelUnavailable
 from serving.client.model import ModelClient
-from serving.client.prediction import NEWEST, Check
+from serving.client.prediction import NEWEST, Check, Which, named
 from serving.experiments.file import Baseline
 from serving.service.stand_ins import Scores, as_given, by_lot, by_popularity
 
@@ -62,17 +62,17 @@ class Ladder:
         self._model, self._popular, self._most = model, popular, most
         self._waiting = 0
 
-    async def scores(self, tensors: Mapping[str, NDArray[Any]], length: int, *, labels: Sequence[str], until_s: float) -> Scored:
+    async def scores(self, tensors: Mapping[str, NDArray[Any]], length: int, *, labels: Sequence[Which], until_s: float) -> Scored:
         """Scores of a request's L candidates, whatever happens; without the model while `most` requests wait for it.
 
         Args:
             tensors: of the request.
             length: L.
-            labels: to be asked, in this order.
+            labels: or versions, to be asked, in this order.
             until_s: by the monotonic clock, when to be done.
         """
         if self._waiting >= self._most:
-            return await self._climbed(tensors, length, (), until_s, [f"{labels[0] or NEWEST}: {BUSY}"])
+            return await self._climbed(tensors, length, (), until_s, [f"{named(labels[0]) or NEWEST}: {BUSY}"])
         self._waiting += 1
         try:
             return await self._climbed(tensors, length, labels, until_s, [])
@@ -80,7 +80,7 @@ class Ladder:
             self._waiting -= 1
 
     async def _climbed(
-        self, tensors: Mapping[str, NDArray[Any]], length: int, labels: Sequence[str], until_s: float, failures: list[str]
+        self, tensors: Mapping[str, NDArray[Any]], length: int, labels: Sequence[Which], until_s: float, failures: list[str]
     ) -> Scored:
         for place, label in enumerate(labels):
             left_s = until_s - time.monotonic()
@@ -88,7 +88,7 @@ class Ladder:
             try:
                 prediction = await self._model.predict(tensors, (SCORES,), label=label, timeout_s=mine_s, check=scored_candidates(length))
             except ModelUnavailable as error:
-                failures.append(f"{label or NEWEST}: {error.reason}")
+                failures.append(f"{named(label) or NEWEST}: {error.reason}")
                 continue
             scores = prediction.outputs[SCORES][0, :length].astype(np.float64)
             return Scored(scores, "model" if place == 0 else "previous", prediction.version, tuple(failures))

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -20,6 +20,8 @@ from serving.exposure.rows import EventRows
 from serving.features.assemble import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes
+from serving.page.page import Page, read_values
+from serving.page.shoppers import offered
 from serving.rules.file import Rules, load_rules
 from serving.service.intake import Intake
 from serving.service.knowledge import FarKnowledge, Knowledge, NearKnowledge
@@ -54,6 +56,7 @@ class Read:
     rules: Rules
     experiments: Experiments | None
     catalogue: Catalogue
+    page_values: dict[str, list[str]] = field(default_factory=dict)
 
 
 def read(places: Places) -> Read:
@@ -65,7 +68,8 @@ def read(places: Places) -> Read:
     dataset = load_dataset(places.dataset)
     rules = Rules(sets={}) if places.rules is None else load_rules(places.rules, dataset)
     experiments = None if places.experiments is None else load_experiments(places.experiments, rule_sets=list(rules.sets))
-    return Read(dataset, rules, experiments, load_catalogue(places.state, dataset))
+    values = {} if places.page_values is None else read_values(places.page_values, dataset)
+    return Read(dataset, rules, experiments, load_catalogue(places.state, dataset), values)
 
 
 @asynccontextmanager
@@ -105,9 +109,10 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     intake = Intake(dataset, settings, knowledge=knowledge, changes=changes, log=log)
     explaining = Explaining(settings, ranking=ranking, knowledge=knowledge, model=model)
     erasing = None if log is None else asyncio.create_task(_erasing(log.folder, EventRows(dataset)))
+    page = _page(settings, places, found, knowledge=knowledge, model=model) if settings.page else None
     try:
         asking, telling = Rates(settings.asks_per_s), Rates(settings.tells_per_s)
-        yield Parts(ranking, intake, explaining, knowledge, log, model.failing, asking, telling, metrics, spans)
+        yield Parts(ranking, intake, explaining, knowledge, log, model.failing, asking, telling, metrics, spans, page)
     finally:
         if erasing is not None:
             erasing.cancel()
@@ -139,6 +144,19 @@ def _shadow(
         return None
     model = ModelClient(places.model_servers, places.model, hedging=HedgeSettings(share=0.0), credentials=credentials)
     return Shadow(model, label=settings.shadow, share=settings.shadow_share, registry=metrics.registry, log=log)
+
+
+def _page(settings: Settings, places: Places, found: Read, *, knowledge: Knowledge, model: ModelClient) -> Page:
+    return Page(
+        found.dataset,
+        found.catalogue,
+        knowledge=knowledge,
+        model=model,
+        shoppers=offered(places.state, found.catalogue.users),
+        values=found.page_values,
+        label=settings.label,
+        guarded=bool(settings.token),
+    )
 
 
 def _remembering(places: Places, dataset: Dataset, catalogue: Catalogue) -> tuple[MemoryStates | None, Knowledge]:

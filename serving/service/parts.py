@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from serving.exposure.log import ExposureLog
+from serving.page.page import Page
 from serving.service.intake import Intake
 from serving.service.knowledge import Knowledge
 from serving.service.metrics import Metrics
@@ -27,3 +28,4 @@ class Parts:
     telling: Rates
     metrics: Metrics = field(default_factory=Metrics)
     tracing: Tracing = field(default_factory=NoTracing)
+    page: Page | None = None

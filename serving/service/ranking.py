@@ -8,7 +8,7 @@ from typing import Any, final
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, StateUnavailable
-from serving.client.prediction import NEWEST
+from serving.client.prediction import NEWEST, Which, named
 from serving.experiments.assign import Assignment, assign
 from serving.experiments.file import Experiments
 from serving.exposure.keys import shopper_key
@@ -31,7 +31,10 @@ UNKNOWN_STATE = "state"
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What is asked, as `serving.features.request.Request`; `places` is how many of the first places the page shows for sure."""
+    """What is asked, as `serving.features.request.Request`.
+
+    `places` is how many of the first places the page shows for sure; `version` that of the model to be asked, whatever the shopper's arm.
+    """
 
     candidates: Sequence[str]
     shopper: str = ""
@@ -40,6 +43,7 @@ class Asked:
     context: Mapping[str, Any] = field(default_factory=dict)
     shown: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     places: int = 0
+    version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Ranked:
         scored: [L] scores and where they come from.
         ruled: what each rule did.
         assignment: the shopper's arms.
-        label: that was asked first; "" where none was, or the newest.
+        label: that was asked first, or `version N`; "" where none was, or the newest.
         known: whether the state could be read.
     """
 
@@ -111,16 +115,15 @@ class Ranking:
         with self._tracing.span("state"):
             inputs, known = await self._knowledge.inputs(self._rounded(request), timeout_s=deadline_s * STATE_SHARE)
         assignment = self.assignment(asked.shopper)
-        labels = labels_asked(assignment.model, self._settings.label, self._settings.previous)
-        length = len(asked.candidates)
-        if assignment.baseline is None:
+        labels, length = self.asked_first(asked, assignment), len(asked.candidates)
+        if assignment.baseline is None or asked.version is not None:
             until_s = began_s + deadline_s - min(REST_S, deadline_s / 10)
             scored = await self._ladder.scores(inputs.tensors, length, labels=labels, until_s=until_s)
         else:
             scored = self._ladder.baseline(assignment.baseline, inputs.tensors, length, request=request.request)
         with self._tracing.span("rules"):
             ruled = self._rules.applied(assignment.rules, asked.candidates, scored.scores, inputs.tensors)
-        label = labels[0] if assignment.baseline is None else ""
+        label = "" if scored.rung == "baseline" else named(labels[0])
         ranked = Ranked(request.request, ruled.order, scored, ruled, assignment, label, known)
         if self._log is not None:
             self._log.offer(self._exposure(asked, request, inputs, ranked))
@@ -147,6 +150,12 @@ class Ranking:
     def assignment(self, shopper: str) -> Assignment:
         """The arms of a shopper."""
         return Assignment() if self._experiments is None else assign(self._experiments, shopper)
+
+    def asked_first(self, asked: Asked, assignment: Assignment) -> tuple[Which, ...]:
+        """The labels to ask one after the other; the version alone where one is asked for."""
+        if asked.version is not None:
+            return (asked.version,)
+        return labels_asked(assignment.model, self._settings.label, self._settings.previous)
 
     def served_by(self, shopper: str) -> str:
         """What orders for a shopper while all is well: a label of the model, or a baseline."""

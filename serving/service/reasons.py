@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from serving.client.model import ModelClient
 from serving.service.knowledge import Knowledge
-from serving.service.ladder import labels_asked
 from serving.service.ranking import Asked, Ranking
 from serving.service.settings import Settings
 
@@ -46,7 +45,7 @@ class Explaining:
         self._settings, self._ranking, self._knowledge, self._model = settings, ranking, knowledge, model
 
     async def explain(self, asked: Asked, *, now_us: int, began_s: float, patience_s: float = math.inf) -> Reasons:
-        """The reasons of a request's scores, by the label that ranks for its shopper. Nothing is logged, nothing stands in.
+        """The reasons of a request's scores, by the version or label that ranks for its shopper. Nothing is logged, nothing stands in.
 
         Raises:
             InputError: see Ranking.rank.
@@ -55,7 +54,7 @@ class Explaining:
         until_s = began_s + min(self._settings.explain_deadline_ms / 1e3, patience_s)
         request = self._ranking.request(asked, now_us)
         inputs, _ = await self._knowledge.inputs(request, timeout_s=(until_s - time.monotonic()) / 2)
-        label = labels_asked(self._ranking.assignment(asked.shopper).model, self._settings.label, "")[0]
+        label = self._ranking.asked_first(asked, self._ranking.assignment(asked.shopper))[0]
         length = len(request.candidates)
         prediction = await self._model.predict(
             inputs.tensors, label=label, timeout_s=until_s - time.monotonic(), check=_explained(length), signature=SIGNATURE

@@ -33,6 +33,7 @@ class Settings:
         tells_per_s: how many calls that write.
         most_at_once: requests that wait for the model at a time; what comes beyond is ranked without it.
         proxies: addresses whose `X-Forwarded-For` tells the client; of all others it isn't believed.
+        page: whether there is a page to try the shop with, and requests may name the version they want: not for a public service.
         grace_s: how long requests under way, and then the log, have to end in when the service stops.
     """
 
@@ -54,6 +55,7 @@ class Settings:
     tells_per_s: float = 0.0
     most_at_once: int = 256
     proxies: tuple[str, ...] = ()
+    page: bool = False
     grace_s: float = 10.0
 
     def __post_init__(self) -> None:
@@ -92,6 +94,7 @@ class Places:
         experiments: the experiments file, or None.
         rules: the rules file, or None.
         log: folder of the exposure log; None keeps no log.
+        page_values: a file with values of the context for the page to offer, a line FEATURE=VALUE for each; None offers none.
         snapshot: where the state in memory is saved at the end, and taken up at the start; None: it goes with the process.
     """
 
@@ -107,6 +110,7 @@ class Places:
     experiments: Path | None = None
     rules: Path | None = None
     log: Path | None = None
+    page_values: Path | None = None
     snapshot: Path | None = None
 
     @property

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,11 @@ def test_the_release_is_served_and_the_commands_that_are_told_work(work: Path, f
     try:
         assert len(tried) == 3, told
         rank, events, explain = (json.loads(subprocess.run(shlex.split(line), capture_output=True, check=True).stdout) for line in tried)
+        page = next(line.split()[-1] for line in told if line.startswith("page to try it"))
+        with urllib.request.urlopen(f"{page}choices") as answer:
+            choices = json.load(answer)
+        with urllib.request.urlopen(f"{page}products?count=1") as answer:
+            (product,) = json.load(answer)
     finally:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
@@ -101,6 +107,9 @@ def test_the_release_is_served_and_the_commands_that_are_told_work(work: Path, f
     assert (rank["rung"], rank["version"], rank["degraded"]) == ("model", 1, False)
     assert rank["scores"] == sorted(rank["scores"], reverse=True)
     assert events == {"accepted": 1}
+    assert (choices["versions"], choices["actions"]) == ([1], ["click", "cart", "purchase"])
+    assert {each["name"]: bool(each["values"]) for each in choices["context"]} == {"device": True, "page": True, "query": False}
+    assert len(product["title"].split()) == 4  # as the simulator calls its products
     assert explain["candidates"] == shown[:3]
     assert {"price", "history.same_item"} <= set(explain["features"])
     assert process.returncode == 0, said

@@ -1,0 +1,332 @@
+// The page to try a shop with: asks the service as a shop would, and shows what comes back. Nothing is put in but as text.
+
+const RECENT = 40; // answers in the small chart
+const REASONS = 3; // of each product
+const ELSE = "…another"; // the choice that opens the field for an id; no id has this form in the list
+const GUEST = "";
+
+const at = (id) => document.getElementById(id);
+
+function made(tag, { text, ...properties } = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  if (text !== undefined) element.textContent = text;
+  element.append(...children);
+  return element;
+}
+
+const random = () => crypto.getRandomValues(new Uint32Array(2)).reduce((told, each) => told + each.toString(16).padStart(8, "0"), "");
+
+const page = {
+  choices: null,
+  products: [], // as drawn
+  places: new Map(), // id -> place in the order before
+  order: [],
+  request: "",
+  session: `page-${random()}`,
+  stranger: `stranger-${random().slice(0, 8)}`,
+  latencies: [], // { ms, degraded }
+  turn: 0, // of the last ranking that was begun: an answer to an earlier one comes too late
+  usual: null, // the version that answered when none was asked for
+};
+
+async function ask(path, body, headers = {}) {
+  const sent = body === undefined ? {} : { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } };
+  const answer = await fetch(path, sent);
+  const told = await answer.json();
+  if (!answer.ok) throw new Error(told.error ?? `${path}: ${answer.status}`);
+  return told;
+}
+
+// What goes wrong is told in one place, and goes away when the same thing goes well.
+const troubles = new Map();
+function trouble(of, sentence) {
+  sentence ? troubles.set(of, sentence) : troubles.delete(of);
+  const told = [...troubles.values()].join(" · ");
+  if (at("trouble").textContent !== told) at("trouble").textContent = told;
+  at("trouble").hidden = !told;
+}
+
+async function within(of, work) {
+  try {
+    const found = await work();
+    trouble(of, "");
+    return found;
+  } catch (error) {
+    trouble(of, `${of}: ${error.message}`);
+    return undefined;
+  }
+}
+
+// --- what is asked
+
+function shopper() {
+  return at("shopper").value === ELSE ? at("typed").value.trim() : at("shopper").value;
+}
+
+function context() {
+  const fields = at("context").querySelectorAll("[name]");
+  return Object.fromEntries([...fields].filter((field) => field.value !== "").map((field) => [field.name, field.value]));
+}
+
+function asked(candidates) {
+  const version = at("asked-version").value;
+  const body = { shopper: shopper(), session: page.session, candidates, context: context() };
+  return version ? { ...body, version: Number(version) } : body;
+}
+
+async function draw() {
+  const wanted = new URLSearchParams({ count: at("count").value || 24, seed: at("seed").value || 0, text: at("text").value });
+  const products = await within("products", () => ask(`products?${wanted}`));
+  if (!products) return;
+  page.products = products;
+  page.places = new Map();
+  await rank();
+}
+
+async function rank(told = "") {
+  const turn = ++page.turn;
+  if (!page.products.length) return empty();
+  at("shelf").classList.add("busy");
+  const body = asked(page.products.map((product) => product.id));
+  const began = performance.now();
+  const ranked = await within("rank", () => ask("/v1/rank", body));
+  if (turn !== page.turn) return;
+  at("shelf").classList.remove("busy");
+  if (!ranked) return;
+  clocked(performance.now() - began, ranked.degraded);
+  page.request = ranked.request;
+  const before = page.places;
+  page.order = ranked.order;
+  page.places = new Map(ranked.order.map((id, place) => [id, place]));
+  show(ranked, before);
+  tell(told, before);
+  await Promise.all([explain({ ...body, request: ranked.request }, turn), know(turn)]);
+}
+
+async function explain(body, turn) {
+  const told = await within("reasons", () => ask("/v1/explain", body));
+  if (turn !== page.turn || !told) return;
+  reasons(told);
+}
+
+async function know(turn) {
+  const known = await within("shopper", () => ask(`shopper?${new URLSearchParams({ shopper: shopper(), session: page.session })}`));
+  if (turn === page.turn && known) past(known);
+}
+
+async function act(action, product) {
+  const who = { shopper: shopper(), session: page.session, request: page.request, context: context() };
+  // The list was seen, or nobody could have clicked; a second telling of the same request counts for nothing.
+  const impressions = [{ ...who, items: page.order }];
+  const interactions = [{ ...who, action, item: product.id, position: page.places.get(product.id) }];
+  const token = at("token").value;
+  const taken = await within("event", () => ask("/v1/events", { impressions, interactions }, token ? { authorization: `Bearer ${token}` } : {}));
+  if (taken) await rank({ action, product });
+}
+
+// --- what is shown
+
+function empty() {
+  at("shelf").replaceChildren();
+  at("told").textContent = "no product has that";
+}
+
+function show(ranked, before) {
+  const rung = at("rung");
+  rung.textContent = ranked.degraded ? `${ranked.rung}, degraded` : ranked.rung;
+  ranked.degraded ? rung.setAttribute("data-degraded", "") : rung.removeAttribute("data-degraded");
+  trouble("degraded", ranked.degraded ? `degraded: ${ranked.reason}` : "");
+  at("version").textContent = ranked.version === null ? "none" : `${ranked.version}${ranked.label && !ranked.label.startsWith("version ") ? ` (${ranked.label})` : ""}`;
+  const arms = Object.entries(ranked.arms).map(([experiment, arm]) => `${experiment}: ${arm}`);
+  at("arms").textContent = [...arms, ...ranked.rules.map((rule) => `rule ${rule}`)].join(", ") || "none";
+  if (!at("asked-version").value && ranked.version !== null) usual(ranked.version);
+
+  const known = new Map(page.products.map((product) => [product.id, product]));
+  const [low, high] = [Math.min(...ranked.scores), Math.max(...ranked.scores)];
+  const cards = ranked.order.map((id, place) => {
+    const share = high > low ? (ranked.scores[place] - low) / (high - low) : 1;
+    return card(known.get(id), { place, score: ranked.scores[place], share, before: before.get(id) });
+  });
+  const focused = document.activeElement?.dataset.act;
+  moving(() => at("shelf").replaceChildren(...cards));
+  if (focused) [...at("shelf").querySelectorAll("button")].find((button) => button.dataset.act === focused)?.focus({ preventScroll: true });
+}
+
+function card(product, { place, score, share, before }) {
+  const up = before === undefined ? 0 : before - place;
+  const moved = made("span", { className: `moved ${up > 0 ? "up" : up < 0 ? "down" : ""}`, text: up > 0 ? `▲ ${up}` : up < 0 ? `▼ ${-up}` : "" });
+  if (up) moved.setAttribute("aria-label", `${up > 0 ? "up" : "down"} ${Math.abs(up)}`);
+  const facts = [["", product.id], ...Object.entries(product.facts)].filter(([, value]) => value !== product.title);
+  const fill = made("i");
+  fill.style.width = `${Math.max(2, 100 * share)}%`;
+  const buttons = page.choices.actions.map((action) => {
+    const button = made("button", { type: "button", text: action, onclick: () => act(action, product) });
+    button.dataset.act = `${action} ${product.id}`;
+    button.setAttribute("aria-label", `${action}: ${product.title}`);
+    return button;
+  });
+  const item = made(
+    "li",
+    {},
+    made("div", { className: "place" }, made("b", { text: place + 1 }), moved),
+    made("div", { className: "main" }, made("div", { className: "name", text: product.title }), list(facts)),
+    made(
+      "div",
+      { className: "score" },
+      made("div", {}, made("span", { className: "quiet", text: "score" }), made("b", { text: figure(score) })),
+      made("span", { className: "bar" }, fill),
+    ),
+    made("ul", { className: "why" }),
+    made("div", { className: "acts" }, ...buttons),
+  );
+  item.dataset.id = product.id;
+  return item;
+}
+
+function list(facts) {
+  return made("ul", { className: "facts" }, ...items(facts));
+}
+
+function items(facts) {
+  return facts.map(([name, value]) => made("li", {}, ...(name ? [made("i", { text: `${name} ` })] : []), value));
+}
+
+// The features that say most about each product: to the right what speaks for it, to the left what speaks against it.
+function reasons({ candidates, features, attributions }) {
+  const most = Math.max(...attributions.flat().map(Math.abs)) || 1;
+  const cards = new Map([...at("shelf").children].map((item) => [item.dataset.id, item]));
+  candidates.forEach((id, row) => {
+    const top = features.map((name, column) => [name, attributions[row][column]]).sort((one, other) => Math.abs(other[1]) - Math.abs(one[1]));
+    const lines = top.slice(0, REASONS).map(([name, value]) => {
+      const fill = made("i", { className: value < 0 ? "against" : "for" });
+      const width = (50 * Math.abs(value)) / most;
+      fill.style.left = `${value < 0 ? 50 - width : 50}%`;
+      fill.style.width = `${width}%`;
+      const told = `${value < 0 ? "−" : "+"}${figure(Math.abs(value))}`;
+      return made("li", {}, made("span", { text: name, title: name }), made("span", { className: "bar" }, fill), made("span", { className: "value", text: told }));
+    });
+    cards.get(id)?.querySelector(".why").replaceChildren(...lines);
+  });
+}
+
+function tell(told, before) {
+  const moved = page.order.filter((id, place) => before.has(id) && before.get(id) !== place).length;
+  const said = before.size ? [moved ? `${moved} of ${page.order.length} moved` : "nothing moved"] : [`${page.order.length} products`];
+  if (told) {
+    const [was, is] = [before.get(told.product.id), page.places.get(told.product.id)];
+    const way = was === is ? `stays at ${is + 1}` : `goes from ${was + 1} to ${is + 1}`;
+    said.unshift(`${told.action}: ${told.product.title} ${is === undefined ? "leaves the shelf" : way}`);
+    [...at("shelf").children].find((item) => item.dataset.id === told.product.id)?.classList.add("touched");
+  }
+  at("told").textContent = said.join("; ");
+}
+
+// Products slide from their old place to the new one, where motion is welcome.
+function moving(change) {
+  const from = new Map([...at("shelf").children].map((item) => [item.dataset.id, item.getBoundingClientRect().top]));
+  change();
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  for (const item of at("shelf").children) {
+    const way = (from.get(item.dataset.id) ?? NaN) - item.getBoundingClientRect().top;
+    if (way) item.animate([{ transform: `translateY(${way}px)` }, { transform: "none" }], { duration: 350, easing: "ease-out" });
+  }
+}
+
+function past({ facts, known, interactions, history }) {
+  at("facts").replaceChildren(...items(Object.entries(facts)));
+  const nothing = shopper() === GUEST ? "A guest: known within one request only." : "A stranger: no interactions yet.";
+  at("interactions").textContent = !known ? "The state can't be read for now." : interactions ? `${interactions} interactions so far` : nothing;
+  const rows = history.map(({ action, age_s, product, fields }) => {
+    const told = product ? product.title : Object.entries(fields).map(([name, value]) => `${name} ${value}`).join(", ");
+    return made("li", {}, made("b", { text: action }), made("div", {}, told, made("small", { text: ago(age_s) })));
+  });
+  at("past").replaceChildren(...rows);
+}
+
+function clocked(ms, degraded) {
+  page.latencies = [...page.latencies, { ms, degraded }].slice(-RECENT);
+  at("latency").textContent = `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
+  const most = Math.max(...page.latencies.map((each) => each.ms));
+  const step = 120 / (Math.max(page.latencies.length, 12) - 1);
+  const x = (place) => step * place;
+  const y = (value) => 25 - (23 * value) / most;
+  const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
+  line.setAttribute("points", page.latencies.map((each, place) => `${x(place).toFixed(1)},${y(each.ms).toFixed(1)}`).join(" "));
+  const dots = page.latencies.flatMap((each, place) => {
+    if (!each.degraded && place < page.latencies.length - 1) return [];
+    const dot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+    for (const [name, value] of [["cx", x(place)], ["cy", y(each.ms)], ["r", 2.2]]) dot.setAttribute(name, value);
+    if (each.degraded) dot.classList.add("degraded");
+    return [dot];
+  });
+  at("spark").replaceChildren(line, ...dots);
+  const sorted = page.latencies.map((each) => each.ms).sort((one, other) => one - other);
+  const told = `the last ${sorted.length}: median ${sorted[sorted.length >> 1].toFixed(1)} ms, slowest ${most.toFixed(1)} ms, as the browser saw them`;
+  at("spark").setAttribute("aria-label", told);
+  at("spark").parentElement.title = told;
+}
+
+function usual(version) {
+  page.usual = version;
+  at("asked-version").options[0].textContent = `as usual (${page.choices.label ? `${page.choices.label}, ` : ""}${version})`;
+}
+
+const figure = (value) => (value !== 0 && Math.abs(value) < 0.001 ? value.toExponential(1) : value.toFixed(Math.abs(value) < 10 ? 3 : 1));
+
+function ago(seconds) {
+  const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([length]) => seconds >= length) ?? [1, "s"];
+  return `${Math.round(seconds / size)} ${unit} ago`;
+}
+
+// --- the choices
+
+function field({ name, values }) {
+  const given = values.length
+    ? made("select", { name }, ...values.map((value) => made("option", { value, text: value })), made("option", { value: "", text: "(not said)" }))
+    : made("input", { name, maxLength: 200, autocomplete: "off", placeholder: "(not said)" });
+  return made("label", {}, `${name} `, given);
+}
+
+async function begin() {
+  const choices = await within("choices", () => ask("choices"));
+  if (!choices) return;
+  page.choices = choices;
+  trouble("model server", choices.fault);
+  document.title = `ShelfRank: ${choices.shop}`;
+  at("shop").textContent = choices.shop;
+  at("shopper").append(
+    ...choices.shoppers.map(({ id, facts }) => made("option", { value: id, text: [id, ...Object.values(facts)].join(" · ") })),
+    made("option", { value: page.stranger, text: "a stranger" }),
+    made("option", { value: GUEST, text: "a guest" }),
+    made("option", { value: ELSE, text: "another, by id" }),
+  );
+  at("context").append(...choices.context.map(field));
+  at("context").hidden = !choices.context.length;
+  at("asked-version").append(
+    made("option", { value: "", text: choices.label ? `as usual (${choices.label})` : "as usual (the newest)" }),
+    ...choices.versions.map((version) => made("option", { value: version, text: `version ${version}` })),
+  );
+  at("token-label").hidden = !choices.guarded;
+  if (matchMedia("(max-width: 720px)").matches) at("controls").open = false;
+  listen();
+  await draw();
+}
+
+function listen() {
+  at("asked").addEventListener("submit", (event) => {
+    event.preventDefault();
+    rank();
+  });
+  at("shopper").addEventListener("change", () => {
+    at("typed-label").hidden = at("shopper").value !== ELSE;
+    page.session = `page-${random()}`; // another shopper, another visit
+    if (at("shopper").value === ELSE) at("typed").focus();
+    else rank();
+  });
+  at("typed").addEventListener("change", () => rank());
+  at("context").addEventListener("change", () => rank());
+  at("asked-version").addEventListener("change", () => rank());
+  for (const id of ["count", "text", "seed"]) at(id).addEventListener("change", () => draw());
+}
+
+begin();
