@@ -1,4 +1,4 @@
-"""The ladder: the model, a version before it, popularity, the order as given; the first rung that gives scores before time is up."""
+"""The ladder: model, earlier version, popularity in segment and shop, order as given; the first that gives scores before time is up."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from serving.service.stand_ins import Scores, as_given, by_lot, by_popularity
 SCORES = "scores"
 FIRST_SHARE = 0.6  # of the time that is left, for a label behind which there is another
 NEWEST = "newest"  # how the label "" is called
-Rung = Literal["model", "previous", "popularity", "given", "baseline"]
+Rung = Literal["model", "previous", "segment", "popularity", "given", "baseline"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ class Ladder:
     def __init__(self, model: ModelClient, *, popular: str | None) -> None:
         self._model, self._popular = model, popular
 
-    async def scores(self, tensors: Mapping[str, NDArray[Any]], length: int, *, labels: Sequence[str], until_s: float) -> Scored:
+    async def scores(
+        self, tensors: Mapping[str, NDArray[Any]], length: int, *, labels: Sequence[str], until_s: float, within: Scores | None = None
+    ) -> Scored:
         """Scores of a request's L candidates, whatever happens.
 
         Args:
@@ -67,6 +69,7 @@ class Ladder:
             length: L.
             labels: to be asked, in this order.
             until_s: by the monotonic clock, when to be done.
+            within: [L] popularity in the request's segment, where anything is known of it.
         """
         failures: list[str] = []
         for place, label in enumerate(labels):
@@ -79,15 +82,21 @@ class Ladder:
                 continue
             scores = prediction.outputs[SCORES][0, :length].astype(np.float64)
             return Scored(scores, "model" if place == 0 else "previous", prediction.version, tuple(failures))
+        if within is not None:
+            return Scored(within, "segment", failures=tuple(failures))
         popular = by_popularity(tensors, self._popular, length)
         if popular is not None:
             return Scored(popular, "popularity", failures=tuple(failures))
         return Scored(as_given(length), "given", failures=tuple(failures))
 
-    def baseline(self, kind: Baseline, tensors: Mapping[str, NDArray[Any]], length: int, *, request: str) -> Scored:
+    def baseline(
+        self, kind: Baseline, tensors: Mapping[str, NDArray[Any]], length: int, *, request: str, within: Scores | None = None
+    ) -> Scored:
         """Scores as an arm of an experiment wants them, without a model."""
         if kind == "shuffle":
             return Scored(by_lot(request, length), "baseline")
+        if kind == "popularity" and within is not None:
+            return Scored(within, "baseline")
         popular = by_popularity(tensors, self._popular, length) if kind == "popularity" else None
         return Scored(as_given(length) if popular is None else popular, "baseline")
 

@@ -17,6 +17,7 @@ from serving.features.request import Inputs, Request
 from serving.rules.apply import Ruled
 from serving.service.knowledge import Knowledge
 from serving.service.ladder import NEWEST, Ladder, Scored, labels_asked
+from serving.service.segment_popularity import SegmentPopularity
 from serving.service.settings import Settings
 from serving.service.shop_rules import ShopRules
 
@@ -84,6 +85,7 @@ class Ranking:
     ) -> None:
         self._settings, self._knowledge, self._ladder, self._rules = settings, knowledge, ladder, rules
         self._experiments, self._changes, self._log = experiments, changes, log
+        self._popularity = SegmentPopularity(dataset)
         self._columns = {feature.name: feature.key for feature in dataset.given("events")}
 
     async def rank(self, asked: Asked, *, now_us: int, began_s: float) -> Ranked:
@@ -103,11 +105,12 @@ class Ranking:
         assignment = self.assignment(asked.shopper)
         labels = labels_asked(assignment.model, self._settings.label, self._settings.previous)
         length = len(asked.candidates)
+        within = self._popularity.within(inputs)
         if assignment.baseline is None:
             until_s = began_s + deadline_s - min(REST_S, deadline_s / 10)
-            scored = await self._ladder.scores(inputs.tensors, length, labels=labels, until_s=until_s)
+            scored = await self._ladder.scores(inputs.tensors, length, labels=labels, until_s=until_s, within=within)
         else:
-            scored = self._ladder.baseline(assignment.baseline, inputs.tensors, length, request=request.request)
+            scored = self._ladder.baseline(assignment.baseline, inputs.tensors, length, request=request.request, within=within)
         ruled = self._rules.applied(assignment.rules, asked.candidates, scored.scores, inputs.tensors)
         label = labels[0] if assignment.baseline is None else ""
         ranked = Ranked(request.request, ruled.order, scored, ruled, assignment, label, known)
@@ -125,7 +128,7 @@ class Ranking:
             return
         try:
             event = Shown(shopper=asked.shopper, request=ranked.request, session=asked.session, time_us=now_us, items=items)
-            change = self._changes.of(event, now_us=now_us)
+            change = self._changes.of(event, now_us=now_us, context=asked.context)
             if change is not None:
                 await self._knowledge.record([change], timeout_s=self._settings.deadline_ms / 1e3)
         except (InputError, StateUnavailable):

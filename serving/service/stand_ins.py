@@ -9,12 +9,19 @@ from numpy.typing import NDArray
 
 from components.contract.columns import state_columns
 from components.contract.dataset import Dataset
+from components.contract.features import StateFeature
 
 Scores = NDArray[np.float64]
 
 
 def popularity_column(dataset: Dataset) -> str | None:
-    """The input column by which products are popular, or None where the dataset keeps nothing of the kind of its items.
+    """The input column by which products are popular, or None where the dataset keeps nothing of the kind of its items."""
+    best = popularity_feature(dataset)
+    return None if best is None else state_columns(dataset, best)[0]
+
+
+def popularity_feature(dataset: Dataset) -> StateFeature | None:
+    """The state feature by which products are popular.
 
     The feature table's first count or total of an action that the model learns from, else of any action, else its first rate.
     """
@@ -22,8 +29,7 @@ def popularity_column(dataset: Dataset) -> str | None:
     counts = [feature for feature in of_items if feature.measure in ("count", "total")]
     labelled = [feature for feature in counts if feature.action in dataset.label_gains]
     rates = [feature for feature in of_items if feature.measure == "rate"]
-    best = next(iter([*labelled, *counts, *rates]), None)
-    return None if best is None else state_columns(dataset, best)[0]
+    return next(iter([*labelled, *counts, *rates]), None)
 
 
 def by_popularity(tensors: Mapping[str, NDArray[Any]], column: str | None, length: int) -> Scores | None:
