@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--snapshot", type=Path, metavar="DIR", help="save the state in memory there at the end, and go on from there")
     made.add_argument("--experiments", type=Path, metavar="FILE")
     made.add_argument("--rules", type=Path, metavar="FILE")
+    made.add_argument("--sources", type=Path, metavar="FILE", help="named sources of candidates")
     made.add_argument("--log", type=Path, metavar="DIR", help="folder of the exposure log; default: none is kept")
     made.add_argument("--host", default="127.0.0.1", help="to listen on (%(default)s)")
     made.add_argument("--port", type=int, default=8080, help="(%(default)s)")
@@ -66,6 +67,7 @@ def main() -> int:
             load=given.load,
             experiments=given.experiments,
             rules=given.rules,
+            sources=given.sources,
             log=given.log,
             snapshot=given.snapshot,
         )

@@ -38,6 +38,7 @@ from serving.service.ranking import Asked, Ranked, Ranking
 from serving.service.reasons import Explaining
 from serving.service.replies import documented, error_reply
 from serving.service.settings import Settings
+from serving.sources.candidates import CandidateSources
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Parts:
     knowledge: Knowledge
     log: ExposureLog | None
     failing: Callable[[], list[str]]
+    sources: CandidateSources
     metrics: Metrics = field(default_factory=Metrics)
 
 
@@ -104,7 +106,8 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
     @app.post("/v1/rank", response_model=RankedBody, responses=documented(400, 413, 422))
     async def rank(body: RankBody, request: Request, after: BackgroundTasks) -> Response:
         """Order candidates, always within the deadline: where the model can't something else does, and `degraded` says so."""
-        parts, asked, now_us = running[0], _asked(body), _now_us()
+        parts, now_us = running[0], _now_us()
+        asked = _asked(body, parts)
         ranked = await parts.ranking.rank(asked, now_us=now_us, began_s=request.state.began_s)
         parts.metrics.ranked(ranked)
         if asked.places:
@@ -129,7 +132,7 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
     @app.post("/v1/explain", response_model=ReasonsBody, responses=documented(400, 413, 422, 503))
     async def explain(body: RankBody, request: Request) -> Response:
         """Tell what each feature adds to each candidate's score. Nothing is logged."""
-        asked = _asked(body)
+        asked = _asked(body, running[0])
         told = await running[0].explaining.explain(asked, now_us=_now_us(), began_s=request.state.began_s)
         answer = {
             "request": told.request,
@@ -181,9 +184,12 @@ def _failing(parts: Parts) -> list[str]:
     return [*(["state"] if parts.knowledge.failing() else []), *parts.failing()]
 
 
-def _asked(body: RankBody) -> Asked:
+def _asked(body: RankBody, parts: Parts) -> Asked:
+    of_source = parts.sources.items(body.source, about=body.about, context=body.context) if body.source else None
     return Asked(
-        candidates=body.candidates,
+        candidates=body.candidates if of_source is None else of_source,
+        source=body.source,
+        about=body.about,
         shopper=body.shopper,
         session=body.session,
         request=body.request,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from components.contract.dataset import Dataset
 from components.contract.load import load_dataset
+from components.state.reducer import Features
 from serving.client.model import ModelClient
 from serving.experiments.file import Experiments, load_experiments
 from serving.exposure.log import ExposureLog, LogSettings
@@ -24,9 +25,12 @@ from serving.service.reasons import Explaining
 from serving.service.settings import Places, Settings
 from serving.service.shop_rules import ShopRules
 from serving.service.stand_ins import popularity_column
+from serving.sources.candidates import CandidateSources, stands
+from serving.sources.file import Sources, load_sources
+from serving.sources.standing import Standing, Watched, standing
 from serving.state import folder
 from serving.state.memory import MemoryStates
-from serving.state.seam import plans_of
+from serving.state.seam import StateStores, plans_of
 
 _LOG = logging.getLogger(__name__)
 TTL_S = 90 * 24 * 3600  # of what Redis keeps after a shopper's or a product's last event
@@ -39,6 +43,7 @@ class Read:
 
     dataset: Dataset
     rules: Rules
+    sources: Sources
     experiments: Experiments | None
     catalogue: Catalogue
 
@@ -51,15 +56,17 @@ def read(places: Places) -> Read:
     """
     dataset = load_dataset(places.dataset)
     rules = Rules(sets={}) if places.rules is None else load_rules(places.rules, dataset)
+    sources = Sources(sources={}) if places.sources is None else load_sources(places.sources, dataset)
     experiments = None if places.experiments is None else load_experiments(places.experiments, rule_sets=list(rules.sets))
-    return Read(dataset, rules, experiments, load_catalogue(places.state, dataset))
+    return Read(dataset, rules, sources, experiments, load_catalogue(places.state, dataset))
 
 
 @asynccontextmanager
 async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterator[Parts]:
     """The parts of a service while it runs. At the end the log is completed, and then the state saved where a snapshot is wanted."""
     dataset, catalogue = found.dataset, found.catalogue
-    memory, knowledge = await asyncio.to_thread(_remembering, places, dataset, catalogue)
+    memory, states, knowledge = await asyncio.to_thread(_remembering, places, dataset, catalogue)
+    sources, watched = await asyncio.to_thread(_sources, found, states)
     log = None if places.log is None else ExposureLog(dataset, LogSettings(places.log))
     model = ModelClient(places.model_server, places.model)
     model.connect()
@@ -76,9 +83,12 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     )
     intake = Intake(dataset, settings, knowledge=knowledge, changes=changes, log=log)
     explaining = Explaining(settings, ranking=ranking, knowledge=knowledge, model=model)
+    watching = None if watched is None else asyncio.create_task(watched.refreshed())
     try:
-        yield Parts(ranking, intake, explaining, knowledge, log, model.failing)
+        yield Parts(ranking, intake, explaining, knowledge, log, model.failing, sources)
     finally:
+        if watching is not None:
+            watching.cancel()
         await model.close()
         knowledge.close()
         if log is not None:
@@ -87,12 +97,25 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
             await asyncio.to_thread(folder.save, memory.snapshot(), places.snapshot)
 
 
-def _remembering(places: Places, dataset: Dataset, catalogue: Catalogue) -> tuple[MemoryStates | None, Knowledge]:
+def _sources(found: Read, states: StateStores) -> tuple[CandidateSources, Watched | None]:
+    dataset, ids = found.dataset, found.catalogue.items.ids
+
+    def known(items: list[str], time_us: int) -> Features | None:
+        return states.known("", items, time_us).items
+
+    def look(time_us: int) -> Standing:
+        return standing(ids, known, dataset, popularity_column(dataset), time_us=time_us)
+
+    watched = Watched(look) if stands(found.sources) else None
+    return CandidateSources(found.sources, dataset, found.catalogue.items, watched), watched
+
+
+def _remembering(places: Places, dataset: Dataset, catalogue: Catalogue) -> tuple[MemoryStates | None, StateStores, Knowledge]:
     plans = plans_of(dataset)
     if not places.redis:
         start = places.snapshot if places.snapshot is not None and places.snapshot.exists() else places.state
         memory = MemoryStates(plans, catalogue.codes, folder.load(start, plans, catalogue.codes))
-        return memory, NearKnowledge(RequestFeatures(dataset, catalogue, memory), memory)
+        return memory, memory, NearKnowledge(RequestFeatures(dataset, catalogue, memory), memory)
     # Only who uses it waits for its import.
     import redis
 
@@ -103,4 +126,4 @@ def _remembering(places: Places, dataset: Dataset, catalogue: Catalogue) -> tupl
     if places.load:
         _LOG.info("%d keys were brought into Redis", states.load(places.state))
     stranger = RequestFeatures(dataset, catalogue, MemoryStates(plans, catalogue.codes))
-    return None, FarKnowledge(RequestFeatures(dataset, catalogue, states), stranger, states)
+    return None, states, FarKnowledge(RequestFeatures(dataset, catalogue, states), stranger, states)

@@ -28,7 +28,11 @@ UNKNOWN_STATE = "state"
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What is asked, as `serving.features.request.Request`; `places` is how many of the first places the page shows for sure."""
+    """What is asked, as `serving.features.request.Request`.
+
+    `places` is how many of the first places the page shows for sure; `source` names where the candidates are from, where the request had
+    none, and `about` what that source had to be told.
+    """
 
     candidates: Sequence[str]
     shopper: str = ""
@@ -37,6 +41,8 @@ class Asked:
     context: Mapping[str, Any] = field(default_factory=dict)
     shown: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     places: int = 0
+    source: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,6 +188,7 @@ class Ranking:
             version="" if ranked.scored.version is None else str(ranked.scored.version),
             arms=ranked.assignment.arms,
             degraded=ranked.degraded,
+            source=asked.source,
             effects=ranked.ruled.effects,
             context={self._columns[name]: value for name, value in asked.context.items()},
             values={self._columns[name]: values for name, values in asked.shown.items()},

@@ -33,6 +33,8 @@ RANK = bodies(
     context=FEATURES,
     shown=FEATURES,
     places=st.integers(0, 9),
+    source=st.sampled_from(["", "promoted", "alike"]),
+    about=TEXTS,
 )
 WHEN = st.integers(0, 2**63)
 EVENTS = bodies(
