@@ -8,7 +8,8 @@ service's own features and state, from nothing; the requests of the test window 
 - By shopper: of the discounted true relevance (log2, the first 10 places), the share of what the best order has over chance.
 - By product: of its pairs with the other candidates of a request, the share that stands in the order of their true relevance.
 
-`lent`: rates with the mean of the 20 nearest products by content for a prior (docs/cold-start.md), made anew each day.
+`count`: the decayed count of clicks of the longest half-life. `lent`: rates with the mean of the 20 nearest products by content for a
+prior (docs/cold-start.md), made anew each day.
 """
 
 import argparse
@@ -45,7 +46,7 @@ from serving.state.memory import MemoryStates
 from serving.state.seam import plans_of
 
 BANDS = {"0": 0, "1-2": 2, "3-5": 5, "6-20": 20, "more": np.inf}  # name to the greatest number in it
-WAYS = ("model", "model, lent", "segment", "popularity", "rate", "rate, lent", "given")
+WAYS = ("model", "model, lent", "segment", "popularity", "popularity, lent", "count", "given")
 NEIGHBOURS, EVIDENCE = 20, 20
 DAY_US = 86_400_000_000
 TEST = 0.15
@@ -157,10 +158,12 @@ def measured(run: Path, segment: str) -> tuple[Tally, Tally, Tally]:
     times = log["time"].to_numpy()
     begins = float(times.max() - TEST * (times.max() - times.min()))
     context = [f.key for f in dataset.given("events") if f.side != "item" and not f.key.startswith("time.")]
-    rate = list(lending.columns)[-1]
+    rate = str(popularity)
+    assert rate in lending.columns, f"expected products to be popular by a rate, got {rate}"
     plan = plan_of(dataset, "item")
     assert plan is not None
-    clicks = total_index(plan, next(iter(dataset.label_gains)))
+    label = next(iter(dataset.label_gains))
+    clicks, count = total_index(plan, label), count_index(plan, label, half_life_s=max(plan.half_lives_s))
     of_shopper, of_product, of_both = Tally(), Tally(), Tally()
 
     def scored(tensors: Mapping[str, NDArray[Any]]) -> Scores:
@@ -184,8 +187,8 @@ def measured(run: Path, segment: str) -> tuple[Tally, Tally, Tally]:
                 "model, lent": scored({**inputs.tensors, **lent}),
                 "segment": popular if of_segment is None else of_segment,
                 "popularity": popular,
-                "rate": inputs.tensors[rate][0].astype(np.float64),
-                "rate, lent": lent[rate][0].astype(np.float64),
+                "popularity, lent": lent[rate][0].astype(np.float64),
+                "count": inputs.of_items[:, count].astype(np.float64),
                 "given": -np.arange(length, dtype=np.float64),
             }
             true = np.array([relevance[event.request, item] for item in event.items], np.float64)

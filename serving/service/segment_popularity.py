@@ -20,7 +20,7 @@ from components.state.features import plan_of
 from components.state.plan import count_index, total_index
 from components.state.rates import smoothed_rate
 from serving.features.request import Inputs
-from serving.service.stand_ins import Scores, popularity_feature
+from serving.service.stand_ins import Scores, popularity_feature, popularity_half_life
 
 STRENGTH = 20.0  # events of the segment that the shop's shares weigh as much as; docs/cold-start.md has what others give
 
@@ -34,7 +34,7 @@ class SegmentPopularity:
         if self._feature is None or plan is None:
             return
         feature = self._feature
-        half_life_s = dataset.half_lives_of(feature)[0]
+        half_life_s = dataset.half_lives_of(feature)[popularity_half_life(dataset, feature)]
 
         def place(action: str) -> int:
             return total_index(plan, action) if feature.measure == "total" else count_index(plan, action, half_life_s=half_life_s)

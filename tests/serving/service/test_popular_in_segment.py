@@ -8,6 +8,7 @@ import pytest
 from components.contract.load import parse_dataset
 from serving.features.request import Inputs
 from serving.service.segment_popularity import SegmentPopularity
+from serving.service.stand_ins import popularity_column
 from tests.serving.service.bad_model_servers import free_port
 from tests.serving.service.conftest import Started
 from tests.serving.service.little_shop import SHOP
@@ -74,3 +75,12 @@ def test_a_rate_in_a_segment_has_the_shop_s_for_a_prior() -> None:
     found = popularity.within(Inputs({}, 0, np.ones(2, bool), shop, segment))
     assert found == pytest.approx([10 / 100, (3 + 10 * 40 / 200) / 20])
     assert popularity.within(Inputs({}, 0, np.ones(2, bool), shop, np.zeros((2, 8), np.float32))) is None
+
+
+def test_popular_is_the_rate_of_the_longest_half_life_before_any_count() -> None:
+    both = BY_DEVICE.replace("half_lives: [1d]", "half_lives: [7d, 1d, 3d]").replace(
+        "serving:",
+        "  - {name: item_ctr, kind: state, side: item, measure: rate, action: click, per: impression}\nserving:",
+    )
+    assert popularity_column(parse_dataset(both)) == "item_ctr_7d"
+    assert popularity_column(parse_dataset(BY_DEVICE.replace("measure: total", "measure: count"))) == "item_clicks_1d"
