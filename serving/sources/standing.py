@@ -24,7 +24,7 @@ Known = Callable[[list[str], int], Features | None]  # ids and the moment to wha
 
 @dataclass(frozen=True)
 class Standing:
-    """Of N products: `by_popularity` (N,) their rows, the popular first, equals in the catalogue's order; `events` (N,) counted so far."""
+    """Of N products: `by_popularity` (N,) their rows, the popular first, of equals those with more events; `events` (N,) counted so far."""
 
     by_popularity: NDArray[np.int64]
     events: NDArray[np.int64]
@@ -52,7 +52,8 @@ def standing(ids: Sequence[str], known: Known, dataset: Dataset, column: str | N
             events[some] = found.values[:, totals].sum(axis=1)
             if of is not None:
                 popularity[some] = of(found.values)
-    return Standing(np.argsort(-popularity, kind="stable"), events)
+    # Where the log is old every decayed count has vanished; what happened once still tells products apart.
+    return Standing(np.lexsort((-events, -popularity)), events)
 
 
 @final

@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.sources.standing import Standing, Watched
+from components.state.features import plan_of
+from components.state.plan import total_index
+from components.state.reducer import blank
+from serving.sources.standing import Standing, Watched, standing
 from tests.serving.service.conftest import Started
-from tests.serving.service.little_shop import ITEMS
+from tests.serving.service.little_shop import ITEMS, dataset
 from tests.serving.service.running import Service
 
 FILE = """\
@@ -91,6 +94,15 @@ def test_what_can_not_be_given_is_told(service: Service, body: dict[str, object]
 def test_without_a_file_there_is_no_source(started: Started) -> None:
     answer = started().post("/v1/rank", {"source": "best"})
     assert (answer.status, answer.json["error"]) == (400, "no source of candidates is called 'best'; known: none")
+
+
+def test_equally_popular_products_go_by_their_events_then_by_the_catalogue() -> None:
+    items = plan_of(dataset(), "item")
+    assert items is not None
+    values = np.zeros((3, items.width), np.float32)
+    values[:, total_index(items, "click")] = [1, 3, 1]
+    found = standing(["a", "b", "c"], lambda _ids, _us: blank(items, 3)._replace(values=values), dataset(), None, time_us=0)
+    assert (found.by_popularity.tolist(), found.events.tolist()) == ([1, 0, 2], [1, 3, 1])
 
 
 def test_the_standing_is_looked_up_again_and_stays_while_the_store_fails() -> None:
