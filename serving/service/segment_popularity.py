@@ -22,7 +22,7 @@ from components.state.rates import smoothed_rate
 from serving.features.request import Inputs
 from serving.service.stand_ins import Scores, popularity_feature, popularity_half_life
 
-STRENGTH = 20.0  # events of the segment that the shop's shares weigh as much as; docs/cold-start.md has what others give
+STRENGTH = 20.0  # events of the segment that the shop's shares weigh as much as; not tuned
 
 
 @final
