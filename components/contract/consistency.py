@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from components.contract.dataset import Dataset
-from components.contract.features import OWN, GivenFeature, History, ListRelative, Number, StateFeature
+from components.contract.features import OWN, Category, GivenFeature, History, Id, ListRelative, Number, StateFeature
 from components.contract.slices import bands, is_number, sliceable
 from components.contract.sources import EventSource, Impressions, ListRows, Rows, Sampling
 from components.contract.strict import Fault, Place, closest
@@ -15,7 +15,7 @@ CLOCK = ("time.hour", "time.weekday")
 def faults(dataset: Dataset) -> list[Fault]:
     """All faults, each with its place in the file."""
     of_features = (_names, _tables, _shown, _clock, _lists, _history, _state)
-    of_the_rest = (_known_actions, _values, _labels, _roles, _origins, _windows, _slices)
+    of_the_rest = (_known_actions, _values, _labels, _roles, _origins, _windows, _slices, _segment)
     return [fault for rule in of_features + of_the_rest for fault in rule(dataset)]
 
 
@@ -245,6 +245,18 @@ def _slices(dataset: Dataset) -> Iterator[Fault]:
             yield ("bands", name), f"{name!r} is no column with a number; {closest(name, numbers)}"
         if not given or list(given) != sorted(set(given)):
             yield ("bands", name), "expected one or more numbers, each greater than the one before"
+
+
+def _segment(dataset: Dataset) -> Iterator[Fault]:
+    place, names = ("serving", "segment"), dataset.serving.segment
+    of_rows = [feature for feature in dataset.features if isinstance(feature, Id | Category) and feature.side != "item"]
+    known = [feature.name for feature in of_rows if feature.name not in OWN and not feature.key.startswith("time.")]
+    yield from _repeats(names, place)
+    for name in names:
+        if name not in known:
+            yield place, f"{name!r} is no id or category that events or the users' table have of a shopper; {closest(name, known)}"
+    if names and not any(feature.side == "item" and feature.measure in ("count", "total", "rate") for feature in dataset.state_features):
+        yield place, "nothing is counted of the items; add a state feature of the side item that counts, such as `measure: count`"
 
 
 def _repeats(names: Sequence[str], place: Place) -> Iterator[Fault]:

@@ -68,6 +68,15 @@ class Serving(Strict):
     latency_ms: Annotated[float, Field(gt=0)] = Field(
         default=500.0, description="Within which the model server must answer 99 % of recorded requests in the rehearsal"
     )
+    segment: tuple[str, ...] = Field(
+        default=(),
+        description="Features of the context or the shopper by whose values popularity is counted apart, for when the model is down",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_or_many(cls, given: Any) -> Any:
+        return {**given, "segment": [given["segment"]]} if isinstance(given, dict) and isinstance(given.get("segment"), str) else given
 
     @model_validator(mode="after")
     def _ascending(self) -> "Serving":

@@ -12,6 +12,7 @@ from components.ingest.cleaning import FILE_SHIFT, impression_code
 from components.ingest.counts import Counts
 from components.ingest.distinct import distinct, tells_repetitions
 from components.ingest.requests import Requests, build
+from components.ingest.segments import segments
 from components.ingest.sessions import session_hashes
 from components.ingest.sorting import sorted_by, sorted_place
 from components.ingest.splits import LEFT_OUT, Bounds, assign, assign_by_hash
@@ -30,6 +31,7 @@ class ShopperBlock:
     `known`: R rows: the user's state columns and `interactions`.
     `history`: one row an event, with row (the request), item (code), action, age_s.
     `item_rows`: what the items' state needs: item (code), time, action (code; NO_EVENT for none), slot (candidate asked for; -1 for none).
+    `segment_rows`: likewise what their state within segments needs: item, time, action, segment; None where the dataset has no segments.
     `users`, `state`: the users' state at the end of the data; guests have none.
     """
 
@@ -40,6 +42,7 @@ class ShopperBlock:
     item_rows: pl.DataFrame
     users: list[str]
     state: State | None
+    segment_rows: pl.DataFrame | None = None
 
 
 def shopper_block(
@@ -51,6 +54,7 @@ def shopper_block(
     popularity: pl.DataFrame,
     files: Mapping[int, str],
     counts: Counts,
+    users: pl.DataFrame | None = None,
 ) -> ShopperBlock:
     """Turn a block of clean events into requests.
 
@@ -62,6 +66,7 @@ def shopper_block(
         popularity: day, item (code), taken; for sampling.
         files: by their place in the log; for samples.
         counts: gets what is left out.
+        users: the table of shoppers, for segments.
     """
     events = _ordered(_known(_distinct(events, dataset, counts), items, dataset, files, counts))
     requests = build(events, dataset, popularity, counts)
@@ -73,7 +78,11 @@ def shopper_block(
     for code, reason in LEFT_OUT.items():
         counts.add(f"requests left out: {reason}", int((split == code).sum()))
     interactions_only = events.filter(pl.col("action") != impression_code(dataset)) if impression_code(dataset) is not None else events
-    item_rows = _item_rows(requests, split, interactions_only, dataset)
+    item_rows = _item_rows(requests, split, interactions_only, dataset, users)
+    segment_rows = None
+    if dataset.serving.segment:
+        within = pl.col("segment").is_not_null() & (pl.col("action") >= 0)
+        segment_rows, item_rows = item_rows.filter(within).drop("slot"), item_rows.drop("segment")
     plan = plan_of(dataset, "user")
     assert plan is not None
     first = events.unique("key", keep="first", maintain_order=True).sort("key")
@@ -88,6 +97,7 @@ def shopper_block(
         item_rows=item_rows,
         users=first.filter(named)["user"].to_list(),
         state=State(*(array[named.to_numpy()] for array in state)),
+        segment_rows=segment_rows,
     )
 
 
@@ -173,9 +183,11 @@ def _history(features: Features) -> pl.DataFrame:
     )
 
 
-def _item_rows(requests: Requests, split: NDArray[np.int8], events: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+def _item_rows(
+    requests: Requests, split: NDArray[np.int8], events: pl.DataFrame, dataset: Dataset, users: pl.DataFrame | None
+) -> pl.DataFrame:
     plan = plan_of(dataset, "item")
-    schema = {"item": pl.Int64, "time": pl.Int64, "action": pl.Int8, "slot": pl.Int64}
+    schema: dict[str, type[pl.DataType]] = {"item": pl.Int64, "time": pl.Int64, "action": pl.Int8, "slot": pl.Int64}
     if plan is None:
         return pl.DataFrame(schema=schema)
     names = list(dataset.actions)
@@ -192,8 +204,13 @@ def _item_rows(requests: Requests, split: NDArray[np.int8], events: pl.DataFrame
         },
         schema=schema,
     )
-    done = events.filter(pl.col("action").is_in(list(counted)) & (pl.col("item") >= 0)).select(
+    counting = events.filter(pl.col("action").is_in(list(counted)) & (pl.col("item") >= 0))
+    done = counting.select(
         "item", "time", pl.col("action").replace_strict(counted, return_dtype=pl.Int8), pl.lit(-1, pl.Int64).alias("slot")
     )
+    if dataset.serving.segment:
+        shown = shown.with_columns(segments(requests.frame, dataset, users, prefix="").gather(row))
+        done = done.with_columns(segments(counting, dataset, users, prefix="f:"))
+        schema |= {"segment": pl.String}
     both = pl.concat([shown, done.select(pl.col(name).cast(kind) for name, kind in schema.items())])
     return both.filter((pl.col("action") >= 0) | (pl.col("slot") >= 0))

@@ -12,7 +12,7 @@ import os
 import pickle
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from components.ingest.products import product_block
 from components.ingest.reading import frames
 from components.ingest.records import records
 from components.ingest.sampling import DAY_US
+from components.ingest.segments import segment_block
 from components.ingest.shoppers import ShopperBlock, shopper_block
 from components.ingest.spill import read_frame, read_partition, write_bytes, write_frame, write_partitions
 from components.ingest.splits import SPLITS, bounds
@@ -198,9 +199,14 @@ def shoppers_step(partition: int, job: Job, index: Index) -> tuple[int, Counts]:
         popularity=_frame("popularity", job),
         files=index.files,
         counts=counts,
+        users=_frame("users", job) if dataset.serving.segment and dataset.users is not None else None,
     )
     of_item = block.item_rows["item"].to_numpy() % job.partitions
     write_partitions(job.path("item-rows", f"{partition:06d}"), block.item_rows, of_item, partitions=job.partitions)
+    if block.segment_rows is not None:
+        of_item = block.segment_rows["item"].to_numpy() % job.partitions
+        write_partitions(job.path("segment-rows", f"{partition:06d}"), block.segment_rows, of_item, partitions=job.partitions)
+        block = replace(block, segment_rows=None)
     write_bytes(job.path("requests", f"{partition:06d}"), pickle.dumps(block, protocol=5))
     return partition, counts
 
@@ -218,6 +224,10 @@ def products_step(partition: int, job: Job, _: Any) -> tuple[int, Counts]:
         )
         ids = _frame("index", job)["item"].gather(items).to_list()
         _save(os.path.join(job.state, "items", f"part-{partition:05d}.parquet"), lambda path: save(state, ids, plan, path))
+        if dataset.serving.segment:
+            within = read_partition([job.path("segment-rows", f"{origin:06d}") for origin in range(job.partitions)], partition)
+            keys, apart = segment_block(within, _frame("index", job)["item"], dataset)
+            _save(os.path.join(job.state, "items", f"segments-{partition:05d}.parquet"), lambda path: save(apart, keys, plan, path))
     return partition, Counts()
 
 

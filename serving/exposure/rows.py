@@ -89,6 +89,7 @@ def decision(exposure: Exposure) -> dict[str, Any]:
         "version": exposure.version,
         "arms": plain(dict(exposure.arms)),
         "degraded": exposure.degraded,
+        "source": exposure.source,
         "items": plain(list(exposure.items)),
         "scores": None if exposure.scores is None else plain(list(exposure.scores)),
         "order": [int(at) for at in exposure.order],

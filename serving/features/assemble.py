@@ -13,9 +13,11 @@ from components.contract.features import GivenFeature, Number, Vector
 from components.contract.strict import closest
 from components.state.features import interaction_places, state_readers
 from components.state.reducer import Features
+from components.state.segments import segment_key
 from components.state.sessions import session_hash
 from serving.features.catalogue import Catalogue
 from serving.features.request import Inputs, Request
+from serving.features.segments import Segments
 from serving.features.values import numbers, texts, vectors
 from serving.state.seam import StateStores, shopper_key
 
@@ -36,7 +38,7 @@ class RequestFeatures:
     """
 
     def __init__(self, dataset: Dataset, catalogue: Catalogue, states: StateStores) -> None:
-        self._catalogue, self._states = catalogue, states
+        self._catalogue, self._states, self._segments = catalogue, states, Segments(dataset, catalogue)
         self._signature = signature_columns(dataset)
         asked = {column.name for column in self._signature}
         of_events = dataset.given("events")
@@ -67,7 +69,11 @@ class RequestFeatures:
         if wrong := [item for item in items if type(item) is not str or not item]:
             raise InputError(f"expected candidates' ids as text, got {wrong[0]!r}; send the ids of the catalogue")
         session = session_hash(request.session) if request.session else 0
-        known = self._states.known(shopper_key(request.shopper, request.request), items, request.time_us, session=session)
+        segment = self._segments.of(request.shopper, request.context)
+        within = [] if segment is None else [segment_key(segment, item) for item in items]
+        known = self._states.known(shopper_key(request.shopper, request.request), items + within, request.time_us, session=session)
+        of_all = None if known.items is None else known.items.values  # (L or 2 L, width)
+        of_items = None if of_all is None else of_all[: len(items)]
         rows = self._catalogue.items.rows(items)
         user = known.user.values
         values: dict[str, Values] = {
@@ -82,8 +88,8 @@ class RequestFeatures:
             **{name: column[rows] for name, column in self._item_columns.items()},
             "n_candidates": np.array([len(items)], np.int64),
         }
-        if known.items is not None:
-            values |= {name: of(known.items.values) for name, of in self._of_item.items()}
+        if of_items is not None:
+            values |= {name: of(of_items) for name, of in self._of_item.items()}
         if self._history is not None:
             values |= self._remembered(known.user)
         lengths = {"candidate": _filled(len(items), buckets), "history": known.user.history_item.shape[1] if buckets else 0}
@@ -91,6 +97,8 @@ class RequestFeatures:
             {column.name: _tensor(values[column.name], column, lengths) for column in self._signature},
             int(user[0, self._interactions].sum()),
             rows < len(self._catalogue.items.ids),
+            of_items,
+            of_all[len(items) :] if of_all is not None and within else None,
         )
 
     def _given(self, features: Mapping[str, GivenFeature], given: Mapping[str, Sequence[Any]], *, length: int) -> dict[str, Values]:

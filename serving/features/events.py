@@ -2,22 +2,26 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from types import MappingProxyType
+from typing import Any, final
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.sources import Impressions, ListRows, Rows
 from components.contract.strict import closest
 from components.state.features import counted_impression
+from components.state.segments import segment_key
 from components.state.sessions import session_hash
 from components.state.store import Event
 from serving.features.catalogue import Catalogue
+from serving.features.segments import Segments
 from serving.state.codes import NO_ITEM
 from serving.state.seam import Change, plans_of, shopper_key
 
 _MARK_BYTES = 16
+NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +52,24 @@ class Changes:
     """What events of one dataset change.
 
     A list counts as one event of its shopper, which weighs as much as the list is long, and as one of each of its items. An interaction
-    counts for its shopper, and for its item where the dataset keeps state of that action for items.
+    counts for its shopper, and for its item where the dataset keeps state of that action for items. What counts for an item does for the
+    item within the event's segment too, where the dataset has segments.
     """
 
     def __init__(self, dataset: Dataset, catalogue: Catalogue) -> None:
         self._dataset, self._catalogue = dataset, catalogue
-        self._plans = plans_of(dataset)
+        self._plans, self._segments = plans_of(dataset), Segments(dataset, catalogue)
         self._impression = counted_impression(dataset)
         self._guests = any(source.missing_user == "guest" for source in dataset.events)
         self._of_items = self._plans.items.actions if self._plans.items else ()
 
-    def of(self, event: Shown | Interaction, *, now_us: int) -> Change | None:
+    def of(self, event: Shown | Interaction, *, now_us: int, context: Mapping[str, Any] = NO_CONTEXT) -> Change | None:
         """What an event changes; None where that is nothing: its items are unknown to a dataset that rejects those, or it keeps no state.
+
+        Args:
+            event: what happened.
+            now_us: the moment.
+            context: features of the request or its shopper, as far as the event tells them: what segments are made of.
 
         Raises:
             InputError: a time later than `now_us` or none at all, no shopper where the dataset knows no guests, a list without request or
@@ -70,10 +80,10 @@ class Changes:
         if not event.shopper and not self._guests:
             raise InputError("expected a shopper, got none, and the dataset file takes no guests (`missing_user: guest`); name the shopper")
         if isinstance(event, Shown):
-            return self._shown(event)
-        return self._done(event)
+            return self._shown(event, context)
+        return self._done(event, context)
 
-    def _shown(self, event: Shown) -> Change | None:
+    def _shown(self, event: Shown, context: Mapping[str, Any]) -> Change | None:
         if not event.request:
             raise InputError("expected the id of the request whose list was shown, got none; name it, as the answer to the request did")
         if isinstance(event.items, str) or not event.items or not all(type(item) is str and item for item in event.items):
@@ -85,9 +95,10 @@ class Changes:
         user = Event(key, event.time_us, self._impression, NO_ITEM, len(items), _session(event.session))
         each = items if self._impression in self._of_items else ()
         mark = _mark("shown", event.shopper, event.request)
-        return Change(mark, (user,), tuple(Event(item, event.time_us, self._impression) for item in each))
+        keys = self._keys(each, event.shopper, context)
+        return Change(mark, (user,), tuple(Event(key, event.time_us, self._impression) for key in keys))
 
-    def _done(self, event: Interaction) -> Change | None:
+    def _done(self, event: Interaction, context: Mapping[str, Any]) -> Change | None:
         action = self._dataset.actions.get(event.action)
         if action is None:
             raise InputError(
@@ -104,9 +115,15 @@ class Changes:
         # Only what histories hold needs a number.
         code = self._catalogue.codes.code(item) if event.action in self._plans.users.history_actions else NO_ITEM
         of_user = (Event(key, event.time_us, event.action, code, 1, _session(event.session)),) if key else ()
-        of_item = (Event(item, event.time_us, event.action),) if item and event.action in self._of_items else ()
+        each = (item,) if item and event.action in self._of_items else ()
+        of_item = tuple(Event(key, event.time_us, event.action) for key in self._keys(each, event.shopper, context))
         mark = _mark("done", event.shopper, event.action, item, event.request, event.session, str(event.time_us))
         return Change(mark, of_user, of_item)
+
+    def _keys(self, items: Sequence[str], shopper: str, context: Mapping[str, Any]) -> list[str]:
+        """Under what events of items count: each itself, and each within the segment."""
+        segment = self._segments.of(shopper, context)
+        return [*items, *([] if segment is None else [segment_key(segment, item) for item in items])]
 
     def _counts(self, item: str) -> bool:
         """Whether events of an item count."""

@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--snapshot", type=Path, metavar="DIR", help="save the state in memory there at the end, and go on from there")
     made.add_argument("--experiments", type=Path, metavar="FILE")
     made.add_argument("--rules", type=Path, metavar="FILE")
+    made.add_argument("--sources", type=Path, metavar="FILE", help="named sources of candidates")
     made.add_argument("--log", type=Path, metavar="DIR", help="folder of the exposure log; default: none is kept")
     made.add_argument(
         "--page",
@@ -149,6 +150,7 @@ def main() -> int:
             load=given.load,
             experiments=given.experiments,
             rules=given.rules,
+            sources=given.sources,
             log=given.log,
             page_values=Path(given.page) if given.page else None,
             snapshot=given.snapshot,

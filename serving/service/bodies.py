@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 LONGEST_ID = 200
 
@@ -22,8 +22,10 @@ class RankBody(_Body):
     """In which order does a shopper see these products?"""
 
     candidates: list[Given] = Field(
-        min_length=1, description="Ids of the products to be ranked, each once", examples=[["p000001", "p000002"]]
+        default_factory=list, min_length=1, description="Ids of the products to be ranked, each once", examples=[["p000001", "p000002"]]
     )
+    source: Name = Field(default="", description="In place of `candidates`: a source of the sources file, by its name", examples=[""])
+    about: Name = Field(default="", description="What the source has to be told: a product's id, or a value", examples=[""])
     shopper: Name = Field(default="", description="His id; empty for a guest", examples=["u000001"])
     session: Name = Field(default="", description="The visit's id")
     request: Name = Field(default="", description="The request's id, under which events come back; made here when empty")
@@ -36,6 +38,14 @@ class RankBody(_Body):
     version: Whole | None = Field(
         default=None, description="Of the model to be asked, whatever the shopper's arm; only for a service that has the page (`--page`)"
     )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "RankBody":
+        if bool(self.candidates) == bool(self.source):
+            raise ValueError("expected either `candidates` or the name of a `source`")
+        if self.shown and self.source:
+            raise ValueError("`shown` has a value for each of `candidates`; a source knows its products by the catalogue alone")
+        return self
 
 
 class RankedBody(BaseModel):

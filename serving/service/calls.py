@@ -127,8 +127,11 @@ def _asked(parts: Parts, body: RankBody) -> Asked:
             "expected no version: experiments and labels say which one ranks for a shopper, and only a service with the page"
             " (`--page`, for trying) lets a request name one; leave it out"
         )
+    of_source = parts.sources.items(body.source, about=body.about, context=body.context) if body.source else None
     return Asked(
-        candidates=body.candidates,
+        candidates=body.candidates if of_source is None else of_source,
+        source=body.source,
+        about=body.about,
         shopper=body.shopper,
         session=body.session,
         request=body.request,

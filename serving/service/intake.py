@@ -54,7 +54,7 @@ class Intake:
         """
         if len(reported) > self._settings.most_events:
             raise InputError(f"expected at most {self._settings.most_events:,} events in a call, got {len(reported):,}; send them in parts")
-        changes = [self._changes.of(each.event, now_us=now_us) for each in reported]
+        changes = [self._changes.of(each.event, now_us=now_us, context=each.context) for each in reported]
         rows = [row for each in reported for row in self._rows(each)]
         await self._knowledge.record([change for change in changes if change is not None], timeout_s=STATE_S)
         if self._log is not None:

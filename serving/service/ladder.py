@@ -1,4 +1,4 @@
-"""The ladder: the model, a version before it, popularity, the order as given; the first rung that gives scores before time is up."""
+"""The ladder: model, earlier version, popularity in segment and shop, order as given; the first that gives scores before time is up."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from serving.service.stand_ins import Scores, as_given, by_lot, by_popularity
 SCORES = "scores"
 FIRST_SHARE = 0.6  # of the time that is left, for a label behind which there is another
 BUSY = "busy"  # why the model wasn't asked: too many wait for it
-Rung = Literal["model", "previous", "popularity", "given", "baseline"]
+Rung = Literal["model", "previous", "segment", "popularity", "given", "baseline"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,14 @@ class Scored:
         rung: `baseline` where an arm asked for no model.
         version: of the model that answered; None where none did.
         failures: for each label that gave nothing, in one word why, as `label: reason`.
+        model_ms: how long the label asked first took to answer or to fail; None where none was asked.
     """
 
     scores: Scores
     rung: Rung
     version: int | None = None
     failures: tuple[str, ...] = ()
+    model_ms: float | None = None
 
     @property
     def degraded(self) -> str:
@@ -62,7 +64,9 @@ class Ladder:
         self._model, self._popular, self._most = model, popular, most
         self._waiting = 0
 
-    async def scores(self, tensors: Mapping[str, NDArray[Any]], length: int, *, labels: Sequence[Which], until_s: float) -> Scored:
+    async def scores(
+        self, tensors: Mapping[str, NDArray[Any]], length: int, *, labels: Sequence[Which], until_s: float, within: Scores | None = None
+    ) -> Scored:
         """Scores of a request's L candidates, whatever happens; without the model while `most` requests wait for it.
 
         Args:
@@ -70,37 +74,45 @@ class Ladder:
             length: L.
             labels: or versions, to be asked, in this order.
             until_s: by the monotonic clock, when to be done.
+            within: [L] popularity in the request's segment, where anything is known of it.
         """
+        failures: list[str] = []
+        first_ms: float | None = None
         if self._waiting >= self._most:
-            return await self._climbed(tensors, length, (), until_s, [f"{named(labels[0]) or NEWEST}: {BUSY}"])
+            failures, labels = [f"{named(labels[0]) or NEWEST}: {BUSY}"], ()
         self._waiting += 1
         try:
-            return await self._climbed(tensors, length, labels, until_s, [])
+            for place, label in enumerate(labels):
+                began_s = time.monotonic()
+                left_s = until_s - began_s
+                mine_s = left_s if place == len(labels) - 1 else left_s * FIRST_SHARE
+                check = scored_candidates(length)
+                try:
+                    prediction = await self._model.predict(tensors, (SCORES,), label=label, timeout_s=mine_s, check=check)
+                except ModelUnavailable as error:
+                    failures.append(f"{named(label) or NEWEST}: {error.reason}")
+                    continue
+                finally:
+                    first_ms = (time.monotonic() - began_s) * 1e3 if first_ms is None else first_ms
+                scores = prediction.outputs[SCORES][0, :length].astype(np.float64)
+                return Scored(scores, "model" if place == 0 else "previous", prediction.version, tuple(failures), first_ms)
         finally:
             self._waiting -= 1
-
-    async def _climbed(
-        self, tensors: Mapping[str, NDArray[Any]], length: int, labels: Sequence[Which], until_s: float, failures: list[str]
-    ) -> Scored:
-        for place, label in enumerate(labels):
-            left_s = until_s - time.monotonic()
-            mine_s = left_s if place == len(labels) - 1 else left_s * FIRST_SHARE
-            try:
-                prediction = await self._model.predict(tensors, (SCORES,), label=label, timeout_s=mine_s, check=scored_candidates(length))
-            except ModelUnavailable as error:
-                failures.append(f"{named(label) or NEWEST}: {error.reason}")
-                continue
-            scores = prediction.outputs[SCORES][0, :length].astype(np.float64)
-            return Scored(scores, "model" if place == 0 else "previous", prediction.version, tuple(failures))
+        if within is not None:
+            return Scored(within, "segment", failures=tuple(failures), model_ms=first_ms)
         popular = by_popularity(tensors, self._popular, length)
         if popular is not None:
-            return Scored(popular, "popularity", failures=tuple(failures))
-        return Scored(as_given(length), "given", failures=tuple(failures))
+            return Scored(popular, "popularity", failures=tuple(failures), model_ms=first_ms)
+        return Scored(as_given(length), "given", failures=tuple(failures), model_ms=first_ms)
 
-    def baseline(self, kind: Baseline, tensors: Mapping[str, NDArray[Any]], length: int, *, request: str) -> Scored:
+    def baseline(
+        self, kind: Baseline, tensors: Mapping[str, NDArray[Any]], length: int, *, request: str, within: Scores | None = None
+    ) -> Scored:
         """Scores as an arm of an experiment wants them, without a model."""
         if kind == "shuffle":
             return Scored(by_lot(request, length), "baseline")
+        if kind == "popularity" and within is not None:
+            return Scored(within, "baseline")
         popular = by_popularity(tensors, self._popular, length) if kind == "popularity" else None
         return Scored(as_given(length) if popular is None else popular, "baseline")
 

@@ -11,6 +11,7 @@ import grpc
 
 from components.contract.dataset import Dataset
 from components.contract.load import load_dataset
+from components.state.reducer import Features
 from serving.client.hedging import HedgeSettings
 from serving.client.model import ModelClient
 from serving.experiments.file import Experiments, load_experiments
@@ -38,9 +39,12 @@ from serving.service.shop_rules import ShopRules
 from serving.service.stand_ins import popularity_column
 from serving.service.tls import to_model_server
 from serving.service.tracing import tracing
+from serving.sources.candidates import CandidateSources, stands
+from serving.sources.file import Sources, load_sources
+from serving.sources.standing import Standing, Watched, standing
 from serving.state import folder
 from serving.state.memory import MemoryStates
-from serving.state.seam import plans_of
+from serving.state.seam import StateStores, plans_of
 
 _LOG = logging.getLogger(__name__)
 TTL_S = 90 * 24 * 3600  # of what Redis keeps after a shopper's or a product's last event
@@ -54,6 +58,7 @@ class Read:
 
     dataset: Dataset
     rules: Rules
+    sources: Sources
     experiments: Experiments | None
     catalogue: Catalogue
     page_values: dict[str, list[str]] = field(default_factory=dict)
@@ -67,16 +72,18 @@ def read(places: Places) -> Read:
     """
     dataset = load_dataset(places.dataset)
     rules = Rules(sets={}) if places.rules is None else load_rules(places.rules, dataset)
+    sources = Sources(sources={}) if places.sources is None else load_sources(places.sources, dataset)
     experiments = None if places.experiments is None else load_experiments(places.experiments, rule_sets=list(rules.sets))
     values = {} if places.page_values is None else read_values(places.page_values, dataset)
-    return Read(dataset, rules, experiments, load_catalogue(places.state, dataset), values)
+    return Read(dataset, rules, sources, experiments, load_catalogue(places.state, dataset), values)
 
 
 @asynccontextmanager
 async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterator[Parts]:
     """The parts of a service while it runs. At the end the log is completed, and then the state saved where a snapshot is wanted."""
     dataset, catalogue = found.dataset, found.catalogue
-    memory, knowledge = await asyncio.to_thread(_remembering, places, dataset, catalogue)
+    memory, states, knowledge = await asyncio.to_thread(_remembering, places, dataset, catalogue)
+    sources, watched = await asyncio.to_thread(_sources, found, states)
     log = None if places.log is None else ExposureLog(dataset, LogSettings(places.log))
     credentials = to_model_server(places.model_server_ca) if places.model_server_tls else None
     spans = tracing()
@@ -110,10 +117,13 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     explaining = Explaining(settings, ranking=ranking, knowledge=knowledge, model=model)
     erasing = None if log is None else asyncio.create_task(_erasing(log.folder, EventRows(dataset)))
     page = _page(settings, places, found, knowledge=knowledge, model=model) if settings.page else None
+    watching = None if watched is None else asyncio.create_task(watched.refreshed())
     try:
         asking, telling = Rates(settings.asks_per_s), Rates(settings.tells_per_s)
-        yield Parts(ranking, intake, explaining, knowledge, log, model.failing, asking, telling, metrics, spans, page)
+        yield Parts(ranking, intake, explaining, knowledge, log, model.failing, sources, asking, telling, metrics, spans, page)
     finally:
+        if watching is not None:
+            watching.cancel()
         if erasing is not None:
             erasing.cancel()
         if shadow is not None:
@@ -159,12 +169,25 @@ def _page(settings: Settings, places: Places, found: Read, *, knowledge: Knowled
     )
 
 
-def _remembering(places: Places, dataset: Dataset, catalogue: Catalogue) -> tuple[MemoryStates | None, Knowledge]:
+def _sources(found: Read, states: StateStores) -> tuple[CandidateSources, Watched | None]:
+    dataset, ids = found.dataset, found.catalogue.items.ids
+
+    def known(items: list[str], time_us: int) -> Features | None:
+        return states.known("", items, time_us).items
+
+    def look(time_us: int) -> Standing:
+        return standing(ids, known, dataset, popularity_column(dataset), time_us=time_us)
+
+    watched = Watched(look) if stands(found.sources) else None
+    return CandidateSources(found.sources, dataset, found.catalogue.items, watched), watched
+
+
+def _remembering(places: Places, dataset: Dataset, catalogue: Catalogue) -> tuple[MemoryStates | None, StateStores, Knowledge]:
     plans, buckets = plans_of(dataset), dataset.serving.list_lengths
     if not places.redis:
         start = places.snapshot if places.snapshot is not None and places.snapshot.exists() else places.state
         memory = MemoryStates(plans, catalogue.codes, folder.load(start, plans, catalogue.codes))
-        return memory, NearKnowledge(RequestFeatures(dataset, catalogue, memory), memory, buckets=buckets)
+        return memory, memory, NearKnowledge(RequestFeatures(dataset, catalogue, memory), memory, buckets=buckets)
     # Only who uses it waits for its import.
     import redis
 
@@ -175,4 +198,4 @@ def _remembering(places: Places, dataset: Dataset, catalogue: Catalogue) -> tupl
     if places.load:
         _LOG.info("%d keys were brought into Redis", states.load(places.state))
     stranger = RequestFeatures(dataset, catalogue, MemoryStates(plans, catalogue.codes))
-    return None, FarKnowledge(RequestFeatures(dataset, catalogue, states), stranger, states, buckets=buckets)
+    return None, states, FarKnowledge(RequestFeatures(dataset, catalogue, states), stranger, states, buckets=buckets)

@@ -12,6 +12,7 @@ from serving.service.ranking import Ranking
 from serving.service.rates import Rates
 from serving.service.reasons import Explaining
 from serving.service.tracing import NoTracing, Tracing
+from serving.sources.candidates import CandidateSources
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Parts:
     knowledge: Knowledge
     log: ExposureLog | None
     failing: Callable[[], list[str]]
+    sources: CandidateSources
     asking: Rates
     telling: Rates
     metrics: Metrics = field(default_factory=Metrics)

@@ -19,6 +19,7 @@ from serving.features.request import Inputs, Request
 from serving.rules.apply import Ruled
 from serving.service.knowledge import Knowledge
 from serving.service.ladder import Ladder, Scored, labels_asked
+from serving.service.segment_popularity import SegmentPopularity
 from serving.service.settings import Settings
 from serving.service.shadow import Shadow
 from serving.service.shop_rules import ShopRules
@@ -33,7 +34,8 @@ UNKNOWN_STATE = "state"
 class Asked:
     """What is asked, as `serving.features.request.Request`.
 
-    `places` is how many of the first places the page shows for sure; `version` that of the model to be asked, whatever the shopper's arm.
+    `places` is how many of the first places the page shows for sure; `source` names where the candidates are from, where the request had
+    none, and `about` what that source had to be told; `version` is that of the model to be asked, whatever the shopper's arm.
     """
 
     candidates: Sequence[str]
@@ -43,6 +45,8 @@ class Asked:
     context: Mapping[str, Any] = field(default_factory=dict)
     shown: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     places: int = 0
+    source: str = ""
+    about: str = ""
     version: int | None = None
 
 
@@ -96,6 +100,7 @@ class Ranking:
         self._experiments, self._changes, self._log, self._shadow = experiments, changes, log, shadow
         self._tracing = tracing
         self._step_us = int(settings.reuse_ms * 1e3)
+        self._popularity = SegmentPopularity(dataset)
         self._columns = {feature.name: feature.key for feature in dataset.given("events")}
 
     async def rank(self, asked: Asked, *, now_us: int, began_s: float, patience_s: float = math.inf) -> Ranked:
@@ -116,11 +121,12 @@ class Ranking:
             inputs, known = await self._knowledge.inputs(self._rounded(request), timeout_s=deadline_s * STATE_SHARE)
         assignment = self.assignment(asked.shopper)
         labels, length = self.asked_first(asked, assignment), len(asked.candidates)
+        within = self._popularity.within(inputs)
         if assignment.baseline is None or asked.version is not None:
             until_s = began_s + deadline_s - min(REST_S, deadline_s / 10)
-            scored = await self._ladder.scores(inputs.tensors, length, labels=labels, until_s=until_s)
+            scored = await self._ladder.scores(inputs.tensors, length, labels=labels, until_s=until_s, within=within)
         else:
-            scored = self._ladder.baseline(assignment.baseline, inputs.tensors, length, request=request.request)
+            scored = self._ladder.baseline(assignment.baseline, inputs.tensors, length, request=request.request, within=within)
         with self._tracing.span("rules"):
             ruled = self._rules.applied(assignment.rules, asked.candidates, scored.scores, inputs.tensors)
         label = "" if scored.rung == "baseline" else named(labels[0])
@@ -141,7 +147,7 @@ class Ranking:
             return
         try:
             event = Shown(shopper=asked.shopper, request=ranked.request, session=asked.session, time_us=now_us, items=items)
-            change = self._changes.of(event, now_us=now_us)
+            change = self._changes.of(event, now_us=now_us, context=asked.context)
             if change is not None:
                 await self._knowledge.record([change], timeout_s=self._settings.deadline_ms / 1e3)
         except (InputError, StateUnavailable):
@@ -207,6 +213,7 @@ class Ranking:
             version="" if ranked.scored.version is None else str(ranked.scored.version),
             arms=ranked.assignment.arms,
             degraded=ranked.degraded,
+            source=asked.source,
             effects=ranked.ruled.effects,
             context={self._columns[name]: value for name, value in asked.context.items()},
             values={self._columns[name]: values for name, values in asked.shown.items()},

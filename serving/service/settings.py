@@ -93,6 +93,7 @@ class Places:
         load: bring the ingestion's state into Redis before the first request; what is there already stays.
         experiments: the experiments file, or None.
         rules: the rules file, or None.
+        sources: the file of named sources of candidates, or None.
         log: folder of the exposure log; None keeps no log.
         page_values: a file with values of the context for the page to offer, a line FEATURE=VALUE for each; None offers none.
         snapshot: where the state in memory is saved at the end, and taken up at the start; None: it goes with the process.
@@ -109,6 +110,7 @@ class Places:
     load: bool = False
     experiments: Path | None = None
     rules: Path | None = None
+    sources: Path | None = None
     log: Path | None = None
     page_values: Path | None = None
     snapshot: Path | None = None

@@ -1,0 +1,31 @@
+"""The segment of a request or an event: what ingestion makes of the same values."""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+from components.contract.dataset import Dataset
+from components.state.segments import segment_of
+from serving.features.catalogue import Catalogue
+from serving.features.values import texts
+
+
+@final
+class Segments:
+    """Segments of one dataset."""
+
+    def __init__(self, dataset: Dataset, catalogue: Catalogue) -> None:
+        self._features = tuple(dataset.feature(name) for name in dataset.serving.segment)
+        self._users = catalogue.users
+
+    def of(self, shopper: str, context: Mapping[str, Any]) -> str | None:
+        """The segment; None where one of its values is missing, or the dataset has no segments.
+
+        Raises:
+            InputError: a value is neither text, number, true or false, nor a list of them.
+        """
+        if not self._features:
+            return None
+        given = {feature.name: texts(feature, (context.get(feature.name),)) for feature in self._features if feature.table == "events"}
+        if len(given) < len(self._features):
+            given = {**self._users.values(shopper), **given}
+        return segment_of([given[feature.name][0].decode() for feature in self._features])
