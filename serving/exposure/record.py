@@ -25,6 +25,7 @@ class Exposure:
         version: of that model, "" for none.
         arms: experiment to arm.
         degraded: what stood in for the model, "" where nothing had to.
+        model_ms: how long the model that was asked took to answer or to fail, None where none was asked.
         effects: what each rule did.
         context: features of the context and the shopper that stand in event rows, by column.
         values: item features as shown with the list (`source: events`), by column, L each.
@@ -43,6 +44,7 @@ class Exposure:
     version: str = ""
     arms: Mapping[str, str] = field(default_factory=dict)
     degraded: str = ""
+    model_ms: float | None = None
     effects: Sequence[Effect] = ()
     context: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Sequence[Any]] = field(default_factory=dict)

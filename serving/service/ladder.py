@@ -28,12 +28,14 @@ class Scored:
         rung: `baseline` where an arm asked for no model.
         version: of the model that answered; None where none did.
         failures: for each label that gave nothing, in one word why, as `label: reason`.
+        model_ms: how long the label asked first took to answer or to fail; None where none was asked.
     """
 
     scores: Scores
     rung: Rung
     version: int | None = None
     failures: tuple[str, ...] = ()
+    model_ms: float | None = None
 
     @property
     def degraded(self) -> str:
@@ -69,20 +71,24 @@ class Ladder:
             until_s: by the monotonic clock, when to be done.
         """
         failures: list[str] = []
+        first_ms: float | None = None
         for place, label in enumerate(labels):
-            left_s = until_s - time.monotonic()
+            began_s = time.monotonic()
+            left_s = until_s - began_s
             mine_s = left_s if place == len(labels) - 1 else left_s * FIRST_SHARE
             try:
                 prediction = await self._model.predict(tensors, (SCORES,), label=label, timeout_s=mine_s, check=_scored(length))
             except ModelUnavailable as error:
                 failures.append(f"{label or NEWEST}: {error.reason}")
                 continue
+            finally:
+                first_ms = (time.monotonic() - began_s) * 1e3 if first_ms is None else first_ms
             scores = prediction.outputs[SCORES][0, :length].astype(np.float64)
-            return Scored(scores, "model" if place == 0 else "previous", prediction.version, tuple(failures))
+            return Scored(scores, "model" if place == 0 else "previous", prediction.version, tuple(failures), first_ms)
         popular = by_popularity(tensors, self._popular, length)
         if popular is not None:
-            return Scored(popular, "popularity", failures=tuple(failures))
-        return Scored(as_given(length), "given", failures=tuple(failures))
+            return Scored(popular, "popularity", failures=tuple(failures), model_ms=first_ms)
+        return Scored(as_given(length), "given", failures=tuple(failures), model_ms=first_ms)
 
     def baseline(self, kind: Baseline, tensors: Mapping[str, NDArray[Any]], length: int, *, request: str) -> Scored:
         """Scores as an arm of an experiment wants them, without a model."""

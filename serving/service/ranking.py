@@ -179,6 +179,7 @@ class Ranking:
             version="" if ranked.scored.version is None else str(ranked.scored.version),
             arms=ranked.assignment.arms,
             degraded=ranked.degraded,
+            model_ms=ranked.scored.model_ms,
             effects=ranked.ruled.effects,
             context={self._columns[name]: value for name, value in asked.context.items()},
             values={self._columns[name]: values for name, values in asked.shown.items()},
