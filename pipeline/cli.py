@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline import commands
 
     try:
-        getattr(commands, args.command)(args)
+        code: int | None = getattr(commands, args.command)(args)
     except ShelfRankError as error:
         if args.debug:
             raise
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"shelfrank {args.command}: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return EXIT_INTERRUPTED
-    return 0
+    return code or 0
 
 
 def exit_code(error: ShelfRankError) -> int:
@@ -84,6 +84,8 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("--html", metavar="FILE", help="write it as one HTML page instead")
 
     _releases(command("releases", "list the releases of a run, and move the labels they carry", json))
+
+    _guard(command("guard", "compare the canary with the stable release on live traffic, and promote it or roll it back"))
 
     serve = command(
         "serve",
@@ -166,6 +168,47 @@ def _simulate(simulate: argparse.ArgumentParser) -> None:
     plants.add_argument("--broken-from", metavar="DATE", help="day from which it does")
     plants.add_argument("--treatment", type=float, metavar="SHARE", help="share of the shoppers who are treated")
     plants.add_argument("--treatment-effect", type=float, metavar="X", help="what treatment adds to the log-odds of a click")
+
+
+def _guard(guard: argparse.ArgumentParser) -> None:
+    from pipeline.commands import EXIT_PROMOTED, EXIT_ROLLED_BACK
+
+    guard.epilog = (
+        f"exit codes: with --once 0 where nothing is decided yet or nothing is on trial, {EXIT_PROMOTED} promoted,"
+        f" {EXIT_ROLLED_BACK} rolled back; 0 when it is ended; 1 failure (a decision isn't forgotten for it), 2 bad input"
+    )
+    guard.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
+    guard.add_argument("--dataset", metavar="FILE", help="dataset file (default: that of the run)")
+    guard.add_argument("--releases", metavar="DIR", help="folder of the releases (default: ROOT/releases)")
+    guard.add_argument(
+        "--log", metavar="DIR", action="append", help="a service's exposure log; may be given again (default: ROOT/serving/exposures)"
+    )
+    guard.add_argument(
+        "--model-server", metavar="HOST:PORT", help="gRPC of the model server to move labels on (default: only in the releases' files)"
+    )
+    guard.add_argument("--timeout", metavar="SECONDS", type=float, default=60.0, help="how long it may take (default: 60)")
+    guard.add_argument(
+        "--action", metavar="NAME", action="append", help="that counts as a click; may be given again (default: those with a label)"
+    )
+    guard.add_argument("--dry-run", action="store_true", help="tell what would be done, from the trial's beginning on; change nothing")
+    guard.add_argument("--once", action="store_true", help="look at what there is, act if it decides, and end")
+    guard.add_argument("--every", metavar="SECONDS", type=float, default=10.0, help="between two looks (default: 10)")
+    guard.add_argument("--metrics-port", metavar="N", type=int, help="for Prometheus (default: none)")
+    guard.add_argument("--metrics-host", metavar="HOST", default="127.0.0.1", help="to listen on (default: 127.0.0.1)")
+    duty = guard.add_argument_group("what is counted", argument_default=argparse.SUPPRESS)
+    duty.add_argument(
+        "--click-s", metavar="S", type=float, help="how long a click counts for its request (default: the dataset's attribution)"
+    )
+    duty.add_argument("--late-s", metavar="S", type=float, help="how late clicks come into the log (default: 60)")
+    duty.add_argument("--slow-ms", metavar="MS", type=float, help="the model is slow above it (default: 50)")
+    duty.add_argument("--block", metavar="N", type=int, help="requests between two looks at the evidence (default: 200)")
+    limits = guard.add_argument_group("when it decides", argument_default=argparse.SUPPRESS)
+    limits.add_argument("--alpha", metavar="X", type=float, help="chance of a false alarm, and of a false promotion (default: 0.05)")
+    limits.add_argument("--click-loss", metavar="X", type=float, help="smaller click rate that is let pass, a share (default: 0.05)")
+    limits.add_argument("--error-rise", metavar="X", type=float, help="greater error rate that is let pass (default: 0.005)")
+    limits.add_argument("--slow-rise", metavar="X", type=float, help="greater share of slow answers that is let pass (default: 0.02)")
+    limits.add_argument("--score-shift", metavar="X", type=float, help="a greater PSI of the scores rolls back (default: 0.25)")
+    limits.add_argument("--min-requests", metavar="N", type=int, help="of each, before a promotion (default: 1000)")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any
 from components.contract.errors import InputError, RefusedModel, RunError
 
 _SHOP = "simulated_shop.yaml"
+EXIT_PROMOTED, EXIT_ROLLED_BACK = 10, 11  # of `guard --once`
 
 
 def simulate(args: Namespace) -> None:
@@ -134,6 +135,60 @@ def releases(args: Namespace) -> None:
         _print_json({"label": args.label, "version": after.now[args.label], "labels": after.now, "served": list(after.served)})
     else:
         print(f"{args.label} is release {after.now[args.label]}, in {folder / 'model_config.txt'} {where}")
+
+
+def guard(args: Namespace) -> int:
+    """`shelfrank guard`."""
+    import signal
+
+    from pipeline.guard import look_once, watch
+
+    post = _post(args)
+
+    def say(sentence: str) -> None:
+        print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {sentence}", flush=True)
+
+    if args.once:
+        return {"promote": EXIT_PROMOTED, "roll back": EXIT_ROLLED_BACK}.get(look_once(post, say) or "", 0)
+
+    def ended(_number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, ended)
+    try:
+        watch(post, say, every_s=args.every, metrics=(args.metrics_host, args.metrics_port) if args.metrics_port is not None else None)
+    except KeyboardInterrupt:
+        say("ended; the next guard goes on from here")
+    return 0
+
+
+def _post(args: Namespace) -> Any:
+    from components.contract.load import load_dataset, parse_dataset
+    from pipeline.guard import Post
+    from pipeline.releases import Place
+    from serving.guard.sentry import Duty
+    from serving.guard.watch import Limits
+
+    if args.dataset:
+        dataset = load_dataset(args.dataset)
+    else:
+        from pipeline.result import read_result
+
+        dataset = parse_dataset(read_result(_last(args.root)).dataset)
+    # Asked for only where it is wanted: all three may be told.
+    releases = Path(args.releases) if args.releases else _last(args.root).parent / "releases"
+    logs = [Path(log) for log in args.log] if args.log else [_last(args.root).parent / "serving" / "exposures"]
+    told = {field.name: getattr(args, field.name) for kind in (Duty, Limits) for field in fields(kind) if hasattr(args, field.name)}
+    limits = Limits(**{field.name: told.pop(field.name) for field in fields(Limits) if field.name in told})
+    if dataset.attribution:
+        told.setdefault("click_s", dataset.attribution)
+    return Post(
+        place=Place(releases, args.model_server, patience_s=args.timeout),
+        duty=Duty(logs=logs, limits=limits, **told),
+        dataset=dataset,
+        actions=tuple(args.action or ()),
+        dry_run=args.dry_run,
+    )
 
 
 def serve(args: Namespace) -> None:

@@ -2,10 +2,11 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -38,30 +39,38 @@ class Place:
     patience_s: float = 60.0
 
 
-def promote(place: Place, version: int, label: str) -> Labels:
+def promote(place: Place, version: int, label: str, *, as_long_as: Mapping[str, int] | None = None) -> Labels:
     """`version` carries `label`.
 
+    Args:
+        place: where.
+        version: of the releases.
+        label: that it is to carry.
+        as_long_as: labels as they were when this was decided; where one has moved meanwhile nothing is changed.
+
     Raises:
-        InputError: there is no such version.
+        InputError: there is no such version, or a label has moved.
         RunError: the server can't be brought along; then nothing changes.
     """
     check_there(version, place.releases)
     with _alone(place.releases):
         before = _known(place)
+        _unmoved(before, as_long_as or {})
         return _moved(place, before, before.promoted(version, label))
 
 
-def rollback(place: Place, label: str) -> Labels:
-    """`label` is carried by the version that carried it before.
+def rollback(place: Place, label: str, *, as_long_as: Mapping[str, int] | None = None) -> Labels:
+    """`label` is carried by the version that carried it before; `canary` by stable's.
 
     Raises:
-        InputError: none did, or it isn't there any more.
+        InputError: none did, or it isn't there any more, or a label has moved (see `promote`).
         RunError: as `promote`.
     """
     if newest(place.releases) is None:
         raise InputError(f"{place.releases}: expected releases, there is none; make one with `shelfrank run`")
     with _alone(place.releases):
         before = _known(place)
+        _unmoved(before, as_long_as or {})
         after = before.rolled_back(label)
         check_there(after.now[label], place.releases)
         return _moved(place, before, after)
@@ -104,13 +113,21 @@ def _known(place: Place) -> Labels:
     return replace(labels, model=place.model or labels.model, base_path=place.base_path or labels.base_path)
 
 
+def _unmoved(labels: Labels, as_long_as: Mapping[str, int]) -> None:
+    for label, version in as_long_as.items():
+        if labels.now.get(label) != version:
+            now = labels.now.get(label, "no release")
+            raise InputError(f"expected {label} to be release {version}, somebody has moved it: it is {now}; nothing is changed")
+
+
 def _moved(place: Place, before: Labels, after: Labels) -> Labels:
     there = versions(place.releases)
-    gone = [version for version in after.now.values() if version not in there]
+    gone = [carriers[-1] for carriers in after.carried.values() if carriers[-1] not in there]
     if gone:
         raise InputError(f"{place.releases}: a label points to release {gone[0]}, which isn't there; promote another version to that label")
-    # A version that a rollback would return to may have been taken away.
-    after = replace(after, carried={label: tuple(v for v in carriers if v in there) for label, carriers in after.carried.items()})
+    # A version that a rollback would return to may have been taken away; what is left on both sides of it may be the same.
+    left = {label: [version for version in carriers if version in there] for label, carriers in after.carried.items()}
+    after = replace(after, carried={label: tuple(version for version, _ in groupby(carriers)) for label, carriers in left.items()})
     if place.server:
         from serving.releases.move import Target, move  # brings TensorFlow: seconds that only a server is worth
 

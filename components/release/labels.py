@@ -1,6 +1,11 @@
 """Which version carries a label such as `stable`, and which carried it before: `labels.json` beside the releases.
 
-It is the record; `model_config.txt`, which a model server reads, is made from it.
+It is the record; `model_config.txt`, which a model server reads, is made from it. Three labels hang together:
+
+- `stable`: what shoppers get.
+- `canary`: what is tried on some of them. While nothing is tried it stands on stable's version and goes with it, so that whoever asks for
+  it always gets an answer.
+- `previous`: the version that a rollback of `stable` returns to. It isn't recorded, it follows from the record.
 """
 
 import json
@@ -13,6 +18,7 @@ from components.contract.errors import InputError, ShelfRankError
 from components.release.releases import versions
 
 FILE, CONFIG_FILE = "labels.json", "model_config.txt"
+STABLE, CANARY, PREVIOUS = "stable", "canary", "previous"
 
 
 @dataclass(frozen=True)
@@ -32,29 +38,46 @@ class Labels:
     @property
     def now(self) -> dict[str, int]:
         """Label to version."""
-        return {label: carriers[-1] for label, carriers in sorted(self.carried.items())}
+        found = {label: carriers[-1] for label, carriers in self.carried.items()}
+        before = [version for version in self.carried.get(STABLE, ()) if version != found[STABLE]]
+        return dict(sorted((found | ({PREVIOUS: before[-1]} if before else {})).items()))
 
     @property
     def served(self) -> tuple[int, ...]:
-        """What a server must have loaded: what is labelled, and before each the version that a rollback returns to."""
-        return tuple(sorted({version for carriers in self.carried.values() for version in carriers[-2:]}))
+        """What a server must have loaded: what is labelled."""
+        return tuple(sorted(set(self.now.values())))
 
     def promoted(self, version: int, label: str) -> "Labels":
         """`version` carries `label`."""
         carriers = self.carried.get(label, ())
-        return self if carriers[-1:] == (version,) else replace(self, carried={**self.carried, label: (*carriers, version)})
+        if carriers[-1:] == (version,):
+            return self
+        return self._with_canary(replace(self, carried={**self.carried, label: (*carriers, version)}))
 
     def rolled_back(self, label: str) -> "Labels":
-        """`label` is carried by the version that carried it before.
+        """`label` is carried by the version that carried it before; `canary` by stable's.
+
+        What carried `canary` before was tried in its time, and promoted or found wanting.
 
         Raises:
-            InputError: none did.
+            InputError: there is no such version.
         """
-        carriers = self.carried.get(label, ())
+        carriers, stable = self.carried.get(label, ()), self.now.get(STABLE)
+        if label == CANARY and carriers and stable is not None:
+            if carriers[-1] == stable:
+                raise InputError(f"nothing is tried: {label!r} is on stable's version {stable} already; give it to another one first")
+            return self.promoted(stable, label)
         if len(carriers) < 2:
             known = f"only version {carriers[0]} ever carried it" if carriers else "no version carries it"
             raise InputError(f"label {label!r} can't be rolled back: {known}; give it to a version with `shelfrank releases promote`")
-        return replace(self, carried={**self.carried, label: carriers[:-1]})
+        return self._with_canary(replace(self, carried={**self.carried, label: carriers[:-1]}))
+
+    def _with_canary(self, after: "Labels") -> "Labels":
+        """`after`, where a canary that stood on stable's version here stands on it there: the old stable one isn't on trial."""
+        stable, canary = after.now.get(STABLE), self.now.get(CANARY)
+        if canary is None or canary != self.now.get(STABLE) or stable is None or after.now[CANARY] != canary:
+            return after
+        return after.promoted(stable, CANARY)
 
     def model_config(self) -> str:
         """What `--model_config_file` of a model server names: a ModelServerConfig in protobuf's text format."""

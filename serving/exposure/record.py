@@ -26,6 +26,7 @@ class Exposure:
         arms: experiment to arm.
         degraded: what stood in for the model, "" where nothing had to.
         source: named source that the candidates are from, "" where the request named them.
+        model_ms: how long the model that was asked took to answer or to fail, None where none was asked.
         effects: what each rule did.
         context: features of the context and the shopper that stand in event rows, by column.
         values: item features as shown with the list (`source: events`), by column, L each.
@@ -45,6 +46,7 @@ class Exposure:
     arms: Mapping[str, str] = field(default_factory=dict)
     degraded: str = ""
     source: str = ""
+    model_ms: float | None = None
     effects: Sequence[Effect] = ()
     context: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Sequence[Any]] = field(default_factory=dict)

@@ -22,6 +22,10 @@ class EventRows:
 
     Args:
         dataset: says which features stand in event rows, and how actions are written.
+
+    Attributes:
+        columns: role to column.
+        actions: an action's name to how it is written.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -31,7 +35,7 @@ class EventRows:
         taken = {*self._around, *self._of_item}
         self.columns = {role: _free(role, taken) for role in ROLES}
         self.ruled = _free(RULED, taken)
-        self._actions = {name: (action.values or (name,))[0] for name, action in dataset.actions.items()}
+        self.actions = {name: (action.values or (name,))[0] for name, action in dataset.actions.items()}
         self._impression = dataset.candidates.action if isinstance(dataset.candidates, Impressions) else None
 
     def impressions(self, exposure: Exposure) -> list[dict[str, Any]]:
@@ -54,8 +58,8 @@ class EventRows:
         Raises:
             InputError: the dataset file doesn't know the action.
         """
-        if interaction.action not in self._actions:
-            known = closest(interaction.action, list(self._actions))
+        if interaction.action not in self.actions:
+            known = closest(interaction.action, list(self.actions))
             raise InputError(f"the dataset file has no action {interaction.action!r}; {known}")
         roles = self._roles(interaction, interaction.action, interaction.item, interaction.request, interaction.position)
         around = self._features(self._around, interaction.context)
@@ -66,7 +70,7 @@ class EventRows:
             "time": told.time_us,
             "user": well_formed(told.shopper) or None,
             "item": well_formed(item) or None,
-            "action": self._actions[action],
+            "action": self.actions[action],
             "request": well_formed(request) or None,
             "session": well_formed(told.session) or None,
             "position": position,
@@ -90,6 +94,7 @@ def decision(exposure: Exposure) -> dict[str, Any]:
         "arms": plain(dict(exposure.arms)),
         "degraded": exposure.degraded,
         "source": exposure.source,
+        "model_ms": None if exposure.model_ms is None else round(exposure.model_ms, 3),
         "items": plain(list(exposure.items)),
         "scores": None if exposure.scores is None else plain(list(exposure.scores)),
         "order": [int(at) for at in exposure.order],

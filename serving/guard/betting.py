@@ -73,12 +73,17 @@ def log_growth(before: Seen, block: Seen, border: Border) -> Numbers:
     null_b = _projected(rate_a, rate_b, block, border)
     null_a = border.ratio * null_b + border.shift
     growth = (
-        block.hits_a * np.log(rate_a / null_a)
-        + (block.trials_a - block.hits_a) * np.log((1 - rate_a) / (1 - null_a))
-        + block.hits_b * np.log(rate_b / null_b)
-        + (block.trials_b - block.hits_b) * np.log((1 - rate_b) / (1 - null_b))
+        _gain(block.hits_a, rate_a, null_a)
+        + _gain(block.trials_a - block.hits_a, 1 - rate_a, 1 - null_a)
+        + _gain(block.hits_b, rate_b, null_b)
+        + _gain(block.trials_b - block.hits_b, 1 - rate_b, 1 - null_b)
     )
     return np.where(rate_a > border.ratio * rate_b + border.shift, growth, 0.0)
+
+
+def _gain(count: Numbers, rate: Numbers, null: Numbers) -> Numbers:
+    """count log(rate / null), 0 where the count is: a block without trials of a stream says nothing of its rate, wherever the border is."""
+    return np.asarray(np.where(count > 0, count * np.log(rate / np.where(count > 0, null, 1.0)), 0.0))
 
 
 def _projected(rate_a: Numbers, rate_b: Numbers, block: Seen, border: Border) -> Numbers:

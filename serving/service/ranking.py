@@ -214,6 +214,7 @@ class Ranking:
             arms=ranked.assignment.arms,
             degraded=ranked.degraded,
             source=asked.source,
+            model_ms=ranked.scored.model_ms,
             effects=ranked.ruled.effects,
             context={self._columns[name]: value for name, value in asked.context.items()},
             values={self._columns[name]: values for name, values in asked.shown.items()},

@@ -83,7 +83,7 @@ def test_a_label_moves_and_moves_back_and_tells_so(root: Path, capsys: pytest.Ca
     assert json.loads(capsys.readouterr().out.split("}\n{")[-1].join(["{", ""])) == {
         "label": "stable",
         "version": 3,
-        "labels": {"stable": 3},
+        "labels": {"previous": 1, "stable": 3},
         "served": [1, 3],
     }
     assert releases("rollback", "--root", root) == 0

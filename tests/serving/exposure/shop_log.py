@@ -56,6 +56,7 @@ def exposure(n: int, **changed: Any) -> Exposure:
         "shown": 2,
         "label": "stable",
         "version": "7",
+        "model_ms": 4.25,
         "arms": {"canary": "control"},
         "effects": [Effect("gone", "filter", (Moved("c", 1, None),)), Effect("own", "boost", (Moved("d", 1, 1), Moved("a", 2, 2)))],
         "context": {"page": "home", "speed": 1.5},

@@ -52,6 +52,7 @@ def test_a_decision_is_told_whole_with_scores_and_rules_apart(tmp_path: Path) ->
             "arms": {"canary": "control"},
             "degraded": "",
             "source": "",
+            "model_ms": 4.25,
             "items": ["a", "b", "c", "d"],
             "scores": [0.1, None, 0.3, 0.2],
             "order": [1, 3, 0],

@@ -49,6 +49,7 @@ def test_decisions_are_logged_with_the_models_scores_apart_from_the_order(starte
     assert decision["scores"] == answer["scores"][::-1]
     assert (decision["label"], decision["version"], decision["degraded"]) == ("stable", "2", "")
     assert decision["features"]["price"] == [[10, 20, 30, *[0] * 7]]  # as sent: filled up to ten
+    assert 0 < decision["model_ms"] < 5_000
     assert len(decision["user"]) == 32  # hashed
     assert [(row["item"], row["position"], row["user"], row["dev"]) for row in impressions] == [
         ("p2", 0, decision["user"], "mobile"),

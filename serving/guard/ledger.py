@@ -1,0 +1,221 @@
+"""What the guard remembers, in one SQLite file: how far the log is read, and all that is counted of the trial.
+
+What is read and what it counts for are written together, so that a guard which is killed goes on where it was and counts nothing twice.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from components.contract.errors import ShelfRankError
+from serving.guard.betting import Numbers
+from serving.guard.lines import Request, Side, Trial
+from serving.guard.tally import Tally
+from serving.guard.verdict import Verdict
+from serving.guard.watch import Watch
+
+SIDES: tuple[Side, Side] = ("canary", "stable")
+_TABLES = """
+CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, read INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shoppers (shopper TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS waiting (request TEXT PRIMARY KEY, time INTEGER NOT NULL, side TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS waiting_by_time ON waiting (time, request);
+CREATE TABLE IF NOT EXISTS clicks (request TEXT, time INTEGER, PRIMARY KEY (request, time)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS clicks_by_time ON clicks (time);
+CREATE TABLE IF NOT EXISTS trial (at INTEGER PRIMARY KEY CHECK (at = 0), told TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Block:
+    """What is counted since the last look, and the shoppers who are in it."""
+
+    canary: Tally = field(default_factory=Tally.of)
+    stable: Tally = field(default_factory=Tally.of)
+    shoppers: frozenset[str] = frozenset()
+
+    def plus(self, side: Side, counts: Tally, shopper: str = "") -> "Block":
+        """With a request more."""
+        grown = {side: getattr(self, side).plus(counts)}
+        return replace(self, **grown, shoppers=self.shoppers | {shopper} if shopper else self.shoppers)
+
+    @property
+    def size(self) -> int:
+        """Requests in it, answered or settled."""
+        return int(sum(float(each.requests + each.settled) for each in (self.canary, self.stable)))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a trial stands.
+
+    Attributes:
+        trial: which.
+        watch: blocks that are complete.
+        answered: the block of requests as they are answered.
+        settled: the block of requests whose time for a click is over.
+        found: the verdict that ended it, None as long as it goes on.
+        found_us: when that was.
+        unreadable: lines that were left out.
+    """
+
+    trial: Trial
+    watch: Watch = field(default_factory=Watch.new)
+    answered: Block = Block()
+    settled: Block = Block()
+    found: Verdict | None = None
+    found_us: int = 0
+    unreadable: int = 0
+
+
+@final
+class Ledger:
+    """The file.
+
+    Args:
+        file: of the ledger; None keeps it in memory.
+
+    Raises:
+        ShelfRankError: the file isn't a ledger.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._db = sqlite3.connect(":memory:" if file is None else file, isolation_level=None)
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.executescript(_TABLES)
+        except sqlite3.DatabaseError as error:
+            raise self._broken(error) from None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written within is written whole or not at all."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def standing(self) -> Standing | None:
+        """How the trial stands, None where there is none.
+
+        Raises:
+            ShelfRankError: what the file holds can't be read.
+        """
+        row = self._db.execute("SELECT told FROM trial").fetchone()
+        try:
+            return None if row is None else _standing(json.loads(row[0]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise self._broken(error) from None
+
+    def keep(self, standing: Standing) -> None:
+        """Write how the trial stands."""
+        self._db.execute("INSERT OR REPLACE INTO trial VALUES (0, ?)", (json.dumps(_told(standing)),))
+
+    def begin(self, trial: Trial) -> Standing:
+        """A new trial, of which nothing is counted."""
+        self.end()
+        standing = Standing(trial)
+        self.keep(standing)
+        return standing
+
+    def end(self) -> None:
+        """Forget the trial; how far the files are read stays."""
+        for table in ("trial", "shoppers", "waiting", "clicks"):
+            self._db.execute(f"DELETE FROM {table}")
+
+    def read(self) -> dict[str, int]:
+        """File to how far it is read."""
+        return dict(self._db.execute("SELECT name, read FROM files"))
+
+    def have_read(self, files: Mapping[str, int]) -> None:
+        """Files are read so far."""
+        self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?)", files.items())
+
+    def wait_for(self, request: Request) -> None:
+        """Let a shopper's first request wait for a click; later ones of his don't."""
+        if self._db.execute("INSERT OR IGNORE INTO shoppers VALUES (?)", (request.shopper,)).rowcount:
+            self._db.execute("INSERT OR IGNORE INTO waiting VALUES (?, ?, ?)", (request.request, request.time_us, request.side))
+
+    def clicked(self, clicks: Sequence[tuple[str, int]]) -> None:
+        """Keep (request, time) of clicks until their requests are settled."""
+        self._db.executemany("INSERT OR IGNORE INTO clicks VALUES (?, ?)", clicks)
+
+    def settle(self, until_us: int, window_us: int, most: int) -> list[tuple[Side, bool]]:
+        """Take out the first requests up to a moment: of each its side, and whether there was a click until its window's end.
+
+        A click that seems to come before its request was timed by another clock.
+        """
+        rows = self._db.execute(
+            "SELECT request, side, EXISTS (SELECT 1 FROM clicks c WHERE c.request = w.request AND c.time <= w.time + ?)"
+            " FROM waiting w WHERE time <= ? ORDER BY time, request LIMIT ?",
+            (window_us, until_us, most),
+        ).fetchall()
+        self._db.executemany("DELETE FROM waiting WHERE request = ?", [(request,) for request, _, _ in rows])
+        return [(side, bool(clicked)) for _, side, clicked in rows]
+
+    def forget_clicks(self, before_us: int) -> None:
+        """Let go of clicks that no request can be waiting for any more."""
+        self._db.execute("DELETE FROM clicks WHERE time < ?", (before_us,))
+
+    def waiting(self) -> int:
+        """How many requests wait for their time to be over."""
+        return int(self._db.execute("SELECT count(*) FROM waiting").fetchone()[0])
+
+    def _broken(self, error: Exception) -> ShelfRankError:
+        return ShelfRankError(
+            f"{self._file}: expected the guard's ledger: {error}; move it away, and the trial is counted anew from the log"
+        )
+
+
+def _told(standing: Standing) -> dict[str, Any]:
+    def plain(value: Any) -> Any:
+        match value:
+            case np.ndarray() | np.generic():
+                return value.tolist()
+            case frozenset():
+                return sorted(value)
+            case dict():
+                return {key: plain(each) for key, each in value.items()}
+        return value
+
+    told: dict[str, Any] = plain(asdict(standing))
+    return told
+
+
+def _standing(told: dict[str, Any]) -> Standing:
+    watch, found = told["watch"], told["found"]
+    return Standing(
+        Trial(**told["trial"]),
+        Watch(_tally(watch["canary"]), _tally(watch["stable"]), _capital(watch["capital"]), _capital(watch["peak"])),
+        _block(told["answered"]),
+        _block(told["settled"]),
+        None if found is None else Verdict(**found),
+        told["found_us"],
+        told["unreadable"],
+    )
+
+
+def _block(told: dict[str, Any]) -> Block:
+    return Block(_tally(told["canary"]), _tally(told["stable"]), frozenset(told["shoppers"]))
+
+
+def _capital(told: dict[str, float]) -> dict[str, Numbers]:
+    return {test: np.asarray(value, np.float64) for test, value in told.items()}
+
+
+def _tally(told: dict[str, Any]) -> Tally:
+    return Tally(**{name: np.asarray(value, np.float64) for name, value in told.items()})

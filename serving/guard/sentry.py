@@ -1,0 +1,146 @@
+"""Reads the log of a trial as it grows, and finds its verdict."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import final
+
+from components.contract.errors import InputError
+from serving.exposure.log import DECISIONS, INTERACTIONS
+from serving.guard.follow import sizes, unread
+from serving.guard.ledger import Block, Ledger, Standing
+from serving.guard.lines import Clicks, Trial, request_of
+from serving.guard.tally import Tally
+from serving.guard.verdict import verdict
+from serving.guard.watch import Limits
+
+_SETTLED_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duty:
+    """What the guard looks at.
+
+    Attributes:
+        logs: folders of the exposure logs of all services that ask the labels.
+        click_s: how long after its request a click counts for it.
+        late_s: so much later a request is settled, for clicks that come late into the log.
+        slow_ms: an answer of the model that took longer is slow.
+        block: requests of both versions together, between two looks.
+        limits: when to roll back and when to promote.
+    """
+
+    logs: Sequence[Path]
+    click_s: float = 3600.0
+    late_s: float = 60.0
+    slow_ms: float = 50.0
+    block: int = 200
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        for name in ("click_s", "slow_ms", "block"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"the guard's {name} is above 0, got {getattr(self, name)}")
+        if self.late_s < 0:
+            raise InputError(f"the guard's late_s is at least 0, got {self.late_s}")
+
+
+@final
+class Sentry:
+    """Keeps a ledger of a log.
+
+    In a block each shopper counts once, for his answers; and once in all for a click, by his first request in the trial. So nobody who
+    comes often weighs more than others, and a version that begins to fail late is found all the same.
+    """
+
+    def __init__(self, duty: Duty, ledger: Ledger, clicks: Clicks) -> None:
+        self._duty, self._ledger, self._clicks = duty, ledger, clicks
+
+    def look(self, canary: int | None, stable: int | None, *, since_us: int, now_us: int) -> Standing | None:
+        """Read what is new, and say how the trial stands; None where nothing is on trial. A trial that has its verdict is left as it is.
+
+        Args:
+            canary: the version that has this label now.
+            stable: likewise.
+            since_us: since when that may be so; a trial that is going on began when it did.
+            now_us: the moment.
+
+        Raises:
+            OSError: the log can't be read, or the ledger written.
+        """
+        standing = self._ledger.standing()
+        if canary is None or stable is None or canary == stable:
+            with self._ledger.together():
+                self._ledger.end()
+                self._ledger.have_read({**sizes(self._duty.logs, DECISIONS), **sizes(self._duty.logs, INTERACTIONS)})
+            return None
+        if standing is None or (standing.trial.canary, standing.trial.stable) != (canary, stable):
+            with self._ledger.together():
+                standing = self._ledger.begin(Trial(canary, stable, since_us))
+        if standing.found is not None:
+            return standing
+        standing = self._answered(standing, now_us)
+        self._clicked()
+        return self._settled(standing, now_us)
+
+    def _answered(self, standing: Standing, now_us: int) -> Standing:
+        for chunk in unread(self._duty.logs, DECISIONS, self._ledger.read()):
+            with self._ledger.together():
+                for line in chunk.lines:
+                    standing = self._one_answered(standing, line, now_us)
+                    if standing.found is not None:
+                        break
+                self._ledger.have_read({chunk.file: chunk.end})
+                self._ledger.keep(standing)
+            if standing.found is not None:
+                break
+        return standing
+
+    def _one_answered(self, standing: Standing, line: bytes, now_us: int) -> Standing:
+        try:
+            request = request_of(line, standing.trial, slow_ms=self._duty.slow_ms)
+        except ValueError:
+            return replace(standing, unreadable=standing.unreadable + 1)
+        if request is None:
+            return standing
+        self._ledger.wait_for(request)
+        if request.shopper in standing.answered.shoppers:
+            return standing
+        block = standing.answered.plus(request.side, request.counts, request.shopper)
+        return self._seen(replace(standing, answered=block), now_us)
+
+    def _clicked(self) -> None:
+        for chunk in unread(self._duty.logs, INTERACTIONS, self._ledger.read()):
+            clicks, _ = self._clicks.of(chunk.lines)
+            with self._ledger.together():
+                self._ledger.clicked(clicks)
+                self._ledger.have_read({chunk.file: chunk.end})
+
+    def _settled(self, standing: Standing, now_us: int) -> Standing:
+        window_us = int(self._duty.click_s * 1e6)
+        until_us = now_us - window_us - int(self._duty.late_s * 1e6)
+        while standing.found is None:
+            with self._ledger.together():
+                settled = self._ledger.settle(until_us, window_us, _SETTLED_AT_ONCE)
+                for side, clicked in settled:
+                    block = standing.settled.plus(side, Tally.of(settled=1, clicked=int(clicked)))
+                    standing = self._seen(replace(standing, settled=block), now_us)
+                    if standing.found is not None:
+                        break
+                self._ledger.forget_clicks(until_us - window_us)
+                self._ledger.keep(standing)
+            if len(settled) < _SETTLED_AT_ONCE:
+                break
+        return standing
+
+    def _seen(self, standing: Standing, now_us: int) -> Standing:
+        """After a look, where a block is complete."""
+        if standing.answered.size >= self._duty.block:
+            block, standing = standing.answered, replace(standing, answered=Block())
+        elif standing.settled.size >= self._duty.block:
+            block, standing = standing.settled, replace(standing, settled=Block())
+        else:
+            return standing
+        standing = replace(standing, watch=standing.watch.then(block.canary, block.stable, self._duty.limits))
+        found = verdict(standing.watch, self._duty.limits)
+        return standing if found.decision == "go on" else replace(standing, found=found, found_us=now_us)
