@@ -99,7 +99,7 @@ def test_a_long_number_keeps_its_digits_and_a_feature_goes_to_the_log_as_over_re
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({}, "body.candidates"),
+    ({}, "expected either `candidates` or the name of a `source`"),
     ({"candidates": [""]}, "body.candidates.0"),
     ({"candidates": ["p" * 201]}, "body.candidates.0"),
     ({"candidates": ["p0"], "shopper": "\x00r1"}, "body.shopper"),
