@@ -46,11 +46,11 @@ class PredictionService(prediction_service.PredictionServiceServicer):
 
     def GetModelMetadata(  # noqa: N802
         self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
-    ) -> get_model_metadata_pb2.GetModelMetadataResponse | None:
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         """The signatures of one version."""
         return answered(context, lambda: model_metadata(request, self._catalogue))
 
-    def _counted(self, api: str, run: Callable[[Any, float], Answer], request: Any, context: grpc.ServicerContext) -> Answer | None:
+    def _counted(self, api: str, run: Callable[[Any, float], Answer], request: Any, context: grpc.ServicerContext) -> Answer:
         name = request.model_spec.name
         return answered(context, lambda: self._inference.counted(name, api, "GRPC", lambda: run(request, deadline(context))))
 
@@ -63,7 +63,7 @@ class ModelService(model_service.ModelServiceServicer):
 
     def GetModelStatus(  # noqa: N802
         self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
-    ) -> get_model_status_pb2.GetModelStatusResponse | None:
+    ) -> get_model_status_pb2.GetModelStatusResponse:
         """Where each version stands."""
         return answered(context, lambda: model_status(request, self._states))
 
@@ -73,26 +73,23 @@ class ModelService(model_service.ModelServiceServicer):
         """Serve the request's models in place of all others; the status stands in the response and is the call's own too."""
         response = model_management_pb2.ReloadConfigResponse()
         response.status.SetInParent()
-
-        def reload() -> None:
+        try:
             self._fleet.reload(models.from_proto(request.config))
-
-        answered(context, reload)
-        code, text = context.code(), context.details()
-        if code is not None:
-            response.status.error_code = code.value[0]
-            response.status.error_message = text.decode() if isinstance(text, bytes) else text or ""
+        except ServingError as error:
+            response.status.error_code = error.code
+            response.status.error_message = str(error)
+            context.set_code(STATUS_CODES[error.code])
+            context.set_details(str(error))
         return response
 
 
-def answered(context: grpc.ServicerContext, run: Callable[[], Answer]) -> Answer | None:
-    """What `run` returns; None with the call's status set where it fails."""
+def answered(context: grpc.ServicerContext, run: Callable[[], Answer]) -> Answer:
+    """What `run` returns; the call ends with the status of its failure."""
     try:
         return run()
     except ServingError as error:
-        context.set_code(STATUS_CODES[error.code])
-        context.set_details(str(error))
-        return None
+        context.abort(STATUS_CODES[error.code], str(error))  # returning None would have gRPC log a trace for each refusal
+        raise AssertionError("abort raises") from error
 
 
 def deadline(context: grpc.ServicerContext) -> float:

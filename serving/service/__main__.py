@@ -21,8 +21,6 @@ from serving.service.settings import Places, Settings
 from serving.service.tls import Tls
 
 _LOG = logging.getLogger(__name__)
-
-
 PAGE_EXPLAIN_MS = 20_000.0  # the first explanation by a version takes seconds, and whoever tries the shop is there to see it
 
 
@@ -36,25 +34,55 @@ def parser() -> argparse.ArgumentParser:
     )
     defaults = Settings()
     made.add_argument("dataset", type=Path, metavar="DATASET.yaml", help="the dataset file that the model was trained with")
-    made.add_argument("--state", type=Path, required=True, metavar="DIR", help="`state` of the last ingestion")
-    made.add_argument(
+    model = made.add_argument_group("the model")
+    model.add_argument(
         "--model-server",
         required=True,
         action="append",
         metavar="HOST:PORT",
         help="gRPC address of TensorFlow Serving; given again for each replica",
     )
-    made.add_argument("--model", required=True, metavar="NAME", help="the model's name there")
-    made.add_argument("--label", default="", help="of the version that is asked; default: the newest")
-    made.add_argument("--previous", default="", metavar="LABEL", help="of the version that is asked where that one fails")
-    made.add_argument("--redis", default="", metavar="URL", help="keep the state there; default: in memory")
-    made.add_argument("--load", action="store_true", help="bring the ingestion's state into Redis first; what is there already stays")
-    made.add_argument("--snapshot", type=Path, metavar="DIR", help="save the state in memory there at the end, and go on from there")
-    made.add_argument("--experiments", type=Path, metavar="FILE")
-    made.add_argument("--rules", type=Path, metavar="FILE")
-    made.add_argument("--sources", type=Path, metavar="FILE", help="named sources of candidates")
-    made.add_argument("--log", type=Path, metavar="DIR", help="folder of the exposure log; default: none is kept")
-    made.add_argument(
+    model.add_argument("--model", required=True, metavar="NAME", help="the model's name there")
+    model.add_argument("--label", default="", help="of the version that is asked; default: the newest")
+    model.add_argument("--previous", default="", metavar="LABEL", help="of the version that is asked where that one fails")
+    model.add_argument(
+        "--hedged-share",
+        type=float,
+        default=defaults.hedged_share,
+        metavar="SHARE",
+        help="of requests, that may be sent to a second replica where the first is slow (%(default)s)",
+    )
+    model.add_argument(
+        "--reuse-ms",
+        type=float,
+        default=defaults.reuse_ms,
+        metavar="MS",
+        help="for so long the same request isn't scored again (%(default)s)",
+    )
+    model.add_argument("--shadow", default="", metavar="LABEL", help="send a share of requests to it as well, to compare")
+    model.add_argument(
+        "--shadow-share", type=float, default=defaults.shadow_share, metavar="SHARE", help="how large a share of them (%(default)s)"
+    )
+    model.add_argument("--model-server-tls", action="store_true", help="connect to the model server by TLS")
+    model.add_argument("--model-server-ca", type=Path, metavar="FILE", help="trust this CA there; default: those that the machine trusts")
+    state = made.add_argument_group("the state and the log")
+    state.add_argument("--state", type=Path, required=True, metavar="DIR", help="`state` of the last ingestion")
+    state.add_argument("--redis", default="", metavar="URL", help="keep the state there; default: in memory")
+    state.add_argument("--load", action="store_true", help="bring the ingestion's state into Redis first; what is there already stays")
+    state.add_argument("--snapshot", type=Path, metavar="DIR", help="save the state in memory there at the end, and go on from there")
+    state.add_argument("--log", type=Path, metavar="DIR", help="folder of the exposure log; default: none is kept")
+    shop = made.add_argument_group("how the shop ranks")
+    shop.add_argument("--experiments", type=Path, metavar="FILE", help="which arm a shopper is in, and what ranks there; default: none")
+    shop.add_argument("--rules", type=Path, metavar="FILE", help="pin, boost, bury, filter, diversity; default: none")
+    shop.add_argument("--sources", type=Path, metavar="FILE", help="named sources of candidates")
+    door = made.add_argument_group("where it listens")
+    door.add_argument("--host", default="127.0.0.1", help="to listen on (%(default)s)")
+    door.add_argument("--port", type=int, default=8080, help="of REST (%(default)s)")
+    door.add_argument("--grpc-port", type=int, metavar="PORT", help="answer gRPC there too; 0 takes any free one; default: no gRPC")
+    door.add_argument("--tls-cert", type=Path, metavar="FILE", help="speak TLS only, with this certificate in PEM; needs --tls-key")
+    door.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key")
+    door.add_argument("--tls-client-ca", type=Path, metavar="FILE", help="answer only who has a certificate of this CA (mutual TLS)")
+    door.add_argument(
         "--page",
         nargs="?",
         const="",
@@ -62,47 +90,24 @@ def parser() -> argparse.ArgumentParser:
         help="serve a page to try the shop with at /page/, and let requests name a model's version: for development, not for the public."
         " FILE holds values of the context to choose from, a line FEATURE=VALUE for each, such as a release's assets/categories",
     )
-    made.add_argument("--host", default="127.0.0.1", help="to listen on (%(default)s)")
-    made.add_argument("--port", type=int, default=8080, help="(%(default)s)")
-    made.add_argument("--grpc-port", type=int, metavar="PORT", help="answer gRPC there too; 0 takes any free one; default: no gRPC")
-    made.add_argument("--tls-cert", type=Path, metavar="FILE", help="speak TLS only, with this certificate in PEM; needs --tls-key")
-    made.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key")
-    made.add_argument("--tls-client-ca", type=Path, metavar="FILE", help="answer only who has a certificate of this CA (mutual TLS)")
-    made.add_argument("--model-server-tls", action="store_true", help="connect to the model server by TLS")
-    made.add_argument("--model-server-ca", type=Path, metavar="FILE", help="trust this CA there; default: those that the machine trusts")
-    made.add_argument(
+    limit = made.add_argument_group("limits")
+    limit.add_argument("--deadline-ms", type=float, default=defaults.deadline_ms, help="within which `rank` answers (%(default)s)")
+    limit.add_argument(
+        "--most-at-once", type=int, default=defaults.most_at_once, metavar="N", help="requests that wait for the model (%(default)s)"
+    )
+    limit.add_argument(
         "--asks-per-s", type=float, default=defaults.asks_per_s, metavar="N", help="rank and explain of one client; 0: no limit"
     )
-    made.add_argument(
+    limit.add_argument(
         "--tells-per-s",
         type=float,
         default=defaults.tells_per_s,
         metavar="N",
         help="events and forget of one client; 0: no limit",
     )
-    made.add_argument(
-        "--most-at-once", type=int, default=defaults.most_at_once, metavar="N", help="requests that wait for the model (%(default)s)"
-    )
-    made.add_argument(
+    limit.add_argument(
         "--proxy", action="append", default=[], metavar="ADDRESS", help="believe its X-Forwarded-For; given again for each; default: none"
     )
-    made.add_argument("--deadline-ms", type=float, default=defaults.deadline_ms, help="within which `rank` answers (%(default)s)")
-    made.add_argument(
-        "--hedged-share",
-        type=float,
-        default=defaults.hedged_share,
-        metavar="SHARE",
-        help="of requests, that may be sent to a second replica where the first is slow (%(default)s)",
-    )
-    made.add_argument(
-        "--reuse-ms",
-        type=float,
-        default=defaults.reuse_ms,
-        metavar="MS",
-        help="for so long the same request isn't scored again (%(default)s)",
-    )
-    made.add_argument("--shadow", default="", metavar="LABEL", help="send a share of requests to it as well, to compare")
-    made.add_argument("--shadow-share", type=float, default=defaults.shadow_share, metavar="SHARE", help="(%(default)s)")
     return made
 
 

@@ -54,7 +54,9 @@ class RankedBody(BaseModel):
     request: str = Field(description="Under which events come back")
     order: list[str] = Field(description="Product ids in the order to be shown; what a rule filtered is missing")
     scores: list[float] = Field(description="For each product of `order`, the score before rules")
-    rung: str = Field(description="What gave the scores: model, previous, popularity, given, or baseline, which an experiment wanted")
+    rung: str = Field(
+        description="What gave the scores: model, previous, segment, popularity, given, or baseline, which an experiment wanted"
+    )
     version: int | None = Field(description="Of the model that answered")
     label: str = Field(description="Of the version that was asked, or `version N` where the request named one; empty: the newest, or none")
     arms: dict[str, str] = Field(description="By experiment, the shopper's arm")

@@ -137,6 +137,8 @@ class FarKnowledge:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _within(self, call: Callable[[], Answer], timeout_s: float) -> Answer:
+        if timeout_s <= 0:  # which is no fault of the store
+            raise StateUnavailable("no time is left to ask the state store; try again later")
         if not self._breaker.allows(time.monotonic()):
             raise StateUnavailable("the state store has kept failing, and isn't asked for a moment; try again later")
         try:

@@ -2,6 +2,7 @@
 
 import math
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, final
@@ -117,13 +118,14 @@ class Ranking:
         """
         deadline_s = min(self._settings.deadline_ms / 1e3, patience_s)
         request = self.request(asked, now_us)
+        until_s = began_s + deadline_s - min(REST_S, deadline_s / 10)
+        state_s = min(deadline_s * STATE_SHARE, max(until_s - time.monotonic(), 0.0))  # less where the request had to wait for its turn
         with self._tracing.span("state"):
-            inputs, known = await self._knowledge.inputs(self._rounded(request), timeout_s=deadline_s * STATE_SHARE)
+            inputs, known = await self._knowledge.inputs(self._rounded(request), timeout_s=state_s)
         assignment = self.assignment(asked.shopper)
         labels, length = self.asked_first(asked, assignment), len(asked.candidates)
         within = self._popularity.within(inputs)
         if assignment.baseline is None or asked.version is not None:
-            until_s = began_s + deadline_s - min(REST_S, deadline_s / 10)
             scored = await self._ladder.scores(inputs.tensors, length, labels=labels, until_s=until_s, within=within)
         else:
             scored = self._ladder.baseline(assignment.baseline, inputs.tensors, length, request=request.request, within=within)

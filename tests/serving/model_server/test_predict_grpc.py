@@ -230,3 +230,10 @@ def test_status_of_the_unknown_is_not_found(server: Client) -> None:
     assert refused(model, NOT_FOUND, "Could not find any versions of model nobody")
     assert refused(version, NOT_FOUND, "Could not find version 9 of model default")
     assert refused(nothing, INVALID, "Missing ModelSpec")
+
+
+def test_a_refusal_is_the_callers_and_leaves_nothing_in_the_servers_log(server: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(grpc.RpcError) as call:
+        server.predict({"x": [2.0]}, model="unheard")
+    assert call.value.code() is NOT_FOUND
+    assert caplog.records == []

@@ -75,6 +75,40 @@ def test_both_doors_give_the_same_order_and_scores(doors: Doors, client: Compile
     assert (dict(by_grpc.arms), list(by_grpc.rules)) == (by_rest["arms"], by_rest["rules"])
 
 
+SOURCES = """\
+sources:
+  promoted: {kind: list, items: [p5, p0]}
+  brand: {kind: category, feature: brand}
+"""
+
+
+def test_a_source_gives_the_candidates_as_over_rest(shop: Shop, client: Compiled, tmp_path: Path) -> None:
+    (tmp_path / "sources.yaml").write_text(SOURCES)
+    with both_doors(shop, {"sources": tmp_path / "sources.yaml"}) as doors, doors.stub(client) as stub:
+        for asked in ({"source": "promoted"}, {"source": "brand", "about": "Kelso"}):
+            by_grpc = stub.Rank(client.messages.RankRequest(**asked))
+            by_rest = doors.rest.post("/v1/rank", asked).json
+            assert (list(by_grpc.order), list(by_grpc.scores)) == (by_rest["order"], by_rest["scores"])
+            assert by_grpc.rung == "model"
+        assert list(stub.Explain(client.messages.RankRequest(source="promoted")).candidates) == ["p5", "p0"]
+        for wrong in ({"source": "brand"}, {"source": "unheard"}, {"source": "promoted", "candidates": ["p0"]}):
+            told = refused(stub.Rank, client.messages.RankRequest(**wrong))
+            assert told == ("INVALID_ARGUMENT", doors.rest.post("/v1/rank", wrong).json["error"])
+
+
+def test_a_version_is_asked_where_the_page_is_and_nowhere_else(shop: Shop, doors: Doors, client: Compiled) -> None:
+    with doors.stub(client) as stub:
+        for version in (0, 1):
+            told = refused(stub.Rank, client.messages.RankRequest(candidates=ITEMS, version=version))
+            assert told == ("INVALID_ARGUMENT", doors.rest.post("/v1/rank", {"candidates": ITEMS, "version": version}).json["error"])
+        assert "expected no version" in told[1]
+    with both_doors(shop, page=True) as open_doors, open_doors.stub(client) as stub:
+        for version in (1, 2):
+            ranked = stub.Rank(client.messages.RankRequest(candidates=ITEMS, version=version))
+            assert (ranked.version, ranked.label, ranked.degraded) == (version, f"version {version}", False)
+        assert "body.version" in refused(stub.Rank, client.messages.RankRequest(candidates=ITEMS, version=-1))[1]
+
+
 def test_reasons_are_the_same_too(doors: Doors, client: Compiled) -> None:
     with doors.stub(client) as stub:
         told = stub.Explain(client.messages.RankRequest(candidates=["p0", "p1"], request="why"))
