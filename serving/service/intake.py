@@ -102,6 +102,6 @@ class Intake:
 
 
 def _by_column(given: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    if unknown := next((name for name in given if name not in columns), None):
+    if (unknown := next((name for name in given if name not in columns), None)) is not None:  # a name may be empty
         raise InputError(f"{unknown!r} is no feature that the dataset file reads from an event; {closest(unknown, sorted(columns))}")
     return {columns[name]: value for name, value in given.items()}

@@ -65,6 +65,8 @@ def test_one_wrong_event_and_none_of_them_counts(started: Started, tmp_path: Pat
     answer = service.post("/v1/events", {"interactions": [good, {**good, "context": {"dev": 1}}]})
     assert answer.status == 400
     assert "'dev' is no feature" in answer.json["error"]
+    answer = service.post("/v1/events", {"interactions": [good, {**good, "context": {"": 1}}]})
+    assert (answer.status, "'' is no feature" in answer.json["error"]) == (400, True)
     assert rows(tmp_path, "interactions") == []
     assert service.rank(*ITEMS)["order"] == ITEMS[::-1]
 
