@@ -80,7 +80,8 @@ class Clicks:
     def __init__(self, dataset: Dataset, actions: Collection[str]) -> None:
         rows = EventRows(dataset)
         names = list(actions) or list(dataset.label_gains)
-        if unknown := next((name for name in names if name not in rows.actions), None):
+        unknown = next((name for name in names if name not in rows.actions), None)
+        if unknown is not None:
             raise InputError(f"the dataset file has no action {unknown!r}; {closest(unknown, list(rows.actions))}")
         if not names:
             raise InputError("the dataset file has no action that the model learns from; name those that count as a click")
