@@ -10,10 +10,17 @@ from typing import final
 
 @dataclass(frozen=True)
 class BreakerSettings:
-    """After how many failures in a row it opens, and for how many seconds."""
+    """When it opens.
+
+    Attributes:
+        failures: after how many in a row.
+        open_s: for how many seconds.
+        fair_s: who wouldn't wait even so long for an answer can't call its lack a failure: else callers in a hurry would close it for all.
+    """
 
     failures: int = 5
     open_s: float = 1.0
+    fair_s: float = 0.01
 
 
 @final
@@ -37,6 +44,11 @@ class Breaker:
     def succeeded(self) -> None:
         """It answered."""
         self._failures = 0
+
+    def late(self, now_s: float, waited_s: float) -> None:
+        """It didn't within the time that it had: a failure, if that was a fair one."""
+        if waited_s >= self._settings.fair_s:
+            self.failed(now_s)
 
     def failed(self, now_s: float) -> None:
         """It didn't."""

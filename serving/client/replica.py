@@ -98,7 +98,10 @@ class Replica:
         try:
             prediction = answered(await self._predict(message, timeout=left_s), check)
         except grpc.aio.AioRpcError as error:
-            self._failing[door].failed(time.monotonic())
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                self._failing[door].late(time.monotonic(), left_s)
+            else:
+                self._failing[door].failed(time.monotonic())
             raise self._unavailable(error) from error
         except ModelUnavailable:
             self._failing[door].failed(time.monotonic())

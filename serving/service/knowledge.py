@@ -147,8 +147,10 @@ class FarKnowledge:
             self._breaker.succeeded()
             raise
         except Exception as error:  # whatever a store's client raises: the shelf is answered all the same
-            self._breaker.failed(time.monotonic())
-            if not isinstance(error, TimeoutError):
+            if isinstance(error, TimeoutError):
+                self._breaker.late(time.monotonic(), timeout_s)
+            else:
+                self._breaker.failed(time.monotonic())
                 _LOG.warning("the state store: %s: %s", type(error).__name__, error)
             raise StateUnavailable(f"the state store gave no answer ({type(error).__name__}); try again later") from error
         self._breaker.succeeded()

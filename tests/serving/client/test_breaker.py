@@ -33,3 +33,13 @@ def test_failures_that_a_success_parts_are_not_in_a_row() -> None:
         breaker.failed(0)
         breaker.succeeded()
     assert breaker.allows(0)
+
+
+def test_who_would_not_wait_a_fair_time_opens_it_for_nobody() -> None:
+    breaker = Breaker(BreakerSettings(failures=2, open_s=10, fair_s=0.01))
+    for _ in range(5):
+        breaker.late(0, 0.009)
+    assert not breaker.is_open
+    for _ in range(2):
+        breaker.late(0, 0.01)
+    assert breaker.is_open

@@ -106,8 +106,8 @@ def test_a_hedge_wins_over_a_replica_that_hangs_and_the_call_there_is_cancelled(
         assert time.monotonic() - began < LONG_S / 2
         assert await asyncio.to_thread(first.cancelled.wait, 5)
         counts = client.counts()
-        assert counts.hedges - before >= 2
-        assert counts.hedges_won >= 2
+        assert counts.hedges - before >= 1
+        assert counts.hedges_won >= 1
         assert client.failing() == []
 
     with two() as (first, _, addresses):
@@ -281,3 +281,17 @@ def test_a_name_with_several_addresses_is_asked_in_turn_as_well() -> None:
 
     with two() as (_, _, addresses):
         asked([f"ipv4:{','.join(addresses)}"], calls)
+
+
+def test_callers_in_a_hurry_do_not_close_a_server_for_the_others() -> None:
+    async def calls(client: ModelClient, ask: Ask) -> None:
+        server.well.clear()
+        for _ in range(10):
+            with pytest.raises(ModelUnavailable) as raised:
+                await ask(timeout_s=0.005)
+            assert raised.value.reason == "timeout"
+        server.well.set()
+        assert await ask() == 1
+
+    with two() as (server, _, addresses):
+        asked(addresses[:1], calls, breaker=STAYS_OPEN)
