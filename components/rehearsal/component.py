@@ -1,8 +1,11 @@
 """`ServingRehearsal`: stands where TFX has InfraValidator, and needs no container."""
 
 import logging
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +19,13 @@ from tfx.types.standard_artifacts import Examples, InfraBlessing, Model
 from tfx.utils.path_utils import serving_model_path, stamped_model_path
 
 from components.contract.dataset import Dataset
-from components.contract.errors import InputError
+from components.contract.errors import InputError, RunError
 from components.contract.load import parse_dataset
 from components.evaluation.exported import called
 from components.evaluation.sample import sampled_records
 from components.rehearsal import batching
 from components.rehearsal.buckets import shown
+from components.rehearsal.elsewhere import Elsewhere, served_elsewhere
 from components.rehearsal.parity import Scores, parity
 from components.rehearsal.recorded import Recorded, recorded
 from components.rehearsal.replay import replay
@@ -64,7 +68,7 @@ def ServingRehearsal(  # noqa: N802 - TFX names a component by its function
         raise InputError("the test window holds no request to rehearse with; move `windows.test`")
     target = Path(stamped_model_path(blessing.uri))
     shutil.copytree(serving_model_path(model.uri), target, dirs_exist_ok=True)
-    found = rehearsed(target, serialized, shop)
+    found = rehearsed(target, serialized, shop, where=Elsewhere.of(dict(os.environ)))
     (Path(blessing.uri) / FILE).write_text(found.to_json(), encoding="utf-8")
     blessing.set_int_custom_property("blessed", int(found.passed))
     blessing.set_int_custom_property("has_model", 1)
@@ -72,13 +76,14 @@ def ServingRehearsal(  # noqa: N802 - TFX names a component by its function
         _log.info("%s", finding.sentence)
 
 
-def rehearsed(model: Path, serialized: list[bytes], dataset: Dataset) -> Rehearsal:
+def rehearsed(model: Path, serialized: list[bytes], dataset: Dataset, *, where: Elsewhere | None = None) -> Rehearsal:
     """Writes the warm-up and batching files into a SavedModel's folder, then serves it.
 
     Args:
         model: folder of the SavedModel.
         serialized: recorded requests; lists' lengths are looked up in all, the first `REQUESTS` are replayed.
         dataset: the dataset file.
+        where: a model server that runs already; None: the embedded one, for the time being.
     """
     requests = recorded(serialized, dataset)
     lengths = shown(max(each.candidates for each in requests), dataset.serving.list_lengths)
@@ -92,13 +97,10 @@ def rehearsed(model: Path, serialized: list[bytes], dataset: Dataset) -> Rehears
     offline = _offline(loaded, serialized[:REQUESTS], replayed)
     found = Rehearsal(len(replayed), lengths, dataset.serving.latency_ms)
     try:
-        with tempfile.TemporaryDirectory() as base:
-            (Path(base) / "1").symlink_to(model.absolute(), target_is_directory=True)
-            config = ServerConfig(model_name=dataset.name, model_base_path=base, rest_port=None, retries=0, poll_s=0)
-            with ModelServer(config) as server:
-                answers = replay(replayed, f"127.0.0.1:{server.grpc_port}", dataset, model=dataset.name)
+        with _embedded(model, dataset) if where is None else served_elsewhere(where, model, model=dataset.name) as address:
+            answers = replay(replayed, address, dataset, model=dataset.name)
         compared = parity([each.name for each in replayed], offline, answers.scores, tolerance=TOLERANCE)
-    except (ServingError, grpc.RpcError, ValueError, KeyError) as error:
+    except (ServingError, RunError, grpc.RpcError, ValueError, KeyError) as error:
         return replace(found, fault=_told(error))
     p50, p99 = np.percentile(answers.latency_ms, [50, 99])
     return replace(
@@ -109,6 +111,15 @@ def rehearsed(model: Path, serialized: list[bytes], dataset: Dataset) -> Rehears
         p50_ms=round(float(p50), 3),
         p99_ms=round(float(p99), 3),
     )
+
+
+@contextmanager
+def _embedded(model: Path, dataset: Dataset) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as base:
+        (Path(base) / "1").symlink_to(model.absolute(), target_is_directory=True)
+        config = ServerConfig(model_name=dataset.name, model_base_path=base, rest_port=None, retries=0, poll_s=0)
+        with ModelServer(config) as server:
+            yield f"127.0.0.1:{server.grpc_port}"
 
 
 def _offline(loaded: Any, serialized: list[bytes], requests: tuple[Recorded, ...]) -> list[Scores]:

@@ -2,19 +2,23 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.apis import prediction_log_pb2, prediction_service_pb2_grpc
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model
 
 from components.champion.dull import export_dull
+from components.contract.errors import InputError, RunError
 from components.contract.load import parse_dataset
 from components.rehearsal.component import ServingRehearsal, rehearsed
-from components.rehearsal.recorded import recorded
+from components.rehearsal.elsewhere import FOLDER, SERVER, Elsewhere, served_elsewhere
+from components.rehearsal.recorded import recorded, tensors
 from components.rehearsal.report import Rehearsal
-from components.rehearsal.warmup import warmup_requests, write_warmup
+from components.rehearsal.warmup import predict_request, warmup_requests, write_warmup
 from serving.model_server.config import ServerConfig
 from serving.model_server.server import ModelServer
 from tests.components.rehearsal.shops import SHOP, example, export_by_price, shop
@@ -107,6 +111,48 @@ def test_a_model_that_does_not_answer_is_refused_with_the_servers_words(tmp_path
     (sentence,) = sentences(found)
     assert sentence.startswith("Refused: the model server couldn't serve the model: ")
     assert "history_item" in sentence
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Elsewhere]:
+    """A model server that runs already, and has no model."""
+    (tmp_path / "models.config").write_text("model_config_list {}")
+    config = ServerConfig(model_config_file=tmp_path / "models.config", rest_port=None, retries=0)
+    with ModelServer(config) as server:
+        yield Elsewhere(f"127.0.0.1:{server.grpc_port}", tmp_path)
+
+
+def test_a_server_that_runs_already_is_rehearsed_with_and_has_no_model_afterwards(model: Path, elsewhere: Elsewhere) -> None:
+    for _ in range(2):
+        found = rehearsed(model, REQUESTS, shop(), where=elsewhere)
+        assert (found.passed, found.requests, found.differing) == (True, 3, 0)
+    assert elsewhere.folder is not None
+    assert sorted(path.name for path in elsewhere.folder.iterdir()) == ["model", "models.config"]
+    asked = predict_request(tensors(recorded(REQUESTS, shop())[0], 4, shop()), model="shop")
+    with grpc.insecure_channel(elsewhere.address) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        with pytest.raises(grpc.RpcError, match="NOT_FOUND"):
+            stub.Predict(asked, timeout=30)
+
+
+def test_a_model_that_a_server_elsewhere_cannot_load_is_refused_with_its_words(model: Path, elsewhere: Elsewhere) -> None:
+    (model / "saved_model.pb").write_bytes(b"no model")
+    with pytest.raises(RunError, match=r"model server at .*shop"), served_elsewhere(elsewhere, model, model="shop"):
+        pass
+
+
+def test_the_environment_names_the_server_and_its_folder(tmp_path: Path) -> None:
+    assert Elsewhere.of({}) is None
+    assert Elsewhere.of({SERVER: "tf:8500", FOLDER: str(tmp_path)}) == Elsewhere("tf:8500", tmp_path)
+    with pytest.raises(InputError, match="expected a folder that the model server sees too"):
+        Elsewhere.of({SERVER: "tf:8500", FOLDER: str(tmp_path / "none")})
+
+
+def test_a_server_that_is_not_there_refuses_the_model(model: Path, tmp_path: Path) -> None:
+    found = rehearsed(model, REQUESTS, shop(), where=Elsewhere("127.0.0.1:1", tmp_path))
+    assert sentences(found)[0].startswith(
+        "Refused: the model server couldn't serve the model: the model server at 127.0.0.1:1: UNAVAILABLE"
+    )
 
 
 def test_the_component_blesses_and_hands_on_the_model_with_its_files(model: Path, tmp_path: Path) -> None:
