@@ -13,7 +13,8 @@ from pathlib import Path
 
 from components.contract.errors import RunError
 from components.contract.load import parse_dataset
-from components.release.labels import read_labels
+from components.release import labels as labelling
+from components.release.labels import STABLE, read_labels
 from components.release.releases import versions
 from pipeline.result import RunResult
 
@@ -21,7 +22,6 @@ HOST = "127.0.0.1"
 READY_S = 90.0
 VALUES = "assets/categories"  # of a release: the values of its categories
 STOP_S = 15.0
-STABLE = "stable"  # the label that ranks where a release carries it
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,9 @@ def served(result: RunResult, root: Path, ports: Ports, *, kept: int = 3) -> Ite
 def model_config(name: str, releases: Path, labels: Mapping[str, int], *, kept: int) -> str:
     """What the model server reads: the newest `kept` releases, those that are made later too; where there are labels, the newest of now and
     the labelled ones."""
-    newest = f"latest {{ num_versions: {kept} }}"
     served = {*versions(releases)[-kept:], *labels.values()}
-    policy = f"specific {{ {' '.join(f'versions: {version}' for version in sorted(served))} }}" if labels else newest
-    carried = "".join(f"    version_labels {{ key: {json.dumps(label)} value: {version} }}\n" for label, version in labels.items())
-    return (
-        "model_config_list {\n  config {\n"
-        f"    name: {json.dumps(name)}\n    base_path: {json.dumps(str(releases), ensure_ascii=False)}\n"
-        f'    model_platform: "tensorflow"\n    model_version_policy {{ {policy} }}\n{carried}'
-        "  }\n}\n"
-    )
+    policy = labelling.specific(sorted(served)) if labels else f"latest {{ num_versions: {kept} }}"
+    return labelling.model_config(name, str(releases), policy=policy, labels=labels)
 
 
 def commands(result: RunResult, ports: Ports) -> tuple[str, ...]:

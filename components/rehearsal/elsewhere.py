@@ -89,7 +89,5 @@ def _wait(service: model_service.ModelServiceStub, address: str, model: str, ver
         if status is not None and status.state == _END and status.status.error_message:
             raise RunError(f"the model server at {address} can't load the model: {status.status.error_message}")
         if time.monotonic() > until:
-            raise RunError(
-                f"the model server at {address} hasn't loaded the model in time; does it see {request.model_spec.name!r}'s folder?"
-            )
+            raise RunError(f"the model server at {address} hasn't loaded the model in time; does it see the folder that {FOLDER} names?")
         time.sleep(_POLL_S)

@@ -10,7 +10,7 @@ It is the record; `model_config.txt`, which a model server reads, is made from i
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -81,19 +81,28 @@ class Labels:
 
     def model_config(self) -> str:
         """What `--model_config_file` of a model server names: a ModelServerConfig in protobuf's text format."""
-        served = " ".join(f"versions: {version}" for version in self.served)
-        lines = [
-            "model_config_list {",
-            "  config {",
-            f"    name: {json.dumps(self.model)}",
-            f"    base_path: {json.dumps(self.base_path, ensure_ascii=False)}",
-            '    model_platform: "tensorflow"',
-            f"    model_version_policy {{ specific {{ {served} }} }}",
-            *(f"    version_labels {{ key: {json.dumps(label)} value: {version} }}" for label, version in self.now.items()),
-            "  }",
-            "}",
-        ]
-        return "\n".join(lines) + "\n"
+        return model_config(self.model, self.base_path, policy=specific(self.served), labels=self.now)
+
+
+def specific(versions: Iterable[int]) -> str:
+    """The policy of a model server that serves these versions and no others."""
+    return f"specific {{ {' '.join(f'versions: {version}' for version in versions)} }}"
+
+
+def model_config(model: str, base_path: str, *, policy: str, labels: Mapping[str, int]) -> str:
+    """A ModelServerConfig of one model, in protobuf's text format."""
+    lines = [
+        "model_config_list {",
+        "  config {",
+        f"    name: {json.dumps(model)}",
+        f"    base_path: {json.dumps(base_path, ensure_ascii=False)}",
+        '    model_platform: "tensorflow"',
+        f"    model_version_policy {{ {policy} }}",
+        *(f"    version_labels {{ key: {json.dumps(label)} value: {version} }}" for label, version in labels.items()),
+        "  }",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def read_labels(releases: Path) -> Labels | None:

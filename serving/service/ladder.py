@@ -1,7 +1,7 @@
 """The ladder: model, earlier version, popularity in segment and shop, order as given; the first that gives scores before time is up."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
@@ -65,7 +65,13 @@ class Ladder:
         self._waiting = 0
 
     async def scores(
-        self, tensors: Mapping[str, NDArray[Any]], length: int, *, labels: Sequence[Which], until_s: float, within: Scores | None = None
+        self,
+        tensors: Mapping[str, NDArray[Any]],
+        length: int,
+        *,
+        labels: Sequence[Which],
+        until_s: float,
+        within: Callable[[], Scores | None],
     ) -> Scored:
         """Scores of a request's L candidates, whatever happens; without the model while `most` requests wait for it.
 
@@ -74,7 +80,7 @@ class Ladder:
             length: L.
             labels: or versions, to be asked, in this order.
             until_s: by the monotonic clock, when to be done.
-            within: [L] popularity in the request's segment, where anything is known of it.
+            within: gives [L] popularity in the request's segment, where anything is known of it; asked only where it is needed.
         """
         failures: list[str] = []
         first_ms: float | None = None
@@ -98,21 +104,23 @@ class Ladder:
                 return Scored(scores, "model" if place == 0 else "previous", prediction.version, tuple(failures), first_ms)
         finally:
             self._waiting -= 1
-        if within is not None:
-            return Scored(within, "segment", failures=tuple(failures), model_ms=first_ms)
+        in_segment = within()
+        if in_segment is not None:
+            return Scored(in_segment, "segment", failures=tuple(failures), model_ms=first_ms)
         popular = by_popularity(tensors, self._popular, length)
         if popular is not None:
             return Scored(popular, "popularity", failures=tuple(failures), model_ms=first_ms)
         return Scored(as_given(length), "given", failures=tuple(failures), model_ms=first_ms)
 
     def baseline(
-        self, kind: Baseline, tensors: Mapping[str, NDArray[Any]], length: int, *, request: str, within: Scores | None = None
+        self, kind: Baseline, tensors: Mapping[str, NDArray[Any]], length: int, *, request: str, within: Callable[[], Scores | None]
     ) -> Scored:
         """Scores as an arm of an experiment wants them, without a model."""
         if kind == "shuffle":
             return Scored(by_lot(request, length), "baseline")
-        if kind == "popularity" and within is not None:
-            return Scored(within, "baseline")
+        in_segment = within() if kind == "popularity" else None
+        if in_segment is not None:
+            return Scored(in_segment, "baseline")
         popular = by_popularity(tensors, self._popular, length) if kind == "popularity" else None
         return Scored(as_given(length) if popular is None else popular, "baseline")
 

@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, final
 
 from components.contract.dataset import Dataset
@@ -124,7 +125,7 @@ class Ranking:
             inputs, known = await self._knowledge.inputs(self._rounded(request), timeout_s=state_s)
         assignment = self.assignment(asked.shopper)
         labels, length = self.asked_first(asked, assignment), len(asked.candidates)
-        within = self._popularity.within(inputs)
+        within = partial(self._popularity.within, inputs)
         if assignment.baseline is None or asked.version is not None:
             scored = await self._ladder.scores(inputs.tensors, length, labels=labels, until_s=until_s, within=within)
         else:

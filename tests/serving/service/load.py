@@ -2,10 +2,12 @@
 
 import http.client
 import json
+import signal
+import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,3 +110,22 @@ def load(port: int, *, clients: int = 4) -> Iterator[Load]:
         for thread in threads:
             thread.join()
         print(made.told())
+
+
+def terminated_under_clicks(
+    process: "subprocess.Popen[bytes]", click: Callable[[str], None], acknowledged: Sequence[str], ended: threading.Event
+) -> None:
+    """SIGTERM while two shoppers click, each by `click` until `ended`, when 20 clicks are acknowledged; the process must end with 0."""
+    threads = [threading.Thread(target=click, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    try:
+        while len(acknowledged) < 20:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    finally:
+        ended.set()
+        process.kill()
+        for thread in threads:
+            thread.join()

@@ -1,10 +1,8 @@
 """The gRPC door: what the REST door answers, it answers, and what that refuses, it refuses in the same words."""
 
 import os
-import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from tests.serving.service.bad_model_servers import free_port, hung
 from tests.serving.service.both_doors import Compiled, Doors, both_doors, compile_proto, compiled
 from tests.serving.service.conftest import Shop
 from tests.serving.service.little_shop import ITEMS
+from tests.serving.service.load import terminated_under_clicks
 from tests.serving.service.test_start_and_stop import ROOT, command, ready
 
 T_US = 1_770_000_000_000_000
@@ -266,18 +265,9 @@ def test_on_sigterm_calls_under_way_are_answered_and_the_acknowledged_is_in_the_
 
     try:
         ready(port, process)
-        threads = [threading.Thread(target=click, args=(name,)) for name in "ab"]
-        for thread in threads:
-            thread.start()
-        while len(acknowledged) < 20:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        terminated_under_clicks(process, click, acknowledged, ended)
     finally:
-        ended.set()
         process.kill()
-    for thread in threads:
-        thread.join()
     assert {failure.code().name for failure in failures} <= {"UNAVAILABLE"}  # the door was closed; nothing was broken off
     text = "".join(path.read_text() for path in tmp_path.glob("interactions-*.jsonl"))
     assert all(f'"request":"{name}"' in text for name in acknowledged)

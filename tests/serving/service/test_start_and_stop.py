@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -12,9 +11,11 @@ from pathlib import Path
 
 from tests.serving.service.bad_model_servers import free_port
 from tests.serving.service.conftest import Shop
+from tests.serving.service.load import terminated_under_clicks
 
 ROOT = Path(__file__).resolve().parents[3]
-HEAVY = ("tensorflow", "tfx", "apache_beam", "polars", "keras", "tf_keras")
+# Frameworks, and a compiler: it is to start in a second or two, and small.
+HEAVY = ("tensorflow", "tfx", "apache_beam", "polars", "keras", "tf_keras", "numba", "llvmlite", "scipy", "pandas")
 IMPORTED = f"""
 import sys
 import serving.service.__main__, serving.state.redis
@@ -81,18 +82,9 @@ def test_on_sigterm_what_was_acknowledged_is_in_complete_files_and_in_the_snapsh
                     acknowledged.append(event["request"])
                 number += 1
 
-        threads = [threading.Thread(target=click, args=(name,)) for name in "ab"]
-        for thread in threads:
-            thread.start()
-        while len(acknowledged) < 20:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        terminated_under_clicks(process, click, acknowledged, ended)
     finally:
-        ended.set()
         process.kill()
-    for thread in threads:
-        thread.join()
     rows = [json.loads(line) for path in (tmp_path / "log").glob("interactions-*.jsonl") for line in path.read_text().splitlines()]
     assert {row["request"] for row in rows} >= set(acknowledged)
     assert not list((tmp_path / "log").glob("*.open"))
