@@ -10,6 +10,7 @@ from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.proto.transform_pb2 import SplitsConfig
@@ -34,12 +35,13 @@ def create_pipeline(
     *,
     dataset: str,
     data_root: str,
-    releases: str,
+    push_destination: str | RuntimeParameter,
     champion: int,
     fingerprint: str,
     code: str,
     attempt: int = 0,
     trials: str | None = None,
+    publish_state: bool = False,
     beam_args: Sequence[str] = (),
     ingestion_beam_args: Sequence[str] = (),
     metadata: ConnectionConfig | None = None,
@@ -51,12 +53,13 @@ def create_pipeline(
         root: folder of its artifacts.
         dataset: the dataset file's text.
         data_root: where relative paths of the dataset file are looked up.
-        releases: folder of the releases.
-        champion: the release to beat, 0 for none.
+        push_destination: the store that releases go to: a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX.
+        champion: the release to beat, 0 for none, -1 for the one in force when that step runs.
         fingerprint: changes when the data or the code that reads it do.
         code: changes when the code that learns and judges does.
         attempt: changes when a release that the cache believes made is gone.
         trials: folder that keeps the Tuner's finished trials over a kill, of this data and code alone; None: they aren't kept.
+        publish_state: put what the ranking service needs beside the release, and label the store's very first release `stable`.
         beam_args: options of the Beam runner.
         ingestion_beam_args: those that are others for ingestion, whose result doesn't depend on how many workers there are.
         metadata: TFX's metadata store; None where the orchestrator brings one.
@@ -87,14 +90,14 @@ def create_pipeline(
         "eval_args": EvalArgs(splits=["eval"]),
     }
     tuners = [_tuner(learning, custom_config | {"trials": trials})] if shop.tuning else []
-    rival = Champion(dataset=dataset, releases=releases, version=champion, code=code)
+    rival = Champion(dataset=dataset, push_destination=push_destination, version=champion, code=code)
     # Without a warm start the Trainer doesn't hear of the champion: another one is no reason to train again.
     warm = ranker_config(shop).warm_start
     trainer = Trainer(
         run_fn="trainer.run.run_fn",
         base_model=rival.outputs["model"] if warm else None,
         hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
-        custom_config=custom_config | ({"champion": f"release {champion}"} if warm else {}),
+        custom_config=custom_config | ({"champion": _called(champion)} if warm else {}),
         **learning,
     )
     evaluator = Evaluator(
@@ -113,8 +116,9 @@ def create_pipeline(
         ingestion=ingest.outputs["report"],
         dataset=dataset,
         code=code,
-        releases=releases,
+        push_destination=push_destination,
         attempt=attempt,
+        state=ingest.outputs["state"] if publish_state else None,
     )
     importance = FeatureImportance(examples=examples, model=trainer.outputs["model"], dataset=dataset, code=code)
     importance.add_upstream_node(release)  # Where one step runs at a time, a release doesn't wait for it.
@@ -128,6 +132,10 @@ def create_pipeline(
         beam_pipeline_args=list(beam_args),
         metadata_connection_config=metadata,
     )
+
+
+def _called(champion: int) -> str:
+    return f"release {champion}" if champion >= 0 else "the release in force"
 
 
 def _tuner(learning: dict[str, Any], custom_config: dict[str, Any]) -> BaseNode:
