@@ -80,7 +80,7 @@ class Address:
             return bool(self.filesystem.get_file_info(self.path).type == fs.FileType.File)
 
     def files(self) -> dict[str, datetime]:
-        """The files of a folder and of the folders in it: path below it, sorted, to the time of its last change; none where there is no folder.
+        """The files of a folder and of those in it: path below it, sorted, to when it was last changed; none where there is no folder.
 
         Raises:
             ShelfRankError: the bucket isn't there.

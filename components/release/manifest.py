@@ -7,7 +7,9 @@ from typing import Any
 
 from components.contract.address import Address
 from components.contract.errors import ShelfRankError
-from components.contract.store import MANIFEST as FILE
+from components.contract.store import MANIFEST
+
+FILE = MANIFEST
 
 
 @dataclass(frozen=True)
