@@ -10,6 +10,7 @@ from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.proto.transform_pb2 import SplitsConfig
@@ -33,8 +34,8 @@ def create_pipeline(
     root: str,
     *,
     dataset: str,
-    data_root: str,
-    releases: str,
+    data_root: str | RuntimeParameter,
+    releases: str | RuntimeParameter,
     champion: int,
     fingerprint: str,
     code: str,
@@ -52,7 +53,7 @@ def create_pipeline(
         dataset: the dataset file's text.
         data_root: where relative paths of the dataset file are looked up.
         releases: folder of the releases.
-        champion: the release to beat, 0 for none.
+        champion: the release to beat, 0 for none, -1 for the newest when it comes to it.
         fingerprint: changes when the data or the code that reads it do.
         code: changes when the code that learns and judges does.
         attempt: changes when a release that the cache believes made is gone.
