@@ -11,7 +11,7 @@ from pipeline.fingerprint import LEARNING, code_version
 from pipeline.graph import create_pipeline
 from pipeline.kubeflow.cluster import Cluster
 from pipeline.kubeflow.finish import Document, containers, finished, platform
-from pipeline.kubeflow.parameters import DATA_ROOT, PUSH_DESTINATION, Parameter, parameters
+from pipeline.kubeflow.parameters import DATA_ROOT, DATA_UNTIL, PUSH_DESTINATION, TRAINING_STEPS, Parameter, parameters
 from pipeline.local import BEAM_ARGS
 from trainer.space import check_settings
 
@@ -72,6 +72,9 @@ def compile_pipeline(dataset: str, cluster: Cluster) -> Compiled:
         champion=_NEWEST,
         fingerprint="",  # Which files there are is known when the step runs; it isn't cached.
         code=code_version(LEARNING),
+        checkpoints=cluster.checkpoint_folder,
+        data_until=offered[DATA_UNTIL].placeholder(),
+        training_steps=offered[TRAINING_STEPS].placeholder(),
         beam_args=BEAM_ARGS,
     )
     images: dict[str, Any] = {component.id: cluster.image(component.id) for component in pipeline.components}
@@ -81,6 +84,5 @@ def compile_pipeline(dataset: str, cluster: Cluster) -> Compiled:
         use_pipeline_spec_2_1=True,
     )
     job = KubeflowV2DagRunner(config).run(pipeline, write_out=False)
-    bound = tuple(each for each in offered.values() if each.name in job["pipelineSpec"]["root"]["inputDefinitions"]["parameters"])
-    spec = finished(job["pipelineSpec"], cluster, bound)
-    return Compiled(spec, platform(spec, cluster), bound)
+    spec = finished(job["pipelineSpec"], cluster, tuple(offered.values()))
+    return Compiled(spec, platform(spec, cluster), tuple(offered.values()))

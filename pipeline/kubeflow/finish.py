@@ -32,10 +32,9 @@ def finished(spec: Document, cluster: Cluster, parameters: tuple[Parameter, ...]
     spec = copy.deepcopy(spec)
     if cluster.pipeline_root:
         spec["defaultPipelineRoot"] = cluster.pipeline_root
-    inputs = spec["root"].setdefault("inputDefinitions", {}).setdefault("parameters", {})
+    inputs = spec["root"]["inputDefinitions"]["parameters"]
     for parameter in parameters:
-        if parameter.name in inputs:
-            inputs[parameter.name] |= {"defaultValue": parameter.default, "isOptional": True, "description": parameter.about}
+        inputs[parameter.name] |= {"defaultValue": parameter.default, "isOptional": True, "description": parameter.about}
     for name, task in spec["root"]["dag"]["tasks"].items():
         step = cluster.step(name)
         task["cachingOptions"] = {} if name in UNCACHED else {"enableCache": True}
