@@ -13,7 +13,7 @@ from pipeline.config import RunConfig
 from pipeline.display import Display
 from pipeline.fingerprint import INGESTION, LEARNING, code_version, input_digest
 from pipeline.graph import create_pipeline
-from pipeline.local import BEAM_ARGS, INGESTION_BEAM_ARGS, Step, run_locally
+from pipeline.local import BEAM, Step, run_locally
 from pipeline.metadata import connection, sweep
 from pipeline.record import pin, write
 from pipeline.result import RunResult, StepTime, parse_result
@@ -51,8 +51,8 @@ def run(config: RunConfig, *, log: Path, shown: Display) -> RunResult:
         code=code,
         attempt=pinned.attempt,
         trials=str(config.trials / _digest(data, code)[:20]),
-        beam_args=BEAM_ARGS,
-        ingestion_beam_args=INGESTION_BEAM_ARGS,
+        beam_args=BEAM.steps,
+        ingestion_beam_args=BEAM.ingestion,
         metadata=store,
     )
     steps = run_locally(pipeline, store=store, run_id=datetime.now(UTC).isoformat(), log=log, shown=shown)
