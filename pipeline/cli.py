@@ -126,6 +126,11 @@ def _releases(releases: argparse.ArgumentParser) -> None:
     def action(name: str, about: str) -> argparse.ArgumentParser:
         added = actions.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=_EXITS, parents=[both])
         added.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
+        added.add_argument(
+            "--releases",
+            metavar="ADDRESS",
+            help="the releases: a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX (default: ROOT/releases)",
+        )
         return added
 
     def mover(name: str, about: str) -> argparse.ArgumentParser:

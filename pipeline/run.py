@@ -52,7 +52,7 @@ def run(config: RunConfig, *, log: Path, shown: Display) -> RunResult:
         str(config.artifacts),
         dataset=config.dataset,
         data_root=config.data_root,
-        releases=str(config.releases),
+        push_destination=str(config.root),
         champion=pinned.champion,
         fingerprint=fingerprint,
         code=code,

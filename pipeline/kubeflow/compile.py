@@ -68,11 +68,12 @@ def compile_pipeline(dataset: str, cluster: Cluster) -> Compiled:
         cluster.pipeline_root or "",
         dataset=dataset,
         data_root=offered[DATA_ROOT].placeholder(),
-        releases=offered[PUSH_DESTINATION].placeholder(),
+        push_destination=offered[PUSH_DESTINATION].placeholder(),
         champion=_NEWEST,
         fingerprint="",  # Which files there are is known when the step runs; it isn't cached.
         code=code_version(LEARNING),
         checkpoints=cluster.checkpoint_folder,
+        publish_state=True,
         data_until=offered[DATA_UNTIL].placeholder(),
         training_steps=offered[TRAINING_STEPS].placeholder(),
         beam_args=BEAM_ARGS,

@@ -18,7 +18,14 @@ features:
 
 
 def compiled(**changed: object):
-    given = {"dataset": DATASET, "data_root": "/data", "releases": "/releases", "champion": 3, "fingerprint": "f", "code": "c"} | changed
+    given = {
+        "dataset": DATASET,
+        "data_root": "/data",
+        "push_destination": "/store",
+        "champion": 3,
+        "fingerprint": "f",
+        "code": "c",
+    } | changed
     pipeline = create_pipeline("shop", "/artifacts", **given)  # type: ignore[arg-type]
     return {node.pipeline_node.node_info.id: node.pipeline_node for node in Compiler().compile(pipeline).nodes}
 
@@ -112,4 +119,4 @@ def test_without_a_search_there_is_no_tuner_and_no_word_of_trials(nodes) -> None
 
 def test_the_graph_holds_no_path_but_those_it_is_given(nodes) -> None:
     paths = {path for node in nodes.values() for path in re.findall(r"(?<![\w.])/[A-Za-z]\w*", str(node.parameters))}
-    assert paths == {"/data", "/releases"}
+    assert paths == {"/data", "/store"}
