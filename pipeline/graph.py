@@ -1,5 +1,6 @@
 """The graph: from a shop's logs to a release."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,9 @@ from components.ingest.component import EventExampleGen
 from components.rehearsal.component import ServingRehearsal
 from components.release.component import Release
 from components.schema.component import ContractSchema
+from pipeline.fingerprint import REPORT, code_version
+from pipeline.lineage import edges
+from pipeline.slice_report import SliceReport
 from trainer.component import Trainer
 from trainer.config import ranker_config
 
@@ -45,6 +49,7 @@ def create_pipeline(
     data_until: str | RuntimeParameter = "",
     training_steps: int | RuntimeParameter = 0,
     publish_state: bool = False,
+    image: str = "",
     beam_args: Sequence[str] = (),
     ingestion_beam_args: Sequence[str] = (),
     metadata: ConnectionConfig | None = None,
@@ -66,6 +71,7 @@ def create_pipeline(
         data_until: date or date-time at which the data ends; "": as the dataset file says.
         training_steps: at most so many; 0: as the dataset file says.
         publish_state: put what the ranking service needs beside the release, and label the store's very first release `stable`.
+        image: that the steps run in, for the record; "" where they run in none.
         beam_args: options of the Beam runner.
         ingestion_beam_args: those that are others for ingestion, whose result doesn't depend on how many workers there are.
         metadata: TFX's metadata store; None where the orchestrator brings one.
@@ -131,12 +137,27 @@ def create_pipeline(
     )
     importance = FeatureImportance(examples=examples, model=trainer.outputs["model"], dataset=dataset, code=code)
     importance.add_upstream_node(release)  # Where one step runs at a time, a release doesn't wait for it.
+    steps = [ingest, schema, statistics, validator, gate, transform, *tuners, rival, trainer, evaluator, rehearsal, release, importance]
+    report = SliceReport(
+        dataset=dataset,
+        data_root=data_root,
+        code=code_version(REPORT),
+        graph=json.dumps(edges(steps)),
+        image=image,
+        ingestion=ingest.outputs["report"],
+        examples=examples,
+        model=trainer.outputs["model"],
+        champion=rival.outputs["model"],
+        evaluation=evaluator.outputs["evaluation"],
+        rehearsal=rehearsal.outputs["blessing"],
+        pushed=release.outputs["pushed_model"],
+        importance=importance.outputs["report"],
+        **({"trials": tuners[0].outputs["tuner_results"]} if tuners else {}),
+    )
     return Pipeline(
         pipeline_name=name,
         pipeline_root=root,
-        components=[
-            *(ingest, schema, statistics, validator, gate, transform, *tuners, rival, trainer, evaluator, rehearsal, release, importance)
-        ],
+        components=[*steps, report],
         enable_cache=True,
         beam_pipeline_args=list(beam_args),
         metadata_connection_config=metadata,
