@@ -45,11 +45,11 @@ def create_pipeline(
     code: str,
     attempt: int = 0,
     trials: str | None = None,
-    image: str = "",
     checkpoints: str | None = None,
     data_until: str | RuntimeParameter = "",
     training_steps: int | RuntimeParameter = 0,
     publish_state: bool = False,
+    image: str = "",
     beam_args: Sequence[str] = (),
     ingestion_beam_args: Sequence[str] = (),
     metadata: ConnectionConfig | None = None,
@@ -67,11 +67,11 @@ def create_pipeline(
         code: changes when the code that learns and judges does.
         attempt: changes when a release that the cache believes made is gone.
         trials: folder that keeps the Tuner's finished trials over a kill, of this data and code alone; None: they aren't kept.
-        image: that the steps run in, for the record; "" where they run in none.
         checkpoints: folder that keeps the Trainer's checkpoints over an attempt; None: beside its artifacts.
         data_until: date or date-time at which the data ends; "": as the dataset file says.
         training_steps: at most so many; 0: as the dataset file says.
         publish_state: put what the ranking service needs beside the release, and label the store's very first release `stable`.
+        image: that the steps run in, for the record; "" where they run in none.
         beam_args: options of the Beam runner.
         ingestion_beam_args: those that are others for ingestion, whose result doesn't depend on how many workers there are.
         metadata: TFX's metadata store; None where the orchestrator brings one.

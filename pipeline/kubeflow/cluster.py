@@ -9,10 +9,13 @@ from pydantic import AfterValidator, Field, model_validator
 from components.contract.errors import ClusterFileError
 from components.contract.strict import Duration, Strict
 from components.contract.strict_file import parse_strict, read_text
+from pipeline.beam import Settings, settings
+from pipeline.beam_presets import Dataflow, Local, MultiProcess
 from pipeline.kubeflow.image import image_fault
 
 LEARNING_STEPS = ("Trainer", "Tuner")
 VOLUME, STORE = "shelfrank", "/shelfrank"
+_LOCAL = {"minio": "/minio", "s3": "/s3", "gs": "/gcs"}  # scheme of the pipeline root to where the launcher has its artifacts
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -132,8 +135,8 @@ class Secret(Strict):
 class Beam(Strict):
     """Where the steps on Apache Beam run."""
 
-    preset: Literal["local", "flink", "spark", "dataflow"] = Field(default="local", description="local: in the step's own pod")
-    options: dict[str, str | int] = Field(default_factory=dict, description="Of the preset, by name")
+    preset: str = Field(default="local", description="`local` or `multi_process`: in the step's pod; or `flink`, `spark`, `dataflow` and so on")
+    options: dict[str, str | int] = Field(default_factory=dict, description="Of the preset, by name (docs/beam.md)")
 
 
 class Cluster(Strict):
@@ -214,6 +217,30 @@ def chosen(cluster: Cluster, *, image: str | None = None, trainer_image: str | N
             " (the pipeline's image again, if CUDA is in it)"
         )
     return cluster.model_copy(update={"images": images, "gpu": gpus})
+
+
+def beam_settings(cluster: Cluster) -> Settings:
+    """The Beam preset of a cluster (with an image).
+
+    Raises:
+        ClusterFileError: there is no such preset, or its workers couldn't open what the steps write.
+    """
+    told = cluster.beam
+    made = settings(told.preset, told.options, image=cluster.images.beam or cluster.image(""))
+    if isinstance(made, Local | MultiProcess) or (isinstance(made, Dataflow) and (cluster.pipeline_root or "").startswith("gs://")):
+        return made
+    if isinstance(made, Dataflow):
+        raise ClusterFileError(
+            f"beam: expected `pipeline_root: gs://...` with preset dataflow, got {cluster.pipeline_root or 'none'}; its workers reach no other"
+        )
+    # The launcher hands a step its artifacts as files below /minio, /s3 or /gcs, in its own pod alone.
+    roots = [_LOCAL[cluster.pipeline_root.split(":")[0]]] if cluster.pipeline_root else list(_LOCAL.values())
+    if not any(volume.path.rstrip("/") in roots for volume in cluster.volumes):
+        raise ClusterFileError(
+            f"beam: expected a volume mounted at {' or '.join(roots)} with preset {told.preset}, got none; its workers and the steps must open"
+            " the same files, and a step's artifacts lie there. Add it to `volumes`, and mount the same claim there in the workers"
+        )
+    return made
 
 
 def load_cluster(path: str | Path) -> Cluster:

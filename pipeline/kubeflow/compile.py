@@ -7,12 +7,12 @@ import yaml
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
 from components.contract.load import parse_dataset
+from pipeline.beam import beam_args
 from pipeline.fingerprint import LEARNING, code_version
 from pipeline.graph import create_pipeline
-from pipeline.kubeflow.cluster import Cluster
+from pipeline.kubeflow.cluster import Cluster, beam_settings
 from pipeline.kubeflow.finish import Document, containers, finished, platform
 from pipeline.kubeflow.parameters import DATA_ROOT, DATA_UNTIL, PUSH_DESTINATION, TRAINING_STEPS, Parameter, parameters
-from pipeline.local import BEAM_ARGS
 from trainer.space import check_settings
 
 ENTRYPOINT = ("python", "-m", "pipeline.kubeflow.entrypoint")
@@ -63,6 +63,7 @@ def compile_pipeline(dataset: str, cluster: Cluster) -> Compiled:
     check_settings(shop)
     name = shop.name.replace("_", "-")
     offered = {each.name: each for each in parameters(data_root=cluster.data, push_destination=cluster.store)}
+    beam = beam_args(beam_settings(cluster))
     pipeline = create_pipeline(
         name,
         cluster.pipeline_root or "",
@@ -77,7 +78,8 @@ def compile_pipeline(dataset: str, cluster: Cluster) -> Compiled:
         checkpoints=cluster.checkpoint_folder,
         data_until=offered[DATA_UNTIL].placeholder(),
         training_steps=offered[TRAINING_STEPS].placeholder(),
-        beam_args=BEAM_ARGS,
+        beam_args=beam.steps,
+        ingestion_beam_args=beam.ingestion,
     )
     images: dict[str, Any] = {component.id: cluster.image(component.id) for component in pipeline.components}
     config = KubeflowV2DagRunnerConfig(
