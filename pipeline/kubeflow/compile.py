@@ -71,13 +71,13 @@ def compile_pipeline(dataset: str, cluster: Cluster) -> Compiled:
         data_root=offered[DATA_ROOT].placeholder(),
         push_destination=offered[PUSH_DESTINATION].placeholder(),
         champion=_NEWEST,
-        publish_state=True,
-        image=cluster.image("Trainer"),
         fingerprint="",  # Which files there are is known when the step runs; it isn't cached.
         code=code_version(LEARNING),
         checkpoints=cluster.checkpoint_folder,
+        publish_state=True,
         data_until=offered[DATA_UNTIL].placeholder(),
         training_steps=offered[TRAINING_STEPS].placeholder(),
+        image=cluster.image(""),
         beam_args=beam.steps,
         ingestion_beam_args=beam.ingestion,
     )
