@@ -4,6 +4,7 @@ import re
 
 import pytest
 from tfx.dsl.compiler.compiler import Compiler
+from tfx.orchestration.pipeline import Pipeline
 
 from pipeline.graph import create_pipeline
 
@@ -17,7 +18,7 @@ features:
 """
 
 
-def compiled(**changed: object):
+def create(**changed: object) -> Pipeline:
     given = {
         "dataset": DATASET,
         "data_root": "/data",
@@ -26,8 +27,11 @@ def compiled(**changed: object):
         "fingerprint": "f",
         "code": "c",
     } | changed
-    pipeline = create_pipeline("shop", "/artifacts", **given)  # type: ignore[arg-type]
-    return {node.pipeline_node.node_info.id: node.pipeline_node for node in Compiler().compile(pipeline).nodes}
+    return create_pipeline("shop", "/artifacts", **given)  # type: ignore[arg-type]
+
+
+def compiled(**changed: object):
+    return {node.pipeline_node.node_info.id: node.pipeline_node for node in Compiler().compile(create(**changed)).nodes}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +46,8 @@ def parameter(node, name: str):
 
 def test_all_steps_are_there(nodes) -> None:
     data = {"EventExampleGen", "ContractSchema", "StatisticsGen", "ExampleValidator", "AnomalyGate"}
-    assert set(nodes) == data | {"Transform", "Trainer", "Champion", "Evaluator", "ServingRehearsal", "Release", "FeatureImportance"}
+    learning = {"Transform", "Trainer", "Champion", "Evaluator", "ServingRehearsal", "Release", "FeatureImportance", "SliceReport"}
+    assert set(nodes) == data | learning
 
 
 def test_nothing_is_learnt_before_the_examples_are_found_sound(nodes) -> None:
