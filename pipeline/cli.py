@@ -157,13 +157,14 @@ def _releases(releases: argparse.ArgumentParser) -> None:
 
 def _compile(compile_: argparse.ArgumentParser) -> None:
     compile_.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
-    compile_.add_argument("-o", "--out", metavar="FILE", default="pipeline.yaml", help="file to write (default: pipeline.yaml)")
+    compile_.add_argument("-o", "--out", metavar="FILE", help="file to write (default: pipeline.yaml; with --vertex pipeline.json)")
     compile_.add_argument("--cluster", metavar="FILE", help="cluster file: images, resources, volumes and so on (see examples/cluster/)")
     compile_.add_argument("--image", metavar="IMAGE", help="container image of the steps (default: as the cluster file says)")
     compile_.add_argument(
         "--trainer-image", metavar="IMAGE", help="that of Trainer and Tuner, with CUDA (default: as the cluster file says)"
     )
     compile_.add_argument("--gpu", metavar="N", nargs="?", type=_count, const=1, help="GPUs for Trainer and for Tuner (N default: 1)")
+    compile_.add_argument("--vertex", action="store_true", help="write a job for Vertex AI Pipelines instead")
 
 
 def _simulate(simulate: argparse.ArgumentParser) -> None:

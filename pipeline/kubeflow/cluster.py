@@ -135,7 +135,9 @@ class Secret(Strict):
 class Beam(Strict):
     """Where the steps on Apache Beam run."""
 
-    preset: str = Field(default="local", description="`local` or `multi_process`: in the step's pod; or `flink`, `spark`, `dataflow` and so on")
+    preset: str = Field(
+        default="local", description="`local` or `multi_process`: in the step's pod; or `flink`, `spark`, `dataflow` and so on"
+    )
     options: dict[str, str | int] = Field(default_factory=dict, description="Of the preset, by name (docs/beam.md)")
 
 
@@ -231,14 +233,15 @@ def beam_settings(cluster: Cluster) -> Settings:
         return made
     if isinstance(made, Dataflow):
         raise ClusterFileError(
-            f"beam: expected `pipeline_root: gs://...` with preset dataflow, got {cluster.pipeline_root or 'none'}; its workers reach no other"
+            f"beam: expected `pipeline_root: gs://...` with preset dataflow, got {cluster.pipeline_root or 'none'};"
+            " its workers reach no other"
         )
     # The launcher hands a step its artifacts as files below /minio, /s3 or /gcs, in its own pod alone.
     roots = [_LOCAL[cluster.pipeline_root.split(":")[0]]] if cluster.pipeline_root else list(_LOCAL.values())
     if not any(volume.path.rstrip("/") in roots for volume in cluster.volumes):
         raise ClusterFileError(
-            f"beam: expected a volume mounted at {' or '.join(roots)} with preset {told.preset}, got none; its workers and the steps must open"
-            " the same files, and a step's artifacts lie there. Add it to `volumes`, and mount the same claim there in the workers"
+            f"beam: expected a volume mounted at {' or '.join(roots)} with preset {told.preset}, got none; its workers and the steps"
+            " must open the same files, and a step's artifacts lie there. Add it to `volumes`, and mount the same claim in the workers"
         )
     return made
 
