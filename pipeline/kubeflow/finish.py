@@ -15,6 +15,8 @@ Document = dict[str, Any]
 
 # Their result depends on more than their inputs and parameters: files that others write, and a store that must have the release.
 UNCACHED = ("EventExampleGen", "Champion", "Release")
+# What Kubeflow shows by itself beside a step: numbers of an artifact, and a page.
+_SHOWN = {("SliceReport", "metrics"): "system.Metrics", ("SliceReport", "page"): "system.HTML"}
 _SHARED_MEMORY = "shared-memory"
 _GIGABYTE = 1e9  # the unit of the numbers that older backends read
 _SUFFIXES = {f"{unit}{i}": base**power for power, unit in enumerate("KMGTPE", 1) for i, base in (("", 1000.0), ("i", 1024.0))} | {"": 1.0}
@@ -43,6 +45,10 @@ def finished(spec: Document, cluster: Cluster, parameters: tuple[Parameter, ...]
             if produced := given.get("taskOutputParameter"):
                 # TFX calls the producer by a name that no task has.
                 produced["producerTask"] = produced["producerTask"].removesuffix("_task")
+    for (name, output), title in _SHOWN.items():
+        artifacts = spec["components"].get(name, {}).get("outputDefinitions", {}).get("artifacts", {})
+        if output in artifacts:
+            artifacts[output]["artifactType"] = {"schemaTitle": title, "schemaVersion": "0.0.1"}
     for name, container in containers(spec):
         container.pop("lifecycle", None)
         if resources := _resources(cluster.step(name), gpu_of(cluster, name)):
