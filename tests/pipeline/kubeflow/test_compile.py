@@ -222,6 +222,15 @@ def test_a_step_that_no_graph_has_is_told_with_the_closest_name() -> None:
     ]
 
 
+def test_kubeflow_shows_numbers_and_a_page_beside_the_report(shop: Compiled) -> None:
+    made = shop.spec["components"]["SliceReport"]["outputDefinitions"]["artifacts"]
+    assert {name: told["artifactType"].get("schemaTitle") for name, told in made.items()} == {
+        "metrics": "system.Metrics",
+        "page": "system.HTML",
+        "report": None,
+    }
+
+
 def test_steps_come_in_an_order_in_which_they_can_run(shop: Compiled) -> None:
     order = list(shop.steps(CPU))
     assert sorted(order) == sorted(tasks(shop))
