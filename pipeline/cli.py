@@ -106,7 +106,8 @@ def parser() -> argparse.ArgumentParser:
 
     _compile(command("compile", "compile the graph for Kubeflow Pipelines", json))
 
-    command("schema", "print the JSON Schema of the dataset file, for editors")
+    schema = command("schema", "print the JSON Schema of the dataset file, for editors")
+    schema.add_argument("--cluster", action="store_true", help="that of the cluster file of `compile` instead")
     return top
 
 

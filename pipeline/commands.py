@@ -230,10 +230,10 @@ def compile(args: Namespace) -> None:  # named as the command is
 
 def schema(args: Namespace) -> None:
     """`shelfrank schema`."""
-    del args
-    from components.contract.json_schema import json_schema
+    from components.contract import json_schema
+    from pipeline.kubeflow import cluster
 
-    _print_json(json_schema())
+    _print_json((cluster if args.cluster else json_schema).json_schema())
 
 
 def default_shop() -> Path:

@@ -2,11 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from components.contract.errors import ClusterFileError
+from components.contract.json_schema import finished
 from components.contract.strict import Duration, Strict
 from components.contract.strict_file import parse_strict, read_text
 from pipeline.beam import Settings, settings
@@ -97,14 +98,16 @@ class Gpu(Strict):
 class Step(Strict):
     """What a step gets; what isn't said is as `default` of the file says."""
 
-    cpu: Cpu | None = Field(default=None, description="CPUs that are asked for")
+    cpu: Cpu | None = Field(default=None, description="CPUs that are asked for, such as 2 or 500m")
     cpu_limit: Cpu | None = Field(default=None, description="CPUs that it may use at most")
-    memory: Memory | None = Field(default=None, description="Memory that is asked for")
+    memory: Memory | None = Field(default=None, description="Memory that is asked for, such as 8Gi")
     memory_limit: Memory | None = Field(default=None, description="Memory at which it is killed")
-    retries: int | None = Field(default=None, ge=0, le=100, description="How often it is tried again")
-    backoff: Duration | None = Field(default=None, description="Pause before the first retry, twice as long before each further one")
-    backoff_limit: Duration | None = Field(default=None, description="The longest such pause")
-    timeout: Duration | None = Field(default=None, description="How long an attempt may take")
+    retries: int | None = Field(default=None, ge=0, le=100, description="How often it is tried again; default: 2")
+    backoff: Duration | None = Field(
+        default=None, description="Pause before the first retry, twice as long before each further one; default: 1m"
+    )
+    backoff_limit: Duration | None = Field(default=None, description="The longest such pause; default: 15m")
+    timeout: Duration | None = Field(default=None, description="How long an attempt may take; default: 6h")
     node_selector: dict[str, str] | None = Field(default=None, description="Labels of the nodes it may run on")
     tolerations: tuple[Toleration, ...] | None = Field(default=None, description="Of those nodes' taints")
 
@@ -265,3 +268,8 @@ def parse_cluster(text: str, name: str = "cluster file") -> Cluster:
     return parse_strict(
         text, name, model=Cluster, check=lambda _: (), error=ClusterFileError, example="images: {pipeline: shelfrank/pipeline:0.1.0}"
     )
+
+
+def json_schema() -> dict[str, Any]:
+    """The cluster file's JSON Schema, for editors."""
+    return finished(Cluster.model_json_schema(), title="ShelfRank cluster file")
