@@ -17,6 +17,8 @@ from pipeline.kubeflow.image import image_fault
 LEARNING_STEPS = ("Trainer", "Tuner")
 VOLUME, STORE = "shelfrank", "/shelfrank"
 _LOCAL = {"minio": "/minio", "s3": "/s3", "gs": "/gcs"}  # scheme of the pipeline root to where the launcher has its artifacts
+# Where Kubeflow itself mounts folders in each step's pod.
+TAKEN = (*_LOCAL.values(), "/.local", "/.cache", "/.config", "/kfp-launcher", "/dev/shm")
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -128,11 +130,18 @@ class Volume(Strict):
 
 
 class Secret(Strict):
-    """A secret whose keys become environment variables."""
+    """A secret whose keys become environment variables, or files."""
 
     name: Name = Field(description="Of the secret")
-    env: dict[str, EnvName] = Field(min_length=1, description="Key of the secret to environment variable")
+    env: dict[str, EnvName] = Field(default_factory=dict, description="Key of the secret to environment variable")
+    path: Mount | None = Field(default=None, description="Folder in which each key is a file; default: none")
     optional: bool = Field(default=False, description="Whether steps start without it")
+
+    @model_validator(mode="after")
+    def _of_use(self) -> "Secret":
+        if not self.env and not self.path:
+            raise ValueError("a secret needs `env`, which keys become which variables, or `path`, a folder for its keys as files")
+        return self
 
 
 class Beam(Strict):
@@ -164,7 +173,7 @@ class Cluster(Strict):
     default: Step = Field(default=Step(), description="What each step gets")
     steps: dict[str, Step] = Field(default_factory=dict, description="What single steps get, by name, such as Trainer")
     env: dict[EnvName, str] = Field(default_factory=dict, description="Environment variables of each step")
-    secrets: tuple[Secret, ...] = Field(default=(), description="Secrets whose keys become environment variables of each step")
+    secrets: tuple[Secret, ...] = Field(default=(), description="Secrets that each step gets, as environment variables or files")
     beam: Beam = Field(default=Beam(), description="Where the steps on Apache Beam run")
 
     @model_validator(mode="after")
@@ -174,6 +183,8 @@ class Cluster(Strict):
         paths = [volume.path.rstrip("/") for volume in self.volumes]
         if len(set(paths)) < len(paths):
             raise ValueError(f"two volumes are mounted at one path ({', '.join(sorted(paths))}); give each a path of its own")
+        if taken := [path for path in paths if path in TAKEN]:
+            raise ValueError(f"at {taken[0]} something else is mounted already; mount the volume at another path, or below it")
         return self
 
     @property
@@ -239,14 +250,24 @@ def beam_settings(cluster: Cluster) -> Settings:
             f"beam: expected `pipeline_root: gs://...` with preset dataflow, got {cluster.pipeline_root or 'none'};"
             " its workers reach no other"
         )
-    # The launcher hands a step its artifacts as files below /minio, /s3 or /gcs, in its own pod alone.
-    roots = [_LOCAL[cluster.pipeline_root.split(":")[0]]] if cluster.pipeline_root else list(_LOCAL.values())
-    if not any(volume.path.rstrip("/") in roots for volume in cluster.volumes):
+    if not cluster.pipeline_root:
+        raise ClusterFileError(f"beam: expected `pipeline_root` with preset {told.preset}, got none; its workers must open what lies there")
+    folder = local_folder(cluster.pipeline_root)
+    if not any(f"{folder}/".startswith(f"{volume.path.rstrip('/')}/") for volume in cluster.volumes):
         raise ClusterFileError(
-            f"beam: expected a volume mounted at {' or '.join(roots)} with preset {told.preset}, got none; its workers and the steps"
-            " must open the same files, and a step's artifacts lie there. Add it to `volumes`, and mount the same claim in the workers"
+            f"beam: expected a volume mounted at {folder} with preset {told.preset}, got none; its workers and the steps must open the"
+            " same files, and a step's artifacts lie there. Add it to `volumes`, and mount the same claim in the workers"
         )
     return made
+
+
+def local_folder(root: str) -> str:
+    """Where Kubeflow's launcher has the artifacts of a pipeline root, in each step's own pod: the bucket's folder.
+
+    It mounts an empty folder of the pod at `/minio`, `/s3` and `/gcs`, so that a volume can be mounted below them only.
+    """
+    scheme, _, rest = root.partition("://")
+    return f"{_LOCAL[scheme]}/{rest.split('/', 1)[0]}"
 
 
 def load_cluster(path: str | Path) -> Cluster:

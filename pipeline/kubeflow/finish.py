@@ -135,6 +135,13 @@ def _on_kubernetes(name: str, cluster: Cluster) -> Document:
             }
             | _constant("secretNameParameter", secret.name)
             for secret in cluster.secrets
+            if secret.env
+        ],
+        "secretAsVolume": [
+            {"secretName": secret.name, "mountPath": secret.path, "optional": secret.optional}
+            | _constant("secretNameParameter", secret.name)
+            for secret in cluster.secrets
+            if secret.path
         ],
         "emptyDirMounts": [{"volumeName": _SHARED_MEMORY, "mountPath": "/dev/shm", "medium": "Memory", "sizeLimit": gpu.shared_memory}]
         if gpu and gpu.shared_memory

@@ -14,6 +14,7 @@ from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConf
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineSpec, PlatformSpec
 
 from components.contract.errors import ClusterFileError
+from pipeline.kubeflow.cluster import TAKEN
 from pipeline.kubeflow.finish import Document
 from pipeline.kubeflow.image import image_fault
 
@@ -197,3 +198,5 @@ def _platform(spec: Document, platform: Document) -> Iterator[str]:
         paths = [mount.get("mountPath") for key in ("pvcMount", "emptyDirMounts", "secretAsVolume") for mount in told.get(key, [])]
         if len(set(paths)) < len(paths):
             yield f"platform of {label}: expected one volume at each path, got {', '.join(sorted(map(str, paths)))}"
+        if taken := sorted({path.rstrip("/") for path in paths if path} & {path for path in TAKEN if path != "/dev/shm"}):
+            yield f"platform of {label}: expected a path for a volume where Kubeflow mounts none itself, got {', '.join(taken)}"

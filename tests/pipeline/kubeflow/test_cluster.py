@@ -76,6 +76,8 @@ def test_what_the_command_line_lacks_is_told(options: dict[str, object], told: s
         ("gpu: {count: 0}", "line 2: gpu.count: Input should be greater than or equal to 1, got 0"),
         ("volumes: [{claim: A_B}]", "line 2: volumes[0].claim: expected a Kubernetes name of small letters, digits and hyphens, got 'A_B'"),
         ("volumes: [{}, {claim: b}]", "two volumes are mounted at one path (/shelfrank, /shelfrank); give each a path of its own"),
+        ("volumes: [{path: /minio/}]", "at /minio something else is mounted already; mount the volume at another path, or below it"),
+        ("secrets: [{name: s}]", "line 2: secrets[0]: a secret needs `env`, which keys become which variables, or `path`"),
         ("secrets: [{name: s, env: {k: A-B}}]", "secrets[0].env.k: expected a name of an environment variable such as AWS_REGION"),
         ("gpu: {tolerations: [{operator: Exists, value: a}]}", "a toleration with operator Exists has no `value`"),
         ("gpu: {tolerations: [{value: a}]}", "a toleration without `key` is for all taints: say `operator: Exists`"),
@@ -123,8 +125,13 @@ FLINK = "beam: {preset: flink, options: {job_endpoint: 'jobs:8099'}}\n"
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (FLINK, "expected a volume mounted at /minio or /s3 or /gcs with preset flink, got none; its workers and the steps must open"),
-        (FLINK + "pipeline_root: s3://b\nvolumes: [{path: /minio}]", "expected a volume mounted at /s3 with preset flink"),
+        (FLINK, "expected `pipeline_root` with preset flink, got none"),
+        (
+            FLINK + "pipeline_root: minio://b/p",
+            "expected a volume mounted at /minio/b with preset flink, got none; its workers and the steps",
+        ),
+        (FLINK + "pipeline_root: s3://b\nvolumes: [{path: /minio/b}]", "expected a volume mounted at /s3/b with preset flink"),
+        (FLINK + "pipeline_root: s3://b\nvolumes: [{path: /s3/bb}]", "expected a volume mounted at /s3/b with preset flink"),
         ("beam: {preset: flunk}", "beam: there is no preset 'flunk'; did you mean 'flink'?"),
         (
             "beam: {preset: dataflow, options: {project: p, region: r, temp_location: 'gs://bucket/t'}}",
@@ -139,7 +146,7 @@ def test_workers_elsewhere_must_see_what_the_steps_write(text: str, told: str) -
 
 
 def test_workers_get_the_pipelines_image_or_one_of_their_own() -> None:
-    text = FLINK + "pipeline_root: s3://b\nvolumes: [{}, {claim: artifacts, path: /s3}]\n"
+    text = FLINK + "pipeline_root: s3://b\nvolumes: [{}, {claim: artifacts, path: /s3/b/}]\n"
     assert beam_settings(parse_cluster(IMAGES + text)).image == "shop/pipeline:1"  # type: ignore[union-attr]
     own = IMAGES.replace("}", ", beam: shop/worker:1}")
     assert beam_settings(parse_cluster(own + text)).image == "shop/worker:1"  # type: ignore[union-attr]

@@ -18,6 +18,7 @@ from components.contract.errors import ClusterFileError
 from pipeline.graph import create_pipeline
 from pipeline.kubeflow.cluster import Cluster, chosen, load_cluster, parse_cluster
 from pipeline.kubeflow.compile import Compiled, compile_pipeline
+from pipeline.kubeflow.finish import finished
 
 ROOT = Path(__file__).resolve().parents[3]
 DATASETS = sorted((ROOT / "examples").glob("*.yaml"))
@@ -147,7 +148,7 @@ images: {pipeline: shop/pipeline:1, trainer: shop/trainer:1}
 pull: {policy: IfNotPresent, secrets: [registry]}
 pipeline_root: s3://bucket/pipelines
 volumes: [{claim: shelfrank, path: /shelfrank}, {claim: logs, path: /logs, sub_path: shop}]
-secrets: [{name: s3, env: {access: AWS_ACCESS_KEY_ID, secret: AWS_SECRET_ACCESS_KEY}, optional: true}]
+secrets: [{name: s3, env: {access: AWS_ACCESS_KEY_ID, secret: AWS_SECRET_ACCESS_KEY}, optional: true}, {name: key, path: /keys}]
 env: {AWS_REGION: eu-central-1, ROUND: "1e5"}
 gpu:
   count: 2
@@ -182,6 +183,7 @@ def by_kubeflow(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, A
         kubernetes.mount_pvc(task, "shelfrank", "/shelfrank")
         kubernetes.mount_pvc(task, "logs", "/logs", sub_path="shop")
         kubernetes.use_secret_as_env(task, "s3", {"access": "AWS_ACCESS_KEY_ID", "secret": "AWS_SECRET_ACCESS_KEY"}, optional=True)
+        kubernetes.use_secret_as_volume(task, "key", "/keys")
         kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", "Memory", "4Gi")
 
     compiler.Compiler().compile(pipeline, str(path))
@@ -251,3 +253,22 @@ def test_another_process_gives_the_same_bytes(shop: Compiled, tmp_path: Path) ->
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)}
     subprocess.run([*command, "-o", str(out)], check=True, env=environment, cwd=tmp_path, timeout=300, capture_output=True)
     assert out.read_text(encoding="utf-8") == shop.to_yaml()
+
+
+def test_what_tfx_gets_wrong_is_put_right(shop: Compiled) -> None:
+    """A value that a task gives is looked for under a name that no task has, and a driver is named that the server never runs."""
+    spec = copy.deepcopy(shop.spec)
+    given = {"taskOutputParameter": {"producerTask": "Champion_task", "outputParameterKey": "steps"}}
+    spec["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]["training_steps"] = given
+    spec["deploymentSpec"]["executors"]["Trainer_executor"]["container"]["lifecycle"] = {"preCacheCheck": {"command": ["x"]}}
+    made = finished(spec, CPU, shop.parameters)
+    given = made["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]["training_steps"]
+    assert given["taskOutputParameter"]["producerTask"] == "Champion"
+    assert "lifecycle" not in made["deploymentSpec"]["executors"]["Trainer_executor"]["container"]
+    assert spec != made, "the input stays as it is"
+
+
+def test_a_step_without_retries_has_no_policy() -> None:
+    made = compile_pipeline(SHOP, parse_cluster("images: {pipeline: a}\nsteps: {Trainer: {retries: 0}}"))
+    assert "retryPolicy" not in tasks(made)["Trainer"]
+    assert tasks(made)["Transform"]["retryPolicy"]["maxRetryCount"] == 2

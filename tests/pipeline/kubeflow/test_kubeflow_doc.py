@@ -71,5 +71,5 @@ def test_defaults_of_a_step_are_those_that_their_meanings_tell() -> None:
 
 
 def test_an_empty_file_is_told_what_one_looks_like() -> None:
-    with pytest.raises(ClusterFileError, match=r"expected a mapping such as `images: \{pipeline: shelfrank/pipeline:0.1.0\}`, got NoneType"):
+    with pytest.raises(ClusterFileError, match=r"expected a mapping such as `images: \{pipeline: shelfrank/pipeline:0.1.0\}`, got None"):
         parse_cluster("")

@@ -182,6 +182,11 @@ PLATFORM: list[tuple[str, Callable[[Spec], object], str]] = [
         "platform of Trainer_executor: expected KubernetesExecutorConfig",
     ),
     (
+        "the launcher's own",
+        lambda p: executors(p)["Trainer_executor"]["pvcMount"].append({"constant": "b", "mountPath": "/minio"}),
+        "platform of Trainer_executor: expected a path for a volume where Kubeflow mounts none itself, got /minio",
+    ),
+    (
         "one path twice",
         lambda p: executors(p)["Trainer_executor"]["pvcMount"].append({"constant": "b", "mountPath": "/dev/shm"}),
         "platform of Trainer_executor: expected one volume at each path, got /dev/shm, /dev/shm, /shelfrank",
