@@ -221,6 +221,20 @@ def serve(args: Namespace) -> None:
         print("ended", file=sys.stderr)
 
 
+def submit(args: Namespace) -> int:
+    """`shelfrank submit`."""
+    from pipeline.kubeflow.submit import submit as submit_there
+
+    return submit_there(args)
+
+
+def schedule(args: Namespace) -> int:
+    """`shelfrank schedule`."""
+    from pipeline.kubeflow.schedule import schedule as schedule_there
+
+    return schedule_there(args)
+
+
 def schema(args: Namespace) -> None:
     """`shelfrank schema`."""
     del args
