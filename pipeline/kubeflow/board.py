@@ -62,6 +62,7 @@ class Lines:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._states: dict[str, State] = {}
+        self._said = ""
 
     def show(self, steps: Sequence[Step]) -> None:
         """`[Trainer] running`, `[Trainer] done, 12 min 3 s`."""
@@ -72,8 +73,10 @@ class Lines:
                 self._states[step.name] = step.state
 
     def say(self, text: str) -> None:
-        """A line of its own."""
-        print(text, file=self._out, flush=True)
+        """A line of its own, once."""
+        if text != self._said:
+            print(text, file=self._out, flush=True)
+        self._said = text
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pipeline.kubeflow.package import ordered
 from pipeline.kubeflow.steps import FINISHED, Step, names_of, steps
 from pipeline.kubeflow.workflow import Failure, Workflow, workflow
 
-PATIENCE = 10
+PATIENCE = 60
 """So many questions in a row may go without an answer while a run is followed: a server that restarts isn't a run that failed."""
 
 _JUDGES = ("SliceReport", "Release")  # steps that write the outcome into their log, the surer one first
@@ -64,6 +64,7 @@ def follow(
     run_id: str,
     board: Board,
     *,
+    names: tuple[str, ...] = (),
     poll_s: float = 5.0,
     timeout_s: float | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -74,6 +75,7 @@ def follow(
         client: of the server.
         run_id: of the run.
         board: told of each state of the steps.
+        names: of the steps, each after those that it waits for; else the server is asked for them.
         poll_s: between two questions.
         timeout_s: after so long it is given up to follow, while the run goes on; None: never.
         clock: in seconds.
@@ -81,7 +83,6 @@ def follow(
     Raises:
         KubeflowError: there is no such run, the server answers no more, or the time is over.
     """
-    names: tuple[str, ...] = ()
     silent, began = 0, clock()
     while True:
         try:
@@ -91,7 +92,7 @@ def follow(
             silent += 1
             if silent >= PATIENCE or error.status in (401, 403, 404) or not names:
                 raise
-            board.say(f"no answer ({silent} of {PATIENCE}): {error}")
+            board.say(f"asking again: {error}")
         else:
             silent = 0
             tasks = (run.run_details.task_details if run.run_details else None) or []

@@ -44,8 +44,8 @@ def from_answer(asked: Asked, status: int, body: str) -> KubeflowError:
     behind = f": {said}" if said else ""
     match status:
         case 401:
-            got = "the server doesn't take the one it got" if asked.token else "it got none"
-            text = f"{asked.host} expected a token, {got} (401{behind}); {_TOKEN}"
+            got = "doesn't take the one it got" if asked.token else "got none"
+            text = f"{asked.host} expected a token and {got} (401{behind}); {_TOKEN}"
         case 403:
             text = (
                 f"{asked.host} doesn't allow {asked.what} to this user (403{behind}); check --namespace, or have the role kubeflow-edit"

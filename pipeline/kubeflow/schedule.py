@@ -112,7 +112,6 @@ def replace(
         KubeflowError: the server refuses or doesn't answer; the text says what runs now.
     """
     before = _of_name(client, name)
-    still = f"; the schedule {name!r} of before runs on" if before else "; nothing is scheduled"
     try:
         made = client.create_recurring_run(
             experiment_id,
@@ -125,7 +124,9 @@ def replace(
             version_id=uploaded.version_id,
         ).recurring_run_id
     except KubeflowError as error:
-        raise KubeflowError(f"{error}{still}", status=error.status) from None
+        unknown = "" if error.status else ", the new one perhaps too: see `shelfrank schedule --list`"
+        still = f"the schedule {name!r} of before runs on" if before else f"{name!r} isn't scheduled"
+        raise KubeflowError(f"{error}; {still}{unknown}", status=error.status) from None
     ids = [each.recurring_run_id for each in before]
     try:
         for old in ids:

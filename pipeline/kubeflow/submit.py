@@ -58,11 +58,15 @@ def submit(args: Namespace) -> int:
         else:
             print(f"follow    {_again(args, '--follow', run_id)}")
         return 0
-    return _follow(client, run_id, args)
+    return _follow(client, run_id, args, names=package.steps)
 
 
 def start(client: Kubeflow, uploaded: Uploaded, *, experiment_id: str, name: str, parameters: dict[str, Any]) -> str:
-    """Start a run of a version; returns the run's id."""
+    """Start a run of a version; returns the run's id.
+
+    Raises:
+        KubeflowError: the server refuses, or doesn't answer; the text says where it may run all the same.
+    """
     run = kfp_server_api.V2beta1Run(
         display_name=name,
         experiment_id=experiment_id,
@@ -72,7 +76,12 @@ def start(client: Kubeflow, uploaded: Uploaded, *, experiment_id: str, name: str
         runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=parameters),
     )
     # `run_pipeline` of kfp.Client is this and a print.
-    return str(client.runs.run_service_create_run(run=run).run_id)
+    try:
+        return str(client.runs.run_service_create_run(run=run).run_id)
+    except KubeflowError as error:
+        if error.status:
+            raise
+        raise KubeflowError(f"{error}; it may have started all the same: look for {name!r} at {client.place.url}/#/runs") from None
 
 
 def place_of(args: Namespace) -> Place:
@@ -93,10 +102,10 @@ def told(package: Package, uploaded: Uploaded, place: Place) -> str:
     return f"{package.name}, version {uploaded.version} ({news}): {page}"
 
 
-def _follow(client: Kubeflow, run_id: str, args: Namespace) -> int:
+def _follow(client: Kubeflow, run_id: str, args: Namespace, *, names: tuple[str, ...] = ()) -> int:
     try:
         with board(sys.stderr) as shown:
-            end = follow(client, run_id, shown, poll_s=args.poll, timeout_s=args.timeout)
+            end = follow(client, run_id, shown, names=names, poll_s=args.poll, timeout_s=args.timeout)
     except KeyboardInterrupt:
         print(f"\nnot followed any more; the run goes on: {client.place.page('runs', run_id)}\n{_ways(args, run_id)}", file=sys.stderr)
         return EXIT_INTERRUPTED

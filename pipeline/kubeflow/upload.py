@@ -37,11 +37,9 @@ def upload(client: Kubeflow, package: Package) -> Uploaded:
     Raises:
         KubeflowError: the server refuses.
     """
-    pipeline_id = _pipeline(client, package.name)
-    news: Literal["pipeline", "version"] = "version"
-    if pipeline_id is None:
-        pipeline_id, news = _create(client, package.name), "pipeline"
-    elif version_id := _version(client, pipeline_id, package.version):
+    pipeline_id, news = _pipeline(client, package.name)
+    version_id = _version(client, pipeline_id, package.version) if news == "version" else None
+    if version_id:
         return Uploaded(pipeline_id, version_id, package.version, "nothing")
     try:
         # `upload_pipeline_version` of kfp.Client is this and a print.
@@ -82,20 +80,24 @@ def pages(ask: Any) -> Iterator[Any]:
             return
 
 
-def _pipeline(client: Kubeflow, name: str) -> str | None:
-    found = client.list_pipelines(filter=_named(name), namespace=client.get_user_namespace() or None).pipelines or []
-    return str(found[0].pipeline_id) if found else None
-
-
-def _create(client: Kubeflow, name: str) -> str:
-    wanted = kfp_server_api.V2beta1Pipeline(display_name=name, namespace=client.get_user_namespace() or None)
+def _pipeline(client: Kubeflow, name: str) -> tuple[str, Literal["pipeline", "version"]]:
+    """Id of the pipeline of that name, made where there is none, and what is new about it."""
+    namespace = client.get_user_namespace() or None
+    if pipeline_id := _pipeline_there(client, name, namespace):
+        return pipeline_id, "version"
     try:
-        return str(client.pipelines.pipeline_service_create_pipeline(pipeline=wanted).pipeline_id)
+        wanted = kfp_server_api.V2beta1Pipeline(display_name=name, namespace=namespace)
+        return str(client.pipelines.pipeline_service_create_pipeline(pipeline=wanted).pipeline_id), "pipeline"
     except KubeflowError as error:
-        there = _pipeline(client, name) if error.status == 409 else None
-        if there is None:
+        pipeline_id = _pipeline_there(client, name, namespace) if error.status == 409 else None
+        if not pipeline_id:
             raise
-        return there
+        return pipeline_id, "version"
+
+
+def _pipeline_there(client: Kubeflow, name: str, namespace: str | None) -> str | None:
+    found = client.list_pipelines(filter=_named(name), namespace=namespace).pipelines or []
+    return str(found[0].pipeline_id) if found else None
 
 
 def _version(client: Kubeflow, pipeline_id: str, name: str) -> str | None:

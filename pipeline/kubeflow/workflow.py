@@ -55,12 +55,12 @@ class Workflow:
 
     run_id: str
     namespace: str
-    pods: tuple[Pod, ...]
+    pods: tuple[Pod, ...]  # in the order that they started in
 
     def failures(self, client: Kubeflow) -> tuple[Failure, ...]:
         """Each step that failed, once, with the end of its last attempt's log."""
-        failed = {pod.step: pod for pod in self.pods if pod.failed and pod.step}
-        return tuple(Failure(step, pod.message, _end(self.log(client, pod))) for step, pod in failed.items())
+        last = {pod.step: pod for pod in self.pods if pod.step}  # an attempt that failed may have been followed by one that didn't
+        return tuple(Failure(step, pod.message, _end(self.log(client, pod))) for step, pod in last.items() if pod.failed)
 
     def log(self, client: Kubeflow, pod: Pod) -> str:
         """What a pod wrote; "" where it is gone. The UI and the API have an address each."""

@@ -10,17 +10,23 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from google.protobuf import json_format
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 
@@ -372,6 +378,7 @@ def _read(text: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer is one packet
     fake: FakeKubeflow
 
     def log_message(self, *_: Any) -> None:
@@ -414,7 +421,24 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        with suppress(BrokenPipeError, ConnectionResetError):  # whoever asked has given up
+            self.wfile.write(body)
+            self.wfile.flush()
+
+
+def certificate(authority: Path, server: Path) -> None:
+    """An authority that nobody trusts, and key and certificate of 127.0.0.1 signed by it."""
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("shop authority", "127.0.0.1")]
+    host = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    extensions = (x509.BasicConstraints(ca=True, path_length=None), host)
+    texts = []
+    for name, key, extension in zip(names, keys, extensions, strict=True):
+        made = x509.CertificateBuilder(names[0], name, key.public_key(), x509.random_serial_number())
+        made = made.not_valid_before(_BEGAN - timedelta(days=3650)).not_valid_after(_BEGAN + timedelta(days=3650))
+        texts.append(made.add_extension(extension, critical=True).sign(keys[0], hashes.SHA256()).public_bytes(Encoding.PEM))
+    authority.write_bytes(texts[0])
+    server.write_bytes(texts[1] + keys[1].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 @contextmanager
