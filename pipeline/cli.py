@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from components.contract.errors import DatasetFileError, InputError, RefusedModel, ShelfRankError
+from components.contract.errors import ClusterFileError, DatasetFileError, InputError, RefusedModel, ShelfRankError
 
 EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -46,7 +46,7 @@ def exit_code(error: ShelfRankError) -> int:
     """What the process ends with."""
     if isinstance(error, RefusedModel):
         return EXIT_REFUSED
-    return EXIT_BAD_INPUT if isinstance(error, DatasetFileError | InputError) else EXIT_FAILURE
+    return EXIT_BAD_INPUT if isinstance(error, ClusterFileError | DatasetFileError | InputError) else EXIT_FAILURE
 
 
 def parser() -> argparse.ArgumentParser:
@@ -104,10 +104,12 @@ def parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--open", action="store_true", help="open the page in the browser")
 
+    _compile(command("compile", "compile the graph for Kubeflow Pipelines", json))
     _submit(command("submit", "run a compiled pipeline on Kubeflow, and follow the run to its end", json))
     _schedule(command("schedule", "run a compiled pipeline on Kubeflow again and again, each time on the data up to then", json))
 
-    command("schema", "print the JSON Schema of the dataset file, for editors")
+    schema = command("schema", "print the JSON Schema of the dataset file, for editors")
+    schema.add_argument("--cluster", action="store_true", help="that of the cluster file of `compile` instead")
     return top
 
 
@@ -127,6 +129,11 @@ def _releases(releases: argparse.ArgumentParser) -> None:
     def action(name: str, about: str) -> argparse.ArgumentParser:
         added = actions.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=_EXITS, parents=[both])
         added.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
+        added.add_argument(
+            "--releases",
+            metavar="ADDRESS",
+            help="the releases: a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX (default: ROOT/releases)",
+        )
         return added
 
     def mover(name: str, about: str) -> argparse.ArgumentParser:
@@ -149,6 +156,18 @@ def _releases(releases: argparse.ArgumentParser) -> None:
     promote.add_argument("--label", required=True, choices=("stable", "canary"), help="the label")
     rollback = mover("rollback", "give a label back to the release that carried it before")
     rollback.add_argument("--label", default="stable", choices=("stable", "canary"), help="the label (default: stable)")
+
+
+def _compile(compile_: argparse.ArgumentParser) -> None:
+    compile_.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
+    compile_.add_argument("-o", "--out", metavar="FILE", help="file to write (default: pipeline.yaml; with --vertex pipeline.json)")
+    compile_.add_argument("--cluster", metavar="FILE", help="cluster file: images, resources, volumes and so on (see examples/cluster/)")
+    compile_.add_argument("--image", metavar="IMAGE", help="container image of the steps (default: as the cluster file says)")
+    compile_.add_argument(
+        "--trainer-image", metavar="IMAGE", help="that of Trainer and Tuner, with CUDA (default: as the cluster file says)"
+    )
+    compile_.add_argument("--gpu", metavar="N", nargs="?", type=_count, const=1, help="GPUs for Trainer and for Tuner (N default: 1)")
+    compile_.add_argument("--vertex", action="store_true", help="write a job for Vertex AI Pipelines instead")
 
 
 def _submit(submit: argparse.ArgumentParser) -> None:

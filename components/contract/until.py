@@ -1,4 +1,4 @@
-"""Where the data of a run ends: the text of the parameter `data_until`."""
+"""A schedule's own time as the end of the data, in the parameter `data_until`."""
 
 import re
 from datetime import UTC, datetime
@@ -7,43 +7,40 @@ from zoneinfo import ZoneInfo
 from components.contract.cron import Cron, parse_cron
 from components.contract.errors import InputError
 
-_SCHEDULED = "cron "
-_IN = " in "
+_SCHEDULED, _IN = "cron ", " in "
 _COMPACT = re.compile(r"\d{14}")
-_EXPECTED = "expected nothing, an ISO date (2026-11-28), date-time (2026-11-28T03:00:00Z) or a schedule (cron 0 0 3 * * * in UTC)"
 
 
 def scheduled(cron: Cron, zone: str = "UTC") -> str:
-    """The text that means: the schedule's latest time before the run."""
+    """The text that means: the latest time, before the run asks, that the schedule came round."""
     return f"{_SCHEDULED}{cron.text}{_IN}{zone}"
 
 
-def until(told: str, now: datetime) -> datetime | None:
-    """The moment at which the data ends; None where the dataset file is to say.
+def resolved(told: str, now: datetime) -> str:
+    """`data_until` as nothing, a date or a date-time.
 
-    A schedule can't tell a pipeline its own time: Kubeflow Pipelines leaves `[[ScheduledTime]]` as it stands in runs of a pinned
-    version. Its cron can: the latest time that it came round is the one that started the run, and so it is for a step that is tried
-    again, up to the next one.
+    Kubeflow Pipelines doesn't tell a run of a pinned version when it was due: `[[ScheduledTime]]` reaches its steps as it stands. Its
+    cron can be told in its place: the latest time that it came round is the one that started the run; so it is for a step that is
+    tried again, up to the next one.
 
     Args:
-        told: nothing, an ISO date (its beginning) or date-time (UTC where no offset is given), the fourteen digits of Kubeflow's own
-            `[[ScheduledTime]]`, or `cron`, six fields, `in` and a time zone (if left out: UTC).
+        told: `cron`, six fields, and, if it isn't UTC, `in` and a time zone; or the fourteen digits that a server might put in the place
+            of `[[ScheduledTime]]`. Anything else stays as it is.
         now: when the run asks.
 
     Raises:
-        InputError: it is none of these.
+        InputError: it is a schedule that can't be read, or a placeholder that nobody has filled.
     """
     text = told.strip()
-    if not text:
-        return None
     if text.startswith(_SCHEDULED):
-        return parse_cron(text.removeprefix(_SCHEDULED).partition(_IN)[0]).last(now, zone=zone_of(zone_in(text)))
-    try:
-        moment = datetime.strptime(text, "%Y%m%d%H%M%S") if _COMPACT.fullmatch(text) else datetime.fromisoformat(text)
-    except ValueError:
-        left = "; Kubeflow left the [[...]] in it as it stood" if "[[" in text else ""
-        raise InputError(f"data_until: {_EXPECTED}, got {told!r}{left}") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        cron = parse_cron(text.removeprefix(_SCHEDULED).partition(_IN)[0])
+        return cron.last(now, zone=zone_of(zone_in(text))).isoformat()
+    if "[[" in text:
+        raise InputError(
+            f"data_until: expected a date or date-time, got {told!r}, which Kubeflow has left as it stood; tell the schedule's own time by its"
+            " fields, such as 'cron 0 0 3 * * * in UTC' (`shelfrank schedule` does)"
+        )
+    return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC).isoformat() if _COMPACT.fullmatch(text) else text
 
 
 def zone_of(name: str) -> ZoneInfo:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from components.contract.errors import KubeflowError
-from components.release.outcome import Outcome, outcome
+from components.release.announced import Announced, announced
 from pipeline.kubeflow.board import Board
 from pipeline.kubeflow.client import Kubeflow
 from pipeline.kubeflow.package import ordered
@@ -17,7 +17,7 @@ from pipeline.kubeflow.workflow import Failure, Workflow, workflow
 PATIENCE = 60
 """So many questions in a row may go without an answer while a run is followed: a server that restarts isn't a run that failed."""
 
-_JUDGES = ("SliceReport", "Release")  # steps that write the outcome into their log, the surer one first
+_JUDGE = "SliceReport"  # writes into its log what became of the model
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class End:
     state: str
     steps: tuple[Step, ...]
     failures: tuple[Failure, ...] = ()
-    outcome: Outcome | None = None
+    outcome: Announced | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -136,12 +136,9 @@ def _unexplained(now: Sequence[Step]) -> tuple[Failure, ...]:
     return tuple(Failure(step.name, why) for step in now if step.state == "failed")
 
 
-def _outcome(client: Kubeflow, behind: Workflow) -> Outcome | None:
-    for judge in _JUDGES:
-        for pod in reversed(behind.pods):
-            if pod.step == judge and (found := outcome(behind.log(client, pod))):
-                return found
-    return None
+def _outcome(client: Kubeflow, behind: Workflow) -> Announced | None:
+    logs = (behind.log(client, pod) for pod in reversed(behind.pods) if pod.step == _JUDGE)
+    return next((found for log in logs if (found := announced(log))), None)
 
 
 def _names(client: Kubeflow, run: Any) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import pytest
 
 from components.contract.cron import parse_cron
 from components.contract.errors import InputError
-from components.contract.until import scheduled, until, zone_of
+from components.contract.until import resolved, scheduled, zone_of
 
 
 def at(text: str) -> datetime:
@@ -83,25 +83,23 @@ def test_what_kubeflow_would_refuse_is_refused(cron: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "moment"),
+    ("told", "end"),
     [
-        ("", None),
-        ("2026-11-28", at("2026-11-28T00:00:00")),
-        ("2026-11-28T03:00:00Z", at("2026-11-28T03:00:00")),
-        ("2026-11-28T03:00:00", at("2026-11-28T03:00:00")),
-        ("2026-11-28T03:00:00+01:00", at("2026-11-28T02:00:00")),
-        ("20261128030000", at("2026-11-28T03:00:00")),  # Kubeflow's [[ScheduledTime]]
-        (scheduled(parse_cron("0 0 3 * * *")), at("2026-11-28T03:00:00")),
-        (scheduled(parse_cron("0 0 3 * * *"), "Europe/Berlin"), at("2026-11-28T02:00:00")),
-        (scheduled(parse_cron("0 0 9 * * *")), at("2026-11-27T09:00:00")),
-        ("cron 0 0 3 * * *", at("2026-11-28T03:00:00")),
+        ("", ""),
+        ("2026-11-28", "2026-11-28"),
+        ("2026-11-28T03:00:00+01:00", "2026-11-28T03:00:00+01:00"),
+        ("20261128030000", "2026-11-28T03:00:00+00:00"),  # what [[ScheduledTime]] would be
+        (scheduled(parse_cron("0 0 3 * * *")), "2026-11-28T03:00:00+00:00"),
+        (scheduled(parse_cron("0 0 3 * * *"), "Europe/Berlin"), "2026-11-28T03:00:00+01:00"),
+        (scheduled(parse_cron("0 0 9 * * *")), "2026-11-27T09:00:00+00:00"),
+        ("cron 0 0 3 * * *", "2026-11-28T03:00:00+00:00"),
     ],
 )
-def test_where_the_data_ends(told: str, moment: datetime | None) -> None:
-    assert until(told, at("2026-11-28T08:15:00")) == moment
+def test_where_the_data_ends(told: str, end: str) -> None:
+    assert resolved(told, at("2026-11-28T08:15:00")) == end
 
 
-@pytest.mark.parametrize("told", ["yesterday", "[[ScheduledTime.2006-01-02T15:04:05Z]]", "cron 0 0 3", "cron 0 0 3 * * * in Europe/Berlim"])
+@pytest.mark.parametrize("told", ["[[ScheduledTime.2006-01-02T15:04:05Z]]", "cron 0 0 3", "cron 0 0 3 * * * in Europe/Berlim"])
 def test_where_the_data_ends_can_be_told_wrongly(told: str) -> None:
     with pytest.raises(InputError, match="expected"):
-        until(told, at("2026-11-28T08:15:00"))
+        resolved(told, at("2026-11-28T08:15:00"))

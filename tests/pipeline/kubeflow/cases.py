@@ -15,7 +15,7 @@ import yaml
 
 from components.contract.cron import parse_cron
 from components.contract.until import zone_in, zone_of
-from components.release.outcome import Outcome
+from components.release.announced import Announced
 from pipeline.cli import main
 from tests.pipeline.kubeflow import tiny_package
 from tests.pipeline.kubeflow.fake_api import FakeKubeflow, Fault, Script, certificate, serving
@@ -28,9 +28,9 @@ Traceback (most recent call last):
 InputError: no request in the training window 2026-11-01 to 2026-11-27
 F1128 03:01:27.810 main.go:49] failed to execute component: exit status 1
 """
-_RELEASED = {"SliceReport": Outcome(True, 8).line() + "\n"}
-_SENTENCE = "Refused: ndcg_at_10 is 0.6012, below the champion's 0.6251 by more than the interval allows."
-_REFUSED = {"SliceReport": f"INFO:root:done\n{Outcome(False, None, [_SENTENCE]).line()}\n"}
+_RELEASED = {"SliceReport": Announced(True, 8).line() + "\n"}
+_SENTENCE = "ndcg_at_10 is 0.6012, below the champion's 0.6251 by more than the interval allows."
+_REFUSED = {"SliceReport": f"INFO:root:done\n{Announced(False, None, [_SENTENCE]).line()}\n"}
 
 
 def _script(**given: object) -> Script:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from components.release.outcome import Outcome, outcome
+from components.release.announced import Announced, announced
 from pipeline.cli import main
 from pipeline.kubeflow.board import Lines, board, duration
 from pipeline.kubeflow.client import Place, connect
@@ -102,15 +102,15 @@ def test_an_attempt_that_was_followed_by_a_good_one_is_no_failure() -> None:
     assert (failure.step, failure.message, failure.log) == ("Evaluator", "Error (exit code 2)", ())
 
 
-@pytest.mark.parametrize("told", [Outcome(True, 7), Outcome(False, None, ("a\nb", "ü"))])
-def test_the_outcome_in_a_log_is_read_as_it_was_written(told: Outcome) -> None:
+@pytest.mark.parametrize("told", [Announced(True, 7), Announced(False, None, ("a\nb", "ü"))])
+def test_the_outcome_in_a_log_is_read_as_it_was_written(told: Announced) -> None:
     assert "\n" not in told.line()
-    assert outcome(f"INFO x\nI0101 {told.line()}\ntail\n") == Outcome(told.released, told.version, tuple(told.refusals))
+    assert announced(f"INFO x\nI0101 {told.line()}\ntail\n") == Announced(told.released, told.version, tuple(told.refusals))
 
 
 @pytest.mark.parametrize("log", ["", "nothing\n", "shelfrank outcome: broken\n", 'shelfrank outcome: {"other": 1}\n'])
 def test_a_log_without_an_outcome_tells_none(log: str) -> None:
-    assert outcome(log) is None
+    assert announced(log) is None
 
 
 def test_json_stands_alone_on_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ _MARK = "shelfrank outcome: "
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Announced:
     """What became of a run's model.
 
     Attributes:
@@ -30,14 +30,14 @@ class Outcome:
         return _MARK + json.dumps(asdict(self))
 
 
-def outcome(log: str) -> Outcome | None:
+def announced(log: str) -> Announced | None:
     """What the last such line of a log says; None where there is none."""
     for line in reversed(log.splitlines()):
         _, marked, told = line.partition(_MARK)
         if marked:
             try:
                 given = json.loads(told)
-                return Outcome(bool(given["released"]), given.get("version"), tuple(given.get("refusals", ())))
+                return Announced(bool(given["released"]), given.get("version"), tuple(given.get("refusals", ())))
             except (ValueError, TypeError, KeyError):
                 continue
     return None
