@@ -37,8 +37,8 @@ def resolved(told: str, now: datetime) -> str:
         return cron.last(now, zone=zone_of(zone_in(text))).isoformat()
     if "[[" in text:
         raise InputError(
-            f"data_until: expected a date or date-time, got {told!r}, which Kubeflow has left as it stood; tell the schedule's own time by its"
-            " fields, such as 'cron 0 0 3 * * * in UTC' (`shelfrank schedule` does)"
+            f"data_until: expected a date or date-time, got {told!r}, which Kubeflow has left as it was; tell the schedule's own time by"
+            " its fields, such as 'cron 0 0 3 * * * in UTC' (`shelfrank schedule` does)"
         )
     return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC).isoformat() if _COMPACT.fullmatch(text) else text
 

@@ -1,14 +1,17 @@
 """What a person sees of `shelfrank submit` and `shelfrank schedule`, case by case: the page docs/kubeflow-submit.md shows these."""
 
+import atexit
 import copy
 import io
 import re
 import shlex
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -102,7 +105,7 @@ CASES: dict[str, Case] = {
     ),
     "failed-untold": Case(_SUBMIT, 1, lambda: _fake(tells_workflows=False, script=_script(failing="Trainer"))),
     "cancelled": Case("submit --follow run-0004 --poll 0.001", 1, before=(f"{_SUBMIT} --no-follow",), prepared=_run_gone_on),
-    "timeout": Case(f"{_SUBMIT} --timeout 0.05", 1, lambda: _fake(script=_script(stands_at="Trainer"))),
+    "timeout": Case(f"{_SUBMIT} --timeout 1", 1, lambda: _fake(script=_script(stands_at="Trainer"))),
     "follow": Case("submit --follow run-0004 --poll 0.001", 0, before=(f"{_SUBMIT} --no-follow",)),
     "terminate": Case("submit --terminate run-0004", 0, before=(f"{_SUBMIT} --no-follow",)),
     "no-such-run": Case("submit --follow run-0004", 1),
@@ -206,8 +209,10 @@ class Seen:
     server: FakeKubeflow
 
 
-def seen(case: Case, folder: Path) -> Seen:
-    """Run a case in a folder made by `files`."""
+@cache
+def seen(name: str) -> Seen:
+    """Run a case; once, however often it is asked for."""
+    case, folder = CASES[name], _folder()
     fake = case.fake() if case.fake else FakeKubeflow()
     with chdir(folder), _server(case, fake, folder):
         for before in case.before:
@@ -218,8 +223,12 @@ def seen(case: Case, folder: Path) -> Seen:
     return Seen(_pinned(re.sub(r"(https?)://127\.0\.0\.1:\d+", r"\1://kubeflow.example", text), fake), code, fake)
 
 
-def files(folder: Path) -> Path:
+@cache
+def _folder() -> Path:
     """The files that the commands name."""
+    made = tempfile.TemporaryDirectory()
+    atexit.register(made.cleanup)
+    folder = Path(made.name)
     spec, platform = tiny_package.documents()
     tiny_package.write(folder / "pipeline.yaml")
     changed = copy.deepcopy(spec)
@@ -266,10 +275,10 @@ def _pinned(text: str, fake: FakeKubeflow) -> str:
     return re.sub("|".join(map(re.escape, shown)), lambda found: shown[found[0]], text) if shown else text
 
 
-def transcript(case: Case, folder: Path) -> str:
-    """As it looks on a terminal that isn't one: the command, what it wrote, and its exit code."""
-    found = seen(case, folder)
-    command = re.sub(r" --(poll|answer-within|timeout) 0\.\d+", "", case.command)
-    host = case.host(found.server)
-    name = re.sub(r"127\.0\.0\.1:\d+", "kubeflow.example", host)
-    return f"$ shelfrank {command} --host {name}\n{found.text.rstrip()}\n$ echo $?\n{found.code}"
+def transcript(name: str, *, brief: bool = False) -> str:
+    """As it looks where the output is no terminal: the command, what it wrote, and its exit code; when brief without the steps."""
+    case, found = CASES[name], seen(name)
+    host = re.sub(r"127\.0\.0\.1:\d+", "kubeflow.example", case.host(found.server))
+    text = re.sub(r"(?m)(^\[\w+\] .*\n)+", "...\n", found.text) if brief else found.text
+    command = re.sub(r" --poll 0\.\d+", "", case.command)
+    return f"$ shelfrank {command} --host {host}\n{text.rstrip()}\n$ echo $?\n{found.code}"
