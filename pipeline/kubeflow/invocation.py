@@ -53,17 +53,21 @@ def folders(taken: Json) -> Iterator[str]:
 
 
 def returned(made: Json, places: Places) -> Json:
-    """An executor's output as Kubeflow takes it: addresses of the store, no nulls."""
+    """An executor's output as Kubeflow takes it: addresses of the store, in metadata too, and no nulls."""
     there = {
         name: [
-            artifact
-            | {"uri": places.remote(artifact["uri"])}
-            | {"metadata": {key: value for key, value in artifact.get("metadata", {}).items() if value is not None}}
+            artifact | {"uri": places.remote(artifact["uri"]), "metadata": dict(_metadata(artifact, places))}
             for artifact in listed["artifacts"]
         ]
         for name, listed in made.get("artifacts", {}).items()
     }
     return made | {"artifacts": _lists(there)}
+
+
+def _metadata(artifact: Json, places: Places) -> Iterator[tuple[str, Any]]:
+    for key, value in artifact.get("metadata", {}).items():
+        if value is not None:
+            yield key, places.remote(value) if isinstance(value, str) else value
 
 
 def _artifact(artifact: Json, declared: Json, places: Places) -> Json:
