@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from components.contract.errors import DatasetFileError, InputError, RefusedModel, ShelfRankError
+from components.contract.errors import ClusterFileError, DatasetFileError, InputError, RefusedModel, ShelfRankError
 
 EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -46,7 +46,7 @@ def exit_code(error: ShelfRankError) -> int:
     """What the process ends with."""
     if isinstance(error, RefusedModel):
         return EXIT_REFUSED
-    return EXIT_BAD_INPUT if isinstance(error, DatasetFileError | InputError) else EXIT_FAILURE
+    return EXIT_BAD_INPUT if isinstance(error, ClusterFileError | DatasetFileError | InputError) else EXIT_FAILURE
 
 
 def parser() -> argparse.ArgumentParser:
@@ -104,6 +104,8 @@ def parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--open", action="store_true", help="open the page in the browser")
 
+    _compile(command("compile", "compile the graph for Kubeflow Pipelines", json))
+
     command("schema", "print the JSON Schema of the dataset file, for editors")
     return top
 
@@ -146,6 +148,17 @@ def _releases(releases: argparse.ArgumentParser) -> None:
     promote.add_argument("--label", required=True, choices=("stable", "canary"), help="the label")
     rollback = mover("rollback", "give a label back to the release that carried it before")
     rollback.add_argument("--label", default="stable", choices=("stable", "canary"), help="the label (default: stable)")
+
+
+def _compile(compile_: argparse.ArgumentParser) -> None:
+    compile_.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
+    compile_.add_argument("-o", "--out", metavar="FILE", default="pipeline.yaml", help="file to write (default: pipeline.yaml)")
+    compile_.add_argument("--cluster", metavar="FILE", help="cluster file: images, resources, volumes and so on (see examples/cluster/)")
+    compile_.add_argument("--image", metavar="IMAGE", help="container image of the steps (default: as the cluster file says)")
+    compile_.add_argument(
+        "--trainer-image", metavar="IMAGE", help="that of Trainer and Tuner, with CUDA (default: as the cluster file says)"
+    )
+    compile_.add_argument("--gpu", metavar="N", nargs="?", type=_count, const=1, help="GPUs for Trainer and for Tuner (N default: 1)")
 
 
 def _simulate(simulate: argparse.ArgumentParser) -> None:

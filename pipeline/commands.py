@@ -221,6 +221,13 @@ def serve(args: Namespace) -> None:
         print("ended", file=sys.stderr)
 
 
+def compile(args: Namespace) -> None:  # named as the command is
+    """`shelfrank compile`."""
+    from pipeline.kubeflow.command import compile_command
+
+    compile_command(args)
+
+
 def schema(args: Namespace) -> None:
     """`shelfrank schema`."""
     del args

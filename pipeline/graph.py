@@ -7,9 +7,9 @@ from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
 from tfx.components.evaluator.component import Evaluator
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
-from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.proto.transform_pb2 import SplitsConfig
@@ -25,6 +25,7 @@ from components.ingest.component import EventExampleGen
 from components.rehearsal.component import ServingRehearsal
 from components.release.component import Release
 from components.schema.component import ContractSchema
+from trainer.component import Trainer
 from trainer.config import ranker_config
 
 
@@ -33,13 +34,16 @@ def create_pipeline(
     root: str,
     *,
     dataset: str,
-    data_root: str,
-    releases: str,
+    data_root: str | RuntimeParameter,
+    releases: str | RuntimeParameter,
     champion: int,
     fingerprint: str,
     code: str,
     attempt: int = 0,
     trials: str | None = None,
+    checkpoints: str | None = None,
+    data_until: str | RuntimeParameter = "",
+    training_steps: int | RuntimeParameter = 0,
     beam_args: Sequence[str] = (),
     ingestion_beam_args: Sequence[str] = (),
     metadata: ConnectionConfig | None = None,
@@ -52,18 +56,21 @@ def create_pipeline(
         dataset: the dataset file's text.
         data_root: where relative paths of the dataset file are looked up.
         releases: folder of the releases.
-        champion: the release to beat, 0 for none.
+        champion: the release to beat, 0 for none, -1 for the newest when it comes to it.
         fingerprint: changes when the data or the code that reads it do.
         code: changes when the code that learns and judges does.
         attempt: changes when a release that the cache believes made is gone.
         trials: folder that keeps the Tuner's finished trials over a kill, of this data and code alone; None: they aren't kept.
+        checkpoints: folder that keeps the Trainer's checkpoints over an attempt; None: beside its artifacts.
+        data_until: date or date-time at which the data ends; "": as the dataset file says.
+        training_steps: at most so many; 0: as the dataset file says.
         beam_args: options of the Beam runner.
         ingestion_beam_args: those that are others for ingestion, whose result doesn't depend on how many workers there are.
         metadata: TFX's metadata store; None where the orchestrator brings one.
     """
     shop = parse_dataset(dataset)
     custom_config = {"dataset": dataset, "code": code}
-    ingest = EventExampleGen(dataset=dataset, data_root=data_root, fingerprint=fingerprint)
+    ingest = EventExampleGen(dataset=dataset, data_root=data_root, data_until=data_until, fingerprint=fingerprint)
     ingest.with_beam_pipeline_args(list(ingestion_beam_args))
     examples = ingest.outputs["examples"]
     schema = ContractSchema(dataset=dataset, code=code)
@@ -90,11 +97,14 @@ def create_pipeline(
     rival = Champion(dataset=dataset, releases=releases, version=champion, code=code)
     # Without a warm start the Trainer doesn't hear of the champion: another one is no reason to train again.
     warm = ranker_config(shop).warm_start
+    own = {"champion": "the newest release" if champion < 0 else f"release {champion}"} if warm else {}
+    if checkpoints is not None:
+        own["checkpoints"] = checkpoints
     trainer = Trainer(
-        run_fn="trainer.run.run_fn",
         base_model=rival.outputs["model"] if warm else None,
         hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
-        custom_config=custom_config | ({"champion": f"release {champion}"} if warm else {}),
+        custom_config=custom_config | own,
+        training_steps=training_steps,
         **learning,
     )
     evaluator = Evaluator(

@@ -3,6 +3,7 @@
 ShelfRankError
 ├── DatasetFileError    the dataset file can't be read as one
 ├── ServiceFileError    a file of the ranking service (experiments, rules) can't be read as one
+├── ClusterFileError    the file about a cluster can't be read as one
 ├── InputError          the shop's data isn't what the dataset file says
 ├── ModelUnavailable    the model server gave no answer that could be used
 ├── StateUnavailable    the state store gave no answer in time
@@ -22,6 +23,10 @@ class DatasetFileError(ShelfRankError):
 
 class ServiceFileError(ShelfRankError):
     """A file of the ranking service has an unknown key, a wrong value, or contradicts itself or the dataset file."""
+
+
+class ClusterFileError(ShelfRankError):
+    """The file that says what a cluster gives has an unknown key, a wrong value, or contradicts itself."""
 
 
 class InputError(ShelfRankError):

@@ -11,9 +11,9 @@ from tfx.components.pusher import executor as pusher
 from tfx.components.pusher.component import Pusher
 from tfx.dsl.components.base import base_component
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
-from tfx.proto.pusher_pb2 import PushDestination
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import artifact_utils, standard_artifacts
-from tfx.types.component_spec import ChannelParameter
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from tfx.types.experimental.simple_artifacts import File
 from tfx.types.standard_component_specs import PusherSpec
 from tfx.utils import json_utils
@@ -35,7 +35,7 @@ class Executor(pusher.Executor):
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(pushed)
             return
-        releases = json.loads(exec_properties["push_destination"])["filesystem"]["base_directory"]
+        releases = exec_properties["releases"]
         given = json.loads(exec_properties["custom_config"])
         manifest = describe(
             given["dataset"],
@@ -58,6 +58,8 @@ class ReleaseSpec(PusherSpec):
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "ingestion": ChannelParameter(type=File),
     }
+    # In place of Pusher's `push_destination`: a parameter that is chosen when a run starts can be no part of a message.
+    PARAMETERS = PusherSpec.PARAMETERS | {"releases": ExecutionParameter(type=str)}
 
 
 class Release(Pusher):
@@ -86,7 +88,7 @@ class Release(Pusher):
         ingestion: types.BaseChannel,
         dataset: str,
         code: str,
-        releases: str,
+        releases: str | RuntimeParameter,
         attempt: int = 0,
     ) -> None:
         spec = ReleaseSpec(
@@ -94,7 +96,7 @@ class Release(Pusher):
             infra_blessing=rehearsal,
             evaluation=evaluation,
             ingestion=ingestion,
-            push_destination=PushDestination(filesystem=PushDestination.Filesystem(base_directory=releases)),
+            releases=releases,
             custom_config=json_utils.dumps({"dataset": dataset, "code": code, "attempt": attempt}),
             pushed_model=types.Channel(type=standard_artifacts.PushedModel),
         )

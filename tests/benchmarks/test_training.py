@@ -1,11 +1,13 @@
 """What `benchmarks.training` compares: the same impressions as requests and as rows, through the ranker's own step."""
 
 import numpy as np
+import pytest
 
 from benchmarks.training import SHOP, as_rows, generated, impressions_a_second
 from components.contract.load import load_dataset
 
 
+@pytest.mark.slow
 def test_rows_repeat_their_request_and_both_shapes_train():
     dataset = load_dataset(SHOP)
     batch = generated(dataset, requests=3, candidates=4, events=5, seed=1)

@@ -77,6 +77,7 @@ def scores(model, world):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["examination", "ips"])
 def test_a_debiased_ranker_orders_by_relevance_where_a_naive_one_orders_by_what_was_shown_high(trained, world, kind):
     naive, debiased = (spearmanr(scores(trained[each], world), world.relevance).statistic for each in ("none", kind))

@@ -103,7 +103,7 @@ def with_candidates(row, dataset, order):
     return changed
 
 
-@pytest.mark.parametrize("which", ["model", "small", "rich"])
+@pytest.mark.parametrize("which", [pytest.param("model", marks=pytest.mark.slow), "small", pytest.param("rich", marks=pytest.mark.slow)])
 def test_both_doors_give_the_same_scores(which, request):
     model = request.getfixturevalue(which)
     examples, tensors = by_examples(model, model.rows), by_tensors(model, model.rows)

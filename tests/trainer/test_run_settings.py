@@ -40,9 +40,8 @@ def trained(shop, path, settings):
     return SimpleNamespace(scores=flat, labels=np.concatenate([row["label"] for row in rows]), curve=curve, loaded=loaded)
 
 
-@pytest.mark.parametrize(
-    ("precision", "attention"), [("mixed_bfloat16", "unit"), pytest.param("mixed_float16", "dot", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "attention"), [("mixed_bfloat16", "unit"), ("mixed_float16", "dot")])
 def test_mixed_precision_learns_and_is_exported_in_float32(every_kind, tmp_path, precision, attention):
     settings = f"{{batch_requests: 16, epochs: 6, precision: {precision}, attention: {attention}}}"
     found = trained(every_kind, tmp_path, settings)
@@ -67,6 +66,7 @@ def test_layers_compute_in_half_and_weights_and_logits_are_float32(every_kind):
     assert model.logits(sample[0]).dtype == model.compute_loss(sample).dtype == tf.float32
 
 
+@pytest.mark.slow
 def test_a_weight_of_positives_promises_more_of_them(no_shopper, tmp_path):
     plain, weighted = (
         trained(no_shopper, tmp_path / name, f"{{batch_requests: 16, epochs: 2, calibration: none, positive_weight: {name}}}")

@@ -76,6 +76,7 @@ def test_above_the_limit_shoppers_are_drawn_whole(every_kind, monkeypatch):
     assert np.array_equal(whole.shoppers[inside], drawn.shoppers)
 
 
+@pytest.mark.slow
 def test_the_ranker_learns_from_the_trees_and_says_how_they_did(every_kind, caplog):
     dataset = parse_dataset(every_kind.text.replace("factors: 4}", "factors: 4, distillation: 1.0}"))
     with caplog.at_level(logging.INFO, "shelfrank.progress"):

@@ -81,7 +81,10 @@ def test_a_row_that_was_carried_over_stays_whether_training_meets_it_or_not():
     assert table.table.numpy().tolist() == [[0, 0], carried, learnt]
 
 
-@pytest.mark.parametrize(("least", "known"), [(1, ["i1", "i2", "once"]), (2, ["i1", "i2"]), (4, ["i1"])])
+@pytest.mark.parametrize(
+    ("least", "known"),
+    [pytest.param(1, ["i1", "i2", "once"], marks=pytest.mark.slow), (2, ["i1", "i2"]), pytest.param(4, ["i1"], marks=pytest.mark.slow)],
+)
 def test_ids_below_the_threshold_share_the_buckets_for_the_rest(every_kind, tmp_path, least, known):
     shown = ["i1"] * 4 + ["i2"] * 3 + ["once"]
     single = [row for row in every_kind.rows if len(row["label"]) == 1]

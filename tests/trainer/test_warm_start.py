@@ -134,6 +134,7 @@ def heirs(later, champion, tmp_path_factory):
     return SimpleNamespace(left=left, told=[record.getMessage() for record in told.buffer])
 
 
+@pytest.mark.slow
 def test_an_heir_has_the_champions_weights_wherever_they_mean_the_same(heirs, champion, later) -> None:
     old, new = champion.left, heirs.left[0]
     assert new.inputs == old.inputs == network_inputs(layout(later.dataset))
@@ -147,12 +148,14 @@ def test_an_heir_has_the_champions_weights_wherever_they_mean_the_same(heirs, ch
             assert value == pytest.approx(old.weights[name], abs=1e-6), name
 
 
+@pytest.mark.slow
 def test_the_same_champion_and_the_same_requests_give_the_same_bytes(heirs) -> None:
     first, second = (left.weights for left in heirs.left)
     assert first.keys() == second.keys()
     assert all(first[name].tobytes() == second[name].tobytes() for name in first)
 
 
+@pytest.mark.slow
 def test_only_what_is_new_begins_anew_and_the_run_says_so(heirs, champion) -> None:
     line, _ = [message for message in heirs.told if "warm start" in message]
     every = len(champion.left.weights)
