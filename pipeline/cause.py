@@ -12,7 +12,7 @@ _WHERE = re.compile(r" \[while running '[^']*'\]")  # Beam's own addition
 
 
 def told(error: BaseException, *, step: str, log: str) -> ShelfRankError:
-    """The error for the person at the keyboard: as it was where data, dataset file or model are at fault, else a `RunError` with the log."""
+    """The error for the person at the keyboard: as it was where it is what the step found, else a `RunError` that names the log."""
     kind, text = _kind_and_text(error)
     text = _WHERE.sub("", text).strip()
     if kind in _FOUND:

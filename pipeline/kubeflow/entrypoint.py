@@ -61,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def step_name(executor: str) -> str:
     """A step's name for its log, from the path of its executor's class.
 
-    `components.ingest.component.EventExampleGen_Executor` gives EventExampleGen, `tfx.components.statistics_gen.executor.Executor` StatisticsGen.
+    `components.ingest.component.EventExampleGen_Executor` gives EventExampleGen, `tfx.components.statistics_gen.executor.Executor` gives
+    StatisticsGen.
     """
     package, *_, name = executor.split(".")[-3:]
     if name.endswith("_Executor"):  # as TFX calls what a decorated function becomes

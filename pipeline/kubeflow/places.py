@@ -1,7 +1,8 @@
 """Where an artifact of the object store lies in a step's pod.
 
-Kubeflow's launcher copies a step's inputs from the store to folders of the pod before it runs the step, and its outputs from there to the store
-afterwards (`LocalPathForURI` in its `launcher_v2.go`). TensorFlow and Beam can't open `minio://`, so a step works on those folders throughout.
+Kubeflow's launcher copies a step's inputs from the store to folders of the pod before it runs the step, and its outputs from there to the
+store afterwards (`LocalPathForURI` in its `launcher_v2.go`). TensorFlow and Beam can't open `minio://`, so a step works on those folders
+throughout.
 """
 
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.pipeline.kubeflow.emulation.compiled import read
 from tests.pipeline.kubeflow.emulation.driver import TYPES, Json
-from tests.pipeline.kubeflow.emulation.pod import Cluster
+from tests.pipeline.kubeflow.emulation.pod import Cluster, claims
 from tests.pipeline.kubeflow.emulation.run import Event, execute
 
 
@@ -20,8 +20,8 @@ def main() -> int:
     cluster = Cluster(folder, secrets=_secrets(args.secret))
     # Claims are made by whoever sets up the cluster: here, by this command.
     for step in compiled.steps.values():
-        for mount in step.kubernetes.pvc_mount:
-            cluster.volume(mount.constant or mount.pvc_name_parameter.runtime_value.constant.string_value).mkdir(parents=True, exist_ok=True)
+        for claim in claims(step).values():
+            cluster.volume(claim).mkdir(parents=True, exist_ok=True)
     given: Json = {}
     for name, value in (each.split("=", 1) for each in args.parameter):
         of = compiled.inputs.parameters[name].parameter_type if name in compiled.inputs.parameters else TYPES.STRING

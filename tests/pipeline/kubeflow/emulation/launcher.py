@@ -16,7 +16,15 @@ from tests.pipeline.kubeflow.emulation.store import Store, local_path
 
 
 def launch(
-    step: Step, given: Json, *, cluster: Cluster, store: Store, pod: Path, log: Path, started: Callable[[subprocess.Popen[bytes]], None]
+    step: Step,
+    given: Json,
+    *,
+    cluster: Cluster,
+    store: Store,
+    pod: Path,
+    attempt: int,
+    log: Path,
+    started: Callable[[subprocess.Popen[bytes]], None],
 ) -> tuple[dict[str, Json], Json]:
     """Brings the inputs, runs the command, brings the outputs away; returns output artifacts and parameters.
 
@@ -26,6 +34,7 @@ def launch(
         cluster: what lies around the pod.
         store: the object store.
         pod: the pod's folder; new at each attempt, gone after it.
+        attempt: the first is 0.
         log: what the container says.
         started: told of the container's process.
 
@@ -44,7 +53,7 @@ def launch(
         for parameter in given["outputs"]["parameters"].values():
             Path(parameter["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
         line = [mounted.inward(word) for word in pods.command(step, cluster, _placeholders(step, given, pod))]
-        variables = {name: mounted.inward(value) for name, value in pods.environment(step, cluster, pod).items()}
+        variables = {name: mounted.inward(value) for name, value in pods.environment(step, cluster, pod, attempt=attempt).items()}
         pods.run(line, step, variables=variables, pod=pod, log=log, started=started)
         made = _made(step, Path(given["outputs"]["outputFile"]), mounted)
         return _uploaded(given, made, store, pod), _parameters(step, given, made)

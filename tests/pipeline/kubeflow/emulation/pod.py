@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from pipeline.kubeflow.entrypoint import ROOT
 from tests.pipeline.kubeflow.emulation.compiled import Step
 
 
-class StepFailed(Exception):
+class StepFailed(Exception):  # noqa: N818 - it says what became of the step
     """A container ended with another code than 0, or couldn't be started."""
 
 
@@ -71,7 +72,7 @@ def mounts(step: Step, cluster: Cluster, pod: Path) -> Mounts:
     """
     found = {}
     for mount in step.kubernetes.pvc_mount:
-        claim = mount.constant or mount.pvc_name_parameter.runtime_value.constant.string_value
+        claim = claims(step)[mount.mount_path]
         folder = cluster.volume(claim)
         if not folder.exists():
             raise StepFailed(f'{step.name}: persistentvolumeclaim "{claim}" not found')
@@ -91,8 +92,16 @@ def mounts(step: Step, cluster: Cluster, pod: Path) -> Mounts:
     return Mounts(dict(sorted(found.items(), reverse=True)))  # the longer path of two first
 
 
-def environment(step: Step, cluster: Cluster, pod: Path) -> dict[str, str]:
-    """The container's variables: the specification's, secrets', and what stands for the image.
+def claims(step: Step) -> dict[str, str]:
+    """Names of its PersistentVolumeClaims, by mount path."""
+    return {
+        mount.mount_path: mount.pvc_name_parameter.runtime_value.constant.string_value or mount.constant
+        for mount in step.kubernetes.pvc_mount
+    }
+
+
+def environment(step: Step, cluster: Cluster, pod: Path, *, attempt: int) -> dict[str, str]:
+    """The container's variables: the specification's, secrets', the launcher's, and what stands for the image.
 
     Raises:
         StepFailed: a secret or a key of it isn't there.
@@ -103,6 +112,7 @@ def environment(step: Step, cluster: Cluster, pod: Path) -> dict[str, str]:
         "HOME": str(pod),
         "TMPDIR": str(pod / "tmp"),
         "LANG": "C.UTF-8",
+        "KFP_RETRY_INDEX": str(attempt),
         ROOT: str(pod),
     }
     # What the image has ready: code that numba compiled for ingestion takes a minute otherwise.
@@ -150,10 +160,8 @@ def run(
             raise StepFailed(f"{step.name}: Pod was active on the node longer than the specified deadline ({deadline_s} s)") from None
         finally:
             # With a pod all its processes end.
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait()
     if code:
         raise StepFailed(f"{step.name}: exit code {code}: {_last_line(log)}")

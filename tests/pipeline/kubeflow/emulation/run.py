@@ -10,6 +10,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 from tests.pipeline.kubeflow.emulation.compiled import Compiled, Step
 from tests.pipeline.kubeflow.emulation.driver import Json, Outputs, executor_input, recorded, run_parameters
 from tests.pipeline.kubeflow.emulation.launcher import launch
@@ -110,7 +112,7 @@ def execute(
     records.read()
     failed: dict[str, str] = {}
     seconds: dict[str, float] = {}
-    numbers = count(1 + 100 * len(records.finished))
+    numbers = count(1 + sum(len(outputs.artifacts) for outputs in records.finished.values()))
     running: dict[Future[tuple[dict[str, Json], Json]], tuple[Step, float]] = {}
     waiting = {name: step for name, step in compiled.steps.items() if name not in records.finished}
     with ThreadPoolExecutor(at_once) as workers:
@@ -141,7 +143,7 @@ def execute(
 def _tried(
     step: Step, given: Json, *, cluster: Cluster, store: Store, run_id: str, told: Callable[[Event], None]
 ) -> tuple[dict[str, Json], Json]:
-    """As often as the step's retry policy says: with the same input and places, since only the pod is made again."""
+    """As often as the step's retry policy says, without its pauses: with the same input and places, since only the pod is made again."""
     most = step.task.retry_policy.max_retry_count
     for attempt in count():
         began = time.perf_counter()
@@ -151,12 +153,13 @@ def _tried(
             told(Event(step.name, attempt, "started", process=process))
 
         try:
-            made = launch(step, given, cluster=cluster, store=store, pod=_pod(cluster, run_id, step), log=log, started=started)
+            made = launch(
+                step, given, cluster=cluster, store=store, pod=_pod(cluster, run_id, step), attempt=attempt, log=log, started=started
+            )
         except StepFailed as error:
             told(Event(step.name, attempt, "failed", time.perf_counter() - began, str(error)))
             if attempt >= most:
                 raise
-            time.sleep(step.task.retry_policy.backoff_duration.ToTimedelta().total_seconds())
         else:
             told(Event(step.name, attempt, "done", time.perf_counter() - began))
             return made
@@ -174,8 +177,6 @@ def _pod(cluster: Cluster, run_id: str, step: Step) -> Path:
 
 
 def _types(step: Step) -> dict[str, str]:
-    import yaml
-
     found = {}
     for name, spec in step.component.output_definitions.artifacts.items():
         kind = spec.artifact_type
