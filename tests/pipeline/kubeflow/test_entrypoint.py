@@ -13,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).parent))  # where TFX finds the steps belo
 from pipeline.kubeflow.entrypoint import ROOT, main, step_name
 
 ADVICE = (
-    "TFX is another than the one that pipeline/kubeflow/entrypoint.py was written for. Compare its kubeflow_v2_run_executor.py with TFX 1.21's:"
-    " what `_run_executor` takes, what it reads of ExecutorInput and writes into ExecutorOutput. Change entrypoint.py and invocation.py to fit,"
-    " run tests/pipeline/kubeflow with the slow tests, and then change the version in this test."
+    "TFX is another than the one that pipeline/kubeflow/entrypoint.py was written for. Compare its kubeflow_v2_run_executor.py with that of"
+    " TFX 1.21: what `_run_executor` takes, what it reads of ExecutorInput and writes into ExecutorOutput. Change entrypoint.py and"
+    " invocation.py to fit, run tests/pipeline/kubeflow with the slow tests, and then change the version in this test."
 )
 
 
