@@ -106,7 +106,8 @@ def parser() -> argparse.ArgumentParser:
 
     _compile(command("compile", "compile the graph for Kubeflow Pipelines", json))
 
-    command("schema", "print the JSON Schema of the dataset file, for editors")
+    schema = command("schema", "print the JSON Schema of the dataset file, for editors")
+    schema.add_argument("--cluster", action="store_true", help="that of the cluster file of `compile` instead")
     return top
 
 
@@ -126,6 +127,11 @@ def _releases(releases: argparse.ArgumentParser) -> None:
     def action(name: str, about: str) -> argparse.ArgumentParser:
         added = actions.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=_EXITS, parents=[both])
         added.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
+        added.add_argument(
+            "--releases",
+            metavar="ADDRESS",
+            help="the releases: a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX (default: ROOT/releases)",
+        )
         return added
 
     def mover(name: str, about: str) -> argparse.ArgumentParser:
@@ -152,13 +158,14 @@ def _releases(releases: argparse.ArgumentParser) -> None:
 
 def _compile(compile_: argparse.ArgumentParser) -> None:
     compile_.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
-    compile_.add_argument("-o", "--out", metavar="FILE", default="pipeline.yaml", help="file to write (default: pipeline.yaml)")
+    compile_.add_argument("-o", "--out", metavar="FILE", help="file to write (default: pipeline.yaml; with --vertex pipeline.json)")
     compile_.add_argument("--cluster", metavar="FILE", help="cluster file: images, resources, volumes and so on (see examples/cluster/)")
     compile_.add_argument("--image", metavar="IMAGE", help="container image of the steps (default: as the cluster file says)")
     compile_.add_argument(
         "--trainer-image", metavar="IMAGE", help="that of Trainer and Tuner, with CUDA (default: as the cluster file says)"
     )
     compile_.add_argument("--gpu", metavar="N", nargs="?", type=_count, const=1, help="GPUs for Trainer and for Tuner (N default: 1)")
+    compile_.add_argument("--vertex", action="store_true", help="write a job for Vertex AI Pipelines instead")
 
 
 def _simulate(simulate: argparse.ArgumentParser) -> None:

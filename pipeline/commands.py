@@ -118,7 +118,7 @@ def releases(args: Namespace) -> None:
     from pipeline.releases import Place, listed, promote, rollback, table
     from pipeline.show import console
 
-    folder = _last(args.root).parent / "releases"
+    folder = _releases_of(args)
     if args.action == "list":
         rows = listed(folder)
         if args.json:
@@ -176,7 +176,7 @@ def _post(args: Namespace) -> Any:
 
         dataset = parse_dataset(read_result(_last(args.root)).dataset)
     # Asked for only where it is wanted: all three may be told.
-    releases = Path(args.releases) if args.releases else _last(args.root).parent / "releases"
+    releases = _releases_of(args)
     logs = [Path(log) for log in args.log] if args.log else [_last(args.root).parent / "serving" / "exposures"]
     told = {field.name: getattr(args, field.name) for kind in (Duty, Limits) for field in fields(kind) if hasattr(args, field.name)}
     limits = Limits(**{field.name: told.pop(field.name) for field in fields(Limits) if field.name in told})
@@ -230,10 +230,10 @@ def compile(args: Namespace) -> None:  # named as the command is
 
 def schema(args: Namespace) -> None:
     """`shelfrank schema`."""
-    del args
-    from components.contract.json_schema import json_schema
+    from components.contract import json_schema
+    from pipeline.kubeflow import cluster
 
-    _print_json(json_schema())
+    _print_json((cluster if args.cluster else json_schema).json_schema())
 
 
 def default_shop() -> Path:
@@ -254,6 +254,15 @@ def _simulate_default(out: Path) -> None:
 def _data_root(given: str | None, default: Path) -> str:
     """An absolute path, or an address of another file system as it is."""
     return given if given and "://" in given else str(Path(given or default).absolute())
+
+
+def _releases_of(args: Namespace) -> Any:
+    """Their folder, or their address in a bucket."""
+    if args.releases and "://" in args.releases:
+        from components.contract.address import Address
+
+        return Address.of(args.releases)
+    return Path(args.releases) if args.releases else _last(args.root).parent / "releases"
 
 
 def _last(root: str | None) -> Path:

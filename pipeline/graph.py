@@ -1,5 +1,6 @@
 """The graph: from a shop's logs to a release."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,9 @@ from components.ingest.component import EventExampleGen
 from components.rehearsal.component import ServingRehearsal
 from components.release.component import Release
 from components.schema.component import ContractSchema
+from pipeline.fingerprint import REPORT, code_version
+from pipeline.lineage import edges
+from pipeline.slice_report import SliceReport
 from trainer.component import Trainer
 from trainer.config import ranker_config
 
@@ -35,7 +39,7 @@ def create_pipeline(
     *,
     dataset: str,
     data_root: str | RuntimeParameter,
-    releases: str | RuntimeParameter,
+    push_destination: str | RuntimeParameter,
     champion: int,
     fingerprint: str,
     code: str,
@@ -44,6 +48,8 @@ def create_pipeline(
     checkpoints: str | None = None,
     data_until: str | RuntimeParameter = "",
     training_steps: int | RuntimeParameter = 0,
+    publish_state: bool = False,
+    image: str = "",
     beam_args: Sequence[str] = (),
     ingestion_beam_args: Sequence[str] = (),
     metadata: ConnectionConfig | None = None,
@@ -55,8 +61,8 @@ def create_pipeline(
         root: folder of its artifacts.
         dataset: the dataset file's text.
         data_root: where relative paths of the dataset file are looked up.
-        releases: folder of the releases.
-        champion: the release to beat, 0 for none, -1 for the newest when it comes to it.
+        push_destination: the store that releases go to: a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX.
+        champion: the release to beat, 0 for none, -1 for the one in force when that step runs.
         fingerprint: changes when the data or the code that reads it do.
         code: changes when the code that learns and judges does.
         attempt: changes when a release that the cache believes made is gone.
@@ -64,6 +70,8 @@ def create_pipeline(
         checkpoints: folder that keeps the Trainer's checkpoints over an attempt; None: beside its artifacts.
         data_until: date or date-time at which the data ends; "": as the dataset file says.
         training_steps: at most so many; 0: as the dataset file says.
+        publish_state: put what the ranking service needs beside the release, and label the store's very first release `stable`.
+        image: that the steps run in, for the record; "" where they run in none.
         beam_args: options of the Beam runner.
         ingestion_beam_args: those that are others for ingestion, whose result doesn't depend on how many workers there are.
         metadata: TFX's metadata store; None where the orchestrator brings one.
@@ -94,10 +102,10 @@ def create_pipeline(
         "eval_args": EvalArgs(splits=["eval"]),
     }
     tuners = [_tuner(learning, custom_config | {"trials": trials})] if shop.tuning else []
-    rival = Champion(dataset=dataset, releases=releases, version=champion, code=code)
+    rival = Champion(dataset=dataset, push_destination=push_destination, version=champion, code=code)
     # Without a warm start the Trainer doesn't hear of the champion: another one is no reason to train again.
     warm = ranker_config(shop).warm_start
-    own = {"champion": "the newest release" if champion < 0 else f"release {champion}"} if warm else {}
+    own = {"champion": _called(champion)} if warm else {}
     if checkpoints is not None:
         own["checkpoints"] = checkpoints
     trainer = Trainer(
@@ -123,21 +131,41 @@ def create_pipeline(
         ingestion=ingest.outputs["report"],
         dataset=dataset,
         code=code,
-        releases=releases,
+        push_destination=push_destination,
         attempt=attempt,
+        state=ingest.outputs["state"] if publish_state else None,
     )
     importance = FeatureImportance(examples=examples, model=trainer.outputs["model"], dataset=dataset, code=code)
     importance.add_upstream_node(release)  # Where one step runs at a time, a release doesn't wait for it.
+    steps = [ingest, schema, statistics, validator, gate, transform, *tuners, rival, trainer, evaluator, rehearsal, release, importance]
+    report = SliceReport(
+        dataset=dataset,
+        data_root=data_root,
+        code=code_version(REPORT),
+        graph=json.dumps(edges(steps)),
+        image=image,
+        ingestion=ingest.outputs["report"],
+        examples=examples,
+        model=trainer.outputs["model"],
+        champion=rival.outputs["model"],
+        evaluation=evaluator.outputs["evaluation"],
+        rehearsal=rehearsal.outputs["blessing"],
+        pushed=release.outputs["pushed_model"],
+        importance=importance.outputs["report"],
+        **({"trials": tuners[0].outputs["tuner_results"]} if tuners else {}),
+    )
     return Pipeline(
         pipeline_name=name,
         pipeline_root=root,
-        components=[
-            *(ingest, schema, statistics, validator, gate, transform, *tuners, rival, trainer, evaluator, rehearsal, release, importance)
-        ],
+        components=[*steps, report],
         enable_cache=True,
         beam_pipeline_args=list(beam_args),
         metadata_connection_config=metadata,
     )
+
+
+def _called(champion: int) -> str:
+    return f"release {champion}" if champion >= 0 else "the release in force"
 
 
 def _tuner(learning: dict[str, Any], custom_config: dict[str, Any]) -> BaseNode:

@@ -97,7 +97,7 @@ class Guard:
 
     def _labels(self) -> tuple[int | None, int | None, int]:
         """The versions of canary and stable, and when the labels were moved last."""
-        releases = self._post.place.releases
+        releases = self._post.place.folder
         labels = read_labels(releases)
         if labels is None:
             return None, None, 0
@@ -116,7 +116,7 @@ class Guard:
 
     def _over(self, standing: Standing, *, done: bool) -> None:
         assert standing.found is not None
-        note(entry(standing, done=done), self._post.place.releases)
+        note(entry(standing, done=done), self._post.place.folder)
         with self._ledger.together():
             self._ledger.end()
         self.numbers.unmoved(False)
@@ -180,7 +180,7 @@ def watch(post: Post, say: Say, *, every_s: float, metrics: tuple[str, int] | No
 @contextmanager
 def _opened(post: Post) -> Iterator[Ledger]:
     """The ledger, for one guard alone; the lock ends with its process."""
-    releases = post.place.releases
+    releases = post.place.folder
     for folder in (releases, *post.duty.logs):
         if not folder.is_dir():
             raise InputError(f"{folder}: expected a folder, there is none; --log names that of the service's exposure log")

@@ -15,13 +15,14 @@ from tfx.proto.orchestration import pipeline_pb2
 
 from components.contract.errors import RunError
 from pipeline.batches import cut_batches_by_size
+from pipeline.beam import beam_args
+from pipeline.beam_presets import Local
 from pipeline.cause import told
 from pipeline.display import Display, State
 from pipeline.metadata import Output, step_record
 
-BEAM_ARGS = ("--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
 # A block in work takes some hundred megabytes; its compiled loops run without the interpreter lock.
-INGESTION_BEAM_ARGS = ("--direct_running_mode=multi_threading", f"--direct_num_workers={min(4, os.cpu_count() or 1)}")
+BEAM = beam_args(Local(threads=min(4, os.cpu_count() or 1)))
 
 _STATES: dict[str, State] = {"COMPLETE": "done", "CACHED": "cached"}
 

@@ -12,10 +12,12 @@ from typing import Any
 
 from rich.table import Table
 
+from components.contract.address import Address
 from components.contract.errors import InputError
 from components.release.labels import Labels, check_there, read_labels, write_labels
 from components.release.manifest import Manifest, read_manifest
 from components.release.releases import newest, versions
+from serving.releases.move import Target, move, replicas
 
 _METRICS = ("auc", "ndcg_at_10")
 
@@ -25,18 +27,31 @@ class Place:
     """Where labels go.
 
     Attributes:
-        releases: the folder.
-        server: `HOST:PORT` of a model server's gRPC that is brought along; None: only the files are written.
+        releases: the folder, on this machine or in a bucket.
+        server: `HOST:PORT` of a model server's gRPC that is brought along, and of all its replicas where the name stands for several
+            addresses; None: only the files are written.
         model: name that servers have the model under; None: as before, at first the dataset's.
         base_path: the folder as servers see it; None: as before, at first its own path.
         patience_s: for the server.
     """
 
-    releases: Path
+    releases: Path | Address
     server: str | None = None
     model: str | None = None
     base_path: str | None = None
     patience_s: float = 60.0
+
+    @property
+    def folder(self) -> Path:
+        """The releases' folder where it is on this machine.
+
+        Raises:
+            InputError: it isn't.
+        """
+        here = Address.of(self.releases).local
+        if here is None:
+            raise InputError(f"{self.releases}: expected a folder of this machine; mount the store as a volume for this")
+        return here
 
 
 def promote(place: Place, version: int, label: str, *, as_long_as: Mapping[str, int] | None = None) -> Labels:
@@ -76,7 +91,7 @@ def rollback(place: Place, label: str, *, as_long_as: Mapping[str, int] | None =
         return _moved(place, before, after)
 
 
-def listed(releases: Path) -> list[dict[str, Any]]:
+def listed(releases: Path | Address) -> list[dict[str, Any]]:
     """A row for each release, newest first."""
     labels = read_labels(releases)
     now = labels.now if labels else {}
@@ -109,7 +124,7 @@ def _known(place: Place) -> Labels:
     labels = read_labels(place.releases)
     if labels is None:
         newest_there = newest(place.releases)
-        labels = Labels(read_manifest(place.releases / str(newest_there)).dataset, str(place.releases.absolute()))
+        labels = Labels(read_manifest(place.releases / str(newest_there)).dataset, str(Address.of(place.releases)))
     return replace(labels, model=place.model or labels.model, base_path=place.base_path or labels.base_path)
 
 
@@ -129,10 +144,8 @@ def _moved(place: Place, before: Labels, after: Labels) -> Labels:
     left = {label: [version for version in carriers if version in there] for label, carriers in after.carried.items()}
     after = replace(after, carried={label: tuple(version for version, _ in groupby(carriers)) for label, carriers in left.items()})
     if place.server:
-        from serving.releases.move import Target, move  # brings TensorFlow: seconds that only a server is worth
-
         move(
-            place.server,
+            replicas(place.server),
             Target(after.model, after.base_path, after.served, after.now),
             before=Target(after.model, (read_labels(place.releases) or before).base_path, before.served, before.now),
             patience_s=place.patience_s,
@@ -142,8 +155,11 @@ def _moved(place: Place, before: Labels, after: Labels) -> Labels:
 
 
 @contextmanager
-def _alone(releases: Path) -> Iterator[None]:
-    """One change of labels at a time; the lock ends with its process."""
+def _alone(releases: Path | Address) -> Iterator[None]:
+    """One change of labels at a time in a folder; the lock ends with its process. In a bucket the last one to write has his way."""
+    if isinstance(releases, Address):
+        yield
+        return
     handle = os.open(releases / ".labels.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -1,7 +1,6 @@
 """`Champion`: gives the model to beat as an artifact, on every orchestrator (open-source Kubeflow runs no Resolver)."""
 
 import logging
-import shutil
 from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
@@ -10,8 +9,11 @@ from tfx.types.standard_artifacts import Model
 from tfx.utils.path_utils import serving_model_dir
 
 from components.champion.dull import export_dull
+from components.contract.address import Address
 from components.contract.columns import input_columns
 from components.contract.load import parse_dataset
+from components.contract.store import RELEASES, UNFINISHED
+from components.release.labels import in_force
 from components.release.manifest import FILE, read_manifest
 
 _log = logging.getLogger("shelfrank.progress")
@@ -19,33 +21,38 @@ _log = logging.getLogger("shelfrank.progress")
 
 @component
 def Champion(  # noqa: N802 - TFX names a component by its function
-    dataset: Parameter[str], releases: Parameter[str], version: Parameter[int], code: Parameter[str], model: OutputArtifact[Model]
+    dataset: Parameter[str], push_destination: Parameter[str], version: Parameter[int], code: Parameter[str], model: OutputArtifact[Model]
 ) -> None:
     """Write the champion as a model that Evaluator loads, and which it is as the artifact's property `champion`.
 
     Args:
         dataset: the dataset file's text.
-        releases: folder of the releases.
+        push_destination: the store: a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX.
         version: the release in force; 0: there is none, the dull baseline stands in, as it does for a release that reads columns which the
-            dataset file no longer has.
+            dataset file no longer has; -1: what is in force when this runs, the release labelled `stable` or else the newest.
         code: version of the code; TFX's cache goes by it.
         model: where the champion goes.
     """
     shop = parse_dataset(dataset)
+    releases = Address.of(push_destination) / RELEASES
+    chosen = version if version >= 0 else in_force(releases) or 0
+    release = releases / str(chosen)
     target = Path(serving_model_dir(model.uri))
-    lacking = _lacking(Path(releases) / str(version), {column.name for column in input_columns(shop)}) if version else set()
+    lacking = _lacking(release, {column.name for column in input_columns(shop)}) if chosen else set()
     if lacking:
         columns = ", ".join(sorted(lacking))
-        _log.warning("release %d reads columns that the dataset file no longer has (%s): the dull baseline stands in", version, columns)
-    if version and not lacking:
-        shutil.copytree(Path(releases) / str(version), target, ignore=shutil.ignore_patterns(FILE), dirs_exist_ok=True)
-        name = f"release {version}"
+        _log.warning("release %d reads columns that the dataset file no longer has (%s): the dull baseline stands in", chosen, columns)
+    if chosen and not lacking:
+        for name in release.files():
+            if name != FILE and not name.startswith(UNFINISHED):
+                (release / name).bring(target / name)
+        called = f"release {chosen}"
     else:
         export_dull(shop, str(target))
-        name = "baseline"
-    model.set_string_custom_property("champion", name)
-    _log.info("champion: %s", name)
+        called = "baseline"
+    model.set_string_custom_property("champion", called)
+    _log.info("champion: %s", called)
 
 
-def _lacking(release: Path, there: set[str]) -> set[str]:
+def _lacking(release: Address, there: set[str]) -> set[str]:
     return set(read_manifest(release).input_columns) - there

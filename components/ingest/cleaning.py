@@ -214,7 +214,7 @@ def _timed(raw: pl.DataFrame, source: EventSource, moment: Moment, counts: Count
     if moment.ends_us is None:
         return raw
     kept = raw.filter(pl.col("time") <= moment.ends_us)
-    counts.add("left out: after `data_until`", len(raw) - len(kept))
+    counts.add("left out: after data_until", len(raw) - len(kept))
     return kept
 
 

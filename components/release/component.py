@@ -14,13 +14,18 @@ from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+from tfx.types.experimental.simple_artifacts import Dataset as DatasetArtifact
 from tfx.types.experimental.simple_artifacts import File
 from tfx.types.standard_component_specs import PusherSpec
 from tfx.utils import json_utils
 
+from components.contract.address import Address
+from components.contract.store import RELEASES, SERVING
 from components.release.describe import describe
+from components.release.labels import label_first
 from components.release.manifest import FILE
 from components.release.releases import publish
+from components.release.state import ServingState
 
 _log = logging.getLogger("shelfrank.progress")
 
@@ -35,7 +40,8 @@ class Executor(pusher.Executor):
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(pushed)
             return
-        releases = exec_properties["releases"]
+        store = Address.of(exec_properties["push_destination"])
+        releases = store / RELEASES
         given = json.loads(exec_properties["custom_config"])
         manifest = describe(
             given["dataset"],
@@ -45,25 +51,29 @@ class Executor(pusher.Executor):
             code=given["code"],
             created_us=time.time_ns() // 1000,
         )
-        released = publish(self.GetModelPath(input_dict), releases, manifest)
+        state = input_dict.get("state")
+        serving = ServingState(given["dataset"], Path(artifact_utils.get_single_uri(state)), store / SERVING) if state else None
+        released = publish(self.GetModelPath(input_dict), releases, manifest, serving=serving)
+        if serving is not None:
+            label_first(releases, released)
         (Path(pushed.uri) / FILE).write_text(released.to_json(), encoding="utf-8")
         _log.info("release %d", released.version)
-        self._MarkPushed(pushed, pushed_destination=str(Path(releases) / str(released.version)), pushed_version=str(released.version))
+        self._MarkPushed(pushed, pushed_destination=str(releases / str(released.version)), pushed_version=str(released.version))
 
 
 class ReleaseSpec(PusherSpec):
-    """As Pusher's, with the evaluation and ingestion's report as inputs."""
+    """As Pusher's, with more inputs, and with a destination that can be a runtime parameter: such a one can't be part of a message."""
 
+    PARAMETERS = PusherSpec.PARAMETERS | {"push_destination": ExecutionParameter(type=str)}
     INPUTS = PusherSpec.INPUTS | {
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "ingestion": ChannelParameter(type=File),
+        "state": ChannelParameter(type=DatasetArtifact, optional=True),
     }
-    # In place of Pusher's `push_destination`: a parameter that is chosen when a run starts can be no part of a message.
-    PARAMETERS = PusherSpec.PARAMETERS | {"releases": ExecutionParameter(type=str)}
 
 
 class Release(Pusher):
-    """Publishes a blessed model as the next version of a folder of releases.
+    """Publishes a blessed model as the next version of a store's releases.
 
     Args:
         model_blessing: the gates' decision; without a blessing nothing is published.
@@ -72,8 +82,10 @@ class Release(Pusher):
         ingestion: ingestion's report.
         dataset: the dataset file's text.
         code: version of the code, for the manifest.
-        releases: folder of the releases.
+        push_destination: the store: a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX.
         attempt: changes when the release that a cached execution made is gone, so that it is made again.
+        state: ingestion's feature state, to publish what the service needs beside the release, and to label the very first one `stable`;
+            None: the release alone.
     """
 
     SPEC_CLASS = ReleaseSpec
@@ -88,17 +100,19 @@ class Release(Pusher):
         ingestion: types.BaseChannel,
         dataset: str,
         code: str,
-        releases: str | RuntimeParameter,
+        push_destination: str | RuntimeParameter,
         attempt: int = 0,
+        state: types.BaseChannel | None = None,
     ) -> None:
         spec = ReleaseSpec(
             model_blessing=model_blessing,
             infra_blessing=rehearsal,
             evaluation=evaluation,
             ingestion=ingestion,
-            releases=releases,
+            push_destination=push_destination,
             custom_config=json_utils.dumps({"dataset": dataset, "code": code, "attempt": attempt}),
             pushed_model=types.Channel(type=standard_artifacts.PushedModel),
+            **({} if state is None else {"state": state}),
         )
-        # Pusher's own constructor builds a PusherSpec, which has no room for the two inputs.
+        # Pusher's own constructor builds a PusherSpec, which has no room for the other inputs.
         base_component.BaseComponent.__init__(self, spec=spec)

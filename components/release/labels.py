@@ -1,138 +1,57 @@
-"""Which version carries a label such as `stable`, and which carried it before: `labels.json` beside the releases.
+"""Reads and writes the labels of a folder of releases (`components.contract.labels` says what they are)."""
 
-It is the record; `model_config.txt`, which a model server reads, is made from it. Three labels hang together:
-
-- `stable`: what shoppers get.
-- `canary`: what is tried on some of them. While nothing is tried it stands on stable's version and goes with it, so that whoever asks for
-  it always gets an answer.
-- `previous`: the version that a rollback of `stable` returns to. It isn't recorded, it follows from the record.
-"""
-
-import json
-import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from components.contract.address import Address
 from components.contract.errors import InputError, ShelfRankError
-from components.release.releases import versions
-
-FILE, CONFIG_FILE = "labels.json", "model_config.txt"
-STABLE, CANARY, PREVIOUS = "stable", "canary", "previous"
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The labels of a folder of releases.
-
-    Attributes:
-        model: name that servers have the model under.
-        base_path: the folder of the releases as servers see it.
-        carried: label to the versions that carried it, the one that does last.
-    """
-
-    model: str
-    base_path: str
-    carried: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-
-    @property
-    def now(self) -> dict[str, int]:
-        """Label to version."""
-        found = {label: carriers[-1] for label, carriers in self.carried.items()}
-        before = [version for version in self.carried.get(STABLE, ()) if version != found[STABLE]]
-        return dict(sorted((found | ({PREVIOUS: before[-1]} if before else {})).items()))
-
-    @property
-    def served(self) -> tuple[int, ...]:
-        """What a server must have loaded: what is labelled."""
-        return tuple(sorted(set(self.now.values())))
-
-    def promoted(self, version: int, label: str) -> "Labels":
-        """`version` carries `label`."""
-        carriers = self.carried.get(label, ())
-        if carriers[-1:] == (version,):
-            return self
-        return self._with_canary(replace(self, carried={**self.carried, label: (*carriers, version)}))
-
-    def rolled_back(self, label: str) -> "Labels":
-        """`label` is carried by the version that carried it before; `canary` by stable's.
-
-        What carried `canary` before was tried in its time, and promoted or found wanting.
-
-        Raises:
-            InputError: there is no such version.
-        """
-        carriers, stable = self.carried.get(label, ()), self.now.get(STABLE)
-        if label == CANARY and carriers and stable is not None:
-            if carriers[-1] == stable:
-                raise InputError(f"nothing is tried: {label!r} is on stable's version {stable} already; give it to another one first")
-            return self.promoted(stable, label)
-        if len(carriers) < 2:
-            known = f"only version {carriers[0]} ever carried it" if carriers else "no version carries it"
-            raise InputError(f"label {label!r} can't be rolled back: {known}; give it to a version with `shelfrank releases promote`")
-        return self._with_canary(replace(self, carried={**self.carried, label: carriers[:-1]}))
-
-    def _with_canary(self, after: "Labels") -> "Labels":
-        """`after`, where a canary that stood on stable's version here stands on it there: the old stable one isn't on trial."""
-        stable, canary = after.now.get(STABLE), self.now.get(CANARY)
-        if canary is None or canary != self.now.get(STABLE) or stable is None or after.now[CANARY] != canary:
-            return after
-        return after.promoted(stable, CANARY)
-
-    def model_config(self) -> str:
-        """What `--model_config_file` of a model server names: a ModelServerConfig in protobuf's text format."""
-        return model_config(self.model, self.base_path, policy=specific(self.served), labels=self.now)
+from components.contract.labels import CANARY as CANARY
+from components.contract.labels import CONFIG_FILE as CONFIG_FILE
+from components.contract.labels import FILE as FILE
+from components.contract.labels import PREVIOUS as PREVIOUS
+from components.contract.labels import STABLE as STABLE
+from components.contract.labels import Labels as Labels
+from components.contract.labels import model_config as model_config
+from components.contract.labels import specific as specific
+from components.release.manifest import Manifest
+from components.release.releases import newest, versions
 
 
-def specific(versions: Iterable[int]) -> str:
-    """The policy of a model server that serves these versions and no others."""
-    return f"specific {{ {' '.join(f'versions: {version}' for version in versions)} }}"
-
-
-def model_config(model: str, base_path: str, *, policy: str, labels: Mapping[str, int]) -> str:
-    """A ModelServerConfig of one model, in protobuf's text format."""
-    lines = [
-        "model_config_list {",
-        "  config {",
-        f"    name: {json.dumps(model)}",
-        f"    base_path: {json.dumps(base_path, ensure_ascii=False)}",
-        '    model_platform: "tensorflow"',
-        f"    model_version_policy {{ {policy} }}",
-        *(f"    version_labels {{ key: {json.dumps(label)} value: {version} }}" for label, version in labels.items()),
-        "  }",
-        "}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def read_labels(releases: Path) -> Labels | None:
+def read_labels(releases: str | Path | Address) -> Labels | None:
     """The labels of a folder of releases, None where there never was one.
 
     Raises:
         ShelfRankError: the file can't be read.
     """
-    file = releases / FILE
-    if not file.exists():
+    file = Address.of(releases) / FILE
+    text = file.read()
+    if text is None:
         return None
     try:
-        given = json.loads(file.read_text(encoding="utf-8"))
-        return Labels(given["model"], given["base_path"], {label: tuple(carriers) for label, carriers in given["carried"].items()})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ShelfRankError(f"{file}: expected the labels of the releases: {error!r}; move it away and promote anew") from None
+        return Labels.from_json(text)
+    except ValueError as error:
+        raise ShelfRankError(f"{file}: expected the labels of the releases: {error}; move it away and promote anew") from None
 
 
-def write_labels(labels: Labels, releases: Path) -> None:
+def write_labels(labels: Labels, releases: str | Path | Address) -> None:
     """Write both files, each whole or not at all; the record last, so that what it says is what the server's file says."""
-    for name, text in ((CONFIG_FILE, labels.model_config()), (FILE, json.dumps(asdict(labels), indent=1, ensure_ascii=False) + "\n")):
-        unfinished = releases / f".{name}.unfinished"
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(releases / name)
+    for name, text in ((CONFIG_FILE, labels.model_config()), (FILE, labels.to_json())):
+        (Address.of(releases) / name).write(text.encode())
 
 
-def check_there(version: int, releases: Path) -> None:
+def label_first(releases: str | Path | Address, released: Manifest) -> None:
+    """Where no label was ever given the release becomes `stable`: there is nothing else to serve."""
+    if read_labels(releases) is None:
+        write_labels(Labels(released.dataset, str(Address.of(releases))).promoted(released.version, STABLE), releases)
+
+
+def in_force(releases: str | Path | Address) -> int | None:
+    """The release that shoppers get: the one labelled `stable`, or the newest where none is; None before the first."""
+    labels = read_labels(releases)
+    stable = labels.now.get(STABLE) if labels else None
+    return stable if stable in versions(releases) else newest(releases)
+
+
+def check_there(version: int, releases: str | Path | Address) -> None:
     """Raise InputError where a version isn't among the releases."""
     there = versions(releases)
     if version not in there:

@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from components.contract.address import Address
 from components.contract.errors import ShelfRankError
+from components.contract.store import MANIFEST
 
-FILE = "manifest.json"
+FILE = MANIFEST
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,15 @@ class Manifest:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_manifest(release: str | Path) -> Manifest:
+def read_manifest(release: str | Path | Address) -> Manifest:
     """The manifest of a release's folder.
 
     Raises:
         ShelfRankError: there is none, or it isn't one.
     """
-    path = Path(release) / FILE
+    file = Address.of(release) / FILE
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
+        given = json.loads(file.read() or b"")
         return Manifest(**(given | {"verdict": tuple(given["verdict"]), "input_columns": tuple(given["input_columns"])}))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ShelfRankError(f"{path}: expected the manifest of a release: {error!r}; move the folder out of the releases") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise ShelfRankError(f"{file}: expected the manifest of a release: {error!r}; move the folder out of the releases") from None

@@ -5,7 +5,6 @@ and all that only Kubernetes knows of, which stands in a second document.
 """
 
 import copy
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,9 +15,11 @@ Document = dict[str, Any]
 
 # Their result depends on more than their inputs and parameters: files that others write, and a store that must have the release.
 UNCACHED = ("EventExampleGen", "Champion", "Release")
+# What Kubeflow shows by itself beside a step: numbers of an artifact, and a page.
+_SHOWN = {("SliceReport", "metrics"): "system.Metrics", ("SliceReport", "page"): "system.HTML"}
 _SHARED_MEMORY = "shared-memory"
 _GIGABYTE = 1e9  # the unit of the numbers that older backends read
-_SUFFIXES = {"": 1, **{f"{unit}{i}": (1024 if i else 1000) ** (at + 1) for at, unit in enumerate("KMGTPE") for i in ("", "i")}}
+_SUFFIXES = {f"{unit}{i}": base**power for power, unit in enumerate("KMGTPE", 1) for i, base in (("", 1000.0), ("i", 1024.0))} | {"": 1.0}
 
 
 def finished(spec: Document, cluster: Cluster, parameters: tuple[Parameter, ...]) -> Document:
@@ -44,6 +45,10 @@ def finished(spec: Document, cluster: Cluster, parameters: tuple[Parameter, ...]
             if produced := given.get("taskOutputParameter"):
                 # TFX calls the producer by a name that no task has.
                 produced["producerTask"] = produced["producerTask"].removesuffix("_task")
+    for (name, output), title in _SHOWN.items():
+        artifacts = spec["components"].get(name, {}).get("outputDefinitions", {}).get("artifacts", {})
+        if output in artifacts:
+            artifacts[output]["artifactType"] = {"schemaTitle": title, "schemaVersion": "0.0.1"}
     for name, container in containers(spec):
         container.pop("lifecycle", None)
         if resources := _resources(cluster.step(name), gpu_of(cluster, name)):
@@ -101,10 +106,9 @@ def _cpus(told: str) -> float:
     return float(told[:-1]) / 1000 if told.endswith("m") else float(told)
 
 
-def _bytes(told: str) -> int:
-    number = re.match("[0-9]+", told)
-    assert number is not None
-    return int(number[0]) * _SUFFIXES[told[number.end() :]]
+def _bytes(told: str) -> float:
+    number = told.rstrip("KMGTPEi")
+    return int(number) * _SUFFIXES[told.removeprefix(number)]
 
 
 def _on_kubernetes(name: str, cluster: Cluster) -> Document:
@@ -131,6 +135,13 @@ def _on_kubernetes(name: str, cluster: Cluster) -> Document:
             }
             | _constant("secretNameParameter", secret.name)
             for secret in cluster.secrets
+            if secret.env
+        ],
+        "secretAsVolume": [
+            {"secretName": secret.name, "mountPath": secret.path, "optional": secret.optional}
+            | _constant("secretNameParameter", secret.name)
+            for secret in cluster.secrets
+            if secret.path
         ],
         "emptyDirMounts": [{"volumeName": _SHARED_MEMORY, "mountPath": "/dev/shm", "medium": "Memory", "sizeLimit": gpu.shared_memory}]
         if gpu and gpu.shared_memory

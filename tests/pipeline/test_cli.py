@@ -11,7 +11,7 @@ from pipeline.cli import exit_code, main, parser
 from pipeline.commands import default_shop
 from tests.pipeline.shop import shop_without_model
 
-COMMANDS = ("simulate", "validate", "run", "report", "releases", "schema")
+COMMANDS = ("simulate", "validate", "run", "report", "releases", "compile", "schema")
 
 
 @pytest.mark.parametrize(("error", "code"), [(RunError("x"), 1), (DatasetFileError("x"), 2), (InputError("x"), 2), (RefusedModel("x"), 3)])

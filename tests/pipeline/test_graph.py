@@ -4,6 +4,7 @@ import re
 
 import pytest
 from tfx.dsl.compiler.compiler import Compiler
+from tfx.orchestration.pipeline import Pipeline
 
 from pipeline.graph import create_pipeline
 
@@ -17,10 +18,20 @@ features:
 """
 
 
+def create(**changed: object) -> Pipeline:
+    given = {
+        "dataset": DATASET,
+        "data_root": "/data",
+        "push_destination": "/store",
+        "champion": 3,
+        "fingerprint": "f",
+        "code": "c",
+    } | changed
+    return create_pipeline("shop", "/artifacts", **given)  # type: ignore[arg-type]
+
+
 def compiled(**changed: object):
-    given = {"dataset": DATASET, "data_root": "/data", "releases": "/releases", "champion": 3, "fingerprint": "f", "code": "c"} | changed
-    pipeline = create_pipeline("shop", "/artifacts", **given)  # type: ignore[arg-type]
-    return {node.pipeline_node.node_info.id: node.pipeline_node for node in Compiler().compile(pipeline).nodes}
+    return {node.pipeline_node.node_info.id: node.pipeline_node for node in Compiler().compile(create(**changed)).nodes}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +46,8 @@ def parameter(node, name: str):
 
 def test_all_steps_are_there(nodes) -> None:
     data = {"EventExampleGen", "ContractSchema", "StatisticsGen", "ExampleValidator", "AnomalyGate"}
-    assert set(nodes) == data | {"Transform", "Trainer", "Champion", "Evaluator", "ServingRehearsal", "Release", "FeatureImportance"}
+    learning = {"Transform", "Trainer", "Champion", "Evaluator", "ServingRehearsal", "Release", "FeatureImportance", "SliceReport"}
+    assert set(nodes) == data | learning
 
 
 def test_nothing_is_learnt_before_the_examples_are_found_sound(nodes) -> None:
@@ -112,4 +124,4 @@ def test_without_a_search_there_is_no_tuner_and_no_word_of_trials(nodes) -> None
 
 def test_the_graph_holds_no_path_but_those_it_is_given(nodes) -> None:
     paths = {path for node in nodes.values() for path in re.findall(r"(?<![\w.])/[A-Za-z]\w*", str(node.parameters))}
-    assert paths == {"/data", "/releases"}
+    assert paths == {"/data", "/store"}

@@ -35,7 +35,7 @@ def released(tmp_path: Path, **facts: object) -> None:
 def champion(tmp_path: Path, version: int) -> tuple[Path, str]:
     artifact = Model()
     artifact.uri = str(tmp_path / "champion")
-    Champion.test_call(dataset=DATASET, releases=str(tmp_path / "releases"), version=version, code="c", model=artifact)
+    Champion.test_call(dataset=DATASET, push_destination=str(tmp_path), version=version, code="c", model=artifact)
     return tmp_path / "champion" / "Format-Serving", artifact.get_string_custom_property("champion")
 
 

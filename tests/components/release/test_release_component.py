@@ -59,7 +59,7 @@ def publish(tmp_path: Path, *, blessed: bool, rehearsed: bool = True) -> standar
         ingestion=channel_utils.as_channel([report]),
         dataset=DATASET,
         code="0.1.0+abc",
-        releases=str(tmp_path / "releases"),
+        push_destination=str(tmp_path),
     )
     inputs = {"model_blessing": [blessing], "infra_blessing": [rehearsal], "evaluation": [evaluation], "ingestion": [report]}
     Executor().Do(inputs, {"pushed_model": [pushed]}, node.exec_properties)

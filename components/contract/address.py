@@ -1,0 +1,174 @@
+"""Where a store lies: a folder, `gs://BUCKET/PREFIX` or `s3://BUCKET/PREFIX`, behind one set of verbs."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+from pyarrow import fs
+
+from components.contract.errors import InputError, ShelfRankError
+
+_RETRY_S = 30  # Google's client would try for a quarter of an hour
+_REMEDIES = {
+    "": "check the path and the access rights",
+    "s3": "check the address, AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "check the address and the application default credentials (GOOGLE_APPLICATION_CREDENTIALS)",
+}
+
+
+@dataclass(frozen=True)
+class Address:
+    """A folder or a file of a store. What a store refuses is a ShelfRankError in one sentence.
+
+    In a bucket a folder is there as long as a file is in it, and a file appears whole or not at all.
+
+    Attributes:
+        scheme: "gs", "s3", or "" on this machine.
+        path: absolute, or BUCKET/KEY.
+        filesystem: Arrow's.
+    """
+
+    scheme: str
+    path: str
+    filesystem: Any
+
+    @staticmethod
+    def of(given: "str | Path | Address") -> "Address":
+        """The address that a text tells; credentials and endpoint come from the environment, see docs/store.md.
+
+        Raises:
+            InputError: there is no such kind of address.
+        """
+        if isinstance(given, Address):
+            return given
+        scheme, colon, rest = str(given).partition("://")
+        if not colon:
+            if str(given).startswith(("gs:/", "s3:/")):
+                raise InputError(f"expected an address such as s3://BUCKET/PREFIX, got {given}; a slash is missing")
+            return Address("", os.path.abspath(given), fs.LocalFileSystem())
+        bucket, _, key = rest.partition("/")
+        if scheme not in ("gs", "s3") or not bucket:
+            raise InputError(f"expected a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX, got {given}")
+        path = str(PurePosixPath(bucket, key.strip("/")))
+        return Address(scheme, path, _s3() if scheme == "s3" else _gcs())
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.path}" if self.scheme else self.path
+
+    def __truediv__(self, name: str) -> "Address":
+        return Address(self.scheme, f"{self.path.rstrip('/')}/{name}", self.filesystem)
+
+    @property
+    def local(self) -> Path | None:
+        """The path on this machine; None in a bucket."""
+        return None if self.scheme else Path(self.path)
+
+    @property
+    def name(self) -> str:
+        """Its last part."""
+        return self.path.rsplit("/", 1)[-1]
+
+    def is_file(self) -> bool:
+        """Whether there is such a file."""
+        with self._told("looked at"):
+            return bool(self.filesystem.get_file_info(self.path).type == fs.FileType.File)
+
+    def files(self) -> dict[str, datetime]:
+        """The files of a folder and of those in it: path below it, sorted, to when it was last changed; none where there is no folder.
+
+        Raises:
+            ShelfRankError: the bucket isn't there.
+        """
+        with self._told("listed"):
+            below = fs.FileSelector(self.path, recursive=True, allow_not_found=True)
+            found = [info for info in self.filesystem.get_file_info(below) if info.type == fs.FileType.File]
+            bucket = self.path.split("/", 1)[0]
+            # A bucket that isn't there lists as an empty one.
+            if not found and self.scheme and self.filesystem.get_file_info(bucket).type == fs.FileType.NotFound:
+                raise FileNotFoundError(f"there is no bucket {bucket}")
+        return {info.path[len(self.path) + 1 :]: info.mtime for info in sorted(found, key=lambda info: info.path)}
+
+    def read(self) -> bytes | None:
+        """A file's bytes, None where there is no such file."""
+        with self._told("read"):
+            try:
+                with self.filesystem.open_input_stream(self.path) as stream:
+                    return bytes(stream.read())
+            except FileNotFoundError:
+                return None
+
+    def write(self, content: bytes) -> None:
+        """Write a file in place of what was there, whole or not at all."""
+        with self._told("written"):
+            if self.local is None:
+                with self.filesystem.open_output_stream(self.path) as stream:
+                    stream.write(content)
+                return
+            unfinished = self.local.with_name(f".{self.name}.unfinished")
+            with unfinished.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(self.local)
+
+    def send(self, file: Path) -> None:
+        """Copy a file of this machine here."""
+        with self._told("written"):
+            fs.copy_files(str(file), self.path, source_filesystem=fs.LocalFileSystem(), destination_filesystem=self.filesystem)
+
+    def bring(self, file: Path) -> None:
+        """Copy the file to this machine; it may be there in part when this fails."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with self._told("read"):
+            fs.copy_files(self.path, str(file), source_filesystem=self.filesystem, destination_filesystem=fs.LocalFileSystem())
+
+    def delete(self) -> None:
+        """Delete a file."""
+        with self._told("deleted"):
+            self.filesystem.delete_file(self.path)
+
+    def delete_folder(self) -> None:
+        """Delete a folder with all that is in it, if it is there."""
+        with self._told("deleted"):
+            if self.filesystem.get_file_info(self.path).type != fs.FileType.NotFound:
+                self.filesystem.delete_dir(self.path)
+
+    @contextmanager
+    def _told(self, done: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, pa.ArrowException) as error:
+            cause = " ".join(str(error).split()).rstrip(".")
+            raise ShelfRankError(f"{self}: can't be {done}: {cause}; {_REMEDIES[self.scheme]}") from None
+
+
+def _s3() -> Any:
+    """Arrow reads the credentials itself; the endpoint it doesn't, and with one it puts the bucket into the path, as MinIO wants it."""
+    given: dict[str, Any] = {}
+    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+        given |= _endpoint("AWS_ENDPOINT_URL", endpoint)
+    if region := os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
+        given["region"] = region
+    elif endpoint:
+        given["region"] = "us-east-1"  # Otherwise Arrow asks the machine that it takes itself to run on.
+    return fs.S3FileSystem(**given)
+
+
+def _gcs() -> Any:
+    given: dict[str, Any] = {}
+    if endpoint := os.environ.get("STORAGE_EMULATOR_HOST"):
+        given = _endpoint("STORAGE_EMULATOR_HOST", endpoint) | {"anonymous": True}
+    return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=_RETRY_S), **given)
+
+
+def _endpoint(variable: str, url: str) -> dict[str, str]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+        raise InputError(f"{variable}: expected http://HOST:PORT or https://HOST, got {url}")
+    return {"scheme": parts.scheme, "endpoint_override": parts.netloc}

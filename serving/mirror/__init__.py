@@ -1,0 +1,1 @@
+"""Brings what pods serve from a store to a folder of theirs (docs/store.md)."""
