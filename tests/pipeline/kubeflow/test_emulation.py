@@ -210,6 +210,21 @@ def test_a_step_past_its_deadline_is_ended(tmp_path: Path) -> None:
     assert "longer than the specified deadline (1 s)" in ended.failed["First"]
 
 
+def test_who_interrupts_a_run_ends_its_containers(tmp_path: Path) -> None:
+    started: list[int] = []
+
+    def interrupt(event: Event) -> None:
+        if event.process is not None:
+            started.append(event.process.pid)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, {"First": "sleep 60"}, {"First": task(retryPolicy={"maxRetryCount": 5})}, told=interrupt)
+    (pid,) = started
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
 def test_secrets_variables_and_volumes_reach_the_container(tmp_path: Path) -> None:
     kubernetes = {
         "secretAsEnv": [{"secretName": "keys", "keyToEnv": [{"secretKey": "id", "envVar": "AWS_ACCESS_KEY_ID"}]}],

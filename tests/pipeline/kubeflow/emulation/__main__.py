@@ -13,7 +13,7 @@ from tests.pipeline.kubeflow.emulation.run import Event, execute
 
 
 def main() -> int:
-    """Run it; returns 0 where all steps ended well, else 1."""
+    """Run it; returns 0 where all steps ended well, 1 where one failed, 2 where the server would refuse the run."""
     args = _arguments()
     compiled = read(args.pipeline)
     folder: Path = args.root.absolute()
@@ -26,7 +26,14 @@ def main() -> int:
     for name, value in (each.split("=", 1) for each in args.parameter):
         of = compiled.inputs.parameters[name].parameter_type if name in compiled.inputs.parameters else TYPES.STRING
         given[name] = value if of == TYPES.STRING else json.loads(value)
-    run = execute(compiled, cluster, parameters=given, run_id=args.run, at_once=args.at_once, told=_say)
+    try:
+        run = execute(compiled, cluster, parameters=given, run_id=args.run, at_once=args.at_once, told=_say)
+    except KeyboardInterrupt:
+        print(f"interrupted; with --run {args.run} the same command goes on where this one stopped", file=sys.stderr)
+        return 130
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
     for name, outputs in run.finished.items():
         for artifact in outputs.artifacts:
             print(f"{name}.{artifact}: {run.types[name][artifact]}, {run.path(name, artifact)}")

@@ -1,10 +1,13 @@
 """A run: the graph's steps, each as soon as those before it have ended."""
 
 import json
+import os
+import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
@@ -82,6 +85,26 @@ class _Records:
         self.file.write_text(json.dumps({name: asdict(each) for name, each in self.finished.items()}, indent=1), encoding="utf-8")
 
 
+@dataclass
+class _Containers:
+    """Those that run. Who interrupts the run ends them, and no further attempt begins."""
+
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    stopped: bool = False
+
+    @contextmanager
+    def ended_with_us(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.stopped = True
+            for process in self.running:
+                if process.poll() is None:
+                    with suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
+            raise
+
+
 def execute(
     compiled: Compiled,
     cluster: Cluster,
@@ -115,14 +138,15 @@ def execute(
     numbers = count(1 + sum(len(outputs.artifacts) for outputs in records.finished.values()))
     running: dict[Future[tuple[dict[str, Json], Json]], tuple[Step, float]] = {}
     waiting = {name: step for name, step in compiled.steps.items() if name not in records.finished}
-    with ThreadPoolExecutor(at_once) as workers:
+    containers = _Containers()
+    with ThreadPoolExecutor(at_once) as workers, containers.ended_with_us():
         while waiting or running:
             # As in Argo, what runs may end once a step has failed, and nothing more begins.
             ready = [] if failed else [step for step in waiting.values() if _before(step) <= set(records.finished)]
             for step in ready[: at_once - len(running)]:
                 del waiting[step.name]
                 given = executor_input(step, values, records.finished, root=root, pod=_pod(cluster, run_id, step))
-                attempt = workers.submit(_tried, step, given, cluster=cluster, store=store, run_id=run_id, told=told)
+                attempt = workers.submit(_tried, step, given, cluster=cluster, store=store, run_id=run_id, containers=containers, told=told)
                 running[attempt] = (step, time.perf_counter())
             if not running:
                 break
@@ -141,7 +165,7 @@ def execute(
 
 
 def _tried(
-    step: Step, given: Json, *, cluster: Cluster, store: Store, run_id: str, told: Callable[[Event], None]
+    step: Step, given: Json, *, cluster: Cluster, store: Store, run_id: str, containers: _Containers, told: Callable[[Event], None]
 ) -> tuple[dict[str, Json], Json]:
     """As often as the step's retry policy says, without its pauses: with the same input and places, since only the pod is made again."""
     most = step.task.retry_policy.max_retry_count
@@ -150,6 +174,7 @@ def _tried(
         log = cluster.folder / "runs" / run_id / "logs" / f"{step.name}-{attempt}.log"
 
         def started(process: subprocess.Popen[bytes], attempt: int = attempt) -> None:
+            containers.running.append(process)
             told(Event(step.name, attempt, "started", process=process))
 
         try:
@@ -158,7 +183,7 @@ def _tried(
             )
         except StepFailed as error:
             told(Event(step.name, attempt, "failed", time.perf_counter() - began, str(error)))
-            if attempt >= most:
+            if attempt >= most or containers.stopped:
                 raise
         else:
             told(Event(step.name, attempt, "done", time.perf_counter() - began))
