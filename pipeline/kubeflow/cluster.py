@@ -2,20 +2,20 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from components.contract.errors import ClusterFileError
+from components.contract.json_schema import finished
 from components.contract.strict import Duration, Strict
 from components.contract.strict_file import parse_strict, read_text
-from pipeline.beam import Settings, settings
-from pipeline.beam_presets import Dataflow, Local, MultiProcess
 from pipeline.kubeflow.image import image_fault
 
 LEARNING_STEPS = ("Trainer", "Tuner")
 VOLUME, STORE = "shelfrank", "/shelfrank"
-_LOCAL = {"minio": "/minio", "s3": "/s3", "gs": "/gcs"}  # scheme of the pipeline root to where the launcher has its artifacts
+# Where Kubeflow itself mounts folders in each step's pod.
+TAKEN = ("/minio", "/s3", "/gcs", "/.local", "/.cache", "/.config", "/kfp-launcher", "/dev/shm")
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -48,7 +48,9 @@ class Images(Strict):
     """Container images, each with its tag or digest."""
 
     pipeline: Image | None = Field(default=None, description="Of every step but those below; must be given here or by --image")
-    trainer: Image | None = Field(default=None, description="Of Trainer and Tuner, with CUDA; default: as `pipeline`")
+    trainer: Image | None = Field(
+        default=None, description="Of Trainer and Tuner, and of all steps on a GPU, with CUDA; default: as `pipeline`"
+    )
     beam: Image | None = Field(default=None, description="Of Beam's workers on Flink, Spark or Dataflow; default: as `pipeline`")
 
 
@@ -97,14 +99,16 @@ class Gpu(Strict):
 class Step(Strict):
     """What a step gets; what isn't said is as `default` of the file says."""
 
-    cpu: Cpu | None = Field(default=None, description="CPUs that are asked for")
+    cpu: Cpu | None = Field(default=None, description="CPUs that are asked for, such as 2 or 500m")
     cpu_limit: Cpu | None = Field(default=None, description="CPUs that it may use at most")
-    memory: Memory | None = Field(default=None, description="Memory that is asked for")
+    memory: Memory | None = Field(default=None, description="Memory that is asked for, such as 8Gi")
     memory_limit: Memory | None = Field(default=None, description="Memory at which it is killed")
-    retries: int | None = Field(default=None, ge=0, le=100, description="How often it is tried again")
-    backoff: Duration | None = Field(default=None, description="Pause before the first retry, twice as long before each further one")
-    backoff_limit: Duration | None = Field(default=None, description="The longest such pause")
-    timeout: Duration | None = Field(default=None, description="How long an attempt may take")
+    retries: int | None = Field(default=None, ge=0, le=100, description="How often it is tried again; default: 2")
+    backoff: Duration | None = Field(
+        default=None, description="Pause before the first retry, twice as long before each further one; default: 1m"
+    )
+    backoff_limit: Duration | None = Field(default=None, description="The longest such pause; default: 15m")
+    timeout: Duration | None = Field(default=None, description="How long an attempt may take; default: 6h")
     node_selector: dict[str, str] | None = Field(default=None, description="Labels of the nodes it may run on")
     tolerations: tuple[Toleration, ...] | None = Field(default=None, description="Of those nodes' taints")
 
@@ -125,11 +129,18 @@ class Volume(Strict):
 
 
 class Secret(Strict):
-    """A secret whose keys become environment variables."""
+    """A secret whose keys become environment variables, or files."""
 
     name: Name = Field(description="Of the secret")
-    env: dict[str, EnvName] = Field(min_length=1, description="Key of the secret to environment variable")
+    env: dict[str, EnvName] = Field(default_factory=dict, description="Key of the secret to environment variable")
+    path: Mount | None = Field(default=None, description="Folder in which each key is a file; default: none")
     optional: bool = Field(default=False, description="Whether steps start without it")
+
+    @model_validator(mode="after")
+    def _of_use(self) -> "Secret":
+        if not self.env and not self.path:
+            raise ValueError("a secret needs `env`, which keys become which variables, or `path`, a folder for its keys as files")
+        return self
 
 
 class Beam(Strict):
@@ -159,7 +170,7 @@ class Cluster(Strict):
     default: Step = Field(default=Step(), description="What each step gets")
     steps: dict[str, Step] = Field(default_factory=dict, description="What single steps get, by name, such as Trainer")
     env: dict[EnvName, str] = Field(default_factory=dict, description="Environment variables of each step")
-    secrets: tuple[Secret, ...] = Field(default=(), description="Secrets whose keys become environment variables of each step")
+    secrets: tuple[Secret, ...] = Field(default=(), description="Secrets that each step gets, as environment variables or files")
     beam: Beam = Field(default=Beam(), description="Where the steps on Apache Beam run")
 
     @model_validator(mode="after")
@@ -169,6 +180,8 @@ class Cluster(Strict):
         paths = [volume.path.rstrip("/") for volume in self.volumes]
         if len(set(paths)) < len(paths):
             raise ValueError(f"two volumes are mounted at one path ({', '.join(sorted(paths))}); give each a path of its own")
+        if taken := [path for path in paths if path in TAKEN]:
+            raise ValueError(f"at {taken[0]} something else is mounted already; mount the volume at another path, or below it")
         return self
 
     @property
@@ -192,7 +205,8 @@ class Cluster(Strict):
 
     def image(self, name: str) -> str:
         """The image of a step."""
-        image = self.images.trainer if name in LEARNING_STEPS and self.images.trainer else self.images.pipeline
+        learns = name in LEARNING_STEPS or (self.gpu is not None and name in self.gpu.steps)
+        image = self.images.trainer if learns and self.images.trainer else self.images.pipeline
         assert image is not None, "see `chosen`"
         return image
 
@@ -219,30 +233,6 @@ def chosen(cluster: Cluster, *, image: str | None = None, trainer_image: str | N
     return cluster.model_copy(update={"images": images, "gpu": gpus})
 
 
-def beam_settings(cluster: Cluster) -> Settings:
-    """The Beam preset of a cluster (with an image).
-
-    Raises:
-        ClusterFileError: there is no such preset, or its workers couldn't open what the steps write.
-    """
-    told = cluster.beam
-    made = settings(told.preset, told.options, image=cluster.images.beam or cluster.image(""))
-    if isinstance(made, Local | MultiProcess) or (isinstance(made, Dataflow) and (cluster.pipeline_root or "").startswith("gs://")):
-        return made
-    if isinstance(made, Dataflow):
-        raise ClusterFileError(
-            f"beam: expected `pipeline_root: gs://...` with preset dataflow, got {cluster.pipeline_root or 'none'}; its workers reach no other"
-        )
-    # The launcher hands a step its artifacts as files below /minio, /s3 or /gcs, in its own pod alone.
-    roots = [_LOCAL[cluster.pipeline_root.split(":")[0]]] if cluster.pipeline_root else list(_LOCAL.values())
-    if not any(volume.path.rstrip("/") in roots for volume in cluster.volumes):
-        raise ClusterFileError(
-            f"beam: expected a volume mounted at {' or '.join(roots)} with preset {told.preset}, got none; its workers and the steps must open"
-            " the same files, and a step's artifacts lie there. Add it to `volumes`, and mount the same claim there in the workers"
-        )
-    return made
-
-
 def load_cluster(path: str | Path) -> Cluster:
     """Read a cluster file.
 
@@ -262,3 +252,8 @@ def parse_cluster(text: str, name: str = "cluster file") -> Cluster:
     return parse_strict(
         text, name, model=Cluster, check=lambda _: (), error=ClusterFileError, example="images: {pipeline: shelfrank/pipeline:0.1.0}"
     )
+
+
+def json_schema() -> dict[str, Any]:
+    """The cluster file's JSON Schema, for editors."""
+    return finished(Cluster.model_json_schema(), title="ShelfRank cluster file")

@@ -1,18 +1,24 @@
 """The graph as documents for Kubeflow Pipelines."""
 
+import re
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Any
 
 import yaml
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
+from components.contract.errors import ClusterFileError
 from components.contract.load import parse_dataset
+from components.contract.strict import closest
 from pipeline.beam import beam_args
 from pipeline.fingerprint import LEARNING, code_version
 from pipeline.graph import create_pipeline
-from pipeline.kubeflow.cluster import Cluster, beam_settings
+from pipeline.kubeflow.cluster import LEARNING_STEPS, Cluster, Step
 from pipeline.kubeflow.finish import Document, containers, finished, platform
 from pipeline.kubeflow.parameters import DATA_ROOT, DATA_UNTIL, PUSH_DESTINATION, TRAINING_STEPS, Parameter, parameters
+from pipeline.kubeflow.rules import check
+from pipeline.kubeflow.workers import beam_settings
 from trainer.space import check_settings
 
 ENTRYPOINT = ("python", "-m", "pipeline.kubeflow.entrypoint")
@@ -38,14 +44,41 @@ class Compiled:
         """Of the pipeline."""
         return str(self.spec["pipelineInfo"]["name"])
 
-    @property
-    def images(self) -> dict[str, str]:
-        """Image of each step."""
-        return {name: container["image"] for name, container in containers(self.spec)}
+    def steps(self, cluster: Cluster) -> dict[str, Document]:
+        """Each step, in the order in which they can run: its image, memory (asked for, or at most), GPUs, and whether it may be cached."""
+        tasks, made = self.spec["root"]["dag"]["tasks"], dict(containers(self.spec))
+        order = TopologicalSorter({name: task.get("dependentTasks", []) for name, task in sorted(tasks.items())}).static_order()
+        return {name: self._step(tasks[name], made[name], cluster.step(name)) for name in order}
+
+    @staticmethod
+    def _step(task: Document, container: Document, step: Step) -> Document:
+        accelerator = container.get("resources", {}).get("accelerator", {})
+        return {
+            "image": container["image"],
+            "memory": step.memory or step.memory_limit,
+            "gpu": int(accelerator.get("resourceCount", 0)),
+            "retries": step.retries,
+            "timeout_s": step.timeout,
+            "cached": bool(task["cachingOptions"].get("enableCache")),
+        }
 
     def to_yaml(self) -> str:
         """Both documents; the same pipeline is the same text."""
-        return "---\n".join(yaml.safe_dump(each, sort_keys=True, width=10_000) for each in (self.spec, self.platform))
+        return "---\n".join(
+            yaml.dump(each, Dumper=_Dumper, sort_keys=True, width=10_000, allow_unicode=True) for each in (self.spec, self.platform)
+        )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what the server's reader, which follows a newer YAML than this writer, could take for a number; lines stay lines."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """A text, in quotes where it begins as a number does, in a block where it has lines."""
+        style = '"' if re.match(r"[-+.]?\d", text) else "|" if "\n" in text else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def compile_pipeline(dataset: str, cluster: Cluster) -> Compiled:
@@ -57,11 +90,11 @@ def compile_pipeline(dataset: str, cluster: Cluster) -> Compiled:
 
     Raises:
         DatasetFileError: the dataset file can't be read as one.
-        ClusterFileError: the cluster file speaks of what isn't there.
+        ClusterFileError: the cluster file speaks of a step that isn't there, or the API server would refuse the outcome.
     """
     shop = parse_dataset(dataset)
     check_settings(shop)
-    name = shop.name.replace("_", "-")
+    name = shop.name.strip("_").replace("_", "-")
     offered = {each.name: each for each in parameters(data_root=cluster.data, push_destination=cluster.store)}
     beam = beam_args(beam_settings(cluster))
     pipeline = create_pipeline(
@@ -81,6 +114,7 @@ def compile_pipeline(dataset: str, cluster: Cluster) -> Compiled:
         beam_args=beam.steps,
         ingestion_beam_args=beam.ingestion,
     )
+    _known(cluster, tuple(component.id for component in pipeline.components))
     images: dict[str, Any] = {component.id: cluster.image(component.id) for component in pipeline.components}
     config = KubeflowV2DagRunnerConfig(
         default_image=images | {"default_image_path": cluster.images.pipeline},
@@ -89,4 +123,14 @@ def compile_pipeline(dataset: str, cluster: Cluster) -> Compiled:
     )
     job = KubeflowV2DagRunner(config).run(pipeline, write_out=False)
     spec = finished(job["pipelineSpec"], cluster, tuple(offered.values()))
-    return Compiled(spec, platform(spec, cluster), tuple(offered.values()))
+    on_kubernetes = platform(spec, cluster)
+    check(spec, on_kubernetes)
+    return Compiled(spec, on_kubernetes, tuple(offered.values()))
+
+
+def _known(cluster: Cluster, steps: tuple[str, ...]) -> None:
+    told = dict.fromkeys(cluster.steps, "steps") | dict.fromkeys(cluster.gpu.steps if cluster.gpu else (), "gpu.steps")
+    # That a graph has no Tuner is the dataset file's choice, and one cluster file serves many.
+    faults = [f"{where}: no step {name!r}; {closest(name, steps)}" for name, where in told.items() if name not in (*steps, *LEARNING_STEPS)]
+    if faults:
+        raise ClusterFileError("\n".join(faults))

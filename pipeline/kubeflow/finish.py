@@ -5,7 +5,6 @@ and all that only Kubernetes knows of, which stands in a second document.
 """
 
 import copy
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +19,7 @@ UNCACHED = ("EventExampleGen", "Champion", "Release")
 _SHOWN = {("SliceReport", "metrics"): "system.Metrics", ("SliceReport", "page"): "system.HTML"}
 _SHARED_MEMORY = "shared-memory"
 _GIGABYTE = 1e9  # the unit of the numbers that older backends read
-_SUFFIXES = {"": 1, **{f"{unit}{i}": (1024 if i else 1000) ** (at + 1) for at, unit in enumerate("KMGTPE") for i in ("", "i")}}
+_SUFFIXES = {f"{unit}{i}": base**power for power, unit in enumerate("KMGTPE", 1) for i, base in (("", 1000.0), ("i", 1024.0))} | {"": 1.0}
 
 
 def finished(spec: Document, cluster: Cluster, parameters: tuple[Parameter, ...]) -> Document:
@@ -107,10 +106,9 @@ def _cpus(told: str) -> float:
     return float(told[:-1]) / 1000 if told.endswith("m") else float(told)
 
 
-def _bytes(told: str) -> int:
-    number = re.match("[0-9]+", told)
-    assert number is not None
-    return int(number[0]) * _SUFFIXES[told[number.end() :]]
+def _bytes(told: str) -> float:
+    number = told.rstrip("KMGTPEi")
+    return int(number) * _SUFFIXES[told.removeprefix(number)]
 
 
 def _on_kubernetes(name: str, cluster: Cluster) -> Document:
@@ -137,6 +135,13 @@ def _on_kubernetes(name: str, cluster: Cluster) -> Document:
             }
             | _constant("secretNameParameter", secret.name)
             for secret in cluster.secrets
+            if secret.env
+        ],
+        "secretAsVolume": [
+            {"secretName": secret.name, "mountPath": secret.path, "optional": secret.optional}
+            | _constant("secretNameParameter", secret.name)
+            for secret in cluster.secrets
+            if secret.path
         ],
         "emptyDirMounts": [{"volumeName": _SHARED_MEMORY, "mountPath": "/dev/shm", "medium": "Memory", "sizeLimit": gpu.shared_memory}]
         if gpu and gpu.shared_memory
