@@ -146,7 +146,9 @@ class Secret(Strict):
 class Beam(Strict):
     """Where the steps on Apache Beam run."""
 
-    preset: str = Field(default="local", description="`local` or `multi_process`: in the step's pod; or `flink`, `spark`, `dataflow` and so on")
+    preset: str = Field(
+        default="local", description="`local` or `multi_process`: in the step's pod; or `flink`, `spark`, `dataflow` and so on"
+    )
     options: dict[str, str | int] = Field(default_factory=dict, description="Of the preset, by name (docs/beam.md)")
 
 
