@@ -36,8 +36,14 @@ def shop(tmp_path: Path, s3: str) -> str:
     return f"{s3}/logs"
 
 
-def test_logs_in_a_bucket_are_found_before_any_pipeline_runs(shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FileSystems, "_pipeline_options", None)  # a pipeline that ran before would have told them
+@pytest.fixture(autouse=True)
+def no_pipeline_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipeline that ran before would have told Beam's file systems their options."""
+    monkeypatch.setattr(FileSystems, "_pipeline_options", None)
+
+
+@pytest.mark.slow
+def test_logs_in_a_bucket_are_found_before_any_pipeline_runs(shop: str) -> None:
     assert len(input_digest(parsed(DATASET), shop)) == 64
     assert layout(parsed(DATASET), shop).rows == 60
 
