@@ -12,6 +12,7 @@ from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelEv
 from tfx.utils.path_utils import serving_model_path
 
 from components.evaluation.results import CHALLENGER
+from components.release.announced import Announced
 from components.release.manifest import FILE as MANIFEST
 from pipeline.lineage import lineage
 from pipeline.outcome import Outputs, outcome
@@ -107,6 +108,8 @@ def SliceReport(  # noqa: N802 - TFX names a component by its function
         metrics.set_float_custom_property(name, value)
     for sentence in result.verdict.sentences:
         _log.info("%s", sentence)
+    refusals = tuple(finding.text for finding in result.verdict.findings if not finding.passed)
+    print(Announced(release is not None, release, refusals).line(), flush=True)  # the step's log is all that `shelfrank submit` can read
 
 
 def shown(result: RunResult) -> dict[str, float]:

@@ -10,15 +10,12 @@ from components.contract.errors import ClusterFileError
 from components.contract.json_schema import finished
 from components.contract.strict import Duration, Strict
 from components.contract.strict_file import parse_strict, read_text
-from pipeline.beam import Settings, settings
-from pipeline.beam_presets import Dataflow, Local, MultiProcess
 from pipeline.kubeflow.image import image_fault
 
 LEARNING_STEPS = ("Trainer", "Tuner")
 VOLUME, STORE = "shelfrank", "/shelfrank"
-_LOCAL = {"minio": "/minio", "s3": "/s3", "gs": "/gcs"}  # scheme of the pipeline root to where the launcher has its artifacts
 # Where Kubeflow itself mounts folders in each step's pod.
-TAKEN = (*_LOCAL.values(), "/.local", "/.cache", "/.config", "/kfp-launcher", "/dev/shm")
+TAKEN = ("/minio", "/s3", "/gcs", "/.local", "/.cache", "/.config", "/kfp-launcher", "/dev/shm")
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -51,7 +48,9 @@ class Images(Strict):
     """Container images, each with its tag or digest."""
 
     pipeline: Image | None = Field(default=None, description="Of every step but those below; must be given here or by --image")
-    trainer: Image | None = Field(default=None, description="Of Trainer and Tuner, with CUDA; default: as `pipeline`")
+    trainer: Image | None = Field(
+        default=None, description="Of Trainer and Tuner, and of all steps on a GPU, with CUDA; default: as `pipeline`"
+    )
     beam: Image | None = Field(default=None, description="Of Beam's workers on Flink, Spark or Dataflow; default: as `pipeline`")
 
 
@@ -208,7 +207,8 @@ class Cluster(Strict):
 
     def image(self, name: str) -> str:
         """The image of a step."""
-        image = self.images.trainer if name in LEARNING_STEPS and self.images.trainer else self.images.pipeline
+        learns = name in LEARNING_STEPS or (self.gpu is not None and name in self.gpu.steps)
+        image = self.images.trainer if learns and self.images.trainer else self.images.pipeline
         assert image is not None, "see `chosen`"
         return image
 
@@ -233,41 +233,6 @@ def chosen(cluster: Cluster, *, image: str | None = None, trainer_image: str | N
             " (the pipeline's image again, if CUDA is in it)"
         )
     return cluster.model_copy(update={"images": images, "gpu": gpus})
-
-
-def beam_settings(cluster: Cluster) -> Settings:
-    """The Beam preset of a cluster (with an image).
-
-    Raises:
-        ClusterFileError: there is no such preset, or its workers couldn't open what the steps write.
-    """
-    told = cluster.beam
-    made = settings(told.preset, told.options, image=cluster.images.beam or cluster.image(""))
-    if isinstance(made, Local | MultiProcess) or (isinstance(made, Dataflow) and (cluster.pipeline_root or "").startswith("gs://")):
-        return made
-    if isinstance(made, Dataflow):
-        raise ClusterFileError(
-            f"beam: expected `pipeline_root: gs://...` with preset dataflow, got {cluster.pipeline_root or 'none'};"
-            " its workers reach no other"
-        )
-    if not cluster.pipeline_root:
-        raise ClusterFileError(f"beam: expected `pipeline_root` with preset {told.preset}, got none; its workers must open what lies there")
-    folder = local_folder(cluster.pipeline_root)
-    if not any(f"{folder}/".startswith(f"{volume.path.rstrip('/')}/") for volume in cluster.volumes):
-        raise ClusterFileError(
-            f"beam: expected a volume mounted at {folder} with preset {told.preset}, got none; its workers and the steps must open the"
-            " same files, and a step's artifacts lie there. Add it to `volumes`, and mount the same claim in the workers"
-        )
-    return made
-
-
-def local_folder(root: str) -> str:
-    """Where Kubeflow's launcher has the artifacts of a pipeline root, in each step's own pod: the bucket's folder.
-
-    It mounts an empty folder of the pod at `/minio`, `/s3` and `/gcs`, so that a volume can be mounted below them only.
-    """
-    scheme, _, rest = root.partition("://")
-    return f"{_LOCAL[scheme]}/{rest.split('/', 1)[0]}"
 
 
 def load_cluster(path: str | Path) -> Cluster:

@@ -14,10 +14,11 @@ from components.contract.strict import closest
 from pipeline.beam import beam_args
 from pipeline.fingerprint import LEARNING, code_version
 from pipeline.graph import create_pipeline
-from pipeline.kubeflow.cluster import LEARNING_STEPS, Cluster, Step, beam_settings
+from pipeline.kubeflow.cluster import LEARNING_STEPS, Cluster, Step
 from pipeline.kubeflow.finish import Document, containers, finished, platform
 from pipeline.kubeflow.parameters import DATA_ROOT, DATA_UNTIL, PUSH_DESTINATION, TRAINING_STEPS, Parameter, parameters
 from pipeline.kubeflow.rules import check
+from pipeline.kubeflow.workers import beam_settings
 from trainer.space import check_settings
 
 ENTRYPOINT = ("python", "-m", "pipeline.kubeflow.entrypoint")

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import ClusterFileError
-from pipeline.kubeflow.cluster import Cluster, beam_settings, chosen, load_cluster, parse_cluster
+from pipeline.kubeflow.cluster import Cluster, chosen, load_cluster, parse_cluster
+from pipeline.kubeflow.workers import beam_settings
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[3] / "examples" / "cluster").glob("*.yaml"))
 IMAGES = "images: {pipeline: shop/pipeline:1, trainer: shop/trainer:1}\n"
@@ -46,6 +47,15 @@ def test_options_of_the_command_line_stand_in_place_of_the_files() -> None:
     assert (made.gpu.count, made.gpu.node_selector) == (4, {"pool": "gpu"})
     assert chosen(Cluster(), image="a:1").gpu is None
     assert chosen(Cluster(), image="a:1").image("Trainer") == "a:1"
+
+
+def test_a_step_on_a_gpu_has_the_image_with_cuda_whichever_it_is() -> None:
+    cluster = parse_cluster(IMAGES + "gpu: {steps: [Evaluator]}")
+    assert {name: cluster.image(name) for name in ("Trainer", "Evaluator", "Transform")} == {
+        "Trainer": "shop/trainer:1",
+        "Evaluator": "shop/trainer:1",
+        "Transform": "shop/pipeline:1",
+    }
 
 
 @pytest.mark.parametrize(

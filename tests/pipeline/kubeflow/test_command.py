@@ -55,6 +55,11 @@ def test_vertex_writes_a_job(tmp_path: Path, capsys: pytest.CaptureFixture[str],
     assert json.loads((tmp_path / "pipeline.json").read_text())["displayName"] == "simulated-shop"
 
 
+def test_the_cluster_files_schema_is_printed_for_editors(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema", "--cluster"]) == 0
+    assert {"images", "gpu", "steps"} <= set(json.loads(capsys.readouterr().out)["properties"])
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -143,6 +143,18 @@ def test_only_what_learns_gets_gpus_and_what_goes_with_them() -> None:
         assert ("nodeSelector" in told, "tolerations" in told, "emptyDirMounts" in told) == (learns, learns, learns)
 
 
+def test_nodes_of_gpus_come_on_top_of_those_of_the_step() -> None:
+    cluster = parse_cluster(
+        "images: {pipeline: a, trainer: a}\ngpu: {node_selector: {gpu: l4}}\n"
+        "default: {node_selector: {zone: a}, tolerations: [{key: batch, operator: Exists}]}\n"
+    )
+    made = compile_pipeline(SHOP, cluster)
+    assert on_kubernetes(made, "Transform")["nodeSelector"] == {"labels": {"zone": "a"}}
+    assert on_kubernetes(made, "Trainer")["nodeSelector"] == {"labels": {"gpu": "l4", "zone": "a"}}
+    assert [each["key"] for each in on_kubernetes(made, "Transform")["tolerations"]] == ["batch"]
+    assert [each["key"] for each in on_kubernetes(made, "Trainer")["tolerations"]] == ["batch", "nvidia.com/gpu"]
+
+
 CLUSTER = """
 images: {pipeline: shop/pipeline:1, trainer: shop/trainer:1}
 pull: {policy: IfNotPresent, secrets: [registry]}
