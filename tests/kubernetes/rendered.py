@@ -30,7 +30,7 @@ def text_of(folder: Path) -> str:
 
 
 def docs_of(text: str) -> list[Doc]:
-    return [doc for doc in yaml.safe_load_all(text) if doc is not None]
+    return [doc for doc in yaml.load_all(text, Loader=yaml.CSafeLoader) if doc is not None]
 
 
 @cache
@@ -55,8 +55,9 @@ def _own(component: str) -> str:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@cache
 def rendered(name: str) -> list[Doc]:
-    """The documents of a folder of `FOLDERS`."""
+    """The documents of a folder of `FOLDERS`, for reading alone."""
     return docs_of(_own(name) if name in ("bucket", "shop") else text_of(KUBERNETES / name))
 
 
