@@ -74,8 +74,7 @@ class Metrics:
             self._degraded.labels(failure.rpartition(": ")[2]).inc()
         if not ranked.known:
             self._degraded.labels("state").inc()
-        if ranked.degraded:
-            self._degraded_orders.labels(label).inc()
+        self._degraded_orders.labels(label).inc(bool(ranked.degraded))  # from 0 on, or a share of nothing would be no number
         if ranked.scored.model_ms is not None:
             self._model.labels(label).observe(ranked.scored.model_ms / 1e3)
         if ranked.scored.rung == "model" and ranked.scored.version is not None:
