@@ -105,9 +105,10 @@ def measure(work: Path, impressions: int) -> dict[str, float]:
 
     from components.contract.dataset import Gates
     from components.evaluation.config import eval_config
-    from pipeline.local import BEAM, _cut_batches_by_size
+    from pipeline.batches import cut_batches_by_size
+    from pipeline.local import BEAM
 
-    _cut_batches_by_size()
+    cut_batches_by_size()
     write_examples(work / "examples" / "Split-test", impressions)
     for seed, name in enumerate(("challenger", "champion")):
         write_model(work / name, seed)

@@ -105,6 +105,8 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--open", action="store_true", help="open the page in the browser")
 
     _compile(command("compile", "compile the graph for Kubeflow Pipelines", json))
+    _submit(command("submit", "run a compiled pipeline on Kubeflow, and follow the run to its end", json))
+    _schedule(command("schedule", "run a compiled pipeline on Kubeflow again and again, each time on the data up to then", json))
 
     schema = command("schema", "print the JSON Schema of the dataset file, for editors")
     schema.add_argument("--cluster", action="store_true", help="that of the cluster file of `compile` instead")
@@ -168,6 +170,66 @@ def _compile(compile_: argparse.ArgumentParser) -> None:
     compile_.add_argument("--vertex", action="store_true", help="write a job for Vertex AI Pipelines instead")
 
 
+def _submit(submit: argparse.ArgumentParser) -> None:
+    what = submit.add_mutually_exclusive_group(required=True)
+    what.add_argument("pipeline", metavar="PIPELINE.yaml", nargs="?", help="what `shelfrank compile` wrote")
+    what.add_argument("--follow", metavar="RUN_ID", help="follow a run that is there already")
+    what.add_argument("--terminate", metavar="RUN_ID", help="end a run")
+    _kubeflow(submit)
+    submit.add_argument("--run-name", metavar="NAME", help="of the run (default: the pipeline's and the time)")
+    submit.add_argument("--no-follow", action="store_true", help="start the run and leave it")
+    submit.add_argument("--poll", metavar="SECONDS", type=_seconds, default=5.0, help="between two looks at it (default: 5)")
+    submit.add_argument(
+        "--timeout", metavar="SECONDS", type=_seconds, help="give up following after so long; the run goes on (default: never)"
+    )
+
+
+def _schedule(schedule: argparse.ArgumentParser) -> None:
+    schedule.add_argument("pipeline", metavar="PIPELINE.yaml", nargs="?", help="what `shelfrank compile` wrote")
+    what = schedule.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--cron",
+        metavar="FIELDS",
+        help="when: second, minute, hour, day of the month, month, day of the week, in quotes; five fields are crontab's",
+    )
+    what.add_argument("--list", action="store_true", help="show what is scheduled")
+    what.add_argument("--remove", metavar="NAME", help="end the schedule of that name")
+    _kubeflow(schedule)
+    schedule.add_argument("--name", metavar="NAME", help="of the schedule; it replaces the one that has it (default: the pipeline's)")
+    schedule.add_argument(
+        "--time-zone",
+        metavar="ZONE",
+        default="UTC",
+        help="that the cluster's schedules are in, its CRON_SCHEDULE_TIMEZONE; this doesn't set it (default: UTC)",
+    )
+
+
+def _kubeflow(command: argparse.ArgumentParser) -> None:
+    host = os.environ.get("KF_PIPELINES_ENDPOINT")
+    server = command.add_argument_group("where")
+    server.add_argument(
+        "--host", metavar="URL", default=host, required=not host, help="Kubeflow Pipelines' UI or API (default: KF_PIPELINES_ENDPOINT)"
+    )
+    server.add_argument("--token-file", metavar="FILE", help="holds a bearer token (default: the token in KF_PIPELINES_TOKEN, if any)")
+    server.add_argument("--namespace", metavar="NAME", help="yours, where Kubeflow has one for each user")
+    server.add_argument("--tls", metavar="FILE", help="certificates to trust (default: those that Python trusts)")
+    server.add_argument("--answer-within", metavar="SECONDS", type=_seconds, default=30.0, help="how long an answer may take (default: 30)")
+    command.add_argument("--experiment", metavar="NAME", help="to run in, made if there is none (default: named like the pipeline)")
+    command.add_argument(
+        "--parameter", metavar="NAME=VALUE", action="append", default=[], help="a parameter of the pipeline; may be given again"
+    )
+
+
+def _seconds(told: str) -> float:
+    try:
+        seconds = float(told)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds, a number above 0, got {told!r}")
+    return seconds
+
+
 def _simulate(simulate: argparse.ArgumentParser) -> None:
     simulate.add_argument("--out", metavar="DIR", required=True, help="folder to write, new or empty")
     # What isn't given isn't passed on: the defaults stand in `ShopConfig` alone.
@@ -201,7 +263,11 @@ def _guard(guard: argparse.ArgumentParser) -> None:
     guard.add_argument("--dataset", metavar="FILE", help="dataset file (default: that of the run)")
     guard.add_argument("--releases", metavar="DIR", help="folder of the releases (default: ROOT/releases)")
     guard.add_argument(
-        "--log", metavar="DIR", action="append", help="a service's exposure log; may be given again (default: ROOT/serving/exposures)"
+        "--log",
+        metavar="DIR",
+        action="append",
+        help="a service's exposure log, or a folder of such logs, which may come and go; may be given again"
+        " (default: ROOT/serving/exposures)",
     )
     guard.add_argument(
         "--model-server", metavar="HOST:PORT", help="gRPC of the model server to move labels on (default: only in the releases' files)"

@@ -228,6 +228,20 @@ def compile(args: Namespace) -> None:  # named as the command is
     compile_command(args)
 
 
+def submit(args: Namespace) -> int:
+    """`shelfrank submit`."""
+    from pipeline.kubeflow.submit import submit as submit_there
+
+    return submit_there(args)
+
+
+def schedule(args: Namespace) -> int:
+    """`shelfrank schedule`."""
+    from pipeline.kubeflow.schedule import schedule as schedule_there
+
+    return schedule_there(args)
+
+
 def schema(args: Namespace) -> None:
     """`shelfrank schema`."""
     from components.contract import json_schema

@@ -8,6 +8,7 @@ ShelfRankError
 ├── ModelUnavailable    the model server gave no answer that could be used
 ├── StateUnavailable    the state store gave no answer in time
 ├── LogUnavailable      the exposure log couldn't take an event; it isn't acknowledged
+├── KubeflowError       the API of Kubeflow Pipelines refused, or gave no answer that could be used
 ├── RefusedModel        training went well, and the gates or the rehearsal refused the model
 └── RunError            a step of the graph failed
 """
@@ -47,6 +48,14 @@ class StateUnavailable(ShelfRankError):  # noqa: N818 - a state of the store, wh
 
 class LogUnavailable(ShelfRankError):  # noqa: N818 - a state of the log, which passes
     """The exposure log couldn't take an event: it isn't logged, and whoever sent it should try again."""
+
+
+class KubeflowError(ShelfRankError):
+    """The API of Kubeflow Pipelines refused, or gave no answer that could be used; `status` is HTTP's, 0 where there is none."""
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class RefusedModel(ShelfRankError):  # noqa: N818 - not an error: the gates did their work

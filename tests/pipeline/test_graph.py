@@ -96,6 +96,17 @@ def test_a_warm_start_makes_the_trainer_hear_of_the_champion_and_nothing_else_do
     assert {name for name in third if third[name].parameters != fourth[name].parameters} == {"Champion", "Trainer"}
 
 
+def test_a_champion_that_is_chosen_at_run_time_has_no_number(nodes) -> None:
+    warm = compiled(champion=-1, dataset=DATASET + "model: {warm_start: true}\n")
+    assert parameter(warm["Champion"], "version") == -1
+    assert '"champion": "the release in force"' in parameter(warm["Trainer"], "custom_config")
+
+
+def test_the_state_goes_to_the_store_only_where_that_is_asked_for(nodes) -> None:
+    assert "state" not in nodes["Release"].inputs.inputs
+    assert "state" in compiled(publish_state=True)["Release"].inputs.inputs
+
+
 def test_changed_code_changes_the_cache_key_of_all_that_learns_and_judges(nodes) -> None:
     other = compiled(code="d")
     changed = {name for name in nodes if nodes[name].parameters != other[name].parameters}

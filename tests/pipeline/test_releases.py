@@ -317,3 +317,20 @@ def until() -> Callable[[Callable[[], bool]], None]:
         raise AssertionError("not within 10 s")
 
     return wait
+
+
+def test_labels_move_in_a_bucket_as_in_a_folder(bucket_store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = f"{bucket_store}/releases"
+    for graph in ("a", "b"):
+        (tmp_path / "model").mkdir(exist_ok=True)
+        (tmp_path / "model" / "saved_model.pb").write_text(graph)
+        publish(tmp_path / "model", place, facts(1))
+    for version in (1, 2):
+        assert releases("promote", version, "--label", "stable", "--releases", place) == 0
+    assert f"stable is release 2, in {place}/model_config.txt (no server was told)" in capsys.readouterr().out
+    assert releases("rollback", "--releases", place) == 0
+    capsys.readouterr()
+    assert releases("list", "--releases", place, "--json") == 0
+    assert [(row["version"], row["labels"]) for row in json.loads(capsys.readouterr().out)] == [(2, []), (1, ["stable"])]
+    assert releases("promote", 7, "--label", "stable", "--releases", place) == 2
+    assert f"{place}: expected one of the releases 1, 2, got 7" in capsys.readouterr().err
