@@ -105,9 +105,10 @@ def measure(work: Path, impressions: int) -> dict[str, float]:
 
     from components.contract.dataset import Gates
     from components.evaluation.config import eval_config
-    from pipeline.local import BEAM_ARGS, _cut_batches_by_size
+    from pipeline.batches import cut_batches_by_size
+    from pipeline.local import BEAM
 
-    _cut_batches_by_size()
+    cut_batches_by_size()
     write_examples(work / "examples" / "Split-test", impressions)
     for seed, name in enumerate(("challenger", "champion")):
         write_model(work / name, seed)
@@ -120,7 +121,7 @@ def measure(work: Path, impressions: int) -> dict[str, float]:
     examples.split_names = artifact_utils.encode_split_names(["test"])
     evaluation.uri, blessing.uri = str(work / "evaluation"), str(work / "blessing")
     before, began, worked = _most_held_mb(), time.perf_counter(), time.process_time()
-    Executor(Executor.Context(beam_pipeline_args=list(BEAM_ARGS), tmp_dir=str(work / "tmp"), unique_id="1")).Do(
+    Executor(Executor.Context(beam_pipeline_args=list(BEAM.steps), tmp_dir=str(work / "tmp"), unique_id="1")).Do(
         {"examples": [examples], "model": [model], "baseline_model": [champion]},
         {"evaluation": [evaluation], "blessing": [blessing]},
         {

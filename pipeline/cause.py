@@ -2,20 +2,21 @@
 
 import re
 
-from components.contract.errors import DatasetFileError, InputError, RunError, ShelfRankError
+from components.contract.errors import DatasetFileError, InputError, RefusedModel, RunError, ShelfRankError
 
-_AT_FAULT: dict[str, type[ShelfRankError]] = {kind.__name__: kind for kind in (DatasetFileError, InputError)}
+# The step did its work, and this is what it found.
+_FOUND: dict[str, type[ShelfRankError]] = {kind.__name__: kind for kind in (DatasetFileError, InputError, RefusedModel)}
 
 _RAISED = re.compile(r"(?ms)^(?:[a-z_][\w.]*\.)?([A-Z]\w*(?:Error|Exception|Warning)): (.+?)(?=\nTraceback|\n\n|\Z)")
 _WHERE = re.compile(r" \[while running '[^']*'\]")  # Beam's own addition
 
 
 def told(error: BaseException, *, step: str, log: str) -> ShelfRankError:
-    """The error for the person at the keyboard: as it was where data or dataset file are at fault, else a `RunError` that names the log."""
+    """The error for the person at the keyboard: as it was where it is what the step found, else a `RunError` that names the log."""
     kind, text = _kind_and_text(error)
     text = _WHERE.sub("", text).strip()
-    if kind in _AT_FAULT:
-        return _AT_FAULT[kind](f"{step}: {text}")
+    if kind in _FOUND:
+        return _FOUND[kind](f"{step}: {text}")
     return RunError(f"{step} failed: {kind}: {text}\nThe whole story is in {log}")
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from components.contract.errors import DatasetFileError, InputError, RefusedModel, ShelfRankError
+from components.contract.errors import ClusterFileError, DatasetFileError, InputError, RefusedModel, ShelfRankError
 
 EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -46,7 +46,7 @@ def exit_code(error: ShelfRankError) -> int:
     """What the process ends with."""
     if isinstance(error, RefusedModel):
         return EXIT_REFUSED
-    return EXIT_BAD_INPUT if isinstance(error, DatasetFileError | InputError) else EXIT_FAILURE
+    return EXIT_BAD_INPUT if isinstance(error, ClusterFileError | DatasetFileError | InputError) else EXIT_FAILURE
 
 
 def parser() -> argparse.ArgumentParser:
@@ -104,7 +104,12 @@ def parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--open", action="store_true", help="open the page in the browser")
 
-    command("schema", "print the JSON Schema of the dataset file, for editors")
+    _compile(command("compile", "compile the graph for Kubeflow Pipelines", json))
+    _submit(command("submit", "run a compiled pipeline on Kubeflow, and follow the run to its end", json))
+    _schedule(command("schedule", "run a compiled pipeline on Kubeflow again and again, each time on the data up to then", json))
+
+    schema = command("schema", "print the JSON Schema of the dataset file, for editors")
+    schema.add_argument("--cluster", action="store_true", help="that of the cluster file of `compile` instead")
     return top
 
 
@@ -151,6 +156,78 @@ def _releases(releases: argparse.ArgumentParser) -> None:
     promote.add_argument("--label", required=True, choices=("stable", "canary"), help="the label")
     rollback = mover("rollback", "give a label back to the release that carried it before")
     rollback.add_argument("--label", default="stable", choices=("stable", "canary"), help="the label (default: stable)")
+
+
+def _compile(compile_: argparse.ArgumentParser) -> None:
+    compile_.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
+    compile_.add_argument("-o", "--out", metavar="FILE", help="file to write (default: pipeline.yaml; with --vertex pipeline.json)")
+    compile_.add_argument("--cluster", metavar="FILE", help="cluster file: images, resources, volumes and so on (see examples/cluster/)")
+    compile_.add_argument("--image", metavar="IMAGE", help="container image of the steps (default: as the cluster file says)")
+    compile_.add_argument(
+        "--trainer-image", metavar="IMAGE", help="that of Trainer and Tuner, with CUDA (default: as the cluster file says)"
+    )
+    compile_.add_argument("--gpu", metavar="N", nargs="?", type=_count, const=1, help="GPUs for Trainer and for Tuner (N default: 1)")
+    compile_.add_argument("--vertex", action="store_true", help="write a job for Vertex AI Pipelines instead")
+
+
+def _submit(submit: argparse.ArgumentParser) -> None:
+    what = submit.add_mutually_exclusive_group(required=True)
+    what.add_argument("pipeline", metavar="PIPELINE.yaml", nargs="?", help="what `shelfrank compile` wrote")
+    what.add_argument("--follow", metavar="RUN_ID", help="follow a run that is there already")
+    what.add_argument("--terminate", metavar="RUN_ID", help="end a run")
+    _kubeflow(submit)
+    submit.add_argument("--run-name", metavar="NAME", help="of the run (default: the pipeline's and the time)")
+    submit.add_argument("--no-follow", action="store_true", help="start the run and leave it")
+    submit.add_argument("--poll", metavar="SECONDS", type=_seconds, default=5.0, help="between two looks at it (default: 5)")
+    submit.add_argument(
+        "--timeout", metavar="SECONDS", type=_seconds, help="give up following after so long; the run goes on (default: never)"
+    )
+
+
+def _schedule(schedule: argparse.ArgumentParser) -> None:
+    schedule.add_argument("pipeline", metavar="PIPELINE.yaml", nargs="?", help="what `shelfrank compile` wrote")
+    what = schedule.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--cron",
+        metavar="FIELDS",
+        help="when: second, minute, hour, day of the month, month, day of the week, in quotes; five fields are crontab's",
+    )
+    what.add_argument("--list", action="store_true", help="show what is scheduled")
+    what.add_argument("--remove", metavar="NAME", help="end the schedule of that name")
+    _kubeflow(schedule)
+    schedule.add_argument("--name", metavar="NAME", help="of the schedule; it replaces the one that has it (default: the pipeline's)")
+    schedule.add_argument(
+        "--time-zone",
+        metavar="ZONE",
+        default="UTC",
+        help="that the cluster's schedules are in, its CRON_SCHEDULE_TIMEZONE; this doesn't set it (default: UTC)",
+    )
+
+
+def _kubeflow(command: argparse.ArgumentParser) -> None:
+    host = os.environ.get("KF_PIPELINES_ENDPOINT")
+    server = command.add_argument_group("where")
+    server.add_argument(
+        "--host", metavar="URL", default=host, required=not host, help="Kubeflow Pipelines' UI or API (default: KF_PIPELINES_ENDPOINT)"
+    )
+    server.add_argument("--token-file", metavar="FILE", help="holds a bearer token (default: the token in KF_PIPELINES_TOKEN, if any)")
+    server.add_argument("--namespace", metavar="NAME", help="yours, where Kubeflow has one for each user")
+    server.add_argument("--tls", metavar="FILE", help="certificates to trust (default: those that Python trusts)")
+    server.add_argument("--answer-within", metavar="SECONDS", type=_seconds, default=30.0, help="how long an answer may take (default: 30)")
+    command.add_argument("--experiment", metavar="NAME", help="to run in, made if there is none (default: named like the pipeline)")
+    command.add_argument(
+        "--parameter", metavar="NAME=VALUE", action="append", default=[], help="a parameter of the pipeline; may be given again"
+    )
+
+
+def _seconds(told: str) -> float:
+    try:
+        seconds = float(told)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds, a number above 0, got {told!r}")
+    return seconds
 
 
 def _simulate(simulate: argparse.ArgumentParser) -> None:

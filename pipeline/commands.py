@@ -221,12 +221,33 @@ def serve(args: Namespace) -> None:
         print("ended", file=sys.stderr)
 
 
+def compile(args: Namespace) -> None:  # named as the command is
+    """`shelfrank compile`."""
+    from pipeline.kubeflow.command import compile_command
+
+    compile_command(args)
+
+
+def submit(args: Namespace) -> int:
+    """`shelfrank submit`."""
+    from pipeline.kubeflow.submit import submit as submit_there
+
+    return submit_there(args)
+
+
+def schedule(args: Namespace) -> int:
+    """`shelfrank schedule`."""
+    from pipeline.kubeflow.schedule import schedule as schedule_there
+
+    return schedule_there(args)
+
+
 def schema(args: Namespace) -> None:
     """`shelfrank schema`."""
-    del args
-    from components.contract.json_schema import json_schema
+    from components.contract import json_schema
+    from pipeline.kubeflow import cluster
 
-    _print_json(json_schema())
+    _print_json((cluster if args.cluster else json_schema).json_schema())
 
 
 def default_shop() -> Path:

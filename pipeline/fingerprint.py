@@ -14,6 +14,7 @@ from components.ingest.files import matching
 
 INGESTION = ("components.contract", "components.ingest", "components.state")
 LEARNING = ("components.contract", "components.champion", "components.evaluation", "components.rehearsal", "components.schema", "trainer")
+REPORT = ("components", "trainer", "pipeline")
 
 
 def input_digest(dataset: Dataset, data_root: str) -> str:

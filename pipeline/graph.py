@@ -1,5 +1,6 @@
 """The graph: from a shop's logs to a release."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,6 @@ from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
 from tfx.components.evaluator.component import Evaluator
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
-from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.data_types import RuntimeParameter
@@ -26,6 +26,10 @@ from components.ingest.component import EventExampleGen
 from components.rehearsal.component import ServingRehearsal
 from components.release.component import Release
 from components.schema.component import ContractSchema
+from pipeline.fingerprint import REPORT, code_version
+from pipeline.lineage import edges
+from pipeline.slice_report import SliceReport
+from trainer.component import Trainer
 from trainer.config import ranker_config
 
 
@@ -34,14 +38,18 @@ def create_pipeline(
     root: str,
     *,
     dataset: str,
-    data_root: str,
+    data_root: str | RuntimeParameter,
     push_destination: str | RuntimeParameter,
     champion: int,
     fingerprint: str,
     code: str,
     attempt: int = 0,
     trials: str | None = None,
+    checkpoints: str | None = None,
+    data_until: str | RuntimeParameter = "",
+    training_steps: int | RuntimeParameter = 0,
     publish_state: bool = False,
+    image: str = "",
     beam_args: Sequence[str] = (),
     ingestion_beam_args: Sequence[str] = (),
     metadata: ConnectionConfig | None = None,
@@ -59,14 +67,18 @@ def create_pipeline(
         code: changes when the code that learns and judges does.
         attempt: changes when a release that the cache believes made is gone.
         trials: folder that keeps the Tuner's finished trials over a kill, of this data and code alone; None: they aren't kept.
+        checkpoints: folder that keeps the Trainer's checkpoints over an attempt; None: beside its artifacts.
+        data_until: date or date-time at which the data ends; "": as the dataset file says.
+        training_steps: at most so many; 0: as the dataset file says.
         publish_state: put what the ranking service needs beside the release, and label the store's very first release `stable`.
+        image: that the steps run in, for the record; "" where they run in none.
         beam_args: options of the Beam runner.
         ingestion_beam_args: those that are others for ingestion, whose result doesn't depend on how many workers there are.
         metadata: TFX's metadata store; None where the orchestrator brings one.
     """
     shop = parse_dataset(dataset)
     custom_config = {"dataset": dataset, "code": code}
-    ingest = EventExampleGen(dataset=dataset, data_root=data_root, fingerprint=fingerprint)
+    ingest = EventExampleGen(dataset=dataset, data_root=data_root, data_until=data_until, fingerprint=fingerprint)
     ingest.with_beam_pipeline_args(list(ingestion_beam_args))
     examples = ingest.outputs["examples"]
     schema = ContractSchema(dataset=dataset, code=code)
@@ -93,11 +105,14 @@ def create_pipeline(
     rival = Champion(dataset=dataset, push_destination=push_destination, version=champion, code=code)
     # Without a warm start the Trainer doesn't hear of the champion: another one is no reason to train again.
     warm = ranker_config(shop).warm_start
+    own = {"champion": _called(champion)} if warm else {}
+    if checkpoints is not None:
+        own["checkpoints"] = checkpoints
     trainer = Trainer(
-        run_fn="trainer.run.run_fn",
         base_model=rival.outputs["model"] if warm else None,
         hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
-        custom_config=custom_config | ({"champion": _called(champion)} if warm else {}),
+        custom_config=custom_config | own,
+        training_steps=training_steps,
         **learning,
     )
     evaluator = Evaluator(
@@ -122,12 +137,27 @@ def create_pipeline(
     )
     importance = FeatureImportance(examples=examples, model=trainer.outputs["model"], dataset=dataset, code=code)
     importance.add_upstream_node(release)  # Where one step runs at a time, a release doesn't wait for it.
+    steps = [ingest, schema, statistics, validator, gate, transform, *tuners, rival, trainer, evaluator, rehearsal, release, importance]
+    report = SliceReport(
+        dataset=dataset,
+        data_root=data_root,
+        code=code_version(REPORT),
+        graph=json.dumps(edges(steps)),
+        image=image,
+        ingestion=ingest.outputs["report"],
+        examples=examples,
+        model=trainer.outputs["model"],
+        champion=rival.outputs["model"],
+        evaluation=evaluator.outputs["evaluation"],
+        rehearsal=rehearsal.outputs["blessing"],
+        pushed=release.outputs["pushed_model"],
+        importance=importance.outputs["report"],
+        **({"trials": tuners[0].outputs["tuner_results"]} if tuners else {}),
+    )
     return Pipeline(
         pipeline_name=name,
         pipeline_root=root,
-        components=[
-            *(ingest, schema, statistics, validator, gate, transform, *tuners, rival, trainer, evaluator, rehearsal, release, importance)
-        ],
+        components=[*steps, report],
         enable_cache=True,
         beam_pipeline_args=list(beam_args),
         metadata_connection_config=metadata,

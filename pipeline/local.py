@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from absl import flags
 from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
 from tfx.dsl.compiler.constants import PIPELINE_RUN_ID_PARAMETER_NAME
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable.runtime_parameter_utils import substitute_runtime_parameter
 from tfx.proto.orchestration import pipeline_pb2
-from tfx_bsl.coders import batch_util
 
 from components.contract.errors import RunError
+from pipeline.batches import cut_batches_by_size
+from pipeline.beam import beam_args
+from pipeline.beam_presets import Local
 from pipeline.cause import told
 from pipeline.display import Display, State
 from pipeline.metadata import Output, step_record
 
-BEAM_ARGS = ("--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
 # A block in work takes some hundred megabytes; its compiled loops run without the interpreter lock.
-INGESTION_BEAM_ARGS = ("--direct_running_mode=multi_threading", f"--direct_num_workers={min(4, os.cpu_count() or 1)}")
+BEAM = beam_args(Local(threads=min(4, os.cpu_count() or 1)))
 
 _STATES: dict[str, State] = {"COMPLETE": "done", "CACHED": "cached"}
 
@@ -44,18 +44,10 @@ def run_locally(pipeline: Pipeline, *, store: ConnectionConfig, run_id: str, log
         InputError: a step found fault with the data.
         RunError: a step failed; the text names it, says why, and where the log lies.
     """
-    _cut_batches_by_size()
+    cut_batches_by_size()
     runner = _Runner(store=store, run_id=run_id, log=log, shown=shown)
     runner.run(pipeline)
     return tuple(runner.steps)
-
-
-def _cut_batches_by_size() -> None:
-    """Let TFX cut examples into batches by their bytes, not by how long the last batch took.
-
-    Sums of floats then come out alike in every run.
-    """
-    flags.FLAGS([__name__, f"--{batch_util._USE_BYTE_SIZE_BATCHING.name}"])
 
 
 class _Runner(LocalDagRunner):

@@ -17,6 +17,7 @@ from components.contract.errors import InputError
 from components.release.labels import Labels, check_there, read_labels, write_labels
 from components.release.manifest import Manifest, read_manifest
 from components.release.releases import newest, versions
+from serving.releases.move import Target, move, replicas
 
 _METRICS = ("auc", "ndcg_at_10")
 
@@ -27,7 +28,8 @@ class Place:
 
     Attributes:
         releases: the folder, on this machine or in a bucket.
-        server: `HOST:PORT` of a model server's gRPC that is brought along; None: only the files are written.
+        server: `HOST:PORT` of a model server's gRPC that is brought along, and of all its replicas where the name stands for several
+            addresses; None: only the files are written.
         model: name that servers have the model under; None: as before, at first the dataset's.
         base_path: the folder as servers see it; None: as before, at first its own path.
         patience_s: for the server.
@@ -142,10 +144,8 @@ def _moved(place: Place, before: Labels, after: Labels) -> Labels:
     left = {label: [version for version in carriers if version in there] for label, carriers in after.carried.items()}
     after = replace(after, carried={label: tuple(version for version, _ in groupby(carriers)) for label, carriers in left.items()})
     if place.server:
-        from serving.releases.move import Target, move  # brings TensorFlow: seconds that only a server is worth
-
         move(
-            place.server,
+            replicas(place.server),
             Target(after.model, after.base_path, after.served, after.now),
             before=Target(after.model, (read_labels(place.releases) or before).base_path, before.served, before.now),
             patience_s=place.patience_s,

@@ -90,7 +90,12 @@ def read_result(file: Path) -> RunResult:
     """
     if not file.exists():
         raise RunError(f"{file.parent}: no run has come to its end here; start one with `shelfrank run`, or give another --root")
-    given = json.loads(file.read_text(encoding="utf-8"))
+    return parse_result(file.read_text(encoding="utf-8"))
+
+
+def parse_result(text: str) -> RunResult:
+    """The inverse of `to_json`."""
+    given = json.loads(text)
     example = given["example"]
     return RunResult(
         **given

@@ -1,6 +1,7 @@
 """What all tests share: the environment that TensorFlow reads once when imported, and the folder of real data."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,50 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def real_data() -> Path:
     """The folder of real data sets."""
     return real_data_folder()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """An S3 on loopback, its URL."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The address of an empty bucket there; the environment says how to reach it, as it does in a pod."""
+    import boto3
+
+    names = {"AWS_ENDPOINT_URL": s3_server, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-west-1"}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"bucket-{abs(hash(tmp_path))}"
+    boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=bucket)
+    return f"s3://{bucket}"
+
+
+@pytest.fixture
+def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an empty bucket in a Google Cloud Storage of the tests' own, on loopback."""
+    from tests.stores.gcs import storage
+
+    with storage("bucket") as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        yield "gs://bucket"
+
+
+@pytest.fixture(params=["folder", "s3", "gs"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A store of each kind, empty."""
+    return str(tmp_path / "store") if request.param == "folder" else f"{request.getfixturevalue(request.param)}/shop/one"
+
+
+@pytest.fixture(params=["s3", "gs"])
+def bucket_store(request: pytest.FixtureRequest) -> str:
+    """A store of each kind of bucket, empty."""
+    return f"{request.getfixturevalue(request.param)}/shop/one"

@@ -22,7 +22,7 @@ EXCEPTIONS = {"components/rehearsal/component.py": ("serving.model_server",)}
 PARTS = ("components", "trainer", "serving", "pipeline")
 # Where a framework may be imported.
 EDGES = {
-    "tfx": ("components/*/component.py", "trainer/run.py", "trainer/tune.py", "pipeline/*"),
+    "tfx": ("components/*/component.py", "trainer/component.py", "trainer/run.py", "trainer/tune.py", "pipeline/*"),
     "apache_beam": (
         "components/*/steps*.py",
         "components/*/component.py",

@@ -20,6 +20,7 @@ class RankerConfig(Strict):
     epochs: int = Field(default=10, ge=1, description="At most; early stopping ends sooner")
     patience: int = Field(default=2, ge=1, description="Epochs without a better eval AUC before training ends")
     max_impressions: int | None = Field(default=None, ge=1, description="Stop after so many training impressions")
+    max_steps: int | None = Field(default=None, ge=1, description="Stop after so many training steps")
     judged_by: Literal["auc", "ndcg"] = Field(
         default="auc",
         description="What of the eval split ends training and chooses the epoch that is kept: AUC of all candidates or NDCG@10",

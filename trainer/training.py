@@ -1,5 +1,6 @@
 """Fitting a ranker."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
@@ -171,7 +172,7 @@ class _Training:
             self.model = _built(graph, dataset, config, sample=self.epochs.sample, precision=config.precision)
             self.drawn = drawn_rows(self.model)
             carry_over(self.model, graph=graph, warm=warm)
-            rate = learning_rate(config, (self.progress_steps or 0) * config.epochs)
+            rate = learning_rate(config, min((self.progress_steps or 0) * config.epochs, config.max_steps or sys.maxsize))
             self.step = Step(self.model, config=config, rate=rate)
         if isinstance(self.model.bias, InversePropensity):
             self.model.bias.assign(propensities(train_files, graph, dataset=dataset, config=config))
@@ -199,7 +200,7 @@ class _Training:
         return self.judged
 
     def _train_epoch(self) -> None:
-        """The steps of an epoch that are left, fewer if the impressions are spent."""
+        """The steps of an epoch that are left, fewer if the steps or impressions of training are spent."""
         unseen = self.epochs.epoch(self.epoch, skipped=self.of_epoch)
         given = iter(self.strategy.distribute_datasets_from_function(lambda _: unseen))
         self.progress.begin(self.epoch, steps=self.of_epoch, seconds=self.seconds)
@@ -230,6 +231,8 @@ class _Training:
         self.epoch, self.of_epoch, self.seconds = self.epoch + 1, 0, 0.0
 
     def _spent(self) -> bool:
+        if self.config.max_steps is not None and self.steps >= self.config.max_steps:
+            return True
         most = self.config.max_impressions
         return most is not None and self.impressions + float(self.model.impressions_seen.result()) >= most
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
@@ -135,7 +135,8 @@ class Address:
 
     def delete_folder(self) -> None:
         """Delete a folder with all that is in it, if it is there."""
-        with self._told("deleted"):
+        # Google's, having deleted the files, looks for an entry of the folder itself, which folders of a bucket needn't have.
+        with self._told("deleted"), suppress(FileNotFoundError):
             if self.filesystem.get_file_info(self.path).type != fs.FileType.NotFound:
                 self.filesystem.delete_dir(self.path)
 

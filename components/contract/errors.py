@@ -3,10 +3,12 @@
 ShelfRankError
 ├── DatasetFileError    the dataset file can't be read as one
 ├── ServiceFileError    a file of the ranking service (experiments, rules) can't be read as one
+├── ClusterFileError    the file about a cluster can't be read as one
 ├── InputError          the shop's data isn't what the dataset file says
 ├── ModelUnavailable    the model server gave no answer that could be used
 ├── StateUnavailable    the state store gave no answer in time
 ├── LogUnavailable      the exposure log couldn't take an event; it isn't acknowledged
+├── KubeflowError       the API of Kubeflow Pipelines refused, or gave no answer that could be used
 ├── RefusedModel        training went well, and the gates or the rehearsal refused the model
 └── RunError            a step of the graph failed
 """
@@ -22,6 +24,10 @@ class DatasetFileError(ShelfRankError):
 
 class ServiceFileError(ShelfRankError):
     """A file of the ranking service has an unknown key, a wrong value, or contradicts itself or the dataset file."""
+
+
+class ClusterFileError(ShelfRankError):
+    """The file that says what a cluster gives has an unknown key, a wrong value, or contradicts itself."""
 
 
 class InputError(ShelfRankError):
@@ -42,6 +48,14 @@ class StateUnavailable(ShelfRankError):  # noqa: N818 - a state of the store, wh
 
 class LogUnavailable(ShelfRankError):  # noqa: N818 - a state of the log, which passes
     """The exposure log couldn't take an event: it isn't logged, and whoever sent it should try again."""
+
+
+class KubeflowError(ShelfRankError):
+    """The API of Kubeflow Pipelines refused, or gave no answer that could be used; `status` is HTTP's, 0 where there is none."""
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class RefusedModel(ShelfRankError):  # noqa: N818 - not an error: the gates did their work

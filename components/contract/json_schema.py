@@ -14,8 +14,13 @@ def json_schema() -> dict[str, Any]:
     properties["actions"]["additionalProperties"] = False
     names = properties["slices"]["items"]
     properties["slices"]["items"] = _or(names, names["items"])
+    return finished(schema, title="ShelfRank dataset file")
+
+
+def finished(schema: dict[str, Any], *, title: str) -> dict[str, Any]:
+    """A model's schema as an editor wants it, with defaults as one would write them."""
     _write_defaults(schema)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "ShelfRank dataset file"}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": title}
 
 
 def _or(schema: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

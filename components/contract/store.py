@@ -1,5 +1,7 @@
 """What lies where in a store (docs/store.md), and what of it is complete."""
 
+from collections.abc import Collection
+
 from components.contract.address import Address
 
 RELEASES, SERVING = "releases", "serving"
@@ -10,11 +12,15 @@ UNFINISHED = ".publishing-"  # what is named so is passed over
 
 def numbered(folder: Address, marker: str) -> dict[int, bool]:
     """The numbers that folders in a folder of a store have, ascending, and whether each holds the file that is written last into it."""
-    if folder.local is not None:
-        # A walk would not follow links.
-        there = sorted(int(path.name) for path in folder.local.glob("*") if path.name.isdecimal() and path.is_dir())
-        return {number: (folder.local / str(number) / marker).exists() for number in there}
-    files = folder.files()
+    if folder.local is None:
+        return numbered_of(folder.files(), marker)
+    # A walk would not follow links.
+    there = sorted(int(path.name) for path in folder.local.glob("*") if path.name.isdecimal() and path.is_dir())
+    return {number: (folder.local / str(number) / marker).exists() for number in there}
+
+
+def numbered_of(files: Collection[str], marker: str) -> dict[int, bool]:
+    """The same by the paths of all files below the folder."""
     numbers = {name.split("/", 1)[0] for name in files if "/" in name}
     return {number: f"{number}/{marker}" in files for number in sorted(int(name) for name in numbers if name.isdecimal())}
 

@@ -69,18 +69,23 @@ def parse_strict(
         made = model.model_validate(given)
         faults = list(check(made))
     except ValidationError as invalid:
-        details = invalid.errors(include_url=False)
-        # A list with wrong entries is also said to be too short.
-        below = {detail["loc"][:depth] for detail in details for depth in range(1, len(detail["loc"]))}
-        faults = [
-            fault
-            for detail in details
-            if not (detail["type"] == "too_short" and detail["loc"] in below)
-            for fault in _faults(detail, tags or {})
-        ]
+        faults = faults_of(invalid, tags)
     if faults:
         raise error("\n".join(_sentence(name, lines, place, message) for place, message in faults))
     return made
+
+
+def faults_of(invalid: ValidationError, tags: Tags | None = None) -> list[Fault]:
+    """The faults that pydantic found, each with its place and a sentence."""
+    details = invalid.errors(include_url=False)
+    # A list with wrong entries is also said to be too short.
+    below = {detail["loc"][:depth] for detail in details for depth in range(1, len(detail["loc"]))}
+    return [
+        fault
+        for detail in details
+        if not (detail["type"] == "too_short" and detail["loc"] in below)
+        for fault in _faults(detail, tags or {})
+    ]
 
 
 def _faults(detail: Any, tags: Tags) -> Iterator[Fault]:

@@ -36,10 +36,11 @@ ROLES = {
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a frame comes from and what time it is: events later than that are wrong."""
+    """Where a frame comes from, what time it is (events later than that are wrong), and where the data ends, if before its last event."""
 
     block: Block
     now_us: int
+    ends_us: int | None = None
 
 
 def raw_columns(dataset: Dataset, source: EventSource) -> tuple[str, ...]:
@@ -209,7 +210,12 @@ def _timed(raw: pl.DataFrame, source: EventSource, moment: Moment, counts: Count
         )
     raw = raw.with_columns(time.alias("time"))
     raw = _split(raw, pl.col("time").is_not_null(), f"the time in column {name!r} can't be parsed", counts)
-    return _split(raw, pl.col("time") <= moment.now_us, "the time lies in the future", counts)
+    raw = _split(raw, pl.col("time") <= moment.now_us, "the time lies in the future", counts)
+    if moment.ends_us is None:
+        return raw
+    kept = raw.filter(pl.col("time") <= moment.ends_us)
+    counts.add("left out: after data_until", len(raw) - len(kept))
+    return kept
 
 
 def _acted(raw: pl.DataFrame, source: EventSource, dataset: Dataset, counts: Counts) -> pl.DataFrame:

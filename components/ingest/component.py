@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from datetime import UTC, datetime
 
 import apache_beam as beam
 from tfx.dsl.component.experimental.annotations import BeamComponentParameter, OutputArtifact, Parameter
@@ -13,10 +14,11 @@ from tfx.types.experimental.simple_artifacts import File as FileArtifact
 from tfx.types.standard_artifacts import Examples
 
 from components.contract.load import parse_dataset
+from components.contract.until import resolved
 from components.ingest.files import layout
 from components.ingest.report import ingest_report, require_examples
 from components.ingest.spill import write_bytes
-from components.ingest.splits import SPLITS
+from components.ingest.splits import SPLITS, data_end_us
 from components.ingest.steps import PARTITION_ROWS, Job, ingest
 from components.ingest.storage import opened, removed
 
@@ -28,6 +30,7 @@ def EventExampleGen(  # noqa: N802, a component is named like a class
     examples: OutputArtifact[Examples],
     state: OutputArtifact[DatasetArtifact],
     report: OutputArtifact[FileArtifact],
+    data_until: Parameter[str] = "",
     fingerprint: Parameter[str] = "",
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
@@ -40,13 +43,21 @@ def EventExampleGen(  # noqa: N802, a component is named like a class
         state: `users/` and `items/`, Parquet with one row a key; `index.parquet`, the item ids by code; `catalogue/items.parquet` and
             `catalogue/users.parquet`, the tables that the dataset file names, with their features typed.
         report: `report.json`: what was read, kept and dropped, and why.
+        data_until: date or date-time (UTC where it names no zone) that stands in place of the dataset file's `windows.until`: later events
+            are left out, as if the logs ended with it; "": none is. Or a schedule, whose latest time it is (`components.contract.until`).
         fingerprint: of the data; a change of it makes the component run again.
         beam_pipeline: given by TFX.
+
+    Raises:
+        InputError: the data isn't as the dataset file says, or can't end when `data_until` says.
     """
-    blocks = layout(parse_dataset(dataset), data_root)
+    shop = parse_dataset(dataset)
+    now_us = time.time_ns() // 1000
+    ends_us = data_end_us(shop, resolved(data_until, datetime.fromtimestamp(now_us / 1e6, UTC)))
+    blocks = layout(shop, data_root)
     work = os.path.join(examples.uri, ".work")
     partitions = max(1, -(-blocks.rows // PARTITION_ROWS))
-    job = Job(dataset, data_root, work, examples.uri, state.uri, partitions, now_us=time.time_ns() // 1000)
+    job = Job(dataset, data_root, work, examples.uri, state.uri, partitions, now_us=now_us, ends_us=ends_us)
     reported = os.path.join(report.uri, "report.json")
     with beam_pipeline as root:
         found = ingest(root, job, blocks.blocks)

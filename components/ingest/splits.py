@@ -9,7 +9,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset, Windows
+from components.contract.errors import InputError
 from components.contract.sources import Impressions, ListRows
+from components.contract.strict import boundary
 
 SPLITS = ("train", "eval", "test")
 BEFORE, GAP, AFTER = -1, -2, -3  # beside the places in SPLITS
@@ -45,6 +47,25 @@ def bounds(dataset: Dataset, first_us: int, last_us: int) -> Bounds:
     eval_ = _start(windows.eval, train, until, test)
     gap = int(windows.gap * 1e6) if windows.gap is not None else label_window_us(dataset)
     return Bounds(train, eval_, test, until, gap)
+
+
+def data_end_us(dataset: Dataset, told: str) -> int | None:
+    """Where `data_until` says that the data ends, None where it says nothing.
+
+    Raises:
+        InputError: it isn't a date or date-time, or the rows have no time.
+    """
+    if not told:
+        return None
+    try:
+        moment = boundary(told)
+    except ValueError:
+        moment = None
+    if not isinstance(moment, datetime):
+        raise InputError(f"data_until: expected a date or date-time such as 2026-01-31 or 2026-01-31T06:00:00Z, got {told!r}")
+    if any("time" not in source.columns.named() for source in dataset.events):
+        raise InputError(f"data_until: expected rows with a time to end at {told}, got a source without; leave it empty")
+    return _us(moment)
 
 
 def assign(times_us: NDArray[np.int64], window: Bounds) -> NDArray[np.int8]:

@@ -50,7 +50,10 @@ HASH_SEED = 1
 
 @dataclass(frozen=True)
 class Job:
-    """What every step knows. `partitions` depends on the data alone, so that the same data gives the same files."""
+    """What every step knows.
+
+    `partitions` depends on the data alone, so that the same data gives the same files. Events later than `ends_us` are left out.
+    """
 
     dataset: str
     data_root: str
@@ -59,6 +62,7 @@ class Job:
     state: str
     partitions: int
     now_us: int
+    ends_us: int | None = None
 
     def path(self, *names: str) -> str:
         """A file of the working folder."""
@@ -116,7 +120,7 @@ def scan(block: Block, job: Job) -> Scanned:
     first, last = np.iinfo(np.int64).max, np.iinfo(np.int64).min
     items: list[pl.DataFrame] = []
     for part, raw in enumerate(frames(block, source, raw_columns(dataset, source), counts)):
-        events = clean(raw, dataset, Moment(block, job.now_us), counts)
+        events = clean(raw, dataset, Moment(block, job.now_us, job.ends_us), counts)
         if not len(events):
             continue
         first, last = min(first, events["time"].min()), max(last, events["time"].max())  # type: ignore[type-var,assignment]
@@ -185,7 +189,14 @@ def make_index(scanned: list[Scanned], job: Job) -> Index:
     first_us, last_us = min(part.first_us for part in filled), max(part.last_us for part in filled)
     paths = dict(sorted((part.block.file_order, part.block.path) for part in scanned))
     events = tuple(path for part in filled for path in part.paths)
-    return Index(paths, events, bounds(dataset, first_us, last_us), first_us, last_us, counts)
+    return Index(paths, events, bounds(_ended(dataset, job), first_us, last_us), first_us, last_us, counts)
+
+
+def _ended(dataset: Dataset, job: Job) -> Dataset:
+    """The dataset without an end of its own where the run has one: then the last event that is left ends the test window."""
+    if job.ends_us is None:
+        return dataset
+    return dataset.model_copy(update={"windows": dataset.windows.model_copy(update={"until": None})})
 
 
 def shoppers_step(partition: int, job: Job, index: Index) -> tuple[int, Counts]:

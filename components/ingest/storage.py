@@ -5,6 +5,7 @@ from typing import Any
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.contract.errors import InputError
 
@@ -16,35 +17,42 @@ def listed(pattern: str) -> list[str]:
         InputError: the file system refuses.
     """
     try:
-        return sorted(entry.path for entry in FileSystems.match([pattern])[0].metadata_list)
+        return sorted(entry.path for entry in _beam().match([pattern])[0].metadata_list)
     except Exception as error:  # Each file system of Beam has its own.
         raise InputError(f"{pattern}: can't be listed: {error}; check the path and the access rights") from None
 
 
 def size_bytes(path: str) -> int:
     """How large a file is."""
-    return int(FileSystems.match([path])[0].metadata_list[0].size_in_bytes)
+    return int(_beam().match([path])[0].metadata_list[0].size_in_bytes)
 
 
 def opened(path: str) -> Any:
     """A seekable binary file, as it lies there."""
     if os.path.exists(path):
         return open(path, "rb")
-    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    return _beam().open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 def created(path: str) -> Any:
     """A new binary file, with its folder."""
     folder = os.path.dirname(path)
-    if not FileSystems.exists(folder):
+    if not _beam().exists(folder):
         try:
-            FileSystems.mkdirs(folder)
+            _beam().mkdirs(folder)
         except OSError:  # Another worker was quicker.
-            if not FileSystems.exists(folder):
+            if not _beam().exists(folder):
                 raise
-    return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    return _beam().create(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 def removed(folder: str) -> None:
     """Remove a folder with all that is in it."""
-    FileSystems.delete([folder])
+    _beam().delete([folder])
+
+
+def _beam() -> Any:
+    """Beam's file systems. Outside of a pipeline nobody has given them options, without which that of S3 doesn't begin."""
+    if FileSystems._pipeline_options is None:
+        FileSystems.set_options(PipelineOptions([]))
+    return FileSystems

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from components.contract.address import Address
 from components.contract.errors import ShelfRankError
-from components.contract.store import MANIFEST, UNFINISHED, complete, numbered
+from components.contract.store import MANIFEST, UNFINISHED, complete, numbered, numbered_of
 from components.release.manifest import Manifest, read_manifest
 from components.release.state import ServingState
 
@@ -118,7 +118,7 @@ def _claimed(releases: Address, content: str) -> int:
     mine = _claim(content)
     for _ in range(_TRIES):
         files = releases.files()
-        there = numbered(releases, MANIFEST)
+        there = numbered_of(files, MANIFEST)
         for number, whole in there.items():
             if not whole and f"{number}/{mine}" in files:
                 return number
@@ -136,7 +136,7 @@ def _clear_up(releases: Address, serving: ServingState | None, *, but: int) -> N
     """Delete what killed publishers have left; how old that is tells the store's own clock, by the claim that was just written."""
     files = releases.files()
     now = max(files.values())
-    for number, whole in numbered(releases, MANIFEST).items():
+    for number, whole in numbered_of(files, MANIFEST).items():
         last = max(changed for name, changed in files.items() if name.startswith(f"{number}/"))
         if not whole and now - last > _FORSAKEN and number != but:
             (releases / str(number)).delete_folder()

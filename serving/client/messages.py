@@ -1,6 +1,7 @@
-"""TensorFlow Serving's messages for Predict and GetModelStatus, as far as a client needs them, and without TensorFlow.
+"""TensorFlow Serving's messages for Predict, GetModelStatus and HandleReloadConfigRequest, as far as a client needs them.
 
-The field numbers and types are those of predict.proto, model.proto, get_model_status.proto (tensorflow/serving), tensor.proto,
+They need no TensorFlow. The field numbers and types are those of predict.proto, model.proto, get_model_status.proto, status.proto,
+model_management.proto, model_server_config.proto, file_system_storage_path_source.proto (tensorflow/serving), tensor.proto,
 tensor_shape.proto and types.proto (tensorflow), so the bytes are the same. The names are our own, in a pool of their own: a process that
 also loads TensorFlow's descriptors, such as a test, has no two definitions of one name.
 """
@@ -11,7 +12,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 MODEL_STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
-AVAILABLE = 30  # of ModelVersionStatus.State
+RELOAD_CONFIG = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
+AVAILABLE, END = 30, 50  # of ModelVersionStatus.State
 _PACKAGE = "shelfrank.model"
 _Field = descriptor_pb2.FieldDescriptorProto
 _TYPES = {
@@ -50,8 +52,23 @@ _MESSAGES: dict[str, tuple[tuple[int, str, str, bool], ...]] = {
     "PredictRequest": ((1, "model_spec", "ModelSpec", False), (2, "inputs", "NamedTensor", True), (3, "output_filter", "string", True)),
     "PredictResponse": ((1, "outputs", "NamedTensor", True), (2, "model_spec", "ModelSpec", False)),
     "ModelStatusRequest": ((1, "model_spec", "ModelSpec", False),),
-    "VersionStatus": ((1, "version", "int64", False), (2, "state", "int32", False)),  # the state is an enum there
+    "Status": ((1, "error_code", "int32", False), (2, "error_message", "string", False)),  # the code is an enum there, and so is the state
+    "VersionStatus": ((1, "version", "int64", False), (2, "state", "int32", False), (3, "status", "Status", False)),
     "ModelStatusResponse": ((1, "model_version_status", "VersionStatus", True),),
+    "Specific": ((1, "versions", "int64", True),),
+    "VersionPolicy": ((102, "specific", "Specific", False),),
+    "VersionLabel": ((1, "key", "string", False), (2, "value", "int64", False)),
+    "ModelConfig": (
+        (1, "name", "string", False),
+        (2, "base_path", "string", False),
+        (4, "model_platform", "string", False),
+        (7, "model_version_policy", "VersionPolicy", False),
+        (8, "version_labels", "VersionLabel", True),
+    ),
+    "ModelConfigList": ((1, "config", "ModelConfig", True),),
+    "ModelServerConfig": ((1, "model_config_list", "ModelConfigList", False),),
+    "ReloadConfigRequest": ((1, "config", "ModelServerConfig", False),),
+    "ReloadConfigResponse": ((1, "status", "Status", False),),
 }
 
 
@@ -79,3 +96,4 @@ def _message(name: str) -> Any:
 
 Tensor, PredictRequest, PredictResponse = _message("Tensor"), _message("PredictRequest"), _message("PredictResponse")
 ModelStatusRequest, ModelStatusResponse = _message("ModelStatusRequest"), _message("ModelStatusResponse")
+ReloadConfigRequest, ReloadConfigResponse = _message("ReloadConfigRequest"), _message("ReloadConfigResponse")

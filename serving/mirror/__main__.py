@@ -11,7 +11,7 @@ from pathlib import Path
 
 from components.contract.address import Address
 from components.contract.errors import InputError, ShelfRankError
-from components.contract.labels import FILE, Labels
+from components.contract.labels import FILE, STABLE, Labels
 from components.contract.store import MANIFEST, RELEASES, SERVING, complete
 from serving.mirror.releases import Releases
 from serving.mirror.state import States
@@ -36,13 +36,16 @@ class Mirror:
         Raises:
             ShelfRankError: the store can't be read, or its labels can't.
         """
+        labels = self._labels()  # before the versions: what carried a label then is among them
         versions = complete(self.store / RELEASES, MANIFEST)
         if not versions:
             return f"{self.store / RELEASES}: no release yet; a run of the pipeline that passes the gates makes one"
-        labels = self._labels()
+        version = max(versions) if self.newest else in_force(labels, versions)
+        if version not in versions:
+            return f"{self.store / RELEASES}: release {version} is labelled {STABLE}, and isn't there; give the label to another one"
         if self.releases is not None:
             self.releases.follow(labels, versions, now)
-        return self.states.follow(max(versions) if self.newest else in_force(labels, versions)) if self.states else ""
+        return self.states.follow(version) if self.states else ""
 
     def _labels(self) -> Labels | None:
         file = self.store / RELEASES / FILE

@@ -33,7 +33,7 @@ class Releases:
     only: Only | None
     keep: int
     settle_s: float | None
-    _since: float = 0.0
+    _since: float | None = None
 
     def follow(self, labels: Labels | None, versions: Sequence[int], now: float) -> None:
         """Go on towards what is to be served, given the labels and the complete versions, at least one.
@@ -52,14 +52,15 @@ class Releases:
             if not (self.folder / str(version)).exists():
                 bring(self.source / str(version), self.folder / str(version))
                 _LOG.info("release %d is here", version)
+        since = self._since = now if self._since is None else self._since
         said = self._said()
         if said is None or self.settle_s is None:
             self._say(target, now)
-        elif said != target and now - self._since >= self.settle_s:
+        elif said != target and now - since >= self.settle_s:
             self._say(next_step(said, target), now)
         if labels is not None:
             write(self.folder / FILE, replace(labels, base_path=str(self.folder)).to_json())
-        if self._said() == target and (self.settle_s is None or now - self._since >= self.settle_s):
+        if said == target and (self.settle_s is None or now - since >= self.settle_s):
             for version in numbers(self.folder):
                 if version not in ready:
                     take_away(self.folder / str(version))

@@ -31,7 +31,7 @@ class Served:
 def in_force(labels: Labels | None, versions: Sequence[int]) -> int:
     """The release labelled `stable`, or the newest where none is; there is at least one."""
     stable = labels.now.get(STABLE) if labels else None
-    return stable if stable in versions else max(versions)
+    return max(versions) if stable is None else stable
 
 
 def wanted(labels: Labels | None, versions: Sequence[int], *, model: str, only: Only | None) -> Served:

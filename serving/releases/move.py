@@ -1,22 +1,29 @@
-"""Moves labels on a running model server, TensorFlow Serving or the embedded one, without a request that fails for it.
+"""Moves labels on running model servers, TensorFlow Serving or the embedded one, without a request that fails for it.
 
 A label may point to nothing but what is available, and what a label points to may not go. So it takes three configurations: load what is
 new beside what there is; move the labels; let go of what isn't needed.
 """
 
+import socket
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 
 import grpc
-from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2
-from tensorflow_serving.apis import model_service_pb2_grpc as model_service
 
 from components.contract.errors import RunError
+from serving.client.messages import (
+    AVAILABLE,
+    END,
+    MODEL_STATUS,
+    RELOAD_CONFIG,
+    ModelStatusRequest,
+    ModelStatusResponse,
+    ReloadConfigRequest,
+    ReloadConfigResponse,
+)
 
-AVAILABLE = get_model_status_pb2.ModelVersionStatus.AVAILABLE
-END = get_model_status_pb2.ModelVersionStatus.END
 _POLL_S = 0.1
 
 
@@ -30,36 +37,64 @@ class Target:
     labels: Mapping[str, int]
 
 
-def move(address: str, target: Target, *, before: Target, patience_s: float) -> None:
-    """Bring the server at `address` (`HOST:PORT` of its gRPC) to the target; returns when that is so.
+def replicas(address: str) -> tuple[str, ...]:
+    """Every address behind `HOST:PORT`: a headless Service of Kubernetes resolves to all of its pods.
+
+    Raises:
+        RunError: the name can't be resolved.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{address}: expected HOST:PORT of a model server's gRPC, which isn't to be found ({error})") from None
+    # A server that listens by both protocols is one server.
+    family = min(each[0] for each in found)  # IPv4 before IPv6
+    hosts = sorted({str(each[4][0]) for each in found if each[0] == family})
+    return tuple(f"{each}:{port}" if family == socket.AF_INET else f"[{each}]:{port}" for each in hosts)
+
+
+def move(addresses: Sequence[str], target: Target, *, before: Target, patience_s: float) -> None:
+    """Bring the servers at `addresses` (`HOST:PORT` of their gRPC) to the target; returns when that is so.
+
+    No label moves on any of them before all of them have what it is to point to.
 
     Args:
-        address: of the server.
-        target: what it is to serve.
-        before: what it is believed to serve: its labels, and where it is put back to if a version doesn't come up.
+        addresses: of the servers.
+        target: what they are to serve.
+        before: what they are believed to serve: their labels, and where they are put back to if a version doesn't come up.
         patience_s: for all of it.
 
     Raises:
-        RunError: the server doesn't answer, doesn't have the model, can't load a version, or isn't ready in time. Where that happens
-            before the labels moved they stay where they were.
+        RunError: a server doesn't answer, doesn't have the model, can't load a version, or isn't ready in time. Where that happens
+            before the labels have moved they stay where they were, on all servers.
     """
-    until = time.monotonic() + patience_s
-    with grpc.insecure_channel(address) as channel:
-        service = model_service.ModelServiceStub(channel)
-        server = _Server(service, address, target, until)
-        there = server.states()
-        available = {version for version, (state, _) in there.items() if state == AVAILABLE}
-        staying = {label: version for label, version in before.labels.items() if version in available}
-        both = sorted({*target.versions, *available})
-        server.configure(both, staying)
+    with ExitStack() as stack:
+        until = time.monotonic() + patience_s
+        servers = [_Server(stack.enter_context(grpc.insecure_channel(address)), address, target, until) for address in addresses]
+        begun = [(server, _available(server)) for server in servers]
         try:
-            server.wait_for(target.versions)
+            for server, there in begun:
+                server.configure(sorted({*target.versions, *there}), _staying(before, there))
+            for server in servers:
+                server.wait_for(target.versions)
+            for server, there in begun:
+                server.configure(sorted({*target.versions, *there}), target.labels)
         except RunError:
-            with suppress(RunError):  # the first fault is the one to tell
-                _put_back(_Server(service, address, before, time.monotonic() + patience_s), sorted(available), staying)
+            for server, there in begun:
+                with suppress(RunError):  # the first fault is the one to tell
+                    _put_back(server.towards(before, time.monotonic() + patience_s), sorted(there), _staying(before, there))
             raise
-        server.configure(both, target.labels)
-        server.configure(target.versions, target.labels)
+        for server in servers:
+            server.configure(target.versions, target.labels)
+
+
+def _available(server: "_Server") -> set[int]:
+    return {version for version, (state, _) in server.states().items() if state == AVAILABLE}
+
+
+def _staying(before: Target, there: set[int]) -> dict[str, int]:
+    return {label: version for label, version in before.labels.items() if version in there}
 
 
 def _put_back(server: "_Server", versions: Sequence[int], labels: Mapping[str, int]) -> None:
@@ -72,22 +107,32 @@ def _put_back(server: "_Server", versions: Sequence[int], labels: Mapping[str, i
         server.configure(versions, labels)
 
 
+@dataclass(frozen=True)
 class _Server:
     """A server's ModelService, asked about one model, with a moment when patience ends."""
 
-    def __init__(self, stub: model_service.ModelServiceStub, address: str, target: Target, until: float) -> None:
-        self._stub, self._address, self._target, self._until = stub, address, target, until
+    channel: grpc.Channel
+    address: str
+    target: Target
+    until: float
+
+    def towards(self, target: Target, until: float) -> "_Server":
+        """The same server, to be brought elsewhere."""
+        return replace(self, target=target, until=until)
 
     def states(self) -> dict[int, tuple[int, str]]:
         """Version to its state and its error."""
-        request = get_model_status_pb2.GetModelStatusRequest()
-        request.model_spec.name = self._target.model
+        request = ModelStatusRequest()
+        request.model_spec.name = self.target.model
+        ask = self.channel.unary_unary(
+            MODEL_STATUS, request_serializer=ModelStatusRequest.SerializeToString, response_deserializer=ModelStatusResponse.FromString
+        )
         try:
-            response = self._stub.GetModelStatus(request, timeout=self._left())
+            response = ask(request, timeout=self._left())
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.NOT_FOUND:
-                lacking = f"expected a server of the model {self._target.model!r}, which it doesn't have"
-                raise RunError(f"{self._address}: {lacking}; give the name with --model") from None
+                lacking = f"expected a server of the model {self.target.model!r}, which it doesn't have"
+                raise RunError(f"{self.address}: {lacking}; give the name with --model") from None
             raise self._unanswered(error) from None
         return {each.version: (each.state, each.status.error_message) for each in response.model_version_status}
 
@@ -101,35 +146,39 @@ class _Server:
             for version in missing:
                 state, fault = states.get(version, (0, ""))
                 if state == END and fault:
-                    raise RunError(f"{self._address}: version {version} of {self._target.model!r} can't be loaded: {fault}")
-            if time.monotonic() > self._until:
+                    raise RunError(f"{self.address}: version {version} of {self.target.model!r} can't be loaded: {fault}")
+            if time.monotonic() > self.until:
                 raise RunError(
-                    f"{self._address}: version {missing[0]} of {self._target.model!r} wasn't available in time; "
-                    f"does the server see it under {self._target.base_path}?"
+                    f"{self.address}: version {missing[0]} of {self.target.model!r} wasn't available in time; "
+                    f"does the server see it under {self.target.base_path}?"
                 )
             time.sleep(_POLL_S)
 
     def configure(self, versions: Sequence[int], labels: Mapping[str, int]) -> None:
         """Serve these versions and labels, and nothing else."""
-        request = model_management_pb2.ReloadConfigRequest()
+        request = ReloadConfigRequest()
         entry = request.config.model_config_list.config.add(
-            name=self._target.model, base_path=self._target.base_path, model_platform="tensorflow"
+            name=self.target.model, base_path=self.target.base_path, model_platform="tensorflow"
         )
         entry.model_version_policy.specific.versions.extend(versions)
-        entry.version_labels.update(labels)
+        for label, version in labels.items():
+            entry.version_labels.add(key=label, value=version)
+        ask = self.channel.unary_unary(
+            RELOAD_CONFIG, request_serializer=ReloadConfigRequest.SerializeToString, response_deserializer=ReloadConfigResponse.FromString
+        )
         try:
-            response = self._stub.HandleReloadConfigRequest(request, timeout=self._left())
+            response = ask(request, timeout=self._left())
         except grpc.RpcError as error:
             raise self._unanswered(error) from None
         if response.status.error_code:
-            raise RunError(f"{self._address}: the server refused the configuration: {response.status.error_message}")
+            raise RunError(f"{self.address}: the server refused the configuration: {response.status.error_message}")
 
     def _left(self) -> float:
-        return max(self._until - time.monotonic(), _POLL_S)
+        return max(self.until - time.monotonic(), _POLL_S)
 
     def _unanswered(self, error: grpc.RpcError) -> RunError:
         """A server that isn't there, hangs, or refuses."""
         code, words = error.code().name, " ".join(str(error.details()).split())
         if code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
-            return RunError(f"{self._address}: expected a model server's gRPC, it didn't answer in time ({code}: {words})")
-        return RunError(f"{self._address}: the server refused the configuration ({code}: {words})")
+            return RunError(f"{self.address}: expected a model server's gRPC, it didn't answer in time ({code}: {words})")
+        return RunError(f"{self.address}: the server refused the configuration ({code}: {words})")

@@ -11,7 +11,7 @@ from pipeline.cli import exit_code, main, parser
 from pipeline.commands import default_shop
 from tests.pipeline.shop import shop_without_model
 
-COMMANDS = ("simulate", "validate", "run", "report", "releases", "schema")
+COMMANDS = ("simulate", "validate", "run", "report", "releases", "compile", "submit", "schedule", "schema")
 
 
 @pytest.mark.parametrize(("error", "code"), [(RunError("x"), 1), (DatasetFileError("x"), 2), (InputError("x"), 2), (RefusedModel("x"), 3)])
@@ -35,7 +35,7 @@ def test_help_imports_nothing_heavy() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True, check=True
     )
-    assert not {"numpy", "polars", "pydantic", "rich", "tensorflow", "tfx", "apache_beam", "components.contract.dataset"} & set(
+    assert not {"numpy", "polars", "pydantic", "rich", "tensorflow", "tfx", "apache_beam", "kfp", "components.contract.dataset"} & set(
         loaded.stdout.split()
     )
 

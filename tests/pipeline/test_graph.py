@@ -4,6 +4,7 @@ import re
 
 import pytest
 from tfx.dsl.compiler.compiler import Compiler
+from tfx.orchestration.pipeline import Pipeline
 
 from pipeline.graph import create_pipeline
 
@@ -17,7 +18,7 @@ features:
 """
 
 
-def compiled(**changed: object):
+def create(**changed: object) -> Pipeline:
     given = {
         "dataset": DATASET,
         "data_root": "/data",
@@ -26,8 +27,11 @@ def compiled(**changed: object):
         "fingerprint": "f",
         "code": "c",
     } | changed
-    pipeline = create_pipeline("shop", "/artifacts", **given)  # type: ignore[arg-type]
-    return {node.pipeline_node.node_info.id: node.pipeline_node for node in Compiler().compile(pipeline).nodes}
+    return create_pipeline("shop", "/artifacts", **given)  # type: ignore[arg-type]
+
+
+def compiled(**changed: object):
+    return {node.pipeline_node.node_info.id: node.pipeline_node for node in Compiler().compile(create(**changed)).nodes}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +46,8 @@ def parameter(node, name: str):
 
 def test_all_steps_are_there(nodes) -> None:
     data = {"EventExampleGen", "ContractSchema", "StatisticsGen", "ExampleValidator", "AnomalyGate"}
-    assert set(nodes) == data | {"Transform", "Trainer", "Champion", "Evaluator", "ServingRehearsal", "Release", "FeatureImportance"}
+    learning = {"Transform", "Trainer", "Champion", "Evaluator", "ServingRehearsal", "Release", "FeatureImportance", "SliceReport"}
+    assert set(nodes) == data | learning
 
 
 def test_nothing_is_learnt_before_the_examples_are_found_sound(nodes) -> None:
@@ -89,6 +94,17 @@ def test_a_warm_start_makes_the_trainer_hear_of_the_champion_and_nothing_else_do
     assert "base_model" in third["Trainer"].inputs.inputs
     assert '"champion": "release 3"' in parameter(third["Trainer"], "custom_config")
     assert {name for name in third if third[name].parameters != fourth[name].parameters} == {"Champion", "Trainer"}
+
+
+def test_a_champion_that_is_chosen_at_run_time_has_no_number(nodes) -> None:
+    warm = compiled(champion=-1, dataset=DATASET + "model: {warm_start: true}\n")
+    assert parameter(warm["Champion"], "version") == -1
+    assert '"champion": "the release in force"' in parameter(warm["Trainer"], "custom_config")
+
+
+def test_the_state_goes_to_the_store_only_where_that_is_asked_for(nodes) -> None:
+    assert "state" not in nodes["Release"].inputs.inputs
+    assert "state" in compiled(publish_state=True)["Release"].inputs.inputs
 
 
 def test_changed_code_changes_the_cache_key_of_all_that_learns_and_judges(nodes) -> None:

@@ -1,10 +1,12 @@
 """The command that moves labels, on the files alone and against a live server."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -13,12 +15,14 @@ from tensorflow_serving.apis import get_model_status_pb2, predict_pb2
 from tensorflow_serving.apis import model_service_pb2_grpc as model_service
 from tensorflow_serving.apis import prediction_service_pb2_grpc as prediction_service
 
+from components.contract.errors import RunError
 from components.release.labels import read_labels
 from components.release.manifest import Manifest
 from components.release.releases import publish
 from pipeline.cli import main
 from serving.model_server.config import ServerConfig
 from serving.model_server.server import ModelServer
+from serving.releases.move import replicas
 
 
 def facts(version: int) -> Manifest:
@@ -208,6 +212,67 @@ def test_a_release_that_does_not_load_changes_no_label(root: Path, capsys: pytes
         assert labels.now == {"stable": 2}
 
 
+@contextmanager
+def two(root: Path, *, second: str = "shop") -> Iterator[tuple[str, list[grpc.Channel]]]:
+    """Replicas on one port of two addresses, the second's model by name, behind one name as a headless Service gives it."""
+    with serving(root) as first:
+        port = first.grpc_port
+        config = ServerConfig(
+            model_name=second,
+            model_base_path=str(root / "releases"),
+            host="127.0.0.2",
+            grpc_port=port,
+            rest_port=None,
+            poll_s=0.05,
+            retries=0,
+        )
+        with ModelServer(config), ExitStack() as stack:
+            yield f"model-server:{port}", [stack.enter_context(grpc.insecure_channel(f"127.0.0.{at}:{port}")) for at in (1, 2)]
+
+
+@pytest.fixture
+def headless(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = socket.getaddrinfo
+
+    def found(host: str, port: int, *rest: Any, **more: Any) -> list[Any]:
+        names = ("127.0.0.1", "127.0.0.2") if host == "model-server" else (host,)
+        return [each for name in names for each in asked(name, port, *rest, **more)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+
+
+def test_all_replicas_behind_a_name_are_brought_along(root: Path, headless: None) -> None:
+    with two(root) as (name, channels):
+        for version in (1, 3):
+            assert releases("promote", version, "--label", "stable", "--root", root, "--server", name) == 0
+            assert [y(channel, "stable") for channel in channels] == [version, version]
+        assert releases("rollback", "--root", root, "--server", name) == 0
+        assert [y(channel, "stable") for channel in channels] == [1.0, 1.0]
+
+
+def test_where_one_replica_cannot_be_brought_along_the_label_moves_on_none(
+    root: Path, headless: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with two(root, second="other") as (name, (channel, _)):
+        port = name.rpartition(":")[2]
+        assert releases("promote", 2, "--label", "stable", "--root", root, "--server", f"127.0.0.1:{port}") == 0
+        assert releases("promote", 3, "--label", "stable", "--root", root, "--server", name) == 1
+        assert f"127.0.0.2:{port}: expected a server of the model 'shop'" in capsys.readouterr().err
+        assert y(channel, "stable") == 2.0
+        assert available(channel) == {2}
+
+
+def test_a_server_that_listens_by_two_protocols_is_one_server() -> None:
+    assert replicas("localhost:8500") == ("127.0.0.1:8500",)
+    assert replicas("[::1]:8500") == ("[::1]:8500",)
+
+
+@pytest.mark.parametrize("address", ["nowhere.invalid:8500", "model-server", "127.0.0.1:port"])
+def test_an_address_that_is_none_says_so(address: str) -> None:
+    with pytest.raises(RunError, match="expected HOST:PORT of a model server's gRPC"):
+        replicas(address)
+
+
 def test_a_server_of_another_model_is_left_alone(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with serving(root, model="other") as server:
         address = f"127.0.0.1:{server.grpc_port}"
@@ -252,3 +317,20 @@ def until() -> Callable[[Callable[[], bool]], None]:
         raise AssertionError("not within 10 s")
 
     return wait
+
+
+def test_labels_move_in_a_bucket_as_in_a_folder(bucket_store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = f"{bucket_store}/releases"
+    for graph in ("a", "b"):
+        (tmp_path / "model").mkdir(exist_ok=True)
+        (tmp_path / "model" / "saved_model.pb").write_text(graph)
+        publish(tmp_path / "model", place, facts(1))
+    for version in (1, 2):
+        assert releases("promote", version, "--label", "stable", "--releases", place) == 0
+    assert f"stable is release 2, in {place}/model_config.txt (no server was told)" in capsys.readouterr().out
+    assert releases("rollback", "--releases", place) == 0
+    capsys.readouterr()
+    assert releases("list", "--releases", place, "--json") == 0
+    assert [(row["version"], row["labels"]) for row in json.loads(capsys.readouterr().out)] == [(2, []), (1, ["stable"])]
+    assert releases("promote", 7, "--label", "stable", "--releases", place) == 2
+    assert f"{place}: expected one of the releases 1, 2, got 7" in capsys.readouterr().err

@@ -138,8 +138,25 @@ def test_a_second_run_comes_from_the_cache_with_the_same_report_and_no_second_re
 def test_a_release_that_was_deleted_is_made_again_from_the_cache(work: Path, first: dict[str, Any]) -> None:
     (work / "lax" / "releases" / "1").rename(work / "away")
     again = json.loads(run(work, LAX, "lax").stdout)
-    assert [step["name"] for step in again["steps"] if step["state"] == "done"] == ["Release"]
+    assert [step["name"] for step in again["steps"] if step["state"] == "done"] == ["Release", "SliceReport"]
     assert read_manifest(work / "lax" / "releases" / "1").content == read_manifest(work / "away").content
+
+
+def test_what_came_from_what_is_told_without_a_metadata_store(work: Path, first: dict[str, Any]) -> None:
+    told = json.loads(Path(first["places"]["lineage"]).read_text())
+    manifest = json.loads((work / "lax" / "releases" / "1" / "manifest.json").read_text())
+    assert (told["release"]["version"], told["release"]["content"], told["champion"]) == (1, manifest["content"], "baseline")
+    assert told["dataset"]["sha256"] == manifest["dataset_digest"]
+    assert told["data"]["window"] == first["ingestion"]["window"]
+    assert told["steps"]["Trainer"]["inputs"] == {
+        "examples": "EventExampleGen.examples",
+        "transform_graph": "Transform.transform_graph",
+    }
+    assert all(Path(place).exists() for place in told["artifacts"].values())
+    assert {place for step in told["steps"].values() for place in step["inputs"].values()} >= set(told["artifacts"]) - {
+        "Release.pushed_model",
+        "FeatureImportance.report",
+    }
 
 
 def test_the_report_is_there_afterwards_as_table_json_and_page(work: Path, first: dict[str, Any]) -> None:

@@ -111,5 +111,28 @@ def test_each_attempt_of_a_training_has_one_folder_of_checkpoints_and_any_other_
     before = checkpoint_folder(others[-1])
     copied.write_bytes(b"newer data, of another size")
     assert len({folder, before, *(checkpoint_folder(other) for other in others)}) == 5
-    elsewhere = fn_args(no_shopper, tmp_path, code="a", checkpoints=str(tmp_path / "kept"))
-    assert checkpoint_folder(elsewhere) == folder.replace(str(tmp_path / "checkpoints"), str(tmp_path / "kept"))
+
+
+def test_where_files_are_copied_for_each_attempt_their_content_tells_which_training_it_is(no_shopper, tmp_path):
+    copied = tmp_path / "part-0"
+    copied.write_bytes(b"examples")
+    args = fn_args(no_shopper, tmp_path, code="a", checkpoints=str(tmp_path / "kept"))
+    args.train_files = [str(copied)]
+    folder = checkpoint_folder(args)
+    assert os.path.dirname(folder) == str(tmp_path / "kept")
+    copied.write_bytes(b"examples")
+    os.utime(copied, (1, 1))
+    assert checkpoint_folder(args) == folder
+    assert checkpoint_folder(SimpleNamespace(**vars(args) | {"train_steps": 7})) != folder
+    copied.write_bytes(b"Examples")
+    os.utime(copied, (1, 1))
+    assert checkpoint_folder(args) != folder
+
+
+def test_a_number_of_steps_ends_training_and_the_learning_rate_falls_to_its_end(no_shopper, tmp_path):
+    args = fn_args(no_shopper, tmp_path, "{batch_requests: 16, epochs: 3, schedule: linear, max_steps: 30}")  # 12 steps an epoch
+    args.train_steps = 15
+    run_fn(args)
+    curve = json.loads((tmp_path / "model" / "7" / "assets.extra" / "history.json").read_text())
+    assert [row["step"] for row in curve] == [12, 15]
+    assert curve[-1]["learning_rate"] == pytest.approx(0.0, abs=1e-9)

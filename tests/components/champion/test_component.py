@@ -8,6 +8,8 @@ from tfx.types.standard_artifacts import Model
 
 from components.champion.component import Champion
 from components.contract.errors import ShelfRankError
+from components.contract.labels import Labels
+from components.release.labels import write_labels
 from components.release.manifest import Manifest
 from components.release.releases import publish
 
@@ -26,16 +28,16 @@ FACTS = Manifest(
 )
 
 
-def released(tmp_path: Path, **facts: object) -> None:
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "saved_model.pb").write_text("a graph")
-    publish(tmp_path / "model", tmp_path / "releases", replace(FACTS, **facts))
+def released(tmp_path: Path, *, store: str | None = None, graph: str = "a graph", **facts: object) -> None:
+    (tmp_path / "model").mkdir(exist_ok=True)
+    (tmp_path / "model" / "saved_model.pb").write_text(graph)
+    publish(tmp_path / "model", f"{store or tmp_path}/releases", replace(FACTS, **facts))
 
 
-def champion(tmp_path: Path, version: int) -> tuple[Path, str]:
+def champion(tmp_path: Path, version: int, *, store: str | None = None) -> tuple[Path, str]:
     artifact = Model()
     artifact.uri = str(tmp_path / "champion")
-    Champion.test_call(dataset=DATASET, push_destination=str(tmp_path), version=version, code="c", model=artifact)
+    Champion.test_call(dataset=DATASET, push_destination=store or str(tmp_path), version=version, code="c", model=artifact)
     return tmp_path / "champion" / "Format-Serving", artifact.get_string_custom_property("champion")
 
 
@@ -69,3 +71,19 @@ def test_a_release_that_reads_less_than_there_is_now_stays_champion(tmp_path: Pa
 def test_a_release_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ShelfRankError, match="expected the manifest of a release"):
         champion(tmp_path, 7)
+
+
+def test_at_run_time_the_newest_release_is_champion_whatever_the_store(tmp_path: Path, store: str) -> None:
+    assert champion(tmp_path / "first", -1, store=store)[1] == "baseline"
+    for graph in ("a graph", "another"):
+        released(tmp_path, store=store, graph=graph)
+    folder, name = champion(tmp_path, -1, store=store)
+    assert name == "release 2"
+    assert [(path.name, path.read_text()) for path in folder.iterdir()] == [("saved_model.pb", "another")]
+
+
+def test_at_run_time_what_is_labelled_stable_is_champion_before_anything_newer(tmp_path: Path) -> None:
+    for graph in ("a graph", "another"):
+        released(tmp_path, graph=graph)
+    write_labels(Labels("shop", "/releases", {"stable": (1,)}), tmp_path / "releases")
+    assert champion(tmp_path, -1)[1] == "release 1"

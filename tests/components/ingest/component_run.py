@@ -16,9 +16,9 @@ from components.ingest.component import EventExampleGen
 
 
 def main() -> None:
-    dataset, data, root = map(Path, sys.argv[1:])
+    dataset, data, root = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])  # data may be an address
     root.mkdir(exist_ok=True)
-    ingest = EventExampleGen(dataset=dataset.read_text(encoding="utf-8"), data_root=str(data))
+    ingest = EventExampleGen(dataset=dataset.read_text(encoding="utf-8"), data_root=data)
     graph = Pipeline(
         "ingest_alone",
         str(root / "artifacts"),

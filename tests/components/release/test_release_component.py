@@ -5,12 +5,15 @@ from pathlib import Path
 
 import tensorflow as tf
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import channel_utils, standard_artifacts
-from tfx.types.experimental.simple_artifacts import File
+from tfx.types.experimental.simple_artifacts import Dataset, File
 
+from components.contract.address import Address
 from components.evaluation.sums import METRICS
 from components.rehearsal.report import Rehearsal
 from components.release.component import Executor, Release
+from components.release.labels import read_labels
 from components.release.manifest import Manifest, read_manifest
 from components.release.releases import versions
 
@@ -25,7 +28,9 @@ gates: {floor: {auc: 0.6}, drop: {}, slice_drop: {}}
 """
 
 
-def publish(tmp_path: Path, *, blessed: bool, rehearsed: bool = True) -> standard_artifacts.PushedModel:
+def publish(
+    tmp_path: Path, *, blessed: bool, rehearsed: bool = True, store: str | None = None, state: Dataset | None = None
+) -> standard_artifacts.PushedModel:
     rehearsal, blessing, evaluation, report, pushed = (
         standard_artifacts.InfraBlessing(),
         standard_artifacts.ModelBlessing(),
@@ -59,9 +64,12 @@ def publish(tmp_path: Path, *, blessed: bool, rehearsed: bool = True) -> standar
         ingestion=channel_utils.as_channel([report]),
         dataset=DATASET,
         code="0.1.0+abc",
-        push_destination=str(tmp_path),
+        push_destination=store or str(tmp_path),
+        state=None if state is None else channel_utils.as_channel([state]),
     )
     inputs = {"model_blessing": [blessing], "infra_blessing": [rehearsal], "evaluation": [evaluation], "ingestion": [report]}
+    if state is not None:
+        inputs["state"] = [state]
     Executor().Do(inputs, {"pushed_model": [pushed]}, node.exec_properties)
     return pushed
 
@@ -120,3 +128,32 @@ def test_publishing_again_after_a_kill_gives_the_same_version(tmp_path: Path) ->
     pushed = publish(tmp_path, blessed=True)
     assert pushed.get_string_custom_property("pushed_version") == "1"
     assert versions(tmp_path / "releases") == (1,)
+
+
+def test_into_any_store_with_what_the_service_needs_and_the_first_one_is_stable(tmp_path: Path, store: str) -> None:
+    state = Dataset()
+    state.uri = str(tmp_path / "state")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "index.parquet").write_text("index")
+    pushed = publish(tmp_path, blessed=True, store=store, state=state)
+    assert pushed.get_string_custom_property("pushed_destination") == f"{store}/releases/1"
+    assert read_manifest(f"{store}/releases/1") == read_manifest(pushed.uri)
+    assert (Address.of(store) / "serving/1/dataset.yaml").read() == DATASET.encode()
+    assert (Address.of(store) / "serving/1/state/index.parquet").read() == b"index"
+    labels = read_labels(f"{store}/releases")
+    assert labels is not None
+    assert labels.now == {"stable": 1}
+
+
+def test_a_release_alone_brings_no_state_and_no_label(tmp_path: Path) -> None:
+    publish(tmp_path, blessed=True)
+    assert sorted(path.name for path in (tmp_path / "releases").iterdir()) == ["1"]
+    assert not (tmp_path / "serving").exists()
+
+
+def test_the_destination_can_be_chosen_when_a_run_starts(tmp_path: Path) -> None:
+    types = (standard_artifacts.ModelBlessing, standard_artifacts.InfraBlessing, standard_artifacts.ModelEvaluation, File)
+    blessing, rehearsal, evaluation, report = (channel_utils.as_channel([kind()]) for kind in types)
+    chosen = RuntimeParameter(name="push_destination", ptype=str, default="gs://bucket/shop")
+    node = Release(blessing, rehearsal, evaluation=evaluation, ingestion=report, dataset=DATASET, code="c", push_destination=chosen)
+    assert node.exec_properties["push_destination"] is chosen

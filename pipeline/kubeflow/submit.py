@@ -1,0 +1,156 @@
+"""`shelfrank submit`: a compiled pipeline onto a cluster, run there and followed to its end."""
+
+import json
+import shlex
+import sys
+from argparse import Namespace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import kfp_server_api
+
+from components.contract.errors import KubeflowError, RefusedModel, RunError
+from pipeline.kubeflow.board import board, duration
+from pipeline.kubeflow.client import Kubeflow, Place, connect
+from pipeline.kubeflow.follow import End, follow
+from pipeline.kubeflow.package import Package, read_package
+from pipeline.kubeflow.upload import Uploaded, experiment, upload
+
+EXIT_INTERRUPTED = 130
+
+
+def submit(args: Namespace) -> int:
+    """Do what the command line says.
+
+    Raises:
+        InputError: the file, a parameter or an option isn't what it should be.
+        KubeflowError: the server refuses, or doesn't answer.
+        RunError: the run failed, or was cancelled.
+        RefusedModel: it succeeded, and its gates refused the model.
+    """
+    out = sys.stderr if args.json else sys.stdout
+    place = place_of(args)
+    if args.terminate:
+        connect(place).terminate_run(args.terminate)
+        print(f"run {args.terminate} is being ended: {place.page('runs', args.terminate)}", file=out)
+        return 0
+    if args.follow:
+        return _follow(connect(place), args.follow, args)
+    package = read_package(Path(args.pipeline))
+    parameters = package.parameters(args.parameter)  # before the server is asked for anything
+    client = connect(place)
+    uploaded = upload(client, package)
+    print(f"pipeline  {told(package, uploaded, place)}", file=out)
+    run_id = start(
+        client,
+        uploaded,
+        experiment_id=experiment(client, args.experiment or package.name),
+        name=args.run_name or f"{package.name} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
+        parameters=parameters,
+    )
+    print(f"run       {place.page('runs', run_id)}", file=out, flush=True)
+    if args.no_follow:
+        if args.json:
+            _print_json(
+                {"run_id": run_id, "url": place.page("runs", run_id), "pipeline_id": uploaded.pipeline_id, "version": uploaded.version}
+            )
+        else:
+            print(f"follow    {_again(args, '--follow', run_id)}")
+        return 0
+    return _follow(client, run_id, args, names=package.steps)
+
+
+def start(client: Kubeflow, uploaded: Uploaded, *, experiment_id: str, name: str, parameters: dict[str, Any]) -> str:
+    """Start a run of a version; returns the run's id.
+
+    Raises:
+        KubeflowError: the server refuses, or doesn't answer; the text says where it may run all the same.
+    """
+    run = kfp_server_api.V2beta1Run(
+        display_name=name,
+        experiment_id=experiment_id,
+        pipeline_version_reference=kfp_server_api.V2beta1PipelineVersionReference(
+            pipeline_id=uploaded.pipeline_id, pipeline_version_id=uploaded.version_id
+        ),
+        runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=parameters),
+    )
+    # `run_pipeline` of kfp.Client is this and a print.
+    try:
+        return str(client.runs.run_service_create_run(run=run).run_id)
+    except KubeflowError as error:
+        if error.status:
+            raise
+        raise KubeflowError(f"{error}; it may have started all the same: look for {name!r} at {client.place.url}/#/runs") from None
+
+
+def place_of(args: Namespace) -> Place:
+    """The server that the options name."""
+    return Place(
+        host=args.host,
+        token_file=Path(args.token_file) if args.token_file else None,
+        namespace=args.namespace,
+        ca=Path(args.tls) if args.tls else None,
+        timeout_s=args.answer_within,
+    )
+
+
+def told(package: Package, uploaded: Uploaded, place: Place) -> str:
+    """What was uploaded, for people."""
+    news = {"pipeline": "new pipeline", "version": "new version", "nothing": "there already"}[uploaded.news]
+    page = place.page("pipelines", f"{uploaded.pipeline_id}/version/{uploaded.version_id}")
+    return f"{package.name}, version {uploaded.version} ({news}): {page}"
+
+
+def _follow(client: Kubeflow, run_id: str, args: Namespace, *, names: tuple[str, ...] = ()) -> int:
+    try:
+        with board(sys.stderr) as shown:
+            end = follow(client, run_id, shown, names=names, poll_s=args.poll, timeout_s=args.timeout)
+    except KeyboardInterrupt:
+        print(f"\nnot followed any more; the run goes on: {client.place.page('runs', run_id)}\n{_ways(args, run_id)}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except KubeflowError as error:
+        if error.status == 404:
+            raise
+        raise KubeflowError(f"{error}\n{_ways(args, run_id)}", status=error.status) from None
+    if args.json:
+        _print_json(end.shown())
+    if not end.succeeded:
+        raise RunError(_why(end))
+    if end.outcome and not end.outcome.released:
+        raise RefusedModel(f"the model was refused, nothing was released: {' '.join(end.outcome.refusals) or end.url}")
+    if not args.json:
+        print(_succeeded(end))
+    return 0
+
+
+def _succeeded(end: End) -> str:
+    took = duration(sum(step.seconds or 0.0 for step in end.steps))
+    if end.outcome is None:
+        return f"succeeded, {took} of steps; this server doesn't tell whether the model was released: see SliceReport at {end.url}"
+    number = f" as release {end.outcome.version}" if end.outcome.version else ""
+    return f"succeeded, {took} of steps; the model was released{number}"
+
+
+def _why(end: End) -> str:
+    if end.state != "FAILED":
+        return f"run {end.run_id} was {'cancelled' if end.state == 'CANCELED' else end.state.lower()}: {end.url}"
+    parts = []
+    for failure in end.failures:
+        parts.append(f"{failure.step or 'the run'} failed: {failure.message or 'no reason is told'}")
+        parts += [f"    {line}" for line in failure.log]
+    return "\n".join([*(parts or [f"run {end.run_id} failed, and the server doesn't say where"]), f"the whole story: {end.url}"])
+
+
+def _ways(args: Namespace, run_id: str) -> str:
+    return f"follow it again:  {_again(args, '--follow', run_id)}\nend it:           {_again(args, '--terminate', run_id)}"
+
+
+def _again(args: Namespace, option: str, run_id: str) -> str:
+    given = [("--host", args.host), ("--token-file", args.token_file), ("--namespace", args.namespace), ("--tls", args.tls)]
+    return shlex.join(["shelfrank", "submit", option, run_id, *(word for name, value in given if value for word in (name, value))])
+
+
+def _print_json(value: Any) -> None:
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    print()

@@ -1,0 +1,299 @@
+"""The emulation itself, on containers that are a line of shell, and once on a small TFX pipeline."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf.json_format import ParseError
+
+from tests.pipeline.kubeflow.emulation.compiled import read
+from tests.pipeline.kubeflow.emulation.pod import Cluster, Mounts
+from tests.pipeline.kubeflow.emulation.run import Event, Run, execute
+from tests.pipeline.kubeflow.emulation.store import Store
+
+PARAMETERS = {
+    "word": {"parameterType": "STRING"},
+    "count": {"parameterType": "NUMBER_INTEGER", "defaultValue": 3, "isOptional": True},
+}
+FILE = {"artifactType": {"instanceSchema": "title: tfx.File\ntype: object\n"}}
+# What the shell gets: $1 the whole ExecutorInput, $2 the word, $3 where the output's folder is.
+ARGUMENTS = ["{{$}}", "{{$.inputs.parameters['word']}}", "{{$.outputs.artifacts['made'].path}}"]
+
+
+def task(before: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+    inputs: dict[str, Any] = {"parameters": {name: {"componentInputParameter": name} for name in PARAMETERS}}
+    if before:
+        inputs["artifacts"] = {name: {"taskOutputArtifact": {"producerTask": name, "outputArtifactKey": "made"}} for name in before}
+    return {"inputs": inputs, "dependentTasks": list(before), "taskInfo": {"name": "x"}, **more}
+
+
+def pipeline(tmp_path: Path, scripts: dict[str, str], tasks: dict[str, Any], kubernetes: dict[str, Any] | None = None) -> Path:
+    """Steps that each run a script of the shell, as the compiler would write them."""
+    spec = {
+        "schemaVersion": "2.1.0",
+        "pipelineInfo": {"name": "shell"},
+        "defaultPipelineRoot": "s3://bucket/root",
+        "root": {
+            "inputDefinitions": {"parameters": PARAMETERS},
+            "dag": {"tasks": {name: each | {"componentRef": {"name": name}} for name, each in tasks.items()}},
+        },
+        "components": {
+            name: {
+                "executorLabel": f"{name}_executor",
+                "inputDefinitions": {
+                    "parameters": PARAMETERS,
+                    "artifacts": dict.fromkeys(tasks[name]["inputs"].get("artifacts", {}), FILE),
+                },
+                "outputDefinitions": {"artifacts": {"made": FILE}},
+            }
+            for name in scripts
+        },
+        "deploymentSpec": {
+            "executors": {
+                f"{name}_executor": {
+                    "container": {
+                        "image": "shell",
+                        "command": ["sh", "-ceu", script, "sh"],
+                        "args": ARGUMENTS,
+                        "env": [{"name": "GIVEN", "value": "by the specification"}],
+                    }
+                }
+                for name, script in scripts.items()
+            }
+        },
+    }
+    platform = {
+        "platforms": {
+            "kubernetes": {"deploymentSpec": {"executors": {f"{key}_executor": each for key, each in (kubernetes or {}).items()}}}
+        }
+    }
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(yaml.safe_dump_all([spec, platform]))
+    return path
+
+
+def run(tmp_path: Path, scripts: dict[str, str], tasks: dict[str, Any] | None = None, **more: Any) -> Run:
+    kubernetes, around = more.pop("kubernetes", None), more.pop("around", {})
+    path = pipeline(tmp_path, scripts, tasks or {name: task() for name in scripts}, kubernetes)
+    return execute(read(path), Cluster(tmp_path / "cluster", **around), parameters={"word": "hello"} | more.pop("parameters", {}), **more)
+
+
+MAKE = 'mkdir "$3"; echo "$2" > "$3/word"; '
+
+
+def test_a_step_gets_what_the_step_before_it_left_and_nothing_else_of_its_pod(tmp_path: Path) -> None:
+    first = MAKE + 'mkdir -p "$3/empty" && touch "$(dirname "$3")/scratch"'
+    second = (
+        'cd "$SHELFRANK_LAUNCHER_ROOT/s3/bucket/root/shell/run-1"; find . -path "./First*" -printf "%y %P\\n" | sort'
+        """ | sed 's/[0-9a-f-]\\{36\\}/ID/'"""
+    )
+    ended = run(tmp_path, {"First": first, "Second": second}, {"First": task(), "Second": task(("First",))})
+    assert ended.failed == {}
+    assert ended.path("First", "made").joinpath("word").read_text() == "hello\n"
+    log = (tmp_path / "cluster/runs/run-1/logs/Second-0.log").read_text().splitlines()
+    assert log == ["d First", "d First/ID", "d First/ID/made", "f First/ID/made/word"]  # A store has no empty folders.
+    assert list((tmp_path / "cluster/pods").iterdir()) == []
+
+
+def test_a_step_is_told_its_inputs_as_the_driver_tells_them(tmp_path: Path) -> None:
+    tasks = {"First": task(), "Second": task(("First",))}
+    output = json.dumps({"artifacts": {"made": {"artifacts": [{"metadata": {"yes": True, "list": [1], "deep": {"a": 1}, "n": 4}}]}}})
+    first = f"""{MAKE} echo '{output}' > "$(dirname "$3")/output_metadata.json" """
+    ended = run(tmp_path, {"First": first, "Second": 'printf %s "$1"'}, tasks)
+    given = json.loads((tmp_path / "cluster/runs/run-1/logs/Second-0.log").read_text())
+    assert given["inputs"]["parameterValues"] == {"word": "hello", "count": 3.0}
+    (artifact,) = given["inputs"]["artifacts"]["First"]["artifacts"]
+    assert artifact["type"] == {"instanceSchema": ""}
+    assert artifact["name"] == "1"
+    assert artifact["uri"].startswith("s3://bucket/root/shell/run-1/First/")
+    told = {name: artifact["metadata"][name] for name in ("yes", "list", "deep", "n", "display_name")}
+    assert told == {"yes": 1.0, "list": {"list": [1.0]}, "deep": {"struct": {"a": 1.0}}, "n": 4.0, "display_name": "made"}
+    (made,) = given["outputs"]["artifacts"]["made"]["artifacts"]
+    assert made["type"] == FILE["artifactType"]
+    assert ended.types == {"First": {"made": "tfx.File"}, "Second": {"made": "tfx.File"}}
+
+
+def test_an_output_may_be_another_file_than_the_driver_meant(tmp_path: Path) -> None:
+    output = '{"artifacts":{"made":{"artifacts":[{"uri":"s3://bucket/page.html"}]}}}'
+    script = (
+        f"""cd "$SHELFRANK_LAUNCHER_ROOT/s3/bucket"; echo page > page.html; echo '{output}' > "$(dirname "$3")/output_metadata.json" """
+    )
+    assert run(tmp_path, {"First": script}).path("First", "made").read_text() == "page\n"
+
+
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        ('{"artifacts":{"made":{"artifacts":[{"metadata":{"span":null}}]}}}', "unknown/unsupported value type"),
+        ('{"surprise":1}', "failed to unmarshall ExecutorOutput"),
+    ],
+)
+def test_what_the_launcher_cant_take_fails_the_step(tmp_path: Path, output: str, why: str) -> None:
+    ended = run(tmp_path, {"First": f"""echo '{output}' > "$(dirname "$3")/output_metadata.json" """})
+    assert why in ended.failed["First"]
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"other": 1}, "no parameter other; it has count, word"),
+        ({"count": "three"}, "count type mismatch: expect NUMBER_INTEGER, got 'three'"),
+        ({"count": 1.5}, "count type mismatch: expect NUMBER_INTEGER, got 1.5"),
+        ({"word": 1}, "word type mismatch: expect STRING, got 1"),
+    ],
+)
+def test_parameters_that_the_server_refuses_are_refused(tmp_path: Path, given: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        run(tmp_path, {"First": "true"}, parameters=given)
+
+
+def test_a_parameter_without_default_must_be_given(tmp_path: Path) -> None:
+    compiled = read(pipeline(tmp_path, {"First": "true"}, {"First": task()}))
+    with pytest.raises(ValueError, match="parameter word has no default"):
+        execute(compiled, Cluster(tmp_path))
+
+
+def test_a_parameter_that_is_given_counts(tmp_path: Path) -> None:
+    run(tmp_path, {"First": 'printf %s "$1"'}, parameters={"count": 5})
+    assert json.loads((tmp_path / "cluster/runs/run-1/logs/First-0.log").read_text())["inputs"]["parameterValues"]["count"] == 5.0
+
+
+def test_a_field_that_the_server_doesnt_know_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParseError, match="surprise"):
+        run(tmp_path, {"First": "true"}, {"First": task(surprise=1)})
+
+
+def test_a_failed_step_is_tried_again_in_a_new_pod_as_often_as_its_policy_says(tmp_path: Path) -> None:
+    events: list[Event] = []
+    script = f'[ ! -e "$3" ]; {MAKE} [ "$KFP_RETRY_INDEX" = 2 ] || kill -9 $$'
+    retried = task(retryPolicy={"maxRetryCount": 2, "backoffDuration": "600s"})
+    ended = run(tmp_path, {"First": script}, {"First": retried}, told=events.append)
+    assert ended.failed == {}
+    assert [(event.attempt, event.kind) for event in events] == [
+        *((0, "started"), (0, "failed"), (1, "started"), (1, "failed"), (2, "started"), (2, "done"))
+    ]
+    assert f"exit code {-signal.SIGKILL}" in events[1].text
+    assert ended.path("First", "made").exists()
+
+
+def test_a_run_that_failed_is_tried_again_without_the_steps_that_are_done(tmp_path: Path) -> None:
+    tasks = {"First": task(), "Second": task(("First",)), "Third": task(("Second",))}
+    allowed = tmp_path / "allowed"
+    scripts = {"First": MAKE, "Second": f"{MAKE} echo why >&2; [ -e {allowed} ]", "Third": MAKE}
+    ended = run(tmp_path, scripts, tasks)
+    assert ended.failed == {"Second": "Second: exit code 1: why"}
+    assert set(ended.finished) == {"First"}
+    allowed.touch()
+    events: list[Event] = []
+    again = run(tmp_path, scripts, tasks, told=events.append)
+    assert again.failed == {}
+    assert [event.step for event in events if event.kind == "started"] == ["Second", "Third"]
+    assert again.finished["First"] == ended.finished["First"]
+    assert [again.finished[name].artifacts["made"]["name"] for name in tasks] == ["1", "2", "3"]
+
+
+def test_nothing_begins_once_a_step_has_failed_and_what_runs_may_end(tmp_path: Path) -> None:
+    tasks = {"Bad": task(), "Slow": task(), "Later": task(("Slow",))}
+    ended = run(tmp_path, {"Bad": "exit 3", "Slow": f"sleep 0.5; {MAKE}", "Later": MAKE}, tasks)
+    assert set(ended.finished) == {"Slow"}
+    assert set(ended.failed) == {"Bad"}
+
+
+def test_a_step_past_its_deadline_is_ended(tmp_path: Path) -> None:
+    ended = run(tmp_path, {"First": "sleep 60"}, kubernetes={"First": {"activeDeadlineSeconds": 1}})
+    assert "longer than the specified deadline (1 s)" in ended.failed["First"]
+
+
+def test_who_interrupts_a_run_ends_its_containers(tmp_path: Path) -> None:
+    started: list[int] = []
+
+    def interrupt(event: Event) -> None:
+        if event.process is not None:
+            started.append(event.process.pid)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, {"First": "sleep 60"}, {"First": task(retryPolicy={"maxRetryCount": 5})}, told=interrupt)
+    (pid,) = started
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_secrets_variables_and_volumes_reach_the_container(tmp_path: Path) -> None:
+    kubernetes = {
+        "secretAsEnv": [{"secretName": "keys", "keyToEnv": [{"secretKey": "id", "envVar": "AWS_ACCESS_KEY_ID"}]}],
+        "secretAsVolume": [{"secretName": "keys", "mountPath": "/etc/keys"}],
+        "pvcMount": [{"pvcNameParameter": {"runtimeValue": {"constant": "shelfrank"}}, "constant": "shelfrank", "mountPath": "/shelfrank"}],
+    }
+    around = {"secrets": {"keys": {"id": "me"}}}
+    script = f'{MAKE} echo "$GIVEN, $AWS_ACCESS_KEY_ID, $(cat /etc/keys/id)" > "$2/told"'
+    volume = tmp_path / "cluster/volumes/shelfrank"
+    lacking = run(tmp_path, {"First": script}, kubernetes={"First": kubernetes}, around=around, parameters={"word": "/shelfrank"})
+    assert lacking.failed == {"First": 'First: persistentvolumeclaim "shelfrank" not found'}
+    volume.mkdir(parents=True)
+    ended = run(tmp_path, {"First": script}, kubernetes={"First": kubernetes}, around=around, parameters={"word": "/shelfrank"})
+    assert ended.failed == {}
+    assert (volume / "told").read_text() == "by the specification, me, me\n"
+    no_secret = run(tmp_path, {"First": script}, kubernetes={"First": kubernetes}, parameters={"word": "/shelfrank"}, run_id="other")
+    assert 'secret "keys" not found' in no_secret.failed["First"]
+
+
+def test_only_whole_paths_under_a_mount_are_the_volumes(tmp_path: Path) -> None:
+    mounts = Mounts({"/shelfrank": tmp_path})
+    text = '/shelfrank "/shelfrank/data" s3://b/shelfrank /other/shelfrank /shelfranked shelfrank/pipeline:1 --at=/shelfrank/x'
+    changed = f'{tmp_path} "{tmp_path}/data" s3://b/shelfrank /other/shelfrank /shelfranked shelfrank/pipeline:1 --at={tmp_path}/x'
+    assert mounts.inward(text) == changed
+    assert mounts.outward(changed) == text
+
+
+def test_a_store_has_an_object_whole_or_not_at_all_and_no_others_of_a_like_name(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x").write_text("1")
+    store.upload(tmp_path / "a", "minio://b/model")
+    store.upload(tmp_path / "a" / "x", "minio://b/model_run")
+    store.upload(tmp_path / "nowhere", "minio://b/nothing")
+    store.download("minio://b/model", tmp_path / "got" / "model")
+    store.download("minio://b/nothing", tmp_path / "got" / "nothing")
+    assert sorted(path.name for path in (tmp_path / "got").iterdir()) == ["model"]
+    assert [path.name for path in (tmp_path / "got" / "model").iterdir()] == ["x"]
+    assert not [*(tmp_path / "store").rglob("*.unfinished")]
+
+
+def test_a_small_pipeline_runs_through_its_containers_by_the_command(tmp_path: Path) -> None:
+    from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
+    from tfx.orchestration.pipeline import Pipeline
+
+    steps = Path(__file__).parents[1]
+    sys.path.insert(0, str(steps))
+    import tiny_pipeline
+
+    config = KubeflowV2DagRunnerConfig(
+        default_image="shelfrank/pipeline:1",
+        default_commands=["python", "-m", "pipeline.kubeflow.entrypoint"],
+        use_pipeline_spec_2_1=True,
+    )
+    say = tiny_pipeline.Say(word="hello", pause_s=0.0)
+    graph = Pipeline("tiny", "", components=[say, tiny_pipeline.Double(said=say.outputs["said"])])
+    KubeflowV2DagRunner(config, output_dir=str(tmp_path), output_filename="pipeline.yaml").run(graph)
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.pipeline.kubeflow.emulation", str(tmp_path / "pipeline.yaml"), "--root", str(tmp_path / "cluster")],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        cwd=steps.parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    doubled = next(line.split(", ")[1] for line in ended.stdout.splitlines() if line.startswith("Double.doubled: tfx.File, "))
+    assert Path(doubled, "word").read_text() == "hellohello"
+    logs = tmp_path / "cluster" / "runs" / "run-1" / "logs"
+    said = (logs / "Say-0.log").read_text().splitlines()
+    assert said[:2] == ["[Say] ...", "[Say] said hello"]
+    assert len(said) == 3

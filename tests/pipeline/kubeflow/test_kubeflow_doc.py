@@ -1,0 +1,75 @@
+"""docs/kubeflow.md says what the cluster file's models say: every key, its default, its meaning; and what a pipeline's parameters are."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.contract.errors import ClusterFileError
+from pipeline.kubeflow.cluster import Cluster, json_schema, parse_cluster
+from pipeline.kubeflow.parameters import parameters
+
+ROOT = Path(__file__).resolve().parents[3]
+DOC = (ROOT / "docs" / "kubeflow.md").read_text(encoding="utf-8")
+SCHEMA = json_schema()
+MODELS = {"Cluster": SCHEMA, **SCHEMA["$defs"]}
+
+
+def rows(part: dict[str, Any]) -> str:
+    made = []
+    for key, told in part["properties"].items():
+        default = told.get("default")
+        nested = isinstance(default, dict) or (isinstance(default, list) and (not default or isinstance(default[0], dict)))
+        shown = "required" if key in part.get("required", []) else "" if default is None or nested else f"`{json.dumps(default)}`"
+        made.append(f"| `{key}` | {shown} | {told['description']} |")
+    return "\n".join(made)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_page_lists_each_key_with_default_and_meaning(model: str) -> None:
+    assert f"| key | default | what it is |\n|---|---|---|\n{rows(MODELS[model])}\n\n" in DOC
+
+
+def test_the_page_lists_each_parameter_of_a_run() -> None:
+    for each in parameters(data_root="d", push_destination="p"):
+        assert f"\n| `{each.name}` |" in DOC
+
+
+def test_the_schema_knows_the_keys_of_the_examples_and_no_other() -> None:
+    def known(part: dict[str, Any], given: Any, at: str) -> None:
+        part = MODELS[part["$ref"].split("/")[-1]] if "$ref" in part else part
+        for choice in part.get("anyOf", []):
+            if "$ref" in choice:
+                part = MODELS[choice["$ref"].split("/")[-1]]
+        if isinstance(given, list):
+            for entry in given:
+                known(part.get("items", {}), entry, at)
+        elif isinstance(given, dict) and "properties" in part:
+            for key, value in given.items():
+                assert key in part["properties"], f"{at}.{key}"
+                known(part["properties"][key], value, f"{at}.{key}")
+
+    for path in (ROOT / "examples" / "cluster").glob("*.yaml"):
+        known(SCHEMA, yaml.safe_load(path.read_text(encoding="utf-8")), path.stem)
+    assert SCHEMA["additionalProperties"] is False
+    assert SCHEMA["title"] == "ShelfRank cluster file"
+    assert set(SCHEMA["properties"]) == set(Cluster.model_fields)
+
+
+def test_defaults_of_a_step_are_those_that_their_meanings_tell() -> None:
+    step, told = parse_cluster("{}").step("Trainer"), MODELS["Step"]["properties"]
+    assert (step.retries, step.backoff, step.backoff_limit, step.timeout) == (2, 60.0, 900.0, 6 * 3600.0)
+    defaults = {key: meaning["description"].partition("default: ")[2] for key, meaning in told.items()}
+    assert {key: default for key, default in defaults.items() if default} == {
+        "retries": "2",
+        "backoff": "1m",
+        "backoff_limit": "15m",
+        "timeout": "6h",
+    }
+
+
+def test_an_empty_file_is_told_what_one_looks_like() -> None:
+    with pytest.raises(ClusterFileError, match=r"expected a mapping such as `images: \{pipeline: shelfrank/pipeline:0.1.0\}`, got None"):
+        parse_cluster("")

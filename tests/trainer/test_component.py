@@ -1,0 +1,71 @@
+"""The Trainer as a step: the number of steps that a run asks for reaches `run_fn`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.types import channel_utils, standard_artifacts
+from tfx.utils import json_utils
+
+from trainer.component import Executor, Trainer
+
+TOLD: list[FnArgs] = []
+
+
+def run_fn(args: FnArgs) -> None:
+    """Notes what it is given, and leaves a model."""
+    TOLD.append(args)
+    Path(args.serving_model_dir).mkdir(parents=True)
+
+
+def artifact(kind: Any, uri: Path) -> Any:
+    made = kind()
+    made.uri = str(uri)
+    return made
+
+
+@pytest.mark.parametrize(("steps", "told"), [(0, None), (7, 7)])
+def test_the_number_of_steps_reaches_run_fn_and_0_is_none(tmp_path: Path, steps: int, told: int | None) -> None:
+    examples = artifact(standard_artifacts.Examples, tmp_path / "examples")
+    examples.split_names = '["train", "eval"]'
+    inputs = {"examples": [examples], "transform_graph": [artifact(standard_artifacts.TransformGraph, tmp_path / "graph")]}
+    outputs = {
+        "model": [artifact(standard_artifacts.Model, tmp_path / "model")],
+        "model_run": [artifact(standard_artifacts.ModelRun, tmp_path / "run")],
+    }
+    given = {
+        "train_args": '{"splits": ["train"]}',
+        "eval_args": '{"splits": ["eval"]}',
+        "run_fn": f"{__name__}.run_fn",
+        "custom_config": json_utils.dumps({"dataset": "x"}),
+        "training_steps": steps,
+    }
+    before = dict(given)
+    Executor().Do(inputs, outputs, given)
+    args = TOLD.pop()
+    assert args.train_steps == told
+    assert args.train_files == [str(tmp_path / "examples" / "Split-train" / "*")]
+    assert args.custom_config == {"dataset": "x"}
+    assert given == before
+
+
+def test_the_step_has_one_parameter_more_than_tfx_s() -> None:
+    from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
+
+    made = Trainer(
+        examples=channel_utils.as_channel([standard_artifacts.Examples()]),
+        transform_graph=channel_utils.as_channel([standard_artifacts.TransformGraph()]),
+        base_model=None,
+        hyperparameters=None,
+        train_args=TrainArgs(splits=["train"]),
+        eval_args=EvalArgs(splits=["eval"]),
+        custom_config={"dataset": "x"},
+        training_steps=3,
+    )
+    assert made.id == "Trainer"
+    assert made.exec_properties["training_steps"] == 3
+    assert made.exec_properties["run_fn"] == "trainer.run.run_fn"
+    assert json.loads(made.exec_properties["custom_config"]) == {"dataset": "x"}
+    assert set(made.outputs) == {"model", "model_run"}
