@@ -1,4 +1,4 @@
-"""A Dockerfile carried out without an engine: its own RUN, COPY, ENV, USER and WORKDIR steps, one by one, in folders made root by chroot."""
+"""A Dockerfile carried out without an engine: its own RUN, COPY, ENV, USER and WORKDIR steps, one by one, under chroot."""
 
 import shutil
 import subprocess
@@ -73,7 +73,9 @@ def build(name: str, checkout: Path, into: Path, *, bases: Mapping[str, Path], s
 
 def megabytes(folder: Path) -> float:
     """What the files of `folder` take on disk."""
-    told = subprocess.run(["du", "--summarize", "--one-file-system", "--block-size=1", str(folder)], check=True, capture_output=True, text=True)
+    told = subprocess.run(
+        ["du", "--summarize", "--one-file-system", "--block-size=1", str(folder)], check=True, capture_output=True, text=True
+    )
     return int(told.stdout.split()[0]) / 1e6
 
 
@@ -100,7 +102,10 @@ def _copy(step: Step, root: Root, stage: Path | None, checkout: Path, files: lis
     place = Path(f"{root.folder}{target}") if target.startswith("/") else Path(f"{root.folder}{root.cwd}") / target
     for source in sources:
         if stage is not None:
-            pairs = _under(Path(f"{stage}{source}"), "", place, into=target.endswith("/"))
+            origin = Path(f"{stage}{source}")
+            if not origin.exists():
+                raise DockerfileError(f"line {step.line}: {source} isn't in the stage that it is copied from")
+            pairs = [(origin, place / origin.name if origin.is_file() and target.endswith("/") else place)]
         else:
             taken = [name for name in files if name == source or name.startswith(f"{source}/")]
             if not taken:
@@ -113,9 +118,3 @@ def _copy(step: Step, root: Root, stage: Path | None, checkout: Path, files: lis
             subprocess.run(["cp", "-a", "--no-target-directory", "--no-preserve=ownership", str(origin), str(goal)], check=True)
             if "chmod" in step.flags:
                 goal.chmod(int(step.flags["chmod"], 8))
-
-
-def _under(origin: Path, _: str, place: Path, *, into: bool) -> list[tuple[Path, Path]]:
-    if not origin.exists():
-        raise DockerfileError(f"{origin.name} isn't in the stage that it is copied from")
-    return [(origin, place / origin.name if into and origin.is_file() else place)]

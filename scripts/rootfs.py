@@ -11,7 +11,8 @@ from typing import IO
 
 _NEEDED = ("unshare", "nsenter", "chroot", "mount", "ip")
 # What a process needs of this machine to fetch packages, as an engine hands on a proxy.
-_NETWORK = ("PIP_", "UV_", "SSL_", "REQUESTS_CA", "CURL_CA", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_PROXIES = tuple(f"{kind}_{word}" for kind in ("http", "https", "no", "HTTP", "HTTPS", "NO") for word in ("proxy", "PROXY"))
+_NETWORK = ("PIP_", "UV_", "SSL_", "REQUESTS_CA", "CURL_CA", *_PROXIES)
 _NOT_HANDED_ON = {"PIP_FIND_LINKS", "UV_CACHE_DIR", "UV_FIND_LINKS"}
 
 
