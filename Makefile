@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: help install run test test-slow test-all lint bench lock clean
+.PHONY: help install run test test-slow test-all lint bench lock images clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -37,7 +37,12 @@ COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-
 lock: install ## compile requirements/*.in to the locks (versions change only where the .in files ask for it)
 	$(COMPILE) requirements/dev.in -o requirements/dev.lock
 	$(COMPILE) requirements/runtime.in -c requirements/dev.lock -o requirements/runtime.lock
+	$(COMPILE) requirements/service.in -c requirements/dev.lock -o requirements/service.lock
+	$(COMPILE) requirements/trainer.in -c requirements/dev.lock -o requirements/trainer.lock
 	$(COMPILE) requirements/uv.in -c requirements/dev.lock -o requirements/uv.lock
+
+images: ## build the container images; TAG=, REGISTRY=, BASE=, ENGINE=: see docs/images.md
+	@REGISTRY="$(REGISTRY)" BASE="$(BASE)" ENGINE="$(or $(ENGINE),docker)" kubernetes/images/build $(TAG)
 
 clean: ## remove .venv, caches and builds; runs/ stays
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -20,7 +20,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -104,14 +104,14 @@ def runner(threads: int) -> list[str]:
     return ["--runner=FnApiRunner", "--direct_running_mode=multi_threading", f"--direct_num_workers={threads}"]
 
 
-def run(shop: Path, out: Path, threads: int) -> dict[str, int]:
+def run(shop: Path, out: Path, beam_args: Sequence[str]) -> dict[str, int]:
     """Ingest as EventExampleGen does; the counts of the report."""
     text, reported = DATASET.read_text(), out / "report.json"
     blocks = layout(parse_dataset(text), str(shop))
     partitions = max(1, -(-blocks.rows // PARTITION_ROWS))
     work, examples, state = (str(out / name) for name in (".work", "examples", "state"))
     job = Job(text, str(shop), work, examples, state, partitions, now_us=time.time_ns() // 1000)
-    with beam.Pipeline(options=PipelineOptions(runner(threads))) as root:
+    with beam.Pipeline(options=PipelineOptions(list(beam_args))) as root:
         found = ingest(root, job, blocks.blocks)
         _ = found | "report" >> beam.Map(lambda pair: write_bytes(str(reported), ingest_report(pair[0], pair[1], blocks, text)))
     removed(work)
@@ -122,9 +122,9 @@ def run(shop: Path, out: Path, threads: int) -> dict[str, int]:
 def ingested(shop: Path, tiny: Path, out: Path, threads: int) -> Ingested:
     """Measure an ingestion after a tiny one; for a process of its own."""
     shutil.rmtree(out, ignore_errors=True)
-    run(tiny, out / "tiny", threads)
+    run(tiny, out / "tiny", runner(threads))
     seconds, core_seconds = time.perf_counter(), time.process_time()
-    counts = run(shop, out, threads)
+    counts = run(shop, out, runner(threads))
     return Ingested(
         events=counts["rows read"],
         impressions=sum(counts[f"examples: {split} candidates"] for split in SPLITS),

@@ -263,7 +263,11 @@ def _guard(guard: argparse.ArgumentParser) -> None:
     guard.add_argument("--dataset", metavar="FILE", help="dataset file (default: that of the run)")
     guard.add_argument("--releases", metavar="DIR", help="folder of the releases (default: ROOT/releases)")
     guard.add_argument(
-        "--log", metavar="DIR", action="append", help="a service's exposure log; may be given again (default: ROOT/serving/exposures)"
+        "--log",
+        metavar="DIR",
+        action="append",
+        help="a service's exposure log, or a folder of such logs, which may come and go; may be given again"
+        " (default: ROOT/serving/exposures)",
     )
     guard.add_argument(
         "--model-server", metavar="HOST:PORT", help="gRPC of the model server to move labels on (default: only in the releases' files)"

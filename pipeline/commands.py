@@ -49,7 +49,7 @@ def validate(args: Namespace) -> None:
     from components.contract.load import load_dataset
     from components.validate.check import as_json, failed, render
     from components.validate.validate_data import validate as validate_data
-    from pipeline.show import console
+    from pipeline.console import console
     from trainer.space import check_settings
 
     dataset = load_dataset(args.dataset)
@@ -68,10 +68,11 @@ def run(args: Namespace) -> None:
     """`shelfrank run`."""
     from components.contract.load import load_dataset
     from pipeline.config import RunConfig
+    from pipeline.console import console
     from pipeline.display import display
     from pipeline.quiet import quiet
     from pipeline.record import alone
-    from pipeline.show import console, show
+    from pipeline.show import show
 
     file = Path(args.dataset or default_shop())
     dataset = load_dataset(file)
@@ -100,9 +101,10 @@ def run(args: Namespace) -> None:
 
 def report(args: Namespace) -> None:
     """`shelfrank report`."""
+    from pipeline.console import console
     from pipeline.record import write
     from pipeline.result import read_result
-    from pipeline.show import console, page, show
+    from pipeline.show import page, show
 
     result = read_result(_last(args.root))
     if args.html:
@@ -115,8 +117,8 @@ def report(args: Namespace) -> None:
 
 def releases(args: Namespace) -> None:
     """`shelfrank releases list`, `promote` and `rollback`."""
+    from pipeline.console import console
     from pipeline.releases import Place, listed, promote, rollback, table
-    from pipeline.show import console
 
     folder = _releases_of(args)
     if args.action == "list":

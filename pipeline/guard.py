@@ -4,12 +4,14 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, RunError, ShelfRankError
 from components.release.labels import CANARY, FILE, STABLE, read_labels
+from components.release.manifest import read_manifest
+from components.release.releases import newest
 from pipeline.journal import entry, note
 from pipeline.releases import Place, promote, rollback
 from serving.guard.ledger import Ledger, Standing
@@ -99,6 +101,10 @@ class Guard:
         """The versions of canary and stable, and when the labels were moved last."""
         releases = self._post.place.folder
         labels = read_labels(releases)
+        self.numbers.labelled({} if labels is None else labels.now)
+        if (version := newest(releases)) is not None:
+            with suppress(ShelfRankError):  # a manifest that can't be read keeps nobody from guarding
+                self.numbers.released(version, made_s=read_manifest(releases / str(version)).created_us / 1e6)
         if labels is None:
             return None, None, 0
         return labels.now.get(CANARY), labels.now.get(STABLE), (releases / FILE).stat().st_mtime_ns // 1000

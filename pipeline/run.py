@@ -9,6 +9,7 @@ from pathlib import Path
 from tfx.utils.path_utils import serving_model_path
 
 from components.contract.load import parse_dataset
+from pipeline.beam import BeamArgs
 from pipeline.config import RunConfig
 from pipeline.display import Display
 from pipeline.fingerprint import INGESTION, LEARNING, code_version, input_digest
@@ -22,10 +23,16 @@ from pipeline.slice_report import LINEAGE, RESULT
 from trainer.space import check_settings
 
 
-def run(config: RunConfig, *, log: Path, shown: Display) -> RunResult:
+def run(config: RunConfig, *, log: Path, shown: Display, beam: BeamArgs = BEAM) -> RunResult:
     """Run the graph; what an earlier run finished with the same data, dataset file and code isn't done again.
 
     The caller holds the folder (`record.alone`).
+
+    Args:
+        config: what is asked for.
+        log: file that the steps' own output goes to.
+        shown: tells how far it is.
+        beam: where the steps on Beam run. Elsewhere than on this machine, workers must see `config.root` and the data by the same paths.
 
     Raises:
         DatasetFileError: the model's settings or the gates can't be.
@@ -51,8 +58,8 @@ def run(config: RunConfig, *, log: Path, shown: Display) -> RunResult:
         code=code,
         attempt=pinned.attempt,
         trials=str(config.trials / _digest(data, code)[:20]),
-        beam_args=BEAM.steps,
-        ingestion_beam_args=BEAM.ingestion,
+        beam_args=beam.steps,
+        ingestion_beam_args=beam.ingestion,
         metadata=store,
     )
     steps = run_locally(pipeline, store=store, run_id=datetime.now(UTC).isoformat(), log=log, shown=shown)

@@ -14,13 +14,6 @@ from pipeline.result import RunResult
 from trainer.trials import Trial, value_text
 
 _BEST = 10
-_WIDTH = 120
-
-
-def console() -> Console:
-    """Standard output; where that is a file or a pipe, wide enough for the table of metrics."""
-    terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=_WIDTH)
 
 
 def show(result: RunResult, console: Console) -> None:

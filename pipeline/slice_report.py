@@ -14,6 +14,7 @@ from tfx.utils.path_utils import serving_model_path
 from components.evaluation.results import CHALLENGER
 from components.release.announced import Announced
 from components.release.manifest import FILE as MANIFEST
+from pipeline.kubeflow.places import Places
 from pipeline.lineage import lineage
 from pipeline.outcome import Outputs, outcome
 from pipeline.result import RunResult
@@ -89,7 +90,7 @@ def SliceReport(  # noqa: N802 - TFX names a component by its function
     told = lineage(
         dataset=dataset,
         graph=json.loads(graph),
-        artifacts={name: artifact.uri for name, artifact in given.items()},
+        artifacts={name: Places.here().remote(artifact.uri) for name, artifact in given.items()},
         data={"root": data_root, "window": result.ingestion["window"], "counts": result.ingestion["counts"]},
         run={
             "made_at": result.made_at,

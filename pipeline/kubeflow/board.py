@@ -38,22 +38,26 @@ class Live:
     def __init__(self, redrawn: Redrawn) -> None:
         self._redrawn = redrawn
         self._steps: Sequence[Step] = ()
+        self._said = ""
 
     def show(self, steps: Sequence[Step]) -> None:
         """Each step with its mark, state and time."""
+        if [step.state for step in steps] != [step.state for step in self._steps]:
+            self._said = ""
         self._steps = steps
-        self._draw("")
+        self._draw()
 
     def say(self, text: str) -> None:
-        """Below the steps, until there is newer."""
-        self._draw(text)
+        """Below the steps, until a step changes."""
+        self._said = text
+        self._draw()
 
-    def _draw(self, text: str) -> None:
+    def _draw(self) -> None:
         table = Table.grid(padding=(0, 1))
         for step in self._steps:
             quiet = "" if step.state in ("done", "waiting") else step.state
             table.add_row(_MARKS[step.state], f"{step.name:18}", duration(step.seconds), quiet)
-        self._redrawn.update(Group(table, Text(text)) if text else table, refresh=True)
+        self._redrawn.update(Group(table, Text(self._said)) if self._said else table, refresh=True)
 
 
 class Lines:

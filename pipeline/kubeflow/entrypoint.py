@@ -23,12 +23,6 @@ from pipeline.kubeflow.invocation import folders, received, returned
 from pipeline.kubeflow.places import Places
 from pipeline.quiet import quiet
 
-ROOT = "SHELFRANK_LAUNCHER_ROOT"
-"""Environment variable: the folder that the launcher's `/minio`, `/s3` and `/gcs` lie under.
-
-In a pod that is `/`, and nobody sets it. A launcher that runs without a container of its own, as the tests' does, can't write there.
-"""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one step; returns the exit code.
@@ -84,7 +78,7 @@ def _run(args: argparse.Namespace, beam_args: list[str]) -> None:
 
     from pipeline.batches import cut_batches_by_size
 
-    places = Places(os.environ.get(ROOT, "/"), kept=_kept(args.executor_class_path, beam_args))
+    places = Places.here(kept=_kept(args.executor_class_path, beam_args))
     taken = received(json.loads(args.json_serialized_invocation_args), json.loads(args.json_serialized_inputs_spec_args), places)
     for folder in folders(taken):
         Path(folder).mkdir(parents=True, exist_ok=True)

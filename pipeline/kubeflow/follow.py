@@ -67,6 +67,7 @@ def follow(
     names: tuple[str, ...] = (),
     poll_s: float = 5.0,
     timeout_s: float | None = None,
+    stuck_s: float = 60.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> End:
     """Show a run on `board` until it has ended.
@@ -78,12 +79,15 @@ def follow(
         names: of the steps, each after those that it waits for; else the server is asked for them.
         poll_s: between two questions.
         timeout_s: after so long it is given up to follow, while the run goes on; None: never.
+        stuck_s: after so long in which no step changed its state, and each such time again, it is looked whether a container can't start.
         clock: in seconds.
 
     Raises:
         KubeflowError: there is no such run, the server answers no more, or the time is over.
     """
     silent, began = 0, clock()
+    states: tuple[str, ...] = ()
+    changed = began
     while True:
         try:
             run = client.get_run(run_id)
@@ -100,6 +104,13 @@ def follow(
             board.show(now)
             if run.state in FINISHED:
                 return _end(client, run, now)
+            if states != (states := tuple(step.state for step in now)):
+                changed = clock()
+            elif clock() - changed >= stuck_s:
+                changed = clock()
+                behind = workflow(client, run_id, [step.name for step in now])
+                if behind and behind.waits:
+                    board.say(behind.waits)
         if timeout_s is not None and clock() - began >= timeout_s:
             raise KubeflowError(f"run {run_id} hasn't ended within {timeout_s:g} s; it goes on")
         time.sleep(poll_s)

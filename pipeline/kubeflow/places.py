@@ -5,7 +5,14 @@ store afterwards (`LocalPathForURI` in its `launcher_v2.go`). TensorFlow and Bea
 throughout.
 """
 
+import os
 from dataclasses import dataclass
+
+ROOT = "SHELFRANK_LAUNCHER_ROOT"
+"""Environment variable: the folder that the launcher's `/minio`, `/s3` and `/gcs` lie under.
+
+In a pod that is `/`, and nobody sets it. A launcher that runs without a container of its own, as the tests' does, can't write there.
+"""
 
 _FOLDERS = {"minio://": "minio/", "s3://": "s3/", "gs://": "gcs/"}
 
@@ -35,6 +42,11 @@ class Places:
             if path.startswith(folder):
                 return scheme + path.removeprefix(folder)
         return path
+
+    @classmethod
+    def here(cls, kept: tuple[str, ...] = ()) -> "Places":
+        """Those of this pod. Elsewhere there are no such folders, and every path stays as it is."""
+        return cls(os.environ.get(ROOT, "/"), kept)
 
     def _mapped(self) -> list[tuple[str, str]]:
         root = self.root.rstrip("/")

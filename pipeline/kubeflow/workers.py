@@ -4,8 +4,7 @@ from components.contract.errors import ClusterFileError
 from pipeline.beam import Settings, settings
 from pipeline.beam_presets import Dataflow, Local, MultiProcess
 from pipeline.kubeflow.cluster import Cluster
-
-_LOCAL = {"minio": "/minio", "s3": "/s3", "gs": "/gcs"}  # scheme of the pipeline root to where the launcher has its artifacts
+from pipeline.kubeflow.places import Places
 
 
 def beam_settings(cluster: Cluster) -> Settings:
@@ -40,4 +39,4 @@ def local_folder(root: str) -> str:
     It mounts an empty folder of the pod at `/minio`, `/s3` and `/gcs`, so that a volume can be mounted below them only.
     """
     scheme, _, rest = root.partition("://")
-    return f"{_LOCAL[scheme]}/{rest.split('/', 1)[0]}"
+    return Places().local(f"{scheme}://{rest.split('/', 1)[0]}")

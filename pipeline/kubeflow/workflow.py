@@ -1,4 +1,4 @@
-"""What the API of the runs doesn't tell: why a step failed, and what it wrote into its log.
+"""What the API of the runs doesn't tell: why a step failed or doesn't start, and what it wrote into its log.
 
 API v2beta1 has fields for a task's error and its pod, which no server fills (kubeflow/pipelines#14007). The Argo workflow behind the
 run has both, and the older API v1beta1, which the servers of 2.x still answer, hands it out. Where it doesn't, nothing is known.
@@ -47,6 +47,7 @@ class Pod:
     name: str
     failed: bool
     message: str
+    pending: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Workflow:
         """Each step that failed, once, with the end of its last attempt's log."""
         last = {pod.step: pod for pod in self.pods if pod.step}  # an attempt that failed may have been followed by one that didn't
         return tuple(Failure(step, pod.message, _end(self.log(client, pod))) for step, pod in last.items() if pod.failed)
+
+    @property
+    def waits(self) -> str:
+        """What its containers wait for before they start: a node with a GPU, an image; "" where they don't."""
+        return "; ".join(f"{pod.step} waits: {pod.message}" for pod in self.pods if pod.step and pod.pending and pod.message)
 
     def log(self, client: Kubeflow, pod: Pod) -> str:
         """What a pod wrote; "" where it is gone. The UI and the API have an address each."""
@@ -114,7 +120,9 @@ def _pods(nodes: dict[str, Any], workflow_name: str, names: set[str]) -> Iterato
     for key in started:
         node = nodes[key]
         if node.get("type") == "Pod":
-            yield Pod(owner(key), _pod_name(node, workflow_name), node.get("phase") in _FAILED, str(node.get("message", "")))
+            phase = node.get("phase")
+            told = str(node.get("message", ""))
+            yield Pod(owner(key), _pod_name(node, workflow_name), phase in _FAILED, told, pending=phase == "Pending")
 
 
 def _pod_name(node: dict[str, Any], workflow_name: str) -> str:

@@ -28,7 +28,7 @@ def unread(folders: Sequence[Path], kind: str, read: Mapping[str, int]) -> Itera
     takes torn lines out of the middle), reading goes on at the next line's beginning behind the old size.
 
     Args:
-        folders: of the logs.
+        folders: of the logs; one may also hold a folder for each service that comes and goes.
         kind: `decisions` or `interactions`.
         read: file to the size that was read.
 
@@ -49,7 +49,8 @@ def _files(folders: Sequence[Path], kind: str) -> dict[str, tuple[Path, Path]]:
     names = sorted(
         {
             (folder, path.name.removesuffix(OPEN).removesuffix(COMPLETE))
-            for folder in folders
+            for outer in folders
+            for folder in (outer, *(inner for inner in outer.iterdir() if inner.is_dir()))
             for path in folder.iterdir()
             if path.name.startswith(f"{kind}-") and path.name.endswith((OPEN, COMPLETE))
         }

@@ -1,11 +1,14 @@
 """The guard's numbers, for Prometheus."""
 
+from collections.abc import Mapping
 from typing import final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from serving.guard.ledger import SIDES, Standing
 from serving.guard.watch import KEPT, WORSE, Limits, threshold
+
+ENDS = ("roll back", "promote")
 
 
 @final
@@ -25,10 +28,19 @@ class Numbers:
         self._version = Gauge("shelfrank_guard_version", "On trial, by side; 0 while nothing is", ["side"], registry=to)
         self._unreadable = Gauge("shelfrank_guard_unreadable_lines", "Of the log, in the trial", registry=to)
         self._decided = Counter("shelfrank_guard_decisions", "Trials that ended, by the decision", ["decision"], registry=to)
+        for decision in ENDS:  # counted from 0 on, or nobody sees the first
+            self._decided.labels(decision)
         self._unmoved = Gauge("shelfrank_guard_unmoved", "1 while a decision waits because its label can't be moved", registry=to)
+        self._looked = Gauge("shelfrank_guard_looked_timestamp_seconds", "When the log was looked at last", registry=to)
+        self._labels = Gauge(
+            "shelfrank_guard_label_version", "The release that carries a label, as `labels.json` says", ["label"], registry=to
+        )
+        self._newest = Gauge("shelfrank_guard_newest_release", "The newest release's version", registry=to)
+        self._made = Gauge("shelfrank_guard_newest_release_timestamp_seconds", "When it was published", registry=to)
 
     def stands(self, standing: Standing | None) -> None:
-        """How the trial stands."""
+        """How the trial stands, after a look."""
+        self._looked.set_to_current_time()
         for side in SIDES:
             self._version.labels(side).set(0 if standing is None else standing.trial.version(side))
         if standing is None:
@@ -42,6 +54,17 @@ class Numbers:
             for what in ("requests", "errors", "slow", "settled", "clicked"):
                 self._counts.labels(side, what).set(float(getattr(tally, what)))
         self._unreadable.set(standing.unreadable)
+
+    def labelled(self, labels: Mapping[str, int]) -> None:
+        """Which release carries which label."""
+        self._labels.clear()
+        for label, version in labels.items():
+            self._labels.labels(label).set(version)
+
+    def released(self, version: int, *, made_s: float) -> None:
+        """The newest release, and when it was published, seconds since the epoch."""
+        self._newest.set(version)
+        self._made.set(made_s)
 
     def decided(self, decision: str) -> None:
         """A trial ended."""

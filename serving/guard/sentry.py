@@ -22,7 +22,7 @@ class Duty:
     """What the guard looks at.
 
     Attributes:
-        logs: folders of the exposure logs of all services that ask the labels.
+        logs: folders of the exposure logs of all services that ask the labels, or folders of such folders.
         click_s: how long after its request a click counts for it.
         late_s: so much later a request is settled, for clicks that come late into the log.
         slow_ms: an answer of the model that took longer is slow.

@@ -51,7 +51,7 @@ async def rank(parts: Parts, body: RankBody, arrival: Arrival) -> Ordered:
     parts.metrics.ranked(ranked)
     if not asked.places:
         return Ordered(_ranked(ranked, asked), None)
-    parts.metrics.shown(parts.ranking.served_by(asked.shopper))
+    parts.metrics.shown(parts.ranking.served_by(ranked.assignment), ranked.assignment.arms)
 
     async def after() -> None:
         await parts.ranking.shown(asked, ranked, now_us=now_us)
@@ -71,11 +71,12 @@ async def record(parts: Parts, body: EventsBody) -> dict[str, Any]:
     reported = [_shown(each, now_us) for each in body.impressions] + [_done(each, now_us) for each in body.interactions]
     await parts.intake.take(reported, now_us=now_us)
     for each in reported:
-        served_by = parts.ranking.served_by(each.event.shopper)
+        assignment = parts.ranking.assignment(each.event.shopper)
+        served_by = parts.ranking.served_by(assignment)
         if isinstance(each.event, Interaction):
-            parts.metrics.acted(each.event.action, served_by)
+            parts.metrics.acted(each.event.action, served_by, assignment.arms)
         else:
-            parts.metrics.shown(served_by)
+            parts.metrics.shown(served_by, assignment.arms)
     return {"accepted": len(reported)}
 
 

@@ -97,7 +97,7 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
         interceptors=spans.on_the_way_to_the_model(),
     )
     model.connect()
-    metrics = Metrics()
+    metrics = Metrics(deadline_s=settings.deadline_ms / 1e3)
     metrics.registry.register(ModelMetrics(model))
     shadow = _shadow(settings, places, metrics, log, credentials)
     changes = Changes(dataset, catalogue)

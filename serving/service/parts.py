@@ -28,6 +28,6 @@ class Parts:
     sources: CandidateSources
     asking: Rates
     telling: Rates
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: Metrics
     tracing: Tracing = field(default_factory=NoTracing)
     page: Page | None = None

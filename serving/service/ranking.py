@@ -166,9 +166,8 @@ class Ranking:
             return (asked.version,)
         return labels_asked(assignment.model, self._settings.label, self._settings.previous)
 
-    def served_by(self, shopper: str) -> str:
-        """What orders for a shopper while all is well: a label of the model, or a baseline."""
-        arm = self.assignment(shopper)
+    def served_by(self, arm: Assignment) -> str:
+        """What orders for a shopper of these arms while all is well: a label of the model, or a baseline."""
         return arm.baseline or labels_asked(arm.model, self._settings.label, "")[0] or NEWEST
 
     def request(self, asked: Asked, now_us: int) -> Request:

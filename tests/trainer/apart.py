@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 
 def main() -> None:
-    """Settings: `text` of the dataset file; `devices`, logical CPUs to make; the rest as of `FnArgs`."""
+    """Settings: `text` of the dataset file; `devices`, logical CPUs to make; `checkpoints`, a folder or null; the rest as of `FnArgs`."""
     given = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -24,7 +24,8 @@ def main() -> None:
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * given["devices"])
     from trainer.run import run_fn
 
-    run_fn(SimpleNamespace(**given["fn_args"], custom_config={"dataset": given["text"]}))
+    kept = {"checkpoints": given["checkpoints"]} if given["checkpoints"] else {}
+    run_fn(SimpleNamespace(**given["fn_args"], custom_config={"dataset": given["text"]} | kept))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,20 @@ from typing import Any
 import tensorflow as tf
 
 
-def started(shop: SimpleNamespace, folder: Path, settings: str, *, attempt: int = 1, devices: int = 1, **environment: str) -> Any:
-    """A process that trains with other settings in the `model:` part; all of one folder train the same, each attempt writes its own."""
+def started(
+    shop: SimpleNamespace,
+    folder: Path,
+    settings: str,
+    *,
+    attempt: int = 1,
+    devices: int = 1,
+    checkpoints: str | None = None,
+    **environment: str,
+) -> Any:
+    """A process that trains with other settings in the `model:` part; all of one folder train the same, each attempt writes its own.
+
+    `checkpoints` is the folder that outlives an attempt, where the training's own doesn't.
+    """
     text = shop.text[: shop.text.index("model:")] + f"model: {settings}\n"
     fn_args = {
         "train_files": [shop.train],
@@ -23,7 +35,7 @@ def started(shop: SimpleNamespace, folder: Path, settings: str, *, attempt: int 
     }
     folder.mkdir(parents=True, exist_ok=True)
     told = folder / f"settings-{attempt}.json"
-    told.write_text(json.dumps({"text": text, "devices": devices, "fn_args": fn_args}))
+    told.write_text(json.dumps({"text": text, "devices": devices, "checkpoints": checkpoints, "fn_args": fn_args}))
     return process("apart.py", str(told), **environment)
 
 

@@ -1,8 +1,12 @@
 """A training that is killed and started again ends as one that wasn't."""
 
+import os
 import re
+import shutil
 import signal
 import time
+from glob import glob
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +20,7 @@ SETTINGS = "{batch_requests: 2, epochs: 5, patience: 5, checkpoint_steps: 7, ave
 
 def newest(folder):
     """The step of the newest checkpoint."""
-    return max((int(path.stem) for path in folder.glob("Trainer/checkpoints/*/*.checkpoint")), default=0)
+    return max((int(path.stem) for path in folder.rglob("*.checkpoint")), default=0)
 
 
 def killed_at(process, folder, step):
@@ -49,3 +53,17 @@ def test_two_kills_leave_no_trace(every_kind, tmp_path):
     timeless = ("epoch", "step", "loss", "learning_rate", "eval_auc", "eval_ndcg")
     assert [[row[name] for name in timeless] for row in found.curve] == [[row[name] for name in timeless] for row in expected.curve]
     assert not list(folder.glob("Trainer/checkpoints/*"))
+
+
+def test_a_pod_that_is_tried_again_goes_on_from_a_folder_that_outlived_it_though_its_inputs_are_new_copies(every_kind, tmp_path):
+    def pod(attempt):
+        for path in (*glob(every_kind.train), *glob(every_kind.eval), *Path(every_kind.graph).rglob("*")):
+            os.utime(path, (attempt, attempt))
+        shutil.rmtree(tmp_path / "pod", ignore_errors=True)
+        return started(every_kind, tmp_path / "pod", SETTINGS.replace("epochs: 5", "epochs: 1"), attempt=attempt, checkpoints=str(kept))
+
+    kept = tmp_path / "volume" / "checkpoints"
+    step = killed_at(pod(1), kept, 20)
+    assert f"taken up at step {step}," in finished(pod(2))
+    assert not list(kept.iterdir())
+    assert left(tmp_path / "pod", attempt=2).curve[-1]["step"] == 96

@@ -94,7 +94,8 @@ class Script:
     message: str = "Error (exit code 1)"
     driver_fails: bool = False
     logs: dict[str, str] = field(default_factory=dict)
-    stands_at: str = ""  # never gets past this step
+    stands_at: str = ""  # never gets past this step,
+    pending: str = ""  # since its container can't start, for this reason
 
 
 @dataclass
@@ -325,6 +326,8 @@ class FakeKubeflow:
             part = node(step, "DAG", "system-container-executor", root, phase, moment + 5, took)
             pod = node("executor", "Pod", "system-container-impl", part, phase, moment + 6, took)
             found[part]["children"] = [pod]
+            if stuck and script.pending:
+                found[pod] |= {"phase": "Pending", "message": script.pending}
             if fails and not running:
                 found[pod] |= {"message": script.message}
             if running:

@@ -48,6 +48,7 @@ def test_the_same_content_again_is_the_same_version_and_experiment() -> None:
     assert len(server.versions) == len(server.pipelines) == len(server.experiments) == 1
     assert {run["pipeline_version_reference"]["pipeline_version_id"] for run in server.runs.values()} == set(server.versions)
     assert len(server.runs) == 2
+    assert not [asked for asked in server.asked if "upload" in asked or asked == "POST /apis/v2beta1/experiments"]
 
 
 def test_other_content_is_a_new_version_of_the_same_pipeline() -> None:
@@ -112,3 +113,8 @@ def test_a_failure_in_between_leaves_one_running(name: str, left: dict[str, str]
 
 def test_a_removed_schedule_is_gone() -> None:
     assert seen("schedule-remove").server.recurringruns == {}
+
+
+@pytest.mark.parametrize(("name", "said"), [("no-answer", "within 0.2 s"), ("cancelled", "was cancelled"), ("login-page", "Log in to Dex")])
+def test_the_cause_is_named(name: str, said: str) -> None:
+    assert said in seen(name).text

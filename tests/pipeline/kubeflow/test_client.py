@@ -137,3 +137,11 @@ def test_a_200_that_is_no_json_is_refused() -> None:
         fake.faults.append(Fault("GET", ".*healthz", 200, "OK", {"content-type": "text/plain"}))
         with pytest.raises(KubeflowError, match=r"expected JSON from .* got 'OK'"):
             connect(Place(fake.host))
+
+
+def test_a_login_page_in_the_midst_is_refused_too() -> None:
+    with serving(FakeKubeflow()) as fake:
+        client = connect(Place(fake.host))
+        fake.faults.append(Fault("GET", ".*/pipelines", 200, "<html><title>Log in</title></html>", {"content-type": "text/html"}))
+        with pytest.raises(KubeflowError, match=r"got a web page \('Log in'\)"):
+            client.list_pipelines()

@@ -22,7 +22,7 @@ from tests.pipeline.shop import shop_without_model
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_000)]  # each run starts 13 processes that import TFX
 
 SETTINGS = """
-model: {epochs: 2}
+model: {epochs: 2, checkpoint_steps: 1}
 gates: {floor: {auc: 0.5}, drop: {auc: 0.9}, slice_drop: {}}
 """
 PLANTED = Path(__file__).with_name("planted_container.py")
@@ -117,6 +117,14 @@ def test_kubeflow_gets_numbers_and_a_page_to_show(first: Run) -> None:
     assert shown["released"] == 1
     assert first.path("SliceReport", "page").is_file()
     assert first.path("SliceReport", "page").read_text(encoding="utf-8").startswith("<!")
+
+
+def test_the_lineage_names_what_the_store_has(first: Run) -> None:
+    told = json.loads((first.path("SliceReport", "report") / "lineage.json").read_text(encoding="utf-8"))
+    assert len(told["artifacts"]) == 8
+    for name, address in told["artifacts"].items():
+        step, artifact = name.split(".")
+        assert address == first.finished[step].artifacts[artifact]["uri"]
 
 
 def test_no_address_of_a_pod_is_left_in_the_metadata_store(work: Path, first: Run) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # where TFX finds the steps below, by their module's name
 
-from pipeline.kubeflow.entrypoint import ROOT, main, step_name
+from pipeline.kubeflow.entrypoint import main, step_name
+from pipeline.kubeflow.places import ROOT
 
 ADVICE = (
     "TFX is another than the one that pipeline/kubeflow/entrypoint.py was written for. Compare its kubeflow_v2_run_executor.py with that of"

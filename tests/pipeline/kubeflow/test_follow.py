@@ -12,10 +12,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from components.contract.errors import KubeflowError
 from components.release.announced import Announced, announced
 from pipeline.cli import main
 from pipeline.kubeflow.board import Lines, board, duration
 from pipeline.kubeflow.client import Place, connect
+from pipeline.kubeflow.follow import follow
 from pipeline.kubeflow.steps import Step, names_of, steps
 from pipeline.kubeflow.workflow import Pod, Workflow
 from tests.pipeline.kubeflow import tiny_package
@@ -88,6 +90,21 @@ def test_on_a_terminal_all_steps_are_drawn_in_place() -> None:
     assert "✗" in last
     assert "5 s" in last
     assert "asking again" not in last
+
+
+def test_what_a_step_waits_for_is_told_once_while_nothing_changes(tmp_path: Path) -> None:
+    why = "Unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+    out = io.StringIO()
+    fake = FakeKubeflow(script=Script(tiny_package.STEPS, stands_at="Trainer", pending=why))
+    file = tiny_package.write(tmp_path / "pipeline.yaml")
+    with serving(fake):
+        assert main(["submit", str(file), "--host", fake.host, "--no-follow"]) == 0
+        (run_id,) = fake.runs
+        with pytest.raises(KubeflowError, match="it goes on"):
+            follow(connect(Place(fake.host)), run_id, Lines(out), poll_s=0.001, stuck_s=0.02, timeout_s=1.0)
+    lines = out.getvalue().splitlines()
+    assert lines[-2:] == ["[Trainer] running", f"Trainer waits: {why}"]
+    assert fake.asked.count(f"GET /apis/v1beta1/runs/{run_id}") > 1
 
 
 def test_an_attempt_that_was_followed_by_a_good_one_is_no_failure() -> None:

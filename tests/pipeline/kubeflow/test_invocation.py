@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.kubeflow.invocation import folders, received, returned
-from pipeline.kubeflow.places import Places
+from pipeline.kubeflow.places import ROOT, Places
 
 MODEL = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
 DECLARED = {"artifacts": {"model": {"artifactType": MODEL}, "examples": {"artifactType": {"schemaTitle": "tfx.Examples"}}}}
@@ -40,6 +40,13 @@ def test_a_scheme_that_is_kept_stays_both_ways() -> None:
     assert places.local("gs://bucket/a") == "gs://bucket/a"
     assert places.remote("gs://bucket/a") == "gs://bucket/a"
     assert places.local("minio://bucket/a") == "/minio/bucket/a"
+
+
+def test_a_pods_folders_lie_under_its_root_or_where_the_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ROOT, raising=False)
+    assert Places.here() == Places("/")
+    monkeypatch.setenv(ROOT, "/pods/1")
+    assert Places.here(kept=("gs://",)) == Places("/pods/1", ("gs://",))
 
 
 @pytest.mark.parametrize("kind", [{"instanceSchema": ""}, {}, None])

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-STEPS = ("EventExampleGen", "Trainer", "Evaluator", "SliceReport", "Release")
+STEPS = ("EventExampleGen", "Trainer", "Evaluator", "Release", "SliceReport")
 
 
 def parameter(kind: str, **more: Any) -> dict[str, Any]:

@@ -249,3 +249,19 @@ def _no_nan() -> Iterator[None]:
 def test_a_duty_that_makes_no_sense_is_an_error(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=f"the guard's {next(iter(wrong))}"):
         Duty(logs=[], **wrong)
+
+
+def test_a_folder_of_logs_is_followed_with_those_that_appear_later(tmp_path: Path) -> None:
+    """As of services that come and go: each has a folder of its own under the one that the guard is told."""
+    ledger, logs = tmp_path / "guard.sqlite", tmp_path / "logs"
+    told = list(stream(GOOD, requests=900, seed=3))
+    apart = {"ranking-a": told[:300], "ranking-b": told[300:600], "ranking-c": told[600:]}
+    write(tmp_path / "one", iter(told))
+    logs.mkdir()
+    counted = []
+    for name, part in apart.items():
+        write(logs / name, iter(part))
+        counted.append(counts(looked(logs, ledger=ledger), "stable")[0] + counts(looked(logs, ledger=ledger), "canary")[0])
+    assert 0 < counted[0] < counted[1] < counted[2]
+    whole = looked(tmp_path / "one")
+    assert counted[2] == sum(counts(whole, side)[0] for side in ("canary", "stable"))

@@ -116,3 +116,15 @@ def test_what_is_popular_is_what_the_model_learns_from() -> None:
     assert found.tolist() == [1, 3]
     assert by_popularity({"item_clicks": np.array([[2, 2, 0]], np.float32)}, "item_clicks", 2) is None
     assert by_popularity(tensors, None, 2) is None
+
+
+def test_lists_and_clicks_are_counted_by_experiment_and_arm_whatever_the_arm_changes(started: Started, tmp_path: Path) -> None:
+    service = started(places=files(tmp_path, "rules: dear_down"))
+    for _ in range(3):
+        service.rank("p0", "p1", shopper="a", places=2)
+    service.rank("p0", "p1", places=2)  # a guest is in no experiment
+    service.post("/v1/events", {"impressions": [{"items": ["p0"], "shopper": "a", "request": "r"}]})
+    service.post("/v1/events", {"interactions": [{"action": "click", "item": "p0", "shopper": "a"}]})
+    assert service.counted('shelfrank_arm_shown_total{arm="one",experiment="split"}') == 4
+    assert service.counted('shelfrank_arm_actions_total{action="click",arm="one",experiment="split"}') == 1
+    assert service.counted('shelfrank_shown_total{served_by="stable"}') == 5

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kfp.pipeline_spec import pipeline_spec_pb2 as spec_pb2
 
-from pipeline.kubeflow.entrypoint import ROOT
+from pipeline.kubeflow.places import ROOT
 from tests.pipeline.kubeflow.emulation.compiled import Step
 
 
