@@ -17,7 +17,6 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.runners.runner import create_runner
-from apache_beam.transforms.environments import DockerEnvironment, Environment, ExternalEnvironment
 from tfx.utils.dependency_utils import make_beam_dependency_flags
 
 from components.contract.errors import ClusterFileError
@@ -133,10 +132,10 @@ def test_options_arrive_where_beam_looks_for_them() -> None:
 
 
 def test_workers_come_from_a_pool_or_from_the_image() -> None:
-    pool = Environment.from_options(parsed("portable", EVERYTHING["portable"][1]).view_as(PortableOptions))
-    docker = Environment.from_options(parsed("spark", EVERYTHING["spark"][2]).view_as(PortableOptions))
-    assert (type(pool), pool.url) == (ExternalEnvironment, "pool:1")
-    assert (type(docker), docker.container_image) == (DockerEnvironment, IMAGE)
+    pool: Any = parsed("portable", EVERYTHING["portable"][1]).view_as(PortableOptions)
+    docker: Any = parsed("spark", EVERYTHING["spark"][2]).view_as(PortableOptions)
+    assert (pool.environment_type, pool.environment_config) == ("EXTERNAL", "pool:1")
+    assert (docker.environment_type, docker.environment_config) == ("DOCKER", IMAGE)
 
 
 def test_a_run_on_this_machine_is_the_preset_local() -> None:

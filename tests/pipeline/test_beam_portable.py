@@ -62,9 +62,8 @@ def test_ingestion_in_a_worker_of_a_pool_writes_the_same_bytes(elsewhere: Portab
 def test_a_fault_in_the_data_that_a_worker_found_is_told_as_one(elsewhere: Portable, tmp_path: Path) -> None:
     text = dataset_text(SHOPS["impressions"])
     write_log(tmp_path / "data", large_log(20))
-    (file,) = (path for path in (tmp_path / "data").rglob("*.parquet") if "item" not in path.name)
     blocks = layout(parsed(text), str(tmp_path / "data"))
-    file.write_bytes(b"no longer")
+    Path(blocks.blocks[0].path).write_bytes(b"no longer")
     job = job_of(text, tmp_path / "data", tmp_path / "there")
     with (
         pytest.raises(Exception, match="InputError") as raised,
@@ -84,7 +83,7 @@ def whole_run(preset: str, work: Path) -> dict[str, Any]:
     done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads((work / preset / "last_run.json").read_text())
-    files = {}
+    files: dict[str, str] = {}
     for name, output in (
         ("EventExampleGen", "examples"),
         ("EventExampleGen", "state"),
