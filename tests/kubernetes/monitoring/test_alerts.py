@@ -47,7 +47,7 @@ CASES: dict[str, tuple[int, Series, list[Series]]] = {
     "RankingSlow": (20, slow(98), [slow(100)]),
     "AnswersFailing": (
         12,
-        {ANSWERS % "200": "0+97x20", ANSWERS % "503": "0+3x20"},
+        {ANSWERS % "200": "0+97x20", ANSWERS % "503": "0+3x20", ANSWERS % "429": "0+900x20"},
         [{ANSWERS % "200": "0+97x20", ANSWERS % "429": "0+50x20"}, {ANSWERS % "200": "0+999x20", ANSWERS % "503": "0+1x20"}],
     ),
     "OrdersDegraded": (20, degraded(6, 30), [degraded(4, 30)]),
