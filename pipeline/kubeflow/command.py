@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from components.contract.load import load_dataset
+from pipeline.console import console
 from pipeline.kubeflow.cluster import Cluster, chosen, load_cluster
 from pipeline.quiet import quiet
 from pipeline.record import write
-from pipeline.show import console
 
 
 def compile_command(args: Namespace) -> None:
