@@ -139,7 +139,7 @@ def queries(docs: list[Doc]) -> list[str]:
 
 def test_replicas_go_by_metrics_that_the_service_has() -> None:
     known = {}
-    for registry in (Metrics().registry, Numbers(Limits()).registry):
+    for registry in (Metrics(deadline_s=0.1).registry, Numbers(Limits()).registry):
         for family in registry.collect():
             suffix = "_total" if family.type == "counter" else ""
             known[family.name + suffix] = family
