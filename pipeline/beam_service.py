@@ -1,8 +1,8 @@
 """A Beam job service and a worker pool on this machine, each a process of its own: what preset `portable` needs, without Java.
 
 It is Beam's own in-process runner behind the interface that Flink, Spark and others are reached by: steps are pickled, sent to the job
-service, and run by a worker process that shares nothing with the one that submits but the file system. For tests and rehearsals; it works on
-one block at a time.
+service, and run by a worker process that shares nothing with the one that submits but the file system. For tests and rehearsals: it works
+on one block at a time.
 """
 
 import os
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from components.contract.errors import RunError
@@ -61,14 +61,10 @@ def _running(package: str, module: str, *arguments: str, log: Path, port: int) -
         yield
     finally:
         process.send_signal(signal.SIGINT)  # It ends its workers then; a SIGTERM would leave them.
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            pass
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
 
 
