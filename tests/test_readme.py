@@ -1,6 +1,7 @@
 """The README says what is there: its file map, its commands, the files it points to."""
 
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def test_every_shelfrank_command_parses() -> None:
     commands = re.findall(r"^\s*(?:\.venv/bin/)?shelfrank ([^#\n|]+)", README, re.MULTILINE)
     assert commands
     for command in commands:
-        parser().parse_args(command.split())
+        parser().parse_args(shlex.split(command))
 
 
 def test_every_benchmark_named_is_there() -> None:
