@@ -167,7 +167,7 @@ def test_a_run_on_this_machine_is_the_preset_local() -> None:
         ("local", {"threads": "4"}, "threads: Input should be a valid integer, got '4'"),
         ("local", {"threads": 0}, "threads: Input should be greater than or equal to 1, got 0"),
         ("dataflow", {}, "`temp_location` is missing"),
-        ("dataflow", DATAFLOW | {"temp_location": "/shop/temp"}, "temp_location: expected gs://BUCKET/FOLDER, which Dataflow's workers reach"),
+        ("dataflow", DATAFLOW | {"temp_location": "/temp"}, "temp_location: expected gs://BUCKET/FOLDER, which Dataflow's workers reach"),
         ("dataflow", DATAFLOW | {"temp_location": "gs://bucket"}, "temp_location: expected gs://BUCKET/FOLDER"),
         ("dataflow", DATAFLOW | {"workers": 9, "max_workers": 8}, "`workers` (9) can't be more than `max_workers` (8)"),
     ],
