@@ -44,7 +44,7 @@ def network_of_its_own() -> Iterator[int]:
         yield holder.pid
     finally:
         holder.kill()
-        holder.wait()
+        holder.communicate()
 
 
 def test_the_service_lives_and_ranks_as_a_user_on_a_read_only_root(image: Image, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_the_service_lives_and_ranks_as_a_user_on_a_read_only_root(image: Image,
             assert all(item in told for item in ITEMS[:3]), told
         finally:
             service.kill()  # unshare lets no other signal through, and takes the service along
-            service.wait(30)
+            service.communicate(timeout=30)
 
 
 ASK = """
