@@ -16,7 +16,7 @@ run: install ## simulate a shop and run the whole graph on it
 	@$(BIN)/shelfrank run
 
 test: install ## the tests, without the slow ones
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: install ## the slow tests
 	@$(BIN)/python -m pytest -m slow
