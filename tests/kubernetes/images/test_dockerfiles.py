@@ -119,6 +119,7 @@ def test_nothing_but_the_project_is_sent_to_the_engine() -> None:
     files = context(ROOT)
     assert {path.split("/")[0] for path in files if "/" in path} == {
         "components",
+        "examples",
         "kubernetes",
         "pipeline",
         "requirements",
