@@ -1,6 +1,5 @@
 """What each command of the command line does. Each imports what it needs: TFX and TensorFlow take seconds."""
 
-import json
 import logging
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from components.contract.errors import InputError, RefusedModel, RunError
+from pipeline.console import console, print_json
 
 _SHOP = "simulated_shop.yaml"
 EXIT_PROMOTED, EXIT_ROLLED_BACK = 10, 11  # of `guard --once`
@@ -38,7 +38,7 @@ def simulate(args: Namespace) -> None:
     except (simulator.ShopConfigError, simulator.ShopFolderError) as error:
         raise InputError(str(error)) from None
     if args.json:
-        _print_json(asdict(shop) | {"out": str(shop.out)})
+        print_json(asdict(shop) | {"out": str(shop.out)})
         return
     for name, value in asdict(shop).items():
         print(f"{name:12} {value}")
@@ -49,14 +49,13 @@ def validate(args: Namespace) -> None:
     from components.contract.load import load_dataset
     from components.validate.check import as_json, failed, render
     from components.validate.validate_data import validate as validate_data
-    from pipeline.console import console
     from trainer.space import check_settings
 
     dataset = load_dataset(args.dataset)
     check_settings(dataset)
     checks = validate_data(dataset, _data_root(args.data, Path(args.dataset).parent), now_us=time.time_ns() // 1000)
     if args.json:
-        _print_json(as_json(checks))
+        print_json(as_json(checks))
     else:
         console().print(render(checks))
     if failed(checks):
@@ -68,7 +67,6 @@ def run(args: Namespace) -> None:
     """`shelfrank run`."""
     from components.contract.load import load_dataset
     from pipeline.config import RunConfig
-    from pipeline.console import console
     from pipeline.display import display
     from pipeline.quiet import quiet
     from pipeline.record import alone
@@ -91,7 +89,7 @@ def run(args: Namespace) -> None:
         shown.end("done")
         result = run_graph(config, log=log, shown=shown)
     if args.json:
-        _print_json(result.shown())
+        print_json(result.shown())
     else:
         show(result, console())
     if result.release is None:
@@ -101,7 +99,6 @@ def run(args: Namespace) -> None:
 
 def report(args: Namespace) -> None:
     """`shelfrank report`."""
-    from pipeline.console import console
     from pipeline.record import write
     from pipeline.result import read_result
     from pipeline.show import page, show
@@ -110,21 +107,20 @@ def report(args: Namespace) -> None:
     if args.html:
         write(Path(args.html), page(result))
     if args.json:
-        _print_json(result.shown())
+        print_json(result.shown())
     elif not args.html:
         show(result, console())
 
 
 def releases(args: Namespace) -> None:
     """`shelfrank releases list`, `promote` and `rollback`."""
-    from pipeline.console import console
     from pipeline.releases import Place, listed, promote, rollback, table
 
     folder = _releases_of(args)
     if args.action == "list":
         rows = listed(folder)
         if args.json:
-            _print_json(rows)
+            print_json(rows)
         elif rows:
             console().print(table(rows))
         else:
@@ -134,7 +130,7 @@ def releases(args: Namespace) -> None:
     after = promote(place, args.version, args.label) if args.action == "promote" else rollback(place, args.label)
     where = f"and on {args.server}" if args.server else "(no server was told)"
     if args.json:
-        _print_json({"label": args.label, "version": after.now[args.label], "labels": after.now, "served": list(after.served)})
+        print_json({"label": args.label, "version": after.now[args.label], "labels": after.now, "served": list(after.served)})
     else:
         print(f"{args.label} is release {after.now[args.label]}, in {folder / 'model_config.txt'} {where}")
 
@@ -249,7 +245,7 @@ def schema(args: Namespace) -> None:
     from components.contract import json_schema
     from pipeline.kubeflow import cluster
 
-    _print_json((cluster if args.cluster else json_schema).json_schema())
+    print_json((cluster if args.cluster else json_schema).json_schema())
 
 
 def default_shop() -> Path:
@@ -297,8 +293,3 @@ def _day(name: str, given: str) -> date:
         return date.fromisoformat(given)
     except ValueError:
         raise InputError(f"--{name.replace('_', '-')}: expected a day such as 2026-01-31, got {given!r}") from None
-
-
-def _print_json(value: Any) -> None:
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-    print()

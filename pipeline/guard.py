@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, RunError, ShelfRankError
-from components.release.labels import CANARY, FILE, STABLE, read_labels
+from components.contract.labels import CANARY, FILE, STABLE
+from components.release.labels import read_labels
 from components.release.manifest import read_manifest
 from components.release.releases import newest
 from pipeline.journal import entry, note

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from components.contract.address import Address
 from components.contract.errors import InputError
-from components.release.labels import Labels, check_there, read_labels, write_labels
+from components.contract.labels import Labels
+from components.release.labels import check_there, read_labels, write_labels
 from components.release.manifest import Manifest, read_manifest
 from components.release.releases import newest, versions
 from serving.releases.move import Target, move, replicas

@@ -11,10 +11,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.contract import labels as labelling
 from components.contract.errors import RunError
+from components.contract.labels import STABLE
 from components.contract.load import parse_dataset
-from components.release import labels as labelling
-from components.release.labels import STABLE, read_labels
+from components.release.labels import read_labels
 from components.release.releases import versions
 from pipeline.result import RunResult
 

@@ -4,14 +4,7 @@ from pathlib import Path
 
 from components.contract.address import Address
 from components.contract.errors import InputError, ShelfRankError
-from components.contract.labels import CANARY as CANARY
-from components.contract.labels import CONFIG_FILE as CONFIG_FILE
-from components.contract.labels import FILE as FILE
-from components.contract.labels import PREVIOUS as PREVIOUS
-from components.contract.labels import STABLE as STABLE
-from components.contract.labels import Labels as Labels
-from components.contract.labels import model_config as model_config
-from components.contract.labels import specific as specific
+from components.contract.labels import CONFIG_FILE, FILE, STABLE, Labels
 from components.release.manifest import Manifest
 from components.release.releases import newest, versions
 

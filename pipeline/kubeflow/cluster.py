@@ -17,6 +17,9 @@ VOLUME, STORE = "shelfrank", "/shelfrank"
 # Where Kubeflow itself mounts folders in each step's pod.
 TAKEN = ("/minio", "/s3", "/gcs", "/.local", "/.cache", "/.config", "/kfp-launcher", "/dev/shm")
 
+# Amounts as Kubernetes writes them.
+CPU, MEMORY = r"([0-9]*\.)?[0-9]+m?", r"[0-9]+([KMGTPE]i?)?"
+
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -37,8 +40,8 @@ def _image(given: str) -> str:
 
 
 Image = Annotated[str, AfterValidator(_image)]
-Cpu = Annotated[str, _matching(r"([0-9]*\.)?[0-9]+m?", "a number of CPUs such as '2' or '500m'")]
-Memory = Annotated[str, _matching(r"[0-9]+([KMGTPE]i?)?", "an amount of memory such as 8Gi or 500Mi")]
+Cpu = Annotated[str, _matching(CPU, "a number of CPUs such as '2' or '500m'")]
+Memory = Annotated[str, _matching(MEMORY, "an amount of memory such as 8Gi or 500Mi")]
 Name = Annotated[str, _matching(_LABEL.pattern, "a Kubernetes name of small letters, digits and hyphens")]
 EnvName = Annotated[str, _matching(_ENV.pattern, "a name of an environment variable such as AWS_REGION")]
 Mount = Annotated[str, _matching(r"/[^:\s]+", "an absolute path such as /shelfrank")]

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from components.contract.load import load_dataset
-from pipeline.console import console
+from pipeline.console import console, print_json
 from pipeline.kubeflow.cluster import Cluster, chosen, load_cluster
 from pipeline.quiet import quiet
 from pipeline.record import write
@@ -44,7 +44,7 @@ def compile_command(args: Namespace) -> None:
         "parameters": {each.name: {"default": each.default, "about": each.about} for each in compiled.parameters},
     }
     if args.json:
-        print(json.dumps(told, indent=2, ensure_ascii=False))
+        print_json(told)
     else:
         _show(told, console())
 

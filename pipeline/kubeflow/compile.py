@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 from typing import Any
 
 import yaml
@@ -16,6 +15,7 @@ from pipeline.fingerprint import LEARNING, code_version
 from pipeline.graph import create_pipeline
 from pipeline.kubeflow.cluster import LEARNING_STEPS, Cluster, Step
 from pipeline.kubeflow.finish import Document, containers, finished, platform
+from pipeline.kubeflow.package import ordered
 from pipeline.kubeflow.parameters import DATA_ROOT, DATA_UNTIL, PUSH_DESTINATION, TRAINING_STEPS, Parameter, parameters
 from pipeline.kubeflow.rules import check
 from pipeline.kubeflow.workers import beam_settings
@@ -47,8 +47,7 @@ class Compiled:
     def steps(self, cluster: Cluster) -> dict[str, Document]:
         """Each step, in the order in which they can run: its image, memory (asked for, or at most), GPUs, and whether it may be cached."""
         tasks, made = self.spec["root"]["dag"]["tasks"], dict(containers(self.spec))
-        order = TopologicalSorter({name: task.get("dependentTasks", []) for name, task in sorted(tasks.items())}).static_order()
-        return {name: self._step(tasks[name], made[name], cluster.step(name)) for name in order}
+        return {name: self._step(tasks[name], made[name], cluster.step(name)) for name in ordered(tasks)}
 
     @staticmethod
     def _step(task: Document, container: Document, step: Step) -> Document:

@@ -15,7 +15,7 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 
 from components.contract.errors import InputError
 
-_SCHEMA = "2.1.0"
+SCHEMA_VERSION = "2.1.0"
 _COMPILE = "compile one with `shelfrank compile DATASET.yaml ... -o pipeline.yaml`"
 _KINDS = {
     "STRING": "text",
@@ -99,8 +99,8 @@ def read_package(file: Path) -> Package:
             json_format.ParseDict(more, PlatformSpec())
     except json_format.ParseError as error:
         raise InputError(f"{file}: the API server would refuse it: {_first_line(error)}; {_COMPILE}") from None
-    if spec.schema_version != _SCHEMA:
-        raise InputError(f"{file}: expected schemaVersion {_SCHEMA}, got {spec.schema_version or 'none'}; {_COMPILE}")
+    if spec.schema_version != SCHEMA_VERSION:
+        raise InputError(f"{file}: expected schemaVersion {SCHEMA_VERSION}, got {spec.schema_version or 'none'}; {_COMPILE}")
     declared = documents[0].get("root", {}).get("inputDefinitions", {}).get("parameters", {})
     return Package(
         file=file,
@@ -114,7 +114,7 @@ def read_package(file: Path) -> Package:
 
 def ordered(tasks: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of a pipeline's tasks, each after those that it waits for."""
-    waits = {name: set(tasks[name].get("dependentTasks") or ()) for name in sorted(tasks)}
+    waits = {name: tasks[name].get("dependentTasks") or () for name in sorted(tasks)}
     return tuple(TopologicalSorter(waits).static_order())
 
 

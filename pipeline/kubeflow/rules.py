@@ -14,19 +14,17 @@ from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConf
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineSpec, PlatformSpec
 
 from components.contract.errors import ClusterFileError
-from pipeline.kubeflow.cluster import TAKEN
+from pipeline.kubeflow.cluster import CPU, MEMORY, TAKEN
 from pipeline.kubeflow.finish import Document
 from pipeline.kubeflow.image import image_fault
+from pipeline.kubeflow.package import SCHEMA_VERSION
 
-SCHEMA_VERSION = "2.1.0"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _NAME_LENGTH = 128  # TFX's own limit, below Kubernetes' for names of objects
 _TASK = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
 _TASK_LENGTH = 128 - len("-driver")
 _ROOT = re.compile(r"(minio|s3|gs)://[^/\s]+(/\S*)?")
 _TITLE = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)+")
-_CPU = re.compile(r"([0-9]*\.)?[0-9]+m?")
-_MEMORY = re.compile(r"[0-9]+([KMGTPE]i?)?")
 _TYPES = {"STRING": str, "NUMBER_INTEGER": int, "NUMBER_DOUBLE": float, "BOOLEAN": bool, "LIST": list, "STRUCT": dict}
 # Argo replaces these wherever they stand; `{{$...}}` is Kubeflow's own.
 _ARGO = re.compile(r"\{\{[-a-zA-Z0-9=$]")
@@ -171,10 +169,10 @@ def _executors(spec: Document) -> Iterator[str]:
 
 
 def _resources(label: str, resources: Document) -> Iterator[str]:
-    for kind, pattern, example in (("Cpu", _CPU, "2 or 500m"), ("Memory", _MEMORY, "8Gi or 500Mi")):
+    for kind, pattern, example in (("Cpu", CPU, "2 or 500m"), ("Memory", MEMORY, "8Gi or 500Mi")):
         for bound in ("Request", "Limit"):
             told = resources.get(f"resource{kind}{bound}")
-            if told is not None and not pattern.fullmatch(told):
+            if told is not None and not re.fullmatch(pattern, told):
                 yield f"{label}: expected resource{kind}{bound} such as {example}, got {told!r}"
         asked, most = (resources.get(f"{kind.lower()}{bound}", 0.0) for bound in ("Request", "Limit"))
         if most and asked > most:

@@ -1,6 +1,5 @@
 """`shelfrank schedule`: a pipeline that runs again and again, each time on the data up to then."""
 
-import json
 import sys
 from argparse import Namespace
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from rich.table import Table
 from components.contract.cron import Cron, parse_cron
 from components.contract.errors import InputError, KubeflowError
 from components.contract.until import scheduled, zone_in, zone_of
+from pipeline.console import print_json
 from pipeline.kubeflow.client import Kubeflow, Place, connect
 from pipeline.kubeflow.package import Package, read_package
 from pipeline.kubeflow.submit import place_of, told
@@ -57,7 +57,7 @@ def schedule(args: Namespace) -> int:
     if args.list:
         rows = listed(connect(place), datetime.now(UTC))
         if args.json:
-            _print_json([asdict(row) for row in rows])
+            print_json([asdict(row) for row in rows])
         else:
             _show(rows)
         return 0
@@ -82,7 +82,7 @@ def schedule(args: Namespace) -> int:
     times = [each.isoformat() for each in cron.after(datetime.now(UTC), _SHOWN_TIMES, zone=zone)]
     if args.json:
         given = {"name": name, "id": made, "cron": cron.text, "time_zone": args.time_zone, "parameters": parameters}
-        _print_json(given | {"upcoming": times, "replaced": replaced, "url": place.page("recurringrun", made)})
+        print_json(given | {"upcoming": times, "replaced": replaced, "url": place.page("recurringrun", made)})
         return 0
     print(f"schedule  {name}{' (in place of the one before)' if replaced else ''}: {place.page('recurringrun', made)}")
     print(f"runs at   {', '.join(times)}, ...")
@@ -213,8 +213,3 @@ def _show(rows: list[Row]) -> None:
         table.add_row(row.name, row.cron or "(other)", "yes" if row.enabled else "no", row.upcoming, row.id)
     terminal = Console()
     (terminal if terminal.is_terminal else Console(width=_WIDTH)).print(table)
-
-
-def _print_json(value: Any) -> None:
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-    print()

@@ -1,6 +1,5 @@
 """`shelfrank submit`: a compiled pipeline onto a cluster, run there and followed to its end."""
 
-import json
 import shlex
 import sys
 from argparse import Namespace
@@ -11,6 +10,7 @@ from typing import Any
 import kfp_server_api
 
 from components.contract.errors import KubeflowError, RefusedModel, RunError
+from pipeline.console import print_json
 from pipeline.kubeflow.board import board, duration
 from pipeline.kubeflow.client import Kubeflow, Place, connect
 from pipeline.kubeflow.follow import End, follow
@@ -52,7 +52,7 @@ def submit(args: Namespace) -> int:
     print(f"run       {place.page('runs', run_id)}", file=out, flush=True)
     if args.no_follow:
         if args.json:
-            _print_json(
+            print_json(
                 {"run_id": run_id, "url": place.page("runs", run_id), "pipeline_id": uploaded.pipeline_id, "version": uploaded.version}
             )
         else:
@@ -114,7 +114,7 @@ def _follow(client: Kubeflow, run_id: str, args: Namespace, *, names: tuple[str,
             raise
         raise KubeflowError(f"{error}\n{_ways(args, run_id)}", status=error.status) from None
     if args.json:
-        _print_json(end.shown())
+        print_json(end.shown())
     if not end.succeeded:
         raise RunError(_why(end))
     if end.outcome and not end.outcome.released:
@@ -149,8 +149,3 @@ def _ways(args: Namespace, run_id: str) -> str:
 def _again(args: Namespace, option: str, run_id: str) -> str:
     given = [("--host", args.host), ("--token-file", args.token_file), ("--namespace", args.namespace), ("--tls", args.tls)]
     return shlex.join(["shelfrank", "submit", option, run_id, *(word for name, value in given if value for word in (name, value))])
-
-
-def _print_json(value: Any) -> None:
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-    print()

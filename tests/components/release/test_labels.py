@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import InputError, ShelfRankError
-from components.release.labels import Labels, read_labels, write_labels
+from components.contract.labels import Labels
+from components.release.labels import read_labels, write_labels
 from serving.model_server import models
 from serving.model_server.versions import Specific
 
