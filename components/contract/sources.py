@@ -32,22 +32,24 @@ class Columns(Strict):
         return {role: column for role in EVENT_ROLES if (column := getattr(self, role)) is not None}
 
 
-class Table(Strict):
+class Files(Strict):
+    """One file or many of the same columns, and how their rows are written."""
+
+    path: str = Field(description="File or glob, relative to the data folder; any file system that Beam opens")
+    format: Format | None = Field(default=None, description="Default: by the file's ending")
+    separator: str = Field(default=",", min_length=1, max_length=1, description="Between the columns of a CSV file")
+
+
+class Table(Files):
     """A table of things with an id: the catalogue or the shoppers."""
 
-    path: str = Field(description="File or glob, relative to the data folder; any file system that Beam opens")
-    format: Format | None = Field(default=None, description="Default: by the file's ending")
     id: str = Field(description="The column that holds the id")
-    separator: str = Field(default=",", min_length=1, max_length=1, description="Between the columns of a CSV file")
 
 
-class EventSource(Strict):
+class EventSource(Files):
     """Event rows, in one file or many."""
 
-    path: str = Field(description="File or glob, relative to the data folder; any file system that Beam opens")
-    format: Format | None = Field(default=None, description="Default: by the file's ending")
     columns: Columns = Field(description="Which column plays which role")
-    separator: str = Field(default=",", min_length=1, max_length=1, description="Between the columns of a CSV file")
     time_unit: Literal["auto", "s", "ms", "us", "ns"] = Field(
         default="auto", description="Unit of numeric times; `auto` goes by their size. Text is read as ISO 8601"
     )

@@ -8,9 +8,10 @@ import polars as pl
 from components.contract.errors import InputError
 from components.contract.features import GivenFeature, Number, Vector
 from components.contract.sources import Table
-from components.ingest.cleaning import text_of, typed_values
 from components.ingest.counts import Counts
+from components.ingest.feature_values import typed_values
 from components.ingest.files import Block, file_format, matching, open_parquet
+from components.ingest.id_text import text_of
 from components.ingest.reading import frames
 
 ID = "__id__"

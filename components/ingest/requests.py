@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature
 from components.contract.sources import Impressions, ListRows, Rows, Sampling
-from components.ingest.cleaning import FILE_SHIFT, event_features, impression_code
 from components.ingest.counts import Counts
 from components.ingest.distinct import distinct
+from components.ingest.event_columns import FILE_SHIFT, event_features, impression_code
 from components.ingest.labels import attribute
 from components.ingest.sampling import DAY_US, draw_negatives
 from components.ingest.sessions import session_hashes

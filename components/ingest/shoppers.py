@@ -8,9 +8,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset
-from components.ingest.cleaning import FILE_SHIFT, impression_code
 from components.ingest.counts import Counts
 from components.ingest.distinct import distinct, tells_repetitions
+from components.ingest.event_columns import FILE_SHIFT, impression_code
 from components.ingest.requests import Requests, build
 from components.ingest.segments import segments
 from components.ingest.sessions import session_hashes

@@ -9,8 +9,9 @@ import polars as pl
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.sources import ListRows, Rows, Sampling
-from components.ingest.cleaning import FILE_SHIFT, Moment, clean, event_features, impression_code, raw_columns
+from components.ingest.cleaning import Moment, clean, raw_columns
 from components.ingest.counts import Counts
+from components.ingest.event_columns import FILE_SHIFT, event_features, impression_code
 from components.ingest.files import Block, layout
 from components.ingest.reading import frames
 from components.validate.check import EXAMPLES

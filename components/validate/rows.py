@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature, Number, Vector
 from components.contract.sources import Format, Impressions, ListRows, Rows
-from components.ingest.cleaning import event_features
 from components.ingest.counts import Counts
+from components.ingest.event_columns import event_features
 from components.validate.check import Check, of_rows
 from components.validate.place import told
 

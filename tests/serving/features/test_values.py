@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from components.contract.errors import InputError
 from components.contract.features import TEXT_LIMIT, Category, GivenFeature, Multi, Number, Vector
-from components.ingest.cleaning import typed_values
 from components.ingest.counts import Counts
+from components.ingest.feature_values import typed_values
 from components.ingest.files import BLOCK_ROWS
 from components.ingest.reading import FILE, ROW
 from serving.features.values import numbers, texts, vectors

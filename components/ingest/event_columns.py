@@ -1,0 +1,48 @@
+"""The columns of clean events, and what in them stands for what."""
+
+import polars as pl
+
+from components.contract.dataset import Dataset
+from components.contract.features import GivenFeature
+from components.contract.sources import Impressions, ListRows
+from components.state.features import counted_impression
+
+NO_ACTION = -1
+UNCOUNTED = -2  # the action of an impression that the dataset file doesn't count
+FILE_SHIFT = 40  # a row's `seq` is the file's place and the row's place in the file
+
+# Clean events have these columns, then one `f:<name>` for each feature that is read from events.
+ROLES = {
+    "time": pl.Int64,
+    "user": pl.String,
+    "item": pl.String,
+    "action": pl.Int8,
+    "request": pl.String,
+    "session": pl.String,
+    "position": pl.Int32,
+    "order": pl.Int64,
+    "label": pl.Float32,
+    "seq": pl.Int64,
+}
+
+
+def impression_code(dataset: Dataset) -> int | None:
+    """The action code of an impression: its place among the actions.
+
+    UNCOUNTED where lists are shown but the file doesn't count them, None without lists.
+    """
+    if not isinstance(dataset.candidates, Impressions | ListRows):
+        return None
+    name = counted_impression(dataset)
+    return UNCOUNTED if name is None else list(dataset.actions).index(name)
+
+
+def event_features(dataset: Dataset) -> tuple[GivenFeature, ...]:
+    """Features whose values stand in the event rows themselves."""
+    shown = set(dataset.candidates.columns) if isinstance(dataset.candidates, ListRows) else set()
+    return tuple(feature for feature in dataset.given("events") if not is_clock(feature) and feature.key not in shown)
+
+
+def is_clock(feature: GivenFeature) -> bool:
+    """Whether a feature is taken from the request's time."""
+    return feature.key.startswith("time.")

@@ -1,0 +1,79 @@
+"""Columns of the log, the catalogue and the shoppers as their features' types."""
+
+import polars as pl
+
+from components.contract.errors import InputError
+from components.contract.features import TEXT_LIMIT, GivenFeature, Number, Vector
+from components.ingest.counts import Counts
+from components.ingest.id_text import text_of
+from components.ingest.raw_rows import location, logged_name, opens_file, sample_rows
+
+
+def typed_values(frame: pl.DataFrame, features: tuple[GivenFeature, ...], counts: Counts) -> pl.DataFrame:
+    """Columns of a table (catalogue, shoppers, shown lists) as their features' types, named by the features.
+
+    A number below its minimum is missing.
+    """
+    typed = []
+    for feature in features:
+        values = typed_column(frame, feature, feature.key, feature.name, counts)
+        if isinstance(feature, Number) and feature.minimum is not None:
+            low = values < feature.minimum
+            if low.any():
+                counts.flaw(f"as missing: {feature.name} is below {feature.minimum:g}", frame.filter(low))
+                values = pl.select(pl.when(low).then(float("nan")).otherwise(values).cast(pl.Float32).alias(feature.name)).to_series()
+        typed.append(values)
+    return pl.DataFrame(typed)
+
+
+def typed_column(frame: pl.DataFrame, feature: GivenFeature, column: str, name: str, counts: Counts) -> pl.Series:
+    """A column as float32 (NaN: missing), text ("": missing), or an array of float32."""
+    values = frame[column]
+    if isinstance(feature, Number):
+        return _numbers(frame, feature, values, counts).alias(name)
+    if isinstance(feature, Vector):
+        return _vectors(frame, feature, values).alias(name)
+    text = text_of(values, separator=getattr(feature, "separator", " "))
+    # Bytes are quick to count, and never fewer than characters.
+    if (text.str.len_bytes().max() or 0) > TEXT_LIMIT:  # type: ignore[operator]
+        long = text.str.len_chars() > TEXT_LIMIT
+        if long.any():
+            counts.flaw(f"cut at {TEXT_LIMIT:,} characters: {feature.name}", sample_rows(frame.filter(long), column))
+            text = text.str.slice(0, TEXT_LIMIT)
+    return text.alias(name)
+
+
+def _numbers(frame: pl.DataFrame, feature: Number, values: pl.Series, counts: Counts) -> pl.Series:
+    if values.dtype == pl.Boolean or values.dtype.is_numeric():
+        typed, given = values.cast(pl.Float32), values.is_not_null()
+    else:
+        text = text_of(values).str.strip_chars()
+        typed, given = text.cast(pl.Float32, strict=False), text != ""
+    wrong = given & (typed.is_null() | typed.is_infinite())
+    if wrong.any():
+        if opens_file(frame) and int(wrong.sum()) == int(given.sum()):
+            first = text_of(values.filter(wrong))[0]
+            raise InputError(
+                f"{location(frame)}expected numbers in column {logged_name(values)!r} (feature {feature.name!r}), got {first!r};"
+                " is its kind right?"
+            )
+        counts.flaw(f"as missing: {feature.name} isn't a number", sample_rows(frame.filter(wrong), values.name))
+    return pl.select(pl.when(wrong | typed.is_null()).then(float("nan")).otherwise(typed).cast(pl.Float32)).to_series()
+
+
+def _vectors(frame: pl.DataFrame, feature: Vector, values: pl.Series) -> pl.Series:
+    if not isinstance(values.dtype, pl.List | pl.Array):
+        raise InputError(
+            f"{location(frame)}expected vectors in column {logged_name(values)!r} (feature {feature.name!r}), got {values.dtype};"
+            f" a column of lists of {feature.size} numbers is needed"
+        )
+    lists = values.cast(pl.List(pl.Float32))
+    wrong = lists.list.len().fill_null(feature.size) != feature.size
+    if wrong.any():
+        raise InputError(
+            f"{location(frame.filter(wrong))}expected vectors of {feature.size} numbers in column {logged_name(values)!r},"
+            f" got one of {len(lists.filter(wrong)[0])}; correct it, or leave it empty"
+        )
+    missing = pl.lit(pl.Series([[float("nan")] * feature.size], dtype=pl.List(pl.Float32)))
+    whole = pl.select(pl.when(lists.is_null()).then(missing).otherwise(lists.list.eval(pl.element().fill_null(float("nan")))))
+    return whole.to_series().cast(pl.Array(pl.Float32, feature.size))
