@@ -121,7 +121,9 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
         ordered = await calls.rank(running[0], body, _arrival(request))
         if ordered.after is not None:
             after.add_task(ordered.after)
-        return JSONResponse(ordered.answer, background=after)
+        response = JSONResponse(ordered.answer, background=after)
+        running[0].ranking.answered(ordered.ranked)
+        return response
 
     @app.post(
         "/v1/events",

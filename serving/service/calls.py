@@ -32,9 +32,10 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Ordered:
-    """The answer of `rank`, and what is to be done when it is out."""
+    """The answer of `rank`, and what is to be done when it is out; `ranked` is what it was made of."""
 
     answer: dict[str, Any]
+    ranked: Ranked
     after: Callable[[], Coroutine[Any, Any, None]] | None
 
 
@@ -50,13 +51,13 @@ async def rank(parts: Parts, body: RankBody, arrival: Arrival) -> Ordered:
         parts.tracing.note(candidates=len(asked.candidates), rung=ranked.scored.rung, degraded=ranked.degraded)
     parts.metrics.ranked(ranked)
     if not asked.places:
-        return Ordered(_ranked(ranked, asked), None)
+        return Ordered(_ranked(ranked, asked), ranked, None)
     parts.metrics.shown(parts.ranking.served_by(ranked.assignment), ranked.assignment.arms)
 
     async def after() -> None:
         await parts.ranking.shown(asked, ranked, now_us=now_us)
 
-    return Ordered(_ranked(ranked, asked), after)
+    return Ordered(_ranked(ranked, asked), ranked, after)
 
 
 async def record(parts: Parts, body: EventsBody) -> dict[str, Any]:

@@ -141,6 +141,7 @@ class _Door:
             task = asyncio.create_task(ordered.after())
             self._afterwards.add(task)
             task.add_done_callback(self._afterwards.discard)
+        self._parts.ranking.answered(ordered.ranked)
         return ordered.answer
 
     async def _explain(self, body: dict[str, Any], arrival: calls.Arrival) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from serving.exposure.record import Exposure, sampled
 from serving.features.events import Changes, Shown
 from serving.features.request import Inputs, Request
 from serving.rules.apply import Ruled
+from serving.service.deadline_reserve import DeadlineReserve
 from serving.service.knowledge import Knowledge
 from serving.service.ladder import Ladder, Scored, labels_asked
 from serving.service.segment_popularity import SegmentPopularity
@@ -28,7 +29,6 @@ from serving.service.shop_rules import ShopRules
 from serving.service.tracing import NoTracing, Tracing
 
 STATE_SHARE = 0.4  # of the deadline, for the state
-REST_S = 0.005  # of the deadline, for what comes after the scores
 UNKNOWN_STATE = "state"
 
 
@@ -64,6 +64,7 @@ class Ranked:
         assignment: the shopper's arms.
         label: that was asked first, or `version N`; "" where none was, or the newest.
         known: whether the state could be read.
+        scored_s: when the scores were there or should have been, by the monotonic clock.
     """
 
     request: str
@@ -73,6 +74,7 @@ class Ranked:
     assignment: Assignment
     label: str
     known: bool
+    scored_s: float
 
     @property
     def degraded(self) -> str:
@@ -103,6 +105,7 @@ class Ranking:
         self._tracing = tracing
         self._step_us = int(settings.reuse_ms * 1e3)
         self._popularity = SegmentPopularity(dataset)
+        self._reserve = DeadlineReserve()
         self._columns = {feature.name: feature.key for feature in dataset.given("events")}
 
     async def rank(self, asked: Asked, *, now_us: int, began_s: float, patience_s: float = math.inf) -> Ranked:
@@ -117,9 +120,10 @@ class Ranking:
         Raises:
             InputError: the request can't be answered as it stands.
         """
-        deadline_s = min(self._settings.deadline_ms / 1e3, patience_s)
+        own_s = self._settings.deadline_ms / 1e3
+        deadline_s = min(own_s, patience_s)
         request = self.request(asked, now_us)
-        until_s = began_s + deadline_s - min(REST_S, deadline_s / 10)
+        until_s = began_s + deadline_s - self._reserve.seconds(deadline_s, of_caller=patience_s < own_s)
         state_s = min(deadline_s * STATE_SHARE, max(until_s - time.monotonic(), 0.0))  # less where the request had to wait for its turn
         with self._tracing.span("state"):
             inputs, known = await self._knowledge.inputs(self._rounded(request), timeout_s=state_s)
@@ -130,15 +134,20 @@ class Ranking:
             scored = await self._ladder.scores(inputs.tensors, length, labels=labels, until_s=until_s, within=within)
         else:
             scored = self._ladder.baseline(assignment.baseline, inputs.tensors, length, request=request.request, within=within)
+        scored_s = min(time.monotonic(), until_s)
         with self._tracing.span("rules"):
             ruled = self._rules.applied(assignment.rules, asked.candidates, scored.scores, inputs.tensors)
         label = "" if scored.rung == "baseline" else named(labels[0])
-        ranked = Ranked(request.request, ruled.order, scored, ruled, assignment, label, known)
+        ranked = Ranked(request.request, ruled.order, scored, ruled, assignment, label, known, scored_s)
         if self._log is not None:
             self._log.offer(self._exposure(asked, request, inputs, ranked))
         if self._shadow is not None:
             self._shadow.offer(request, inputs.tensors, scored)
         return ranked
+
+    def answered(self, ranked: Ranked) -> None:
+        """Note that an answer is made: the next ones keep as much of their deadline as it took after the scores."""
+        self._reserve.observe(time.monotonic() - ranked.scored_s)
 
     async def shown(self, asked: Asked, ranked: Ranked, *, now_us: int) -> None:
         """Let the places that the page shows for sure move the state. Best effort, as their lines in the log are.
