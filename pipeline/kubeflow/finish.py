@@ -5,10 +5,12 @@ and all that only Kubernetes knows of, which stands in a second document.
 """
 
 import copy
+import json
 from collections.abc import Iterator
 from typing import Any
 
 from pipeline.kubeflow.cluster import Cluster, Gpu, Step, Toleration
+from pipeline.kubeflow.invocation import OUTPUT_NAMES
 from pipeline.kubeflow.parameters import Parameter
 
 Document = dict[str, Any]
@@ -55,7 +57,15 @@ def finished(spec: Document, cluster: Cluster, parameters: tuple[Parameter, ...]
             container["resources"] = resources
         if cluster.env:
             container["env"] = [{"name": key, "value": value} for key, value in sorted(cluster.env.items())]
+    declare_outputs(spec)
     return spec
+
+
+def declare_outputs(spec: Document) -> None:
+    """Add to each container's arguments the names of its component's output artifacts: what it is started with names more than those."""
+    for name, container in containers(spec):
+        declared = spec["components"][name].get("outputDefinitions", {}).get("artifacts", {})
+        container["args"] += [OUTPUT_NAMES, json.dumps(sorted(declared))]
 
 
 def platform(spec: Document, cluster: Cluster) -> Document:

@@ -17,6 +17,7 @@ from components.contract.errors import ClusterFileError
 from pipeline.kubeflow.cluster import CPU, MEMORY, TAKEN
 from pipeline.kubeflow.finish import Document
 from pipeline.kubeflow.image import image_fault
+from pipeline.kubeflow.invocation import LOG_ARTIFACT
 from pipeline.kubeflow.package import SCHEMA_VERSION
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -133,6 +134,8 @@ def _components(spec: Document) -> Iterator[str]:
             yield "component root: this name is the server's own; rename the step"
         if "executorLabel" in component and component["executorLabel"] not in executors:
             yield f"component {name}: expected an executor, got {component['executorLabel']!r}, which there isn't"
+        if LOG_ARTIFACT in component.get("outputDefinitions", {}).get("artifacts", {}):
+            yield f"component {name}, artifact {LOG_ARTIFACT}: the driver puts its own in its stead; rename the output"
         for side in ("inputDefinitions", "outputDefinitions"):
             for key, artifact in component.get(side, {}).get("artifacts", {}).items():
                 yield from _artifact(f"component {name}, artifact {key}", artifact)

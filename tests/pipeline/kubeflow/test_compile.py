@@ -1,6 +1,7 @@
 """The graph as documents for Kubeflow: strictly readable, the same each time, and with all that the cluster file says."""
 
 import copy
+import json
 import os
 import subprocess
 import sys
@@ -120,6 +121,11 @@ def test_a_step_runs_our_entrypoint_with_tfx_s_arguments(shop: Compiled) -> None
         assert made["args"][2:5:2] == ["--json_serialized_invocation_args", "--json_serialized_inputs_spec_args"]
         assert made["args"][3] == "{{$}}"
         assert "--runner=FnApiRunner" in made["args"]
+        assert made["args"][-2] == "--json_serialized_output_names"
+        declared = shop.spec["components"][name].get("outputDefinitions", {}).get("artifacts", {})
+        assert json.loads(made["args"][-1]) == sorted(declared)
+    assert json.loads(container(shop, "SliceReport")["args"][-1]) == ["metrics", "page", "report"]
+    assert json.loads(container(shop, "AnomalyGate")["args"][-1]) == []
 
 
 def test_checkpoints_lie_on_the_volume_where_there_is_one(shop: Compiled) -> None:
