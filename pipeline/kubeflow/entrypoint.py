@@ -22,7 +22,10 @@ from pipeline.cli import exit_code
 from pipeline.display import display
 from pipeline.kubeflow.invocation import OUTPUT_NAMES, folders, received, returned
 from pipeline.kubeflow.places import Places
+from pipeline.kubeflow.termination import write_termination_message
 from pipeline.quiet import quiet
+
+_ABOVE = "the lines above"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 shown.end("done")
             except Exception as error:
                 traceback.print_exc()
-                fault = told(error, step=step, log="the lines above")
+                fault = told(error, step=step, log=_ABOVE)
                 shown.end("failed")
         if fault is not None:
             _tell(log, fault)
@@ -110,6 +113,7 @@ def _tell(log: Path, fault: ShelfRankError) -> None:
     with log.open(encoding="utf-8", errors="replace") as lines:
         shutil.copyfileobj(lines, sys.stderr)
     print(fault, file=sys.stderr)
+    write_termination_message(str(fault).replace(_ABOVE, "the step's log"))
 
 
 def _leave(code: int) -> None:

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # where TFX finds the steps belo
 
 from pipeline.kubeflow.entrypoint import main, step_name
 from pipeline.kubeflow.places import ROOT
+from pipeline.kubeflow.termination import write_termination_message
 
 ADVICE = (
     "TFX is another than the one that pipeline/kubeflow/entrypoint.py was written for. Compare its kubeflow_v2_run_executor.py with that of"
@@ -47,7 +48,13 @@ def test_a_step_is_called_as_in_the_graph(path: str, name: str) -> None:
 
 
 def run(
-    tmp_path: Path, step: str, *, outputs: dict[str, str], added: dict[str, str] | None = None, beam: tuple[str, ...] = (), attempt: str = ""
+    tmp_path: Path,
+    step: str,
+    *,
+    outputs: dict[str, str],
+    added: dict[str, str] | None = None,
+    beam: tuple[str, ...] = (),
+    attempt: str = "",
 ) -> int:
     """Run a step with the outputs that it declares, and with those that a driver adds."""
     given = {
@@ -127,6 +134,27 @@ def test_a_fault_is_told_in_a_sentence_after_the_whole_story(
     assert "chatter of a library" in said
     assert "Traceback (most recent call last)" in said
     assert not (tmp_path / "minio/b/r" / step / "output_metadata.json").exists()
+    assert not (tmp_path / "dev").exists()  # only a kubelet makes the file for it
+
+
+def test_a_fault_is_left_for_the_pods_status(tmp_path: Path) -> None:
+    file = tmp_path / "dev/termination-log"
+    file.parent.mkdir()
+    file.touch()
+    assert run(tmp_path, "Report", outputs={"page": "system.HTML", "metrics": "system.Metrics"}) == 0
+    assert file.read_text() == ""
+    assert run(tmp_path, "BadData", outputs={}) == 2
+    assert file.read_text() == "BadData: events.csv, line 3: expected a time, got 'x'; mend the line"
+    assert run(tmp_path, "BadCode", outputs={}) == 1
+    assert file.read_text() == "BadCode failed: ZeroDivisionError: division by zero\nThe whole story is in the step's log"
+
+
+def test_a_message_for_the_pods_status_is_cut_where_the_kubelet_stops_reading(tmp_path: Path) -> None:
+    file = tmp_path / "dev/termination-log"
+    file.parent.mkdir()
+    file.touch()
+    write_termination_message("a" + "ü" * 5_000)
+    assert file.read_text() == "a" + "ü" * 2_047  # 4,095 bytes: half a letter is none
 
 
 @pytest.mark.parametrize(
