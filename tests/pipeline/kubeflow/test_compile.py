@@ -106,6 +106,8 @@ def test_each_parameter_reaches_the_steps_that_it_is_for(shop: Compiled) -> None
     version = tasks(shop)["Champion"]["inputs"]["parameters"]["version"]["runtimeValue"]["constant"]
     assert version == -1  # the one in force when the step runs
     assert "state" in tasks(shop)["Release"]["inputs"]["artifacts"]
+    run_id = tasks(shop)["Release"]["inputs"]["parameters"]["run_id"]["runtimeValue"]["constant"]
+    assert run_id == "{{$.pipeline_job_uuid}}"  # Kubeflow's driver puts the run's in its place
 
 
 def test_only_what_depends_on_files_and_on_the_store_is_never_cached(shop: Compiled) -> None:
