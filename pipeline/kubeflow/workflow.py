@@ -4,8 +4,11 @@ API v2beta1 has fields for a task's error and its pod, which no server fills (ku
 run has both, and the older API v1beta1, which the servers of 2.x still answer, hands it out. Where it doesn't, nothing is known.
 """
 
+import base64
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -98,12 +101,23 @@ def workflow(client: Kubeflow, run_id: str, names: Sequence[str]) -> Workflow | 
         given = json.loads(runtime.get("workflow_manifest") or "{}")
     except (KubeflowError, ValueError):
         return None
-    nodes = (given.get("status") or {}).get("nodes") or {}
+    nodes = _nodes(given.get("status") or {})
     found = given.get("metadata") or {}
     if not nodes:
         return None
     pods = tuple(_pods(nodes, str(found.get("name", "")), set(names)))
     return Workflow(run_id, str(found.get("namespace", "")), pods, tuple(_inputs(nodes)))
+
+
+def _nodes(status: dict[str, Any]) -> dict[str, Any]:
+    """The nodes of a workflow, which Argo packs where the whole is longer than a megabyte; the API server doesn't unpack them."""
+    nodes = status.get("nodes") or {}
+    if not nodes and (packed := status.get("compressedNodes")):
+        try:
+            nodes = json.loads(gzip.decompress(base64.b64decode(packed)))
+        except (ValueError, OSError, EOFError, zlib.error):
+            return {}
+    return dict(nodes)
 
 
 def _inputs(nodes: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,8 @@ Read in kubeflow/pipelines 2.16 and 2.17: `backend/src/apiserver/{server,templat
 `backend/src/v2/compiler/argocompiler` makes of a pipeline. A run goes one state further each time that it is asked for.
 """
 
+import base64
+import gzip
 import json
 import re
 import ssl
@@ -110,6 +112,7 @@ class FakeKubeflow:
     multi_user: bool = False
     v2: bool = True
     tells_workflows: bool = True
+    packs_nodes: bool = False  # as Argo does with those of a workflow above 1 MB
     script: Script = field(default_factory=Script)
     faults: list[Fault] = field(default_factory=list)
     page_limit: int = 100
@@ -289,10 +292,10 @@ class FakeKubeflow:
 
     def workflow(self, key: str) -> dict[str, Any]:
         self.one(self.runs, key, "run")
-        return {
-            "metadata": {"name": f"wf-{key}", "namespace": "kubeflow"},
-            "status": {"phase": "Failed", "nodes": self.nodes(key, self._frames.get(key, 0))},
-        }
+        nodes: dict[str, Any] = {"nodes": self.nodes(key, self._frames.get(key, 0))}
+        if self.packs_nodes:
+            nodes = {"compressedNodes": base64.b64encode(gzip.compress(json.dumps(nodes["nodes"]).encode())).decode()}
+        return {"metadata": {"name": f"wf-{key}", "namespace": "kubeflow"}, "status": {"phase": "Failed"} | nodes}
 
     def nodes(self, key: str, frame: int) -> dict[str, dict[str, Any]]:
         """Argo's nodes: two pods and a part of the workflow for each step, one step after the other."""
@@ -354,7 +357,7 @@ class FakeKubeflow:
         given = {"inputs": {"parameterValues": {}, "artifacts": artifacts}, "outputs": {"outputFile": "/minio/b/output_metadata.json"}}
         command = ["/kfp-launcher/launch", "--executor_type", "container", "--run_id", key, "--executor_input", json.dumps(given), "--"]
         patch = {"containers": [{"name": "main", "image": "shelfrank/pipeline:1", "command": command, "args": ["true"], "resources": {}}]}
-        values = {"execution-id": "7", "cached-decision": "false", "condition": "nil", "pod-spec-patch": json.dumps(patch)}
+        values = {"pod-spec-patch": json.dumps(patch), "cached-decision": "false", "condition": "nil"}
         return [{"name": name, "value": value} for name, value in values.items()]
 
     def log(self, query: dict[str, str]) -> str:

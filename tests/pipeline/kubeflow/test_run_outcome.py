@@ -1,6 +1,9 @@
 """Where it is looked up what became of a run's model, source by source."""
 
+import base64
+import gzip
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,10 +11,13 @@ import pytest
 
 from components.contract.address import Address
 from components.contract.errors import KubeflowError
-from components.release.announced import Announced
+from components.release.announced import PROPERTY, Announced
 from components.release.outcomes import record_outcome
+from pipeline.cli import main
 from pipeline.kubeflow.run_outcome import PUSH_DESTINATION, find_outcome
-from pipeline.kubeflow.workflow import _inputs
+from pipeline.kubeflow.workflow import _inputs, _nodes
+from tests.pipeline.kubeflow import tiny_package
+from tests.pipeline.kubeflow.fake_api import FakeKubeflow, Script, serving
 
 
 def run_of(**given: Any) -> SimpleNamespace:
@@ -66,6 +72,19 @@ def test_the_parameter_that_names_the_store_is_the_pipelines() -> None:
     from pipeline.kubeflow.parameters import PUSH_DESTINATION as DECLARED
 
     assert PUSH_DESTINATION == DECLARED
+
+
+def test_a_workflow_above_a_megabyte_whose_nodes_argo_packs_tells_it_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inputs = {"SliceReport": {"pushed": {PROPERTY: Announced(False, None, ("AUC 0.412 is below 0.500.",)).to_json()}}}
+    file = tiny_package.write(tmp_path / "pipeline.yaml")
+    with serving(FakeKubeflow(script=Script(tiny_package.STEPS, inputs=inputs), packs_nodes=True)) as fake:
+        assert main(["submit", str(file), "--host", fake.host, "--poll", "0.001"]) == 3
+    assert "AUC 0.412 is below 0.500. (source: the artifacts' metadata)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("packed", ["", "x", "AAAA", base64.b64encode(gzip.compress(b"no json")).decode()])
+def test_nodes_that_cant_be_unpacked_are_none(packed: str) -> None:
+    assert _nodes({"compressedNodes": packed}) == {}
 
 
 @pytest.mark.parametrize(
