@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from components.contract.errors import ClusterFileError, DatasetFileError, InputError, RefusedModel, ShelfRankError
+from components.contract.errors import ClusterFileError, DatasetFileError, InputError, RefusedModel, ShelfRankError, UnknownOutcome
 
-EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 3, 130
+EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_REFUSED, EXIT_UNKNOWN, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 
 _EXITS = (
     "exit codes: 0 success, 1 failure, 2 bad input (options, dataset file or data), "
-    "3 the gates or the rehearsal refused the model, 130 interrupted"
+    "3 the gates or the rehearsal refused the model, 4 a run on a cluster succeeded and whether it released can't be known, 130 interrupted"
 )
 
 
@@ -46,6 +46,8 @@ def exit_code(error: ShelfRankError) -> int:
     """What the process ends with."""
     if isinstance(error, RefusedModel):
         return EXIT_REFUSED
+    if isinstance(error, UnknownOutcome):
+        return EXIT_UNKNOWN
     return EXIT_BAD_INPUT if isinstance(error, ClusterFileError | DatasetFileError | InputError) else EXIT_FAILURE
 
 

@@ -110,7 +110,7 @@ def SliceReport(  # noqa: N802 - TFX names a component by its function
     for sentence in result.verdict.sentences:
         _log.info("%s", sentence)
     refusals = tuple(finding.text for finding in result.verdict.findings if not finding.passed)
-    print(Announced(release is not None, release, refusals).line(), flush=True)  # the step's log is all that `shelfrank submit` can read
+    print(Announced(release is not None, release, refusals).line(), flush=True)  # for `shelfrank submit`, which may read the step's log
 
 
 def shown(result: RunResult) -> dict[str, float]:

@@ -10,6 +10,7 @@ ShelfRankError
 ├── LogUnavailable      the exposure log couldn't take an event; it isn't acknowledged
 ├── KubeflowError       the API of Kubeflow Pipelines refused, or gave no answer that could be used
 ├── RefusedModel        training went well, and the gates or the rehearsal refused the model
+├── UnknownOutcome      a run went well, and whether it released its model can't be known from here
 └── RunError            a step of the graph failed
 """
 
@@ -60,6 +61,10 @@ class KubeflowError(ShelfRankError):
 
 class RefusedModel(ShelfRankError):  # noqa: N818 - not an error: the gates did their work
     """A gate or the rehearsal refused the model: nothing was released."""
+
+
+class UnknownOutcome(ShelfRankError):  # noqa: N818 - not an error of the run
+    """A run on a cluster succeeded, and nothing that can be reached says whether its model was released."""
 
 
 class RunError(ShelfRankError):

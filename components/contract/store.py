@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from components.contract.address import Address
 
-RELEASES, SERVING = "releases", "serving"
+RELEASES, SERVING, OUTCOMES = "releases", "serving", "outcomes"
 MANIFEST = "manifest.json"  # of a release; written last
 DATASET, STATE = "dataset.yaml", "state"  # of `serving/N`; the dataset file is written last
 UNFINISHED = ".publishing-"  # what is named so is passed over

@@ -1,12 +1,18 @@
-"""One line in a step's log by which whoever follows a run from outside learns what became of its model.
+"""What became of a run's model, in a form that travels: whoever follows a run on Kubeflow from outside learns it by one of three ways.
 
-Kubeflow Pipelines 2.x tells of a step whether it succeeded, and nothing of what it found: neither the metadata of its artifacts nor
-its parameters are in the API. Its log is.
+Kubeflow Pipelines 2.x tells of a step whether it succeeded, and its API has no word of what the step found. So the outcome is put
+
+- into the metadata of Release's artifact, which Kubeflow's driver hands to the next step, where the run's workflow shows it;
+- into SliceReport's log, as one line;
+- into the store, as a file of the run (`components.release.outcomes`).
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+
+PROPERTY = "outcome"
+"""Of Release's artifact `pushed_model`: `Announced.to_json`."""
 
 _MARK = "shelfrank outcome: "
 
@@ -25,19 +31,28 @@ class Announced:
     version: int | None = None
     refusals: Sequence[str] = ()
 
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self))
+
     def line(self) -> str:
         """To be printed, as a line of its own."""
-        return _MARK + json.dumps(asdict(self))
+        return _MARK + self.to_json()
+
+
+def read_outcome(text: str) -> Announced | None:
+    """The outcome that a JSON text holds; None where it holds none."""
+    try:
+        given = json.loads(text)
+        return Announced(bool(given["released"]), given.get("version"), tuple(given.get("refusals", ())))
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def announced(log: str) -> Announced | None:
     """What the last such line of a log says; None where there is none."""
     for line in reversed(log.splitlines()):
-        _, marked, told = line.partition(_MARK)
-        if marked:
-            try:
-                given = json.loads(told)
-                return Announced(bool(given["released"]), given.get("version"), tuple(given.get("refusals", ())))
-            except (ValueError, TypeError, KeyError):
-                continue
+        _, marked, text = line.partition(_MARK)
+        if marked and (outcome := read_outcome(text)):
+            return outcome
     return None

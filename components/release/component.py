@@ -21,9 +21,11 @@ from tfx.utils import json_utils
 
 from components.contract.address import Address
 from components.contract.store import RELEASES, SERVING
-from components.release.describe import describe
+from components.release.announced import PROPERTY, Announced
+from components.release.describe import describe, refusals
 from components.release.labels import label_first
 from components.release.manifest import FILE
+from components.release.outcomes import record_outcome
 from components.release.releases import publish
 from components.release.state import ServingState
 
@@ -31,18 +33,30 @@ _log = logging.getLogger("shelfrank.progress")
 
 
 class Executor(pusher.Executor):
-    """Checks both blessings as Pusher does, and publishes through `components.release.releases`."""
+    """Checks both blessings as Pusher does, publishes through `components.release.releases`, and says what became of the model."""
 
     def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:  # noqa: N802
-        """Publish the model and say where in the output artifact; it holds the manifest, the release itself is the archive."""
+        """Publish the model and say where in the output artifact; it holds the manifest, the release itself is the archive.
+
+        The outcome is a property of that artifact, and on a cluster a record in the store.
+        """
         self._log_startup(input_dict, output_dict, exec_properties)
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        if not self.CheckBlessing(input_dict):
-            self._MarkNotPushed(pushed)
-            return
         store = Address.of(exec_properties["push_destination"])
-        releases = store / RELEASES
         given = json.loads(exec_properties["custom_config"])
+        if self.CheckBlessing(input_dict):
+            version = self._publish(input_dict, pushed, store=store, given=given)
+            outcome = Announced(True, version)
+        else:
+            self._MarkNotPushed(pushed)
+            evaluation, rehearsal = (artifact_utils.get_single_uri(input_dict[name]) for name in ("evaluation", "infra_blessing"))
+            outcome = Announced(False, None, refusals(given["dataset"], evaluation=evaluation, rehearsal=rehearsal))
+        pushed.set_string_custom_property(PROPERTY, outcome.to_json())
+        if run_id := exec_properties.get("run_id"):
+            record_outcome(store, run_id, outcome)
+
+    def _publish(self, input_dict: dict[str, list[Any]], pushed: types.Artifact, *, store: Address, given: dict[str, Any]) -> int:
+        releases = store / RELEASES
         manifest = describe(
             given["dataset"],
             evaluation=artifact_utils.get_single_uri(input_dict["evaluation"]),
@@ -59,12 +73,13 @@ class Executor(pusher.Executor):
         (Path(pushed.uri) / FILE).write_text(released.to_json(), encoding="utf-8")
         _log.info("release %d", released.version)
         self._MarkPushed(pushed, pushed_destination=str(releases / str(released.version)), pushed_version=str(released.version))
+        return released.version
 
 
 class ReleaseSpec(PusherSpec):
     """As Pusher's, with more inputs, and with a destination that can be a runtime parameter: such a one can't be part of a message."""
 
-    PARAMETERS = PusherSpec.PARAMETERS | {"push_destination": ExecutionParameter(type=str)}
+    PARAMETERS = PusherSpec.PARAMETERS | {"push_destination": ExecutionParameter(type=str), "run_id": ExecutionParameter(type=str)}
     INPUTS = PusherSpec.INPUTS | {
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "ingestion": ChannelParameter(type=File),
@@ -111,6 +126,7 @@ class Release(Pusher):
             ingestion=ingestion,
             push_destination=push_destination,
             custom_config=json_utils.dumps({"dataset": dataset, "code": code, "attempt": attempt}),
+            run_id="",  # a compiled pipeline has Kubeflow's in its place
             pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             **({} if state is None else {"state": state}),
         )

@@ -69,6 +69,15 @@ class Kubeflow(kfp.Client):
         del sleep_duration
         return V2beta1GetHealthzResponse()
 
+    def spec_of(self, run: Any) -> dict[str, Any]:
+        """The PipelineSpec of a run, empty where the server doesn't hand it out."""
+        spec = run.pipeline_spec
+        if not spec and run.pipeline_version_reference:
+            reference = run.pipeline_version_reference
+            spec = self.get_pipeline_version(reference.pipeline_id, reference.pipeline_version_id).pipeline_spec
+        inner: dict[str, Any] = (spec or {}).get("pipeline_spec", spec or {})  # with a platform document it stands one deeper
+        return inner
+
     def text(self, path: str) -> str:
         """The answer to a GET that kfp.Client has no method for."""
         api = self._run_api.api_client

@@ -1,5 +1,6 @@
 """What a step's container runs on Kubeflow: `python -m pipeline.kubeflow.entrypoint`, followed by the arguments that TFX's compiler gives.
 
+`pipeline.kubeflow.finish` adds one more argument, the names of the outputs that the component declares: the driver adds others.
 It calls the private function that TFX's own container calls, `_run_executor` of TFX 1.21, between the translations of
 `pipeline.kubeflow.invocation`.
 """
@@ -19,9 +20,12 @@ from components.contract.errors import ShelfRankError
 from pipeline.cause import told
 from pipeline.cli import exit_code
 from pipeline.display import display
-from pipeline.kubeflow.invocation import folders, received, returned
+from pipeline.kubeflow.invocation import OUTPUT_NAMES, folders, received, returned
 from pipeline.kubeflow.places import Places
+from pipeline.kubeflow.termination import write_termination_message
 from pipeline.quiet import quiet
+
+_ABOVE = "the lines above"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 shown.end("done")
             except Exception as error:
                 traceback.print_exc()
-                fault = told(error, step=step, log="the lines above")
+                fault = told(error, step=step, log=_ABOVE)
                 shown.end("failed")
         if fault is not None:
             _tell(log, fault)
@@ -69,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--executor_class_path", required=True)
     parser.add_argument("--json_serialized_invocation_args", required=True)
     parser.add_argument("--json_serialized_inputs_spec_args", required=True)
+    parser.add_argument(OUTPUT_NAMES, required=True, dest="output_names", type=json.loads)
     return parser
 
 
@@ -79,7 +84,12 @@ def _run(args: argparse.Namespace, beam_args: list[str]) -> None:
     from pipeline.batches import cut_batches_by_size
 
     places = Places.here(kept=_kept(args.executor_class_path, beam_args))
-    taken = received(json.loads(args.json_serialized_invocation_args), json.loads(args.json_serialized_inputs_spec_args), places)
+    taken = received(
+        json.loads(args.json_serialized_invocation_args),
+        json.loads(args.json_serialized_inputs_spec_args),
+        places,
+        output_names=args.output_names,
+    )
     for folder in folders(taken):
         Path(folder).mkdir(parents=True, exist_ok=True)
     cut_batches_by_size()
@@ -103,6 +113,7 @@ def _tell(log: Path, fault: ShelfRankError) -> None:
     with log.open(encoding="utf-8", errors="replace") as lines:
         shutil.copyfileobj(lines, sys.stderr)
     print(fault, file=sys.stderr)
+    write_termination_message(str(fault).replace(_ABOVE, "the step's log"))
 
 
 def _leave(code: int) -> None:

@@ -5,10 +5,12 @@ and all that only Kubernetes knows of, which stands in a second document.
 """
 
 import copy
+import json
 from collections.abc import Iterator
 from typing import Any
 
 from pipeline.kubeflow.cluster import Cluster, Gpu, Step, Toleration
+from pipeline.kubeflow.invocation import OUTPUT_NAMES
 from pipeline.kubeflow.parameters import Parameter
 
 Document = dict[str, Any]
@@ -17,6 +19,10 @@ Document = dict[str, Any]
 UNCACHED = ("EventExampleGen", "Champion", "Release")
 # What Kubeflow shows by itself beside a step: numbers of an artifact, and a page.
 _SHOWN = {("SliceReport", "metrics"): "system.Metrics", ("SliceReport", "page"): "system.HTML"}
+RUN_ID = "{{$.pipeline_job_uuid}}"
+"""Kubeflow's driver puts the run's id in its place, in a parameter that is this and nothing else."""
+
+_RECORDS_OUTCOME = "Release"
 _SHARED_MEMORY = "shared-memory"
 _GIGABYTE = 1e9  # the unit of the numbers that older backends read
 _SUFFIXES = {f"{unit}{i}": base**power for power, unit in enumerate("KMGTPE", 1) for i, base in (("", 1000.0), ("i", 1024.0))} | {"": 1.0}
@@ -45,6 +51,8 @@ def finished(spec: Document, cluster: Cluster, parameters: tuple[Parameter, ...]
             if produced := given.get("taskOutputParameter"):
                 # TFX calls the producer by a name that no task has.
                 produced["producerTask"] = produced["producerTask"].removesuffix("_task")
+        if name == _RECORDS_OUTCOME:
+            task["inputs"]["parameters"]["run_id"] = {"runtimeValue": {"constant": RUN_ID}}
     for (name, output), title in _SHOWN.items():
         artifacts = spec["components"].get(name, {}).get("outputDefinitions", {}).get("artifacts", {})
         if output in artifacts:
@@ -55,7 +63,15 @@ def finished(spec: Document, cluster: Cluster, parameters: tuple[Parameter, ...]
             container["resources"] = resources
         if cluster.env:
             container["env"] = [{"name": key, "value": value} for key, value in sorted(cluster.env.items())]
+    declare_outputs(spec)
     return spec
+
+
+def declare_outputs(spec: Document) -> None:
+    """Add to each container's arguments the names of its component's output artifacts: what it is started with names more than those."""
+    for name, container in containers(spec):
+        declared = spec["components"][name].get("outputDefinitions", {}).get("artifacts", {})
+        container["args"] += [OUTPUT_NAMES, json.dumps(sorted(declared))]
 
 
 def platform(spec: Document, cluster: Cluster) -> Document:

@@ -2,22 +2,20 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from components.contract.errors import KubeflowError
-from components.release.announced import Announced, announced
 from pipeline.kubeflow.board import Board
 from pipeline.kubeflow.client import Kubeflow
 from pipeline.kubeflow.package import ordered
+from pipeline.kubeflow.run_outcome import Lookup, find_outcome
 from pipeline.kubeflow.steps import FINISHED, Step, names_of, steps
-from pipeline.kubeflow.workflow import Failure, Workflow, workflow
+from pipeline.kubeflow.workflow import Failure, workflow
 
 PATIENCE = 60
 """So many questions in a row may go without an answer while a run is followed: a server that restarts isn't a run that failed."""
-
-_JUDGE = "SliceReport"  # writes into its log what became of the model
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class End:
         state: of the run, `SUCCEEDED`, `FAILED`, `CANCELED`, `SKIPPED`.
         steps: each with its state.
         failures: why, where it is known.
-        outcome: what became of its model; None where the server can't tell.
+        lookup: what became of its model, of a run that succeeded.
     """
 
     run_id: str
@@ -38,7 +36,7 @@ class End:
     state: str
     steps: tuple[Step, ...]
     failures: tuple[Failure, ...] = ()
-    outcome: Announced | None = None
+    lookup: Lookup = field(default_factory=Lookup)
 
     @property
     def succeeded(self) -> bool:
@@ -47,13 +45,15 @@ class End:
 
     def shown(self) -> dict[str, Any]:
         """For JSON."""
+        outcome = self.lookup.outcome
         return {
             "run_id": self.run_id,
             "url": self.url,
             "state": self.state,
-            "released": self.outcome.released if self.outcome else None,
-            "version": self.outcome.version if self.outcome else None,
-            "refusals": list(self.outcome.refusals) if self.outcome else [],
+            "released": outcome.released if outcome else None,
+            "version": outcome.version if outcome else None,
+            "refusals": list(outcome.refusals) if outcome else [],
+            "outcome_source": self.lookup.source or None,
             "steps": [step.shown() for step in self.steps],
             "failures": [failure.shown() for failure in self.failures],
         }
@@ -129,7 +129,7 @@ def _end(client: Kubeflow, run: Any, now: Sequence[Step]) -> End:
         state="CANCELED" if cancelled else str(run.state),
         steps=tuple(now),
         failures=() if cancelled else failures,
-        outcome=_outcome(client, behind) if behind and run.state == "SUCCEEDED" else None,
+        lookup=find_outcome(client, run, behind) if run.state == "SUCCEEDED" else Lookup(),
     )
 
 
@@ -147,16 +147,6 @@ def _unexplained(now: Sequence[Step]) -> tuple[Failure, ...]:
     return tuple(Failure(step.name, why) for step in now if step.state == "failed")
 
 
-def _outcome(client: Kubeflow, behind: Workflow) -> Announced | None:
-    logs = (behind.log(client, pod) for pod in reversed(behind.pods) if pod.step == _JUDGE)
-    return next((found for log in logs if (found := announced(log))), None)
-
-
 def _names(client: Kubeflow, run: Any) -> tuple[str, ...]:
     """The steps of a run's pipeline, each after those that it waits for."""
-    spec = run.pipeline_spec
-    if not spec and run.pipeline_version_reference:
-        reference = run.pipeline_version_reference
-        spec = client.get_pipeline_version(reference.pipeline_id, reference.pipeline_version_id).pipeline_spec
-    spec = (spec or {}).get("pipeline_spec", spec or {})  # with a platform document it stands one deeper
-    return ordered((spec.get("root") or {}).get("dag", {}).get("tasks", {}))
+    return ordered((client.spec_of(run).get("root") or {}).get("dag", {}).get("tasks", {}))

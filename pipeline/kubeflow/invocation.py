@@ -1,14 +1,15 @@
 """What passes between Kubeflow and a step, as plain JSON values: `ExecutorInput` on the way in, `ExecutorOutput` on the way out.
 
-TFX's container reads and writes both, and at four points otherwise than open-source Kubeflow does:
+TFX's container reads and writes both, and at five points otherwise than open-source Kubeflow does:
 
 - The driver sends input artifacts without their type (tensorflow/tfx#7768), and types of Kubeflow's own (`system.HTML`) are none of TFX's.
 - Addresses are those of the object store, which TensorFlow and Beam can't open.
 - Folders of output artifacts aren't there yet: the launcher makes only the folders that they go into.
 - The launcher fails on a null in an artifact's metadata.
+- The driver adds outputs that no component declares, such as `executor-logs`, a file that the launcher has open while the step runs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import yaml
@@ -18,18 +19,25 @@ from pipeline.kubeflow.places import Places
 ABSENT = "absent"
 """An input artifact with this in its metadata isn't there: the step that should have made it found nothing to make it of."""
 
+OUTPUT_NAMES = "--json_serialized_output_names"
+"""Argument of a step's container: the names of the output artifacts that its component declares, as a JSON list."""
+
+LOG_ARTIFACT = "executor-logs"
+"""The output that Kubeflow 2.5 and later add to each step, unless the server is told not to."""
+
 Json = dict[str, Any]
 _OF_TFX = {"system.Metrics": "tfx.Metrics", "system.Model": "tfx.Model", "system.Dataset": "tfx.Dataset"}
 _IN_ONE_FILE = {"tfx.Boolean", "tfx.Bytes", "tfx.Float", "tfx.Integer", "tfx.JsonValue", "tfx.String"}
 
 
-def received(given: Json, declared: Json, places: Places) -> Json:
+def received(given: Json, declared: Json, places: Places, *, output_names: Collection[str]) -> Json:
     """An executor's input as TFX takes it.
 
     Args:
         given: `ExecutorInput`.
         declared: the component's `ComponentInputsSpec`, with each input's type.
         places: where artifacts lie.
+        output_names: names of the output artifacts that the component declares; any other belongs to Kubeflow and is left out.
     """
     types = {name: spec["artifactType"] for name, spec in declared.get("artifacts", {}).items()}
     inputs, outputs = given.get("inputs", {}), given.get("outputs", {})
@@ -39,7 +47,9 @@ def received(given: Json, declared: Json, places: Places) -> Json:
         if listed.get("artifacts") and not any(artifact.get("metadata", {}).get(ABSENT) for artifact in listed["artifacts"])
     }
     made = {
-        name: [_artifact(artifact, {}, places) for artifact in listed["artifacts"]] for name, listed in outputs.get("artifacts", {}).items()
+        name: [_artifact(artifact, {}, places) for artifact in listed["artifacts"]]
+        for name, listed in outputs.get("artifacts", {}).items()
+        if name in output_names
     }
     return given | {"inputs": inputs | {"artifacts": _lists(there)}, "outputs": outputs | {"artifacts": _lists(made)}}
 

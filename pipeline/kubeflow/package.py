@@ -38,6 +38,8 @@ class Package:
         steps: names of its tasks, each after those that it waits for.
         kinds: kind of each runtime parameter, `STRING` and so on.
         required: parameters that have no default.
+        pipeline_root: where its runs' artifacts go; None: as the namespace is configured. It stands in the file as `defaultPipelineRoot`,
+            which neither the API server nor the driver reads: each run must be given it.
     """
 
     file: Path
@@ -46,6 +48,7 @@ class Package:
     steps: tuple[str, ...]
     kinds: Mapping[str, str]
     required: frozenset[str]
+    pipeline_root: str | None = None
 
     @property
     def version(self) -> str:
@@ -109,6 +112,7 @@ def read_package(file: Path) -> Package:
         steps=ordered(documents[0].get("root", {}).get("dag", {}).get("tasks", {})),
         kinds={name: str(each.get("parameterType", "STRING")) for name, each in declared.items()},
         required=frozenset(name for name, each in declared.items() if "defaultValue" not in each and not each.get("isOptional")),
+        pipeline_root=spec.default_pipeline_root or None,
     )
 
 

@@ -15,8 +15,9 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, Pipeli
 
 from components.contract.errors import ClusterFileError
 from pipeline.kubeflow.cluster import CPU, MEMORY, TAKEN
-from pipeline.kubeflow.finish import Document
+from pipeline.kubeflow.finish import RUN_ID, Document
 from pipeline.kubeflow.image import image_fault
+from pipeline.kubeflow.invocation import LOG_ARTIFACT
 from pipeline.kubeflow.package import SCHEMA_VERSION
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -122,7 +123,7 @@ def _parameter(where: str, given: Document, tasks: Document, parameters: Documen
     if (producer := given.get("taskOutputParameter", {}).get("producerTask")) and producer not in tasks:
         yield f"{where}: expected a value that a task gives, got one of {producer!r}, which there isn't"
     constant = given.get("runtimeValue", {}).get("constant")
-    if isinstance(constant, str) and (found := _ARGO.search(constant)):
+    if isinstance(constant, str) and constant != RUN_ID and (found := _ARGO.search(constant)):
         yield f"{where}: {constant[found.start() : found.start() + 30]!r} would be replaced by Kubeflow; write it without `{{{{`"
 
 
@@ -133,6 +134,8 @@ def _components(spec: Document) -> Iterator[str]:
             yield "component root: this name is the server's own; rename the step"
         if "executorLabel" in component and component["executorLabel"] not in executors:
             yield f"component {name}: expected an executor, got {component['executorLabel']!r}, which there isn't"
+        if LOG_ARTIFACT in component.get("outputDefinitions", {}).get("artifacts", {}):
+            yield f"component {name}, artifact {LOG_ARTIFACT}: the driver puts its own in its stead; rename the output"
         for side in ("inputDefinitions", "outputDefinitions"):
             for key, artifact in component.get(side, {}).get("artifacts", {}).items():
                 yield from _artifact(f"component {name}, artifact {key}", artifact)

@@ -76,8 +76,16 @@ def schedule(args: Namespace) -> int:
     uploaded = upload(client, package)
     print(f"pipeline  {told(package, uploaded, place)}", file=out)
     name = args.name or package.name
+    if package.pipeline_root:
+        print(f"artifacts {package.pipeline_root}", file=out)
     made, replaced = replace(
-        client, name, uploaded, cron, experiment_id=experiment(client, args.experiment or package.name), parameters=parameters
+        client,
+        name,
+        uploaded,
+        cron,
+        experiment_id=experiment(client, args.experiment or package.name),
+        parameters=parameters,
+        pipeline_root=package.pipeline_root,
     )
     times = [each.isoformat() for each in cron.after(datetime.now(UTC), _SHOWN_TIMES, zone=zone)]
     if args.json:
@@ -101,7 +109,14 @@ def with_window(package: Package, given: list[str], cron: Cron, zone: str) -> di
 
 
 def replace(
-    client: Kubeflow, name: str, uploaded: Uploaded, cron: Cron, *, experiment_id: str, parameters: dict[str, Any]
+    client: Kubeflow,
+    name: str,
+    uploaded: Uploaded,
+    cron: Cron,
+    *,
+    experiment_id: str,
+    parameters: dict[str, Any],
+    pipeline_root: str | None,
 ) -> tuple[str, list[str]]:
     """Schedule a version in the place of whatever had that name; returns its id, and the ids of those that are gone.
 
@@ -120,6 +135,7 @@ def replace(
             max_concurrency=1,
             no_catchup=True,
             params=parameters,
+            pipeline_root=pipeline_root,
             pipeline_id=uploaded.pipeline_id,
             version_id=uploaded.version_id,
         ).recurring_run_id

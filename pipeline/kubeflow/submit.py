@@ -9,7 +9,7 @@ from typing import Any
 
 import kfp_server_api
 
-from components.contract.errors import KubeflowError, RefusedModel, RunError
+from components.contract.errors import KubeflowError, RefusedModel, RunError, UnknownOutcome
 from pipeline.console import print_json
 from pipeline.kubeflow.board import board, duration
 from pipeline.kubeflow.client import Kubeflow, Place, connect
@@ -28,6 +28,7 @@ def submit(args: Namespace) -> int:
         KubeflowError: the server refuses, or doesn't answer.
         RunError: the run failed, or was cancelled.
         RefusedModel: it succeeded, and its gates refused the model.
+        UnknownOutcome: it succeeded, and whether the model was released can't be known from here.
     """
     out = sys.stderr if args.json else sys.stdout
     place = place_of(args)
@@ -42,12 +43,15 @@ def submit(args: Namespace) -> int:
     client = connect(place)
     uploaded = upload(client, package)
     print(f"pipeline  {told(package, uploaded, place)}", file=out)
+    if package.pipeline_root:
+        print(f"artifacts {package.pipeline_root}", file=out)
     run_id = start(
         client,
         uploaded,
         experiment_id=experiment(client, args.experiment or package.name),
         name=args.run_name or f"{package.name} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
         parameters=parameters,
+        pipeline_root=package.pipeline_root,
     )
     print(f"run       {place.page('runs', run_id)}", file=out, flush=True)
     if args.no_follow:
@@ -61,7 +65,9 @@ def submit(args: Namespace) -> int:
     return _follow(client, run_id, args, names=package.steps)
 
 
-def start(client: Kubeflow, uploaded: Uploaded, *, experiment_id: str, name: str, parameters: dict[str, Any]) -> str:
+def start(
+    client: Kubeflow, uploaded: Uploaded, *, experiment_id: str, name: str, parameters: dict[str, Any], pipeline_root: str | None
+) -> str:
     """Start a run of a version; returns the run's id.
 
     Raises:
@@ -73,7 +79,7 @@ def start(client: Kubeflow, uploaded: Uploaded, *, experiment_id: str, name: str
         pipeline_version_reference=kfp_server_api.V2beta1PipelineVersionReference(
             pipeline_id=uploaded.pipeline_id, pipeline_version_id=uploaded.version_id
         ),
-        runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=parameters),
+        runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=parameters, pipeline_root=pipeline_root),
     )
     # `run_pipeline` of kfp.Client is this and a print.
     try:
@@ -117,19 +123,27 @@ def _follow(client: Kubeflow, run_id: str, args: Namespace, *, names: tuple[str,
         print_json(end.shown())
     if not end.succeeded:
         raise RunError(_why(end))
-    if end.outcome and not end.outcome.released:
-        raise RefusedModel(f"the model was refused, nothing was released: {' '.join(end.outcome.refusals) or end.url}")
+    outcome = end.lookup.outcome
+    if outcome is None:
+        raise UnknownOutcome(_unknown(end))
+    if not outcome.released:
+        raise RefusedModel(
+            f"the model was refused, nothing was released: {' '.join(outcome.refusals) or end.url} (source: {end.lookup.source})"
+        )
     if not args.json:
-        print(_succeeded(end))
+        number = f" as release {outcome.version}" if outcome.version else ""
+        print(f"succeeded, {_took(end)} of steps; the model was released{number} (source: {end.lookup.source})")
     return 0
 
 
-def _succeeded(end: End) -> str:
-    took = duration(sum(step.seconds or 0.0 for step in end.steps))
-    if end.outcome is None:
-        return f"succeeded, {took} of steps; this server doesn't tell whether the model was released: see SliceReport at {end.url}"
-    number = f" as release {end.outcome.version}" if end.outcome.version else ""
-    return f"succeeded, {took} of steps; the model was released{number}"
+def _unknown(end: End) -> str:
+    tried = "\n".join(f"    {reason}" for reason in end.lookup.failed)
+    what = f"the run succeeded, {_took(end)} of steps, but whether its model was released or refused can't be known from here:\n{tried}"
+    return f"{what}\nsee the page of its step SliceReport: {end.url}"
+
+
+def _took(end: End) -> str:
+    return duration(sum(step.seconds or 0.0 for step in end.steps))
 
 
 def _why(end: End) -> str:

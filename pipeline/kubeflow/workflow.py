@@ -4,8 +4,11 @@ API v2beta1 has fields for a task's error and its pod, which no server fills (ku
 run has both, and the older API v1beta1, which the servers of 2.x still answer, hands it out. Where it doesn't, nothing is known.
 """
 
+import base64
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,6 +21,7 @@ _DRIVER = "-driver"
 # What KFP's launcher and driver, and Argo's own wrapper, write around the lines of a step.
 _NOISE = re.compile(r"^([IWEF]\d{4} |time=\S+ level=|\d{4}/\d\d/\d\d )")
 _KEPT_LINES = 12
+_POD_PATCH, _EXECUTOR_INPUT = "pod-spec-patch", "--executor_input"
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Workflow:
     run_id: str
     namespace: str
     pods: tuple[Pod, ...]  # in the order that they started in
+    inputs: tuple[dict[str, Any], ...] = ()  # metadata of each artifact that a step was given
 
     def failures(self, client: Kubeflow) -> tuple[Failure, ...]:
         """Each step that failed, once, with the end of its last attempt's log."""
@@ -96,12 +101,44 @@ def workflow(client: Kubeflow, run_id: str, names: Sequence[str]) -> Workflow | 
         given = json.loads(runtime.get("workflow_manifest") or "{}")
     except (KubeflowError, ValueError):
         return None
-    nodes = (given.get("status") or {}).get("nodes") or {}
+    nodes = _nodes(given.get("status") or {})
     found = given.get("metadata") or {}
     if not nodes:
         return None
     pods = tuple(_pods(nodes, str(found.get("name", "")), set(names)))
-    return Workflow(run_id, str(found.get("namespace", "")), pods)
+    return Workflow(run_id, str(found.get("namespace", "")), pods, tuple(_inputs(nodes)))
+
+
+def _nodes(status: dict[str, Any]) -> dict[str, Any]:
+    """The nodes of a workflow, which Argo packs where the whole is longer than a megabyte; the API server doesn't unpack them."""
+    nodes = status.get("nodes") or {}
+    if not nodes and (packed := status.get("compressedNodes")):
+        try:
+            nodes = json.loads(gzip.decompress(base64.b64decode(packed)))
+        except (ValueError, OSError, EOFError, zlib.error):
+            return {}
+    return dict(nodes)
+
+
+def _inputs(nodes: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Metadata of what the steps were given: a step's driver writes the command of its container, with `ExecutorInput` in it."""
+    for node in nodes.values():
+        for parameter in (node.get("outputs") or {}).get("parameters") or ():
+            if parameter.get("name") == _POD_PATCH:
+                for listed in _executor_input(str(parameter.get("value", ""))).get("inputs", {}).get("artifacts", {}).values():
+                    yield from (artifact.get("metadata") or {} for artifact in listed.get("artifacts", ()))
+
+
+def _executor_input(patch: str) -> dict[str, Any]:
+    try:
+        for container in json.loads(patch)["containers"]:
+            command = container.get("command") or []
+            if _EXECUTOR_INPUT in command:
+                found: dict[str, Any] = json.loads(command[command.index(_EXECUTOR_INPUT) + 1])
+                return found
+    except (ValueError, KeyError, TypeError, IndexError):
+        pass  # a driver of another release; the outcome is looked for elsewhere
+    return {}
 
 
 def _pods(nodes: dict[str, Any], workflow_name: str, names: set[str]) -> Iterator[Pod]:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import tensorflow as tf
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 from tfx.orchestration.data_types import RuntimeParameter
@@ -10,11 +11,14 @@ from tfx.types import channel_utils, standard_artifacts
 from tfx.types.experimental.simple_artifacts import Dataset, File
 
 from components.contract.address import Address
+from components.contract.errors import InputError
 from components.evaluation.sums import METRICS
 from components.rehearsal.report import Rehearsal
+from components.release.announced import Announced, read_outcome
 from components.release.component import Executor, Release
 from components.release.labels import read_labels
 from components.release.manifest import Manifest, read_manifest
+from components.release.outcomes import record_outcome, recorded_outcome
 from components.release.releases import versions
 
 DATASET = """
@@ -29,7 +33,7 @@ gates: {floor: {auc: 0.6}, drop: {}, slice_drop: {}}
 
 
 def publish(
-    tmp_path: Path, *, blessed: bool, rehearsed: bool = True, store: str | None = None, state: Dataset | None = None
+    tmp_path: Path, *, blessed: bool, rehearsed: bool = True, store: str | None = None, state: Dataset | None = None, run_id: str = ""
 ) -> standard_artifacts.PushedModel:
     rehearsal, blessing, evaluation, report, pushed = (
         standard_artifacts.InfraBlessing(),
@@ -70,7 +74,8 @@ def publish(
     inputs = {"model_blessing": [blessing], "infra_blessing": [rehearsal], "evaluation": [evaluation], "ingestion": [report]}
     if state is not None:
         inputs["state"] = [state]
-    Executor().Do(inputs, {"pushed_model": [pushed]}, node.exec_properties)
+    assert node.exec_properties["run_id"] == ""
+    Executor().Do(inputs, {"pushed_model": [pushed]}, node.exec_properties | {"run_id": run_id})
     return pushed
 
 
@@ -121,6 +126,46 @@ def test_a_model_that_the_rehearsal_refused_is_not_released(tmp_path: Path) -> N
     pushed = publish(tmp_path, blessed=True, rehearsed=False)
     assert pushed.get_int_custom_property("pushed") == 0
     assert versions(tmp_path / "releases") == ()
+
+
+def test_the_artifact_says_what_became_of_the_model_in_the_sentences_that_refused_it(tmp_path: Path) -> None:
+    refused = publish(tmp_path, blessed=True, rehearsed=False)
+    told = read_outcome(refused.get_string_custom_property("outcome"))
+    assert told is not None
+    assert (told.released, told.version) == (False, None)
+    assert len(told.refusals) == 1
+    assert "60.0 ms" in told.refusals[0]
+    released = publish(tmp_path, blessed=True)
+    assert read_outcome(released.get_string_custom_property("outcome")) == Announced(True, 1)
+
+
+def test_on_a_cluster_the_store_records_each_runs_outcome_and_on_one_machine_none(tmp_path: Path, store: str) -> None:
+    publish(tmp_path, blessed=True, rehearsed=False, store=store, run_id="run-a")
+    publish(tmp_path, blessed=True, store=store, run_id="run-b")
+    publish(tmp_path, blessed=True, store=store, run_id="run-b")  # tried again
+    publish(tmp_path, blessed=True, store=store)
+    kept = Address.of(store)
+    assert sorted((kept / "outcomes").files()) == ["run-a.json", "run-b.json"]
+    refused, released = (recorded_outcome(kept, name) for name in ("run-a", "run-b"))
+    assert refused is not None
+    assert not refused.released
+    assert "60.0 ms" in refused.refusals[0]
+    assert released == Announced(True, 1)
+    assert recorded_outcome(kept, "run-c") is None
+    assert versions(kept / "releases") == (1,)
+
+
+@pytest.mark.parametrize("run_id", ["", "../releases/1/manifest", "a/b", ".hidden"])
+def test_a_run_id_is_no_path(tmp_path: Path, run_id: str) -> None:
+    with pytest.raises(InputError, match="expected a run's id"):
+        record_outcome(Address.of(tmp_path), run_id, Announced(True, 1))
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"version": 3}', "released"])
+def test_a_record_that_isnt_one_tells_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / "outcomes").mkdir()
+    (tmp_path / "outcomes" / "run-a.json").write_text(content)
+    assert recorded_outcome(Address.of(tmp_path), "run-a") is None
 
 
 def test_publishing_again_after_a_kill_gives_the_same_version(tmp_path: Path) -> None:

@@ -16,14 +16,17 @@ from pathlib import Path
 
 import yaml
 
+from components.contract.address import Address
 from components.contract.cron import parse_cron
 from components.contract.until import zone_in, zone_of
-from components.release.announced import Announced
+from components.release.announced import PROPERTY, Announced
+from components.release.outcomes import record_outcome
 from pipeline.cli import main
 from tests.pipeline.kubeflow import tiny_package
 from tests.pipeline.kubeflow.fake_api import FakeKubeflow, Fault, Script, certificate, serving
 
 _LOGIN = "<!DOCTYPE html><html><head><title>Log in to Dex</title></head><body></body></html>"
+_WHY = "Trainer: no request in the training window 2026-11-01 to 2026-11-27"
 _TRACE = """I1128 03:01:22.300 launcher_v2.go:158] PipelineTaskInfo
 Traceback (most recent call last):
   File "/app/trainer/run.py", line 88, in run_fn
@@ -31,13 +34,19 @@ Traceback (most recent call last):
 InputError: no request in the training window 2026-11-01 to 2026-11-27
 F1128 03:01:27.810 main.go:49] failed to execute component: exit status 1
 """
-_RELEASED = {"SliceReport": Announced(True, 8).line() + "\n"}
+
 _SENTENCE = "ndcg_at_10 is 0.6012, below the champion's 0.6251 by more than the interval allows."
-_REFUSED = {"SliceReport": f"INFO:root:done\n{Announced(False, None, [_SENTENCE]).line()}\n"}
+_REFUSED = Announced(False, None, [_SENTENCE])
+
+
+def _given(outcome: Announced) -> dict[str, dict[str, dict[str, object]]]:
+    """What SliceReport is given by Release, through ML Metadata."""
+    metadata = {"display_name": "pushed_model", "pushed": float(outcome.released), PROPERTY: outcome.to_json()}
+    return {"SliceReport": {"evaluation": {"display_name": "evaluation"}, "pushed": metadata}}
 
 
 def _script(**given: object) -> Script:
-    return Script(**({"steps": tiny_package.STEPS, "logs": _RELEASED} | given))  # type: ignore[arg-type]
+    return Script(**({"steps": tiny_package.STEPS, "inputs": _given(Announced(True, 8))} | given))  # type: ignore[arg-type]
 
 
 def _fake(**given: object) -> FakeKubeflow:
@@ -81,6 +90,13 @@ def _denied(fake: FakeKubeflow) -> None:
     fake.faults.append(Fault("GET", "/apis/v2beta1/pipelines", 403, body))
 
 
+def _recorded(fake: FakeKubeflow) -> None:
+    """Release has written into the store what became of the model, of a server that tells nothing of it."""
+    fake.tells_workflows = False
+    for key in fake.runs:
+        record_outcome(Address.of("store"), key, _REFUSED)
+
+
 _SUBMIT, _SCHEDULE = "submit pipeline.yaml --poll 0.001", "schedule pipeline.yaml"
 _SERVER_FAILED = '{"error": "Internal Server Error", "code": 13, "message": "database is down", "details": []}'
 
@@ -92,9 +108,21 @@ CASES: dict[str, Case] = {
         "submit changed.yaml --no-follow --parameter training_steps=500 --experiment nightly", 0, before=(f"{_SUBMIT} --no-follow",)
     ),
     "json": Case(f"{_SUBMIT} --json", 0),
-    "refused-model": Case(_SUBMIT, 3, lambda: _fake(script=_script(logs=_REFUSED))),
-    "untold-model": Case(_SUBMIT, 0, lambda: _fake(tells_workflows=False)),
+    "own-root": Case("submit own_root.yaml --no-follow", 0),
+    "refused-model": Case(_SUBMIT, 3, lambda: _fake(script=_script(inputs=_given(_REFUSED)))),
+    "refused-by-log": Case(
+        _SUBMIT, 3, lambda: _fake(script=_script(inputs={}, logs={"SliceReport": f"INFO:root:done\n{_REFUSED.line()}\n"}))
+    ),
+    "refused-by-store": Case(
+        "submit --follow run-0004 --poll 0.001",
+        3,
+        before=(f"{_SUBMIT} --no-follow --parameter push_destination=store",),
+        prepared=_recorded,
+    ),
+    "untold-model": Case(_SUBMIT, 4, lambda: _fake(tells_workflows=False)),
+    "untold-with-workflow": Case(_SUBMIT, 4, lambda: _fake(script=_script(inputs={}))),
     "failed": Case(_SUBMIT, 1, lambda: _fake(script=_script(failing="Trainer", logs={"Trainer": _TRACE}))),
+    "failed-without-log": Case(_SUBMIT, 1, lambda: _fake(script=_script(failing="Trainer", message=f"main: Error (exit code 1): {_WHY}"))),
     "out-of-memory": Case(_SUBMIT, 1, lambda: _fake(script=_script(failing="Trainer", message="OOMKilled (exit code 137)", logs={}))),
     "driver-failed": Case(
         _SUBMIT,
@@ -154,6 +182,7 @@ CASES: dict[str, Case] = {
     "schedule-replaced": Case(
         f"{_SCHEDULE} --cron '0 30 3 * * mon-fri' --parameter training_steps=500", 0, before=(f"{_SCHEDULE} --cron '0 0 3 * * *'",)
     ),
+    "schedule-own-root": Case("schedule own_root.yaml --cron '0 0 3 * * *'", 0),
     "schedule-five": Case(f"{_SCHEDULE} --cron '0 3 * * *' --time-zone Europe/Berlin --name nightly", 0),
     "schedule-list": Case(
         "schedule --list",
@@ -234,6 +263,7 @@ def _folder() -> Path:
     changed = copy.deepcopy(spec)
     changed["deploymentSpec"]["executors"]["Trainer_executor"]["container"]["image"] = "shelfrank/trainer:2"
     tiny_package.write(folder / "changed.yaml", [changed, platform])
+    tiny_package.write(folder / "own_root.yaml", [spec | {"defaultPipelineRoot": "s3://shop-artifacts/kubeflow"}, platform])
     tiny_package.write(folder / "demanding.yaml", tiny_package.documents(shop_id=tiny_package.parameter("STRING")))
     tiny_package.write(folder / "old.yaml", [spec | {"schemaVersion": "2.0.0"}])
     tiny_package.write(folder / "misspelt.yaml", [spec | {"defaultPipelineRot": "s3://bucket"}])

@@ -4,6 +4,8 @@ Read in kubeflow/pipelines 2.16 and 2.17: `backend/src/apiserver/{server,templat
 `backend/src/v2/compiler/argocompiler` makes of a pipeline. A run goes one state further each time that it is asked for.
 """
 
+import base64
+import gzip
 import json
 import re
 import ssl
@@ -50,6 +52,8 @@ _FIELDS = {
     "runs": _RUN,
     "recurringruns": _RUN | {"max_concurrency", "trigger", "mode", "no_catchup", "namespace"},
 }
+_RUNTIME = {"parameters", "pipeline_root"}
+_ROOT = re.compile(r"(gs|s3|minio)://[^/?]+(/[^?]*)?(\?.+)?")
 _KEYS = {"pipelines": "pipeline_id", "experiments": "experiment_id", "runs": "run_id", "recurringruns": "recurring_run_id"}
 
 
@@ -87,13 +91,14 @@ class Fault:
 
 @dataclass
 class Script:
-    """How runs go: the steps, the one that fails and how, what pods write, and how the run ends."""
+    """How runs go: the steps, the one that fails and how, what pods write and were given, and how the run ends."""
 
     steps: Sequence[str] = ()
     failing: str = ""
     message: str = "Error (exit code 1)"
     driver_fails: bool = False
     logs: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # by step and input artifact, its metadata
     stands_at: str = ""  # never gets past this step,
     pending: str = ""  # since its container can't start, for this reason
 
@@ -107,6 +112,7 @@ class FakeKubeflow:
     multi_user: bool = False
     v2: bool = True
     tells_workflows: bool = True
+    packs_nodes: bool = False  # as Argo does with those of a workflow above 1 MB
     script: Script = field(default_factory=Script)
     faults: list[Fault] = field(default_factory=list)
     page_limit: int = 100
@@ -199,7 +205,10 @@ class FakeKubeflow:
             version = self.one(self.versions, reference.get("pipeline_version_id", ""), "pipeline version")
             if version["pipeline_id"] != reference["pipeline_id"]:
                 raise Refusal(400, "the version belongs to another pipeline")
-            self.check_parameters(version, given.get("runtime_config", {}).get("parameters", {}))
+            runtime = given.get("runtime_config", {})
+            if unknown := set(runtime) - _RUNTIME:
+                raise Refusal(400, f"unknown field {sorted(unknown)[0]!r}")
+            self.check_parameters(version, runtime.get("parameters", {}))
         if kind == "recurringruns":
             fields = given["trigger"]["cron_schedule"]["cron"].split()
             if len(fields) not in (5, 6):
@@ -253,6 +262,8 @@ class FakeKubeflow:
             run["state"] = "FAILED"  # Argo knows no other way to end one early
         elif "FAILED" in states.values():
             run["state"] = "FAILED"
+        elif (root := run.get("runtime_config", {}).get("pipeline_root")) and not _ROOT.fullmatch(root):
+            run["state"] = "FAILED"  # the server takes any; the driver of the whole graph ends at it
         elif all(states.get(step) == "SUCCEEDED" for step in self.script.steps):
             run["state"] = "SUCCEEDED"
         else:
@@ -281,10 +292,10 @@ class FakeKubeflow:
 
     def workflow(self, key: str) -> dict[str, Any]:
         self.one(self.runs, key, "run")
-        return {
-            "metadata": {"name": f"wf-{key}", "namespace": "kubeflow"},
-            "status": {"phase": "Failed", "nodes": self.nodes(key, self._frames.get(key, 0))},
-        }
+        nodes: dict[str, Any] = {"nodes": self.nodes(key, self._frames.get(key, 0))}
+        if self.packs_nodes:
+            nodes = {"compressedNodes": base64.b64encode(gzip.compress(json.dumps(nodes["nodes"]).encode())).decode()}
+        return {"metadata": {"name": f"wf-{key}", "namespace": "kubeflow"}, "status": {"phase": "Failed"} | nodes}
 
     def nodes(self, key: str, frame: int) -> dict[str, dict[str, Any]]:
         """Argo's nodes: two pods and a part of the workflow for each step, one step after the other."""
@@ -318,6 +329,8 @@ class FakeKubeflow:
             driver = node(f"{step}-driver", "Pod", "system-container-driver", root, phase, moment, None if early else 5)
             if broken and not early:
                 found[driver] |= {"message": script.message}
+            elif not early:
+                found[driver] |= {"outputs": {"parameters": self.driver_outputs(key, step)}}
             if early or broken:
                 break
             running = frame == at + 1 or stuck
@@ -334,6 +347,18 @@ class FakeKubeflow:
                 break
             at, moment = at + 2, moment + 10 + seconds
         return found
+
+    def driver_outputs(self, key: str, step: str) -> list[dict[str, str]]:
+        """What a container driver leaves for the workflow: the pod of its step, whose launcher is given `ExecutorInput`."""
+        artifacts = {
+            name: {"artifacts": [{"name": "7", "uri": f"minio://b/{key}/{name}", "type": {"instanceSchema": ""}, "metadata": metadata}]}
+            for name, metadata in self.script.inputs.get(step, {}).items()
+        }
+        given = {"inputs": {"parameterValues": {}, "artifacts": artifacts}, "outputs": {"outputFile": "/minio/b/output_metadata.json"}}
+        command = ["/kfp-launcher/launch", "--executor_type", "container", "--run_id", key, "--executor_input", json.dumps(given), "--"]
+        patch = {"containers": [{"name": "main", "image": "shelfrank/pipeline:1", "command": command, "args": ["true"], "resources": {}}]}
+        values = {"pod-spec-patch": json.dumps(patch), "cached-decision": "false", "condition": "nil"}
+        return [{"name": name, "value": value} for name, value in values.items()]
 
     def log(self, query: dict[str, str]) -> str:
         nodes = self.nodes(query["runid"], self._frames.get(query["runid"], 0))

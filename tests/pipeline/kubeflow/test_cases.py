@@ -40,7 +40,52 @@ def test_a_run_is_followed_step_by_step_with_how_long_each_took() -> None:
         for step, took in zip(tiny_package.STEPS, ("1 min 5 s", "2 min 10 s", "3 min 15 s", "4 min 20 s", "5 min 25 s"), strict=True)
         for state in ("starting", "running", f"done, {took}")
     ]
-    assert lines[-1] == "succeeded, 16 min 15 s of steps; the model was released as release 8"
+    assert lines[-1] == "succeeded, 16 min 15 s of steps; the model was released as release 8 (source: the artifacts' metadata)"
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [("refused-model", "the artifacts' metadata"), ("refused-by-log", "the log of SliceReport"), ("refused-by-store", "the store")],
+)
+def test_a_refusal_is_told_in_the_gates_sentences_with_who_tells_it(name: str, source: str) -> None:
+    last = seen(name).text.splitlines()[-1]
+    assert last == (
+        "shelfrank submit: the model was refused, nothing was released: ndcg_at_10 is 0.6012, below the champion's 0.6251 by more than the"
+        f" interval allows. (source: {source})"
+    )
+
+
+def test_an_outcome_that_cant_be_known_is_no_success_and_each_source_says_why() -> None:
+    lines = seen("untold-model").text.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("shelfrank submit: "))
+    assert lines[at].startswith("shelfrank submit: the run succeeded, 16 min 15 s of steps, but whether its model was released or refused")
+    assert [line.strip().partition(":")[0] for line in lines[at + 1 : at + 4]] == [
+        "the artifacts' metadata",
+        "the log of SliceReport",
+        "the store",
+    ]
+    assert "/shelfrank is a folder of the cluster's" in lines[at + 3]
+    assert "released as" not in seen("untold-model").text
+
+
+def test_a_workflow_that_doesnt_tell_the_outcome_isnt_taken_for_a_release() -> None:
+    text = seen("untold-with-workflow").text
+    assert "no step of the run's workflow was given an artifact that tells it" in text
+    assert "the log of SliceReport: it is gone" in text
+
+
+@pytest.mark.parametrize(("name", "kind"), [("own-root", "runs"), ("schedule-own-root", "recurringruns")])
+def test_the_roots_of_artifacts_is_handed_over_with_each_run(name: str, kind: str) -> None:
+    (made,) = getattr(seen(name).server, kind).values()
+    assert made["runtime_config"]["pipeline_root"] == "s3://shop-artifacts/kubeflow"
+    assert "artifacts s3://shop-artifacts/kubeflow\n" in seen(name).text
+
+
+@pytest.mark.parametrize(("name", "kind"), [("again", "runs"), ("schedule", "recurringruns")])
+def test_a_pipeline_without_a_root_leaves_it_to_the_namespace(name: str, kind: str) -> None:
+    for made in getattr(seen(name).server, kind).values():
+        assert "pipeline_root" not in made["runtime_config"]
+    assert "artifacts " not in seen(name).text
 
 
 def test_the_same_content_again_is_the_same_version_and_experiment() -> None:
@@ -67,6 +112,11 @@ def test_a_failure_names_the_step_the_reason_and_the_end_of_its_log_without_the_
     assert "launcher_v2" not in text
     assert "main.go" not in text
     assert "#/runs/details/run-0004" in text.splitlines()[-1]
+
+
+def test_why_a_step_failed_is_told_though_its_log_is_gone() -> None:
+    text = seen("failed-without-log").text
+    assert "Trainer failed: main: Error (exit code 1): Trainer: no request in the training window 2026-11-01 to 2026-11-27\n" in text
 
 
 def test_a_schedule_is_pinned_to_a_version_and_runs_one_at_a_time_without_catching_up() -> None:

@@ -1,6 +1,7 @@
 """The graph as documents for Kubeflow: strictly readable, the same each time, and with all that the cluster file says."""
 
 import copy
+import json
 import os
 import subprocess
 import sys
@@ -105,6 +106,8 @@ def test_each_parameter_reaches_the_steps_that_it_is_for(shop: Compiled) -> None
     version = tasks(shop)["Champion"]["inputs"]["parameters"]["version"]["runtimeValue"]["constant"]
     assert version == -1  # the one in force when the step runs
     assert "state" in tasks(shop)["Release"]["inputs"]["artifacts"]
+    run_id = tasks(shop)["Release"]["inputs"]["parameters"]["run_id"]["runtimeValue"]["constant"]
+    assert run_id == "{{$.pipeline_job_uuid}}"  # Kubeflow's driver puts the run's in its place
 
 
 def test_only_what_depends_on_files_and_on_the_store_is_never_cached(shop: Compiled) -> None:
@@ -120,6 +123,11 @@ def test_a_step_runs_our_entrypoint_with_tfx_s_arguments(shop: Compiled) -> None
         assert made["args"][2:5:2] == ["--json_serialized_invocation_args", "--json_serialized_inputs_spec_args"]
         assert made["args"][3] == "{{$}}"
         assert "--runner=FnApiRunner" in made["args"]
+        assert made["args"][-2] == "--json_serialized_output_names"
+        declared = shop.spec["components"][name].get("outputDefinitions", {}).get("artifacts", {})
+        assert json.loads(made["args"][-1]) == sorted(declared)
+    assert json.loads(container(shop, "SliceReport")["args"][-1]) == ["metrics", "page", "report"]
+    assert json.loads(container(shop, "AnomalyGate")["args"][-1]) == []
 
 
 def test_checkpoints_lie_on_the_volume_where_there_is_one(shop: Compiled) -> None:

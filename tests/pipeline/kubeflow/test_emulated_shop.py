@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from components.contract.address import Address
 from components.contract.store import UNFINISHED
+from components.release.announced import Announced, read_outcome
 from components.release.manifest import Manifest, read_manifest
+from components.release.outcomes import recorded_outcome
 from components.release.releases import versions
 from pipeline.result import read_result
 from tests.pipeline.kubeflow.emulation.compiled import Compiled, read
@@ -109,6 +112,21 @@ def test_the_first_run_ends_in_a_release_with_the_local_runs_figures_to_the_last
     assert first.metadata("Release", "pushed_model")["pushed_destination"] == "/shelfrank/releases/1"
 
 
+def test_the_outcome_of_each_run_stands_in_the_store_and_in_what_the_next_step_was_given(
+    store: Path, first: Run, second: tuple[Run, list[Event]]
+) -> None:
+    for run, version in ((first, 1), (second[0], 2)):
+        released = Announced(True, version)
+        assert recorded_outcome(Address.of(store), run.id) == released
+        assert read_outcome(run.metadata("Release", "pushed_model")["outcome"]) == released
+
+
+def test_what_each_step_said_is_in_the_store_and_in_no_lineage(first: Run) -> None:
+    for step in first.finished:
+        assert first.path(step, "executor-logs").read_text().startswith(f"[{step}] ")
+    assert "executor-logs" not in (first.path("SliceReport", "report") / "lineage.json").read_text(encoding="utf-8")
+
+
 def test_kubeflow_gets_numbers_and_a_page_to_show(first: Run) -> None:
     assert (first.types["SliceReport"]["metrics"], first.types["SliceReport"]["page"]) == ("system.Metrics", "system.HTML")
     overall = next(row["metrics"] for row in result(first)["slices"] if not row["slice"])
@@ -169,12 +187,23 @@ def test_the_second_run_is_compared_with_the_first_ones_release_as_a_local_run_w
 
 
 def test_a_bad_model_is_refused_and_not_pushed(work: Path, compiled: Compiled, store: Path, second: tuple[Run, list[Event]]) -> None:
-    before = {path: path.stat().st_mtime_ns for path in store.rglob("*") if "checkpoints" not in path.parts}
+    def files() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file() and "checkpoints" not in path.parts}
+
+    before = files()
     run, _ = run_there(work, compiled, "third", Trainer="backwards")
     assert run.metadata("Champion", "model")["champion"] in ("release 1", "release 2")
     assert run.metadata("Evaluator", "blessing")["blessed"] == 0
     assert run.metadata("Release", "pushed_model")["pushed"] == 0
     assert run.metadata("SliceReport", "metrics")["released"] == 0
     assert any(sentence.startswith("Refused: AUC 0.") and "below 0.500" in sentence for sentence in result(run)["verdict"])
-    assert {path: path.stat().st_mtime_ns for path in store.rglob("*") if "checkpoints" not in path.parts} == before
+    after = files()
+    record = store / "outcomes" / "third.json"
+    assert after.pop(record)
+    assert after == before
+    outcome = recorded_outcome(Address.of(store), "third")
+    assert outcome is not None
+    assert not outcome.released
+    assert any("below 0.500" in sentence for sentence in outcome.refusals)
+    assert read_outcome(run.metadata("Release", "pushed_model")["outcome"]) == outcome
     assert versions(store / "releases") == (1, 2)

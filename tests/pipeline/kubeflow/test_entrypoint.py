@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # where TFX finds the steps belo
 
 from pipeline.kubeflow.entrypoint import main, step_name
 from pipeline.kubeflow.places import ROOT
+from pipeline.kubeflow.termination import write_termination_message
 
 ADVICE = (
     "TFX is another than the one that pipeline/kubeflow/entrypoint.py was written for. Compare its kubeflow_v2_run_executor.py with that of"
@@ -46,20 +47,30 @@ def test_a_step_is_called_as_in_the_graph(path: str, name: str) -> None:
     assert step_name(path) == name
 
 
-def run(tmp_path: Path, step: str, *, outputs: dict[str, str], beam: tuple[str, ...] = ()) -> int:
+def run(
+    tmp_path: Path,
+    step: str,
+    *,
+    outputs: dict[str, str],
+    added: dict[str, str] | None = None,
+    beam: tuple[str, ...] = (),
+    attempt: str = "",
+) -> int:
+    """Run a step with the outputs that it declares, and with those that a driver adds."""
     given = {
         "inputs": {"parameterValues": {"word": "hello"}},
         "outputs": {
             "artifacts": {
-                name: {"artifacts": [{"name": name, "uri": f"minio://b/r/{step}/{name}", "type": {"schemaTitle": title}}]}
-                for name, title in outputs.items()
+                name: {"artifacts": [{"name": name, "uri": f"minio://b/r/{step}/{name}{attempt}", "type": {"schemaTitle": title}}]}
+                for name, title in {**outputs, **(added or {})}.items()
             },
             "outputFile": str(tmp_path / "minio/b/r" / step / "output_metadata.json"),
         },
     }
     declared = {"parameters": {"word": {"parameterType": "STRING"}}}
     arguments = ["--executor_class_path", f"container_steps.{step}_Executor", "--json_serialized_invocation_args", json.dumps(given)]
-    return main([*arguments, "--json_serialized_inputs_spec_args", json.dumps(declared), *beam])
+    arguments += ["--json_serialized_inputs_spec_args", json.dumps(declared), "--json_serialized_output_names", json.dumps([*outputs])]
+    return main([*arguments, *beam])
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +98,24 @@ def test_a_step_may_make_its_artifact_one_file_and_give_numbers_to_the_user_inte
     assert len(said.err.splitlines()) == 3  # Its chatter isn't shown.
 
 
+@pytest.mark.parametrize("attempt", ["", "-0", "-1"])
+@pytest.mark.parametrize(("name", "title"), [("executor-logs", "system.Artifact"), ("executor-logs", "tfx.Model"), ("more", "system.HTML")])
+def test_an_output_that_the_driver_adds_is_neither_made_nor_told_of(tmp_path: Path, name: str, title: str, attempt: str) -> None:
+    written = tmp_path / f"minio/b/r/Report/{name}{attempt}"
+    written.parent.mkdir(parents=True)
+    written.write_text("what the launcher wrote so far\n")
+    outputs = {"page": "system.HTML", "metrics": "system.Metrics"}
+    assert run(tmp_path, "Report", outputs=outputs, added={name: title}, attempt=attempt) == 0
+    assert written.read_text() == "what the launcher wrote so far\n"
+    assert set(made(tmp_path, "Report")) == {"page", "metrics"}
+
+
+def test_an_output_that_the_driver_adds_is_left_alone_where_nothing_is_there_yet(tmp_path: Path) -> None:
+    outputs = {"page": "system.HTML", "metrics": "system.Metrics"}
+    assert run(tmp_path, "Report", outputs=outputs, added={"executor-logs": "system.Artifact"}) == 0
+    assert not (tmp_path / "minio/b/r/Report/executor-logs").exists()
+
+
 @pytest.mark.parametrize(
     ("step", "code", "sentence"),
     [
@@ -105,6 +134,27 @@ def test_a_fault_is_told_in_a_sentence_after_the_whole_story(
     assert "chatter of a library" in said
     assert "Traceback (most recent call last)" in said
     assert not (tmp_path / "minio/b/r" / step / "output_metadata.json").exists()
+    assert not (tmp_path / "dev").exists()  # only a kubelet makes the file for it
+
+
+def test_a_fault_is_left_for_the_pods_status(tmp_path: Path) -> None:
+    file = tmp_path / "dev/termination-log"
+    file.parent.mkdir()
+    file.touch()
+    assert run(tmp_path, "Report", outputs={"page": "system.HTML", "metrics": "system.Metrics"}) == 0
+    assert file.read_text() == ""
+    assert run(tmp_path, "BadData", outputs={}) == 2
+    assert file.read_text() == "BadData: events.csv, line 3: expected a time, got 'x'; mend the line"
+    assert run(tmp_path, "BadCode", outputs={}) == 1
+    assert file.read_text() == "BadCode failed: ZeroDivisionError: division by zero\nThe whole story is in the step's log"
+
+
+def test_a_message_for_the_pods_status_is_cut_where_the_kubelet_stops_reading(tmp_path: Path) -> None:
+    file = tmp_path / "dev/termination-log"
+    file.parent.mkdir()
+    file.touch()
+    write_termination_message("a" + "ü" * 5_000)
+    assert file.read_text() == "a" + "ü" * 2_047  # 4,095 bytes: half a letter is none
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_json_stands_alone_on_standard_output(tmp_path: Path, capsys: pytest.Cap
     with serving(FakeKubeflow(script=Script(tiny_package.STEPS, failing="Trainer", message="OOMKilled"))) as fake:
         assert main(["submit", str(file), "--host", fake.host, "--poll", "0.001", "--json"]) == 1
     given = json.loads(capsys.readouterr().out)
-    assert (given["state"], given["released"]) == ("FAILED", None)
+    assert (given["state"], given["released"], given["outcome_source"]) == ("FAILED", None, None)
     assert given["failures"] == [{"step": "Trainer", "message": "OOMKilled", "log": []}]
     assert {step["name"]: step["state"] for step in given["steps"]}["Evaluator"] == "waiting"
 

@@ -14,6 +14,11 @@ def given(kind: dict | None, **metadata: object) -> dict:
     return {"inputs": {"artifacts": {"model": {"artifacts": [artifact]}}}, "outputs": {"outputFile": "/minio/x/output_metadata.json"}}
 
 
+def taken(whole: dict, declared: dict, *, places: Places = Places()) -> dict:  # noqa: B008 - frozen
+    """What TFX gets where the component declares each output that there is."""
+    return received(whole, declared, places, output_names=whole.get("outputs", {}).get("artifacts", {}))
+
+
 @pytest.mark.parametrize(
     ("uri", "path"),
     [
@@ -51,27 +56,27 @@ def test_a_pods_folders_lie_under_its_root_or_where_the_variable_says(monkeypatc
 
 @pytest.mark.parametrize("kind", [{"instanceSchema": ""}, {}, None])
 def test_an_input_without_a_type_gets_the_declared_one(kind: dict | None) -> None:
-    (artifact,) = received(given(kind), DECLARED, Places())["inputs"]["artifacts"]["model"]["artifacts"]
+    (artifact,) = taken(given(kind), DECLARED)["inputs"]["artifacts"]["model"]["artifacts"]
     assert artifact["type"] == {"schemaTitle": "tfx.Model"}
     assert artifact["uri"] == "/minio/bucket/root/Trainer/model"
     assert artifact["name"] == "7"
 
 
 def test_a_type_that_the_driver_sends_counts() -> None:
-    (artifact,) = received(given({"schemaTitle": "tfx.File"}), DECLARED, Places())["inputs"]["artifacts"]["model"]["artifacts"]
+    (artifact,) = taken(given({"schemaTitle": "tfx.File"}), DECLARED)["inputs"]["artifacts"]["model"]["artifacts"]
     assert artifact["type"] == {"schemaTitle": "tfx.File"}
 
 
 def test_an_input_that_is_marked_absent_or_empty_is_dropped() -> None:
-    assert received(given(None, absent=1.0), DECLARED, Places())["inputs"]["artifacts"] == {}
-    assert "model" in received(given(None, absent=0.0), DECLARED, Places())["inputs"]["artifacts"]
-    assert received({"inputs": {"artifacts": {"model": {"artifacts": []}}}}, DECLARED, Places())["inputs"]["artifacts"] == {}
-    assert received({"inputs": {"artifacts": {"model": {}}}}, DECLARED, Places())["inputs"]["artifacts"] == {}
+    assert taken(given(None, absent=1.0), DECLARED)["inputs"]["artifacts"] == {}
+    assert "model" in taken(given(None, absent=0.0), DECLARED)["inputs"]["artifacts"]
+    assert taken({"inputs": {"artifacts": {"model": {"artifacts": []}}}}, DECLARED)["inputs"]["artifacts"] == {}
+    assert taken({"inputs": {"artifacts": {"model": {}}}}, DECLARED)["inputs"]["artifacts"] == {}
 
 
 def test_parameters_and_all_else_pass_unchanged() -> None:
     whole = {"inputs": {"parameterValues": {"word": "minio://left/alone", "n": 3.0}}, "outputs": {"outputFile": "/minio/f"}}
-    assert received(whole, {}, Places()) == {
+    assert taken(whole, {}) == {
         "inputs": {"parameterValues": {"word": "minio://left/alone", "n": 3.0}, "artifacts": {}},
         "outputs": {"outputFile": "/minio/f", "artifacts": {}},
     }
@@ -90,8 +95,8 @@ def test_parameters_and_all_else_pass_unchanged() -> None:
 def test_a_type_of_kubeflows_own_becomes_one_of_tfx(title: str, tfx: str) -> None:
     for kind in ({"schemaTitle": title}, {"instanceSchema": f"title: {title}\ntype: object\n"}):
         outputs = {"artifacts": {"page": {"artifacts": [{"uri": "s3://b/page", "type": kind}]}}}
-        taken = received({"outputs": outputs}, {}, Places())
-        assert taken["outputs"]["artifacts"]["page"]["artifacts"] == [{"uri": "/s3/b/page", "type": {"schemaTitle": tfx}}]
+        made = taken({"outputs": outputs}, {})
+        assert made["outputs"]["artifacts"]["page"]["artifacts"] == [{"uri": "/s3/b/page", "type": {"schemaTitle": tfx}}]
 
 
 def test_folders_are_of_local_outputs_that_arent_single_files() -> None:
@@ -99,7 +104,24 @@ def test_folders_are_of_local_outputs_that_arent_single_files() -> None:
         return {"artifacts": [{"uri": uri, "type": {"schemaTitle": title}}]}
 
     outputs = {"model": output("s3://b/m", "tfx.Model"), "best": output("s3://b/f", "tfx.Float"), "far": output("gs://b/e", "tfx.Examples")}
-    assert list(folders(received({"outputs": {"artifacts": outputs}}, {}, Places(kept=("gs://",))))) == ["/s3/b/m"]
+    assert list(folders(taken({"outputs": {"artifacts": outputs}}, {}, places=Places(kept=("gs://",))))) == ["/s3/b/m"]
+
+
+@pytest.mark.parametrize("kind", [{"schemaTitle": "system.Artifact"}, {"schemaTitle": "tfx.Model"}, {"instanceSchema": ""}, {}, None])
+@pytest.mark.parametrize("name", ["executor-logs", "executor-logs-2", "lineage", "of_2.19"])
+def test_an_output_that_the_component_doesnt_declare_is_left_alone(name: str, kind: dict | None) -> None:
+    extra = {"name": name, "uri": f"minio://b/Trainer/1/{name}", "customPath": "/tmp/x"} | ({} if kind is None else {"type": kind})
+    model = {"uri": "minio://b/Trainer/1/model", "type": {"schemaTitle": "tfx.Model"}}
+    listed = {"model": {"artifacts": [model]}, name: {"artifacts": [extra]}}
+    made = received({"outputs": {"artifacts": listed, "outputFile": "/f"}}, {}, Places(), output_names=["model"])
+    assert list(made["outputs"]["artifacts"]) == ["model"]
+    assert list(folders(made)) == ["/minio/b/Trainer/1/model"]
+
+
+def test_an_output_of_that_name_that_the_component_declares_is_its_own() -> None:
+    log = {"uri": "minio://b/x/executor-logs", "type": {"schemaTitle": "tfx.File"}}
+    made = received({"outputs": {"artifacts": {"executor-logs": {"artifacts": [log]}}}}, {}, Places(), output_names=["executor-logs"])
+    assert list(folders(made)) == ["/minio/b/x/executor-logs"]
 
 
 def test_an_output_goes_back_with_addresses_and_without_nulls() -> None:

@@ -118,6 +118,11 @@ CASES: list[tuple[str, Callable[[Spec], object], str]] = [
         lambda s: s["components"].update(root={"executorLabel": "Trainer_executor"}),
         "component root: this name is the server's own",
     ),
+    (
+        "the driver's own output",
+        lambda s: s["components"]["Trainer"]["outputDefinitions"]["artifacts"].update({"executor-logs": model(s)}),
+        "component Trainer, artifact executor-logs: the driver puts its own in its stead",
+    ),
     ("executor", lambda s: s["components"]["Trainer"].update(executorLabel="x"), "component Trainer: expected an executor, got 'x'"),
     (
         "type",

@@ -16,6 +16,7 @@ def parameter(kind: str, **more: Any) -> dict[str, Any]:
 def documents(name: str = "shop", **parameters: dict[str, Any]) -> list[dict[str, Any]]:
     declared = {
         "data_root": parameter("STRING", defaultValue="/shelfrank/data", isOptional=True),
+        "push_destination": parameter("STRING", defaultValue="/shelfrank", isOptional=True),
         "data_until": parameter("STRING", defaultValue="", isOptional=True),
         "training_steps": parameter("NUMBER_INTEGER", defaultValue=0, isOptional=True),
     } | parameters

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.pipeline.kubeflow.emulation.backend import RELEASES, Backend
 from tests.pipeline.kubeflow.emulation.compiled import read
 from tests.pipeline.kubeflow.emulation.driver import TYPES, Json
 from tests.pipeline.kubeflow.emulation.pod import Cluster, claims
@@ -27,7 +28,16 @@ def main() -> int:
         of = compiled.inputs.parameters[name].parameter_type if name in compiled.inputs.parameters else TYPES.STRING
         given[name] = value if of == TYPES.STRING else json.loads(value)
     try:
-        run = execute(compiled, cluster, parameters=given, run_id=args.run, at_once=args.at_once, told=_say)
+        run = execute(
+            compiled,
+            cluster,
+            parameters=given,
+            pipeline_root=args.pipeline_root,
+            run_id=args.run,
+            backend=Backend(args.release),
+            at_once=args.at_once,
+            told=_say,
+        )
     except KeyboardInterrupt:
         print(f"interrupted; with --run {args.run} the same command goes on where this one stopped", file=sys.stderr)
         return 130
@@ -63,6 +73,8 @@ def _arguments() -> Any:
     parser.add_argument("pipeline", metavar="pipeline.yaml", type=Path, help="what `shelfrank compile` wrote")
     parser.add_argument("--root", metavar="DIR", type=Path, required=True, help="folder of object store, volumes, logs")
     parser.add_argument("--parameter", metavar="NAME=VALUE", action="append", default=[], help="of the run; may be given again")
+    parser.add_argument("--pipeline-root", metavar="URI", help="of the run; the one in the file is read by nobody")
+    parser.add_argument("--release", choices=RELEASES, default=RELEASES[-1], help=f"of the backend (default: {RELEASES[-1]})")
     parser.add_argument("--secret", metavar="NAME/KEY=VALUE", action="append", default=[], help="that pods read; may be given again")
     parser.add_argument("--run", metavar="ID", default="run-1", help="of the run; one that was there is tried again (default: run-1)")
     parser.add_argument("--at-once", metavar="N", type=int, default=2, help="pods at the same time (default: 2)")

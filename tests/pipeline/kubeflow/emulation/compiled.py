@@ -22,11 +22,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A pipeline's name, root inputs, default root and steps by name."""
+    """A pipeline's name, root inputs and steps by name. Its `defaultPipelineRoot` is read by neither the server nor the driver."""
 
     name: str
     inputs: spec_pb2.ComponentInputsSpec
-    default_root: str
     steps: dict[str, Step]
 
 
@@ -52,4 +51,4 @@ def read(path: Path) -> Compiled:
             raise NotImplementedError(f"{name}: the emulation knows no conditions and no loops")
         kubernetes = json_format.ParseDict(on_kubernetes.get(component.executor_label, {}), KubernetesExecutorConfig())
         steps[name] = Step(name, task, component, executor.container, kubernetes)
-    return Compiled(spec.pipeline_info.name, spec.root.input_definitions, spec.default_pipeline_root, steps)
+    return Compiled(spec.pipeline_info.name, spec.root.input_definitions, steps)

@@ -1,18 +1,25 @@
 """What Kubeflow's launcher does in a pod, around the container's command (`component/launcher_v2.go`)."""
 
+import copy
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2 as spec_pb2
 
+from pipeline.kubeflow.invocation import LOG_ARTIFACT
 from tests.pipeline.kubeflow.emulation import pod as pods
+from tests.pipeline.kubeflow.emulation.backend import Backend
 from tests.pipeline.kubeflow.emulation.compiled import Step
-from tests.pipeline.kubeflow.emulation.driver import Json
+from tests.pipeline.kubeflow.emulation.driver import TYPES, Json, text_of
 from tests.pipeline.kubeflow.emulation.pod import Cluster, StepFailed
 from tests.pipeline.kubeflow.emulation.store import Store, local_path
+
+_PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\['(.+?)'\]\}\}")
 
 
 def launch(
@@ -20,7 +27,9 @@ def launch(
     given: Json,
     *,
     cluster: Cluster,
+    backend: Backend,
     store: Store,
+    root: str,
     pod: Path,
     attempt: int,
     log: Path,
@@ -32,7 +41,9 @@ def launch(
         step: the step.
         given: `ExecutorInput`, from the driver.
         cluster: what lies around the pod.
+        backend: whose launcher it is.
         store: the object store.
+        root: folder of the run in it.
         pod: the pod's folder; new at each attempt, gone after it.
         attempt: the first is 0.
         log: what the container says.
@@ -43,26 +54,86 @@ def launch(
     """
     pods.removed(pod)
     (pod / "tmp").mkdir(parents=True)
+    given = _numbered(given, attempt) if backend.numbers_attempts else given
     try:
         mounted = pods.mounts(step, cluster, pod)
+        line = [mounted.inward(word) for word in _command(step, given, cluster=cluster, backend=backend, pod=pod)]
         for artifact in _artifacts(given["inputs"]):
-            store.download(artifact["uri"], local_path(artifact["uri"], pod))
-        # The launcher makes the folders that outputs go into, not those that outputs are.
-        for artifact in _artifacts(given["outputs"]):
-            local_path(artifact["uri"], pod).parent.mkdir(parents=True, exist_ok=True)
-        for parameter in given["outputs"]["parameters"].values():
-            Path(parameter["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
-        line = [mounted.inward(word) for word in pods.command(step, cluster, _placeholders(step, given, pod))]
-        variables = {name: mounted.inward(value) for name, value in pods.environment(step, cluster, pod, attempt=attempt).items()}
-        pods.run(line, step, variables=variables, pod=pod, log=log, started=started)
+            store.download(artifact["uri"], local_path(artifact["uri"], pod), by_prefix=backend.downloads_by_prefix)
+        _prepare_folders(given, pod)
+        variables = {
+            name: mounted.inward(value)
+            for name, value in pods.environment(step, cluster, pod, attempt=attempt if backend.numbers_attempts else None).items()
+        }
+        written = _log_file(given, pod)
+        try:
+            pods.run(line, step, variables=variables, pod=pod, log=log, copy=written, started=started)
+        except StepFailed:
+            if written is not None and backend.keeps_log_of_failure:
+                store.upload(written, _uri(given, LOG_ARTIFACT))
+            raise
         made = _made(step, Path(given["outputs"]["outputFile"]), mounted)
-        return _uploaded(given, made, store, pod), _parameters(step, given, made)
+        parameters = _parameters(step, given, made)
+        return _uploaded(step, given, made, store=store, root=root, pod=pod), parameters
     finally:
         pods.removed(pod)
 
 
+def _numbered(given: Json, attempt: int) -> Json:
+    """The log's address ends in the attempt's number, before the command's placeholders are filled."""
+    made = copy.deepcopy(given)
+    for artifact in made["outputs"]["artifacts"].get(LOG_ARTIFACT, {}).get("artifacts", []):
+        artifact["uri"] += f"-{attempt}"
+    return made
+
+
+def _prepare_folders(given: Json, pod: Path) -> None:
+    """The launcher makes the folders that outputs go into, not those that outputs are."""
+    for parameter in given["outputs"]["parameters"].values():
+        Path(parameter["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
+    for artifact in _artifacts(given["outputs"]):
+        local_path(artifact["uri"], pod).parent.mkdir(parents=True, exist_ok=True)
+
+
 def _artifacts(side: Json) -> list[Json]:
     return [artifact for listed in side["artifacts"].values() for artifact in listed["artifacts"]]
+
+
+def _uri(given: Json, name: str) -> str:
+    uri: str = given["outputs"]["artifacts"][name]["artifacts"][0]["uri"]
+    return uri
+
+
+def _log_file(given: Json, pod: Path) -> Path | None:
+    """The file that the command's output is copied into, open before the command starts; None where the driver added none."""
+    if LOG_ARTIFACT not in given["outputs"]["artifacts"]:
+        return None
+    return local_path(_uri(given, LOG_ARTIFACT), pod)
+
+
+def _command(step: Step, given: Json, *, cluster: Cluster, backend: Backend, pod: Path) -> list[str]:
+    """The container's command line, its placeholders filled in by the driver, then by the launcher."""
+    words = pods.command(step, cluster)
+    if backend.resolves_arguments:
+        words = [_by_driver(word, given) for word in words]
+    placeholders = _placeholders(step, given, pod)
+    return [words[0], *(_filled(word, placeholders) for word in words[1:])]
+
+
+def _by_driver(word: str, given: Json) -> str:
+    values = given["inputs"]["parameterValues"]
+    if "$.outputs" in word:
+        return word
+    for found in _PARAMETER.finditer(word):
+        if found[1] not in values:
+            raise StepFailed(f'failed to resolve container args: parameter "{found[1]}" not found in executor input')
+    return _PARAMETER.sub(lambda found: text_of(values[found[1]]), word)
+
+
+def _filled(word: str, placeholders: dict[str, str]) -> str:
+    for placeholder, value in placeholders.items():
+        word = word.replace(placeholder, value)
+    return word
 
 
 def _placeholders(step: Step, given: Json, pod: Path) -> dict[str, str]:
@@ -77,7 +148,7 @@ def _placeholders(step: Step, given: Json, pod: Path) -> dict[str, str]:
             found[f"{{{{$.{side}.artifacts['{name}'].uri}}}}"] = uri
             found[f"{{{{$.{side}.artifacts['{name}'].path}}}}"] = str(local_path(uri, pod))
     for name, value in whole["inputs"]["parameterValues"].items():
-        found[f"{{{{$.inputs.parameters['{name}']}}}}"] = value if isinstance(value, str) else json.dumps(value)
+        found[f"{{{{$.inputs.parameters['{name}']}}}}"] = text_of(value)
     for name, parameter in given["outputs"]["parameters"].items():
         found[f"{{{{$.outputs.parameters['{name}'].output_file}}}}"] = parameter["outputFile"]
     return found
@@ -95,14 +166,25 @@ def _made(step: Step, file: Path, mounted: pods.Mounts) -> Json:
     return parsed
 
 
-def _uploaded(given: Json, made: Json, store: Store, pod: Path) -> dict[str, Json]:
+def _uploaded(step: Step, given: Json, made: Json, *, store: Store, root: str, pod: Path) -> dict[str, Json]:
     found = {}
     for name, listed in given["outputs"]["artifacts"].items():
         (artifact,) = listed["artifacts"]
-        for said in made.get("artifacts", {}).get(name, {}).get("artifacts", [])[:1]:
+        # What the command says of the log doesn't count: it is the launcher's own.
+        said_of_it = [] if name == LOG_ARTIFACT else made.get("artifacts", {}).get(name, {}).get("artifacts", [])
+        for said in said_of_it[:1]:
             metadata = artifact.get("metadata", {}) | said.get("metadata", {})
             artifact = artifact | {"uri": said.get("uri") or artifact["uri"], "metadata": metadata}
-        store.upload(local_path(artifact["uri"], pod), artifact["uri"])
+        if not artifact["uri"].startswith(root):
+            why = f"URI {artifact['uri']!r} does not have expected bucket prefix {root!r}"
+            raise StepFailed(f"{step.name}: failed to upload output artifact {name!r}: {why}")
+        try:
+            store.upload(local_path(artifact["uri"], pod), artifact["uri"])
+        except FileNotFoundError:
+            if name == LOG_ARTIFACT:  # A dead link would stand in the UI.
+                continue
+        except OSError as error:
+            raise StepFailed(f"{step.name}: failed to upload output artifact {name!r}: {error}") from None
         found[name] = artifact
     return found
 
@@ -112,7 +194,29 @@ def _parameters(step: Step, given: Json, made: Json) -> Json:
     for name, parameter in given["outputs"]["parameters"].items():
         if name not in found:
             file = Path(parameter["outputFile"])
-            if not file.exists():
-                raise StepFailed(f"{step.name}: failed to read output parameter {name}: {file} isn't there")
-            found[name] = file.read_text(encoding="utf-8")
+            kind = step.component.output_definitions.parameters[name].parameter_type
+            try:
+                found[name] = _value(file.read_text(encoding="utf-8"), kind)
+            except (OSError, ValueError) as error:
+                raise StepFailed(f"{step.name}: failed to read output parameter {name}: {error}") from None
     return found
+
+
+def _value(text: str, kind: TYPES.ParameterTypeEnum) -> Any:
+    """What a file of an output parameter says (`TextToPbValue`)."""
+    match kind:
+        case TYPES.STRING:
+            return text
+        case TYPES.NUMBER_INTEGER:
+            return int(text)
+        case TYPES.NUMBER_DOUBLE:
+            return float(text)
+        case TYPES.BOOLEAN:
+            words = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
+            if text.strip().lower() not in words:
+                raise ValueError(f"parsing {text!r}: invalid syntax")
+            return words[text.strip().lower()]
+    value = json.loads(text)
+    if not isinstance(value, list if kind == TYPES.LIST else dict):
+        raise ValueError("unexpected type")
+    return value

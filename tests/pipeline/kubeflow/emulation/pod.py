@@ -6,14 +6,18 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, BinaryIO
 
 from kfp.pipeline_spec import pipeline_spec_pb2 as spec_pb2
 
 from pipeline.kubeflow.places import ROOT
+from pipeline.kubeflow.termination import TERMINATION_BYTES, TERMINATION_LOG
 from tests.pipeline.kubeflow.emulation.compiled import Step
 
 
@@ -100,8 +104,14 @@ def claims(step: Step) -> dict[str, str]:
     }
 
 
-def environment(step: Step, cluster: Cluster, pod: Path, *, attempt: int) -> dict[str, str]:
+def environment(step: Step, cluster: Cluster, pod: Path, *, attempt: int | None) -> dict[str, str]:
     """The container's variables: the specification's, secrets', the launcher's, and what stands for the image.
+
+    Args:
+        step: the step.
+        cluster: what lies around the pod.
+        pod: its folder.
+        attempt: the first is 0; None where the backend doesn't tell.
 
     Raises:
         StepFailed: a secret or a key of it isn't there.
@@ -112,9 +122,10 @@ def environment(step: Step, cluster: Cluster, pod: Path, *, attempt: int) -> dic
         "HOME": str(pod),
         "TMPDIR": str(pod / "tmp"),
         "LANG": "C.UTF-8",
-        "KFP_RETRY_INDEX": str(attempt),
+        "KFP_POD_NAME": pod.name,
+        "KFP_POD_UID": str(uuid.uuid4()),
         ROOT: str(pod),
-    }
+    } | ({} if attempt is None else {"KFP_RETRY_INDEX": str(attempt)})
     # What the image has ready: code that numba compiled for ingestion takes a minute otherwise.
     image |= {name: os.environ[name] for name in ("NUMBA_CACHE_DIR",) if name in os.environ}
     found = {each.name: each.value for each in step.container.env}
@@ -130,29 +141,48 @@ def environment(step: Step, cluster: Cluster, pod: Path, *, attempt: int) -> dic
     return image | found
 
 
-def command(step: Step, cluster: Cluster, placeholders: Mapping[str, str]) -> list[str]:
-    """The container's command line, its placeholders filled in."""
-    own = cluster.containers.get(step.name, tuple(step.container.command))
-    filled = []
-    for argument in [*own, *step.container.args]:
-        for placeholder, value in placeholders.items():
-            argument = argument.replace(placeholder, value)
-        filled.append(argument)
-    return filled
+def command(step: Step, cluster: Cluster) -> list[str]:
+    """The container's command line, with its placeholders."""
+    return [*cluster.containers.get(step.name, tuple(step.container.command)), *step.container.args]
 
 
 def run(
-    line: list[str], step: Step, *, variables: Mapping[str, str], pod: Path, log: Path, started: Callable[[subprocess.Popen[bytes]], None]
+    line: list[str],
+    step: Step,
+    *,
+    variables: Mapping[str, str],
+    pod: Path,
+    log: Path,
+    copy: Path | None,
+    started: Callable[[subprocess.Popen[bytes]], None],
 ) -> None:
     """Runs the container to its end.
+
+    Args:
+        line: its command line.
+        step: the step.
+        variables: its environment.
+        pod: its folder.
+        log: file of what it says.
+        copy: file in the pod of the same, open while the container runs; None: none.
+        started: told of the process.
 
     Raises:
         StepFailed: it ended badly, or its deadline passed.
     """
     deadline_s = step.kubernetes.active_deadline_seconds or None
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as out:
-        process = subprocess.Popen(line, cwd=pod, env=dict(variables), stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+    termination = pod / TERMINATION_LOG.lstrip("/")
+    termination.parent.mkdir(parents=True)
+    termination.touch()
+    with ExitStack() as files:
+        outs: list[BinaryIO] = [files.enter_context(path.open("wb")) for path in (log, copy) if path]
+        process = subprocess.Popen(
+            line, cwd=pod, env=dict(variables), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        assert process.stdout is not None
+        teeing = threading.Thread(target=_tee, args=(process.stdout, outs))
+        teeing.start()
         try:
             started(process)
             code = process.wait(deadline_s)
@@ -163,8 +193,18 @@ def run(
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            teeing.join()
     if code:
-        raise StepFailed(f"{step.name}: exit code {code}: {_last_line(log)}")
+        message = termination.read_bytes()[:TERMINATION_BYTES].decode("utf-8", "replace")
+        raise StepFailed(f"{step.name}: exit code {code}: {message or _last_line(log)}")
+
+
+def _tee(source: IO[bytes], outs: list[BinaryIO]) -> None:
+    with source:
+        while chunk := os.read(source.fileno(), 65_536):
+            for out in outs:
+                out.write(chunk)
+                out.flush()
 
 
 def removed(pod: Path) -> None:

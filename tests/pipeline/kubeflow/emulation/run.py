@@ -15,14 +15,13 @@ from typing import Any, Literal
 
 import yaml
 
+from pipeline.kubeflow.invocation import LOG_ARTIFACT
+from tests.pipeline.kubeflow.emulation.backend import Backend
 from tests.pipeline.kubeflow.emulation.compiled import Compiled, Step
-from tests.pipeline.kubeflow.emulation.driver import Json, Outputs, executor_input, recorded, run_parameters
+from tests.pipeline.kubeflow.emulation.driver import Json, Outputs, executor_input, recorded, run_parameters, run_root
 from tests.pipeline.kubeflow.emulation.launcher import launch
 from tests.pipeline.kubeflow.emulation.pod import Cluster, StepFailed
 from tests.pipeline.kubeflow.emulation.store import Store
-
-DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"
-"""Kubeflow's own, where neither pipeline nor run name another."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,9 @@ def execute(
     cluster: Cluster,
     *,
     parameters: Mapping[str, Any] | None = None,
+    pipeline_root: str | None = None,
     run_id: str = "run-1",
+    backend: Backend = Backend(),  # noqa: B008 - frozen
     at_once: int = 2,
     told: Callable[[Event], None] = lambda _event: None,
 ) -> Run:
@@ -122,15 +123,17 @@ def execute(
         compiled: the pipeline.
         cluster: what lies around the pods.
         parameters: those of the run that have no default, or shall have another value.
+        pipeline_root: of the run's runtime configuration; None: the namespace's default.
         run_id: of the run.
+        backend: whose driver and launcher they are.
         at_once: greatest number of pods that run at the same time.
         told: hears of each attempt, from other threads.
 
     Raises:
-        ValueError: the server would refuse the parameters.
+        ValueError: the server would refuse the parameters, or the driver the root.
     """
     values = run_parameters(compiled.inputs, parameters or {})
-    root = f"{(compiled.default_root or DEFAULT_ROOT).rstrip('/')}/{compiled.name}/{run_id}"
+    root = run_root(compiled, cluster, pipeline_root=pipeline_root, run_id=run_id)
     store, records = Store(cluster.folder / "store"), _Records(cluster.folder / "runs" / run_id / "finished.json")
     records.read()
     failed: dict[str, str] = {}
@@ -145,8 +148,25 @@ def execute(
             ready = [] if failed else [step for step in waiting.values() if _before(step) <= set(records.finished)]
             for step in ready[: at_once - len(running)]:
                 del waiting[step.name]
-                given = executor_input(step, values, records.finished, root=root, pod=_pod(cluster, run_id, step))
-                attempt = workers.submit(_tried, step, given, cluster=cluster, store=store, run_id=run_id, containers=containers, told=told)
+                try:
+                    given = executor_input(
+                        step, values, records.finished, root=root, run_id=run_id, pod=_pod(cluster, run_id, step), backend=backend
+                    )
+                except ValueError as error:
+                    failed[step.name] = f"{step.name}: failed to resolve inputs: {error}"
+                    break
+                attempt = workers.submit(
+                    _tried,
+                    step,
+                    given,
+                    cluster=cluster,
+                    backend=backend,
+                    store=store,
+                    root=root,
+                    run_id=run_id,
+                    containers=containers,
+                    told=told,
+                )
                 running[attempt] = (step, time.perf_counter())
             if not running:
                 break
@@ -161,11 +181,20 @@ def execute(
                     failed[step.name] = str(error)
     if not failed and waiting:
         raise ValueError(f"these steps wait for each other: {', '.join(sorted(waiting))}")
-    return Run(run_id, store, records.finished, {name: _types(step) for name, step in compiled.steps.items()}, failed, seconds)
+    return Run(run_id, store, records.finished, {name: _types(step, backend) for name, step in compiled.steps.items()}, failed, seconds)
 
 
 def _tried(
-    step: Step, given: Json, *, cluster: Cluster, store: Store, run_id: str, containers: _Containers, told: Callable[[Event], None]
+    step: Step,
+    given: Json,
+    *,
+    cluster: Cluster,
+    backend: Backend,
+    store: Store,
+    root: str,
+    run_id: str,
+    containers: _Containers,
+    told: Callable[[Event], None],
 ) -> tuple[dict[str, Json], Json]:
     """As often as the step's retry policy says, without its pauses: with the same input and places, since only the pod is made again."""
     most = step.task.retry_policy.max_retry_count
@@ -179,7 +208,16 @@ def _tried(
 
         try:
             made = launch(
-                step, given, cluster=cluster, store=store, pod=_pod(cluster, run_id, step), attempt=attempt, log=log, started=started
+                step,
+                given,
+                cluster=cluster,
+                backend=backend,
+                store=store,
+                root=root,
+                pod=_pod(cluster, run_id, step),
+                attempt=attempt,
+                log=log,
+                started=started,
             )
         except StepFailed as error:
             told(Event(step.name, attempt, "failed", time.perf_counter() - began, str(error)))
@@ -201,8 +239,8 @@ def _pod(cluster: Cluster, run_id: str, step: Step) -> Path:
     return cluster.folder / "pods" / f"{run_id}-{step.name}"
 
 
-def _types(step: Step) -> dict[str, str]:
-    found = {}
+def _types(step: Step, backend: Backend) -> dict[str, str]:
+    found = {LOG_ARTIFACT: "system.Artifact"} if backend.adds_log else {}
     for name, spec in step.component.output_definitions.artifacts.items():
         kind = spec.artifact_type
         found[name] = kind.schema_title or yaml.safe_load(kind.instance_schema)["title"]

@@ -1,5 +1,6 @@
 """An object store as a folder: `minio://bucket/key` is the file `minio/bucket/key`."""
 
+import glob
 import os
 import shutil
 from pathlib import Path
@@ -15,22 +16,37 @@ class Store:
         self._folder = folder
 
     def upload(self, local: Path, uri: str) -> None:
-        """A file as one object, or a folder's files as one object each; a path that isn't there as none."""
-        if local.is_file():
+        """A file as one object, or a folder's files as one object each (`UploadBlob`).
+
+        Raises:
+            FileNotFoundError: the path isn't there, or a link in it leads nowhere; what comes before that is uploaded.
+            OSError: a link in it leads to a folder.
+        """
+        if not local.is_dir():
             self._put(local, self._file(uri))
             return
-        for path in sorted(local.rglob("*")):
-            if path.is_file():
-                self._put(path, self._file(uri) / path.relative_to(local))
+        for path in sorted(local.iterdir()):
+            if path.is_dir() and not path.is_symlink():
+                self.upload(path, f"{uri}/{path.name}")
+            else:
+                self._put(path, self._file(f"{uri}/{path.name}"))
 
-    def download(self, uri: str, local: Path) -> None:
-        """The object of that key, or all whose keys lie under it; nothing where there is none."""
+    def download(self, uri: str, local: Path, *, by_prefix: bool = False) -> None:
+        """The object of that key and all whose keys lie under it; nothing where there is none (`DownloadBlob`).
+
+        Args:
+            uri: of the artifact.
+            local: where it goes.
+            by_prefix: bring all whose keys begin so, to where they lie beside it.
+        """
         source = self._file(uri)
         local.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, local, dirs_exist_ok=True)
-        elif source.exists():
-            shutil.copyfile(source, local)
+        for found in source.parent.glob(f"{glob.escape(source.name)}{'*' if by_prefix else ''}"):
+            target = local.parent / found.name
+            if found.is_dir():
+                shutil.copytree(found, target, dirs_exist_ok=True)
+            else:
+                shutil.copyfile(found, target)
 
     def path(self, uri: str) -> Path:
         """Where the emulation keeps it."""

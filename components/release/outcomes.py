@@ -1,0 +1,46 @@
+"""`outcomes/RUN_ID.json` of a store: what became of the model of each run on a cluster, released or refused.
+
+A release says that there was one; that a run ended without is said here alone.
+"""
+
+import re
+
+from components.contract.address import Address
+from components.contract.errors import InputError
+from components.contract.store import OUTCOMES
+from components.release.announced import Announced, read_outcome
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][\w.-]*")
+
+
+def record_outcome(store: Address, run_id: str, outcome: Announced) -> None:
+    """Write a run's outcome; a step that is tried again writes it again.
+
+    Args:
+        store: that the run publishes into.
+        run_id: Kubeflow's.
+        outcome: of the run.
+
+    Raises:
+        ShelfRankError: the store can't be written.
+    """
+    folder = store / OUTCOMES
+    if folder.local is not None:
+        folder.local.mkdir(parents=True, exist_ok=True)
+    _file(folder, run_id).write((outcome.to_json() + "\n").encode())
+
+
+def recorded_outcome(store: Address, run_id: str) -> Announced | None:
+    """A run's outcome, None where the store has no record of the run.
+
+    Raises:
+        ShelfRankError: the store can't be read.
+    """
+    content = _file(store / OUTCOMES, run_id).read()
+    return None if content is None else read_outcome(content.decode("utf-8", "replace"))
+
+
+def _file(folder: Address, run_id: str) -> Address:
+    if not _RUN_ID.fullmatch(run_id):
+        raise InputError(f"expected a run's id of letters, digits, hyphens and dots, got {run_id!r}")
+    return folder / f"{run_id}.json"
