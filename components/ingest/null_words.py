@@ -43,9 +43,10 @@ def count_words(frame: pl.DataFrame, column: pl.Series, missing: pl.Series, coun
     """Count the values of a column that are missing, by word, and keep rows of the frame as samples."""
     text = column.filter(missing).cast(pl.String).str.strip_chars()
     rows = frame.filter(missing)
+    name = column.name.removeprefix("c:")
     for word in text.unique().sort():
-        one = rows.filter(text == word)
-        counts.flaw(f"{COUNTED}{column.name.removeprefix('c:')} = {repr(word) if word else BLANKS}", one)
+        shown = f"'{word}'" if word else BLANKS
+        counts.flaw(f"{COUNTED}{name} = {shown}", rows.filter(text == word))
 
 
 def _has_blanks(column: pl.Series) -> bool:

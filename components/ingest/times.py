@@ -240,7 +240,7 @@ def _epoch(column: pl.Series, unit: str, where: str) -> pl.Series:
     low, high = column.min(), column.max()
     if low is None or high is None:
         return column.cast(pl.Int64)
-    _require_no_dates(column, int(low), int(high), where)  # type: ignore[call-overload,arg-type]
+    _require_no_dates(column, int(low), int(high), where)  # type: ignore[arg-type]
     if low > 0 and _unit_of(low) == _unit_of(high):  # type: ignore[operator]
         return _scaled(column, _unit_of(high))
     size = column.cast(pl.Float64).abs()

@@ -15,7 +15,7 @@ from components.ingest.files import Block, file_format, matching, open_parquet
 from components.ingest.reading import ROW, frames
 from components.validate.check import EXAMPLES, Check, of_rows
 from components.validate.place import place, shown
-from components.validate.rows import counted, feature_reasons
+from components.validate.rows import counted, feature_reasons, number_columns
 
 _ID = "id"
 
@@ -63,7 +63,13 @@ def check_table(table: Table, features: tuple[GivenFeature, ...], data_root: str
         Check(f"{what}: can be read", "PASS", f"{rows:,} rows in {len(paths):,} {'file' if len(paths) == 1 else 'files'}"),
         of_rows(f"{what}: each has an id", len(nameless), rows, examples=examples(nameless)),
         of_rows(f"{what}: no id stands twice (the last row counts)", len(again), rows, examples=examples(again)),
-        *counted(counts, feature_reasons(features), dict.fromkeys(paths, table.format), prefix=f"{what}: "),
+        *counted(
+            counts,
+            feature_reasons(features),
+            dict.fromkeys(paths, table.format),
+            prefix=f"{what}: ",
+            numbers=number_columns(features),
+        ),
         *empty_features(what, empty, rows),
     )
     return TableFound(named[_ID].unique(), checks)

@@ -10,7 +10,8 @@ from components.contract.sources import ListRows, Rows
 from components.ingest.files import layout, matching
 from components.validate.check import EXAMPLES, Check, of_rows
 from components.validate.events import Tally, duplicates, tally, where_it_stands
-from components.validate.rows import counted, event_reasons
+from components.validate.frequent_values import frequent_values
+from components.validate.rows import counted, event_reasons, number_columns
 from components.validate.tables import check_table, empty_features
 from components.validate.times import clock_checks, request_checks, window_checks
 
@@ -75,7 +76,7 @@ def _files(found: Tally, empty_files: tuple[str, ...]) -> Iterator[Check]:
 def _events(dataset: Dataset, found: Tally, known: dict[str, pl.Series | None]) -> Iterator[Check]:
     rows = found.counts.numbers.get("rows read", 0)
     formats = {path: dataset.events[source].format for path, source in found.paths.values()}
-    yield from counted(found.counts, event_reasons(dataset), formats)
+    yield from counted(found.counts, event_reasons(dataset), formats, numbers=number_columns(dataset.given("events")))
     events = sum(map(len, found.moments))
     if not events:
         yield Check("events are left", "FAIL", f"none of {rows:,} rows")
@@ -89,6 +90,8 @@ def _events(dataset: Dataset, found: Tally, known: dict[str, pl.Series | None]) 
             total = events + (found.shown_rows if isinstance(dataset.candidates, ListRows) else 0)
             name = f"{role}s are in the {'catalogue' if role == 'item' else 'users'}"
             yield of_rows(name, wrong.rows, total, examples=wrong.examples, fail_share=_STRANGE_SHARE, of=of)
+    catalogue = frozenset() if known["items"] is None else frozenset(known["items"])
+    yield from frequent_values(dataset, found.frequent, events, items=catalogue)
     again = duplicates(found)
     examples = [where_it_stands(found, dataset, seq) for seq in again["seq"].head(EXAMPLES)]
     yield of_rows("exact duplicates (dropped)", len(again), events, examples=examples, fail_share=_STRANGE_SHARE, of="events")
