@@ -163,10 +163,14 @@ def _whole(raw: pl.DataFrame, values: pl.Series | None, role: str, missing: int,
     kind = ROLES[role]
     if values is None:
         return pl.lit(missing, kind).alias(role)
-    whole = (numbers(values) if values.dtype == pl.String else values).cast(kind, strict=False)
-    wrong = whole.is_null() & values.is_not_null()
+    there = values.is_not_null()
     if values.dtype == pl.String:
-        wrong &= values != ""
+        there, values = there & (values != ""), numbers(values)
+    if values.dtype.is_float():
+        there &= ~values.is_nan().fill_null(value=False)  # how a frame holds gaps among whole numbers
+        values = pl.select(pl.when(values == values.floor()).then(values)).to_series()
+    whole = values.cast(kind, strict=False)
+    wrong = whole.is_null() & there
     if wrong.any():
         counts.flaw(f"as missing: {role} isn't a whole number", as_logged(raw.filter(wrong)))
     return whole.fill_null(missing).alias(role)

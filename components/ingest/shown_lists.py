@@ -13,6 +13,8 @@ from components.ingest.null_words import count_words, null_mask
 from components.ingest.raw_rows import RAW, column_place, keep_rows
 from components.ingest.reading import FILE, ROW
 
+NOTHING_CHOSEN = "lists from which nothing was chosen; their candidates are kept"
+
 
 def unrolled(raw: pl.DataFrame, dataset: Dataset, form: ListRows, *, source: EventSource, counts: Counts) -> pl.DataFrame:
     """Each row that carries a list as one impression a candidate, followed by what was chosen from it."""
@@ -40,7 +42,7 @@ def unrolled(raw: pl.DataFrame, dataset: Dataset, form: ListRows, *, source: Eve
     values = impressions.select(FILE, ROW, "item", *(pl.col(f"l:{feature.key}").alias(feature.key) for feature in shown))
     impressions = impressions.hstack(typed_values(values, shown, counts).rename({feature.name: f"f:{feature.name}" for feature in shown}))
     chosen = carrying.filter(pl.col("item") != "") if dataset.actions[form.action].item else carrying
-    counts.add("left out: lists from which nothing was chosen; their candidates are kept", len(carrying) - len(chosen))
+    counts.add(f"left out: {NOTHING_CHOSEN}", len(carrying) - len(chosen))
     parts = (impressions, chosen, raw.filter(pl.col("action") != of_list))
     return pl.concat([part.drop("^l:.*$", strict=False) for part in parts], how="diagonal")
 
