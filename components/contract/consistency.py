@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from components.contract.dataset import Dataset
 from components.contract.features import OWN, Category, GivenFeature, History, Id, ListRelative, Number, StateFeature
+from components.contract.local_time import zone_fault
 from components.contract.slices import bands, is_number, sliceable
 from components.contract.sources import EventSource, Impressions, ListRows, Rows, Sampling
 from components.contract.strict import Fault, Place, closest
@@ -14,7 +15,7 @@ CLOCK = ("time.hour", "time.weekday")
 
 def faults(dataset: Dataset) -> list[Fault]:
     """All faults, each with its place in the file."""
-    of_features = (_names, _tables, _shown, _clock, _lists, _history, _state)
+    of_features = (_names, _tables, _shown, _clock, _zone, _lists, _history, _state)
     of_the_rest = (_known_actions, _values, _labels, _roles, _origins, _windows, _slices, _segment)
     return [fault for rule in of_features + of_the_rest for fault in rule(dataset)]
 
@@ -66,6 +67,20 @@ def _clock(dataset: Dataset) -> Iterator[Fault]:
             yield ("features", at), f"{feature.key!r} is of the request; expected `kind: category, side: context`"
         elif any("time" not in source.columns.named() for source in dataset.events):
             yield ("features", at), f"{feature.key!r} needs the role 'time' in `events.columns`"
+
+
+def _zone(dataset: Dataset) -> Iterator[Fault]:
+    if dataset.zone_feature is None:
+        if fault := zone_fault(dataset.zone_name):
+            yield ("timezone",), fault
+        return
+    around = [f for f in dataset.given("events", side="context") if isinstance(f, Id | Category) and not f.key.startswith("time.")]
+    names = [feature.name for feature in around]
+    if dataset.zone_feature not in names:
+        yield (
+            ("timezone", "feature"),
+            f"{dataset.zone_feature!r} is no id or category of the context; {closest(dataset.zone_feature, names)}",
+        )
 
 
 def _lists(dataset: Dataset) -> Iterator[Fault]:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from components.contract.features import NAME, OWN, Feature, GivenFeature, History, StateFeature
 from components.contract.sources import Action, Candidates, EventSource, Impressions, Table
@@ -90,6 +90,10 @@ class Dataset(Strict):
 
     name: str = Field(pattern=NAME, description="What the shop is called in reports and folders")
     seed: int = Field(default=0, ge=0, description="Of everything drawn: sampled candidates, weights, batches")
+    timezone: str | dict[Literal["feature"], str] = Field(
+        default="UTC",
+        description="Zone of `time.hour` and `time.weekday`: a name such as Europe/Berlin, or {feature: NAME} of the context that names it",
+    )
     events: tuple[EventSource, ...] = Field(min_length=1, description="Where the event rows lie: one source, or a list of them")
     items: Table | None = Field(default=None, description="The catalogue")
     users: Table | None = Field(default=None, description="The shoppers")
@@ -130,6 +134,23 @@ class Dataset(Strict):
         if isinstance(given, dict) and isinstance(given.get("slices"), list):
             given = {**given, "slices": [[entry] if isinstance(entry, str) else entry for entry in given["slices"]]}
         return given
+
+    @field_validator("timezone")
+    @classmethod
+    def _one_zone(cls, zone: str | dict[str, str]) -> str | dict[str, str]:
+        if isinstance(zone, dict) and not zone:
+            raise ValueError("expected a zone such as Europe/Berlin, or {feature: NAME}, got neither")
+        return zone
+
+    @property
+    def zone_name(self) -> str:
+        """The zone of the clock features, where it is one for all requests."""
+        return self.timezone if isinstance(self.timezone, str) else "UTC"
+
+    @property
+    def zone_feature(self) -> str | None:
+        """The feature that names each request's zone; None where it is one for all."""
+        return None if isinstance(self.timezone, str) else self.timezone["feature"]
 
     @property
     def label_gains(self) -> dict[str, float]:

@@ -20,7 +20,8 @@ class _Given(_Feature):
     """A value that stands in a table."""
 
     column: str | None = Field(
-        default=None, description="Default: the feature's name. `time.hour` and `time.weekday` are taken from the request's time (UTC)"
+        default=None,
+        description="Default: the feature's name. `time.hour` and `time.weekday` come from the request's time, in the file's `timezone`",
     )
     source: Literal["events", "items", "users"] | None = Field(
         default=None, description="Default: context from events, user from users, item from items. item from events: as shown in the list"

@@ -1,13 +1,20 @@
 """Where a shop's logs lie and which column plays which role."""
 
-from typing import Annotated, Literal
-from zoneinfo import available_timezones
+import math
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from components.contract.strict import Duration, Strict, closest
+from components.contract.local_time import zone_fault
+from components.contract.strict import Duration, Strict
 
 Format = Literal["parquet", "csv", "jsonl"]
+Unit = Literal["auto", "d", "h", "m", "s", "ms", "us", "ns"]
+
+DEFAULT_WORDS = ("NULL", "null", "\\N", "NaN", "nan", "None", "undefined", "NA", "N/A", "-")
+_DATE_CODES = ("%Y", "%y", "%F", "%D", "%x", "%c", "%G", "%g")
+# What YAML makes of words that aren't quoted.
+_YAML_NULLS = ("NULL", "null", "Null")
 
 EVENT_ROLES = ("time", "user", "item", "action", "request", "session", "position", "order", "label")
 
@@ -15,7 +22,9 @@ EVENT_ROLES = ("time", "user", "item", "action", "request", "session", "position
 class Columns(Strict):
     """Which column of the event rows plays which role; a role that isn't named isn't there."""
 
-    time: str | None = Field(default=None, description="When it happened")
+    time: str | tuple[str, ...] | None = Field(
+        default=None, description="When it happened; a list where it takes several columns: a date, then what is joined or added to it"
+    )
     user: str | None = Field(default=None, description="The shopper's id; empty: a guest")
     item: str | None = Field(default=None, description="The item's id")
     action: str | None = Field(default=None, description="What was done")
@@ -28,8 +37,21 @@ class Columns(Strict):
     label: str | None = Field(default=None, description="The outcome, where a row is a request: more than 0 is positive")
 
     def named(self) -> dict[str, str]:
-        """Role to column, for the roles that are there."""
-        return {role: column for role in EVENT_ROLES if (column := getattr(self, role)) is not None}
+        """Role to column, for the roles that are there; of several columns the first."""
+        named = {role: getattr(self, role) for role in EVENT_ROLES if getattr(self, role) is not None}
+        return {role: column if isinstance(column, str) else column[0] for role, column in named.items()}
+
+    @property
+    def time_columns(self) -> tuple[str, ...]:
+        """The columns that make up the time; none where the log has no time."""
+        return () if self.time is None else (self.time,) if isinstance(self.time, str) else self.time
+
+    @field_validator("time")
+    @classmethod
+    def _some_columns(cls, time: Any) -> Any:
+        if isinstance(time, tuple) and len(set(time)) != max(len(time), 1):
+            raise ValueError(f"expected one or more columns, each once, got {list(time)}")
+        return time
 
 
 class Files(Strict):
@@ -38,6 +60,52 @@ class Files(Strict):
     path: str = Field(description="File or glob, relative to the data folder; any file system that Beam opens")
     format: Format | None = Field(default=None, description="Default: by the file's ending")
     separator: str = Field(default=",", min_length=1, max_length=1, description="Between the columns of a CSV file")
+    null_values: tuple[str, ...] | dict[str, tuple[str, ...]] = Field(
+        default=DEFAULT_WORDS,
+        description="Words that mean a missing value, in all columns, or {COLUMN: [words]}, where other columns keep the default."
+        " Blanks do always; by default a lone 0 as user too",
+    )
+
+    @field_validator("null_values", mode="before")
+    @classmethod
+    def _as_words(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            return {column: _words(words) for column, words in given.items()}
+        return _words(given)
+
+
+class TimeNotation(Strict):
+    """How a file writes its times."""
+
+    time_unit: Unit | tuple[Unit, ...] = Field(
+        default="auto", description="Unit of numeric times; `auto` goes by the size of each. A list where `time` is several columns"
+    )
+    time_format: str | tuple[str, ...] = Field(
+        default=(), description='How text is read, such as "%d/%m/%Y %H:%M"; a list is tried in order. Default: ISO 8601'
+    )
+    timezone: str = Field(default="UTC", description="Zone of times that name none")
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats to be tried; none: ISO 8601."""
+        return (self.time_format,) if isinstance(self.time_format, str) else self.time_format
+
+    @field_validator("time_format")
+    @classmethod
+    def _a_format(cls, given: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for each in (given,) if isinstance(given, str) else given:
+            if not any(code in each for code in _DATE_CODES):
+                raise ValueError(f"expected a format with a date, such as '%d/%m/%Y %H:%M', got {each!r}")
+            if "%s" in each or "%Z" in each:
+                raise ValueError(f"{each!r}: %s is `time_unit: s`, and a zone's name (%Z) is `timezone`; offsets (%z) can be read")
+        return given
+
+    @field_validator("timezone")
+    @classmethod
+    def _a_zone(cls, zone: str) -> str:
+        if fault := zone_fault(zone):
+            raise ValueError(fault)
+        return zone
 
 
 class Table(Files):
@@ -46,14 +114,10 @@ class Table(Files):
     id: str = Field(description="The column that holds the id")
 
 
-class EventSource(Files):
+class EventSource(TimeNotation, Files):
     """Event rows, in one file or many."""
 
     columns: Columns = Field(description="Which column plays which role")
-    time_unit: Literal["auto", "s", "ms", "us", "ns"] = Field(
-        default="auto", description="Unit of numeric times; `auto` goes by their size. Text is read as ISO 8601"
-    )
-    timezone: str = Field(default="UTC", description="Zone of times that name none")
     where: str | None = Field(
         default=None,
         description="SQL condition on the source's columns (all text in a CSV file); rows that fail it are counted and left out",
@@ -67,8 +131,9 @@ class EventSource(Files):
     def _one_action(self) -> "EventSource":
         if self.action is not None and self.columns.action is not None:
             raise ValueError("`action` and `columns.action` are both given; keep the one that says the action")
-        if self.timezone not in available_timezones():
-            raise ValueError(f"unknown timezone {self.timezone!r}; {closest(self.timezone, sorted(available_timezones()))[:200]}")
+        units, columns = self.time_unit, self.columns.time_columns
+        if not isinstance(units, str) and len(units) != len(columns):
+            raise ValueError(f"`time_unit` lists {len(units)} units for {len(columns)} columns of `time`; say one for each")
         return self
 
 
@@ -120,3 +185,20 @@ class Rows(Strict):
 
 
 Candidates = Annotated[Impressions | ListRows | Sampling | Rows, Field(discriminator="origin")]
+
+
+def _words(given: Any) -> Any:
+    """Words as text, whatever YAML took them for: `NULL` and `-1` needn't be quoted."""
+    if isinstance(given, str):
+        return (given,)
+    if not isinstance(given, list | tuple):
+        return given
+    words: list[Any] = []
+    for word in given:
+        if word is None:
+            words += _YAML_NULLS
+        elif isinstance(word, float) and math.isnan(word):
+            words += ("NaN", "nan")
+        else:
+            words.append(str(word) if isinstance(word, int | float) and not isinstance(word, bool) else word)
+    return words

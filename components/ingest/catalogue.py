@@ -11,7 +11,8 @@ from components.contract.sources import Table
 from components.ingest.counts import Counts
 from components.ingest.feature_values import typed_values
 from components.ingest.files import Block, file_format, matching, open_parquet
-from components.ingest.id_text import text_of
+from components.ingest.id_text import ids_of
+from components.ingest.raw_rows import column_place
 from components.ingest.reading import frames
 
 ID = "__id__"
@@ -28,7 +29,7 @@ def read_table(table: Table, features: tuple[GivenFeature, ...], data_root: str,
     for block in _blocks(table, data_root):
         for frame in frames(block, table, columns, counts):
             counts.add("rows read", len(frame))
-            values = pl.DataFrame([text_of(frame[table.id]).alias(ID), *typed_values(frame, features, counts).iter_columns()])
+            values = pl.DataFrame([table_ids(frame, table).alias(ID), *typed_values(frame, features, counts).iter_columns()])
             nameless = values[ID] == ""
             if nameless.any():
                 counts.reject("no id", frame.filter(nameless))
@@ -42,6 +43,11 @@ def read_table(table: Table, features: tuple[GivenFeature, ...], data_root: str,
     counts.add("left out: earlier rows of an id that stands twice", len(whole) - len(single))
     counts.add("rows kept", len(single))
     return single
+
+
+def table_ids(frame: pl.DataFrame, table: Table) -> pl.Series:
+    """The ids of a table's rows as text; "" where a row has none."""
+    return ids_of(frame[table.id], where=column_place(frame, frame[table.id]))
 
 
 def as_parquet(table: pl.DataFrame) -> bytes:

@@ -7,16 +7,19 @@ import polars as pl
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.features import Number
+from components.contract.id_text import id_text
+from components.contract.null_words import null_words, number_words
 from components.contract.sources import EventSource, ListRows, Rows
 from components.ingest.counts import Counts
 from components.ingest.event_columns import FILE_SHIFT, NO_ACTION, ROLES, event_features, impression_code, is_clock
 from components.ingest.feature_values import typed_column
 from components.ingest.files import Block
-from components.ingest.id_text import text_of
-from components.ingest.raw_rows import RAW, as_logged, keep_rows, opens_file
+from components.ingest.id_text import ids_of, words_of
+from components.ingest.null_words import count_words, null_mask
+from components.ingest.raw_rows import RAW, as_logged, column_place, keep_rows, logged_name, opens_file
 from components.ingest.reading import ROW
 from components.ingest.shown_lists import unrolled
-from components.ingest.times import numbers, times_us
+from components.ingest.times import format_hint, joined_times_us, numbers
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Moment:
 
 def raw_columns(dataset: Dataset, source: EventSource) -> tuple[str, ...]:
     """The columns of an event source that are read."""
-    needed = {*source.columns.named().values(), *(feature.key for feature in event_features(dataset))}
+    needed = {*source.columns.named().values(), *source.columns.time_columns, *(feature.key for feature in event_features(dataset))}
     if source.where is not None:
         needed |= set(_condition(source.where).meta.root_names())
     if isinstance(dataset.candidates, ListRows):
@@ -62,7 +65,7 @@ def clean(raw: pl.DataFrame, dataset: Dataset, moment: Moment, counts: Counts) -
             low = pl.col(f"f:{feature.name}") < feature.minimum
             raw = keep_rows(raw, ~low, f"{feature.name} is below {feature.minimum:g}", counts)
     if isinstance(dataset.candidates, ListRows):
-        raw = unrolled(raw, dataset, dataset.candidates, counts)
+        raw = unrolled(raw, dataset, dataset.candidates, source=source, counts=counts)
     impression = impression_code(dataset)
     if impression is not None:
         raw = keep_rows(raw, (pl.col("action") != impression) | (pl.col("request") != ""), "an impression without a request", counts)
@@ -89,18 +92,18 @@ def _condition(where: str) -> pl.Expr:
 
 
 def _timed(raw: pl.DataFrame, source: EventSource, moment: Moment, counts: Counts) -> pl.DataFrame:
-    name = source.columns.time
-    if name is None:
+    names = source.columns.time_columns
+    if not names:
         return raw.with_columns(pl.lit(0, pl.Int64).alias("time"))
-    column = raw[f"{RAW}{name}"]
-    time = times_us(column, source, where=f"{moment.block.path}, column {name!r}")
+    columns, told = [raw[f"{RAW}{name}"] for name in names], " and ".join(map(repr, names))
+    where = f"{moment.block.path}, column {told}" if len(names) == 1 else f"{moment.block.path}, columns {told}"
+    time = joined_times_us(columns, source, where=where)
     if opens_file(raw) and time.null_count() == len(raw):
-        raise InputError(
-            f"{moment.block.path}: no time in column {name!r} can be parsed, the first is {column[0]!r};"
-            " expected ISO 8601 or numbers since 1970 (see `time_unit`)"
-        )
+        first = ", ".join(repr(column[0]) for column in columns)
+        hint = format_hint(columns[0]) if len(names) == 1 else "see `time_format` and `time_unit`"
+        raise InputError(f"{where}: no time can be parsed, the first is {first}; expected ISO 8601 or numbers since 1970; {hint}")
     raw = raw.with_columns(time.alias("time"))
-    raw = keep_rows(raw, pl.col("time").is_not_null(), f"the time in column {name!r} can't be parsed", counts)
+    raw = keep_rows(raw, pl.col("time").is_not_null(), f"the time in column {told} can't be parsed", counts)
     raw = keep_rows(raw, pl.col("time") <= moment.now_us, "the time lies in the future", counts)
     if moment.ends_us is None:
         return raw
@@ -114,9 +117,9 @@ def _acted(raw: pl.DataFrame, source: EventSource, dataset: Dataset, counts: Cou
     if source.columns.action is None:
         code = names.index(source.action) if source.action else NO_ACTION
         return raw.with_columns(pl.lit(code, pl.Int8).alias("action"))
-    codes = {value: code for code, (name, action) in enumerate(dataset.actions.items()) for value in action.values or (name,)}
-    text = text_of(raw[f"{RAW}{source.columns.action}"])
-    ignored = text.is_in(dataset.ignore_actions)
+    codes = {id_text(value): code for code, (name, action) in enumerate(dataset.actions.items()) for value in action.values or (name,)}
+    text = words_of(raw[f"{RAW}{source.columns.action}"])
+    ignored = text.is_in([id_text(value) for value in dataset.ignore_actions])
     counts.add("left out: ignored actions", int(ignored.sum()))
     raw = raw.with_columns(text.replace_strict(codes, default=None, return_dtype=pl.Int8).cast(pl.Int8).alias("action")).filter(~ignored)
     return keep_rows(raw, pl.col("action").is_not_null(), "unknown action", counts)
@@ -124,9 +127,7 @@ def _acted(raw: pl.DataFrame, source: EventSource, dataset: Dataset, counts: Cou
 
 def _identified(raw: pl.DataFrame, source: EventSource, dataset: Dataset, counts: Counts) -> pl.DataFrame:
     columns = {role: raw[f"{RAW}{column}"] for role, column in source.columns.named().items()}
-    texts = [
-        text_of(columns[role]).alias(role) if role in columns else pl.lit("").alias(role) for role in ("user", "item", "request", "session")
-    ]
+    texts = [_ids(raw, columns.get(role), role, source, counts) for role in ("user", "item", "request", "session")]
     position, order = (_whole(raw, columns.get(role), role, missing, counts) for role, missing in (("position", -1), ("order", 0)))
     label = columns["label"].cast(pl.Float32, strict=False) if "label" in columns else pl.lit(None, pl.Float32)
     raw = raw.with_columns(*texts, position, order, label.alias("label"))
@@ -143,13 +144,33 @@ def _identified(raw: pl.DataFrame, source: EventSource, dataset: Dataset, counts
     return raw
 
 
+def _ids(raw: pl.DataFrame, values: pl.Series | None, role: str, source: EventSource, counts: Counts) -> pl.Series | pl.Expr:
+    """A role's ids as text; "" where one is missing."""
+    if values is None:
+        return pl.lit("").alias(role)
+    ids = ids_of(values, where=column_place(raw, values))
+    # A word that is a number is met in any notation: 0.0 is nobody as 0 is.
+    numbers = frozenset(word for word in null_words(source, logged_name(values)) if number_words(frozenset((word,))))
+    missing = null_mask(ids, numbers) if numbers else None
+    if missing is not None:
+        count_words(as_logged(raw), values, missing, counts)
+        ids = ids.set(missing, "")
+    return ids.alias(role)
+
+
 def _whole(raw: pl.DataFrame, values: pl.Series | None, role: str, missing: int, counts: Counts) -> pl.Series | pl.Expr:
     """A role's whole numbers; what is none is missing, and counted."""
     kind = ROLES[role]
     if values is None:
         return pl.lit(missing, kind).alias(role)
-    whole = (numbers(values) if values.dtype == pl.String else values).cast(kind, strict=False)
-    wrong = whole.is_null() & values.is_not_null()
+    there = values.is_not_null()
+    if values.dtype == pl.String:
+        there, values = there & (values != ""), numbers(values)
+    if values.dtype.is_float():
+        there &= ~values.is_nan().fill_null(value=False)  # how a frame holds gaps among whole numbers
+        values = pl.select(pl.when(values == values.floor()).then(values)).to_series()
+    whole = values.cast(kind, strict=False)
+    wrong = whole.is_null() & there
     if wrong.any():
         counts.flaw(f"as missing: {role} isn't a whole number", as_logged(raw.filter(wrong)))
     return whole.fill_null(missing).alias(role)

@@ -8,6 +8,7 @@ from components.contract.columns import columns, label_columns
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature
 from components.ingest.catalogue import joined, missing_value
+from components.ingest.clocks import clock_columns
 from components.ingest.counts import Counts
 from components.ingest.records import Field
 from components.ingest.requests import shown_features
@@ -54,19 +55,13 @@ def fields(
 
 def _requests(block: ShopperBlock, users: pl.DataFrame | None, dataset: Dataset, counts: Counts) -> dict[str, Values]:
     frame = block.requests.frame.hstack(block.known)
-    frame = frame.with_columns(_clock(feature) for feature in dataset.given("events") if feature.key.startswith("time."))
+    frame = frame.with_columns(clock_columns(frame, dataset, counts))
     if users is not None:
         found = joined(frame["user"], users, dataset.given("users"))
         strangers = int((~found["known"] & (frame["user"] != "")).sum())
         counts.add("kept with missing values: requests of users that the users' table lacks", strangers)
         frame = frame.hstack(found.drop("known"))
     return _in_place(frame)
-
-
-def _clock(feature: GivenFeature) -> pl.Expr:
-    moment = pl.from_epoch("time", time_unit="us")
-    value = moment.dt.hour() if feature.key == "time.hour" else moment.dt.weekday()  # Monday is 1
-    return value.cast(pl.String).alias(feature.name)
 
 
 def _candidates(block: ShopperBlock, item_state: pl.DataFrame, catalogue: pl.DataFrame, dataset: Dataset) -> dict[str, Values]:

@@ -3,10 +3,10 @@
 import polars as pl
 
 from components.contract.errors import InputError
-from components.contract.features import TEXT_LIMIT, GivenFeature, Number, Vector
+from components.contract.features import TEXT_LIMIT, Category, GivenFeature, Id, Number, Vector
 from components.ingest.counts import Counts
-from components.ingest.id_text import text_of
-from components.ingest.raw_rows import location, logged_name, opens_file, sample_rows
+from components.ingest.id_text import ids_of, text_of, words_of
+from components.ingest.raw_rows import column_place, location, logged_name, opens_file, sample_rows
 
 
 def typed_values(frame: pl.DataFrame, features: tuple[GivenFeature, ...], counts: Counts) -> pl.DataFrame:
@@ -33,7 +33,7 @@ def typed_column(frame: pl.DataFrame, feature: GivenFeature, column: str, name: 
         return _numbers(frame, feature, values, counts).alias(name)
     if isinstance(feature, Vector):
         return _vectors(frame, feature, values).alias(name)
-    text = text_of(values, separator=getattr(feature, "separator", " "))
+    text = _text(frame, feature, values)
     # Bytes are quick to count, and never fewer than characters.
     if (text.str.len_bytes().max() or 0) > TEXT_LIMIT:  # type: ignore[operator]
         long = text.str.len_chars() > TEXT_LIMIT
@@ -41,6 +41,16 @@ def typed_column(frame: pl.DataFrame, feature: GivenFeature, column: str, name: 
             counts.flaw(f"cut at {TEXT_LIMIT:,} characters: {feature.name}", sample_rows(frame.filter(long), column))
             text = text.str.slice(0, TEXT_LIMIT)
     return text.alias(name)
+
+
+def _text(frame: pl.DataFrame, feature: GivenFeature, values: pl.Series) -> pl.Series:
+    """What is one thing has one text, as an id has; words and lists of values stay as they are."""
+    match feature:
+        case Id():
+            return ids_of(values, where=column_place(frame, values))
+        case Category():
+            return words_of(values)
+    return text_of(values, separator=getattr(feature, "separator", " "))
 
 
 def _numbers(frame: pl.DataFrame, feature: Number, values: pl.Series, counts: Counts) -> pl.Series:

@@ -41,3 +41,9 @@ def logged_name(values: pl.Series) -> str:
 def location(frame: pl.DataFrame) -> str:
     """How an error about the rows of a frame begins: file and first row."""
     return f"{frame[FILE][0]}, from row {frame[ROW][0]:,}: "
+
+
+def column_place(frame: pl.DataFrame, values: pl.Series) -> str:
+    """How an error about a column of a frame begins: file and column."""
+    path = f"{frame[FILE][0]}, " if len(frame) else ""
+    return f"{path}column {logged_name(values)!r}"

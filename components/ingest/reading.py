@@ -13,6 +13,7 @@ from components.contract.errors import InputError
 from components.ingest.counts import SAMPLES, Counts
 from components.ingest.files import BLOCK_ROWS, Block, check_columns, file_format, open_parquet, open_text
 from components.ingest.json_lines import json_frames
+from components.ingest.null_words import without_null_words
 
 FILE, ROW = "__file__", "__row__"  # where a row stands: path, and place among the file's rows from 0
 CHUNK_BYTES = 64 << 20
@@ -26,7 +27,8 @@ def frames(block: Block, source: Any, columns: tuple[str, ...], counts: Counts) 
         block: which part of which file.
         source: the `EventSource` or `Table` it belongs to.
         columns: those that are needed.
-        counts: gets the rows of a CSV file that have too few or too many fields, and the lines that a quote joins.
+        counts: gets the rows of a CSV file that have too few or too many fields, the lines that a quote joins, and the words that stand for
+            missing values.
 
     Raises:
         InputError: the file can't be read, lacks a column, or has structures in one.
@@ -39,7 +41,8 @@ def frames(block: Block, source: Any, columns: tuple[str, ...], counts: Counts) 
         case _:
             parts = _numbered(json_frames(block.path, columns, chunk_bytes=CHUNK_BYTES), 0)
     for part in parts:
-        yield part.with_columns(pl.lit(block.path).alias(FILE), *_plain(part, block.path))
+        whole = part.with_columns(pl.lit(block.path).alias(FILE), *_plain(part, block.path))
+        yield without_null_words(whole, source, counts)
 
 
 def _numbered(parts: Iterator[pl.DataFrame], row: int) -> Iterator[pl.DataFrame]:

@@ -3,16 +3,20 @@
 import polars as pl
 
 from components.contract.dataset import Dataset
-from components.contract.sources import ListRows
+from components.contract.null_words import null_words
+from components.contract.sources import EventSource, ListRows
 from components.ingest.counts import Counts
 from components.ingest.event_columns import ROLES, impression_code
 from components.ingest.feature_values import typed_values
-from components.ingest.id_text import text_of
-from components.ingest.raw_rows import RAW, keep_rows
+from components.ingest.id_text import ids_of, text_of
+from components.ingest.null_words import count_words, null_mask
+from components.ingest.raw_rows import RAW, column_place, keep_rows
 from components.ingest.reading import FILE, ROW
 
+NOTHING_CHOSEN = "lists from which nothing was chosen; their candidates are kept"
 
-def unrolled(raw: pl.DataFrame, dataset: Dataset, form: ListRows, counts: Counts) -> pl.DataFrame:
+
+def unrolled(raw: pl.DataFrame, dataset: Dataset, form: ListRows, *, source: EventSource, counts: Counts) -> pl.DataFrame:
     """Each row that carries a list as one impression a candidate, followed by what was chosen from it."""
     of_list = list(dataset.actions).index(form.action)
     carrying = raw.filter(pl.col("action") == of_list)
@@ -25,8 +29,10 @@ def unrolled(raw: pl.DataFrame, dataset: Dataset, form: ListRows, counts: Counts
     length = pl.col("l:items").list.len()
     even = (pl.col("l:items").list.first() != "") & pl.all_horizontal(pl.col(f"l:{name}").list.len() == length for name in columns)
     carrying = keep_rows(carrying, even, "a list is empty, or its columns are of unequal length", counts)
-    impressions = carrying.explode([f"l:{name}" for name in columns]).with_columns(
-        pl.col("l:items").alias("item"),
+    impressions = carrying.explode([f"l:{name}" for name in columns])
+    impressions = impressions.with_columns(_elements(impressions, name, column, source, counts) for name, column in columns.items())
+    impressions = impressions.with_columns(
+        ids_of(impressions["l:items"].alias(f"{RAW}{form.items}"), where=column_place(raw, raw[f"{RAW}{form.items}"])).alias("item"),
         pl.int_range(pl.len(), dtype=pl.Int32).over("seq").alias("position"),
         pl.lit(impression_code(dataset), pl.Int8).alias("action"),
     )
@@ -36,6 +42,16 @@ def unrolled(raw: pl.DataFrame, dataset: Dataset, form: ListRows, counts: Counts
     values = impressions.select(FILE, ROW, "item", *(pl.col(f"l:{feature.key}").alias(feature.key) for feature in shown))
     impressions = impressions.hstack(typed_values(values, shown, counts).rename({feature.name: f"f:{feature.name}" for feature in shown}))
     chosen = carrying.filter(pl.col("item") != "") if dataset.actions[form.action].item else carrying
-    counts.add("left out: lists from which nothing was chosen; their candidates are kept", len(carrying) - len(chosen))
+    counts.add(f"left out: {NOTHING_CHOSEN}", len(carrying) - len(chosen))
     parts = (impressions, chosen, raw.filter(pl.col("action") != of_list))
     return pl.concat([part.drop("^l:.*$", strict=False) for part in parts], how="diagonal")
+
+
+def _elements(impressions: pl.DataFrame, name: str, column: str, source: EventSource, counts: Counts) -> pl.Series:
+    """The elements of lists, "" in place of words that stand for a missing value."""
+    elements = impressions[f"l:{name}"]
+    missing = null_mask(elements, null_words(source, column))
+    if missing is None:
+        return elements
+    count_words(impressions.select(FILE, ROW, f"{RAW}{column}"), elements.alias(f"{RAW}{column}"), missing, counts)
+    return elements.set(missing, "")

@@ -15,6 +15,7 @@ from components.ingest.event_columns import FILE_SHIFT, event_features, impressi
 from components.ingest.files import Block, layout
 from components.ingest.reading import frames
 from components.validate.check import EXAMPLES
+from components.validate.frequent_values import ROLES, FrequentValues
 from components.validate.place import place, shown
 from components.validate.tables import missing
 
@@ -36,7 +37,8 @@ class Tally:
     `counts`: what cleaning counted. `problems`: why files couldn't be read. `actions`: rows of each.
     `distinct`: a hash of each clean event and its place. `moments`: time and place of all events. `shown`, `acted`: key of a request
     and the time it was shown, or got its first labelled action. `shown_rows`: candidates; `positives`: of them, in data of rows.
-    `free`: labelled actions that name no request. `empty`: candidates that lack a feature. `paths`: of each file, with its source.
+    `free`: labelled actions that name no request. `empty`: candidates that lack a feature. `frequent`: events of each id.
+    `paths`: of each file, with its source.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -52,6 +54,7 @@ class Tally:
     moments: list[pl.DataFrame] = field(default_factory=list)
     shown: list[pl.DataFrame] = field(default_factory=list)
     acted: list[pl.DataFrame] = field(default_factory=list)
+    frequent: dict[str, FrequentValues] = field(default_factory=lambda: {role: FrequentValues() for role in ROLES})
     paths: dict[int, tuple[str, int]] = field(default_factory=dict)  # place of a file -> path, place of its source
 
 
@@ -128,6 +131,8 @@ def _add(found: Tally, events: pl.DataFrame, dataset: Dataset, known: dict[str, 
     request = ["request"] if isinstance(dataset.candidates, ListRows) else []
     found.distinct.append(logged.select(logged.drop("seq", *vectors, *request).hash_rows().alias("hash"), pl.col("seq")))
     found.moments.append(logged.select("time", "seq"))
+    for role, frequent in found.frequent.items():
+        frequent.add(logged[role])
     _requests(found, events, dataset, impression)
     _backwards(found, logged, dataset)
 

@@ -8,10 +8,12 @@ from components.contract.features import GivenFeature, Number, Vector
 from components.contract.sources import Format, Impressions, ListRows, Rows
 from components.ingest.counts import Counts
 from components.ingest.event_columns import event_features
-from components.validate.check import Check, of_rows
+from components.ingest.null_words import COUNTED
+from components.validate.check import EXAMPLES, Check, of_rows, share
 from components.validate.place import told
 
 _REJECTED, _KEPT, _LEFT_OUT = "rejected: ", "kept ", "left out: "
+_AMBIGUOUS = ("'NA'", "'0'")  # Namibia, and whoever has the first number
 _BY_DESIGN = (f"{_LEFT_OUT}by the condition `where`", f"{_LEFT_OUT}ignored actions")
 
 
@@ -24,7 +26,14 @@ class Reason:
     columns: tuple[str, ...] = ()
 
 
-def counted(counts: Counts, reasons: Iterable[Reason], formats: Mapping[str, Format | None], *, prefix: str = "") -> Iterator[Check]:
+def counted(
+    counts: Counts,
+    reasons: Iterable[Reason],
+    formats: Mapping[str, Format | None],
+    *,
+    prefix: str = "",
+    numbers: frozenset[str] = frozenset(),
+) -> Iterator[Check]:
     """Checks from what was counted.
 
     Args:
@@ -32,6 +41,7 @@ def counted(counts: Counts, reasons: Iterable[Reason], formats: Mapping[str, For
         reasons: checks that pass where nothing of theirs was counted.
         formats: the declared format of each file.
         prefix: before each check's name.
+        numbers: columns of numbers, in which no word is a value.
     """
     rows = counts.numbers.get("rows read", 0)
     total = rows - sum(counts.numbers.get(name, 0) for name in _BY_DESIGN)
@@ -42,14 +52,31 @@ def counted(counts: Counts, reasons: Iterable[Reason], formats: Mapping[str, For
         for names in [matching] if reason.check else [[name] for name in matching]:
             number = sum(wrong.pop(name) for name in names)
             samples = [sample for name in names for sample in counts.samples.get(name.removeprefix(_REJECTED).removeprefix(_KEPT), [])]
-            examples = [told(sample, reason.columns, formats.get(sample.get("file", ""))) for sample in samples]
-            if names and names[0].startswith(f"{_KEPT}of guests"):
+            null_column = names[0].partition(COUNTED)[2].rpartition(" = ")[0] if names else ""
+            columns = (null_column,) if null_column else reason.columns
+            examples = [told(sample, columns, formats.get(sample.get("file", ""))) for sample in samples]
+            if null_column:
+                yield _null_word(prefix + names[0], number, total, examples, column="" if null_column in numbers else null_column)
+            elif names and names[0].startswith(f"{_KEPT}of guests"):
                 yield Check(f"{prefix}{names[0]}", "PASS", f"{number:,} of {total:,} rows")
             else:
                 yield of_rows(prefix + (reason.check or names[0]), number, total, examples=examples)
     for name, number in counts.numbers.items():
         if name.startswith(_LEFT_OUT):
             yield Check(f"{prefix}{name}", "FAIL" if number == rows else "PASS", f"{number:,} of {rows:,} rows")
+
+
+def _null_word(name: str, number: int, total: int, examples: list[str], *, column: str) -> Check:
+    """A word that is missing in a column: by design, but for words that are values elsewhere."""
+    found = f"{number:,} of {total:,} rows ({share(number, total)})"
+    if not column or name.rpartition(" = ")[2] not in _AMBIGUOUS:
+        return Check(name, "PASS", found)
+    return Check(name, "WARN", f"{found}; where it is a value, say `null_values: {{{column}: []}}`", tuple(examples[:EXAMPLES]))
+
+
+def number_columns(features: Iterable[GivenFeature]) -> frozenset[str]:
+    """The columns that features of numbers are read from."""
+    return frozenset(feature.key for feature in features if isinstance(feature, Number))
 
 
 def event_reasons(dataset: Dataset) -> Iterator[Reason]:

@@ -8,14 +8,14 @@ import polars as pl
 from components.contract.errors import InputError
 from components.contract.features import GivenFeature
 from components.contract.sources import Table
+from components.ingest.catalogue import table_ids
 from components.ingest.counts import Counts
 from components.ingest.feature_values import typed_values
 from components.ingest.files import Block, file_format, matching, open_parquet
-from components.ingest.id_text import text_of
 from components.ingest.reading import ROW, frames
 from components.validate.check import EXAMPLES, Check, of_rows
 from components.validate.place import place, shown
-from components.validate.rows import counted, feature_reasons
+from components.validate.rows import counted, feature_reasons, number_columns
 
 _ID = "id"
 
@@ -43,7 +43,7 @@ def check_table(table: Table, features: tuple[GivenFeature, ...], data_root: str
                 for feature in features:
                     empty[feature.name] += missing(values[feature.name])
                 file = pl.lit(block.order).alias("file")
-                parts.append(frame.select(text_of(frame[table.id]).alias(_ID), ROW, file))
+                parts.append(frame.select(table_ids(frame, table).alias(_ID), ROW, file))
     except InputError as error:
         return TableFound(None, (Check(f"{what}: can be read", "FAIL", "1 problem", (str(error),)),))
     rows = sum(map(len, parts))
@@ -63,7 +63,13 @@ def check_table(table: Table, features: tuple[GivenFeature, ...], data_root: str
         Check(f"{what}: can be read", "PASS", f"{rows:,} rows in {len(paths):,} {'file' if len(paths) == 1 else 'files'}"),
         of_rows(f"{what}: each has an id", len(nameless), rows, examples=examples(nameless)),
         of_rows(f"{what}: no id stands twice (the last row counts)", len(again), rows, examples=examples(again)),
-        *counted(counts, feature_reasons(features), dict.fromkeys(paths, table.format), prefix=f"{what}: "),
+        *counted(
+            counts,
+            feature_reasons(features),
+            dict.fromkeys(paths, table.format),
+            prefix=f"{what}: ",
+            numbers=number_columns(features),
+        ),
         *empty_features(what, empty, rows),
     )
     return TableFound(named[_ID].unique(), checks)

@@ -7,10 +7,13 @@ import polars as pl
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.sources import ListRows, Rows
+from components.ingest.distinct import tells_repetitions
 from components.ingest.files import layout, matching
+from components.ingest.shown_lists import NOTHING_CHOSEN
 from components.validate.check import EXAMPLES, Check, of_rows
 from components.validate.events import Tally, duplicates, tally, where_it_stands
-from components.validate.rows import counted, event_reasons
+from components.validate.frequent_values import frequent_values
+from components.validate.rows import counted, event_reasons, number_columns
 from components.validate.tables import check_table, empty_features
 from components.validate.times import clock_checks, request_checks, window_checks
 
@@ -75,7 +78,7 @@ def _files(found: Tally, empty_files: tuple[str, ...]) -> Iterator[Check]:
 def _events(dataset: Dataset, found: Tally, known: dict[str, pl.Series | None]) -> Iterator[Check]:
     rows = found.counts.numbers.get("rows read", 0)
     formats = {path: dataset.events[source].format for path, source in found.paths.values()}
-    yield from counted(found.counts, event_reasons(dataset), formats)
+    yield from counted(found.counts, event_reasons(dataset), formats, numbers=number_columns(dataset.given("events")))
     events = sum(map(len, found.moments))
     if not events:
         yield Check("events are left", "FAIL", f"none of {rows:,} rows")
@@ -89,9 +92,12 @@ def _events(dataset: Dataset, found: Tally, known: dict[str, pl.Series | None]) 
             total = events + (found.shown_rows if isinstance(dataset.candidates, ListRows) else 0)
             name = f"{role}s are in the {'catalogue' if role == 'item' else 'users'}"
             yield of_rows(name, wrong.rows, total, examples=wrong.examples, fail_share=_STRANGE_SHARE, of=of)
-    again = duplicates(found)
-    examples = [where_it_stands(found, dataset, seq) for seq in again["seq"].head(EXAMPLES)]
-    yield of_rows("exact duplicates (dropped)", len(again), events, examples=examples, fail_share=_STRANGE_SHARE, of="events")
+    catalogue = frozenset() if known["items"] is None else frozenset(known["items"])
+    yield from frequent_values(dataset, found.frequent, events, items=catalogue)
+    if tells_repetitions(dataset):
+        again = duplicates(found)
+        examples = [where_it_stands(found, dataset, seq) for seq in again["seq"].head(EXAMPLES)]
+        yield of_rows("exact duplicates (dropped)", len(again), events, examples=examples, fail_share=_STRANGE_SHARE, of="events")
     if any(source.columns.time for source in dataset.events):
         yield from clock_checks(dataset, found)
     yield from request_checks(dataset, found)
@@ -101,8 +107,14 @@ def _events(dataset: Dataset, found: Tally, known: dict[str, pl.Series | None]) 
 
 
 def _actions(dataset: Dataset, found: Tally) -> Check:
-    seen = ", ".join(f"{name} {found.actions[name]:,}" for name in dataset.actions if name in found.actions)
-    never = [name for name in dataset.actions if name not in found.actions]
+    rows = dict(found.actions)
+    if isinstance(dataset.candidates, ListRows):
+        # A list from which nothing was chosen is no event of its action, but there it is.
+        action, empty_handed = dataset.candidates.action, found.counts.numbers.get(f"left out: {NOTHING_CHOSEN}", 0)
+        if empty_handed and action not in dataset.label_gains:
+            rows[action] = rows.get(action, 0) + empty_handed
+    seen = ", ".join(f"{name} {rows[name]:,}" for name in dataset.actions if name in rows)
+    never = [name for name in dataset.actions if name not in rows]
     labels = [name for name in never if name in dataset.label_gains]
     if not never:
         return Check("actions occur", "PASS", seen)

@@ -7,7 +7,8 @@ import yaml
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from components.contract.sources import Impressions, Sampling
+from components.contract.null_words import NO_USER, feature_words, role_words
+from components.contract.sources import DEFAULT_WORDS, Impressions, Sampling
 from serving.exposure.log import IMPRESSIONS, INTERACTIONS
 from serving.exposure.rows import EventRows
 
@@ -32,6 +33,7 @@ def log_sources(dataset: Dataset, folder: str) -> list[dict[str, Any]]:
         )
     rows = EventRows(dataset)
     roles = {role: column for role, column in rows.columns.items() if role != "session" or dataset.events[0].columns.session is not None}
+    words = _null_values(dataset, rows)
     names = (IMPRESSIONS, INTERACTIONS) if isinstance(dataset.candidates, Impressions) else (INTERACTIONS,)
     return [
         {
@@ -40,6 +42,7 @@ def log_sources(dataset: Dataset, folder: str) -> list[dict[str, Any]]:
             "columns": dict(roles),  # one of its own: YAML would write the second as a reference to the first
             "time_unit": "us",
             "missing_user": dataset.events[0].missing_user,
+            **({"null_values": words} if words else {}),
         }
         for name in names
     ]
@@ -49,3 +52,13 @@ def events_section(dataset: Dataset, folder: str) -> str:
     """The same as YAML text: `events:` and its entries."""
     text: str = yaml.safe_dump({"events": log_sources(dataset, folder)}, sort_keys=False, default_flow_style=None, width=140)
     return text
+
+
+def _null_values(dataset: Dataset, rows: EventRows) -> dict[str, list[str]]:
+    """The null words of columns for which the shop's own sources say others than the default."""
+    named = {role for source in dataset.events for role in source.columns.named()}
+    words = {column: role_words(dataset, role) for role, column in rows.columns.items() if role in named}
+    default = {rows.columns["user"]: {*DEFAULT_WORDS, NO_USER}}
+    of_events = [feature for feature in dataset.given("events") if not feature.key.startswith("time.")]
+    words |= {feature.key: feature_words(dataset, feature) for feature in of_events}
+    return {column: sorted(of) for column, of in words.items() if of != default.get(column, set(DEFAULT_WORDS))}

@@ -10,6 +10,8 @@ from components.contract.columns import Column, signature_columns
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.features import GivenFeature, Number, Vector
+from components.contract.local_time import clock_text
+from components.contract.null_words import feature_words
 from components.contract.strict import closest
 from components.state.features import interaction_places, state_readers
 from components.state.reducer import Features
@@ -20,9 +22,6 @@ from serving.features.request import Inputs, Request
 from serving.features.segments import Segments
 from serving.features.values import numbers, texts, vectors
 from serving.state.seam import StateStores, shopper_key
-
-_HOUR_US = 3_600_000_000
-_DAY_US = 24 * _HOUR_US
 
 Values = NDArray[Any]
 
@@ -43,8 +42,10 @@ class RequestFeatures:
         asked = {column.name for column in self._signature}
         of_events = dataset.given("events")
         self._clocks = tuple(feature for feature in of_events if feature.key.startswith("time."))
+        self._zone, self._zone_feature = dataset.zone_name, dataset.zone_feature
         self._context = {feature.name: feature for feature in of_events if feature.side != "item" and feature not in self._clocks}
         self._shown = {feature.name: feature for feature in of_events if feature.side == "item"}
+        self._words = {feature.name: feature_words(dataset, feature) for feature in of_events}
         self._of_user, self._of_item = state_readers(dataset, "user"), state_readers(dataset, "item")
         self._interactions = interaction_places(dataset)
         self._item_columns = {name: column for name, column in catalogue.items.columns.items() if name in asked}
@@ -76,10 +77,12 @@ class RequestFeatures:
         of_items = None if of_all is None else of_all[: len(items)]
         rows = self._catalogue.items.rows(items)
         user = known.user.values
+        context = self._given(self._context, {name: (value,) for name, value in request.context.items()}, length=1)
+        zone = self._zone if self._zone_feature is None else context[self._zone_feature][0].decode()
         values: dict[str, Values] = {
             "user": _text(request.shopper),
-            **{clock.name: _text(_clock(clock.key, request.time_us)) for clock in self._clocks},
-            **self._given(self._context, {name: (value,) for name, value in request.context.items()}, length=1),
+            **{clock.name: _text(clock_text(clock.key, request.time_us, zone)) for clock in self._clocks},
+            **context,
             **self._catalogue.users.values(request.shopper),
             **{name: of(user) for name, of in self._of_user.items()},
             "item": self._catalogue.encoded(rows, items),
@@ -108,7 +111,7 @@ class RequestFeatures:
             if isinstance(values, str) or len(values) != length:
                 raise InputError(f"{name}: expected a list of {length} values, one for each candidate, got {len(values)}")
         missing = (None,) * length
-        return {name: _cleaned(feature, given.get(name, missing)) for name, feature in features.items()}
+        return {name: _cleaned(feature, given.get(name, missing), self._words[name]) for name, feature in features.items()}
 
     def _positions(self, request: Request) -> NDArray[np.int64]:
         given, length = request.positions, len(request.candidates)
@@ -127,16 +130,10 @@ class RequestFeatures:
         return {f"{self._history.name}_{name}": values for name, values in columns.items()} | {"n_history": np.array([n], np.int64)}
 
 
-def _cleaned(feature: GivenFeature, values: Sequence[Any]) -> Values:
+def _cleaned(feature: GivenFeature, values: Sequence[Any], words: frozenset[str]) -> Values:
     if isinstance(feature, Number):
-        return numbers(feature, values)
-    return vectors(feature, values) if isinstance(feature, Vector) else texts(feature, values)
-
-
-def _clock(key: str, time_us: int) -> str:
-    if key == "time.hour":
-        return str(time_us // _HOUR_US % 24)
-    return str((time_us // _DAY_US + 3) % 7 + 1)  # Monday is 1, and 1970 began on a Thursday
+        return numbers(feature, values, words=words)
+    return vectors(feature, values) if isinstance(feature, Vector) else texts(feature, values, words=words)
 
 
 def _text(value: str) -> NDArray[np.object_]:

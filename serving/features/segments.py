@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, final
 
 from components.contract.dataset import Dataset
+from components.contract.null_words import feature_words
 from components.state.segments import segment_of
 from serving.features.catalogue import Catalogue
 from serving.features.values import texts
@@ -16,6 +17,7 @@ class Segments:
     def __init__(self, dataset: Dataset, catalogue: Catalogue) -> None:
         self._features = tuple(dataset.feature(name) for name in dataset.serving.segment)
         self._users = catalogue.users
+        self._words = {feature.name: feature_words(dataset, feature) for feature in self._features}
 
     def of(self, shopper: str, context: Mapping[str, Any]) -> str | None:
         """The segment; None where one of its values is missing, or the dataset has no segments.
@@ -25,7 +27,8 @@ class Segments:
         """
         if not self._features:
             return None
-        given = {feature.name: texts(feature, (context.get(feature.name),)) for feature in self._features if feature.table == "events"}
+        of_events = [feature for feature in self._features if feature.table == "events"]
+        given = {each.name: texts(each, (context.get(each.name),), words=self._words[each.name]) for each in of_events}
         if len(given) < len(self._features):
             given = {**self._users.values(shopper), **given}
         return segment_of([given[feature.name][0].decode() for feature in self._features])

@@ -5,7 +5,6 @@ Ingestion cleans whole columns with polars; the service has one request and no p
 
 import math
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -13,27 +12,33 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from components.contract.errors import InputError
-from components.contract.features import TEXT_LIMIT, GivenFeature, Number, Vector
-
-# What Unicode calls white space; Python's `strip` takes the separators \x1c to \x1f for it too.
-_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
-_WHOLE = 2.0**53  # below it a float without digits behind the point is a whole number
+from components.contract.features import TEXT_LIMIT, Category, GivenFeature, Id, Number, Vector
+from components.contract.id_text import BLANKS, EXACT_BELOW, float_text, id_of, id_text
+from components.contract.null_words import is_null_word, number_words
 
 
-def texts(feature: GivenFeature, values: Sequence[Any]) -> NDArray[np.object_]:
-    """(L,) UTF-8 of each value; b"" where it is missing (None, NaN).
+def texts(feature: GivenFeature, values: Sequence[Any], *, words: frozenset[str] = frozenset()) -> NDArray[np.object_]:
+    """(L,) UTF-8 of each value; b"" where it is missing (None, NaN, blanks, one of the null words).
 
     Raises:
-        InputError: a value is neither text, number, true or false, nor a list of them.
+        InputError: a value is neither text, number, true or false, nor a list of them; or a float that can't be told from other ids.
     """
     separator = getattr(feature, "separator", " ")
+    as_id = isinstance(feature, Id | Category)
     out = np.empty(len(values), np.object_)
-    out[:] = [_text(feature.name, value, separator)[:TEXT_LIMIT].encode() for value in values]
+    for at, value in enumerate(values):
+        if is_missing(value, words):
+            out[at] = b""
+        elif type(value) is str:
+            out[at] = (id_text(value) if as_id else value)[:TEXT_LIMIT].encode()
+        else:
+            text = id_of(value) if isinstance(feature, Id) and type(value) is float and math.isfinite(value) else value
+            out[at] = _text(feature.name, text, separator)[:TEXT_LIMIT].encode()
     return out
 
 
-def numbers(feature: Number, values: Sequence[Any]) -> NDArray[np.float32]:
-    """(L,) float32; NaN where a value is missing, isn't a number, is infinite, or lies below the feature's minimum.
+def numbers(feature: Number, values: Sequence[Any], *, words: frozenset[str] = frozenset()) -> NDArray[np.float32]:
+    """(L,) float32; NaN where a value is missing, a null word, no number, infinite, or lies below the feature's minimum.
 
     Raises:
         InputError: a value is neither a number, nor text, nor true or false.
@@ -47,7 +52,16 @@ def numbers(feature: Number, values: Sequence[Any]) -> NDArray[np.float32]:
     typed[np.isinf(typed)] = np.nan
     if feature.minimum is not None:
         typed[typed < feature.minimum] = np.nan
+    if number_words(words):  # all others are no numbers anyway
+        typed[[is_missing(value, words) for value in values]] = np.nan
     return typed
+
+
+def is_missing(value: Any, words: frozenset[str]) -> bool:
+    """Whether a single value is missing by the words that a source takes for nothing."""
+    if type(value) is str:
+        return is_null_word(value, words)
+    return isinstance(value, int | float) and not isinstance(value, bool) and value in number_words(words)
 
 
 def vectors(feature: Vector, values: Sequence[Any]) -> NDArray[np.float32]:
@@ -76,7 +90,7 @@ def _text(name: str, value: Any, separator: str) -> str:
     if isinstance(value, float):
         if math.isnan(value):
             return ""
-        if abs(value) < _WHOLE and value == math.floor(value):
+        if abs(value) < EXACT_BELOW and value == math.floor(value):
             return str(int(value))  # an id that met a missing value on its way is a float
     return "" if value is None else _plain(name, value)
 
@@ -88,18 +102,10 @@ def _plain(name: str, value: Any) -> str:
         case int():
             return str(value)
         case float():
-            return _digits(value)
+            return float_text(value)
         case str():
             return str(value)
     raise InputError(f"{name}: expected text, a number, true or false, or a list of them, got {_shown(value)}; send one of these")
-
-
-def _digits(value: float) -> str:
-    """A float as polars writes it: like Python, but for small ones."""
-    if math.isnan(value):
-        return "NaN"
-    written = repr(value)
-    return f"{Decimal(written):f}" if written.endswith("e-05") else written.replace("e-0", "e-")
 
 
 def _number(name: str, value: Any) -> float:
@@ -114,7 +120,7 @@ def _number(name: str, value: Any) -> float:
             return float(np.asarray(value).astype(np.float32)) if fits else math.nan
         case str():
             try:
-                return float(pa.array([value.strip(_SPACE)]).cast(pa.float32())[0].as_py())
+                return float(pa.array([value.strip(BLANKS)]).cast(pa.float32())[0].as_py())
             except pa.ArrowInvalid:
                 return math.nan
     raise InputError(f"{name}: expected a number, or text that is one, got {_shown(value)}; send one, or leave it out")

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import RedirectResponse
 
 from serving.page.page import Page
-from serving.service.bodies import Name
+from serving.service.bodies import Id, Name
 
 MOST_PRODUCTS = 200
 HEADERS = {
@@ -38,7 +38,7 @@ def page_routes(page: Callable[[], Page]) -> APIRouter:
         return await page().choices()
 
     @routes.get("/page/shopper")
-    async def shopper(shopper: Name = "", session: Name = "") -> dict[str, Any]:
+    async def shopper(shopper: Id = "", session: Id = "") -> dict[str, Any]:
         return await page().shopper(shopper, session)
 
     # Not async, so that it has a thread: it looks through the whole catalogue.

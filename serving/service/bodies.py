@@ -2,14 +2,32 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from components.contract.errors import InputError
+from components.contract.id_text import id_of
 
 LONGEST_ID = 200
+
+
+def _as_id(value: Any) -> Any:
+    try:
+        return id_of(value)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+
+
+def _as_ids(values: Any) -> Any:
+    return [_as_id(value) for value in values] if isinstance(values, list) else values
 
 
 # No control characters: "\x00" begins the keys of guests' state, and none of them belongs into an id, a header or a line of a log.
 Name = Annotated[str, Field(max_length=LONGEST_ID, pattern=r"^[^\x00-\x1f]*$")]
 Given = Annotated[Name, Field(min_length=1)]
+# By the rule that ingestion has for the ids of a log: 108 and "108.0" are "108".
+Id = Annotated[Name, BeforeValidator(_as_id)]
+GivenId = Annotated[Given, BeforeValidator(_as_id)]
+Ids = Annotated[list[Given], BeforeValidator(_as_ids)]
 Place = Annotated[int, Field(ge=0, le=1_000_000)]
 Whole = Annotated[int, Field(ge=0, le=1 << 62)]
 
@@ -21,14 +39,14 @@ class _Body(BaseModel):
 class RankBody(_Body):
     """In which order does a shopper see these products?"""
 
-    candidates: list[Given] = Field(
+    candidates: Ids = Field(
         default_factory=list, min_length=1, description="Ids of the products to be ranked, each once", examples=[["p000001", "p000002"]]
     )
     source: Name = Field(default="", description="In place of `candidates`: a source of the sources file, by its name", examples=[""])
-    about: Name = Field(default="", description="What the source has to be told: a product's id, or a value", examples=[""])
-    shopper: Name = Field(default="", description="His id; empty for a guest", examples=["u000001"])
-    session: Name = Field(default="", description="The visit's id")
-    request: Name = Field(default="", description="The request's id, under which events come back; made here when empty")
+    about: Id = Field(default="", description="What the source has to be told: a product's id, or a value", examples=[""])
+    shopper: Id = Field(default="", description="His id; empty for a guest", examples=["u000001"])
+    session: Id = Field(default="", description="The visit's id")
+    request: Id = Field(default="", description="The request's id, under which events come back; made here when empty")
     context: dict[str, Any] = Field(default_factory=dict, description="By feature of the context or the shopper, its value")
     shown: dict[str, list[Any]] = Field(default_factory=dict, description="By feature of what is shown, a value for each candidate")
     places: Place = Field(
@@ -68,10 +86,10 @@ class RankedBody(BaseModel):
 class ImpressionBody(_Body):
     """A list that was shown, whole."""
 
-    request: Given = Field(description="As the answer to `rank` gave it")
-    items: list[Given] = Field(min_length=1, description="Product ids, from the first place on")
-    shopper: Name = ""
-    session: Name = ""
+    request: GivenId = Field(description="As the answer to `rank` gave it")
+    items: Ids = Field(min_length=1, description="Product ids, from the first place on")
+    shopper: Id = ""
+    session: Id = ""
     time_us: Whole | None = Field(default=None, description="Microseconds since 1970; now when left out")
     context: dict[str, Any] = Field(default_factory=dict)
     shown: dict[str, list[Any]] = Field(default_factory=dict, description="By feature of what is shown, a value for each item")
@@ -81,10 +99,10 @@ class InteractionBody(_Body):
     """Something that a shopper did."""
 
     action: Given = Field(description="Its name in the dataset file", examples=["click"])
-    item: Name = Field(default="", description="Empty where the action is about none")
-    request: Name = Field(default="", description="Of the list that it came from, where that is known")
-    shopper: Name = ""
-    session: Name = ""
+    item: Id = Field(default="", description="Empty where the action is about none")
+    request: Id = Field(default="", description="Of the list that it came from, where that is known")
+    shopper: Id = ""
+    session: Id = ""
     time_us: Whole | None = Field(
         default=None, description="Microseconds since 1970; now when left out. To send it again, send it with its time"
     )
@@ -102,7 +120,7 @@ class EventsBody(_Body):
 class ForgetBody(_Body):
     """Who is to be forgotten."""
 
-    shopper: Given
+    shopper: GivenId
 
 
 class AcceptedBody(BaseModel):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.contract.errors import InputError
+from components.contract.id_text import id_text
 from serving.exposure.plain import plain
 from serving.features.events import Interaction, Shown
 from serving.service.bodies import EventsBody, ImpressionBody, InteractionBody, RankBody
@@ -69,7 +70,7 @@ async def record(parts: Parts, body: EventsBody) -> dict[str, Any]:
         LogUnavailable: the log couldn't.
     """
     now_us = _now_us()
-    reported = [_shown(each, now_us) for each in body.impressions] + [_done(each, now_us) for each in body.interactions]
+    reported = [_shown(parts, each, now_us) for each in body.impressions] + [_done(parts, each, now_us) for each in body.interactions]
     await parts.intake.take(reported, now_us=now_us)
     for each in reported:
         assignment = parts.ranking.assignment(each.event.shopper)
@@ -110,8 +111,12 @@ async def forget(parts: Parts, shopper: str) -> None:
     Raises:
         StateUnavailable: the state may know him still.
         LogUnavailable: the log wasn't told.
+        InputError: the id is none.
     """
-    await parts.intake.forget(shopper, now_us=_now_us())
+    known = parts.null_ids.kept("user", id_text(shopper))
+    if not known:
+        raise InputError(f"expected a shopper's id, got {shopper!r}, which means a guest; nothing is kept of guests")
+    await parts.intake.forget(known, now_us=_now_us())
 
 
 def failing(parts: Parts) -> list[str]:
@@ -131,12 +136,12 @@ def _asked(parts: Parts, body: RankBody) -> Asked:
         )
     of_source = parts.sources.items(body.source, about=body.about, context=body.context) if body.source else None
     return Asked(
-        candidates=body.candidates if of_source is None else of_source,
+        candidates=parts.null_ids.required_items(body.candidates) if of_source is None else of_source,
         source=body.source,
         about=body.about,
-        shopper=body.shopper,
-        session=body.session,
-        request=body.request,
+        shopper=parts.null_ids.kept("user", body.shopper),
+        session=parts.null_ids.kept("session", body.session),
+        request=parts.null_ids.kept("request", body.request),
         context=body.context,
         shown=body.shown,
         places=body.places,
@@ -160,15 +165,26 @@ def _ranked(ranked: Ranked, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _shown(body: ImpressionBody, now_us: int) -> Reported:
-    time_us = now_us if body.time_us is None else body.time_us
-    event = Shown(shopper=body.shopper, request=body.request, session=body.session, time_us=time_us, items=body.items)
+def _shown(parts: Parts, body: ImpressionBody, now_us: int) -> Reported:
+    ids = parts.null_ids
+    event = Shown(
+        shopper=ids.kept("user", body.shopper),
+        request=ids.kept("request", body.request),
+        session=ids.kept("session", body.session),
+        time_us=now_us if body.time_us is None else body.time_us,
+        items=ids.required_items(body.items),
+    )
     return Reported(event, body.context, body.shown)
 
 
-def _done(body: InteractionBody, now_us: int) -> Reported:
-    time_us = now_us if body.time_us is None else body.time_us
+def _done(parts: Parts, body: InteractionBody, now_us: int) -> Reported:
+    ids = parts.null_ids
     event = Interaction(
-        shopper=body.shopper, action=body.action, time_us=time_us, item=body.item, request=body.request, session=body.session
+        shopper=ids.kept("user", body.shopper),
+        action=body.action,
+        time_us=now_us if body.time_us is None else body.time_us,
+        item=ids.kept("item", body.item),
+        request=ids.kept("request", body.request),
+        session=ids.kept("session", body.session),
     )
     return Reported(event, body.context, position=body.position)

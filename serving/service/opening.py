@@ -29,6 +29,7 @@ from serving.service.knowledge import FarKnowledge, Knowledge, NearKnowledge
 from serving.service.ladder import Ladder
 from serving.service.metrics import Metrics
 from serving.service.model_metrics import ModelMetrics
+from serving.service.null_ids import NullIds
 from serving.service.parts import Parts
 from serving.service.ranking import Ranking
 from serving.service.rates import Rates
@@ -120,7 +121,8 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     watching = None if watched is None else asyncio.create_task(watched.refreshed())
     try:
         asking, telling = Rates(settings.asks_per_s), Rates(settings.tells_per_s)
-        yield Parts(ranking, intake, explaining, knowledge, log, model.failing, sources, asking, telling, metrics, spans, page)
+        nulls = NullIds.of(dataset)
+        yield Parts(ranking, intake, explaining, knowledge, log, model.failing, sources, asking, telling, metrics, spans, page, nulls)
     finally:
         if watching is not None:
             watching.cancel()

@@ -8,6 +8,7 @@ from serving.page.page import Page
 from serving.service.intake import Intake
 from serving.service.knowledge import Knowledge
 from serving.service.metrics import Metrics
+from serving.service.null_ids import NullIds
 from serving.service.ranking import Ranking
 from serving.service.rates import Rates
 from serving.service.reasons import Explaining
@@ -31,3 +32,4 @@ class Parts:
     metrics: Metrics
     tracing: Tracing = field(default_factory=NoTracing)
     page: Page | None = None
+    null_ids: NullIds = field(default_factory=NullIds)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.features import Multi
+from components.contract.null_words import feature_words
 from components.contract.strict import closest
 from serving.features.catalogue import Items
 from serving.features.values import texts
@@ -82,7 +83,8 @@ class CandidateSources:
         if source.context is None:
             value = about
         else:
-            value = texts(self._dataset.feature(source.context), (context.get(source.context),))[0].decode()
+            feature = self._dataset.feature(source.context)
+            value = texts(feature, (context.get(source.context),), words=feature_words(self._dataset, feature))[0].decode()
         if not value:
             where = "`about`" if source.context is None else f"`context.{source.context}`"
             raise InputError(f"source {name!r}: expected a value of {source.feature!r} in {where}, got none; send it")

@@ -219,7 +219,7 @@ def test_a_column_of_another_type_fails(tmp_path: Path) -> None:
     shop(tmp_path, events=[row | {"at": "soon"} for row in requests()])
     check = checks(tmp_path)["events: columns are as declared"]
     assert check.verdict == "FAIL"
-    assert "no time in column 'at' can be parsed, the first is 'soon'" in check.examples[0]
+    assert "column 'at': no time can be parsed, the first is 'soon'" in check.examples[0]
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"])
@@ -433,7 +433,14 @@ def test_json_tells_the_same_and_only_a_failure_fails() -> None:
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize(("name", "warned"), [("trivago_2019", set()), ("online_retail_ii", {"exact duplicates (dropped)"})])
+@pytest.mark.parametrize(
+    ("name", "warned"),
+    [
+        ("trivago_2019", set()),
+        # A product has a second row, whose code ends in a blank.
+        ("online_retail_ii", {"exact duplicates (dropped)", "items: no id stands twice (the last row counts)"}),
+    ],
+)
 def test_the_real_data_fit_their_dataset_files(real_data: Path, name: str, warned: set[str]) -> None:
     found = validate(load_dataset(EXAMPLES / f"{name}.yaml"), str(real_data / name), now_us=NOW_US)
     assert {check.name for check in found if check.verdict != "PASS"} == warned
