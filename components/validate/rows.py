@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature, Number, Vector
-from components.contract.sources import Format, Impressions, ListRows, Rows
+from components.contract.sources import Files, Impressions, ListRows, Rows
 from components.ingest.counts import Counts
+from components.ingest.csv_rows import SWALLOWED
 from components.ingest.event_columns import event_features
-from components.validate.check import Check, of_rows
+from components.ingest.reading import ABSENT
+from components.validate.check import EXAMPLES, Check, of_rows
 from components.validate.place import told
 
 _REJECTED, _KEPT, _LEFT_OUT = "rejected: ", "kept ", "left out: "
@@ -24,13 +26,13 @@ class Reason:
     columns: tuple[str, ...] = ()
 
 
-def counted(counts: Counts, reasons: Iterable[Reason], formats: Mapping[str, Format | None], *, prefix: str = "") -> Iterator[Check]:
+def counted(counts: Counts, reasons: Iterable[Reason], sources: Mapping[str, Files | None], *, prefix: str = "") -> Iterator[Check]:
     """Checks from what was counted.
 
     Args:
         counts: of one pass over the rows.
         reasons: checks that pass where nothing of theirs was counted.
-        formats: the declared format of each file.
+        sources: what the dataset file says of each file.
         prefix: before each check's name.
     """
     rows = counts.numbers.get("rows read", 0)
@@ -42,9 +44,15 @@ def counted(counts: Counts, reasons: Iterable[Reason], formats: Mapping[str, For
         for names in [matching] if reason.check else [[name] for name in matching]:
             number = sum(wrong.pop(name) for name in names)
             samples = [sample for name in names for sample in counts.samples.get(name.removeprefix(_REJECTED).removeprefix(_KEPT), [])]
-            examples = [told(sample, reason.columns, formats.get(sample.get("file", ""))) for sample in samples]
+            examples = [told(sample, reason.columns, sources.get(sample.get("file", ""))) for sample in samples]
             if names and names[0].startswith(f"{_KEPT}of guests"):
                 yield Check(f"{prefix}{names[0]}", "PASS", f"{number:,} of {total:,} rows")
+            elif names and names[0].startswith(f"{_KEPT}{ABSENT}"):
+                # Some files have it: of a log that grew a column that is as it should be.
+                yield Check(f"{prefix}{names[0]}", "WARN", f"{number:,} of {total:,} rows", tuple(examples[:EXAMPLES]))
+            elif names and names[0] == f"{_KEPT}{SWALLOWED}":
+                text = f'{number:,} lines beside {total:,} rows; is a quote missing, or are quotes text (`quote: ""`)?'
+                yield Check(f"{prefix}{names[0]}", "FAIL", text, tuple(examples[:EXAMPLES]))
             else:
                 yield of_rows(prefix + (reason.check or names[0]), number, total, examples=examples)
     for name, number in counts.numbers.items():
