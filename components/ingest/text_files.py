@@ -6,6 +6,7 @@ import lzma
 import re
 import zipfile
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from typing import Any, Self, cast
 
 import pyarrow as pa
@@ -35,8 +36,8 @@ _FAULTS = (OSError, EOFError, lzma.LZMAError, pa.ArrowException, zipfile.BadZipF
 class TextFile:
     """A stream of UTF-8 bytes. Faults of the packing and of the encoding are InputErrors that name the file and the line."""
 
-    def __init__(self, path: str, stream: Any, encoding: str | None) -> None:
-        self._path, self._stream = path, stream
+    def __init__(self, path: str, stream: Any, encoding: str | None, files: ExitStack) -> None:
+        self._path, self._stream, self._files = path, stream, files
         self._encoding = encoding  # None: the bytes are passed on as they are
         self._decoder = codecs.getincrementaldecoder(encoding)() if encoding else None
         self._line, self._began = 1, False
@@ -90,9 +91,9 @@ class TextFile:
             )
 
     def close(self) -> None:
-        """Close the file beneath."""
+        """Close the file, and whatever unpacks it."""
         self.closed = True
-        self._stream.close()
+        self._files.close()
 
     def __enter__(self) -> Self:
         return self
@@ -103,6 +104,8 @@ class TextFile:
 
 class _Peeked:
     """A stream whose first bytes have been looked at."""
+
+    closed = False  # Arrow asks
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -116,16 +119,15 @@ class _Peeked:
         """Skip some of the first bytes."""
         self._rest = self._rest[number:]
 
+    def close(self) -> None:
+        """Leave it to whoever opened the file."""
+
     def read(self, size: int) -> bytes:
         """Read on."""
         if not self._rest:
             return cast(bytes, self._stream.read(size))
         first, self._rest = self._rest[:size], self._rest[size:]
         return first + cast(bytes, self._stream.read(size - len(first))) if size > len(first) else first
-
-    def close(self) -> None:
-        """Close the file beneath."""
-        self._stream.close()
 
 
 def open_text(path: str, encoding: str | None = None) -> TextFile:
@@ -138,24 +140,29 @@ def open_text(path: str, encoding: str | None = None) -> TextFile:
     Raises:
         InputError: it can't be opened or unpacked, or is a file of another kind.
     """
-    try:
-        stream = _unpacked(path)
-    except _FAULTS as error:
-        raise InputError(f"{path}: can't be read: {error}; is the file whole?") from None
+    with ExitStack() as files:  # closed here unless all goes well
+        try:
+            stream = _unpacked(path, files)
+        except _FAULTS as error:
+            raise InputError(f"{path}: can't be read: {error}; is the file whole?") from None
+        decode_from = _encoding(path, stream, encoding)
+        return TextFile(path, stream, decode_from, files.pop_all())
+
+
+def _encoding(path: str, stream: _Peeked, declared: str | None) -> str | None:
+    """The encoding to decode from; None for UTF-8. A byte-order mark is taken off."""
     head = stream.head
     for mark, name in (*_MARKS, *_MARKS_16):
         if head.startswith(mark):
             stream.drop(len(mark))
-            return TextFile(path, stream, None if name == "utf-8" else name)
+            return None if name == "utf-8" else name
     for start, what in _NO_TEXT:
         if head.startswith(start):
-            stream.close()
             raise InputError(f"{path}: expected text, met {what}")
-    plain = encoding is None or codecs.lookup(encoding).name in ("utf-8", "ascii")
+    plain = declared is None or codecs.lookup(declared).name in ("utf-8", "ascii")
     if plain and (guess := _utf16_without_mark(head)):
-        stream.close()
         raise InputError(f"{path}: expected UTF-8, met a zero byte beside each letter, as in UTF-16; give `encoding: {guess}`")
-    return TextFile(path, stream, None if plain else encoding)
+    return None if plain else declared
 
 
 def _utf16_without_mark(head: bytes) -> str | None:
@@ -167,28 +174,34 @@ def _utf16_without_mark(head: bytes) -> str | None:
     return None
 
 
-def _unpacked(path: str) -> _Peeked:
-    stream = _Peeked(opened(path))
+def _unpacked(path: str, files: ExitStack) -> _Peeked:
+    stream = _Peeked(files.enter_context(closing(opened(path))))
     for _ in range(_PACKED_TWICE):
         unpack = next((unpack for start, unpack in _UNPACK if stream.head.startswith(start)), None)
         if unpack is None:
             break
-        stream = _Peeked(unpack(path, stream))
+        stream = _Peeked(files.enter_context(closing(unpack(path, stream, files))))
     return stream
 
 
-def _arrow(name: str) -> Callable[[str, _Peeked], Any]:
-    def unpack(_: str, stream: _Peeked) -> Any:
-        stream.closed = False  # type: ignore[attr-defined]  # as Arrow asks
-        return pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), name)
+def _arrow(name: str) -> Callable[[str, _Peeked, ExitStack], Any]:
+    def unpack(_: str, stream: _Peeked, files: ExitStack) -> Any:
+        return pa.CompressedInputStream(files.enter_context(closing(pa.PythonFile(stream, mode="r"))), name)
 
     return unpack
 
 
-def _zip(path: str, stream: _Peeked) -> Any:
+def _bzip2(_: str, stream: _Peeked, __: ExitStack) -> Any:
+    return bz2.BZ2File(cast(Any, stream))
+
+
+def _xz(_: str, stream: _Peeked, __: ExitStack) -> Any:
+    return lzma.LZMAFile(cast(Any, stream))
+
+
+def _zip(path: str, _: _Peeked, files: ExitStack) -> Any:
     """The one file of an archive."""
-    stream.close()
-    archive = zipfile.ZipFile(opened(path))
+    archive = files.enter_context(zipfile.ZipFile(files.enter_context(closing(opened(path)))))
     names = [entry.filename for entry in archive.infolist() if not entry.is_dir() and not entry.filename.startswith("__MACOSX/")]
     if "[Content_Types].xml" in names:
         raise InputError(f"{path}: expected text, met a workbook of Excel; save its sheet as CSV")
@@ -197,10 +210,10 @@ def _zip(path: str, stream: _Peeked) -> Any:
     return archive.open(names[0])
 
 
-_UNPACK: tuple[tuple[bytes, Callable[[str, _Peeked], Any]], ...] = (
+_UNPACK: tuple[tuple[bytes, Callable[[str, _Peeked, ExitStack], Any]], ...] = (
     (b"\x1f\x8b", _arrow("gzip")),
     (b"\x28\xb5\x2f\xfd", _arrow("zstd")),
-    (b"BZh", lambda _, stream: bz2.BZ2File(cast(Any, stream))),
-    (b"\xfd7zXZ\x00", lambda _, stream: lzma.LZMAFile(cast(Any, stream))),  # noqa: SIM115, whoever reads it closes it
+    (b"BZh", _bzip2),
+    (b"\xfd7zXZ\x00", _xz),
     (b"PK\x03\x04", _zip),
 )

@@ -80,7 +80,7 @@ def tally(dataset: Dataset, data_root: str, *, now_us: int, known: dict[str, pl.
             for kind, message in _causes(dataset, block, error, found):
                 found.problems.setdefault(kind, []).append(message)
     if nowhere := missing_event_columns(dataset, found.absent):
-        found.problems.setdefault("columns", []).extend(nowhere.values())
+        found.problems["columns"] = sorted([*found.problems.get("columns", []), *nowhere.values()])
     return found
 
 
