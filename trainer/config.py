@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 from components.contract.columns import gains
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
+from components.contract.fault_text import fault_text
 from components.contract.strict import Duration, Strict
 from trainer.calibration import Form
 from trainer.position_bias import PositionBias
@@ -108,9 +109,7 @@ def ranker_config(dataset: Dataset, tuned: Mapping[str, Any] | None = None) -> R
     try:
         config = RankerConfig.model_validate({**dataset.model, **(tuned or {})})
     except ValidationError as error:
-        faults = (
-            f"model{''.join(f'.{part}' for part in fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()
-        )
+        faults = (f"model{''.join(f'.{part}' for part in fault['loc'])}: {fault_text(fault)}" for fault in error.errors())
         raise DatasetFileError("\n".join(faults)) from None
     if config.distillation and len(heads(dataset, config)) > 1:
         raise DatasetFileError(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from components.contract.features import NAME, OWN, Feature, GivenFeature, History, StateFeature
-from components.contract.sources import Action, Candidates, EventSource, Impressions, Table
+from components.contract.sources import Action, Candidates, EventSource, Impressions, ListRows, Rows, Sampling, Table
 from components.contract.strict import Boundary, Duration, Strict
 from components.contract.tuning import Tuning
 
@@ -175,6 +175,16 @@ class Dataset(Strict):
         """Features read from a table ("events", "items", "users"), of a side."""
         given = (feature for feature in self.features if isinstance(feature, GivenFeature) and feature.name not in OWN)
         return tuple(feature for feature in given if feature.table == table and side in (None, feature.side))
+
+    def forms_requests(self, source: EventSource) -> bool:
+        """Whether requests are formed of a source's rows."""
+        match self.candidates:
+            case Impressions(action=action) | ListRows(action=action):
+                return source.action in (None, action)
+            case Sampling():
+                return source.action is None or source.action in self.label_gains
+            case Rows():
+                return True
 
     def half_lives_of(self, feature: StateFeature) -> tuple[float, ...]:
         """The half-lives of a state feature, in seconds."""

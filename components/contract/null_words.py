@@ -6,7 +6,7 @@ from functools import lru_cache
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature
 from components.contract.id_text import BLANKS
-from components.contract.sources import DEFAULT_WORDS, EventSource, Files, ListRows, Rows, Sampling
+from components.contract.sources import DEFAULT_WORDS, EventSource, Files, ListRows
 
 # Logs write it for a shopper who isn't logged in; anything else may well be numbered 0.
 NO_USER = "0"
@@ -34,7 +34,7 @@ def feature_words(dataset: Dataset, feature: GivenFeature) -> frozenset[str]:
     column = feature.key
     if isinstance(dataset.candidates, ListRows):
         column = dataset.candidates.columns.get(column, column)
-    return frozenset().union(*(null_words(source, column) for source in dataset.events if _shows_requests(source, dataset)))
+    return frozenset().union(*(null_words(source, column) for source in dataset.events if dataset.forms_requests(source)))
 
 
 def is_null_word(text: str, words: frozenset[str]) -> bool:
@@ -57,13 +57,3 @@ def _number(word: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
-
-
-def _shows_requests(source: EventSource, dataset: Dataset) -> bool:
-    match dataset.candidates:
-        case Rows():
-            return True
-        case Sampling():
-            return source.action is None or source.action in dataset.label_gains
-        case form:
-            return source.action in (None, form.action)

@@ -1,5 +1,6 @@
 """Where a shop's logs lie and which column plays which role."""
 
+import codecs
 import math
 from typing import Annotated, Any, Literal
 
@@ -54,12 +55,41 @@ class Columns(Strict):
         return time
 
 
+class FillDown(Strict):
+    """Columns whose value stands on the first of several rows that belong together, such as the lines of an order."""
+
+    within: str = Field(description="The column that says which rows belong together: consecutive rows of one value")
+    columns: tuple[str, ...] = Field(min_length=1, description="Columns whose empty values take the last one above, among those rows")
+
+    @model_validator(mode="after")
+    def _others(self) -> "FillDown":
+        if self.within in self.columns:
+            raise ValueError(f"`within` is {self.within!r}, which `columns` fills; name the column that stands in every row")
+        return self
+
+
 class Files(Strict):
     """One file or many of the same columns, and how their rows are written."""
 
     path: str = Field(description="File or glob, relative to the data folder; any file system that Beam opens")
     format: Format | None = Field(default=None, description="Default: by the file's ending")
-    separator: str = Field(default=",", min_length=1, max_length=1, description="Between the columns of a CSV file")
+    separator: str = Field(
+        default=",", min_length=1, max_length=10, description="Between the columns of a CSV file, one or more characters; a `.tsv` has tabs"
+    )
+    encoding: str | None = Field(
+        default=None, description="Of a text file: any codec of Python; default: UTF-8, or what a byte-order mark says (UTF-8, UTF-16)"
+    )
+    header: tuple[str, ...] = Field(default=(), description="The names of the columns of a CSV file that has no line with them")
+    quote: str = Field(
+        default='"', max_length=1, pattern=r"^[!-~]?$", description='Around CSV values that hold the separator; `""`: quotes are text'
+    )
+    escape: str = Field(
+        default="",
+        max_length=1,
+        pattern=r"^[!-~]?$",
+        description="Before quotes and separators within CSV values, such as a backslash; default: a quote is doubled",
+    )
+    fill_down: FillDown | None = Field(default=None, description="Columns whose value stands on the first of the rows that belong together")
     null_values: tuple[str, ...] | dict[str, tuple[str, ...]] = Field(
         default=DEFAULT_WORDS,
         description="Words that mean a missing value, in all columns, or {COLUMN: [words]}, where other columns keep the default."
@@ -72,6 +102,26 @@ class Files(Strict):
         if isinstance(given, dict):
             return {column: _words(words) for column, words in given.items()}
         return _words(given)
+
+    @model_validator(mode="after")
+    def _one_grammar(self) -> "Files":
+        if set(self.separator) & set("\r\n\0"):
+            raise ValueError("`separator` can't hold a line end or a zero byte: these end a row")
+        for name, mark in (("quote", self.quote), ("escape", self.escape)):
+            if mark and mark in self.separator:
+                raise ValueError(f"`{name}` and `separator` share {mark!r}; each needs a character of its own")
+        if self.quote and self.quote == self.escape:
+            raise ValueError(f"`quote` and `escape` are both {self.quote!r}; leave `escape` out: a doubled quote is read so anyway")
+        if self.header and self.format not in (None, "csv"):
+            raise ValueError(f"`header` names the columns of CSV files, and `format` is {self.format!r}, which names its own; leave it out")
+        if self.encoding is not None and not _is_text_codec(self.encoding):
+            raise ValueError(f"unknown encoding {self.encoding!r}; expected a codec of Python such as latin-1, cp1252, utf-16 or shift_jis")
+        return self
+
+    @property
+    def declares_separator(self) -> bool:
+        """Whether the dataset file names the separator."""
+        return "separator" in self.model_fields_set
 
 
 class TimeNotation(Strict):
@@ -106,6 +156,15 @@ class TimeNotation(Strict):
         if fault := zone_fault(zone):
             raise ValueError(fault)
         return zone
+
+
+def _is_text_codec(name: str) -> bool:
+    try:
+        found = codecs.lookup(name)
+        codecs.getincrementaldecoder(name)
+    except LookupError:
+        return False
+    return bool(found._is_text_encoding)
 
 
 class Table(Files):

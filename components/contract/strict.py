@@ -38,7 +38,8 @@ class Strict(BaseModel):
 
 def closest(name: str, known: Sequence[str]) -> str:
     """What to say of an unknown name: the closest of the known ones, or all of them."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    alike = [other for other in known if other.casefold().strip() == name.casefold().strip()]
+    near = alike or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
 
 

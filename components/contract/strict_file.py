@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from components.contract.errors import ShelfRankError
+from components.contract.fault_text import fault_text
 from components.contract.strict import Fault, Place, Strict, closest
 
 Model = TypeVar("Model", bound=Strict)
@@ -91,7 +92,6 @@ def faults_of(invalid: ValidationError, tags: Tags | None = None) -> list[Fault]
 def _faults(detail: Any, tags: Tags) -> Iterator[Fault]:
     """The faults that one error of pydantic tells of."""
     place: Place = detail["loc"]
-    message: str = detail["msg"].removeprefix("Value error, ")
     match detail["type"]:
         case "faults":
             for below, text in detail["ctx"]["faults"]:
@@ -100,10 +100,10 @@ def _faults(detail: Any, tags: Tags) -> Iterator[Fault]:
             yield place[:-1], f"`{place[-1]}` is missing"
         case "union_tag_not_found" | "union_tag_invalid":
             yield _tag_fault(place, detail["input"], tags)
-        case "value_error":
-            yield place, message
+        case "default_factory_not_called":
+            pass  # a default that goes by another value, which is at fault and has a fault of its own
         case _:
-            yield place, message + ("" if isinstance(detail["input"], dict) else f", got {detail['input']!r}")
+            yield place, fault_text(detail)
 
 
 def _tag_fault(place: Place, given: dict[Any, Any], tags: Tags) -> Fault:

@@ -14,6 +14,7 @@ from components.ingest.files import Block, file_format, matching, open_parquet
 from components.ingest.id_text import ids_of
 from components.ingest.raw_rows import column_place
 from components.ingest.reading import frames
+from components.ingest.source_columns import Absent, never_there, require_columns, table_columns
 
 ID = "__id__"
 
@@ -24,16 +25,18 @@ def read_table(table: Table, features: tuple[GivenFeature, ...], data_root: str,
     Raises:
         InputError: no file, a file that can't be read, no row, a missing column, or one of another type.
     """
-    columns = tuple(sorted({table.id, *(feature.key for feature in features)}))
-    parts = []
-    for block in _blocks(table, data_root):
-        for frame in frames(block, table, columns, counts):
+    parts, absent = [], list[Absent]()
+    for block in table_blocks(table, matching(table, data_root)):
+        wanted = table_columns(table, features)
+        for frame in frames(block, table, wanted, counts):
             counts.add("rows read", len(frame))
             values = pl.DataFrame([table_ids(frame, table).alias(ID), *typed_values(frame, features, counts).iter_columns()])
             nameless = values[ID] == ""
             if nameless.any():
                 counts.reject("no id", frame.filter(nameless))
             parts.append(values.filter(~nameless))
+        absent.append(wanted.absent)
+    require_columns(never_there(absent))
     if not any(len(part) for part in parts):
         raise InputError(
             f"{table.path}: expected rows with an id in column {table.id!r}, found none; is this the right data folder ({data_root})?"
@@ -86,8 +89,9 @@ def item_index(ids: pl.Series, table: pl.DataFrame | None, features: tuple[Given
     return pl.DataFrame({"item": everything}).hstack(joined(everything, table, features))
 
 
-def _blocks(table: Table, data_root: str) -> Iterator[Block]:
-    for order, path in enumerate(matching(table, data_root)):
+def table_blocks(table: Table, paths: list[str]) -> Iterator[Block]:
+    """A table's files, each as one block."""
+    for order, path in enumerate(paths):
         groups: tuple[int, ...] = ()
         if file_format(path, table.format) == "parquet":
             groups = tuple(range(open_parquet(path).metadata.num_row_groups))

@@ -18,8 +18,10 @@ from components.ingest.id_text import ids_of, words_of
 from components.ingest.null_words import count_words, null_mask
 from components.ingest.raw_rows import RAW, as_logged, column_place, keep_rows, logged_name, opens_file
 from components.ingest.reading import ROW
-from components.ingest.shown_lists import unrolled
+from components.ingest.shown_lists import shown_nowhere, unrolled
+from components.ingest.source_columns import event_columns
 from components.ingest.times import format_hint, joined_times_us, numbers
+from components.ingest.where import kept_by
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,6 @@ class Moment:
     ends_us: int | None = None
 
 
-def raw_columns(dataset: Dataset, source: EventSource) -> tuple[str, ...]:
-    """The columns of an event source that are read."""
-    needed = {*source.columns.named().values(), *source.columns.time_columns, *(feature.key for feature in event_features(dataset))}
-    if source.where is not None:
-        needed |= set(_condition(source.where).meta.root_names())
-    if isinstance(dataset.candidates, ListRows):
-        needed |= {dataset.candidates.items, *dataset.candidates.columns.values()}
-    return tuple(sorted(needed))
-
-
 def clean(raw: pl.DataFrame, dataset: Dataset, moment: Moment, counts: Counts) -> pl.DataFrame:
     """Clean events of one frame, in the order of its rows.
 
@@ -50,9 +42,9 @@ def clean(raw: pl.DataFrame, dataset: Dataset, moment: Moment, counts: Counts) -
     source = dataset.events[moment.block.source]
     counts.add("rows read", len(raw))
     if source.where is not None:
-        raw = _where(raw, source, moment.block.path, counts)
+        raw = _where(raw, source.where, moment.block.path, counts)
     # Out of the way of the roles' names: a shop may call its column of items "user".
-    raw = raw.rename({name: f"{RAW}{name}" for name in raw_columns(dataset, source)})
+    raw = raw.rename({name: f"{RAW}{name}" for name in event_columns(dataset, source).columns})
     raw = _timed(raw, source, moment, counts)
     raw = _acted(raw, source, dataset, counts)
     raw = _identified(raw, source, dataset, counts)
@@ -65,7 +57,10 @@ def clean(raw: pl.DataFrame, dataset: Dataset, moment: Moment, counts: Counts) -
             low = pl.col(f"f:{feature.name}") < feature.minimum
             raw = keep_rows(raw, ~low, f"{feature.name} is below {feature.minimum:g}", counts)
     if isinstance(dataset.candidates, ListRows):
-        raw = unrolled(raw, dataset, dataset.candidates, source=source, counts=counts)
+        if dataset.forms_requests(source):
+            raw = unrolled(raw, dataset, dataset.candidates, source=source, counts=counts)
+        else:
+            raw = shown_nowhere(raw, dataset)
     impression = impression_code(dataset)
     if impression is not None:
         raw = keep_rows(raw, (pl.col("action") != impression) | (pl.col("request") != ""), "an impression without a request", counts)
@@ -75,20 +70,10 @@ def clean(raw: pl.DataFrame, dataset: Dataset, moment: Moment, counts: Counts) -
     )
 
 
-def _where(raw: pl.DataFrame, source: EventSource, path: str, counts: Counts) -> pl.DataFrame:
-    try:
-        mask = raw.select(_condition(str(source.where)).fill_null(value=False)).to_series()
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"{path}: the condition `where: {source.where}` can't be applied: {error}") from None
+def _where(raw: pl.DataFrame, where: str, path: str, counts: Counts) -> pl.DataFrame:
+    mask = kept_by(where, raw, path)
     counts.add("left out: by the condition `where`", int((~mask).sum()))
     return raw.filter(mask)
-
-
-def _condition(where: str) -> pl.Expr:
-    try:
-        return pl.sql_expr(where)
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"the condition `where: {where}` isn't SQL that can be read: {error}") from None
 
 
 def _timed(raw: pl.DataFrame, source: EventSource, moment: Moment, counts: Counts) -> pl.DataFrame:

@@ -26,9 +26,9 @@ class Counts:
         if number:
             self.numbers[name] = self.numbers.get(name, 0) + int(number)
 
-    def reject(self, reason: str, rows: pl.DataFrame) -> None:
-        """Count rows as `rejected: <reason>` and keep the first as samples."""
-        self.add(f"rejected: {reason}", len(rows))
+    def reject(self, reason: str, rows: pl.DataFrame, *, number: int | None = None) -> None:
+        """Count rows, or the `number` of which these are the first, as `rejected: <reason>`, and keep the first as samples."""
+        self.add(f"rejected: {reason}", len(rows) if number is None else number)
         self._sample(reason, rows)
 
     def flaw(self, name: str, rows: pl.DataFrame, *, number: int | None = None) -> None:

@@ -72,6 +72,8 @@ def _numbers(frame: pl.DataFrame, feature: Number, values: pl.Series, counts: Co
 
 
 def _vectors(frame: pl.DataFrame, feature: Vector, values: pl.Series) -> pl.Series:
+    if values.null_count() == len(values):
+        values = pl.Series(values.name, [None] * len(values), dtype=pl.List(pl.Float32))
     if not isinstance(values.dtype, pl.List | pl.Array):
         raise InputError(
             f"{location(frame)}expected vectors in column {logged_name(values)!r} (feature {feature.name!r}), got {values.dtype};"

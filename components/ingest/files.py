@@ -3,15 +3,14 @@
 import os
 import posixpath
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from components.contract.sources import EventSource, Format, Table
-from components.contract.strict import closest
+from components.contract.sources import EventSource, Files, Format
 from components.ingest.storage import listed, opened, size_bytes
 
 BLOCK_ROWS = 500_000  # of a Parquet file: enough to be quick, and small beside a worker's memory
@@ -22,7 +21,7 @@ _ENDINGS: dict[str, Format] = {
     **dict.fromkeys((".csv", ".tsv"), "csv"),
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
 }
-_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
+_PACKED = (".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".zip")  # how a packed file's name ends; what it is packed with, its bytes say
 
 
 @dataclass(frozen=True)
@@ -55,36 +54,34 @@ def resolve(path: str, data_root: str) -> str:
     return path if os.path.isabs(path) or "://" in path else posixpath.join(data_root, path)
 
 
-def matching(source: EventSource | Table, data_root: str) -> list[str]:
+def matching(source: Files, data_root: str) -> list[str]:
     """The source's files, sorted.
 
     Raises:
         InputError: there is none.
     """
     pattern = resolve(source.path, data_root)
-    found = listed(pattern)
+    found = [path for path in listed(pattern) if not _hidden(path, pattern)]
     if not found:
         raise InputError(f"{pattern}: expected at least one file, found none; check `path` and the data folder")
     return found
+
+
+def _hidden(path: str, pattern: str) -> bool:
+    """Whether a file is one of those that Spark and Hive write beside their data (`_SUCCESS`, `.part-0.crc`), matched by a wildcard."""
+    return posixpath.basename(path).startswith(("_", ".")) and posixpath.basename(pattern).startswith(("*", "?", "["))
 
 
 def file_format(path: str, given: Format | None) -> Format:
     """The declared format, or the one that the file's ending tells."""
     if given:
         return given
-    stem, ending = os.path.splitext(path)
-    if ending in _COMPRESSIONS:
+    stem, ending = os.path.splitext(path.lower())
+    if ending in _PACKED:
         ending = os.path.splitext(stem)[1]
     if ending not in _ENDINGS:
         raise InputError(f"{path}: can't tell its format from its ending; expected one of {', '.join(_ENDINGS)}, or give `format`")
     return _ENDINGS[ending]
-
-
-def open_text(path: str) -> Any:
-    """The same, decompressed by its ending, as an Arrow input stream."""
-    raw = pa.PythonFile(opened(path), mode="r")
-    compression = _COMPRESSIONS.get(os.path.splitext(path)[1])
-    return pa.CompressedInputStream(raw, compression) if compression else raw
 
 
 def open_parquet(path: str) -> pq.ParquetFile:
@@ -97,15 +94,6 @@ def open_parquet(path: str) -> pq.ParquetFile:
         return pq.ParquetFile(path, memory_map=True) if os.path.exists(path) else pq.ParquetFile(opened(path))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: can't be read as Parquet: {error}; is the file whole?") from None
-
-
-def check_columns(path: str, there: list[str], needed: tuple[str, ...]) -> None:
-    """Raise InputError for the first needed column that isn't there, or is there twice."""
-    for name in needed:
-        if name not in there:
-            raise InputError(f"{path}: expected a column {name!r}, which isn't there; {closest(name, there)}")
-        if there.count(name) > 1:
-            raise InputError(f"{path}: expected one column {name!r}, found {there.count(name)}; rename all but the one that is meant")
 
 
 def layout(dataset: Dataset, data_root: str) -> Layout:
@@ -137,7 +125,8 @@ def _cuts(path: str, source: EventSource) -> tuple[list[tuple[int, tuple[int, ..
     for group in range(meta.num_row_groups):
         groups.append(group)
         row += meta.row_group(group).num_rows
-        if row - first >= BLOCK_ROWS or group == meta.num_row_groups - 1:
+        whole = source.fill_down is not None  # values are carried from row to row
+        if (row - first >= BLOCK_ROWS and not whole) or group == meta.num_row_groups - 1:
             if row > first:
                 cuts.append((first, tuple(groups)))
             groups, first = [], row

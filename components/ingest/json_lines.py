@@ -8,32 +8,33 @@ from typing import Any
 import polars as pl
 
 from components.contract.errors import InputError
-from components.ingest.files import check_columns, open_text
+from components.ingest.text_files import open_text
+from components.ingest.wanted import Wanted
 
 
-def json_frames(path: str, columns: tuple[str, ...], *, chunk_bytes: int) -> Iterator[pl.DataFrame]:
+def json_frames(path: str, wanted: Wanted, *, chunk_bytes: int, encoding: str | None = None) -> Iterator[pl.DataFrame]:
     """Read the columns of a file, some `chunk_bytes` of it at a time; null where a row leaves a key out.
 
     Raises:
         InputError: the file can't be read, a line is no object, a column is of several types, or no row has it.
     """
     seen: set[str] = set()
-    for line, lines in _whole_lines(path, chunk_bytes):
+    for line, lines in _whole_lines(path, chunk_bytes, encoding):
         if lines.strip():
             frame = _parsed(path, lines, line)
             seen |= set(frame.columns)
             # A chunk may lack a column because its rows leave it out.
-            missing = [pl.lit(None).alias(name) for name in columns if name not in frame.columns]
-            yield frame.with_columns(missing).select(columns)
+            missing = [pl.lit(None).alias(name) for name in wanted.columns if name not in frame.columns]
+            yield frame.with_columns(missing).select(wanted.columns)
     if seen:
-        check_columns(path, sorted(seen), columns)
+        wanted.check(path, sorted(seen))
 
 
-def _whole_lines(path: str, chunk_bytes: int) -> Iterator[tuple[int, bytes]]:
+def _whole_lines(path: str, chunk_bytes: int, encoding: str | None) -> Iterator[tuple[int, bytes]]:
     """Some lines at a time, and the number of the first of them."""
     line, rest = 1, b""
     try:
-        with open_text(path) as stream:
+        with open_text(path, encoding) as stream:
             while chunk := stream.read(chunk_bytes):
                 lines, end, rest = (rest + chunk).rpartition(b"\n")
                 if end:

@@ -1,48 +1,74 @@
 """Blocks of a file as frames of raw columns, each row with its place in the file."""
 
-import csv
 from collections.abc import Iterator
-from typing import Any
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.csv as pacsv
 
 from components.contract.errors import InputError
-from components.ingest.counts import SAMPLES, Counts
-from components.ingest.files import BLOCK_ROWS, Block, check_columns, file_format, open_parquet, open_text
+from components.contract.sources import Files
+from components.ingest.counts import Counts
+from components.ingest.csv_rows import csv_frames
+from components.ingest.files import BLOCK_ROWS, Block, file_format, open_parquet
+from components.ingest.fill_down import filled_down
 from components.ingest.json_lines import json_frames
 from components.ingest.null_words import without_null_words
+from components.ingest.partitions import partition_values
+from components.ingest.wanted import Wanted
 
 FILE, ROW = "__file__", "__row__"  # where a row stands: path, and place among the file's rows from 0
 CHUNK_BYTES = 64 << 20
-HEADER_BYTES = 1 << 20  # more than the names of columns take
+ABSENT = "as missing: the file has no column "
 
 
-def frames(block: Block, source: Any, columns: tuple[str, ...], counts: Counts) -> Iterator[pl.DataFrame]:
+def frames(block: Block, source: Files, columns: tuple[str, ...] | Wanted, counts: Counts) -> Iterator[pl.DataFrame]:
     """Read a block in frames of about half a million rows.
 
     Args:
         block: which part of which file.
         source: the `EventSource` or `Table` it belongs to.
-        columns: those that are needed.
-        counts: gets the rows of a CSV file that have too few or too many fields, the lines that a quote joins, and the words that stand for
-            missing values.
+        columns: those that are needed; as `Wanted`, which says what the file may lack, and gets what it does.
+        counts: gets the rows of a CSV file that are none, the columns that aren't there, and the words that stand for missing values.
 
     Raises:
         InputError: the file can't be read, lacks a column, or has structures in one.
     """
-    match file_format(block.path, source.format):
+    asked = columns if isinstance(columns, Wanted) else Wanted(columns)
+    folders = {name: value for name, value in partition_values(block.path).items() if name in asked.columns}
+    wanted = Wanted(asked.columns, asked.optional | folders.keys())
+    kind = file_format(block.path, source.format)
+    if source.header and kind != "csv":
+        raise InputError(f"{block.path}: `header` names the columns of CSV files, and this one's format is {kind!r}; leave `header` out")
+    match kind:
         case "parquet":
-            parts = _numbered(_parquet(block, columns), block.first_row)
+            parts = _numbered(_parquet(block, wanted), block.first_row)
         case "csv":
-            parts = _csv(block, source.separator, columns, counts)
+            parts = csv_frames(block.path, source, wanted, counts, chunk_bytes=CHUNK_BYTES, file_name=FILE, row_name=ROW)
         case _:
-            parts = _numbered(json_frames(block.path, columns, chunk_bytes=CHUNK_BYTES), 0)
+            read = json_frames(block.path, wanted, chunk_bytes=CHUNK_BYTES, encoding=source.encoding)
+            parts = _numbered(read, 0)
+    if source.fill_down is not None and source.fill_down.within in asked.columns:
+        parts = filled_down(parts, source.fill_down)
+    rows = 0
     for part in parts:
+        rows += len(part)
+        # Of JSON Lines only the end of the file tells which columns it lacks.
+        lacking = [name for name in folders if name not in part.columns or part[name].null_count() == len(part)]
+        lacking += [name for name in wanted.columns if name not in part.columns and name not in folders]
+        part = part.with_columns(pl.lit(folders.get(name), pl.String).alias(name) for name in lacking)
         whole = part.with_columns(pl.lit(block.path).alias(FILE), *_plain(part, block.path))
         yield without_null_words(whole, source, counts)
+    _note_absent(block, wanted, asked, folders, counts, rows)
+
+
+def _note_absent(block: Block, wanted: Wanted, asked: Wanted, folders: dict[str, str | None], counts: Counts, rows: int) -> None:
+    """Tell who asked of the columns that neither the file nor its folders have."""
+    if wanted.absent is None:
+        return
+    asked.absent = {name: sentence for name, sentence in wanted.absent.items() if name not in folders}
+    for name in asked.absent:
+        if name not in asked.incidental:
+            counts.flaw(f"{ABSENT}{name!r}", pl.DataFrame([{FILE: block.path}]), number=rows)
 
 
 def _numbered(parts: Iterator[pl.DataFrame], row: int) -> Iterator[pl.DataFrame]:
@@ -66,89 +92,11 @@ def _plain(frame: pl.DataFrame, path: str) -> Iterator[pl.Series]:
                 raise InputError(f"{path}: column {column.name!r} is neither text nor numbers: {error}") from None
 
 
-def _parquet(block: Block, columns: tuple[str, ...]) -> Iterator[pl.DataFrame]:
+def _parquet(block: Block, wanted: Wanted) -> Iterator[pl.DataFrame]:
     file = open_parquet(block.path)
-    check_columns(block.path, file.schema_arrow.names, columns)
+    there = wanted.check(block.path, file.schema_arrow.names)
     try:
-        for batch in file.iter_batches(BLOCK_ROWS, row_groups=list(block.row_groups) or None, columns=list(columns)):
+        for batch in file.iter_batches(BLOCK_ROWS, row_groups=list(block.row_groups) or None, columns=list(there)):
             yield pl.DataFrame(pl.from_arrow(batch))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{block.path}: can't be read as Parquet from row {block.first_row:,} on: {error}; is the file whole?") from None
-
-
-def _csv(block: Block, separator: str, columns: tuple[str, ...], counts: Counts) -> Iterator[pl.DataFrame]:
-    skipped: list[int] = []
-
-    def uneven(row: Any) -> str:
-        skipped.append(row.number - 2)  # Arrow counts from 1, with the header.
-        counts.add("rows read", 1)
-        wrong = {FILE: block.path, ROW: skipped[-1], "expected": str(row.expected_columns), "got": row.text}
-        counts.reject("a CSV row has too few or too many fields", pl.DataFrame([wrong]))
-        return "skip"
-
-    delimiter = "\t" if ".tsv" in block.path.rpartition("/")[2] else separator
-    # One thread: only so does Arrow tell the number of a row that it can't parse.
-    read = pacsv.ReadOptions(block_size=CHUNK_BYTES, use_threads=False)
-    parse = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=uneven)
-    # What isn't read isn't parsed either, so that it can't be wrong.
-    convert = pacsv.ConvertOptions(
-        column_types=dict.fromkeys(columns, pa.string()), include_columns=columns, null_values=[""], strings_can_be_null=True
-    )
-    rows, next_row, torn = 0, 0, list[pl.DataFrame]()
-    try:
-        there = _header(block.path, delimiter)
-        if not there:
-            return
-        check_columns(block.path, there, columns)
-        with open_text(block.path) as stream:
-            lines = _Lines(stream)
-            opened = pacsv.open_csv(pa.PythonFile(lines, mode="r"), read_options=read, parse_options=parse, convert_options=convert)
-            for part in (pl.DataFrame(pl.from_arrow(batch)) for batch in opened if batch.num_rows):
-                places = np.arange(next_row, next_row + len(part) + len(skipped))
-                places = places[~np.isin(places, skipped)][: len(part)]
-                part = part.with_columns(pl.Series(ROW, places, pl.Int64))
-                torn.append(part.filter(pl.any_horizontal(pl.col(pl.String).str.contains("\n", literal=True))).head(SAMPLES))
-                rows, next_row = rows + len(part), int(places[-1]) + 1
-                yield part
-        beside = lines.count - 1 - rows - len(skipped)
-        if beside > 0:
-            seen = pl.concat([rows for rows in torn if len(rows)] or [pl.DataFrame({ROW: [None]})])
-            name = "in one value: lines of a CSV file that a quote joins"
-            counts.flaw(name, seen.with_columns(pl.lit(block.path).alias(FILE)), number=beside)
-    except (pa.ArrowException, OSError, EOFError) as error:
-        if "Empty CSV file" not in str(error):  # Names alone are no error.
-            raise InputError(f"{block.path}: can't be read as CSV: {error}; is the file whole, in UTF-8, and each quote closed?") from None
-
-
-def _header(path: str, delimiter: str) -> list[str]:
-    """The names of a CSV file's columns; none of an empty file."""
-    with open_text(path) as stream:
-        first = stream.read(HEADER_BYTES).lstrip(b"\r\n").split(b"\n")[0].rstrip(b"\r")
-    return next(csv.reader([first.decode("utf-8-sig", errors="replace")], delimiter=delimiter), [])
-
-
-class _Lines:
-    """A text file that counts the lines that are read of it, but for blank ones.
-
-    Where there are more than rows, a quote has joined some to one value, as it may; or it was never closed, and has taken all lines up to
-    the next.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._stream, self._within = stream, False
-        self._ended, self.closed = 0, False
-
-    @property
-    def count(self) -> int:
-        """The lines that have been read."""
-        return self._ended + self._within
-
-    def read(self, size: int) -> bytes:
-        """The next bytes of the file."""
-        chunk: bytes = self._stream.read(size)
-        if chunk:
-            read = np.frombuffer(chunk, np.uint8)
-            ends = (read == ord("\n")) | (read == ord("\r"))
-            self._ended += int(np.count_nonzero(ends[1:] & ~ends[:-1])) + int(ends[0] and self._within)
-            self._within = not ends[-1]
-        return chunk

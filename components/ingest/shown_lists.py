@@ -3,6 +3,7 @@
 import polars as pl
 
 from components.contract.dataset import Dataset
+from components.contract.features import GivenFeature, Number, Vector
 from components.contract.null_words import null_words
 from components.contract.sources import EventSource, ListRows
 from components.ingest.counts import Counts
@@ -38,7 +39,7 @@ def unrolled(raw: pl.DataFrame, dataset: Dataset, form: ListRows, *, source: Eve
     )
     counts.add("rows added: candidates of lists", len(impressions))
     impressions = keep_rows(impressions, pl.col("item") != "", "a candidate without an item", counts)
-    shown = tuple(feature for feature in dataset.given("events", side="item") if feature.key in form.columns)
+    shown = _shown(dataset, form)
     values = impressions.select(FILE, ROW, "item", *(pl.col(f"l:{feature.key}").alias(feature.key) for feature in shown))
     impressions = impressions.hstack(typed_values(values, shown, counts).rename({feature.name: f"f:{feature.name}" for feature in shown}))
     chosen = carrying.filter(pl.col("item") != "") if dataset.actions[form.action].item else carrying
@@ -55,3 +56,22 @@ def _elements(impressions: pl.DataFrame, name: str, column: str, source: EventSo
         return elements
     count_words(impressions.select(FILE, ROW, f"{RAW}{column}"), elements.alias(f"{RAW}{column}"), missing, counts)
     return elements.set(missing, "")
+
+
+def shown_nowhere(raw: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    """Rows of a source that carries no lists, with the columns of what is shown in one."""
+    assert isinstance(dataset.candidates, ListRows)
+    return raw.with_columns(pl.lit(None, _dtype(feature)).alias(f"f:{feature.name}") for feature in _shown(dataset, dataset.candidates))
+
+
+def _shown(dataset: Dataset, form: ListRows) -> tuple[GivenFeature, ...]:
+    return tuple(feature for feature in dataset.given("events", side="item") if feature.key in form.columns)
+
+
+def _dtype(feature: GivenFeature) -> pl.DataType:
+    match feature:
+        case Number():
+            return pl.Float32()
+        case Vector(size=size):
+            return pl.Array(pl.Float32, size)
+    return pl.String()

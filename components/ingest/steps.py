@@ -26,7 +26,7 @@ from components.contract.errors import InputError
 from components.contract.load import parse_dataset
 from components.contract.sources import Sampling
 from components.ingest.catalogue import ID, as_parquet, item_index, read_table
-from components.ingest.cleaning import Moment, clean, raw_columns
+from components.ingest.cleaning import Moment, clean
 from components.ingest.counts import Counts, merged
 from components.ingest.distinct import tells_repetitions
 from components.ingest.examples import fields
@@ -38,6 +38,7 @@ from components.ingest.records import records
 from components.ingest.sampling import DAY_US
 from components.ingest.segments import segment_block
 from components.ingest.shoppers import ShopperBlock, shopper_block
+from components.ingest.source_columns import Absent, event_columns, missing_event_columns, require_columns
 from components.ingest.spill import read_frame, read_partition, write_bytes, write_frame, write_partitions
 from components.ingest.splits import SPLITS, bounds
 from components.ingest.storage import created, opened
@@ -71,13 +72,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Scanned:
-    """What the scan of a block tells of its events."""
+    """What the scan of a block tells of its events; `absent`: the columns that its file lacks."""
 
     block: Block
     paths: tuple[str, ...]
     first_us: int
     last_us: int
     counts: Counts
+    absent: Absent = None
 
 
 def ingest(root: beam.Pipeline, job: Job, blocks: tuple[Block, ...]) -> beam.PCollection[tuple[Index, Counts]]:
@@ -117,9 +119,10 @@ def scan(block: Block, job: Job) -> Scanned:
     """Read and clean a block, and put its events where their shoppers' block finds them."""
     dataset, counts, paths = _dataset(job.dataset), Counts(), []
     source = dataset.events[block.source]
+    wanted = event_columns(dataset, source)
     first, last = np.iinfo(np.int64).max, np.iinfo(np.int64).min
     items: list[pl.DataFrame] = []
-    for part, raw in enumerate(frames(block, source, raw_columns(dataset, source), counts)):
+    for part, raw in enumerate(frames(block, source, wanted, counts)):
         events = clean(raw, dataset, Moment(block, job.now_us, job.ends_us), counts)
         if not len(events):
             continue
@@ -135,7 +138,7 @@ def scan(block: Block, job: Job) -> Scanned:
     if items:
         taken = pl.concat(items).group_by("item", "day").agg(pl.col("taken").sum()).sort("item", "day")
         write_frame(job.path("items", f"{block.order:06d}"), taken)
-    return Scanned(block, tuple(paths), first, last, counts)
+    return Scanned(block, tuple(paths), first, last, counts, wanted.absent)
 
 
 def _taken(events: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
@@ -156,6 +159,7 @@ def make_index(scanned: list[Scanned], job: Job) -> Index:
     """
     dataset, scanned = _dataset(job.dataset), sorted(scanned, key=lambda part: part.block.order)
     counts = merged(part.counts for part in scanned)
+    require_columns(missing_event_columns(dataset, [(part.block.source, part.absent) for part in scanned]))
     filled = [part for part in scanned if part.paths]
     if not filled:
         first, *others = dict.fromkeys(part.block.path for part in scanned)

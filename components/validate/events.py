@@ -9,11 +9,13 @@ import polars as pl
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.sources import ListRows, Rows, Sampling
-from components.ingest.cleaning import Moment, clean, raw_columns
+from components.ingest.cleaning import Moment, clean
 from components.ingest.counts import Counts
 from components.ingest.event_columns import FILE_SHIFT, event_features, impression_code
 from components.ingest.files import Block, layout
 from components.ingest.reading import frames
+from components.ingest.source_columns import Absent, event_columns, missing_event_columns
+from components.ingest.wanted import Wanted
 from components.validate.check import EXAMPLES
 from components.validate.frequent_values import ROLES, FrequentValues
 from components.validate.place import place, shown
@@ -56,6 +58,7 @@ class Tally:
     acted: list[pl.DataFrame] = field(default_factory=list)
     frequent: dict[str, FrequentValues] = field(default_factory=lambda: {role: FrequentValues() for role in ROLES})
     paths: dict[int, tuple[str, int]] = field(default_factory=dict)  # place of a file -> path, place of its source
+    absent: list[tuple[int, Absent]] = field(default_factory=list)  # of each block: place of its source, the columns that its file lacks
 
 
 def tally(dataset: Dataset, data_root: str, *, now_us: int, known: dict[str, pl.Series | None]) -> Tally:
@@ -77,37 +80,43 @@ def tally(dataset: Dataset, data_root: str, *, now_us: int, known: dict[str, pl.
             for events in _clean_frames(dataset, block, now_us, found):
                 _add(found, events, dataset, known)
         except InputError as error:
-            for kind, message in _causes(dataset, block, error):
+            for kind, message in _causes(dataset, block, error, found):
                 found.problems.setdefault(kind, []).append(message)
+    if nowhere := missing_event_columns(dataset, found.absent):
+        found.problems["columns"] = sorted([*found.problems.get("columns", []), *nowhere.values()])
     return found
 
 
 def where_it_stands(found: Tally, dataset: Dataset, seq: int) -> str:
     """File and row of an event, from its place in the log."""
     path, source = found.paths[seq >> FILE_SHIFT]
-    return place(path, seq & ((1 << FILE_SHIFT) - 1), dataset.events[source].format)
+    return place(path, seq & ((1 << FILE_SHIFT) - 1), dataset.events[source])
 
 
 def _clean_frames(dataset: Dataset, block: Block, now_us: int, found: Tally) -> Iterator[pl.DataFrame]:
     source = dataset.events[block.source]
-    for raw in frames(block, source, raw_columns(dataset, source), found.counts):
+    wanted = event_columns(dataset, source)
+    for raw in frames(block, source, wanted, found.counts):
         yield clean(raw, dataset, Moment(block, now_us), found.counts)
+    found.absent.append((block.source, wanted.absent))
 
 
-def _causes(dataset: Dataset, block: Block, error: InputError) -> Iterator[tuple[str, str]]:
+def _causes(dataset: Dataset, block: Block, error: InputError, found: Tally) -> Iterator[tuple[str, str]]:
     """All missing columns of a file, where the error tells of the first; or the error itself."""
     source = dataset.events[block.source]
-    columns = raw_columns(dataset, source)
-    lacking = {}
-    for name in columns:
-        try:
-            next(frames(block, source, (name,), Counts()), None)
-        except InputError as single:
-            lacking[name] = str(single)
-    if lacking and len(lacking) < len(columns):
-        yield from (("columns", message) for message in lacking.values())
-    else:
-        yield "files" if lacking else "types", str(error)
+    needed = event_columns(dataset, source)
+    wanted = Wanted(needed.columns, frozenset(needed.columns), needed.optional)
+    try:
+        for _ in frames(block, source, wanted, Counts()):
+            pass
+    except InputError:
+        yield "files", str(error)
+        return
+    absent = wanted.absent or {}
+    found.absent.append((block.source, {name: sentence for name, sentence in absent.items() if name in needed.optional}))
+    yield from (("columns", sentence) for name, sentence in absent.items() if name not in needed.optional)
+    if absent.keys() <= needed.optional:
+        yield "types", str(error)
 
 
 def _add(found: Tally, events: pl.DataFrame, dataset: Dataset, known: dict[str, pl.Series | None]) -> None:

@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
-from components.contract.sources import Format
+from components.contract.sources import Files
 from components.ingest.files import file_format
 
 _LONGEST = 140  # a sample is a hundred characters and says how many there were
 
 
-def place(path: str, row: int, given: Format | None) -> str:
-    """The line of a text file from 1, where each row takes one; the row of a Parquet file from 0, as a frame of it counts."""
-    match file_format(path, given):
+def place(path: str, row: int, source: Files | None) -> str:
+    """The line of a text file from 1; the row of a Parquet file from 0, as a frame of it counts."""
+    match file_format(path, source.format if source else None):
         case "parquet":
             return f"{path}, row {row:,}"
         case "csv":
-            return f"{path}, line {row + 2:,}"
+            return f"{path}, line {row + (1 if source and source.header else 2):,}"
         case _:
             return f"{path}, line {row + 1:,}"
 
@@ -25,9 +25,9 @@ def shown(values: Mapping[str, object], names: Sequence[str] = ()) -> str:
     return ", ".join(f"{name} = {value!s:.{_LONGEST}}" for name, value in kept.items())
 
 
-def told(sample: Mapping[str, str], columns: Sequence[str], given: Format | None) -> str:
+def told(sample: Mapping[str, str], columns: Sequence[str], source: Files | None) -> str:
     """A sample that ingestion kept of rows it rejected or mended: where it stands, and the columns worth seeing."""
     values = {name: value for name, value in sample.items() if name not in ("file", "row", "line")}
     path = sample.get("file", "?")
-    where = place(path, int(sample["row"]), given) if "row" in sample else f"{path}, line {sample.get('line', '?')}"
+    where = place(path, int(sample["row"]), source) if "row" in sample else f"{path}, line {sample.get('line', '?')}"
     return f"{where}: {shown(values, columns)}" if values else where

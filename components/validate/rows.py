@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature, Number, Vector
-from components.contract.sources import Format, Impressions, ListRows, Rows
+from components.contract.sources import Files, Impressions, ListRows, Rows
 from components.ingest.counts import Counts
+from components.ingest.csv_rows import SWALLOWED
 from components.ingest.event_columns import event_features
 from components.ingest.null_words import COUNTED
+from components.ingest.reading import ABSENT
 from components.validate.check import EXAMPLES, Check, of_rows, share
 from components.validate.place import told
 
@@ -29,7 +31,7 @@ class Reason:
 def counted(
     counts: Counts,
     reasons: Iterable[Reason],
-    formats: Mapping[str, Format | None],
+    sources: Mapping[str, Files | None],
     *,
     prefix: str = "",
     numbers: frozenset[str] = frozenset(),
@@ -39,7 +41,7 @@ def counted(
     Args:
         counts: of one pass over the rows.
         reasons: checks that pass where nothing of theirs was counted.
-        formats: the declared format of each file.
+        sources: what the dataset file says of each file.
         prefix: before each check's name.
         numbers: columns of numbers, in which no word is a value.
     """
@@ -54,11 +56,17 @@ def counted(
             samples = [sample for name in names for sample in counts.samples.get(name.removeprefix(_REJECTED).removeprefix(_KEPT), [])]
             null_column = names[0].partition(COUNTED)[2].rpartition(" = ")[0] if names else ""
             columns = (null_column,) if null_column else reason.columns
-            examples = [told(sample, columns, formats.get(sample.get("file", ""))) for sample in samples]
+            examples = [told(sample, columns, sources.get(sample.get("file", ""))) for sample in samples]
             if null_column:
                 yield _null_word(prefix + names[0], number, total, examples, column="" if null_column in numbers else null_column)
             elif names and names[0].startswith(f"{_KEPT}of guests"):
                 yield Check(f"{prefix}{names[0]}", "PASS", f"{number:,} of {total:,} rows")
+            elif names and names[0].startswith(f"{_KEPT}{ABSENT}"):
+                # Some files have it: of a log that grew a column that is as it should be.
+                yield Check(f"{prefix}{names[0]}", "WARN", f"{number:,} of {total:,} rows", tuple(examples[:EXAMPLES]))
+            elif names and names[0] == f"{_KEPT}{SWALLOWED}":
+                text = f'{number:,} lines beside {total:,} rows; is a quote missing, or are quotes text (`quote: ""`)?'
+                yield Check(f"{prefix}{names[0]}", "FAIL", text, tuple(examples[:EXAMPLES]))
             else:
                 yield of_rows(prefix + (reason.check or names[0]), number, total, examples=examples)
     for name, number in counts.numbers.items():

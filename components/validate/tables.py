@@ -8,11 +8,12 @@ import polars as pl
 from components.contract.errors import InputError
 from components.contract.features import GivenFeature
 from components.contract.sources import Table
-from components.ingest.catalogue import table_ids
+from components.ingest.catalogue import table_blocks, table_ids
 from components.ingest.counts import Counts
 from components.ingest.feature_values import typed_values
-from components.ingest.files import Block, file_format, matching, open_parquet
+from components.ingest.files import matching
 from components.ingest.reading import ROW, frames
+from components.ingest.source_columns import Absent, never_there, require_columns, table_columns
 from components.validate.check import EXAMPLES, Check, of_rows
 from components.validate.place import place, shown
 from components.validate.rows import counted, feature_reasons, number_columns
@@ -30,20 +31,22 @@ class TableFound:
 
 def check_table(table: Table, features: tuple[GivenFeature, ...], data_root: str, *, what: str) -> TableFound:
     """Check a table; `what` is "items" or "users"."""
-    columns = tuple(sorted({table.id, *(feature.key for feature in features)}))
-    counts = Counts()
+    counts, absent = Counts(), list[Absent]()
     parts: list[pl.DataFrame] = []
     empty = {feature.name: 0 for feature in features}
     try:
         paths = matching(table, data_root)
-        for block in _blocks(table, paths):
-            for frame in frames(block, table, columns, counts):
+        for block in table_blocks(table, paths):
+            wanted = table_columns(table, features)
+            for frame in frames(block, table, wanted, counts):
                 counts.add("rows read", len(frame))
                 values = typed_values(frame, features, counts)
                 for feature in features:
                     empty[feature.name] += missing(values[feature.name])
                 file = pl.lit(block.order).alias("file")
                 parts.append(frame.select(table_ids(frame, table).alias(_ID), ROW, file))
+            absent.append(wanted.absent)
+        require_columns(never_there(absent))
     except InputError as error:
         return TableFound(None, (Check(f"{what}: can be read", "FAIL", "1 problem", (str(error),)),))
     rows = sum(map(len, parts))
@@ -52,9 +55,7 @@ def check_table(table: Table, features: tuple[GivenFeature, ...], data_root: str
     whole = pl.concat(parts)
 
     def examples(wrong: pl.DataFrame) -> list[str]:
-        return [
-            f"{place(paths[file], row, table.format)}: {shown({table.id: name})}" for name, row, file in wrong.head(EXAMPLES).iter_rows()
-        ]
+        return [f"{place(paths[file], row, table)}: {shown({table.id: name})}" for name, row, file in wrong.head(EXAMPLES).iter_rows()]
 
     nameless = whole.filter(pl.col(_ID) == "")
     named = whole.filter(pl.col(_ID) != "")
@@ -66,7 +67,7 @@ def check_table(table: Table, features: tuple[GivenFeature, ...], data_root: str
         *counted(
             counts,
             feature_reasons(features),
-            dict.fromkeys(paths, table.format),
+            dict.fromkeys(paths, table),
             prefix=f"{what}: ",
             numbers=number_columns(features),
         ),
@@ -96,11 +97,3 @@ def missing(values: pl.Series) -> int:
     if values.dtype == pl.String:
         return int((values.fill_null("") == "").sum())
     return values.null_count()
-
-
-def _blocks(table: Table, paths: list[str]) -> Iterator[Block]:
-    for order, path in enumerate(paths):
-        groups: tuple[int, ...] = ()
-        if file_format(path, table.format) == "parquet":
-            groups = tuple(range(open_parquet(path).metadata.num_row_groups))
-        yield Block(order, 0, path, order, 0, groups)

@@ -77,8 +77,8 @@ def _files(found: Tally, empty_files: tuple[str, ...]) -> Iterator[Check]:
 
 def _events(dataset: Dataset, found: Tally, known: dict[str, pl.Series | None]) -> Iterator[Check]:
     rows = found.counts.numbers.get("rows read", 0)
-    formats = {path: dataset.events[source].format for path, source in found.paths.values()}
-    yield from counted(found.counts, event_reasons(dataset), formats, numbers=number_columns(dataset.given("events")))
+    sources = {path: dataset.events[source] for path, source in found.paths.values()}
+    yield from counted(found.counts, event_reasons(dataset), sources, numbers=number_columns(dataset.given("events")))
     events = sum(map(len, found.moments))
     if not events:
         yield Check("events are left", "FAIL", f"none of {rows:,} rows")

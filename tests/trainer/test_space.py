@@ -91,13 +91,13 @@ def test_a_trainer_without_tuner_has_the_files_settings() -> None:
     [
         ("{space: {droput: [0, 1]}}", "tuning.space.droput: unknown setting; did you mean 'dropout'?"),
         ("{trial: {epoch: 1}}", "tuning.trial.epoch: unknown setting; did you mean 'epochs'?"),
-        ("{trial: {epochs: 0}}", "tuning.trial.epochs: Input should be greater than or equal to 1, got 0"),
+        ("{trial: {epochs: 0}}", "tuning.trial.epochs: expected a value of at least 1, got 0"),
         ("{trial: {epochs: 2}, space: {epochs: [1, 2]}}", "tuning.space.epochs: stands in `tuning.trial` as well; keep one"),
-        ("{space: {dropout: [0.5, 1.5]}}", "tuning.space.dropout: Input should be less than 1, got 1.5"),
-        ("{space: {dropout: {min: 0, max: 1}}}", "tuning.space.dropout: Input should be less than 1, got 1.0"),
+        ("{space: {dropout: [0.5, 1.5]}}", "tuning.space.dropout: expected a value less than 1, got 1.5"),
+        ("{space: {dropout: {min: 0, max: 1}}}", "tuning.space.dropout: expected a value less than 1, got 1.0"),
         ("{space: {dense: {min: 1, max: 2}}}", "tuning.space.dense: is no number and has no range; expected choices, a list of values"),
         ("{space: {position_bias: {min: 0, max: 1}}}", "tuning.space.position_bias: is no number"),
-        ("{space: {epochs: {min: 1.5, max: 3}}}", "tuning.space.epochs: Input should be a valid integer"),
+        ("{space: {epochs: {min: 1.5, max: 3}}}", "tuning.space.epochs: expected a whole number"),
         ("{space: {epochs: [3, 3.0]}}", "tuning.space.epochs: the value 3 stands twice; keep one"),
         ("{algorithm: grid}", "tuning.space.learning_rate: the algorithm grid needs choices, or a range with a `step`"),
         (

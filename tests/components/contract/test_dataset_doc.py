@@ -21,6 +21,7 @@ SHOP = re.findall(r"```yaml\n(.*?)```", DOC, flags=re.DOTALL)[0]
 SHARED = ("kind", "name", "side", "column", "source")
 SECTIONS = {
     "Dataset": "## The file",
+    "FillDown": "### `fill_down`: values on the first line only",
     "Table": "## Tables: `items` and `users`",
     "EventSource": "## Events",
     "Columns": "### `columns`: the roles",

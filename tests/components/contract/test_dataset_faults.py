@@ -90,7 +90,7 @@ def test_the_files_that_the_faults_are_put_into_are_good(base: str) -> None:
         (
             "items: {path: items.parquet,",
             "items: {file: x, path: items.parquet,",
-            "line 5: items.file: unknown key 'file'; known: format, id, path, separator",
+            "line 5: items.file: unknown key 'file'; known: encoding, escape, fill_down, format, header, id, path, quote, separator",
         ),
         ("click: {label: 1}", "click: {lable: 1}", "line 10: actions.click.lable: unknown key 'lable'; did you mean 'label'?"),
         (
@@ -198,7 +198,7 @@ def test_one_of_several_sources_is_told_by_its_place() -> None:
             "a feature on the side 'user' comes from users or events, not from",
         ),
         ("shown", "kind: number,", "kind: id, vocabulary: 9, buckets: 9,", "`buckets` and `vocabulary` exclude each other"),
-        ("shown", "name: clicks,", "name: Clicks,", "line 23: features[6].name: String should match pattern"),
+        ("shown", "name: clicks,", "name: Clicks,", "line 23: features[6].name: expected text of the form"),
         (
             "shown",
             "name: device,",
@@ -293,7 +293,7 @@ def test_one_of_several_sources_is_told_by_its_place() -> None:
             "search: {item: false, label: 1}",
             "actions.search: 'search' has a `label`, so it must be about an item",
         ),
-        ("shown", "click: {label: 1}", "Click: {label: 1}", "actions.Click: String should match pattern"),
+        ("shown", "click: {label: 1}", "Click: {label: 1}", "actions.Click: expected text of the form"),
         (
             "shown",
             "buy: {label: 2}",
@@ -454,7 +454,7 @@ def test_one_of_several_sources_is_told_by_its_place() -> None:
         ("shown", "slices: [device]", "slices: [[device, device]]", "slices[0]: 'device' stands twice"),
         ("shown", "slices: [device]", "slices: [[]]", "slices[0]: expected a feature, or a cross"),
         ("shown", "slices: [device]", "slices: [[device, segment], [segment, device]]", "slices[1]: segment x device stands twice"),
-        ("shown", "slices: [device]", "gates: {drop: {auc: -0.1}}", "gates.drop.auc: Input should be greater than or equal to 0, got -0.1"),
+        ("shown", "slices: [device]", "gates: {drop: {auc: -0.1}}", "gates.drop.auc: expected a value of at least 0, got -0.1"),
     ],
 )
 def test_a_contradiction_is_told(base: str, old: str, new: str, told: str) -> None:

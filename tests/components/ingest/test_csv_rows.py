@@ -1,16 +1,17 @@
-"""Rows of a CSV file: those of too few or too many fields are rejected, and what a quote swallows is counted."""
+"""Rows of a CSV file: those of too few or too many fields are rejected, and a quote that swallows lines is told."""
 
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from components.contract.errors import InputError
 from components.ingest import reading
-from tests.components.ingest.plain_shop import NAMES, SHOP, Told, as_csv, requests, shop, told
+from components.ingest.csv_rows import SWALLOWED
+from tests.components.ingest.plain_shop import SHOP, Told, as_csv, requests, shop, told
 
 LINES = as_csv(requests()).splitlines()  # LINES[n] is row n - 1 and, in an editor, line n + 1
 UNEVEN = "a CSV row has too few or too many fields"
-JOINED = "in one value: lines of a CSV file that a quote joins"
 
 
 def changed(folder: Path, changes: dict[int, str]) -> Told:
@@ -41,26 +42,35 @@ def test_a_file_cut_off_within_a_row_is_read_but_for_that_row(tmp_path: Path) ->
     assert (counts["rows read"], counts["rows kept"], counts[f"rejected: {UNEVEN}"]) == (60, 59, 1)
 
 
-def test_a_quote_that_is_never_closed_takes_the_rest_of_the_file_and_every_line_of_it_is_counted(tmp_path: Path) -> None:
-    """The item's column is the last one, so row 40 has all its fields: 20 lines are gone without a flaw in any row."""
-    assert NAMES[-1] == "item"
-    _, _, counts, samples = changed(tmp_path, {41: LINES[41].removesuffix("b") + '"b'})
-    assert (counts["rows read"], counts[f"kept {JOINED}"]) == (41, 19)
-    (sample,) = samples[JOINED]
-    assert (sample["file"], sample["row"]) == (str(tmp_path / "events.csv"), "40")
-    assert sample["item"].startswith(f"b\n{LINES[42]}\n")
+@pytest.mark.parametrize("line", [5, 41])
+@pytest.mark.parametrize("chunk", [64 << 20, 300], ids=["whole", "in chunks"])
+def test_a_quote_that_is_never_closed_is_an_error_that_names_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: int, chunk: int
+) -> None:
+    monkeypatch.setattr(reading, "CHUNK_BYTES", chunk)
+    message = rf"events.csv, line {line + 1}: .* met a quote \(.\) that is never closed; .*give `quote: ..`, or correct the line"
+    with pytest.raises(InputError, match=message):
+        changed(tmp_path, {line: LINES[line].replace("home", '"home')})
 
 
-def test_a_quote_that_the_next_one_closes_takes_the_lines_between_and_they_are_counted(tmp_path: Path) -> None:
-    counts = changed(tmp_path, {5: LINES[5].replace("home", '"home'), 30: LINES[30].replace("home", '"home"')}).counts
-    assert (counts["rows read"], counts[f"kept {JOINED}"]) == (60 - 25, 25)
+def test_text_behind_the_quote_that_closes_a_value_is_an_error_that_names_the_line_of_the_first_quote(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"events.csv, line 6: expected a quoted value to end with a quote and a separator, met '"):
+        changed(tmp_path, {5: LINES[5].replace("home", '"home'), 30: LINES[30].replace("home", '"home"')})
 
 
-def test_lines_that_a_rejected_row_has_taken_are_counted(tmp_path: Path) -> None:
-    _, _, counts, samples = changed(tmp_path, {41: LINES[41].replace("home", '"home')})
-    assert (counts["rows read"], counts[f"rejected: {UNEVEN}"], counts[f"kept {JOINED}"]) == (41, 1, 19)
-    assert samples[UNEVEN][0]["row"] == "40"
-    assert samples[JOINED] == [{"file": str(tmp_path / "events.csv")}]
+def test_a_file_cut_off_within_quotes_is_read_but_for_that_row(tmp_path: Path) -> None:
+    shop(tmp_path, events="\n".join([*LINES[:-1], LINES[-1].replace("home", '"home')]))
+    _, _, counts, samples = told(tmp_path)
+    assert (counts["rows read"], counts["rows kept"], counts["rejected: the file ends within a CSV row"]) == (60, 59, 1)
+    assert samples["the file ends within a CSV row"][0]["row"] == "59"
+
+
+def test_lines_that_a_quote_joins_although_each_could_be_a_row_are_counted_and_shown(tmp_path: Path) -> None:
+    """By the letter of CSV this is one row: only that each of its lines has as many separators as a row gives it away."""
+    _, _, counts, samples = changed(tmp_path, {5: LINES[5].replace("home", '"home'), 7: LINES[7].replace("home", 'home"')})
+    assert (counts["rows read"], counts[f"kept {SWALLOWED}"]) == (58, 2)
+    (sample,) = samples[SWALLOWED]
+    assert (sample["file"], sample["row"]) == (str(tmp_path / "events.csv"), "4")
 
 
 @pytest.mark.parametrize("chunk", [64 << 20, 91, 92])
@@ -81,8 +91,7 @@ def test_values_of_several_lines_are_whole_values(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(reading, "CHUNK_BYTES", chunk)
     made, _, counts, samples = told(tmp_path, SHOP.replace("events.csv", "events.*"))
     assert made.examples["train"]["u0", "r0"]["title"] == ["blue\nmug", 'a "red" mug,\n\nbig']
-    assert (counts["items: rows kept"], counts[f"items: kept {JOINED}"]) == (2, 2)
-    assert [sample["row"] for sample in samples[f"items: {JOINED}"]] == ["0", "1"]
+    assert (counts["items: rows kept"], samples) == (2, {})
 
 
 @pytest.mark.parametrize("text", [f"\ufeff{as_csv(requests())}", as_csv(requests()).replace("\n", "\r\n"), "\n".join(LINES)])

@@ -1,6 +1,11 @@
 """One log in every format and cut gives the same examples."""
 
+import bz2
+import codecs
 import gzip
+import io
+import lzma
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +23,16 @@ from tests.components.ingest.plain_shop import SHOP, as_csv, as_json_lines, requ
 from tests.components.ingest.random_shops import everything, parsed
 
 CSV, JSON_LINES = as_csv(requests()), as_json_lines(requests())
+
+
+def zipped(*texts: str) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        for n, text in enumerate(texts):
+            archive.writestr(f"{n}.csv", text)
+    return sink.getvalue()
+
+
 FORMATS: dict[str, bytes] = {
     "e.csv": CSV.encode(),
     "e.tsv": CSV.replace(",", "\t").encode(),
@@ -28,6 +43,18 @@ FORMATS: dict[str, bytes] = {
     "e.jsonl.gz": gzip.compress(JSON_LINES.encode()),
     "e.csv.zst": zstandard.compress(CSV.encode()),
     "e.jsonl.zst": zstandard.compress(JSON_LINES.encode()),
+    "E.CSV": CSV.encode(),
+    "E.TSV.GZ": gzip.compress(CSV.replace(",", "\t").encode()),
+    "packed.csv": gzip.compress(CSV.encode()),
+    "zstd.jsonl": zstandard.compress(JSON_LINES.encode()),
+    "not packed.csv.gz": CSV.encode(),
+    "packed twice.csv.gz": gzip.compress(gzip.compress(CSV.encode())),
+    "e.csv.bz2": bz2.compress(CSV.encode()),
+    "e.jsonl.xz": lzma.compress(JSON_LINES.encode()),
+    "e.csv.zip": zipped(CSV),
+    "marked.jsonl": codecs.BOM_UTF8 + JSON_LINES.encode(),
+    "utf-16.csv": CSV.encode("utf-16"),
+    "utf-16.jsonl": codecs.BOM_UTF16_BE + JSON_LINES.encode("utf-16-be"),
     "two members.csv.gz": gzip.compress(CSV[:700].encode()) + gzip.compress(CSV[700:].encode()),
 }
 
@@ -114,6 +141,10 @@ def test_a_column_that_no_one_needs_is_not_read(tmp_path: Path, wanted: str) -> 
         ("b.tsv.gz", None, "csv"),
         ("b.jsonl.zst", None, "jsonl"),
         ("b.json.zstd", None, "jsonl"),
+        ("B.CSV", None, "csv"),
+        ("b.Tsv.GZ", None, "csv"),
+        ("b.Parquet", None, "parquet"),
+        ("b.csv.bz2", None, "csv"),
         ("b.gz", "csv", "csv"),
         ("part-0", "jsonl", "jsonl"),
     ],
@@ -122,7 +153,7 @@ def test_the_ending_tells_the_format_unless_the_file_says_it(path: str, given: T
     assert file_format(path, given) == found  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("path", ["b", "b.gz", "b.txt", "b.csv.bz2"])
+@pytest.mark.parametrize("path", ["b", "b.gz", "b.txt", "b.csv.rar"])
 def test_an_ending_that_tells_nothing_is_an_error_that_lists_those_that_do(path: str) -> None:
     with pytest.raises(InputError, match=r"expected one of .parquet, .pq, .csv, .tsv, .jsonl, .ndjson, .json, or give `format`"):
         file_format(path, None)

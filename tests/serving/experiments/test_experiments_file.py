@@ -65,7 +65,7 @@ def test_no_layers_is_no_experiment() -> None:
     ("old", "new", "sentence"),
     [
         ("salt: shop\n", "", "line 1: `salt` is missing"),
-        ("salt: shop", "salt: ''", "line 1: salt: String should have at least 1 character, got ''"),
+        ("salt: shop", "salt: ''", "line 1: salt: expected 1 character or more, got ''"),
         ("salt: shop", "slat: shop", "line 1: slat: unknown key 'slat'; did you mean 'salt'?"),
         ("model: canary", "modle: canary", "line 9: layers[0].experiments[0].arms[1].modle: unknown key 'modle'; did you mean 'model'?"),
         ("from: 50%", "form: 50%", "line 11: layers[0].experiments[1].form: unknown key 'form'; did you mean 'from'?"),
@@ -108,7 +108,7 @@ def test_no_layers_is_no_experiment() -> None:
         (
             "baseline: shuffle",
             "baseline: random",
-            "line 14: layers[0].experiments[1].arms[0].baseline: Input should be 'keep-order', 'popularity' or 'shuffle', got 'random'",
+            "line 14: layers[0].experiments[1].arms[0].baseline: expected 'keep-order', 'popularity' or 'shuffle', got 'random'",
         ),
         (
             "name: given",
@@ -141,11 +141,11 @@ def test_no_layers_is_no_experiment() -> None:
             "name: ranker",
             "line 16: layers[1]: a second layer is called 'ranker'; its shoppers would be placed alike, so give it a name of its own",
         ),
-        ("name: shelf", "name: Shelf", "line 16: layers[1].name: String should match pattern '^[a-z][a-z0-9_]*$', got 'Shelf'"),
+        ("name: shelf", "name: Shelf", "line 16: layers[1].name: expected text of the form ^[a-z][a-z0-9_]*$, got 'Shelf'"),
         (
             "          - {name: plain, share: 0.5}\n",
             "",
-            "line 20: layers[1].experiments[0].arms: Tuple should have at least 2 items after validation, not 1",
+            "line 20: layers[1].experiments[0].arms: expected 2 entries or more",
         ),
         ("salt: shop\n", "salt: shop\nsalt: other\n", "line 2: the key 'salt' stands twice, first in line 1; keep one"),
     ],

@@ -52,8 +52,8 @@ def test_a_good_file_is_read() -> None:
         ("kind: pin, ", "", "line 3: sets.default[0]: `kind` is missing; known: boost, bury, diversity, filter, pin"),
         ("kind: pin", "knd: pin", "line 3: sets.default[0].knd: unknown key 'knd'; did you mean 'kind'?"),
         ("place: 2", "plce: 2", "line 3: sets.default[0].plce: unknown key 'plce'; did you mean 'place'?"),
-        ("place: 2", "place: -1", "line 3: sets.default[0].place: Input should be greater than or equal to 0, got -1"),
-        ("places: 3", "places: 0", "line 4: sets.default[1].places: Input should be greater than or equal to 1, got 0"),
+        ("place: 2", "place: -1", "line 3: sets.default[0].place: expected a value of at least 0, got -1"),
+        ("places: 3", "places: 0", "line 4: sets.default[1].places: expected a value of at least 1, got 0"),
         (", where: {brand: acme}", "", "line 4: sets.default[1]: which candidates? Give either `items` or `where`"),
         (
             "where: {brand: acme}",
@@ -70,12 +70,12 @@ def test_a_good_file_is_read() -> None:
         (
             "brand: acme",
             "brand: []",
-            "line 4: sets.default[1].where.brand: Value should have at least 1 item after validation, not 0, got []",
+            "line 4: sets.default[1].where.brand: expected 1 entry or more, got []",
         ),
         ("device: [", "devices: [", "line 3: sets.default[0].when.devices: no value of the context or the shopper; did you mean 'device'?"),
         ("by: look", "by: clicks", "line 7: sets.varied[1].by: 'clicks' is no given feature of the side item; known: brand, item, look"),
-        ("weight: 0.3", "weight: 3", "line 7: sets.varied[1].weight: Input should be less than or equal to 1, got 3"),
-        ("first: 10", "first: 1000", "line 7: sets.varied[1].first: Input should be less than or equal to 200, got 1000"),
+        ("weight: 0.3", "weight: 3", "line 7: sets.varied[1].weight: expected a value of at most 1, got 3"),
+        ("first: 10", "first: 1000", "line 7: sets.varied[1].first: expected a value of at most 200, got 1000"),
         (
             "name: mix",
             "name: gone",

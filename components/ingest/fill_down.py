@@ -1,0 +1,50 @@
+"""Fill values down: those that stand on the first row of several that belong together, and are empty in the others."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from components.contract.sources import FillDown
+
+
+def filled_down(parts: Iterator[pl.DataFrame], rule: FillDown) -> Iterator[pl.DataFrame]:
+    """Fill the empty values of each frame from above, also across frames.
+
+    Args:
+        parts: consecutive frames of one file, with the columns of `rule`.
+        rule: `columns` take the last value above among consecutive rows of one value of `within`; where `within` itself is empty nothing is
+            filled.
+    """
+    key: Any = None
+    last: dict[str, Any] = {}
+    for part in parts:
+        if not len(part):
+            yield part
+            continue
+        within = part[rule.within]
+        run = within.rle_id()
+        goes_on = key is not None and within[0] == key
+        filled = []
+        for name in rule.columns:
+            values = _forward(_emptied(part[name]), run)
+            if goes_on and last[name] is not None:
+                begins = pl.DataFrame({"v": values, "run": run})
+                values = begins.select(pl.when(pl.col("run") == 0).then(pl.col("v").fill_null(last[name])).otherwise("v")).to_series()
+            alone = _emptied(within).is_null()
+            filled.append(pl.select(pl.when(alone).then(part[name]).otherwise(values.alias("filled")).alias(name)).to_series())
+        part = part.with_columns(filled)
+        key = _emptied(within)[-1]
+        last = {name: _emptied(part[name])[-1] for name in rule.columns}
+        yield part
+
+
+def _forward(values: pl.Series, run: pl.Series) -> pl.Series:
+    return pl.DataFrame({"v": values, "run": run}).select(pl.col("v").forward_fill().over("run")).to_series()
+
+
+def _emptied(values: pl.Series) -> pl.Series:
+    """Null where a value is empty: also blank text, and NaN."""
+    if values.dtype == pl.String:
+        return values.set(values.str.strip_chars() == "", None)
+    return values.fill_nan(None) if values.dtype.is_float() else values
