@@ -38,6 +38,9 @@ class Files(Strict):
     path: str = Field(description="File or glob, relative to the data folder; any file system that Beam opens")
     format: Format | None = Field(default=None, description="Default: by the file's ending")
     separator: str = Field(default=",", min_length=1, max_length=1, description="Between the columns of a CSV file")
+    unnest: str | None = Field(
+        default=None, min_length=1, description="Path of an array, in JSON Lines or Parquet, whose elements become the rows"
+    )
 
 
 class Table(Files):

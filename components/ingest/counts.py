@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 SAMPLES = 10  # kept of each reason
+LINE = "__line__"  # of a frame: where a row is to be looked up (line of a text file, row of a Parquet file, from 0), if its number doesn't say it
 
 
 @dataclass
@@ -40,6 +41,8 @@ class Counts:
         if len(rows):
             kept = self.samples.setdefault(reason, [])
             for row in rows.head(SAMPLES - len(kept)).iter_rows(named=True):
+                if LINE in row:
+                    row["__row__"] = row.pop(LINE)
                 kept.append({name.removeprefix("c:").strip("_"): _short(value) for name, value in row.items() if value is not None})
 
 

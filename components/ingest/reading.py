@@ -37,7 +37,8 @@ def frames(block: Block, source: Any, columns: tuple[str, ...], counts: Counts) 
         case "csv":
             parts = _csv(block, source.separator, columns, counts)
         case _:
-            parts = _numbered(json_frames(block.path, columns, chunk_bytes=CHUNK_BYTES), 0)
+            lines = json_frames(block.path, columns, unnest=source.unnest, chunk_bytes=CHUNK_BYTES, counts=counts)
+            parts = _numbered(lines, 0)
     for part in parts:
         yield part.with_columns(pl.lit(block.path).alias(FILE), *_plain(part, block.path))
 
