@@ -221,9 +221,11 @@ def _of_buffer(
     # A line end of two bytes isn't torn.
     end = len(buffer) - 1 if not final and content.endswith(b"\r") else len(buffer)
     state[scan.AT] = 0
+    single = spans(len(keys.names), 1)
     while True:
         room = min(BLOCK_ROWS, (end - int(state[scan.AT])) // 2 + 1)
         starts, ends, kinds = spans(len(keys.names), room)
+        arenas = np.empty((len(keys.names), end - int(state[scan.AT])), np.uint8)
         lines = np.empty(room, np.int64)
         rows = scan.scan_rows(
             buffer,
@@ -236,19 +238,22 @@ def _of_buffer(
             starts,
             ends,
             kinds,
+            arenas,
             lines,
+            *single,
             state,
             scanner.stack,
             scanner.scratch,
         )
         if rows:
             top = {
-                name: Values(buffer, starts[at, :rows], ends[at, :rows], kinds[at, :rows]) for at, name in enumerate(keys.names)
+                name: Values(arenas[at], starts[at, :rows], ends[at, :rows], kinds[at, :rows], packed=True)
+                for at, name in enumerate(keys.names)
             }
             yield top, lines[:rows]
         if state[scan.FAULT]:
             raise _refusal(path, buffer, keys, state)
-        if rows < room:
+        if rows < room:  # all that the buffer holds
             return content[int(state[scan.AT]) :]
 
 
@@ -256,7 +261,7 @@ def _refusal(path: str, buffer: Bytes, keys: Keys, state: Numbers) -> InputError
     """Why the scan of rows stopped, in words."""
     code, line = int(state[scan.FAULT]), int(state[scan.BEGUN_LINE]) + 1
     where = f"{path}, line {line:,}"
-    if code in (scan.DOUBLED, scan.WORD):
+    if code in (scan.DOUBLED, scan.WORD, scan.SURROGATE, scan.ESCAPE):
         return InputError(f"{where}: {fault_text(code, keys.names[state[scan.FAULT_KEY]], buffer, int(state[scan.FAULT_AT]))}")
     if code == scan.DEEP:
         return InputError(f"{where}: the object is nested more than {scan.MAX_DEPTH:,} deep; flatten it, or take the line out")

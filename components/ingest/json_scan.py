@@ -24,7 +24,7 @@ AT, LINE, IN_ARRAY, AFTER_ROW, ENDED_LINE, FAULT_AT, FAULT, BEGUN_AT, BEGUN_LINE
 STATE_SIZE = 12
 
 # What a scan meets that it can't go on with.
-MORE, WRONG, DOUBLED, DEEP, WORD, SURROGATE = -1, -2, -3, -4, -5, -6
+MORE, WRONG, DOUBLED, DEEP, WORD, SURROGATE, ESCAPE = -1, -2, -3, -4, -5, -6, -7
 MAX_DEPTH = 1_000
 LONGEST_KEY = 4_096  # with an escape in it; others are as long as they like
 BUCKETS = 256
@@ -243,7 +243,7 @@ def four_hex(buffer: Bytes, at: int, end: int) -> int:
 
 @compiled
 def put_unescaped(buffer: Bytes, at: int, end: int, out: Bytes, to: int) -> int:
-    """Write a string's characters from `to` on; where they end, WRONG, or SURROGATE for half a pair."""
+    """Write a string's characters from `to` on; where they end, ESCAPE for one that JSON doesn't know, SURROGATE for half a pair."""
     while at < end:
         byte = buffer[at]
         at += 1
@@ -256,7 +256,7 @@ def put_unescaped(buffer: Bytes, at: int, end: int, out: Bytes, to: int) -> int:
         if byte == 117:
             code = four_hex(buffer, at, end)
             if code < 0:
-                return WRONG
+                return ESCAPE
             at += 4
             if code >= 0xD800 and code < 0xE000:
                 if code >= 0xDC00 or at + 6 > end or buffer[at] != 92 or buffer[at + 1] != 117:
@@ -296,7 +296,7 @@ def put_unescaped(buffer: Bytes, at: int, end: int, out: Bytes, to: int) -> int:
         elif byte == 102:
             byte = 12
         elif byte != 34 and byte != 92 and byte != 47:
-            return WRONG
+            return ESCAPE
         out[to] = byte
         to += 1
     return to
@@ -442,14 +442,28 @@ def scan_rows(
     starts: Places,
     ends: Places,
     kinds: Bytes,
+    arenas: Bytes,
     lines: Numbers,
+    row_starts: Places,
+    row_ends: Places,
+    row_kinds: Bytes,
     state: Numbers,
     stack: Bytes,
     scratch: Bytes,
 ) -> int:
-    """Note the wanted members of the rows from `state[AT]` on, as many as `lines` has room for; how many there were.
+    """Copy the wanted members of the rows from `state[AT]` on, as many as `lines` has room for; how many rows there were.
 
-    `state[AT]` is then where the next scan begins, `state[FAULT]` what went wrong. `lines`: the line of each row, from 0.
+    `state[AT]` is then where the next scan begins, `state[FAULT]` what went wrong.
+
+    Args:
+        buffer: of the file, up to `end`; `final`: nothing comes after it.
+        keys, bounds, table: as `wanted_key` takes them; `words`: WORDS.
+        starts, ends, kinds: (keys, rows), of the values in the arenas.
+        arenas: (keys, bytes), the values of a key one after another, strings without their escapes: what is copied while it is in the
+            processor's cache needn't be sought again.
+        lines: of each row, from 0.
+        row_starts, row_ends, row_kinds: (keys, 1), of the values of one row in the buffer.
+        state, stack, scratch: of the scan.
     """
     at, rows = state[AT], 0
     state[FAULT] = 0
@@ -478,15 +492,31 @@ def scan_rows(
             state[IN_ARRAY], state[AFTER_ROW] = 1, 2  # 2: nothing yet, so that it may end
             at += 1
             continue
-        at = scan_object(buffer, at + 1, end, rows, keys, bounds, table, words, starts, ends, kinds, state, stack, scratch)
+        for key in range(len(kinds)):
+            row_kinds[key, 0] = ABSENT
+        at = scan_object(buffer, at + 1, end, 0, keys, bounds, table, words, row_starts, row_ends, row_kinds, state, stack, scratch)
         if at < 0:
             if at == MORE and not final:
                 state[LINE] = state[BEGUN_LINE]
-                for key in range(len(kinds)):
-                    kinds[key, rows] = ABSENT
             else:
                 state[FAULT] = at
             return rows
+        for key in range(len(kinds)):
+            kind = row_kinds[key, 0]
+            to = ends[key, rows - 1] if rows else 0
+            starts[key, rows] = to
+            if kind == ESCAPED:
+                after = put_unescaped(buffer, row_starts[key, 0], row_ends[key, 0], arenas[key], to)
+                if after < 0:
+                    state[FAULT], state[FAULT_KEY], state[FAULT_AT] = after, key, row_starts[key, 0]
+                    return rows
+                to, kind = after, TEXT
+            elif kind > NULL:
+                for place in range(row_starts[key, 0], row_ends[key, 0]):
+                    arenas[key, to] = buffer[place]
+                    to += 1
+            ends[key, rows] = to
+            kinds[key, rows] = kind
         state[AFTER_ROW], state[ENDED_LINE] = 1, state[LINE]
         lines[rows] = state[BEGUN_LINE]
         rows += 1
@@ -601,31 +631,23 @@ def put_wholes(buffer: Bytes, begins: Places, stops: Places, given: Bytes, out: 
 
 
 @compiled
-def put_texts(buffer: Bytes, begins: Places, stops: Places, given: Bytes, offsets: Numbers, out: Bytes, state: Numbers) -> bool:
-    """Write the values' texts one after another, and where each begins and the last ends; whether all is ASCII."""
+def put_texts(buffer: Bytes, begins: Places, stops: Places, given: Bytes, offsets: Numbers, out: Bytes, state: Numbers) -> None:
+    """Write the values' texts one after another, and where each begins and the last ends."""
     state[FAULT] = 0
-    to, seen = 0, np.uint8(0)
+    to = 0
     for row in range(len(given)):
         offsets[row] = to
-        kind = given[row]
-        if kind == ABSENT or kind == NULL:
-            continue
-        if kind == ESCAPED:
+        if given[row] == ESCAPED:
             after = put_unescaped(buffer, begins[row], stops[row], out, to)
             if after < 0:
                 state[FAULT], state[FAULT_ROW], state[FAULT_AT] = after, row, begins[row]
-                return False
-            for place in range(to, after):
-                seen |= out[place]
+                return
             to = after
-        else:
+        elif given[row] > NULL:
             for place in range(begins[row], stops[row]):
-                byte = buffer[place]
-                out[to] = byte
-                seen |= byte
+                out[to] = buffer[place]
                 to += 1
     offsets[len(given)] = to
-    return seen < 128
 
 
 @compiled

@@ -32,13 +32,17 @@ class RowFault(Exception):  # noqa: N818 - becomes an InputError where file and 
 
 @dataclass(frozen=True)
 class Values:
-    """Values in a buffer: where each starts and ends, its kind, and the row it belongs to (None: its own number)."""
+    """Values in a buffer: where each starts and ends, its kind, and the row it belongs to (None: its own number).
+
+    `packed`: they lie one after another, nothing between them.
+    """
 
     buffer: Bytes
     starts: Places
     ends: Places
     kinds: Bytes
     rows: Numbers | None = None
+    packed: bool = False
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -314,16 +318,20 @@ def _scalars(values: Values, name: str) -> pl.Series:
 def _texts(values: Values, name: str) -> pl.Series:
     """Values as they are written, strings without their escapes."""
     missing = values.kinds <= scan.NULL
-    offsets = np.empty(len(values) + 1, np.int64)
-    content = np.empty(int((values.ends - values.starts)[~missing].sum(dtype=np.int64)), np.uint8)
-    state = np.zeros(scan.STATE_SIZE, np.int64)
-    ascii_only = scan.put_texts(values.buffer, values.starts, values.ends, values.kinds, offsets, content, state)
-    if state[scan.FAULT]:
-        row = int(state[scan.FAULT_ROW])
-        raise RowFault(values.row(row), fault_text(int(state[scan.FAULT]), name, values.buffer, int(state[scan.FAULT_AT])))
+    if values.packed:
+        offsets, content = np.append(values.starts, values.ends[-1:]).astype(np.int64), values.buffer
+    else:
+        offsets = np.empty(len(values) + 1, np.int64)
+        content = np.empty(int((values.ends - values.starts)[~missing].sum(dtype=np.int64)), np.uint8)
+        state = np.zeros(scan.STATE_SIZE, np.int64)
+        scan.put_texts(values.buffer, values.starts, values.ends, values.kinds, offsets, content, state)
+        if state[scan.FAULT]:
+            row = int(state[scan.FAULT_ROW])
+            raise RowFault(values.row(row), fault_text(int(state[scan.FAULT]), name, values.buffer, int(state[scan.FAULT_AT])))
+    content = content[: offsets[-1]]
     valid = pa.py_buffer(np.packbits(~missing, bitorder="little")) if missing.any() else None
     array = pa.LargeStringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(content), valid)
-    if not ascii_only:
+    if len(content) and content.max() >= 128:
         try:
             array.validate(full=True)
         except pa.ArrowInvalid:
