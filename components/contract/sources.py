@@ -1,5 +1,6 @@
 """Where a shop's logs lie and which column plays which role."""
 
+import re
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
@@ -41,6 +42,10 @@ class Files(Strict):
     unnest: str | None = Field(
         default=None, min_length=1, description="Path of an array, in JSON Lines or Parquet, whose elements become the rows"
     )
+
+    def is_csv(self) -> bool:
+        """Whether the files are CSV files: by their format, or by their ending."""
+        return self.format == "csv" or (self.format is None and re.search(r"\.[ct]sv(\.\w+)?$", self.path.lower()) is not None)
 
 
 class Table(Files):

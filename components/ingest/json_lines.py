@@ -66,7 +66,7 @@ def json_frames(path: str, columns: tuple[str, ...], *, unnest: str | None, chun
         # The last frame waits until it is known that no column is missing.
         if waiting is not None:
             yield waiting
-        waiting = frame
+        waiting = frame if len(frame) else None
     lacking = tuple(name for name in columns if not made[name].seen and (rows or name not in plan.of_elements))
     if objects and lacking:
         for name in set(lacking) & set(plan.faults):
@@ -132,8 +132,8 @@ def _frame(
     series = []
     for name, column in made.items():
         if name in within:
-            literal = top[name].chosen(parent, rows=parent)
-            series.append(column.series(_named(name, within[name], literal), lines, scanner))
+            value = within[name] if name == plan.unnest else _named(name, within[name], top[name].chosen(parent, rows=parent))
+            series.append(column.series(value, lines, scanner))
         elif name == plan.index:
             column.seen = True
             firsts = np.cumsum(lists.lengths) - lists.lengths
@@ -162,8 +162,10 @@ def _named(name: str, found: Found, literal: Values) -> Found:
         row = literal.row(int(np.argmax(literal.kinds != scan.ABSENT)))
         raise RowFault(row, f"a key is literally called {name!r}, which is also the path of a list in other lines; rename one of them")
     own = literal.kinds != scan.ABSENT
-    starts, ends = np.where(own, literal.starts, found.starts), np.where(own, literal.ends, found.ends)
-    return Values(found.buffer, starts, ends, np.where(own, literal.kinds, found.kinds), found.rows)
+    buffer = np.concatenate([literal.buffer[: literal.ends.max()], found.buffer[: found.ends.max()]])
+    shift = np.int32(literal.ends.max())
+    starts, ends = (np.where(own, one, other + shift) for one, other in ((literal.starts, found.starts), (literal.ends, found.ends)))
+    return Values(buffer, starts.astype(np.int32), ends.astype(np.int32), np.where(own, literal.kinds, found.kinds), found.rows)
 
 
 def _unnested(found: Found, unnest: str, scanner: Scanner) -> Lists:
@@ -270,8 +272,9 @@ def _refusal(path: str, buffer: Bytes, keys: Keys, state: Numbers) -> InputError
     start = bytes(buffer[max(0, begun - _SHOWN) : begun]).rpartition(b"\n")
     shown = _line(buffer, begun - len(start[2]) if start[1] or begun < _SHOWN else begun)
     if code == scan.MORE:
-        got = f"got {shown!r}, with which the file ends" if begun < len(buffer) and shown else "and the array isn't closed"
-        return InputError(f"{where}: expected one whole JSON object, {got}; is the file whole? If it is, take the line out")
+        if not shown:
+            return InputError(f"{where}: expected ] at the end of the file's array, got nothing; is the file whole?")
+        return InputError(f"{where}: expected a whole JSON object, got {shown!r}, where the file ends; is it whole? If so, take the line out")
     remedy = "correct the line, or take it out"
     if line == 1 and not shown.lstrip("[ ").startswith("{"):
         remedy = "is it a file of JSON objects, as its `format` or its ending says?"

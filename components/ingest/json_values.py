@@ -233,13 +233,13 @@ class Column:
         return pl.Series(self.name, pl.from_arrow(array))
 
     def _check(self, values: Values, forms: Bytes, lines: Numbers) -> None:
-        if OBJECT in forms:
-            at = int(np.argmax(forms == OBJECT))
-            raise RowFault(values.row(at), f"column {self.name!r} has an object: {_remedy(self.name, values, at)}")
-        there = np.bincount(forms, minlength=6)
-        firsts = {form: int(np.argmax(forms == form)) for form in (NUMBER, BOOLEAN, LIST) if there[form]}
+        firsts = {form: int(np.argmax(forms == form)) for form in (NUMBER, BOOLEAN, LIST, OBJECT) if (forms == form).any()}
         for form in sorted(firsts, key=lambda form: firsts[form]):
             self._note(form, values.row(firsts[form]), lines)
+            if form == OBJECT:
+                raise RowFault(
+                    values.row(firsts[form]), f"column {self.name!r} has an object: {_remedy(self.name, values, firsts[form])}"
+                )
 
     def _note(self, form: int, row: int, lines: Numbers) -> None:
         """Take in that a row has a form; numbers, booleans and lists don't go together, and text goes with each."""
