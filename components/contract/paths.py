@@ -62,8 +62,10 @@ def steps_of(text: str) -> Steps:
             steps.append(Key(part))
             continue
         steps.append(Key(part[:opened]))
-        for match in _BRACKET.finditer(part, opened):
-            steps.append(Element(int(match["at"])) if match["at"] is not None else Match(match["key"], match["value"]))
+        steps.extend(
+            Element(int(match["at"])) if match["at"] is not None else Match(match["key"], match["value"])
+            for match in _BRACKET.finditer(part, opened)
+        )
     return tuple(steps)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 SAMPLES = 10  # kept of each reason
-LINE = "__line__"  # of a frame: where a row is to be looked up (line of a text file, row of a Parquet file, from 0), if its number doesn't say it
+LINE = "__line__"  # where a row of a frame is looked up, if its number doesn't say it: line of a text file, row of a Parquet file, from 0
 
 
 @dataclass

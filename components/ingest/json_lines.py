@@ -176,7 +176,9 @@ def _unnested(found: Found, unnest: str, scanner: Scanner) -> Lists:
     wrong = (forms != LIST) & (forms != EMPTY)
     if wrong.any():
         at = int(np.argmax(wrong))
-        raise RowFault(found.row(at), f"expected an array in {unnest!r} (see `unnest`), got {found.written(at)}; correct the path, or the line")
+        raise RowFault(
+            found.row(at), f"expected an array in {unnest!r} (see `unnest`), got {found.written(at)}; correct the path, or the line"
+        )
     return elements(found, unnest, scanner)
 
 
@@ -274,7 +276,9 @@ def _refusal(path: str, buffer: Bytes, keys: Keys, state: Numbers) -> InputError
     if code == scan.MORE:
         if not shown:
             return InputError(f"{where}: expected ] at the end of the file's array, got nothing; is the file whole?")
-        return InputError(f"{where}: expected a whole JSON object, got {shown!r}, where the file ends; is it whole? If so, take the line out")
+        return InputError(
+            f"{where}: expected a whole JSON object, got {shown!r}, where the file ends; is it whole? If so, take the line out"
+        )
     remedy = "correct the line, or take it out"
     if line == 1 and not shown.lstrip("[ ").startswith("{"):
         remedy = "is it a file of JSON objects, as its `format` or its ending says?"

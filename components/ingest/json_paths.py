@@ -1,6 +1,6 @@
 """Follow paths into JSON values, those that share a way together."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -35,24 +35,23 @@ def follow(values: Values, wanted: Mapping[str, Steps], scanner: Scanner, *, wri
         return found
     forms = values.forms()
     if others:
-        _require(values, forms, LIST, f"an array for {_first(others)}", written)
+        _require(values, forms, LIST, f"an array for {_first(others.values())}", written)
         inner = elements(values, written, scanner)
         for step, paths in others.items():
-            assert not isinstance(step, Key)
             found |= follow(_single(inner, step, scanner, rows=values.rows), paths, scanner, written=f"{written}{_bracket(step)}")
     if keys and LIST in forms:
-        _require(values, forms, LIST, f"an array of objects, as in other lines, for {_first(keys)}", written)
+        _require(values, forms, LIST, f"an array of objects, as in other lines, for {_first(keys.values())}", written)
         inner = elements(values, written, scanner)
-        of_each = {name: (step, *steps) for step, paths in keys.items() for name, steps in paths.items()}
+        of_each = {name: (key, *steps) for key, paths in keys.items() for name, steps in paths.items()}
         for name, member in follow(inner.values, of_each, scanner, written=f"{written}[]").items():
             if isinstance(member, Lists):
                 raise RowFault(_row(values, forms), f"{name!r} leads through an array within an array; unnest one of them")
             found[name] = Lists(inner.lengths, inner.there, member)
     elif keys:
-        _require(values, forms, OBJECT, f"an object for {_first(keys)}", written)
+        _require(values, forms, OBJECT, f"an object for {_first(keys.values())}", written)
         there = members(values, [step.name for step in keys], scanner)
-        for step, paths in keys.items():
-            found |= follow(there[step.name], paths, scanner, written=f"{written}.{step.name}")
+        for key, paths in keys.items():
+            found |= follow(there[key.name], paths, scanner, written=f"{written}.{key.name}")
     return found
 
 
@@ -67,9 +66,9 @@ def _row(values: Values, forms: scan.Bytes) -> int:
     return values.row(int(np.argmax(forms == LIST)))
 
 
-def _first(ways: Mapping[Step, dict[str, Steps]]) -> str:
+def _first(ways: Iterable[dict[str, Steps]]) -> str:
     """The name of a path that goes on."""
-    return repr(next(name for paths in ways.values() for name in paths))
+    return repr(next(name for paths in ways for name in paths))
 
 
 def _single(inner: Lists, step: Element | Match, scanner: Scanner, *, rows: Numbers | None) -> Values:

@@ -153,12 +153,12 @@ def skip_nested(buffer: Bytes, at: int, end: int, state: Numbers, stack: Bytes) 
 @compiled
 def is_word(buffer: Bytes, at: int, end: int, word: Bytes) -> bool:
     """Whether exactly that word stands there."""
-    if end - at != len(word):
-        return False
-    for place in range(len(word)):
-        if buffer[at + place] != word[place]:
-            return False
-    return True
+    same = end - at == len(word)
+    place = 0
+    while same and place < len(word):
+        same = buffer[at + place] == word[place]
+        place += 1
+    return same
 
 
 @compiled
@@ -307,7 +307,7 @@ def bucket_of(buffer: Bytes, at: int, end: int) -> int:
     """Where a key stands in the table of wanted ones."""
     if end == at:
         return 0
-    return (end - at + 7 * np.int64(buffer[at]) + 13 * np.int64(buffer[end - 1])) % BUCKETS
+    return int(end - at + 7 * np.int64(buffer[at]) + 13 * np.int64(buffer[end - 1])) % BUCKETS
 
 
 @compiled
@@ -317,7 +317,7 @@ def wanted_key(buffer: Bytes, at: int, end: int, keys: Bytes, bounds: Numbers, t
     `keys`: the bytes of all, `bounds`: where each begins and the last ends; `table`: the first key of each bucket, then of each key the
     next one in its bucket.
     """
-    key = table[bucket_of(buffer, at, end)]
+    key = int(table[bucket_of(buffer, at, end)])
     while key >= 0:
         first = bounds[key]
         if bounds[key + 1] - first == end - at:
@@ -328,7 +328,7 @@ def wanted_key(buffer: Bytes, at: int, end: int, keys: Bytes, bounds: Numbers, t
                     break
             if same:
                 return key
-        key = table[BUCKETS + key]
+        key = int(table[BUCKETS + key])
     return -1
 
 

@@ -6,14 +6,18 @@ they are written, however long they are, others as `text_of` writes them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from components.ingest import json_scan as scan
 from components.ingest.id_text import text_of
 from components.ingest.json_scan import Bytes, Flags, Numbers, Places
+
+_T = TypeVar("_T", bound=np.generic)
 
 _EXACT = 2**53  # up to which a float is any whole number
 _SHOWN = 80  # characters of a value in an error
@@ -206,7 +210,8 @@ class Column:
         """
         if isinstance(found, Lists):
             # Where all lists are empty, nobody knows what is in them.
-            self.seen = self.seen or bool((found.values.kinds != scan.ABSENT).any()) or (found.there.any() and not len(found.values))
+            unknown = len(found.values) == 0 and bool(found.there.any())
+            self.seen = self.seen or unknown or bool((found.values.kinds != scan.ABSENT).any())
             return self._lists(found, lines)
         self.seen = self.seen or bool((found.kinds != scan.ABSENT).any())
         forms = found.forms()
@@ -229,7 +234,9 @@ class Column:
         inner = _scalars(lists.values, self.name)
         offsets = np.concatenate([[0], np.cumsum(np.where(lists.there, lists.lengths, 0))])
         mask = pa.array(~lists.there) if not lists.there.all() else None
-        array = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), inner.to_arrow(compat_level=pl.CompatLevel.oldest()), mask=mask)
+        array = pa.LargeListArray.from_arrays(
+            pa.array(offsets, pa.int64()), inner.to_arrow(compat_level=pl.CompatLevel.oldest()), mask=mask
+        )
         return pl.Series(self.name, pl.from_arrow(array))
 
     def _check(self, values: Values, forms: Bytes, lines: Numbers) -> None:
@@ -237,9 +244,7 @@ class Column:
         for form in sorted(firsts, key=lambda form: firsts[form]):
             self._note(form, values.row(firsts[form]), lines)
             if form == OBJECT:
-                raise RowFault(
-                    values.row(firsts[form]), f"column {self.name!r} has an object: {_remedy(self.name, values, firsts[form])}"
-                )
+                raise RowFault(values.row(firsts[form]), f"column {self.name!r} has an object: {_remedy(self.name, values, firsts[form])}")
 
     def _note(self, form: int, row: int, lines: Numbers) -> None:
         """Take in that a row has a form; numbers, booleans and lists don't go together, and text goes with each."""
@@ -272,13 +277,11 @@ def _with_single_texts(found: Values, forms: Bytes, lists: Lists) -> Lists:
     at[firsts[single]] = len(lists.values) + np.arange(len(single))
     inner = lists.values
 
-    def joined(one: Places, other: Places) -> Places:
+    def joined(one: NDArray[_T], other: NDArray[_T]) -> NDArray[_T]:
         return np.concatenate([one, other[single]])[at]
 
     rows = np.repeat(np.arange(len(found)) if found.rows is None else found.rows, lengths)
-    both = Values(
-        found.buffer, joined(inner.starts, found.starts), joined(inner.ends, found.ends), joined(inner.kinds, found.kinds), rows
-    )
+    both = Values(found.buffer, joined(inner.starts, found.starts), joined(inner.ends, found.ends), joined(inner.kinds, found.kinds), rows)
     there = lists.there.copy()
     there[single] = True
     return Lists(lengths, there, both)

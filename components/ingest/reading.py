@@ -72,7 +72,9 @@ def _parquet(block: Block, columns: tuple[str, ...], unnest: str | None, counts:
     paths = struct_paths(block.path, file.schema_arrow, columns, unnest)
     row = block.first_row
     try:
-        for batch in file.iter_batches(BLOCK_ROWS, row_groups=list(block.row_groups) or None, columns=list(paths.reads if paths else columns)):
+        for batch in file.iter_batches(
+            BLOCK_ROWS, row_groups=list(block.row_groups) or None, columns=list(paths.reads if paths else columns)
+        ):
             if paths is None:
                 # Of a column `a.b` Parquet also reads the field b of a column a.
                 yield pl.DataFrame(pl.from_arrow(batch if batch.num_columns == len(columns) else batch.select(columns)))
