@@ -178,7 +178,11 @@ def _roles(dataset: Dataset) -> Iterator[Fault]:
 
 
 def _paths(dataset: Dataset) -> Iterator[Fault]:
-    """Names of columns that can't be read as paths into nested values, and arrays that can't be unnested."""
+    """Names of columns that can't be read as paths into nested values, and arrays that can't be unnested; each once."""
+    yield from dict.fromkeys(_all_paths(dataset))
+
+
+def _all_paths(dataset: Dataset) -> Iterator[Fault]:
     of_events: list[tuple[Place, str]] = []
     if isinstance(dataset.candidates, ListRows):
         of_events.append((("candidates", "items"), dataset.candidates.items))
