@@ -23,6 +23,7 @@ from components.ingest.json_values import EMPTY, LIST, Column, Keys, Lists, RowF
 LONGEST_ROW = 1 << 30  # bytes: a bracket that is never closed would take the whole file
 EMPTY_ARRAY = "rows whose array to unnest is empty"
 _BOM = b"\xef\xbb\xbf"
+_MAGIC_BYTES = 4  # of the longest of these
 _OTHERS = {
     b"\x1f\x8b": "a file packed by gzip; let its name end in .gz",
     b"\x28\xb5\x2f\xfd": "a file packed by Zstandard; let its name end in .zst",
@@ -188,6 +189,9 @@ def _scanned(path: str, keys: Keys, scanner: Scanner, chunk_bytes: int) -> Itera
     for chunk in _chunks(path, chunk_bytes, scanner):
         content = rest + chunk
         if first:
+            if chunk and len(content) < _MAGIC_BYTES:
+                rest = content
+                continue
             content, first = _opened(path, content), False
         rest = yield from _of_buffer(path, content, keys, scanner, final=not chunk)
         if len(rest) > LONGEST_ROW:
@@ -221,7 +225,7 @@ def _of_buffer(
     path: str, content: bytes, keys: Keys, scanner: Scanner, *, final: bool
 ) -> Generator[tuple[dict[str, Values], Numbers], None, bytes]:
     """The rows of a buffer; returns what is left of it, which is the beginning of a row."""
-    buffer, state = np.frombuffer(content or b"\n", np.uint8), scanner.state
+    buffer, state = np.frombuffer(content or b" ", np.uint8), scanner.state
     # A line end of two bytes isn't torn.
     end = len(buffer) - 1 if not final and content.endswith(b"\r") else len(buffer)
     state[scan.AT] = 0
@@ -276,9 +280,8 @@ def _refusal(path: str, buffer: Bytes, keys: Keys, state: Numbers) -> InputError
     if code == scan.MORE:
         if not shown:
             return InputError(f"{where}: expected ] at the end of the file's array, got nothing; is the file whole?")
-        return InputError(
-            f"{where}: expected a whole JSON object, got {shown!r}, where the file ends; is it whole? If so, take the line out"
-        )
+        text = f"expected one JSON object, got {shown!r}, where the file ends"
+        return InputError(f"{where}: {text}; is the file whole? If it is, take the line out")
     remedy = "correct the line, or take it out"
     if line == 1 and not shown.lstrip("[ ").startswith("{"):
         remedy = "is it a file of JSON objects, as its `format` or its ending says?"
@@ -289,7 +292,7 @@ def _refusal(path: str, buffer: Bytes, keys: Keys, state: Numbers) -> InputError
 
 
 def _line(buffer: Bytes, start: int) -> str:
-    return bytes(buffer[start : start + _SHOWN]).partition(b"\n")[0].rstrip(b"\r").decode(errors="replace")
+    return bytes(buffer[start : start + _SHOWN]).partition(b"\n")[0].strip().decode(errors="replace")
 
 
 def _known_names(path: str) -> set[str]:

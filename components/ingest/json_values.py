@@ -4,6 +4,7 @@ A column of numbers alone has numbers, of booleans alone booleans. Where numbers
 they are written, however long they are, others as `text_of` writes them.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -126,7 +127,7 @@ def keys_of(names: Sequence[str]) -> Keys:
 
 def fault_text(code: int, name: str, buffer: Bytes, at: int) -> str:
     """What is wrong with the value of a key, in words."""
-    word = bytes(buffer[at : at + _SHOWN]).decode(errors="replace").split("\n")[0].split(",")[0].rstrip("}] \r")
+    word = re.split(r"[\s,\]}\[{:\"]", bytes(buffer[at : at + _SHOWN]).decode(errors="replace"))[0]
     match code:
         case scan.DOUBLED:
             return f"expected the key {name!r} once in an object, got it twice; keep the one that is meant"
