@@ -2,6 +2,7 @@
 
 import codecs
 import math
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -96,6 +97,10 @@ class Files(Strict):
         " Blanks do always; by default a lone 0 as user too",
     )
 
+    unnest: str | None = Field(
+        default=None, min_length=1, description="Path of an array, in JSON Lines or Parquet, whose elements become the rows"
+    )
+
     @field_validator("null_values", mode="before")
     @classmethod
     def _as_words(cls, given: Any) -> Any:
@@ -122,6 +127,10 @@ class Files(Strict):
     def declares_separator(self) -> bool:
         """Whether the dataset file names the separator."""
         return "separator" in self.model_fields_set
+
+    def is_csv(self) -> bool:
+        """Whether the files are CSV files: by their format, or by their ending."""
+        return self.format == "csv" or (self.format is None and re.search(r"\.[ct]sv(\.\w+)?$", self.path.lower()) is not None)
 
 
 class TimeNotation(Strict):

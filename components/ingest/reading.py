@@ -11,9 +11,10 @@ from components.ingest.counts import Counts
 from components.ingest.csv_rows import csv_frames
 from components.ingest.files import BLOCK_ROWS, Block, file_format, open_parquet
 from components.ingest.fill_down import filled_down
-from components.ingest.json_lines import json_frames
+from components.ingest.json_lines import EMPTY_ARRAY, json_frames
 from components.ingest.null_words import without_null_words
 from components.ingest.partitions import partition_values
+from components.ingest.struct_paths import struct_paths, taken
 from components.ingest.wanted import Wanted
 
 FILE, ROW = "__file__", "__row__"  # where a row stands: path, and place among the file's rows from 0
@@ -41,12 +42,12 @@ def frames(block: Block, source: Files, columns: tuple[str, ...] | Wanted, count
         raise InputError(f"{block.path}: `header` names the columns of CSV files, and this one's format is {kind!r}; leave `header` out")
     match kind:
         case "parquet":
-            parts = _numbered(_parquet(block, wanted), block.first_row)
+            first = block.first_row if source.unnest is None else block.first_unnested
+            parts = _numbered(_parquet(block, wanted, source.unnest, counts), first)
         case "csv":
             parts = csv_frames(block.path, source, wanted, counts, chunk_bytes=CHUNK_BYTES, file_name=FILE, row_name=ROW)
         case _:
-            read = json_frames(block.path, wanted, chunk_bytes=CHUNK_BYTES, encoding=source.encoding)
-            parts = _numbered(read, 0)
+            parts = _numbered(json_frames(block.path, source, wanted, counts, chunk_bytes=CHUNK_BYTES), 0)
     if source.fill_down is not None and source.fill_down.within in asked.columns:
         parts = filled_down(parts, source.fill_down)
     rows = 0
@@ -83,7 +84,8 @@ def _plain(frame: pl.DataFrame, path: str) -> Iterator[pl.Series]:
         kind = column.dtype.inner if isinstance(column.dtype, pl.List | pl.Array) else column.dtype
         if kind.is_nested() or kind == pl.Duration:
             raise InputError(
-                f"{path}: expected text, numbers, times or lists of them in column {column.name!r}, got {column.dtype}; flatten it first"
+                f"{path}: expected text, numbers, times or lists of them in column {column.name!r}, got {column.dtype};"
+                f" name a value within it by its path, such as {column.name}.KEY, or flatten it first"
             )
         if isinstance(column.dtype, pl.Categorical | pl.Enum | pl.Binary | pl.Null):
             try:
@@ -92,11 +94,24 @@ def _plain(frame: pl.DataFrame, path: str) -> Iterator[pl.Series]:
                 raise InputError(f"{path}: column {column.name!r} is neither text nor numbers: {error}") from None
 
 
-def _parquet(block: Block, wanted: Wanted) -> Iterator[pl.DataFrame]:
+def _parquet(block: Block, wanted: Wanted, unnest: str | None, counts: Counts) -> Iterator[pl.DataFrame]:
     file = open_parquet(block.path)
-    there = wanted.check(block.path, file.schema_arrow.names)
+    paths = struct_paths(block.path, file.schema_arrow, wanted, unnest)
+    there = [name for name in wanted.columns if name not in (wanted.absent or {})]
+    row = block.first_row
     try:
-        for batch in file.iter_batches(BLOCK_ROWS, row_groups=list(block.row_groups) or None, columns=list(there)):
-            yield pl.DataFrame(pl.from_arrow(batch))
+        for batch in file.iter_batches(
+            BLOCK_ROWS, row_groups=list(block.row_groups) or None, columns=list(paths.reads) if paths else there
+        ):
+            if paths is None:
+                # Of a column `a.b` Parquet also reads the field b of a column a.
+                yield pl.DataFrame(pl.from_arrow(batch if batch.num_columns == len(there) else batch.select(there)))
+                continue
+            frame, empty = taken(batch, paths, row)
+            row += len(batch)
+            counts.add("rows read", empty)
+            counts.add(f"left out: {EMPTY_ARRAY}", empty)
+            if len(frame):
+                yield frame
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{block.path}: can't be read as Parquet from row {block.first_row:,} on: {error}; is the file whole?") from None

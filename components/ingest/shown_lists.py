@@ -1,6 +1,8 @@
 """Rows that carry a whole list, unrolled into one row a candidate."""
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature, Number, Vector
@@ -11,8 +13,7 @@ from components.ingest.event_columns import ROLES, impression_code
 from components.ingest.feature_values import typed_values
 from components.ingest.id_text import ids_of, text_of
 from components.ingest.null_words import count_words, null_mask
-from components.ingest.raw_rows import RAW, column_place, keep_rows
-from components.ingest.reading import FILE, ROW
+from components.ingest.raw_rows import RAW, column_place, keep_rows, located
 
 NOTHING_CHOSEN = "lists from which nothing was chosen; their candidates are kept"
 
@@ -22,11 +23,15 @@ def unrolled(raw: pl.DataFrame, dataset: Dataset, form: ListRows, *, source: Eve
     of_list = list(dataset.actions).index(form.action)
     carrying = raw.filter(pl.col("action") == of_list)
     columns = {"items": form.items, **form.columns}
-    texts = [text_of(carrying[f"{RAW}{column}"], separator=form.separator).alias(f"l:{name}") for name, column in columns.items()]
+    lists = [_split(carrying[f"{RAW}{column}"], form.separator).alias(f"l:{name}") for name, column in columns.items()]
     # A request without a name is named by what its row says: a row that stands twice is one request then.
-    content = carrying.select(name for name in ROLES if name != "seq").hstack(texts).hash_rows()
+    written = [
+        lists[at] if carrying[f"{RAW}{column}"].dtype.is_nested() else text_of(carrying[f"{RAW}{column}"]).alias(f"l:{name}")
+        for at, (name, column) in enumerate(columns.items())
+    ]
+    content = carrying.select(name for name in ROLES if name != "seq").hstack(written).hash_rows()
     named = pl.when(pl.col("request") != "").then(pl.col("request")).otherwise(pl.format("row-{}", pl.lit(content)))
-    carrying = carrying.with_columns(*(text.str.split(form.separator) for text in texts), named.alias("request"))
+    carrying = carrying.with_columns(*lists, named.alias("request"))
     length = pl.col("l:items").list.len()
     even = (pl.col("l:items").list.first() != "") & pl.all_horizontal(pl.col(f"l:{name}").list.len() == length for name in columns)
     carrying = keep_rows(carrying, even, "a list is empty, or its columns are of unequal length", counts)
@@ -40,7 +45,7 @@ def unrolled(raw: pl.DataFrame, dataset: Dataset, form: ListRows, *, source: Eve
     counts.add("rows added: candidates of lists", len(impressions))
     impressions = keep_rows(impressions, pl.col("item") != "", "a candidate without an item", counts)
     shown = _shown(dataset, form)
-    values = impressions.select(FILE, ROW, "item", *(pl.col(f"l:{feature.key}").alias(feature.key) for feature in shown))
+    values = impressions.select(*located(impressions), "item", *(pl.col(f"l:{feature.key}").alias(feature.key) for feature in shown))
     impressions = impressions.hstack(typed_values(values, shown, counts).rename({feature.name: f"f:{feature.name}" for feature in shown}))
     chosen = carrying.filter(pl.col("item") != "") if dataset.actions[form.action].item else carrying
     counts.add(f"left out: {NOTHING_CHOSEN}", len(carrying) - len(chosen))
@@ -54,7 +59,7 @@ def _elements(impressions: pl.DataFrame, name: str, column: str, source: EventSo
     missing = null_mask(elements, null_words(source, column))
     if missing is None:
         return elements
-    count_words(impressions.select(FILE, ROW, f"{RAW}{column}"), elements.alias(f"{RAW}{column}"), missing, counts)
+    count_words(impressions.select(*located(impressions), f"{RAW}{column}"), elements.alias(f"{RAW}{column}"), missing, counts)
     return elements.set(missing, "")
 
 
@@ -75,3 +80,14 @@ def _dtype(feature: GivenFeature) -> pl.DataType:
         case Vector(size=size):
             return pl.Array(pl.Float32, size)
     return pl.String()
+
+
+def _split(values: pl.Series, separator: str) -> pl.Series:
+    """A column as lists of texts, one text for each place: text is split at the separator, a list keeps its places; nothing is [""]."""
+    if not isinstance(values.dtype, pl.List | pl.Array):
+        return text_of(values).str.split(separator)
+    lists = values.cast(pl.List(values.dtype.inner))
+    lengths = lists.list.len().fill_null(0).clip(1).to_numpy()
+    texts = text_of(lists.explode(empty_as_null=True)).to_arrow(compat_level=pl.CompatLevel.oldest())
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
+    return pl.Series(values.name, pl.from_arrow(pa.LargeListArray.from_arrays(offsets, texts)))

@@ -1,9 +1,14 @@
 """Which columns are read of a file, and which of them it may lack."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from components.contract.errors import InputError
 from components.contract.strict import closest
+
+
+class MissingColumn(InputError):  # noqa: N818 - a kind of InputError
+    """A file lacks a column that it should have."""
 
 
 @dataclass
@@ -36,10 +41,23 @@ class Wanted:
         self.absent = {}
         for name in self.columns:
             if name not in there:
-                sentence = f"{path}: expected a column {name!r}, which isn't there; {hint or closest(name, there)}"
-                if name not in self.optional:
-                    raise InputError(sentence)
-                self.absent[name] = sentence
+                self.lacks(name, missing_column(path, name, there, hint=hint))
             elif there.count(name) > 1:
-                raise InputError(f"{path}: expected one column {name!r}, found {there.count(name)}; rename all but the one that is meant")
+                raise doubled_column(path, name, there)
         return tuple(name for name in self.columns if name in there)
+
+    def lacks(self, name: str, error: MissingColumn) -> None:
+        """Note that a column isn't there, or raise the error where the file can't do without it."""
+        if name not in self.optional:
+            raise error
+        self.absent = {**(self.absent or {}), name: str(error)}
+
+
+def missing_column(path: str, name: str, there: Sequence[str], *, hint: str = "") -> MissingColumn:
+    """The error for a column that isn't among those of a file."""
+    return MissingColumn(f"{path}: expected a column {name!r}, which isn't there; {hint or closest(name, there)}")
+
+
+def doubled_column(path: str, name: str, there: Sequence[str]) -> InputError:
+    """The error for a column that a file has more than once."""
+    return InputError(f"{path}: expected one column {name!r}, found {there.count(name)}; rename all but the one that is meant")

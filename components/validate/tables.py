@@ -12,6 +12,7 @@ from components.ingest.catalogue import table_blocks, table_ids
 from components.ingest.counts import Counts
 from components.ingest.feature_values import typed_values
 from components.ingest.files import matching
+from components.ingest.raw_rows import located
 from components.ingest.reading import ROW, frames
 from components.ingest.source_columns import Absent, never_there, require_columns, table_columns
 from components.validate.check import EXAMPLES, Check, of_rows
@@ -44,7 +45,8 @@ def check_table(table: Table, features: tuple[GivenFeature, ...], data_root: str
                 for feature in features:
                     empty[feature.name] += missing(values[feature.name])
                 file = pl.lit(block.order).alias("file")
-                parts.append(frame.select(table_ids(frame, table).alias(_ID), ROW, file))
+                line = pl.col(located(frame)[-1]).alias(ROW)
+                parts.append(frame.select(table_ids(frame, table).alias(_ID), line, file))
             absent.append(wanted.absent)
         require_columns(never_there(absent))
     except InputError as error:
