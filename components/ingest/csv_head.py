@@ -17,6 +17,7 @@ TEXT_BYTES = 1 << 20  # more than these take
 _ABOVE = 50  # lines that may stand above the names
 _SHOWN_BYTES = 80  # of a row in an error
 _SEP = re.compile(rb'"?sep=(.)"?', re.IGNORECASE)
+_JSON = re.compile(rb"\s*(\[\s*)?\{\s*\"[^\"\n]*\"\s*:")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _BLANKS = " \t\ufeff\u200b\xa0"
 
@@ -70,6 +71,8 @@ def read_head(path: str, text: bytes, files: Files, wanted: Wanted, *, dialect: 
     """
     if "\0" in text[:HEAD_ROWS].decode("latin-1") and text[:HEAD_ROWS].count(0) > HEAD_ROWS // 4:
         raise InputError(f"{path}: expected text, met {text[:8]!r}; if it is text, give its `encoding`")
+    if _JSON.match(text):
+        raise InputError(f"{path}: expected CSV, met JSON: {shown(text[:30])}; give `format: jsonl`")
     dialect, start, line = _declared_in_file(path, text, files, dialect)
     rows = _first_rows(path, text, dialect, start, line, final=final)
     if not rows:
@@ -173,9 +176,10 @@ def _below(row: _Row, names: tuple[str, ...], dialect: Dialect, *, above: int) -
 def _hint(header: bytes, dialect: Dialect, wanted: Wanted) -> str:
     if advice := other_separator(header, dialect, wanted.columns):
         return advice
-    if header.lstrip()[:1] in (b"{", b"["):
-        return f"it begins with {shown(header[:30])}: if it is JSON Lines, give `format: jsonl`"
-    names = {name.strip(_BLANKS).casefold() for name in fields_of(header, dialect)}
+    fields = fields_of(header, dialect)
+    if dialect.quote != "'" and all(len(name) > 1 and name[0] == name[-1] == "'" for name in fields):
+        return 'its names stand in single quotes: give `quote: "\'"`'
+    names = {name.strip(_BLANKS).casefold() for name in fields}
     if not names & {name.casefold() for name in wanted.columns}:
         return f"its first line is {shown(header)}: if that is a row and no header, name the columns with `header: [...]`"
     return ""
