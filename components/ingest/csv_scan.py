@@ -19,7 +19,7 @@ NOTE_FIELDS = 6  # of a note: first byte, end, fields, line, bits, its place amo
 AT, LINE, ROWS, NOTES, QUOTE_LINE, ROW_AT = range(6)  # of the state
 STATE_SIZE = 6
 
-_LF, _CR, _SPACE = 10, 13, 32
+_LF, _CR, _SPACE, _NO_BYTE = 10, 13, 32, 256
 _ORDINARY, _END, _SEPARATOR, _QUOTE, _ESCAPE, _NUL = range(6)
 
 Bytes = NDArray[np.uint8]
@@ -92,6 +92,7 @@ def scan_rows(
     state[ROWS] = 0
     state[NOTES] = 0
     width = len(separator)
+    blank = _NO_BYTE if separator[0] == _SPACE else _SPACE
     while row < len(lines) and note < len(notes):
         while at < end and (text[at] == _LF or text[at] == _CR):
             if text[at] == _CR:
@@ -113,7 +114,7 @@ def scan_rows(
             begin = at
             escaped = False
             seek = at
-            while seek < end and text[seek] == _SPACE:
+            while seek < end and text[seek] == blank:
                 seek += 1
             if quote >= 0 and seek < end and text[seek] == quote:
                 at = seek + 1
@@ -163,7 +164,7 @@ def scan_rows(
                 if line != quote_line:
                     joined = True
                 at += 1
-                while at < end and text[at] == _SPACE:
+                while at < end and text[at] == blank:
                     at += 1
                 if at == end and not final:
                     return MORE

@@ -1,7 +1,9 @@
 """Columns that only some sources, or some files of a source, have: missing in the others and counted; nowhere, an error."""
 
 import json
+import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from components.contract.load import parse_dataset
 from components.ingest.files import layout
 from components.validate import validate
 from tests.components.ingest.plain_shop import ITEMS, SHOP, Rows, requests, shop, told
+from tests.components.ingest.random_shops import ingested
 from tests.components.ingest.without_beam import NOW_US
 
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], Any]] = {
@@ -20,6 +23,8 @@ WRITERS: dict[str, Callable[[pl.DataFrame, Path], Any]] = {
     "parquet": pl.DataFrame.write_parquet,
     "jsonl": pl.DataFrame.write_ndjson,
 }
+DOC = Path(__file__).resolve().parents[3] / "docs" / "dataset-file.md"
+DOCUMENTED = re.findall(r"```yaml\n(.*?)```", DOC.read_text(), flags=re.DOTALL)[0]
 COLUMNS = "columns: {time: at, user: user, item: item, action: action, request: request}"
 ABSENT = "kept as missing: the file has no column 'page'"
 
@@ -67,7 +72,7 @@ def test_a_column_that_came_later_is_missing_in_the_files_before_and_counted(tmp
     made, _, counts, samples = told(tmp_path, text)
     assert (counts["rows kept"], counts[ABSENT]) == (60, 30)
     assert samples[ABSENT.removeprefix("kept ")] == [{"file": str(tmp_path / "log" / f"1.{ending}")}]
-    pages = [example["page"] for split in made.examples.values() for example in split.values()]
+    pages = [example["page"][0] for split in made.examples.values() for example in split.values()]
     assert sorted(set(pages)) == ["", "home"]
     assert checks(tmp_path, text)[ABSENT] == ("WARN", "30 of 60 rows")
     assert checks(tmp_path, text)["events: columns are there"] == ("PASS", "all")
@@ -123,20 +128,16 @@ def test_a_feature_of_the_catalogue_may_be_absent_from_a_file_of_it(tmp_path: Pa
 def test_a_source_without_lists_needs_no_column_of_them(tmp_path: Path) -> None:
     shop(tmp_path)
     rows = requests()
-    lists = [
-        {"at": row["at"], "user": row["user"], "request": row["request"], "items": "a|b", "prices": "5|6", "page": "home"}
-        for row in rows[::3]
-    ]
-    write_log(tmp_path, "lists.csv", lists)
+    shown = without(rows[::3], "item", "action", "shown_price")
+    write_log(tmp_path, "lists.csv", [row | {"items": "a|b", "prices": "5|6"} for row in shown])
     write_log(tmp_path, "clicks.csv", without([row for row in rows if row["action"] == "click"], "page", "shown_price", "action"))
-    text = SHOP.replace(f"  path: events.csv\n  {COLUMNS}", "  - {path: lists.csv, columns: {time: at, user: user, item: items, request: request}, action: search}\n"
-                        "  - {path: clicks.csv, columns: {time: at, user: user, item: item, request: request}, action: click}")  # fmt: skip
-    text = text.replace("actions: {show: {}", "attribution: 1h\nactions: {search: {item: false}").replace(
-        "candidates: {from: impressions, action: show}",
-        "candidates: {from: list, action: search, items: items, columns: {shown_price: prices}}",
+    roles = "columns: {time: at, user: user, request: request, item: "
+    sources = f"  - {{path: lists.csv, {roles}items}}, action: search}}\n  - {{path: clicks.csv, {roles}item}}, action: click}}"
+    text = SHOP.replace(f"  path: events.csv\n  {COLUMNS}", sources)
+    text = text.replace("actions: {show: {}", "attribution: 1h\nactions: {search: {}").replace(
+        "{from: impressions, action: show}", "{from: list, action: search, items: items, columns: {shown_price: prices}}"
     )
-    text = text.replace("search: {item: false}", "search: {}")
-    made, _, counts, _ = told(tmp_path, text)
+    made = told(tmp_path, text).made
     assert made.examples["train"]["u0", "r0"]["item"] == ["a", "b"]
     assert made.examples["train"]["u0", "r0"]["shown_price"] == [5.0, 6.0]
 
@@ -152,7 +153,7 @@ def test_folders_name_columns_that_files_do_not_have(tmp_path: Path) -> None:
     text = SHOP.replace("events.csv", "log/*/*/*")
     made, _, counts, samples = told(tmp_path, text)
     assert (counts["rows kept"], samples) == (60, {})
-    pages = {key: example["page"] for split in made.examples.values() for key, example in split.items()}
+    pages = {key: example["page"][0] for split in made.examples.values() for key, example in split.items()}
     assert (pages["u0", "r0"], pages["u0", "r18"]) == ("home/all", "")
     assert "events: columns are there" in checks(tmp_path, text)
 
@@ -161,7 +162,7 @@ def test_a_column_of_the_file_wins_over_its_folder(tmp_path: Path) -> None:
     shop(tmp_path)
     write_log(tmp_path, "page=shelf/1.csv", requests())
     made = told(tmp_path, SHOP.replace("events.csv", "page=shelf/1.csv")).made
-    assert made.examples["train"]["u0", "r0"]["page"] == "home"
+    assert made.examples["train"]["u0", "r0"]["page"] == ["home"]
 
 
 def orders(rows: Rows) -> Rows:
@@ -216,3 +217,24 @@ def test_a_json_file_whose_rows_leave_a_key_out_lacks_the_column(tmp_path: Path)
     counts = told(tmp_path, SHOP.replace("events.csv", "a.jsonl")).counts
     assert counts["rows kept"] == 60
     assert ABSENT not in counts
+
+
+def test_the_shop_of_the_documentation_runs_on_files_as_they_are_shown_there(tmp_path: Path) -> None:
+    """Every request has an order of its second product, seven minutes later."""
+    at = [datetime(2026, 3, 1) + timedelta(hours=n) for n in range(60)]
+    shopper = [("ann", "bob")[n % 2] for n in range(60)]
+    shown = [
+        {"at": at[n].isoformat(), "shopper": shopper[n], "sku": f"mug-{k}", "request": f"r{n}", "place": k, "device": "phone"}
+        for n in range(60)
+        for k in range(3)
+    ]
+    orders = [{"at": (at[n] + timedelta(minutes=7)).isoformat(), "shopper": shopper[n], "sku": "mug-1"} for n in range(60)]
+    products = [{"sku": f"mug-{k}", "title": f"mug {k}", "brand": "b", "price": 3.5 + k, "tags": "a|b"} for k in range(3)]
+    for name, rows in (("shown.csv", shown), ("orders.csv", orders), ("products.csv", products)):
+        pl.DataFrame(rows).write_csv(tmp_path / name)
+    made = ingested(DOCUMENTED, tmp_path, tmp_path / "out")
+    examples = [example for split in made.examples.values() for example in split.values()]
+    assert examples
+    assert all((example["label"], example["device"]) == ([0, 1, 0], ["phone"]) for example in examples)
+    verdicts = {name: verdict for name, (verdict, _) in checks(tmp_path, DOCUMENTED).items()}
+    assert {name for name, verdict in verdicts.items() if verdict == "FAIL"} == set()
