@@ -68,7 +68,7 @@ class FrequentValues:
         return pl.concat(self.parts).group_by("hash").agg(pl.col("events").sum())
 
 
-def frequent_values(dataset: Dataset, found: Mapping[str, FrequentValues], events: int, *, items: frozenset[str]) -> Iterator[Check]:
+def frequent_values(dataset: Dataset, found: Mapping[str, FrequentValues], events: int, *, items: pl.Series | None) -> Iterator[Check]:
     """A check for each role with ids.
 
     Of the five most frequent values those are named that have more than 1 % of all events and more than 20 times the 99.9th percentile of
@@ -79,13 +79,16 @@ def frequent_values(dataset: Dataset, found: Mapping[str, FrequentValues], event
         dataset: says the roles' columns.
         found: of each role.
         events: how many there are.
-        items: of the catalogue; they are what they are, however often they are bought.
+        items: of the catalogue, if there is one; they are what they are, however often they are bought.
     """
     for role in ROLES:
         columns = [source.columns.named()[role] for source in dataset.events if role in source.columns.named()]
         if not columns or not found[role].parts:
             continue
-        suspects = [each for each in suspicious(found[role], events) if role != "item" or each.text not in items]
+        suspects = suspicious(found[role], events)
+        if role == "item" and items is not None:
+            listed = set(items.filter(items.is_in([each.text for each in suspects])))
+            suspects = [each for each in suspects if each.text not in listed]
         name = f"{role}s: no value stands for nobody"
         if not suspects:
             yield Check(name, "PASS", f"{len(found[role].counted()):,} values")

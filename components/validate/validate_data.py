@@ -92,8 +92,7 @@ def _events(dataset: Dataset, found: Tally, known: dict[str, pl.Series | None]) 
             total = events + (found.shown_rows if isinstance(dataset.candidates, ListRows) else 0)
             name = f"{role}s are in the {'catalogue' if role == 'item' else 'users'}"
             yield of_rows(name, wrong.rows, total, examples=wrong.examples, fail_share=_STRANGE_SHARE, of=of)
-    catalogue = frozenset() if known["items"] is None else frozenset(known["items"])
-    yield from frequent_values(dataset, found.frequent, events, items=catalogue)
+    yield from frequent_values(dataset, found.frequent, events, items=known["items"])
     if tells_repetitions(dataset):
         again = duplicates(found)
         examples = [where_it_stands(found, dataset, seq) for seq in again["seq"].head(EXAMPLES)]

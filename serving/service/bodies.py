@@ -25,9 +25,9 @@ def _as_ids(values: Any) -> Any:
 Name = Annotated[str, Field(max_length=LONGEST_ID, pattern=r"^[^\x00-\x1f]*$")]
 Given = Annotated[Name, Field(min_length=1)]
 # By the rule that ingestion has for the ids of a log: 108 and "108.0" are "108".
-Id = Annotated[Name, BeforeValidator(_as_id)]
-GivenId = Annotated[Given, BeforeValidator(_as_id)]
-Ids = Annotated[list[Given], BeforeValidator(_as_ids)]
+Id = Annotated[Name, BeforeValidator(_as_id, json_schema_input_type=Name | int | float)]
+GivenId = Annotated[Given, BeforeValidator(_as_id, json_schema_input_type=Given | int | float)]
+Ids = Annotated[list[Given], BeforeValidator(_as_ids, json_schema_input_type=list[Given | int | float])]
 Place = Annotated[int, Field(ge=0, le=1_000_000)]
 Whole = Annotated[int, Field(ge=0, le=1 << 62)]
 

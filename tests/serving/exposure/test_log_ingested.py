@@ -178,3 +178,12 @@ def test_float32_comes_back_bit_for_bit(tmp_path: Path) -> None:
     assert np.array_equal(np.array(read["features"]["look"], np.float32), sent)
     assert np.array_equal(np.array(read["scores"], np.float32), sent[:, 0])
     assert read["features"]["title"] == ["a", "�"]
+
+
+def test_the_log_is_read_with_the_words_of_the_shops_own_sources() -> None:
+    """The service has applied them; read by others, user 0 would be nobody again."""
+    assert "null_values" not in log_sources(dataset(), "log")[0]
+    file = yaml.safe_load(SHOP)
+    file["events"]["null_values"] = {file["events"]["columns"]["user"]: [], "page": ["nowhere", "-1"]}
+    impressions, interactions = log_sources(parse_dataset(yaml.safe_dump(file)), "log")
+    assert impressions["null_values"] == interactions["null_values"] == {"user": [], "page": ["-1", "nowhere"]}

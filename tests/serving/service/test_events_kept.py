@@ -57,6 +57,25 @@ def test_decisions_are_logged_with_the_models_scores_apart_from_the_order(starte
     ]
 
 
+def test_ids_are_text_by_the_rule_of_the_log(started: Started, tmp_path: Path) -> None:
+    """However a caller spells them: as numbers, with blanks, as words for nobody."""
+    service = started(places={"log": tmp_path})
+    spelt: list[Any] = [108, 108.0, "108", " 108.00 ", "1.08e2", "NULL", 0, " "]
+    clicks = [{"action": "click", "item": " p1 ", "shopper": who, "session": 7.0, "time_us": T_US + n} for n, who in enumerate(spelt)]
+    shown = {"request": 5, "items": ["p2\t", " p1"], "shopper": 108.0, "session": "nan", "time_us": T_US}
+    assert service.post("/v1/events", {"impressions": [shown], "interactions": clicks}).json == {"accepted": 9}
+    logged = rows(tmp_path, "interactions")
+    assert [(row["user"], row["item"], row["request"], row["session"]) for row in logged[:2]] == [
+        ("108", "p2", "5", None),
+        ("108", "p1", "5", None),
+    ]
+    assert [(row["user"], row["item"], row["session"]) for row in logged[2:]] == [
+        *[("108", "p1", "7")] * 5,
+        *[(None, "p1", "7")] * 3,
+    ]
+    assert service.rank(" p0 ", "p1", shopper=108)["order"] == ["p1", "p0"]
+
+
 def test_one_wrong_event_and_none_of_them_counts(started: Started, tmp_path: Path) -> None:
     service = started(places={"log": tmp_path})
     good = {"action": "click", "item": "p0", "shopper": "a", "time_us": T_US}

@@ -59,7 +59,7 @@ def test_answers_are_as_documented_for_long(service: Service) -> None:
     sent(service, examples=1_000)
 
 
-@pytest.mark.parametrize("name", ["a/b", "/", "..", "a?b#c", "\u00e4", "%", " ", "a\u2028b", "\x85"])
+@pytest.mark.parametrize("name", ["a/b", "/", "..", "a?b#c", "\u00e4", "%", "a\u2028b", " 108.0 "])
 def test_any_shopper_can_be_forgotten(service: Service, name: str) -> None:
     path = f"/v1/shoppers/{quote(name, safe='')}"
     assert service.call("DELETE", path, headers={"authorization": f"Bearer {TOKEN}"}).status == 204
@@ -69,3 +69,9 @@ def test_any_shopper_can_be_forgotten(service: Service, name: str) -> None:
 def test_an_id_that_cannot_be_is_told_so(service: Service, name: str) -> None:
     answer = service.call("DELETE", f"/v1/shoppers/{quote(name, safe='')}", headers={"authorization": f"Bearer {TOKEN}"})
     assert (answer.status, "path.shopper" in answer.json["error"]) == (422, True)
+
+
+@pytest.mark.parametrize("name", [" ", "\x85", "NULL", "0"])
+def test_nobody_cannot_be_forgotten(service: Service, name: str) -> None:
+    answer = service.call("DELETE", f"/v1/shoppers/{quote(name, safe='')}", headers={"authorization": f"Bearer {TOKEN}"})
+    assert (answer.status, answer.json["error"][:29]) == (400, "expected a shopper's id, got ")
