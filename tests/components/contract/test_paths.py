@@ -86,7 +86,11 @@ def faults(*changes: tuple[str, str]) -> list[str]:
         ("id: id}", 'id: "id[0"}', "line 3: items.id: 'id[0' is no path: a bracket isn't closed"),
         ("column: brand", 'column: "brand[-1]"', "line 8: features[1].column: 'brand[-1]' is no path: elements are counted"),
         ("column: page", "column: page.", "line 9: features[2].column: 'page.' is no path: a name is missing"),
-        ("column: page", "column: pages.#", "line 9: features[2].column: 'pages.#' is the place in an array that becomes rows; say `unnest: p"),
+        (
+            "column: page",
+            "column: pages.#",
+            "line 9: features[2].column: 'pages.#' is the place in an array that becomes rows; say `unnest: p",
+        ),
     ],
 )
 def test_a_path_that_is_none_is_a_fault_with_its_place(old: str, new: str, place: str) -> None:

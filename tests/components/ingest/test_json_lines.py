@@ -134,38 +134,65 @@ def test_ids_are_the_same_text_whatever_stands_beside_them(tmp_path: Path, monke
 FAULTS: dict[str, tuple[str | bytes, str]] = {
     "doubled key": ('{"a": 1}\n{"a": 1, "b": 2, "a": 3}', ", line 2: expected the key 'a' once in an object, got it twice; keep the one"),
     "doubled by an escape": ('{"a": 1, "\\u0061": 1}', ", line 1: expected the key 'a' once in an object, got it twice"),
-    "word": ('{"a": 1}\n\n{"a": None}', ", line 3: expected a JSON value for 'a', got 'None'; write null where there is none, and text within"),
+    "word": (
+        '{"a": 1}\n\n{"a": None}',
+        ", line 3: expected a JSON value for 'a', got 'None'; write null where there is none, and text within",
+    ),
     "leading zero": ('{"a": 007}', ", line 1: expected a JSON value for 'a', got '007'; write null where there is none"),
     "word in a list": ('{"a": [1, nil]}', ", line 1: expected a JSON value for 'a', got 'nil'"),
     "half a character": ('{"a": "\\ud83d"}', ", line 1: the text of 'a' has half of a surrogate pair, which is no character; take it out"),
     "half a character in a list": ('{"a": ["x", "\\udc00"]}', ", line 1: the text of 'a' has half of a surrogate pair"),
-    "wrong escape": ('{"a": "C:\\dir"}', ", line 1: the text of 'a' has a backslash before a character that JSON doesn't escape; write it twice"),
-    "latin-1": ('{"a": "ok"}\n{"a": "Grüße"}'.encode("latin-1"), ", line 2: the text of 'a' isn't UTF-8: 'Gr��e'; convert the file to UTF-8"),
+    "wrong escape": (
+        '{"a": "C:\\dir"}',
+        ", line 1: the text of 'a' has a backslash before a character that JSON doesn't escape; write it twice",
+    ),
+    "latin-1": (
+        '{"a": "ok"}\n{"a": "Grüße"}'.encode("latin-1"),
+        ", line 2: the text of 'a' isn't UTF-8: 'Gr��e'; convert the file to UTF-8",
+    ),
     "UTF-16": ('{"a": 1}'.encode("utf-16"), ": expected JSON objects, got UTF-16; convert the file to UTF-8"),
     "gzip": (gzip.compress(b'{"a": 1}'), ": expected JSON objects, got a file packed by gzip; let its name end in .gz"),
     "Parquet": (b"PAR1\x15", ": expected JSON objects, got a Parquet file; say `format: parquet`"),
-    "CSV": ("a,b\n1,2\n", ", line 1: expected one JSON object, got 'a,b'; is it a file of JSON objects, as its `format` or its ending says?"),
+    "CSV": (
+        "a,b\n1,2\n",
+        ", line 1: expected one JSON object, got 'a,b'; is it a file of JSON objects, as its `format` or its ending says?",
+    ),
     "single quotes": ("{'a': 1}", ", line 1: expected one JSON object, got \"{'a': 1}\"; correct the line, or take it out"),
-    "cut off": ('{"a": 1}\n{"a": 2, "b": "x', ", line 2: expected one JSON object, got '{\"a\": 2, \"b\": \"x', where the file ends; is the file"),
-    "cut off in a number": ('{"a": 1}\n{"a": 2', ", line 2: expected one JSON object, got '{\"a\": 2', where the file ends; is the file whole?"),
+    "cut off": (
+        '{"a": 1}\n{"a": 2, "b": "x',
+        ', line 2: expected one JSON object, got \'{"a": 2, "b": "x\', where the file ends; is the file',
+    ),
+    "cut off in a number": (
+        '{"a": 1}\n{"a": 2',
+        ", line 2: expected one JSON object, got '{\"a\": 2', where the file ends; is the file whole?",
+    ),
     "array cut off": ('[{"a": 1},\n{"a": 2}', ", line 2: expected ] at the end of the file's array, got nothing; is the file whole?"),
     "array of others": ('[{"a": 1},\n5]', ", line 2: expected one JSON object, got '5]'; correct the line, or take it out"),
-    "two in a line": ('{"a": 1}\n{"a": 2} {"a": 3}', ", line 2: expected one JSON object, got '{\"a\": 2} {\"a\": 3}'; correct the line"),
+    "two in a line": ('{"a": 1}\n{"a": 2} {"a": 3}', ', line 2: expected one JSON object, got \'{"a": 2} {"a": 3}\'; correct the line'),
     "open object": (
         '{"a": 1}\n{"a": 2, "b": {"c": [1]\n{"a": 3}\n',
-        ", line 2: expected one JSON object, got '{\"a\": 2, \"b\": {\"c\": [1]'; it goes on with '{\"a\": 3}' in line 3; correct the line",
+        ', line 2: expected one JSON object, got \'{"a": 2, "b": {"c": [1]\'; it goes on with \'{"a": 3}\' in line 3; correct the line',
     ),
-    "open list": ('{"a": 1, "b": [1, 2}\n', ", line 1: expected one JSON object, got '{\"a\": 1, \"b\": [1, 2}'; correct the line"),
-    "open text": ('{"a": 1, "b": "x}\n{"a": 2}\n', ", line 1: expected one JSON object, got '{\"a\": 1, \"b\": \"x}'; correct the line"),
-    "missing comma": ('{"a": 1 "b": 2}\n', ", line 1: expected one JSON object, got '{\"a\": 1 \"b\": 2}'; correct the line"),
+    "open list": ('{"a": 1, "b": [1, 2}\n', ', line 1: expected one JSON object, got \'{"a": 1, "b": [1, 2}\'; correct the line'),
+    "open text": ('{"a": 1, "b": "x}\n{"a": 2}\n', ', line 1: expected one JSON object, got \'{"a": 1, "b": "x}\'; correct the line'),
+    "missing comma": ('{"a": 1 "b": 2}\n', ', line 1: expected one JSON object, got \'{"a": 1 "b": 2}\'; correct the line'),
     "missing colon": ('{"a" 1}\n', ", line 1: expected one JSON object, got '{\"a\" 1}'; correct the line"),
     "last comma": ('{"a": 1,}\n', ", line 1: expected one JSON object, got '{\"a\": 1,}'; correct the line"),
     "too deep": ('{"a": 1, "b": ' + "[" * 1001 + "]" * 1001 + "}", ", line 1: the object is nested more than 1,000 deep; flatten it, or"),
     "number and bool": ('{"a": 1}\n{"a": true}', ", line 2: column 'a' has true or false, and a number in line 1; keep to one type"),
     "number and list": ('{"a": [1]}\n{"a": 2}', ", line 2: column 'a' has a number, and a list in line 1; keep to one type"),
-    "object": ('{"a": {"eur": 5}}', ", line 1: column 'a' has an object: {\"eur\": 5}; name what is meant within it by its path, such as a.KEY"),
-    "object in a list": ('{"a": [{"eur": 5}]}', ", line 1: column 'a' has an object in a list: {\"eur\": 5}; name what is meant within it by its"),
-    "list in a list": ('{"a": [[5]]}', ", line 1: column 'a' has a list in a list: [5]; name what is meant within it by its path, such as a.KEY"),
+    "object": (
+        '{"a": {"eur": 5}}',
+        ", line 1: column 'a' has an object: {\"eur\": 5}; name what is meant within it by its path, such as a.KEY",
+    ),
+    "object in a list": (
+        '{"a": [{"eur": 5}]}',
+        ", line 1: column 'a' has an object in a list: {\"eur\": 5}; name what is meant within it by its",
+    ),
+    "list in a list": (
+        '{"a": [[5]]}',
+        ", line 1: column 'a' has a list in a list: [5]; name what is meant within it by its path, such as a.KEY",
+    ),
 }
 
 
@@ -190,7 +217,7 @@ def test_a_row_that_never_ends_does_not_take_the_whole_file(tmp_path: Path, monk
     monkeypatch.setattr(reading, "CHUNK_BYTES", 100)
     monkeypatch.setattr(json_lines, "LONGEST_ROW", 1000)
     error = refusal(tmp_path, '{"a": 1}\n{"a": [' + "1, " * 2000 + "2]}\n")
-    assert error.startswith(", line 2: expected a JSON object, got '{\"a\": [1, 1,")
+    assert error.startswith(', line 2: expected a JSON object, got \'{"a": [1, 1,')
     assert error.endswith("which hasn't ended after 1,000 bytes; is a bracket of it closed?")
 
 
@@ -207,7 +234,9 @@ def test_samples_name_the_line_of_a_row_in_any_layout(tmp_path: Path) -> None:
         write(tmp_path, "e.json", content)
         text = SHOP.replace("events.csv", "e.json")
         assert told(tmp_path, text).samples["no item"][0]["row"] == str(line - 1)
-        examples = [check.examples for check in validate(parse_dataset(text), str(tmp_path), now_us=NOW_US) if check.name == "events have an item"]
+        examples = [
+            check.examples for check in validate(parse_dataset(text), str(tmp_path), now_us=NOW_US) if check.name == "events have an item"
+        ]
         assert examples[0][0].startswith(f"{tmp_path / 'e.json'}, line {line}: ")
 
 
@@ -227,7 +256,9 @@ def test_a_catalogue_as_an_array_is_a_catalogue(tmp_path: Path) -> None:
     assert everything(told(tmp_path, SHOP.replace("items.csv", "items.json")).made.examples) == expected
 
 
-SCALARS = st.one_of(st.none(), st.integers(-(10**25), 10**25), st.text("abü€😀\"\\/{}[],:\n 0", max_size=8), st.floats(allow_nan=False, allow_infinity=False))
+SCALARS = st.one_of(
+    st.none(), st.integers(-(10**25), 10**25), st.text('abü€😀"\\/{}[],:\n 0', max_size=8), st.floats(allow_nan=False, allow_infinity=False)
+)
 
 
 @given(

@@ -34,7 +34,10 @@ def test_sessions_with_their_events_in_one_object(tmp_path: Path) -> None:
         return {"aid": aid, "ts": (START_S + at_s) * 1000, "type": kind}
 
     sessions = [
-        {"session": n, "events": [event(n * HOUR_S + 10 * k, 10 + (n + k) % 7, ("clicks", "carts", "orders")[k % 3]) for k in range(1 + n % 4)]}
+        {
+            "session": n,
+            "events": [event(n * HOUR_S + 10 * k, 10 + (n + k) % 7, ("clicks", "carts", "orders")[k % 3]) for k in range(1 + n % 4)],
+        }
         for n in range(40)
     ]
     write(tmp_path, "otto.jsonl", lines([*sessions, {"session": 40, "events": []}]))
@@ -102,7 +105,9 @@ def test_searches_of_mongodb(tmp_path: Path) -> None:
         shown = [{"sku": f"s{(n + k) % 5}", "price": {"$numberDouble": f"{k + 0.5}"}} for k in range(3)]
         return {
             "_id": {"$oid": f"{n:024x}"},
-            "at": {"$date": at.isoformat().replace("+00:00", "Z")} if n % 2 else {"$date": {"$numberLong": str(int(at.timestamp()) * 1000)}},
+            "at": {"$date": at.isoformat().replace("+00:00", "Z")}
+            if n % 2
+            else {"$date": {"$numberLong": str(int(at.timestamp()) * 1000)}},
             "shopper": {"$oid": f"{n % 4:024x}"},
             "filter": {"text": "red mug"} if n % 3 else None,
             "shown": shown,

@@ -17,7 +17,7 @@ from components.ingest.counts import LINE, Counts
 from components.ingest.files import layout
 from components.ingest.reading import ROW
 from components.validate import validate
-from tests.components.ingest.plain_shop import requests, shop, told, write
+from tests.components.ingest.plain_shop import SHOP, requests, shop, told, write
 from tests.components.ingest.random_shops import blocks_of, everything, ingested
 from tests.components.ingest.raw_frames import column_of, read, rows_of
 from tests.components.ingest.without_beam import NOW_US
@@ -36,10 +36,13 @@ def nested(folder: Path, rows: Rows, ending: str, *, schema: pa.Schema | None = 
 
 
 PARAMS: Rows = [
-    {"params": [{"key": "page", "value": {"s": "/a", "i": None}}, {"key": "n", "value": {"s": None, "i": 5}}], "geo": {"city": {"name": "Oslo"}}},
+    {
+        "params": [{"key": "page", "value": {"s": "/a", "i": None}}, {"key": "n", "value": {"s": None, "i": 5}}],
+        "geo": {"city": {"name": "Oslo", "other": "-"}},
+    },
     {"params": [{"key": "n", "value": {"s": None, "i": 6}}, {"key": "n", "value": {"s": None, "i": 7}}], "geo": {"city": None}},
     {"params": [], "geo": None},
-    {"params": None, "geo": {"city": {"name": None}}},
+    {"params": None, "geo": {"city": {"name": None, "other": "-"}}},
 ]
 PATHS: dict[str, list[Any]] = {
     "geo.city.name": ["Oslo", None, None, None],
@@ -64,7 +67,8 @@ def test_a_path_leads_to_its_values(tmp_path: Path, path: str, ending: str) -> N
         return
     assert column_of(found, path) == PATHS[path]
     # Several paths that share a way are followed together.
-    assert rows_of(found, [path, "geo.city.name", "params[key=n].key"])[1] == {path: PATHS[path][1], "geo.city.name": None, "params[key=n].key": "n"}
+    together = [path, "geo.city.other" if path == "geo.city.name" else "geo.city.name", "params[key=n].key"]
+    assert rows_of(found, together)[1] == dict(zip(together, [PATHS[path][1], None, "n"], strict=True))
 
 
 def test_a_map_of_parquet_is_as_an_object(tmp_path: Path) -> None:
@@ -89,15 +93,35 @@ def test_a_match_may_be_escaped_or_a_number(tmp_path: Path) -> None:
 
 
 MISMATCHES: dict[str, tuple[str, str, str]] = {
-    "text for an object": ('{"a": {"b": 1}}\n{"a": "n/a"}', "a.b", ", line 2: expected an object for 'a.b' in 'a', got n/a; correct the path, or"),
+    "text for an object": (
+        '{"a": {"b": 1}}\n{"a": "n/a"}',
+        "a.b",
+        ", line 2: expected an object for 'a.b' in 'a', got n/a; correct the path, or",
+    ),
     "text for an array": ('{"a": "n/a"}', "a[0]", ", line 1: expected an array for 'a[0]' in 'a', got n/a; correct the path, or the line"),
-    "an object for an array": ('{"a": {"k": 1}}', "a[k=x].b", ", line 1: expected an array for 'a[k=x].b' in 'a', got {\"k\": 1}; correct the path"),
-    "objects and arrays": ('{"a": [{"b": 1}]}\n{"a": {"b": 1}}', "a.b", ", line 2: expected an array of objects, as in other lines, for 'a.b' in"),
-    "array within an array": ('{"a": [{"b": [{"c": 1}]}]}', "a.b.c", ", line 1: 'a.b.c' leads through an array within an array; unnest one of them"),
+    "an object for an array": (
+        '{"a": {"k": 1}}',
+        "a[k=x].b",
+        ", line 1: expected an array for 'a[k=x].b' in 'a', got {\"k\": 1}; correct the path",
+    ),
+    "objects and arrays": (
+        '{"a": [{"b": 1}]}\n{"a": {"b": 1}}',
+        "a.b",
+        ", line 2: expected an array of objects, as in other lines, for 'a.b' in",
+    ),
+    "array within an array": (
+        '{"a": [{"b": [{"c": 1}]}]}',
+        "a.b.c",
+        ", line 1: 'a.b.c' leads through an array within an array; unnest one of them",
+    ),
     "a doubled key on the way": ('{"a": {"b": 1, "b": 2}}', "a.b", ", line 1: expected the key 'b' once in an object, got it twice"),
     "nowhere": ('{"a": {"bright": 1}}', "a.brigth", ": expected a column 'a.brigth', which isn't there; did you mean 'a.bright'?"),
     "no path": ('{"a": [{"b": 1}]}', "a[].b", ": expected a column 'a[].b', which isn't there, and as a path it can't be read: `[]` names"),
-    "an object at the end": ('{"a": {"b": {"c": 1}}}', "a.b", ", line 1: column 'a.b' has an object: {\"c\": 1}; name what is meant within"),
+    "an object at the end": (
+        '{"a": {"b": {"c": 1}}}',
+        "a.b",
+        ", line 1: column 'a.b' has an object: {\"c\": 1}; name what is meant within",
+    ),
 }
 
 
@@ -115,8 +139,11 @@ def test_a_path_that_meets_another_structure_is_an_error(tmp_path: Path, kind: s
     [
         ("n.b", "expected an object with the member 'b' on the way of 'n.b', got int64; correct the path"),
         ("n[0]", "expected an array on the way of 'n[0]', got int64; correct the path"),
-        ("a[k=x].b", "expected an array of objects with the member 'k' on the way of 'a[k=x].b', got struct<b: int64, c: list<element: struct<d"),
-        ("a.z", "expected a column 'a.z', which isn't there; did you mean 'a.b'?"),
+        (
+            "a[k=x].b",
+            "expected an array of objects with the member 'k' on the way of 'a[k=x].b', got struct<b: int64, c: list<element: struct<d",
+        ),
+        ("a.z", "expected a column 'a.z', which isn't there; did you mean 'a."),
         ("z.b", "expected a column 'z.b', which isn't there; did you mean 'a.b'?"),
         ("a.c.d", "'a.c.d' leads through an array within an array; unnest one of them"),
         ("a[].b", "expected a column 'a[].b', which isn't there, and as a path it can't be read: `[]` names no element of 'a'"),
@@ -318,7 +345,9 @@ features:
 
 # Values that both formats can hold in one column.
 NAMES = st.sampled_from(["a", "b", "ü", "x y"])
-LEAVES = st.sampled_from([st.integers(-(2**63), 2**63 - 1), st.sampled_from(["", "x", "108", "Größe"]), st.floats(-1e9, 1e9), st.booleans()])
+LEAVES = st.sampled_from(
+    [st.integers(-(2**63), 2**63 - 1), st.sampled_from(["", "x", "108", "Größe"]), st.floats(-1e9, 1e9), st.booleans()]
+)
 
 
 @st.composite
@@ -351,7 +380,10 @@ def test_json_and_parquet_agree_on_any_path(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "CHUNK_BYTES", chunk)
         unnest = data.draw(st.sampled_from([None, *sorted({path.split("[")[0] for path in wanted if "[" in path})]))
-        columns = [*(path if unnest is None else path.split("[")[0] + (path.partition("]")[2] if "]" in path else "") for path in wanted), "n"]
+        columns = [
+            *(path if unnest is None else path.split("[")[0] + (path.partition("]")[2] if "]" in path else "") for path in wanted),
+            "n",
+        ]
         columns = sorted(set(columns))
         found = []
         for ending in FORMATS:
@@ -383,7 +415,5 @@ def test_every_row_group_may_be_a_block_of_its_own(tmp_path: Path) -> None:
     expected = everything(told(tmp_path).made.examples)
     rows = [{"who": {"user": row["user"]}, **row} for row in requests()]
     nested(tmp_path, rows, "parquet", group_rows=7)
-    from tests.components.ingest.plain_shop import SHOP
-
     text = SHOP.replace("events.csv", "e.parquet").replace("user: user", "user: who.user")
     assert everything(ingested(text, tmp_path, tmp_path / "o", blocks=blocks_of(text, tmp_path)).examples) == expected
