@@ -21,7 +21,7 @@ from components.ingest.json_paths import Found, follow
 from components.ingest.json_scan import Bytes, Numbers
 from components.ingest.json_values import EMPTY, LIST, Column, Keys, Lists, RowFault, Scanner, Values, elements, fault_text, keys_of, spans
 from components.ingest.text_files import open_text
-from components.ingest.wanted import Wanted
+from components.ingest.wanted import Wanted, missing_column
 
 LONGEST_ROW = 1 << 30  # bytes: a bracket that is never closed would take the whole file
 EMPTY_ARRAY = "rows whose array to unnest is empty"
@@ -46,11 +46,11 @@ def json_frames(path: str, files: Files, wanted: Wanted, counts: Counts, *, chun
         InputError: the file can't be read, a row is no object, a column is of several types, or no row has it.
     """
     unnest, plan, scanner = files.unnest, _plan(wanted.columns, files.unnest), Scanner()
-    made = {name: Column(name) for name in wanted.columns}
+    made, array = {name: Column(name) for name in wanted.columns}, Column(plan.unnest)
     rows, objects, waiting = 0, 0, None
     for top, lines in _scanned(path, plan.keys, scanner, _chunks(path, files.encoding, chunk_bytes)):
         try:
-            frame, empty = _frame(plan, top, lines, made, scanner)
+            frame, empty = _frame(plan, top, lines, made, array, scanner)
         except RowFault as fault:
             raise InputError(f"{path}, line {int(lines[fault.row]) + 1:,}: {fault.text}") from None
         counts.add("rows read", empty)
@@ -63,6 +63,8 @@ def json_frames(path: str, files: Files, wanted: Wanted, counts: Counts, *, chun
             yield waiting
         waiting = frame if len(frame) else None
     if objects:
+        if unnest is not None and not array.seen:
+            raise missing_column(path, unnest, sorted(_known_names(path, files.encoding)))
         lacking = {name for name in wanted.columns if not made[name].seen and (rows or name not in plan.of_elements)}
         for name in sorted(lacking & set(plan.faults)):
             raise InputError(f"{path}: expected a column {name!r}, which isn't there, and as a path it can't be read: {plan.faults[name]}")
@@ -115,14 +117,14 @@ def _way(path: str) -> tuple[str, Steps]:
 
 
 def _frame(
-    plan: _Plan, top: Mapping[str, Values], lines: Numbers, made: Mapping[str, Column], scanner: Scanner
+    plan: _Plan, top: Mapping[str, Values], lines: Numbers, made: Mapping[str, Column], array: Column, scanner: Scanner
 ) -> tuple[pl.DataFrame, int]:
     """Rows as a frame with LINE, and how many were left out because their array is empty."""
     found = _followed(top, plan.of_rows, scanner)
     if plan.array is None:
         series = [column.series(_named(name, found[name], top[name]), lines, scanner) for name, column in made.items()]
         return pl.DataFrame([*series, pl.Series(LINE, lines)]), 0
-    lists = _unnested(_followed(top, {plan.unnest: plan.array}, scanner)[plan.unnest], plan.unnest, scanner)
+    lists = _unnested(_followed(top, {plan.unnest: plan.array}, scanner)[plan.unnest], array, scanner)
     parent = np.repeat(np.arange(len(lines)), lists.lengths)
     within = follow(lists.values, plan.of_elements, scanner, written=plan.unnest)
     series = []
@@ -164,10 +166,12 @@ def _named(name: str, found: Found, literal: Values) -> Found:
     return Values(buffer, starts.astype(np.int32), ends.astype(np.int32), np.where(own, literal.kinds, found.kinds), found.rows)
 
 
-def _unnested(found: Found, unnest: str, scanner: Scanner) -> Lists:
+def _unnested(found: Found, array: Column, scanner: Scanner) -> Lists:
+    unnest = array.name
     if isinstance(found, Lists):
         row = found.values.row(0) if len(found.values) else 0
         raise RowFault(row, f"`unnest: {unnest}` leads through another array; unnest that one, or name one element of it as in a[0].b")
+    array.seen = array.seen or bool((found.kinds != scan.ABSENT).any())
     forms = found.forms()
     wrong = (forms != LIST) & (forms != EMPTY)
     if wrong.any():

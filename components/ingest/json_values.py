@@ -350,5 +350,5 @@ def _not_unicode(values: Values, name: str, offsets: Numbers, content: Bytes) ->
             text.decode()
         except UnicodeDecodeError:
             shown = text[:_SHOWN].decode(errors="replace")
-            return RowFault(values.row(at), f"the text of {name!r} isn't UTF-8: {shown!r}; convert the file to UTF-8")
+            return RowFault(values.row(at), f"the text of {name!r} isn't UTF-8: {shown!r}; give the file's `encoding`")
     raise AssertionError("Arrow refuses what Python decodes")

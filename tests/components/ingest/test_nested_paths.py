@@ -17,7 +17,7 @@ from components.ingest.counts import LINE, Counts
 from components.ingest.files import layout
 from components.ingest.reading import ROW
 from components.validate import validate
-from tests.components.ingest.plain_shop import requests, shop, told, write
+from tests.components.ingest.plain_shop import SHOP, requests, shop, told, write
 from tests.components.ingest.random_shops import blocks_of, everything, ingested
 from tests.components.ingest.raw_frames import column_of, read, rows_of
 from tests.components.ingest.without_beam import NOW_US
@@ -38,11 +38,11 @@ def nested(folder: Path, rows: Rows, ending: str, *, schema: pa.Schema | None = 
 PARAMS: Rows = [
     {
         "params": [{"key": "page", "value": {"s": "/a", "i": None}}, {"key": "n", "value": {"s": None, "i": 5}}],
-        "geo": {"city": {"name": "Oslo"}},
+        "geo": {"city": {"name": "Oslo", "other": "-"}},
     },
     {"params": [{"key": "n", "value": {"s": None, "i": 6}}, {"key": "n", "value": {"s": None, "i": 7}}], "geo": {"city": None}},
     {"params": [], "geo": None},
-    {"params": None, "geo": {"city": {"name": None}}},
+    {"params": None, "geo": {"city": {"name": None, "other": "-"}}},
 ]
 PATHS: dict[str, list[Any]] = {
     "geo.city.name": ["Oslo", None, None, None],
@@ -67,11 +67,8 @@ def test_a_path_leads_to_its_values(tmp_path: Path, path: str, ending: str) -> N
         return
     assert column_of(found, path) == PATHS[path]
     # Several paths that share a way are followed together.
-    assert rows_of(found, [path, "geo.city.name", "params[key=n].key"])[1] == {
-        path: PATHS[path][1],
-        "geo.city.name": None,
-        "params[key=n].key": "n",
-    }
+    together = [path, "geo.city.other" if path == "geo.city.name" else "geo.city.name", "params[key=n].key"]
+    assert rows_of(found, together)[1] == dict(zip(together, [PATHS[path][1], None, "n"], strict=True))
 
 
 def test_a_map_of_parquet_is_as_an_object(tmp_path: Path) -> None:
@@ -146,7 +143,7 @@ def test_a_path_that_meets_another_structure_is_an_error(tmp_path: Path, kind: s
             "a[k=x].b",
             "expected an array of objects with the member 'k' on the way of 'a[k=x].b', got struct<b: int64, c: list<element: struct<d",
         ),
-        ("a.z", "expected a column 'a.z', which isn't there; did you mean 'a.b'?"),
+        ("a.z", "expected a column 'a.z', which isn't there; did you mean 'a."),
         ("z.b", "expected a column 'z.b', which isn't there; did you mean 'a.b'?"),
         ("a.c.d", "'a.c.d' leads through an array within an array; unnest one of them"),
         ("a[].b", "expected a column 'a[].b', which isn't there, and as a path it can't be read: `[]` names no element of 'a'"),
@@ -418,7 +415,5 @@ def test_every_row_group_may_be_a_block_of_its_own(tmp_path: Path) -> None:
     expected = everything(told(tmp_path).made.examples)
     rows = [{"who": {"user": row["user"]}, **row} for row in requests()]
     nested(tmp_path, rows, "parquet", group_rows=7)
-    from tests.components.ingest.plain_shop import SHOP
-
     text = SHOP.replace("events.csv", "e.parquet").replace("user: user", "user: who.user")
     assert everything(ingested(text, tmp_path, tmp_path / "o", blocks=blocks_of(text, tmp_path)).examples) == expected
