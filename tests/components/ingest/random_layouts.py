@@ -224,7 +224,7 @@ def write_layout(log: Log, folder: Path, seed: int) -> tuple[str, Layout]:
         kind = "jsonl" if shape in ("nested", "unnested") else draw.choice(["csv", "csv", "csv", "jsonl", "parquet"])
         name = f"events{number}"
         if shape == "partitioned":
-            keys |= _partitioned(written, folder, name, kind, log, draw, layout)
+            keys |= _partitioned(written, folder, name, kind, draw, layout)
         else:
             keys |= _file(kind, written, folder, name, draw, layout)
         sources.append({**keys, **times.keys, "columns": columns, "missing_user": "guest", **({"action": action} if action else {})})
@@ -255,17 +255,19 @@ def _emptied(rows: list[Row], request: str, columns: list[str]) -> list[Row]:
     return [row | dict.fromkeys(columns) if row[request] == last else row for row, last in zip(rows, before, strict=True)]
 
 
-def _partitioned(rows: list[Row], folder: Path, name: str, kind: str, log: Log, draw: random.Random, layout: Layout) -> Row:
+def _partitioned(rows: list[Row], folder: Path, name: str, kind: str, draw: random.Random, layout: Layout) -> Row:
     """A folder for each device, which no file then holds."""
-    keys: Row = {}
-    same = draw.random()
+    same, ways = draw.random(), []
     for device in dict.fromkeys(row["device"] for row in rows):
         below = f"{name}/device={'__HIVE_DEFAULT_PARTITION__' if device in (None, '') else str(device).replace(' ', '%20')}"
         (folder / below).mkdir(parents=True, exist_ok=True)
         some = [{key: value for key, value in row.items() if key != "device"} for row in rows if row["device"] == device]
-        # The files of a source are written alike.
         keys = _file(kind, some, folder, f"{below}/part", random.Random(same), layout)
-    return keys | {"path": f"{name}/*/{Path(keys['path']).name}"}
+        ways.append(keys | {"path": f"{name}/*/{Path(keys['path']).name}"})
+    if all(way == ways[0] for way in ways):
+        return ways[0]
+    # The files of a source are written alike, and what may be drawn depends on what they hold.
+    return _partitioned(rows, folder, f"{name}-alike", "parquet", draw, layout)
 
 
 def _parts(log: Log, draw: random.Random, layout: Layout) -> list[tuple[list[Row], str | None]]:
@@ -342,6 +344,8 @@ def _null_words(draw: random.Random, layout: Layout) -> Callable[[Any], Any]:
 def _id_writer(log: Log, draw: random.Random, layout: Layout) -> Callable[[str], Any]:
     style = draw.choice(["text", "int", "dot zero", "spaces"] if log.numeric else ["text", "spaces"])
     layout["ids"] = style
+    if style == "dot zero" and any(int(row["item"]) >= 2**53 or int(row["request"]) >= 2**53 for row in log.events):
+        layout.declared = False  # Who wrote these as floats has lost digits: an error is right.
     return {"text": lambda value: value, "int": int, "dot zero": lambda value: f"{value}.0", "spaces": lambda value: f" {value}  "}[style]
 
 
@@ -367,17 +371,17 @@ def _parquet(rows: list[Row], folder: Path, name: str) -> Row:
 
 
 def _json_lines(rows: list[Row], folder: Path, name: str, draw: random.Random, layout: Layout) -> Row:
-    leave_out, noise = draw.random() < 0.5, draw.random() < 0.5
+    leave_out, noise, by_row = draw.random() < 0.5, draw.random() < 0.5, random.Random(draw.random())
     lines = []
     for at, row in enumerate(rows):
         kept = {key: value for key, value in row.items() if value is not None or not leave_out}
         if noise:
-            kept |= {"unused": draw.choice([1, True, [1], {"a": 1}, "x", None])}
+            kept |= {"unused": by_row.choice([1, True, [1], {"a": 1}, "x", None])}
         if at == 0:
             kept = row | kept
         items = list(kept.items())
-        draw.shuffle(items)
-        lines.append(json.dumps(dict(items), ensure_ascii=draw.random() < 0.5))
+        by_row.shuffle(items)
+        lines.append(json.dumps(dict(items), ensure_ascii=by_row.random() < 0.5))
     end, begin = draw.choice(["\n", "\r\n"]), draw.choice(["", "", "\ufeff"])
     content = (begin + end.join(lines) + draw.choice(["", end])).encode()
     layout[f"{name} json"] = {"leave out": leave_out, "noise": noise, "end": end, "bom": begin != ""}
@@ -391,7 +395,8 @@ def _csv(rows: list[Row], folder: Path, name: str, draw: random.Random, layout: 
     draw.shuffle(columns)
     if unused := draw.random() < 0.5:
         columns.insert(draw.randrange(len(columns) + 1), "unused")
-        rows = [row | {"unused": draw.choice(["", "x", "1,5", 'say "hi"'])} for row in rows]
+        by_row = random.Random(draw.random())
+        rows = [row | {"unused": by_row.choice(["", "x", "1,5", 'say "hi"'])} for row in rows]
     texts = [["" if row.get(key) is None else str(row[key]) for key in columns] for row in rows]
     every = "\n".join(value for row in [columns, *texts] for value in row)
     separator = draw.choice([",", ";", "\t", "|", "::"])
