@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 SAMPLES = 10  # kept of each reason
+NO_LABEL = "in state and history, not as a label: "  # before the cause why a labelled action belongs to no list
 
 
 @dataclass
