@@ -5,7 +5,7 @@ by a hash of the request's id. Where these meet it is settled whose the actions 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -39,6 +39,23 @@ FOREIGN = {
 
 
 @dataclass(frozen=True)
+class Files:
+    """Where frames are written, each cut into `partitions` by a hash of its rows; `name` tells one writer from another."""
+
+    folder: str
+    name: str
+    partitions: int
+
+    def write(self, kind: str, rows: pl.DataFrame, hashes: pl.Series) -> str:
+        """Write rows; the file's name, or "" where there are none."""
+        if not len(rows):
+            return ""
+        path = f"{self.folder}/{kind}/{self.name}"
+        write_partitions(path, rows, cut(hashes, self.partitions), partitions=self.partitions)
+        return path
+
+
+@dataclass(frozen=True)
 class Written:
     """Files by what they hold; each is cut by a hash."""
 
@@ -60,6 +77,7 @@ class Settled:
     verdicts: str = ""
     foreign: str = ""
     adopted: str = ""
+    unowned: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,50 +110,72 @@ def shows_lists(dataset: Dataset) -> bool:
     return isinstance(dataset.candidates, Impressions | ListRows)
 
 
-def partition_of(events: pl.DataFrame, request: pl.Series, alone: pl.Expr, *, partitions: int) -> NDArray[np.int64]:
-    """(N,) which block of shoppers each event goes to: by its user, or a guest's request (hashed as `request`), or else by `alone`."""
-    guest = pl.when(pl.col("request") != "").then(request).otherwise(alone.hash(HASH_SEED))
-    who = pl.when(pl.col("user") != "").then(pl.col("user").hash(HASH_SEED)).otherwise(guest)
-    return events.select((who % partitions).cast(pl.Int64)).to_series().to_numpy()
+@dataclass(frozen=True)
+class Hashes:
+    """(N,) the hashes of N events' requests and users; 0 where there is none."""
+
+    request: pl.Series
+    user: pl.Series
+
+    def __getitem__(self, kept: pl.Series) -> "Hashes":
+        """Those of some events."""
+        return Hashes(self.request.filter(kept), self.user.filter(kept))
+
+
+def hashes_of(events: pl.DataFrame) -> Hashes:
+    """The hashes of events' requests and users."""
+    names = ("request", "user")
+    found = events.select(pl.when(pl.col(name) != "").then(pl.col(name).hash(HASH_SEED)).otherwise(0).alias(name) for name in names)
+    return Hashes(*(found[name] for name in names))
+
+
+def partition_of(events: pl.DataFrame, hashes: Hashes, alone: pl.Expr, *, partitions: int) -> NDArray[np.int64]:
+    """(N,) which block of shoppers each event goes to: by its user, or a guest's request, or else by `alone`."""
+    who = hashes.user
+    guests = who == 0
+    if guests.any():
+        who = hashes.request.zip_with(guests, who)
+        if (who == 0).any():
+            who = events.select(alone.hash(HASH_SEED)).to_series().zip_with(who == 0, who)
+    return cut(who, partitions)
+
+
+def cut(hashes: pl.Series, partitions: int) -> NDArray[np.int64]:
+    """The block of each hash."""
+    return (hashes % partitions).cast(pl.Int64).to_numpy()
 
 
 def split_off(
-    events: pl.DataFrame, request: pl.Series, dataset: Dataset, *, anonymous: bool, path: str, name: str, partitions: int
-) -> tuple[pl.DataFrame, Written]:
+    events: pl.DataFrame, hashes: Hashes, dataset: Dataset, files: Files, *, anonymous: bool
+) -> tuple[pl.DataFrame, Hashes, Written]:
     """Write what the blocks of requests need of a frame's events.
 
     Args:
         events: clean events.
-        request: (N,) the hashes of their requests' ids.
+        hashes: of their requests and users.
         dataset: the dataset file.
+        files: where to write.
         anonymous: the source has no users: an action without one isn't a guest's.
-        path: folder of the files.
-        name: of this frame's files.
-        partitions: into how many blocks they are cut.
 
     Returns:
-        The events without the actions of nobody that name a request, and the files.
+        The events without the actions of nobody that name a request, their hashes, and the files.
     """
+    keyed = events.with_columns(hashes.request.alias("rid"), hashes.user.alias("uid"))
     impression = pl.col("action") == impression_code(dataset)
-    keyed = events.select("time", "user", "request", "session", "item", "action", "seq", request.alias("rid"))
-    listed = keyed.filter(impression).select("rid", "user", "session", "time")
-    changed = pl.any_horizontal(pl.col(column) != pl.col(column).shift(1) for column in ("rid", "time", "user", "session"))
-    listed = listed.filter(changed.fill_null(value=True))
-    files = {"shown": listed}
-    named = keyed.filter(pl.col("action").is_in(attributed_actions(dataset)) & (pl.col("request") != "") & (pl.col("user") != ""))
-    claims = named.filter(~_at_home(named, listed, dataset))
+    visit = ["session"] if names_sessions(dataset) else []
+    differs = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in ("rid", "uid", "time", "action", *visit))
+    listed = keyed.filter(impression & differs.fill_null(value=True)).select("rid", "uid", "user", "session", "time")
+    parts = {"shown": listed}
+    acted = pl.col("action").is_in(attributed_actions(dataset)) & (pl.col("rid") != 0) & (pl.col("uid") != 0)
+    claims = keyed.filter(acted).select("rid", "uid", "user", "request", "session", "item", "time", "action", "seq")
+    claims = claims.filter(~_at_home(claims, listed, dataset))
     if len(claims):
-        files["claims"] = claims.join(_contents(events, claims), on=_ROW, how="left")
-    nobody = (events["user"] == "") & (events["request"] != "") & ~events.select(impression).to_series()
-    if nobody.any():
-        files["userless"] = events.with_columns(request.alias("rid"), pl.lit(anonymous).alias("anonymous")).filter(nobody)
-        events = events.filter(~nobody)
-    written = {}
-    for kind, frame in files.items():
-        if len(frame):
-            written[kind] = (f"{path}/{kind}/{name}",)
-            write_partitions(written[kind][0], frame, _cut(frame["rid"], partitions), partitions=partitions)
-    return events, Written(**written)
+        parts["claims"] = claims.join(_contents(events, claims), on=_ROW, how="left")
+    if (hashes.user == 0).any():
+        nobody = keyed.select((pl.col("uid") == 0) & (pl.col("rid") != 0) & ~impression).to_series()
+        parts["userless"] = keyed.filter(nobody).with_columns(pl.lit(anonymous).alias("anonymous"))
+        events, hashes = events.filter(~nobody), hashes[~nobody]
+    return events, hashes, Written(**{kind: (files.write(kind, part, part["rid"]),) for kind, part in parts.items() if len(part)})
 
 
 def _contents(events: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
@@ -145,18 +185,14 @@ def _contents(events: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
     return rows.select(*_ROW, rows.select(names).hash_rows().alias("content"))
 
 
-def _cut(hashes: pl.Series, partitions: int) -> NDArray[np.int64]:
-    return (hashes % partitions).cast(pl.Int64).to_numpy()
-
-
 def _at_home(named: pl.DataFrame, listed: pl.DataFrame, dataset: Dataset) -> pl.Series:
     """Which actions have a list of their own shopper's and id, within the window, among those of the same frame."""
-    asked = named.select("rid", "user", "time").with_row_index("at").with_columns(until=pl.col("time") + skew_us(dataset)).sort("until")
+    asked = named.select("rid", "uid", "time").with_row_index("at").with_columns(until=pl.col("time") + skew_us(dataset)).sort("until")
     near = asked.join_asof(
-        listed.filter(pl.col("user") != "").select("rid", "user", seen="time").sort("seen"),
+        listed.select("rid", "uid", seen="time").sort("seen"),
         left_on="until",
         right_on="seen",
-        by=["rid", "user"],
+        by=["rid", "uid"],
         strategy="backward",
         coalesce=False,
         check_sortedness=False,
@@ -167,76 +203,87 @@ def _at_home(named: pl.DataFrame, listed: pl.DataFrame, dataset: Dataset) -> pl.
     return pl.Series(home, dtype=pl.Boolean)
 
 
-def owned(frame: pl.DataFrame, dataset: Dataset, *, anonymous: pl.Expr | None = None) -> pl.DataFrame:
-    """Rows with `owner`, the hash of their shopper (of a guest: of the session, where such are named), and the session's hash."""
+def owned(frame: pl.DataFrame, dataset: Dataset, *, anonymous: bool = False) -> pl.DataFrame:
+    """Rows with `owner`, the hash of their shopper (of a guest: of the session, where such are named), and the session's hash.
+
+    Args:
+        frame: rid, uid (0: nobody), session (text), time; where it is of nobody's actions, also whether they are `anonymous`, no guests'.
+        dataset: the dataset file.
+        anonymous: whether there is such a column.
+    """
     visit = pl.col("session").hash(_GUEST_SEED)
     guest = visit if names_sessions(dataset) else pl.lit(1, pl.UInt64)
-    if anonymous is not None:
-        guest = pl.when(anonymous).then(pl.lit(NOBODY, pl.UInt64)).otherwise(guest)
-    owner = pl.when(pl.col("user") != "").then(pl.col("user").hash(_GUEST_SEED)).otherwise(guest)
+    if anonymous:
+        guest = pl.when(pl.col("anonymous")).then(pl.lit(NOBODY, pl.UInt64)).otherwise(guest)
+    owner = pl.when(pl.col("uid") != 0).then("uid").otherwise(guest)
     session = pl.when(pl.col("session") != "").then(visit).otherwise(pl.lit(0, pl.UInt64))
     return frame.select("rid", owner.alias("owner"), session.alias("session"), "time")
 
 
-def settle(partition: int, files: Written, dataset: Dataset, *, path: str, partitions: int, counts: Counts) -> Settled:
+def settle(partition: int, written: Written, dataset: Dataset, files: Files, counts: Counts) -> Settled:
     """Settle whose the actions of one block of requests are, and write it for the blocks of shoppers.
 
     Args:
         partition: the block of requests.
-        files: of all frames.
+        written: by the scan of all frames.
         dataset: the dataset file.
-        path: folder of the files to write.
-        partitions: how many blocks there are.
+        files: where to write.
         counts: gets how many ids several shoppers have.
     """
-    if not files.shown:
+    if not written.shown:
         return Settled()
-    shown = read_partition(files.shown, partition)
+    shown = read_partition(written.shown, partition)
     lists = owned(shown, dataset)
     counts.add("told apart: request ids that several shoppers have", shared_ids(lists)["rid"].n_unique())
-    if not files.claims and not files.userless:
+    claims = read_partition(written.claims, partition) if written.claims else None
+    userless = read_partition(written.userless, partition) if written.userless else None
+    asked = [part["rid"] for part in (claims, userless) if part is not None and len(part)]
+    if not asked:
         return Settled()
+    needed = shown["rid"].is_in(pl.concat(asked).unique().implode())
+    shown, lists = shown.filter(needed), lists.filter(needed)
     single = lists.select(pl.struct(pl.all()).is_first_distinct()).to_series()
     shown, lists = shown.filter(single), lists.filter(single)
 
-    def judged(claims: pl.DataFrame, anonymous: pl.Expr | None = None) -> pl.DataFrame:
-        asked = owned(claims, dataset, anonymous=anonymous)
+    def judged(rows: pl.DataFrame, *, anonymous: bool = False) -> pl.DataFrame:
+        asked = owned(rows, dataset, anonymous=anonymous)
         told = resolve(asked, lists, window_us=label_window_us(dataset), skew_us=skew_us(dataset), pause_us=gap_us(dataset))
-        theirs = shown.select(owner="user", guest="session").with_row_index("shown")
-        return claims.hstack(told).join(theirs, on="shown", how="left", maintain_order="left")
+        theirs = shown.select(owner="user", guest="session", owner_uid="uid").with_row_index("shown")
+        return rows.hstack(told).join(theirs, on="shown", how="left", maintain_order="left")
 
-    verdicts, foreign, adopted = [], [], pl.DataFrame()
-    if files.claims:
-        claims = read_partition(files.claims, partition)
-        claims = judged(claims).filter(pl.col("verdict") != HOME)
+    found = Settled()
+    if claims is not None and len(claims):
+        apart = judged(claims).filter(pl.col("verdict") != HOME)
+        found = replace(found, verdicts=files.write("verdicts", apart.select(*VERDICTS), apart["uid"]))
         # Each action's own block leaves its repetitions out; so does the other one.
-        away = claims.filter(pl.col("verdict") == AWAY).unique("content", keep="first", maintain_order=True)
-        away = away.with_columns(pl.col("owner").alias("user"))
-        foreign.append(away.select(*FOREIGN))
-        verdicts.append(claims.select(pl.col("user").hash(HASH_SEED).alias("to"), *VERDICTS))
-    if files.userless:
-        claims = read_partition(files.userless, partition)
-        own = judged(claims, pl.col("anonymous"))
-        theirs = pl.col("verdict").is_in([HOME, AWAY])
-        guests = theirs & (pl.col("owner") == "")
-        session = pl.when(guests).then("guest").otherwise("session")
-        adopted = own.with_columns(pl.when(theirs).then("owner").otherwise(pl.lit("")).alias("user"), session.alias("session"))
-        labelled = pl.col("action").is_in(attributed_actions(dataset))
-        verdicts.append(adopted.filter(~theirs & labelled).select(pl.col("rid").alias("to"), *VERDICTS))
-        to = pl.when(pl.col("user") != "").then(pl.col("user").hash(HASH_SEED)).otherwise("rid")
-        adopted = adopted.select(to.alias("to"), *(name for name in claims.columns if name not in ("rid", "anonymous")))
-    rows = pl.concat(foreign) if foreign else pl.DataFrame(schema=FOREIGN)
-    to = pl.when(pl.col("user") != "").then(pl.col("user").hash(HASH_SEED)).otherwise(pl.col("request").hash(HASH_SEED))
-    rows = rows.with_columns(to.alias("to"))
+        away = apart.filter(pl.col("verdict") == AWAY).unique("content", keep="first", maintain_order=True)
+        to = _home_of(away)
+        found = replace(found, foreign=files.write("foreign", away.with_columns(user="owner").select(*FOREIGN), to))
+    if userless is not None and len(userless):
+        found = replace(found, **_adopted(judged(userless, anonymous=True), userless, dataset, files))
+    return found
 
-    def written(kind: str, frame: pl.DataFrame) -> str:
-        if not len(frame):
-            return ""
-        name = f"{path}/{kind}/{partition:06d}"
-        write_partitions(name, frame.drop("to"), _cut(frame["to"], partitions), partitions=partitions)
-        return name
 
-    return Settled(written("verdicts", pl.concat(verdicts)), written("foreign", rows), written("adopted", adopted))
+def _home_of(rows: pl.DataFrame) -> pl.Series:
+    """The hash by which the block of the shopper, or guest, is known whose request each row belongs to."""
+    return rows.select(pl.when(pl.col("owner_uid") != 0).then("owner_uid").otherwise("rid")).to_series()
+
+
+def _adopted(judged: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, files: Files) -> dict[str, str]:
+    """Write nobody's actions as those of the shoppers whose request they name; the rest stay nobody's, with the reason why."""
+    theirs = pl.col("verdict").is_in([HOME, AWAY])
+    guests = theirs & (pl.col("owner_uid") == 0)
+    rows = judged.with_columns(
+        pl.when(theirs).then("owner").otherwise(pl.lit("")).alias("user"),
+        pl.when(guests).then("guest").otherwise("session").alias("session"),
+    )
+    kept = [column for column in userless.columns if column not in ("rid", "uid", "anonymous")]
+    lost = rows.filter(~theirs & pl.col("action").is_in(attributed_actions(dataset)))
+    to = rows.select(pl.when(theirs & (pl.col("owner_uid") != 0)).then("owner_uid").otherwise("rid")).to_series()
+    return {
+        "adopted": files.write("adopted", rows.select(kept), to),
+        "unowned": files.write("unowned", lost.select(*VERDICTS), lost["rid"]),
+    }
 
 
 def read_claims(settled: Sequence[Settled], partition: int) -> tuple[Claims, pl.DataFrame | None]:
@@ -246,7 +293,8 @@ def read_claims(settled: Sequence[Settled], partition: int) -> tuple[Claims, pl.
         kept = [name for name in names if name]
         return read_partition(kept, partition) if kept else None
 
-    verdicts, foreign = read(each.verdicts for each in settled), read(each.foreign for each in settled)
+    verdicts = read(name for each in settled for name in (each.verdicts, each.unowned))
+    foreign = read(each.foreign for each in settled)
     nothing = Claims()
     claims = Claims(nothing.verdicts if verdicts is None else verdicts, nothing.foreign if foreign is None else foreign)
     return claims, read(each.adopted for each in settled)

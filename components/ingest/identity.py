@@ -33,21 +33,28 @@ def with_moments(rows: pl.DataFrame, by: Sequence[str], *, pause_us: int) -> pl.
         by: the columns in which the rows of a request agree.
         pause_us: a longer pause begins another request.
     """
+    # Rows of a request mostly stand together and bear one time: they are looked at as one.
+    begins = rows.select(_changed(*by, "time")).to_series()
+    run = (begins.cum_sum() - 1).cast(pl.UInt32)
+    runs = rows.select(*by, "time").filter(begins)
     first, last = pl.col("time").min().over(by), pl.col("time").max().over(by)
-    edges = rows.select(first.alias("first"), (last - first > pause_us).alias("long"))
+    edges = runs.select(first.alias("first"), (last - first > pause_us).alias("long"))
+    moments = edges["first"].to_numpy().copy()
     if edges["long"].any():
         # A few ids at most, as a rule: only their rows are sorted.
-        suspects = rows.select(*by, "time").with_row_index("at").filter(edges["long"]).sort(*by, "time")
-        begins = (pl.col("time") - pl.col("time").shift(1) > pause_us).fill_null(value=False)
-        parted = suspects.with_columns(begins.cum_sum().over(by).alias("stretch"))
+        suspects = runs.with_row_index("at").filter(edges["long"]).sort(*by, "time")
+        pauses = (pl.col("time") - pl.col("time").shift(1) > pause_us).fill_null(value=False)
+        parted = suspects.with_columns(pauses.cum_sum().over(by).alias("stretch"))
         parted = parted.select("at", pl.col("time").min().over(*by, "stretch").alias("moment"))
-        moments = edges["first"].to_numpy().copy()
         moments[parted["at"].to_numpy()] = parted["moment"].to_numpy()
-        return rows.with_columns(pl.Series("time", moments))
-    return rows.with_columns(edges["first"].alias("time"))
+    return rows.with_columns(pl.Series("time", moments).gather(run))
+
+
+def _changed(*names: str) -> pl.Expr:
+    """Where a row differs from the one before it in any of the columns; true of the first."""
+    return pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in names).fill_null(value=True)
 
 
 def request_rows(rows: pl.DataFrame, by: Sequence[str]) -> pl.Series:
     """(N,) the number of each row's request, from 0, for rows that are sorted so that a request's stand together; `time` is its moment."""
-    begins = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in (*by, "time")).fill_null(value=False)
-    return rows.select(begins.cum_sum().cast(pl.Int64).alias("row")).to_series()
+    return rows.select((_changed(*by, "time").cum_sum().cast(pl.Int64) - 1).alias("row")).to_series()

@@ -31,6 +31,7 @@ def resolve(claims: pl.DataFrame, shown: pl.DataFrame, *, window_us: int, skew_u
     asked = claims.select("rid", "owner", "session", "time").with_row_index("at").with_columns(until=pl.col("time") + skew_us)
     by_id = ["rid"]
     lists = shown.select("rid", "owner", "session", seen="time").with_row_index("shown")
+    lists = lists.join(claims.select(pl.col("rid").unique()), on="rid", how="semi")
     begins = (pl.col("seen") - pl.col("seen").shift(1) > pause_us).fill_null(value=False)
     lists = lists.sort("rid", "owner", "session", "seen").with_columns(begins.cum_sum().over("rid", "owner", "session").alias("stretch"))
     lists = lists.with_columns(pl.col("seen").min().over("rid", "owner", "session", "stretch").alias("moment")).drop("stretch")
@@ -53,8 +54,9 @@ def resolve(claims: pl.DataFrame, shown: pl.DataFrame, *, window_us: int, skew_u
 
 
 def shared_ids(shown: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `shown` of those ids that more than one shopper has (of one session, where sessions are named), in their order."""
-    return shown.filter(pl.col("owner").n_unique().over("rid", "session") > 1)
+    """The ids that more than one shopper has (within one session, where sessions are named): rid, session."""
+    edges = shown.group_by("rid", "session").agg(pl.col("owner").min().alias("least"), pl.col("owner").max().alias("most"))
+    return edges.filter(pl.col("least") != pl.col("most")).select("rid", "session")
 
 
 def _with_rival(lists: pl.DataFrame, by: list[str]) -> pl.DataFrame:

@@ -28,7 +28,7 @@ from components.contract.load import parse_dataset
 from components.contract.sources import Sampling
 from components.contract.userless import lacks_user
 from components.ingest.catalogue import ID, as_parquet, item_index, read_table
-from components.ingest.claims import HASH_SEED, Settled, Written, partition_of, read_claims, settle, shows_lists, split_off, together
+from components.ingest.claims import Files, Settled, Written, hashes_of, partition_of, read_claims, settle, shows_lists, split_off, together
 from components.ingest.cleaning import Moment, clean, raw_columns
 from components.ingest.counts import Counts, merged
 from components.ingest.distinct import tells_repetitions
@@ -135,15 +135,14 @@ def scan(block: Block, job: Job) -> Scanned:
             continue
         first, last = min(first, events["time"].min()), max(last, events["time"].max())  # type: ignore[type-var,assignment]
         items.append(_taken(events, dataset))
-        name, request = f"{block.order:06d}-{part:04d}", events["request"].hash(HASH_SEED)
+        name, hashes = f"{block.order:06d}-{part:04d}", hashes_of(events)
         if shows_lists(dataset):
-            whose = {"anonymous": lacks_user(dataset, source), "path": job.work, "name": name, "partitions": job.partitions}
-            events, files = split_off(events, request, dataset, **whose)
-            written.append(files)
-            request = events["request"].hash(HASH_SEED) if len(events) != len(request) else request
+            files = Files(job.work, name, job.partitions)
+            events, hashes, parts = split_off(events, hashes, dataset, files, anonymous=lacks_user(dataset, source))
+            written.append(parts)
         # A row of nobody must meet its repetition: it goes where its content says, or, where no row repeats another, its place.
         alone = pl.format("{} {}", "time", "item") if tells_repetitions(dataset) else pl.col("seq").cast(pl.String)
-        partition = partition_of(events, request, alone, partitions=job.partitions)
+        partition = partition_of(events, hashes, alone, partitions=job.partitions)
         paths.append(job.path("events", name))
         write_partitions(paths[-1], events, partition, partitions=job.partitions)
     if items:
@@ -217,8 +216,8 @@ def _ended(dataset: Dataset, job: Job) -> Dataset:
 def requests_step(partition: int, job: Job, index: Index) -> tuple[int, Counts, Settled]:
     """Settle whose the actions are that name a request of a block."""
     dataset, counts = _dataset(job.dataset), Counts()
-    settled = settle(partition, index.written, dataset, path=job.work, partitions=job.partitions, counts=counts)
-    return partition, counts, settled
+    files = Files(job.work, f"{partition:06d}", job.partitions)
+    return partition, counts, settle(partition, index.written, dataset, files, counts)
 
 
 def shoppers_step(partition: int, job: Job, index: Index, settled: list[tuple[int, Counts, Settled]]) -> tuple[int, Counts]:
