@@ -19,6 +19,15 @@ CAUSES = {
     NEVER: "never shown to the shopper",
 }
 
+REMEDIES = {
+    CAUSES[BEFORE]: "clocks differ: say by how much in `skew`, or mend `timezone`",
+    CAUSES[LATE]: "actions come later than `attribution` says",
+    CAUSES[OTHER]: "several shoppers have lists of that id: declare the role `session`, or make the ids unique",
+    CAUSES[ITEM]: "the list of that id doesn't show the item: are both columns the right ones?",
+    CAUSES[REQUEST]: "no list has that id: are impressions missing, or ids written in two ways?",
+    CAUSES[NEVER]: "name the request in the log, or raise `unattributed` where shoppers find items elsewhere",
+}
+
 
 class Attribution(NamedTuple):
     """Labels of N candidates for A actions; of M interactions HOME or why they have none, and the moment of the list they are told before.

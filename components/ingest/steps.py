@@ -103,7 +103,8 @@ def ingest(root: beam.Pipeline, job: Job, blocks: tuple[Block, ...]) -> beam.PCo
 def _totals(
     index: Index, settled: list[tuple[int, Counts, Settled]], shoppers: list[tuple[int, Counts]], written: list[tuple[int, Counts]]
 ) -> tuple[Index, Counts]:
-    parts = [each[1] for step in (settled, shoppers, written) for each in sorted(step, key=lambda each: each[0])]
+    steps = ([each[:2] for each in settled], shoppers, written)
+    parts = [counts for step in steps for _, counts in sorted(step, key=lambda pair: pair[0])]
     return index, merged([index.counts, *parts])
 
 
