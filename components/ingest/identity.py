@@ -34,7 +34,7 @@ def with_moments(rows: pl.DataFrame, by: Sequence[str], *, pause_us: int) -> pl.
         pause_us: a longer pause begins another request.
     """
     # Rows of a request mostly stand together and bear one time: they are looked at as one.
-    begins = rows.select(_changed(*by, "time")).to_series()
+    begins = rows.select(changed(*by, "time")).to_series()
     run = (begins.cum_sum() - 1).cast(pl.UInt32)
     runs = rows.select(*by, "time").filter(begins)
     first, last = pl.col("time").min().over(by), pl.col("time").max().over(by)
@@ -50,11 +50,11 @@ def with_moments(rows: pl.DataFrame, by: Sequence[str], *, pause_us: int) -> pl.
     return rows.with_columns(pl.Series("time", moments).gather(run))
 
 
-def _changed(*names: str) -> pl.Expr:
+def changed(*names: str) -> pl.Expr:
     """Where a row differs from the one before it in any of the columns; true of the first."""
     return pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in names).fill_null(value=True)
 
 
 def request_rows(rows: pl.DataFrame, by: Sequence[str]) -> pl.Series:
     """(N,) the number of each row's request, from 0, for rows that are sorted so that a request's stand together; `time` is its moment."""
-    return rows.select((_changed(*by, "time").cum_sum().cast(pl.Int64) - 1).alias("row")).to_series()
+    return rows.select((changed(*by, "time").cum_sum().cast(pl.Int64) - 1).alias("row")).to_series()

@@ -7,7 +7,9 @@ import polars as pl
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.sources import ListRows, Rows
+from components.ingest.claims import shows_lists
 from components.ingest.files import layout, matching
+from components.validate.attribution import measure
 from components.validate.check import EXAMPLES, Check, of_rows
 from components.validate.events import Tally, duplicates, tally, where_it_stands
 from components.validate.rows import counted, event_reasons
@@ -90,6 +92,8 @@ def _events(dataset: Dataset, found: Tally, known: dict[str, pl.Series | None]) 
             name = f"{role}s are in the {'catalogue' if role == 'item' else 'users'}"
             yield of_rows(name, wrong.rows, total, examples=wrong.examples, fail_share=_STRANGE_SHARE, of=of)
     again = duplicates(found)
+    if shows_lists(dataset):
+        found.measured = measure(found.attributed, dataset, again["seq"])
     examples = [where_it_stands(found, dataset, seq) for seq in again["seq"].head(EXAMPLES)]
     yield of_rows("exact duplicates (dropped)", len(again), events, examples=examples, fail_share=_STRANGE_SHARE, of="events")
     if any(source.columns.time for source in dataset.events):
