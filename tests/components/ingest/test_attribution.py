@@ -1,4 +1,4 @@
-"""Logs whose ids begin anew, whose clicks bear another shopper or none, or another clock: every label stays, or the run stops and says why."""
+"""Ids that begin anew, clicks of another shopper, of none, or of another clock: every label stays, or the run says why."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
