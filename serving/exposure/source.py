@@ -8,6 +8,7 @@ import yaml
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.sources import Impressions, Sampling
+from components.contract.userless import lacks_user
 from serving.exposure.log import IMPRESSIONS, INTERACTIONS
 from serving.exposure.rows import EventRows
 
@@ -32,6 +33,7 @@ def log_sources(dataset: Dataset, folder: str) -> list[dict[str, Any]]:
         )
     rows = EventRows(dataset)
     roles = {role: column for role, column in rows.columns.items() if role != "session" or dataset.events[0].columns.session is not None}
+    userless = any(lacks_user(dataset, source) for source in dataset.events)
     names = (IMPRESSIONS, INTERACTIONS) if isinstance(dataset.candidates, Impressions) else (INTERACTIONS,)
     return [
         {
@@ -39,7 +41,8 @@ def log_sources(dataset: Dataset, folder: str) -> list[dict[str, Any]]:
             "format": "jsonl",
             "columns": dict(roles),  # one of its own: YAML would write the second as a reference to the first
             "time_unit": "us",
-            "missing_user": dataset.events[0].missing_user,
+            # What nobody did by name is the shopper's whose request it names.
+            "missing_user": "guest" if userless and name == INTERACTIONS else dataset.events[0].missing_user,
         }
         for name in names
     ]
