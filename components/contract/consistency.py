@@ -9,6 +9,7 @@ from components.contract.paths import INDEX, path_fault
 from components.contract.slices import bands, is_number, sliceable
 from components.contract.sources import EventSource, Files, Impressions, ListRows, Rows, Sampling
 from components.contract.strict import Fault, Place, closest
+from components.contract.userless import lacks_user
 
 RESERVED = frozenset({"request", "user", "time", "interactions", "item", "position", "label", "session", "n_candidates"})
 CLOCK = ("time.hour", "time.weekday")
@@ -42,7 +43,7 @@ def _tables(dataset: Dataset) -> Iterator[Fault]:
             if feature.table == table and feature.name not in OWN:
                 if given is None:
                     yield ("features", at), f"read from the {table}, but the file names no `{table}`; name them, or give `source: events`"
-                elif any(role not in source.columns.named() for source in dataset.events):
+                elif any(role not in source.columns.named() and not lacks_user(dataset, source) for source in dataset.events):
                     yield ("features", at), f"read from the {table}, which need the role {role!r} in `events.columns`"
 
 
@@ -180,11 +181,12 @@ def _roles(dataset: Dataset) -> Iterator[Fault]:
     for at, source in enumerate(dataset.events):
         there = source.columns.named()
         for role in need:
-            if role not in there:
+            if role not in there and not (role == "user" and lacks_user(dataset, source)):
                 yield ("events", at, "columns"), f"candidates from {origin!r} need the role {role!r}; name its column"
         if not isinstance(dataset.candidates, Rows) and "action" not in there and source.action is None:
             yield ("events", at), "which action is it? Give `columns.action`, or `action` where all rows are of one"
-        if "session" not in there and any("session" in other.columns.named() for other in dataset.events):
+        sessions = any("session" in other.columns.named() for other in dataset.events)
+        if sessions and "session" not in there and not lacks_user(dataset, source):
             yield ("events", at, "columns"), "the role 'session' is named in another source; name it in all, or in none"
     if isinstance(dataset.candidates, Rows):
         for feature_at, feature in _given(dataset):
@@ -261,11 +263,12 @@ def _origins(dataset: Dataset) -> Iterator[Fault]:
             for at, feature in enumerate(dataset.features):
                 if isinstance(feature, History | StateFeature):
                     yield ("features", at), "candidates from 'rows' have neither history nor state; leave this feature out"
-    if "attribution" in dataset.model_fields_set and isinstance(dataset.candidates, Sampling | Rows):
-        yield (
-            ("attribution",),
-            f"it ties actions to what was shown, and candidates from {dataset.candidates.origin!r} weren't; leave it out",
-        )
+    for key in ("attribution", "skew", "unattributed"):
+        if key in dataset.model_fields_set and isinstance(dataset.candidates, Sampling | Rows):
+            yield (
+                (key,),
+                f"it ties actions to what was shown, and candidates from {dataset.candidates.origin!r} weren't; leave it out",
+            )
     if dataset.session_gap <= 0:
         yield ("session_gap",), "expected a time longer than zero, such as 30m"
 

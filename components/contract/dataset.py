@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from components.contract.features import NAME, OWN, Feature, GivenFeature, History, StateFeature
 from components.contract.sources import Action, Candidates, EventSource, Impressions, ListRows, Rows, Sampling, Table
-from components.contract.strict import Boundary, Duration, Strict
+from components.contract.strict import Boundary, Duration, Share, Strict
 from components.contract.tuning import Tuning
 
 NonNegative = Annotated[float, Field(ge=0)]
@@ -109,6 +109,12 @@ class Dataset(Strict):
     attribution: Duration = Field(
         default_factory=lambda given: 3600.0 if isinstance(given.get("candidates"), Impressions) else 0.0,
         description="How long after its request an action still counts for it; default: 1h for candidates from impressions, else 0",
+    )
+    skew: Duration = Field(
+        default=0.0, description="How much earlier than its list an action may be stamped, where clocks differ, such as 2s"
+    )
+    unattributed: Share = Field(
+        default=0.01, description="Share of labelled actions that may belong to no list: above it `validate` fails and a run stops"
     )
     half_lives: tuple[Duration, ...] = Field(
         default=(3600.0, 86400.0, 604800.0), description="Of the decayed counts and rates: a column for each"

@@ -3,7 +3,9 @@
 from typing import Any
 
 from components.contract.dataset import Dataset
-from components.contract.strict import BOUNDARY_SCHEMA, DURATION_SCHEMA, duration_name
+from components.contract.strict import BOUNDARY_SCHEMA, DURATION_SCHEMA, SHARE_SCHEMA, duration_name
+
+_SHARES = (BOUNDARY_SCHEMA["examples"], SHARE_SCHEMA["examples"])
 
 
 def json_schema() -> dict[str, Any]:
@@ -40,7 +42,7 @@ def _write_defaults(schema: Any) -> None:
             schema["default"] = (
                 [duration_name(length_s) for length_s in default] if isinstance(default, list | tuple) else duration_name(default)
             )
-        elif any(kind.get("examples") == BOUNDARY_SCHEMA["examples"] for kind in kinds) and isinstance(default, float):
+        elif isinstance(default, float) and any(kind.get("examples") in _SHARES for kind in kinds):
             schema["default"] = f"{default:.0%}"
         for part in schema.values():
             _write_defaults(part)

@@ -80,6 +80,15 @@ def boundary(given: Any) -> Any:
     raise ValueError(expected)
 
 
+def share(given: Any) -> float:
+    """A share of a whole: `"1%"` as 0.01; from 0% to 100%."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", str(given).strip())
+    part = float(match[1]) / 100 if match else given
+    if not isinstance(part, int | float) or isinstance(part, bool) or not 0 <= part <= 1:
+        raise ValueError(f"expected a share from 0% to 100%, such as 1%, got {given!r}")
+    return float(part)
+
+
 # Of numbers only 0 needs no unit.
 DURATION_SCHEMA = {
     "type": ["string", "integer"],
@@ -89,6 +98,8 @@ DURATION_SCHEMA = {
     "examples": ["30m", "7d"],
 }
 BOUNDARY_SCHEMA = {"type": ["string", "number"], "examples": ["15%", "2026-01-31"]}
+SHARE_SCHEMA = {"type": ["string", "number"], "examples": ["1%", "100%"]}
 
 Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema(DURATION_SCHEMA)]
 Boundary = Annotated[float | datetime, BeforeValidator(boundary), WithJsonSchema(BOUNDARY_SCHEMA)]
+Share = Annotated[float, BeforeValidator(share), WithJsonSchema(SHARE_SCHEMA)]

@@ -31,10 +31,13 @@ def candidate_ids(block: pa.RecordBatch, name: str) -> NDArray[np.uint64] | None
 
 
 def shoppers(block: pa.RecordBatch) -> NDArray[np.uint64] | None:
-    """The hash of each request's shopper [R]; one whose `user` is "" or missing is a shopper of its own, named by `request`."""
+    """The hash of each request's shopper [R]; one whose `user` is "" or missing is a shopper of its own, named by `request` and `time`."""
     if not {"user", "request"} <= set(block.schema.names):
         return None
     user, request = (_first(block.column(name)) for name in ("user", "request"))
+    if "time" in block.schema.names:  # requests may share an id
+        time = pa.array([str(value[0] if value else 0).encode() for value in block.column("time").to_pylist()], pa.binary())
+        request = pc.binary_join_element_wise(request, time, b"@")
     return hashed(pc.if_else(pc.equal(user, b""), request, user))
 
 

@@ -10,6 +10,7 @@ from components.contract.features import Number
 from components.contract.id_text import id_text
 from components.contract.null_words import null_words, number_words
 from components.contract.sources import EventSource, ListRows, Rows
+from components.contract.userless import lacks_user
 from components.ingest.counts import Counts
 from components.ingest.event_columns import FILE_SHIFT, NO_ACTION, ROLES, event_features, impression_code, is_clock
 from components.ingest.feature_values import typed_column
@@ -123,6 +124,11 @@ def _identified(raw: pl.DataFrame, source: EventSource, dataset: Dataset, counts
     # Text that an action carries in the item's column (a search) is no item.
     raw = raw.with_columns(pl.when(pl.col("action").is_in(about_item)).then(pl.col("item")).otherwise(pl.lit("")).alias("item"))
     raw = keep_rows(raw, ~pl.col("action").is_in(about_item) | (pl.col("item") != "") | (pl.col("action") == of_list), "no item", counts)
+    if lacks_user(dataset, source):
+        # Whose request it is, another source says.
+        return keep_rows(
+            raw, (pl.col("request") != "") & (pl.col("action") != (impression_code(dataset))), "no user and no request", counts
+        )
     if source.missing_user == "reject":
         return keep_rows(raw, pl.col("user") != "", "no user", counts)
     counts.add("kept of guests: events without user", int((raw["user"] == "").sum()))

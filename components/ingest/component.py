@@ -16,7 +16,7 @@ from tfx.types.standard_artifacts import Examples
 from components.contract.load import parse_dataset
 from components.contract.until import resolved
 from components.ingest.files import layout
-from components.ingest.report import ingest_report, require_examples
+from components.ingest.report import ingest_report, require_examples, require_labels
 from components.ingest.spill import write_bytes
 from components.ingest.splits import SPLITS, data_end_us
 from components.ingest.steps import PARTITION_ROWS, Job, ingest
@@ -49,7 +49,7 @@ def EventExampleGen(  # noqa: N802, a component is named like a class
         beam_pipeline: given by TFX.
 
     Raises:
-        InputError: the data isn't as the dataset file says, or can't end when `data_until` says.
+        InputError: the data isn't as the dataset file says, can't end when `data_until` says, or loses more labels than the file allows.
     """
     shop = parse_dataset(dataset)
     now_us = time.time_ns() // 1000
@@ -64,5 +64,7 @@ def EventExampleGen(  # noqa: N802, a component is named like a class
         _ = found | "report" >> beam.Map(lambda pair: write_bytes(reported, ingest_report(pair[0], pair[1], blocks, dataset)))
     removed(work)
     with opened(reported) as file:
-        require_examples(json.load(file))
+        told = json.load(file)
+    require_examples(told)
+    require_labels(told, shop)
     examples.split_names = encode_split_names(list(SPLITS))

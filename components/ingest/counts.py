@@ -13,6 +13,7 @@ import polars as pl
 
 SAMPLES = 10  # kept of each reason
 LINE = "__line__"  # where a row of a frame is looked up, if its number doesn't say it: line of a text file, row of a Parquet file, from 0
+NO_LABEL = "in state and history, not as a label: "  # before the cause why a labelled action belongs to no list
 
 
 @dataclass

@@ -19,7 +19,7 @@ def distinct(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     if hashes.n_unique() == len(frame):
         return frame
     suspect = hashes.is_duplicated()
-    suspects = frame.select(names).with_row_index("row").filter(suspect)
+    suspects = frame.select(names).with_row_index("__place__").filter(suspect)
     kept = (~suspect).to_numpy().copy()
-    kept[suspects.unique(names, keep="first")["row"].to_numpy()] = True
+    kept[suspects.unique(names, keep="first")["__place__"].to_numpy()] = True
     return frame.filter(pl.Series(kept))

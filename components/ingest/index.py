@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from components.ingest.claims import Written
 from components.ingest.counts import Counts
 from components.ingest.splits import Bounds
 
@@ -10,7 +11,8 @@ from components.ingest.splits import Bounds
 class Index:
     """What the scan of all blocks gave.
 
-    `files`: the logs' files by their place; `paths`: the events by shopper; `first_us`, `last_us`: the time they span.
+    `files`: the logs' files by their place; `paths`: the events by shopper; `first_us`, `last_us`: the time they span;
+    `written`: what the blocks of requests read.
     """
 
     files: dict[int, str]
@@ -19,3 +21,4 @@ class Index:
     first_us: int
     last_us: int
     counts: Counts
+    written: Written

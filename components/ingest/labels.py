@@ -1,4 +1,4 @@
-"""What became of each candidate: an action counts for the impression it came from."""
+"""Attribute each action to the list it came from, or say why it belongs to none."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,42 +7,162 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+# What keeps an action from its list. Codes of AWAY and above HOME are written between the steps.
+HOME, AWAY = 0, 1  # it has a list of its own shopper's; it belongs to a request of another shopper
+BEFORE, LATE, OTHER, ITEM, REQUEST, NEVER = 2, 3, 4, 5, 6, 7
+CAUSES = {
+    BEFORE: "before its list",
+    LATE: "too late",
+    OTHER: "other shopper",
+    ITEM: "item not in the list",
+    REQUEST: "no such request",
+    NEVER: "never shown to the shopper",
+}
+
+REMEDIES = {
+    CAUSES[BEFORE]: "clocks differ: say by how much in `skew`, or mend `timezone`",
+    CAUSES[LATE]: "actions come later than `attribution` says",
+    CAUSES[OTHER]: "several shoppers have lists of that id: declare the role `session`, or make the ids unique",
+    CAUSES[ITEM]: "the list of that id doesn't show the item: are both columns the right ones?",
+    CAUSES[REQUEST]: "no list has that id: are impressions missing, or ids written in two ways?",
+    CAUSES[NEVER]: "name the request in the log, or raise `unattributed` where shoppers find items elsewhere",
+}
+
 
 class Attribution(NamedTuple):
-    """Labels of N candidates for A actions, and how many interactions found no impression."""
+    """Labels of N candidates for A actions; of M interactions HOME or why they have none, and the moment of the list they are told before.
+
+    `moments` is of interactions that are stamped earlier than their list, within the tolerance; elsewhere their own time.
+    """
 
     labels: NDArray[np.uint8]  # (N, A) 1 where the candidate got the action
-    unattributed: int
+    causes: NDArray[np.int8]  # (M,)
+    moments: NDArray[np.int64]  # (M,)
 
 
-def attribute(candidates: pl.DataFrame, interactions: pl.DataFrame, *, actions: Sequence[int], window_us: int) -> Attribution:
+def attribute(
+    candidates: pl.DataFrame, interactions: pl.DataFrame, *, actions: Sequence[int], window_us: int, skew_us: int = 0
+) -> Attribution:
     """Attribute interactions to candidates.
 
-    An interaction that names its request counts for the item there; one that doesn't, for the shopper's last request that showed the item
-    (of several at one moment: the last by name). Both only if it comes with or after the request and within the window.
+    An interaction that names its request counts for the item there: of several requests of that id for the one of its own session, and of
+    these for the last. One that names none counts for the shopper's last request that showed the item (of several at one moment: the last
+    by name). Both only if it comes no earlier than `skew_us` before the request, and within the window.
 
     Args:
-        candidates: key, request, item (codes), time (us, of the request); N rows, an item once in a request.
-        interactions: key, request (null where not given), item, time, action.
+        candidates: key, request, session, item, time (us, of the request); N rows by request, an item once in a request.
+        interactions: key, request (null where not given), session (0 where not given), item, time, action; M rows.
         actions: which actions are labels, in the labels' order.
         window_us: how long after its request an action counts.
+        skew_us: how much earlier than its request it may be stamped.
     """
-    slots = candidates.select("key", "request", "item", shown="time").with_row_index("slot")
-    found = interactions.join(slots, on=["key", "request", "item"], how="inner").select("slot", "action", "time", "shown")
-    free = interactions.filter(pl.col("request").is_null()).drop("request")
+    slots = candidates.select("key", "request", "session", "item", shown="time").with_row_index("slot")
+    asked = interactions.select("key", "request", "session", "item", "time").with_row_index("at")
+    named, free = asked.filter(pl.col("request").is_not_null()), asked.filter(pl.col("request").is_null())
+    slot, causes = np.full(len(asked), -1, np.int64), np.full(len(asked), REQUEST, np.int8)
+    moments = interactions["time"].to_numpy().astype(np.int64, copy=True)
+    if len(named):
+        _named(slots, named, slot, causes, window_us=window_us, skew_us=skew_us)
     if len(free):
-        last = free.sort("time").join_asof(
-            slots.sort("shown", "request").drop("request"),
-            left_on="time",
+        _free(slots, free, slot, causes, window_us=window_us, skew_us=skew_us)
+    if skew_us:
+        home = slot >= 0
+        moments[home] = np.maximum(moments[home], candidates["time"].to_numpy()[slot[home]])
+        # Whatever its item, an action that names a request came after it.
+        after = _last(slots.unique(["key", "request", "session", "shown"]), named, ["key", "request"], skew_us=skew_us)
+        at = after["at"].to_numpy()
+        moments[at] = np.maximum(moments[at], after["shown"].to_numpy())
+    labels = np.zeros((len(candidates), len(actions)), np.uint8)
+    done = interactions["action"].to_numpy()
+    for place, action in enumerate(actions):
+        labels[slot[(done == action) & (slot >= 0)], place] = 1
+    return Attribution(labels, causes, moments)
+
+
+def _named(
+    slots: pl.DataFrame, named: pl.DataFrame, slot: NDArray[np.int64], causes: NDArray[np.int8], *, window_us: int, skew_us: int
+) -> None:
+    """Fill in the slots and causes of interactions that name their request."""
+    inside = pl.col("shown").is_between(pl.col("time") - window_us, pl.col("time") + skew_us)
+    own = (pl.col("session") == pl.col("session_right")).alias("own")
+    found = named.join(slots, on=["key", "request", "item"], how="inner").filter(inside).select("at", "slot", "shown", "session", own)
+    if found["at"].n_unique() < len(found):
+        found = found.sort("at", "own", "shown", "slot").unique("at", keep="last", maintain_order=True)
+    strange = found.filter(~pl.col("own") & (pl.col("session") != 0)).select("at")
+    if len(strange):
+        # The visit's own request of that id goes first, and if it hasn't the item, it hasn't.
+        theirs = named.join(strange, on="at", how="semi").join(slots, on=["key", "request", "session"], how="inner").filter(inside)
+        found = found.join(theirs, on="at", how="anti")
+    at = found["at"].to_numpy()
+    slot[at], causes[at] = found["slot"].to_numpy(), HOME
+    lost = named.join(found, on="at", how="anti")
+    if not len(lost):
+        return
+    lists = slots.unique(["key", "request", "shown"]).select("key", "request", "shown")
+    before = _last(lists, lost, ["key", "request"], skew_us=skew_us)
+    after = _next(lists, lost, ["key", "request"], skew_us=skew_us)
+    near = lost.select("at", "time").join(before.select("at", before="shown"), on="at", how="left")
+    near = near.join(after.select("at", after="shown"), on="at", how="left")
+    told = pl.when(pl.col("before") >= pl.col("time") - window_us).then(ITEM).otherwise(out_of_window())
+    causes[near["at"].to_numpy()] = near.select(told.cast(pl.Int8)).to_series().to_numpy()
+
+
+def out_of_window() -> pl.Expr:
+    """The cause where no request lies in the window: by the nearest of those `before` and `after` an action's `time`, if there is one."""
+    early = pl.col("after").is_not_null() & (
+        pl.col("before").is_null() | (pl.col("after") - pl.col("time") <= pl.col("time") - pl.col("before"))
+    )
+    return pl.when(early).then(BEFORE).when(pl.col("before").is_not_null()).then(LATE).otherwise(REQUEST)
+
+
+def _free(
+    slots: pl.DataFrame, free: pl.DataFrame, slot: NDArray[np.int64], causes: NDArray[np.int8], *, window_us: int, skew_us: int
+) -> None:
+    """Fill in the slots and causes of interactions that name no request."""
+    last = _last(slots.sort("request", "slot"), free, ["key", "item"], skew_us=skew_us)
+    causes[free["at"].to_numpy()] = NEVER
+    inside = (last["shown"] >= last["time"] - window_us).to_numpy()
+    at = last["at"].to_numpy()
+    slot[at[inside]] = last["slot"].to_numpy()[inside]
+    causes[at] = np.where(inside, HOME, LATE)
+    lost = free.filter(pl.Series(causes[free["at"].to_numpy()] == NEVER))
+    if len(lost):
+        shown_later = lost.join(slots, on=["key", "item"], how="semi")
+        causes[shown_later["at"].to_numpy()] = BEFORE
+
+
+def _last(lists: pl.DataFrame, interactions: pl.DataFrame, by: list[str], *, skew_us: int) -> pl.DataFrame:
+    """Interactions that have a list before them (or within the tolerance after), with the last one: its `shown` and what else it has."""
+    names = [name for name in lists.columns if name not in interactions.columns or name in by]
+    found = (
+        interactions.with_columns(until=pl.col("time") + skew_us)
+        .sort("until")
+        .join_asof(
+            lists.select(names).sort("shown", maintain_order=True),
+            left_on="until",
             right_on="shown",
-            by=["key", "item"],
+            by=by,
             strategy="backward",
             coalesce=False,
             check_sortedness=False,
         )
-        found = pl.concat([found, last.filter(pl.col("slot").is_not_null()).select(found.columns)])
-    hits = found.filter(pl.col("time").is_between(pl.col("shown"), pl.col("shown") + window_us))
-    labels = np.zeros((len(candidates), len(actions)), np.uint8)
-    for at, action in enumerate(actions):
-        labels[hits.filter(pl.col("action") == action)["slot"].to_numpy(), at] = 1
-    return Attribution(labels, len(interactions) - len(hits))
+    )
+    return found.filter(pl.col("shown").is_not_null())
+
+
+def _next(lists: pl.DataFrame, interactions: pl.DataFrame, by: list[str], *, skew_us: int) -> pl.DataFrame:
+    """Interactions that have a list after them, beyond the tolerance, with the first one."""
+    found = (
+        interactions.with_columns(since=pl.col("time") + skew_us + 1)
+        .sort("since")
+        .join_asof(
+            lists.sort("shown", maintain_order=True),
+            left_on="since",
+            right_on="shown",
+            by=by,
+            strategy="forward",
+            coalesce=False,
+            check_sortedness=False,
+        )
+    )
+    return found.filter(pl.col("shown").is_not_null())

@@ -4,11 +4,13 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
-from components.ingest.counts import Counts, merged
+from components.ingest.counts import NO_LABEL, Counts, merged
 from components.ingest.files import Layout
 from components.ingest.index import Index
+from components.ingest.labels import CAUSES, REMEDIES
 from components.ingest.splits import SPLITS
 
 
@@ -49,6 +51,27 @@ def require_examples(report: dict[str, Any]) -> None:
             f"expected requests in the windows train, eval and test, found none in {', '.join(empty)};"
             f" look at `windows` ({report['window']}) and at what was left out ({found})"
         )
+
+
+def require_labels(report: dict[str, Any], dataset: Dataset) -> None:
+    """Raise InputError where more labelled actions belong to no list than the dataset file takes for usual (`unattributed`)."""
+    counts, samples = report["counts"], report["samples"]
+    labelled = counts.get("labelled actions", 0)
+    lost = {cause: counts.get(f"kept {NO_LABEL}{cause}", 0) for cause in CAUSES.values()}
+    lost = {cause: number for cause, number in lost.items() if number}
+    if sum(lost.values()) <= dataset.unattributed * labelled:
+        return
+    told = []
+    for cause, number in sorted(lost.items(), key=lambda each: -each[1]):
+        first = samples.get(f"{NO_LABEL}{cause}", [{}])[0]
+        where = f", such as {first['file']}, row {int(first['row']):,}" if "file" in first else ""
+        told.append(f"{cause}: {number:,} ({number / labelled:.2%}{where}; {REMEDIES[cause]})")
+    raise InputError(
+        f"{sum(lost.values()):,} of {labelled:,} labelled actions ({sum(lost.values()) / labelled:.2%}) belong to no list,"
+        f" more than the {dataset.unattributed:.3%} that `unattributed` allows. By cause: {'; '.join(told)}."
+        " Mend the log or the dataset file (`shelfrank validate` proposes `skew` and `attribution`), or raise `unattributed` where such"
+        " actions are usual, as purchases without a list before them are"
+    )
 
 
 def _iso(time_us: int) -> str:

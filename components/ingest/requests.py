@@ -1,6 +1,6 @@
 """Requests and their candidates, out of one block of clean events."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -9,13 +9,21 @@ from numpy.typing import NDArray
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature
 from components.contract.sources import Impressions, ListRows, Rows, Sampling
+from components.ingest.claims import attributed_actions, skew_us
 from components.ingest.counts import Counts
 from components.ingest.distinct import distinct
 from components.ingest.event_columns import FILE_SHIFT, event_features, impression_code
-from components.ingest.labels import attribute
+from components.ingest.identity import gap_us, identity, request_rows, with_moments
+from components.ingest.labels import AWAY, HOME, attribute
 from components.ingest.sampling import DAY_US, draw_negatives
 from components.ingest.sessions import session_hashes
 from components.ingest.splits import label_window_us
+
+# Of an action: what is asked for its list; what is kept of it where it belongs to none; and where it is stamped earlier than its list.
+_ASKED = ["key", "request", "session", "item", "time", "action", "seq", "user"]
+HOMELESS = {"seq": pl.Int64, "user": pl.String, "request": pl.String, "item": pl.Int64, "cause": pl.Int8}
+_MOVED = ["seq", "item", "moment"]
+_TIME_SALT = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
@@ -25,25 +33,33 @@ class Requests:
     `frame`: key, request, user, session (hash), time, and the context features.
     `candidates`: row (0..R-1, the request), item (code), position, and the features shown with the list.
     `labels` (N, A): 1 where the candidate got the label action (or the label itself, for data of rows).
+    `homeless`: labelled actions that belong to no list, with the `cause`; `moved`: seq, item and moment of actions that are stamped
+    earlier than their list, or None.
     """
 
     frame: pl.DataFrame
     candidates: pl.DataFrame
     labels: NDArray[np.float32]
+    homeless: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=HOMELESS))
+    moved: pl.DataFrame | None = None
 
 
-def build(events: pl.DataFrame, dataset: Dataset, popularity: pl.DataFrame, counts: Counts) -> Requests:
+def build(
+    events: pl.DataFrame, dataset: Dataset, popularity: pl.DataFrame, counts: Counts, foreign: pl.DataFrame | None = None
+) -> Requests:
     """Form the requests of a block.
 
     Args:
-        events: clean events with `key` and the item's code as `item`, sorted by key, time, order and place; whole keys.
+        events: clean events with `key` and the item's code as `item`, sorted by key, time, order and place; whole keys. Where another
+            block was asked about some of them, with its `verdict` and `moment`; of the others these are null.
         dataset: says where candidates come from.
         popularity: day, item, taken (see sampling); empty where nothing is sampled.
         counts: gets what is left out.
+        foreign: other shoppers' actions that belong to requests of this block, in the same columns as far as they matter.
     """
     match dataset.candidates:
         case Impressions() | ListRows():
-            return _shown(events, dataset, counts)
+            return _shown(events, dataset, counts, foreign)
         case Sampling():
             counts.add("rows kept", len(events))
             return _sampled(events, dataset, popularity, counts)
@@ -67,19 +83,14 @@ def _requests(first_rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     return first_rows.select("key", "request", "user", "session", "time", *given)
 
 
-def _starts(row: pl.Series) -> pl.Series:
-    return (row != row.shift(1)).fill_null(value=True)
-
-
-def _shown(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> Requests:
+def _shown(events: pl.DataFrame, dataset: Dataset, counts: Counts, foreign: pl.DataFrame | None) -> Requests:
+    names = identity(dataset)
     shown = events.filter(pl.col("action") == impression_code(dataset))
-    # A request has one moment: that of its first impression.
-    shown = shown.with_columns(pl.col("time").min().over("key", "request")).sort("key", "time", "request", "position", "order", "seq")
-    single = distinct(shown, ["key", "request", "item"])
+    shown = with_moments(shown, names, pause_us=gap_us(dataset)).sort("key", "time", *names[1:], "position", "order", "seq")
+    shown = shown.with_columns(request_rows(shown, names))
+    single = distinct(shown, ["row", "item"])
     counts.add("left out: an item shown twice in one request", len(shown) - len(single))
     counts.add("rows kept", len(events) - len(shown) + len(single))
-    row = single.select(pl.struct("key", "request").rle_id().cast(pl.Int64)).to_series()
-    single = single.with_columns(row.alias("row"))
     place = pl.int_range(pl.len(), dtype=pl.Int32).over("row")
     candidates = single.select(
         "row",
@@ -87,11 +98,48 @@ def _shown(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> Requests:
         pl.when(pl.col("position") >= 0).then(pl.col("position")).otherwise(place).alias("position"),
         *(pl.col(f"f:{f.name}").alias(f.name) for f in shown_features(dataset)),
     )
+    frame = _requests(single.filter(_starts(single["row"])), dataset)
+    counts.add("told apart: requests that share their id with another of the shopper", _repeated(frame))
+    labels, homeless, moved = _labels(single, events, foreign, dataset, counts)
+    return Requests(frame, candidates, labels.astype(np.float32), homeless, moved)
+
+
+def _starts(row: pl.Series) -> pl.Series:
+    return (row != row.shift(1)).fill_null(value=True)
+
+
+def _repeated(frame: pl.DataFrame) -> int:
+    return len(frame) - frame.select(pl.struct("key", "request").n_unique()).item() if len(frame) else 0
+
+
+def _labels(
+    shown: pl.DataFrame, events: pl.DataFrame, foreign: pl.DataFrame | None, dataset: Dataset, counts: Counts
+) -> tuple[NDArray[np.uint8], pl.DataFrame, pl.DataFrame | None]:
+    """Labels of the candidates, the labelled actions that belong to no list, and the actions that are stamped earlier than theirs."""
     actions = [list(dataset.actions).index(name) for name in dataset.label_gains]
-    interactions = events.filter(pl.col("action").is_in(actions)).with_columns(pl.when(pl.col("request") != "").then(pl.col("request")))
-    found = attribute(single.select("key", "request", "item", "time"), interactions, actions=actions, window_us=label_window_us(dataset))
-    counts.add("kept in state and history, not as a label: actions whose impression isn't in the log or too long ago", found.unattributed)
-    return Requests(_requests(single.filter(_starts(row)), dataset), candidates, found.labels.astype(np.float32))
+    done = events.filter(pl.col("action").is_in(attributed_actions(dataset)))
+    labelled = done["action"].is_in(actions)
+    counts.add("labelled actions", int(labelled.sum()))
+    judged = done.filter(pl.col("verdict").is_not_null()) if "verdict" in done.columns else None
+    own = done if judged is None else done.filter(pl.col("verdict").is_null())
+    both = own.select(_ASKED) if foreign is None else pl.concat([own.select(_ASKED), foreign.select(_ASKED)])
+    both = both.with_columns(pl.when(pl.col("request") != "").then(pl.col("request")))
+    window, skew = label_window_us(dataset), skew_us(dataset)
+    candidates = shown.select("key", "request", "session", "item", "time")
+    found = attribute(candidates, both, actions=actions, window_us=window, skew_us=skew)
+    lost = both.with_columns(pl.Series("cause", found.causes)).filter(pl.col("action").is_in(actions) & (pl.col("cause") != HOME))
+    homeless = [lost.select(*HOMELESS)]
+    moved = []
+    if skew:
+        later = found.moments[: len(own)] > own["time"].to_numpy()
+        moved.append(own.select(*_MOVED[:2], pl.Series("moment", found.moments[: len(own)])).filter(pl.Series(later)))
+    if judged is not None:
+        causes = judged.with_columns(pl.col("verdict").alias("cause"))
+        homeless.append(causes.filter(pl.col("action").is_in(actions) & (pl.col("verdict") != AWAY)).select(*HOMELESS))
+        if skew:
+            moved.append(judged.filter(pl.col("moment") > pl.col("time")).select(_MOVED))
+    late = pl.concat(moved) if moved else None
+    return found.labels, pl.concat(homeless), late if late is not None and len(late) else None
 
 
 def _sampled(events: pl.DataFrame, dataset: Dataset, popularity: pl.DataFrame, counts: Counts) -> Requests:
@@ -101,8 +149,9 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, popularity: pl.DataFrame, c
     labelled = [names.index(name) for name in dataset.label_gains]
     taken = events.filter(pl.col("action").is_in(labelled))
     if form.group == "request":
-        taken = taken.with_columns(pl.col("time").min().over("key", "request")).sort("key", "time", "request", "order", "seq")
-        row = taken.select(pl.struct("key", "request").rle_id().cast(pl.Int64)).to_series()
+        same = identity(dataset)
+        taken = with_moments(taken, same, pause_us=gap_us(dataset)).sort("key", "time", *same[1:], "order", "seq")
+        row = request_rows(taken, same)
     else:
         taken = taken.with_columns(row_name().alias("request"))
         row = pl.int_range(len(taken), dtype=pl.Int64, eager=True)
@@ -112,6 +161,11 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, popularity: pl.DataFrame, c
     chosen = taken.group_by("row", "item", maintain_order=True).agg(each)
     at = chosen["row"].to_numpy()
     salts = session_hashes(frame["request"]).view(np.uint64)
+    if form.group == "request":
+        # Requests that share an id draw apart.
+        with np.errstate(over="ignore"):
+            salts = salts ^ (frame["time"].to_numpy().view(np.uint64) * _TIME_SALT)
+        counts.add("told apart: requests that share their id with another of the shopper", _repeated(frame))
     positives = pl.DataFrame({"request": at, "salt": salts[at], "day": frame["time"].to_numpy()[at] // DAY_US, "item": chosen["item"]})
     weighted = form.weight == "popularity"
     negatives = draw_negatives(

@@ -8,9 +8,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset
-from components.ingest.counts import Counts
+from components.ingest.claims import Claims
+from components.ingest.counts import NO_LABEL, SAMPLES, Counts
 from components.ingest.distinct import distinct, tells_repetitions
 from components.ingest.event_columns import FILE_SHIFT, impression_code
+from components.ingest.labels import CAUSES
 from components.ingest.requests import Requests, build
 from components.ingest.segments import segments
 from components.ingest.sessions import session_hashes
@@ -55,6 +57,7 @@ def shopper_block(
     files: Mapping[int, str],
     counts: Counts,
     users: pl.DataFrame | None = None,
+    claims: Claims | None = None,
 ) -> ShopperBlock:
     """Turn a block of clean events into requests.
 
@@ -67,9 +70,16 @@ def shopper_block(
         files: by their place in the log; for samples.
         counts: gets what is left out.
         users: the table of shoppers, for segments.
+        claims: what other blocks say of actions and requests of these shoppers.
     """
-    events = _ordered(_known(_distinct(events, dataset, counts), items, dataset, files, counts))
-    requests = build(events, dataset, popularity, counts)
+    events = _distinct(events, dataset, counts)
+    if claims is not None and len(claims.verdicts):
+        verdicts = claims.verdicts.unique(["seq", "item"], keep="first")
+        events = events.join(verdicts, on=["seq", "item"], how="left", maintain_order="left")
+    events = _ordered(_known(events, items, dataset, files, counts))
+    foreign = _foreign(claims.foreign, events, items, dataset) if claims is not None and len(claims.foreign) else None
+    requests = build(events, dataset, popularity, counts, foreign)
+    _count_homeless(requests.homeless, items, files, counts)
     counts.add("requests formed", len(requests.frame))
     if dataset.windows.by == "hash":
         split = assign_by_hash(requests.frame["request"], dataset.windows, seed=dataset.seed)
@@ -78,6 +88,8 @@ def shopper_block(
     for code, reason in LEFT_OUT.items():
         counts.add(f"requests left out: {reason}", int((split == code).sum()))
     interactions_only = events.filter(pl.col("action") != impression_code(dataset)) if impression_code(dataset) is not None else events
+    if requests.moved is not None:
+        interactions_only = _moved(interactions_only, requests.moved)
     item_rows = _item_rows(requests, split, interactions_only, dataset, users)
     segment_rows = None
     if dataset.serving.segment:
@@ -117,12 +129,7 @@ def _known(events: pl.DataFrame, items: pl.DataFrame, dataset: Dataset, files: M
     events = events.join(codes, on="item", how="left", maintain_order="left")
     unknown = (events["item"] != "") & ~events["known"].fill_null(value=False)
     if unknown.any():
-        strangers = events.filter(unknown).select(
-            (pl.col("seq") // (1 << FILE_SHIFT)).replace_strict(dict(files), return_dtype=pl.String).alias("file"),
-            (pl.col("seq") % (1 << FILE_SHIFT)).alias("row"),
-            "user",
-            "item",
-        )
+        strangers = _where(events.filter(unknown).drop("request"), files)
         if dataset.unknown_items == "reject":
             counts.reject("an item that the catalogue lacks", strangers)
             events = events.filter(~unknown)
@@ -132,12 +139,56 @@ def _known(events: pl.DataFrame, items: pl.DataFrame, dataset: Dataset, files: M
 
 
 def _ordered(events: pl.DataFrame) -> pl.DataFrame:
-    """Sorted by key and time, with `key` (a shopper, or a guest's request) and the session's hash."""
-    guest = pl.when(pl.col("request") != "").then(pl.format("\x00{}", "request")).otherwise(pl.format("\x00{}", "seq"))
-    who = pl.when(pl.col("user") != "").then(pl.col("user")).otherwise(guest)
-    key = sorted_place(events.select(who.alias("key")).to_series())
-    events = sorted_by(events.with_columns(key), "key", "time", "order", "seq")
-    return events.with_columns(pl.Series("session", session_hashes(events["session"])))
+    """Sorted by key and time, with `key` (a shopper, or a guest's request in its session) and the session's hash."""
+    events = events.with_columns(pl.Series("session", session_hashes(events["session"])))
+    key = sorted_place(events.select(_who(events, "session").alias("key")).to_series())
+    return sorted_by(events.with_columns(key), "key", "time", "order", "seq")
+
+
+def _who(events: pl.DataFrame, session: str) -> pl.Expr:
+    """A shopper; of a guest the request, within its session where sessions are named."""
+    if not (events["user"] == "").any():
+        return pl.col("user")
+    guest = pl.when(pl.col("request") != "").then(pl.format("\x00{}\x00{}", "request", session)).otherwise(pl.format("\x00{}", "seq"))
+    return pl.when(pl.col("user") != "").then(pl.col("user")).otherwise(guest)
+
+
+def _foreign(foreign: pl.DataFrame, events: pl.DataFrame, items: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    """Other shoppers' actions with the key of the shopper whose request they name, in the columns of events."""
+    visits = [pl.Series(name, session_hashes(foreign[name])) for name in ("session", "guest")]
+    foreign = foreign.with_columns(visits)
+    keys = events.select(_who(events, "session").alias("who"), "key").unique("who")
+    codes = pl.DataFrame({"item": items["item"], "code": np.arange(len(items)), "known": items["known"]})
+    found = foreign.with_columns(_who(foreign, "guest").alias("who")).join(keys, on="who", how="left").join(codes, on="item", how="left")
+    if dataset.unknown_items == "reject":
+        found = found.filter(pl.col("known"))
+    # Of a shopper whose lists were all rejected nothing is left.
+    return found.with_columns(pl.col("key").fill_null(-1), pl.col("code").fill_null(-1).alias("item")).sort("seq", "action")
+
+
+def _moved(events: pl.DataFrame, moved: pl.DataFrame) -> pl.DataFrame:
+    """Events where those that are stamped earlier than their list happen with it: they can't be known at their own request."""
+    late = events.join(moved.unique(["seq", "item"]).rename({"moment": "shown"}), on=["seq", "item"], how="left", maintain_order="left")
+    return sorted_by(late.with_columns(pl.coalesce("shown", "time").alias("time")).drop("shown"), "key", "time", "order", "seq")
+
+
+def _count_homeless(homeless: pl.DataFrame, items: pl.DataFrame, files: Mapping[int, str], counts: Counts) -> None:
+    """Count the labelled actions that belong to no list, by cause, with samples."""
+    for cause, name in CAUSES.items():
+        rows = homeless.filter(pl.col("cause") == cause).sort("seq")
+        if len(rows):
+            sample = rows.head(SAMPLES)
+            texts = [items["item"][code] if code >= 0 else "" for code in sample["item"]]
+            counts.flaw(f"{NO_LABEL}{name}", _where(sample.with_columns(pl.Series("item", texts)), files), number=len(rows))
+
+
+def _where(rows: pl.DataFrame, files: Mapping[int, str]) -> pl.DataFrame:
+    """File and row of events, as samples show them."""
+    return rows.select(
+        (pl.col("seq") // (1 << FILE_SHIFT)).replace_strict(dict(files), return_dtype=pl.String).alias("file"),
+        (pl.col("seq") % (1 << FILE_SHIFT)).alias("row"),
+        *(name for name in ("user", "request", "item") if name in rows.columns),
+    )
 
 
 def _replayed(requests: Requests, events: pl.DataFrame, dataset: Dataset, plan: StatePlan, *, keys: int) -> tuple[State, Features]:
@@ -151,7 +202,10 @@ def _replayed(requests: Requests, events: pl.DataFrame, dataset: Dataset, plan: 
         pl.lit(value=True).alias("query"),
     )
     single, silent = pl.lit(1, pl.Int64).alias("weight"), pl.lit(value=False).alias("query")
-    done = events.select("key", "time", "session", "action", pl.col("item").cast(pl.Int64), single, silent)
+    # Nothing is kept of guests: who they are is known within a request only, and the request is what asks first.
+    asked = asked.with_columns(pl.when(requests.frame["user"] != "").then("action").otherwise(pl.lit(NO_EVENT, pl.Int8)).alias("action"))
+    known = events.filter(pl.col("user") != "") if (events["user"] == "").any() else events
+    done = known.select("key", "time", "session", "action", pl.col("item").cast(pl.Int64), single, silent)
     # Stable: requests keep their order, events theirs, and of one moment the requests come first.
     rows = pl.concat([asked, done.select(asked.columns)]).sort("key", "time", maintain_order=True)
     state = empty(plan, keys)

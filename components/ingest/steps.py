@@ -3,6 +3,7 @@ row by row.
 
     scan       a block of a file            -> clean events, by shopper
     index      all blocks                   -> the item index, windows, popularity; catalogue and codes for the service
+    requests   a block of request ids       -> whose the actions are that name one of another shopper's, or come from nobody
     shoppers   a block of whole shoppers    -> requests, and what their items need, by item
     products   a block of whole items       -> what was known of each candidate, by shopper block
     write      a block of whole shoppers    -> examples, the users' state
@@ -25,7 +26,9 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
 from components.contract.sources import Sampling
+from components.contract.userless import lacks_user
 from components.ingest.catalogue import ID, as_parquet, item_index, read_table
+from components.ingest.claims import Files, Settled, Written, hashes_of, partition_of, read_claims, settle, shows_lists, split_off, together
 from components.ingest.cleaning import Moment, clean
 from components.ingest.counts import Counts, merged
 from components.ingest.distinct import tells_repetitions
@@ -46,7 +49,6 @@ from components.state.artifact import save
 from components.state.features import plan_of
 
 PARTITION_ROWS = 400_000  # events in a block of shoppers: a few hundred megabytes while it is worked on
-HASH_SEED = 1
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Scanned:
     first_us: int
     last_us: int
     counts: Counts
+    written: Written
     absent: Absent = None
 
 
@@ -86,17 +89,24 @@ def ingest(root: beam.Pipeline, job: Job, blocks: tuple[Block, ...]) -> beam.PCo
     """The whole of ingestion; yields one element: the index and the merged counts."""
     scanned = root | "blocks" >> beam.Create(blocks) | "spread blocks" >> beam.Reshuffle() | "scan" >> beam.Map(scan, job)
     index = scanned | "gather scans" >> beam.combiners.ToList() | "index" >> beam.Map(make_index, job)
-    shoppers = _each_partition(root, "shoppers", job) | "shoppers" >> beam.Map(shoppers_step, job, beam.pvalue.AsSingleton(index))
+    requests = _each_partition(root, "requests", job) | "requests" >> beam.Map(requests_step, job, beam.pvalue.AsSingleton(index))
+    settled = requests | "gather requests" >> beam.combiners.ToList()
+    known = beam.pvalue.AsSingleton(index), beam.pvalue.AsSingleton(settled)
+    shoppers = _each_partition(root, "shoppers", job) | "shoppers" >> beam.Map(shoppers_step, job, *known)
     gathered = shoppers | "gather shoppers" >> beam.combiners.ToList()
     products = _each_partition(root, "products", job) | "products" >> beam.Map(products_step, job, beam.pvalue.AsSingleton(gathered))
     asked = products | "gather products" >> beam.combiners.ToList()
     written = _each_partition(root, "write", job) | "write" >> beam.Map(write_step, job, beam.pvalue.AsSingleton(asked))
     totals = written | "gather examples" >> beam.combiners.ToList()
-    return index | "totals" >> beam.Map(_totals, beam.pvalue.AsSingleton(gathered), beam.pvalue.AsSingleton(totals))
+    steps = (beam.pvalue.AsSingleton(each) for each in (settled, gathered, totals))
+    return index | "totals" >> beam.Map(_totals, *steps)
 
 
-def _totals(index: Index, shoppers: list[tuple[int, Counts]], written: list[tuple[int, Counts]]) -> tuple[Index, Counts]:
-    parts = [counts for step in (shoppers, written) for _, counts in sorted(step, key=lambda pair: pair[0])]
+def _totals(
+    index: Index, settled: list[tuple[int, Counts, Settled]], shoppers: list[tuple[int, Counts]], written: list[tuple[int, Counts]]
+) -> tuple[Index, Counts]:
+    steps = ([each[:2] for each in settled], shoppers, written)
+    parts = [counts for step in steps for _, counts in sorted(step, key=lambda pair: pair[0])]
     return index, merged([index.counts, *parts])
 
 
@@ -122,23 +132,27 @@ def scan(block: Block, job: Job) -> Scanned:
     wanted = event_columns(dataset, source)
     first, last = np.iinfo(np.int64).max, np.iinfo(np.int64).min
     items: list[pl.DataFrame] = []
+    written: list[Written] = []
     for part, raw in enumerate(frames(block, source, wanted, counts)):
         events = clean(raw, dataset, Moment(block, job.now_us, job.ends_us), counts)
         if not len(events):
             continue
         first, last = min(first, events["time"].min()), max(last, events["time"].max())  # type: ignore[type-var,assignment]
         items.append(_taken(events, dataset))
+        name, hashes = f"{block.order:06d}-{part:04d}", hashes_of(events)
+        if shows_lists(dataset):
+            files = Files(job.work, name, job.partitions)
+            events, hashes, parts = split_off(events, hashes, dataset, files, anonymous=lacks_user(dataset, source))
+            written.append(parts)
         # A row of nobody must meet its repetition: it goes where its content says, or, where no row repeats another, its place.
         alone = pl.format("{} {}", "time", "item") if tells_repetitions(dataset) else pl.col("seq").cast(pl.String)
-        guest = pl.when(pl.col("request") != "").then("request").otherwise(alone)
-        who = pl.when(pl.col("user") != "").then("user").otherwise(guest)
-        partition = events.select((who.hash(HASH_SEED) % job.partitions).cast(pl.Int64)).to_series().to_numpy()
-        paths.append(job.path("events", f"{block.order:06d}-{part:04d}"))
+        partition = partition_of(events, hashes, alone, partitions=job.partitions)
+        paths.append(job.path("events", name))
         write_partitions(paths[-1], events, partition, partitions=job.partitions)
     if items:
         taken = pl.concat(items).group_by("item", "day").agg(pl.col("taken").sum()).sort("item", "day")
         write_frame(job.path("items", f"{block.order:06d}"), taken)
-    return Scanned(block, tuple(paths), first, last, counts, wanted.absent)
+    return Scanned(block, tuple(paths), first, last, counts, together(written), wanted.absent)
 
 
 def _taken(events: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
@@ -193,7 +207,8 @@ def make_index(scanned: list[Scanned], job: Job) -> Index:
     first_us, last_us = min(part.first_us for part in filled), max(part.last_us for part in filled)
     paths = dict(sorted((part.block.file_order, part.block.path) for part in scanned))
     events = tuple(path for part in filled for path in part.paths)
-    return Index(paths, events, bounds(_ended(dataset, job), first_us, last_us), first_us, last_us, counts)
+    written = together(part.written for part in filled)
+    return Index(paths, events, bounds(_ended(dataset, job), first_us, last_us), first_us, last_us, counts, written)
 
 
 def _ended(dataset: Dataset, job: Job) -> Dataset:
@@ -203,11 +218,20 @@ def _ended(dataset: Dataset, job: Job) -> Dataset:
     return dataset.model_copy(update={"windows": dataset.windows.model_copy(update={"until": None})})
 
 
-def shoppers_step(partition: int, job: Job, index: Index) -> tuple[int, Counts]:
+def requests_step(partition: int, job: Job, index: Index) -> tuple[int, Counts, Settled]:
+    """Settle whose the actions are that name a request of a block."""
+    dataset, counts = _dataset(job.dataset), Counts()
+    files = Files(job.work, f"{partition:06d}", job.partitions)
+    return partition, counts, settle(partition, index.written, dataset, files, counts)
+
+
+def shoppers_step(partition: int, job: Job, index: Index, settled: list[tuple[int, Counts, Settled]]) -> tuple[int, Counts]:
     """Form a block's requests and pass on what their items need."""
     dataset, counts = _dataset(job.dataset), Counts()
+    events = read_partition(index.paths, partition)
+    claims, adopted = read_claims([each for _, _, each in sorted(settled, key=lambda each: each[0])], partition)
     block = shopper_block(
-        read_partition(index.paths, partition),
+        events if adopted is None else pl.concat([events, adopted.select(events.columns)]),
         _frame("index", job),
         dataset,
         window=index.window,
@@ -215,6 +239,7 @@ def shoppers_step(partition: int, job: Job, index: Index) -> tuple[int, Counts]:
         files=index.files,
         counts=counts,
         users=_frame("users", job) if dataset.serving.segment and dataset.users is not None else None,
+        claims=claims,
     )
     of_item = block.item_rows["item"].to_numpy() % job.partitions
     write_partitions(job.path("item-rows", f"{partition:06d}"), block.item_rows, of_item, partitions=job.partitions)

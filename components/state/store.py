@@ -24,6 +24,7 @@ class Event:
     item: int = 0  # what the history remembers of it; int64
     weight: int = 1
     session: int = 0  # hash of the session's id, 0 = unknown; int64
+    skew_us: int = 0  # stamped earlier than the key's clock by no more than this, it happened at the clock
 
 
 def take_in(plan: StatePlan, state: State, rows: Sequence[int], events: Sequence[Event], using: Rules) -> None:
@@ -34,7 +35,9 @@ def take_in(plan: StatePlan, state: State, rows: Sequence[int], events: Sequence
     """
     places = [action_index(plan, event.action) for event in events]
     for row, event, action in zip(rows, events, places, strict=True):
-        advance(state, row, event.time_us, action, event.item, event.weight, event.session, using)
+        behind_us = int(state.last_us[row]) - event.time_us
+        time_us = event.time_us + behind_us if 0 < behind_us <= event.skew_us else event.time_us
+        advance(state, row, time_us, action, event.item, event.weight, event.session, using)
 
 
 @final

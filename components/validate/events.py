@@ -9,6 +9,8 @@ import polars as pl
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.sources import ListRows, Rows, Sampling
+from components.contract.userless import lacks_user
+from components.ingest.claims import shows_lists
 from components.ingest.cleaning import Moment, clean
 from components.ingest.counts import LINE, Counts
 from components.ingest.event_columns import FILE_SHIFT, event_features, impression_code
@@ -16,6 +18,8 @@ from components.ingest.files import Block, layout
 from components.ingest.reading import ROW, frames
 from components.ingest.source_columns import Absent, event_columns, missing_event_columns
 from components.ingest.wanted import Wanted
+from components.validate.attribution import Measured, note
+from components.validate.attribution import Shown as ShownAndDone
 from components.validate.check import EXAMPLES
 from components.validate.frequent_values import ROLES, FrequentValues
 from components.validate.place import place, shown
@@ -37,10 +41,9 @@ class Tally:
     """What one pass over the events found.
 
     `counts`: what cleaning counted. `problems`: why files couldn't be read. `actions`: rows of each.
-    `distinct`: a hash of each clean event and its place. `moments`: time and place of all events. `shown`, `acted`: key of a request
-    and the time it was shown, or got its first labelled action. `shown_rows`: candidates; `positives`: of them, in data of rows.
-    `free`: labelled actions that name no request. `empty`: candidates that lack a feature. `frequent`: events of each id.
-    `paths`: of each file, with its source.
+    `distinct`: a hash of each clean event and its place. `moments`: time and place of all events. `shown`: key of a request
+    and its time, `attributed`: lists and labelled actions, where lists were shown. `shown_rows`: candidates; `positives`: of them, in data
+    of rows. `empty`: candidates that lack a feature. `frequent`: events of each id. `paths`: of each file, with its source.
     `lines`: the numbers of a file's rows and where they are to be looked up, where the numbers don't say it.
     """
 
@@ -51,12 +54,12 @@ class Tally:
     empty: dict[str, int] = field(default_factory=dict)
     shown_rows: int = 0
     positives: int = 0
-    free: int = 0
     backwards: Unknown = field(default_factory=Unknown)
+    attributed: ShownAndDone = field(default_factory=ShownAndDone)
+    measured: Measured | None = None
     distinct: list[pl.DataFrame] = field(default_factory=list)
     moments: list[pl.DataFrame] = field(default_factory=list)
     shown: list[pl.DataFrame] = field(default_factory=list)
-    acted: list[pl.DataFrame] = field(default_factory=list)
     frequent: dict[str, FrequentValues] = field(default_factory=lambda: {role: FrequentValues() for role in ROLES})
     paths: dict[int, tuple[str, int]] = field(default_factory=dict)  # place of a file -> path, place of its source
     absent: list[tuple[int, Absent]] = field(default_factory=list)  # of each block: place of its source, the columns that its file lacks
@@ -79,8 +82,9 @@ def tally(dataset: Dataset, data_root: str, *, now_us: int, known: dict[str, pl.
     for block in layout(dataset, data_root).blocks:
         found.paths[block.file_order] = (block.path, block.source)
         try:
+            anonymous = lacks_user(dataset, dataset.events[block.source])
             for events in _clean_frames(dataset, block, now_us, found):
-                _add(found, events, dataset, known)
+                _add(found, events, dataset, known, anonymous=anonymous)
         except InputError as error:
             for kind, message in _causes(dataset, block, error, found):
                 found.problems.setdefault(kind, []).append(message)
@@ -129,7 +133,7 @@ def _causes(dataset: Dataset, block: Block, error: InputError, found: Tally) -> 
         yield "types", str(error)
 
 
-def _add(found: Tally, events: pl.DataFrame, dataset: Dataset, known: dict[str, pl.Series | None]) -> None:
+def _add(found: Tally, events: pl.DataFrame, dataset: Dataset, known: dict[str, pl.Series | None], *, anonymous: bool) -> None:
     if not len(events):
         return
     names = list(dataset.actions)
@@ -153,31 +157,29 @@ def _add(found: Tally, events: pl.DataFrame, dataset: Dataset, known: dict[str, 
     for role, frequent in found.frequent.items():
         frequent.add(logged[role])
     _requests(found, events, dataset, impression)
+    if shows_lists(dataset):
+        note(found.attributed, events, dataset, anonymous=anonymous, known=known["items"] if dataset.unknown_items == "reject" else None)
     _backwards(found, logged, dataset)
 
 
 def _requests(found: Tally, events: pl.DataFrame, dataset: Dataset, impression: int | None) -> None:
     labels = [list(dataset.actions).index(name) for name in dataset.label_gains]
-    keyed = events.with_columns(pl.struct("user", "request").hash().alias("key"))
+    keyed = events.with_columns(pl.struct("user", "session", "request").hash().alias("key"))
     match dataset.candidates:
         case Rows():
-            requests, acted = keyed.with_columns(pl.col("seq").alias("key").cast(pl.UInt64)), keyed.clear()
+            requests = keyed.with_columns(pl.col("seq").alias("key").cast(pl.UInt64))
             found.positives += int((events["label"] > 0).sum())
         case Sampling(group=group):
-            requests, acted = keyed.filter(pl.col("action").is_in(labels)), keyed.clear()
+            requests = keyed.filter(pl.col("action").is_in(labels))
             if group == "event":
                 requests = requests.with_columns(pl.col("seq").alias("key").cast(pl.UInt64))
         case _:
-            requests, acted = keyed.filter(pl.col("action") == impression), keyed.filter(pl.col("action").is_in(labels))
-            if isinstance(dataset.candidates, ListRows):
-                acted = acted.join(requests, on=["key", "item"], how="semi")
-            found.free += int((acted["request"] == "").sum())
-            acted = acted.filter(pl.col("request") != "")
+            requests = keyed.filter(pl.col("action") == impression)
     found.shown_rows += len(requests)
     for feature in event_features(dataset):
         found.empty[feature.name] = found.empty.get(feature.name, 0) + missing(requests[f"f:{feature.name}"])
-    for rows, kept in ((requests, found.shown), (acted, found.acted)):
-        kept.append(rows.select(_KEPT).group_by("key").agg(pl.col("time").min()))
+    if not shows_lists(dataset):
+        found.shown.append(requests.select(_KEPT).unique())
 
 
 def _backwards(found: Tally, events: pl.DataFrame, dataset: Dataset) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,9 @@ import polars as pl
 
 from components.contract.dataset import Dataset
 from components.contract.sources import EventSource, Impressions, ListRows, Rows
+from components.ingest.identity import gap_us, with_moments
 from components.ingest.splits import BEFORE, SPLITS, assign, bounds
+from components.validate.attribution import attribution_checks, identity_checks
 from components.validate.check import EXAMPLES, FAIL_SHARE, Check, Verdict, of_rows, share
 from components.validate.events import Tally, where_it_stands
 
@@ -53,7 +56,7 @@ def request_checks(dataset: Dataset, found: Tally) -> Iterator[Check]:
         verdict: Verdict = "PASS" if 0 < positives < found.shown_rows else "FAIL"
         yield Check("rows with a positive label", verdict, f"{positives:,} of {found.shown_rows:,} ({share(positives, found.shown_rows)})")
         return
-    shown = _first(found.shown)
+    shown = requests(dataset, found)
     if not len(shown):
         origin = dataset.candidates.origin
         yield Check("requests", "FAIL", f"none: candidates from {origin!r} need rows of {', '.join(_sources_of_requests(dataset))}")
@@ -62,19 +65,19 @@ def request_checks(dataset: Dataset, found: Tally) -> Iterator[Check]:
         yield Check("requests", "PASS", f"{len(shown):,}, with {found.shown_rows / len(shown):.3g} actions to predict each")
         return
     yield Check("requests", "PASS", f"{len(shown):,}, with {found.shown_rows / len(shown):.3g} candidates each")
-    met = shown.join(_first(found.acted).rename({"time": "acted"}), on="key", how="inner")
-    # One clock writes what is shown and another what is clicked: where they differ, labels get lost.
-    yield of_rows("clocks: an action before its request", int((met["acted"] < met["time"]).sum()), len(met), of="requests with one")
-    without = len(shown) - len(met)
-    note = f"; {found.free:,} actions name no request and aren't seen here" if found.free else ""
-    outcome: Verdict = "PASS" if without <= _RARE * len(shown) or found.free else "FAIL" if without == len(shown) else "WARN"
-    yield Check("requests without a positive", outcome, f"{without:,} of {len(shown):,} ({share(without, len(shown))}){note}")
+    assert found.measured is not None
+    place = partial(where_it_stands, found, dataset)
+    yield from identity_checks(found.measured, dataset, place)
+    yield from attribution_checks(found.measured, dataset, place)
+    without = len(shown) - found.measured.positive
+    outcome: Verdict = "PASS" if without <= _RARE * len(shown) else "FAIL" if without == len(shown) else "WARN"
+    yield Check("requests without a positive", outcome, f"{without:,} of {len(shown):,} ({share(without, len(shown))})")
 
 
 def window_checks(dataset: Dataset, found: Tally) -> Iterator[Check]:
     """Whether the windows are in order and none is empty, and what lies outside of them."""
     time = pl.concat(found.moments)["time"]
-    requests = _first(found.shown)["time"].to_numpy()
+    asked = requests(dataset, found)["time"].to_numpy()
     window = bounds(dataset, int(time.min()), int(time.max()))  # type: ignore[arg-type]
     edges = {"train": window.train_us, "eval": window.eval_us, "test": window.test_us, "until": window.until_us}
     told = ", ".join(f"{name} {_day(at)}" for name, at in edges.items())
@@ -83,16 +86,16 @@ def window_checks(dataset: Dataset, found: Tally) -> Iterator[Check]:
     if not all(before < after for before, after in pairwise(order)):
         yield Check("windows in order", "FAIL", f"{told}: expected each after the one before; {span}")
         return
-    split = assign(requests, window)
+    split = assign(asked, window)
     sizes = {name: int((split == at).sum()) for at, name in enumerate(SPLITS)}
     empty = [name for name, size in sizes.items() if not size]
     text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
-    before, after = int((split == BEFORE).sum()), int((requests > window.until_us).sum())
-    late = len(requests) - before - after - sum(sizes.values())
+    before, after = int((split == BEFORE).sum()), int((asked > window.until_us).sum())
+    late = len(asked) - before - after - sum(sizes.values())
     text += f", too close to a window's end {late:,}" if late else ""
     text += f"; empty: {', '.join(empty)}; {span}" if empty else ""
     yield Check("requests in the windows", "FAIL" if empty else "PASS", f"{text} ({told})")
-    check = of_rows("requests outside the windows", before + after, len(requests), of="requests", fail_share=1.0)
+    check = of_rows("requests outside the windows", before + after, len(asked), of="requests", fail_share=1.0)
     yield replace(check, found=f"{check.found}: {before:,} before, {after:,} after") if before + after else check
 
 
@@ -100,11 +103,14 @@ def _first_unit(source: EventSource) -> str:
     return source.time_unit if isinstance(source.time_unit, str) else source.time_unit[0]
 
 
-def _first(parts: list[pl.DataFrame]) -> pl.DataFrame:
+def requests(dataset: Dataset, found: Tally) -> pl.DataFrame:
     """Each request once, with its earliest time: a request's rows may lie in several blocks."""
-    return (
-        pl.concat(parts).group_by("key").agg(pl.col("time").min()) if parts else pl.DataFrame(schema={"key": pl.UInt64, "time": pl.Int64})
-    )
+    if found.measured is not None:
+        return found.measured.requests
+    if not found.shown:
+        return pl.DataFrame(schema={"key": pl.UInt64, "time": pl.Int64})
+    rows = pl.concat(found.shown)
+    return rows.unique() if isinstance(dataset.candidates, Rows) else with_moments(rows, ["key"], pause_us=gap_us(dataset)).unique()
 
 
 def _sources_of_requests(dataset: Dataset) -> list[str]:

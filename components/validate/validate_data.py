@@ -7,9 +7,11 @@ import polars as pl
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.sources import ListRows, Rows
+from components.ingest.claims import shows_lists
 from components.ingest.distinct import tells_repetitions
 from components.ingest.files import layout, matching
 from components.ingest.shown_lists import NOTHING_CHOSEN
+from components.validate.attribution import measure
 from components.validate.check import EXAMPLES, Check, of_rows
 from components.validate.events import Tally, duplicates, tally, where_it_stands
 from components.validate.frequent_values import frequent_values
@@ -93,8 +95,10 @@ def _events(dataset: Dataset, found: Tally, known: dict[str, pl.Series | None]) 
             name = f"{role}s are in the {'catalogue' if role == 'item' else 'users'}"
             yield of_rows(name, wrong.rows, total, examples=wrong.examples, fail_share=_STRANGE_SHARE, of=of)
     yield from frequent_values(dataset, found.frequent, events, items=known["items"])
+    again = duplicates(found)
+    if shows_lists(dataset):
+        found.measured = measure(found.attributed, dataset, again["seq"])
     if tells_repetitions(dataset):
-        again = duplicates(found)
         examples = [where_it_stands(found, dataset, seq) for seq in again["seq"].head(EXAMPLES)]
         yield of_rows("exact duplicates (dropped)", len(again), events, examples=examples, fail_share=_STRANGE_SHARE, of="events")
     if any(source.columns.time for source in dataset.events):

@@ -9,6 +9,7 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.null_words import NO_USER, feature_words, role_words
 from components.contract.sources import DEFAULT_WORDS, Impressions, Sampling
+from components.contract.userless import lacks_user
 from serving.exposure.log import IMPRESSIONS, INTERACTIONS
 from serving.exposure.rows import EventRows
 
@@ -34,6 +35,7 @@ def log_sources(dataset: Dataset, folder: str) -> list[dict[str, Any]]:
     rows = EventRows(dataset)
     roles = {role: column for role, column in rows.columns.items() if role != "session" or dataset.events[0].columns.session is not None}
     words = _null_values(dataset, rows)
+    userless = any(lacks_user(dataset, source) for source in dataset.events)
     names = (IMPRESSIONS, INTERACTIONS) if isinstance(dataset.candidates, Impressions) else (INTERACTIONS,)
     return [
         {
@@ -41,7 +43,8 @@ def log_sources(dataset: Dataset, folder: str) -> list[dict[str, Any]]:
             "format": "jsonl",
             "columns": dict(roles),  # one of its own: YAML would write the second as a reference to the first
             "time_unit": "us",
-            "missing_user": dataset.events[0].missing_user,
+            # What nobody did by name is the shopper's whose request it names.
+            "missing_user": "guest" if userless and name == INTERACTIONS else dataset.events[0].missing_user,
             **({"null_values": words} if words else {}),
         }
         for name in names

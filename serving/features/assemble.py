@@ -21,7 +21,7 @@ from serving.features.catalogue import Catalogue
 from serving.features.request import Inputs, Request
 from serving.features.segments import Segments
 from serving.features.values import numbers, texts, vectors
-from serving.state.seam import StateStores, shopper_key
+from serving.state.seam import StateStores
 
 Values = NDArray[Any]
 
@@ -72,7 +72,7 @@ class RequestFeatures:
         session = session_hash(request.session) if request.session else 0
         segment = self._segments.of(request.shopper, request.context)
         within = [] if segment is None else [segment_key(segment, item) for item in items]
-        known = self._states.known(shopper_key(request.shopper, request.request), items + within, request.time_us, session=session)
+        known = self._states.known(request.shopper, items + within, request.time_us, session=session)
         of_all = None if known.items is None else known.items.values  # (L or 2 L, width)
         of_items = None if of_all is None else of_all[: len(items)]
         rows = self._catalogue.items.rows(items)

@@ -11,6 +11,7 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.sources import Impressions, ListRows, Rows
 from components.contract.strict import closest
+from components.contract.userless import lacks_user
 from components.state.features import counted_impression
 from components.state.segments import segment_key
 from components.state.sessions import session_hash
@@ -18,7 +19,7 @@ from components.state.store import Event
 from serving.features.catalogue import Catalogue
 from serving.features.segments import Segments
 from serving.state.codes import NO_ITEM
-from serving.state.seam import Change, plans_of, shopper_key
+from serving.state.seam import Change, plans_of
 
 _MARK_BYTES = 16
 NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
@@ -26,7 +27,11 @@ NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """A request's whole list was shown. A second list under the same request is a repetition."""
+    """A request's whole list was shown.
+
+    A second list of the shopper under the same request, and session where one is named, is a repetition, unless it comes later than the
+    dataset's `session_gap`: ids may begin anew.
+    """
 
     shopper: str  # "" a guest
     request: str
@@ -37,7 +42,10 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class Interaction:
-    """A shopper did something: an action of the dataset file, by its name there, to an item where it is about one."""
+    """A shopper did something: an action of the dataset file, by its name there, to an item where it is about one.
+
+    It counts for the shopper who did it, whoever was shown the request that it names; of an action without a shopper only its item knows.
+    """
 
     shopper: str
     action: str
@@ -61,6 +69,9 @@ class Changes:
         self._plans, self._segments = plans_of(dataset), Segments(dataset, catalogue)
         self._impression = counted_impression(dataset)
         self._guests = any(source.missing_user == "guest" for source in dataset.events)
+        self._userless = any(lacks_user(dataset, source) for source in dataset.events)
+        self._sessions = any(source.columns.session is not None for source in dataset.events)
+        self._skew_us, self._gap_us = int(dataset.skew * 1e6), int(dataset.session_gap * 1e6)
         self._of_items = self._plans.items.actions if self._plans.items else ()
 
     def of(self, event: Shown | Interaction, *, now_us: int, context: Mapping[str, Any] = NO_CONTEXT) -> Change | None:
@@ -77,7 +88,8 @@ class Changes:
         """
         if type(event.time_us) is not int or not 0 <= event.time_us <= now_us:
             raise InputError(f"expected a time in microseconds since 1970, up to now ({now_us}), got {event.time_us!r}; correct the clock")
-        if not event.shopper and not self._guests:
+        named = self._userless and isinstance(event, Interaction) and event.request
+        if not event.shopper and not self._guests and not named:
             raise InputError("expected a shopper, got none, and the dataset file takes no guests (`missing_user: guest`); name the shopper")
         if isinstance(event, Shown):
             return self._shown(event, context)
@@ -91,12 +103,12 @@ class Changes:
         items = [item for item in dict.fromkeys(event.items) if self._counts(item)]
         if not isinstance(self._dataset.candidates, Impressions | ListRows) or self._impression is None or not items:
             return None
-        key = shopper_key(event.shopper, event.request)
-        user = Event(key, event.time_us, self._impression, NO_ITEM, len(items), _session(event.session))
+        user = Event(event.shopper, event.time_us, self._impression, NO_ITEM, len(items), _session(event.session))
         each = items if self._impression in self._of_items else ()
-        mark = _mark("shown", event.shopper, event.request)
+        mark = _mark("shown", event.shopper, event.session if self._sessions else "", event.request)
         keys = self._keys(each, event.shopper, context)
-        return Change(mark, (user,), tuple(Event(key, event.time_us, self._impression) for key in keys))
+        of_item = tuple(Event(key, event.time_us, self._impression) for key in keys)
+        return Change(mark, (user,) if event.shopper else (), of_item, event.time_us, self._gap_us)
 
     def _done(self, event: Interaction, context: Mapping[str, Any]) -> Change | None:
         action = self._dataset.actions.get(event.action)
@@ -111,14 +123,16 @@ class Changes:
         item = event.item if action.item else ""
         if isinstance(self._dataset.candidates, Rows) or not self._counts(item):
             return None
-        key = shopper_key(event.shopper, event.request)
+        # Stamped by a clock that goes after the list's it is no part of what was known at the list.
+        skew_us = self._skew_us if item else 0
         # Only what histories hold needs a number.
         code = self._catalogue.codes.code(item) if event.action in self._plans.users.history_actions else NO_ITEM
-        of_user = (Event(key, event.time_us, event.action, code, 1, _session(event.session)),) if key else ()
+        of_user = Event(event.shopper, event.time_us, event.action, code, 1, _session(event.session), skew_us)
         each = (item,) if item and event.action in self._of_items else ()
-        of_item = tuple(Event(key, event.time_us, event.action) for key in self._keys(each, event.shopper, context))
+        keys = self._keys(each, event.shopper, context)
+        of_item = tuple(Event(key, event.time_us, event.action, skew_us=skew_us) for key in keys)
         mark = _mark("done", event.shopper, event.action, item, event.request, event.session, str(event.time_us))
-        return Change(mark, of_user, of_item)
+        return Change(mark, (of_user,) if event.shopper else (), of_item, event.time_us)
 
     def _keys(self, items: Sequence[str], shopper: str, context: Mapping[str, Any]) -> list[str]:
         """Under what events of items count: each itself, and each within the segment."""

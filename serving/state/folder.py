@@ -18,9 +18,8 @@ from components.contract.errors import InputError
 from components.state import artifact
 from components.state.artifact import Snapshot
 from components.state.plan import StatePlan
-from components.state.reducer import rows_of
 from serving.state.codes import NO_ITEM, ItemCodes
-from serving.state.seam import GUEST, Plans
+from serving.state.seam import Plans
 
 INDEX = "index.parquet"
 
@@ -62,15 +61,14 @@ def keys_in(folder: Path, side: str) -> int:
 
 
 def save(saved: Saved, folder: Path) -> None:
-    """Write a snapshot in place of an earlier one, whole or not at all; guests are left out."""
+    """Write a snapshot in place of an earlier one, whole or not at all."""
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     for side, snapshot in (("users", saved.users), ("items", saved.items)):
         if snapshot is not None:
             (unfinished / side).mkdir()
-            named = _named(snapshot) if side == "users" else snapshot
-            artifact.save(named.state, named.keys, named.plan, unfinished / side / "part-00000.parquet")
+            artifact.save(snapshot.state, snapshot.keys, snapshot.plan, unfinished / side / "part-00000.parquet")
     pq.write_table(pa.table({"item": pa.array(saved.names, pa.string())}), unfinished / INDEX, compression="zstd")
     old = _replaced(folder)
     if folder.exists():
@@ -98,8 +96,3 @@ def _coded(snapshot: Snapshot, numbers: NDArray[np.int64]) -> Snapshot:
     filled = np.arange(state.history_item.shape[1]) < state.written[:, None]  # rings as `load` gives them begin at place 0
     state.history_item[filled] = numbers[state.history_item[filled]]
     return snapshot
-
-
-def _named(snapshot: Snapshot) -> Snapshot:
-    rows = np.array([row for row, key in enumerate(snapshot.keys) if not key.startswith(GUEST)], np.int64)
-    return Snapshot(snapshot.plan, [snapshot.keys[row] for row in rows], rows_of(snapshot.state, rows))

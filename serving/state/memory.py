@@ -7,10 +7,9 @@ from typing import final
 from components.state.store import StateStore
 from serving.state.codes import ItemCodes
 from serving.state.folder import Saved
-from serving.state.seam import GUEST, Change, Known, Plans
+from serving.state.seam import Change, Known, Plans
 
 MARKS = 100_000  # newest changes that are remembered, to tell their repetitions
-GUESTS = 10_000  # newest requests of guests of which something is kept
 
 
 @final
@@ -28,8 +27,7 @@ class MemoryStates:
         self._users = StateStore(plans.users, saved.users if saved else None)
         self._items = StateStore(plans.items, saved.items if saved else None) if plans.items else None
         self._writing = threading.Lock()  # so that a snapshot holds a change whole or not at all
-        self._marks: OrderedDict[bytes, None] = OrderedDict()
-        self._guests: OrderedDict[str, None] = OrderedDict()
+        self._marks: OrderedDict[bytes, int] = OrderedDict()  # to the time of the last change that bore it
 
     def known(self, shopper: str, items: list[str], time_us: int, *, session: int = 0) -> Known:
         """See StateStores."""
@@ -39,20 +37,16 @@ class MemoryStates:
     def record(self, change: Change) -> bool:
         """See StateStores."""
         with self._writing:
-            if change.mark in self._marks:
+            before_us = self._marks.get(change.mark)
+            if before_us is not None and abs(change.time_us - before_us) <= change.span_us:
+                self._marks[change.mark] = max(before_us, change.time_us)
                 return False
             self._users.record(*change.users)
             if self._items is not None:
                 self._items.record(*change.items)
-            self._marks[change.mark] = None
+            self._marks[change.mark] = change.time_us
             if len(self._marks) > MARKS:
                 self._marks.popitem(last=False)
-            for event in change.users:
-                if event.key.startswith(GUEST):
-                    self._guests[event.key] = None
-                    self._guests.move_to_end(event.key)
-            while len(self._guests) > GUESTS:
-                self._users.forget(self._guests.popitem(last=False)[0])
             return True
 
     def forget(self, shopper: str) -> None:

@@ -23,23 +23,31 @@ from components.state.reducer import Features, blank, rules
 from components.state.store import Event, take_in
 from serving.state.codes import ItemCodes
 from serving.state.folder import keys_in, parts
-from serving.state.seam import GUEST, Change, Known, Plans
+from serving.state.seam import Change, Known, Plans
 from serving.state.values import TAG_BYTES, decoded, encoded, schema_version, tag_of
 
 MARK_TTL_S = 3600  # how long a change is remembered, to tell its repetition
-GUEST_TTL_S = 3600
 LOADED_AT_A_TIME = 2_000
 PAUSE_S = 0.002  # at most, before a key is tried again that another writer has changed meanwhile
 
 # Writes the keys that hold what the writer has read (or what it has written: a repeated call does no harm), and tells which don't.
-# KEYS: the change's mark, then the keys. ARGV: the writer's tag, the mark's TTL; then for each key the tag read, the value, its TTL.
+# KEYS: the change's mark, then the keys. ARGV: the writer's tag, the mark's TTL, the change's time and its span; then for each key the tag
+# read, the value, its TTL. A mark holds the tag of its writer and the time.
 _COMPARE_AND_SET = """
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) == false and redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  return false
+local held = redis.call('GET', KEYS[1])
+if held and string.sub(held, 1, 8) ~= ARGV[1] then
+  local before = tonumber(string.sub(held, 9)) or tonumber(ARGV[3])
+  if math.abs(tonumber(ARGV[3]) - before) <= tonumber(ARGV[4]) then
+    if tonumber(ARGV[3]) > before then
+      redis.call('SET', KEYS[1], string.sub(held, 1, 8) .. ARGV[3], 'EX', ARGV[2])
+    end
+    return false
+  end
 end
+redis.call('SET', KEYS[1], ARGV[1] .. ARGV[3], 'EX', ARGV[2])
 local stale = {}
 for i = 2, #KEYS do
-  local a = 3 * i - 3
+  local a = 3 * i - 1
   local tag = redis.call('GETRANGE', KEYS[i], 0, 7)
   if tag == ARGV[a] then
     redis.call('SET', KEYS[i], ARGV[a + 1], 'EX', ARGV[a + 2])
@@ -98,7 +106,7 @@ class RedisStates:
         tag = os.urandom(TAG_BYTES)
         attempt = 0
         while waiting:
-            stale = self._attempt(mark, tag, waiting)
+            stale = self._attempt(change, mark, tag, waiting)
             if stale is None:
                 return False
             keys = list(waiting)
@@ -142,7 +150,7 @@ class RedisStates:
                 pipeline.set(key, value, ex=self._ttl_s, nx=True)
             return sum(bool(answer) for answer in pipeline.execute())
 
-    def _attempt(self, mark: bytes, tag: bytes, waiting: dict[bytes, tuple[_Side, list[Event]]]) -> list[int] | None:
+    def _attempt(self, change: Change, mark: bytes, tag: bytes, waiting: dict[bytes, tuple[_Side, list[Event]]]) -> list[int] | None:
         """Take the events in as things stand; the places of keys that changed meanwhile, or None where all is a repetition."""
         keys = list(waiting)
         found = dict(zip(keys, self._values(keys), strict=True))
@@ -153,10 +161,9 @@ class RedisStates:
             happened = [(row, event) for row, key in enumerate(mine) for event in waiting[key][1]]
             take_in(side.plan, state, [row for row, _ in happened], [event for _, event in happened], rules(side.plan))
             made |= dict(zip(mine, encoded(side.plan, state, range(len(mine)), [tag] * len(mine), self._codes), strict=True))
-        arguments: list[Any] = [tag, MARK_TTL_S]
+        arguments: list[Any] = [tag, max(MARK_TTL_S, -(-change.span_us // 1_000_000)), change.time_us, change.span_us]
         for key in keys:
-            guest = waiting[key][1][0].key.startswith(GUEST)
-            arguments += [tag_of(found[key]), made[key], GUEST_TTL_S if guest else self._ttl_s]
+            arguments += [tag_of(found[key]), made[key], self._ttl_s]
         stale: list[int] | None = self._write(keys=[mark, *keys], args=arguments)
         return stale
 

@@ -9,8 +9,6 @@ from components.state.plan import StatePlan
 from components.state.reducer import Features
 from components.state.store import Event
 
-GUEST = "\x00"  # begins the key of a shopper without id: he is known within one request only
-
 
 @dataclass(frozen=True)
 class Plans:
@@ -32,19 +30,23 @@ class Known:
 class Change:
     """What something that happened changes. It counts once: a store that remembers its `mark` takes it for a repetition.
 
+    Of changes with one mark those are repetitions that follow the last of them by no more than `span_us`: a request's id may come again.
+
     `users` and `items` are events of keys of either side, each side's in their order; what their histories remember are item codes.
     """
 
     mark: bytes  # 16 bytes
     users: tuple[Event, ...]
     items: tuple[Event, ...]
+    time_us: int = 0
+    span_us: int = 0
 
 
 class StateStores(Protocol):
     """The state of users and items. Calls may come from several threads."""
 
     def known(self, shopper: str, items: list[str], time_us: int, *, session: int = 0) -> Known:
-        """What is known of a shopper (a key as `shopper_key` gives it) and of items at a moment; of strangers, nothing."""
+        """What is known of a shopper and of items at a moment; of strangers and of guests (""), nothing."""
         ...
 
     def record(self, change: Change) -> bool:
@@ -61,8 +63,3 @@ def plans_of(dataset: Dataset) -> Plans:
     users = plan_of(dataset, "user")
     assert users is not None  # users are always kept, for sessions and the number of interactions
     return Plans(users, plan_of(dataset, "item"))
-
-
-def shopper_key(shopper: str, request: str) -> str:
-    """The key of a shopper's state; of a guest, his request's; "" where there is neither, of which nothing is ever known."""
-    return shopper or (f"{GUEST}{request}" if request else "")

@@ -155,8 +155,9 @@ def _of_batch(dataset: Dataset, features: Features) -> _Requests:
 
 def shoppers(features: Features) -> NDArray[np.uint64]:
     """A hash for the shopper of each request [B]; a guest's request is a shopper of its own."""
-    user, request = features["user"].numpy(), features["request"].numpy()
-    return hashed(pa.array(np.where(user == b"", request, user)))
+    user, request, time = (features[name].numpy() for name in ("user", "request", "time"))
+    guest = np.array([b"%s@%d" % each for each in zip(request, time.tolist(), strict=True)], np.object_)  # requests may share an id
+    return hashed(pa.array(np.where(user == b"", guest, user)))
 
 
 def _only(requests: _Requests, limit: np.uint64, salt: np.uint64) -> _Requests:

@@ -263,6 +263,16 @@ def test_a_guest_is_a_shopper_of_his_own() -> None:
     assert shoppers(block.select(["user"])) is None
 
 
+def test_guests_whose_requests_share_an_id_are_told_apart_by_time() -> None:
+    texts = lambda *values: pa.array([[value] for value in values], pa.list_(pa.binary()))  # noqa: E731
+    times = pa.array([[1], [2], [1], [2]], pa.list_(pa.int64()))
+    block = pa.record_batch({"user": texts(b"", b"", b"ann", b"ann"), "request": texts(b"1", b"1", b"1", b"1"), "time": times})
+    found = shoppers(block)
+    assert found is not None
+    assert found[2] == found[3]
+    assert len(set(found.tolist())) == 3
+
+
 def test_a_request_without_the_feature_has_no_candidates() -> None:
     block = pa.record_batch({"label": pa.array([[1.0], None, [], [0.0, 1.0]], pa.list_(pa.float32())), "none": pa.nulls(4)})
     values, lengths = candidate_values(block, "label")

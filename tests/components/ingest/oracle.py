@@ -5,25 +5,33 @@ import math
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from tests.components.ingest.random_shops import CATALOGUE, COUNTRIES, DAY_US, SECOND, Columns, Event, Shop
+from components.state.sessions import session_hash
+from tests.components.ingest.random_shops import CATALOGUE, COUNTRIES, DAY_US, SECOND, Columns, Event, Shop, by_request
 
 ACTIONS = ("search", "impression", "click", "cart")
 LABELS = ("click", "cart")
+Who = tuple[str, ...]  # a user, or a guest with request and visit
 NAN = math.nan
 
 
 class Logged(NamedTuple):
-    """An event that counts, its shopper, and its place in the log."""
+    """An event that counts, its shopper, and its place in the log.
 
-    who: tuple[str, str]
+    `stamped_us`: what its clock says. `event` happens then, or with the list that it is stamped before. `owner`: the shopper of the request
+    that it names, where that is another one; "" where it names a request that nobody was shown within the window.
+    """
+
+    who: Who
     row: int
     event: Event
+    stamped_us: int
+    owner: Who | str | None = None
 
 
 class Request(NamedTuple):
     """A request with its candidates: item, position, price shown, and the actions it is known to have got."""
 
-    who: tuple[str, str]
+    who: Who
     name: str
     time_us: int
     first: Event
@@ -31,23 +39,33 @@ class Request(NamedTuple):
     labels: list[set[str]]
 
 
+class Claim(NamedTuple):
+    """Whose request an action names: its shopper and visit, and the moment that the action happened at the earliest. None: nobody's."""
+
+    who: Who | None
+    session: str
+    moment_us: int
+
+
 def expected(shop: Shop, log: list[Event]) -> dict[tuple[str, str], tuple[str, Columns]]:
     """User and request to split and columns, for all requests that are in a split."""
     requests, kept = understood(shop, log)
     windows = _windows(shop, [event.time_us for _, event in _read(shop, log)])
-    found = {}
+    found = []
     for request in requests:
         split = _split(request.time_us, windows)
         if split:
-            found[request.first.user, request.name] = (split, _columns(shop, request, requests, kept))
-    return found
+            found.append((split, _columns(shop, request, requests, kept)))
+    return {key: found[place] for key, place in by_request([columns for _, columns in found]).items()}
 
 
 def understood(shop: Shop, log: list[Event]) -> tuple[list[Request], list[Logged]]:
     """All requests, whichever window they lie in, and the events that count, by time."""
     read = _read(shop, log)
-    kept = _known(shop, _once(read))
-    return _sampled(shop, kept, read) if shop.sampled else _shown(shop, kept), kept
+    if shop.sampled:
+        kept = _known(shop, _once([(row, event, None) for row, event in read]))
+        return _sampled(shop, kept, read), kept
+    return _shown(shop, _known(shop, _once(_claimed(shop, read))))
 
 
 def _read(shop: Shop, log: list[Event]) -> list[tuple[int, Event]]:
@@ -76,32 +94,89 @@ def _read(shop: Shop, log: list[Event]) -> list[tuple[int, Event]]:
     return usable
 
 
-def _once(usable: list[tuple[int, Event]]) -> list[tuple[int, Event]]:
-    kept: list[tuple[int, Event]] = []
+def _claimed(shop: Shop, usable: list[tuple[int, Event]]) -> list[tuple[int, Event, Claim | None]]:
+    """With what is known of those that name a request of another shopper's; a guest's action becomes that shopper's."""
+    found: list[tuple[int, Event, Claim | None]] = []
     for row, event in usable:
-        if event not in [earlier for _, earlier in kept]:
-            kept.append((row, event))
+        claim = None
+        if event.request and event.action != "impression" and (event.action in LABELS or not event.user):
+            claim = _claim(shop, event, usable)
+            if not event.user and claim is not None:
+                visit = event.session if claim.who is None or claim.who[0] == "user" else claim.session
+                event = event._replace(user=claim.who[1] if claim.who and claim.who[0] == "user" else "", session=visit)
+                claim = claim if claim.who is None else None
+        found.append((row, event, claim))
+    return found
+
+
+def _claim(shop: Shop, event: Event, usable: list[tuple[int, Event]]) -> Claim | None:
+    """None where the action's own shopper was shown a request of that id within the window."""
+    lists = [e for _, e in usable if e.action == "impression" and e.request == event.request]
+    near = [e for e in lists if 0 <= event.time_us + shop.skew_s * SECOND - e.time_us <= (shop.attribution_s + shop.skew_s) * SECOND]
+    if any(_owner(e) == _owner(event) for e in near):
+        return None
+    visit = [e for e in near if event.session and e.session == event.session]
+    theirs = visit or near
+    if len({_owner(e) for e in theirs}) != 1:
+        return Claim(None, "", event.time_us)
+    last = max(theirs, key=lambda e: e.time_us)
+    alike = sorted(e.time_us for e in lists if (_owner(e), e.session) == (_owner(last), last.session))
+    began = last.time_us
+    for time_us in reversed([each for each in alike if each <= last.time_us]):
+        if began - time_us <= shop.session_gap_s * SECOND:
+            began = time_us
+    return Claim(_who(last, -1), last.session, max(began, event.time_us))
+
+
+def _owner(event: Event) -> Who:
+    return ("user", event.user) if event.user else ("guest", event.session)
+
+
+def _who(event: Event, row: int) -> Who:
+    if event.user:
+        return ("user", event.user)
+    return ("guest", event.request, event.session) if event.request else ("guest", f"row {row}", "")
+
+
+def _once(usable: list[tuple[int, Event, Claim | None]]) -> list[tuple[int, Event, Claim | None]]:
+    kept: list[tuple[int, Event, Claim | None]] = []
+    for row, event, claim in usable:
+        if event not in [earlier for _, earlier, _ in kept]:
+            kept.append((row, event, claim))
     return kept
 
 
-def _known(shop: Shop, usable: list[tuple[int, Event]]) -> list[Logged]:
+def _known(shop: Shop, usable: list[tuple[int, Event, Claim | None]]) -> list[Logged]:
     found = []
-    for row, event in usable:
+    for row, event, claim in usable:
         if shop.reject_unknown and event.item and event.item not in CATALOGUE:
             continue
-        who = ("user", event.user) if event.user else ("guest", event.request or f"row {row}")
-        found.append(Logged(who, row, event))
-    return sorted(found, key=lambda logged: (logged.event.time_us, logged.row))
+        owner = None if claim is None else claim.who or ""
+        happened = event if claim is None else event._replace(time_us=claim.moment_us)
+        found.append(Logged(_who(event, row), row, happened, event.time_us, owner))
+    return _by_time(found)
 
 
-def _shown(shop: Shop, kept: list[Logged]) -> list[Request]:
+def _by_time(kept: list[Logged]) -> list[Logged]:
+    return sorted(kept, key=lambda logged: (logged.event.time_us, logged.row))
+
+
+def _together(shop: Shop, kept: list[Logged], names: dict[int, str]) -> list[tuple[Who, str, list[Logged]]]:
+    """The rows of each request: of one shopper, id and visit, with no pause among them that ends a visit."""
+    groups: dict[Any, list[list[Logged]]] = {}
+    for logged in sorted(kept, key=lambda logged: logged.event.time_us):
+        parts = groups.setdefault((logged.who, names[logged.row], logged.event.session), [])
+        if not parts or logged.event.time_us - parts[-1][-1].event.time_us > shop.session_gap_s * SECOND:
+            parts.append([])
+        parts[-1].append(logged)
+    return [(who, name, part) for (who, name, _), parts in sorted(groups.items()) for part in parts]
+
+
+def _shown(shop: Shop, kept: list[Logged]) -> tuple[list[Request], list[Logged]]:
     requests = []
-    groups: dict[Any, list[Logged]] = {}
-    for logged in kept:
-        if logged.event.action == "impression":
-            groups.setdefault((logged.who, logged.event.request), []).append(logged)
-    for (who, name), rows in sorted(groups.items()):
-        rows = sorted(rows, key=lambda logged: (-1 if logged.event.position is None else logged.event.position, logged.row))
+    impressions = [logged for logged in kept if logged.event.action == "impression"]
+    for who, name, part in _together(shop, impressions, {logged.row: logged.event.request for logged in impressions}):
+        rows = sorted(part, key=lambda logged: (-1 if logged.event.position is None else logged.event.position, logged.row))
         candidates: list[tuple[str, int, float | None]] = []
         for logged in rows:
             event = logged.event
@@ -109,29 +184,45 @@ def _shown(shop: Shop, kept: list[Logged]) -> list[Request]:
                 candidates.append((event.item, len(candidates) if event.position is None else event.position, event.price))
         time_us = min(logged.event.time_us for logged in rows)
         requests.append(Request(who, name, time_us, rows[0].event, candidates, [set() for _ in candidates]))
-    for who, _, event in kept:
-        if event.action in LABELS:
-            showing = [r for r in requests if r.who == who and event.item in [item for item, _, _ in r.candidates]]
-            if event.request:
-                showing = [r for r in showing if r.name == event.request]
-            else:
-                showing = [r for r in showing if r.time_us <= event.time_us]
-            if showing:
-                last = max(showing, key=lambda r: (r.time_us, r.name))
-                if last.time_us <= event.time_us <= last.time_us + shop.attribution_s * SECOND:
-                    last.labels[[item for item, _, _ in last.candidates].index(event.item)].add(event.action)
-    return requests
+    found = []
+    for logged in kept:
+        event = logged.event
+        if event.action in LABELS and logged.owner != "":
+            moment_us = _labelled(shop, requests, logged)
+            if logged.owner is None:
+                event = event._replace(time_us=max(event.time_us, moment_us))
+        found.append(logged._replace(event=event))
+    return requests, _by_time(found)
+
+
+def _labelled(shop: Shop, requests: list[Request], logged: Logged) -> int:
+    """Give the action to the list it belongs to; when it happened at the earliest."""
+    who, event, at = logged.owner or logged.who, logged.event, logged.stamped_us
+    until = at + shop.skew_s * SECOND
+    showing = [r for r in requests if r.who == who and r.time_us <= until]
+    moment_us = at
+    if event.request:
+        showing = [r for r in showing if r.name == event.request]
+        moment_us = max([at, *(r.time_us for r in showing)])
+        showing = [r for r in showing if r.time_us >= at - shop.attribution_s * SECOND]
+        visit = [r for r in showing if r.first.session == event.session]
+        showing = visit if visit and event.session else showing
+    showing = [r for r in showing if event.item in [item for item, _, _ in r.candidates]]
+    if showing:
+        own = lambda r: bool(event.request) and r.first.session == event.session  # noqa: E731
+        last = max(showing, key=lambda r: (own(r), r.time_us, r.name, session_hash(r.first.session) if r.first.session else 0))
+        if last.time_us >= at - shop.attribution_s * SECOND:
+            last.labels[[item for item, _, _ in last.candidates].index(event.item)].add(event.action)
+            moment_us = max(moment_us, last.time_us)
+    return moment_us
 
 
 def _sampled(shop: Shop, kept: list[Logged], read: list[tuple[int, Event]]) -> list[Request]:
-    groups: dict[Any, list[Logged]] = {}
-    for logged in kept:
-        if logged.event.action in LABELS:
-            name = logged.event.request if shop.form == "sampling" else f"row-0-{logged.row}"
-            groups.setdefault((logged.who, name), []).append(logged)
+    taken = [logged for logged in kept if logged.event.action in LABELS]
+    names = {logged.row: logged.event.request if shop.form == "sampling" else f"row-0-{logged.row}" for logged in taken}
     known = [event for _, event in read if not shop.reject_unknown or event.item in CATALOGUE]
     requests = []
-    for (who, name), rows in sorted(groups.items()):
+    for who, name, rows in _together(shop, taken, names):
         time_us = min(logged.event.time_us for logged in rows)
         first = min(rows, key=lambda logged: logged.row)
         got: dict[str, set[str]] = {}
@@ -140,7 +231,7 @@ def _sampled(shop: Shop, kept: list[Logged], read: list[tuple[int, Event]]) -> l
         day = time_us // DAY_US
         pool = [e for e in known if e.action in LABELS and day - shop.window_days <= e.time_us // DAY_US < day]
         pool.sort(key=lambda event: (event.time_us // DAY_US, event.item))
-        drawn = _drawn(shop, name, [event.item for event in pool], set(got))
+        drawn = _drawn(shop, name, time_us, [event.item for event in pool], set(got))
         if drawn:
             items = sorted([*got, *drawn])
             labels = [got.get(item, set()) for item in items]
@@ -148,7 +239,7 @@ def _sampled(shop: Shop, kept: list[Logged], read: list[tuple[int, Event]]) -> l
     return requests
 
 
-def _drawn(shop: Shop, name: str, pool: list[str], positives: set[str]) -> list[str]:
+def _drawn(shop: Shop, name: str, time_us: int, pool: list[str], positives: set[str]) -> list[str]:
     """Negatives, one draw after the other."""
     wanted = len(positives) * shop.negatives
     found: list[str] = []
@@ -157,6 +248,8 @@ def _drawn(shop: Shop, name: str, pool: list[str], positives: set[str]) -> list[
     if shop.weight == "uniform":
         pool = sorted(set(pool))
     salt = (int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True) or 1) if name else 0
+    if shop.form == "sampling":  # requests that share an id draw apart
+        salt = (salt & (2**64 - 1)) ^ (time_us * 0x9E3779B97F4A7C15 & (2**64 - 1))
     for turn in range(3 * wanted):
         item = pool[int(_split_mix(salt, turn, shop.seed) * len(pool))]
         if item not in positives and item not in found and len(found) < wanted:
@@ -230,10 +323,10 @@ def _of_user(shop: Shop, request: Request, requests: list[Request], kept: list[L
     ]
     past += [
         (e.time_us, 1, row, e.action, e.item, 1, e.session)
-        for who, row, e in kept
+        for who, row, e, _, _ in kept
         if who == request.who and e.time_us < now and (shop.sampled or e.action != "impression")
     ]
-    past.sort()
+    past = [] if request.who[0] == "guest" else sorted(past)  # nothing is kept of guests
     running: list[tuple[int, str]] = []
     for at, _, _, _, _, _, session in past:
         if running and (at - running[-1][0] > shop.session_gap_s * SECOND or session not in ("", running[0][1])):
@@ -267,7 +360,7 @@ def _of_items(shop: Shop, request: Request, requests: list[Request], kept: list[
     now = request.time_us
     columns: Columns = {}
     for item, _, _ in request.candidates:
-        counted = [(e.time_us, e.action, 1) for _, _, e in kept if e.item == item and (shop.sampled or e.action != "impression")]
+        counted = [(e.time_us, e.action, 1) for _, _, e, _, _ in kept if e.item == item and (shop.sampled or e.action != "impression")]
         if not shop.sampled:
             counted += [(r.time_us, "impression", 1) for r in requests if item in [shown for shown, _, _ in r.candidates]]
         counted = [(at, action, weight) for at, action, weight in counted if at < now]

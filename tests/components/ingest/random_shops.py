@@ -1,7 +1,7 @@
 """Small shops: what they log, as hypothesis draws it, the dataset file that describes them, and ingestion run on them step by step."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -60,8 +60,10 @@ class Shop:
 
     form: str = "impressions"
     attribution_s: int = 20
+    skew_s: int = 0
     session_gap_s: int = 30
     guests: bool = True
+    sessions: bool = True  # the dataset file names the role `session`
     reject_unknown: bool = False
     gap_s: int | None = None
     evaluate: Any = "20%"
@@ -83,6 +85,10 @@ SHOPS = {
     "impressions, strict": Shop(guests=False, reject_unknown=True, gap_s=5, attribution_s=60),
     "list": Shop(form="list", attribution_s=5),
     "list, late actions count": Shop(form="list", reject_unknown=True),
+    "clocks differ": Shop(skew_s=4, attribution_s=40),
+    "clocks differ, no visits": Shop(skew_s=4, sessions=False, attribution_s=60),
+    "no visits": Shop(sessions=False, attribution_s=90),
+    "list, clocks differ": Shop(form="list", skew_s=4),
     "sampling": Shop(form="sampling"),
     "sampling, uniform, strict": Shop(form="sampling", weight="uniform", reject_unknown=True, guests=False),
     "sampling by event": Shop(form="sampling by event", negatives=1, window_days=4),
@@ -99,7 +105,8 @@ def dataset_text(shop: Shop, **changes: Any) -> str:
     }[shop.form]
     if shop.sampled:
         candidates |= {"negatives": shop.negatives, "weight": shop.weight, "window": f"{shop.window_days}d"}
-    columns = {role: role for role in ("user", "item", "action", "request", "session", "position")}
+    roles = ("user", "item", "action", "request", *(["session"] if shop.sessions else []), "position")
+    columns = {role: role for role in roles}
     state = lambda name, side, measure, **rest: {"name": name, "kind": "state", "side": side, "measure": measure, **rest}  # noqa: E731
     shown_price = [] if shop.sampled else [{"name": "shown_price", "kind": "number", "side": "item", "source": "events"}]
     return yaml.safe_dump(
@@ -118,7 +125,7 @@ def dataset_text(shop: Shop, **changes: Any) -> str:
             "candidates": candidates,
             "unknown_items": "reject" if shop.reject_unknown else "keep",
             "session_gap": f"{shop.session_gap_s}s",
-            **({} if shop.sampled else {"attribution": f"{shop.attribution_s}s"}),
+            **({} if shop.sampled else {"attribution": f"{shop.attribution_s}s", "skew": f"{shop.skew_s}s"}),
             "half_lives": [f"{half_life}s" for half_life in shop.half_lives_s],
             "windows": {"eval": shop.evaluate, "test": shop.test} | ({} if shop.gap_s is None else {"gap": f"{shop.gap_s}s"}),
             "features": [
@@ -186,6 +193,8 @@ def events(shop: Shop) -> st.SearchStrategy[list[Event]]:
 
 
 def _as_logged(shop: Shop, row: Event) -> Event:
+    if not shop.sessions:
+        row = row._replace(session="")
     if shop.sampled:
         return row._replace(price=None)  # isn't read there, so that rows which differ in it alone would be one
     if shop.form != "list":
@@ -266,15 +275,30 @@ def everything_or_nothing(text: str, folder: Path, out: Path, *, partitions: int
 
 def read_examples(folder: Path) -> dict[str, dict[tuple[str, str], Columns]]:
     """The examples of each split, column by column, by user and request."""
-    found: dict[str, dict[tuple[str, str], Columns]] = {}
+    several: dict[str, list[Columns]] = {}
     for split in ("train", "eval", "test"):
-        decoded = found.setdefault(split, {})
+        decoded = several.setdefault(split, [])
         for path in sorted((folder / f"Split-{split}").glob("part-*")):
             for record in records_of(path):
-                columns = {name: values_of(feature) for name, feature in tf.train.Example.FromString(record).features.feature.items()}
-                key = (columns["user"][0], columns["request"][0])
-                assert key not in decoded, "a request stands in one example"
-                decoded[key] = columns
+                decoded.append({name: values_of(feature) for name, feature in tf.train.Example.FromString(record).features.feature.items()})
+    split_of = [split for split, found in several.items() for _ in found]
+    named = by_request([columns for found in several.values() for columns in found])
+    found: dict[str, dict[tuple[str, str], Columns]] = {split: {} for split in several}
+    for key, place in named.items():
+        split = split_of[place]
+        found[split][key] = several[split][place - split_of.index(split)]
+    return found
+
+
+def by_request(requests: Sequence[Columns]) -> dict[tuple[str, str], int]:
+    """User and request to a request's place; of those that share these, the first by moment and content keeps them, others are numbered."""
+    alike: dict[tuple[str, str], list[int]] = {}
+    for place, columns in enumerate(requests):
+        alike.setdefault((columns["user"][0], columns["request"][0]), []).append(place)
+    found = {}
+    for (user, request), places in alike.items():
+        told = sorted(places, key=lambda place: [requests[place][name] for name in ("time", "item", "position", "label")])
+        found |= {(user, f"{request}#{n}" if n else request): place for n, place in enumerate(told)}
     return found
 
 

@@ -260,8 +260,88 @@ def test_clicks_before_what_was_shown_are_found(tmp_path: Path) -> None:
     early = "2026-01-31T23:59:00+00:00"
     rows = [row | ({"at": early} if row["action"] == "click" and row["request"] == "r0" else {}) for row in requests()]
     shop(tmp_path, events=rows)
-    check = checks(tmp_path)["clocks: an action before its request"]
-    assert (check.verdict, check.found) == ("WARN", "1 of 20 requests with one (5 %)")
+    found = checks(tmp_path)
+    check = found["labelled actions: before its list"]
+    assert (check.verdict, check.found.partition(";")[0]) == ("FAIL", "1 of 20 (5 %)")
+    assert check.examples == (f"{tmp_path}/events.csv, line 4",)
+    assert found["labelled actions belong to a list"].found.startswith("1 of 20 (5 %) belong to none; more than `unattributed` (1.000%)")
+    usual = checks(tmp_path, SHOP + "unattributed: 5%\n")
+    assert {usual[name].verdict for name in ("labelled actions belong to a list", "labelled actions: before its list")} == {"WARN"}
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"at": "2026-02-10T00:00:00+00:00"}, "too late"),
+        ({"item": "c"}, "item not in the list"),
+        ({"request": "lost"}, "no such request"),
+        ({"request": "", "item": "c"}, "never shown to the shopper"),
+        ({"request": "", "user": "u9"}, "never shown to the shopper"),
+    ],
+)
+def test_labels_that_belong_to_no_list_fail_by_cause(tmp_path: Path, change: dict[str, str], cause: str) -> None:
+    shop(tmp_path, events=[row | (change if row["action"] == "click" and row["request"] == "r4" else {}) for row in requests()])
+    found = checks(tmp_path)
+    assert found[f"labelled actions: {cause}"].examples == (f"{tmp_path}/events.csv, line 16",)
+    assert found[f"labelled actions: {cause}"].verdict == "FAIL"
+    assert found["requests without a positive"].found == "1 of 20 (5 %)"
+
+
+@pytest.mark.parametrize("who", ["u9", "u1"])
+def test_clicks_of_another_shopper_belong_to_the_request_they_name(tmp_path: Path, who: str) -> None:
+    shop(tmp_path, events=[row | ({"user": who} if row["action"] == "click" else {}) for row in requests()])
+    assert checks(tmp_path)["labelled actions belong to a list"].found == "all of 20"
+
+
+def test_clicks_in_whole_seconds_fail_and_get_a_tolerance_proposed(tmp_path: Path) -> None:
+    rows = []
+    for row in requests():
+        at = datetime.fromisoformat(row["at"])
+        moment = at + timedelta(milliseconds=400) if row["action"] == "show" else at - timedelta(minutes=1)
+        rows.append(row | {"at": moment.isoformat(timespec="milliseconds")})
+    shop(tmp_path, events=rows)
+    found = checks(tmp_path)
+    assert found["labelled actions: before its list"].verdict == "FAIL"
+    timing = found["time from list to action"]
+    assert timing.verdict == "WARN"
+    assert "50% -0.4s" in timing.found
+    assert "before their list 100 %" in timing.found
+    assert "`skew: 1s` keeps 20 more" in timing.found
+    mended = checks(tmp_path, SHOP + "skew: 1s\n")
+    assert mended["labelled actions belong to a list"].found == "all of 20"
+    assert mended["time from list to action"].verdict == "PASS"
+
+
+def test_clicks_after_the_window_get_a_longer_one_proposed(tmp_path: Path) -> None:
+    later = [
+        row | ({"at": (datetime.fromisoformat(row["at"]) + timedelta(minutes=100)).isoformat()} if row["action"] == "click" else {})
+        for row in requests()
+    ]
+    shop(tmp_path, events=later)
+    found = checks(tmp_path)
+    assert found["labelled actions: too late"].verdict == "FAIL"
+    assert "`attribution: 2h` would take in 99 %" in found["time from list to action"].found
+    assert checks(tmp_path, SHOP + "attribution: 2h\n")["labelled actions belong to a list"].verdict == "PASS"
+
+
+def test_ids_that_come_again_fail_with_both_rows_and_the_remedy(tmp_path: Path) -> None:
+    shop(tmp_path, events=[row | {"request": "1", "visit": row["request"]} for row in requests()])
+    found = checks(tmp_path)
+    assert found["requests"].found.startswith("20,")
+    again, shared = found["request ids don't come again"], found["request ids are of one shopper"]
+    assert (again.verdict, shared.verdict) == ("FAIL", "FAIL")
+    assert again.found.startswith("17 of 20 requests (85 %) come again after more than `session_gap` (30m)")
+    assert "declare the role `session`" in again.found
+    assert again.examples[0] == f"{tmp_path}/events.csv, line 2; again {tmp_path}/events.csv, line 11"
+    assert shared.found.startswith("20 of 20 requests (100 %) have an id that other shoppers have too")
+    assert found["labelled actions belong to a list"].found == "all of 20"
+    visits = checks(tmp_path, SHOP.replace("request: request}", "request: request, session: visit}"))
+    assert {visits[name].verdict for name in (again.name, shared.name)} == {"PASS"}
+
+
+def test_one_id_that_comes_again_among_many_is_a_warning(tmp_path: Path) -> None:
+    shop(tmp_path, events=[row | ({"request": "r0"} if row["request"] == "r3" else {}) for row in requests(150)])
+    assert checks(tmp_path)["request ids don't come again"].verdict == "WARN"
 
 
 def test_time_that_goes_back_within_an_ordered_session_is_found(tmp_path: Path) -> None:

@@ -155,6 +155,14 @@ def test_guests_are_what_the_shops_own_events_make_of_them() -> None:
     assert log_sources(parse_dataset(text), "log")[0]["missing_user"] == "guest"
 
 
+def test_clicks_without_a_shopper_are_read_back_where_the_shops_own_log_has_such() -> None:
+    shop = parse_dataset(SHOP)
+    clicks = {"path": "clicks.csv", "action": "click", "columns": {"time": "at", "item": "item", "request": "request"}}
+    userless = parse_dataset(yaml.safe_dump(yaml.safe_load(SHOP) | {"events": [yaml.safe_load(SHOP)["events"], clicks]}))
+    assert [source["missing_user"] for source in log_sources(shop, "log")] == ["reject", "reject"]
+    assert [source["missing_user"] for source in log_sources(userless, "log")] == ["reject", "guest"]
+
+
 def test_where_candidates_are_sampled_interactions_alone_are_read() -> None:
     text = SHOP.replace("{from: impressions, action: show}\nattribution: 1h", "{from: sampling}")
     text = text.replace("  - {name: shown_price, kind: number, side: item, source: events}\n", "")

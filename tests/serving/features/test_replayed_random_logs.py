@@ -24,14 +24,17 @@ from tests.components.ingest.random_shops import (
     SECOND,
     SHOPS,
     START_US,
+    Columns,
     Event,
     Shop,
+    by_request,
     dataset_text,
     everything,
     ingested,
     parsed,
     write_log,
 )
+from tests.components.ingest.test_replay_service import REPLAYED, identified
 from tests.components.ingest.without_beam import NOW_US
 
 Key = tuple[str, str]
@@ -61,26 +64,25 @@ def inputs_by_request(shop: Shop, log: list[Event], service: RequestFeatures, ch
     requests, kept = understood(shop, log)
     asked: dict[int, list[Formed]] = defaultdict(list)
     happened: dict[int, list[Shown | Interaction]] = defaultdict(list)
+    found: list[tuple[Columns, Any]] = []
     for formed in requests:
         asked[formed.time_us].append(formed)
         items = [item for item, _, _ in formed.candidates]
         who = {"shopper": formed.first.user, "request": formed.first.request, "session": formed.first.session}
         if not shop.sampled:
             happened[formed.time_us].append(Shown(items=[*items, items[0]], time_us=formed.time_us, **who))
-    for _, _, event in kept:
+    for _, _, event, stamped_us, _ in kept:
         if shop.sampled or event.action != "impression":
             who = {"shopper": event.user, "request": event.request, "session": event.session}
-            happened[event.time_us].append(Interaction(action=event.action, item=event.item, time_us=event.time_us, **who))
-    found = {}
+            happened[event.time_us].append(Interaction(action=event.action, item=event.item, time_us=stamped_us, **who))
     for moment in sorted({*asked, *happened}):
-        for formed in asked[moment]:
-            found[formed.first.user, formed.name] = service.inputs(as_request(formed, shop))
+        found += [(identified(formed), service.inputs(as_request(formed, shop))) for formed in asked[moment]]
         for event in happened[moment]:
             change = changes.of(event, now_us=NOW_US)
             if change is not None:
                 states.record(change)
                 assert not states.record(change)
-    return found
+    return {key: found[place][1] for key, place in by_request([columns for columns, _ in found]).items()}
 
 
 def plain(values: Any) -> list[Any]:
@@ -104,7 +106,7 @@ def random_log(shop: Shop, seed: int, *, rows: int = 400) -> list[Event]:
             action="search" if shop.form == "list" and action == "impression" else action,
             # Without a name a list would be named by what it holds, and what guests took in sampling would be one request.
             request=name or ("r" if shop.form == "list" or not user else ""),
-            session=str(draw.choice(["", "s0", "s1"])),
+            session=str(draw.choice(["", "s0", "s1"])) if shop.sessions else "",
             position=None if draw.random() < 0.3 else int(draw.integers(0, 4)),
             device=str(draw.choice(["phone", "desk", ""])),
             price=None if shop.form == "list" or shop.sampled or draw.random() < 0.3 else float(draw.integers(0, 9)) / 4,
@@ -115,7 +117,7 @@ def random_log(shop: Shop, seed: int, *, rows: int = 400) -> list[Event]:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("name", ["impressions", "impressions, strict", "list", "sampling", "sampling by event"])
+@pytest.mark.parametrize("name", REPLAYED)
 def test_every_input_is_what_ingestion_wrote(name: str, seed: int, tmp_path: Path) -> None:
     shop = SHOPS[name]
     log = told_apart(random_log(shop, seed))

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from components.contract.errors import InputError
 from serving.features.assemble import RequestFeatures
@@ -51,6 +52,39 @@ def test_a_request_by_hand(catalogue: Catalogue) -> None:
     assert (tensors["n_candidates"], tensors["n_history"], tensors["user_ctr_10s"]) == ([2], [0], [1 / 4])
     assert found.interactions == 0
     assert found.in_catalogue.tolist() == [True, False]
+
+
+def test_a_request_id_of_another_visit_or_of_a_later_time_is_another_list(catalogue: Catalogue) -> None:
+    """By hand: the shop's session gap is 30 seconds."""
+    states, changes = MemoryStates(plans_of(DATASET), catalogue.codes), Changes(DATASET, catalogue)
+    lists = [("s0", 0), ("s0", 10), ("s1", 10), ("s0", 20), ("s0", 51)]
+    events = [Shown(shopper="a", request="1", session=visit, items=["i0"], time_us=NOON_US + at * SECOND) for visit, at in lists]
+    made = [changes.of(event, now_us=NOON_US + 60 * SECOND) for event in events]
+    assert [change is not None and states.record(change) for change in made] == [True, False, True, False, True]
+
+
+def test_nothing_is_kept_of_guests_and_what_they_do_counts_for_its_item(catalogue: Catalogue) -> None:
+    changes = Changes(DATASET, catalogue)
+    who = {"shopper": "", "request": "r", "time_us": NOON_US}
+    for event in (Shown(items=["i0"], **who), Interaction(action="click", item="i0", **who)):
+        change = changes.of(event, now_us=NOON_US)
+        assert change is not None
+        assert (change.users, [each.key for each in change.items]) == ((), ["i0"])
+
+
+def test_an_action_of_nobody_is_taken_where_the_dataset_has_such_and_it_names_its_request(catalogue: Catalogue) -> None:
+    text = yaml.safe_load(dataset_text(Shop(guests=False, sessions=False)))
+    clicks = {"path": "clicks/*.parquet", "action": "click", "columns": {"time": "time", "item": "item", "request": "request"}}
+    changes = Changes(parsed(yaml.safe_dump(text | {"events": [text["events"], clicks]})), catalogue)
+    change = changes.of(Interaction(shopper="", action="click", item="i0", request="r", time_us=NOON_US), now_us=NOON_US)
+    assert change is not None
+    assert change.users == ()
+    for lost in (
+        Interaction(shopper="", action="click", item="i0", time_us=NOON_US),
+        Shown(shopper="", request="r", items=["i0"], time_us=NOON_US),
+    ):
+        with pytest.raises(InputError, match="expected a shopper"):
+            changes.of(lost, now_us=NOON_US)
 
 
 @pytest.mark.parametrize(("length", "filled"), [(1, 2), (2, 2), (3, 4), (5, 8), (9, 12)])

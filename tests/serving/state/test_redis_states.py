@@ -14,8 +14,8 @@ from components.state.store import Event
 from serving.state import folder
 from serving.state.codes import ItemCodes
 from serving.state.memory import MemoryStates
-from serving.state.redis import GUEST_TTL_S, MARK_TTL_S, RedisStates
-from serving.state.seam import Plans, shopper_key
+from serving.state.redis import MARK_TTL_S, RedisStates
+from serving.state.seam import Plans
 from tests.components.state.random_logs import START_US
 from tests.serving.state.kinds import ITEMS, PLANS, TTL_S, Kind
 from tests.serving.state.test_store_behaviour import SECOND, as_bytes, by_name, change, click
@@ -57,14 +57,13 @@ def test_a_change_is_read_and_written_in_two_round_trips(redis_kind: Kind) -> No
     assert {name: after[name] - before[name] for name in before} == {"cmdstat_mget": 1, "cmdstat_evalsha": 1}
 
 
-def test_every_key_ends_and_a_guests_sooner(redis_kind: Kind) -> None:
+def test_every_key_ends(redis_kind: Kind) -> None:
     emptied(redis_kind)
     store = made(redis_kind)
     store.record(click("u", 0))
-    store.record(change(Event(shopper_key("", "r1"), START_US, "click")))
     assert redis_kind.client is not None
     left = sorted(redis_kind.client.ttl(key) for key in redis_kind.client.scan_iter())
-    wanted = [TTL_S, TTL_S, GUEST_TTL_S, MARK_TTL_S, MARK_TTL_S]  # user and item; the guest, and a mark for each change
+    wanted = [TTL_S, TTL_S, MARK_TTL_S]  # user, item and the change's mark
     assert all(whole - 5 <= seconds <= whole for seconds, whole in zip(left, wanted, strict=True))
 
 

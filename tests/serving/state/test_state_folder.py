@@ -8,8 +8,7 @@ from components.contract.errors import InputError
 from components.state.store import Event
 from serving.state import folder
 from serving.state.codes import ItemCodes
-from serving.state.memory import GUESTS, MARKS, MemoryStates
-from serving.state.seam import shopper_key
+from serving.state.memory import MARKS, MemoryStates
 from tests.components.state.random_logs import START_US
 from tests.serving.state.kinds import PLANS
 from tests.serving.state.test_store_behaviour import SECOND, as_bytes, by_name, change, click
@@ -65,22 +64,6 @@ def test_a_save_that_was_stopped_between_its_last_steps_leaves_the_old_snapshot(
 def test_a_folder_without_a_state_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected a feature state in .*index.parquet can't be read"):
         folder.load(tmp_path, PLANS, ItemCodes())
-
-
-def test_guests_are_kept_for_a_while_and_never_saved(tmp_path: Path) -> None:
-    store = MemoryStates(PLANS, ItemCodes())
-    store.record(click("u", 0))
-    for n in range(GUESTS + 1):
-        store.record(change(Event(shopper_key("", f"r{n}"), START_US, "click"), mark=n.to_bytes(16)))
-    clicks = [by_name(PLANS.users, store.known(shopper_key("", f"r{n}"), [], START_US).user)["total_click"][0] for n in (0, 1, GUESTS)]
-    assert clicks == [0, 1, 1]
-    saved = store.snapshot()
-    folder.save(saved, tmp_path / "state")
-    loaded = folder.load(tmp_path / "state", PLANS, ItemCodes())
-    assert saved.users is not None
-    assert len(saved.users.keys) == GUESTS + 1
-    assert loaded.users is not None
-    assert loaded.users.keys == ["u"]
 
 
 def test_repetitions_are_told_among_the_newest_changes() -> None:

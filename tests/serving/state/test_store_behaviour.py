@@ -108,6 +108,28 @@ def test_a_change_with_the_mark_of_an_earlier_one_counts_once(kind: Kind) -> Non
     assert by_name(PLANS.users, store.known("u", [], START_US).user)["total_click"] == [2]
 
 
+def test_a_mark_that_comes_again_after_its_span_is_another_change(kind: Kind) -> None:
+    """By hand: with a span of ten seconds, changes at 0, 8 and 16 are one (each follows the last within ten), that at 27 is another."""
+    store = kind.made(PLANS)
+    same = replace(click("u", 0), span_us=10 * SECOND)
+    assert [store.record(replace(same, time_us=START_US + at * SECOND)) for at in (0, 8, 16, 27)] == [True, False, False, True]
+    assert by_name(PLANS.users, store.known("u", [], START_US).user)["total_click"] == [2]
+
+
+def test_what_is_stamped_a_little_before_the_newest_event_happened_with_it(kind: Kind) -> None:
+    events = [Event("u", START_US, "click"), Event("u", START_US - SECOND, "click", skew_us=SECOND)]
+    tolerant, exact = kind.made(PLANS), kind.made(PLANS)
+    tolerant.record(change(*events))
+    exact.record(change(events[0], replace(events[0])))
+    assert as_bytes(tolerant.known("u", [], START_US).user) == as_bytes(exact.known("u", [], START_US).user)
+    # Beyond the tolerance it is late, as ever.
+    late, later = kind.made(PLANS), kind.made(PLANS)
+    late.record(change(events[0], replace(events[1], time_us=START_US - SECOND - 1)))
+    later.record(change(events[0], replace(events[1], time_us=START_US - SECOND - 1, skew_us=0)))
+    assert as_bytes(late.known("u", [], START_US).user) == as_bytes(later.known("u", [], START_US).user)
+    assert as_bytes(late.known("u", [], START_US).user) != as_bytes(exact.known("u", [], START_US).user)
+
+
 def test_a_shopper_who_is_forgotten_is_a_stranger_and_may_come_again(kind: Kind) -> None:
     store = kind.made(PLANS)
     for user in ("a", "b", "c"):

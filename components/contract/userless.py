@@ -1,0 +1,13 @@
+"""Sources whose rows name no shopper, but the request that they belong to: click logs often are so."""
+
+from components.contract.dataset import Dataset
+from components.contract.sources import EventSource, Impressions, ListRows
+
+
+def lacks_user(dataset: Dataset, source: EventSource) -> bool:
+    """Whether a source has no role `user` and needs none: its rows name a request, and another source says whose that is."""
+    if not isinstance(dataset.candidates, Impressions | ListRows) or "user" in source.columns.named() or source.columns.request is None:
+        return False
+    shows = (None, dataset.candidates.action)
+    owned = any("user" in other.columns.named() and other.action in shows for other in dataset.events)
+    return source.action != dataset.candidates.action and owned

@@ -1,0 +1,281 @@
+"""What becomes of labelled actions: measured with ingestion's own functions, on hashes of ids."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from components.contract.dataset import Dataset
+from components.contract.strict import duration_name
+from components.ingest.claims import hashes_of, owned, skew_us
+from components.ingest.event_columns import impression_code
+from components.ingest.identity import changed, gap_us, names_sessions, with_moments
+from components.ingest.labels import AWAY, CAUSES, HOME, REMEDIES, attribute
+from components.ingest.owners import NOBODY, resolve, shared_ids
+from components.ingest.splits import label_window_us
+from components.validate.check import EXAMPLES, Check, Verdict, share
+
+_ID_SHARE = 0.01  # of the requests: more that share an id are no accident
+_BUCKET = 2_000_000  # candidates that are looked at together
+_LONGEST_SKEW_US = 60_000_000  # clocks that differ by more are wrong, or of another zone
+_STEPS_S = (1, 2, 5, 10, 30, 60, 300, 900, 1800, 3600, 7200, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 7 * 86400, 14 * 86400, 30 * 86400)
+_QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
+
+
+@dataclass
+class Shown:
+    """What was shown and done, some ten bytes a candidate.
+
+    `lists`: rid, owner, session, time, seq: rows of a request that stand together and bear one time. `candidates`: the place of their list
+    and a hash of the item. `actions`: the labelled ones: rid (0: none), owner, session, code (of the item), time, action, seq, nobody.
+    """
+
+    lists: list[pl.DataFrame] = field(default_factory=list)
+    candidates: list[pl.DataFrame] = field(default_factory=list)
+    actions: list[pl.DataFrame] = field(default_factory=list)
+    length: int = 0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What ingestion would make of the actions.
+
+    `requests`: key and time of each. `again`: those whose id the shopper had before, with both rows' places; `shared`: of ids that several
+    shoppers have. `positive`: requests with a label. `labelled`: actions. `homeless`: seq and cause. `delays_us`: action minus list.
+    """
+
+    requests: pl.DataFrame
+    again: pl.DataFrame
+    shared: pl.DataFrame
+    positive: int
+    labelled: int
+    homeless: pl.DataFrame
+    delays_us: NDArray[np.int64]
+
+
+def note(shown: Shown, events: pl.DataFrame, dataset: Dataset, *, anonymous: bool, known: pl.Series | None) -> None:
+    """Keep what the lists and labelled actions of a frame say.
+
+    Args:
+        shown: gets it.
+        events: clean events.
+        dataset: the dataset file.
+        anonymous: whether the source has no users.
+        known: the catalogue's ids where items that it lacks are rejected.
+    """
+    hashes = hashes_of(events)
+    keyed = events.select(
+        "user", "session", "time", "action", "seq", "item", hashes.request.alias("rid"), hashes.user.alias("uid")
+    ).with_columns((pl.col("item").hash() % (1 << 32)).cast(pl.UInt32).alias("code"), pl.lit(anonymous).alias("anonymous"))
+    listed = keyed.filter(pl.col("action") == impression_code(dataset))
+    begins = listed.select(changed("rid", "uid", "session", "time")).to_series()
+    lists = listed.filter(begins)
+    shown.lists.append(owned(lists, dataset).hstack(lists.select("seq")))
+    of_list = (begins.cum_sum().cast(pl.Int64) - 1 + shown.length).cast(pl.UInt32)
+    counts = pl.lit(value=True) if known is None else pl.col("item").is_in(known.implode())
+    shown.candidates.append(listed.with_columns(of_list.alias("list")).filter(counts).select("list", "code"))
+    shown.length += len(lists)
+    labels = [list(dataset.actions).index(name) for name in dataset.label_gains]
+    done = keyed.filter(pl.col("action").is_in(labels)).filter(counts)
+    shown.actions.append(
+        owned(done, dataset, anonymous=True).hstack(done.select("code", "action", "seq", (pl.col("uid") == 0).alias("nobody")))
+    )
+
+
+def measure(shown: Shown, dataset: Dataset, repeated: pl.Series) -> Measured:
+    """Attribute the actions as ingestion does.
+
+    Args:
+        shown: of all frames.
+        dataset: the dataset file.
+        repeated: places of events that are left out, as they repeat earlier ones.
+    """
+    lists = pl.concat(shown.lists).with_row_index("list")
+    by = ["owner", "rid", "session"]
+    lists = with_moments(lists.with_columns(seen="time"), by, pause_us=gap_us(dataset)).rename({"time": "moment"})
+    firsts = lists.sort("seen", "seq").unique([*by, "moment"], keep="first", maintain_order=True)
+    before = firsts.with_columns(pl.col("seq").shift(1).over(by).alias("earlier"))
+    several = shared_ids(lists.select("rid", "owner", "session", time="seen"))
+    shared = firsts.join(several, on=["rid", "session"], how="semi").sort("rid", "session", "seen")
+    actions = pl.concat(shown.actions).filter(~pl.col("seq").is_in(repeated.implode()))
+    causes, positive, delays = _attributed(actions, lists, shown, dataset)
+    lost = actions.select("seq").with_columns(pl.Series("cause", causes)).filter(pl.col("cause") != HOME)
+    return Measured(
+        requests=firsts.select(pl.struct(*by, "moment").hash().alias("key"), time="moment"),
+        again=before.filter(pl.col("earlier").is_not_null()).select("seq", "earlier"),
+        shared=shared.select("rid", "session", "owner", "seq"),
+        positive=positive,
+        labelled=len(actions),
+        homeless=lost,
+        delays_us=delays,
+    )
+
+
+def _attributed(
+    actions: pl.DataFrame, lists: pl.DataFrame, shown: Shown, dataset: Dataset
+) -> tuple[NDArray[np.int8], int, NDArray[np.int64]]:
+    """Why each action belongs to no list (HOME: it does), how many requests have one, and how long after its list each came."""
+    window, skew = label_window_us(dataset), skew_us(dataset)
+    seen = lists.select("rid", "owner", "session", time="seen")
+    # Whoever acted, a request's action is its shopper's.
+    asked = actions.with_columns(
+        pl.when(pl.col("nobody") & (pl.col("rid") == 0)).then(pl.lit(NOBODY, pl.UInt64)).otherwise("owner").alias("owner")
+    )
+    named = (actions["rid"] != 0).to_numpy()
+    causes = np.full(len(actions), HOME, np.int8)
+    owner = asked["owner"].to_numpy().copy()
+    if named.any():
+        told = resolve(asked.filter(pl.Series(named)), seen, window_us=window, skew_us=skew, pause_us=gap_us(dataset))
+        verdict = told["verdict"].to_numpy()
+        causes[named] = np.where(verdict == AWAY, HOME, verdict)
+        row = told["shown"].fill_null(-1).to_numpy()
+        owner[named] = np.where(row >= 0, lists["owner"].to_numpy()[row], owner[named])
+    asked = asked.with_columns(pl.Series("owner", owner)).with_row_index("at").with_columns(pl.Series("cause", causes))
+    positive = []
+    buckets = max(1, -(-sum(map(len, shown.candidates)) // _BUCKET))
+    for of_kind, by in ((named, "rid"), (~named, "owner")):
+        some = asked.filter(pl.Series(of_kind) & (pl.col("cause") == HOME))
+        for bucket in range(buckets if len(some) else 0):
+            mine = some.filter(pl.col(by) % buckets == bucket)
+            theirs = _candidates(lists.filter(pl.col(by) % buckets == bucket), shown)
+            done = mine.select(
+                pl.col("owner").alias("key"),
+                pl.when(pl.col("rid") != 0).then("rid").alias("request"),
+                "session",
+                "time",
+                "action",
+                item="code",
+            )
+            labels = sorted(set(done["action"]))
+            found = attribute(theirs, done, actions=labels, window_us=window, skew_us=skew)
+            causes[mine["at"].to_numpy()] = found.causes
+            hit = theirs.filter(pl.Series(found.labels.any(axis=1)))
+            positive.append(hit.select(pl.struct("key", "request", "session", "time").hash().alias("key")).unique())
+    return causes, pl.concat(positive)["key"].n_unique() if positive else 0, _delays(asked, lists, shown, window_us=window)
+
+
+def _candidates(lists: pl.DataFrame, shown: Shown) -> pl.DataFrame:
+    """The candidates of some lists, an item once in a request, by request."""
+    some = lists.select("list", pl.col("owner").alias("key"), pl.col("rid").alias("request"), "session", time="moment")
+    parts = [part.join(some, on="list", how="inner") for part in shown.candidates]
+    both = pl.concat(parts).rename({"code": "item"}).drop("list").unique()
+    return both.sort("key", "time", "request", "session", "item")
+
+
+def _delays(actions: pl.DataFrame, lists: pl.DataFrame, shown: Shown, *, window_us: int) -> NDArray[np.int64]:
+    """Action minus list, in microseconds: the nearest list of the id it names, its own shopper's if there is one; or the shopper's last
+    with the item within the window, or else the nearest."""
+    named, free = actions.filter(pl.col("rid") != 0), actions.filter(pl.col("rid") == 0)
+    seen = lists.select("rid", "owner", "seen").sort("seen")
+    own = _nearest(named, seen, ["rid", "owner"])
+    found = [own["delay"], _nearest(named.join(own, on="at", how="anti"), seen, ["rid"])["delay"]]
+    if len(free):
+        wanted = free.select("owner", "code").unique()
+        of_owners = lists.join(wanted.select("owner").unique(), on="owner", how="semi").select("list", "owner", "seen")
+        items = pl.concat([part.join(of_owners, on="list").join(wanted, on=["owner", "code"], how="semi") for part in shown.candidates])
+        found.append(_nearest(free, items.drop("list").sort("seen"), ["owner", "code"], window_us=window_us)["delay"])
+    return pl.concat(found).to_numpy()
+
+
+def _nearest(actions: pl.DataFrame, lists: pl.DataFrame, by: list[str], *, window_us: int = 0) -> pl.DataFrame:
+    """at, delay of the actions for which there is a list; one within `window_us` before goes first."""
+    asked = actions.select("at", "time", *by).sort("time")
+
+    def joined(strategy: str) -> pl.Series:
+        return asked.join_asof(
+            lists.select(*by, "seen"),
+            left_on="time",
+            right_on="seen",
+            by=by,
+            strategy=strategy,  # type: ignore[arg-type]
+            coalesce=False,
+            check_sortedness=False,
+        )["seen"]
+
+    both = asked.with_columns(joined("backward").alias("before"), joined("forward").alias("after"))
+    past, ahead = pl.col("time") - pl.col("before"), pl.col("after") - pl.col("time")
+    behind = pl.col("after").is_null() | (past <= window_us) | (past <= ahead)
+    delay = pl.when(pl.col("before").is_not_null() & behind).then(past).otherwise(-ahead)
+    return both.select("at", delay.alias("delay")).filter(pl.col("delay").is_not_null())
+
+
+def identity_checks(found: Measured, dataset: Dataset, place: Callable[[int], str]) -> Iterator[Check]:
+    """Whether a request's id means one request."""
+    total = len(found.requests)
+    session = "" if names_sessions(dataset) else "declare the role `session` where visits have ids, or "
+    remedy = f"{session}make the column `request` unique, such as by joining the shopper's or the visit's id to it"
+    pairs = [f"{place(earlier)}; again {place(seq)}" for seq, earlier in found.again.sort("seq").head(EXAMPLES).iter_rows()]
+    pause = duration_name(dataset.session_gap)
+    text = f"come again after more than `session_gap` ({pause}), and are told apart; {remedy}"
+    yield _told_apart("request ids don't come again", len(found.again), total, text, pairs)
+    rows = found.shared.group_by("rid", "session", maintain_order=True).agg(pl.col("seq").unique(maintain_order=True)).head(EXAMPLES)
+    alike = ["; ".join(place(seq) for seq in seqs[:2]) for seqs in rows["seq"].to_list()]
+    text = f"have an id that other shoppers have too, and are told apart by the shopper; {remedy}"
+    yield _told_apart("request ids are of one shopper", len(found.shared), total, text, alike)
+
+
+def _told_apart(name: str, number: int, total: int, text: str, examples: Sequence[str]) -> Check:
+    if not number:
+        return Check(name, "PASS", f"none of {total:,} requests")
+    verdict: Verdict = "FAIL" if number > _ID_SHARE * total else "WARN"
+    return Check(name, verdict, f"{number:,} of {total:,} requests ({share(number, total)}) {text}", tuple(examples[:EXAMPLES]))
+
+
+def attribution_checks(found: Measured, dataset: Dataset, place: Callable[[int], str]) -> Iterator[Check]:
+    """When actions come, and which of those with a label belong to no list, by cause."""
+    if not found.labelled:
+        return
+    lost, total, limit = found.homeless, found.labelled, dataset.unattributed
+    if len(found.delays_us):
+        yield _timing(found, dataset)
+    too_many = len(lost) > limit * total
+    name = "labelled actions belong to a list"
+    if not len(lost):
+        yield Check(name, "PASS", f"all of {total:,}")
+        return
+    advice = f"more than `unattributed` ({limit:.3%}): a run stops" if too_many else f"`unattributed` allows {limit:.3%}"
+    text = f"{len(lost):,} of {total:,} ({share(len(lost), total)}) belong to none; {advice}"
+    yield Check(name, "FAIL" if too_many else "WARN", text)
+    for cause, reason in CAUSES.items():
+        rows = lost.filter(pl.col("cause") == cause).sort("seq")
+        if len(rows):
+            verdict: Verdict = "FAIL" if too_many and len(rows) > limit * total / len(CAUSES) else "WARN"
+            where = tuple(place(seq) for seq in rows["seq"].head(EXAMPLES))
+            told = f"{len(rows):,} of {total:,} ({share(len(rows), total)}); {REMEDIES[reason]}"
+            yield Check(f"labelled actions: {reason}", verdict, told, where)
+
+
+def _timing(found: Measured, dataset: Dataset) -> Check:
+    """How long after their lists actions come, and what `skew` and `attribution` would keep them."""
+    delays = found.delays_us
+    quantiles = ", ".join(f"{q:.0%} {_duration(at)}" for q, at in zip(_QUANTILES, np.quantile(delays, _QUANTILES), strict=True))
+    before = int((delays < 0).sum())
+    check = Check("time from list to action", "PASS", f"{quantiles}; before their list {share(before, len(delays))}")
+    window, skew = label_window_us(dataset), skew_us(dataset)
+    advice = []
+    early = -delays[(delays < -skew) & (delays >= -_LONGEST_SKEW_US)]
+    if len(early):
+        enough = _step(float(early.max()))
+        kept = int((delays >= -enough * 1e6).sum())
+        advice.append(f"`skew: {duration_name(enough)}` keeps {len(early):,} more ({share(kept, len(delays))} of all come no earlier)")
+    if (far := int((delays < -max(skew, _LONGEST_SKEW_US)).sum())) > dataset.unattributed * len(delays):
+        advice.append(f"{far:,} come more than a minute before their list: is `timezone` right, are clocks?")
+    late = delays[delays > window]
+    if len(late) > dataset.unattributed * len(delays):
+        enough = _step(float(np.quantile(delays[delays >= 0], 0.99)))
+        if enough * 1e6 > window:
+            advice.append(f"`attribution: {duration_name(enough)}` would take in 99 % of what comes after its list")
+    return replace(check, verdict="WARN", found="; ".join([check.found, *advice])) if advice else check
+
+
+def _step(length_us: float) -> float:
+    """The next duration that one would write."""
+    return next((float(step) for step in _STEPS_S if step * 1e6 >= length_us), float(-(-length_us // 86_400_000_000) * 86400))
+
+
+def _duration(length_us: float) -> str:
+    length_s = abs(length_us) / 1e6
+    unit, size = next(((unit, size) for unit, size in (("d", 86400), ("h", 3600), ("m", 60)) if length_s >= size), ("s", 1))
+    return f"{'-' if length_us < 0 else ''}{length_s / size:.3g}{unit}"
