@@ -2,6 +2,7 @@
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from components.contract.errors import InputError
 from components.contract.id_text import EXACT_BELOW, EXACT_BELOW_SINGLE, id_text, is_rounded
@@ -21,7 +22,9 @@ def text_of(values: pl.Series, *, separator: str = " ") -> pl.Series:
     An id that met a missing value on its way through a frame is a float: 12.0 is 12.
     """
     if isinstance(values.dtype, pl.List | pl.Array):
-        values = values.cast(pl.List(pl.String)).list.join(separator)
+        is_float = values.dtype.inner.is_float()
+        texts = element_texts(values).list.eval(pl.element().filter(pl.element() != "")) if is_float else values.cast(pl.List(pl.String))
+        values = texts.list.join(separator)
     if values.dtype.is_float():
         whole = (values == values.floor()) & (values.abs() < 2.0**53)
         exact = pl.select(
@@ -29,6 +32,15 @@ def text_of(values: pl.Series, *, separator: str = " ") -> pl.Series:
         )
         values = exact.to_series().alias(values.name)
     return values.cast(pl.String).fill_null("")
+
+
+def element_texts(values: pl.Series) -> pl.Series:
+    """A column of lists as lists of texts, one text for each place, "" for a missing element; a list that is empty or missing is [""]."""
+    lists = values.cast(pl.List(values.dtype.inner))  # type: ignore[attr-defined]
+    lengths = lists.list.len().fill_null(0).clip(1).to_numpy()
+    texts = text_of(lists.explode(empty_as_null=True)).to_arrow(compat_level=pl.CompatLevel.oldest())
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
+    return pl.Series(values.name, pl.from_arrow(pa.LargeListArray.from_arrays(offsets, texts)))
 
 
 def ids_of(values: pl.Series, *, where: str) -> pl.Series:

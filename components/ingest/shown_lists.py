@@ -1,8 +1,6 @@
 """Rows that carry a whole list, unrolled into one row a candidate."""
 
-import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature, Number, Vector
@@ -11,7 +9,7 @@ from components.contract.sources import EventSource, ListRows
 from components.ingest.counts import Counts
 from components.ingest.event_columns import ROLES, impression_code
 from components.ingest.feature_values import typed_values
-from components.ingest.id_text import ids_of, text_of
+from components.ingest.id_text import element_texts, ids_of, text_of
 from components.ingest.null_words import count_words, null_mask
 from components.ingest.raw_rows import RAW, column_place, keep_rows, located
 
@@ -83,11 +81,5 @@ def _dtype(feature: GivenFeature) -> pl.DataType:
 
 
 def _split(values: pl.Series, separator: str) -> pl.Series:
-    """A column as lists of texts, one text for each place: text is split at the separator, a list keeps its places; nothing is [""]."""
-    if not isinstance(values.dtype, pl.List | pl.Array):
-        return text_of(values).str.split(separator)
-    lists = values.cast(pl.List(values.dtype.inner))
-    lengths = lists.list.len().fill_null(0).clip(1).to_numpy()
-    texts = text_of(lists.explode(empty_as_null=True)).to_arrow(compat_level=pl.CompatLevel.oldest())
-    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
-    return pl.Series(values.name, pl.from_arrow(pa.LargeListArray.from_arrays(offsets, texts)))
+    """A column as lists of texts: text is split at the separator, a list keeps its places; nothing is [""]."""
+    return element_texts(values) if values.dtype.is_nested() else text_of(values).str.split(separator)

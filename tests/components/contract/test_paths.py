@@ -43,7 +43,7 @@ def test_a_path_has_its_steps_and_other_brackets_belong_to_names(text: str) -> N
 )
 def test_what_is_meant_as_a_path_and_is_none_is_told_with_what_to_write(text: str, fault: str) -> None:
     assert path_fault(text) == fault
-    with pytest.raises(ValueError, match="write|counted"):
+    with pytest.raises(ValueError, match=r"write|counted"):
         steps_of(text)
 
 

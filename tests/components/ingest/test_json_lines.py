@@ -130,6 +130,14 @@ def test_ids_are_the_same_text_whatever_stands_beside_them(tmp_path: Path, monke
     assert found[1] == found[64 << 20] == ["7"] * 4 + ["9007199254740993"] * 2 + ["1.25"] * 2
 
 
+def test_lists_of_numbers_are_the_same_texts_whatever_stands_beside_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, '{"a": [1, 2]}\n{"a": [1.0, null, 2.5]}\n{"a": ["1"]}\n{"a": []}\n')
+    for chunk in (1, 64 << 20):
+        monkeypatch.setattr(reading, "CHUNK_BYTES", chunk)
+        texts = [text for frame in read(path, ["a"]) for text in text_of(frame["a"], separator="|")]
+        assert texts == ["1|2", "1|2.5", "1", ""]
+
+
 FAULTS: dict[str, tuple[str | bytes, str]] = {
     "doubled key": ('{"a": 1}\n{"a": 1, "b": 2, "a": 3}', ", line 2: expected the key 'a' once in an object, got it twice; keep the one"),
     "doubled by an escape": ('{"a": 1, "\\u0061": 1}', ", line 1: expected the key 'a' once in an object, got it twice"),
