@@ -40,20 +40,71 @@ class Files(Strict):
     separator: str = Field(default=",", min_length=1, max_length=1, description="Between the columns of a CSV file")
 
 
-class Table(Files):
-    """A table of things with an id: the catalogue or the shoppers."""
+class TimedFiles(Files):
+    """Files with times in them, and how these are written."""
 
-    id: str = Field(description="The column that holds the id")
-
-
-class EventSource(Files):
-    """Event rows, in one file or many."""
-
-    columns: Columns = Field(description="Which column plays which role")
     time_unit: Literal["auto", "s", "ms", "us", "ns"] = Field(
         default="auto", description="Unit of numeric times; `auto` goes by their size. Text is read as ISO 8601"
     )
     timezone: str = Field(default="UTC", description="Zone of times that name none")
+
+    @model_validator(mode="after")
+    def _known_zone(self) -> "TimedFiles":
+        if self.timezone not in available_timezones():
+            raise ValueError(f"unknown timezone {self.timezone!r}; {closest(self.timezone, sorted(available_timezones()))[:200]}")
+        return self
+
+
+class Table(TimedFiles):
+    """A table of things with an id: the catalogue or the shoppers."""
+
+    id: str = Field(description="The column that holds the id")
+    valid_from: str | None = Field(
+        default=None, description="Column with the time from which a row holds, until the id's next one; default: a row always holds"
+    )
+    property: str | None = Field(
+        default=None, description="Of a table with a row for each property: the column that names it; a feature's `column` is its name"
+    )
+    value: str | None = Field(default=None, description="And the column that holds its value")
+    number_prefix: str = Field(default="", description="What stands before numbers in `value`, such as the n of `n12.500`")
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Table":
+        if (self.property is None) != (self.value is None):
+            raise ValueError("`property` and `value` go together: a row names a property and holds its value; give both or neither")
+        if self.number_prefix and self.property is None:
+            raise ValueError("`number_prefix` goes with `property` and `value`; leave it out")
+        _times_used(self, self.valid_from)
+        return self
+
+
+class Identities(TimedFiles):
+    """A table that says which shopper a second id, such as a device's, stands for."""
+
+    id: str = Field(description="Column with the second id, as the events have it in the role `user`")
+    user: str = Field(description="Column with the shopper's id that takes its place")
+    valid_from: str | None = Field(
+        default=None, description="Column with the time from which it does, until the id's next row; default: always"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Identities":
+        if self.id == self.user:
+            raise ValueError(f"`id` and `user` are both the column {self.id!r}; name the column of the shopper's id under `user`")
+        _times_used(self, self.valid_from)
+        return self
+
+
+def _times_used(files: TimedFiles, valid_from: str | None) -> None:
+    unused = sorted(files.model_fields_set & set(TimedFiles.model_fields) - set(Files.model_fields))
+    if unused and valid_from is None:
+        raise ValueError(f"`{unused[0]}` says how times are written, and no column holds any; give `valid_from`, or leave it out")
+
+
+class EventSource(TimedFiles):
+    """Event rows, in one file or many."""
+
+    columns: Columns = Field(description="Which column plays which role")
     where: str | None = Field(
         default=None,
         description="SQL condition on the source's columns (all text in a CSV file); rows that fail it are counted and left out",
@@ -67,8 +118,6 @@ class EventSource(Files):
     def _one_action(self) -> "EventSource":
         if self.action is not None and self.columns.action is not None:
             raise ValueError("`action` and `columns.action` are both given; keep the one that says the action")
-        if self.timezone not in available_timezones():
-            raise ValueError(f"unknown timezone {self.timezone!r}; {closest(self.timezone, sorted(available_timezones()))[:200]}")
         return self
 
 

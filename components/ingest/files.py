@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from components.contract.sources import EventSource, Format, Table
+from components.contract.sources import EventSource, Files, Format
 from components.contract.strict import closest
 from components.ingest.storage import listed, opened, size_bytes
 
@@ -55,7 +55,7 @@ def resolve(path: str, data_root: str) -> str:
     return path if os.path.isabs(path) or "://" in path else posixpath.join(data_root, path)
 
 
-def matching(source: EventSource | Table, data_root: str) -> list[str]:
+def matching(source: Files, data_root: str) -> list[str]:
     """The source's files, sorted.
 
     Raises:

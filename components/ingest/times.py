@@ -3,7 +3,7 @@
 import polars as pl
 
 from components.contract.errors import InputError
-from components.contract.sources import EventSource
+from components.contract.sources import TimedFiles
 
 FIRST_US, LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999  # the years 1 to 9999, which dates can be written of
 _FACTORS = {"s": 1_000_000, "ms": 1000, "us": 1}
@@ -12,7 +12,7 @@ _ZONED = ("%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%d %H:%M%:z")
 _LOCAL = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
 
 
-def times_us(column: pl.Series, source: EventSource, *, where: str) -> pl.Series:
+def times_us(column: pl.Series, source: TimedFiles, *, where: str) -> pl.Series:
     """A column of times as int64 microseconds; null where it can't be parsed.
 
     Args:

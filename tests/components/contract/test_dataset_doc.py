@@ -23,6 +23,7 @@ SECTIONS = {
     "Dataset": "## The file",
     "Table": "## Tables: `items` and `users`",
     "EventSource": "## Events",
+    "Identities": "## Identities",
     "Columns": "### `columns`: the roles",
     "Action": "## Actions",
     "Impressions": "### `from: impressions`",

@@ -7,6 +7,7 @@ import pytest
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
 from components.contract.load import load_dataset, parse_dataset
+from components.contract.sources import Table
 
 SHOWN = """\
 name: shop
@@ -90,7 +91,7 @@ def test_the_files_that_the_faults_are_put_into_are_good(base: str) -> None:
         (
             "items: {path: items.parquet,",
             "items: {file: x, path: items.parquet,",
-            "line 5: items.file: unknown key 'file'; known: format, id, path, separator",
+            f"line 5: items.file: unknown key 'file'; known: {', '.join(sorted(Table.model_fields))}",
         ),
         ("click: {label: 1}", "click: {lable: 1}", "line 10: actions.click.lable: unknown key 'lable'; did you mean 'label'?"),
         (
