@@ -26,7 +26,7 @@ def read_table(table: Table, features: tuple[GivenFeature, ...], data_root: str,
         InputError: no file, a file that can't be read, no row, a missing column, one of another type, or a property without a row.
     """
     read = read_rows(table, features, data_root, counts)
-    if not any(len(part) for parts in (*read.parts.values(), read.others) for part in parts):
+    if not any(map(len, read.others)) and not any(len(part) for parts in read.parts.values() for part in parts):
         raise InputError(
             f"{table.path}: expected rows with an id in column {table.id!r}, found none; is this the right data folder ({data_root})?"
         )

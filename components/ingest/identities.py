@@ -40,7 +40,7 @@ def read_identity_rows(table: Identities, data_root: str, counts: Counts) -> pl.
     Raises:
         InputError: no file, a file that can't be read, a missing column, or no row.
     """
-    columns = tuple(sorted({table.id, table.user, table.valid_from} - {None}))  # type: ignore[type-var]
+    columns = tuple(sorted({table.id, table.user} | ({table.valid_from} if table.valid_from else set())))
     parts = []
     for block in table_blocks(table, data_root):
         for frame in frames(block, table, columns, counts):

@@ -60,13 +60,13 @@ def read_rows(table: Table, features: tuple[GivenFeature, ...], data_root: str, 
         InputError: no file, a file that can't be read, a missing column, a column of another type, no time in a column of times, or no row
             of a property that a feature reads.
     """
-    columns = {table.id, table.valid_from, table.property, table.value} - {None}
+    columns = {name for name in (table.id, table.valid_from, table.property, table.value) if name is not None}
     if table.property is None:
         columns |= {feature.key for feature in features}
     kept = (ID, FROM, FILE_AT, ROW) if positions else (ID, FROM)
     read = TableRows()
     for block in table_blocks(table, data_root):
-        for frame in frames(block, table, tuple(sorted(map(str, columns))), counts):
+        for frame in frames(block, table, tuple(sorted(columns)), counts):
             counts.add("rows read", len(frame))
             whole = frame.with_columns(pl.lit(block.order, pl.Int32).alias(FILE_AT)) if positions else frame
             if table.property is None:

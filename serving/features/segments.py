@@ -17,8 +17,8 @@ class Segments:
         self._features = tuple(dataset.feature(name) for name in dataset.serving.segment)
         self._users = catalogue.users
 
-    def of(self, shopper: str, context: Mapping[str, Any]) -> str | None:
-        """The segment; None where one of its values is missing, or the dataset has no segments.
+    def of(self, shopper: str, context: Mapping[str, Any], *, time_us: int) -> str | None:
+        """The segment at a moment; None where one of its values is missing, or the dataset has no segments.
 
         Raises:
             InputError: a value is neither text, number, true or false, nor a list of them.
@@ -27,5 +27,5 @@ class Segments:
             return None
         given = {feature.name: texts(feature, (context.get(feature.name),)) for feature in self._features if feature.table == "events"}
         if len(given) < len(self._features):
-            given = {**self._users.values(shopper), **given}
+            given = {**self._users.values(shopper, time_us), **given}
         return segment_of([given[feature.name][0].decode() for feature in self._features])

@@ -44,7 +44,8 @@ async def rank(parts: Parts, body: RankBody, arrival: Arrival) -> Ordered:
     Raises:
         InputError: the request can't be answered as it stands.
     """
-    asked, now_us = _asked(parts, body), _now_us()
+    now_us = _now_us()
+    asked = _asked(parts, body, now_us)
     with parts.tracing.request("rank", arrival.carried):
         ranked = await parts.ranking.rank(asked, now_us=now_us, began_s=arrival.began_s, patience_s=arrival.patience_s)
         parts.tracing.note(candidates=len(asked.candidates), rung=ranked.scored.rung, degraded=ranked.degraded)
@@ -68,7 +69,7 @@ async def record(parts: Parts, body: EventsBody) -> dict[str, Any]:
         LogUnavailable: the log couldn't.
     """
     now_us = _now_us()
-    reported = [_shown(each, now_us) for each in body.impressions] + [_done(each, now_us) for each in body.interactions]
+    reported = [_shown(parts, each, now_us) for each in body.impressions] + [_done(parts, each, now_us) for each in body.interactions]
     await parts.intake.take(reported, now_us=now_us)
     for each in reported:
         assignment = parts.ranking.assignment(each.event.shopper)
@@ -87,9 +88,10 @@ async def explain(parts: Parts, body: RankBody, arrival: Arrival) -> dict[str, A
         InputError: the request can't be answered as it stands.
         ModelUnavailable: the model gave no reasons.
     """
-    asked = _asked(parts, body)
+    now_us = _now_us()
+    asked = _asked(parts, body, now_us)
     with parts.tracing.request("explain", arrival.carried):
-        told = await parts.explaining.explain(asked, now_us=_now_us(), began_s=arrival.began_s, patience_s=arrival.patience_s)
+        told = await parts.explaining.explain(asked, now_us=now_us, began_s=arrival.began_s, patience_s=arrival.patience_s)
     answer: dict[str, Any] = plain(
         {
             "request": told.request,
@@ -104,10 +106,10 @@ async def explain(parts: Parts, body: RankBody, arrival: Arrival) -> dict[str, A
 
 
 async def forget(parts: Parts, shopper: str) -> None:
-    """Let go of a shopper.
+    """Let go of a shopper, whichever of their ids is named.
 
     Raises:
-        StateUnavailable: the state may know him still.
+        StateUnavailable: the state may know them still.
         LogUnavailable: the log wasn't told.
     """
     await parts.intake.forget(shopper, now_us=_now_us())
@@ -122,7 +124,7 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-def _asked(parts: Parts, body: RankBody) -> Asked:
+def _asked(parts: Parts, body: RankBody, now_us: int) -> Asked:
     if body.version is not None and parts.page is None:
         raise InputError(
             "expected no version: experiments and labels say which one ranks for a shopper, and only a service with the page"
@@ -133,7 +135,7 @@ def _asked(parts: Parts, body: RankBody) -> Asked:
         candidates=body.candidates if of_source is None else of_source,
         source=body.source,
         about=body.about,
-        shopper=body.shopper,
+        shopper=parts.second_ids.shopper(body.shopper, now_us),
         session=body.session,
         request=body.request,
         context=body.context,
@@ -159,15 +161,15 @@ def _ranked(ranked: Ranked, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _shown(body: ImpressionBody, now_us: int) -> Reported:
+def _shown(parts: Parts, body: ImpressionBody, now_us: int) -> Reported:
     time_us = now_us if body.time_us is None else body.time_us
-    event = Shown(shopper=body.shopper, request=body.request, session=body.session, time_us=time_us, items=body.items)
+    shopper = parts.second_ids.shopper(body.shopper, time_us)
+    event = Shown(shopper=shopper, request=body.request, session=body.session, time_us=time_us, items=body.items)
     return Reported(event, body.context, body.shown)
 
 
-def _done(body: InteractionBody, now_us: int) -> Reported:
+def _done(parts: Parts, body: InteractionBody, now_us: int) -> Reported:
     time_us = now_us if body.time_us is None else body.time_us
-    event = Interaction(
-        shopper=body.shopper, action=body.action, time_us=time_us, item=body.item, request=body.request, session=body.session
-    )
+    shopper = parts.second_ids.shopper(body.shopper, time_us)
+    event = Interaction(shopper=shopper, action=body.action, time_us=time_us, item=body.item, request=body.request, session=body.session)
     return Reported(event, body.context, position=body.position)

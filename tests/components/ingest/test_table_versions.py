@@ -23,8 +23,8 @@ DAY = 86_400_000_000
 
 
 def feature(**given: Any) -> GivenFeature:
-    made: GivenFeature = TypeAdapter(Feature).validate_python({"side": "item", **given})
-    return made
+    adapter: TypeAdapter[GivenFeature] = TypeAdapter(Feature)
+    return adapter.validate_python({"side": "item", **given})
 
 
 PRICE = feature(name="price", kind="number", minimum=0)
