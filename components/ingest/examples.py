@@ -111,8 +111,7 @@ def _versions_of_candidates(block: ShopperBlock, items: pl.DataFrame, versions: 
 
 def _moments(block: ShopperBlock, row: pl.Series) -> Ints:
     """The time of the request that each row belongs to."""
-    times: Ints = block.requests.frame["time"].to_numpy()
-    return times[row.to_numpy()]
+    return block.requests.frame["time"].gather(row).to_numpy()
 
 
 def _history(block: ShopperBlock, catalogue: pl.DataFrame, dataset: Dataset, versions: ItemVersions | None) -> dict[str, Values]:

@@ -43,6 +43,8 @@ def table_blocks(table: Table | Identities, data_root: str) -> Iterator[Block]:
         groups: tuple[int, ...] = ()
         if file_format(path, table.format) == "parquet":
             groups = tuple(range(open_parquet(path).metadata.num_row_groups))
+            if not groups:  # A file without rows has none.
+                continue
         yield Block(order, 0, path, order, 0, groups)
 
 

@@ -23,8 +23,8 @@ DAY = 86_400_000_000
 
 
 def feature(**given: Any) -> GivenFeature:
-    adapter: TypeAdapter[GivenFeature] = TypeAdapter(Feature)
-    return adapter.validate_python({"side": "item", **given})
+    made: GivenFeature = TypeAdapter(Feature).validate_python({"side": "item", **given})  # type: ignore[assignment]
+    return made
 
 
 PRICE = feature(name="price", kind="number", minimum=0)
