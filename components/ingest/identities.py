@@ -11,6 +11,7 @@ from components.ingest.reading import frames
 from components.ingest.table_rows import FROM, ID, REPEATED_IDS, identified, table_blocks
 
 USER, _USER = "user", "__user__"
+RESOLVED = "resolved: events of a second id"
 
 
 def read_identities(table: Identities, data_root: str, counts: Counts) -> pl.DataFrame:
@@ -20,9 +21,9 @@ def read_identities(table: Identities, data_root: str, counts: Counts) -> pl.Dat
         InputError: no file, a file that can't be read, no row, a missing column, or, where rows always hold, an id with two users.
     """
     whole = read_identity_rows(table, data_root, counts)
-    twice = two_users(whole) if table.valid_from is None else whole.clear()
+    twice = two_users(whole, [ID]) if table.valid_from is None else whole.clear()
     if len(twice):
-        name, users = twice.row(0)
+        name, users = twice.select(ID, USER).row(0)
         raise InputError(
             f"{table.path}: expected one {table.user!r} for each {table.id!r}, got {', '.join(map(repr, users[:3]))} for {name!r}"
             f" ({len(twice):,} such); keep the one that is meant, or give `valid_from`, the column that says since when"
@@ -59,10 +60,10 @@ def read_identity_rows(table: Identities, data_root: str, counts: Counts) -> pl.
     return pl.concat(parts)
 
 
-def two_users(rows: pl.DataFrame) -> pl.DataFrame:
-    """Ids that stand for more than one user: ID and the users, sorted."""
-    users = rows.group_by(ID).agg(pl.col(USER).unique().sort())
-    return users.filter(pl.col(USER).list.len() > 1).sort(ID)
+def two_users(rows: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    """Ids that stand for more than one user, at one time where `by` has FROM: `by` and the users, sorted."""
+    users = rows.group_by(by).agg(pl.col(USER).unique().sort())
+    return users.filter(pl.col(USER).list.len() > 1).sort(by)
 
 
 def resolved(events: pl.DataFrame, identities: pl.DataFrame, counts: Counts) -> pl.DataFrame:
@@ -74,6 +75,6 @@ def resolved(events: pl.DataFrame, identities: pl.DataFrame, counts: Counts) -> 
         counts: gets how many events have another user by it.
     """
     rows = rows_at(events["user"], events["time"].to_numpy(), identities)
-    counts.add("resolved: events of a second id", int((rows >= 0).sum()))
+    counts.add(RESOLVED, int((rows >= 0).sum()))
     users = identities[USER].gather(pl.Series(rows, dtype=pl.Int64).replace(-1, None))
     return events.with_columns(pl.coalesce(users.alias("user"), "user"))

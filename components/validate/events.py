@@ -1,6 +1,6 @@
 """One pass over the event rows: read and cleaned as ingestion does it; what the checks need is kept, some 50 bytes an event."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,17 +13,19 @@ from components.ingest.cleaning import Moment, clean, raw_columns
 from components.ingest.counts import Counts
 from components.ingest.event_columns import FILE_SHIFT, event_features, impression_code
 from components.ingest.files import Block, layout
+from components.ingest.identities import resolved
 from components.ingest.reading import frames
+from components.ingest.table_rows import FROM, ID
 from components.validate.check import EXAMPLES
 from components.validate.place import place, shown
-from components.validate.tables import missing
+from components.validate.tables import TableFound, missing
 
 _KEPT = ["key", "time"]
 
 
 @dataclass
 class Unknown:
-    """Ids of events that a table lacks."""
+    """Rows of events that something is wrong with, such as ids that a table lacks."""
 
     rows: int = 0
     examples: list[str] = field(default_factory=list)
@@ -37,12 +39,15 @@ class Tally:
     `distinct`: a hash of each clean event and its place. `moments`: time and place of all events. `shown`, `acted`: key of a request
     and the time it was shown, or got its first labelled action. `shown_rows`: candidates; `positives`: of them, in data of rows.
     `free`: labelled actions that name no request. `empty`: candidates that lack a feature. `paths`: of each file, with its source.
+    `early`: of the candidates and of the requests (`asked`), those of which a table has rows, but all of a later time.
     """
 
     counts: Counts = field(default_factory=Counts)
     problems: dict[str, list[str]] = field(default_factory=dict)
     actions: dict[str, int] = field(default_factory=dict)
     unknown: dict[str, Unknown] = field(default_factory=lambda: {"items": Unknown(), "users": Unknown()})
+    early: dict[str, Unknown] = field(default_factory=lambda: {"items": Unknown(), "users": Unknown()})
+    asked: dict[str, int] = field(default_factory=lambda: {"items": 0, "users": 0})
     empty: dict[str, int] = field(default_factory=dict)
     shown_rows: int = 0
     positives: int = 0
@@ -55,14 +60,14 @@ class Tally:
     paths: dict[int, tuple[str, int]] = field(default_factory=dict)  # place of a file -> path, place of its source
 
 
-def tally(dataset: Dataset, data_root: str, *, now_us: int, known: dict[str, pl.Series | None]) -> Tally:
+def tally(dataset: Dataset, data_root: str, *, now_us: int, tables: Mapping[str, TableFound]) -> Tally:
     """Read all events.
 
     Args:
         dataset: the dataset file.
         data_root: where its paths are looked up.
         now_us: events later than this have a wrong clock.
-        known: ids of the tables "items" and "users"; None where there is no such table.
+        tables: what is known of those of "items", "users" and "identities" that there are.
 
     Raises:
         InputError: there is no event file at all, or no row in any.
@@ -71,8 +76,8 @@ def tally(dataset: Dataset, data_root: str, *, now_us: int, known: dict[str, pl.
     for block in layout(dataset, data_root).blocks:
         found.paths[block.file_order] = (block.path, block.source)
         try:
-            for events in _clean_frames(dataset, block, now_us, found):
-                _add(found, events, dataset, known)
+            for events in _clean_frames(dataset, block, now_us, found, tables):
+                _add(found, events, dataset, tables)
         except InputError as error:
             for kind, message in _causes(dataset, block, error):
                 found.problems.setdefault(kind, []).append(message)
@@ -85,10 +90,12 @@ def where_it_stands(found: Tally, dataset: Dataset, seq: int) -> str:
     return place(path, seq & ((1 << FILE_SHIFT) - 1), dataset.events[source].format)
 
 
-def _clean_frames(dataset: Dataset, block: Block, now_us: int, found: Tally) -> Iterator[pl.DataFrame]:
+def _clean_frames(dataset: Dataset, block: Block, now_us: int, found: Tally, tables: Mapping[str, TableFound]) -> Iterator[pl.DataFrame]:
     source = dataset.events[block.source]
+    identities = tables["identities"].identities if "identities" in tables else None
     for raw in frames(block, source, raw_columns(dataset, source), found.counts):
-        yield clean(raw, dataset, Moment(block, now_us), found.counts)
+        events = clean(raw, dataset, Moment(block, now_us), found.counts)
+        yield events if identities is None else resolved(events, identities, found.counts)
 
 
 def _causes(dataset: Dataset, block: Block, error: InputError) -> Iterator[tuple[str, str]]:
@@ -107,7 +114,7 @@ def _causes(dataset: Dataset, block: Block, error: InputError) -> Iterator[tuple
         yield "files" if lacking else "types", str(error)
 
 
-def _add(found: Tally, events: pl.DataFrame, dataset: Dataset, known: dict[str, pl.Series | None]) -> None:
+def _add(found: Tally, events: pl.DataFrame, dataset: Dataset, tables: Mapping[str, TableFound]) -> None:
     if not len(events):
         return
     names = list(dataset.actions)
@@ -115,7 +122,7 @@ def _add(found: Tally, events: pl.DataFrame, dataset: Dataset, known: dict[str, 
         if 0 <= code < len(names):
             found.actions[names[code]] = found.actions.get(names[code], 0) + rows
     for table, role in (("items", "item"), ("users", "user")):
-        ids = known[table]
+        ids = tables[table].ids if table in tables else None
         if ids is not None:
             lacking = events.filter((pl.col(role) != "") & ~pl.col(role).is_in(ids.implode()))
             _note(found, dataset, found.unknown[table], lacking, role)
@@ -128,11 +135,11 @@ def _add(found: Tally, events: pl.DataFrame, dataset: Dataset, known: dict[str, 
     request = ["request"] if isinstance(dataset.candidates, ListRows) else []
     found.distinct.append(logged.select(logged.drop("seq", *vectors, *request).hash_rows().alias("hash"), pl.col("seq")))
     found.moments.append(logged.select("time", "seq"))
-    _requests(found, events, dataset, impression)
+    _requests(found, events, dataset, tables, impression)
     _backwards(found, logged, dataset)
 
 
-def _requests(found: Tally, events: pl.DataFrame, dataset: Dataset, impression: int | None) -> None:
+def _requests(found: Tally, events: pl.DataFrame, dataset: Dataset, tables: Mapping[str, TableFound], impression: int | None) -> None:
     labels = [list(dataset.actions).index(name) for name in dataset.label_gains]
     keyed = events.with_columns(pl.struct("user", "request").hash().alias("key"))
     match dataset.candidates:
@@ -150,10 +157,21 @@ def _requests(found: Tally, events: pl.DataFrame, dataset: Dataset, impression: 
             found.free += int((acted["request"] == "").sum())
             acted = acted.filter(pl.col("request") != "")
     found.shown_rows += len(requests)
+    _early(found, requests, dataset, tables)
     for feature in event_features(dataset):
         found.empty[feature.name] = found.empty.get(feature.name, 0) + missing(requests[f"f:{feature.name}"])
     for rows, kept in ((requests, found.shown), (acted, found.acted)):
         kept.append(rows.select(_KEPT).group_by("key").agg(pl.col("time").min()))
+
+
+def _early(found: Tally, requests: pl.DataFrame, dataset: Dataset, tables: Mapping[str, TableFound]) -> None:
+    """Candidates and requests that a table knows something of, but only later."""
+    for table, role, rows in (("items", "item", requests), ("users", "user", requests.unique("key", keep="first", maintain_order=True))):
+        first = tables[table].first if table in tables else None
+        if first is not None:
+            found.asked[table] += len(rows)
+            since = rows.select(role, "seq", "time").join(first, left_on=role, right_on=ID, how="inner", maintain_order="left")
+            _note(found, dataset, found.early[table], since.filter(pl.col("time") < pl.col(FROM)), role)
 
 
 def _backwards(found: Tally, events: pl.DataFrame, dataset: Dataset) -> None:
