@@ -85,5 +85,5 @@ def test_whichever_id_is_forgotten_all_of_the_shopper_is(started: Started, place
 def test_without_the_table_the_service_says_what_is_missing(places: dict[str, Any], shop: Shop) -> None:
 
     (places["state"] / "catalogue" / "identities.parquet").unlink()
-    with pytest.raises(InputError, match="expected the second ids of the last ingestion in .*identities.parquet"):
+    with pytest.raises(InputError, match="expected the second ids of the last ingestion in"):
         read(Places(**{"model_server": shop.address, "model": "shop", **places}))
