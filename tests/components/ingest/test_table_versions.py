@@ -188,7 +188,13 @@ def test_items_have_one_place_each_and_their_versions_apart() -> None:
 VERSION = st.tuples(st.sampled_from("abc"), st.integers(0, 5), st.sampled_from(["1", "2", ""]), st.sampled_from(["x", "y", ""]))
 
 
-@settings(max_examples=60, deadline=None)
+def balanced(counts: Counts) -> bool:
+    """Whether what becomes of the rows adds up to those that were read."""
+    read = counts.numbers["rows read"]
+    return read == sum(n for name, n in counts.numbers.items() if name.startswith(("rows kept", "left out: ", "rejected: ")))
+
+
+@settings(max_examples=40, deadline=None)
 @given(rows=st.lists(VERSION, min_size=1, max_size=15), cuts=st.integers(1, 3))
 def test_any_rows_in_any_files_give_what_a_look_through_all_of_them_gives(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int, str, str]], cuts: int
@@ -198,8 +204,9 @@ def test_any_rows_in_any_files_give_what_a_look_through_all_of_them_gives(
     for part in range(cuts):
         text = "".join(f"{who},{since},{price},{maker}\n" for who, since, price, maker in rows[part * size : (part + 1) * size])
         (folder / f"prices-{part}.csv").write_text("id,since,price,maker\n" + text)
-    table = PRICES.model_copy(update={"time_unit": "us"})
-    found = read_table(table, (PRICE, BRAND), str(folder), Counts())
+    table, counts = PRICES.model_copy(update={"time_unit": "us"}), Counts()
+    found = read_table(table, (PRICE, BRAND), str(folder), counts)
+    assert balanced(counts)
     asked = [(who, moment) for who in "abcd" for moment in range(-1, 7)]
     values = joined_at(pl.Series([who for who, _ in asked]), np.array([moment for _, moment in asked]), found, (PRICE, BRAND))
     for (who, moment), price, brand in zip(asked, values["price"], values["brand"], strict=True):
@@ -211,7 +218,7 @@ def test_any_rows_in_any_files_give_what_a_look_through_all_of_them_gives(
 PROPERTY = st.tuples(st.sampled_from("ab"), st.integers(0, 5), st.sampled_from(["price", "maker", "size"]), st.sampled_from(["1", "2", ""]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(rows=st.lists(PROPERTY, max_size=20))
 def test_any_properties_give_the_last_value_of_each(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int, str, str]]
@@ -219,8 +226,9 @@ def test_any_properties_give_the_last_value_of_each(
     rows = [*rows, ("z", 0, "price", "9"), ("z", 0, "maker", "z")]  # each property occurs
     folder = tmp_path_factory.mktemp("table")
     (folder / "long.csv").write_text("id,at,property,value\n" + "".join(",".join(map(str, row)) + "\n" for row in rows))
-    table = LONG.model_copy(update={"time_unit": "us"})
-    found = read_table(table, (PRICE, BRAND), str(folder), Counts())
+    table, counts = LONG.model_copy(update={"time_unit": "us"}), Counts()
+    found = read_table(table, (PRICE, BRAND), str(folder), counts)
+    assert balanced(counts)
     asked = [(who, moment) for who in "abz" for moment in range(-1, 7)]
     values = joined_at(pl.Series([who for who, _ in asked]), np.array([moment for _, moment in asked]), found, (PRICE, BRAND))
 
