@@ -9,7 +9,7 @@ from pathlib import Path
 from apache_beam.io.filesystems import FileSystems
 
 from components.contract.dataset import Dataset
-from components.contract.sources import EventSource, Table
+from components.contract.sources import Files
 from components.ingest.files import matching
 
 INGESTION = ("components.contract", "components.ingest", "components.state")
@@ -23,8 +23,8 @@ def input_digest(dataset: Dataset, data_root: str) -> str:
     Raises:
         InputError: a source has no file.
     """
-    tables = [table for table in (dataset.items, dataset.users) if table is not None]
-    sources: list[EventSource | Table] = [*dataset.events, *tables]
+    tables = [table for table in (dataset.items, dataset.users, dataset.identities) if table is not None]
+    sources: list[Files] = [*dataset.events, *tables]
     return _digest(_stamp(path) for source in sources for path in matching(source, data_root))
 
 

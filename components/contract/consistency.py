@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from components.contract.dataset import Dataset
-from components.contract.features import OWN, Category, GivenFeature, History, Id, ListRelative, Number, StateFeature
+from components.contract.features import OWN, Category, GivenFeature, History, Id, ListRelative, Number, StateFeature, Vector
 from components.contract.local_time import zone_fault
 from components.contract.paths import INDEX, path_fault
 from components.contract.slices import bands, is_number, sliceable
@@ -17,7 +17,7 @@ CLOCK = ("time.hour", "time.weekday")
 
 def faults(dataset: Dataset) -> list[Fault]:
     """All faults, each with its place in the file."""
-    of_features = (_names, _tables, _shown, _clock, _zone, _lists, _history, _state)
+    of_features = (_names, _tables, _moments, _shown, _clock, _zone, _lists, _history, _state)
     of_the_rest = (_known_actions, _values, _labels, _roles, _paths, _origins, _windows, _slices, _segment)
     return [fault for rule in of_features + of_the_rest for fault in rule(dataset)]
 
@@ -45,6 +45,19 @@ def _tables(dataset: Dataset) -> Iterator[Fault]:
                     yield ("features", at), f"read from the {table}, but the file names no `{table}`; name them, or give `source: events`"
                 elif any(role not in source.columns.named() and not lacks_user(dataset, source) for source in dataset.events):
                     yield ("features", at), f"read from the {table}, which need the role {role!r} in `events.columns`"
+                elif given.property is not None and isinstance(feature, Vector):
+                    yield ("features", at), f"the {table} have a row for each property, whose values are text; a vector needs a column"
+
+
+def _moments(dataset: Dataset) -> Iterator[Fault]:
+    """Rows that hold from a time on are looked up by the events' time, and a second id stands where the user's does."""
+    timed = all("time" in source.columns.named() for source in dataset.events)
+    for name in ("items", "users", "identities"):
+        given = getattr(dataset, name)
+        if given is not None and given.valid_from is not None and not timed:
+            yield (name, "valid_from"), "what held at a request's time can't be known without it; name the role 'time' in `events.columns`"
+    if dataset.identities is not None and all("user" not in source.columns.named() for source in dataset.events):
+        yield ("identities",), "no source of events has the role 'user', so no id could be another's; name its column, or leave this out"
 
 
 def _shown(dataset: Dataset) -> Iterator[Fault]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from components.contract.features import NAME, OWN, Feature, GivenFeature, History, StateFeature
-from components.contract.sources import Action, Candidates, EventSource, Impressions, ListRows, Rows, Sampling, Table
+from components.contract.sources import Action, Candidates, EventSource, Identities, Impressions, ListRows, Rows, Sampling, Table
 from components.contract.strict import Boundary, Duration, Share, Strict
 from components.contract.tuning import Tuning
 
@@ -97,6 +97,7 @@ class Dataset(Strict):
     events: tuple[EventSource, ...] = Field(min_length=1, description="Where the event rows lie: one source, or a list of them")
     items: Table | None = Field(default=None, description="The catalogue")
     users: Table | None = Field(default=None, description="The shoppers")
+    identities: Identities | None = Field(default=None, description="Second ids of shoppers, such as devices, and whose they are")
     actions: dict[Annotated[str, Field(pattern=NAME)], Action] = Field(
         min_length=1, description="The kinds of event, each by a name of its own"
     )

@@ -176,10 +176,52 @@ def _is_text_codec(name: str) -> bool:
     return bool(found._is_text_encoding)
 
 
-class Table(Files):
+class Table(TimeNotation, Files):
     """A table of things with an id: the catalogue or the shoppers."""
 
     id: str = Field(description="The column that holds the id")
+    valid_from: str | None = Field(
+        default=None, description="Column with the time from which a row holds, until the id's next one; default: a row always holds"
+    )
+    property: str | None = Field(
+        default=None, description="Of a table with a row for each property: the column that names it; a feature's `column` is its name"
+    )
+    value: str | None = Field(default=None, description="And the column that holds its value")
+    number_prefix: str = Field(default="", description="What stands before numbers in `value`, such as the n of `n12.500`")
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Table":
+        if (self.property is None) != (self.value is None):
+            raise ValueError("`property` and `value` go together: a row names a property and holds its value; give both or neither")
+        if self.number_prefix and self.property is None:
+            raise ValueError("`number_prefix` goes with `property` and `value`; leave it out")
+        _times_used(self, self.valid_from)
+        return self
+
+
+class Identities(TimeNotation, Files):
+    """A table that says which shopper a second id, such as a device's, stands for."""
+
+    id: str = Field(description="Column with the second id, as the events have it in the role `user`")
+    user: str = Field(description="Column with the shopper's id that takes its place")
+    valid_from: str | None = Field(
+        default=None, description="Column with the time from which it does, until the id's next row; default: always"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Identities":
+        if self.id == self.user:
+            raise ValueError(f"`id` and `user` are both the column {self.id!r}; name the column of the shopper's id under `user`")
+        _times_used(self, self.valid_from)
+        return self
+
+
+def _times_used(files: TimeNotation, valid_from: str | None) -> None:
+    unused = sorted(files.model_fields_set & set(TimeNotation.model_fields))
+    if unused and valid_from is None:
+        raise ValueError(f"`{unused[0]}` says how times are written, and no column holds any; give `valid_from`, or leave it out")
+    if not isinstance(files.time_unit, str):
+        raise ValueError("`time_unit` lists units, and `valid_from` is one column; give one unit")
 
 
 class EventSource(TimeNotation, Files):

@@ -7,19 +7,28 @@ from numpy.typing import NDArray
 from components.contract.columns import columns, label_columns
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature
-from components.ingest.catalogue import joined, missing_value
+from components.ingest.catalogue import joined, joined_at, missing_value
 from components.ingest.clocks import clock_columns
 from components.ingest.counts import Counts
+from components.ingest.item_versions import ItemVersions
 from components.ingest.records import Field
 from components.ingest.requests import shown_features
 from components.ingest.shoppers import ShopperBlock
+from components.ingest.table_rows import FROM
 
 Ints = NDArray[np.int64]
 Values = tuple[pl.Series, Ints]  # a pool, and the row of it that stands at each place
 
 
 def fields(
-    block: ShopperBlock, *, item_state: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame | None, dataset: Dataset, counts: Counts
+    block: ShopperBlock,
+    *,
+    item_state: pl.DataFrame,
+    items: pl.DataFrame,
+    users: pl.DataFrame | None,
+    dataset: Dataset,
+    counts: Counts,
+    versions: ItemVersions | None = None,
 ) -> list[Field]:
     """Join what belongs together.
 
@@ -29,17 +38,20 @@ def fields(
         items: the item index.
         users: the shoppers' table, if there is one.
         dataset: the dataset file.
-        counts: gets the users that the table lacks.
+        counts: gets the users that the table lacks, and users and candidates before their tables' first rows.
+        versions: the items' features, where the catalogue's rows hold from a time on.
 
     Returns:
         A field for each column of the dataset's examples, of all R requests.
     """
-    catalogue = pl.concat([items.drop("known"), _blank_item(dataset)], how="vertical")
+    catalogue = pl.concat([items.drop("known"), _blank_item(dataset, versions)], how="vertical")
     values = {
         "request": _requests(block, users, dataset, counts),
         "candidate": _candidates(block, item_state, catalogue, dataset),
-        "history": _history(block, catalogue, dataset),
+        "history": _history(block, catalogue, dataset, versions),
     }
+    if versions is not None:
+        values["candidate"] |= _versions_of_candidates(block, items, versions, counts)
     requests = len(block.requests.frame)
     bounds = {
         "request": np.arange(requests + 1),
@@ -57,7 +69,13 @@ def _requests(block: ShopperBlock, users: pl.DataFrame | None, dataset: Dataset,
     frame = block.requests.frame.hstack(block.known)
     frame = frame.with_columns(clock_columns(frame, dataset, counts))
     if users is not None:
-        found = joined(frame["user"], users, dataset.given("users"))
+        if FROM in users.columns:
+            found = joined_at(frame["user"], frame["time"].to_numpy(), users, dataset.given("users"))
+            early = int((found["known"] & ~found["holds"]).sum())
+            counts.add("kept with missing values: requests of users before their first row in the users' table", early)
+            found = found.drop("holds")
+        else:
+            found = joined(frame["user"], users, dataset.given("users"))
         strangers = int((~found["known"] & (frame["user"] != "")).sum())
         counts.add("kept with missing values: requests of users that the users' table lacks", strangers)
         frame = frame.hstack(found.drop("known"))
@@ -78,11 +96,28 @@ def _candidates(block: ShopperBlock, item_state: pl.DataFrame, catalogue: pl.Dat
     return _of_items(catalogue, candidates["item"]) | _in_place(frame)
 
 
-def _history(block: ShopperBlock, catalogue: pl.DataFrame, dataset: Dataset) -> dict[str, Values]:
+def _versions_of_candidates(block: ShopperBlock, items: pl.DataFrame, versions: ItemVersions, counts: Counts) -> dict[str, Values]:
+    codes = block.requests.candidates["item"].cast(pl.Int64).to_numpy()
+    at = versions.at(codes, _moments(block, block.requests.candidates["row"]))
+    early = int((items["known"].to_numpy()[codes] & (at == versions.missing)).sum())
+    counts.add("kept with missing values: candidates before their item's first row in the catalogue", early)
+    return versions.values(at)
+
+
+def _moments(block: ShopperBlock, row: pl.Series) -> Ints:
+    """The time of the request that each row belongs to."""
+    return block.requests.frame["time"].gather(row).to_numpy()
+
+
+def _history(block: ShopperBlock, catalogue: pl.DataFrame, dataset: Dataset, versions: ItemVersions | None) -> dict[str, Values]:
     feature, events = dataset.history, block.history
     if feature is None:
         return {}
-    of_items = _of_items(catalogue.select(feature.fields), events["item"])
+    of_items = _of_items(catalogue, events["item"])
+    if versions is not None:
+        # As at the request, for the service knows no other moment.
+        of_items |= versions.values(versions.at(events["item"].cast(pl.Int64).to_numpy(), _moments(block, events["row"])))
+    of_items = {name: of_items[name] for name in feature.fields}
     actions = pl.Series(list(dataset.actions)), events["action"].cast(pl.Int64).to_numpy()
     own = {"action": actions, **_in_place(events.select("age_s"))}
     return {f"{feature.name}_{name}": values for name, values in (of_items | own).items()}
@@ -99,9 +134,9 @@ def _in_place(frame: pl.DataFrame) -> dict[str, Values]:
     return {column.name: (column, at) for column in frame.iter_columns()}
 
 
-def _blank_item(dataset: Dataset) -> pl.DataFrame:
+def _blank_item(dataset: Dataset, versions: ItemVersions | None) -> pl.DataFrame:
     """The row of the item index that an event without item (code -1) finds."""
-    features: tuple[GivenFeature, ...] = dataset.given("items") if dataset.items else ()
+    features: tuple[GivenFeature, ...] = dataset.given("items") if dataset.items and versions is None else ()
     return pl.select(pl.lit("").alias("item"), *(missing_value(feature).alias(feature.name) for feature in features))
 
 

@@ -9,14 +9,14 @@ from components.ingest.id_text import ids_of, text_of, words_of
 from components.ingest.raw_rows import column_place, location, logged_name, opens_file, sample_rows
 
 
-def typed_values(frame: pl.DataFrame, features: tuple[GivenFeature, ...], counts: Counts) -> pl.DataFrame:
+def typed_values(frame: pl.DataFrame, features: tuple[GivenFeature, ...], counts: Counts, *, column: str | None = None) -> pl.DataFrame:
     """Columns of a table (catalogue, shoppers, shown lists) as their features' types, named by the features.
 
-    A number below its minimum is missing.
+    A number below its minimum is missing. `column` is the one that holds the values; default: each feature's own.
     """
     typed = []
     for feature in features:
-        values = typed_column(frame, feature, feature.key, feature.name, counts)
+        values = typed_column(frame, feature, column or feature.key, feature.name, counts)
         if isinstance(feature, Number) and feature.minimum is not None:
             low = values < feature.minimum
             if low.any():

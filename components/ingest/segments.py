@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 
 from components.contract.dataset import Dataset
-from components.ingest.catalogue import joined
+from components.ingest.catalogue import joined, joined_at
+from components.ingest.table_rows import FROM
 from components.state.features import plan_of
 from components.state.reducer import State, empty
 from components.state.replay import replay
@@ -15,7 +16,7 @@ def segments(rows: pl.DataFrame, dataset: Dataset, users: pl.DataFrame | None, *
     """(N,) the segment of each row, as `components.state.segments.segment_of` makes it; null where a value is missing.
 
     Args:
-        rows: with `user`, and the events' features under their names behind `prefix`.
+        rows: with `user`, `time`, and the events' features under their names behind `prefix`.
         dataset: says what a segment is.
         users: the table of shoppers.
         prefix: of the features' columns.
@@ -25,7 +26,10 @@ def segments(rows: pl.DataFrame, dataset: Dataset, users: pl.DataFrame | None, *
         feature = dataset.feature(name)
         if feature.table == "users":
             assert users is not None
-            values.append(joined(rows["user"], users, (feature,))[name])
+            if FROM in users.columns:
+                values.append(joined_at(rows["user"], rows["time"].to_numpy(), users, (feature,))[name])
+            else:
+                values.append(joined(rows["user"], users, (feature,))[name])
         else:
             values.append(rows[f"{prefix}{name}"].alias(name))
     told = pl.all_horizontal(pl.all() != "")

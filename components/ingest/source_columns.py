@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.features import GivenFeature
-from components.contract.sources import EventSource, Files, ListRows, Table
+from components.contract.sources import EventSource, Files, Identities, ListRows, Table
 from components.ingest.event_columns import event_features
 from components.ingest.wanted import Wanted
 from components.ingest.where import columns_of
@@ -37,9 +37,15 @@ def event_columns(dataset: Dataset, source: EventSource) -> Wanted:
 
 def table_columns(table: Table, features: Iterable[GivenFeature]) -> Wanted:
     """The columns to read of a table: its id, and those of features, which a file may lack if another has them."""
-    essential = {table.id, *_filled(table)}
-    optional = {feature.key for feature in features} - essential
+    named = (table.id, table.valid_from, table.property, table.value)
+    essential = {*(name for name in named if name is not None), *_filled(table)}
+    optional = set() if table.property is not None else {feature.key for feature in features} - essential
     return Wanted(tuple(sorted(essential | optional)), frozenset(optional))
+
+
+def identity_columns(table: Identities) -> Wanted:
+    """The columns to read of a table of second ids."""
+    return Wanted(tuple(sorted({name for name in (table.id, table.user, table.valid_from) if name is not None} | set(_filled(table)))))
 
 
 def never_there(files: Sequence[Absent]) -> dict[str, str]:

@@ -27,14 +27,16 @@ from components.contract.errors import InputError
 from components.contract.load import parse_dataset
 from components.contract.sources import Sampling
 from components.contract.userless import lacks_user
-from components.ingest.catalogue import ID, as_parquet, item_index, read_table
+from components.ingest.catalogue import as_parquet, item_index, read_table
 from components.ingest.claims import Files, Settled, Written, hashes_of, partition_of, read_claims, settle, shows_lists, split_off, together
 from components.ingest.cleaning import Moment, clean
 from components.ingest.counts import Counts, merged
 from components.ingest.distinct import tells_repetitions
 from components.ingest.examples import fields
 from components.ingest.files import Block
+from components.ingest.identities import read_identities, resolved
 from components.ingest.index import Index
+from components.ingest.item_versions import ItemVersions, version_rows
 from components.ingest.products import product_block
 from components.ingest.reading import frames
 from components.ingest.records import records
@@ -45,6 +47,7 @@ from components.ingest.source_columns import Absent, event_columns, missing_even
 from components.ingest.spill import read_frame, read_partition, write_bytes, write_frame, write_partitions
 from components.ingest.splits import SPLITS, bounds
 from components.ingest.storage import created, opened
+from components.ingest.table_rows import FROM, ID
 from components.state.artifact import save
 from components.state.features import plan_of
 
@@ -125,6 +128,19 @@ def _frame(name: str, job: Job) -> pl.DataFrame:
     return read_frame(job.path(name))
 
 
+@lru_cache(maxsize=1)
+def _item_versions(job: Job) -> ItemVersions:
+    """The catalogue's rows by time, likewise."""
+    return ItemVersions(read_frame(job.path("item-versions")))
+
+
+@lru_cache(maxsize=1)
+def _identities(job: Job) -> pl.DataFrame | None:
+    """The table of second ids, likewise. Each process reads it: it's needed before there is anything in the working folder."""
+    table = _dataset(job.dataset).identities
+    return None if table is None else read_identities(table, job.data_root, Counts())
+
+
 def scan(block: Block, job: Job) -> Scanned:
     """Read and clean a block, and put its events where their shoppers' block finds them."""
     dataset, counts, paths = _dataset(job.dataset), Counts(), []
@@ -137,6 +153,9 @@ def scan(block: Block, job: Job) -> Scanned:
         events = clean(raw, dataset, Moment(block, job.now_us, job.ends_us), counts)
         if not len(events):
             continue
+        identities = _identities(job)
+        if identities is not None:
+            events = resolved(events, identities, counts)
         first, last = min(first, events["time"].min()), max(last, events["time"].max())  # type: ignore[type-var,assignment]
         items.append(_taken(events, dataset))
         name, hashes = f"{block.order:06d}-{part:04d}", hashes_of(events)
@@ -194,12 +213,20 @@ def make_index(scanned: list[Scanned], job: Job) -> Index:
         counts = merged([counts, merged([found_in_table], prefix=f"{what}: ")])
     items = item_index(taken["item"].unique(), tables[0], dataset.given("items") if dataset.items else ())
     write_frame(job.path("index"), items)
+    if tables[0] is not None and FROM in tables[0].columns:
+        write_frame(job.path("item-versions"), version_rows(items["item"], tables[0], dataset.given("items")))
     if tables[1] is not None:
         write_frame(job.path("users"), tables[1])
     write_bytes(os.path.join(job.state, "index.parquet"), as_parquet(items.select("item")))
     for name, read in (("item", tables[0]), ("user", tables[1])):
         if read is not None:
-            write_bytes(os.path.join(job.state, "catalogue", f"{name}s.parquet"), as_parquet(read.sort(ID).rename({ID: name})))
+            by = [ID, FROM] if FROM in read.columns else [ID]
+            write_bytes(os.path.join(job.state, "catalogue", f"{name}s.parquet"), as_parquet(read.sort(by).rename({ID: name})))
+    if dataset.identities is not None:
+        in_table = Counts()
+        identities = read_identities(dataset.identities, job.data_root, in_table)
+        counts = merged([counts, merged([in_table], prefix="identities: ")])
+        write_bytes(os.path.join(job.state, "catalogue", "identities.parquet"), as_parquet(identities.rename({ID: "id"})))
     codes = items.select("item", pl.int_range(pl.len()).alias("code"), "known")
     pool = taken.filter(pl.col("taken") > 0).join(codes.filter("known") if dataset.unknown_items == "reject" else codes, on="item")
     write_frame(job.path("popularity"), pool.select("day", pl.col("code").alias("item"), "taken").sort("day", "item"))
@@ -280,7 +307,10 @@ def write_step(partition: int, job: Job, _: Any) -> tuple[int, Counts]:
     if plan_of(dataset, "item") is not None:
         item_state = read_partition([job.path("item-state", f"{origin:06d}") for origin in range(job.partitions)], partition)
     users = _frame("users", job) if dataset.users is not None else None
-    columns = fields(block, item_state=item_state, items=_frame("index", job), users=users, dataset=dataset, counts=counts)
+    versions = _item_versions(job) if dataset.items is not None and dataset.items.valid_from is not None else None
+    columns = fields(
+        block, item_state=item_state, items=_frame("index", job), users=users, dataset=dataset, counts=counts, versions=versions
+    )
     row = block.requests.candidates["row"].to_numpy()
     sizes = np.bincount(row, minlength=len(block.split))
     positive = np.bincount(row, block.requests.labels.max(axis=1), minlength=len(block.split)) > 0

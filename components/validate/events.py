@@ -1,6 +1,6 @@
 """One pass over the event rows: read and cleaned as ingestion does it; what the checks need is kept, some 50 bytes an event."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,22 +15,24 @@ from components.ingest.cleaning import Moment, clean
 from components.ingest.counts import LINE, Counts
 from components.ingest.event_columns import FILE_SHIFT, event_features, impression_code
 from components.ingest.files import Block, layout
+from components.ingest.identities import resolved
 from components.ingest.reading import ROW, frames
 from components.ingest.source_columns import Absent, event_columns, missing_event_columns
+from components.ingest.table_rows import FROM, ID
 from components.ingest.wanted import Wanted
 from components.validate.attribution import Measured, note
 from components.validate.attribution import Shown as ShownAndDone
 from components.validate.check import EXAMPLES
 from components.validate.frequent_values import ROLES, FrequentValues
 from components.validate.place import place, shown
-from components.validate.tables import missing
+from components.validate.tables import TableFound, missing
 
 _KEPT = ["key", "time"]
 
 
 @dataclass
 class Unknown:
-    """Ids of events that a table lacks."""
+    """Rows of events that something is wrong with, such as ids that a table lacks."""
 
     rows: int = 0
     examples: list[str] = field(default_factory=list)
@@ -45,12 +47,15 @@ class Tally:
     and its time, `attributed`: lists and labelled actions, where lists were shown. `shown_rows`: candidates; `positives`: of them, in data
     of rows. `empty`: candidates that lack a feature. `frequent`: events of each id. `paths`: of each file, with its source.
     `lines`: the numbers of a file's rows and where they are to be looked up, where the numbers don't say it.
+    `early`: of the candidates and of the requests (`asked`), those of which a table has rows, but all of a later time.
     """
 
     counts: Counts = field(default_factory=Counts)
     problems: dict[str, list[str]] = field(default_factory=dict)
     actions: dict[str, int] = field(default_factory=dict)
     unknown: dict[str, Unknown] = field(default_factory=lambda: {"items": Unknown(), "users": Unknown()})
+    early: dict[str, Unknown] = field(default_factory=lambda: {"items": Unknown(), "users": Unknown()})
+    asked: dict[str, int] = field(default_factory=lambda: {"items": 0, "users": 0})
     empty: dict[str, int] = field(default_factory=dict)
     shown_rows: int = 0
     positives: int = 0
@@ -66,14 +71,14 @@ class Tally:
     lines: dict[int, list[pl.DataFrame]] = field(default_factory=dict)  # place of a file -> ROW and LINE of its rows
 
 
-def tally(dataset: Dataset, data_root: str, *, now_us: int, known: dict[str, pl.Series | None]) -> Tally:
+def tally(dataset: Dataset, data_root: str, *, now_us: int, tables: Mapping[str, TableFound]) -> Tally:
     """Read all events.
 
     Args:
         dataset: the dataset file.
         data_root: where its paths are looked up.
         now_us: events later than this have a wrong clock.
-        known: ids of the tables "items" and "users"; None where there is no such table.
+        tables: what is known of those of "items", "users" and "identities" that there are.
 
     Raises:
         InputError: there is no event file at all, or no row in any.
@@ -83,8 +88,8 @@ def tally(dataset: Dataset, data_root: str, *, now_us: int, known: dict[str, pl.
         found.paths[block.file_order] = (block.path, block.source)
         try:
             anonymous = lacks_user(dataset, dataset.events[block.source])
-            for events in _clean_frames(dataset, block, now_us, found):
-                _add(found, events, dataset, known, anonymous=anonymous)
+            for events in _clean_frames(dataset, block, now_us, found, tables):
+                _add(found, events, dataset, tables, anonymous=anonymous)
         except InputError as error:
             for kind, message in _causes(dataset, block, error, found):
                 found.problems.setdefault(kind, []).append(message)
@@ -105,13 +110,15 @@ def where_it_stands(found: Tally, dataset: Dataset, seq: int) -> str:
     return place(path, row, dataset.events[source])
 
 
-def _clean_frames(dataset: Dataset, block: Block, now_us: int, found: Tally) -> Iterator[pl.DataFrame]:
+def _clean_frames(dataset: Dataset, block: Block, now_us: int, found: Tally, tables: Mapping[str, TableFound]) -> Iterator[pl.DataFrame]:
     source = dataset.events[block.source]
     wanted = event_columns(dataset, source)
+    identities = tables["identities"].identities if "identities" in tables else None
     for raw in frames(block, source, wanted, found.counts):
         if LINE in raw.columns:
             found.lines.setdefault(block.file_order, []).append(raw.select(ROW, LINE))
-        yield clean(raw, dataset, Moment(block, now_us), found.counts)
+        events = clean(raw, dataset, Moment(block, now_us), found.counts)
+        yield events if identities is None else resolved(events, identities, found.counts)
     found.absent.append((block.source, wanted.absent))
 
 
@@ -133,7 +140,7 @@ def _causes(dataset: Dataset, block: Block, error: InputError, found: Tally) -> 
         yield "types", str(error)
 
 
-def _add(found: Tally, events: pl.DataFrame, dataset: Dataset, known: dict[str, pl.Series | None], *, anonymous: bool) -> None:
+def _add(found: Tally, events: pl.DataFrame, dataset: Dataset, tables: Mapping[str, TableFound], *, anonymous: bool) -> None:
     if not len(events):
         return
     names = list(dataset.actions)
@@ -141,7 +148,7 @@ def _add(found: Tally, events: pl.DataFrame, dataset: Dataset, known: dict[str, 
         if 0 <= code < len(names):
             found.actions[names[code]] = found.actions.get(names[code], 0) + rows
     for table, role in (("items", "item"), ("users", "user")):
-        ids = known[table]
+        ids = tables[table].ids if table in tables else None
         if ids is not None:
             lacking = events.filter((pl.col(role) != "") & ~pl.col(role).is_in(ids.implode()))
             _note(found, dataset, found.unknown[table], lacking, role)
@@ -156,13 +163,14 @@ def _add(found: Tally, events: pl.DataFrame, dataset: Dataset, known: dict[str, 
     found.moments.append(logged.select("time", "seq"))
     for role, frequent in found.frequent.items():
         frequent.add(logged[role])
-    _requests(found, events, dataset, impression)
+    _requests(found, events, dataset, tables, impression)
     if shows_lists(dataset):
-        note(found.attributed, events, dataset, anonymous=anonymous, known=known["items"] if dataset.unknown_items == "reject" else None)
+        known = tables["items"].ids if dataset.unknown_items == "reject" and "items" in tables else None
+        note(found.attributed, events, dataset, anonymous=anonymous, known=known)
     _backwards(found, logged, dataset)
 
 
-def _requests(found: Tally, events: pl.DataFrame, dataset: Dataset, impression: int | None) -> None:
+def _requests(found: Tally, events: pl.DataFrame, dataset: Dataset, tables: Mapping[str, TableFound], impression: int | None) -> None:
     labels = [list(dataset.actions).index(name) for name in dataset.label_gains]
     keyed = events.with_columns(pl.struct("user", "session", "request").hash().alias("key"))
     match dataset.candidates:
@@ -176,10 +184,21 @@ def _requests(found: Tally, events: pl.DataFrame, dataset: Dataset, impression: 
         case _:
             requests = keyed.filter(pl.col("action") == impression)
     found.shown_rows += len(requests)
+    _early(found, requests, dataset, tables)
     for feature in event_features(dataset):
         found.empty[feature.name] = found.empty.get(feature.name, 0) + missing(requests[f"f:{feature.name}"])
     if not shows_lists(dataset):
         found.shown.append(requests.select(_KEPT).unique())
+
+
+def _early(found: Tally, requests: pl.DataFrame, dataset: Dataset, tables: Mapping[str, TableFound]) -> None:
+    """Candidates and requests that a table knows something of, but only later."""
+    for table, role, rows in (("items", "item", requests), ("users", "user", requests.unique("key", keep="first", maintain_order=True))):
+        first = tables[table].first if table in tables else None
+        if first is not None:
+            found.asked[table] += len(rows)
+            since = rows.select(role, "seq", "time").join(first, left_on=role, right_on=ID, how="inner", maintain_order="left")
+            _note(found, dataset, found.early[table], since.filter(pl.col("time") < pl.col(FROM)), role)
 
 
 def _backwards(found: Tally, events: pl.DataFrame, dataset: Dataset) -> None:

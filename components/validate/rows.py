@@ -113,13 +113,13 @@ def event_reasons(dataset: Dataset) -> Iterator[Reason]:
     yield from feature_reasons((*event_features(dataset), *shown))
 
 
-def feature_reasons(features: Iterable[GivenFeature]) -> Iterator[Reason]:
-    """What to look for in the columns of features."""
+def feature_reasons(features: Iterable[GivenFeature], *, column: str | None = None) -> Iterator[Reason]:
+    """What to look for in the columns of features, or in the one column that holds their values."""
     features = tuple(dict.fromkeys(features))
     numbers = [feature for feature in features if isinstance(feature, Number)]
     for feature in numbers:
         if feature.minimum is not None:
-            yield Reason(f"{feature.name} isn't below {feature.minimum:g}", f" {feature.name} is below", (feature.key,))
+            yield Reason(f"{feature.name} isn't below {feature.minimum:g}", f" {feature.name} is below", (column or feature.key,))
     if numbers:
         yield Reason("numbers are numbers", "isn't a number")
     if any(not isinstance(feature, Number | Vector) for feature in features):

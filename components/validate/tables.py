@@ -1,81 +1,142 @@
-"""The catalogue and the shoppers against the data."""
+"""The catalogue, the shoppers and their second ids against the data."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from components.contract.errors import InputError
 from components.contract.features import GivenFeature
-from components.contract.sources import Table
-from components.ingest.catalogue import table_blocks, table_ids
+from components.contract.sources import Identities, Table
 from components.ingest.counts import Counts
-from components.ingest.feature_values import typed_values
 from components.ingest.files import matching
-from components.ingest.raw_rows import located
-from components.ingest.reading import ROW, frames
-from components.ingest.source_columns import Absent, never_there, require_columns, table_columns
+from components.ingest.identities import USER, read_identity_rows, two_users
+from components.ingest.reading import ROW
+from components.ingest.table_rows import FILE_AT, FROM, ID, TableRows, read_rows
 from components.validate.check import EXAMPLES, Check, of_rows
 from components.validate.place import place, shown
-from components.validate.rows import counted, feature_reasons, number_columns
-
-_ID = "id"
+from components.validate.rows import Reason, counted, feature_reasons, number_columns
 
 
 @dataclass(frozen=True)
 class TableFound:
-    """What a table holds: its ids (None where it can't be read), and the checks on it."""
+    """What a table holds: its ids (None where it can't be read), the checks on it, and since when it knows each id.
+
+    `first`: ID and FROM, the time of its first row; None where rows always hold. `identities`: of second ids, the table itself.
+    """
 
     ids: pl.Series | None
     checks: tuple[Check, ...]
+    first: pl.DataFrame | None = None
+    identities: pl.DataFrame | None = None
 
 
-def check_table(table: Table, features: tuple[GivenFeature, ...], data_root: str, *, what: str) -> TableFound:
+def check_table(table: Table, features: tuple[GivenFeature, ...], data_root: str, *, what: str, now_us: int) -> TableFound:
     """Check a table; `what` is "items" or "users"."""
-    counts, absent = Counts(), list[Absent]()
-    parts: list[pl.DataFrame] = []
-    empty = {feature.name: 0 for feature in features}
+    counts = Counts()
     try:
         paths = matching(table, data_root)
-        for block in table_blocks(table, paths):
-            wanted = table_columns(table, features)
-            for frame in frames(block, table, wanted, counts):
-                counts.add("rows read", len(frame))
-                values = typed_values(frame, features, counts)
-                for feature in features:
-                    empty[feature.name] += missing(values[feature.name])
-                file = pl.lit(block.order).alias("file")
-                line = pl.col(located(frame)[-1]).alias(ROW)
-                parts.append(frame.select(table_ids(frame, table).alias(_ID), line, file))
-            absent.append(wanted.absent)
-        require_columns(never_there(absent))
+        read = read_rows(table, features, data_root, counts, positions=True)
     except InputError as error:
         return TableFound(None, (Check(f"{what}: can be read", "FAIL", "1 problem", (str(error),)),))
-    rows = sum(map(len, parts))
+    rows = counts.numbers.get("rows read", 0)
     if not rows:
         return TableFound(None, (Check(f"{what}: can be read", "FAIL", "no rows", tuple(paths[:EXAMPLES])),))
-    whole = pl.concat(parts)
-
-    def examples(wrong: pl.DataFrame) -> list[str]:
-        return [f"{place(paths[file], row, table)}: {shown({table.id: name})}" for name, row, file in wrong.head(EXAMPLES).iter_rows()]
-
-    nameless = whole.filter(pl.col(_ID) == "")
-    named = whole.filter(pl.col(_ID) != "")
-    again = named.filter(~pl.col(_ID).is_first_distinct())
+    frames = [frame for parts in read.parts.values() for frame in parts]
+    ids = pl.concat([*(frame[ID] for frame in frames), *read.others]).unique()
+    first = _first(frames) if table.valid_from is not None else None
     checks = (
         Check(f"{what}: can be read", "PASS", f"{rows:,} rows in {len(paths):,} {'file' if len(paths) == 1 else 'files'}"),
-        of_rows(f"{what}: each has an id", len(nameless), rows, examples=examples(nameless)),
-        of_rows(f"{what}: no id stands twice (the last row counts)", len(again), rows, examples=examples(again)),
-        *counted(
-            counts,
-            feature_reasons(features),
-            dict.fromkeys(paths, table),
-            prefix=f"{what}: ",
-            numbers=number_columns(features),
-        ),
-        *empty_features(what, empty, rows),
+        *counted(counts, table_reasons(table, features), dict.fromkeys(paths, table), prefix=f"{what}: ", numbers=number_columns(features)),
+        _repeated(table, read, paths, rows, what),
+        *empty_features(what, *_empty(read, features)),
+        *([] if first is None else _future(first, now_us, what)),
     )
-    return TableFound(named[_ID].unique(), checks)
+    return TableFound(ids, checks, first)
+
+
+def check_identities(table: Identities, data_root: str) -> TableFound:
+    """Check the table of second ids."""
+    counts, what = Counts(), "identities"
+    try:
+        paths = matching(table, data_root)
+        read = read_identity_rows(table, data_root, counts)
+    except InputError as error:
+        return TableFound(None, (Check(f"{what}: can be read", "FAIL", "1 problem", (str(error),)),))
+    rows = counts.numbers["rows read"]
+    by = [ID] if table.valid_from is None else [ID, FROM]
+    twice = two_users(read, by)
+    examples = [f"{table.id} = {name}: {', '.join(users[:EXAMPLES])}" for name, users in twice.select(ID, USER).iter_rows()]
+    chained = read.filter((pl.col(ID) != pl.col(USER)) & pl.col(USER).is_in(read[ID].implode()))
+    chains = [f"{name} stands for {user}, which stands for another" for name, user in chained.select(ID, USER).head(EXAMPLES).iter_rows()]
+    ids = read[ID].n_unique()
+    when = "" if table.valid_from is None else " at one time (the last row counts)"
+    checks = (
+        Check(f"{what}: can be read", "PASS", f"{rows:,} rows in {len(paths):,} {'file' if len(paths) == 1 else 'files'}"),
+        *counted(counts, identity_reasons(table), dict.fromkeys(paths, table), prefix=f"{what}: "),
+        of_rows(f"{what}: no id has two users{when}", len(twice), ids, examples=examples, of="ids", fail_share=0 if not when else 1),
+        of_rows(f"{what}: no user is a second id itself (one step is taken)", len(chained), rows, examples=chains, fail_share=1),
+    )
+    return TableFound(read[ID].unique(), checks, identities=read.unique(by, keep="last", maintain_order=True).sort(by))
+
+
+def table_reasons(table: Table, features: tuple[GivenFeature, ...]) -> Iterator[Reason]:
+    """What to look for in the rows of a table."""
+    yield Reason("each has an id", "no id")
+    if table.valid_from is not None:
+        yield Reason("rows have a time from which they hold", "can't be parsed", (table.id, table.valid_from))
+    yield from feature_reasons(features, column=table.value)
+
+
+def identity_reasons(table: Identities) -> Iterator[Reason]:
+    """What to look for in the rows of second ids."""
+    yield Reason("each has an id", "no id")
+    yield Reason("each has a user", "no user", (table.id,))
+    if table.valid_from is not None:
+        yield Reason("rows have a time from which they hold", "can't be parsed", (table.id, table.valid_from))
+
+
+def _repeated(table: Table, read: TableRows, paths: Sequence[str], rows: int, what: str) -> Check:
+    """Ids that stand twice, for the same time and property where rows have such."""
+    by = [ID] if table.valid_from is None else [ID, FROM]
+    again = 0
+    examples: list[str] = []
+    for name, parts in read.parts.items():
+        whole = pl.concat([part.select(*by, FILE_AT, ROW) for part in parts])
+        twice = whole.filter(~whole.select(pl.struct(by).is_first_distinct()).to_series())
+        again += len(twice)
+        for who, file, row in twice.select(ID, FILE_AT, ROW).head(EXAMPLES - len(examples)).iter_rows():
+            values = {table.id: who} | ({table.property: name} if table.property else {})
+            examples.append(f"{place(paths[file], row, table)}: {shown(values)}")
+    of = "property of an id" if table.property else "id"
+    when = " at one time" if table.valid_from else ""
+    return of_rows(f"{what}: no {of} stands twice{when} (the last row counts)", again, rows, examples=examples)
+
+
+def _empty(read: TableRows, features: tuple[GivenFeature, ...]) -> tuple[dict[str, int], int]:
+    """By feature, how many rows lack its value, of all rows; in a table with a row for each property, of as many of its own."""
+    frames = [frame for parts in read.parts.values() for frame in parts]
+    if "" in read.parts or not frames:
+        return {each.name: sum(missing(frame[each.name]) for frame in frames) for each in features}, sum(map(len, frames))
+    most = max(sum(map(len, parts)) for parts in read.parts.values())
+    empty = {}
+    for feature in features:
+        own = read.parts.get(feature.key, [])
+        empty[feature.name] = most - sum(len(frame) - missing(frame[feature.name]) for frame in own)
+    return empty, most
+
+
+def _first(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """Since when the table knows each id; of those that have but properties which no feature reads it says nothing."""
+    if not frames:
+        return pl.DataFrame(schema={ID: pl.String, FROM: pl.Int64})
+    return pl.concat([frame.select(ID, FROM) for frame in frames]).group_by(ID).agg(pl.col(FROM).min()).sort(ID)
+
+
+def _future(first: pl.DataFrame, now_us: int, what: str) -> Iterator[Check]:
+    late = first.filter(pl.col(FROM) > now_us)
+    examples = [f"id = {name}" for name in late[ID].head(EXAMPLES)]
+    yield of_rows(f"{what}: have a row that holds by now", len(late), len(first), examples=examples, of="ids", fail_share=0.5)
 
 
 def empty_features(what: str, empty: dict[str, int], rows: int) -> Iterator[Check]:

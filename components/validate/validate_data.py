@@ -2,25 +2,25 @@
 
 from collections.abc import Iterator
 
-import polars as pl
-
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.sources import ListRows, Rows
 from components.ingest.claims import shows_lists
 from components.ingest.distinct import tells_repetitions
 from components.ingest.files import layout, matching
+from components.ingest.identities import RESOLVED
 from components.ingest.shown_lists import NOTHING_CHOSEN
 from components.validate.attribution import measure
-from components.validate.check import EXAMPLES, Check, of_rows
+from components.validate.check import EXAMPLES, Check, Verdict, of_rows, share
 from components.validate.events import Tally, duplicates, tally, where_it_stands
 from components.validate.frequent_values import frequent_values
 from components.validate.rows import counted, event_reasons, number_columns
-from components.validate.tables import check_table, empty_features
+from components.validate.tables import TableFound, check_identities, check_table, empty_features
 from components.validate.times import clock_checks, request_checks, window_checks
 
 # Many items that the catalogue lacks are old ones; if half of all rows name such, the ids are of another kind.
 _STRANGE_SHARE = 0.5
+_ASKED = {"items": "candidates", "users": "requests"}
 
 
 def validate(dataset: Dataset, data_root: str, *, now_us: int) -> list[Check]:
@@ -38,21 +38,22 @@ def validate(dataset: Dataset, data_root: str, *, now_us: int) -> list[Check]:
         The checks, in the order of the table. A fault of the data is a failed check, not an exception.
     """
     tables = {
-        name: check_table(table, dataset.given(name), data_root, what=name)
+        name: check_table(table, dataset.given(name), data_root, what=name, now_us=now_us)
         for name, table in (("items", dataset.items), ("users", dataset.users))
         if table
     }
+    if dataset.identities is not None:
+        tables["identities"] = check_identities(dataset.identities, data_root)
     checks = [check for found in tables.values() for check in found.checks]
     missing = list(_missing_files(dataset, data_root))
     if missing:
         return [Check("events: files", "FAIL", f"{len(missing)} not found", tuple(missing[:EXAMPLES])), *checks]
-    known = {name: tables[name].ids if name in tables else None for name in ("items", "users")}
     try:
-        found = tally(dataset, data_root, now_us=now_us, known=known)
+        found = tally(dataset, data_root, now_us=now_us, tables=tables)
         empty_files = layout(dataset, data_root).empty_files
     except InputError as error:
         return [Check("events: files", "FAIL", "none can be read", (str(error),)), *checks]
-    return [*_files(found, empty_files), *_events(dataset, found, known), *checks]
+    return [*_files(found, empty_files), *_events(dataset, found, tables), *checks]
 
 
 def _missing_files(dataset: Dataset, data_root: str) -> Iterator[str]:
@@ -77,7 +78,7 @@ def _files(found: Tally, empty_files: tuple[str, ...]) -> Iterator[Check]:
         yield Check("events: empty files", "WARN", f"{len(empty_files):,}", empty_files[:EXAMPLES])
 
 
-def _events(dataset: Dataset, found: Tally, known: dict[str, pl.Series | None]) -> Iterator[Check]:
+def _events(dataset: Dataset, found: Tally, tables: dict[str, TableFound]) -> Iterator[Check]:
     rows = found.counts.numbers.get("rows read", 0)
     sources = {path: dataset.events[source] for path, source in found.paths.values()}
     yield from counted(found.counts, event_reasons(dataset), sources, numbers=number_columns(dataset.given("events")))
@@ -88,13 +89,21 @@ def _events(dataset: Dataset, found: Tally, known: dict[str, pl.Series | None]) 
     if not isinstance(dataset.candidates, Rows):
         yield _actions(dataset, found)
     for table, role in (("items", "item"), ("users", "user")):
-        if known[table] is not None:
+        if table in tables and tables[table].ids is not None:
             wrong = found.unknown[table]
             of = "events and candidates" if isinstance(dataset.candidates, ListRows) else "events"
             total = events + (found.shown_rows if isinstance(dataset.candidates, ListRows) else 0)
             name = f"{role}s are in the {'catalogue' if role == 'item' else 'users'}"
             yield of_rows(name, wrong.rows, total, examples=wrong.examples, fail_share=_STRANGE_SHARE, of=of)
-    yield from frequent_values(dataset, found.frequent, events, items=known["items"])
+        if table in tables and tables[table].first is not None:
+            name = f"{table}: have a row by the time of a request"
+            early = found.early[table]
+            yield of_rows(name, early.rows, found.asked[table], examples=early.examples, fail_share=_STRANGE_SHARE, of=_ASKED[table])
+    if dataset.identities is not None:
+        resolved = found.counts.numbers.get(RESOLVED, 0)
+        verdict: Verdict = "PASS" if resolved else "WARN"
+        yield Check("identities: occur in the events", verdict, f"{resolved:,} of {events:,} events ({share(resolved, events)})")
+    yield from frequent_values(dataset, found.frequent, events, items=tables["items"].ids if "items" in tables else None)
     again = duplicates(found)
     if shows_lists(dataset):
         found.measured = measure(found.attributed, dataset, again["seq"])

@@ -70,12 +70,13 @@ class RequestFeatures:
         if wrong := [item for item in items if type(item) is not str or not item]:
             raise InputError(f"expected candidates' ids as text, got {wrong[0]!r}; send the ids of the catalogue")
         session = session_hash(request.session) if request.session else 0
-        segment = self._segments.of(request.shopper, request.context)
+        segment = self._segments.of(request.shopper, request.context, time_us=request.time_us)
         within = [] if segment is None else [segment_key(segment, item) for item in items]
         known = self._states.known(request.shopper, items + within, request.time_us, session=session)
         of_all = None if known.items is None else known.items.values  # (L or 2 L, width)
         of_items = None if of_all is None else of_all[: len(items)]
         rows = self._catalogue.items.rows(items)
+        at = self._catalogue.items.at(rows, request.time_us)
         user = known.user.values
         context = self._given(self._context, {name: (value,) for name, value in request.context.items()}, length=1)
         zone = self._zone if self._zone_feature is None else context[self._zone_feature][0].decode()
@@ -83,18 +84,18 @@ class RequestFeatures:
             "user": _text(request.shopper),
             **{clock.name: _text(clock_text(clock.key, request.time_us, zone)) for clock in self._clocks},
             **context,
-            **self._catalogue.users.values(request.shopper),
+            **self._catalogue.users.values(request.shopper, request.time_us),
             **{name: of(user) for name, of in self._of_user.items()},
             "item": self._catalogue.encoded(rows, items),
             "position": self._positions(request),
             **self._given(self._shown, request.shown, length=len(items)),
-            **{name: column[rows] for name, column in self._item_columns.items()},
+            **{name: column[at] for name, column in self._item_columns.items()},
             "n_candidates": np.array([len(items)], np.int64),
         }
         if of_items is not None:
             values |= {name: of(of_items) for name, of in self._of_item.items()}
         if self._history is not None:
-            values |= self._remembered(known.user)
+            values |= self._remembered(known.user, request.time_us)
         lengths = {"candidate": _filled(len(items), buckets), "history": known.user.history_item.shape[1] if buckets else 0}
         return Inputs(
             {column.name: _tensor(values[column.name], column, lengths) for column in self._signature},
@@ -121,11 +122,12 @@ class RequestFeatures:
             raise InputError(f"positions: expected {length} whole numbers, one for each candidate, got {str(given)[:80]}")
         return np.array(given, np.int64)
 
-    def _remembered(self, user: Features) -> dict[str, Values]:
+    def _remembered(self, user: Features, time_us: int) -> dict[str, Values]:
         assert self._history is not None
         n = int(user.history_len[0])
         rows, names = self._catalogue.of_codes(user.history_item[0, :n])
-        columns = {name: names if name == "item" else self._catalogue.items.columns[name][rows] for name in self._history.fields}
+        at = self._catalogue.items.at(rows, time_us)
+        columns = {name: names if name == "item" else self._catalogue.items.columns[name][at] for name in self._history.fields}
         columns |= {"action": self._actions[user.history_action[0, :n]], "age_s": user.history_age_s[0, :n]}
         return {f"{self._history.name}_{name}": values for name, values in columns.items()} | {"n_history": np.array([n], np.int64)}
 

@@ -106,7 +106,7 @@ class Changes:
         user = Event(event.shopper, event.time_us, self._impression, NO_ITEM, len(items), _session(event.session))
         each = items if self._impression in self._of_items else ()
         mark = _mark("shown", event.shopper, event.session if self._sessions else "", event.request)
-        keys = self._keys(each, event.shopper, context)
+        keys = self._keys(each, event, context)
         of_item = tuple(Event(key, event.time_us, self._impression) for key in keys)
         return Change(mark, (user,) if event.shopper else (), of_item, event.time_us, self._gap_us)
 
@@ -129,14 +129,14 @@ class Changes:
         code = self._catalogue.codes.code(item) if event.action in self._plans.users.history_actions else NO_ITEM
         of_user = Event(event.shopper, event.time_us, event.action, code, 1, _session(event.session), skew_us)
         each = (item,) if item and event.action in self._of_items else ()
-        keys = self._keys(each, event.shopper, context)
+        keys = self._keys(each, event, context)
         of_item = tuple(Event(key, event.time_us, event.action, skew_us=skew_us) for key in keys)
         mark = _mark("done", event.shopper, event.action, item, event.request, event.session, str(event.time_us))
         return Change(mark, (of_user,) if event.shopper else (), of_item, event.time_us)
 
-    def _keys(self, items: Sequence[str], shopper: str, context: Mapping[str, Any]) -> list[str]:
+    def _keys(self, items: Sequence[str], event: Shown | Interaction, context: Mapping[str, Any]) -> list[str]:
         """Under what events of items count: each itself, and each within the segment."""
-        segment = self._segments.of(shopper, context)
+        segment = self._segments.of(event.shopper, context, time_us=event.time_us)
         return [*items, *([] if segment is None else [segment_key(segment, item) for item in items])]
 
     def _counts(self, item: str) -> bool:

@@ -19,8 +19,8 @@ class Segments:
         self._users = catalogue.users
         self._words = {feature.name: feature_words(dataset, feature) for feature in self._features}
 
-    def of(self, shopper: str, context: Mapping[str, Any]) -> str | None:
-        """The segment; None where one of its values is missing, or the dataset has no segments.
+    def of(self, shopper: str, context: Mapping[str, Any], *, time_us: int) -> str | None:
+        """The segment at a moment; None where one of its values is missing, or the dataset has no segments.
 
         Raises:
             InputError: a value is neither text, number, true or false, nor a list of them.
@@ -30,5 +30,5 @@ class Segments:
         of_events = [feature for feature in self._features if feature.table == "events"]
         given = {each.name: texts(each, (context.get(each.name),), words=self._words[each.name]) for each in of_events}
         if len(given) < len(self._features):
-            given = {**self._users.values(shopper), **given}
+            given = {**self._users.values(shopper, time_us), **given}
         return segment_of([given[feature.name][0].decode() for feature in self._features])

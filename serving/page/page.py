@@ -12,7 +12,7 @@ from components.contract.features import Vector
 from serving.client.model import ModelClient
 from serving.features.catalogue import Catalogue
 from serving.features.request import Request
-from serving.page.products import Products
+from serving.page.products import Product, Products
 from serving.page.shoppers import facts_of, past
 from serving.service.knowledge import Knowledge
 
@@ -59,10 +59,10 @@ class Page:
             versions = await self._model.versions(timeout_s=WAIT_S)
         except ModelUnavailable as error:
             fault = str(error)
-        users = self._catalogue.users
+        users, now_us = self._catalogue.users, _now_us()
         return {
             "shop": self._dataset.name,
-            "shoppers": [{"id": each, "facts": facts_of(self._dataset, users, each)} for each in self._shoppers],
+            "shoppers": [{"id": each, "facts": facts_of(self._dataset, users, each, now_us)} for each in self._shoppers],
             "context": [{"name": name, "values": list(self._values.get(name, ()))} for name in context_features(self._dataset)],
             "actions": [name for name in self._dataset.label_gains if self._dataset.actions[name].item],
             "versions": list(versions),
@@ -77,15 +77,25 @@ class Page:
         Raises:
             InputError: the request can't be answered as it stands.
         """
-        # His features don't depend on the candidates, of which a request has at least one.
-        request = Request(shopper=shopper, candidates=[" "], time_us=time.time_ns() // 1000, session=session)
+        now_us = _now_us()
+        shopper = self._catalogue.second_ids.shopper(shopper, now_us)
+        # The shopper's features don't depend on the candidates, of which a request has at least one.
+        request = Request(shopper=shopper, candidates=[" "], time_us=now_us, session=session)
         inputs, known = await self._knowledge.inputs(request, timeout_s=WAIT_S)
         return {
-            "facts": facts_of(self._dataset, self._catalogue.users, shopper),
+            "facts": facts_of(self._dataset, self._catalogue.users, shopper, now_us),
             "known": known,
             "interactions": inputs.interactions,
-            "history": [asdict(each) for each in past(self._dataset, inputs, self.products)],
+            "history": [asdict(each) for each in past(self._dataset, inputs, self.products, now_us)],
         }
+
+    def drawn(self, count: int, *, seed: int, text: str) -> list[Product]:
+        """Products by lot; see `Products.drawn`."""
+        return self.products.drawn(count, seed=seed, time_us=_now_us(), text=text)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
 
 
 def context_features(dataset: Dataset) -> list[str]:

@@ -40,9 +40,10 @@ class Products:
         facts = [each for each in dataset.given("items") if isinstance(each, Category | Number | Multi) and each.name != self._title]
         self._facts = {feature.name: feature for feature in facts}
 
-    def of(self, ids: Sequence[str]) -> list[Product]:
-        """Each product by its id; one that the catalogue lacks has that alone."""
-        items, rows = self._catalogue.items, self._catalogue.items.rows(ids).tolist()
+    def of(self, ids: Sequence[str], time_us: int) -> list[Product]:
+        """Each product by its id, with its values at a moment; one that the catalogue lacks has its id alone."""
+        items = self._catalogue.items
+        rows = items.at(items.rows(ids), time_us).tolist()
         told = []
         for item, row in zip(ids, rows, strict=True):
             title = as_text(items.columns[self._title][row]) if self._title else ""
@@ -50,21 +51,21 @@ class Products:
             told.append(Product(item, title or item, {name: value for name, value in facts.items() if value}))
         return told
 
-    def drawn(self, count: int, *, seed: int, text: str = "") -> list[Product]:
-        """At most `count` products by lot: of all, or of those whose id, title or facts contain `text` in whichever case."""
+    def drawn(self, count: int, *, seed: int, time_us: int, text: str = "") -> list[Product]:
+        """At most `count` products by lot: of all, or of those whose id, title or facts at a moment contain `text` in whichever case."""
         ids = self._catalogue.items.ids or self._catalogue.codes.names()
         places: NDArray[Any] = np.arange(len(ids))
         if text.strip():
             wanted = text.strip().casefold()
             # One column after the other: a catalogue is long, and as `Product`s it would take seconds.
             found = [wanted in item.casefold() for item in ids]
-            for name in (self._title, *self._facts) if self._catalogue.items.ids else ():
+            columns = self._catalogue.items.values(time_us) if self._catalogue.items.ids else {}
+            for name in (self._title, *self._facts) if columns else ():
                 if name is not None:
-                    values = self._catalogue.items.columns[name][: len(ids)].tolist()
-                    found = [was or wanted in as_text(value).casefold() for was, value in zip(found, values, strict=True)]
+                    found = [was or wanted in as_text(value).casefold() for was, value in zip(found, columns[name].tolist(), strict=True)]
             places = np.flatnonzero(found)
         chosen = np.random.default_rng(seed).permutation(len(places))[:count]
-        return self.of([ids[at] for at in places[chosen].tolist()])
+        return self.of([ids[at] for at in places[chosen].tolist()], time_us)
 
 
 def fact(feature: GivenFeature, value: Any) -> str:

@@ -46,7 +46,7 @@ def page_routes(page: Callable[[], Page]) -> APIRouter:
     def products(
         count: Annotated[int, Query(ge=1, le=MOST_PRODUCTS)] = 24, seed: Annotated[int, Query(ge=0, le=1 << 32)] = 1, text: Name = ""
     ) -> list[dict[str, Any]]:
-        return [asdict(each) for each in page().products.drawn(count, seed=seed, text=text)]
+        return [asdict(each) for each in page().drawn(count, seed=seed, text=text)]
 
     return routes
 

@@ -35,16 +35,16 @@ def offered(state: Path, users: Users, *, seed: int = 0) -> list[str]:
     return sorted(ids) or users.some(OFFERED, generator)
 
 
-def facts_of(dataset: Dataset, users: Users, shopper: str) -> dict[str, str]:
-    """What the table of shoppers says of one, as text."""
+def facts_of(dataset: Dataset, users: Users, shopper: str, time_us: int) -> dict[str, str]:
+    """What the table of shoppers says of one at a moment, as text."""
     if dataset.users is None or not shopper:
         return {}
-    values = users.values(shopper)
+    values = users.values(shopper, time_us)
     told = {feature.name: fact(feature, values[feature.name][0]) for feature in dataset.given("users") if feature.kind != "vector"}
     return {name: value for name, value in told.items() if value}
 
 
-def past(dataset: Dataset, inputs: Inputs, products: Products) -> list[Past]:
+def past(dataset: Dataset, inputs: Inputs, products: Products, time_us: int) -> list[Past]:
     """The history that the model sees, the newest first."""
     history = dataset.history
     if history is None:
@@ -55,6 +55,6 @@ def past(dataset: Dataset, inputs: Inputs, products: Products) -> list[Past]:
     for at in reversed(range(int(inputs.tensors["n_history"][0]))):
         fields = {name: fact(given[name], tensors[name][at]) for name in history.fields if name in given}
         item = tensors["item"][at].decode() if "item" in history.fields else None
-        product = products.of([item])[0] if item else None
+        product = products.of([item], time_us)[0] if item else None
         events.append(Past(tensors["action"][at].decode(), float(tensors["age_s"][at]), product, fields))
     return events

@@ -46,7 +46,8 @@ async def rank(parts: Parts, body: RankBody, arrival: Arrival) -> Ordered:
     Raises:
         InputError: the request can't be answered as it stands.
     """
-    asked, now_us = _asked(parts, body), _now_us()
+    now_us = _now_us()
+    asked = _asked(parts, body, now_us)
     with parts.tracing.request("rank", arrival.carried):
         ranked = await parts.ranking.rank(asked, now_us=now_us, began_s=arrival.began_s, patience_s=arrival.patience_s)
         parts.tracing.note(candidates=len(asked.candidates), rung=ranked.scored.rung, degraded=ranked.degraded)
@@ -89,9 +90,10 @@ async def explain(parts: Parts, body: RankBody, arrival: Arrival) -> dict[str, A
         InputError: the request can't be answered as it stands.
         ModelUnavailable: the model gave no reasons.
     """
-    asked = _asked(parts, body)
+    now_us = _now_us()
+    asked = _asked(parts, body, now_us)
     with parts.tracing.request("explain", arrival.carried):
-        told = await parts.explaining.explain(asked, now_us=_now_us(), began_s=arrival.began_s, patience_s=arrival.patience_s)
+        told = await parts.explaining.explain(asked, now_us=now_us, began_s=arrival.began_s, patience_s=arrival.patience_s)
     answer: dict[str, Any] = plain(
         {
             "request": told.request,
@@ -106,10 +108,10 @@ async def explain(parts: Parts, body: RankBody, arrival: Arrival) -> dict[str, A
 
 
 async def forget(parts: Parts, shopper: str) -> None:
-    """Let go of a shopper.
+    """Let go of a shopper, whichever of their ids is named.
 
     Raises:
-        StateUnavailable: the state may know him still.
+        StateUnavailable: the state may know them still.
         LogUnavailable: the log wasn't told.
         InputError: the id is none.
     """
@@ -128,7 +130,7 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-def _asked(parts: Parts, body: RankBody) -> Asked:
+def _asked(parts: Parts, body: RankBody, now_us: int) -> Asked:
     if body.version is not None and parts.page is None:
         raise InputError(
             "expected no version: experiments and labels say which one ranks for a shopper, and only a service with the page"
@@ -139,7 +141,7 @@ def _asked(parts: Parts, body: RankBody) -> Asked:
         candidates=parts.null_ids.required_items(body.candidates) if of_source is None else of_source,
         source=body.source,
         about=body.about,
-        shopper=parts.null_ids.kept("user", body.shopper),
+        shopper=parts.second_ids.shopper(parts.null_ids.kept("user", body.shopper), now_us),
         session=parts.null_ids.kept("session", body.session),
         request=parts.null_ids.kept("request", body.request),
         context=body.context,
@@ -166,23 +168,23 @@ def _ranked(ranked: Ranked, asked: Asked) -> dict[str, Any]:
 
 
 def _shown(parts: Parts, body: ImpressionBody, now_us: int) -> Reported:
-    ids = parts.null_ids
+    ids, time_us = parts.null_ids, now_us if body.time_us is None else body.time_us
     event = Shown(
-        shopper=ids.kept("user", body.shopper),
+        shopper=parts.second_ids.shopper(ids.kept("user", body.shopper), time_us),
         request=ids.kept("request", body.request),
         session=ids.kept("session", body.session),
-        time_us=now_us if body.time_us is None else body.time_us,
+        time_us=time_us,
         items=ids.required_items(body.items),
     )
     return Reported(event, body.context, body.shown)
 
 
 def _done(parts: Parts, body: InteractionBody, now_us: int) -> Reported:
-    ids = parts.null_ids
+    ids, time_us = parts.null_ids, now_us if body.time_us is None else body.time_us
     event = Interaction(
-        shopper=ids.kept("user", body.shopper),
+        shopper=parts.second_ids.shopper(ids.kept("user", body.shopper), time_us),
         action=body.action,
-        time_us=now_us if body.time_us is None else body.time_us,
+        time_us=time_us,
         item=ids.kept("item", body.item),
         request=ids.kept("request", body.request),
         session=ids.kept("session", body.session),

@@ -13,6 +13,7 @@ from serving.exposure.erase import ask_to_forget
 from serving.exposure.keys import shopper_key
 from serving.exposure.log import ExposureLog
 from serving.exposure.record import Interaction as Logged
+from serving.features.catalogue import SecondIds
 from serving.features.events import Changes, Interaction, Shown
 from serving.service.knowledge import Knowledge
 from serving.service.settings import Settings
@@ -35,8 +36,18 @@ class Reported:
 class Intake:
     """Takes events in."""
 
-    def __init__(self, dataset: Dataset, settings: Settings, *, knowledge: Knowledge, changes: Changes, log: ExposureLog | None) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        settings: Settings,
+        *,
+        knowledge: Knowledge,
+        changes: Changes,
+        log: ExposureLog | None,
+        second_ids: SecondIds,
+    ) -> None:
         self._settings, self._knowledge, self._changes, self._log = settings, knowledge, changes, log
+        self._second_ids = second_ids
         self._impression = dataset.candidates.action if isinstance(dataset.candidates, Impressions) else None
         given = [feature for feature in dataset.given("events") if not feature.key.startswith("time.")]
         self._context = {feature.name: feature.key for feature in given if feature.side != "item"}
@@ -64,17 +75,24 @@ class Intake:
                 raise LogUnavailable(f"the log's disk took longer than {LOG_S:g} s; send the events again later") from None
 
     async def forget(self, shopper: str, *, now_us: int) -> None:
-        """Let go of all that the state knows of a shopper, and have the log erase what its files hold of him.
+        """Let go of all that the state knows of a shopper, and have the log erase what its files hold of them.
+
+        Whichever of their ids is named, all of them are forgotten: the id itself, the shopper it stands for now, and every id that stands
+        for that shopper, or did. What an id did before it stood for anyone is kept under the id.
 
         Raises:
-            StateUnavailable: it may know him still.
+            StateUnavailable: it may know them still.
             LogUnavailable: the log's disk didn't take the wish.
         """
-        await self._knowledge.forget(shopper, timeout_s=STATE_S)
+        account = self._second_ids.shopper(shopper, now_us)
+        ids = list(dict.fromkeys([shopper, account, *self._second_ids.ids_of(account)]))
+        for each in ids:
+            await self._knowledge.forget(each, timeout_s=STATE_S)
         if self._log is not None:
-            key = shopper_key(shopper, self._settings.salt)
+            keys = [shopper_key(each, self._settings.salt) for each in ids]
             try:
-                await asyncio.to_thread(ask_to_forget, self._log.folder, key, now_us=now_us)
+                for key in keys:
+                    await asyncio.to_thread(ask_to_forget, self._log.folder, key, now_us=now_us)
             except OSError as error:
                 raise LogUnavailable(f"the log's disk didn't take the wish to forget: {error}; send it again later") from error
 

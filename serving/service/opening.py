@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -40,7 +41,8 @@ from serving.service.shop_rules import ShopRules
 from serving.service.stand_ins import popularity_column
 from serving.service.tls import to_model_server
 from serving.service.tracing import tracing
-from serving.sources.candidates import CandidateSources, stands
+from serving.sources.candidates import CandidateSources, compares, stands
+from serving.sources.contents import contents_at
 from serving.sources.file import Sources, load_sources
 from serving.sources.standing import Standing, Watched, standing
 from serving.state import folder
@@ -114,18 +116,20 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
         shadow=shadow,
         tracing=spans,
     )
-    intake = Intake(dataset, settings, knowledge=knowledge, changes=changes, log=log)
+    intake = Intake(dataset, settings, knowledge=knowledge, changes=changes, log=log, second_ids=catalogue.second_ids)
     explaining = Explaining(settings, ranking=ranking, knowledge=knowledge, model=model)
     erasing = None if log is None else asyncio.create_task(_erasing(log.folder, EventRows(dataset)))
     page = _page(settings, places, found, knowledge=knowledge, model=model) if settings.page else None
-    watching = None if watched is None else asyncio.create_task(watched.refreshed())
+    watching = [asyncio.create_task(each.refreshed()) for each in watched]
     try:
         asking, telling = Rates(settings.asks_per_s), Rates(settings.tells_per_s)
-        nulls = NullIds.of(dataset)
-        yield Parts(ranking, intake, explaining, knowledge, log, model.failing, sources, asking, telling, metrics, spans, page, nulls)
+        nulls, second = NullIds.of(dataset), catalogue.second_ids
+        yield Parts(
+            ranking, intake, explaining, knowledge, log, model.failing, sources, asking, telling, metrics, second, spans, page, nulls
+        )
     finally:
-        if watching is not None:
-            watching.cancel()
+        for each in watching:
+            each.cancel()
         if erasing is not None:
             erasing.cancel()
         if shadow is not None:
@@ -171,17 +175,19 @@ def _page(settings: Settings, places: Places, found: Read, *, knowledge: Knowled
     )
 
 
-def _sources(found: Read, states: StateStores) -> tuple[CandidateSources, Watched | None]:
-    dataset, ids = found.dataset, found.catalogue.items.ids
+def _sources(found: Read, states: StateStores) -> tuple[CandidateSources, list[Watched[Any]]]:
+    dataset, items = found.dataset, found.catalogue.items
 
     def known(items: list[str], time_us: int) -> Features | None:
         return states.known("", items, time_us).items
 
     def look(time_us: int) -> Standing:
-        return standing(ids, known, dataset, popularity_column(dataset), time_us=time_us)
+        return standing(items.ids, known, dataset, popularity_column(dataset), time_us=time_us)
 
     watched = Watched(look) if stands(found.sources) else None
-    return CandidateSources(found.sources, dataset, found.catalogue.items, watched), watched
+    contents = Watched(contents_at(found.sources, dataset, items)) if compares(found.sources) else None
+    sources = CandidateSources(found.sources, dataset, items, watched, contents)
+    return sources, [each for each in (watched, contents) if each is not None]
 
 
 def _remembering(places: Places, dataset: Dataset, catalogue: Catalogue) -> tuple[MemoryStates | None, StateStores, Knowledge]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from serving.exposure.log import ExposureLog
+from serving.features.catalogue import SecondIds
 from serving.page.page import Page
 from serving.service.intake import Intake
 from serving.service.knowledge import Knowledge
@@ -30,6 +31,7 @@ class Parts:
     asking: Rates
     telling: Rates
     metrics: Metrics
+    second_ids: SecondIds
     tracing: Tracing = field(default_factory=NoTracing)
     page: Page | None = None
     null_ids: NullIds = field(default_factory=NullIds)

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Generic, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ REFRESH_S = 60.0
 AT_A_TIME = 1_000
 _LOG = logging.getLogger(__name__)
 
+Seen = TypeVar("Seen")
 Known = Callable[[list[str], int], Features | None]  # ids and the moment to what is known of them
 
 
@@ -57,18 +58,18 @@ def standing(ids: Sequence[str], known: Known, dataset: Dataset, column: str | N
 
 
 @final
-class Watched:
-    """The latest standing: `now`, which `refreshed` keeps fresh until it is cancelled."""
+class Watched(Generic[Seen]):
+    """What a look sees that changes with time, such as the standing: `now`, which `refreshed` keeps fresh until it is cancelled."""
 
-    def __init__(self, look: Callable[[int], Standing]) -> None:
+    def __init__(self, look: Callable[[int], Seen]) -> None:
         self._look = look
         self.now = look(time.time_ns() // 1000)
 
     async def refreshed(self, every_s: float = REFRESH_S) -> None:
-        """Look again and again, on a thread; while the store fails what was seen last stays."""
+        """Look again and again, on a thread; while a look fails what was seen last stays."""
         while True:
             await asyncio.sleep(every_s)
             try:
                 self.now = await asyncio.to_thread(self._look, time.time_ns() // 1000)
             except Exception as error:  # whatever a store's client raises: sources go on with what they have
-                _LOG.warning("the standing of products couldn't be looked up: %s: %s", type(error).__name__, error)
+                _LOG.warning("the catalogue's products couldn't be looked up: %s: %s", type(error).__name__, error)

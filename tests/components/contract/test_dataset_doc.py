@@ -24,6 +24,7 @@ SECTIONS = {
     "FillDown": "### `fill_down`: values on the first line only",
     "Table": "## Tables: `items` and `users`",
     "EventSource": "## Events",
+    "Identities": "## Identities",
     "Columns": "### `columns`: the roles",
     "Action": "## Actions",
     "Impressions": "### `from: impressions`",

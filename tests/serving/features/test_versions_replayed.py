@@ -1,0 +1,118 @@
+"""Products and shoppers that change with time, and devices of accounts: what the service sends is what ingestion wrote, bit for bit."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from components.contract.columns import input_columns
+from components.contract.dataset import Dataset
+from components.contract.errors import InputError
+from serving.features.assemble import RequestFeatures
+from serving.features.catalogue import Catalogue, load_catalogue
+from serving.features.events import Changes
+from serving.features.request import Request
+from serving.state.memory import MemoryStates
+from serving.state.seam import plans_of
+from tests.components.ingest.changing_shop import Row, Tables, on_devices, random_tables, shop_text, write_shop
+from tests.components.ingest.random_shops import DAY_US, SHOPS, START_US, Event, Shop, everything, ingested, parsed
+from tests.serving.features.test_replayed_random_logs import inputs_by_request, plain, random_log, told_apart
+
+
+@pytest.mark.parametrize("segment", [(), ("country", "device")])
+@pytest.mark.parametrize("name", ["impressions", "impressions, strict", "list", "sampling"])
+def test_every_input_is_what_ingestion_wrote(name: str, segment: tuple[str, ...], tmp_path: Path) -> None:
+    shop, tables = SHOPS[name], random_tables(3)
+    text = shop_text(shop, **({"serving": {"segment": list(segment)}} if segment else {}))
+    dataset = parsed(text)
+    log = told_apart(on_devices(random_log(shop, 5), 5))
+    write_shop(tmp_path, log, tables, files=3)
+    made = ingested(text, tmp_path, tmp_path / "out", partitions=2)
+    catalogue = load_catalogue(tmp_path / "out" / "state", dataset)
+    states = MemoryStates(plans_of(dataset), catalogue.codes)
+    arrived = [event._replace(user=catalogue.second_ids.shopper(event.user, event.time_us)) for event in log]
+    assert sum(before != after for before, after in zip(log, arrived, strict=True)) > 20
+    found = inputs_by_request(shop, arrived, RequestFeatures(dataset, catalogue, states), Changes(dataset, catalogue), states)
+    examples = everything(made.examples)
+    for key, (_, example) in examples.items():
+        served = {column.name: plain(found[key].tensors[column.name]) for column in input_columns(dataset)}
+        assert {name: str(values) for name, values in served.items()} == {name: str(example[name]) for name in served}
+    prices = {
+        price for _, example in examples.values() for item, price in zip(example["item"], example["cost"], strict=True) if item == "i0"
+    }
+    assert len(examples) > 20
+    assert len(prices) > 3
+
+
+LOG = [Event(START_US, "a", "i0", "impression", "r0"), Event(START_US + 1, "a", "i0", "click", "r0")]
+SOON = START_US + 30 * DAY_US
+TABLES = Tables(
+    items=[
+        Row("i0", SOON, ("hats", 3.0, [1.0, 2.0])),
+        Row("i0", START_US, ("shoes", 1.5, None)),
+        Row("i0", START_US + DAY_US, ("shoes", 2.0, None)),
+        Row("i2", SOON, ("new", 9.0, None)),
+    ],
+    users=[Row("a", START_US, ("DE",)), Row("a", SOON, ("FR",)), Row("b", SOON, ("IT",))],
+    devices=[Row("d1", START_US, ("a",)), Row("d1", SOON, ("b",)), Row("d2", SOON, ("a",))],
+)
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    return parsed(shop_text(Shop()))
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path, dataset: Dataset) -> Catalogue:
+    write_shop(tmp_path, LOG, TABLES)
+    ingested(shop_text(Shop()), tmp_path, tmp_path / "out")
+    return load_catalogue(tmp_path / "out" / "state", dataset)
+
+
+@pytest.mark.parametrize(
+    ("time_us", "cost", "category", "country"),
+    [
+        (START_US - 1, [np.nan, np.nan, np.nan], [b"", b"", b""], b""),
+        (START_US, [1.5, np.nan, np.nan], [b"shoes", b"", b""], b"DE"),
+        (SOON - 1, [2.0, np.nan, np.nan], [b"shoes", b"", b""], b"DE"),
+        (SOON, [3.0, 9.0, np.nan], [b"hats", b"new", b""], b"FR"),  # rows that begin to hold after the data's end
+    ],
+)
+def test_a_request_after_the_data_gets_what_holds_then(
+    catalogue: Catalogue, dataset: Dataset, time_us: int, cost: list[float], category: list[bytes], country: bytes
+) -> None:
+    states = MemoryStates(plans_of(dataset), catalogue.codes)
+    found = RequestFeatures(dataset, catalogue, states).inputs(Request(shopper="a", candidates=["i0", "i2", "?"], time_us=time_us))
+    assert str(found.tensors["cost"][0].tolist()) == str(cost)
+    assert found.tensors["category"][0].tolist() == category
+    assert found.tensors["item"][0].tolist() == [b"i0", b"i2", b"?"]
+    assert found.tensors["country"].tolist() == [country]
+    assert found.in_catalogue.tolist() == [True, True, False]
+
+
+def test_whose_a_device_is_goes_by_the_moment_and_is_asked_once(catalogue: Catalogue) -> None:
+    ids = catalogue.second_ids
+    assert [ids.shopper("d1", moment) for moment in (START_US - 1, START_US, SOON - 1, SOON)] == ["d1", "a", "a", "b"]
+    assert [ids.shopper(who, SOON) for who in ("a", "", "d3")] == ["a", "", "d3"]
+    assert (ids.ids_of("a"), ids.ids_of("b"), ids.ids_of("c")) == (["d1", "d2"], ["d1"], [])
+
+
+def test_the_values_of_all_products_are_those_of_the_moment(catalogue: Catalogue) -> None:
+    items = catalogue.items
+    assert items.ids == ["i0", "i2"]
+    assert str(items.values(SOON - 1)["cost"].tolist()) == str([2.0, np.nan])
+    assert items.values(SOON)["cost"].tolist() == [3.0, 9.0]
+    assert items.period(START_US) < items.period(SOON - 1) < items.period(SOON)
+
+
+def test_a_shopper_with_many_rows_is_offered_once(catalogue: Catalogue) -> None:
+    assert catalogue.users.some(10, np.random.default_rng(1)) == ["a", "b"]
+
+
+def test_a_table_without_its_times_is_refused(tmp_path: Path, catalogue: Catalogue, dataset: Dataset) -> None:
+    path = tmp_path / "out" / "state" / "catalogue" / "items.parquet"
+    pl.read_parquet(path).drop("__from__").write_parquet(path)
+    with pytest.raises(InputError, match="expected int64 in column '__from__', found nothing; use the dataset file that"):
+        load_catalogue(tmp_path / "out" / "state", dataset)
