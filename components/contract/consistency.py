@@ -196,7 +196,7 @@ def _origins(dataset: Dataset) -> Iterator[Fault]:
                 yield ("attribution",), f"{', '.join(later)} must have some time to count for a list, such as 1h"
         case Sampling(group=group, window=window):
             if window < 86400 or window % 86400:
-                yield ("candidates", "window"), "expected whole days, such as 30d: what was taken is counted by day"
+                yield ("candidates", "window"), "expected whole days, such as 30d: what is taken differs by the hour of the day"
             for at, source in enumerate(dataset.events):
                 if group == "request" and "request" not in source.columns.named() and _yields(source, list(dataset.label_gains)):
                     yield ("events", at, "columns"), "`group: request` needs the role 'request'; without one say `group: event`"

@@ -98,7 +98,7 @@ class ListRows(Strict):
 
 
 class Sampling(Strict):
-    """No impressions: a request is what was taken together, and what wasn't is sampled from the past."""
+    """No impressions: a request is what was taken together, and what wasn't is sampled from what others took next."""
 
     origin: Literal["sampling"] = Field(alias="from", description="Where candidates come from")
     group: Literal["request", "event"] = Field(
@@ -106,10 +106,10 @@ class Sampling(Strict):
     )
     negatives: int = Field(default=4, ge=1, le=1000, description="Sampled candidates per positive one")
     weight: Literal["popularity", "uniform"] = Field(
-        default="popularity", description="popularity: by how often it was taken in the window"
+        default="popularity", description="popularity: by how often it was taken in `window`; uniform: each item taken then alike"
     )
     window: Duration = Field(
-        default=30 * 86400.0, description="Sampled among items taken in the trailing window, by whole days before the request's day"
+        default=30 * 86400.0, description="Sampled among what anybody takes in so long a time after the request, never beyond its window of the split"
     )
 
 

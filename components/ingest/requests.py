@@ -13,9 +13,9 @@ from components.ingest.counts import Counts
 from components.ingest.distinct import distinct
 from components.ingest.event_columns import FILE_SHIFT, event_features, impression_code
 from components.ingest.labels import attribute
-from components.ingest.sampling import DAY_US, draw_negatives
+from components.ingest.sampling import draw_negatives, pools
 from components.ingest.sessions import session_hashes
-from components.ingest.splits import label_window_us
+from components.ingest.splits import Bounds, label_window_us
 
 
 @dataclass(frozen=True)
@@ -32,21 +32,22 @@ class Requests:
     labels: NDArray[np.float32]
 
 
-def build(events: pl.DataFrame, dataset: Dataset, popularity: pl.DataFrame, counts: Counts) -> Requests:
+def build(events: pl.DataFrame, dataset: Dataset, takings: pl.DataFrame, counts: Counts, *, window: Bounds) -> Requests:
     """Form the requests of a block.
 
     Args:
         events: clean events with `key` and the item's code as `item`, sorted by key, time, order and place; whole keys.
         dataset: says where candidates come from.
-        popularity: day, item, taken (see sampling); empty where nothing is sampled.
+        takings: time, item (see sampling); empty where nothing is sampled.
         counts: gets what is left out.
+        window: the windows of the split.
     """
     match dataset.candidates:
         case Impressions() | ListRows():
             return _shown(events, dataset, counts)
         case Sampling():
             counts.add("rows kept", len(events))
-            return _sampled(events, dataset, popularity, counts)
+            return _sampled(events, dataset, takings, counts, window)
         case Rows():
             counts.add("rows kept", len(events))
             return _rows(events, dataset)
@@ -94,7 +95,7 @@ def _shown(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> Requests:
     return Requests(_requests(single.filter(_starts(row)), dataset), candidates, found.labels.astype(np.float32))
 
 
-def _sampled(events: pl.DataFrame, dataset: Dataset, popularity: pl.DataFrame, counts: Counts) -> Requests:
+def _sampled(events: pl.DataFrame, dataset: Dataset, takings: pl.DataFrame, counts: Counts, window: Bounds) -> Requests:
     form = dataset.candidates
     assert isinstance(form, Sampling)
     names = list(dataset.actions)
@@ -111,17 +112,38 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, popularity: pl.DataFrame, c
     each = [(pl.col("action") == action).any().alias(name) for name, action in zip(dataset.label_gains, labelled, strict=True)]
     chosen = taken.group_by("row", "item", maintain_order=True).agg(each)
     at = chosen["row"].to_numpy()
-    salts = session_hashes(frame["request"]).view(np.uint64)
-    positives = pl.DataFrame({"request": at, "salt": salts[at], "day": frame["time"].to_numpy()[at] // DAY_US, "item": chosen["item"]})
-    weighted = form.weight == "popularity"
-    negatives = draw_negatives(
-        positives, popularity, negatives=form.negatives, window_s=form.window, weighted=weighted, seed=dataset.seed
-    ).select(pl.col("request").alias("row"), "item", *(pl.lit(value=False).alias(name) for name in dataset.label_gains))
+    positives = chosen.select(
+        pl.col("row").alias("request"),
+        pl.Series("salt", session_hashes(frame["request"]).view(np.uint64)[at]),
+        pl.Series("time", frame["time"].to_numpy()[at]),
+        pl.Series("takings", np.bincount(row.to_numpy(), minlength=len(frame))[at]),
+        "item",
+    )
+    drawn = draw_negatives(
+        positives,
+        takings["item"].to_numpy(),
+        pools(takings["time"].to_numpy(), window, span_us=int(form.window * 1e6)),
+        negatives=form.negatives,
+        weighted=form.weight == "popularity",
+        seed=dataset.seed,
+    )
+    popular = "kept in state and history, not as a label: of an item too popular for so many negatives of each positive"
+    counts.add(popular, int((~drawn.kept).sum()))
+    negatives = drawn.negatives.select(
+        pl.col("request").alias("row"), "item", *(pl.lit(value=False).alias(name) for name in dataset.label_gains)
+    )
+    chosen = chosen.filter(pl.Series(drawn.kept, dtype=pl.Boolean))
     # By item, so that a candidate's place doesn't tell whether it was taken.
     both = pl.concat([chosen, negatives], how="vertical_relaxed").sort("row", "item")
-    fed = np.bincount(negatives["row"].to_numpy(), minlength=len(frame)) > 0
-    for name in ("requests formed", "requests left out: nothing could be sampled"):
-        counts.add(name, int((~fed).sum()))
+    fed, taking = (np.bincount(rows["row"].to_numpy(), minlength=len(frame)) > 0 for rows in (negatives, chosen))
+    out = {
+        "requests left out: nothing could be sampled": ~fed & taking,
+        "requests left out: all their items are too popular for so many negatives of each positive": ~taking,
+    }
+    for name, which in out.items():
+        counts.add(name, int(which.sum()))
+    counts.add("requests formed", int((~fed | ~taking).sum()))
+    fed &= taking
     kept = both.filter(pl.Series(fed[both["row"].to_numpy()], dtype=pl.Boolean))
     renumbered = (np.cumsum(fed) - 1)[kept["row"].to_numpy()]
     candidates = kept.select(pl.lit(pl.Series(renumbered)).alias("row"), "item", pl.lit(-1, pl.Int32).alias("position"))

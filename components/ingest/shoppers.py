@@ -51,7 +51,7 @@ def shopper_block(
     dataset: Dataset,
     *,
     window: Bounds,
-    popularity: pl.DataFrame,
+    takings: pl.DataFrame,
     files: Mapping[int, str],
     counts: Counts,
     users: pl.DataFrame | None = None,
@@ -63,13 +63,13 @@ def shopper_block(
         items: the item index (a row's place is the item's code).
         dataset: the dataset file.
         window: the windows.
-        popularity: day, item (code), taken; for sampling.
+        takings: time, item (code) of each taking, by time; for sampling.
         files: by their place in the log; for samples.
         counts: gets what is left out.
         users: the table of shoppers, for segments.
     """
     events = _ordered(_known(_distinct(events, dataset, counts), items, dataset, files, counts))
-    requests = build(events, dataset, popularity, counts)
+    requests = build(events, dataset, takings, counts, window=window)
     counts.add("requests formed", len(requests.frame))
     if dataset.windows.by == "hash":
         split = assign_by_hash(requests.frame["request"], dataset.windows, seed=dataset.seed)
