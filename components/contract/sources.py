@@ -109,7 +109,8 @@ class Sampling(Strict):
         default="popularity", description="popularity: by how often it was taken in `window`; uniform: each item taken then alike"
     )
     window: Duration = Field(
-        default=30 * 86400.0, description="Sampled among what anybody takes in so long a time after the request, never beyond its window of the split"
+        default=30 * 86400.0,
+        description="Sampled among what anybody takes in so long a time after the request, never beyond its window of the split",
     )
 
 

@@ -213,10 +213,10 @@ def _systematic(
     cut_of_row = np.bincount(row[inside], cut, minlength=len(opens)).astype(np.int64)
     rest = int(upto[-1]) - cut_of_row
     start = _uniform(salt[opens], turn=0, seed=seed)
-    points = sizes * float(negatives)
+    asked = sizes * negatives
     if law.total is not None:
-        points = np.floor(rest * (law.total / 2.0**UNITS_BITS) + _uniform(salt[opens], turn=2, seed=seed))
-    points = np.where(rest > 0, np.minimum(points, len(items) - cuts), 0).astype(np.int64)
+        asked = np.floor(rest * (law.total / 2.0**UNITS_BITS) + _uniform(salt[opens], turn=2, seed=seed)).astype(np.int64)
+    points: Ints = np.where(rest > 0, np.minimum(asked, len(items) - cuts), 0)
     point_row = np.repeat(np.arange(len(opens)), points)
     nth = np.arange(len(point_row)) - np.repeat(np.cumsum(points) - points, points)
     at = np.floor((nth + start[point_row]) * (rest / np.maximum(points, 1))[point_row]).astype(np.int64)
