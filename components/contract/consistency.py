@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from components.contract.dataset import Dataset
 from components.contract.features import OWN, Category, GivenFeature, History, Id, ListRelative, Number, StateFeature
 from components.contract.slices import bands, is_number, sliceable
-from components.contract.sources import EventSource, Impressions, ListRows, Rows, Sampling
+from components.contract.sources import AMOUNTS, EventSource, Impressions, ListRows, Rows, Sampling
 from components.contract.strict import Fault, Place, closest
 
 RESERVED = frozenset({"request", "user", "time", "interactions", "item", "position", "label", "session", "n_candidates"})
@@ -15,7 +15,7 @@ CLOCK = ("time.hour", "time.weekday")
 def faults(dataset: Dataset) -> list[Fault]:
     """All faults, each with its place in the file."""
     of_features = (_names, _tables, _shown, _clock, _lists, _history, _state)
-    of_the_rest = (_known_actions, _values, _labels, _roles, _origins, _windows, _slices, _segment)
+    of_the_rest = (_known_actions, _values, _labels, _amounts, _returns, _roles, _origins, _windows, _slices, _segment)
     return [fault for rule in of_features + of_the_rest for fault in rule(dataset)]
 
 
@@ -24,6 +24,8 @@ def _names(dataset: Dataset) -> Iterator[Fault]:
     for at, feature in enumerate(dataset.features):
         if feature.name in names[:at]:
             yield ("features", at), f"the name {feature.name!r} stands twice; features need names of their own"
+        if feature.name in dataset.amounts:
+            yield ("features", at), f"the name {feature.name!r} is taken by the role; rename the feature and give its `column`"
         if feature.name not in RESERVED:
             continue
         if feature.name not in OWN or getattr(feature, "column", None) not in (None, feature.name):
@@ -156,6 +158,37 @@ def _labels(dataset: Dataset) -> Iterator[Fault]:
             yield ("actions", action), f"{action!r} is what is shown, so every candidate has it; it can't have a `label`"
         case Rows() if len(labels) > 1:
             yield ("actions",), "candidates from 'rows' have one label, the column `label`; keep one action with a `label`"
+
+
+def _amounts(dataset: Dataset) -> Iterator[Fault]:
+    """A gain by amount needs the amount, and a label."""
+    for name, action in dataset.actions.items():
+        if action.amount is None:
+            continue
+        if action.label <= 0:
+            yield ("actions", name, "amount"), f"{name!r} has no `label` that the amount could be multiplied by; give it one, such as 1"
+        if action.amount not in dataset.amounts:
+            known = f"named are {', '.join(dataset.amounts)}" if dataset.amounts else f"name one of {', '.join(AMOUNTS)}"
+            yield ("actions", name, "amount"), f"no source names a column for the role {action.amount!r}; {known} in `events.columns`"
+
+
+def _returns(dataset: Dataset) -> Iterator[Fault]:
+    """What takes an action back is no label itself, and what it takes back is one."""
+    for name, target in dataset.takes_back.items():
+        place: Place = ("actions", name, "takes_back")
+        if isinstance(dataset.candidates, Rows):
+            yield place, "candidates from 'rows' have their labels in the rows, where nothing takes them back; leave it out"
+        elif target not in dataset.actions:
+            yield place, f"{target!r} isn't among the actions; {closest(target, list(dataset.actions))}"
+        elif target not in dataset.label_gains:
+            yield (
+                place,
+                f"{target!r} has no `label` to be taken back; name one of {', '.join(dataset.label_gains) or 'the labelled actions'}",
+            )
+        elif dataset.actions[name].label > 0:
+            yield place, f"{name!r} takes a label back, so it can't have a `label` itself; leave one of the two out"
+        elif not dataset.actions[name].item:
+            yield place, f"{name!r} is about no single item (`item: false`), and it must say what is taken back"
 
 
 def _roles(dataset: Dataset) -> Iterator[Fault]:

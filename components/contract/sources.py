@@ -9,7 +9,9 @@ from components.contract.strict import Duration, Strict, closest
 
 Format = Literal["parquet", "csv", "jsonl"]
 
-EVENT_ROLES = ("time", "user", "item", "action", "request", "session", "position", "order", "label")
+Amount = Literal["revenue", "quantity", "margin"]
+AMOUNTS: tuple[Amount, ...] = ("revenue", "quantity", "margin")
+EVENT_ROLES = ("time", "user", "item", "action", "request", "session", "position", "order", "label", *AMOUNTS)
 
 
 class Columns(Strict):
@@ -26,6 +28,9 @@ class Columns(Strict):
     position: str | None = Field(default=None, description="The candidate's place in the list, from 0")
     order: str | None = Field(default=None, description="A whole number that breaks ties of time within a shopper")
     label: str | None = Field(default=None, description="The outcome, where a row is a request: more than 0 is positive")
+    revenue: str | None = Field(default=None, description="What the row brought in, all its pieces together")
+    quantity: str | None = Field(default=None, description="How many pieces were bought or returned")
+    margin: str | None = Field(default=None, description="What was earned by it; may be below 0")
 
     def named(self) -> dict[str, str]:
         """Role to column, for the roles that are there."""
@@ -78,6 +83,10 @@ class Action(Strict):
     values: tuple[str, ...] = Field(default=(), description="As the log writes it; default: the action's own name")
     label: float = Field(default=0.0, ge=0, description="Gain of a candidate that got this action; 0: not a label")
     item: bool = Field(default=True, description="false where the event is about no single item (a search, a filter)")
+    amount: Amount | None = Field(
+        default=None, description="The gain is `label` times this role of the candidate's events; without it, `label` alone"
+    )
+    takes_back: str | None = Field(default=None, description="A return or cancellation: the action whose label and amounts it takes back")
 
 
 class Impressions(Strict):

@@ -8,8 +8,9 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.features import Number
 from components.contract.sources import EventSource, ListRows, Rows
+from components.ingest.amounts import with_amounts
 from components.ingest.counts import Counts
-from components.ingest.event_columns import FILE_SHIFT, NO_ACTION, ROLES, event_features, impression_code, is_clock
+from components.ingest.event_columns import AMOUNT, FILE_SHIFT, NO_ACTION, ROLES, event_features, impression_code, is_clock
 from components.ingest.feature_values import typed_column
 from components.ingest.files import Block
 from components.ingest.id_text import text_of
@@ -53,6 +54,7 @@ def clean(raw: pl.DataFrame, dataset: Dataset, moment: Moment, counts: Counts) -
     raw = _timed(raw, source, moment, counts)
     raw = _acted(raw, source, dataset, counts)
     raw = _identified(raw, source, dataset, counts)
+    raw = with_amounts(raw, source, dataset, counts)
     raw = raw.with_columns((pl.lit(moment.block.file_order << FILE_SHIFT, pl.Int64) + pl.col(ROW)).alias("seq"))
     raw = raw.with_columns(
         typed_column(raw, feature, f"{RAW}{feature.key}", f"f:{feature.name}", counts) for feature in event_features(dataset)
@@ -68,6 +70,7 @@ def clean(raw: pl.DataFrame, dataset: Dataset, moment: Moment, counts: Counts) -
         raw = keep_rows(raw, (pl.col("action") != impression) | (pl.col("request") != ""), "an impression without a request", counts)
     return raw.select(
         *(pl.col(name).cast(kind) for name, kind in ROLES.items()),
+        *(pl.col(amount).fill_null(float("nan")).cast(AMOUNT) for amount in dataset.amounts),
         *(f"f:{feature.name}" for feature in dataset.given("events") if not is_clock(feature)),
     )
 

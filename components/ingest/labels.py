@@ -13,6 +13,7 @@ class Attribution(NamedTuple):
 
     labels: NDArray[np.uint8]  # (N, A) 1 where the candidate got the action
     unattributed: int
+    hits: pl.DataFrame  # slot (0..N-1, the candidate), action, event: one row an interaction that found its candidate
 
 
 def attribute(candidates: pl.DataFrame, interactions: pl.DataFrame, *, actions: Sequence[int], window_us: int) -> Attribution:
@@ -23,12 +24,12 @@ def attribute(candidates: pl.DataFrame, interactions: pl.DataFrame, *, actions: 
 
     Args:
         candidates: key, request, item (codes), time (us, of the request); N rows, an item once in a request.
-        interactions: key, request (null where not given), item, time, action.
+        interactions: key, request (null where not given), item, time, action, event (a number of its own).
         actions: which actions are labels, in the labels' order.
         window_us: how long after its request an action counts.
     """
     slots = candidates.select("key", "request", "item", shown="time").with_row_index("slot")
-    found = interactions.join(slots, on=["key", "request", "item"], how="inner").select("slot", "action", "time", "shown")
+    found = interactions.join(slots, on=["key", "request", "item"], how="inner").select("slot", "action", "event", "time", "shown")
     free = interactions.filter(pl.col("request").is_null()).drop("request")
     if len(free):
         last = free.sort("time").join_asof(
@@ -45,4 +46,4 @@ def attribute(candidates: pl.DataFrame, interactions: pl.DataFrame, *, actions: 
     labels = np.zeros((len(candidates), len(actions)), np.uint8)
     for at, action in enumerate(actions):
         labels[hits.filter(pl.col("action") == action)["slot"].to_numpy(), at] = 1
-    return Attribution(labels, len(interactions) - len(hits))
+    return Attribution(labels, len(interactions) - len(hits), hits.select("slot", "action", "event"))

@@ -12,10 +12,11 @@ from components.contract.sources import Impressions, ListRows, Rows, Sampling
 from components.ingest.counts import Counts
 from components.ingest.distinct import distinct
 from components.ingest.event_columns import FILE_SHIFT, event_features, impression_code
+from components.ingest.label_amounts import outcome
 from components.ingest.labels import attribute
 from components.ingest.sampling import draw_negatives, pools
 from components.ingest.sessions import session_hashes
-from components.ingest.splits import Bounds, label_window_us
+from components.ingest.splits import Bounds, label_ends_us, label_window_us
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,13 @@ class Requests:
     `frame`: key, request, user, session (hash), time, and the context features.
     `candidates`: row (0..R-1, the request), item (code), position, and the features shown with the list.
     `labels` (N, A): 1 where the candidate got the label action (or the label itself, for data of rows).
+    `amounts`: N rows, a column for each of the dataset's amounts.
     """
 
     frame: pl.DataFrame
     candidates: pl.DataFrame
     labels: NDArray[np.float32]
+    amounts: pl.DataFrame
 
 
 def build(events: pl.DataFrame, dataset: Dataset, takings: pl.DataFrame, counts: Counts, *, window: Bounds) -> Requests:
@@ -42,9 +45,10 @@ def build(events: pl.DataFrame, dataset: Dataset, takings: pl.DataFrame, counts:
         counts: gets what is left out.
         window: the windows of the split.
     """
+    events = events.with_row_index("event")
     match dataset.candidates:
         case Impressions() | ListRows():
-            return _shown(events, dataset, counts)
+            return _shown(events, dataset, counts, window)
         case Sampling():
             counts.add("rows kept", len(events))
             return _sampled(events, dataset, takings, counts, window)
@@ -72,7 +76,7 @@ def _starts(row: pl.Series) -> pl.Series:
     return (row != row.shift(1)).fill_null(value=True)
 
 
-def _shown(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> Requests:
+def _shown(events: pl.DataFrame, dataset: Dataset, counts: Counts, window: Bounds) -> Requests:
     shown = events.filter(pl.col("action") == impression_code(dataset))
     # A request has one moment: that of its first impression.
     shown = shown.with_columns(pl.col("time").min().over("key", "request")).sort("key", "time", "request", "position", "order", "seq")
@@ -92,7 +96,9 @@ def _shown(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> Requests:
     interactions = events.filter(pl.col("action").is_in(actions)).with_columns(pl.when(pl.col("request") != "").then(pl.col("request")))
     found = attribute(single.select("key", "request", "item", "time"), interactions, actions=actions, window_us=label_window_us(dataset))
     counts.add("kept in state and history, not as a label: actions whose impression isn't in the log or too long ago", found.unattributed)
-    return Requests(_requests(single.filter(_starts(row)), dataset), candidates, found.labels.astype(np.float32))
+    ends_us = label_ends_us(single["time"].to_numpy(), window)
+    got = outcome(found.hits, events, dataset, counts, labels=found.labels.astype(np.float32), ends_us=ends_us)
+    return Requests(_requests(single.filter(_starts(row)), dataset), candidates, got.labels, got.amounts)
 
 
 def _sampled(events: pl.DataFrame, dataset: Dataset, takings: pl.DataFrame, counts: Counts, window: Bounds) -> Requests:
@@ -147,9 +153,11 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, takings: pl.DataFrame, coun
     kept = both.filter(pl.Series(fed[both["row"].to_numpy()], dtype=pl.Boolean))
     renumbered = (np.cumsum(fed) - 1)[kept["row"].to_numpy()]
     candidates = kept.select(pl.lit(pl.Series(renumbered)).alias("row"), "item", pl.lit(-1, pl.Int32).alias("position"))
-    return Requests(
-        frame.filter(pl.Series(fed, dtype=pl.Boolean)), candidates, kept.select(list(dataset.label_gains)).to_numpy().astype(np.float32)
-    )
+    hits = taken.select("row", "item", "action", "event").join(kept.select("row", "item").with_row_index("slot"), on=["row", "item"])
+    ends_us = label_ends_us(frame["time"].to_numpy(), window)[kept["row"].to_numpy()]
+    labels = kept.select(list(dataset.label_gains)).to_numpy().astype(np.float32)
+    got = outcome(hits, events, dataset, counts, labels=labels, ends_us=ends_us)
+    return Requests(frame.filter(pl.Series(fed, dtype=pl.Boolean)), candidates, got.labels, got.amounts)
 
 
 def row_name() -> pl.Expr:
@@ -161,4 +169,5 @@ def _rows(events: pl.DataFrame, dataset: Dataset) -> Requests:
     rows = events.with_columns(pl.when(pl.col("request") != "").then(pl.col("request")).otherwise(row_name()).alias("request"))
     shown = (pl.col(f"f:{feature.name}").alias(feature.name) for feature in shown_features(dataset))
     candidates = rows.select(pl.int_range(pl.len(), dtype=pl.Int64).alias("row"), "item", "position", *shown)
-    return Requests(_requests(rows, dataset), candidates, rows.select((pl.col("label") > 0).cast(pl.Float32)).to_numpy())
+    amounts = rows.select(pl.col(amount).fill_nan(0.0).cast(pl.Float32) for amount in dataset.amounts)
+    return Requests(_requests(rows, dataset), candidates, rows.select((pl.col("label") > 0).cast(pl.Float32)).to_numpy(), amounts)
