@@ -12,6 +12,7 @@ at a time from TFMA's own extractors and gives the same values, slower.
 import functools
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types
 from tensorflow_model_analysis.proto import config_pb2
 
+from components.contract.sources import AMOUNTS
 from components.evaluation.curves import CURVES, curves
 from components.evaluation.estimates import ESTIMATES, change_error_of, error_of, estimates
 from components.evaluation.gates import at_best, gated_changes
@@ -197,8 +199,9 @@ def _one_metric(
     user: str | None = None,
     item: str | None = None,
 ) -> list[metric_types.MetricComputation]:
-    listwise = [] if metric in METRICS and metric not in LISTWISE else [metric]
-    sums = _RequestSums(model_names, listwise, gains or {}, (user, None), item)
+    listwise = [] if metric in METRICS and metric not in (*LISTWISE, *OF_AMOUNTS) else [metric]
+    amounts = [amount for amount in AMOUNTS if re.fullmatch(rf"{amount}_at_\d+", metric)]
+    sums = _RequestSums(model_names, listwise, gains or {}, (user, None), item, amounts=amounts)
     keys = [_key(name, model) for model in model_names]
     return [metric_types.MetricComputation(keys, [sums], _Only(metric, name, model_names, listwise))]
 

@@ -33,7 +33,7 @@ def outcome(
 
     Args:
         hits: slot (0..N-1, a candidate), action (code), event (a row of `events`); one row an event that was attributed to a candidate.
-        events: of a block of whole shoppers, with the dataset's amounts.
+        events: of a block of whole shoppers, with the row as `event`, and the dataset's amounts.
         dataset: the dataset file.
         counts: gets what became of returns.
         labels: (N, A) as attributed; not changed.

@@ -33,7 +33,8 @@ def taken_back(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> pl.Dat
     left; else the whole action. What is taken back isn't there for the next return. A return so depends on nothing later than itself.
 
     Args:
-        events: of a block of whole shoppers: key, item (code), time, order, seq, action, request, and quantity where the dataset has it.
+        events: of a block of whole shoppers: event (the row), key, item (code), time, order, seq, action, request, and quantity where the
+            dataset has it.
         dataset: says which action takes back which.
         counts: gets the returns that found what they take back, and those that didn't.
 
@@ -44,7 +45,7 @@ def taken_back(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> pl.Dat
     columns: dict[str, list[float]] = {"event": [], "at_us": [], "share": []}
     for name, target in dataset.takes_back.items():
         back, forth = names.index(name), names.index(target)
-        both = events.with_row_index("event").filter(pl.col("action").is_in([back, forth]))
+        both = events.filter(pl.col("action").is_in([back, forth]))
         both = both.join(both.filter(pl.col("action") == back).select("key", "item").unique(), on=["key", "item"], how="semi")
         found = returns = 0
         for actions, at_us, pieces, request in _each_return(both, back, with_quantity="quantity" in dataset.amounts):

@@ -37,7 +37,7 @@ def log_sources(dataset: Dataset, folder: str) -> list[dict[str, Any]]:
         {
             "path": posixpath.join(folder, f"{name}-*.jsonl"),
             "format": "jsonl",
-            "columns": dict(roles),  # one of its own: YAML would write the second as a reference to the first
+            "columns": roles | (rows.amounts if name == INTERACTIONS else {}),
             "time_unit": "us",
             "missing_user": dataset.events[0].missing_user,
         }

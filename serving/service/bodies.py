@@ -11,6 +11,7 @@ LONGEST_ID = 200
 Name = Annotated[str, Field(max_length=LONGEST_ID, pattern=r"^[^\x00-\x1f]*$")]
 Given = Annotated[Name, Field(min_length=1)]
 Place = Annotated[int, Field(ge=0, le=1_000_000)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=0, le=1 << 62)]
 
 
@@ -90,6 +91,11 @@ class InteractionBody(_Body):
     )
     position: Place | None = Field(default=None, description="The product's place in the list, from 0")
     context: dict[str, Any] = Field(default_factory=dict)
+    revenue: Finite | None = Field(
+        default=None, description="What it brought in; as quantity and margin, where the dataset file names the role"
+    )
+    quantity: Finite | None = Field(default=None, description="How many pieces were bought or returned")
+    margin: Finite | None = Field(default=None, description="What was earned by it")
 
 
 class EventsBody(_Body):

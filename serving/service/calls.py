@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.contract.errors import InputError
+from components.contract.sources import AMOUNTS
 from serving.exposure.plain import plain
 from serving.features.events import Interaction, Shown
 from serving.service.bodies import EventsBody, ImpressionBody, InteractionBody, RankBody
@@ -168,6 +169,12 @@ def _shown(body: ImpressionBody, now_us: int) -> Reported:
 def _done(body: InteractionBody, now_us: int) -> Reported:
     time_us = now_us if body.time_us is None else body.time_us
     event = Interaction(
-        shopper=body.shopper, action=body.action, time_us=time_us, item=body.item, request=body.request, session=body.session
+        shopper=body.shopper,
+        action=body.action,
+        time_us=time_us,
+        item=body.item,
+        request=body.request,
+        session=body.session,
+        amounts={amount: value for amount in AMOUNTS if (value := getattr(body, amount)) is not None},
     )
     return Reported(event, body.context, position=body.position)

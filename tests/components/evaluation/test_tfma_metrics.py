@@ -19,14 +19,27 @@ EXTRACTS = [
     {
         constants.LABELS_KEY: np.array([0, 1, 1], np.float32),
         constants.PREDICTIONS_KEY: np.array([0.9, 0.8, 0.1, -1], np.float32),
-        constants.FEATURES_KEY: {"worth": np.array([0, 1, 3], np.float32), "who": np.array([b"ann"]), "sku": np.array([b"a", b"b", b"c"])},
+        constants.FEATURES_KEY: {
+            "worth": np.array([0, 1, 3], np.float32),
+            "revenue": np.array([0, 5, 15], np.float32),
+            "who": np.array([b"ann"]),
+            "sku": np.array([b"a", b"b", b"c"]),
+        },
     },
     {
         constants.LABELS_KEY: np.array([1, 0], np.float32),
         constants.PREDICTIONS_KEY: np.array([0.6, 0.5, -1, -1], np.float32),
-        constants.FEATURES_KEY: {"worth": np.array([1, 0], np.float32), "who": np.array([b"ann"]), "sku": np.array([b"a", b"d"])},
+        constants.FEATURES_KEY: {
+            "worth": np.array([1, 0], np.float32),
+            "revenue": np.array([20, 0], np.float32),
+            "who": np.array([b"ann"]),
+            "sku": np.array([b"a", b"d"]),
+        },
     },
 ]
+
+
+_NDCG = ((20 / math.log2(3) + 60 / math.log2(4)) / (60 + 20 / math.log2(3)) + 1) / 2
 
 
 def computed(class_name: str, **settings: object) -> dict[str, float]:
@@ -50,6 +63,10 @@ def computed(class_name: str, **settings: object) -> dict[str, float]:
         ("RecallAtK", {"k": 2}, "recall_at_2", (1 / 2 + 1) / 2),
         ("HitRateAtK", {"k": 1}, "hit_rate_at_1", 1 / 2),
         ("NDCGAtK", {"k": 1, "gains": {"worth": 3}}, "ndcg_at_1", 1 / 2),
+        ("RankingMetric", {"metric": "revenue_at_2"}, "revenue_at_2", (5 + 20) / 40),
+        ("RankingMetrics", {"amounts": ["revenue"]}, "revenue_at_1", 20 / 40),
+        # Gains 1, 4 x 5 and 4 x 15 of the first request: at the first place 0 of 60; the second has all of its own.
+        ("RankingMetrics", {"gains": {"worth": 4}, "gain_amounts": {"worth": "revenue"}}, "ndcg_at_5", _NDCG),
         ("MAP", {}, "map", ((1 / 2 + 2 / 3) / 2 + 1) / 2),
         ("MRR", {}, "mrr", (1 / 2 + 1) / 2),
         ("GAUC", {}, "gauc", (3 * 0 + 2 * 1) / 5),
