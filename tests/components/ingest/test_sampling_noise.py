@@ -88,18 +88,21 @@ def auc(labels: NDArray[np.float64], scores: NDArray[np.float64]) -> float:
     return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * (len(labels) - n)))
 
 
+SLOW = pytest.mark.slow
+
+
 @pytest.mark.parametrize(
     ("purchases_an_item", "law", "options"),
     [
         (3, "uniform", {}),
         (14, "uniform", {}),
         (33, "uniform", {}),
-        (3, "skewed", {}),
-        (14, "skewed", {}),
-        (33, "steep", {}),
-        (14, "uniform", {"weight": "uniform", "span": "7d"}),
+        pytest.param(3, "skewed", {}, marks=SLOW),
+        pytest.param(14, "skewed", {}, marks=SLOW),
+        pytest.param(33, "steep", {}, marks=SLOW),
+        pytest.param(14, "uniform", {"weight": "uniform", "span": "7d"}, marks=SLOW),
         (14, "steep", {"group": "request", "basket": 5}),
-        (33, "skewed", {"span": "2d", "negatives": 20}),
+        pytest.param(33, "skewed", {"span": "2d", "negatives": 20}, marks=SLOW),
     ],
 )
 def test_boosted_trees_find_nothing_in_noise(purchases_an_item: int, law: str, options: dict[str, Any], tmp_path: Path) -> None:
