@@ -29,6 +29,7 @@ POOLS_PER_SPAN = 8  # and at least so many within the time that a pool spans
 EXACT_SIZES = 16  # requests with so many takings or fewer are drawn for by their number, larger ones by a number within 5 % of it
 UNITS_BITS = 40  # lengths of items are whole numbers that add up to about 2**40
 LENGTH_ROUNDS = 4
+SHORTEST_LINE = 1e-3  # share of the items' lengths that is left, at the least, without a request's positives
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ class _Law:
 def _by_popularity(counts: Ints, takings: int, *, negatives: int) -> _Law:
     """pi = 1 - (1 - p)^k is the share of requests with k takings that take an item of share p; n pi / (1 - pi) is asked for."""
     share = counts / counts.sum()
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         odds = negatives * ((1 - share) ** -float(takings) - 1)
     if odds.max() > 1:
         return _Law(np.minimum(odds, 1.0), np.minimum(1 / odds, 1.0), total=float(np.minimum(odds, 1.0).sum()))
@@ -166,7 +167,7 @@ def _by_popularity(counts: Ints, takings: int, *, negatives: int) -> _Law:
     # popular, and those lists don't draw the item. `line`: what is left of it by one positive at random, the others at their mean.
     lengths = odds
     for _ in range(LENGTH_ROUNDS):
-        line = lengths.sum() - (takings - 1) * (share * lengths).sum() - lengths
+        line = np.maximum(lengths.sum() - (takings - 1) * (share * lengths).sum() - lengths, SHORTEST_LINE * lengths.sum())
         lengths = odds * (1 - share) / ((share / line).sum() - share / line)
         lengths = lengths / lengths.sum()
     return _Law(lengths, np.ones(len(share)))
