@@ -205,7 +205,9 @@ def _drawn(
         likely, stay = {item: min(1.0, odd) for item, odd in odds.items()}, {item: min(1.0, 1 / odd) for item, odd in odds.items()}
         for _ in range(4 if max(odds.values()) <= 1 else 0):
             mean, whole = sum(share[item] * likely[item] for item in items), sum(likely.values())
-            left = {item: max(whole - (takings - 1) * mean - likely[item], whole / 1000) for item in items}  # of the line, with this positive cut out
+            left = {
+                item: max(whole - (takings - 1) * mean - likely[item], whole / 1000) for item in items
+            }  # of the line, with this positive cut out
             met = {item: sum(share[other] / left[other] for other in items if other != item) / (1 - share[item]) for item in items}
             likely = {item: odds[item] / met[item] for item in items}
             likely = {item: length / sum(likely.values()) for item, length in likely.items()}
