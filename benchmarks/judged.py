@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from components.contract.columns import columns, gains
+from components.contract.columns import columns, gain_amounts, gains
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from components.evaluation.sums import RankingSums, sums
+from components.evaluation.sums import RankingSums, gains_from, sums
 from components.schema.parsing import Features, parse
 from trainer.teacher.soft_labels import shoppers
 
@@ -72,10 +72,13 @@ def read(dataset: Dataset, examples: Path, split: str, views: Sequence[View]) ->
 
 
 def _judged(dataset: Dataset, features: Features) -> Judged:
-    worth = [np.float32(weight) * (features[name].flat_values.numpy() > 0) for name, weight in gains(dataset).items()]
+    acted, amounts = (
+        {name: features[column].flat_values.numpy() for name, column in named.items()}
+        for named in ({name: name for name in gains(dataset)}, gain_amounts(dataset))
+    )
     return Judged(
         labels=features["label"].flat_values.numpy(),
-        gains=np.max(worth, axis=0),
+        gains=gains_from(acted, gains(dataset), amounts),
         row_lengths=features["label"].row_lengths().numpy(),
         users=shoppers(features),
     )

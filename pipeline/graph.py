@@ -17,7 +17,7 @@ from tfx.proto.transform_pb2 import SplitsConfig
 
 from components.anomalies.component import AnomalyGate
 from components.champion.component import Champion
-from components.contract.columns import gains
+from components.contract.columns import gain_amounts, gains
 from components.contract.load import parse_dataset
 from components.contract.slices import bands, item_slices
 from components.evaluation.component import FeatureImportance
@@ -120,7 +120,15 @@ def create_pipeline(
         example_splits=["test"],
         model=trainer.outputs["model"],
         baseline_model=rival.outputs["model"],
-        eval_config=eval_config(shop.slices, shop.gates, gains=gains(shop), bands=bands(shop), item_slices=item_slices(shop)),
+        eval_config=eval_config(
+            shop.slices,
+            shop.gates,
+            gains=gains(shop),
+            bands=bands(shop),
+            item_slices=item_slices(shop),
+            amounts=shop.amounts,
+            gain_amounts=gain_amounts(shop),
+        ),
         module_path="components.evaluation.steps",
     )
     rehearsal = ServingRehearsal(examples=examples, model=trainer.outputs["model"], dataset=dataset, code=code)

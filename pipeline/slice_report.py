@@ -11,6 +11,7 @@ from tfx.types.experimental.simple_artifacts import File
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelEvaluation, PushedModel, TunerResults
 from tfx.utils.path_utils import serving_model_path
 
+from components.contract.sources import AMOUNTS
 from components.evaluation.results import CHALLENGER
 from components.release.announced import Announced
 from components.release.manifest import FILE as MANIFEST
@@ -21,7 +22,8 @@ from pipeline.result import RunResult
 from pipeline.show import page as rendered
 
 RESULT, PAGE, LINEAGE = "result.json", "report.html", "lineage.json"
-METRICS = ("auc", "gauc", "precision_at_1", "precision_at_5", "precision_at_10", "ndcg_at_10", "mrr", "log_loss")
+OF_LISTS = ("auc", "gauc", "precision_at_1", "precision_at_5", "precision_at_10", "ndcg_at_10", "mrr", "log_loss")
+METRICS = (*OF_LISTS, *(f"{amount}_at_5" for amount in AMOUNTS))
 
 _log = logging.getLogger("shelfrank.progress")
 

@@ -9,6 +9,7 @@ from components.contract.columns import gains
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
 from components.contract.fault_text import fault_text
+from components.contract.sources import Amount
 from components.contract.strict import Duration, Strict
 from trainer.calibration import Form
 from trainer.position_bias import PositionBias
@@ -38,6 +39,10 @@ class RankerConfig(Strict):
     clip_norm: float | None = Field(default=None, gt=0, description="Greatest norm of all gradients of a step together")
     positive_weight: float = Field(
         default=1.0, gt=0, description="Weight of a positive in the binary loss; anything but 1 makes scores no probabilities any more"
+    )
+    weight_by: Amount | None = Field(
+        default=None,
+        description="A positive weighs its revenue, quantity or margin over their mean in the loss; scores are no probabilities then",
     )
     strategy: Literal["single", "mirrored", "multi_worker"] = Field(
         default="single", description="One device; all devices of this machine; several machines as TF_CONFIG names them"
@@ -128,6 +133,15 @@ def ranker_config(dataset: Dataset, tuned: Mapping[str, Any] | None = None) -> R
     if config.position_bias == "ips" and config.positive_weight != 1:
         raise DatasetFileError(
             "model.positive_weight: expected 1 beside `position_bias: ips`, whose loss weighs actions by their place; leave one of them out"
+        )
+    if config.weight_by is not None and config.weight_by not in dataset.amounts:
+        known = f"named are {', '.join(dataset.amounts)}" if dataset.amounts else "none is named"
+        raise DatasetFileError(
+            f"model.weight_by: expected a role that `events.columns` names a column for, got {config.weight_by!r}; {known}"
+        )
+    if config.weight_by is not None and config.position_bias == "ips":
+        raise DatasetFileError(
+            "model.weight_by: expected none beside `position_bias: ips`, whose loss weighs actions by their place; leave one of them out"
         )
     return config
 

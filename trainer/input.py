@@ -8,10 +8,11 @@ import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
 
-from components.contract.columns import columns, gains, input_columns, label_columns
+from components.contract.columns import columns, gain_amounts, gains, input_columns, label_columns
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError, InputError
 from components.schema.parsing import Features, parse
+from trainer.amounts import SHOWN_WEIGHT, AmountWeights
 from trainer.layout import SHOWN_POSITION
 from trainer.teacher.soft_labels import ESTIMATE
 
@@ -69,6 +70,7 @@ class Epochs:
         labels: their columns.
         since_us: only requests from then on, microseconds since the epoch.
         soft_labels: mixed into the labels.
+        weights: of candidates by amount; then `SHOWN_WEIGHT` is among the features, too.
         cached_bytes: the greatest split on disk that is kept in memory.
 
     Raises:
@@ -86,6 +88,7 @@ class Epochs:
         seed: int,
         labels: Sequence[str] = ("label",),
         soft_labels: SoftLabels | None = None,
+        weights: AmountWeights | None = None,
         since_us: int | None = None,
         share: Share | None = None,
         cached_bytes: int = _CACHED_BYTES,
@@ -98,8 +101,8 @@ class Epochs:
                 f"model.batch_requests: expected a multiple of the {self._share.parts} replicas that share a step, got {requests}"
             )
         layer = graph.transform_features_layer()
-        self._transformed = _transformed(layer, dataset, labels, soft=soft_labels.share if soft_labels else 0.0)
-        self.sample: Batch = _transformed(layer, dataset, labels)(tf.constant([first]))
+        self._transformed = _transformed(layer, dataset, labels, soft=soft_labels.share if soft_labels else 0.0, weights=weights)
+        self.sample: Batch = _transformed(layer, dataset, labels, weights=weights)(tf.constant([first]))
         self._cached: tf.data.Dataset | None = None
         if _bytes(self._files) <= cached_bytes:
             self._cached = self._transform(self._serialized(0)).cache()
@@ -218,24 +221,38 @@ def _joined(request: tf.Tensor, estimate: tf.Tensor) -> tf.Tensor:
 
 
 def _transformed(
-    layer: keras.Model, dataset: Dataset, labels: Sequence[str], *, soft: float = 0.0, gained: bool = False
+    layer: keras.Model,
+    dataset: Dataset,
+    labels: Sequence[str],
+    *,
+    soft: float = 0.0,
+    gained: bool = False,
+    weights: AmountWeights | None = None,
 ) -> Callable[[tf.Tensor], Batch]:
     (position,) = (column for column in columns(dataset) if column.name == "position")
     worth = gains(dataset) if gained else {}
+    by_amount = gain_amounts(dataset) if gained else {}
     wanted = [column for column in label_columns(dataset) if column.name in {*labels, *worth}]
     estimate = [replace(wanted[0], name=ESTIMATE)] if soft else []
-    read = dict.fromkeys((*input_columns(dataset), *wanted, *estimate, position))
+    beside_them = [*(weights.columns(dataset) if weights else ()), *(c for c in columns(dataset) if c.name in by_amount.values())]
+    inputs = input_columns(dataset)
+    read = dict.fromkeys((*inputs, *wanted, *estimate, *beside_them, position))
+    given = {column.name for column in inputs}
 
     def transformed(serialized: tf.Tensor) -> Batch:
-        parsed = parse(serialized, read)
-        acted = {column.name: parsed.pop(column.name) for column in wanted}
+        everything = parse(serialized, read)
+        acted = {column.name: everything[column.name] for column in wanted}
         if soft:
-            acted["label"] = (1 - soft) * acted["label"] + soft * parsed.pop(ESTIMATE)
-        beside = {SHOWN_POSITION: parsed["position"] if position.role == "input" else parsed.pop("position")}
+            acted["label"] = (1 - soft) * acted["label"] + soft * everything[ESTIMATE]
+        beside = {SHOWN_POSITION: everything["position"]}
         if worth:
-            gain = [tf.cast(acted[name].flat_values > 0, tf.float32) * each for name, each in worth.items()]
-            beside[SHOWN_GAIN] = acted[labels[0]].with_flat_values(tf.reduce_max(tf.stack(gain), axis=0))
+            gain = {name: tf.cast(acted[name].flat_values > 0, tf.float32) * each for name, each in worth.items()}
+            gain |= {name: gain[name] * tf.maximum(everything[amount].flat_values, 0.0) for name, amount in by_amount.items()}
+            beside[SHOWN_GAIN] = acted[labels[0]].with_flat_values(tf.reduce_max(tf.stack(list(gain.values())), axis=0))
+        if weights:
+            beside[SHOWN_WEIGHT] = weights.of(everything)
         each = [acted[name] for name in labels]
-        return layer(parsed) | beside, each[0] if len(each) == 1 else tf.stack(each, axis=2)
+        features = {name: values for name, values in everything.items() if name in given}
+        return layer(features) | beside, each[0] if len(each) == 1 else tf.stack(each, axis=2)
 
     return transformed

@@ -28,8 +28,10 @@ class NonNegativeCrossEntropy(keras.losses.Loss):
         return attract + tf.nn.relu(dont)
 
 
-def softmax_cross_entropy(labels: tf.Tensor, logits: tf.Tensor, rows: tf.Tensor, requests: tf.Tensor) -> tf.Tensor:
-    """Mean over requests with a positive of -sum_i (y_i / n) log softmax(s)_i, n being the number of positives.
+def softmax_cross_entropy(
+    labels: tf.Tensor, logits: tf.Tensor, rows: tf.Tensor, requests: tf.Tensor, *, weights: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Mean over requests with a positive of -sum_i w_i (y_i / n) log softmax(s)_i, n being the number of positives; w is 1 by default.
 
     ListNet with top-one probabilities (Cao et al. 2007). With y above 1 a positive counts more often: y / e is inverse-propensity weighting
     (Ai et al. 2018, "Unbiased learning to rank with unbiased propensity estimation"); a soft label counts as so much of a positive.
@@ -43,5 +45,7 @@ def softmax_cross_entropy(labels: tf.Tensor, logits: tf.Tensor, rows: tf.Tensor,
     log_probability = shifted - tf.math.log(tf.gather(total, rows))
     positives = tf.math.unsorted_segment_sum(tf.minimum(labels, 1.0), rows, requests)
     share = tf.math.divide_no_nan(labels, tf.gather(positives, rows))
+    if weights is not None:
+        share *= weights
     with_positive = tf.reduce_sum(tf.cast(positives > 0, tf.float32), axis=0)
     return tf.reduce_mean(tf.math.divide_no_nan(-tf.reduce_sum(share * log_probability, axis=0), with_positive))

@@ -11,6 +11,7 @@ import tf_keras as keras
 from components.contract.dataset import Dataset
 from components.contract.features import Category, Id
 from components.schema.parsing import Features
+from trainer.amounts import SHOWN_WEIGHT
 from trainer.attention import ActivationUnit, DotProduct, SelfAttention
 from trainer.blocks import Blocks, in_blocks
 from trainer.calibration import Calibration
@@ -168,7 +169,7 @@ class Ranker(tfrs.Model):
         """Binary cross-entropy of each candidate, mixed with the listwise softmax cross-entropy of each request.
 
         Each member of the ensemble learns on its own: the loss is the mean of theirs. Labels are ragged [B, (L)], or [B, (L), A] with
-        a head for each action.
+        a head for each action. With `weight_by` a candidate weighs what `SHOWN_WEIGHT` says, and so do its positives in the listwise half.
         """
         features, labels = inputs
         logits = self(features, training=training)
@@ -177,8 +178,15 @@ class Ranker(tfrs.Model):
         targets, logits = self.bias(wanted, logits, shown)
         flat = tf.reshape(targets, [-1, 1])
         weights = None if self.config.positive_weight == 1 else 1 + (self.config.positive_weight - 1) * flat
+        amount = None
+        if self.config.weight_by is not None:
+            amount = tf.broadcast_to(features[SHOWN_WEIGHT].flat_values[:, None, None], tf.shape(logits))
+            by_amount = tf.reshape(amount, [-1, 1])
+            weights = by_amount if weights is None else weights * by_amount
         binary = tf.reduce_mean(self.task(labels=flat, predictions=tf.reshape(logits, [-1, 1]), sample_weight=weights))
-        listwise = softmax_cross_entropy(targets, logits, labels.value_rowids(), labels.nrows()) if self.config.listwise else 0.0
+        listwise = 0.0
+        if self.config.listwise:
+            listwise = softmax_cross_entropy(targets, logits, labels.value_rowids(), labels.nrows(), weights=amount)
         loss = (1 - self.config.listwise) * binary + self.config.listwise * listwise
         self.mean_loss.update_state(loss)
         self.requests_seen.update_state(labels.nrows())

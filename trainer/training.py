@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from components.contract.dataset import Dataset
 from components.contract.errors import RunError
 from components.contract.features import Category, Id
+from trainer.amounts import amount_weights
 from trainer.board import Board
 from trainer.checkpoints import Checkpoint, Checkpoints
 from trainer.config import RankerConfig, heads
@@ -163,6 +164,7 @@ class _Training:
             seed=dataset.seed,
             labels=labels,
             soft_labels=soft_labels,
+            weights=amount_weights(request_files(train_files)[0], dataset, config.weight_by) if config.weight_by else None,
             since_us=warm.since_us,
             share=share(self.strategy),
         )

@@ -41,6 +41,7 @@ def columns(dataset: Dataset) -> tuple[Column, ...]:
         Column("interactions", "int64", "request", "meta"),
         Column("item", "string", "candidate", "meta"),
         Column("position", "int64", "candidate", "meta"),
+        *(Column(amount, "float32", "candidate", "meta") for amount in dataset.amounts),
     )
     return tuple(column for column in meta if column.name not in named) + inputs + label_columns(dataset)
 
@@ -71,6 +72,13 @@ def gains(dataset: Dataset) -> dict[str, float]:
     if isinstance(dataset.candidates, Rows) or len(actions) == 1:
         return {"label": 1.0}
     return {f"label_{action}": gain for action, gain in actions.items()}
+
+
+def gain_amounts(dataset: Dataset) -> dict[str, str]:
+    """Label column to the amount column that its gain is multiplied by, for the actions that have an `amount`."""
+    named = {name: dataset.actions[name].amount for name in dataset.label_gains}
+    single = isinstance(dataset.candidates, Rows) or len(named) == 1
+    return {"label" if single else f"label_{name}": amount for name, amount in named.items() if amount}
 
 
 def state_columns(dataset: Dataset, feature: StateFeature) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from components.contract.features import OWN, Category, GivenFeature, History, I
 from components.contract.local_time import zone_fault
 from components.contract.paths import INDEX, path_fault
 from components.contract.slices import bands, is_number, sliceable
-from components.contract.sources import EventSource, Files, Impressions, ListRows, Rows, Sampling
+from components.contract.sources import AMOUNTS, EventSource, Files, Impressions, ListRows, Rows, Sampling
 from components.contract.strict import Fault, Place, closest
 from components.contract.userless import lacks_user
 
@@ -18,8 +18,9 @@ CLOCK = ("time.hour", "time.weekday")
 def faults(dataset: Dataset) -> list[Fault]:
     """All faults, each with its place in the file."""
     of_features = (_names, _tables, _moments, _shown, _clock, _zone, _lists, _history, _state)
-    of_the_rest = (_known_actions, _values, _labels, _roles, _paths, _origins, _windows, _slices, _segment)
-    return [fault for rule in of_features + of_the_rest for fault in rule(dataset)]
+    of_actions = (_known_actions, _values, _labels, _amounts, _returns)
+    of_the_rest = (_roles, _paths, _origins, _windows, _slices, _segment)
+    return [fault for rule in of_features + of_actions + of_the_rest for fault in rule(dataset)]
 
 
 def _names(dataset: Dataset) -> Iterator[Fault]:
@@ -27,6 +28,8 @@ def _names(dataset: Dataset) -> Iterator[Fault]:
     for at, feature in enumerate(dataset.features):
         if feature.name in names[:at]:
             yield ("features", at), f"the name {feature.name!r} stands twice; features need names of their own"
+        if feature.name in dataset.amounts:
+            yield ("features", at), f"the name {feature.name!r} is taken by the role; rename the feature and give its `column`"
         if feature.name not in RESERVED:
             continue
         if feature.name not in OWN or getattr(feature, "column", None) not in (None, feature.name):
@@ -188,6 +191,37 @@ def _labels(dataset: Dataset) -> Iterator[Fault]:
             yield ("actions",), "candidates from 'rows' have one label, the column `label`; keep one action with a `label`"
 
 
+def _amounts(dataset: Dataset) -> Iterator[Fault]:
+    """A gain by amount needs the amount, and a label."""
+    for name, action in dataset.actions.items():
+        if action.amount is None:
+            continue
+        if action.label <= 0:
+            yield ("actions", name, "amount"), f"{name!r} has no `label` that the amount could be multiplied by; give it one, such as 1"
+        if action.amount not in dataset.amounts:
+            known = f"named are {', '.join(dataset.amounts)}" if dataset.amounts else f"name one of {', '.join(AMOUNTS)}"
+            yield ("actions", name, "amount"), f"no source names a column for the role {action.amount!r}; {known} in `events.columns`"
+
+
+def _returns(dataset: Dataset) -> Iterator[Fault]:
+    """What takes an action back is no label itself, and what it takes back is one."""
+    for name, target in dataset.takes_back.items():
+        place: Place = ("actions", name, "takes_back")
+        if isinstance(dataset.candidates, Rows):
+            yield place, "candidates from 'rows' have their labels in the rows, where nothing takes them back; leave it out"
+        elif target not in dataset.actions:
+            yield place, f"{target!r} isn't among the actions; {closest(target, list(dataset.actions))}"
+        elif target not in dataset.label_gains:
+            yield (
+                place,
+                f"{target!r} has no `label` to be taken back; name one of {', '.join(dataset.label_gains) or 'the labelled actions'}",
+            )
+        elif dataset.actions[name].label > 0:
+            yield place, f"{name!r} takes a label back, so it can't have a `label` itself; leave one of the two out"
+        elif not dataset.actions[name].item:
+            yield place, f"{name!r} is about no single item (`item: false`), and it must say what is taken back"
+
+
 def _roles(dataset: Dataset) -> Iterator[Fault]:
     origin = dataset.candidates.origin
     need = ("label",) if isinstance(dataset.candidates, Rows) else ("time", "user", "item")
@@ -268,7 +302,7 @@ def _origins(dataset: Dataset) -> Iterator[Fault]:
                 yield ("attribution",), f"{', '.join(later)} must have some time to count for a list, such as 1h"
         case Sampling(group=group, window=window):
             if window < 86400 or window % 86400:
-                yield ("candidates", "window"), "expected whole days, such as 30d: what was taken is counted by day"
+                yield ("candidates", "window"), "expected whole days, such as 30d: what is taken differs by the hour of the day"
             for at, source in enumerate(dataset.events):
                 if group == "request" and "request" not in source.columns.named() and _yields(source, list(dataset.label_gains)):
                     yield ("events", at, "columns"), "`group: request` needs the role 'request'; without one say `group: event`"

@@ -6,7 +6,19 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from components.contract.features import NAME, OWN, Feature, GivenFeature, History, StateFeature
-from components.contract.sources import Action, Candidates, EventSource, Identities, Impressions, ListRows, Rows, Sampling, Table
+from components.contract.sources import (
+    AMOUNTS,
+    Action,
+    Amount,
+    Candidates,
+    EventSource,
+    Identities,
+    Impressions,
+    ListRows,
+    Rows,
+    Sampling,
+    Table,
+)
 from components.contract.strict import Boundary, Duration, Share, Strict
 from components.contract.tuning import Tuning
 
@@ -163,6 +175,22 @@ class Dataset(Strict):
     def label_gains(self) -> dict[str, float]:
         """Label action to gain, in the file's order."""
         return {name: action.label for name, action in self.actions.items() if action.label > 0}
+
+    @property
+    def amounts(self) -> tuple[Amount, ...]:
+        """The roles for amounts that a source names."""
+        return tuple(role for role in AMOUNTS if any(role in source.columns.named() for source in self.events))
+
+    @property
+    def amount_actions(self) -> tuple[str, ...]:
+        """The labelled actions whose amounts a candidate has: those that name an `amount`, or all where none does."""
+        named = tuple(name for name in self.label_gains if self.actions[name].amount)
+        return named or tuple(self.label_gains)
+
+    @property
+    def takes_back(self) -> dict[str, str]:
+        """A return's action to the action that it takes back."""
+        return {name: action.takes_back for name, action in self.actions.items() if action.takes_back is not None}
 
     @property
     def history(self) -> History | None:

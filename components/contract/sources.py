@@ -18,7 +18,9 @@ _DATE_CODES = ("%Y", "%y", "%F", "%D", "%x", "%c", "%G", "%g")
 # What YAML makes of words that aren't quoted.
 _YAML_NULLS = ("NULL", "null", "Null")
 
-EVENT_ROLES = ("time", "user", "item", "action", "request", "session", "position", "order", "label")
+Amount = Literal["revenue", "quantity", "margin"]
+AMOUNTS: tuple[Amount, ...] = ("revenue", "quantity", "margin")
+EVENT_ROLES = ("time", "user", "item", "action", "request", "session", "position", "order", "label", *AMOUNTS)
 
 
 class Columns(Strict):
@@ -37,6 +39,9 @@ class Columns(Strict):
     position: str | None = Field(default=None, description="The candidate's place in the list, from 0")
     order: str | None = Field(default=None, description="A whole number that breaks ties of time within a shopper")
     label: str | None = Field(default=None, description="The outcome, where a row is a request: more than 0 is positive")
+    revenue: str | None = Field(default=None, description="What the row brought in, all its pieces together")
+    quantity: str | None = Field(default=None, description="How many pieces were bought or returned")
+    margin: str | None = Field(default=None, description="What was earned by it; may be below 0")
 
     def named(self) -> dict[str, str]:
         """Role to column, for the roles that are there; of several columns the first."""
@@ -253,6 +258,10 @@ class Action(Strict):
     values: tuple[str, ...] = Field(default=(), description="As the log writes it; default: the action's own name")
     label: float = Field(default=0.0, ge=0, description="Gain of a candidate that got this action; 0: not a label")
     item: bool = Field(default=True, description="false where the event is about no single item (a search, a filter)")
+    amount: Amount | None = Field(
+        default=None, description="The gain is `label` times this role of the candidate's events; without it, `label` alone"
+    )
+    takes_back: str | None = Field(default=None, description="A return or cancellation: the action whose label and amounts it takes back")
 
 
 class Impressions(Strict):
@@ -273,7 +282,7 @@ class ListRows(Strict):
 
 
 class Sampling(Strict):
-    """No impressions: a request is what was taken together, and what wasn't is sampled from the past."""
+    """No impressions: a request is what was taken together, and what wasn't is sampled from what others took next."""
 
     origin: Literal["sampling"] = Field(alias="from", description="Where candidates come from")
     group: Literal["request", "event"] = Field(
@@ -281,10 +290,11 @@ class Sampling(Strict):
     )
     negatives: int = Field(default=4, ge=1, le=1000, description="Sampled candidates per positive one")
     weight: Literal["popularity", "uniform"] = Field(
-        default="popularity", description="popularity: by how often it was taken in the window"
+        default="popularity", description="popularity: by how often it was taken in `window`; uniform: each item taken then alike"
     )
     window: Duration = Field(
-        default=30 * 86400.0, description="Sampled among items taken in the trailing window, by whole days before the request's day"
+        default=30 * 86400.0,
+        description="Sampled among what anybody takes in so long a time after the request, never beyond its window of the split",
     )
 
 

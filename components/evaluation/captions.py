@@ -13,12 +13,15 @@ _WORDS = {
     "gauc_by_user": "GAUC by shopper",
     "hit_rate": "Hit rate",
     "map": "MAP",
+    "margin": "Margin",
     "mrr": "MRR",
     "ndcg": "NDCG",
     "personalisation": "Personalisation",
     "pr_auc": "PR-AUC",
     "precision": "P",
+    "quantity": "Quantity",
     "recall": "Recall",
+    "revenue": "Revenue",
 }
 
 

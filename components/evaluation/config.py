@@ -21,6 +21,8 @@ def eval_config(
     gains: Mapping[str, float],
     bands: Mapping[str, Sequence[float]] | None = None,
     item_slices: Sequence[str] = (),
+    amounts: Sequence[str] = (),
+    gain_amounts: Mapping[str, str] | None = None,
 ) -> config_pb2.EvalConfig:
     """What Evaluator computes and when it blesses.
 
@@ -33,11 +35,13 @@ def eval_config(
         gains: label features and what their action is worth.
         bands: where columns of numbers are cut.
         item_slices: columns that have a value for each candidate; a slice by one of them holds candidates, not requests.
+        amounts: columns of what each candidate brought in, of which the share among the first places is told.
+        gain_amounts: label features to the amount that their gain is multiplied by.
 
     Raises:
         DatasetFileError: if a gate names a metric that doesn't exist or isn't better when higher.
     """
-    check_metric_names(gates)
+    check_metric_names(gates, amounts=amounts)
     slicing = [config_pb2.SlicingSpec(feature_keys=names) for names in slices]
     models = [
         config_pb2.ModelSpec(name=name, signature_name="examples", label_key="label", prediction_key="scores", is_baseline=name == CHAMPION)
@@ -45,6 +49,8 @@ def eval_config(
     ]
     settings = {
         "gains": dict(gains),
+        "gain_amounts": dict(gain_amounts or {}),
+        "amounts": list(amounts),
         "gated": sorted(gates.slice_drop),
         "min_requests": gates.min_requests,
         "user": "user",

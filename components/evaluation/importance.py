@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from components.contract.columns import gains
+from components.contract.columns import gain_amounts, gains
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.evaluation.blocks import candidate_values, shoppers
@@ -123,7 +123,9 @@ class _Judge:
     def of(cls, block: pa.RecordBatch, dataset: Dataset) -> "_Judge":
         labels, row_lengths = candidate_values(block, "label")
         worth = gains(dataset)
-        return cls(labels, gains_from({name: candidate_values(block, name)[0] for name in worth}, worth), row_lengths, shoppers(block))
+        acted = {name: candidate_values(block, name)[0] for name in worth}
+        amounts = {name: candidate_values(block, amount)[0] for name, amount in gain_amounts(dataset).items()}
+        return cls(labels, gains_from(acted, worth, amounts), row_lengths, shoppers(block))
 
     def judged(self, scores: NDArray[np.float32]) -> RankingSums:
         requests = Requests(self.labels, scores, self.gains, self.row_lengths, self.users)

@@ -81,6 +81,17 @@ def ndcg_at_k(gains: ArrayLike, scores: ArrayLike, *, k: int) -> float:
     return float(in_order @ discounts) / ideal if ideal > 0 else float("nan")
 
 
+def amount_at_k(amounts: ArrayLike, scores: ArrayLike, *, k: int) -> float:
+    """Expected share of a request's amount (revenue, pieces, margin) that stands among the first k places; NaN if none is above 0.
+
+    An amount below 0 counts as 0: a share of a sum of both signs means nothing. Over requests it is the mean weighted by the request's
+    amount, and so the share of all that was earned that the first k places held.
+    """
+    earned = np.maximum(np.asarray(amounts, np.float64), 0.0)
+    total = float(earned.sum())
+    return float(_expected_in_order(earned, scores)[:k].sum()) / total if total > 0 else float("nan")
+
+
 def request_auc(labels: ArrayLike, scores: ArrayLike) -> float:
     """Share of (positive, negative) pairs in which the positive scores higher, ties counting one half; NaN if either class is missing."""
     positive = np.asarray(labels) > 0

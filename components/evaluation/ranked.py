@@ -5,13 +5,15 @@ request by request, are in `metrics`.
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.contract.errors import InputError
+from components.contract.sources import AMOUNTS
 from components.contract.strict import closest
 from components.evaluation.score_counts import sortable
 
@@ -59,10 +61,17 @@ class Ranked:
     gain: NDArray[np.float64]  # [N]
     best_gain: NDArray[np.float64]  # [N], the gains in the best possible order
     positives: NDArray[np.float64]  # [R]
+    amounts: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # by name [N], none below 0
 
     @classmethod
     def of(
-        cls, scores: NDArray[np.float32], positive: NDArray[np.bool_], *, gains: NDArray[np.float32], row_lengths: NDArray[np.int64]
+        cls,
+        scores: NDArray[np.float32],
+        positive: NDArray[np.bool_],
+        *,
+        gains: NDArray[np.float32],
+        row_lengths: NDArray[np.int64],
+        amounts: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> "Ranked":
         """Put the candidates [N] of requests with `row_lengths` [R] of them into the order of their scores."""
         # Sorting keeps each request's candidates together, so `row` and `start` hold before and after.
@@ -82,6 +91,7 @@ class Ranked:
             gain=gains[order].astype(np.float64),
             best_gain=gains[np.argsort(_descending(row, gains))].astype(np.float64),
             positives=np.bincount(row, weights=label, minlength=len(row_lengths)).astype(np.float64),
+            amounts={name: np.maximum(values[order].astype(np.float64), 0.0) for name, values in (amounts or {}).items()},
         )
 
     def first(self, values: NDArray[np.float64], k: int) -> NDArray[np.float64]:
@@ -155,8 +165,21 @@ def _ndcg(ranked: Ranked, k: int) -> Terms:
     return ranked.first(ranked.ties.mean(ranked.gain) * discount, k) / np.where(has_gain, ideal, 1), has_gain.astype(np.float64)
 
 
+def _captured(amount: str, ranked: Ranked, k: int) -> Terms:
+    """Share of a request's amount among the first k places. Weight: the amount, so that the mean over requests is a share of all of it."""
+    values = ranked.amounts[amount]
+    total = np.bincount(ranked.row, weights=values, minlength=len(ranked.length)).astype(np.float64)
+    return ranked.first(ranked.ties.mean(values), k) / np.where(total > 0, total, 1), total
+
+
 _WHOLE: dict[str, Callable[[Ranked], Terms]] = {"gauc": _auc, "map": _average_precision, "mrr": _reciprocal_rank}
-_AT_K: dict[str, Callable[[Ranked, int], Terms]] = {"precision": _precision, "recall": _recall, "hit_rate": _hit_rate, "ndcg": _ndcg}
+_AT_K: dict[str, Callable[[Ranked, int], Terms]] = {
+    "precision": _precision,
+    "recall": _recall,
+    "hit_rate": _hit_rate,
+    "ndcg": _ndcg,
+    **{amount: partial(_captured, amount) for amount in AMOUNTS},
+}
 
 
 def _having_positive(ranked: Ranked) -> NDArray[np.float64]:

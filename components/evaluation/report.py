@@ -16,7 +16,7 @@ from components.evaluation.importance import METRICS as DROPPED
 from components.evaluation.importance import Importance
 from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, Model, SliceMetrics, compared, margin
 from components.evaluation.sums import COUNTS
-from components.evaluation.table import COLUMNS, change_text, overall_metrics, surely, value_text
+from components.evaluation.table import change_text, overall_metrics, slice_columns, surely, value_text
 from components.evaluation.verdict import Verdict
 
 MAX_ROWS = 40  # a plot of more slices than this can't be read; the table has them all
@@ -85,7 +85,7 @@ def render(content: ReportContent) -> str:
         comparisons=comparisons,
         overall=comparisons[0] if comparisons and not comparisons[0].slice else None,
         overall_metrics=overall_metrics,
-        columns=(*COLUMNS, "mrr", "log_loss"),
+        columns=(*slice_columns(comparisons), "mrr", "log_loss"),
         counts=COUNTS,
         surely=surely,
         margin=margin,

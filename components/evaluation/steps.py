@@ -24,7 +24,7 @@ from components.evaluation.blocks import candidate_ids, candidate_values, shoppe
 from components.evaluation.config import settings_of
 from components.evaluation.exported import called, unpadded
 from components.evaluation.slices import SliceKey, slices
-from components.evaluation.sums import RankingSums, Requests, RequestSums, gains_from, request_sums
+from components.evaluation.sums import RankingSums, Requests, RequestSums, gains_from, listwise_of, request_sums
 from components.evaluation.tfma_metrics import SUMS_KEY
 
 Block = Mapping[str, Any]
@@ -49,6 +49,8 @@ class _SumBySlice(model_util.DoFnWithModels):
         self._specs = list(eval_config.model_specs)
         settings = settings_of(eval_config)
         self._gains: dict[str, float] = settings.get("gains", {})
+        self._gain_amounts: dict[str, str] = settings.get("gain_amounts", {})
+        self._amounts: list[str] = settings.get("amounts", [])
         self._bands: dict[str, list[float]] = settings.get("bands", {})
         self._item_slices = frozenset(settings.get("item_slices", ()))
         self._slices = [tuple(spec.feature_keys) for spec in eval_config.slicing_specs] or [()]
@@ -60,6 +62,7 @@ class _SumBySlice(model_util.DoFnWithModels):
         block: pa.RecordBatch = elem[constants.ARROW_RECORD_BATCH_KEY]
         serialized = tf.constant(block.column(constants.ARROW_INPUT_COLUMN).flatten().to_numpy(zero_copy_only=False))
         users, items = shoppers(block), candidate_ids(block, "item")
+        amounts = {name: candidate_values(block, name)[0] for name in {*self._amounts, *self._gain_amounts.values()}}
         by_model: dict[str, RequestSums] = {}
         for spec in self._specs:
             labels, row_lengths = candidate_values(block, spec.label_key)
@@ -68,12 +71,13 @@ class _SumBySlice(model_util.DoFnWithModels):
             requests = Requests(
                 labels,
                 unpadded(padded, row_lengths, model=spec.name),
-                gains=gains_from(worth, self._gains) if worth else labels,
+                gains=gains_from(worth, self._gains, {name: amounts[of] for name, of in self._gain_amounts.items()}) if worth else labels,
                 row_lengths=row_lengths,
                 users=users,
                 items=items,
+                amounts=amounts,
             )
-            by_model[spec.name] = request_sums(requests)
+            by_model[spec.name] = request_sums(requests, listwise_of(self._amounts))
             row = by_model[spec.name].row
         with _BLAS.limit(limits=1):
             self._add(block, by_model, row)

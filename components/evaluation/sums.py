@@ -5,6 +5,7 @@ Means over requests, of one value each (definitions in `metrics`):
     precision_at_k, recall_at_k, hit_rate_at_k, map, mrr   weight 1 where the request has a positive; the others don't count
     ndcg_at_k                                              weight 1 where it has a gain
     gauc                                                   weight: the number of impressions, where the request has both classes
+    revenue_at_k, quantity_at_k, margin_at_k               weight: the request's amount, where the dataset has the role
 
 GAUC is the impression-weighted mean of the AUC within a group (Zhu et al. 2017, "Optimized cost per click in Taobao display advertising";
 Zhou et al. 2018, "Deep interest network for click-through rate prediction", the weighted AUC of its metrics). `gauc` groups by request: it
@@ -21,13 +22,14 @@ Over all requests and items (`item_reach`): `coverage_at_5` is the share of the 
 1 - the overlap of the first five of two requests.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.contract.errors import InputError
+from components.contract.sources import AMOUNTS
 from components.evaluation.bootstrap import poisson_counts
 from components.evaluation.item_reach import NO_ITEMS, ItemReach, shopper_groups
 from components.evaluation.ranked import Ranked, Terms, listwise
@@ -51,10 +53,11 @@ LISTWISE = (
     "map",
     "mrr",
 )
+OF_AMOUNTS = tuple(f"{amount}_at_{k}" for amount in AMOUNTS for k in FIRST)
 OF_ITEMS = (f"coverage_at_{REACHED}", f"personalisation_at_{REACHED}")
-METRICS = (*COUNTS, *OF_SCORES, "auc_error", *POINTWISE, "gauc_by_user", *LISTWISE, *OF_ITEMS)
-"""Names of all values of `RankingSums.values`."""
-BOOTSTRAPPED = (*OF_SCORES, *POINTWISE, "gauc_by_user", *LISTWISE)
+METRICS = (*COUNTS, *OF_SCORES, "auc_error", *POINTWISE, "gauc_by_user", *LISTWISE, *OF_AMOUNTS, *OF_ITEMS)
+"""Names of all values of `RankingSums.values`; those of `OF_AMOUNTS` are there where the examples have the amount."""
+BOOTSTRAPPED = (*OF_SCORES, *POINTWISE, "gauc_by_user", *LISTWISE, *OF_AMOUNTS)
 """Those whose standard error is from replicates of the shoppers; that of `OF_ITEMS` is from leaving groups of them out (`item_reach`)."""
 ESTIMATED = (*BOOTSTRAPPED, *OF_ITEMS)
 """Those that have a standard error."""
@@ -79,6 +82,7 @@ class Requests:
     row_lengths: NDArray[np.int64]  # [R]
     users: NDArray[np.uint64] | None = None  # [R], hashes; without them nothing is told by shopper
     items: NDArray[np.uint64] | None = None  # [N], hashes; without them nothing is told of items
+    amounts: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)  # [N] each, by name
 
     def __post_init__(self) -> None:
         n_candidates = int(self.row_lengths.sum())
@@ -234,9 +238,16 @@ def sums(
     return request_sums(Requests(labels, scores, gains, row_lengths, users, items)).total()
 
 
+def listwise_of(amounts: Iterable[str]) -> tuple[str, ...]:
+    """The listwise metrics of examples with these amounts."""
+    return (*LISTWISE, *(f"{amount}_at_{k}" for amount in amounts for k in FIRST))
+
+
 def request_sums(requests: Requests, names: Sequence[str] = LISTWISE) -> RequestSums:
     """The summands of each request, with the listwise metrics of these names."""
-    ranked = Ranked.of(requests.scores, requests.labels > 0, gains=requests.gains, row_lengths=requests.row_lengths)
+    ranked = Ranked.of(
+        requests.scores, requests.labels > 0, gains=requests.gains, row_lengths=requests.row_lengths, amounts=requests.amounts
+    )
     reach, place, found = np.empty(len(requests.scores)), np.empty_like(ranked.place), np.empty(len(requests.scores))
     reach[ranked.order], place[ranked.order], found[ranked.order] = ranked.within(REACHED), ranked.place, ranked.ties.mean(ranked.positive)
     weights = None if requests.users is None else poisson_counts(requests.users).astype(np.float32)
@@ -266,8 +277,17 @@ def _log_loss(probability: Floats, positive: NDArray[np.bool_]) -> Floats:
     return loss
 
 
-def gains_from(labels: Mapping[str, NDArray[np.float32]], weights: Mapping[str, float]) -> NDArray[np.float32]:
-    """What each candidate [N] is worth: the highest weight among its actions (a purchase is worth a purchase, whatever led to it)."""
-    worth: NDArray[np.float32] = np.stack([np.float32(weight) * (labels[name] > 0) for name, weight in weights.items()])
+def gains_from(
+    labels: Mapping[str, NDArray[np.float32]],
+    weights: Mapping[str, float],
+    amounts: Mapping[str, NDArray[np.float32]] | None = None,
+) -> NDArray[np.float32]:
+    """What each candidate [N] is worth: the highest weight among its actions (a purchase is worth a purchase, whatever led to it).
+
+    An action that has `amounts`, by its label, is worth its weight times the candidate's amount; an amount below 0 is worth 0.
+    """
+    each = {name: np.float32(weight) * (labels[name] > 0) for name, weight in weights.items()}
+    each |= {name: each[name] * np.maximum(amount, np.float32(0)) for name, amount in (amounts or {}).items()}
+    worth: NDArray[np.float32] = np.stack(list(each.values()))
     highest: NDArray[np.float32] = worth.max(axis=0)
     return highest

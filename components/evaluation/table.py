@@ -1,12 +1,13 @@
 """Metrics by slice, challenger beside champion: on a terminal, and as JSON."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from components.contract.sources import AMOUNTS
 from components.evaluation.captions import metric_caption, slice_caption
 from components.evaluation.importance import METRICS as DROPPED
 from components.evaluation.importance import Drop, Importance
@@ -19,6 +20,12 @@ NEITHER = ("calibration", *OF_ITEMS)  # best at 1; more of the catalogue, or mor
 _CHIEF = 8
 
 COLUMNS = ("auc", "gauc", "precision_at_1", "precision_at_5", "ndcg_at_10")
+
+
+def slice_columns(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    """The metrics to show of each slice: `COLUMNS`, and of each amount that there is its share among the first five places."""
+    there = comparisons[0].challenger if comparisons else {}
+    return (*COLUMNS, *(metric for amount in AMOUNTS if (metric := f"{amount}_at_5") in there))
 
 
 def overall_table(metrics: Iterable[SliceMetrics]) -> Table:
@@ -66,10 +73,12 @@ def metrics_table(metrics: Iterable[SliceMetrics]) -> Table:
     table = Table(title="Metrics by slice (difference to the champion)", title_justify="left", header_style="bold")
     table.add_column("slice", overflow="fold")
     table.add_column("requests", justify="right")
-    for metric in COLUMNS:
+    comparisons = compared(metrics)
+    columns = slice_columns(comparisons)
+    for metric in columns:
         table.add_column(metric_caption(metric), justify="right", no_wrap=True)
-    for each in compared(metrics):
-        cells = [_cell(each, metric) for metric in COLUMNS]
+    for each in comparisons:
+        cells = [_cell(each, metric) for metric in columns]
         table.add_row(slice_caption(each.slice), f"{int(each.challenger['requests']):,}", *cells, end_section=not each.slice)
     return table
 

@@ -12,6 +12,7 @@ at a time from TFMA's own extractors and gives the same values, slower.
 import functools
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -22,11 +23,23 @@ from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types
 from tensorflow_model_analysis.proto import config_pb2
 
+from components.contract.sources import AMOUNTS
 from components.evaluation.curves import CURVES, curves
-from components.evaluation.estimates import ESTIMATES, change_error_of, estimates
+from components.evaluation.estimates import ESTIMATES, change_error_of, error_of, estimates
 from components.evaluation.gates import at_best, gated_changes
 from components.evaluation.hashes import hashed
-from components.evaluation.sums import ESTIMATED, LISTWISE, METRICS, RankingSums, Requests, gains_from, no_sums, request_sums
+from components.evaluation.sums import (
+    ESTIMATED,
+    LISTWISE,
+    METRICS,
+    OF_AMOUNTS,
+    RankingSums,
+    Requests,
+    gains_from,
+    listwise_of,
+    no_sums,
+    request_sums,
+)
 
 SUMS_KEY = "ranking_sums"
 """Where an extract holds the sums of a block of requests, by model."""
@@ -45,6 +58,8 @@ class RankingMetrics(metric_types.Metric):
         user: the feature that names the shopper, for what is told by shopper.
         request: the feature that stands for the shopper where `user` is empty.
         item: the feature that names each candidate, for what is told of items.
+        gain_amounts: by the name of a label feature, the feature of the amount that its gain is multiplied by.
+        amounts: features of what a candidate brought in (revenue, quantity, margin), of which the share among the first places is told.
         bands, item_slices: read by `components.evaluation.steps`, which cuts the slices.
         gated: names of metrics of whose change against the baseline the upper end is given too (`gates.gated_changes`).
         min_requests: requests with a positive below which a slice is too small for a gate.
@@ -61,6 +76,8 @@ class RankingMetrics(metric_types.Metric):
         item_slices: Sequence[str] = (),
         gated: Iterable[str] = (),
         min_requests: int = 0,
+        gain_amounts: Mapping[str, str] | None = None,
+        amounts: Sequence[str] = (),
         name: str = "ranking",
     ) -> None:
         super().__init__(
@@ -73,6 +90,8 @@ class RankingMetrics(metric_types.Metric):
             item_slices=list(item_slices),
             gated=list(gated),
             min_requests=min_requests,
+            gain_amounts=dict(gain_amounts or {}),
+            amounts=list(amounts),
             name=name,
         )
 
@@ -157,16 +176,19 @@ def _all_metrics(
     item_slices: list[str],
     gated: list[str],
     min_requests: int,
+    gain_amounts: dict[str, str],
+    amounts: list[str],
     eval_config: config_pb2.EvalConfig,
     model_names: list[str],
     name: str,
 ) -> list[metric_types.MetricComputation]:
     del bands, item_slices, name
     baseline = next((spec.name for spec in eval_config.model_specs if spec.is_baseline), None)
-    keys = [_key(name, model) for model in model_names for name in (*_names(model, baseline), CURVES)]
+    listwise = listwise_of(amounts)
+    keys = [_key(name, model) for model in model_names for name in (*_names(model, baseline, listwise), CURVES)]
     keys += [_key(at_best(metric), model) for metric in gated for model in model_names if baseline not in (None, model)]
-    sums = _RequestSums(model_names, LISTWISE, gains, (user, request), item)
-    return [metric_types.MetricComputation(keys, [sums], _Sum(model_names, LISTWISE, baseline, gated, min_requests))]
+    sums = _RequestSums(model_names, listwise, gains, (user, request), item, gain_amounts, amounts)
+    return [metric_types.MetricComputation(keys, [sums], _Sum(model_names, listwise, baseline, gated, min_requests))]
 
 
 def _one_metric(
@@ -177,8 +199,9 @@ def _one_metric(
     user: str | None = None,
     item: str | None = None,
 ) -> list[metric_types.MetricComputation]:
-    listwise = [] if metric in METRICS and metric not in LISTWISE else [metric]
-    sums = _RequestSums(model_names, listwise, gains or {}, (user, None), item)
+    listwise = [] if metric in METRICS and metric not in (*LISTWISE, *OF_AMOUNTS) else [metric]
+    amounts = [amount for amount in AMOUNTS if re.fullmatch(rf"{amount}_at_\d+", metric)]
+    sums = _RequestSums(model_names, listwise, gains or {}, (user, None), item, amounts=amounts)
     keys = [_key(name, model) for model in model_names]
     return [metric_types.MetricComputation(keys, [sums], _Only(metric, name, model_names, listwise))]
 
@@ -191,10 +214,12 @@ def _gauc(user: str | None, model_names: list[str], name: str) -> list[metric_ty
     return _one_metric("gauc_by_user" if user else "gauc", model_names, name, user=user)
 
 
-def _names(model: str, baseline: str | None) -> tuple[str, ...]:
-    """The values of a model: a change is only that of a model beside a baseline."""
-    changes = set(map(change_error_of, ESTIMATED)) if baseline in (None, model) else set()
-    return tuple(name for name in ESTIMATES if name not in changes)
+def _names(model: str, baseline: str | None, listwise: Sequence[str]) -> tuple[str, ...]:
+    """The values of a model: a change is only that of a model beside a baseline, and an amount is told of where there is one."""
+    left_out = set(map(change_error_of, ESTIMATED)) if baseline in (None, model) else set()
+    for metric in set(OF_AMOUNTS) - set(listwise):
+        left_out |= {metric, error_of(metric), change_error_of(metric)}
+    return tuple(name for name in ESTIMATES if name not in left_out)
 
 
 def _key(metric: str, model: str) -> metric_types.MetricKey:
@@ -205,7 +230,14 @@ class _RequestSums(metric_types.Preprocessor):
     """An extract to the sums of its request or requests, by model."""
 
     def __init__(
-        self, models: Sequence[str], listwise: Sequence[str], gains: dict[str, float], shopper: Sequence[str | None], item: str | None
+        self,
+        models: Sequence[str],
+        listwise: Sequence[str],
+        gains: dict[str, float],
+        shopper: Sequence[str | None],
+        item: str | None,
+        gain_amounts: Mapping[str, str] | None = None,
+        amounts: Iterable[str] = (),
     ) -> None:
         super().__init__(name=f"request_sums_{'_'.join(listwise)}")
         self._models = models
@@ -213,6 +245,8 @@ class _RequestSums(metric_types.Preprocessor):
         self._gains = gains
         self._shopper = [name for name in shopper if name]
         self._item = item
+        self._gain_amounts = dict(gain_amounts or {})
+        self._amounts = sorted({*amounts, *self._gain_amounts.values()})
 
     def process(self, extracts: Mapping[str, Any]) -> Iterator[ByModel]:
         if SUMS_KEY in extracts:
@@ -220,14 +254,16 @@ class _RequestSums(metric_types.Preprocessor):
             return
         features = extracts.get(constants.FEATURES_KEY, {})
         worth = {name: _flat(features[name]) for name in self._gains}
+        amounts = {name: _flat(features[name]) for name in self._amounts}
+        of_gain = {name: amounts[amount] for name, amount in self._gain_amounts.items()}
         users = hashed(pa.array([self._named(features)])) if self._shopper else None
         items = hashed(pa.array(_list(features[self._item]))) if self._item else None
         found = {}
         for model in self._models:
             labels = _flat(_of(model, extracts[constants.LABELS_KEY]))
             scores = _flat(_of(model, extracts[constants.PREDICTIONS_KEY]))[: len(labels)]
-            gains = gains_from(worth, self._gains) if worth else labels
-            request = Requests(labels, scores, gains, row_lengths=np.array([len(labels)]), users=users, items=items)
+            gains = gains_from(worth, self._gains, of_gain) if worth else labels
+            request = Requests(labels, scores, gains, row_lengths=np.array([len(labels)]), users=users, items=items, amounts=amounts)
             found[model] = request_sums(request, self._listwise).total()
         yield found
 
@@ -275,7 +311,7 @@ class _Sum(beam.CombineFn):
         keyed: Keyed = {}
         found = estimates(accumulator, baseline=self._baseline, listwise=self._listwise)
         for model, values in found.items():
-            undefined = dict.fromkeys(_names(model, self._baseline), math.nan)
+            undefined = dict.fromkeys(_names(model, self._baseline, self._listwise), math.nan)
             if self._baseline not in (None, model):
                 values |= gated_changes(values, found[self._baseline], self._gated, min_requests=self._min_requests)
             keyed |= {_key(name, model): value for name, value in (undefined | values).items()}

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from components.contract.dataset import Gates
+from components.contract.sources import AMOUNTS
 from components.evaluation.captions import metric_caption, slice_caption
 from components.evaluation.gates import check_metric_names
 from components.evaluation.results import Comparison, SliceMetrics, compared
@@ -51,7 +52,7 @@ def verdict(metrics: Iterable[SliceMetrics], gates: Gates, *, slices: Iterable[S
     Raises:
         DatasetFileError: if a gate names no metric that it can be put on.
     """
-    check_metric_names(gates)
+    check_metric_names(gates, amounts=AMOUNTS)  # whether the examples have them, `eval_config` has seen to
     comparisons = compared(metrics)
     overall = next((each for each in comparisons if not each.slice), None)
     if overall is None:

@@ -26,7 +26,7 @@ _GUEST_SEED = 2
 _ROW = ["seq", "item", "action"]  # by which an action is known
 
 VERDICTS = {"seq": pl.Int64, "item": pl.String, "verdict": pl.Int8, "moment": pl.Int64}
-FOREIGN = {
+FOREIGN = {  # and the dataset's amounts
     "user": pl.String,
     "guest": pl.String,  # the session of the request's shopper, where that is a guest
     "request": pl.String,
@@ -167,7 +167,7 @@ def split_off(
     listed = keyed.filter(impression & differs.fill_null(value=True)).select("rid", "uid", "user", "session", "time")
     parts = {"shown": listed}
     acted = pl.col("action").is_in(attributed_actions(dataset)) & (pl.col("rid") != 0) & (pl.col("uid") != 0)
-    claims = keyed.filter(acted).select("rid", "uid", "user", "request", "session", "item", "time", "action", "seq")
+    claims = keyed.filter(acted).select("rid", "uid", "user", "request", "session", "item", "time", "action", "seq", *dataset.amounts)
     claims = claims.filter(~_at_home(claims, listed, dataset))
     if len(claims):
         parts["claims"] = claims.join(_contents(events, claims), on=_ROW, how="left")
@@ -258,7 +258,7 @@ def settle(partition: int, written: Written, dataset: Dataset, files: Files, cou
         # Each action's own block leaves its repetitions out; so does the other one.
         away = apart.filter(pl.col("verdict") == AWAY).unique("content", keep="first", maintain_order=True)
         to = _home_of(away)
-        found = replace(found, foreign=files.write("foreign", away.with_columns(user="owner").select(*FOREIGN), to))
+        found = replace(found, foreign=files.write("foreign", away.with_columns(user="owner").select(*FOREIGN, *dataset.amounts), to))
     if userless is not None and len(userless):
         found = replace(found, **_adopted(judged(userless, anonymous=True), userless, dataset, files))
     return found

@@ -11,8 +11,9 @@ from components.contract.id_text import id_text
 from components.contract.null_words import null_words, number_words
 from components.contract.sources import EventSource, ListRows, Rows
 from components.contract.userless import lacks_user
+from components.ingest.amounts import with_amounts
 from components.ingest.counts import Counts
-from components.ingest.event_columns import FILE_SHIFT, NO_ACTION, ROLES, event_features, impression_code, is_clock
+from components.ingest.event_columns import AMOUNT, FILE_SHIFT, NO_ACTION, ROLES, event_features, impression_code, is_clock
 from components.ingest.feature_values import typed_column
 from components.ingest.files import Block
 from components.ingest.id_text import ids_of, words_of
@@ -49,6 +50,7 @@ def clean(raw: pl.DataFrame, dataset: Dataset, moment: Moment, counts: Counts) -
     raw = _timed(raw, source, moment, counts)
     raw = _acted(raw, source, dataset, counts)
     raw = _identified(raw, source, dataset, counts)
+    raw = with_amounts(raw, source, dataset, counts)
     raw = raw.with_columns((pl.lit(moment.block.file_order << FILE_SHIFT, pl.Int64) + pl.col(ROW)).alias("seq"))
     raw = raw.with_columns(
         typed_column(raw, feature, f"{RAW}{feature.key}", f"f:{feature.name}", counts) for feature in event_features(dataset)
@@ -67,6 +69,7 @@ def clean(raw: pl.DataFrame, dataset: Dataset, moment: Moment, counts: Counts) -
         raw = keep_rows(raw, (pl.col("action") != impression) | (pl.col("request") != ""), "an impression without a request", counts)
     return raw.select(
         *(pl.col(name).cast(kind) for name, kind in ROLES.items()),
+        *(pl.col(amount).fill_null(float("nan")).cast(AMOUNT) for amount in dataset.amounts),
         *(f"f:{feature.name}" for feature in dataset.given("events") if not is_clock(feature)),
     )
 

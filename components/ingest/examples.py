@@ -83,7 +83,7 @@ def _requests(block: ShopperBlock, users: pl.DataFrame | None, dataset: Dataset,
 
 
 def _candidates(block: ShopperBlock, item_state: pl.DataFrame, catalogue: pl.DataFrame, dataset: Dataset) -> dict[str, Values]:
-    candidates, labels = block.requests.candidates, block.requests.labels
+    candidates, labels, amounts = block.requests.candidates, block.requests.labels, block.requests.amounts
     frame = candidates.select("position", *(feature.name for feature in shown_features(dataset)))
     slot = item_state["slot"].to_numpy()
     state = {}
@@ -92,7 +92,7 @@ def _candidates(block: ShopperBlock, item_state: pl.DataFrame, catalogue: pl.Dat
         known[slot] = column.to_numpy()
         state[column.name] = known
     each = {column.name: labels[:, place] for place, column in enumerate(label_columns(dataset)[1:])}
-    frame = frame.hstack(pl.DataFrame({"label": labels.max(axis=1)} | each | state))
+    frame = frame.hstack(pl.DataFrame({"label": labels.max(axis=1)} | each | state)).hstack(amounts)
     return _of_items(catalogue, candidates["item"]) | _in_place(frame)
 
 

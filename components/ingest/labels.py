@@ -30,12 +30,13 @@ REMEDIES = {
 
 
 class Attribution(NamedTuple):
-    """Labels of N candidates for A actions; of M interactions HOME or why they have none, and the moment of the list they are told before.
+    """Labels of N candidates for A actions; of M interactions their candidate, HOME or why they have none, and the moment of their list.
 
     `moments` is of interactions that are stamped earlier than their list, within the tolerance; elsewhere their own time.
     """
 
     labels: NDArray[np.uint8]  # (N, A) 1 where the candidate got the action
+    slots: NDArray[np.int64]  # (M,) 0..N-1, the candidate; -1 for none
     causes: NDArray[np.int8]  # (M,)
     moments: NDArray[np.int64]  # (M,)
 
@@ -76,7 +77,7 @@ def attribute(
     done = interactions["action"].to_numpy()
     for place, action in enumerate(actions):
         labels[slot[(done == action) & (slot >= 0)], place] = 1
-    return Attribution(labels, causes, moments)
+    return Attribution(labels, slot, causes, moments)
 
 
 def _named(

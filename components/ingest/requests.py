@@ -14,13 +14,14 @@ from components.ingest.counts import Counts
 from components.ingest.distinct import distinct
 from components.ingest.event_columns import FILE_SHIFT, event_features, impression_code
 from components.ingest.identity import gap_us, identity, request_rows, with_moments
+from components.ingest.label_amounts import Outcome, outcome
 from components.ingest.labels import AWAY, HOME, attribute
-from components.ingest.sampling import DAY_US, draw_negatives
+from components.ingest.sampling import draw_negatives, pools
 from components.ingest.sessions import session_hashes
-from components.ingest.splits import label_window_us
+from components.ingest.splits import Bounds, label_ends_us, label_window_us
 
 # Of an action: what is asked for its list; what is kept of it where it belongs to none; and where it is stamped earlier than its list.
-_ASKED = ["key", "request", "session", "item", "time", "action", "seq", "user"]
+_ASKED = ["key", "request", "session", "item", "time", "action", "seq", "user", "event"]
 HOMELESS = {"seq": pl.Int64, "user": pl.String, "request": pl.String, "item": pl.Int64, "cause": pl.Int8}
 _MOVED = ["seq", "item", "moment"]
 _TIME_SALT = np.uint64(0x9E3779B97F4A7C15)
@@ -33,6 +34,7 @@ class Requests:
     `frame`: key, request, user, session (hash), time, and the context features.
     `candidates`: row (0..R-1, the request), item (code), position, and the features shown with the list.
     `labels` (N, A): 1 where the candidate got the label action (or the label itself, for data of rows).
+    `amounts`: N rows, a column for each of the dataset's amounts.
     `homeless`: labelled actions that belong to no list, with the `cause`; `moved`: seq, item and moment of actions that are stamped
     earlier than their list, or None.
     """
@@ -40,12 +42,13 @@ class Requests:
     frame: pl.DataFrame
     candidates: pl.DataFrame
     labels: NDArray[np.float32]
+    amounts: pl.DataFrame
     homeless: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=HOMELESS))
     moved: pl.DataFrame | None = None
 
 
 def build(
-    events: pl.DataFrame, dataset: Dataset, popularity: pl.DataFrame, counts: Counts, foreign: pl.DataFrame | None = None
+    events: pl.DataFrame, dataset: Dataset, takings: pl.DataFrame, counts: Counts, *, window: Bounds, foreign: pl.DataFrame | None = None
 ) -> Requests:
     """Form the requests of a block.
 
@@ -53,16 +56,18 @@ def build(
         events: clean events with `key` and the item's code as `item`, sorted by key, time, order and place; whole keys. Where another
             block was asked about some of them, with its `verdict` and `moment`; of the others these are null.
         dataset: says where candidates come from.
-        popularity: day, item, taken (see sampling); empty where nothing is sampled.
+        takings: time, item (see sampling); empty where nothing is sampled.
         counts: gets what is left out.
+        window: the windows of the split.
         foreign: other shoppers' actions that belong to requests of this block, in the same columns as far as they matter.
     """
+    events = events.with_row_index("event")
     match dataset.candidates:
         case Impressions() | ListRows():
-            return _shown(events, dataset, counts, foreign)
+            return _shown(events, dataset, counts, window, foreign)
         case Sampling():
             counts.add("rows kept", len(events))
-            return _sampled(events, dataset, popularity, counts)
+            return _sampled(events, dataset, takings, counts, window)
         case Rows():
             counts.add("rows kept", len(events))
             return _rows(events, dataset)
@@ -83,7 +88,7 @@ def _requests(first_rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     return first_rows.select("key", "request", "user", "session", "time", *given)
 
 
-def _shown(events: pl.DataFrame, dataset: Dataset, counts: Counts, foreign: pl.DataFrame | None) -> Requests:
+def _shown(events: pl.DataFrame, dataset: Dataset, counts: Counts, window: Bounds, foreign: pl.DataFrame | None) -> Requests:
     names = identity(dataset)
     shown = events.filter(pl.col("action") == impression_code(dataset))
     shown = with_moments(shown, names, pause_us=gap_us(dataset)).sort("key", "time", *names[1:], "position", "order", "seq")
@@ -100,8 +105,8 @@ def _shown(events: pl.DataFrame, dataset: Dataset, counts: Counts, foreign: pl.D
     )
     frame = _requests(single.filter(_starts(single["row"])), dataset)
     counts.add("told apart: requests that share their id with another of the shopper", _repeated(frame))
-    labels, homeless, moved = _labels(single, events, foreign, dataset, counts)
-    return Requests(frame, candidates, labels.astype(np.float32), homeless, moved)
+    got, homeless, moved = _labels(single, events, foreign, dataset, counts, window=window)
+    return Requests(frame, candidates, got.labels, got.amounts, homeless, moved)
 
 
 def _starts(row: pl.Series) -> pl.Series:
@@ -113,20 +118,37 @@ def _repeated(frame: pl.DataFrame) -> int:
 
 
 def _labels(
-    shown: pl.DataFrame, events: pl.DataFrame, foreign: pl.DataFrame | None, dataset: Dataset, counts: Counts
-) -> tuple[NDArray[np.uint8], pl.DataFrame, pl.DataFrame | None]:
-    """Labels of the candidates, the labelled actions that belong to no list, and the actions that are stamped earlier than theirs."""
+    shown: pl.DataFrame, events: pl.DataFrame, foreign: pl.DataFrame | None, dataset: Dataset, counts: Counts, *, window: Bounds
+) -> tuple[Outcome, pl.DataFrame, pl.DataFrame | None]:
+    """What became of the candidates, the labelled actions that belong to no list, and the actions that are stamped earlier than theirs."""
     actions = [list(dataset.actions).index(name) for name in dataset.label_gains]
     done = events.filter(pl.col("action").is_in(attributed_actions(dataset)))
     labelled = done["action"].is_in(actions)
     counts.add("labelled actions", int(labelled.sum()))
     judged = done.filter(pl.col("verdict").is_not_null()) if "verdict" in done.columns else None
     own = done if judged is None else done.filter(pl.col("verdict").is_null())
-    both = own.select(_ASKED) if foreign is None else pl.concat([own.select(_ASKED), foreign.select(_ASKED)])
+    amounts = [events.select(dataset.amounts)]
+    if foreign is None:
+        both = own.select(_ASKED)
+    else:
+        behind = pl.Series("event", np.arange(len(events), len(events) + len(foreign)), own["event"].dtype)
+        foreign = foreign.with_columns(behind)
+        amounts.append(foreign.select(dataset.amounts))
+        both = pl.concat([own.select(_ASKED), foreign.select(_ASKED)])
     both = both.with_columns(pl.when(pl.col("request") != "").then(pl.col("request")))
-    window, skew = label_window_us(dataset), skew_us(dataset)
+    skew = skew_us(dataset)
     candidates = shown.select("key", "request", "session", "item", "time")
-    found = attribute(candidates, both, actions=actions, window_us=window, skew_us=skew)
+    found = attribute(candidates, both, actions=actions, window_us=label_window_us(dataset), skew_us=skew)
+    hits = both.select("action", "event", pl.Series("slot", found.slots)).filter((pl.col("slot") >= 0) & pl.col("action").is_in(actions))
+    got = outcome(
+        hits,
+        events,
+        dataset,
+        counts,
+        amounts=pl.concat(amounts),
+        labels=found.labels.astype(np.float32),
+        ends_us=label_ends_us(shown["time"].to_numpy(), window),
+    )
     lost = both.with_columns(pl.Series("cause", found.causes)).filter(pl.col("action").is_in(actions) & (pl.col("cause") != HOME))
     homeless = [lost.select(*HOMELESS)]
     moved = []
@@ -139,10 +161,10 @@ def _labels(
         if skew:
             moved.append(judged.filter(pl.col("moment") > pl.col("time")).select(_MOVED))
     late = pl.concat(moved) if moved else None
-    return found.labels, pl.concat(homeless), late if late is not None and len(late) else None
+    return got, pl.concat(homeless), late if late is not None and len(late) else None
 
 
-def _sampled(events: pl.DataFrame, dataset: Dataset, popularity: pl.DataFrame, counts: Counts) -> Requests:
+def _sampled(events: pl.DataFrame, dataset: Dataset, takings: pl.DataFrame, counts: Counts, window: Bounds) -> Requests:
     form = dataset.candidates
     assert isinstance(form, Sampling)
     names = list(dataset.actions)
@@ -166,22 +188,46 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, popularity: pl.DataFrame, c
         with np.errstate(over="ignore"):
             salts = salts ^ (frame["time"].to_numpy().view(np.uint64) * _TIME_SALT)
         counts.add("told apart: requests that share their id with another of the shopper", _repeated(frame))
-    positives = pl.DataFrame({"request": at, "salt": salts[at], "day": frame["time"].to_numpy()[at] // DAY_US, "item": chosen["item"]})
-    weighted = form.weight == "popularity"
-    negatives = draw_negatives(
-        positives, popularity, negatives=form.negatives, window_s=form.window, weighted=weighted, seed=dataset.seed
-    ).select(pl.col("request").alias("row"), "item", *(pl.lit(value=False).alias(name) for name in dataset.label_gains))
+    positives = chosen.select(
+        pl.col("row").alias("request"),
+        pl.Series("salt", salts[at]),
+        pl.Series("time", frame["time"].to_numpy()[at]),
+        pl.Series("takings", np.bincount(row.to_numpy(), minlength=len(frame))[at]),
+        "item",
+    )
+    drawn = draw_negatives(
+        positives,
+        takings["item"].to_numpy(),
+        pools(takings["time"].to_numpy(), window, span_us=int(form.window * 1e6)),
+        negatives=form.negatives,
+        weighted=form.weight == "popularity",
+        seed=dataset.seed,
+    )
+    popular = "kept in state and history, not as a label: of an item too popular for so many negatives of each positive"
+    counts.add(popular, int((~drawn.kept).sum()))
+    negatives = drawn.negatives.select(
+        pl.col("request").alias("row"), "item", *(pl.lit(value=False).alias(name) for name in dataset.label_gains)
+    )
+    chosen = chosen.filter(pl.Series(drawn.kept, dtype=pl.Boolean))
     # By item, so that a candidate's place doesn't tell whether it was taken.
     both = pl.concat([chosen, negatives], how="vertical_relaxed").sort("row", "item")
-    fed = np.bincount(negatives["row"].to_numpy(), minlength=len(frame)) > 0
-    for name in ("requests formed", "requests left out: nothing could be sampled"):
-        counts.add(name, int((~fed).sum()))
+    fed, taking = (np.bincount(rows["row"].to_numpy(), minlength=len(frame)) > 0 for rows in (negatives, chosen))
+    out = {
+        "requests left out: nothing could be sampled": ~fed & taking,
+        "requests left out: all their items are too popular for so many negatives of each positive": ~taking,
+    }
+    for name, which in out.items():
+        counts.add(name, int(which.sum()))
+    counts.add("requests formed", int((~fed | ~taking).sum()))
+    fed &= taking
     kept = both.filter(pl.Series(fed[both["row"].to_numpy()], dtype=pl.Boolean))
     renumbered = (np.cumsum(fed) - 1)[kept["row"].to_numpy()]
     candidates = kept.select(pl.lit(pl.Series(renumbered)).alias("row"), "item", pl.lit(-1, pl.Int32).alias("position"))
-    return Requests(
-        frame.filter(pl.Series(fed, dtype=pl.Boolean)), candidates, kept.select(list(dataset.label_gains)).to_numpy().astype(np.float32)
-    )
+    hits = taken.select("row", "item", "action", "event").join(kept.select("row", "item").with_row_index("slot"), on=["row", "item"])
+    ends_us = label_ends_us(frame["time"].to_numpy(), window)[kept["row"].to_numpy()]
+    labels = kept.select(list(dataset.label_gains)).to_numpy().astype(np.float32)
+    got = outcome(hits, events, dataset, counts, amounts=events.select(dataset.amounts), labels=labels, ends_us=ends_us)
+    return Requests(frame.filter(pl.Series(fed, dtype=pl.Boolean)), candidates, got.labels, got.amounts)
 
 
 def row_name() -> pl.Expr:
@@ -193,4 +239,5 @@ def _rows(events: pl.DataFrame, dataset: Dataset) -> Requests:
     rows = events.with_columns(pl.when(pl.col("request") != "").then(pl.col("request")).otherwise(row_name()).alias("request"))
     shown = (pl.col(f"f:{feature.name}").alias(feature.name) for feature in shown_features(dataset))
     candidates = rows.select(pl.int_range(pl.len(), dtype=pl.Int64).alias("row"), "item", "position", *shown)
-    return Requests(_requests(rows, dataset), candidates, rows.select((pl.col("label") > 0).cast(pl.Float32)).to_numpy())
+    amounts = rows.select(pl.col(amount).fill_nan(0.0).cast(pl.Float32) for amount in dataset.amounts)
+    return Requests(_requests(rows, dataset), candidates, rows.select((pl.col("label") > 0).cast(pl.Float32)).to_numpy(), amounts)

@@ -1,114 +1,249 @@
-"""Candidates for data without impressions: what was taken, and what could have been taken then.
+"""Candidates for data without impressions: what was taken, and what others took soon after.
 
-The pool of a day holds what was taken on the days of the trailing window before it, so nothing of the request's own day or later enters.
+A negative is the item of a later taking in the same window of the split (train, eval, test). Takings from the past can't serve: what is
+known of an item at a request counts them, so an item drawn by one of them has been counted once more than an item that is taken now, and a
+model tells the two apart without any signal. A later taking isn't in anybody's state yet, as the request's own isn't.
+
+A candidate stands once in its list, however popular. So negatives are drawn by inclusion probabilities that make up for it: of an item in a
+share pi of the requests, n pi / (1 - pi) among the lists that don't have it as a positive, n being the negatives wanted of each positive.
+Then an item is n times as often a negative as a positive, at any popularity. Where that probability would be above 1, positives of the item
+are left out by chance until it holds.
+
 Draws come from a hash of the request and the seed: they don't depend on how the data is cut into blocks.
 """
 
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-Draw = Callable[[NDArray[np.int64], NDArray[np.float64]], NDArray[np.int64]]  # days and uniform numbers to items, -1 for none
+from components.ingest.splits import Bounds
 
-DAY_US = 86_400_000_000
-SPARE = 3  # draws at most for each negative wanted: some fall on positives or on one another
-ITEM_BITS = 40  # of a pair of request and item in one number
-CHUNK_WANTED = 1_000_000  # negatives sampled at a time, some 200 bytes each
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+POOLS = 64  # at least so many pools begin in a window of the split, at equal numbers of takings
+POOLS_PER_SPAN = 8  # and at least so many within the time that a pool spans
+EXACT_SIZES = 16  # requests with so many takings or fewer are drawn for by their number, larger ones by a number within 5 % of it
+UNITS_BITS = 40  # lengths of items are whole numbers that add up to about 2**40
+LENGTH_ROUNDS = 4
+SHORTEST_LINE = 1e-3  # share of the items' lengths that is left, at the least, without a request's positives
 
 
-def draw_negatives(
-    positives: pl.DataFrame, popularity: pl.DataFrame, *, negatives: int, window_s: float, weighted: bool, seed: int
-) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Pools:
+    """What is drawn from: pool p holds the takings `first[p]` to `end[p]`, and is for requests before `start_us[p]`, its first taking.
+
+    `segment`: which of the stretches between `edges_us` the pool lies in; it holds nothing of another.
+    """
+
+    edges_us: Ints
+    start_us: Ints
+    first: Ints
+    end: Ints
+    segment: Ints
+
+    def of(self, time_us: Ints) -> Ints:
+        """The pool of each request: the next one that begins after it and in its stretch; -1 where there is none."""
+        if not len(self.start_us):
+            return np.full(len(time_us), -1, np.int64)
+        pool = np.searchsorted(self.start_us, time_us, side="right")
+        within = np.minimum(pool, len(self.start_us) - 1)
+        same = self.segment[within] == np.searchsorted(self.edges_us, time_us, side="right")
+        return np.where((pool < len(self.start_us)) & same, pool, -1)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """`negatives`: request, item; an item once in a request, none of its positives. `kept`: (P,) whether a positive stays one."""
+
+    negatives: pl.DataFrame
+    kept: NDArray[np.bool_]
+
+
+def pools(times_us: Ints, window: Bounds, *, span_us: int) -> Pools:
+    """Lay the pools over all takings.
+
+    Pools begin often enough that the next one is near, and towards the end of a window of the split ever more often, so that only its very
+    last requests have none.
+
+    Args:
+        times_us: of the takings, ascending.
+        window: the windows of the split.
+        span_us: how long a pool is, unless its window ends before.
+    """
+    edges = np.array([window.train_us, window.eval_us, window.test_us, window.until_us + 1])
+    bounds = [0, *np.searchsorted(times_us, edges).tolist(), len(times_us)]
+    parts = []
+    for segment, (low, high) in enumerate(pairwise(bounds)):
+        if low == high:
+            continue
+        step = max(1, (high - low) // POOLS)
+        halving = high - (step >> np.arange(step.bit_length()))
+        by_time = np.arange(times_us[low], times_us[high - 1], max(1, span_us // POOLS_PER_SPAN))
+        ranks = np.concatenate([np.arange(low, high, step), halving, np.searchsorted(times_us, by_time)])
+        start = np.unique(times_us[ranks])
+        first = np.searchsorted(times_us, start)
+        end = np.minimum(np.searchsorted(times_us, start + span_us), high)
+        parts.append((start, first, end, np.full(len(start), segment)))
+    columns = (np.concatenate(column).astype(np.int64) for column in zip(*parts, strict=True)) if parts else (np.zeros(0, np.int64),) * 4
+    return Pools(edges, *columns)
+
+
+def draw_negatives(positives: pl.DataFrame, taken_item: Ints, window_pools: Pools, *, negatives: int, weighted: bool, seed: int) -> Drawn:
     """Sample negatives for each request.
 
     Args:
-        positives: request (0..R-1, ascending, none left out), salt (uint64, of the request), day, item; one row a positive item.
-        popularity: day, item, taken: how often an item was taken on a day; sorted by day and item.
+        positives: request (0..R-1, ascending), salt (uint64, of the request), time (us, of the request), takings (how many events the
+            request has), item; one row a positive item, an item once in a request.
+        taken_item: the items of all takings, ascending by time.
+        window_pools: laid over them.
         negatives: wanted for each positive; a request gets fewer where its pool is small.
-        window_s: the trailing window, in whole days.
-        weighted: draw in proportion to how often an item was taken, or uniformly.
+        weighted: draw in proportion to how often an item was taken, or uniformly among the pool's items.
+        seed: of the dataset.
+    """
+    request, item = positives["request"].to_numpy(), positives["item"].to_numpy().astype(np.int64)
+    kept = np.ones(len(positives), np.bool_)
+    pool = window_pools.of(positives["time"].to_numpy())
+    size = _rounded(positives["takings"].to_numpy()) if weighted else np.ones(len(positives), np.int64)
+    order = np.lexsort([item, request, size, pool])
+    order = order[pool[order] >= 0]
+    group = np.flatnonzero(np.diff(pool[order], prepend=-1) | np.diff(size[order], prepend=-1)).tolist()
+    place = np.full(max(taken_item.max(initial=-1), item.max(initial=-1)) + 1, -1, np.int64)  # of an item in its pool
+    salts = positives["salt"].to_numpy()
+    found, before = [], -1
+    for low, high in pairwise([*group, len(order)]):
+        rows = order[low:high]
+        at, takings = int(pool[rows[0]]), int(size[rows[0]])
+        if at != before:
+            counts = np.bincount(taken_item[window_pools.first[at] : window_pools.end[at]])
+            items = np.flatnonzero(counts)
+            # In an order of its own, so that no two items are kept apart in every pool.
+            items = items[np.argsort(_mixed(items.astype(np.uint64) + (np.uint64(at) << np.uint64(UNITS_BITS)), seed=seed), kind="stable")]
+            place[:] = -1
+            place[items] = np.arange(len(items))
+            before = at
+        wanted = min(negatives, max(1, (len(items) - 1) // takings))
+        alike = np.ones(len(items))
+        law = _by_popularity(counts[items], takings, negatives=wanted) if weighted else _Law(alike, alike)
+        where = place[item[rows]]
+        if law.total is not None:
+            chance = _uniform(salts[rows] ^ _mixed(item[rows].astype(np.uint64), seed=seed), turn=1, seed=seed)
+            kept[rows] = (where < 0) | (chance < law.staying[where])
+        found.append(_systematic(request[rows], where, salts[rows], law, items, negatives=wanted, seed=seed))
+    drawn = np.concatenate([np.zeros((2, 0), np.int64), *found], axis=1)
+    return Drawn(pl.DataFrame({"request": drawn[0], "item": drawn[1]}), kept)
+
+
+def _rounded(size: Ints) -> Ints:
+    """Sizes above EXACT_SIZES brought to the nearest of a few."""
+    steps = np.rint(np.log(np.maximum(size, EXACT_SIZES) / EXACT_SIZES) / np.log(1.1))
+    return np.where(size <= EXACT_SIZES, size, np.rint(EXACT_SIZES * 1.1**steps)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class _Law:
+    """How a pool's items are drawn for requests with as many takings.
+
+    `lengths`: (D,) in proportion to how likely an item is a negative of a list that hasn't taken it; `staying`: (D,) how likely a positive
+    of it stays one. `total`: how many negatives the lengths stand for, where they alone say it; None where each positive gets as many.
+    """
+
+    lengths: Floats
+    staying: Floats
+    total: float | None = None
+
+
+def _by_popularity(counts: Ints, takings: int, *, negatives: int) -> _Law:
+    """pi = 1 - (1 - p)^k is the share of requests with k takings that take an item of share p; n pi / (1 - pi) is asked for."""
+    share = counts / counts.sum()
+    with np.errstate(divide="ignore", over="ignore"):
+        odds = negatives * ((1 - share) ** -float(takings) - 1)
+    if odds.max() > 1:
+        return _Law(np.minimum(odds, 1.0), np.minimum(1 / odds, 1.0), total=float(np.minimum(odds, 1.0).sum()))
+    # A list of fixed size gives a popular item less than its length says: without the positives, the line is shorter where they are
+    # popular, and those lists don't draw the item. `line`: what is left of it by one positive at random, the others at their mean.
+    lengths = odds
+    for _ in range(LENGTH_ROUNDS):
+        line = np.maximum(lengths.sum() - (takings - 1) * (share * lengths).sum() - lengths, SHORTEST_LINE * lengths.sum())
+        lengths = odds * (1 - share) / ((share / line).sum() - share / line)
+        lengths = lengths / lengths.sum()
+    return _Law(lengths, np.ones(len(share)))
+
+
+def _systematic(
+    request: Ints,
+    where: Ints,
+    salt: NDArray[np.uint64],
+    law: _Law,
+    items: Ints,
+    *,
+    negatives: int,
+    seed: int,
+) -> NDArray[np.int64]:
+    """Systematic sampling (Madow 1949) of each request's negatives: the items laid end to end without the request's positives, and points
+    at equal distances from a random start on.
+
+    Args:
+        request: (P,) of each positive, those of a request together.
+        where: (P,) its place among the items, -1 where the pool hasn't got it.
+        salt: (P,) of its request.
+        law: of the items.
+        items: (D,) of the pool, in the order in which they are laid.
+        negatives: for each positive.
         seed: of the dataset.
 
     Returns:
-        request, item: distinct items that are no positives of their request; those that were drawn first.
+        (2, N) request and item.
     """
-    asked = positives.group_by("request", maintain_order=True).agg(pl.col("salt", "day").first(), (pl.len() * negatives).alias("wanted"))
-    # By day, so that the draws of a chunk fall on one stretch of `popularity`: it stays in the processor's cache.
-    asked = asked.sort("day", maintain_order=True)
-    days = max(1, int(window_s // 86400))
-    chunk = np.cumsum(asked["wanted"].to_numpy().astype(np.int64)) // CHUNK_WANTED
-    drawn = [pl.DataFrame(schema={"request": pl.Int64, "item": pl.Int64})]
-    for first, end in pairwise(np.flatnonzero(np.diff(chunk, prepend=-1, append=-1)).tolist()):
-        some = asked[first:end]
-        theirs = positives.join(some.select("request"), on="request", how="semi")
-        draw = partial(_weighted if weighted else _uniformly, popularity, days=days)
-        drawn.append(_chosen(some, theirs, draw, seed=seed))
-    return pl.concat(drawn)
+    # Whole numbers: a point never falls on a positive by rounding.
+    length = np.maximum(1, np.rint(law.lengths * (2.0**UNITS_BITS / law.lengths.sum()))).astype(np.int64)
+    upto = np.cumsum(length)
+    opens = np.flatnonzero(np.diff(request, prepend=-1))
+    row = np.repeat(np.arange(len(opens)), np.diff(opens, append=len(request)))
+    sizes = np.bincount(row)
+    inside = np.flatnonzero(where >= 0)
+    begin = upto[where[inside]] - length[where[inside]]
+    inside = inside[np.lexsort([begin, row[inside]])]
+    cut = length[where[inside]]
+    cut_before = np.cumsum(cut) - cut
+    cuts = np.bincount(row[inside], minlength=len(opens))
+    first_cut = np.cumsum(cuts) - cuts
+    cut_of_row = np.bincount(row[inside], cut, minlength=len(opens)).astype(np.int64)
+    rest = int(upto[-1]) - cut_of_row
+    start = _uniform(salt[opens], turn=0, seed=seed)
+    asked = sizes * negatives
+    if law.total is not None:
+        asked = np.floor(rest * (law.total / 2.0**UNITS_BITS) + _uniform(salt[opens], turn=2, seed=seed)).astype(np.int64)
+    points: Ints = np.where(rest > 0, np.minimum(asked, len(items) - cuts), 0)
+    point_row = np.repeat(np.arange(len(opens)), points)
+    nth = np.arange(len(point_row)) - np.repeat(np.cumsum(points) - points, points)
+    at = np.floor((nth + start[point_row]) * (rest / np.maximum(points, 1))[point_row]).astype(np.int64)
+    at = np.minimum(at, rest[point_row] - 1)
+    # A point moves on by the lengths of the positives before it: they begin, without one another, where `begin` less those before says.
+    lone = np.concatenate([cut_before, [cut.sum()]])
+    base = lone[first_cut]
+    opening = upto[where[inside]] - cut - (cut_before - base[row[inside]])
+    passed = np.searchsorted(
+        (row[inside] << (UNITS_BITS + 1)) + opening, (point_row.astype(np.int64) << (UNITS_BITS + 1)) + at, side="right"
+    )
+    drawn = np.searchsorted(upto, at + lone[passed] - base[point_row], side="right")
+    single = (np.diff(drawn, prepend=-1) != 0) | (np.diff(point_row, prepend=-1) != 0)  # an item longer than a step is met again
+    return np.stack([request[opens][point_row[single]], items[drawn[single]]])
 
 
-def _chosen(asked: pl.DataFrame, positives: pl.DataFrame, draw: Draw, *, seed: int) -> pl.DataFrame:
-    """The first draws of each request, up to the number wanted, that are neither positives nor drawn before."""
-    salt, day, wanted = (asked[name].to_numpy() for name in ("salt", "day", "wanted"))
-    wanted, row = wanted.astype(np.int64), np.arange(len(asked))
-    theirs = positives.join(asked.select("request").with_row_index("place"), on="request", maintain_order="left")
-    # Place and item as one number, which is quick to compare; the positives first, then what is drawn.
-    taken = _pair(theirs["place"].to_numpy(), theirs["item"].to_numpy())
-    n_positives, turns, missing = len(taken), np.zeros(len(asked), np.int64), wanted
-    while True:
-        # Most are found in the first round; few requests need all their turns, which are used up in two more.
-        more = np.where(missing > 0, np.minimum(np.maximum(missing + missing // 4, turns), wanted * SPARE - turns), 0)
-        if not more.any():
-            break
-        drawer = np.repeat(row, more)
-        turn = np.arange(len(drawer)) - np.repeat(np.cumsum(more) - more - turns, more)
-        item = draw(day[drawer], _uniform(salt[drawer], turn.astype(np.uint64), seed=seed))
-        fresh = _pair(drawer[item >= 0], item[item >= 0])
-        taken = pl.Series(np.concatenate([taken, fresh])).unique(maintain_order=True).to_numpy()
-        turns = turns + more
-        missing = wanted - np.bincount(taken[n_positives:] >> ITEM_BITS, minlength=len(asked))
-    drawn = taken[n_positives:]
-    drawn = drawn[np.argsort(drawn >> ITEM_BITS, kind="stable")]
-    place = drawn >> ITEM_BITS
-    within = np.arange(len(place)) - np.searchsorted(place, place) < wanted[place]
-    return pl.DataFrame({"request": asked["request"].gather(place[within]), "item": drawn[within] & ((1 << ITEM_BITS) - 1)})
-
-
-def _pair(place: NDArray[np.int64], item: NDArray[np.int64]) -> NDArray[np.int64]:
-    return (place.astype(np.int64) << ITEM_BITS) | item
-
-
-def _weighted(popularity: pl.DataFrame, day: NDArray[np.int64], uniform: NDArray[np.float64], *, days: int) -> NDArray[np.int64]:
-    """Items drawn in proportion to how often they were taken in each draw's window; -1 where nothing was.
-
-    A window is a run of rows, and a row's place among the sums of all that was taken before it is where a draw falls.
-    """
-    before = np.concatenate([[0], np.cumsum(popularity["taken"].to_numpy())]).astype(np.float64)
-    first, end = (np.searchsorted(popularity["day"].to_numpy(), edge) for edge in (day - days, day))
-    total = before[end] - before[first]
-    row = np.searchsorted(before, before[first] + np.minimum(np.floor(uniform * total), total - 1), side="right") - 1
-    return np.where(total > 0, np.append(popularity["item"].to_numpy(), -1)[np.where(total > 0, row, -1)], -1)
-
-
-def _uniformly(popularity: pl.DataFrame, day: NDArray[np.int64], uniform: NDArray[np.float64], *, days: int) -> NDArray[np.int64]:
-    """Items drawn uniformly among those taken in each draw's window; -1 where nothing was."""
-    all_days, all_items = popularity["day"].to_numpy(), popularity["item"].to_numpy()
-    drawn = np.full(len(day), -1, np.int64)
-    for one in np.unique(day):
-        first, end = np.searchsorted(all_days, [one - days, one])
-        pool = np.unique(all_items[first:end])
-        if len(pool):
-            drawn[day == one] = pool[(uniform[day == one] * len(pool)).astype(np.int64)]
-    return drawn
-
-
-def _uniform(salt: NDArray[np.uint64], turn: NDArray[np.uint64], *, seed: int) -> NDArray[np.float64]:
-    """Uniform numbers in [0, 1) by SplitMix64 (Steele, Lea and Flood, 2014) of salt, seed and turn."""
+def _uniform(salt: NDArray[np.uint64], *, turn: int, seed: int) -> Floats:
+    """Uniform numbers in [0, 1) of salt, seed and turn."""
     with np.errstate(over="ignore"):
-        x = salt + np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + (turn + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        return np.asarray(_mixed(salt + np.uint64(turn + 1) * np.uint64(0x9E3779B97F4A7C15), seed=seed) >> np.uint64(11)) * 2.0**-53
+
+
+def _mixed(values: NDArray[np.uint64], *, seed: int) -> NDArray[np.uint64]:
+    """64 bits of each value and the seed, by the finalizer of SplitMix64 (Steele, Lea and Flood, 2014)."""
+    with np.errstate(over="ignore"):
+        x = values + np.uint64((seed * 0xD1342543DE82EF95) & (2**64 - 1))
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return np.asarray((x ^ (x >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
+        return np.asarray(x ^ (x >> np.uint64(31)))

@@ -82,6 +82,12 @@ def assign(times_us: NDArray[np.int64], window: Bounds) -> NDArray[np.int8]:
     return split
 
 
+def label_ends_us(times_us: NDArray[np.int64], window: Bounds) -> NDArray[np.int64]:
+    """When the window of the split that each request lies in ends: what happens from then on, its labels can't know of."""
+    split = np.searchsorted(np.array([window.eval_us, window.test_us]), times_us, side="right")
+    return np.array([window.eval_us, window.test_us, window.until_us + 1])[split]
+
+
 def assign_by_hash(requests: pl.Series, windows: Windows, *, seed: int) -> NDArray[np.int8]:
     """The window of each request by a hash of its id and the seed, for data without time."""
     salt = str(seed).encode()

@@ -2,7 +2,7 @@
 row by row.
 
     scan       a block of a file            -> clean events, by shopper
-    index      all blocks                   -> the item index, windows, popularity; catalogue and codes for the service
+    index      all blocks                   -> the item index, windows, takings; catalogue and codes for the service
     requests   a block of request ids       -> whose the actions are that name one of another shopper's, or come from nobody
     shoppers   a block of whole shoppers    -> requests, and what their items need, by item
     products   a block of whole items       -> what was known of each candidate, by shopper block
@@ -40,7 +40,6 @@ from components.ingest.item_versions import ItemVersions, version_rows
 from components.ingest.products import product_block
 from components.ingest.reading import frames
 from components.ingest.records import records
-from components.ingest.sampling import DAY_US
 from components.ingest.segments import segment_block
 from components.ingest.shoppers import ShopperBlock, shopper_block
 from components.ingest.source_columns import Absent, event_columns, missing_event_columns, require_columns
@@ -169,19 +168,22 @@ def scan(block: Block, job: Job) -> Scanned:
         paths.append(job.path("events", name))
         write_partitions(paths[-1], events, partition, partitions=job.partitions)
     if items:
-        taken = pl.concat(items).group_by("item", "day").agg(pl.col("taken").sum()).sort("item", "day")
-        write_frame(job.path("items", f"{block.order:06d}"), taken)
+        write_frame(job.path("items", f"{block.order:06d}"), _taken_once(pl.concat(items)))
     return Scanned(block, tuple(paths), first, last, counts, together(written), wanted.absent)
 
 
 def _taken(events: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
-    """Items of a frame, and how often each was taken on a day (for sampling; otherwise one row an item)."""
+    """Items of a frame: a row for each time that one was taken, where candidates are sampled, and one without time for each item."""
+    items = events.select(pl.col("item").unique(), pl.lit(None, pl.Int64).alias("time"))
     if isinstance(dataset.candidates, Sampling):
         labelled = [list(dataset.actions).index(name) for name in dataset.label_gains]
-        taken = events.select("item", day=pl.col("time") // DAY_US, taken=pl.col("action").is_in(labelled).cast(pl.Int64))
-    else:
-        taken = events.select(pl.col("item").unique()).with_columns(day=pl.lit(0, pl.Int64), taken=pl.lit(0, pl.Int64))
-    return taken.filter(pl.col("item") != "").group_by("item", "day").agg(pl.col("taken").sum())
+        items = pl.concat([items, events.filter(pl.col("action").is_in(labelled)).select("item", "time")])
+    return items.filter(pl.col("item") != "")
+
+
+def _taken_once(taken: pl.DataFrame) -> pl.DataFrame:
+    """The same with each item once among the rows without time."""
+    return pl.concat([taken.filter(pl.col("time").is_null()).unique("item").sort("item"), taken.filter(pl.col("time").is_not_null())])
 
 
 def make_index(scanned: list[Scanned], job: Job) -> Index:
@@ -204,7 +206,6 @@ def make_index(scanned: list[Scanned], job: Job) -> Index:
             f" ({job.data_root}), and does the dataset file say what its columns mean?"
         )
     taken = pl.concat([read_frame(job.path("items", f"{part.block.order:06d}")) for part in filled])
-    taken = taken.group_by("item", "day").agg(pl.col("taken").sum())
     tables = []
     for what, table in (("items", dataset.items), ("users", dataset.users)):
         found_in_table = Counts()
@@ -228,8 +229,9 @@ def make_index(scanned: list[Scanned], job: Job) -> Index:
         counts = merged([counts, merged([in_table], prefix="identities: ")])
         write_bytes(os.path.join(job.state, "catalogue", "identities.parquet"), as_parquet(identities.rename({ID: "id"})))
     codes = items.select("item", pl.int_range(pl.len()).alias("code"), "known")
-    pool = taken.filter(pl.col("taken") > 0).join(codes.filter("known") if dataset.unknown_items == "reject" else codes, on="item")
-    write_frame(job.path("popularity"), pool.select("day", pl.col("code").alias("item"), "taken").sort("day", "item"))
+    timed = taken.filter(pl.col("time").is_not_null())
+    timed = timed.join(codes.filter("known") if dataset.unknown_items == "reject" else codes, on="item")
+    write_frame(job.path("takings"), timed.select("time", pl.col("code").cast(pl.Int32).alias("item")).sort("time", "item"))
     counts.add("distinct items", len(items))
     first_us, last_us = min(part.first_us for part in filled), max(part.last_us for part in filled)
     paths = dict(sorted((part.block.file_order, part.block.path) for part in scanned))
@@ -262,7 +264,7 @@ def shoppers_step(partition: int, job: Job, index: Index, settled: list[tuple[in
         _frame("index", job),
         dataset,
         window=index.window,
-        popularity=_frame("popularity", job),
+        takings=_frame("takings", job),
         files=index.files,
         counts=counts,
         users=_frame("users", job) if dataset.serving.segment and dataset.users is not None else None,

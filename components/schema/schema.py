@@ -47,6 +47,8 @@ def _set_domain(feature: schema_pb2.Feature, column: Column, dataset: Dataset) -
     history = dataset.history
     if column.role == "label":
         feature.float_domain.CopyFrom(schema_pb2.FloatDomain(min=0, max=1, disallow_nan=True))
+    elif column.name in dataset.amounts:
+        feature.float_domain.CopyFrom(schema_pb2.FloatDomain(disallow_nan=True))
     elif column.name == "position":
         feature.int_domain.min = -1
     elif column.role == "meta" and column.dtype == "int64":

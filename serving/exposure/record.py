@@ -84,6 +84,7 @@ class Interaction:
         request: of the list it came from, "" where that isn't known.
         session: id of the visit, "" where none was given.
         position: the item's place in the list, from 0, or None.
+        amounts: what it brought in, by role (revenue, quantity, margin).
         context: features of the context and the shopper that stand in event rows, by column.
         values: item features as shown (`source: events`), by column, where the page reports its impressions itself.
     """
@@ -95,6 +96,7 @@ class Interaction:
     request: str = ""
     session: str = ""
     position: int | None = None
+    amounts: Mapping[str, float] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
 

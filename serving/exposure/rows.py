@@ -7,12 +7,12 @@ from typing import Any, final
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.features import GivenFeature
-from components.contract.sources import EVENT_ROLES, Impressions
+from components.contract.sources import AMOUNTS, EVENT_ROLES, Impressions
 from components.contract.strict import closest
 from serving.exposure.plain import plain, typed, well_formed
 from serving.exposure.record import Exposure, Interaction, Shadowed
 
-ROLES = tuple(role for role in EVENT_ROLES if role not in ("order", "label"))
+ROLES = tuple(role for role in EVENT_ROLES if role not in ("order", "label", *AMOUNTS))
 RULED = "ruled"  # names of the rules that moved an impression's item, joined by "|"
 
 
@@ -25,6 +25,7 @@ class EventRows:
 
     Attributes:
         columns: role to column.
+        amounts: role to column, of the amounts that the dataset names; interactions have them, impressions don't.
         actions: an action's name to how it is written.
     """
 
@@ -34,6 +35,7 @@ class EventRows:
         self._of_item = {feature.key: feature for feature in given if feature.side == "item"}
         taken = {*self._around, *self._of_item}
         self.columns = {role: _free(role, taken) for role in ROLES}
+        self.amounts = {amount: _free(amount, taken) for amount in dataset.amounts}
         self.ruled = _free(RULED, taken)
         self.actions = {name: (action.values or (name,))[0] for name, action in dataset.actions.items()}
         self._impression = dataset.candidates.action if isinstance(dataset.candidates, Impressions) else None
@@ -63,7 +65,8 @@ class EventRows:
             raise InputError(f"the dataset file has no action {interaction.action!r}; {known}")
         roles = self._roles(interaction, interaction.action, interaction.item, interaction.request, interaction.position)
         around = self._features(self._around, interaction.context)
-        return {**roles, **around, **self._features(self._of_item, interaction.values), self.ruled: None}
+        amounts = {column: _number(interaction.amounts.get(amount)) for amount, column in self.amounts.items()}
+        return {**roles, **amounts, **around, **self._features(self._of_item, interaction.values), self.ruled: None}
 
     def _roles(self, told: Exposure | Interaction, action: str, item: str, request: str, position: int | None) -> dict[str, Any]:
         values = {
@@ -121,6 +124,11 @@ def shadow(told: Shadowed) -> dict[str, Any]:
 def lines(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """One JSON object a line."""
     return b"".join(json.dumps(row, separators=(",", ":"), allow_nan=False).encode() + b"\n" for row in rows)
+
+
+def _number(amount: float | None) -> float | None:
+    """An amount as a float whatever it came as: a column must keep to one type."""
+    return None if amount is None else plain(float(amount))
 
 
 def _rules_by_item(exposure: Exposure) -> dict[str, str]:

@@ -41,7 +41,7 @@ def log_sources(dataset: Dataset, folder: str) -> list[dict[str, Any]]:
         {
             "path": posixpath.join(folder, f"{name}-*.jsonl"),
             "format": "jsonl",
-            "columns": dict(roles),  # one of its own: YAML would write the second as a reference to the first
+            "columns": roles | (rows.amounts if name == INTERACTIONS else {}),
             "time_unit": "us",
             # What nobody did by name is the shopper's whose request it names.
             "missing_user": "guest" if userless and name == INTERACTIONS else dataset.events[0].missing_user,

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, final
 
@@ -53,6 +54,7 @@ class Interaction:
     item: str = ""
     request: str = ""
     session: str = ""
+    amounts: Mapping[str, float] = field(default_factory=dict)  # by role; no state is made of them
 
 
 @final
@@ -116,6 +118,11 @@ class Changes:
             raise InputError(
                 f"{event.action!r} isn't among the dataset file's actions; {closest(event.action, list(self._dataset.actions))}"
             )
+        if (unknown := next((amount for amount in event.amounts if amount not in self._dataset.amounts), None)) is not None:
+            named = ", ".join(self._dataset.amounts) or "none"
+            raise InputError(f"the dataset file names no column for the role {unknown!r} (named: {named}); name it there, or leave it out")
+        if not all(math.isfinite(amount) for amount in event.amounts.values()):
+            raise InputError(f"expected finite numbers as amounts, got {dict(event.amounts)}; leave out what isn't known")
         if event.action == self._impression:
             raise InputError(f"{event.action!r} is what showing a list counts as; send the list, whole and with its request")
         if action.item and not event.item:
@@ -131,7 +138,9 @@ class Changes:
         each = (item,) if item and event.action in self._of_items else ()
         keys = self._keys(each, event, context)
         of_item = tuple(Event(key, event.time_us, event.action, skew_us=skew_us) for key in keys)
-        mark = _mark("done", event.shopper, event.action, item, event.request, event.session, str(event.time_us))
+        # Rows of a log that differ in an amount alone are two events; where there is none, marks are what they were.
+        amounts = (f"{amount}={float(value)!r}" for amount, value in sorted(event.amounts.items()))
+        mark = _mark("done", event.shopper, event.action, item, event.request, event.session, str(event.time_us), *amounts)
         return Change(mark, (of_user,) if event.shopper else (), of_item, event.time_us)
 
     def _keys(self, items: Sequence[str], event: Shown | Interaction, context: Mapping[str, Any]) -> list[str]:

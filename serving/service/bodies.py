@@ -29,6 +29,7 @@ Id = Annotated[Name, BeforeValidator(_as_id, json_schema_input_type=Name | int |
 GivenId = Annotated[Given, BeforeValidator(_as_id, json_schema_input_type=Given | int | float)]
 Ids = Annotated[list[Given], BeforeValidator(_as_ids, json_schema_input_type=list[Given | int | float])]
 Place = Annotated[int, Field(ge=0, le=1_000_000)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=0, le=1 << 62)]
 
 
@@ -108,6 +109,11 @@ class InteractionBody(_Body):
     )
     position: Place | None = Field(default=None, description="The product's place in the list, from 0")
     context: dict[str, Any] = Field(default_factory=dict)
+    revenue: Finite | None = Field(
+        default=None, description="What it brought in; as quantity and margin, where the dataset file names the role"
+    )
+    quantity: Finite | None = Field(default=None, description="How many pieces were bought or returned")
+    margin: Finite | None = Field(default=None, description="What was earned by it")
 
 
 class EventsBody(_Body):

@@ -8,6 +8,7 @@ from typing import Any
 
 from components.contract.errors import InputError
 from components.contract.id_text import id_text
+from components.contract.sources import AMOUNTS
 from serving.exposure.plain import plain
 from serving.features.events import Interaction, Shown
 from serving.service.bodies import EventsBody, ImpressionBody, InteractionBody, RankBody
@@ -188,5 +189,6 @@ def _done(parts: Parts, body: InteractionBody, now_us: int) -> Reported:
         item=ids.kept("item", body.item),
         request=ids.kept("request", body.request),
         session=ids.kept("session", body.session),
+        amounts={amount: value for amount in AMOUNTS if (value := getattr(body, amount)) is not None},
     )
     return Reported(event, body.context, position=body.position)

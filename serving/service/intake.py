@@ -106,7 +106,7 @@ class Intake:
             "context": context,
         }
         if isinstance(event, Interaction):
-            return [Logged(action=event.action, item=event.item, position=reported.position, **who)]
+            return [Logged(action=event.action, item=event.item, position=reported.position, amounts=event.amounts, **who)]
         values = _by_column(reported.shown, self._shown)
         for name, given in values.items():
             if len(given) != len(event.items):

@@ -42,6 +42,21 @@ def test_the_position_can_not_be_a_feature_and_be_corrected_for():
         ranker_config(parse_dataset(SHOWN + "model: {position_bias: ips}"))
 
 
+AMOUNTS = (
+    SHOWN.replace("position: p}", "position: p, revenue: paid}")
+    .replace("name: position", "name: page")
+    .replace("side: item", "side: context")
+)
+
+
+def test_weights_go_by_a_role_that_there_is():
+    assert ranker_config(parse_dataset(AMOUNTS + "model: {weight_by: revenue}")).weight_by == "revenue"
+    with pytest.raises(DatasetFileError, match=r"model.weight_by: expected a role .* got 'margin'; named are revenue"):
+        ranker_config(parse_dataset(AMOUNTS + "model: {weight_by: margin}"))
+    with pytest.raises(DatasetFileError, match=r"model.weight_by: expected none beside `position_bias: ips`"):
+        ranker_config(parse_dataset(AMOUNTS + "model: {weight_by: revenue, position_bias: ips}"))
+
+
 def test_a_warm_window_needs_a_warm_start():
     assert ranker_config(parse_dataset(BARE + "model: {warm_start: true, warm_window: 7d}")).warm_window == 7 * 86400
     with pytest.raises(DatasetFileError, match="`warm_window` goes with `warm_start: true`"):

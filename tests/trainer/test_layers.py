@@ -26,6 +26,12 @@ def test_softmax_cross_entropy_is_the_mean_over_requests_with_a_positive():
     assert float(softmax_cross_entropy(tf.zeros(2), tf.ones(2), tf.constant([0, 1]), 2)) == 0
 
 
+def test_a_positive_of_twice_the_weight_counts_twice_in_the_softmax_cross_entropy():
+    labels, logits = tf.constant([1.0, 0, 1, 1]), tf.math.log([1.0, 3, 1, 4])
+    loss = softmax_cross_entropy(labels, logits, tf.constant([0, 0, 1, 1]), 2, weights=tf.constant([2.0, 9, 1, 0]))
+    assert float(loss) == pytest.approx((-2 * math.log(1 / 4) - (math.log(1 / 5) + 0) / 2) / 2)
+
+
 def test_softmax_cross_entropy_stays_finite_for_large_logits():
     loss = softmax_cross_entropy(tf.constant([1.0, 0]), tf.constant([0.0, 1e4]), tf.constant([0, 0]), 1)
     assert float(loss) == pytest.approx(1e4)

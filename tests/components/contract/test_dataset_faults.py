@@ -318,6 +318,39 @@ def test_one_of_several_sources_is_told_by_its_place() -> None:
         ("sampled", "item: i, ", "item: i, action: a, ", "`action` and `columns.action` are both given; keep the one"),
         ("lists", "view: {}", "view: {label: 1}", "line 1: view must have some time to count for a list, such as 1h"),
         ("rows", "click: {label: 1}", "click: {label: 1}, buy: {label: 2}", "candidates from 'rows' have one label, the column `label`"),
+        # Amounts and returns
+        (
+            "shown",
+            "click: {label: 1}",
+            "click: {label: 1, amount: revenue}",
+            "line 10: actions.click.amount: no source names a column for the role 'revenue'; name one of revenue, quantity, margin",
+        ),
+        (
+            "shown",
+            "click: {label: 1}",
+            "click: {label: 1, amount: price}",
+            "line 10: actions.click.amount: Input should be 'revenue', 'quantity' or 'margin'",
+        ),
+        ("sampled", "{label: 1}", "{label: 1, takes_back: bye}", "actions.buy.takes_back: 'bye' isn't among the actions"),
+        (
+            "sampled",
+            "{buy: {label: 1}}",
+            "{buy: {label: 1}, view: {}, back: {takes_back: view}}",
+            "actions.back.takes_back: 'view' has no `label` to be taken back; name one of buy",
+        ),
+        (
+            "sampled",
+            "{buy: {label: 1}}",
+            "{buy: {label: 1}, back: {label: 1, takes_back: buy}}",
+            "actions.back.takes_back: 'back' takes a label back, so it can't have a `label` itself",
+        ),
+        (
+            "sampled",
+            "{buy: {label: 1}}",
+            "{buy: {label: 1}, back: {item: false, takes_back: buy}}",
+            "actions.back.takes_back: 'back' is about no single item (`item: false`), and it must say what is taken back",
+        ),
+        ("rows", "{label: 1}", "{label: 1}, back: {takes_back: click}", "candidates from 'rows' have their labels in the rows"),
         # Roles and candidates
         ("shown", "user: u, ", "", "line 4: events.columns: candidates from 'impressions' need the role 'user'; name its column"),
         ("shown", ", request: r", "", "events.columns: candidates from 'impressions' need the role 'request'; name its column"),
@@ -558,3 +591,17 @@ def test_an_action_counts_for_an_hour_where_there_are_impressions_and_for_no_tim
     assert parse_dataset(SHOWN.replace("attribution: 1h\n", "")).attribution == 3600
     assert {parse_dataset(base).attribution for base in (LISTS, SAMPLED, ROWS)} == {0}
     assert parse_dataset(LISTS.replace("view: {}", "view: {label: 1}") + "attribution: 30m\n").attribution == 1800
+
+
+def test_a_feature_called_like_an_amount_is_refused_where_the_amount_is_there() -> None:
+    feature = "  - {name: margin, kind: number, side: item}\n"
+    text = SHOWN.replace("slices:", f"{feature}slices:")
+    assert parse_dataset(text).amounts == ()
+    with pytest.raises(DatasetFileError, match="the name 'margin' is taken by the role; rename the feature and give its `column`"):
+        parse_dataset(text.replace("request: r}", "request: r, margin: m}"))
+
+
+def test_an_amount_without_a_label_is_refused() -> None:
+    text = SHOWN.replace("request: r}", "request: r, revenue: m}").replace("impression: {}", "impression: {}\n  view: {amount: revenue}")
+    with pytest.raises(DatasetFileError, match="'view' has no `label` that the amount could be multiplied by"):
+        parse_dataset(text)

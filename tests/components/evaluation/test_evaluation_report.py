@@ -20,7 +20,16 @@ from components.evaluation.importance import Drop, FeatureDrops, Importance
 from components.evaluation.report import Epoch, RankedCandidate, RankedRequest, ReportContent, render
 from components.evaluation.results import Comparison, SliceMetrics, compared, from_json, to_json
 from components.evaluation.sums import ESTIMATED, METRICS, RankingSums, sums
-from components.evaluation.table import change_text, importance_table, metrics_rows, metrics_table, overall_table, surely
+from components.evaluation.table import (
+    COLUMNS,
+    change_text,
+    importance_table,
+    metrics_rows,
+    metrics_table,
+    overall_table,
+    slice_columns,
+    surely,
+)
 from components.evaluation.verdict import verdict
 
 EVIL = '<script>"&'
@@ -243,3 +252,19 @@ def test_features_stand_in_the_order_of_their_drop_on_the_page_and_on_the_termin
 
 def test_a_page_without_importance_says_nothing_of_it() -> None:
     assert "What the model goes by" not in render(replace(_content(), importance=None))
+
+
+def test_amounts_stand_beside_the_other_metrics_where_there_are_any() -> None:
+    def without(entry: SliceMetrics, amounts: tuple[str, ...]) -> SliceMetrics:
+        return replace(entry, values={name: value for name, value in entry.values.items() if not name.startswith(amounts)})
+
+    earned = tuple(without(entry, ("quantity_", "margin_")) for entry in _metrics())
+    nothing = tuple(without(entry, ("revenue_", "quantity_", "margin_")) for entry in _metrics())
+    for metrics, columns in ((earned, ("revenue_at_5",)), (nothing, ())):
+        assert slice_columns(compared(metrics))[len(COLUMNS) :] == columns
+        page = render(replace(_content(), metrics=metrics))
+        assert ("<th>Revenue@5</th>" in page, "Margin@5" in page) == (bool(columns), False)
+        console = Console(file=io.StringIO(), width=200)
+        console.print(overall_table(metrics))
+        console.print(metrics_table(metrics))
+        assert console.file.getvalue().count("Revenue@5") == 2 * len(columns)  # type: ignore[attr-defined]

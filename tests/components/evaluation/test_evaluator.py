@@ -25,10 +25,11 @@ from components.contract.errors import InputError, RunError
 from components.evaluation.blocks import candidate_values, shoppers
 from components.evaluation.captions import Slice
 from components.evaluation.config import eval_config, settings_of
-from components.evaluation.estimates import estimates
+from components.evaluation.estimates import error_of, estimates
 from components.evaluation.exported import unpadded
 from components.evaluation.gates import gated_changes
 from components.evaluation.hashes import hashed
+from components.evaluation.metrics import amount_at_k, ndcg_at_k
 from components.evaluation.results import CHALLENGER, CHAMPION, SliceMetrics
 from components.evaluation.sums import METRICS, RankingSums, gains_from, sums
 from components.evaluation.tfma_results import read_blessing, read_metrics
@@ -53,9 +54,13 @@ class Request:
     def items(self) -> list[bytes]:
         return [b"item %d" % i for i in range(len(self.price))]
 
+    def revenue(self) -> np.ndarray:
+        return np.float32(20) * self.price * self.purchase
+
     def example(self) -> tf.train.Example:
         values = {name: [float(v) for v in getattr(self, name)] for name in ("price", "shown")}
         values |= {"label": np.maximum(self.click, self.purchase), "label_click": self.click, "label_purchase": self.purchase}
+        values["revenue"] = self.revenue()
         features = {name: tf.train.Feature(float_list=tf.train.FloatList(value=value)) for name, value in values.items()}
         features["item"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=self.items()))
         for name, value in self.features.items():
@@ -168,6 +173,24 @@ def test_evaluator_gives_the_numbers_of_numpy_for_every_slice_and_blesses(shop: 
     assert blessed
     assert read_blessing(uri)
     assert verdict(metrics, _gates(), slices=SLICES).passed
+
+
+def test_evaluator_tells_amounts_and_counts_gains_in_them(shop: Path) -> None:
+    """Over all requests and within slices, by the definitions request by request."""
+    config = eval_config(SLICES, _gates(), gains=GAINS, amounts=["revenue"], gain_amounts={"label_purchase": "revenue"})
+    uri, blessed = _evaluate(shop, config, challenger="price", champion="price", extractors=OURS)
+    assert blessed
+    for entry in read_metrics(uri):
+        chosen = [r for r in REQUESTS if all(str(_text(r.features[name])) == value for name, value in entry.slice)]
+        earned = [(r, float(r.revenue().sum())) for r in chosen if r.revenue().any()]
+        for k in (1, 5, 10):
+            captured = sum(total * amount_at_k(r.revenue(), r.price, k=k) for r, total in earned)
+            assert entry.values[f"revenue_at_{k}"] == pytest.approx(captured / sum(total for _, total in earned), abs=1e-6)
+        gains = [np.maximum(r.click, 3 * r.revenue()) for r in chosen]
+        ndcg = [ndcg_at_k(gain, r.price, k=10) for gain, r in zip(gains, chosen, strict=True) if gain.any()]
+        assert entry.values["ndcg_at_10"] == pytest.approx(np.mean(ndcg), abs=1e-6)
+        assert entry.values[error_of("revenue_at_5")] > 0
+        assert not {"margin_at_5", "quantity_at_5"} & set(entry.values)
 
 
 def test_slices_of_items_hold_the_candidates_of_that_value(shop: Path) -> None:

@@ -9,6 +9,7 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 from components.contract.errors import InputError
 from components.evaluation import item_reach, shopper_sample
 from components.evaluation.metrics import (
+    amount_at_k,
     average_precision,
     hit_rate_at_k,
     ndcg_at_k,
@@ -17,7 +18,7 @@ from components.evaluation.metrics import (
     reciprocal_rank,
     request_auc,
 )
-from components.evaluation.sums import RankingSums, Requests, gains_from, no_sums, request_sums, sums
+from components.evaluation.sums import RankingSums, Requests, gains_from, listwise_of, no_sums, request_sums, sums
 
 # Few levels, so that ties are common; lists from none to longer than any k.
 REQUESTS = st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 8)), max_size=13), max_size=12)
@@ -239,3 +240,31 @@ def test_a_missing_score_is_an_error_that_gives_the_numbers() -> None:
 def test_a_candidate_is_worth_its_dearest_action() -> None:
     labels = {"label_click": np.array([1, 1, 0], np.float32), "label_purchase": np.array([0, 1, 0], np.float32)}
     assert gains_from(labels, {"label_click": 1, "label_purchase": 5}).tolist() == [1, 5, 0]
+
+
+def test_an_action_with_an_amount_is_worth_its_weight_times_the_amount() -> None:
+    labels = {"label_click": np.array([1, 1, 0, 1], np.float32), "label_purchase": np.array([0, 1, 0, 1], np.float32)}
+    amounts = {"label_purchase": np.array([9, 30, 9, -4], np.float32)}  # what was earned of others doesn't count, nor what was lost
+    assert gains_from(labels, {"label_click": 2, "label_purchase": 0.5}, amounts).tolist() == [2, 15, 0, 2]
+
+
+@settings(deadline=None)
+@given(REQUESTS)
+def test_amounts_among_the_first_are_the_share_of_all_amounts(requests: list[list[tuple[int, int]]]) -> None:
+    arrays = _arrays(requests)
+    amounts = arrays["gains"] - 1  # some below 0
+    names = listwise_of(["revenue"])
+    values = request_sums(Requests(**arrays, amounts={"revenue": amounts}), names).total().values(names)
+    split = [([gain - 1 for gain, _ in r], [score / 8 for _, score in r]) for r in requests]
+    earned = [(paid, scores, sum(max(each, 0) for each in paid)) for paid, scores in split if any(each > 0 for each in paid)]
+    for k in (1, 5, 10):
+        shares = [amount_at_k(paid, scores, k=k) for paid, scores, _ in earned]
+        assert values[f"revenue_at_{k}"] == pytest.approx(_mean(shares, [total for _, _, total in earned]), nan_ok=True)
+
+
+def test_amounts_among_the_first_by_hand() -> None:
+    """40, 10 and -5 in the order 10, -5, 40: of 50 the first place has 10, the first three all; of tied ones each has a half."""
+    assert amount_at_k([40, 10, -5], [0.1, 0.9, 0.5], k=1) == 10 / 50
+    assert amount_at_k([40, 10, -5], [0.1, 0.9, 0.5], k=3) == 1
+    assert amount_at_k([40, 10], [0.5, 0.5], k=1) == 25 / 50
+    assert np.isnan(amount_at_k([0, -1], [0.5, 0.4], k=1))

@@ -8,6 +8,7 @@ import pytest
 from components.contract.dataset import Gates
 from components.contract.errors import DatasetFileError
 from components.evaluation.captions import Slice
+from components.evaluation.gates import check_metric_names
 from components.evaluation.results import SliceMetrics
 from components.evaluation.verdict import verdict
 
@@ -99,3 +100,10 @@ def test_a_refusal_shows_the_digits_that_decide() -> None:
 def test_a_gate_on_an_unknown_metric_names_the_closest() -> None:
     with pytest.raises(DatasetFileError, match="ndcg_at_10"):
         verdict(_metrics(), Gates(drop={"ndcg_at_100": 0.1}), slices=[])
+
+
+def test_a_gate_on_an_amount_needs_the_role() -> None:
+    gates = Gates(floor={"revenue_at_5": 0.5}, drop={}, slice_drop={})
+    check_metric_names(gates, amounts=["revenue"])
+    with pytest.raises(DatasetFileError, match=r"gates: floor: 'revenue_at_5' needs the role 'revenue' in `events.columns`"):
+        check_metric_names(gates, amounts=["margin"])

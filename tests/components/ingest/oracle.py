@@ -2,7 +2,9 @@
 
 import hashlib
 import math
+from collections.abc import Collection
 from datetime import UTC, datetime
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from components.state.sessions import session_hash
@@ -220,7 +222,10 @@ def _labelled(shop: Shop, requests: list[Request], logged: Logged) -> int:
 def _sampled(shop: Shop, kept: list[Logged], read: list[tuple[int, Event]]) -> list[Request]:
     taken = [logged for logged in kept if logged.event.action in LABELS]
     names = {logged.row: logged.event.request if shop.form == "sampling" else f"row-0-{logged.row}" for logged in taken}
+    codes = {item: code for code, item in enumerate(sorted({event.item for _, event in read if event.item} | set(CATALOGUE)))}
     known = [event for _, event in read if not shop.reject_unknown or event.item in CATALOGUE]
+    takings = sorted((event.time_us, event.item) for event in known if event.action in LABELS)
+    begins = _pools(shop, takings, [event.time_us for _, event in read])
     requests = []
     for who, name, rows in _together(shop, taken, names):
         time_us = min(logged.event.time_us for logged in rows)
@@ -228,41 +233,98 @@ def _sampled(shop: Shop, kept: list[Logged], read: list[tuple[int, Event]]) -> l
         got: dict[str, set[str]] = {}
         for logged in rows:
             got.setdefault(logged.event.item, set()).add(logged.event.action)
-        day = time_us // DAY_US
-        pool = [e for e in known if e.action in LABELS and day - shop.window_days <= e.time_us // DAY_US < day]
-        pool.sort(key=lambda event: (event.time_us // DAY_US, event.item))
-        drawn = _drawn(shop, name, time_us, [event.item for event in pool], set(got))
-        if drawn:
-            items = sorted([*got, *drawn])
-            labels = [got.get(item, set()) for item in items]
-            requests.append(Request(who, name, time_us, first.event, [(item, -1, None) for item in items], labels))
+        pool = _pool(shop, takings, begins, time_us)
+        if pool is not None:
+            staying, drawn = _drawn(shop, name, time_us, *pool, positives=got, takings=len(rows), codes=codes)
+            if drawn and staying:
+                items = sorted([*staying, *drawn])
+                labels = [got.get(item, set()) for item in items]
+                requests.append(Request(who, name, time_us, first.event, [(item, -1, None) for item in items], labels))
     return requests
 
 
-def _drawn(shop: Shop, name: str, time_us: int, pool: list[str], positives: set[str]) -> list[str]:
-    """Negatives, one draw after the other."""
-    wanted = len(positives) * shop.negatives
-    found: list[str] = []
-    if not pool:
-        return found
-    if shop.weight == "uniform":
-        pool = sorted(set(pool))
+def _stretches(shop: Shop, times_us: list[int]) -> list[tuple[float, float]]:
+    """The windows of the split without gaps, and what lies before and after them."""
+    starts = [first for _, first, _ in _windows(shop, times_us)]
+    edges = [-math.inf, *starts, max(times_us, default=0) + 1, math.inf]
+    return list(pairwise(edges))
+
+
+def _pools(shop: Shop, takings: list[tuple[int, str]], times_us: list[int]) -> list[tuple[int, float]]:
+    """When each pool begins, and where its stretch ends."""
+    found: set[tuple[int, float]] = set()
+    for low, high in _stretches(shop, times_us):
+        within = [time_us for time_us, _ in takings if low <= time_us < high]
+        if within:
+            step = max(1, len(within) // 64)
+            starts = [within[rank] for rank in range(0, len(within), step)]
+            while step:
+                starts.append(within[len(within) - step])
+                step //= 2
+            at = within[0]
+            while at < within[-1]:
+                starts.append(min(time_us for time_us in within if time_us >= at))
+                at += shop.window_days * DAY_US // 8
+            found |= {(start, high) for start in starts}
+    return sorted(found)
+
+
+def _pool(shop: Shop, takings: list[tuple[int, str]], begins: list[tuple[int, float]], time_us: int) -> tuple[int, list[str]] | None:
+    """The next pool that begins after a moment, in its stretch: which one it is, and what was taken in it."""
+    nth = next((n for n, (start, _) in enumerate(begins) if start > time_us), None)
+    if nth is None:
+        return None
+    start, high = begins[nth]
+    if any(time_us < other <= start for _, other in begins):  # the moment's stretch ended before
+        return None
+    return nth, [item for at, item in takings if start <= at < min(start + shop.window_days * DAY_US, high)]
+
+
+def _drawn(
+    shop: Shop, name: str, time_us: int, nth: int, pool: list[str], *, positives: Collection[str], takings: int, codes: dict[str, int]
+) -> tuple[list[str], list[str]]:
+    """The positives that stay, and the negatives."""
     salt = (int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True) or 1) if name else 0
     if shop.form == "sampling":  # requests that share an id draw apart
         salt = (salt & (2**64 - 1)) ^ (time_us * 0x9E3779B97F4A7C15 & (2**64 - 1))
-    for turn in range(3 * wanted):
-        item = pool[int(_split_mix(salt, turn, shop.seed) * len(pool))]
-        if item not in positives and item not in found and len(found) < wanted:
-            found.append(item)
-    return found
+    uniform = lambda value, turn: (_mixed(value + (turn + 1) * 0x9E3779B97F4A7C15, shop.seed) >> 11) / 2**53  # noqa: E731
+    items = sorted(set(pool), key=lambda item: _mixed(codes[item] + (nth << 40), shop.seed))
+    takings = takings if shop.weight == "popularity" else 1
+    negatives = min(shop.negatives, max(1, (len(items) - 1) // takings))
+    likely, stay = dict.fromkeys(items, 1.0), dict.fromkeys(items, 1.0)
+    if shop.weight == "popularity":
+        share = {item: pool.count(item) / len(pool) for item in items}
+        odds = {item: negatives * ((1 - p) ** -takings - 1) if p < 1 else math.inf for item, p in share.items()}
+        likely, stay = {item: min(1.0, odd) for item, odd in odds.items()}, {item: min(1.0, 1 / odd) for item, odd in odds.items()}
+        for _ in range(4 if max(odds.values()) <= 1 else 0):
+            mean, whole = sum(share[item] * likely[item] for item in items), sum(likely.values())
+            left = {
+                item: max(whole - (takings - 1) * mean - likely[item], whole / 1000) for item in items
+            }  # of the line, with this positive cut out
+            met = {item: sum(share[other] / left[other] for other in items if other != item) / (1 - share[item]) for item in items}
+            likely = {item: odds[item] / met[item] for item in items}
+            likely = {item: length / sum(likely.values()) for item, length in likely.items()}
+    staying = [item for item in positives if uniform(salt % 2**64 ^ _mixed(codes[item], shop.seed), 1) < stay.get(item, 1.0)]
+    total = sum(likely.values())
+    lengths = {item: max(1, round(share * (2.0**40 / total))) for item, share in likely.items()}
+    others = [item for item in items if item not in positives]
+    rest = sum(lengths[item] for item in others)
+    by_length = math.floor(rest * (total / 2.0**40) + uniform(salt, 2))
+    points = min(by_length if min(stay.values()) < 1 else negatives * len(positives), len(others))
+    line = list(accumulate(lengths[item] for item in others))
+    drawn = []
+    for n in range(points):
+        at = min(math.floor((n + uniform(salt, 0)) * (rest / points)), rest - 1)
+        drawn.append(next(item for item, end in zip(others, line, strict=True) if at < end))
+    return staying, sorted(set(drawn))
 
 
-def _split_mix(salt: int, turn: int, seed: int) -> float:
+def _mixed(value: int, seed: int) -> int:
     word = 2**64 - 1
-    x = (salt + seed * 0xD1342543DE82EF95 + (turn + 1) * 0x9E3779B97F4A7C15) & word
+    x = (value + seed * 0xD1342543DE82EF95) & word
     x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & word
     x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & word
-    return ((x ^ (x >> 31)) >> 11) / 2**53
+    return x ^ (x >> 31)
 
 
 def _windows(shop: Shop, times_us: list[int]) -> list[tuple[str, int, int]]:

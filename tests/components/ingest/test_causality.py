@@ -108,7 +108,25 @@ def test_no_feature_changes_with_what_comes_at_or_after_its_request(name: str, d
     moment = data.draw(st.sampled_from([request.time_us for request in requests] or [START_US]), label="moment")
     other = data.draw(other_futures(shop, log, moment), label="other future")
     wanted = {key: columns for key, columns in examples(shop, log).items() if columns["time"][0] <= moment}
-    assert differing(examples(shop, other), wanted, labels=False) == {}
+    found = examples(shop, other)
+    if shop.sampled:  # which candidates stand beside what was taken goes by what is taken later; what is known of each doesn't
+        wanted, found = by_candidate(wanted), by_candidate(found)
+        wanted = {key: columns for key, columns in wanted.items() if key in found}
+    assert differing(found, wanted, labels=False) == {}
+
+
+def by_candidate(found: dict[Any, Columns]) -> dict[Any, Columns]:
+    """Each candidate with what is known of it and of its request."""
+    alone: dict[Any, Columns] = {}
+    for key, columns in found.items():
+        for place, item in enumerate(columns["item"]):
+            of_candidates = {"item": 1, "position": 1, "category": 1, "cost": 1, "look": 2}
+            of_candidates |= dict.fromkeys((name for name in columns if name.startswith(("item_", "label"))), 1)
+            alone[*key, item] = {
+                name: values[place * of_candidates[name] : (place + 1) * of_candidates[name]] if name in of_candidates else values
+                for name, values in columns.items()
+            }
+    return alone
 
 
 @pytest.mark.parametrize("name", ["impressions, strict", "list, late actions count"])
@@ -159,18 +177,20 @@ def test_a_label_may_come_up_to_the_end_of_its_window_and_not_after() -> None:
     assert r1(Event(AT + 10 * SECOND - 1, "a", "i0", "click", "r1"))["label"] == [0, 0]
 
 
-def test_popularity_is_that_of_the_days_before() -> None:
-    """Items taken on a request's own day, before or after it, are never drawn for it."""
+def test_sampled_candidates_are_what_is_taken_later_in_the_window() -> None:
+    """Nothing taken at a request's moment or before is drawn for it, nor what is taken after the pool's end."""
     shop = Shop(form="sampling", negatives=9, window_days=1)
-    day = START_US - START_US % DAY_US + 2 * DAY_US
     log = [
-        Event(day - DAY_US - 1, "b", "i3", "click", "r0"),  # two days before: beyond the window
-        Event(day - 1, "b", "i1", "click", "r1"),
-        Event(day, "b", "i2", "click", "r2"),  # the same day
-        Event(day + 5, "a", "i0", "click", "r3"),
-        Event(day + DAY_US, "b", "x", "click", "r4"),
+        Event(START_US - DAY_US, "b", "i3", "click", "r0"),
+        *(Event(START_US, "a", "i0", "click", f"r1-{n}") for n in range(30)),
+        Event(START_US, "b", "i3", "click", "r2"),
+        Event(START_US + 1, "b", "i1", "click", "r3"),  # the pool begins with this taking and lasts a day
+        Event(START_US + DAY_US, "b", "i2", "click", "r4"),
+        Event(START_US + DAY_US + 1, "b", "x", "click", "r5"),
+        Event(START_US + 40 * DAY_US, "b", "x", "click", "r6"),  # so that all of the above lies in the training window
     ]
-    assert examples(shop, log)["a", "r3"]["item"] == ["i0", "i1"]
+    made = examples(shop, log)
+    assert {item for n in range(30) for item in made["a", f"r1-{n}"]["item"]} == {"i0", "i1", "i2"}
 
 
 def test_requests_that_are_understood_are_those_that_are_written() -> None:

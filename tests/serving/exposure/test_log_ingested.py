@@ -15,6 +15,8 @@ from components.contract.load import parse_dataset
 from components.ingest.files import layout
 from components.ingest.steps import ingest
 from serving.exposure.keys import shopper_key
+from serving.exposure.log import ExposureLog, LogSettings
+from serving.exposure.record import Interaction
 from serving.exposure.source import events_section, log_sources
 from serving.rules.apply import Effect, Moved
 from tests.components.ingest.plain_shop import as_csv, told, write
@@ -161,6 +163,33 @@ def test_clicks_without_a_shopper_are_read_back_where_the_shops_own_log_has_such
     userless = parse_dataset(yaml.safe_dump(yaml.safe_load(SHOP) | {"events": [yaml.safe_load(SHOP)["events"], clicks]}))
     assert [source["missing_user"] for source in log_sources(shop, "log")] == ["reject", "reject"]
     assert [source["missing_user"] for source in log_sources(userless, "log")] == ["reject", "guest"]
+
+
+def test_amounts_of_interactions_come_back_with_their_labels(tmp_path: Path) -> None:
+    """Logged by the service, read by ingestion: numbers whole or not, none, and returns."""
+    text = SHOP.replace("session: visit}", "session: visit, revenue: paid, quantity: pieces}")
+    text = text.replace("click: {label: 1}", "click: {label: 1, amount: revenue}\n  sent_back: {takes_back: click}")
+    shop = parse_dataset(text)
+    write(tmp_path, "items.csv", as_csv([{"id": item, "title": f"mug {item}"} for item in "abcd"]))
+    writer = ExposureLog(shop, LogSettings(tmp_path / "log"))
+    for n in range(REQUESTS):
+        assert writer.offer(exposure(n))
+        amounts = [{"revenue": 5, "quantity": 2}, {"revenue": 7.25}, {}, {"revenue": 8, "quantity": 4}][n % 4]
+        writer.commit([click(n, amounts=amounts)]).result(10)
+        if n % 4 == 3:
+            back = {"time_us": START_US + n * 60_000_000 + 20_000_000, "shopper": f"u{n % 3}", "action": "sent_back", "item": "d"}
+            writer.commit([Interaction(**back, request=f"r{n}", amounts={"quantity": 1})]).result(10)
+    assert writer.close(10)
+    file = yaml.safe_load(text) | yaml.safe_load(events_section(shop, "log"))
+    made, _, counts, samples = told(tmp_path, yaml.safe_dump(file, sort_keys=False))
+    found = {request: columns for (_, request), (_, columns) in everything(made.examples).items()}
+    for n in range(REQUESTS):
+        columns = found[f"r{n}"]
+        assert columns["revenue"] == [0, (5, 7.25, 0, 6)[n % 4]]
+        assert columns["quantity"] == [0, (2, 0, 0, 3)[n % 4]]
+        assert columns["label"] == [0, 1]
+    assert counts["returns: sent_back took back click"] == REQUESTS // 4
+    assert not samples
 
 
 def test_where_candidates_are_sampled_interactions_alone_are_read() -> None:

@@ -22,7 +22,7 @@ SHOP = """\
 name: little
 events:
   path: events.csv
-  columns: {time: at, user: user, item: item, action: action, request: request, session: visit}
+  columns: {time: at, user: user, item: item, action: action, request: request, session: visit, revenue: paid, quantity: pieces}
   missing_user: guest
 items: {path: items.csv, id: id}
 users: {path: users.csv, id: id}

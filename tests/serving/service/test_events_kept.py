@@ -38,6 +38,19 @@ def test_what_is_acknowledged_is_in_the_log(started: Started, tmp_path: Path) ->
     assert service.counted('shelfrank_log_records{fate="interactions_committed"}') == 3
 
 
+def test_amounts_are_in_the_log_as_numbers_and_what_the_dataset_file_lacks_is_refused(started: Started, tmp_path: Path) -> None:
+    service = started(places={"log": tmp_path})
+    click = {"action": "click", "item": "p1", "shopper": "a", "time_us": T_US}
+    kept = [{**click, "revenue": 12.5, "quantity": 3}, {**click, "time_us": T_US + 1}]
+    assert service.post("/v1/events", {"interactions": kept}).json == {"accepted": 2}
+    assert [(row["revenue"], row["quantity"]) for row in rows(tmp_path, "interactions")] == [(12.5, 3.0), (None, None)]
+    answer = service.post("/v1/events", {"interactions": [{**click, "margin": 1.0}]})
+    assert answer.status == 400
+    assert "the dataset file names no column for the role 'margin' (named: revenue, quantity)" in answer.json["error"]
+    assert service.post("/v1/events", {"interactions": [{**click, "revenue": "12"}]}).status == 422
+    assert len(rows(tmp_path, "interactions")) == 2
+
+
 def test_decisions_are_logged_with_the_models_scores_apart_from_the_order(started: Started, tmp_path: Path) -> None:
     service = started(places={"log": tmp_path}, salt=SALT, logged_features=1.0)
     answer = service.rank("p0", "p1", "p2", shopper="a", session="s", places=2, context={"device": "mobile"})

@@ -47,6 +47,19 @@ def test_the_compiled_file_beside_the_proto_file_is_what_the_compiler_makes_of_i
     assert descriptor_pb2.FileDescriptorSet.FromString(COMPILED.read_bytes()) == again
 
 
+def test_amounts_come_through_this_door_as_through_the_other(doors: Doors, client: Compiled) -> None:
+    with doors.stub(client) as stub:
+        events = client.messages.RecordEventsRequest()
+        events.interactions.add(action="click", item="p0", shopper="paying", time_us=T_US, revenue=9.5, quantity=2)
+        assert stub.RecordEvents(events).accepted == 1
+        events.interactions[0].margin = 1
+        status, words = refused(stub.RecordEvents, events)
+    click = {"action": "click", "item": "p0", "shopper": "paying", "time_us": T_US, "revenue": 9.5, "quantity": 2, "margin": 1}
+    answer = doors.rest.post("/v1/events", {"interactions": [click]})
+    assert (status, words) == ("INVALID_ARGUMENT", answer.json["error"])
+    assert answer.status == 400
+
+
 def test_both_doors_give_the_same_order_and_scores(doors: Doors, client: Compiled) -> None:
     with doors.stub(client) as stub:
         events = client.messages.RecordEventsRequest()

@@ -1,0 +1,93 @@
+"""Which earlier action a return takes back, and how much of it."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from components.contract.dataset import Dataset
+from components.ingest.counts import Counts
+
+NOTHING_LEFT = 1e-9  # pieces, and shares of an action, below which nothing is
+
+
+@dataclass
+class _Action:
+    """An action that can be taken back: its row among the events, its pieces (NaN: unknown), and what is left of them."""
+
+    event: int
+    request: str
+    pieces: float
+    left: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.left = self.pieces
+
+
+def taken_back(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> pl.DataFrame:
+    """Match each return with what it takes back.
+
+    A return takes back the shopper's latest such action on the item before it: among those of its own request, if it names one of theirs,
+    else among all. Where both have a `quantity`, it takes so many pieces, and goes on to the action before when there are not enough
+    left; else the whole action. What is taken back isn't there for the next return. A return so depends on nothing later than itself.
+
+    Args:
+        events: of a block of whole shoppers: event (the row), key, item (code), time, order, seq, action, request, and quantity where the
+            dataset has it.
+        dataset: says which action takes back which.
+        counts: gets the returns that found what they take back, and those that didn't.
+
+    Returns:
+        event (a row of `events`), at_us (when it was taken back), share (of it, above 0 to 1).
+    """
+    names = list(dataset.actions)
+    columns: dict[str, list[float]] = {"event": [], "at_us": [], "share": []}
+    for name, target in dataset.takes_back.items():
+        back, forth = names.index(name), names.index(target)
+        both = events.filter(pl.col("action").is_in([back, forth]))
+        both = both.join(both.filter(pl.col("action") == back).select("key", "item").unique(), on=["key", "item"], how="semi")
+        found = returns = 0
+        for actions, at_us, pieces, request in _each_return(both, back, with_quantity="quantity" in dataset.amounts):
+            returns += 1
+            shares = list(_take(actions, pieces, request))
+            found += bool(shares)
+            for event, share in shares:
+                for column, value in zip(columns.values(), (event, at_us, share), strict=True):
+                    column.append(value)
+        counts.add(f"returns: {name} took back {target}", found)
+        counts.add(f"returns: {name} found no {target} to take back", returns - found)
+    return pl.DataFrame(columns, schema={"event": pl.UInt32, "at_us": pl.Int64, "share": pl.Float64})
+
+
+def _each_return(both: pl.DataFrame, back: int, *, with_quantity: bool) -> Iterator[tuple[list[_Action], int, float, str]]:
+    """Each return in its time, with the actions before it, its pieces (NaN: unknown) and its request."""
+    quantity = pl.col("quantity") if with_quantity else pl.lit(math.nan)
+    rows = both.sort("key", "item", "time", "order", "seq").select(
+        "key", "item", "event", "time", "action", "request", quantity.abs().alias("pieces")
+    )
+    actions: list[_Action] = []
+    whose = None
+    for key, item, event, time, action, request, pieces in rows.iter_rows():
+        if (key, item) != whose:
+            whose, actions = (key, item), []
+        if action == back:
+            yield actions, time, pieces, request
+        else:
+            actions.append(_Action(event, request, pieces or math.nan))
+
+
+def _take(actions: list[_Action], pieces: float, request: str) -> Iterator[tuple[int, float]]:
+    """What a return takes of which action, the latest first and those of its own request before all others."""
+    latest_first = actions[::-1]
+    for action in sorted(latest_first, key=lambda action: not (request and action.request == request)):
+        if action.left <= NOTHING_LEFT or pieces <= NOTHING_LEFT:
+            continue
+        if math.isnan(pieces) or math.isnan(action.pieces):
+            share, action.left = (1.0 if math.isnan(action.pieces) else action.left / action.pieces), 0.0
+            yield action.event, share
+            return
+        taken = min(pieces, action.left)
+        action.left -= taken
+        pieces -= taken
+        yield action.event, taken / action.pieces
