@@ -10,7 +10,7 @@ import polars as pl
 from components.profiling.answers import Answers
 from components.profiling.event_roles import EventRoles
 from components.profiling.file_groups import FileGroup
-from components.profiling.vocabulary import action_of, feature_name, is_about_no_item
+from components.profiling.vocabulary import action_of, feature_name, is_about_no_item, name_score
 
 # From the weakest to the strongest: where nothing has a gain, the strongest gets one.
 _STRENGTH = ("other", "view", "click", "favourite", "cart", "checkout", "like", "purchase")
@@ -83,11 +83,22 @@ def _of_all_rows(group: FileGroup, roles: EventRoles, answers: Answers) -> Propo
         meaning, gain = action_of(word)
         if meaning in ("purchase", "cart", "click", "view", "impression", "favourite", "return"):
             return ProposedAction(meaning, (), gain, True, meaning, 0.8, f"by the file's name ({word!r})")
+    if rating_column(group) is not None:
+        return ProposedAction("like", (), 1.0, True, "like", 0.7, "a rating of four of five stars and above")
     plain = {name.lower() for name in group.profiles}
     bought = {"quantity", "revenue"} & set(roles.chosen) or any(re.search(r"invoice|order|price|sales|lineitem", name) for name in plain)
     if bought:
         return ProposedAction("purchase", (), 4.0, True, "purchase", 0.6, "rows have a quantity, a price or an order")
     return ProposedAction("click", (), 1.0, True, "click", 0.3, "nothing says what its rows are")
+
+
+def rating_column(group: FileGroup) -> str | None:
+    """A column of stars: by its name, or in a file of ratings whose columns have none, the one of a few small numbers."""
+    unnamed = not group.table.has_header and "rating" in PurePath(group.pattern).name.lower()
+    for name, profile in group.profiles.items():
+        if profile.is_number and 2 < profile.distinct <= 12 and 0 <= profile.lowest and profile.highest <= 100 and (name_score(name, "rating") or unnamed):
+            return name
+    return None
 
 
 def with_gains(actions: Iterable[ProposedAction], *, shown: bool) -> list[ProposedAction]:

@@ -36,22 +36,27 @@ class ShownList:
 
 @dataclass(frozen=True)
 class FormGuess:
-    """The form of the candidates, how sure and why; `file` is the one that shows them, or whose rows have an outcome."""
+    """The form of the candidates, how sure and why; `file` is the one that shows them, or whose rows have an outcome.
+
+    `request_by_time`: rows that are shown at one time are a list, as no id ties them.
+    """
 
     form: CandidateForm
     score: float
     why: str
     file: EventFile | None = None
     shown: ShownList | None = None
+    request_by_time: bool = False
 
 
 def guess_form(files: Sequence[EventFile], known_items: pl.Series | None, answers: Answers) -> FormGuess:
     """How candidates are made from these files; `known_items`: ids of the catalogue, if there is one."""
     options = [*_outcomes(files), *_lists(files, known_items), *_impressions(files)]
-    options.append(FormGuess("sampling", 0.6, "nothing says what was shown: other items are sampled"))
+    if any(all(file.roles.column(role) for role in ("time", "user", "item")) for file in files):
+        options.append(FormGuess("sampling", 0.6, "nothing says what was shown: other items are sampled"))
     if answers.candidates:
         options = [option for option in options if option.form == answers.candidates] or [FormGuess(answers.candidates, 1.0, "as you say")]
-    return max(options, key=lambda option: option.score)
+    return max(options, key=lambda option: option.score, default=FormGuess("sampling", 0.1, "nothing else is possible"))
 
 
 def _outcomes(files: Sequence[EventFile]) -> list[FormGuess]:
@@ -62,7 +67,9 @@ def _outcomes(files: Sequence[EventFile]) -> list[FormGuess]:
             continue
         complete = all(file.roles.column(role) for role in ("time", "user", "item"))
         if complete and request and rows_per_key(file.group.table.columns[request]) >= 1.5:
-            found.append(FormGuess("impressions", 0.95 * label.score, f"rows share {request!r}, and {label.column!r} says what was taken", file))
+            found.append(
+                FormGuess("impressions", 0.95 * label.score, f"rows share {request!r}, and {label.column!r} says what was taken", file)
+            )
         else:
             found.append(FormGuess("rows", 0.9 * label.score, f"each row has its outcome in {label.column!r}", file))
     return found
@@ -125,12 +132,27 @@ def _impressions(files: Sequence[EventFile]) -> list[FormGuess]:
     for file in files:
         shown = [action for action in file.actions if action.meaning == "impression"]
         request = file.roles.column("request")
-        if not shown or request is None:
+        if not shown:
+            continue
+        if request is None:
+            found += _lists_by_time(file, shown[0])
             continue
         shared = rows_per_key(_of_action(file, shown[0], file.group.table.columns[request]))
         score = 0.9 if shared >= 1.5 else 0.5
         found.append(FormGuess("impressions", score, f"{shown[0].name} rows share {request!r}, {shared:.1f} items each", file))
     return found
+
+
+def _lists_by_time(file: EventFile, shown: ProposedAction) -> list[FormGuess]:
+    """Without an id of the list, what a shopper was shown at one moment is a list."""
+    user, time = file.roles.column("user"), file.roles.column("time")
+    if user is None or time is None:
+        return []
+    columns = file.group.table.columns
+    keys = pl.select(pl.concat_str(pl.lit(columns[user]), pl.lit(columns[time]), separator=" ")).to_series()
+    shared = rows_per_key(_of_action(file, shown, keys))
+    why = f"a shopper's {shown.name} rows of one time are a list, {shared:.1f} items each"
+    return [FormGuess("impressions", 0.8, why, file, request_by_time=True)] if shared >= 2 else []
 
 
 def _of_action(file: EventFile, action: ProposedAction, values: pl.Series) -> pl.Series:

@@ -21,7 +21,11 @@ def dataset_text(dataset: Mapping[str, Any], *, heading: Sequence[str], comments
     """
     parts = [list(_commented(heading))]
     order = [*(name for names in _GROUPS for name in names), *(name for name in dataset if name not in {n for g in _GROUPS for n in g})]
-    for group in (*_GROUPS, tuple(name for name in order if not any(name in each for each in _GROUPS) and name != "features"), ("features",)):
+    for group in (
+        *_GROUPS,
+        tuple(name for name in order if not any(name in each for each in _GROUPS) and name != "features"),
+        ("features",),
+    ):
         lines = [line for name in group if name in dataset for line in _entry(name, dataset[name], comments.get(name, ()))]
         if lines:
             parts.append(lines)

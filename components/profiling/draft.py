@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from components.contract.errors import InputError
-from components.profiling.actions import ProposedAction, merged, propose_actions, with_gains
+from components.profiling.actions import ProposedAction, merged, propose_actions, rating_column, with_gains
 from components.profiling.answers import Answers, Question
 from components.profiling.candidate_forms import EventFile, FormGuess, guess_form, labelled_rows
 from components.profiling.event_roles import EventRoles, assign_roles
@@ -20,11 +20,13 @@ from components.profiling.file_uses import FileUseGuess, guess_uses
 from components.profiling.guesses import Guess
 from components.profiling.role_scores import RoleScore, rows_per_key
 from components.profiling.source_keys import chosen_format, file_keys, time_keys
-from components.profiling.vocabulary import action_of, feature_name, name_score
+from components.profiling.vocabulary import action_of, feature_name
 
 _ROLES = ("time", "user", "item", "action", "request", "session", "position", "order", "label", "revenue", "quantity", "margin")
 _BASKET = 1.2  # labelled rows a shopper and moment, from which what was taken at once is one request
 _DOUBTFUL = 0.45  # a role below it is asked about
+_SURE_ID = 0.7
+_UNKNOWN = "nothing says what its rows are; say --file FILE=events and --action NAME=FILE:GAIN to use them"
 _TOP = 0.8  # of the highest rating, from which one is a like
 
 
@@ -54,14 +56,22 @@ def draft_dataset(groups: Sequence[FileGroup], answers: Answers, *, folder: str)
     kept, dropped = _usable(files, form)
     if not kept:
         raise InputError(_nothing_usable(files, groups))
-    uses = [replace(guess, use="ignore", score=0.7, why=dropped[guess.group.pattern]) if guess.group.pattern in dropped else guess for guess in uses]
+    uses = [
+        replace(guess, use="ignore", score=0.7, why=dropped[guess.group.pattern]) if guess.group.pattern in dropped else guess
+        for guess in uses
+    ]
     if form.form == "rows":
-        kept = [file for file in kept if file is form.file] or kept
+        kept = [_without_weak_ids(file) for file in kept if file is form.file] or kept
+    kept, unknown = _meant(kept, answers)
+    uses = [replace(guess, use="ignore", score=0.4, why=_UNKNOWN) if guess.group.pattern in unknown else guess for guess in uses]
     kept = [_as_label_file(file, form) for file in kept]
-    form = replace(form, file=next((file for file in kept if form.file and file.group is form.file.group), None))
-    actions = merged(with_gains(merged([action for file in kept for action in file.actions]).values(), shown=form.form in ("impressions", "list")))
+    form = replace(form, file=_same_file(kept, form))
+    actions = merged(
+        with_gains(merged([action for file in kept for action in file.actions]).values(), shown=form.form in ("impressions", "list"))
+    )
     files = [_with_basket(file, form, actions) for file in kept]
-    form = replace(form, file=next((file for file in files if form.file and file.group is form.file.group), None))
+    form = replace(form, file=_same_file(files, form))
+    files = _without_loose_requests(files, form, actions)
     names = {guess.group.pattern: _column_names(guess, files) for guess in uses}
     features = propose_features(files, form, tables, actions, names)
     questions += _questions(files, actions, form, answers)
@@ -114,6 +124,31 @@ def _nothing_usable(files: Sequence[EventFile], groups: Sequence[FileGroup]) -> 
     )
 
 
+def _meant(files: Sequence[EventFile], answers: Answers) -> tuple[list[EventFile], set[str]]:
+    """The files whose rows are of a known action; the others only where all are, or where somebody said what they are."""
+    known = [file for file in files if any(action.score >= _DOUBTFUL for action in file.actions) or file.group.name in answers.uses]
+    kept = known or list(files)
+    return kept, {file.group.pattern for file in files if file not in kept}
+
+
+def _same_file(files: Sequence[EventFile], form: FormGuess) -> EventFile | None:
+    return next((file for file in files if form.file and file.group is form.file.group), None)
+
+
+def _without_weak_ids(file: EventFile) -> EventFile:
+    """Of rows with an outcome an item or a shopper isn't needed: only one that is called so is taken for it."""
+    chosen = {role: score for role, score in file.roles.chosen.items() if role not in ("item", "user") or score.score >= _SURE_ID}
+    return replace(file, roles=replace(file.roles, chosen=chosen))
+
+
+def _without_loose_requests(files: Sequence[EventFile], form: FormGuess, actions: Mapping[str, ProposedAction]) -> list[EventFile]:
+    """Where each row is a request of its own, an id that ties some of the rows says nothing."""
+    if form.form != "sampling" or _group_by(files, actions) == "request":
+        return list(files)
+    loose = ({role: score for role, score in file.roles.chosen.items() if role != "request"} for file in files)
+    return [replace(file, roles=replace(file.roles, chosen=chosen)) for file, chosen in zip(files, loose, strict=True)]
+
+
 def _as_label_file(file: EventFile, form: FormGuess) -> EventFile:
     """Where each shown row says whether it was taken, its actions are the impression and what the label means."""
     label = file.roles.column("label")
@@ -149,6 +184,8 @@ def _column_names(guess: FileUseGuess, files: Sequence[EventFile]) -> dict[str, 
         named[guess.id] = "item_id" if guess.use == "items" else "user_id"
     for file in files:
         if file.group is guess.group:
+            if rating := rating_column(guess.group):
+                named[rating] = "rating"
             for role, score in reversed(list(file.roles.chosen.items())):
                 named[score.column] = role
     return named
@@ -192,7 +229,11 @@ def _dataset(
     else:
         dataset["windows"] = {"eval": "15%", "test": "15%"}
     dataset["features"] = [feature.entry for feature in features.features]
-    slices = [f.entry["name"] for f in features.features if f.entry["side"] == "context" and f.entry["kind"] == "category" and f.entry["name"] not in ("hour", "weekday")]
+    slices = [
+        f.entry["name"]
+        for f in features.features
+        if f.entry["side"] == "context" and f.entry["kind"] == "category" and f.entry["name"] not in ("hour", "weekday")
+    ]
     if slices[:2]:
         dataset["slices"] = slices[:2]
     return dataset, comments
@@ -226,20 +267,37 @@ def _sources(
         taken = {role: column for role, column in plain["columns"].items() if role != "position"}
         condition = _is_positive(file, label, names)
         return [{**plain, "action": "impression"}, {**plain, "columns": taken, "where": condition, "action": file.actions[-1].name}]
+    if form.request_by_time and form.file and form.file.group is file.group:
+        return _shown_by_time(file, source, names)
     if "action" not in columns:
         source["action"] = file.actions[0].name
         return _by_amount(file, source, names)
     return [source]
 
 
+def _shown_by_time(file: EventFile, source: dict[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The rows that show items, tied by their time, and the others, which name no list."""
+    columns = dict(source["columns"])
+    position = {"position": columns.pop("position")} if "position" in columns else {}
+    shown = next(action for action in file.actions if action.meaning == "impression")
+    words = ", ".join(f"'{value}'" for value in shown.values)
+    if "action" not in columns:
+        return [{**source, "columns": {**columns, "request": columns["time"], **position}, "action": shown.name}]
+    action = _sql(columns["action"])
+    plain = {role: column for role, column in columns.items() if role != "action"}
+    return [
+        {**source, "columns": {**plain, "request": columns["time"], **position}, "where": f"{action} IN ({words})", "action": shown.name},
+        {**source, "columns": columns, "where": f"{action} NOT IN ({words})"},
+    ]
+
+
 def _by_amount(file: EventFile, source: dict[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
     """Of purchases alone: ratings below a like aren't one, and rows of a negative quantity are returns."""
-    rating = next((p for p in file.group.profiles.values() if name_score(p.name, "rating") and p.is_number and 2 < p.distinct <= 12), None)
-    quantity = file.roles.column("quantity")
+    rating, quantity = rating_column(file.group), file.roles.column("quantity")
     if rating is not None and quantity is None:
         # Half stars or whole ones, of five, ten or a hundred: four of five and above is a like.
-        least = _TOP * rating.highest
-        return [{**source, "where": f"CAST({_sql(names.get(rating.name, rating.name))} AS DOUBLE) >= {least:g}"}]
+        least = _TOP * file.group.profiles[rating].highest
+        return [{**source, "where": f"CAST({_sql(names.get(rating, rating))} AS DOUBLE) >= {least:g}"}]
     if quantity is not None and file.group.profiles[quantity].lowest < 0 and source["action"] == "purchase":
         amount = f"CAST({_sql(names.get(quantity, quantity))} AS DOUBLE)"
         back = {role: column for role, column in source["columns"].items() if role != "request"}
@@ -295,13 +353,18 @@ def _candidates(files: Sequence[EventFile], form: FormGuess, actions: Mapping[st
             return made | ({"columns": form.shown.parallel} if form.shown.parallel else {})
         case "rows":
             return {"from": "rows"}
+    return {"from": "sampling", "group": _group_by(files, actions), "negatives": 9}
+
+
+def _group_by(files: Sequence[EventFile], actions: Mapping[str, ProposedAction]) -> str:
+    """Whether what was taken together is known: all labelled rows have a request, and some share one."""
     gains = {name: action.gain for name, action in actions.items()}
     tied = []
     for file in files:
         rows, request = labelled_rows(file, gains), file.roles.column("request")
         if len(rows):
             tied.append(request is not None and rows[request].null_count() < 0.05 * len(rows) and rows_per_key(rows[request]) > 1.02)
-    return {"from": "sampling", "group": "request" if tied and all(tied) else "event", "negatives": 9}
+    return "request" if tied and all(tied) else "event"
 
 
 def _name(group: FileGroup, folder: str) -> str:
@@ -348,15 +411,27 @@ def _questions(files: Sequence[EventFile], actions: Mapping[str, ProposedAction]
             first = "day" if notation.format.find("%d") < notation.format.find("%m") else "month"
             other = "month" if first == "day" else "day"
             asked.append(
-                Question(("day_first",), f"{file.group.name}: in {example}, which comes first?", (first, other), None, "--day-first or --month-first")
+                Question(
+                    ("day_first",),
+                    f"{file.group.name}: in {example}, which comes first?",
+                    (first, other),
+                    None,
+                    "--day-first or --month-first",
+                )
             )
     for action in actions.values():
         if action.score < _DOUBTFUL and form.form != "rows":
             word = action.values[0] if action.values else files[0].group.name
             default = f"{action.name}:{action.gain:g}"
-            meant = ("purchase:4", "cart:2", "click:1", "view:0", "impression:0")
+            meant = tuple(each for each in ("purchase:4", "cart:2", "click:1", "view:0", "impression:0") if each != default)
             asked.append(
-                Question(("action", word), f"What does the action {word!r} mean? NAME:GAIN", (default, *meant), default, f"--action NAME={word}:GAIN")
+                Question(
+                    ("action", word),
+                    f"What does the action {word!r} mean? NAME:GAIN",
+                    (default, *meant),
+                    default,
+                    f"--action NAME={word}:GAIN",
+                )
             )
     return asked
 
@@ -366,7 +441,11 @@ def _file_guesses(uses: Sequence[FileUseGuess], files: Sequence[EventFile]) -> l
     for guess in uses:
         name, table = guess.group.name, guess.group.table
         count = f"{len(guess.group.paths)} files, " if len(guess.group.paths) > 1 else ""
-        how = [table.format if table.format != "csv" else _dialect_text(guess.group), table.compression, table.encoding if table.encoding != "utf-8" else None]
+        how = [
+            table.format if table.format != "csv" else _dialect_text(guess.group),
+            table.compression,
+            table.encoding if table.encoding != "utf-8" else None,
+        ]
         made.append(Guess(name, "format", count + ", ".join(each for each in how if each), 0.95, "by its first bytes and lines"))
         made.append(Guess(name, "holds", guess.use, guess.score, guess.why))
         if guess.use in ("items", "users") and guess.id:
@@ -402,5 +481,13 @@ def _guesses(files: Sequence[EventFile], form: FormGuess, actions: Mapping[str, 
         made.append(Guess("all", f"action {action.name}{words}", gain, action.score, action.why))
     for feature in features.features:
         if feature.column:
-            made.append(Guess(PurePath(feature.file).name, feature.column, f"feature {feature.entry['name']}: {feature.entry['kind']}", 0.7, feature.why))
+            made.append(
+                Guess(
+                    PurePath(feature.file).name,
+                    feature.column,
+                    f"feature {feature.entry['name']}: {feature.entry['kind']}",
+                    0.7,
+                    feature.why,
+                )
+            )
     return made

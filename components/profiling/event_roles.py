@@ -13,6 +13,7 @@ from components.profiling.role_scores import (
     LEAST,
     RoleScore,
     action_scores,
+    constant_share,
     grouping_scores,
     id_scores,
     label_scores,
@@ -21,7 +22,7 @@ from components.profiling.role_scores import (
     time_scores,
     unnamed_id_scores,
 )
-from components.profiling.vocabulary import name_score
+from components.profiling.vocabulary import is_code, name_score
 
 _TIED = 0.03  # a second column that fits as well as the first: which one is meant must be asked
 
@@ -64,10 +65,11 @@ def assign_roles(group: FileGroup, tables: Sequence[FileUseGuess], answers: Answ
             rivals[role] = tuple(each.column for each in free[1:] if free[0].score - each.score < _TIED)
 
     taken |= {column for (file, _), column in answers.roles.items() if file in ("", group.name)}
-    times = time_scores(profiles)
+    named = group.table.has_header
+    times = time_scores(profiles, named=named)
     choose("time", times)
     surely_times = {each.column for each in times if each.score >= 0.5}
-    choose("label", label_scores(profiles))
+    choose("label", label_scores(profiles, named=named))
     choose("action", [] if "label" in chosen else [each for each in action_scores(profiles) if each.score >= 0.4])
     overlaps = {role: _overlaps(profiles, tables, use) for role, use in (("item", "items"), ("user", "users"))}
     items = id_scores(profiles, "item", overlaps=overlaps["item"], times=surely_times)
@@ -77,15 +79,15 @@ def assign_roles(group: FileGroup, tables: Sequence[FileUseGuess], answers: Answ
     choose("user", users)
     requests, sessions = grouping_scores(profiles, columns, user=_column(chosen, "user"), time=_column(chosen, "time"), taken=taken)
     choose("session", sessions)
+    if group.table.fill_down is not None:
+        requests = [RoleScore(group.table.fill_down.within, 0.85, "its further rows leave out what the first one says"), *requests]
     choose("request", requests)
     if "item" not in chosen or "user" not in chosen:
         _by_statistics(group, chosen, choose, surely_times | taken)
-    if "user" not in chosen and "session" in chosen:
-        session = chosen["session"]
-        chosen["user"] = RoleScore(session.column, 0.8 * session.score, "there is no shopper but the session's")
+    _session_as_user(profiles, chosen)
     for role in ("position", "order", "quantity", "revenue", "margin"):
         choose(role, number_scores(profiles, role, taken=taken))
-    _drop_false_position(chosen, columns)
+    _drop_false_amounts(chosen, columns)
     clock, unit = _clock(profiles, chosen, taken)
     return EventRoles(chosen, clock, unit, {role: others for role, others in rivals.items() if others})
 
@@ -97,7 +99,9 @@ def _by_statistics(group: FileGroup, chosen: Mapping[str, RoleScore], choose, ou
     if "user" not in chosen and "session" not in chosen:
         together = [each for each in users if each.score > 0.5]
         choose("user", together or ([] if group.table.has_header else users))
-    choose("item", [each for each in items if group.profiles[each.column].distinct > 10] if "item" not in chosen else [])
+    # Of columns that have names only codes: a duration isn't called like an item, and isn't one.
+    coded = [each for each in items if not group.table.has_header or is_code(each.column)]
+    choose("item", [each for each in coded if group.profiles[each.column].distinct > 10] if "item" not in chosen else [])
 
 
 def _overlaps(profiles: Mapping[str, ColumnProfile], tables: Sequence[FileUseGuess], use: str) -> dict[str, float]:
@@ -110,7 +114,9 @@ def _overlaps(profiles: Mapping[str, ColumnProfile], tables: Sequence[FileUseGue
                     found[name] = max(found.get(name, 0.0), overlap(ids, profile.values))
     # Small whole numbers are among any table's ids.
     named = {name for name in found if name_score(name, "item" if use == "items" else "user") > 0}
-    return {name: share for name, share in found.items() if name in named or profiles[name].content == "text" or profiles[name].distinct > 200}
+    return {
+        name: share for name, share in found.items() if name in named or profiles[name].content == "text" or profiles[name].distinct > 200
+    }
 
 
 def _score_of(ranked: Sequence[RoleScore], column: str) -> float:
@@ -121,12 +127,25 @@ def _column(chosen: Mapping[str, RoleScore], role: str) -> str | None:
     return chosen[role].column if role in chosen else None
 
 
-def _drop_false_position(chosen: dict[str, RoleScore], columns: Mapping[str, pl.Series]) -> None:
-    """A position is of a list: without a request that several rows share there is none."""
-    if "position" in chosen:
-        request = _column(chosen, "request")
-        if request is None or rows_per_key(columns[request]) < 1.2:
-            del chosen["position"]
+def _session_as_user(profiles: Mapping[str, ColumnProfile], chosen: dict[str, RoleScore]) -> None:
+    """Where there is no shopper, or hardly ever one, the session is: nothing is known of anyone before it."""
+    session, user = chosen.get("session"), chosen.get("user")
+    if session is None or (user is not None and profiles[user.column].missing < 0.5 * profiles[user.column].rows):
+        return
+    if user is None or user.score < 1.0:
+        why = "there is no shopper but the session's" if user is None else f"{user.column!r} is mostly empty"
+        chosen["user"] = RoleScore(session.column, 0.8 * session.score, why)
+        del chosen["session"]
+
+
+def _drop_false_amounts(chosen: dict[str, RoleScore], columns: Mapping[str, pl.Series]) -> None:
+    """A position is of a list, so several rows share a request; an amount is of a row, so it isn't the same in all rows of a request."""
+    request = _column(chosen, "request")
+    if "position" in chosen and chosen["position"].score < 0.95 and (request is None or rows_per_key(columns[request]) < 1.2):
+        del chosen["position"]
+    for role in ("revenue", "margin"):
+        if request is not None and role in chosen and constant_share(columns[request], columns[chosen[role].column]) > 0.9:
+            del chosen[role]
 
 
 def _clock(profiles: Mapping[str, ColumnProfile], chosen: Mapping[str, RoleScore], taken: set[str]) -> tuple[str | None, str]:

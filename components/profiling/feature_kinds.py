@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.profiling.column_profile import ColumnProfile
-from components.profiling.vocabulary import name_score
+from components.profiling.vocabulary import is_personal, name_score
 
 MANY = 300  # different values from which a category is an id
 _CODE = re.compile(r"(^|[^a-z])(id|no|nr|code|type|flag|zip|postal|year|month|dow|hour|channel|level|class)s?\d*$")
@@ -27,8 +27,10 @@ def propose_kind(profile: ColumnProfile) -> Kind:
         return Kind("", "it is empty")
     if profile.distinct < 2:
         return Kind("", "it has one value")
-    if profile.content == "time":
+    if profile.content == "time" or (profile.time is not None and name_score(profile.name, "time")):
         return Kind("", "times are no feature")
+    if is_personal(profile.name):
+        return Kind("", "it says who somebody is")
     if profile.vector:
         return Kind("vector", f"{profile.vector} numbers in each value", {"size": profile.vector})
     unique = profile.distinct_share > 0.95 and profile.filled > 50

@@ -12,7 +12,7 @@ from components.profiling.column_profile import ColumnProfile
 from components.profiling.feature_kinds import Kind, propose_kind
 from components.profiling.file_uses import FileUseGuess
 from components.profiling.role_scores import constant_share
-from components.profiling.vocabulary import feature_name, is_item_attribute, is_shopper_attribute
+from components.profiling.vocabulary import feature_name, is_item_attribute, is_shopper_attribute, name_score
 
 # Names that ShelfRank takes itself, and roles.
 _TAKEN = ("request", "time", "interactions", "label", "session", "n_candidates", "item", "user", "position", "history", "hour")
@@ -122,7 +122,7 @@ def _add_context(add: Any, files: Sequence[EventFile], form: FormGuess, *, has_u
             continue
         if form.shown and profile.name in (form.shown.column, *form.shown.parallel.values()):
             continue
-        if is_item_attribute(profile.name) or profile.name.endswith(".#"):
+        if is_item_attribute(profile.name) or profile.name.endswith(".#") or name_score(profile.name, "user") >= 0.6:
             continue
         if item and profile.distinct > 2 and constant_share(columns[item], columns[profile.name]) > _STEADY:
             continue
@@ -142,7 +142,13 @@ def _add_context(add: Any, files: Sequence[EventFile], form: FormGuess, *, has_u
             pieces = file.group.profiles[column].values.head(300).str.split(form.shown.separator).explode().cast(pl.Float64, strict=False)
             if pieces.null_count() < 0.1 * len(pieces):
                 keys = {"log": True} if "price" in name else {}
-                add(_renamed(file.group.profiles[column], name), file.group.pattern, "item", "events", Kind("number", "shown with each item", keys))
+                add(
+                    _renamed(file.group.profiles[column], name),
+                    file.group.pattern,
+                    "item",
+                    "events",
+                    Kind("number", "shown with each item", keys),
+                )
 
 
 def _renamed(profile: ColumnProfile, name: str) -> ColumnProfile:
@@ -187,11 +193,22 @@ def _add_tables(add: Any, tables: Mapping[str, FileUseGuess]) -> None:
         guess = tables.get(use)
         if guess is None or guess.property is not None:
             continue
-        used = 0
-        for profile in guess.group.profiles.values():
-            if profile.name not in (guess.id, guess.valid_from) and used < _MOST_TABLE and propose_kind(profile).kind:
-                add(profile, guess.group.pattern, side)
-                used += 1
+        kept = [p for p in guess.group.profiles.values() if p.name not in (guess.id, guess.valid_from) and propose_kind(p).kind]
+        twins = _codes_of_names(kept, guess.group.table.columns)
+        for profile in [p for p in kept if p.name not in twins][:_MOST_TABLE]:
+            add(profile, guess.group.pattern, side)
+
+
+def _codes_of_names(profiles: Sequence[ColumnProfile], columns: Mapping[str, pl.Series]) -> set[str]:
+    """Columns of codes that say the same as a column of words beside them."""
+    words = [p for p in profiles if p.content == "text"]
+    codes = [p for p in profiles if p.content == "integer" and propose_kind(p).kind != "number"]
+    return {code.name for code in codes for word in words if _one_to_one(columns[code.name], columns[word.name])}
+
+
+def _one_to_one(one: pl.Series, other: pl.Series) -> bool:
+    pairs = pl.DataFrame({"one": one, "other": other}).drop_nulls().n_unique()
+    return pairs == one.drop_nulls().n_unique() == other.drop_nulls().n_unique()
 
 
 def _past(features: Sequence[ProposedFeature], form: FormGuess, actions: Mapping[str, ProposedAction]) -> Iterator[ProposedFeature]:
@@ -204,7 +221,12 @@ def _past(features: Sequence[ProposedFeature], form: FormGuess, actions: Mapping
     gaining = sorted((action for action in about if action.gain), key=lambda action: -action.gain)
     yield entry("the running visit", name="session_events", kind="state", side="context", measure="session_events")
     if about:
-        fields = ["item", *[f.entry["name"] for f in features if f.entry["side"] == "item" and f.entry["kind"] == "category" and "source" not in f.entry][:2]]
+        fields = [
+            "item",
+            *[f.entry["name"] for f in features if f.entry["side"] == "item" and f.entry["kind"] == "category" and "source" not in f.entry][
+                :2
+            ],
+        ]
         names = [action.name for action in about][:4]
         yield entry("what the shopper did", name="history", kind="history", side="user", length=30, actions=names, fields=fields)
     for action in gaining[:2]:
@@ -218,11 +240,15 @@ def _past(features: Sequence[ProposedFeature], form: FormGuess, actions: Mapping
     for action in gaining[:2]:
         yield entry("how often it was taken", name=f"item_{action.name}s", kind="state", side="item", measure="count", action=action.name)
     if weakest and not weakest.gain:
-        yield entry("how often it was looked at", name=f"item_{weakest.name}s", kind="state", side="item", measure="count", action=weakest.name)
+        yield entry(
+            "how often it was looked at", name=f"item_{weakest.name}s", kind="state", side="item", measure="count", action=weakest.name
+        )
     per = impression if impression and form.form in ("impressions", "list") else None
     if per and gaining:
         name = gaining[-1].name
-        yield entry("how often it was taken when shown", name=f"item_{name}_rate", kind="state", side="item", measure="rate", action=name, per=per)
+        yield entry(
+            "how often it was taken when shown", name=f"item_{name}_rate", kind="state", side="item", measure="rate", action=name, per=per
+        )
     if gaining:
         name = gaining[0].name
         yield entry("how long ago it was taken", name=f"item_{name}_age", kind="state", side="item", measure="recency", action=name)

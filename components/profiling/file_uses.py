@@ -17,7 +17,20 @@ _TABLE_NAMES = {
     "items": ("item", "product", "article", "catalog", "movie", "news", "sku", "goods", "content", "book", "song", "track", "hotel", "ads"),
     "users": ("user", "customer", "shopper", "visitor", "member", "client", "account", "people", "person", "kunden"),
 }
-_EVENT_NAMES = ("event", "log", "click", "view", "order", "transaction", "purchase", "session", "rating", "interaction", "behavior", "train")
+_EVENT_NAMES = (
+    "event",
+    "log",
+    "click",
+    "view",
+    "order",
+    "transaction",
+    "purchase",
+    "session",
+    "rating",
+    "interaction",
+    "behavior",
+    "train",
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,9 @@ def _plain(ids: pl.Series) -> pl.Series:
 
 
 def _guess(group: FileGroup, events: Sequence[FileGroup], answers: Answers) -> FileUseGuess:
-    said = answers.uses.get(group.name) or next((answers.uses[PurePath(p).name] for p in group.paths if PurePath(p).name in answers.uses), None)
+    said = answers.uses.get(group.name) or next(
+        (answers.uses[PurePath(p).name] for p in group.paths if PurePath(p).name in answers.uses), None
+    )
     if said == "events":
         return FileUseGuess(group, "events", 1.0, "as you say")
     if said == "ignore":
@@ -83,7 +98,8 @@ def _guess(group: FileGroup, events: Sequence[FileGroup], answers: Answers) -> F
 def _event_score(group: FileGroup) -> float:
     """How surely rows are events: they have a time, ids that return, an action or an outcome."""
     profiles = group.profiles
-    times, labels = time_scores(profiles), label_scores(profiles)
+    named_columns = group.table.has_header
+    times, labels = time_scores(profiles, named=named_columns), label_scores(profiles, named=named_columns)
     timed = times[0].score if times else 0.0
     named = {role: _named(profiles, role) for role in ("user", "item", "session")}
     returning = sum(bool(p) and (p.distinct_share < 0.98 or p.filled < 50) for p in named.values() if p)
@@ -121,7 +137,11 @@ def unique_ids(group: FileGroup) -> list[str]:
     return [
         p.name
         for p in group.profiles.values()
-        if p.content in ("integer", "text") and p.filled == p.rows and p.distinct_share >= _ID_SHARE and p.mean_words < 1.5 and p.mean_length < 80
+        if p.content in ("integer", "text")
+        and p.filled == p.rows
+        and p.distinct_share >= _ID_SHARE
+        and p.mean_words < 1.5
+        and p.mean_length < 80
     ]
 
 
@@ -130,7 +150,9 @@ def long_table(profiles: Mapping[str, ColumnProfile]) -> tuple[str, str] | None:
     if len(profiles) > 5:
         return None
     names = {plain_name(name): name for name in profiles}
-    property_name = next((names[each] for each in ("property", "attribute", "attr", "propertyname", "attributename") if each in names), None)
+    property_name = next(
+        (names[each] for each in ("property", "attribute", "attr", "propertyname", "attributename") if each in names), None
+    )
     value = next((names[each] for each in ("value", "val", "propertyvalue", "attributevalue") if each in names), None)
     return (property_name, value) if property_name and value else None
 
@@ -154,7 +176,8 @@ def _as_table(group: FileGroup, use: str, events: Sequence[FileGroup], answers: 
         shared = max((overlap(profiles[name].values, p.values) for other in events for p in _joinable(other, role)), default=0.0)
         by_name = name_score(name, role)
         attributes = [is_item_attribute(other) if use == "items" else is_shopper_attribute(other) for other in profiles if other != name]
-        score = 0.35 * shared + 0.3 * by_name + 0.2 * any(word in file_name for word in _TABLE_NAMES[use]) + 0.15 * any(attributes) - 0.02 * at
+        score = 0.35 * shared + 0.3 * by_name + 0.2 * any(word in file_name for word in _TABLE_NAMES[use]) - 0.02 * at
+        score += 0.1 * any(attributes) + 0.02 * min(len(profiles), 6)
         if not shared and events and by_name < 0.6:
             continue
         if best is None or score > best.score:

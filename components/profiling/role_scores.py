@@ -40,8 +40,8 @@ def adjacency(values: pl.Series) -> float:
     return float((values == values.shift(1)).mean() or 0) if len(values) > 1 else 0.0  # type: ignore[arg-type]
 
 
-def time_scores(profiles: Mapping[str, ColumnProfile]) -> list[RoleScore]:
-    """Columns that hold times, best first."""
+def time_scores(profiles: Mapping[str, ColumnProfile], *, named: bool = True) -> list[RoleScore]:
+    """Columns that hold times, best first; `named`: the file names its columns."""
     found = []
     for name, profile in profiles.items():
         by_name = name_score(name, "time")
@@ -50,8 +50,8 @@ def time_scores(profiles: Mapping[str, ColumnProfile]) -> list[RoleScore]:
         elif profile.time is None or profile.time.kind == "clock":
             continue
         elif profile.time.kind == "epoch":
-            # Large numbers are times by chance in some logs; those of thousandths rarely are.
-            by_value = 0.2 if profile.time.unit == "s" else 0.35
+            # Large numbers are times by chance in some logs; those of thousandths rarely are. Without names there is nothing better.
+            by_value = (0.2 if profile.time.unit == "s" else 0.35) + (0.0 if named else 0.25)
             found.append(RoleScore(name, by_value + (0.95 - by_value) * by_name, f"numbers since 1970 in {profile.time.unit}"))
         elif profile.time.kind == "format" and profile.time.format.isalpha() is False and set(profile.time.format) <= set("%ymdYHMS"):
             found.append(RoleScore(name, 0.3 + 0.65 * by_name, f"dates written as digits ({profile.time.format})"))
@@ -73,9 +73,10 @@ def id_scores(profiles: Mapping[str, ColumnProfile], role: str, *, overlaps: Map
     """
     found = []
     for name, profile in profiles.items():
-        if not _could_be_id(profile) or name in times:
-            continue
         by_name = name_score(name, role)
+        # Ids may look like decimals, such as 1026454.4271 in a cookie.
+        if name in times or not (_could_be_id(profile) or (profile.content == "decimal" and by_name >= 0.9 and profile.lowest > 0)):
+            continue
         overlap = overlaps.get(name, 0.0)
         repeated = profile.distinct_share < 0.98 or profile.filled < 50
         score = 0.25 + 0.7 * by_name if by_name else 0.0
@@ -96,7 +97,9 @@ def unnamed_id_scores(profiles: Mapping[str, ColumnProfile], *, times: set[str])
         return [], []
     together = {p.name: adjacency(p.values) for p in ids}
     users = [
-        RoleScore(p.name, 0.4 + 0.2 * (together[p.name] > 0.3), "rows of a value lie together" if together[p.name] > 0.3 else "its values return")
+        RoleScore(
+            p.name, 0.4 + 0.2 * (together[p.name] > 0.3), "rows of a value lie together" if together[p.name] > 0.3 else "its values return"
+        )
         for p in ids
     ]
     items = [RoleScore(p.name, 0.4 + 0.1 * (together[p.name] <= 0.3), "its values return, scattered over the rows") for p in ids]
@@ -107,7 +110,7 @@ def action_scores(profiles: Mapping[str, ColumnProfile]) -> list[RoleScore]:
     """Columns whose few values are words for actions, or that are called so."""
     found = []
     for name, profile in profiles.items():
-        if not 1 <= profile.distinct <= _FEW or profile.filled < 0.5 * profile.rows or profile.content in ("decimal", "time"):
+        if not 2 <= profile.distinct <= _FEW or profile.filled < 0.5 * profile.rows or profile.content in ("decimal", "time"):
             continue
         by_name = name_score(name, "action")
         words = profile.values.value_counts(sort=True)
@@ -122,13 +125,16 @@ def action_scores(profiles: Mapping[str, ColumnProfile]) -> list[RoleScore]:
     return _ranked(found)
 
 
-def label_scores(profiles: Mapping[str, ColumnProfile]) -> list[RoleScore]:
-    """Columns of 0 and 1 that are called like an outcome."""
+def label_scores(profiles: Mapping[str, ColumnProfile], *, named: bool = True) -> list[RoleScore]:
+    """Columns of 0 and 1 that are called like an outcome, or, where columns have no names, stand first or last."""
     found = []
-    for name, profile in profiles.items():
-        by_name = name_score(name, "label")
-        if profile.is_binary and profile.distinct == 2 and profile.filled > 0.99 * profile.rows and by_name:
+    for at, (name, profile) in enumerate(profiles.items()):
+        if not (profile.is_binary and profile.distinct == 2 and profile.filled > 0.99 * profile.rows):
+            continue
+        if by_name := name_score(name, "label"):
             found.append(RoleScore(name, 0.3 + 0.65 * by_name, "0 and 1, by its name"))
+        elif not named and at in (0, len(profiles) - 1):
+            found.append(RoleScore(name, 0.6 if at == 0 else 0.5, "0 and 1, at the edge of the row"))
     return _ranked(found)
 
 
@@ -146,12 +152,12 @@ def grouping_scores(
         shared = rows_per_key(columns[name])
         if by_request and (shared > 1.02 or by_request >= 0.9):
             steady = 0.5 + 0.5 * max(one_user if user else 0.7, one_time)
-            requests.append(
-                RoleScore(name, (0.3 + 0.65 * by_request) * steady, f"{shared:.1f} rows each, {one_time:.0%} at one time, by its name")
-            )
+            together = f", {one_time:.0%} of them at one time" if time else ""
+            requests.append(RoleScore(name, (0.3 + 0.65 * by_request) * steady, f"{shared:.1f} rows each{together}, by its name"))
         if by_session:
             steady = 0.6 + 0.4 * (one_user if user else 0.8)
-            sessions.append(RoleScore(name, (0.3 + 0.65 * by_session) * steady, f"{shared:.1f} rows each, {one_user:.0%} of one shopper"))
+            together = f", {one_user:.0%} of one shopper" if user else ""
+            sessions.append(RoleScore(name, (0.3 + 0.65 * by_session) * steady, f"{shared:.1f} rows each{together}, by its name"))
     return _ranked(requests), _ranked(sessions)
 
 

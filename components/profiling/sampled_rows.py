@@ -14,6 +14,7 @@ from components.contract.errors import InputError
 from components.contract.sources import Format
 from components.profiling.csv_dialect import Dialect, parse_lines, recognise_dialect
 from components.profiling.file_sample import Compression, FileSample
+from components.profiling.fill_down import FillDown, filled_down, recognise_fill_down
 
 MAX_ROWS = 60_000
 _MAX_KEYS = 40  # of an array of keys and values, the most frequent ones
@@ -26,8 +27,7 @@ class SampledTable:
 
     `columns`: name to values, null where missing; nested values by their path (`device.category`). `native_times`: columns that a Parquet
     file declares to be times. `vectors`: columns of lists of numbers, with the length if it is one. `arrays`: columns of lists of text, by
-    whether they stand in a list or a text. `unnest`: the array whose elements are the rows here. `uneven`: rows that were left out because
-    they have too few or too many fields.
+    whether they stand in a list or a text. `unnest`: the array whose elements are the rows here. `fill_down`: what further rows of a group left out, and has been filled in here.
     """
 
     path: str
@@ -43,6 +43,7 @@ class SampledTable:
     vectors: dict[str, int | None] = field(default_factory=dict)
     arrays: frozenset[str] = frozenset()
     unnest: str | None = None
+    fill_down: FillDown | None = None
 
     @property
     def rows(self) -> int:
@@ -269,12 +270,16 @@ def _table(
     field_counts: dict[int, int] | None = None,
     whole: bool | None = None,
 ) -> SampledTable:
+    fill = recognise_fill_down(values)
+    if fill is not None:
+        values = filled_down(values, fill)
     return SampledTable(
         path=sample.path,
         size=sample.size,
         format=sample.format,
         whole=sample.whole if whole is None else whole,
         columns={name: column.alias(name) for name, column in values.items()},
+        fill_down=fill,
         compression=sample.compression,
         encoding=sample.encoding,
         dialect=dialect,

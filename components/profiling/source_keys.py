@@ -43,6 +43,11 @@ def file_keys(group: FileGroup, folder: str, names: Mapping[str, str], *, used: 
         keys["header"] = [names.get(name, name) for name in table.columns]
     if table.unnest:
         keys["unnest"] = table.unnest
+    if table.fill_down and (needed := [name for name in table.fill_down.columns if name in used]):
+        keys["fill_down"] = {
+            "within": names.get(table.fill_down.within, table.fill_down.within),
+            "columns": [names.get(name, name) for name in needed],
+        }
     odd = {
         names.get(name, name): [*_DEFAULT_NULL_WORDS, *group.profiles[name].null_words]
         for name in used

@@ -9,7 +9,9 @@ Names = Mapping[str, float]  # a name without separators, and how surely it says
 ROLE_NAMES: dict[str, Names] = {
     "time": {
         **dict.fromkeys(("timestamp", "eventtimestamp", "eventtime", "ts", "datetime", "time", "createdat", "occurredat", "eventts"), 1.0),
-        **dict.fromkeys(("invoicedate", "orderdate", "purchasedate", "transactiondate", "tdat", "servertime", "clientts", "loggedat"), 0.95),
+        **dict.fromkeys(
+            ("invoicedate", "orderdate", "purchasedate", "transactiondate", "tdat", "servertime", "clientts", "loggedat"), 0.95
+        ),
         **dict.fromkeys(("at", "date", "when", "eventdate", "hour", "day", "clickedat", "paidat", "orderedat", "servertimestamp"), 0.8),
         **dict.fromkeys(("zeit", "datum", "zeitpunkt", "fecha", "heure", "dt", "epoch", "unixtime", "uts", "clock", "moment"), 0.75),
         **dict.fromkeys(("timeframe", "visitstarttime", "starttime", "updatedat", "ratedat", "passed"), 0.6),
@@ -19,7 +21,9 @@ ROLE_NAMES: dict[str, Names] = {
         **dict.fromkeys(("custno", "cust", "custid", "customerno", "clientid", "client", "memberid", "member", "buyerid", "buyer"), 0.95),
         **dict.fromkeys(("uuid", "uid", "accountid", "account", "fullvisitorid", "guid", "personid", "reviewerid", "profileid"), 0.85),
         **dict.fromkeys(("kunde", "kundenid", "kundennr", "cliente", "email", "deviceid", "cookieid", "cookie", "msno", "guestid"), 0.7),
-        **dict.fromkeys(("useremail", "anonymousid", "distinctid", "userhash", "useridhash", "customerhash", "loyaltyid", "householdid"), 0.8),
+        **dict.fromkeys(
+            ("useremail", "anonymousid", "distinctid", "userhash", "useridhash", "customerhash", "loyaltyid", "householdid"), 0.8
+        ),
     },
     "session": {
         **dict.fromkeys(("sessionid", "session", "usersession", "visitid", "visit", "sessid", "sid", "gasessionid", "sessionidhash"), 1.0),
@@ -28,18 +32,26 @@ ROLE_NAMES: dict[str, Names] = {
     "item": {
         **dict.fromkeys(("itemid", "item", "productid", "product", "sku", "articleid", "article", "stockcode", "movieid", "asin"), 1.0),
         **dict.fromkeys(("aid", "newsid", "docid", "adid", "offerid", "goodsid", "skuid", "productsku", "lineitemsku", "listingid"), 0.95),
-        **dict.fromkeys(("productcode", "itemcode", "productno", "itemno", "articleno", "artikel", "artikelnr", "variantid", "contentid"), 0.9),
+        **dict.fromkeys(
+            ("productcode", "itemcode", "productno", "itemno", "articleno", "artikel", "artikelnr", "variantid", "contentid"), 0.9
+        ),
         **dict.fromkeys(("hotelid", "songid", "trackid", "bookid", "isbn", "ean", "gtin", "upc", "parentasin", "gid", "pid", "iid"), 0.8),
         **dict.fromkeys(("movie", "song", "book", "goods", "offer", "listing", "ad", "reference", "productskuhash", "videoid"), 0.7),
         **dict.fromkeys(("documentid", "url", "pageid", "businessid", "recipeid", "gameid", "appid", "id"), 0.4),
     },
     "action": {
-        **dict.fromkeys(("event", "eventtype", "eventname", "action", "actiontype", "activity", "behavior", "behaviour", "interaction"), 1.0),
-        **dict.fromkeys(("type", "behaviortype", "behaviourtype", "interactiontype", "activitytype", "what", "verb", "productaction"), 0.85),
-        **dict.fromkeys(("kind", "ereignis", "aktion", "eventcategory", "transactiontype", "did", "op", "status"), 0.6),
+        **dict.fromkeys(
+            ("event", "eventtype", "eventname", "action", "actiontype", "activity", "behavior", "behaviour", "interaction"), 1.0
+        ),
+        **dict.fromkeys(
+            ("type", "behaviortype", "behaviourtype", "interactiontype", "activitytype", "what", "verb", "productaction"), 0.85
+        ),
+        **dict.fromkeys(("kind", "ereignis", "aktion", "eventcategory", "transactiontype", "did", "op"), 0.6),
     },
     "request": {
-        **dict.fromkeys(("requestid", "request", "impressionid", "displayid", "searchid", "queryid", "pageviewid", "slateid", "serpid"), 1.0),
+        **dict.fromkeys(
+            ("requestid", "request", "impressionid", "displayid", "searchid", "queryid", "pageviewid", "slateid", "serpid"), 1.0
+        ),
         **dict.fromkeys(("impid", "listid", "srchid", "rankingid", "recommendationid", "recoid", "feedid", "auctionid", "page_view"), 0.9),
         **dict.fromkeys(("orderid", "order", "orderno", "invoiceno", "invoice", "invoiceid", "transactionid", "basketid", "basket"), 0.8),
         **dict.fromkeys(("ordernumber", "receiptid", "receipt", "ticketid", "checkoutid", "pageview", "page_view_id", "bestellung"), 0.75),
@@ -69,7 +81,9 @@ ROLE_NAMES: dict[str, Names] = {
         **dict.fromkeys(("pricelog2", "priceusd", "amt", "msrp", "originalprice", "discountprice"), 0.8),
     },
     "valid_from": {
-        **dict.fromkeys(("validfrom", "from", "since", "effectivefrom", "effectivedate", "startdate", "changedat", "updatedat", "asof"), 1.0),
+        **dict.fromkeys(
+            ("validfrom", "from", "since", "effectivefrom", "effectivedate", "startdate", "changedat", "updatedat", "asof"), 1.0
+        ),
         **dict.fromkeys(("timestamp", "ts", "time", "date", "day", "week", "updated"), 0.7),
     },
     "property": {**dict.fromkeys(("property", "attribute", "attr", "propertyname", "attributename", "feature", "field", "key"), 1.0)},
@@ -82,6 +96,9 @@ ITEM_ATTRIBUTES = (
     "|style|collection|stock|rating|discount|currency|unit"
 )
 SHOPPER_ATTRIBUTES = "age|gender|sex|occupation|zip|postal|income|loyalty|tier|segment|birth|member|newsletter|fashion_news"
+
+# What tells who a shopper is, and has no place among features.
+PERSONAL = re.compile(r"(^|[^a-z])(email|phone|street|address|first_?name|last_?name|surname|billing|shipping|ip)([^a-z]|$)")
 
 # What an action is, by how logs write it; the first that matches counts. Gains say in which order: a purchase is more than a click.
 ACTION_NAMES: tuple[tuple[str, str, float], ...] = (
@@ -100,7 +117,9 @@ _NO_ITEM = re.compile(r"search|query|filter|sort|page_?view|scroll|session|first
 
 # Words that stand for nothing, beyond those that ingestion takes for it anyway.
 NULL_WORDS = frozenset(("", "null", "\\n", "nan", "none", "undefined", "na", "n/a", "-"))
-ODD_NULL_WORDS = frozenset(("unknown", "(not set)", "not set", "missing", "?", "n.a.", "#n/a", "nil", "<na>", "--", "not available", "(none)"))
+ODD_NULL_WORDS = frozenset(
+    ("unknown", "(not set)", "not set", "missing", "?", "n.a.", "#n/a", "nil", "<na>", "--", "not available", "(none)")
+)
 
 
 def plain_name(name: str) -> str:
@@ -133,6 +152,11 @@ def is_known_name(name: str) -> bool:
     return any(name_score(name, role) >= 0.6 for role in ROLE_NAMES)
 
 
+def is_code(name: str) -> bool:
+    """Whether a name says that the column holds ids of something."""
+    return _parts(name)[-1:] in (["id"], ["code"], ["no"], ["nr"], ["key"], ["hash"], ["number"]) or plain_name(name).endswith("id")
+
+
 def is_item_attribute(name: str) -> bool:
     """Whether a name says that the value belongs to the product."""
     return bool(re.search(rf"(^|[^a-z])({ITEM_ATTRIBUTES})", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()))
@@ -141,6 +165,12 @@ def is_item_attribute(name: str) -> bool:
 def is_shopper_attribute(name: str) -> bool:
     """Whether a name says that the value belongs to the shopper."""
     return bool(re.search(rf"(^|[^a-z])({SHOPPER_ATTRIBUTES})", name.lower()))
+
+
+def is_personal(name: str) -> bool:
+    """Whether a column says who somebody is, or where they live; a country or a region doesn't."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    return bool(PERSONAL.search(words)) and not re.search(r"country|method|province|region", words)
 
 
 def action_of(value: str) -> tuple[str, float]:
