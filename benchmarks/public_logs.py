@@ -54,7 +54,9 @@ class World:
     visits: tuple[Visit, ...]
 
 
-def make_world(*, visits: int = 1500, users: int = 120, items: int = 90, seed: int = 7, start: datetime = datetime(2019, 10, 1, tzinfo=UTC)) -> World:
+def make_world(
+    *, visits: int = 1500, users: int = 120, items: int = 90, seed: int = 7, start: datetime = datetime(2019, 10, 1, tzinfo=UTC)
+) -> World:
     """A world in which shoppers click what is of the category they like, cheap things and popular ones more often."""
     random = np.random.default_rng(seed)
     products = tuple(
@@ -82,7 +84,9 @@ def make_world(*, visits: int = 1500, users: int = 120, items: int = 90, seed: i
         bought = carted & (random.random(8) < 0.7)
         at = start + timedelta(seconds=float(moments[number]))
         at = at.replace(microsecond=at.microsecond // 1000 * 1000)
-        made.append(Visit(number, user, at, *(tuple(int(x) for x in each) for each in (shown, shown[clicked], shown[carted], shown[bought]))))
+        made.append(
+            Visit(number, user, at, *(tuple(int(x) for x in each) for each in (shown, shown[clicked], shown[carted], shown[bought])))
+        )
     return World(products, tastes, tuple(made))
 
 
@@ -97,7 +101,9 @@ def actions(visit: Visit) -> Iterator[tuple[str, int, datetime]]:
             at += timedelta(seconds=31)
 
 
-def _table(path: Path, header: Sequence[str] | None, rows: Sequence[Sequence[Any]], *, separator: str = ",", encoding: str = "utf-8") -> None:
+def _table(
+    path: Path, header: Sequence[str] | None, rows: Sequence[Sequence[Any]], *, separator: str = ",", encoding: str = "utf-8"
+) -> None:
     with path.open("w", encoding=encoding, newline="") as out:
         writer = csv.writer(out, delimiter=separator, lineterminator="\n")
         if header:
@@ -151,15 +157,27 @@ def rees46(folder: Path, world: World) -> None:
             code = f"home.{_CATEGORIES[product.category]}" if product.category else ""
             brand = _BRANDS[product.brand] if item % 7 else ""
             written = at.strftime("%Y-%m-%d %H:%M:%S UTC")
-            rows.append([written, name, item + 1003000, 2053013555631882655 + product.category, code, brand, product.price, visit.user + 541312000, session])
-    rows.sort(key=lambda row: row[0])
+            rows.append(
+                [
+                    written,
+                    name,
+                    item + 1003000,
+                    2053013555631882655 + product.category,
+                    code,
+                    brand,
+                    product.price,
+                    visit.user + 541312000,
+                    session,
+                ]
+            )
+    rows.sort(key=lambda row: str(row[0]))
     middle = len(rows) // 2
     _table(folder / "2019-Oct.csv", header, rows[:middle])
     _table(folder / "2019-Nov.csv", header, rows[middle:])
 
 
 def yoochoose(folder: Path, world: World) -> None:
-    """yoochoose-clicks.dat (session, time, item, category) and yoochoose-buys.dat (session, time, item, price, quantity), without header."""
+    """yoochoose-clicks.dat and yoochoose-buys.dat, without header: session, time, item, then category, or price and quantity."""
     clicks, buys = [], []
     for visit in world.visits:
         session = visit.number + 11
@@ -188,13 +206,30 @@ def diginetica(folder: Path, world: World) -> None:
             elif name == "purchase":
                 purchases.append([session, user, passed, day, visit.number + 7000, item + 30])
     _table(folder / "train-item-views.csv", ["sessionId", "userId", "itemId", "timeframe", "eventdate"], views, separator=";")
-    _table(folder / "train-purchases.csv", ["sessionId", "userId", "timeframe", "eventdate", "ordernumber", "itemId"], purchases, separator=";")
-    header = ["queryId", "sessionId", "userId", "timeframe", "duration", "eventdate", "searchstring.tokens", "categoryId", "items", "is.test"]
+    _table(
+        folder / "train-purchases.csv", ["sessionId", "userId", "timeframe", "eventdate", "ordernumber", "itemId"], purchases, separator=";"
+    )
+    header = [
+        "queryId",
+        "sessionId",
+        "userId",
+        "timeframe",
+        "duration",
+        "eventdate",
+        "searchstring.tokens",
+        "categoryId",
+        "items",
+        "is.test",
+    ]
     _table(folder / "train-queries.csv", header, queries, separator=";")
     _table(folder / "train-clicks.csv", ["queryId", "timeframe", "itemId"], clicks, separator=";")
-    products = [[i.number + 30, int(np.log2(i.price)) + 6, ",".join(str(5000 + _WORDS.index(w)) for w in i.title.split())] for i in world.items]
+    products = [
+        [i.number + 30, int(np.log2(i.price)) + 6, ",".join(str(5000 + _WORDS.index(w)) for w in i.title.split())] for i in world.items
+    ]
     _table(folder / "products.csv", ["itemId", "pricelog2", "product.name.tokens"], products, separator=";")
-    _table(folder / "product-categories.csv", ["itemId", "categoryId"], [[i.number + 30, 100 + i.category] for i in world.items], separator=";")
+    _table(
+        folder / "product-categories.csv", ["itemId", "categoryId"], [[i.number + 30, 100 + i.category] for i in world.items], separator=";"
+    )
 
 
 def yandex(folder: Path, world: World) -> None:
@@ -266,9 +301,27 @@ def avazu(folder: Path, world: World) -> None:
         for at, (visit, item, label) in enumerate(_clicks(world, 2)):
             site = f"{item.category:08x}"
             taste = world.tastes[visit.user]
-            row = [1000009418151094273 + at * 3_000_001, label, visit.at.strftime("%y%m%d%H"), 1005, at % 2, f"1f{item.number:06x}", f"f3{site[2:]}", site]
+            row = [
+                1000009418151094273 + at * 3_000_001,
+                label,
+                visit.at.strftime("%y%m%d%H"),
+                1005,
+                at % 2,
+                f"1f{item.number:06x}",
+                f"f3{site[2:]}",
+                site,
+            ]
             row += [f"ec{taste:06x}", "7801e8d9", "07d7df22", "a99f214a", f"dd{visit.user:06x}", f"44{taste:06x}", 1, at % 3]
-            row += [15700 + item.number, 320, 50, 1722 + item.category * 10 + taste, at % 4, 35, -1 if at % 3 else 100084, 79 + int(random.integers(3))]
+            row += [
+                15700 + item.number,
+                320,
+                50,
+                1722 + item.category * 10 + taste,
+                at % 4,
+                35,
+                -1 if at % 3 else 100084,
+                79 + int(random.integers(3)),
+            ]
             writer.writerow(row)
 
 
@@ -279,7 +332,11 @@ def movielens(folder: Path, world: World) -> None:
     _table(folder / "movies.csv", ["movieId", "title", "genres"], movies)
     tags = [[v.user + 1, v.shown[0] + 1, _WORDS[v.number % 9], int(v.at.timestamp())] for v in world.visits[::9]]
     _table(folder / "tags.csv", ["userId", "movieId", "tag", "timestamp"], tags)
-    _table(folder / "links.csv", ["movieId", "imdbId", "tmdbId"], [[i.number + 1, f"{114709 + i.number:07d}", 862 + i.number] for i in world.items])
+    _table(
+        folder / "links.csv",
+        ["movieId", "imdbId", "tmdbId"],
+        [[i.number + 1, f"{114709 + i.number:07d}", 862 + i.number] for i in world.items],
+    )
 
 
 def movielens_1m(folder: Path, world: World) -> None:
@@ -288,7 +345,9 @@ def movielens_1m(folder: Path, world: World) -> None:
     movies = [[i.number + 1, f"{i.title.title()}: The Film ({1980 + i.number % 20})", _genres(i)] for i in world.items]
     _lines(folder / "movies.dat", movies, "::", encoding="latin-1")
     ages = (1, 18, 25, 35, 45, 50, 56)
-    people = [[user + 1, "MF"[taste % 2], ages[taste], (user * 7) % 21, f"{10000 + user * 37:05d}"] for user, taste in enumerate(world.tastes)]
+    people = [
+        [user + 1, "MF"[taste % 2], ages[taste], (user * 7) % 21, f"{10000 + user * 37:05d}"] for user, taste in enumerate(world.tastes)
+    ]
     _lines(folder / "users.dat", people, "::")
 
 
@@ -321,7 +380,16 @@ def online_retail(folder: Path, world: World) -> None:
                 amount = -2 if cancelled else 2 + item % 10
                 code = f"{22000 + item}{'ABC'[item % 3] if item % 6 == 0 else ''}"
                 title = product.title.upper()
-                row = [f"C{number + 40000}" if cancelled else number, code, title, amount, at, product.price, customer, _COUNTRIES[visit.user % 3]]
+                row = [
+                    f"C{number + 40000}" if cancelled else number,
+                    code,
+                    title,
+                    amount,
+                    at,
+                    product.price,
+                    customer,
+                    _COUNTRIES[visit.user % 3],
+                ]
                 rows.append(row)
         if visit.number % 40 == 0:
             rows.append([536365 + visit.number, "POST", "POSTAGE", 1, at, 18.0, customer, _COUNTRIES[visit.user % 3]])
@@ -330,7 +398,7 @@ def online_retail(folder: Path, world: World) -> None:
 
 def instacart(folder: Path, world: World) -> None:
     """orders.csv (who and when), order_products__prior.csv and __train.csv (what), products.csv, aisles.csv, departments.csv."""
-    orders, prior, train = [], [], []
+    orders, prior, train = list[list[Any]](), list[list[Any]](), list[list[Any]]()
     before: dict[int, tuple[datetime, int]] = {}
     bought: dict[int, set[int]] = {}
     last = {visit.user: visit.number for visit in world.visits}
@@ -355,7 +423,7 @@ def instacart(folder: Path, world: World) -> None:
 
 
 def ga4(folder: Path, world: World) -> None:
-    """The BigQuery export of Google Analytics 4 as JSON Lines: a row an event, its products in `items`, its parameters as keys and values."""
+    """The BigQuery export of Google Analytics 4 as JSON Lines: a row an event, with its products, and parameters as keys and values."""
     with (folder / "events_20191001.json").open("w") as out:
         for row in ga4_rows(world):
             out.write(json.dumps({**row, "event_timestamp": str(row["event_timestamp"])}) + "\n")
@@ -406,10 +474,33 @@ def ga4_rows(world: World) -> Iterator[dict[str, Any]]:
 
 def shopify(folder: Path, world: World) -> None:
     """orders_export.csv: a row for each line of an order; what is the order's stands on its first line alone."""
-    header = ["Name", "Email", "Financial Status", "Paid at", "Fulfillment Status", "Accepts Marketing", "Currency", "Subtotal", "Shipping", "Taxes", "Total"]
+    header = [
+        "Name",
+        "Email",
+        "Financial Status",
+        "Paid at",
+        "Fulfillment Status",
+        "Accepts Marketing",
+        "Currency",
+        "Subtotal",
+        "Shipping",
+        "Taxes",
+        "Total",
+    ]
     header += ["Discount Code", "Discount Amount", "Shipping Method", "Created at", "Lineitem quantity", "Lineitem name", "Lineitem price"]
     header += ["Lineitem compare at price", "Lineitem sku", "Lineitem requires shipping", "Lineitem taxable", "Lineitem fulfillment status"]
-    header += ["Billing Name", "Billing Zip", "Billing Country", "Cancelled at", "Payment Method", "Refunded Amount", "Vendor", "Id", "Tags", "Source"]
+    header += [
+        "Billing Name",
+        "Billing Zip",
+        "Billing Country",
+        "Cancelled at",
+        "Payment Method",
+        "Refunded Amount",
+        "Vendor",
+        "Id",
+        "Tags",
+        "Source",
+    ]
     rows = []
     for visit in world.visits:
         lines = visit.clicked
@@ -420,14 +511,34 @@ def shopify(folder: Path, world: World) -> None:
             name, mail = f"#{1000 + visit.number}", f"shopper{visit.user}@mail.example"
             country, fields = ("FR", "DE", "NO")[visit.user % 3], {"Name": name, "Email": mail}
             if at == 0:
-                fields |= {"Financial Status": "paid", "Paid at": written, "Fulfillment Status": "fulfilled", "Accepts Marketing": "yes", "Currency": "EUR"}
+                fields |= {
+                    "Financial Status": "paid",
+                    "Paid at": written,
+                    "Fulfillment Status": "fulfilled",
+                    "Accepts Marketing": "yes",
+                    "Currency": "EUR",
+                }
                 fields |= {"Subtotal": f"{total}", "Shipping": "0.00", "Taxes": "0.00", "Total": f"{total}", "Discount Amount": "0.00"}
-                fields |= {"Created at": written, "Billing Name": f"Shopper {visit.user}", "Billing Zip": f"'{75000 + visit.user}", "Billing Country": country}
+                fields |= {
+                    "Created at": written,
+                    "Billing Name": f"Shopper {visit.user}",
+                    "Billing Zip": f"'{75000 + visit.user}",
+                    "Billing Country": country,
+                }
                 fields |= {"Payment Method": "Card", "Refunded Amount": "0.00", "Id": str(7410991464714 + visit.number), "Source": "web"}
             else:
                 fields |= {"Email": mail}
-            fields |= {"Lineitem quantity": str(1 + item % 3), "Lineitem name": product.title.title(), "Lineitem price": f"{product.price:.2f}"}
-            fields |= {"Lineitem sku": f"AB-{item:04d}", "Lineitem requires shipping": "true", "Lineitem taxable": "true", "Vendor": _BRANDS[product.brand]}
+            fields |= {
+                "Lineitem quantity": str(1 + item % 3),
+                "Lineitem name": product.title.title(),
+                "Lineitem price": f"{product.price:.2f}",
+            }
+            fields |= {
+                "Lineitem sku": f"AB-{item:04d}",
+                "Lineitem requires shipping": "true",
+                "Lineitem taxable": "true",
+                "Vendor": _BRANDS[product.brand],
+            }
             rows.append([fields.get(column, "") for column in header])
     _table(folder / "orders_export.csv", header, rows)
 
@@ -447,7 +558,18 @@ def mind(folder: Path, world: World) -> None:
         category, title = _CATEGORIES[item.category], item.title.capitalize()
         entities = json.dumps([{"Label": title, "Type": "P", "WikidataId": f"Q{item.number}", "Confidence": 0.9}])
         url = f"https://assets.example/{item.number}.html"
-        news.append([f"N{item.number + 10000}", category, f"{category}{_BRANDS[item.brand]}", f'The "{title}" story', f"All about {title}.", url, entities, "[]"])
+        news.append(
+            [
+                f"N{item.number + 10000}",
+                category,
+                f"{category}{_BRANDS[item.brand]}",
+                f'The "{title}" story',
+                f"All about {title}.",
+                url,
+                entities,
+                "[]",
+            ]
+        )
     _lines(folder / "news.tsv", news, "\t")
 
 
@@ -460,23 +582,66 @@ def hm(folder: Path, world: World) -> None:
             price = f"{world.items[item].price / 1000:.9f}"
             rows.append([visit.at.strftime("%Y-%m-%d"), customer, f"0{663713000 + item * 1001:09d}", price, 1 + visit.number % 2])
     _table(folder / "transactions_train.csv", ["t_dat", "customer_id", "article_id", "price", "sales_channel_id"], rows)
-    header = ["article_id", "product_code", "prod_name", "product_type_no", "product_type_name", "product_group_name", "graphical_appearance_no"]
-    header += ["graphical_appearance_name", "colour_group_code", "colour_group_name", "perceived_colour_value_id", "perceived_colour_value_name"]
+    header = [
+        "article_id",
+        "product_code",
+        "prod_name",
+        "product_type_no",
+        "product_type_name",
+        "product_group_name",
+        "graphical_appearance_no",
+    ]
+    header += [
+        "graphical_appearance_name",
+        "colour_group_code",
+        "colour_group_name",
+        "perceived_colour_value_id",
+        "perceived_colour_value_name",
+    ]
     header += ["perceived_colour_master_id", "perceived_colour_master_name", "department_no", "department_name", "index_code", "index_name"]
     header += ["index_group_no", "index_group_name", "section_no", "section_name", "garment_group_no", "garment_group_name", "detail_desc"]
     articles = []
     for i in world.items:
         category, brand, colour = _CATEGORIES[i.category], _BRANDS[i.brand], _WORDS[i.number % 3]
-        row: list[Any] = [f"0{663713000 + i.number * 1001:09d}", f"0{663713 + i.number:06d}", i.title.title(), 250 + i.category, category, f"{category} group"]
+        row: list[Any] = [
+            f"0{663713000 + i.number * 1001:09d}",
+            f"0{663713 + i.number:06d}",
+            i.title.title(),
+            250 + i.category,
+            category,
+            f"{category} group",
+        ]
         row += [1010016, "Solid", 9, colour, 4, "Dark", 5, colour, 1600 + i.brand, brand, "AB"[i.brand % 2], f"Index {i.brand % 2}"]
-        row += [1 + i.brand % 2, f"Group {i.brand % 2}", 50 + i.brand, f"Section {brand}", 1000 + i.category, category.title(), f"A {colour} one, {i.title}."]
+        row += [
+            1 + i.brand % 2,
+            f"Group {i.brand % 2}",
+            50 + i.brand,
+            f"Section {brand}",
+            1000 + i.category,
+            category.title(),
+            f"A {colour} one, {i.title}.",
+        ]
         articles.append(row)
     _table(folder / "articles.csv", header, articles)
     people = []
     for user, taste in enumerate(world.tastes):
         code = _hashed(user)
-        people.append([code, "1.0" if taste % 2 else "", "", "ACTIVE" if user % 5 else "PRE-CREATE", "NONE" if user % 3 else "Regularly", 20 + taste * 7, _hashed(user // 2 + 1000)])
-    _table(folder / "customers.csv", ["customer_id", "FN", "Active", "club_member_status", "fashion_news_frequency", "age", "postal_code"], people)
+        people.append(
+            [
+                code,
+                "1.0" if taste % 2 else "",
+                "",
+                "ACTIVE" if user % 5 else "PRE-CREATE",
+                "NONE" if user % 3 else "Regularly",
+                20 + taste * 7,
+                _hashed(user // 2 + 1000),
+            ]
+        )
+    _table(
+        folder / "customers.csv",
+        ["customer_id", "FN", "Active", "club_member_status", "fashion_news_frequency", "age", "postal_code"],
+        people,
+    )
 
 
 WRITERS: dict[str, Callable[[Path, World], None]] = {

@@ -96,7 +96,13 @@ def rating_column(group: FileGroup) -> str | None:
     """A column of stars: by its name, or in a file of ratings whose columns have none, the one of a few small numbers."""
     unnamed = not group.table.has_header and "rating" in PurePath(group.pattern).name.lower()
     for name, profile in group.profiles.items():
-        if profile.is_number and 2 < profile.distinct <= 12 and 0 <= profile.lowest and profile.highest <= 100 and (name_score(name, "rating") or unnamed):
+        if (
+            profile.is_number
+            and 2 < profile.distinct <= 12
+            and profile.lowest >= 0
+            and profile.highest <= 100
+            and (name_score(name, "rating") or unnamed)
+        ):
             return name
     return None
 
@@ -104,8 +110,8 @@ def rating_column(group: FileGroup) -> str | None:
 def with_gains(actions: Iterable[ProposedAction], *, shown: bool) -> list[ProposedAction]:
     """The actions with gains that fit the way candidates are made.
 
-    Where nothing says what was shown, a view or a click is what a purchase is predicted from; where there is none, the strongest action is the
-    label. Where lists were shown, what follows from them are labels.
+    Where nothing says what was shown, a view or a click is what a purchase is predicted from; where there is none, the strongest action is
+    the label. Where lists were shown, what follows from them are labels.
     """
     listed = list(actions)
     strong = any(action.gain >= 2 for action in listed)

@@ -112,7 +112,7 @@ def _profile(name: str, column: pl.Series, table: SampledTable, now_us: int) -> 
 
 
 def _with(profile: ColumnProfile, **changes: object) -> ColumnProfile:
-    return ColumnProfile(**{**profile.__dict__, **changes})  # type: ignore[arg-type]
+    return ColumnProfile(**{**profile.__dict__, **changes})
 
 
 def _mean(values: pl.Series) -> float:

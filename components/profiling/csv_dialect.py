@@ -57,9 +57,7 @@ def parse_lines(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
     rows: list[list[str]] = []
     previous = csv.field_size_limit(1 << 30)
     try:
-        for row in reader:
-            if any(field.strip() for field in row) or len(row) > 1:
-                rows.append([field.rstrip("\n") for field in row])
+        rows.extend([field.rstrip("\n") for field in row] for row in reader if any(field.strip() for field in row) or len(row) > 1)
     except csv.Error:
         pass  # What can't be parsed further has too few rows, and so a low score.
     finally:
@@ -110,9 +108,9 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
     evidence = 0.0
     for field, column in zip(first, columns, strict=True):
         filled = [value for value in column if value]
-        if filled and sum(bool(_NUMBER.match(value) or _TIME.match(value)) for value in filled) > 0.9 * len(filled):
-            evidence += 1
-        elif field and is_known_name(field):
+        if (filled and sum(bool(_NUMBER.match(value) or _TIME.match(value)) for value in filled) > 0.9 * len(filled)) or (
+            field and is_known_name(field)
+        ):
             evidence += 1
         elif filled and len(filled) >= 10 and len(set(map(len, filled))) == 1 and len(field) != len(filled[0]):
             evidence += 0.5  # codes of one length under a name of another

@@ -1,12 +1,13 @@
 """Propose the feature table: what stands in the catalogue, with the shoppers and in the rows of events, and what the past says."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from components.profiling.actions import ProposedAction
+from components.profiling.actions import ProposedAction, rating_column
 from components.profiling.candidate_forms import EventFile, FormGuess
 from components.profiling.column_profile import ColumnProfile
 from components.profiling.feature_kinds import Kind, propose_kind
@@ -124,6 +125,8 @@ def _add_context(add: Any, files: Sequence[EventFile], form: FormGuess, *, has_u
             continue
         if is_item_attribute(profile.name) or profile.name.endswith(".#") or name_score(profile.name, "user") >= 0.6:
             continue
+        if _is_outcome(profile.name) or profile.name == rating_column(file.group):
+            continue
         if item and profile.distinct > 2 and constant_share(columns[item], columns[profile.name]) > _STEADY:
             continue
         if request and form.form == "impressions" and constant_share(columns[request], columns[profile.name]) < 0.9:
@@ -149,6 +152,15 @@ def _add_context(add: Any, files: Sequence[EventFile], form: FormGuess, *, has_u
                     "events",
                     Kind("number", "shown with each item", keys),
                 )
+
+
+def _is_outcome(name: str) -> bool:
+    """Whether a name says that the value is known only after something was taken: amounts, totals, how it was paid."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    amounts = ("quantity", "revenue", "margin", "rating", "price", "label")
+    return any(name_score(name, role) for role in amounts) or bool(
+        re.search(r"total|tax|refund|paid|payment|fulfil|financial|discount", words)
+    )
 
 
 def _renamed(profile: ColumnProfile, name: str) -> ColumnProfile:

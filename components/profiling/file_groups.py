@@ -75,8 +75,13 @@ def _glob_of(paths: Sequence[str]) -> str | None:
         if len(set(parts)) == 1:
             made.append(parts[0])
             continue
-        start = os.path.commonprefix(parts)
-        end = os.path.commonprefix([part[len(start) :][::-1] for part in parts])[::-1]
+        start = _common_start(parts)
+        end = _common_start([part[len(start) :][::-1] for part in parts])[::-1]
         # `events-2026-0*1.csv` is true and misleading: digits belong to what differs.
         made.append(f"{re.sub(r'[0-9]+$', '', start)}*{re.sub(r'^[0-9]+', '', end)}")
     return os.sep.join(made)
+
+
+def _common_start(texts: Sequence[str]) -> str:
+    first, last = min(texts), max(texts)
+    return first[: next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))]

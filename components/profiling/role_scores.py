@@ -90,7 +90,7 @@ def id_scores(profiles: Mapping[str, ColumnProfile], role: str, *, overlaps: Map
 
 
 def unnamed_id_scores(profiles: Mapping[str, ColumnProfile], *, times: set[str]) -> tuple[list[RoleScore], list[RoleScore]]:
-    """Columns for user and item by statistics alone, where names say nothing: rows of a shopper often lie together, those of an item don't."""
+    """Columns for user and item where names say nothing: rows of a shopper often lie together, those of an item don't."""
     ids = [p for name, p in profiles.items() if _could_be_id(p) and name not in times and p.distinct > 10 and p.distinct_share < 0.95]
     ids = [p for p in ids if p.content != "text" or p.mean_words < 1.3]
     if not ids:

@@ -26,8 +26,9 @@ class SampledTable:
     """Rows of a file's sample, as text.
 
     `columns`: name to values, null where missing; nested values by their path (`device.category`). `native_times`: columns that a Parquet
-    file declares to be times. `vectors`: columns of lists of numbers, with the length if it is one. `arrays`: columns of lists of text, by
-    whether they stand in a list or a text. `unnest`: the array whose elements are the rows here. `fill_down`: what further rows of a group left out, and has been filled in here.
+    file declares to be times. `vectors`: columns of lists of numbers, with their length if they have one. `arrays`: columns of lists of
+    text, here joined by `|`. `unnest`: the array whose elements are the rows here. `fill_down`: what further rows of a group leave out, and
+    has been filled in here. `first_lines`: as they are written.
     """
 
     path: str
@@ -44,6 +45,7 @@ class SampledTable:
     arrays: frozenset[str] = frozenset()
     unnest: str | None = None
     fill_down: FillDown | None = None
+    first_lines: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -270,7 +272,7 @@ def _table(
     field_counts: dict[int, int] | None = None,
     whole: bool | None = None,
 ) -> SampledTable:
-    fill = recognise_fill_down(values)
+    fill = recognise_fill_down(values) if sample.format == "csv" else None
     if fill is not None:
         values = filled_down(values, fill)
     return SampledTable(
@@ -280,6 +282,7 @@ def _table(
         whole=sample.whole if whole is None else whole,
         columns={name: column.alias(name) for name, column in values.items()},
         fill_down=fill,
+        first_lines=tuple(sample.head[: 1 << 20].splitlines()[:200]),
         compression=sample.compression,
         encoding=sample.encoding,
         dialect=dialect,

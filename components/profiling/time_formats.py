@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Literal
 
 import polars as pl
@@ -75,7 +76,7 @@ def _digits(texts: Sequence[str], now_us: int) -> TimeNotation | None:
     for each in (formats,) if isinstance(formats, str) else formats:
         read = [_parsed(text, each) for text in texts]
         there = [moment for moment in read if moment is not None]
-        # Numbers of six or eight digits are dates by chance in one of a few cases; all of them are, within fifteen years, only if they are meant.
+        # A number of so many digits is a date by chance now and then; all of them are, within fifteen years, only if they are meant.
         plausible = len(there) > 0.99 * len(texts) and max(there).timestamp() <= now_us / 1e6 + 86400
         if plausible and min(there).year >= 1990 and max(there).year - min(there).year <= 15:
             return TimeNotation("format", format=each, share=len(there) / len(texts))
@@ -209,7 +210,7 @@ def _by_sequence(texts: Sequence[str], formats: Sequence[tuple[str, float]]) -> 
     rising = []
     for each, _ in formats[:2]:
         read = [moment for text in texts if (moment := _parsed(text, each))]
-        steps = [later >= earlier for earlier, later in zip(read, read[1:], strict=False) if later != earlier]
+        steps = [later >= earlier for earlier, later in pairwise(read) if later != earlier]
         rising.append(sum(steps) / len(steps) if len(steps) >= 20 else 0.5)
     if max(rising) > 0.97 and min(rising) < 0.9:
         return [formats[rising.index(max(rising))]]
