@@ -34,7 +34,7 @@ def recognise_dialect(text: str) -> Dialect:
             continue
         for quote, escape in _quotings(lines):
             dialect = Dialect(separator, quote, escape)
-            score = _consistency(parse_lines(lines, dialect))
+            score = _consistency(parse_lines(lines, dialect)) - _misplaced_quotes(lines, dialect)
             # Of equal readings the plainest: quotes that are none, an escape that isn't used.
             if score > best_score + 1e-9:
                 best, best_score = dialect, score
@@ -71,6 +71,15 @@ def _quotings(lines: Sequence[str]) -> list[tuple[str, str]]:
         return [('"', "")]
     found = [('"', ""), ("", "")]
     return [('"', "\\"), *found] if '\\"' in text else found
+
+
+def _misplaced_quotes(lines: Sequence[str], dialect: Dialect) -> float:
+    """The share of lines in which text follows a closing quote, as it does where quotes are part of the text."""
+    if not dialect.quote or dialect.escape:
+        return 0.0
+    separator = re.escape(dialect.separator)
+    misplaced = re.compile(rf'(?:^|{separator})"(?:[^"]|"")*"(?!"|{separator}|$)')
+    return sum(bool(misplaced.search(line)) for line in lines) / max(len(lines), 1)
 
 
 def _consistency(rows: Sequence[Sequence[str]]) -> float:

@@ -15,6 +15,7 @@ from components.contract.sources import Format
 HEAD_BYTES = 4 << 20  # some 50,000 events
 SPOT_BYTES = 512 << 10
 SPOTS = (0.5, 0.9)  # of the file's length: where columns and actions may be that the start hasn't
+_FEW = 10  # bytes above 127, from which something can be told of them
 _ENCODING_BYTES = 64 << 10  # lines with bytes above 127 that are looked at
 
 Compression = Literal["gzip", "zstd"]
@@ -104,7 +105,7 @@ def _legacy_encoding(data: bytes) -> str:
     high = [byte for byte in telling if byte >= 0x80]
     # In Western European text letters above 127 stand alone between plain ones; in others they are most of all letters.
     letters = sum(chr(byte).isalpha() for byte in telling if byte < 0x80)
-    if len(high) < 0.25 * (letters + len(high)):
+    if len(high) < max(0.25 * (letters + len(high)), _FEW):
         return "cp1252" if any(0x80 <= byte < 0xA0 for byte in high) else "latin-1"
     best = from_bytes(telling).best()
     return best.encoding.replace("_", "-") if best else "latin-1"

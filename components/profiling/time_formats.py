@@ -12,6 +12,7 @@ import polars as pl
 
 TimeKind = Literal["epoch", "iso", "format", "clock"]
 _SAMPLE = 2000
+_ORDERLY = 0.03  # by which the share of steps forward must be greater under the right reading
 _FIRST = datetime(1985, 1, 1, tzinfo=UTC).timestamp()
 _UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _ISO = re.compile(
@@ -212,6 +213,6 @@ def _by_sequence(texts: Sequence[str], formats: Sequence[tuple[str, float]]) -> 
         read = [moment for text in texts if (moment := _parsed(text, each))]
         steps = [later >= earlier for earlier, later in pairwise(read) if later != earlier]
         rising.append(sum(steps) / len(steps) if len(steps) >= 20 else 0.5)
-    if max(rising) > 0.97 and min(rising) < 0.9:
+    if max(rising) > 0.97 and max(rising) - min(rising) > _ORDERLY:
         return [formats[rising.index(max(rising))]]
     return list(formats)
