@@ -130,7 +130,7 @@ def checked(text: str, name: str, groups: Sequence[FileGroup], *, now_us: int) -
     try:
         dataset = parse_dataset(text, name)
     except DatasetFileError as error:
-        raise InputError(f"the draft isn't a dataset file yet, so it must be mended by hand: {error}") from None
+        raise InputError(f"{name} is written, and must be mended by hand: {error}") from None
     folder = str(Path(name).parent)
     size = sum(os.path.getsize(path) for group in groups for path in group.paths)
     if size <= WHOLE_BYTES:

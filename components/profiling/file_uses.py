@@ -80,7 +80,8 @@ def _guess(group: FileGroup, events: Sequence[FileGroup], answers: Answers) -> F
     said = answers.uses.get(group.name) or next(
         (answers.uses[PurePath(p).name] for p in group.paths if PurePath(p).name in answers.uses), None
     )
-    if said == "events":
+    names = {group.name, *(PurePath(path).name for path in group.paths)}
+    if said == "events" or (said is None and any(file in names and role != "id" for file, role in answers.roles)):
         return FileUseGuess(group, "events", 1.0, "as you say")
     if said == "ignore":
         return FileUseGuess(group, "ignore", 1.0, "as you say")

@@ -110,7 +110,7 @@ def action_scores(profiles: Mapping[str, ColumnProfile]) -> list[RoleScore]:
     """Columns whose few values are words for actions, or that are called so."""
     found = []
     for name, profile in profiles.items():
-        if not 2 <= profile.distinct <= _FEW or profile.filled < 0.5 * profile.rows or profile.content in ("decimal", "time"):
+        if not 1 <= profile.distinct <= _FEW or profile.filled < 0.5 * profile.rows or profile.content in ("decimal", "time"):
             continue
         by_name = name_score(name, "action")
         words = profile.values.value_counts(sort=True)
@@ -120,7 +120,8 @@ def action_scores(profiles: Mapping[str, ColumnProfile]) -> list[RoleScore]:
         else:
             score = 0.45 * by_name + 0.5 * known if known > 0.5 or by_name > 0.8 else 0.0
             why = f"its words are actions ({', '.join(words.to_series(0).head(3).to_list())})" if known > 0.5 else "by its name"
-        if score:
+        # One word in all rows is an action only if both the column and the word say so.
+        if score and (profile.distinct > 1 or (by_name >= 0.6 and known > 0.5)):
             found.append(RoleScore(name, score, why))
     return _ranked(found)
 

@@ -57,7 +57,7 @@ def test_an_encoding_is_recognised(text: str, written: str, recognised: str) -> 
 
 
 def test_cyrillic_text_is_no_western_one() -> None:
-    text = "имя,товар\n" + "1,чашка синяя большая\n2,кружка красная с ручкой\n" * 20
+    text = "имя,товар\n" + "1,чашка синяя большая\n2,кружка красная с ручкой\n" * 20  # noqa: RUF001
     assert text.encode("cp1251").decode(text_encoding(text.encode("cp1251"))) == text
 
 

@@ -86,6 +86,8 @@ def test_days_up_to_the_twelfth_in_the_order_of_time_tell_which_is_which() -> No
         assert found.other_format == ""
 
 
-@pytest.mark.parametrize("texts", [["blue mug", "red mug"], ["12", "7", "1003"], ["u1", "u2"], ["2053013555631882655", "2053013555631882656"], ["1.5"]])
+@pytest.mark.parametrize(
+    "texts", [["blue mug", "red mug"], ["12", "7", "1003"], ["u1", "u2"], ["2053013555631882655", "2053013555631882656"], ["1.5"]]
+)
 def test_what_is_no_time_is_none(texts: list[str]) -> None:
     assert recognised(texts * 30) is None
