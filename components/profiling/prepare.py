@@ -10,6 +10,7 @@ from components.contract.errors import InputError
 _LINE = "\x01"  # a separator that no line has: each is one column
 _OUTBRAIN_START_MS = 1_465_876_799_998  # 2016-06-14 04:00 UTC, from which the data set counts
 _DAY_S = 86_400
+_DAY_ZERO_S = 946_684_800  # 2000-01-01, from which days that have no date are counted
 
 Paths = Mapping[str, Sequence[str]]  # path of the published file's name to the files that are there
 
@@ -53,7 +54,7 @@ def _yandex(paths: Paths) -> dict[str, pl.LazyFrame]:
     sessions = parts.filter(part(1) == "M").select(session=part(0), day=part(2).cast(pl.Int64), user=part(3))
     # A session's queries are numbered from 0 on, so its number makes a page's list one of all.
     request = pl.concat_str(part(0), part(3), separator="-")
-    moment = (pl.col("day") * _DAY_S + pl.col("passed")).alias("time")
+    moment = (pl.col("day") * _DAY_S + pl.col("passed") + _DAY_ZERO_S).alias("time")
     lists = parts.filter(part(2).is_in(["Q", "T"])).select(
         session=part(0), passed=part(1).cast(pl.Int64), request=request, query=part(4), terms=part(5), page=pl.col("part").list.slice(6)
     )
