@@ -170,10 +170,19 @@ def rees46(folder: Path, world: World) -> None:
                     session,
                 ]
             )
+        for item in visit.carted:
+            if item not in visit.bought:
+                rows.append([*_taken_out(rows, item + 1003000), visit.user + 541312000, session])
     rows.sort(key=lambda row: str(row[0]))
     middle = len(rows) // 2
     _table(folder / "2019-Oct.csv", header, rows[:middle])
     _table(folder / "2019-Nov.csv", header, rows[middle:])
+
+
+def _taken_out(rows: Sequence[Sequence[Any]], item: int) -> list[Any]:
+    """The newest row of an item, as its removal from the cart."""
+    time, _, *rest = next(row for row in reversed(rows) if row[2] == item)
+    return [time, "remove_from_cart", *rest[:5]]
 
 
 def yoochoose(folder: Path, world: World) -> None:

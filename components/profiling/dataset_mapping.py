@@ -11,7 +11,7 @@ from components.profiling.candidate_forms import EventFile, FormGuess
 from components.profiling.event_files import group_by
 from components.profiling.feature_proposals import FeatureTable
 from components.profiling.file_uses import FileUseGuess
-from components.profiling.source_keys import file_keys, time_keys
+from components.profiling.source_keys import file_keys, time_keys, zero_keys
 
 _ROLES = ("time", "user", "item", "action", "request", "session", "position", "order", "label", "revenue", "quantity", "margin")
 _TOP = 0.8  # of the highest rating, from which one is a like
@@ -107,6 +107,8 @@ def _sources(file: EventFile, parts: Parts) -> list[dict[str, Any]]:
         source["missing_user"] = "guest"
     if form.form == "rows":
         return [source]
+    if user and (zeros := zero_keys(file.group, user)):
+        source["null_values"] = {**source.get("null_values", {}), parts.renamed(file, user): zeros[user]}
     if label := roles.column("label"):
         return _by_label(file, source, _is_positive(file, label, names))
     if form.request_by_time and form.file and form.file.group is file.group:

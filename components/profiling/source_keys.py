@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import polars as pl
+
 from components.contract.errors import InputError
 from components.ingest.files import file_format
 from components.profiling.file_groups import FileGroup
@@ -56,6 +58,19 @@ def file_keys(group: FileGroup, folder: str, names: Mapping[str, str], *, used: 
     if odd:
         keys["null_values"] = odd
     return keys
+
+
+def zero_keys(group: FileGroup, user: str) -> dict[str, Any]:
+    """Where a shopper's id is 0 as others are 1 or 2, a lone 0 isn't the word for nobody that it is by default."""
+    profile = group.profiles[user]
+    counts = profile.values.value_counts(sort=True)
+    zeros = int((profile.values == "0").sum())
+    others = counts.filter(pl.col(profile.values.name) != "0")["count"].to_list()
+    if not zeros or zeros > max(others, default=0):
+        return {}
+    # Words for nothing that the column has all the same must then be named.
+    words = profile.missing > group.table.columns[user].null_count()
+    return {user: list(_DEFAULT_NULL_WORDS) if words else []}
 
 
 def time_keys(group: FileGroup, column: str, *, day_first: bool | None) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def visits(number: int = 150, *, shown: int = 6, items: int = 40, users: int = 3
     for n in range(number):
         listed = draw.sample(range(items), shown)
         made.append(
-            {"n": n, "user": draw.randrange(users), "at": START + timedelta(hours=3 * n), "shown": listed, "taken": listed[: 1 + n % 2]}
+            {"n": n, "user": 1 + draw.randrange(users), "at": START + timedelta(hours=3 * n), "shown": listed, "taken": listed[: 1 + n % 2]}
         )
     return made
 
@@ -182,7 +182,7 @@ def test_several_files_a_file_a_kind_and_a_file_a_day(tmp_path: Path) -> None:
     bought = [{"paid_at": (v["at"] + timedelta(minutes=9)).isoformat(), "account": v["user"], "pid": f"p{v['taken'][0]}"} for v in visits()]
     write_csv(tmp_path / "orders.csv", bought)
     people = [
-        {"account": n, "gender": "mf"[n % 2], "age": 20 + n, "signup": "2020-01-01", "email": f"a{n}@mail.example"} for n in range(30)
+        {"account": n + 1, "gender": "mf"[n % 2], "age": 20 + n, "signup": "2020-01-01", "email": f"a{n}@mail.example"} for n in range(30)
     ]
     write_csv(tmp_path / "accounts.csv", people)
     draft = drafted(tmp_path)
@@ -242,6 +242,18 @@ def test_json_lines_with_an_array_of_events(tmp_path: Path) -> None:
     assert source["columns"] == {"time": "actions.ts", "user": "visitor.id", "item": "actions.sku"} | (
         {"action": "actions.type"} if "action" in source["columns"] else {}
     )
+
+
+def test_a_shopper_of_the_id_0_is_one_like_any_other_and_nobody_where_zeros_are_many(tmp_path: Path) -> None:
+    rows = [
+        {"ts": v["at"].isoformat(), "user_id": v["user"] - 1, "item_id": f"k{item}", "event": "purchase"}
+        for v in visits()
+        for item in v["taken"]
+    ]
+    write_csv(tmp_path / "log.csv", rows)
+    assert sources(drafted(tmp_path))["log.csv"]["null_values"] == {"user_id": []}
+    write_csv(tmp_path / "log.csv", [{**row, "user_id": 0 if n % 3 == 0 else row["user_id"]} for n, row in enumerate(rows)])
+    assert "null_values" not in sources(drafted(tmp_path))["log.csv"]
 
 
 def test_two_columns_that_fit_as_well_are_asked_about_and_a_flag_answers(tmp_path: Path) -> None:
