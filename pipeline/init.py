@@ -32,6 +32,7 @@ from pipeline.console import console, print_json
 WHOLE_BYTES = 64 << 20  # of files that are validated as they are; of larger ones a sample is
 _MOST_FILES = 2000
 _MOST_CHOICES = 9
+_BESIDE = (".md", ".rst", ".yaml", ".yml", ".py", ".ipynb", ".sql", ".sh", ".pdf", ".html", ".png", ".jpg", ".jpeg", ".gif", ".crc")
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def files_of(paths: Sequence[str]) -> list[str]:
         if os.path.isdir(path):
             for folder, folders, names in os.walk(path):
                 folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
-                files += [os.path.join(folder, name) for name in sorted(names) if not name.startswith((".", "_"))]
+                files += [os.path.join(folder, name) for name in sorted(names) if not _is_beside(name)]
         elif os.path.exists(path):
             files.append(path)
         else:
@@ -99,6 +100,11 @@ def files_of(paths: Sequence[str]) -> list[str]:
             f"expected at most {_MOST_FILES:,} files, got {len(files):,}; name some of each kind, and widen the paths afterwards"
         )
     return list(dict.fromkeys(files))
+
+
+def _is_beside(name: str) -> bool:
+    """Whether a file that lies in a folder of logs is none of them: hidden, a paper, a picture, code."""
+    return name.startswith((".", "_")) or name.lower().endswith(_BESIDE) or name.lower().startswith(("readme", "license"))
 
 
 def read_groups(files: Sequence[str], *, now_us: int) -> list[FileGroup]:
@@ -187,8 +193,10 @@ def _ask(question: Question) -> str:
         print(f"[{default}] ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
         reply = line.strip()
+        if not line and question.default is None:
+            raise InputError(f"{question.text} Say it with {question.flag}")
         if not reply:
-            return default  # also where the input has ended
+            return default
         if reply.isdecimal() and 1 <= int(reply) <= len(question.choices[:_MOST_CHOICES]):
             return question.choices[int(reply) - 1]
         if reply in question.choices or question.key[0] == "action":

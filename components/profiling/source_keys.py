@@ -11,7 +11,7 @@ from components.ingest.files import file_format
 from components.profiling.file_groups import FileGroup
 
 _BY_MARK = ("utf-8", "utf-8-sig", "utf-16")  # ingestion recognises them by itself
-_DEFAULT_NULL_WORDS = ("", "NULL", "null", "\\N", "NaN", "nan", "None", "undefined", "NA", "N/A", "-")
+_DEFAULT_NULL_WORDS = ("NULL", "null", "\\N", "NaN", "nan", "None", "undefined", "NA", "N/A", "-")
 
 
 def file_keys(group: FileGroup, folder: str, names: Mapping[str, str], *, used: Sequence[str]) -> dict[str, Any]:

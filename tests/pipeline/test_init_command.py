@@ -80,6 +80,12 @@ def test_a_file_that_is_there_is_kept_unless_told_otherwise(shop: Path, tmp_path
     assert "events" in yaml.safe_load(out.read_text())
 
 
+def test_what_lies_beside_logs_in_a_folder_is_none(shop: Path) -> None:
+    for name in ("README.txt", "notes.md", ".hidden.csv", "_SUCCESS", "plot.png", "shop.yaml"):
+        (shop / name).write_text("not a log")
+    assert [Path(path).name for path in init_module.files_of([str(shop)])] == ["orders.csv", "products.csv", "shown.csv"]
+
+
 def test_flags_are_taken_at_their_word(shop: Path, tmp_path: Path) -> None:
     out = tmp_path / "shop.yaml"
     flags = ["--file", "shown.csv=ignore", "--action", "buy=orders:7", "--role", "request=-"]

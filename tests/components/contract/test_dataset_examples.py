@@ -52,7 +52,7 @@ COLUMNS = {
         hour string request | session_events float32 request | session_age float32 request
         history_item string history | history_category string history | history_action string history | history_age_s float32 history
         user_views_1h float32 request | user_views_1d float32 request | user_views_7d float32 request | user_purchases float32 request
-        item string candidate | category string candidate | available string candidate
+        item string candidate | category string candidate | available string candidate | price float32 candidate
         item_views_1h float32 candidate | item_views_1d float32 candidate | item_views_7d float32 candidate
         item_carts_1h float32 candidate | item_carts_1d float32 candidate | item_carts_7d float32 candidate
         item_cart_rate_1h float32 candidate | item_cart_rate_1d float32 candidate | item_cart_rate_7d float32 candidate
