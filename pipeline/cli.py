@@ -72,6 +72,8 @@ def parser() -> argparse.ArgumentParser:
     validate.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
     validate.add_argument("--data", metavar="DIR", help="where its relative paths are looked up (default: its own folder)")
 
+    _init(command("init", "draft a dataset file from a shop's files: what they hold, what is sure and what isn't", json))
+
     run = command("run", "run the whole graph on this machine: from logs to a release", json)
     run.add_argument(
         "dataset", metavar="DATASET.yaml", nargs="?", help="the dataset file (default: a simulated shop, made first if need be)"
@@ -119,6 +121,35 @@ def _count(told: str) -> int:
     if not told.isdecimal() or not int(told):
         raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {told!r}")
     return int(told)
+
+
+def _init(init: argparse.ArgumentParser) -> None:
+    init.add_argument(
+        "files", metavar="FILE", nargs="+", help="logs and tables: Parquet, CSV or JSON Lines (also .gz, .zst), or folders of them"
+    )
+    init.add_argument("-o", "--out", metavar="DATASET.yaml", help="file to write (default: NAME.yaml here)")
+    init.add_argument("--name", metavar="NAME", help="of the shop (default: after the folder of its files; the file is then shop.yaml)")
+    init.add_argument("--force", action="store_true", help="replace the file if it is there")
+    init.add_argument("--yes", action="store_true", help="ask nothing: take the likeliest answer, and say so in the file")
+    init.add_argument(
+        "--unknown",
+        dest="known_formats",
+        action="store_false",
+        help="don't look for public data sets that are known by name (RetailRocket, MovieLens, ...)",
+    )
+    init.add_argument("--prepare", metavar="DIR", help="of a public data set that must be joined first: write its joined files there")
+    said = init.add_argument_group("what needn't be guessed (each may be given again)")
+    said.add_argument("--file", metavar="FILE=USE", action="append", default=[], help="a file holds events, items, users, or ignore it")
+    said.add_argument(
+        "--role", metavar="[FILE:]ROLE=COLUMN", action="append", default=[], help="a column's role, such as user=cust_no; `-`: no column"
+    )
+    said.add_argument(
+        "--action", metavar="NAME=VALUE[:GAIN]", action="append", default=[], help="what a word of the log means, such as purchase=buy:5"
+    )
+    said.add_argument("--candidates", choices=("impressions", "list", "sampling", "rows"), help="where candidates come from")
+    first = said.add_mutually_exclusive_group()
+    first.add_argument("--day-first", action="store_true", default=None, help="in dates such as 3/4/2026 the day stands first")
+    first.add_argument("--month-first", dest="day_first", action="store_false", help="or the month")
 
 
 def _releases(releases: argparse.ArgumentParser) -> None:

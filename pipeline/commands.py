@@ -63,6 +63,13 @@ def validate(args: Namespace) -> None:
         raise InputError(f"{args.dataset} doesn't fit its data: {names}")
 
 
+def init(args: Namespace) -> None:
+    """`shelfrank init`."""
+    from pipeline.init import init_dataset
+
+    init_dataset(args)
+
+
 def run(args: Namespace) -> None:
     """`shelfrank run`."""
     from components.contract.load import load_dataset

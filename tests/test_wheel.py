@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+PUBLIC = sorted((ROOT / "examples" / "public").glob("*.yaml"))
 
 
 def test_a_wheel_has_every_file_that_the_code_reads_beside_itself(tmp_path: Path) -> None:
@@ -14,7 +15,9 @@ def test_a_wheel_has_every_file_that_the_code_reads_beside_itself(tmp_path: Path
     with zipfile.ZipFile(wheel) as packed:
         names = set(packed.namelist())
         shop = packed.read("pipeline/simulated_shop.yaml")
+        public = {name: packed.read(f"components/profiling/public/{name}") for name in (path.name for path in PUBLIC)}
     assert shop == (ROOT / "examples" / "simulated_shop.yaml").read_bytes()
+    assert public == {path.name: path.read_bytes() for path in PUBLIC}
     beside = {
         path.relative_to(ROOT).as_posix()
         for package in ("components", "pipeline", "serving", "trainer")

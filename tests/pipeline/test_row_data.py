@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 pytestmark = pytest.mark.slow
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "criteo_like.yaml"
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "public" / "criteo.yaml"
 ROWS = 20_000
 
 
@@ -26,9 +26,7 @@ def write_rows(file: Path) -> float:
     logit = -2.0 + 0.5 * np.log1p(counts[:, 0]) - 0.5 * np.log1p(counts[:, 1]) + sum(worth[at, categories[:, at]] for at in range(5))
     chance = 1 / (1 + np.exp(-logit))
     labels = (random.random(ROWS) < chance).astype(int)
-    header = ["label", *(f"I{at + 1}" for at in range(13)), *(f"C{at + 1}" for at in range(26))]
     with file.open("w") as out:
-        out.write("\t".join(header) + "\n")
         for row in range(ROWS):
             numbers = ["" if missing[row, at] else str(counts[row, at]) for at in range(13)]
             names = [f"{at:02x}{value:06x}" for at, value in enumerate(categories[row])]
@@ -37,7 +35,7 @@ def write_rows(file: Path) -> float:
 
 
 def test_rows_train_and_are_judged_by_the_dataset_file_alone(tmp_path: Path) -> None:
-    truth = write_rows(tmp_path / "train.csv")
+    truth = write_rows(tmp_path / "train.txt")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
     command = [sys.executable, "-m", "pipeline.cli", "run", EXAMPLE, "--data", tmp_path, "--root", tmp_path / "run", "--json"]
     ended = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True, check=False)

@@ -46,19 +46,20 @@ COLUMNS = {
         item_purchases_ever float32 candidate | item_purchase_age float32 candidate
         > label float32 candidate
     """,
-    "retailrocket": """
+    "public/retailrocket": """
         - request string request | - user string request | - time int64 request | - interactions int64 request
         - position int64 candidate
         hour string request | session_events float32 request | session_age float32 request
-        history_item string history | history_action string history | history_age_s float32 history
+        history_item string history | history_category string history | history_action string history | history_age_s float32 history
         user_views_1h float32 request | user_views_1d float32 request | user_views_7d float32 request | user_purchases float32 request
-        item string candidate | item_views_1h float32 candidate | item_views_1d float32 candidate | item_views_7d float32 candidate
+        item string candidate | category string candidate | available string candidate | price float32 candidate
+        item_views_1h float32 candidate | item_views_1d float32 candidate | item_views_7d float32 candidate
         item_carts_1h float32 candidate | item_carts_1d float32 candidate | item_carts_7d float32 candidate
         item_cart_rate_1h float32 candidate | item_cart_rate_1d float32 candidate | item_cart_rate_7d float32 candidate
         item_purchase_age float32 candidate
         > label float32 candidate | > label_cart float32 candidate | > label_purchase float32 candidate
     """,
-    "movielens": """
+    "public/movielens": """
         - request string request | - user string request | - time int64 request | - interactions int64 request
         - position int64 candidate
         session_events float32 request | history_item string history | history_action string history | history_age_s float32 history
@@ -67,7 +68,7 @@ COLUMNS = {
         item_likes_ever float32 candidate
         > label float32 candidate
     """,
-    "criteo_like": " | ".join(
+    "public/criteo": " | ".join(
         [
             "- request string request | - user string request | - time int64 request | - interactions int64 request",
             "- item string candidate | - position int64 candidate",
@@ -87,12 +88,12 @@ def test_an_example_yields_its_columns(name: str) -> None:
 
 
 def test_every_example_has_its_table_of_columns_here() -> None:
-    assert {path.stem for path in EXAMPLES.glob("*.yaml")} == set(COLUMNS)
+    assert {path.stem for path in EXAMPLES.glob("*.yaml")} == {name for name in COLUMNS if "/" not in name}
 
 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_an_example_is_named_by_its_file(name: str) -> None:
-    assert load_dataset(EXAMPLES / f"{name}.yaml").name == name
+    assert load_dataset(EXAMPLES / f"{name}.yaml").name == Path(name).name
 
 
 @pytest.mark.parametrize("name", COLUMNS)
@@ -108,7 +109,7 @@ def test_inputs_and_labels_are_the_columns_of_their_role_and_name_their_feature(
 def test_gains_go_by_label_column_and_one_action_needs_none() -> None:
     assert gains(load_dataset(EXAMPLES / "simulated_shop.yaml")) == {"label_click": 1, "label_cart": 2, "label_purchase": 4}
     assert gains(load_dataset(EXAMPLES / "trivago_2019.yaml")) == {"label": 1}
-    assert gains(load_dataset(EXAMPLES / "criteo_like.yaml")) == {"label": 1}
+    assert gains(load_dataset(EXAMPLES / "public" / "criteo.yaml")) == {"label": 1}
 
 
 def test_a_state_feature_has_a_column_for_each_half_life_where_it_has_any() -> None:

@@ -449,6 +449,8 @@ ACTIONS = ("transaction", "view", "addtocart")
 # Ten rows each, in the layout that the data sets' documentation describes.
 PUBLIC = {
     "retailrocket": {
+        "item_properties_part1.csv": "timestamp,itemid,property,value\n"
+        + "".join(f"1433041200000,{300 + n},{name},{n % 2}\n" for n in range(10) for name in ("categoryid", "available")),
         "events.csv": "timestamp,visitorid,event,itemid,transactionid\n"
         + "".join(
             f"{1433221332117 + n * 86_400_000},{257 + n % 2},{ACTIONS[n % 3]},{300 + n},{n if n % 3 == 0 else ''}\n" for n in range(10)
@@ -459,10 +461,8 @@ PUBLIC = {
         + "".join(f"{1 + n % 2},{n},{4.5 if n else 2.0},{1147880044 + n * 86_400}\n" for n in range(10)),
         "movies.csv": "movieId,title,genres\n" + "".join(f'{n},"Film, The ({1990 + n})",Comedy|Drama\n' for n in range(10)),
     },
-    "criteo_like": {
-        "train.csv": "\t".join(["label", *(f"I{n}" for n in range(1, 14)), *(f"C{n}" for n in range(1, 27))])
-        + "\n"
-        + "".join(
+    "criteo": {
+        "train.txt": "".join(
             "\t".join([str(row % 2), *(str(n - 2) for n in range(13)), *(f"{row * n:08x}" for n in range(26))]) + "\n" for row in range(10)
         ),
     },
@@ -473,19 +473,19 @@ PUBLIC = {
 def test_the_public_layouts_fit_their_dataset_files(tmp_path: Path, name: str) -> None:
     for file, text in PUBLIC[name].items():
         (tmp_path / file).write_text(text)
-    found = validate(load_dataset(EXAMPLES / f"{name}.yaml"), str(tmp_path), now_us=NOW_US)
+    found = validate(load_dataset(EXAMPLES / "public" / f"{name}.yaml"), str(tmp_path), now_us=NOW_US)
     bad = [check for check in found if check.verdict != "PASS"]
     assert bad == []
     if name == "movielens":
         assert Check("left out: by the condition `where`", "PASS", "1 of 10 rows") in found
-    if name == "criteo_like":
+    if name == "criteo":
         assert Check("rows with a positive label", "PASS", "5 of 10 (50 %)") in found
 
 
 def test_rows_that_all_have_one_label_fail(tmp_path: Path) -> None:
-    text = PUBLIC["criteo_like"]["train.csv"].splitlines()
-    (tmp_path / "train.csv").write_text("\n".join([text[0], *text[1::2]]) + "\n")
-    found = validate(load_dataset(EXAMPLES / "criteo_like.yaml"), str(tmp_path), now_us=NOW_US)
+    text = PUBLIC["criteo"]["train.txt"].splitlines()
+    (tmp_path / "train.txt").write_text("\n".join(text[::2]) + "\n")
+    found = validate(load_dataset(EXAMPLES / "public" / "criteo.yaml"), str(tmp_path), now_us=NOW_US)
     assert Check("rows with a positive label", "FAIL", "0 of 5 (0 %)") in found
 
 
@@ -522,5 +522,5 @@ def test_json_tells_the_same_and_only_a_failure_fails() -> None:
     ],
 )
 def test_the_real_data_fit_their_dataset_files(real_data: Path, name: str, warned: set[str]) -> None:
-    found = validate(load_dataset(EXAMPLES / f"{name}.yaml"), str(real_data / name), now_us=NOW_US)
+    found = validate(load_dataset(EXAMPLES / "public" / f"{name}.yaml"), str(real_data / name), now_us=NOW_US)
     assert {check.name for check in found if check.verdict != "PASS"} == warned
