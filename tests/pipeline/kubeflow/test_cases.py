@@ -75,7 +75,7 @@ def test_a_workflow_that_doesnt_tell_the_outcome_isnt_taken_for_a_release() -> N
 
 
 @pytest.mark.parametrize(("name", "kind"), [("own-root", "runs"), ("schedule-own-root", "recurringruns")])
-def test_the_roots_of_artifacts_is_handed_over_with_each_run(name: str, kind: str) -> None:
+def test_the_root_of_artifacts_is_handed_over_with_each_run(name: str, kind: str) -> None:
     (made,) = getattr(seen(name).server, kind).values()
     assert made["runtime_config"]["pipeline_root"] == "s3://shop-artifacts/kubeflow"
     assert "artifacts s3://shop-artifacts/kubeflow\n" in seen(name).text

@@ -20,6 +20,7 @@ from pipeline.graph import create_pipeline
 from pipeline.kubeflow.cluster import Cluster, chosen, load_cluster, parse_cluster
 from pipeline.kubeflow.compile import Compiled, compile_pipeline
 from pipeline.kubeflow.finish import finished
+from pipeline.kubeflow.package import read_package
 
 ROOT = Path(__file__).resolve().parents[3]
 DATASETS = sorted((ROOT / "examples").glob("*.yaml"))
@@ -223,6 +224,15 @@ def test_resources_retries_and_platform_are_written_as_kubeflows_own_compiler_wr
     assert tasks(made)["Trainer"]["retryPolicy"] == task["retryPolicy"]
     assert on_kubernetes(made, "Trainer") == told
     assert made.spec["defaultPipelineRoot"] == "s3://bucket/pipelines"
+
+
+def test_the_file_keeps_the_root_that_its_runs_must_be_given(shop: Compiled, tmp_path: Path) -> None:
+    def root(made: Compiled) -> str | None:
+        (tmp_path / "pipeline.yaml").write_text(made.to_yaml())
+        return read_package(tmp_path / "pipeline.yaml").pipeline_root
+
+    assert root(compile_pipeline(SHOP, parse_cluster(CLUSTER))) == "s3://bucket/pipelines"
+    assert root(shop) is None
 
 
 def test_texts_that_look_like_numbers_are_quoted() -> None:
