@@ -37,9 +37,9 @@ def read_table(table: Table, features: tuple[GivenFeature, ...], data_root: str,
         absent.append(wanted.absent)
     require_columns(never_there(absent))
     if not any(len(part) for part in parts):
-        raise InputError(
-            f"{table.path}: expected rows with an id in column {table.id!r}, found none; is this the right data folder ({data_root})?"
-        )
+        why = counts.told()
+        advice = f"kept none ({why})" if why else f"found none; is this the right data folder ({data_root})?"
+        raise InputError(f"{table.path}: expected rows with an id in column {table.id!r}, {advice}")
     whole = pl.concat(parts)
     single = whole.unique(ID, keep="last", maintain_order=True)
     counts.add("left out: earlier rows of an id that stands twice", len(whole) - len(single))
