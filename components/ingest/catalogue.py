@@ -27,9 +27,9 @@ def read_table(table: Table, features: tuple[GivenFeature, ...], data_root: str,
     """
     read = read_rows(table, features, data_root, counts)
     if not any(map(len, read.others)) and not any(len(part) for parts in read.parts.values() for part in parts):
-        raise InputError(
-            f"{table.path}: expected rows with an id in column {table.id!r}, found none; is this the right data folder ({data_root})?"
-        )
+        why = counts.told()
+        advice = f"kept none ({why})" if why else f"found none; is this the right data folder ({data_root})?"
+        raise InputError(f"{table.path}: expected rows with an id in column {table.id!r}, {advice}")
     by = [ID] if table.valid_from is None else [ID, FROM]
     if table.property is not None:
         return _properties(read, features, by, counts)

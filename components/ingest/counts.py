@@ -38,6 +38,11 @@ class Counts:
         self.add(f"kept {name}", len(rows) if number is None else number)
         self._sample(name, rows)
 
+    def told(self) -> str:
+        """All numbers and the first sample of each reason in one line, for an error."""
+        found = [f"{name}: {number:,}" for name, number in sorted(self.numbers.items())]
+        return "; ".join([*found, *(f"{reason}: {rows[0]}" for reason, rows in sorted(self.samples.items()))])
+
     def _sample(self, reason: str, rows: pl.DataFrame) -> None:
         if len(rows):
             kept = self.samples.setdefault(reason, [])

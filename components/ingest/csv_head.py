@@ -15,6 +15,7 @@ from components.ingest.wanted import Wanted
 HEAD_ROWS = 100  # that are looked at
 TEXT_BYTES = 1 << 20  # more than these take
 _ABOVE = 50  # lines that may stand above the names
+_WRAPPED = 3  # values in quotes that aren't the declared ones, of three: no accident
 _SHOWN_BYTES = 80  # of a row in an error
 _SEP = re.compile(rb'"?sep=(.)"?', re.IGNORECASE)
 _JSON = re.compile(rb"\s*(\[\s*)?\{\s*\"[^\"\n]*\"\s*:")
@@ -209,7 +210,9 @@ def _check_rows(path: str, text: bytes, head: Head, rows: list[_Row], *, final: 
 def check_wrapped(path: str, name: str, values: list[str], dialect: Dialect) -> None:
     """Refuse a column each of whose first values stands in quotes that aren't the declared ones: they would be taken for text."""
     filled = [value for value in values if value]
+    if len(filled) < _WRAPPED:
+        return
     for mark, advice in (("'", 'give `quote: "\'"`'), ('"', "leave `quote` out")):
-        wrapped = mark != dialect.quote and filled and all(len(value) > 1 and value[0] == value[-1] == mark for value in filled)
+        wrapped = mark != dialect.quote and all(len(value) > 1 and value[0] == value[-1] == mark for value in filled)
         if wrapped and not (mark == "'" and not dialect.quote):
             raise InputError(f"{path}: each value of column {name!r} stands in {mark}, such as {filled[0]!r}: {advice}")

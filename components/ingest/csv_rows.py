@@ -112,7 +112,7 @@ class _Rows:
             kept = np.ones(len(lines), np.bool_)
             kept[again] = False
             frame = frame.filter(pl.Series(kept))
-        if checked:
+        if checked and (self._head.dialect.quote != '"' or b'"' not in text[:TEXT_BYTES]):
             for name in self._columns:
                 check_wrapped(self._path, name, frame[name].head(HEAD_ROWS).drop_nulls().to_list(), self._head.dialect)
         return frame

@@ -64,11 +64,11 @@ def frames(block: Block, source: Files, columns: tuple[str, ...] | Wanted, count
 
 def _note_absent(block: Block, wanted: Wanted, asked: Wanted, folders: dict[str, str | None], counts: Counts, rows: int) -> None:
     """Tell who asked of the columns that neither the file nor its folders have."""
-    if wanted.absent is None:
+    if wanted.absent is None:  # nothing is known of the file's columns
         return
     asked.absent = {name: sentence for name, sentence in wanted.absent.items() if name not in folders}
     for name in asked.absent:
-        if name not in asked.incidental:
+        if rows and name not in asked.incidental:
             counts.flaw(f"{ABSENT}{name!r}", pl.DataFrame([{FILE: block.path}]), number=rows)
 
 

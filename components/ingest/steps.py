@@ -199,11 +199,9 @@ def make_index(scanned: list[Scanned], job: Job) -> Index:
     if not filled:
         first, *others = dict.fromkeys(part.block.path for part in scanned)
         files = f"{first} and {len(others):,} other files" if others else first
-        found = [f"{name}: {number:,}" for name, number in sorted(counts.numbers.items())]
-        found += [f"{reason}: {rows[0]}" for reason, rows in sorted(counts.samples.items())]
+        folder = "" if counts.numbers else f"is this the right data folder ({job.data_root}), and "
         raise InputError(
-            f"expected events in {files}, kept none ({'; '.join(found) or 'no row'}); is this the right data folder"
-            f" ({job.data_root}), and does the dataset file say what its columns mean?"
+            f"expected events in {files}, kept none ({counts.told() or 'no row'}); {folder}does the dataset file say what its columns mean?"
         )
     taken = pl.concat([read_frame(job.path("items", f"{part.block.order:06d}")) for part in filled])
     tables = []

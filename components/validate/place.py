@@ -29,5 +29,6 @@ def told(sample: Mapping[str, str], columns: Sequence[str], source: Files | None
     """A sample that ingestion kept of rows it rejected or mended: where it stands, and the columns worth seeing."""
     values = {name: value for name, value in sample.items() if name not in ("file", "row", "line")}
     path = sample.get("file", "?")
-    where = place(path, int(sample["row"]), source) if "row" in sample else f"{path}, line {sample.get('line', '?')}"
+    line = f", line {sample['line']}" if "line" in sample else ""
+    where = place(path, int(sample["row"]), source) if "row" in sample else f"{path}{line}"
     return f"{where}: {shown(values, columns)}" if values else where
