@@ -42,7 +42,7 @@ def frames(block: Block, source: Any, columns: tuple[str, ...], counts: Counts) 
             parts = _numbered(json_frames(block.path, columns, chunk_bytes=CHUNK_BYTES), 0)
     for part in parts:
         whole = part.with_columns(pl.lit(block.path).alias(FILE), *_plain(part, block.path))
-        yield without_null_words(whole, source, counts)
+        yield without_null_words(whole, columns, source, counts)
 
 
 def _numbered(parts: Iterator[pl.DataFrame], row: int) -> Iterator[pl.DataFrame]:
