@@ -85,12 +85,15 @@ def _timed(raw: pl.DataFrame, source: EventSource, moment: Moment, counts: Count
     if not names:
         return raw.with_columns(pl.lit(0, pl.Int64).alias("time"))
     columns, told = [raw[f"{RAW}{name}"] for name in names], " and ".join(map(repr, names))
-    where = f"{moment.block.path}, column {told}" if len(names) == 1 else f"{moment.block.path}, columns {told}"
-    time = joined_times_us(columns, source, where=where)
+    noun = "column" if len(names) == 1 else "columns"
+    time = joined_times_us(columns, source, where=f"{moment.block.path}, {noun} {told}")
     if opens_file(raw) and time.null_count() == len(raw):
         first = ", ".join(repr(column[0]) for column in columns)
         hint = format_hint(columns[0]) if len(names) == 1 else "see `time_format` and `time_unit`"
-        raise InputError(f"{where}: no time can be parsed, the first is {first}; expected ISO 8601 or numbers since 1970; {hint}")
+        raise InputError(
+            f"{moment.block.path}: no time in {noun} {told} can be parsed, the first is {first};"
+            f" expected ISO 8601 or numbers since 1970 (see `time_unit`); {hint}"
+        )
     raw = raw.with_columns(time.alias("time"))
     raw = keep_rows(raw, pl.col("time").is_not_null(), f"the time in column {told} can't be parsed", counts)
     raw = keep_rows(raw, pl.col("time") <= moment.now_us, "the time lies in the future", counts)

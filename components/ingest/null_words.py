@@ -1,5 +1,7 @@
 """Missing values that a log writes as words, in columns of any type."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 
@@ -11,12 +13,11 @@ COUNTED = "as missing by `null_values`: "  # what the counts of null words begin
 BLANKS = "blanks"
 
 
-def without_null_words(frame: pl.DataFrame, files: Files, counts: Counts) -> pl.DataFrame:
+def without_null_words(frame: pl.DataFrame, columns: Sequence[str], files: Files, counts: Counts) -> pl.DataFrame:
     """A frame of raw rows with null in place of the words that its source takes as missing; counted by column and word."""
     mended = []
-    for column in frame.iter_columns():
-        words = null_words(files, column.name)
-        missing = null_mask(column, words)
+    for column in (frame[name] for name in columns):
+        missing = null_mask(column, null_words(files, column.name))
         if missing is not None:
             count_words(frame, column, missing, counts)
             mended.append(column.set(missing, None))

@@ -58,7 +58,7 @@ def frames(block: Block, source: Files, columns: tuple[str, ...] | Wanted, count
         lacking += [name for name in wanted.columns if name not in part.columns and name not in folders]
         part = part.with_columns(pl.lit(folders.get(name), pl.String).alias(name) for name in lacking)
         whole = part.with_columns(pl.lit(block.path).alias(FILE), *_plain(part, block.path))
-        yield without_null_words(whole, source, counts)
+        yield without_null_words(whole, wanted.columns, source, counts)
     _note_absent(block, wanted, asked, folders, counts, rows)
 
 

@@ -72,11 +72,11 @@ def test_a_lone_zero_is_nobody_and_anything_else_may_be_numbered_so(tmp_path: Pa
 
 def test_a_lone_zero_is_nobody_in_a_column_of_numbers() -> None:
     frame, counts = pl.DataFrame({"__file__": "f", "__row__": [0, 1, 2, 3], "user": [0, 7, 10, None], "item": [0, 1, 2, 3]}), Counts()
-    mended = without_null_words(frame, source(), counts)
+    mended = without_null_words(frame, frame.columns, source(), counts)
     assert mended["user"].to_list() == [None, 7, 10, None]
     assert mended["item"].to_list() == [0, 1, 2, 3]
     assert counts.numbers == {"kept as missing by `null_values`: user = '0'": 1}
-    kept = without_null_words(frame, source(null_values={"user": []}), Counts())
+    kept = without_null_words(frame, frame.columns, source(null_values={"user": []}), Counts())
     assert kept["user"].to_list() == [0, 7, 10, None]
 
 
@@ -85,7 +85,7 @@ def test_a_frame_without_such_words_is_left_as_it_is() -> None:
         pl.DataFrame({"user": ["a", "", None], "title": ["None of these", " a title ", "NULL and void"], "n": [1, 2, 3]}),
         Counts(),
     )
-    assert without_null_words(frame, source(), counts) is frame
+    assert without_null_words(frame, frame.columns, source(), counts) is frame
     assert counts.numbers == {}
 
 
@@ -111,7 +111,7 @@ def test_words_that_yaml_makes_values_of_are_words() -> None:
 @pytest.mark.parametrize("dtype", [pl.Int64, pl.Float64, pl.UInt8, pl.Decimal(9, 2)])
 def test_a_word_that_is_a_number_is_missing_in_columns_of_numbers(dtype: Any) -> None:
     frame, counts = pl.DataFrame({"price": pl.Series([9, 1, None], dtype=pl.Int64).cast(dtype)}), Counts()
-    mended = without_null_words(frame, source(null_values={"price": ["-", 9]}), counts)
+    mended = without_null_words(frame, frame.columns, source(null_values={"price": ["-", 9]}), counts)
     assert mended["price"].cast(pl.Float64).to_list() == [None, 1, None]
     assert sum(counts.numbers.values()) == 1
 

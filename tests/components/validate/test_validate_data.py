@@ -219,7 +219,7 @@ def test_a_column_of_another_type_fails(tmp_path: Path) -> None:
     shop(tmp_path, events=[row | {"at": "soon"} for row in requests()])
     check = checks(tmp_path)["events: columns are as declared"]
     assert check.verdict == "FAIL"
-    assert "column 'at': no time can be parsed, the first is 'soon'" in check.examples[0]
+    assert "no time in column 'at' can be parsed, the first is 'soon'" in check.examples[0]
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"])

@@ -48,7 +48,7 @@ INTS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.just(-1))
 def as_ingested(feature: GivenFeature, values: list[Any], dtype: Any) -> pl.Series:
     # Beyond a file's first block a column without a single number is no error.
     frame = pl.DataFrame({FILE: ["f"] * len(values), ROW: range(BLOCK_ROWS, BLOCK_ROWS + len(values)), "f": pl.Series(values, dtype=dtype)})
-    return typed_values(without_null_words(frame, SOURCE, Counts()), (feature,), Counts())["f"]
+    return typed_values(without_null_words(frame, ("f",), SOURCE, Counts()), (feature,), Counts())["f"]
 
 
 def columns_of(words: Any, floats: Any, ints: Any) -> Any:
