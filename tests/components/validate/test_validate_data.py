@@ -513,7 +513,14 @@ def test_json_tells_the_same_and_only_a_failure_fails() -> None:
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize(("name", "warned"), [("trivago_2019", set()), ("online_retail_ii", {"exact duplicates (dropped)"})])
+@pytest.mark.parametrize(
+    ("name", "warned"),
+    [
+        # One click of 11,139 is on a hotel that its list doesn't show.
+        ("trivago_2019", {"labelled actions belong to a list", "labelled actions: item not in the list"}),
+        ("online_retail_ii", {"exact duplicates (dropped)"}),
+    ],
+)
 def test_the_real_data_fit_their_dataset_files(real_data: Path, name: str, warned: set[str]) -> None:
     found = validate(load_dataset(EXAMPLES / f"{name}.yaml"), str(real_data / name), now_us=NOW_US)
     assert {check.name for check in found if check.verdict != "PASS"} == warned
