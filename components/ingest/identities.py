@@ -8,7 +8,8 @@ from components.ingest.catalogue import rows_at
 from components.ingest.counts import Counts
 from components.ingest.id_text import text_of
 from components.ingest.reading import frames
-from components.ingest.table_rows import FROM, ID, REPEATED_IDS, identified, table_blocks
+from components.ingest.table_rows import ID, REPEATED_IDS, identified, table_blocks
+from components.state.versions import FROM
 
 USER, _USER = "user", "__user__"
 RESOLVED = "resolved: events of a second id"

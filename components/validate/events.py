@@ -15,7 +15,8 @@ from components.ingest.event_columns import FILE_SHIFT, event_features, impressi
 from components.ingest.files import Block, layout
 from components.ingest.identities import resolved
 from components.ingest.reading import frames
-from components.ingest.table_rows import FROM, ID
+from components.ingest.table_rows import ID
+from components.state.versions import FROM
 from components.validate.check import EXAMPLES
 from components.validate.place import place, shown
 from components.validate.tables import TableFound, missing
