@@ -10,9 +10,9 @@ from components.contract.errors import InputError
 from components.contract.features import GivenFeature, Number, Vector
 from components.contract.sources import Table
 from components.ingest.counts import Counts
-from components.ingest.table_rows import FROM, ID, REPEATED_IDS, TableRows, read_rows
+from components.ingest.table_rows import ID, REPEATED_IDS, TableRows, read_rows
 from components.ingest.times import FIRST_US
-from components.state.versions import Versions
+from components.state.versions import FROM, Versions
 
 
 def read_table(table: Table, features: tuple[GivenFeature, ...], data_root: str, counts: Counts) -> pl.DataFrame:

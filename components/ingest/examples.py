@@ -14,7 +14,7 @@ from components.ingest.item_versions import ItemVersions
 from components.ingest.records import Field
 from components.ingest.requests import shown_features
 from components.ingest.shoppers import ShopperBlock
-from components.ingest.table_rows import FROM
+from components.state.versions import FROM
 
 Ints = NDArray[np.int64]
 Values = tuple[pl.Series, Ints]  # a pool, and the row of it that stands at each place

@@ -10,7 +10,8 @@ from components.ingest.id_text import ids_of
 from components.ingest.raw_rows import column_place
 from components.ingest.reading import frames
 from components.ingest.source_columns import identity_columns
-from components.ingest.table_rows import FROM, ID, REPEATED_IDS, identified, table_blocks
+from components.ingest.table_rows import ID, REPEATED_IDS, identified, table_blocks
+from components.state.versions import FROM
 
 USER, _USER = "user", "__user__"
 RESOLVED = "resolved: events of a second id"

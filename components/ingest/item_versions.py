@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from components.contract.features import GivenFeature
 from components.ingest.catalogue import missing_value
-from components.ingest.table_rows import FROM, ID
-from components.state.versions import Versions
+from components.ingest.table_rows import ID
+from components.state.versions import FROM, Versions
 
 CODE = "__code__"
 

@@ -5,11 +5,11 @@ import polars as pl
 
 from components.contract.dataset import Dataset
 from components.ingest.catalogue import joined, joined_at
-from components.ingest.table_rows import FROM
 from components.state.features import plan_of
 from components.state.reducer import State, empty
 from components.state.replay import replay
 from components.state.segments import BETWEEN, segment_key
+from components.state.versions import FROM
 
 
 def segments(rows: pl.DataFrame, dataset: Dataset, users: pl.DataFrame | None, *, prefix: str) -> pl.Series:

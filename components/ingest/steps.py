@@ -46,9 +46,10 @@ from components.ingest.source_columns import Absent, event_columns, missing_even
 from components.ingest.spill import read_frame, read_partition, write_bytes, write_frame, write_partitions
 from components.ingest.splits import SPLITS, bounds
 from components.ingest.storage import created, opened
-from components.ingest.table_rows import FROM, ID
+from components.ingest.table_rows import ID
 from components.state.artifact import save
 from components.state.features import plan_of
+from components.state.versions import FROM
 
 PARTITION_ROWS = 400_000  # events in a block of shoppers: a few hundred megabytes while it is worked on
 

@@ -17,8 +17,9 @@ from components.ingest.raw_rows import column_place, located, opens_file
 from components.ingest.reading import FILE, ROW, frames
 from components.ingest.source_columns import Absent, never_there, require_columns, table_columns
 from components.ingest.times import times_us
+from components.state.versions import FROM
 
-ID, FROM = "__id__", "__from__"  # the id, and the time from which a row holds
+ID = "__id__"
 REPEATED_IDS = "earlier rows of an id that stands twice"
 FILE_AT = "__file_at__"  # the position of a row's file among the table's
 _MOST_NAMES = 10_000  # of properties that are remembered, to name the closest

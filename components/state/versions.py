@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+FROM = "__from__"  # the column of the times from which a table's rows hold, microseconds since 1970
 
 
 @final

@@ -18,8 +18,9 @@ from components.ingest.files import Block, layout
 from components.ingest.identities import resolved
 from components.ingest.reading import ROW, frames
 from components.ingest.source_columns import Absent, event_columns, missing_event_columns
-from components.ingest.table_rows import FROM, ID
+from components.ingest.table_rows import ID
 from components.ingest.wanted import Wanted
+from components.state.versions import FROM
 from components.validate.attribution import Measured, note
 from components.validate.attribution import Shown as ShownAndDone
 from components.validate.check import EXAMPLES

@@ -12,7 +12,8 @@ from components.ingest.counts import Counts
 from components.ingest.files import matching
 from components.ingest.identities import USER, read_identity_rows, two_users
 from components.ingest.reading import ROW
-from components.ingest.table_rows import FILE_AT, FROM, ID, TableRows, read_rows
+from components.ingest.table_rows import FILE_AT, ID, TableRows, read_rows
+from components.state.versions import FROM
 from components.validate.check import EXAMPLES, Check, of_rows
 from components.validate.place import place, shown
 from components.validate.rows import Reason, counted, feature_reasons, number_columns

@@ -15,11 +15,10 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.features import GivenFeature, Number, Vector
 from components.contract.sources import Identities, Table
-from components.state.versions import Versions
+from components.state.versions import FROM, Versions
 from serving.state.codes import ItemCodes
 
 Values = NDArray[Any]
-FROM = "__from__"  # the column of the times from which rows hold, where the table has such
 
 
 @final

@@ -17,7 +17,8 @@ from components.contract.sources import Table
 from components.ingest.catalogue import item_index, joined_at, read_table
 from components.ingest.counts import Counts
 from components.ingest.item_versions import ItemVersions, version_rows
-from components.ingest.table_rows import FROM, ID
+from components.ingest.table_rows import ID
+from components.state.versions import FROM
 
 DAY = 86_400_000_000
 

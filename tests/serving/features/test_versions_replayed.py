@@ -13,6 +13,9 @@ from serving.features.assemble import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes
 from serving.features.request import Request
+from serving.page.products import Products
+from serving.sources.contents import contents_at
+from serving.sources.file import parse_sources
 from serving.state.memory import MemoryStates
 from serving.state.seam import plans_of
 from tests.components.ingest.changing_shop import Row, Tables, on_devices, random_tables, shop_text, write_shop
@@ -105,6 +108,20 @@ def test_the_values_of_all_products_are_those_of_the_moment(catalogue: Catalogue
     assert str(items.values(SOON - 1)["cost"].tolist()) == str([2.0, np.nan])
     assert items.values(SOON)["cost"].tolist() == [3.0, 9.0]
     assert items.period(START_US) < items.period(SOON - 1) < items.period(SOON)
+
+
+def test_sources_and_page_see_the_values_of_the_moment(catalogue: Catalogue, dataset: Dataset) -> None:
+    sources = parse_sources("sources: {same: {kind: category, feature: category}, near: {kind: similar}}", dataset)
+    look = contents_at(sources, dataset, catalogue.items)
+    before, after = look(SOON - 1), look(SOON)
+    assert [before.with_value("category", value).tolist() for value in ("shoes", "hats", "new")] == [[0], [], []]
+    assert [after.with_value("category", value).tolist() for value in ("shoes", "hats", "new")] == [[], [0], [1]]
+    assert after.nearest(0, 5).tolist() == [1]
+    assert look(SOON + 5) is after  # nothing begins in between
+    products = Products(dataset, catalogue)
+    assert [products.of(["i0"], moment)[0].facts["cost"] for moment in (SOON - 1, SOON)] == ["2", "3"]
+    drawn = [products.drawn(5, seed=1, time_us=moment, text="HATS") for moment in (SOON - 1, SOON)]
+    assert [[product.id for product in some] for some in drawn] == [[], ["i0"]]
 
 
 def test_a_shopper_with_many_rows_is_offered_once(catalogue: Catalogue) -> None:
