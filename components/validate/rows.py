@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature, Number, Vector
 from components.contract.sources import Files, Impressions, ListRows, Rows
+from components.ingest.amounts import MAY_BE_NEGATIVE
 from components.ingest.counts import Counts
 from components.ingest.csv_rows import SWALLOWED
 from components.ingest.event_columns import event_features
@@ -109,6 +110,10 @@ def event_reasons(dataset: Dataset) -> Iterator[Reason]:
         yield Reason("lists are even", "of unequal length", (dataset.candidates.items, *dataset.candidates.columns.values()))
     if columns("position", "order"):
         yield Reason("positions and orders are whole numbers", "isn't a whole number", columns("position", "order"))
+    for amount in dataset.amounts:
+        yield Reason(f"{amount} is a number", f"as missing: {amount} isn't a number", columns("item", amount))
+        if amount not in MAY_BE_NEGATIVE:
+            yield Reason(f"{amount} of actions with a label isn't below 0", f"with a {amount} below 0", columns("item", amount))
     shown = dataset.given("events", side="item") if isinstance(dataset.candidates, ListRows) else ()
     yield from feature_reasons((*event_features(dataset), *shown))
 

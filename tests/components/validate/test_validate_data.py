@@ -525,3 +525,22 @@ def test_json_tells_the_same_and_only_a_failure_fails() -> None:
 def test_the_real_data_fit_their_dataset_files(real_data: Path, name: str, warned: set[str]) -> None:
     found = validate(load_dataset(EXAMPLES / "public" / f"{name}.yaml"), str(real_data / name), now_us=NOW_US)
     assert {check.name for check in found if check.verdict != "PASS"} == warned
+
+
+def test_amounts_that_are_no_number_or_below_nothing_are_told(tmp_path: Path) -> None:
+    text = SHOP.replace("request: request}", "request: request, revenue: paid, margin: earned}").replace(
+        "{label: 1}", "{label: 1, amount: revenue}"
+    )
+    rows = [row | {"paid": "5" if row["action"] == "click" else "", "earned": "-1"} for row in requests()]
+    (tmp_path / "good").mkdir()
+    shop(tmp_path / "good", events=rows)
+    assert wrong(tmp_path / "good", text) == []
+    rows[2], rows[5] = rows[2] | {"paid": "5 EUR"}, rows[5] | {"paid": "-3"}
+    shop(tmp_path, events=rows)
+    found = checks(tmp_path, text)
+    assert [name for name, check in found.items() if check.verdict != "PASS"] == [
+        "revenue is a number",
+        "revenue of actions with a label isn't below 0",
+    ]
+    assert "line 4: item = a, paid = 5 EUR" in found["revenue is a number"].examples[0]
+    assert "paid = -3" in found["revenue of actions with a label isn't below 0"].examples[0]
