@@ -450,7 +450,11 @@ ACTIONS = ("transaction", "view", "addtocart")
 PUBLIC = {
     "retailrocket": {
         "item_properties_part1.csv": "timestamp,itemid,property,value\n"
-        + "".join(f"1433041200000,{300 + n},{name},{n % 2}\n" for n in range(10) for name in ("categoryid", "available")),
+        + "".join(
+            f"1433041200000,{300 + n},{name},{value}\n"
+            for n in range(10)
+            for name, value in (("categoryid", 1000 + n % 2), ("available", n % 2), ("790", f"n{12 + n}.000"))
+        ),
         "events.csv": "timestamp,visitorid,event,itemid,transactionid\n"
         + "".join(
             f"{1433221332117 + n * 86_400_000},{257 + n % 2},{ACTIONS[n % 3]},{300 + n},{n if n % 3 == 0 else ''}\n" for n in range(10)
