@@ -22,6 +22,8 @@ STATE_SIZE = 6
 _LF, _CR, _SPACE, _NO_BYTE = 10, 13, 32, 256
 _ORDINARY, _END, _SEPARATOR, _QUOTE, _ESCAPE, _NUL = range(6)
 
+_MARK = (0xEF, 0xBB, 0xBF)  # of UTF-8
+
 Bytes = NDArray[np.uint8]
 
 
@@ -105,6 +107,8 @@ def scan_rows(
             state[AT], state[LINE] = at, line
         if at >= end:
             return MORE
+        if at + 2 < end and text[at] == _MARK[0] and text[at + 1] == _MARK[1] and text[at + 2] == _MARK[2]:
+            at += 3  # of a file that was joined to another
         first, first_line = at, line
         count = 0
         bits = 0

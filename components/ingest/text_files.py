@@ -67,6 +67,10 @@ class TextFile:
                     f"{self._path}, line {line:,}: can't be read as {self._encoding}: {bad!r} stands for nothing there;"
                     " give the file's `encoding`"
                 ) from None
+            except UnicodeError as error:
+                raise InputError(
+                    f"{self._path}: can't be read as {self._encoding}: {error}; give the file's `encoding`, such as utf-16-le"
+                ) from None
             if text or not chunk:
                 self._line += text.count("\n") or text.count("\r")
                 return text.encode("utf-8", "surrogatepass")

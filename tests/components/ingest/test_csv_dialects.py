@@ -130,6 +130,7 @@ def wide(separator: str = ",") -> str:
         ("\n".join([*LINES[:5], '"id","title","price"', *LINES[5:]]), {}),
         ("\n".join(LINES[1:]), {"header": NAMES}),
         (PLAIN, {"header": NAMES}),
+        (PLAIN.replace("104,", f"\ufeff{LINES[0]}\n104,"), {}),
         (PLAIN.encode("utf-16"), {}),
         (PLAIN.encode("utf-16-le"), {"encoding": "utf-16-le"}),
         (PLAIN.replace("mug", "m\u00fcg").encode("utf-8-sig"), {}),
@@ -138,7 +139,9 @@ def wide(separator: str = ",") -> str:
     ids=[
         "blank lines", "CR", "CR LF", "comment on top", "titles on top", "header behind #", "sep=,", "sep=;", "sep in quotes", "::", "tabs",
         "space after the separator", "a separator behind all lines", "a separator behind all rows", "row numbers", "a name twice, unused",
-        "a name of two lines", "header again", "header again in quotes", "no header", "header declared and there", "UTF-16 with its mark",
+        "a name of two lines", "header again", "header again in quotes", "no header",
+        "header declared and there", "header again behind a mark",
+        "UTF-16 with its mark",
         "UTF-16 without", "UTF-8 with a mark", "a footer",
     ],
 )  # fmt: skip
@@ -179,6 +182,7 @@ def test_quotes_are_read_as_declared(tmp_path: Path, content: str, said: dict[st
         (PLAIN.replace("mug", '"mug'), {"separator": ","}, r"line 2: .*: give `quote: \"\"`, or correct the line"),
         (PLAIN.replace("mug 5", '"mug 5'), {}, r"line 7: .* never closed; "),
         (PLAIN.replace("mug", "m\0ug"), {}, r"line 2: expected text, met a zero byte in "),
+        (PLAIN, {"encoding": "utf-16"}, r"can't be read as utf-16: .* BOM; give the file's `encoding`"),
         (PLAIN.encode("utf-16-be"), {}, r"met a zero byte beside each letter, as in UTF-16; give `encoding: utf-16-be`"),
         (PLAIN.replace("mug", "m\u00fcg").encode("latin-1"), {}, "line 2: expected UTF-8 in column 'title', got b'm"),
         (PLAIN.replace("mug", "m\u00fcg").encode(), {"encoding": "latin-1"}, "met UTF-8 .*; leave `encoding` out"),
