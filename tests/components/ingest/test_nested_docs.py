@@ -36,7 +36,7 @@ def test_sessions_with_their_events_in_one_object(tmp_path: Path) -> None:
     sessions = [
         {
             "session": n,
-            "events": [event(n * HOUR_S + 10 * k, 10 + (n + k) % 7, ("clicks", "carts", "orders")[k % 3]) for k in range(1 + n % 4)],
+            "events": [event(n * HOUR_S + 10 * k, 10 + (n + k) % 7, ("clicks", "carts", "orders")[k % 3]) for k in range(1 + n % 3)],
         }
         for n in range(40)
     ]
