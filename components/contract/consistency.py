@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from components.contract.dataset import Dataset
 from components.contract.features import OWN, Category, GivenFeature, History, Id, ListRelative, Number, StateFeature
+from components.contract.paths import INDEX, path_fault
 from components.contract.slices import bands, is_number, sliceable
-from components.contract.sources import EventSource, Impressions, ListRows, Rows, Sampling
+from components.contract.sources import EventSource, Files, Impressions, ListRows, Rows, Sampling
 from components.contract.strict import Fault, Place, closest
 
 RESERVED = frozenset({"request", "user", "time", "interactions", "item", "position", "label", "session", "n_candidates"})
@@ -15,7 +16,7 @@ CLOCK = ("time.hour", "time.weekday")
 def faults(dataset: Dataset) -> list[Fault]:
     """All faults, each with its place in the file."""
     of_features = (_names, _tables, _shown, _clock, _lists, _history, _state)
-    of_the_rest = (_known_actions, _values, _labels, _roles, _origins, _windows, _slices, _segment)
+    of_the_rest = (_known_actions, _values, _labels, _roles, _paths, _origins, _windows, _slices, _segment)
     return [fault for rule in of_features + of_the_rest for fault in rule(dataset)]
 
 
@@ -174,6 +175,47 @@ def _roles(dataset: Dataset) -> Iterator[Fault]:
         for feature_at, feature in _given(dataset):
             if feature.name in OWN and any(feature.name not in source.columns.named() for source in dataset.events):
                 yield ("features", feature_at), f"`{feature.name}` needs the role {feature.name!r} in `events.columns`"
+
+
+def _paths(dataset: Dataset) -> Iterator[Fault]:
+    """Names of columns that can't be read as paths into nested values, and arrays that can't be unnested; each once."""
+    yield from dict.fromkeys(_all_paths(dataset))
+
+
+def _all_paths(dataset: Dataset) -> Iterator[Fault]:
+    of_events: list[tuple[Place, str]] = []
+    if isinstance(dataset.candidates, ListRows):
+        of_events.append((("candidates", "items"), dataset.candidates.items))
+        of_events += [(("candidates", "columns", name), column) for name, column in dataset.candidates.columns.items()]
+    clocks = [feature.key.startswith("time.") for _, feature in _given(dataset)]
+    of_features: list[tuple[str, Place, str]] = [
+        (feature.table, ("features", at, "column"), feature.key)
+        for (at, feature), clock in zip(_given(dataset), clocks, strict=True)
+        if feature.column is not None and not clock
+    ]
+    of_events += [(place, name) for table, place, name in of_features if table == "events"]
+    for at, source in enumerate(dataset.events):
+        roles: list[tuple[Place, str]] = [(("events", at, "columns", role), name) for role, name in source.columns.named().items()]
+        yield from _paths_of(source, ("events", at), roles + of_events)
+    for what, table in (("items", dataset.items), ("users", dataset.users)):
+        if table is not None:
+            columns = [(place, name) for of, place, name in of_features if of == what]
+            yield from _paths_of(table, (what,), [((what, "id"), table.id), *columns])
+
+
+def _paths_of(files: Files, place: Place, columns: Sequence[tuple[Place, str]]) -> Iterator[Fault]:
+    if files.is_csv():
+        if files.unnest is not None:
+            yield (*place, "unnest"), "a CSV file has no arrays; `unnest` is for JSON Lines and Parquet"
+        return
+    if files.unnest is not None and (fault := path_fault(files.unnest)):
+        yield (*place, "unnest"), f"{files.unnest!r} is no path: {fault}"
+    for column_place, name in columns:
+        if fault := path_fault(name):
+            yield column_place, f"{name!r} is no path: {fault}"
+        elif name.endswith(f".{INDEX}") and name != f"{files.unnest}.{INDEX}":
+            array = name.removesuffix(f".{INDEX}")
+            yield column_place, f"{name!r} is the place in an array that becomes rows; say `unnest: {array}` beside its `path`"
 
 
 def _origins(dataset: Dataset) -> Iterator[Fault]:

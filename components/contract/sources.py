@@ -1,5 +1,6 @@
 """Where a shop's logs lie and which column plays which role."""
 
+import re
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
@@ -38,6 +39,13 @@ class Files(Strict):
     path: str = Field(description="File or glob, relative to the data folder; any file system that Beam opens")
     format: Format | None = Field(default=None, description="Default: by the file's ending")
     separator: str = Field(default=",", min_length=1, max_length=1, description="Between the columns of a CSV file")
+    unnest: str | None = Field(
+        default=None, min_length=1, description="Path of an array, in JSON Lines or Parquet, whose elements become the rows"
+    )
+
+    def is_csv(self) -> bool:
+        """Whether the files are CSV files: by their format, or by their ending."""
+        return self.format == "csv" or (self.format is None and re.search(r"\.[ct]sv(\.\w+)?$", self.path.lower()) is not None)
 
 
 class Table(Files):

@@ -90,7 +90,7 @@ def test_the_files_that_the_faults_are_put_into_are_good(base: str) -> None:
         (
             "items: {path: items.parquet,",
             "items: {file: x, path: items.parquet,",
-            "line 5: items.file: unknown key 'file'; known: format, id, path, separator",
+            "line 5: items.file: unknown key 'file'; known: format, id, path, separator, unnest",
         ),
         ("click: {label: 1}", "click: {lable: 1}", "line 10: actions.click.lable: unknown key 'lable'; did you mean 'label'?"),
         (
