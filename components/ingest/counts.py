@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 SAMPLES = 10  # kept of each reason
+LINE = "__line__"  # where a row of a frame is looked up, if its number doesn't say it: line of a text file, row of a Parquet file, from 0
 
 
 @dataclass
@@ -40,6 +41,8 @@ class Counts:
         if len(rows):
             kept = self.samples.setdefault(reason, [])
             for row in rows.head(SAMPLES - len(kept)).iter_rows(named=True):
+                if LINE in row:
+                    row["__row__"] = row.pop(LINE)
                 kept.append({name.removeprefix("c:").strip("_"): _short(value) for name, value in row.items() if value is not None})
 
 

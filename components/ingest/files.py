@@ -30,7 +30,8 @@ class Block:
     """A part of a file: some row groups of a Parquet file, or a whole text file.
 
     `order` is the block's place among all blocks of the data set, `file_order` the file's among all files; `first_row` the place in the
-    file of its first row; `source` the place in `events`.
+    file of its first row; `source` the place in `events`. Where an array of each row is unnested, `first_unnested` is a number that
+    the elements of all rows before are below.
     """
 
     order: int
@@ -39,6 +40,7 @@ class Block:
     file_order: int
     first_row: int
     row_groups: tuple[int, ...] = ()
+    first_unnested: int = 0
 
 
 @dataclass(frozen=True)
@@ -118,27 +120,31 @@ def layout(dataset: Dataset, data_root: str) -> Layout:
             cuts, in_file = _cuts(path, source)
             if not in_file:
                 empty.append(path)
-            for first_row, groups in cuts:
-                blocks.append(Block(len(blocks), at, path, file_order, first_row, groups))
+            for first_row, groups, first_unnested in cuts:
+                blocks.append(Block(len(blocks), at, path, file_order, first_row, groups, first_unnested))
             rows, file_order = rows + in_file, file_order + 1
     if not blocks:
         raise InputError(f"{', '.join(empty)}: expected events, found no row; is this the right data folder ({data_root})?")
     return Layout(tuple(blocks), rows, tuple(empty))
 
 
-def _cuts(path: str, source: EventSource) -> tuple[list[tuple[int, tuple[int, ...]]], int]:
+def _cuts(path: str, source: EventSource) -> tuple[list[tuple[int, tuple[int, ...], int]], int]:
+    """For each block of a file its first row, its row groups, and the number of its first element; and the rows of the file."""
     if file_format(path, source.format) != "parquet":
         size = size_bytes(path)
-        return ([(0, ())] if size else []), -(-size // TEXT_ROW_BYTES)
+        return ([(0, (), 0)] if size else []), -(-size // TEXT_ROW_BYTES)
     meta = open_parquet(path).metadata
-    cuts: list[tuple[int, tuple[int, ...]]] = []
+    cuts: list[tuple[int, tuple[int, ...], int]] = []
     groups: list[int] = []
-    first, row = 0, 0
+    first, row, first_element, element = 0, 0, 0, 0
     for group in range(meta.num_row_groups):
+        of_group = meta.row_group(group)
         groups.append(group)
-        row += meta.row_group(group).num_rows
+        row += of_group.num_rows
+        # A column within an array has a value for each element, and one for an empty array.
+        element += max((of_group.column(at).num_values for at in range(of_group.num_columns)), default=0)
         if row - first >= BLOCK_ROWS or group == meta.num_row_groups - 1:
             if row > first:
-                cuts.append((first, tuple(groups)))
-            groups, first = [], row
+                cuts.append((first, tuple(groups), first_element))
+            groups, first, first_element = [], row, element
     return cuts, cast(int, meta.num_rows)

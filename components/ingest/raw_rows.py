@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from components.ingest.counts import Counts
+from components.ingest.counts import LINE, Counts
 from components.ingest.files import BLOCK_ROWS
 from components.ingest.reading import FILE, ROW
 
@@ -20,7 +20,7 @@ def keep_rows(raw: pl.DataFrame, keep: pl.Expr, reason: str, counts: Counts) -> 
 
 def as_logged(raw: pl.DataFrame) -> pl.DataFrame:
     """Rows as the log has them, with file and row: what a sample shows."""
-    return raw.select(FILE, ROW, *(name for name in raw.columns if name.startswith(RAW)))
+    return raw.select(*located(raw), *(name for name in raw.columns if name.startswith(RAW)))
 
 
 def opens_file(frame: pl.DataFrame) -> bool:
@@ -30,7 +30,12 @@ def opens_file(frame: pl.DataFrame) -> bool:
 
 def sample_rows(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     """What a sample of flawed rows shows: where they stand, the item, and the column."""
-    return frame.select(FILE, ROW, *({"item"} & set(frame.columns)), column)
+    return frame.select(*located(frame), *({"item"} & set(frame.columns)), column)
+
+
+def located(frame: pl.DataFrame) -> list[str]:
+    """The columns that say where rows stand."""
+    return [FILE, ROW, LINE] if LINE in frame.columns else [FILE, ROW]
 
 
 def logged_name(values: pl.Series) -> str:
@@ -40,4 +45,4 @@ def logged_name(values: pl.Series) -> str:
 
 def location(frame: pl.DataFrame) -> str:
     """How an error about the rows of a frame begins: file and first row."""
-    return f"{frame[FILE][0]}, from row {frame[ROW][0]:,}: "
+    return f"{frame[FILE][0]}, from row {frame[located(frame)[-1]][0]:,}: "

@@ -12,7 +12,8 @@ import pyarrow.csv as pacsv
 from components.contract.errors import InputError
 from components.ingest.counts import SAMPLES, Counts
 from components.ingest.files import BLOCK_ROWS, Block, check_columns, file_format, open_parquet, open_text
-from components.ingest.json_lines import json_frames
+from components.ingest.json_lines import EMPTY_ARRAY, json_frames
+from components.ingest.struct_paths import struct_paths, taken
 
 FILE, ROW = "__file__", "__row__"  # where a row stands: path, and place among the file's rows from 0
 CHUNK_BYTES = 64 << 20
@@ -33,11 +34,13 @@ def frames(block: Block, source: Any, columns: tuple[str, ...], counts: Counts) 
     """
     match file_format(block.path, source.format):
         case "parquet":
-            parts = _numbered(_parquet(block, columns), block.first_row)
+            first = block.first_row if source.unnest is None else block.first_unnested
+            parts = _numbered(_parquet(block, columns, source.unnest, counts), first)
         case "csv":
             parts = _csv(block, source.separator, columns, counts)
         case _:
-            parts = _numbered(json_frames(block.path, columns, chunk_bytes=CHUNK_BYTES), 0)
+            lines = json_frames(block.path, columns, unnest=source.unnest, chunk_bytes=CHUNK_BYTES, counts=counts)
+            parts = _numbered(lines, 0)
     for part in parts:
         yield part.with_columns(pl.lit(block.path).alias(FILE), *_plain(part, block.path))
 
@@ -54,7 +57,8 @@ def _plain(frame: pl.DataFrame, path: str) -> Iterator[pl.Series]:
         kind = column.dtype.inner if isinstance(column.dtype, pl.List | pl.Array) else column.dtype
         if kind.is_nested() or kind == pl.Duration:
             raise InputError(
-                f"{path}: expected text, numbers, times or lists of them in column {column.name!r}, got {column.dtype}; flatten it first"
+                f"{path}: expected text, numbers, times or lists of them in column {column.name!r}, got {column.dtype};"
+                f" name a value within it by its path, such as {column.name}.KEY, or flatten it first"
             )
         if isinstance(column.dtype, pl.Categorical | pl.Enum | pl.Binary | pl.Null):
             try:
@@ -63,12 +67,24 @@ def _plain(frame: pl.DataFrame, path: str) -> Iterator[pl.Series]:
                 raise InputError(f"{path}: column {column.name!r} is neither text nor numbers: {error}") from None
 
 
-def _parquet(block: Block, columns: tuple[str, ...]) -> Iterator[pl.DataFrame]:
+def _parquet(block: Block, columns: tuple[str, ...], unnest: str | None, counts: Counts) -> Iterator[pl.DataFrame]:
     file = open_parquet(block.path)
-    check_columns(block.path, file.schema_arrow.names, columns)
+    paths = struct_paths(block.path, file.schema_arrow, columns, unnest)
+    row = block.first_row
     try:
-        for batch in file.iter_batches(BLOCK_ROWS, row_groups=list(block.row_groups) or None, columns=list(columns)):
-            yield pl.DataFrame(pl.from_arrow(batch))
+        for batch in file.iter_batches(
+            BLOCK_ROWS, row_groups=list(block.row_groups) or None, columns=list(paths.reads if paths else columns)
+        ):
+            if paths is None:
+                # Of a column `a.b` Parquet also reads the field b of a column a.
+                yield pl.DataFrame(pl.from_arrow(batch if batch.num_columns == len(columns) else batch.select(columns)))
+                continue
+            frame, empty = taken(batch, paths, row)
+            row += len(batch)
+            counts.add("rows read", empty)
+            counts.add(f"left out: {EMPTY_ARRAY}", empty)
+            if len(frame):
+                yield frame
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{block.path}: can't be read as Parquet from row {block.first_row:,} on: {error}; is the file whole?") from None
 

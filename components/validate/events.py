@@ -10,10 +10,10 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.sources import ListRows, Rows, Sampling
 from components.ingest.cleaning import Moment, clean, raw_columns
-from components.ingest.counts import Counts
+from components.ingest.counts import LINE, Counts
 from components.ingest.event_columns import FILE_SHIFT, event_features, impression_code
 from components.ingest.files import Block, layout
-from components.ingest.reading import frames
+from components.ingest.reading import ROW, frames
 from components.validate.check import EXAMPLES
 from components.validate.place import place, shown
 from components.validate.tables import missing
@@ -37,6 +37,7 @@ class Tally:
     `distinct`: a hash of each clean event and its place. `moments`: time and place of all events. `shown`, `acted`: key of a request
     and the time it was shown, or got its first labelled action. `shown_rows`: candidates; `positives`: of them, in data of rows.
     `free`: labelled actions that name no request. `empty`: candidates that lack a feature. `paths`: of each file, with its source.
+    `lines`: the numbers of a file's rows and where they are to be looked up, where the numbers don't say it.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -53,6 +54,7 @@ class Tally:
     shown: list[pl.DataFrame] = field(default_factory=list)
     acted: list[pl.DataFrame] = field(default_factory=list)
     paths: dict[int, tuple[str, int]] = field(default_factory=dict)  # place of a file -> path, place of its source
+    lines: dict[int, list[pl.DataFrame]] = field(default_factory=dict)  # place of a file -> ROW and LINE of its rows
 
 
 def tally(dataset: Dataset, data_root: str, *, now_us: int, known: dict[str, pl.Series | None]) -> Tally:
@@ -82,12 +84,20 @@ def tally(dataset: Dataset, data_root: str, *, now_us: int, known: dict[str, pl.
 def where_it_stands(found: Tally, dataset: Dataset, seq: int) -> str:
     """File and row of an event, from its place in the log."""
     path, source = found.paths[seq >> FILE_SHIFT]
-    return place(path, seq & ((1 << FILE_SHIFT) - 1), dataset.events[source].format)
+    row = seq & ((1 << FILE_SHIFT) - 1)
+    for part in found.lines.get(seq >> FILE_SHIFT, ()):
+        at = int(part[ROW].search_sorted(row))
+        if at < len(part) and part[ROW][at] == row:
+            row = part[LINE][at]
+            break
+    return place(path, row, dataset.events[source].format)
 
 
 def _clean_frames(dataset: Dataset, block: Block, now_us: int, found: Tally) -> Iterator[pl.DataFrame]:
     source = dataset.events[block.source]
     for raw in frames(block, source, raw_columns(dataset, source), found.counts):
+        if LINE in raw.columns:
+            found.lines.setdefault(block.file_order, []).append(raw.select(ROW, LINE))
         yield clean(raw, dataset, Moment(block, now_us), found.counts)
 
 

@@ -12,6 +12,7 @@ from components.ingest.counts import Counts
 from components.ingest.feature_values import typed_values
 from components.ingest.files import Block, file_format, matching, open_parquet
 from components.ingest.id_text import text_of
+from components.ingest.raw_rows import located
 from components.ingest.reading import ROW, frames
 from components.validate.check import EXAMPLES, Check, of_rows
 from components.validate.place import place, shown
@@ -43,7 +44,7 @@ def check_table(table: Table, features: tuple[GivenFeature, ...], data_root: str
                 for feature in features:
                     empty[feature.name] += missing(values[feature.name])
                 file = pl.lit(block.order).alias("file")
-                parts.append(frame.select(text_of(frame[table.id]).alias(_ID), ROW, file))
+                parts.append(frame.select(text_of(frame[table.id]).alias(_ID), pl.col(located(frame)[-1]).alias(ROW), file))
     except InputError as error:
         return TableFound(None, (Check(f"{what}: can be read", "FAIL", "1 problem", (str(error),)),))
     rows = sum(map(len, parts))

@@ -128,7 +128,7 @@ def test_a_column_of_structures_is_an_error(tmp_path: Path, column: str, values:
     table = TABLE.set_column(TABLE.column_names.index(column), column, values if isinstance(values, pa.Array) else pa.array(values))
     error = refused(tmp_path, "e.parquet", as_parquet(table))
     assert error.startswith(f": expected text, numbers, times or lists of them in column {column!r}, got ")
-    assert error.endswith("; flatten it first")
+    assert error.endswith(f"; name a value within it by its path, such as {column}.KEY, or flatten it first")
 
 
 @pytest.mark.parametrize(
