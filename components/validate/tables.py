@@ -98,12 +98,18 @@ def identity_reasons(table: Identities) -> Iterator[Reason]:
 
 
 def _repeated(table: Table, read: TableRows, paths: Sequence[str], rows: int, what: str) -> Check:
-    """Ids that stand twice, for the same time and property where rows have such."""
+    """Ids that stand twice, for the same time and property where rows have such.
+
+    Of a table with times a row that says again what the first of its time said is no flaw: where the events are the catalogue, two shoppers
+    may look at a product in one second.
+    """
     by = [ID] if table.valid_from is None else [ID, FROM]
     again = 0
     examples: list[str] = []
     for name, parts in read.parts.items():
-        whole = pl.concat([part.select(*by, FILE_AT, ROW) for part in parts])
+        whole = pl.concat([part.select(*(by if table.valid_from is None else _plain_columns(part)), FILE_AT, ROW) for part in parts])
+        if table.valid_from is not None:
+            whole = whole.filter(whole.select(pl.struct(pl.exclude(FILE_AT, ROW)).is_first_distinct()).to_series())
         twice = whole.filter(~whole.select(pl.struct(by).is_first_distinct()).to_series())
         again += len(twice)
         for who, file, row in twice.select(ID, FILE_AT, ROW).head(EXAMPLES - len(examples)).iter_rows():
@@ -112,6 +118,10 @@ def _repeated(table: Table, read: TableRows, paths: Sequence[str], rows: int, wh
     of = "property of an id" if table.property else "id"
     when = " at one time" if table.valid_from else ""
     return of_rows(f"{what}: no {of} stands twice{when} (the last row counts)", again, rows, examples=examples)
+
+
+def _plain_columns(rows: pl.DataFrame) -> list[str]:
+    return [name for name, kind in rows.schema.items() if name not in (FILE_AT, ROW) and not kind.is_nested()]
 
 
 def _empty(read: TableRows, features: tuple[GivenFeature, ...]) -> tuple[dict[str, int], int]:
