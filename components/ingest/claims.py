@@ -24,6 +24,7 @@ from components.ingest.splits import label_window_us
 HASH_SEED = 1
 _GUEST_SEED = 2
 _ROW = ["seq", "item", "action"]  # by which an action is known
+_SHOWN = {"rid": pl.UInt64, "uid": pl.UInt64, "user": pl.String, "session": pl.String, "time": pl.Int64}
 
 VERDICTS = {"seq": pl.Int64, "item": pl.String, "verdict": pl.Int8, "moment": pl.Int64}
 FOREIGN = {  # and the dataset's amounts
@@ -230,9 +231,9 @@ def settle(partition: int, written: Written, dataset: Dataset, files: Files, cou
         files: where to write.
         counts: gets how many ids several shoppers have.
     """
-    if not written.shown:
+    if not written.shown and not written.userless:
         return Settled()
-    shown = read_partition(written.shown, partition)
+    shown = read_partition(written.shown, partition) if written.shown else pl.DataFrame(schema=_SHOWN)
     lists = owned(shown, dataset)
     counts.add("told apart: request ids that several shoppers have", shared_ids(lists)["rid"].n_unique())
     claims = read_partition(written.claims, partition) if written.claims else None

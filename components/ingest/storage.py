@@ -1,6 +1,7 @@
 """Files of any file system that Beam knows: the one place that asks Beam for them."""
 
 import os
+from glob import glob
 from typing import Any
 
 from apache_beam.io.filesystem import CompressionTypes
@@ -11,11 +12,14 @@ from components.contract.errors import InputError
 
 
 def listed(pattern: str) -> list[str]:
-    """The files that a pattern matches, sorted.
+    """The files that a pattern matches, sorted. On this machine `**` stands for any folders.
 
     Raises:
         InputError: the file system refuses.
     """
+    if "://" not in pattern:
+        # Beam passes over files below a folder whose name has a backslash.
+        return sorted(path for path in ([pattern] if os.path.isfile(pattern) else glob(pattern, recursive=True)) if os.path.isfile(path))
     try:
         return sorted(entry.path for entry in _beam().match([pattern])[0].metadata_list)
     except Exception as error:  # Each file system of Beam has its own.

@@ -329,7 +329,7 @@ def test_one_of_several_sources_is_told_by_its_place() -> None:
             "shown",
             "click: {label: 1}",
             "click: {label: 1, amount: price}",
-            "line 10: actions.click.amount: Input should be 'revenue', 'quantity' or 'margin'",
+            "line 10: actions.click.amount: expected 'revenue', 'quantity' or 'margin', got 'price'",
         ),
         ("sampled", "{label: 1}", "{label: 1, takes_back: bye}", "actions.buy.takes_back: 'bye' isn't among the actions"),
         (

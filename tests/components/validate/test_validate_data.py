@@ -477,7 +477,7 @@ PUBLIC = {
 def test_the_public_layouts_fit_their_dataset_files(tmp_path: Path, name: str) -> None:
     for file, text in PUBLIC[name].items():
         (tmp_path / file).write_text(text)
-    found = validate(load_dataset(EXAMPLES / "public" / f"{name}.yaml"), str(tmp_path), now_us=NOW_US)
+    found = validate(load_dataset(EXAMPLES / f"{name}.yaml"), str(tmp_path), now_us=NOW_US)
     bad = [check for check in found if check.verdict != "PASS"]
     assert bad == []
     if name == "movielens":
@@ -527,7 +527,7 @@ def test_json_tells_the_same_and_only_a_failure_fails() -> None:
     ],
 )
 def test_the_real_data_fit_their_dataset_files(real_data: Path, name: str, warned: set[str]) -> None:
-    found = validate(load_dataset(EXAMPLES / "public" / f"{name}.yaml"), str(real_data / name), now_us=NOW_US)
+    found = validate(load_dataset(EXAMPLES / f"{name}.yaml"), str(real_data / name), now_us=NOW_US)
     assert {check.name for check in found if check.verdict != "PASS"} == warned
 
 

@@ -110,7 +110,7 @@ def test_folders_are_of_local_outputs_that_arent_single_files() -> None:
 @pytest.mark.parametrize("kind", [{"schemaTitle": "system.Artifact"}, {"schemaTitle": "tfx.Model"}, {"instanceSchema": ""}, {}, None])
 @pytest.mark.parametrize("name", ["executor-logs", "executor-logs-2", "lineage", "of_2.19"])
 def test_an_output_that_the_component_doesnt_declare_is_left_alone(name: str, kind: dict | None) -> None:
-    extra = {"name": name, "uri": f"minio://b/Trainer/1/{name}", "customPath": "/tmp/x"} | ({} if kind is None else {"type": kind})
+    extra = {"name": name, "uri": f"minio://b/Trainer/1/{name}", "customPath": "/elsewhere/x"} | ({} if kind is None else {"type": kind})
     model = {"uri": "minio://b/Trainer/1/model", "type": {"schemaTitle": "tfx.Model"}}
     listed = {"model": {"artifacts": [model]}, name: {"artifacts": [extra]}}
     made = received({"outputs": {"artifacts": listed, "outputFile": "/f"}}, {}, Places(), output_names=["model"])

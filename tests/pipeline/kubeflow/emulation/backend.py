@@ -35,7 +35,7 @@ class Backend:
 
     @property
     def output_file_in_task_folder(self) -> bool:
-        """Whether `outputFile` lies beneath the task's folder, with the artifacts, and not in /tmp/kfp_outputs."""
+        """Whether `outputFile` lies beneath the task's folder, with the artifacts, and not in the container's `tmp/kfp_outputs`."""
         return self._from("2.15.0")
 
     @property
