@@ -11,6 +11,7 @@ from components.ingest.files import file_format
 from components.profiling.file_groups import FileGroup
 
 _BY_MARK = ("utf-8", "utf-8-sig", "utf-16")  # ingestion recognises them by itself
+_MOST_ZEROS = 3  # times the rows of the busiest other shopper
 _DEFAULT_NULL_WORDS = ("NULL", "null", "\\N", "NaN", "nan", "None", "undefined", "NA", "N/A", "-")
 
 
@@ -66,7 +67,7 @@ def zero_keys(group: FileGroup, user: str) -> dict[str, Any]:
     counts = profile.values.value_counts(sort=True)
     zeros = int((profile.values == "0").sum())
     others = counts.filter(pl.col(profile.values.name) != "0")["count"].to_list()
-    if not zeros or zeros > max(others, default=0):
+    if not zeros or zeros > _MOST_ZEROS * max(others, default=0):
         return {}
     # Words for nothing that the column has all the same must then be named.
     words = profile.missing > group.table.columns[user].null_count()
