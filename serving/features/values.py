@@ -86,7 +86,11 @@ def _text(name: str, value: Any, separator: str) -> str:
     if type(value) is str:
         return value
     if isinstance(value, list | tuple):
-        return separator.join(_plain(name, each) for each in value if each is not None)
+        return separator.join(_scalar(name, each) for each in value if each is not None)
+    return _scalar(name, value)
+
+
+def _scalar(name: str, value: Any) -> str:
     if isinstance(value, float):
         if math.isnan(value):
             return ""

@@ -110,7 +110,7 @@ def test_results_survive_json() -> None:
 
 def test_table_shows_slices_with_requests_values_and_changes() -> None:
     out = io.StringIO()
-    Console(file=out, width=140).print(metrics_table(_metrics()))
+    Console(file=out, width=300).print(metrics_table(_metrics()))
     rows = [line for line in out.getvalue().splitlines() if "│" in line]
     assert "1,234" in rows[0]
     assert "0.750  0.000" in rows[0]

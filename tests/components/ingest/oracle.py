@@ -61,12 +61,12 @@ def expected(shop: Shop, log: list[Event]) -> dict[tuple[str, str], tuple[str, C
     return {key: found[place] for key, place in by_request([columns for _, columns in found]).items()}
 
 
-def understood(shop: Shop, log: list[Event]) -> tuple[list[Request], list[Logged]]:
+def understood(shop: Shop, log: list[Event], items: Collection[str] = tuple(CATALOGUE)) -> tuple[list[Request], list[Logged]]:
     """All requests, whichever window they lie in, and the events that count, by time."""
     read = _read(shop, log)
     if shop.sampled:
         kept = _known(shop, _once([(row, event, None) for row, event in read]))
-        return _sampled(shop, kept, read), kept
+        return _sampled(shop, kept, read, items), kept
     return _shown(shop, _known(shop, _once(_claimed(shop, read))))
 
 
@@ -219,10 +219,10 @@ def _labelled(shop: Shop, requests: list[Request], logged: Logged) -> int:
     return moment_us
 
 
-def _sampled(shop: Shop, kept: list[Logged], read: list[tuple[int, Event]]) -> list[Request]:
+def _sampled(shop: Shop, kept: list[Logged], read: list[tuple[int, Event]], items: Collection[str]) -> list[Request]:
     taken = [logged for logged in kept if logged.event.action in LABELS]
     names = {logged.row: logged.event.request if shop.form == "sampling" else f"row-0-{logged.row}" for logged in taken}
-    codes = {item: code for code, item in enumerate(sorted({event.item for _, event in read if event.item} | set(CATALOGUE)))}
+    codes = {item: code for code, item in enumerate(sorted({event.item for _, event in read if event.item} | set(items)))}
     known = [event for _, event in read if not shop.reject_unknown or event.item in CATALOGUE]
     takings = sorted((event.time_us, event.item) for event in known if event.action in LABELS)
     begins = _pools(shop, takings, [event.time_us for _, event in read])

@@ -92,8 +92,8 @@ def test_nothing_is_lost_silently(name: str, data: st.DataObject) -> None:
         for row in rows:
             event = log[int(row["file"][-len("0.parquet")]) * in_a_file + int(row["row"])]
             assert is_what_the_reason_says(reason, event)
-            # What a guest did is the shopper's whose request it names.
-            assert row.get("user", "") == event.user or not event.user
+            # What names another shopper's request is told of that shopper.
+            assert row.get("user", "") == event.user or event.request
 
 
 def test_lists_count_their_candidates_as_rows_added() -> None:

@@ -4,6 +4,7 @@ Lists from impressions or from one row, and sampled candidates; guests, items th
 """
 
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from serving.state.seam import plans_of
 from tests.components.ingest.oracle import Request as Formed
 from tests.components.ingest.oracle import understood
 from tests.components.ingest.random_shops import (
+    CATALOGUE,
     DAY_US,
     SECOND,
     SHOPS,
@@ -60,8 +62,15 @@ def as_request(formed: Formed, shop: Shop) -> Request:
     )
 
 
-def inputs_by_request(shop: Shop, log: list[Event], service: RequestFeatures, changes: Changes, states: MemoryStates) -> dict[Key, Any]:
-    requests, kept = understood(shop, log)
+def inputs_by_request(
+    shop: Shop,
+    log: list[Event],
+    service: RequestFeatures,
+    changes: Changes,
+    states: MemoryStates,
+    items: Collection[str] = tuple(CATALOGUE),
+) -> dict[Key, Any]:
+    requests, kept = understood(shop, log, items)
     asked: dict[int, list[Formed]] = defaultdict(list)
     happened: dict[int, list[Shown | Interaction]] = defaultdict(list)
     found: list[tuple[Columns, Any]] = []

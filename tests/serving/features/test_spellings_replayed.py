@@ -148,19 +148,21 @@ def test_spellings_make_no_difference_in_the_log_or_in_the_service(seed: int, tm
     requests, kept = understood(SHOP, log)
     found = {}
     happened = [(formed.time_us, 1, formed) for formed in requests] + [
-        (row.time_us, 2, row) for _, _, row in kept if row.action != "impression"
+        (logged.event.time_us, 2, logged.event) for logged in kept if logged.event.action != "impression"
     ]
     happened += [(formed.time_us, 0, formed) for formed in requests]
     for _, what, each in sorted(happened, key=lambda one: one[:2]):
         if what == 0:
-            found[each.first.user, each.name] = features.inputs(asked(each))
+            # Guests of several visits may share a request's id.
+            found[each.first.user, each.name, each.time_us, *(item for item, _, _ in each.candidates)] = features.inputs(asked(each))
             continue
         change = changes.of(shown(each) if what == 1 else done(each), now_us=NOW_US)
         assert change is not None
         assert states.record(change)
 
     examples = everything(made.examples)
-    for key, (_, example) in examples.items():
+    for _, example in examples.values():
+        key = (example["user"][0], example["request"][0], example["time"][0], *example["item"])
         served = {column.name: plain(found[key].tensors[column.name]) for column in input_columns(dataset)}
         assert {name: str(values) for name, values in served.items()} == {name: str(example[name]) for name in served}
     assert len(examples) > 20

@@ -22,12 +22,12 @@ def test_the_example_is_read() -> None:
     [
         ("{kind: populer}", "popular"),
         ("{kind: popular, moost: 3}", "did you mean 'most'"),
-        ("{kind: popular, most: 0}", "greater than or equal to 1"),
+        ("{kind: popular, most: 0}", "at least 1"),
         ("{kind: category, feature: brnd}", "did you mean 'brand'"),
         ("{kind: category, feature: price}", "'price' is no id, category or multi of the catalogue"),
         ("{kind: category, feature: brand, from: devic}", "did you mean 'device'"),
         ("{kind: category, feature: brand, from: hour}", "'hour' is no id or category that a request tells"),
-        ("{kind: list, items: []}", "at least 1 item"),
+        ("{kind: list, items: []}", "1 entry or more"),
         ("{kind: list, items: [p1, p1]}", "'p1' stands twice"),
     ],
 )

@@ -117,17 +117,21 @@ def test_a_mark_that_comes_again_after_its_span_is_another_change(kind: Kind) ->
 
 
 def test_what_is_stamped_a_little_before_the_newest_event_happened_with_it(kind: Kind) -> None:
-    events = [Event("u", START_US, "click"), Event("u", START_US - SECOND, "click", skew_us=SECOND)]
-    tolerant, exact = kind.made(PLANS), kind.made(PLANS)
-    tolerant.record(change(*events))
-    exact.record(change(events[0], replace(events[0])))
-    assert as_bytes(tolerant.known("u", [], START_US).user) == as_bytes(exact.known("u", [], START_US).user)
+    def known(first: Event, second: Event, who: str) -> list[bytes]:
+        store = kind.made(PLANS)
+        store.record(change(first, second))
+        return as_bytes(store.known(who, [], START_US).user)
+
+    def twice(who: str, *, early_us: int, skew_us: int) -> list[bytes]:
+        first = Event(who, START_US, "click")
+        return known(first, replace(first, time_us=START_US - early_us, skew_us=skew_us), who)
+
+    exact = twice("a", early_us=0, skew_us=0)
+    assert twice("b", early_us=SECOND, skew_us=SECOND) == exact
     # Beyond the tolerance it is late, as ever.
-    late, later = kind.made(PLANS), kind.made(PLANS)
-    late.record(change(events[0], replace(events[1], time_us=START_US - SECOND - 1)))
-    later.record(change(events[0], replace(events[1], time_us=START_US - SECOND - 1, skew_us=0)))
-    assert as_bytes(late.known("u", [], START_US).user) == as_bytes(later.known("u", [], START_US).user)
-    assert as_bytes(late.known("u", [], START_US).user) != as_bytes(exact.known("u", [], START_US).user)
+    late = twice("c", early_us=SECOND + 1, skew_us=SECOND)
+    assert late == twice("d", early_us=SECOND + 1, skew_us=0)
+    assert late != exact
 
 
 def test_a_shopper_who_is_forgotten_is_a_stranger_and_may_come_again(kind: Kind) -> None:
