@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from components.ingest.counts import NO_LABEL, Counts, merged
 from components.ingest.files import layout
+from components.ingest.labels import CAUSES
 from components.ingest.report import ingest_report
 from tests.components.ingest.oracle import ACTIONS, LABELS
 from tests.components.ingest.random_shops import (
@@ -85,7 +86,8 @@ def test_nothing_is_lost_silently(name: str, data: st.DataObject) -> None:
         assert counts.get(f"examples: {split} requests without a positive", 0) == sum(not any(each) for each in labels)
     for table, rows in (("items", len(CATALOGUE)), ("users", len(COUNTRIES))):
         assert counts[f"{table}: rows read"] == counts[f"{table}: rows kept"] == rows
-    sampled = [name for name in counts if name.startswith(("rejected: ", "kept with missing values: events", f"kept {NO_LABEL}"))]
+    causes = tuple(f"kept {NO_LABEL}{cause}" for cause in CAUSES.values())
+    sampled = [name for name in counts if name.startswith(("rejected: ", "kept with missing values: events", *causes))]
     assert set(samples) == {name.removeprefix("rejected: ").removeprefix("kept ") for name in sampled}
     in_a_file = -(-len(log) // files)
     for reason, rows in samples.items():
