@@ -132,7 +132,7 @@ def _attributed(
         causes[named] = np.where(verdict == AWAY, HOME, verdict)
         row = told["shown"].fill_null(-1).to_numpy()
         if len(lists):  # otherwise no action has one
-        owner[named] = np.where(row >= 0, lists["owner"].to_numpy()[row], owner[named])
+            owner[named] = np.where(row >= 0, lists["owner"].to_numpy()[row], owner[named])
     asked = asked.with_columns(pl.Series("owner", owner)).with_row_index("at").with_columns(pl.Series("cause", causes))
     positive = []
     buckets = max(1, -(-sum(map(len, shown.candidates)) // _BUCKET))
