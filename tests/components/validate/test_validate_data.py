@@ -477,7 +477,7 @@ PUBLIC = {
 def test_the_public_layouts_fit_their_dataset_files(tmp_path: Path, name: str) -> None:
     for file, text in PUBLIC[name].items():
         (tmp_path / file).write_text(text)
-    found = validate(load_dataset(EXAMPLES / f"{name}.yaml"), str(tmp_path), now_us=NOW_US)
+    found = validate(load_dataset(EXAMPLES / "public" / f"{name}.yaml"), str(tmp_path), now_us=NOW_US)
     bad = [check for check in found if check.verdict != "PASS"]
     assert bad == []
     if name == "movielens":

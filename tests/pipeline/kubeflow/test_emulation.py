@@ -151,7 +151,7 @@ def test_an_output_outside_of_the_runs_folder_is_refused(tmp_path: Path) -> None
 def test_what_a_container_says_is_an_artifact_that_it_has_no_part_in(tmp_path: Path) -> None:
     output = '{"artifacts":{"executor-logs":{"artifacts":[{"uri":"s3://bucket/root/shell/run-1/x","metadata":{"a":null}}]}}}'
     script = f"""log="$(dirname "$3")/executor-logs-0"; [ -f "$log" ]; ! mkdir -p "$log" 2>/dev/null; {MAKE} echo first
-        until grep -q first "$log"; do sleep 0.01; done; cat "$log"
+        until grep -q first "$log"; do sleep 0.01; done; read -r line < "$log"; echo "$line"
         echo '{output}' > "$(dirname "$3")/output_metadata.json" """
     ended = run(tmp_path, {"First": script})
     assert ended.failed == {}
