@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, Protocol, TextIO
 
@@ -13,6 +13,9 @@ State = Literal["done", "cached", "failed"]
 
 PROGRESS = "shelfrank.progress"
 """Logger whose messages are shown beside the step that is running: ingestion's share, the trainer's epochs."""
+
+EVERY_S = 10.0
+"""Between two lines of one step where the output isn't a terminal: a log that is read afterwards."""
 
 _MARKS = {"done": "[green]✓", "cached": "[cyan]✓", "failed": "[red]✗"}
 _SAID = {"done": "", "cached": "from the cache", "failed": "failed"}
@@ -57,34 +60,44 @@ class Live:
 
 
 class Lines:
-    """A line for each start, news and end."""
+    """A line for each start and end, and between them at most one in `EVERY_S` seconds; the end has the last news that there was no line for.
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._step, self._since = "", 0.0
+    Args:
+        out: that is written to.
+        clock: gives seconds.
+    """
+
+    def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._out, self._clock = out, clock
+        self._step, self._since, self._written_at, self._unsaid = "", 0.0, 0.0, ""
 
     def begin(self, step: str) -> None:
         """`[Trainer] ...`."""
-        self._step, self._since = step, time.perf_counter()
+        self._step, self._since = step, self._clock()
         self._write("...")
 
     def say(self, text: str) -> None:
         """`[Trainer] epoch 1 of 5`."""
-        if self._step:
+        if not self._step:
+            return
+        self._unsaid = text
+        if self._clock() - self._written_at >= EVERY_S:
             self._write(text)
 
     def end(self, state: State) -> None:
-        """`[Trainer] done, 12.3 s`."""
-        self._write(f"{_SAID[state] or state}, {time.perf_counter() - self._since:.1f} s")
+        """`[Trainer] done, 12.3 s (epoch 5 of 5)`."""
+        last = f" ({self._unsaid})" if self._unsaid else ""
+        self._write(f"{_SAID[state] or state}, {self._clock() - self._since:.1f} s{last}")
         self._step = ""
 
     def _write(self, text: str) -> None:
+        self._written_at, self._unsaid = self._clock(), ""
         print(f"[{self._step}] {text}", file=self._out, flush=True)
 
 
 @contextmanager
-def display(out: TextIO) -> Iterator[Display]:
-    """What suits the output, hearing the logger `PROGRESS`."""
+def display(out: TextIO, clock: Callable[[], float] = time.monotonic) -> Iterator[Display]:
+    """What suits the output, hearing the logger `PROGRESS`; the clock is that of `Lines`."""
     console = Console(file=out)
     columns = (
         TextColumn("{task.fields[mark]}"),
@@ -93,7 +106,7 @@ def display(out: TextIO) -> Iterator[Display]:
         TextColumn("{task.fields[said]}", markup=False),
     )
     if not console.is_terminal:
-        with _hearing(Lines(out)) as shown:
+        with _hearing(Lines(out, clock)) as shown:
             yield shown
         return
     with Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as progress, _hearing(Live(progress)) as shown:

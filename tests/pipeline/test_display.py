@@ -7,18 +7,42 @@ from rich.progress import Progress, TextColumn
 from pipeline.display import PROGRESS, Live, display
 
 
-def test_without_a_terminal_each_start_news_and_end_is_a_line() -> None:
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_without_a_terminal_each_start_and_end_is_a_line_and_the_end_has_the_last_news() -> None:
     out = io.StringIO()
-    with display(out) as shown:
+    with display(out, Clock()) as shown:
         shown.begin("Trainer")
         logging.getLogger(PROGRESS).info("epoch %d", 1)
+        logging.getLogger(PROGRESS).info("epoch %d", 2)
         shown.end("done")
         shown.begin("Evaluator")
         shown.end("cached")
+    assert out.getvalue().splitlines() == [
+        *("[Trainer] ...", "[Trainer] done, 0.0 s (epoch 2)"),
+        *("[Evaluator] ...", "[Evaluator] from the cache, 0.0 s"),
+    ]
+
+
+def test_without_a_terminal_a_step_has_a_line_in_ten_seconds_at_most() -> None:
+    out, clock = io.StringIO(), Clock()
+    with display(out, clock) as shown:
+        shown.begin("Simulate")
+        for day in range(242):  # a second each
+            clock.now = float(day)
+            logging.getLogger(PROGRESS).info("day %d", day)
+        shown.end("done")
     lines = out.getvalue().splitlines()
-    assert lines[:2] == ["[Trainer] ...", "[Trainer] epoch 1"]
-    assert lines[2].startswith("[Trainer] done, 0.0 s")
-    assert lines[4].startswith("[Evaluator] from the cache, ")
+    assert lines[0] == "[Simulate] ..."
+    assert lines[1:-1] == [f"[Simulate] day {day}" for day in range(10, 242, 10)]
+    assert lines[-1] == "[Simulate] done, 241.0 s (day 241)"
 
 
 def test_news_outside_a_step_or_a_display_is_not_shown() -> None:
