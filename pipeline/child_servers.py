@@ -3,14 +3,17 @@
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from components.contract.errors import RunError
 
 STOP_S = 15.0
+_LOOK_S = 0.2
 _LINES, _BYTES = 12, 16_384  # of a log: enough for a sentence, or the end of a traceback
 
 
@@ -67,3 +70,33 @@ def running(name: str, module: str, args: Sequence[str], log: Path) -> Iterator[
         finally:
             if process.stdin:
                 process.stdin.close()
+
+
+def wait(servers: Sequence[Server]) -> None:
+    """Until one of them ends, which neither should.
+
+    Raises:
+        RunError: one did.
+    """
+    while True:
+        for server in servers:
+            server.check()
+        time.sleep(_LOOK_S)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """SIGTERM and a closed terminal raise KeyboardInterrupt in the block, as Ctrl-C does. What `nohup` has had ignored stays so."""
+
+    def interrupted(_number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if number != signal.SIGHUP or handler != signal.SIG_IGN:
+            signal.signal(number, interrupted)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

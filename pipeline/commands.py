@@ -201,8 +201,9 @@ def serve(args: Namespace) -> None:
     """`shelfrank serve`."""
     import webbrowser
 
+    from pipeline.child_servers import ended_by_signals, wait
     from pipeline.result import read_result
-    from pipeline.serve import HOST, Ports, commands, ended_by_signals, served, wait
+    from pipeline.serve import HOST, Ports, commands, served
 
     file = _last(args.root)
     result, ports = read_result(file), Ports(args.port, args.grpc_port, args.rest_port)

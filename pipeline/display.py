@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
 State = Literal["done", "cached", "failed"]
 
 PROGRESS = "shelfrank.progress"
-"""Logger whose messages are shown beside the step that is running: ingestion's share, the trainer's epochs."""
+"""Logger whose messages are shown beside the step that is running: ingestion's share, the trainer's epochs; warnings are notes."""
 
 EVERY_S = 10.0
 """Between two lines of one step where the output isn't a terminal: a log that is read afterwards."""
@@ -29,6 +29,9 @@ class Display(Protocol):
 
     def say(self, text: str) -> None:
         """The step that runs has news."""
+
+    def note(self, text: str) -> None:
+        """The step that runs has something to say that no later news may take the place of."""
 
     def end(self, state: State) -> None:
         """The step that runs has ended."""
@@ -49,6 +52,11 @@ class Live:
         """The news stands beside the step until there is newer."""
         if self._task is not None:
             self._progress.update(self._task, said=text)
+
+    def note(self, text: str) -> None:
+        """A line of its own, above."""
+        if self._task is not None:
+            self._progress.console.print(text, style="yellow", markup=False, highlight=False)
 
     def end(self, state: State) -> None:
         """The clock stops; the last news stays."""
@@ -83,6 +91,11 @@ class Lines:
         self._unsaid = text
         if self._clock() - self._written_at >= EVERY_S:
             self._write(text)
+
+    def note(self, text: str) -> None:
+        """A line, whenever the last one was."""
+        if self._step:
+            print(f"[{self._step}] {text}", file=self._out, flush=True)
 
     def end(self, state: State) -> None:
         """`[Trainer] done, 12.3 s (epoch 5 of 5)`."""
@@ -119,7 +132,8 @@ class _Ear(logging.Handler):
         self._shown = shown
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._shown.say(record.getMessage())
+        show = self._shown.note if record.levelno >= logging.WARNING else self._shown.say
+        show(record.getMessage())
 
 
 @contextmanager

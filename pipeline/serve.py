@@ -1,16 +1,15 @@
 """`shelfrank serve`: the embedded model server and the ranking service over a run's newest releases, on this machine."""
 
 import json
-import signal
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from components.contract import labels as labelling
 from components.contract.errors import InputError, RunError
@@ -103,24 +102,6 @@ def served(result: RunResult, root: Path, ports: Ports, *, kept: int = 3, out: T
         yield first, second
 
 
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """SIGTERM and a closed terminal raise KeyboardInterrupt in the block, as Ctrl-C does. What `nohup` has had ignored stays so."""
-
-    def interrupted(_number: int, _frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    for number, handler in before.items():
-        if number != signal.SIGHUP or handler != signal.SIG_IGN:
-            signal.signal(number, interrupted)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def model_config(name: str, releases: Path, labels: Mapping[str, int], *, kept: int) -> str:
     """What the model server reads: the newest `kept` releases, those that are made later too; where there are labels, the newest of now and
     the labelled ones."""
@@ -142,18 +123,6 @@ def commands(result: RunResult, ports: Ports) -> tuple[str, ...]:
     base = f"http://{HOST}:{ports.service}/v1"
     calls = (("rank", asked), ("events", click), ("explain", {**asked, "candidates": items[:3]}))
     return tuple(f"curl -s {base}/{route} -H 'content-type: application/json' -d '{json.dumps(body)}'" for route, body in calls)
-
-
-def wait(servers: Sequence[Server]) -> None:
-    """Until one of them ends, which neither should.
-
-    Raises:
-        RunError: one did.
-    """
-    while True:
-        for server in servers:
-            server.check()
-        time.sleep(_LOOK_S)
 
 
 @contextmanager
@@ -186,7 +155,7 @@ def _load(server: Server, address: str, wanted: Collection[int], *, needed: int 
         time.sleep(_LOOK_S)
     if failed:
         faults = "; ".join(f"release {version} isn't served, it can't be loaded: {fault}" for version, fault in sorted(failed.items()))
-        shown.say(f"{faults} ({server.log})")
+        shown.note(f"{faults} ({server.log})")
 
 
 def _states(address: str) -> dict[int, tuple[str, str]]:

@@ -1,5 +1,6 @@
 """PredictionService and ModelService over gRPC: each method hands the request on and turns a failure into its status."""
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from serving.model_server.inference import Inference
 from serving.model_server.inspection import model_metadata, model_status
 from serving.model_server.states import States
 
+MODELS_HEADER = "shelfrank-models"  # as components.rehearsal.elsewhere reads it
 STATUS_CODES = {status.value[0]: status for status in grpc.StatusCode}
 Answer = TypeVar("Answer")
 
@@ -64,7 +66,8 @@ class ModelService(model_service.ModelServiceServicer):
     def GetModelStatus(  # noqa: N802
         self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
     ) -> get_model_status_pb2.GetModelStatusResponse:
-        """Where each version stands."""
+        """Where each version stands; beside it the names of all models, for which TensorFlow Serving has no call."""
+        context.set_trailing_metadata(((MODELS_HEADER, json.dumps(self._fleet.names())),))
         return answered(context, lambda: model_status(request, self._states))
 
     def HandleReloadConfigRequest(  # noqa: N802

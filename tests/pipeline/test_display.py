@@ -45,6 +45,16 @@ def test_without_a_terminal_a_step_has_a_line_in_ten_seconds_at_most() -> None:
     assert lines[-1] == "[Simulate] done, 241.0 s (day 241)"
 
 
+def test_a_warning_is_a_line_that_no_news_takes_the_place_of() -> None:
+    out = io.StringIO()
+    with display(out, Clock()) as shown:
+        shown.begin("Trainer")
+        logging.getLogger(PROGRESS).warning("no warm start")
+        logging.getLogger(PROGRESS).info("epoch 1")
+        shown.end("done")
+    assert out.getvalue().splitlines() == ["[Trainer] ...", "[Trainer] no warm start", "[Trainer] done, 0.0 s (epoch 1)"]
+
+
 def test_news_outside_a_step_or_a_display_is_not_shown() -> None:
     out = io.StringIO()
     with display(out):

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import get_model_status_pb2, predict_pb2
+from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2, predict_pb2
 from tensorflow_serving.apis import model_service_pb2_grpc as model_service
 from tensorflow_serving.apis import prediction_service_pb2_grpc as prediction_service
 
@@ -210,6 +210,56 @@ def test_a_release_that_does_not_load_changes_no_label(root: Path, capsys: pytes
         labels = read_labels(root / "releases")
         assert labels is not None
         assert labels.now == {"stable": 2}
+
+
+def set_labels(root: Path, channel: grpc.Channel, labels: dict[str, int]) -> None:
+    """As somebody does who asks the server himself, past the files."""
+    request = model_management_pb2.ReloadConfigRequest()
+    entry = request.config.model_config_list.config.add(name="shop", base_path=str(root / "releases"), model_platform="tensorflow")
+    entry.model_version_policy.specific.versions.extend(sorted({*labels.values()}))
+    for label, version in labels.items():
+        entry.version_labels[label] = version
+    model_service.ModelServiceStub(channel).HandleReloadConfigRequest(request, timeout=10)
+
+
+@pytest.fixture
+def misled(root: Path, until: Callable[[Callable[[], bool]], None]) -> Iterator[tuple[grpc.Channel, tuple[object, ...]]]:
+    """A server whose labels the files know nothing of, and the options that name it; release 3 is broken."""
+    (root / "releases" / "3" / "saved_model.pb").write_text("no graph")
+    assert releases("promote", 1, "--label", "stable", "--root", root) == 0
+    # As TensorFlow Serving is by default: it tries again in a minute, for longer than anybody waits.
+    config = ServerConfig(model_name="shop", model_base_path=str(root / "releases"), rest_port=None, poll_s=0.05, retries=5, retry_s=60)
+    (root / "releases" / "3").rename(root / "away")
+    with ModelServer(config) as server, grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        set_labels(root, channel, {"stable": 2})
+        until(lambda: available(channel) == {2})
+        (root / "away").rename(root / "releases" / "3")
+        yield channel, ("--root", root, "--server", f"127.0.0.1:{server.grpc_port}", "--timeout", "3")
+
+
+def test_a_promotion_that_fails_leaves_the_server_the_labels_that_it_had_whatever_the_files_say(
+    misled: tuple[grpc.Channel, tuple[object, ...]], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    channel, on = misled
+    assert releases("promote", 3, "--label", "canary", *on) == 1
+    assert "version 3 of 'shop' can't be loaded: " in capsys.readouterr().err  # though the server would try again
+    assert y(channel, "stable") == 2.0
+    with pytest.raises(grpc.RpcError, match="Unrecognized servable version label: canary"):
+        y(channel, "canary")
+    labels = read_labels(root / "releases")
+    assert labels is not None
+    assert labels.now == {"stable": 1}
+
+
+def test_a_promotion_whose_files_cannot_be_written_leaves_the_server_the_labels_that_it_had(
+    misled: tuple[grpc.Channel, tuple[object, ...]], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    channel, on = misled
+    (root / "releases" / "model_config.txt").unlink()
+    (root / "releases" / "model_config.txt").mkdir()
+    assert releases("promote", 2, "--label", "canary", *on) == 1
+    assert "model_config.txt" in capsys.readouterr().err
+    assert y(channel, "stable") == 2.0
 
 
 @contextmanager
