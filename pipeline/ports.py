@@ -4,7 +4,9 @@ import errno
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import shorten
 
+_LONGEST = 160  # of a command
 _LISTENS = "0A"  # state of a socket in /proc/net/tcp
 
 
@@ -32,7 +34,7 @@ def listener(port: int, proc: Path = Path("/proc")) -> str:
         try:
             if any(str(handle.readlink()) in sockets for handle in (folder / "fd").iterdir()):
                 words = (folder / "cmdline").read_bytes().decode("utf-8", "replace").rstrip("\0").split("\0")
-                return f"process {folder.name} ({' '.join(words)})"
+                return f"process {folder.name} ({shorten(' '.join(words), _LONGEST, placeholder=' ...')})"
         except OSError:  # it has ended meanwhile, or is somebody else's
             continue
     return "another process"

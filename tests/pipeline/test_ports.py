@@ -1,6 +1,7 @@
 import os
 import socket
 from pathlib import Path
+from textwrap import shorten
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_a_port_of_all_addresses_is_taken_on_each() -> None:
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux says who listens")
 def test_who_has_taken_a_port_is_said_with_its_process_and_the_option_that_names_another(port: int) -> None:
-    command = Path(f"/proc/{os.getpid()}/cmdline").read_text().rstrip("\0").replace("\0", " ")
+    command = shorten(Path(f"/proc/{os.getpid()}/cmdline").read_text().rstrip("\0").replace("\0", " "), 160, placeholder=" ...")
     with pytest.raises(RunError) as told:
         Ports(service=free(), grpc=port, rest=free()).check()
     expected = f"port {port} is taken by process {os.getpid()} ({command}); end that, or give another port by --grpc-port"
