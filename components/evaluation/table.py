@@ -69,17 +69,19 @@ def surely(each: Comparison, metric: str) -> str:
 
 
 def metrics_table(metrics: Iterable[SliceMetrics]) -> Table:
-    """A row for each slice: requests, and each metric with its difference to the champion, in colour where the interval is clear of 0."""
+    """A row for each slice: requests, how many of them the gates count, and each metric with its difference to the champion, in colour where the interval is clear of 0."""
     table = Table(title="Metrics by slice (difference to the champion)", title_justify="left", header_style="bold")
     table.add_column("slice", overflow="fold")
     table.add_column("requests", justify="right")
+    table.add_column("judged", justify="right")
     comparisons = compared(metrics)
     columns = slice_columns(comparisons)
     for metric in columns:
         table.add_column(metric_caption(metric), justify="right", no_wrap=True)
     for each in comparisons:
         cells = [_cell(each, metric) for metric in columns]
-        table.add_row(slice_caption(each.slice), f"{int(each.challenger['requests']):,}", *cells, end_section=not each.slice)
+        counts = (f"{int(each.challenger['requests']):,}", f"{each.judged_requests:,}")
+        table.add_row(slice_caption(each.slice), *counts, *cells, end_section=not each.slice)
     return table
 
 
