@@ -146,12 +146,13 @@ async function act(action, product) {
 // --- what is shown
 
 // What stands where the model's order would, in words.
-const STAND_INS = {
-  previous: "as the version before orders them",
-  segment: "by popularity in the shopper's segment",
-  popularity: "by popularity in the shop",
-  given: "in the order in which they were asked about",
-  baseline: "as the experiment's arm wants them",
+const BY_WHAT = {
+  model: "The state can't be read: the model ordered this shelf without what is known of the shopper and the products.",
+  previous: "The model didn't order this shelf: the version before did.",
+  segment: "The model didn't order this shelf: the products stand by popularity in the shopper's segment.",
+  popularity: "The model didn't order this shelf: the products stand by popularity in the shop.",
+  given: "The model didn't order this shelf: the products stand in the order in which they were asked about.",
+  baseline: "No model ordered this shelf: the experiment's arm wants it so.",
 };
 
 const byModel = (ranked) => ranked.rung === "model" && !ranked.degraded;
@@ -170,8 +171,7 @@ function show(ranked, before) {
   trouble("degraded", ranked.degraded ? `degraded: ${ranked.reason}` : "");
   if (byModel(ranked)) trouble("model server", "");
   at("stand-in").hidden = byModel(ranked);
-  const instead = STAND_INS[ranked.rung] ?? "in another order";
-  at("stand-in").textContent = byModel(ranked) ? "" : `The model didn't order this shelf: the products stand ${instead}. So there are no scores and no reasons.`;
+  at("stand-in").textContent = byModel(ranked) ? "" : `${BY_WHAT[ranked.rung] ?? "The model didn't order this shelf."} So there are no scores and no reasons.`;
   at("version").textContent = ranked.version === null ? "none" : `${ranked.version}${ranked.label && !ranked.label.startsWith("version ") ? ` (${ranked.label})` : ""}`;
   const arms = Object.entries(ranked.arms).map(([experiment, arm]) => `${experiment}: ${arm}`);
   at("arms").textContent = [...arms, ...ranked.rules.map((rule) => `rule ${rule}`)].join(", ") || "none";
