@@ -68,7 +68,7 @@ class Live:
 
 
 class Lines:
-    """A line for each start and end, and between them at most one in `EVERY_S` seconds; the end has the last news that there was no line for.
+    """A line for each start and end, and between them at most one in `EVERY_S` seconds; the end has the last news that had no line.
 
     Args:
         out: that is written to.

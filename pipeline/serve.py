@@ -35,7 +35,6 @@ class Ports:
     grpc: int
     rest: int
 
-
     def check(self) -> None:
         """Raise where they can't be listened on: InputError for two that are the same, RunError for one that is taken."""
         named = {"--port": self.service, "--grpc-port": self.grpc, "--rest-port": self.rest}

@@ -7,6 +7,7 @@ from components.contract.dataset import Dataset
 from components.schema import doors
 from components.schema.parsing import Features
 
+
 def export_dull(dataset: Dataset, path: str) -> Rule:
     """Write the baseline as a SavedModel with the doors of `components.schema.doors`; returns the rule it follows.
 

@@ -94,7 +94,9 @@ def render(content: ReportContent) -> str:
         overall=overall,
         sentences=owner_sentences(overall, content.verdict, release=content.release, champion_order=content.champion_order),
         surely_fell=[fall for fall in fell if fall.sure],
-        perhaps_fell=[(metric, [*each]) for metric, each in groupby((fall for fall in fell if not fall.sure), key=lambda fall: fall.metric)],
+        perhaps_fell=[
+            (metric, [*each]) for metric, each in groupby((fall for fall in fell if not fall.sure), key=lambda fall: fall.metric)
+        ],
         overall_metrics=overall_metrics,
         columns=(*slice_columns(comparisons), "mrr", "log_loss"),
         surely=surely,

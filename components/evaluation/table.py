@@ -69,7 +69,10 @@ def surely(each: Comparison, metric: str) -> str:
 
 
 def metrics_table(metrics: Iterable[SliceMetrics]) -> Table:
-    """A row for each slice: requests, how many of them the gates count, and each metric with its difference to the champion, in colour where the interval is clear of 0."""
+    """A row for each slice: its requests, how many of them the gates count, and its metrics.
+
+    Each metric has its difference to the champion, in colour where the interval is clear of 0.
+    """
     table = Table(title="Metrics by slice (difference to the champion)", title_justify="left", header_style="bold")
     table.add_column("slice", overflow="fold")
     table.add_column("requests", justify="right")

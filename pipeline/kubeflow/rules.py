@@ -111,8 +111,8 @@ def _tasks(spec: Document) -> Iterator[str]:
         constants = {key: given.get("runtimeValue", {}).get("constant") for key, given in given_parameters.items()}
         if (size := len(json.dumps(constants).encode())) > _PARAMETERS_BYTES:
             yield (
-                f"task {name}: expected parameters of up to {_PARAMETERS_BYTES:,} bytes, which a container can be started with, got {size:,};"
-                " shorten the dataset file, its comments first"
+                f"task {name}: expected parameters of up to {_PARAMETERS_BYTES:,} bytes, which a container can be started with,"
+                f" got {size:,}; shorten the dataset file, its comments first"
             )
         for key, given in given_parameters.items():
             yield from _parameter(f"task {name}, parameter {key}", given, tasks, parameters)

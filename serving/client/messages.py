@@ -1,9 +1,9 @@
 """TensorFlow Serving's messages for Predict, GetModelMetadata, GetModelStatus and HandleReloadConfigRequest, as far as a client needs them.
 
 They need no TensorFlow. The field numbers and types are those of predict.proto, model.proto, get_model_metadata.proto,
-get_model_status.proto, status.proto, model_management.proto, model_server_config.proto, file_system_storage_path_source.proto (tensorflow/serving), tensor.proto,
-tensor_shape.proto and types.proto (tensorflow), so the bytes are the same. The names are our own, in a pool of their own: a process that
-also loads TensorFlow's descriptors, such as a test, has no two definitions of one name.
+get_model_status.proto, status.proto, model_management.proto, model_server_config.proto, file_system_storage_path_source.proto
+(tensorflow/serving), tensor.proto, tensor_shape.proto and types.proto (tensorflow), so the bytes are the same. The names are our own, in a
+pool of their own: a process that also loads TensorFlow's descriptors, such as a test, has no two definitions of one name.
 """
 
 from typing import Any

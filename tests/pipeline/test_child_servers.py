@@ -1,4 +1,4 @@
-"""A server that `shelfrank serve` starts ends with it, however that ends; the model server's and the service's own part is in test_whole_run.py."""
+"""A server that `shelfrank serve` starts ends with it, however that ends; with the real servers in test_whole_run.py."""
 
 import fcntl
 import os
@@ -72,7 +72,7 @@ def test_whatever_ends_the_starter_ends_the_server(number: signal.Signals, tmp_p
 def test_a_closed_terminal_ends_the_server(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "start_new_session": True}
-    with starter(tmp_path / "log", preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), **ends) as process:
+    with starter(tmp_path / "log", preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), **ends):
         os.close(theirs)
         said = b""
         while b"\n" not in said:
@@ -87,7 +87,9 @@ def test_a_server_that_ends_by_itself_tells_its_last_words_of_this_time(tmp_path
     log.write_text("the words of an earlier one\n")
     with running("little server", "http.server", ["no port"], log) as server:
         until(lambda: server.process.poll() is not None)
-        with pytest.raises(RunError, match=r"the little server has ended with exit code 2; the end of .*log:\n(?s:.*)invalid int value") as told:
+        with pytest.raises(
+            RunError, match=r"the little server has ended with exit code 2; the end of .*log:\n(?s:.*)invalid int value"
+        ) as told:
             server.check()
     assert "earlier" not in str(told.value)
 

@@ -63,7 +63,8 @@ def sentences(found: Verdict, release: int | None, **changes: float) -> tuple[st
 
 def test_three_sentences_say_what_shoppers_get_how_sure_that_is_and_why_it_was_released() -> None:
     assert sentences(PASSED, 7, hit_rate_at_5=0.1) == (
-        f"Of 100 shoppers who took something from a list, 60 would have found some of it among the first 5 places of the new order, 50 in {ORDER}.",
+        "Of 100 shoppers who took something from a list, 60 would have found some of it among the first 5 places of the new order, "
+        f"50 in {ORDER}.",
         "That is 10 more, which is hardly chance (95 % sure, from 300 such lists: between 8 more and 12 more).",
         "Released as version 7, because it passed all 2 checks below.",
     )
@@ -86,7 +87,8 @@ def test_what_may_be_chance_is_called_so(change: float, error: float, said: str)
 def test_a_refusal_says_why_and_lists_of_one_are_compared_by_pairs() -> None:
     assert sentences(REFUSED, None)[2] == "Not released, because AUC is below 0.900."
     assert sentences(PASSED, 7, hit_rate_at_5=math.nan, auc=0.25)[0] == (
-        f"Of 100 pairs of a product that was taken and one that was not, 75 have the one that was taken first in the new order, 50 in {ORDER}."
+        "Of 100 pairs of a product that was taken and one that was not, 75 have the one that was taken first in the new order, "
+        f"50 in {ORDER}."
     )
     assert owner_sentences(None, REFUSED, release=None, champion_order=ORDER) == ("Not released, because AUC is below 0.900.",)
 
@@ -163,7 +165,11 @@ def test_nothing_is_wider_than_the_screen(browser: Browser, tmp_path: Path, widt
     slices = [each for value in ("ios", LONG) for each in pair((("category", value), ("device", LONG)), auc=-0.2)]
     ranked = RankedRequest(LONG, (RankedCandidate(LONG, LONG, 0.9, 1.0), RankedCandidate("i2", "Shoe", 0.8, 0.0)))
     whole = replace(
-        content(*pair(()), *slices), dataset=LONG, ingestion={f"dropped: {LONG}": 12_345_678}, training=(Epoch(0.5, 0.6),) * 3, example=ranked
+        content(*pair(()), *slices),
+        dataset=LONG,
+        ingestion={f"dropped: {LONG}": 12_345_678},
+        training=(Epoch(0.5, 0.6),) * 3,
+        example=ranked,
     )
     (tmp_path / "report.html").write_text(render(whole))
     with opened(browser, tmp_path / "report.html", width) as page:

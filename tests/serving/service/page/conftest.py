@@ -36,6 +36,7 @@ def visit(browser: Browser) -> Iterator[Visit]:
             stack.callback(context.close)
             page = context.new_page()
             page.set_default_timeout(15_000)
+
             def heard(kind: str, text: str) -> None:
                 if kind in CONSOLE and not any(each in text for each in refusals):
                     complaints.append(text)

@@ -153,9 +153,7 @@ def test_a_page_whose_service_is_not_there_yet_comes_when_it_is(started: Started
         ("seed", "-1", "seed: a whole number from 0 to 999999, please"),
     ],
 )
-def test_what_cannot_be_asked_for_is_said_in_words_and_not_asked(
-    field: str, wrong: str, said: str, started: Started, visit: Visit
-) -> None:
+def test_what_cannot_be_asked_for_is_said_in_words_and_not_asked(field: str, wrong: str, said: str, started: Started, visit: Visit) -> None:
     page = visit(started(page=True).port)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -174,13 +172,17 @@ def test_an_id_that_no_service_takes_is_refused_in_words(started: Started, visit
     page.select_option("#shopper", "…another")
     page.locator("#typed").evaluate("field => { field.maxLength = 999; field.value = 'x'.repeat(201); }")
     page.locator("#typed").dispatch_event("change")
-    expect(page.locator("#trouble")).to_contain_text("rank: an id, a text or a number isn't one that the service takes: up to 200 characters")
+    expect(page.locator("#trouble")).to_contain_text(
+        "rank: an id, a text or a number isn't one that the service takes: up to 200 characters"
+    )
 
 
 def test_there_is_nothing_to_press_that_cannot_work(started: Started, visit: Visit) -> None:
     page = visit(started(page=True, token="secret").port)
     expect(page.get_by_role("button", name="click: p0")).to_be_disabled()
-    expect(page.get_by_role("button", name="click: p0")).to_have_attribute("title", "events need the service's token; enter it beside the shelf")
+    expect(page.get_by_role("button", name="click: p0")).to_have_attribute(
+        "title", "events need the service's token; enter it beside the shelf"
+    )
     page.fill("#token", "secret")
     expect(page.get_by_role("button", name="click: p0")).to_be_enabled()
     page.fill("#text", "nothing is called so")
