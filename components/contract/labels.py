@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field, replace
 from components.contract.errors import InputError
 
 FILE, CONFIG_FILE = "labels.json", "model_config.txt"
+MODELS_HEADER = "shelfrank-models"
+"""In the trailing metadata of a status from the embedded model server: all its models with their labels, as JSON."""
 STABLE, CANARY, PREVIOUS = "stable", "canary", "previous"
 
 

@@ -14,10 +14,10 @@ from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2
 from tensorflow_serving.apis import model_service_pb2_grpc as model_service
 
 from components.contract.errors import InputError, RunError
+from components.contract.labels import MODELS_HEADER
 
 SERVER, FOLDER = "SHELFRANK_REHEARSAL_SERVER", "SHELFRANK_REHEARSAL_FOLDER"
 _AVAILABLE, _END = get_model_status_pb2.ModelVersionStatus.AVAILABLE, get_model_status_pb2.ModelVersionStatus.END
-MODELS_HEADER = "shelfrank-models"  # in the trailing metadata of a status from the embedded server: the names as a JSON list
 _UNNAMED = ("default", "model")  # of `--model_name`, and of TensorFlow Serving's image
 _POLL_S = 0.1
 
@@ -101,7 +101,7 @@ def _served(service: model_service.ModelServiceStub, address: str, model: str, u
             raise _unanswered(error, address) from None
         statuses, told_beside = (), error.trailing_metadata()
     names = [value for key, value in told_beside or () if key == MODELS_HEADER and value]
-    return [each.version for each in statuses if each.state != _END], json.loads(names[0]) if names else []
+    return [each.version for each in statuses if each.state != _END], list(json.loads(names[0])) if names else []
 
 
 def _unanswered(error: grpc.RpcError, address: str) -> RunError:

@@ -67,9 +67,9 @@ class Fleet:
             reasons = "".join(f"{{{reason}}}, " for reason in awaited.failed)
             raise ServingError(Code.UNKNOWN, f"{len(awaited.failed)} model(s) did not become available: {{{reasons}}}")
 
-    def names(self) -> list[str]:
-        """Of the models in the configuration, sorted."""
-        return sorted(self._models)
+    def labels(self) -> dict[str, dict[str, int]]:
+        """The labels of each model in the configuration, by its name."""
+        return {name: dict(self._catalogue.labels().get(name, {})) for name in sorted(self._models)}
 
     def stop(self) -> None:
         """End the thread and unload every version, each once the requests that hold it have ended."""

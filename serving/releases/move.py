@@ -4,16 +4,18 @@ A label may point to nothing but what is available, and what a label points to m
 new beside what there is; move the labels; let go of what isn't needed.
 """
 
+import json
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import grpc
 
 from components.contract.errors import RunError
-from components.contract.labels import CANARY, PREVIOUS, STABLE
+from components.contract.labels import CANARY, MODELS_HEADER, PREVIOUS, STABLE
 from serving.client.messages import (
     AVAILABLE,
     END,
@@ -127,25 +129,16 @@ class _Server:
 
     def states(self) -> dict[int, tuple[int, str]]:
         """Version to its state and its error."""
-        request = ModelStatusRequest()
-        request.model_spec.name = self.target.model
-        ask = self.channel.unary_unary(
-            MODEL_STATUS, request_serializer=ModelStatusRequest.SerializeToString, response_deserializer=ModelStatusResponse.FromString
-        )
-        try:
-            response = ask(request, timeout=self._left())
-        except grpc.RpcError as error:
-            if error.code() == grpc.StatusCode.NOT_FOUND:
-                lacking = f"expected a server of the model {self.target.model!r}, which it doesn't have"
-                raise RunError(f"{self.address}: {lacking}; give the name with --model") from None
-            raise self._unanswered(error) from None
-        return {each.version: (each.state, each.status.error_message) for each in response.model_version_status}
+        return {each.version: (each.state, each.status.error_message) for each in self._status()[0]}
 
     def labels(self, names: Sequence[str]) -> dict[str, int]:
-        """Those of the labels that the server has, with the version that each points to.
+        """The labels that the server has, with the version that each points to: all of them where it lists them, else those of these names.
 
-        No call of TensorFlow Serving lists labels; but the metadata of a label's model name its version.
+        The embedded server lists them. TensorFlow Serving has no call for that; but the metadata of a label's model name its version.
         """
+        listed = [json.loads(value).get(self.target.model) for key, value in self._status()[1] if key == MODELS_HEADER]
+        if listed and listed[0] is not None:
+            return {str(name): int(version) for name, version in listed[0].items()}
         ask = self.channel.unary_unary(
             MODEL_METADATA, request_serializer=MetadataRequest.SerializeToString, response_deserializer=MetadataResponse.FromString
         )
@@ -159,6 +152,22 @@ class _Server:
                 if error.code() not in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND):
                     raise self._unanswered(error) from None
         return found
+
+    def _status(self) -> tuple[Any, Sequence[tuple[str, str]]]:
+        """Of each version, and the trailing metadata."""
+        request = ModelStatusRequest()
+        request.model_spec.name = self.target.model
+        ask = self.channel.unary_unary(
+            MODEL_STATUS, request_serializer=ModelStatusRequest.SerializeToString, response_deserializer=ModelStatusResponse.FromString
+        )
+        try:
+            response, call = ask.with_call(request, timeout=self._left())
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.NOT_FOUND:
+                lacking = f"expected a server of the model {self.target.model!r}, which it doesn't have"
+                raise RunError(f"{self.address}: {lacking}; give the name with --model") from None
+            raise self._unanswered(error) from None
+        return response.model_version_status, call.trailing_metadata() or ()
 
     def wait_for(self, versions: Sequence[int]) -> None:
         """Return when all are available."""
