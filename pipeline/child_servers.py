@@ -1,5 +1,6 @@
 """Servers as child processes that can't outlive this one, and what they say when they fail."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from components.contract.errors import RunError
 STOP_S = 15.0
 _LOOK_S = 0.2
 _LINES, _BYTES = 12, 16_384  # of a log: enough for a sentence, or the end of a traceback
+_CHATTER = re.compile(r"[IW]\d{4} [\d:.]+ |WARNING: All log messages before absl")  # TensorFlow's, whenever it is imported
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Server:
     def _last_words(self) -> str:
         with self.log.open("rb") as log:
             log.seek(max(self.begins_at, self.log.stat().st_size - _BYTES))
-            lines = log.read().decode("utf-8", "replace").strip().splitlines()[-_LINES:]
-        return "\n".join(f"    {line}" for line in lines) or "    (nothing)"
+            lines = log.read().decode("utf-8", "replace").strip().splitlines()
+        return "\n".join([f"    {line}" for line in lines if not _CHATTER.match(line)][-_LINES:]) or "    (nothing)"
 
 
 @contextmanager

@@ -208,7 +208,7 @@ def serve(args: Namespace) -> None:
     file = _last(args.root)
     result, ports = read_result(file), Ports(args.port, args.grpc_port, args.rest_port)
     try:
-        with ended_by_signals(), served(result, file.parent.absolute(), ports, kept=args.versions) as servers:
+        with ended_by_signals(), served(result, file.parent.absolute(), ports, kept=args.versions, out=sys.stderr) as servers:
             page = f"http://{HOST}:{ports.service}/page/"
             print(f"page to try it   {page}")
             print(f"ranking service  http://{HOST}:{ports.service}  (documentation at /docs)")

@@ -1,7 +1,6 @@
 """`shelfrank serve`: the embedded model server and the ranking service over a run's newest releases, on this machine."""
 
 import json
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -49,7 +48,7 @@ class Ports:
 
 
 @contextmanager
-def served(result: RunResult, root: Path, ports: Ports, *, kept: int = 3, out: TextIO = sys.stderr) -> Iterator[tuple[Server, ...]]:
+def served(result: RunResult, root: Path, ports: Ports, *, kept: int, out: TextIO) -> Iterator[tuple[Server, ...]]:
     """Both servers, ready; they end with the block, or with this process.
 
     What they say goes to `serving/*.log` of the run's folder, beside the exposure log and the state as the service left it.

@@ -154,6 +154,17 @@ def test_a_copied_folder_serves_itself_when_the_original_is_gone_and_no_server_o
         (work / "hidden").rename(work / "lax")
 
 
+def test_a_release_that_cannot_be_loaded_is_said_with_the_servers_own_words(work: Path, first: dict[str, Any]) -> None:
+    shutil.copytree(work / "lax", work / "broken", symlinks=True)
+    (work / "broken" / "releases" / "1" / "saved_model.pb").write_text("no graph")
+    options = [f"--{name}={port}" for name, port in zip(("port", "grpc-port", "rest-port"), free_ports(3), strict=True)]
+    ended = shelfrank("serve", "--root", "broken", *options, cwd=work)
+    assert ended.returncode == 1
+    assert "[Model server] failed" in ended.stderr
+    assert "the model server has ended with exit code 2; the end of" in ended.stderr
+    assert "Failed to start server. Error: " in ended.stderr
+
+
 def test_a_run_tells_of_every_step_split_and_place(first: dict[str, Any]) -> None:
     assert {step["state"] for step in first["steps"]} == {"done"}
     assert first["ingestion"]["counts"]["examples: test requests"] > 0
