@@ -10,6 +10,8 @@ from rich.table import Table
 from components.champion.rule import champion_order
 from components.contract.load import parse_dataset
 from components.evaluation.report import RankedRequest, ReportContent, render
+from components.evaluation.results import compared
+from components.evaluation.summary import falls
 from components.evaluation.table import importance_table, metrics_table, overall_table
 from pipeline.result import RunResult
 from trainer.trials import Trial, value_text
@@ -25,6 +27,9 @@ def show(result: RunResult, console: Console) -> None:
     console.print()
     for sentence in result.verdict.sentences:
         console.print(sentence, style=None if sentence.startswith("Passed") else "red", highlight=False)
+    for fall in falls(compared(result.metrics)):
+        if fall.sure:  # though no gate may have judged it
+            console.print(f"Fell: {fall.sentence}", style="yellow", highlight=False)
     released = f"Released as version {result.release}" if result.release is not None else "Refused: nothing was released"
     console.print(f"{released} (champion: {result.champion}).", style="bold", highlight=False)
     if result.importance:

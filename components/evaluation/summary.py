@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from components.evaluation.captions import metric_caption, slice_caption
 from components.evaluation.results import Comparison
+from components.evaluation.table import margin_text, value_text
 from components.evaluation.verdict import Verdict
 
 FELL_BY = ("auc", "ndcg_at_10")
@@ -36,6 +37,12 @@ class Fall:
     def sure(self) -> bool:
         """Whether the interval is clear of 0."""
         return self.by > self.margin
+
+    @property
+    def sentence(self) -> str:
+        """`AUC in device=tv fell by 0.200 ± 0.020 (90 requests, 40 judged).`."""
+        counts = f"{self.requests:,} requests, {self.judged:,} judged"
+        return f"{self.metric} in {self.where} fell by {value_text(self.by)}{margin_text(self.margin)} ({counts})."
 
 
 def falls(comparisons: Sequence[Comparison]) -> list[Fall]:
