@@ -1,6 +1,7 @@
 """Shows a run as it goes: live on a terminal, as plain lines elsewhere."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,7 +69,7 @@ class Live:
 
 
 class Lines:
-    """A line for each start and end, and between them at most one in `EVERY_S` seconds; the end has the last news that had no line.
+    """A line for each start and end, and for news at most one in `EVERY_S` seconds; the end has the last news that had no line.
 
     Args:
         out: that is written to.
@@ -77,25 +78,27 @@ class Lines:
 
     def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._out, self._clock = out, clock
-        self._step, self._since, self._written_at, self._unsaid = "", 0.0, 0.0, ""
+        self._step, self._since, self._said_at, self._unsaid = "", 0.0, -math.inf, ""
 
     def begin(self, step: str) -> None:
         """`[Trainer] ...`."""
-        self._step, self._since = step, self._clock()
+        self._step, self._since, self._said_at, self._unsaid = step, self._clock(), -math.inf, ""
         self._write("...")
 
     def say(self, text: str) -> None:
         """`[Trainer] epoch 1 of 5`."""
         if not self._step:
             return
-        self._unsaid = text
-        if self._clock() - self._written_at >= EVERY_S:
-            self._write(text)
+        if self._clock() - self._said_at < EVERY_S:
+            self._unsaid = text
+            return
+        self._said_at, self._unsaid = self._clock(), ""
+        self._write(text)
 
     def note(self, text: str) -> None:
         """A line, whenever the last one was."""
         if self._step:
-            print(f"[{self._step}] {text}", file=self._out, flush=True)
+            self._write(text)
 
     def end(self, state: State) -> None:
         """`[Trainer] done, 12.3 s (epoch 5 of 5)`."""
@@ -104,7 +107,6 @@ class Lines:
         self._step = ""
 
     def _write(self, text: str) -> None:
-        self._written_at, self._unsaid = self._clock(), ""
         print(f"[{self._step}] {text}", file=self._out, flush=True)
 
 

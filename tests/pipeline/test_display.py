@@ -16,22 +16,21 @@ class Clock:
         return self.now
 
 
-def test_without_a_terminal_each_start_and_end_is_a_line_and_the_end_has_the_last_news() -> None:
+def test_without_a_terminal_each_start_news_and_end_is_a_line() -> None:
     out = io.StringIO()
-    with display(out, Clock()) as shown:
+    with display(out) as shown:
         shown.begin("Trainer")
         logging.getLogger(PROGRESS).info("epoch %d", 1)
-        logging.getLogger(PROGRESS).info("epoch %d", 2)
         shown.end("done")
         shown.begin("Evaluator")
         shown.end("cached")
-    assert out.getvalue().splitlines() == [
-        *("[Trainer] ...", "[Trainer] done, 0.0 s (epoch 2)"),
-        *("[Evaluator] ...", "[Evaluator] from the cache, 0.0 s"),
-    ]
+    lines = out.getvalue().splitlines()
+    assert lines[:2] == ["[Trainer] ...", "[Trainer] epoch 1"]
+    assert lines[2].startswith("[Trainer] done, 0.0 s")
+    assert lines[4].startswith("[Evaluator] from the cache, ")
 
 
-def test_without_a_terminal_a_step_has_a_line_in_ten_seconds_at_most() -> None:
+def test_without_a_terminal_a_step_has_a_line_of_news_in_ten_seconds_at_most_and_its_last_news_at_its_end() -> None:
     out, clock = io.StringIO(), Clock()
     with display(out, clock) as shown:
         shown.begin("Simulate")
@@ -39,20 +38,27 @@ def test_without_a_terminal_a_step_has_a_line_in_ten_seconds_at_most() -> None:
             clock.now = float(day)
             logging.getLogger(PROGRESS).info("day %d", day)
         shown.end("done")
+        shown.begin("Trainer")
+        logging.getLogger(PROGRESS).info("epoch 1")
+        shown.end("done")
     lines = out.getvalue().splitlines()
     assert lines[0] == "[Simulate] ..."
-    assert lines[1:-1] == [f"[Simulate] day {day}" for day in range(10, 242, 10)]
-    assert lines[-1] == "[Simulate] done, 241.0 s (day 241)"
+    assert lines[1:26] == [f"[Simulate] day {day}" for day in range(0, 242, 10)]
+    assert lines[26:] == ["[Simulate] done, 241.0 s (day 241)", "[Trainer] ...", "[Trainer] epoch 1", "[Trainer] done, 0.0 s"]
 
 
 def test_a_warning_is_a_line_that_no_news_takes_the_place_of() -> None:
     out = io.StringIO()
     with display(out, Clock()) as shown:
         shown.begin("Trainer")
-        logging.getLogger(PROGRESS).warning("no warm start")
-        logging.getLogger(PROGRESS).info("epoch 1")
+        for text in ("epoch 1", "epoch 2"):
+            logging.getLogger(PROGRESS).info(text)
+            logging.getLogger(PROGRESS).warning("no warm start")
         shown.end("done")
-    assert out.getvalue().splitlines() == ["[Trainer] ...", "[Trainer] no warm start", "[Trainer] done, 0.0 s (epoch 1)"]
+    assert out.getvalue().splitlines() == [
+        *("[Trainer] ...", "[Trainer] epoch 1", "[Trainer] no warm start", "[Trainer] no warm start"),
+        "[Trainer] done, 0.0 s (epoch 2)",
+    ]
 
 
 def test_news_outside_a_step_or_a_display_is_not_shown() -> None:
