@@ -144,7 +144,7 @@ def of_artifact(folder: Path, plan: StatePlan) -> Any:
     return to_table(snapshot.state, snapshot.keys, plan)
 
 
-REPLAYED = ["impressions", "impressions, strict", "list", "sampling", "sampling by event"]
+REPLAYED = list(SHOPS)
 OF_LISTS = [name for name in SHOPS if not name.startswith("sampling")]
 
 

@@ -43,9 +43,13 @@ Key = tuple[str, str]
 
 
 def told_apart(log: list[Event]) -> list[Event]:
-    """Without events that differ in what the service isn't told of an interaction, such as the device: it takes them for repetitions."""
-    whole = {(e.time_us, e.user, e.item, e.action, e.request, e.session): e for e in log}
-    return [event for event in log if event.action == "impression" or event == whole[event[:6]]]
+    """Without events that differ in what the service isn't told of an interaction, such as the device: it takes them for repetitions.
+
+    So do those of a shopper and of nobody, who becomes that shopper where they name the shopper's request.
+    """
+    same = lambda e: (e.time_us, e.item, e.action, e.request)  # noqa: E731
+    whole = {same(event): event for event in log}
+    return [event for event in log if event.action == "impression" or event == whole[same(event)]]
 
 
 def as_request(formed: Formed, shop: Shop) -> Request:
