@@ -48,8 +48,8 @@ def replay(
         Features of the Q rows with `is_query`, in their order.
 
     Raises:
-        InputError: columns of unequal length or not of whole numbers, rows not sorted, a stamp later than its row, or a key or an action out of range.
-            The state is then untouched.
+        InputError: columns of unequal length or not of whole numbers, rows not sorted, a stamp later than its row, or a key or an action
+            out of range. The state is then untouched.
     """
     rows = len(keys)
     key_column = _column("keys", keys, rows=rows, dtype=np.int64)

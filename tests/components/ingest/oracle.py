@@ -19,8 +19,8 @@ NAN = math.nan
 class Logged(NamedTuple):
     """An event that counts, its shopper, and its place in the log.
 
-    `stamped_us`: what its clock says. `event` is taken in then, or with the list that it is stamped before. `owner`: the shopper of the request
-    that it names, where that is another one; "" where it names a request that nobody was shown within the window.
+    `stamped_us`: what its clock says. `event` is taken in then, or with the list that it is stamped before. `owner`: the shopper of the
+    request that it names, where that is another one; "" where it names a request that nobody was shown within the window.
     """
 
     who: Who

@@ -43,7 +43,7 @@ ROWS = st.builds(
     is_query=st.booleans(),
     early_us=st.just(0),
 )
-EARLY = st.builds(lambda row, early_us: row._replace(early_us=early_us), ROWS, st.sampled_from([0, 0, 1, 1_000_000, 10_000_001, 60_000_000]))
+EARLY = st.builds(lambda row, us: row._replace(early_us=us), ROWS, st.sampled_from([0, 0, 1, 1_000_000, 10_000_001, 60_000_000]))
 KEYS = 3
 
 
