@@ -28,7 +28,7 @@ from tests.components.ingest.random_shops import (
     Event,
     Shop,
     blocks_of,
-    by_request,
+    by_example,
     dataset_text,
     events,
     everything,
@@ -36,8 +36,6 @@ from tests.components.ingest.random_shops import (
     parsed,
     write_log,
 )
-
-Key = tuple[str, str]
 
 
 class Service:
@@ -112,7 +110,7 @@ def session_of(event: Event) -> int:
     return session_hash(event.session) if event.session else 0
 
 
-def replayed(shop: Shop, log: list[Event], service: Service) -> dict[Key, Columns]:
+def replayed(shop: Shop, log: list[Event], service: Service) -> list[tuple[Columns, Columns]]:
     """What the service says at each request, as the world goes: at one moment first all that is asked, then what came of it."""
     requests, kept = understood(shop, log)
     asked: dict[int, list[Request]] = defaultdict(list)
@@ -122,14 +120,14 @@ def replayed(shop: Shop, log: list[Event], service: Service) -> dict[Key, Column
     for who, _, event, stamped_us, _ in kept:
         if shop.sampled or event.action != "impression":
             happened[event.time_us].append((who, event, stamped_us))
-    found: list[Columns] = []
+    found: list[tuple[Columns, Columns]] = []
     for moment in sorted({*asked, *happened}):
-        found += [identified(request) | service.known(request) for request in asked[moment]]
+        found += [(identified(request), identified(request) | service.known(request)) for request in asked[moment]]
         for request in asked[moment] if not shop.sampled else []:
             service.shown(request)
         for who, event, stamped_us in happened[moment]:
             service.done(who, event, stamped_us)
-    return {key: found[place] for key, place in by_request(found).items()}
+    return found
 
 
 def named(snapshot: Snapshot, names: dict[str, str]) -> Any:
@@ -148,7 +146,7 @@ OF_LISTS = [name for name in SHOPS if not name.startswith("sampling")]
 
 
 @pytest.mark.parametrize("name", SHOPS)
-@settings(max_examples=7, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_the_service_knows_what_ingestion_knew_bit_for_bit(name: str, data: st.DataObject) -> None:
     shop = SHOPS[name]
@@ -163,9 +161,10 @@ def test_the_service_knows_what_ingestion_knew_bit_for_bit(name: str, data: st.D
         made = ingested(text, folder, folder / "out", partitions=partitions, blocks=blocks_of(text, folder))
         index = read_frame(made.job.path("index"))["item"].to_list()
         service = Service(parsed(text), {item: code for code, item in enumerate(index)})
-        wanted = replayed(shop, log, service)
+        examples = everything(made.examples)
+        wanted = by_example(replayed(shop, log, service), examples)
         states = {side: of_artifact(folder / "out" / "state" / side, store.plan) for side, store in sides(service)}
-    for key, (_, columns) in everything(made.examples).items():
+    for key, (_, columns) in examples.items():
         told = {name: values for name, values in wanted[key].items() if name in columns}
         assert {name: str(columns[name]) for name in told} == {name: str(values) for name, values in told.items()}
     shoppers = {logged.who[1] for logged in understood(shop, log)[1] if logged.who[0] == "user"}

@@ -34,7 +34,7 @@ from tests.components.ingest.random_shops import (
     Columns,
     Event,
     Shop,
-    by_request,
+    by_example,
     dataset_text,
     everything,
     ingested,
@@ -45,7 +45,6 @@ from tests.components.ingest.test_replay_service import identified
 from tests.components.ingest.without_beam import NOW_US
 from tests.serving.state.private_redis import private_redis
 
-Key = tuple[str, str]
 Context = dict[str, str]
 CLOCKS_DIFFER = [name for name, shop in SHOPS.items() if shop.skew_s]
 
@@ -74,14 +73,14 @@ def as_request(formed: Formed, shop: Shop) -> Request:
     )
 
 
-def inputs_by_request(
+def inputs_of(
     shop: Shop,
     log: list[Event],
     service: RequestFeatures,
     changes: Changes,
     states: StateStores,
     items: Collection[str] = tuple(CATALOGUE),
-) -> dict[Key, Any]:
+) -> list[tuple[Columns, Any]]:
     requests, kept = understood(shop, log, items)
     asked: dict[int, list[Formed]] = defaultdict(list)
     happened: dict[int, list[tuple[Shown | Interaction, Context]]] = defaultdict(list)
@@ -105,7 +104,7 @@ def inputs_by_request(
             if change is not None:
                 states.record(change)
                 assert not (change.users or change.items) or not states.record(change)
-    return {key: found[place][1] for key, place in by_request([columns for columns, _ in found]).items()}
+    return found
 
 
 def plain(values: Any) -> list[Any]:
@@ -163,8 +162,9 @@ def require_served_as_ingested(shop: Shop, seed: int, folder: Path, kept: Callab
     made = ingested(text, folder, folder / "out", partitions=2)
     catalogue = load_catalogue(folder / "out" / "state", dataset)
     states = kept(dataset, catalogue.codes)
-    found = inputs_by_request(shop, log, RequestFeatures(dataset, catalogue, states), Changes(dataset, catalogue), states)
     examples = everything(made.examples)
+    replayed = inputs_of(shop, log, RequestFeatures(dataset, catalogue, states), Changes(dataset, catalogue), states)
+    found = by_example(replayed, examples)
     for key, (_, example) in examples.items():
         served = {column.name: plain(found[key].tensors[column.name]) for column in input_columns(dataset)}
         assert {name: str(values) for name, values in served.items()} == {name: str(example[name]) for name in served}
@@ -183,7 +183,7 @@ def test_items_within_segments_end_as_ingestion_leaves_them_where_clocks_differ(
     ingested(text, tmp_path, tmp_path / "out", partitions=2)
     catalogue, plans = load_catalogue(tmp_path / "out" / "state", dataset), plans_of(dataset)
     states = MemoryStates(plans, catalogue.codes)
-    inputs_by_request(shop, log, RequestFeatures(dataset, catalogue, states), Changes(dataset, catalogue), states)
+    inputs_of(shop, log, RequestFeatures(dataset, catalogue, states), Changes(dataset, catalogue), states)
     served, saved = states.snapshot().items, state_folder.load(tmp_path / "out" / "state", plans, catalogue.codes).items
     assert served is not None
     assert saved is not None

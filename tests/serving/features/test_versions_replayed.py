@@ -19,8 +19,8 @@ from serving.sources.file import parse_sources
 from serving.state.memory import MemoryStates
 from serving.state.seam import plans_of
 from tests.components.ingest.changing_shop import Row, Tables, on_devices, random_tables, shop_text, write_shop
-from tests.components.ingest.random_shops import DAY_US, SHOPS, START_US, Event, Shop, everything, ingested, parsed
-from tests.serving.features.test_replayed_random_logs import inputs_by_request, plain, random_log, told_apart
+from tests.components.ingest.random_shops import DAY_US, SHOPS, START_US, Event, Shop, by_example, everything, ingested, parsed
+from tests.serving.features.test_replayed_random_logs import inputs_of, plain, random_log, told_apart
 
 
 @pytest.mark.parametrize("segment", [(), ("country", "device")])
@@ -36,10 +36,9 @@ def test_every_input_is_what_ingestion_wrote(name: str, segment: tuple[str, ...]
     states = MemoryStates(plans_of(dataset), catalogue.codes)
     arrived = [event._replace(user=catalogue.second_ids.shopper(event.user, event.time_us)) for event in log]
     assert sum(before != after for before, after in zip(log, arrived, strict=True)) > 20
-    found = inputs_by_request(
-        shop, arrived, RequestFeatures(dataset, catalogue, states), Changes(dataset, catalogue), states, catalogue.items.ids
-    )
     examples = everything(made.examples)
+    changes, features = Changes(dataset, catalogue), RequestFeatures(dataset, catalogue, states)
+    found = by_example(inputs_of(shop, arrived, features, changes, states, catalogue.items.ids), examples)
     for key, (_, example) in examples.items():
         served = {column.name: plain(found[key].tensors[column.name]) for column in input_columns(dataset)}
         assert {name: str(values) for name, values in served.items()} == {name: str(example[name]) for name in served}

@@ -168,6 +168,7 @@ def test_shoppers_who_share_a_requests_id_are_told_apart(tmp_path: Path) -> None
     same: dict[str, Any] = {"request": "1"}
     decisions(tmp_path, of("canary", 0, **same), of("stable", 1, **same), of("canary", 2), of("stable", 3))
     clicks(tmp_path, replace(click(1), **same), replace(click(2), shopper="account"))  # after a login
+    clicks(tmp_path, replace(click(0), shopper="account", **same))  # nobody can say whose list that was
     standing = looked(tmp_path, block=4)
     assert (counts(standing, "canary")[3:], counts(standing, "stable")[3:]) == ((2, 1), (2, 1))
 
