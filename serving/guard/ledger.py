@@ -22,7 +22,7 @@ from serving.guard.verdict import Verdict
 from serving.guard.watch import Watch
 
 SIDES: tuple[Side, Side] = ("canary", "stable")
-_FORMAT = 1  # to be counted up when the tables change: what older ones hold is then counted anew from the log
+_BEFORE = ("waiting", "files", "shoppers", "clicks", "trial")  # tables of a ledger that knew requests by their ids alone
 _TABLES = """
 CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, read INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS shoppers (shopper TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS shown (
     PRIMARY KEY (request, shopper, session, time)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS shown_by_time ON shown (time);
-CREATE INDEX IF NOT EXISTS waiting ON shown (time, request) WHERE side IS NOT NULL;
+CREATE INDEX IF NOT EXISTS shown_waiting ON shown (time, request) WHERE side IS NOT NULL;
 CREATE TABLE IF NOT EXISTS clicks (
     request TEXT, shopper TEXT, session TEXT, time INTEGER, PRIMARY KEY (request, shopper, session, time)
 ) WITHOUT ROWID;
@@ -98,10 +98,9 @@ class Ledger:
         self._db = sqlite3.connect(":memory:" if file is None else file, isolation_level=None)
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
-            if self._db.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
-                for (table,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-                    self._db.execute(f'DROP TABLE "{table}"')
-                self._db.execute(f"PRAGMA user_version = {_FORMAT}")
+            if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'waiting' AND type = 'table'").fetchone():
+                # All that it holds is counted anew from the log.
+                self._db.executescript("".join(f"DROP TABLE IF EXISTS {table};" for table in _BEFORE))
             self._db.executescript(_TABLES)
         except sqlite3.DatabaseError as error:
             raise self._broken(error) from None

@@ -185,13 +185,13 @@ def test_an_id_that_comes_again_after_a_pause_or_in_another_visit_is_another_req
         assert counts(looked(tmp_path / "log", folder, block=2, gap_s=10.0), "canary")[3:] == (1, found), (second, visit)
 
 
-def test_a_ledger_of_other_tables_is_begun_anew_from_the_log(tmp_path: Path) -> None:
+def test_a_ledger_that_knew_requests_by_their_ids_alone_is_begun_anew_from_the_log(tmp_path: Path) -> None:
     decisions(tmp_path, of("canary", 0), of("stable", 1))
     clicks(tmp_path, click(0))
     with closing(sqlite3.connect(tmp_path / "guard.sqlite")) as old:
         old.executescript(
             "CREATE TABLE files (name TEXT PRIMARY KEY, read INTEGER NOT NULL); INSERT INTO files VALUES ('decisions-1', 10000000);"
-            "CREATE TABLE clicks (request TEXT, time INTEGER)"
+            "CREATE TABLE waiting (request TEXT PRIMARY KEY); CREATE TABLE clicks (request TEXT, time INTEGER)"
         )
     assert counts(looked(tmp_path, ledger=tmp_path / "guard.sqlite", block=2), "canary")[3:] == (1, 1)
 
