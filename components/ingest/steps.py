@@ -259,7 +259,7 @@ def shoppers_step(partition: int, job: Job, index: Index, settled: list[tuple[in
     events = read_partition(index.paths, partition)
     claims, adopted = read_claims([each for _, _, each in sorted(settled, key=lambda each: each[0])], partition)
     block = shopper_block(
-        events if adopted is None else pl.concat([events, adopted.select(events.columns)]),
+        events if adopted is None else pl.concat([events, adopted], how="diagonal"),
         _frame("index", job),
         dataset,
         window=index.window,

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from components.ingest.counts import NO_LABEL, Counts, merged
 from components.ingest.files import layout
-from components.ingest.labels import CAUSES
 from components.ingest.report import ingest_report
 from tests.components.ingest.oracle import ACTIONS, LABELS
 from tests.components.ingest.random_shops import (
@@ -86,16 +85,14 @@ def test_nothing_is_lost_silently(name: str, data: st.DataObject) -> None:
         assert counts.get(f"examples: {split} requests without a positive", 0) == sum(not any(each) for each in labels)
     for table, rows in (("items", len(CATALOGUE)), ("users", len(COUNTRIES))):
         assert counts[f"{table}: rows read"] == counts[f"{table}: rows kept"] == rows
-    causes = tuple(f"kept {NO_LABEL}{cause}" for cause in CAUSES.values())
-    sampled = [name for name in counts if name.startswith(("rejected: ", "kept with missing values: events", *causes))]
+    sampled = [name for name in counts if name.startswith(("rejected: ", "kept with missing values: events", f"kept {NO_LABEL}"))]
     assert set(samples) == {name.removeprefix("rejected: ").removeprefix("kept ") for name in sampled}
     in_a_file = -(-len(log) // files)
     for reason, rows in samples.items():
         for row in rows:
             event = log[int(row["file"][-len("0.parquet")]) * in_a_file + int(row["row"])]
             assert is_what_the_reason_says(reason, event)
-            # What names another shopper's request is told of that shopper.
-            assert row.get("user", "") == event.user or event.request
+            assert row.get("user", "") == event.user
 
 
 def test_lists_count_their_candidates_as_rows_added() -> None:
