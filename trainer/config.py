@@ -8,9 +8,9 @@ from pydantic import Field, ValidationError, model_validator
 from components.contract.columns import gains
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
-from components.contract.strict_file import faults_of
 from components.contract.sources import Amount
 from components.contract.strict import Duration, Strict
+from components.contract.strict_file import faults_of
 from trainer.calibration import Form
 from trainer.position_bias import PositionBias
 

@@ -26,7 +26,7 @@ _GUEST_SEED = 2
 _ROW = ["seq", "item", "action"]  # by which an action is known
 _SHOWN = {"rid": pl.UInt64, "uid": pl.UInt64, "user": pl.String, "session": pl.String, "time": pl.Int64}
 
-VERDICTS = {"seq": pl.Int64, "item": pl.String, "verdict": pl.Int8, "moment": pl.Int64}
+VERDICTS = {"seq": pl.Int64, "item": pl.String, "verdict": pl.Int8, "moment": pl.Int64, "home": pl.UInt64}
 FOREIGN = {  # and the dataset's amounts
     "user": pl.String,  # as the log has it
     "owner": pl.String,  # the request's shopper, "" for a guest
@@ -86,7 +86,8 @@ class Settled:
 class Claims:
     """What a block of shoppers is told.
 
-    `verdicts`: of its own actions that aren't of its own requests: seq, item, verdict (AWAY or a cause), moment.
+    `verdicts`: of its own actions that aren't of its own requests: seq, item, verdict (AWAY or a cause), moment, home (the hash by which the
+    block is known that has the request of an AWAY one).
     `foreign`: other shoppers' actions that belong to its requests.
     """
 
@@ -250,7 +251,8 @@ def settle(partition: int, written: Written, dataset: Dataset, files: Files, cou
     def judged(rows: pl.DataFrame, *, anonymous: bool = False) -> pl.DataFrame:
         asked = owned(rows, dataset, anonymous=anonymous)
         told = resolve(asked, lists, window_us=label_window_us(dataset), skew_us=skew_us(dataset), pause_us=gap_us(dataset))
-        theirs = shown.select(owner="user", guest="session", owner_uid="uid").with_row_index("shown")
+        home = pl.when(pl.col("uid") != 0).then("uid").otherwise("rid")
+        theirs = shown.select(home.alias("home"), owner="user", guest="session", owner_uid="uid").with_row_index("shown")
         return rows.hstack(told).join(theirs, on="shown", how="left", maintain_order="left")
 
     found = Settled()
@@ -259,16 +261,10 @@ def settle(partition: int, written: Written, dataset: Dataset, files: Files, cou
         found = replace(found, verdicts=files.write("verdicts", apart.select(*VERDICTS), apart["uid"]))
         # Each action's own block leaves its repetitions out; so does the other one.
         away = apart.filter(pl.col("verdict") == AWAY).unique("content", keep="first", maintain_order=True)
-        to = _home_of(away)
-        found = replace(found, foreign=files.write("foreign", away.select(*FOREIGN, *dataset.amounts), to))
+        found = replace(found, foreign=files.write("foreign", away.select(*FOREIGN, *dataset.amounts), away["home"]))
     if userless is not None and len(userless):
         found = replace(found, **_adopted(judged(userless, anonymous=True), userless, dataset, files))
     return found
-
-
-def _home_of(rows: pl.DataFrame) -> pl.Series:
-    """The hash by which the block of the shopper, or guest, is known whose request each row belongs to."""
-    return rows.select(pl.when(pl.col("owner_uid") != 0).then("owner_uid").otherwise("rid")).to_series()
 
 
 def _adopted(judged: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, files: Files) -> dict[str, str]:

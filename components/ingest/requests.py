@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature
@@ -33,16 +32,14 @@ class Requests:
 
     `frame`: key, request, user, session (hash), time, and the context features.
     `candidates`: row (0..R-1, the request), item (code), position, and the features shown with the list.
-    `labels` (N, A): 1 where the candidate got the label action (or the label itself, for data of rows).
-    `amounts`: N rows, a column for each of the dataset's amounts.
+    `outcome`: of the N candidates; the label itself for data of rows.
     `unlabelled`: actions with a label that are none, with the user that the log has, and the `cause`; `moved`: seq, item and moment of actions that are stamped
     earlier than their list, or None.
     """
 
     frame: pl.DataFrame
     candidates: pl.DataFrame
-    labels: NDArray[np.float32]
-    amounts: pl.DataFrame
+    outcome: Outcome
     unlabelled: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=UNLABELLED))
     moved: pl.DataFrame | None = None
 
@@ -106,7 +103,7 @@ def _shown(events: pl.DataFrame, dataset: Dataset, counts: Counts, window: Bound
     frame = _requests(single.filter(_starts(single["row"])), dataset)
     counts.add("told apart: requests that share their id with another of the shopper", _repeated(frame))
     got, unlabelled, moved = _labels(single, events, foreign, dataset, counts, window=window)
-    return Requests(frame, candidates, got.labels, got.amounts, unlabelled, moved)
+    return Requests(frame, candidates, got, unlabelled, moved)
 
 
 def _starts(row: pl.Series) -> pl.Series:
@@ -139,7 +136,8 @@ def _labels(
     skew = skew_us(dataset)
     candidates = shown.select("key", "request", "session", "item", "time")
     found = attribute(candidates, both, actions=actions, window_us=label_window_us(dataset), skew_us=skew)
-    hits = both.select("action", "event", pl.Series("slot", found.slots)).filter((pl.col("slot") >= 0) & pl.col("action").is_in(actions))
+    hits = both.select("seq", "item", "action", "event", pl.Series("slot", found.slots))
+    hits = hits.filter((pl.col("slot") >= 0) & pl.col("action").is_in(actions))
     got = outcome(
         hits,
         events,
@@ -228,7 +226,7 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, takings: pl.DataFrame, coun
     ends_us = label_ends_us(frame["time"].to_numpy(), window)[kept["row"].to_numpy()]
     labels = kept.select(list(dataset.label_gains)).to_numpy().astype(np.float32)
     got = outcome(hits, events, dataset, counts, amounts=events.select(dataset.amounts), labels=labels, ends_us=ends_us)
-    return Requests(frame.filter(pl.Series(fed, dtype=pl.Boolean)), candidates, got.labels, got.amounts, unlabelled)
+    return Requests(frame.filter(pl.Series(fed, dtype=pl.Boolean)), candidates, got, unlabelled)
 
 
 def row_name() -> pl.Expr:
@@ -241,4 +239,5 @@ def _rows(events: pl.DataFrame, dataset: Dataset) -> Requests:
     shown = (pl.col(f"f:{feature.name}").alias(feature.name) for feature in shown_features(dataset))
     candidates = rows.select(pl.int_range(pl.len(), dtype=pl.Int64).alias("row"), "item", "position", *shown)
     amounts = rows.select(pl.col(amount).fill_nan(0.0).cast(pl.Float32) for amount in dataset.amounts)
-    return Requests(_requests(rows, dataset), candidates, rows.select((pl.col("label") > 0).cast(pl.Float32)).to_numpy(), amounts)
+    labels = rows.select((pl.col("label") > 0).cast(pl.Float32)).to_numpy()
+    return Requests(_requests(rows, dataset), candidates, Outcome(labels, amounts))

@@ -13,7 +13,7 @@ from components.contract.userless import lacks_user
 from components.ingest.claims import shows_lists
 from components.ingest.cleaning import Moment, clean
 from components.ingest.counts import LINE, Counts
-from components.ingest.event_columns import FILE_SHIFT, event_features, content_columns, impression_code
+from components.ingest.event_columns import FILE_SHIFT, content_columns, event_features, impression_code
 from components.ingest.files import Block, layout
 from components.ingest.identities import resolved
 from components.ingest.reading import ROW, frames

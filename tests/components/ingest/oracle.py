@@ -336,9 +336,7 @@ def _windows(shop: Shop, times_us: list[int]) -> list[tuple[str, int, int]]:
 
 def _bounds(shop: Shop, times_us: list[int]) -> tuple[int, int, int, int]:
     """When train, eval and test begin, and the last moment of test."""
-    first, last = (
-        edge(times_us, default=0) if day is None else _midnight_us(day) for day, edge in ((shop.train, min), (shop.until, max))
-    )
+    first, last = (edge(times_us, default=0) if day is None else _midnight_us(day) for day, edge in ((shop.train, min), (shop.until, max)))
     test = last - round((last - first) * _share(shop.test)) if "%" in shop.test else _midnight_us(shop.test)
     evaluate = test - round((last - first) * _share(shop.evaluate)) if "%" in shop.evaluate else _midnight_us(shop.evaluate)
     return first, evaluate, test, last
