@@ -86,8 +86,8 @@ class Settled:
 class Claims:
     """What a block of shoppers is told.
 
-    `verdicts`: of its own actions that aren't of its own requests: seq, item, verdict (AWAY or a cause), moment, home (the hash by which the
-    block is known that has the request of an AWAY one).
+    `verdicts`: of its own actions that aren't of its own requests: seq, item, verdict (AWAY or a cause), moment, home (the hash
+    by which the block is known that has the request of an AWAY one).
     `foreign`: other shoppers' actions that belong to its requests.
     """
 

@@ -33,8 +33,8 @@ class Requests:
     `frame`: key, request, user, session (hash), time, and the context features.
     `candidates`: row (0..R-1, the request), item (code), position, and the features shown with the list.
     `outcome`: of the N candidates; the label itself for data of rows.
-    `unlabelled`: actions with a label that are none, with the user that the log has, and the `cause`; `moved`: seq, item and moment of actions that are stamped
-    earlier than their list, or None.
+    `unlabelled`: actions with a label that are none, with the user that the log has, and the `cause`; `moved`: seq, item and moment of
+    actions that are stamped earlier than their list, or None.
     """
 
     frame: pl.DataFrame
