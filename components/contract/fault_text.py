@@ -17,8 +17,6 @@ _EXPECTED = {
     **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing"), "a date"),
     "none_required": "nothing",
 }
-
-
 _NOT_GIVEN = ("missing", "default_factory_not_called")  # errors whose place ends with a key that isn't there
 
 
@@ -40,7 +38,6 @@ def without_branches(details: Sequence[Any], given: Any) -> list[Any]:
         details: of `ValidationError.errors()`, those of a value together.
         given: what was validated. Its parts tell the places in it from the names of types, which pydantic puts into an error's place.
     """
-
     kept = []
     for (place, type_), each in groupby(details, lambda detail: _divided(detail, given)):
         alike = list(each)

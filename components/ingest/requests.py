@@ -21,7 +21,7 @@ from components.ingest.splits import Bounds, label_ends_us, label_window_us
 
 # Of an action: what is asked for its list; what is kept of it where it is no label; and where it is stamped earlier than its list.
 _ASKED = ["key", "request", "session", "item", "time", "action", "seq", "event"]
-UNLABELLED = {"seq": pl.Int64, "user": pl.String, "request": pl.String, "item": pl.Int64, "cause": pl.Int8}
+_UNLABELLED = {"seq": pl.Int64, "user": pl.String, "request": pl.String, "item": pl.Int64, "cause": pl.Int8}
 _MOVED = ["seq", "item", "moment"]
 _TIME_SALT = np.uint64(0x9E3779B97F4A7C15)
 
@@ -40,7 +40,7 @@ class Requests:
     frame: pl.DataFrame
     candidates: pl.DataFrame
     outcome: Outcome
-    unlabelled: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=UNLABELLED))
+    unlabelled: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_UNLABELLED))
     moved: pl.DataFrame | None = None
 
 
@@ -148,14 +148,14 @@ def _labels(
         ends_us=label_ends_us(shown["time"].to_numpy(), window),
     )
     lost = both.with_columns(pl.Series("cause", found.causes)).filter(pl.col("action").is_in(actions) & (pl.col("cause") != HOME))
-    unlabelled = [lost.select(*UNLABELLED)]
+    unlabelled = [lost.select(*_UNLABELLED)]
     moved = []
     if skew:
         later = found.moments[: len(own)] > own["time"].to_numpy()
         moved.append(own.select(*_MOVED[:2], pl.Series("moment", found.moments[: len(own)])).filter(pl.Series(later)))
     if judged is not None:
         causes = judged.with_columns(pl.col("verdict").alias("cause"), logged_user(judged))
-        unlabelled.append(causes.filter(pl.col("action").is_in(actions) & (pl.col("verdict") != AWAY)).select(*UNLABELLED))
+        unlabelled.append(causes.filter(pl.col("action").is_in(actions) & (pl.col("verdict") != AWAY)).select(*_UNLABELLED))
         if skew:
             moved.append(judged.filter(pl.col("moment") > pl.col("time")).select(_MOVED))
     late = pl.concat(moved) if moved else None
@@ -206,7 +206,7 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, takings: pl.DataFrame, coun
     )
     stays = pl.Series(drawn.kept, dtype=pl.Boolean)
     popular = taken.join(chosen.filter(~stays), on=["row", "item"], how="semi")
-    unlabelled = popular.with_columns(logged_user(popular), cause=pl.lit(POPULAR, pl.Int8)).select(*UNLABELLED)
+    unlabelled = popular.with_columns(logged_user(popular), cause=pl.lit(POPULAR, pl.Int8)).select(*_UNLABELLED)
     chosen = chosen.filter(stays)
     # By item, so that a candidate's place doesn't tell whether it was taken.
     both = pl.concat([chosen, negatives], how="vertical_relaxed").sort("row", "item")
