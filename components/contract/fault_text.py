@@ -38,7 +38,7 @@ def without_branches(details: Sequence[Any], given: Any) -> list[Any]:
         details: of `ValidationError.errors()`, those of a value together.
         given: what was validated. Its parts tell the places in it from the names of types, which pydantic puts into an error's place.
     """
-    kept = []
+    kept: list[Any] = []
     for (place, type_), each in groupby(details, lambda detail: _divided(detail, given)):
         alike = list(each)
         several = type_ is None and len({detail["loc"][len(place)] for detail in alike}) > 1
