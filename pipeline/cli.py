@@ -123,10 +123,10 @@ def _count(told: str) -> int:
     return int(told)
 
 
-def _port(told: str) -> int:
-    if not told.isdecimal() or not 0 < int(told) < 65536:
-        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, got {told!r}")
-    return int(told)
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, got {text!r}")
+    return int(text)
 
 
 def _init(init: argparse.ArgumentParser) -> None:

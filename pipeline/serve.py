@@ -160,10 +160,10 @@ def _states(address: str) -> dict[int, tuple[str, str]]:
     """Version to its state and its fault; none while the server doesn't listen yet: it does when it has a version that answers."""
     try:
         with urllib.request.urlopen(address, timeout=5) as answer:
-            told = json.load(answer)["model_version_status"]
+            statuses = json.load(answer)["model_version_status"]
     except OSError:
         return {}
-    return {int(each["version"]): (each["state"], each["status"]["error_message"]) for each in told}
+    return {int(each["version"]): (each["state"], each["status"]["error_message"]) for each in statuses}
 
 
 def _get_ready(server: Server, address: str, shown: Display) -> None:

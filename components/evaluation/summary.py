@@ -47,7 +47,7 @@ class Fall:
 
 def falls(comparisons: Sequence[Comparison]) -> list[Fall]:
     """Every slice in which one of `FELL_BY` fell, judged by a gate or not: the sure ones first, then by metric, the largest first."""
-    found = [
+    lower = [
         Fall(
             metric_caption(metric),
             slice_caption(each.slice),
@@ -60,19 +60,19 @@ def falls(comparisons: Sequence[Comparison]) -> list[Fall]:
         for metric in FELL_BY
         if each.slice and metric in each.challenger and metric in each.champion and each.change(metric) < 0
     ]
-    return sorted(found, key=lambda fall: (not fall.sure, fall.metric, -fall.by, fall.where))
+    return sorted(lower, key=lambda fall: (not fall.sure, fall.metric, -fall.by, fall.where))
 
 
-def owner_sentences(overall: Comparison | None, found: Verdict, *, release: int | None, champion_order: str) -> tuple[str, ...]:
+def owner_sentences(overall: Comparison | None, verdict: Verdict, *, release: int | None, champion_order: str) -> tuple[str, ...]:
     """What the model does for shoppers, how sure that is, and why it was released or not.
 
     Args:
         overall: both models over all requests; None: there was none.
-        found: by the gates and the rehearsal.
+        verdict: of the gates and the rehearsal.
         release: number of the release, None where there is none.
         champion_order: the order that the model is compared with, see `components.champion.rule`.
     """
-    return (*(() if overall is None else _compared(overall, champion_order)), _outcome(found, release))
+    return (*(() if overall is None else _compared(overall, champion_order)), _outcome(verdict, release))
 
 
 def _compared(overall: Comparison, champion_order: str) -> tuple[str, ...]:
@@ -96,11 +96,11 @@ def _compared(overall: Comparison, champion_order: str) -> tuple[str, ...]:
     return counted, f"That is {_more(new - old)}, which {'may be' if chance else 'is hardly'} chance ({between})."
 
 
-def _outcome(found: Verdict, release: int | None) -> str:
-    refusals = [finding.text.rstrip(".") for finding in found.findings if not finding.passed]
+def _outcome(verdict: Verdict, release: int | None) -> str:
+    refusals = [finding.text.rstrip(".") for finding in verdict.findings if not finding.passed]
     if refusals:
         return f"Not released, because {'; and because '.join(refusals)}."
-    checks = f"it passed all {len(found.findings)} checks below" if len(found.findings) != 1 else "it passed the check below"
+    checks = f"it passed all {len(verdict.findings)} checks below" if len(verdict.findings) != 1 else "it passed the check below"
     return f"Released as version {release}, because {checks}." if release is not None else f"Not released yet, though {checks}."
 
 

@@ -94,13 +94,13 @@ def _served(service: model_service.ModelServiceStub, address: str, model: str, u
     request = get_model_status_pb2.GetModelStatusRequest()
     request.model_spec.name = model
     try:
-        told, call = service.GetModelStatus.with_call(request, timeout=max(until - time.monotonic(), _POLL_S))
-        statuses, told_beside = told.model_version_status, call.trailing_metadata()
+        response, call = service.GetModelStatus.with_call(request, timeout=max(until - time.monotonic(), _POLL_S))
+        statuses, metadata = response.model_version_status, call.trailing_metadata()
     except grpc.RpcError as error:
         if error.code() != grpc.StatusCode.NOT_FOUND:
             raise _unanswered(error, address) from None
-        statuses, told_beside = (), error.trailing_metadata()
-    names = [value for key, value in told_beside or () if key == MODELS_HEADER and value]
+        statuses, metadata = (), error.trailing_metadata()
+    names = [value for key, value in metadata or () if key == MODELS_HEADER and value]
     return [each.version for each in statuses if each.state != _END], list(json.loads(names[0])) if names else []
 
 

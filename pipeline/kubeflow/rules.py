@@ -107,14 +107,14 @@ def _tasks(spec: Document) -> Iterator[str]:
         for other in task.get("dependentTasks", []):
             if other not in tasks:
                 yield f"task {name}: expected a task that it comes after, got {other!r}, which there isn't"
-        given_parameters = task.get("inputs", {}).get("parameters", {})
-        constants = {key: given.get("runtimeValue", {}).get("constant") for key, given in given_parameters.items()}
+        task_parameters = task.get("inputs", {}).get("parameters", {})
+        constants = {key: value.get("runtimeValue", {}).get("constant") for key, value in task_parameters.items()}
         if (size := len(json.dumps(constants).encode())) > _PARAMETERS_BYTES:
             yield (
                 f"task {name}: expected parameters of up to {_PARAMETERS_BYTES:,} bytes, which a container can be started with,"
                 f" got {size:,}; shorten the dataset file, its comments first"
             )
-        for key, given in given_parameters.items():
+        for key, given in task_parameters.items():
             yield from _parameter(f"task {name}, parameter {key}", given, tasks, parameters)
         for key, given in task.get("inputs", {}).get("artifacts", {}).items():
             produced = given.get("taskOutputArtifact", {})

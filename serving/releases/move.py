@@ -142,16 +142,16 @@ class _Server:
         ask = self.channel.unary_unary(
             MODEL_METADATA, request_serializer=MetadataRequest.SerializeToString, response_deserializer=MetadataResponse.FromString
         )
-        found = {}
+        known = {}
         for name in names:
             request = MetadataRequest(metadata_field=["signature_def"])
             request.model_spec.name, request.model_spec.version_label = self.target.model, name
             try:
-                found[name] = int(ask(request, timeout=self._left()).model_spec.version.value)
+                known[name] = int(ask(request, timeout=self._left()).model_spec.version.value)
             except grpc.RpcError as error:
                 if error.code() not in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND):
                     raise self._unanswered(error) from None
-        return found
+        return known
 
     def _status(self) -> tuple[Any, Sequence[tuple[str, str]]]:
         """Of each version, and the trailing metadata."""
