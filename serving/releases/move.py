@@ -31,6 +31,7 @@ from serving.client.messages import (
 )
 
 _POLL_S = 0.1
+_LEAST_S = 2.0  # for one call, though patience ends: a server that is busy is not one that is gone
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ class _Server:
             raise RunError(f"{self.address}: the server refused the configuration: {response.status.error_message}")
 
     def _left(self) -> float:
-        return max(self.until - time.monotonic(), _POLL_S)
+        return max(self.until - time.monotonic(), _LEAST_S)
 
     def _unanswered(self, error: grpc.RpcError) -> RunError:
         """A server that isn't there, hangs, or refuses."""
