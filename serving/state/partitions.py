@@ -1,0 +1,31 @@
+"""Partitions of the keys: a Redis Cluster holds all keys of one in one slot, so that a script may change them together.
+
+There are 64, whose slots are spread evenly over the cluster's 16,384: state spreads over up to 64 masters. Keys are named so without a
+cluster too.
+"""
+
+import zlib
+
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+
+from components.state.segments import BETWEEN
+
+PARTITIONS = 64
+
+
+def partition_of(key: str) -> int:
+    """The partition of a shopper or a product; a product within a segment has the product's."""
+    return zlib.crc32(key.rpartition(BETWEEN)[2].encode()) % PARTITIONS
+
+
+def _tags() -> tuple[bytes, ...]:
+    """The shortest number for each partition whose slot lies in its share of the slots."""
+    share, tags, number = REDIS_CLUSTER_HASH_SLOTS // PARTITIONS, dict[int, bytes](), 0
+    while len(tags) < PARTITIONS:
+        tag = b"%d" % number
+        tags.setdefault(key_slot(tag) // share, tag)
+        number += 1
+    return tuple(b"{%s}" % tags[partition] for partition in range(PARTITIONS))
+
+
+TAGS = _tags()  # hash tags, by partition
