@@ -11,6 +11,7 @@ from components.contract.load import load_dataset
 from serving.exposure.erase import ask_to_forget, erase
 from serving.exposure.keys import shopper_key
 from serving.exposure.rows import EventRows
+from serving.state.tombstones import write_tombstone
 
 
 def main() -> int:
@@ -29,7 +30,10 @@ def main() -> int:
         salt = bytes.fromhex(os.environ.get("SHELFRANK_LOG_SALT", "")) or None
         rows = EventRows(load_dataset(given.dataset))
         for shopper in given.shoppers:
-            ask_to_forget(given.log, shopper_key(shopper, salt), now_us=time.time_ns() // 1000)
+            now_us, key = time.time_ns() // 1000, shopper_key(shopper, salt)
+            for name in dict.fromkeys([shopper, key]):
+                write_tombstone(given.log, name, now_us=now_us)
+            ask_to_forget(given.log, key, now_us=now_us)
         done = erase(given.log, rows)
     except (ShelfRankError, OSError, ValueError) as error:
         print(f"the log can't forget: {error}", file=sys.stderr)

@@ -41,8 +41,8 @@ def ask_to_forget(folder: Path, shopper: str, *, now_us: int) -> None:
         OSError: the disk doesn't take it.
     """
     name = hashlib.sha256(shopper.encode("utf-8", "replace")).hexdigest()[:32]
-    beside, path = folder / f"{name}.asking", folder / f"{name}{ASKED}"
-    with beside.open("w", encoding="ascii") as file:
+    beside, path = folder / f"{name}.{os.getpid()}.asking", folder / f"{name}{ASKED}"
+    with open(os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:  # it names a shopper
         json.dump({"shopper": shopper, "time_us": now_us}, file)
         file.flush()
         os.fsync(file.fileno())

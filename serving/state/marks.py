@@ -1,5 +1,9 @@
 """Which changes are repetitions of earlier ones, by their marks: one rule for all stores."""
 
+import struct
+import zlib
+from dataclasses import dataclass
+
 from serving.state.seam import Change
 
 MARK_TTL_S = 3600  # how long a change is remembered at least, to tell its repetition
@@ -18,3 +22,31 @@ def remembered_us(change: Change, before_us: int | None) -> int:
 def ttl_s(change: Change) -> int:
     """How long its mark is kept, in seconds."""
     return max(MARK_TTL_S, -(-change.span_us // 1_000_000))
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a store apart remembers with a change's mark: when it was, and a checksum of what it changed."""
+
+    time_us: int
+    content: int
+
+    def encoded(self, tag: bytes) -> bytes:
+        """As a value, with the tag of its writer."""
+        return tag + _MARK.pack(self.content, self.time_us)
+
+    @staticmethod
+    def decoded(value: bytes | None) -> "Mark | None":
+        """The inverse, whoever wrote it; None where there is nothing."""
+        if value is None:
+            return None
+        content, time_us = _MARK.unpack(value[-_MARK.size :])
+        return Mark(time_us, content)
+
+
+def content_of(change: Change) -> int:
+    """A checksum of the keys that a change concerns: what is sent again has the same, another list under the same mark hasn't."""
+    return zlib.crc32("\x00".join([*(event.key for event in change.users), "", *(event.key for event in change.items)]).encode())
+
+
+_MARK = struct.Struct("<Iq")

@@ -100,7 +100,6 @@ class MemoryStates:
 
     def _remember(self, change: Change, before_us: int | None) -> None:
         self._marks[change.mark] = remembered_us(change, before_us)
-        self._marks.move_to_end(change.mark)
         self.changes += 1
         if len(self._marks) > MARKS:
             self._marks.popitem(last=False)

@@ -31,7 +31,7 @@ from components.state.store import Event, take_in
 from serving.state.change_groups import Group, Side, halves, joined, keys_of, portions
 from serving.state.codes import ItemCodes
 from serving.state.folder import keys_in, parts
-from serving.state.marks import MARK_TTL_S, remembered_us, repeats, ttl_s
+from serving.state.marks import MARK_TTL_S, Mark, content_of, remembered_us, repeats, ttl_s
 from serving.state.partitions import TAGS, partition_of
 from serving.state.seam import Change, Known, Plans
 from serving.state.shards import ADD_UNLESS, COMPARE_AND_SET, REPLACE_BY, Call, Shards
@@ -139,7 +139,7 @@ class RedisStates:
         prefixes = {self._users.prefix, *self._shards.command("ZRANGE", self._versions, 0, -1)}
         keys = [self._tombstone(shopper), *(prefix + partition + shopper.encode() for prefix in sorted(prefixes))]
         # The tombstone's own tag lets no change through that was read before.
-        self._shards.run([Call(REPLACE_BY, keys, [os.urandom(TAG_BYTES) + str(time_us).encode(), RETENTION_S])])
+        self._shards.run([Call(REPLACE_BY, keys, [Mark(time_us, 0).encoded(os.urandom(TAG_BYTES)), RETENTION_S])])
 
     def load(self, folder: Path, *, progress: Callable[[int, int], None] | None = None, forgotten: Container[str] = frozenset()) -> int:
         """Bring a saved state in, such as the pipeline's.
@@ -187,14 +187,15 @@ class RedisStates:
         have been set.
         """
         tag = os.urandom(TAG_BYTES)
-        shards = self._groups_of(changes)
+        shards, homes = self._groups_of(changes)
         groups = [(number, group) for number, some in shards.items() for group in some]
         held, clocks = self._shards.read_at({number: keys_of(some) for number, some in shards.items()})
         read_s = time.monotonic()
         late_us = {number: _late_us(clock_us, read_s, until_s) for number, clock_us in clocks.items()}
         counted: set[int] = set()
         for attempt in itertools.count(1):
-            made = [self._settings(group, changes, held, tag) for _, group in groups]
+            others = _repetitions_of_others(changes, homes, held)
+            made = [self._settings(group, changes, others, held, tag) for _, group in groups]
             try:
                 answers = self._shards.run(
                     [_call(settings, tag, late_us[number]) for (number, _), (settings, _) in zip(groups, made, strict=True) if settings]
@@ -229,9 +230,10 @@ class RedisStates:
             time.sleep(random.random() * PAUSE_S * min(attempt, 10))  # someone else got through, so all together go on
         raise AssertionError
 
-    def _groups_of(self, changes: Mapping[int, Change]) -> dict[int, list[Group]]:
-        """By shard, what changes do to keys there, in as many groups as share none."""
+    def _groups_of(self, changes: Mapping[int, Change]) -> tuple[dict[int, list[Group]], dict[int, bytes]]:
+        """By shard, what changes do to keys there, in as many groups as share none; and the mark of each change that any repetition meets."""
         shards: dict[int, list[Group]] = {}
+        homes: dict[int, bytes] = {}
         for place, change in changes.items():
             of: dict[int, Group] = {}
             sides = [(self._users, change.users), *([(self._items, change.items)] if self._items else [])]
@@ -242,29 +244,33 @@ class RedisStates:
                     group.sides[key] = side
                     if side is self._users:
                         group.tombstones[key] = self._tombstone(event.key)
-            if not of:
-                of[self._group_of("")] = Group()
+            home = self._group_of(change.users[0].key if change.users else change.mark.hex())
+            of.setdefault(home, Group())
             for number, group in of.items():
-                group.marks.append((place, self._users.prefix + TAGS[number] + b"\x00\x00" + change.mark))
+                group.marks.append((place, self._mark(number, change)))
                 shards.setdefault(number, []).append(group)
-        return {number: joined(groups) for number, groups in shards.items()}
+            homes[place] = self._mark(home, change)
+        return {number: joined(groups) for number, groups in shards.items()}, homes
 
-    def _settings(self, group: Group, changes: Mapping[int, Change], held: Held, tag: bytes) -> tuple[list[_Setting], set[int]]:
+    def _settings(
+        self, group: Group, changes: Mapping[int, Change], others: Container[int], held: Held, tag: bytes
+    ) -> tuple[list[_Setting], set[int]]:
         """What a group's keys are to hold, marks first, and which changes count; no settings where nothing is to be set."""
-        times = {mark: _time_of(held[mark]) for _, mark in group.marks}
-        ttls: dict[bytes, int] = {}
+        times = {mark: Mark.decoded(held[mark]) for _, mark in group.marks}
+        marks: dict[bytes, _Setting] = {}
         counted = set()
         for place, mark in group.marks:
-            change, before_us = changes[place], times[mark]
-            if not repeats(change, before_us):
+            change, before = changes[place], times[mark]
+            before_us = None if before is None else before.time_us
+            if place in others and before is None:
+                continue
+            if counts := place not in others and not repeats(change, before_us):
                 counted.add(place)
-            times[mark] = remembered_us(change, before_us)
-            ttls[mark] = max(ttls.get(mark, 0), ttl_s(change))
-        marks = [
-            _Setting(mark, held[mark], tag + str(time_us).encode(), ttls[mark])
-            for mark, time_us in times.items()
-            if time_us != _time_of(held[mark])
-        ]
+            content = content_of(change) if before is None or counts else before.content
+            times[mark] = now = Mark(remembered_us(change, before_us), content)
+            if counts or now != before:
+                longest_s = max(ttl_s(change), marks[mark].ttl_s if mark in marks else 0)
+                marks[mark] = _Setting(mark, held[mark], now.encoded(tag), longest_s)
         if not marks:
             return [], counted
         until_us = {key: _time_of(held[tombstone]) for key, tombstone in group.tombstones.items()}
@@ -281,7 +287,7 @@ class RedisStates:
             take_in(side.plan, state, rows, [event for key in mine for event in events[key]], rules(side.plan))
             group.made |= dict(zip(mine, encoded(side.plan, state, range(len(mine)), [tag] * len(mine), self._codes), strict=True))
         looked_at = [_Setting(tombstone, held[tombstone]) for key, tombstone in group.tombstones.items() if key in events]
-        return [*marks, *looked_at, *(_Setting(key, held[key], group.made[key], self._ttl_s) for key in events)], counted
+        return [*marks.values(), *looked_at, *(_Setting(key, held[key], group.made[key], self._ttl_s) for key in events)], counted
 
     def _undo(self, done: list[_Setting]) -> None:
         """Put back what was there, in each group whole or not at all: where somebody has built on it, it stays."""
@@ -305,6 +311,9 @@ class RedisStates:
 
     def _group_of_key(self, key: bytes) -> int:
         return self._shards.group(TAGS.index(key[key.index(b"{") : key.index(b"}") + 1]))
+
+    def _mark(self, number: int, change: Change) -> bytes:
+        return self._users.prefix + TAGS[number] + b"\x00\x00" + change.mark
 
     def _tombstone(self, shopper: str) -> bytes:
         return self._shop + TAGS[partition_of(shopper)] + b"\x00" + digest_of(shopper)
@@ -344,5 +353,24 @@ def _call(settings: Sequence[_Setting], tag: bytes, late_us: int) -> Call:
 
 
 def _time_of(held: bytes | None) -> int | None:
-    """The time of a mark or a tombstone, which stands behind its tag."""
-    return None if held is None else int(held[TAG_BYTES:])
+    """The time of a tombstone."""
+    mark = Mark.decoded(held)
+    return None if mark is None else mark.time_us
+
+
+def _repetitions_of_others(changes: Mapping[int, Change], homes: Mapping[int, bytes], held: Held) -> set[int]:
+    """Which changes repeat another one's mark, such as a second list under a request: they count nowhere.
+
+    What a call takes in may be taken in partly; sent again it is told by what it changes, and each shard then says what it lacks.
+    """
+    now = {mark: Mark.decoded(held[mark]) for mark in homes.values()}
+    found = set()
+    for place, change in changes.items():
+        before, content = now[homes[place]], content_of(change)
+        if before is None or not repeats(change, before.time_us):
+            now[homes[place]] = Mark(change.time_us, content)
+            continue
+        now[homes[place]] = Mark(remembered_us(change, before.time_us), before.content)
+        if before.content != content:
+            found.add(place)
+    return found
