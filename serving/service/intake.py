@@ -88,11 +88,16 @@ class Intake:
         log = None if self._log is None else partial(self._logged, self._log, rows)
         task = asyncio.create_task(self._knowledge.record(counting, timeout_s=state_s, log=log))
         self._underway.add(task)
-        task.add_done_callback(self._underway.discard)
+        task.add_done_callback(self._ended)
         done, _ = await asyncio.wait([task], timeout=state_s + LOG_S)
         if not done:
             raise LogUnavailable(f"the log's disk took longer than {LOG_S:g} s; send the events again later")
         task.result()
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._underway.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waits for it is told; where nobody does any more it is no news
 
     async def settled(self) -> None:
         """Return when all events that are being taken in are taken in or refused."""
@@ -117,8 +122,7 @@ class Intake:
         ids = list(dict.fromkeys([shopper, account, *self._second_ids.ids_of(account)]))
         keys = [shopper_key(each, self._settings.salt) for each in ids]
         names = list(dict.fromkeys([*ids, *keys]))
-        for each in names:
-            await self._knowledge.forget(each, time_us=now_us, timeout_s=STATE_S)
+        await self._knowledge.forget(names, log_keys=keys, time_us=now_us, timeout_s=STATE_S)
         try:
             await asyncio.to_thread(self._noted, names, keys, now_us)
         except OSError as error:

@@ -37,6 +37,10 @@ class RemoteStates(StateStores, Protocol):
         """Take changes in, all of them or none, before a moment of the monotonic clock; raises StateUnavailable."""
         ...
 
+    def ask_logs(self, keys: Sequence[str], *, time_us: int) -> None:
+        """Ask all services that share the store to erase a shopper from their logs; raises StateUnavailable."""
+        ...
+
 
 class Knowledge(Protocol):
     """What the service asks and tells its state. Called within one event loop."""
@@ -63,8 +67,14 @@ class Knowledge(Protocol):
         """
         ...
 
-    async def forget(self, shopper: str, *, time_us: int, timeout_s: float) -> None:
-        """Let go of a shopper; what he did up to `time_us` counts no more.
+    async def forget(self, names: Sequence[str], *, log_keys: Sequence[str], time_us: int, timeout_s: float) -> None:
+        """Let go of a shopper, whatever he is called; what he did up to `time_us` counts no more.
+
+        Args:
+            names: all that the state may call him.
+            log_keys: all that logs may, for services that share the state and have logs of their own.
+            time_us: the moment.
+            timeout_s: for the state.
 
         Raises:
             StateUnavailable: it may be that nothing was forgotten.
@@ -104,9 +114,10 @@ class NearKnowledge:
         for change in changes:
             self._states.record(change)
 
-    async def forget(self, shopper: str, *, time_us: int, timeout_s: float) -> None:
+    async def forget(self, names: Sequence[str], *, log_keys: Sequence[str], time_us: int, timeout_s: float) -> None:
         """See Knowledge."""
-        self._states.forget(shopper, time_us=time_us)
+        for name in names:
+            self._states.forget(name, time_us=time_us)
 
     def failing(self) -> bool:
         """See Knowledge."""
@@ -163,9 +174,15 @@ class FarKnowledge:
                     await self._writing.within(taken.undo, GRACE_S)
                 raise
 
-    async def forget(self, shopper: str, *, time_us: int, timeout_s: float) -> None:
+    async def forget(self, names: Sequence[str], *, log_keys: Sequence[str], time_us: int, timeout_s: float) -> None:
         """See Knowledge."""
-        await self._writing.within(lambda: self._states.forget(shopper, time_us=time_us), timeout_s)
+
+        def forgotten() -> None:
+            for name in names:
+                self._states.forget(name, time_us=time_us)
+            self._states.ask_logs(log_keys, time_us=time_us)
+
+        await self._writing.within(forgotten, timeout_s)
 
     def failing(self) -> bool:
         """See Knowledge."""

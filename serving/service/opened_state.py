@@ -12,6 +12,7 @@ from typing import final
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
+from serving.exposure.erase import ask_to_forget
 from serving.exposure.keys import shopper_key
 from serving.features.assemble import RequestFeatures
 from serving.features.catalogue import Catalogue
@@ -188,4 +189,13 @@ def _in_redis(places: Places, dataset: Dataset, catalogue: Catalogue) -> OpenedS
         _LOG.info("%d keys were brought into Redis", states.load(places.state, forgotten=forgotten))
     stranger = RequestFeatures(dataset, catalogue, MemoryStates(plans, catalogue.codes))
     knowledge = FarKnowledge(RequestFeatures(dataset, catalogue, states), stranger, states, buckets=dataset.serving.list_lengths)
-    return OpenedState(states, knowledge, None, places.log, states.announce)
+    asked: dict[str, int] = {}
+
+    def tend() -> None:
+        states.announce()
+        for key, time_us in states.asked_of_logs().items() if places.log is not None else ():
+            if asked.get(key) != time_us:
+                ask_to_forget(places.log, key, now_us=time_us)
+                asked[key] = time_us
+
+    return OpenedState(states, knowledge, None, places.log, tend)

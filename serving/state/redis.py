@@ -42,6 +42,7 @@ __all__ = ["MARK_TTL_S", "RedisStates"]
 _LOG = logging.getLogger(__name__)
 LOADED_AT_A_TIME = 2_000
 ATTEMPTS = 8  # then changes go in two parts, and so on: the fewer there are the sooner nobody comes between
+ASKED_S = 7 * 24 * 3600  # how long logs are asked to erase a shopper: a service that is away for longer must be told by hand
 PAUSE_S = 0.002  # at most, before keys are tried again that another writer has changed meanwhile
 DELETED, LEFT = 0, -1  # in place of a TTL
 Held = dict[bytes, bytes | None]
@@ -141,6 +142,26 @@ class RedisStates:
         # The tombstone's own tag lets no change through that was read before.
         self._shards.run([Call(REPLACE_BY, keys, [Mark(time_us, 0).encoded(os.urandom(TAG_BYTES)), RETENTION_S])])
 
+    def ask_logs(self, keys: Sequence[str], *, time_us: int) -> None:
+        """Ask all services that share the store to erase a shopper from their logs; asked for a week.
+
+        Raises:
+            StateUnavailable: they may not have been asked.
+        """
+        for key in keys:
+            self._shards.command("ZADD", self._shop + b"erase", "GT", time_us, key)
+        self._shards.command("ZREMRANGEBYSCORE", self._shop + b"erase", "-inf", time_us - ASKED_S * 1_000_000)
+
+    def asked_of_logs(self) -> dict[str, int]:
+        """Whom logs are asked to erase, to the moment up to which, in microseconds since 1970.
+
+        Raises:
+            StateUnavailable: it isn't known.
+        """
+        told = self._shards.command("ZRANGE", self._shop + b"erase", 0, -1, "WITHSCORES")
+        pairs = zip(told[::2], told[1::2], strict=True) if told and not isinstance(told[0], (list, tuple)) else told
+        return {key.decode(): int(float(time_us)) for key, time_us in pairs}
+
     def load(self, folder: Path, *, progress: Callable[[int, int], None] | None = None, forgotten: Container[str] = frozenset()) -> int:
         """Bring a saved state in, such as the pipeline's.
 
@@ -231,7 +252,7 @@ class RedisStates:
         raise AssertionError
 
     def _groups_of(self, changes: Mapping[int, Change]) -> tuple[dict[int, list[Group]], dict[int, bytes]]:
-        """By shard, what changes do to keys there, in as many groups as share none; and the mark of each change that any repetition meets."""
+        """By shard, what changes do to keys there, in as many groups as share none; and each change's mark that any repetition meets."""
         shards: dict[int, list[Group]] = {}
         homes: dict[int, bytes] = {}
         for place, change in changes.items():

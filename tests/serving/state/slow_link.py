@@ -1,5 +1,6 @@
 """A link to a server that takes time, counts round trips, and can be held up: what lies between a service and its Redis."""
 
+import math
 import socket
 import threading
 import time
@@ -14,7 +15,8 @@ class Link:
 
     port: int
     round_trips: int = 0
-    open: threading.Event = field(default_factory=threading.Event)  # cleared, it lets no more questions through
+    held_from: float = math.inf  # the number of the first question that is held up
+    open: threading.Event = field(default_factory=threading.Event)  # set, it lets those through that were held up
 
 
 @contextmanager
@@ -22,7 +24,6 @@ def slow_link(to: int, *, seconds: float) -> Iterator[Link]:
     """A link to a port of loopback; each question is on its way for so long, however much is asked at once."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         link = Link(listening.getsockname()[1])
-        link.open.set()
         ends: list[socket.socket] = []
 
         def accept() -> None:
@@ -43,7 +44,8 @@ def slow_link(to: int, *, seconds: float) -> Iterator[Link]:
                     if asks and not asked.is_set():
                         link.round_trips += 1
                         asked.set()
-                        link.open.wait()
+                        if link.round_trips >= link.held_from:
+                            link.open.wait()
                         time.sleep(seconds)
                     elif not asks:
                         asked.clear()
