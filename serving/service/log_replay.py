@@ -27,7 +27,7 @@ from serving.state.tombstones import Forgotten
 SOURCES = "sources.json"
 _KINDS = (IMPRESSIONS, INTERACTIONS)
 _NAME = re.compile(rf"(?:{'|'.join(_KINDS)})-\d{{8}}T\d{{6}}-")  # of a file of a log
-_WHOLE = 1 << 62  # bytes: more than a file has
+_WHOLE = 1 << 40  # bytes: more than a file has
 _TAIL = 1 << 20  # bytes in which the last line ends
 _LOG = logging.getLogger(__name__)
 Event = Shown | Interaction

@@ -110,9 +110,7 @@ def _in_memory(settings: Settings, places: Places, dataset: Dataset, catalogue: 
     plans, snapshot, log = plans_of(dataset), places.snapshot, places.log
     tombstones = log or (None if snapshot is None else snapshot.with_name(f"{snapshot.name}.forgotten"))
     if tombstones is None:
-        _LOG.warning(
-            "without --log and --snapshot there is nowhere to note who was forgotten: after a restart with %s they are back", places.state
-        )
+        _LOG.warning("who is forgotten is known again after a restart: there is nowhere to note it; add --log, --snapshot or --redis")
     forgotten = Forgotten() if tombstones is None else read_tombstones(tombstones)
     key_of = None if settings.salt is None else partial(shopper_key, salt=settings.salt)
     ingested_us = folder.data_end_us(places.state)

@@ -81,9 +81,7 @@ def test_a_kill_loses_nothing_that_was_acknowledged(started: Started, tmp_path: 
     of_item = after.pop("p0")
     assert of_item["totals"][-1] == before.pop("p0")["totals"][-1] + 1
     before.pop("new")
-    assert [value for key, value in sorted(before.items()) if key in "ab" or key in ITEMS] == [
-        value for key, value in sorted(after.items()) if key in "ab" or key in ITEMS
-    ] or salt is not None
+    # Whoever came only after the last snapshot goes by his key in the log where that has a salt.
     assert sorted(map(json.dumps, before.values())) == sorted(map(json.dumps, after.values()))
 
 
