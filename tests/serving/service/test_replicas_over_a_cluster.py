@@ -22,15 +22,13 @@ import pytest
 import redis
 
 from components.state.plan import raw_names
-from serving.exposure.erase import erase
-from serving.exposure.recover import recover
-from serving.exposure.rows import EventRows
 from serving.state.codes import ItemCodes
 from serving.state.redis import RedisStates
 from serving.state.seam import plans_of
 from tests.serving.service.bad_model_servers import free_port
 from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import ITEMS, dataset
+from tests.serving.service.test_large_event_calls import until
 from tests.serving.service.test_restarts import T_US, click, ingested
 from tests.serving.service.test_start_and_stop import ROOT, asked, command, ready
 from tests.serving.state.private_cluster import private_cluster
@@ -160,9 +158,12 @@ def test_nothing_acknowledged_is_lost_and_nothing_forgotten_returns(shop: Shop, 
             for thread in threads:
                 thread.join()
             assert failed == []
-            for replica in replicas:  # once more all of ingestion is brought in
+            for replica in replicas:  # once more all of ingestion is brought in, and each erases whom the others were asked to
                 replica.end(signal.SIGTERM)
                 replica.begin()
+            logged = in_logs(replicas)
+            until(lambda: not any(said.gone & in_logs(replicas).keys() for said in told))
+            left = in_logs(replicas)
             with redis.RedisCluster(host="127.0.0.1", port=nodes[0]) as client:
                 known = state_in(client)
                 clicks = {name: known(name) for name in names}
@@ -185,21 +186,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_forgotten_returns(shop: Shop, 
         )
         assert clicks == wanted
         assert items == sum((said.items for said in told), Counter({"p0": PAST * len(names)}))
-        logged = in_logs(replicas)
-        for said in told:
-            for requests in said.requests.values():
-                assert requests <= logged.keys()
-        for replica in replicas:
-            erased_in(replica.log)
-        left = in_logs(replicas)
-        assert not any(said.gone & left.keys() for said in told)
-        assert all(requests <= left.keys() for said in told for requests in said.requests.values())
-
-
-def erased_in(log: Path) -> None:
-    """As services do once a minute, of files that are complete: here all are, when what a kill left behind is."""
-    recover(log)
-    assert erase(log, EventRows(dataset())).waiting == 0
+        assert all(requests <= logged.keys() & left.keys() for said in told for requests in said.requests.values())
 
 
 class state_in:  # noqa: N801 - reads like the call it is

@@ -30,7 +30,8 @@ def free_ports(count: int) -> list[int]:
 
 
 def node(folder: Path, port: int, *more: str) -> "subprocess.Popen[bytes]":
-    """A node of a cluster, which keeps what it knows of the others in a folder."""
+    """A node of a cluster, which keeps what it holds, and what it knows of the others, in a folder of its own."""
+    folder.mkdir()
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     command += ["--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{port}.conf", "--cluster-node-timeout", "2000", *more]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -43,7 +44,7 @@ def private_cluster(*more: str) -> Iterator[list[int]]:
         pytest.skip("no redis-server here: apt-get install redis-server")
     ports = free_ports(MASTERS)
     with tempfile.TemporaryDirectory() as base:
-        processes = [node(Path(base), port, *more) for port in ports]
+        processes = [node(Path(base) / str(port), port, *more) for port in ports]
         try:
             for port, process in zip(ports, processes, strict=True):
                 with redis.Redis(port=port) as client:
