@@ -189,14 +189,11 @@ class ExposureLog:
         due = [seconds for stream in self._streams.values() if (seconds := stream.due_in_s()) is not None]
         return min(due) if due else None
 
-    def _write_interactions(self, waiting: list[_Waiting]) -> None:
-        batch = [each for each in waiting if each.done.set_running_or_notify_cancel()]  # who has given up isn't to be in the log
-        if not batch:
-            return
-        rows = sum(each.rows for each in batch)
+    def _write_interactions(self, batch: list[_Waiting]) -> None:
+        rows = sum(waiting.rows for waiting in batch)
         failure: LogUnavailable | None = None
         try:
-            self._streams[INTERACTIONS].append(b"".join(each.text for each in batch), durable=True)
+            self._streams[INTERACTIONS].append(b"".join(waiting.text for waiting in batch), durable=True)
         except OSError as error:
             failure = LogUnavailable(f"the interactions couldn't be written to the disk: {error}; send them again later")
             if not self._refusing:
@@ -204,11 +201,13 @@ class ExposureLog:
         self._refusing = failure is not None
         with self._changed:
             self._count(**{"interactions_refused" if failure else "interactions_committed": rows})
-        for each in batch:
+        for waiting in batch:
+            if not waiting.done.set_running_or_notify_cancel():
+                continue  # who waited has given up
             if failure is not None:
-                each.done.set_exception(failure)
+                waiting.done.set_exception(failure)
             else:
-                each.done.set_result(None)
+                waiting.done.set_result(None)
 
     def _write_exposure(self, exposure: Exposure | Shadowed) -> None:
         fate = "exposures_dropped_disk" if time.monotonic() < self._retry_at_s else self._written(exposure)

@@ -111,6 +111,8 @@ def _in_memory(settings: Settings, places: Places, dataset: Dataset, catalogue: 
     tombstones = log or (None if snapshot is None else snapshot.with_name(f"{snapshot.name}.forgotten"))
     if tombstones is None:
         _LOG.warning("who is forgotten is known again after a restart: there is nowhere to note it; add --log, --snapshot or --redis")
+    else:
+        tombstones.mkdir(parents=True, exist_ok=True)
     forgotten = Forgotten() if tombstones is None else read_tombstones(tombstones)
     key_of = None if settings.salt is None else partial(shopper_key, salt=settings.salt)
     ingested_us = folder.data_end_us(places.state)

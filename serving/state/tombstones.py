@@ -65,7 +65,6 @@ def write_tombstone(folder: Path, shopper: str, *, now_us: int) -> None:
     Raises:
         OSError: the disk doesn't take it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{digest_of(shopper).hex()}{_ENDING}"
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     with open(os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
