@@ -114,7 +114,7 @@ class StateStore:
     def snapshot(self) -> Snapshot:
         """A copy of all that is known, to be saved."""
         with self._lock:  # for as short as can be: requests wait for it
-            keys, copy = list(self._rows), State(*(array[: self._used].copy() for array in self._state))
+            keys, copy = list(self._rows), State(*(getattr(self._state, name)[: self._used].copy() for name in State._fields))
             rows: NDArray[np.int64] = np.fromiter(self._rows.values(), np.int64, len(keys))
         whole = len(rows) == len(copy.last_us) and (rows == np.arange(len(rows))).all()
         return Snapshot(self.plan, keys, copy if whole else rows_of(copy, rows))

@@ -12,7 +12,7 @@ from components.contract.errors import InputError, LogUnavailable
 from components.contract.sources import Impressions
 from components.contract.strict import closest
 from serving.exposure.erase import ask_to_forget
-from serving.exposure.keys import shopper_key
+from serving.exposure.keys import keys_of, shopper_key
 from serving.exposure.log import ExposureLog
 from serving.exposure.record import Interaction as Logged
 from serving.features.catalogue import SecondIds
@@ -118,9 +118,8 @@ class Intake:
             StateUnavailable: it may know them still.
             LogUnavailable: the log's disk didn't take the wish.
         """
-        account = self._second_ids.shopper(shopper, now_us)
-        ids = list(dict.fromkeys([shopper, account, *self._second_ids.ids_of(account)]))
-        keys = [shopper_key(each, self._settings.salt) for each in ids]
+        ids = self._second_ids.all_ids(shopper, now_us)
+        keys = keys_of(shopper, self._second_ids, self._settings.salt, now_us=now_us)
         names = list(dict.fromkeys([*ids, *keys]))
         await self._knowledge.forget(names, log_keys=keys, time_us=now_us, timeout_s=STATE_S)
         try:

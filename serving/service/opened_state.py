@@ -189,13 +189,14 @@ def _in_redis(places: Places, dataset: Dataset, catalogue: Catalogue) -> OpenedS
         _LOG.info("%d keys were brought into Redis", states.load(places.state, forgotten=forgotten))
     stranger = RequestFeatures(dataset, catalogue, MemoryStates(plans, catalogue.codes))
     knowledge = FarKnowledge(RequestFeatures(dataset, catalogue, states), stranger, states, buckets=dataset.serving.list_lengths)
-    asked: dict[str, int] = {}
+    log, asked = places.log, dict[str, int]()
 
     def tend() -> None:
         states.announce()
-        for key, time_us in states.asked_of_logs().items() if places.log is not None else ():
-            if asked.get(key) != time_us:
-                ask_to_forget(places.log, key, now_us=time_us)
-                asked[key] = time_us
+        if log is not None:
+            for key, time_us in states.asked_of_logs().items():
+                if asked.get(key) != time_us:
+                    ask_to_forget(log, key, now_us=time_us)
+                    asked[key] = time_us
 
     return OpenedState(states, knowledge, None, places.log, tend)

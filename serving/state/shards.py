@@ -137,14 +137,14 @@ class Shards:
     def command(self, *words: Any) -> Any:
         """One command about one key."""
         with _reaching():
-            return self._client.execute_command(*words)
+            return self._client.execute_command(*words)  # type: ignore[no-untyped-call]
 
     def _piped(self, commands: Sequence[tuple[Sequence[Any], bytes]], *, raises: bool = True) -> list[Any]:
         """The answers to commands, each of which stands beside one of its keys."""
         with _reaching(), self._client.pipeline(transaction=False) as pipeline:
             for words, key in commands:
                 # The node is named, for redis-py may ask the cluster where a script's keys are; redirections are followed all the same.
-                node = {} if self._cluster is None else {"target_nodes": self._cluster.get_node_from_key(key)}
+                node = {} if self._cluster is None else {"target_nodes": self._cluster.get_node_from_key(key)}  # type: ignore[no-untyped-call]
                 pipeline.execute_command(*words, **node)
             answers: list[Any] = pipeline.execute(raise_on_error=raises)
             return answers

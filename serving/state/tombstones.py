@@ -29,8 +29,8 @@ class Forgotten:
     def __init__(self, until_us: Mapping[bytes, int] | None = None) -> None:
         self._until_us = dict(until_us or {})
 
-    def __contains__(self, shopper: str) -> bool:
-        return bool(self._until_us) and digest_of(shopper) in self._until_us
+    def __contains__(self, shopper: object) -> bool:
+        return bool(self._until_us) and digest_of(str(shopper)) in self._until_us
 
     def __len__(self) -> int:
         return len(self._until_us)
