@@ -115,7 +115,13 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _redis_password(file: Path | None) -> str:
+def redis_password(file: Path | None) -> str:
+    """Redis's password: the first line of a file, or what the environment says; "" where neither does.
+
+    Raises:
+        InputError: both say one.
+        OSError: the file can't be read.
+    """
     told = os.environ.get("SHELFRANK_REDIS_PASSWORD", "")
     if file is None:
         return told
@@ -166,7 +172,7 @@ def main() -> int:
             model=given.model,
             redis=given.redis,
             redis_cluster=given.redis_cluster,
-            redis_password=_redis_password(given.redis_password_file),
+            redis_password=redis_password(given.redis_password_file),
             load=given.load,
             experiments=given.experiments,
             rules=given.rules,

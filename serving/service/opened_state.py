@@ -179,7 +179,7 @@ def _in_redis(places: Places, dataset: Dataset, catalogue: Catalogue) -> OpenedS
     how = {name: value for name, value in how.items() if value is not None}
     try:
         client = redis.RedisCluster.from_url(places.redis, **how) if places.redis_cluster else redis.Redis.from_url(places.redis, **how)
-    except redis.RedisError as error:
+    except (redis.RedisError, redis.exceptions.RedisClusterException) as error:
         raise InputError(
             f"expected a node of a Redis Cluster at the URL of --redis, got: {error}; is it up, and in cluster mode?"
         ) from error

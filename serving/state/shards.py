@@ -155,5 +155,5 @@ def _reaching() -> Iterator[None]:
     """Whatever keeps a store from answering is one error; a fault of this program stays what it is."""
     try:
         yield
-    except (redis.RedisError, OSError) as error:
+    except (redis.RedisError, redis.exceptions.RedisClusterException, OSError) as error:
         raise StateUnavailable(f"the state store gave no answer ({type(error).__name__}); try again later") from error

@@ -103,8 +103,8 @@ def test_a_redis_that_takes_no_writes_keeps_nobody_from_being_known(started: Sta
 
 def test_requests_that_make_no_sense_are_no_outage_of_the_store(started: Started, store: redis.Redis) -> None:
     service = started(places={"redis": f"redis://127.0.0.1:{port_of(store)}/0"})
-    for context in ({"device": "\ud800"}, {"device": {"a": 1}}, {"hour": "9"}) * 4:
-        body = json.dumps({"candidates": ITEMS, "context": context}).encode()
+    for _ in range(6):
+        body = json.dumps({"candidates": ITEMS, "context": {"device": "\ud800"}}).encode()
         service.call("POST", "/v1/rank", body, {"content-type": "application/json"})
     assert service.rank(*ITEMS)["reason"] == ""
     assert service.get("/health/ready").json["failing"] == []
