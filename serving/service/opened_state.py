@@ -180,9 +180,7 @@ def _in_redis(places: Places, dataset: Dataset, catalogue: Catalogue) -> OpenedS
     try:
         client = redis.RedisCluster.from_url(places.redis, **how) if places.redis_cluster else redis.Redis.from_url(places.redis, **how)
     except (redis.RedisError, redis.exceptions.RedisClusterException) as error:
-        raise InputError(
-            f"expected a node of a Redis Cluster at the URL of --redis, got: {error}; is it up, and in cluster mode?"
-        ) from error
+        raise InputError(f"expected a node of a Redis Cluster at --redis, got: {error}; is it up, and in cluster mode?") from error
     states = RedisStates(client, shop=dataset.name, plans=plans, codes=catalogue.codes, ttl_s=TTL_S)
     if places.load:
         forgotten = Forgotten() if places.log is None or not places.log.exists() else read_tombstones(places.log)
