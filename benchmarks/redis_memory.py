@@ -76,8 +76,8 @@ def main() -> None:
                 values = encoded(plan, state, range(n), [draw.bytes(8) for _ in range(n)], codes)
                 with client.pipeline(transaction=False) as pipeline:
                     for row, value in enumerate(values):
-                        user = f"u{first + row:09d}"
-                        pipeline.set(prefix + TAGS[partition_of(user)] + user.encode(), value, ex=TTL_S)
+                        user = f"u{first + row:09d}".encode()
+                        pipeline.set(prefix + TAGS[partition_of(user)] + user, value, ex=TTL_S)
                     pipeline.execute()
                 size += sum(map(len, values))
             used = client.info("memory")["used_memory"] - before

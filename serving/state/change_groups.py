@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from components.state.plan import StatePlan
 from components.state.store import Event
-from serving.state.partitions import TAGS, partition_of
+from serving.state.partitions import placed
 from serving.state.seam import Change
 
 KEYS_AT_A_TIME = 4_000  # that a round trip reads and sets
@@ -20,7 +20,7 @@ class Side:
 
     def key(self, name: str) -> bytes:
         """The key of a shopper or an item."""
-        return self.prefix + TAGS[partition_of(name)] + name.encode()
+        return self.prefix + placed(name)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from serving.state.seam import Change
@@ -47,6 +48,30 @@ class Mark:
 def content_of(change: Change) -> int:
     """A checksum of the keys that a change concerns: what is sent again has the same, another list under the same mark hasn't."""
     return zlib.crc32("\x00".join([*(event.key for event in change.users), "", *(event.key for event in change.items)]).encode())
+
+
+def time_of(held: bytes | None) -> int | None:
+    """The time of a value that a mark was encoded as; None where there is nothing."""
+    mark = Mark.decoded(held)
+    return None if mark is None else mark.time_us
+
+
+def repetitions_of_others(changes: Mapping[int, Change], homes: Mapping[int, bytes], held: Mapping[bytes, bytes | None]) -> set[int]:
+    """Which changes repeat another one's mark, such as a second list under a request: they count nowhere.
+
+    What a call takes in may be taken in partly; sent again it is told by what it changes, and each shard then says what it lacks.
+    """
+    now = {mark: Mark.decoded(held[mark]) for mark in homes.values()}
+    found = set()
+    for place, change in changes.items():
+        before, content = now[homes[place]], content_of(change)
+        if before is None or not repeats(change, before.time_us):
+            now[homes[place]] = Mark(change.time_us, content)
+            continue
+        now[homes[place]] = Mark(remembered_us(change, before.time_us), before.content)
+        if before.content != content:
+            found.add(place)
+    return found
 
 
 _MARK = struct.Struct("<Iq")

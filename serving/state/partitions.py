@@ -5,17 +5,26 @@ cluster too.
 """
 
 import zlib
+from functools import lru_cache
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from components.state.segments import BETWEEN
 
 PARTITIONS = 64
+_BETWEEN = BETWEEN.encode()
 
 
-def partition_of(key: str) -> int:
+def partition_of(key: bytes) -> int:
     """The partition of a shopper or a product; a product within a segment has the product's."""
-    return zlib.crc32(key.rpartition(BETWEEN)[2].encode()) % PARTITIONS
+    return zlib.crc32(key.rpartition(_BETWEEN)[2] if _BETWEEN in key else key) % PARTITIONS
+
+
+@lru_cache(maxsize=1 << 16)
+def placed(key: str) -> bytes:
+    """A key behind its partition's hash tag."""
+    raw = key.encode()
+    return TAGS[partition_of(raw)] + raw
 
 
 def _tags() -> tuple[bytes, ...]:

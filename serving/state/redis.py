@@ -31,8 +31,8 @@ from components.state.store import Event, take_in
 from serving.state.change_groups import Group, Side, halves, joined, keys_of, portions
 from serving.state.codes import ItemCodes
 from serving.state.folder import keys_in, parts
-from serving.state.marks import MARK_TTL_S, Mark, content_of, remembered_us, repeats, ttl_s
-from serving.state.partitions import TAGS, partition_of
+from serving.state.marks import MARK_TTL_S, Mark, content_of, remembered_us, repeats, repetitions_of_others, time_of, ttl_s
+from serving.state.partitions import TAGS, partition_of, placed
 from serving.state.seam import Change, Known, Plans
 from serving.state.shards import ADD_UNLESS, COMPARE_AND_SET, REPLACE_BY, Call, Shards
 from serving.state.tombstones import RETENTION_S, digest_of
@@ -56,6 +56,15 @@ class _Setting:
     held: bytes | None
     value: bytes = b""
     ttl_s: int = LEFT
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be done to a group's keys: marks to be set, the events that count by key, and the changes that do."""
+
+    marks: list[_Setting]
+    events: dict[bytes, list[Event]]
+    counted: set[int]
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,7 @@ class RedisStates:
         """See StateStores."""
         user = self._users.key(shopper)
         of_items = [] if self._items is None else [self._items.key(item) for item in items]
-        where = _grouped([(self._group_of(shopper), user), *zip(map(self._group_of, items), of_items, strict=False)])
+        where = _grouped([(self._shards.group(shopper), user), *zip(map(self._shards.group, items), of_items, strict=False)])
         held = self._shards.read(where)
         features = self._features(self._users.plan, [held[user]], time_us, session=session)
         if self._items is None:
@@ -125,7 +134,7 @@ class RedisStates:
             StateUnavailable: they aren't taken in. Where the connection broke some may be; to send all of them again does no harm.
         """
         counted: set[int] = set()
-        done: list[_Setting] = []
+        done: list[list[_Setting]] = []
         try:
             for some in portions(changes):
                 counted |= self._record_some(some, until_s, done)
@@ -136,9 +145,8 @@ class RedisStates:
 
     def forget(self, shopper: str, *, time_us: int = 0) -> None:
         """See StateStores."""
-        partition = TAGS[partition_of(shopper)]
         prefixes = {self._users.prefix, *self._shards.command("ZRANGE", self._versions, 0, -1)}
-        keys = [self._tombstone(shopper), *(prefix + partition + shopper.encode() for prefix in sorted(prefixes))]
+        keys = [self._tombstone(shopper), *(prefix + placed(shopper) for prefix in sorted(prefixes))]
         # The tombstone's own tag lets no change through that was read before.
         self._shards.run([Call(REPLACE_BY, keys, [Mark(time_us, 0).encoded(os.urandom(TAG_BYTES)), RETENTION_S])])
 
@@ -196,12 +204,12 @@ class RedisStates:
         keys: dict[int, list[bytes]] = {}
         args: dict[int, list[Any]] = {}
         for name, value in pairs:
-            group, key = self._group_of(name), side.key(name)
+            group, key = self._shards.group(name), side.key(name)
             keys.setdefault(group, []).extend([key, self._tombstone(name) if side is self._users else key])
             args.setdefault(group, [self._ttl_s]).append(value)
         return sum(self._shards.run([Call(ADD_UNLESS, keys[group], args[group]) for group in keys]))
 
-    def _record_some(self, changes: Mapping[int, Change], until_s: float | None, done: list[_Setting]) -> set[int]:
+    def _record_some(self, changes: Mapping[int, Change], until_s: float | None, done: list[list[_Setting]]) -> set[int]:
         """Take in as many changes as one round trip may carry; gives the places of those that count.
 
         What share no key go by scripts of their own, so that a key which many write to holds nothing else up. Adds to `done` what may
@@ -215,21 +223,23 @@ class RedisStates:
         late_us = {number: _late_us(clock_us, read_s, until_s) for number, clock_us in clocks.items()}
         counted: set[int] = set()
         for attempt in itertools.count(1):
-            others = _repetitions_of_others(changes, homes, held)
-            made = [self._settings(group, changes, others, held, tag) for _, group in groups]
+            others = repetitions_of_others(changes, homes, held)
+            plans = [self._plan(group, changes, others, held, tag) for _, group in groups]
+            self._make([group for _, group in groups], plans, held, tag)
+            made = [self._settings(group, plan, held) for (_, group), plan in zip(groups, plans, strict=True)]
             try:
                 answers = self._shards.run(
-                    [_call(settings, tag, late_us[number]) for (number, _), (settings, _) in zip(groups, made, strict=True) if settings]
+                    [_call(settings, tag, late_us[number]) for (number, _), settings in zip(groups, made, strict=True) if settings]
                 )
             except StateUnavailable:
-                done += [setting for settings, _ in made for setting in settings if setting.ttl_s != LEFT]
+                done += made
                 raise
             late, left, told = False, list[tuple[int, Group]](), iter(answers)
-            for (number, group), (settings, counting) in zip(groups, made, strict=True):
+            for (number, group), plan, settings in zip(groups, plans, made, strict=True):
                 other = next(told) if settings else []
                 if not other:
-                    counted |= counting
-                    done += [setting for setting in settings if setting.ttl_s != LEFT]
+                    counted |= plan.counted
+                    done.append(settings)
                     continue
                 left.append((number, group))
                 if other == [-1]:
@@ -260,12 +270,12 @@ class RedisStates:
             sides = [(self._users, change.users), *([(self._items, change.items)] if self._items else [])]
             for side, events in sides:
                 for event in events:
-                    key, group = side.key(event.key), of.setdefault(self._group_of(event.key), Group())
+                    key, group = side.key(event.key), of.setdefault(self._shards.group(event.key), Group())
                     group.events.setdefault(key, []).append((place, event))
                     group.sides[key] = side
                     if side is self._users:
                         group.tombstones[key] = self._tombstone(event.key)
-            home = self._group_of(change.users[0].key if change.users else change.mark.hex())
+            home = self._shards.group(change.users[0].key if change.users else change.mark.hex())
             of.setdefault(home, Group())
             for number, group in of.items():
                 group.marks.append((place, self._mark(number, change)))
@@ -273,10 +283,8 @@ class RedisStates:
             homes[place] = self._mark(home, change)
         return {number: joined(groups) for number, groups in shards.items()}, homes
 
-    def _settings(
-        self, group: Group, changes: Mapping[int, Change], others: Container[int], held: Held, tag: bytes
-    ) -> tuple[list[_Setting], set[int]]:
-        """What a group's keys are to hold, marks first, and which changes count; no settings where nothing is to be set."""
+    def _plan(self, group: Group, changes: Mapping[int, Change], others: Container[int], held: Held, tag: bytes) -> _Plan:
+        """Which changes of a group count; no marks where nothing is to be set."""
         times = {mark: Mark.decoded(held[mark]) for _, mark in group.marks}
         marks: dict[bytes, _Setting] = {}
         counted = set()
@@ -292,52 +300,64 @@ class RedisStates:
             if counts or now != before:
                 longest_s = max(ttl_s(change), marks[mark].ttl_s if mark in marks else 0)
                 marks[mark] = _Setting(mark, held[mark], now.encoded(tag), longest_s)
-        if not marks:
-            return [], counted
-        until_us = {key: _time_of(held[tombstone]) for key, tombstone in group.tombstones.items()}
+        until_us = {key: time_of(held[tombstone]) for key, tombstone in group.tombstones.items()}
         events: dict[bytes, list[Event]] = {}
         for key, happened in group.events.items():
             forgotten_us = until_us.get(key)
             counting = [event for place, event in happened if place in counted and (forgotten_us is None or event.time_us > forgotten_us)]
             if counting:
                 events[key] = counting
-        for side in {id(side): side for side in group.sides.values()}.values():
-            mine = [key for key in events if group.sides[key] is side and key not in group.made]
-            state = decoded(side.plan, [held[key] for key in mine], self._codes)
-            rows = [row for row, key in enumerate(mine) for _ in events[key]]
-            take_in(side.plan, state, rows, [event for key in mine for event in events[key]], rules(side.plan))
-            group.made |= dict(zip(mine, encoded(side.plan, state, range(len(mine)), [tag] * len(mine), self._codes), strict=True))
-        looked_at = [_Setting(tombstone, held[tombstone]) for key, tombstone in group.tombstones.items() if key in events]
-        return [*marks.values(), *looked_at, *(_Setting(key, held[key], group.made[key], self._ttl_s) for key in events)], counted
+        return _Plan(list(marks.values()), events, counted)
 
-    def _undo(self, done: list[_Setting]) -> None:
-        """Put back what was there, in each group whole or not at all: where somebody has built on it, it stays."""
-        back: dict[bytes, _Setting] = {}
-        for setting in done:  # a key may have been set more than once: from its last value to what was there before the first
-            first = back.get(setting.key)
-            held, ttl_s = (setting.held, setting.ttl_s) if first is None else (first.value or None, first.ttl_s)
-            back[setting.key] = _Setting(setting.key, setting.value, held or b"", DELETED if held is None else ttl_s)
+    def _make(self, groups: Sequence[Group], plans: Sequence[_Plan], held: Held, tag: bytes) -> None:
+        """Compute the values of all keys that events count for, but for those that are there from an attempt before."""
+        for side in (self._users, *([self._items] if self._items else [])):
+            mine = [
+                (group, key, events)
+                for group, plan in zip(groups, plans, strict=True)
+                for key, events in plan.events.items()
+                if group.sides[key] is side and key not in group.made
+            ]
+            if not mine:
+                continue
+            state = decoded(side.plan, [held[key] for _, key, _ in mine], self._codes)
+            rows = [row for row, (_, _, events) in enumerate(mine) for _ in events]
+            take_in(side.plan, state, rows, [event for _, _, events in mine for event in events], rules(side.plan))
+            values = encoded(side.plan, state, range(len(mine)), [tag] * len(mine), self._codes)
+            for (group, key, _), value in zip(mine, values, strict=True):
+                group.made[key] = value
+
+    def _settings(self, group: Group, plan: _Plan, held: Held) -> list[_Setting]:
+        """What a group's keys are to hold, marks first."""
+        looked_at = [_Setting(tombstone, held[tombstone]) for key, tombstone in group.tombstones.items() if key in plan.events]
+        return [*plan.marks, *looked_at, *(_Setting(key, held[key], group.made[key], self._ttl_s) for key in plan.events)]
+
+    def _undo(self, done: list[list[_Setting]]) -> None:
+        """Put back what was there, each script's keys all or none: where somebody has built on one of them, they stay.
+
+        The last comes first, in one pipeline: of a key that was set twice it leaves what the first had set.
+        """
+        calls = []
+        for settings in reversed(done):
+            back = [
+                _Setting(each.key, each.value, each.held or b"", DELETED if each.held is None else each.ttl_s)
+                for each in settings
+                if each.ttl_s != LEFT
+            ]
+            if back:
+                calls.append(_call(back, os.urandom(TAG_BYTES), 0))
         done.clear()
-        groups: dict[int, list[_Setting]] = {}
-        for setting in back.values():
-            groups.setdefault(self._group_of_key(setting.key), []).append(setting)
         try:
-            if groups:
-                self._shards.run([_call(settings, os.urandom(TAG_BYTES), 0) for settings in groups.values()])
+            if calls:
+                self._shards.run(calls)
         except StateUnavailable as error:
             _LOG.warning("events that were refused may be in the state: %s", error)
-
-    def _group_of(self, name: str) -> int:
-        return self._shards.group(partition_of(name))
-
-    def _group_of_key(self, key: bytes) -> int:
-        return self._shards.group(TAGS.index(key[key.index(b"{") : key.index(b"}") + 1]))
 
     def _mark(self, number: int, change: Change) -> bytes:
         return self._users.prefix + TAGS[number] + b"\x00\x00" + change.mark
 
     def _tombstone(self, shopper: str) -> bytes:
-        return self._shop + TAGS[partition_of(shopper)] + b"\x00" + digest_of(shopper)
+        return self._shop + TAGS[partition_of(shopper.encode())] + b"\x00" + digest_of(shopper)
 
     @property
     def _versions(self) -> bytes:
@@ -371,27 +391,3 @@ def _call(settings: Sequence[_Setting], tag: bytes, late_us: int) -> Call:
     for setting in settings:
         args += [tag_of(setting.held), setting.value, setting.ttl_s]
     return Call(COMPARE_AND_SET, [setting.key for setting in settings], args)
-
-
-def _time_of(held: bytes | None) -> int | None:
-    """The time of a tombstone."""
-    mark = Mark.decoded(held)
-    return None if mark is None else mark.time_us
-
-
-def _repetitions_of_others(changes: Mapping[int, Change], homes: Mapping[int, bytes], held: Held) -> set[int]:
-    """Which changes repeat another one's mark, such as a second list under a request: they count nowhere.
-
-    What a call takes in may be taken in partly; sent again it is told by what it changes, and each shard then says what it lacks.
-    """
-    now = {mark: Mark.decoded(held[mark]) for mark in homes.values()}
-    found = set()
-    for place, change in changes.items():
-        before, content = now[homes[place]], content_of(change)
-        if before is None or not repeats(change, before.time_us):
-            now[homes[place]] = Mark(change.time_us, content)
-            continue
-        now[homes[place]] = Mark(remembered_us(change, before.time_us), before.content)
-        if before.content != content:
-            found.add(place)
-    return found

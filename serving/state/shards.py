@@ -13,7 +13,7 @@ from typing import Any, final
 import redis
 
 from components.contract.errors import StateUnavailable
-from serving.state.partitions import PARTITIONS
+from serving.state.partitions import PARTITIONS, partition_of
 
 Client = "redis.Redis | redis.RedisCluster"
 
@@ -85,9 +85,9 @@ class Shards:
         self._client = client
         self._cluster = client if isinstance(client, redis.RedisCluster) else None
 
-    def group(self, partition: int) -> int:
-        """The group of a partition."""
-        return 0 if self._cluster is None else partition
+    def group(self, name: str) -> int:
+        """The group of a shopper's or a product's keys."""
+        return 0 if self._cluster is None else partition_of(name.encode())
 
     @property
     def groups(self) -> range:
