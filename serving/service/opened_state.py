@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -75,6 +76,7 @@ class Snapshots:
         assert places.snapshot is not None
         self._memory, self._folder, self._log, self._settled = memory, places.snapshot, places.log, settled
         self._saved = -1
+        self._saving = threading.Lock()  # a thread goes on when the task that waits for it is cancelled
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -103,7 +105,8 @@ class Snapshots:
         self._saved = changes
 
     def _save(self, log: dict[str, tuple[int, int]]) -> None:
-        folder.save(replace(self._memory.snapshot(), log=log), self._folder)
+        with self._saving:
+            folder.save(replace(self._memory.snapshot(), log=log), self._folder)
 
 
 def _in_memory(settings: Settings, places: Places, dataset: Dataset, catalogue: Catalogue) -> OpenedState:

@@ -165,9 +165,9 @@ def test_nothing_acknowledged_is_lost_and_nothing_forgotten_returns(shop: Shop, 
             until(lambda: not any(said.gone & in_logs(replicas).keys() for said in told))
             left = in_logs(replicas)
             with redis.RedisCluster(host="127.0.0.1", port=nodes[0]) as client:
-                known = state_in(client)
-                clicks = {name: known(name) for name in names}
-                items = known.items()
+                held = Held(client)
+                clicks = {name: held.clicks(name) for name in names}
+                items = held.items()
             sizes = [redis.Redis(port=port).dbsize() for port in nodes]
         finally:
             over.set()
@@ -189,14 +189,14 @@ def test_nothing_acknowledged_is_lost_and_nothing_forgotten_returns(shop: Shop, 
         assert all(requests <= logged.keys() & left.keys() for said in told for requests in said.requests.values())
 
 
-class state_in:  # noqa: N801 - reads like the call it is
+class Held:
     """What the cluster holds, read without a service."""
 
     def __init__(self, client: redis.RedisCluster) -> None:
         self._plans = plans_of(dataset())
         self._states = RedisStates(client, shop="little", plans=self._plans, codes=ItemCodes(ITEMS), ttl_s=1000)
 
-    def __call__(self, shopper: str) -> int:
+    def clicks(self, shopper: str) -> int:
         """Clicks of a shopper."""
         known = self._states.known(shopper, [], T_US)
         return int(known.user.values[0, raw_names(self._plans.users).index("total_click")])
