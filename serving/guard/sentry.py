@@ -84,7 +84,7 @@ class Sentry:
         if standing.found is not None:
             return standing
         standing = self._answered(standing, now_us)
-        self._clicked()
+        self._clicked(standing.trial)
         return self._settled(standing, now_us)
 
     def _answered(self, standing: Standing, now_us: int) -> Standing:
@@ -114,11 +114,11 @@ class Sentry:
         block = standing.answered.plus(request.side, request.counts, request.shopper)
         return self._seen(replace(standing, answered=block), now_us)
 
-    def _clicked(self) -> None:
+    def _clicked(self, trial: Trial) -> None:
         for chunk in unread(self._duty.logs, INTERACTIONS, self._ledger.read()):
             clicks, _ = self._clicks.of(chunk.lines)
             with self._ledger.together():
-                self._ledger.clicked(clicks)
+                self._ledger.clicked([replace(click, shopper=_nameless(click.shopper, trial)) for click in clicks])
                 self._ledger.have_read({chunk.file: chunk.end})
 
     def _settled(self, standing: Standing, now_us: int) -> Standing:
@@ -152,4 +152,5 @@ class Sentry:
 
 def _nameless(shopper: str, trial: Trial) -> str:
     """What the ledger calls a shopper, in one trial alone: it is to tell him from others, and names nobody who is to be forgotten."""
-    return hashlib.blake2b(shopper.encode(), digest_size=12, key=f"{trial.canary} {trial.stable} {trial.since_us}".encode()).hexdigest()
+    key = f"{trial.canary} {trial.stable} {trial.since_us}".encode()
+    return shopper and hashlib.blake2b(shopper.encode(), digest_size=12, key=key).hexdigest()

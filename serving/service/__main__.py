@@ -17,6 +17,7 @@ from serving.service.app import service_app
 from serving.service.grpc_door import grpc_door
 from serving.service.opening import opened, read
 from serving.service.parts import Parts
+from serving.service.redis_password import redis_password
 from serving.service.settings import Places, Settings
 from serving.service.tls import Tls
 
@@ -113,21 +114,6 @@ def parser() -> argparse.ArgumentParser:
         "--proxy", action="append", default=[], metavar="ADDRESS", help="believe its X-Forwarded-For; given again for each; default: none"
     )
     return made
-
-
-def redis_password(file: Path | None) -> str:
-    """Redis's password: the first line of a file, or what the environment says; "" where neither does.
-
-    Raises:
-        InputError: both say one.
-        OSError: the file can't be read.
-    """
-    told = os.environ.get("SHELFRANK_REDIS_PASSWORD", "")
-    if file is None:
-        return told
-    if told:
-        raise InputError("expected Redis's password from SHELFRANK_REDIS_PASSWORD or --redis-password-file, got both; leave one out")
-    return file.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
 
 
 def _tls(given: argparse.Namespace) -> Tls | None:

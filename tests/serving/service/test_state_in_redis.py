@@ -10,9 +10,9 @@ import pytest
 import redis
 
 from components.contract.errors import InputError
-from serving.service.__main__ import redis_password
 from serving.service.opened_state import open_state
 from serving.service.opening import read
+from serving.service.redis_password import redis_password
 from serving.service.settings import Places, Settings
 from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import ITEMS
