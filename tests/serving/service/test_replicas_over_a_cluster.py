@@ -118,6 +118,7 @@ def in_logs(replicas: list[Replica]) -> Counter[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(SECONDS + 600)
 def test_nothing_acknowledged_is_lost_and_nothing_forgotten_returns(shop: Shop, started: Started, tmp_path: Path) -> None:
     names = [name for thread in range(THREADS) for name in shoppers_of(thread)]
     state = ingested(shop, started, tmp_path, *(click(name, n, "p0") for n in range(PAST) for name in names))
