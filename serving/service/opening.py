@@ -28,7 +28,6 @@ from serving.page.page import Page, read_values
 from serving.page.shoppers import offered
 from serving.rules.file import Rules, load_rules
 from serving.service.intake import Intake
-from serving.service.knowledge import Knowledge
 from serving.service.ladder import Ladder
 from serving.service.metrics import Metrics
 from serving.service.model_metrics import ModelMetrics
@@ -49,6 +48,7 @@ from serving.sources.contents import contents_at
 from serving.sources.file import Sources, load_sources
 from serving.sources.standing import Standing, Watched, standing
 from serving.state.seam import StateStores
+from serving.state.tombstones import Forgotten, read_tombstones
 
 _LOG = logging.getLogger(__name__)
 ERASING_EVERY_S = 60.0  # looks for shoppers to be forgotten in the log
@@ -129,7 +129,7 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     erasing = asyncio.create_task(_erasing(None if log is None else log.folder, EventRows(dataset), state))
     snapshots = None if state.memory is None or places.snapshot is None else Snapshots(state.memory, places, intake.settled)
     saving = None if snapshots is None else asyncio.create_task(snapshots.run())
-    page = _page(settings, places, found, knowledge=knowledge, model=model) if settings.page else None
+    page = _page(settings, places, found, state=state, model=model) if settings.page else None
     watching = [asyncio.create_task(each.refreshed()) for each in watched]
     try:
         asking, telling = Rates(settings.asks_per_s), Rates(settings.tells_per_s)
@@ -178,13 +178,14 @@ def _shadow(
     return Shadow(model, label=settings.shadow, share=settings.shadow_share, registry=metrics.registry, log=log)
 
 
-def _page(settings: Settings, places: Places, found: Read, *, knowledge: Knowledge, model: ModelClient) -> Page:
+def _page(settings: Settings, places: Places, found: Read, *, state: OpenedState, model: ModelClient) -> Page:
+    forgotten = Forgotten() if state.tombstones is None else read_tombstones(state.tombstones)
     return Page(
         found.dataset,
         found.catalogue,
-        knowledge=knowledge,
+        knowledge=state.knowledge,
         model=model,
-        shoppers=offered(places.state, found.catalogue.users),
+        shoppers=[shopper for shopper in offered(places.state, found.catalogue.users) if shopper not in forgotten],
         values=found.page_values,
         label=settings.label,
         guarded=bool(settings.token),

@@ -47,7 +47,7 @@ class Mark:
 
 def content_of(change: Change) -> int:
     """A checksum of the keys that a change concerns: what is sent again has the same, another list under the same mark hasn't."""
-    return zlib.crc32("\x00".join([*(event.key for event in change.users), "", *(event.key for event in change.items)]).encode())
+    return zlib.crc32("\x00".join([*(event.key for event in change.users), "", *sorted(event.key for event in change.items)]).encode())
 
 
 def time_of(held: bytes | None) -> int | None:

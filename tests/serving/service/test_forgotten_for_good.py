@@ -67,8 +67,9 @@ def test_no_ingestion_brings_him_back_with_or_without_a_log(shop: Shop, started:
         forget(first, "a")
         first.stop()
         shutil.rmtree(tmp_path / "snapshot", ignore_errors=True)
-        second = started(places={**places, "state": state})
+        second = started(places={**places, "state": state}, page=True)
         assert (stranger(second, "a"), stranger(second, "b")) == (True, False)
+        assert [each["id"] for each in second.get("/page/choices").json["shoppers"]] == ["b"]
 
 
 def test_no_second_service_brings_him_back_into_redis(shop: Shop, started: Started, store: redis.Redis, tmp_path: Path) -> None:
