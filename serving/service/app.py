@@ -26,6 +26,7 @@ from serving.service.bodies import (
     ReasonsBody,
 )
 from serving.service.clocked import Clocked
+from serving.service.faults import Faults
 from serving.service.limits import BodyLimit
 from serving.service.parts import Parts
 from serving.service.rates import RateExceeded
@@ -110,6 +111,7 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
         if running:
             running[0].metrics.answered("rest", route, str(status), seconds=seconds)
 
+    app.add_middleware(Faults)
     app.add_middleware(BodyLimit, most=settings.body_bytes)
     app.add_middleware(Clocked, ended=ended)  # around everything
 

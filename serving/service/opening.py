@@ -5,32 +5,34 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import grpc
 
 from components.contract.dataset import Dataset
+from components.contract.errors import StateUnavailable
 from components.contract.load import load_dataset
 from components.state.reducer import Features
 from serving.client.hedging import HedgeSettings
 from serving.client.model import ModelClient
 from serving.experiments.file import Experiments, load_experiments
 from serving.exposure.erase import erase
+from serving.exposure.keys import shopper_key
 from serving.exposure.log import ExposureLog, LogSettings
 from serving.exposure.rows import EventRows
-from serving.features.assemble import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes
 from serving.page.page import Page, read_values
 from serving.page.shoppers import offered
 from serving.rules.file import Rules, load_rules
 from serving.service.intake import Intake
-from serving.service.knowledge import FarKnowledge, Knowledge, NearKnowledge
 from serving.service.ladder import Ladder
 from serving.service.metrics import Metrics
 from serving.service.model_metrics import ModelMetrics
 from serving.service.null_ids import NullIds
+from serving.service.opened_state import OpenedState, Snapshots, open_state
 from serving.service.parts import Parts
 from serving.service.ranking import Ranking
 from serving.service.rates import Rates
@@ -45,13 +47,10 @@ from serving.sources.candidates import CandidateSources, compares, stands
 from serving.sources.contents import contents_at
 from serving.sources.file import Sources, load_sources
 from serving.sources.standing import Standing, Watched, standing
-from serving.state import folder
-from serving.state.memory import MemoryStates
-from serving.state.seam import StateStores, plans_of
+from serving.state.seam import StateStores
+from serving.state.tombstones import Forgotten, read_tombstones
 
 _LOG = logging.getLogger(__name__)
-TTL_S = 90 * 24 * 3600  # of what Redis keeps after a shopper's or a product's last event
-REDIS_TIMEOUT_S = 0.25
 ERASING_EVERY_S = 60.0  # looks for shoppers to be forgotten in the log
 
 
@@ -85,8 +84,9 @@ def read(places: Places) -> Read:
 async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterator[Parts]:
     """The parts of a service while it runs. At the end the log is completed, and then the state saved where a snapshot is wanted."""
     dataset, catalogue = found.dataset, found.catalogue
-    memory, states, knowledge = await asyncio.to_thread(_remembering, places, dataset, catalogue)
-    sources, watched = await asyncio.to_thread(_sources, found, states)
+    state = await asyncio.to_thread(open_state, settings, places, dataset, catalogue)
+    knowledge = state.knowledge
+    sources, watched = await asyncio.to_thread(_sources, found, state.states)
     log = None if places.log is None else ExposureLog(dataset, LogSettings(places.log))
     credentials = to_model_server(places.model_server_ca) if places.model_server_tls else None
     spans = tracing()
@@ -103,7 +103,7 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     metrics = Metrics(deadline_s=settings.deadline_ms / 1e3)
     metrics.registry.register(ModelMetrics(model))
     shadow = _shadow(settings, places, metrics, log, credentials)
-    changes = Changes(dataset, catalogue)
+    changes = Changes(dataset, catalogue, key_of=partial(shopper_key, salt=settings.salt))
     ranking = Ranking(
         dataset,
         settings,
@@ -116,10 +116,20 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
         shadow=shadow,
         tracing=spans,
     )
-    intake = Intake(dataset, settings, knowledge=knowledge, changes=changes, log=log, second_ids=catalogue.second_ids)
+    intake = Intake(
+        dataset,
+        settings,
+        knowledge=knowledge,
+        changes=changes,
+        log=log,
+        second_ids=catalogue.second_ids,
+        tombstones=state.tombstones,
+    )
     explaining = Explaining(settings, ranking=ranking, knowledge=knowledge, model=model)
-    erasing = None if log is None else asyncio.create_task(_erasing(log.folder, EventRows(dataset)))
-    page = _page(settings, places, found, knowledge=knowledge, model=model) if settings.page else None
+    erasing = asyncio.create_task(_erasing(None if log is None else log.folder, EventRows(dataset), state))
+    snapshots = None if state.memory is None or places.snapshot is None else Snapshots(state.memory, places, intake.settled)
+    saving = None if snapshots is None else asyncio.create_task(snapshots.run())
+    page = _page(settings, places, found, state=state, model=model) if settings.page else None
     watching = [asyncio.create_task(each.refreshed()) for each in watched]
     try:
         asking, telling = Rates(settings.asks_per_s), Rates(settings.tells_per_s)
@@ -130,8 +140,9 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     finally:
         for each in watching:
             each.cancel()
-        if erasing is not None:
-            erasing.cancel()
+        erasing.cancel()
+        if saving is not None:
+            saving.cancel()
         if shadow is not None:
             await shadow.close()
         await model.close()
@@ -139,17 +150,22 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
         await asyncio.to_thread(spans.close, settings.grace_s)
         if log is not None:
             await asyncio.to_thread(log.close, settings.grace_s)
-        if memory is not None and places.snapshot is not None:
-            await asyncio.to_thread(folder.save, memory.snapshot(), places.snapshot)
+        if snapshots is not None:
+            await snapshots.save()
 
 
-async def _erasing(log: Path, rows: EventRows) -> None:
-    """Now and then erase from the log's complete files whom it was asked to forget; what a stop leaves undone the next start does."""
+async def _erasing(log: Path | None, rows: EventRows, state: OpenedState) -> None:
+    """Now and then forget whom other processes that share the folder were asked to forget, and erase from the log's complete files whom
+    it was asked to; what a stop leaves undone the next start does."""
     while True:
         try:
-            await asyncio.to_thread(erase, log, rows)
-        except Exception:  # a file that can't be rewritten now mustn't end it; the wish stays
-            _LOG.exception("the log's files couldn't be rewritten without those to be forgotten")
+            await asyncio.to_thread(state.tend)
+            if log is not None:
+                await asyncio.to_thread(erase, log, rows)
+        except StateUnavailable as error:
+            _LOG.warning("%s", error)
+        except Exception as error:  # a file that can't be rewritten now mustn't end it; the wish stays
+            _LOG.error("the log's files couldn't be rewritten without those to be forgotten: %s", type(error).__name__)
         await asyncio.sleep(ERASING_EVERY_S)
 
 
@@ -162,13 +178,14 @@ def _shadow(
     return Shadow(model, label=settings.shadow, share=settings.shadow_share, registry=metrics.registry, log=log)
 
 
-def _page(settings: Settings, places: Places, found: Read, *, knowledge: Knowledge, model: ModelClient) -> Page:
+def _page(settings: Settings, places: Places, found: Read, *, state: OpenedState, model: ModelClient) -> Page:
+    forgotten = Forgotten() if state.tombstones is None else read_tombstones(state.tombstones)
     return Page(
         found.dataset,
         found.catalogue,
-        knowledge=knowledge,
+        knowledge=state.knowledge,
         model=model,
-        shoppers=offered(places.state, found.catalogue.users),
+        shoppers=[shopper for shopper in offered(places.state, found.catalogue.users) if shopper not in forgotten],
         values=found.page_values,
         label=settings.label,
         guarded=bool(settings.token),
@@ -188,22 +205,3 @@ def _sources(found: Read, states: StateStores) -> tuple[CandidateSources, list[W
     contents = Watched(contents_at(found.sources, dataset, items)) if compares(found.sources) else None
     sources = CandidateSources(found.sources, dataset, items, watched, contents)
     return sources, [each for each in (watched, contents) if each is not None]
-
-
-def _remembering(places: Places, dataset: Dataset, catalogue: Catalogue) -> tuple[MemoryStates | None, StateStores, Knowledge]:
-    plans, buckets = plans_of(dataset), dataset.serving.list_lengths
-    if not places.redis:
-        start = places.snapshot if places.snapshot is not None and places.snapshot.exists() else places.state
-        memory = MemoryStates(plans, catalogue.codes, folder.load(start, plans, catalogue.codes))
-        return memory, memory, NearKnowledge(RequestFeatures(dataset, catalogue, memory), memory, buckets=buckets)
-    # Only who uses it waits for its import.
-    import redis
-
-    from serving.state.redis import RedisStates
-
-    client = redis.Redis.from_url(places.redis, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S)
-    states = RedisStates(client, shop=dataset.name, plans=plans, codes=catalogue.codes, ttl_s=TTL_S)
-    if places.load:
-        _LOG.info("%d keys were brought into Redis", states.load(places.state))
-    stranger = RequestFeatures(dataset, catalogue, MemoryStates(plans, catalogue.codes))
-    return None, states, FarKnowledge(RequestFeatures(dataset, catalogue, states), stranger, states, buckets=buckets)
