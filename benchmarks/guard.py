@@ -89,7 +89,8 @@ def compared(
     watch = Watch.new((runs,))
     decision, requests = np.zeros(runs, np.int8), np.full(runs, np.nan)
     for _ in range(looks):
-        watch = watch.then(canary.block(rng, sizes[0], runs), stable.block(rng, sizes[1], runs), limits)
+        of_canary, of_stable = canary.block(rng, sizes[0], runs), stable.block(rng, sizes[1], runs)
+        watch = watch.then(of_canary, of_stable, limits).then_again(of_canary, of_stable)
         now = decided(watch, limits)
         fresh = (decision == GO_ON) & (now != GO_ON)
         decision, requests = np.where(fresh, now, decision), np.where(fresh, watch.canary.requests, requests)

@@ -18,12 +18,12 @@ from serving.guard.betting import Numbers
 from serving.guard.lines import Request, Side, Trial
 from serving.guard.tally import Tally
 from serving.guard.verdict import Verdict
-from serving.guard.watch import Watch
+from serving.guard.watch import Stretch, Watch
 
 SIDES: tuple[Side, Side] = ("canary", "stable")
 _TABLES = """
 CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, read INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS shoppers (shopper TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counted (shopper TEXT PRIMARY KEY, stretch INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS waiting (request TEXT PRIMARY KEY, time INTEGER NOT NULL, side TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS waiting_by_time ON waiting (time, request);
 CREATE TABLE IF NOT EXISTS clicks (request TEXT, time INTEGER, PRIMARY KEY (request, time)) WITHOUT ROWID;
@@ -34,16 +34,14 @@ CREATE TABLE IF NOT EXISTS trial (at INTEGER PRIMARY KEY CHECK (at = 0), told TE
 
 @dataclass(frozen=True)
 class Block:
-    """What is counted since the last look, and the shoppers who are in it."""
+    """What is counted since the last look."""
 
     canary: Tally = field(default_factory=Tally.of)
     stable: Tally = field(default_factory=Tally.of)
-    shoppers: frozenset[str] = frozenset()
 
-    def plus(self, side: Side, counts: Tally, shopper: str = "") -> "Block":
+    def plus(self, side: Side, counts: Tally) -> "Block":
         """With a request more."""
-        grown = {side: getattr(self, side).plus(counts)}
-        return replace(self, **grown, shoppers=self.shoppers | {shopper} if shopper else self.shoppers)
+        return replace(self, **{side: getattr(self, side).plus(counts)})
 
     @property
     def size(self) -> int:
@@ -58,7 +56,10 @@ class Standing:
     Attributes:
         trial: which.
         watch: blocks that are complete.
-        answered: the block of requests as they are answered.
+        answered: the block of requests as they are answered, of shoppers who are new in the trial.
+        again: the same of shoppers who are new in the present stretch.
+        stretch_left: how many requests the present stretch takes yet; 0 before it began.
+        requests: of the trial, whether they count or not.
         settled: the block of requests whose time for a click is over.
         found: the verdict that ended it, None as long as it goes on.
         found_us: when that was.
@@ -68,6 +69,9 @@ class Standing:
     trial: Trial
     watch: Watch = field(default_factory=Watch.new)
     answered: Block = Block()
+    again: Block = Block()
+    stretch_left: int = 0
+    requests: int = 0
     settled: Block = Block()
     found: Verdict | None = None
     found_us: int = 0
@@ -134,7 +138,7 @@ class Ledger:
 
     def end(self) -> None:
         """Forget the trial; how far the files are read stays."""
-        for table in ("trial", "shoppers", "waiting", "clicks"):
+        for table in ("trial", "counted", "waiting", "clicks"):
             self._db.execute(f"DELETE FROM {table}")
 
     def read(self) -> dict[str, int]:
@@ -145,10 +149,16 @@ class Ledger:
         """Files are read so far."""
         self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?)", files.items())
 
+    def count(self, shopper: str, stretch: int) -> tuple[bool, bool]:
+        """Note that a shopper came in a stretch: whether he is new in the trial, and whether in the stretch."""
+        if self._db.execute("INSERT OR IGNORE INTO counted VALUES (?, ?)", (shopper, stretch)).rowcount:
+            return True, True
+        found = self._db.execute("UPDATE counted SET stretch = ? WHERE shopper = ? AND stretch < ?", (stretch, shopper, stretch))
+        return False, bool(found.rowcount)
+
     def wait_for(self, request: Request) -> None:
-        """Let a shopper's first request wait for a click; later ones of his don't."""
-        if self._db.execute("INSERT OR IGNORE INTO shoppers VALUES (?)", (request.shopper,)).rowcount:
-            self._db.execute("INSERT OR IGNORE INTO waiting VALUES (?, ?, ?)", (request.request, request.time_us, request.side))
+        """Let a request wait for a click."""
+        self._db.execute("INSERT OR IGNORE INTO waiting VALUES (?, ?, ?)", (request.request, request.time_us, request.side))
 
     def clicked(self, clicks: Sequence[tuple[str, int]]) -> None:
         """Keep (request, time) of clicks until their requests are settled."""
@@ -186,8 +196,6 @@ def _told(standing: Standing) -> dict[str, Any]:
         match value:
             case np.ndarray() | np.generic():
                 return value.tolist()
-            case frozenset():
-                return sorted(value)
             case dict():
                 return {key: plain(each) for key, each in value.items()}
         return value
@@ -200,8 +208,17 @@ def _standing(told: dict[str, Any]) -> Standing:
     watch, found = told["watch"], told["found"]
     return Standing(
         Trial(**told["trial"]),
-        Watch(_tally(watch["canary"]), _tally(watch["stable"]), _capital(watch["capital"]), _capital(watch["peak"])),
+        Watch(
+            _tally(watch["canary"]),
+            _tally(watch["stable"]),
+            Stretch(_tally(watch["stretch"]["canary"]), _tally(watch["stretch"]["stable"]), watch["stretch"]["number"]),
+            _capital(watch["capital"]),
+            _capital(watch["peak"]),
+        ),
         _block(told["answered"]),
+        _block(told["again"]),
+        told["stretch_left"],
+        told["requests"],
         _block(told["settled"]),
         None if found is None else Verdict(**found),
         told["found_us"],
@@ -210,7 +227,7 @@ def _standing(told: dict[str, Any]) -> Standing:
 
 
 def _block(told: dict[str, Any]) -> Block:
-    return Block(_tally(told["canary"]), _tally(told["stable"]), frozenset(told["shoppers"]))
+    return Block(_tally(told["canary"]), _tally(told["stable"]))
 
 
 def _capital(told: dict[str, float]) -> dict[str, Numbers]:
