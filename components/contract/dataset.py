@@ -65,7 +65,7 @@ class Gates(Strict):
     slice_drop: dict[str, NonNegative] = Field(
         default_factory=lambda: {"auc": 0.03}, description="How far it may fall in a slice: refused likewise"
     )
-    min_shoppers: int = Field(default=50, ge=20, description="Slices with fewer shoppers who have a positive are shown, not judged")
+    min_shoppers: int = Field(default=50, ge=10, description="Slices with fewer shoppers who have a positive are shown, not judged")
 
 
 class Serving(Strict):

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_000)]  # four whole runs; 
 SETTINGS = """
 model: {epochs: 3}
 slices: [device]
-gates: {floor: {auc: 0.65}, drop: {auc: 0.03}, slice_drop: {auc: 0.03}, min_requests: 30}
+gates: {floor: {auc: 0.65}, drop: {auc: 0.03}, slice_drop: {auc: 0.03}, min_shoppers: 20}
 """
 
 
