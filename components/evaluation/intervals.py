@@ -1,10 +1,9 @@
 """Intervals and tests from a standard error over shoppers, sound also where shoppers are few.
 
-A bootstrap's standard error over n shoppers is too small by about sqrt((n - 1) / n), and itself uncertain: with few shoppers, normal
-quantiles promise too much. So both are corrected, as for a mean of n values: the error by sqrt(n / (n - 1)), the quantiles are those of
-Student's t with n - 1 degrees of freedom. As shoppers who come often weigh more, n is Kish's effective number (`shopper_counts`), and needs
-not be whole (Cameron and Miller 2015, "A practitioner's guide to cluster-robust inference", section VI; Carter et al. 2017 on the
-effective number of clusters). `python -m benchmarks.coverage` shows what it comes to.
+A standard error over n shoppers is itself uncertain: with few of them the quantiles of the normal distribution promise too much. So they
+are Student's t with n - 1 degrees of freedom, as for a mean of n values. Shoppers who come often weigh more; n is therefore Kish's
+effective number of shoppers (`shopper_counts`) and needs not be whole (Carter et al. 2017, "Asymptotic behavior of a t-test robust to
+cluster heterogeneity"). It makes little of a difference from 100 shoppers on. `python -m benchmarks.coverage` shows what it comes to.
 """
 
 import math
@@ -27,7 +26,7 @@ def half_width(error: float, effective: float, *, confidence: float = CONFIDENCE
     """
     if not effective > 1:
         return math.nan
-    return float(stdtrit(effective - 1, (1 + confidence) / 2)) * _corrected(error, effective)
+    return float(stdtrit(effective - 1, (1 + confidence) / 2)) * error
 
 
 def p_value(above: float, error: float, effective: float) -> float:
@@ -45,7 +44,7 @@ def p_value(above: float, error: float, effective: float) -> float:
         return math.nan
     if error == 0:
         return float(above >= 0)
-    return float(stdtr(effective - 1, above / _corrected(error, effective)))
+    return float(stdtr(effective - 1, above / error))
 
 
 def holm(p_values: Sequence[float], *, alpha: float) -> list[float | None]:
@@ -63,7 +62,3 @@ def holm(p_values: Sequence[float], *, alpha: float) -> list[float | None]:
             break
         levels[i] = level
     return levels
-
-
-def _corrected(error: float, effective: float) -> float:
-    return error * math.sqrt(effective / (effective - 1))
