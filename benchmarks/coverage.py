@@ -3,8 +3,8 @@
     python -m benchmarks.coverage [--shoppers 20 67 300 3000] [--draws 1000] [--events 1500000] [--json FILE]
 
 Evaluations of so many shoppers are drawn from the population of benchmarks/population.py, whose metrics are the truth. `normal` is value
-+- 1.96 standard errors; `corrected`, with quantiles of t, is what the report shows (`components.evaluation.intervals`). Of 3,000 shoppers 300 evaluations are
-drawn at most: a coverage of 95 % is then known to +- 2.5 %, from 1,000 draws to +- 1.4 %.
++- 1.96 standard errors; `corrected`, with quantiles of t, is what the report shows (`components.evaluation.intervals`). Of 3,000 shoppers
+300 evaluations are drawn at most: a coverage of 95 % is then known to +- 2.5 %, from 1,000 draws to +- 1.4 %.
 """
 
 import argparse

@@ -100,6 +100,7 @@ CANARIES = {
     "click rate 20 % higher": replace(STABLE, clicked=0.12),
 }
 
+
 @dataclass(frozen=True)
 class Row:
     """A line of the table."""

@@ -24,12 +24,11 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Drawn:
-    """Requests that were drawn: where their candidates [N] lie in the population, their lengths [R], who came [R], and from where [R]."""
+    """Requests that were drawn: where their candidates [N] lie in the population, their lengths [R], and who came [R]."""
 
     candidates: NDArray[np.intp]
     row_lengths: NDArray[np.int64]
     users: NDArray[np.uint64]
-    rows: NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,6 @@ class Population:
     log_odds: NDArray[np.float64]  # [N], of the relevance
     row_lengths: NDArray[np.int64]  # [R]
     requests: NDArray[np.int64]  # [S], of each shopper
-    device: NDArray[np.str_]  # [R]
 
     @classmethod
     def of_shop(cls, *, events: int, seed: int = 0) -> "Population":
@@ -60,7 +58,7 @@ class Population:
             .join(acted, on=["request_id", "item_id"], how="left")
             .sort("user_id", "request_id", "position")
         )
-        by_request = rows.group_by("request_id", maintain_order=True).agg(pl.len(), pl.col("user_id", "device").first())
+        by_request = rows.group_by("request_id", maintain_order=True).agg(pl.len(), pl.col("user_id").first())
         gains = rows["gain"].fill_null(0.0).to_numpy().astype(np.float32)
         relevance = rows["relevance"].to_numpy().astype(np.float64)
         return cls(
@@ -69,7 +67,6 @@ class Population:
             log_odds=np.log(relevance / (1 - relevance)),
             row_lengths=by_request["len"].to_numpy().astype(np.int64),
             requests=by_request.group_by("user_id", maintain_order=True).len()["len"].to_numpy().astype(np.int64),
-            device=by_request["device"].to_numpy().astype(str),
         )
 
     def scores(self, noise: float, *, seed: int) -> Scores:
@@ -90,7 +87,7 @@ class Population:
     def everyone(self) -> Drawn:
         """All requests, each once."""
         users = np.repeat(np.arange(len(self.requests), dtype=np.uint64), self.requests)
-        return Drawn(np.arange(len(self.labels)), self.row_lengths, users, np.arange(len(self.row_lengths)))
+        return Drawn(np.arange(len(self.labels)), self.row_lengths, users)
 
     def drawn(self, shoppers: int, rng: np.random.Generator) -> Drawn:
         """The requests of so many shoppers."""
@@ -99,9 +96,7 @@ class Population:
         rows = _ranges(first[who], self.requests[who])
         start = np.cumsum(self.row_lengths) - self.row_lengths
         names = rng.integers(0, 2**64, shoppers, dtype=np.uint64)
-        return Drawn(
-            _ranges(start[rows], self.row_lengths[rows]), self.row_lengths[rows], np.repeat(names, self.requests[who]), rows
-        )
+        return Drawn(_ranges(start[rows], self.row_lengths[rows]), self.row_lengths[rows], np.repeat(names, self.requests[who]))
 
     def summed(self, models: Mapping[str, Scores], drawn: Drawn | None = None) -> dict[str, RequestSums]:
         """The summands of each model's metrics over the requests that were drawn; by default over all, without standard errors."""
@@ -109,9 +104,7 @@ class Population:
         where = chosen.candidates
         return {
             name: request_sums(
-                Requests(
-                    self.labels[where], scores[where], self.gains[where], chosen.row_lengths, None if drawn is None else drawn.users
-                ),
+                Requests(self.labels[where], scores[where], self.gains[where], chosen.row_lengths, None if drawn is None else drawn.users),
                 LISTWISE,
             )
             for name, scores in models.items()

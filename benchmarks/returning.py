@@ -122,9 +122,7 @@ def trials(
     """Runs of a trial in which nobody clicks, each to its end."""
     limits = limits or Limits()
     stretch = stretches(requests, shortest)
-    given = [
-        traffic(canary, stable, requests=requests, share=share, rng=rng) for rng in map(np.random.default_rng, _seeds(seed, runs))
-    ]
+    given = [traffic(canary, stable, requests=requests, share=share, rng=rng) for rng in map(np.random.default_rng, _seeds(seed, runs))]
     new = [blocks(each, stretch, again=False, size=size) for each in given]
     again = [blocks(each, stretch, again=True, size=size) for each in given]
     found = _watched(new, limits, [name for name in (*WORSE, *KEPT) if name not in RECENT])

@@ -59,7 +59,7 @@ class Gates(Strict):
 
     floor: dict[str, float] = Field(default_factory=dict, description="Least value over the whole test window")
     drop: dict[str, NonNegative] = Field(
-        default_factory=lambda: {"auc": 0.005, "ndcg_at_10": 0.008},
+        default_factory=lambda: {"auc": 0.005, "ndcg_at_10": 0.007},
         description="How far it may fall below the champion, over the whole test window: refused if the fall is surely greater",
     )
     slice_drop: dict[str, NonNegative] = Field(

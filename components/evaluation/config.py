@@ -84,7 +84,9 @@ def settings_of(config: config_pb2.EvalConfig) -> dict[str, Any]:
 
 def gates_of(config: config_pb2.EvalConfig) -> tuple[Gates, list[list[str]]]:
     """The gates that a config carries, and the slices that are asked for."""
-    return Gates.model_validate(settings_of(config)["gates"]), [list(spec.feature_keys) for spec in config.slicing_specs if spec.feature_keys]
+    return Gates.model_validate(settings_of(config)["gates"]), [
+        list(spec.feature_keys) for spec in config.slicing_specs if spec.feature_keys
+    ]
 
 
 def _threshold(*, at_least: float | None = None, at_most: float | None = None) -> config_pb2.MetricThreshold:

@@ -156,7 +156,9 @@ class RankingSums:
 
 def no_sums(listwise: Sequence[str] = LISTWISE) -> RankingSums:
     """The sums of no request."""
-    return RankingSums(np.zeros(len(COUNTS) + 2 * (len(POINTWISE) + len(listwise))), NO_SCORES, NO_COUNTS, NO_SHOPPERS, NO_ITEMS, None, NO_PLACES)
+    return RankingSums(
+        np.zeros(len(COUNTS) + 2 * (len(POINTWISE) + len(listwise))), NO_SCORES, NO_COUNTS, NO_SHOPPERS, NO_ITEMS, None, NO_PLACES
+    )
 
 
 @dataclass(frozen=True, slots=True)

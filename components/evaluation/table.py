@@ -44,7 +44,9 @@ def overall_table(metrics: Iterable[SliceMetrics]) -> Table:
 
 def overall_metrics(each: Comparison) -> list[str]:
     """The metrics to show of a slice: those that both models have and either defines, without counts."""
-    names = [name for name in METRICS if name not in (*COUNTS, *OF_SHOPPERS, "auc_error") and name in each.challenger and name in each.champion]
+    names = [
+        name for name in METRICS if name not in (*COUNTS, *OF_SHOPPERS, "auc_error") and name in each.challenger and name in each.champion
+    ]
     return [name for name in names if not (math.isnan(each.challenger[name]) and math.isnan(each.champion[name]))]
 
 

@@ -96,7 +96,11 @@ def _drops(overall: Comparison, gates: Gates) -> Iterator[Finding]:
             sure = f"limit {drop:.3f}, not judged: no interval with fewer than {FEWEST_SHOPPERS} shoppers who have a positive, {counts}"
         else:
             sure = f"± {_number(margin)}, limit {_limit(overall, metric, drop)}, {counts}"
-        unsure = ", not surely by more than the limit" if defined and overall.change(metric) < -drop and not _surely(fallen, overall, metric) else ""
+        unsure = (
+            ", not surely by more than the limit"
+            if defined and overall.change(metric) < -drop and not _surely(fallen, overall, metric)
+            else ""
+        )
         yield Finding(defined and not _surely(fallen, overall, metric), f"{_change(overall, metric, drop)} ({sure}){unsure}.")
 
 
@@ -132,7 +136,9 @@ def _slice_drops(comparisons: Sequence[Comparison], gates: Gates, slices: Sequen
                     counts.append(f"{small} with fewer than {gates.min_shoppers:,} shoppers to judge by")
                 if unsure := len(large[names]) - judged:
                     counts.append(f"{unsure} without an interval")
-                yield Finding(True, f"no {metric_caption(metric)} by {what} surely fell by more than {_number(drop)} ({', '.join(counts)}).")
+                yield Finding(
+                    True, f"no {metric_caption(metric)} by {what} surely fell by more than {_number(drop)} ({', '.join(counts)})."
+                )
 
 
 def _fallen(hypotheses: Sequence[tuple[Comparison, str]], limits: Mapping[str, float]) -> dict[tuple[Slice, str], float]:

@@ -84,7 +84,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Watch:
-    """What has been seen: counts of the trial and of its present stretch, and by test the logarithm of its capital, now and at its greatest."""
+    """What has been seen: counts of the trial and of its present stretch, and the logarithm of each test's capital, now and at its peak."""
 
     canary: Tally
     stable: Tally
@@ -123,7 +123,9 @@ class Watch:
         number = self.stretch.number + 1
         runs = self.capital[RECENT[0]].shape
         stake = np.zeros(runs) + np.log(stretch_stake(number))
-        return replace(self, stretch=replace(Watch.new(runs).stretch, number=number), capital={**self.capital, **dict.fromkeys(RECENT, stake)})
+        return replace(
+            self, stretch=replace(Watch.new(runs).stretch, number=number), capital={**self.capital, **dict.fromkeys(RECENT, stake)}
+        )
 
     def _grown(self, more: Mapping[str, Numbers]) -> "Watch":
         capital = {**self.capital, **{name: self.capital[name] + each for name, each in more.items()}}
@@ -153,7 +155,7 @@ def threshold(test: str, limits: Limits) -> float:
 
 
 def score_shift(watch: Watch, limits: Limits) -> Numbers:
-    """PSI of the scores, of the trial or of its present stretch, whichever is greater; 0 with fewer than `min_requests` of either version."""
+    """PSI of the scores, of the trial or of its stretch, whichever is greater; 0 with fewer than `min_requests` of either version."""
     found = np.zeros(watch.canary.requests.shape)
     for seen in (watch, watch.stretch):
         scored = (seen.canary.scores.sum(axis=-1) > 0) & (seen.stable.scores.sum(axis=-1) > 0)

@@ -156,15 +156,13 @@ def test_a_shopper_counts_once_in_the_trial_and_once_more_in_each_stretch(tmp_pa
 
 
 def test_shoppers_who_come_again_raise_no_false_alarm_and_prove_nothing_false(tmp_path: Path) -> None:
-    """Of 80 shoppers who come 15 times a tenth are always slow, of both versions: not independent requests, and neither version is worse."""
+    """Of 80 shoppers who come 15 times a tenth are always slow, of both versions: requests aren't independent, neither version is worse."""
     decided = []
     for seed in range(12):
         rng = np.random.default_rng(seed)
         tried, slow = rng.random(80) < 0.5, rng.random(80) < 0.1
         come = np.concatenate([rng.permutation(80) for _ in range(15)]).tolist()
-        given = [
-            of("canary" if tried[u] else "stable", n, shopper=f"u{u}", model_ms=80.0 if slow[u] else 4.0) for n, u in enumerate(come)
-        ]
+        given = [of("canary" if tried[u] else "stable", n, shopper=f"u{u}", model_ms=80.0 if slow[u] else 4.0) for n, u in enumerate(come)]
         (folder := tmp_path / str(seed)).mkdir()
         decisions(folder, *given)
         found = looked(folder, now_us=START_US, block=40, stretch=400).found
