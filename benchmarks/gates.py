@@ -65,7 +65,7 @@ def champion(population: Population) -> Scores:
 
 def over_the_window(population: Population, *, requests: int, draws: int, falls: tuple[float, ...] = FALLS) -> list[Row]:
     """A row for each challenger."""
-    models = {str(fall): population.worse_by(champion(population), "auc", fall, seed=10 + i) for i, fall in enumerate(falls)}
+    models = {str(fall): population.worse_by(champion(population), fall, seed=10 + i) for i, fall in enumerate(falls)}
     models[CHAMPION] = champion(population)
     truth = population.truth(models)
     gates = Gates(slice_drop={})
@@ -86,7 +86,7 @@ def in_slices(population: Population, *, requests: int, draws: int) -> SlicesRow
     """The row of a size."""
     gates = Gates(drop={})
     limit = gates.slice_drop["auc"]
-    models = {CHALLENGER: population.worse_by(champion(population), "auc", limit, seed=5), CHAMPION: champion(population)}
+    models = {CHALLENGER: population.worse_by(champion(population), limit, seed=5), CHAMPION: champion(population)}
     rows = []
     for draw in range(draws):
         drawn = _drawn(population, requests, draw)

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from components.evaluation.score_counts import ScoreCounts
 from components.evaluation.sums import RankingSums, Requests, RequestSums, request_sums
 from components.simulator import ShopConfig, simulate
 
@@ -74,15 +75,17 @@ class Population:
         errors = np.random.default_rng(seed).normal(size=len(self.log_odds))
         return np.asarray(1 / (1 + np.exp(-(self.log_odds + noise * errors))), np.float32)
 
-    def worse_by(self, champion: Scores, metric: str, fall: float, *, seed: int) -> Scores:
-        """The scores of a model whose metric, over the whole population, is so much lower than the champion's: its noise by halving."""
-        target = self.summed({"it": champion})["it"].total().values(LISTWISE)[metric] - fall
+    def worse_by(self, champion: Scores, fall: float, *, seed: int) -> Scores:
+        """The scores of a model whose AUC over the whole population is so much lower than the champion's: its noise by halving."""
+        target = self._auc(champion) - fall
         low, high = 0.0, 8.0
-        for _ in range(16):
+        for _ in range(20):
             noise = (low + high) / 2
-            reached = self.summed({"it": self.scores(noise, seed=seed)})["it"].total().values(LISTWISE)[metric]
-            low, high = (noise, high) if reached > target else (low, noise)
+            low, high = (noise, high) if self._auc(self.scores(noise, seed=seed)) > target else (low, noise)
         return self.scores(low, seed=seed)
+
+    def _auc(self, scores: Scores) -> float:
+        return float(ScoreCounts.of(scores, self.labels > 0).auc)
 
     def everyone(self) -> Drawn:
         """All requests, each once."""
