@@ -11,8 +11,8 @@ from components.contract.dataset import Dataset
 from components.ingest.claims import Claims
 from components.ingest.counts import NO_LABEL, SAMPLES, Counts
 from components.ingest.distinct import distinct, tells_repetitions
-from components.ingest.event_columns import FILE_SHIFT, impression_code
-from components.ingest.labels import CAUSES
+from components.ingest.event_columns import FILE_SHIFT, content_columns, impression_code, logged_user
+from components.ingest.labels import UNLABELLED
 from components.ingest.requests import Requests, build
 from components.ingest.segments import segments
 from components.ingest.sessions import session_hashes
@@ -79,7 +79,7 @@ def shopper_block(
     events = _ordered(_known(events, items, dataset, files, counts))
     foreign = _foreign(claims.foreign, events, items, dataset) if claims is not None and len(claims.foreign) else None
     requests = build(events, dataset, takings, counts, window=window, foreign=foreign)
-    _count_homeless(requests.homeless, items, files, counts)
+    _count_unlabelled(requests.unlabelled, items, files, counts)
     counts.add("requests formed", len(requests.frame))
     if dataset.windows.by == "hash":
         split = assign_by_hash(requests.frame["request"], dataset.windows, seed=dataset.seed)
@@ -117,17 +117,15 @@ def _distinct(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> pl.Data
     """Without exact repetitions: rows that agree in everything that is read but their place in the files."""
     if not tells_repetitions(dataset):
         return events
-    vectors = [name for name, kind in events.schema.items() if isinstance(kind, pl.Array)]
-    single = distinct(events, [name for name in events.columns if name != "seq" and name not in vectors])
+    single = distinct(events, content_columns(events))
     counts.add("left out: exact duplicates", len(events) - len(single))
     return single
 
 
 def _known(events: pl.DataFrame, items: pl.DataFrame, dataset: Dataset, files: Mapping[int, str], counts: Counts) -> pl.DataFrame:
     """With the item's code (-1: none); items that the catalogue lacks counted, and rejected where the dataset file says so."""
-    codes = pl.DataFrame({"item": items["item"], "code": np.arange(len(items)), "known": items["known"]})
-    events = events.join(codes, on="item", how="left", maintain_order="left")
-    unknown = (events["item"] != "") & ~events["known"].fill_null(value=False)
+    events = _coded(events, items)
+    unknown = (events["item"] != "") & ~events["known"]
     if unknown.any():
         strangers = _where(events.filter(unknown).drop("request"), files)
         if dataset.unknown_items == "reject":
@@ -135,35 +133,41 @@ def _known(events: pl.DataFrame, items: pl.DataFrame, dataset: Dataset, files: M
             events = events.filter(~unknown)
         else:
             counts.flaw("with missing values: events of items that the catalogue lacks", strangers)
-    return events.with_columns(pl.col("code").fill_null(-1).alias("item")).drop("code", "known")
+    return events.with_columns(item="code").drop("code", "known")
+
+
+def _coded(rows: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
+    """Rows with their item's `code` (-1: none), and whether the catalogue has it as `known`."""
+    codes = pl.DataFrame({"item": items["item"], "code": np.arange(len(items)), "known": items["known"]})
+    rows = rows.join(codes, on="item", how="left", maintain_order="left")
+    return rows.with_columns(pl.col("code").fill_null(-1), pl.col("known").fill_null(value=False))
 
 
 def _ordered(events: pl.DataFrame) -> pl.DataFrame:
     """Sorted by key and time, with `key` (a shopper, or a guest's request in its session) and the session's hash."""
     events = events.with_columns(pl.Series("session", session_hashes(events["session"])))
-    key = sorted_place(events.select(_who(events, "session").alias("key")).to_series())
+    key = sorted_place(events.select(_who(events, "user", "session").alias("key")).to_series())
     return sorted_by(events.with_columns(key), "key", "time", "order", "seq")
 
 
-def _who(events: pl.DataFrame, session: str) -> pl.Expr:
+def _who(events: pl.DataFrame, user: str, session: str) -> pl.Expr:
     """A shopper; of a guest the request, within its session where sessions are named."""
-    if not (events["user"] == "").any():
-        return pl.col("user")
+    if not (events[user] == "").any():
+        return pl.col(user)
     guest = pl.when(pl.col("request") != "").then(pl.format("\x00{}\x00{}", "request", session)).otherwise(pl.format("\x00{}", "seq"))
-    return pl.when(pl.col("user") != "").then(pl.col("user")).otherwise(guest)
+    return pl.when(pl.col(user) != "").then(pl.col(user)).otherwise(guest)
 
 
 def _foreign(foreign: pl.DataFrame, events: pl.DataFrame, items: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     """Other shoppers' actions with the key of the shopper whose request they name, in the columns of events."""
     visits = [pl.Series(name, session_hashes(foreign[name])) for name in ("session", "guest")]
     foreign = foreign.with_columns(visits)
-    keys = events.select(_who(events, "session").alias("who"), "key").unique("who")
-    codes = pl.DataFrame({"item": items["item"], "code": np.arange(len(items)), "known": items["known"]})
-    found = foreign.with_columns(_who(foreign, "guest").alias("who")).join(keys, on="who", how="left").join(codes, on="item", how="left")
+    keys = events.select(_who(events, "user", "session").alias("who"), "key").unique("who")
+    found = _coded(foreign, items).with_columns(_who(foreign, "owner", "guest").alias("who")).join(keys, on="who", how="left")
     if dataset.unknown_items == "reject":
         found = found.filter(pl.col("known"))
     # Of a shopper whose lists were all rejected nothing is left.
-    return found.with_columns(pl.col("key").fill_null(-1), pl.col("code").fill_null(-1).alias("item")).sort("seq", "action")
+    return found.with_columns(pl.col("key").fill_null(-1), item="code").sort("seq", "action")
 
 
 def _moved(events: pl.DataFrame, moved: pl.DataFrame) -> pl.DataFrame:
@@ -172,10 +176,10 @@ def _moved(events: pl.DataFrame, moved: pl.DataFrame) -> pl.DataFrame:
     return sorted_by(late.with_columns(pl.coalesce("shown", "time").alias("time")).drop("shown"), "key", "time", "order", "seq")
 
 
-def _count_homeless(homeless: pl.DataFrame, items: pl.DataFrame, files: Mapping[int, str], counts: Counts) -> None:
-    """Count the labelled actions that belong to no list, by cause, with samples."""
-    for cause, name in CAUSES.items():
-        rows = homeless.filter(pl.col("cause") == cause).sort("seq")
+def _count_unlabelled(unlabelled: pl.DataFrame, items: pl.DataFrame, files: Mapping[int, str], counts: Counts) -> None:
+    """Count the actions with a label that are none, by cause, with samples."""
+    for cause, name in UNLABELLED.items():
+        rows = unlabelled.filter(pl.col("cause") == cause).sort("seq")
         if len(rows):
             sample = rows.head(SAMPLES)
             texts = [items["item"][code] if code >= 0 else "" for code in sample["item"]]
@@ -187,7 +191,8 @@ def _where(rows: pl.DataFrame, files: Mapping[int, str]) -> pl.DataFrame:
     return rows.select(
         (pl.col("seq") // (1 << FILE_SHIFT)).replace_strict(dict(files), return_dtype=pl.String).alias("file"),
         (pl.col("seq") % (1 << FILE_SHIFT)).alias("row"),
-        *(name for name in ("user", "request", "item") if name in rows.columns),
+        logged_user(rows),
+        *(name for name in ("request", "item") if name in rows.columns),
     )
 
 

@@ -245,9 +245,8 @@ def _sampled(shop: Shop, kept: list[Logged], read: list[tuple[int, Event]], item
 
 def _stretches(shop: Shop, times_us: list[int]) -> list[tuple[float, float]]:
     """The windows of the split without gaps, and what lies before and after them."""
-    starts = [first for _, first, _ in _windows(shop, times_us)]
-    edges = [-math.inf, *starts, max(times_us, default=0) + 1, math.inf]
-    return list(pairwise(edges))
+    *starts, last = _bounds(shop, times_us)
+    return list(pairwise([-math.inf, *starts, last + 1, math.inf]))
 
 
 def _pools(shop: Shop, takings: list[tuple[int, str]], times_us: list[int]) -> list[tuple[int, float]]:
@@ -329,17 +328,26 @@ def _mixed(value: int, seed: int) -> int:
 
 def _windows(shop: Shop, times_us: list[int]) -> list[tuple[str, int, int]]:
     """Each split with the first moment of its requests and the last."""
-    first, last = min(times_us, default=0), max(times_us, default=0)
-    span = last - first
-
-    def share(text: str) -> int:
-        return round(span * float(text.rstrip("%")) / 100)
-
-    test = last - share(shop.test)
-    evaluate = test - share(shop.evaluate)
+    train, evaluate, test, until = _bounds(shop, times_us)
     window_s = 0 if shop.sampled else shop.attribution_s
     gap = (window_s if shop.gap_s is None else shop.gap_s) * SECOND
-    return [("train", first, evaluate - gap - 1), ("eval", evaluate, test - gap - 1), ("test", test, last - gap)]
+    return [("train", train, evaluate - gap - 1), ("eval", evaluate, test - gap - 1), ("test", test, until - gap)]
+
+
+def _bounds(shop: Shop, times_us: list[int]) -> tuple[int, int, int, int]:
+    """When train, eval and test begin, and the last moment of test."""
+    first, last = (edge(times_us, default=0) if day is None else _midnight_us(day) for day, edge in ((shop.train, min), (shop.until, max)))
+    test = last - round((last - first) * _share(shop.test)) if "%" in shop.test else _midnight_us(shop.test)
+    evaluate = test - round((last - first) * _share(shop.evaluate)) if "%" in shop.evaluate else _midnight_us(shop.evaluate)
+    return first, evaluate, test, last
+
+
+def _share(text: str) -> float:
+    return float(text.rstrip("%")) / 100
+
+
+def _midnight_us(day: str) -> int:
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * SECOND
 
 
 def _split(time_us: int, windows: list[tuple[str, int, int]]) -> str:

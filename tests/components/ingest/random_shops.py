@@ -66,8 +66,10 @@ class Shop:
     sessions: bool = True  # the dataset file names the role `session`
     reject_unknown: bool = False
     gap_s: int | None = None
-    evaluate: Any = "20%"
-    test: Any = "20%"
+    evaluate: str = "20%"  # a share or a day, as `test`; the others are days, or None
+    test: str = "20%"
+    train: str | None = None
+    until: str | None = None
     half_lives_s: tuple[int, ...] = (10, 3600)
     history_length: int = 3
     negatives: int = 2
@@ -127,7 +129,17 @@ def dataset_text(shop: Shop, **changes: Any) -> str:
             "session_gap": f"{shop.session_gap_s}s",
             **({} if shop.sampled else {"attribution": f"{shop.attribution_s}s", "skew": f"{shop.skew_s}s"}),
             "half_lives": [f"{half_life}s" for half_life in shop.half_lives_s],
-            "windows": {"eval": shop.evaluate, "test": shop.test} | ({} if shop.gap_s is None else {"gap": f"{shop.gap_s}s"}),
+            "windows": {
+                name: value
+                for name, value in (
+                    ("train", shop.train),
+                    ("eval", shop.evaluate),
+                    ("test", shop.test),
+                    ("until", shop.until),
+                    ("gap", None if shop.gap_s is None else f"{shop.gap_s}s"),
+                )
+                if value is not None
+            },
             "features": [
                 {"name": "device", "kind": "category", "side": "context"},
                 {"name": "hour", "kind": "category", "side": "context", "column": "time.hour"},

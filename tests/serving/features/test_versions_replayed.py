@@ -18,15 +18,15 @@ from serving.sources.contents import contents_at
 from serving.sources.file import parse_sources
 from serving.state.memory import MemoryStates
 from serving.state.seam import plans_of
-from tests.components.ingest.changing_shop import Row, Tables, on_devices, random_tables, shop_text, write_shop
+from tests.components.ingest.changing_shop import Row, Tables, by_days, on_devices, random_tables, shop_text, write_shop
 from tests.components.ingest.random_shops import DAY_US, SHOPS, START_US, Event, Shop, everything, ingested, parsed
 from tests.serving.features.test_replayed_random_logs import inputs_by_request, plain, random_log, told_apart
 
 
 @pytest.mark.parametrize("segment", [(), ("country", "device")])
-@pytest.mark.parametrize("name", ["impressions", "impressions, strict", "list"])
+@pytest.mark.parametrize("name", ["impressions", "impressions, strict", "list", "sampling"])
 def test_every_input_is_what_ingestion_wrote(name: str, segment: tuple[str, ...], tmp_path: Path) -> None:
-    shop, tables = SHOPS[name], random_tables(3)
+    shop, tables = by_days(SHOPS[name]), random_tables(3)
     text = shop_text(shop, **({"serving": {"segment": list(segment)}} if segment else {}))
     dataset = parsed(text)
     log = told_apart(on_devices(random_log(shop, 5), 5))
