@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from components.evaluation.hashes import begins_with_zeros, fitting_bits
 
-MAX_SHOPPERS = 8_192  # 0.2 MB at most for a slice and model
+MAX_SHOPPERS = 4_096  # 0.1 MB at most for a slice and model
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,11 @@ NO_COUNTS = ShopperCounts(np.empty(0, np.uint64), np.empty(0, np.int64))
 
 
 def _fitted(user: NDArray[np.uint64], requests: NDArray[np.int64], bits: int) -> ShopperCounts:
-    distinct, which = np.unique(user, return_inverse=True)
-    summed = np.bincount(which, weights=requests, minlength=len(distinct)).astype(np.int64)
+    order = np.argsort(user, kind="stable")  # two samples that are sorted are merged
+    user = user[order]
+    start = np.flatnonzero(np.concatenate([[True], user[1:] != user[:-1]])) if len(user) else np.empty(0, np.intp)
+    distinct = user[start]
+    summed = np.add.reduceat(requests[order], start) if len(start) else requests
     bits = fitting_bits(distinct, bits, most=MAX_SHOPPERS)
     kept = begins_with_zeros(distinct, bits)
     return ShopperCounts(distinct[kept], summed[kept], bits)
