@@ -1,6 +1,6 @@
 """How soon the guard sees that a canary is bad or good, and how often it is wrong, in simulated streams with known rates.
 
-    python -m benchmarks.guard [--runs 400] [--share 0.1] [--block 1000] [--looks 400] [--trials 1000] [--requests 100000] [--json FILE]
+    python -m benchmarks.guard [--runs 400] [--share 0.1] [--block 1000] [--looks 400] [--trials 1000] [--requests 20000] [--json FILE]
 
 In each run blocks of requests go to canary and stable, and the guard looks after every block. Told: the share of runs that end in a roll
 back and in a promotion, and the requests of the canary that it took: median and 90th percentile of the runs that were decided.
@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--block", type=int, default=1000, help="requests between two looks")
     parser.add_argument("--looks", type=int, default=400, help="at most")
     parser.add_argument("--trials", type=int, default=1000, help="of each line of the second table")
-    parser.add_argument("--requests", type=int, default=100_000, help="of each of these trials")
+    parser.add_argument("--requests", type=int, default=20_000, help="of each of these trials")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args(arguments)
     canary = round(given.block * given.share)
@@ -139,7 +139,7 @@ def main(arguments: list[str] | None = None) -> None:
         took = ("" if number != number else f"{number:,.0f}" for number in (row.median_requests, row.p90_requests))
         table.add_row(row.canary, f"{row.rolled_back:.1%}", f"{row.promoted:.1%}", *took)
     Console(width=120).print(table)
-    again = returning.measured(runs=given.trials, requests=given.requests, share=given.share)
+    again = returning.measured(runs=given.trials, requests=given.requests)
     table = Table("shoppers who come again", "test", "decided", "requests of the trial, median")
     for each in again:
         median = "" if each.median_requests != each.median_requests else f"{each.median_requests:,.0f}"

@@ -182,15 +182,15 @@ WORSE_CANARIES = {
 }
 
 
-def measured(*, runs: int, requests: int, share: float) -> list[Row]:
-    """All lines."""
+def measured(*, runs: int, requests: int) -> list[Row]:
+    """All lines; half of the shoppers are the canary's."""
 
     def row(name: str, test: str, after: NDArray[np.float64]) -> Row:
         done = after[np.isfinite(after)]
         return Row(name, test, len(done) / len(after), float(np.median(done)) if len(done) else float("nan"))
 
     def found(canary: Answers, **changed: int) -> Trials:
-        return trials(canary, STABLE, runs=runs, requests=requests, share=share, **changed)
+        return trials(canary, STABLE, runs=runs, requests=requests, **changed)
 
     good = found(STABLE)
     rows = [row("as good as stable", "rolled back", good.rolled_back())]
