@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -98,8 +99,8 @@ def in_slices(population: Population, *, requests: int, draws: int) -> SlicesRow
     return SlicesRow(requests, *map(float, np.mean(rows, axis=0)))
 
 
-def _by_region(sums: Mapping[str, RequestSums], region: np.ndarray) -> dict[Slice, Comparison]:
-    slices: dict[Slice, np.ndarray] = {(("region", f"{i:02d}"),): np.flatnonzero(region == i) for i in range(REGIONS)}
+def _by_region(sums: Mapping[str, RequestSums], region: NDArray[np.int64]) -> dict[Slice, Comparison]:
+    slices: dict[Slice, NDArray[np.intp]] = {(("region", f"{i:02d}"),): np.flatnonzero(region == i) for i in range(REGIONS)}
     slices[()] = np.arange(len(region))
     found = {
         where: estimates({name: each.total(rows) for name, each in sums.items()}, baseline=CHAMPION, listwise=LISTWISE)

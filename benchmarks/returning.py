@@ -189,8 +189,8 @@ def measured(*, runs: int, requests: int) -> list[Row]:
         done = after[np.isfinite(after)]
         return Row(name, test, len(done) / len(after), float(np.median(done)) if len(done) else float("nan"))
 
-    def found(canary: Answers, **changed: int) -> Trials:
-        return trials(canary, STABLE, runs=runs, requests=requests, **changed)
+    def found(canary: Answers) -> Trials:
+        return trials(canary, STABLE, runs=runs, requests=requests)
 
     good = found(STABLE)
     rows = [row("as good as stable", "rolled back", good.rolled_back())]

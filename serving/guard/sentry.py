@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from components.contract.errors import InputError
 from serving.exposure.log import DECISIONS, INTERACTIONS
@@ -156,8 +156,9 @@ class Sentry:
         complete = {name: block for name in ("answered", "again", "settled") if (block := getattr(standing, name)).size >= self._duty.block}
         if not complete:
             return standing
-        emptied = replace(standing, **dict.fromkeys(complete, Block()))
-        return self._looked(emptied, [block for name, block in complete.items() if name != "again"], complete.get("again"), now_us)
+        emptied: dict[str, Any] = dict.fromkeys(complete, Block())
+        again = complete.pop("again", None)
+        return self._looked(replace(standing, **emptied), list(complete.values()), again, now_us)
 
     def _looked(self, standing: Standing, new: Sequence[Block], again: Block | None, now_us: int) -> Standing:
         """With the verdict after blocks of shoppers who are new in the trial, and one of shoppers who are new in the stretch."""
