@@ -93,7 +93,8 @@ def _drops(overall: Comparison, gates: Gates) -> Iterator[Finding]:
         defined, margin = math.isfinite(overall.change(metric)), overall.change_margin(metric)
         counts = _counts(overall)
         if math.isnan(margin):
-            sure = f"limit {drop:.3f}, not judged: no interval with fewer than {FEWEST_SHOPPERS} shoppers who have a positive, {counts}"
+            few = f"with fewer than {FEWEST_SHOPPERS} shoppers who have a positive" if overall.judged_shoppers < FEWEST_SHOPPERS else "here"
+            sure = f"limit {drop:.3f}, not judged: no interval {few}, {counts}"
         else:
             sure = f"± {_number(margin)}, limit {_limit(overall, metric, drop)}, {counts}"
         unsure = (
