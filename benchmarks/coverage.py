@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.population import LISTWISE, Population
+from benchmarks.population import LISTWISE, Population, Scores
 from components.evaluation.bootstrap import CONFIDENCE_95
 from components.evaluation.captions import metric_caption
 from components.evaluation.estimates import change_error_of, error_of, estimates
@@ -39,7 +39,7 @@ class Coverage:
 
 def coverage(population: Population, *, shoppers: int, draws: int, seed: int = 0) -> list[Coverage]:
     """By metric, of evaluations of so many shoppers."""
-    models = {CHALLENGER: population.scores(1.0, seed=1), CHAMPION: population.scores(1.5, seed=2)}
+    models: dict[str, Scores] = {CHALLENGER: population.scores(1.0, seed=1), CHAMPION: population.scores(1.5, seed=2)}
     truth = population.truth(models)
     held = {(metric, of): np.zeros((draws, 2), np.bool_) for metric in METRICS for of in ("value", "change")}
     for draw in range(draws):

@@ -87,7 +87,7 @@ def in_slices(population: Population, *, requests: int, draws: int) -> SlicesRow
     """The row of a size."""
     gates = Gates(drop={})
     limit = gates.slice_drop["auc"]
-    models = {CHALLENGER: population.worse_by(champion(population), limit, seed=5), CHAMPION: champion(population)}
+    models: dict[str, Scores] = {CHALLENGER: population.worse_by(champion(population), limit, seed=5), CHAMPION: champion(population)}
     rows = []
     for draw in range(draws):
         drawn = _drawn(population, requests, draw)

@@ -100,7 +100,7 @@ class Trials:
 
     def rolled_back(self) -> NDArray[np.float64]:
         """When the canary of each run was rolled back by its answers."""
-        return np.minimum.reduce([self.after[name] for name in WORSE])
+        return np.asarray(np.minimum.reduce([self.after[name] for name in WORSE]), np.float64)
 
     def share(self, test: str) -> float:
         """The share of runs in which a test decided."""

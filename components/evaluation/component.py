@@ -47,7 +47,7 @@ class Executor(evaluator_executor.Executor):
             blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, constants.NOT_BLESSED_VALUE)
 
 
-class Evaluator(evaluator.Evaluator):  # type: ignore[misc]
+class Evaluator(evaluator.Evaluator):
     """TFX's Evaluator; its blessing is the verdict of all gates."""
 
     EXECUTOR_SPEC = BeamExecutorSpec(Executor)
