@@ -32,8 +32,9 @@ class ShopperBlock:
 
     `known`: R rows: the user's state columns and `interactions`.
     `history`: one row an event, with row (the request), item (code), action, age_s.
-    `item_rows`: what the items' state needs: item (code), time, action (code; NO_EVENT for none), slot (candidate asked for; -1 for none).
-    `segment_rows`: likewise what their state within segments needs: item, time, action, segment; None where the dataset has no segments.
+    `item_rows`: what the items' state needs: item (code), time, action (code; NO_EVENT for none), slot (candidate asked for; -1 for none),
+    stamped (see `_moved`).
+    `segment_rows`: likewise what their state within segments needs, and the segment; None where the dataset has no segments.
     `users`, `state`: the users' state at the end of the data; guests have none.
     """
 
@@ -88,8 +89,7 @@ def shopper_block(
     for code, reason in LEFT_OUT.items():
         counts.add(f"requests left out: {reason}", int((split == code).sum()))
     interactions_only = events.filter(pl.col("action") != impression_code(dataset)) if impression_code(dataset) is not None else events
-    if requests.moved is not None:
-        interactions_only = _moved(interactions_only, requests.moved)
+    interactions_only = _moved(interactions_only, requests.moved)
     item_rows = _item_rows(requests, split, interactions_only, dataset, users)
     segment_rows = None
     if dataset.serving.segment:
@@ -170,10 +170,18 @@ def _foreign(foreign: pl.DataFrame, events: pl.DataFrame, items: pl.DataFrame, d
     return found.with_columns(pl.col("key").fill_null(-1), item="code").sort("seq", "action")
 
 
-def _moved(events: pl.DataFrame, moved: pl.DataFrame) -> pl.DataFrame:
-    """Events where those that are stamped earlier than their list happen with it: they can't be known at their own request."""
+def _moved(events: pl.DataFrame, moved: pl.DataFrame | None) -> pl.DataFrame:
+    """Events where those that are stamped earlier than their list are taken in with it: they can't be known at their own request.
+
+    `time` is when an event is taken in, `stamped` what its clock says, null where that is the same. Of one moment these go first: what is
+    stamped earlier came after the list, whatever its clock says.
+    """
+    if moved is None:
+        return events.with_columns(pl.lit(None, pl.Int64).alias("stamped"))
     late = events.join(moved.unique(["seq", "item"]).rename({"moment": "shown"}), on=["seq", "item"], how="left", maintain_order="left")
-    return sorted_by(late.with_columns(pl.coalesce("shown", "time").alias("time")).drop("shown"), "key", "time", "order", "seq")
+    stamped = pl.when(pl.col("shown").is_not_null()).then("time").alias("stamped")
+    late = late.with_columns(stamped, pl.coalesce("shown", "time").alias("time")).drop("shown")
+    return late.sort("key", "time", "stamped", "order", "seq", nulls_last=False)
 
 
 def _count_unlabelled(unlabelled: pl.DataFrame, items: pl.DataFrame, files: Mapping[int, str], counts: Counts) -> None:
@@ -205,12 +213,13 @@ def _replayed(requests: Requests, events: pl.DataFrame, dataset: Dataset, plan: 
         pl.lit(-1, pl.Int64).alias("item"),
         pl.Series("weight", sizes, dtype=pl.Int64),
         pl.lit(value=True).alias("query"),
+        pl.lit(None, pl.Int64).alias("stamped"),
     )
     single, silent = pl.lit(1, pl.Int64).alias("weight"), pl.lit(value=False).alias("query")
     # Nothing is kept of guests: who they are is known within a request only, and the request is what asks first.
     asked = asked.with_columns(pl.when(requests.frame["user"] != "").then("action").otherwise(pl.lit(NO_EVENT, pl.Int8)).alias("action"))
     known = events.filter(pl.col("user") != "") if (events["user"] == "").any() else events
-    done = known.select("key", "time", "session", "action", pl.col("item").cast(pl.Int64), single, silent)
+    done = known.select("key", "time", "session", "action", pl.col("item").cast(pl.Int64), single, silent, "stamped")
     # Stable: requests keep their order, events theirs, and of one moment the requests come first.
     rows = pl.concat([asked, done.select(asked.columns)]).sort("key", "time", maintain_order=True)
     state = empty(plan, keys)
@@ -225,6 +234,7 @@ def _replayed(requests: Requests, events: pl.DataFrame, dataset: Dataset, plan: 
         sessions=rows["session"].to_numpy(),
         is_event=rows["action"].to_numpy() >= 0,
         is_query=rows["query"].to_numpy(),
+        stamps_us=rows["stamped"].fill_null(rows["time"]).to_numpy(),
     )
     return state, features
 
@@ -246,7 +256,7 @@ def _item_rows(
     requests: Requests, split: NDArray[np.int8], events: pl.DataFrame, dataset: Dataset, users: pl.DataFrame | None
 ) -> pl.DataFrame:
     plan = plan_of(dataset, "item")
-    schema: dict[str, type[pl.DataType]] = {"item": pl.Int64, "time": pl.Int64, "action": pl.Int8, "slot": pl.Int64}
+    schema: dict[str, type[pl.DataType]] = {"item": pl.Int64, "time": pl.Int64, "action": pl.Int8, "slot": pl.Int64, "stamped": pl.Int64}
     if plan is None:
         return pl.DataFrame(schema=schema)
     names = list(dataset.actions)
@@ -260,16 +270,16 @@ def _item_rows(
             "time": requests.frame["time"].to_numpy()[row],
             "action": np.full(len(row), counted.get(impression, NO_EVENT) if impression is not None else NO_EVENT, np.int8),
             "slot": np.where(asked, np.arange(len(row)), -1),
-        },
-        schema=schema,
-    )
+        }
+    ).with_columns(pl.lit(None).alias("stamped"))
     counting = events.filter(pl.col("action").is_in(list(counted)) & (pl.col("item") >= 0))
     done = counting.select(
-        "item", "time", pl.col("action").replace_strict(counted, return_dtype=pl.Int8), pl.lit(-1, pl.Int64).alias("slot")
+        "item", "time", pl.col("action").replace_strict(counted, return_dtype=pl.Int8), pl.lit(-1, pl.Int64).alias("slot"), "stamped"
     )
     if dataset.serving.segment:
         shown = shown.with_columns(segments(requests.frame, dataset, users, prefix="").gather(row))
-        done = done.with_columns(segments(counting, dataset, users, prefix="f:"))
+        at_stamp = counting.with_columns(pl.coalesce("stamped", "time").alias("time"))
+        done = done.with_columns(segments(at_stamp, dataset, users, prefix="f:"))
         schema |= {"segment": pl.String}
-    both = pl.concat([shown, done.select(pl.col(name).cast(kind) for name, kind in schema.items())])
+    both = pl.concat([rows.select(pl.col(name).cast(kind) for name, kind in schema.items()) for rows in (shown, done)])
     return both.filter((pl.col("action") >= 0) | (pl.col("slot") >= 0))

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
@@ -19,8 +19,8 @@ NAN = math.nan
 class Logged(NamedTuple):
     """An event that counts, its shopper, and its place in the log.
 
-    `stamped_us`: what its clock says. `event` happens then, or with the list that it is stamped before. `owner`: the shopper of the request
-    that it names, where that is another one; "" where it names a request that nobody was shown within the window.
+    `stamped_us`: what its clock says. `event` is taken in then, or with the list that it is stamped before. `owner`: the shopper of the
+    request that it names, where that is another one; "" where it names a request that nobody was shown within the window.
     """
 
     who: Who
@@ -160,7 +160,9 @@ def _known(shop: Shop, usable: list[tuple[int, Event, Claim | None]]) -> list[Lo
 
 
 def _by_time(kept: list[Logged]) -> list[Logged]:
-    return sorted(kept, key=lambda logged: (logged.event.time_us, logged.row))
+    """As they are taken in: of one moment first what is stamped so, then what is stamped earlier, by its stamp."""
+    moved = lambda logged: logged.stamped_us if logged.stamped_us < logged.event.time_us else 0  # noqa: E731
+    return sorted(kept, key=lambda logged: (logged.event.time_us, moved(logged), logged.row))
 
 
 def _together(shop: Shop, kept: list[Logged], names: dict[int, str]) -> list[tuple[Who, str, list[Logged]]]:
@@ -385,28 +387,29 @@ def _cost(item: str) -> float:
 
 def _of_user(shop: Shop, request: Request, requests: list[Request], kept: list[Logged]) -> Columns:
     now = request.time_us
-    # Of one moment: lists first, by name, then events as they stand in the log. A list is one event that counts once for each candidate.
+    # Of one moment: lists first, by name, then events as they are taken in. A list is one event that counts once for each candidate.
     past = [
-        (r.time_us, 0, r.name, "impression", "", len(r.candidates), r.first.session)
+        (r.time_us, 0, r.name, r.time_us, "impression", "", len(r.candidates), r.first.session)
         for r in requests
         if not shop.sampled and r.who == request.who and r.time_us < now
     ]
     past += [
-        (e.time_us, 1, row, e.action, e.item, 1, e.session)
-        for who, row, e, _, _ in kept
+        (e.time_us, 1, place, stamped_us, e.action, e.item, 1, e.session)
+        for place, (who, _, e, stamped_us, _) in enumerate(kept)
         if who == request.who and e.time_us < now and (shop.sampled or e.action != "impression")
     ]
     past = [] if request.who[0] == "guest" else sorted(past)  # nothing is kept of guests
+    happened = list(_happened_us([stamped_us for _, _, _, stamped_us, *_ in past]))
     running: list[tuple[int, str]] = []
-    for at, _, _, _, _, _, session in past:
+    for at, (*_, session) in zip(happened, past, strict=True):
         if running and (at - running[-1][0] > shop.session_gap_s * SECOND or session not in ("", running[0][1])):
             running = []
         running.append((at, session))
     if running and (now - running[-1][0] > shop.session_gap_s * SECOND or request.first.session not in ("", running[0][1])):
         running = []
-    remembered = [(at, action, item) for at, _, _, action, item, _, _ in past if action in LABELS]
+    counted = [(at, action, weight) for at, (_, _, _, _, action, _, weight, _) in zip(happened, past, strict=True)]
+    remembered = [(at, action, item) for at, (_, _, _, _, action, item, _, _) in zip(happened, past, strict=True) if action in LABELS]
     history = remembered[-shop.history_length :]
-    counted = [(at, action, weight) for at, _, _, action, _, weight, _ in past]
     columns: Columns = {
         "interactions": [len(remembered)],
         "session_events": [float(len(running))],
@@ -430,10 +433,15 @@ def _of_items(shop: Shop, request: Request, requests: list[Request], kept: list[
     now = request.time_us
     columns: Columns = {}
     for item, _, _ in request.candidates:
-        counted = [(e.time_us, e.action, 1) for _, _, e, _, _ in kept if e.item == item and (shop.sampled or e.action != "impression")]
+        past = [
+            (e.time_us, 1, place, stamped_us, e.action)
+            for place, (_, _, e, stamped_us, _) in enumerate(kept)
+            if e.item == item and (shop.sampled or e.action != "impression")
+        ]
         if not shop.sampled:
-            counted += [(r.time_us, "impression", 1) for r in requests if item in [shown for shown, _, _ in r.candidates]]
-        counted = [(at, action, weight) for at, action, weight in counted if at < now]
+            past += [(r.time_us, 0, 0, r.time_us, "impression") for r in requests if item in [shown for shown, _, _ in r.candidates]]
+        past = sorted(each for each in past if each[0] < now)
+        counted = [(at, action, 1) for at, (*_, action) in zip(_happened_us([each[3] for each in past]), past, strict=True)]
         columns.setdefault("item_carts", []).append(float(sum(weight for _, action, weight in counted if action == "cart")))
         columns.setdefault("item_click_age", []).append(_age(counted, "click", now))
         for half_life in shop.half_lives_s:
@@ -441,6 +449,11 @@ def _of_items(shop: Shop, request: Request, requests: list[Request], kept: list[
             columns.setdefault(f"item_clicks_{_named(half_life)}", []).append(clicks)
             columns.setdefault(f"item_ctr_{_named(half_life)}", []).append((clicks + 0.25 * 4) / (shown + 4))
     return columns
+
+
+def _happened_us(stamps_us: Iterable[int]) -> Iterable[int]:
+    """When the events of one shopper or item happened, as they are taken in: as stamped, but not before what was taken in already."""
+    return accumulate(stamps_us, max)
 
 
 def _decayed(counted: list[tuple[int, str, int]], action: str, now: int, half_life_s: int) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import polars as pl
 import pyarrow as pa
@@ -37,6 +37,8 @@ COUNTRIES = {"a": "DE", "b": "FR"}  # of shoppers; c is in no table
 
 
 Columns = dict[str, list[Any]]  # of an example, by name
+IDENTIFYING = ("user", "request", "time", "item", "position", "label")  # columns by which requests are told apart
+T = TypeVar("T")
 
 
 class Event(NamedTuple):
@@ -312,6 +314,14 @@ def by_request(requests: Sequence[Columns]) -> dict[tuple[str, str], int]:
         told = sorted(places, key=lambda place: [requests[place][name] for name in ("time", "item", "position", "label")])
         found |= {(user, f"{request}#{n}" if n else request): place for n, place in enumerate(told)}
     return found
+
+
+def by_example(requests: Sequence[tuple[Columns, T]], examples: dict[tuple[str, str], tuple[str, Columns]]) -> dict[tuple[str, str], T]:
+    """What belongs to each example: of the requests those that were written, so that they are numbered alike, and not what lies in gaps."""
+    alike = lambda columns: str([columns[name] for name in IDENTIFYING])  # noqa: E731
+    written = {alike(columns) for _, columns in examples.values()}
+    found = [(columns, of_request) for columns, of_request in requests if alike(columns) in written]
+    return {key: found[place][1] for key, place in by_request([columns for columns, _ in found]).items()}
 
 
 def records_of(path: Path) -> list[bytes]:

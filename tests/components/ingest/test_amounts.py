@@ -291,7 +291,9 @@ def test_what_is_no_number_is_missing_and_counted_and_so_is_a_purchase_below_not
 
 def test_a_column_without_any_number_is_an_error(tmp_path: Path) -> None:
     rows = [*shown(1, "r1"), Row(1.1, "a", "purchase", "r1", paid="EUR 5")]
-    with pytest.raises(InputError, match=r"expected numbers in column 'paid' \(role 'revenue'\), got 'EUR 5'; is it the right column\?"):
+    with pytest.raises(
+        InputError, match=r"expected numbers in column 'paid' \(role 'revenue'\), got 'EUR 5'; is it the right column, and the right kind\?"
+    ):
         made(rows, tmp_path)
 
 
