@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from components.contract.columns import state_columns
 from components.contract.dataset import Dataset
+from components.contract.popularity import popularity_column
 from components.contract.sources import ListRows
 
 Rule = Literal["shown order", "popularity", "constant"]
@@ -22,17 +22,6 @@ def dull_rule(dataset: Dataset) -> Rule:
     if isinstance(dataset.candidates, ListRows) or any(source.columns.position for source in dataset.events):
         return "shown order"
     return "popularity" if popularity_column(dataset) else "constant"
-
-
-def popularity_column(dataset: Dataset) -> str | None:
-    """The first count of the items' actions in the feature table, with its longest half-life; a total never fades."""
-    for state in dataset.state_features:
-        if state.side == "item" and state.measure == "total":
-            return state.name
-        if state.side == "item" and state.measure == "count":
-            half_lives = dataset.half_lives_of(state)
-            return state_columns(dataset, state)[half_lives.index(max(half_lives))]
-    return None
 
 
 def champion_order(champion: str, dataset: Dataset) -> str:

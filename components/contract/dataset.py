@@ -62,13 +62,13 @@ class Gates(Strict):
 
     floor: dict[str, float] = Field(default_factory=dict, description="Least value over the whole test window")
     drop: dict[str, NonNegative] = Field(
-        default_factory=lambda: {"auc": 0.005, "ndcg_at_10": 0.005},
-        description="How far it may fall below the champion, over the whole test window",
+        default_factory=lambda: {"auc": 0.005, "ndcg_at_10": 0.007},
+        description="How far it may fall below the champion, over the whole test window: refused if the fall is surely greater",
     )
     slice_drop: dict[str, NonNegative] = Field(
-        default_factory=lambda: {"auc": 0.03}, description="How far it may fall in a slice: refused if the fall is greater with confidence"
+        default_factory=lambda: {"auc": 0.03}, description="How far it may fall in a slice: refused likewise"
     )
-    min_requests: int = Field(default=200, ge=1, description="Slices with fewer requests that have a positive are shown, not judged")
+    min_shoppers: int = Field(default=50, ge=10, description="Slices with fewer shoppers who have a positive are shown, not judged")
 
 
 class Serving(Strict):

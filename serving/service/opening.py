@@ -14,6 +14,7 @@ import grpc
 from components.contract.dataset import Dataset
 from components.contract.errors import StateUnavailable
 from components.contract.load import load_dataset
+from components.contract.popularity import popularity_column
 from components.state.reducer import Features
 from serving.client.hedging import HedgeSettings
 from serving.client.model import ModelClient
@@ -40,7 +41,6 @@ from serving.service.reasons import Explaining
 from serving.service.settings import Places, Settings
 from serving.service.shadow import Shadow
 from serving.service.shop_rules import ShopRules
-from serving.service.stand_ins import popularity_column
 from serving.service.tls import to_model_server
 from serving.service.tracing import tracing
 from serving.sources.candidates import CandidateSources, compares, stands
