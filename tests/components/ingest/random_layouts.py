@@ -200,10 +200,8 @@ def _unnested(source: Source, draw: random.Random, *, positions: bool) -> Source
         else:
             groups.append([row])
     columns = columns_of(source.rows)
-    shared = {column for column in columns if all(len({repr(row[column]) for row in group}) == 1 for group in groups)} - {
-        source.columns["item"]
-    }
-    shared = {column for column in shared if draw.random() < 0.8} | {request}
+    alike = [column for column in columns if all(len({repr(row[column]) for row in group}) == 1 for group in groups)]
+    shared = {request, *(column for column in alike if draw.random() < 0.8)} - {source.columns["item"]}
     rows = [
         {column: group[0][column] for column in columns if column in shared}
         | {"list": [{column: row[column] for column in columns if column not in shared} for row in group]}
