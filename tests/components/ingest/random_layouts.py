@@ -116,9 +116,10 @@ def _aliases(log: Log, draw: random.Random) -> dict[str | None, list[str]]:
 
 def _parts(log: Log, draw: random.Random) -> list[tuple[list[Row], str | None]]:
     """The rows of each source and, where a source has one action, which."""
-    if log.ties or log.sampled or draw.random() < 0.6:
-        return [(log.events, None)]
     parts = [([row for row in log.events if row["action"] == action], action) for action in ACTIONS]
+    # Without a purchase no source would have the role of the revenue that purchases are declared to bring.
+    if log.ties or log.sampled or draw.random() < 0.6 or not parts[-1][0]:
+        return [(log.events, None)]
     return [(rows, action) for rows, action in parts if rows]
 
 
