@@ -156,10 +156,17 @@ def _named_in_file(rows: list[_Row], dialect: Dialect, wanted: Wanted) -> Head:
             values = len([name for name in names if name])
             if any(not _is_title(before, values, folded) for before in rows[:above]):
                 break
-            strip = len(names) > 1 and all(name.startswith(" ") for name in row.fields[1:])
+            strip = len(names) > 1 and _spaced(row.text, dialect)
             return _below(row, tuple(names), replace(dialect, strip=strip), above=above)
     named = next((row for row in rows if not row.text.startswith(b"#")), rows[0])
     return _below(named, tuple(name.strip(_BLANKS) for name in named.fields), dialect, above=rows.index(named))
+
+
+def _spaced(header: bytes, dialect: Dialect) -> bool:
+    """Whether a space stands behind each separator, also where quotes follow."""
+    mark = re.escape(dialect.quote.encode())
+    outside_quotes = re.sub(mark + b"[^" + mark + b"]*" + mark, b"", header) if mark else header
+    return all(part.startswith(b" ") for part in outside_quotes.split(dialect.separator.encode())[1:])
 
 
 def _is_title(row: _Row, values: int, wanted: set[str]) -> bool:

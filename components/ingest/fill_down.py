@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from components.contract.sources import FillDown
+from components.ingest.id_text import words_of
 
 
 def filled_down(parts: Iterator[pl.DataFrame], rule: FillDown) -> Iterator[pl.DataFrame]:
@@ -16,25 +17,25 @@ def filled_down(parts: Iterator[pl.DataFrame], rule: FillDown) -> Iterator[pl.Da
         rule: `columns` take the last value above among consecutive rows of one value of `within`; where `within` itself is empty nothing is
             filled.
     """
-    key: Any = None
+    key = ""
     last: dict[str, Any] = {}
     for part in parts:
         if not len(part):
             yield part
             continue
-        within = part[rule.within]
+        within = words_of(part[rule.within])  # one value, however it is written: `7`, ` 7`, `7.0`
         run = within.rle_id()
-        goes_on = key is not None and within[0] == key
+        goes_on = key != "" and within[0] == key
         filled = []
         for name in rule.columns:
             values = _forward(_emptied(part[name]), run)
             if goes_on and last[name] is not None:
                 begins = pl.DataFrame({"v": values, "run": run})
                 values = begins.select(pl.when(pl.col("run") == 0).then(pl.col("v").fill_null(last[name])).otherwise("v")).to_series()
-            alone = _emptied(within).is_null()
+            alone = within == ""
             filled.append(pl.select(pl.when(alone).then(part[name]).otherwise(values.alias("filled")).alias(name)).to_series())
         part = part.with_columns(filled)
-        key = _emptied(within)[-1]
+        key = within[-1]
         last = {name: _emptied(part[name])[-1] for name in rule.columns}
         yield part
 

@@ -80,7 +80,7 @@ def may_differ(text: pl.Series) -> bool:
     if data is None:
         return False
     read = np.frombuffer(data, np.uint8)
-    return bool((read <= ord(" ")).any() or (read == ord(".")).any() or (read == ord("+")).any() or (read >= 0x80).any())
+    return bool(len(read) and (read.min() <= ord(" ") or read.max() >= 0x80 or (read == ord(".")).any() or (read == ord("+")).any()))
 
 
 def _canonical(text: pl.Series, where: str | None) -> pl.Series:

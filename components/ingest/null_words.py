@@ -56,4 +56,4 @@ def _has_blanks(column: pl.Series) -> bool:
     if data is None:
         return False
     read = np.frombuffer(data, np.uint8)
-    return bool((read <= ord(" ")).any() or (read >= 0x80).any())
+    return bool(len(read) and (read.min() <= ord(" ") or read.max() >= 0x80))

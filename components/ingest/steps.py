@@ -105,19 +105,15 @@ class Scanned:
 
 def ingest(root: beam.Pipeline, job: Job, blocks: tuple[Block, ...]) -> beam.PCollection[tuple[Index, Counts]]:
     """The whole of ingestion; yields one element: the index and the merged counts."""
-    scanned = root | "blocks" >> beam.Create(blocks) | "spread blocks" >> beam.Reshuffle() | "scan" >> beam.Map(scan, job)
-    index = scanned | "gather scans" >> beam.combiners.ToList() | "index" >> beam.Map(make_index, job)
-    requests = _each_partition(root, "requests", job) | "requests" >> beam.Map(requests_step, job, beam.pvalue.AsSingleton(index))
-    settled = requests | "gather requests" >> beam.combiners.ToList()
-    known = beam.pvalue.AsSingleton(index), beam.pvalue.AsSingleton(settled)
-    shoppers = _each_partition(root, "shoppers", job) | "shoppers" >> beam.Map(shoppers_step, job, *known)
-    gathered = shoppers | "gather shoppers" >> beam.combiners.ToList()
-    products = _each_partition(root, "products", job) | "products" >> beam.Map(products_step, job, beam.pvalue.AsSingleton(gathered))
-    asked = products | "gather products" >> beam.combiners.ToList()
-    written = _each_partition(root, "write", job) | "write" >> beam.Map(write_step, job, beam.pvalue.AsSingleton(asked))
-    totals = written | "gather examples" >> beam.combiners.ToList()
-    steps = (beam.pvalue.AsSingleton(each) for each in (settled, gathered, totals))
-    return index | "totals" >> beam.Map(_totals, *steps)
+    # Create spreads its elements over the workers.
+    scanned = beam.pvalue.AsList(root | "blocks" >> beam.Create(blocks) | "scan" >> beam.Map(scan, job))
+    index = root | "job" >> beam.Create([job]) | "index" >> beam.Map(lambda job, parts: make_index(parts, job), scanned)
+    known = beam.pvalue.AsSingleton(index)
+    settled = beam.pvalue.AsList(_each_partition(root, "requests", job) | "requests" >> beam.Map(requests_step, job, known))
+    shoppers = beam.pvalue.AsList(_each_partition(root, "shoppers", job) | "shoppers" >> beam.Map(shoppers_step, job, known, settled))
+    products = beam.pvalue.AsList(_each_partition(root, "products", job) | "products" >> beam.Map(products_step, job, shoppers))
+    written = beam.pvalue.AsList(_each_partition(root, "write", job) | "write" >> beam.Map(write_step, job, products))
+    return index | "totals" >> beam.Map(_totals, settled, shoppers, written)
 
 
 def _totals(
@@ -129,7 +125,7 @@ def _totals(
 
 
 def _each_partition(root: beam.Pipeline, name: str, job: Job) -> beam.PCollection[int]:
-    return root | f"{name} blocks" >> beam.Create(range(job.partitions)) | f"spread {name}" >> beam.Reshuffle()
+    return root | f"{name} blocks" >> beam.Create(range(job.partitions))
 
 
 @lru_cache(maxsize=4)

@@ -23,10 +23,11 @@ class Written:
 def write_csv(names: list[str], rows: list[list[str]], written: Written) -> str:
     """The table as text; a line end at the end."""
     lines = [names, *rows] if written.header else rows
-    return "".join(written.separator.join(_value(value, written) for value in line) + written.line_end for line in lines)
+    return "".join(written.separator.join(csv_value(value, written) for value in line) + written.line_end for line in lines)
 
 
-def _value(value: str, written: Written) -> str:
+def csv_value(value: str, written: Written) -> str:
+    """A value as the dialect writes it."""
     if not written.quote:
         return _escaped(value, written) if written.escape else value
     # Of a separator of several characters one is enough: ":" before "::" could be cut in two ways.

@@ -12,7 +12,9 @@ import pytest
 
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
+from components.contract.sources import FillDown
 from components.ingest.files import layout
+from components.ingest.fill_down import filled_down
 from components.validate import validate
 from tests.components.ingest.plain_shop import ITEMS, SHOP, Rows, requests, shop, told
 from tests.components.ingest.random_shops import ingested
@@ -201,6 +203,14 @@ def test_nothing_is_filled_from_another_run_nor_where_the_run_has_no_name(tmp_pa
     counts = told(tmp_path, SHOP.replace("path: events.csv", "path: events.csv\n  fill_down: {within: request, columns: [user]}")).counts
     # Of r0 the second row is filled; of r1 the first has no user above it, and the second no request.
     assert counts["rejected: no user"] == 2
+
+
+@pytest.mark.parametrize("written", [["7", " 7", "7.0", "8"], [7.0, 7.0, 7.0, 8.0]])
+def test_one_name_of_a_run_written_in_several_ways_is_one_run(written: list[object]) -> None:
+    frame = pl.DataFrame({"order": written, "user": ["ann", None, "", None]}, strict=False)
+    rule = FillDown(within="order", columns=("user",))
+    for parts in ([frame], [frame[:1], frame[1:2], frame[2:]]):
+        assert pl.concat(filled_down(iter(parts), rule))["user"].to_list() == ["ann", "ann", "ann", None]
 
 
 def test_a_column_to_fill_that_is_not_there_is_an_error(tmp_path: Path) -> None:

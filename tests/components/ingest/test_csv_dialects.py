@@ -121,6 +121,7 @@ def wide(separator: str = ",") -> str:
         (wide("::"), {"separator": "::"}),
         (wide("\t"), {"separator": "\t"}),
         (wide(", "), {}),
+        ("\n".join(f'"{line.split(",")[0]}", {line.split(",")[1]}, "{line.split(",")[2]}"' for line in LINES), {}),
         ("\n".join(f"{line}," for line in LINES), {}),
         ("\n".join([LINES[0], *(f"{line}," for line in LINES[1:])]), {}),
         ("\n".join(f"{n or ''},{line}" for n, line in enumerate(LINES)), {}),
@@ -138,7 +139,8 @@ def wide(separator: str = ",") -> str:
     ],
     ids=[
         "blank lines", "CR", "CR LF", "comment on top", "titles on top", "header behind #", "sep=,", "sep=;", "sep in quotes", "::", "tabs",
-        "space after the separator", "a separator behind all lines", "a separator behind all rows", "row numbers", "a name twice, unused",
+        "space after the separator", "space before quotes, too",
+        "a separator behind all lines", "a separator behind all rows", "row numbers", "a name twice, unused",
         "a name of two lines", "header again", "header again in quotes", "no header",
         "header declared and there", "header again behind a mark",
         "UTF-16 with its mark",

@@ -7,10 +7,12 @@ import pytest
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
 from components.ingest.files import layout as blocks_of
-from tests.components.ingest.random_layouts import Layout, random_log, write_canonical, write_layout
+from tests.components.ingest.random_files import Layout
+from tests.components.ingest.random_layouts import write_layout
+from tests.components.ingest.random_logs import random_log, write_canonical
 from tests.components.ingest.without_beam import digests, job_of, run_steps
 
-QUICK, MANY, SHARE = 60, 10_000, 500
+QUICK, MANY, SHARE = 60, 10_060, 500
 
 
 def examples(text: str, data: Path, out: Path) -> dict[str, str]:
