@@ -21,6 +21,7 @@ from serving.service.settings import Places, Settings
 from serving.service.tls import Tls
 
 _LOG = logging.getLogger(__name__)
+KEEP_ALIVE_S = 75  # load balancers close after 60 s: who closes first must not be the one who is asked
 PAGE_EXPLAIN_MS = 20_000.0  # the first explanation by a version takes seconds, and whoever tries the shop is there to see it
 
 
@@ -79,6 +80,26 @@ def parser() -> argparse.ArgumentParser:
     door.add_argument("--host", default="127.0.0.1", help="to listen on (%(default)s)")
     door.add_argument("--port", type=int, default=8080, help="of REST (%(default)s)")
     door.add_argument("--grpc-port", type=int, metavar="PORT", help="answer gRPC there too; 0 takes any free one; default: no gRPC")
+    door.add_argument(
+        "--path-prefix",
+        default=defaults.path_prefix,
+        metavar="/PATH",
+        help="under which a proxy shows the service, whether or not it takes the prefix off; default: none",
+    )
+    door.add_argument(
+        "--cors-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let scripts of pages there call the service, such as https://shop.example; given again for each; * for all; default: none",
+    )
+    door.add_argument(
+        "--keep-alive-s",
+        type=int,
+        default=KEEP_ALIVE_S,
+        metavar="S",
+        help="close a connection on which nothing has come for so long (%(default)s); longer than the proxy in front keeps it",
+    )
     door.add_argument("--tls-cert", type=Path, metavar="FILE", help="speak TLS only, with this certificate in PEM; needs --tls-key")
     door.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key")
     door.add_argument("--tls-client-ca", type=Path, metavar="FILE", help="answer only who has a certificate of this CA (mutual TLS)")
@@ -94,6 +115,9 @@ def parser() -> argparse.ArgumentParser:
     limit.add_argument("--deadline-ms", type=float, default=defaults.deadline_ms, help="within which `rank` answers (%(default)s)")
     limit.add_argument(
         "--most-at-once", type=int, default=defaults.most_at_once, metavar="N", help="requests that wait for the model (%(default)s)"
+    )
+    limit.add_argument(
+        "--body-s", type=float, default=defaults.body_s, metavar="S", help="within which a request's body has to be whole (%(default)s)"
     )
     limit.add_argument(
         "--asks-per-s", type=float, default=defaults.asks_per_s, metavar="N", help="rank and explain of one client; 0: no limit"
@@ -136,6 +160,9 @@ def main() -> int:
             tells_per_s=given.tells_per_s,
             most_at_once=given.most_at_once,
             proxies=tuple(given.proxy),
+            body_s=given.body_s,
+            cors_origins=tuple(given.cors_origin),
+            path_prefix=given.path_prefix,
             shadow=given.shadow,
             shadow_share=given.shadow_share,
             token=os.environ.get("SHELFRANK_TOKEN", ""),
@@ -185,6 +212,7 @@ def main() -> int:
         port=given.port,
         access_log=False,
         log_config=None,
+        timeout_keep_alive=given.keep_alive_s,
         timeout_graceful_shutdown=int(settings.grace_s) or 1,
         proxy_headers=bool(given.proxy),  # uvicorn would believe this machine's
         forwarded_allow_ips=list(given.proxy),

@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from components.contract.errors import InputError
@@ -12,7 +12,7 @@ from components.contract.sources import AMOUNTS
 from serving.exposure.plain import plain
 from serving.features.events import Interaction, Shown
 from serving.service.bodies import EventsBody, ImpressionBody, InteractionBody, RankBody
-from serving.service.intake import Reported
+from serving.service.intake import Reported, located
 from serving.service.parts import Parts
 from serving.service.ranking import Asked, Ranked
 
@@ -72,8 +72,9 @@ async def record(parts: Parts, body: EventsBody) -> dict[str, Any]:
         LogUnavailable: the log couldn't.
     """
     now_us = _now_us()
-    reported = [_shown(parts, each, now_us) for each in body.impressions] + [_done(parts, each, now_us) for each in body.interactions]
+    reported = [*_reported(parts, "impressions", body.impressions, now_us), *_reported(parts, "interactions", body.interactions, now_us)]
     await parts.intake.take(reported, now_us=now_us)
+    parts.metrics.ahead(sum(each.event.time_us > now_us for each in reported))
     for each in reported:
         assignment = parts.ranking.assignment(each.event.shopper)
         served_by = parts.ranking.served_by(assignment)
@@ -166,6 +167,14 @@ def _ranked(ranked: Ranked, asked: Asked) -> dict[str, Any]:
         "reason": ranked.degraded,
         "rules": [effect.rule for effect in ranked.ruled.effects if any(moved.before != moved.after for moved in effect.moved)],
     }
+
+
+def _reported(parts: Parts, name: str, events: Sequence[ImpressionBody | InteractionBody], now_us: int) -> Iterator[Reported]:
+    """The events of a list of the body called `name`."""
+    for at, body in enumerate(events):
+        with located(path := f"{name}.{at}"):
+            made = _shown(parts, body, now_us) if isinstance(body, ImpressionBody) else _done(parts, body, now_us)
+        yield replace(made, path=path)
 
 
 def _shown(parts: Parts, body: ImpressionBody, now_us: int) -> Reported:

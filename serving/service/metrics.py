@@ -41,6 +41,9 @@ class Metrics:
         self._actions = Counter(
             "shelfrank_actions", "Interactions acknowledged, by what orders for the shopper's arm", ["action", "served_by"], registry=to
         )
+        self._ahead = Counter(
+            "shelfrank_events_ahead", "Events whose clock was ahead by a little: they count as of when they came", registry=to
+        )
         self._arm_shown = Counter("shelfrank_arm_shown", "Lists shown, by the shopper's arms", ["experiment", "arm"], registry=to)
         self._arm_actions = Counter(
             "shelfrank_arm_actions", "Interactions acknowledged, by the shopper's arms", ["experiment", "arm", "action"], registry=to
@@ -86,6 +89,10 @@ class Metrics:
         self._shown.labels(served_by).inc()
         for experiment, arm in arms.items():
             self._arm_shown.labels(experiment, arm).inc()
+
+    def ahead(self, events: int) -> None:
+        """So many events came with a time that was yet to come."""
+        self._ahead.inc(events)
 
     def acted(self, action: str, served_by: str, arms: Mapping[str, str]) -> None:
         """A shopper who is served so, and is in these arms, did something."""

@@ -1,5 +1,6 @@
 """What the service is told at its start, checked when built."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,9 @@ class Settings:
         most_candidates: of a request.
         most_events: of a call.
         body_bytes: of a request's body.
+        body_s: within which a request's body has to be whole; else the connection is closed.
+        cors_origins: of pages whose scripts may call the service from a browser, such as `https://shop.example`; `*` for all.
+        path_prefix: under which a proxy shows the service, such as `/ranking`; "" where it has a host of its own.
         logged_features: the share of decisions that are logged with the tensors sent.
         hedged_share: of requests, that may be sent to a second model server where the first is slow; 0 for none.
         reuse_ms: for so long one call of the model serves requests that are the same; 0 for not at all. With it a request's moment is
@@ -46,6 +50,9 @@ class Settings:
     most_candidates: int = 2_000
     most_events: int = 1_000
     body_bytes: int = 1 << 20
+    body_s: float = 10.0
+    cors_origins: tuple[str, ...] = ()
+    path_prefix: str = ""
     logged_features: float = 0.01
     hedged_share: float = 0.05
     reuse_ms: float = 0.0
@@ -59,7 +66,7 @@ class Settings:
     grace_s: float = 10.0
 
     def __post_init__(self) -> None:
-        for name in ("deadline_ms", "explain_deadline_ms", "most_candidates", "most_events", "body_bytes", "most_at_once", "grace_s"):
+        for name in ("deadline_ms", "explain_deadline_ms", "most_candidates", "most_events", "body_bytes", "body_s", "most_at_once", "grace_s"):
             if not getattr(self, name) > 0:
                 raise InputError(f"the service's {name} is above 0, got {getattr(self, name)}")
         for name in ("logged_features", "hedged_share", "shadow_share"):
@@ -72,6 +79,11 @@ class Settings:
             raise InputError(f"reuse_ms is from 0, for not at all, to {MOST_REUSE_MS}: features age meanwhile; got {self.reuse_ms}")
         if self.shadow and self.shadow == self.label:
             raise InputError(f"the shadow {self.shadow!r} is the label that is asked anyway; name another, or leave it out")
+        for origin in self.cors_origins:
+            if not re.fullmatch(r"\*|https?://[^/\s]+", origin):
+                raise InputError(f"expected an origin as browsers name it, such as https://shop.example, or *, got {origin!r}")
+        if not re.fullmatch(r"(/[\w.~-]+)*", self.path_prefix):
+            raise InputError(f"expected a path prefix such as /ranking, without a slash at its end, got {self.path_prefix!r}")
         shopper_key("any", self.salt)  # refuses a salt that could be guessed
         if self.token and not self.token.isascii():
             raise InputError("expected a token of ASCII characters, as a header can carry it; make one with `openssl rand -hex 16`")
