@@ -97,7 +97,7 @@ class ExposureLog:
         self._exposure_rows = self._interaction_rows = 0
         self._closing = False
         self._retry_at_s = 0.0
-        self._refusing = False
+        self._refusing = self._dropping = False
         self._streams = {name: self._stream(name) for name in (DECISIONS, IMPRESSIONS, INTERACTIONS, SHADOWS)}
         self._thread = threading.Thread(target=self._run, name="exposure-log", daemon=True)
         self._thread.start()
@@ -145,6 +145,11 @@ class ExposureLog:
             self._count(interactions_refused=waiting.rows)
         waiting.done.set_exception(LogUnavailable(f"the log takes no interactions: {why}; send them again later"))
         return waiting.done
+
+    @property
+    def failing(self) -> bool:
+        """Whether the disk has refused what was last written to it."""
+        return self._refusing or self._dropping
 
     def counts(self) -> LogCounts:
         """What became of the records so far."""
@@ -228,7 +233,9 @@ class ExposureLog:
         except OSError as error:
             _LOG.warning("decisions are dropped for %g s: %s", self._settings.retry_s, error)
             self._retry_at_s = time.monotonic() + self._settings.retry_s
+            self._dropping = True
             return "exposures_dropped_disk"
+        self._dropping = False
         return "exposures_written"
 
     def _texts(self, exposure: Exposure | Shadowed) -> dict[str, bytes]:

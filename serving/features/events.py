@@ -31,8 +31,8 @@ NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
 class Shown:
     """A request's whole list was shown.
 
-    A second list of the shopper under the same request, and session where one is named, is a repetition, unless it comes later than the
-    dataset's `session_gap`: ids may begin anew.
+    A second list of the shopper from the same place on under the same request, and session where one is named, is a repetition, unless it
+    comes later than the dataset's `session_gap`: ids may begin anew.
     """
 
     shopper: str  # "" a guest
@@ -40,6 +40,7 @@ class Shown:
     time_us: int
     items: Sequence[str]
     session: str = ""
+    first_position: int = 0  # of the first item: above 0 on a later page of the same request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,8 @@ class Changes:
             return None
         user = Event(event.shopper, time_us, self._impression, NO_ITEM, len(items), _session(event.session))
         each = items if self._impression in self._of_items else ()
-        mark = _mark("shown", event.shopper, event.session if self._sessions else "", event.request)
+        page = (str(event.first_position),) if event.first_position else ()
+        mark = _mark("shown", event.shopper, event.session if self._sessions else "", event.request, *page)
         keys = self._keys(each, event, context)
         of_item = tuple(Event(key, time_us, self._impression) for key in keys)
         return Change(mark, (user,) if event.shopper else (), of_item, time_us, self._gap_us)

@@ -72,10 +72,11 @@ def parser() -> argparse.ArgumentParser:
     state.add_argument("--load", action="store_true", help="bring the ingestion's state into Redis first; what is there already stays")
     state.add_argument("--snapshot", type=Path, metavar="DIR", help="save the state in memory there at the end, and go on from there")
     state.add_argument("--log", type=Path, metavar="DIR", help="folder of the exposure log; default: none is kept")
-    shop = made.add_argument_group("how the shop ranks")
+    shop = made.add_argument_group("how the shop ranks", "These files are read again when they change.")
     shop.add_argument("--experiments", type=Path, metavar="FILE", help="which arm a shopper is in, and what ranks there; default: none")
     shop.add_argument("--rules", type=Path, metavar="FILE", help="pin, boost, bury, filter, diversity; default: none")
     shop.add_argument("--sources", type=Path, metavar="FILE", help="named sources of candidates")
+    shop.add_argument("--out-of-stock", type=Path, metavar="FILE", help="products that aren't shown, an id a line; default: none")
     door = made.add_argument_group("where it listens")
     door.add_argument("--host", default="127.0.0.1", help="to listen on (%(default)s)")
     door.add_argument("--port", type=int, default=8080, help="of REST (%(default)s)")
@@ -116,6 +117,21 @@ def parser() -> argparse.ArgumentParser:
     limit.add_argument(
         "--most-at-once", type=int, default=defaults.most_at_once, metavar="N", help="requests that wait for the model (%(default)s)"
     )
+    limit.add_argument(
+        "--explain-at-once",
+        type=int,
+        default=defaults.explain_at_once,
+        metavar="N",
+        help="explanations under way at a time, of all clients together (%(default)s)",
+    )
+    limit.add_argument(
+        "--explain-candidates",
+        type=int,
+        default=defaults.explain_candidates,
+        metavar="N",
+        help="of a request for an explanation (%(default)s)",
+    )
+    limit.add_argument("--explain-token", action="store_true", help="explain needs the token too; default: events and forgetting alone")
     limit.add_argument(
         "--body-s", type=float, default=defaults.body_s, metavar="S", help="within which a request's body has to be whole (%(default)s)"
     )
@@ -161,6 +177,9 @@ def main() -> int:
             most_at_once=given.most_at_once,
             proxies=tuple(given.proxy),
             body_s=given.body_s,
+            explain_at_once=given.explain_at_once,
+            explain_candidates=given.explain_candidates,
+            explain_needs_token=given.explain_token,
             cors_origins=tuple(given.cors_origin),
             path_prefix=given.path_prefix,
             shadow=given.shadow,
@@ -183,6 +202,7 @@ def main() -> int:
             experiments=given.experiments,
             rules=given.rules,
             sources=given.sources,
+            out_of_stock=given.out_of_stock,
             log=given.log,
             page_values=Path(given.page) if given.page else None,
             snapshot=given.snapshot,

@@ -26,7 +26,7 @@ from serving.service.bodies import (
     ReadyBody,
     ReasonsBody,
 )
-from serving.service.browsers import BeaconBody, HeadAsGet, allow_origins
+from serving.service.browsers import BeaconBody, HeadAsGet, PathPrefix, allow_origins
 from serving.service.clocked import Clocked
 from serving.service.json_route import JsonRoute
 from serving.service.limits import BodyLimit
@@ -74,7 +74,6 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
         summary="In which order does this shopper see these products?",
         version="1",
         lifespan=lifespan,
-        root_path=settings.path_prefix,  # stripped off where it comes; a proxy may have done so already
         docs_url=None,
         redoc_url=None,
         exception_handlers={
@@ -94,6 +93,10 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
     def permitted(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
         if not permits(settings.token, f"{given.scheme} {given.credentials}" if given else ""):
             raise HTTPException(401, NEEDED, {"WWW-Authenticate": "Bearer"})
+
+    def permitted_to_explain(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+        if settings.explain_needs_token:
+            permitted(given)
 
     def client(request: Request) -> str:
         """Whose calls are counted together: those with the token, else those from one address."""
@@ -121,7 +124,8 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
     app.add_middleware(BeaconBody, origins=settings.cors_origins)
     allow_origins(app, settings.cors_origins)
     app.add_middleware(Clocked, ended=ended)
-    app.add_middleware(HeadAsGet)  # around everything
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(PathPrefix, prefix=settings.path_prefix)  # around everything
 
     writing = [Depends(telling), Depends(permitted)]
 
@@ -145,7 +149,12 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
         """Take in what shoppers saw and did. The answer comes when all of it has moved the state and is on the log's disk."""
         return AcceptedBody(**await calls.record(running[0], body))
 
-    @app.post("/v1/explain", response_model=ReasonsBody, dependencies=[Depends(asking)], responses=documented(400, 408, 413, 422, 429, 503))
+    @app.post(
+        "/v1/explain",
+        response_model=ReasonsBody,
+        dependencies=[Depends(asking), Depends(permitted_to_explain)],
+        responses=documented(400, 401, 408, 413, 422, 429, 503),
+    )
     async def explain(body: RankBody, request: Request) -> Response:
         """Tell what each feature adds to each candidate's score. Nothing is logged."""
         return JSONResponse(await calls.explain(running[0], body, _arrival(request)))

@@ -70,6 +70,12 @@ class RankBody(_Body):
         default=0,
         description="How many of the first places the page shows for sure: they count as impressions. 0 where the page reports them",
     )
+    exclude: Ids = Field(
+        default_factory=list, description="Ids of products that aren't to be shown, such as those in the basket", examples=[[]]
+    )
+    first_position: Place = Field(
+        default=0, description="The place, from 0, that the first of the order is shown at: on a later page, how many stand before it"
+    )
     version: Whole | None = Field(
         default=None, description="Of the model to be asked, whatever the shopper's arm; only for a service that has the page (`--page`)"
     )
@@ -105,6 +111,7 @@ class ImpressionBody(_Body):
 
     request: GivenId = Field(description="As the answer to `rank` gave it")
     items: Ids = Field(min_length=1, description="Product ids, from the first place on")
+    first_position: Place = Field(default=0, description="The place, from 0, of the first of them: above 0 on a later page")
     shopper: Id = ""
     session: Id = ""
     time_us: Whole | None = Field(default=None, description="Microseconds since 1970; now when left out")

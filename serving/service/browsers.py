@@ -39,6 +39,18 @@ class HeadAsGet:
 
 
 @final
+class PathPrefix:
+    """Has the application know under which path it is shown: it takes the prefix off where it comes; a proxy may have done so already."""
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self._app, self._prefix = app, prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        await self._app({**scope, "root_path": self._prefix} if self._prefix and scope["type"] == "http" else scope, receive, send)
+
+
+@final
 class BeaconBody:
     """Takes a body of the type `text/plain` for JSON, as `navigator.sendBeacon(url, text)` sends it.
 

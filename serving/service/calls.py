@@ -76,7 +76,7 @@ async def record(parts: Parts, body: EventsBody) -> dict[str, Any]:
     await parts.intake.take(reported, now_us=now_us)
     parts.metrics.ahead(sum(each.event.time_us > now_us for each in reported))
     for each in reported:
-        assignment = parts.ranking.assignment(each.event.shopper)
+        assignment = parts.ranking.assignment(each.event.shopper, session=each.event.session, context=each.context)
         served_by = parts.ranking.served_by(assignment)
         if isinstance(each.event, Interaction):
             parts.metrics.acted(each.event.action, served_by, assignment.arms)
@@ -125,7 +125,8 @@ async def forget(parts: Parts, shopper: str) -> None:
 
 def failing(parts: Parts) -> list[str]:
     """What the service has to do without for now."""
-    return [*(["state"] if parts.knowledge.failing() else []), *parts.failing()]
+    log = ["log"] if parts.log is not None and parts.log.failing else []
+    return [*(["state"] if parts.knowledge.failing() else []), *log, *parts.failing()]
 
 
 def _now_us() -> int:
@@ -138,7 +139,11 @@ def _asked(parts: Parts, body: RankBody, now_us: int) -> Asked:
             "expected no version: experiments and labels say which one ranks for a shopper, and only a service with the page"
             " (`--page`, for trying) lets a request name one; leave it out"
         )
-    of_source = parts.sources.items(body.source, about=body.about, context=body.context) if body.source else None
+    exclude, sources = frozenset(body.exclude), parts.shop.now.sources
+    of_source = None
+    if body.source:
+        without = exclude | parts.shop.now.out_of_stock
+        of_source = sources.items(body.source, about=body.about, context=body.context, without=without)
     return Asked(
         candidates=parts.null_ids.required_items(body.candidates) if of_source is None else of_source,
         source=body.source,
@@ -149,6 +154,8 @@ def _asked(parts: Parts, body: RankBody, now_us: int) -> Asked:
         context=body.context,
         shown=body.shown,
         places=body.places,
+        exclude=exclude,
+        first_position=body.first_position,
         version=body.version,
     )
 
@@ -185,6 +192,7 @@ def _shown(parts: Parts, body: ImpressionBody, now_us: int) -> Reported:
         session=ids.kept("session", body.session),
         time_us=time_us,
         items=ids.required_items(body.items),
+        first_position=body.first_position,
     )
     return Reported(event, body.context, body.shown)
 

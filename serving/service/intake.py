@@ -131,7 +131,13 @@ class Intake:
         if self._impression is None:
             return []
         return [
-            Logged(action=self._impression, item=item, position=at, values={key: given[at] for key, given in values.items()}, **who)
+            Logged(
+                action=self._impression,
+                item=item,
+                position=event.first_position + at,
+                values={key: given[at] for key, given in values.items()},
+                **who,
+            )
             for at, item in enumerate(event.items)
         ]
 

@@ -8,6 +8,10 @@ from components.contract.errors import InputError
 from serving.exposure.keys import shopper_key
 
 MOST_REUSE_MS = 5_000
+_ABOVE_0 = (
+    *("deadline_ms", "explain_deadline_ms", "explain_at_once", "explain_candidates", "most_candidates", "most_events"),
+    *("body_bytes", "body_s", "most_at_once", "grace_s"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +23,9 @@ class Settings:
         previous: the label that is asked where that one fails; "" for none.
         deadline_ms: within which `rank` answers, with whatever there is by then.
         explain_deadline_ms: within which `explain` does; it costs many times as much.
+        explain_at_once: explanations under way at a time, of all clients together.
+        explain_candidates: of a request for one.
+        explain_needs_token: whether `explain` needs the token as well.
         token: that events and forgetting need; "" where whoever reaches the service may.
         salt: that shoppers' ids are hashed with in the log (see serving/exposure/keys.py); None logs them as they are.
         most_candidates: of a request.
@@ -45,6 +52,9 @@ class Settings:
     previous: str = ""
     deadline_ms: float = 100.0
     explain_deadline_ms: float = 2_000.0
+    explain_at_once: int = 2
+    explain_candidates: int = 200
+    explain_needs_token: bool = False
     token: str = ""
     salt: bytes | None = None
     most_candidates: int = 2_000
@@ -66,7 +76,7 @@ class Settings:
     grace_s: float = 10.0
 
     def __post_init__(self) -> None:
-        for name in ("deadline_ms", "explain_deadline_ms", "most_candidates", "most_events", "body_bytes", "body_s", "most_at_once", "grace_s"):
+        for name in _ABOVE_0:
             if not getattr(self, name) > 0:
                 raise InputError(f"the service's {name} is above 0, got {getattr(self, name)}")
         for name in ("logged_features", "hedged_share", "shadow_share"):
@@ -85,6 +95,8 @@ class Settings:
         if not re.fullmatch(r"(/[\w.~-]+)*", self.path_prefix):
             raise InputError(f"expected a path prefix such as /ranking, without a slash at its end, got {self.path_prefix!r}")
         shopper_key("any", self.salt)  # refuses a salt that could be guessed
+        if self.explain_needs_token and not self.token:
+            raise InputError("expected a token, which `explain` is to need, and the service has none; set SHELFRANK_TOKEN")
         if self.token and not self.token.isascii():
             raise InputError("expected a token of ASCII characters, as a header can carry it; make one with `openssl rand -hex 16`")
 
@@ -106,6 +118,7 @@ class Places:
         experiments: the experiments file, or None.
         rules: the rules file, or None.
         sources: the file of named sources of candidates, or None.
+        out_of_stock: a file with an id a line of products that aren't shown, or None.
         log: folder of the exposure log; None keeps no log.
         page_values: a file with values of the context for the page to offer, a line FEATURE=VALUE for each; None offers none.
         snapshot: where the state in memory is saved at the end, and taken up at the start; None: it goes with the process.
@@ -123,6 +136,7 @@ class Places:
     experiments: Path | None = None
     rules: Path | None = None
     sources: Path | None = None
+    out_of_stock: Path | None = None
     log: Path | None = None
     page_values: Path | None = None
     snapshot: Path | None = None

@@ -1,6 +1,7 @@
 """From the name of a source to the products it gives for a request."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from itertools import islice
 from typing import Any, final
 
 import numpy as np
@@ -26,20 +27,30 @@ class CandidateSources:
         items: the catalogue.
         watched: how its products stand; None where no source asks for it.
         contents: what its products' values say, likewise.
+
+    Attributes:
+        file: as given.
     """
 
     def __init__(
         self, sources: Sources, dataset: Dataset, items: Items, watched: Watched[Standing] | None, contents: Watched[Contents] | None
     ) -> None:
+        self.file = sources
         self._sources, self._dataset, self._items, self._watched, self._contents = sources.sources, dataset, items, watched, contents
 
-    def items(self, name: str, *, about: str, context: Mapping[str, Any]) -> list[str]:
+    @property
+    def watched(self) -> list[Watched[Any]]:
+        """What is to be looked at again from time to time."""
+        return [each for each in (self._watched, self._contents) if each is not None]
+
+    def items(self, name: str, *, about: str, context: Mapping[str, Any], without: Collection[str] = frozenset()) -> list[str]:
         """The products of a source, each once.
 
         Args:
             name: of the source.
             about: what the request is about: a product's id for `similar`, a value for `category`.
             context: of the request.
+            without: products that it doesn't give; the next ones come in their place.
 
         Raises:
             InputError: no such source, it has to be told something that the request doesn't, or it has no product.
@@ -49,7 +60,7 @@ class CandidateSources:
         source = self._sources[name]
         match source:
             case Listed(items=ids):
-                return list(ids[: source.most])
+                return list(islice((item for item in ids if item not in without), source.most))
             case Popular():
                 rows = self._standing().by_popularity
             case New(below=below):
@@ -65,10 +76,13 @@ class CandidateSources:
                 if about not in self._items:
                     raise InputError(f"source {name!r}: expected a product of the catalogue in `about`, got {about!r}; name one")
                 assert self._contents is not None
-                rows = self._contents.now.nearest(int(self._items.rows([about])[0]), source.most)
-        if not len(rows):
+                most = source.most + (1 << len(without).bit_length() if without else 0)  # few different numbers, for answers are kept
+                rows = self._contents.now.nearest(int(self._items.rows([about])[0]), most)
+        enough = rows[: source.most + len(without)].tolist()
+        found = list(islice((item for row in enough if (item := self._items.ids[row]) not in without), source.most))
+        if not found:
             raise InputError(f"source {name!r} has no product for this request; send `candidates`, or ask for another source")
-        return [self._items.ids[row] for row in rows[: source.most].tolist()]
+        return found
 
     def _standing(self) -> Standing:
         assert self._watched is not None
