@@ -59,6 +59,20 @@ TEXTS = st.one_of(
 )
 SURROGATES = st.sampled_from(["\ud800", "\udc00\ud800", "a\udfff"])
 NUMBERS = st.one_of(st.floats(), st.integers(-3, 3), st.integers(), st.sampled_from([10**400, -(10**400), 2**63, 2**64, 1e308, -0.0]))
+ODD = st.sampled_from(
+    [
+        10**400,
+        -(10**400),
+        [10**400, 1],
+        [1, -(10**400)],
+        "\ud800",
+        ["\ud800"],
+        "9" * 4_500 + ".0",
+        "1." + "9" * 4_500 + "e9",
+        [["x"]],
+        [1e308, 1],
+    ]
+)
 SINGLES = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS, SURROGATES)
 JSON = st.recursive(SINGLES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=2), max_leaves=6)
 
@@ -81,9 +95,10 @@ CALLS = {
     "interactions": st.fixed_dictionaries({"action": st.sampled_from(["click", "search"]), "item": st.sampled_from(["p0", "x"])}),
     "impressions": st.fixed_dictionaries({"request": st.sampled_from(["r1", "r2"]), "items": st.just(["p0", "p1"])}),
 }
-CONTEXTS = st.dictionaries(st.sampled_from(CONTEXT), JSON, max_size=3)
-SHOWNS = st.dictionaries(st.sampled_from(SHOWN), st.lists(JSON, min_size=2, max_size=2), max_size=2)
-REST = st.fixed_dictionaries({}, optional={"shopper": JSON, "session": JSON, "context": CONTEXTS, "time_us": times(), "shown": SHOWNS})
+ANY = st.one_of(ODD, JSON)
+CONTEXTS = st.dictionaries(st.sampled_from(CONTEXT), ANY, max_size=3)
+SHOWNS = st.dictionaries(st.sampled_from(SHOWN), st.lists(ANY, min_size=2, max_size=2), max_size=2)
+REST = st.fixed_dictionaries({}, optional={"shopper": ANY, "session": ANY, "context": CONTEXTS, "time_us": times(), "shown": SHOWNS})
 
 
 @st.composite
