@@ -121,10 +121,10 @@ class Ranking:
         Raises:
             InputError: the request can't be answered as it stands.
         """
-        own_s = self._settings.deadline_ms / 1e3
-        deadline_s = min(own_s, patience_s)
+        deadline_s = min(self._settings.deadline_ms / 1e3, patience_s)
         request = self.request(asked, now_us)
-        until_s = began_s + deadline_s - self._reserve.seconds(deadline_s, of_caller=patience_s < own_s)
+        # Whoever it is that set the deadline, who asked measures it, from before the request left there.
+        until_s = began_s + deadline_s - self._reserve.seconds(deadline_s, of_caller=True)
         state_s = min(deadline_s * STATE_SHARE, max(until_s - time.monotonic(), 0.0))  # less where the request had to wait for its turn
         with self._tracing.span("state"):
             inputs, known = await self._knowledge.inputs(self._rounded(request), timeout_s=state_s)
