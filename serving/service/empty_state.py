@@ -36,7 +36,7 @@ class EmptyState:
         """`empty state` where that is so."""
         return [WHAT] if self._is_empty else []
 
-    async def watched(self, every_s: float = EVERY_S) -> None:
+    async def watched(self) -> None:
         """Look again and again, on a thread; a store that doesn't answer is another matter."""
         while True:
             try:
@@ -51,4 +51,4 @@ class EmptyState:
                         len(self._shoppers),
                     )
                 self._is_empty = empty
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(EVERY_S)

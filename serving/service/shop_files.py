@@ -129,10 +129,10 @@ class LiveShopFiles:
             self._taken(True)
         self._said, self._failing = said, False
 
-    async def followed(self, every_s: float = EVERY_S) -> None:
+    async def followed(self) -> None:
         """Look again and again, on a thread, until cancelled."""
         while self._paths:
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(EVERY_S)
             try:
                 await asyncio.to_thread(self.refresh)
             except Exception:  # a fault of one look mustn't be the last look
