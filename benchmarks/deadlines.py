@@ -166,7 +166,8 @@ async def share_in_time(door: str, service: Service, given: argparse.Namespace, 
 
     each = -(-calls // given.clients)
     kept = await asyncio.gather(*(client(each) for _ in range(given.clients)))
-    return sum(kept) / (each * given.clients)
+    share: float = sum(kept) / (each * given.clients)
+    return share
 
 
 @contextmanager

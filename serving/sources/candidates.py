@@ -13,7 +13,7 @@ from components.contract.strict import closest
 from serving.features.catalogue import Items
 from serving.features.values import texts
 from serving.sources.contents import Contents
-from serving.sources.file import Alike, Listed, New, Popular, Source, Sources
+from serving.sources.file import Alike, Listed, New, Popular, Similar, Source, Sources
 from serving.sources.standing import Standing, Watched
 
 
