@@ -63,7 +63,7 @@ def erase(folder: Path, rows: EventRows) -> Erased:
         wishes = {path: json.loads(path.read_bytes()) for path in sorted(folder.glob(f"*{ASKED}"))} if alone else {}
         if not wishes:
             return Erased()
-        being_written = [_begun_s(path) for path in folder.glob(f"*{OPEN}")]  # before the complete ones are listed
+        being_written = [begun_s(path) for path in folder.glob(f"*{OPEN}")]  # before the complete ones are listed
         until_us = {wish["shopper"]: int(wish["time_us"]) for wish in wishes.values()}
         dropped = [_rewritten(path, until_us, rows) for path in sorted(folder.glob(f"*{COMPLETE}"))]
         waiting = 0
@@ -113,7 +113,7 @@ def _rewritten(path: Path, until_us: Mapping[str, int], rows: EventRows) -> int:
     return lost
 
 
-def _begun_s(path: Path) -> float:
+def begun_s(path: Path) -> float:
     """When a file of the log was begun, which its name tells to the second."""
     stamp = path.name.split("-")[1]
     return datetime.strptime(stamp, "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp()

@@ -20,8 +20,10 @@ from typing import final
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, LogUnavailable
+from components.contract.folder_lock import READING
 from serving.exposure.record import Exposure, Interaction, Shadowed
 from serving.exposure.recover import Recovered, recover
+from serving.exposure.retention import Retention, remove_old
 from serving.exposure.rows import EventRows, decision, lines, shadow
 from serving.exposure.stream import Stream
 
@@ -39,6 +41,7 @@ class LogSettings:
         rotate_s: or when it is so old, in seconds: after it, the pipeline sees what the file holds.
         queue_rows: how many candidates and interactions may wait to be written, each on its own account.
         retry_s: after the disk refused a decision, decisions are dropped for so long before the next try.
+        retention: what is kept at most.
     """
 
     folder: Path
@@ -46,6 +49,7 @@ class LogSettings:
     rotate_s: float = 300.0
     queue_rows: int = 200_000
     retry_s: float = 1.0
+    retention: Retention = Retention()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
         for name in ("rotate_bytes", "rotate_s", "queue_rows", "retry_s"):
@@ -89,7 +93,9 @@ class ExposureLog:
 
     def __init__(self, dataset: Dataset, settings: LogSettings) -> None:
         settings.folder.mkdir(parents=True, exist_ok=True)
-        self._settings, self._rows = settings, EventRows(dataset)
+        if settings.retention:
+            (settings.folder / READING).touch()
+        self._settings, self._dataset, self._rows = settings, dataset, EventRows(dataset)
         self._counts = LogCounts(recovered=recover(settings.folder))
         self._changed = threading.Condition()
         self._exposures: deque[Exposure | Shadowed] = deque()
@@ -109,6 +115,13 @@ class ExposureLog:
     def folder(self) -> Path:
         """Where it is."""
         return self._settings.folder
+
+    def remove_old(self, *, now_s: float) -> list[Path]:
+        """Remove the files beyond the retention; see `serving.exposure.retention`."""
+        settings = self._settings
+        if not settings.retention:
+            return []
+        return remove_old(settings.folder, settings.retention, self._dataset, now_s=now_s, rotate_s=settings.rotate_s)
 
     def offer(self, exposure: Exposure | Shadowed) -> bool:
         """Hand over a decision; False where the queue is full or the log closed, and it is dropped. Never waits for the disk."""

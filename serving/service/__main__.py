@@ -13,6 +13,7 @@ from pathlib import Path
 import uvicorn
 
 from components.contract.errors import InputError, ShelfRankError
+from serving.exposure.retention import Retention
 from serving.service.app import service_app
 from serving.service.grpc_door import grpc_door
 from serving.service.opening import opened, read
@@ -72,6 +73,10 @@ def parser() -> argparse.ArgumentParser:
     state.add_argument("--load", action="store_true", help="bring the ingestion's state into Redis first; what is there already stays")
     state.add_argument("--snapshot", type=Path, metavar="DIR", help="save the state in memory there at the end, and go on from there")
     state.add_argument("--log", type=Path, metavar="DIR", help="folder of the exposure log; default: none is kept")
+    kept = "; default: no limit. What a label still needs stays, and while a run reads the log nothing goes"
+    state.add_argument("--log-keep-days", type=float, default=0.0, metavar="D", help=f"remove files of the log that are older{kept}")
+    state.add_argument("--log-keep-bytes", type=int, default=0, metavar="N", help="and the oldest while there is more than so much")
+    state.add_argument("--log-keep-files", type=int, default=0, metavar="N", help="and while there are more than so many")
     shop = made.add_argument_group("how the shop ranks", "These files are read again when they change.")
     shop.add_argument("--experiments", type=Path, metavar="FILE", help="which arm a shopper is in, and what ranks there; default: none")
     shop.add_argument("--rules", type=Path, metavar="FILE", help="pin, boost, bury, filter, diversity; default: none")
@@ -176,6 +181,7 @@ def main() -> int:
             tells_per_s=given.tells_per_s,
             most_at_once=given.most_at_once,
             proxies=tuple(given.proxy),
+            retention=Retention(given.log_keep_days, given.log_keep_bytes, given.log_keep_files),
             body_s=given.body_s,
             explain_at_once=given.explain_at_once,
             explain_candidates=given.explain_candidates,

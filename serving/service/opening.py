@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import grpc
 
@@ -53,7 +53,7 @@ _LOG = logging.getLogger(__name__)
 TTL_S = 90 * 24 * 3600  # of what Redis keeps after a shopper's or a product's last event
 REDIS_TIMEOUT_S = 0.25
 FIRST_S = 10.0  # how long the model server may take to say what it has
-ERASING_EVERY_S = 60.0  # looks for shoppers to be forgotten in the log
+TIDYING_EVERY_S = 60.0  # looks for shoppers to be forgotten in the log, and for files that are too old
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     """The parts of a service while it runs. At the end the log is completed, and then the state saved where a snapshot is wanted."""
     dataset, catalogue = found.dataset, found.catalogue
     memory, states, knowledge = await asyncio.to_thread(_remembering, places, dataset, catalogue)
-    log = None if places.log is None else ExposureLog(dataset, LogSettings(places.log))
+    log = None if places.log is None else ExposureLog(dataset, LogSettings(places.log, retention=settings.retention))
     credentials = to_model_server(places.model_server_ca) if places.model_server_tls else None
     spans = tracing()
     hedging = HedgeSettings(share=settings.hedged_share)
@@ -114,7 +114,7 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     )
     intake = Intake(dataset, settings, knowledge=knowledge, changes=changes, log=log, second_ids=catalogue.second_ids)
     explaining = Explaining(settings, ranking=ranking, knowledge=knowledge, model=model)
-    erasing = None if log is None else asyncio.create_task(_erasing(log.folder, EventRows(dataset)))
+    erasing = None if log is None else asyncio.create_task(_tidying(log, EventRows(dataset)))
     page = _page(settings, places, found, knowledge=knowledge, model=model) if settings.page else None
     empty = EmptyState(states, dataset, known_to(places.state) if places.redis else [])
     watching = [asyncio.create_task(each) for each in (shop.followed(), _refreshing(shop), _asked_for(model), empty.watched())]
@@ -142,14 +142,16 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
             await asyncio.to_thread(folder.save, memory.snapshot(), places.snapshot)
 
 
-async def _erasing(log: Path, rows: EventRows) -> None:
-    """Now and then erase from the log's complete files whom it was asked to forget; what a stop leaves undone the next start does."""
+async def _tidying(log: ExposureLog, rows: EventRows) -> None:
+    """Now and then erase from the log's complete files whom it was asked to forget, and remove those beyond the retention; what a stop
+    leaves undone the next start does."""
     while True:
         try:
-            await asyncio.to_thread(erase, log, rows)
+            await asyncio.to_thread(erase, log.folder, rows)
+            await asyncio.to_thread(log.remove_old, now_s=time.time())
         except Exception:  # a file that can't be rewritten now mustn't end it; the wish stays
-            _LOG.exception("the log's files couldn't be rewritten without those to be forgotten")
-        await asyncio.sleep(ERASING_EVERY_S)
+            _LOG.exception("the log's files couldn't be rewritten without those to be forgotten, or removed")
+        await asyncio.sleep(TIDYING_EVERY_S)
 
 
 def _shadow(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from components.contract.errors import InputError
 from serving.exposure.keys import shopper_key
+from serving.exposure.retention import Retention
 
 MOST_REUSE_MS = 5_000
 _ABOVE_0 = (
@@ -35,6 +36,7 @@ class Settings:
         cors_origins: of pages whose scripts may call the service from a browser, such as `https://shop.example`; `*` for all.
         path_prefix: under which a proxy shows the service, such as `/ranking`; "" where it has a host of its own.
         logged_features: the share of decisions that are logged with the tensors sent.
+        retention: what the log keeps at most.
         hedged_share: of requests, that may be sent to a second model server where the first is slow; 0 for none.
         reuse_ms: for so long one call of the model serves requests that are the same; 0 for not at all. With it a request's moment is
             rounded up to a multiple, so that times in its features, and those alone, come out up to so much later.
@@ -64,6 +66,7 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     path_prefix: str = ""
     logged_features: float = 0.01
+    retention: Retention = Retention()  # noqa: RUF009 - frozen
     hedged_share: float = 0.05
     reuse_ms: float = 0.0
     shadow: str = ""
