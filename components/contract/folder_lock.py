@@ -22,6 +22,18 @@ def held(paths: Iterable[str]) -> Iterator[None]:
 
 
 @contextmanager
+def read(folder: Path) -> Iterator[None]:
+    """Keep the folder's files from being removed while the block runs.
+
+    Raises:
+        OSError: the folder isn't there, or may not be written to.
+    """
+    with (folder / READING).open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
 def alone(folder: Path) -> Iterator[bool]:
     """Whether nobody reads the folder's files, nor begins to while the block runs."""
     with (folder / READING).open("ab") as lock:
