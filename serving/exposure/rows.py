@@ -102,7 +102,7 @@ def decision(exposure: Exposure) -> dict[str, Any]:
         "scores": None if exposure.scores is None else plain(list(exposure.scores)),
         "order": [int(at) for at in exposure.order],
         "shown": exposure.shown,
-        "first_position": exposure.first_position,
+        **({"first_position": exposure.first_position} if exposure.first_position else {}),
         "rules": [
             {"rule": effect.rule, "kind": effect.kind, "moved": [[well_formed(m.item), m.before, m.after] for m in effect.moved]}
             for effect in exposure.effects

@@ -39,11 +39,11 @@ class Reported:
 
 @contextmanager
 def located(path: str) -> Iterator[None]:
-    """Within the block an InputError begins with the path of the event that it is about."""
+    """Within the block an InputError ends with the path of the event that it is about."""
     try:
         yield
     except InputError as error:
-        raise InputError(f"{path}: {error}" if path else str(error)) from None
+        raise InputError(f"{error} ({path})" if path else str(error)) from None
 
 
 @final

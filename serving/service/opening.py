@@ -117,7 +117,9 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     erasing = None if log is None else asyncio.create_task(_tidying(log, EventRows(dataset)))
     page = _page(settings, places, found, knowledge=knowledge, model=model) if settings.page else None
     empty = EmptyState(states, dataset, known_to(places.state) if places.redis else [])
-    watching = [asyncio.create_task(each) for each in (shop.followed(), _refreshing(shop), _asked_for(model), empty.watched())]
+    watching = [
+        asyncio.create_task(each) for each in (shop.followed(), _refreshing(shop), _asked_for(places, credentials), empty.watched())
+    ]
 
     def failing() -> list[str]:
         return [*model.failing(), *shop.failing(), *empty.failing()]
@@ -192,13 +194,16 @@ async def _refreshing(shop: LiveShopFiles) -> None:
             await each.refresh()
 
 
-async def _asked_for(model: ModelClient) -> None:
+async def _asked_for(places: Places, credentials: grpc.ChannelCredentials | None) -> None:
     """Say at the start, before anybody waits for it, where the model server has no such model."""
+    model = ModelClient(places.model_servers, places.model, credentials=credentials)  # whose calls are in no trace
     try:
         versions = await model.versions(timeout_s=FIRST_S)
     except ModelUnavailable as error:
         _LOG.warning("nothing ranks by the model yet: %s", error)
         return
+    finally:
+        await model.close()
     _LOG.info("the model server has the versions %s ready", ", ".join(map(str, versions)) or "none")
 
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from components.contract.errors import InputError
+from components.contract.event_time import AHEAD_US
 from serving.features.assemble import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes, Interaction, Shown
@@ -121,7 +122,7 @@ def test_a_wrong_request_is_refused(catalogue: Catalogue, changes: dict[str, Any
         (Interaction(shopper="a", action="clik", item="i0", time_us=NOON_US), "'clik' isn't among .* did you mean 'click'"),
         (Interaction(shopper="a", action="click", time_us=NOON_US), "'click' is about an item, got none"),
         (Interaction(shopper="a", action="impression", item="i0", time_us=NOON_US), "send the list"),
-        (Interaction(shopper="a", action="click", item="i0", time_us=NOON_US + 1), "up to now"),
+        (Interaction(shopper="a", action="click", item="i0", time_us=NOON_US + AHEAD_US + 1), "up to now"),
         (Interaction(shopper="", action="click", item="i0", time_us=NOON_US), "expected a shopper, got none"),
         (Shown(shopper="a", request="", items=["i0"], time_us=NOON_US), "the id of the request"),
         (Shown(shopper="a", request="r", items=[], time_us=NOON_US), "the ids of the items shown"),

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from components.contract.event_time import EARLIEST_US
 
-CONTEXT = ("device", "age", "moods", "taste")  # of the little shop
-SHOWN = ("shown_price", "look")
+CONTEXT = ("device", "taste")  # of the little shop
+SHOWN = ("shown_price", "look", "badges")
 # As JSON texts: some aren't values that Python's encoder would write.
 DEEP = "[" * 500 + "]" * 500
 VALUES = (

@@ -36,8 +36,6 @@ half_lives: [1d]
 windows: {until: 2026-02-01}
 features:
   - {name: device, kind: category, side: context, column: dev}
-  - {name: age, kind: number, side: context, column: age}
-  - {name: moods, kind: multi, side: context, column: moods}
   - {name: taste, kind: vector, side: context, column: taste, size: 2}
   - {name: hour, kind: category, side: context, column: time.hour}
   - {name: country, kind: category, side: user}
@@ -48,6 +46,7 @@ features:
   - {name: price, kind: number, side: item, source: items}
   - {name: shown_price, kind: number, side: item, source: events}
   - {name: look, kind: vector, side: item, source: events, size: 2}
+  - {name: badges, kind: multi, side: item, source: events, separator: "|"}
   - {name: item_clicks, kind: state, side: item, measure: total, action: click}
 """
 ITEMS = [f"p{number}" for number in range(6)]

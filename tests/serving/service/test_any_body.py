@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -62,8 +63,15 @@ def test_what_is_wrong_with_a_body_is_said(service: Service, body: bytes, senten
 
 def test_a_number_too_large_for_the_model_is_missing_to_it(service: Service) -> None:
     huge = 10**400
-    for asked in ({"context": {"age": huge, "taste": [huge, 1]}}, {"shown": {"look": [[1, -huge]], "shown_price": [huge]}}):
+    for asked in ({"context": {"taste": [huge, 1]}}, {"shown": {"look": [[1, -huge]], "shown_price": [huge]}}):
         assert service.post("/v1/rank", {"candidates": ["p0"], **asked}).status == 200
+
+
+def refusal(service: Service, body: dict[str, Any]) -> str:
+    answer = service.post("/v1/events", body)
+    assert answer.status == 400, answer.body
+    sentence: str = answer.json["error"]
+    return sentence
 
 
 def test_time_of_an_event_that_is_no_time_is_refused_with_its_place_and_unit(service: Service) -> None:
@@ -72,37 +80,38 @@ def test_time_of_an_event_that_is_no_time_is_refused_with_its_place_and_unit(ser
     shown = {"request": "r9", "items": ["p0"], "shopper": "a"}
     for unit, name in ((1, "these look like seconds"), (1e3, "these look like milliseconds"), (1e9, "these look like nanoseconds")):
         for body, place in (
-            ({"interactions": [click, {**click, "time_us": int(now_s * unit)}]}, "interactions.1: expected a time in microseconds"),
-            ({"impressions": [{**shown, "time_us": int(now_s * unit)}], "interactions": [click]}, "impressions.0: expected a time"),
+            ({"interactions": [click, {**click, "time_us": int(now_s * unit)}]}, "(interactions.1)"),
+            ({"impressions": [{**shown, "time_us": int(now_s * unit)}], "interactions": [click]}, "(impressions.0)"),
         ):
-            answer = service.post("/v1/events", body)
-            assert (answer.status, answer.json["error"][: len(place)]) == (400, place)
-            assert name in answer.json["error"]
+            sentence = refusal(service, body)
+            assert sentence.startswith("expected a time in microseconds since 1970")
+            assert name in sentence
+            assert sentence.endswith(place)
 
 
 def test_any_other_fault_of_an_event_names_its_place_too(service: Service) -> None:
     good, shown = {"action": "click", "item": "p0"}, {"request": "r", "items": ["p0"]}
-    for body, place in (
-        ({"interactions": [good, good, {"action": "klick", "item": "p0"}]}, "interactions.2: 'klick' isn't among"),
-        ({"interactions": [good, {"action": "click"}]}, "interactions.1: 'click' is about an item"),
-        ({"interactions": [{**good, "context": {"colour": "red"}}]}, "interactions.0: 'colour' is no feature"),
-        ({"impressions": [shown, {"request": "NULL", "items": ["p0"]}]}, "impressions.1: expected the id of the request"),
-        ({"impressions": [shown, {"request": "r", "items": ["NULL"]}]}, "impressions.1: expected products' ids"),
-        ({"impressions": [{**shown, "shown": {"shown_price": [1, 2]}}]}, "impressions.0: shown_price: expected 1 values"),
+    for body, fault, place in (
+        ({"interactions": [good, good, {"action": "klick", "item": "p0"}]}, "'klick' isn't among", "(interactions.2)"),
+        ({"interactions": [good, {"action": "click"}]}, "'click' is about an item", "(interactions.1)"),
+        ({"interactions": [{**good, "context": {"colour": "red"}}]}, "'colour' is no feature", "(interactions.0)"),
+        ({"impressions": [shown, {"request": "NULL", "items": ["p0"]}]}, "expected the id of the request", "(impressions.1)"),
+        ({"impressions": [shown, {"request": "r", "items": ["NULL"]}]}, "expected products' ids", "(impressions.1)"),
+        ({"impressions": [{**shown, "shown": {"shown_price": [1, 2]}}]}, "shown_price: expected 1 values", "(impressions.0)"),
     ):
-        answer = service.post("/v1/events", body)
-        assert (answer.status, answer.json["error"][: len(place)]) == (400, place)
+        sentence = refusal(service, body)
+        assert sentence.startswith(fault)
+        assert sentence.endswith(place)
 
 
 def test_an_event_a_little_ahead_of_the_clock_counts_as_of_now_and_is_counted(service: Service) -> None:
     before = service.counted("shelfrank_events_ahead_total")
-    late = {"action": "click", "item": "p1", "shopper": "b", "time_us": int((time.time() + 2) * 1e6)}
+    late = {"action": "click", "item": "p1", "shopper": "b", "time_us": int((time.time() + 4) * 1e6)}
     for _ in range(2):  # sent again it is the same event
         assert service.post("/v1/events", {"interactions": [late]}).json == {"accepted": 1}
     assert service.counted("shelfrank_events_ahead_total") == before + 2
     far = {**late, "time_us": int((time.time() + 60) * 1e6)}
-    answer = service.post("/v1/events", {"interactions": [late, far]})
-    assert (answer.status, answer.json["error"][:24]) == (400, "interactions.1: expected")
+    assert refusal(service, {"interactions": [late, far]}).endswith("correct the clock (interactions.1)")
 
 
 def test_bodies_know_no_value_of_any_kind() -> None:
