@@ -134,6 +134,16 @@ def test_a_wrong_event_is_refused(catalogue: Catalogue, event: Shown | Interacti
         Changes(STRICT, catalogue).of(event, now_us=NOON_US)
 
 
+def test_an_event_ahead_of_the_clock_counts_as_of_now_and_sent_again_is_the_same(catalogue: Catalogue) -> None:
+    click = Interaction(shopper="a", action="click", item="i0", time_us=NOON_US + SECOND)
+    at_noon, later = (Changes(STRICT, catalogue).of(click, now_us=now_us) for now_us in (NOON_US, NOON_US + 2 * SECOND))
+    assert at_noon is not None
+    assert later is not None
+    assert [event.time_us for event in (*at_noon.users, *at_noon.items)] == [NOON_US] * len((*at_noon.users, *at_noon.items))
+    assert (at_noon.time_us, later.time_us) == (NOON_US, NOON_US + SECOND)
+    assert at_noon.mark == later.mark
+
+
 def test_what_a_list_changes(catalogue: Catalogue) -> None:
     change = Changes(STRICT, catalogue).of(Shown(shopper="a", request="r", items=["i1", "x", "i0", "i1"], time_us=NOON_US), now_us=NOON_US)
     assert change is not None
