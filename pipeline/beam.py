@@ -60,7 +60,7 @@ def settings(preset: str, options: Mapping[str, str | int] | None = None, *, ima
     try:
         return kind.model_validate(given, strict=True)
     except ValidationError as invalid:
-        faults = [f"beam: preset {preset}: {': '.join((*map(str, place), message))}" for place, message in faults_of(invalid)]
+        faults = [f"beam: preset {preset}: {': '.join((*map(str, place), message))}" for place, message in faults_of(invalid, given)]
         raise ClusterFileError("\n".join(faults)) from None
 
 

@@ -195,6 +195,7 @@ def _post(args: Namespace) -> Any:
     limits = Limits(**{field.name: told.pop(field.name) for field in fields(Limits) if field.name in told})
     if dataset.attribution:
         told.setdefault("click_s", dataset.attribution)
+    told["gap_s"] = dataset.session_gap
     return Post(
         place=Place(releases, args.model_server, patience_s=args.timeout),
         duty=Duty(logs=logs, limits=limits, **told),

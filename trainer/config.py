@@ -8,9 +8,9 @@ from pydantic import Field, ValidationError, model_validator
 from components.contract.columns import gains
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
-from components.contract.fault_text import fault_text
 from components.contract.sources import Amount
 from components.contract.strict import Duration, Strict
+from components.contract.strict_file import faults_of
 from trainer.calibration import Form
 from trainer.position_bias import PositionBias
 
@@ -111,10 +111,11 @@ def ranker_config(dataset: Dataset, tuned: Mapping[str, Any] | None = None) -> R
     Raises:
         DatasetFileError: `model` has an unknown key or a value that can't be, or corrects for the position while it is a feature.
     """
+    given = {**dataset.model, **(tuned or {})}
     try:
-        config = RankerConfig.model_validate({**dataset.model, **(tuned or {})})
+        config = RankerConfig.model_validate(given)
     except ValidationError as error:
-        faults = (f"model{''.join(f'.{part}' for part in fault['loc'])}: {fault_text(fault)}" for fault in error.errors())
+        faults = (f"{'.'.join(map(str, ('model', *place)))}: {text}" for place, text in faults_of(error, given))
         raise DatasetFileError("\n".join(faults)) from None
     if config.distillation and len(heads(dataset, config)) > 1:
         raise DatasetFileError(

@@ -1,5 +1,7 @@
 """Word what pydantic found as ShelfRank words its errors: what was expected, and what came."""
 
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 # What a value should have been, by pydantic's name for the error.
@@ -15,6 +17,7 @@ _EXPECTED = {
     **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing"), "a date"),
     "none_required": "nothing",
 }
+_NOT_GIVEN = ("missing", "default_factory_not_called")  # errors whose place ends with a key that isn't there
 
 
 def fault_text(detail: Any) -> str:
@@ -23,42 +26,86 @@ def fault_text(detail: Any) -> str:
     Args:
         detail: an entry of `ValidationError.errors()`.
     """
+    return _got(_expectation(detail), detail)
+
+
+def without_branches(details: Sequence[Any], given: Any) -> list[Any]:
+    """The errors with one for each value that is of none of several types, where pydantic has one for each type.
+
+    It is the error of the type that the value has the shape of, a list's at the wrong entry; or else one that names all types.
+
+    Args:
+        details: of `ValidationError.errors()`, those of a value together.
+        given: what was validated. Its parts tell the places in it from the names of types, which pydantic puts into an error's place.
+    """
+    kept: list[Any] = []
+    for (place, type_), each in groupby(details, lambda detail: _divided(detail, given)):
+        alike = list(each)
+        several = type_ is None and len({detail["loc"][len(place)] for detail in alike}) > 1
+        kept += _of_types(alike, len(place)) if several else alike
+    return kept
+
+
+def _divided(detail: Any, given: Any) -> tuple[tuple[Any, ...], str | None]:
+    """An error's place before the name of a type, and None; the whole of it and the error's type where it has no such name."""
+    loc, named = detail["loc"], None
+    for depth, part in enumerate(loc):
+        try:
+            given = given[part]
+        except (LookupError, TypeError):  # not in the file: a type, or the place in a list that has one entry and stands as that
+            absent_key = depth == len(loc) - 1 and detail["type"] in _NOT_GIVEN
+            named = depth if isinstance(part, str) and part != "[key]" and not absent_key else named
+    return (tuple(loc), detail["type"]) if named is None else (tuple(loc[:named]), None)
+
+
+def _of_types(alike: Sequence[Any], depth: int) -> Iterable[Any]:
+    inside = [detail for detail in alike if len(detail["loc"]) > depth + 1]
+    if inside:
+        return [detail | {"loc": (*detail["loc"][:depth], *detail["loc"][depth + 1 :])} for detail in inside]
+    expected = list(dict.fromkeys(_expectation(detail).removeprefix("expected ") for detail in alike))
+    expected = [f"{each} of such" if place and each == "a list" else each for place, each in enumerate(expected)]
+    return [alike[0] | {"loc": alike[0]["loc"][:depth], "type": "types", "ctx": {"expected": ", or ".join(expected)}}]
+
+
+def _expectation(detail: Any) -> str:
+    """What was expected, or for a validator's own sentence all of it."""
     limits = detail.get("ctx", {})
     match detail["type"]:
         case "value_error" | "assertion_error":
             return str(detail["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
         case "faults":
             return str(detail["msg"])
-        case "literal_error" | "enum":
-            return _got(f"expected {limits['expected']}", detail)
+        case "literal_error" | "enum" | "types":
+            return f"expected {limits['expected']}"
         case "greater_than":
-            return _got(f"expected a value greater than {limits['gt']:g}", detail)
+            return f"expected a value greater than {limits['gt']:g}"
         case "greater_than_equal":
-            return _got(f"expected a value of at least {limits['ge']:g}", detail)
+            return f"expected a value of at least {limits['ge']:g}"
         case "less_than":
-            return _got(f"expected a value less than {limits['lt']:g}", detail)
+            return f"expected a value less than {limits['lt']:g}"
         case "less_than_equal":
-            return _got(f"expected a value of at most {limits['le']:g}", detail)
+            return f"expected a value of at most {limits['le']:g}"
         case "multiple_of":
-            return _got(f"expected a multiple of {limits['multiple_of']:g}", detail)
+            return f"expected a multiple of {limits['multiple_of']:g}"
         case "string_pattern_mismatch":
-            return _got(f"expected text of the form {limits['pattern']}", detail)
+            return f"expected text of the form {limits['pattern']}"
         case "string_too_short":
-            return _got(f"expected {_count(limits['min_length'], 'character')} or more", detail)
+            return f"expected {_count(limits['min_length'], 'character')} or more"
         case "string_too_long":
-            return _got(f"expected {_count(limits['max_length'], 'character')} at most", detail)
+            return f"expected {_count(limits['max_length'], 'character')} at most"
         case "too_short":
-            return _got(f"expected {_count(limits['min_length'], 'entry')} or more", detail)
+            return f"expected {_count(limits['min_length'], 'entry')} or more"
         case "too_long":
-            return _got(f"expected {_count(limits['max_length'], 'entry')} at most", detail)
+            return f"expected {_count(limits['max_length'], 'entry')} at most"
         case kind if kind in _EXPECTED:
-            return _got(f"expected {_EXPECTED[kind]}", detail)
-    return _got(str(detail["msg"]).replace("Input should be", "expected"), detail)
+            return f"expected {_EXPECTED[kind]}"
+    return str(detail["msg"]).replace("Input should be", "expected")
 
 
 def _got(expected: str, detail: Any) -> str:
-    """With what came, unless that is a whole mapping."""
-    return expected if isinstance(detail["input"], dict) else f"{expected}, got {detail['input']!r}"
+    """With what came, unless that is a whole mapping, or the sentence says it."""
+    says = detail["type"] in ("value_error", "assertion_error", "faults")
+    return expected if says or isinstance(detail["input"], dict) else f"{expected}, got {detail['input']!r}"
 
 
 def _count(number: int, name: str) -> str:

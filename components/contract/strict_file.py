@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from components.contract.errors import ShelfRankError
-from components.contract.fault_text import fault_text
+from components.contract.fault_text import fault_text, without_branches
 from components.contract.strict import Fault, Place, Strict, closest
 
 Model = TypeVar("Model", bound=Strict)
@@ -70,15 +70,15 @@ def parse_strict(
         made = model.model_validate(given)
         faults = list(check(made))
     except ValidationError as invalid:
-        faults = faults_of(invalid, tags)
+        faults = faults_of(invalid, given, tags)
     if faults:
         raise error("\n".join(_sentence(name, lines, place, message) for place, message in faults))
     return made
 
 
-def faults_of(invalid: ValidationError, tags: Tags | None = None) -> list[Fault]:
-    """The faults that pydantic found, each with its place and a sentence."""
-    details = invalid.errors(include_url=False)
+def faults_of(invalid: ValidationError, given: Any, tags: Tags | None = None) -> list[Fault]:
+    """The faults that pydantic found in what was given, each with its place and a sentence."""
+    details = without_branches(invalid.errors(include_url=False), given)
     # A list with wrong entries is also said to be too short.
     below = {detail["loc"][:depth] for detail in details for depth in range(1, len(detail["loc"]))}
     return [

@@ -1,9 +1,13 @@
 """Metrics by slice, challenger beside champion: on a terminal, and as JSON."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +22,8 @@ LOWER_IS_BETTER = ("log_loss", "ece")
 NEITHER = ("calibration", *OF_ITEMS)  # best at 1; more of the catalogue, or more of a shopper's own, is a taste
 
 _CHIEF = 8
+_SLICE = 24  # characters to which the captions of slices are folded before metrics go to a further table
+_BORDER = 3  # characters between two columns
 
 COLUMNS = ("auc", "gauc", "precision_at_1", "precision_at_5", "ndcg_at_10")
 
@@ -33,7 +39,7 @@ def overall_table(metrics: Iterable[SliceMetrics]) -> Table:
     table = Table(title="All requests (± 95 % interval)", title_justify="left", header_style="bold")
     table.add_column("metric")
     for column in (CHALLENGER, CHAMPION, "change"):
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right")
     for each in compared(metrics)[:1]:
         for name in overall_metrics(each):
             change = Text(f"{change_text(each.change(name))}{margin_text(each.change_margin(name))}", style=_style(each, name))
@@ -53,7 +59,7 @@ def importance_table(importance: Importance) -> Table:
     shown = importance.ranked(DROPPED[0])[:_CHIEF]
     title = f"Without a feature ({len(shown)} of {len(importance.features)}, {importance.requests:,} requests)"
     table = Table(title=title, title_justify="left", header_style="bold")
-    table.add_column("feature")
+    table.add_column("feature", overflow="fold")
     for metric in DROPPED:
         table.add_column(metric_caption(metric), justify="right", no_wrap=True)
     for each in shown:
@@ -68,19 +74,58 @@ def surely(each: Comparison, metric: str) -> str:
     return "better" if (each.change(metric) < 0) == (metric in LOWER_IS_BETTER) else "worse"
 
 
-def metrics_table(metrics: Iterable[SliceMetrics]) -> Table:
-    """A row for each slice: requests, and each metric with its difference to the champion, in colour where the interval is clear of 0."""
-    table = Table(title="Metrics by slice (difference to the champion)", title_justify="left", header_style="bold")
-    table.add_column("slice", overflow="fold")
-    table.add_column("requests", justify="right")
-    comparisons = compared(metrics)
-    columns = slice_columns(comparisons)
-    for metric in columns:
-        table.add_column(metric_caption(metric), justify="right", no_wrap=True)
-    for each in comparisons:
-        cells = [_cell(each, metric) for metric in columns]
-        table.add_row(slice_caption(each.slice), f"{int(each.challenger['requests']):,}", *cells, end_section=not each.slice)
-    return table
+@dataclass(frozen=True)
+class SliceTables:
+    """A row for each slice: requests, and each metric with its difference to the champion, in colour where the interval is clear of 0.
+
+    One table where the console is wide enough; else the metrics that don't fit stand in further tables below it, of the same rows.
+    """
+
+    comparisons: Sequence[Comparison]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay the tables out for the width that there is."""
+        cells = {metric: [_cell(each, metric) for each in self.comparisons] for metric in slice_columns(self.comparisons)}
+        widths = [max([cell_len(metric_caption(metric)), *(cell.cell_len for cell in column)]) for metric, column in cells.items()]
+        leading = min(_SLICE, max([len("slice"), *map(cell_len, self._slices())])) + max(len("requests"), *map(len, self._requests()))
+        parts = _fitting(widths, options.max_width - leading - 2 * _BORDER - 1)
+        metrics = list(cells)
+        for place, (first, end) in enumerate(parts, 1):
+            title = "Metrics by slice (difference to the champion)"
+            title += f", part {place} of {len(parts)}" if len(parts) > 1 else ""
+            yield self._table(title, {metric: cells[metric] for metric in metrics[first:end]})
+
+    def _table(self, title: str, cells: Mapping[str, Sequence[Text]]) -> Table:
+        table = Table(title=title, title_justify="left", header_style="bold")
+        table.add_column("slice", overflow="fold")
+        for name in ("requests", *map(metric_caption, cells)):
+            table.add_column(name, justify="right", no_wrap=True)
+        for row, (where, requests) in enumerate(zip(self._slices(), self._requests(), strict=True)):
+            values = (column[row] for column in cells.values())
+            table.add_row(where, requests, *values, end_section=not self.comparisons[row].slice)
+        return table
+
+    def _slices(self) -> list[str]:
+        return [slice_caption(each.slice) for each in self.comparisons]
+
+    def _requests(self) -> list[str]:
+        return [f"{int(each.challenger['requests']):,}" for each in self.comparisons]
+
+
+def _fitting(widths: Sequence[int], room: int) -> list[tuple[int, int]]:
+    """Cut columns of these widths into runs that fit into a room, none of which is empty: the first and the end of each."""
+    starts, left = [0], room
+    for place, width in enumerate(widths):
+        if left < width + _BORDER and place > starts[-1]:
+            starts.append(place)
+            left = room
+        left -= width + _BORDER
+    return list(pairwise([*starts, len(widths)]))
+
+
+def metrics_table(metrics: Iterable[SliceMetrics]) -> SliceTables:
+    """The metrics of each slice, all first, for a console of any width."""
+    return SliceTables(compared(metrics))
 
 
 def metrics_rows(metrics: Iterable[SliceMetrics]) -> list[dict[str, Any]]:

@@ -3,12 +3,11 @@
 import polars as pl
 
 from components.contract.dataset import Dataset
-from components.contract.errors import InputError
-from components.contract.sources import Amount, EventSource
+from components.contract.sources import EventSource
 from components.ingest.counts import Counts
 from components.ingest.event_columns import AMOUNT
-from components.ingest.id_text import text_of
-from components.ingest.raw_rows import RAW, location, opens_file, sample_rows
+from components.ingest.feature_values import numbers
+from components.ingest.raw_rows import RAW, sample_rows
 
 MAY_BE_NEGATIVE = ("margin",)
 
@@ -28,7 +27,8 @@ def with_amounts(raw: pl.DataFrame, source: EventSource, dataset: Dataset, count
         if amount not in named:
             raw = raw.with_columns(pl.lit(float("nan"), AMOUNT).alias(amount))
             continue
-        raw = raw.with_columns(_numbers(raw, amount, named[amount], counts).alias(amount))
+        values = raw[f"{RAW}{named[amount]}"]
+        raw = raw.with_columns(numbers(raw, values, counts, name=amount, role=f"role {amount!r}", dtype=AMOUNT))
         if amount not in MAY_BE_NEGATIVE:
             below = raw.filter((pl.col(amount) < 0) & pl.col("action").is_in(labelled))
             if len(below):
@@ -37,21 +37,3 @@ def with_amounts(raw: pl.DataFrame, source: EventSource, dataset: Dataset, count
                     sample_rows(below, f"{RAW}{named[amount]}"),
                 )
     return raw
-
-
-def _numbers(raw: pl.DataFrame, amount: Amount, column: str, counts: Counts) -> pl.Series:
-    values = raw[f"{RAW}{column}"]
-    if values.dtype == pl.Boolean or values.dtype.is_numeric():
-        typed, present = values.cast(AMOUNT), values.is_not_null()
-    else:
-        text = text_of(values).str.strip_chars()
-        typed, present = text.cast(AMOUNT, strict=False), text != ""
-    wrong = present & (typed.is_null() | typed.is_infinite())
-    if wrong.any():
-        if opens_file(raw) and int(wrong.sum()) == int(present.sum()):
-            first = text_of(values.filter(wrong))[0]
-            raise InputError(
-                f"{location(raw)}expected numbers in column {column!r} (role {amount!r}), got {first!r}; is it the right column?"
-            )
-        counts.flaw(f"as missing: {amount} isn't a number", sample_rows(raw.filter(wrong), values.name))
-    return pl.select(pl.when(wrong | typed.is_null()).then(float("nan")).otherwise(typed)).to_series()

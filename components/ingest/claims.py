@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from components.contract.dataset import Dataset
 from components.contract.sources import Impressions, ListRows
 from components.ingest.counts import Counts
-from components.ingest.event_columns import impression_code
+from components.ingest.event_columns import LOGGED_USER, content_columns, impression_code, logged_user
 from components.ingest.identity import gap_us, names_sessions
 from components.ingest.labels import AWAY, HOME
 from components.ingest.owners import NOBODY, resolve, shared_ids
@@ -26,9 +26,10 @@ _GUEST_SEED = 2
 _ROW = ["seq", "item", "action"]  # by which an action is known
 _SHOWN = {"rid": pl.UInt64, "uid": pl.UInt64, "user": pl.String, "session": pl.String, "time": pl.Int64}
 
-VERDICTS = {"seq": pl.Int64, "item": pl.String, "verdict": pl.Int8, "moment": pl.Int64}
+VERDICTS = {"seq": pl.Int64, "item": pl.String, "verdict": pl.Int8, "moment": pl.Int64, "home": pl.UInt64}
 FOREIGN = {  # and the dataset's amounts
-    "user": pl.String,
+    "user": pl.String,  # as the log has it
+    "owner": pl.String,  # the request's shopper, "" for a guest
     "guest": pl.String,  # the session of the request's shopper, where that is a guest
     "request": pl.String,
     "session": pl.String,
@@ -85,7 +86,8 @@ class Settled:
 class Claims:
     """What a block of shoppers is told.
 
-    `verdicts`: of its own actions that aren't of its own requests: seq, item, verdict (AWAY or a cause), moment.
+    `verdicts`: of its own actions that aren't of its own requests: seq, item, verdict (AWAY or a cause), moment, home (the hash
+    by which the block is known that has the request of an AWAY one).
     `foreign`: other shoppers' actions that belong to its requests.
     """
 
@@ -168,7 +170,8 @@ def split_off(
     listed = keyed.filter(impression & differs.fill_null(value=True)).select("rid", "uid", "user", "session", "time")
     parts = {"shown": listed}
     acted = pl.col("action").is_in(attributed_actions(dataset)) & (pl.col("rid") != 0) & (pl.col("uid") != 0)
-    claims = keyed.filter(acted).select("rid", "uid", "user", "request", "session", "item", "time", "action", "seq", *dataset.amounts)
+    named = ("rid", "uid", logged_user(keyed), "request", "session", "item", "time", "action", "seq", *dataset.amounts)
+    claims = keyed.filter(acted).select(*named)
     claims = claims.filter(~_at_home(claims, listed, dataset))
     if len(claims):
         parts["claims"] = claims.join(_contents(events, claims), on=_ROW, how="left")
@@ -182,8 +185,7 @@ def split_off(
 def _contents(events: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
     """A hash of what each claim's row says, by which its repetition is known."""
     rows = events.join(claims.select(_ROW), on=_ROW, how="semi").unique(_ROW, keep="first", maintain_order=True)
-    names = [column for column, kind in rows.schema.items() if column != "seq" and not isinstance(kind, pl.Array)]
-    return rows.select(*_ROW, rows.select(names).hash_rows().alias("content"))
+    return rows.select(*_ROW, rows.select(content_columns(rows)).hash_rows().alias("content"))
 
 
 def _at_home(named: pl.DataFrame, listed: pl.DataFrame, dataset: Dataset) -> pl.Series:
@@ -249,7 +251,8 @@ def settle(partition: int, written: Written, dataset: Dataset, files: Files, cou
     def judged(rows: pl.DataFrame, *, anonymous: bool = False) -> pl.DataFrame:
         asked = owned(rows, dataset, anonymous=anonymous)
         told = resolve(asked, lists, window_us=label_window_us(dataset), skew_us=skew_us(dataset), pause_us=gap_us(dataset))
-        theirs = shown.select(owner="user", guest="session", owner_uid="uid").with_row_index("shown")
+        home = pl.when(pl.col("uid") != 0).then("uid").otherwise("rid")
+        theirs = shown.select(home.alias("home"), owner="user", guest="session", owner_uid="uid").with_row_index("shown")
         return rows.hstack(told).join(theirs, on="shown", how="left", maintain_order="left")
 
     found = Settled()
@@ -258,16 +261,10 @@ def settle(partition: int, written: Written, dataset: Dataset, files: Files, cou
         found = replace(found, verdicts=files.write("verdicts", apart.select(*VERDICTS), apart["uid"]))
         # Each action's own block leaves its repetitions out; so does the other one.
         away = apart.filter(pl.col("verdict") == AWAY).unique("content", keep="first", maintain_order=True)
-        to = _home_of(away)
-        found = replace(found, foreign=files.write("foreign", away.with_columns(user="owner").select(*FOREIGN, *dataset.amounts), to))
+        found = replace(found, foreign=files.write("foreign", away.select(*FOREIGN, *dataset.amounts), away["home"]))
     if userless is not None and len(userless):
         found = replace(found, **_adopted(judged(userless, anonymous=True), userless, dataset, files))
     return found
-
-
-def _home_of(rows: pl.DataFrame) -> pl.Series:
-    """The hash by which the block of the shopper, or guest, is known whose request each row belongs to."""
-    return rows.select(pl.when(pl.col("owner_uid") != 0).then("owner_uid").otherwise("rid")).to_series()
 
 
 def _adopted(judged: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, files: Files) -> dict[str, str]:
@@ -276,13 +273,14 @@ def _adopted(judged: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, fil
     guests = theirs & (pl.col("owner_uid") == 0)
     rows = judged.with_columns(
         pl.when(theirs).then("owner").otherwise(pl.lit("")).alias("user"),
+        pl.when(theirs).then(pl.lit("")).alias(LOGGED_USER),
         pl.when(guests).then("guest").otherwise("session").alias("session"),
     )
-    kept = [column for column in userless.columns if column not in ("rid", "uid", "anonymous")]
+    kept = [column for column in userless.columns if column not in ("rid", "uid", "anonymous", LOGGED_USER)]
     lost = rows.filter(~theirs & pl.col("action").is_in(attributed_actions(dataset)))
     to = rows.select(pl.when(theirs & (pl.col("owner_uid") != 0)).then("owner_uid").otherwise("rid")).to_series()
     return {
-        "adopted": files.write("adopted", rows.select(kept), to),
+        "adopted": files.write("adopted", rows.select(*kept, LOGGED_USER), to),
         "unowned": files.write("unowned", lost.select(*VERDICTS), lost["rid"]),
     }
 

@@ -27,6 +27,19 @@ ROLES = {
     "seq": pl.Int64,
 }
 
+# Beside them, where rows have got another shopper than they name: what they name; null where it is `user`. Samples show it.
+LOGGED_USER = "logged_user"
+
+
+def logged_user(events: pl.DataFrame) -> pl.Expr:
+    """The user as the log has it."""
+    return pl.coalesce(LOGGED_USER, "user").alias("user") if LOGGED_USER in events.columns else pl.col("user")
+
+
+def content_columns(events: pl.DataFrame) -> list[str]:
+    """The columns that say what happened: rows that agree in them repeat each other."""
+    return [name for name, kind in events.schema.items() if name not in ("seq", LOGGED_USER) and not isinstance(kind, pl.Array)]
+
 
 def impression_code(dataset: Dataset) -> int | None:
     """The action code of an impression: its place among the actions.

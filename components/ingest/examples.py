@@ -83,7 +83,7 @@ def _requests(block: ShopperBlock, users: pl.DataFrame | None, dataset: Dataset,
 
 
 def _candidates(block: ShopperBlock, item_state: pl.DataFrame, catalogue: pl.DataFrame, dataset: Dataset) -> dict[str, Values]:
-    candidates, labels, amounts = block.requests.candidates, block.requests.labels, block.requests.amounts
+    candidates, labels, amounts = block.requests.candidates, block.requests.outcome.labels, block.requests.outcome.amounts
     frame = candidates.select("position", *(feature.name for feature in shown_features(dataset)))
     slot = item_state["slot"].to_numpy()
     state = {}

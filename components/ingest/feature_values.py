@@ -30,7 +30,7 @@ def typed_column(frame: pl.DataFrame, feature: GivenFeature, column: str, name: 
     """A column as float32 (NaN: missing), text ("": missing), or an array of float32."""
     values = frame[column]
     if isinstance(feature, Number):
-        return _numbers(frame, feature, values, counts).alias(name)
+        return numbers(frame, values, counts, name=feature.name, role=f"feature {feature.name!r}").alias(name)
     if isinstance(feature, Vector):
         return _vectors(frame, feature, values).alias(name)
     text = _text(frame, feature, values)
@@ -53,22 +53,29 @@ def _text(frame: pl.DataFrame, feature: GivenFeature, values: pl.Series) -> pl.S
     return text_of(values, separator=getattr(feature, "separator", " "))
 
 
-def _numbers(frame: pl.DataFrame, feature: Number, values: pl.Series, counts: Counts) -> pl.Series:
+def numbers(
+    frame: pl.DataFrame, values: pl.Series, counts: Counts, *, name: str, role: str, dtype: pl.DataType | type[pl.DataType] = pl.Float32
+) -> pl.Series:
+    """A column of a frame as finite numbers, NaN where there is none; what isn't one is counted under the name.
+
+    Raises:
+        InputError: nothing in the file's column is a number. `role` says there what the column was taken for.
+    """
     if values.dtype == pl.Boolean or values.dtype.is_numeric():
-        typed, given = values.cast(pl.Float32), values.is_not_null()
+        typed, present = values.cast(dtype), values.is_not_null()
     else:
         text = text_of(values).str.strip_chars()
-        typed, given = text.cast(pl.Float32, strict=False), text != ""
-    wrong = given & (typed.is_null() | typed.is_infinite())
+        typed, present = text.cast(dtype, strict=False), text != ""
+    wrong = present & (typed.is_null() | typed.is_infinite())
     if wrong.any():
-        if opens_file(frame) and int(wrong.sum()) == int(given.sum()):
+        if opens_file(frame) and int(wrong.sum()) == int(present.sum()):
             first = text_of(values.filter(wrong))[0]
             raise InputError(
-                f"{location(frame)}expected numbers in column {logged_name(values)!r} (feature {feature.name!r}), got {first!r};"
-                " is its kind right?"
+                f"{location(frame)}expected numbers in column {logged_name(values)!r} ({role}), got {first!r};"
+                " is it the right column, and the right kind?"
             )
-        counts.flaw(f"as missing: {feature.name} isn't a number", sample_rows(frame.filter(wrong), values.name))
-    return pl.select(pl.when(wrong | typed.is_null()).then(float("nan")).otherwise(typed).cast(pl.Float32)).to_series()
+        counts.flaw(f"as missing: {name} isn't a number", sample_rows(frame.filter(wrong), values.name))
+    return pl.select(pl.when(wrong | typed.is_null()).then(float("nan")).otherwise(typed).cast(dtype).alias(name)).to_series()
 
 
 def _vectors(frame: pl.DataFrame, feature: Vector, values: pl.Series) -> pl.Series:

@@ -6,6 +6,7 @@ from components.contract.errors import InputError
 from components.contract.sources import Identities
 from components.ingest.catalogue import rows_at
 from components.ingest.counts import Counts
+from components.ingest.event_columns import LOGGED_USER
 from components.ingest.id_text import ids_of
 from components.ingest.raw_rows import column_place
 from components.ingest.reading import frames
@@ -69,7 +70,9 @@ def two_users(rows: pl.DataFrame, by: list[str]) -> pl.DataFrame:
 
 
 def resolved(events: pl.DataFrame, identities: pl.DataFrame, counts: Counts) -> pl.DataFrame:
-    """Clean events with the user in place of a second id that stands for them at the event's time. One step: a user isn't looked up again.
+    """Clean events with the user in place of a second id that stands for them at the event's time, and that id as LOGGED_USER.
+
+    One step: a user isn't looked up again.
 
     Args:
         events: with `user` and `time`.
@@ -79,4 +82,5 @@ def resolved(events: pl.DataFrame, identities: pl.DataFrame, counts: Counts) -> 
     rows = rows_at(events["user"], events["time"].to_numpy(), identities)
     counts.add(RESOLVED, int((rows >= 0).sum()))
     users = identities[USER].gather(pl.Series(rows, dtype=pl.Int64).replace(-1, None))
-    return events.with_columns(pl.coalesce(users.alias("user"), "user"))
+    second = pl.when(users.is_not_null()).then("user")
+    return events.with_columns(pl.coalesce(users.alias("user"), "user"), second.alias(LOGGED_USER))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 # What keeps an action from its list. Codes of AWAY and above HOME are written between the steps.
 HOME, AWAY = 0, 1  # it has a list of its own shopper's; it belongs to a request of another shopper
 BEFORE, LATE, OTHER, ITEM, REQUEST, NEVER = 2, 3, 4, 5, 6, 7
+POPULAR = 8  # of sampled candidates
 CAUSES = {
     BEFORE: "before its list",
     LATE: "too late",
@@ -18,6 +19,7 @@ CAUSES = {
     REQUEST: "no such request",
     NEVER: "never shown to the shopper",
 }
+UNLABELLED = CAUSES | {POPULAR: "of an item too popular for so many negatives of each positive"}
 
 REMEDIES = {
     CAUSES[BEFORE]: "clocks differ: say by how much in `skew`, or mend `timezone`",

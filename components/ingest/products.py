@@ -23,7 +23,10 @@ def product_block(rows: pl.DataFrame, dataset: Dataset) -> tuple[pl.DataFrame, l
     """
     plan = plan_of(dataset, "item")
     assert plan is not None
-    rows = sorted_by(rows, "item", "time")
+    if rows["stamped"].null_count() == len(rows):
+        rows = sorted_by(rows, "item", "time")
+    else:
+        rows = rows.sort("item", "time", "stamped", nulls_last=False, maintain_order=True)
     key = rows["item"].rle_id().cast(pl.Int64).to_numpy()
     items = rows["item"].unique(maintain_order=True).to_list()
     state = empty(plan, len(items))
@@ -39,6 +42,7 @@ def product_block(rows: pl.DataFrame, dataset: Dataset) -> tuple[pl.DataFrame, l
         sessions=np.zeros(len(rows), np.int64),
         is_event=rows["action"].to_numpy() >= 0,
         is_query=query,
+        stamps_us=rows["stamped"].fill_null(rows["time"]).to_numpy(),
     )
     known = rows.filter(pl.Series(query, dtype=pl.Boolean)).select("origin", "slot")
     return known.hstack(pl.DataFrame(state_values(dataset, "item", features.values))), items, state

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature
@@ -12,17 +11,17 @@ from components.contract.sources import Impressions, ListRows, Rows, Sampling
 from components.ingest.claims import attributed_actions, skew_us
 from components.ingest.counts import Counts
 from components.ingest.distinct import distinct
-from components.ingest.event_columns import FILE_SHIFT, event_features, impression_code
+from components.ingest.event_columns import FILE_SHIFT, event_features, impression_code, logged_user
 from components.ingest.identity import gap_us, identity, request_rows, with_moments
 from components.ingest.label_amounts import Outcome, outcome
-from components.ingest.labels import AWAY, HOME, attribute
+from components.ingest.labels import AWAY, HOME, POPULAR, attribute
 from components.ingest.sampling import draw_negatives, pools
 from components.ingest.sessions import session_hashes
 from components.ingest.splits import Bounds, label_ends_us, label_window_us
 
-# Of an action: what is asked for its list; what is kept of it where it belongs to none; and where it is stamped earlier than its list.
-_ASKED = ["key", "request", "session", "item", "time", "action", "seq", "user", "event"]
-HOMELESS = {"seq": pl.Int64, "user": pl.String, "request": pl.String, "item": pl.Int64, "cause": pl.Int8}
+# Of an action: what is asked for its list; what is kept of it where it is no label; and where it is stamped earlier than its list.
+_ASKED = ["key", "request", "session", "item", "time", "action", "seq", "event"]
+_UNLABELLED = {"seq": pl.Int64, "user": pl.String, "request": pl.String, "item": pl.Int64, "cause": pl.Int8}
 _MOVED = ["seq", "item", "moment"]
 _TIME_SALT = np.uint64(0x9E3779B97F4A7C15)
 
@@ -33,17 +32,15 @@ class Requests:
 
     `frame`: key, request, user, session (hash), time, and the context features.
     `candidates`: row (0..R-1, the request), item (code), position, and the features shown with the list.
-    `labels` (N, A): 1 where the candidate got the label action (or the label itself, for data of rows).
-    `amounts`: N rows, a column for each of the dataset's amounts.
-    `homeless`: labelled actions that belong to no list, with the `cause`; `moved`: seq, item and moment of actions that are stamped
-    earlier than their list, or None.
+    `outcome`: of the N candidates; the label itself for data of rows.
+    `unlabelled`: actions with a label that are none, with the user that the log has, and the `cause`; `moved`: seq, item and moment of
+    actions that are stamped earlier than their list, or None.
     """
 
     frame: pl.DataFrame
     candidates: pl.DataFrame
-    labels: NDArray[np.float32]
-    amounts: pl.DataFrame
-    homeless: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=HOMELESS))
+    outcome: Outcome
+    unlabelled: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_UNLABELLED))
     moved: pl.DataFrame | None = None
 
 
@@ -105,8 +102,8 @@ def _shown(events: pl.DataFrame, dataset: Dataset, counts: Counts, window: Bound
     )
     frame = _requests(single.filter(_starts(single["row"])), dataset)
     counts.add("told apart: requests that share their id with another of the shopper", _repeated(frame))
-    got, homeless, moved = _labels(single, events, foreign, dataset, counts, window=window)
-    return Requests(frame, candidates, got.labels, got.amounts, homeless, moved)
+    got, unlabelled, moved = _labels(single, events, foreign, dataset, counts, window=window)
+    return Requests(frame, candidates, got, unlabelled, moved)
 
 
 def _starts(row: pl.Series) -> pl.Series:
@@ -129,17 +126,18 @@ def _labels(
     own = done if judged is None else done.filter(pl.col("verdict").is_null())
     amounts = [events.select(dataset.amounts)]
     if foreign is None:
-        both = own.select(_ASKED)
+        both = own.select(*_ASKED, logged_user(own))
     else:
         behind = pl.Series("event", np.arange(len(events), len(events) + len(foreign)), own["event"].dtype)
         foreign = foreign.with_columns(behind)
         amounts.append(foreign.select(dataset.amounts))
-        both = pl.concat([own.select(_ASKED), foreign.select(_ASKED)])
+        both = pl.concat([own.select(*_ASKED, logged_user(own)), foreign.select(*_ASKED, "user")])
     both = both.with_columns(pl.when(pl.col("request") != "").then(pl.col("request")))
     skew = skew_us(dataset)
     candidates = shown.select("key", "request", "session", "item", "time")
     found = attribute(candidates, both, actions=actions, window_us=label_window_us(dataset), skew_us=skew)
-    hits = both.select("action", "event", pl.Series("slot", found.slots)).filter((pl.col("slot") >= 0) & pl.col("action").is_in(actions))
+    hits = both.select("seq", "item", "action", "event", pl.Series("slot", found.slots))
+    hits = hits.filter((pl.col("slot") >= 0) & pl.col("action").is_in(actions))
     got = outcome(
         hits,
         events,
@@ -150,18 +148,18 @@ def _labels(
         ends_us=label_ends_us(shown["time"].to_numpy(), window),
     )
     lost = both.with_columns(pl.Series("cause", found.causes)).filter(pl.col("action").is_in(actions) & (pl.col("cause") != HOME))
-    homeless = [lost.select(*HOMELESS)]
+    unlabelled = [lost.select(*_UNLABELLED)]
     moved = []
     if skew:
         later = found.moments[: len(own)] > own["time"].to_numpy()
         moved.append(own.select(*_MOVED[:2], pl.Series("moment", found.moments[: len(own)])).filter(pl.Series(later)))
     if judged is not None:
-        causes = judged.with_columns(pl.col("verdict").alias("cause"))
-        homeless.append(causes.filter(pl.col("action").is_in(actions) & (pl.col("verdict") != AWAY)).select(*HOMELESS))
+        causes = judged.with_columns(pl.col("verdict").alias("cause"), logged_user(judged))
+        unlabelled.append(causes.filter(pl.col("action").is_in(actions) & (pl.col("verdict") != AWAY)).select(*_UNLABELLED))
         if skew:
             moved.append(judged.filter(pl.col("moment") > pl.col("time")).select(_MOVED))
     late = pl.concat(moved) if moved else None
-    return got, pl.concat(homeless), late if late is not None and len(late) else None
+    return got, pl.concat(unlabelled), late if late is not None and len(late) else None
 
 
 def _sampled(events: pl.DataFrame, dataset: Dataset, takings: pl.DataFrame, counts: Counts, window: Bounds) -> Requests:
@@ -203,12 +201,13 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, takings: pl.DataFrame, coun
         weighted=form.weight == "popularity",
         seed=dataset.seed,
     )
-    popular = "kept in state and history, not as a label: of an item too popular for so many negatives of each positive"
-    counts.add(popular, int((~drawn.kept).sum()))
     negatives = drawn.negatives.select(
         pl.col("request").alias("row"), "item", *(pl.lit(value=False).alias(name) for name in dataset.label_gains)
     )
-    chosen = chosen.filter(pl.Series(drawn.kept, dtype=pl.Boolean))
+    stays = pl.Series(drawn.kept, dtype=pl.Boolean)
+    popular = taken.join(chosen.filter(~stays), on=["row", "item"], how="semi")
+    unlabelled = popular.with_columns(logged_user(popular), cause=pl.lit(POPULAR, pl.Int8)).select(*_UNLABELLED)
+    chosen = chosen.filter(stays)
     # By item, so that a candidate's place doesn't tell whether it was taken.
     both = pl.concat([chosen, negatives], how="vertical_relaxed").sort("row", "item")
     fed, taking = (np.bincount(rows["row"].to_numpy(), minlength=len(frame)) > 0 for rows in (negatives, chosen))
@@ -227,7 +226,7 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, takings: pl.DataFrame, coun
     ends_us = label_ends_us(frame["time"].to_numpy(), window)[kept["row"].to_numpy()]
     labels = kept.select(list(dataset.label_gains)).to_numpy().astype(np.float32)
     got = outcome(hits, events, dataset, counts, amounts=events.select(dataset.amounts), labels=labels, ends_us=ends_us)
-    return Requests(frame.filter(pl.Series(fed, dtype=pl.Boolean)), candidates, got.labels, got.amounts)
+    return Requests(frame.filter(pl.Series(fed, dtype=pl.Boolean)), candidates, got, unlabelled)
 
 
 def row_name() -> pl.Expr:
@@ -240,4 +239,5 @@ def _rows(events: pl.DataFrame, dataset: Dataset) -> Requests:
     shown = (pl.col(f"f:{feature.name}").alias(feature.name) for feature in shown_features(dataset))
     candidates = rows.select(pl.int_range(pl.len(), dtype=pl.Int64).alias("row"), "item", "position", *shown)
     amounts = rows.select(pl.col(amount).fill_nan(0.0).cast(pl.Float32) for amount in dataset.amounts)
-    return Requests(_requests(rows, dataset), candidates, rows.select((pl.col("label") > 0).cast(pl.Float32)).to_numpy(), amounts)
+    labels = rows.select((pl.col("label") > 0).cast(pl.Float32)).to_numpy()
+    return Requests(_requests(rows, dataset), candidates, Outcome(labels, amounts))

@@ -50,7 +50,7 @@ def segment_block(rows: pl.DataFrame, items: pl.Series, dataset: Dataset) -> tup
     """
     plan = plan_of(dataset, "item")
     assert plan is not None
-    rows = rows.sort("item", "segment", "time", maintain_order=True)
+    rows = rows.sort("item", "segment", "time", "stamped", nulls_last=False, maintain_order=True)
     pair = rows.select(pl.struct("item", "segment").rle_id().cast(pl.Int64).alias("key")).to_series()
     first = rows.filter(pair != pair.shift(1, fill_value=-1))
     keys = [segment_key(segment, item) for segment, item in zip(first["segment"], items.gather(first["item"]), strict=True)]
@@ -66,5 +66,6 @@ def segment_block(rows: pl.DataFrame, items: pl.Series, dataset: Dataset) -> tup
         sessions=np.zeros(len(rows), np.int64),
         is_event=np.ones(len(rows), np.bool_),
         is_query=np.zeros(len(rows), np.bool_),
+        stamps_us=rows["stamped"].fill_null(rows["time"]).to_numpy(),
     )
     return keys, state

@@ -11,8 +11,8 @@ from components.contract.dataset import Dataset
 from components.ingest.claims import Claims
 from components.ingest.counts import NO_LABEL, SAMPLES, Counts
 from components.ingest.distinct import distinct, tells_repetitions
-from components.ingest.event_columns import FILE_SHIFT, impression_code
-from components.ingest.labels import CAUSES
+from components.ingest.event_columns import FILE_SHIFT, content_columns, impression_code, logged_user
+from components.ingest.labels import UNLABELLED
 from components.ingest.requests import Requests, build
 from components.ingest.segments import segments
 from components.ingest.sessions import session_hashes
@@ -32,8 +32,9 @@ class ShopperBlock:
 
     `known`: R rows: the user's state columns and `interactions`.
     `history`: one row an event, with row (the request), item (code), action, age_s.
-    `item_rows`: what the items' state needs: item (code), time, action (code; NO_EVENT for none), slot (candidate asked for; -1 for none).
-    `segment_rows`: likewise what their state within segments needs: item, time, action, segment; None where the dataset has no segments.
+    `item_rows`: what the items' state needs: item (code), time, action (code; NO_EVENT for none), slot (candidate asked for; -1 for none),
+    stamped (see `_moved`).
+    `segment_rows`: likewise what their state within segments needs, and the segment; None where the dataset has no segments.
     `users`, `state`: the users' state at the end of the data; guests have none.
     """
 
@@ -79,7 +80,7 @@ def shopper_block(
     events = _ordered(_known(events, items, dataset, files, counts))
     foreign = _foreign(claims.foreign, events, items, dataset) if claims is not None and len(claims.foreign) else None
     requests = build(events, dataset, takings, counts, window=window, foreign=foreign)
-    _count_homeless(requests.homeless, items, files, counts)
+    _count_unlabelled(requests.unlabelled, items, files, counts)
     counts.add("requests formed", len(requests.frame))
     if dataset.windows.by == "hash":
         split = assign_by_hash(requests.frame["request"], dataset.windows, seed=dataset.seed)
@@ -88,8 +89,7 @@ def shopper_block(
     for code, reason in LEFT_OUT.items():
         counts.add(f"requests left out: {reason}", int((split == code).sum()))
     interactions_only = events.filter(pl.col("action") != impression_code(dataset)) if impression_code(dataset) is not None else events
-    if requests.moved is not None:
-        interactions_only = _moved(interactions_only, requests.moved)
+    interactions_only = _moved(interactions_only, requests.moved)
     item_rows = _item_rows(requests, split, interactions_only, dataset, users)
     segment_rows = None
     if dataset.serving.segment:
@@ -117,17 +117,15 @@ def _distinct(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> pl.Data
     """Without exact repetitions: rows that agree in everything that is read but their place in the files."""
     if not tells_repetitions(dataset):
         return events
-    vectors = [name for name, kind in events.schema.items() if isinstance(kind, pl.Array)]
-    single = distinct(events, [name for name in events.columns if name != "seq" and name not in vectors])
+    single = distinct(events, content_columns(events))
     counts.add("left out: exact duplicates", len(events) - len(single))
     return single
 
 
 def _known(events: pl.DataFrame, items: pl.DataFrame, dataset: Dataset, files: Mapping[int, str], counts: Counts) -> pl.DataFrame:
     """With the item's code (-1: none); items that the catalogue lacks counted, and rejected where the dataset file says so."""
-    codes = pl.DataFrame({"item": items["item"], "code": np.arange(len(items)), "known": items["known"]})
-    events = events.join(codes, on="item", how="left", maintain_order="left")
-    unknown = (events["item"] != "") & ~events["known"].fill_null(value=False)
+    events = _coded(events, items)
+    unknown = (events["item"] != "") & ~events["known"]
     if unknown.any():
         strangers = _where(events.filter(unknown).drop("request"), files)
         if dataset.unknown_items == "reject":
@@ -135,47 +133,61 @@ def _known(events: pl.DataFrame, items: pl.DataFrame, dataset: Dataset, files: M
             events = events.filter(~unknown)
         else:
             counts.flaw("with missing values: events of items that the catalogue lacks", strangers)
-    return events.with_columns(pl.col("code").fill_null(-1).alias("item")).drop("code", "known")
+    return events.with_columns(item="code").drop("code", "known")
+
+
+def _coded(rows: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
+    """Rows with their item's `code` (-1: none), and whether the catalogue has it as `known`."""
+    codes = pl.DataFrame({"item": items["item"], "code": np.arange(len(items)), "known": items["known"]})
+    rows = rows.join(codes, on="item", how="left", maintain_order="left")
+    return rows.with_columns(pl.col("code").fill_null(-1), pl.col("known").fill_null(value=False))
 
 
 def _ordered(events: pl.DataFrame) -> pl.DataFrame:
     """Sorted by key and time, with `key` (a shopper, or a guest's request in its session) and the session's hash."""
     events = events.with_columns(pl.Series("session", session_hashes(events["session"])))
-    key = sorted_place(events.select(_who(events, "session").alias("key")).to_series())
+    key = sorted_place(events.select(_who(events, "user", "session").alias("key")).to_series())
     return sorted_by(events.with_columns(key), "key", "time", "order", "seq")
 
 
-def _who(events: pl.DataFrame, session: str) -> pl.Expr:
+def _who(events: pl.DataFrame, user: str, session: str) -> pl.Expr:
     """A shopper; of a guest the request, within its session where sessions are named."""
-    if not (events["user"] == "").any():
-        return pl.col("user")
+    if not (events[user] == "").any():
+        return pl.col(user)
     guest = pl.when(pl.col("request") != "").then(pl.format("\x00{}\x00{}", "request", session)).otherwise(pl.format("\x00{}", "seq"))
-    return pl.when(pl.col("user") != "").then(pl.col("user")).otherwise(guest)
+    return pl.when(pl.col(user) != "").then(pl.col(user)).otherwise(guest)
 
 
 def _foreign(foreign: pl.DataFrame, events: pl.DataFrame, items: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     """Other shoppers' actions with the key of the shopper whose request they name, in the columns of events."""
     visits = [pl.Series(name, session_hashes(foreign[name])) for name in ("session", "guest")]
     foreign = foreign.with_columns(visits)
-    keys = events.select(_who(events, "session").alias("who"), "key").unique("who")
-    codes = pl.DataFrame({"item": items["item"], "code": np.arange(len(items)), "known": items["known"]})
-    found = foreign.with_columns(_who(foreign, "guest").alias("who")).join(keys, on="who", how="left").join(codes, on="item", how="left")
+    keys = events.select(_who(events, "user", "session").alias("who"), "key").unique("who")
+    found = _coded(foreign, items).with_columns(_who(foreign, "owner", "guest").alias("who")).join(keys, on="who", how="left")
     if dataset.unknown_items == "reject":
         found = found.filter(pl.col("known"))
     # Of a shopper whose lists were all rejected nothing is left.
-    return found.with_columns(pl.col("key").fill_null(-1), pl.col("code").fill_null(-1).alias("item")).sort("seq", "action")
+    return found.with_columns(pl.col("key").fill_null(-1), item="code").sort("seq", "action")
 
 
-def _moved(events: pl.DataFrame, moved: pl.DataFrame) -> pl.DataFrame:
-    """Events where those that are stamped earlier than their list happen with it: they can't be known at their own request."""
+def _moved(events: pl.DataFrame, moved: pl.DataFrame | None) -> pl.DataFrame:
+    """Events where those that are stamped earlier than their list are taken in with it: they can't be known at their own request.
+
+    `time` is when an event is taken in, `stamped` what its clock says, null where that is the same. Of one moment these go first: what is
+    stamped earlier came after the list, whatever its clock says.
+    """
+    if moved is None:
+        return events.with_columns(pl.lit(None, pl.Int64).alias("stamped"))
     late = events.join(moved.unique(["seq", "item"]).rename({"moment": "shown"}), on=["seq", "item"], how="left", maintain_order="left")
-    return sorted_by(late.with_columns(pl.coalesce("shown", "time").alias("time")).drop("shown"), "key", "time", "order", "seq")
+    stamped = pl.when(pl.col("shown").is_not_null()).then("time").alias("stamped")
+    late = late.with_columns(stamped, pl.coalesce("shown", "time").alias("time")).drop("shown")
+    return late.sort("key", "time", "stamped", "order", "seq", nulls_last=False)
 
 
-def _count_homeless(homeless: pl.DataFrame, items: pl.DataFrame, files: Mapping[int, str], counts: Counts) -> None:
-    """Count the labelled actions that belong to no list, by cause, with samples."""
-    for cause, name in CAUSES.items():
-        rows = homeless.filter(pl.col("cause") == cause).sort("seq")
+def _count_unlabelled(unlabelled: pl.DataFrame, items: pl.DataFrame, files: Mapping[int, str], counts: Counts) -> None:
+    """Count the actions with a label that are none, by cause, with samples."""
+    for cause, name in UNLABELLED.items():
+        rows = unlabelled.filter(pl.col("cause") == cause).sort("seq")
         if len(rows):
             sample = rows.head(SAMPLES)
             texts = [items["item"][code] if code >= 0 else "" for code in sample["item"]]
@@ -187,7 +199,8 @@ def _where(rows: pl.DataFrame, files: Mapping[int, str]) -> pl.DataFrame:
     return rows.select(
         (pl.col("seq") // (1 << FILE_SHIFT)).replace_strict(dict(files), return_dtype=pl.String).alias("file"),
         (pl.col("seq") % (1 << FILE_SHIFT)).alias("row"),
-        *(name for name in ("user", "request", "item") if name in rows.columns),
+        logged_user(rows),
+        *(name for name in ("request", "item") if name in rows.columns),
     )
 
 
@@ -200,12 +213,13 @@ def _replayed(requests: Requests, events: pl.DataFrame, dataset: Dataset, plan: 
         pl.lit(-1, pl.Int64).alias("item"),
         pl.Series("weight", sizes, dtype=pl.Int64),
         pl.lit(value=True).alias("query"),
+        pl.lit(None, pl.Int64).alias("stamped"),
     )
     single, silent = pl.lit(1, pl.Int64).alias("weight"), pl.lit(value=False).alias("query")
     # Nothing is kept of guests: who they are is known within a request only, and the request is what asks first.
     asked = asked.with_columns(pl.when(requests.frame["user"] != "").then("action").otherwise(pl.lit(NO_EVENT, pl.Int8)).alias("action"))
     known = events.filter(pl.col("user") != "") if (events["user"] == "").any() else events
-    done = known.select("key", "time", "session", "action", pl.col("item").cast(pl.Int64), single, silent)
+    done = known.select("key", "time", "session", "action", pl.col("item").cast(pl.Int64), single, silent, "stamped")
     # Stable: requests keep their order, events theirs, and of one moment the requests come first.
     rows = pl.concat([asked, done.select(asked.columns)]).sort("key", "time", maintain_order=True)
     state = empty(plan, keys)
@@ -220,6 +234,7 @@ def _replayed(requests: Requests, events: pl.DataFrame, dataset: Dataset, plan: 
         sessions=rows["session"].to_numpy(),
         is_event=rows["action"].to_numpy() >= 0,
         is_query=rows["query"].to_numpy(),
+        stamps_us=rows["stamped"].fill_null(rows["time"]).to_numpy(),
     )
     return state, features
 
@@ -241,7 +256,7 @@ def _item_rows(
     requests: Requests, split: NDArray[np.int8], events: pl.DataFrame, dataset: Dataset, users: pl.DataFrame | None
 ) -> pl.DataFrame:
     plan = plan_of(dataset, "item")
-    schema: dict[str, type[pl.DataType]] = {"item": pl.Int64, "time": pl.Int64, "action": pl.Int8, "slot": pl.Int64}
+    schema: dict[str, type[pl.DataType]] = {"item": pl.Int64, "time": pl.Int64, "action": pl.Int8, "slot": pl.Int64, "stamped": pl.Int64}
     if plan is None:
         return pl.DataFrame(schema=schema)
     names = list(dataset.actions)
@@ -255,16 +270,16 @@ def _item_rows(
             "time": requests.frame["time"].to_numpy()[row],
             "action": np.full(len(row), counted.get(impression, NO_EVENT) if impression is not None else NO_EVENT, np.int8),
             "slot": np.where(asked, np.arange(len(row)), -1),
-        },
-        schema=schema,
-    )
+        }
+    ).with_columns(pl.lit(None).alias("stamped"))
     counting = events.filter(pl.col("action").is_in(list(counted)) & (pl.col("item") >= 0))
     done = counting.select(
-        "item", "time", pl.col("action").replace_strict(counted, return_dtype=pl.Int8), pl.lit(-1, pl.Int64).alias("slot")
+        "item", "time", pl.col("action").replace_strict(counted, return_dtype=pl.Int8), pl.lit(-1, pl.Int64).alias("slot"), "stamped"
     )
     if dataset.serving.segment:
         shown = shown.with_columns(segments(requests.frame, dataset, users, prefix="").gather(row))
-        done = done.with_columns(segments(counting, dataset, users, prefix="f:"))
+        at_stamp = counting.with_columns(pl.coalesce("stamped", "time").alias("time"))
+        done = done.with_columns(segments(at_stamp, dataset, users, prefix="f:"))
         schema |= {"segment": pl.String}
-    both = pl.concat([shown, done.select(pl.col(name).cast(kind) for name, kind in schema.items())])
+    both = pl.concat([rows.select(pl.col(name).cast(kind) for name, kind in schema.items()) for rows in (shown, done)])
     return both.filter((pl.col("action") >= 0) | (pl.col("slot") >= 0))

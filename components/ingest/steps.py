@@ -28,7 +28,19 @@ from components.contract.load import parse_dataset
 from components.contract.sources import Sampling
 from components.contract.userless import lacks_user
 from components.ingest.catalogue import as_parquet, item_index, read_table
-from components.ingest.claims import Files, Settled, Written, hashes_of, partition_of, read_claims, settle, shows_lists, split_off, together
+from components.ingest.claims import (
+    Files,
+    Settled,
+    Written,
+    cut,
+    hashes_of,
+    partition_of,
+    read_claims,
+    settle,
+    shows_lists,
+    split_off,
+    together,
+)
 from components.ingest.cleaning import Moment, clean
 from components.ingest.counts import Counts, merged
 from components.ingest.distinct import tells_repetitions
@@ -37,6 +49,7 @@ from components.ingest.files import Block
 from components.ingest.identities import read_identities, resolved
 from components.ingest.index import Index
 from components.ingest.item_versions import ItemVersions, version_rows
+from components.ingest.label_amounts import RETURNED, less_returned
 from components.ingest.products import product_block
 from components.ingest.reading import frames
 from components.ingest.records import records
@@ -253,13 +266,18 @@ def requests_step(partition: int, job: Job, index: Index) -> tuple[int, Counts, 
     return partition, counts, settle(partition, index.written, dataset, files, counts)
 
 
+def _returns_elsewhere(dataset: Dataset) -> bool:
+    """Whether a return may take back what belongs to a request of another block."""
+    return bool(dataset.takes_back) and shows_lists(dataset)
+
+
 def shoppers_step(partition: int, job: Job, index: Index, settled: list[tuple[int, Counts, Settled]]) -> tuple[int, Counts]:
     """Form a block's requests and pass on what their items need."""
     dataset, counts = _dataset(job.dataset), Counts()
     events = read_partition(index.paths, partition)
     claims, adopted = read_claims([each for _, _, each in sorted(settled, key=lambda each: each[0])], partition)
     block = shopper_block(
-        events if adopted is None else pl.concat([events, adopted.select(events.columns)]),
+        events if adopted is None else pl.concat([events, adopted], how="diagonal"),
         _frame("index", job),
         dataset,
         window=index.window,
@@ -275,6 +293,11 @@ def shoppers_step(partition: int, job: Job, index: Index, settled: list[tuple[in
         of_item = block.segment_rows["item"].to_numpy() % job.partitions
         write_partitions(job.path("segment-rows", f"{partition:06d}"), block.segment_rows, of_item, partitions=job.partitions)
         block = replace(block, segment_rows=None)
+    if _returns_elsewhere(dataset):
+        returned = block.requests.outcome.returned
+        returned = pl.DataFrame(schema=RETURNED) if returned is None else returned
+        home = cut(returned["home"], job.partitions)
+        write_partitions(job.path("returned", f"{partition:06d}"), returned, home, partitions=job.partitions)
     write_bytes(job.path("requests", f"{partition:06d}"), pickle.dumps(block, protocol=5))
     return partition, counts
 
@@ -304,6 +327,9 @@ def write_step(partition: int, job: Job, _: Any) -> tuple[int, Counts]:
     dataset, counts = _dataset(job.dataset), Counts()
     with opened(job.path("requests", f"{partition:06d}")) as file:
         block: ShopperBlock = pickle.load(file)
+    if _returns_elsewhere(dataset):
+        returned = read_partition([job.path("returned", f"{origin:06d}") for origin in range(job.partitions)], partition)
+        block = replace(block, requests=replace(block.requests, outcome=less_returned(block.requests.outcome, returned, dataset, counts)))
     item_state = pl.DataFrame({"slot": []}, schema={"slot": pl.Int64})
     if plan_of(dataset, "item") is not None:
         item_state = read_partition([job.path("item-state", f"{origin:06d}") for origin in range(job.partitions)], partition)
@@ -314,7 +340,7 @@ def write_step(partition: int, job: Job, _: Any) -> tuple[int, Counts]:
     )
     row = block.requests.candidates["row"].to_numpy()
     sizes = np.bincount(row, minlength=len(block.split))
-    positive = np.bincount(row, block.requests.labels.max(axis=1), minlength=len(block.split)) > 0
+    positive = np.bincount(row, block.requests.outcome.labels.max(axis=1), minlength=len(block.split)) > 0
     for place, split in enumerate(SPLITS):
         rows = np.flatnonzero(block.split == place)
         counts.add(f"examples: {split} requests", len(rows))

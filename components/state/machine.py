@@ -5,6 +5,7 @@ from components.state.compiled import compiled_beside
 
 _scope = dict(vars(reducer))
 # Who calls comes after whom it calls.
+happened_us = compiled_beside(reducer.happened_us, _scope)
 advance = compiled_beside(reducer.advance, _scope)
 read = compiled_beside(reducer.read, _scope)
 replay_rows = compiled_beside(reducer.replay_rows, _scope)

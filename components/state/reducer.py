@@ -103,6 +103,11 @@ def rows_of(state: State, rows: NDArray[np.int64]) -> State:
     return State(*(getattr(state, name)[rows] for name in State._fields))
 
 
+def happened_us(last_us: int, stamped_us: int, skew_us: int) -> int:
+    """When an event happened to a key whose clock is `last_us`: at its stamp, or at the clock where that is ahead by `skew_us` or less."""
+    return last_us if stamped_us < last_us <= stamped_us + skew_us else stamped_us
+
+
 def advance(state: State, k: int, time_us: int, action: int, item: int, weight: int, session: int, rules: Rules) -> None:
     """Take one event into the state of key `k`.
 
@@ -188,6 +193,7 @@ def replay_rows(
     state: State,
     keys: NDArray[np.int64],
     times_us: NDArray[np.int64],
+    stamps_us: NDArray[np.int64],
     actions: NDArray[np.int8],
     items: NDArray[np.int64],
     weights: NDArray[np.int64],
@@ -199,7 +205,8 @@ def replay_rows(
 ) -> None:
     """`read` and `advance` over rows sorted by key and time; the q-th query fills row q.
 
-    At each moment of a key all queries are read before any event is taken in: features come from strictly earlier events only.
+    At each moment of a key all queries are read before any event is taken in: features come from strictly earlier events only. An event
+    that is stamped earlier than the moment at which it is taken in happened no earlier than what was taken in before it.
     """
     row, q = 0, 0
     while row < keys.shape[0]:
@@ -212,7 +219,8 @@ def replay_rows(
             end += 1
         for event in range(row, end):
             if is_event[event]:
-                advance(state, k, moment, actions[event], items[event], weights[event], sessions[event], rules)
+                at = happened_us(state.last_us[k], stamps_us[event], moment - stamps_us[event])
+                advance(state, k, at, actions[event], items[event], weights[event], sessions[event], rules)
         row = end
 
 

@@ -23,6 +23,7 @@ def replay(
     sessions: NDArray[np.integer[Any]],
     is_event: NDArray[np.bool_],
     is_query: NDArray[np.bool_],
+    stamps_us: NDArray[np.integer[Any]] | None = None,
 ) -> Features:
     """Run the reducer over R rows, each a query, an event, or both; the state is brought to the end of the log in place.
 
@@ -33,24 +34,27 @@ def replay(
         plan: what is kept.
         state: of K keys, as `empty(plan, K)` or an earlier replay left it.
         keys: (R,) the row in `state`, 0 to K-1; ascending.
-        times_us: (R,) ascending within a key.
+        times_us: (R,) when each row is read or taken in; ascending within a key.
         actions: (R,) place in `plan.actions`; of events only.
         items: (R,) what the history remembers of an event.
         weights: (R,) how much an event adds to counts and totals.
         sessions: (R,) hash of the session's id, 0 where unknown; of events and queries.
         is_event: (R,) the row changes the state.
         is_query: (R,) the row gets features.
+        stamps_us: (R,) what an event's own clock says, no later than `times_us`: it happened then, or, where its key knows a later event
+            by the time it is taken in, with that. Default: `times_us`.
 
     Returns:
         Features of the Q rows with `is_query`, in their order.
 
     Raises:
-        InputError: columns of unequal length or not of whole numbers, rows not sorted, or a key or an action out of range.
-            The state is then untouched.
+        InputError: columns of unequal length or not of whole numbers, rows not sorted, a stamp later than its row, or a key or an action
+            out of range. The state is then untouched.
     """
     rows = len(keys)
     key_column = _column("keys", keys, rows=rows, dtype=np.int64)
     time_column = _column("times_us", times_us, rows=rows, dtype=np.int64)
+    stamp_column = time_column if stamps_us is None else _column("stamps_us", stamps_us, rows=rows, dtype=np.int64)
     events = _column("is_event", is_event, rows=rows, dtype=np.bool_)
     queries = _column("is_query", is_query, rows=rows, dtype=np.bool_)
     others = (
@@ -61,6 +65,9 @@ def replay(
     )
     _require_range("keys", key_column, limit=len(state.last_us), remedy="number the keys as rows of the state")
     _require_range("actions", actions[events], limit=len(plan.actions), remedy="leave events of other actions out")
+    if (ahead := np.flatnonzero(stamp_column > time_column)).size:
+        stamp, time = int(stamp_column[ahead[0]]), int(time_column[ahead[0]])
+        raise InputError(f"replay takes stamps no later than the moment of their row, but row {ahead[0]} has {stamp} at {time}; correct it")
     unsorted = first_unsorted(key_column, time_column)
     if unsorted >= 0:
         before, after = ((int(key_column[r]), int(time_column[r])) for r in (unsorted - 1, unsorted))
@@ -68,7 +75,7 @@ def replay(
             f"replay takes rows sorted by key and time, but row {unsorted} has {after} after {before}; sort by (key, time) first"
         )
     features = blank(plan, int(queries.sum()))
-    replay_rows(state, key_column, time_column, *others, events, queries, rules(plan), features)
+    replay_rows(state, key_column, time_column, stamp_column, *others, events, queries, rules(plan), features)
     return features
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from components.state.artifact import Snapshot
 from components.state.plan import StatePlan, action_index
 from components.state.reading import read_rows
-from components.state.reducer import Features, Rules, State, advance, blank, empty, resized, rows_of, rules
+from components.state.reducer import Features, Rules, State, advance, blank, empty, happened_us, resized, rows_of, rules
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,7 @@ def take_in(plan: StatePlan, state: State, rows: Sequence[int], events: Sequence
     """
     places = [action_index(plan, event.action) for event in events]
     for row, event, action in zip(rows, events, places, strict=True):
-        behind_us = int(state.last_us[row]) - event.time_us
-        time_us = event.time_us + behind_us if 0 < behind_us <= event.skew_us else event.time_us
+        time_us = happened_us(int(state.last_us[row]), event.time_us, event.skew_us)
         advance(state, row, time_us, action, event.item, event.weight, event.session, using)
 
 

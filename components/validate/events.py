@@ -13,7 +13,7 @@ from components.contract.userless import lacks_user
 from components.ingest.claims import shows_lists
 from components.ingest.cleaning import Moment, clean
 from components.ingest.counts import LINE, Counts
-from components.ingest.event_columns import FILE_SHIFT, event_features, impression_code
+from components.ingest.event_columns import FILE_SHIFT, content_columns, event_features, impression_code
 from components.ingest.files import Block, layout
 from components.ingest.identities import resolved
 from components.ingest.reading import ROW, frames
@@ -158,9 +158,8 @@ def _add(found: Tally, events: pl.DataFrame, dataset: Dataset, tables: Mapping[s
     if isinstance(dataset.candidates, ListRows):
         # Of a list's rows only the one in the log counts as an event.
         logged = events.filter(pl.col("action") != impression)
-    vectors = [name for name, kind in events.schema.items() if isinstance(kind, pl.Array)]
-    request = ["request"] if isinstance(dataset.candidates, ListRows) else []
-    found.distinct.append(logged.select(logged.drop("seq", *vectors, *request).hash_rows().alias("hash"), pl.col("seq")))
+    contents = [name for name in content_columns(logged) if name != "request" or not isinstance(dataset.candidates, ListRows)]
+    found.distinct.append(logged.select(logged.select(contents).hash_rows().alias("hash"), pl.col("seq")))
     found.moments.append(logged.select("time", "seq"))
     for role, frequent in found.frequent.items():
         frequent.add(logged[role])

@@ -1,4 +1,4 @@
-"""`python -m serving.exposure forget DATASET.yaml LOG [SHOPPER ...]`: erases them, and whom the service was asked to forget."""
+"""`python -m serving.exposure forget DATASET.yaml LOG [SHOPPER ...] [--state DIR]`: erases them, and whom the service is to forget."""
 
 import argparse
 import os
@@ -7,14 +7,16 @@ import time
 from pathlib import Path
 
 from components.contract.errors import ShelfRankError
+from components.contract.id_text import id_text
 from components.contract.load import load_dataset
 from serving.exposure.erase import ask_to_forget, erase
-from serving.exposure.keys import shopper_key
+from serving.exposure.keys import keys_of
 from serving.exposure.rows import EventRows
+from serving.features.catalogue import SecondIds, load_second_ids
 
 
 def main() -> int:
-    """Erase; 1 where files that are still written have to be done later, 2 where nothing could be."""
+    """Erase; 1 where something is left to be done, 2 where nothing could be."""
     parser = argparse.ArgumentParser(
         prog="python -m serving.exposure",
         description="Erases from an exposure log's complete files shoppers by their ids, and whom the service was asked to forget.",
@@ -24,12 +26,16 @@ def main() -> int:
     parser.add_argument("dataset", type=Path, metavar="DATASET.yaml")
     parser.add_argument("log", type=Path, metavar="LOG", help="its folder")
     parser.add_argument("shoppers", nargs="*", metavar="SHOPPER", help="ids as the shop has them")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="`state` of the last ingestion, for the shoppers' second ids")
     given = parser.parse_args()
     try:
         salt = bytes.fromhex(os.environ.get("SHELFRANK_LOG_SALT", "")) or None
-        rows = EventRows(load_dataset(given.dataset))
-        for shopper in given.shoppers:
-            ask_to_forget(given.log, shopper_key(shopper, salt), now_us=time.time_ns() // 1000)
+        dataset = load_dataset(given.dataset)
+        rows, now_us = EventRows(dataset), time.time_ns() // 1000
+        second_ids = SecondIds() if given.state is None else load_second_ids(given.state, dataset)
+        for shopper in map(id_text, given.shoppers):
+            for key in keys_of(shopper, second_ids, salt, now_us=now_us):
+                ask_to_forget(given.log, key, now_us=now_us)
         done = erase(given.log, rows)
     except (ShelfRankError, OSError, ValueError) as error:
         print(f"the log can't forget: {error}", file=sys.stderr)
@@ -37,7 +43,13 @@ def main() -> int:
     print(f"{done.lines} lines erased from {done.files} files")
     if done.waiting:
         print(f"{done.waiting} shoppers may have lines in files that are still written; run this again when those are complete")
-    return 1 if done.waiting else 0
+    partly = bool(given.shoppers) and dataset.identities is not None and given.state is None
+    if partly:
+        print(
+            "only the ids that were named are erased: the dataset file has second ids (`identities`), and which are whose stands in"
+            " catalogue/identities.parquet of the last ingestion's state; run this again with `--state DIR`"
+        )
+    return 1 if done.waiting or partly else 0
 
 
 if __name__ == "__main__":

@@ -123,6 +123,11 @@ class SecondIds:
         own = pc.equal(self._users, pa.scalar(shopper, self._users.type))
         return sorted(set(self._rows.ids.filter(own).to_pylist()))
 
+    def all_ids(self, given: str, time_us: int) -> list[str]:
+        """Every id of the shopper whom an id stands for at a moment: itself, theirs, and all that stand for them, or did or will."""
+        account = self.shopper(given, time_us)
+        return list(dict.fromkeys([given, account, *self.ids_of(account)]))
+
 
 class _Rows:
     """Finds the row of an id in a sorted table."""

@@ -14,6 +14,7 @@ from typing import Any, final
 import numpy as np
 
 from components.contract.errors import ShelfRankError
+from serving.guard.attribution import Click, Shown, clicked_request
 from serving.guard.betting import Numbers
 from serving.guard.lines import Request, Side, Trial
 from serving.guard.tally import Tally
@@ -21,12 +22,19 @@ from serving.guard.verdict import Verdict
 from serving.guard.watch import Watch
 
 SIDES: tuple[Side, Side] = ("canary", "stable")
+_BEFORE = ("waiting", "files", "shoppers", "clicks", "trial")  # tables of a ledger that knew requests by their ids alone
 _TABLES = """
 CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, read INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS shoppers (shopper TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS waiting (request TEXT PRIMARY KEY, time INTEGER NOT NULL, side TEXT NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS waiting_by_time ON waiting (time, request);
-CREATE TABLE IF NOT EXISTS clicks (request TEXT, time INTEGER, PRIMARY KEY (request, time)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shown (
+    request TEXT, shopper TEXT, session TEXT, time INTEGER, last INTEGER NOT NULL, side TEXT,
+    PRIMARY KEY (request, shopper, session, time)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS shown_by_time ON shown (time);
+CREATE INDEX IF NOT EXISTS shown_waiting ON shown (time, request) WHERE side IS NOT NULL;
+CREATE TABLE IF NOT EXISTS clicks (
+    request TEXT, shopper TEXT, session TEXT, time INTEGER, PRIMARY KEY (request, shopper, session, time)
+) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS clicks_by_time ON clicks (time);
 CREATE TABLE IF NOT EXISTS trial (at INTEGER PRIMARY KEY CHECK (at = 0), told TEXT NOT NULL);
 """
@@ -90,6 +98,9 @@ class Ledger:
         self._db = sqlite3.connect(":memory:" if file is None else file, isolation_level=None)
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
+            if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'waiting' AND type = 'table'").fetchone():
+                # All that it holds is counted anew from the log.
+                self._db.executescript("".join(f"DROP TABLE IF EXISTS {table};" for table in _BEFORE))
             self._db.executescript(_TABLES)
         except sqlite3.DatabaseError as error:
             raise self._broken(error) from None
@@ -134,7 +145,7 @@ class Ledger:
 
     def end(self) -> None:
         """Forget the trial; how far the files are read stays."""
-        for table in ("trial", "shoppers", "waiting", "clicks"):
+        for table in ("trial", "shoppers", "shown", "clicks"):
             self._db.execute(f"DELETE FROM {table}")
 
     def read(self) -> dict[str, int]:
@@ -145,35 +156,55 @@ class Ledger:
         """Files are read so far."""
         self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?)", files.items())
 
-    def wait_for(self, request: Request) -> None:
-        """Let a shopper's first request wait for a click; later ones of his don't."""
-        if self._db.execute("INSERT OR IGNORE INTO shoppers VALUES (?)", (request.shopper,)).rowcount:
-            self._db.execute("INSERT OR IGNORE INTO waiting VALUES (?, ?, ?)", (request.request, request.time_us, request.side))
+    def wait_for(self, request: Request, *, gap_us: int) -> None:
+        """Let a shopper's first request wait for a click; later ones don't, but clicks may be theirs.
 
-    def clicked(self, clicks: Sequence[tuple[str, int]]) -> None:
-        """Keep (request, time) of clicks until their requests are settled."""
-        self._db.executemany("INSERT OR IGNORE INTO clicks VALUES (?, ?)", clicks)
-
-    def settle(self, until_us: int, window_us: int, most: int) -> list[tuple[Side, bool]]:
-        """Take out the first requests up to a moment: of each its side, and whether there was a click until its window's end.
-
-        A click that seems to come before its request was timed by another clock.
+        What comes under one id, shopper and session within `gap_us` of the last is the same request again.
         """
-        rows = self._db.execute(
-            "SELECT request, side, EXISTS (SELECT 1 FROM clicks c WHERE c.request = w.request AND c.time <= w.time + ?)"
-            " FROM waiting w WHERE time <= ? ORDER BY time, request LIMIT ?",
-            (window_us, until_us, most),
-        ).fetchall()
-        self._db.executemany("DELETE FROM waiting WHERE request = ?", [(request,) for request, _, _ in rows])
-        return [(side, bool(clicked)) for _, side, clicked in rows]
+        first = self._db.execute("INSERT OR IGNORE INTO shoppers VALUES (?)", (request.shopper,)).rowcount
+        same = (request.request, request.shopper, request.session)
+        again = self._db.execute(
+            "UPDATE shown SET last = max(last, ?4)"
+            " WHERE request = ?1 AND shopper = ?2 AND session = ?3 AND ?4 BETWEEN time - ?5 AND last + ?5",
+            (*same, request.time_us, gap_us),
+        ).rowcount
+        if not again:
+            side = request.side if first else None
+            self._db.execute("INSERT INTO shown VALUES (?, ?, ?, ?, ?, ?)", (*same, request.time_us, request.time_us, side))
 
-    def forget_clicks(self, before_us: int) -> None:
-        """Let go of clicks that no request can be waiting for any more."""
+    def clicked(self, clicks: Sequence[Click]) -> None:
+        """Keep clicks until their requests are settled."""
+        rows = [(click.request, click.shopper, click.session, click.time_us) for click in clicks]
+        self._db.executemany("INSERT OR IGNORE INTO clicks VALUES (?, ?, ?, ?)", rows)
+
+    def settle(self, until_us: int, most: int, *, window_us: int, gap_us: int) -> list[tuple[Side, bool]]:
+        """Take out the first requests up to a moment: of each its side, and whether there was a click within its window."""
+        waiting = self._db.execute(
+            "SELECT request, shopper, session, time, side FROM shown"
+            " WHERE side IS NOT NULL AND time <= ? ORDER BY time, request, shopper LIMIT ?",
+            (until_us, most),
+        ).fetchall()
+        settled: list[tuple[Side, bool]] = []
+        for request, shopper, session, time_us, side in waiting:
+            clicks = self._db.execute(
+                "SELECT * FROM clicks WHERE request = ? AND time BETWEEN ? AND ?", (request, time_us - gap_us, time_us + window_us)
+            ).fetchall()
+            lists = self._db.execute("SELECT shopper, session, time FROM shown WHERE request = ?", (request,)).fetchall() if clicks else []
+            shown, mine = [Shown(*each) for each in lists], Shown(shopper, session, time_us)
+            owners = (clicked_request(Click(*click), shown, window_us=window_us, gap_us=gap_us) for click in clicks)
+            settled.append((side, mine in owners))
+        done = [row[:4] for row in waiting]
+        self._db.executemany("UPDATE shown SET side = NULL WHERE request = ? AND shopper = ? AND session = ? AND time = ?", done)
+        return settled
+
+    def forget(self, before_us: int) -> None:
+        """Let go of clicks that no request can be waiting for any more, and of requests that such clicks can't be of."""
         self._db.execute("DELETE FROM clicks WHERE time < ?", (before_us,))
+        self._db.execute("DELETE FROM shown WHERE time < ? AND side IS NULL", (before_us,))
 
     def waiting(self) -> int:
         """How many requests wait for their time to be over."""
-        return int(self._db.execute("SELECT count(*) FROM waiting").fetchone()[0])
+        return int(self._db.execute("SELECT count(*) FROM shown WHERE side IS NOT NULL").fetchone()[0])
 
     def _broken(self, error: Exception) -> ShelfRankError:
         return ShelfRankError(

@@ -11,6 +11,7 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.strict import closest
 from serving.exposure.rows import EventRows
+from serving.guard.attribution import Click
 from serving.guard.tally import Tally, score_counts
 
 Side = Literal["canary", "stable"]
@@ -35,6 +36,7 @@ class Request:
 
     request: str
     shopper: str
+    session: str
     time_us: int
     side: Side
     counts: Tally
@@ -60,7 +62,8 @@ def request_of(line: bytes, trial: Trial, *, slow_ms: float) -> Request | None:
             return None
         slow = (told.get("model_ms") or 0.0) > slow_ms
         scores = None if failed else score_counts(np.array(told["scores"], np.float64))
-        return Request(told["request"], shopper, time_us, side, Tally.of(requests=1, errors=int(failed), slow=int(slow), scores=scores))
+        counts = Tally.of(requests=1, errors=int(failed), slow=int(slow), scores=scores)
+        return Request(told["request"], shopper, told["session"] or "", time_us, side, counts)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no line of `decisions`: {error!r}") from None
 
@@ -86,16 +89,18 @@ class Clicks:
         if not names:
             raise InputError("the dataset file has no action that the model learns from; name those that count as a click")
         self._written = {rows.actions[name] for name in names}
-        self._action, self._request, self._time = (rows.columns[role] for role in ("action", "request", "time"))
+        roles = ("action", "request", "user", "session", "time")
+        self._action, self._request, self._user, self._session, self._time = (rows.columns[role] for role in roles)
 
-    def of(self, lines: Sequence[bytes]) -> tuple[list[tuple[str, int]], int]:
-        """(request, time in microseconds) of each click on a list, and how many lines couldn't be read."""
+    def of(self, lines: Sequence[bytes]) -> tuple[list[Click], int]:
+        """The clicks on lists, and how many lines couldn't be read."""
         found, unreadable = [], 0
         for line in lines:
             try:
                 told = _object(line)
                 if told[self._action] in self._written and told[self._request]:
-                    found.append((str(told[self._request]), int(told[self._time])))
+                    who = (told[self._user] or "", told[self._session] or "")
+                    found.append(Click(str(told[self._request]), *who, int(told[self._time])))
             except (ValueError, KeyError, TypeError):
                 unreadable += 1
         return found, unreadable

@@ -24,6 +24,7 @@ class Duty:
     Attributes:
         logs: folders of the exposure logs of all services that ask the labels, or folders of such folders.
         click_s: how long after its request a click counts for it.
+        gap_s: an id that comes again later than this after it came last is another request's.
         late_s: so much later a request is settled, for clicks that come late into the log.
         slow_ms: an answer of the model that took longer is slow.
         block: requests of both versions together, between two looks.
@@ -32,6 +33,7 @@ class Duty:
 
     logs: Sequence[Path]
     click_s: float = 3600.0
+    gap_s: float = 1800.0
     late_s: float = 60.0
     slow_ms: float = 50.0
     block: int = 200
@@ -55,6 +57,7 @@ class Sentry:
 
     def __init__(self, duty: Duty, ledger: Ledger, clicks: Clicks) -> None:
         self._duty, self._ledger, self._clicks = duty, ledger, clicks
+        self._gap_us, self._window_us = int(duty.gap_s * 1e6), int(duty.click_s * 1e6)
 
     def look(self, canary: int | None, stable: int | None, *, since_us: int, now_us: int) -> Standing | None:
         """Read what is new, and say how the trial stands; None where nothing is on trial. A trial that has its verdict is left as it is.
@@ -103,7 +106,7 @@ class Sentry:
             return replace(standing, unreadable=standing.unreadable + 1)
         if request is None:
             return standing
-        self._ledger.wait_for(request)
+        self._ledger.wait_for(request, gap_us=self._gap_us)
         if request.shopper in standing.answered.shoppers:
             return standing
         block = standing.answered.plus(request.side, request.counts, request.shopper)
@@ -117,17 +120,16 @@ class Sentry:
                 self._ledger.have_read({chunk.file: chunk.end})
 
     def _settled(self, standing: Standing, now_us: int) -> Standing:
-        window_us = int(self._duty.click_s * 1e6)
-        until_us = now_us - window_us - int(self._duty.late_s * 1e6)
+        until_us = now_us - self._window_us - int(self._duty.late_s * 1e6)
         while standing.found is None:
             with self._ledger.together():
-                settled = self._ledger.settle(until_us, window_us, _SETTLED_AT_ONCE)
+                settled = self._ledger.settle(until_us, _SETTLED_AT_ONCE, window_us=self._window_us, gap_us=self._gap_us)
                 for side, clicked in settled:
                     block = standing.settled.plus(side, Tally.of(settled=1, clicked=int(clicked)))
                     standing = self._seen(replace(standing, settled=block), now_us)
                     if standing.found is not None:
                         break
-                self._ledger.forget_clicks(until_us - window_us)
+                self._ledger.forget(until_us - self._window_us - self._gap_us)
                 self._ledger.keep(standing)
             if len(settled) < _SETTLED_AT_ONCE:
                 break

@@ -11,7 +11,7 @@ from components.contract.errors import InputError, LogUnavailable
 from components.contract.sources import Impressions
 from components.contract.strict import closest
 from serving.exposure.erase import ask_to_forget
-from serving.exposure.keys import shopper_key
+from serving.exposure.keys import keys_of, shopper_key
 from serving.exposure.log import ExposureLog
 from serving.exposure.record import Interaction as Logged
 from serving.features.catalogue import SecondIds
@@ -101,14 +101,11 @@ class Intake:
             StateUnavailable: it may know them still.
             LogUnavailable: the log's disk didn't take the wish.
         """
-        account = self._second_ids.shopper(shopper, now_us)
-        ids = list(dict.fromkeys([shopper, account, *self._second_ids.ids_of(account)]))
-        for each in ids:
+        for each in self._second_ids.all_ids(shopper, now_us):
             await self._knowledge.forget(each, timeout_s=STATE_S)
         if self._log is not None:
-            keys = [shopper_key(each, self._settings.salt) for each in ids]
             try:
-                for key in keys:
+                for key in keys_of(shopper, self._second_ids, self._settings.salt, now_us=now_us):
                     await asyncio.to_thread(ask_to_forget, self._log.folder, key, now_us=now_us)
             except OSError as error:
                 raise LogUnavailable(f"the log's disk didn't take the wish to forget: {error}; send it again later") from error

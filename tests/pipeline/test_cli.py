@@ -149,7 +149,7 @@ def test_data_that_does_not_fit_is_bad_input_with_the_table_printed(tmp_path: Pa
 @pytest.mark.parametrize(
     ("part", "told"),
     [
-        ("model: {epocks: 1}", "model: unknown key 'epocks'; did you mean 'epochs'?"),
+        ("model: {epocks: 1}", "model.epocks: unknown key 'epocks'; did you mean 'epochs'?"),
         ("tuning: {space: {droput: [0, 0.1]}}", "tuning.space.droput: unknown setting; did you mean 'dropout'?"),
     ],
 )

@@ -12,7 +12,7 @@ def test_settings_come_from_the_dataset_file_and_the_rest_are_defaults():
 
 
 def test_an_unknown_setting_names_the_closest():
-    with pytest.raises(DatasetFileError, match=r"model: unknown key 'learning_rat'; did you mean 'learning_rate'\?"):
+    with pytest.raises(DatasetFileError, match=r"model.learning_rat: unknown key 'learning_rat'; did you mean 'learning_rate'\?"):
         ranker_config(parse_dataset(BARE + "model: {learning_rat: 1}"))
 
 

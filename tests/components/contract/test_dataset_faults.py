@@ -565,6 +565,32 @@ def test_the_model_alone_refuses_as_well_and_says_why() -> None:
         Dataset.model_validate({"nme": "x"})
 
 
+UNITS = "'auto', 'd', 'h', 'm', 's', 'ms', 'us' or 'ns'"
+
+
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [
+        ("  time_unit: seconds", f"line 4: events.time_unit: expected {UNITS}, or a list of such, got 'seconds'"),
+        ("  time_unit: [s, secs]", f"line 4: events.time_unit[1]: expected {UNITS}, got 'secs'"),
+        ("  time_format: 3", "line 4: events.time_format: expected text, or a list of such, got 3"),
+        ("  null_values: 3", "line 4: events.null_values: expected a list, or a mapping of keys to values, got 3"),
+        ("  null_values: {str: 3}", "line 4: events.null_values.str: expected a list, got 3"),
+        ("timezone: 3", "line 2: timezone: expected text, or a mapping of keys to values, got 3"),
+        ("timezone: {future: x}", "line 2: timezone.future: expected 'feature', got 'future'"),
+    ],
+)
+def test_a_value_that_may_be_of_several_types_gets_one_sentence(key: str, sentence: str) -> None:
+    after = "  path: events.parquet" if key.startswith(" ") else "name: shop"
+    assert faults(SHOWN, after, f"{after}\n{key}") == sentence
+
+
+def test_several_values_of_several_types_get_one_sentence_each() -> None:
+    after = "  path: events.parquet"
+    told = faults(SHOWN, after, f"{after}\n  null_values: {{str: 3, int: 4}}\n  time_unit: sec").splitlines()
+    assert sorted(line.split(": ")[1] for line in told) == ["events.null_values.int", "events.null_values.str", "events.time_unit"]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -6,7 +6,18 @@ import pytest
 from components.evaluation.bootstrap import REPLICATES, poisson_counts, standard_error
 from components.evaluation.estimates import change_error_of, error_of, estimates
 from components.evaluation.score_counts import ScoreCounts
-from components.evaluation.sums import BOOTSTRAPPED, ESTIMATED, RankingSums, sums
+from components.evaluation.sums import (
+    BOOTSTRAPPED,
+    ESTIMATED,
+    METRICS,
+    OF_AMOUNTS,
+    OF_ITEMS,
+    RankingSums,
+    Requests,
+    listwise_of,
+    request_sums,
+    sums,
+)
 
 USERS = np.random.default_rng(1).integers(0, 2**64, 4_000, dtype=np.uint64)
 
@@ -94,9 +105,23 @@ def test_a_change_is_known_better_than_the_values_and_that_against_itself_is_not
     assert 0 < values["challenger"][change_error_of("auc")] < 0.5 * values["challenger"][error_of("auc")]
     assert change_error_of("auc") not in values["champion"]
     same = estimates({"challenger": champion, "champion": champion}, baseline="champion")["challenger"]
-    told = [change_error_of(metric) for metric in BOOTSTRAPPED if change_error_of(metric) in same]
-    assert len(told) > 5  # without amounts there are no metrics of amounts
-    assert all(same[name] == 0 for name in told)
+    drawn = {change_error_of(metric) for metric in BOOTSTRAPPED if metric not in OF_AMOUNTS}
+    assert {name for name in same if name.endswith("_change_se")} == drawn | set(map(change_error_of, OF_ITEMS))
+    assert {name: same[name] for name in drawn} == dict.fromkeys(drawn, 0.0)
+
+
+@pytest.mark.parametrize("amounts", [(), ("revenue",), ("quantity", "margin")])
+def test_metrics_of_amounts_are_those_of_the_amounts_that_there_are(amounts: tuple[str, ...]) -> None:
+    labels, users = np.tile(np.array([1, 0, 0], np.float32), 50), USERS[:50]
+    scores = np.random.default_rng(0).random(150).astype(np.float32)
+    earned = {name: labels * np.random.default_rng(1).random(150).astype(np.float32) for name in amounts}
+    listwise = listwise_of(amounts)
+    requests = Requests(labels, scores, labels, np.full(50, 3), users, amounts=earned)
+    values = estimates({"m": request_sums(requests, listwise).total()}, baseline=None, listwise=listwise)["m"]
+    there = {f"{amount}_at_{k}" for amount in amounts for k in (1, 5, 10)}
+    assert {name for name in values if name in METRICS} == {name for name in METRICS if name not in OF_AMOUNTS or name in there}
+    assert {name for name in ESTIMATED if error_of(name) in values} == {n for n in ESTIMATED if n not in OF_AMOUNTS or n in there}
+    assert all(values[error_of(f"{amount}_at_1")] > 0 for amount in amounts)
 
 
 def test_without_shoppers_nothing_is_told_of_errors() -> None:

@@ -13,13 +13,14 @@ import pytest
 from rich.console import Console
 
 from components.contract.dataset import Gates
+from components.evaluation.captions import metric_caption
 from components.evaluation.charts import Interval, Series, bar_chart, curve_chart, histogram, interval_chart
 from components.evaluation.curves import curves
 from components.evaluation.estimates import change_error_of, error_of
 from components.evaluation.importance import Drop, FeatureDrops, Importance
 from components.evaluation.report import Epoch, RankedCandidate, RankedRequest, ReportContent, render
 from components.evaluation.results import Comparison, SliceMetrics, compared, from_json, to_json
-from components.evaluation.sums import ESTIMATED, METRICS, RankingSums, sums
+from components.evaluation.sums import ESTIMATED, METRICS, OF_AMOUNTS, RankingSums, sums
 from components.evaluation.table import (
     COLUMNS,
     change_text,
@@ -110,13 +111,45 @@ def test_results_survive_json() -> None:
 
 def test_table_shows_slices_with_requests_values_and_changes() -> None:
     out = io.StringIO()
-    Console(file=out, width=300).print(metrics_table(_metrics()))
+    Console(file=out, width=140).print(metrics_table(_metrics()))
     rows = [line for line in out.getvalue().splitlines() if "│" in line]
     assert "1,234" in rows[0]
     assert "0.750  0.000" in rows[0]
     assert " - " in rows[2]
     Console(file=out, width=140).print(overall_table(_metrics()))
     assert "0.750 ± 0.020" in out.getvalue()
+
+
+@pytest.mark.parametrize(("width", "parts"), [(40, 8), (80, 3), (100, 2), (140, 2), (300, 1)])
+def test_a_narrow_console_gets_further_tables_and_no_cell_is_lost(width: int, parts: int) -> None:
+    metrics = _metrics()
+    columns = slice_columns(compared(metrics))
+    assert columns[-3:] == ("revenue_at_5", "quantity_at_5", "margin_at_5")
+    told = {(place, name): 0.1 + 0.001 * (17 * place + at) for place in range(5) for at, name in enumerate(columns)}
+    distinct = tuple(
+        replace(entry, values=entry.values | {name: told[at // 2, name] + 0.0 * (at % 2) for name in columns})
+        for at, entry in enumerate(metrics)
+    )
+    out = io.StringIO()
+    Console(file=out, width=width).print(metrics_table(distinct))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    heads = [cell.strip() for line in lines if "┃" in line for cell in line.strip("┃").split("┃")]
+    assert [head for head in heads if head not in ("slice", "requests")] == [metric_caption(name) for name in columns]
+    assert heads.count("requests") == parts
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if "│" in line]
+    assert sorted(cell for row in rows for cell in row[2:] if cell) == sorted(f"{value:.3f}  0.000" for value in told.values())
+    assert sum(row[1] == "1,234" for row in rows) == parts
+
+
+def test_metrics_over_all_requests_and_features_fit_into_a_narrow_console() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=80)
+    console.print(overall_table(_metrics()))
+    console.print(importance_table(_importance()))
+    assert max(map(len, out.getvalue().splitlines())) <= 80
+    assert out.getvalue().count("0.500 ± 0.020") >= 2 * len(OF_AMOUNTS)
+    assert "-0.250 ± 0.010" in out.getvalue()
 
 
 def test_rows_are_json_with_null_where_undefined() -> None:
@@ -264,7 +297,7 @@ def test_amounts_stand_beside_the_other_metrics_where_there_are_any() -> None:
         assert slice_columns(compared(metrics))[len(COLUMNS) :] == columns
         page = render(replace(_content(), metrics=metrics))
         assert ("<th>Revenue@5</th>" in page, "Margin@5" in page) == (bool(columns), False)
-        console = Console(file=io.StringIO(), width=200)
+        console = Console(file=io.StringIO(), width=80)
         console.print(overall_table(metrics))
         console.print(metrics_table(metrics))
         assert console.file.getvalue().count("Revenue@5") == 2 * len(columns)  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
@@ -19,8 +19,8 @@ NAN = math.nan
 class Logged(NamedTuple):
     """An event that counts, its shopper, and its place in the log.
 
-    `stamped_us`: what its clock says. `event` happens then, or with the list that it is stamped before. `owner`: the shopper of the request
-    that it names, where that is another one; "" where it names a request that nobody was shown within the window.
+    `stamped_us`: what its clock says. `event` is taken in then, or with the list that it is stamped before. `owner`: the shopper of the
+    request that it names, where that is another one; "" where it names a request that nobody was shown within the window.
     """
 
     who: Who
@@ -160,7 +160,9 @@ def _known(shop: Shop, usable: list[tuple[int, Event, Claim | None]]) -> list[Lo
 
 
 def _by_time(kept: list[Logged]) -> list[Logged]:
-    return sorted(kept, key=lambda logged: (logged.event.time_us, logged.row))
+    """As they are taken in: of one moment first what is stamped so, then what is stamped earlier, by its stamp."""
+    moved = lambda logged: logged.stamped_us if logged.stamped_us < logged.event.time_us else 0  # noqa: E731
+    return sorted(kept, key=lambda logged: (logged.event.time_us, moved(logged), logged.row))
 
 
 def _together(shop: Shop, kept: list[Logged], names: dict[int, str]) -> list[tuple[Who, str, list[Logged]]]:
@@ -245,9 +247,8 @@ def _sampled(shop: Shop, kept: list[Logged], read: list[tuple[int, Event]], item
 
 def _stretches(shop: Shop, times_us: list[int]) -> list[tuple[float, float]]:
     """The windows of the split without gaps, and what lies before and after them."""
-    starts = [first for _, first, _ in _windows(shop, times_us)]
-    edges = [-math.inf, *starts, max(times_us, default=0) + 1, math.inf]
-    return list(pairwise(edges))
+    *starts, last = _bounds(shop, times_us)
+    return list(pairwise([-math.inf, *starts, last + 1, math.inf]))
 
 
 def _pools(shop: Shop, takings: list[tuple[int, str]], times_us: list[int]) -> list[tuple[int, float]]:
@@ -329,17 +330,26 @@ def _mixed(value: int, seed: int) -> int:
 
 def _windows(shop: Shop, times_us: list[int]) -> list[tuple[str, int, int]]:
     """Each split with the first moment of its requests and the last."""
-    first, last = min(times_us, default=0), max(times_us, default=0)
-    span = last - first
-
-    def share(text: str) -> int:
-        return round(span * float(text.rstrip("%")) / 100)
-
-    test = last - share(shop.test)
-    evaluate = test - share(shop.evaluate)
+    train, evaluate, test, until = _bounds(shop, times_us)
     window_s = 0 if shop.sampled else shop.attribution_s
     gap = (window_s if shop.gap_s is None else shop.gap_s) * SECOND
-    return [("train", first, evaluate - gap - 1), ("eval", evaluate, test - gap - 1), ("test", test, last - gap)]
+    return [("train", train, evaluate - gap - 1), ("eval", evaluate, test - gap - 1), ("test", test, until - gap)]
+
+
+def _bounds(shop: Shop, times_us: list[int]) -> tuple[int, int, int, int]:
+    """When train, eval and test begin, and the last moment of test."""
+    first, last = (edge(times_us, default=0) if day is None else _midnight_us(day) for day, edge in ((shop.train, min), (shop.until, max)))
+    test = last - round((last - first) * _share(shop.test)) if "%" in shop.test else _midnight_us(shop.test)
+    evaluate = test - round((last - first) * _share(shop.evaluate)) if "%" in shop.evaluate else _midnight_us(shop.evaluate)
+    return first, evaluate, test, last
+
+
+def _share(text: str) -> float:
+    return float(text.rstrip("%")) / 100
+
+
+def _midnight_us(day: str) -> int:
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * SECOND
 
 
 def _split(time_us: int, windows: list[tuple[str, int, int]]) -> str:
@@ -377,28 +387,29 @@ def _cost(item: str) -> float:
 
 def _of_user(shop: Shop, request: Request, requests: list[Request], kept: list[Logged]) -> Columns:
     now = request.time_us
-    # Of one moment: lists first, by name, then events as they stand in the log. A list is one event that counts once for each candidate.
+    # Of one moment: lists first, by name, then events as they are taken in. A list is one event that counts once for each candidate.
     past = [
-        (r.time_us, 0, r.name, "impression", "", len(r.candidates), r.first.session)
+        (r.time_us, 0, r.name, r.time_us, "impression", "", len(r.candidates), r.first.session)
         for r in requests
         if not shop.sampled and r.who == request.who and r.time_us < now
     ]
     past += [
-        (e.time_us, 1, row, e.action, e.item, 1, e.session)
-        for who, row, e, _, _ in kept
+        (e.time_us, 1, place, stamped_us, e.action, e.item, 1, e.session)
+        for place, (who, _, e, stamped_us, _) in enumerate(kept)
         if who == request.who and e.time_us < now and (shop.sampled or e.action != "impression")
     ]
     past = [] if request.who[0] == "guest" else sorted(past)  # nothing is kept of guests
+    happened = list(_happened_us([stamped_us for _, _, _, stamped_us, *_ in past]))
     running: list[tuple[int, str]] = []
-    for at, _, _, _, _, _, session in past:
+    for at, (*_, session) in zip(happened, past, strict=True):
         if running and (at - running[-1][0] > shop.session_gap_s * SECOND or session not in ("", running[0][1])):
             running = []
         running.append((at, session))
     if running and (now - running[-1][0] > shop.session_gap_s * SECOND or request.first.session not in ("", running[0][1])):
         running = []
-    remembered = [(at, action, item) for at, _, _, action, item, _, _ in past if action in LABELS]
+    counted = [(at, action, weight) for at, (_, _, _, _, action, _, weight, _) in zip(happened, past, strict=True)]
+    remembered = [(at, action, item) for at, (_, _, _, _, action, item, _, _) in zip(happened, past, strict=True) if action in LABELS]
     history = remembered[-shop.history_length :]
-    counted = [(at, action, weight) for at, _, _, action, _, weight, _ in past]
     columns: Columns = {
         "interactions": [len(remembered)],
         "session_events": [float(len(running))],
@@ -422,10 +433,15 @@ def _of_items(shop: Shop, request: Request, requests: list[Request], kept: list[
     now = request.time_us
     columns: Columns = {}
     for item, _, _ in request.candidates:
-        counted = [(e.time_us, e.action, 1) for _, _, e, _, _ in kept if e.item == item and (shop.sampled or e.action != "impression")]
+        past = [
+            (e.time_us, 1, place, stamped_us, e.action)
+            for place, (_, _, e, stamped_us, _) in enumerate(kept)
+            if e.item == item and (shop.sampled or e.action != "impression")
+        ]
         if not shop.sampled:
-            counted += [(r.time_us, "impression", 1) for r in requests if item in [shown for shown, _, _ in r.candidates]]
-        counted = [(at, action, weight) for at, action, weight in counted if at < now]
+            past += [(r.time_us, 0, 0, r.time_us, "impression") for r in requests if item in [shown for shown, _, _ in r.candidates]]
+        past = sorted(each for each in past if each[0] < now)
+        counted = [(at, action, 1) for at, (*_, action) in zip(_happened_us([each[3] for each in past]), past, strict=True)]
         columns.setdefault("item_carts", []).append(float(sum(weight for _, action, weight in counted if action == "cart")))
         columns.setdefault("item_click_age", []).append(_age(counted, "click", now))
         for half_life in shop.half_lives_s:
@@ -433,6 +449,11 @@ def _of_items(shop: Shop, request: Request, requests: list[Request], kept: list[
             columns.setdefault(f"item_clicks_{_named(half_life)}", []).append(clicks)
             columns.setdefault(f"item_ctr_{_named(half_life)}", []).append((clicks + 0.25 * 4) / (shown + 4))
     return columns
+
+
+def _happened_us(stamps_us: Iterable[int]) -> Iterable[int]:
+    """When the events of one shopper or item happened, as they are taken in: as stamped, but not before what was taken in already."""
+    return accumulate(stamps_us, max)
 
 
 def _decayed(counted: list[tuple[int, str, int]], action: str, now: int, half_life_s: int) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import polars as pl
 import pyarrow as pa
@@ -37,6 +37,8 @@ COUNTRIES = {"a": "DE", "b": "FR"}  # of shoppers; c is in no table
 
 
 Columns = dict[str, list[Any]]  # of an example, by name
+IDENTIFYING = ("user", "request", "time", "item", "position", "label")  # columns by which requests are told apart
+T = TypeVar("T")
 
 
 class Event(NamedTuple):
@@ -66,8 +68,10 @@ class Shop:
     sessions: bool = True  # the dataset file names the role `session`
     reject_unknown: bool = False
     gap_s: int | None = None
-    evaluate: Any = "20%"
-    test: Any = "20%"
+    evaluate: str = "20%"  # a share or a day, as `test`; the others are days, or None
+    test: str = "20%"
+    train: str | None = None
+    until: str | None = None
     half_lives_s: tuple[int, ...] = (10, 3600)
     history_length: int = 3
     negatives: int = 2
@@ -127,7 +131,17 @@ def dataset_text(shop: Shop, **changes: Any) -> str:
             "session_gap": f"{shop.session_gap_s}s",
             **({} if shop.sampled else {"attribution": f"{shop.attribution_s}s", "skew": f"{shop.skew_s}s"}),
             "half_lives": [f"{half_life}s" for half_life in shop.half_lives_s],
-            "windows": {"eval": shop.evaluate, "test": shop.test} | ({} if shop.gap_s is None else {"gap": f"{shop.gap_s}s"}),
+            "windows": {
+                name: value
+                for name, value in (
+                    ("train", shop.train),
+                    ("eval", shop.evaluate),
+                    ("test", shop.test),
+                    ("until", shop.until),
+                    ("gap", None if shop.gap_s is None else f"{shop.gap_s}s"),
+                )
+                if value is not None
+            },
             "features": [
                 {"name": "device", "kind": "category", "side": "context"},
                 {"name": "hour", "kind": "category", "side": "context", "column": "time.hour"},
@@ -300,6 +314,14 @@ def by_request(requests: Sequence[Columns]) -> dict[tuple[str, str], int]:
         told = sorted(places, key=lambda place: [requests[place][name] for name in ("time", "item", "position", "label")])
         found |= {(user, f"{request}#{n}" if n else request): place for n, place in enumerate(told)}
     return found
+
+
+def by_example(requests: Sequence[tuple[Columns, T]], examples: dict[tuple[str, str], tuple[str, Columns]]) -> dict[tuple[str, str], T]:
+    """What belongs to each example: of the requests those that were written, so that they are numbered alike, and not what lies in gaps."""
+    alike = lambda columns: str([columns[name] for name in IDENTIFYING])  # noqa: E731
+    written = {alike(columns) for _, columns in examples.values()}
+    found = [(columns, of_request) for columns, of_request in requests if alike(columns) in written]
+    return {key: found[place][1] for key, place in by_request([columns for columns, _ in found]).items()}
 
 
 def records_of(path: Path) -> list[bytes]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import polars as pl
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from components.contract.errors import InputError
@@ -78,7 +78,7 @@ def shown(day: float, request: str, items: str = "abc", user: str = "ann") -> li
     return [Row(day, item, "show", request, user=user) for item in items]
 
 
-def made(rows: list[Row], folder: Path, shop: dict[str, Any] = SHOP) -> Made:
+def made(rows: list[Row], folder: Path, shop: dict[str, Any] = SHOP, *, partitions: int = 1) -> Made:
     """Ingest the rows, with a request in each window that is none of the test's."""
     others = [row for day in (0.0, 11.0, 19.0) for row in shown(day, f"other-{day:g}", user="zoe")]
     others += [Row(day, "z", "purchase", f"other-{day:g}", user="zoe") for day in (0.0, 0.1, 11.0, 11.1, 19.0, 19.1)]
@@ -89,7 +89,7 @@ def made(rows: list[Row], folder: Path, shop: dict[str, Any] = SHOP) -> Made:
         for row in [*rows, *others]
     ]
     write(folder, "events.csv", as_csv(dated))
-    found = ingested(yaml.safe_dump(shop), folder, folder / "out")
+    found = ingested(yaml.safe_dump(shop), folder, folder / "out", partitions=partitions)
     examples = {request: columns for split in found.examples.values() for (_, request), columns in split.items()}
     return Made(examples, found.counts)
 
@@ -197,6 +197,29 @@ def test_a_return_counts_until_the_window_of_its_request_ends(bought: float, ret
     assert found.counts.numbers.get(late, 0) == int(not taken)
 
 
+@pytest.mark.parametrize(("buyer", "taken"), [("bob", True), ("ann", True), ("cat", False)])
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_a_return_takes_back_what_its_shopper_bought_from_the_list_of_another(
+    buyer: str, taken: bool, partitions: int, tmp_path: Path
+) -> None:
+    """Ann, not logged in yet, was shown it as a guest with an id of its own."""
+    rows = [
+        *shown(1, "r1", user="device-1"),
+        Row(1.1, "a", "purchase", "r1", pieces=2, paid=10, earned=4, user=buyer),
+        Row(1.1, "b", "purchase", "r1", pieces=1, paid=7, user="ann"),
+        Row(2, "a", "return", pieces=1, user="bob" if buyer == "cat" else buyer),
+        Row(3, "a", "return", pieces=1, user="bob" if buyer == "cat" else buyer),
+        Row(2, "b", "return", "r1", user="device-1"),  # who didn't buy it
+    ]
+    found = made(rows, tmp_path, partitions=partitions)
+    assert [found.of("r1", column)["a"] for column in ("label_purchase", "revenue", "quantity", "margin")] == (
+        [0, 0, 0, 0] if taken else [1, 10, 2, 4]
+    )
+    assert [found.of("r1", column)["b"] for column in ("label_purchase", "revenue")] == [1, 7]
+    assert found.counts.numbers.get("returns: attributed actions taken back as a whole", 0) == int(taken)
+    assert found.counts.numbers["returns: return found no purchase to take back"] == (1 if taken else 3)
+
+
 def test_a_return_is_an_event_of_its_own(tmp_path: Path) -> None:
     rows = [*shown(1, "r1"), Row(1.1, "a", "purchase", "r1"), Row(1.2, "a", "return"), *shown(2, "r2")]
     found = made(rows, tmp_path)
@@ -268,7 +291,9 @@ def test_what_is_no_number_is_missing_and_counted_and_so_is_a_purchase_below_not
 
 def test_a_column_without_any_number_is_an_error(tmp_path: Path) -> None:
     rows = [*shown(1, "r1"), Row(1.1, "a", "purchase", "r1", paid="EUR 5")]
-    with pytest.raises(InputError, match=r"expected numbers in column 'paid' \(role 'revenue'\), got 'EUR 5'; is it the right column\?"):
+    with pytest.raises(
+        InputError, match=r"expected numbers in column 'paid' \(role 'revenue'\), got 'EUR 5'; is it the right column, and the right kind\?"
+    ):
         made(rows, tmp_path)
 
 
@@ -319,12 +344,14 @@ PURCHASES = st.builds(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=st.lists(PURCHASES, max_size=14))
+@example(rows=[Row(0.5, "a", "purchase", "r0", 2, 12, user="bob"), Row(1.0, "a", "return", "", 1, "", user="bob")])
+@example(rows=[Row(0.5, "a", "purchase", "r0", 2, 12, user=user) for user in ("ann", "bob")] + [Row(1.0, "a", "return", user="bob")])
 def test_random_returns_take_back_what_piece_by_piece_says(rows: list[Row]) -> None:
     lists = [(0.0, "r0", "ann"), (4.0, "r1", "bob"), (9.0, "r2", "ann"), (15.0, "r3", "ann")]
     log = [row for day, request, user in lists for row in shown(day, request, "ab", user)] + list(dict.fromkeys(rows))
     shop = SHOP | {"attribution": "3d"}
     with tempfile.TemporaryDirectory() as folder:
-        found = made(log, Path(folder), shop)
+        found = made(log, Path(folder), shop, partitions=2)
     for day, request, user in lists:
         for item in "ab":
             label, revenue = by_pieces(log, lists, (day, request, user), item)
@@ -335,7 +362,15 @@ def test_random_returns_take_back_what_piece_by_piece_says(rows: list[Row]) -> N
 
 def by_pieces(log: list[Row], lists: list[tuple[float, str, str]], asked: tuple[float, str, str], item: str) -> tuple[float, float]:
     """Label and revenue of a candidate, by hand: each purchase as a heap of pieces, from which returns take one after the other."""
-    day, _, user = asked
+    both = [_from_shopper(user, log, lists, asked, item) for user in ("ann", "bob")]
+    return max(label for label, _ in both), sum(revenue for _, revenue in both)
+
+
+def _from_shopper(
+    user: str, log: list[Row], lists: list[tuple[float, str, str]], asked: tuple[float, str, str], item: str
+) -> tuple[float, float]:
+    """What a candidate, whoever saw it, has from one shopper's purchases."""
+    day = asked[0]
     end = 9.0 if day < 9 else 14.0 if day < 14 else 19.1
     theirs = sorted(
         (row for row in log if row.user == user and row.item == item and row.action in ("purchase", "return")), key=lambda row: row.day
@@ -360,7 +395,7 @@ def by_pieces(log: list[Row], lists: list[tuple[float, str, str]], asked: tuple[
             wanted -= len(taken)  # type: ignore[operator]
     revenue, label = 0.0, 0.0
     for bought, pieces in heaps:
-        named = [each for each in lists if each[2] == user and (each[1] == bought.request if bought.request else each[0] <= bought.day)]
+        named = [each for each in lists if (each[1] == bought.request if bought.request else each[2] == user and each[0] <= bought.day)]
         if named and max(named) == asked and day <= bought.day <= day + 3:
             left = sum(at >= end for at in pieces) / len(pieces)
             revenue += left * (bought.paid or 0)

@@ -142,7 +142,10 @@ def test_flaws_of_the_tables_are_counted_behind_their_names(tmp_path: Path) -> N
         ),
         (
             {"shown_price": "cheap"},
-            ["events.csv, from row 0: expected numbers in column 'shown_price'", "got 'cheap'; is its kind right?"],
+            [
+                "events.csv, from row 0: expected numbers in column 'shown_price'",
+                "got 'cheap'; is it the right column, and the right kind?",
+            ],
         ),
         ({"at": "2030-12-31"}, ["events.csv, kept none (", "rejected: the time lies in the future: 60", "'row': '0'"]),
         ({"action": "hover"}, ["events.csv, kept none (", "rejected: unknown action: 60", "'action': 'hover'", "what its columns mean?"]),

@@ -5,6 +5,7 @@ first row), or what was taken in it where candidates are sampled.
 """
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +29,19 @@ from tests.components.ingest.random_shops import (
     write_log,
 )
 
-# Dates, so that windows don't move with the log; most requests train.
-WINDOWS = {"train": "2026-02-01", "eval": "2026-02-06", "test": "2026-02-07", "until": "2026-03-01"}
 Key = tuple[str, str]
+
+
+def dated(shop: Shop) -> Shop:
+    """The shop with windows that don't move with the log; most requests train."""
+    return replace(shop, train="2026-02-01", evaluate="2026-02-06", test="2026-02-07", until="2026-03-01")
 
 
 def examples(shop: Shop, log: list[Event]) -> dict[Key, Columns]:
     if not log:
         return {}
     with tempfile.TemporaryDirectory() as name:
-        folder, text = Path(name), dataset_text(shop, windows=WINDOWS)
+        folder, text = Path(name), dataset_text(dated(shop))
         write_log(folder, log)
         return {key: columns for key, (_, columns) in everything_or_nothing(text, folder, folder / "out").items()}
 
@@ -102,7 +106,7 @@ def differing(found: dict[Key, Columns], wanted: dict[Key, Columns], *, labels: 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(data=st.data())
 def test_no_feature_changes_with_what_comes_at_or_after_its_request(name: str, data: st.DataObject) -> None:
-    shop = SHOPS[name]
+    shop = dated(SHOPS[name])
     log = data.draw(events(shop), label="log")
     requests, _ = understood(shop, log)
     moment = data.draw(st.sampled_from([request.time_us for request in requests] or [START_US]), label="moment")
@@ -133,7 +137,7 @@ def by_candidate(found: dict[Any, Columns]) -> dict[Any, Columns]:
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(data=st.data())
 def test_no_label_changes_with_what_comes_after_its_window(name: str, data: st.DataObject) -> None:
-    shop = SHOPS[name]
+    shop = dated(SHOPS[name])
     log = data.draw(events(shop), label="log")
     requests, _ = understood(shop, log)
     moment = data.draw(st.sampled_from([request.time_us for request in requests] or [START_US]), label="moment")

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from components.ingest.counts import NO_LABEL, Counts, merged
 from components.ingest.files import layout
-from components.ingest.labels import CAUSES
 from components.ingest.report import ingest_report
+from tests.components.ingest.changing_shop import Row, Tables, shop_text, write_shop
 from tests.components.ingest.oracle import ACTIONS, LABELS
 from tests.components.ingest.random_shops import (
     CATALOGUE,
     COUNTRIES,
+    SECOND,
     SHOPS,
     START_US,
     Event,
@@ -86,16 +87,44 @@ def test_nothing_is_lost_silently(name: str, data: st.DataObject) -> None:
         assert counts.get(f"examples: {split} requests without a positive", 0) == sum(not any(each) for each in labels)
     for table, rows in (("items", len(CATALOGUE)), ("users", len(COUNTRIES))):
         assert counts[f"{table}: rows read"] == counts[f"{table}: rows kept"] == rows
-    causes = tuple(f"kept {NO_LABEL}{cause}" for cause in CAUSES.values())
-    sampled = [name for name in counts if name.startswith(("rejected: ", "kept with missing values: events", *causes))]
+    sampled = [name for name in counts if name.startswith(("rejected: ", "kept with missing values: events", f"kept {NO_LABEL}"))]
     assert set(samples) == {name.removeprefix("rejected: ").removeprefix("kept ") for name in sampled}
     in_a_file = -(-len(log) // files)
     for reason, rows in samples.items():
         for row in rows:
             event = log[int(row["file"][-len("0.parquet")]) * in_a_file + int(row["row"])]
             assert is_what_the_reason_says(reason, event)
-            # What names another shopper's request is told of that shopper.
-            assert row.get("user", "") == event.user or event.request
+            assert row.get("user", "") == event.user
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "reason"), [(("i0", "i1"), f"{NO_LABEL}item not in the list"), (("i0",), "an item that the catalogue lacks")]
+)
+def test_a_sample_has_the_user_that_its_row_names_whoever_the_action_belongs_to(
+    catalogue: tuple[str, ...], reason: str, tmp_path: Path
+) -> None:
+    lists = [Event(START_US, user, "i0", "impression", request) for user, request in (("a", "r0"), ("b", "r1"), ("", "r2"))]
+    # Clicks that name a list which doesn't show the item; d1 is a's device.
+    who = ["a", "d1", "c", "", "d1", "", "c"]
+    named = ["r0", "r0", "r0", "r0", "r1", "r2", "r2"]
+    clicks = [Event(START_US + n, user, "i1", "click", request) for n, (user, request) in enumerate(zip(who, named, strict=True))]
+    items = [Row(item, 0, ("hats", 1.0, None)) for item in catalogue]
+    write_shop(tmp_path, [*lists, *clicks], Tables(items, [Row("a", 0, ("DE",))], [Row("d1", 0, ("a",))]))
+    counts = ingested(shop_text(Shop(), unknown_items="reject"), tmp_path, tmp_path / "out", partitions=3).counts
+    assert {int(row["row"]): row["user"] for row in counts.samples[reason]} == dict(enumerate(who, len(lists)))
+    assert set(counts.samples) == {reason}
+
+
+def test_what_sampling_leaves_unlabelled_has_samples() -> None:
+    shop = Shop(form="sampling", negatives=4)
+    times = [START_US + n * 60 * SECOND for n in range(400)]
+    log = [Event(at, f"u{n}", "i0" if n % 2 else f"i{1 + n % 3}", "click", f"r{n}") for n, at in enumerate(times)]
+    _, counts, samples = run(shop, log, partitions=2)
+    reason = f"{NO_LABEL}of an item too popular for so many negatives of each positive"
+    assert 50 < counts[f"kept {reason}"] < 200
+    rows = samples[reason]
+    assert len(rows) == 10
+    assert [(row["user"], row["item"]) for row in rows] == [(log[int(row["row"])].user, "i0") for row in rows]
 
 
 def test_lists_count_their_candidates_as_rows_added() -> None:

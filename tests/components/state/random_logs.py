@@ -26,6 +26,7 @@ class Row(NamedTuple):
     session: int
     is_event: bool
     is_query: bool
+    early_us: int = 0  # how much earlier than `time_us` an event is stamped
 
 
 # Whole seconds make ties and pauses of exactly the session gap, odd microseconds make digits.
@@ -40,7 +41,9 @@ ROWS = st.builds(
     session=st.sampled_from([0, 0, 5, -(2**62)]),
     is_event=st.booleans(),
     is_query=st.booleans(),
+    early_us=st.just(0),
 )
+EARLY = st.builds(lambda row, us: row._replace(early_us=us), ROWS, st.sampled_from([0, 0, 1, 1_000_000, 10_000_001, 60_000_000]))
 KEYS = 3
 
 
@@ -54,6 +57,7 @@ def columns(rows: list[Row]) -> dict[str, Any]:
     return {
         "keys": column("key", np.int64),
         "times_us": column("time_us", np.int64),
+        "stamps_us": column("time_us", np.int64) - column("early_us", np.int64),
         "actions": column("action", np.int8),
         "items": column("item", np.int64),
         "weights": column("weight", np.int64),

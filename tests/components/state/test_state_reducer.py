@@ -163,6 +163,18 @@ def test_history_never_contains_the_event_of_its_own_moment() -> None:
     assert features.history_age_s[4].tolist() == [3, 2, 1]
 
 
+def test_what_is_stamped_early_happened_then_or_with_what_its_key_knew_already() -> None:
+    """By hand: taken in at 5 s and stamped 3 s, read at 13 s; what its key knew by then goes to 2 s, to 4 s, or to 5 s."""
+    plan = StatePlan(("impression", "click"), (10.0,), ("click",), 1, 1_800 * SECOND)
+    early = event(5, 1)._replace(early_us=2 * SECOND)
+    for known_s, happened_s in ((2, 3), (4, 4), (5, 5)):
+        log = [event(known_s, 0), early, query(5), query(13)]
+        features = replay(plan, empty(plan, 1), **columns(in_order(log)))
+        np.testing.assert_array_equal(features.history_len, [0, 1])
+        assert features.history_age_s[1].tolist() == [13 - happened_s]
+        np.testing.assert_allclose(features.values[1, 1], 2 ** (-(13 - happened_s) / 10), rtol=1e-7)
+
+
 def test_rows_out_of_order_are_refused_and_leave_the_state_untouched() -> None:
     plan = PLANS[0]
     for log in ([event(1, 1), event(2, 1), event(0, 1)], [event(1, 1), event(2, 1)._replace(key=1), event(3, 1)]):
@@ -182,6 +194,7 @@ def test_rows_out_of_order_are_refused_and_leave_the_state_untouched() -> None:
         ({"items": np.zeros(3, np.int64)}, r"keys has 2 rows and items has the shape \(3,\)"),
         ({"weights": np.array([1.0, 0.5])}, "weights as int64, got float64"),
         ({"times_us": np.array([0.0, 1.0])}, "times_us as int64, got float64"),
+        ({"stamps_us": np.array([0, START_US + 2 * SECOND + 1])}, "stamps no later than the moment of their row, but row 1 has"),
     ],
 )
 def test_columns_that_do_not_fit_are_refused(change: dict[str, np.ndarray], complaint: str) -> None:

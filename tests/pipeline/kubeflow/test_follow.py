@@ -169,12 +169,13 @@ def test_ctrl_c_ends_the_following_and_not_the_run(tmp_path: Path) -> None:
             stdout=subprocess.DEVNULL,
             text=True,
         )
-        assert following.stderr is not None
-        for line in following.stderr:
-            if line == "[Trainer] running\n" or line == "[Trainer] starting\n":
-                break
-        following.send_signal(signal.SIGINT)
-        _, err = following.communicate(timeout=60)
+        with following:
+            assert following.stderr is not None
+            for line in following.stderr:
+                if line == "[Trainer] running\n" or line == "[Trainer] starting\n":
+                    break
+            following.send_signal(signal.SIGINT)
+            err = following.stderr.read()
     assert following.returncode == 130
     assert not any("terminate" in asked for asked in fake.asked)
     (run_id,) = fake.runs

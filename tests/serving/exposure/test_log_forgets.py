@@ -8,9 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from serving.exposure.__main__ import main
 from serving.exposure.erase import ask_to_forget, erase
+from serving.exposure.keys import shopper_key
 from serving.exposure.rows import EventRows
 from tests.serving.exposure.shop_log import SHOP, START_US, click, dataset, exposure, log
 
@@ -98,8 +101,6 @@ def test_a_rewriting_that_was_broken_off_does_no_harm(tmp_path: Path, monkeypatc
 
 
 def test_from_the_command_line_with_a_salt(tmp_path: Path) -> None:
-    from serving.exposure.keys import shopper_key
-
     salt, folder = bytes(range(16)), tmp_path / "log"
     (tmp_path / "shop.yaml").write_text(SHOP)
     opened = log(folder)
@@ -112,3 +113,59 @@ def test_from_the_command_line_with_a_salt(tmp_path: Path) -> None:
     done = subprocess.run(line, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout) == (0, "1 lines erased from 1 files\n"), done.stderr
     assert [row["user"] for row in lines(folder)] == [shopper_key("u0", salt), shopper_key("u2", salt)]
+
+
+SALT = bytes(range(16))
+DEVICES = [("d1", "a"), ("d2", "b"), ("d3", "a")]
+
+
+def by_hand(monkeypatch: pytest.MonkeyPatch, *given: str, salt: bytes | None) -> int:
+    monkeypatch.setenv("SHELFRANK_LOG_SALT", salt.hex() if salt else "")
+    monkeypatch.setattr(sys, "argv", ["serving.exposure", "forget", *given])
+    return main()
+
+
+@pytest.fixture
+def shop_with_devices(tmp_path: Path) -> Path:
+    (tmp_path / "shop.yaml").write_text(SHOP.replace("actions:\n", "identities: {path: d.csv, id: device, user: account}\nactions:\n", 1))
+    return tmp_path
+
+
+def logged(folder: Path, salt: bytes | None) -> None:
+    opened = log(folder)
+    shoppers = ("a", "d1", "b", "d2", "d3", "c")
+    opened.commit([click(n, shopper=shopper_key(shopper, salt)) for n, shopper in enumerate(shoppers)]).result()
+    opened.close(10)
+
+
+@pytest.mark.parametrize("named", ["a", "d1", " d3"])
+@pytest.mark.parametrize(
+    ("salt", "table_salt"), [(None, None), (SALT, None), (SALT, SALT)], ids=["plain", "salted", "salted, table of keys"]
+)
+def test_by_hand_all_ids_of_a_shopper_are_forgotten(
+    shop_with_devices: Path, monkeypatch: pytest.MonkeyPatch, named: str, salt: bytes | None, table_salt: bytes | None
+) -> None:
+    folder = shop_with_devices
+    logged(folder / "log", salt)
+    (folder / "state" / "catalogue").mkdir(parents=True)
+    rows = sorted((shopper_key(device, table_salt), shopper_key(account, table_salt)) for device, account in DEVICES)
+    pl.DataFrame(rows, schema=["id", "user"], orient="row").write_parquet(folder / "state" / "catalogue" / "identities.parquet")
+    given = (str(folder / "shop.yaml"), str(folder / "log"), named, "--state", str(folder / "state"))
+    assert by_hand(monkeypatch, *given, salt=salt) == 0
+    assert [row["user"] for row in lines(folder / "log")] == [shopper_key(each, salt) for each in ("b", "d2", "c")]
+
+
+def test_by_hand_without_the_table_only_what_is_named_goes_and_it_says_so(
+    shop_with_devices: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shop_with_devices
+    logged(folder / "log", None)
+    given = (str(folder / "shop.yaml"), str(folder / "log"))
+    assert by_hand(monkeypatch, *given, "a", salt=None) == 1
+    assert [row["user"] for row in lines(folder / "log")] == ["d1", "b", "d2", "d3", "c"]
+    assert "run this again with `--state DIR`" in capsys.readouterr().out
+    assert by_hand(monkeypatch, *given, salt=None) == 0  # nobody is named
+    assert by_hand(monkeypatch, *given, "a", "--state", str(folder), salt=None) == 2
+    assert "expected the second ids of the last ingestion in" in capsys.readouterr().err
+    (folder / "shop.yaml").write_text(SHOP)
+    assert by_hand(monkeypatch, *given, "b", salt=None) == 0

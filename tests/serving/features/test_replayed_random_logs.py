@@ -4,7 +4,7 @@ Lists from impressions or from one row, and sampled candidates; guests, items th
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,17 @@ import numpy as np
 import pytest
 
 from components.contract.columns import input_columns
+from components.contract.dataset import Dataset
+from components.state.artifact import to_table
 from serving.features.assemble import RequestFeatures
 from serving.features.catalogue import load_catalogue
 from serving.features.events import Changes, Interaction, Shown
 from serving.features.request import Request
+from serving.state import folder as state_folder
+from serving.state.codes import ItemCodes
 from serving.state.memory import MemoryStates
-from serving.state.seam import plans_of
+from serving.state.redis import RedisStates
+from serving.state.seam import StateStores, plans_of
 from tests.components.ingest.oracle import Request as Formed
 from tests.components.ingest.oracle import understood
 from tests.components.ingest.random_shops import (
@@ -29,23 +34,29 @@ from tests.components.ingest.random_shops import (
     Columns,
     Event,
     Shop,
-    by_request,
+    by_example,
     dataset_text,
     everything,
     ingested,
     parsed,
     write_log,
 )
-from tests.components.ingest.test_replay_service import REPLAYED, identified
+from tests.components.ingest.test_replay_service import identified
 from tests.components.ingest.without_beam import NOW_US
+from tests.serving.state.private_redis import private_redis
 
-Key = tuple[str, str]
+Context = dict[str, str]
+CLOCKS_DIFFER = [name for name, shop in SHOPS.items() if shop.skew_s]
 
 
 def told_apart(log: list[Event]) -> list[Event]:
-    """Without events that differ in what the service isn't told of an interaction, such as the device: it takes them for repetitions."""
-    whole = {(e.time_us, e.user, e.item, e.action, e.request, e.session): e for e in log}
-    return [event for event in log if event.action == "impression" or event == whole[event[:6]]]
+    """Without events that differ in what the service isn't told of an interaction, such as the device: it takes them for repetitions.
+
+    A search has no item, whatever the log says of it; and nobody's action may become that of the shopper whose request it names.
+    """
+    same = lambda e: (e.time_us, "" if e.action == "search" else e.item, e.action, e.request)  # noqa: E731
+    whole = {same(event): event for event in log}
+    return [event for event in log if event.action == "impression" or event == whole[same(event)]]
 
 
 def as_request(formed: Formed, shop: Shop) -> Request:
@@ -62,36 +73,38 @@ def as_request(formed: Formed, shop: Shop) -> Request:
     )
 
 
-def inputs_by_request(
+def inputs_of(
     shop: Shop,
     log: list[Event],
     service: RequestFeatures,
     changes: Changes,
-    states: MemoryStates,
+    states: StateStores,
     items: Collection[str] = tuple(CATALOGUE),
-) -> dict[Key, Any]:
+) -> list[tuple[Columns, Any]]:
     requests, kept = understood(shop, log, items)
     asked: dict[int, list[Formed]] = defaultdict(list)
-    happened: dict[int, list[Shown | Interaction]] = defaultdict(list)
+    happened: dict[int, list[tuple[Shown | Interaction, Context]]] = defaultdict(list)
     found: list[tuple[Columns, Any]] = []
     for formed in requests:
         asked[formed.time_us].append(formed)
         items = [item for item, _, _ in formed.candidates]
         who = {"shopper": formed.first.user, "request": formed.first.request, "session": formed.first.session}
         if not shop.sampled:
-            happened[formed.time_us].append(Shown(items=[*items, items[0]], time_us=formed.time_us, **who))
+            shown = Shown(items=[*items, items[0]], time_us=formed.time_us, **who)
+            happened[formed.time_us].append((shown, {"device": formed.first.device}))
     for _, _, event, stamped_us, _ in kept:
         if shop.sampled or event.action != "impression":
             who = {"shopper": event.user, "request": event.request, "session": event.session}
-            happened[event.time_us].append(Interaction(action=event.action, item=event.item, time_us=stamped_us, **who))
+            done = Interaction(action=event.action, item=event.item, time_us=stamped_us, **who)
+            happened[event.time_us].append((done, {"device": event.device}))
     for moment in sorted({*asked, *happened}):
         found += [(identified(formed), service.inputs(as_request(formed, shop))) for formed in asked[moment]]
-        for event in happened[moment]:
-            change = changes.of(event, now_us=NOW_US)
+        for event, context in happened[moment]:
+            change = changes.of(event, now_us=NOW_US, context=context)
             if change is not None:
                 states.record(change)
-                assert not states.record(change)
-    return {key: found[place][1] for key, place in by_request([columns for columns, _ in found]).items()}
+                assert not (change.users or change.items) or not states.record(change)
+    return found
 
 
 def plain(values: Any) -> list[Any]:
@@ -126,21 +139,53 @@ def random_log(shop: Shop, seed: int, *, rows: int = 400) -> list[Event]:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("name", REPLAYED)
+@pytest.mark.parametrize("name", SHOPS)
 def test_every_input_is_what_ingestion_wrote(name: str, seed: int, tmp_path: Path) -> None:
-    shop = SHOPS[name]
+    require_served_as_ingested(SHOPS[name], seed, tmp_path, lambda dataset, codes: MemoryStates(plans_of(dataset), codes))
+
+
+@pytest.mark.parametrize("name", CLOCKS_DIFFER)
+def test_redis_serves_the_same_where_clocks_differ(name: str, tmp_path: Path) -> None:
+    with private_redis() as client:
+
+        def kept(dataset: Dataset, codes: ItemCodes) -> RedisStates:
+            return RedisStates(client, shop="tiny", plans=plans_of(dataset), codes=codes, ttl_s=1000)
+
+        require_served_as_ingested(SHOPS[name], 1, tmp_path, kept)
+
+
+def require_served_as_ingested(shop: Shop, seed: int, folder: Path, kept: Callable[[Dataset, ItemCodes], StateStores]) -> None:
     log = told_apart(random_log(shop, seed))
     text = dataset_text(shop)
     dataset = parsed(text)
-    write_log(tmp_path, log)
-    made = ingested(text, tmp_path, tmp_path / "out", partitions=2)
-    catalogue = load_catalogue(tmp_path / "out" / "state", dataset)
-    states = MemoryStates(plans_of(dataset), catalogue.codes)
-    found = inputs_by_request(shop, log, RequestFeatures(dataset, catalogue, states), Changes(dataset, catalogue), states)
+    write_log(folder, log)
+    made = ingested(text, folder, folder / "out", partitions=2)
+    catalogue = load_catalogue(folder / "out" / "state", dataset)
+    states = kept(dataset, catalogue.codes)
     examples = everything(made.examples)
+    replayed = inputs_of(shop, log, RequestFeatures(dataset, catalogue, states), Changes(dataset, catalogue), states)
+    found = by_example(replayed, examples)
     for key, (_, example) in examples.items():
         served = {column.name: plain(found[key].tensors[column.name]) for column in input_columns(dataset)}
         assert {name: str(values) for name, values in served.items()} == {name: str(example[name]) for name in served}
         assert found[key].interactions == example["interactions"][0]
     assert len(examples) > 20
     assert sum(len(example["history_item"]) > 1 for _, example in examples.values()) > 10
+
+
+@pytest.mark.parametrize("name", CLOCKS_DIFFER)
+def test_items_within_segments_end_as_ingestion_leaves_them_where_clocks_differ(name: str, tmp_path: Path) -> None:
+    shop = SHOPS[name]
+    log = told_apart(random_log(shop, 3))
+    text = dataset_text(shop, serving={"segment": ["device", "country"]})
+    dataset = parsed(text)
+    write_log(tmp_path, log)
+    ingested(text, tmp_path, tmp_path / "out", partitions=2)
+    catalogue, plans = load_catalogue(tmp_path / "out" / "state", dataset), plans_of(dataset)
+    states = MemoryStates(plans, catalogue.codes)
+    inputs_of(shop, log, RequestFeatures(dataset, catalogue, states), Changes(dataset, catalogue), states)
+    served, saved = states.snapshot().items, state_folder.load(tmp_path / "out" / "state", plans, catalogue.codes).items
+    assert served is not None
+    assert saved is not None
+    assert sum(key.startswith("\x1f") for key in saved.keys) > 5
+    assert to_table(served.state, served.keys, served.plan).equals(to_table(saved.state, saved.keys, saved.plan))

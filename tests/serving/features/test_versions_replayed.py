@@ -9,24 +9,26 @@ import pytest
 from components.contract.columns import input_columns
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
+from components.state.artifact import to_table
 from serving.features.assemble import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
-from serving.features.events import Changes
+from serving.features.events import Changes, Interaction, Shown
 from serving.features.request import Request
 from serving.page.products import Products
 from serving.sources.contents import contents_at
 from serving.sources.file import parse_sources
+from serving.state import folder
 from serving.state.memory import MemoryStates
 from serving.state.seam import plans_of
-from tests.components.ingest.changing_shop import Row, Tables, on_devices, random_tables, shop_text, write_shop
-from tests.components.ingest.random_shops import DAY_US, SHOPS, START_US, Event, Shop, everything, ingested, parsed
-from tests.serving.features.test_replayed_random_logs import inputs_by_request, plain, random_log, told_apart
+from tests.components.ingest.changing_shop import Row, Tables, by_days, on_devices, random_tables, shop_text, write_shop
+from tests.components.ingest.random_shops import DAY_US, SECOND, SHOPS, START_US, Event, Shop, by_example, everything, ingested, parsed
+from tests.serving.features.test_replayed_random_logs import inputs_of, plain, random_log, told_apart
 
 
 @pytest.mark.parametrize("segment", [(), ("country", "device")])
-@pytest.mark.parametrize("name", ["impressions", "impressions, strict", "list"])
+@pytest.mark.parametrize("name", ["impressions", "impressions, strict", "list", "sampling"])
 def test_every_input_is_what_ingestion_wrote(name: str, segment: tuple[str, ...], tmp_path: Path) -> None:
-    shop, tables = SHOPS[name], random_tables(3)
+    shop, tables = by_days(SHOPS[name]), random_tables(3)
     text = shop_text(shop, **({"serving": {"segment": list(segment)}} if segment else {}))
     dataset = parsed(text)
     log = told_apart(on_devices(random_log(shop, 5), 5))
@@ -36,10 +38,9 @@ def test_every_input_is_what_ingestion_wrote(name: str, segment: tuple[str, ...]
     states = MemoryStates(plans_of(dataset), catalogue.codes)
     arrived = [event._replace(user=catalogue.second_ids.shopper(event.user, event.time_us)) for event in log]
     assert sum(before != after for before, after in zip(log, arrived, strict=True)) > 20
-    found = inputs_by_request(
-        shop, arrived, RequestFeatures(dataset, catalogue, states), Changes(dataset, catalogue), states, catalogue.items.ids
-    )
     examples = everything(made.examples)
+    changes, features = Changes(dataset, catalogue), RequestFeatures(dataset, catalogue, states)
+    found = by_example(inputs_of(shop, arrived, features, changes, states, catalogue.items.ids), examples)
     for key, (_, example) in examples.items():
         served = {column.name: plain(found[key].tensors[column.name]) for column in input_columns(dataset)}
         assert {name: str(values) for name, values in served.items()} == {name: str(example[name]) for name in served}
@@ -62,6 +63,28 @@ TABLES = Tables(
     users=[Row("a", START_US, ("DE",)), Row("a", SOON, ("FR",)), Row("b", SOON, ("IT",))],
     devices=[Row("d1", START_US, ("a",)), Row("d1", SOON, ("b",)), Row("d2", SOON, ("a",))],
 )
+
+
+def test_the_segment_of_an_action_that_is_stamped_before_its_list_is_that_of_its_stamp(tmp_path: Path) -> None:
+    """By hand: a lives in DE until 9 s and in FR from then on, is shown i0 at 10 s, and clicks it by a clock that says 8 s."""
+    seconds = lambda n: START_US + n * SECOND  # noqa: E731
+    text = shop_text(Shop(skew_s=4), serving={"segment": ["country"]})
+    log = [Event(seconds(10), "a", "i0", "impression", "r0"), Event(seconds(8), "a", "i0", "click", "r0")]
+    write_shop(tmp_path, log, TABLES._replace(users=[Row("a", START_US, ("DE",)), Row("a", seconds(9), ("FR",))]))
+    ingested(text, tmp_path, tmp_path / "out")
+    dataset = parsed(text)
+    catalogue, plans = load_catalogue(tmp_path / "out" / "state", dataset), plans_of(dataset)
+    states, changes = MemoryStates(plans, catalogue.codes), Changes(dataset, catalogue)
+    who = {"shopper": "a", "request": "r0"}
+    shown, click = Shown(items=["i0"], time_us=seconds(10), **who), Interaction(action="click", item="i0", time_us=seconds(8), **who)
+    for change in (changes.of(event, now_us=seconds(11)) for event in (shown, click)):
+        assert change is not None
+        assert states.record(change)
+    served, saved = states.snapshot().items, folder.load(tmp_path / "out" / "state", plans, catalogue.codes).items
+    assert served is not None
+    assert saved is not None
+    assert {"\x1fDE\x1fi0", "\x1fFR\x1fi0"} < set(saved.keys)
+    assert to_table(served.state, served.keys, served.plan).equals(to_table(saved.state, saved.keys, saved.plan))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The log is read as it grows, and each shopper counts once."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 from components.contract.errors import InputError, ShelfRankError
 from serving.exposure.record import Exposure, Interaction
 from serving.exposure.rows import EventRows, decision, lines
+from serving.guard.attribution import Click
 from serving.guard.follow import sizes, unread
 from serving.guard.ledger import Ledger, Standing
 from serving.guard.lines import Clicks, Trial, request_of
@@ -147,7 +149,7 @@ def test_the_size_of_what_is_skipped_ends_with_a_line(tmp_path: Path) -> None:
 def test_a_shopper_counts_once_in_a_block_and_once_for_a_click(tmp_path: Path) -> None:
     mine = [of("canary", n, shopper="u") for n in range(4)]
     decisions(tmp_path, *mine, of("stable", 4), of("canary", 5, shopper="u"), of("stable", 6))
-    clicks(tmp_path, click(1), click(4))  # the shopper's second request, which isn't the one that counts
+    clicks(tmp_path, replace(click(1), shopper="u"), click(4))  # the shopper's second request, which isn't the one that counts
     standing = looked(tmp_path, block=2)
     assert counts(standing, "canary") == (2, 0, 0, 1, 0)
     assert counts(standing, "stable") == (2, 0, 0, 1, 1)  # r6 waits for the block's other one
@@ -162,11 +164,43 @@ def test_a_click_counts_within_its_window_only_and_not_before_the_request_is_set
     assert (counts(late, "canary")[3:], counts(late, "stable")[3:]) == ((2, 1), (2, 1))
 
 
+def test_shoppers_who_share_a_requests_id_are_told_apart(tmp_path: Path) -> None:
+    same: dict[str, Any] = {"request": "1"}
+    decisions(tmp_path, of("canary", 0, **same), of("stable", 1, **same), of("canary", 2), of("stable", 3))
+    clicks(tmp_path, replace(click(1), **same), replace(click(2), shopper="account"))  # after a login
+    clicks(tmp_path, replace(click(0), shopper="account", **same))  # nobody can say whose list that was
+    standing = looked(tmp_path, block=4)
+    assert (counts(standing, "canary")[3:], counts(standing, "stable")[3:]) == ((2, 1), (2, 1))
+
+
+def test_an_id_that_comes_again_after_a_pause_or_in_another_visit_is_another_request(tmp_path: Path) -> None:
+    at_us = lambda second: START_US + second * 1_000_000  # noqa: E731
+    mine = [of("canary", 0, time_us=at_us(second), session=visit) for second, visit in ((0, "a"), (4, "a"), (20, "a"), (21, "b"))]
+    (tmp_path / "log").mkdir()
+    decisions(tmp_path / "log", *mine, of("stable", 1))
+    for second, visit, found in ((3, "a", 1), (9, "a", 1), (25, "a", 0), (5, "b", 1), (22, "b", 0), (25, "", 0)):
+        folder = tmp_path / f"{second}{visit}"
+        folder.mkdir()
+        clicks(folder, replace(click(0), time_us=at_us(second), session=visit))
+        assert counts(looked(tmp_path / "log", folder, block=2, gap_s=10.0), "canary")[3:] == (1, found), (second, visit)
+
+
+def test_a_ledger_that_knew_requests_by_their_ids_alone_is_begun_anew_from_the_log(tmp_path: Path) -> None:
+    decisions(tmp_path, of("canary", 0), of("stable", 1))
+    clicks(tmp_path, click(0))
+    with closing(sqlite3.connect(tmp_path / "guard.sqlite")) as old:
+        old.executescript(
+            "CREATE TABLE files (name TEXT PRIMARY KEY, read INTEGER NOT NULL); INSERT INTO files VALUES ('decisions-1', 10000000);"
+            "CREATE TABLE waiting (request TEXT PRIMARY KEY); CREATE TABLE clicks (request TEXT, time INTEGER)"
+        )
+    assert counts(looked(tmp_path, ledger=tmp_path / "guard.sqlite", block=2), "canary")[3:] == (1, 1)
+
+
 def test_clicks_are_those_of_the_actions_that_are_named(tmp_path: Path) -> None:
     row = json.loads(lines([EventRows(dataset()).interaction(click(0))]))
     shown = lines([row, row | {"action": "view"}, row | {"request": None}]).splitlines()
-    assert Clicks(dataset(), ()).of([*shown, b"{"]) == ([("r0", click(0).time_us)], 1)
-    assert Clicks(dataset(), ("show",)).of(shown)[0] == [("r0", click(0).time_us)]
+    assert Clicks(dataset(), ()).of([*shown, b"{"]) == ([Click("r0", "u0", "", click(0).time_us)], 1)
+    assert Clicks(dataset(), ("show",)).of(shown)[0] == [Click("r0", "u0", "", click(0).time_us)]
     with pytest.raises(InputError, match="the dataset file has no action 'clack'"):
         Clicks(dataset(), ("clack",))
 

@@ -48,6 +48,7 @@ events = st.builds(
     item=st.integers(-1, 5),
     weight=st.integers(1, 9),
     session=st.sampled_from([0, 0, 5, -(2**62)]),
+    skew_us=st.sampled_from([0, 0, SECOND, 60 * SECOND]),
 )
 
 
