@@ -1,6 +1,6 @@
 """The share of orders that come within their deadline while the model doesn't: over both doors, on quiet cores and beside a full load.
 
-    python -m benchmarks.deadlines [--deadlines 20 50 100 200 500 1000] [--calls 100] [--clients 4] [--candidates 200]
+    python -m benchmarks.deadlines [--deadlines 20 50 100 200 500 1000] [--calls 100] [--clients 2] [--candidates 200]
 
 The service runs in a process of its own over a catalogue of 20,000 products, the log on. Over REST the deadline is the service's
 (`--deadline-ms`), over gRPC the caller's, with the service's at 5 s. Who asks measures: from before the request is written to the answer's
@@ -208,7 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--deadlines", type=float, nargs="+", default=[20, 50, 100, 200, 500, 1_000], metavar="MS")
     parser.add_argument("--calls", type=int, default=100)
-    parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--clients", type=int, default=2)
     parser.add_argument("--candidates", type=int, default=200)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

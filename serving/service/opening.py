@@ -53,7 +53,7 @@ _LOG = logging.getLogger(__name__)
 TTL_S = 90 * 24 * 3600  # of what Redis keeps after a shopper's or a product's last event
 REDIS_TIMEOUT_S = 0.25
 FIRST_S = 10.0  # how long the model server may take to say what it has
-TIDYING_EVERY_S = 60.0  # looks for shoppers to be forgotten in the log, and for files that are too old
+ERASING_EVERY_S = 60.0  # looks for shoppers to be forgotten in the log, and for files that are too old
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ async def _tidying(log: ExposureLog, rows: EventRows) -> None:
             await asyncio.to_thread(log.remove_old, now_s=time.time())
         except Exception:  # a file that can't be rewritten now mustn't end it; the wish stays
             _LOG.exception("the log's files couldn't be rewritten without those to be forgotten, or removed")
-        await asyncio.sleep(TIDYING_EVERY_S)
+        await asyncio.sleep(ERASING_EVERY_S)
 
 
 def _shadow(
