@@ -69,7 +69,7 @@ async function send(method, path, { values, body }, answer) {
 
 function call(method, path, operation) {
   const schema = operation.requestBody?.content?.["application/json"]?.schema;
-  const parts = [made("summary", {}, made("b", { text: method.toUpperCase() }), made("code", { text: path }), made("span", { text: operation.summary ?? "" }))];
+  const parts = [made("summary", {}, made("b", { text: method.toUpperCase() }), " ", made("code", { text: path }), made("span", { text: operation.summary ?? "" }))];
   parts.push(made("p", { text: operation.description ?? "" }));
   const values = new Map((operation.parameters ?? []).map((each) => [each.name, made("input", { ariaLabel: each.name, placeholder: each.name })]));
   const body = schema && made("textarea", { rows: 8, spellcheck: false, ariaLabel: "body", value: JSON.stringify(example(schema), null, 1) });
@@ -87,6 +87,7 @@ function call(method, path, operation) {
   return made("details", {}, ...parts);
 }
 
+at("access").addEventListener("submit", (event) => event.preventDefault());
 try {
   openapi = await (await fetch("openapi.json")).json();
   at("title").textContent = openapi.info.title;

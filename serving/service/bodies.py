@@ -179,4 +179,4 @@ class ReadyBody(BaseModel):
     """Whether the service answers, and what it has to do without."""
 
     ready: bool
-    failing: list[str] = Field(description="`state`, or labels of the model, that are down; orders are degraded then")
+    failing: list[str] = Field(description="Labels of the model, `state`, `empty state`, `log`, `shop files`: the service goes on without")

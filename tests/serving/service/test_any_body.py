@@ -9,9 +9,10 @@ import pytest
 from components.contract import event_time
 from serving.service.bodies import EventsBody, RankBody
 from tests.serving.service.bad_model_servers import free_port
-from tests.serving.service.conftest import Shop, service_of
-from tests.serving.service.hostile import BODIES, VALUES, calls
+from tests.serving.service.conftest import Shop, Started, service_of
+from tests.serving.service.hostile import BODIES, DEEP, VALUES, calls
 from tests.serving.service.running import Answer, Service, running
+from tests.serving.state.private_redis import private_redis
 
 JSON_TYPE = {"content-type": "application/json"}
 
@@ -60,6 +61,19 @@ def test_any_body_is_answered(service: Service, body: bytes) -> None:
 def test_what_is_wrong_with_a_body_is_said(service: Service, body: bytes, sentence: str) -> None:
     answer = service.call("POST", "/v1/rank", body, JSON_TYPE)
     assert (answer.status, answer.json["error"][: len(sentence)]) == (422, sentence)
+
+
+def test_odd_values_open_no_breaker_of_a_store(started: Started) -> None:
+    with private_redis() as store:
+        url = f"redis://127.0.0.1:{store.connection_pool.connection_kwargs['port']}/0"
+        service = started(places={"redis": url, "model_server": f"127.0.0.1:{free_port()}"})
+        for value in ('"\\ud800"', f"[{'9' * 400},1]", "[1e400,1]", DEEP, f'"{"9" * 4_500}.0"'):
+            for path, body in calls(value):
+                service.call("POST", path, body.encode(), JSON_TYPE)
+        assert "state" not in service.get("/health/ready").json["failing"]
+        assert "state" not in service.rank("p0", "p1", shopper="a")["reason"]
+        assert service.counted('shelfrank_degraded_total{reason="state"}') == 0
+        service.stop()
 
 
 def test_a_number_too_large_for_the_model_is_missing_to_it(service: Service) -> None:
