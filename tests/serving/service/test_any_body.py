@@ -10,7 +10,7 @@ from components.contract import event_time
 from serving.service.bodies import EventsBody, RankBody
 from tests.serving.service.bad_model_servers import free_port
 from tests.serving.service.conftest import Shop, Started, service_of
-from tests.serving.service.hostile import BODIES, DEEP, VALUES, calls
+from tests.serving.service.hostile import BODIES, VALUES, calls
 from tests.serving.service.running import Answer, Service, running
 from tests.serving.state.private_redis import private_redis
 
@@ -67,9 +67,9 @@ def test_odd_values_open_no_breaker_of_a_store(started: Started) -> None:
     with private_redis() as store:
         url = f"redis://127.0.0.1:{store.connection_pool.connection_kwargs['port']}/0"
         service = started(places={"redis": url, "model_server": f"127.0.0.1:{free_port()}"})
-        for value in ('"\\ud800"', f"[{'9' * 400},1]", "[1e400,1]", DEEP, f'"{"9" * 4_500}.0"'):
-            for path, body in calls(value):
-                service.call("POST", path, body.encode(), JSON_TYPE)
+        for odd in ('"context":{"device":"\\ud800"}', f'"shown":{{"look":[[{"9" * 400},1]]}}', f'"context":{{"device":"{"9" * 4_500}.0"}}'):
+            for _ in range(6):  # more than a breaker bears in a row
+                service.call("POST", "/v1/rank", f'{{"candidates":["p0"],{odd}}}'.encode(), JSON_TYPE)
         assert "state" not in service.get("/health/ready").json["failing"]
         assert "state" not in service.rank("p0", "p1", shopper="a")["reason"]
         assert service.counted('shelfrank_degraded_total{reason="state"}') == 0
