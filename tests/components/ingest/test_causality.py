@@ -51,17 +51,18 @@ def forms_a_request(shop: Shop, event: Event) -> bool:
     return event.action in LABELS if shop.sampled else event.action == "impression" or bool(event.shown)
 
 
-def owner(event: Event) -> Key:
-    return ("user", event.user) if event.user else ("guest", event.request)
+def may_be_of(event: Event, request: Request) -> bool:
+    """Whether a row may belong to a request: a guest's may, whoever the request's shopper turns out to be."""
+    return event.request == request.name and (not event.user or request.who == ("user", event.user))
 
 
 @st.composite
 def other_futures(draw: st.DrawFn, shop: Shop, log: list[Event], moment_us: int) -> list[Event]:
     """The log with events at or after a moment altered, removed and added; the rows of requests that began by then stay as they are."""
-    begun = {(request.who, request.name) for request in understood(shop, log)[0] if request.time_us <= moment_us}
+    begun = [request for request in understood(shop, log)[0] if request.time_us <= moment_us]
 
     def free(event: Event) -> bool:
-        return event.time_us >= moment_us and not (forms_a_request(shop, event) and (owner(event), event.request) in begun)
+        return event.time_us >= moment_us and not (forms_a_request(shop, event) and any(may_be_of(event, request) for request in begun))
 
     # Later, or at that very moment.
     later = st.one_of(st.just(moment_us), MOMENTS).map(lambda time_us: max(time_us, moment_us))
