@@ -195,6 +195,10 @@ def _releases(releases: argparse.ArgumentParser) -> None:
     promote.add_argument("--label", required=True, choices=("stable", "canary"), help="the label")
     rollback = mover("rollback", "give a label back to the release that carried it before")
     rollback.add_argument("--label", default="stable", choices=("stable", "canary"), help="the label (default: stable)")
+    prune = action("prune", "remove old releases; the newest, those with a label and those that a rollback returns to stay")
+    prune.add_argument("--keep", metavar="N", type=int, default=0, help="so many releases at most")
+    prune.add_argument("--days", metavar="D", type=float, default=0.0, help="none that is older")
+    prune.add_argument("--bytes", metavar="N", type=int, default=0, help="so much of all together")
 
 
 def _compile(compile_: argparse.ArgumentParser) -> None:

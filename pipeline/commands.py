@@ -121,8 +121,9 @@ def report(args: Namespace) -> None:
 
 
 def releases(args: Namespace) -> None:
-    """`shelfrank releases list`, `promote` and `rollback`."""
-    from pipeline.releases import Place, listed, promote, rollback, table
+    """`shelfrank releases list`, `promote`, `rollback` and `prune`."""
+    from components.release.retention import Limits
+    from pipeline.releases import Place, listed, promote, prune, rollback, table
 
     folder = _releases_of(args)
     if args.action == "list":
@@ -133,6 +134,13 @@ def releases(args: Namespace) -> None:
             console().print(table(rows))
         else:
             print(f"{folder}: no release yet; a `shelfrank run` makes one")
+        return
+    if args.action == "prune":
+        gone = prune(Place(folder), Limits(args.keep, args.days, args.bytes), now_us=time.time_ns() // 1000)
+        if args.json:
+            print_json({"removed": gone})
+        else:
+            print(f"{folder}: removed {', '.join(map(str, gone)) or 'none'}")
         return
     place = Place(folder, args.server, args.model, args.base_path, args.timeout)
     after = promote(place, args.version, args.label) if args.action == "promote" else rollback(place, args.label)
@@ -202,6 +210,7 @@ def serve(args: Namespace) -> None:
     """`shelfrank serve`."""
     import webbrowser
 
+    from components.contract.folder_lock import read
     from pipeline.child_servers import ended_by_signals, wait
     from pipeline.result import read_result
     from pipeline.serve import HOST, Ports, commands, served
@@ -209,7 +218,11 @@ def serve(args: Namespace) -> None:
     file = _last(args.root)
     result, ports = read_result(file), Ports(args.port, args.grpc_port, args.rest_port)
     try:
-        with ended_by_signals(), served(result, file.parent.absolute(), ports, kept=args.versions, out=sys.stderr) as servers:
+        with (
+            ended_by_signals(),
+            read(file.parent / "releases"),
+            served(result, file.parent.absolute(), ports, kept=args.versions, out=sys.stderr) as servers,
+        ):
             page = f"http://{HOST}:{ports.service}/page/"
             print(f"page to try it   {page}")
             print(f"ranking service  http://{HOST}:{ports.service}  (documentation at /docs)")

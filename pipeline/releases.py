@@ -14,10 +14,13 @@ from rich.table import Table
 
 from components.contract.address import Address
 from components.contract.errors import InputError
+from components.contract.folder_lock import alone
 from components.contract.labels import Labels
+from components.contract.store import SERVING
 from components.release.labels import check_there, read_labels, write_labels
 from components.release.manifest import Manifest, read_manifest
 from components.release.releases import newest, versions
+from components.release.retention import Kept, Limits, needed, remove, size_of, too_many
 from serving.releases.move import Target, moved, replicas
 
 _METRICS = ("auc", "ndcg_at_10")
@@ -90,6 +93,32 @@ def rollback(place: Place, label: str, *, as_long_as: Mapping[str, int] | None =
         after = before.rolled_back(label)
         check_there(after.now[label], place.releases)
         return _moved(place, before, after)
+
+
+def prune(place: Place, limits: Limits, *, now_us: int) -> list[int]:
+    """Remove releases beyond the limits, and what the service needs of them; the versions, ascending.
+
+    The newest, those with a label and those that a rollback returns to stay.
+
+    Raises:
+        InputError: the releases aren't on this machine, or somebody reads them.
+    """
+    folder = place.folder
+    serving = folder.parent / SERVING
+    with _alone(folder), alone(folder) as free:
+        if not free:
+            raise InputError(f"{folder}: expected that nobody reads the releases, and a run or a server does; try again when it has ended")
+        there = versions(folder)
+        kept = [
+            Kept(each, read_manifest(folder / str(each)).created_us, size_of(folder / str(each)) + size_of(serving / str(each)))
+            for each in there
+        ]
+        gone = too_many(kept, needed(there, read_labels(folder)), limits, now_us=now_us)
+        for each in gone:
+            remove(folder / str(each.version))
+            if (serving / str(each.version)).is_dir():
+                remove(serving / str(each.version))
+    return [each.version for each in gone]
 
 
 def listed(releases: Path | Address) -> list[dict[str, Any]]:

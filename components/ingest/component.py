@@ -13,9 +13,10 @@ from tfx.types.experimental.simple_artifacts import Dataset as DatasetArtifact
 from tfx.types.experimental.simple_artifacts import File as FileArtifact
 from tfx.types.standard_artifacts import Examples
 
+from components.contract.folder_lock import held
 from components.contract.load import parse_dataset
 from components.contract.until import resolved
-from components.ingest.files import layout
+from components.ingest.files import layout, matching
 from components.ingest.report import ingest_report, require_examples, require_labels
 from components.ingest.spill import write_bytes
 from components.ingest.splits import SPLITS, data_end_us
@@ -54,14 +55,15 @@ def EventExampleGen(  # noqa: N802, a component is named like a class
     shop = parse_dataset(dataset)
     now_us = time.time_ns() // 1000
     ends_us = data_end_us(shop, resolved(data_until, datetime.fromtimestamp(now_us / 1e6, UTC)))
-    blocks = layout(shop, data_root)
-    work = os.path.join(examples.uri, ".work")
-    partitions = max(1, -(-blocks.rows // PARTITION_ROWS))
-    job = Job(dataset, data_root, work, examples.uri, state.uri, partitions, now_us=now_us, ends_us=ends_us)
     reported = os.path.join(report.uri, "report.json")
-    with beam_pipeline as root:
-        found = ingest(root, job, blocks.blocks)
-        _ = found | "report" >> beam.Map(lambda pair: write_bytes(reported, ingest_report(pair[0], pair[1], blocks, dataset)))
+    with held(path for source in shop.events for path in matching(source, data_root)):
+        blocks = layout(shop, data_root)
+        work = os.path.join(examples.uri, ".work")
+        partitions = max(1, -(-blocks.rows // PARTITION_ROWS))
+        job = Job(dataset, data_root, work, examples.uri, state.uri, partitions, now_us=now_us, ends_us=ends_us)
+        with beam_pipeline as root:
+            found = ingest(root, job, blocks.blocks)
+            _ = found | "report" >> beam.Map(lambda pair: write_bytes(reported, ingest_report(pair[0], pair[1], blocks, dataset)))
     removed(work)
     with opened(reported) as file:
         told = json.load(file)

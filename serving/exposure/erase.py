@@ -67,12 +67,12 @@ def erase(folder: Path, rows: EventRows) -> Erased:
         wishes = {path: json.loads(path.read_bytes()) for path in sorted(folder.glob(f"*{ASKED}"))} if alone else {}
         if not wishes:
             return Erased()
-        being_written = [_begun_s(path) for path in folder.glob(f"*{OPEN}")]  # before the complete ones are listed
+        being_written = [begun_s(path) for path in folder.glob(f"*{OPEN}")]  # before the complete ones are listed
         until_us = {wish["shopper"]: int(wish["time_us"]) for wish in wishes.values()}
         dropped = [_rewritten(path, until_us, rows) for path in sorted(folder.glob(f"*{COMPLETE}"))]
         waiting = 0
         for path, wish in wishes.items():
-            if any(begun_s <= wish["time_us"] / 1e6 + LATE_S for begun_s in being_written):
+            if any(since_s <= wish["time_us"] / 1e6 + LATE_S for since_s in being_written):
                 waiting += 1
             elif json.loads(path.read_bytes()) == wish:  # not asked for again meanwhile
                 path.unlink()
@@ -126,7 +126,7 @@ def _cleared(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _begun_s(path: Path) -> float:
+def begun_s(path: Path) -> float:
     """When a file of the log was begun, which its name tells to the second."""
     stamp = path.name.split("-")[1]
     return datetime.strptime(stamp, "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp()

@@ -106,7 +106,7 @@ async function rank(told = "") {
   at("shelf").classList.add("busy");
   const body = asked(page.products.map((product) => product.id));
   const began = performance.now();
-  const ranked = await within("rank", () => ask("/v1/rank", body));
+  const ranked = await within("rank", () => ask("../v1/rank", body));
   if (turn !== page.turn) return;
   at("shelf").classList.remove("busy");
   if (!ranked) return;
@@ -122,7 +122,7 @@ async function rank(told = "") {
 }
 
 async function explain(body, turn) {
-  const told = await within("reasons", () => ask("/v1/explain", body));
+  const told = await within("reasons", () => ask("../v1/explain", body));
   if (turn !== page.turn || !told) return;
   reasons(told);
 }
@@ -139,7 +139,7 @@ async function act(action, product) {
   const impressions = [{ ...who, items: page.order }];
   const interactions = [{ ...who, action, item: product.id, position: page.places.get(product.id) }];
   const token = at("token").value;
-  const taken = await within("event", () => ask("/v1/events", { impressions, interactions }, token ? { authorization: `Bearer ${token}` } : {}));
+  const taken = await within("event", () => ask("../v1/events", { impressions, interactions }, token ? { authorization: `Bearer ${token}` } : {}));
   if (taken) await rank({ action, product });
 }
 

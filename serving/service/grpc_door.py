@@ -31,7 +31,7 @@ CLOSING_S = (
 )
 _LOG = logging.getLogger(__name__)
 _Code = grpc.StatusCode
-# By the call, whether it needs the token.
+# By the call, whether it writes, and so needs the token.
 _CALLS = {"Rank": False, "Explain": False, "RecordEvents": True, "Forget": True}
 
 
@@ -118,7 +118,7 @@ class _Door:
         right = permits(self._settings.token, told.get("authorization", ""))
         rates = self._parts.telling if _CALLS[name] else self._parts.asking
         rates.admit("token" if self._settings.token and right else self._address(context.peer(), told))
-        if _CALLS[name] and not right:
+        if (_CALLS[name] or (name == "Explain" and self._settings.explain_needs_token)) and not right:
             raise _TokenMissing
         left_s = context.time_remaining()
         arrival = calls.Arrival(began_s, math.inf if left_s is None else left_s, told)

@@ -1,7 +1,8 @@
 """What shoppers saw and did: into the log and the state, and acknowledged only when both have it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,12 +28,25 @@ LOG_S = 5.0  # and the log's disk
 
 @dataclass(frozen=True)
 class Reported:
-    """An event with what the log keeps beside it: features of the context, and of a list each product's as shown, by feature name."""
+    """An event with what the log keeps beside it: features of the context, and of a list each product's as shown, by feature name.
+
+    `path` is where it stands in its call, such as `interactions.3`, for errors.
+    """
 
     event: Shown | Interaction
     context: Mapping[str, Any] = field(default_factory=dict)
     shown: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     position: int | None = None
+    path: str = ""
+
+
+@contextmanager
+def located(path: str) -> Iterator[None]:
+    """Within the block an InputError ends with the path of the event that it is about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{error} ({path})" if path else str(error)) from None
 
 
 @final
@@ -81,8 +95,11 @@ class Intake:
         """
         if len(reported) > self._settings.most_events:
             raise InputError(f"expected at most {self._settings.most_events:,} events in a call, got {len(reported):,}; send them in parts")
-        changes = [self._changes.of(each.event, now_us=now_us, context=each.context) for each in reported]
-        rows = [row for each in reported for row in self._rows(each)]
+        changes, rows = [], []
+        for each in reported:
+            with located(each.path):
+                changes.append(self._changes.of(each.event, now_us=now_us, context=each.context))
+                rows += self._rows(each)
         counting = [change for change in changes if change is not None]
         state_s = STATE_S + CHANGE_S * sum(len(change.users) + len(change.items) for change in counting)
         log = None if self._log is None else partial(self._logged, self._log, rows)
@@ -154,7 +171,13 @@ class Intake:
         if self._impression is None:
             return []
         return [
-            Logged(action=self._impression, item=item, position=at, values={key: given[at] for key, given in values.items()}, **who)
+            Logged(
+                action=self._impression,
+                item=item,
+                position=event.first_position + at,
+                values={key: given[at] for key, given in values.items()},
+                **who,
+            )
             for at, item in enumerate(event.items)
         ]
 

@@ -20,6 +20,7 @@ FAILED = "the service failed at this request; its log has the cause"
 _MEANINGS = {
     400: "A value that the dataset file doesn't allow",
     401: "The token is missing or wrong",
+    408: "The body wasn't whole in time; the connection is closed",
     413: "The body is too large",
     422: "The body isn't as described here",
     429: "Too many calls from one client; `Retry-After` says in how many seconds the next may come",
