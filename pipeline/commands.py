@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from argparse import Namespace
+from contextlib import suppress
 from dataclasses import asdict, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -199,22 +200,16 @@ def _post(args: Namespace) -> Any:
 
 def serve(args: Namespace) -> None:
     """`shelfrank serve`."""
-    import signal
     import webbrowser
 
+    from pipeline.child_servers import ended_by_signals, wait
     from pipeline.result import read_result
-    from pipeline.serve import HOST, Ports, commands, served, wait
+    from pipeline.serve import HOST, Ports, commands, served
 
     file = _last(args.root)
     result, ports = read_result(file), Ports(args.port, args.grpc_port, args.rest_port)
-
-    def interrupted(_number: int, _frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupted)  # both servers end with this process
-    print("starting the model server and the service ...", file=sys.stderr)
     try:
-        with served(result, file.parent.absolute(), ports, kept=args.versions) as processes:
+        with ended_by_signals(), served(result, file.parent.absolute(), ports, kept=args.versions, out=sys.stderr) as servers:
             page = f"http://{HOST}:{ports.service}/page/"
             print(f"page to try it   {page}")
             print(f"ranking service  http://{HOST}:{ports.service}  (documentation at /docs)")
@@ -222,9 +217,10 @@ def serve(args: Namespace) -> None:
             print("\ntry:\n\n" + "\n\n".join(commands(result, ports)) + "\n\nCtrl-C ends both.", flush=True)
             if args.open:
                 webbrowser.open(page)
-            wait(processes, file.parent / "serving")
+            wait(servers)
     except KeyboardInterrupt:
-        print("ended", file=sys.stderr)
+        with suppress(OSError):  # the terminal may be the reason
+            print("ended", file=sys.stderr)
 
 
 def compile(args: Namespace) -> None:  # named as the command is

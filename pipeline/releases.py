@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -18,7 +18,7 @@ from components.contract.labels import Labels
 from components.release.labels import check_there, read_labels, write_labels
 from components.release.manifest import Manifest, read_manifest
 from components.release.releases import newest, versions
-from serving.releases.move import Target, move, replicas
+from serving.releases.move import Target, moved, replicas
 
 _METRICS = ("auc", "ndcg_at_10")
 
@@ -32,7 +32,7 @@ class Place:
         server: `HOST:PORT` of a model server's gRPC that is brought along, and of all its replicas where the name stands for several
             addresses; None: only the files are written.
         model: name that servers have the model under; None: as before, at first the dataset's.
-        base_path: the folder as servers see it; None: as before, at first its own path.
+        base_path: the folder as servers see it; None: as before, at first its own path, wherever that is moved.
         patience_s: for the server.
     """
 
@@ -125,8 +125,10 @@ def _known(place: Place) -> Labels:
     labels = read_labels(place.releases)
     if labels is None:
         newest_there = newest(place.releases)
-        labels = Labels(read_manifest(place.releases / str(newest_there)).dataset, str(Address.of(place.releases)))
-    return replace(labels, model=place.model or labels.model, base_path=place.base_path or labels.base_path)
+        labels = Labels(read_manifest(place.releases / str(newest_there)).dataset, "")
+    base_path = labels.base_path if place.base_path is None else place.base_path
+    own = base_path == str(Address.of(place.releases))
+    return replace(labels, model=place.model or labels.model, base_path="" if own else base_path)
 
 
 def _unmoved(labels: Labels, as_long_as: Mapping[str, int]) -> None:
@@ -144,15 +146,22 @@ def _moved(place: Place, before: Labels, after: Labels) -> Labels:
     # A version that a rollback would return to may have been taken away; what is left on both sides of it may be the same.
     left = {label: [version for version in carriers if version in there] for label, carriers in after.carried.items()}
     after = replace(after, carried={label: tuple(version for version, _ in groupby(carriers)) for label, carriers in left.items()})
-    if place.server:
-        move(
-            replicas(place.server),
-            Target(after.model, after.base_path, after.served, after.now),
-            before=Target(after.model, (read_labels(place.releases) or before).base_path, before.served, before.now),
-            patience_s=place.patience_s,
-        )
-    write_labels(after, place.releases)
+    with _servers_moved(place, before, after):  # back again where the files can't be written
+        write_labels(after, place.releases)
     return after
+
+
+def _servers_moved(place: Place, before: Labels, after: Labels) -> AbstractContextManager[None]:
+    if not place.server:
+        return nullcontext()
+    own, known = str(Address.of(place.releases)), read_labels(place.releases)
+    believed = known.base_path if known else ""  # `before` has the base path that is asked for now
+    return moved(
+        replicas(place.server),
+        Target(after.model, after.base_path or own, after.served, after.now),
+        before=Target(after.model, believed or own, before.served, before.now),
+        patience_s=place.patience_s,
+    )
 
 
 @contextmanager

@@ -1,34 +1,11 @@
 """The dull baseline: no training, one rule, behind the same doors as a model. What can't beat it isn't worth serving."""
 
-from typing import Literal
-
 import tensorflow as tf
 
-from components.contract.columns import state_columns
+from components.champion.rule import Rule, dull_rule, popularity_column
 from components.contract.dataset import Dataset
-from components.contract.sources import ListRows
 from components.schema import doors
 from components.schema.parsing import Features
-
-Rule = Literal["shown order", "popularity", "constant"]
-
-
-def dull_rule(dataset: Dataset) -> Rule:
-    """Shown order where the logs know it, else popularity where something of the items is counted, else one score for all."""
-    if isinstance(dataset.candidates, ListRows) or any(source.columns.position for source in dataset.events):
-        return "shown order"
-    return "popularity" if popularity_column(dataset) else "constant"
-
-
-def popularity_column(dataset: Dataset) -> str | None:
-    """The first count of the items' actions in the feature table, with its longest half-life; a total never fades."""
-    for state in dataset.state_features:
-        if state.side == "item" and state.measure == "total":
-            return state.name
-        if state.side == "item" and state.measure == "count":
-            half_lives = dataset.half_lives_of(state)
-            return state_columns(dataset, state)[half_lives.index(max(half_lives))]
-    return None
 
 
 def export_dull(dataset: Dataset, path: str) -> Rule:

@@ -22,6 +22,9 @@ from components.contract.sources import (
 from components.contract.strict import Boundary, Duration, Share, Strict
 from components.contract.tuning import Tuning
 
+LONGEST_NAME = 63
+"""Of a dataset: TFX's limit for a pipeline's name, and Kubernetes' for the label that Argo puts on each of its pods."""
+
 NonNegative = Annotated[float, Field(ge=0)]
 
 
@@ -100,7 +103,11 @@ class Serving(Strict):
 class Dataset(Strict):
     """A shop's logs, described once."""
 
-    name: str = Field(pattern=NAME, description="What the shop is called in reports and folders")
+    name: str = Field(
+        pattern=NAME,
+        max_length=LONGEST_NAME,
+        description="What the shop is called in reports, folders and pipelines; at most 63 characters, which is TFX's limit",
+    )
     seed: int = Field(default=0, ge=0, description="Of everything drawn: sampled candidates, weights, batches")
     timezone: str | dict[Literal["feature"], str] = Field(
         default="UTC",

@@ -1,6 +1,7 @@
 """An evaluation's metrics by slice and model, as values that read and write JSON."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -8,6 +9,10 @@ from typing import Any, Literal
 from components.evaluation.bootstrap import CONFIDENCE_95
 from components.evaluation.captions import Slice
 from components.evaluation.estimates import change_error_of, error_of
+
+# What `slices.band_names` gives: `0`, `1-2`, `10+`, `below 5`, `5 to 20`, `from 20`.
+_NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+_BAND = re.compile(rf"\d+|\d+-\d+|\d+\+|(?:below|from) {_NUMBER}|{_NUMBER} to {_NUMBER}")
 
 Model = Literal["challenger", "champion"]
 CHALLENGER: Model = "challenger"
@@ -51,15 +56,27 @@ def margin(values: Mapping[str, float], metric: str) -> float:
 
 
 def compared(metrics: Iterable[SliceMetrics]) -> tuple[Comparison, ...]:
-    """Both models side by side: all requests first, then by feature, larger slices first."""
+    """Both models side by side: all requests first, then by feature, bands in their order, larger slices first."""
     models: dict[Slice, dict[Model, Mapping[str, float]]] = {}
+    values_of: dict[str, set[str]] = {}
     for entry in metrics:
         models.setdefault(entry.slice, {})[entry.model] = entry.values
+        for name, value in entry.slice:
+            values_of.setdefault(name, set()).add(value)
+    banded = {name for name, values in values_of.items() if all(not value or _BAND.fullmatch(value) for value in values)}
 
-    def order(each: Comparison) -> tuple[int, list[str], float, Slice]:
-        return len(each.slice), [name for name, _ in each.slice], -each.challenger["requests"], each.slice
+    def order(each: Comparison) -> tuple[int, list[str], list[float], float, Slice]:
+        lows = [_low(value) for name, value in each.slice if name in banded]
+        return len(each.slice), [name for name, _ in each.slice], lows, -each.challenger["requests"], each.slice
 
     return tuple(sorted((Comparison(where, values[CHALLENGER], values[CHAMPION]) for where, values in models.items()), key=order))
+
+
+def _low(band: str) -> float:
+    """Where a band begins; one without a value is the last."""
+    if not band:
+        return math.inf
+    return -math.inf if band.startswith("below ") else float(re.findall(_NUMBER, band)[0])
 
 
 def to_json(metrics: Iterable[SliceMetrics]) -> list[dict[str, Any]]:

@@ -35,12 +35,14 @@ def slice_columns(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
 
 
 def overall_table(metrics: Iterable[SliceMetrics]) -> Table:
-    """A row for each metric over all requests: both models and the change, with 95 % intervals."""
+    """A row for each metric over all requests: both models and the change, with 95 % intervals; the title has what the gates count."""
     table = Table(title="All requests (± 95 % interval)", title_justify="left", header_style="bold")
     table.add_column("metric")
     for column in (CHALLENGER, CHAMPION, "change"):
         table.add_column(column, justify="right")
     for each in compared(metrics)[:1]:
+        counts = f"{int(each.challenger['requests']):,}, {each.judged_requests:,} judged"
+        table.title = f"All requests: {counts} (± 95 % interval)"
         for name in overall_metrics(each):
             change = Text(f"{change_text(each.change(name))}{margin_text(each.change_margin(name))}", style=_style(each, name))
             values = (f"{value_text(values[name])}{margin_text(margin(values, name))}" for values in (each.challenger, each.champion))

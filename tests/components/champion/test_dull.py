@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.champion.dull import export_dull, popularity_column
+from components.champion.dull import export_dull
+from components.champion.rule import popularity_column
 from components.contract.load import parse_dataset
 
 START = """
