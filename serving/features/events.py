@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, final
@@ -66,10 +66,15 @@ class Changes:
     A list counts as one event of its shopper, which weighs as much as the list is long, and as one of each of its items. An interaction
     counts for its shopper, and for its item where the dataset keeps state of that action for items. What counts for an item does for the
     item within the event's segment too, where the dataset has segments.
+
+    Args:
+        dataset: the dataset file.
+        catalogue: of the last ingestion.
+        key_of: what the log calls a shopper: a change has the same mark whether the event came in or is read there.
     """
 
-    def __init__(self, dataset: Dataset, catalogue: Catalogue) -> None:
-        self._dataset, self._catalogue = dataset, catalogue
+    def __init__(self, dataset: Dataset, catalogue: Catalogue, *, key_of: Callable[[str], str] = str) -> None:
+        self._dataset, self._catalogue, self._key_of = dataset, catalogue, key_of
         self._plans, self._segments = plans_of(dataset), Segments(dataset, catalogue)
         self._impression = counted_impression(dataset)
         self._guests = any(source.missing_user == "guest" for source in dataset.events)
@@ -109,7 +114,7 @@ class Changes:
         user = Event(event.shopper, time_us, self._impression, NO_ITEM, len(items), _session(event.session))
         each = items if self._impression in self._of_items else ()
         page = (str(event.first_position),) if event.first_position else ()
-        mark = _mark("shown", event.shopper, event.session if self._sessions else "", event.request, *page)
+        mark = _mark("shown", self._key_of(event.shopper), event.session if self._sessions else "", event.request, *page)
         keys = self._keys(each, event, context)
         of_item = tuple(Event(key, time_us, self._impression) for key in keys)
         return Change(mark, (user,) if event.shopper else (), of_item, time_us, self._gap_us)
@@ -143,7 +148,7 @@ class Changes:
         # By the time as it was sent, though it may be ahead: sent again it is the same event.
         # Rows of a log that differ in an amount alone are two events; where there is none, marks are what they were.
         amounts = (f"{amount}={float(value)!r}" for amount, value in sorted(event.amounts.items()))
-        mark = _mark("done", event.shopper, event.action, item, event.request, event.session, str(event.time_us), *amounts)
+        mark = _mark("done", self._key_of(event.shopper), event.action, item, event.request, event.session, str(event.time_us), *amounts)
         return Change(mark, (of_user,) if event.shopper else (), of_item, time_us)
 
     def _keys(self, items: Sequence[str], event: Shown | Interaction, context: Mapping[str, Any]) -> list[str]:

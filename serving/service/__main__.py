@@ -18,6 +18,7 @@ from serving.service.app import service_app
 from serving.service.grpc_door import grpc_door
 from serving.service.opening import opened, read
 from serving.service.parts import Parts
+from serving.service.redis_password import redis_password
 from serving.service.settings import Places, Settings
 from serving.service.tls import Tls
 
@@ -32,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m serving.service",
         description="Ranks products for shoppers, in front of a model server.",
         epilog="Environment: SHELFRANK_TOKEN, which events and forgetting then need; SHELFRANK_LOG_SALT, in hexadecimal, with which the log"
-        " hashes shoppers' ids.",
+        " hashes shoppers' ids; SHELFRANK_REDIS_PASSWORD.",
     )
     defaults = Settings()
     made.add_argument("dataset", type=Path, metavar="DATASET.yaml", help="the dataset file that the model was trained with")
@@ -70,8 +71,12 @@ def parser() -> argparse.ArgumentParser:
     state = made.add_argument_group("the state and the log")
     state.add_argument("--state", type=Path, required=True, metavar="DIR", help="`state` of the last ingestion")
     state.add_argument("--redis", default="", metavar="URL", help="keep the state there; default: in memory")
+    state.add_argument("--redis-cluster", action="store_true", help="the URL is of a node of a Redis Cluster")
+    state.add_argument(
+        "--redis-password-file", type=Path, metavar="FILE", help="its first line is Redis's password; or SHELFRANK_REDIS_PASSWORD"
+    )
     state.add_argument("--load", action="store_true", help="bring the ingestion's state into Redis first; what is there already stays")
-    state.add_argument("--snapshot", type=Path, metavar="DIR", help="save the state in memory there at the end, and go on from there")
+    state.add_argument("--snapshot", type=Path, metavar="DIR", help="save the state in memory there, and go on from there")
     state.add_argument("--log", type=Path, metavar="DIR", help="folder of the exposure log; default: none is kept")
     kept = "; default: no limit. What a label still needs stays, and while a run reads the log nothing goes"
     state.add_argument("--log-keep-days", type=float, default=0.0, metavar="D", help=f"remove files of the log that are older{kept}")
@@ -204,6 +209,8 @@ def main() -> int:
             model_server_ca=given.model_server_ca,
             model=given.model,
             redis=given.redis,
+            redis_cluster=given.redis_cluster,
+            redis_password=redis_password(given.redis_password_file),
             load=given.load,
             experiments=given.experiments,
             rules=given.rules,

@@ -28,6 +28,7 @@ from serving.service.bodies import (
 )
 from serving.service.browsers import BeaconBody, HeadAsGet, PathPrefix, allow_origins
 from serving.service.clocked import Clocked
+from serving.service.faults import Faults
 from serving.service.json_route import JsonRoute
 from serving.service.limits import BodyLimit
 from serving.service.parts import Parts
@@ -120,6 +121,7 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
         if running:
             running[0].metrics.answered("rest", route, str(status), seconds=seconds)
 
+    app.add_middleware(Faults)
     app.add_middleware(BodyLimit, most=settings.body_bytes, within_s=settings.body_s)
     app.add_middleware(BeaconBody, origins=settings.cors_origins)
     allow_origins(app, settings.cors_origins)

@@ -21,7 +21,7 @@ from serving.service.bearer import NEEDED, permits
 from serving.service.bodies import EventsBody, ForgetBody, RankBody
 from serving.service.parts import Parts
 from serving.service.rates import RateExceeded
-from serving.service.replies import FAILED, faults
+from serving.service.replies import FAILED, fault_of, faults
 from serving.service.settings import Settings
 
 DOOR = "grpc"
@@ -96,7 +96,7 @@ class _Door:
                 except Exception as error:
                     code, sentence = _refusal(error)
                     if code is _Code.INTERNAL:
-                        _LOG.exception("%s", name)
+                        _LOG.error("%s: %s", name, fault_of(error))
                     if isinstance(error, RateExceeded):
                         context.set_trailing_metadata((("grpc-retry-pushback-ms", str(error.wait_s * 1000)),))
                 await context.abort(code, well_formed(sentence)[:SENTENCE])

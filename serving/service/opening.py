@@ -6,30 +6,31 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import grpc
 
 from components.contract.dataset import Dataset
-from components.contract.errors import ModelUnavailable
+from components.contract.errors import ModelUnavailable, StateUnavailable
 from components.contract.load import load_dataset
 from components.state.reducer import Features
 from serving.client.hedging import HedgeSettings
 from serving.client.model import ModelClient
 from serving.exposure.erase import erase
+from serving.exposure.keys import shopper_key
 from serving.exposure.log import ExposureLog, LogSettings
 from serving.exposure.rows import EventRows
-from serving.features.assemble import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes
 from serving.page.page import Page, read_values
 from serving.page.shoppers import known_to, offered
 from serving.service.empty_state import EmptyState
 from serving.service.intake import Intake
-from serving.service.knowledge import FarKnowledge, Knowledge, NearKnowledge
 from serving.service.ladder import Ladder
 from serving.service.metrics import Metrics
 from serving.service.model_metrics import ModelMetrics
 from serving.service.null_ids import NullIds
+from serving.service.opened_state import OpenedState, Snapshots, open_state
 from serving.service.parts import Parts
 from serving.service.ranking import Ranking
 from serving.service.rates import Rates
@@ -45,13 +46,10 @@ from serving.sources.candidates import CandidateSources, compares, stands
 from serving.sources.contents import contents_at
 from serving.sources.file import Sources
 from serving.sources.standing import REFRESH_S, Standing, Watched, standing
-from serving.state import folder
-from serving.state.memory import MemoryStates
-from serving.state.seam import StateStores, plans_of
+from serving.state.seam import StateStores
+from serving.state.tombstones import Forgotten, read_tombstones
 
 _LOG = logging.getLogger(__name__)
-TTL_S = 90 * 24 * 3600  # of what Redis keeps after a shopper's or a product's last event
-REDIS_TIMEOUT_S = 0.25
 FIRST_S = 10.0  # how long the model server may take to say what it has
 ERASING_EVERY_S = 60.0  # looks for shoppers to be forgotten in the log, and for files that are too old
 
@@ -82,7 +80,8 @@ def read(places: Places) -> Read:
 async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterator[Parts]:
     """The parts of a service while it runs. At the end the log is completed, and then the state saved where a snapshot is wanted."""
     dataset, catalogue = found.dataset, found.catalogue
-    memory, states, knowledge = await asyncio.to_thread(_remembering, places, dataset, catalogue)
+    state = await asyncio.to_thread(open_state, settings, places, dataset, catalogue)
+    states, knowledge = state.states, state.knowledge
     log = None if places.log is None else ExposureLog(dataset, LogSettings(places.log, retention=settings.retention))
     credentials = to_model_server(places.model_server_ca) if places.model_server_tls else None
     spans = tracing()
@@ -100,7 +99,7 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     metrics.registry.register(ModelMetrics(model))
     shop = await asyncio.to_thread(_shop_files, places, found, states, metrics)
     shadow = _shadow(settings, places, metrics, log, credentials)
-    changes = Changes(dataset, catalogue)
+    changes = Changes(dataset, catalogue, key_of=partial(shopper_key, salt=settings.salt))
     ranking = Ranking(
         dataset,
         settings,
@@ -112,10 +111,20 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
         shadow=shadow,
         tracing=spans,
     )
-    intake = Intake(dataset, settings, knowledge=knowledge, changes=changes, log=log, second_ids=catalogue.second_ids)
+    intake = Intake(
+        dataset,
+        settings,
+        knowledge=knowledge,
+        changes=changes,
+        log=log,
+        second_ids=catalogue.second_ids,
+        tombstones=state.tombstones,
+    )
     explaining = Explaining(settings, ranking=ranking, knowledge=knowledge, model=model)
-    erasing = None if log is None else asyncio.create_task(_tidying(log, EventRows(dataset)))
-    page = _page(settings, places, found, knowledge=knowledge, model=model) if settings.page else None
+    erasing = asyncio.create_task(_tidying(log, EventRows(dataset), state))
+    snapshots = None if state.memory is None or places.snapshot is None else Snapshots(state.memory, places, intake.settled)
+    saving = None if snapshots is None else asyncio.create_task(snapshots.run())
+    page = _page(settings, places, found, state=state, model=model) if settings.page else None
     empty = EmptyState(states, dataset, known_to(places.state) if places.redis else [])
     watching = [
         asyncio.create_task(each) for each in (shop.followed(), _refreshing(shop), _asked_for(places, credentials), empty.watched())
@@ -131,8 +140,9 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     finally:
         for each in watching:
             each.cancel()
-        if erasing is not None:
-            erasing.cancel()
+        erasing.cancel()
+        if saving is not None:
+            saving.cancel()
         if shadow is not None:
             await shadow.close()
         await model.close()
@@ -140,19 +150,23 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
         await asyncio.to_thread(spans.close, settings.grace_s)
         if log is not None:
             await asyncio.to_thread(log.close, settings.grace_s)
-        if memory is not None and places.snapshot is not None:
-            await asyncio.to_thread(folder.save, memory.snapshot(), places.snapshot)
+        if snapshots is not None:
+            await snapshots.save()
 
 
-async def _tidying(log: ExposureLog, rows: EventRows) -> None:
-    """Now and then erase from the log's complete files whom it was asked to forget, and remove those beyond the retention; what a stop
-    leaves undone the next start does."""
+async def _tidying(log: ExposureLog | None, rows: EventRows, state: OpenedState) -> None:
+    """Now and then forget whom other processes that share the folder were asked to forget, erase from the log's complete files whom it was
+    asked to, and remove those beyond the retention; what a stop leaves undone the next start does."""
     while True:
         try:
-            await asyncio.to_thread(erase, log.folder, rows)
-            await asyncio.to_thread(log.remove_old, now_s=time.time())
-        except Exception:  # a file that can't be rewritten now mustn't end it; the wish stays
-            _LOG.exception("the log's files couldn't be rewritten without those to be forgotten, or removed")
+            await asyncio.to_thread(state.tend)
+            if log is not None:
+                await asyncio.to_thread(erase, log.folder, rows)
+                await asyncio.to_thread(log.remove_old, now_s=time.time())
+        except StateUnavailable as error:
+            _LOG.warning("%s", error)
+        except Exception as error:  # a file that can't be rewritten now mustn't end it; the wish stays
+            _LOG.error("the log's files couldn't be rewritten without those to be forgotten, or removed: %s", type(error).__name__)
         await asyncio.sleep(ERASING_EVERY_S)
 
 
@@ -165,13 +179,14 @@ def _shadow(
     return Shadow(model, label=settings.shadow, share=settings.shadow_share, registry=metrics.registry, log=log)
 
 
-def _page(settings: Settings, places: Places, found: Read, *, knowledge: Knowledge, model: ModelClient) -> Page:
+def _page(settings: Settings, places: Places, found: Read, *, state: OpenedState, model: ModelClient) -> Page:
+    forgotten = Forgotten() if state.tombstones is None else read_tombstones(state.tombstones)
     return Page(
         found.dataset,
         found.catalogue,
-        knowledge=knowledge,
+        knowledge=state.knowledge,
         model=model,
-        shoppers=offered(places.state, found.catalogue.users),
+        shoppers=[shopper for shopper in offered(places.state, found.catalogue.users) if shopper not in forgotten],
         values=found.page_values,
         label=settings.label,
         guarded=bool(settings.token),
@@ -219,22 +234,3 @@ def _sources(sources: Sources, found: Read, states: StateStores) -> CandidateSou
     watched = Watched(look) if stands(sources) else None
     contents = Watched(contents_at(sources, dataset, items)) if compares(sources) else None
     return CandidateSources(sources, dataset, items, watched, contents)
-
-
-def _remembering(places: Places, dataset: Dataset, catalogue: Catalogue) -> tuple[MemoryStates | None, StateStores, Knowledge]:
-    plans, buckets = plans_of(dataset), dataset.serving.list_lengths
-    if not places.redis:
-        start = places.snapshot if places.snapshot is not None and places.snapshot.exists() else places.state
-        memory = MemoryStates(plans, catalogue.codes, folder.load(start, plans, catalogue.codes))
-        return memory, memory, NearKnowledge(RequestFeatures(dataset, catalogue, memory), memory, buckets=buckets)
-    # Only who uses it waits for its import.
-    import redis
-
-    from serving.state.redis import RedisStates
-
-    client = redis.Redis.from_url(places.redis, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S)
-    states = RedisStates(client, shop=dataset.name, plans=plans, codes=catalogue.codes, ttl_s=TTL_S)
-    if places.load:
-        _LOG.info("%d keys were brought into Redis", states.load(places.state))
-    stranger = RequestFeatures(dataset, catalogue, MemoryStates(plans, catalogue.codes))
-    return None, states, FarKnowledge(RequestFeatures(dataset, catalogue, states), stranger, states, buckets=buckets)

@@ -1,7 +1,7 @@
 """What the service is told at its start, checked when built."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.contract.errors import InputError
@@ -116,7 +116,9 @@ class Places:
         model_server_tls: whether the connection to it is by TLS.
         model_server_ca: whose certificates are trusted there; None: those that the machine trusts.
         model: its name there.
-        redis: URL of the store; "" keeps the state in memory.
+        redis: URL of the store, without a password; "" keeps the state in memory.
+        redis_cluster: whether it is a node of a Redis Cluster, which tells of the others.
+        redis_password: of the store; "" where it wants none.
         load: bring the ingestion's state into Redis before the first request; what is there already stays.
         experiments: the experiments file, or None.
         rules: the rules file, or None.
@@ -124,7 +126,8 @@ class Places:
         out_of_stock: a file with an id a line of products that aren't shown, or None.
         log: folder of the exposure log; None keeps no log.
         page_values: a file with values of the context for the page to offer, a line FEATURE=VALUE for each; None offers none.
-        snapshot: where the state in memory is saved at the end, and taken up at the start; None: it goes with the process.
+        snapshot: where the state in memory is saved now and then and at the end, and taken up at the start; None: it goes with the
+            process.
     """
 
     dataset: Path
@@ -135,6 +138,8 @@ class Places:
     model_server_tls: bool = False
     model_server_ca: Path | None = None
     redis: str = ""
+    redis_cluster: bool = False
+    redis_password: str = field(default="", repr=False)
     load: bool = False
     experiments: Path | None = None
     rules: Path | None = None
@@ -154,6 +159,8 @@ class Places:
             raise InputError(f"expected each model server once, got {', '.join(self.model_servers)}; a second request goes to another one")
         if self.load and not self.redis:
             raise InputError("`load` brings the state into Redis, and there is none; the state in memory is always loaded")
+        if (self.redis_cluster or self.redis_password) and not self.redis:
+            raise InputError("a cluster or a password is of Redis, and there is none; name its URL, or leave them out")
         if self.model_server_ca and not self.model_server_tls:
             raise InputError("a CA of the model server is for TLS to it, which isn't asked for; add `--model-server-tls`")
         if self.redis and self.snapshot:

@@ -127,6 +127,11 @@ def test_a_snapshot_of_redis_is_refused(shop: Shop) -> None:
         Places(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", redis="redis://x", snapshot=shop.state)
 
 
+def test_a_cluster_without_a_redis_is_refused(shop: Shop) -> None:
+    with pytest.raises(InputError, match="is of Redis, and there is none"):
+        Places(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", redis_cluster=True)
+
+
 def test_loading_without_a_redis_is_refused(shop: Shop) -> None:
     with pytest.raises(InputError, match="there is none"):
         Places(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", load=True)
