@@ -167,7 +167,7 @@ class LogReplay:
             if forgotten.covers(key, row["time"]) or forgotten.covers(names.get(key, key), row["time"]):
                 continue
             row["user"] = names.get(key, key)
-            if shown and (row["action"] != self._impression or not row["position"] or _list_of(row) != _list_of(shown[0])):
+            if shown and (row["action"] != self._impression or not _follows(row, shown[-1]) or _list_of(row) != _list_of(shown[0])):
                 yield self._shown(of_file, shown)
                 shown = []
             if row["action"] == self._impression:
@@ -194,7 +194,12 @@ class LogReplay:
     def _shown(self, file: str, rows: list[dict[str, Any]]) -> tuple[int, str, Event, dict[str, Any]]:
         first, items = rows[0], [row["item"] or "" for row in rows]
         event = Shown(
-            shopper=first["user"], request=first["request"] or "", session=first["session"] or "", time_us=first["time"], items=items
+            shopper=first["user"],
+            request=first["request"] or "",
+            session=first["session"] or "",
+            time_us=first["time"],
+            items=items,
+            first_position=first["position"] or 0,
         )
         return first["time"], file, event, self._context_of(first)
 
@@ -211,6 +216,11 @@ class LogReplay:
 
     def _context_of(self, row: dict[str, Any]) -> dict[str, Any]:
         return {name: value for key, name in self._context.items() if (value := row["told"].get(key)) is not None}
+
+
+def _follows(row: dict[str, Any], before: dict[str, Any]) -> bool:
+    """Whether an item of a list may stand in one with that before it; a later page begins anew."""
+    return bool(row["position"]) and row["position"] > (before["position"] or 0)
 
 
 def _list_of(row: dict[str, Any]) -> tuple[Any, ...]:
