@@ -31,6 +31,7 @@ from components.contract.columns import state_columns
 from components.contract.dataset import Dataset
 from components.contract.features import StateFeature
 from components.contract.load import parse_dataset
+from components.contract.popularity import popularity_column
 from components.state.features import plan_of, state_readers
 from components.state.plan import count_index, total_index
 from serving.features.assemble import RequestFeatures
@@ -41,7 +42,6 @@ from serving.neighbours.content import content_space, content_vectors
 from serving.neighbours.lend import lent_rates, on_evidence
 from serving.neighbours.nearest import Neighbours, nearest
 from serving.service.segment_popularity import SegmentPopularity
-from serving.service.stand_ins import popularity_column
 from serving.state.memory import MemoryStates
 from serving.state.seam import plans_of
 

@@ -99,11 +99,11 @@ def write_model(folder: Path, seed: int) -> None:
 
 def measure(work: Path, impressions: int) -> dict[str, float]:
     """Seconds and memory of one evaluation, in this process."""
-    from tfx.components.evaluator.executor import Executor
     from tfx.types import artifact_utils, standard_artifacts
     from tfx.utils import proto_utils
 
     from components.contract.dataset import Gates
+    from components.evaluation.component import Executor
     from components.evaluation.config import eval_config
     from pipeline.batches import cut_batches_by_size
     from pipeline.local import BEAM

@@ -20,6 +20,7 @@ from components.contract.load import load_dataset
 from components.state.reducer import State, empty, rules
 from components.state.store import Event, take_in
 from serving.state.codes import ItemCodes
+from serving.state.partitions import TAGS, partition_of
 from serving.state.seam import plans_of
 from serving.state.values import encoded, schema_version
 
@@ -51,7 +52,7 @@ def main() -> None:
     dataset = load_dataset(DATASET)
     plan = plans_of(dataset).users
     codes = ItemCodes(f"p{n:09d}" for n in range(ITEMS))
-    prefix = f"sr:{schema_version(dataset.name, 'users', plan)}:"
+    prefix = f"sr:{schema_version(dataset.name, 'users', plan)}:".encode()
     process, client = started()
     try:
         for taken in (0, 3, 10, 30):
@@ -75,7 +76,8 @@ def main() -> None:
                 values = encoded(plan, state, range(n), [draw.bytes(8) for _ in range(n)], codes)
                 with client.pipeline(transaction=False) as pipeline:
                     for row, value in enumerate(values):
-                        pipeline.set(f"{prefix}u{first + row:09d}", value, ex=TTL_S)
+                        user = f"u{first + row:09d}".encode()
+                        pipeline.set(prefix + TAGS[partition_of(user)] + user, value, ex=TTL_S)
                     pipeline.execute()
                 size += sum(map(len, values))
             used = client.info("memory")["used_memory"] - before

@@ -79,7 +79,7 @@ def made_shop(dataset: Dataset, base: Path) -> None:
 @contextmanager
 def serviced(state: Path, model_server: str, *, reuse_ms: float = 0.0) -> Iterator[tuple[int, float, float]]:
     """A service in a process of its own: its port, the seconds until it was ready, and its resident MB then."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "serving.service", str(SHOP), "--state", str(state), "--model-server", model_server]
     command += [
         "--model",
@@ -112,7 +112,8 @@ def serviced(state: Path, model_server: str, *, reuse_ms: float = 0.0) -> Iterat
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
         return port

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ShelfRankError as error:
         if args.debug:
             raise
-        print(f"shelfrank {args.command}: {error}", file=sys.stderr)
+        print(*(f"shelfrank {args.command}: {each}" for each in (error, *getattr(error, "__notes__", ()))), sep="\n", file=sys.stderr)
         return exit_code(error)
     except OSError as error:
         if args.debug:
@@ -96,9 +96,9 @@ def parser() -> argparse.ArgumentParser:
         "start a model server, the ranking service and a page to try it with, on the newest releases of a run, on this machine alone",
     )
     serve.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
-    serve.add_argument("--port", metavar="N", type=int, default=8080, help="of the ranking service (default: 8080)")
-    serve.add_argument("--grpc-port", metavar="N", type=int, default=8500, help="of the model server's gRPC (default: 8500)")
-    serve.add_argument("--rest-port", metavar="N", type=int, default=8501, help="of its REST (default: 8501)")
+    serve.add_argument("--port", metavar="N", type=_port, default=8080, help="of the ranking service (default: 8080)")
+    serve.add_argument("--grpc-port", metavar="N", type=_port, default=8500, help="of the model server's gRPC (default: 8500)")
+    serve.add_argument("--rest-port", metavar="N", type=_port, default=8501, help="of its REST (default: 8501)")
     serve.add_argument(
         "--versions",
         metavar="N",
@@ -121,6 +121,12 @@ def _count(told: str) -> int:
     if not told.isdecimal() or not int(told):
         raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {told!r}")
     return int(told)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, got {text!r}")
+    return int(text)
 
 
 def _init(init: argparse.ArgumentParser) -> None:
@@ -189,6 +195,10 @@ def _releases(releases: argparse.ArgumentParser) -> None:
     promote.add_argument("--label", required=True, choices=("stable", "canary"), help="the label")
     rollback = mover("rollback", "give a label back to the release that carried it before")
     rollback.add_argument("--label", default="stable", choices=("stable", "canary"), help="the label (default: stable)")
+    prune = action("prune", "remove old releases; the newest, those with a label and those that a rollback returns to stay")
+    prune.add_argument("--keep", metavar="N", type=int, default=0, help="so many releases at most")
+    prune.add_argument("--days", metavar="D", type=float, default=0.0, help="none that is older")
+    prune.add_argument("--bytes", metavar="N", type=int, default=0, help="so much of all together")
 
 
 def _compile(compile_: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from argparse import Namespace
+from contextlib import suppress
 from dataclasses import asdict, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -120,8 +121,9 @@ def report(args: Namespace) -> None:
 
 
 def releases(args: Namespace) -> None:
-    """`shelfrank releases list`, `promote` and `rollback`."""
-    from pipeline.releases import Place, listed, promote, rollback, table
+    """`shelfrank releases list`, `promote`, `rollback` and `prune`."""
+    from components.release.retention import Limits
+    from pipeline.releases import Place, listed, promote, prune, rollback, table
 
     folder = _releases_of(args)
     if args.action == "list":
@@ -132,6 +134,13 @@ def releases(args: Namespace) -> None:
             console().print(table(rows))
         else:
             print(f"{folder}: no release yet; a `shelfrank run` makes one")
+        return
+    if args.action == "prune":
+        gone = prune(Place(folder), Limits(args.keep, args.days, args.bytes), now_us=time.time_ns() // 1000)
+        if args.json:
+            print_json({"removed": gone})
+        else:
+            print(f"{folder}: removed {', '.join(map(str, gone)) or 'none'}")
         return
     place = Place(folder, args.server, args.model, args.base_path, args.timeout)
     after = promote(place, args.version, args.label) if args.action == "promote" else rollback(place, args.label)
@@ -199,22 +208,21 @@ def _post(args: Namespace) -> Any:
 
 def serve(args: Namespace) -> None:
     """`shelfrank serve`."""
-    import signal
     import webbrowser
 
+    from components.contract.folder_lock import read
+    from pipeline.child_servers import ended_by_signals, wait
     from pipeline.result import read_result
-    from pipeline.serve import HOST, Ports, commands, served, wait
+    from pipeline.serve import HOST, Ports, commands, served
 
     file = _last(args.root)
     result, ports = read_result(file), Ports(args.port, args.grpc_port, args.rest_port)
-
-    def interrupted(_number: int, _frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupted)  # both servers end with this process
-    print("starting the model server and the service ...", file=sys.stderr)
     try:
-        with served(result, file.parent.absolute(), ports, kept=args.versions) as processes:
+        with (
+            ended_by_signals(),
+            read(file.parent / "releases"),
+            served(result, file.parent.absolute(), ports, kept=args.versions, out=sys.stderr) as servers,
+        ):
             page = f"http://{HOST}:{ports.service}/page/"
             print(f"page to try it   {page}")
             print(f"ranking service  http://{HOST}:{ports.service}  (documentation at /docs)")
@@ -222,9 +230,10 @@ def serve(args: Namespace) -> None:
             print("\ntry:\n\n" + "\n\n".join(commands(result, ports)) + "\n\nCtrl-C ends both.", flush=True)
             if args.open:
                 webbrowser.open(page)
-            wait(processes, file.parent / "serving")
+            wait(servers)
     except KeyboardInterrupt:
-        print("ended", file=sys.stderr)
+        with suppress(OSError):  # the terminal may be the reason
+            print("ended", file=sys.stderr)
 
 
 def compile(args: Namespace) -> None:  # named as the command is

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
-from tfx.components.evaluator.component import Evaluator
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.transform.component import Transform
@@ -20,7 +19,7 @@ from components.champion.component import Champion
 from components.contract.columns import gain_amounts, gains
 from components.contract.load import parse_dataset
 from components.contract.slices import bands, item_slices
-from components.evaluation.component import FeatureImportance
+from components.evaluation.component import Evaluator, FeatureImportance
 from components.evaluation.config import eval_config
 from components.ingest.component import EventExampleGen
 from components.rehearsal.component import ServingRehearsal

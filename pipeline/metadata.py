@@ -41,6 +41,22 @@ def step_record(store: ConnectionConfig, run_id: str, step: str) -> StepRecord |
     return None
 
 
+def settle(store: ConnectionConfig, artifacts: Path) -> int:
+    """Has the store name artifacts where they lie now, if the run's folder was moved or copied. Returns how many were elsewhere.
+
+    TFX records absolute paths, and the cache would hand out those of the folder that this one was copied from.
+    """
+    with Metadata(store) as opened:
+        strayed = []
+        for artifact in opened.store.get_artifacts():
+            _, _, within = artifact.uri.rpartition(f"/{artifacts.name}/")
+            if within and artifact.uri != (here := str(artifacts / within)) and Path(here).exists():
+                artifact.uri = here
+                strayed.append(artifact)
+        opened.store.put_artifacts(strayed)
+    return len(strayed)
+
+
 def sweep(store: ConnectionConfig, artifacts: Path) -> int:
     """Clears up after runs that were killed: marks what they left running as failed and removes its half-made outputs. Returns how many.
 

@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -14,11 +14,14 @@ from rich.table import Table
 
 from components.contract.address import Address
 from components.contract.errors import InputError
+from components.contract.folder_lock import alone
 from components.contract.labels import Labels
+from components.contract.store import SERVING
 from components.release.labels import check_there, read_labels, write_labels
 from components.release.manifest import Manifest, read_manifest
 from components.release.releases import newest, versions
-from serving.releases.move import Target, move, replicas
+from components.release.retention import Kept, Limits, needed, remove, size_of, too_many
+from serving.releases.move import Target, moved, replicas
 
 _METRICS = ("auc", "ndcg_at_10")
 
@@ -32,7 +35,7 @@ class Place:
         server: `HOST:PORT` of a model server's gRPC that is brought along, and of all its replicas where the name stands for several
             addresses; None: only the files are written.
         model: name that servers have the model under; None: as before, at first the dataset's.
-        base_path: the folder as servers see it; None: as before, at first its own path.
+        base_path: the folder as servers see it; None: as before, at first its own path, wherever that is moved.
         patience_s: for the server.
     """
 
@@ -92,6 +95,32 @@ def rollback(place: Place, label: str, *, as_long_as: Mapping[str, int] | None =
         return _moved(place, before, after)
 
 
+def prune(place: Place, limits: Limits, *, now_us: int) -> list[int]:
+    """Remove releases beyond the limits, and what the service needs of them; the versions, ascending.
+
+    The newest, those with a label and those that a rollback returns to stay.
+
+    Raises:
+        InputError: the releases aren't on this machine, or somebody reads them.
+    """
+    folder = place.folder
+    serving = folder.parent / SERVING
+    with _alone(folder), alone(folder) as free:
+        if not free:
+            raise InputError(f"{folder}: expected that nobody reads the releases, and a run or a server does; try again when it has ended")
+        there = versions(folder)
+        kept = [
+            Kept(each, read_manifest(folder / str(each)).created_us, size_of(folder / str(each)) + size_of(serving / str(each)))
+            for each in there
+        ]
+        gone = too_many(kept, needed(there, read_labels(folder)), limits, now_us=now_us)
+        for each in gone:
+            remove(folder / str(each.version))
+            if (serving / str(each.version)).is_dir():
+                remove(serving / str(each.version))
+    return [each.version for each in gone]
+
+
 def listed(releases: Path | Address) -> list[dict[str, Any]]:
     """A row for each release, newest first."""
     labels = read_labels(releases)
@@ -125,8 +154,10 @@ def _known(place: Place) -> Labels:
     labels = read_labels(place.releases)
     if labels is None:
         newest_there = newest(place.releases)
-        labels = Labels(read_manifest(place.releases / str(newest_there)).dataset, str(Address.of(place.releases)))
-    return replace(labels, model=place.model or labels.model, base_path=place.base_path or labels.base_path)
+        labels = Labels(read_manifest(place.releases / str(newest_there)).dataset, "")
+    base_path = labels.base_path if place.base_path is None else place.base_path
+    own = base_path == str(Address.of(place.releases))
+    return replace(labels, model=place.model or labels.model, base_path="" if own else base_path)
 
 
 def _unmoved(labels: Labels, as_long_as: Mapping[str, int]) -> None:
@@ -144,15 +175,22 @@ def _moved(place: Place, before: Labels, after: Labels) -> Labels:
     # A version that a rollback would return to may have been taken away; what is left on both sides of it may be the same.
     left = {label: [version for version in carriers if version in there] for label, carriers in after.carried.items()}
     after = replace(after, carried={label: tuple(version for version, _ in groupby(carriers)) for label, carriers in left.items()})
-    if place.server:
-        move(
-            replicas(place.server),
-            Target(after.model, after.base_path, after.served, after.now),
-            before=Target(after.model, (read_labels(place.releases) or before).base_path, before.served, before.now),
-            patience_s=place.patience_s,
-        )
-    write_labels(after, place.releases)
+    with _servers_moved(place, before, after):  # back again where the files can't be written
+        write_labels(after, place.releases)
     return after
+
+
+def _servers_moved(place: Place, before: Labels, after: Labels) -> AbstractContextManager[None]:
+    if not place.server:
+        return nullcontext()
+    own, known = str(Address.of(place.releases)), read_labels(place.releases)
+    believed = known.base_path if known else ""  # `before` has the base path that is asked for now
+    return moved(
+        replicas(place.server),
+        Target(after.model, after.base_path or own, after.served, after.now),
+        before=Target(after.model, believed or own, before.served, before.now),
+        patience_s=place.patience_s,
+    )
 
 
 @contextmanager

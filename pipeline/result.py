@@ -1,7 +1,8 @@
 """What a finished run gave: kept as a file, so that `shelfrank report` needs neither TFX nor TensorFlow."""
 
 import json
-from dataclasses import asdict, dataclass, field
+import os
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from components.evaluation.results import Model, SliceMetrics, from_json, to_jso
 from components.evaluation.table import metrics_rows
 from components.evaluation.verdict import Verdict, verdict
 from components.rehearsal.report import Rehearsal
+from pipeline.record import write
 from trainer.trials import Trial, from_row
 
 
@@ -39,7 +41,7 @@ class RunResult:
         ingestion: ingestion's report.
         training: one entry for each epoch.
         example: a request as the model ranks it.
-        places: name to path, of what one may want to open.
+        places: name to path, of what one may want to open; in the file relative to it, so that a folder that moves has its own.
         steps: in the order they ran.
         curves: of each model, for the page.
         importance: of each feature; None in a result that was kept before there was any.
@@ -90,7 +92,14 @@ def read_result(file: Path) -> RunResult:
     """
     if not file.exists():
         raise RunError(f"{file.parent}: no run has come to its end here; start one with `shelfrank run`, or give another --root")
-    return parse_result(file.read_text(encoding="utf-8"))
+    result, folder = parse_result(file.read_text(encoding="utf-8")), file.absolute().parent
+    return replace(result, places={name: str(folder / place) for name, place in result.places.items()})
+
+
+def write_result(result: RunResult, file: Path) -> None:
+    """Keep a run's result in its folder, for `read_result`."""
+    folder = file.absolute().parent
+    write(file, replace(result, places={name: os.path.relpath(place, folder) for name, place in result.places.items()}).to_json())
 
 
 def parse_result(text: str) -> RunResult:

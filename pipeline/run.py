@@ -15,9 +15,9 @@ from pipeline.display import Display
 from pipeline.fingerprint import INGESTION, LEARNING, code_version, input_digest
 from pipeline.graph import create_pipeline
 from pipeline.local import BEAM, Step, run_locally
-from pipeline.metadata import connection, sweep
+from pipeline.metadata import connection, settle, sweep
 from pipeline.record import pin, write
-from pipeline.result import RunResult, StepTime, parse_result
+from pipeline.result import RunResult, StepTime, parse_result, write_result
 from pipeline.show import page
 from pipeline.slice_report import LINEAGE, RESULT
 from trainer.space import check_settings
@@ -40,6 +40,7 @@ def run(config: RunConfig, *, log: Path, shown: Display, beam: BeamArgs = BEAM) 
         RunError: a step failed.
     """
     store = connection(config.metadata)
+    settle(store, config.artifacts)
     sweep(store, config.artifacts)
     dataset = parse_dataset(config.dataset)
     check_settings(dataset)  # A fault in the model's settings is told now, not when training begins.
@@ -66,7 +67,7 @@ def run(config: RunConfig, *, log: Path, shown: Display, beam: BeamArgs = BEAM) 
     shown.begin("Report")
     result = _result(config, steps, log=log)
     write(config.html, page(result))
-    write(config.last, result.to_json())
+    write_result(result, config.last)
     write(config.record, json.dumps(asdict(replace(pinned, released=result.release))))
     shown.end("done")
     return result
@@ -80,7 +81,7 @@ def _result(config: RunConfig, steps: tuple[Step, ...], *, log: Path) -> RunResu
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         places={
             "model": serving_model_path(outputs["Trainer"]["model"].uri),
-            "release": str(config.releases / str(result.release)) if result.release is not None else "none",
+            **({} if result.release is None else {"release": str(config.releases / str(result.release))}),
             "releases": str(config.releases),
             "report": str(config.html),
             "lineage": str(Path(outputs["SliceReport"]["report"].uri, LINEAGE)),

@@ -1,28 +1,29 @@
 """`shelfrank serve`: the embedded model server and the ranking service over a run's newest releases, on this machine."""
 
 import json
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from components.contract import labels as labelling
-from components.contract.errors import RunError
+from components.contract.errors import InputError, RunError
 from components.contract.labels import STABLE
 from components.contract.load import parse_dataset
-from components.release.labels import read_labels
+from components.release.labels import read_labels, refresh_config
 from components.release.releases import versions
+from pipeline.child_servers import Server, running
+from pipeline.display import Display, display
+from pipeline.ports import listener, taken
 from pipeline.result import RunResult
 
 HOST = "127.0.0.1"
-READY_S = 90.0
 VALUES = "assets/categories"  # of a release: the values of its categories
-STOP_S = 15.0
+_LOOK_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,22 @@ class Ports:
     grpc: int
     rest: int
 
+    def check(self) -> None:
+        """Raise where they can't be listened on: InputError for two that are the same, RunError for one that is taken."""
+        named = {"--port": self.service, "--grpc-port": self.grpc, "--rest-port": self.rest}
+        if len({*named.values()}) < len(named):
+            raise InputError(f"expected three different ports, got {', '.join(f'{name} {port}' for name, port in named.items())}")
+        for name, port in named.items():
+            try:
+                if taken(HOST, port):
+                    raise RunError(f"port {port} is taken by {listener(port)}; end that, or give another port by {name}")
+            except (OSError, OverflowError) as error:
+                raise RunError(f"{name}: can't listen on port {port} of {HOST}: {error}; give another one") from None
+
 
 @contextmanager
-def served(result: RunResult, root: Path, ports: Ports, *, kept: int = 3) -> Iterator[tuple["subprocess.Popen[bytes]", ...]]:
-    """Both servers, ready; they end with the block.
+def served(result: RunResult, root: Path, ports: Ports, *, kept: int, out: TextIO) -> Iterator[tuple[Server, ...]]:
+    """Both servers, ready; they end with the block, or with this process.
 
     What they say goes to `serving/*.log` of the run's folder, beside the exposure log and the state as the service left it.
 
@@ -45,10 +58,13 @@ def served(result: RunResult, root: Path, ports: Ports, *, kept: int = 3) -> Ite
         root: the run's folder.
         ports: to listen on.
         kept: how many of the newest releases to serve, to switch between.
+        out: shows how far they are.
 
     Raises:
-        RunError: the run has released nothing, or a server doesn't come up.
+        InputError: the ports aren't three.
+        RunError: a port is taken, the run has released nothing, or a server doesn't come up.
     """
+    ports.check()
     releases, state = Path(result.places["releases"]), Path(result.places["feature state"])
     if not versions(releases):
         raise RunError(f"{releases}: expected a release to serve, found none; a `shelfrank run` that passes the gates makes one")
@@ -57,25 +73,30 @@ def served(result: RunResult, root: Path, ports: Ports, *, kept: int = 3) -> Ite
     name = parse_dataset(result.dataset).name
     file = folder / "dataset.yaml"
     file.write_text(result.dataset, encoding="utf-8")
+    refresh_config(releases)
     labels = read_labels(releases)
     labelled = {} if labels is None else {label: version for label, version in labels.now.items() if version in versions(releases)}
     (folder / "models.config").write_text(model_config(name, releases, labelled, kept=kept), encoding="utf-8")
-    model_server = [f"--port={ports.grpc}", f"--rest_api_port={ports.rest}", f"--model_config_file={folder / 'models.config'}"]
-    if labelled:
-        model_server += ["--allow_version_labels_for_unavailable_models=true"]  # nothing is available yet at the start
+    model_server = [
+        *(f"--port={ports.grpc}", f"--rest_api_port={ports.rest}", f"--model_config_file={folder / 'models.config'}"),
+        "--max_num_load_retries=0",  # what doesn't load from this machine's disk won't load in a minute, and somebody waits for the reason
+        *(["--allow_version_labels_for_unavailable_models=true"] if labelled else []),  # nothing is available yet at the start
+    ]
     service = [
         *(str(file), f"--state={state}", f"--model-server={HOST}:{ports.grpc}", f"--model={name}", f"--port={ports.service}"),
         *(f"--log={folder / 'exposures'}", f"--snapshot={folder / 'state'}"),
         f"--page={releases / str(max(versions(releases))) / VALUES}",
         *([f"--label={STABLE}"] if STABLE in labelled else []),
     ]
+    wanted = {*versions(releases)[-kept:], *labelled.values()}
     with ExitStack() as stack:
-        first = stack.enter_context(_running("serving.model_server", model_server, folder / "model_server.log"))
-        for version in sorted({*versions(releases)[-kept:], *labelled.values()}):  # a label may point to one that is loaded last
-            address = f"http://{HOST}:{ports.rest}/v1/models/{name}/versions/{version}/metadata"
-            _ready(first, address, folder / "model_server.log")
-        second = stack.enter_context(_running("serving.service", service, folder / "service.log"))
-        _ready(second, f"http://{HOST}:{ports.service}/health/ready", folder / "service.log")
+        with display(out) as shown:
+            with _step(shown, "Model server"):
+                first = stack.enter_context(running("model server", "serving.model_server", model_server, folder / "model_server.log"))
+                _load(first, f"http://{HOST}:{ports.rest}/v1/models/{name}", wanted, needed=labelled.get(STABLE), shown=shown)
+            with _step(shown, "Service"):
+                second = stack.enter_context(running("ranking service", "serving.service", service, folder / "service.log"))
+                _get_ready(second, f"http://{HOST}:{ports.service}/health/ready", shown)
         yield first, second
 
 
@@ -102,45 +123,57 @@ def commands(result: RunResult, ports: Ports) -> tuple[str, ...]:
     return tuple(f"curl -s {base}/{route} -H 'content-type: application/json' -d '{json.dumps(body)}'" for route, body in calls)
 
 
-def wait(processes: Sequence["subprocess.Popen[bytes]"], logs: Path) -> None:
-    """Until one of them ends, which neither should.
+@contextmanager
+def _step(shown: Display, name: str) -> Iterator[None]:
+    shown.begin(name)
+    try:
+        yield
+    except BaseException:
+        shown.end("failed")
+        raise
+    shown.end("done")
+
+
+def _load(server: Server, address: str, wanted: Collection[int], *, needed: int | None, shown: Display) -> None:
+    """Wait until each version is loaded or can't be; however long that takes, as long as the server lives.
 
     Raises:
-        RunError: one did.
+        RunError: the server has ended, or the version `needed` can't be loaded.
     """
-    while all(process.poll() is None for process in processes):
-        time.sleep(0.5)
-    raise RunError(f"a server has ended by itself; {logs}/*.log tells why")
+    while True:
+        server.check()
+        states = _states(address)
+        loaded = [version for version in wanted if states.get(version, ("", ""))[0] == "AVAILABLE"]
+        failed = {version: states[version][1] for version in wanted if states.get(version, ("", ""))[0] == "END"}
+        shown.say(f"{len(loaded)} of {len(wanted)} releases loaded")
+        if needed in failed:
+            raise RunError(f"release {needed}, which is labelled {STABLE}, can't be loaded: {failed[needed]} ({server.log})")
+        if len(loaded) + len(failed) == len(wanted):
+            break
+        time.sleep(_LOOK_S)
+    if failed:
+        faults = "; ".join(f"release {version} isn't served, it can't be loaded: {fault}" for version, fault in sorted(failed.items()))
+        shown.note(f"{faults} ({server.log})")
 
 
-@contextmanager
-def _running(module: str, args: Sequence[str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    with log.open("ab") as out:
-        process = subprocess.Popen([sys.executable, "-m", module, *args], stdout=out, stderr=out, start_new_session=True)
+def _states(address: str) -> dict[int, tuple[str, str]]:
+    """Version to its state and its fault; none while the server doesn't listen yet: it does when it has a version that answers."""
     try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            statuses = json.load(answer)["model_version_status"]
+    except OSError:
+        return {}
+    return {int(each["version"]): (each["state"], each["status"]["error_message"]) for each in statuses}
 
 
-def _ready(process: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
-    end = time.monotonic() + READY_S
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise RunError(f"a server ended before it was ready: {_last_line(log)} ({log})")
+def _get_ready(server: Server, address: str, shown: Display) -> None:
+    while True:
+        server.check()
         try:
             with urllib.request.urlopen(address, timeout=5):
                 return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise RunError(f"{address} doesn't answer after {READY_S:.0f} s: {_last_line(log)} ({log})")
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+        except urllib.error.HTTPError as error:
+            shown.say(f"not ready: {error.read().decode('utf-8', 'replace')[:300]}")
+        except OSError:
+            shown.say("reads the catalogue and the state")
+        time.sleep(_LOOK_S)

@@ -7,8 +7,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from components.champion.rule import champion_order
 from components.contract.load import parse_dataset
 from components.evaluation.report import RankedRequest, ReportContent, render
+from components.evaluation.results import compared
+from components.evaluation.summary import falls
 from components.evaluation.table import importance_table, metrics_table, overall_table
 from pipeline.result import RunResult
 from trainer.trials import Trial, value_text
@@ -24,6 +27,9 @@ def show(result: RunResult, console: Console) -> None:
     console.print()
     for sentence in result.verdict.sentences:
         console.print(sentence, style=None if sentence.startswith("Passed") else "red", highlight=False)
+    for fall in falls(compared(result.metrics)):
+        if fall.sure:  # though no gate may have judged it
+            console.print(f"Fell: {fall.sentence}", style="yellow", highlight=False)
     released = f"Released as version {result.release}" if result.release is not None else "Refused: nothing was released"
     console.print(f"{released} (champion: {result.champion}).", style="bold", highlight=False)
     if result.importance:
@@ -48,9 +54,10 @@ def show(result: RunResult, console: Console) -> None:
 
 def page(result: RunResult) -> str:
     """The report as HTML."""
+    dataset = parse_dataset(result.dataset)
     return render(
         ReportContent(
-            dataset=parse_dataset(result.dataset).name,
+            dataset=dataset.name,
             made_at=datetime.fromisoformat(result.made_at),
             verdict=result.verdict,
             metrics=result.metrics,
@@ -59,6 +66,8 @@ def page(result: RunResult) -> str:
             training=result.training,
             example=result.example,
             champion=result.champion,
+            champion_order=champion_order(result.champion, dataset),
+            release=result.release,
             curves=result.curves,
             importance=result.importance,
         )
@@ -71,9 +80,12 @@ def counts(result: RunResult) -> dict[str, int]:
 
 
 def _windows(window: dict[str, Any]) -> dict[str, str]:
-    """Each split's days, where the splits are windows of time."""
-    bounds = [(name, str(window[name])[:16].replace("T", " ")) for name in ("train", "eval", "test", "until") if name in window]
-    return {name: f"{start} to {end}" for (name, start), (_, end) in pairwise(bounds)}
+    """The data's first and last moment, and each split's where the splits are windows of time."""
+    moments = {name: str(moment)[:16].replace("T", " ") for name, moment in window.items()}
+    bounds = [(name, moments[name]) for name in ("train", "eval", "test", "until") if name in moments]
+    known = {"first event", "last event"} <= moments.keys()
+    data = {"data": f"{moments['first event']} to {moments['last event']}"} if known else {}
+    return data | {name: f"{start} to {end}" for (name, start), (_, end) in pairwise(bounds)}
 
 
 def _trials(trials: tuple[Trial, ...]) -> Table:

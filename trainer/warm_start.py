@@ -92,7 +92,7 @@ def warm_start(base_model: str | None, called: str, *, config: RankerConfig, dat
     champion = read(base_model) if base_model else None
     reason = _unfit(champion, dataset, last_request_us)
     if champion is None or reason:
-        PROGRESS.info("no warm start: %s; training begins with drawn weights, on the whole training window", reason)
+        PROGRESS.warning("no warm start: %s; training begins with drawn weights, on the whole training window", reason)
         return COLD
     if config.warm_window is None:
         return WarmStart(champion, called)

@@ -9,6 +9,7 @@ from tfx.types.standard_artifacts import Model
 from tfx.utils.path_utils import serving_model_dir
 
 from components.champion.dull import export_dull
+from components.champion.rule import BASELINE
 from components.contract.address import Address
 from components.contract.columns import input_columns
 from components.contract.load import parse_dataset
@@ -49,7 +50,7 @@ def Champion(  # noqa: N802 - TFX names a component by its function
         called = f"release {chosen}"
     else:
         export_dull(shop, str(target))
-        called = "baseline"
+        called = BASELINE
     model.set_string_custom_property("champion", called)
     _log.info("champion: %s", called)
 

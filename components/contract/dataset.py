@@ -22,6 +22,9 @@ from components.contract.sources import (
 from components.contract.strict import Boundary, Duration, Share, Strict
 from components.contract.tuning import Tuning
 
+LONGEST_NAME = 63
+"""Of a dataset: TFX's limit for a pipeline's name, and Kubernetes' for the label that Argo puts on each of its pods."""
+
 NonNegative = Annotated[float, Field(ge=0)]
 
 
@@ -59,13 +62,13 @@ class Gates(Strict):
 
     floor: dict[str, float] = Field(default_factory=dict, description="Least value over the whole test window")
     drop: dict[str, NonNegative] = Field(
-        default_factory=lambda: {"auc": 0.005, "ndcg_at_10": 0.005},
-        description="How far it may fall below the champion, over the whole test window",
+        default_factory=lambda: {"auc": 0.005, "ndcg_at_10": 0.007},
+        description="How far it may fall below the champion, over the whole test window: refused if the fall is surely greater",
     )
     slice_drop: dict[str, NonNegative] = Field(
-        default_factory=lambda: {"auc": 0.03}, description="How far it may fall in a slice: refused if the fall is greater with confidence"
+        default_factory=lambda: {"auc": 0.03}, description="How far it may fall in a slice: refused likewise"
     )
-    min_requests: int = Field(default=200, ge=1, description="Slices with fewer requests that have a positive are shown, not judged")
+    min_shoppers: int = Field(default=50, ge=10, description="Slices with fewer shoppers who have a positive are shown, not judged")
 
 
 class Serving(Strict):
@@ -100,7 +103,11 @@ class Serving(Strict):
 class Dataset(Strict):
     """A shop's logs, described once."""
 
-    name: str = Field(pattern=NAME, description="What the shop is called in reports and folders")
+    name: str = Field(
+        pattern=NAME,
+        max_length=LONGEST_NAME,
+        description="What the shop is called in reports, folders and pipelines; at most 63 characters, which is TFX's limit",
+    )
     seed: int = Field(default=0, ge=0, description="Of everything drawn: sampled candidates, weights, batches")
     timezone: str | dict[Literal["feature"], str] = Field(
         default="UTC",

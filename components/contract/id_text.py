@@ -28,7 +28,7 @@ EXACT_BELOW_SINGLE = 2**24  # and a float32
 _ROUNDED_DIGITS = 5
 
 _FRACTION = re.compile(r"(-?[0-9]+)\.0*")
-_EXPONENT = re.compile(r"(-?)([0-9])(?:(\.)([0-9]*))?[eE]([+-]?)([0-9]{1,3})")
+_EXPONENT = re.compile(r"(-?)([0-9])(?:(\.)([0-9]{0,99}))?[eE]([+-]?)([0-9]{1,3})")
 
 
 def id_text(text: str) -> str:
@@ -39,7 +39,7 @@ def id_text(text: str) -> str:
     if "." not in text and "+" not in text:
         return text
     if match := _FRACTION.fullmatch(text):
-        return text if abs(int(match[1])) >= EXACT_BELOW else _unsigned_zero(match[1])
+        return text if _is_inexact(match[1]) else _unsigned_zero(match[1])
     scientific = _Scientific.of(text)
     if scientific is None or scientific.whole is None or scientific.rounded:
         return text
@@ -74,7 +74,7 @@ def float_text(value: float) -> str:
 def is_rounded(text: str) -> bool:
     """Whether a text, without blanks around, is a float that doesn't say which id it was."""
     if match := _FRACTION.fullmatch(text):
-        return abs(int(match[1])) >= EXACT_BELOW
+        return _is_inexact(match[1])
     scientific = _Scientific.of(text)
     return scientific is not None and scientific.rounded
 
@@ -99,6 +99,12 @@ class _Scientific:
         whole = mantissa * 10**shift
         cut_off = match[5] == "+" and len(digits) >= _ROUNDED_DIGITS and shift > 0
         return _Scientific(whole, rounded=cut_off or abs(whole) >= EXACT_BELOW)
+
+
+def _is_inexact(whole: str) -> bool:
+    """Whether digits make a number that a float doesn't tell from its neighbours, however many there are."""
+    digits = whole.lstrip("-0")
+    return len(digits) > len(str(EXACT_BELOW)) or int(digits or "0") >= EXACT_BELOW
 
 
 def _unsigned_zero(whole: str) -> str:

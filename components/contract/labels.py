@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field, replace
 from components.contract.errors import InputError
 
 FILE, CONFIG_FILE = "labels.json", "model_config.txt"
+MODELS_HEADER = "shelfrank-models"
+"""In the trailing metadata of a status from the embedded model server: all its models with their labels, as JSON."""
 STABLE, CANARY, PREVIOUS = "stable", "canary", "previous"
 
 
@@ -24,7 +26,7 @@ class Labels:
 
     Attributes:
         model: name that servers have the model under.
-        base_path: the folder of the releases as servers see it.
+        base_path: the folder of the releases as servers see it; "": the one that the record lies in, wherever that is moved or copied.
         carried: label to the versions that carried it, the one that does last.
     """
 
@@ -93,9 +95,13 @@ class Labels:
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(repr(error)) from None
 
-    def model_config(self) -> str:
-        """What `--model_config_file` of a model server names: a ModelServerConfig in protobuf's text format."""
-        return model_config(self.model, self.base_path, policy=specific(self.served), labels=self.now)
+    def model_config(self, releases: str) -> str:
+        """What `--model_config_file` of a model server names: a ModelServerConfig in protobuf's text format.
+
+        Args:
+            releases: the absolute folder or address that the record lies in: TensorFlow Serving takes no relative path.
+        """
+        return model_config(self.model, self.base_path or releases, policy=specific(self.served), labels=self.now)
 
 
 def specific(versions: Iterable[int]) -> str:

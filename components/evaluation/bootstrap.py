@@ -6,7 +6,7 @@ together wherever they lie, sums over blocks can be added in any order, two mode
 shopper and not a request is what is drawn, as one shopper's requests resemble each other.
 
 From the replicates only their standard deviation is taken, the standard error: 200 suffice for it where percentiles need thousands (Efron
-and Tibshirani 1993, section 6.4). Intervals are value +- 1.96 standard errors.
+and Tibshirani 1993, section 6.4). `intervals` makes intervals of it.
 """
 
 from math import exp, factorial

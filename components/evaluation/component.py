@@ -1,21 +1,56 @@
-"""`FeatureImportance`: what the exported model loses with each feature, on a sample of the test window."""
+"""`Evaluator`: TFX's, judged by all gates. `FeatureImportance`: what the exported model loses with each feature."""
 
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
+from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
+from tfx.components.evaluator import component as evaluator
+from tfx.components.evaluator import constants
+from tfx.components.evaluator import executor as evaluator_executor
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
+from tfx.types import artifact_utils
 from tfx.types.experimental.simple_artifacts import File
 from tfx.types.standard_artifacts import Examples, Model
+from tfx.utils import proto_utils
 from tfx.utils.path_utils import serving_model_path
 
 from components.contract.load import parse_dataset
+from components.evaluation.config import gates_of
 from components.evaluation.exported import ExportedModel
 from components.evaluation.importance import FILE, importance
 from components.evaluation.sample import sampled
+from components.evaluation.tfma_results import read_metrics
+from components.evaluation.verdict import verdict
 
 _log = logging.getLogger("shelfrank.progress")
+
+
+class Executor(evaluator_executor.Executor):
+    """Evaluates as TFX does, and takes the blessing back from a model that the gates as a whole refuse.
+
+    TFMA's thresholds look at one slice at a time, and so can't tell a fall in one of forty slices from chance.
+    """
+
+    def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:  # noqa: N802
+        """As TFX's; the `eval_config` is one of `components.evaluation.config.eval_config`."""
+        super().Do(input_dict, output_dict, exec_properties)
+        config = proto_utils.json_to_proto(exec_properties["eval_config"], EvalConfig())
+        gates, slices = gates_of(config)
+        if not verdict(read_metrics(artifact_utils.get_single_uri(output_dict["evaluation"])), gates, slices=slices).passed:
+            blessing = artifact_utils.get_single_instance(output_dict["blessing"])
+            (Path(blessing.uri) / constants.BLESSED_FILE_NAME).unlink(missing_ok=True)
+            (Path(blessing.uri) / constants.NOT_BLESSED_FILE_NAME).touch()
+            blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, constants.NOT_BLESSED_VALUE)
+
+
+class Evaluator(evaluator.Evaluator):
+    """TFX's Evaluator; its blessing is the verdict of all gates."""
+
+    EXECUTOR_SPEC = BeamExecutorSpec(Executor)
 
 
 @component

@@ -1,4 +1,4 @@
-"""The dataset file's slices and gates as TFMA's EvalConfig."""
+"""The dataset file's slices and gates as TFMA's EvalConfig, and back."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from tensorflow_model_analysis.proto import config_pb2
 
 from components.contract.dataset import Gates
-from components.evaluation.gates import at_best, check_metric_names
+from components.evaluation.gates import check_metric_names
 from components.evaluation.results import CHALLENGER, CHAMPION
 from components.evaluation.tfma_metrics import RankingMetrics
 
@@ -26,12 +26,13 @@ def eval_config(
 ) -> config_pb2.EvalConfig:
     """What Evaluator computes and when it blesses.
 
-    A candidate is positive where the feature `label` is; both models score by their signature `examples`, output `scores`.
+    A candidate is positive where the feature `label` is; both models score by their signature `examples`, output `scores`. TFMA holds the
+    floors, and refuses a score that is no finite number. A change against the champion is judged over all slices together, which none of
+    TFMA's thresholds can: `components.evaluation.component.Evaluator` does it, by the gates that the config carries.
 
     Args:
         slices: columns of the examples, or crosses of them, beside all requests together.
-        gates: floors and drops hold over all requests, slice drops in every slice that has `min_requests` requests with a positive, at the
-            upper end of the change's interval. A score that is no finite number always refuses.
+        gates: what a model must reach (`verdict`).
         gains: label features and what their action is worth.
         bands: where columns of numbers are cut.
         item_slices: columns that have a value for each candidate; a slice by one of them holds candidates, not requests.
@@ -51,8 +52,7 @@ def eval_config(
         "gains": dict(gains),
         "gain_amounts": dict(gain_amounts or {}),
         "amounts": list(amounts),
-        "gated": sorted(gates.slice_drop),
-        "min_requests": gates.min_requests,
+        "gates": gates.model_dump(),
         "user": "user",
         "request": "request",
         "item": "item",
@@ -65,13 +65,9 @@ def eval_config(
             config_pb2.MetricConfig(class_name=RankingMetrics.__name__, module=RankingMetrics.__module__, config=json.dumps(settings))
         ],
     )
-    for metric in sorted({*gates.floor, *gates.drop}):
-        threshold = _threshold(at_least=gates.floor.get(metric), drop=gates.drop.get(metric))
-        metrics.per_slice_thresholds[metric].thresholds.add(slicing_specs=[OVERALL], threshold=threshold)
+    for metric, floor in sorted(gates.floor.items()):
+        metrics.per_slice_thresholds[metric].thresholds.add(slicing_specs=[OVERALL], threshold=_threshold(at_least=floor))
     metrics.per_slice_thresholds["invalid_scores"].thresholds.add(slicing_specs=[OVERALL], threshold=_threshold(at_most=0))
-    if slicing:
-        for metric, drop in gates.slice_drop.items():
-            metrics.per_slice_thresholds[at_best(metric)].thresholds.add(slicing_specs=slicing, threshold=_threshold(at_least=-drop))
     config = config_pb2.EvalConfig(model_specs=models, slicing_specs=[OVERALL, *slicing], metrics_specs=[metrics])
     config.options.include_default_metrics.value = False
     return config
@@ -86,13 +82,17 @@ def settings_of(config: config_pb2.EvalConfig) -> dict[str, Any]:
     return {}
 
 
-def _threshold(*, at_least: float | None = None, at_most: float | None = None, drop: float | None = None) -> config_pb2.MetricThreshold:
+def gates_of(config: config_pb2.EvalConfig) -> tuple[Gates, list[list[str]]]:
+    """The gates that a config carries, and the slices that are asked for."""
+    return Gates.model_validate(settings_of(config)["gates"]), [
+        list(spec.feature_keys) for spec in config.slicing_specs if spec.feature_keys
+    ]
+
+
+def _threshold(*, at_least: float | None = None, at_most: float | None = None) -> config_pb2.MetricThreshold:
     threshold = config_pb2.MetricThreshold()
     if at_least is not None:
         threshold.value_threshold.lower_bound.value = at_least
     if at_most is not None:
         threshold.value_threshold.upper_bound.value = at_most
-    if drop is not None:
-        threshold.change_threshold.absolute.value = -drop
-        threshold.change_threshold.direction = config_pb2.MetricDirection.HIGHER_IS_BETTER
     return threshold

@@ -23,7 +23,8 @@ from components.contract.columns import gain_amounts, gains
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.evaluation.blocks import candidate_values, shoppers
-from components.evaluation.bootstrap import CONFIDENCE_95, standard_error
+from components.evaluation.bootstrap import standard_error
+from components.evaluation.intervals import half_width
 from components.evaluation.permutation import held_against_another_list, permuted, subjects
 from components.evaluation.sums import RankingSums, Requests, gains_from, request_sums
 
@@ -142,7 +143,7 @@ def _drops(whole: RankingSums, without: list[RankingSums]) -> dict[str, Drop]:
     for metric in METRICS:
         drop = values[metric] - float(np.mean([other[metric] for other, _ in others]))
         error = standard_error(drawn[metric] - np.mean([other[metric] for _, other in others], axis=0)) if drawn else math.nan
-        found[metric] = Drop(_or_none(drop), _or_none(CONFIDENCE_95 * error))
+        found[metric] = Drop(_or_none(drop), _or_none(half_width(error, whole.counts.effective)))
     return found
 
 

@@ -29,8 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.contract.errors import InputError
-from components.evaluation.bootstrap import CONFIDENCE_95, poisson_counts, standard_error
+from components.evaluation.bootstrap import poisson_counts, standard_error
+from components.evaluation.intervals import half_width
 from components.evaluation.ranked import Ranked
+from components.evaluation.shopper_counts import ShopperCounts
 
 MAX_WEIGHT = 100.0
 
@@ -95,6 +97,7 @@ def off_policy_values(
 
 def _estimates(by_request: Mapping[str, Floats], users: NDArray[np.uint64]) -> dict[str, Estimate]:
     weights = poisson_counts(users)
+    shoppers = ShopperCounts.of(users, np.ones(len(users), np.bool_)).effective
     total = {name: float(values.sum()) for name, values in by_request.items()}
     replicated = {name: values @ weights for name, values in by_request.items()}
 
@@ -102,7 +105,7 @@ def _estimates(by_request: Mapping[str, Floats], users: NDArray[np.uint64]) -> d
         value = total[above] / total[below] if total[below] > 0 else float("nan")
         replicates = np.full(len(replicated[below]), np.nan)
         np.divide(replicated[above], replicated[below], out=replicates, where=replicated[below] > 0)
-        return Estimate(value, CONFIDENCE_95 * standard_error(replicates))
+        return Estimate(value, half_width(standard_error(replicates), shoppers))
 
     per_request = {name: ratio(name, "requests") for name in by_request if name not in ("requests", "relevant")}
     return per_request | {"snips": ratio("ips", "relevant")}

@@ -5,17 +5,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from components.evaluation.captions import metric_caption, slice_caption
+from components.evaluation.captions import metric_caption, metric_meaning, slice_caption
 from components.evaluation.charts import Interval, Series, bar_chart, curve_chart, histogram, interval_chart
 from components.evaluation.curves import Curves
 from components.evaluation.importance import METRICS as DROPPED
 from components.evaluation.importance import Importance
 from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, Model, SliceMetrics, compared, margin
-from components.evaluation.sums import COUNTS
+from components.evaluation.summary import falls, owner_sentences
 from components.evaluation.table import change_text, overall_metrics, slice_columns, surely, value_text
 from components.evaluation.verdict import Verdict
 
@@ -63,6 +64,8 @@ class ReportContent:
     training: tuple[Epoch, ...] = ()
     example: RankedRequest | None = None
     champion: str = "champion"
+    champion_order: str = "the champion's order"  # see `components.champion.rule`
+    release: int | None = None
     curves: Mapping[Model, Curves] = field(default_factory=dict)
     importance: Importance | None = None
 
@@ -71,22 +74,31 @@ def render(content: ReportContent) -> str:
     """The page."""
     comparisons = compared(content.metrics)
     with_auc = [each for each in comparisons if not math.isnan(each.challenger["auc"])]
+    largest = {id(each) for each in sorted(with_auc, key=lambda each: -each.challenger["requests"])[:MAX_ROWS]}
     rows = [
         Interval(slice_caption(each.slice), each.challenger["auc"], margin(each.challenger, "auc"), each.champion["auc"])
-        for each in with_auc[:MAX_ROWS]
+        for each in with_auc
+        if id(each) in largest
     ]
+    overall = comparisons[0] if comparisons and not comparisons[0].slice else None
+    fell = falls(comparisons)
     aucs = [epoch.eval_auc for epoch in content.training]
     environment = Environment(
         loader=PackageLoader("components.evaluation", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"value": value_text, "change": change_text, "metric": metric_caption, "slice": slice_caption}
+    environment.filters |= {"meaning": metric_meaning}
     return environment.get_template("report.html.j2").render(
         content=content,
         comparisons=comparisons,
-        overall=comparisons[0] if comparisons and not comparisons[0].slice else None,
+        overall=overall,
+        sentences=owner_sentences(overall, content.verdict, release=content.release, champion_order=content.champion_order),
+        surely_fell=[fall for fall in fell if fall.sure],
+        perhaps_fell=[
+            (metric, [*each]) for metric, each in groupby((fall for fall in fell if not fall.sure), key=lambda fall: fall.metric)
+        ],
         overall_metrics=overall_metrics,
         columns=(*slice_columns(comparisons), "mrr", "log_loss"),
-        counts=COUNTS,
         surely=surely,
         margin=margin,
         auc_plot=interval_chart(rows, title="AUC by slice"),

@@ -1,13 +1,18 @@
 """An evaluation's metrics by slice and model, as values that read and write JSON."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from components.evaluation.bootstrap import CONFIDENCE_95
 from components.evaluation.captions import Slice
 from components.evaluation.estimates import change_error_of, error_of
+from components.evaluation.intervals import CONFIDENCE, FEWEST_SHOPPERS, half_width, p_value
+
+# What `slices.band_names` gives: `0`, `1-2`, `10+`, `below 5`, `5 to 20`, `from 20`.
+_NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+_BAND = re.compile(rf"\d+|\d+-\d+|\d+\+|(?:below|from) {_NUMBER}|{_NUMBER} to {_NUMBER}")
 
 Model = Literal["challenger", "champion"]
 CHALLENGER: Model = "challenger"
@@ -35,31 +40,68 @@ class Comparison:
         """Challenger minus champion, as TFMA takes it."""
         return self.challenger[metric] - self.champion[metric]
 
-    def change_margin(self, metric: str) -> float:
-        """Half of the change's 95 % interval, from the paired standard error; NaN if it isn't known."""
-        return CONFIDENCE_95 * self.challenger.get(change_error_of(metric), math.nan)
+    def change_margin(self, metric: str, *, confidence: float = CONFIDENCE) -> float:
+        """Half of the change's interval, from the paired standard error; NaN if it isn't known."""
+        return _half_width(self.challenger, change_error_of(metric), confidence=confidence)
+
+    def falls_by_chance(self, metric: str, *, limit: float) -> float:
+        """The p-value of the hypothesis that the metric didn't fall by more than the limit; NaN where the change has no interval."""
+        if not judged_shoppers(self.challenger) >= FEWEST_SHOPPERS:
+            return math.nan
+        error = self.challenger.get(change_error_of(metric), math.nan)
+        return p_value(self.change(metric) + limit, error, self.challenger["effective_shoppers"])
 
     @property
     def judged_requests(self) -> int:
         """Requests with a positive: those the listwise metrics are means of."""
         return int(self.challenger["requests"] - self.challenger["requests_without_positive"])
 
+    @property
+    def judged_shoppers(self) -> int:
+        """Shoppers who have such a request; 0 where they aren't known."""
+        return int(judged_shoppers(self.challenger))
+
+
+def judged_shoppers(values: Mapping[str, float]) -> float:
+    """Shoppers who have a request with a positive; 0 where they aren't known."""
+    found = values.get("shoppers", math.nan) - values.get("shoppers_without_positive", math.nan)
+    return 0.0 if math.isnan(found) else found
+
 
 def margin(values: Mapping[str, float], metric: str) -> float:
     """Half of a metric's 95 % interval; NaN if its standard error isn't known."""
-    return CONFIDENCE_95 * values.get(error_of(metric), math.nan)
+    return _half_width(values, error_of(metric))
+
+
+def _half_width(values: Mapping[str, float], error: str, *, confidence: float = CONFIDENCE) -> float:
+    """NaN with fewer than `FEWEST_SHOPPERS` shoppers who have a positive."""
+    if not judged_shoppers(values) >= FEWEST_SHOPPERS:
+        return math.nan
+    return half_width(values.get(error, math.nan), values["effective_shoppers"], confidence=confidence)
 
 
 def compared(metrics: Iterable[SliceMetrics]) -> tuple[Comparison, ...]:
-    """Both models side by side: all requests first, then by feature, larger slices first."""
+    """Both models side by side: all requests first, then by feature, bands in their order, larger slices first."""
     models: dict[Slice, dict[Model, Mapping[str, float]]] = {}
+    values_of: dict[str, set[str]] = {}
     for entry in metrics:
         models.setdefault(entry.slice, {})[entry.model] = entry.values
+        for name, value in entry.slice:
+            values_of.setdefault(name, set()).add(value)
+    banded = {name for name, values in values_of.items() if all(not value or _BAND.fullmatch(value) for value in values)}
 
-    def order(each: Comparison) -> tuple[int, list[str], float, Slice]:
-        return len(each.slice), [name for name, _ in each.slice], -each.challenger["requests"], each.slice
+    def order(each: Comparison) -> tuple[int, list[str], list[float], float, Slice]:
+        lows = [_low(value) for name, value in each.slice if name in banded]
+        return len(each.slice), [name for name, _ in each.slice], lows, -each.challenger["requests"], each.slice
 
     return tuple(sorted((Comparison(where, values[CHALLENGER], values[CHAMPION]) for where, values in models.items()), key=order))
+
+
+def _low(band: str) -> float:
+    """Where a band begins; one without a value is the last."""
+    if not band:
+        return math.inf
+    return -math.inf if band.startswith("below ") else float(re.findall(_NUMBER, band)[0])
 
 
 def to_json(metrics: Iterable[SliceMetrics]) -> list[dict[str, Any]]:

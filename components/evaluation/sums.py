@@ -35,6 +35,7 @@ from components.evaluation.item_reach import NO_ITEMS, ItemReach, shopper_groups
 from components.evaluation.ranked import Ranked, Terms, listwise
 from components.evaluation.replicates import Replicates
 from components.evaluation.score_counts import NO_SCORES, ScoreCounts
+from components.evaluation.shopper_counts import NO_COUNTS, ShopperCounts
 from components.evaluation.shopper_sample import NO_SHOPPERS, ShopperSample
 
 FIRST = (1, 5, 10)
@@ -42,6 +43,7 @@ REACHED = 5
 PLACES = 20
 
 COUNTS = ("requests", "impressions", "positives", "requests_without_positive", "invalid_scores")
+OF_SHOPPERS = ("shoppers", "shoppers_without_positive", "effective_shoppers")
 OF_SCORES = ("auc", "pr_auc", "ece")
 POINTWISE = ("log_loss", "calibration")
 LISTWISE = (
@@ -55,7 +57,7 @@ LISTWISE = (
 )
 OF_AMOUNTS = tuple(f"{amount}_at_{k}" for amount in AMOUNTS for k in FIRST)
 OF_ITEMS = (f"coverage_at_{REACHED}", f"personalisation_at_{REACHED}")
-METRICS = (*COUNTS, *OF_SCORES, "auc_error", *POINTWISE, "gauc_by_user", *LISTWISE, *OF_AMOUNTS, *OF_ITEMS)
+METRICS = (*COUNTS, *OF_SHOPPERS, *OF_SCORES, "auc_error", *POINTWISE, "gauc_by_user", *LISTWISE, *OF_AMOUNTS, *OF_ITEMS)
 """Names of all values of `RankingSums.values`; those of `OF_AMOUNTS` are there where the examples have the amount."""
 BOOTSTRAPPED = (*OF_SCORES, *POINTWISE, "gauc_by_user", *LISTWISE, *OF_AMOUNTS)
 """Those whose standard error is from replicates of the shoppers; that of `OF_ITEMS` is from leaving groups of them out (`item_reach`)."""
@@ -99,6 +101,7 @@ class RankingSums:
 
     totals: Floats  # [counts, then weighted sums of the means, then their weights]
     scores: ScoreCounts
+    counts: ShopperCounts
     shoppers: ShopperSample
     items: ItemReach
     replicates: Replicates | None  # None where shoppers aren't known, or of no request
@@ -109,6 +112,7 @@ class RankingSums:
         return RankingSums(
             self.totals + other.totals,
             self.scores + other.scores,
+            self.counts + other.counts,
             self.shoppers + other.shoppers,
             self.items + other.items,
             _both(self.replicates, other.replicates),
@@ -123,10 +127,17 @@ class RankingSums:
         names = (*COUNTS, *POINTWISE, *listwise)
         named = dict(zip(names, _means(self.totals).tolist(), strict=True))
         named |= {name: float(getattr(self.scores, name)) for name in (*OF_SCORES, "auc_error")}
+        named |= dict(zip(OF_SHOPPERS, self._of_shoppers(), strict=True))
         named |= dict(zip(OF_ITEMS, (self.items.coverage, self.items.personalisation), strict=True))
         _, (auc, weight) = self.shoppers.gauc()
         named["gauc_by_user"] = float(_weighted_mean(auc, weight))
         return named
+
+    def _of_shoppers(self) -> tuple[float, float, float]:
+        """NaN where shoppers aren't known."""
+        if self.replicates is None:
+            return (float("nan"),) * 3
+        return float(self.counts.shoppers), float(self.counts.without_positive), self.counts.effective
 
     def replicated(self, listwise: Sequence[str] = LISTWISE) -> dict[str, Floats]:
         """The metrics of `BOOTSTRAPPED` in each replicate [B]; empty where shoppers aren't known."""
@@ -145,7 +156,9 @@ class RankingSums:
 
 def no_sums(listwise: Sequence[str] = LISTWISE) -> RankingSums:
     """The sums of no request."""
-    return RankingSums(np.zeros(len(COUNTS) + 2 * (len(POINTWISE) + len(listwise))), NO_SCORES, NO_SHOPPERS, NO_ITEMS, None, NO_PLACES)
+    return RankingSums(
+        np.zeros(len(COUNTS) + 2 * (len(POINTWISE) + len(listwise))), NO_SCORES, NO_COUNTS, NO_SHOPPERS, NO_ITEMS, None, NO_PLACES
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,11 +231,12 @@ class RequestSums:
         places: Floats,
     ) -> RankingSums:
         scores, positive = self.requests.scores[candidates], self.requests.labels[candidates] > 0
-        counts, replicates = ScoreCounts.of(scores, positive), None
-        if self.weights is not None:
+        counts, replicates, of_shoppers = ScoreCounts.of(scores, positive), None, NO_COUNTS
+        if self.weights is not None and self.requests.users is not None:
+            of_shoppers = ShopperCounts.of(self.requests.users[rows], columns[:, COUNTS.index("requests_without_positive")] == 0)
             weights = self.weights[rows]
             replicates = Replicates.of(columns, scores=scores, positive=positive, row=row, weights=weights, counts=counts)
-        return RankingSums(columns.sum(axis=0), counts, shoppers, items, replicates, places)
+        return RankingSums(columns.sum(axis=0), counts, of_shoppers, shoppers, items, replicates, places)
 
 
 def sums(

@@ -16,7 +16,7 @@ from components.evaluation.captions import metric_caption, slice_caption
 from components.evaluation.importance import METRICS as DROPPED
 from components.evaluation.importance import Drop, Importance
 from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, SliceMetrics, compared, margin
-from components.evaluation.sums import COUNTS, METRICS, OF_ITEMS
+from components.evaluation.sums import COUNTS, METRICS, OF_ITEMS, OF_SHOPPERS
 
 LOWER_IS_BETTER = ("log_loss", "ece")
 NEITHER = ("calibration", *OF_ITEMS)  # best at 1; more of the catalogue, or more of a shopper's own, is a taste
@@ -35,12 +35,14 @@ def slice_columns(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
 
 
 def overall_table(metrics: Iterable[SliceMetrics]) -> Table:
-    """A row for each metric over all requests: both models and the change, with 95 % intervals."""
+    """A row for each metric over all requests: both models and the change, with 95 % intervals; the title has what the gates count."""
     table = Table(title="All requests (± 95 % interval)", title_justify="left", header_style="bold")
     table.add_column("metric")
     for column in (CHALLENGER, CHAMPION, "change"):
         table.add_column(column, justify="right")
     for each in compared(metrics)[:1]:
+        counts = f"{int(each.challenger['requests']):,}, {each.judged_requests:,} judged"
+        table.title = f"All requests: {counts} (± 95 % interval)"
         for name in overall_metrics(each):
             change = Text(f"{change_text(each.change(name))}{margin_text(each.change_margin(name))}", style=_style(each, name))
             values = (f"{value_text(values[name])}{margin_text(margin(values, name))}" for values in (each.challenger, each.champion))
@@ -50,7 +52,9 @@ def overall_table(metrics: Iterable[SliceMetrics]) -> Table:
 
 def overall_metrics(each: Comparison) -> list[str]:
     """The metrics to show of a slice: those that both models have and either defines, without counts."""
-    names = [name for name in METRICS if name not in (*COUNTS, "auc_error") and name in each.challenger and name in each.champion]
+    names = [
+        name for name in METRICS if name not in (*COUNTS, *OF_SHOPPERS, "auc_error") and name in each.challenger and name in each.champion
+    ]
     return [name for name in names if not (math.isnan(each.challenger[name]) and math.isnan(each.champion[name]))]
 
 

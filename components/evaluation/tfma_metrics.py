@@ -26,7 +26,6 @@ from tensorflow_model_analysis.proto import config_pb2
 from components.contract.sources import AMOUNTS
 from components.evaluation.curves import CURVES, curves
 from components.evaluation.estimates import ESTIMATES, change_error_of, error_of, estimates
-from components.evaluation.gates import at_best, gated_changes
 from components.evaluation.hashes import hashed
 from components.evaluation.sums import (
     ESTIMATED,
@@ -61,8 +60,7 @@ class RankingMetrics(metric_types.Metric):
         gain_amounts: by the name of a label feature, the feature of the amount that its gain is multiplied by.
         amounts: features of what a candidate brought in (revenue, quantity, margin), of which the share among the first places is told.
         bands, item_slices: read by `components.evaluation.steps`, which cuts the slices.
-        gated: names of metrics of whose change against the baseline the upper end is given too (`gates.gated_changes`).
-        min_requests: requests with a positive below which a slice is too small for a gate.
+        gates: read by `components.evaluation.component.Evaluator`, which judges.
         name: unused, TFMA sets it.
     """
 
@@ -74,8 +72,7 @@ class RankingMetrics(metric_types.Metric):
         item: str | None = None,
         bands: Mapping[str, Sequence[float]] | None = None,
         item_slices: Sequence[str] = (),
-        gated: Iterable[str] = (),
-        min_requests: int = 0,
+        gates: Mapping[str, Any] | None = None,
         gain_amounts: Mapping[str, str] | None = None,
         amounts: Sequence[str] = (),
         name: str = "ranking",
@@ -88,8 +85,7 @@ class RankingMetrics(metric_types.Metric):
             item=item,
             bands=dict(bands or {}),
             item_slices=list(item_slices),
-            gated=list(gated),
-            min_requests=min_requests,
+            gates=dict(gates or {}),
             gain_amounts=dict(gain_amounts or {}),
             amounts=list(amounts),
             name=name,
@@ -174,21 +170,19 @@ def _all_metrics(
     item: str | None,
     bands: dict[str, list[float]],
     item_slices: list[str],
-    gated: list[str],
-    min_requests: int,
+    gates: dict[str, Any],
     gain_amounts: dict[str, str],
     amounts: list[str],
     eval_config: config_pb2.EvalConfig,
     model_names: list[str],
     name: str,
 ) -> list[metric_types.MetricComputation]:
-    del bands, item_slices, name
+    del bands, item_slices, gates, name
     baseline = next((spec.name for spec in eval_config.model_specs if spec.is_baseline), None)
     listwise = listwise_of(amounts)
     keys = [_key(name, model) for model in model_names for name in (*_names(model, baseline, listwise), CURVES)]
-    keys += [_key(at_best(metric), model) for metric in gated for model in model_names if baseline not in (None, model)]
     sums = _RequestSums(model_names, listwise, gains, (user, request), item, gain_amounts, amounts)
-    return [metric_types.MetricComputation(keys, [sums], _Sum(model_names, listwise, baseline, gated, min_requests))]
+    return [metric_types.MetricComputation(keys, [sums], _Sum(model_names, listwise, baseline))]
 
 
 def _one_metric(
@@ -288,15 +282,11 @@ def _list(values: Any) -> list[Any]:
 class _Sum(beam.CombineFn):
     """Adds sums, model by model. All models go together, as a change is known better than the values it is between."""
 
-    def __init__(
-        self, models: Sequence[str], listwise: Sequence[str], baseline: str | None = None, gated: Iterable[str] = (), min_requests: int = 0
-    ) -> None:
+    def __init__(self, models: Sequence[str], listwise: Sequence[str], baseline: str | None = None) -> None:
         super().__init__()
         self._models = models
         self._listwise = listwise
         self._baseline = baseline
-        self._gated = list(gated)
-        self._min_requests = min_requests
 
     def create_accumulator(self) -> ByModel:
         return dict.fromkeys(self._models, no_sums(self._listwise))
@@ -309,11 +299,8 @@ class _Sum(beam.CombineFn):
 
     def extract_output(self, accumulator: ByModel) -> Keyed:
         keyed: Keyed = {}
-        found = estimates(accumulator, baseline=self._baseline, listwise=self._listwise)
-        for model, values in found.items():
+        for model, values in estimates(accumulator, baseline=self._baseline, listwise=self._listwise).items():
             undefined = dict.fromkeys(_names(model, self._baseline, self._listwise), math.nan)
-            if self._baseline not in (None, model):
-                values |= gated_changes(values, found[self._baseline], self._gated, min_requests=self._min_requests)
             keyed |= {_key(name, model): value for name, value in (undefined | values).items()}
             keyed[_key(CURVES, model)] = json.dumps(curves(accumulator[model]))
         return keyed

@@ -1,14 +1,25 @@
-"""Whether a model may be released, in sentences. The rules are those given to TFMA by `config.eval_config`, so the two agree."""
+"""Whether a model may be released, in sentences.
+
+One rule for every change against the champion, over the whole window and within slices: a model is refused only for a fall that is surely
+greater than the limit, never for one that chance explains. The hypothesis of each comparison is that the metric fell by no more than its
+limit; its p-value is one-sided, from the paired standard error over shoppers (`intervals`). Two families of hypotheses are each tested at
+`FAMILY_ALPHA` by Holm's procedure: those over the whole window, one for each metric of `drop`, and those of `slice_drop`, one for each
+metric and slice that is judged. So a model that is nowhere worse than its limits is refused with a chance of at most 5 % in all, however
+many slices there are. With one hypothesis it is the 95 % interval that must lie below the limit as a whole.
+"""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from components.contract.dataset import Gates
 from components.contract.sources import AMOUNTS
-from components.evaluation.captions import metric_caption, slice_caption
+from components.evaluation.captions import Slice, metric_caption, slice_caption
 from components.evaluation.gates import check_metric_names
+from components.evaluation.intervals import FEWEST_SHOPPERS, holm
 from components.evaluation.results import Comparison, SliceMetrics, compared
+
+FAMILY_ALPHA = 0.025
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +70,7 @@ def verdict(metrics: Iterable[SliceMetrics], gates: Gates, *, slices: Iterable[S
         return Verdict((Finding(False, "there was no request to evaluate on."),))
     findings = [*_finite(overall), *_floors(overall, gates), *_drops(overall, gates)]
     if gates.slice_drop:
-        for names in slices:
-            members = [each for each in comparisons if [name for name, _ in each.slice] == sorted(names)]
-            findings += _slice_drops(members, gates, names)
+        findings += _slice_drops(comparisons, gates, [sorted(names) for names in slices])
     return Verdict(tuple(findings))
 
 
@@ -79,35 +88,74 @@ def _floors(overall: Comparison, gates: Gates) -> Iterator[Finding]:
 
 
 def _drops(overall: Comparison, gates: Gates) -> Iterator[Finding]:
+    fallen = _fallen([(overall, metric) for metric in gates.drop], gates.drop)
     for metric, drop in gates.drop.items():
-        passed = overall.change(metric) >= -drop
-        margin = overall.change_margin(metric)
-        limit = f"limit {_limit(overall, metric, drop)}, {overall.judged_requests:,} requests"
-        limit = limit if math.isnan(margin) else f"± {_number(margin)}, {limit}"
-        yield Finding(passed, f"{_change(overall, metric, drop)} ({limit}).")
+        defined, margin = math.isfinite(overall.change(metric)), overall.change_margin(metric)
+        counts = _counts(overall)
+        if math.isnan(margin):
+            few = f"with fewer than {FEWEST_SHOPPERS} shoppers who have a positive" if overall.judged_shoppers < FEWEST_SHOPPERS else "here"
+            sure = f"limit {drop:.3f}, not judged: no interval {few}, {counts}"
+        else:
+            sure = f"± {_number(margin)}, limit {_limit(overall, metric, drop)}, {counts}"
+        unsure = (
+            ", not surely by more than the limit"
+            if defined and overall.change(metric) < -drop and not _surely(fallen, overall, metric)
+            else ""
+        )
+        yield Finding(defined and not _surely(fallen, overall, metric), f"{_change(overall, metric, drop)} ({sure}){unsure}.")
 
 
-def _slice_drops(members: Sequence[Comparison], gates: Gates, names: Sequence[str]) -> Iterator[Finding]:
-    """Refused is what fell by more than the limit even at the upper end of the change's interval."""
-    what = " x ".join(names)
-    if not members:
-        yield Finding(False, f"no request has a value of {what}, by which slices were asked for.")
-        return
-    large = [each for each in members if each.judged_requests >= gates.min_requests]
-    for metric, drop in gates.slice_drop.items():
-        judged = [each for each in large if math.isfinite(each.change(metric) + each.change_margin(metric))]
-        worse = [each for each in judged if not each.change(metric) + each.change_margin(metric) >= -drop]
-        for each in worse:
-            surely, limit = _apart(-each.change(metric) - each.change_margin(metric), drop)
-            where = f"{slice_caption(each.slice)} (surely by {surely}, limit {limit}, {each.judged_requests:,} requests)"
-            yield Finding(False, f"{_change(each, metric, drop)} in {where}.")
-        if not worse:
-            counts = [f"{len(judged)} judged"]
-            if small := len(members) - len(large):
-                counts.append(f"{small} with fewer than {gates.min_requests:,} requests to judge by")
-            if unsure := len(large) - len(judged):
-                counts.append(f"{unsure} without an interval")
-            yield Finding(True, f"no {metric_caption(metric)} by {what} surely fell by more than {_number(drop)} ({', '.join(counts)}).")
+def _slice_drops(comparisons: Sequence[Comparison], gates: Gates, slices: Sequence[Sequence[str]]) -> Iterator[Finding]:
+    """All slices are one family: a fall that is beyond doubt in one of forty by itself may be chance."""
+    members = {tuple(names): [each for each in comparisons if [name for name, _ in each.slice] == names] for names in slices}
+    large = {names: [each for each in some if each.judged_shoppers >= gates.min_shoppers] for names, some in members.items()}
+    hypotheses = [
+        (each, metric)
+        for some in large.values()
+        for each in some
+        for metric, drop in gates.slice_drop.items()
+        if not math.isnan(each.falls_by_chance(metric, limit=drop))
+    ]
+    fallen = _fallen(hypotheses, gates.slice_drop)
+    among = f"among {len(hypotheses)} comparison{'s' * (len(hypotheses) != 1)}"
+    for names, some in members.items():
+        what = " x ".join(names)
+        if not some:
+            yield Finding(False, f"no request has a value of {what}, by which slices were asked for.")
+            continue
+        for metric, drop in gates.slice_drop.items():
+            worse = [each for each in large[names] if _surely(fallen, each, metric)]
+            for each in worse:
+                surely = -each.change(metric) - each.change_margin(metric, confidence=1 - 2 * fallen[each.slice, metric])
+                shown, limit = _apart(surely, drop)
+                where = f"{slice_caption(each.slice)} (surely by {shown} {among}, limit {limit}, {_counts(each)})"
+                yield Finding(False, f"{_change(each, metric, drop)} in {where}.")
+            if not worse:
+                judged = sum((each.slice, metric) in {(one.slice, of) for one, of in hypotheses} for each in large[names])
+                counts = [f"{judged} judged {among}"]
+                if small := len(some) - len(large[names]):
+                    counts.append(f"{small} with fewer than {gates.min_shoppers:,} shoppers to judge by")
+                if unsure := len(large[names]) - judged:
+                    counts.append(f"{unsure} without an interval")
+                yield Finding(
+                    True, f"no {metric_caption(metric)} by {what} surely fell by more than {_number(drop)} ({', '.join(counts)})."
+                )
+
+
+def _fallen(hypotheses: Sequence[tuple[Comparison, str]], limits: Mapping[str, float]) -> dict[tuple[Slice, str], float]:
+    """By slice and metric, those that surely fell by more than the limit, and the level of the test that says so."""
+    p_values = {(each.slice, metric): each.falls_by_chance(metric, limit=limits[metric]) for each, metric in hypotheses}
+    known = {key: p for key, p in p_values.items() if not math.isnan(p)}
+    levels = zip(known, holm(list(known.values()), alpha=FAMILY_ALPHA), strict=True)
+    return {key: level for key, level in levels if level is not None}
+
+
+def _surely(fallen: Mapping[tuple[Slice, str], float], each: Comparison, metric: str) -> bool:
+    return (each.slice, metric) in fallen
+
+
+def _counts(each: Comparison) -> str:
+    return f"{each.judged_requests:,} requests of {each.judged_shoppers:,} shoppers"
 
 
 def _change(each: Comparison, metric: str, drop: float) -> str:

@@ -13,9 +13,10 @@ from tfx.types.experimental.simple_artifacts import Dataset as DatasetArtifact
 from tfx.types.experimental.simple_artifacts import File as FileArtifact
 from tfx.types.standard_artifacts import Examples
 
+from components.contract.folder_lock import held
 from components.contract.load import parse_dataset
 from components.contract.until import resolved
-from components.ingest.files import layout
+from components.ingest.files import layout, matching
 from components.ingest.report import ingest_report, require_examples, require_labels
 from components.ingest.spill import write_bytes
 from components.ingest.splits import SPLITS, data_end_us
@@ -40,8 +41,8 @@ def EventExampleGen(  # noqa: N802, a component is named like a class
         dataset: the dataset file's text.
         data_root: the folder its relative paths are looked up under.
         examples: splits train, eval and test.
-        state: `users/` and `items/`, Parquet with one row a key; `index.parquet`, the item ids by code; `catalogue/items.parquet` and
-            `catalogue/users.parquet`, the tables that the dataset file names, with their features typed.
+        state: `users/` and `items/`, Parquet with one row a key; `index.parquet`, the item ids by code; `sources.json`, what was read;
+            `catalogue/items.parquet` and `catalogue/users.parquet`, the tables that the dataset file names, with their features typed.
         report: `report.json`: what was read, kept and dropped, and why.
         data_until: date or date-time (UTC where it names no zone) that stands in place of the dataset file's `windows.until`: later events
             are left out, as if the logs ended with it; "": none is. Or a schedule, whose latest time it is (`components.contract.until`).
@@ -54,14 +55,15 @@ def EventExampleGen(  # noqa: N802, a component is named like a class
     shop = parse_dataset(dataset)
     now_us = time.time_ns() // 1000
     ends_us = data_end_us(shop, resolved(data_until, datetime.fromtimestamp(now_us / 1e6, UTC)))
-    blocks = layout(shop, data_root)
-    work = os.path.join(examples.uri, ".work")
-    partitions = max(1, -(-blocks.rows // PARTITION_ROWS))
-    job = Job(dataset, data_root, work, examples.uri, state.uri, partitions, now_us=now_us, ends_us=ends_us)
     reported = os.path.join(report.uri, "report.json")
-    with beam_pipeline as root:
-        found = ingest(root, job, blocks.blocks)
-        _ = found | "report" >> beam.Map(lambda pair: write_bytes(reported, ingest_report(pair[0], pair[1], blocks, dataset)))
+    with held(path for source in shop.events for path in matching(source, data_root)):
+        blocks = layout(shop, data_root)
+        work = os.path.join(examples.uri, ".work")
+        partitions = max(1, -(-blocks.rows // PARTITION_ROWS))
+        job = Job(dataset, data_root, work, examples.uri, state.uri, partitions, now_us=now_us, ends_us=ends_us)
+        with beam_pipeline as root:
+            found = ingest(root, job, blocks.blocks)
+            _ = found | "report" >> beam.Map(lambda pair: write_bytes(reported, ingest_report(pair[0], pair[1], blocks, dataset)))
     removed(work)
     with opened(reported) as file:
         told = json.load(file)

@@ -93,6 +93,8 @@ def _vectors(frame: pl.DataFrame, feature: Vector, values: pl.Series) -> pl.Seri
             f"{location(frame.filter(wrong))}expected vectors of {feature.size} numbers in column {logged_name(values)!r},"
             f" got one of {len(lists.filter(wrong)[0])}; correct it, or leave it empty"
         )
-    missing = pl.lit(pl.Series([[float("nan")] * feature.size], dtype=pl.List(pl.Float32)))
-    whole = pl.select(pl.when(lists.is_null()).then(missing).otherwise(lists.list.eval(pl.element().fill_null(float("nan")))))
+    nan = float("nan")
+    missing = pl.lit(pl.Series([[nan] * feature.size], dtype=pl.List(pl.Float32)))
+    finite = pl.when(pl.element().is_finite()).then(pl.element()).otherwise(nan)  # null and infinity are missing
+    whole = pl.select(pl.when(lists.is_null()).then(missing).otherwise(lists.list.eval(finite)))
     return whole.to_series().cast(pl.Array(pl.Float32, feature.size))

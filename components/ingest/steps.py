@@ -9,8 +9,10 @@ row by row.
     write      a block of whole shoppers    -> examples, the users' state
 """
 
+import json
 import os
 import pickle
+import posixpath
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -227,6 +229,7 @@ def make_index(scanned: list[Scanned], job: Job) -> Index:
     if tables[1] is not None:
         write_frame(job.path("users"), tables[1])
     write_bytes(os.path.join(job.state, "index.parquet"), as_parquet(items.select("item")))
+    write_bytes(os.path.join(job.state, "sources.json"), sources_read(scanned, last_us=max(part.last_us for part in filled), job=job))
     for name, read in (("item", tables[0]), ("user", tables[1])):
         if read is not None:
             by = [ID, FROM] if FROM in read.columns else [ID]
@@ -246,6 +249,12 @@ def make_index(scanned: list[Scanned], job: Job) -> Index:
     events = tuple(path for part in filled for path in part.paths)
     written = together(part.written for part in filled)
     return Index(paths, events, bounds(_ended(dataset, job), first_us, last_us), first_us, last_us, counts, written)
+
+
+def sources_read(scanned: list[Scanned], *, last_us: int, job: Job) -> bytes:
+    """What the state is made of, for whoever adds later events to it: files' names, the newest event, and where the run's data ends."""
+    files = sorted({posixpath.basename(part.block.path) for part in scanned})
+    return json.dumps({"files": files, "last_us": last_us, "ends_us": job.ends_us}).encode()
 
 
 def _ended(dataset: Dataset, job: Job) -> Dataset:

@@ -27,14 +27,22 @@ def read_labels(releases: str | Path | Address) -> Labels | None:
 
 def write_labels(labels: Labels, releases: str | Path | Address) -> None:
     """Write both files, each whole or not at all; the record last, so that what it says is what the server's file says."""
-    for name, text in ((CONFIG_FILE, labels.model_config()), (FILE, labels.to_json())):
-        (Address.of(releases) / name).write(text.encode())
+    folder = Address.of(releases)
+    for name, text in ((CONFIG_FILE, labels.model_config(str(folder))), (FILE, labels.to_json())):
+        (folder / name).write(text.encode())
+
+
+def refresh_config(releases: str | Path | Address) -> None:
+    """Have the server's file name the folder as it is now: TensorFlow Serving takes absolute paths alone, and folders move."""
+    labels, folder = read_labels(releases), Address.of(releases)
+    if labels is not None and (folder / CONFIG_FILE).read() != (text := labels.model_config(str(folder)).encode()):
+        (folder / CONFIG_FILE).write(text)
 
 
 def label_first(releases: str | Path | Address, released: Manifest) -> None:
     """Where no label was ever given the release becomes `stable`: there is nothing else to serve."""
     if read_labels(releases) is None:
-        write_labels(Labels(released.dataset, str(Address.of(releases))).promoted(released.version, STABLE), releases)
+        write_labels(Labels(released.dataset, "").promoted(released.version, STABLE), releases)
 
 
 def in_force(releases: str | Path | Address) -> int | None:

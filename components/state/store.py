@@ -68,6 +68,14 @@ class StateStore:
         """Number of keys with an event."""
         return len(self._rows)
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._rows
+
+    def keys(self) -> list[str]:
+        """Keys with an event."""
+        with self._lock:
+            return list(self._rows)
+
     def record(self, *events: Event) -> None:
         """Take events in, in their order; raises InputError, and takes in none, for an action that the plan doesn't count."""
         for event in events:
@@ -104,9 +112,11 @@ class StateStore:
 
     def snapshot(self) -> Snapshot:
         """A copy of all that is known, to be saved."""
-        with self._lock:
-            rows: NDArray[np.int64] = np.fromiter(self._rows.values(), np.int64, len(self._rows))
-            return Snapshot(self.plan, list(self._rows), rows_of(self._state, rows))
+        with self._lock:  # for as short as can be: requests wait for it
+            keys, copy = list(self._rows), State(*(getattr(self._state, name)[: self._used].copy() for name in State._fields))
+            rows: NDArray[np.int64] = np.fromiter(self._rows.values(), np.int64, len(keys))
+        whole = len(rows) == len(copy.last_us) and (rows == np.arange(len(rows))).all()
+        return Snapshot(self.plan, keys, copy if whole else rows_of(copy, rows))
 
     def _row(self, key: str) -> int:
         row = self._rows.get(key)

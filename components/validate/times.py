@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from components.contract.dataset import Dataset
+from components.contract.event_time import EARLIEST_US
 from components.contract.sources import EventSource, Impressions, ListRows, Rows
 from components.ingest.identity import gap_us, with_moments
 from components.ingest.splits import BEFORE, SPLITS, assign, bounds
@@ -17,7 +18,6 @@ from components.validate.attribution import attribution_checks, identity_checks
 from components.validate.check import EXAMPLES, FAIL_SHARE, Check, Verdict, of_rows, share
 from components.validate.events import Tally, where_it_stands
 
-FIRST_US = 631_152_000_000_000  # 1990: no log is older, but a time in a wrong unit looks so
 _DAY_US = 86_400_000_000
 _TAIL = 0.005
 _RARE = 0.99  # of the requests without a positive: more, and actions hardly find their requests
@@ -27,7 +27,7 @@ def clock_checks(dataset: Dataset, found: Tally) -> Iterator[Check]:
     """Times that a right clock wouldn't tell. Nothing without events or time."""
     moments = pl.concat(found.moments)
     time = moments["time"].to_numpy()
-    old = time < FIRST_US
+    old = time < EARLIEST_US
     # Days or hours since 1970 are in no log: with such a unit the log counts from a moment of its own.
     counts_on_purpose = all(_first_unit(source) in ("d", "h", "m") for source in dataset.events)
     yield of_rows(

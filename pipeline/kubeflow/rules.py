@@ -4,6 +4,7 @@ From Kubeflow Pipelines 2.x: `apiserver/template/v2_template.go`, `v2/compiler/v
 `validation_utils.go` for names of tasks. The documents' form, which protobuf reads strictly, is looked at first.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -21,9 +22,12 @@ from pipeline.kubeflow.invocation import LOG_ARTIFACT
 from pipeline.kubeflow.package import SCHEMA_VERSION
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_NAME_LENGTH = 128  # TFX's own limit, below Kubernetes' for names of objects
+_NAME_LENGTH = 128  # Vertex AI's limit, below Kubernetes' for names of objects; a dataset's name is shorter
 _TASK = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
 _TASK_LENGTH = 128 - len("-driver")
+# A step's parameters reach its container as JSON in one argument, which Linux cuts off at 128 KiB: the process doesn't start. What is left
+# of that is for its artifacts.
+_PARAMETERS_BYTES = 112 * 1024
 _ROOT = re.compile(r"(minio|s3|gs)://[^/\s]+(/\S*)?")
 _TITLE = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)+")
 _TYPES = {"STRING": str, "NUMBER_INTEGER": int, "NUMBER_DOUBLE": float, "BOOLEAN": bool, "LIST": list, "STRUCT": dict}
@@ -103,7 +107,14 @@ def _tasks(spec: Document) -> Iterator[str]:
         for other in task.get("dependentTasks", []):
             if other not in tasks:
                 yield f"task {name}: expected a task that it comes after, got {other!r}, which there isn't"
-        for key, given in task.get("inputs", {}).get("parameters", {}).items():
+        task_parameters = task.get("inputs", {}).get("parameters", {})
+        constants = {key: value.get("runtimeValue", {}).get("constant") for key, value in task_parameters.items()}
+        if (size := len(json.dumps(constants).encode())) > _PARAMETERS_BYTES:
+            yield (
+                f"task {name}: expected parameters of up to {_PARAMETERS_BYTES:,} bytes, which a container can be started with,"
+                f" got {size:,}; shorten the dataset file, its comments first"
+            )
+        for key, given in task_parameters.items():
             yield from _parameter(f"task {name}, parameter {key}", given, tasks, parameters)
         for key, given in task.get("inputs", {}).get("artifacts", {}).items():
             produced = given.get("taskOutputArtifact", {})

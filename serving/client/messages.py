@@ -1,9 +1,9 @@
-"""TensorFlow Serving's messages for Predict, GetModelStatus and HandleReloadConfigRequest, as far as a client needs them.
+"""TensorFlow Serving's messages for Predict, GetModelMetadata, GetModelStatus and HandleReloadConfigRequest, as far as a client needs them.
 
-They need no TensorFlow. The field numbers and types are those of predict.proto, model.proto, get_model_status.proto, status.proto,
-model_management.proto, model_server_config.proto, file_system_storage_path_source.proto (tensorflow/serving), tensor.proto,
-tensor_shape.proto and types.proto (tensorflow), so the bytes are the same. The names are our own, in a pool of their own: a process that
-also loads TensorFlow's descriptors, such as a test, has no two definitions of one name.
+They need no TensorFlow. The field numbers and types are those of predict.proto, model.proto, get_model_metadata.proto,
+get_model_status.proto, status.proto, model_management.proto, model_server_config.proto, file_system_storage_path_source.proto
+(tensorflow/serving), tensor.proto, tensor_shape.proto and types.proto (tensorflow), so the bytes are the same. The names are our own, in a
+pool of their own: a process that also loads TensorFlow's descriptors, such as a test, has no two definitions of one name.
 """
 
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
+MODEL_METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
 MODEL_STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
 RELOAD_CONFIG = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
 AVAILABLE, END = 30, 50  # of ModelVersionStatus.State
@@ -51,6 +52,8 @@ _MESSAGES: dict[str, tuple[tuple[int, str, str, bool], ...]] = {
     "NamedTensor": ((1, "key", "string", False), (2, "value", "Tensor", False)),
     "PredictRequest": ((1, "model_spec", "ModelSpec", False), (2, "inputs", "NamedTensor", True), (3, "output_filter", "string", True)),
     "PredictResponse": ((1, "outputs", "NamedTensor", True), (2, "model_spec", "ModelSpec", False)),
+    "MetadataRequest": ((1, "model_spec", "ModelSpec", False), (2, "metadata_field", "string", True)),
+    "MetadataResponse": ((1, "model_spec", "ModelSpec", False),),  # what else it holds is passed over
     "ModelStatusRequest": ((1, "model_spec", "ModelSpec", False),),
     "Status": ((1, "error_code", "int32", False), (2, "error_message", "string", False)),  # the code is an enum there, and so is the state
     "VersionStatus": ((1, "version", "int64", False), (2, "state", "int32", False), (3, "status", "Status", False)),
@@ -95,5 +98,6 @@ def _message(name: str) -> Any:
 
 
 Tensor, PredictRequest, PredictResponse = _message("Tensor"), _message("PredictRequest"), _message("PredictResponse")
+MetadataRequest, MetadataResponse = _message("MetadataRequest"), _message("MetadataResponse")
 ModelStatusRequest, ModelStatusResponse = _message("ModelStatusRequest"), _message("ModelStatusResponse")
 ReloadConfigRequest, ReloadConfigResponse = _message("ReloadConfigRequest"), _message("ReloadConfigResponse")

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import final
 
@@ -13,6 +14,7 @@ from components.contract.errors import ModelUnavailable
 from serving.client.breaker import BreakerSettings
 from serving.client.hedging import Budget, HedgeSettings, Latency
 from serving.client.prediction import Check, Door, Prediction, Which, asking
+from serving.client.recent import Recent
 from serving.client.replica import Replica
 from serving.client.reuse import Reuse
 from serving.client.tensors import Array
@@ -65,7 +67,7 @@ class ModelClient:
     ) -> None:
         self._replicas = tuple(Replica(address, breaker, credentials=credentials, interceptors=interceptors) for address in addresses)
         self._model, self._hedging = model, hedging
-        self._latencies: dict[Door, Latency] = {}
+        self._latencies = Recent[Door, Latency](partial(Latency, hedging))
         self._budget = Budget(hedging)
         self._turns = count()
         self._reuse = Reuse(reuse_s) if reuse_s else None
@@ -157,7 +159,7 @@ class ModelClient:
         return await replica.ask(message, door, until_s=until_s, check=check)
 
     async def _raced(self, message: bytes, door: Door, until_s: float, check: Check) -> Prediction:
-        latency = self._latencies.setdefault(door, Latency(self._hedging))
+        latency = self._latencies[door]
         others = self._in_turn(door)
         running: dict[asyncio.Task[Prediction], _Try] = {}
         failure = self._open()

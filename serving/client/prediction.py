@@ -35,6 +35,11 @@ def named(which: Which) -> str:
     return which if isinstance(which, str) else f"version {which}"
 
 
+def bounded(name: str) -> str:
+    """A version's name for a metric's label: without the number of one that was asked for by number, which callers choose."""
+    return "version" if name.startswith("version ") else name
+
+
 def asking(model: str, tensors: Mapping[str, Array], outputs: Sequence[str], door: Door) -> bytes:
     """The message. The same arrays in the same order make the same bytes."""
     request = PredictRequest(output_filter=outputs)

@@ -1,7 +1,7 @@
 """One model server of those that serve the same models: a connection, and what is known of how it fares."""
 
+import logging
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from typing import final
@@ -10,8 +10,10 @@ import grpc
 
 from components.contract.errors import ModelUnavailable
 from serving.client.breaker import Breaker, BreakerSettings
+from serving.client.failure_log import FailureLog
 from serving.client.messages import AVAILABLE, MODEL_STATUS, PREDICT, ModelStatusRequest, ModelStatusResponse
 from serving.client.prediction import NEWEST, Check, Door, Prediction, answered, named
+from serving.client.recent import Recent
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", 64 << 20),
@@ -22,6 +24,7 @@ _OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),  # clients of one process have connections of their own
     ("grpc.lb_policy_name", "round_robin"),  # where the name stands for several addresses
 )
+_LOG = logging.getLogger(__name__)
 _REASONS = {grpc.StatusCode.UNAVAILABLE: "unreachable", grpc.StatusCode.DEADLINE_EXCEEDED: "timeout"}
 
 
@@ -60,8 +63,9 @@ class Replica:
         self._status = self._channel.unary_unary(
             MODEL_STATUS, request_serializer=ModelStatusRequest.SerializeToString, response_deserializer=ModelStatusResponse.FromString
         )
-        self._failing = defaultdict[Door, Breaker](partial(Breaker, breaker))
-        self._slow = defaultdict[Door, Breaker](partial(Breaker, breaker))
+        self._failing = Recent[Door, Breaker](partial(Breaker, breaker))
+        self._slow = Recent[Door, Breaker](partial(Breaker, breaker))
+        self._failures = FailureLog(_LOG)
 
     def connect(self) -> None:
         """Begin to connect, so that the first request needn't."""
@@ -102,9 +106,12 @@ class Replica:
                 self._failing[door].late(time.monotonic(), left_s)
             else:
                 self._failing[door].failed(time.monotonic())
-            raise self._unavailable(error) from error
-        except ModelUnavailable:
+            failure = self._unavailable(error)
+            self._noted(failure, door)
+            raise failure from error
+        except ModelUnavailable as error:
             self._failing[door].failed(time.monotonic())
+            self._noted(error, door)
             raise
         finally:
             self.outstanding -= 1
@@ -133,6 +140,10 @@ class Replica:
         except grpc.aio.AioRpcError as error:
             raise self._unavailable(error) from error
         return tuple(sorted((each.version for each in told.model_version_status if each.state == AVAILABLE), reverse=True))
+
+    def _noted(self, failure: ModelUnavailable, door: Door) -> None:
+        which = f"{named(door.label) or NEWEST}, {door.signature}"
+        self._failures.note((which, failure.reason), f"{failure} (asked for {which})", time.monotonic())
 
     def _unavailable(self, error: grpc.aio.AioRpcError) -> ModelUnavailable:
         reason = _REASONS.get(error.code(), "refused")

@@ -10,8 +10,11 @@ experiment and shopper. So
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from components.contract.id_text import id_text
 from serving.experiments.file import Baseline, Experiment, Experiments
 
 
@@ -29,19 +32,29 @@ class Assignment:
     rules: str | None = None
 
 
-def assign(experiments: Experiments, shopper: str) -> Assignment:
-    """The arms of a shopper, by his id; of a guest, who has none (""), no arm."""
-    if not shopper:
+def unit(experiments: Experiments, shopper: str, *, session: str, context: Mapping[str, Any]) -> str:
+    """What arms are drawn by: a shopper's id, or of a guest ("") what the file says; "" where the request doesn't tell it."""
+    if shopper or experiments.guests is None:
+        return shopper
+    value = session if experiments.guests == "session" else context.get(experiments.guests)
+    single = isinstance(value, str | int | float) and not isinstance(value, bool)
+    text = id_text(str(value)) if single else ""
+    return f"\x1f{experiments.guests}\x1f{text}" if text else ""  # no shopper's id has such a character
+
+
+def assign(experiments: Experiments, unit: str) -> Assignment:
+    """The arms of a shopper, by their id, or of what stands for a guest; of "" no arm."""
+    if not unit:
         return Assignment()
     arms: dict[str, str] = {}
     model: str | None = None
     baseline: Baseline | None = None
     rules: str | None = None
     for layer in experiments.layers:
-        place = fraction(experiments.salt, "layer", layer.name, shopper)
+        place = fraction(experiments.salt, "layer", layer.name, unit)
         for experiment in layer.experiments:
             if experiment.start <= place < experiment.end:
-                arm = experiment.arms[drawn(experiment, fraction(experiments.salt, "experiment", experiment.name, shopper))]
+                arm = experiment.arms[drawn(experiment, fraction(experiments.salt, "experiment", experiment.name, unit))]
                 arms[experiment.name] = arm.name
                 model, baseline, rules = arm.model or model, arm.baseline or baseline, arm.rules or rules
                 break

@@ -83,15 +83,20 @@ class Experiments(Strict):
     """All experiments that are running."""
 
     salt: str = Field(min_length=1, description="Hashed with every shopper; a new one draws everything anew")
+    guests: Name | None = Field(
+        default=None,
+        description="What a guest's arms are drawn by: `session`, or a feature of the context such as a device; default: guests have none",
+    )
     layers: tuple[Layer, ...] = Field(default=(), description="Independent of each other")
 
 
-def load_experiments(path: str | Path, *, rule_sets: Collection[str]) -> Experiments:
+def load_experiments(path: str | Path, *, rule_sets: Collection[str], guests: Collection[str] = ("session",)) -> Experiments:
     """Read and check an experiments file.
 
     Args:
         path: of the file.
         rule_sets: names of the sets in the rules file, which arms may name.
+        guests: what guests may be drawn by.
 
     Raises:
         ServiceFileError: it is missing, isn't YAML, or says something that can't be; every fault is listed with its line.
@@ -99,16 +104,24 @@ def load_experiments(path: str | Path, *, rule_sets: Collection[str]) -> Experim
     text = read_text(
         path, what="an experiments file", remedy="`examples/serving/experiments.yaml` is one to start from", error=ServiceFileError
     )
-    return parse_experiments(text, str(path), rule_sets=rule_sets)
+    return parse_experiments(text, str(path), rule_sets=rule_sets, guests=guests)
 
 
-def parse_experiments(text: str, name: str = "experiments file", *, rule_sets: Collection[str]) -> Experiments:
+def parse_experiments(
+    text: str, name: str = "experiments file", *, rule_sets: Collection[str], guests: Collection[str] = ("session",)
+) -> Experiments:
     """As `load_experiments`, from the text; `name` is what errors call it."""
     return parse_strict(
         text,
         name,
         model=Experiments,
-        check=lambda made: [*_names(made), *_overlaps(made), *_subjects(made), *_rules(made, sorted(rule_sets))],
+        check=lambda made: [
+            *_names(made),
+            *_overlaps(made),
+            *_subjects(made),
+            *_rules(made, sorted(rule_sets)),
+            *_guests(made, sorted(guests)),
+        ],
         error=ServiceFileError,
         example="salt: my_shop",
     )
@@ -157,6 +170,11 @@ def _subjects(made: Experiments) -> Iterator[Fault]:
                         f"arms of the layer {owner[arm.subject]!r} choose {what} as well, and a shopper is in both;"
                         " keep such arms in one layer",
                     )
+
+
+def _guests(made: Experiments, known: list[str]) -> Iterator[Fault]:
+    if made.guests is not None and made.guests not in known:
+        yield ("guests",), f"neither `session` nor an id or category of the context; {closest(made.guests, known)}"
 
 
 def _rules(made: Experiments, known: list[str]) -> Iterator[Fault]:

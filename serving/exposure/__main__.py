@@ -13,6 +13,7 @@ from serving.exposure.erase import ask_to_forget, erase
 from serving.exposure.keys import keys_of
 from serving.exposure.rows import EventRows
 from serving.features.catalogue import SecondIds, load_second_ids
+from serving.state.tombstones import write_tombstone
 
 
 def main() -> int:
@@ -34,7 +35,10 @@ def main() -> int:
         rows, now_us = EventRows(dataset), time.time_ns() // 1000
         second_ids = SecondIds() if given.state is None else load_second_ids(given.state, dataset)
         for shopper in map(id_text, given.shoppers):
-            for key in keys_of(shopper, second_ids, salt, now_us=now_us):
+            keys = keys_of(shopper, second_ids, salt, now_us=now_us)
+            for name in dict.fromkeys([*second_ids.all_ids(shopper, now_us), *keys]):
+                write_tombstone(given.log, name, now_us=now_us)
+            for key in keys:
                 ask_to_forget(given.log, key, now_us=now_us)
         done = erase(given.log, rows)
     except (ShelfRankError, OSError, ValueError) as error:

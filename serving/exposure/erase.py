@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,8 @@ from typing import Any
 from serving.exposure.rows import EventRows
 from serving.exposure.segment import COMPLETE, OPEN, sync_folder
 
-ASKED, LOCK = ".forget", ".forgetting"
+ASKED, ASKING, LOCK = ".forget", ".asking", ".forgetting"
+ASKING_S = 3600  # a wish that is so old and still being written was never acknowledged
 LATE_S = 10  # a line may wait so long in the log's queue before it is written
 _LOG = logging.getLogger(__name__)
 
@@ -41,8 +43,8 @@ def ask_to_forget(folder: Path, shopper: str, *, now_us: int) -> None:
         OSError: the disk doesn't take it.
     """
     name = hashlib.sha256(shopper.encode("utf-8", "replace")).hexdigest()[:32]
-    beside, path = folder / f"{name}.asking", folder / f"{name}{ASKED}"
-    with beside.open("w", encoding="ascii") as file:
+    beside, path = folder / f"{name}.{os.getpid()}{ASKING}", folder / f"{name}{ASKED}"
+    with open(os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:  # it names a shopper
         json.dump({"shopper": shopper, "time_us": now_us}, file)
         file.flush()
         os.fsync(file.fileno())
@@ -60,15 +62,17 @@ def erase(folder: Path, rows: EventRows) -> Erased:
         OSError: a file couldn't be rewritten; what was asked for stays.
     """
     with _alone(folder) as alone:
+        if alone:
+            _cleared(folder)
         wishes = {path: json.loads(path.read_bytes()) for path in sorted(folder.glob(f"*{ASKED}"))} if alone else {}
         if not wishes:
             return Erased()
-        being_written = [_begun_s(path) for path in folder.glob(f"*{OPEN}")]  # before the complete ones are listed
+        being_written = [begun_s(path) for path in folder.glob(f"*{OPEN}")]  # before the complete ones are listed
         until_us = {wish["shopper"]: int(wish["time_us"]) for wish in wishes.values()}
         dropped = [_rewritten(path, until_us, rows) for path in sorted(folder.glob(f"*{COMPLETE}"))]
         waiting = 0
         for path, wish in wishes.items():
-            if any(begun_s <= wish["time_us"] / 1e6 + LATE_S for begun_s in being_written):
+            if any(since_s <= wish["time_us"] / 1e6 + LATE_S for since_s in being_written):
                 waiting += 1
             elif json.loads(path.read_bytes()) == wish:  # not asked for again meanwhile
                 path.unlink()
@@ -113,7 +117,16 @@ def _rewritten(path: Path, until_us: Mapping[str, int], rows: EventRows) -> int:
     return lost
 
 
-def _begun_s(path: Path) -> float:
+def _cleared(folder: Path) -> None:
+    """Remove what a kill has left half done: it would keep lines, or a name, that nobody erases."""
+    for path in folder.glob(f"*{COMPLETE}.rewritten"):
+        path.unlink()
+    for path in folder.glob(f"*{ASKING}"):
+        if path.stat().st_mtime < time.time() - ASKING_S:
+            path.unlink(missing_ok=True)
+
+
+def begun_s(path: Path) -> float:
     """When a file of the log was begun, which its name tells to the second."""
     stamp = path.name.split("-")[1]
     return datetime.strptime(stamp, "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp()

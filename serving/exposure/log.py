@@ -20,8 +20,10 @@ from typing import final
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, LogUnavailable
+from components.contract.folder_lock import READING
 from serving.exposure.record import Exposure, Interaction, Shadowed
 from serving.exposure.recover import Recovered, recover
+from serving.exposure.retention import Retention, remove_old
 from serving.exposure.rows import EventRows, decision, lines, shadow
 from serving.exposure.stream import Stream
 
@@ -39,6 +41,7 @@ class LogSettings:
         rotate_s: or when it is so old, in seconds: after it, the pipeline sees what the file holds.
         queue_rows: how many candidates and interactions may wait to be written, each on its own account.
         retry_s: after the disk refused a decision, decisions are dropped for so long before the next try.
+        retention: what is kept at most.
     """
 
     folder: Path
@@ -46,6 +49,7 @@ class LogSettings:
     rotate_s: float = 300.0
     queue_rows: int = 200_000
     retry_s: float = 1.0
+    retention: Retention = Retention()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
         for name in ("rotate_bytes", "rotate_s", "queue_rows", "retry_s"):
@@ -89,7 +93,9 @@ class ExposureLog:
 
     def __init__(self, dataset: Dataset, settings: LogSettings) -> None:
         settings.folder.mkdir(parents=True, exist_ok=True)
-        self._settings, self._rows = settings, EventRows(dataset)
+        if settings.retention:
+            (settings.folder / READING).touch()
+        self._settings, self._dataset, self._rows = settings, dataset, EventRows(dataset)
         self._counts = LogCounts(recovered=recover(settings.folder))
         self._changed = threading.Condition()
         self._exposures: deque[Exposure | Shadowed] = deque()
@@ -97,7 +103,7 @@ class ExposureLog:
         self._exposure_rows = self._interaction_rows = 0
         self._closing = False
         self._retry_at_s = 0.0
-        self._refusing = False
+        self._refusing = self._dropping = False
         self._streams = {name: self._stream(name) for name in (DECISIONS, IMPRESSIONS, INTERACTIONS, SHADOWS)}
         self._thread = threading.Thread(target=self._run, name="exposure-log", daemon=True)
         self._thread.start()
@@ -109,6 +115,13 @@ class ExposureLog:
     def folder(self) -> Path:
         """Where it is."""
         return self._settings.folder
+
+    def remove_old(self, *, now_s: float) -> list[Path]:
+        """Remove the files beyond the retention; see `serving.exposure.retention`."""
+        settings = self._settings
+        if not settings.retention:
+            return []
+        return remove_old(settings.folder, settings.retention, self._dataset, now_s=now_s, rotate_s=settings.rotate_s)
 
     def offer(self, exposure: Exposure | Shadowed) -> bool:
         """Hand over a decision; False where the queue is full or the log closed, and it is dropped. Never waits for the disk."""
@@ -145,6 +158,11 @@ class ExposureLog:
             self._count(interactions_refused=waiting.rows)
         waiting.done.set_exception(LogUnavailable(f"the log takes no interactions: {why}; send them again later"))
         return waiting.done
+
+    @property
+    def failing(self) -> bool:
+        """Whether the disk has refused what was last written to it."""
+        return self._refusing or self._dropping
 
     def counts(self) -> LogCounts:
         """What became of the records so far."""
@@ -228,7 +246,9 @@ class ExposureLog:
         except OSError as error:
             _LOG.warning("decisions are dropped for %g s: %s", self._settings.retry_s, error)
             self._retry_at_s = time.monotonic() + self._settings.retry_s
+            self._dropping = True
             return "exposures_dropped_disk"
+        self._dropping = False
         return "exposures_written"
 
     def _texts(self, exposure: Exposure | Shadowed) -> dict[str, bytes]:

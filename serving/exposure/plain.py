@@ -51,6 +51,6 @@ def typed(feature: GivenFeature, value: Any) -> Any:
 def _number(value: Any) -> float | None:
     try:
         found = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return found if np.isfinite(found) else None

@@ -21,6 +21,7 @@ class Exposure:
         scores: [L] as the model gave them, before rules; None where no model did.
         order: candidates' indices in the order answered; what was filtered is missing.
         shown: how many of the first places count as seen. 0 where the page reports its impressions itself.
+        first_position: place, from 0, of the first of the order: above 0 on a later page.
         label: which model was asked, "" for none.
         version: of that model, "" for none.
         arms: experiment to arm.
@@ -40,6 +41,7 @@ class Exposure:
     order: Sequence[int]
     shown: int
     session: str = ""
+    first_position: int = 0
     scores: Sequence[float] | None = None
     label: str = ""
     version: str = ""

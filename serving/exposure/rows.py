@@ -50,7 +50,7 @@ class EventRows:
         for place, at in enumerate(exposure.order[: exposure.shown]):
             item = exposure.items[at]
             shown = self._features(self._of_item, {key: values[at] for key, values in exposure.values.items()})
-            roles = self._roles(exposure, self._impression, item, exposure.request, place)
+            roles = self._roles(exposure, self._impression, item, exposure.request, exposure.first_position + place)
             rows.append({**roles, **around, **shown, self.ruled: ruled.get(item)})
         return rows
 
@@ -102,6 +102,7 @@ def decision(exposure: Exposure) -> dict[str, Any]:
         "scores": None if exposure.scores is None else plain(list(exposure.scores)),
         "order": [int(at) for at in exposure.order],
         "shown": exposure.shown,
+        **({"first_position": exposure.first_position} if exposure.first_position else {}),
         "rules": [
             {"rule": effect.rule, "kind": effect.kind, "moved": [[well_formed(m.item), m.before, m.after] for m in effect.moved]}
             for effect in exposure.effects

@@ -1,6 +1,7 @@
 """From a request to the model's tensors: the same values, bit for bit, that ingestion writes into the examples."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
@@ -21,9 +22,23 @@ from serving.features.catalogue import Catalogue
 from serving.features.request import Inputs, Request
 from serving.features.segments import Segments
 from serving.features.values import numbers, texts, vectors
-from serving.state.seam import StateStores
+from serving.state.seam import Known, StateStores
 
 Values = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked of the state: a shopper, keys of items (the candidates, then each within the segment), the moment, the session."""
+
+    shopper: str
+    keys: list[str]
+    time_us: int
+    session: int
+
+    def asked(self, states: StateStores) -> Known:
+        """The answer of a store."""
+        return states.known(self.shopper, self.keys, self.time_us, session=self.session)
 
 
 @final
@@ -64,6 +79,15 @@ class RequestFeatures:
             InputError: no candidate, a candidate without id, a feature that the dataset file doesn't read from events, a value of a wrong
                 type, or a list of another length than the candidates'.
         """
+        query = self.query(request)
+        return self.assembled(request, query, query.asked(self._states), buckets=buckets)
+
+    def query(self, request: Request) -> Query:
+        """What the state is to be asked for a request.
+
+        Raises:
+            InputError: see `inputs`.
+        """
         items = list(request.candidates)
         if not items:
             raise InputError("expected at least one candidate, got none; name the products to be ranked")
@@ -72,7 +96,12 @@ class RequestFeatures:
         session = session_hash(request.session) if request.session else 0
         segment = self._segments.of(request.shopper, request.context, time_us=request.time_us)
         within = [] if segment is None else [segment_key(segment, item) for item in items]
-        known = self._states.known(request.shopper, items + within, request.time_us, session=session)
+        return Query(request.shopper, items + within, request.time_us, session)
+
+    def assembled(self, request: Request, query: Query, known: Known, *, buckets: Sequence[int] = ()) -> Inputs:
+        """The tensors of a request, from what the state knew; see `inputs`."""
+        items = query.keys[: len(request.candidates)]
+        within = query.keys[len(items) :]
         of_all = None if known.items is None else known.items.values  # (L or 2 L, width)
         of_items = None if of_all is None else of_all[: len(items)]
         rows = self._catalogue.items.rows(items)

@@ -81,6 +81,12 @@ class Users:
     def __contains__(self, user: str) -> bool:
         return user in self._rows
 
+    @property
+    def ids(self) -> list[str]:
+        """All ids, sorted."""
+        ids: list[str] = pc.unique(self._rows.ids).to_pylist()
+        return ids
+
     def some(self, count: int, generator: np.random.Generator) -> list[str]:
         """Ids of at most `count` shoppers, drawn by lot, sorted."""
         ids = self._rows.ids

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, final
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
+from components.contract.event_time import event_time_us
 from components.contract.sources import Impressions, ListRows, Rows
 from components.contract.strict import closest
 from components.contract.userless import lacks_user
@@ -30,8 +31,8 @@ NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
 class Shown:
     """A request's whole list was shown.
 
-    A second list of the shopper under the same request, and session where one is named, is a repetition, unless it comes later than the
-    dataset's `session_gap`: ids may begin anew.
+    A second list of the shopper from the same place on under the same request, and session where one is named, is a repetition, unless it
+    comes later than the dataset's `session_gap`: ids may begin anew.
     """
 
     shopper: str  # "" a guest
@@ -39,6 +40,7 @@ class Shown:
     time_us: int
     items: Sequence[str]
     session: str = ""
+    first_position: int = 0  # of the first item: above 0 on a later page of the same request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +66,15 @@ class Changes:
     A list counts as one event of its shopper, which weighs as much as the list is long, and as one of each of its items. An interaction
     counts for its shopper, and for its item where the dataset keeps state of that action for items. What counts for an item does for the
     item within the event's segment too, where the dataset has segments.
+
+    Args:
+        dataset: the dataset file.
+        catalogue: of the last ingestion.
+        key_of: what the log calls a shopper: a change has the same mark whether the event came in or is read there.
     """
 
-    def __init__(self, dataset: Dataset, catalogue: Catalogue) -> None:
-        self._dataset, self._catalogue = dataset, catalogue
+    def __init__(self, dataset: Dataset, catalogue: Catalogue, *, key_of: Callable[[str], str] = str) -> None:
+        self._dataset, self._catalogue, self._key_of = dataset, catalogue, key_of
         self._plans, self._segments = plans_of(dataset), Segments(dataset, catalogue)
         self._impression = counted_impression(dataset)
         self._guests = any(source.missing_user == "guest" for source in dataset.events)
@@ -85,19 +92,18 @@ class Changes:
             context: features of the request or its shopper, as far as the event tells them: what segments are made of.
 
         Raises:
-            InputError: a time later than `now_us` or none at all, no shopper where the dataset knows no guests, a list without request or
+            InputError: a time that can't be (see event_time_us), no shopper where the dataset knows no guests, a list without request or
                 items, an action that isn't declared, or one about an item without an item.
         """
-        if type(event.time_us) is not int or not 0 <= event.time_us <= now_us:
-            raise InputError(f"expected a time in microseconds since 1970, up to now ({now_us}), got {event.time_us!r}; correct the clock")
+        time_us = event_time_us(event.time_us, now_us=now_us)
         named = self._userless and isinstance(event, Interaction) and event.request
         if not event.shopper and not self._guests and not named:
             raise InputError("expected a shopper, got none, and the dataset file takes no guests (`missing_user: guest`); name the shopper")
         if isinstance(event, Shown):
-            return self._shown(event, context)
-        return self._done(event, context)
+            return self._shown(event, context, time_us)
+        return self._done(event, context, time_us)
 
-    def _shown(self, event: Shown, context: Mapping[str, Any]) -> Change | None:
+    def _shown(self, event: Shown, context: Mapping[str, Any], time_us: int) -> Change | None:
         if not event.request:
             raise InputError("expected the id of the request whose list was shown, got none; name it, as the answer to the request did")
         if isinstance(event.items, str) or not event.items or not all(type(item) is str and item for item in event.items):
@@ -105,14 +111,15 @@ class Changes:
         items = [item for item in dict.fromkeys(event.items) if self._counts(item)]
         if not isinstance(self._dataset.candidates, Impressions | ListRows) or self._impression is None or not items:
             return None
-        user = Event(event.shopper, event.time_us, self._impression, NO_ITEM, len(items), _session(event.session))
+        user = Event(event.shopper, time_us, self._impression, NO_ITEM, len(items), _session(event.session))
         each = items if self._impression in self._of_items else ()
-        mark = _mark("shown", event.shopper, event.session if self._sessions else "", event.request)
+        page = (str(event.first_position),) if event.first_position else ()
+        mark = _mark("shown", self._key_of(event.shopper), event.session if self._sessions else "", event.request, *page)
         keys = self._keys(each, event, context)
-        of_item = tuple(Event(key, event.time_us, self._impression) for key in keys)
-        return Change(mark, (user,) if event.shopper else (), of_item, event.time_us, self._gap_us)
+        of_item = tuple(Event(key, time_us, self._impression) for key in keys)
+        return Change(mark, (user,) if event.shopper else (), of_item, time_us, self._gap_us)
 
-    def _done(self, event: Interaction, context: Mapping[str, Any]) -> Change | None:
+    def _done(self, event: Interaction, context: Mapping[str, Any], time_us: int) -> Change | None:
         action = self._dataset.actions.get(event.action)
         if action is None:
             raise InputError(
@@ -134,14 +141,15 @@ class Changes:
         skew_us = self._skew_us if item else 0
         # Only what histories hold needs a number.
         code = self._catalogue.codes.code(item) if event.action in self._plans.users.history_actions else NO_ITEM
-        of_user = Event(event.shopper, event.time_us, event.action, code, 1, _session(event.session), skew_us)
+        of_user = Event(event.shopper, time_us, event.action, code, 1, _session(event.session), skew_us)
         each = (item,) if item and event.action in self._of_items else ()
         keys = self._keys(each, event, context)
-        of_item = tuple(Event(key, event.time_us, event.action, skew_us=skew_us) for key in keys)
+        of_item = tuple(Event(key, time_us, event.action, skew_us=skew_us) for key in keys)
+        # By the time as it was sent, though it may be ahead: sent again it is the same event.
         # Rows of a log that differ in an amount alone are two events; where there is none, marks are what they were.
         amounts = (f"{amount}={float(value)!r}" for amount, value in sorted(event.amounts.items()))
-        mark = _mark("done", event.shopper, event.action, item, event.request, event.session, str(event.time_us), *amounts)
-        return Change(mark, (of_user,) if event.shopper else (), of_item, event.time_us)
+        mark = _mark("done", self._key_of(event.shopper), event.action, item, event.request, event.session, str(event.time_us), *amounts)
+        return Change(mark, (of_user,) if event.shopper else (), of_item, time_us)
 
     def _keys(self, items: Sequence[str], event: Shown | Interaction, context: Mapping[str, Any]) -> list[str]:
         """Under what events of items count: each itself, and each within the segment."""

@@ -30,10 +30,10 @@ def texts(feature: GivenFeature, values: Sequence[Any], *, words: frozenset[str]
         if is_missing(value, words):
             out[at] = b""
         elif type(value) is str:
-            out[at] = (id_text(value) if as_id else value)[:TEXT_LIMIT].encode()
+            out[at] = _bytes(feature.name, (id_text(value) if as_id else value)[:TEXT_LIMIT])
         else:
             text = id_of(value) if isinstance(feature, Id) and type(value) is float and math.isfinite(value) else value
-            out[at] = _text(feature.name, text, separator)[:TEXT_LIMIT].encode()
+            out[at] = _bytes(feature.name, _text(feature.name, text, separator)[:TEXT_LIMIT])
     return out
 
 
@@ -43,7 +43,7 @@ def numbers(feature: Number, values: Sequence[Any], *, words: frozenset[str] = f
     Raises:
         InputError: a value is neither a number, nor text, nor true or false.
     """
-    given = np.array(values) if all(isinstance(value, int | float) for value in values) else None
+    given = np.array(values) if all(isinstance(value, int | float) for value in values) else None  # of objects where one is too large
     with np.errstate(over="ignore"):
         if given is not None and given.dtype != np.object_:
             typed = given.astype(np.float32)
@@ -65,7 +65,7 @@ def is_missing(value: Any, words: frozenset[str]) -> bool:
 
 
 def vectors(feature: Vector, values: Sequence[Any]) -> NDArray[np.float32]:
-    """(L, size) float32; a value or a number in it that is None is NaN.
+    """(L, size) float32; a value or a number in it that is None, or too large for a float, is NaN.
 
     Raises:
         InputError: a value is no list of `size` numbers.
@@ -78,8 +78,16 @@ def vectors(feature: Vector, values: Sequence[Any]) -> NDArray[np.float32]:
         if not whole or not all(each is None or isinstance(each, int | float) for each in value):
             raise InputError(f"{feature.name}: expected a list of {feature.size} numbers, got {_shown(value)}; correct it, or leave it out")
         with np.errstate(over="ignore"):
-            out[row] = [math.nan if each is None else each for each in value]
+            out[row] = [_float(each) for each in value]
+    out[np.isinf(out)] = np.nan
     return out
+
+
+def _bytes(name: str, text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{name}: expected text of whole characters, got half of one (a lone surrogate); correct it") from None
 
 
 def _text(name: str, value: Any, separator: str) -> str:
@@ -125,9 +133,16 @@ def _number(name: str, value: Any) -> float:
         case str():
             try:
                 return float(pa.array([value.strip(BLANKS)]).cast(pa.float32())[0].as_py())
-            except pa.ArrowInvalid:
+            except (pa.ArrowInvalid, UnicodeEncodeError):
                 return math.nan
     raise InputError(f"{name}: expected a number, or text that is one, got {_shown(value)}; send one, or leave it out")
+
+
+def _float(number: float | None) -> float:
+    try:
+        return math.nan if number is None else float(number)
+    except OverflowError:
+        return math.nan
 
 
 def _shown(value: Any) -> str:

@@ -19,13 +19,13 @@ from serving.guard.betting import Numbers
 from serving.guard.lines import Request, Side, Trial
 from serving.guard.tally import Tally
 from serving.guard.verdict import Verdict
-from serving.guard.watch import Watch
+from serving.guard.watch import Stretch, Watch
 
 SIDES: tuple[Side, Side] = ("canary", "stable")
-_BEFORE = ("waiting", "files", "shoppers", "clicks", "trial")  # tables of a ledger that knew requests by their ids alone
+_BEFORE = ("waiting", "files", "shoppers", "shown", "clicks", "trial")  # tables of ledgers that counted otherwise
 _TABLES = """
 CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, read INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS shoppers (shopper TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counted (shopper TEXT PRIMARY KEY, stretch INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS shown (
     request TEXT, shopper TEXT, session TEXT, time INTEGER, last INTEGER NOT NULL, side TEXT,
     PRIMARY KEY (request, shopper, session, time)
@@ -42,16 +42,14 @@ CREATE TABLE IF NOT EXISTS trial (at INTEGER PRIMARY KEY CHECK (at = 0), told TE
 
 @dataclass(frozen=True)
 class Block:
-    """What is counted since the last look, and the shoppers who are in it."""
+    """What is counted since the last look."""
 
     canary: Tally = field(default_factory=Tally.of)
     stable: Tally = field(default_factory=Tally.of)
-    shoppers: frozenset[str] = frozenset()
 
-    def plus(self, side: Side, counts: Tally, shopper: str = "") -> "Block":
+    def plus(self, side: Side, counts: Tally) -> "Block":
         """With a request more."""
-        grown = {side: getattr(self, side).plus(counts)}
-        return replace(self, **grown, shoppers=self.shoppers | {shopper} if shopper else self.shoppers)
+        return replace(self, **{side: getattr(self, side).plus(counts)})
 
     @property
     def size(self) -> int:
@@ -66,7 +64,10 @@ class Standing:
     Attributes:
         trial: which.
         watch: blocks that are complete.
-        answered: the block of requests as they are answered.
+        answered: the block of requests as they are answered, of shoppers who are new in the trial.
+        again: the same of shoppers who are new in the present stretch.
+        stretch_left: how many requests the present stretch takes yet; 0 before it began.
+        requests: of the trial, whether they count or not.
         settled: the block of requests whose time for a click is over.
         found: the verdict that ended it, None as long as it goes on.
         found_us: when that was.
@@ -76,6 +77,9 @@ class Standing:
     trial: Trial
     watch: Watch = field(default_factory=Watch.new)
     answered: Block = Block()
+    again: Block = Block()
+    stretch_left: int = 0
+    requests: int = 0
     settled: Block = Block()
     found: Verdict | None = None
     found_us: int = 0
@@ -98,7 +102,8 @@ class Ledger:
         self._db = sqlite3.connect(":memory:" if file is None else file, isolation_level=None)
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
-            if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'waiting' AND type = 'table'").fetchone():
+            tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if "files" in tables and not tables.isdisjoint({"waiting", "shoppers"}):
                 # All that it holds is counted anew from the log.
                 self._db.executescript("".join(f"DROP TABLE IF EXISTS {table};" for table in _BEFORE))
             self._db.executescript(_TABLES)
@@ -145,7 +150,7 @@ class Ledger:
 
     def end(self) -> None:
         """Forget the trial; how far the files are read stays."""
-        for table in ("trial", "shoppers", "shown", "clicks"):
+        for table in ("trial", "counted", "shown", "clicks"):
             self._db.execute(f"DELETE FROM {table}")
 
     def read(self) -> dict[str, int]:
@@ -156,12 +161,18 @@ class Ledger:
         """Files are read so far."""
         self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?)", files.items())
 
-    def wait_for(self, request: Request, *, gap_us: int) -> None:
+    def count(self, shopper: str, stretch: int) -> tuple[bool, bool]:
+        """Note that a shopper came in a stretch: whether he is new in the trial, and whether in the stretch."""
+        if self._db.execute("INSERT OR IGNORE INTO counted VALUES (?, ?)", (shopper, stretch)).rowcount:
+            return True, True
+        found = self._db.execute("UPDATE counted SET stretch = ? WHERE shopper = ? AND stretch < ?", (stretch, shopper, stretch))
+        return False, bool(found.rowcount)
+
+    def wait_for(self, request: Request, *, first: bool, gap_us: int) -> None:
         """Let a shopper's first request wait for a click; later ones don't, but clicks may be theirs.
 
         What comes under one id, shopper and session within `gap_us` of the last is the same request again.
         """
-        first = self._db.execute("INSERT OR IGNORE INTO shoppers VALUES (?)", (request.shopper,)).rowcount
         same = (request.request, request.shopper, request.session)
         again = self._db.execute(
             "UPDATE shown SET last = max(last, ?4)"
@@ -217,8 +228,6 @@ def _told(standing: Standing) -> dict[str, Any]:
         match value:
             case np.ndarray() | np.generic():
                 return value.tolist()
-            case frozenset():
-                return sorted(value)
             case dict():
                 return {key: plain(each) for key, each in value.items()}
         return value
@@ -231,8 +240,17 @@ def _standing(told: dict[str, Any]) -> Standing:
     watch, found = told["watch"], told["found"]
     return Standing(
         Trial(**told["trial"]),
-        Watch(_tally(watch["canary"]), _tally(watch["stable"]), _capital(watch["capital"]), _capital(watch["peak"])),
+        Watch(
+            _tally(watch["canary"]),
+            _tally(watch["stable"]),
+            Stretch(_tally(watch["stretch"]["canary"]), _tally(watch["stretch"]["stable"]), watch["stretch"]["number"]),
+            _capital(watch["capital"]),
+            _capital(watch["peak"]),
+        ),
         _block(told["answered"]),
+        _block(told["again"]),
+        told["stretch_left"],
+        told["requests"],
         _block(told["settled"]),
         None if found is None else Verdict(**found),
         told["found_us"],
@@ -241,7 +259,7 @@ def _standing(told: dict[str, Any]) -> Standing:
 
 
 def _block(told: dict[str, Any]) -> Block:
-    return Block(_tally(told["canary"]), _tally(told["stable"]), frozenset(told["shoppers"]))
+    return Block(_tally(told["canary"]), _tally(told["stable"]))
 
 
 def _capital(told: dict[str, float]) -> dict[str, Numbers]:

@@ -1,9 +1,10 @@
 """Reads the log of a trial as it grows, and finds its verdict."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from components.contract.errors import InputError
 from serving.exposure.log import DECISIONS, INTERACTIONS
@@ -12,7 +13,7 @@ from serving.guard.ledger import Block, Ledger, Standing
 from serving.guard.lines import Clicks, Trial, request_of
 from serving.guard.tally import Tally
 from serving.guard.verdict import verdict
-from serving.guard.watch import Limits
+from serving.guard.watch import Limits, stretch_length
 
 _SETTLED_AT_ONCE = 1000
 
@@ -28,6 +29,7 @@ class Duty:
         late_s: so much later a request is settled, for clicks that come late into the log.
         slow_ms: an answer of the model that took longer is slow.
         block: requests of both versions together, between two looks.
+        stretch: requests after which every shopper counts once more; later a tenth of the trial's so far, where that is more.
         limits: when to roll back and when to promote.
     """
 
@@ -37,10 +39,11 @@ class Duty:
     late_s: float = 60.0
     slow_ms: float = 50.0
     block: int = 200
+    stretch: int = 10_000
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        for name in ("click_s", "slow_ms", "block"):
+        for name in ("click_s", "slow_ms", "block", "stretch"):
             if not getattr(self, name) > 0:
                 raise InputError(f"the guard's {name} is above 0, got {getattr(self, name)}")
         if self.late_s < 0:
@@ -51,8 +54,9 @@ class Duty:
 class Sentry:
     """Keeps a ledger of a log.
 
-    In a block each shopper counts once, for his answers; and once in all for a click, by his first request in the trial. So nobody who
-    comes often weighs more than others, and a version that begins to fail late is found all the same.
+    A shopper counts once, by his first request in the trial, for his answer and for a click: what he meets again resembles what he met,
+    and is no news. His first request in each stretch of the trial counts in the tests of that stretch, so that a version that begins to
+    fail late is found all the same (`watch`).
     """
 
     def __init__(self, duty: Duty, ledger: Ledger, clicks: Clicks) -> None:
@@ -83,7 +87,7 @@ class Sentry:
         if standing.found is not None:
             return standing
         standing = self._answered(standing, now_us)
-        self._clicked()
+        self._clicked(standing.trial)
         return self._settled(standing, now_us)
 
     def _answered(self, standing: Standing, now_us: int) -> Standing:
@@ -106,17 +110,33 @@ class Sentry:
             return replace(standing, unreadable=standing.unreadable + 1)
         if request is None:
             return standing
-        self._ledger.wait_for(request, gap_us=self._gap_us)
-        if request.shopper in standing.answered.shoppers:
+        request = replace(request, shopper=_nameless(request.shopper, standing.trial))
+        standing = self._in_stretch(standing, now_us)
+        if standing.found is not None:
             return standing
-        block = standing.answered.plus(request.side, request.counts, request.shopper)
-        return self._seen(replace(standing, answered=block), now_us)
+        new, new_in_stretch = self._ledger.count(request.shopper, standing.watch.stretch.number)
+        self._ledger.wait_for(request, first=new, gap_us=self._gap_us)
+        if new:
+            standing = replace(standing, answered=standing.answered.plus(request.side, request.counts))
+        if new_in_stretch:
+            standing = replace(standing, again=standing.again.plus(request.side, request.counts))
+        return self._seen(standing, now_us)
 
-    def _clicked(self) -> None:
+    def _in_stretch(self, standing: Standing, now_us: int) -> Standing:
+        """With a request more, in the stretch that it falls into; what the last one has left of a block is looked at before."""
+        if standing.stretch_left:
+            return replace(standing, requests=standing.requests + 1, stretch_left=standing.stretch_left - 1)
+        length = stretch_length(standing.requests, self._duty.stretch)
+        if standing.requests:
+            standing = self._looked(standing, [], standing.again, now_us)
+            standing = replace(standing, again=Block(), watch=standing.watch.next_stretch())
+        return replace(standing, requests=standing.requests + 1, stretch_left=length - 1)
+
+    def _clicked(self, trial: Trial) -> None:
         for chunk in unread(self._duty.logs, INTERACTIONS, self._ledger.read()):
             clicks, _ = self._clicks.of(chunk.lines)
             with self._ledger.together():
-                self._ledger.clicked(clicks)
+                self._ledger.clicked([replace(click, shopper=_nameless(click.shopper, trial)) for click in clicks])
                 self._ledger.have_read({chunk.file: chunk.end})
 
     def _settled(self, standing: Standing, now_us: int) -> Standing:
@@ -137,12 +157,26 @@ class Sentry:
 
     def _seen(self, standing: Standing, now_us: int) -> Standing:
         """After a look, where a block is complete."""
-        if standing.answered.size >= self._duty.block:
-            block, standing = standing.answered, replace(standing, answered=Block())
-        elif standing.settled.size >= self._duty.block:
-            block, standing = standing.settled, replace(standing, settled=Block())
-        else:
+        complete = {name: block for name in ("answered", "again", "settled") if (block := getattr(standing, name)).size >= self._duty.block}
+        if not complete:
             return standing
-        standing = replace(standing, watch=standing.watch.then(block.canary, block.stable, self._duty.limits))
-        found = verdict(standing.watch, self._duty.limits)
+        emptied: dict[str, Any] = dict.fromkeys(complete, Block())
+        again = complete.pop("again", None)
+        return self._looked(replace(standing, **emptied), list(complete.values()), again, now_us)
+
+    def _looked(self, standing: Standing, new: Sequence[Block], again: Block | None, now_us: int) -> Standing:
+        """With the verdict after blocks of shoppers who are new in the trial, and one of shoppers who are new in the stretch."""
+        watch = standing.watch
+        for block in new:
+            watch = watch.then(block.canary, block.stable, self._duty.limits)
+        if again is not None:
+            watch = watch.then_again(again.canary, again.stable)
+        found = verdict(watch, self._duty.limits)
+        standing = replace(standing, watch=watch)
         return standing if found.decision == "go on" else replace(standing, found=found, found_us=now_us)
+
+
+def _nameless(shopper: str, trial: Trial) -> str:
+    """What the ledger calls a shopper, in one trial alone: it is to tell him from others, and names nobody who is to be forgotten."""
+    key = f"{trial.canary} {trial.stable} {trial.since_us}".encode()
+    return shopper and hashlib.blake2b(shopper.encode(), digest_size=12, key=key).hexdigest()

@@ -6,7 +6,7 @@ from typing import Literal
 
 from serving.guard.betting import Seen
 from serving.guard.tally import clicks, errors, slow
-from serving.guard.watch import GO_ON, KEPT, ROLL_BACK, WORSE, Limits, Watch, decided, score_shift, threshold
+from serving.guard.watch import GO_ON, KEPT, RECENT, ROLL_BACK, WORSE, Limits, Stretch, Watch, decided, score_shift, threshold
 
 Decision = Literal["go on", "roll back", "promote"]
 
@@ -46,15 +46,16 @@ def _against(watch: Watch, limits: Limits) -> list[str]:
         if watch.peak[name] >= threshold(name, limits):
             needed = math.exp(threshold(name, limits))
             odds = f"evidence of {_times(float(watch.peak[name]))}, where {needed:,.0f} is asked for"
-            said.append(f"{_rates(watch, name.removesuffix('_worse'))}: worse than stable ({odds})")
-    shift = float(score_shift(watch))
-    enough = min(float(watch.canary.requests), float(watch.stable.requests)) >= limits.min_requests
-    if enough and shift > limits.score_shift:
+            what = name.removeprefix("recent_").removesuffix("_worse")
+            rates = f"in the present stretch {_rates(watch.stretch, what)}" if name in RECENT else _rates(watch, what)
+            said.append(f"{rates}: worse than stable ({odds})")
+    shift = float(score_shift(watch, limits))
+    if shift > limits.score_shift:
         said.append(f"the scores are distributed otherwise than stable's: PSI {shift:.2f}, where {limits.score_shift:g} is the limit")
     return said
 
 
-def _rates(watch: Watch, what: str) -> str:
+def _rates(watch: Watch | Stretch, what: str) -> str:
     """`812 of 10,120 requests clicked (8.02%), of stable 10,310 of 101,000 (10.21%)`."""
     of, word = _RATES[what]
     seen: Seen = of(watch.canary, watch.stable)

@@ -6,10 +6,16 @@ judged by a threshold.
 
 Promoted is one of which it is refuted that it is worse than the limits say, in all three: one that is as bad as a limit in any respect is
 promoted with a chance of at most alpha.
+
+Requests of one shopper resemble each other, so no test may count a shopper twice. A version that begins to fail late would then go
+unnoticed where few new shoppers come. So the trial is cut into stretches, in each of which every shopper counts once more, and the tests
+of errors and slow answers have a capital for the whole trial and one that begins anew in each stretch. The capitals of one question begin
+with stakes that sum to 1 (`TRIAL_STAKE`, and `stretch_stake` of the stretches 1, 2, ...): the chance that any of them ever reaches
+1 / alpha is at most the sum over them of stake alpha, however those who come again depend on themselves.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +24,12 @@ from components.contract.errors import InputError
 from serving.guard.betting import Border, Numbers, log_growth
 from serving.guard.tally import Tally, clicks, errors, psi, slow
 
-WORSE = ("clicks_worse", "errors_worse", "slow_worse")
 KEPT = ("clicks_kept", "errors_kept", "slow_kept")
+RECENT = ("recent_errors_worse", "recent_slow_worse")
+"""Those of the present stretch."""
+WORSE = ("clicks_worse", "errors_worse", "slow_worse", *RECENT)
+TRIAL_STAKE = 0.9
+STRETCH_SHARE = 0.1  # of the trial's requests so far, that a stretch is long at least: so that there are few of them
 GO_ON, PROMOTE, ROLL_BACK = 0, 1, -1
 
 
@@ -53,12 +63,32 @@ class Limits:
             raise InputError(f"the guard's min_requests is at least 1, got {self.min_requests}")
 
 
+def stretch_stake(number: int) -> float:
+    """With how much the capital of stretch 1, 2, ... begins; all of them sum to what `TRIAL_STAKE` leaves of 1."""
+    return (1 - TRIAL_STAKE) / (number * (number + 1))
+
+
+def stretch_length(requests: int, shortest: int) -> int:
+    """How many requests a stretch takes that begins after so many of the trial, whether they count or not."""
+    return max(shortest, int(STRETCH_SHARE * requests))
+
+
 @dataclass(frozen=True)
-class Watch:
-    """What has been seen: counts, and by test the logarithm of its capital now and at its greatest."""
+class Stretch:
+    """What has been counted in the present stretch: its number from 1 on, and the counts."""
 
     canary: Tally
     stable: Tally
+    number: int = 1
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What has been seen: counts of the trial and of its present stretch, and the logarithm of each test's capital, now and at its peak."""
+
+    canary: Tally
+    stable: Tally
+    stretch: Stretch
     capital: Mapping[str, Numbers]
     peak: Mapping[str, Numbers]
 
@@ -68,18 +98,42 @@ class Watch:
         zero = np.zeros(runs)
         nothing = Tally.of()
         empty = Tally(zero, zero, zero, zero, zero, np.zeros((*runs, nothing.scores.shape[-1])))
-        return cls(empty, empty, dict.fromkeys(WORSE + KEPT, zero), dict.fromkeys(WORSE + KEPT, zero))
+        stakes = dict.fromkeys(("clicks_worse", *KEPT), 1.0) | dict.fromkeys(("errors_worse", "slow_worse"), TRIAL_STAKE)
+        stakes |= dict.fromkeys(RECENT, stretch_stake(1))
+        capital = {name: zero + np.log(stake) for name, stake in stakes.items()}
+        return cls(empty, empty, Stretch(empty, empty), capital, capital)
 
     def then(self, canary: Tally, stable: Tally, limits: Limits) -> "Watch":
-        """After another block, of what was counted since the last."""
-        grown = growth(self, canary, stable, limits)
-        capital = {name: self.capital[name] + more for name, more in grown.items()}
-        peak = {name: np.maximum(self.peak[name], now) for name, now in capital.items()}
-        return Watch(self.canary.plus(canary), self.stable.plus(stable), capital, peak)
+        """After another block of shoppers who are new in the trial, of what was counted since the last."""
+        grown = self._grown(growth(self, canary, stable, limits))
+        return replace(grown, canary=self.canary.plus(canary), stable=self.stable.plus(stable))
+
+    def then_again(self, canary: Tally, stable: Tally) -> "Watch":
+        """After another block of shoppers who are new in the stretch."""
+        before = self.stretch
+        more = {
+            f"recent_{of.__name__}_worse": log_growth(of(before.canary, before.stable), of(canary, stable), Border())
+            for of in (errors, slow)
+        }
+        stretch = replace(before, canary=before.canary.plus(canary), stable=before.stable.plus(stable))
+        return replace(self._grown(more), stretch=stretch)
+
+    def next_stretch(self) -> "Watch":
+        """With the next stretch begun, in which nothing is counted yet."""
+        number = self.stretch.number + 1
+        runs = self.capital[RECENT[0]].shape
+        stake = np.zeros(runs) + np.log(stretch_stake(number))
+        return replace(
+            self, stretch=replace(Watch.new(runs).stretch, number=number), capital={**self.capital, **dict.fromkeys(RECENT, stake)}
+        )
+
+    def _grown(self, more: Mapping[str, Numbers]) -> "Watch":
+        capital = {**self.capital, **{name: self.capital[name] + each for name, each in more.items()}}
+        return replace(self, capital=capital, peak={name: np.maximum(self.peak[name], now) for name, now in capital.items()})
 
 
 def growth(watch: Watch, canary: Tally, stable: Tally, limits: Limits) -> dict[str, Numbers]:
-    """What a block adds to the logarithm of each test's capital. A rate p below a border is 1 - p above another."""
+    """What a block adds to the logarithm of the capital of each test of the trial. A rate p below a border is 1 - p above another."""
     found: dict[str, Numbers] = {}
     for what, kept, turned in (
         (clicks, Border(ratio=1 - limits.click_loss), False),
@@ -96,20 +150,24 @@ def growth(watch: Watch, canary: Tally, stable: Tally, limits: Limits) -> dict[s
 
 
 def threshold(test: str, limits: Limits) -> float:
-    """The logarithm of the capital at which a test has decided."""
-    return float(np.log((len(WORSE) if test in WORSE else 1) / limits.alpha))
+    """The logarithm of the capital at which a test has decided; whether a canary is worse is asked of as many things as must be kept."""
+    return float(np.log((len(KEPT) if test in WORSE else 1) / limits.alpha))
 
 
-def score_shift(watch: Watch) -> Numbers:
-    """PSI of the scores; 0 as long as one of the versions has none."""
-    scored = (watch.canary.scores.sum(axis=-1) > 0) & (watch.stable.scores.sum(axis=-1) > 0)
-    return np.where(scored, psi(watch.canary.scores, watch.stable.scores), 0.0)
+def score_shift(watch: Watch, limits: Limits) -> Numbers:
+    """PSI of the scores, of the trial or of its stretch, whichever is greater; 0 with fewer than `min_requests` of either version."""
+    found = np.zeros(watch.canary.requests.shape)
+    for seen in (watch, watch.stretch):
+        scored = (seen.canary.scores.sum(axis=-1) > 0) & (seen.stable.scores.sum(axis=-1) > 0)
+        enough = np.minimum(seen.canary.requests, seen.stable.requests) >= limits.min_requests
+        found = np.where(scored & enough, np.maximum(found, psi(seen.canary.scores, seen.stable.scores)), found)
+    return found
 
 
 def decided(watch: Watch, limits: Limits) -> NDArray[np.int8]:
     """ROLL_BACK, GO_ON or PROMOTE of each run."""
     enough = (watch.canary.requests >= limits.min_requests) & (watch.stable.requests >= limits.min_requests)
-    shifted = enough & (score_shift(watch) > limits.score_shift)
+    shifted = score_shift(watch, limits) > limits.score_shift
     worse = np.logical_or.reduce([watch.peak[name] >= threshold(name, limits) for name in WORSE]) | shifted
     kept = np.logical_and.reduce([watch.peak[name] >= threshold(name, limits) for name in KEPT]) & enough
     return np.where(worse, ROLL_BACK, np.where(kept, PROMOTE, GO_ON)).astype(np.int8)

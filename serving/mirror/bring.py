@@ -8,20 +8,26 @@ from components.contract.address import Address
 from components.contract.store import UNFINISHED
 
 
-def bring(source: Address, target: Path) -> None:
-    """`target` holds what the folder `source` does: a link where that is on this machine too, else a copy. What is there already stays."""
-    if target.exists():
-        return
+def bring(source: Address, target: Path) -> bool:
+    """`target` holds what the folder `source` does: a link where that is on this machine too, else a copy. Whether anything was to do.
+
+    What is there already stays, but for a link to elsewhere: store and mirror were copied, and it is the original's.
+    """
+    if target.exists() and (not target.is_symlink() or (source.local is not None and target.readlink() == source.local)):
+        return False
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.local is not None:
         link(target, source.local)
-        return
+        return True
+    if target.is_symlink():
+        target.unlink()
     unfinished = target.with_name(f"{UNFINISHED}{target.name}")
     shutil.rmtree(unfinished, ignore_errors=True)
     for name in source.files():
         if not name.startswith(UNFINISHED):
             (source / name).bring(unfinished / name)
     unfinished.rename(target)
+    return True
 
 
 def link(place: Path, target: Path) -> None:

@@ -49,8 +49,7 @@ class Releases:
         target = wanted(labels, versions, model=self._model(labels, versions), only=self.only)
         ready = {*target.versions, *(() if self.only else sorted(versions)[-self.keep :] if self.keep else ())}
         for version in sorted(ready):
-            if not (self.folder / str(version)).exists():
-                bring(self.source / str(version), self.folder / str(version))
+            if bring(self.source / str(version), self.folder / str(version)):
                 _LOG.info("release %d is here", version)
         since = self._since = now if self._since is None else self._since
         said = self._said()
@@ -59,7 +58,7 @@ class Releases:
         elif said != target and now - since >= self.settle_s:
             self._say(next_step(said, target), now)
         if labels is not None:
-            write(self.folder / FILE, replace(labels, base_path=str(self.folder)).to_json())
+            write(self.folder / FILE, replace(labels, base_path="").to_json())
         if said == target and (self.settle_s is None or now - since >= self.settle_s):
             for version in numbers(self.folder):
                 if version not in ready:
@@ -76,8 +75,10 @@ class Releases:
         file = self.folder / _SAID
         if not file.exists() or not (self.folder / CONFIG_FILE).exists():
             return None
-        said = json.loads(file.read_text(encoding="utf-8"))
-        return Served(said["model"], tuple(said["versions"]), said["labels"])
+        known = json.loads(file.read_text(encoding="utf-8"))
+        said = Served(known["model"], tuple(known["versions"]), known["labels"])
+        # In a folder that was moved or copied the configuration names the one that it was written for.
+        return said if (self.folder / CONFIG_FILE).read_text(encoding="utf-8") == said.text(str(self.folder)) else None
 
     def _say(self, served: Served, now: float) -> None:
         if served == self._said():

@@ -67,6 +67,10 @@ class Fleet:
             reasons = "".join(f"{{{reason}}}, " for reason in awaited.failed)
             raise ServingError(Code.UNKNOWN, f"{len(awaited.failed)} model(s) did not become available: {{{reasons}}}")
 
+    def labels(self) -> dict[str, dict[str, int]]:
+        """The labels of each model in the configuration, by its name."""
+        return {name: dict(self._catalogue.labels().get(name, {})) for name in sorted(self._models)}
+
     def stop(self) -> None:
         """End the thread and unload every version, each once the requests that hold it have ended."""
         self._stopped = True

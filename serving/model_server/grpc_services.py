@@ -1,5 +1,6 @@
 """PredictionService and ModelService over gRPC: each method hands the request on and turns a failure into its status."""
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 from tensorflow_serving.apis import model_service_pb2_grpc as model_service
 from tensorflow_serving.apis import prediction_service_pb2_grpc as prediction_service
 
+from components.contract.labels import MODELS_HEADER
 from serving.model_server import models
 from serving.model_server.catalogue import Catalogue
 from serving.model_server.failure import ServingError
@@ -64,7 +66,8 @@ class ModelService(model_service.ModelServiceServicer):
     def GetModelStatus(  # noqa: N802
         self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
     ) -> get_model_status_pb2.GetModelStatusResponse:
-        """Where each version stands."""
+        """Where each version stands; beside it all models with their labels, for which TensorFlow Serving has no call."""
+        context.set_trailing_metadata(((MODELS_HEADER, json.dumps(self._fleet.labels())),))
         return answered(context, lambda: model_status(request, self._states))
 
     def HandleReloadConfigRequest(  # noqa: N802

@@ -20,7 +20,7 @@ class State(IntEnum):
 
 @dataclass(frozen=True)
 class Status:
-    """Where a version stands; `error` says why a load ended without success."""
+    """Where a version stands; `error` says why the last load failed."""
 
     state: State
     error: ServingError | None = None

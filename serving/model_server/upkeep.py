@@ -134,7 +134,8 @@ class Upkeep:
             log.error("version %d of %s doesn't load (try %d): %s", version, name, held.failures, held.error.status_text)
             if held.failures > self._retries:
                 held.state = State.END
-                self._states.set(name, version, Status(State.END, held.error))
+            # TensorFlow Serving keeps the reason to itself until it gives up; whoever waits for the version would wait in vain.
+            self._states.set(name, version, Status(State.END if held.state is State.END else State.LOADING, held.error))
             return
         self._catalogue.add(Servable(name, version, runner))
         held.state = State.AVAILABLE

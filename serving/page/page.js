@@ -26,22 +26,26 @@ const page = {
   stranger: `stranger-${random().slice(0, 8)}`,
   latencies: [], // { ms, degraded }
   turn: 0, // of the last ranking that was begun: an answer to an earlier one comes too late
+  step: 0, // of the last thing that was begun, a ranking or another: what went wrong before is over when a later one goes well
   usual: null, // the version that answered when none was asked for
 };
 
 async function ask(path, body, headers = {}) {
   const sent = body === undefined ? {} : { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } };
-  const answer = await fetch(path, sent);
-  const told = await answer.json();
-  if (!answer.ok) throw new Error(told.error ?? `${path}: ${answer.status}`);
+  const answer = await fetch(path, sent).catch(() => {
+    throw new Error("the service doesn't answer; does it still run?");
+  });
+  const told = await answer.json().catch(() => ({}));
+  if (answer.status === 422) throw new Error("an id, a text or a number isn't one that the service takes: up to 200 characters, no control characters");
+  if (!answer.ok) throw new Error(told.error ?? `the service answered with status ${answer.status}; its log has the cause`);
   return told;
 }
 
-// What goes wrong is told in one place, and goes away when the same thing goes well.
+// What goes wrong is told in one place, and goes away when the same thing goes well, or anything that was begun later.
 const troubles = new Map();
 function trouble(of, sentence) {
-  sentence ? troubles.set(of, sentence) : troubles.delete(of);
-  const told = [...troubles.values()].join(" · ");
+  sentence ? troubles.set(of, { step: page.step, sentence }) : troubles.delete(of);
+  const told = [...troubles.values()].map((each) => each.sentence).join(" · ");
   if (at("trouble").textContent !== told) at("trouble").textContent = told;
   at("trouble").hidden = !told;
 }
@@ -49,6 +53,7 @@ function trouble(of, sentence) {
 async function within(of, work) {
   try {
     const found = await work();
+    for (const [other, { step }] of troubles) if (step < page.step) troubles.delete(other);
     trouble(of, "");
     return found;
   } catch (error) {
@@ -74,22 +79,34 @@ function asked(candidates) {
   return version ? { ...body, version: Number(version) } : body;
 }
 
+// Whether each field holds what can be asked for; what doesn't is told in words, and nothing is sent.
+function valid() {
+  const wrong = [...at("asked").querySelectorAll("input[data-is]")].filter((field) => !field.checkValidity());
+  for (const field of at("asked").querySelectorAll("input[data-is]")) field.setAttribute("aria-invalid", wrong.includes(field));
+  trouble("fields", wrong.map((field) => `${field.dataset.is}, please`).join(" · "));
+  return !wrong.length;
+}
+
 async function draw() {
-  const wanted = new URLSearchParams({ count: at("count").value || 24, seed: at("seed").value || 0, text: at("text").value });
+  page.step++;
+  if (!valid()) return;
+  const wanted = new URLSearchParams({ count: at("count").value, seed: at("seed").value, text: at("text").value });
   const products = await within("products", () => ask(`products?${wanted}`));
   if (!products) return;
   page.products = products;
   page.places = new Map();
+  at("again").disabled = !products.length; // there is nothing to rank
   await rank();
 }
 
 async function rank(told = "") {
   const turn = ++page.turn;
+  page.step++;
   if (!page.products.length) return empty();
   at("shelf").classList.add("busy");
   const body = asked(page.products.map((product) => product.id));
   const began = performance.now();
-  const ranked = await within("rank", () => ask("/v1/rank", body));
+  const ranked = await within("rank", () => ask("../v1/rank", body));
   if (turn !== page.turn) return;
   at("shelf").classList.remove("busy");
   if (!ranked) return;
@@ -100,11 +117,12 @@ async function rank(told = "") {
   page.places = new Map(ranked.order.map((id, place) => [id, place]));
   show(ranked, before);
   tell(told, before);
-  await Promise.all([explain({ ...body, request: ranked.request }, turn), know(turn)]);
+  const explained = byModel(ranked) ? explain({ ...body, request: ranked.request }, turn) : trouble("reasons", "");
+  await Promise.all([explained, know(turn)]);
 }
 
 async function explain(body, turn) {
-  const told = await within("reasons", () => ask("/v1/explain", body));
+  const told = await within("reasons", () => ask("../v1/explain", body));
   if (turn !== page.turn || !told) return;
   reasons(told);
 }
@@ -115,19 +133,34 @@ async function know(turn) {
 }
 
 async function act(action, product) {
+  page.step++;
   const who = { shopper: shopper(), session: page.session, request: page.request, context: context() };
   // The list was seen, or nobody could have clicked; a second telling of the same request counts for nothing.
   const impressions = [{ ...who, items: page.order }];
   const interactions = [{ ...who, action, item: product.id, position: page.places.get(product.id) }];
   const token = at("token").value;
-  const taken = await within("event", () => ask("/v1/events", { impressions, interactions }, token ? { authorization: `Bearer ${token}` } : {}));
+  const taken = await within("event", () => ask("../v1/events", { impressions, interactions }, token ? { authorization: `Bearer ${token}` } : {}));
   if (taken) await rank({ action, product });
 }
 
 // --- what is shown
 
+// What stands where the model's order would, in words.
+const BY_WHAT = {
+  model: "The state can't be read: the model ordered this shelf without what is known of the shopper and the products.",
+  previous: "The model didn't order this shelf: the version before did.",
+  segment: "The model didn't order this shelf: the products stand by popularity in the shopper's segment.",
+  popularity: "The model didn't order this shelf: the products stand by popularity in the shop.",
+  given: "The model didn't order this shelf: the products stand in the order in which they were asked about.",
+  baseline: "No model ordered this shelf: the experiment's arm wants it so.",
+};
+
+const byModel = (ranked) => ranked.rung === "model" && !ranked.degraded;
+
 function empty() {
   at("shelf").replaceChildren();
+  at("shelf").classList.remove("busy");
+  at("stand-in").hidden = true;
   at("told").textContent = "no product has that";
 }
 
@@ -136,6 +169,9 @@ function show(ranked, before) {
   rung.textContent = ranked.degraded ? `${ranked.rung}, degraded` : ranked.rung;
   ranked.degraded ? rung.setAttribute("data-degraded", "") : rung.removeAttribute("data-degraded");
   trouble("degraded", ranked.degraded ? `degraded: ${ranked.reason}` : "");
+  if (byModel(ranked)) trouble("model server", "");
+  at("stand-in").hidden = byModel(ranked);
+  at("stand-in").textContent = byModel(ranked) ? "" : `${BY_WHAT[ranked.rung] ?? "The model didn't order this shelf."} So there are no scores and no reasons.`;
   at("version").textContent = ranked.version === null ? "none" : `${ranked.version}${ranked.label && !ranked.label.startsWith("version ") ? ` (${ranked.label})` : ""}`;
   const arms = Object.entries(ranked.arms).map(([experiment, arm]) => `${experiment}: ${arm}`);
   at("arms").textContent = [...arms, ...ranked.rules.map((rule) => `rule ${rule}`)].join(", ") || "none";
@@ -145,10 +181,11 @@ function show(ranked, before) {
   const [low, high] = [Math.min(...ranked.scores), Math.max(...ranked.scores)];
   const cards = ranked.order.map((id, place) => {
     const share = high > low ? (ranked.scores[place] - low) / (high - low) : 1;
-    return card(known.get(id), { place, score: ranked.scores[place], share, before: before.get(id) });
+    return card(known.get(id), { place, score: byModel(ranked) ? ranked.scores[place] : null, share, before: before.get(id) });
   });
   const focused = document.activeElement?.dataset.act;
   moving(() => at("shelf").replaceChildren(...cards));
+  permit();
   if (focused) [...at("shelf").querySelectorAll("button")].find((button) => button.dataset.act === focused)?.focus({ preventScroll: true });
 }
 
@@ -165,22 +202,30 @@ function card(product, { place, score, share, before }) {
     button.setAttribute("aria-label", `${action}: ${product.title}`);
     return button;
   });
+  const scored = [
+    made("div", {}, made("span", { className: "quiet", text: "score" }), made("b", { text: score === null ? "" : figure(score) })),
+    made("span", { className: "bar" }, fill),
+  ];
   const item = made(
     "li",
     {},
     made("div", { className: "place" }, made("b", { text: place + 1 }), moved),
     made("div", { className: "main" }, made("div", { className: "name", text: product.title }), list(facts)),
-    made(
-      "div",
-      { className: "score" },
-      made("div", {}, made("span", { className: "quiet", text: "score" }), made("b", { text: figure(score) })),
-      made("span", { className: "bar" }, fill),
-    ),
+    made("div", { className: "score" }, ...(score === null ? [] : scored)),
     made("ul", { className: "why" }),
     made("div", { className: "acts" }, ...buttons),
   );
   item.dataset.id = product.id;
   return item;
+}
+
+// Without the token that events need no event is taken: there is nothing to press then.
+function permit() {
+  const lacking = page.choices.guarded && !at("token").value;
+  for (const button of at("shelf").querySelectorAll(".acts button")) {
+    button.disabled = lacking;
+    button.title = lacking ? "events need the service's token; enter it beside the shelf" : "";
+  }
 }
 
 function list(facts) {
@@ -233,6 +278,7 @@ function moving(change) {
 }
 
 function past({ facts, known, interactions, history }) {
+  at("whose").textContent = shopper();
   at("facts").replaceChildren(...items(Object.entries(facts)));
   const nothing = shopper() === GUEST ? "A guest: known within one request only." : "A stranger: no interactions yet.";
   at("interactions").textContent = !known ? "The state can't be read for now." : interactions ? `${interactions} interactions so far` : nothing;
@@ -289,13 +335,13 @@ function field({ name, values }) {
 
 async function begin() {
   const choices = await within("choices", () => ask("choices"));
-  if (!choices) return;
+  if (!choices) return setTimeout(begin, 1000); // without them there is nothing to press
   page.choices = choices;
   trouble("model server", choices.fault);
   document.title = `ShelfRank: ${choices.shop}`;
   at("shop").textContent = choices.shop;
   at("shopper").append(
-    ...choices.shoppers.map(({ id, facts }) => made("option", { value: id, text: [id, ...Object.values(facts)].join(" · ") })),
+    ...choices.shoppers.map(({ id, facts }) => made("option", { value: id, text: id, title: Object.values(facts).join(", ") })),
     made("option", { value: page.stranger, text: "a stranger" }),
     made("option", { value: GUEST, text: "a guest" }),
     made("option", { value: ELSE, text: "another, by id" }),
@@ -326,6 +372,7 @@ function listen() {
   at("typed").addEventListener("change", () => rank());
   at("context").addEventListener("change", () => rank());
   at("asked-version").addEventListener("change", () => rank());
+  at("token").addEventListener("input", permit);
   for (const id of ["count", "text", "seed"]) at(id).addEventListener("change", () => draw());
 }
 

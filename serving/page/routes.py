@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from serving.page.page import Page
@@ -27,11 +27,11 @@ def page_routes(page: Callable[[], Page]) -> APIRouter:
     """Routes under `/page/`; `page` gives the page of the running service."""
     routes = APIRouter(include_in_schema=False)
     for path, (name, kind) in _FILES.items():
-        routes.add_api_route(f"/page/{path}", _file(Path(__file__).with_name(name).read_bytes(), kind), methods=["GET"])
+        routes.add_api_route(f"/page/{path}", file_answer(Path(__file__).with_name(name).read_bytes(), kind), methods=["GET"])
 
     @routes.get("/")
-    async def home() -> Response:
-        return RedirectResponse("/page/")
+    async def home(request: Request) -> Response:
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/page/")
 
     @routes.get("/page/choices")
     async def choices() -> dict[str, Any]:
@@ -51,7 +51,9 @@ def page_routes(page: Callable[[], Page]) -> APIRouter:
     return routes
 
 
-def _file(content: bytes, kind: str) -> Callable[[], Any]:
+def file_answer(content: bytes, kind: str) -> Callable[[], Any]:
+    """A route's function that answers with a file of a page."""
+
     async def answer() -> Response:
         return Response(content, media_type=kind, headers=HEADERS)  # starlette names UTF-8 itself
 

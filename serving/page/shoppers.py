@@ -27,12 +27,16 @@ class Past:
 
 def offered(state: Path, users: Users, *, seed: int = 0) -> list[str]:
     """Ids of some shoppers, sorted: by lot, of those that the last ingestion's state knows, or else the table of shoppers."""
-    generator = np.random.default_rng(seed)
+    return known_to(state, seed=seed) or users.some(OFFERED, np.random.default_rng(seed))
+
+
+def known_to(state: Path, *, seed: int = 0) -> list[str]:
+    """Ids of some shoppers that the last ingestion's state knows, drawn by lot, sorted; none where it knows nobody."""
     ids: list[Any] = []
     for path in sorted((state / "users").glob("*.parquet"))[:1]:
         keys = pq.ParquetFile(path).read(["key"])["key"]
-        ids = keys.take(np.sort(generator.permutation(len(keys))[:OFFERED])).to_pylist()
-    return sorted(ids) or users.some(OFFERED, generator)
+        ids = keys.take(np.sort(np.random.default_rng(seed).permutation(len(keys))[:OFFERED])).to_pylist()
+    return sorted(ids)
 
 
 def facts_of(dataset: Dataset, users: Users, shopper: str, time_us: int) -> dict[str, str]:

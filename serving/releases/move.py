@@ -4,20 +4,26 @@ A label may point to nothing but what is available, and what a label points to m
 new beside what there is; move the labels; let go of what isn't needed.
 """
 
+import json
 import socket
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import grpc
 
 from components.contract.errors import RunError
+from components.contract.labels import CANARY, MODELS_HEADER, PREVIOUS, STABLE
 from serving.client.messages import (
     AVAILABLE,
     END,
+    MODEL_METADATA,
     MODEL_STATUS,
     RELOAD_CONFIG,
+    MetadataRequest,
+    MetadataResponse,
     ModelStatusRequest,
     ModelStatusResponse,
     ReloadConfigRequest,
@@ -25,6 +31,7 @@ from serving.client.messages import (
 )
 
 _POLL_S = 0.1
+_LEAST_S = 2.0  # for one call, though patience ends: a server that is busy is not one that is gone
 
 
 @dataclass(frozen=True)
@@ -54,51 +61,52 @@ def replicas(address: str) -> tuple[str, ...]:
     return tuple(f"{each}:{port}" if family == socket.AF_INET else f"[{each}]:{port}" for each in hosts)
 
 
-def move(addresses: Sequence[str], target: Target, *, before: Target, patience_s: float) -> None:
-    """Bring the servers at `addresses` (`HOST:PORT` of their gRPC) to the target; returns when that is so.
+@contextmanager
+def moved(addresses: Sequence[str], target: Target, *, before: Target, patience_s: float) -> Iterator[None]:
+    """The servers at `addresses` (`HOST:PORT` of their gRPC) serve the target when the block begins.
 
-    No label moves on any of them before all of them have what it is to point to.
+    No label moves on any of them before all of them have what it is to point to. Where any of it fails, or the block does, each server is
+    given back the labels that it itself said it had: not those of a file, which may know nothing of them.
 
     Args:
         addresses: of the servers.
         target: what they are to serve.
-        before: what they are believed to serve: their labels, and where they are put back to if a version doesn't come up.
+        before: where the servers are believed to find the releases, and labels that they may have beside those that are known by name.
         patience_s: for all of it.
 
     Raises:
-        RunError: a server doesn't answer, doesn't have the model, can't load a version, or isn't ready in time. Where that happens
-            before the labels have moved they stay where they were, on all servers.
+        RunError: a server doesn't answer, doesn't have the model, can't load a version, or isn't ready in time.
     """
     with ExitStack() as stack:
         until = time.monotonic() + patience_s
         servers = [_Server(stack.enter_context(grpc.insecure_channel(address)), address, target, until) for address in addresses]
-        begun = [(server, _available(server)) for server in servers]
+        names = sorted({STABLE, CANARY, PREVIOUS, *before.labels, *target.labels})
+        begun = [(server, _available(server), server.labels(names)) for server in servers]
         try:
-            for server, there in begun:
-                server.configure(sorted({*target.versions, *there}), _staying(before, there))
+            for server, there, labels in begun:
+                server.configure(sorted({*target.versions, *there}), labels)
             for server in servers:
                 server.wait_for(target.versions)
-            for server, there in begun:
+            for server, there, _ in begun:
                 server.configure(sorted({*target.versions, *there}), target.labels)
-        except RunError:
-            for server, there in begun:
-                with suppress(RunError):  # the first fault is the one to tell
-                    _put_back(server.towards(before, time.monotonic() + patience_s), sorted(there), _staying(before, there))
+            for server in servers:
+                server.configure(target.versions, target.labels)
+            yield
+        except BaseException as error:
+            for server, there, labels in begun:
+                try:
+                    _put_back(server.towards(before, time.monotonic() + patience_s), sorted(there), labels)
+                except RunError as fault:
+                    error.add_note(f"{server.address}: its labels could not be put back: {fault}")
             raise
-        for server in servers:
-            server.configure(target.versions, target.labels)
 
 
 def _available(server: "_Server") -> set[int]:
     return {version for version, (state, _) in server.states().items() if state == AVAILABLE}
 
 
-def _staying(before: Target, there: set[int]) -> dict[str, int]:
-    return {label: version for label, version in before.labels.items() if version in there}
-
-
 def _put_back(server: "_Server", versions: Sequence[int], labels: Mapping[str, int]) -> None:
-    """Where another base path emptied the server, labels can only be set once the versions are back."""
+    """Where the server let go of versions, labels can only be set once these are back."""
     try:
         server.configure(versions, labels)
     except RunError:
@@ -122,19 +130,45 @@ class _Server:
 
     def states(self) -> dict[int, tuple[int, str]]:
         """Version to its state and its error."""
+        return {each.version: (each.state, each.status.error_message) for each in self._status()[0]}
+
+    def labels(self, names: Sequence[str]) -> dict[str, int]:
+        """The labels that the server has, with the version that each points to: all of them where it lists them, else those of these names.
+
+        The embedded server lists them. TensorFlow Serving has no call for that; but the metadata of a label's model name its version.
+        """
+        listed = [json.loads(value).get(self.target.model) for key, value in self._status()[1] if key == MODELS_HEADER]
+        if listed and listed[0] is not None:
+            return {str(name): int(version) for name, version in listed[0].items()}
+        ask = self.channel.unary_unary(
+            MODEL_METADATA, request_serializer=MetadataRequest.SerializeToString, response_deserializer=MetadataResponse.FromString
+        )
+        known = {}
+        for name in names:
+            request = MetadataRequest(metadata_field=["signature_def"])
+            request.model_spec.name, request.model_spec.version_label = self.target.model, name
+            try:
+                known[name] = int(ask(request, timeout=self._left()).model_spec.version.value)
+            except grpc.RpcError as error:
+                if error.code() not in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND):
+                    raise self._unanswered(error) from None
+        return known
+
+    def _status(self) -> tuple[Any, Sequence[tuple[str, str]]]:
+        """Of each version, and the trailing metadata."""
         request = ModelStatusRequest()
         request.model_spec.name = self.target.model
         ask = self.channel.unary_unary(
             MODEL_STATUS, request_serializer=ModelStatusRequest.SerializeToString, response_deserializer=ModelStatusResponse.FromString
         )
         try:
-            response = ask(request, timeout=self._left())
+            response, call = ask.with_call(request, timeout=self._left())
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 lacking = f"expected a server of the model {self.target.model!r}, which it doesn't have"
                 raise RunError(f"{self.address}: {lacking}; give the name with --model") from None
             raise self._unanswered(error) from None
-        return {each.version: (each.state, each.status.error_message) for each in response.model_version_status}
+        return response.model_version_status, call.trailing_metadata() or ()
 
     def wait_for(self, versions: Sequence[int]) -> None:
         """Return when all are available."""
@@ -143,14 +177,16 @@ class _Server:
             missing = [version for version in versions if states.get(version, (0, ""))[0] != AVAILABLE]
             if not missing:
                 return
+            late = time.monotonic() > self.until
             for version in missing:
                 state, fault = states.get(version, (0, ""))
-                if state == END and fault:
+                # A load that failed and is tried again has a fault and no end.
+                if fault and (state == END or late):
                     raise RunError(f"{self.address}: version {version} of {self.target.model!r} can't be loaded: {fault}")
-            if time.monotonic() > self.until:
+            if late:
                 raise RunError(
                     f"{self.address}: version {missing[0]} of {self.target.model!r} wasn't available in time; "
-                    f"does the server see it under {self.target.base_path}?"
+                    f"does the server see it under {self.target.base_path}? Its log says what it does about it"
                 )
             time.sleep(_POLL_S)
 
@@ -174,7 +210,7 @@ class _Server:
             raise RunError(f"{self.address}: the server refused the configuration: {response.status.error_message}")
 
     def _left(self) -> float:
-        return max(self.until - time.monotonic(), _POLL_S)
+        return max(self.until - time.monotonic(), _LEAST_S)
 
     def _unanswered(self, error: grpc.RpcError) -> RunError:
         """A server that isn't there, hangs, or refuses."""

@@ -13,14 +13,17 @@ from pathlib import Path
 import uvicorn
 
 from components.contract.errors import InputError, ShelfRankError
+from serving.exposure.retention import Retention
 from serving.service.app import service_app
 from serving.service.grpc_door import grpc_door
 from serving.service.opening import opened, read
 from serving.service.parts import Parts
+from serving.service.redis_password import redis_password
 from serving.service.settings import Places, Settings
 from serving.service.tls import Tls
 
 _LOG = logging.getLogger(__name__)
+KEEP_ALIVE_S = 75  # load balancers close after 60 s: who closes first must not be the one who is asked
 PAGE_EXPLAIN_MS = 20_000.0  # the first explanation by a version takes seconds, and whoever tries the shop is there to see it
 
 
@@ -30,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m serving.service",
         description="Ranks products for shoppers, in front of a model server.",
         epilog="Environment: SHELFRANK_TOKEN, which events and forgetting then need; SHELFRANK_LOG_SALT, in hexadecimal, with which the log"
-        " hashes shoppers' ids.",
+        " hashes shoppers' ids; SHELFRANK_REDIS_PASSWORD.",
     )
     defaults = Settings()
     made.add_argument("dataset", type=Path, metavar="DATASET.yaml", help="the dataset file that the model was trained with")
@@ -68,17 +71,46 @@ def parser() -> argparse.ArgumentParser:
     state = made.add_argument_group("the state and the log")
     state.add_argument("--state", type=Path, required=True, metavar="DIR", help="`state` of the last ingestion")
     state.add_argument("--redis", default="", metavar="URL", help="keep the state there; default: in memory")
+    state.add_argument("--redis-cluster", action="store_true", help="the URL is of a node of a Redis Cluster")
+    state.add_argument(
+        "--redis-password-file", type=Path, metavar="FILE", help="its first line is Redis's password; or SHELFRANK_REDIS_PASSWORD"
+    )
     state.add_argument("--load", action="store_true", help="bring the ingestion's state into Redis first; what is there already stays")
-    state.add_argument("--snapshot", type=Path, metavar="DIR", help="save the state in memory there at the end, and go on from there")
+    state.add_argument("--snapshot", type=Path, metavar="DIR", help="save the state in memory there, and go on from there")
     state.add_argument("--log", type=Path, metavar="DIR", help="folder of the exposure log; default: none is kept")
-    shop = made.add_argument_group("how the shop ranks")
+    kept = "; default: no limit. What a label still needs stays, and while a run reads the log nothing goes"
+    state.add_argument("--log-keep-days", type=float, default=0.0, metavar="D", help=f"remove files of the log that are older{kept}")
+    state.add_argument("--log-keep-bytes", type=int, default=0, metavar="N", help="and the oldest while there is more than so much")
+    state.add_argument("--log-keep-files", type=int, default=0, metavar="N", help="and while there are more than so many")
+    shop = made.add_argument_group("how the shop ranks", "These files are read again when they change.")
     shop.add_argument("--experiments", type=Path, metavar="FILE", help="which arm a shopper is in, and what ranks there; default: none")
     shop.add_argument("--rules", type=Path, metavar="FILE", help="pin, boost, bury, filter, diversity; default: none")
     shop.add_argument("--sources", type=Path, metavar="FILE", help="named sources of candidates")
+    shop.add_argument("--out-of-stock", type=Path, metavar="FILE", help="products that aren't shown, an id a line; default: none")
     door = made.add_argument_group("where it listens")
     door.add_argument("--host", default="127.0.0.1", help="to listen on (%(default)s)")
     door.add_argument("--port", type=int, default=8080, help="of REST (%(default)s)")
     door.add_argument("--grpc-port", type=int, metavar="PORT", help="answer gRPC there too; 0 takes any free one; default: no gRPC")
+    door.add_argument(
+        "--path-prefix",
+        default=defaults.path_prefix,
+        metavar="/PATH",
+        help="under which a proxy shows the service, whether or not it takes the prefix off; default: none",
+    )
+    door.add_argument(
+        "--cors-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let scripts of pages there call the service, such as https://shop.example; given again for each; * for all; default: none",
+    )
+    door.add_argument(
+        "--keep-alive-s",
+        type=int,
+        default=KEEP_ALIVE_S,
+        metavar="S",
+        help="close a connection on which nothing has come for so long (%(default)s); longer than the proxy in front keeps it",
+    )
     door.add_argument("--tls-cert", type=Path, metavar="FILE", help="speak TLS only, with this certificate in PEM; needs --tls-key")
     door.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key")
     door.add_argument("--tls-client-ca", type=Path, metavar="FILE", help="answer only who has a certificate of this CA (mutual TLS)")
@@ -94,6 +126,24 @@ def parser() -> argparse.ArgumentParser:
     limit.add_argument("--deadline-ms", type=float, default=defaults.deadline_ms, help="within which `rank` answers (%(default)s)")
     limit.add_argument(
         "--most-at-once", type=int, default=defaults.most_at_once, metavar="N", help="requests that wait for the model (%(default)s)"
+    )
+    limit.add_argument(
+        "--explain-at-once",
+        type=int,
+        default=defaults.explain_at_once,
+        metavar="N",
+        help="explanations under way at a time, of all clients together (%(default)s)",
+    )
+    limit.add_argument(
+        "--explain-candidates",
+        type=int,
+        default=defaults.explain_candidates,
+        metavar="N",
+        help="of a request for an explanation (%(default)s)",
+    )
+    limit.add_argument("--explain-token", action="store_true", help="explain needs the token too; default: events and forgetting alone")
+    limit.add_argument(
+        "--body-s", type=float, default=defaults.body_s, metavar="S", help="within which a request's body has to be whole (%(default)s)"
     )
     limit.add_argument(
         "--asks-per-s", type=float, default=defaults.asks_per_s, metavar="N", help="rank and explain of one client; 0: no limit"
@@ -136,6 +186,13 @@ def main() -> int:
             tells_per_s=given.tells_per_s,
             most_at_once=given.most_at_once,
             proxies=tuple(given.proxy),
+            retention=Retention(given.log_keep_days, given.log_keep_bytes, given.log_keep_files),
+            body_s=given.body_s,
+            explain_at_once=given.explain_at_once,
+            explain_candidates=given.explain_candidates,
+            explain_needs_token=given.explain_token,
+            cors_origins=tuple(given.cors_origin),
+            path_prefix=given.path_prefix,
             shadow=given.shadow,
             shadow_share=given.shadow_share,
             token=os.environ.get("SHELFRANK_TOKEN", ""),
@@ -152,10 +209,13 @@ def main() -> int:
             model_server_ca=given.model_server_ca,
             model=given.model,
             redis=given.redis,
+            redis_cluster=given.redis_cluster,
+            redis_password=redis_password(given.redis_password_file),
             load=given.load,
             experiments=given.experiments,
             rules=given.rules,
             sources=given.sources,
+            out_of_stock=given.out_of_stock,
             log=given.log,
             page_values=Path(given.page) if given.page else None,
             snapshot=given.snapshot,
@@ -185,6 +245,7 @@ def main() -> int:
         port=given.port,
         access_log=False,
         log_config=None,
+        timeout_keep_alive=given.keep_alive_s,
         timeout_graceful_shutdown=int(settings.grace_s) or 1,
         proxy_headers=bool(given.proxy),  # uvicorn would believe this machine's
         forwarded_allow_ips=list(given.proxy),

@@ -12,6 +12,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from components.contract.errors import InputError, LogUnavailable, ModelUnavailable, StateUnavailable
+from serving.page.docs import docs_routes
 from serving.page.page import Page
 from serving.page.routes import page_routes
 from serving.service import calls, replies
@@ -25,7 +26,10 @@ from serving.service.bodies import (
     ReadyBody,
     ReasonsBody,
 )
+from serving.service.browsers import BeaconBody, HeadAsGet, PathPrefix, allow_origins
 from serving.service.clocked import Clocked
+from serving.service.faults import Faults
+from serving.service.json_route import JsonRoute
 from serving.service.limits import BodyLimit
 from serving.service.parts import Parts
 from serving.service.rates import RateExceeded
@@ -71,6 +75,8 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
         summary="In which order does this shopper see these products?",
         version="1",
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
         exception_handlers={
             InputError: replies.refused,
             ModelUnavailable: replies.unavailable,
@@ -82,11 +88,16 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
             Exception: replies.unforeseen,
         },
     )
+    app.router.route_class = JsonRoute
     bearer = HTTPBearer(auto_error=False, description="The token that the service was started with; none if it was started without")
 
     def permitted(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
         if not permits(settings.token, f"{given.scheme} {given.credentials}" if given else ""):
             raise HTTPException(401, NEEDED, {"WWW-Authenticate": "Bearer"})
+
+    def permitted_to_explain(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+        if settings.explain_needs_token:
+            permitted(given)
 
     def client(request: Request) -> str:
         """Whose calls are counted together: those with the token, else those from one address."""
@@ -110,12 +121,17 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
         if running:
             running[0].metrics.answered("rest", route, str(status), seconds=seconds)
 
-    app.add_middleware(BodyLimit, most=settings.body_bytes)
-    app.add_middleware(Clocked, ended=ended)  # around everything
+    app.add_middleware(Faults)
+    app.add_middleware(BodyLimit, most=settings.body_bytes, within_s=settings.body_s)
+    app.add_middleware(BeaconBody, origins=settings.cors_origins)
+    allow_origins(app, settings.cors_origins)
+    app.add_middleware(Clocked, ended=ended)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(PathPrefix, prefix=settings.path_prefix)  # around everything
 
     writing = [Depends(telling), Depends(permitted)]
 
-    @app.post("/v1/rank", response_model=RankedBody, dependencies=[Depends(asking)], responses=documented(400, 413, 422, 429))
+    @app.post("/v1/rank", response_model=RankedBody, dependencies=[Depends(asking)], responses=documented(400, 408, 413, 422, 429))
     async def rank(body: RankBody, request: Request, after: BackgroundTasks) -> Response:
         """Order candidates, always within the deadline: where the model can't something else does, and `degraded` says so."""
         ordered = await calls.rank(running[0], body, _arrival(request))
@@ -129,13 +145,18 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
         "/v1/events",
         response_model=AcceptedBody,
         dependencies=writing,
-        responses=documented(400, 401, 413, 422, 429, 503),
+        responses=documented(400, 401, 408, 413, 422, 429, 503),
     )
     async def events(body: EventsBody) -> AcceptedBody:
         """Take in what shoppers saw and did. The answer comes when all of it has moved the state and is on the log's disk."""
         return AcceptedBody(**await calls.record(running[0], body))
 
-    @app.post("/v1/explain", response_model=ReasonsBody, dependencies=[Depends(asking)], responses=documented(400, 413, 422, 429, 503))
+    @app.post(
+        "/v1/explain",
+        response_model=ReasonsBody,
+        dependencies=[Depends(asking), Depends(permitted_to_explain)],
+        responses=documented(400, 401, 408, 413, 422, 429, 503),
+    )
     async def explain(body: RankBody, request: Request) -> Response:
         """Tell what each feature adds to each candidate's score. Nothing is logged."""
         return JSONResponse(await calls.explain(running[0], body, _arrival(request)))
@@ -172,6 +193,7 @@ def service_app(settings: Settings, opened: Opened) -> FastAPI:
         told = parts.metrics.page(parts.log.counts() if parts.log else None, calls.failing(parts))
         return Response(told, media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    app.include_router(docs_routes())
     if settings.page:
         app.include_router(page_routes(page))
     return app

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import core_schema
 
 from components.contract.errors import InputError
 from components.contract.id_text import id_of
@@ -21,6 +22,16 @@ def _as_ids(values: Any) -> Any:
     return [_as_id(value) for value in values] if isinstance(values, list) else values
 
 
+class _Told:
+    """One sentence for whatever doesn't fit a union, in place of one for each of its members."""
+
+    def __init__(self, sentence: str) -> None:
+        self._sentence = sentence
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.custom_error_schema(handler(source), "value", custom_error_message=self._sentence)
+
+
 # No control characters: "\x00" begins the keys of guests' state, and none of them belongs into an id, a header or a line of a log.
 Name = Annotated[str, Field(max_length=LONGEST_ID, pattern=r"^[^\x00-\x1f]*$")]
 Given = Annotated[Name, Field(min_length=1)]
@@ -31,6 +42,11 @@ Ids = Annotated[list[Given], BeforeValidator(_as_ids, json_schema_input_type=lis
 Place = Annotated[int, Field(ge=0, le=1_000_000)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=0, le=1 << 62)]
+# Of a feature, as ingestion has it in a column. Only with a limit does pydantic see that half a character (a lone surrogate) is no text.
+_Single = Annotated[str, Field(max_length=1 << 20)] | bool | int | float | None
+Value = Annotated[
+    _Single | list[_Single], _Told("expected text of whole characters, a number, true or false, null, or a list of these; send one of them")
+]
 
 
 class _Body(BaseModel):
@@ -48,11 +64,17 @@ class RankBody(_Body):
     shopper: Id = Field(default="", description="His id; empty for a guest", examples=["u000001"])
     session: Id = Field(default="", description="The visit's id")
     request: Id = Field(default="", description="The request's id, under which events come back; made here when empty")
-    context: dict[str, Any] = Field(default_factory=dict, description="By feature of the context or the shopper, its value")
-    shown: dict[str, list[Any]] = Field(default_factory=dict, description="By feature of what is shown, a value for each candidate")
+    context: dict[str, Value] = Field(default_factory=dict, description="By feature of the context or the shopper, its value")
+    shown: dict[str, list[Value]] = Field(default_factory=dict, description="By feature of what is shown, a value for each candidate")
     places: Place = Field(
         default=0,
         description="How many of the first places the page shows for sure: they count as impressions. 0 where the page reports them",
+    )
+    exclude: Ids = Field(
+        default_factory=list, description="Ids of products that aren't to be shown, such as those in the basket", examples=[[]]
+    )
+    first_position: Place = Field(
+        default=0, description="The place, from 0, that the first of the order is shown at: on a later page, how many stand before it"
     )
     version: Whole | None = Field(
         default=None, description="Of the model to be asked, whatever the shopper's arm; only for a service that has the page (`--page`)"
@@ -89,11 +111,12 @@ class ImpressionBody(_Body):
 
     request: GivenId = Field(description="As the answer to `rank` gave it")
     items: Ids = Field(min_length=1, description="Product ids, from the first place on")
+    first_position: Place = Field(default=0, description="The place, from 0, of the first of them: above 0 on a later page")
     shopper: Id = ""
     session: Id = ""
     time_us: Whole | None = Field(default=None, description="Microseconds since 1970; now when left out")
-    context: dict[str, Any] = Field(default_factory=dict)
-    shown: dict[str, list[Any]] = Field(default_factory=dict, description="By feature of what is shown, a value for each item")
+    context: dict[str, Value] = Field(default_factory=dict)
+    shown: dict[str, list[Value]] = Field(default_factory=dict, description="By feature of what is shown, a value for each item")
 
 
 class InteractionBody(_Body):
@@ -108,7 +131,7 @@ class InteractionBody(_Body):
         default=None, description="Microseconds since 1970; now when left out. To send it again, send it with its time"
     )
     position: Place | None = Field(default=None, description="The product's place in the list, from 0")
-    context: dict[str, Any] = Field(default_factory=dict)
+    context: dict[str, Value] = Field(default_factory=dict)
     revenue: Finite | None = Field(
         default=None, description="What it brought in; as quantity and margin, where the dataset file names the role"
     )
@@ -156,4 +179,4 @@ class ReadyBody(BaseModel):
     """Whether the service answers, and what it has to do without."""
 
     ready: bool
-    failing: list[str] = Field(description="`state`, or labels of the model, that are down; orders are degraded then")
+    failing: list[str] = Field(description="Labels of the model, `state`, `empty state`, `log`, `shop files`: the service goes on without")

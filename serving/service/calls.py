@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from components.contract.errors import InputError
@@ -12,7 +12,7 @@ from components.contract.sources import AMOUNTS
 from serving.exposure.plain import plain
 from serving.features.events import Interaction, Shown
 from serving.service.bodies import EventsBody, ImpressionBody, InteractionBody, RankBody
-from serving.service.intake import Reported
+from serving.service.intake import Reported, located
 from serving.service.parts import Parts
 from serving.service.ranking import Asked, Ranked
 
@@ -72,10 +72,11 @@ async def record(parts: Parts, body: EventsBody) -> dict[str, Any]:
         LogUnavailable: the log couldn't.
     """
     now_us = _now_us()
-    reported = [_shown(parts, each, now_us) for each in body.impressions] + [_done(parts, each, now_us) for each in body.interactions]
+    reported = [*_reported(parts, "impressions", body.impressions, now_us), *_reported(parts, "interactions", body.interactions, now_us)]
     await parts.intake.take(reported, now_us=now_us)
+    parts.metrics.ahead(sum(each.event.time_us > now_us for each in reported))
     for each in reported:
-        assignment = parts.ranking.assignment(each.event.shopper)
+        assignment = parts.ranking.assignment(each.event.shopper, session=each.event.session, context=each.context)
         served_by = parts.ranking.served_by(assignment)
         if isinstance(each.event, Interaction):
             parts.metrics.acted(each.event.action, served_by, assignment.arms)
@@ -124,7 +125,8 @@ async def forget(parts: Parts, shopper: str) -> None:
 
 def failing(parts: Parts) -> list[str]:
     """What the service has to do without for now."""
-    return [*(["state"] if parts.knowledge.failing() else []), *parts.failing()]
+    log = ["log"] if parts.log is not None and parts.log.failing else []
+    return [*(["state"] if parts.knowledge.failing() else []), *log, *parts.failing()]
 
 
 def _now_us() -> int:
@@ -137,7 +139,11 @@ def _asked(parts: Parts, body: RankBody, now_us: int) -> Asked:
             "expected no version: experiments and labels say which one ranks for a shopper, and only a service with the page"
             " (`--page`, for trying) lets a request name one; leave it out"
         )
-    of_source = parts.sources.items(body.source, about=body.about, context=body.context) if body.source else None
+    exclude, sources = frozenset(body.exclude), parts.shop.now.sources
+    of_source = None
+    if body.source:
+        without = exclude | parts.shop.now.out_of_stock
+        of_source = sources.items(body.source, about=body.about, context=body.context, without=without)
     return Asked(
         candidates=parts.null_ids.required_items(body.candidates) if of_source is None else of_source,
         source=body.source,
@@ -148,6 +154,8 @@ def _asked(parts: Parts, body: RankBody, now_us: int) -> Asked:
         context=body.context,
         shown=body.shown,
         places=body.places,
+        exclude=exclude,
+        first_position=body.first_position,
         version=body.version,
     )
 
@@ -168,6 +176,14 @@ def _ranked(ranked: Ranked, asked: Asked) -> dict[str, Any]:
     }
 
 
+def _reported(parts: Parts, name: str, events: Sequence[ImpressionBody | InteractionBody], now_us: int) -> Iterator[Reported]:
+    """The events of a list of the body called `name`."""
+    for at, body in enumerate(events):
+        with located(path := f"{name}.{at}"):
+            made = _shown(parts, body, now_us) if isinstance(body, ImpressionBody) else _done(parts, body, now_us)
+        yield replace(made, path=path)
+
+
 def _shown(parts: Parts, body: ImpressionBody, now_us: int) -> Reported:
     ids, time_us = parts.null_ids, now_us if body.time_us is None else body.time_us
     event = Shown(
@@ -176,6 +192,7 @@ def _shown(parts: Parts, body: ImpressionBody, now_us: int) -> Reported:
         session=ids.kept("session", body.session),
         time_us=time_us,
         items=ids.required_items(body.items),
+        first_position=body.first_position,
     )
     return Reported(event, body.context, body.shown)
 

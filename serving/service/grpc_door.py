@@ -21,7 +21,7 @@ from serving.service.bearer import NEEDED, permits
 from serving.service.bodies import EventsBody, ForgetBody, RankBody
 from serving.service.parts import Parts
 from serving.service.rates import RateExceeded
-from serving.service.replies import FAILED, faults
+from serving.service.replies import FAILED, fault_of, faults
 from serving.service.settings import Settings
 
 DOOR = "grpc"
@@ -31,7 +31,7 @@ CLOSING_S = (
 )
 _LOG = logging.getLogger(__name__)
 _Code = grpc.StatusCode
-# By the call, whether it needs the token.
+# By the call, whether it writes, and so needs the token.
 _CALLS = {"Rank": False, "Explain": False, "RecordEvents": True, "Forget": True}
 
 
@@ -96,7 +96,7 @@ class _Door:
                 except Exception as error:
                     code, sentence = _refusal(error)
                     if code is _Code.INTERNAL:
-                        _LOG.exception("%s", name)
+                        _LOG.error("%s: %s", name, fault_of(error))
                     if isinstance(error, RateExceeded):
                         context.set_trailing_metadata((("grpc-retry-pushback-ms", str(error.wait_s * 1000)),))
                 await context.abort(code, well_formed(sentence)[:SENTENCE])
@@ -118,7 +118,7 @@ class _Door:
         right = permits(self._settings.token, told.get("authorization", ""))
         rates = self._parts.telling if _CALLS[name] else self._parts.asking
         rates.admit("token" if self._settings.token and right else self._address(context.peer(), told))
-        if _CALLS[name] and not right:
+        if (_CALLS[name] or (name == "Explain" and self._settings.explain_needs_token)) and not right:
             raise _TokenMissing
         left_s = context.time_remaining()
         arrival = calls.Arrival(began_s, math.inf if left_s is None else left_s, told)

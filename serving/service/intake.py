@@ -1,8 +1,11 @@
 """What shoppers saw and did: into the log and the state, and acknowledged only when both have it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any, final
 
 from components.contract.dataset import Dataset
@@ -17,24 +20,48 @@ from serving.features.catalogue import SecondIds
 from serving.features.events import Changes, Interaction, Shown
 from serving.service.knowledge import Knowledge
 from serving.service.settings import Settings
+from serving.state.tombstones import write_tombstone
 
-STATE_S = 1.0  # how long the state may take to take in a call's events
+STATE_S, CHANGE_S = 1.0, 0.002  # how long the state may take to take in a call's events, and how much longer for each key they change
 LOG_S = 5.0  # and the log's disk
 
 
 @dataclass(frozen=True)
 class Reported:
-    """An event with what the log keeps beside it: features of the context, and of a list each product's as shown, by feature name."""
+    """An event with what the log keeps beside it: features of the context, and of a list each product's as shown, by feature name.
+
+    `path` is where it stands in its call, such as `interactions.3`, for errors.
+    """
 
     event: Shown | Interaction
     context: Mapping[str, Any] = field(default_factory=dict)
     shown: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     position: int | None = None
+    path: str = ""
+
+
+@contextmanager
+def located(path: str) -> Iterator[None]:
+    """Within the block an InputError ends with the path of the event that it is about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{error} ({path})" if path else str(error)) from None
 
 
 @final
 class Intake:
-    """Takes events in."""
+    """Takes events in.
+
+    Args:
+        dataset: of the shop.
+        settings: of the service.
+        knowledge: which the events move.
+        changes: how they do.
+        log: that keeps them, or None.
+        second_ids: whose an id is.
+        tombstones: the folder where the forgotten are noted; None where their store does so itself.
+    """
 
     def __init__(
         self,
@@ -45,9 +72,11 @@ class Intake:
         changes: Changes,
         log: ExposureLog | None,
         second_ids: SecondIds,
+        tombstones: Path | None = None,
     ) -> None:
         self._settings, self._knowledge, self._changes, self._log = settings, knowledge, changes, log
-        self._second_ids = second_ids
+        self._second_ids, self._tombstones = second_ids, tombstones
+        self._underway: set[asyncio.Task[None]] = set()
         self._impression = dataset.candidates.action if isinstance(dataset.candidates, Impressions) else None
         given = [feature for feature in dataset.given("events") if not feature.key.startswith("time.")]
         self._context = {feature.name: feature.key for feature in given if feature.side != "item"}
@@ -56,7 +85,8 @@ class Intake:
     async def take(self, reported: Sequence[Reported], *, now_us: int) -> None:
         """All of the events, or an error.
 
-        The state moves first, at once; it knows a repetition, and so whoever gets an error may send all of them again.
+        The state knows a repetition, and so whoever gets an error may send all of them again. What has begun goes on to its end, though who
+        sent it may have given up: state and log are to agree.
 
         Raises:
             InputError: one of them is wrong; then none of them was taken.
@@ -65,14 +95,35 @@ class Intake:
         """
         if len(reported) > self._settings.most_events:
             raise InputError(f"expected at most {self._settings.most_events:,} events in a call, got {len(reported):,}; send them in parts")
-        changes = [self._changes.of(each.event, now_us=now_us, context=each.context) for each in reported]
-        rows = [row for each in reported for row in self._rows(each)]
-        await self._knowledge.record([change for change in changes if change is not None], timeout_s=STATE_S)
-        if self._log is not None:
-            try:
-                await asyncio.wait_for(asyncio.wrap_future(self._log.commit(rows)), LOG_S)
-            except TimeoutError:
-                raise LogUnavailable(f"the log's disk took longer than {LOG_S:g} s; send the events again later") from None
+        changes, rows = [], []
+        for each in reported:
+            with located(each.path):
+                changes.append(self._changes.of(each.event, now_us=now_us, context=each.context))
+                rows += self._rows(each)
+        counting = [change for change in changes if change is not None]
+        state_s = STATE_S + CHANGE_S * sum(len(change.users) + len(change.items) for change in counting)
+        log = None if self._log is None else partial(self._logged, self._log, rows)
+        task = asyncio.create_task(self._knowledge.record(counting, timeout_s=state_s, log=log))
+        self._underway.add(task)
+        task.add_done_callback(self._ended)
+        done, _ = await asyncio.wait([task], timeout=state_s + LOG_S)
+        if not done:
+            raise LogUnavailable(f"the log's disk took longer than {LOG_S:g} s; send the events again later")
+        task.result()
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._underway.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waits for it is told; where nobody does any more it is no news
+
+    async def settled(self) -> None:
+        """Return when all events that are being taken in are taken in or refused."""
+        if self._underway:
+            await asyncio.wait(set(self._underway))
+
+    @staticmethod
+    async def _logged(log: ExposureLog, rows: Sequence[Logged]) -> None:
+        await asyncio.wrap_future(log.commit(rows))
 
     async def forget(self, shopper: str, *, now_us: int) -> None:
         """Let go of all that the state knows of a shopper, and have the log erase what its files hold of them.
@@ -84,14 +135,23 @@ class Intake:
             StateUnavailable: it may know them still.
             LogUnavailable: the log's disk didn't take the wish.
         """
-        for each in self._second_ids.all_ids(shopper, now_us):
-            await self._knowledge.forget(each, timeout_s=STATE_S)
-        if self._log is not None:
-            try:
-                for key in keys_of(shopper, self._second_ids, self._settings.salt, now_us=now_us):
-                    await asyncio.to_thread(ask_to_forget, self._log.folder, key, now_us=now_us)
-            except OSError as error:
-                raise LogUnavailable(f"the log's disk didn't take the wish to forget: {error}; send it again later") from error
+        ids = self._second_ids.all_ids(shopper, now_us)
+        keys = keys_of(shopper, self._second_ids, self._settings.salt, now_us=now_us)
+        names = list(dict.fromkeys([*ids, *keys]))
+        await self._knowledge.forget(names, log_keys=keys, time_us=now_us, timeout_s=STATE_S)
+        try:
+            await asyncio.to_thread(self._noted, names, keys, now_us)
+        except OSError as error:
+            raise LogUnavailable(f"the log's disk didn't take the wish to forget: {error}; send it again later") from error
+
+    def _noted(self, names: Sequence[str], keys: Sequence[str], now_us: int) -> None:
+        """Have the disk know who is forgotten: what loads a state, and what erases the log's lines."""
+        for name in names if self._tombstones is not None else ():
+            assert self._tombstones is not None
+            write_tombstone(self._tombstones, name, now_us=now_us)
+        for key in keys if self._log is not None else ():
+            assert self._log is not None
+            ask_to_forget(self._log.folder, key, now_us=now_us)
 
     def _rows(self, reported: Reported) -> list[Logged]:
         event, context = reported.event, _by_column(reported.context, self._context)
@@ -111,7 +171,13 @@ class Intake:
         if self._impression is None:
             return []
         return [
-            Logged(action=self._impression, item=item, position=at, values={key: given[at] for key, given in values.items()}, **who)
+            Logged(
+                action=self._impression,
+                item=item,
+                position=event.first_position + at,
+                values={key: given[at] for key, given in values.items()},
+                **who,
+            )
             for at, item in enumerate(event.items)
         ]
 

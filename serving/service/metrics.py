@@ -6,7 +6,7 @@ from typing import final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from serving.client.prediction import NEWEST
+from serving.client.prediction import NEWEST, bounded
 from serving.exposure.log import LogCounts
 from serving.service.ranking import Ranked
 from serving.service.score_metrics import ScoreMetrics
@@ -41,6 +41,9 @@ class Metrics:
         self._actions = Counter(
             "shelfrank_actions", "Interactions acknowledged, by what orders for the shopper's arm", ["action", "served_by"], registry=to
         )
+        self._ahead = Counter(
+            "shelfrank_events_ahead", "Events whose clock was ahead by a little: they count as of when they came", registry=to
+        )
         self._arm_shown = Counter("shelfrank_arm_shown", "Lists shown, by the shopper's arms", ["experiment", "arm"], registry=to)
         self._arm_actions = Counter(
             "shelfrank_arm_actions", "Interactions acknowledged, by the shopper's arms", ["experiment", "arm", "action"], registry=to
@@ -56,8 +59,16 @@ class Metrics:
         to.register(self._scores)
         self._version = Gauge("shelfrank_model_version", "The version that answered last, by the label asked", ["label"], registry=to)
         self._log = Gauge("shelfrank_log_records", "Of the exposure log since the start, by what became of them", ["fate"], registry=to)
-        self._failing = Gauge("shelfrank_failing", "1 while the state store or a model's label has kept failing", ["what"], registry=to)
-        self._failed = {"state"}  # told from the start, that its 0 may be known from a number that is missing
+        self._failing = Gauge(
+            "shelfrank_failing", "1 while the state store, the log or a model's label keeps failing", ["what"], registry=to
+        )
+        self._failed = {"state", "log"}  # shown from the start: a 0 is no number that is missing
+        self._shop_files = Counter(
+            "shelfrank_shop_files",
+            "Changes of rules, experiments, sources or stock while it runs, by what became of them",
+            ["outcome"],
+            registry=to,
+        )
         Gauge("shelfrank_deadline_seconds", "Within which `rank` answers", registry=to).set(deadline_s)
 
     def answered(self, door: str, route: str, status: str, *, seconds: float) -> None:
@@ -67,11 +78,11 @@ class Metrics:
 
     def ranked(self, ranked: Ranked) -> None:
         """An order was given."""
-        label = ranked.label or NEWEST
+        label = bounded(ranked.label or NEWEST)
         self._ranked.labels(label, ranked.scored.rung).inc()
         self._candidates.inc(len(ranked.scored.scores))
         for failure in ranked.scored.failures:
-            self._degraded.labels(failure.rpartition(": ")[2]).inc()
+            self._degraded.labels(failure.rpartition(": ")[2]).inc()  # a word of the client's
         if not ranked.known:
             self._degraded.labels("state").inc()
         self._degraded_orders.labels(label).inc(bool(ranked.degraded))  # from 0 on, or a share of nothing would be no number
@@ -87,6 +98,14 @@ class Metrics:
         for experiment, arm in arms.items():
             self._arm_shown.labels(experiment, arm).inc()
 
+    def ahead(self, events: int) -> None:
+        """So many events came with a time that was yet to come."""
+        self._ahead.inc(events)
+
+    def shop_files(self, taken: bool) -> None:
+        """The shop's files have changed, and were taken or refused."""
+        self._shop_files.labels("taken" if taken else "refused").inc()
+
     def acted(self, action: str, served_by: str, arms: Mapping[str, str]) -> None:
         """A shopper who is served so, and is in these arms, did something."""
         self._actions.labels(action, served_by).inc()
@@ -98,8 +117,9 @@ class Metrics:
         for fate, number in ({} if log is None else asdict(log)).items():
             if isinstance(number, int):
                 self._log.labels(fate).set(number)
-        for what in set(failing) | self._failed:
-            self._failing.labels(what).set(what in failing)
-        self._failed |= set(failing)
+        now = set(map(bounded, failing))
+        self._failed |= now
+        for what in self._failed:
+            self._failing.labels(what).set(what in now)
         page: bytes = generate_latest(self.registry)
         return page

@@ -13,8 +13,8 @@ from serving.service.null_ids import NullIds
 from serving.service.ranking import Ranking
 from serving.service.rates import Rates
 from serving.service.reasons import Explaining
+from serving.service.shop_files import LiveShopFiles
 from serving.service.tracing import NoTracing, Tracing
-from serving.sources.candidates import CandidateSources
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Parts:
     knowledge: Knowledge
     log: ExposureLog | None
     failing: Callable[[], list[str]]
-    sources: CandidateSources
+    shop: LiveShopFiles
     asking: Rates
     telling: Rates
     metrics: Metrics

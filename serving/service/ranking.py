@@ -11,8 +11,7 @@ from typing import Any, final
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, StateUnavailable
 from serving.client.prediction import NEWEST, Which, named
-from serving.experiments.assign import Assignment, assign
-from serving.experiments.file import Experiments
+from serving.experiments.assign import Assignment, assign, unit
 from serving.exposure.keys import shopper_key
 from serving.exposure.log import ExposureLog
 from serving.exposure.record import Exposure, sampled
@@ -25,7 +24,7 @@ from serving.service.ladder import Ladder, Scored, labels_asked
 from serving.service.segment_popularity import SegmentPopularity
 from serving.service.settings import Settings
 from serving.service.shadow import Shadow
-from serving.service.shop_rules import ShopRules
+from serving.service.shop_files import LiveShopFiles
 from serving.service.tracing import NoTracing, Tracing
 
 STATE_SHARE = 0.4  # of the deadline, for the state
@@ -37,7 +36,8 @@ class Asked:
     """What is asked, as `serving.features.request.Request`.
 
     `places` is how many of the first places the page shows for sure; `source` names where the candidates are from, where the request had
-    none, and `about` what that source had to be told; `version` is that of the model to be asked, whatever the shopper's arm.
+    none, and `about` what that source had to be told; `exclude` are products that aren't shown; `first_position` is the place, from 0, at
+    which the first of the order is shown; `version` is that of the model to be asked, whatever the shopper's arm.
     """
 
     candidates: Sequence[str]
@@ -47,6 +47,8 @@ class Asked:
     context: Mapping[str, Any] = field(default_factory=dict)
     shown: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     places: int = 0
+    exclude: frozenset[str] = frozenset()
+    first_position: int = 0
     source: str = ""
     about: str = ""
     version: int | None = None
@@ -93,15 +95,14 @@ class Ranking:
         *,
         knowledge: Knowledge,
         ladder: Ladder,
-        rules: ShopRules,
-        experiments: Experiments | None,
+        shop: LiveShopFiles,
         changes: Changes,
         log: ExposureLog | None,
         shadow: Shadow | None = None,
         tracing: Tracing = NoTracing(),  # noqa: B008 - holds nothing
     ) -> None:
-        self._settings, self._knowledge, self._ladder, self._rules = settings, knowledge, ladder, rules
-        self._experiments, self._changes, self._log, self._shadow = experiments, changes, log, shadow
+        self._settings, self._knowledge, self._ladder, self._shop = settings, knowledge, ladder, shop
+        self._changes, self._log, self._shadow = changes, log, shadow
         self._tracing = tracing
         self._step_us = int(settings.reuse_ms * 1e3)
         self._popularity = SegmentPopularity(dataset)
@@ -120,14 +121,14 @@ class Ranking:
         Raises:
             InputError: the request can't be answered as it stands.
         """
-        own_s = self._settings.deadline_ms / 1e3
-        deadline_s = min(own_s, patience_s)
+        deadline_s = min(self._settings.deadline_ms / 1e3, patience_s)
         request = self.request(asked, now_us)
-        until_s = began_s + deadline_s - self._reserve.seconds(deadline_s, of_caller=patience_s < own_s)
+        # Whoever it is that set the deadline, who asked measures it, from before the request left there.
+        until_s = began_s + deadline_s - self._reserve.seconds(deadline_s, of_caller=True)
         state_s = min(deadline_s * STATE_SHARE, max(until_s - time.monotonic(), 0.0))  # less where the request had to wait for its turn
         with self._tracing.span("state"):
             inputs, known = await self._knowledge.inputs(self._rounded(request), timeout_s=state_s)
-        assignment = self.assignment(asked.shopper)
+        shop, assignment = self._shop.now, self.assignment(asked.shopper, session=asked.session, context=asked.context)
         labels, length = self.asked_first(asked, assignment), len(asked.candidates)
         within = partial(self._popularity.within, inputs)
         if assignment.baseline is None or asked.version is not None:
@@ -136,7 +137,8 @@ class Ranking:
             scored = self._ladder.baseline(assignment.baseline, inputs.tensors, length, request=request.request, within=within)
         scored_s = min(time.monotonic(), until_s)
         with self._tracing.span("rules"):
-            ruled = self._rules.applied(assignment.rules, asked.candidates, scored.scores, inputs.tensors)
+            left_out = {"excluded": asked.exclude, "out_of_stock": shop.out_of_stock}
+            ruled = shop.rules.applied(assignment.rules, asked.candidates, scored.scores, inputs.tensors, left_out=left_out)
         label = "" if scored.rung == "baseline" else named(labels[0])
         ranked = Ranked(request.request, ruled.order, scored, ruled, assignment, label, known, scored_s)
         if self._log is not None:
@@ -158,16 +160,26 @@ class Ranking:
         if not items:
             return
         try:
-            event = Shown(shopper=asked.shopper, request=ranked.request, session=asked.session, time_us=now_us, items=items)
+            event = Shown(
+                shopper=asked.shopper,
+                request=ranked.request,
+                session=asked.session,
+                time_us=now_us,
+                items=items,
+                first_position=asked.first_position,
+            )
             change = self._changes.of(event, now_us=now_us, context=asked.context)
             if change is not None:
                 await self._knowledge.record([change], timeout_s=self._settings.deadline_ms / 1e3)
         except (InputError, StateUnavailable):
             return
 
-    def assignment(self, shopper: str) -> Assignment:
-        """The arms of a shopper."""
-        return Assignment() if self._experiments is None else assign(self._experiments, shopper)
+    def assignment(self, shopper: str, *, session: str, context: Mapping[str, Any]) -> Assignment:
+        """The arms of a shopper, or of a guest ("") by what the experiments file draws guests by."""
+        experiments = self._shop.now.experiments
+        if experiments is None:
+            return Assignment()
+        return assign(experiments, unit(experiments, shopper, session=session, context=context))
 
     def asked_first(self, asked: Asked, assignment: Assignment) -> tuple[Which, ...]:
         """The labels to ask one after the other; the version alone where one is asked for."""
@@ -201,6 +213,7 @@ class Ranking:
             request=asked.request or secrets.token_hex(12),
             context=asked.context,
             shown=asked.shown,
+            positions=range(asked.first_position, asked.first_position + len(candidates)) if asked.first_position else None,
         )
 
     def _rounded(self, request: Request) -> Request:
@@ -220,6 +233,7 @@ class Ranking:
             scores=ranked.scored.scores.tolist() if by_model else None,
             order=ranked.order,
             shown=asked.places,
+            first_position=asked.first_position,
             label=ranked.label,
             version="" if ranked.scored.version is None else str(ranked.scored.version),
             arms=ranked.assignment.arms,

@@ -3,6 +3,8 @@
 import math
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import final
 
@@ -54,8 +56,37 @@ class Rates:
 
 
 class RateExceeded(Exception):  # noqa: N818 - a limit at work
-    """The client has called too often; it may again in `wait_s`, a whole number of seconds."""
+    """There have been too many calls; the next may come in `wait_s`, a whole number of seconds."""
 
-    def __init__(self, wait_s: float) -> None:
+    def __init__(self, wait_s: float, expected: str = "expected fewer calls from one client") -> None:
         self.wait_s = max(1, math.ceil(wait_s))
-        super().__init__(f"expected fewer calls from one client; send the next after {self.wait_s} s")
+        super().__init__(f"{expected}; send the next after {self.wait_s} s")
+
+
+@final
+class AtOnce:
+    """A limit on calls that are under way at a time, of all clients together.
+
+    Args:
+        most: how many.
+        what: they are, for the error.
+    """
+
+    def __init__(self, most: int, what: str) -> None:
+        self._most, self._what = most, what
+        self._running = 0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Be one of them while the block runs.
+
+        Raises:
+            RateExceeded: there are as many already.
+        """
+        if self._running >= self._most:
+            raise RateExceeded(1.0, f"expected at most {self._most} {self._what} at a time, of all clients together")
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1

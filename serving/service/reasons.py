@@ -9,9 +9,11 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from components.contract.errors import InputError
 from serving.client.model import ModelClient
 from serving.service.knowledge import Knowledge
 from serving.service.ranking import Asked, Ranking
+from serving.service.rates import AtOnce
 from serving.service.settings import Settings
 
 SIGNATURE = "explain"
@@ -43,18 +45,28 @@ class Explaining:
 
     def __init__(self, settings: Settings, *, ranking: Ranking, knowledge: Knowledge, model: ModelClient) -> None:
         self._settings, self._ranking, self._knowledge, self._model = settings, ranking, knowledge, model
+        self._at_once = AtOnce(settings.explain_at_once, "explanations")
 
     async def explain(self, asked: Asked, *, now_us: int, began_s: float, patience_s: float = math.inf) -> Reasons:
         """The reasons of a request's scores, by the version or label that ranks for its shopper. Nothing is logged, nothing stands in.
 
         Raises:
-            InputError: see Ranking.rank.
+            InputError: see Ranking.rank; or more candidates than may be explained at a time.
             ModelUnavailable: the model gave none, or has none to give.
+            RateExceeded: too many are under way.
         """
-        until_s = began_s + min(self._settings.explain_deadline_ms / 1e3, patience_s)
+        if len(asked.candidates) > self._settings.explain_candidates:
+            raise InputError(
+                f"expected at most {self._settings.explain_candidates:,} candidates to explain, got {len(asked.candidates):,};"
+                " each costs many times what ranking it does, so send those of interest"
+            )
+        with self._at_once.one():
+            return await self._explained(asked, now_us=now_us, until_s=began_s + min(self._settings.explain_deadline_ms / 1e3, patience_s))
+
+    async def _explained(self, asked: Asked, *, now_us: int, until_s: float) -> Reasons:
         request = self._ranking.request(asked, now_us)
         inputs, _ = await self._knowledge.inputs(request, timeout_s=(until_s - time.monotonic()) / 2)
-        label = self._ranking.asked_first(asked, self._ranking.assignment(asked.shopper))[0]
+        label = self._ranking.asked_first(asked, self._ranking.assignment(asked.shopper, session=asked.session, context=asked.context))[0]
         length = len(request.candidates)
         prediction = await self._model.predict(
             inputs.tensors, label=label, timeout_s=until_s - time.monotonic(), check=_explained(length), signature=SIGNATURE

@@ -1,6 +1,7 @@
 """Answers in case of error: one sentence, never a stack trace, never the body that came in."""
 
 import logging
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ FAILED = "the service failed at this request; its log has the cause"
 _MEANINGS = {
     400: "A value that the dataset file doesn't allow",
     401: "The token is missing or wrong",
+    408: "The body wasn't whole in time; the connection is closed",
     413: "The body is too large",
     422: "The body isn't as described here",
     429: "Too many calls from one client; `Retry-After` says in how many seconds the next may come",
@@ -77,9 +79,14 @@ async def by_status(_: Request, error: Exception) -> JSONResponse:
 
 
 async def unforeseen(request: Request, error: Exception) -> JSONResponse:
-    """A fault of the service: 500, and the trace into its own log."""
-    _LOG.exception("%s %s", request.method, request.url.path, exc_info=error)
+    """A fault of the service: 500, and where it lies into its own log."""
+    _LOG.error("%s %s: %s", request.method, getattr(request.scope.get("route"), "path", "(no route)"), fault_of(error))
     return error_reply(500, FAILED)
+
+
+def fault_of(error: BaseException) -> str:
+    """An error and where it was raised, without its message: that may hold what came in, such as a shopper's id."""
+    return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}"
 
 
 def _fault(fault: dict[str, Any]) -> str:

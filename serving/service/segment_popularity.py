@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset
+from components.contract.popularity import popularity_feature, popularity_half_life
 from components.state.features import plan_of
 from components.state.plan import count_index, total_index
 from components.state.rates import smoothed_rate
 from serving.features.request import Inputs
-from serving.service.stand_ins import Scores, popularity_feature, popularity_half_life
+from serving.service.stand_ins import Scores
 
 STRENGTH = 20.0  # events of the segment that the shop's shares weigh as much as; not tuned
 

@@ -1,12 +1,18 @@
 """What the service is told at its start, checked when built."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.contract.errors import InputError
 from serving.exposure.keys import shopper_key
+from serving.exposure.retention import Retention
 
 MOST_REUSE_MS = 5_000
+_ABOVE_0 = (
+    *("deadline_ms", "explain_deadline_ms", "explain_at_once", "explain_candidates", "most_candidates", "most_events"),
+    *("body_bytes", "body_s", "most_at_once", "grace_s"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +24,19 @@ class Settings:
         previous: the label that is asked where that one fails; "" for none.
         deadline_ms: within which `rank` answers, with whatever there is by then.
         explain_deadline_ms: within which `explain` does; it costs many times as much.
+        explain_at_once: explanations under way at a time, of all clients together.
+        explain_candidates: of a request for one.
+        explain_needs_token: whether `explain` needs the token as well.
         token: that events and forgetting need; "" where whoever reaches the service may.
         salt: that shoppers' ids are hashed with in the log (see serving/exposure/keys.py); None logs them as they are.
         most_candidates: of a request.
         most_events: of a call.
         body_bytes: of a request's body.
+        body_s: within which a request's body has to be whole; else the connection is closed.
+        cors_origins: of pages whose scripts may call the service from a browser, such as `https://shop.example`; `*` for all.
+        path_prefix: under which a proxy shows the service, such as `/ranking`; "" where it has a host of its own.
         logged_features: the share of decisions that are logged with the tensors sent.
+        retention: what the log keeps at most.
         hedged_share: of requests, that may be sent to a second model server where the first is slow; 0 for none.
         reuse_ms: for so long one call of the model serves requests that are the same; 0 for not at all. With it a request's moment is
             rounded up to a multiple, so that times in its features, and those alone, come out up to so much later.
@@ -41,12 +54,19 @@ class Settings:
     previous: str = ""
     deadline_ms: float = 100.0
     explain_deadline_ms: float = 2_000.0
+    explain_at_once: int = 2
+    explain_candidates: int = 200
+    explain_needs_token: bool = False
     token: str = ""
     salt: bytes | None = None
     most_candidates: int = 2_000
     most_events: int = 1_000
     body_bytes: int = 1 << 20
+    body_s: float = 10.0
+    cors_origins: tuple[str, ...] = ()
+    path_prefix: str = ""
     logged_features: float = 0.01
+    retention: Retention = Retention()  # noqa: RUF009 - frozen
     hedged_share: float = 0.05
     reuse_ms: float = 0.0
     shadow: str = ""
@@ -59,7 +79,7 @@ class Settings:
     grace_s: float = 10.0
 
     def __post_init__(self) -> None:
-        for name in ("deadline_ms", "explain_deadline_ms", "most_candidates", "most_events", "body_bytes", "most_at_once", "grace_s"):
+        for name in _ABOVE_0:
             if not getattr(self, name) > 0:
                 raise InputError(f"the service's {name} is above 0, got {getattr(self, name)}")
         for name in ("logged_features", "hedged_share", "shadow_share"):
@@ -72,7 +92,14 @@ class Settings:
             raise InputError(f"reuse_ms is from 0, for not at all, to {MOST_REUSE_MS}: features age meanwhile; got {self.reuse_ms}")
         if self.shadow and self.shadow == self.label:
             raise InputError(f"the shadow {self.shadow!r} is the label that is asked anyway; name another, or leave it out")
+        for origin in self.cors_origins:
+            if not re.fullmatch(r"\*|https?://[^/\s]+", origin):
+                raise InputError(f"expected an origin as browsers name it, such as https://shop.example, or *, got {origin!r}")
+        if not re.fullmatch(r"(/[\w.~-]+)*", self.path_prefix):
+            raise InputError(f"expected a path prefix such as /ranking, without a slash at its end, got {self.path_prefix!r}")
         shopper_key("any", self.salt)  # refuses a salt that could be guessed
+        if self.explain_needs_token and not self.token:
+            raise InputError("expected a token, which `explain` is to need, and the service has none; set SHELFRANK_TOKEN")
         if self.token and not self.token.isascii():
             raise InputError("expected a token of ASCII characters, as a header can carry it; make one with `openssl rand -hex 16`")
 
@@ -89,14 +116,18 @@ class Places:
         model_server_tls: whether the connection to it is by TLS.
         model_server_ca: whose certificates are trusted there; None: those that the machine trusts.
         model: its name there.
-        redis: URL of the store; "" keeps the state in memory.
+        redis: URL of the store, without a password; "" keeps the state in memory.
+        redis_cluster: whether it is a node of a Redis Cluster, which tells of the others.
+        redis_password: of the store; "" where it wants none.
         load: bring the ingestion's state into Redis before the first request; what is there already stays.
         experiments: the experiments file, or None.
         rules: the rules file, or None.
         sources: the file of named sources of candidates, or None.
+        out_of_stock: a file with an id a line of products that aren't shown, or None.
         log: folder of the exposure log; None keeps no log.
         page_values: a file with values of the context for the page to offer, a line FEATURE=VALUE for each; None offers none.
-        snapshot: where the state in memory is saved at the end, and taken up at the start; None: it goes with the process.
+        snapshot: where the state in memory is saved now and then and at the end, and taken up at the start; None: it goes with the
+            process.
     """
 
     dataset: Path
@@ -107,10 +138,13 @@ class Places:
     model_server_tls: bool = False
     model_server_ca: Path | None = None
     redis: str = ""
+    redis_cluster: bool = False
+    redis_password: str = field(default="", repr=False)
     load: bool = False
     experiments: Path | None = None
     rules: Path | None = None
     sources: Path | None = None
+    out_of_stock: Path | None = None
     log: Path | None = None
     page_values: Path | None = None
     snapshot: Path | None = None
@@ -125,6 +159,8 @@ class Places:
             raise InputError(f"expected each model server once, got {', '.join(self.model_servers)}; a second request goes to another one")
         if self.load and not self.redis:
             raise InputError("`load` brings the state into Redis, and there is none; the state in memory is always loaded")
+        if (self.redis_cluster or self.redis_password) and not self.redis:
+            raise InputError("a cluster or a password is of Redis, and there is none; name its URL, or leave them out")
         if self.model_server_ca and not self.model_server_tls:
             raise InputError("a CA of the model server is for TLS to it, which isn't asked for; add `--model-server-tls`")
         if self.redis and self.snapshot:

@@ -7,39 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.contract.columns import state_columns
-from components.contract.dataset import Dataset
-from components.contract.features import StateFeature
-
 Scores = NDArray[np.float64]
-
-
-def popularity_column(dataset: Dataset) -> str | None:
-    """The input column by which products are popular, or None where the dataset keeps nothing of the kind of its items."""
-    best = popularity_feature(dataset)
-    return None if best is None else state_columns(dataset, best)[popularity_half_life(dataset, best)]
-
-
-def popularity_feature(dataset: Dataset) -> StateFeature | None:
-    """The state feature by which products are popular.
-
-    The feature table's first rate, count or total of an action that the model learns from, else of any action; rates before counts, which
-    rise with how often a product is shown. docs/cold-start.md has what either is worth.
-    """
-    of_items = [feature for feature in dataset.state_features if feature.side == "item"]
-    rates = [feature for feature in of_items if feature.measure == "rate"]
-    counts = [feature for feature in of_items if feature.measure in ("count", "total")]
-    ranked = [*rates, *counts]
-    labelled = [feature for feature in ranked if feature.action in dataset.label_gains]
-    return next(iter([*labelled, *ranked]), None)
-
-
-def popularity_half_life(dataset: Dataset, feature: StateFeature) -> int:
-    """The place of the longest half-life among a feature's: of the most evidence."""
-    if feature.measure == "total":
-        return 0
-    half_lives = dataset.half_lives_of(feature)
-    return half_lives.index(max(half_lives))
 
 
 def by_popularity(tensors: Mapping[str, NDArray[Any]], column: str | None, length: int) -> Scores | None:

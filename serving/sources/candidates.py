@@ -1,9 +1,10 @@
 """From the name of a source to the products it gives for a request."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
@@ -12,7 +13,7 @@ from components.contract.strict import closest
 from serving.features.catalogue import Items
 from serving.features.values import texts
 from serving.sources.contents import Contents
-from serving.sources.file import Alike, Listed, New, Popular, Similar, Sources
+from serving.sources.file import Alike, Listed, New, Popular, Similar, Source, Sources
 from serving.sources.standing import Standing, Watched
 
 
@@ -26,49 +27,65 @@ class CandidateSources:
         items: the catalogue.
         watched: how its products stand; None where no source asks for it.
         contents: what its products' values say, likewise.
+
+    Attributes:
+        file: as given.
     """
 
     def __init__(
         self, sources: Sources, dataset: Dataset, items: Items, watched: Watched[Standing] | None, contents: Watched[Contents] | None
     ) -> None:
+        self.file = sources
         self._sources, self._dataset, self._items, self._watched, self._contents = sources.sources, dataset, items, watched, contents
 
-    def items(self, name: str, *, about: str, context: Mapping[str, Any]) -> list[str]:
+    @property
+    def watched(self) -> list[Watched[Any]]:
+        """What is to be looked at again from time to time."""
+        return [each for each in (self._watched, self._contents) if each is not None]
+
+    def items(self, name: str, *, about: str, context: Mapping[str, Any], without: Collection[str] = frozenset()) -> list[str]:
         """The products of a source, each once.
 
         Args:
             name: of the source.
             about: what the request is about: a product's id for `similar`, a value for `category`.
             context: of the request.
+            without: products that it doesn't give; the next ones come in their place.
 
         Raises:
             InputError: no such source, it has to be told something that the request doesn't, or it has no product.
         """
         if name not in self._sources:
             raise InputError(f"no source of candidates is called {name!r}; {closest(name, list(self._sources))}")
-        source = self._sources[name]
+        source, most = self._sources[name], self._sources[name].most + len(without)
+        if isinstance(source, Listed):
+            ids = list(source.items)
+        else:
+            ids = [self._items.ids[row] for row in self._rows(name, source, about, context, most)[:most].tolist()]
+        found = [item for item in ids if item not in without][: source.most]
+        if not found:
+            raise InputError(f"source {name!r} has no product for this request; send `candidates`, or ask for another source")
+        return found
+
+    def _rows(self, name: str, source: Source, about: str, context: Mapping[str, Any], most: int) -> NDArray[np.int64]:
+        """The rows of a source's products in the catalogue, at least `most` where there are as many."""
         match source:
-            case Listed(items=ids):
-                return list(ids[: source.most])
             case Popular():
-                rows = self._standing().by_popularity
+                return self._standing().by_popularity
             case New(below=below):
                 events = self._standing().events
                 fewest = np.argsort(events, kind="stable")
-                rows = fewest[events[fewest] < below]
+                return fewest[events[fewest] < below]
             case Alike():
                 assert self._contents is not None
                 of_value = self._contents.now.with_value(source.feature, self._value(name, source, about, context))
                 order = self._standing().by_popularity
-                rows = order[np.isin(order, of_value)]
-            case Similar():
-                if about not in self._items:
-                    raise InputError(f"source {name!r}: expected a product of the catalogue in `about`, got {about!r}; name one")
-                assert self._contents is not None
-                rows = self._contents.now.nearest(int(self._items.rows([about])[0]), source.most)
-        if not len(rows):
-            raise InputError(f"source {name!r} has no product for this request; send `candidates`, or ask for another source")
-        return [self._items.ids[row] for row in rows[: source.most].tolist()]
+                return order[np.isin(order, of_value)]
+        if about not in self._items:
+            raise InputError(f"source {name!r}: expected a product of the catalogue in `about`, got {about!r}; name one")
+        assert self._contents is not None
+        # A power of two: few different numbers, for what is found is kept by row and number.
+        return self._contents.now.nearest(int(self._items.rows([about])[0]), 1 << (most - 1).bit_length())
 
     def _standing(self) -> Standing:
         assert self._watched is not None

@@ -59,17 +59,21 @@ def standing(ids: Sequence[str], known: Known, dataset: Dataset, column: str | N
 
 @final
 class Watched(Generic[Seen]):
-    """What a look sees that changes with time, such as the standing: `now`, which `refreshed` keeps fresh until it is cancelled."""
+    """What a look sees that changes with time, such as the standing: `now`, as of the last look."""
 
     def __init__(self, look: Callable[[int], Seen]) -> None:
         self._look = look
         self.now = look(time.time_ns() // 1000)
 
+    async def refresh(self) -> None:
+        """Look again, on a thread; where that fails what was seen last stays."""
+        try:
+            self.now = await asyncio.to_thread(self._look, time.time_ns() // 1000)
+        except Exception as error:  # whatever a store's client raises: sources go on with what they have
+            _LOG.warning("the catalogue's products couldn't be looked up: %s: %s", type(error).__name__, error)
+
     async def refreshed(self, every_s: float = REFRESH_S) -> None:
-        """Look again and again, on a thread; while a look fails what was seen last stays."""
+        """Look again and again, until cancelled."""
         while True:
             await asyncio.sleep(every_s)
-            try:
-                self.now = await asyncio.to_thread(self._look, time.time_ns() // 1000)
-            except Exception as error:  # whatever a store's client raises: sources go on with what they have
-                _LOG.warning("the catalogue's products couldn't be looked up: %s: %s", type(error).__name__, error)
+            await self.refresh()

@@ -1,13 +1,16 @@
 """State in a folder: the pipeline's artifact, and a service's own snapshot, which looks the same.
 
 `users/*.parquet` and `items/*.parquet` as `components.state.artifact` writes them, and `index.parquet`: the item ids by the numbers that
-the histories of `users/` hold.
+the histories of `users/` hold. A snapshot also has the changes it remembers (`marks.parquet`), whom it has forgotten
+(`forgotten.parquet`), and how much of the log's files is in it (`log.parquet`).
 """
 
+import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,15 +25,23 @@ from serving.state.codes import NO_ITEM, ItemCodes
 from serving.state.seam import Plans
 
 INDEX = "index.parquet"
+MARKS, FORGOTTEN, LOG = "marks", "forgotten", "log"
 
 
 @dataclass(frozen=True)
 class Saved:
-    """The state of both sides, and the item ids by code; None where nothing is kept of a side, or no shopper has an id."""
+    """The state of both sides, and the item ids by code; None where nothing is kept of a side, or no shopper has an id.
+
+    Of a snapshot also: `marks`, to the time of the last change with each; `forgotten`, digests to the time up to which; and `log`, the
+    log's files with the bytes of each that are in it, and its inode: who writes a file anew moves its lines.
+    """
 
     users: Snapshot | None
     items: Snapshot | None
     names: list[str]
+    marks: Mapping[bytes, int] = field(default_factory=dict)
+    forgotten: Mapping[bytes, int] = field(default_factory=dict)
+    log: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def load(folder: Path, plans: Plans, codes: ItemCodes) -> Saved:
@@ -44,7 +55,22 @@ def load(folder: Path, plans: Plans, codes: ItemCodes) -> Saved:
     numbers = _numbers(folder, codes)
     users = _coded(artifact.load(folder / "users", plans.users), numbers) if (folder / "users").is_dir() else None
     items = None if plans.items is None else artifact.load(folder / "items", plans.items)
-    return Saved(users, items, codes.names())
+    marks, forgotten = (_table(folder / f"{name}.parquet") for name in (MARKS, FORGOTTEN))
+    log = {name: (size, inode) for name, size, inode in _table(folder / f"{LOG}.parquet")}
+    return Saved(users, items, codes.names(), dict(marks), dict(forgotten), log)
+
+
+def data_end_us(folder: Path) -> int | None:
+    """The time of the newest event in a folder's state; None where there is no event, or no state."""
+    if not folder.exists() and _replaced(folder).exists():
+        folder = _replaced(folder)
+    newest = [end for path in sorted(folder.glob("*/*.parquet")) if path.parent.name in ("users", "items") for end in _ends(path)]
+    return max(newest, default=None)
+
+
+def exists(folder: Path) -> bool:
+    """Whether there is something to be loaded."""
+    return folder.exists() or _replaced(folder).exists()
 
 
 def parts(folder: Path, side: str, plan: StatePlan, codes: ItemCodes) -> Iterator[Snapshot]:
@@ -70,12 +96,45 @@ def save(saved: Saved, folder: Path) -> None:
             (unfinished / side).mkdir()
             artifact.save(snapshot.state, snapshot.keys, snapshot.plan, unfinished / side / "part-00000.parquet")
     pq.write_table(pa.table({"item": pa.array(saved.names, pa.string())}), unfinished / INDEX, compression="zstd")
+    for name, rows, of in ((MARKS, saved.marks, "mark"), (FORGOTTEN, saved.forgotten, "digest")):
+        table = pa.table({of: pa.array(list(rows), pa.binary()), "time_us": pa.array(list(rows.values()), pa.int64())})
+        pq.write_table(table, unfinished / f"{name}.parquet", compression="zstd")
+    read = [(file, *at) for file, at in saved.log.items()]
+    kinds = {"file": pa.string(), "size": pa.int64(), "inode": pa.uint64()}
+    columns = {column: pa.array([row[place] for row in read], kind) for place, (column, kind) in enumerate(kinds.items())}
+    pq.write_table(pa.table(columns), unfinished / f"{LOG}.parquet", compression="zstd")
+    for path in (*unfinished.rglob("*"), unfinished):
+        _sync(path)
     old = _replaced(folder)
     if folder.exists():
         shutil.rmtree(old, ignore_errors=True)
         folder.replace(old)
     unfinished.replace(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _table(path: Path) -> list[tuple[Any, ...]]:
+    if not path.exists():
+        return []
+    return list(zip(*pq.ParquetFile(path).read().to_pydict().values(), strict=True))
+
+
+def _ends(path: Path) -> Iterator[int]:
+    """The newest times of a part of the state, which its file's statistics tell."""
+    meta = pq.ParquetFile(path).metadata
+    column = next(place for place in range(meta.num_columns) if meta.schema.column(place).name == "last_us")
+    for group in range(meta.num_row_groups):
+        statistics = meta.row_group(group).column(column).statistics
+        if meta.row_group(group).num_rows:
+            yield int(statistics.max)
+
+
+def _sync(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _replaced(folder: Path) -> Path:

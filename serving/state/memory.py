@@ -2,12 +2,16 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
 from typing import final
 
-from components.state.store import StateStore
+from components.state.store import Event, StateStore
 from serving.state.codes import ItemCodes
 from serving.state.folder import Saved
+from serving.state.marks import remembered_us, repeats
 from serving.state.seam import Change, Known, Plans
+from serving.state.tombstones import Forgotten
 
 MARKS = 100_000  # newest changes that are remembered, to tell their repetitions
 
@@ -20,43 +24,92 @@ class MemoryStates:
         plans: what is kept.
         codes: of the items in histories.
         saved: where to start from; default: nothing is known.
+        forgotten: whom not to take up from there.
+        key_of: what the log calls a shopper, where that isn't the id: who is known by it alone, as from a log, is found by the id.
     """
 
-    def __init__(self, plans: Plans, codes: ItemCodes, saved: Saved | None = None) -> None:
-        self._codes = codes
+    def __init__(
+        self,
+        plans: Plans,
+        codes: ItemCodes,
+        saved: Saved | None = None,
+        *,
+        forgotten: Forgotten | None = None,
+        key_of: Callable[[str], str] | None = None,
+    ) -> None:
+        self._codes, self._key_of = codes, key_of
         self._users = StateStore(plans.users, saved.users if saved else None)
         self._items = StateStore(plans.items, saved.items if saved else None) if plans.items else None
         self._writing = threading.Lock()  # so that a snapshot holds a change whole or not at all
-        self._marks: OrderedDict[bytes, int] = OrderedDict()  # to the time of the last change that bore it
+        self._marks: OrderedDict[bytes, int] = OrderedDict(saved.marks if saved else {})  # to the time of the last change that bore it
+        self._forgotten = Forgotten(saved.forgotten if saved else {})  # of whom the saved state knows nothing that is older
+        self.changes = 0  # how many there were, to tell whether there is something to save
+        self.bury(forgotten or Forgotten())
 
     def known(self, shopper: str, items: list[str], time_us: int, *, session: int = 0) -> Known:
         """See StateStores."""
-        user = self._users.features(shopper, time_us, session=session)
+        user = self._users.features(self._name(shopper), time_us, session=session)
         return Known(user, None if self._items is None else self._items.features_of(items, time_us))
 
     def record(self, change: Change) -> bool:
         """See StateStores."""
         with self._writing:
             before_us = self._marks.get(change.mark)
-            if before_us is not None and abs(change.time_us - before_us) <= change.span_us:
-                self._marks[change.mark] = max(before_us, change.time_us)
+            if repeats(change, before_us):
+                self._remember(change, before_us)
                 return False
-            self._users.record(*change.users)
+            self._users.record(*(replace(event, key=self._name(event.key)) for event in change.users if not self._covers(event)))
             if self._items is not None:
                 self._items.record(*change.items)
-            self._marks[change.mark] = change.time_us
-            if len(self._marks) > MARKS:
-                self._marks.popitem(last=False)
+            self._remember(change, before_us)
             return True
 
-    def forget(self, shopper: str) -> None:
+    def remember(self, change: Change) -> None:
+        """Take a change for one that counted already."""
+        with self._writing:
+            self._remember(change, self._marks.get(change.mark))
+
+    def forget(self, shopper: str, *, time_us: int = 0) -> None:
         """See StateStores."""
         with self._writing:
+            self._forgotten.add(shopper, time_us)
             self._users.forget(shopper)
+            self.changes += 1
+
+    def bury(self, forgotten: Forgotten) -> None:
+        """Forget whom others have forgotten; what is here of shoppers whose tombstones are known already stays."""
+        with self._writing:
+            newer = forgotten.newer(self._forgotten)
+            if newer:
+                for name in self._users.keys():  # noqa: SIM118 - a copy
+                    if name in newer:
+                        self._users.forget(name)
+                self._forgotten.update(newer)
+                self.changes += 1
+
+    def names(self) -> list[str]:
+        """Shoppers of whom something is known."""
+        return self._users.keys()
 
     def snapshot(self) -> Saved:
         """A copy of all that is known, to be saved with `serving.state.folder.save`."""
         with self._writing:
             users = self._users.snapshot()
             items = None if self._items is None else self._items.snapshot()
-            return Saved(users, items, self._codes.names())
+            return Saved(users, items, self._codes.names(), dict(self._marks), self._forgotten.until_us)
+
+    def _remember(self, change: Change, before_us: int | None) -> None:
+        self._marks[change.mark] = remembered_us(change, before_us)
+        self.changes += 1
+        if len(self._marks) > MARKS:
+            self._marks.popitem(last=False)
+
+    def _covers(self, event: Event) -> bool:
+        return self._forgotten.covers(event.key, event.time_us)
+
+    def _name(self, shopper: str) -> str:
+        """Under what a shopper is known here."""
+        if self._key_of is None or not shopper or shopper in self._users:
+            return shopper
+        key = self._key_of(shopper)
+        return key if key in self._users else shopper

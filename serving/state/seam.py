@@ -53,8 +53,13 @@ class StateStores(Protocol):
         """Take a change in; False where it is a repetition. No change of another writer, in whichever process, is lost by it."""
         ...
 
-    def forget(self, shopper: str) -> None:
-        """Let go of all that is known of a shopper."""
+    def forget(self, shopper: str, *, time_us: int = 0) -> None:
+        """Let go of all that is known of a shopper, for good: no state of before that is loaded brings it back.
+
+        Args:
+            shopper: his id.
+            time_us: events up to this moment count for him no more, should they come later.
+        """
         ...
 
 

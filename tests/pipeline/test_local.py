@@ -1,5 +1,6 @@
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from components.contract.errors import InputError, RunError
 from pipeline.display import display
-from pipeline.metadata import connection, sweep
+from pipeline.metadata import connection, settle, sweep
 
 
 def run(root: Path, word: str):
@@ -46,9 +47,18 @@ def test_a_run_gives_every_steps_outputs_and_a_second_one_takes_them_from_the_ca
     assert Path(other[2].outputs["counted"].uri, "count").read_text() == "6"
 
 
-def test_an_output_that_was_deleted_is_made_again(tmp_path: Path) -> None:
-    import shutil
+def test_a_copied_folder_takes_nothing_from_the_one_that_it_was_copied_from(tmp_path: Path) -> None:
+    run(tmp_path / "one", "hello")
+    shutil.copytree(tmp_path / "one", tmp_path / "other")
+    store = connection(tmp_path / "other" / "metadata.sqlite")
+    assert settle(store, tmp_path / "other" / "artifacts") == 3
+    assert settle(store, tmp_path / "other" / "artifacts") == 0
+    again, _ = run(tmp_path / "other", "hello")
+    assert again[0].state == "cached"
+    assert all(Path(output.uri).is_relative_to(tmp_path / "other") for step in again for output in step.outputs.values())
 
+
+def test_an_output_that_was_deleted_is_made_again(tmp_path: Path) -> None:
     first, _ = run(tmp_path, "hello")
     shutil.rmtree(first[1].outputs["doubled"].uri)
     again, _ = run(tmp_path, "hello")

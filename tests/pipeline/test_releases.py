@@ -11,17 +11,19 @@ from typing import Any
 import grpc
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import get_model_status_pb2, predict_pb2
+from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2, predict_pb2
 from tensorflow_serving.apis import model_service_pb2_grpc as model_service
 from tensorflow_serving.apis import prediction_service_pb2_grpc as prediction_service
 
 from components.contract.errors import RunError
+from components.contract.labels import MODELS_HEADER
 from components.release.labels import read_labels
 from components.release.manifest import Manifest
 from components.release.releases import publish
 from pipeline.cli import main
 from serving.model_server.config import ServerConfig
 from serving.model_server.server import ModelServer
+from serving.releases import move
 from serving.releases.move import replicas
 
 
@@ -115,9 +117,9 @@ def test_the_servers_view_of_the_folder_and_the_name_are_kept(root: Path) -> Non
     options = ("--model", "front", "--base-path", "/models/front")
     assert releases("promote", 1, "--label", "stable", "--root", root, *options) == 0
     assert releases("promote", 2, "--label", "stable", "--root", root) == 0
-    labels = read_labels(root / "releases")
-    assert labels is not None
-    assert (labels.model, labels.base_path) == ("front", "/models/front")
+    recorded = read_labels(root / "releases")
+    assert recorded is not None
+    assert (recorded.model, recorded.base_path) == ("front", "/models/front")
 
 
 @contextmanager
@@ -207,9 +209,60 @@ def test_a_release_that_does_not_load_changes_no_label(root: Path, capsys: pytes
         assert releases("promote", 3, "--label", "stable", *on) == 1
         assert "version 3 of 'shop' can't be loaded" in capsys.readouterr().err
         assert y(channel, "stable") == 2.0
-        labels = read_labels(root / "releases")
-        assert labels is not None
-        assert labels.now == {"stable": 2}
+        recorded = read_labels(root / "releases")
+        assert recorded is not None
+        assert recorded.now == {"stable": 2}
+
+
+def set_labels(root: Path, channel: grpc.Channel, labels: dict[str, int]) -> None:
+    """As somebody does who asks the server himself, past the files."""
+    request = model_management_pb2.ReloadConfigRequest()
+    entry = request.config.model_config_list.config.add(name="shop", base_path=str(root / "releases"), model_platform="tensorflow")
+    entry.model_version_policy.specific.versions.extend(sorted({*labels.values()}))
+    for label, version in labels.items():
+        entry.version_labels[label] = version
+    model_service.ModelServiceStub(channel).HandleReloadConfigRequest(request, timeout=10)
+
+
+@pytest.fixture
+def misled(root: Path, until: Callable[[Callable[[], bool]], None]) -> Iterator[tuple[grpc.Channel, tuple[object, ...]]]:
+    """A server whose labels the files know nothing of, and the options that name it; release 3 is broken."""
+    (root / "releases" / "3" / "saved_model.pb").write_text("no graph")
+    assert releases("promote", 1, "--label", "stable", "--root", root) == 0
+    # As TensorFlow Serving is by default: it tries again in a minute, for longer than anybody waits.
+    config = ServerConfig(model_name="shop", model_base_path=str(root / "releases"), rest_port=None, poll_s=0.05, retries=5, retry_s=60)
+    (root / "releases" / "3").rename(root / "away")
+    with ModelServer(config) as server, grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        set_labels(root, channel, {"stable": 2, "of one's own": 2})
+        until(lambda: available(channel) == {2})
+        (root / "away").rename(root / "releases" / "3")
+        yield channel, ("--root", root, "--server", f"127.0.0.1:{server.grpc_port}", "--timeout", "3")
+
+
+def test_a_promotion_that_fails_leaves_the_server_the_labels_that_it_had_whatever_the_files_say(
+    misled: tuple[grpc.Channel, tuple[object, ...]], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    channel, on = misled
+    assert releases("promote", 3, "--label", "canary", *on) == 1
+    assert "version 3 of 'shop' can't be loaded: " in capsys.readouterr().err  # though the server would try again
+    assert y(channel, "stable") == y(channel, "of one's own") == 2.0
+    with pytest.raises(grpc.RpcError, match="Unrecognized servable version label: canary"):
+        y(channel, "canary")
+    recorded = read_labels(root / "releases")
+    assert recorded is not None
+    assert recorded.now == {"stable": 1}
+
+
+@pytest.mark.parametrize("header", [MODELS_HEADER, "none, as of TensorFlow Serving"])
+def test_a_promotion_whose_files_cannot_be_written_leaves_the_server_the_labels_that_it_had(
+    header: str, misled: tuple[grpc.Channel, tuple[object, ...]], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(move, "MODELS_HEADER", header)
+    channel, on = misled
+    (root / "releases" / "model_config.txt").unlink()
+    (root / "releases" / "model_config.txt").mkdir()
+    assert releases("promote", 2, "--label", "canary", *on) == 1
+    assert y(channel, "stable") == 2.0
 
 
 @contextmanager
@@ -301,9 +354,9 @@ def test_a_server_that_cannot_see_the_release_is_an_error_in_time_and_is_put_bac
         told = f"of 'shop' wasn't available in time; does the server see it under {tmp_path / 'elsewhere'}?"
         assert told in capsys.readouterr().err
         assert y(channel, "stable") == 1.0
-    labels = read_labels(root / "releases")
-    assert labels is not None
-    assert (labels.now, labels.base_path) == ({"stable": 1}, str(root / "releases"))
+    recorded = read_labels(root / "releases")
+    assert recorded is not None
+    assert (recorded.now, recorded.base_path) == ({"stable": 1}, "")
 
 
 @pytest.fixture

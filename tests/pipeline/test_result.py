@@ -10,7 +10,7 @@ from components.contract.errors import RunError
 from components.evaluation.importance import Drop, FeatureDrops, Importance
 from components.evaluation.report import Epoch, RankedCandidate, RankedRequest
 from components.rehearsal.report import Rehearsal
-from pipeline.result import RunResult, StepTime, read_result
+from pipeline.result import RunResult, StepTime, read_result, write_result
 
 DATASET = """
 name: shop
@@ -36,8 +36,16 @@ RESULT = RunResult(
 
 
 def test_a_result_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    (tmp_path / "last_run.json").write_text(RESULT.to_json())
-    assert read_result(tmp_path / "last_run.json") == RESULT
+    result = replace(RESULT, places={"model": str(tmp_path / "artifacts" / "model")})
+    write_result(result, tmp_path / "last_run.json")
+    assert read_result(tmp_path / "last_run.json") == result
+
+
+def test_the_places_of_a_folder_that_was_moved_are_where_it_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_result(replace(RESULT, places={"model": str(tmp_path / "one" / "artifacts" / "model")}), tmp_path / "one" / "last_run.json")
+    (tmp_path / "one").rename(tmp_path / "other")
+    monkeypatch.chdir(tmp_path)
+    assert read_result(Path("other", "last_run.json")).places == {"model": str(tmp_path / "other" / "artifacts" / "model")}
 
 
 def test_a_model_that_the_rehearsal_refuses_is_refused_with_its_sentence() -> None:

@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from components.contract.load import load_dataset
 from components.release.manifest import read_manifest
 from components.release.releases import versions
 from pipeline.commands import default_shop
+from pipeline.ports import taken
 from tests.pipeline.shop import shop_without_model
 
 pytestmark = pytest.mark.slow
@@ -48,7 +53,7 @@ def run(work: Path, gates: str, name: str) -> subprocess.CompletedProcess[str]:
 def first(work: Path) -> dict[str, Any]:
     ended = run(work, LAX, "lax")
     assert ended.returncode == 0, ended.stderr
-    assert "[Trainer] epoch 1" in ended.stderr
+    assert re.search(r"^\[Trainer\] .*epoch 1", ended.stderr, re.MULTILINE)
     told: dict[str, Any] = json.loads(ended.stdout)
     return told
 
@@ -78,20 +83,33 @@ def free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
-def test_the_release_is_served_and_the_commands_that_are_told_work(work: Path, first: dict[str, Any]) -> None:
+@contextmanager
+def serving(root: str, *, cwd: Path) -> Iterator[tuple["subprocess.Popen[str]", list[str], list[int]]]:
+    """`shelfrank serve` of a run, up: its process, what it has said, and its ports. How it ends is the test's."""
     ports = free_ports(3)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
     options = [f"--{name}={port}" for name, port in zip(("port", "grpc-port", "rest-port"), ports, strict=True)]
-    command = [sys.executable, "-m", "pipeline.cli", "serve", "--root", "lax", *options]
-    process = subprocess.Popen(command, cwd=work, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    told: list[str] = []
-    for line in process.stdout:
-        told.append(line)
-        if line.startswith("Ctrl-C"):
-            break
-    tried = [line for line in told if line.startswith("curl ")]
+    command = [sys.executable, "-m", "pipeline.cli", "serve", "--root", root, *options]
+    process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
+        assert process.stdout is not None
+        told: list[str] = []
+        for line in process.stdout:
+            told.append(line)
+            if line.startswith("Ctrl-C"):
+                break
+        yield process, told, ports
+    finally:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdout, process.stderr):
+            assert pipe is not None
+            pipe.close()
+
+
+def test_the_release_is_served_and_the_commands_that_are_told_work(work: Path, first: dict[str, Any]) -> None:
+    with serving("lax", cwd=work) as (process, told, _):
+        tried = [line for line in told if line.startswith("curl ")]
         assert len(tried) == 3, told
         rank, events, explain = (json.loads(subprocess.run(shlex.split(line), capture_output=True, check=True).stdout) for line in tried)
         page = next(line.split()[-1] for line in told if line.startswith("page to try it"))
@@ -99,7 +117,6 @@ def test_the_release_is_served_and_the_commands_that_are_told_work(work: Path, f
             choices = json.load(answer)
         with urllib.request.urlopen(f"{page}products?count=1") as answer:
             (product,) = json.load(answer)
-    finally:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
     shown = [candidate["item"] for candidate in first["example"]["candidates"]][:10]
@@ -114,6 +131,38 @@ def test_the_release_is_served_and_the_commands_that_are_told_work(work: Path, f
     assert {"price", "history.same_item"} <= set(explain["features"])
     assert process.returncode == 0, said
     assert list((work / "lax" / "serving" / "exposures").rglob("*.jsonl"))
+
+
+def test_a_copied_folder_serves_itself_when_the_original_is_gone_and_no_server_outlives_a_kill(work: Path, first: dict[str, Any]) -> None:
+    shutil.copytree(work / "lax", work / "copy", symlinks=True)
+    (work / "lax").rename(work / "hidden")
+    try:
+        with serving("copy", cwd=work) as (process, told, ports):
+            ranks = next(line for line in told if line.startswith("curl ") and "/v1/rank" in line)
+            rank = json.loads(subprocess.run(shlex.split(ranks), capture_output=True, check=True).stdout)
+            assert (rank["rung"], rank["version"], rank["degraded"]) == ("model", 1, False)
+            process.kill()  # as nobody can answer to
+            process.wait()
+            end = time.monotonic() + 60
+            while any(taken("127.0.0.1", port) for port in ports):
+                assert time.monotonic() < end
+                time.sleep(0.1)
+        assert json.loads(shelfrank("report", "--root", "copy", "--json", cwd=work).stdout)["places"]["releases"] == str(
+            work / "copy" / "releases"
+        )
+    finally:
+        (work / "hidden").rename(work / "lax")
+
+
+def test_a_release_that_cannot_be_loaded_is_said_with_the_servers_own_words(work: Path, first: dict[str, Any]) -> None:
+    shutil.copytree(work / "lax", work / "broken", symlinks=True)
+    (work / "broken" / "releases" / "1" / "saved_model.pb").write_text("no graph")
+    options = [f"--{name}={port}" for name, port in zip(("port", "grpc-port", "rest-port"), free_ports(3), strict=True)]
+    ended = shelfrank("serve", "--root", "broken", *options, cwd=work)
+    assert ended.returncode == 1
+    assert "[Model server] failed" in ended.stderr
+    assert "the model server has ended with exit code 2; the end of" in ended.stderr
+    assert "Failed to start server. Error: " in ended.stderr
 
 
 def test_a_run_tells_of_every_step_split_and_place(first: dict[str, Any]) -> None:

@@ -147,7 +147,7 @@ def test_a_search_with_more_trials_goes_on_where_a_shorter_one_ended(tmp_path: P
 def test_what_training_does_not_read_keeps_the_trials_and_what_it_reads_does_not() -> None:
     dataset, config = parse_dataset(text()), RankerConfig()
     key = trial_key(dataset, config)
-    assert trial_key(parse_dataset(text(20, "random", 5) + "gates: {min_requests: 5}\n"), config) == key
+    assert trial_key(parse_dataset(text(20, "random", 5) + "gates: {min_shoppers: 25}\n"), config) == key
     assert trial_key(parse_dataset(text() + "seed: 5\n"), config) != key
     assert trial_key(parse_dataset(text().replace("amount", "price")), config) != key
     assert trial_key(dataset, RankerConfig(epochs=3)) != key

@@ -77,6 +77,12 @@ def faults(base: str, old: str, new: str) -> str:
     return str(raised.value).replace("f.yaml, ", "")
 
 
+def test_a_name_is_as_long_as_a_pipelines_may_be() -> None:
+    assert parse_dataset(SHOWN.replace("name: shop\n", f"name: {'s' * 63}\n")).name == "s" * 63
+    told = faults(SHOWN, "name: shop\n", f"name: {'s' * 64}\n")
+    assert told == f"line 1: name: expected 63 characters at most, got {'s' * 64!r}"
+
+
 @pytest.mark.parametrize("base", FILES.values(), ids=FILES)
 def test_the_files_that_the_faults_are_put_into_are_good(base: str) -> None:
     parse_dataset(base)

@@ -18,6 +18,7 @@ from components.evaluation.charts import Interval, Series, bar_chart, curve_char
 from components.evaluation.curves import curves
 from components.evaluation.estimates import change_error_of, error_of
 from components.evaluation.importance import Drop, FeatureDrops, Importance
+from components.evaluation.intervals import half_width
 from components.evaluation.report import Epoch, RankedCandidate, RankedRequest, ReportContent, render
 from components.evaluation.results import Comparison, SliceMetrics, compared, from_json, to_json
 from components.evaluation.sums import ESTIMATED, METRICS, OF_AMOUNTS, RankingSums, sums
@@ -41,6 +42,7 @@ def _metrics() -> tuple[SliceMetrics, ...]:
     values = (
         dict.fromkeys(METRICS, 0.5) | errors | {"requests": 1234.0, "requests_without_positive": 34.0, "auc": 0.75, "invalid_scores": 0.0}
     )
+    values |= {"shoppers": 500.0, "shoppers_without_positive": 20.0, "effective_shoppers": 400.0}
     undefined = values | {"auc": math.nan, "requests": 3.0}
     known = ((("interactions", band),) for band in ("10+", "0"))
     slices = (((("device", EVIL),), undefined), ((), values), ((("device", "ios"),), values | {"requests": 900.0}))
@@ -154,7 +156,8 @@ def test_metrics_over_all_requests_and_features_fit_into_a_narrow_console() -> N
 
 def test_rows_are_json_with_null_where_undefined() -> None:
     rows = json.loads(json.dumps(metrics_rows(_metrics()), allow_nan=False))
-    margins = {"challenger_margin": 0.0196, "champion_margin": 0.0196, "change_margin": 0.0098}
+    of_400 = half_width(1.0, 400.0)
+    margins = {"challenger_margin": 0.01 * of_400, "champion_margin": 0.01 * of_400, "change_margin": 0.005 * of_400}
     assert rows[0]["metrics"]["auc"] == pytest.approx({"challenger": 0.75, "champion": 0.75, "change": 0.0} | margins)
     assert rows[0]["metrics"]["requests"]["change_margin"] is None
     assert set(rows[0]["metrics"]) == set(METRICS)
@@ -242,12 +245,14 @@ def test_curves_are_those_of_the_sums() -> None:
 
 
 def test_a_change_is_sure_where_its_interval_is_clear_of_zero() -> None:
-    def compare(metric: str, change: float, error: float) -> str:
-        return surely(Comparison((), {metric: 0.5 + change, f"{metric}_change_se": error}, {metric: 0.5}), metric)
+    def compare(metric: str, change: float, error: float, shoppers: float = 500.0) -> str:
+        counts = {"shoppers": 500.0, "shoppers_without_positive": 0.0, "effective_shoppers": shoppers}
+        return surely(Comparison((), counts | {metric: 0.5 + change, f"{metric}_change_se": error}, {metric: 0.5}), metric)
 
     assert compare("auc", 0.02, 0.01) == "better"
     assert compare("auc", -0.02, 0.01) == "worse"
     assert compare("auc", 0.02, 0.0103) == compare("auc", 0.02, math.nan) == ""
+    assert compare("auc", 0.02, 0.01, shoppers=10.0) == ""  # of few it takes 2.26 standard errors
     assert compare("log_loss", 0.02, 0.01) == "worse"
     assert compare("calibration", 0.02, 0.01) == ""
 

@@ -41,6 +41,9 @@ def test_every_metric_of_a_shop_worked_by_hand() -> None:
         "positives": 2,
         "requests_without_positive": 1,
         "invalid_scores": 0,
+        "shoppers": 2,
+        "shoppers_without_positive": 1,
+        "effective_shoppers": (2 + 0) ** 2 / (2**2 + 0**2),
         "auc": (4 + 3.5) / 10,  # 0.6 beats four of five negatives, 0.5 three and ties with one
         "pr_auc": (1 / 2) * (1 / 2) + (1 / 2) * (2 / 4),  # at 0.6 one of two taken, at 0.5 two of four
         "ece": (0.1 + 0.2 + 0.4 + abs(2 * 0.5 - 1) + abs(0.6 - 1) + 0.8) / 7,  # six scores, each in a bin of its own

@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import prediction_log_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc, prediction_log_pb2, prediction_service_pb2_grpc
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model
 
 from components.champion.dull import export_dull
@@ -133,6 +133,23 @@ def test_a_server_that_runs_already_is_rehearsed_with_and_has_no_model_afterward
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         with pytest.raises(grpc.RpcError, match="NOT_FOUND"):
             stub.Predict(asked, timeout=30)
+
+
+@pytest.mark.parametrize("name", ["shop", "another shop's"])
+def test_a_server_that_serves_anything_is_refused_and_left_as_it_was(model: Path, elsewhere: Elsewhere, tmp_path: Path, name: str) -> None:
+    shutil.copytree(model, tmp_path / "shoppers" / "1")
+    reload = model_management_pb2.ReloadConfigRequest()
+    entry = reload.config.model_config_list.config.add(name=name, base_path=str(tmp_path / "shoppers"), model_platform="tensorflow")
+    asked = predict_request(tensors(recorded(REQUESTS, shop())[0], 4, shop()), model=name)
+    asked.model_spec.version_label = "stable"
+    with grpc.insecure_channel(elsewhere.address) as channel:
+        service = model_service_pb2_grpc.ModelServiceStub(channel)
+        service.HandleReloadConfigRequest(reload, timeout=30)
+        entry.version_labels["stable"] = 1
+        service.HandleReloadConfigRequest(reload, timeout=30)
+        with pytest.raises(InputError, match=rf"expected a model server for rehearsals at .*; it serves .*{name}"):
+            rehearsed(model, REQUESTS, shop(), where=elsewhere)
+        assert prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(asked, timeout=30).model_spec.version.value == 1
 
 
 def test_a_model_that_a_server_elsewhere_cannot_load_is_refused_with_its_words(model: Path, elsewhere: Elsewhere) -> None:

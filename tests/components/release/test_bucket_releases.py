@@ -156,7 +156,7 @@ def test_the_first_release_becomes_stable_and_later_ones_wait_for_a_promotion(tm
     assert read_labels(folder) is None
     label_first(folder, first)
     label_first(folder, publish(model(tmp_path / "b", "b"), folder, FACTS))
-    assert read_labels(folder) == Labels("shop", folder, {"stable": (1,)})
+    assert read_labels(folder) == Labels("shop", "", {"stable": (1,)})
     assert f'base_path: "{folder}"'.encode() in (Address.of(folder) / "model_config.txt").read()
 
 

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pytest
 
 from components.contract.errors import InputError, ShelfRankError
 from components.contract.labels import Labels
-from components.release.labels import read_labels, write_labels
+from components.release.labels import read_labels, refresh_config, write_labels
 from serving.model_server import models
 from serving.model_server.versions import Specific
 
@@ -67,6 +68,18 @@ def test_a_model_server_reads_the_config_file_as_it_was_meant(tmp_path: Path, ba
     assert (model.name, model.base_path, model.labels) == ("shop", base, {"stable": 2, "canary": 5, "previous": 1})
     assert model.policy == Specific(frozenset({1, 2, 5}))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.json", "model_config.txt"]
+
+
+def test_labels_without_a_base_path_are_those_of_the_folder_that_they_lie_in(tmp_path: Path) -> None:
+    labels = replace(NONE, base_path="").promoted(1, "stable")
+    (tmp_path / "one").mkdir()
+    write_labels(labels, tmp_path / "one")
+    shutil.copytree(tmp_path / "one", tmp_path / "other")
+    assert read_labels(tmp_path / "other") == labels
+    refresh_config(tmp_path / "other")
+    for folder in ("one", "other"):
+        (model,) = models.read(tmp_path / folder / "model_config.txt").values()
+        assert model.base_path == str(tmp_path / folder)
 
 
 def test_a_broken_record_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -57,12 +57,20 @@ CASES: dict[str, tuple[int, Series, list[Series]]] = {
     "ModelFailing": (
         5,
         {FAILING % "stable": "1x10"},
-        [{FAILING % "stable": "0x10", FAILING % "state": "1x10"}, {FAILING % "stable": "1x1 0x9"}],
+        [
+            {FAILING % "stable": "0x10", FAILING % "state": "1x10", FAILING % "log": "1x10", FAILING % "shop files": "1x10"},
+            {FAILING % "stable": "1x1 0x9", FAILING % "empty state": "1x10"},
+        ],
     ),
     "TargetDown": (10, {UP % ("guard", "a"): "1x2 0x20"}, [{UP % ("guard", "a"): "1x20", UP % ("another", "a"): "0x20"}]),
     "RankingGone": (10, {UP % ("ranking", "a"): "0x20"}, [{UP % ("ranking", "a"): "0x20", UP % ("ranking", "b"): "1x20"}]),
     "ModelServerGone": (10, {UP % ("ranking", "a"): "1x20"}, [{UP % ("model-server", "a"): "1x20"}]),
     "StateFailing": (5, {FAILING % "state": "1x10"}, [{FAILING % "state": "0x10", FAILING % "stable": "1x10"}]),
+    "GoesWithout": (
+        15,
+        {FAILING % "empty state": "1x20"},
+        [{FAILING % "empty state": "0x20", FAILING % "shop files": "1x2 0x18", FAILING % "stable": "1x20"}],
+    ),
     "ClicksRefused": (
         15,
         {LOG % "interactions_refused": "0+1x20"},

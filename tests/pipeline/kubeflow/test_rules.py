@@ -114,6 +114,11 @@ CASES: list[tuple[str, Callable[[Spec], object], str]] = [
         "task Champion, parameter dataset: '{{workflow.name}}' would be replaced by Kubeflow",
     ),
     (
+        "more than an argument holds",
+        lambda s: task(s, "Champion")["inputs"]["parameters"]["dataset"]["runtimeValue"].update(constant="# a comment\n" * 10_000),
+        "task Champion: expected parameters of up to 114,688 bytes, which a container can be started with, got 13",
+    ),
+    (
         "reserved",
         lambda s: s["components"].update(root={"executorLabel": "Trainer_executor"}),
         "component root: this name is the server's own",

@@ -95,6 +95,7 @@ def test_a_rewriting_that_was_broken_off_does_no_harm(tmp_path: Path, monkeypatc
         with pytest.raises(KeyboardInterrupt):
             erase(tmp_path, ROWS)
     assert lines(tmp_path) == before
+    (tmp_path / "gone.jsonl.rewritten").write_text("what a kill left behind")
     erase(tmp_path, ROWS)
     assert lines(tmp_path) == [row for row in before if row["user"] != "u1"]
     assert not list(tmp_path.glob("*.rewritten"))

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from components.contract.errors import InputError
+from components.contract.event_time import AHEAD_US
 from serving.features.assemble import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes, Interaction, Shown
@@ -121,7 +122,7 @@ def test_a_wrong_request_is_refused(catalogue: Catalogue, changes: dict[str, Any
         (Interaction(shopper="a", action="clik", item="i0", time_us=NOON_US), "'clik' isn't among .* did you mean 'click'"),
         (Interaction(shopper="a", action="click", time_us=NOON_US), "'click' is about an item, got none"),
         (Interaction(shopper="a", action="impression", item="i0", time_us=NOON_US), "send the list"),
-        (Interaction(shopper="a", action="click", item="i0", time_us=NOON_US + 1), "up to now"),
+        (Interaction(shopper="a", action="click", item="i0", time_us=NOON_US + AHEAD_US + 1), "up to now"),
         (Interaction(shopper="", action="click", item="i0", time_us=NOON_US), "expected a shopper, got none"),
         (Shown(shopper="a", request="", items=["i0"], time_us=NOON_US), "the id of the request"),
         (Shown(shopper="a", request="r", items=[], time_us=NOON_US), "the ids of the items shown"),
@@ -131,6 +132,16 @@ def test_a_wrong_request_is_refused(catalogue: Catalogue, changes: dict[str, Any
 def test_a_wrong_event_is_refused(catalogue: Catalogue, event: Shown | Interaction, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         Changes(STRICT, catalogue).of(event, now_us=NOON_US)
+
+
+def test_an_event_ahead_of_the_clock_counts_as_of_now_and_sent_again_is_the_same(catalogue: Catalogue) -> None:
+    click = Interaction(shopper="a", action="click", item="i0", time_us=NOON_US + SECOND)
+    at_noon, later = (Changes(STRICT, catalogue).of(click, now_us=now_us) for now_us in (NOON_US, NOON_US + 2 * SECOND))
+    assert at_noon is not None
+    assert later is not None
+    assert [event.time_us for event in (*at_noon.users, *at_noon.items)] == [NOON_US] * len((*at_noon.users, *at_noon.items))
+    assert (at_noon.time_us, later.time_us) == (NOON_US, NOON_US + SECOND)
+    assert at_noon.mark == later.mark
 
 
 def test_what_a_list_changes(catalogue: Catalogue) -> None:

@@ -146,13 +146,44 @@ def test_the_size_of_what_is_skipped_ends_with_a_line(tmp_path: Path) -> None:
     assert sizes([tmp_path], "decisions") == {"decisions-1": 100_001, "decisions-2": 0}
 
 
-def test_a_shopper_counts_once_in_a_block_and_once_for_a_click(tmp_path: Path) -> None:
+def test_a_shopper_counts_once_in_the_trial_and_once_more_in_each_stretch(tmp_path: Path) -> None:
     mine = [of("canary", n, shopper="u") for n in range(4)]
-    decisions(tmp_path, *mine, of("stable", 4), of("canary", 5, shopper="u"), of("stable", 6))
+    decisions(tmp_path, *mine, of("stable", 4), of("canary", 5, shopper="u"), of("stable", 6), of("stable", 7), of("stable", 8))
     clicks(tmp_path, replace(click(1), shopper="u"), click(4))  # the shopper's second request, which isn't the one that counts
-    standing = looked(tmp_path, block=2)
-    assert counts(standing, "canary") == (2, 0, 0, 1, 0)
-    assert counts(standing, "stable") == (2, 0, 0, 1, 1)  # r6 waits for the block's other one
+    standing = looked(tmp_path, block=2, stretch=5)
+    assert counts(standing, "canary") == (1, 0, 0, 1, 0)
+    assert counts(standing, "stable") == (3, 0, 0, 3, 1)  # r8 waits for the block's other one
+    stretch = standing.watch.stretch
+    assert (stretch.number, stretch.canary.requests, stretch.stable.requests) == (2, 1, 3)
+
+
+def test_shoppers_who_come_again_raise_no_false_alarm_and_prove_nothing_false(tmp_path: Path) -> None:
+    """Of 80 shoppers who come 15 times a tenth are always slow, of both versions: requests aren't independent, neither version is worse."""
+    decided = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        tried, slow = rng.random(80) < 0.5, rng.random(80) < 0.1
+        come = np.concatenate([rng.permutation(80) for _ in range(15)]).tolist()
+        given = [of("canary" if tried[u] else "stable", n, shopper=f"u{u}", model_ms=80.0 if slow[u] else 4.0) for n, u in enumerate(come)]
+        (folder := tmp_path / str(seed)).mkdir()
+        decisions(folder, *given)
+        found = looked(folder, now_us=START_US, block=40, stretch=400).found
+        decided.append(None if found is None else found.decision)
+    assert decided == [None] * 12
+
+
+def test_a_version_that_begins_to_fail_is_found_where_nobody_new_comes(tmp_path: Path) -> None:
+    """Two hundred shoppers have all come before the first request of the canary fails."""
+    given = []
+    for n, shopper in enumerate(np.random.default_rng(0).integers(200, size=2_400).tolist()):
+        side = "canary" if shopper % 2 else "stable"
+        failing = {"version": "", "degraded": "popularity", "scores": None} if side == "canary" and n >= 1_200 else {}
+        given.append(of(side, n, shopper=f"u{shopper}", **failing))
+    decisions(tmp_path, *given)
+    found = looked(tmp_path, now_us=START_US, block=20, stretch=400).found
+    assert found is not None
+    assert found.decision == "roll back"
+    assert found.reason.startswith("in the present stretch ")
 
 
 def test_a_click_counts_within_its_window_only_and_not_before_the_request_is_settled(tmp_path: Path) -> None:

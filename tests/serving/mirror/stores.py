@@ -26,5 +26,5 @@ def release(store: str, version: int, *, whole: bool = True, state: bool = True)
 
 def label(store: str, carried: Mapping[str, tuple[int, ...]]) -> None:
     labels = Labels("shop", f"{store}/releases", carried)
-    put(Address.of(store) / "releases" / CONFIG_FILE, labels.model_config())
+    put(Address.of(store) / "releases" / CONFIG_FILE, labels.model_config(f"{store}/releases"))
     put(Address.of(store) / "releases" / FILE, labels.to_json())

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,9 +42,28 @@ def test_a_pod_gets_the_release_its_configuration_and_its_state(store: str, tmp_
         "    model_version_policy { specific { versions: 1 } }\n"
         '    version_labels { key: "stable" value: 1 }\n  }\n}\n'
     )
-    assert f'"base_path": "{pod}/releases"' in (pod / "releases/labels.json").read_text()
+    assert '"base_path": ""' in (pod / "releases/labels.json").read_text()
     assert (pod / "serving/current/dataset.yaml").read_text() == "name: shop 1"
     assert (pod / "serving/current/state/index.parquet").read_text() == "index 1"
+
+
+def test_a_folder_that_was_moved_names_itself(store: str, tmp_path: Path) -> None:
+    release(store, 1)
+    label(store, {"stable": (1,)})
+    mirror(store, tmp_path / "pod").look(0)
+    (tmp_path / "pod").rename(tmp_path / "moved")
+    assert mirror(store, tmp_path / "moved").look(0) == ""
+    assert f'base_path: "{tmp_path}/moved/releases"' in served(tmp_path / "moved")
+    assert (tmp_path / "moved/serving/current/dataset.yaml").read_text() == "name: shop 1"
+
+
+def test_a_store_and_its_mirror_that_were_copied_have_nothing_of_the_original(tmp_path: Path) -> None:
+    release(str(tmp_path / "one/store"), 1)
+    mirror(str(tmp_path / "one/store"), tmp_path / "one/pod").look(0)
+    shutil.copytree(tmp_path / "one", tmp_path / "two", symlinks=True)
+    mirror(str(tmp_path / "two/store"), tmp_path / "two/pod").look(0)
+    for name in ("releases/1", "serving/1"):
+        assert os.readlink(tmp_path / "two/pod" / name) == str(tmp_path / "two/store" / name)
 
 
 def test_a_release_without_its_manifest_is_not_seen(store: str, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ half_lives: [1d]
 windows: {until: 2026-02-01}
 features:
   - {name: device, kind: category, side: context, column: dev}
+  - {name: taste, kind: vector, side: context, column: taste, size: 2}
   - {name: hour, kind: category, side: context, column: time.hour}
   - {name: country, kind: category, side: user}
   - {name: history, kind: history, side: user, length: 5, actions: [click], fields: [brand, price]}
@@ -44,6 +45,8 @@ features:
   - {name: tags, kind: multi, side: item, separator: "|"}
   - {name: price, kind: number, side: item, source: items}
   - {name: shown_price, kind: number, side: item, source: events}
+  - {name: look, kind: vector, side: item, source: events, size: 2}
+  - {name: badges, kind: multi, side: item, source: events, separator: "|"}
   - {name: item_clicks, kind: state, side: item, measure: total, action: click}
 """
 ITEMS = [f"p{number}" for number in range(6)]

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.service.stand_ins import by_lot, by_popularity, popularity_column
+from components.contract.popularity import popularity_column
+from serving.service.stand_ins import by_lot, by_popularity
 from tests.serving.service.conftest import Started
 from tests.serving.service.little_shop import ITEMS, dataset
 

@@ -1,6 +1,10 @@
 """REST at random, out of the document that the running service gives: no 5xx but the 503 that is documented, and every answer as told."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -13,6 +17,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from tests.serving.service.bad_model_servers import free_port
 from tests.serving.service.both_doors import both_doors
 from tests.serving.service.conftest import Shop
+from tests.serving.service.hostile import assert_times_are_plausible, shop_calls
 from tests.serving.service.running import Service
 
 TOKEN = "secret"
@@ -20,11 +25,23 @@ TOKEN = "secret"
 NOT_ASKED = [not_a_server_error, positive_data_acceptance]
 
 
+@dataclass(frozen=True)
+class Fuzzed:
+    service: Service
+    log: Path
+
+
 @pytest.fixture(scope="module", params=["model server up", "model server down"])
-def service(request: pytest.FixtureRequest, shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def fuzzed(request: pytest.FixtureRequest, shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
     down = {"model_server": f"127.0.0.1:{free_port()}"} if request.param == "model server down" else {}
-    with both_doors(shop, {"log": tmp_path_factory.mktemp("log"), **down}, deadline_ms=500, token=TOKEN) as doors:
-        yield doors.rest
+    log = tmp_path_factory.mktemp("log")
+    with both_doors(shop, {"log": log, **down}, deadline_ms=500, token=TOKEN) as doors:
+        yield Fuzzed(doors.rest, log)
+
+
+@pytest.fixture
+def service(fuzzed: Fuzzed) -> Service:
+    return fuzzed.service
 
 
 def sent(service: Service, *, examples: int) -> list[str]:
@@ -48,6 +65,33 @@ def sent(service: Service, *, examples: int) -> list[str]:
             check()
             assert service.rank("p0", "p1")["order"]  # it is alive
     return tried
+
+
+def sent_to_the_shop(fuzzed: Fuzzed, *, examples: int) -> None:
+    headers = {"content-type": "application/json", "authorization": f"Bearer {TOKEN}"}
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(call=shop_calls())
+    def check(call: tuple[str, dict[str, Any]]) -> None:
+        path, body = call
+        answer = fuzzed.service.call("POST", path, json.dumps(body).encode(), headers)
+        assert answer.status in (200, 400, 422) or (path, answer.status) == ("/v1/explain", 503), (answer.status, answer.body)
+        assert answer.status == 200 or list(answer.json) == ["error"]
+
+    try:
+        check()
+    finally:  # one kind of fault mustn't hide the other
+        assert_times_are_plausible(fuzzed.log)
+    assert fuzzed.service.rank("p0", "p1")["order"]
+
+
+def test_calls_that_know_the_shop_are_answered(fuzzed: Fuzzed) -> None:
+    sent_to_the_shop(fuzzed, examples=300)
+
+
+@pytest.mark.slow
+def test_calls_that_know_the_shop_are_answered_for_long(fuzzed: Fuzzed) -> None:
+    sent_to_the_shop(fuzzed, examples=10_000)
 
 
 def test_answers_are_as_documented(service: Service) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from components.contract.load import parse_dataset
+from components.contract.popularity import popularity_column
 from serving.features.request import Inputs
 from serving.service.segment_popularity import SegmentPopularity
-from serving.service.stand_ins import popularity_column
 from tests.serving.service.bad_model_servers import free_port
 from tests.serving.service.conftest import Started
 from tests.serving.service.little_shop import SHOP

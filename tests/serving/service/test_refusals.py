@@ -1,6 +1,7 @@
 """What the service refuses and how: one sentence as JSON, and never a stack trace."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -47,7 +48,7 @@ def test_a_token_of_other_letters_is_just_wrong(started: Started) -> None:
         ({"candidates": ["p0"], "shopper": "\x00r1"}, 422, "body.shopper"),
         ({"candidates": ["p0"], "shopper": "\ud800"}, 422, "body.shopper"),
         ({"candidates": ["p0"], "context": {"colour": "red"}}, 400, "'colour' is no feature"),
-        ({"candidates": ["p0"], "context": {"device": {"a": 1}}}, 400, "device"),
+        ({"candidates": ["p0"], "context": {"device": {"a": 1}}}, 422, "body.context.device"),
         ({"candidates": ["p0"], "shown": {"shown_price": [1, 2]}}, 400, "shown_price: expected a list of 1 values"),
         ({"candidates": ["p0", "p1", "p0"]}, 400, "'p0' twice"),
         ({"candidates": ["a", "b", "c", "d"]}, 400, "at most 3 candidates, got 4"),
@@ -92,12 +93,23 @@ def test_unknown_paths_and_methods_get_sentences_too(started: Started) -> None:
     assert service.counted('shelfrank_answers_total{door="rest",route="none",status="404"}') == 2
 
 
-def test_the_documentation_is_served_and_names_every_route_with_its_errors(started: Started) -> None:
+def test_the_documentation_needs_nothing_from_elsewhere(started: Started) -> None:
     service = started()
-    assert b"swagger" in service.get("/docs").body
+    page = service.get("/docs")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
+    names = re.findall(r'(?:src|href)="([^"]+)"', page.body.decode())
+    assert names == ["data:,", "docs/docs.css", "docs/docs.js", "openapi.json"]
+    for name in names[1:]:
+        answer = service.get(f"/{name}")
+        assert answer.status == 200
+        assert b"//" not in re.sub(rb"^//.*|// .*", b"", answer.body, flags=re.MULTILINE)
+
+
+def test_the_document_names_every_route_with_its_errors(started: Started) -> None:
+    service = started()
     paths = service.get("/openapi.json").json["paths"]
     assert sorted(paths) == ["/health/live", "/health/ready", "/metrics", "/v1/events", "/v1/explain", "/v1/rank", "/v1/shoppers/{shopper}"]
-    assert sorted(paths["/v1/events"]["post"]["responses"]) == ["200", "400", "401", "413", "422", "429", "503"]
+    assert sorted(paths["/v1/events"]["post"]["responses"]) == ["200", "400", "401", "408", "413", "422", "429", "503"]
     assert paths["/v1/rank"]["post"]["responses"]["422"]["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorBody")
 
 
@@ -113,6 +125,11 @@ def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
 def test_a_snapshot_of_redis_is_refused(shop: Shop) -> None:
     with pytest.raises(InputError, match="Redis keeps its own"):
         Places(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", redis="redis://x", snapshot=shop.state)
+
+
+def test_a_cluster_without_a_redis_is_refused(shop: Shop) -> None:
+    with pytest.raises(InputError, match="is of Redis, and there is none"):
+        Places(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", redis_cluster=True)
 
 
 def test_loading_without_a_redis_is_refused(shop: Shop) -> None:

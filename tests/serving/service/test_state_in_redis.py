@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 import redis
 
+from components.contract.errors import InputError
+from serving.service.opened_state import open_state
+from serving.service.opening import read
+from serving.service.redis_password import redis_password
+from serving.service.settings import Places, Settings
 from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import ITEMS
+from tests.serving.state.private_cluster import private_cluster
 from tests.serving.state.private_redis import private_redis
 
 CLICKS = {"interactions": [{"action": "click", "item": "p1", "shopper": "b", "time_us": 1_770_000_000_000_000 + n} for n in range(3)]}
@@ -72,3 +78,40 @@ def test_when_redis_is_gone_orders_go_on_and_forgetting_is_refused(started: Star
     for _ in range(8):
         assert service.rank(*ITEMS)["reason"] == "state"
     assert service.call("DELETE", "/v1/shoppers/b").status == 503
+
+
+def test_services_share_a_redis_cluster(started: Started) -> None:
+    with private_cluster() as nodes:
+        one, other = (started(places={"redis": f"redis://127.0.0.1:{node}/0", "redis_cluster": True}) for node in nodes[:2])
+        assert one.post("/v1/events", CLICKS).status == 200
+        assert other.rank(*ITEMS)["order"][0] == "p1"
+        known = other.rank(*ITEMS, shopper="b")["scores"]
+        assert one.call("DELETE", "/v1/shoppers/b").status == 204
+        assert other.rank(*ITEMS, shopper="b")["scores"] != known
+        assert other.rank(*ITEMS, shopper="b")["reason"] == ""
+
+
+def test_a_cluster_that_is_none_is_refused(shop: Shop, store: redis.Redis) -> None:
+    where = Places(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", redis=url(store), redis_cluster=True)
+    found = read(where)
+    with pytest.raises(InputError, match="expected a node of a Redis Cluster at --redis"):
+        open_state(Settings(), where, found.dataset, found.catalogue)
+
+
+def test_a_password_opens_redis(started: Started, store: redis.Redis) -> None:
+    with_it, without = (started(places={"redis": url(store), "redis_password": word}) for word in ("secret", ""))
+    store.config_set("requirepass", "secret")
+    store.client_kill_filter(_type="normal", skipme=True)
+    store.auth("secret")
+    assert with_it.rank(*ITEMS)["reason"] == ""
+    assert without.rank(*ITEMS)["reason"] == "state"
+
+
+def test_the_password_comes_from_the_environment_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "password"
+    file.write_text("of the file\nanother line\n")
+    assert (redis_password(None), redis_password(file)) == ("", "of the file")
+    monkeypatch.setenv("SHELFRANK_REDIS_PASSWORD", "of the environment")
+    assert redis_password(None) == "of the environment"
+    with pytest.raises(InputError, match="got both; leave one out"):
+        redis_password(file)

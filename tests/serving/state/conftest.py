@@ -17,3 +17,9 @@ def kind(request: pytest.FixtureRequest) -> Iterator[Kind]:
 def redis_kind() -> Iterator[Kind]:
     with kind_of("redis") as made:
         yield made
+
+
+@pytest.fixture(scope="module", params=["redis", "cluster"])
+def remote_kind(request: pytest.FixtureRequest) -> Iterator[Kind]:
+    with kind_of(request.param) as made:
+        yield made

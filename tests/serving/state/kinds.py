@@ -1,4 +1,4 @@
-"""The two kinds of store, each made by one line, for the tests that both must pass."""
+"""The kinds of store, each made by one line, for the tests that all must pass."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,19 +11,20 @@ from serving.state.codes import ItemCodes
 from serving.state.memory import MemoryStates
 from serving.state.redis import RedisStates
 from serving.state.seam import Plans, StateStores
+from tests.serving.state.private_cluster import private_cluster
 from tests.serving.state.private_redis import private_redis
 
-KINDS = ("memory", "redis")
+KINDS = ("memory", "redis", "cluster")
 TTL_S = 1_000
 ITEMS = tuple(f"i{n}" for n in range(7))
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Makes stores of a kind; those of Redis share a server, which is emptied before."""
+    """Makes stores of a kind; those of Redis share servers, which are emptied before."""
 
     name: str
-    client: redis.Redis | None
+    client: redis.Redis | redis.RedisCluster | None
 
     def made(self, plans: Plans, codes: ItemCodes | None = None, *, shop: str = "shop") -> StateStores:
         codes = ItemCodes(ITEMS) if codes is None else codes
@@ -37,9 +38,12 @@ class Kind:
 def kind_of(name: str) -> Iterator[Kind]:
     if name == "memory":
         yield Kind(name, None)
-    else:
+    elif name == "redis":
         with private_redis() as client:
             yield Kind(name, client)
+    else:
+        with private_cluster() as ports, redis.RedisCluster(host="127.0.0.1", port=ports[0]) as cluster:
+            yield Kind(name, cluster)
 
 
 PLANS = Plans(

@@ -27,19 +27,18 @@ Visit = Callable[..., Page]
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Visit]:
-    """Opens the page of a service; nothing may be complained of in its console but answers of the statuses in `refusals`."""
+    """Opens the page of a service; nothing may be complained of in its console but what has one of the words in `refusals`."""
     complaints: list[str] = []
     with ExitStack() as stack:
 
-        def go(port: int, *, width: int = 1200, refusals: tuple[int, ...] = (), **settings: Any) -> Page:
+        def go(port: int, *, width: int = 1200, refusals: tuple[str, ...] = (), **settings: Any) -> Page:
             context = browser.new_context(viewport={"width": width, "height": 850}, reduced_motion="reduce", **settings)
             stack.callback(context.close)
             page = context.new_page()
             page.set_default_timeout(15_000)
-            expected = [f"the server responded with a status of {status} " for status in refusals]
 
             def heard(kind: str, text: str) -> None:
-                if kind in CONSOLE and not any(each in text for each in expected):
+                if kind in CONSOLE and not any(each in text for each in refusals):
                     complaints.append(text)
 
             page.on("console", lambda message: heard(message.type, message.text))

@@ -84,7 +84,7 @@ def test_a_click_is_an_event_and_the_shelf_moves(started: Started, visit: Visit)
 
 
 def test_another_version_ranks_when_it_is_chosen(started: Started, visit: Visit) -> None:
-    page = visit(started(page=True).port, refusals=(503,))
+    page = visit(started(page=True).port, refusals=("status of 503",))
     assert page.locator("#asked-version option").all_inner_texts() == ["as usual (stable, 2)", "version 3", "version 2", "version 1"]
     page.select_option("#asked-version", "1")
     order_is(page, ITEMS)
@@ -103,18 +103,95 @@ def test_a_model_server_that_is_gone_is_seen_and_one_that_is_back_too(shop: Shop
         port = server.grpc_port
         service = started(page=True, places={"model_server": f"127.0.0.1:{port}"}, deadline_ms=30_000)
         until_model(service)
-        page = visit(service.port, refusals=(503,))
+        page = visit(service.port, refusals=("status of 503",))
         expect(page.locator("#rung")).to_have_text("model")
     page.get_by_role("button", name="Rank again").click()
     expect(page.locator("#rung")).to_have_text("given, degraded")
     expect(page.locator("#version")).to_have_text("none")
     expect(page.locator("#trouble")).to_contain_text("degraded: given (stable: unreachable)")
+    # What no model gave has no score, and nothing that speaks for it; the page says so.
+    expect(page.locator("#stand-in")).to_have_text(
+        "The model didn't order this shelf: the products stand in the order in which they were asked about. "
+        "So there are no scores and no reasons."
+    )
+    assert page.locator("#shelf > li").count() == len(ITEMS)
+    assert page.locator("#shelf .score b, #shelf .bar, #shelf .why li").count() == 0
     expect(page.locator("#spark circle.degraded")).to_have_count(1)
     with ModelServer(replace(config, grpc_port=port)):
         until_model(service)
         page.get_by_role("button", name="Rank again").click()
         expect(page.locator("#rung")).to_have_text("model")
         expect(page.locator("#trouble")).to_be_hidden()
+        expect(page.locator("#stand-in")).to_be_hidden()
+        expect(page.locator("#shelf .score b")).to_have_count(len(ITEMS))
+
+
+def test_what_went_wrong_is_forgotten_when_the_next_thing_goes_well(started: Started, visit: Visit) -> None:
+    page = visit(started(page=True).port, refusals=("net::ERR_FAILED",))
+    page.route("**/v1/events", lambda route: route.abort())
+    page.get_by_role("button", name="click: p0").click()
+    expect(page.locator("#trouble")).to_have_text("event: the service doesn't answer; does it still run?")
+    page.get_by_role("button", name="Rank again").click()
+    expect(page.locator("#trouble")).to_be_hidden()
+
+
+def test_a_page_whose_service_is_not_there_yet_comes_when_it_is(started: Started, visit: Visit) -> None:
+    page = visit(started(page=True).port, refusals=("net::ERR_FAILED",))
+    page.route("**/page/choices", lambda route: route.abort(), times=1)
+    page.reload()
+    expect(page.locator("#trouble")).to_have_text("choices: the service doesn't answer; does it still run?")
+    expect(page.locator("#shelf > li")).to_have_count(len(ITEMS))
+    expect(page.locator("#trouble")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong", "said"),
+    [
+        ("count", "1", "how many: a whole number from 2 to 200, please"),
+        ("count", "2.5", "how many: a whole number from 2 to 200, please"),
+        ("count", "", "how many: a whole number from 2 to 200, please"),
+        ("seed", "-1", "seed: a whole number from 0 to 999999, please"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_said_in_words_and_not_asked(field: str, wrong: str, said: str, started: Started, visit: Visit) -> None:
+    page = visit(started(page=True).port)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.fill(f"#{field}", wrong)
+    page.locator(f"#{field}").press("Tab")
+    expect(page.locator("#trouble")).to_have_text(said)
+    expect(page.locator(f"#{field}")).to_have_attribute("aria-invalid", "true")
+    assert asked == []
+    page.fill(f"#{field}", "3")
+    page.locator(f"#{field}").press("Tab")
+    expect(page.locator("#trouble")).to_be_hidden()
+
+
+def test_an_id_that_no_service_takes_is_refused_in_words(started: Started, visit: Visit) -> None:
+    page = visit(started(page=True).port, refusals=("status of 422",))
+    page.select_option("#shopper", "…another")
+    page.locator("#typed").evaluate("field => { field.maxLength = 999; field.value = 'x'.repeat(201); }")
+    page.locator("#typed").dispatch_event("change")
+    expect(page.locator("#trouble")).to_contain_text(
+        "rank: an id, a text or a number isn't one that the service takes: up to 200 characters"
+    )
+
+
+def test_there_is_nothing_to_press_that_cannot_work(started: Started, visit: Visit) -> None:
+    page = visit(started(page=True, token="secret").port)
+    expect(page.get_by_role("button", name="click: p0")).to_be_disabled()
+    expect(page.get_by_role("button", name="click: p0")).to_have_attribute(
+        "title", "events need the service's token; enter it beside the shelf"
+    )
+    page.fill("#token", "secret")
+    expect(page.get_by_role("button", name="click: p0")).to_be_enabled()
+    page.fill("#text", "nothing is called so")
+    page.locator("#text").press("Tab")
+    expect(page.locator("#told")).to_have_text("no product has that")
+    expect(page.get_by_role("button", name="Rank again")).to_be_disabled()
+    page.fill("#text", "")
+    page.locator("#text").press("Tab")
+    expect(page.get_by_role("button", name="Rank again")).to_be_enabled()
 
 
 def test_what_a_shop_calls_its_products_stays_text(shop: Shop, started: Started, visit: Visit, tmp_path: Path) -> None:
@@ -157,7 +234,8 @@ def test_context_and_products_are_chosen(started: Started, visit: Visit, tmp_pat
 
 def test_events_need_the_token_of_the_service(started: Started, visit: Visit) -> None:
     service = started(page=True, token="secret")
-    page = visit(service.port, refusals=(401,))
+    page = visit(service.port, refusals=("status of 401",))
+    page.fill("#token", "guessed")
     page.get_by_role("button", name="click: p0").click()
     expect(page.locator("#trouble")).to_contain_text("event: expected the service's token")
     page.fill("#token", "secret")
@@ -166,9 +244,28 @@ def test_events_need_the_token_of_the_service(started: Started, visit: Visit) ->
     expect(page.locator("#trouble")).to_be_hidden()
 
 
-@pytest.mark.parametrize("width", [400, 800, 1200])
-def test_the_page_fits(width: int, started: Started, visit: Visit) -> None:
-    page = visit(started(page=True).port, width=width)
+@pytest.mark.parametrize("width", [390, 800, 1280])
+def test_nothing_is_cut_or_wider_than_the_screen(width: int, shop: Shop, started: Started, visit: Visit, tmp_path: Path) -> None:
+    long = "a_name_without_a_space_that_is_longer_than_any_column_of_the_page_is_wide_on_any_screen"
+    state = shutil.copytree(shop.state, tmp_path / "state")
+    items = pq.read_table(state / "catalogue" / "items.parquet")
+    for column in ("brand", "tags"):
+        place = items.schema.get_field_index(column)
+        items = items.set_column(place, column, pa.array([long] * len(items), pa.large_string()))
+    pq.write_table(items, state / "catalogue" / "items.parquet")
+    page = visit(started(page=True, places={"state": state}).port, width=width)
+    if width <= 720:  # on a phone the choices open on a tap
+        assert not page.locator("#asked").is_visible()
+        page.locator("summary").click()
+    page.select_option("#shopper", "…another")
+    page.locator("#typed").fill(long)
+    page.locator("#typed").press("Tab")
+    page.get_by_role("button", name="click: p0").click()
+    expect(page.locator("#past > li")).to_have_count(1)
     expect(page.locator("#shelf .why li").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    assert page.locator("#asked").is_visible() == (width > 720)  # on a phone the choices open on a tap
+    every = "[...document.body.querySelectorAll('*:not(svg *):not(input):not(option)')]"  # what is typed may be longer than its field
+    cut = "each => each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).display != 'inline'"
+    assert page.evaluate(f"{every}.filter({cut}).map(each => each.outerHTML.slice(0, 200))") == []
+    beyond = "each => each.getBoundingClientRect().right > innerWidth + 0.5"
+    assert page.evaluate(f"{every}.filter({beyond}).map(each => each.outerHTML.slice(0, 200))") == []

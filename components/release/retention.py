@@ -1,0 +1,76 @@
+"""Which releases are kept: by age, size and number, and never fewer than are served or may be rolled back to."""
+
+import shutil
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.contract.errors import InputError
+from components.contract.labels import Labels
+from components.contract.store import UNFINISHED
+
+DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is kept at most; 0 is no limit.
+
+    Attributes:
+        count: of releases.
+        days: of their age.
+        bytes: of all together.
+    """
+
+    count: int = 0
+    days: float = 0.0
+    bytes: int = 0
+
+    def __post_init__(self) -> None:
+        if not (self.count >= 0 and self.days >= 0 and self.bytes >= 0):
+            raise InputError(f"what is kept of releases is above 0, or 0 for no limit, got {self}")
+        if not (self.count or self.days or self.bytes):
+            raise InputError("expected how many releases, of which age or of how many bytes are to be kept, got no limit; name one")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A release, when it was made, and its size with what the service needs of it."""
+
+    version: int
+    created_us: int
+    size: int
+
+
+def needed(there: Collection[int], labels: Labels | None) -> set[int]:
+    """The releases that stay whatever the limits say: the newest, what carries a label, and what a rollback of one returns to."""
+    stay = {max(there)} if there else set[int]()
+    if labels is not None:
+        stay |= set(labels.now.values())
+        stay |= {version for carriers in labels.carried.values() for version in [each for each in carriers if each in there][-2:]}
+    return stay & set(there)
+
+
+def too_many(releases: Sequence[Kept], stay: Collection[int], limits: Limits, *, now_us: int) -> list[Kept]:
+    """Those to be removed, the oldest first."""
+    left, size = len(releases), sum(each.size for each in releases)
+    gone: list[Kept] = []
+    for each in sorted(releases, key=lambda each: each.version):
+        too_old = limits.days and each.created_us < now_us - limits.days * DAY_US
+        beyond = too_old or (limits.count and left > limits.count) or (limits.bytes and size > limits.bytes)
+        if beyond and each.version not in stay:
+            gone.append(each)
+            left, size = left - 1, size - each.size
+    return gone
+
+
+def size_of(folder: Path) -> int:
+    """The bytes of a folder's files; 0 where there is none."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def remove(release: Path) -> None:
+    """Take a release away: at once for whoever looks, then its files."""
+    aside = release.with_name(f"{UNFINISHED}removed-{release.name}")
+    release.rename(aside)
+    shutil.rmtree(aside)

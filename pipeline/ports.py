@@ -1,0 +1,51 @@
+"""Who listens on a port of this machine."""
+
+import errno
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import shorten
+
+_LONGEST = 160  # of a command
+_LISTENS = "0A"  # state of a socket in /proc/net/tcp
+
+
+def taken(host: str, port: int) -> bool:
+    """Whether somebody listens there already.
+
+    Raises:
+        OSError: the port can't be listened on for another reason, such as one below 1024 without the right to it.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection that has just ended takes no port
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return True
+    return False
+
+
+def listener(port: int, proc: Path = Path("/proc")) -> str:
+    """`process 4711 (python -m http.server 8080)`; "another process" where the system doesn't say, as for those of other users."""
+    sockets = {f"socket:[{inode}]" for inode in _inodes(port, proc)}
+    for folder in sorted(proc.glob("[0-9]*")) if sockets else ():
+        try:
+            if any(str(handle.readlink()) in sockets for handle in (folder / "fd").iterdir()):
+                words = (folder / "cmdline").read_bytes().decode("utf-8", "replace").rstrip("\0").split("\0")
+                return f"process {folder.name} ({shorten(' '.join(words), _LONGEST, placeholder=' ...')})"
+        except OSError:  # it has ended meanwhile, or is somebody else's
+            continue
+    return "another process"
+
+
+def _inodes(port: int, proc: Path) -> Iterator[str]:
+    for table in ("tcp", "tcp6"):
+        try:
+            rows = (proc / "net" / table).read_text(encoding="ascii").splitlines()[1:]
+        except OSError:
+            continue
+        for fields in map(str.split, rows):
+            if fields[3] == _LISTENS and int(fields[1].rpartition(":")[2], 16) == port:
+                yield fields[9]

@@ -1,0 +1,40 @@
+"""Partitions of the keys: a Redis Cluster holds all keys of one in one slot, so that a script may change them together.
+
+There are 64, whose slots are spread evenly over the cluster's 16,384: state spreads over up to 64 masters. Keys are named so without a
+cluster too.
+"""
+
+import zlib
+from functools import lru_cache
+
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+
+from components.state.segments import BETWEEN
+
+PARTITIONS = 64
+_BETWEEN = BETWEEN.encode()
+
+
+def partition_of(key: bytes) -> int:
+    """The partition of a shopper or a product; a product within a segment has the product's."""
+    return zlib.crc32(key.rpartition(_BETWEEN)[2] if _BETWEEN in key else key) % PARTITIONS
+
+
+@lru_cache(maxsize=1 << 16)
+def placed(key: str) -> bytes:
+    """A key behind its partition's hash tag."""
+    raw = key.encode()
+    return TAGS[partition_of(raw)] + raw
+
+
+def _tags() -> tuple[bytes, ...]:
+    """The shortest number for each partition whose slot lies in its share of the slots."""
+    share, tags, number = REDIS_CLUSTER_HASH_SLOTS // PARTITIONS, dict[int, bytes](), 0
+    while len(tags) < PARTITIONS:
+        tag = b"%d" % number
+        tags.setdefault(key_slot(tag) // share, tag)
+        number += 1
+    return tuple(b"{%s}" % tags[partition] for partition in range(PARTITIONS))
+
+
+TAGS = _tags()  # hash tags, by partition
