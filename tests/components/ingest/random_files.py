@@ -189,9 +189,10 @@ def _csv(rows: list[Row], draw: random.Random, layout: Layout) -> Format:
         dressing = None
     layout["csv"] = {"style": style, **vars(dialect), "encoding": encoding, "dressing": dressing}
     for dropped in ("encoding", "escape", "separator", "quote"):
-        # Left for the reader to recognise: right, or an error. A backslash that nothing says to be an escape is a backslash.
-        backslash = dropped == "escape" and any("\\" in value for value in every)
-        if dropped in keys and not backslash and draw.random() < 0.04:
+        # Left for the reader to recognise: right, or an error. Nothing tells a backslash from an escape, nor quotes around a value from
+        # quotes that are part of it.
+        untold = {"escape": any("\\" in value for value in every), "quote": not dialect.quote and any(v[:1] == '"' for v in every)}
+        if dropped in keys and not untold.get(dropped) and draw.random() < 0.04:
             del keys[dropped]
             layout.declared = False
             layout["undeclared"] = dropped
