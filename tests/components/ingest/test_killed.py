@@ -47,7 +47,7 @@ def outcome(root: Path) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_a_killed_run_leaves_nothing_that_looks_complete_and_the_next_one_gives_the_same_bytes(tmp_path: Path) -> None:
-    (tmp_path / "shop.yaml").write_text(dataset_text(SHOPS["impressions"]))
+    (tmp_path / "shop.yaml").write_text(dataset_text(SHOPS["impressions"], unattributed="100%"))
     write_log(tmp_path / "data", large_log(20_000), files=3)
     undisturbed = start(tmp_path, tmp_path / "undisturbed")
     began = time.monotonic()
@@ -77,7 +77,7 @@ def test_a_killed_run_leaves_nothing_that_looks_complete_and_the_next_one_gives_
 @pytest.mark.slow
 def test_the_component_writes_what_its_steps_give(tmp_path: Path) -> None:
     """Beam changes nothing; beside the examples lie the state, with the codes of its items, and the report."""
-    text = dataset_text(SHOPS["impressions"])
+    text = dataset_text(SHOPS["impressions"], unattributed="100%")
     (tmp_path / "shop.yaml").write_text(text)
     write_log(tmp_path / "data", large_log(500))
     finish(tmp_path, tmp_path / "root")
