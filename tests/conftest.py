@@ -16,6 +16,8 @@ settings.load_profile("same")
 # TFRS 0.7 refuses Keras 3; TensorFlow's own log lines aren't warnings that a test could catch.
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+# Threads of OpenMP wait by spinning: two processes of tests on two cores would spend most of their time on that, in LightGBM.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # What a shell starts in the background ignores Ctrl-C, and so would the processes that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -371,7 +372,7 @@ def test_who_interrupts_a_run_ends_its_containers(tmp_path: Path) -> None:
     def interrupt(event: Event) -> None:
         if event.process is not None:
             started.append(event.process.pid)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # as a terminal would: where the main thread waits
 
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, {"First": "sleep 60"}, {"First": task(retryPolicy={"maxRetryCount": 5})}, told=interrupt)
