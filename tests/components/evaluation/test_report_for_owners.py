@@ -19,7 +19,7 @@ from components.evaluation.report import Epoch, RankedCandidate, RankedRequest, 
 from components.evaluation.results import SliceMetrics, compared
 from components.evaluation.slices import band_names
 from components.evaluation.summary import falls, owner_sentences
-from components.evaluation.sums import COUNTS, METRICS
+from components.evaluation.sums import COUNTS, METRICS, OF_SHOPPERS
 from components.evaluation.verdict import Finding, Verdict
 from tests.serving.service.page.conftest import browser  # noqa: F401 - a fixture
 
@@ -32,10 +32,11 @@ LONG = "a_category_without_a_space_in_its_name_that_no_table_has_room_for_beside
 
 def pair(where: Slice, *, requests: int = 400, judged: int = 300, error: float = 0.01, **changes: float) -> tuple[SliceMetrics, ...]:
     """Both models in a slice: all metrics 0.5, the challenger's changed."""
-    counts = {"requests": float(requests), "requests_without_positive": float(requests - judged), "invalid_scores": 0.0}
-    values = dict.fromkeys(METRICS, 0.5) | counts
+    counts = {"requests": requests, "requests_without_positive": requests - judged, "invalid_scores": 0}
+    counts |= {"shoppers": requests, "shoppers_without_positive": requests - judged, "effective_shoppers": judged}  # of one request each
+    values = dict.fromkeys(METRICS, 0.5) | {name: float(count) for name, count in counts.items()}
     challenger = {name: value + changes.get(name, 0.0) for name, value in values.items()}
-    errors = {change_error_of(name): error for name in METRICS if name not in COUNTS}
+    errors = {change_error_of(name): error for name in METRICS if name not in (*COUNTS, *OF_SHOPPERS)}
     return (SliceMetrics(where, "challenger", challenger | errors), SliceMetrics(where, "champion", values))
 
 
@@ -94,12 +95,12 @@ def test_a_refusal_says_why_and_lists_of_one_are_compared_by_pairs() -> None:
 
 
 def test_slices_that_fell_are_named_whether_a_gate_judged_them_or_not() -> None:
-    metrics = (*pair(()), *pair((("device", "tv"),), requests=9, judged=4, auc=-0.2), *pair((("device", "pc"),), ndcg_at_10=-0.01))
+    metrics = (*pair(()), *pair((("device", "tv"),), requests=90, judged=40, auc=-0.2), *pair((("device", "pc"),), ndcg_at_10=-0.01))
     tv, pc = falls(compared(metrics))
-    assert (tv.metric, tv.where, tv.sure, tv.requests, tv.judged) == ("AUC", "device=tv", True, 9, 4)
+    assert (tv.metric, tv.where, tv.sure, tv.requests, tv.judged) == ("AUC", "device=tv", True, 90, 40)
     assert (pc.metric, pc.where, pc.sure) == ("NDCG@10", "device=pc", False)
     page = text_of(render(content(*metrics)))  # of which no gate says a word
-    assert "AUC in device=tv fell by 0.200 ± 0.020 (9 requests, 4 judged)" in page
+    assert "AUC in device=tv fell by 0.200 ± 0.020 (90 requests, 40 judged)" in page
     assert "NDCG@10, by no more than chance explains, or too few to tell: device=pc -0.010." in page
     assert "In no slice beyond what chance explains" in text_of(render(content(*pair(()), *pair((("device", "tv"),)))))
 
@@ -130,7 +131,7 @@ def test_bands_stand_in_their_order_within_a_cross_and_what_is_no_band_by_size()
 def test_every_metric_is_explained_in_a_line() -> None:
     page = text_of(render(content(*pair(()))))
     for metric in METRICS:
-        if metric not in (*COUNTS, "auc_error"):
+        if metric not in (*COUNTS, *OF_SHOPPERS, "auc_error"):
             assert "{" not in metric_meaning(metric)
             assert metric_meaning(metric) in page
 

@@ -146,7 +146,7 @@ def test_a_column_of_structures_is_an_error(tmp_path: Path, column: str, values:
         (
             "shown_price",
             [["a"]] * 60,
-            ", from row 0: expected numbers in column 'shown_price' (feature 'shown_price'), got 'a'; is its",
+            ", from row 0: expected numbers in column 'shown_price' (feature 'shown_price'), got 'a'; is it the right column, and",
         ),
         (
             "shown_price",

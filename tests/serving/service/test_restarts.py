@@ -63,8 +63,8 @@ def test_a_kill_loses_nothing_that_was_acknowledged(started: Started, tmp_path: 
     shown = {"request": "r1", "items": ["p2", "p1", "p5"], "shopper": "a", "session": "s", "time_us": T_US, "context": {"device": "x"}}
     assert service.post("/v1/events", {"impressions": [shown, {**shown, "request": "r2", "shopper": ""}]}).status == 200
     took(service, click("a", 1), {**click("b", 2), "session": "t", "revenue": 1.5}, {"action": "search", "shopper": "new", "time_us": T_US})
-    service.rank("p0", "p1", shopper="a", places=2)
-    until(lambda: list(places["log"].glob("impressions-*")))
+    ranked = service.rank("p0", "p1", shopper="a", places=2)["request"].encode()
+    until(lambda: any(ranked in path.read_bytes() for path in places["log"].glob("impressions-*")))
     copies = as_killed(places, tmp_path / "killed")
     service.stop()
     again = started(places=copies, salt=salt)
