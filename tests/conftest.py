@@ -19,8 +19,9 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 # Threads of OpenMP wait by spinning: two processes of tests on two cores would spend most of their time on that, in LightGBM.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# What a shell starts in the background ignores Ctrl-C, and so would the processes that tests start and interrupt.
+# What a shell or nohup starts in the background ignores Ctrl-C or a hang-up, and so would the processes that tests start and end so.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 ROOT = Path(__file__).resolve().parents[1]
 
