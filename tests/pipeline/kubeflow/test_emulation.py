@@ -374,6 +374,7 @@ def test_who_interrupts_a_run_ends_its_containers(tmp_path: Path) -> None:
             started.append(event.process.pid)
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # as a terminal would: where the main thread waits
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # an event loop of another test lets calls go on after a signal
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, {"First": "sleep 60"}, {"First": task(retryPolicy={"maxRetryCount": 5})}, told=interrupt)
     (pid,) = started
