@@ -13,7 +13,7 @@ def filled_down(parts: Iterator[pl.DataFrame], rule: FillDown) -> Iterator[pl.Da
     """Fill the empty values of each frame from above, also across frames.
 
     Args:
-        parts: consecutive frames of one file, with the columns of `rule`.
+        parts: consecutive frames of one file, with the column `within` of `rule`; one that lacks another has nothing to fill there.
         rule: `columns` take the last value above among consecutive rows of one value of `within`; where `within` itself is empty nothing is
             filled.
     """
@@ -27,16 +27,17 @@ def filled_down(parts: Iterator[pl.DataFrame], rule: FillDown) -> Iterator[pl.Da
         run = within.rle_id()
         goes_on = key != "" and within[0] == key
         filled = []
-        for name in rule.columns:
+        there = [name for name in rule.columns if name in part.columns]
+        for name in there:
             values = _forward(_emptied(part[name]), run)
-            if goes_on and last[name] is not None:
+            if goes_on and last.get(name) is not None:
                 begins = pl.DataFrame({"v": values, "run": run})
                 values = begins.select(pl.when(pl.col("run") == 0).then(pl.col("v").fill_null(last[name])).otherwise("v")).to_series()
             alone = within == ""
             filled.append(pl.select(pl.when(alone).then(part[name]).otherwise(values.alias("filled")).alias(name)).to_series())
         part = part.with_columns(filled)
         key = within[-1]
-        last = {name: _emptied(part[name])[-1] for name in rule.columns}
+        last = {name: _emptied(part[name])[-1] for name in there}
         yield part
 
 

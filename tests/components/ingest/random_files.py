@@ -190,8 +190,9 @@ def _csv(rows: list[Row], draw: random.Random, layout: Layout) -> Format:
     layout["csv"] = {"style": style, **vars(dialect), "encoding": encoding, "dressing": dressing}
     for dropped in ("encoding", "escape", "separator", "quote"):
         # Left for the reader to recognise: right, or an error. Nothing tells a backslash from an escape, nor quotes around a value from
-        # quotes that are part of it.
-        untold = {"escape": any("\\" in value for value in every), "quote": not dialect.quote and any(v[:1] == '"' for v in every)}
+        # quotes that are part of it; where no quotes stand around values, an escape is a backslash like any other.
+        bare = not dialect.quote
+        untold = {"escape": bare or any("\\" in value for value in every), "quote": bare and any(v[:1] == '"' for v in every)}
         if dropped in keys and not untold.get(dropped) and draw.random() < 0.04:
             del keys[dropped]
             layout.declared = False

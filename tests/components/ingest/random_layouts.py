@@ -111,7 +111,7 @@ def _id_writer(log: Log, draw: random.Random, layout: Layout) -> Values:
 def _aliases(log: Log, draw: random.Random) -> dict[str | None, list[str]]:
     """Second ids of some shoppers."""
     users = list(dict.fromkeys(row["user"] for row in log.events if row["user"])) if draw.random() < 0.2 else []
-    return {user: [f"70{number}" if log.numeric else f"device {number}"] for number, user in enumerate(users) if number != 1}
+    return {user: [f"98765{number}" if log.numeric else f"device {number}"] for number, user in enumerate(users) if number != 1}
 
 
 def _parts(log: Log, draw: random.Random) -> list[tuple[list[Row], str | None]]:

@@ -219,6 +219,19 @@ def test_a_column_to_fill_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         told(tmp_path, SHOP.replace("path: events.csv", "path: events.csv\n  fill_down: {within: request, columns: [usr]}"))
 
 
+def test_a_file_may_lack_a_feature_that_is_filled_down_where_another_has_it(tmp_path: Path) -> None:
+    shop(tmp_path)
+    rows = requests()
+    write_log(tmp_path, "events.csv", rows[:30])
+    write_log(tmp_path, "events-later.csv", [{name: value for name, value in row.items() if name != "page"} for row in rows[30:]])
+    counts = told(tmp_path, SHOP.replace("path: events.csv", "path: events*.csv")).counts
+    filled = told(
+        tmp_path, SHOP.replace("path: events.csv", "path: events*.csv\n  fill_down: {within: request, columns: [user, page]}")
+    ).counts
+    assert filled == counts
+    assert any("'page'" in name for name in counts)
+
+
 def test_a_json_file_whose_rows_leave_a_key_out_lacks_the_column(tmp_path: Path) -> None:
     shop(tmp_path)
     rows = requests()
