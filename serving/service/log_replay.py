@@ -22,6 +22,7 @@ from serving.features.events import Changes, Interaction, Shown
 from serving.guard.follow import unread
 from serving.state.marks import MARK_TTL_S
 from serving.state.memory import MemoryStates
+from serving.state.seam import Change
 from serving.state.tombstones import Forgotten
 
 SOURCES = "sources.json"
@@ -136,7 +137,8 @@ class LogReplay:
         names = {self._key_of(name): name for name in known} if self._key_of else {}
         keys = {name: key for key, name in names.items()}
         changes = Changes(self._dataset, self._catalogue, key_of=lambda shopper: keys.get(shopper, shopper))
-        counted, left_out, first = 0, 0, ""
+        later: list[Change] = []  # what the state holds is remembered first: a repetition may stand in an earlier file
+        left_out, first = 0, ""
         streams = [self._events(log, kind, since, names, forgotten) for kind in _KINDS]
         for time_us, file, event, context in heapq.merge(*streams, key=lambda each: each[0]):
             try:
@@ -149,12 +151,12 @@ class LogReplay:
             if since.counted(file, time_us):
                 states.remember(change)
             else:
-                counted += states.record(change)
+                later.append(change)
         if left_out:
             _LOG.warning(
                 "%d events of the log are no longer what the dataset file takes, and not in the state; the first: %s", left_out, first
             )
-        return counted
+        return sum(states.record(change) for change in later)
 
     def _events(
         self, log: Path, kind: str, since: Since, names: Mapping[str, str], forgotten: Forgotten
