@@ -27,7 +27,7 @@ def event_columns(dataset: Dataset, source: EventSource) -> Wanted:
     features = {feature.key for feature in event_features(dataset)}
     essential = {*roles.values(), *source.columns.time_columns} - optional
     if source.fill_down is not None:  # what is filled may be lacking where it may be anyway
-        essential |= {source.fill_down.within, *source.fill_down.columns} - ({*source.fill_down.columns} & (optional | features))
+        essential |= {source.fill_down.within} | ({*source.fill_down.columns} - optional - features)
     if source.where is not None:
         essential |= columns_of(source.where)
     if isinstance(dataset.candidates, ListRows) and forms:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from components.contract.errors import InputError
 from components.contract.labels import Labels
+from components.contract.retention import beyond
 from components.contract.store import UNFINISHED
 
 DAY_US = 86_400_000_000
@@ -53,15 +54,14 @@ def needed(there: Collection[int], labels: Labels | None) -> set[int]:
 
 def too_many(releases: Sequence[Kept], stay: Collection[int], limits: Limits, *, now_us: int) -> list[Kept]:
     """Those to be removed, the oldest first."""
-    left, size = len(releases), sum(each.size for each in releases)
-    gone: list[Kept] = []
-    for each in sorted(releases, key=lambda each: each.version):
-        too_old = limits.days and each.created_us < now_us - limits.days * DAY_US
-        beyond = too_old or (limits.count and left > limits.count) or (limits.bytes and size > limits.bytes)
-        if beyond and each.version not in stay:
-            gone.append(each)
-            left, size = left - 1, size - each.size
-    return gone
+    oldest_us = now_us - limits.days * DAY_US if limits.days else 0
+    return beyond(
+        sorted(releases, key=lambda each: each.version),
+        too_old=lambda each: each.created_us < oldest_us,
+        bytes=limits.bytes,
+        count=limits.count,
+        stays=lambda each: each.version in stay,
+    )
 
 
 def size_of(folder: Path) -> int:

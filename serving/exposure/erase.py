@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.exposure.rows import EventRows
-from serving.exposure.segment import COMPLETE, OPEN, sync_folder
+from serving.exposure.segment import COMPLETE, OPEN, sync_folder, write_private
 
 ASKED, ASKING, LOCK = ".forget", ".asking", ".forgetting"
 ASKING_S = 3600  # a wish that is so old and still being written was never acknowledged
@@ -43,13 +43,9 @@ def ask_to_forget(folder: Path, shopper: str, *, now_us: int) -> None:
         OSError: the disk doesn't take it.
     """
     name = hashlib.sha256(shopper.encode("utf-8", "replace")).hexdigest()[:32]
-    beside, path = folder / f"{name}.{os.getpid()}{ASKING}", folder / f"{name}{ASKED}"
-    with open(os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:  # it names a shopper
-        json.dump({"shopper": shopper, "time_us": now_us}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)  # a wish of before is part of this one
-    sync_folder(folder)
+    wish = json.dumps({"shopper": shopper, "time_us": now_us})
+    # A wish of before is part of this one; it names a shopper.
+    write_private(folder / f"{name}{ASKED}", wish, beside=folder / f"{name}.{os.getpid()}{ASKING}")
 
 
 def erase(folder: Path, rows: EventRows) -> Erased:

@@ -14,6 +14,7 @@ from pathlib import Path
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.folder_lock import alone
+from components.contract.retention import beyond
 from serving.exposure.erase import begun_s
 from serving.exposure.segment import COMPLETE, sync_folder
 
@@ -62,17 +63,14 @@ def needed_from_s(dataset: Dataset, now_s: float) -> float:
 
 def too_many(files: Sequence[Kept], retention: Retention, *, now_s: float, needed_s: float) -> list[Kept]:
     """Those to be removed, the oldest first, without those that have lines of `needed_s` or later."""
-    rest, size = sorted(files, key=lambda file: (file.ended_s, file.path)), sum(file.size for file in files)
-    gone: list[Kept] = []
-    for at, file in enumerate(rest):
-        too_old = retention.days and file.ended_s < now_s - retention.days * DAY_S
-        too_large = retention.bytes and size > retention.bytes
-        too_much = retention.files and len(rest) - at > retention.files
-        if not (too_old or too_large or too_much) or file.ended_s >= needed_s:
-            break
-        gone.append(file)
-        size -= file.size
-    return gone
+    oldest_s = now_s - retention.days * DAY_S if retention.days else 0
+    return beyond(
+        sorted(files, key=lambda file: (file.ended_s, file.path)),
+        too_old=lambda file: file.ended_s < oldest_s,
+        bytes=retention.bytes,
+        count=retention.files,
+        stays=lambda file: file.ended_s >= needed_s,
+    )
 
 
 def remove_old(folder: Path, retention: Retention, dataset: Dataset, *, now_s: float, rotate_s: float) -> list[Path]:

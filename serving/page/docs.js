@@ -1,13 +1,6 @@
 // Shows what the OpenAPI document says of each call, and sends one. Nothing is put in but as text.
 
-const at = (id) => document.getElementById(id);
-
-function made(tag, { text, ...properties } = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  if (text !== undefined) element.textContent = text;
-  element.append(...children);
-  return element;
-}
+import { at, made } from "./dom.js";
 
 let openapi = null;
 

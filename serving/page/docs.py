@@ -6,7 +6,12 @@ from fastapi import APIRouter
 
 from serving.page.routes import file_answer
 
-_FILES = {"/docs": ("docs.html", "text/html"), "/docs/docs.css": ("docs.css", "text/css"), "/docs/docs.js": ("docs.js", "text/javascript")}
+_FILES = {
+    "/docs": ("docs.html", "text/html"),
+    "/docs/docs.css": ("docs.css", "text/css"),
+    "/docs/docs.js": ("docs.js", "text/javascript"),
+    "/docs/dom.js": ("dom.js", "text/javascript"),
+}
 
 
 def docs_routes() -> APIRouter:

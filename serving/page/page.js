@@ -1,18 +1,11 @@
 // The page to try a shop with: asks the service as a shop would, and shows what comes back. Nothing is put in but as text.
 
+import { at, made } from "./dom.js";
+
 const RECENT = 40; // answers in the small chart
 const REASONS = 3; // of each product
 const ELSE = "…another"; // the choice that opens the field for an id; no id has this form in the list
 const GUEST = "";
-
-const at = (id) => document.getElementById(id);
-
-function made(tag, { text, ...properties } = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  if (text !== undefined) element.textContent = text;
-  element.append(...children);
-  return element;
-}
 
 const random = () => crypto.getRandomValues(new Uint32Array(2)).reduce((told, each) => told + each.toString(16).padStart(8, "0"), "");
 

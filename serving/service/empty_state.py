@@ -37,8 +37,8 @@ class EmptyState:
         return [WHAT] if self._is_empty else []
 
     async def watched(self) -> None:
-        """Look again and again, on a thread; a store that doesn't answer is another matter."""
-        while True:
+        """Look again and again, on a thread, where anybody is to be known; a store that doesn't answer is another matter."""
+        while self._shoppers:
             try:
                 empty = await asyncio.to_thread(is_empty, self._states, self._dataset, self._shoppers, now_us=time.time_ns() // 1000)
             except Exception as error:

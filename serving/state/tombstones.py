@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import final
 
-from serving.exposure.segment import sync_folder
+from serving.exposure.segment import write_private
 
 RETENTION_S = 365 * 24 * 3600
 _ENDING = ".forgotten"
@@ -66,13 +66,7 @@ def write_tombstone(folder: Path, shopper: str, *, now_us: int) -> None:
         OSError: the disk doesn't take it.
     """
     path = folder / f"{digest_of(shopper).hex()}{_ENDING}"
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    with open(os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-        file.write(str(now_us))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    sync_folder(folder)
+    write_private(path, str(now_us), beside=path.with_name(f"{path.name}.{os.getpid()}"))
 
 
 def read_tombstones(folder: Path) -> Forgotten:

@@ -117,13 +117,13 @@ def test_a_file_of_values_that_is_not_there_is_told_of() -> None:
 def test_the_page_takes_nothing_from_elsewhere(started: Started) -> None:
     service = started(page=True)
     assert service.get("/").headers["location"] == "/page/"
-    for path, kind in (("", "text/html"), ("page.css", "text/css"), ("page.js", "text/javascript")):
+    for path, kind in (("", "text/html"), ("page.css", "text/css"), ("page.js", "text/javascript"), ("dom.js", "text/javascript")):
         answer = service.get(f"/page/{path}")
         assert answer.headers["content-type"].startswith(kind)
         policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
         assert (policy["default-src"], policy["script-src"], policy["style-src"]) == ("'none'", "'self'", "'self'")
         assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)", answer.body.decode())
-    assert "innerHTML" not in (PAGE / "page.js").read_text()
+    assert not [name for name in ("page.js", "dom.js", "docs.js") if "innerHTML" in (PAGE / name).read_text()]
 
 
 def test_the_switch_takes_a_file_or_none() -> None:
