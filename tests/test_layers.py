@@ -26,11 +26,11 @@ EDGES = {
     "apache_beam": (
         "components/*/steps*.py",
         "components/*/component.py",
-        "components/ingest/storage.py",  # the files of any file system that Beam opens
-        "components/evaluation/tfma_metrics.py",
+        "components/ingest/sources/beam_filesystem.py",  # the files of any file system that Beam opens
+        "components/evaluation/tfma/metrics.py",
         "pipeline/*",
     ),
-    "keras_tuner": ("trainer/oracles.py", "trainer/search.py"),
+    "keras_tuner": ("trainer/tuning/oracles.py", "trainer/tuning/search.py"),
     "tensorflow_recommenders": ("components/*", "trainer/*", "pipeline/*"),
 }
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc"}
@@ -108,24 +108,32 @@ def test_imports_of_this_repository_run_downward() -> None:
             "from components.state import reducer",
             "components/contract/ may not import components.state.reducer",
         ),
-        ("components/state/reducer.py", "import trainer.model", "components/ may not import trainer.model"),
-        ("trainer/model.py", "def f():\n    import pipeline.graph", "trainer/ may not import pipeline.graph"),
-        ("trainer/model.py", "from serving import store", "trainer/ may not import serving.store"),
-        ("serving/service/app.py", "from trainer import model", "serving/ may not import trainer.model"),
-        ("serving/service/app.py", "from components.ingest import labels", "serving/ may not import components.ingest.labels"),
+        ("components/state/reducer.py", "import trainer.model.ranker", "components/ may not import trainer.model.ranker"),
+        ("trainer/model/ranker.py", "def f():\n    import pipeline.graph", "trainer/ may not import pipeline.graph"),
+        ("trainer/model/ranker.py", "from serving import store", "trainer/ may not import serving.store"),
+        ("serving/service/http/app.py", "from trainer import model", "serving/ may not import trainer.model.ranker"),
+        (
+            "serving/service/http/app.py",
+            "from components.ingest import labels",
+            "serving/ may not import components.ingest.requests.attribution",
+        ),
         ("components/rehearsal/replay.py", "import serving.model_server", "components/ may not import serving.model_server"),
         ("components/rehearsal/component.py", "import serving.service", "components/ may not import serving.service"),
-        ("serving/service/app.py", "import tfx.types", "may not import tfx"),
-        ("serving/service/app.py", "import apache_beam as beam", "may not import apache_beam"),
-        ("serving/service/app.py", "import tensorflow_recommenders as tfrs", "may not import tensorflow_recommenders"),
-        ("components/ingest/labels.py", "from tfx.types import standard_artifacts", "may not import tfx"),
-        ("components/ingest/labels.py", "from apache_beam import pvalue", "may not import apache_beam"),
-        ("trainer/model.py", "from tfx import v1", "may not import tfx"),
-        ("trainer/space.py", "import keras_tuner", "may not import keras_tuner"),
+        ("serving/service/http/app.py", "import tfx.types", "may not import tfx"),
+        ("serving/service/http/app.py", "import apache_beam as beam", "may not import apache_beam"),
+        ("serving/service/http/app.py", "import tensorflow_recommenders as tfrs", "may not import tensorflow_recommenders"),
+        ("components/ingest/requests/attribution.py", "from tfx.types import standard_artifacts", "may not import tfx"),
+        ("components/ingest/requests/attribution.py", "from apache_beam import pvalue", "may not import apache_beam"),
+        ("trainer/model/ranker.py", "from tfx import v1", "may not import tfx"),
+        ("trainer/tuning/search_space.py", "import keras_tuner", "may not import keras_tuner"),
         ("components/ingest/utils.py", "", "name it by what is in it"),
         ("components/common/labels.py", "", "name it by what is in it"),
-        ("components/ingest/labels.py", "from components.ingest import steps", "imports components.ingest.steps, which lies above it"),
-        ("components/ingest/labels.py", "from .steps import read", "imports components.ingest.steps, which lies above it"),
+        (
+            "components/ingest/requests/attribution.py",
+            "from components.ingest import steps",
+            "imports components.ingest.steps, which lies above it",
+        ),
+        ("components/ingest/requests/attribution.py", "from .steps import read", "imports components.ingest.steps, which lies above it"),
         (
             "components/ingest/steps.py",
             "from components.ingest.component import C",
@@ -151,9 +159,9 @@ def test_a_cycle_is_found() -> None:
         ("components/ingest/component.py", "import apache_beam\nfrom tfx.types import artifact\nfrom components.ingest.steps import read"),
         ("components/rehearsal/component.py", "from serving.model_server.server import ModelServer"),
         ("components/ingest/steps_read.py", "import apache_beam\nfrom components.contract.dataset import Dataset"),
-        ("components/ingest/labels.py", "import tfx_bsl.coders"),  # another package than tfx
+        ("components/ingest/requests/attribution.py", "import tfx_bsl.coders"),  # another package than tfx
         ("trainer/run.py", "from tfx.components.trainer import fn_args_utils\nfrom components.contract import columns"),
-        ("serving/service/app.py", "from components.state.reducer import State\nfrom components.contract import errors"),
+        ("serving/service/http/app.py", "from components.state.reducer import State\nfrom components.contract import errors"),
         ("pipeline/graph.py", "from tfx.components import Trainer\nfrom trainer import run\nfrom serving import service"),
     ],
 )

@@ -19,15 +19,15 @@ import numpy as np
 import tensorflow as tf
 from tfx.orchestration.pipeline import Pipeline
 
-import pipeline.run
-import trainer.export
-import trainer.training
+import pipeline.local.run
+import trainer.export.saved_model
+import trainer.fit.training
 from components.contract.columns import label_columns, signature_columns
 from components.contract.dataset import Dataset
-from components.schema import doors
+from components.schema import signatures
 from components.schema.parsing import Features
-from pipeline.cli import main
-from pipeline.fingerprint import LEARNING
+from pipeline.cli.main import main
+from pipeline.local.fingerprint import LEARNING
 
 Score = Callable[[Features, tf.Tensor], tf.Tensor]
 
@@ -74,12 +74,12 @@ def wrap(path: Path, bad: Callable[[Score, Features, tf.Tensor], tf.Tensor], dat
             dense = {name: value.to_tensor() if isinstance(value, tf.RaggedTensor) else value for name, value in dense.items()}
             return tf.RaggedTensor.from_tensor(door(**dense)["scores"], lengths=lengths).flat_values
 
-        doors.save(module, lambda *asked: {"scores": bad(good, *asked)}, str(path), dataset=dataset)
+        signatures.save(module, lambda *asked: {"scores": bad(good, *asked)}, str(path), dataset=dataset)
 
 
 def plant(name: str) -> None:
     """From now on the Trainer of this process breaks its model, and TFX's cache and the run's record take it for another."""
-    train, export = trainer.training.train, trainer.export.export
+    train, export = trainer.fit.training.train, trainer.export.saved_model.export
 
     def train_on_noise(train_files: Sequence[str], eval_files: Sequence[str], *rest: Any, dataset: Dataset, **settings: Any) -> Any:
         with tempfile.TemporaryDirectory() as folder:
@@ -91,11 +91,11 @@ def plant(name: str) -> None:
         wrap(Path(path), {"broken": without_price, "poisoned": blind_on_tablets}[name], dataset)
 
     if name == "shuffled":
-        trainer.training.train = train_on_noise
+        trainer.fit.training.train = train_on_noise
     else:
-        trainer.export.export = export_wrapped
+        trainer.export.saved_model.export = export_wrapped
 
-    create_pipeline, code_version = pipeline.run.create_pipeline, pipeline.run.code_version
+    create_pipeline, code_version = pipeline.local.run.create_pipeline, pipeline.local.run.code_version
 
     def planted_pipeline(*given: Any, code: str, **more: Any) -> Pipeline:
         graph = create_pipeline(*given, code=code.removesuffix(name), **more)
@@ -104,8 +104,8 @@ def plant(name: str) -> None:
         step.spec.exec_properties["custom_config"] = json.dumps(config | {"plant": name})
         return graph
 
-    pipeline.run.create_pipeline = planted_pipeline
-    pipeline.run.code_version = lambda packages: code_version(packages) + (name if packages == LEARNING else "")
+    pipeline.local.run.create_pipeline = planted_pipeline
+    pipeline.local.run.code_version = lambda packages: code_version(packages) + (name if packages == LEARNING else "")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.components.ingest.oracle import LABELS, Request, understood
-from tests.components.ingest.random_shops import (
+from tests.components.ingest.generators.random_shops import (
     DAY_US,
     MOMENTS,
     SECOND,
@@ -28,6 +27,7 @@ from tests.components.ingest.random_shops import (
     everything_or_nothing,
     write_log,
 )
+from tests.components.ingest.oracle import LABELS, Request, understood
 
 Key = tuple[str, str]
 

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline.display import PROGRESS
-from pipeline.kubeflow.entrypoint import _leave, main
+from pipeline.cli.display import PROGRESS
+from pipeline.kubeflow.step.entrypoint import _leave, main
 
 
 def die(*_given: Any, **_more: Any) -> NoReturn:
@@ -32,16 +32,16 @@ def plant(name: str) -> None:
     first = os.environ["KFP_RETRY_INDEX"] == "0"
     if name == "backwards":
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-        import trainer.export
+        import trainer.export.saved_model
         from tests.pipeline.planted import wrap
 
-        export = trainer.export.export
+        export = trainer.export.saved_model.export
 
         def export_backwards(model: Any, graph: Any, path: str, *, dataset: Any) -> None:
             export(model, graph, path, dataset=dataset)
             wrap(Path(path), lambda good, *asked: 1.0 - good(*asked), dataset)
 
-        trainer.export.export = export_backwards
+        trainer.export.saved_model.export = export_backwards
     elif name == "killed-training" and first:
         logging.getLogger(PROGRESS).addHandler(_Killer())
     elif name == "killed-publishing" and first:
