@@ -14,8 +14,8 @@ def test_a_wheel_has_every_file_that_the_code_reads_beside_itself(tmp_path: Path
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as packed:
         names = set(packed.namelist())
-        shop = packed.read("pipeline/simulated_shop.yaml")
-        public = {name: packed.read(f"components/profiling/public/{name}") for name in (path.name for path in PUBLIC)}
+        shop = packed.read("pipeline/cli/simulated_shop.yaml")
+        public = {name: packed.read(f"components/profiling/known/public/{name}") for name in (path.name for path in PUBLIC)}
     assert shop == (ROOT / "examples" / "simulated_shop.yaml").read_bytes()
     assert public == {path.name: path.read_bytes() for path in PUBLIC}
     beside = {

@@ -38,7 +38,7 @@ def ours(work: Path, impressions: int) -> tuple[dict[str, float], int]:
     shelfrank = str(Path(sys.executable).parent / "shelfrank")
     events = round(impressions / IMPRESSIONS_AN_EVENT)
     subprocess.run([shelfrank, "simulate", "--out", str(work / "shop"), "--events", str(events)], check=True, stdout=subprocess.DEVNULL)
-    dataset = yaml.safe_load((HERE.parent / "examples" / "simulated_shop.yaml").read_text())
+    dataset = yaml.safe_load((HERE.parents[1] / "examples" / "simulated_shop.yaml").read_text())
     dataset |= {"slices": ["device"], "model": {"max_impressions": TRAINED_IMPRESSIONS}}
     file = work / "graph.yaml"
     file.write_text(yaml.safe_dump(dataset, sort_keys=False))

@@ -268,7 +268,7 @@ def schema(args: Namespace) -> None:
 def default_shop() -> Path:
     """The dataset file of the simulated shop: beside this module in a wheel, under `examples/` in a clone."""
     installed = Path(__file__).with_name(_SHOP)
-    return installed if installed.exists() else Path(__file__).parent.parent / "examples" / _SHOP
+    return installed if installed.exists() else Path(__file__).parents[2] / "examples" / _SHOP
 
 
 def _simulate_default(out: Path) -> None:

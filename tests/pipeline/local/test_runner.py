@@ -23,7 +23,7 @@ def run(root: Path, word: str):
 
 
 def start(root: Path, pause_s: float, word: str = "hi") -> subprocess.Popen[bytes]:
-    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
     code = "import tiny_pipeline; tiny_pipeline.main()"
     return subprocess.Popen(
         [sys.executable, "-c", code, str(root), word, str(pause_s)],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.processes import finished, left, started
+from tests.trainer.fit.processes import finished, left, started
 
 pytestmark = pytest.mark.slow
 

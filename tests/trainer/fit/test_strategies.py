@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from components.contract.errors import RunError
-from tests.trainer.processes import finished, left, process, started
+from tests.trainer.fit.processes import finished, left, process, started
 from trainer.fit.strategy import is_chief, strategy
 
 SETTINGS = "{{batch_requests: 16, epochs: 6, learning_rate: 0.003, strategy: {}}}"
