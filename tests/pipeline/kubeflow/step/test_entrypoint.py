@@ -15,9 +15,10 @@ from pipeline.kubeflow.step.entrypoint import main, step_name
 from pipeline.kubeflow.step.termination import write_termination_message
 
 ADVICE = (
-    "TFX is another than the one that pipeline/kubeflow/step/entrypoint.py was written for. Compare its kubeflow_v2_run_executor.py"
-    " with that of TFX 1.21: what `_run_executor` takes, what it reads of ExecutorInput and writes into ExecutorOutput. Change entrypoint.py and"
-    " invocation.py to fit, run tests/pipeline/kubeflow with the slow tests, and then change the version in this test."
+    "TFX is another than the one that pipeline/kubeflow/step/entrypoint.py was written for. Compare its"
+    " kubeflow_v2_run_executor.py with that of TFX 1.21: what `_run_executor` takes, what it reads of ExecutorInput and writes"
+    " into ExecutorOutput. Change entrypoint.py and invocation.py to fit, run tests/pipeline/kubeflow with the slow tests, and"
+    " then change the version in this test."
 )
 
 
