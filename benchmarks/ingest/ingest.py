@@ -35,9 +35,9 @@ from rich.table import Table
 
 from components.contract.columns import Column, columns
 from components.contract.load import load_dataset, parse_dataset
-from components.ingest.output.shuffle_files import write_bytes
 from components.ingest.report import ingest_report
 from components.ingest.requests.splits import SPLITS
+from components.ingest.shuffle_files import write_bytes
 from components.ingest.sources.beam_filesystem import removed
 from components.ingest.sources.files import layout
 from components.ingest.steps import PARTITION_ROWS, Job, ingest

@@ -33,9 +33,10 @@ from components.ingest.counts import Counts, merged
 from components.ingest.events.clean_events import Moment, clean
 from components.ingest.events.deduplicate import tells_repetitions
 from components.ingest.events.second_ids import read_identities, resolved
+from components.ingest.events.source_columns import Absent, event_columns, missing_event_columns, require_columns
+from components.ingest.formats.readers import frames
 from components.ingest.output.example_columns import fields
 from components.ingest.output.item_index import Index
-from components.ingest.output.shuffle_files import read_frame, read_partition, write_bytes, write_frame, write_partitions
 from components.ingest.output.tfrecord_writer import records
 from components.ingest.requests.claims import (
     Files,
@@ -54,10 +55,9 @@ from components.ingest.requests.label_amounts import RETURNED, less_returned
 from components.ingest.requests.segments import segment_block
 from components.ingest.requests.splits import SPLITS, bounds
 from components.ingest.requests.user_block import ShopperBlock, shopper_block
+from components.ingest.shuffle_files import read_frame, read_partition, write_bytes, write_frame, write_partitions
 from components.ingest.sources.beam_filesystem import created, opened
 from components.ingest.sources.files import Block
-from components.ingest.sources.readers import frames
-from components.ingest.sources.source_columns import Absent, event_columns, missing_event_columns, require_columns
 from components.ingest.tables.catalogue import as_parquet, item_index, read_table
 from components.ingest.tables.item_block import product_block
 from components.ingest.tables.item_versions import ItemVersions, version_rows

@@ -10,8 +10,8 @@ from components.ingest.counts import Counts
 from components.ingest.events.amounts import MAY_BE_NEGATIVE
 from components.ingest.events.event_columns import event_features
 from components.ingest.formats.csv_rows import SWALLOWED
+from components.ingest.formats.readers import ABSENT
 from components.ingest.sources.null_words import COUNTED
-from components.ingest.sources.readers import ABSENT
 from components.validate.check import EXAMPLES, Check, of_rows, share
 from components.validate.row_location import told
 

@@ -23,7 +23,6 @@ from serving.exposure.pseudonym import shopper_key
 from serving.exposure.serialization import EventRows
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes
-from serving.service.http.rate_limit import Rates
 from serving.service.page.page import Page, read_values
 from serving.service.page.shoppers import known_to, offered
 from serving.service.ranking.explain import Explaining
@@ -32,6 +31,7 @@ from serving.service.ranking.ranking import Ranking
 from serving.service.ranking.shadow import Shadow
 from serving.service.ranking.shop_files import InForce, LiveShopFiles, ShopFiles, read_shop_files
 from serving.service.ranking.shop_rules import ShopRules
+from serving.service.rate_limit import Rates
 from serving.service.service_context import Parts
 from serving.service.settings import Places, Settings
 from serving.service.state.empty_state import EmptyState

@@ -38,7 +38,7 @@ HURRY = {
 }
 PROGRAMS = {
     "python": [sys.executable],
-    "shelfrank": [sys.executable, "-m", "pipeline.cli.main"],
+    "shelfrank": [sys.executable, "-m", "pipeline.cli"],
     "tensorflow_model_server": [sys.executable, "-m", "serving.model_server"],
 }
 

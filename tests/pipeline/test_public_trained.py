@@ -20,7 +20,7 @@ STANDARD_ERRORS = 3.5
 
 def shelfrank(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-    command = [sys.executable, "-m", "pipeline.cli.main", *map(str, arguments)]
+    command = [sys.executable, "-m", "pipeline.cli", *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -10,12 +10,12 @@ from itertools import groupby
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from components.evaluation.display_names import metric_caption, metric_meaning, slice_caption
 from components.evaluation.gates.gate_result import Verdict
 from components.evaluation.importance.feature_importance import METRICS as DROPPED
 from components.evaluation.importance.feature_importance import Importance
 from components.evaluation.metrics.curves import Curves
 from components.evaluation.report.charts import Interval, Series, bar_chart, curve_chart, histogram, interval_chart
-from components.evaluation.report.display_names import metric_caption, metric_meaning, slice_caption
 from components.evaluation.report.summary import falls, owner_sentences
 from components.evaluation.report.table import change_text, overall_metrics, slice_columns, surely, value_text
 from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, Model, SliceMetrics, compared, margin

@@ -13,6 +13,7 @@ from components.contract.errors import InputError
 from components.contract.sources import EventSource, Files, Format
 from components.ingest.sources.beam_filesystem import listed, opened, size_bytes
 
+FILE, ROW = "__file__", "__row__"  # columns of raw frames: the row's file, and its index in that file from 0
 BLOCK_ROWS = 500_000  # of a Parquet file: enough to be quick, and small beside a worker's memory
 TEXT_ROW_BYTES = 60  # of an event in a text file, to guess their number
 

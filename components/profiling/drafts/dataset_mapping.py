@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.profiling.drafts.answers import Answers
+from components.profiling.answers import Answers
 from components.profiling.drafts.source_keys import file_keys, time_keys, zero_keys
 from components.profiling.roles.actions import ProposedAction, rating_column
 from components.profiling.roles.candidate_forms import EventFile, FormGuess

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from components.contract.errors import InputError
-from components.profiling.drafts.answers import Answers, Question
+from components.profiling.answers import Answers, Question
 from components.profiling.drafts.dataset_mapping import Parts, dataset_mapping
 from components.profiling.drafts.draft_guesses import file_guesses, other_guesses
 from components.profiling.drafts.draft_questions import DOUBTFUL, event_questions, use_questions
@@ -18,8 +18,8 @@ from components.profiling.roles.event_files import as_label_file, with_basket, w
 from components.profiling.roles.event_roles import assign_roles
 from components.profiling.roles.feature_proposals import propose_features
 from components.profiling.roles.file_uses import FileUseGuess, guess_uses
-from components.profiling.roles.vocabulary import feature_name
 from components.profiling.samples.file_groups import FileGroup
+from components.profiling.vocabulary import feature_name
 
 _UNKNOWN = "nothing says what its rows are; say --file FILE=events and --action NAME=FILE:GAIN to use them"
 

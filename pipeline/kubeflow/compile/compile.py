@@ -18,7 +18,7 @@ from pipeline.kubeflow.compile.package import ordered
 from pipeline.kubeflow.compile.parameters import DATA_ROOT, DATA_UNTIL, PUSH_DESTINATION, TRAINING_STEPS, Parameter, parameters
 from pipeline.kubeflow.compile.spec_patches import Document, containers, finished, platform
 from pipeline.kubeflow.compile.spec_validation import check
-from pipeline.local.fingerprint import LEARNING, code_version
+from pipeline.results.fingerprint import LEARNING, code_version
 from trainer.tuning.search_space import check_settings
 
 ENTRYPOINT = ("python", "-m", "pipeline.kubeflow.step.entrypoint")

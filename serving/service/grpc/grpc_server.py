@@ -19,8 +19,8 @@ from serving.exposure.json_values import well_formed
 from serving.service import handlers, messages
 from serving.service.http.auth import NEEDED, permits
 from serving.service.http.error_responses import FAILED, fault_of, faults
-from serving.service.http.rate_limit import RateExceeded
-from serving.service.http.schemas import EventsBody, ForgetBody, RankBody
+from serving.service.rate_limit import RateExceeded
+from serving.service.schemas import EventsBody, ForgetBody, RankBody
 from serving.service.service_context import Parts
 from serving.service.settings import Settings
 

@@ -20,8 +20,12 @@ from serving.service.http.browsers import BeaconBody, HeadAsGet, PathPrefix, all
 from serving.service.http.error_responses import documented, error_reply
 from serving.service.http.faults import Faults
 from serving.service.http.json_route import JsonRoute
-from serving.service.http.rate_limit import RateExceeded
-from serving.service.http.schemas import (
+from serving.service.http.timing_middleware import Clocked
+from serving.service.page.docs import docs_routes
+from serving.service.page.page import Page
+from serving.service.page.routes import page_routes
+from serving.service.rate_limit import RateExceeded
+from serving.service.schemas import (
     LONGEST_ID,
     AcceptedBody,
     EventsBody,
@@ -30,10 +34,6 @@ from serving.service.http.schemas import (
     ReadyBody,
     ReasonsBody,
 )
-from serving.service.http.timing_middleware import Clocked
-from serving.service.page.docs import docs_routes
-from serving.service.page.page import Page
-from serving.service.page.routes import page_routes
 from serving.service.service_context import Parts
 from serving.service.settings import Settings
 

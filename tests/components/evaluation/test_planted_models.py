@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from components.contract.dataset import Gates
+from components.evaluation.display_names import Slice
 from components.evaluation.gates.gate_result import Verdict, verdict
 from components.evaluation.metrics.metric_accumulator import Requests, request_sums
 from components.evaluation.metrics.standard_errors import estimates
-from components.evaluation.report.display_names import Slice
 from components.evaluation.results import SliceMetrics
 
 R, L = 6_000, 10

@@ -140,7 +140,7 @@ def guarding(base: Path) -> Iterator[int]:
         "every": 1,
         "min-requests": 10_000,
     }
-    command = [sys.executable, "-m", "pipeline.cli.main", "guard", *(f"--{name}={place}" for name, place in places.items())]
+    command = [sys.executable, "-m", "pipeline.cli", "guard", *(f"--{name}={place}" for name, place in places.items())]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
     process = subprocess.Popen(command, cwd=base, env=environment)
     try:

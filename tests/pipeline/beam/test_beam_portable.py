@@ -13,14 +13,14 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.contract.errors import InputError
-from components.ingest.output.shuffle_files import write_bytes
 from components.ingest.report import ingest_report
+from components.ingest.shuffle_files import write_bytes
 from components.ingest.sources.files import layout
 from components.ingest.steps import ingest
 from pipeline.beam.job_service import beam_service
 from pipeline.beam.preset_options import Portable
 from pipeline.beam.presets import beam_args
-from pipeline.cli.root_cause import told
+from pipeline.terminal.root_cause import told
 from tests.components.ingest.generators.random_shops import SHOPS, dataset_text, ingested, parsed, write_log
 from tests.components.ingest.test_determinism import large_log
 from tests.components.ingest.without_beam import digests, job_of
@@ -103,7 +103,7 @@ def whole_run(preset: str, work: Path) -> dict[str, Any]:
 @pytest.mark.timeout(1800)
 def test_the_whole_graph_with_beam_elsewhere_gives_the_same_files_and_metrics(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-    simulate = [sys.executable, "-m", "pipeline.cli.main", "simulate", "--out", "data", "--events", "5000"]
+    simulate = [sys.executable, "-m", "pipeline.cli", "simulate", "--out", "data", "--events", "5000"]
     subprocess.run(simulate, cwd=tmp_path, env=environment, capture_output=True, check=True)
     (tmp_path / "shop.yaml").write_text(shop_without_model() + "\nmodel: {epochs: 1}\ngates: {drop: {auc: 0.9}, slice_drop: {}}\n")
     here, there = whole_run("local", tmp_path), whole_run("portable", tmp_path)

@@ -131,7 +131,7 @@ def environment() -> dict[str, str]:
 
 def test_without_a_terminal_it_asks_nothing_and_names_the_flag(tmp_path: Path) -> None:
     log = ambiguous(tmp_path)
-    command = [sys.executable, "-m", "pipeline.cli.main", "init", str(log), "-o", str(tmp_path / "shop.yaml")]
+    command = [sys.executable, "-m", "pipeline.cli", "init", str(log), "-o", str(tmp_path / "shop.yaml")]
     # The pipe stays open and says nothing: whoever waited for it would wait for ever.
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True
@@ -146,7 +146,7 @@ def test_on_a_terminal_it_asks_and_takes_the_answer(tmp_path: Path) -> None:
     log = ambiguous(tmp_path)
     out = tmp_path / "shop.yaml"
     ours, its = pty.openpty()
-    command = [sys.executable, "-m", "pipeline.cli.main", "init", str(log), "-o", str(out)]
+    command = [sys.executable, "-m", "pipeline.cli", "init", str(log), "-o", str(out)]
     with subprocess.Popen(command, stdin=its, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True) as process:
         os.write(ours, b"sometime\nday\n")  # the first is no answer, and is asked again
         _, errors = process.communicate(timeout=300)

@@ -16,7 +16,7 @@ from components.release.manifest import Manifest, read_manifest
 from components.release.outcomes import recorded_outcome
 from components.release.publish import versions
 from components.release.run_outcome import Announced, read_outcome
-from pipeline.local.result import read_result
+from pipeline.results.result import read_result
 from tests.pipeline.kubeflow.emulation.compiled import Compiled, read
 from tests.pipeline.kubeflow.emulation.pod import Cluster
 from tests.pipeline.kubeflow.emulation.run import Event, Run, execute
@@ -34,7 +34,7 @@ MEASURED = ("created_us", "rehearsal", "verdict", "content")  # Times, and bytes
 
 def shelfrank(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-    command = [sys.executable, "-m", "pipeline.cli.main", *map(str, arguments)]
+    command = [sys.executable, "-m", "pipeline.cli", *map(str, arguments)]
     ended = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     return ended

@@ -75,7 +75,7 @@ class Trial:
     @contextmanager
     def guarded(self) -> Iterator["subprocess.Popen[bytes]"]:
         places = {"dataset": "shop.yaml", "releases": "releases", "log": "log", "model-server": self.address}
-        command = [sys.executable, "-m", "pipeline.cli.main", "guard", *(f"--{name}={place}" for name, place in places.items()), *LIMITS]
+        command = [sys.executable, "-m", "pipeline.cli", "guard", *(f"--{name}={place}" for name, place in places.items()), *LIMITS]
         command += ["--click-s=0.5", "--late-s=0.5", "--every=0.2"]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
         process = subprocess.Popen(command, cwd=self.base, env=environment)

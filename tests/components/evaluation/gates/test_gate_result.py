@@ -8,9 +8,9 @@ import pytest
 
 from components.contract.dataset import Gates
 from components.contract.errors import DatasetFileError
+from components.evaluation.display_names import Slice
 from components.evaluation.gates.gate_result import verdict
 from components.evaluation.gates.metric_names import check_metric_names
-from components.evaluation.report.display_names import Slice
 from components.evaluation.results import SliceMetrics
 
 IOS: Slice = (("device", "ios"),)

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from components.contract.dataset import Gates
+from components.evaluation.display_names import metric_caption
 from components.evaluation.gates.gate_result import verdict
 from components.evaluation.importance.feature_importance import Drop, FeatureDrops, Importance
 from components.evaluation.metrics.curves import curves
@@ -20,7 +21,6 @@ from components.evaluation.metrics.intervals import half_width
 from components.evaluation.metrics.metric_accumulator import ESTIMATED, METRICS, OF_AMOUNTS, RankingSums, sums
 from components.evaluation.metrics.standard_errors import change_error_of, error_of
 from components.evaluation.report.charts import Interval, Series, bar_chart, curve_chart, histogram, interval_chart
-from components.evaluation.report.display_names import metric_caption
 from components.evaluation.report.html_report import Epoch, RankedCandidate, RankedRequest, ReportContent, render
 from components.evaluation.report.table import (
     COLUMNS,

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from components.contract.errors import InputError
+from components.ingest.formats import readers
 from components.ingest.formats.csv_rows import SWALLOWED
-from components.ingest.sources import readers
 from tests.components.ingest.generators.plain_shop import SHOP, Told, as_csv, requests, shop, told
 
 LINES = as_csv(requests()).splitlines()  # LINES[n] is row n - 1 and, in an editor, line n + 1

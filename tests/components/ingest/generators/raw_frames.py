@@ -7,9 +7,8 @@ import polars as pl
 
 from components.contract.sources import Table
 from components.ingest.counts import LINE, Counts
-from components.ingest.sources import readers
-from components.ingest.sources.files import Block
-from components.ingest.sources.readers import FILE, ROW
+from components.ingest.formats import readers
+from components.ingest.sources.files import FILE, ROW, Block
 
 
 def read(path: Path, columns: list[str], *, unnest: str | None = None, counts: Counts | None = None) -> list[pl.DataFrame]:

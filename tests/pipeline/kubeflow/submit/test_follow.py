@@ -163,7 +163,7 @@ def test_ctrl_c_ends_the_following_and_not_the_run(tmp_path: Path) -> None:
     file = tiny_package.write(tmp_path / "pipeline.yaml")
     with serving(FakeKubeflow(script=Script(tiny_package.STEPS, stands_at="Trainer"))) as fake:
         following = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli.main", "submit", str(file), "--host", fake.host, "--poll", "0.05"],
+            [sys.executable, "-m", "pipeline.cli", "submit", str(file), "--host", fake.host, "--poll", "0.05"],
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

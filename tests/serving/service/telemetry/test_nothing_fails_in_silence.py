@@ -16,8 +16,8 @@ from serving.client.failure_log import EVERY_S, MOST_KEYS, FailureLog
 from serving.client.recent import Recent
 from serving.exposure.rotating_file import Stream
 from serving.features.events import Changes, Interaction
-from serving.service.http.rate_limit import AtOnce, RateExceeded
 from serving.service.messages import message
+from serving.service.rate_limit import AtOnce, RateExceeded
 from serving.service.settings import Settings
 from serving.service.state import empty_state
 from serving.service.state.empty_state import EmptyState, is_empty
