@@ -32,7 +32,6 @@ from components.contract.userless import lacks_user
 from components.ingest.counts import Counts, merged
 from components.ingest.events.clean_events import Moment, clean
 from components.ingest.events.deduplicate import tells_repetitions
-from components.ingest.events.second_ids import read_identities, resolved
 from components.ingest.events.source_columns import Absent, event_columns, missing_event_columns, require_columns
 from components.ingest.formats.readers import frames
 from components.ingest.output.example_columns import fields
@@ -61,6 +60,7 @@ from components.ingest.sources.files import Block
 from components.ingest.tables.catalogue import as_parquet, item_index, read_table
 from components.ingest.tables.item_block import product_block
 from components.ingest.tables.item_versions import ItemVersions, version_rows
+from components.ingest.tables.second_ids import read_identities, resolved
 from components.ingest.tables.table_rows import ID
 from components.state.artifact import save
 from components.state.features import plan_of

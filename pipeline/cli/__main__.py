@@ -1,6 +1,8 @@
-"""`python -m pipeline.cli`: the command line `shelfrank`."""
+"""Run the command line: `python -m pipeline.cli`."""
+
+import sys
 
 from pipeline.cli.main import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from components.contract.errors import ClusterFileError, DatasetFileError, InputError, RefusedModel, ShelfRankError, UnknownOutcome
-
-EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_REFUSED, EXIT_UNKNOWN, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
+from components.contract.errors import ShelfRankError
+from pipeline.terminal.exit_code import EXIT_FAILURE, EXIT_INTERRUPTED, exit_code
 
 _EXITS = (
     "exit codes: 0 success, 1 failure, 2 bad input (options, dataset file or data), "
@@ -40,15 +39,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"shelfrank {args.command}: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return EXIT_INTERRUPTED
     return code or 0
-
-
-def exit_code(error: ShelfRankError) -> int:
-    """What the process ends with."""
-    if isinstance(error, RefusedModel):
-        return EXIT_REFUSED
-    if isinstance(error, UnknownOutcome):
-        return EXIT_UNKNOWN
-    return EXIT_BAD_INPUT if isinstance(error, ClusterFileError | DatasetFileError | InputError) else EXIT_FAILURE
 
 
 def parser() -> argparse.ArgumentParser:
@@ -338,7 +328,3 @@ def _guard(guard: argparse.ArgumentParser) -> None:
     limits.add_argument("--slow-rise", metavar="X", type=float, help="greater share of slow answers that is let pass (default: 0.02)")
     limits.add_argument("--score-shift", metavar="X", type=float, help="a greater PSI of the scores rolls back (default: 0.25)")
     limits.add_argument("--min-requests", metavar="N", type=int, help="of each, before a promotion (default: 1000)")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -16,8 +16,7 @@ from pipeline.kubeflow.submit.follow import End, follow
 from pipeline.kubeflow.submit.run_display import board, duration
 from pipeline.kubeflow.submit.upload import Uploaded, experiment, upload
 from pipeline.terminal.console import print_json
-
-EXIT_INTERRUPTED = 130
+from pipeline.terminal.exit_code import EXIT_INTERRUPTED
 
 
 def submit(args: Namespace) -> int:

@@ -8,7 +8,8 @@ import pytest
 
 from components.contract.errors import DatasetFileError, InputError, RefusedModel, RunError
 from pipeline.cli.commands import default_shop
-from pipeline.cli.main import exit_code, main, parser
+from pipeline.cli.main import main, parser
+from pipeline.terminal.exit_code import exit_code
 from tests.pipeline.shop import shop_without_model
 
 COMMANDS = ("simulate", "validate", "run", "report", "releases", "compile", "submit", "schedule", "schema")

@@ -13,7 +13,8 @@ import yaml
 
 from benchmarks.ingest.public_logs import make_world, write_public
 from pipeline.cli import init as init_module
-from pipeline.cli.main import EXIT_BAD_INPUT, main
+from pipeline.cli.main import main
+from pipeline.terminal.exit_code import EXIT_BAD_INPUT
 from tests.components.profiling.drafted import write_csv
 from tests.components.profiling.test_draft import catalogue, visits
 

@@ -282,7 +282,7 @@ def test_another_process_gives_the_same_bytes(shop: Compiled, tmp_path: Path) ->
     command = [
         sys.executable,
         "-m",
-        "pipeline.cli.main",
+        "pipeline.cli",
         "compile",
         str(ROOT / "examples/simulated_shop.yaml"),
         "--image",
