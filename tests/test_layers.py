@@ -1,14 +1,11 @@
 """Imports run downward only: contract -> pure steps -> Beam steps -> TFX wrappers -> trainer -> pipeline, with serving beside trainer."""
 
-import ast
-from collections.abc import Iterator
+from collections import Counter
 from fnmatch import fnmatch
-from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
 
 import pytest
+from import_graph import PACKAGES, cycle, folder_graph, imports, module_graph, module_name, siblings, sources
 
-ROOT = Path(__file__).resolve().parents[1]
 # What a part may import of ours, besides itself.
 BELOW = {
     "components/contract/": (),
@@ -19,7 +16,6 @@ BELOW = {
 }
 # The rehearsal is of the server itself: one component starts it, and serving knows nothing of that component.
 EXCEPTIONS = {"components/rehearsal/component.py": ("serving.model_server",)}
-PARTS = ("components", "trainer", "serving", "pipeline")
 # Where a framework may be imported.
 EDGES = {
     "tfx": ("components/*/component.py", "trainer/component.py", "trainer/run.py", "trainer/tune.py", "pipeline/*"),
@@ -33,11 +29,8 @@ EDGES = {
     "keras_tuner": ("trainer/tuning/oracles.py", "trainer/tuning/search.py"),
     "tensorflow_recommenders": ("components/*", "trainer/*", "pipeline/*"),
 }
+MOST_FILES = 15  # of a folder
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc"}
-
-
-def module_name(path: str) -> str:
-    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def level(path: str) -> int:
@@ -48,19 +41,6 @@ def level(path: str) -> int:
     return 3 if name == "component.py" else 2 if name.startswith("steps") else 1
 
 
-def imports(path: str, source: str) -> Iterator[str]:
-    """Every dotted name that the source imports, wherever in it; `from a import b` gives both `a` and `a.b`."""
-    package = module_name(path).split(".") if path.endswith("/__init__.py") else module_name(path).split(".")[:-1]
-    for node in ast.walk(ast.parse(source, path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else []
-            origin = ".".join([*above, *([node.module] if node.module else [])])
-            yield origin
-            yield from (f"{origin}.{alias.name}" for alias in node.names)
-
-
 def within(name: str, package: str) -> bool:
     return name == package or name.startswith(package + ".")
 
@@ -69,7 +49,6 @@ def violations(sources: dict[str, str]) -> list[str]:
     """One line for each import that breaks a rule; `sources` maps a path in the repository to the text."""
     modules = {module_name(path): path for path in sources}
     found = []
-    graph: dict[str, set[str]] = {}
     for path, source in sources.items():
         me, names = module_name(path), set(imports(path, source))
         home = next(part for part in BELOW if path.startswith(part))
@@ -77,7 +56,7 @@ def violations(sources: dict[str, str]) -> list[str]:
         if NAMELESS & set(me.split(".")):
             found.append(f"{path}: name it by what is in it")
         for name in sorted(names):
-            ours = name.split(".")[0] in PARTS and not any(within(other, name) for other in names - {name})
+            ours = name.split(".")[0] in PACKAGES and not any(within(other, name) for other in names - {name})
             if ours and not any(within(name, allowed) for allowed in (mine, *BELOW[home], *EXCEPTIONS.get(path, ()))):
                 found.append(f"{path}: {home} may not import {name}")
             if name in modules and home == "components/" and level(modules[name]) > level(path):
@@ -85,19 +64,26 @@ def violations(sources: dict[str, str]) -> list[str]:
         for framework, edges in EDGES.items():
             if any(within(name, framework) for name in names) and not any(fnmatch(path, edge) for edge in edges):
                 found.append(f"{path}: may not import {framework}")
-        graph[me] = {name for name in names if name in modules and name != me and not within(me, name)}
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        found.append("cycle: " + " -> ".join(error.args[1]))
+    if circle := cycle(module_graph(sources)):
+        found.append("cycle: " + " -> ".join(circle))
     return found
 
 
 def test_imports_of_this_repository_run_downward() -> None:
-    paths = [path for part in PARTS for path in sorted((ROOT / part).rglob("*.py"))]
-    sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in paths}
-    assert any(path.startswith("components/contract/") for path in sources)
-    assert violations(sources) == []
+    texts = sources()
+    assert any(path.startswith("components/contract/") for path in texts)
+    assert violations(texts) == []
+
+
+def test_folders_side_by_side_import_one_way() -> None:
+    graph = folder_graph(sources())
+    parents = {folder.rpartition("/")[0] for folder in graph if "/" in folder}
+    assert [circle for parent in sorted(parents) if (circle := cycle(siblings(graph, parent)))] == []
+
+
+def test_no_folder_has_more_files_than_a_reader_takes_in() -> None:
+    counts = Counter(path.rpartition("/")[0] for path in sources() if not path.endswith("/__init__.py"))
+    assert {folder: count for folder, count in counts.items() if count > MOST_FILES} == {}
 
 
 @pytest.mark.parametrize(
