@@ -33,7 +33,7 @@ class Coverage:
 
     shoppers: int
     metric: str
-    of: str  # value, change
+    target: str  # value, change
     normal: float
     corrected: float
 
@@ -42,12 +42,12 @@ def coverage(population: Population, *, shoppers: int, draws: int, seed: int = 0
     """By metric, of evaluations of so many shoppers."""
     models: dict[str, Scores] = {CHALLENGER: population.scores(1.0, seed=1), CHAMPION: population.scores(1.5, seed=2)}
     truth = population.truth(models)
-    held = {(metric, of): np.zeros((draws, 2), np.bool_) for metric in METRICS for of in ("value", "change")}
+    held = {(metric, target): np.zeros((draws, 2), np.bool_) for metric in METRICS for target in ("value", "change")}
     for draw in range(draws):
         drawn = population.drawn(shoppers, np.random.default_rng([seed, shoppers, draw]))
         sums = {name: each.total() for name, each in population.summed(models, drawn).items()}
-        found = estimates(sums, baseline=CHAMPION, listwise=LISTWISE)
-        both = Comparison((), found[CHALLENGER], found[CHAMPION])
+        values = estimates(sums, baseline=CHAMPION, listwise=LISTWISE)
+        both = Comparison((), values[CHALLENGER], values[CHAMPION])
         for metric in METRICS:
             off = both.challenger[metric] - truth[CHALLENGER][metric]
             normal = CONFIDENCE_95 * both.challenger[error_of(metric)]
@@ -55,18 +55,18 @@ def coverage(population: Population, *, shoppers: int, draws: int, seed: int = 0
             off = both.change(metric) - (truth[CHALLENGER][metric] - truth[CHAMPION][metric])
             normal = CONFIDENCE_95 * both.challenger[change_error_of(metric)]
             held[metric, "change"][draw] = abs(off) <= normal, abs(off) <= both.change_margin(metric)
-    return [Coverage(shoppers, metric, of, *map(float, each.mean(axis=0))) for (metric, of), each in held.items()]
+    return [Coverage(shoppers, metric, target, *map(float, each.mean(axis=0))) for (metric, target), each in held.items()]
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print the table."""
     assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("--shoppers", type=int, nargs="+", default=[20, 67, 300, 3000])
-    given.add_argument("--draws", type=int, default=1000)
-    given.add_argument("--events", type=int, default=1_500_000, help="of the simulated shop")
-    given.add_argument("--json", type=Path)
-    args = given.parse_args(arguments)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shoppers", type=int, nargs="+", default=[20, 67, 300, 3000])
+    parser.add_argument("--draws", type=int, default=1000)
+    parser.add_argument("--events", type=int, default=1_500_000, help="of the simulated shop")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args(arguments)
     population = Population.of_shop(events=args.events)
     rows = []
     for shoppers in args.shoppers:
@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     for column in ("shoppers", "metric", "of", "normal", "corrected"):
         table.add_column(column, justify="left" if column in ("metric", "of") else "right")
     for row in rows:
-        table.add_row(f"{row.shoppers:,}", metric_caption(row.metric), row.of, f"{row.normal:.1%}", f"{row.corrected:.1%}")
+        table.add_row(f"{row.shoppers:,}", metric_caption(row.metric), row.target, f"{row.normal:.1%}", f"{row.corrected:.1%}")
     Console(width=100).print(table)
     if args.json:
         args.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")

@@ -63,8 +63,8 @@ def _example(values: dict[str, Any]) -> Any:
 
     lists = {bytes: "bytes_list", int: "int64_list", float: "float_list"}
     example = tf.train.Example()
-    for name, given in values.items():
-        getattr(example.features.feature[name], lists[type(given[0])]).value.extend(given)
+    for name, elements in values.items():
+        getattr(example.features.feature[name], lists[type(elements[0])]).value.extend(elements)
     return example
 
 
@@ -141,11 +141,11 @@ def _most_held_mb() -> float:
 def main() -> None:
     """Measure each size and print the table."""
     assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("--impressions", type=int, nargs="+", default=[125_000, 250_000, 500_000])
-    given.add_argument("--work", type=Path, help="folder to work in (default: a temporary one)")
-    given.add_argument("--alone", action="store_true", help="measure the first size in this process and print it as JSON")
-    args = given.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--impressions", type=int, nargs="+", default=[125_000, 250_000, 500_000])
+    parser.add_argument("--work", type=Path, help="folder to work in (default: a temporary one)")
+    parser.add_argument("--alone", action="store_true", help="measure the first size in this process and print it as JSON")
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.work) as temporary:
         if args.alone:
             print(json.dumps(measure(Path(temporary), args.impressions[0])))
@@ -165,11 +165,13 @@ def main() -> None:
                 "--work",
                 temporary,
             ]
-            told = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
-            found = json.loads(told.splitlines()[-1])
-            found["rate"] = impressions / found["seconds"]
+            output = subprocess.run(
+                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
+            ).stdout
+            measured = json.loads(output.splitlines()[-1])
+            measured["rate"] = impressions / measured["seconds"]
             shown = (("seconds", ".1f"), ("cpu_s", ".1f"), ("rate", ",.0f"), ("before_mb", ",.0f"), ("most_mb", ",.0f"))
-            table.add_row(f"{impressions:,}", *(format(found[name], as_text) for name, as_text in shown))
+            table.add_row(f"{impressions:,}", *(format(measured[name], as_text) for name, as_text in shown))
         Console().print(table)
 
 

@@ -71,17 +71,17 @@ def over_the_window(population: Population, *, requests: int, draws: int, falls:
     models[CHAMPION] = champion(population)
     truth = population.truth(models)
     gates = Gates(slice_drop={})
-    found: dict[str, list[tuple[float, ...]]] = {str(fall): [] for fall in falls}
+    rows_by_challenger: dict[str, list[tuple[float, ...]]] = {str(fall): [] for fall in falls}
     for draw in range(draws):
         sums = {name: each.total() for name, each in population.summed(models, _drawn(population, requests, draw)).items()}
         values = estimates(sums, baseline=CHAMPION, listwise=LISTWISE)
-        for name, rows in found.items():
+        for name, rows in rows_by_challenger.items():
             both = Comparison((), values[name], values[CHAMPION])
             by_value = any(both.change(metric) < -limit for metric, limit in BY_VALUE.items())
             refused = not verdict(_metrics({(): both}), gates, slices=[]).passed
             rows.append((by_value, refused, both.change_margin("auc"), both.change_margin("ndcg_at_10")))
-    change = {name: [truth[name][metric] - truth[CHAMPION][metric] for metric in BY_VALUE] for name in found}
-    return [Row(requests, *change[name], *map(float, np.mean(rows, axis=0))) for name, rows in found.items()]
+    change = {name: [truth[name][metric] - truth[CHAMPION][metric] for metric in BY_VALUE] for name in rows_by_challenger}
+    return [Row(requests, *change[name], *map(float, np.mean(rows, axis=0))) for name, rows in rows_by_challenger.items()]
 
 
 def in_slices(population: Population, *, requests: int, draws: int) -> SlicesRow:
@@ -103,11 +103,11 @@ def in_slices(population: Population, *, requests: int, draws: int) -> SlicesRow
 def _by_region(sums: Mapping[str, RequestSums], region: NDArray[np.int64]) -> dict[Slice, Comparison]:
     slices: dict[Slice, NDArray[np.intp]] = {(("region", f"{i:02d}"),): np.flatnonzero(region == i) for i in range(REGIONS)}
     slices[()] = np.arange(len(region))
-    found = {
+    estimated = {
         where: estimates({name: each.total(rows) for name, each in sums.items()}, baseline=CHAMPION, listwise=LISTWISE)
         for where, rows in slices.items()
     }
-    return {where: Comparison(where, values[CHALLENGER], values[CHAMPION]) for where, values in found.items()}
+    return {where: Comparison(where, values[CHALLENGER], values[CHAMPION]) for where, values in estimated.items()}
 
 
 def _drawn(population: Population, requests: int, draw: int) -> Drawn:
@@ -126,12 +126,12 @@ def _metrics(comparisons: Mapping[Slice, Comparison]) -> list[SliceMetrics]:
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print the tables."""
     assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("--requests", type=int, nargs="+", default=[330, 1_000, 3_000, 30_000])
-    given.add_argument("--draws", type=int, default=500)
-    given.add_argument("--events", type=int, default=1_500_000, help="of the simulated shop")
-    given.add_argument("--json", type=Path)
-    args = given.parse_args(arguments)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, nargs="+", default=[330, 1_000, 3_000, 30_000])
+    parser.add_argument("--draws", type=int, default=500)
+    parser.add_argument("--events", type=int, default=1_500_000, help="of the simulated shop")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args(arguments)
     population = Population.of_shop(events=args.events)
     sizes = [(requests, args.draws if requests < MANY else -(-args.draws // 5)) for requests in args.requests]
     window = [row for requests, draws in sizes for row in over_the_window(population, requests=requests, draws=draws)]

@@ -29,11 +29,11 @@ from components.simulator import ShopConfig, simulate
 
 DRAWS = 300
 
-Found = dict[str, tuple[Estimate, float]]
+Results = dict[str, tuple[Estimate, float]]
 """By order and estimator: the estimate, and the truth."""
 
 
-def judged(shop: Path, seed: int) -> Found:
+def judged(shop: Path, seed: int) -> Results:
     """All estimates of one shop with the truth of each."""
     events = pl.read_parquet(shop / "events" / "*.parquet").filter(pl.col("page") != "home")
     clicked = events.filter(pl.col("action") == "click").select("request_id", "item_id", clicked=pl.lit(1.0)).unique()
@@ -67,17 +67,17 @@ def judged(shop: Path, seed: int) -> Found:
         "popularity": logged["popularity"].to_numpy(),
         "random": rng.random(len(relevance)),
     }
-    found: Found = {}
+    results: Results = {}
     for name, scores in orders.items():
         new = examination[_new_places(scores, lengths)]
         clicks_a_request = float(new @ relevance) / len(lengths)
         truth = {"ips": clicks_a_request, "dr": clicks_a_request, "snips": float(new @ relevance / relevance.sum())}
         estimates = off_policy_values(requests, scores.astype(np.float32), examination, predicted=predicted)
-        found |= {f"{name}, {estimator}": (estimates[estimator], truth[estimator]) for estimator in ("ips", "snips", "dr")}
+        results |= {f"{name}, {estimator}": (estimates[estimator], truth[estimator]) for estimator in ("ips", "snips", "dr")}
         by_place = off_policy_values(only_place, scores.astype(np.float32), examination)
-        found |= {f"{name}, {estimator} by place": (by_place[estimator], truth[estimator]) for estimator in ("ips", "snips")}
-        found[f"{name}, as shown"] = (estimates["shown"], clicks_a_request)
-    return found
+        results |= {f"{name}, {estimator} by place": (by_place[estimator], truth[estimator]) for estimator in ("ips", "snips")}
+        results[f"{name}, as shown"] = (estimates["shown"], clicks_a_request)
+    return results
 
 
 def _new_places(scores: NDArray[np.float64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -91,11 +91,11 @@ def _new_places(scores: NDArray[np.float64], lengths: NDArray[np.int64]) -> NDAr
 def main() -> None:
     """Simulate, estimate, print the table."""
     assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("--shops", type=int, default=20)
-    given.add_argument("--events", type=int, default=60_000)
-    args = given.parse_args()
-    shops: list[Found] = []
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shops", type=int, default=20)
+    parser.add_argument("--events", type=int, default=60_000)
+    args = parser.parse_args()
+    shops: list[Results] = []
     with tempfile.TemporaryDirectory() as temporary:
         for seed in range(args.shops):
             shop = Path(temporary) / str(seed)

@@ -49,8 +49,8 @@ class Population:
             simulate(Path(temporary), ShopConfig(events=events, seed=seed))
             log = pl.read_parquet(Path(temporary) / "events" / "*.parquet")
             truth = pl.read_parquet(Path(temporary) / "truth" / "relevance-*.parquet").select("request_id", "item_id", "relevance")
-        worth = pl.when(pl.col("action") == "purchase").then(5.0).otherwise(1.0)
-        acted = log.filter(pl.col("action").is_in(["click", "purchase"])).group_by("request_id", "item_id").agg(gain=worth.max())
+        gain = pl.when(pl.col("action") == "purchase").then(5.0).otherwise(1.0)
+        acted = log.filter(pl.col("action").is_in(["click", "purchase"])).group_by("request_id", "item_id").agg(gain=gain.max())
         shown = log.filter(pl.col("action") == "impression")
         begin = shown["time"].min() + (shown["time"].max() - shown["time"].min()) * (1 - SHARE)  # type: ignore[operator]
         rows = (

@@ -35,9 +35,9 @@ def finish(dataset: str, data: str, root: Path) -> float:
     """Run to the end; returns the seconds it took."""
     began = time.monotonic()
     process = start(dataset, data, root)
-    _, told = process.communicate()
+    _, errors = process.communicate()
     if process.returncode:
-        sys.exit(f"a run that nobody disturbed ended with exit code {process.returncode}: {told.decode()}")
+        sys.exit(f"a run that nobody disturbed ended with exit code {process.returncode}: {errors.decode()}")
     return time.monotonic() - began
 
 
@@ -77,14 +77,14 @@ def outcome(root: Path) -> dict[str, Any]:
 def main() -> None:
     """Run, kill, compare; exit code 1 where anything differs."""
     assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("dataset", metavar="DATASET.yaml")
-    given.add_argument("--data", required=True)
-    given.add_argument("--kills", type=int, default=10)
-    given.add_argument("--seed", type=int, default=0)
-    given.add_argument("--fresh", action="store_true")
-    given.add_argument("--work", type=Path, help="folder to work in (default: a temporary one)")
-    args = given.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", metavar="DATASET.yaml")
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--work", type=Path, help="folder to work in (default: a temporary one)")
+    args = parser.parse_args()
     draw = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as temporary:
         work = args.work or Path(temporary)
@@ -96,8 +96,8 @@ def main() -> None:
             print(f"kill {number + 1} at {moment:.0f} s: {kill_after(moment, args.dataset, args.data, work / 'killed')}", flush=True)
             if args.fresh or number == args.kills - 1:
                 print(f"  finished in {finish(args.dataset, args.data, work / 'killed'):.0f} s", flush=True)
-                found = outcome(work / "killed")
-                unequal = [name for name in expected if expected[name] != found[name]]
+                outcome_killed = outcome(work / "killed")
+                unequal = [name for name in expected if expected[name] != outcome_killed[name]]
                 differing += bool(unequal)
                 print(f"  {'differs in ' + ', '.join(unequal) if unequal else 'the same result'}", flush=True)
                 shutil.rmtree(work / "killed")

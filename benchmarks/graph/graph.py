@@ -28,8 +28,8 @@ def stock(work: Path, impressions: int) -> dict[str, float]:
     """Seconds by component of stock TFX."""
     environment = os.environ | {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, str(HERE / "stock_tfx.py"), str(work / "stock"), str(impressions)]
-    told = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
-    rows = [line.rsplit(maxsplit=2) for line in told.splitlines() if line.endswith(" s")]
+    output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
+    rows = [line.rsplit(maxsplit=2) for line in output.splitlines() if line.endswith(" s")]
     return {name.strip(): float(seconds) for name, seconds, _ in rows}
 
 
@@ -53,10 +53,10 @@ def ours(work: Path, impressions: int) -> tuple[dict[str, float], int]:
 def main() -> None:
     """Run both and print the table."""
     assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("--impressions", type=int, default=500_000)
-    given.add_argument("--work", type=Path, help="folder to work in (default: a temporary one)")
-    args = given.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--impressions", type=int, default=500_000)
+    parser.add_argument("--work", type=Path, help="folder to work in (default: a temporary one)")
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = args.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)

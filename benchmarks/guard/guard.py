@@ -77,8 +77,8 @@ def compared(
         of_canary, of_stable = canary.block(rng, sizes[0], runs), stable.block(rng, sizes[1], runs)
         watch = watch.then(of_canary, of_stable, limits).then_again(of_canary, of_stable)
         now = decided(watch, limits)
-        fresh = (decision == GO_ON) & (now != GO_ON)
-        decision, requests = np.where(fresh, now, decision), np.where(fresh, watch.canary.requests, requests)
+        decided_now = (decision == GO_ON) & (now != GO_ON)
+        decision, requests = np.where(decided_now, now, decision), np.where(decided_now, watch.canary.requests, requests)
         if np.all(decision != GO_ON):
             break
     return Outcome(decision, requests)
@@ -116,8 +116,8 @@ def measured(*, runs: int, sizes: tuple[int, int], looks: int) -> list[Row]:
     """All lines."""
     rows = []
     for name, canary in CANARIES.items():
-        found = compared(canary, STABLE, sizes=sizes, looks=looks, runs=runs)
-        rows.append(Row(name, found.share(ROLL_BACK), found.share(PROMOTE), found.took(0.5), found.took(0.9)))
+        outcome = compared(canary, STABLE, sizes=sizes, looks=looks, runs=runs)
+        rows.append(Row(name, outcome.share(ROLL_BACK), outcome.share(PROMOTE), outcome.took(0.5), outcome.took(0.9)))
     return rows
 
 
@@ -131,23 +131,23 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--trials", type=int, default=1000, help="of each line of the second table")
     parser.add_argument("--requests", type=int, default=20_000, help="of each of these trials")
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args(arguments)
-    canary = round(given.block * given.share)
-    rows = measured(runs=given.runs, sizes=(canary, given.block - canary), looks=given.looks)
+    args = parser.parse_args(arguments)
+    canary = round(args.block * args.share)
+    rows = measured(runs=args.runs, sizes=(canary, args.block - canary), looks=args.looks)
     table = Table("canary", "rolled back", "promoted", "requests, median", "90 %")
     for row in rows:
         took = ("" if number != number else f"{number:,.0f}" for number in (row.median_requests, row.p90_requests))
         table.add_row(row.canary, f"{row.rolled_back:.1%}", f"{row.promoted:.1%}", *took)
     Console(width=120).print(table)
-    again = returning.measured(runs=given.trials, requests=given.requests)
+    again = returning.measured(runs=args.trials, requests=args.requests)
     table = Table("shoppers who come again", "test", "decided", "requests of the trial, median")
     for each in again:
         median = "" if each.median_requests != each.median_requests else f"{each.median_requests:,.0f}"
         table.add_row(each.canary, each.test, f"{each.share:.1%}", median)
     Console(width=120).print(table)
-    if given.json:
-        found = {"one request each": [asdict(row) for row in rows], "returning": [asdict(row) for row in again]}
-        given.json.write_text(json.dumps(found, indent=2) + "\n")
+    if args.json:
+        tables = {"one request each": [asdict(row) for row in rows], "returning": [asdict(row) for row in again]}
+        args.json.write_text(json.dumps(tables, indent=2) + "\n")
 
 
 if __name__ == "__main__":

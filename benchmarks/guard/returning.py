@@ -76,20 +76,20 @@ class Blocks:
     counts: NDArray[np.float64]  # [K, 2, (requests, errors, slow)]; canary, stable
 
 
-def blocks(given: Traffic, stretch: NDArray[np.int64], *, again: bool, size: int) -> Blocks:
+def blocks(traffic: Traffic, stretch: NDArray[np.int64], *, again: bool, size: int) -> Blocks:
     """The blocks of shoppers who are new in the trial, or with `again` in the stretch, whose end completes a block of any size."""
-    key = stretch * (given.shopper.max() + 1) + given.shopper if again else given.shopper
+    key = stretch * (traffic.shopper.max() + 1) + traffic.shopper if again else traffic.shopper
     counted = np.sort(np.unique(key, return_index=True)[1])
-    of = stretch[counted] if again else np.ones(len(counted), np.int64)
-    first = np.searchsorted(of, of)  # where its stretch begins
+    stretches_counted = stretch[counted] if again else np.ones(len(counted), np.int64)
+    first = np.searchsorted(stretches_counted, stretches_counted)  # where its stretch begins
     block = (np.arange(len(counted)) - first) // size
-    fresh = np.flatnonzero((np.diff(block, prepend=-1) != 0) | (np.diff(of, prepend=0) != 0))
-    ends = np.append(fresh[1:], len(counted)) - 1
-    whole = (ends - fresh + 1 == size) | (of[ends] < of[-1])
-    side = np.stack([given.canary[counted], ~given.canary[counted]], axis=1)
-    what = np.stack([np.ones(len(counted)), given.failed[counted], given.slow[counted]], axis=1)
-    counts = np.add.reduceat(side[:, :, None] * what[:, None, :], fresh, axis=0)
-    return Blocks(counted[ends[whole]] + 1, of[ends[whole]], counts[whole])
+    starts = np.flatnonzero((np.diff(block, prepend=-1) != 0) | (np.diff(stretches_counted, prepend=0) != 0))
+    ends = np.append(starts[1:], len(counted)) - 1
+    whole = (ends - starts + 1 == size) | (stretches_counted[ends] < stretches_counted[-1])
+    side = np.stack([traffic.canary[counted], ~traffic.canary[counted]], axis=1)
+    what = np.stack([np.ones(len(counted)), traffic.failed[counted], traffic.slow[counted]], axis=1)
+    counts = np.add.reduceat(side[:, :, None] * what[:, None, :], starts, axis=0)
+    return Blocks(counted[ends[whole]] + 1, stretches_counted[ends[whole]], counts[whole])
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,13 @@ def trials(
     """Runs of a trial in which nobody clicks, each to its end."""
     limits = limits or Limits()
     stretch = stretches(requests, shortest)
-    given = [traffic(canary, stable, requests=requests, share=share, rng=rng) for rng in map(np.random.default_rng, _seeds(seed, runs))]
-    new = [blocks(each, stretch, again=False, size=size) for each in given]
-    again = [blocks(each, stretch, again=True, size=size) for each in given]
-    found = _watched(new, limits, [name for name in (*WORSE, *KEPT) if name not in RECENT])
-    return Trials(found | _watched(again, limits, RECENT))
+    runs_traffic = [
+        traffic(canary, stable, requests=requests, share=share, rng=rng) for rng in map(np.random.default_rng, _seeds(seed, runs))
+    ]
+    new = [blocks(each, stretch, again=False, size=size) for each in runs_traffic]
+    again = [blocks(each, stretch, again=True, size=size) for each in runs_traffic]
+    evidence = _watched(new, limits, [name for name in (*WORSE, *KEPT) if name not in RECENT])
+    return Trials(evidence | _watched(again, limits, RECENT))
 
 
 def _watched(of_runs: Sequence[Blocks], limits: Limits, tests: Sequence[str]) -> dict[str, NDArray[np.float64]]:
@@ -189,16 +191,16 @@ def measured(*, runs: int, requests: int) -> list[Row]:
         done = after[np.isfinite(after)]
         return Row(name, test, len(done) / len(after), float(np.median(done)) if len(done) else float("nan"))
 
-    def found(canary: Answers) -> Trials:
+    def played(canary: Answers) -> Trials:
         return trials(canary, STABLE, runs=runs, requests=requests)
 
-    good = found(STABLE)
+    good = played(STABLE)
     rows = [row("as good as stable", "rolled back", good.rolled_back())]
     rows += [row("as good as stable", test, good.after[test]) for test in KEPT[1:]]
     for limit, canary in AT_LIMITS.items():
         test = "errors_kept" if limit == "error_kept" else limit
-        rows.append(row(f"at the limit of {test}", test, found(canary).after[test]))
-    rows += [row(name, "rolled back", found(canary).rolled_back()) for name, canary in WORSE_CANARIES.items()]
+        rows.append(row(f"at the limit of {test}", test, played(canary).after[test]))
+    rows += [row(name, "rolled back", played(canary).rolled_back()) for name, canary in WORSE_CANARIES.items()]
     late = replace(STABLE, failing_shoppers=0.5, failing=0.5, failing_from=requests // 2)
-    rows.append(row(f"errors 0.1 % to 25 % after {requests // 2:,} requests", "rolled back", found(late).rolled_back()))
+    rows.append(row(f"errors 0.1 % to 25 % after {requests // 2:,} requests", "rolled back", played(late).rolled_back()))
     return rows

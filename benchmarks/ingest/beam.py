@@ -63,20 +63,20 @@ def measured(way: str, shop: Path, work: Path) -> Taken:
         said = process.stdout.read()
     if process.returncode:
         raise SystemExit(f"{way} failed; see {log}:\n{log.read_text()[-2000:]}")
-    told = json.loads(said.splitlines()[-1])
-    return Taken(told["seconds"], together, largest, told["digest"])
+    figures = json.loads(said.splitlines()[-1])
+    return Taken(figures["seconds"], together, largest, figures["digest"])
 
 
 def _family(pid: int) -> list[int]:
     """A process with all its descendants that are there now."""
-    found = [pid]
-    for one in found:
+    pids = [pid]
+    for one in pids:
         for task in Path(f"/proc/{one}/task").glob("*/children"):
             try:
-                found += map(int, task.read_text().split())
+                pids += map(int, task.read_text().split())
             except OSError:
                 continue
-    return found
+    return pids
 
 
 def _held(pid: int) -> int:
@@ -106,11 +106,11 @@ def alone(way: str, shop: Path, work: Path) -> dict[str, float | str]:
 def main() -> None:
     """Measure all and print it."""
     assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("--events", type=int, nargs="+", default=[1_000_000, 5_000_000])
-    given.add_argument("--work", type=Path, help="folder to work in; shops that lie there are used again (default: a temporary one)")
-    given.add_argument("--alone", nargs=2, metavar=("WAY", "SHOP"), help="measure one way in this process and print it as JSON")
-    args = given.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, nargs="+", default=[1_000_000, 5_000_000])
+    parser.add_argument("--work", type=Path, help="folder to work in; shops that lie there are used again (default: a temporary one)")
+    parser.add_argument("--alone", nargs=2, metavar=("WAY", "SHOP"), help="measure one way in this process and print it as JSON")
+    args = parser.parse_args()
     os.environ |= {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
     if args.alone:
         print(json.dumps(alone(args.alone[0], Path(args.alone[1]), args.work)))

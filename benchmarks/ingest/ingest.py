@@ -80,10 +80,10 @@ class Sizes:
     of_rows: tuple[int, int]
 
 
-def apart(function: Callable[..., T], *given: Any) -> T:
+def apart(function: Callable[..., T], *arguments: Any) -> T:
     """Call a function in a fresh process: no memory and no cache of an earlier one counts."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_silence) as process:
-        return process.submit(function, *given).result()
+        return process.submit(function, *arguments).result()
 
 
 def _silence() -> None:
@@ -112,8 +112,8 @@ def run(shop: Path, out: Path, beam_args: Sequence[str]) -> dict[str, int]:
     work, examples, state = (str(out / name) for name in (".work", "examples", "state"))
     job = Job(text, str(shop), work, examples, state, partitions, now_us=time.time_ns() // 1000)
     with beam.Pipeline(options=PipelineOptions(list(beam_args))) as root:
-        found = ingest(root, job, blocks.blocks)
-        _ = found | "report" >> beam.Map(lambda pair: write_bytes(str(reported), ingest_report(pair[0], pair[1], blocks, text)))
+        results = ingest(root, job, blocks.blocks)
+        _ = results | "report" >> beam.Map(lambda pair: write_bytes(str(reported), ingest_report(pair[0], pair[1], blocks, text)))
     removed(work)
     counts: dict[str, int] = json.loads(reported.read_text())["counts"]
     return counts
@@ -221,8 +221,8 @@ def sizes(examples: Path) -> Sizes:
 def _one_an_impression(request: Any, table: tuple[Column, ...]) -> Iterator[Any]:
     """A request's candidates as examples of their own, each with all that is said of the request."""
     of_candidate = [column for column in table if column.axis == "candidate"]
-    given = {column.name: request.features.feature[column.name] for column in of_candidate}
-    lists = {name: getattr(feature, feature.WhichOneof("kind")) for name, feature in given.items()}
+    elements = {column.name: request.features.feature[column.name] for column in of_candidate}
+    lists = {name: getattr(feature, feature.WhichOneof("kind")) for name, feature in elements.items()}
     values = {name: list(values.value) for name, values in lists.items()}
     row = type(request)()
     row.CopyFrom(request)
@@ -237,12 +237,12 @@ def _one_an_impression(request: Any, table: tuple[Column, ...]) -> Iterator[Any]
 def main() -> None:
     """Measure all and print it."""
     assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("--events", type=int, nargs="+", default=[1_000_000, 3_000_000, 10_000_000])
-    given.add_argument("--threads", type=int, default=1)
-    given.add_argument("--stock-rows", type=int, default=100_000)
-    given.add_argument("--work", type=Path, help="folder to work in; shops that lie there are used again (default: a temporary one)")
-    args = given.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, nargs="+", default=[1_000_000, 3_000_000, 10_000_000])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--stock-rows", type=int, default=100_000)
+    parser.add_argument("--work", type=Path, help="folder to work in; shops that lie there are used again (default: a temporary one)")
+    args = parser.parse_args()
     os.environ |= {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
     with tempfile.TemporaryDirectory() as temporary:
         work = args.work or Path(temporary)
@@ -250,7 +250,7 @@ def main() -> None:
         shops = {events: work / f"shop-{events}" for events in (TINY_EVENTS, *args.events)}
         for events, shop in shops.items():
             apart(simulated, shop, events)
-        found = [apart(ingested, shops[events], shops[TINY_EVENTS], work / f"out-{events}", args.threads) for events in args.events]
+        results = [apart(ingested, shops[events], shops[TINY_EVENTS], work / f"out-{events}", args.threads) for events in args.events]
         theirs = apart(stock, work / "stock", args.stock_rows)
         size = apart(sizes, work / f"out-{args.events[0]}" / "examples")
     reducer = {side: apart(reduced, side) for side in QUERIES}
@@ -258,7 +258,7 @@ def main() -> None:
     table = Table(title="From Parquet to written examples")
     for name in ("", "events", "impressions", "s", "core s", "events/s", "impressions/s", "per core s", "peak GiB", "bytes/impression"):
         table.add_column(name, justify="right" if name else "left")
-    for one in found:
+    for one in results:
         rates = (one.events / one.seconds, one.impressions / one.seconds, one.impressions / one.core_seconds)
         cells = (f"{one.events:,}", f"{one.impressions:,}", f"{one.seconds:.1f}", f"{one.core_seconds:.1f}", *(f"{r:,.0f}" for r in rates))
         table.add_row("ShelfRank", *cells, f"{one.peak_bytes / 2**30:.2f}", f"{one.example_bytes / one.impressions:.0f}")
@@ -266,7 +266,7 @@ def main() -> None:
     taken, done = (f"{seconds:.1f}" for seconds in theirs), (f"{rate:,.0f}" for rate in stock_rates)
     table.add_row("CsvExampleGen", "", f"{args.stock_rows:,}", *taken, "", *done, "", "")
     Console(width=140).print(table)
-    for one in found:
+    for one in results:
         times = one.impressions / one.seconds / stock_rates[0], one.impressions / one.core_seconds / stock_rates[1]
         print(f"{one.events:,} events: {times[0]:.0f} times CsvExampleGen's impressions a second, {times[1]:.0f} times a core second.")
     for side, core_seconds in reducer.items():

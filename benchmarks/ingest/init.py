@@ -75,14 +75,14 @@ def score(name: str, world: World, folder: Path) -> Score:
     """Draft a format's files by name and by guess, and compare with its dataset file."""
     now_us = time.time_ns() // 1000
     groups = read_groups([str(path) for path in write_public(name, folder / "published", world)], now_us=now_us)
-    found = recognise(groups)
-    if found is not None and found.raw:
-        paths = {path: [file for group in those for file in group.paths] for path, those in found.groups.items()}
+    matches = recognise(groups)
+    if matches is not None and matches.raw:
+        paths = {path: [file for group in those for file in group.paths] for path, those in matches.groups.items()}
         groups = read_groups([str(path) for path in prepare(name, paths, folder / "prepared")], now_us=now_us)
-        found = recognise(groups)
-    if found is None or found.format.name != name:
+        matches = recognise(groups)
+    if matches is None or matches.format.name != name:
         raise SystemExit(f"{name} isn't recognised by name")
-    right = dict(facts(yaml.safe_load(draft(groups, found, Answers(), folder=str(folder)).text), {}))
+    right = dict(facts(yaml.safe_load(draft(groups, matches, Answers(), folder=str(folder)).text), {}))
     truth = dict(facts(_with_paths(name, groups, folder), {}))
     try:
         guessed = dict(facts(yaml.safe_load(draft(groups, None, Answers(), folder=str(folder)).text), {}))
@@ -95,10 +95,10 @@ def score(name: str, world: World, folder: Path) -> Score:
 
 def _with_paths(name: str, groups: list[FileGroup], folder: Path) -> dict[str, Any]:
     """The format's dataset file with the paths of the files that were written."""
-    found = recognise(groups)
-    assert found is not None
-    dataset: dict[str, Any] = yaml.safe_load(dataset_file(found.format).read_text(encoding="utf-8"))
-    paths = {path: those[0].pattern for path, those in found.groups.items()}
+    matches = recognise(groups)
+    assert matches is not None
+    dataset: dict[str, Any] = yaml.safe_load(dataset_file(matches.format).read_text(encoding="utf-8"))
+    paths = {path: those[0].pattern for path, those in matches.groups.items()}
     events = dataset["events"] if isinstance(dataset["events"], list) else [dataset["events"]]
     for source in (*events, *(dataset[table] for table in _TABLES if table in dataset)):
         source["path"] = str(Path(paths[source["path"]]).relative_to(folder))
@@ -151,10 +151,10 @@ def _print_scores(work: Path, *, missed: bool) -> None:
     table = Table("format", "roles", "right by name", "right by guess", title="Right at first guess", title_justify="left")
     totals = [0, 0, 0]
     for name in WRITERS:
-        found = score(name, world, work / name)
-        table.add_row(name, str(found.by_name[1]), _share(*found.by_name), _share(*found.by_guess))
-        totals = [totals[0] + found.by_name[1], totals[1] + found.by_name[0], totals[2] + found.by_guess[0]]
-        for line in found.missed if missed else ():
+        matches = score(name, world, work / name)
+        table.add_row(name, str(matches.by_name[1]), _share(*matches.by_name), _share(*matches.by_guess))
+        totals = [totals[0] + matches.by_name[1], totals[1] + matches.by_name[0], totals[2] + matches.by_guess[0]]
+        for line in matches.missed if missed else ():
             print(f"{name}: {line}")
     table.add_row("all", str(totals[0]), _share(totals[1], totals[0]), _share(totals[2], totals[0]), style="bold")
     console().print(table)

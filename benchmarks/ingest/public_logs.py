@@ -271,9 +271,9 @@ def outbrain(folder: Path, world: World) -> None:
     clicks, events = [], []
     for visit in world.visits:
         clicks += [[visit.number + 1, item + 42000, int(item in visit.clicked)] for item in visit.shown]
-        place = ("US>CA>807", "US>SC>519", "GB>H9", "SG>00")[visit.user % 4]
+        location = ("US>CA>807", "US>SC>519", "GB>H9", "SG>00")[visit.user % 4]
         uuid = _hashed(visit.user)[:14]
-        events.append([visit.number + 1, uuid, 379000 + visit.number % 40, _ms(visit.at) - _ms(first), 1 + visit.user % 3, place])
+        events.append([visit.number + 1, uuid, 379000 + visit.number % 40, _ms(visit.at) - _ms(first), 1 + visit.user % 3, location])
     _table(folder / "clicks_train.csv", ["display_id", "ad_id", "clicked"], clicks)
     _table(folder / "events.csv", ["display_id", "uuid", "document_id", "timestamp", "platform", "geo_location"], events)
     ads = [[i.number + 42000, 6614 + i.number, 1 + i.category, 7 + i.brand] for i in world.items]
@@ -464,9 +464,9 @@ def ga4_rows(world: World) -> Iterator[dict[str, Any]]:
                     "item_category": _CATEGORIES[world.items[item].category],
                     "price": world.items[item].price,
                     "quantity": 1 if name == "purchase" else None,
-                    "item_list_index": str(place) if name == "view_item_list" else None,
+                    "item_list_index": str(position) if name == "view_item_list" else None,
                 }
-                for place, item in enumerate(items)
+                for position, item in enumerate(items)
             ],
         }
 

@@ -18,19 +18,19 @@ POPULARITY = "popularity"
 
 def rules(dataset: Dataset, features: Features) -> dict[str, Scores]:
     """Scores of all candidates [N] by the name of the rule."""
-    found: dict[str, Scores] = {}
+    rankers: dict[str, Scores] = {}
     position = features["position"].flat_values.numpy()
     if (position >= 0).all():
-        found[SHOWN_ORDER] = (-position).astype(np.float32)
+        rankers[SHOWN_ORDER] = (-position).astype(np.float32)
     if column := popularity_column(dataset):
-        found[POPULARITY] = features[column].flat_values.numpy()
-    if dataset.history and "item" in dataset.history.fields and found:
+        rankers[POPULARITY] = features[column].flat_values.numpy()
+    if dataset.history and "item" in dataset.history.fields and rankers:
         of_item = crossing(features, "item", dataset.history.name)
-        name, base = next(iter(found.items()))
-        found[f"last seen, then {name}"] = np.where(of_item.events_since == 0, np.float32(1), _below_one(base))
-        name, base = (POPULARITY, found[POPULARITY]) if column else (name, base)
-        found[f"times in history, then {name}"] = of_item.times + _below_one(base)
-    return found
+        name, base = next(iter(rankers.items()))
+        rankers[f"last seen, then {name}"] = np.where(of_item.events_since == 0, np.float32(1), _below_one(base))
+        name, base = (POPULARITY, rankers[POPULARITY]) if column else (name, base)
+        rankers[f"times in history, then {name}"] = of_item.times + _below_one(base)
+    return rankers
 
 
 def _below_one(scores: Scores) -> Scores:

@@ -26,11 +26,11 @@ SHOWN = ("auc", "gauc", "precision_at_5", "ndcg_at_10", "mrr")
 def main() -> None:
     """Print the table."""
     assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("dataset", metavar="DATASET.yaml")
-    given.add_argument("--root", type=Path, required=True, help="folder of the run")
-    given.add_argument("--truth", type=Path, help="folder of a simulated shop's truth")
-    args = given.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", metavar="DATASET.yaml")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--truth", type=Path, help="folder of a simulated shop's truth")
+    args = parser.parse_args()
     dataset = load_dataset(args.dataset)
     door = tf.saved_model.load(str(newest(args.root, "Trainer/model") / "Format-Serving")).signatures["examples"]
 

@@ -48,12 +48,12 @@ Floats = NDArray[np.float64]
 def main() -> None:
     """Print the table."""
     assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("dataset", metavar="DATASET.yaml")
-    given.add_argument("--root", type=Path, required=True, help="folder of the run")
-    given.add_argument("--truth", type=Path, help="folder of a simulated shop's truth")
-    given.add_argument("--json", type=Path, help="write the figures there too")
-    args = given.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", metavar="DATASET.yaml")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--truth", type=Path, help="folder of a simulated shop's truth")
+    parser.add_argument("--json", type=Path, help="write the figures there too")
+    args = parser.parse_args()
     dataset = load_dataset(args.dataset)
     examples = newest(args.root, "EventExampleGen/examples")
     graph = tft.TFTransformOutput(str(newest(args.root, "Transform/transform_graph")))
@@ -64,8 +64,8 @@ def main() -> None:
 
     def logits(model: Ranker, split: str) -> Floats:
         layer = graph.transform_features_layer()
-        told = tf.function(lambda features: model.logits(layer(features)), reduce_retracing=True)
-        return np.concatenate([told(features).numpy() for _, features in batches(dataset, examples, split)]).astype(np.float64)
+        logits_of = tf.function(lambda features: model.logits(layer(features)), reduce_retracing=True)
+        return np.concatenate([logits_of(features).numpy() for _, features in batches(dataset, examples, split)]).astype(np.float64)
 
     rows: list[dict[str, Any]] = []
     for loss, settings in LOSSES.items():
@@ -85,8 +85,8 @@ def main() -> None:
         table.add_column(name, justify="left" if name in ("loss", "map") else "right")
     for row in rows:
         first = row["map"] == "none"
-        told = [f"{row[name]:.4f}" for name in (*METRICS, *(["distance"] if chances is not None else []))]
-        table.add_row(row["loss"] if first else "", row["map"], f"{row['auc']:.4f}" if first else "", *told)
+        cells = [f"{row[name]:.4f}" for name in (*METRICS, *(["distance"] if chances is not None else []))]
+        table.add_row(row["loss"] if first else "", row["map"], f"{row['auc']:.4f}" if first else "", *cells)
     Console(width=120).print(table)
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1))

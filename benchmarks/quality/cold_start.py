@@ -62,8 +62,8 @@ class Tally:
 
     def mean(self, way: str, band: str) -> str:
         """With its standard error."""
-        found = np.array(self.got[way, band])
-        return f"{found.mean():.3f} ± {found.std() / np.sqrt(max(len(found), 1)):.3f}" if len(found) else ""
+        scores = np.array(self.got[way, band])
+        return f"{scores.mean():.3f} ± {scores.std() / np.sqrt(max(len(scores), 1)):.3f}" if len(scores) else ""
 
 
 class Lending:
@@ -80,11 +80,11 @@ class Lending:
             for name, half_life in zip(state_columns(dataset, feature), dataset.half_lives_of(feature), strict=True):
                 self.columns[name] = (feature, count_index(plan, str(feature.per), half_life_s=half_life))
         self._shown = total_index(plan, str(rates[0].per))
-        given = {
+        values = {
             f.name: [v.decode() if isinstance(v, bytes) else v for v in catalogue.items.columns[f.name][:-1].tolist()]
             for f in dataset.given("items", side="item")
         }
-        self._vectors = content_vectors(content_space(dataset, given), given)
+        self._vectors = content_vectors(content_space(dataset, values), values)
         self._day, self._lent = -1, dict[str, NDArray[np.float32]]()
 
     def on(self, name: str, values: NDArray[np.float32], inputs: Inputs, rows: NDArray[np.int64], time_us: int) -> NDArray[np.float32]:
@@ -101,9 +101,9 @@ class Lending:
         known = self._states.known("", list(self._ids), time_us).items
         assert known is not None
         lenders = np.flatnonzero(known.values[:, self._shown] >= EVIDENCE)
-        found = nearest(self._vectors[lenders], self._vectors, count=NEIGHBOURS + 1)
-        itself = lenders[found.rows] == np.arange(len(self._ids))[:, None]  # nobody lends himself
-        neighbours = Neighbours(found.rows, np.where(itself, 0, found.similarity).astype(np.float32))
+        closest = nearest(self._vectors[lenders], self._vectors, count=NEIGHBOURS + 1)
+        itself = lenders[closest.rows] == np.arange(len(self._ids))[:, None]  # nobody lends himself
+        neighbours = Neighbours(closest.rows, np.where(itself, 0, closest.similarity).astype(np.float32))
         for name, (feature, _) in self.columns.items():
             rates = self._readers[name](known.values[lenders])
             self._lent[name] = lent_rates(rates, neighbours, prior=feature.prior)
@@ -144,13 +144,13 @@ def band(number: float) -> str:
 
 def measured(run: Path, segment: str) -> tuple[Tally, Tally, Tally]:
     """By shopper, by product, and by product where both are new."""
-    told = json.loads((run / "last_run.json").read_text())
-    dataset = parse_dataset(f"{told['dataset']}\nserving: {{segment: {segment}}}\n")
-    catalogue = load_catalogue(Path(told["places"]["feature state"]), dataset)
+    last_run = json.loads((run / "last_run.json").read_text())
+    dataset = parse_dataset(f"{last_run['dataset']}\nserving: {{segment: {segment}}}\n")
+    catalogue = load_catalogue(Path(last_run["places"]["feature state"]), dataset)
     states = MemoryStates(plans_of(dataset), catalogue.codes)
     features, changes = RequestFeatures(dataset, catalogue, states), Changes(dataset, catalogue)
     popularity, within, lending = popularity_column(dataset), SegmentPopularity(dataset), Lending(dataset, catalogue, states)
-    releases = Path(told["places"]["releases"])
+    releases = Path(last_run["places"]["releases"])
     model = tf.saved_model.load(str(max(releases.glob("[0-9]*"), key=lambda path: int(path.name)))).signatures["serving_default"]
     log = pl.read_parquet(run / "data/events/*.parquet").with_columns(pl.col("time").cast(pl.Int64))
     truth = pl.read_parquet(run / "data/truth/relevance-*.parquet").select("request_id", "item_id", "relevance")
@@ -167,8 +167,8 @@ def measured(run: Path, segment: str) -> tuple[Tally, Tally, Tally]:
     of_shopper, of_product, of_both = Tally(), Tally(), Tally()
 
     def scored(tensors: Mapping[str, NDArray[Any]]) -> Scores:
-        found = model(**{name: tf.constant(values) for name, values in tensors.items()})["scores"]
-        return np.asarray(found.numpy()[0], np.float64)
+        outputs = model(**{name: tf.constant(values) for name, values in tensors.items()})["scores"]
+        return np.asarray(outputs.numpy()[0], np.float64)
 
     for event, around in moments(log, context):
         if isinstance(event, Shown) and event.time_us >= begins:
@@ -215,8 +215,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--segment", default="segment", help="feature of the context or the shopper (%(default)s)")
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args(arguments)
-    tallies = measured(given.run, given.segment)
+    args = parser.parse_args(arguments)
+    tallies = measured(args.run, args.segment)
     written = []
     for title, tally in zip(("shopper's interactions", "product's clicks", "both"), tallies, strict=True):
         bands = ("both at most 2",) if title == "both" else (*BANDS, "all")
@@ -227,8 +227,8 @@ def main(arguments: list[str] | None = None) -> None:
             table.add_row(name, f"{number:,}", *cells.values())
             written.append({"by": title, "band": name, "number": number, **cells})
         Console(width=170).print(table)
-    if given.json:
-        given.json.write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n")
+    if args.json:
+        args.json.write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

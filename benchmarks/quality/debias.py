@@ -66,7 +66,7 @@ class Truth:
     relevance: Floats  # [N]
 
     @classmethod
-    def of(cls, logged: Judged, relevance: Floats) -> "Truth":
+    def from_relevance(cls, logged: Judged, relevance: Floats) -> "Truth":
         """By the true chance of a click once looked at, [N]."""
         would = (np.random.default_rng(0).random(len(relevance)) < relevance).astype(np.float32)
         return cls(logged, Judged(would, relevance.astype(np.float32), logged.row_lengths, logged.users), relevance)
@@ -77,11 +77,11 @@ class Truth:
         within = spearman(scores.astype(np.float64), self.relevance, self.logged.row_lengths)
         defined = np.isfinite(within)
         counts = np.column_stack([np.ones(len(within), np.uint8), poisson_counts(self.logged.users)])[defined].astype(np.float64)
-        found = {"spearman": within[defined] @ counts / counts.sum(axis=0)}
+        metrics = {"spearman": within[defined] @ counts / counts.sum(axis=0)}
         for prefix, sums in (("true", would), ("logged", logged)):
             values, replicated = sums.values(), sums.replicated()
-            found |= {f"{prefix}_{name}": np.r_[values[name], replicated[name]] for name in ("auc", "ndcg_at_10")}
-        return found
+            metrics |= {f"{prefix}_{name}": np.r_[values[name], replicated[name]] for name in ("auc", "ndcg_at_10")}
+        return metrics
 
 
 METRICS = {
@@ -103,7 +103,7 @@ class Row:
 
     @cached_property
     def _mean(self) -> dict[str, Floats]:
-        return {name: np.mean([of[name] for of in self.by_seed], axis=0) for name in self.by_seed[0]}
+        return {name: np.mean([metrics[name] for metrics in self.by_seed], axis=0) for name in self.by_seed[0]}
 
     def value(self, metric: str) -> tuple[float, float]:
         """The mean over seeds and the half width of its interval."""
@@ -118,7 +118,7 @@ class Row:
         return float(np.hypot(CONFIDENCE_95 * standard_error(replicates), self._between_seeds(metric)))
 
     def _between_seeds(self, metric: str) -> float:
-        values = [of[metric][0] for of in self.by_seed]
+        values = [metrics[metric][0] for metrics in self.by_seed]
         return CONFIDENCE_95 * float(np.std(values, ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
 
 
@@ -152,13 +152,13 @@ class Run:
 def main() -> None:
     """Print the table."""
     assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("dataset", metavar="DATASET.yaml")
-    given.add_argument("--root", type=Path, required=True, help="folder of the run")
-    given.add_argument("--truth", type=Path, required=True, help="folder of the simulated shop's truth")
-    given.add_argument("--seeds", type=int, default=1, help="trainings of each setting")
-    given.add_argument("--json", type=Path, help="write the figures there too")
-    args = given.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", metavar="DATASET.yaml")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--truth", type=Path, required=True, help="folder of the simulated shop's truth")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each setting")
+    parser.add_argument("--json", type=Path, help="write the figures there too")
+    args = parser.parse_args()
     dataset = load_dataset(args.dataset)
     tf.get_logger().setLevel("ERROR")  # each ranker traces its graphs anew, which TensorFlow takes for a mistake
     graph = tft.TFTransformOutput(str(newest(args.root, "Transform/transform_graph")))
@@ -169,7 +169,7 @@ def main() -> None:
 
     logged, (named, placed) = read(dataset, run.examples, "test", [candidate_ids, places])
     _, (learnt_from,) = read(dataset, run.examples, "train", [places])
-    truth = Truth.of(logged, of_candidates(named, args.truth, "relevance").astype(np.float64))
+    truth = Truth.from_relevance(logged, of_candidates(named, args.truth, "relevance").astype(np.float64))
     counted = np.flatnonzero(np.bincount(learnt_from["place"]) >= LEAST)
     e = np.array(json.loads((args.truth / "truth.json").read_text())["examination"])[counted]
     rows = [
@@ -178,10 +178,10 @@ def main() -> None:
     ]
     for setting in SETTINGS:
         runs = [run.trained(setting, dataset.seed + at) for at in range(args.seeds)]
-        errors = [np.abs(found[counted] - e) for _, found in runs if found is not None]
-        told = (float(np.max(errors)), float(np.mean(errors))) if errors else None
-        rows.append(Row(setting, tuple(truth.replicates(scores) for scores, _ in runs), told))
-        print(setting, {metric: round(rows[-1].value(metric)[0], 4) for metric in METRICS}, told, file=sys.stderr, flush=True)
+        errors = [np.abs(fitted[counted] - e) for _, fitted in runs if fitted is not None]
+        errors_of_e = (float(np.max(errors)), float(np.mean(errors))) if errors else None
+        rows.append(Row(setting, tuple(truth.replicates(scores) for scores, _ in runs), errors_of_e))
+        print(setting, {metric: round(rows[-1].value(metric)[0], 4) for metric in METRICS}, errors_of_e, file=sys.stderr, flush=True)
     naive = next(row for row in rows if row.name == "none")
     numbers = [_numbers(row, naive) for row in rows]
     title = f"{dataset.name}: test window, {len(logged.row_lengths):,} requests; e over the first {len(counted)} places"

@@ -82,8 +82,8 @@ def harvested(shown: pl.DataFrame, by: list[str]) -> Floats:
     design[rows, pairs["place_right"].to_numpy()] = 1
     design[rows, pairs["place"].to_numpy()] = -1
     fitted, *_ = np.linalg.lstsq(design[:, 1:] * precision[:, None], ratio * precision, rcond=None)
-    found: Floats = np.exp(np.r_[0.0, fitted])
-    return found
+    examination: Floats = np.exp(np.r_[0.0, fitted])
+    return examination
 
 
 def by_regression_em(inputs: Any, places: NDArray[np.int64], clicks: Floats, *, rounds: int, seed: int) -> Floats:
@@ -105,13 +105,13 @@ def by_regression_em(inputs: Any, places: NDArray[np.int64], clicks: Floats, *, 
 def main() -> None:
     """Print the table."""
     assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("dataset", metavar="DATASET.yaml")
-    given.add_argument("--root", type=Path, required=True, help="folder of the run")
-    given.add_argument("--truth", type=Path, required=True, help="folder of the simulated shop's truth")
-    given.add_argument("--steps", type=int, nargs="+", default=(150, 300, 600, 1200))
-    given.add_argument("--rounds", type=int, default=10, help="of regression EM")
-    args = given.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", metavar="DATASET.yaml")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--truth", type=Path, required=True, help="folder of the simulated shop's truth")
+    parser.add_argument("--steps", type=int, nargs="+", default=(150, 300, 600, 1200))
+    parser.add_argument("--rounds", type=int, default=10, help="of regression EM")
+    args = parser.parse_args()
     dataset = load_dataset(args.dataset)
     config = ranker_config(dataset)
     examples = newest(args.root, "EventExampleGen/examples")
@@ -149,16 +149,16 @@ def main() -> None:
     counted = np.flatnonzero(np.bincount(places) >= LEAST)
     truth = np.array(json.loads((args.truth / "truth.json").read_text())["examination"])[counted]
     table = Table(title=f"{dataset.name}: e of the first {len(counted)} places from {len(places):,} impressions, against the truth")
-    for name in ("way", "max error", "mean error", "mean log ratio", *(f"e({place})" for place in counted[1::3]), "seconds"):
+    for name in ("way", "max error", "mean error", "mean log ratio", *(f"e({position})" for position in counted[1::3]), "seconds"):
         table.add_column(name, justify="left" if name == "way" else "right")
     table.add_row("truth", "", "", "", *(f"{each:.3f}" for each in truth[1::3]), "")
     for name, way in ways():
         begin = time.monotonic()
-        found = way()[counted]
+        estimate = way()[counted]
         seconds = time.monotonic() - begin
-        error = np.abs(found - truth)
-        off = np.log(found[1:] / truth[1:]).mean()
-        numbers = [f"{error.max():.3f}", f"{error.mean():.3f}", f"{off:+.3f}", *(f"{each:.3f}" for each in found[1::3])]
+        error = np.abs(estimate - truth)
+        off = np.log(estimate[1:] / truth[1:]).mean()
+        numbers = [f"{error.max():.3f}", f"{error.mean():.3f}", f"{off:+.3f}", *(f"{each:.3f}" for each in estimate[1::3])]
         table.add_row(name, *numbers, f"{seconds:.0f}")
         print(name, *numbers, flush=True)
     Console(width=130).print(table)

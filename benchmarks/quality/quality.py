@@ -67,7 +67,7 @@ class Variant:
     settings: Mapping[str, Any] = field(default_factory=dict)
     without: tuple[str, ...] = ()
 
-    def of(self, dataset: Dataset) -> Dataset:
+    def applied_to(self, dataset: Dataset) -> Dataset:
         """The dataset file with that changed."""
         features = tuple(feature for feature in dataset.features if feature.kind not in self.without)
         return dataset.model_copy(update={"features": features, "model": {**dataset.model, **self.settings}})
@@ -100,7 +100,7 @@ class Row:
     @cached_property
     def _replicated(self) -> dict[str, Any]:
         each = [sums.replicated() for sums in self.sums]
-        return {name: np.mean([of[name] for of in each], axis=0) for name in each[0]}
+        return {name: np.mean([replicates[name] for replicates in each], axis=0) for name in each[0]}
 
     def value(self, metric: str) -> tuple[float, float]:
         """Mean over seeds and the half width of its interval."""
@@ -133,8 +133,8 @@ class Without:
         def transformed(features: Features) -> Features:
             some = next(iter(features.values()))
             requests = some.nrows() if isinstance(some, tf.RaggedTensor) else tf.shape(some, tf.int64)[0]
-            given: Features = layer({**features, **{column.name: _empty(column, requests) for column in self.columns}})
-            return given
+            complete: Features = layer({**features, **{column.name: _empty(column, requests) for column in self.columns}})
+            return complete
 
         return transformed
 
@@ -195,7 +195,7 @@ class Contest:
     test_inputs: Any  # [N, F]
 
     @classmethod
-    def of(cls, run: Run) -> "Contest":
+    def from_run(cls, run: Run) -> "Contest":
         """Read all three splits."""
         dataset = run.dataset
 
@@ -235,7 +235,7 @@ class Contest:
                 seconds = float(np.mean([fit.seconds for fit in fits]))
                 yield self._row(name, [fit.scores(self.test_inputs) for fit in fits], seconds)
             elif name in VARIANTS:
-                dataset = VARIANTS[name].of(self.run.dataset)
+                dataset = VARIANTS[name].applied_to(self.run.dataset)
                 if name != OURS and VARIANTS[name].without and dataset.features == self.run.dataset.features:
                     continue  # nothing to leave out
                 key = f"{dataset.features!r} {ranker_config(dataset)!r}"
@@ -284,18 +284,18 @@ def _gains(fitted: Mapping[str, Fitted]) -> Table:
 def main() -> None:
     """Print the tables."""
     assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("dataset", metavar="DATASET.yaml")
-    given.add_argument("--root", type=Path, required=True, help="folder of the run")
-    given.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, metavar="ROW", help=f"any of: {', '.join(map(repr, ROWS))}")
-    given.add_argument("--seeds", type=int, default=1, help="trainings of each learnt ranker")
-    given.add_argument("--trials", type=int, default=12, help="settings that the search for LightGBM tries")
-    given.add_argument("--json", type=Path, help="write the figures there too")
-    args = given.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", metavar="DATASET.yaml")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, metavar="ROW", help=f"any of: {', '.join(map(repr, ROWS))}")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each learnt ranker")
+    parser.add_argument("--trials", type=int, default=12, help="settings that the search for LightGBM tries")
+    parser.add_argument("--json", type=Path, help="write the figures there too")
+    args = parser.parse_args()
     dataset = load_dataset(args.dataset)
     tf.get_logger().setLevel("ERROR")  # each ranker traces its graphs anew, which TensorFlow takes for a mistake
     graph = tft.TFTransformOutput(str(newest(args.root, "Transform/transform_graph")))
-    contest = Contest.of(Run(dataset, newest(args.root, "EventExampleGen/examples"), graph))
+    contest = Contest.from_run(Run(dataset, newest(args.root, "EventExampleGen/examples"), graph))
     rows, fitted = [], dict[str, Fitted]()
     for row in contest.rows(tuple(args.rows), seeds=args.seeds, trials=args.trials, fitted=fitted):
         print(f"{row.name}: AUC {row.value('auc')[0]:.4f}, NDCG@10 {row.value('ndcg_at_10')[0]:.4f}", file=sys.stderr, flush=True)
@@ -316,14 +316,14 @@ def main() -> None:
         trees = {
             name: {"settings": dict(fit.settings), "search_seconds": fit.search_seconds, "gain": fit.gain()} for name, fit in fitted.items()
         }
-        told = {
+        document = {
             "dataset": dataset.name,
             "requests": len(judged.row_lengths),
             "candidates": len(judged.labels),
             "rows": numbers,
             "trees": trees,
         }
-        args.json.write_text(json.dumps(told, indent=1))
+        args.json.write_text(json.dumps(document, indent=1))
 
 
 if __name__ == "__main__":

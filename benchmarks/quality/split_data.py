@@ -43,10 +43,10 @@ def newest(root: Path, output: str) -> Path:
     Raises:
         InputError: the run has none.
     """
-    found = [path for path in root.glob(f"artifacts/{output}/*") if path.name.isdecimal()]
-    if not found:
+    paths = [path for path in root.glob(f"artifacts/{output}/*") if path.name.isdecimal()]
+    if not paths:
         raise InputError(f"expected artifacts of a run in {root / 'artifacts' / output}, found none; run the graph with this --root first")
-    return max(found, key=lambda path: int(path.name))
+    return max(paths, key=lambda path: int(path.name))
 
 
 def files(examples: Path, split: str) -> list[str]:
@@ -67,7 +67,7 @@ def read(dataset: Dataset, examples: Path, split: str, views: Sequence[View]) ->
         (_judged(dataset, features), [view(records, features) for view in views]) for records, features in batches(dataset, examples, split)
     ]
     judged = {name: np.concatenate([getattr(part, name) for part, _ in parts]) for name in ("labels", "gains", "row_lengths", "users")}
-    seen = [{name: np.concatenate([of[at][name] for _, of in parts]) for name in parts[0][1][at]} for at in range(len(views))]
+    seen = [{name: np.concatenate([viewed[at][name] for _, viewed in parts]) for name in parts[0][1][at]} for at in range(len(views))]
     return Judged(**judged), seen
 
 

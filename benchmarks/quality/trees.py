@@ -76,8 +76,8 @@ class Forest:
         # The first is LightGBM's own, so that no search ends below it for bad luck.
         drawn = [{"learning_rate": 0.1}, *({name: rng.choice(values).item() for name, values in space.items()} for _ in range(trials - 1))]
         data = self._datasets(objective, train)
-        found = [(self._fit(objective, settings, data, seed=seed).best_score["eval"], settings) for settings in drawn]
-        best = max(found, key=lambda each: next(iter(each[0].values())))
+        tried = [(self._fit(objective, settings, data, seed=seed).best_score["eval"], settings) for settings in drawn]
+        best = max(tried, key=lambda each: next(iter(each[0].values())))
         return best[1], time.monotonic() - begin
 
     def fitted(self, objective: Objective, settings: Mapping[str, Any], *, seed: int, search_seconds: float) -> Fitted:
@@ -88,7 +88,7 @@ class Forest:
 
     def _datasets(self, objective: Objective, train: Split) -> tuple[lightgbm.Dataset, lightgbm.Dataset]:
         def made(split: Split, reference: lightgbm.Dataset | None) -> lightgbm.Dataset:
-            labels = split.judged.labels if objective == "binary" else np.searchsorted(self._worth, split.judged.gains)
+            labels = split.judged.labels if objective == "binary" else np.searchsorted(self._distinct_gains, split.judged.gains)
             return lightgbm.Dataset(
                 split.inputs,
                 labels,
@@ -105,14 +105,16 @@ class Forest:
     def _fit(
         self, objective: Objective, settings: Mapping[str, Any], data: tuple[lightgbm.Dataset, lightgbm.Dataset], *, seed: int
     ) -> lightgbm.Booster:
-        judged_by = {"metric": "auc"} if objective == "binary" else {"metric": "ndcg", "eval_at": [10], "label_gain": self._worth.tolist()}
+        judged_by = (
+            {"metric": "auc"} if objective == "binary" else {"metric": "ndcg", "eval_at": [10], "label_gain": self._distinct_gains.tolist()}
+        )
         fixed = {"objective": objective, "seed": seed, "bagging_freq": 1, "verbosity": -1, "deterministic": True}
         stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
         train, evaluation = data
         return lightgbm.train(fixed | judged_by | dict(settings), train, _ROUNDS, [evaluation], ["eval"], callbacks=[stop])
 
     @property
-    def _worth(self) -> NDArray[np.float32]:
+    def _distinct_gains(self) -> NDArray[np.float32]:
         """The gains that occur, ascending: LightGBM ranks by whole numbers and is told what each is worth."""
         return np.unique(np.concatenate([[0.0], self.train.judged.gains, self.evaluation.judged.gains])).astype(np.float32)
 

@@ -156,17 +156,17 @@ async def by_grpc(service: Service, candidates: list[str], deadline_s: float) ->
 DOORS = {"REST": by_rest, "gRPC": by_grpc}
 
 
-async def share_in_time(door: str, service: Service, given: argparse.Namespace, deadline_s: float, calls: int) -> float:
+async def share_in_time(door: str, service: Service, args: argparse.Namespace, deadline_s: float, calls: int) -> float:
     """Of `calls` by several clients at a time."""
-    candidates = [f"i{row:06d}" for row in range(given.candidates)]
+    candidates = [f"i{row:06d}" for row in range(args.candidates)]
 
     async def client(times: int) -> int:
         async with DOORS[door](service, candidates, deadline_s) as ask:
             return sum([await ask() for _ in range(times)])
 
-    each = -(-calls // given.clients)
-    kept = await asyncio.gather(*(client(each) for _ in range(given.clients)))
-    share: float = sum(kept) / (each * given.clients)
+    each = -(-calls // args.clients)
+    kept = await asyncio.gather(*(client(each) for _ in range(args.clients)))
+    share: float = sum(kept) / (each * args.clients)
     return share
 
 
@@ -183,21 +183,21 @@ def loaded(busy: bool) -> Iterator[None]:
             process.wait()
 
 
-async def measured(given: argparse.Namespace, state: Path) -> dict[tuple[str, str, bool, float], float]:
+async def measured(args: argparse.Namespace, state: Path) -> dict[tuple[str, str, bool, float], float]:
     """The share by door, model, load and deadline in ms."""
     shares = {}
-    for deadline_ms in given.deadlines:
+    for deadline_ms in args.deadlines:
         for door in DOORS:
             for name in MODELS:
-                model = Model(given.candidates, deadline_s=deadline_ms / 1e3)
+                model = Model(args.candidates, deadline_s=deadline_ms / 1e3)
                 async with model.served() as address:
                     where = f"127.0.0.1:{free_port()}" if name == "gone" else address
                     async with serviced(state, where, deadline_ms if door == "REST" else OWN_MS) as service:
-                        await share_in_time(door, service, given, 10.0, WARM_UP)
+                        await share_in_time(door, service, args, 10.0, WARM_UP)
                         model.state = name
                         for busy in (False, True):
                             with loaded(busy):
-                                share = await share_in_time(door, service, given, deadline_ms / 1e3, given.calls)
+                                share = await share_in_time(door, service, args, deadline_ms / 1e3, args.calls)
                             shares[door, name, busy, deadline_ms] = share
                             print(f"{door} {name} {deadline_ms:g} ms {'loaded' if busy else 'quiet'}: {share:.1%}", file=sys.stderr)
     return shares
@@ -210,13 +210,13 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=100)
     parser.add_argument("--clients", type=int, default=2)
     parser.add_argument("--candidates", type=int, default=200)
-    given = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         made_shop(load_dataset(SHOP), Path(folder))
-        shares = asyncio.run(measured(given, Path(folder)))
-    table = Table("door", "model", "cores", *(f"{deadline:g} ms" for deadline in given.deadlines), title="% of orders in time")
+        shares = asyncio.run(measured(args, Path(folder)))
+    table = Table("door", "model", "cores", *(f"{deadline:g} ms" for deadline in args.deadlines), title="% of orders in time")
     for door, name, busy in dict.fromkeys(key[:3] for key in shares):
-        cells = [f"{shares[door, name, busy, deadline] * 100:.1f}" for deadline in given.deadlines]
+        cells = [f"{shares[door, name, busy, deadline] * 100:.1f}" for deadline in args.deadlines]
         table.add_row(door, name, "full load" if busy else "quiet", *cells)
     Console(width=140).print(table)
 

@@ -58,14 +58,14 @@ async def latencies(addresses: Sequence[str], *, calls: int, share: float) -> tu
     return np.array(took), made
 
 
-async def measured(given: argparse.Namespace) -> Table:
+async def measured(args: argparse.Namespace) -> Table:
     """A row for each way."""
-    servers = [await server(seed, stalls=given.stalls, stall_s=given.stall_ms / 1e3) for seed in (1, 2)]
+    servers = [await server(seed, stalls=args.stalls, stall_s=args.stall_ms / 1e3) for seed in (1, 2)]
     addresses = [address for _, address in servers]
     table = Table("way", "p50 ms", "p95 ms", "p99 ms", "p99.9 ms", "calls a request")
     ways = (("one server", addresses[:1], 0.0), ("two, not hedged", addresses, 0.0), ("two, hedged", addresses, HedgeSettings().share))
     for name, asked, share in ways:
-        took, made = await latencies(asked, calls=given.calls, share=share)
+        took, made = await latencies(asked, calls=args.calls, share=share)
         table.add_row(name, *(f"{value:.1f}" for value in np.percentile(took, [50, 95, 99, 99.9])), f"{made:.3f}")
     for each, _ in servers:
         await each.stop(0)

@@ -204,26 +204,26 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=500, help="of each way by each client")
     parser.add_argument("--clients", type=int, default=1)
     parser.add_argument("--model", type=Path, help="folder of a SavedModel of ours; made when not given")
-    given = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         base = Path(scratch)
-        if given.model:
-            (base / "1").symlink_to(given.model.resolve())
+        if args.model:
+            (base / "1").symlink_to(args.model.resolve())
         else:
             made_model(base / "1")
         meta = LoadedModel(base / "1")
-        asked = request(meta.signatures["serving_default"], candidates=given.candidates, events=given.events)
+        asked = request(meta.signatures["serving_default"], candidates=args.candidates, events=args.events)
         meta.close()
         with served(base) as address, grpc.insecure_channel(address) as channel:
             calls = ways(base / "1", asked, channel)
             answers = {name: call() for name, call in calls.items()}
-            took = milliseconds(calls, rounds=given.calls, clients=given.clients)
+            took = milliseconds(calls, rounds=args.calls, clients=args.clients)
     apart = max(float(np.abs(answer - answers["direct"]).max()) for answer in answers.values())
     size = sum(value.nbytes if not value.dtype.hasobject else sum(map(len, value.flat)) for value in asked.values())
     console = Console()
     console.print(
-        f"{given.candidates} candidates, {given.events} events, {len(asked)} inputs, {size / 1024:.0f} KiB, {given.clients} client(s), "
-        f"{given.calls} calls each; scores differ by {apart:.1e} at most"
+        f"{args.candidates} candidates, {args.events} events, {len(asked)} inputs, {size / 1024:.0f} KiB, {args.clients} client(s), "
+        f"{args.calls} calls each; scores differ by {apart:.1e} at most"
     )
     table = Table("way", "p50 ms", "p99 ms", "p50 / direct", "calls/s a client")
     for name, times in took.items():

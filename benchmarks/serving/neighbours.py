@@ -82,14 +82,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--products", type=int, default=1_000_000)
     parser.add_argument("--queries", type=int, nargs="+", default=[1, 10, 100], help="at once")
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args(arguments)
-    rows = measured(given.products, given.queries)
+    args = parser.parse_args(arguments)
+    rows = measured(args.products, args.queries)
     table = Table("products", "queries at once", "search, ms", "vectors, MB", "made in, s")
     for row in rows:
         table.add_row(f"{row.products:,}", str(row.queries), f"{row.search_ms:,.1f}", f"{row.vectors_mb:,.0f}", f"{row.vectors_s:,.1f}")
     Console(width=120).print(table)
-    if given.json:
-        given.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    if args.json:
+        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
 
 
 if __name__ == "__main__":

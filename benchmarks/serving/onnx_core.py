@@ -22,12 +22,12 @@ def onnx_call(made: Made, asked: Request) -> Callable[[], Array]:
     """A call that scores the request, whose rows are looked up here, with as many threads as ONNX Runtime takes by itself."""
 
     def core(rows: dict[str, tf.Tensor], numbers: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        of = {axis: _side(made, rows, axis) for axis in _AXES}
-        fit = tf.einsum("ce,he->ch", of["candidate"] @ made.module.query, of["history"])
-        interest = tf.nn.softmax(fit) @ of["history"]
-        shopper = tf.concat([of["request"], _logs(numbers["request"])], axis=-1)  # (1, width)
+        sides = {axis: _side(made, rows, axis) for axis in _AXES}
+        fit = tf.einsum("ce,he->ch", sides["candidate"] @ made.module.query, sides["history"])
+        interest = tf.nn.softmax(fit) @ sides["history"]
+        shopper = tf.concat([sides["request"], _logs(numbers["request"])], axis=-1)  # (1, width)
         shopper = tf.repeat(shopper, tf.shape(fit)[0], axis=0)
-        hidden = tf.concat([shopper, of["candidate"], _logs(numbers["candidate"]), interest], axis=-1)
+        hidden = tf.concat([shopper, sides["candidate"], _logs(numbers["candidate"]), interest], axis=-1)
         for kernel, bias in made.module.layers[:-1]:
             hidden = tf.nn.relu(hidden @ kernel + bias)
         kernel, bias = made.module.layers[-1]
@@ -40,8 +40,8 @@ def onnx_call(made: Made, asked: Request) -> Callable[[], Array]:
     for axis in ("request", "candidate"):
         feeds[f"numbers_{axis}"] = np.stack([asked[name].reshape(-1) for name in made.numbers[axis]], axis=-1).astype(np.float32)
 
-    def flat(*given: tf.Tensor) -> dict[str, tf.Tensor]:
-        named = dict(zip(feeds, given, strict=True))
+    def flat(*arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+        named = dict(zip(feeds, arrays, strict=True))
         return core({names[entry]: named[entry] for entry in names}, {axis: named[f"numbers_{axis}"] for axis in ("request", "candidate")})
 
     signature = [tf.TensorSpec([None, *value.shape[1:]], value.dtype, name) for name, value in feeds.items()]

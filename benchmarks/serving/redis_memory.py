@@ -67,11 +67,11 @@ def main() -> None:
                 times = np.sort(START_US + draw.integers(0, 60 * DAY_US, (n, len(clicked))), axis=1)
                 items = draw.integers(ITEMS, size=times.shape)
                 rows, events = [], []
-                for row, place in np.ndindex(times.shape):
-                    click, time_us = bool(clicked[place]), int(times[row, place])
+                for row, index in np.ndindex(times.shape):
+                    click, time_us = bool(clicked[index]), int(times[row, index])
                     rows.append(row)
-                    of = ("click", int(items[row, place]), 1) if click else ("impression", -1, 15)
-                    events.append(Event("", time_us, *of, session=place + 1))
+                    action = ("click", int(items[row, index]), 1) if click else ("impression", -1, 15)
+                    events.append(Event("", time_us, *action, session=index + 1))
                 take_in(plan, state, rows, events, rules(plan))
                 values = encoded(plan, state, range(n), [draw.bytes(8) for _ in range(n)], codes)
                 with client.pipeline(transaction=False) as pipeline:

@@ -66,20 +66,20 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=50)
     parser.add_argument("--requests", type=int, default=400, help="at each rate")
     parser.add_argument("--after-ms", type=float, default=300.0)
-    given = parser.parse_args()
-    result = read_result(given.run / "last_run.json")
+    args = parser.parse_args()
+    result = read_result(args.run / "last_run.json")
     dataset, state = parse_dataset(result.dataset), Path(result.places["feature state"])
     model = tf.saved_model.load(str(Path(result.places["releases"]) / str(result.release)))
     catalogue, rng = load_catalogue(state, dataset), np.random.default_rng(0)
     console = Console()
     table = Table("lists a second", "same, moment as it is", "same, rounded to 1 s")
     for rate in RATES:
-        exact, near = reloads(dataset, catalogue, state, rate=rate, given=given, rng=rng)
+        exact, near = reloads(dataset, catalogue, state, rate=rate, args=args, rng=rng)
         table.add_row(str(rate), f"{exact:.0%}", f"{near:.0%}")
-    console.print(f"{given.candidates} of {len(catalogue.items.ids):,} products, asked for again after {given.after_ms:.0f} ms")
+    console.print(f"{args.candidates} of {len(catalogue.items.ids):,} products, asked for again after {args.after_ms:.0f} ms")
     console.print(table)
-    apart, moved = a_second_apart(dataset, catalogue, state, model=model, given=given, rng=rng)
-    console.print(f"a second later scores differ by {apart:.1e} at most, and {moved:.1%} of {given.requests} orders")
+    apart, moved = a_second_apart(dataset, catalogue, state, model=model, args=args, rng=rng)
+    console.print(f"a second later scores differ by {apart:.1e} at most, and {moved:.1%} of {args.requests} orders")
 
 
 def _states(dataset: Dataset, catalogue: Catalogue, state: Path) -> MemoryStates:
@@ -100,41 +100,41 @@ def _known(states: MemoryStates) -> tuple[Sequence[str], int]:
 
 
 def reloads(
-    dataset: Dataset, catalogue: Catalogue, state: Path, *, rate: float, given: argparse.Namespace, rng: np.random.Generator
+    dataset: Dataset, catalogue: Catalogue, state: Path, *, rate: float, args: argparse.Namespace, rng: np.random.Generator
 ) -> tuple[float, float]:
     """The shares of reloads with the same tensors: at exact moments, and at rounded ones."""
     states, changes = _states(dataset, catalogue, state), Changes(dataset, catalogue)
     features, (shoppers, moment) = RequestFeatures(dataset, catalogue, states), _known(states)
     exact = near = 0
-    for _ in range(given.requests):
+    for _ in range(args.requests):
         moment += int(rng.integers(SECOND_US, 2 * SECOND_US))
-        first = _asked(catalogue, shoppers, candidates=given.candidates, time_us=moment, rng=rng)
-        again = replace(first, time_us=moment + int(given.after_ms * 1e3))
+        first = _asked(catalogue, shoppers, candidates=args.candidates, time_us=moment, rng=rng)
+        again = replace(first, time_us=moment + int(args.after_ms * 1e3))
         before = [features.inputs(replace(first, time_us=each(first.time_us))) for each in (int, rounded)]
-        for n in range(rng.poisson(rate * given.after_ms / 1e3)):
+        for n in range(rng.poisson(rate * args.after_ms / 1e3)):
             others(states, changes, catalogue, time_us=moment + 1 + 2 * n, rng=rng)
         after = [features.inputs(replace(again, time_us=each(again.time_us))) for each in (int, rounded)]
         exact += same(before[0], after[0])
         near += same(before[1], after[1])
-    return exact / given.requests, near / given.requests
+    return exact / args.requests, near / args.requests
 
 
 def a_second_apart(
-    dataset: Dataset, catalogue: Catalogue, state: Path, *, model: "tf.Module", given: argparse.Namespace, rng: np.random.Generator
+    dataset: Dataset, catalogue: Catalogue, state: Path, *, model: "tf.Module", args: argparse.Namespace, rng: np.random.Generator
 ) -> tuple[float, float]:
     """The greatest difference of a score, and the share of orders that differ."""
     states = _states(dataset, catalogue, state)
     features, (shoppers, moment), door = RequestFeatures(dataset, catalogue, states), _known(states), model.signatures["serving_default"]
     apart, moved = 0.0, 0
-    for _ in range(given.requests):
-        asked = _asked(catalogue, shoppers, candidates=given.candidates, time_us=moment, rng=rng)
-        told = [
+    for _ in range(args.requests):
+        asked = _asked(catalogue, shoppers, candidates=args.candidates, time_us=moment, rng=rng)
+        scores = [
             door(**{name: tf.constant(values) for name, values in features.inputs(each).tensors.items()})["scores"].numpy()[0]
             for each in (asked, replace(asked, time_us=moment + SECOND_US))
         ]
-        apart = max(apart, float(np.abs(told[0] - told[1]).max()))
-        moved += np.argsort(-told[0], kind="stable").tolist() != np.argsort(-told[1], kind="stable").tolist()
-    return apart, moved / given.requests
+        apart = max(apart, float(np.abs(scores[0] - scores[1]).max()))
+        moved += np.argsort(-scores[0], kind="stable").tolist() != np.argsort(-scores[1], kind="stable").tolist()
+    return apart, moved / args.requests
 
 
 if __name__ == "__main__":

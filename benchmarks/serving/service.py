@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--calls", type=int, default=500, help="of each way, shared by the clients")
     parser.add_argument("--reuse-ms", type=float, default=0.0, help="of the service")
-    given = parser.parse_args()
+    args = parser.parse_args()
     dataset, console, rng = load_dataset(SHOP), Console(width=100), np.random.default_rng(1)
     table = Table("candidates", "clients", "way", "p50 ms", "p99 ms", "p50 - direct", "items/s")
     with tempfile.TemporaryDirectory() as scratch:
@@ -163,20 +163,20 @@ def main() -> None:
         with ExitStack() as stack:
             address = stack.enter_context(served(base / "models"))
             channel = stack.enter_context(grpc.insecure_channel(address))
-            port, ready_s, resident_mb = stack.enter_context(serviced(base / "state", address, reuse_ms=given.reuse_ms))
-            for candidates in given.candidates:
+            port, ready_s, resident_mb = stack.enter_context(serviced(base / "state", address, reuse_ms=args.reuse_ms))
+            for candidates in args.candidates:
                 items = [catalogue.items.ids[at] for at in rng.choice(ITEMS, candidates, replace=False)]
                 asked = Request(shopper="u000007", candidates=items, time_us=time.time_ns() // 1000, context={"device": "mobile"})
                 calls = measured(base / "models" / "1", made, channel, port, asked, features.inputs(asked).tensors)
                 answers = {name: call() for name, call in calls.items()}
                 # Ages have gone on meanwhile: the service's scores are of later moments than the others.
                 apart = max(apart, *(float(np.abs(answer - answers["direct"]).max()) for answer in answers.values()))
-                for clients in given.clients:
-                    took = milliseconds(calls, rounds=max(20, given.calls // clients), clients=clients)
+                for clients in args.clients:
+                    took = milliseconds(calls, rounds=max(20, args.calls // clients), clients=clients)
                     for row in rows(took, candidates=candidates, clients=clients):
                         table.add_row(*row)
     console.print(
-        f"a history of 30 events, {given.calls} calls of each way; scores differ by {apart:.1e} at most; the service was ready after "
+        f"a history of 30 events, {args.calls} calls of each way; scores differ by {apart:.1e} at most; the service was ready after "
         f"{ready_s:.1f} s, with {resident_mb:.0f} MB"
     )
     console.print(table)

@@ -82,24 +82,24 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=2)
     parser.add_argument("--candidates", type=int, default=200)
     parser.add_argument("--model", type=Path, help="folder of a SavedModel of ours; made when not given")
-    given = parser.parse_args()
-    console, pause_s = Console(width=100), given.minutes * 60 / (given.swaps + 1)
+    args = parser.parse_args()
+    console, pause_s = Console(width=100), args.minutes * 60 / (args.swaps + 1)
     with tempfile.TemporaryDirectory() as scratch:
-        source, base = given.model or Path(scratch) / "source", Path(scratch) / "models"
-        if not given.model:
+        source, base = args.model or Path(scratch) / "source", Path(scratch) / "models"
+        if not args.model:
             made_model(source)
         base.mkdir()
         shutil.copytree(source, base / "1")
         meta = LoadedModel(source)
-        asked = request(meta.signatures["serving_default"], candidates=given.candidates, events=20)
+        asked = request(meta.signatures["serving_default"], candidates=args.candidates, events=20)
         meta.close()
-        seen, over, memory, swaps = [Seen() for _ in range(given.clients)], threading.Event(), list[float](), list[tuple[float, float]]()
+        seen, over, memory, swaps = [Seen() for _ in range(args.clients)], threading.Event(), list[float](), list[tuple[float, float]]()
         with serving(base, "--file_system_poll_wait_seconds=1") as (address, process):
             clients = [threading.Thread(target=ask, args=(address, asked, over, each)) for each in seen]
             for client in clients:
                 client.start()
             try:
-                for version in range(2, given.swaps + 2):
+                for version in range(2, args.swaps + 2):
                     time.sleep(pause_s)
                     memory.append(resident_mb(process))
                     console.print(f"version {version - 1}: {memory[-1]:.0f} MB, {sum(len(each.at_s) for each in seen):,} answers")
@@ -120,11 +120,11 @@ def main() -> None:
     took_ms = np.concatenate([each.took_ms for each in seen])
     during = np.any([(at_s >= start) & (at_s <= end) for start, end in swaps], axis=0)
     table = Table("answers", "number", "p50 ms", "p99 ms", "p99.9 ms", "most ms")
-    for name, of in (("between swaps", ~during), ("during swaps", during)):
-        table.add_row(name, f"{of.sum():,}", *(f"{each:.1f}" for each in np.percentile(took_ms[of], [50, 99, 99.9, 100])))
+    for name, selected in (("between swaps", ~during), ("during swaps", during)):
+        table.add_row(name, f"{selected.sum():,}", *(f"{each:.1f}" for each in np.percentile(took_ms[selected], [50, 99, 99.9, 100])))
     console.print(table)
     failed = [sentence for each in seen for sentence in each.failed]
-    console.print(f"{len(failed)} failed{f', such as: {failed[0]}' if failed else ''}; {given.swaps} swaps in {given.minutes:g} minutes")
+    console.print(f"{len(failed)} failed{f', such as: {failed[0]}' if failed else ''}; {args.swaps} swaps in {args.minutes:g} minutes")
     console.print(
         f"memory: {memory[1]:.0f} MB after the first swap, {memory[-1]:.0f} MB after the last ({memory[-1] / memory[1] - 1:+.1%})"
     )

@@ -47,21 +47,21 @@ def of_checkout(checkout: Path, args: argparse.Namespace) -> dict[str, Any]:
     environment = os.environ | {"PYTHONPATH": str(checkout), "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, __file__, args.dataset, "--root", str(args.root), "--epochs", str(args.epochs), "--inside"]
     ended = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=True)
-    told: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    return told
+    result: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return result
 
 
 def main() -> None:
     """Print a line a round and the best."""
     assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("dataset", metavar="DATASET.yaml")
-    given.add_argument("--root", type=Path, required=True, help="folder of a finished run")
-    given.add_argument("--other", type=Path, help="checkout to compare with")
-    given.add_argument("--rounds", type=int, default=3)
-    given.add_argument("--epochs", type=int, default=2)
-    given.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
-    args = given.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", metavar="DATASET.yaml")
+    parser.add_argument("--root", type=Path, required=True, help="folder of a finished run")
+    parser.add_argument("--other", type=Path, help="checkout to compare with")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
     if args.inside:
         print(json.dumps(trained(args.dataset, args.root, args.epochs)))
         return
@@ -70,11 +70,11 @@ def main() -> None:
         for name, checkout in (("other", args.other), ("this", ROOT)):
             if checkout is None:
                 continue
-            told = of_checkout(checkout.resolve(), args)
-            speed = float(told["curve"][-1]["requests_per_s"])
+            result = of_checkout(checkout.resolve(), args)
+            speed = float(result["curve"][-1]["requests_per_s"])
             fastest[name] = max(fastest.get(name, 0.0), speed)
-            areas = " ".join(f"{row['eval_auc']:.4f}" for row in told["curve"])
-            print(f"round {number + 1}, {name}: {speed:,.0f} requests/s, {told['seconds']:.1f} s in all, eval AUC {areas}", flush=True)
+            areas = " ".join(f"{row['eval_auc']:.4f}" for row in result["curve"])
+            print(f"round {number + 1}, {name}: {speed:,.0f} requests/s, {result['seconds']:.1f} s in all, eval AUC {areas}", flush=True)
     print("fastest: " + ", ".join(f"{name} {speed:,.0f} requests/s" for name, speed in fastest.items()))
 
 

@@ -88,12 +88,12 @@ def impressions_a_second(dataset: Dataset, batch: Batch, *, steps: int) -> tuple
     """Of requests and of rows, by their fastest step."""
     config = RankerConfig()
     of_shapes = []
-    for given in (batch, as_rows(dataset, batch)):
+    for inputs in (batch, as_rows(dataset, batch)):
         model = Ranker(dataset, config, {CATEGORIES: KNOWN_CATEGORIES})
         model.compile(optimizer=keras.optimizers.legacy.Adam(config.learning_rate))
-        of_shapes.append((tf.function(model.train_step), given))
-        of_shapes[-1][0](given)  # traces
-    seconds = [[_seconds(step, given) for step, given in of_shapes] for _ in range(steps)]
+        of_shapes.append((tf.function(model.train_step), inputs))
+        of_shapes[-1][0](inputs)  # traces
+    seconds = [[_seconds(step, inputs) for step, inputs in of_shapes] for _ in range(steps)]
     impressions = int(tf.size(batch[1].values))
     requests, rows = (impressions / min(each) for each in zip(*seconds, strict=True))
     return requests, rows
@@ -116,32 +116,32 @@ def waiting(dataset: Dataset, root: Path) -> list[tuple[float, float]]:
     step = tf.function(model.train_step, reduce_retracing=True)
     for batch in training.epoch(0).take(2):
         step(batch)  # traces
-    told = []
+    waits = []
     for number in range(2):
         waited, begin = 0.0, time.perf_counter()
-        given = iter(training.epoch(number))
+        iterator = iter(training.epoch(number))
         while True:
             asked = time.perf_counter()
-            batch = next(given, None)
+            batch = next(iterator, None)
             waited += time.perf_counter() - asked
             if batch is None:
                 break
             _seconds(step, batch)
-        told.append((waited, time.perf_counter() - begin))
-    return told
+        waits.append((waited, time.perf_counter() - begin))
+    return waits
 
 
 def main() -> None:
     """Print the table."""
     assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("--candidates", type=int, nargs="+", default=[10, 20, 50])
-    given.add_argument("--events", type=int, default=50, help="in the history")
-    given.add_argument("--requests", type=int, default=64, help="in a step")
-    given.add_argument("--steps", type=int, default=10)
-    given.add_argument("--wait", metavar="DATASET.yaml", help="tell the share of waiting in a run's training instead")
-    given.add_argument("--root", type=Path, help="folder of that run")
-    args = given.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--candidates", type=int, nargs="+", default=[10, 20, 50])
+    parser.add_argument("--events", type=int, default=50, help="in the history")
+    parser.add_argument("--requests", type=int, default=64, help="in a step")
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--wait", metavar="DATASET.yaml", help="tell the share of waiting in a run's training instead")
+    parser.add_argument("--root", type=Path, help="folder of that run")
+    args = parser.parse_args()
     if args.wait:
         for epoch, (waited, seconds) in enumerate(waiting(load_dataset(args.wait), args.root), start=1):
             print(f"epoch {epoch}: {waited:.2f} of {seconds:.2f} s waited for input, {waited / seconds:.1%}")

@@ -68,17 +68,17 @@ class Trained:
 
 def with_vocabularies(text: str, *, seed: int, **model: Any) -> str:
     """The dataset file with a vocabulary for each id, this seed and these settings of the model."""
-    given = {**yaml.safe_load(text), "seed": seed}
-    for feature in given["features"]:
+    document = {**yaml.safe_load(text), "seed": seed}
+    for feature in document["features"]:
         if feature["kind"] == "id" and "vocabulary" not in feature:
             feature["vocabulary"] = feature.pop("buckets", 20_000)
-    given["model"] = {**given.get("model", {}), **model}
-    return str(yaml.safe_dump(given, sort_keys=False))
+    document["model"] = {**document.get("model", {}), **model}
+    return str(yaml.safe_dump(document, sort_keys=False))
 
 
-def divided(given: list[str], folder: Path, *, age: float) -> tuple[NDArray[np.str_], float]:
+def divided(paths: list[str], folder: Path, *, age: float) -> tuple[NDArray[np.str_], float]:
     """Write the champion's requests to `train/` and `eval/` of the folder; the items it was shown, and its share of all requests."""
-    records = [record for name in given for record in tf.data.TFRecordDataset(name).as_numpy_iterator()]
+    records = [record for name in paths for record in tf.data.TFRecordDataset(name).as_numpy_iterator()]
     columns = {"time": tf.io.FixedLenFeature([], tf.int64), "item": tf.io.VarLenFeature(tf.string)}
     parsed = tf.io.parse_example(records, columns)
     times = parsed["time"].numpy()
@@ -159,15 +159,15 @@ def judged_by(
     def new(_records: tf.Tensor, features: Features) -> dict[str, NDArray[np.bool_]]:
         return {"new": ~np.isin(features["item"].flat_values.numpy().astype(str), known)}
 
-    judged, (scored, told) = read(parse_dataset(text), examples, "test", [scores, new])
-    return judged, scored, told["new"]
+    judged, (scored, columns) = read(parse_dataset(text), examples, "test", [scores, new])
+    return judged, scored, columns["new"]
 
 
 def compare(args: argparse.Namespace, work: Path) -> dict[str, Row]:
     """All rows of the table."""
-    examples, given = newest(args.root, "EventExampleGen/examples"), Path(args.dataset).read_text(encoding="utf-8")
+    examples, text = newest(args.root, "EventExampleGen/examples"), Path(args.dataset).read_text(encoding="utf-8")
     train, evaluate = files(examples, "train"), files(examples, "eval")
-    file = with_vocabularies(given, seed=0)
+    file = with_vocabularies(text, seed=0)
     known, share = divided(train, work / "past", age=args.age)
     past = [[str(work / "past" / split / "*")] for split in ("train", "eval")]
     then, now = transformed(file, past[0][0], work / "then"), transformed(file, str(examples / "Split-train" / "*"), work / "now")
@@ -178,9 +178,9 @@ def compare(args: argparse.Namespace, work: Path) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for seed in range(1, args.seeds + 1):
         at = work / f"seed_{seed}"
-        plain = with_vocabularies(given, seed=seed)
-        warm_all = with_vocabularies(given, seed=seed, warm_start=True)
-        warm_newest = with_vocabularies(given, seed=seed, warm_start=True, warm_window="1s")  # and all since the champion's own training
+        plain = with_vocabularies(text, seed=seed)
+        warm_all = with_vocabularies(text, seed=seed, warm_start=True)
+        warm_newest = with_vocabularies(text, seed=seed, warm_start=True, warm_window="1s")  # and all since the champion's own training
         champion = trained(plain, past[0], past[1], then, at / "champion")
         models = {
             "the champion": champion,
@@ -201,13 +201,13 @@ def compare(args: argparse.Namespace, work: Path) -> dict[str, Row]:
     return rows
 
 
-def since(given: list[str], champion: Path, folder: Path) -> list[str]:
+def since(paths: list[str], champion: Path, folder: Path) -> list[str]:
     """The requests after the last that the champion was trained on, as a file of their own."""
     left = bequest(str(champion))
     assert left is not None
     folder.mkdir(parents=True)
     with tf.io.TFRecordWriter(str(folder / "part-0")) as writer:
-        for name in given:
+        for name in paths:
             for record in tf.data.TFRecordDataset(name).as_numpy_iterator():
                 if tf.train.Example.FromString(record).features.feature["time"].int64_list.value[0] > left.trained_until_us:
                     writer.write(record)
@@ -240,14 +240,16 @@ def table(rows: dict[str, Row]) -> Table:
 def main() -> None:
     """Print the table."""
     assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("dataset", metavar="DATASET.yaml")
-    given.add_argument("--root", type=Path, required=True, help="folder of the run")
-    given.add_argument("--age", type=lambda text: float(text.removesuffix("%")) / 100, default=0.1, help="of the champion, of all the time")
-    given.add_argument("--seeds", type=int, default=1)
-    given.add_argument("--brief", action="store_true", help="without the last two rows")
-    given.add_argument("--json", type=Path, help="write the figures here")
-    args = given.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", metavar="DATASET.yaml")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the run")
+    parser.add_argument(
+        "--age", type=lambda text: float(text.removesuffix("%")) / 100, default=0.1, help="of the champion, of all the time"
+    )
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--brief", action="store_true", help="without the last two rows")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    args = parser.parse_args()
     progress = logging.getLogger("shelfrank.progress")
     progress.addHandler(logging.StreamHandler())
     progress.setLevel(logging.INFO)
@@ -255,12 +257,12 @@ def main() -> None:
         rows = compare(args, Path(work))
     Console(width=170).print(table(rows))
     if args.json:
-        told = {
+        document = {
             row.name: {metric: [row.value(metric), *row.minus(rows[FULL], metric)] for metric in METRICS}
             | {"new_products_auc": row.new_products, **{cost: row.mean(cost) for cost in ("epochs", "steps", "cpu_s", "clock_s")}}
             for row in rows.values()
         }
-        args.json.write_text(json.dumps(told, indent=1), encoding="utf-8")
+        args.json.write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":
