@@ -84,7 +84,7 @@ def write_log(dataset: Dataset, folder: Path) -> tuple[int, int]:
     """CSV files with the columns that a dataset file names, each where it is shown; returns how many requests and labelled actions."""
     assert isinstance(dataset.candidates, Impressions)
     draw, shown_action = random.Random(5), dataset.candidates.action
-    features = {feature.key for feature in dataset.given("events") if not feature.key.startswith("time.")}
+    features = {feature.key for feature in dataset.input_features("events") if not feature.key.startswith("time.")}
     rows: dict[str, list[dict[str, str]]] = {source.path: [] for source in dataset.events}
     moment, labels = datetime(2026, 3, 1, 10, tzinfo=UTC), 0
     items = [f"mug-{number}" for number in range(30)]
@@ -112,7 +112,7 @@ def write_log(dataset: Dataset, folder: Path) -> tuple[int, int]:
     for path, written in rows.items():
         _write(folder / path.replace("*", "part-0"), written)
     if dataset.items is not None:
-        columns = [feature.key for feature in dataset.given("items")]
+        columns = [feature.key for feature in dataset.input_features("items")]
         catalogue = [{dataset.items.id: item, **dict.fromkeys(columns, f"{number}.5")} for number, item in enumerate(items)]
         _write(folder / dataset.items.path, catalogue)
     return 120, labels

@@ -82,7 +82,7 @@ class Lending:
         self._shown = total_index(plan, str(rates[0].per))
         values = {
             f.name: [v.decode() if isinstance(v, bytes) else v for v in catalogue.items.columns[f.name][:-1].tolist()]
-            for f in dataset.given("items", side="item")
+            for f in dataset.input_features("items", side="item")
         }
         self._vectors = content_vectors(content_space(dataset, values), values)
         self._day, self._lent = -1, dict[str, NDArray[np.float32]]()
@@ -157,7 +157,7 @@ def measured(run: Path, segment: str) -> tuple[Tally, Tally, Tally]:
     relevance = {(request, item): value for request, item, value in truth.iter_rows()}
     times = log["time"].to_numpy()
     begins = float(times.max() - TEST * (times.max() - times.min()))
-    context = [f.key for f in dataset.given("events") if f.side != "item" and not f.key.startswith("time.")]
+    context = [f.key for f in dataset.input_features("events") if f.side != "item" and not f.key.startswith("time.")]
     rate = str(popularity)
     assert rate in lending.columns, f"expected products to be popular by a rate, got {rate}"
     plan = plan_of(dataset, "item")

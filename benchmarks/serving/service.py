@@ -57,7 +57,7 @@ def made_shop(dataset: Dataset, base: Path) -> None:
     (base / "catalogue").mkdir(parents=True)
     for table, key, rows in (("items", "item", ITEMS), ("users", "user", SHOPPERS)):
         columns: dict[str, Any] = {key: pa.array([f"{key[0]}{row:06d}" for row in range(rows)], pa.large_string())}
-        for feature in dataset.given(table):
+        for feature in dataset.input_features(table):
             if feature.name != key:
                 numeric = isinstance(feature, Number)
                 values = rng.uniform(1, 100, rows) if numeric else [f"word{word}" for word in rng.integers(0, 50, rows)]

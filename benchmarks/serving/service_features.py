@@ -43,9 +43,9 @@ def made_up(dataset: Dataset) -> Catalogue:
         return pa.array([f"{letter}{n:06d}" for n in range(size)], pa.large_string())
 
     items = {"item": ids("p", ITEMS)}
-    for feature in dataset.given("items"):
+    for feature in dataset.input_features("items"):
         items[feature.name] = pa.array(draw.random(ITEMS), pa.float32()) if feature.kind == "number" else texts(ITEMS)
-    users = {"user": ids("u", USERS)} | {feature.name: texts(USERS) for feature in dataset.given("users")}
+    users = {"user": ids("u", USERS)} | {feature.name: texts(USERS) for feature in dataset.input_features("users")}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "catalogue"
         folder.mkdir()

@@ -15,5 +15,5 @@ def AnomalyGate(anomalies: InputArtifact[ExampleAnomalies]) -> None:  # noqa: N8
     Raises:
         InputError: there are; the text names split, column and what is wrong.
     """
-    if found := read_anomalies(anomalies.uri):
-        raise InputError(message(found))
+    if anomalies_found := read_anomalies(anomalies.uri):
+        raise InputError(message(anomalies_found))

@@ -24,14 +24,14 @@ class Anomaly:
 
 def read_anomalies(uri: str | Path) -> tuple[Anomaly, ...]:
     """The anomalies in an ExampleAnomalies artifact, by split and column."""
-    found: list[Anomaly] = []
+    listed: list[Anomaly] = []
     for path in sorted(Path(uri).glob(f"Split-*/{_FILE}")):
         split = path.parent.name.removeprefix("Split-")
         anomalies = anomalies_pb2.Anomalies.FromString(path.read_bytes())
-        found += [Anomaly(split, "", reason.description) for reason in anomalies.dataset_anomaly_info.reason]
+        listed += [Anomaly(split, "", reason.description) for reason in anomalies.dataset_anomaly_info.reason]
         for column, info in sorted(anomalies.anomaly_info.items()):
-            found += [Anomaly(split, column, reason.description) for reason in info.reason]
-    return tuple(found)
+            listed += [Anomaly(split, column, reason.description) for reason in info.reason]
+    return tuple(listed)
 
 
 def message(anomalies: tuple[Anomaly, ...]) -> str:

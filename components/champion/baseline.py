@@ -30,17 +30,17 @@ def export_dull(dataset: Dataset, path: str) -> Rule:
     def score(features: Features, splits: tf.Tensor) -> tf.Tensor:
         match rule:
             case "shown order":
-                place = _places(splits)
-                shown = features["position"].flat_values if "position" in features else place
+                positions = _places(splits)
+                shown = features["position"].flat_values if "position" in features else positions
                 # Of whole numbers up to 2^24, no quotient in double precision is so near the middle of two floats that its error matters.
-                return tf.cast(1 / (2 + tf.cast(tf.where(shown < 0, place, shown), tf.float64)), tf.float32)
+                return tf.cast(1 / (2 + tf.cast(tf.where(shown < 0, positions, shown), tf.float64)), tf.float32)
             case "popularity":
                 popular = features[str(column)].flat_values
                 return _squeezed(tf.where(tf.math.is_nan(popular), 0.0, popular))
             case "constant":
                 return tf.fill(splits[-1:], 0.5)
 
-    signatures.save(tf.Module(), lambda *given: {"scores": score(*given)}, path, dataset=dataset)
+    signatures.save(tf.Module(), lambda *inputs: {"scores": score(*inputs)}, path, dataset=dataset)
     return rule
 
 

@@ -35,7 +35,7 @@ def Champion(  # noqa: N802 - TFX names a component by its function
         model: where the champion goes.
     """
     shop = parse_dataset(dataset)
-    releases = Address.of(push_destination) / RELEASES
+    releases = Address.parse(push_destination) / RELEASES
     chosen = version if version >= 0 else in_force(releases) or 0
     release = releases / str(chosen)
     target = Path(serving_model_dir(model.uri))
@@ -46,7 +46,7 @@ def Champion(  # noqa: N802 - TFX names a component by its function
     if chosen and not lacking:
         for name in release.files():
             if name != FILE and not name.startswith(UNFINISHED):
-                (release / name).bring(target / name)
+                (release / name).download(target / name)
         called = f"release {chosen}"
     else:
         export_dull(shop, str(target))

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-Place = tuple[int | str, ...]  # keys and indices that lead to a part of the file
-Fault = tuple[Place, str]
+Location = tuple[int | str, ...]  # keys and indices that lead to a part of the file
+Fault = tuple[Location, str]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -27,13 +27,13 @@ class Strict(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _known_keys(cls, given: Any) -> Any:
-        if isinstance(given, dict):
+    def _known_keys(cls, value: Any) -> Any:
+        if isinstance(value, dict):
             known = [field.alias or name for name, field in cls.model_fields.items()]
-            unknown = [key for key in given if key not in known and key not in cls.model_fields]
+            unknown = [key for key in value if key not in known and key not in cls.model_fields]
             if unknown:
                 raise refusal([((key,), f"unknown key {key!r}; {closest(str(key), known)}") for key in unknown])
-        return given
+        return value
 
 
 def closest(name: str, known: Sequence[str]) -> str:
@@ -61,31 +61,31 @@ def duration_name(length_s: float) -> str:
     return f"{length_s:g}s".replace(".", "_")
 
 
-def boundary(given: Any) -> Any:
+def boundary(value: Any) -> Any:
     """A boundary of a window: `"15%"` as the share 0.15, a date or date-time as UTC."""
-    expected = f"expected a share between 0% and 100%, such as 15%, or a date such as 2026-01-31, got {given!r}"
-    if isinstance(given, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", given.strip())):
-        given = float(match[1]) / 100
-    if isinstance(given, str):
+    expected = f"expected a share between 0% and 100%, such as 15%, or a date such as 2026-01-31, got {value!r}"
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value.strip())):
+        value = float(match[1]) / 100
+    if isinstance(value, str):
         try:
-            given = datetime.fromisoformat(given)
+            value = datetime.fromisoformat(value)
         except ValueError:
             raise ValueError(expected) from None
-    if isinstance(given, date) and not isinstance(given, datetime):
-        given = datetime(given.year, given.month, given.day)
-    if isinstance(given, datetime):
-        return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
-    if isinstance(given, float) and 0 < given < 1:
-        return given
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    if isinstance(value, float) and 0 < value < 1:
+        return value
     raise ValueError(expected)
 
 
-def share(given: Any) -> float:
+def share(value: Any) -> float:
     """A share of a whole: `"1%"` as 0.01; from 0% to 100%."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", str(given).strip())
-    part = float(match[1]) / 100 if match else given
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", str(value).strip())
+    part = float(match[1]) / 100 if match else value
     if not isinstance(part, int | float) or isinstance(part, bool) or not 0 <= part <= 1:
-        raise ValueError(f"expected a share from 0% to 100%, such as 1%, got {given!r}")
+        raise ValueError(f"expected a share from 0% to 100%, such as 1%, got {value!r}")
     return float(part)
 
 

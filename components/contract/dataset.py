@@ -90,8 +90,8 @@ class Serving(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_or_many(cls, given: Any) -> Any:
-        return {**given, "segment": [given["segment"]]} if isinstance(given, dict) and isinstance(given.get("segment"), str) else given
+    def _one_or_many(cls, value: Any) -> Any:
+        return {**value, "segment": [value["segment"]]} if isinstance(value, dict) and isinstance(value.get("segment"), str) else value
 
     @model_validator(mode="after")
     def _ascending(self) -> "Serving":
@@ -127,7 +127,7 @@ class Dataset(Strict):
     )
     session_gap: Duration = Field(default=1800.0, description="A longer pause ends a session, also one that a column names")
     attribution: Duration = Field(
-        default_factory=lambda given: 3600.0 if isinstance(given.get("candidates"), Impressions) else 0.0,
+        default_factory=lambda values: 3600.0 if isinstance(values.get("candidates"), Impressions) else 0.0,
         description="How long after its request an action still counts for it; default: 1h for candidates from impressions, else 0",
     )
     skew: Duration = Field(
@@ -154,12 +154,12 @@ class Dataset(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_or_many(cls, given: Any) -> Any:
-        if isinstance(given, dict) and isinstance(given.get("events"), dict):
-            given = {**given, "events": [given["events"]]}
-        if isinstance(given, dict) and isinstance(given.get("slices"), list):
-            given = {**given, "slices": [[entry] if isinstance(entry, str) else entry for entry in given["slices"]]}
-        return given
+    def _one_or_many(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("events"), dict):
+            value = {**value, "events": [value["events"]]}
+        if isinstance(value, dict) and isinstance(value.get("slices"), list):
+            value = {**value, "slices": [[entry] if isinstance(entry, str) else entry for entry in value["slices"]]}
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -213,10 +213,10 @@ class Dataset(Strict):
         """The feature of that name."""
         return next(feature for feature in self.features if feature.name == name)
 
-    def given(self, table: str, *, side: str | None = None) -> tuple[GivenFeature, ...]:
+    def input_features(self, table: str, *, side: str | None = None) -> tuple[GivenFeature, ...]:
         """Features read from a table ("events", "items", "users"), of a side."""
-        given = (feature for feature in self.features if isinstance(feature, GivenFeature) and feature.name not in OWN)
-        return tuple(feature for feature in given if feature.table == table and side in (None, feature.side))
+        read = (feature for feature in self.features if isinstance(feature, GivenFeature) and feature.name not in OWN)
+        return tuple(feature for feature in read if feature.table == table and side in (None, feature.side))
 
     def forms_requests(self, source: EventSource) -> bool:
         """Whether requests are formed of a source's rows."""

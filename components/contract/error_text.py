@@ -29,7 +29,7 @@ def fault_text(detail: Any) -> str:
     return _got(_expectation(detail), detail)
 
 
-def without_branches(details: Sequence[Any], given: Any) -> list[Any]:
+def without_branches(details: Sequence[Any], value: Any) -> list[Any]:
     """The errors with one for each value that is of none of several types, where pydantic has one for each type.
 
     It is the error of the type that the value has the shape of, a list's at the wrong entry; or else one that names all types.
@@ -39,19 +39,19 @@ def without_branches(details: Sequence[Any], given: Any) -> list[Any]:
         given: what was validated. Its parts tell the places in it from the names of types, which pydantic puts into an error's place.
     """
     kept: list[Any] = []
-    for (place, type_), each in groupby(details, lambda detail: _divided(detail, given)):
+    for (location, type_), each in groupby(details, lambda detail: _divided(detail, value)):
         alike = list(each)
-        several = type_ is None and len({detail["loc"][len(place)] for detail in alike}) > 1
-        kept += _of_types(alike, len(place)) if several else alike
+        several = type_ is None and len({detail["loc"][len(location)] for detail in alike}) > 1
+        kept += _of_types(alike, len(location)) if several else alike
     return kept
 
 
-def _divided(detail: Any, given: Any) -> tuple[tuple[Any, ...], str | None]:
+def _divided(detail: Any, value: Any) -> tuple[tuple[Any, ...], str | None]:
     """An error's place before the name of a type, and None; the whole of it and the error's type where it has no such name."""
     loc, named = detail["loc"], None
     for depth, part in enumerate(loc):
         try:
-            given = given[part]
+            value = value[part]
         except (LookupError, TypeError):  # not in the file: a type, or the place in a list that has one entry and stands as that
             absent_key = depth == len(loc) - 1 and detail["type"] in _NOT_GIVEN
             named = depth if isinstance(part, str) and part != "[key]" and not absent_key else named
@@ -63,7 +63,7 @@ def _of_types(alike: Sequence[Any], depth: int) -> Iterable[Any]:
     if inside:
         return [detail | {"loc": (*detail["loc"][:depth], *detail["loc"][depth + 1 :])} for detail in inside]
     expected = list(dict.fromkeys(_expectation(detail).removeprefix("expected ") for detail in alike))
-    expected = [f"{each} of such" if place and each == "a list" else each for place, each in enumerate(expected)]
+    expected = [f"{each} of such" if index and each == "a list" else each for index, each in enumerate(expected)]
     return [alike[0] | {"loc": alike[0]["loc"][:depth], "type": "types", "ctx": {"expected": ", or ".join(expected)}}]
 
 

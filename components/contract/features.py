@@ -16,7 +16,7 @@ class _Feature(Strict):
     side: Side = Field(description="context: of the request; user: of the shopper; item: of each candidate")
 
 
-class _Given(_Feature):
+class _Input(_Feature):
     """A value that stands in a table."""
 
     column: str | None = Field(
@@ -28,7 +28,7 @@ class _Given(_Feature):
     )
 
     @model_validator(mode="after")
-    def _sources_fit(self) -> "_Given":
+    def _sources_fit(self) -> "_Input":
         allowed = {"context": ("events",), "user": ("users", "events"), "item": ("items", "events")}[self.side]
         if self.source is not None and self.source not in allowed:
             raise ValueError(f"a feature on the side {self.side!r} comes from {' or '.join(allowed)}, not from {self.source!r}")
@@ -45,7 +45,7 @@ class _Given(_Feature):
         return self.column or self.name
 
 
-class Id(_Given):
+class Id(_Input):
     """Many values, of which new ones come: hashed, or a vocabulary with buckets for the rest."""
 
     kind: Literal["id"]
@@ -69,7 +69,7 @@ class Id(_Given):
         return None if self.vocabulary else (self.buckets or 20_000)
 
 
-class Category(_Given):
+class Category(_Input):
     """A few values: a vocabulary of those in the training window and buckets for new ones."""
 
     kind: Literal["category"]
@@ -77,7 +77,7 @@ class Category(_Given):
     dim: int = Field(default=16, ge=1, le=1024, description="Width of the embedding")
 
 
-class Number(_Given):
+class Number(_Input):
     """A number; missing is NaN."""
 
     kind: Literal["number"]
@@ -87,7 +87,7 @@ class Number(_Given):
     )
 
 
-class Text(_Given):
+class Text(_Input):
     """Words, hashed into a trained embedding inside the graph and averaged."""
 
     kind: Literal["text"]
@@ -95,7 +95,7 @@ class Text(_Given):
     dim: int = Field(default=32, ge=1, le=1024, description="Width of the embedding")
 
 
-class Multi(_Given):
+class Multi(_Input):
     """Several values in one, joined by a separator."""
 
     kind: Literal["multi"]
@@ -104,7 +104,7 @@ class Multi(_Given):
     dim: int = Field(default=8, ge=1, le=1024, description="Width of the embedding")
 
 
-class Vector(_Given):
+class Vector(_Input):
     """A given embedding of fixed length."""
 
     kind: Literal["vector"]

@@ -13,17 +13,17 @@ INTERACTIONS_BANDS = (1.0, 3.0, 10.0)
 
 def sliceable(dataset: Dataset) -> dict[str, Column]:
     """Columns that have a value for a request or a candidate: ids, categories and numbers of the feature table, and `interactions`."""
-    found = [] if isinstance(dataset.candidates, Rows) else [Column(INTERACTIONS, "int64", "request", "meta")]  # rows have no past
+    listed = [] if isinstance(dataset.candidates, Rows) else [Column(INTERACTIONS, "int64", "request", "meta")]  # rows have no past
     for feature in dataset.features:
         axis: Axis = "candidate" if feature.side == "item" else "request"
         match feature:
             case Id() | Category():
-                found.append(Column(feature.name, "string", axis, "input"))
+                listed.append(Column(feature.name, "string", axis, "input"))
             case Number():
-                found.append(Column(feature.name, "float32", axis, "input"))
+                listed.append(Column(feature.name, "float32", axis, "input"))
             case StateFeature():
-                found += [Column(name, "float32", axis, "input") for name in state_columns(dataset, feature)]
-    return {column.name: column for column in found}
+                listed += [Column(name, "float32", axis, "input") for name in state_columns(dataset, feature)]
+    return {column.name: column for column in listed}
 
 
 def is_number(column: Column) -> bool:
@@ -33,9 +33,9 @@ def is_number(column: Column) -> bool:
 
 def bands(dataset: Dataset) -> dict[str, tuple[float, ...]]:
     """Where the numbers by which the dataset is sliced are cut."""
-    given: Mapping[str, tuple[float, ...]] = {INTERACTIONS: INTERACTIONS_BANDS} | dataset.bands
+    boundaries: Mapping[str, tuple[float, ...]] = {INTERACTIONS: INTERACTIONS_BANDS} | dataset.bands
     used = dict.fromkeys(name for names in dataset.slices for name in names)
-    return {name: given[name] for name in used if name in given}
+    return {name: boundaries[name] for name in used if name in boundaries}
 
 
 def item_slices(dataset: Dataset) -> tuple[str, ...]:

@@ -108,10 +108,10 @@ class Files(Strict):
 
     @field_validator("null_values", mode="before")
     @classmethod
-    def _as_words(cls, given: Any) -> Any:
-        if isinstance(given, dict):
-            return {column: _words(words) for column, words in given.items()}
-        return _words(given)
+    def _as_words(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {column: _words(words) for column, words in value.items()}
+        return _words(value)
 
     @model_validator(mode="after")
     def _one_grammar(self) -> "Files":
@@ -156,13 +156,13 @@ class TimeNotation(Strict):
 
     @field_validator("time_format")
     @classmethod
-    def _a_format(cls, given: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        for each in (given,) if isinstance(given, str) else given:
+    def _a_format(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for each in (value,) if isinstance(value, str) else value:
             if not any(code in each for code in _DATE_CODES):
                 raise ValueError(f"expected a format with a date, such as '%d/%m/%Y %H:%M', got {each!r}")
             if "%s" in each or "%Z" in each:
                 raise ValueError(f"{each!r}: %s is `time_unit: s`, and a zone's name (%Z) is `timezone`; offsets (%z) can be read")
-        return given
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -174,11 +174,11 @@ class TimeNotation(Strict):
 
 def _is_text_codec(name: str) -> bool:
     try:
-        found = codecs.lookup(name)
+        codec = codecs.lookup(name)
         codecs.getincrementaldecoder(name)
     except LookupError:
         return False
-    return bool(found._is_text_encoding)
+    return bool(codec._is_text_encoding)
 
 
 class Table(TimeNotation, Files):
@@ -307,14 +307,14 @@ class Rows(Strict):
 Candidates = Annotated[Impressions | ListRows | Sampling | Rows, Field(discriminator="origin")]
 
 
-def _words(given: Any) -> Any:
+def _words(value: Any) -> Any:
     """Words as text, whatever YAML took them for: `NULL` and `-1` needn't be quoted."""
-    if isinstance(given, str):
-        return (given,)
-    if not isinstance(given, list | tuple):
-        return given
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple):
+        return value
     words: list[Any] = []
-    for word in given:
+    for word in value:
         if word is None:
             words += _YAML_NULLS
         elif isinstance(word, float) and math.isnan(word):

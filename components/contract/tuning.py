@@ -49,16 +49,16 @@ class Range(Strict):
         return math.floor(reach + 1e-9)
 
 
-def _range_or_choices(given: Any) -> Any:
-    if not isinstance(given, dict | list | tuple | Range):
-        raise ValueError(f"expected choices such as [1, 2], or a range such as {{min: 1, max: 2}}, got {given!r}")
-    return given
+def _range_or_choices(value: Any) -> Any:
+    if not isinstance(value, dict | list | tuple | Range):
+        raise ValueError(f"expected choices such as [1, 2], or a range such as {{min: 1, max: 2}}, got {value!r}")
+    return value
 
 
 Choices = Annotated[tuple[Any, ...], Field(min_length=2)]
 Setting = Annotated[
     Annotated[Range, Tag("range")] | Annotated[Choices, Tag("choices")],
-    Discriminator(lambda given: "range" if isinstance(given, dict | Range) else "choices"),
+    Discriminator(lambda value: "range" if isinstance(value, dict | Range) else "choices"),
     BeforeValidator(_range_or_choices),
 ]
 

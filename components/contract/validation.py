@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from components.contract.base_model import Fault, Place, closest
+from components.contract.base_model import Fault, Location, closest
 from components.contract.dataset import Dataset
 from components.contract.features import OWN, Category, GivenFeature, History, Id, ListRelative, Number, StateFeature, Vector
 from components.contract.slices import bands, is_number, sliceable
@@ -41,14 +41,14 @@ def _names(dataset: Dataset) -> Iterator[Fault]:
 
 
 def _tables(dataset: Dataset) -> Iterator[Fault]:
-    for at, feature in _given(dataset):
-        for table, given, role in (("items", dataset.items, "item"), ("users", dataset.users, "user")):
+    for at, feature in _input_features(dataset):
+        for table, source_table, role in (("items", dataset.items, "item"), ("users", dataset.users, "user")):
             if feature.table == table and feature.name not in OWN:
-                if given is None:
+                if source_table is None:
                     yield ("features", at), f"read from the {table}, but the file names no `{table}`; name them, or give `source: events`"
                 elif any(role not in source.columns.named() and not lacks_user(dataset, source) for source in dataset.events):
                     yield ("features", at), f"read from the {table}, which need the role {role!r} in `events.columns`"
-                elif given.property is not None and isinstance(feature, Vector):
+                elif source_table.property is not None and isinstance(feature, Vector):
                     yield ("features", at), f"the {table} have a row for each property, whose values are text; a vector needs a column"
 
 
@@ -56,8 +56,8 @@ def _moments(dataset: Dataset) -> Iterator[Fault]:
     """Rows that hold from a time on are looked up by the events' time, and a second id stands where the user's does."""
     timed = all("time" in source.columns.named() for source in dataset.events)
     for name in ("items", "users", "identities"):
-        given = getattr(dataset, name)
-        if given is not None and given.valid_from is not None and not timed:
+        table = getattr(dataset, name)
+        if table is not None and table.valid_from is not None and not timed:
             yield (name, "valid_from"), "what held at a request's time can't be known without it; name the role 'time' in `events.columns`"
     if dataset.identities is not None and all("user" not in source.columns.named() for source in dataset.events):
         yield ("identities",), "no source of events has the role 'user', so no id could be another's; name its column, or leave this out"
@@ -65,7 +65,7 @@ def _moments(dataset: Dataset) -> Iterator[Fault]:
 
 def _shown(dataset: Dataset) -> Iterator[Fault]:
     """Values that stand with a candidate in the events exist only where the events show candidates."""
-    for at, feature in _given(dataset):
+    for at, feature in _input_features(dataset):
         if feature.side != "item" or feature.name == "item":
             continue
         match dataset.candidates:
@@ -76,7 +76,7 @@ def _shown(dataset: Dataset) -> Iterator[Fault]:
 
 
 def _clock(dataset: Dataset) -> Iterator[Fault]:
-    for at, feature in _given(dataset):
+    for at, feature in _input_features(dataset):
         if not feature.key.startswith("time."):
             continue
         if feature.key not in CLOCK:
@@ -92,7 +92,7 @@ def _zone(dataset: Dataset) -> Iterator[Fault]:
         if fault := zone_fault(dataset.zone_name):
             yield ("timezone",), fault
         return
-    around = [f for f in dataset.given("events", side="context") if isinstance(f, Id | Category) and not f.key.startswith("time.")]
+    around = [f for f in dataset.input_features("events", side="context") if isinstance(f, Id | Category) and not f.key.startswith("time.")]
     names = [feature.name for feature in around]
     if dataset.zone_feature not in names:
         yield (
@@ -121,10 +121,10 @@ def _history(dataset: Dataset) -> Iterator[Fault]:
     for at, feature in histories:
         yield from _repeats(feature.fields, ("features", at, "fields"))
         yield from _repeats(feature.actions, ("features", at, "actions"))
-        for place, field in enumerate(feature.fields):
+        for index, field in enumerate(feature.fields):
             if field not in fields:
                 message = f"{field!r} is no id, category or number of the catalogue in the feature table; {closest(field, fields)}"
-                yield ("features", at, "fields", place), message
+                yield ("features", at, "fields", index), message
 
 
 def _state(dataset: Dataset) -> Iterator[Fault]:
@@ -138,19 +138,19 @@ def _state(dataset: Dataset) -> Iterator[Fault]:
             yield ("features", at, "per"), f"the rate of {feature.action!r} per {feature.per!r} is always 1; divide by another action"
 
 
-def _half_lives(half_lives: Sequence[float], place: Place) -> Iterator[Fault]:
+def _half_lives(half_lives: Sequence[float], location: Location) -> Iterator[Fault]:
     if not half_lives or min(half_lives) <= 0:
-        yield place, "expected at least one half-life, each longer than zero"
+        yield location, "expected at least one half-life, each longer than zero"
     if len(set(half_lives)) < len(half_lives):
-        yield place, "a half-life stands twice; each gives a column of its own"
+        yield location, "a half-life stands twice; each gives a column of its own"
 
 
 def _known_actions(dataset: Dataset) -> Iterator[Fault]:
     """Every action that is used is declared, and is about an item where that is needed."""
-    used: list[tuple[Place, str, bool]] = []  # place, action, whether it needs an item
+    used: list[tuple[Location, str, bool]] = []  # place, action, whether it needs an item
     if isinstance(dataset.candidates, Impressions | ListRows):
-        place: Place = ("candidates", "action") if "action" in dataset.candidates.model_fields_set else ("candidates",)
-        used.append((place, dataset.candidates.action, True))
+        location: Location = ("candidates", "action") if "action" in dataset.candidates.model_fields_set else ("candidates",)
+        used.append((location, dataset.candidates.action, True))
     used += [(("events", at, "action"), source.action, False) for at, source in enumerate(dataset.events) if source.action is not None]
     for at, feature in enumerate(dataset.features):
         if isinstance(feature, History):
@@ -158,11 +158,11 @@ def _known_actions(dataset: Dataset) -> Iterator[Fault]:
         if isinstance(feature, StateFeature):
             pair = (("action", feature.action), ("per", feature.per))
             used += [(("features", at, key), action, feature.side == "item") for key, action in pair if action is not None]
-    for place, action, needs_item in used:
+    for location, action, needs_item in used:
         if action not in dataset.actions:
-            yield place, f"{action!r} isn't among the actions; {closest(action, list(dataset.actions))}"
+            yield location, f"{action!r} isn't among the actions; {closest(action, list(dataset.actions))}"
         elif needs_item and not dataset.actions[action].item:
-            yield place, f"{action!r} is about no single item (`item: false`), and one is needed here"
+            yield location, f"{action!r} is about no single item (`item: false`), and one is needed here"
     for name, action_ in dataset.actions.items():
         if action_.label > 0 and not action_.item:
             yield ("actions", name), f"{name!r} has a `label`, so it must be about an item; leave `item: false` out"
@@ -206,20 +206,20 @@ def _amounts(dataset: Dataset) -> Iterator[Fault]:
 def _returns(dataset: Dataset) -> Iterator[Fault]:
     """What takes an action back is no label itself, and what it takes back is one."""
     for name, target in dataset.takes_back.items():
-        place: Place = ("actions", name, "takes_back")
+        location: Location = ("actions", name, "takes_back")
         if isinstance(dataset.candidates, Rows):
-            yield place, "candidates from 'rows' have their labels in the rows, where nothing takes them back; leave it out"
+            yield location, "candidates from 'rows' have their labels in the rows, where nothing takes them back; leave it out"
         elif target not in dataset.actions:
-            yield place, f"{target!r} isn't among the actions; {closest(target, list(dataset.actions))}"
+            yield location, f"{target!r} isn't among the actions; {closest(target, list(dataset.actions))}"
         elif target not in dataset.label_gains:
             yield (
-                place,
+                location,
                 f"{target!r} has no `label` to be taken back; name one of {', '.join(dataset.label_gains) or 'the labelled actions'}",
             )
         elif dataset.actions[name].label > 0:
-            yield place, f"{name!r} takes a label back, so it can't have a `label` itself; leave one of the two out"
+            yield location, f"{name!r} takes a label back, so it can't have a `label` itself; leave one of the two out"
         elif not dataset.actions[name].item:
-            yield place, f"{name!r} is about no single item (`item: false`), and it must say what is taken back"
+            yield location, f"{name!r} is about no single item (`item: false`), and it must say what is taken back"
 
 
 def _roles(dataset: Dataset) -> Iterator[Fault]:
@@ -236,7 +236,7 @@ def _roles(dataset: Dataset) -> Iterator[Fault]:
         if sessions and "session" not in there and not lacks_user(dataset, source):
             yield ("events", at, "columns"), "the role 'session' is named in another source; name it in all, or in none"
     if isinstance(dataset.candidates, Rows):
-        for feature_at, feature in _given(dataset):
+        for feature_at, feature in _input_features(dataset):
             if feature.name in OWN and any(feature.name not in source.columns.named() for source in dataset.events):
                 yield ("features", feature_at), f"`{feature.name}` needs the role {feature.name!r} in `events.columns`"
 
@@ -247,33 +247,33 @@ def _paths(dataset: Dataset) -> Iterator[Fault]:
 
 
 def _all_paths(dataset: Dataset) -> Iterator[Fault]:
-    of_events: list[tuple[Place, str]] = []
+    of_events: list[tuple[Location, str]] = []
     if isinstance(dataset.candidates, ListRows):
         of_events.append((("candidates", "items"), dataset.candidates.items))
         of_events += [(("candidates", "columns", name), column) for name, column in dataset.candidates.columns.items()]
-    clocks = [feature.key.startswith("time.") for _, feature in _given(dataset)]
-    of_features: list[tuple[str, Place, str]] = [
+    clocks = [feature.key.startswith("time.") for _, feature in _input_features(dataset)]
+    of_features: list[tuple[str, Location, str]] = [
         (feature.table, ("features", at, "column"), feature.key)
-        for (at, feature), clock in zip(_given(dataset), clocks, strict=True)
+        for (at, feature), clock in zip(_input_features(dataset), clocks, strict=True)
         if feature.column is not None and not clock
     ]
-    of_events += [(place, name) for table, place, name in of_features if table == "events"]
+    of_events += [(location, name) for table, location, name in of_features if table == "events"]
     for at, source in enumerate(dataset.events):
-        roles: list[tuple[Place, str]] = [(("events", at, "columns", role), name) for role, name in source.columns.named().items()]
+        roles: list[tuple[Location, str]] = [(("events", at, "columns", role), name) for role, name in source.columns.named().items()]
         yield from _paths_of(source, ("events", at), roles + of_events)
     for what, table in (("items", dataset.items), ("users", dataset.users)):
         if table is not None:
-            columns = [(place, name) for of, place, name in of_features if of == what]
+            columns = [(location, name) for table_name, location, name in of_features if table_name == what]
             yield from _paths_of(table, (what,), [((what, "id"), table.id), *columns])
 
 
-def _paths_of(files: Files, place: Place, columns: Sequence[tuple[Place, str]]) -> Iterator[Fault]:
+def _paths_of(files: Files, location: Location, columns: Sequence[tuple[Location, str]]) -> Iterator[Fault]:
     if files.is_csv():
         if files.unnest is not None:
-            yield (*place, "unnest"), "a CSV file has no arrays; `unnest` is for JSON Lines and Parquet"
+            yield (*location, "unnest"), "a CSV file has no arrays; `unnest` is for JSON Lines and Parquet"
         return
     if files.unnest is not None and (fault := path_fault(files.unnest)):
-        yield (*place, "unnest"), f"{files.unnest!r} is no path: {fault}"
+        yield (*location, "unnest"), f"{files.unnest!r} is no path: {fault}"
     for column_place, name in columns:
         if fault := path_fault(name):
             yield column_place, f"{name!r} is no path: {fault}"
@@ -347,30 +347,30 @@ def _slices(dataset: Dataset) -> Iterator[Fault]:
         if sorted(names) in [sorted(before) for before in dataset.slices[:at]]:
             yield ("slices", at), f"{' x '.join(names)} stands twice"
     numbers = [name for name, column in known.items() if is_number(column)]
-    for name, given in dataset.bands.items():
+    for name, cuts_of in dataset.bands.items():
         if name not in numbers:
             yield ("bands", name), f"{name!r} is no column with a number; {closest(name, numbers)}"
-        if not given or list(given) != sorted(set(given)):
+        if not cuts_of or list(cuts_of) != sorted(set(cuts_of)):
             yield ("bands", name), "expected one or more numbers, each greater than the one before"
 
 
 def _segment(dataset: Dataset) -> Iterator[Fault]:
-    place, names = ("serving", "segment"), dataset.serving.segment
+    location, names = ("serving", "segment"), dataset.serving.segment
     of_rows = [feature for feature in dataset.features if isinstance(feature, Id | Category) and feature.side != "item"]
     known = [feature.name for feature in of_rows if feature.name not in OWN and not feature.key.startswith("time.")]
-    yield from _repeats(names, place)
+    yield from _repeats(names, location)
     for name in names:
         if name not in known:
-            yield place, f"{name!r} is no id or category that events or the users' table have of a shopper; {closest(name, known)}"
+            yield location, f"{name!r} is no id or category that events or the users' table have of a shopper; {closest(name, known)}"
     if names and not any(feature.side == "item" and feature.measure in ("count", "total", "rate") for feature in dataset.state_features):
-        yield place, "nothing is counted of the items; add a state feature of the side item that counts, such as `measure: count`"
+        yield location, "nothing is counted of the items; add a state feature of the side item that counts, such as `measure: count`"
 
 
-def _repeats(names: Sequence[str], place: Place) -> Iterator[Fault]:
+def _repeats(names: Sequence[str], location: Location) -> Iterator[Fault]:
     for name in dict.fromkeys(names):
         if names.count(name) > 1:
-            yield place, f"{name!r} stands twice"
+            yield location, f"{name!r} stands twice"
 
 
-def _given(dataset: Dataset) -> Iterator[tuple[int, GivenFeature]]:
+def _input_features(dataset: Dataset) -> Iterator[tuple[int, GivenFeature]]:
     return ((at, feature) for at, feature in enumerate(dataset.features) if isinstance(feature, GivenFeature))

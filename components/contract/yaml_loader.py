@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import ValidationError
 
-from components.contract.base_model import Fault, Place, Strict, closest
+from components.contract.base_model import Fault, Location, Strict, closest
 from components.contract.error_text import fault_text, without_branches
 from components.contract.errors import ShelfRankError
 
@@ -56,22 +56,22 @@ def parse_strict(
         error: it isn't YAML, or says something that can't be; every fault is listed with its line.
     """
     try:
-        given, node = _parsed(text)
+        document, node = _parsed(text)
     except yaml.YAMLError as fault:
         raise error(f"{name}: expected YAML: {fault}") from None
-    if not isinstance(given, dict):
-        raise error(f"{name}: expected a mapping such as `{example}`, got {type(given).__name__}")
+    if not isinstance(document, dict):
+        raise error(f"{name}: expected a mapping such as `{example}`, got {type(document).__name__}")
     twice: list[str] = []
     lines = dict(_lines(node, (), twice))
     if twice:
         raise error("\n".join(f"{name}, {message}" for message in twice))
     try:
-        made = model.model_validate(given)
+        made = model.model_validate(document)
         faults = list(check(made))
     except ValidationError as invalid:
-        faults = faults_of(invalid, given, tags)
+        faults = faults_of(invalid, document, tags)
     if faults:
-        raise error("\n".join(_sentence(name, lines, place, message) for place, message in faults))
+        raise error("\n".join(_sentence(name, lines, location, message) for location, message in faults))
     return made
 
 
@@ -91,9 +91,9 @@ def _parsed(text: str) -> tuple[Any, yaml.Node | None]:
     return None if node is None else loader.construct_document(node), node
 
 
-def faults_of(invalid: ValidationError, given: Any, tags: Tags | None = None) -> list[Fault]:
+def faults_of(invalid: ValidationError, document: Any, tags: Tags | None = None) -> list[Fault]:
     """The faults that pydantic found in what was given, each with its place and a sentence."""
-    details = without_branches(invalid.errors(include_url=False), given)
+    details = without_branches(invalid.errors(include_url=False), document)
     # A list with wrong entries is also said to be too short.
     below = {detail["loc"][:depth] for detail in details for depth in range(1, len(detail["loc"]))}
     return [
@@ -106,44 +106,44 @@ def faults_of(invalid: ValidationError, given: Any, tags: Tags | None = None) ->
 
 def _faults(detail: Any, tags: Tags) -> Iterator[Fault]:
     """The faults that one error of pydantic tells of."""
-    place: Place = detail["loc"]
+    location: Location = detail["loc"]
     match detail["type"]:
         case "faults":
             for below, text in detail["ctx"]["faults"]:
-                yield (*place, *below), text
+                yield (*location, *below), text
         case "missing":
-            yield place[:-1], f"`{place[-1]}` is missing"
+            yield location[:-1], f"`{location[-1]}` is missing"
         case "union_tag_not_found" | "union_tag_invalid":
-            yield _tag_fault(place, detail["input"], tags)
+            yield _tag_fault(location, detail["input"], tags)
         case "default_factory_not_called":
             pass  # a default that goes by another value, which is at fault and has a fault of its own
         case _:
-            yield place, fault_text(detail)
+            yield location, fault_text(detail)
 
 
-def _tag_fault(place: Place, given: dict[Any, Any], tags: Tags) -> Fault:
-    key, field, union = tags[str(place[0])]
+def _tag_fault(location: Location, document: dict[Any, Any], tags: Tags) -> Fault:
+    key, field, union = tags[str(location[0])]
     models = get_args(get_args(union)[0])
     known_tags = [get_args(model.model_fields[field].annotation)[0] for model in models]
-    if key in given:
-        return (*place, key), f"unknown value {given[key]!r}; {closest(str(given[key]), known_tags)}"
+    if key in document:
+        return (*location, key), f"unknown value {document[key]!r}; {closest(str(document[key]), known_tags)}"
     known = {field.alias or name for model in models for name, field in model.model_fields.items()}
-    if near := difflib.get_close_matches(key, [str(other) for other in given if other not in known], n=1, cutoff=0.5):
-        return (*place, near[0]), f"unknown key {near[0]!r}; did you mean {key!r}?"
-    return place, f"`{key}` is missing; known: {', '.join(sorted(known_tags))}"
+    if near := difflib.get_close_matches(key, [str(other) for other in document if other not in known], n=1, cutoff=0.5):
+        return (*location, near[0]), f"unknown key {near[0]!r}; did you mean {key!r}?"
+    return location, f"`{key}` is missing; known: {', '.join(sorted(known_tags))}"
 
 
-def _sentence(name: str, lines: dict[Place, int], place: Place, message: str) -> str:
+def _sentence(name: str, lines: dict[Location, int], location: Location, message: str) -> str:
     # pydantic puts the tag of a union into the place, and a lone source is read as a list of one: neither stands in the file.
-    where: Place = ()
-    for part in place:
+    where: Location = ()
+    for part in location:
         if (*where, part) in lines:
             where = (*where, part)
     at = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
     return f"{name}, line {lines.get(where, 1)}: {at + ': ' if at else ''}{message}"
 
 
-def _lines(node: yaml.Node | None, at: Place, twice: list[str]) -> Iterator[tuple[Place, int]]:
+def _lines(node: yaml.Node | None, at: Location, twice: list[str]) -> Iterator[tuple[Location, int]]:
     """Line of each place in the file, from 1. A key that stands twice is told in `twice`: YAML would silently take the last."""
     if isinstance(node, yaml.MappingNode):
         first: dict[str, int] = {}

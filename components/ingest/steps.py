@@ -219,13 +219,13 @@ def make_index(scanned: list[Scanned], job: Job) -> Index:
     tables = []
     for what, table in (("items", dataset.items), ("users", dataset.users)):
         found_in_table = Counts()
-        given = dataset.given(what) if table else ()
+        given = dataset.input_features(what) if table else ()
         tables.append(read_table(table, given, job.data_root, found_in_table) if table else None)
         counts = merged([counts, merged([found_in_table], prefix=f"{what}: ")])
-    items = item_index(taken["item"].unique(), tables[0], dataset.given("items") if dataset.items else ())
+    items = item_index(taken["item"].unique(), tables[0], dataset.input_features("items") if dataset.items else ())
     write_frame(job.path("index"), items)
     if tables[0] is not None and FROM in tables[0].columns:
-        write_frame(job.path("item-versions"), version_rows(items["item"], tables[0], dataset.given("items")))
+        write_frame(job.path("item-versions"), version_rows(items["item"], tables[0], dataset.input_features("items")))
     if tables[1] is not None:
         write_frame(job.path("users"), tables[1])
     write_bytes(os.path.join(job.state, "index.parquet"), as_parquet(items.select("item")))

@@ -68,11 +68,11 @@ def ServingRehearsal(  # noqa: N802 - TFX names a component by its function
         raise InputError("the test window holds no request to rehearse with; move `windows.test`")
     target = Path(stamped_model_path(blessing.uri))
     shutil.copytree(serving_model_path(model.uri), target, dirs_exist_ok=True)
-    found = rehearsed(target, serialized, shop, where=Elsewhere.of(dict(os.environ)))
-    (Path(blessing.uri) / FILE).write_text(found.to_json(), encoding="utf-8")
-    blessing.set_int_custom_property("blessed", int(found.passed))
+    rehearsal = rehearsed(target, serialized, shop, where=Elsewhere.from_environment(dict(os.environ)))
+    (Path(blessing.uri) / FILE).write_text(rehearsal.to_json(), encoding="utf-8")
+    blessing.set_int_custom_property("blessed", int(rehearsal.passed))
     blessing.set_int_custom_property("has_model", 1)
-    for finding in found.findings:
+    for finding in rehearsal.findings:
         _log.info("%s", finding.sentence)
 
 
@@ -95,16 +95,16 @@ def rehearsed(model: Path, serialized: list[bytes], dataset: Dataset, *, where: 
         (model / batching_file.FILE).write_text(parameters, encoding="utf-8")
     replayed = requests[:REQUESTS]
     offline = _offline(loaded, serialized[:REQUESTS], replayed)
-    found = Rehearsal(len(replayed), lengths, dataset.serving.latency_ms)
+    rehearsal = Rehearsal(len(replayed), lengths, dataset.serving.latency_ms)
     try:
         with _embedded(model, dataset) if where is None else served_elsewhere(where, model, model=dataset.name) as address:
             answers = replay(replayed, address, dataset, model=dataset.name)
         compared = parity([each.name for each in replayed], offline, answers.scores, tolerance=TOLERANCE)
     except (ServingError, RunError, grpc.RpcError, ValueError, KeyError) as error:
-        return replace(found, fault=_told(error))
+        return replace(rehearsal, fault=_one_line(error))
     p50, p99 = np.percentile(answers.latency_ms, [50, 99])
     return replace(
-        found,
+        rehearsal,
         differing=compared.differing,
         difference=compared.difference,
         example=compared.example,
@@ -127,8 +127,8 @@ def _offline(loaded: Any, serialized: list[bytes], requests: tuple[Recorded, ...
     return [{name: values[row, : each.candidates] for name, values in answers.items()} for row, each in enumerate(requests)]
 
 
-def _told(error: Exception) -> str:
-    """In one line, without a full stop."""
+def _one_line(error: Exception) -> str:
+    """Return the error in one line, without a full stop."""
     match error:
         case grpc.RpcError():
             text = f"{error.code().name}: {error.details()}"

@@ -35,7 +35,7 @@ def parity(names: Sequence[str], offline: Sequence[Scores], served: Sequence[Sco
             greatest = float(np.maximum(greatest, far))  # a NaN stays
             if not far <= tolerance:
                 same = False
-                found = f"{output} {values[worst]:.7g} offline and {got[output][worst]:.7g} served"
-                example = example or f"in request {name!r} candidate {worst + 1} has {found}"
+                scores = f"{output} {values[worst]:.7g} offline and {got[output][worst]:.7g} served"
+                example = example or f"in request {name!r} candidate {worst + 1} has {scores}"
         differing += not same
     return Parity(differing, greatest if np.isfinite(greatest) else None, example)

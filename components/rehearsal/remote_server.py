@@ -35,7 +35,7 @@ class Elsewhere:
     folder: Path | None = None
 
     @classmethod
-    def of(cls, environment: dict[str, str]) -> "Elsewhere | None":
+    def from_environment(cls, environment: dict[str, str]) -> "Elsewhere | None":
         """As the environment says; None where it names no server.
 
         Raises:
@@ -125,8 +125,8 @@ def _wait(service: model_service.ModelServiceStub, address: str, model: str, ver
     request = get_model_status_pb2.GetModelStatusRequest()
     request.model_spec.name = model
     while True:
-        told = service.GetModelStatus(request, timeout=max(until - time.monotonic(), _POLL_S))
-        status = next((each for each in told.model_version_status if each.version == version), None)
+        response = service.GetModelStatus(request, timeout=max(until - time.monotonic(), _POLL_S))
+        status = next((each for each in response.model_version_status if each.version == version), None)
         if status is not None and status.state == _AVAILABLE:
             return
         if status is not None and status.state == _END and status.status.error_message:

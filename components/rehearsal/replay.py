@@ -49,8 +49,8 @@ def _timed(stub: prediction_service.PredictionServiceStub, ask: predict_pb2.Pred
 
 
 def _scores(answer: predict_pb2.PredictResponse, request: Recorded) -> Scores:
-    found = {name: tf.make_ndarray(proto) for name, proto in answer.outputs.items()}
-    for name, values in found.items():
+    outputs = {name: tf.make_ndarray(proto) for name, proto in answer.outputs.items()}
+    for name, values in outputs.items():
         if values.ndim != 2 or len(values) != 1 or values.shape[1] < request.candidates:
             raise ValueError(f"expected {name!r} of shape (1, {request.candidates} or more), got {values.shape}")
-    return {name: values[0, : request.candidates] for name, values in found.items()}
+    return {name: values[0, : request.candidates] for name, values in outputs.items()}

@@ -55,9 +55,9 @@ class Rehearsal:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @staticmethod
-    def from_json(given: dict[str, Any]) -> "Rehearsal":
+    def from_json(content: dict[str, Any]) -> "Rehearsal":
         """From the file's content."""
-        return Rehearsal(**given | {"lengths": tuple(given["lengths"])})
+        return Rehearsal(**content | {"lengths": tuple(content["lengths"])})
 
     def _parity(self, differing: int) -> Finding:
         apart = "by more than can be said" if self.difference is None else f"by up to {self.difference:.1e}"

@@ -49,7 +49,7 @@ def write_warmup(requests: Sequence[Recorded], model: Path, dataset: Dataset, *,
     with tf.io.TFRecordWriter(str(file)) as writer:
         for request, signature in asked:
             log = prediction_log_pb2.PredictionLog()
-            given = predict_request(tensors(request, request.candidates, dataset), model=name, signature=signature)
-            log.predict_log.request.CopyFrom(given)
+            message = predict_request(tensors(request, request.candidates, dataset), model=name, signature=signature)
+            log.predict_log.request.CopyFrom(message)
             writer.write(log.SerializeToString(deterministic=True))
     return file

@@ -42,31 +42,31 @@ class Executor(pusher.Executor):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        store = Address.of(exec_properties["push_destination"])
-        given = json.loads(exec_properties["custom_config"])
+        store = Address.parse(exec_properties["push_destination"])
+        config = json.loads(exec_properties["custom_config"])
         if self.CheckBlessing(input_dict):
-            version = self._publish(input_dict, pushed, store=store, given=given)
+            version = self._publish(input_dict, pushed, store=store, config=config)
             outcome = Announced(True, version)
         else:
             self._MarkNotPushed(pushed)
             evaluation, rehearsal = (artifact_utils.get_single_uri(input_dict[name]) for name in ("evaluation", "infra_blessing"))
-            outcome = Announced(False, None, refusals(given["dataset"], evaluation=evaluation, rehearsal=rehearsal))
+            outcome = Announced(False, None, refusals(config["dataset"], evaluation=evaluation, rehearsal=rehearsal))
         pushed.set_string_custom_property(PROPERTY, outcome.to_json())
         if run_id := exec_properties.get("run_id"):
             record_outcome(store, run_id, outcome)
 
-    def _publish(self, input_dict: dict[str, list[Any]], pushed: types.Artifact, *, store: Address, given: dict[str, Any]) -> int:
+    def _publish(self, input_dict: dict[str, list[Any]], pushed: types.Artifact, *, store: Address, config: dict[str, Any]) -> int:
         releases = store / RELEASES
         manifest = describe(
-            given["dataset"],
+            config["dataset"],
             evaluation=artifact_utils.get_single_uri(input_dict["evaluation"]),
             ingestion=artifact_utils.get_single_uri(input_dict["ingestion"]),
             rehearsal=artifact_utils.get_single_uri(input_dict["infra_blessing"]),
-            code=given["code"],
+            code=config["code"],
             created_us=time.time_ns() // 1000,
         )
         state = input_dict.get("state")
-        serving = ServingState(given["dataset"], Path(artifact_utils.get_single_uri(state)), store / SERVING) if state else None
+        serving = ServingState(config["dataset"], Path(artifact_utils.get_single_uri(state)), store / SERVING) if state else None
         released = publish(self.GetModelPath(input_dict), releases, manifest, serving=serving)
         if serving is not None:
             label_first(releases, released)

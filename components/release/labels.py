@@ -15,7 +15,7 @@ def read_labels(releases: str | Path | Address) -> Labels | None:
     Raises:
         ShelfRankError: the file can't be read.
     """
-    file = Address.of(releases) / FILE
+    file = Address.parse(releases) / FILE
     text = file.read()
     if text is None:
         return None
@@ -27,14 +27,14 @@ def read_labels(releases: str | Path | Address) -> Labels | None:
 
 def write_labels(labels: Labels, releases: str | Path | Address) -> None:
     """Write both files, each whole or not at all; the record last, so that what it says is what the server's file says."""
-    folder = Address.of(releases)
+    folder = Address.parse(releases)
     for name, text in ((CONFIG_FILE, labels.model_config(str(folder))), (FILE, labels.to_json())):
         (folder / name).write(text.encode())
 
 
 def refresh_config(releases: str | Path | Address) -> None:
     """Have the server's file name the folder as it is now: TensorFlow Serving takes absolute paths alone, and folders move."""
-    labels, folder = read_labels(releases), Address.of(releases)
+    labels, folder = read_labels(releases), Address.parse(releases)
     if labels is not None and (folder / CONFIG_FILE).read() != (text := labels.model_config(str(folder)).encode()):
         (folder / CONFIG_FILE).write(text)
 

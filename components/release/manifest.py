@@ -55,9 +55,9 @@ def read_manifest(release: str | Path | Address) -> Manifest:
     Raises:
         ShelfRankError: there is none, or it isn't one.
     """
-    file = Address.of(release) / FILE
+    file = Address.parse(release) / FILE
     try:
-        given = json.loads(file.read() or b"")
-        return Manifest(**(given | {"verdict": tuple(given["verdict"]), "input_columns": tuple(given["input_columns"])}))
+        record = json.loads(file.read() or b"")
+        return Manifest(**(record | {"verdict": tuple(record["verdict"]), "input_columns": tuple(record["input_columns"])}))
     except (ValueError, TypeError, KeyError) as error:
         raise ShelfRankError(f"{file}: expected the manifest of a release: {error!r}; move the folder out of the releases") from None

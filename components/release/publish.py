@@ -31,7 +31,7 @@ _TRIES = 8
 
 def versions(releases: str | Path | Address) -> tuple[int, ...]:
     """The versions that are there, ascending."""
-    return complete(Address.of(releases), MANIFEST)
+    return complete(Address.parse(releases), MANIFEST)
 
 
 def newest(releases: str | Path | Address) -> int | None:
@@ -53,7 +53,7 @@ def publish(model: str | Path, releases: str | Path | Address, manifest: Manifes
     Raises:
         ShelfRankError: the folder holds no SavedModel, or the store refuses.
     """
-    model, releases = Path(model), Address.of(releases)
+    model, releases = Path(model), Address.parse(releases)
     if not (model / _SAVED_MODEL).exists():
         raise ShelfRankError(f"{model}: expected a SavedModel to release, found no saved_model.pb")
     with _alone(releases.local):
@@ -80,7 +80,7 @@ def content_digest(model: str | Path) -> str:
 def _put_into_folder(model: Path, releases: Path, manifest: Manifest, serving: ServingState | None) -> Manifest:
     for leftover in releases.glob(f"{UNFINISHED}*"):
         shutil.rmtree(leftover)
-    whole = replace(manifest, version=max(numbered(Address.of(releases), MANIFEST), default=0) + 1)
+    whole = replace(manifest, version=max(numbered(Address.parse(releases), MANIFEST), default=0) + 1)
     unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=releases))
     shutil.copytree(model, unfinished, dirs_exist_ok=True)
     unfinished.chmod(0o755)  # mkdtemp's folder is closed to others; a server may run as somebody else.
@@ -98,7 +98,7 @@ def _put_into_bucket(model: Path, releases: Address, manifest: Manifest, serving
     claim = release / _claim(manifest.content)
     names = sorted(path.relative_to(model).as_posix() for path in model.rglob("*") if path.is_file())
     for name in sorted(names, key=lambda name: name == _SAVED_MODEL):
-        (release / name).send(model / name)
+        (release / name).upload(model / name)
     if serving is not None:
         serving.put(whole.version)
     if not claim.is_file():

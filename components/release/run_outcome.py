@@ -43,8 +43,8 @@ class Announced:
 def read_outcome(text: str) -> Announced | None:
     """The outcome that a JSON text holds; None where it holds none."""
     try:
-        given = json.loads(text)
-        return Announced(bool(given["released"]), given.get("version"), tuple(given.get("refusals", ())))
+        record = json.loads(text)
+        return Announced(bool(record["released"]), record.get("version"), tuple(record.get("refusals", ())))
     except (ValueError, TypeError, KeyError):
         return None
 

@@ -33,7 +33,7 @@ class ServingState:
         target.delete_folder()
         if self.serving.local is None:
             for path in sorted(path for path in self.state.rglob("*") if path.is_file()):
-                (target / STATE / path.relative_to(self.state).as_posix()).send(path)
+                (target / STATE / path.relative_to(self.state).as_posix()).upload(path)
             (target / DATASET).write(self.dataset.encode())
             return
         self.serving.local.mkdir(parents=True, exist_ok=True)

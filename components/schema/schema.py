@@ -12,15 +12,15 @@ from components.contract.sources import Rows
 _TYPES = {"string": schema_pb2.BYTES, "int64": schema_pb2.INT, "float32": schema_pb2.FLOAT}
 
 
-def schema(dataset: Dataset, given: Sequence[Column] | None = None) -> schema_pb2.Schema:
-    """What every example of the dataset must look like; default of `given`: all its columns.
+def schema(dataset: Dataset, table: Sequence[Column] | None = None) -> schema_pb2.Schema:
+    """What every example of the dataset must look like; default of `table`: all its columns.
 
     Columns of the request hold exactly one value (a vector: its length). Columns of candidates and of the history are ragged: their values
     lie flat, so that a candidate's vector is `size` values in a row. Missing values are "" and NaN, never an absent column.
     """
     built = schema_pb2.Schema()
     representations = built.tensor_representation_group[""].tensor_representation
-    for column in columns(dataset) if given is None else given:
+    for column in columns(dataset) if table is None else table:
         feature = built.feature.add(name=column.name, type=_TYPES[column.dtype])
         feature.presence.min_fraction = 1.0
         feature.presence.min_count = 1
@@ -62,16 +62,16 @@ def _set_domain(feature: schema_pb2.Feature, column: Column, dataset: Dataset) -
     elif any(column.name in state_columns(dataset, state) for state in dataset.state_features):
         feature.float_domain.min = 0  # counts, rates and seconds; NaN where there was never such an event
     elif column.role == "input" and column.axis != "history":
-        _set_given_domain(feature, dataset, column.feature)
+        _set_input_domain(feature, dataset, column.feature)
 
 
-def _set_given_domain(feature: schema_pb2.Feature, dataset: Dataset, name: str) -> None:
-    given = dataset.feature(name)
-    if given.key in ("time.hour", "time.weekday"):
-        last = 23 if given.key == "time.hour" else 7
-        if isinstance(given, Number):
+def _set_input_domain(feature: schema_pb2.Feature, dataset: Dataset, name: str) -> None:
+    declared = dataset.feature(name)
+    if declared.key in ("time.hour", "time.weekday"):
+        last = 23 if declared.key == "time.hour" else 7
+        if isinstance(declared, Number):
             feature.float_domain.CopyFrom(schema_pb2.FloatDomain(min=0, max=last))
         else:
             feature.string_domain.value.extend(["", *(str(value) for value in range(last + 1))])
-    elif isinstance(given, Number) and given.minimum is not None:
-        feature.float_domain.min = given.minimum
+    elif isinstance(declared, Number) and declared.minimum is not None:
+        feature.float_domain.min = declared.minimum

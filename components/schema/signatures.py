@@ -17,11 +17,11 @@ class Reasons:
     """What a model tells of its scores.
 
     Attributes:
-        of: takes what `Score` takes; flat [N, ...] by name, `attributions` [N, F] among them.
+        function: takes what `Score` takes; flat [N, ...] by name, `attributions` [N, F] among them.
         names: of the F attributions.
     """
 
-    of: Score
+    function: Score
     names: tuple[str, ...]
 
 
@@ -47,12 +47,12 @@ def save(module: tf.Module, score: Score, path: str, *, dataset: Dataset, reason
         splits = _candidate_splits(features, read)
         return {name: _ragged(flat, splits).to_tensor(0.0) for name, flat in score(features, splits).items()}
 
-    def at_once(of: Score, dense: Features) -> dict[str, tf.Tensor]:
+    def at_once(function: Score, dense: Features) -> dict[str, tf.Tensor]:
         lengths = {axis: dense[name] for axis, name in (("candidate", "n_candidates"), ("history", "n_history")) if name in dense}
         features = from_dense(dense, inputs, lengths=lengths)
         splits = _candidate_splits(features, inputs)
         shape = next(tf.shape(dense[column.name], out_type=tf.int64)[:2] for column in inputs if column.axis == "candidate")
-        return {name: _ragged(flat, splits).to_tensor(0.0, shape=_within(shape, flat)) for name, flat in of(features, splits).items()}
+        return {name: _ragged(flat, splits).to_tensor(0.0, shape=_within(shape, flat)) for name, flat in function(features, splits).items()}
 
     def tensors(**dense: tf.Tensor) -> dict[str, tf.Tensor]:
         return at_once(score, dense)
@@ -60,7 +60,7 @@ def save(module: tf.Module, score: Score, path: str, *, dataset: Dataset, reason
     def explain(**dense: tf.Tensor) -> dict[str, tf.Tensor]:
         assert reasons is not None
         requests = tf.shape(next(iter(dense.values())))[:1]
-        return at_once(reasons.of, dense) | {
+        return at_once(reasons.function, dense) | {
             "features": tf.broadcast_to(tf.constant(reasons.names), tf.concat([requests, [len(reasons.names)]], 0))
         }
 
@@ -76,8 +76,8 @@ def _within(shape: tf.Tensor, flat: tf.Tensor) -> tf.Tensor:
     return tf.concat([shape, tf.shape(flat, tf.int64)[1:]], axis=0)
 
 
-def _candidate_splits(features: Features, given: tuple[Column, ...]) -> tf.Tensor:
-    column = next(column for column in given if column.axis == "candidate")
+def _candidate_splits(features: Features, table: tuple[Column, ...]) -> tf.Tensor:
+    column = next(column for column in table if column.axis == "candidate")
     return features[column.name].row_splits // column.size
 
 

@@ -81,8 +81,8 @@ def draw_requests(world: World, rng: np.random.Generator, sessions: Sessions, ta
     cumulative = np.cumsum(np.exp(log_weight), axis=1)  # (requests, categories)
     drawn = np.sum(rng.random(n)[:, None] * cumulative[:, -1:] > cumulative, axis=1)
     begins = np.r_[True, session[1:] != session[:-1]] if n else np.zeros(0, dtype=np.bool_)
-    fresh = begins | (rng.random(n) > _INTENT_STAYS)
-    category = drawn[np.maximum.accumulate(np.where(fresh, np.arange(n), 0))]
+    redrawn = begins | (rng.random(n) > _INTENT_STAYS)
+    category = drawn[np.maximum.accumulate(np.where(redrawn, np.arange(n), 0))]
     page = np.searchsorted(np.cumsum(PAGE_SHARE)[:-1], rng.random(n))
     return Requests(session=session, user=user, category=category, page=page, query=_query(world, rng, taste[user], category, page))
 

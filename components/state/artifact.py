@@ -141,8 +141,8 @@ def _plan_of(table: pa.Table, path: Path) -> StatePlan:
     return StatePlan(**values)
 
 
-def _require_same(expected: StatePlan, found: StatePlan, *, origin: str) -> None:
-    differing = [f.name for f in fields(StatePlan) if getattr(expected, f.name) != getattr(found, f.name)]
+def _require_same(expected: StatePlan, written: StatePlan, *, origin: str) -> None:
+    differing = [f.name for f in fields(StatePlan) if getattr(expected, f.name) != getattr(written, f.name)]
     if differing:
-        listed = "; ".join(f"{name}: expected {getattr(expected, name)}, found {getattr(found, name)}" for name in differing)
+        listed = "; ".join(f"{name}: expected {getattr(expected, name)}, found {getattr(written, name)}" for name in differing)
         raise InputError(f"{origin} was made with another plan ({listed}); ingest again, or use the dataset file it was made with")

@@ -48,7 +48,7 @@ def state_values(dataset: Dataset, side: StateSide, values: NDArray[np.float32])
     Returns:
         Column name to (Q,) values, in the table's order.
     """
-    return {name: of(values) for name, of in state_readers(dataset, side).items()}
+    return {name: reader(values) for name, reader in state_readers(dataset, side).items()}
 
 
 def state_readers(dataset: Dataset, side: StateSide) -> dict[str, Reader]:
@@ -58,7 +58,7 @@ def state_readers(dataset: Dataset, side: StateSide) -> dict[str, Reader]:
         return {}
     features = _features(dataset, side)
     return {
-        name: _reader(dataset, plan, feature, place) for feature in features for place, name in enumerate(state_columns(dataset, feature))
+        name: _reader(dataset, plan, feature, index) for feature in features for index, name in enumerate(state_columns(dataset, feature))
     }
 
 
@@ -90,12 +90,12 @@ def _features(dataset: Dataset, side: StateSide) -> tuple[StateFeature, ...]:
     return tuple(feature for feature in dataset.state_features if feature.side in sides)
 
 
-def _reader(dataset: Dataset, plan: StatePlan, feature: StateFeature, place: int) -> Reader:
+def _reader(dataset: Dataset, plan: StatePlan, feature: StateFeature, index: int) -> Reader:
     match feature.measure:
         case "count":
-            return _at(count_index(plan, str(feature.action), half_life_s=dataset.half_lives_of(feature)[place]))
+            return _at(count_index(plan, str(feature.action), half_life_s=dataset.half_lives_of(feature)[index]))
         case "rate":
-            half_life = dataset.half_lives_of(feature)[place]
+            half_life = dataset.half_lives_of(feature)[index]
             taken, shown = (count_index(plan, str(action), half_life_s=half_life) for action in (feature.action, feature.per))
             return lambda values: smoothed_rate(values[:, taken], values[:, shown], prior=feature.prior, strength=feature.strength)
         case "total":
@@ -108,5 +108,5 @@ def _reader(dataset: Dataset, plan: StatePlan, feature: StateFeature, place: int
             return _at(session_age_index(plan))
 
 
-def _at(place: int) -> Reader:
-    return lambda values: values[:, place]
+def _at(index: int) -> Reader:
+    return lambda values: values[:, index]

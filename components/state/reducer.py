@@ -181,11 +181,11 @@ def read(state: State, k: int, time_us: int, session: int, rules: Rules, out: Fe
 
     ring = state.history_item.shape[1]
     length = min(state.written[k], ring)
-    for place in range(length):
-        slot = (state.written[k] - length + place) % ring
-        out.history_item[q, place] = state.history_item[k, slot]
-        out.history_action[q, place] = state.history_action[k, slot]
-        out.history_age_s[q, place] = (now - state.history_us[k, slot]) / 1e6
+    for index in range(length):
+        slot = (state.written[k] - length + index) % ring
+        out.history_item[q, index] = state.history_item[k, slot]
+        out.history_action[q, index] = state.history_action[k, slot]
+        out.history_age_s[q, index] = (now - state.history_us[k, slot]) / 1e6
     out.history_len[q] = length
 
 

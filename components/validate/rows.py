@@ -114,7 +114,7 @@ def event_reasons(dataset: Dataset) -> Iterator[Reason]:
         yield Reason(f"{amount} is a number", f"as missing: {amount} isn't a number", columns("item", amount))
         if amount not in MAY_BE_NEGATIVE:
             yield Reason(f"{amount} of actions with a label isn't below 0", f"with a {amount} below 0", columns("item", amount))
-    shown = dataset.given("events", side="item") if isinstance(dataset.candidates, ListRows) else ()
+    shown = dataset.input_features("events", side="item") if isinstance(dataset.candidates, ListRows) else ()
     yield from feature_reasons((*event_features(dataset), *shown))
 
 

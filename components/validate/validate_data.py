@@ -38,7 +38,7 @@ def validate(dataset: Dataset, data_root: str, *, now_us: int) -> list[Check]:
         The checks, in the order of the table. A fault of the data is a failed check, not an exception.
     """
     tables = {
-        name: check_table(table, dataset.given(name), data_root, what=name, now_us=now_us)
+        name: check_table(table, dataset.input_features(name), data_root, what=name, now_us=now_us)
         for name, table in (("items", dataset.items), ("users", dataset.users))
         if table
     }
@@ -81,7 +81,7 @@ def _files(found: Tally, empty_files: tuple[str, ...]) -> Iterator[Check]:
 def _events(dataset: Dataset, found: Tally, tables: dict[str, TableFound]) -> Iterator[Check]:
     rows = found.counts.numbers.get("rows read", 0)
     sources = {path: dataset.events[source] for path, source in found.paths.values()}
-    yield from counted(found.counts, event_reasons(dataset), sources, numbers=number_columns(dataset.given("events")))
+    yield from counted(found.counts, event_reasons(dataset), sources, numbers=number_columns(dataset.input_features("events")))
     events = sum(map(len, found.moments))
     if not events:
         yield Check("events are left", "FAIL", f"none of {rows:,} rows")

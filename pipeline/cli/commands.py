@@ -290,7 +290,7 @@ def _releases_of(args: Namespace) -> Any:
     if args.releases and "://" in args.releases:
         from components.contract.storage.object_store import Address
 
-        return Address.of(args.releases)
+        return Address.parse(args.releases)
     return Path(args.releases) if args.releases else _last(args.root).parent / "releases"
 
 

@@ -52,7 +52,7 @@ class Place:
         Raises:
             InputError: it isn't.
         """
-        here = Address.of(self.releases).local
+        here = Address.parse(self.releases).local
         if here is None:
             raise InputError(f"{self.releases}: expected a folder of this machine; mount the store as a volume for this")
         return here
@@ -156,7 +156,7 @@ def _known(place: Place) -> Labels:
         newest_there = newest(place.releases)
         labels = Labels(read_manifest(place.releases / str(newest_there)).dataset, "")
     base_path = labels.base_path if place.base_path is None else place.base_path
-    own = base_path == str(Address.of(place.releases))
+    own = base_path == str(Address.parse(place.releases))
     return replace(labels, model=place.model or labels.model, base_path="" if own else base_path)
 
 
@@ -183,7 +183,7 @@ def _moved(place: Place, before: Labels, after: Labels) -> Labels:
 def _servers_moved(place: Place, before: Labels, after: Labels) -> AbstractContextManager[None]:
     if not place.server:
         return nullcontext()
-    own, known = str(Address.of(place.releases)), read_labels(place.releases)
+    own, known = str(Address.parse(place.releases)), read_labels(place.releases)
     believed = known.base_path if known else ""  # `before` has the base path that is asked for now
     return moved(
         replicas(place.server),

@@ -199,7 +199,7 @@ def load_items(folder: Path, dataset: Dataset) -> Items:
     """
     if dataset.items is None:
         return Items((), {})
-    features = dataset.given("items")
+    features = dataset.input_features("items")
     table = _read(folder / "catalogue" / "items.parquet", "item", features, dataset.items)
     columns = {feature.name: np.concatenate([_as_array(_single(table[feature.name]), feature), _missing(feature)]) for feature in features}
     if dataset.items.valid_from is None:
@@ -213,7 +213,7 @@ def load_users(folder: Path, dataset: Dataset) -> Users:
     """Read `catalogue/users.parquet`, likewise."""
     if dataset.users is None:
         return Users(pa.table({"user": pa.array([], pa.string())}), ())
-    features = dataset.given("users")
+    features = dataset.input_features("users")
     return Users(_read(folder / "catalogue" / "users.parquet", "user", features, dataset.users), features)
 
 

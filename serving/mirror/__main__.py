@@ -94,7 +94,7 @@ def mirror_of(given: argparse.Namespace) -> Mirror:
     Raises:
         InputError: it can't be.
     """
-    store, folder = Address.of(given.store), given.folder.absolute()
+    store, folder = Address.parse(given.store), given.folder.absolute()
     if store.local == folder:
         raise InputError(f"expected another folder than the store, got {folder} for both")
     if given.every <= 0 or given.settle < 0 or given.keep < 0:

@@ -25,7 +25,7 @@ def bring(source: Address, target: Path) -> bool:
     shutil.rmtree(unfinished, ignore_errors=True)
     for name in source.files():
         if not name.startswith(UNFINISHED):
-            (source / name).bring(unfinished / name)
+            (source / name).download(unfinished / name)
     unfinished.rename(target)
     return True
 
@@ -42,7 +42,7 @@ def write(file: Path, text: str) -> None:
     """Write a file in place of what was there, whole or not at all; nothing where that is the same."""
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         file.parent.mkdir(parents=True, exist_ok=True)
-        Address.of(file).write(text.encode())
+        Address.parse(file).write(text.encode())
 
 
 def take_away(folder: Path) -> None:

@@ -53,7 +53,7 @@ def content_space(dataset: Dataset, columns: Columns) -> ContentSpace:
     Raises:
         InputError: a feature isn't given, or the dataset file has none.
     """
-    features = dataset.given("items", side="item")
+    features = dataset.input_features("items", side="item")
     if not features:
         raise InputError("the dataset file takes no feature of the items from the catalogue; without content no product is like another")
     for feature in features:

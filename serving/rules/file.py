@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from components.contract.base_model import Fault, Place, Strict, closest
+from components.contract.base_model import Fault, Location, Strict, closest
 from components.contract.dataset import Dataset
 from components.contract.errors import ServiceFileError
 from components.contract.features import NAME, GivenFeature, Vector
@@ -136,7 +136,7 @@ def _features(made: Rules, dataset: Dataset) -> Iterator[Fault]:
     matched = {name for name, feature in of_item.items() if name != "item" and not isinstance(feature, Vector)}
     for key, rules in made.sets.items():
         for at, rule in enumerate(rules):
-            place: Place = ("sets", key, at)
+            place: Location = ("sets", key, at)
             for name in rule.when:
                 if name not in around:
                     yield (*place, "when", name), f"no value of the context or the shopper; {closest(name, sorted(around))}"

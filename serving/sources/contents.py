@@ -70,7 +70,7 @@ def _by_value(column: NDArray[Any], dataset: Dataset, name: str) -> dict[str, ND
 
 
 def _vectors(columns: dict[str, NDArray[Any]], dataset: Dataset) -> NDArray[np.float32]:
-    given = {feature.name: _plain(columns[feature.name]) for feature in dataset.given("items", side="item")}
+    given = {feature.name: _plain(columns[feature.name]) for feature in dataset.input_features("items", side="item")}
     return content_vectors(content_space(dataset, given), given)
 
 

@@ -89,8 +89,8 @@ def parse_sources(text: str, dataset: Dataset, name: str = "sources file") -> So
 
 
 def _faults(made: Sources, dataset: Dataset) -> Iterator[Fault]:
-    compared = [feature.name for feature in dataset.given("items", side="item") if isinstance(feature, Id | Category | Multi)]
-    around = [f.name for f in dataset.given("events") if f.side != "item" and not f.key.startswith("time.") and _text(f)]
+    compared = [feature.name for feature in dataset.input_features("items", side="item") if isinstance(feature, Id | Category | Multi)]
+    around = [f.name for f in dataset.input_features("events") if f.side != "item" and not f.key.startswith("time.") and _text(f)]
     for name, source in made.sources.items():
         place = ("sources", name)
         if not isinstance(source, Listed) and dataset.items is None:
@@ -102,7 +102,7 @@ def _faults(made: Sources, dataset: Dataset) -> Iterator[Fault]:
             if source.context is not None and source.context not in around:
                 message = f"{source.context!r} is no id or category that a request tells; {closest(source.context, around)}"
                 yield (*place, "from"), message
-        if isinstance(source, Similar) and dataset.items is not None and not dataset.given("items", side="item"):
+        if isinstance(source, Similar) and dataset.items is not None and not dataset.input_features("items", side="item"):
             yield place, "the dataset file takes no feature of the items from the catalogue, so no product is like another"
         if isinstance(source, Listed):
             for item in dict.fromkeys(source.items):

@@ -37,9 +37,9 @@ class Labels:
     @property
     def now(self) -> dict[str, int]:
         """Label to version."""
-        found = {label: carriers[-1] for label, carriers in self.carried.items()}
-        before = [version for version in self.carried.get(STABLE, ()) if version != found[STABLE]]
-        return dict(sorted((found | ({PREVIOUS: before[-1]} if before else {})).items()))
+        current = {label: carriers[-1] for label, carriers in self.carried.items()}
+        before = [version for version in self.carried.get(STABLE, ()) if version != current[STABLE]]
+        return dict(sorted((current | ({PREVIOUS: before[-1]} if before else {})).items()))
 
     @property
     def served(self) -> tuple[int, ...]:
@@ -90,8 +90,8 @@ class Labels:
             ValueError: it isn't one.
         """
         try:
-            given = json.loads(text)
-            return Labels(given["model"], given["base_path"], {label: tuple(carriers) for label, carriers in given["carried"].items()})
+            record = json.loads(text)
+            return Labels(record["model"], record["base_path"], {label: tuple(carriers) for label, carriers in record["carried"].items()})
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(repr(error)) from None
 

@@ -39,22 +39,22 @@ class Address:
     filesystem: Any
 
     @staticmethod
-    def of(given: "str | Path | Address") -> "Address":
-        """The address that a text tells; credentials and endpoint come from the environment, see docs/store.md.
+    def parse(text: "str | Path | Address") -> "Address":
+        """Parse an address; credentials and endpoint come from the environment, see docs/store.md.
 
         Raises:
             InputError: there is no such kind of address.
         """
-        if isinstance(given, Address):
-            return given
-        scheme, colon, rest = str(given).partition("://")
+        if isinstance(text, Address):
+            return text
+        scheme, colon, rest = str(text).partition("://")
         if not colon:
-            if str(given).startswith(("gs:/", "s3:/")):
-                raise InputError(f"expected an address such as s3://BUCKET/PREFIX, got {given}; a slash is missing")
-            return Address("", os.path.abspath(given), fs.LocalFileSystem())
+            if str(text).startswith(("gs:/", "s3:/")):
+                raise InputError(f"expected an address such as s3://BUCKET/PREFIX, got {text}; a slash is missing")
+            return Address("", os.path.abspath(text), fs.LocalFileSystem())
         bucket, _, key = rest.partition("/")
         if scheme not in ("gs", "s3") or not bucket:
-            raise InputError(f"expected a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX, got {given}")
+            raise InputError(f"expected a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX, got {text}")
         path = str(PurePosixPath(bucket, key.strip("/")))
         return Address(scheme, path, _s3() if scheme == "s3" else _gcs())
 
@@ -76,7 +76,7 @@ class Address:
 
     def is_file(self) -> bool:
         """Whether there is such a file."""
-        with self._told("looked at"):
+        with self._storage_errors("looked at"):
             return bool(self.filesystem.get_file_info(self.path).type == fs.FileType.File)
 
     def files(self) -> dict[str, datetime]:
@@ -85,18 +85,18 @@ class Address:
         Raises:
             ShelfRankError: the bucket isn't there.
         """
-        with self._told("listed"):
+        with self._storage_errors("listed"):
             below = fs.FileSelector(self.path, recursive=True, allow_not_found=True)
-            found = [info for info in self.filesystem.get_file_info(below) if info.type == fs.FileType.File]
+            listed = [info for info in self.filesystem.get_file_info(below) if info.type == fs.FileType.File]
             bucket = self.path.split("/", 1)[0]
             # A bucket that isn't there lists as an empty one.
-            if not found and self.scheme and self.filesystem.get_file_info(bucket).type == fs.FileType.NotFound:
+            if not listed and self.scheme and self.filesystem.get_file_info(bucket).type == fs.FileType.NotFound:
                 raise FileNotFoundError(f"there is no bucket {bucket}")
-        return {info.path[len(self.path) + 1 :]: info.mtime for info in sorted(found, key=lambda info: info.path)}
+        return {info.path[len(self.path) + 1 :]: info.mtime for info in sorted(listed, key=lambda info: info.path)}
 
     def read(self) -> bytes | None:
         """A file's bytes, None where there is no such file."""
-        with self._told("read"):
+        with self._storage_errors("read"):
             try:
                 with self.filesystem.open_input_stream(self.path) as stream:
                     return bytes(stream.read())
@@ -105,7 +105,7 @@ class Address:
 
     def write(self, content: bytes) -> None:
         """Write a file in place of what was there, whole or not at all."""
-        with self._told("written"):
+        with self._storage_errors("written"):
             if self.local is None:
                 with self.filesystem.open_output_stream(self.path) as stream:
                     stream.write(content)
@@ -117,31 +117,31 @@ class Address:
                 os.fsync(file.fileno())
             unfinished.replace(self.local)
 
-    def send(self, file: Path) -> None:
-        """Copy a file of this machine here."""
-        with self._told("written"):
+    def upload(self, file: Path) -> None:
+        """Copy a file of this machine to the address."""
+        with self._storage_errors("written"):
             fs.copy_files(str(file), self.path, source_filesystem=fs.LocalFileSystem(), destination_filesystem=self.filesystem)
 
-    def bring(self, file: Path) -> None:
+    def download(self, file: Path) -> None:
         """Copy the file to this machine; it may be there in part when this fails."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        with self._told("read"):
+        with self._storage_errors("read"):
             fs.copy_files(self.path, str(file), source_filesystem=self.filesystem, destination_filesystem=fs.LocalFileSystem())
 
     def delete(self) -> None:
         """Delete a file."""
-        with self._told("deleted"):
+        with self._storage_errors("deleted"):
             self.filesystem.delete_file(self.path)
 
     def delete_folder(self) -> None:
         """Delete a folder with all that is in it, if it is there."""
         # Google's, having deleted the files, looks for an entry of the folder itself, which folders of a bucket needn't have.
-        with self._told("deleted"), suppress(FileNotFoundError):
+        with self._storage_errors("deleted"), suppress(FileNotFoundError):
             if self.filesystem.get_file_info(self.path).type != fs.FileType.NotFound:
                 self.filesystem.delete_dir(self.path)
 
     @contextmanager
-    def _told(self, done: str) -> Iterator[None]:
+    def _storage_errors(self, done: str) -> Iterator[None]:
         try:
             yield
         except (OSError, pa.ArrowException) as error:
@@ -151,21 +151,21 @@ class Address:
 
 def _s3() -> Any:
     """Arrow reads the credentials itself; the endpoint it doesn't, and with one it puts the bucket into the path, as MinIO wants it."""
-    given: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
-        given |= _endpoint("AWS_ENDPOINT_URL", endpoint)
+        options |= _endpoint("AWS_ENDPOINT_URL", endpoint)
     if region := os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
-        given["region"] = region
+        options["region"] = region
     elif endpoint:
-        given["region"] = "us-east-1"  # Otherwise Arrow asks the machine that it takes itself to run on.
-    return fs.S3FileSystem(**given)
+        options["region"] = "us-east-1"  # Otherwise Arrow asks the machine that it takes itself to run on.
+    return fs.S3FileSystem(**options)
 
 
 def _gcs() -> Any:
-    given: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if endpoint := os.environ.get("STORAGE_EMULATOR_HOST"):
-        given = _endpoint("STORAGE_EMULATOR_HOST", endpoint) | {"anonymous": True}
-    return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=_RETRY_S), **given)
+        options = _endpoint("STORAGE_EMULATOR_HOST", endpoint) | {"anonymous": True}
+    return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=_RETRY_S), **options)
 
 
 def _endpoint(variable: str, url: str) -> dict[str, str]:

@@ -105,7 +105,7 @@ def parse_cron(text: str) -> Cron:
 
 
 def _numbers(field: str, name: str, least: int, greatest: int, names: dict[str, int]) -> frozenset[int]:
-    found: set[int] = set()
+    values: set[int] = set()
     for part in filter(None, field.split(",")):
         span, _, step = part.partition("/")
         low, dash, high = span.partition("-")
@@ -118,15 +118,15 @@ def _numbers(field: str, name: str, least: int, greatest: int, names: dict[str, 
             raise InputError(f"expected the {name} to go from the smaller to the greater, got {part!r}")
         if "/" in part and not (step.isdecimal() and int(step)):
             raise InputError(f"expected a step from 1 on behind the {name}'s /, got {part!r}")
-        found.update(range(start, end + 1, int(step or 1)))
-    if not found:
+        values.update(range(start, end + 1, int(step or 1)))
+    if not values:
         raise InputError(f"expected the {name} to be a number, got {field!r}")
-    return frozenset(found)
+    return frozenset(values)
 
 
-def _number(told: str, name: str, least: int, greatest: int, names: dict[str, int]) -> int:
-    number = names.get(told.lower(), int(told) if told.isdecimal() else -1)
+def _number(text: str, name: str, least: int, greatest: int, names: dict[str, int]) -> int:
+    number = names.get(text.lower(), int(text) if text.isdecimal() else -1)
     if not least <= number <= greatest:
         named = f" or {'/'.join(names)}" if names else ""
-        raise InputError(f"expected the {name} to be from {least} to {greatest}{named}, got {told!r}")
+        raise InputError(f"expected the {name} to be from {least} to {greatest}{named}, got {text!r}")
     return number

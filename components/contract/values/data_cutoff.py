@@ -16,7 +16,7 @@ def scheduled(cron: Cron, zone: str = "UTC") -> str:
     return f"{_SCHEDULED}{cron.text}{_IN}{zone}"
 
 
-def resolved(told: str, now: datetime) -> str:
+def resolved(cutoff: str, now: datetime) -> str:
     """`data_until` as nothing, a date or a date-time.
 
     Kubeflow Pipelines doesn't tell a run of a pinned version when it was due: `[[ScheduledTime]]` reaches its steps as it stands. Its
@@ -31,13 +31,13 @@ def resolved(told: str, now: datetime) -> str:
     Raises:
         InputError: it is a schedule that can't be read, or a placeholder that nobody has filled.
     """
-    text = told.strip()
+    text = cutoff.strip()
     if text.startswith(_SCHEDULED):
         cron = parse_cron(text.removeprefix(_SCHEDULED).partition(_IN)[0])
         return cron.last(now, zone=zone_of(zone_in(text))).isoformat()
     if "[[" in text:
         raise InputError(
-            f"data_until: expected a date or date-time, got {told!r}, which Kubeflow has left as it was; tell the schedule's own time by"
+            f"data_until: expected a date or date-time, got {cutoff!r}, which Kubeflow has left as it was; tell the schedule's own time by"
             " its fields, such as 'cron 0 0 3 * * * in UTC' (`shelfrank schedule` does)"
         )
     return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC).isoformat() if _COMPACT.fullmatch(text) else text
@@ -55,6 +55,6 @@ def zone_of(name: str) -> ZoneInfo:
         raise InputError(f"time zone: expected a name such as UTC or Europe/Berlin, got {name!r}") from None
 
 
-def zone_in(told: str) -> str:
+def zone_in(text: str) -> str:
     """Name of the time zone that the text of a schedule is in."""
-    return told.partition(_IN)[2].strip() or "UTC"
+    return text.partition(_IN)[2].strip() or "UTC"

@@ -40,7 +40,7 @@ def id_text(text: str) -> str:
         return text
     if match := _FRACTION.fullmatch(text):
         return text if _is_inexact(match[1]) else _unsigned_zero(match[1])
-    scientific = _Scientific.of(text)
+    scientific = _Scientific.parse(text)
     if scientific is None or scientific.whole is None or scientific.rounded:
         return text
     return str(scientific.whole)
@@ -75,7 +75,7 @@ def is_rounded(text: str) -> bool:
     """Whether a text, without blanks around, is a float that doesn't say which id it was."""
     if match := _FRACTION.fullmatch(text):
         return _is_inexact(match[1])
-    scientific = _Scientific.of(text)
+    scientific = _Scientific.parse(text)
     return scientific is not None and scientific.rounded
 
 
@@ -87,7 +87,7 @@ class _Scientific:
     rounded: bool
 
     @staticmethod
-    def of(text: str) -> "_Scientific | None":
+    def parse(text: str) -> "_Scientific | None":
         match = _EXPONENT.fullmatch(text)
         if match is None or not (match[3] or match[5] == "+"):
             return None

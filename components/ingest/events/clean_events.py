@@ -69,7 +69,7 @@ def clean(raw: pl.DataFrame, dataset: Dataset, moment: Moment, counts: Counts) -
     return raw.select(
         *(pl.col(name).cast(kind) for name, kind in ROLES.items()),
         *(pl.col(amount).fill_null(float("nan")).cast(AMOUNT) for amount in dataset.amounts),
-        *(f"f:{feature.name}" for feature in dataset.given("events") if not is_clock(feature)),
+        *(f"f:{feature.name}" for feature in dataset.input_features("events") if not is_clock(feature)),
     )
 
 

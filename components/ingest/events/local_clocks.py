@@ -19,7 +19,7 @@ def clock_columns(frame: pl.DataFrame, dataset: Dataset, counts: Counts) -> list
         dataset: says the zone.
         counts: gets the requests of unknown zones.
     """
-    clocks = [feature for feature in dataset.given("events") if feature.key.startswith("time.")]
+    clocks = [feature for feature in dataset.input_features("events") if feature.key.startswith("time.")]
     if not clocks:
         return []
     time = frame["time"].to_numpy()

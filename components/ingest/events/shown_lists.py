@@ -68,7 +68,7 @@ def shown_nowhere(raw: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
 
 
 def _shown(dataset: Dataset, form: ListRows) -> tuple[GivenFeature, ...]:
-    return tuple(feature for feature in dataset.given("events", side="item") if feature.key in form.columns)
+    return tuple(feature for feature in dataset.input_features("events", side="item") if feature.key in form.columns)
 
 
 def _dtype(feature: GivenFeature) -> pl.DataType:

@@ -70,12 +70,12 @@ def _requests(block: ShopperBlock, users: pl.DataFrame | None, dataset: Dataset,
     frame = frame.with_columns(clock_columns(frame, dataset, counts))
     if users is not None:
         if FROM in users.columns:
-            found = joined_at(frame["user"], frame["time"].to_numpy(), users, dataset.given("users"))
+            found = joined_at(frame["user"], frame["time"].to_numpy(), users, dataset.input_features("users"))
             early = int((found["known"] & ~found["holds"]).sum())
             counts.add("kept with missing values: requests of users before their first row in the users' table", early)
             found = found.drop("holds")
         else:
-            found = joined(frame["user"], users, dataset.given("users"))
+            found = joined(frame["user"], users, dataset.input_features("users"))
         strangers = int((~found["known"] & (frame["user"] != "")).sum())
         counts.add("kept with missing values: requests of users that the users' table lacks", strangers)
         frame = frame.hstack(found.drop("known"))
@@ -136,7 +136,7 @@ def _in_place(frame: pl.DataFrame) -> dict[str, Values]:
 
 def _blank_item(dataset: Dataset, versions: ItemVersions | None) -> pl.DataFrame:
     """The row of the item index that an event without item (code -1) finds."""
-    features: tuple[GivenFeature, ...] = dataset.given("items") if dataset.items and versions is None else ()
+    features: tuple[GivenFeature, ...] = dataset.input_features("items") if dataset.items and versions is None else ()
     return pl.select(pl.lit("").alias("item"), *(missing_value(feature).alias(feature.name) for feature in features))
 
 

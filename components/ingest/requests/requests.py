@@ -77,7 +77,7 @@ def context_features(dataset: Dataset) -> tuple[GivenFeature, ...]:
 
 def shown_features(dataset: Dataset) -> tuple[GivenFeature, ...]:
     """Features of a candidate that were shown with it."""
-    return tuple(feature for feature in dataset.given("events", side="item"))
+    return tuple(feature for feature in dataset.input_features("events", side="item"))
 
 
 def _requests(first_rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:

@@ -81,7 +81,7 @@ def _of_store(client: Kubeflow, run: Any) -> Announced | str:
             return f"the run has no parameter {PUSH_DESTINATION}"
         if "://" not in destination and not os.path.isdir(destination):
             return f"{destination} is a folder of the cluster's, and there is none of that name here"
-        store = Address.of(destination)
+        store = Address.parse(destination)
         return recorded_outcome(store, str(run.run_id)) or f"{store} has no record of the run"
     except ShelfRankError as error:
         return str(error)

@@ -102,7 +102,7 @@ def context_features(dataset: Dataset) -> list[str]:
     """The features that a request may name, but for vectors, which nobody types, and clocks, which the service reads itself."""
     return [
         feature.name
-        for feature in dataset.given("events")
+        for feature in dataset.input_features("events")
         if feature.side != "item" and not feature.key.startswith("time.") and not isinstance(feature, Vector)
     ]
 

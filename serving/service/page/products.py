@@ -25,7 +25,7 @@ class Product:
 
 def title_feature(dataset: Dataset) -> str | None:
     """The catalogue's feature called `title` or `name`, else its first text; None where products have but their ids."""
-    given = {feature.name: feature for feature in dataset.given("items")}
+    given = {feature.name: feature for feature in dataset.input_features("items")}
     texts = [name for name, feature in given.items() if isinstance(feature, Text)]
     called = [name for name in TITLES if isinstance(given.get(name), Text | Category | Id)]
     return next(iter([*called, *texts]), None)
@@ -37,7 +37,9 @@ class Products:
 
     def __init__(self, dataset: Dataset, catalogue: Catalogue) -> None:
         self._catalogue, self._title = catalogue, title_feature(dataset)
-        facts = [each for each in dataset.given("items") if isinstance(each, Category | Number | Multi) and each.name != self._title]
+        facts = [
+            each for each in dataset.input_features("items") if isinstance(each, Category | Number | Multi) and each.name != self._title
+        ]
         self._facts = {feature.name: feature for feature in facts}
 
     def of(self, ids: Sequence[str], time_us: int) -> list[Product]:

@@ -44,7 +44,7 @@ def facts_of(dataset: Dataset, users: Users, shopper: str, time_us: int) -> dict
     if dataset.users is None or not shopper:
         return {}
     values = users.values(shopper, time_us)
-    told = {feature.name: fact(feature, values[feature.name][0]) for feature in dataset.given("users") if feature.kind != "vector"}
+    told = {feature.name: fact(feature, values[feature.name][0]) for feature in dataset.input_features("users") if feature.kind != "vector"}
     return {name: value for name, value in told.items() if value}
 
 
@@ -54,7 +54,7 @@ def past(dataset: Dataset, inputs: Inputs, products: Products, time_us: int) -> 
     if history is None:
         return []
     tensors = {name: inputs.tensors[f"{history.name}_{name}"][0] for name in (*history.fields, "action", "age_s")}
-    given = {feature.name: feature for feature in dataset.given("items")}
+    given = {feature.name: feature for feature in dataset.input_features("items")}
     events = []
     for at in reversed(range(int(inputs.tensors["n_history"][0]))):
         fields = {name: fact(given[name], tensors[name][at]) for name in history.fields if name in given}

@@ -107,7 +107,7 @@ class Ranking:
         self._step_us = int(settings.reuse_ms * 1e3)
         self._popularity = SegmentPopularity(dataset)
         self._reserve = DeadlineReserve()
-        self._columns = {feature.name: feature.key for feature in dataset.given("events")}
+        self._columns = {feature.name: feature.key for feature in dataset.input_features("events")}
 
     async def rank(self, asked: Asked, *, now_us: int, began_s: float, patience_s: float = math.inf) -> Ranked:
         """Order the candidates.

@@ -65,7 +65,10 @@ def read_shop_files(places: Places, dataset: Dataset) -> ShopFiles:
 
 def guest_ids(dataset: Dataset) -> list[str]:
     """What an experiments file may draw guests by: the session, or a feature of the context whose values are single texts."""
-    return ["session", *(feature.name for feature in dataset.given("events", side="context") if feature.kind in ("id", "category"))]
+    return [
+        "session",
+        *(feature.name for feature in dataset.input_features("events", side="context") if feature.kind in ("id", "category")),
+    ]
 
 
 def read_out_of_stock(path: Path) -> frozenset[str]:

@@ -544,13 +544,17 @@ def test_views_in_a_file_of_their_own_need_no_request_where_baskets_are_sampled(
 
 def test_a_catalogue_may_have_columns_called_like_a_role() -> None:
     dataset = parse_dataset(SHOWN.replace("name: price,", "name: shelf, column: position,").replace("of: price", "of: shelf"))
-    assert [feature.key for feature in dataset.given("items")] == ["position"]
+    assert [feature.key for feature in dataset.input_features("items")] == ["position"]
 
 
 def test_roles_that_are_features_are_read_from_no_table() -> None:
     text = SHOWN.replace("slices:", "  - {name: position, kind: number, side: item}\n  - {name: user, kind: id, side: user}\nslices:")
     dataset = parse_dataset(text)
-    assert {feature.name for table in ("events", "items", "users") for feature in dataset.given(table)} == {"device", "segment", "price"}
+    assert {feature.name for table in ("events", "items", "users") for feature in dataset.input_features(table)} == {
+        "device",
+        "segment",
+        "price",
+    }
 
 
 def test_a_dataset_cant_be_changed() -> None:

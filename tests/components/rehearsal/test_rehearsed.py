@@ -159,10 +159,10 @@ def test_a_model_that_a_server_elsewhere_cannot_load_is_refused_with_its_words(m
 
 
 def test_the_environment_names_the_server_and_its_folder(tmp_path: Path) -> None:
-    assert Elsewhere.of({}) is None
-    assert Elsewhere.of({SERVER: "tf:8500", FOLDER: str(tmp_path)}) == Elsewhere("tf:8500", tmp_path)
+    assert Elsewhere.from_environment({}) is None
+    assert Elsewhere.from_environment({SERVER: "tf:8500", FOLDER: str(tmp_path)}) == Elsewhere("tf:8500", tmp_path)
     with pytest.raises(InputError, match="expected a folder that the model server sees too"):
-        Elsewhere.of({SERVER: "tf:8500", FOLDER: str(tmp_path / "none")})
+        Elsewhere.from_environment({SERVER: "tf:8500", FOLDER: str(tmp_path / "none")})
 
 
 def test_a_server_that_is_not_there_refuses_the_model(model: Path, tmp_path: Path) -> None:

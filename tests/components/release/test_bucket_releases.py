@@ -28,12 +28,12 @@ def state(tmp_path: Path, store: str, dataset: str = "name: shop\n") -> ServingS
     (tmp_path / "state" / "users").mkdir(parents=True, exist_ok=True)
     (tmp_path / "state" / "users" / "0.parquet").write_text("users")
     (tmp_path / "state" / "index.parquet").write_text("index")
-    return ServingState(dataset, tmp_path / "state", Address.of(store) / "serving")
+    return ServingState(dataset, tmp_path / "state", Address.parse(store) / "serving")
 
 
 def test_a_release_holds_the_models_files_and_a_manifest_that_reads_back(tmp_path: Path, store: str) -> None:
     released = publish(model(tmp_path / "model", "a"), f"{store}/releases", FACTS)
-    release = Address.of(f"{store}/releases/1")
+    release = Address.parse(f"{store}/releases/1")
     assert list(release.files()) == ["manifest.json", "saved_model.pb", "variables/variables.index"]
     assert (release / "variables/variables.index").read() == b"a"
     assert read_manifest(release) == released == replace(FACTS, version=1, content=content_digest(tmp_path / "model"))
@@ -48,7 +48,7 @@ def test_versions_follow_each_other_and_the_same_again_is_no_new_one(tmp_path: P
 
 def test_what_the_service_needs_lies_beside_the_release(tmp_path: Path, store: str) -> None:
     publish(model(tmp_path / "model", "a"), f"{store}/releases", FACTS, serving=state(tmp_path, store))
-    beside = Address.of(f"{store}/serving/1")
+    beside = Address.parse(f"{store}/serving/1")
     assert list(beside.files()) == ["dataset.yaml", "state/index.parquet", "state/users/0.parquet"]
     assert (beside / DATASET).read() == b"name: shop\n"
     assert (beside / "state/users/0.parquet").read() == b"users"
@@ -56,15 +56,15 @@ def test_what_the_service_needs_lies_beside_the_release(tmp_path: Path, store: s
 
 def test_a_release_that_was_published_alone_gets_its_state_when_it_is_published_with_one(tmp_path: Path, store: str) -> None:
     publish(model(tmp_path / "model", "a"), f"{store}/releases", FACTS)
-    assert complete(Address.of(store) / "serving", DATASET) == ()
+    assert complete(Address.parse(store) / "serving", DATASET) == ()
     assert publish(tmp_path / "model", f"{store}/releases", FACTS, serving=state(tmp_path, store)).version == 1
-    assert complete(Address.of(store) / "serving", DATASET) == (1,)
+    assert complete(Address.parse(store) / "serving", DATASET) == (1,)
 
 
 def test_publishing_again_leaves_the_state_of_a_release_as_it_is(tmp_path: Path, store: str) -> None:
     for dataset in ("name: shop\n", "name: other\n"):
         publish(model(tmp_path / "model", "a"), f"{store}/releases", FACTS, serving=state(tmp_path, store, dataset))
-    assert (Address.of(store) / "serving/1/dataset.yaml").read() == b"name: shop\n"
+    assert (Address.parse(store) / "serving/1/dataset.yaml").read() == b"name: shop\n"
 
 
 MOMENTS = ("variables.index", "saved_model.pb", "users/0.parquet", "dataset.yaml", "manifest.json")
@@ -98,14 +98,14 @@ def test_a_publisher_killed_at_any_moment_leaves_no_release_and_trying_again_mak
                 verb(self, given)
             return done
         Address.send, Address.write = until(Address.send), until(Address.write)
-        serving = ServingState({serving.dataset!r}, Path({str(serving.state)!r}), Address.of({bucket_store!r}) / "serving")
+        serving = ServingState({serving.dataset!r}, Path({str(serving.state)!r}), Address.parse({bucket_store!r}) / "serving")
         publish({str(tmp_path / "model")!r}, {bucket_store + "/releases"!r}, FACTS, serving=serving)
     """)
     ended = subprocess.run([sys.executable, "-c", killed], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, check=False)
     assert ended.returncode == -signal.SIGKILL
     assert versions(f"{bucket_store}/releases") == ()
     assert publish(tmp_path / "model", f"{bucket_store}/releases", FACTS, serving=serving).version == 1
-    assert list(Address.of(bucket_store).files()) == [
+    assert list(Address.parse(bucket_store).files()) == [
         *("releases/1/manifest.json", "releases/1/saved_model.pb", "releases/1/variables/variables.index"),
         *("serving/1/dataset.yaml", "serving/1/state/index.parquet", "serving/1/state/users/0.parquet"),
     ]
@@ -114,7 +114,7 @@ def test_a_publisher_killed_at_any_moment_leaves_no_release_and_trying_again_mak
 def test_another_models_unfinished_version_is_left_alone_for_an_hour_then_cleared_up(
     tmp_path: Path, bucket_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, serving = Address.of(f"{bucket_store}/releases"), state(tmp_path, bucket_store)
+    folder, serving = Address.parse(f"{bucket_store}/releases"), state(tmp_path, bucket_store)
     (folder / "1" / ".publishing-somebody").write(b"\n")
     (folder / "1" / "saved_model.pb").write(b"half of it")
     serving.put(1)
@@ -135,14 +135,14 @@ def test_publishers_at_the_same_time_take_different_numbers(tmp_path: Path, buck
     assert sorted(versions(f"{bucket_store}/releases")) == sorted(each.version for each in released)
     assert len({each.version for each in released}) == 4
     for each, weights in zip(released, "abcd", strict=True):
-        assert (Address.of(f"{bucket_store}/releases/{each.version}/variables/variables.index")).read() == weights.encode()
+        assert (Address.parse(f"{bucket_store}/releases/{each.version}/variables/variables.index")).read() == weights.encode()
 
 
 def test_a_publisher_whose_number_was_taken_away_says_so_and_publishes_nothing(
     tmp_path: Path, bucket_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serving = state(tmp_path, bucket_store)
-    folder = Address.of(f"{bucket_store}/releases")
+    folder = Address.parse(f"{bucket_store}/releases")
     # Somebody clears up while the state is written.
     monkeypatch.setattr(ServingState, "put", lambda self, version: (folder / str(version)).delete_folder())
     with pytest.raises(ShelfRankError, match="expected to publish here alone, somebody has cleared it away meanwhile; try again"):
@@ -157,7 +157,7 @@ def test_the_first_release_becomes_stable_and_later_ones_wait_for_a_promotion(tm
     label_first(folder, first)
     label_first(folder, publish(model(tmp_path / "b", "b"), folder, FACTS))
     assert read_labels(folder) == Labels("shop", "", {"stable": (1,)})
-    assert f'base_path: "{folder}"'.encode() in (Address.of(folder) / "model_config.txt").read()
+    assert f'base_path: "{folder}"'.encode() in (Address.parse(folder) / "model_config.txt").read()
 
 
 def test_in_force_is_what_is_labelled_stable_or_else_the_newest(tmp_path: Path, store: str) -> None:

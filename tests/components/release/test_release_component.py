@@ -144,7 +144,7 @@ def test_on_a_cluster_the_store_records_each_runs_outcome_and_on_one_machine_non
     publish(tmp_path, blessed=True, store=store, run_id="run-b")
     publish(tmp_path, blessed=True, store=store, run_id="run-b")  # tried again
     publish(tmp_path, blessed=True, store=store)
-    kept = Address.of(store)
+    kept = Address.parse(store)
     assert sorted((kept / "outcomes").files()) == ["run-a.json", "run-b.json"]
     refused, released = (recorded_outcome(kept, name) for name in ("run-a", "run-b"))
     assert refused is not None
@@ -158,14 +158,14 @@ def test_on_a_cluster_the_store_records_each_runs_outcome_and_on_one_machine_non
 @pytest.mark.parametrize("run_id", ["", "../releases/1/manifest", "a/b", ".hidden"])
 def test_a_run_id_is_no_path(tmp_path: Path, run_id: str) -> None:
     with pytest.raises(InputError, match="expected a run's id"):
-        record_outcome(Address.of(tmp_path), run_id, Announced(True, 1))
+        record_outcome(Address.parse(tmp_path), run_id, Announced(True, 1))
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"version": 3}', "released"])
 def test_a_record_that_isnt_one_tells_nothing(tmp_path: Path, content: str) -> None:
     (tmp_path / "outcomes").mkdir()
     (tmp_path / "outcomes" / "run-a.json").write_text(content)
-    assert recorded_outcome(Address.of(tmp_path), "run-a") is None
+    assert recorded_outcome(Address.parse(tmp_path), "run-a") is None
 
 
 def test_publishing_again_after_a_kill_gives_the_same_version(tmp_path: Path) -> None:
@@ -183,8 +183,8 @@ def test_into_any_store_with_what_the_service_needs_and_the_first_one_is_stable(
     pushed = publish(tmp_path, blessed=True, store=store, state=state)
     assert pushed.get_string_custom_property("pushed_destination") == f"{store}/releases/1"
     assert read_manifest(f"{store}/releases/1") == read_manifest(pushed.uri)
-    assert (Address.of(store) / "serving/1/dataset.yaml").read() == DATASET.encode()
-    assert (Address.of(store) / "serving/1/state/index.parquet").read() == b"index"
+    assert (Address.parse(store) / "serving/1/dataset.yaml").read() == DATASET.encode()
+    assert (Address.parse(store) / "serving/1/state/index.parquet").read() == b"index"
     labels = read_labels(f"{store}/releases")
     assert labels is not None
     assert labels.now == {"stable": 1}

@@ -94,7 +94,7 @@ def _recorded(fake: FakeKubeflow) -> None:
     """Release has written into the store what became of the model, of a server that tells nothing of it."""
     fake.tells_workflows = False
     for key in fake.runs:
-        record_outcome(Address.of("store"), key, _REFUSED)
+        record_outcome(Address.parse("store"), key, _REFUSED)
 
 
 _SUBMIT, _SCHEDULE = "submit pipeline.yaml --poll 0.001", "schedule pipeline.yaml"

@@ -117,7 +117,7 @@ def test_the_outcome_of_each_run_stands_in_the_store_and_in_what_the_next_step_w
 ) -> None:
     for run, version in ((first, 1), (second[0], 2)):
         released = Announced(True, version)
-        assert recorded_outcome(Address.of(store), run.id) == released
+        assert recorded_outcome(Address.parse(store), run.id) == released
         assert read_outcome(run.metadata("Release", "pushed_model")["outcome"]) == released
 
 
@@ -201,7 +201,7 @@ def test_a_bad_model_is_refused_and_not_pushed(work: Path, compiled: Compiled, s
     record = store / "outcomes" / "third.json"
     assert after.pop(record)
     assert after == before
-    outcome = recorded_outcome(Address.of(store), "third")
+    outcome = recorded_outcome(Address.parse(store), "third")
     assert outcome is not None
     assert not outcome.released
     assert any("below 0.500" in sentence for sentence in outcome.refusals)

@@ -14,7 +14,7 @@ def put(file: Address, content: str) -> None:
 
 
 def release(store: str, version: int, *, whole: bool = True, state: bool = True) -> None:
-    base = Address.of(store)
+    base = Address.parse(store)
     if state:
         put(base / f"serving/{version}/state/index.parquet", f"index {version}")
         put(base / f"serving/{version}/dataset.yaml", f"name: shop {version}")
@@ -26,5 +26,5 @@ def release(store: str, version: int, *, whole: bool = True, state: bool = True)
 
 def label(store: str, carried: Mapping[str, tuple[int, ...]]) -> None:
     labels = Labels("shop", f"{store}/releases", carried)
-    put(Address.of(store) / "releases" / CONFIG_FILE, labels.model_config(f"{store}/releases"))
-    put(Address.of(store) / "releases" / FILE, labels.to_json())
+    put(Address.parse(store) / "releases" / CONFIG_FILE, labels.model_config(f"{store}/releases"))
+    put(Address.parse(store) / "releases" / FILE, labels.to_json())

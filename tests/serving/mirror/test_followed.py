@@ -26,9 +26,9 @@ def publish(store: str, version: int, made: Path) -> None:
         return {"y": x + float(version)}
 
     tf.saved_model.save(module, str(made), signatures={"serving_default": added})
-    release = Address.of(f"{store}/releases/{version}")
+    release = Address.parse(f"{store}/releases/{version}")
     for path in (path for path in made.rglob("*") if path.is_file()):
-        (release / path.relative_to(made).as_posix()).send(path)
+        (release / path.relative_to(made).as_posix()).upload(path)
     put(release / "manifest.json", '{"dataset": "shop"}')
 
 

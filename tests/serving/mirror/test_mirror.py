@@ -187,7 +187,7 @@ def test_a_store_that_fails_while_it_is_followed_is_told_once_and_forgotten_when
 ) -> None:
     store, ended = str(tmp_path / "store"), threading.Event()
     release(store, 1)
-    put(Address.of(store) / "releases/labels.json", "not labels")
+    put(Address.parse(store) / "releases/labels.json", "not labels")
     thread = threading.Thread(
         target=run, args=(mirror(store, tmp_path / "pod", "--follow"),), kwargs={"every_s": 0.01, "follow": True, "ended": ended}
     )
@@ -218,7 +218,7 @@ def test_what_cannot_be_is_told_by_a_sentence_and_a_code(
 ) -> None:
     names = {"pod": str(tmp_path / "pod"), "broken": str(tmp_path / "broken")}
     release(names["broken"], 1)
-    put(Address.of(names["broken"]) / "releases/labels.json", "not labels")
+    put(Address.parse(names["broken"]) / "releases/labels.json", "not labels")
     monkeypatch.setattr(sys, "argv", ["mirror", *(arg.format(**names) for arg in args)])
     assert main() == code
     assert said.format(**names) in capsys.readouterr().err

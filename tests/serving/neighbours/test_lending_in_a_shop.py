@@ -41,7 +41,7 @@ def lent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     table = table.with_columns(pl.col("n", "d", "shown", "click_probability").fill_null(0))
     prior = float(table["n"].sum() / table["d"].sum())
     rates = smoothed_rate(table["n"].to_numpy(), table["d"].to_numpy(), prior=prior, strength=20)
-    columns = {feature.name: items[feature.key].to_list() for feature in dataset.given("items", side="item")}
+    columns = {feature.name: items[feature.key].to_list() for feature in dataset.input_features("items", side="item")}
     vectors = content_vectors(content_space(dataset, columns), columns)
     old = (table["created"] < middle).to_numpy()
     lenders = np.flatnonzero(old & (table["d"].to_numpy() >= 20))

@@ -47,7 +47,7 @@ class Server:
 @pytest.mark.parametrize("by", ["run", "schedule", "default"])
 def test_the_store_that_is_asked_is_the_one_that_the_run_publishes_into(store: str, by: str) -> None:
     outcome = Announced(False, None, ("a", "b"))
-    record_outcome(Address.of(store), "run-1", outcome)
+    record_outcome(Address.parse(store), "run-1", outcome)
     config = SimpleNamespace(parameters={"push_destination": store}) if by == "run" else SimpleNamespace(parameters=None)
     run = run_of(
         runtime_config=config,
@@ -60,7 +60,7 @@ def test_the_store_that_is_asked_is_the_one_that_the_run_publishes_into(store: s
 
 
 def test_a_store_that_cant_be_read_or_knows_nothing_of_the_run_says_so(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    record_outcome(Address.of(store), "run-2", Announced(True, 1))
+    record_outcome(Address.parse(store), "run-2", Announced(True, 1))
     run = run_of(runtime_config=SimpleNamespace(parameters={"push_destination": store}))
     assert find_outcome(Server(), run, None).failed[-1] == f"the store: {store} has no record of the run"
     run = run_of(runtime_config=SimpleNamespace(parameters={"push_destination": "hdfs://x/y"}))
