@@ -97,7 +97,7 @@ def test_a_publisher_killed_at_any_moment_leaves_no_release_and_trying_again_mak
                     os.kill(os.getpid(), signal.SIGKILL)
                 verb(self, given)
             return done
-        Address.send, Address.write = until(Address.send), until(Address.write)
+        Address.upload, Address.write = until(Address.upload), until(Address.write)
         serving = ServingState({serving.dataset!r}, Path({str(serving.state)!r}), Address.parse({bucket_store!r}) / "serving")
         publish({str(tmp_path / "model")!r}, {bucket_store + "/releases"!r}, FACTS, serving=serving)
     """)

@@ -124,11 +124,11 @@ def test_a_publisher_killed_at_any_moment_leaves_no_half_release_and_the_next_tr
         import os, shutil, signal, sys
         from pathlib import Path
         sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from components.release import releases
-        from test_releases import FACTS
+        from components.release import publish
+        from test_publish import FACTS
         def die(*args, **kwargs): os.kill(os.getpid(), signal.SIGKILL)
         setattr({{"copytree": shutil, "write_text": Path, "rename": Path}}[{moment!r}], {moment!r}, die)
-        releases.publish({str(tmp_path / "model")!r}, {str(tmp_path / "releases")!r}, FACTS)
+        publish.publish({str(tmp_path / "model")!r}, {str(tmp_path / "releases")!r}, FACTS)
     """)
     ended = subprocess.run([sys.executable, "-c", killed], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, check=False)
     assert ended.returncode == -signal.SIGKILL
