@@ -22,7 +22,11 @@ BANNED = {
     "turns": "rounds, order, alternation",
     "place": "index, position, path, location",
 }
-WIRE = {"components/contract/features.py": {"of"}}  # keys of the dataset file
+WIRE = {  # keys of files and documents that users write and read
+    "components/contract/features.py": {"of"},
+    "components/validate/check.py": {"found"},
+    "serving/rules/file.py": {"place"},
+}
 PRIVATE = {  # modules that were once called so, and what they are called now
     "announced": "run_outcome",
     "bequest": "champion_weights",

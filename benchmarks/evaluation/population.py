@@ -85,7 +85,7 @@ class Population:
         return self.scores(low, seed=seed)
 
     def _auc(self, scores: Scores) -> float:
-        return float(ScoreCounts.of(scores, self.labels > 0).auc)
+        return float(ScoreCounts.from_scores(scores, self.labels > 0).auc)
 
     def everyone(self) -> Drawn:
         """All requests, each once."""

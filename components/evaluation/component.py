@@ -74,6 +74,6 @@ def FeatureImportance(  # noqa: N802 - TFX names a component by its function
         InputError: the test window holds no request.
     """
     shop = parse_dataset(dataset)
-    found = importance(sampled(examples.uri, "test", seed=shop.seed), ExportedModel(serving_model_path(model.uri)), dataset=shop)
-    (Path(report.uri) / FILE).write_text(json.dumps(found.to_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    _log.info("%d features on %d requests", len(found.features), found.requests)
+    drops = importance(sampled(examples.uri, "test", seed=shop.seed), ExportedModel(serving_model_path(model.uri)), dataset=shop)
+    (Path(report.uri) / FILE).write_text(json.dumps(drops.to_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    _log.info("%d features on %d requests", len(drops.features), drops.requests)

@@ -64,8 +64,8 @@ class Comparison:
 
 def judged_shoppers(values: Mapping[str, float]) -> float:
     """Shoppers who have a request with a positive; 0 where they aren't known."""
-    found = values.get("shoppers", math.nan) - values.get("shoppers_without_positive", math.nan)
-    return 0.0 if math.isnan(found) else found
+    count = values.get("shoppers", math.nan) - values.get("shoppers_without_positive", math.nan)
+    return 0.0 if math.isnan(count) else count
 
 
 def margin(values: Mapping[str, float], metric: str) -> float:

@@ -88,23 +88,23 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def mirror_of(given: argparse.Namespace) -> Mirror:
+def mirror_of(args: argparse.Namespace) -> Mirror:
     """What the command line asks for.
 
     Raises:
         InputError: it can't be.
     """
-    store, folder = Address.parse(given.store), given.folder.absolute()
+    store, folder = Address.parse(args.store), args.folder.absolute()
     if store.local == folder:
         raise InputError(f"expected another folder than the store, got {folder} for both")
-    if given.every <= 0 or given.settle < 0 or given.keep < 0:
+    if args.every <= 0 or args.settle < 0 or args.keep < 0:
         raise InputError("expected --every above 0, --settle and --keep from 0 on")
-    settle_s = given.settle if given.follow else None
+    settle_s = args.settle if args.follow else None
     return Mirror(
         store,
-        Releases(store / RELEASES, folder / RELEASES, given.only, given.keep, settle_s) if given.part != SERVING else None,
-        States(store / SERVING, folder / SERVING) if given.part != RELEASES else None,
-        given.only == "newest",
+        Releases(store / RELEASES, folder / RELEASES, args.only, args.keep, settle_s) if args.part != SERVING else None,
+        States(store / SERVING, folder / SERVING) if args.part != RELEASES else None,
+        args.only == "newest",
     )
 
 
@@ -135,20 +135,20 @@ def run(mirror: Mirror, *, every_s: float, follow: bool, ended: threading.Event)
 
 def main() -> int:
     """Bring."""
-    given = parser().parse_args()
+    args = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
-        run(mirror_of(given), every_s=given.every, follow=given.follow, ended=ended)
+        run(mirror_of(args), every_s=args.every, follow=args.follow, ended=ended)
     except InputError as error:
         print(f"the mirror can't start: {error}", file=sys.stderr)
         return 2
     except ShelfRankError as error:
         print(f"the mirror ends: {error}", file=sys.stderr)
         return 1
-    return 0 if given.follow or not ended.is_set() else 1
+    return 0 if args.follow or not ended.is_set() else 1
 
 
 if __name__ == "__main__":

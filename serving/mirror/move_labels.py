@@ -52,12 +52,12 @@ def replicas(address: str) -> tuple[str, ...]:
     """
     host, _, port = address.rpartition(":")
     try:
-        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        resolved = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
     except (OSError, ValueError) as error:
         raise RunError(f"{address}: expected HOST:PORT of a model server's gRPC, which isn't to be found ({error})") from None
     # A server that listens by both protocols is one server.
-    family = min(each[0] for each in found)  # IPv4 before IPv6
-    hosts = sorted({str(each[4][0]) for each in found if each[0] == family})
+    family = min(each[0] for each in resolved)  # IPv4 before IPv6
+    hosts = sorted({str(each[4][0]) for each in resolved if each[0] == family})
     return tuple(f"{each}:{port}" if family == socket.AF_INET else f"[{each}]:{port}" for each in hosts)
 
 

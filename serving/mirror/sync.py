@@ -30,12 +30,12 @@ def bring(source: Address, target: Path) -> bool:
     return True
 
 
-def link(place: Path, target: Path) -> None:
-    """`place` is a link to `target`, in place of an earlier one, at no moment missing."""
-    unfinished = place.with_name(f"{UNFINISHED}{place.name}")
+def link(path: Path, target: Path) -> None:
+    """`path` is a link to `target`, in place of an earlier one, at no moment missing."""
+    unfinished = path.with_name(f"{UNFINISHED}{path.name}")
     unfinished.unlink(missing_ok=True)
     unfinished.symlink_to(target, target_is_directory=True)
-    unfinished.replace(place)
+    unfinished.replace(path)
 
 
 def write(file: Path, text: str) -> None:

@@ -53,43 +53,43 @@ def parse(arguments: list[str] | None = None) -> ServerConfig:
     switch("enable_batching", False, "join requests on their first dimension")
     text("batching_parameters_file", "", "BatchingParameters in text format")
     text("monitoring_config_file", "", "MonitoringConfig in text format")
-    given = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     both, intra, inter = (
-        given.tensorflow_session_parallelism,
-        given.tensorflow_intra_op_parallelism,
-        given.tensorflow_inter_op_parallelism,
+        args.tensorflow_session_parallelism,
+        args.tensorflow_intra_op_parallelism,
+        args.tensorflow_inter_op_parallelism,
     )
     if both > 0 and intra > 0 and inter > 0:
         raise invalid("Either configure --tensorflow_session_parallelism or the intra and inter op flags. You cannot configure all.")
     if intra <= 0 and inter <= 0:
         intra = inter = both
     return ServerConfig(
-        host=given.host,
-        grpc_port=given.port or None,
-        rest_port=given.rest_api_port or None,
-        socket_path=given.grpc_socket_path,
-        channel_arguments=channel_arguments(given.grpc_channel_arguments),
-        grpc_threads=given.grpc_max_threads,
-        rest_threads=given.rest_api_num_threads,
-        rest_timeout_s=given.rest_api_timeout_in_ms / 1e3,
-        cors=given.rest_api_enable_cors_support,
-        health=given.enable_grpc_healthcheck_service,
-        model_name=given.model_name,
-        model_base_path=given.model_base_path,
-        model_config_file=path(given.model_config_file),
-        config_poll_s=given.model_config_file_poll_wait_seconds,
-        poll_s=given.file_system_poll_wait_seconds,
-        retries=given.max_num_load_retries,
-        retry_s=given.load_retry_interval_micros / 1e6,
-        labels_for_unavailable=given.allow_version_labels_for_unavailable_models,
-        warmup=given.enable_model_warmup,
-        tags=tuple(given.saved_model_tags.split(",")),
+        host=args.host,
+        grpc_port=args.port or None,
+        rest_port=args.rest_api_port or None,
+        socket_path=args.grpc_socket_path,
+        channel_arguments=channel_arguments(args.grpc_channel_arguments),
+        grpc_threads=args.grpc_max_threads,
+        rest_threads=args.rest_api_num_threads,
+        rest_timeout_s=args.rest_api_timeout_in_ms / 1e3,
+        cors=args.rest_api_enable_cors_support,
+        health=args.enable_grpc_healthcheck_service,
+        model_name=args.model_name,
+        model_base_path=args.model_base_path,
+        model_config_file=path(args.model_config_file),
+        config_poll_s=args.model_config_file_poll_wait_seconds,
+        poll_s=args.file_system_poll_wait_seconds,
+        retries=args.max_num_load_retries,
+        retry_s=args.load_retry_interval_micros / 1e6,
+        labels_for_unavailable=args.allow_version_labels_for_unavailable_models,
+        warmup=args.enable_model_warmup,
+        tags=tuple(args.saved_model_tags.split(",")),
         intra_op=intra,
         inter_op=inter,
-        as_content=given.enable_serialization_as_tensor_content,
-        batching=given.enable_batching,
-        batching_file=path(given.batching_parameters_file),
-        monitoring_file=path(given.monitoring_config_file),
+        as_content=args.enable_serialization_as_tensor_content,
+        batching=args.enable_batching,
+        batching_file=path(args.batching_parameters_file),
+        monitoring_file=path(args.monitoring_config_file),
     )
 
 

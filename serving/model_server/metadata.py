@@ -17,7 +17,7 @@ def model_status(request: get_model_status_pb2.GetModelStatusRequest, states: St
     A label is passed over, as TensorFlow Serving does: it is answered for all versions.
     """
     spec = required(request)
-    versions = states.of(spec.name)
+    versions = states.versions(spec.name)
     wanted = spec.version.value if spec.HasField("version") else None
     if wanted is not None and wanted not in versions:
         raise ServingError(Code.NOT_FOUND, f"Could not find version {wanted} of model {spec.name}")

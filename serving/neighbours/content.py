@@ -70,11 +70,11 @@ def content_vectors(space: ContentSpace, columns: Columns) -> Floats:
     """[N, D] unit vectors of N products, of the catalogue or new; zero where nothing at all is known."""
     total = len(columns[space.features[0].name])
     width = SIGNS + sum(_own_width(feature) for feature in space.features)
-    found = np.empty((total, width), np.float32)
+    vectors = np.empty((total, width), np.float32)
     for first in range(0, total, CHUNK):
         part = {feature.name: columns[feature.name][first : first + CHUNK] for feature in space.features}
-        found[first : first + CHUNK] = _vectors(space, part, width)
-    return found
+        vectors[first : first + CHUNK] = _vectors(space, part, width)
+    return vectors
 
 
 def _own_width(feature: GivenFeature) -> int:
@@ -118,9 +118,9 @@ def _signs(feature: GivenFeature, values: Sequence[Any] | NDArray[Any], idf: Flo
     digests = [hashlib.blake2b(f"{feature.name}\0{token}".encode("utf-8", "replace"), digest_size=SIGNS // 8).digest() for token in number]
     signs = np.unpackbits(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, SIGNS // 8), axis=1) * 2.0 - 1
     weight = np.ones(len(digests)) if idf is None else idf[[_bucket(token) for token in number]].astype(np.float64)
-    at, of = np.array(rows), np.array(tokens)
-    length = np.sqrt(np.bincount(at, weight[of] ** 2, minlength=total))
-    np.add.at(made, at, (weight / np.sqrt(SIGNS))[of, None] * signs[of])
+    at, owners = np.array(rows), np.array(tokens)
+    length = np.sqrt(np.bincount(at, weight[owners] ** 2, minlength=total))
+    np.add.at(made, at, (weight / np.sqrt(SIGNS))[owners, None] * signs[owners])
     return np.asarray(made / np.where(length > 0, length, 1)[:, None])
 
 
@@ -154,9 +154,9 @@ def _bucket(word: str) -> int:
 
 
 def _numbers(feature: Number, values: Sequence[Any] | NDArray[Any]) -> NDArray[np.float64]:
-    found = np.array([np.nan if value is None else value for value in values], np.float64)
-    found[~np.isfinite(found)] = np.nan
-    return np.asarray(np.sign(found) * np.log1p(np.abs(found))) if feature.log else found
+    numbers = np.array([np.nan if value is None else value for value in values], np.float64)
+    numbers[~np.isfinite(numbers)] = np.nan
+    return np.asarray(np.sign(numbers) * np.log1p(np.abs(numbers))) if feature.log else numbers
 
 
 def _scale(feature: Number, values: Sequence[Any] | NDArray[Any]) -> tuple[float, float]:

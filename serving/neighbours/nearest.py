@@ -39,9 +39,9 @@ def nearest(catalogue: NDArray[np.float32], queries: NDArray[np.float32], *, cou
     best = np.empty((len(queries), 0), np.float32)
     rows = np.empty((len(queries), 0), np.int64)
     for first in range(0, len(catalogue), ROWS):
-        found = queries @ catalogue[first : first + ROWS].T
+        block = queries @ catalogue[first : first + ROWS].T
         # Those found before come first: among equals they have the lower row.
-        similarity = np.concatenate([best, found], axis=1)
+        similarity = np.concatenate([best, block], axis=1)
         keep = _first(similarity, count)
         before = best.shape[1]
         rows = np.where(keep < before, _taken(rows, keep), first + keep - before)
@@ -60,8 +60,8 @@ def _first(similarity: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     if total <= count:
         return np.argsort(-similarity, axis=1, kind="stable")
     least = -np.partition(-similarity, count - 1, axis=1)[:, count - 1]
-    found = np.empty((len(similarity), count), np.int64)
+    order = np.empty((len(similarity), count), np.int64)
     for query, limit in enumerate(least):
         columns = np.flatnonzero(similarity[query] >= limit)
-        found[query] = columns[np.argsort(-similarity[query, columns], kind="stable")[:count]]
-    return found
+        order[query] = columns[np.argsort(-similarity[query, columns], kind="stable")[:count]]
+    return order

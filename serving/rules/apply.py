@@ -127,11 +127,11 @@ def _pinned(order: Places, pins: Sequence[Pin], concerned: Mapping[str, NDArray[
     placed = np.full(total, -1, np.int64)
     done: set[int] = set()
     for rule in pins:
-        place = rule.place
+        index = rule.place
         for candidate in order[concerned[rule.name][order]].tolist():
             if candidate in done:
                 continue
-            after = next((at for at in range(place, total) if placed[at] < 0), None)
+            after = next((at for at in range(index, total) if placed[at] < 0), None)
             at = after if after is not None else int(np.flatnonzero(placed < 0)[-1])
             placed[at] = candidate
             done.add(candidate)

@@ -30,13 +30,13 @@ def mmr(alike: NDArray[Any] | Sequence[Any], *, weight: float, first: int) -> ND
     penalty = np.zeros(total)
     left = np.ones(total, np.bool_)
     order: list[int] = []
-    for place in range(min(first, total)):
-        worth = np.where(left, relevance - weight * penalty, -np.inf)
-        best = int(np.argmax(worth))  # the first of equals
+    for index in range(min(first, total)):
+        utility = np.where(left, relevance - weight * penalty, -np.inf)
+        best = int(np.argmax(utility))  # the first of equals
         order.append(best)
         left[best] = False
         to_best = similarity.to(best)
-        penalty = to_best if place == 0 else np.maximum(penalty, to_best)
+        penalty = to_best if index == 0 else np.maximum(penalty, to_best)
     return np.concatenate([np.array(order, np.int64), np.flatnonzero(left)])
 
 

@@ -16,8 +16,8 @@ Value = str | int | float | bool
 RuleName = Annotated[str, Field(pattern=NAME, max_length=60)]
 
 
-def _several(given: Any) -> Any:
-    return given if isinstance(given, list | tuple) else [given]
+def _several(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
 
 
 Values = Annotated[tuple[Value, ...], BeforeValidator(_several), Field(min_length=1)]
@@ -130,18 +130,18 @@ def _names(made: Rules) -> Iterator[Fault]:
 
 def _features(made: Rules, dataset: Dataset) -> Iterator[Fault]:
     """Rules speak of values that stand in a table; what one is, only the dataset file says."""
-    given = [feature for feature in dataset.features if isinstance(feature, GivenFeature)]
-    of_item = {feature.name: feature for feature in given if feature.side == "item" and feature.name != "position"}
-    around = {feature.name for feature in given if feature.side != "item" and not isinstance(feature, Vector)}
+    value = [feature for feature in dataset.features if isinstance(feature, GivenFeature)]
+    of_item = {feature.name: feature for feature in value if feature.side == "item" and feature.name != "position"}
+    around = {feature.name for feature in value if feature.side != "item" and not isinstance(feature, Vector)}
     matched = {name for name, feature in of_item.items() if name != "item" and not isinstance(feature, Vector)}
     for key, rules in made.sets.items():
         for at, rule in enumerate(rules):
-            place: Location = ("sets", key, at)
+            location: Location = ("sets", key, at)
             for name in rule.when:
                 if name not in around:
-                    yield (*place, "when", name), f"no value of the context or the shopper; {closest(name, sorted(around))}"
+                    yield (*location, "when", name), f"no value of the context or the shopper; {closest(name, sorted(around))}"
             for name in rule.where if isinstance(rule, Selecting) else ():
                 if name not in matched:
-                    yield (*place, "where", name), f"no value of an item that could be compared; {closest(name, sorted(matched))}"
+                    yield (*location, "where", name), f"no value of an item that could be compared; {closest(name, sorted(matched))}"
             if isinstance(rule, Diversity) and rule.by not in of_item:
-                yield (*place, "by"), f"{rule.by!r} is no given feature of the side item; {closest(rule.by, sorted(of_item))}"
+                yield (*location, "by"), f"{rule.by!r} is no given feature of the side item; {closest(rule.by, sorted(of_item))}"

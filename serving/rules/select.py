@@ -29,11 +29,11 @@ def selected(rule: Selecting, items: Sequence[str], columns: Columns) -> NDArray
     if rule.items:
         wanted = set(rule.items)
         return np.fromiter((item in wanted for item in items), np.bool_, len(items))
-    found = np.ones(len(items), np.bool_)
+    chosen = np.ones(len(items), np.bool_)
     for name, values in rule.where.items():
-        given = column(columns, name, len(items))
-        found &= np.fromiter((matches(value, values) for value in given), np.bool_, len(items))
-    return found
+        actual = column(columns, name, len(items))
+        chosen &= np.fromiter((matches(value, values) for value in actual), np.bool_, len(items))
+    return chosen
 
 
 def apart(dataset: Dataset, columns: Columns) -> Columns:
@@ -53,20 +53,20 @@ def column(columns: Columns, name: str, length: int) -> Sequence[Any] | NDArray[
     return columns[name]
 
 
-def matches(given: Any, values: Sequence[Value]) -> bool:
+def matches(actual: Any, values: Sequence[Value]) -> bool:
     """Whether a value is one of those: numbers as numbers, everything else as text; of several values, whether any is."""
-    if isinstance(given, list | tuple | set | frozenset):
-        return any(matches(each, values) for each in given)
-    if isinstance(given, bytes):
-        given = given.decode("utf-8", "replace")
-    return any(_same(given, value) for value in values)
+    if isinstance(actual, list | tuple | set | frozenset):
+        return any(matches(each, values) for each in actual)
+    if isinstance(actual, bytes):
+        actual = actual.decode("utf-8", "replace")
+    return any(_same(actual, value) for value in values)
 
 
-def _same(given: Any, value: Value) -> bool:
+def _same(actual: Any, value: Value) -> bool:
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
-            return float(given) == float(value)
+            return float(actual) == float(value)
         except (TypeError, ValueError):
             return False
     # YAML reads a bare yes as true; a table has it as text or as a truth value.
-    return str(given).lower() == str(value).lower() if isinstance(value, bool) else str(given) == value
+    return str(actual).lower() == str(value).lower() if isinstance(value, bool) else str(actual) == value

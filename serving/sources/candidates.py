@@ -62,10 +62,10 @@ class CandidateSources:
             ids = list(source.items)
         else:
             ids = [self._items.ids[row] for row in self._rows(name, source, about, context, most)[:most].tolist()]
-        found = [item for item in ids if item not in without][: source.most]
-        if not found:
+        kept = [item for item in ids if item not in without][: source.most]
+        if not kept:
             raise InputError(f"source {name!r} has no product for this request; send `candidates`, or ask for another source")
-        return found
+        return kept
 
     def _rows(self, name: str, source: Source, about: str, context: Mapping[str, Any], most: int) -> NDArray[np.int64]:
         """The rows of a source's products in the catalogue, at least `most` where there are as many."""

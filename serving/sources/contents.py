@@ -41,8 +41,8 @@ class Contents:
     def _nearest(self, row: int, most: int) -> NDArray[np.int64]:
         """The rows of at most so many products next to the one in a row, without that one, the nearest first."""
         assert self._vectors is not None
-        found = nearest(self._vectors, self._vectors[row : row + 1], count=most + 1).rows[0]
-        return np.asarray(found[found != row])
+        rows = nearest(self._vectors, self._vectors[row : row + 1], count=most + 1).rows[0]
+        return np.asarray(rows[rows != row])
 
 
 def contents_at(sources: Sources, dataset: Dataset, items: Items) -> Callable[[int], Contents]:
@@ -66,12 +66,12 @@ def _by_value(column: NDArray[Any], dataset: Dataset, name: str) -> dict[str, ND
     for row, value in enumerate(_plain(column)):
         for each in value.split(feature.separator) if isinstance(feature, Multi) else (value,):
             rows.setdefault(each, []).append(row)
-    return {value: np.array(found, np.int64) for value, found in rows.items()}
+    return {value: np.array(members, np.int64) for value, members in rows.items()}
 
 
 def _vectors(columns: dict[str, NDArray[Any]], dataset: Dataset) -> NDArray[np.float32]:
-    given = {feature.name: _plain(columns[feature.name]) for feature in dataset.input_features("items", side="item")}
-    return content_vectors(content_space(dataset, given), given)
+    values = {feature.name: _plain(columns[feature.name]) for feature in dataset.input_features("items", side="item")}
+    return content_vectors(content_space(dataset, values), values)
 
 
 def _plain(values: NDArray[Any]) -> Any:

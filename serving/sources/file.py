@@ -92,22 +92,22 @@ def _faults(made: Sources, dataset: Dataset) -> Iterator[Fault]:
     compared = [feature.name for feature in dataset.input_features("items", side="item") if isinstance(feature, Id | Category | Multi)]
     around = [f.name for f in dataset.input_features("events") if f.side != "item" and not f.key.startswith("time.") and _text(f)]
     for name, source in made.sources.items():
-        place = ("sources", name)
+        location = ("sources", name)
         if not isinstance(source, Listed) and dataset.items is None:
-            yield place, f"`kind: {source.kind}` chooses from the catalogue, and the dataset file names no `items`"
+            yield location, f"`kind: {source.kind}` chooses from the catalogue, and the dataset file names no `items`"
         if isinstance(source, Alike):
             if source.feature not in compared:
                 message = f"{source.feature!r} is no id, category or multi of the catalogue; {closest(source.feature, compared)}"
-                yield (*place, "feature"), message
+                yield (*location, "feature"), message
             if source.context is not None and source.context not in around:
                 message = f"{source.context!r} is no id or category that a request tells; {closest(source.context, around)}"
-                yield (*place, "from"), message
+                yield (*location, "from"), message
         if isinstance(source, Similar) and dataset.items is not None and not dataset.input_features("items", side="item"):
-            yield place, "the dataset file takes no feature of the items from the catalogue, so no product is like another"
+            yield location, "the dataset file takes no feature of the items from the catalogue, so no product is like another"
         if isinstance(source, Listed):
             for item in dict.fromkeys(source.items):
                 if source.items.count(item) > 1:
-                    yield (*place, "items"), f"{item!r} stands twice"
+                    yield (*location, "items"), f"{item!r} stands twice"
 
 
 def _text(feature: GivenFeature) -> bool:

@@ -45,14 +45,14 @@ def standing(ids: Sequence[str], known: Known, dataset: Dataset, column: str | N
     plan = plan_of(dataset, "item")
     if plan is not None:
         totals = [total_index(plan, action) for action in plan.actions]
-        of = state_readers(dataset, "item").get(column or "")
+        reader = state_readers(dataset, "item").get(column or "")
         for first in range(0, len(ids), AT_A_TIME):
             some = slice(first, first + AT_A_TIME)
-            found = known(list(ids[some]), time_us)
-            assert found is not None
-            events[some] = found.values[:, totals].sum(axis=1)
-            if of is not None:
-                popularity[some] = of(found.values)
+            states = known(list(ids[some]), time_us)
+            assert states is not None
+            events[some] = states.values[:, totals].sum(axis=1)
+            if reader is not None:
+                popularity[some] = reader(states.values)
     # Where the log is old every decayed count has vanished; what happened once still tells products apart.
     return Standing(np.lexsort((-events, -popularity)), events)
 

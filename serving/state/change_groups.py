@@ -56,39 +56,39 @@ def joined(groups: Sequence[Group]) -> list[Group]:
     first: dict[bytes, int] = {}
     root = list(range(len(groups)))
 
-    def root_of(place: int) -> int:
-        while root[place] != place:
-            root[place] = root[root[place]]
-            place = root[place]
-        return place
+    def root_of(index: int) -> int:
+        while root[index] != index:
+            root[index] = root[root[index]]
+            index = root[index]
+        return index
 
-    for place, group in enumerate(groups):
+    for index, group in enumerate(groups):
         for key in group.all_keys():
-            one, other = root_of(first.setdefault(key, place)), root_of(place)
+            one, other = root_of(first.setdefault(key, index)), root_of(index)
             root[max(one, other)] = min(one, other)
-    for place, group in enumerate(groups):
-        if root_of(place) != place:
-            groups[root_of(place)].take_in(group)
-    return [group for place, group in enumerate(groups) if root_of(place) == place]
+    for index, group in enumerate(groups):
+        if root_of(index) != index:
+            groups[root_of(index)].take_in(group)
+    return [group for index, group in enumerate(groups) if root_of(index) == index]
 
 
 def halves(changes: Mapping[int, Change], groups: Iterable[tuple[int, Group]]) -> list[dict[int, Change]]:
     """The changes of some groups in two parts, one after the other."""
-    places = sorted({place for _, group in groups for place, _ in group.marks})
+    places = sorted({index for _, group in groups for index, _ in group.marks})
     middle = (len(places) + 1) // 2
-    return [{place: changes[place] for place in some} for some in (places[:middle], places[middle:]) if some]
+    return [{index: changes[index] for index in some} for some in (places[:middle], places[middle:]) if some]
 
 
 def portions(changes: Sequence[Change]) -> Iterator[dict[int, Change]]:
     """As many changes together as one round trip may carry, by their places."""
     some: dict[int, Change] = {}
     keys = 0
-    for place, change in enumerate(changes):
+    for index, change in enumerate(changes):
         touched = 1 + len(change.users) + len(change.items)
         if some and keys + touched > KEYS_AT_A_TIME:
             yield some
             some, keys = {}, 0
-        some[place] = change
+        some[index] = change
         keys += touched
     if some:
         yield some

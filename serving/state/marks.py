@@ -62,16 +62,16 @@ def repetitions_of_others(changes: Mapping[int, Change], homes: Mapping[int, byt
     What a call takes in may be taken in partly; sent again it is told by what it changes, and each shard then says what it lacks.
     """
     now = {mark: Mark.decoded(held[mark]) for mark in homes.values()}
-    found = set()
-    for place, change in changes.items():
-        before, content = now[homes[place]], content_of(change)
+    repeated = set()
+    for index, change in changes.items():
+        before, content = now[homes[index]], content_of(change)
         if before is None or not repeats(change, before.time_us):
-            now[homes[place]] = Mark(change.time_us, content)
+            now[homes[index]] = Mark(change.time_us, content)
             continue
-        now[homes[place]] = Mark(remembered_us(change, before.time_us), before.content)
+        now[homes[index]] = Mark(remembered_us(change, before.time_us), before.content)
         if before.content != content:
-            found.add(place)
-    return found
+            repeated.add(index)
+    return repeated
 
 
 _MARK = struct.Struct("<Iq")

@@ -141,7 +141,7 @@ class RedisStates:
         except BaseException:
             self._undo(done)
             raise
-        return Taken(tuple(place in counted for place in range(len(changes))), lambda: self._undo(done))
+        return Taken(tuple(index in counted for index in range(len(changes))), lambda: self._undo(done))
 
     def forget(self, shopper: str, *, time_us: int = 0) -> None:
         """See StateStores."""
@@ -166,8 +166,8 @@ class RedisStates:
         Raises:
             StateUnavailable: it isn't known.
         """
-        told = self._shards.command("ZRANGE", self._shop + b"erase", 0, -1, "WITHSCORES")
-        pairs = zip(told[::2], told[1::2], strict=True) if told and not isinstance(told[0], (list, tuple)) else told
+        entries = self._shards.command("ZRANGE", self._shop + b"erase", 0, -1, "WITHSCORES")
+        pairs = zip(entries[::2], entries[1::2], strict=True) if entries and not isinstance(entries[0], (list, tuple)) else entries
         return {key.decode(): int(float(time_us)) for key, time_us in pairs}
 
     def load(self, folder: Path, *, progress: Callable[[int, int], None] | None = None, forgotten: Container[str] = frozenset()) -> int:
@@ -234,9 +234,9 @@ class RedisStates:
             except StateUnavailable:
                 done += made
                 raise
-            late, left, told = False, list[tuple[int, Group]](), iter(answers)
+            late, left, entries = False, list[tuple[int, Group]](), iter(answers)
             for (number, group), plan, settings in zip(groups, plans, made, strict=True):
-                other = next(told) if settings else []
+                other = next(entries) if settings else []
                 if not other:
                     counted |= plan.counted
                     done.append(settings)
@@ -245,7 +245,7 @@ class RedisStates:
                 if other == [-1]:
                     late = True
                     continue
-                changed = {settings[place].key: value or None for place, value in zip(other[::2], other[1::2], strict=True)}
+                changed = {settings[index].key: value or None for index, value in zip(other[::2], other[1::2], strict=True)}
                 held |= changed
                 if not changed.keys() <= group.sides.keys():
                     group.made.clear()
@@ -265,22 +265,22 @@ class RedisStates:
         """By shard, what changes do to keys there, in as many groups as share none; and each change's mark that any repetition meets."""
         shards: dict[int, list[Group]] = {}
         homes: dict[int, bytes] = {}
-        for place, change in changes.items():
-            of: dict[int, Group] = {}
+        for index, change in changes.items():
+            group_of: dict[int, Group] = {}
             sides = [(self._users, change.users), *([(self._items, change.items)] if self._items else [])]
             for side, events in sides:
                 for event in events:
-                    key, group = side.key(event.key), of.setdefault(self._shards.group(event.key), Group())
-                    group.events.setdefault(key, []).append((place, event))
+                    key, group = side.key(event.key), group_of.setdefault(self._shards.group(event.key), Group())
+                    group.events.setdefault(key, []).append((index, event))
                     group.sides[key] = side
                     if side is self._users:
                         group.tombstones[key] = self._tombstone(event.key)
             home = self._shards.group(change.users[0].key if change.users else change.mark.hex())
-            of.setdefault(home, Group())
-            for number, group in of.items():
-                group.marks.append((place, self._mark(number, change)))
+            group_of.setdefault(home, Group())
+            for number, group in group_of.items():
+                group.marks.append((index, self._mark(number, change)))
                 shards.setdefault(number, []).append(group)
-            homes[place] = self._mark(home, change)
+            homes[index] = self._mark(home, change)
         return {number: joined(groups) for number, groups in shards.items()}, homes
 
     def _plan(self, group: Group, changes: Mapping[int, Change], others: Container[int], held: Held, tag: bytes) -> _Plan:
@@ -288,13 +288,13 @@ class RedisStates:
         times = {mark: Mark.decoded(held[mark]) for _, mark in group.marks}
         marks: dict[bytes, _Setting] = {}
         counted = set()
-        for place, mark in group.marks:
-            change, before = changes[place], times[mark]
+        for index, mark in group.marks:
+            change, before = changes[index], times[mark]
             before_us = None if before is None else before.time_us
-            if place in others and before is None:
+            if index in others and before is None:
                 continue
-            if counts := place not in others and not repeats(change, before_us):
-                counted.add(place)
+            if counts := index not in others and not repeats(change, before_us):
+                counted.add(index)
             content = content_of(change) if before is None or counts else before.content
             times[mark] = now = Mark(remembered_us(change, before_us), content)
             if counts or now != before:
@@ -304,7 +304,7 @@ class RedisStates:
         events: dict[bytes, list[Event]] = {}
         for key, happened in group.events.items():
             forgotten_us = until_us.get(key)
-            counting = [event for place, event in happened if place in counted and (forgotten_us is None or event.time_us > forgotten_us)]
+            counting = [event for index, event in happened if index in counted and (forgotten_us is None or event.time_us > forgotten_us)]
             if counting:
                 events[key] = counting
         return _Plan(list(marks.values()), events, counted)

@@ -100,17 +100,16 @@ class Shards:
         Raises:
             StateUnavailable: they couldn't all be read.
         """
-        answers = self._piped([(("MGET", *of), of[0]) for of in keys.values()])
-        return {key: value for of, values in zip(keys.values(), answers, strict=True) for key, value in zip(of, values, strict=True)}
+        answers = self._piped([(("MGET", *names), names[0]) for names in keys.values()])
+        return _by_key(keys, answers)
 
     def read_at(self, keys: Mapping[int, Sequence[bytes]]) -> tuple[dict[bytes, bytes | None], dict[int, int]]:
         """The same, and for each group the time by its server's clock, in microseconds, no later than the reading ended."""
-        commands = [(("MGET", *of), of[0]) for of in keys.values()]
-        clocks = [(("EVAL", _CLOCK, 1, of[0]), of[0]) for of in keys.values()]
+        commands = [(("MGET", *names), names[0]) for names in keys.values()]
+        clocks = [(("EVAL", _CLOCK, 1, names[0]), names[0]) for names in keys.values()]
         answers = self._piped([*commands, *clocks])
         values, times = answers[: len(commands)], answers[len(commands) :]
-        found = {key: value for of, some in zip(keys.values(), values, strict=True) for key, value in zip(of, some, strict=True)}
-        return found, {group: int(time[0]) * 1_000_000 + int(time[1]) for group, time in zip(keys, times, strict=True)}
+        return _by_key(keys, values), {group: int(time[0]) * 1_000_000 + int(time[1]) for group, time in zip(keys, times, strict=True)}
 
     def run(self, calls: Sequence[Call]) -> list[Any]:
         """Run scripts, each of them whole or not at all; gives what each returned.
@@ -121,13 +120,13 @@ class Shards:
         digests = {call.script: hashlib.sha1(call.script.encode(), usedforsecurity=False).hexdigest() for call in calls}
         commands = [(("EVALSHA", digests[call.script], len(call.keys), *call.keys, *call.args), call.keys[0]) for call in calls]
         answers = self._piped(commands, raises=False)
-        unknown = [place for place, answer in enumerate(answers) if isinstance(answer, redis.exceptions.NoScriptError)]
+        unknown = [index for index, answer in enumerate(answers) if isinstance(answer, redis.exceptions.NoScriptError)]
         if unknown:
             with _reaching():
                 for script in digests:
                     self._client.script_load(script)
-            for place, answer in zip(unknown, self._piped([commands[place] for place in unknown], raises=False), strict=True):
-                answers[place] = answer
+            for index, answer in zip(unknown, self._piped([commands[index] for index in unknown], raises=False), strict=True):
+                answers[index] = answer
         with _reaching():
             for answer in answers:
                 if isinstance(answer, Exception):
@@ -148,6 +147,11 @@ class Shards:
                 pipeline.execute_command(*words, **node)
             answers: list[Any] = pipeline.execute(raise_on_error=raises)
             return answers
+
+
+def _by_key(keys: Mapping[int, Sequence[bytes]], values: Sequence[Sequence[bytes | None]]) -> dict[bytes, bytes | None]:
+    """Return each key with its value, from the values of each group."""
+    return {key: value for names, some in zip(keys.values(), values, strict=True) for key, value in zip(names, some, strict=True)}
 
 
 @contextmanager

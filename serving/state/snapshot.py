@@ -96,12 +96,12 @@ def save(saved: Saved, folder: Path) -> None:
             (unfinished / side).mkdir()
             artifact.save(snapshot.state, snapshot.keys, snapshot.plan, unfinished / side / "part-00000.parquet")
     pq.write_table(pa.table({"item": pa.array(saved.names, pa.string())}), unfinished / INDEX, compression="zstd")
-    for name, rows, of in ((MARKS, saved.marks, "mark"), (FORGOTTEN, saved.forgotten, "digest")):
-        table = pa.table({of: pa.array(list(rows), pa.binary()), "time_us": pa.array(list(rows.values()), pa.int64())})
+    for name, rows, kind_of in ((MARKS, saved.marks, "mark"), (FORGOTTEN, saved.forgotten, "digest")):
+        table = pa.table({kind_of: pa.array(list(rows), pa.binary()), "time_us": pa.array(list(rows.values()), pa.int64())})
         pq.write_table(table, unfinished / f"{name}.parquet", compression="zstd")
     read = [(file, *at) for file, at in saved.log.items()]
     kinds = {"file": pa.string(), "size": pa.int64(), "inode": pa.uint64()}
-    columns = {column: pa.array([row[place] for row in read], kind) for place, (column, kind) in enumerate(kinds.items())}
+    columns = {column: pa.array([row[index] for row in read], kind) for index, (column, kind) in enumerate(kinds.items())}
     pq.write_table(pa.table(columns), unfinished / f"{LOG}.parquet", compression="zstd")
     for path in (*unfinished.rglob("*"), unfinished):
         _sync(path)
@@ -122,7 +122,7 @@ def _table(path: Path) -> list[tuple[Any, ...]]:
 def _ends(path: Path) -> Iterator[int]:
     """The newest times of a part of the state, which its file's statistics tell."""
     meta = pq.ParquetFile(path).metadata
-    column = next(place for place in range(meta.num_columns) if meta.schema.column(place).name == "last_us")
+    column = next(index for index in range(meta.num_columns) if meta.schema.column(index).name == "last_us")
     for group in range(meta.num_row_groups):
         statistics = meta.row_group(group).column(column).statistics
         if meta.row_group(group).num_rows:

@@ -71,11 +71,11 @@ def write_tombstone(folder: Path, shopper: str, *, now_us: int) -> None:
 
 def read_tombstones(folder: Path) -> Forgotten:
     """The tombstones of a folder; those whose year is over are removed."""
-    found, oldest_us = dict[bytes, int](), (time.time_ns() // 1000) - RETENTION_S * 1_000_000
+    forgotten, oldest_us = dict[bytes, int](), (time.time_ns() // 1000) - RETENTION_S * 1_000_000
     for path in folder.glob(f"*{_ENDING}"):
         until_us = int(path.read_text(encoding="ascii"))
         if until_us < oldest_us:
             path.unlink(missing_ok=True)
         else:
-            found[bytes.fromhex(path.name.removesuffix(_ENDING))] = until_us
-    return Forgotten(found)
+            forgotten[bytes.fromhex(path.name.removesuffix(_ENDING))] = until_us
+    return Forgotten(forgotten)

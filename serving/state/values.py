@@ -30,8 +30,8 @@ _BETWEEN = b"\xff"
 
 def schema_version(shop: str, side: str, plan: StatePlan) -> str:
     """A digest of all that tells how a value is to be read, and whose it is: 10 hexadecimal digits."""
-    told = json.dumps([FORMAT, shop, side, asdict(plan)])
-    return hashlib.blake2b(told.encode(), digest_size=5).hexdigest()
+    identity = json.dumps([FORMAT, shop, side, asdict(plan)])
+    return hashlib.blake2b(identity.encode(), digest_size=5).hexdigest()
 
 
 def encoded(plan: StatePlan, state: State, rows: Sequence[int], tags: Sequence[bytes], codes: ItemCodes) -> list[bytes]:

@@ -43,7 +43,7 @@ def judgement(model: Ranker, evaluation: tf.data.Dataset) -> Judgement:
         lengths.append(acted.row_lengths().numpy())
         logits.append(model.logged_logits(features).numpy())
     flat = [np.concatenate(each) for each in (labels, gains, lengths, logits)]
-    ranked = Ranked.of(flat[3], flat[0] > 0, gains=flat[1], row_lengths=flat[2])
+    ranked = Ranked.from_scores(flat[3], flat[0] > 0, gains=flat[1], row_lengths=flat[2])
     values, weights = listwise("ndcg_at_10", ranked)
     total = float(weights.sum())
     return Judgement(auc(flat[0], flat[3]), float((values * weights).sum() / total) if total else math.nan)

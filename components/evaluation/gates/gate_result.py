@@ -131,7 +131,7 @@ def _slice_drops(comparisons: Sequence[Comparison], gates: Gates, slices: Sequen
                 where = f"{slice_caption(each.slice)} (surely by {shown} {among}, limit {limit}, {_counts(each)})"
                 yield Finding(False, f"{_change(each, metric, drop)} in {where}.")
             if not worse:
-                judged = sum((each.slice, metric) in {(one.slice, of) for one, of in hypotheses} for each in large[names])
+                judged = sum((each.slice, metric) in {(one.slice, tested) for one, tested in hypotheses} for each in large[names])
                 counts = [f"{judged} judged {among}"]
                 if small := len(some) - len(large[names]):
                     counts.append(f"{small} with fewer than {gates.min_shoppers:,} shoppers to judge by")

@@ -18,10 +18,10 @@ def check_metric_names(gates: Gates, *, amounts: Iterable[str] = ()) -> None:
     """
     there = {*listwise_of(amounts)}
     known = [metric for metric in HIGHER_IS_BETTER if metric not in OF_AMOUNTS or metric in there]
-    for place in ("floor", "drop", "slice_drop"):
-        for metric in getattr(gates, place):
+    for limits in ("floor", "drop", "slice_drop"):
+        for metric in getattr(gates, limits):
             if metric in OF_AMOUNTS and metric not in there:
                 role = metric.partition("_")[0]
-                raise DatasetFileError(f"gates: {place}: {metric!r} needs the role {role!r} in `events.columns`; name its column")
+                raise DatasetFileError(f"gates: {limits}: {metric!r} needs the role {role!r} in `events.columns`; name its column")
             if metric not in known:
-                raise DatasetFileError(f"gates: {place}: no gate can be put on {metric!r}; {closest(metric, known)}")
+                raise DatasetFileError(f"gates: {limits}: no gate can be put on {metric!r}; {closest(metric, known)}")

@@ -72,12 +72,12 @@ class Importance:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, given: Mapping[str, Any]) -> "Importance":
+    def from_json(cls, content: Mapping[str, Any]) -> "Importance":
         """The inverse of `to_json`."""
         features = tuple(
-            FeatureDrops(each["feature"], {metric: Drop(**drop) for metric, drop in each["drops"].items()}) for each in given["features"]
+            FeatureDrops(each["feature"], {metric: Drop(**drop) for metric, drop in each["drops"].items()}) for each in content["features"]
         )
-        return cls(given["requests"], given["candidates"], given["permutations"], features)
+        return cls(content["requests"], content["candidates"], content["permutations"], features)
 
 
 def importance(block: pa.RecordBatch, scores: Scores, *, dataset: Dataset) -> Importance:
@@ -94,9 +94,9 @@ def importance(block: pa.RecordBatch, scores: Scores, *, dataset: Dataset) -> Im
     """
     if not block.num_rows:
         raise InputError("expected requests to tell the features' importance on, got none; widen the test window")
-    judge = _Judge.of(block, dataset)
+    judge = _Judge.from_block(block, dataset)
     whole = judge.judged(scores(block, judge.row_lengths))
-    found = []
+    rows = []
     for subject in subjects(dataset):
         random = np.random.default_rng([dataset.seed, *subject.name.encode()])
         without = []
@@ -107,8 +107,8 @@ def importance(block: pa.RecordBatch, scores: Scores, *, dataset: Dataset) -> Im
             else:
                 again = scores(permuted(block, subject.columns, row_lengths=judge.row_lengths, random=random), judge.row_lengths)
             without.append(judge.judged(again))
-        found.append(FeatureDrops(subject.name, _drops(whole, without)))
-    return Importance(block.num_rows, int(judge.row_lengths.sum()), PERMUTATIONS, tuple(found))
+        rows.append(FeatureDrops(subject.name, _drops(whole, without)))
+    return Importance(block.num_rows, int(judge.row_lengths.sum()), PERMUTATIONS, tuple(rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +121,12 @@ class _Judge:
     users: NDArray[np.uint64] | None  # [R]
 
     @classmethod
-    def of(cls, block: pa.RecordBatch, dataset: Dataset) -> "_Judge":
+    def from_block(cls, block: pa.RecordBatch, dataset: Dataset) -> "_Judge":
         labels, row_lengths = candidate_values(block, "label")
-        worth = gains(dataset)
-        acted = {name: candidate_values(block, name)[0] for name in worth}
+        gain_table = gains(dataset)
+        acted = {name: candidate_values(block, name)[0] for name in gain_table}
         amounts = {name: candidate_values(block, amount)[0] for name, amount in gain_amounts(dataset).items()}
-        return cls(labels, gains_from(acted, worth, amounts), row_lengths, shoppers(block))
+        return cls(labels, gains_from(acted, gain_table, amounts), row_lengths, shoppers(block))
 
     def judged(self, scores: NDArray[np.float32]) -> RankingSums:
         requests = Requests(self.labels, scores, self.gains, self.row_lengths, self.users)
@@ -139,12 +139,12 @@ _LISTWISE = tuple(metric for metric in METRICS if metric != "auc")
 def _drops(whole: RankingSums, without: list[RankingSums]) -> dict[str, Drop]:
     values, drawn = whole.values(_LISTWISE), whole.replicated(_LISTWISE)
     others = [(each.values(_LISTWISE), each.replicated(_LISTWISE)) for each in without]
-    found = {}
+    drops = {}
     for metric in METRICS:
         drop = values[metric] - float(np.mean([other[metric] for other, _ in others]))
         error = standard_error(drawn[metric] - np.mean([other[metric] for _, other in others], axis=0)) if drawn else math.nan
-        found[metric] = Drop(_or_none(drop), _or_none(half_width(error, whole.counts.effective)))
-    return found
+        drops[metric] = Drop(_or_none(drop), _or_none(half_width(error, whole.counts.effective)))
+    return drops
 
 
 def _or_none(value: float) -> float | None:

@@ -34,12 +34,12 @@ class Subject:
 def subjects(dataset: Dataset) -> tuple[Subject, ...]:
     """The features of the dataset file, in its order."""
     inputs = input_columns(dataset)
-    found = []
+    listed = []
     for feature in dataset.features:
         compares = isinstance(feature, ListRelative)
-        of = feature.of if isinstance(feature, ListRelative) else feature.name
-        found.append(Subject(feature.name, tuple(column for column in inputs if column.feature == of), compares))
-    return tuple(found)
+        source = feature.of if isinstance(feature, ListRelative) else feature.name
+        listed.append(Subject(feature.name, tuple(column for column in inputs if column.feature == source), compares))
+    return tuple(listed)
 
 
 def permuted(
@@ -95,16 +95,16 @@ def held_against_another_list(
     copy = np.arange(len(origin)) - np.repeat(np.cumsum(copies) - copies, copies)
     lengths = row_lengths[origin]
     of_copy = np.repeat(np.arange(len(origin)), lengths)  # [candidates of the copies]
-    place = np.arange(len(of_copy)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    own = place % copies[origin][of_copy] == copy[of_copy]
+    position = np.arange(len(of_copy)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    own = position % copies[origin][of_copy] == copy[of_copy]
     source = other[origin][of_copy]
-    foreign = start[source] + place % np.maximum(row_lengths[source], 1)
-    number = np.where(own | (row_lengths[source] == 0), start[origin][of_copy] + place, foreign)
+    foreign = start[source] + position % np.maximum(row_lengths[source], 1)
+    number = np.where(own | (row_lengths[source] == 0), start[origin][of_copy] + position, foreign)
     everything = block.take(pa.array(origin))
     flat = _of_candidates(block, column, row_lengths)
     taken = _lists(flat, number, lengths, like=everything.column(column.name))
     scored = np.flatnonzero(own)
-    scored = scored[np.lexsort((place[scored], origin[of_copy[scored]]))]
+    scored = scored[np.lexsort((position[scored], origin[of_copy[scored]]))]
     return Held(replaced(everything, {column.name: taken}), lengths, scored)
 
 
@@ -121,15 +121,15 @@ def _candidates_taken(block: pa.RecordBatch, column: Column, row_lengths: NDArra
 
 def _of_candidates(block: pa.RecordBatch, column: Column, row_lengths: NDArray[np.int64]) -> pa.Array:
     """The values of a column of candidates, one after the other."""
-    found = block.column(column.name)
-    lengths = np.zeros(len(found), np.int64) if pa.types.is_null(found.type) else found.value_lengths().fill_null(0).to_numpy(False)
+    values = block.column(column.name)
+    lengths = np.zeros(len(values), np.int64) if pa.types.is_null(values.type) else values.value_lengths().fill_null(0).to_numpy(False)
     if not np.array_equal(lengths, row_lengths * column.size):
         row = int(np.flatnonzero(lengths != row_lengths * column.size)[0])
         raise InputError(
             f"expected {row_lengths[row] * column.size} values of {column.name!r} for the {row_lengths[row]} candidates of a request, "
             f"got {lengths[row]}; evaluate the examples as ingested"
         )
-    return found.flatten()
+    return values.flatten()
 
 
 def _lists(flat: pa.Array, at: NDArray[np.int64], lengths: NDArray[np.int64], *, like: pa.Array) -> pa.Array:

@@ -16,8 +16,8 @@ def candidate_values(block: pa.RecordBatch, name: str) -> tuple[NDArray[np.float
         InputError: if the examples have no such feature.
     """
     if name not in block.schema.names:
-        found = ", ".join(sorted(block.schema.names))
-        raise InputError(f"expected a feature {name!r} in the examples, found {found}; evaluate the examples as ingested")
+        names = ", ".join(sorted(block.schema.names))
+        raise InputError(f"expected a feature {name!r} in the examples, found {names}; evaluate the examples as ingested")
     column = block.column(name)
     if pa.types.is_null(column.type):
         return np.empty(0, np.float32), np.zeros(len(column), np.int64)

@@ -22,7 +22,7 @@ class Replicates:
     scores: ScoreCounts  # counts [D, B]
 
     @classmethod
-    def of(
+    def from_columns(
         cls,
         columns: NDArray[np.float64],
         *,

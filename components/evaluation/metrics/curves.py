@@ -27,7 +27,7 @@ def curves(sums: RankingSums) -> Curves:
     return {
         "calibration": [[count, score_sum / count, positives / count] for count, score_sum, positives in bins.tolist()],
         "scores": _distribution(sums),
-        "places": [[shown, found / shown / share] for shown, found in places if shown and share],
+        "places": [[shown, positives_there / shown / share] for shown, positives_there in places if shown and share],
     }
 
 

@@ -42,7 +42,7 @@ class ItemReach:
     bits: int = 0
 
     @classmethod
-    def of(cls, item: NDArray[np.uint64], reach: Floats, *, row: NDArray[np.intp], group: NDArray[np.int64]) -> "ItemReach":
+    def from_candidates(cls, item: NDArray[np.uint64], reach: Floats, *, row: NDArray[np.intp], group: NDArray[np.int64]) -> "ItemReach":
         """From candidates [N], the probability of each to stand among the first places, their requests [N] and the groups of these [R]."""
         with np.errstate(divide="ignore"):
             missed = np.maximum(np.log1p(-reach), _SURELY)
@@ -79,15 +79,15 @@ class ItemReach:
         sums, item = self._whole()
         shown = np.bincount(item, minlength=len(sums))
         groups = np.flatnonzero(self.requests)
-        found = np.empty((2, len(groups)))
+        values = np.empty((2, len(groups)))
         for i, group in enumerate(groups):
             mine = self.group == group
             others, left = sums.copy(), shown.copy()
             others[item[mine]] -= self.sums[mine]
             left[item[mine]] -= 1
-            found[0, i] = _coverage(others[left > 0])
-            found[1, i] = _personalisation(others, float(self.requests.sum() - self.requests[group]))
-        return found[0], found[1]
+            values[0, i] = _coverage(others[left > 0])
+            values[1, i] = _personalisation(others, float(self.requests.sum() - self.requests[group]))
+        return values[0], values[1]
 
     def _whole(self) -> tuple[Floats, NDArray[np.int64]]:
         """The sums of each item over all groups [I, 3], and which item each pair is of [P]."""
@@ -126,9 +126,9 @@ def _fitted(item: NDArray[np.uint64], group: NDArray[np.int64], sums: Floats, re
     """Joins equal pairs, then takes as few items as fit; a sample holds the lowest hashes, so it is a slice of the sorted."""
     order = np.lexsort((group, item))
     item, group, sums = item[order], group[order], sums[order]
-    fresh = np.ones(len(item), np.bool_)
-    fresh[1:] = (item[1:] != item[:-1]) | (group[1:] != group[:-1])
-    start = np.flatnonzero(fresh)
+    first_of_key = np.ones(len(item), np.bool_)
+    first_of_key[1:] = (item[1:] != item[:-1]) | (group[1:] != group[:-1])
+    start = np.flatnonzero(first_of_key)
     item, group = item[start], group[start]
     summed = np.add.reduceat(sums, start, axis=0) if len(start) else np.empty((0, 3))
     bits = fitting_bits(item, bits, most=MAX_PAIRS)

@@ -169,8 +169,8 @@ class RequestSums:
     row: NDArray[np.int64]  # [N], the candidate's request
     listwise: tuple[Terms, ...]  # of each request
     reach: Floats  # [N], the probability to stand among the first places
-    place: NDArray[np.int64]  # [N], in the model's order; tied candidates in any
-    found: Floats  # [N], the expected label at that place
+    position: NDArray[np.int64]  # [N], from 0, in the model's order; tied candidates in any
+    expected_label: Floats  # [N], at that position
     weights: NDArray[np.float32] | None  # [R, B], how often each replicate counts the request
 
     def total(self, rows: NDArray[np.intp] | None = None) -> RankingSums:
@@ -182,17 +182,17 @@ class RequestSums:
         candidates = np.flatnonzero(chosen[self.row])
         renumbered = np.searchsorted(rows, self.row[candidates])
         columns = self._columns(candidates, renumbered, [(value[rows], weight[rows]) for value, weight in self.listwise], len(rows))
-        given = self.requests
+        requests = self.requests
         shoppers, items = NO_SHOPPERS, NO_ITEMS
-        if given.users is not None:
-            user = given.users[self.row[candidates]]
-            shoppers = ShopperSample.of(user, given.scores[candidates], given.labels[candidates] > 0)
-        if given.items is not None:
-            group = np.zeros(len(rows), np.int64) if given.users is None else shopper_groups(given.users[rows])
-            items = ItemReach.of(given.items[candidates], self.reach[candidates], row=renumbered, group=group)
-        shown = np.bincount(self.place[candidates], minlength=PLACES)[:PLACES].astype(np.float64)
-        found = np.bincount(self.place[candidates], weights=self.found[candidates], minlength=PLACES)[:PLACES]
-        return self._sums(columns, candidates, rows, renumbered, shoppers, items, np.stack([shown, found]))
+        if requests.users is not None:
+            user = requests.users[self.row[candidates]]
+            shoppers = ShopperSample.from_users(user, requests.scores[candidates], requests.labels[candidates] > 0)
+        if requests.items is not None:
+            group = np.zeros(len(rows), np.int64) if requests.users is None else shopper_groups(requests.users[rows])
+            items = ItemReach.from_candidates(requests.items[candidates], self.reach[candidates], row=renumbered, group=group)
+        shown = np.bincount(self.position[candidates], minlength=PLACES)[:PLACES].astype(np.float64)
+        expected = np.bincount(self.position[candidates], weights=self.expected_label[candidates], minlength=PLACES)[:PLACES]
+        return self._sums(columns, candidates, rows, renumbered, shoppers, items, np.stack([shown, expected]))
 
     def total_of_candidates(self, candidates: NDArray[np.intp]) -> RankingSums:
         """The sums over the candidates at these places alone.
@@ -231,11 +231,11 @@ class RequestSums:
         places: Floats,
     ) -> RankingSums:
         scores, positive = self.requests.scores[candidates], self.requests.labels[candidates] > 0
-        counts, replicates, of_shoppers = ScoreCounts.of(scores, positive), None, NO_COUNTS
+        counts, replicates, of_shoppers = ScoreCounts.from_scores(scores, positive), None, NO_COUNTS
         if self.weights is not None and self.requests.users is not None:
-            of_shoppers = ShopperCounts.of(self.requests.users[rows], columns[:, COUNTS.index("requests_without_positive")] == 0)
+            of_shoppers = ShopperCounts.from_users(self.requests.users[rows], columns[:, COUNTS.index("requests_without_positive")] == 0)
             weights = self.weights[rows]
-            replicates = Replicates.of(columns, scores=scores, positive=positive, row=row, weights=weights, counts=counts)
+            replicates = Replicates.from_columns(columns, scores=scores, positive=positive, row=row, weights=weights, counts=counts)
         return RankingSums(columns.sum(axis=0), counts, of_shoppers, shoppers, items, replicates, places)
 
 
@@ -259,13 +259,14 @@ def listwise_of(amounts: Iterable[str]) -> tuple[str, ...]:
 
 def request_sums(requests: Requests, names: Sequence[str] = LISTWISE) -> RequestSums:
     """The summands of each request, with the listwise metrics of these names."""
-    ranked = Ranked.of(
+    ranked = Ranked.from_scores(
         requests.scores, requests.labels > 0, gains=requests.gains, row_lengths=requests.row_lengths, amounts=requests.amounts
     )
-    reach, place, found = np.empty(len(requests.scores)), np.empty_like(ranked.place), np.empty(len(requests.scores))
-    reach[ranked.order], place[ranked.order], found[ranked.order] = ranked.within(REACHED), ranked.place, ranked.ties.mean(ranked.positive)
+    reach, position, expected = np.empty(len(requests.scores)), np.empty_like(ranked.position), np.empty(len(requests.scores))
+    reach[ranked.order], position[ranked.order] = ranked.within(REACHED), ranked.position
+    expected[ranked.order] = ranked.ties.mean(ranked.positive)
     weights = None if requests.users is None else poisson_counts(requests.users).astype(np.float32)
-    return RequestSums(requests, ranked.row, tuple(listwise(name, ranked) for name in names), reach, place, found, weights)
+    return RequestSums(requests, ranked.row, tuple(listwise(name, ranked) for name in names), reach, position, expected, weights)
 
 
 def _means(totals: Floats) -> Floats:
@@ -302,6 +303,6 @@ def gains_from(
     """
     each = {name: np.float32(weight) * (labels[name] > 0) for name, weight in weights.items()}
     each |= {name: each[name] * np.maximum(amount, np.float32(0)) for name, amount in (amounts or {}).items()}
-    worth: NDArray[np.float32] = np.stack(list(each.values()))
-    highest: NDArray[np.float32] = worth.max(axis=0)
+    gains: NDArray[np.float32] = np.stack(list(each.values()))
+    highest: NDArray[np.float32] = gains.max(axis=0)
     return highest

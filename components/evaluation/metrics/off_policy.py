@@ -97,7 +97,7 @@ def off_policy_values(
 
 def _estimates(by_request: Mapping[str, Floats], users: NDArray[np.uint64]) -> dict[str, Estimate]:
     weights = poisson_counts(users)
-    shoppers = ShopperCounts.of(users, np.ones(len(users), np.bool_)).effective
+    shoppers = ShopperCounts.from_users(users, np.ones(len(users), np.bool_)).effective
     total = {name: float(values.sum()) for name, values in by_request.items()}
     replicated = {name: values @ weights for name, values in by_request.items()}
 
@@ -114,12 +114,12 @@ def _estimates(by_request: Mapping[str, Floats], users: NDArray[np.uint64]) -> d
 def _new_examination(scores: NDArray[np.float32], row_lengths: NDArray[np.int64], examination: Floats) -> Floats:
     """e of the place that each candidate [N] takes when its request is ordered by the scores."""
     nothing = np.zeros(len(scores))
-    ranked = Ranked.of(scores, nothing > 0, gains=nothing.astype(np.float32), row_lengths=row_lengths)
+    ranked = Ranked.from_scores(scores, nothing > 0, gains=nothing.astype(np.float32), row_lengths=row_lengths)
     new = np.empty(len(scores))
-    new[ranked.order] = ranked.ties.mean(_at(examination, ranked.place))
+    new[ranked.order] = ranked.ties.mean(_at(examination, ranked.position))
     return new
 
 
 def _at(examination: Floats, places: NDArray[np.int64]) -> Floats:
-    found: Floats = examination[np.minimum(places, len(examination) - 1)]
-    return found
+    chances: Floats = examination[np.minimum(places, len(examination) - 1)]
+    return chances

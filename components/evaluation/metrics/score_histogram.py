@@ -29,7 +29,7 @@ class ScoreCounts:
     max_levels: int = MAX_LEVELS
 
     @classmethod
-    def of(cls, scores: NDArray[np.float32], positive: NDArray[np.bool_], *, max_levels: int = MAX_LEVELS) -> "ScoreCounts":
+    def from_scores(cls, scores: NDArray[np.float32], positive: NDArray[np.bool_], *, max_levels: int = MAX_LEVELS) -> "ScoreCounts":
         """Counts the scores [N] of candidates that are positive [N] or not. NaN counts as the lowest score."""
         ascending = np.sort(sortable(scores) * 2 + positive)
         positives = ascending & 1
@@ -52,8 +52,8 @@ class ScoreCounts:
         """
         levels, starts, bits = _coarsened(counts.levels, counts.dropped_bits, max_levels)
         levels = levels[starts]
-        place = 2 * np.searchsorted(levels, sortable(scores) >> bits) + positive
-        chosen = sparse.csr_array((np.ones(len(scores), np.float32), (place, row)), shape=(2 * len(levels), len(weights)))
+        slot = 2 * np.searchsorted(levels, sortable(scores) >> bits) + positive
+        chosen = sparse.csr_array((np.ones(len(scores), np.float32), (slot, row)), shape=(2 * len(levels), len(weights)))
         weighted = (chosen @ weights).astype(np.int32).reshape(len(levels), 2, weights.shape[1])
         return cls(levels, weighted[:, 0], weighted[:, 1], bits, max_levels)
 
@@ -90,9 +90,9 @@ class ScoreCounts:
         enter together. That is scikit-learn's `average_precision_score`. A shuffle is worth the share of positives.
         """
         positives, negatives = self.positives[::-1], self.negatives[::-1]
-        found = np.cumsum(positives, axis=0, dtype=np.float64)
-        taken = found + np.cumsum(negatives, axis=0)
-        return _ratio((positives * found / np.maximum(taken, 1)).sum(axis=0), self.positives.sum(axis=0))
+        recovered = np.cumsum(positives, axis=0, dtype=np.float64)
+        taken = recovered + np.cumsum(negatives, axis=0)
+        return _ratio((positives * recovered / np.maximum(taken, 1)).sum(axis=0), self.positives.sum(axis=0))
 
     @property
     def ece(self) -> NDArray[np.float64]:

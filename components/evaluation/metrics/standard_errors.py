@@ -30,13 +30,13 @@ def estimates(sums: Mapping[str, RankingSums], *, baseline: str | None, listwise
     drawn = {
         model: [(standard_error, each.replicated(listwise)), (jackknife_error, each.without_each_group())] for model, each in sums.items()
     }
-    found = {}
+    estimated = {}
     for model, each in sums.items():
         values = each.values(listwise)
         for i, (error, mine) in enumerate(drawn[model]):
-            values |= {error_of(name): error(of) for name, of in mine.items()}
+            values |= {error_of(name): error(terms) for name, terms in mine.items()}
             if baseline is not None and model != baseline:
                 _, others = drawn[baseline][i]
-                values |= {change_error_of(name): error(of - others[name]) for name, of in mine.items()}
-        found[model] = values
-    return found
+                values |= {change_error_of(name): error(terms - others[name]) for name, terms in mine.items()}
+        estimated[model] = values
+    return estimated

@@ -22,7 +22,7 @@ class ShopperCounts:
     bits: int = 0
 
     @classmethod
-    def of(cls, user: NDArray[np.uint64], positive: NDArray[np.bool_]) -> "ShopperCounts":
+    def from_users(cls, user: NDArray[np.uint64], positive: NDArray[np.bool_]) -> "ShopperCounts":
         """From the shopper of each request [R], and whether the request has a positive [R]."""
         return _fitted(user, positive.astype(np.int64), 0)
 

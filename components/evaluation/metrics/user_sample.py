@@ -25,7 +25,7 @@ class ShopperSample:
     bits: int = 0
 
     @classmethod
-    def of(cls, user: NDArray[np.uint64], scores: NDArray[np.float32], positive: NDArray[np.bool_]) -> "ShopperSample":
+    def from_users(cls, user: NDArray[np.uint64], scores: NDArray[np.float32], positive: NDArray[np.bool_]) -> "ShopperSample":
         """The sample of candidates [N]."""
         return _fitted(user, scores, positive, 0)
 
@@ -43,7 +43,9 @@ class ShopperSample:
         order = np.argsort(self.user, kind="stable")
         user, lengths = np.unique(self.user, return_counts=True)
         positive = self.positive[order]
-        return user, listwise("gauc", Ranked.of(self.scores[order], positive, gains=positive.astype(np.float32), row_lengths=lengths))
+        return user, listwise(
+            "gauc", Ranked.from_scores(self.scores[order], positive, gains=positive.astype(np.float32), row_lengths=lengths)
+        )
 
 
 NO_SHOPPERS = ShopperSample(np.empty(0, np.uint64), np.empty(0, np.float32), np.empty(0, np.bool_))

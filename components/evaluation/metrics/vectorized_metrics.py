@@ -29,7 +29,7 @@ class TieGroups:
     size: NDArray[np.int64]  # [G]
 
     @classmethod
-    def of(cls, sorted_key: NDArray[np.int64]) -> "TieGroups":
+    def from_sorted(cls, sorted_key: NDArray[np.int64]) -> "TieGroups":
         """The groups of equal keys."""
         start = np.flatnonzero(np.diff(sorted_key, prepend=-1))
         return cls(start, np.diff(start, append=len(sorted_key)))
@@ -55,7 +55,7 @@ class Ranked:
     row: NDArray[np.int64]  # [N], its request
     start: NDArray[np.int64]  # [R], a request's first candidate
     length: NDArray[np.int64]  # [R]
-    place: NDArray[np.int64]  # [N], from 0; among tied candidates in no order
+    position: NDArray[np.int64]  # [N], from 0; among tied candidates in no order
     ties: TieGroups
     positive: NDArray[np.float64]  # [N], 0 or 1
     gain: NDArray[np.float64]  # [N]
@@ -64,7 +64,7 @@ class Ranked:
     amounts: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # by name [N], none below 0
 
     @classmethod
-    def of(
+    def from_scores(
         cls,
         scores: NDArray[np.float32],
         positive: NDArray[np.bool_],
@@ -85,8 +85,8 @@ class Ranked:
             row=row,
             start=start,
             length=row_lengths,
-            place=np.arange(len(row)) - start[row],
-            ties=TieGroups.of(key[order]),
+            position=np.arange(len(row)) - start[row],
+            ties=TieGroups.from_sorted(key[order]),
             positive=label,
             gain=gains[order].astype(np.float64),
             best_gain=gains[np.argsort(_descending(row, gains))].astype(np.float64),
@@ -102,7 +102,7 @@ class Ranked:
 
     def within(self, k: int) -> NDArray[np.float64]:
         """The probability that a candidate stands among the first k places, [N] in order: ties share the places that are left."""
-        ahead = self.place[self.ties.start]
+        ahead = self.position[self.ties.start]
         return self.ties.spread(np.clip((k - ahead) / self.ties.size, 0.0, 1.0))
 
 
@@ -124,7 +124,7 @@ def _auc(ranked: Ranked) -> Terms:
     """Mann-Whitney: the sum of the positives' ranks from below, tied candidates at their mean rank. Weight: the impressions."""
     ties, length, positives = ranked.ties, ranked.length.astype(np.float64), ranked.positives
     pairs = positives * (length - positives)
-    rank = length[ranked.row] - ties.spread(ranked.place[ties.start] + (ties.size - 1) / 2)
+    rank = length[ranked.row] - ties.spread(ranked.position[ties.start] + (ties.size - 1) / 2)
     rank_sum = np.bincount(ranked.row, weights=ranked.positive * rank, minlength=len(length))
     return (rank_sum - positives * (positives + 1) / 2) / np.where(pairs > 0, pairs, 1), np.where(pairs > 0, length, 0.0)
 
@@ -136,14 +136,14 @@ def _average_precision(ranked: Ranked) -> Terms:
     label = ties.mean(ranked.positive)
     before = np.cumsum(ranked.positive) - ranked.positive  # of all requests; `hits` takes off those of the requests before
     hits = ties.spread((before - (np.cumsum(ranked.positives) - ranked.positives)[ranked.row])[ties.start])
-    j = ranked.place - ties.spread(ranked.place[ties.start].astype(np.float64))  # from 0
+    j = ranked.position - ties.spread(ranked.position[ties.start].astype(np.float64))  # from 0
     others = ties.spread(np.divide(m - 1, n - 1, out=np.zeros_like(n), where=n > 1))
-    summed = np.bincount(ranked.row, weights=label * (hits + 1 + j * others) / (ranked.place + 1), minlength=len(ranked.length))
+    summed = np.bincount(ranked.row, weights=label * (hits + 1 + j * others) / (ranked.position + 1), minlength=len(ranked.length))
     return summed / np.maximum(ranked.positives, 1), _having_positive(ranked)
 
 
 def _reciprocal_rank(ranked: Ranked) -> Terms:
-    return _first_positive(ranked, lambda place: 1.0 / place)
+    return _first_positive(ranked, lambda position: 1.0 / position)
 
 
 def _precision(ranked: Ranked, k: int) -> Terms:
@@ -155,11 +155,11 @@ def _recall(ranked: Ranked, k: int) -> Terms:
 
 
 def _hit_rate(ranked: Ranked, k: int) -> Terms:
-    return _first_positive(ranked, lambda place: (place <= k).astype(np.float64))
+    return _first_positive(ranked, lambda position: (position <= k).astype(np.float64))
 
 
 def _ndcg(ranked: Ranked, k: int) -> Terms:
-    discount = 1.0 / np.log2(ranked.place + 2.0)
+    discount = 1.0 / np.log2(ranked.position + 2.0)
     ideal = ranked.first(ranked.best_gain * discount, k)
     has_gain = np.bincount(ranked.row, weights=ranked.gain, minlength=len(ranked.length)) > 0
     return ranked.first(ranked.ties.mean(ranked.gain) * discount, k) / np.where(has_gain, ideal, 1), has_gain.astype(np.float64)
@@ -186,19 +186,19 @@ def _having_positive(ranked: Ranked) -> NDArray[np.float64]:
     return (ranked.positives > 0).astype(np.float64)
 
 
-def _first_positive(ranked: Ranked, worth: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Terms:
-    """Expected worth of the place, from 1, of the first positive; formula in `metrics.reciprocal_rank`."""
+def _first_positive(ranked: Ranked, value: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Terms:
+    """Return the expected value of the position, from 1, of the first positive; formula in `metrics.reciprocal_rank`."""
     result = np.zeros(len(ranked.length))
     ties, positives = ranked.ties, ranked.ties.total(ranked.positive)
     having = np.flatnonzero(positives > 0)
     request = ranked.row[ties.start[having]]
     first = np.diff(request, prepend=-1) > 0  # the best group with a positive in each request
     having, request = having[first], request[first]
-    ahead, n, m = ranked.place[ties.start[having]].astype(np.float64), ties.size[having].astype(np.float64), positives[having]
+    ahead, n, m = ranked.position[ties.start[having]].astype(np.float64), ties.size[having].astype(np.float64), positives[having]
     none_so_far, j = np.ones(len(having)), 0
     while len(having := np.flatnonzero(n - m >= j)):
         request, ahead, n, m, none_so_far = request[having], ahead[having], n[having], m[having], none_so_far[having]
-        result[request] += none_so_far * (m / (n - j)) * worth(ahead + 1 + j)
+        result[request] += none_so_far * (m / (n - j)) * value(ahead + 1 + j)
         none_so_far = none_so_far * (n - j - m) / (n - j)
         j += 1
     return result, _having_positive(ranked)

@@ -140,7 +140,7 @@ def _importance_plots(importance: Importance) -> list[tuple[str, Markup]]:
 def _lift(places: Sequence[tuple[float, float]]) -> list[tuple[float, float, float]]:
     """Places that hardly any list reaches are noise."""
     enough = places[0][0] / 20 if places else 0.0
-    return [(place, times, math.nan) for place, (shown, times) in enumerate(places, 1) if shown >= enough]
+    return [(position, times, math.nan) for position, (shown, times) in enumerate(places, 1) if shown >= enough]
 
 
 def _curve_plots(curves: Mapping[Model, Curves]) -> dict[str, Markup]:

@@ -10,7 +10,7 @@ from components.evaluation.report.table import margin_text, value_text
 from components.evaluation.results import Comparison
 
 FELL_BY = ("auc", "ndcg_at_10")
-_FOUND, _PAIRS = "hit_rate_at_5", "auc"
+_HIT_RATE, _PAIRS = "hit_rate_at_5", "auc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ def owner_sentences(overall: Comparison | None, verdict: Verdict, *, release: in
 
 
 def _compared(overall: Comparison, champion_order: str) -> tuple[str, ...]:
-    if _known(overall, _FOUND):
-        metric, what = _FOUND, "shoppers who took something from a list"
+    if _known(overall, _HIT_RATE):
+        metric, what = _HIT_RATE, "shoppers who took something from a list"
         claim = "would have found some of it among the first 5 places of the new order"
     elif _known(overall, _PAIRS):
         metric, what = _PAIRS, "pairs of a product that was taken and one that was not"
@@ -91,9 +91,9 @@ def _compared(overall: Comparison, champion_order: str) -> tuple[str, ...]:
     if math.isnan(margin):
         return counted, f"How sure that is can't be said: {judged} are too few."
     low, high = round(100 * (change - margin)), round(100 * (change + margin))
-    between = f"95 % sure, from {judged}: between {_more(low)} and {_more(high)}"
+    between = f"95 % sure, from {judged}: between {_difference_text(low)} and {_difference_text(high)}"
     chance = abs(change) <= margin
-    return counted, f"That is {_more(new - old)}, which {'may be' if chance else 'is hardly'} chance ({between})."
+    return counted, f"That is {_difference_text(new - old)}, which {'may be' if chance else 'is hardly'} chance ({between})."
 
 
 def _outcome(verdict: Verdict, release: int | None) -> str:
@@ -108,5 +108,5 @@ def _known(overall: Comparison, metric: str) -> bool:
     return all(math.isfinite(values.get(metric, math.nan)) for values in (overall.challenger, overall.champion))
 
 
-def _more(count: int) -> str:
+def _difference_text(count: int) -> str:
     return "as many" if not count else f"{abs(count)} {'more' if count > 0 else 'fewer'}"

@@ -94,9 +94,9 @@ class SliceTables:
         leading = min(_SLICE, max([len("slice"), *map(cell_len, self._slices())])) + max(len("requests"), *map(len, self._requests()))
         parts = _fitting(widths, options.max_width - leading - 2 * _BORDER - 1)
         metrics = list(cells)
-        for place, (first, end) in enumerate(parts, 1):
+        for index, (first, end) in enumerate(parts, 1):
             title = "Metrics by slice (difference to the champion)"
-            title += f", part {place} of {len(parts)}" if len(parts) > 1 else ""
+            title += f", part {index} of {len(parts)}" if len(parts) > 1 else ""
             yield self._table(title, {metric: cells[metric] for metric in metrics[first:end]})
 
     def _table(self, title: str, cells: Mapping[str, Sequence[Text]]) -> Table:
@@ -119,9 +119,9 @@ class SliceTables:
 def _fitting(widths: Sequence[int], room: int) -> list[tuple[int, int]]:
     """Cut columns of these widths into runs that fit into a room, none of which is empty: the first and the end of each."""
     starts, left = [0], room
-    for place, width in enumerate(widths):
-        if left < width + _BORDER and place > starts[-1]:
-            starts.append(place)
+    for index, width in enumerate(widths):
+        if left < width + _BORDER and index > starts[-1]:
+            starts.append(index)
             left = room
         left -= width + _BORDER
     return list(pairwise([*starts, len(widths)]))

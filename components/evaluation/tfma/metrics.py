@@ -247,26 +247,26 @@ class _RequestSums(metric_types.Preprocessor):
             yield extracts[SUMS_KEY]
             return
         features = extracts.get(constants.FEATURES_KEY, {})
-        worth = {name: _flat(features[name]) for name in self._gains}
+        gain_table = {name: _flat(features[name]) for name in self._gains}
         amounts = {name: _flat(features[name]) for name in self._amounts}
         of_gain = {name: amounts[amount] for name, amount in self._gain_amounts.items()}
         users = hashed(pa.array([self._named(features)])) if self._shopper else None
         items = hashed(pa.array(_list(features[self._item]))) if self._item else None
-        found = {}
+        results = {}
         for model in self._models:
-            labels = _flat(_of(model, extracts[constants.LABELS_KEY]))
-            scores = _flat(_of(model, extracts[constants.PREDICTIONS_KEY]))[: len(labels)]
-            gains = gains_from(worth, self._gains, of_gain) if worth else labels
+            labels = _flat(_model_values(model, extracts[constants.LABELS_KEY]))
+            scores = _flat(_model_values(model, extracts[constants.PREDICTIONS_KEY]))[: len(labels)]
+            gains = gains_from(gain_table, self._gains, of_gain) if gain_table else labels
             request = Requests(labels, scores, gains, row_lengths=np.array([len(labels)]), users=users, items=items, amounts=amounts)
-            found[model] = request_sums(request, self._listwise).total()
-        yield found
+            results[model] = request_sums(request, self._listwise).total()
+        yield results
 
     def _named(self, features: Mapping[str, Any]) -> Any:
         """The shopper's id: the first of the features that has one."""
         return next((value for name in self._shopper for value in _list(features[name]) if value), b"")
 
 
-def _of(model: str, values: Any) -> Any:
+def _model_values(model: str, values: Any) -> Any:
     """TFMA keys labels and predictions by model where there are two."""
     return values[model] if isinstance(values, Mapping) else values
 

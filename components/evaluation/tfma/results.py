@@ -31,13 +31,13 @@ def read_metrics(uri: str) -> tuple[SliceMetrics, ...]:
 
 def read_curves(uri: str) -> dict[Model, Curves]:
     """The curves of each model over all requests, from an Evaluator's output folder."""
-    found = {}
+    curves = {}
     for record in _records(uri, "metrics"):
         message = metrics_for_slice_pb2.MetricsForSlice.FromString(record)
         for metric in message.metric_keys_and_values:
             if metric.key.name == CURVES and not message.slice_key.single_slice_keys:
-                found[metric.key.model_name] = json.loads(metric.value.bytes_value)
-    return found
+                curves[metric.key.model_name] = json.loads(metric.value.bytes_value)
+    return curves
 
 
 def read_blessing(uri: str) -> bool:

@@ -45,9 +45,9 @@ class ExportedModel:
 
     def __call__(self, block: pa.RecordBatch, row_lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         """The scores of a block's candidates, one after the other [N]; row_lengths [R] says how many each request has."""
-        found = []
+        scored = []
         for first in range(0, block.num_rows, _REQUESTS_AT_ONCE):
             some = slice(first, first + _REQUESTS_AT_ONCE)
             serialized = tf.constant(self._encoder.encode(block.slice(first, _REQUESTS_AT_ONCE)))
-            found.append(unpadded(called(self._door, serialized)["scores"].numpy(), row_lengths[some], model="challenger"))
-        return np.concatenate(found) if found else np.empty(0, np.float32)
+            scored.append(unpadded(called(self._door, serialized)["scores"].numpy(), row_lengths[some], model="challenger"))
+        return np.concatenate(scored) if scored else np.empty(0, np.float32)

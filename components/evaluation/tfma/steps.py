@@ -66,12 +66,14 @@ class _SumBySlice(model_util.DoFnWithModels):
         by_model: dict[str, RequestSums] = {}
         for spec in self._specs:
             labels, row_lengths = candidate_values(block, spec.label_key)
-            worth = {name: candidate_values(block, name)[0] for name in self._gains}
+            gain_table = {name: candidate_values(block, name)[0] for name in self._gains}
             padded = called(self._loaded_models[spec.name].signatures[spec.signature_name], serialized)[spec.prediction_key].numpy()
             requests = Requests(
                 labels,
                 unpadded(padded, row_lengths, model=spec.name),
-                gains=gains_from(worth, self._gains, {name: amounts[of] for name, of in self._gain_amounts.items()}) if worth else labels,
+                gains=gains_from(gain_table, self._gains, {name: amounts[source] for name, source in self._gain_amounts.items()})
+                if gain_table
+                else labels,
                 row_lengths=row_lengths,
                 users=users,
                 items=items,

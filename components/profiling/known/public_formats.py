@@ -192,8 +192,8 @@ FORMATS = (
 
 def recognise(groups: Sequence[FileGroup]) -> RecognisedFormat | None:
     """The public data set that the files are, or None: all files that it needs are there. Of several the one that more files fit."""
-    found = [each for known in FORMATS for each in _as(known, groups)]
-    return max(found, key=lambda each: sum(len(those) for those in each.groups.values()), default=None)
+    matches = [each for known in FORMATS for each in _as(known, groups)]
+    return max(matches, key=lambda each: sum(len(those) for those in each.groups.values()), default=None)
 
 
 def _as(known: PublicFormat, groups: Sequence[FileGroup]) -> list[RecognisedFormat]:
@@ -208,11 +208,11 @@ def _as(known: PublicFormat, groups: Sequence[FileGroup]) -> list[RecognisedForm
 
 def _matching(files: Sequence[PublicFile], groups: Sequence[FileGroup], alias: Mapping[str, str]) -> dict[str, tuple[FileGroup, ...]]:
     """The groups that fit each file; one that fits several is the one whose header says the most."""
-    found: dict[str, list[FileGroup]] = {file.path: [] for file in files}
+    matches: dict[str, list[FileGroup]] = {file.path: [] for file in files}
     for group in groups:
         if those := [file for file in files if fits(file, group, alias)]:
-            found[max(those, key=lambda file: len(file.columns)).path].append(group)
-    return {path: tuple(those) for path, those in found.items()}
+            matches[max(those, key=lambda file: len(file.columns)).path].append(group)
+    return {path: tuple(those) for path, those in matches.items()}
 
 
 def fits(file: PublicFile, group: FileGroup, alias: Mapping[str, str] | None = None) -> bool:

@@ -27,15 +27,15 @@ class RecognisedDraft:
     guesses: tuple[Guess, ...]
 
 
-def recognised_draft(found: RecognisedFormat, *, folder: str, name: str | None = None) -> RecognisedDraft:
+def recognised_draft(recognised: RecognisedFormat, *, folder: str, name: str | None = None) -> RecognisedDraft:
     """The data set's own dataset file with the paths of these files; what needs a file that isn't there is left out."""
-    text = _renamed(dataset_file(found.format).read_text(encoding="utf-8"), found.alias)
+    text = _renamed(dataset_file(recognised.format).read_text(encoding="utf-8"), recognised.alias)
     dataset = yaml.safe_load(text)
-    here = _with_files(dataset, found.groups, folder)
+    here = _with_files(dataset, recognised.groups, folder)
     if name:
         here["name"] = name
     made = _with_paths(text, dataset, here) if _same_but_paths(dataset, here) else dataset_text(here, heading=_heading(text), comments={})
-    return RecognisedDraft(made, tuple(_guesses(found, here)))
+    return RecognisedDraft(made, tuple(_guesses(recognised, here)))
 
 
 def _renamed(text: str, alias: Mapping[str, str]) -> str:
@@ -86,11 +86,11 @@ def _with_file(source: dict[str, Any], group: FileGroup, folder: str) -> dict[st
 def _drop_features(dataset: dict[str, Any], table: str) -> None:
     """Leave out the features of a table that isn't there, and what is made of them."""
     side = {"items": "item", "users": "user"}[table]
-    given = ("id", "category", "number", "text", "multi", "vector")
+    kinds = ("id", "category", "number", "text", "multi", "vector")
 
     def is_lost(feature: Mapping[str, Any]) -> bool:
         own = feature["name"] in ("item", "user", "position")
-        return feature["side"] == side and feature["kind"] in given and not own and feature.get("source") != "events"
+        return feature["side"] == side and feature["kind"] in kinds and not own and feature.get("source") != "events"
 
     lost = {feature["name"] for feature in dataset["features"] if is_lost(feature)}
     kept = []
@@ -138,10 +138,10 @@ def _heading(text: str) -> list[str]:
     return lines
 
 
-def _guesses(found: RecognisedFormat, dataset: dict[str, Any]) -> Iterator[Guess]:
-    title = found.format.title
+def _guesses(recognised: RecognisedFormat, dataset: dict[str, Any]) -> Iterator[Guess]:
+    title = recognised.format.title
     why = f"it is {title}'s"
-    names = {group.pattern: group.name for those in found.groups.values() for group in those}
+    names = {group.pattern: group.name for those in recognised.groups.values() for group in those}
     yield Guess("all", "data set", title, 1.0, f"the columns of {', '.join(sorted(names.values()))}")
     for source in dataset["events"]:
         file = PurePath(source["path"]).name
@@ -158,7 +158,7 @@ def _guesses(found: RecognisedFormat, dataset: dict[str, Any]) -> Iterator[Guess
     yield Guess("all", "candidates", dataset["candidates"]["from"], 1.0, why)
 
 
-def unused_files(found: RecognisedFormat, groups: list[FileGroup]) -> list[str]:
+def unused_files(recognised: RecognisedFormat, groups: list[FileGroup]) -> list[str]:
     """Files that the data set's dataset file has no use for."""
-    used = {group.pattern for those in found.groups.values() for group in those}
+    used = {group.pattern for those in recognised.groups.values() for group in those}
     return [os.path.basename(group.pattern) for group in groups if group.pattern not in used]

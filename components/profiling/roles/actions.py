@@ -144,12 +144,12 @@ def _with_gain(action: ProposedAction, gain: float) -> ProposedAction:
 
 def merged(actions: Sequence[ProposedAction]) -> dict[str, ProposedAction]:
     """Actions of several files by name, with the words of all."""
-    found: dict[str, ProposedAction] = {}
+    by_name: dict[str, ProposedAction] = {}
     for action in actions:
-        before = found.get(action.name)
+        before = by_name.get(action.name)
         values = tuple(dict.fromkeys((*(before.values if before else ()), *action.values)))
         kept = before if before and before.score < action.score else action
-        found[action.name] = ProposedAction(
+        by_name[action.name] = ProposedAction(
             action.name, values, max(action.gain, before.gain if before else 0), kept.about_item, kept.meaning, kept.score, kept.why
         )
-    return found
+    return by_name

@@ -60,23 +60,23 @@ def guess_form(files: Sequence[EventFile], known_items: pl.Series | None, answer
 
 
 def _outcomes(files: Sequence[EventFile]) -> list[FormGuess]:
-    found = []
+    forms = []
     for file in files:
         label, request = file.roles.chosen.get("label"), file.roles.column("request")
         if label is None:
             continue
         complete = all(file.roles.column(role) for role in ("time", "user", "item"))
         if complete and request and rows_per_key(file.group.table.columns[request]) >= 1.5:
-            found.append(
+            forms.append(
                 FormGuess("impressions", 0.95 * label.score, f"rows share {request!r}, and {label.column!r} says what was taken", file)
             )
         else:
-            found.append(FormGuess("rows", 0.9 * label.score, f"each row has its outcome in {label.column!r}", file))
-    return found
+            forms.append(FormGuess("rows", 0.9 * label.score, f"each row has its outcome in {label.column!r}", file))
+    return forms
 
 
 def _lists(files: Sequence[EventFile], known_items: pl.Series | None) -> list[FormGuess]:
-    found = []
+    forms = []
     for file in files:
         item, action = file.roles.column("item"), file.roles.column("action")
         ids = [known_items] if known_items is not None else []
@@ -94,8 +94,8 @@ def _lists(files: Sequence[EventFile], known_items: pl.Series | None) -> list[Fo
             parallel = _parallel(file, name, profile.separator)
             score = min(0.5 + 0.45 * among + 0.1 * named, 0.98)
             why = f"{name!r} holds lists of about {profile.mean_parts:.0f} items, {among:.0%} of them known ones"
-            found.append(FormGuess("list", score, why, file, ShownList(name, profile.separator, words, parallel)))
-    return found
+            forms.append(FormGuess("list", score, why, file, ShownList(name, profile.separator, words, parallel)))
+    return forms
 
 
 def _among(values: pl.Series, separator: str, ids: pl.Series) -> float:
@@ -118,29 +118,29 @@ def _parallel(file: EventFile, column: str, separator: str) -> dict[str, str]:
     """Columns whose values have as many parts as the list."""
     frame = pl.DataFrame(file.group.table.columns).filter(pl.col(column).is_not_null()).head(500)
     length = frame[column].str.count_matches(separator, literal=True)
-    found = {}
+    forms = {}
     for name, profile in file.group.profiles.items():
         if name != column and profile.content == "text":
             other = frame[name].str.count_matches(separator, literal=True)
             if float((other == length).fill_null(value=False).mean() or 0) > 0.95 and bool((length > 0).any()):  # type: ignore[arg-type]
-                found[plain_name(name).removesuffix("s")] = name
-    return found
+                forms[plain_name(name).removesuffix("s")] = name
+    return forms
 
 
 def _impressions(files: Sequence[EventFile]) -> list[FormGuess]:
-    found = []
+    forms = []
     for file in files:
         shown = [action for action in file.actions if action.meaning == "impression"]
         request = file.roles.column("request")
         if not shown:
             continue
         if request is None:
-            found += _lists_by_time(file, shown[0])
+            forms += _lists_by_time(file, shown[0])
             continue
         shared = rows_per_key(_of_action(file, shown[0], file.group.table.columns[request]))
         score = 0.9 if shared >= 1.5 else 0.5
-        found.append(FormGuess("impressions", score, f"{shown[0].name} rows share {request!r}, {shared:.1f} items each", file))
-    return found
+        forms.append(FormGuess("impressions", score, f"{shown[0].name} rows share {request!r}, {shared:.1f} items each", file))
+    return forms
 
 
 def _lists_by_time(file: EventFile, shown: ProposedAction) -> list[FormGuess]:

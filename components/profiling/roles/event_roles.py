@@ -105,17 +105,17 @@ def _by_statistics(group: FileGroup, chosen: Mapping[str, RoleScore], choose, ou
 
 
 def _overlaps(profiles: Mapping[str, ColumnProfile], tables: Sequence[FileUseGuess], use: str) -> dict[str, float]:
-    found: dict[str, float] = {}
+    shares: dict[str, float] = {}
     for guess in tables:
         if guess.use == use and guess.id is not None:
             ids = guess.group.profiles[guess.id].values
             for name, profile in profiles.items():
                 if profile.content in ("integer", "text") and profile.distinct > 5:
-                    found[name] = max(found.get(name, 0.0), overlap(ids, profile.values))
+                    shares[name] = max(shares.get(name, 0.0), overlap(ids, profile.values))
     # Small whole numbers are among any table's ids.
-    named = {name for name in found if name_score(name, "item" if use == "items" else "user") > 0}
+    named = {name for name in shares if name_score(name, "item" if use == "items" else "user") > 0}
     return {
-        name: share for name, share in found.items() if name in named or profiles[name].content == "text" or profiles[name].distinct > 200
+        name: share for name, share in shares.items() if name in named or profiles[name].content == "text" or profiles[name].distinct > 200
     }
 
 

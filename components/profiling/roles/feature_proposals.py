@@ -183,7 +183,7 @@ def _add_own_items(add: Any, files: Sequence[EventFile], form: FormGuess) -> boo
     if item is None:
         return False
     roles = {role.column for role in file.roles.chosen.values()} | {file.roles.clock}
-    found = False
+    added = False
     for profile in file.group.profiles.values():
         if profile.name in roles or profile.distinct < 2 or profile.missing > 0.9 * profile.rows:
             continue
@@ -196,8 +196,8 @@ def _add_own_items(add: Any, files: Sequence[EventFile], form: FormGuess) -> boo
             if form.form == "impressions" and profile.is_number and steady <= _STEADY:
                 continue  # It is there already, as shown.
             add(profile, file.group.pattern, "item", kind=kind)
-            found = True
-    return found
+            added = True
+    return added
 
 
 def _add_tables(add: Any, tables: Mapping[str, FileUseGuess]) -> None:

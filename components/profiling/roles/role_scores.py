@@ -42,24 +42,24 @@ def adjacency(values: pl.Series) -> float:
 
 def time_scores(profiles: Mapping[str, ColumnProfile], *, named: bool = True) -> list[RoleScore]:
     """Columns that hold times, best first; `named`: the file names its columns."""
-    found = []
+    scores = []
     for name, profile in profiles.items():
         by_name = name_score(name, "time")
         if profile.native_time:
-            found.append(RoleScore(name, 0.6 + 0.4 * by_name, "a column of timestamps"))
+            scores.append(RoleScore(name, 0.6 + 0.4 * by_name, "a column of timestamps"))
         elif profile.time is None or profile.time.kind == "clock":
             continue
         elif profile.time.kind == "epoch":
             # Large numbers are times by chance in some logs; those of thousandths rarely are. Without names there is nothing better.
             by_value = (0.2 if profile.time.unit == "s" else 0.35) + (0.0 if named else 0.25)
-            found.append(RoleScore(name, by_value + (0.95 - by_value) * by_name, f"numbers since 1970 in {profile.time.unit}"))
+            scores.append(RoleScore(name, by_value + (0.95 - by_value) * by_name, f"numbers since 1970 in {profile.time.unit}"))
         elif profile.time.kind == "format" and profile.time.format.isalpha() is False and set(profile.time.format) <= set("%ymdYHMS"):
-            found.append(RoleScore(name, 0.3 + 0.65 * by_name, f"dates written as digits ({profile.time.format})"))
+            scores.append(RoleScore(name, 0.3 + 0.65 * by_name, f"dates written as digits ({profile.time.format})"))
         else:
             said = "ISO 8601" if profile.time.kind == "iso" else profile.time.format
             filled = profile.filled / max(profile.rows, 1)
-            found.append(RoleScore(name, (0.55 + 0.45 * by_name) * (0.5 + 0.5 * filled), f"dates and times ({said})"))
-    return _ranked(found)
+            scores.append(RoleScore(name, (0.55 + 0.45 * by_name) * (0.5 + 0.5 * filled), f"dates and times ({said})"))
+    return _ranked(scores)
 
 
 def id_scores(profiles: Mapping[str, ColumnProfile], role: str, *, overlaps: Mapping[str, float], times: set[str]) -> list[RoleScore]:
@@ -71,7 +71,7 @@ def id_scores(profiles: Mapping[str, ColumnProfile], role: str, *, overlaps: Map
         overlaps: of columns, the share of their ids that the role's own table has.
         times: columns that hold times by name and value.
     """
-    found = []
+    scores = []
     for name, profile in profiles.items():
         by_name = name_score(name, role)
         # Ids may look like decimals, such as 1026454.4271 in a cookie.
@@ -85,8 +85,8 @@ def id_scores(profiles: Mapping[str, ColumnProfile], role: str, *, overlaps: Map
             score = max(score + 0.2, 0.55 + 0.4 * overlap)
             why = f"{overlap:.0%} of its ids are in the {'catalogue' if role == 'item' else 'users'}" + (", and by its name" if why else "")
         if score:
-            found.append(RoleScore(name, min(score if repeated else 0.7 * score, 1.0), why))
-    return _ranked(found)
+            scores.append(RoleScore(name, min(score if repeated else 0.7 * score, 1.0), why))
+    return _ranked(scores)
 
 
 def unnamed_id_scores(profiles: Mapping[str, ColumnProfile], *, times: set[str]) -> tuple[list[RoleScore], list[RoleScore]]:
@@ -108,7 +108,7 @@ def unnamed_id_scores(profiles: Mapping[str, ColumnProfile], *, times: set[str])
 
 def action_scores(profiles: Mapping[str, ColumnProfile]) -> list[RoleScore]:
     """Columns whose few values are words for actions, or that are called so."""
-    found = []
+    scores = []
     for name, profile in profiles.items():
         if not 1 <= profile.distinct <= _FEW or profile.filled < 0.5 * profile.rows or profile.content in ("decimal", "time"):
             continue
@@ -122,21 +122,21 @@ def action_scores(profiles: Mapping[str, ColumnProfile]) -> list[RoleScore]:
             why = f"its words are actions ({', '.join(words.to_series(0).head(3).to_list())})" if known > 0.5 else "by its name"
         # One word in all rows is an action only if both the column and the word say so.
         if score and (profile.distinct > 1 or (by_name >= 0.6 and known > 0.5)):
-            found.append(RoleScore(name, score, why))
-    return _ranked(found)
+            scores.append(RoleScore(name, score, why))
+    return _ranked(scores)
 
 
 def label_scores(profiles: Mapping[str, ColumnProfile], *, named: bool = True) -> list[RoleScore]:
     """Columns of 0 and 1 that are called like an outcome, or, where columns have no names, stand first or last."""
-    found = []
+    scores = []
     for at, (name, profile) in enumerate(profiles.items()):
         if not (profile.is_binary and profile.distinct == 2 and profile.filled > 0.99 * profile.rows):
             continue
         if by_name := name_score(name, "label"):
-            found.append(RoleScore(name, 0.3 + 0.65 * by_name, "0 and 1, by its name"))
+            scores.append(RoleScore(name, 0.3 + 0.65 * by_name, "0 and 1, by its name"))
         elif not named and at in (0, len(profiles) - 1):
-            found.append(RoleScore(name, 0.6 if at == 0 else 0.5, "0 and 1, at the edge of the row"))
-    return _ranked(found)
+            scores.append(RoleScore(name, 0.6 if at == 0 else 0.5, "0 and 1, at the edge of the row"))
+    return _ranked(scores)
 
 
 def grouping_scores(
@@ -164,7 +164,7 @@ def grouping_scores(
 
 def number_scores(profiles: Mapping[str, ColumnProfile], role: str, *, taken: set[str]) -> list[RoleScore]:
     """Columns of numbers by their name: position, order, quantity, revenue, margin, rating, price."""
-    found = []
+    scores = []
     for name, profile in profiles.items():
         if name in taken or not profile.is_number:
             continue
@@ -174,8 +174,8 @@ def number_scores(profiles: Mapping[str, ColumnProfile], role: str, *, taken: se
         if role == "rating" and not (profile.distinct <= 12 and profile.lowest >= 0 and profile.highest <= 100):
             continue
         if by_name:
-            found.append(RoleScore(name, 0.3 + 0.65 * by_name, "by its name"))
-    return _ranked(found)
+            scores.append(RoleScore(name, 0.3 + 0.65 * by_name, "by its name"))
+    return _ranked(scores)
 
 
 def _could_be_id(profile: ColumnProfile) -> bool:
@@ -191,5 +191,5 @@ def _could_be_id(profile: ColumnProfile) -> bool:
     return profile.mean_words < 1.5 and profile.mean_length <= 80 and profile.mean_parts < 1.7
 
 
-def _ranked(found: list[RoleScore]) -> list[RoleScore]:
-    return sorted(found, key=lambda each: -each.score)
+def _ranked(scores: list[RoleScore]) -> list[RoleScore]:
+    return sorted(scores, key=lambda each: -each.score)

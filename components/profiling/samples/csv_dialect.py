@@ -69,8 +69,8 @@ def _quotings(lines: Sequence[str]) -> list[tuple[str, str]]:
     text = "\n".join(lines)
     if '"' not in text:
         return [('"', "")]
-    found = [('"', ""), ("", "")]
-    return [('"', "\\"), *found] if '\\"' in text else found
+    quotings = [('"', ""), ("", "")]
+    return [('"', "\\"), *quotings] if '\\"' in text else quotings
 
 
 def _misplaced_quotes(lines: Sequence[str], dialect: Dialect) -> float:

@@ -129,11 +129,11 @@ def _head(path: str, file: IO[bytes], compression: Compression | None, limit: in
         while length < limit and (chunk := stream.read(min(1 << 20, limit - length))):
             chunks.append(chunk)
             length += len(chunk)
-        more = bool(stream.read(1))
+        truncated = bool(stream.read(1))
     except (zlib.error, zstandard.ZstdError) as error:
         raise InputError(f"{path}: can't be unpacked as {compression}: {error}; is the file whole?") from None
     data = b"".join(chunks)
-    return (data if not more else _whole_lines(data)), not more
+    return (data if not truncated else _whole_lines(data)), not truncated
 
 
 class _Inflated(io.RawIOBase):

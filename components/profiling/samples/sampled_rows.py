@@ -258,10 +258,10 @@ def _leaves(value: dict[str, Any], prefix: str, keys: dict[str, set[str]], skipp
 
 
 def _at(value: dict[str, Any], path: str) -> Any:
-    found: Any = value
+    member: Any = value
     for part in path.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
-    return found
+        member = member.get(part) if isinstance(member, dict) else None
+    return member
 
 
 def _table(

@@ -42,22 +42,22 @@ class BatchingParameters:
 
 def read(path: Path) -> BatchingParameters:
     """From a BatchingParameters file. Raises INVALID_ARGUMENT for a fault in it, UNIMPLEMENTED for splitting of large requests."""
-    given = text_protos.read(path, "BatchingParameters")
-    if given.enable_large_batch_splitting.value:
+    values = text_protos.read(path, "BatchingParameters")
+    if values.enable_large_batch_splitting.value:
         raise ServingError(
             Code.UNIMPLEMENTED, f"{path}: enable_large_batch_splitting isn't served here; take it out, or run TensorFlow Serving"
         )
     usual = BatchingParameters()
 
     def value(name: str, default: int) -> int:
-        return int(getattr(given, name).value) if given.HasField(name) else default
+        return int(getattr(values, name).value) if values.HasField(name) else default
 
     return BatchingParameters(
         max_size=value("max_batch_size", usual.max_size),
         timeout_s=value("batch_timeout_micros", 0) / 1e6,
         max_enqueued=value("max_enqueued_batches", usual.max_enqueued),
         threads=max(value("num_batch_threads", usual.threads), 1),
-        pool=given.thread_pool_name.value or usual.pool,
-        allowed_sizes=tuple(given.allowed_batch_sizes),
-        pad_lengths=given.pad_variable_length_inputs,
+        pool=values.thread_pool_name.value or usual.pool,
+        allowed_sizes=tuple(values.allowed_batch_sizes),
+        pad_lengths=values.pad_variable_length_inputs,
     )

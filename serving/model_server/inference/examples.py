@@ -13,14 +13,14 @@ from serving.model_server.inference.signature import CLASSIFY, REGRESS, ExampleS
 from serving.model_server.inference.tensors import Array
 
 
-def serialized(given: input_pb2.Input) -> Array:
+def serialized(message: input_pb2.Input) -> Array:
     """Serialized tf.Examples [N]; a shared context is joined to the front of each, which protobuf reads as merged."""
-    kind = given.WhichOneof("kind")
+    kind = message.WhichOneof("kind")
     if kind == "example_list_with_context":
-        context = given.example_list_with_context.context.SerializeToString()
-        rows = [context + example.SerializeToString() for example in given.example_list_with_context.examples]
+        context = message.example_list_with_context.context.SerializeToString()
+        rows = [context + example.SerializeToString() for example in message.example_list_with_context.examples]
     else:
-        rows = [example.SerializeToString() for example in given.example_list.examples]
+        rows = [example.SerializeToString() for example in message.example_list.examples]
     if not rows:
         raise invalid("Input is empty.")
     array = np.empty(len(rows), object)
@@ -32,7 +32,7 @@ def classify(
     request: classification_pb2.ClassificationRequest, call: Call, *, version: int | None
 ) -> classification_pb2.ClassificationResponse:
     """Raises INVALID_ARGUMENT where the signature can't classify, the input is empty or the outputs have the wrong shape."""
-    signature = signatures.classification(signatures.found(call.signatures, request.model_spec.signature_name))
+    signature = signatures.classification(signatures.signature_of(call.signatures, request.model_spec.signature_name))
     examples = serialized(request.input)
     outputs = _run(call, [signature], examples)
     response = classification_pb2.ClassificationResponse()
@@ -43,7 +43,7 @@ def classify(
 
 def regress(request: regression_pb2.RegressionRequest, call: Call, *, version: int | None) -> regression_pb2.RegressionResponse:
     """Raises INVALID_ARGUMENT where the signature can't regress, the input is empty or the output has the wrong shape."""
-    signature = signatures.regression(signatures.found(call.signatures, request.model_spec.signature_name))
+    signature = signatures.regression(signatures.signature_of(call.signatures, request.model_spec.signature_name))
     examples = serialized(request.input)
     outputs = _run(call, [signature], examples)
     response = regression_pb2.RegressionResponse()

@@ -41,8 +41,8 @@ def _by_tensor_name(
             f"len({_braced(inputs)}) != len({_braced(signature.inputs)}). "
             f"Sent extra: {_braced(extra)}. Missing but required: {_braced(missing)}."
         )
-    given = {info.name: (alias, inputs[alias]) for alias, info in sorted(signature.inputs.items()) if alias in inputs}
-    return given | {signature.inputs[alias].name: (alias, signature.defaults[alias]) for alias in sorted(missing)}
+    by_tensor = {info.name: (alias, inputs[alias]) for alias, info in sorted(signature.inputs.items()) if alias in inputs}
+    return by_tensor | {signature.inputs[alias].name: (alias, signature.defaults[alias]) for alias in sorted(missing)}
 
 
 def _parsed(alias: str, proto: tensor_pb2.TensorProto) -> Array:

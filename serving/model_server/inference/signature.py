@@ -27,7 +27,7 @@ def resolved(name: str) -> str:
     return name or DEFAULT
 
 
-def found(signatures: Signatures, name: str) -> meta_graph_pb2.SignatureDef:
+def signature_of(signatures: Signatures, name: str) -> meta_graph_pb2.SignatureDef:
     """The signature for classification or regression, in which a missing one is the caller's mistake."""
     if resolved(name) not in signatures:
         raise invalid(f"No signature was found with the name: {resolved(name)}")

@@ -60,10 +60,10 @@ def to_array(proto: tensor_pb2.TensorProto) -> Array:
     values = getattr(proto, field)
     if len(values) == count:
         return _array(values, dtype).reshape(shape)
-    given = _array(values[:count], dtype)
-    last: Any = given[-1] if len(given) else b"" if dtype.hasobject else 0
+    array = _array(values[:count], dtype)
+    last: Any = array[-1] if len(array) else b"" if dtype.hasobject else 0
     filled: Array = np.full(count, last, dtype)
-    filled[: len(given)] = given
+    filled[: len(array)] = array
     return filled.reshape(shape)
 
 

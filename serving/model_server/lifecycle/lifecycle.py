@@ -62,7 +62,7 @@ class Upkeep:
         """
         for name in self._served.keys() - models.keys():
             self._served[name].aspired = {}
-        found: dict[str, dict[int, Path]] = {}
+        on_disk: dict[str, dict[int, Path]] = {}
         for model in models.values():
             base = Path(model.base_path)
             try:
@@ -73,8 +73,8 @@ class Upkeep:
             folders = wanted(by_version(names), model.policy)
             if not folders:
                 log.warning("no version of %s under %s: expected a folder named by a number, such as 1/", model.name, base)
-            found[model.name] = {version: base / name for version, name in folders.items()}
-        for name, folders_of in found.items():
+            on_disk[model.name] = {version: base / name for version, name in folders.items()}
+        for name, folders_of in on_disk.items():
             self._served.setdefault(name, Served()).aspired = folders_of
 
     def step(self, now: float) -> bool:

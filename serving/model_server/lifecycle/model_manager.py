@@ -79,7 +79,7 @@ class Fleet:
             self._thread.join()
 
     def _is_available(self, model: str, version: int) -> bool:
-        status = self._states.of(model).get(version)
+        status = self._states.versions(model).get(version)
         return status is not None and status.state is State.AVAILABLE
 
     def _live(self) -> None:

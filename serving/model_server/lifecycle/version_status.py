@@ -39,7 +39,7 @@ class States:
             self._versions.setdefault(model, {})[version] = status
             self._changed.notify_all()
 
-    def of(self, model: str) -> dict[int, Status]:
+    def versions(self, model: str) -> dict[int, Status]:
         """The model's versions, newest first; empty when none was ever seen."""
         with self._changed:
             return dict(sorted(self._versions.get(model, {}).items(), reverse=True))

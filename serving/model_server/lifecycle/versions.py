@@ -35,14 +35,14 @@ def by_version(names: Iterable[str]) -> dict[int, str]:
 
     Where two folders have one number the last by name wins, with a warning.
     """
-    found: dict[int, str] = {}
+    directories: dict[int, str] = {}
     for name in sorted(names):
         if not (name.isascii() and name.isdigit()) or int(name) > LARGEST:
             continue
-        if int(name) in found:
-            log.warning("two folders of version %d: %s is loaded, %s is passed over", int(name), name, found[int(name)])
-        found[int(name)] = name
-    return found
+        if int(name) in directories:
+            log.warning("two folders of version %d: %s is loaded, %s is passed over", int(name), name, directories[int(name)])
+        directories[int(name)] = name
+    return directories
 
 
 def wanted(folders: Mapping[int, str], policy: Policy) -> dict[int, str]:

@@ -12,16 +12,16 @@ from serving.model_server.rest.json_tensors import decoded, is_base64
 _KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
 
 
-def fill_input(document: dict[str, Any], given: input_pb2.Input) -> None:
+def fill_input(document: dict[str, Any], message: input_pb2.Input) -> None:
     """Write `examples`, and `context` if there is one, into a request's input.
 
     Integers and booleans become int64 values, other numbers floats, strings and base64 objects bytes; a list holds one of these kinds.
     Raises INVALID_ARGUMENT for anything else.
     """
-    target: input_pb2.ExampleList | input_pb2.ExampleListWithContext = given.example_list
+    target: input_pb2.ExampleList | input_pb2.ExampleListWithContext = message.example_list
     if "context" in document:
-        target = given.example_list_with_context
-        _fill_example(document["context"], given.example_list_with_context.context)
+        target = message.example_list_with_context
+        _fill_example(document["context"], message.example_list_with_context.context)
     if "examples" not in document:
         raise fault(document, "When method is classify, key 'examples' is expected and was not found")
     examples = document["examples"]

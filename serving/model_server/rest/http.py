@@ -55,13 +55,13 @@ class RestServer:
 
     async def _app(self, scope: Message, receive: Receive, send: Send) -> None:
         chunks = []
-        more = True
-        while more:
+        has_next = True
+        while has_next:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
             chunks.append(message.get("body", b""))
-            more = message.get("more_body", False)
+            has_next = message.get("more_body", False)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         request = Request(scope["method"], scope["raw_path"].decode("latin-1"), headers, b"".join(chunks))
         answer = await asyncio.get_running_loop().run_in_executor(self._pool, self._api.answer, request)

@@ -50,16 +50,16 @@ def rows(document: dict[str, Any], dtypes: Dtypes) -> dict[str, Array]:
 
 def columns(document: dict[str, Any], dtypes: Dtypes) -> dict[str, Array]:
     """`inputs`: the value of the one input, or an object with the value of each; what else the object has is passed over."""
-    given = document["inputs"]
-    if _is_object(given):
+    named = document["inputs"]
+    if _is_object(named):
         for name in sorted(dtypes):
-            if name not in given:
+            if name not in named:
                 raise invalid(f"Missing named input: {name} in 'inputs' object.")
-        return {name: to_array(given[name], dtype) for name, dtype in sorted(dtypes.items())}
+        return {name: to_array(named[name], dtype) for name, dtype in sorted(dtypes.items())}
     if len(dtypes) > 1:
         raise invalid("inputs is a plain value/list, but expecting an object as multiple input tensors required as per tensorinfo_map")
     ((name, dtype),) = dtypes.items()
-    return {name: to_array(given, dtype)}
+    return {name: to_array(named, dtype)}
 
 
 def _is_object(value: Any) -> bool:

@@ -51,11 +51,11 @@ def test_weighted_counts_are_those_of_so_many_candidates() -> None:
     rng = np.random.default_rng(2)
     scores, positive, row = rng.random(60).astype(np.float32), rng.random(60) < 0.4, np.repeat(np.arange(20), 3)
     weights = poisson_counts(USERS[:20])
-    plain = ScoreCounts.of(scores, positive)
+    plain = ScoreCounts.from_scores(scores, positive)
     counts = ScoreCounts.weighted(scores, positive, row=row, weights=weights.astype(np.float32), counts=plain, max_levels=1_000)
     for replicate in (0, 17):
         times = weights[row, replicate]
-        again = ScoreCounts.of(np.repeat(scores, times), np.repeat(positive, times))
+        again = ScoreCounts.from_scores(np.repeat(scores, times), np.repeat(positive, times))
         for name in ("auc", "pr_auc"):
             assert getattr(counts, name)[replicate] == pytest.approx(getattr(again, name))
 

@@ -22,7 +22,7 @@ def reached(seed: int, *, noise: float = 1.0) -> ItemReach:
     taste = np.repeat(rng.normal(size=(SHOPPERS, ITEMS)), LISTS, axis=0)
     score = np.log(POPULARITY)[shown] + noise * np.take_along_axis(taste, shown, axis=1)
     reach = (np.argsort(np.argsort(-score, axis=1), axis=1) < 5).astype(np.float64)
-    return ItemReach.of(HASHES[shown.ravel()], reach.ravel(), row=np.repeat(np.arange(len(groups)), LENGTH), group=groups)
+    return ItemReach.from_candidates(HASHES[shown.ravel()], reach.ravel(), row=np.repeat(np.arange(len(groups)), LENGTH), group=groups)
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +52,12 @@ def test_leaving_a_group_out_is_never_having_seen_it() -> None:
     rng = np.random.default_rng(3)
     row, group = np.repeat(np.arange(40), 6), rng.integers(0, GROUPS, 40)
     item, reach = HASHES[rng.integers(0, 50, 240)], rng.choice([0.0, 0.5, 1.0], 240)
-    whole = ItemReach.of(item, reach, row=row, group=group)
+    whole = ItemReach.from_candidates(item, reach, row=row, group=group)
     coverage, personalisation = whole.without_each_group()
     for i, left_out in enumerate(np.unique(group)):
         kept = np.flatnonzero(group != left_out)
         mine = np.isin(row, kept)
-        rest = ItemReach.of(item[mine], reach[mine], row=np.searchsorted(kept, row[mine]), group=group[kept])
+        rest = ItemReach.from_candidates(item[mine], reach[mine], row=np.searchsorted(kept, row[mine]), group=group[kept])
         assert (coverage[i], personalisation[i]) == pytest.approx((rest.coverage, rest.personalisation))
 
 
