@@ -84,7 +84,11 @@ def render(content: ReportContent) -> str:
     fell = falls(comparisons)
     aucs = [epoch.eval_auc for epoch in content.training]
     environment = Environment(
-        loader=PackageLoader("components.evaluation", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("components.evaluation.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"value": value_text, "change": change_text, "metric": metric_caption, "slice": slice_caption}
     environment.filters |= {"meaning": metric_meaning}
