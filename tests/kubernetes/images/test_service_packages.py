@@ -17,7 +17,7 @@ COMMANDS = [
     ["-m", "pipeline.cli", "guard", "--help"],
     ["-m", "pipeline.cli", "releases", "list", "--root", "."],
     ["-c", "import pipeline.guard, pipeline.releases, pipeline.console, serving.service.spans, serving.state.redis"],
-    *([["-m", "serving.mirror", "--help"]] if (ROOT / "serving/mirror/__main__.py").exists() else []),
+    ["-m", "serving.mirror", "--help"],
 ]
 
 
