@@ -16,8 +16,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.judged import CONFIDENCE_95
 from benchmarks.population import LISTWISE, Population, Scores
-from components.evaluation.bootstrap import CONFIDENCE_95
 from components.evaluation.captions import metric_caption
 from components.evaluation.estimates import change_error_of, error_of, estimates
 from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, margin

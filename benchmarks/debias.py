@@ -33,11 +33,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.judged import Judged, Scores, batches, files, newest, read
+from benchmarks.judged import CONFIDENCE_95, Judged, Scores, batches, files, newest, read
 from benchmarks.truth import candidate_ids, of_candidates
 from components.contract.dataset import Dataset
 from components.contract.load import load_dataset
-from components.evaluation.bootstrap import CONFIDENCE_95, poisson_counts, standard_error
+from components.evaluation.bootstrap import poisson_counts, standard_error
 from components.schema.parsing import Features
 from trainer.config import ranker_config
 from trainer.position_bias import Naive, curve

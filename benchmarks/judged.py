@@ -17,6 +17,7 @@ from components.schema.parsing import Features, parse
 from trainer.teacher.soft_labels import shoppers
 
 BATCH = 512
+CONFIDENCE_95 = 1.96  # standard errors on either side, by the normal distribution
 
 Scores = NDArray[np.float32]
 View = Callable[[tf.Tensor, Features], dict[str, NDArray[Any]]]

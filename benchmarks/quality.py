@@ -39,13 +39,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.judged import Judged, Scores, batches, files, newest, read
+from benchmarks.judged import CONFIDENCE_95, Judged, Scores, batches, files, newest, read
 from benchmarks.rules import POPULARITY, SHOWN_ORDER, rules
 from benchmarks.trees import Fitted, Forest, Objective, Split
 from components.contract.columns import Column, input_columns
 from components.contract.dataset import Dataset
 from components.contract.load import load_dataset
-from components.evaluation.bootstrap import CONFIDENCE_95, standard_error
+from components.evaluation.bootstrap import standard_error
 from components.evaluation.sums import RankingSums
 from components.schema.parsing import Features
 from trainer.config import ranker_config

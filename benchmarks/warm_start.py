@@ -39,9 +39,9 @@ from rich.console import Console
 from rich.table import Table
 from tfx_bsl.public import tfxio
 
-from benchmarks.judged import Judged, Scores, files, newest, read
+from benchmarks.judged import CONFIDENCE_95, Judged, Scores, files, newest, read
 from components.contract.load import parse_dataset
-from components.evaluation.bootstrap import CONFIDENCE_95, standard_error
+from components.evaluation.bootstrap import standard_error
 from components.evaluation.sums import RankingSums
 from components.schema.parsing import Features
 from components.schema.schema import schema

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 REPLICATES = 200
-CONFIDENCE_95 = 1.96
 
 _DRAWS_A_HASH = 4  # of 16 bits each
 _COUNTS = np.searchsorted(np.cumsum([exp(-1) / factorial(n) for n in range(12)]), (np.arange(2**16) + 0.5) / 2**16).astype(np.uint8)

@@ -129,7 +129,6 @@ class RequestFeatures:
         return Inputs(
             {column.name: _tensor(values[column.name], column, lengths) for column in self._signature},
             int(user[0, self._interactions].sum()),
-            rows < len(self._catalogue.items.ids),
             of_items,
             of_all[len(items) :] if of_all is not None and within else None,
         )

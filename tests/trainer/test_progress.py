@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.evaluation.metrics import ndcg_at_k
+from tests.components.evaluation.metrics_by_definition import ndcg_at_k
 from trainer.auc import auc
 from trainer.input import SHOWN_GAIN
 from trainer.progress import Judge, Judgement, Progress, judgement
