@@ -105,7 +105,7 @@ def measured(run: Path, segment: str) -> tuple[Tally, Tally, Tally]:
     relevance = {(request, item): value for request, item, value in truth.iter_rows()}
     times = log["time"].to_numpy()
     begins = float(times.max() - TEST * (times.max() - times.min()))
-    context = [f.key for f in dataset.given("events") if f.side != "item" and not f.key.startswith("time.")]
+    context = [f.key for f in dataset.given("events") if f.side != "item" and not f.from_clock]
     plan = plan_of(dataset, "item")
     assert plan is not None
     label = next(iter(dataset.label_gains))

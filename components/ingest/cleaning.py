@@ -13,7 +13,7 @@ from components.contract.sources import EventSource, ListRows, Rows
 from components.contract.userless import lacks_user
 from components.ingest.amounts import with_amounts
 from components.ingest.counts import Counts
-from components.ingest.event_columns import AMOUNT, FILE_SHIFT, NO_ACTION, ROLES, event_features, impression_code, is_clock
+from components.ingest.event_columns import AMOUNT, FILE_SHIFT, NO_ACTION, ROLES, event_features, impression_code
 from components.ingest.feature_values import typed_column
 from components.ingest.files import Block
 from components.ingest.id_text import ids_of, words_of
@@ -70,7 +70,7 @@ def clean(raw: pl.DataFrame, dataset: Dataset, moment: Moment, counts: Counts) -
     return raw.select(
         *(pl.col(name).cast(kind) for name, kind in ROLES.items()),
         *(pl.col(amount).fill_null(float("nan")).cast(AMOUNT) for amount in dataset.amounts),
-        *(f"f:{feature.name}" for feature in dataset.given("events") if not is_clock(feature)),
+        *(f"f:{feature.name}" for feature in dataset.given("events") if not feature.from_clock),
     )
 
 

@@ -7,6 +7,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from components.contract.columns import Column, columns, state_columns
 from components.contract.dataset import Dataset
 from components.contract.features import Number
+from components.contract.local_time import CLOCK_COLUMNS
 from components.contract.sources import Rows
 
 _TYPES = {"string": schema_pb2.BYTES, "int64": schema_pb2.INT, "float32": schema_pb2.FLOAT}
@@ -67,8 +68,7 @@ def _set_domain(feature: schema_pb2.Feature, column: Column, dataset: Dataset) -
 
 def _set_given_domain(feature: schema_pb2.Feature, dataset: Dataset, name: str) -> None:
     given = dataset.feature(name)
-    if given.key in ("time.hour", "time.weekday"):
-        last = 23 if given.key == "time.hour" else 7
+    if last := CLOCK_COLUMNS.get(given.key):
         if isinstance(given, Number):
             feature.float_domain.CopyFrom(schema_pb2.FloatDomain(min=0, max=last))
         else:

@@ -56,7 +56,7 @@ class RequestFeatures:
         self._signature = signature_columns(dataset)
         asked = {column.name for column in self._signature}
         of_events = dataset.given("events")
-        self._clocks = tuple(feature for feature in of_events if feature.key.startswith("time."))
+        self._clocks = tuple(feature for feature in of_events if feature.from_clock)
         self._zone, self._zone_feature = dataset.zone_name, dataset.zone_feature
         self._context = {feature.name: feature for feature in of_events if feature.side != "item" and feature not in self._clocks}
         self._shown = {feature.name: feature for feature in of_events if feature.side == "item"}
