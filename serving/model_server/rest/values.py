@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from tensorflow.core.framework import types_pb2
 
+from serving.client.tensors import FIELDS
 from serving.model_server.failure import Code, ServingError, invalid
 from serving.model_server.rest.document import fault, shown, type_name
-from serving.model_server.tensors import FIELDS, Array, dtype_name
+from serving.model_server.tensors import Array, dtype_name
 
 _RANGES = {
     # The small ones are read as int32, as in TensorFlow Serving.
