@@ -12,7 +12,6 @@ Judged on `test`: log loss, ECE, the sum of scores over the number of positives.
 the mean distance of a score from the true chance of a click where the candidate stood. No map changes AUC, so it is told once a loss.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping
@@ -27,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.special import expit
 
-from benchmarks.judged import batches, files, newest, read
+from benchmarks.judged import arguments, batches, files, newest, read
 from benchmarks.truth import candidate_ids, of_candidates
 from components.contract.load import load_dataset
 from trainer.calibration import Form
@@ -47,10 +46,7 @@ Floats = NDArray[np.float64]
 
 def main() -> None:
     """Print the table."""
-    assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("dataset", metavar="DATASET.yaml")
-    given.add_argument("--root", type=Path, required=True, help="folder of the run")
+    given = arguments(__doc__)
     given.add_argument("--truth", type=Path, help="folder of a simulated shop's truth")
     given.add_argument("--json", type=Path, help="write the figures there too")
     args = given.parse_args()

@@ -16,7 +16,6 @@ Behind +- stands the half width of a 95 % interval, a Poisson bootstrap over sho
 "over none" it is paired: both judge the same shoppers in every replicate.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping
@@ -33,7 +32,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.judged import CONFIDENCE_95, Judged, Scores, batches, files, newest, read
+from benchmarks.judged import CONFIDENCE_95, Judged, Scores, arguments, batches, files, newest, read
 from benchmarks.truth import candidate_ids, of_candidates
 from components.contract.dataset import Dataset
 from components.contract.load import load_dataset
@@ -151,10 +150,7 @@ class Run:
 
 def main() -> None:
     """Print the table."""
-    assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("dataset", metavar="DATASET.yaml")
-    given.add_argument("--root", type=Path, required=True, help="folder of the run")
+    given = arguments(__doc__)
     given.add_argument("--truth", type=Path, required=True, help="folder of the simulated shop's truth")
     given.add_argument("--seeds", type=int, default=1, help="trainings of each setting")
     given.add_argument("--json", type=Path, help="write the figures there too")

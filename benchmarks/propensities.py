@@ -15,7 +15,6 @@ All learn from the run's train split, and none sees the truth:
 Places count that have `LEAST` impressions to learn from. Seconds are of the estimate alone, on top of reading.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -32,7 +31,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.judged import files, newest, read
+from benchmarks.judged import arguments, files, newest, read
 from components.contract.load import load_dataset
 from components.schema.parsing import Features
 from trainer.config import ranker_config
@@ -104,10 +103,7 @@ def by_regression_em(inputs: Any, places: NDArray[np.int64], clicks: Floats, *, 
 
 def main() -> None:
     """Print the table."""
-    assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("dataset", metavar="DATASET.yaml")
-    given.add_argument("--root", type=Path, required=True, help="folder of the run")
+    given = arguments(__doc__)
     given.add_argument("--truth", type=Path, required=True, help="folder of the simulated shop's truth")
     given.add_argument("--steps", type=int, nargs="+", default=(150, 300, 600, 1200))
     given.add_argument("--rounds", type=int, default=10, help="of regression EM")

@@ -22,7 +22,6 @@ bootstrap over shoppers, and with several seeds the spread between them. "ours -
 replicate. Log loss is told where scores are probabilities. Seconds are of the training alone; a search is told beneath the table.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -39,7 +38,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.judged import CONFIDENCE_95, Judged, Scores, batches, files, newest, read
+from benchmarks.judged import CONFIDENCE_95, Judged, Scores, arguments, batches, files, newest, read
 from benchmarks.rules import POPULARITY, SHOWN_ORDER, rules
 from benchmarks.trees import Fitted, Forest, Objective, Split
 from components.contract.columns import Column, input_columns
@@ -283,10 +282,7 @@ def _gains(fitted: Mapping[str, Fitted]) -> Table:
 
 def main() -> None:
     """Print the tables."""
-    assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("dataset", metavar="DATASET.yaml")
-    given.add_argument("--root", type=Path, required=True, help="folder of the run")
+    given = arguments(__doc__)
     given.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, metavar="ROW", help=f"any of: {', '.join(map(repr, ROWS))}")
     given.add_argument("--seeds", type=int, default=1, help="trainings of each learnt ranker")
     given.add_argument("--trials", type=int, default=12, help="settings that the search for LightGBM tries")

@@ -6,7 +6,6 @@ The rules are those of benchmarks/rules.py that the data has the columns for.
 With --truth (the `truth` folder of a simulated shop) also the true relevance, and how far the model's AUC is from 0.5 to that of the truth.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.judged import Scores, newest, read
+from benchmarks.judged import Scores, arguments, newest, read
 from benchmarks.rules import rules
 from benchmarks.truth import candidate_ids, of_candidates
 from components.contract.load import load_dataset
@@ -25,10 +24,7 @@ SHOWN = ("auc", "gauc", "precision_at_5", "ndcg_at_10", "mrr")
 
 def main() -> None:
     """Print the table."""
-    assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("dataset", metavar="DATASET.yaml")
-    given.add_argument("--root", type=Path, required=True, help="folder of the run")
+    given = arguments(__doc__)
     given.add_argument("--truth", type=Path, help="folder of a simulated shop's truth")
     args = given.parse_args()
     dataset = load_dataset(args.dataset)

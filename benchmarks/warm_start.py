@@ -39,7 +39,7 @@ from rich.console import Console
 from rich.table import Table
 from tfx_bsl.public import tfxio
 
-from benchmarks.judged import CONFIDENCE_95, Judged, Scores, files, newest, read
+from benchmarks.judged import CONFIDENCE_95, Judged, Scores, arguments, files, newest, read
 from components.contract.load import parse_dataset
 from components.evaluation.bootstrap import standard_error
 from components.evaluation.sums import RankingSums
@@ -239,10 +239,7 @@ def table(rows: dict[str, Row]) -> Table:
 
 def main() -> None:
     """Print the table."""
-    assert __doc__ is not None
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("dataset", metavar="DATASET.yaml")
-    given.add_argument("--root", type=Path, required=True, help="folder of the run")
+    given = arguments(__doc__)
     given.add_argument("--age", type=lambda text: float(text.removesuffix("%")) / 100, default=0.1, help="of the champion, of all the time")
     given.add_argument("--seeds", type=int, default=1)
     given.add_argument("--brief", action="store_true", help="without the last two rows")
