@@ -1,1 +1,1 @@
-"""The served half: nothing here yet but the room for it; models are SavedModels that TensorFlow Serving loads."""
+"""The online half: ranking service, model server, exposure log, guard and mirror of releases; it imports no TFX, Beam or trainer."""

@@ -1,8 +1,7 @@
-"""The README says what is there: its file map, its commands, the files it points to."""
+"""The README says what is there: its commands, the files it points to."""
 
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,20 +10,6 @@ from pipeline.cli.main import parser
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-sys.path.insert(0, str(ROOT / "scripts"))
-from file_map import file_map, with_map  # noqa: E402, the folder of scripts is no package
-
-
-def test_the_file_map_is_what_the_files_say_of_themselves() -> None:
-    assert with_map(README, file_map(ROOT)) == README, "run `python scripts/file_map.py`"
-
-
-def test_a_file_without_a_row_is_found(tmp_path: Path) -> None:
-    for part in ("components", "trainer", "serving", "pipeline", "benchmarks", "scripts"):
-        (tmp_path / part).mkdir()
-    (tmp_path / "trainer" / "new.py").write_text('"""Something new:\na|b.\n\nMore.\n"""\n')
-    assert "| `new.py` | Something new: a\\|b. |" in file_map(tmp_path)
 
 
 def test_every_link_and_path_in_a_table_exists() -> None:

@@ -6,7 +6,6 @@ The rules are those of benchmarks/quality/baseline_scores.py that the data has t
 With --truth (the `truth` folder of a simulated shop) also the true relevance, and how far the model's AUC is from 0.5 to that of the truth.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.quality.baseline_scores import rules
-from benchmarks.quality.split_data import Scores, newest, read
+from benchmarks.quality.split_data import Scores, arguments, newest, read
 from benchmarks.quality.truth import candidate_ids, of_candidates
 from components.contract.load import load_dataset
 from components.schema.parsing import Features
@@ -25,10 +24,7 @@ SHOWN = ("auc", "gauc", "precision_at_5", "ndcg_at_10", "mrr")
 
 def main() -> None:
     """Print the table."""
-    assert __doc__ is not None
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", metavar="DATASET.yaml")
-    parser.add_argument("--root", type=Path, required=True, help="folder of the run")
+    parser = arguments(__doc__)
     parser.add_argument("--truth", type=Path, help="folder of a simulated shop's truth")
     args = parser.parse_args()
     dataset = load_dataset(args.dataset)

@@ -12,7 +12,6 @@ Judged on `test`: log loss, ECE, the sum of scores over the number of positives.
 the mean distance of a score from the true chance of a click where the candidate stood. No map changes AUC, so it is told once a loss.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping
@@ -27,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.special import expit
 
-from benchmarks.quality.split_data import batches, files, newest, read
+from benchmarks.quality.split_data import arguments, batches, files, newest, read
 from benchmarks.quality.truth import candidate_ids, of_candidates
 from components.contract.load import load_dataset
 from trainer.config import ranker_config
@@ -47,10 +46,7 @@ Floats = NDArray[np.float64]
 
 def main() -> None:
     """Print the table."""
-    assert __doc__ is not None
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", metavar="DATASET.yaml")
-    parser.add_argument("--root", type=Path, required=True, help="folder of the run")
+    parser = arguments(__doc__)
     parser.add_argument("--truth", type=Path, help="folder of a simulated shop's truth")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     args = parser.parse_args()

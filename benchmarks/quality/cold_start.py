@@ -8,8 +8,7 @@ service's own features and state, from nothing; the requests of the test window 
 - By shopper: of the discounted true relevance (log2, the first 10 places), the share of what the best order has over chance.
 - By product: of its pairs with the other candidates of a request, the share that stands in the order of their true relevance.
 
-`count`: the decayed count of clicks of the longest half-life. `lent`: rates with the mean of the 20 nearest products by content for a
-prior (docs/cold-start.md), made anew each day.
+`count`: the decayed count of clicks of the longest half-life.
 """
 
 import argparse
@@ -27,28 +26,20 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from components.contract.columns import state_columns
-from components.contract.dataset import Dataset
-from components.contract.features import StateFeature
 from components.contract.load import parse_dataset
 from components.contract.popularity import popularity_column
-from components.state.features import plan_of, state_readers
+from components.state.features import plan_of
 from components.state.plan import count_index, total_index
 from serving.features.build_tensors import RequestFeatures
-from serving.features.catalogue import Catalogue, load_catalogue
+from serving.features.catalogue import load_catalogue
 from serving.features.events import Changes, Interaction, Shown
-from serving.features.request import Inputs, Request
-from serving.neighbours.content import content_space, content_vectors
-from serving.neighbours.nearest import Neighbours, nearest
-from serving.neighbours.neighbor_prior import lent_rates, on_evidence
+from serving.features.request import Request
 from serving.service.ranking.segment_popularity import SegmentPopularity
 from serving.state.interface import plans_of
 from serving.state.memory import MemoryStates
 
 BANDS = {"0": 0, "1-2": 2, "3-5": 5, "6-20": 20, "more": np.inf}  # name to the greatest number in it
-WAYS = ("model", "model, lent", "segment", "popularity", "popularity, lent", "count", "given")
-NEIGHBOURS, EVIDENCE = 20, 20
-DAY_US = 86_400_000_000
+WAYS = ("model", "segment", "popularity", "count", "given")
 TEST = 0.15
 
 Scores = NDArray[np.float64]
@@ -64,49 +55,6 @@ class Tally:
         """With its standard error."""
         scores = np.array(self.got[way, band])
         return f"{scores.mean():.3f} ± {scores.std() / np.sqrt(max(len(scores), 1)):.3f}" if len(scores) else ""
-
-
-class Lending:
-    """What each product is lent, by rate column; of a day's beginning."""
-
-    def __init__(self, dataset: Dataset, catalogue: Catalogue, states: MemoryStates) -> None:
-        plan = plan_of(dataset, "item")
-        assert plan is not None
-        self._states, self._ids = states, catalogue.items.ids
-        self._readers = state_readers(dataset, "item")
-        rates = [f for f in dataset.state_features if f.side == "item" and f.measure == "rate"]
-        self.columns: dict[str, tuple[StateFeature, int]] = {}
-        for feature in rates:
-            for name, half_life in zip(state_columns(dataset, feature), dataset.half_lives_of(feature), strict=True):
-                self.columns[name] = (feature, count_index(plan, str(feature.per), half_life_s=half_life))
-        self._shown = total_index(plan, str(rates[0].per))
-        values = {
-            f.name: [v.decode() if isinstance(v, bytes) else v for v in catalogue.items.columns[f.name][:-1].tolist()]
-            for f in dataset.input_features("items", side="item")
-        }
-        self._vectors = content_vectors(content_space(dataset, values), values)
-        self._day, self._lent = -1, dict[str, NDArray[np.float32]]()
-
-    def on(self, name: str, values: NDArray[np.float32], inputs: Inputs, rows: NDArray[np.int64], time_us: int) -> NDArray[np.float32]:
-        """A rate column of candidates with the lent rate for a prior."""
-        if time_us // DAY_US != self._day:
-            self._day = time_us // DAY_US
-            self._anew(time_us)
-        feature, trials = self.columns[name]
-        assert inputs.of_items is not None
-        lent = self._lent[name][rows]
-        return on_evidence(values, inputs.of_items[:, trials], lent=lent, prior=feature.prior, strength=feature.strength)
-
-    def _anew(self, time_us: int) -> None:
-        known = self._states.known("", list(self._ids), time_us).items
-        assert known is not None
-        lenders = np.flatnonzero(known.values[:, self._shown] >= EVIDENCE)
-        closest = nearest(self._vectors[lenders], self._vectors, count=NEIGHBOURS + 1)
-        itself = lenders[closest.rows] == np.arange(len(self._ids))[:, None]  # nobody lends himself
-        neighbours = Neighbours(closest.rows, np.where(itself, 0, closest.similarity).astype(np.float32))
-        for name, (feature, _) in self.columns.items():
-            rates = self._readers[name](known.values[lenders])
-            self._lent[name] = lent_rates(rates, neighbours, prior=feature.prior)
 
 
 def moments(log: pl.DataFrame, context: Sequence[str]) -> Iterator[tuple[Shown | Interaction, dict[str, Any]]]:
@@ -149,7 +97,7 @@ def measured(run: Path, segment: str) -> tuple[Tally, Tally, Tally]:
     catalogue = load_catalogue(Path(last_run["places"]["feature state"]), dataset)
     states = MemoryStates(plans_of(dataset), catalogue.codes)
     features, changes = RequestFeatures(dataset, catalogue, states), Changes(dataset, catalogue)
-    popularity, within, lending = popularity_column(dataset), SegmentPopularity(dataset), Lending(dataset, catalogue, states)
+    popularity, within = str(popularity_column(dataset)), SegmentPopularity(dataset)
     releases = Path(last_run["places"]["releases"])
     model = tf.saved_model.load(str(max(releases.glob("[0-9]*"), key=lambda path: int(path.name)))).signatures["serving_default"]
     log = pl.read_parquet(run / "data/events/*.parquet").with_columns(pl.col("time").cast(pl.Int64))
@@ -157,9 +105,7 @@ def measured(run: Path, segment: str) -> tuple[Tally, Tally, Tally]:
     relevance = {(request, item): value for request, item, value in truth.iter_rows()}
     times = log["time"].to_numpy()
     begins = float(times.max() - TEST * (times.max() - times.min()))
-    context = [f.key for f in dataset.input_features("events") if f.side != "item" and not f.key.startswith("time.")]
-    rate = str(popularity)
-    assert rate in lending.columns, f"expected products to be popular by a rate, got {rate}"
+    context = [f.key for f in dataset.input_features("events") if f.side != "item" and not f.from_clock]
     plan = plan_of(dataset, "item")
     assert plan is not None
     label = next(iter(dataset.label_gains))
@@ -178,18 +124,14 @@ def measured(run: Path, segment: str) -> tuple[Tally, Tally, Tally]:
             )  # fmt: skip
             inputs = features.inputs(asked)
             assert inputs.of_items is not None
-            length, rows = len(event.items), catalogue.items.rows(event.items)
-            lent = {name: lending.on(name, inputs.tensors[name][0], inputs, rows, event.time_us)[None] for name in lending.columns}
-            popular = inputs.tensors[str(popularity)][0].astype(np.float64)
+            popular = inputs.tensors[popularity][0].astype(np.float64)
             of_segment = within.within(inputs)
             ways = {
                 "model": scored(inputs.tensors),
-                "model, lent": scored({**inputs.tensors, **lent}),
                 "segment": popular if of_segment is None else of_segment,
                 "popularity": popular,
-                "popularity, lent": lent[rate][0].astype(np.float64),
                 "count": inputs.of_items[:, count].astype(np.float64),
-                "given": -np.arange(length, dtype=np.float64),
+                "given": -np.arange(len(event.items), dtype=np.float64),
             }
             true = np.array([relevance[event.request, item] for item in event.items], np.float64)
             known = [band(number) for number in inputs.of_items[:, clicks].tolist()]

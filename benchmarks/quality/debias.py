@@ -16,7 +16,6 @@ Behind +- stands the half width of a 95 % interval, a Poisson bootstrap over sho
 "over none" it is paired: both judge the same shoppers in every replicate.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping
@@ -33,11 +32,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.quality.split_data import Judged, Scores, batches, files, newest, read
+from benchmarks.quality.split_data import CONFIDENCE_95, Judged, Scores, arguments, batches, files, newest, read
 from benchmarks.quality.truth import candidate_ids, of_candidates
 from components.contract.dataset import Dataset
 from components.contract.load import load_dataset
-from components.evaluation.metrics.bootstrap import CONFIDENCE_95, poisson_counts, standard_error
+from components.evaluation.metrics.bootstrap import poisson_counts, standard_error
 from components.schema.parsing import Features
 from trainer.config import ranker_config
 from trainer.fit.training import train
@@ -151,10 +150,7 @@ class Run:
 
 def main() -> None:
     """Print the table."""
-    assert __doc__ is not None
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", metavar="DATASET.yaml")
-    parser.add_argument("--root", type=Path, required=True, help="folder of the run")
+    parser = arguments(__doc__)
     parser.add_argument("--truth", type=Path, required=True, help="folder of the simulated shop's truth")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each setting")
     parser.add_argument("--json", type=Path, help="write the figures there too")

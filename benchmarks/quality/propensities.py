@@ -15,7 +15,6 @@ All learn from the run's train split, and none sees the truth:
 Places count that have `LEAST` impressions to learn from. Seconds are of the estimate alone, on top of reading.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -32,7 +31,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.quality.split_data import files, newest, read
+from benchmarks.quality.split_data import arguments, files, newest, read
 from components.contract.load import load_dataset
 from components.schema.parsing import Features
 from trainer.config import ranker_config
@@ -104,10 +103,7 @@ def by_regression_em(inputs: Any, places: NDArray[np.int64], clicks: Floats, *, 
 
 def main() -> None:
     """Print the table."""
-    assert __doc__ is not None
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", metavar="DATASET.yaml")
-    parser.add_argument("--root", type=Path, required=True, help="folder of the run")
+    parser = arguments(__doc__)
     parser.add_argument("--truth", type=Path, required=True, help="folder of the simulated shop's truth")
     parser.add_argument("--steps", type=int, nargs="+", default=(150, 300, 600, 1200))
     parser.add_argument("--rounds", type=int, default=10, help="of regression EM")

@@ -22,7 +22,6 @@ bootstrap over shoppers, and with several seeds the spread between them. "ours -
 replicate. Log loss is told where scores are probabilities. Seconds are of the training alone; a search is told beneath the table.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -40,12 +39,12 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.quality.baseline_scores import POPULARITY, SHOWN_ORDER, rules
-from benchmarks.quality.split_data import Judged, Scores, batches, files, newest, read
+from benchmarks.quality.split_data import CONFIDENCE_95, Judged, Scores, arguments, batches, files, newest, read
 from benchmarks.quality.trees import Fitted, Forest, Objective, Split
 from components.contract.columns import Column, input_columns
 from components.contract.dataset import Dataset
 from components.contract.load import load_dataset
-from components.evaluation.metrics.bootstrap import CONFIDENCE_95, standard_error
+from components.evaluation.metrics.bootstrap import standard_error
 from components.evaluation.metrics.metric_accumulator import RankingSums
 from components.schema.parsing import Features
 from trainer.config import ranker_config
@@ -283,10 +282,7 @@ def _gains(fitted: Mapping[str, Fitted]) -> Table:
 
 def main() -> None:
     """Print the tables."""
-    assert __doc__ is not None
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", metavar="DATASET.yaml")
-    parser.add_argument("--root", type=Path, required=True, help="folder of the run")
+    parser = arguments(__doc__)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, metavar="ROW", help=f"any of: {', '.join(map(repr, ROWS))}")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each learnt ranker")
     parser.add_argument("--trials", type=int, default=12, help="settings that the search for LightGBM tries")

@@ -1,5 +1,6 @@
 """The requests of a run's split: what is judged, and whatever else is taken from them in the same pass."""
 
+import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from components.schema.parsing import Features, parse
 from trainer.distillation.soft_labels import shoppers
 
 BATCH = 512
+CONFIDENCE_95 = 1.96  # standard errors on either side, by the normal distribution
 
 Scores = NDArray[np.float32]
 View = Callable[[tf.Tensor, Features], dict[str, NDArray[Any]]]
@@ -35,6 +37,14 @@ class Judged:
     def sums(self, scores: Scores) -> RankingSums:
         """All metrics of the scores [N]."""
         return sums(self.labels, scores, gains=self.gains, row_lengths=self.row_lengths, users=self.users)
+
+
+def arguments(about: str | None) -> argparse.ArgumentParser:
+    """A command line that begins with a dataset file and the folder of a run."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", metavar="DATASET.yaml")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the run")
+    return parser
 
 
 def newest(root: Path, output: str) -> Path:

@@ -39,9 +39,9 @@ from rich.console import Console
 from rich.table import Table
 from tfx_bsl.public import tfxio
 
-from benchmarks.quality.split_data import Judged, Scores, files, newest, read
+from benchmarks.quality.split_data import CONFIDENCE_95, Judged, Scores, arguments, files, newest, read
 from components.contract.load import parse_dataset
-from components.evaluation.metrics.bootstrap import CONFIDENCE_95, standard_error
+from components.evaluation.metrics.bootstrap import standard_error
 from components.evaluation.metrics.metric_accumulator import RankingSums
 from components.schema.parsing import Features
 from components.schema.schema import schema
@@ -239,10 +239,7 @@ def table(rows: dict[str, Row]) -> Table:
 
 def main() -> None:
     """Print the table."""
-    assert __doc__ is not None
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", metavar="DATASET.yaml")
-    parser.add_argument("--root", type=Path, required=True, help="folder of the run")
+    parser = arguments(__doc__)
     parser.add_argument(
         "--age", type=lambda text: float(text.removesuffix("%")) / 100, default=0.1, help="of the champion, of all the time"
     )

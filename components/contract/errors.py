@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree. Each message says what was expected, what came, and what to do.
+"""The errors that several parts raise on purpose. Each message says what was expected, what came, and what to do.
 
 ShelfRankError
 ├── DatasetFileError    the dataset file can't be read as one
@@ -12,6 +12,8 @@ ShelfRankError
 ├── RefusedModel        training went well, and the gates or the rehearsal refused the model
 ├── UnknownOutcome      a run went well, and whether it released its model can't be known from here
 └── RunError            a step of the graph failed
+
+The simulator's, the model server's and ingestion's own derive from them where they are raised.
 """
 
 

@@ -8,6 +8,7 @@ from components.contract.base_model import Duration, Strict
 
 Side = Literal["context", "user", "item"]
 NAME = r"^[a-z][a-z0-9_]*$"
+CLOCK_PREFIX = "time."  # what a `column` begins with that is computed from the request's time
 TEXT_LIMIT = 65_536  # characters kept of any text: a title of ten megabytes would be multiplied by every list that shows it
 
 
@@ -43,6 +44,11 @@ class _Input(_Feature):
     def key(self) -> str:
         """The column it is read from."""
         return self.column or self.name
+
+    @property
+    def from_clock(self) -> bool:
+        """Whether it is computed from the request's time, and read from no column."""
+        return self.key.startswith(CLOCK_PREFIX)
 
 
 class Id(_Input):

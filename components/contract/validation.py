@@ -8,11 +8,10 @@ from components.contract.features import OWN, Category, GivenFeature, History, I
 from components.contract.slices import bands, is_number, sliceable
 from components.contract.sources import AMOUNTS, EventSource, Files, Impressions, ListRows, Rows, Sampling
 from components.contract.userless import lacks_user
-from components.contract.values.local_time import zone_fault
+from components.contract.values.local_time import CLOCK_COLUMNS, zone_fault
 from components.contract.values.nested_paths import INDEX, path_fault
 
 RESERVED = frozenset({"request", "user", "time", "interactions", "item", "position", "label", "session", "n_candidates"})
-CLOCK = ("time.hour", "time.weekday")
 
 
 def faults(dataset: Dataset) -> list[Fault]:
@@ -77,10 +76,10 @@ def _shown(dataset: Dataset) -> Iterator[Fault]:
 
 def _clock(dataset: Dataset) -> Iterator[Fault]:
     for at, feature in _input_features(dataset):
-        if not feature.key.startswith("time."):
+        if not feature.from_clock:
             continue
-        if feature.key not in CLOCK:
-            yield ("features", at, "column"), f"{feature.key!r} can't be taken from the time; {closest(feature.key, list(CLOCK))}"
+        if feature.key not in CLOCK_COLUMNS:
+            yield ("features", at, "column"), f"{feature.key!r} can't be taken from the time; {closest(feature.key, list(CLOCK_COLUMNS))}"
         elif feature.side != "context" or feature.kind not in ("id", "category"):
             yield ("features", at), f"{feature.key!r} is of the request; expected `kind: category, side: context`"
         elif any("time" not in source.columns.named() for source in dataset.events):
@@ -92,7 +91,7 @@ def _zone(dataset: Dataset) -> Iterator[Fault]:
         if fault := zone_fault(dataset.zone_name):
             yield ("timezone",), fault
         return
-    around = [f for f in dataset.input_features("events", side="context") if isinstance(f, Id | Category) and not f.key.startswith("time.")]
+    around = [f for f in dataset.input_features("events", side="context") if isinstance(f, Id | Category) and not f.from_clock]
     names = [feature.name for feature in around]
     if dataset.zone_feature not in names:
         yield (
@@ -251,7 +250,7 @@ def _all_paths(dataset: Dataset) -> Iterator[Fault]:
     if isinstance(dataset.candidates, ListRows):
         of_events.append((("candidates", "items"), dataset.candidates.items))
         of_events += [(("candidates", "columns", name), column) for name, column in dataset.candidates.columns.items()]
-    clocks = [feature.key.startswith("time.") for _, feature in _input_features(dataset)]
+    clocks = [feature.from_clock for _, feature in _input_features(dataset)]
     of_features: list[tuple[str, Location, str]] = [
         (feature.table, ("features", at, "column"), feature.key)
         for (at, feature), clock in zip(_input_features(dataset), clocks, strict=True)
@@ -357,7 +356,7 @@ def _slices(dataset: Dataset) -> Iterator[Fault]:
 def _segment(dataset: Dataset) -> Iterator[Fault]:
     location, names = ("serving", "segment"), dataset.serving.segment
     of_rows = [feature for feature in dataset.features if isinstance(feature, Id | Category) and feature.side != "item"]
-    known = [feature.name for feature in of_rows if feature.name not in OWN and not feature.key.startswith("time.")]
+    known = [feature.name for feature in of_rows if feature.name not in OWN and not feature.from_clock]
     yield from _repeats(names, location)
     for name in names:
         if name not in known:

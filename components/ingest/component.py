@@ -14,7 +14,7 @@ from tfx.types.experimental.simple_artifacts import File as FileArtifact
 from tfx.types.standard_artifacts import Examples
 
 from components.contract.load import parse_dataset
-from components.contract.storage.folder_lock import held
+from components.contract.storage.file_lock import held
 from components.contract.values.data_cutoff import resolved
 from components.ingest.report import ingest_report, require_examples, require_labels
 from components.ingest.requests.splits import SPLITS, data_end_us

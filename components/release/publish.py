@@ -5,20 +5,18 @@ no rename: there the number is claimed, `saved_model.pb` comes late, and the man
 that finds its base folder empty would unload what it serves.
 """
 
-import fcntl
 import hashlib
-import os
 import random
 import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from components.contract.errors import ShelfRankError
+from components.contract.storage.atomic_files import new_folder
+from components.contract.storage.file_lock import locked
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import MANIFEST, UNFINISHED, complete, numbered, numbered_of
 from components.release.manifest import Manifest, read_manifest
@@ -78,16 +76,12 @@ def content_digest(model: str | Path) -> str:
 
 
 def _put_into_folder(model: Path, releases: Path, manifest: Manifest, serving: ServingState | None) -> Manifest:
-    for leftover in releases.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(leftover)
     whole = replace(manifest, version=max(numbered(Address.parse(releases), MANIFEST), default=0) + 1)
-    unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=releases))
-    shutil.copytree(model, unfinished, dirs_exist_ok=True)
-    unfinished.chmod(0o755)  # mkdtemp's folder is closed to others; a server may run as somebody else.
-    (unfinished / MANIFEST).write_text(whole.to_json(), encoding="utf-8")
-    if serving is not None:
-        serving.put(whole.version)
-    unfinished.rename(releases / str(whole.version))
+    with new_folder(releases / str(whole.version), prefix=UNFINISHED) as unfinished:
+        shutil.copytree(model, unfinished, dirs_exist_ok=True)
+        (unfinished / MANIFEST).write_text(whole.to_json(), encoding="utf-8")
+        if serving is not None:
+            serving.put(whole.version)
     return whole
 
 
@@ -144,16 +138,9 @@ def _clear_up(releases: Address, serving: ServingState | None, *, but: int) -> N
                 serving.remove(number)
 
 
-@contextmanager
-def _alone(folder: Path | None) -> Iterator[None]:
-    """One publisher at a time in a folder; the lock ends with its process, however that ends. A bucket has none, see `_claimed`."""
+def _alone(folder: Path | None) -> AbstractContextManager[object]:
+    """One publisher at a time in a folder. A bucket has no lock, see `_claimed`."""
     if folder is None:
-        yield
-        return
+        return nullcontext()
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+    return locked(folder)

@@ -1,10 +1,10 @@
 """What the ranking service needs of a release, beside the releases: `serving/N/` with the dataset file and the feature state."""
 
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.contract.storage.atomic_files import new_folder
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import DATASET, STATE, UNFINISHED, complete
 
@@ -37,13 +37,9 @@ class ServingState:
             (target / DATASET).write(self.dataset.encode())
             return
         self.serving.local.mkdir(parents=True, exist_ok=True)
-        for leftover in self.serving.local.glob(f"{UNFINISHED}*"):
-            shutil.rmtree(leftover)
-        unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self.serving.local))
-        shutil.copytree(self.state, unfinished / STATE)
-        (unfinished / DATASET).write_text(self.dataset, encoding="utf-8")
-        unfinished.chmod(0o755)  # as a release's
-        unfinished.rename(self.serving.local / str(version))
+        with new_folder(self.serving.local / str(version), prefix=UNFINISHED) as unfinished:
+            shutil.copytree(self.state, unfinished / STATE)
+            (unfinished / DATASET).write_text(self.dataset, encoding="utf-8")
 
     def remove(self, version: int) -> None:
         """Take away that of a release which never came to be."""

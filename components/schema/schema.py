@@ -8,6 +8,7 @@ from components.contract.columns import Column, columns, state_columns
 from components.contract.dataset import Dataset
 from components.contract.features import Number
 from components.contract.sources import Rows
+from components.contract.values.local_time import CLOCK_COLUMNS
 
 _TYPES = {"string": schema_pb2.BYTES, "int64": schema_pb2.INT, "float32": schema_pb2.FLOAT}
 
@@ -67,8 +68,7 @@ def _set_domain(feature: schema_pb2.Feature, column: Column, dataset: Dataset) -
 
 def _set_input_domain(feature: schema_pb2.Feature, dataset: Dataset, name: str) -> None:
     declared = dataset.feature(name)
-    if declared.key in ("time.hour", "time.weekday"):
-        last = 23 if declared.key == "time.hour" else 7
+    if last := CLOCK_COLUMNS.get(declared.key):
         if isinstance(declared, Number):
             feature.float_domain.CopyFrom(schema_pb2.FloatDomain(min=0, max=last))
         else:

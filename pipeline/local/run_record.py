@@ -1,15 +1,14 @@
 """What a folder of runs remembers: which champion the run in hand is compared with, and what the last finished run gave."""
 
-import fcntl
 import json
-import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from components.contract.errors import RunError
+from components.contract.storage.atomic_files import write_whole
+from components.contract.storage.file_lock import locked
 from components.release.publish import newest, versions
 
 _WAIT_S = 10.0  # for what a killed run left behind to end
@@ -50,9 +49,7 @@ def pin(file: Path, key: str, releases: Path) -> Pin:
 def write(file: Path, text: str) -> None:
     """Write a file whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(file)
+    write_whole(file, text.encode())
 
 
 @contextmanager
@@ -63,21 +60,7 @@ def alone(root: Path) -> Iterator[None]:
         RunError: another run is at work there.
     """
     root.mkdir(parents=True, exist_ok=True)
-    handle = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        until = time.monotonic() + _WAIT_S
-        while not _locked(handle):
-            if time.monotonic() > until:
-                raise RunError(f"{root}: another run is at work here; wait for its end, or give another --root")
-            time.sleep(0.1)
+    with locked(root / ".lock", patience_s=_WAIT_S) as mine:
+        if not mine:
+            raise RunError(f"{root}: another run is at work here; wait for its end, or give another --root")
         yield
-    finally:
-        os.close(handle)
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -1,7 +1,5 @@
 """`shelfrank guard`: watches the canary of a folder of releases, and promotes it or rolls it back."""
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -9,6 +7,7 @@ from dataclasses import dataclass
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, RunError, ShelfRankError
+from components.contract.storage.file_lock import locked
 from components.contract.storage.labels import CANARY, FILE, STABLE
 from components.release.labels import read_labels
 from components.release.manifest import read_manifest
@@ -195,16 +194,11 @@ def _opened(post: Post) -> Iterator[Ledger]:
         with closing(Ledger(None)) as ledger:
             yield ledger
         return
-    handle = os.open(releases / ".guard.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"{releases}: another guard is at work there; end it first, or look on with --dry-run") from None
+    with locked(releases / ".guard.lock", patience_s=0) as mine:
+        if not mine:
+            raise RunError(f"{releases}: another guard is at work there; end it first, or look on with --dry-run")
         with closing(Ledger(releases / LEDGER)) as ledger:
             yield ledger
-    finally:
-        os.close(handle)
 
 
 def _kept(standing: Standing) -> int:

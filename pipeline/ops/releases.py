@@ -1,9 +1,7 @@
 """`shelfrank releases`: the releases of a run's folder, and the labels that they carry."""
 
-import fcntl
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -13,7 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from components.contract.errors import InputError
-from components.contract.storage.folder_lock import alone
+from components.contract.storage.file_lock import alone, locked
 from components.contract.storage.labels import Labels
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import SERVING
@@ -193,15 +191,6 @@ def _servers_moved(place: Place, before: Labels, after: Labels) -> AbstractConte
     )
 
 
-@contextmanager
-def _alone(releases: Path | Address) -> Iterator[None]:
-    """One change of labels at a time in a folder; the lock ends with its process. In a bucket the last one to write has his way."""
-    if isinstance(releases, Address):
-        yield
-        return
-    handle = os.open(releases / ".labels.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+def _alone(releases: Path | Address) -> AbstractContextManager[object]:
+    """One change of labels at a time in a folder. In a bucket the last one to write has his way."""
+    return nullcontext() if isinstance(releases, Address) else locked(releases / ".labels.lock")

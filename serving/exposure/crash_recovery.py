@@ -1,6 +1,5 @@
 """Files that a process left behind when it was killed: whole lines are kept, torn ones dropped and counted."""
 
-import fcntl
 import json
 import logging
 import os
@@ -8,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from serving.exposure.log_file import COMPLETE, OPEN, folder_locked, sync_folder
+from components.contract.storage.atomic_files import sync, write_whole
+from components.contract.storage.file_lock import try_lock
+from serving.exposure.log_file import COMPLETE, OPEN, folder_locked
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,9 +34,7 @@ def recover(folder: Path) -> Recovered:
     with folder_locked(folder):
         for path in sorted(folder.glob(f"*{OPEN}")):
             with path.open("r+b") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
+                if not try_lock(file):
                     continue
                 lines = file.read().splitlines(keepends=True)
                 good = [line for line in lines if _whole(line)]
@@ -45,7 +44,7 @@ def recover(folder: Path) -> Recovered:
                     _LOG.warning("%s can't be recovered yet: %s", path, error)
                     continue
             found = Recovered(found.files + 1, found.kept + len(good), found.torn + len(lines) - len(good))
-        sync_folder(folder)
+        sync(folder)
     return found
 
 
@@ -54,11 +53,7 @@ def _complete(path: Path, file: BinaryIO, lines: list[bytes], good: list[bytes])
         file.truncate(sum(map(len, good)))  # needs no room
         os.fsync(file.fileno())
     else:
-        beside = path.with_name(f"{path.name}.rewritten")
-        beside.write_bytes(b"".join(good))
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
-        beside.replace(path)
+        write_whole(path, b"".join(good), beside=path.with_name(f"{path.name}.rewritten"))
     if good:
         path.rename(path.with_name(path.name.removesuffix(OPEN) + COMPLETE))
     else:

@@ -62,6 +62,6 @@ def _null_values(dataset: Dataset, rows: EventRows) -> dict[str, list[str]]:
     named = {role for source in dataset.events for role in source.columns.named()}
     words = {column: role_words(dataset, role) for role, column in rows.columns.items() if role in named}
     default = {rows.columns["user"]: {*DEFAULT_WORDS, NO_USER}}
-    of_events = [feature for feature in dataset.input_features("events") if not feature.key.startswith("time.")]
+    of_events = [feature for feature in dataset.input_features("events") if not feature.from_clock]
     words |= {feature.key: feature_words(dataset, feature) for feature in of_events}
     return {column: sorted(of) for column, of in words.items() if of != default.get(column, set(DEFAULT_WORDS))}

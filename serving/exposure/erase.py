@@ -1,19 +1,19 @@
 """Forgetting a shopper in the log: what was asked for is kept on the disk until no file holds a line of his any more."""
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from serving.exposure.log_file import COMPLETE, OPEN, sync_folder, write_private
+from components.contract.storage.atomic_files import sync
+from components.contract.storage.file_lock import locked
+from serving.exposure.log_file import COMPLETE, OPEN, write_private
 from serving.exposure.serialization import EventRows
 
 ASKED, ASKING, LOCK = ".forget", ".asking", ".forgetting"
@@ -57,7 +57,7 @@ def erase(folder: Path, rows: EventRows) -> Erased:
     Raises:
         OSError: a file couldn't be rewritten; what was asked for stays.
     """
-    with _alone(folder) as alone:
+    with locked(folder / LOCK, patience_s=0, mode=0o640) as alone:
         if alone:
             _cleared(folder)
         wishes = {path: json.loads(path.read_bytes()) for path in sorted(folder.glob(f"*{ASKED}"))} if alone else {}
@@ -72,7 +72,7 @@ def erase(folder: Path, rows: EventRows) -> Erased:
                 waiting += 1
             elif json.loads(path.read_bytes()) == wish:  # not asked for again meanwhile
                 path.unlink()
-        sync_folder(folder)
+        sync(folder)
     done = Erased(sum(dropped), sum(map(bool, dropped)), waiting)
     _LOG.info("%d lines of %d shoppers to be forgotten erased from %d files", done.lines, len(wishes), done.files)
     return done
@@ -126,15 +126,3 @@ def begun_s(path: Path) -> float:
     """When a file of the log was begun, which its name tells to the second."""
     stamp = path.name.split("-")[1]
     return datetime.strptime(stamp, "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp()
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[bool]:
-    lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o640)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
-    finally:
-        os.close(lock)

@@ -1,11 +1,12 @@
 """One file of the log while it is written. It holds whole lines only, and gets its final name when it is complete."""
 
 import contextlib
-import fcntl
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import final
+
+from components.contract.storage.atomic_files import sync, write_whole
+from components.contract.storage.file_lock import locked, try_lock
 
 OPEN, COMPLETE = ".jsonl.open", ".jsonl"
 LOCK = ".lock"
@@ -33,8 +34,8 @@ class Segment:
         with folder_locked(folder):
             self._file = os.open(folder / f"{name}{OPEN}", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o640)
             try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                sync_folder(folder)
+                try_lock(self._file)  # nobody else has it: it is new, and the folder is locked
+                sync(folder)
             except OSError:
                 os.close(self._file)
                 raise
@@ -79,31 +80,16 @@ class Segment:
                 if self.size:
                     os.fsync(self._file)
                     os.rename(self._folder / f"{self._name}{OPEN}", self._folder / f"{self._name}{COMPLETE}")
-                    sync_folder(self._folder)
+                    sync(self._folder)
                 else:
                     os.unlink(self._folder / f"{self._name}{OPEN}")
         finally:
             os.close(self._file)
 
 
-@contextlib.contextmanager
-def folder_locked(folder: Path) -> Iterator[None]:
+def folder_locked(folder: Path) -> contextlib.AbstractContextManager[bool]:
     """Between making a file and locking it nobody may come and recover it."""
-    lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o640)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
-
-
-def sync_folder(folder: Path) -> None:
-    """A new name is on the disk only when its folder is."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+    return locked(folder / LOCK, mode=0o640)
 
 
 def write_private(path: Path, text: str, *, beside: Path) -> None:
@@ -117,9 +103,5 @@ def write_private(path: Path, text: str, *, beside: Path) -> None:
     Raises:
         OSError: the disk doesn't take it.
     """
-    with open(os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    sync_folder(path.parent)
+    write_whole(path, text.encode("ascii"), mode=0o600, beside=beside)
+    sync(path.parent)

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from components.contract.storage.folder_lock import alone
+from components.contract.storage.atomic_files import sync
+from components.contract.storage.file_lock import alone
 from components.contract.storage.retention import beyond
 from serving.exposure.erase import begun_s
-from serving.exposure.log_file import COMPLETE, sync_folder
+from serving.exposure.log_file import COMPLETE
 
 _LOG = logging.getLogger(__name__)
 DAY_S = 86_400.0
@@ -94,7 +95,7 @@ def remove_old(folder: Path, retention: Retention, dataset: Dataset, *, now_s: f
         for file in gone:
             file.path.unlink()
         if gone:
-            sync_folder(folder)
+            sync(folder)
             _LOG.info("%d files of the log removed, %d bytes", len(gone), sum(file.size for file in gone))
     return [file.path for file in gone]
 

@@ -30,7 +30,7 @@ class EventRows:
     """
 
     def __init__(self, dataset: Dataset) -> None:
-        given = [feature for feature in dataset.input_features("events") if not feature.key.startswith("time.")]
+        given = [feature for feature in dataset.input_features("events") if not feature.from_clock]
         self._around = {feature.key: feature for feature in given if feature.side != "item"}
         self._of_item = {feature.key: feature for feature in given if feature.side == "item"}
         taken = {*self._around, *self._of_item}

@@ -56,7 +56,7 @@ class RequestFeatures:
         self._signature = signature_columns(dataset)
         asked = {column.name for column in self._signature}
         of_events = dataset.input_features("events")
-        self._clocks = tuple(feature for feature in of_events if feature.key.startswith("time."))
+        self._clocks = tuple(feature for feature in of_events if feature.from_clock)
         self._zone, self._zone_feature = dataset.zone_name, dataset.zone_feature
         self._context = {feature.name: feature for feature in of_events if feature.side != "item" and feature not in self._clocks}
         self._shown = {feature.name: feature for feature in of_events if feature.side == "item"}
@@ -129,7 +129,6 @@ class RequestFeatures:
         return Inputs(
             {column.name: _tensor(values[column.name], column, lengths) for column in self._signature},
             int(user[0, self._interactions].sum()),
-            rows < len(self._catalogue.items.ids),
             of_items,
             of_all[len(items) :] if of_all is not None and within else None,
         )

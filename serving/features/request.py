@@ -40,13 +40,11 @@ class Inputs:
     `tensors`: of a batch of one: [1] or [1, size] of the request, [1, H] of the history, [1, L] or [1, L, size] of the candidates, and [1]
     the lengths `n_history` and `n_candidates`. Texts are UTF-8 in arrays of objects. What a bucket adds behind a list is zeros and b"".
     `interactions`: how many labelled or remembered actions the shopper has taken so far: 0 is a cold start.
-    `in_catalogue`: (L,) whether the catalogue has the candidate.
     `of_items`: (L, width) raw features of the candidates' state, laid out as the items' plan says; None where nothing is kept of items.
     `in_segment`: (L, width) the same within the request's segment; None where it has none.
     """
 
     tensors: dict[str, NDArray[Any]]
     interactions: int
-    in_catalogue: NDArray[np.bool_]
     of_items: NDArray[np.float32] | None = None
     in_segment: NDArray[np.float32] | None = None

@@ -90,7 +90,7 @@ def parse_sources(text: str, dataset: Dataset, name: str = "sources file") -> So
 
 def _faults(made: Sources, dataset: Dataset) -> Iterator[Fault]:
     compared = [feature.name for feature in dataset.input_features("items", side="item") if isinstance(feature, Id | Category | Multi)]
-    around = [f.name for f in dataset.input_features("events") if f.side != "item" and not f.key.startswith("time.") and _text(f)]
+    around = [f.name for f in dataset.input_features("events") if f.side != "item" and not f.from_clock and _text(f)]
     for name, source in made.sources.items():
         location = ("sources", name)
         if not isinstance(source, Listed) and dataset.items is None:

@@ -15,8 +15,6 @@ import redis
 from components.contract.errors import StateUnavailable
 from serving.state.partitions import PARTITIONS, partition_of
 
-Client = "redis.Redis | redis.RedisCluster"
-
 # Sets keys if all of them hold what the caller has read, else nothing; a repeated call does no harm.
 # KEYS: the first one is set by every call. ARGV: the caller's tag, the moment from which on the call comes too late (microseconds by the
 # server's clock; 0 for none); then for each key the first 8 bytes read, the value, its TTL (0 deletes the key, -1 leaves it as it is).

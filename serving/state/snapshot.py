@@ -5,7 +5,6 @@ the histories of `users/` hold. A snapshot also has the changes it remembers (`m
 (`forgotten.parquet`), and how much of the log's files is in it (`log.parquet`).
 """
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from components.contract.errors import InputError
+from components.contract.storage.atomic_files import sync
 from components.state import artifact
 from components.state.artifact import Snapshot
 from components.state.plan import StatePlan
@@ -104,7 +104,7 @@ def save(saved: Saved, folder: Path) -> None:
     columns = {column: pa.array([row[index] for row in read], kind) for index, (column, kind) in enumerate(kinds.items())}
     pq.write_table(pa.table(columns), unfinished / f"{LOG}.parquet", compression="zstd")
     for path in (*unfinished.rglob("*"), unfinished):
-        _sync(path)
+        sync(path)
     old = _replaced(folder)
     if folder.exists():
         shutil.rmtree(old, ignore_errors=True)
@@ -127,14 +127,6 @@ def _ends(path: Path) -> Iterator[int]:
         statistics = meta.row_group(group).column(column).statistics
         if meta.row_group(group).num_rows:
             yield int(statistics.max)
-
-
-def _sync(path: Path) -> None:
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _replaced(folder: Path) -> Path:

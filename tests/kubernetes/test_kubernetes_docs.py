@@ -3,20 +3,10 @@
 import re
 import shlex
 
-import pytest
-
 from pipeline.cli.main import parser
-from tests.kubernetes.rendered import KUBERNETES, OVERLAYS, ROOT, docs_of, pods, rendered, text_of
+from tests.kubernetes.rendered import KUBERNETES, pods, rendered
 
 README = (KUBERNETES / "README.md").read_text()
-COMING = {"compile", "submit", "schedule"}  # commands that a version without pipeline/kubeflow doesn't have
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_rendered_example_is_up_to_date(overlay: str) -> None:
-    shown = (ROOT / "docs" / "kubernetes" / f"{overlay}.yaml").read_text()
-    remedy = f"kubectl kustomize kubernetes/overlays/{overlay} > docs/kubernetes/{overlay}.yaml"
-    assert docs_of(shown) == docs_of(text_of(KUBERNETES / "overlays" / overlay)), remedy
 
 
 def test_from_an_empty_cluster_to_a_shelf_it_takes_ten_commands() -> None:
@@ -25,14 +15,12 @@ def test_from_an_empty_cluster_to_a_shelf_it_takes_ten_commands() -> None:
 
 
 def test_each_command_of_shelfrank_is_taken_by_its_parser() -> None:
-    there = {action for each in parser()._actions if each.dest == "command" for action in each.choices or ()}
     said = []
     for line in re.findall(r"^(?:    |)(.*\bshelfrank (?:releases|guard|simulate|compile|submit|schedule) .*)$", README, re.MULTILINE):
         told = re.sub(r"^.*?(?=shelfrank (?:releases|guard|simulate|compile|submit|schedule) )", "", line).partition("&&")[0]
         _, *words = shlex.split(told)
         said.append(words[0])
-        if words[0] in there or words[0] not in COMING:
-            parser().parse_args(words)
+        parser().parse_args(words)
     assert said.count("releases") == 2
     assert {"simulate", "compile", "submit", "schedule"} <= set(said)
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from components.contract.columns import columns
 from components.contract.dataset import Dataset
+from components.contract.values.splitmix import GOLDEN
 from components.evaluation.metrics.id_hashes import hashed
 from components.schema.parsing import Features, parse
 from trainer.distillation.inputs import Coding, Columns, coding, tree_inputs
@@ -171,7 +172,7 @@ def _only(requests: _Requests, limit: np.uint64, salt: np.uint64) -> _Requests:
 
 
 def _mixed(hashes: NDArray[np.uint64], salt: np.uint64) -> NDArray[np.uint64]:
-    mixed: NDArray[np.uint64] = (hashes ^ salt) * np.uint64(0x9E3779B97F4A7C15)
+    mixed: NDArray[np.uint64] = (hashes ^ salt) * GOLDEN
     return mixed ^ (mixed >> np.uint64(32))
 
 

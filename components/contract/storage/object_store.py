@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from components.contract.errors import InputError, ShelfRankError
+from components.contract.storage.atomic_files import write_whole
 
 _RETRY_S = 30  # Google's client would try for a quarter of an hour
 _REMEDIES = {
@@ -110,12 +111,7 @@ class Address:
                 with self.filesystem.open_output_stream(self.path) as stream:
                     stream.write(content)
                 return
-            unfinished = self.local.with_name(f".{self.name}.unfinished")
-            with unfinished.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(self.local)
+            write_whole(self.local, content)
 
     def upload(self, file: Path) -> None:
         """Copy a file of this machine to the address."""

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from components.contract.base_model import closest
@@ -9,6 +10,7 @@ from components.contract.base_model import closest
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 SECOND_US = 1_000_000
+CLOCK_COLUMNS = {"time.hour": 23, "time.weekday": 7}  # to the greatest value
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -29,14 +31,12 @@ def clock_text(key: str, time_us: int, zone: str) -> str:
     """
     if not is_zone(zone):
         return ""
-    return clock_value(key, time_us + (0 if zone == "UTC" else offset_us(time_us, zone)))
+    return str(clock_value(key, time_us + (0 if zone == "UTC" else offset_us(time_us, zone))))
 
 
-def clock_value(key: str, local_us: int) -> str:
-    """The same of a local time in microseconds."""
-    if key == "time.hour":
-        return str(local_us // HOUR_US % 24)
-    return str((local_us // DAY_US + 3) % 7 + 1)  # 1970 began on a Thursday
+def clock_value(key: str, local_us: Any) -> Any:
+    """The same as a number, of a local time in microseconds or an array of them."""
+    return local_us // HOUR_US % 24 if key == "time.hour" else (local_us // DAY_US + 3) % 7 + 1  # 1970 began on a Thursday
 
 
 def offset_us(time_us: int, zone: str) -> int:

@@ -14,8 +14,9 @@ from math import exp, factorial
 import numpy as np
 from numpy.typing import NDArray
 
+from components.contract.values.splitmix import GOLDEN, mixed
+
 REPLICATES = 200
-CONFIDENCE_95 = 1.96
 
 _DRAWS_A_HASH = 4  # of 16 bits each
 _COUNTS = np.searchsorted(np.cumsum([exp(-1) / factorial(n) for n in range(12)]), (np.arange(2**16) + 0.5) / 2**16).astype(np.uint8)
@@ -25,7 +26,7 @@ def poisson_counts(users: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """How often each replicate counts a shopper, [R, REPLICATES], by the hash of the shopper [R]."""
     distinct, which = np.unique(users, return_inverse=True)
     number = np.arange(1, REPLICATES // _DRAWS_A_HASH + 1, dtype=np.uint64)
-    draws = _mixed(distinct[:, None] + number * np.uint64(0x9E3779B97F4A7C15)).astype("<u8").view("<u2")
+    draws = mixed(distinct[:, None] + number * GOLDEN).astype("<u8").view("<u2")
     counts: NDArray[np.uint8] = _COUNTS[draws][which]
     return counts
 
@@ -34,10 +35,3 @@ def standard_error(replicates: NDArray[np.float64]) -> float:
     """Standard deviation over the replicates [REPLICATES] in which the metric is defined; NaN if that is fewer than half of them."""
     defined = replicates[np.isfinite(replicates)]
     return float(np.std(defined, ddof=1)) if len(defined) > REPLICATES // 2 else float("nan")
-
-
-def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele et al. 2014): every bit of the number sways every bit of the result."""
-    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return numbers ^ (numbers >> np.uint64(31))

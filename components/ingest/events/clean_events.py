@@ -13,7 +13,7 @@ from components.contract.values.id_text import id_text
 from components.contract.values.null_words import null_words, number_words
 from components.ingest.counts import Counts
 from components.ingest.events.amounts import with_amounts
-from components.ingest.events.event_columns import AMOUNT, FILE_SHIFT, NO_ACTION, ROLES, event_features, impression_code, is_clock
+from components.ingest.events.event_columns import AMOUNT, FILE_SHIFT, NO_ACTION, ROLES, event_features, impression_code
 from components.ingest.events.shown_lists import shown_nowhere, unrolled
 from components.ingest.events.source_columns import event_columns
 from components.ingest.sources.feature_values import typed_column
@@ -69,7 +69,7 @@ def clean(raw: pl.DataFrame, dataset: Dataset, moment: Moment, counts: Counts) -
     return raw.select(
         *(pl.col(name).cast(kind) for name, kind in ROLES.items()),
         *(pl.col(amount).fill_null(float("nan")).cast(AMOUNT) for amount in dataset.amounts),
-        *(f"f:{feature.name}" for feature in dataset.input_features("events") if not is_clock(feature)),
+        *(f"f:{feature.name}" for feature in dataset.input_features("events") if not feature.from_clock),
     )
 
 

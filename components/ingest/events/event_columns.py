@@ -55,9 +55,4 @@ def impression_code(dataset: Dataset) -> int | None:
 def event_features(dataset: Dataset) -> tuple[GivenFeature, ...]:
     """Features whose values stand in the event rows themselves."""
     shown = set(dataset.candidates.columns) if isinstance(dataset.candidates, ListRows) else set()
-    return tuple(feature for feature in dataset.input_features("events") if not is_clock(feature) and feature.key not in shown)
-
-
-def is_clock(feature: GivenFeature) -> bool:
-    """Whether a feature is taken from the request's time."""
-    return feature.key.startswith("time.")
+    return tuple(feature for feature in dataset.input_features("events") if not feature.from_clock and feature.key not in shown)

@@ -5,7 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset
-from components.contract.values.local_time import DAY_US, HOUR_US, is_zone, offset_us
+from components.contract.values.local_time import DAY_US, clock_value, is_zone, offset_us
 from components.ingest.counts import Counts
 
 NO_ZONE = "kept with missing values: requests whose time zone isn't known"
@@ -19,7 +19,7 @@ def clock_columns(frame: pl.DataFrame, dataset: Dataset, counts: Counts) -> list
         dataset: says the zone.
         counts: gets the requests of unknown zones.
     """
-    clocks = [feature for feature in dataset.input_features("events") if feature.key.startswith("time.")]
+    clocks = [feature for feature in dataset.input_features("events") if feature.from_clock]
     if not clocks:
         return []
     time = frame["time"].to_numpy()
@@ -57,5 +57,6 @@ def offsets_us(times_us: NDArray[np.int64], zone: str) -> NDArray[np.int64]:
 
 
 def _texts(key: str, local_us: NDArray[np.int64], known: NDArray[np.bool_]) -> pl.Series:
-    value = local_us // HOUR_US % 24 if key == "time.hour" else (local_us // DAY_US + 3) % 7 + 1
-    return pl.select(pl.when(pl.Series(known)).then(pl.Series(value).cast(pl.String)).otherwise(pl.lit(""))).to_series()
+    return pl.select(
+        pl.when(pl.Series(known)).then(pl.Series(clock_value(key, local_us)).cast(pl.String)).otherwise(pl.lit(""))
+    ).to_series()

@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from components.contract.values.splitmix import GOLDEN, mixed
 from components.ingest.requests.splits import Bounds
 
 Ints = NDArray[np.int64]
@@ -121,7 +122,7 @@ def draw_negatives(positives: pl.DataFrame, taken_item: Ints, window_pools: Pool
             counts = np.bincount(taken_item[window_pools.first[at] : window_pools.end[at]])
             items = np.flatnonzero(counts)
             # In an order of its own, so that no two items are kept apart in every pool.
-            items = items[np.argsort(_mixed(items.astype(np.uint64) + (np.uint64(at) << np.uint64(UNITS_BITS)), seed=seed), kind="stable")]
+            items = items[np.argsort(_seeded(items.astype(np.uint64) + (np.uint64(at) << np.uint64(UNITS_BITS)), seed=seed), kind="stable")]
             place[:] = -1
             place[items] = np.arange(len(items))
             before = at
@@ -130,7 +131,7 @@ def draw_negatives(positives: pl.DataFrame, taken_item: Ints, window_pools: Pool
         law = _by_popularity(counts[items], takings, negatives=wanted) if weighted else _Law(alike, alike)
         where = place[item[rows]]
         if law.total is not None:
-            chance = _uniform(salts[rows] ^ _mixed(item[rows].astype(np.uint64), seed=seed), turn=1, seed=seed)
+            chance = _uniform(salts[rows] ^ _seeded(item[rows].astype(np.uint64), seed=seed), turn=1, seed=seed)
             kept[rows] = (where < 0) | (chance < law.staying[where])
         found.append(_systematic(request[rows], where, salts[rows], law, items, negatives=wanted, seed=seed))
     drawn = np.concatenate([np.zeros((2, 0), np.int64), *found], axis=1)
@@ -237,13 +238,10 @@ def _systematic(
 def _uniform(salt: NDArray[np.uint64], *, turn: int, seed: int) -> Floats:
     """Uniform numbers in [0, 1) of salt, seed and turn."""
     with np.errstate(over="ignore"):
-        return np.asarray(_mixed(salt + np.uint64(turn + 1) * np.uint64(0x9E3779B97F4A7C15), seed=seed) >> np.uint64(11)) * 2.0**-53
+        return np.asarray(_seeded(salt + np.uint64(turn + 1) * GOLDEN, seed=seed) >> np.uint64(11)) * 2.0**-53
 
 
-def _mixed(values: NDArray[np.uint64], *, seed: int) -> NDArray[np.uint64]:
-    """64 bits of each value and the seed, by the finalizer of SplitMix64 (Steele, Lea and Flood, 2014)."""
+def _seeded(values: NDArray[np.uint64], *, seed: int) -> NDArray[np.uint64]:
+    """64 bits of each value and the seed."""
     with np.errstate(over="ignore"):
-        x = values + np.uint64((seed * 0xD1342543DE82EF95) & (2**64 - 1))
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return np.asarray(x ^ (x >> np.uint64(31)))
+        return mixed(values + np.uint64((seed * 0xD1342543DE82EF95) & (2**64 - 1)))

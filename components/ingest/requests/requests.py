@@ -8,6 +8,7 @@ import polars as pl
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature
 from components.contract.sources import Impressions, ListRows, Rows, Sampling
+from components.contract.values.splitmix import GOLDEN
 from components.ingest.counts import Counts
 from components.ingest.events.deduplicate import distinct
 from components.ingest.events.event_columns import FILE_SHIFT, event_features, impression_code, logged_user
@@ -23,7 +24,6 @@ from components.ingest.requests.splits import Bounds, label_ends_us, label_windo
 _ASKED = ["key", "request", "session", "item", "time", "action", "seq", "event"]
 _UNLABELLED = {"seq": pl.Int64, "user": pl.String, "request": pl.String, "item": pl.Int64, "cause": pl.Int8}
 _MOVED = ["seq", "item", "moment"]
-_TIME_SALT = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, takings: pl.DataFrame, coun
     if form.group == "request":
         # Requests that share an id draw apart.
         with np.errstate(over="ignore"):
-            salts = salts ^ (frame["time"].to_numpy().view(np.uint64) * _TIME_SALT)
+            salts = salts ^ (frame["time"].to_numpy().view(np.uint64) * GOLDEN)
         counts.add("told apart: requests that share their id with another of the shopper", _repeated(frame))
     positives = chosen.select(
         pl.col("row").alias("request"),

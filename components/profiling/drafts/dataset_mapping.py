@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from components.contract.features import CLOCK_PREFIX
 from components.profiling.answers import Answers
 from components.profiling.drafts.source_keys import file_keys, time_keys, zero_keys
 from components.profiling.roles.actions import ProposedAction, rating_column
@@ -63,7 +64,7 @@ def dataset_mapping(parts: Parts) -> tuple[dict[str, Any], dict[str, tuple[str, 
     dataset["windows"] |= {"eval": "15%", "test": "15%"}
     dataset["features"] = [feature.entry for feature in parts.features.features]
     context = [f.entry for f in parts.features.features if f.entry["side"] == "context" and f.entry["kind"] == "category"]
-    if slices := [entry["name"] for entry in context if not entry.get("column", "").startswith("time.")][:2]:
+    if slices := [entry["name"] for entry in context if not entry.get("column", "").startswith(CLOCK_PREFIX)][:2]:
         dataset["slices"] = slices
     return dataset, comments
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from components.contract.features import CLOCK_PREFIX
 from components.profiling.roles.actions import ProposedAction, rating_column
 from components.profiling.roles.candidate_forms import EventFile, FormGuess
 from components.profiling.roles.feature_kinds import Kind, propose_kind
@@ -106,7 +107,7 @@ def _clock(files: Sequence[EventFile]) -> Iterator[ProposedFeature]:
         )
         clocked = not days or file.roles.clock is not None
         column = "hour" if clocked else "weekday"
-        entry = {"name": column, "kind": "category", "side": "context", "column": f"time.{column}"}
+        entry = {"name": column, "kind": "category", "side": "context", "column": f"{CLOCK_PREFIX}{column}"}
         yield ProposedFeature(entry, file.group.pattern, time, "from the request's time")
         return
 

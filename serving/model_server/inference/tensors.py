@@ -12,24 +12,10 @@ import numpy as np
 from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow.python.framework import tensor_util
 
+from serving.client.tensors import FIELDS, NUMBERS, from_content, shape_of
+
 Array = np.ndarray[Any, Any]
 
-# dtype -> (array type, the repeated field that holds its values)
-FIELDS: dict[int, tuple[np.dtype[Any], str]] = {
-    types_pb2.DT_FLOAT: (np.dtype("<f4"), "float_val"),
-    types_pb2.DT_DOUBLE: (np.dtype("<f8"), "double_val"),
-    types_pb2.DT_INT64: (np.dtype("<i8"), "int64_val"),
-    types_pb2.DT_INT32: (np.dtype("<i4"), "int_val"),
-    types_pb2.DT_INT16: (np.dtype("<i2"), "int_val"),
-    types_pb2.DT_INT8: (np.dtype("i1"), "int_val"),
-    types_pb2.DT_UINT8: (np.dtype("u1"), "int_val"),
-    types_pb2.DT_UINT16: (np.dtype("<u2"), "int_val"),
-    types_pb2.DT_UINT32: (np.dtype("<u4"), "uint32_val"),
-    types_pb2.DT_UINT64: (np.dtype("<u8"), "uint64_val"),
-    types_pb2.DT_BOOL: (np.dtype("?"), "bool_val"),
-    types_pb2.DT_STRING: (np.dtype(object), "string_val"),
-}
-NUMBERS = {dtype: number for number, (dtype, _) in FIELDS.items()}
 # The tag of the packed field: its number shifted by three, wire type 2.
 PACKED_TAGS = {types_pb2.DT_FLOAT: b"\x2a", types_pb2.DT_DOUBLE: b"\x32"}
 
@@ -49,14 +35,12 @@ def to_array(proto: tensor_pb2.TensorProto) -> Array:
     if proto.dtype not in FIELDS:
         return np.asarray(tensor_util.MakeNdarray(proto))
     dtype, field = FIELDS[proto.dtype]
-    shape = [dim.size for dim in proto.tensor_shape.dim]
-    if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
+    shape, full = shape_of(proto)
+    if not full:
         raise ValueError(f"expected a full shape, got {proto.tensor_shape}")
+    if (numpy_type := from_content(proto, dtype, shape)) is not None:
+        return numpy_type
     count = math.prod(shape)
-    if proto.tensor_content and not dtype.hasobject:
-        if len(proto.tensor_content) != count * dtype.itemsize:
-            raise ValueError(f"expected {count * dtype.itemsize} bytes for the shape {shape}, got {len(proto.tensor_content)}")
-        return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
     values = getattr(proto, field)
     if len(values) == count:
         return _array(values, dtype).reshape(shape)

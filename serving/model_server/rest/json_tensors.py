@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from tensorflow.core.framework import types_pb2
 
+from serving.client.tensors import FIELDS
 from serving.model_server.errors import Code, ServingError, invalid
-from serving.model_server.inference.tensors import FIELDS, Array, dtype_name
+from serving.model_server.inference.tensors import Array, dtype_name
 from serving.model_server.rest.json_body import fault, shown, type_name
 
 _RANGES = {

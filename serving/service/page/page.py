@@ -103,7 +103,7 @@ def context_features(dataset: Dataset) -> list[str]:
     return [
         feature.name
         for feature in dataset.input_features("events")
-        if feature.side != "item" and not feature.key.startswith("time.") and not isinstance(feature, Vector)
+        if feature.side != "item" and not feature.from_clock and not isinstance(feature, Vector)
     ]
 
 

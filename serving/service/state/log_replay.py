@@ -125,7 +125,7 @@ class LogReplay:
         self._rows = EventRows(dataset)
         self._actions = {written: name for name, written in self._rows.actions.items()}
         self._impression = dataset.candidates.action if isinstance(dataset.candidates, Impressions) else None
-        given = [feature for feature in dataset.input_features("events") if not feature.key.startswith("time.") and feature.side != "item"]
+        given = [feature for feature in dataset.input_features("events") if not feature.from_clock and feature.side != "item"]
         self._context = {feature.key: feature.name for feature in given}
 
     def into(self, states: MemoryStates, log: Path, since: Since, forgotten: Forgotten) -> int:

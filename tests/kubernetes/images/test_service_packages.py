@@ -20,7 +20,7 @@ COMMANDS = [
         "-c",
         "import pipeline.ops.guard, pipeline.ops.releases, pipeline.terminal.console, serving.service.telemetry.spans",
     ],
-    *([["-m", "serving.mirror", "--help"]] if (ROOT / "serving/mirror/__main__.py").exists() else []),
+    ["-m", "serving.mirror", "--help"],
 ]
 
 

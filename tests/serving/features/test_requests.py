@@ -52,7 +52,6 @@ def test_a_request_by_hand(catalogue: Catalogue) -> None:
     assert tensors["shown_price"][0][0] == 2.5
     assert (tensors["n_candidates"], tensors["n_history"], tensors["user_ctr_10s"]) == ([2], [0], [1 / 4])
     assert found.interactions == 0
-    assert found.in_catalogue.tolist() == [True, False]
 
 
 def test_a_request_id_of_another_visit_or_of_a_later_time_is_another_list(catalogue: Catalogue) -> None:

@@ -128,7 +128,6 @@ def test_a_request_after_the_data_gets_what_holds_then(
     assert found.tensors["category"][0].tolist() == category
     assert found.tensors["item"][0].tolist() == [b"i0", b"i2", b"?"]
     assert found.tensors["country"].tolist() == [country]
-    assert found.in_catalogue.tolist() == [True, True, False]
 
 
 def test_whose_a_device_is_goes_by_the_moment_and_is_asked_once(catalogue: Catalogue) -> None:

@@ -1,13 +1,15 @@
-"""The nearest by hand and against a full sort; what they lend."""
+"""The nearest by hand and against a full sort."""
+
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
+from benchmarks.serving.neighbours import main
 from components.contract.errors import InputError
-from components.state.smoothing import smoothed_rate
 from serving.neighbours import nearest as module
-from serving.neighbours.nearest import Neighbours, nearest
-from serving.neighbours.neighbor_prior import lent_rates, on_evidence
+from serving.neighbours.nearest import nearest
 
 PLANE = np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0], [0.8, 0.6]], np.float32)
 
@@ -50,32 +52,6 @@ def test_vectors_of_another_width_are_refused() -> None:
         nearest(PLANE, PLANE, count=0)
 
 
-def neighbours(rows: list[list[int]], similarity: list[list[float]]) -> Neighbours:
-    return Neighbours(np.array(rows, np.int64).reshape(len(rows), -1), np.array(similarity, np.float32).reshape(len(rows), -1))
-
-
-def test_neighbours_lend_their_mean_weighted_by_likeness() -> None:
-    """(0.75 * 0.1 + 0.25 * 0.5) / 1 = 0.2; who is at a right angle or opposite lends nothing."""
-    rates = np.array([0.1, 0.5, 0.9], np.float32)
-    found = lent_rates(rates, neighbours([[0, 1, 2], [2, 0, 1]], [[0.75, 0.25, 0.0], [0.3, -0.9, -1]]), prior=0.07)
-    assert found.tolist() == pytest.approx([0.2, 0.9])
-    assert found.dtype == np.float32
-
-
-def test_several_rates_are_lent_at_once() -> None:
-    rates = np.array([[0.1, 1], [0.5, 3]], np.float32)
-    assert lent_rates(rates, neighbours([[0, 1]], [[0.5, 0.5]]), prior=0.0).tolist() == [pytest.approx([0.3, 2])]
-
-
-@pytest.mark.parametrize("alone", [neighbours([[]], [[]]), neighbours([[0]], [[0.0]]), neighbours([[0]], [[-0.5]])])
-def test_a_product_that_is_like_no_other_gets_the_prior(alone: Neighbours) -> None:
-    assert lent_rates(np.array([0.9], np.float32), alone, prior=0.25).tolist() == [0.25]
-    assert lent_rates(np.array([[0.9, 0.8]], np.float32), alone, prior=0.25).tolist() == [[0.25, 0.25]]
-
-
-def test_with_evidence_of_its_own_a_product_is_smoothed_by_what_was_lent() -> None:
-    n, d = np.array([0, 1, 40], np.float32), np.array([0, 5, 100], np.float32)
-    lent = np.array([0.3, 0.3, 0.3], np.float32)
-    rates = smoothed_rate(n, d, prior=0.1, strength=20)
-    found = on_evidence(rates, d, lent=lent, prior=0.1, strength=20)
-    assert found.tolist() == pytest.approx([0.3, 7 / 25, 46 / 120], rel=1e-6)
+def test_the_benchmark_runs(tmp_path: Path) -> None:
+    main(["--products", "500", "--queries", "1", "3", "--json", str(tmp_path / "rows.json")])
+    assert len(pl.read_json(tmp_path / "rows.json")) == 2

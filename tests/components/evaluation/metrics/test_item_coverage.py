@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from components.evaluation.metrics.bootstrap import CONFIDENCE_95
 from components.evaluation.metrics.item_coverage import GROUPS, ItemReach, jackknife_error, shopper_groups
 from components.evaluation.metrics.metric_accumulator import OF_ITEMS, RankingSums, sums
 from components.evaluation.metrics.standard_errors import change_error_of, error_of, estimates
@@ -37,7 +36,7 @@ def test_errors_are_no_smaller_than_fresh_shops_differ_and_intervals_hold_the_tr
     values = np.array([getattr(each, metric) for each in drawn])
     errors = np.array([jackknife_error(each.without_each_group()[place]) for each in drawn])
     assert 0.85 <= errors.mean() / values.std(ddof=1) <= widest
-    assert np.mean(np.abs(values - values.mean()) <= CONFIDENCE_95 * errors) >= 0.93
+    assert np.mean(np.abs(values - values.mean()) <= 1.96 * errors) >= 0.93
 
 
 def test_a_bootstrap_would_not_see_what_was_seen() -> None:

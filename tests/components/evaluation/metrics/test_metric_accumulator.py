@@ -8,7 +8,8 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from components.contract.errors import InputError
 from components.evaluation.metrics import item_coverage, user_sample
-from components.evaluation.metrics.definitions import (
+from components.evaluation.metrics.metric_accumulator import RankingSums, Requests, gains_from, listwise_of, no_sums, request_sums, sums
+from tests.components.evaluation.metrics_by_definition import (
     amount_at_k,
     average_precision,
     hit_rate_at_k,
@@ -18,7 +19,6 @@ from components.evaluation.metrics.definitions import (
     reciprocal_rank,
     request_auc,
 )
-from components.evaluation.metrics.metric_accumulator import RankingSums, Requests, gains_from, listwise_of, no_sums, request_sums, sums
 
 # Few levels, so that ties are common; lists from none to longer than any k.
 REQUESTS = st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 8)), max_size=13), max_size=12)

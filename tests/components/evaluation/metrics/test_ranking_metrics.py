@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, ndcg_score, roc_auc_score
 
-from components.evaluation.metrics.definitions import (
+from tests.components.evaluation.metrics_by_definition import (
     average_precision,
     hit_rate_at_k,
     ndcg_at_k,

@@ -65,7 +65,7 @@ class Model:
 class Knowledge:
     async def inputs(self, *_: Any, **__: Any) -> tuple[Inputs, bool]:
         await asyncio.sleep(0.001)
-        return Inputs({}, 0, np.ones(len(ITEMS), np.bool_)), True
+        return Inputs({}, 0), True
 
 
 class Rules:

@@ -72,9 +72,9 @@ def test_a_rate_in_a_segment_has_the_shop_s_for_a_prior() -> None:
     shop, segment = np.zeros((2, 8), np.float32), np.zeros((2, 8), np.float32)
     shop[:, 0], shop[:, 1] = [90, 190], [9, 39]
     segment[:, 0], segment[:, 1] = [0, 10], [0, 3]
-    found = popularity.within(Inputs({}, 0, np.ones(2, bool), shop, segment))
+    found = popularity.within(Inputs({}, 0, shop, segment))
     assert found == pytest.approx([10 / 100, (3 + 10 * 40 / 200) / 20])
-    assert popularity.within(Inputs({}, 0, np.ones(2, bool), shop, np.zeros((2, 8), np.float32))) is None
+    assert popularity.within(Inputs({}, 0, shop, np.zeros((2, 8), np.float32))) is None
 
 
 def test_popular_is_the_rate_of_the_longest_half_life_before_any_count() -> None:

@@ -61,7 +61,7 @@ def logged(shop: Shop, log: Path) -> dict[str, Inputs]:
                 end = int(tensors[length][0])
                 assert not tensors[name][:, end:].any()
                 tensors[name] = tensors[name][:, :end]
-            found[decision["request"]] = Inputs(tensors, 0, np.zeros(0, bool))
+            found[decision["request"]] = Inputs(tensors, 0)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The ranking metrics of one request, each by its definition.
+"""The ranking metrics of one request, each by its definition: what `components.evaluation.metrics.metric_accumulator` is compared with.
 
 Shapes: `labels` [L], 1 where the shopper acted on the candidate and 0 elsewhere; `scores` [L], higher is better, in any unit; `gains`
 [L], what an action is worth, 0 where there was none.
@@ -6,8 +6,6 @@ Shapes: `labels` [L], 1 where the shopper acted on the candidate and 0 elsewhere
 Ties: candidates with the same score are in no order of their own, so every metric here is its expected value over all orders of the tied
 candidates. It follows that a model that gives all candidates one score is worth what a shuffle is worth, and that the order of the rows
 never matters.
-
-These are the definitions. `components.evaluation.metrics.metric_accumulator` computes the same values for many requests at once.
 """
 
 from math import comb
