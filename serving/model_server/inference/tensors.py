@@ -38,8 +38,8 @@ def to_array(proto: tensor_pb2.TensorProto) -> Array:
     shape, full = shape_of(proto)
     if not full:
         raise ValueError(f"expected a full shape, got {proto.tensor_shape}")
-    if (numpy_type := from_content(proto, dtype, shape)) is not None:
-        return numpy_type
+    if (array := from_content(proto, dtype, shape)) is not None:
+        return array
     count = math.prod(shape)
     values = getattr(proto, field)
     if len(values) == count:
