@@ -41,7 +41,7 @@ lock: install ## compile requirements/*.in to the locks (versions change only wh
 	$(COMPILE) requirements/trainer.in -c requirements/dev.lock -o requirements/trainer.lock
 	$(COMPILE) requirements/uv.in -c requirements/dev.lock -o requirements/uv.lock
 
-images: ## build the container images; TAG=, REGISTRY=, BASE=, ENGINE=: see docs/images.md
+images: ## build the container images; TAG=, REGISTRY=, BASE=, ENGINE=: see docs/how-to/images.md
 	@REGISTRY="$(REGISTRY)" BASE="$(BASE)" ENGINE="$(or $(ENGINE),docker)" kubernetes/images/build $(TAG)
 
 clean: ## remove .venv, caches and builds; runs/ stays
