@@ -60,7 +60,7 @@ def test_every_file_to_open_is_there() -> None:
     """A name without a folder stands beside the file before it."""
     (table,) = re.findall(r"## To change\n(.*?)\n## ", CONTRIBUTING, re.DOTALL)
     named = 0
-    for row in re.findall(r"^\| [^|]+ \| (.*) \|$", table, re.MULTILINE)[2:]:
+    for row in re.findall(r"^\| [^|]+ \| (.*) \|$", table, re.MULTILINE):
         folder = ROOT
         for name in re.findall(r"`([\w./-]+)`", row):
             path = ROOT / name if "/" in name or name == "mkdocs.yml" else folder / name
