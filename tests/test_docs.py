@@ -27,7 +27,7 @@ from tests.components.ingest.without_beam import NOW_US, job_of, run_steps
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "kubernetes/README.md")), *(ROOT / "docs").rglob("*.md")])
 _SHELL = re.compile(r"^ *(?:\.venv/bin/)?(?P<command>(?:shelfrank [a-z]|python -m )[^#\n]*)", re.MULTILINE)
-_PATH = re.compile(r"`((?:components|trainer|pipeline|serving|benchmarks|examples|scripts|tests|kubernetes)/[\w/.-]+)`")
+_PATH = re.compile(r"`((?:(?:components|trainer|pipeline|serving|benchmarks|scripts|tests)/[\w/-]+\.py|(?:examples|kubernetes)/[\w/.-]+))`")
 _LOADED = re.compile(r'<(?:script|link|img|iframe)[^>]*(?:src|href)="(?:https?:)?//[^>]*>')
 
 
@@ -77,9 +77,7 @@ def test_a_command_is_one_that_there_is(page: Path, line: str, monkeypatch: pyte
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.relative_to(ROOT).as_posix() for page in PAGES])
 def test_a_path_is_one_that_there_is(page: Path) -> None:
-    named = re.findall(
-        r"`((?:components|trainer|pipeline|serving|benchmarks|examples|scripts|tests)/[\w/.-]+)`", page.read_text(encoding="utf-8")
-    )
+    named = _PATH.findall(page.read_text(encoding="utf-8"))
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
@@ -91,12 +89,7 @@ def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Pat
     assert built.returncode == 0, built.stderr
     pages = list(tmp_path.rglob("*.html"))
     assert len(pages) > 30
-    loaded = [
-        found
-        for page in pages
-        for found in re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=\"(?:https?:)?//[^>]*>", page.read_text())
-    ]
-    assert loaded == []
+    assert [loaded for page in pages for loaded in _LOADED.findall(page.read_text(encoding="utf-8"))] == []
 
 
 @pytest.mark.parametrize("text", FILES)
