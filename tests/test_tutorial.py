@@ -8,7 +8,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,36 +31,41 @@ def free_ports(count: int) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_from_a_csv_file_to_a_ranked_shelf(tmp_path: Path) -> None:
-    """The ports are other ones, so that the tutorial's own may be taken."""
+    """On other ports than the tutorial's, which may be taken; an order that missed its deadline on a busy machine is asked for again."""
     (script,) = re.findall(r"^```python\n(.*?)```", TUTORIAL, re.MULTILINE | re.DOTALL)
     (tmp_path / "make_logs.py").write_text(script, encoding="utf-8")
     port, grpc_port, rest_port = free_ports(3)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
-    printed: list[str] = []
-    serving: subprocess.Popen[bytes] | None = None
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+
+    def typed(command: str) -> str:
+        shell = ["bash", "-euo", "pipefail", "-c", command.replace(":8080", f":{port}")]
+        ran = subprocess.run(shell, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, f"{command}{ran.stdout}{ran.stderr}"
+        return ran.stdout
+
+    *before, serve, rank, click, rank_again = COMMANDS
+    assert serve == "shelfrank serve\n"
+    assert "Released as version 1" in "".join(typed(command) for command in before)
+    arguments = ["shelfrank", "serve", f"--port={port}", f"--grpc-port={grpc_port}", f"--rest-port={rest_port}"]
+    server = subprocess.Popen(arguments, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
     try:
-        for command in COMMANDS:
-            if command == "shelfrank serve\n":
-                arguments = ["shelfrank", "serve", f"--port={port}", f"--grpc-port={grpc_port}", f"--rest-port={rest_port}"]
-                serving = subprocess.Popen(arguments, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
-                _wait_for(port, serving)
-                continue
-            ran = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", command.replace(":8080", f":{port}")],
-                cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            assert ran.returncode == 0, f"{command}{ran.stdout}{ran.stderr}"
-            printed.append(ran.stdout)
+        _wait_for(port, server)
+        first = _undegraded(lambda: typed(rank))
+        assert json.loads(typed(click)) == {"accepted": 2}
+        then = _undegraded(lambda: typed(rank_again))
     finally:
-        if serving is not None:
-            serving.send_signal(signal.SIGTERM)
-            serving.wait(60)
-    assert "Released as version 1" in "".join(printed)
-    before, after = json.loads(printed[-2]), json.loads(printed[-1].partition("}")[2])
-    assert before["rung"] == after["rung"] == "model"
-    assert after["order"].index("p003") < len(after["order"]) - 1
-    assert before["scores"] != after["scores"]
+        server.send_signal(signal.SIGTERM)
+        server.wait(60)
+    assert first["order"].index("p003") > then["order"].index("p003") == 0
+    assert first["rung"] == then["rung"] == "model"
+
+
+def _undegraded(ask: Callable[[], str]) -> dict[str, Any]:
+    for _ in range(50):
+        answer: dict[str, Any] = json.loads(ask())
+        if not answer["degraded"]:
+            return answer
+    raise TimeoutError(f"no order within its deadline: {answer}")
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
