@@ -9,7 +9,7 @@ service's own features and state, from nothing; the requests of the test window 
 - By product: of its pairs with the other candidates of a request, the share that stands in the order of their true relevance.
 
 `count`: the decayed count of clicks of the longest half-life. `lent`: rates with the mean of the 20 nearest products by content for a
-prior (docs/how-to/cold-start.md), made anew each day.
+prior (docs/cold-start.md), made anew each day.
 """
 
 import argparse
