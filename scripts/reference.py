@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from components.contract.json_schema import finished, json_schema
 from components.contract.sources import Files, TimeNotation
-from components.contract.strict import BOUNDARY_SCHEMA, DURATION_SCHEMA, SHARE_SCHEMA
+from components.contract.strict import BOUNDARY_SCHEMA, DURATION_SCHEMA
 from components.evaluation.captions import metric_caption, metric_meaning
 from components.evaluation.gates import HIGHER_IS_BETTER
 from components.evaluation.sums import ESTIMATED, OF_AMOUNTS
@@ -255,10 +255,9 @@ def _type(schema: dict[str, Any]) -> str:
         return _UNIONS.get(names, names)
     if schema.get("pattern") == DURATION_SCHEMA["pattern"]:
         return "duration"
-    for known, name in ((BOUNDARY_SCHEMA, "share or date"), (SHARE_SCHEMA, "share")):
-        if schema.get("examples") == known["examples"]:
-            return name
     kind = schema.get("type")
+    if isinstance(kind, list):  # written as text or as a number
+        return "share or date" if schema.get("examples") == BOUNDARY_SCHEMA["examples"] else "share"
     if kind == "array":
         return f"list of {_type(schema['items'])}" if schema.get("items") else "list"
     if kind == "object":
