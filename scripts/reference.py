@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
 
 from components.contract.json_schema import finished, json_schema
 from components.contract.sources import Files, TimeNotation
@@ -51,7 +52,13 @@ from trainer.config import RankerConfig
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "reference"
 _PART = re.compile(r"(<!-- generated: (\w+)(?: (\S+))? -->\n).*?(<!-- end -->\n)", re.DOTALL)
-_FILES = {"cluster": Cluster, "experiments": Experiments, "model": RankerConfig, "rules": Rules, "sources": Sources}
+_FILES: dict[str, type[BaseModel]] = {
+    "cluster": Cluster,
+    "experiments": Experiments,
+    "model": RankerConfig,
+    "rules": Rules,
+    "sources": Sources,
+}
 _PROGRAMS: dict[str, Callable[[], object]] = {
     "serving.service": service.main,
     "serving.model_server": flags.parse,
@@ -87,14 +94,15 @@ def programs() -> str:
 
 
 def keys(model: str) -> str:
-    """The keys of one mapping of the dataset file; those that tables and event sources share, and those that features share, stand apart."""
+    """The keys of one mapping of the dataset file, without those that all files ("Files") or all features ("Feature") share."""
     schema = json_schema()
     parts = {"Dataset": schema, "Files": schema["$defs"]["Table"], "Feature": schema["$defs"]["Id"], **schema["$defs"]}
     properties = parts[model]["properties"]
     if model in ("Files", "Feature"):
         chosen = set(_OF_FILES if model == "Files" else _OF_FEATURES)
     else:
-        chosen = {*properties} - {*(_OF_FILES if "path" in properties else ("kind", *_OF_FEATURES) if "kind" in properties else ())}
+        shared = _OF_FILES if "path" in properties else ("kind", *_OF_FEATURES) if "kind" in properties else ()
+        chosen = {*properties} - {*shared}
     return f'<a id="{model.lower()}"></a>\n\n{_keys(parts[model], chosen)}'
 
 
@@ -219,10 +227,11 @@ def _linked(part: str) -> str:
 
 def _families(registry: CollectorRegistry) -> Iterator[list[str]]:
     for collector in registry._collector_to_names:
-        for each in [collector] if hasattr(collector, "_labelnames") else collector.collect():
-            name, kind = getattr(each, "_name", "") or each.name, getattr(each, "_type", "") or each.type
-            labels, about = each._labelnames, getattr(each, "_documentation", "") or each.documentation
-            yield [f"`{name}_total`" if kind == "counter" else f"`{name}`", kind, _coded(labels), about]
+        families: Iterable[Any] = [collector] if hasattr(collector, "_labelnames") else collector.collect()
+        for family in families:
+            mark = "_" if family is collector else ""  # of attributes: a metric keeps to itself what a collected family shows
+            name, kind, about = (getattr(family, f"{mark}{attribute}") for attribute in ("name", "type", "documentation"))
+            yield [f"`{name}_total`" if kind == "counter" else f"`{name}`", kind, _coded(family._labelnames), about]
 
 
 def _coded(names: Iterable[str]) -> str:
@@ -238,7 +247,9 @@ def _keys(part: dict[str, Any], chosen: Iterable[str]) -> str:
     rows = []
     for key, value in part["properties"].items():
         default = value.get("default")
-        nested = default is None or isinstance(default, dict) or (isinstance(default, list) and any(isinstance(each, dict) for each in default))
+        nested = (
+            default is None or isinstance(default, dict) or (isinstance(default, list) and any(isinstance(each, dict) for each in default))
+        )
         shown = "required" if key in required else "" if nested else f"`{json.dumps(default)}`"
         if key in wanted:
             rows.append([f"`{key}`", _type(value), shown, value.get("description", "")])
@@ -265,8 +276,10 @@ def _type(schema: dict[str, Any]) -> str:
         return f"mapping to {_type(values)}" if isinstance(values, dict) else "mapping"
     bounds = ((">", "exclusiveMinimum"), ("≥", "minimum"), ("<", "exclusiveMaximum"), ("≤", "maximum"))
     limits = [f"{sign} {_whole(schema[bound]):,}" for sign, bound in bounds if bound in schema]
-    names = {"integer": "whole number", "number": "number", "boolean": "true or false", "string": "text", "null": "null", None: "any"}
-    return " ".join([names[kind], ", ".join(limits)]).strip()
+    word = {"integer": "whole number", "number": "number", "boolean": "true or false", "string": "text", "null": "null"}.get(
+        kind or "", "any"
+    )
+    return " ".join([word, ", ".join(limits)]).strip()
 
 
 def _whole(number: float) -> float:

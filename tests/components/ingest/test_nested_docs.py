@@ -1,4 +1,4 @@
-"""The nested logs of docs/reference/dataset-file.md: rows in exactly those layouts are read as the page says, by validate and by ingestion."""
+"""The nested logs of docs/reference/dataset-file.md: validate and ingestion read rows in exactly those layouts as the page says."""
 
 import json
 import re
