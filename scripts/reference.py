@@ -85,7 +85,11 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def commands() -> str:
     """Every command of `shelfrank` with its help."""
-    return "\n\n".join(f"## `{parser.prog}`\n\n{_fenced(parser.format_help())}" for parser in _parsers(cli.parser()))
+    helps = {parser.prog: parser.format_help() for parser in _parsers(cli.parser())}
+    exits = helps["shelfrank"].rpartition("\n\n")[2]  # at the end of nearly all of them: said once
+    return "\n\n".join(
+        f"## `{name}`\n\n{_fenced(text if name == 'shelfrank' else text.removesuffix(exits))}" for name, text in helps.items()
+    )
 
 
 def programs() -> str:
@@ -292,7 +296,7 @@ def main() -> None:
         page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-os.environ["COLUMNS"] = "110"  # argparse wraps its help by it
+os.environ["COLUMNS"] = "84"  # argparse wraps its help by it
 os.environ.pop("KF_PIPELINES_ENDPOINT", None)  # would make --host optional
 
 if __name__ == "__main__":
