@@ -28,19 +28,19 @@ from components.evaluation.sums import ESTIMATED, OF_AMOUNTS
 from components.rehearsal.report import Rehearsal
 from components.release.announced import Announced
 from components.release.manifest import Manifest
-from pipeline import cli
+from pipeline.cli import parser as shelfrank
 from pipeline.kubeflow.cluster import Cluster
 from serving.client.model import Counts
 from serving.experiments.file import Experiments
-from serving.exposure import __main__ as exposure
+from serving.exposure.__main__ import main as exposure
 from serving.exposure.log import LogSettings
 from serving.guard.numbers import Numbers
 from serving.guard.watch import Limits
-from serving.mirror import __main__ as mirror
-from serving.model_server import flags
+from serving.mirror.__main__ import main as mirror
+from serving.model_server.flags import parse as model_server
 from serving.model_server.metrics import Metrics as ModelServerMetrics
 from serving.rules.file import Rules
-from serving.service import __main__ as service
+from serving.service.__main__ import main as service
 from serving.service.app import service_app
 from serving.service.metrics import Metrics
 from serving.service.model_metrics import ModelMetrics
@@ -60,10 +60,10 @@ _FILES: dict[str, type[BaseModel]] = {
     "sources": Sources,
 }
 _PROGRAMS: dict[str, Callable[[], object]] = {
-    "serving.service": service.main,
-    "serving.model_server": flags.parse,
-    "serving.mirror": mirror.main,
-    "serving.exposure": exposure.main,
+    "serving.service": service,
+    "serving.model_server": model_server,
+    "serving.mirror": mirror,
+    "serving.exposure": exposure,
 }
 _RECORDS = {record.__name__: record for record in (Announced, LogSettings, Manifest, Rehearsal)}
 _VALUE = "text or true or false or whole number or number"
@@ -85,7 +85,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def commands() -> str:
     """Every command of `shelfrank` with its help."""
-    helps = {parser.prog: parser.format_help() for parser in _parsers(cli.parser())}
+    helps = {parser.prog: parser.format_help() for parser in _parsers(shelfrank())}
     exits = helps["shelfrank"].rpartition("\n\n")[2]  # at the end of nearly all of them: said once
     return "\n\n".join(
         f"## `{name}`\n\n{_fenced(text if name == 'shelfrank' else text.removesuffix(exits))}" for name, text in helps.items()
