@@ -4,6 +4,7 @@ A page marks each part by two comments, `<!-- generated: KIND ARGUMENT -->` and 
 """
 
 import contextlib
+import functools
 import inspect
 import io
 import json
@@ -99,7 +100,7 @@ def programs() -> str:
 
 def keys(model: str) -> str:
     """The keys of one mapping of the dataset file, without those that all files ("Files") or all features ("Feature") share."""
-    schema = json_schema()
+    schema = _dataset()
     parts = {"Dataset": schema, "Files": schema["$defs"]["Table"], "Feature": schema["$defs"]["Id"], **schema["$defs"]}
     properties = parts[model]["properties"]
     if model in ("Files", "Feature"):
@@ -217,6 +218,12 @@ def _fenced(text: str) -> str:
     return f"```text\n{text.strip()}\n```"
 
 
+@functools.cache
+def _dataset() -> dict[str, Any]:
+    return json_schema()
+
+
+@functools.cache
 def _openapi() -> dict[str, Any]:
     return service_app(Settings(), contextlib.nullcontext).openapi()  # type: ignore[arg-type]  # the parts are made at the start only
 
