@@ -40,7 +40,7 @@ class Address:
 
     @staticmethod
     def of(given: "str | Path | Address") -> "Address":
-        """The address that a text tells; credentials and endpoint come from the environment, see docs/store.md.
+        """The address that a text tells; credentials and endpoint come from the environment, see docs/reference/store.md.
 
         Raises:
             InputError: there is no such kind of address.
