@@ -20,13 +20,13 @@ from components.contract.columns import gain_amounts, gains
 from components.contract.load import parse_dataset
 from components.contract.slices import bands, item_slices
 from components.evaluation.component import Evaluator, FeatureImportance
-from components.evaluation.config import eval_config
+from components.evaluation.tfma.eval_config import eval_config
 from components.ingest.component import EventExampleGen
 from components.rehearsal.component import ServingRehearsal
 from components.release.component import Release
 from components.schema.component import ContractSchema
-from pipeline.fingerprint import REPORT, code_version
-from pipeline.lineage import edges
+from pipeline.local.fingerprint import REPORT, code_version
+from pipeline.local.lineage import edges
 from pipeline.slice_report import SliceReport
 from trainer.component import Trainer
 from trainer.config import ranker_config
@@ -128,7 +128,7 @@ def create_pipeline(
             amounts=shop.amounts,
             gain_amounts=gain_amounts(shop),
         ),
-        module_path="components.evaluation.steps",
+        module_path="components.evaluation.tfma.steps",
     )
     rehearsal = ServingRehearsal(examples=examples, model=trainer.outputs["model"], dataset=dataset, code=code)
     release = Release(

@@ -13,13 +13,13 @@ from tfx.utils.path_utils import serving_model_path
 
 from components.contract.sources import AMOUNTS
 from components.evaluation.results import CHALLENGER
-from components.release.announced import Announced
+from components.release.run_outcome import Announced
 from components.release.manifest import FILE as MANIFEST
-from pipeline.kubeflow.places import Places
-from pipeline.lineage import lineage
-from pipeline.outcome import Outputs, outcome
-from pipeline.result import RunResult
-from pipeline.show import page as rendered
+from pipeline.kubeflow.step.artifact_paths import Places
+from pipeline.local.lineage import lineage
+from pipeline.local.collect_result import Outputs, outcome
+from pipeline.local.result import RunResult
+from pipeline.cli.render_result import page as rendered
 
 RESULT, PAGE, LINEAGE = "result.json", "report.html", "lineage.json"
 OF_LISTS = ("auc", "gauc", "precision_at_1", "precision_at_5", "precision_at_10", "ndcg_at_10", "mrr", "log_loss")
@@ -54,7 +54,7 @@ def SliceReport(  # noqa: N802 - TFX names a component by its function
         dataset: the dataset file's text.
         data_root: where its relative paths are looked up.
         code: version of the code; TFX's cache goes by it.
-        graph: the graph's edges as JSON, see `pipeline.lineage`.
+        graph: the graph's edges as JSON, see `pipeline.local.lineage`.
         ingestion: ingestion's report.
         examples: as ingested.
         model: as trained.

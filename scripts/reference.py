@@ -22,31 +22,31 @@ from pydantic import BaseModel
 
 from components.contract.json_schema import finished, json_schema
 from components.contract.sources import Files, TimeNotation
-from components.contract.strict import BOUNDARY_SCHEMA, DURATION_SCHEMA
-from components.evaluation.captions import metric_caption, metric_meaning
-from components.evaluation.gates import HIGHER_IS_BETTER
-from components.evaluation.sums import ESTIMATED, OF_AMOUNTS
+from components.contract.base_model import BOUNDARY_SCHEMA, DURATION_SCHEMA
+from components.evaluation.report.display_names import metric_caption, metric_meaning
+from components.evaluation.gates.metric_names import HIGHER_IS_BETTER
+from components.evaluation.metrics.metric_accumulator import ESTIMATED, OF_AMOUNTS
 from components.rehearsal.report import Rehearsal
-from components.release.announced import Announced
+from components.release.run_outcome import Announced
 from components.release.manifest import Manifest
-from pipeline.cli import parser as shelfrank
-from pipeline.kubeflow.cluster import Cluster
+from pipeline.cli.main import parser as shelfrank
+from pipeline.kubeflow.compile.cluster import Cluster
 from serving.client.model import Counts
 from serving.experiments.file import Experiments
 from serving.exposure.__main__ import main as exposure
 from serving.exposure.log import LogSettings
-from serving.guard.numbers import Numbers
-from serving.guard.watch import Limits
+from serving.guard.prometheus_metrics import Numbers
+from serving.guard.sequential_test import Limits
 from serving.mirror.__main__ import main as mirror
 from serving.model_server.flags import parse as model_server
 from serving.model_server.metrics import Metrics as ModelServerMetrics
 from serving.rules.file import Rules
 from serving.service.__main__ import main as service
-from serving.service.app import service_app
-from serving.service.metrics import Metrics
-from serving.service.model_metrics import ModelMetrics
+from serving.service.http.app import service_app
+from serving.service.telemetry.metrics import Metrics
+from serving.service.telemetry.model_metrics import ModelMetrics
 from serving.service.settings import Settings
-from serving.service.shadow import Shadow
+from serving.service.ranking.shadow import Shadow
 from serving.sources.file import Sources
 from trainer.config import RankerConfig
 

@@ -19,9 +19,9 @@ import yaml
 from components.contract.dataset import Dataset
 from components.contract.load import parse_dataset
 from components.contract.sources import Impressions
-from components.ingest.files import layout
+from components.ingest.sources.files import layout
 from components.validate import failed, validate
-from pipeline.cli import parser
+from pipeline.cli.main import parser
 from tests.components.ingest.without_beam import NOW_US, job_of, run_steps
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,7 +53,7 @@ FILES = [
     pytest.param(text, id=f"{page.name}, {yaml.safe_load(text)['name']}")
     for page in PAGES
     for text in dataset_files(page)
-    if shows_lists_of_csv(parse_dataset(text))  # tests/components/ingest/test_nested_docs.py reads the others
+    if shows_lists_of_csv(parse_dataset(text))  # tests/components/ingest/formats/test_nested_docs.py reads the others
 ]
 
 

@@ -9,10 +9,10 @@ from components.contract.columns import gains
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
 from components.contract.sources import Amount
-from components.contract.strict import Duration, Strict
-from components.contract.strict_file import faults_of
-from trainer.calibration import Form
-from trainer.position_bias import PositionBias
+from components.contract.base_model import Duration, Strict
+from components.contract.yaml_loader import faults_of
+from trainer.export.calibration import Form
+from trainer.model.position_bias import PositionBias
 
 
 class RankerConfig(Strict):

@@ -9,15 +9,15 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.contract.load import parse_dataset
-from trainer.bequest import leave
-from trainer.checkpoints import Checkpoints
+from trainer.warm_start.champion_weights import leave
+from trainer.fit.checkpoints import Checkpoints
 from trainer.config import ranker_config
-from trainer.export import export
-from trainer.input import last_request_us
-from trainer.space import tuned
-from trainer.strategy import is_chief, strategy
-from trainer.training import Folders, train
-from trainer.warm_start import warm_start
+from trainer.export.saved_model import export
+from trainer.data.input_pipeline import last_request_us
+from trainer.tuning.search_space import tuned
+from trainer.fit.strategy import is_chief, strategy
+from trainer.fit.training import Folders, train
+from trainer.warm_start.warm_start import warm_start
 
 CURVE_FILE = os.path.join("assets.extra", "history.json")
 """Beneath the exported model: the training curve, one row an epoch."""

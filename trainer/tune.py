@@ -14,10 +14,10 @@ from tfx.types import artifact_utils
 
 from components.contract.load import parse_dataset
 from trainer.config import RankerConfig
-from trainer.journal import Journal
-from trainer.search import Search
-from trainer.training import train
-from trainer.trials import TRIALS_FILE, best_first, to_json
+from trainer.tuning.trial_journal import Journal
+from trainer.tuning.search import Search
+from trainer.fit.training import train
+from trainer.tuning.trials import TRIALS_FILE, best_first, to_json
 
 
 def tuner_fn(fn_args: FnArgs) -> TunerFnResult:

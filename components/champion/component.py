@@ -8,12 +8,12 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model
 from tfx.utils.path_utils import serving_model_dir
 
-from components.champion.dull import export_dull
-from components.champion.rule import BASELINE
-from components.contract.address import Address
+from components.champion.baseline import export_dull
+from components.champion.baseline_rule import BASELINE
+from components.contract.storage.object_store import Address
 from components.contract.columns import input_columns
 from components.contract.load import parse_dataset
-from components.contract.store import RELEASES, UNFINISHED
+from components.contract.storage.store_layout import RELEASES, UNFINISHED
 from components.release.labels import in_force
 from components.release.manifest import FILE, read_manifest
 

@@ -19,7 +19,7 @@ from components.contract.sources import (
     Sampling,
     Table,
 )
-from components.contract.strict import Boundary, Duration, Share, Strict
+from components.contract.base_model import Boundary, Duration, Share, Strict
 from components.contract.tuning import Tuning
 
 LONGEST_NAME = 63

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from components.contract.strict import Duration, Strict
+from components.contract.base_model import Duration, Strict
 
 Side = Literal["context", "user", "item"]
 NAME = r"^[a-z][a-z0-9_]*$"

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from components.contract.strict import Strict
+from components.contract.base_model import Strict
 
 _MOST_STEPS = 1000
 

@@ -19,12 +19,12 @@ from tfx.utils import proto_utils
 from tfx.utils.path_utils import serving_model_path
 
 from components.contract.load import parse_dataset
-from components.evaluation.config import gates_of
-from components.evaluation.exported import ExportedModel
-from components.evaluation.importance import FILE, importance
-from components.evaluation.sample import sampled
-from components.evaluation.tfma_results import read_metrics
-from components.evaluation.verdict import verdict
+from components.evaluation.tfma.eval_config import gates_of
+from components.evaluation.tfma.saved_model_scorer import ExportedModel
+from components.evaluation.importance.feature_importance import FILE, importance
+from components.evaluation.importance.request_sample import sampled
+from components.evaluation.tfma.results import read_metrics
+from components.evaluation.gates.gate_result import verdict
 
 _log = logging.getLogger("shelfrank.progress")
 
@@ -36,7 +36,7 @@ class Executor(evaluator_executor.Executor):
     """
 
     def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:  # noqa: N802
-        """As TFX's; the `eval_config` is one of `components.evaluation.config.eval_config`."""
+        """As TFX's; the `eval_config` is one of `components.evaluation.tfma.eval_config.eval_config`."""
         super().Do(input_dict, output_dict, exec_properties)
         config = proto_utils.json_to_proto(exec_properties["eval_config"], EvalConfig())
         gates, slices = gates_of(config)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from components.evaluation.captions import Slice
-from components.evaluation.estimates import change_error_of, error_of
-from components.evaluation.intervals import CONFIDENCE, FEWEST_SHOPPERS, half_width, p_value
+from components.evaluation.report.display_names import Slice
+from components.evaluation.metrics.standard_errors import change_error_of, error_of
+from components.evaluation.metrics.intervals import CONFIDENCE, FEWEST_SHOPPERS, half_width, p_value
 
 # What `slices.band_names` gives: `0`, `1-2`, `10+`, `below 5`, `5 to 20`, `from 20`.
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"

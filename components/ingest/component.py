@@ -13,15 +13,15 @@ from tfx.types.experimental.simple_artifacts import Dataset as DatasetArtifact
 from tfx.types.experimental.simple_artifacts import File as FileArtifact
 from tfx.types.standard_artifacts import Examples
 
-from components.contract.folder_lock import held
+from components.contract.storage.folder_lock import held
 from components.contract.load import parse_dataset
-from components.contract.until import resolved
-from components.ingest.files import layout, matching
+from components.contract.values.data_cutoff import resolved
+from components.ingest.sources.files import layout, matching
 from components.ingest.report import ingest_report, require_examples, require_labels
-from components.ingest.spill import write_bytes
-from components.ingest.splits import SPLITS, data_end_us
+from components.ingest.output.shuffle_files import write_bytes
+from components.ingest.requests.splits import SPLITS, data_end_us
 from components.ingest.steps import PARTITION_ROWS, Job, ingest
-from components.ingest.storage import opened, removed
+from components.ingest.sources.beam_filesystem import opened, removed
 
 
 @component(use_beam=True)
@@ -45,7 +45,7 @@ def EventExampleGen(  # noqa: N802, a component is named like a class
             `catalogue/items.parquet` and `catalogue/users.parquet`, the tables that the dataset file names, with their features typed.
         report: `report.json`: what was read, kept and dropped, and why.
         data_until: date or date-time (UTC where it names no zone) that stands in place of the dataset file's `windows.until`: later events
-            are left out, as if the logs ended with it; "": none is. Or a schedule, whose latest time it is (`components.contract.until`).
+            are left out, as if the logs ended with it; "": none is. Or a schedule, whose latest time it is (`components.contract.values.data_cutoff`).
         fingerprint: of the data; a change of it makes the component run again.
         beam_pipeline: given by TFX.
 

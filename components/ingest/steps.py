@@ -29,8 +29,8 @@ from components.contract.errors import InputError
 from components.contract.load import parse_dataset
 from components.contract.sources import Sampling
 from components.contract.userless import lacks_user
-from components.ingest.catalogue import as_parquet, item_index, read_table
-from components.ingest.claims import (
+from components.ingest.tables.catalogue import as_parquet, item_index, read_table
+from components.ingest.requests.claims import (
     Files,
     Settled,
     Written,
@@ -43,25 +43,25 @@ from components.ingest.claims import (
     split_off,
     together,
 )
-from components.ingest.cleaning import Moment, clean
+from components.ingest.events.clean_events import Moment, clean
 from components.ingest.counts import Counts, merged
-from components.ingest.distinct import tells_repetitions
-from components.ingest.examples import fields
-from components.ingest.files import Block
-from components.ingest.identities import read_identities, resolved
-from components.ingest.index import Index
-from components.ingest.item_versions import ItemVersions, version_rows
-from components.ingest.label_amounts import RETURNED, less_returned
-from components.ingest.products import product_block
-from components.ingest.reading import frames
-from components.ingest.records import records
-from components.ingest.segments import segment_block
-from components.ingest.shoppers import ShopperBlock, shopper_block
-from components.ingest.source_columns import Absent, event_columns, missing_event_columns, require_columns
-from components.ingest.spill import read_frame, read_partition, write_bytes, write_frame, write_partitions
-from components.ingest.splits import SPLITS, bounds
-from components.ingest.storage import created, opened
-from components.ingest.table_rows import ID
+from components.ingest.events.deduplicate import tells_repetitions
+from components.ingest.output.example_columns import fields
+from components.ingest.sources.files import Block
+from components.ingest.events.second_ids import read_identities, resolved
+from components.ingest.output.item_index import Index
+from components.ingest.tables.item_versions import ItemVersions, version_rows
+from components.ingest.requests.label_amounts import RETURNED, less_returned
+from components.ingest.tables.item_block import product_block
+from components.ingest.sources.readers import frames
+from components.ingest.output.tfrecord_writer import records
+from components.ingest.requests.segments import segment_block
+from components.ingest.requests.user_block import ShopperBlock, shopper_block
+from components.ingest.sources.source_columns import Absent, event_columns, missing_event_columns, require_columns
+from components.ingest.output.shuffle_files import read_frame, read_partition, write_bytes, write_frame, write_partitions
+from components.ingest.requests.splits import SPLITS, bounds
+from components.ingest.sources.beam_filesystem import created, opened
+from components.ingest.tables.table_rows import ID
 from components.state.artifact import save
 from components.state.features import plan_of
 from components.state.versions import FROM

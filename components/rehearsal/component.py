@@ -21,18 +21,18 @@ from tfx.utils.path_utils import serving_model_path, stamped_model_path
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, RunError
 from components.contract.load import parse_dataset
-from components.evaluation.exported import called
-from components.evaluation.sample import sampled_records
-from components.rehearsal import batching
-from components.rehearsal.buckets import shown
-from components.rehearsal.elsewhere import Elsewhere, served_elsewhere
+from components.evaluation.tfma.saved_model_scorer import called
+from components.evaluation.importance.request_sample import sampled_records
+from components.rehearsal import batching_file
+from components.rehearsal.length_buckets import shown
+from components.rehearsal.remote_server import Elsewhere, served_elsewhere
 from components.rehearsal.parity import Scores, parity
-from components.rehearsal.recorded import Recorded, recorded
+from components.rehearsal.sampled_requests import Recorded, recorded
 from components.rehearsal.replay import replay
 from components.rehearsal.report import FILE, TOLERANCE, Rehearsal
 from components.rehearsal.warmup import SIGNATURE, warmup_requests, write_warmup
 from serving.model_server.config import ServerConfig
-from serving.model_server.failure import ServingError
+from serving.model_server.errors import ServingError
 from serving.model_server.server import ModelServer
 
 REQUESTS = 200
@@ -90,9 +90,9 @@ def rehearsed(model: Path, serialized: list[bytes], dataset: Dataset, *, where: 
     loaded = tf.saved_model.load(str(model))
     write_warmup(warmup_requests(requests, lengths, dataset), model, dataset, name=dataset.name, signatures=loaded.signatures)
     specs = loaded.signatures[SIGNATURE].structured_input_signature[1]
-    parameters = batching.batching_parameters({name: spec.shape.as_list() for name, spec in specs.items()}, lengths)
+    parameters = batching_file.batching_parameters({name: spec.shape.as_list() for name, spec in specs.items()}, lengths)
     if parameters:
-        (model / batching.FILE).write_text(parameters, encoding="utf-8")
+        (model / batching_file.FILE).write_text(parameters, encoding="utf-8")
     replayed = requests[:REQUESTS]
     offline = _offline(loaded, serialized[:REQUESTS], replayed)
     found = Rehearsal(len(replayed), lengths, dataset.serving.latency_ms)

@@ -10,9 +10,9 @@ from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc as prediction_service
 
 from components.contract.dataset import Dataset
-from components.rehearsal.buckets import bucket
+from components.rehearsal.length_buckets import bucket
 from components.rehearsal.parity import Scores
-from components.rehearsal.recorded import Recorded, tensors
+from components.rehearsal.sampled_requests import Recorded, tensors
 from components.rehearsal.warmup import predict_request
 
 _PATIENCE_S = 30.0

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from components.evaluation.verdict import Finding
+from components.evaluation.gates.gate_result import Finding
 
 FILE = "rehearsal.json"
 # Both doors run the same graph in float32, in batches of other sizes: sums of other order differ by a few 6e-8 (one unit in the last

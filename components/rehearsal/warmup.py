@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from components.contract.dataset import Dataset
-from components.rehearsal.recorded import Recorded, resized, tensors
+from components.rehearsal.sampled_requests import Recorded, resized, tensors
 
 FILE = "assets.extra/tf_serving_warmup_requests"
 SIGNATURE = "serving_default"

@@ -19,21 +19,21 @@ from tfx.types.experimental.simple_artifacts import File
 from tfx.types.standard_component_specs import PusherSpec
 from tfx.utils import json_utils
 
-from components.contract.address import Address
-from components.contract.store import RELEASES, SERVING
-from components.release.announced import PROPERTY, Announced
-from components.release.describe import describe, refusals
+from components.contract.storage.object_store import Address
+from components.contract.storage.store_layout import RELEASES, SERVING
+from components.release.run_outcome import PROPERTY, Announced
+from components.release.build_manifest import describe, refusals
 from components.release.labels import label_first
 from components.release.manifest import FILE
 from components.release.outcomes import record_outcome
-from components.release.releases import publish
-from components.release.state import ServingState
+from components.release.publish import publish
+from components.release.serving_bundle import ServingState
 
 _log = logging.getLogger("shelfrank.progress")
 
 
 class Executor(pusher.Executor):
-    """Checks both blessings as Pusher does, publishes through `components.release.releases`, and says what became of the model."""
+    """Checks both blessings as Pusher does, publishes through `components.release.publish`, and says what became of the model."""
 
     def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:  # noqa: N802
         """Publish the model and say where in the output artifact; it holds the manifest, the release itself is the archive.

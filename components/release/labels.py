@@ -1,12 +1,12 @@
-"""Reads and writes the labels of a folder of releases (`components.contract.labels` says what they are)."""
+"""Reads and writes the labels of a folder of releases (`components.contract.storage.labels` says what they are)."""
 
 from pathlib import Path
 
-from components.contract.address import Address
+from components.contract.storage.object_store import Address
 from components.contract.errors import InputError, ShelfRankError
-from components.contract.labels import CONFIG_FILE, FILE, STABLE, Labels
+from components.contract.storage.labels import CONFIG_FILE, FILE, STABLE, Labels
 from components.release.manifest import Manifest
-from components.release.releases import newest, versions
+from components.release.publish import newest, versions
 
 
 def read_labels(releases: str | Path | Address) -> Labels | None:

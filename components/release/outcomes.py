@@ -5,10 +5,10 @@ A release says that there was one; that a run ended without is said here alone.
 
 import re
 
-from components.contract.address import Address
+from components.contract.storage.object_store import Address
 from components.contract.errors import InputError
-from components.contract.store import OUTCOMES
-from components.release.announced import Announced, read_outcome
+from components.contract.storage.store_layout import OUTCOMES
+from components.release.run_outcome import Announced, read_outcome
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][\w.-]*")
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.contract.errors import InputError
-from components.contract.labels import Labels
-from components.contract.retention import beyond
-from components.contract.store import UNFINISHED
+from components.contract.storage.labels import Labels
+from components.contract.storage.retention import beyond
+from components.contract.storage.store_layout import UNFINISHED
 
 DAY_US = 86_400_000_000
 

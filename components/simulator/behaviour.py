@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from components.simulator.config import MAX_CANDIDATES
-from components.simulator.shown import HOME, Requests, Sessions, Slates
+from components.simulator.slates import HOME, Requests, Sessions, Slates
 from components.simulator.world import DIM, Flags, Floats, Ints, World
 
 CLICK_RATE: Final = 0.1

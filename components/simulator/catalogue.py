@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from components.simulator import words
+from components.simulator import vocabulary
 from components.simulator.log import TIME
 from components.simulator.world import Floats, Ints, World
 
@@ -18,14 +18,14 @@ def items_table(world: World) -> pa.Table:
     products = world.products
     rng = np.random.default_rng([world.config.seed, 2])
     order = np.argsort(products.created_us, kind="stable")
-    categories = list(words.CATEGORIES)
+    categories = list(vocabulary.CATEGORIES)
     near = _nearest_words(world, rng)
     noun = rng.integers(2, size=len(order))
     title, description, tags = [], [], []
     for i in order:
-        brand = words.BRANDS[products.brand[i]]
-        first, second, third, fourth = (words.ADJECTIVES[w] for w in near[i])
-        name = words.CATEGORIES[categories[products.category[i]]][0][noun[i]]
+        brand = vocabulary.BRANDS[products.brand[i]]
+        first, second, third, fourth = (vocabulary.ADJECTIVES[w] for w in near[i])
+        name = vocabulary.CATEGORIES[categories[products.category[i]]][0][noun[i]]
         title.append(f"{first} {second} {name} {brand}")
         description.append(f"A {first} {name} by {brand}: {second}, {third} and {fourth}.")
         tags.append("|".join(_styles(products.kind[i])))
@@ -33,7 +33,7 @@ def items_table(world: World) -> pa.Table:
         {
             "item_id": products.item_id.take(pa.array(order)),
             "category": pa.array(categories).take(pa.array(products.category[order])),
-            "brand": pa.array(words.BRANDS).take(pa.array(products.brand[order])),
+            "brand": pa.array(vocabulary.BRANDS).take(pa.array(products.brand[order])),
             "price": products.list_price[order],
             "title": title,
             "description": description,
@@ -49,9 +49,9 @@ def users_table(world: World) -> pa.Table:
     return pa.table(
         {
             "user_id": shoppers.user_id,
-            "country": pa.array(words.COUNTRIES).take(pa.array(shoppers.country)),
-            "age_band": pa.array(words.AGE_BANDS).take(pa.array(shoppers.age_band)),
-            "segment": pa.array(words.TYPES).take(pa.array(shoppers.segment)),
+            "country": pa.array(vocabulary.COUNTRIES).take(pa.array(shoppers.country)),
+            "age_band": pa.array(vocabulary.AGE_BANDS).take(pa.array(shoppers.age_band)),
+            "segment": pa.array(vocabulary.TYPES).take(pa.array(shoppers.segment)),
             "created": pa.array(shoppers.created_us).cast(TIME),
         }
     )
@@ -70,4 +70,4 @@ def _nearest_words(world: World, rng: np.random.Generator) -> Ints:
 def _styles(kind: Floats) -> list[str]:
     """The ends of those axes of the latent space along which a product lies far out; one at least."""
     far = np.flatnonzero(np.abs(kind) >= min(_TAGS_FROM, float(np.abs(kind).max())))
-    return [words.STYLES[axis][int(kind[axis] < 0)] for axis in far]
+    return [vocabulary.STYLES[axis][int(kind[axis] < 0)] for axis in far]

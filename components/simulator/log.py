@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.simulator import words
+from components.simulator import vocabulary
 from components.simulator.behaviour import Moments, Outcomes
 from components.simulator.config import ShopConfig, midnight_us
-from components.simulator.shown import SEARCH, Requests, Sessions, Slates, query_texts
+from components.simulator.slates import SEARCH, Requests, Sessions, Slates, query_texts
 from components.simulator.world import Floats, Ints, World
 
 ACTIONS: Final[tuple[str, ...]] = ("search", "impression", "click", "cart", "purchase")
@@ -118,9 +118,9 @@ class EventTables:
             "item_id": world.products.item_id,
             "action": pa.array(ACTIONS),
             "query": pa.array(query_texts()),
-            "device": pa.array(words.DEVICES),
-            "country": pa.array(words.COUNTRIES),
-            "page": pa.array(words.PAGES),
+            "device": pa.array(vocabulary.DEVICES),
+            "country": pa.array(vocabulary.COUNTRIES),
+            "page": pa.array(vocabulary.PAGES),
         }
 
     def __call__(self, rows: EventRows) -> pa.Table:

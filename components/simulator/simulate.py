@@ -17,7 +17,7 @@ from components.simulator.catalogue import items_table, users_table
 from components.simulator.config import ShopConfig, midnight_us
 from components.simulator.log import ACTIONS, EVENTS, EventRows, EventTables, PartFiles, event_rows
 from components.simulator.season import HOUR_US, visit_share
-from components.simulator.shown import EXTRA_CANDIDATES_STOP, PAGE_SHARE, REQUESTS_STOP, SEARCH, draw_requests, draw_sessions, draw_slates
+from components.simulator.slates import EXTRA_CANDIDATES_STOP, PAGE_SHARE, REQUESTS_STOP, SEARCH, draw_requests, draw_sessions, draw_slates
 from components.simulator.truth import RELEVANCE, RelevanceTables, RelevanceTally, write_parameters, write_people
 from components.simulator.world import Floats, Ints, World, build_world
 

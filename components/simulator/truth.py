@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.simulator import behaviour, words
+from components.simulator import behaviour
+from components.simulator import vocabulary
 from components.simulator.behaviour import Outcomes
 from components.simulator.log import PartFiles, numbered
-from components.simulator.shown import Slates
+from components.simulator.slates import Slates
 from components.simulator.world import TREATMENT_SALT, Floats, World
 
 RELEVANCE: Final = pa.schema(
@@ -98,7 +99,7 @@ def write_people(world: World, folder: Path) -> None:
     shoppers, products = world.shoppers, world.products
     users = {
         "user_id": shoppers.user_id,
-        "type": pa.array(words.TYPES).take(pa.array(shoppers.kind)),
+        "type": pa.array(vocabulary.TYPES).take(pa.array(shoppers.kind)),
         "treated": shoppers.treated,
         "price_sensitivity": shoppers.price_sensitivity,
         "taste": _vectors(shoppers.taste),
@@ -121,7 +122,7 @@ def write_parameters(world: World, tally: RelevanceTally, *, intercept: float, f
             "taste": behaviour.TASTE * np.sqrt(world.products.kind.shape[1]),
             "intent": {"search": behaviour.INTENT, "category": behaviour.INTENT, "home": behaviour.INTENT_AT_HOME},
             "price": -behaviour.PRICE,
-            "device": dict(zip(words.DEVICES, behaviour.DEVICE.tolist(), strict=True)),
+            "device": dict(zip(vocabulary.DEVICES, behaviour.DEVICE.tolist(), strict=True)),
         },
         "cart": dict(zip(("intercept", "slope"), behaviour.CART, strict=True)),
         "purchase": dict(zip(("intercept", "slope"), behaviour.PURCHASE, strict=True)),

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from components.simulator import words
+from components.simulator import vocabulary
 from components.simulator.config import ShopConfig, midnight_us
 from components.simulator.season import DAY_US, WEEK_US
 
@@ -18,7 +18,7 @@ Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 Flags: TypeAlias = NDArray[np.bool_]
 
-DIM: Final = len(words.STYLES)
+DIM: Final = len(vocabulary.STYLES)
 TREATMENT_SALT: Final = "shop-treatment"
 
 _OWN_TASTE = 0.15
@@ -91,13 +91,13 @@ class World:
 def build_world(config: ShopConfig) -> World:
     """Draw the shop of a config."""
     rng = np.random.default_rng([config.seed, 0])
-    n_categories = len(words.CATEGORIES)
+    n_categories = len(vocabulary.CATEGORIES)
     category_kind = _unit(rng, n_categories)
     return World(
         config=config,
         category_kind=category_kind,
         category_phase=rng.random(n_categories),
-        word_kind=_unit(rng, len(words.ADJECTIVES)),
+        word_kind=_unit(rng, len(vocabulary.ADJECTIVES)),
         shoppers=_shoppers(rng, config),
         products=_products(rng, config, category_kind),
     )
@@ -111,12 +111,12 @@ def is_treated(user_id: str, share: float, salt: str = TREATMENT_SALT) -> bool:
 
 def _shoppers(rng: np.random.Generator, config: ShopConfig) -> Shoppers:
     n = config.n_shoppers
-    n_types = len(words.TYPES)
+    n_types = len(vocabulary.TYPES)
     created_us = _created(rng, config, n, _SHOPPERS_AT_START)
     kind = rng.integers(n_types, size=n)
     taste = _spread(rng, n_types)[kind] + _OWN_TASTE * _unit(rng, n)
-    age_peak = np.linspace(0, len(words.AGE_BANDS) - 1, n_types)[kind]
-    age_band = np.clip(np.rint(age_peak + rng.normal(0, 1.5, n)), 0, len(words.AGE_BANDS) - 1).astype(np.int64)
+    age_peak = np.linspace(0, len(vocabulary.AGE_BANDS) - 1, n_types)[kind]
+    age_band = np.clip(np.rint(age_peak + rng.normal(0, 1.5, n)), 0, len(vocabulary.AGE_BANDS) - 1).astype(np.int64)
     user_id = _ids("u", n)
     return Shoppers(
         user_id=user_id,
@@ -124,7 +124,7 @@ def _shoppers(rng: np.random.Generator, config: ShopConfig) -> Shoppers:
         kind=kind,
         segment=np.where(rng.random(n) < _SEGMENT_KNOWN, kind, rng.integers(n_types, size=n)),
         age_band=age_band,
-        country=rng.choice(len(words.COUNTRIES), size=n, p=[0.35, 0.2, 0.2, 0.1, 0.15]),
+        country=rng.choice(len(vocabulary.COUNTRIES), size=n, p=[0.35, 0.2, 0.2, 0.1, 0.15]),
         activity=rng.lognormal(0, 0.6, n),
         taste=taste,
         taste_after_drift=taste @ _rotation(rng, np.deg2rad(config.drift_degrees)).T,
@@ -134,7 +134,7 @@ def _shoppers(rng: np.random.Generator, config: ShopConfig) -> Shoppers:
 
 
 def _products(rng: np.random.Generator, config: ShopConfig, category_kind: Floats) -> Products:
-    n, n_categories, n_brands = config.n_products, len(category_kind), len(words.BRANDS)
+    n, n_categories, n_brands = config.n_products, len(category_kind), len(vocabulary.BRANDS)
     # Round robin: each category has its share of products from the first day, whatever the seed.
     category = np.arange(n) % n_categories
     created_us = _created(rng, config, n, _PRODUCTS_AT_START)
@@ -145,7 +145,7 @@ def _products(rng: np.random.Generator, config: ShopConfig, category_kind: Float
     brand = rng.integers(n_brands, size=n)
     premium = 0.3 * _standard(rng, n_brands)
     relative_price = premium[brand] + rng.normal(0, 0.3, n)
-    typical = np.array([price for _, price in words.CATEGORIES.values()])
+    typical = np.array([price for _, price in vocabulary.CATEGORIES.values()])
     quality = _BRAND_QUALITY_SD * _standard(rng, n_brands)[brand] + rng.normal(0, _OWN_QUALITY_SD, n)
     kind = 0.7 * category_kind[category] + 0.7 * _unit(rng, n_brands)[brand] + 0.2 * _unit(rng, n)
     weeks = -(-config.days // 7)

@@ -11,7 +11,7 @@ from components.contract.dataset import Dataset
 from components.contract.features import StateFeature
 from components.contract.sources import Impressions, ListRows
 from components.state.plan import StatePlan, count_index, recency_index, session_age_index, session_events_index, total_index
-from components.state.rates import smoothed_rate
+from components.state.smoothing import smoothed_rate
 
 StateSide = Literal["user", "item"]
 Reader = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (Q, width) raw features to (Q,) values of a column

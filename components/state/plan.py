@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from components.contract.errors import InputError
-from components.contract.strict import duration_name
+from components.contract.base_model import duration_name
 
 MAX_ACTIONS = 127  # an action is an int8
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from components.state.artifact import Snapshot
 from components.state.plan import StatePlan, action_index
-from components.state.reading import read_rows
+from components.state.read_batch import read_rows
 from components.state.reducer import Features, Rules, State, advance, blank, empty, happened_us, resized, rows_of, rules
 
 

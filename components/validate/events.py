@@ -10,22 +10,22 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.sources import ListRows, Rows, Sampling
 from components.contract.userless import lacks_user
-from components.ingest.claims import shows_lists
-from components.ingest.cleaning import Moment, clean
+from components.ingest.requests.claims import shows_lists
+from components.ingest.events.clean_events import Moment, clean
 from components.ingest.counts import LINE, Counts
-from components.ingest.event_columns import FILE_SHIFT, content_columns, event_features, impression_code
-from components.ingest.files import Block, layout
-from components.ingest.identities import resolved
-from components.ingest.reading import ROW, frames
-from components.ingest.source_columns import Absent, event_columns, missing_event_columns
-from components.ingest.table_rows import ID
-from components.ingest.wanted import Wanted
+from components.ingest.events.event_columns import FILE_SHIFT, content_columns, event_features, impression_code
+from components.ingest.sources.files import Block, layout
+from components.ingest.events.second_ids import resolved
+from components.ingest.sources.readers import ROW, frames
+from components.ingest.sources.source_columns import Absent, event_columns, missing_event_columns
+from components.ingest.tables.table_rows import ID
+from components.ingest.sources.column_selection import Wanted
 from components.state.versions import FROM
 from components.validate.attribution import Measured, note
 from components.validate.attribution import Shown as ShownAndDone
 from components.validate.check import EXAMPLES
 from components.validate.frequent_values import ROLES, FrequentValues
-from components.validate.place import place, shown
+from components.validate.row_location import place, shown
 from components.validate.tables import TableFound, missing
 
 _KEPT = ["key", "time"]

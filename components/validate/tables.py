@@ -9,13 +9,13 @@ from components.contract.errors import InputError
 from components.contract.features import GivenFeature
 from components.contract.sources import Identities, Table
 from components.ingest.counts import Counts
-from components.ingest.files import matching
-from components.ingest.identities import USER, read_identity_rows, two_users
-from components.ingest.reading import ROW
-from components.ingest.table_rows import FILE_AT, ID, TableRows, read_rows
+from components.ingest.sources.files import matching
+from components.ingest.events.second_ids import USER, read_identity_rows, two_users
+from components.ingest.sources.readers import ROW
+from components.ingest.tables.table_rows import FILE_AT, ID, TableRows, read_rows
 from components.state.versions import FROM
 from components.validate.check import EXAMPLES, Check, of_rows
-from components.validate.place import place, shown
+from components.validate.row_location import place, shown
 from components.validate.rows import Reason, counted, feature_reasons, number_columns
 
 

@@ -16,7 +16,7 @@ from serving.client.hedging import Budget, HedgeSettings, Latency
 from serving.client.prediction import Check, Door, Prediction, Which, asking
 from serving.client.recent import Recent
 from serving.client.replica import Replica
-from serving.client.reuse import Reuse
+from serving.client.request_coalescing import Reuse
 from serving.client.tensors import Array
 
 PAUSE_S = 0.005  # before the second try

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.contract.id_text import id_text
+from components.contract.values.id_text import id_text
 from serving.experiments.file import Baseline, Experiment, Experiments
 
 

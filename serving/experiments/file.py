@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from components.contract.errors import ServiceFileError
 from components.contract.features import NAME
-from components.contract.strict import Fault, Strict, closest
-from components.contract.strict_file import parse_strict, read_text
-from serving.experiments.share import Share, percent
+from components.contract.base_model import Fault, Strict, closest
+from components.contract.yaml_loader import parse_strict, read_text
+from serving.experiments.percentage import Share, percent
 
 Baseline = Literal["keep-order", "popularity", "shuffle"]
 Name = Annotated[str, Field(pattern=NAME, max_length=60)]

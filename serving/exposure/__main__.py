@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 from components.contract.errors import ShelfRankError
-from components.contract.id_text import id_text
+from components.contract.values.id_text import id_text
 from components.contract.load import load_dataset
 from serving.exposure.erase import ask_to_forget, erase
-from serving.exposure.keys import keys_of
-from serving.exposure.rows import EventRows
+from serving.exposure.pseudonym import keys_of
+from serving.exposure.serialization import EventRows
 from serving.features.catalogue import SecondIds, load_second_ids
 from serving.state.tombstones import write_tombstone
 

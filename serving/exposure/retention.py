@@ -13,10 +13,10 @@ from pathlib import Path
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from components.contract.folder_lock import alone
-from components.contract.retention import beyond
+from components.contract.storage.folder_lock import alone
+from components.contract.storage.retention import beyond
 from serving.exposure.erase import begun_s
-from serving.exposure.segment import COMPLETE, sync_folder
+from serving.exposure.log_file import COMPLETE, sync_folder
 
 _LOG = logging.getLogger(__name__)
 DAY_S = 86_400.0

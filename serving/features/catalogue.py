@@ -16,7 +16,7 @@ from components.contract.errors import InputError
 from components.contract.features import GivenFeature, Number, Vector
 from components.contract.sources import Identities, Table
 from components.state.versions import FROM, Versions
-from serving.state.codes import ItemCodes
+from serving.state.item_codes import ItemCodes
 
 Values = NDArray[Any]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, final
 
 from components.contract.dataset import Dataset
-from components.contract.null_words import feature_words
+from components.contract.values.null_words import feature_words
 from components.state.segments import segment_of
 from serving.features.catalogue import Catalogue
 from serving.features.values import texts

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from components.contract.errors import InputError
 from components.contract.features import TEXT_LIMIT, Category, GivenFeature, Id, Number, Vector
-from components.contract.id_text import BLANKS, EXACT_BELOW, float_text, id_of, id_text
-from components.contract.null_words import is_null_word, number_words
+from components.contract.values.id_text import BLANKS, EXACT_BELOW, float_text, id_of, id_text
+from components.contract.values.null_words import is_null_word, number_words
 
 
 def texts(feature: GivenFeature, values: Sequence[Any], *, words: frozenset[str] = frozenset()) -> NDArray[np.object_]:

@@ -9,13 +9,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.contract.address import Address
+from components.contract.storage.object_store import Address
 from components.contract.errors import InputError, ShelfRankError
-from components.contract.labels import FILE, STABLE, Labels
-from components.contract.store import MANIFEST, RELEASES, SERVING, complete
+from components.contract.storage.labels import FILE, STABLE, Labels
+from components.contract.storage.store_layout import MANIFEST, RELEASES, SERVING, complete
 from serving.mirror.releases import Releases
 from serving.mirror.state import States
-from serving.mirror.wanted import in_force
+from serving.mirror.target_config import in_force
 
 _LOG = logging.getLogger("shelfrank.mirror")
 _REMIND_S = 60.0

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from components.contract.address import Address
-from components.contract.labels import CONFIG_FILE, FILE, Labels
-from components.contract.store import MANIFEST
-from serving.mirror.bring import bring, numbers, take_away, write
-from serving.mirror.wanted import Only, Served, next_step, wanted
+from components.contract.storage.object_store import Address
+from components.contract.storage.labels import CONFIG_FILE, FILE, Labels
+from components.contract.storage.store_layout import MANIFEST
+from serving.mirror.sync import bring, numbers, take_away, write
+from serving.mirror.target_config import Only, Served, next_step, wanted
 
 _LOG = logging.getLogger(__name__)
 _SAID = ".served.json"  # what the configuration says; the configuration itself is for a model server to read

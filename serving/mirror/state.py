@@ -4,9 +4,9 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.contract.address import Address
-from components.contract.store import DATASET, complete
-from serving.mirror.bring import bring, link, numbers, take_away
+from components.contract.storage.object_store import Address
+from components.contract.storage.store_layout import DATASET, complete
+from serving.mirror.sync import bring, link, numbers, take_away
 
 _LOG = logging.getLogger(__name__)
 CURRENT = "current"

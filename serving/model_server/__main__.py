@@ -19,7 +19,7 @@ def main() -> int:
     # A version that loads runs a lot of Python: let requests have their turn between its steps.
     sys.setswitchinterval(0.0005)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    from serving.model_server.failure import ServingError
+    from serving.model_server.errors import ServingError
     from serving.model_server.flags import parse
     from serving.model_server.server import ModelServer
 

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.model_server.failure import invalid
+from serving.model_server.errors import invalid
 
 
 @dataclass(frozen=True)

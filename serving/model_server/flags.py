@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from serving.model_server.config import ServerConfig
-from serving.model_server.failure import invalid
+from serving.model_server.errors import invalid
 
 
 def parse(arguments: list[str] | None = None) -> ServerConfig:

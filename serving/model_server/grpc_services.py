@@ -11,14 +11,14 @@ from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 from tensorflow_serving.apis import model_service_pb2_grpc as model_service
 from tensorflow_serving.apis import prediction_service_pb2_grpc as prediction_service
 
-from components.contract.labels import MODELS_HEADER
-from serving.model_server import models
-from serving.model_server.catalogue import Catalogue
-from serving.model_server.failure import ServingError
-from serving.model_server.fleet import Fleet
-from serving.model_server.inference import Inference
-from serving.model_server.inspection import model_metadata, model_status
-from serving.model_server.states import States
+from components.contract.storage.labels import MODELS_HEADER
+from serving.model_server.lifecycle import models
+from serving.model_server.lifecycle.registry import Catalogue
+from serving.model_server.errors import ServingError
+from serving.model_server.lifecycle.model_manager import Fleet
+from serving.model_server.inference.calls import Inference
+from serving.model_server.inference.metadata import model_metadata, model_status
+from serving.model_server.lifecycle.version_status import States
 
 STATUS_CODES = {status.value[0]: status for status in grpc.StatusCode}
 Answer = TypeVar("Answer")

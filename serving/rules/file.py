@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from components.contract.dataset import Dataset
 from components.contract.errors import ServiceFileError
 from components.contract.features import NAME, GivenFeature, Vector
-from components.contract.strict import Fault, Place, Strict, closest
-from components.contract.strict_file import Tags, parse_strict, read_text
+from components.contract.base_model import Fault, Place, Strict, closest
+from components.contract.yaml_loader import Tags, parse_strict, read_text
 
 Value = str | int | float | bool
 RuleName = Annotated[str, Field(pattern=NAME, max_length=60)]

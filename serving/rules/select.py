@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.features import Multi
-from components.contract.strict import closest
+from components.contract.base_model import closest
 from serving.rules.file import Selecting, Value
 
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]  # item feature to its values, one a candidate

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.contract.errors import InputError
-from serving.exposure.keys import shopper_key
+from serving.exposure.pseudonym import shopper_key
 from serving.exposure.retention import Retention
 
 MOST_REUSE_MS = 5_000
@@ -28,7 +28,7 @@ class Settings:
         explain_candidates: of a request for one.
         explain_needs_token: whether `explain` needs the token as well.
         token: that events and forgetting need; "" where whoever reaches the service may.
-        salt: that shoppers' ids are hashed with in the log (see serving/exposure/keys.py); None logs them as they are.
+        salt: that shoppers' ids are hashed with in the log (see serving/exposure/pseudonym.py); None logs them as they are.
         most_candidates: of a request.
         most_events: of a call.
         body_bytes: of a request's body.

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from components.contract.null_words import feature_words
-from components.contract.strict import closest
+from components.contract.values.null_words import feature_words
+from components.contract.base_model import closest
 from serving.features.catalogue import Items
 from serving.features.values import texts
 from serving.sources.contents import Contents
 from serving.sources.file import Alike, Listed, New, Popular, Similar, Source, Sources
-from serving.sources.standing import Standing, Watched
+from serving.sources.popularity_ranking import Standing, Watched
 
 
 @final

@@ -9,8 +9,8 @@ from pydantic import Field
 from components.contract.dataset import Dataset
 from components.contract.errors import ServiceFileError
 from components.contract.features import NAME, Category, GivenFeature, Id, Multi
-from components.contract.strict import Fault, Strict, closest
-from components.contract.strict_file import Tags, parse_strict, read_text
+from components.contract.base_model import Fault, Strict, closest
+from components.contract.yaml_loader import Tags, parse_strict, read_text
 
 
 class _Source(Strict):

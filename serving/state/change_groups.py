@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from components.state.plan import StatePlan
 from components.state.store import Event
 from serving.state.partitions import placed
-from serving.state.seam import Change
+from serving.state.interface import Change
 
 KEYS_AT_A_TIME = 4_000  # that a round trip reads and sets
 

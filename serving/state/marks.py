@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from serving.state.seam import Change
+from serving.state.interface import Change
 
 MARK_TTL_S = 3600  # how long a change is remembered at least, to tell its repetition
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import final
 
 from components.state.store import Event, StateStore
-from serving.state.codes import ItemCodes
-from serving.state.folder import Saved
+from serving.state.item_codes import ItemCodes
+from serving.state.snapshot import Saved
 from serving.state.marks import remembered_us, repeats
-from serving.state.seam import Change, Known, Plans
+from serving.state.interface import Change, Known, Plans
 from serving.state.tombstones import Forgotten
 
 MARKS = 100_000  # newest changes that are remembered, to tell their repetitions
@@ -92,7 +92,7 @@ class MemoryStates:
         return self._users.keys()
 
     def snapshot(self) -> Saved:
-        """A copy of all that is known, to be saved with `serving.state.folder.save`."""
+        """A copy of all that is known, to be saved with `serving.state.snapshot.save`."""
         with self._writing:
             users = self._users.snapshot()
             items = None if self._items is None else self._items.snapshot()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from components.state.plan import StatePlan
 from components.state.reducer import State, empty
-from serving.state.codes import ItemCodes
+from serving.state.item_codes import ItemCodes
 
 FORMAT = 1  # to be counted up when the layout changes: old values are then not found any more
 TAG_BYTES = 8

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.cold_start import band, gained, pairs
+from benchmarks.quality.cold_start import band, gained, pairs
 
 RELEVANCE = np.array([0.1, 0.5, 0.3])
 

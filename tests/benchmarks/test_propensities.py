@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.debias import spearman
-from benchmarks.propensities import by_regression_em, click_rates, harvested
+from benchmarks.quality.debias import spearman
+from benchmarks.quality.propensities import by_regression_em, click_rates, harvested
 
 
 def shown(*cells: tuple[str, int, int, int]) -> pl.DataFrame:

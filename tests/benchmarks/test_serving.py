@@ -1,4 +1,4 @@
-"""What `benchmarks.serving` compares: one request in four ways, which give the same scores."""
+"""What `benchmarks.serving.service` compares: one request in four ways, which give the same scores."""
 
 import os
 import re
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 def test_the_ways_give_one_answer_and_the_table_has_a_row_for_each() -> None:
-    command = [sys.executable, "-m", "benchmarks.serving", "--candidates", "7", "--clients", "1", "2", "--calls", "20"]
+    command = [sys.executable, "-m", "benchmarks.serving.service", "--candidates", "7", "--clients", "1", "2", "--calls", "20"]
     told = subprocess.run(command, cwd=ROOT, env={**os.environ, "COLUMNS": "120"}, check=True, capture_output=True, text=True).stdout
     (apart,) = re.findall(r"scores differ by (\S+) at\s+most", told)
     assert 0 <= float(apart) < 1e-6

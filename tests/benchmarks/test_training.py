@@ -1,9 +1,9 @@
-"""What `benchmarks.training` compares: the same impressions as requests and as rows, through the ranker's own step."""
+"""What `benchmarks.training.training` compares: the same impressions as requests and as rows, through the ranker's own step."""
 
 import numpy as np
 import pytest
 
-from benchmarks.training import SHOP, as_rows, generated, impressions_a_second
+from benchmarks.training.training import SHOP, as_rows, generated, impressions_a_second
 from components.contract.load import load_dataset
 
 

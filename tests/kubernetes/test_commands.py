@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.rehearsal.batching import batching_parameters
-from pipeline.cli import parser as shelfrank
-from serving.guard.numbers import Numbers
-from serving.guard.watch import Limits
+from components.rehearsal.batching_file import batching_parameters
+from pipeline.cli.main import parser as shelfrank
+from serving.guard.prometheus_metrics import Numbers
+from serving.guard.sequential_test import Limits
 from serving.mirror.__main__ import parser as mirror
-from serving.model_server import text_config
+from serving.model_server.lifecycle import text_protos
 from serving.model_server.batching import parameters as batching
 from serving.model_server.flags import parse as model_server
 from serving.service.__main__ import parser as service
-from serving.service.metrics import Metrics
+from serving.service.telemetry.metrics import Metrics
 from serving.service.settings import Settings
 from tests.kubernetes.rendered import FOLDERS, ROOT, Doc, command, config, pod, pods, rendered
 
@@ -102,7 +102,7 @@ def test_the_model_servers_files_are_read_as_they_stand(tmp_path: Path) -> None:
     files = config(rendered("overlays/gpu"), "model-server")
     for name, content in files.items():
         (tmp_path / name).write_text(content)
-    monitoring = text_config.read(tmp_path / "monitoring_config.txt", "MonitoringConfig").prometheus_config
+    monitoring = text_protos.read(tmp_path / "monitoring_config.txt", "MonitoringConfig").prometheus_config
     assert monitoring.enable
     assert monitoring.path == "/monitoring/prometheus/metrics"
     found = batching.read(tmp_path / "batching_parameters.txt")

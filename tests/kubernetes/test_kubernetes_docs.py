@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from pipeline.cli import parser
+from pipeline.cli.main import parser
 from tests.kubernetes.rendered import KUBERNETES, OVERLAYS, ROOT, docs_of, pods, rendered, text_of
 
 README = (KUBERNETES / "README.md").read_text()

@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 from components.release.manifest import Manifest
-from components.release.releases import publish
-from pipeline.cli import main
+from components.release.publish import publish
+from pipeline.cli.main import main
 from tests.kubernetes.rendered import ROOT, Doc, command, config, pod, rendered
 from tests.serving.service.little_shop import ITEMS, write_model, write_shop
 
@@ -38,7 +38,7 @@ HURRY = {
 }
 PROGRAMS = {
     "python": [sys.executable],
-    "shelfrank": [sys.executable, "-m", "pipeline.cli"],
+    "shelfrank": [sys.executable, "-m", "pipeline.cli.main"],
     "tensorflow_model_server": [sys.executable, "-m", "serving.model_server"],
 }
 

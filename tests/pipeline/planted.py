@@ -24,10 +24,10 @@ import trainer.export
 import trainer.training
 from components.contract.columns import label_columns, signature_columns
 from components.contract.dataset import Dataset
-from components.schema import doors
+from components.schema import signatures
 from components.schema.parsing import Features
-from pipeline.cli import main
-from pipeline.fingerprint import LEARNING
+from pipeline.cli.main import main
+from pipeline.local.fingerprint import LEARNING
 
 Score = Callable[[Features, tf.Tensor], tf.Tensor]
 
@@ -74,7 +74,7 @@ def wrap(path: Path, bad: Callable[[Score, Features, tf.Tensor], tf.Tensor], dat
             dense = {name: value.to_tensor() if isinstance(value, tf.RaggedTensor) else value for name, value in dense.items()}
             return tf.RaggedTensor.from_tensor(door(**dense)["scores"], lengths=lengths).flat_values
 
-        doors.save(module, lambda *asked: {"scores": bad(good, *asked)}, str(path), dataset=dataset)
+        signatures.save(module, lambda *asked: {"scores": bad(good, *asked)}, str(path), dataset=dataset)
 
 
 def plant(name: str) -> None:

@@ -2,7 +2,7 @@
 
 import re
 
-from pipeline.commands import default_shop
+from pipeline.cli.commands import default_shop
 
 
 def shop_without_model() -> str:

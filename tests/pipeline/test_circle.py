@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from components.contract.load import load_dataset
-from serving.exposure.source import log_sources
+from serving.exposure.dataset_section import log_sources
 from tests.pipeline.shop import shop_without_model
 from tests.pipeline.test_whole_run import LAX, free_ports, shelfrank
 from tests.serving.features.simulated import CONTEXT, Shop, moments
@@ -29,7 +29,7 @@ def served(root: str, *, cwd: Path) -> Iterator[str]:
     """The release of a run, by `shelfrank serve`; gives the service's address."""
     ports = free_ports(3)
     options = [f"--{name}={port}" for name, port in zip(("port", "grpc-port", "rest-port"), ports, strict=True)]
-    command = [sys.executable, "-m", "pipeline.cli", "serve", "--root", root, *options]
+    command = [sys.executable, "-m", "pipeline.cli.main", "serve", "--root", root, *options]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
     process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None

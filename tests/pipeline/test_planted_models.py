@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from components.release.releases import versions
+from components.release.publish import versions
 from tests.pipeline.shop import shop_without_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_000)]  # four whole runs; a busy machine takes minutes for each
@@ -31,10 +31,10 @@ def command(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a shop, and a run whose honest model is release 1."""
     work = tmp_path_factory.mktemp("work")
-    assert command("-m", "pipeline.cli", "simulate", "--out", "shop", "--events", 60_000, cwd=work).returncode == 0
+    assert command("-m", "pipeline.cli.main", "simulate", "--out", "shop", "--events", 60_000, cwd=work).returncode == 0
     text = re.sub(r"^(slices|bands): .*\n", "", shop_without_model(), flags=re.MULTILINE)
     (work / "shop.yaml").write_text(text + SETTINGS)
-    ended = command("-m", "pipeline.cli", "run", "shop.yaml", "--data", "shop", "--root", "root", cwd=work)
+    ended = command("-m", "pipeline.cli.main", "run", "shop.yaml", "--data", "shop", "--root", "root", cwd=work)
     assert ended.returncode == 0, ended.stderr
     return work
 

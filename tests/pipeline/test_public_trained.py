@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.public_logs import WRITERS, make_world, write_public
-from pipeline.cli import EXIT_REFUSED
+from benchmarks.ingest.public_logs import WRITERS, make_world, write_public
+from pipeline.cli.main import EXIT_REFUSED
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -20,7 +20,7 @@ STANDARD_ERRORS = 3.5
 
 def shelfrank(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-    command = [sys.executable, "-m", "pipeline.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "pipeline.cli.main", *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 

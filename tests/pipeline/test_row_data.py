@@ -37,7 +37,7 @@ def write_rows(file: Path) -> float:
 def test_rows_train_and_are_judged_by_the_dataset_file_alone(tmp_path: Path) -> None:
     truth = write_rows(tmp_path / "train.txt")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-    command = [sys.executable, "-m", "pipeline.cli", "run", EXAMPLE, "--data", tmp_path, "--root", tmp_path / "run", "--json"]
+    command = [sys.executable, "-m", "pipeline.cli.main", "run", EXAMPLE, "--data", tmp_path, "--root", tmp_path / "run", "--json"]
     ended = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     told = json.loads(ended.stdout)

@@ -30,7 +30,7 @@ tuning:
 
 def start(work: Path, root: str) -> "subprocess.Popen[str]":
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-    command = [sys.executable, "-m", "pipeline.cli", "run", "shop.yaml", "--data", "shop", "--root", root, "--json"]
+    command = [sys.executable, "-m", "pipeline.cli.main", "run", "shop.yaml", "--data", "shop", "--root", root, "--json"]
     return subprocess.Popen(
         command, cwd=work, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -64,7 +64,7 @@ def killed_in_trial(number: int, work: Path, root: str) -> None:
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("work")
-    command = [sys.executable, "-m", "pipeline.cli", "simulate", "--out", str(work / "shop"), "--events", "5000"]
+    command = [sys.executable, "-m", "pipeline.cli.main", "simulate", "--out", str(work / "shop"), "--events", "5000"]
     subprocess.run(command, env=os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}, check=True)
     (work / "shop.yaml").write_text(shop_without_model() + TUNING)
     return work
@@ -90,7 +90,7 @@ def test_the_trials_are_told_and_can_be_shown_afterwards(work: Path, undisturbed
     assert sum(line.startswith("trial ") for line in told) == 6
     assert any(line.startswith("best of 3 trials: trial ") for line in told)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-    command = [sys.executable, "-m", "pipeline.cli", "report", "--root", "undisturbed"]
+    command = [sys.executable, "-m", "pipeline.cli.main", "report", "--root", "undisturbed"]
     shown = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=True).stdout
     assert "Trials, best first" in shown
     assert all(f"{trial['outcome']['score']:.4f}" in shown for trial in result["trials"])

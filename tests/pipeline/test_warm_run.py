@@ -26,7 +26,7 @@ gates: {drop: {auc: 0.9, ndcg_at_10: 0.9}, slice_drop: {}}
 def shelfrank(work: Path, *args: str) -> tuple[dict[str, Any], list[str]]:
     """What a command gives as JSON, and the lines it says."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-    command = [sys.executable, "-m", "pipeline.cli", *args, "--json"]
+    command = [sys.executable, "-m", "pipeline.cli.main", *args, "--json"]
     done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), done.stderr.splitlines()

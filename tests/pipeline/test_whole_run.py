@@ -20,9 +20,9 @@ import pytest
 
 from components.contract.load import load_dataset
 from components.release.manifest import read_manifest
-from components.release.releases import versions
-from pipeline.commands import default_shop
-from pipeline.ports import taken
+from components.release.publish import versions
+from pipeline.cli.commands import default_shop
+from pipeline.ops.ports import taken
 from tests.pipeline.shop import shop_without_model
 
 pytestmark = pytest.mark.slow
@@ -33,7 +33,7 @@ STRICT = "\nmodel: {epochs: 1}\ngates: {floor: {auc: 0.999}, slice_drop: {}}\n"
 
 def shelfrank(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-    command = [sys.executable, "-m", "pipeline.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "pipeline.cli.main", *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -89,7 +89,7 @@ def serving(root: str, *, cwd: Path) -> Iterator[tuple["subprocess.Popen[str]", 
     ports = free_ports(3)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
     options = [f"--{name}={port}" for name, port in zip(("port", "grpc-port", "rest-port"), ports, strict=True)]
-    command = [sys.executable, "-m", "pipeline.cli", "serve", "--root", root, *options]
+    command = [sys.executable, "-m", "pipeline.cli.main", "serve", "--root", root, *options]
     process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

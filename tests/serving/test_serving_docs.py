@@ -9,10 +9,10 @@ import yaml
 from components.contract.load import load_dataset, parse_dataset
 from serving.experiments.file import Arm, Baseline, Experiment, parse_experiments
 from serving.exposure.log import LogSettings
-from serving.exposure.source import events_section
-from serving.guard.tally import Tally
-from serving.guard.verdict import verdict
-from serving.guard.watch import Limits, Watch
+from serving.exposure.dataset_section import events_section
+from serving.guard.counts import Tally
+from serving.guard.decision import verdict
+from serving.guard.sequential_test import Limits, Watch
 from serving.rules.file import Rule, parse_rules
 from tests.serving.exposure.shop_log import SHOP
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from components.contract.columns import input_columns, signature_columns
 from components.contract.errors import InputError, RunError
-from trainer.auc import auc
+from trainer.fit.auc import auc
 from trainer.run import run_fn
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from components.contract.errors import InputError
 from trainer.run import run_fn
-from trainer.trials import best_first, from_json, to_json
+from trainer.tuning.trials import best_first, from_json, to_json
 from trainer.tune import tuner_fn
 
 pytestmark = [

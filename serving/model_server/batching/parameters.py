@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.model_server import text_config
-from serving.model_server.failure import Code, ServingError, invalid
+from serving.model_server.lifecycle import text_protos
+from serving.model_server.errors import Code, ServingError, invalid
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class BatchingParameters:
 
 def read(path: Path) -> BatchingParameters:
     """From a BatchingParameters file. Raises INVALID_ARGUMENT for a fault in it, UNIMPLEMENTED for splitting of large requests."""
-    given = text_config.read(path, "BatchingParameters")
+    given = text_protos.read(path, "BatchingParameters")
     if given.enable_large_batch_splitting.value:
         raise ServingError(
             Code.UNIMPLEMENTED, f"{path}: enable_large_batch_splitting isn't served here; take it out, or run TensorFlow Serving"

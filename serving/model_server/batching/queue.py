@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from serving.model_server.batching.parameters import BatchingParameters
-from serving.model_server.failure import Code, ServingError, invalid
-from serving.model_server.tensors import Array
+from serving.model_server.errors import Code, ServingError, invalid
+from serving.model_server.inference.tensors import Array
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from serving.model_server.failure import Code, ServingError, invalid
-from serving.model_server.tensors import Array
+from serving.model_server.errors import Code, ServingError, invalid
+from serving.model_server.inference.tensors import Array
 
 MOST_DIMENSIONS = 6
 Feeds = Mapping[str, Array]

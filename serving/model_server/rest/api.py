@@ -8,15 +8,18 @@ from dataclasses import dataclass, field
 
 from tensorflow_serving.apis import classification_pb2, get_model_metadata_pb2, get_model_status_pb2, predict_pb2, regression_pb2
 
-from serving.model_server.catalogue import Catalogue
-from serving.model_server.failure import Code, ServingError, from_exception, invalid
-from serving.model_server.inference import Inference
-from serving.model_server.inspection import SIGNATURES, model_metadata, model_status
+from serving.model_server.lifecycle.registry import Catalogue
+from serving.model_server.errors import Code, ServingError, from_exception, invalid
+from serving.model_server.inference.calls import Inference
+from serving.model_server.inference.metadata import SIGNATURES, model_metadata, model_status
 from serving.model_server.metrics import Metrics
-from serving.model_server.rest import answers, document, example_request, predict_request, routes, views
-from serving.model_server.signature import resolved
-from serving.model_server.states import States
-from serving.model_server.tensors import fill_proto, to_array
+from serving.model_server.rest import example_request, predict_request, routes
+from serving.model_server.rest import json_response
+from serving.model_server.rest import json_body
+from serving.model_server.rest import metadata_json
+from serving.model_server.inference.signature import resolved
+from serving.model_server.lifecycle.version_status import States
+from serving.model_server.inference.tensors import fill_proto, to_array
 
 HTTP = {
     Code.OK: 200,
@@ -84,11 +87,11 @@ class Api:
         if request.method == "OPTIONS":
             if re.search("https?://", request.headers.get("origin", "")):
                 return Answer(200, headers, b"")
-            return Answer(400, headers, answers.error("Origin header is missing in CORS preflight").encode())
+            return Answer(400, headers, json_response.error("Origin header is missing in CORS preflight").encode())
         try:
             return Answer(200, {**JSON, **headers}, self._routed(request).encode("utf-8", "surrogateescape"))
         except ServingError as error:
-            return Answer(HTTP.get(error.code, 500), {**JSON, **headers}, answers.error(str(error)).encode("utf-8", "replace"))
+            return Answer(HTTP.get(error.code, 500), {**JSON, **headers}, json_response.error(str(error)).encode("utf-8", "replace"))
 
     def _routed(self, request: Request) -> str:
         try:
@@ -106,11 +109,11 @@ class Api:
                 case "metadata":
                     return self._metadata(route)
                 case "predict":
-                    return self._predict(route, document.parse(inflated(request)))
+                    return self._predict(route, json_body.parse(inflated(request)))
                 case "classify":
-                    return self._classify(route, document.parse(inflated(request)))
+                    return self._classify(route, json_body.parse(inflated(request)))
                 case _:
-                    return self._regress(route, document.parse(inflated(request)))
+                    return self._regress(route, json_body.parse(inflated(request)))
         except RecursionError as error:
             raise invalid("JSON Parse error: nested too deeply") from error
         except Exception as error:
@@ -127,7 +130,7 @@ class Api:
             fill_proto(asked.inputs[name], array, as_content=True)
         response = self.inference.predict(asked, self._deadline())
         outputs = {name: to_array(proto) for name, proto in response.outputs.items()}
-        return answers.row_format(outputs) if by_rows else answers.column_format(outputs)
+        return json_response.row_format(outputs) if by_rows else json_response.column_format(outputs)
 
     def _input_dtypes(self, asked: predict_pb2.PredictRequest) -> dict[str, int]:
         name = resolved(asked.model_spec.signature_name)
@@ -144,24 +147,24 @@ class Api:
         route.fill(asked.model_spec)
         asked.model_spec.signature_name = predict_request.signature_name(body)
         example_request.fill_input(body, asked.input)
-        return answers.classes(self.inference.classify(asked, self._deadline()).result)
+        return json_response.classes(self.inference.classify(asked, self._deadline()).result)
 
     def _regress(self, route: routes.Route, body: dict[str, object]) -> str:
         asked = regression_pb2.RegressionRequest()
         route.fill(asked.model_spec)
         asked.model_spec.signature_name = predict_request.signature_name(body)
         example_request.fill_input(body, asked.input)
-        return answers.numbers(self.inference.regress(asked, self._deadline()).result)
+        return json_response.numbers(self.inference.regress(asked, self._deadline()).result)
 
     def _status(self, route: routes.Route) -> str:
         asked = get_model_status_pb2.GetModelStatusRequest()
         route.fill(asked.model_spec)
-        return views.status(model_status(asked, self.states))
+        return metadata_json.status(model_status(asked, self.states))
 
     def _metadata(self, route: routes.Route) -> str:
         asked = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=[SIGNATURES])
         route.fill(asked.model_spec)
-        return views.metadata(model_metadata(asked, self.catalogue))
+        return metadata_json.metadata(model_metadata(asked, self.catalogue))
 
     def _deadline(self) -> float:
         return time.monotonic() + self.timeout_s

@@ -5,9 +5,9 @@ from typing import Any
 from tensorflow.core.example import example_pb2, feature_pb2
 from tensorflow_serving.apis import input_pb2
 
-from serving.model_server.failure import ServingError, invalid
-from serving.model_server.rest.document import fault, type_name
-from serving.model_server.rest.values import decoded, is_base64
+from serving.model_server.errors import ServingError, invalid
+from serving.model_server.rest.json_body import fault, type_name
+from serving.model_server.rest.json_tensors import decoded, is_base64
 
 _KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
 

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from tensorflow_serving.apis import model_pb2
 
-from serving.model_server.failure import invalid
+from serving.model_server.errors import invalid
 
 _WHICH = r"(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?"
 CALLS = re.compile(rf"/v1/models/([^/:]+){_WHICH}:(classify|regress|predict)", re.IGNORECASE | re.ASCII)

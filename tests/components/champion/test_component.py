@@ -8,10 +8,10 @@ from tfx.types.standard_artifacts import Model
 
 from components.champion.component import Champion
 from components.contract.errors import ShelfRankError
-from components.contract.labels import Labels
+from components.contract.storage.labels import Labels
 from components.release.labels import write_labels
 from components.release.manifest import Manifest
-from components.release.releases import publish
+from components.release.publish import publish
 
 DATASET = """
 name: shop

@@ -21,23 +21,23 @@ from tfx.utils import proto_utils
 
 from components.contract.dataset import Gates
 from components.contract.errors import InputError, RunError
-from components.evaluation.blocks import candidate_values, shoppers
+from components.evaluation.metrics.arrow_columns import candidate_values, shoppers
 from components.evaluation.component import Executor
-from components.evaluation.config import eval_config, gates_of, settings_of
-from components.evaluation.estimates import error_of, estimates
-from components.evaluation.exported import unpadded
-from components.evaluation.hashes import hashed
-from components.evaluation.metrics import amount_at_k, ndcg_at_k
+from components.evaluation.tfma.eval_config import eval_config, gates_of, settings_of
+from components.evaluation.metrics.standard_errors import error_of, estimates
+from components.evaluation.tfma.saved_model_scorer import unpadded
+from components.evaluation.metrics.id_hashes import hashed
+from components.evaluation.metrics.definitions import amount_at_k, ndcg_at_k
 from components.evaluation.results import CHALLENGER, CHAMPION, SliceMetrics
-from components.evaluation.sums import METRICS, RankingSums, gains_from, sums
-from components.evaluation.tfma_results import read_blessing, read_metrics
-from components.evaluation.verdict import verdict
+from components.evaluation.metrics.metric_accumulator import METRICS, RankingSums, gains_from, sums
+from components.evaluation.tfma.results import read_blessing, read_metrics
+from components.evaluation.gates.gate_result import verdict
 
 GAINS = {"label_click": 1.0, "label_purchase": 3.0}
 SLICES = [["device"], ["country", "hour"]]
 BY_ITEM = [["price"], ["device", "price"], ["hour"]]
 BANDS = {"price": (0.3, 0.7), "hour": (1.0,)}
-OURS = "components.evaluation.steps"
+OURS = "components.evaluation.tfma.steps"
 TFMA = None
 
 

@@ -15,8 +15,8 @@ import pytest
 import zstandard
 
 from components.contract.errors import InputError
-from components.ingest import reading
-from tests.components.ingest.plain_shop import SHOP, Rows, as_csv, as_json_lines, requests, shop, told, write
+from components.ingest.sources import readers
+from tests.components.ingest.generators.plain_shop import SHOP, Rows, as_csv, as_json_lines, requests, shop, told, write
 
 
 def as_parquet(table: pa.Table) -> bytes:
@@ -189,7 +189,7 @@ def test_a_line_that_is_no_json_object_is_an_error_that_names_it(tmp_path: Path,
 
 
 def test_the_number_of_a_broken_line_counts_blank_lines_and_earlier_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "CHUNK_BYTES", 500)
+    monkeypatch.setattr(readers, "CHUNK_BYTES", 500)
     error = refused(tmp_path, "e.jsonl", f"\n\n{replaced(50, '{')}")
     assert error.startswith(", line 52: expected one JSON object, got '{'")
 

@@ -8,7 +8,7 @@ import pytest
 
 from components.contract.errors import InputError
 from components.ingest.report import require_examples
-from tests.components.ingest.plain_shop import ITEMS, SHOP, USERS, Told, as_csv, requests, shop, told, write
+from tests.components.ingest.generators.plain_shop import ITEMS, SHOP, USERS, Told, as_csv, requests, shop, told, write
 
 ROW = 4  # the second candidate of request 1
 GUESTS = SHOP.replace("  path: events.csv", "  path: events.csv\n  missing_user: guest")

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.components.ingest.oracle import LABELS, Request, understood
-from tests.components.ingest.random_shops import (
+from tests.components.ingest.generators.random_shops import (
     DAY_US,
     MOMENTS,
     SECOND,

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.ingest.counts import NO_LABEL, Counts, merged
-from components.ingest.files import layout
+from components.ingest.sources.files import layout
 from components.ingest.report import ingest_report
-from tests.components.ingest.changing_shop import Row, Tables, shop_text, write_shop
+from tests.components.ingest.generators.changing_shop import Row, Tables, shop_text, write_shop
 from tests.components.ingest.oracle import ACTIONS, LABELS
-from tests.components.ingest.random_shops import (
+from tests.components.ingest.generators.random_shops import (
     CATALOGUE,
     COUNTRIES,
     SECOND,

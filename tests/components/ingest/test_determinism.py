@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.components.ingest.random_shops import (
+from tests.components.ingest.generators.random_shops import (
     DAY_US,
     SECOND,
     SHOPS,

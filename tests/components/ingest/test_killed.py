@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from tests.components.ingest.component_run import recorded
-from tests.components.ingest.random_shops import SHOPS, dataset_text, ingested, write_log
+from tests.components.ingest.generators.random_shops import SHOPS, dataset_text, ingested, write_log
 from tests.components.ingest.test_determinism import large_log
 from tests.components.ingest.without_beam import digests
 

@@ -11,16 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.contract.dataset import Dataset
-from components.ingest.spill import read_frame
+from components.ingest.output.shuffle_files import read_frame
 from components.state.artifact import Snapshot, load, to_table
 from components.state.features import interactions, plan_of, state_values
 from components.state.plan import StatePlan
 from components.state.reducer import Features
-from components.state.sessions import session_hash
+from components.state.session_hash import session_hash
 from components.state.store import Event as Happened
 from components.state.store import StateStore
 from tests.components.ingest.oracle import Request, Who, understood
-from tests.components.ingest.random_shops import (
+from tests.components.ingest.generators.random_shops import (
     CATALOGUE,
     SHOPS,
     START_US,

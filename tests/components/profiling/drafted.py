@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.profiling.answers import Answers
-from components.profiling.draft import Draft, draft_dataset
-from components.profiling.file_groups import grouped
-from components.profiling.file_sample import read_sample
-from components.profiling.sampled_rows import sampled_table
+from components.profiling.drafts.answers import Answers
+from components.profiling.drafts.draft import Draft, draft_dataset
+from components.profiling.samples.file_groups import grouped
+from components.profiling.samples.file_sample import read_sample
+from components.profiling.samples.sampled_rows import sampled_table
 
 NOW_US = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1e6)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.profiling.csv_dialect import Dialect, parse_lines, recognise_dialect
+from components.profiling.samples.csv_dialect import Dialect, parse_lines, recognise_dialect
 
 WORDS = ("blue mug", 'a 12" plate', "tea, green", "salt; pepper", "x|y", "plain", "", "a\\b", "two\tcolumns")
 

@@ -11,9 +11,9 @@ import pytest
 
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
-from components.profiling.answers import parse_answers
-from components.profiling.dataset_text import dataset_text
-from components.profiling.draft import Draft
+from components.profiling.drafts.answers import parse_answers
+from components.profiling.drafts.dataset_text import dataset_text
+from components.profiling.drafts.draft import Draft
 from components.validate.check import failed
 from components.validate.validate_data import validate
 from tests.components.profiling.drafted import NOW_US, drafted, kinds, sources, write_csv

@@ -8,7 +8,7 @@ import pytest
 import zstandard
 
 from components.contract.errors import InputError
-from components.profiling.file_sample import HEAD_BYTES, read_sample, text_encoding
+from components.profiling.samples.file_sample import HEAD_BYTES, read_sample, text_encoding
 
 LINES = "".join(f"{n},customer {n},2026-01-01\n" for n in range(1000))
 

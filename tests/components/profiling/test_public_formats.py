@@ -8,14 +8,14 @@ import polars as pl
 import pytest
 import yaml
 
-from benchmarks.public_logs import WRITERS, World, ga4_rows, make_world, write_public
+from benchmarks.ingest.public_logs import WRITERS, World, ga4_rows, make_world, write_public
 from components.contract.errors import InputError
-from components.profiling.file_groups import FileGroup, grouped
-from components.profiling.file_sample import read_sample
-from components.profiling.prepare import prepare
-from components.profiling.public_formats import FORMATS, RecognisedFormat, dataset_file, recognise
-from components.profiling.recognised_draft import recognised_draft
-from components.profiling.sampled_rows import sampled_table
+from components.profiling.samples.file_groups import FileGroup, grouped
+from components.profiling.samples.file_sample import read_sample
+from components.profiling.known.prepare import prepare
+from components.profiling.known.public_formats import FORMATS, RecognisedFormat, dataset_file, recognise
+from components.profiling.known.recognised_draft import recognised_draft
+from components.profiling.samples.sampled_rows import sampled_table
 from tests.components.profiling.drafted import NOW_US
 
 PREPARED = {known.name for known in FORMATS if known.raw_files}

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.public_logs import WRITERS, World, make_world, write_public
-from components.profiling.answers import Answers
-from components.profiling.prepare import prepare
-from components.profiling.public_formats import recognise
+from benchmarks.ingest.public_logs import WRITERS, World, make_world, write_public
+from components.profiling.drafts.answers import Answers
+from components.profiling.known.prepare import prepare
+from components.profiling.known.public_formats import recognise
 from components.validate.check import failed
-from pipeline.init import checked, draft, read_groups
-from tests.components.ingest.random_shops import ingested
+from pipeline.cli.init import checked, draft, read_groups
+from tests.components.ingest.generators.random_shops import ingested
 
 LEAST_SHARE = 0.85  # of the requests: some lie too close to a window's end
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from components.profiling.time_formats import TimeNotation, recognise_times
+from components.profiling.samples.time_formats import TimeNotation, recognise_times
 
 NOW_US = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1e6)
 MOMENTS = [datetime(2025, 1, 1, 7, 3, 9, 250_000, tzinfo=UTC) + timedelta(hours=13 * n, minutes=7 * n, seconds=n) for n in range(200)]

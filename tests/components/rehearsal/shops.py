@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from components.contract.dataset import Dataset
 from components.contract.load import parse_dataset
-from components.schema import doors
+from components.schema import signatures
 
 SHOP = """
 name: shop
@@ -61,5 +61,5 @@ def export_by_price(path: Path, dataset: Dataset, *, work: int = 0) -> Path:
             matrix = tf.matmul(matrix, matrix)
         return {"scores": tf.sigmoid(prices / 10) + tf.reduce_sum(matrix) * 0}
 
-    doors.save(tf.Module(), score, str(path), dataset=dataset)
+    signatures.save(tf.Module(), score, str(path), dataset=dataset)
     return path

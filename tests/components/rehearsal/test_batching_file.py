@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from components.rehearsal.batching import batching_parameters
+from components.rehearsal.batching_file import batching_parameters
 from serving.model_server.batching import parameters
 
 SHAPES = {"price": (None, None), "device": (None,), "image": (None, None, 2)}

@@ -11,12 +11,12 @@ import tensorflow as tf
 from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc, prediction_log_pb2, prediction_service_pb2_grpc
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model
 
-from components.champion.dull import export_dull
+from components.champion.baseline import export_dull
 from components.contract.errors import InputError, RunError
 from components.contract.load import parse_dataset
 from components.rehearsal.component import ServingRehearsal, rehearsed
-from components.rehearsal.elsewhere import FOLDER, SERVER, Elsewhere, served_elsewhere
-from components.rehearsal.recorded import recorded, tensors
+from components.rehearsal.remote_server import FOLDER, SERVER, Elsewhere, served_elsewhere
+from components.rehearsal.sampled_requests import recorded, tensors
 from components.rehearsal.report import Rehearsal
 from components.rehearsal.warmup import predict_request, warmup_requests, write_warmup
 from serving.model_server.config import ServerConfig

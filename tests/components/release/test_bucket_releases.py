@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from components.contract.address import Address
+from components.contract.storage.object_store import Address
 from components.contract.errors import ShelfRankError
-from components.contract.labels import Labels
-from components.contract.store import DATASET, complete
-from components.release import releases
+from components.contract.storage.labels import Labels
+from components.contract.storage.store_layout import DATASET, complete
+from components.release import publish
 from components.release.labels import in_force, label_first, read_labels, write_labels
 from components.release.manifest import read_manifest
-from components.release.releases import content_digest, publish, versions
-from components.release.state import ServingState
-from tests.components.release.test_releases import FACTS, model
+from components.release.publish import content_digest, publish, versions
+from components.release.serving_bundle import ServingState
+from tests.components.release.test_publish import FACTS, model
 
 
 def state(tmp_path: Path, store: str, dataset: str = "name: shop\n") -> ServingState:
@@ -87,10 +87,10 @@ def test_a_publisher_killed_at_any_moment_leaves_no_release_and_trying_again_mak
     killed = textwrap.dedent(f"""
         import os, signal
         from pathlib import Path
-        from components.contract.address import Address
-        from components.release.releases import publish
-        from components.release.state import ServingState
-        from tests.components.release.test_releases import FACTS
+        from components.contract.storage.object_store import Address
+        from components.release.publish import publish
+        from components.release.serving_bundle import ServingState
+        from tests.components.release.test_publish import FACTS
         def until(verb):
             def done(self, given):
                 if self.path.endswith({moment!r}):
@@ -121,7 +121,7 @@ def test_another_models_unfinished_version_is_left_alone_for_an_hour_then_cleare
     assert publish(model(tmp_path / "a", "a"), folder, FACTS, serving=serving).version == 2
     assert list((folder / "1").files()) == [".publishing-somebody", "saved_model.pb"]
     assert versions(folder) == (2,)
-    monkeypatch.setattr(releases, "_FORSAKEN", timedelta(seconds=-1))
+    monkeypatch.setattr(publish, "_FORSAKEN", timedelta(seconds=-1))
     assert publish(model(tmp_path / "b", "b"), folder, FACTS, serving=serving).version == 3
     assert list((folder / "1").files()) == []
     assert versions(folder) == (2, 3)

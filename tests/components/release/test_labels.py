@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import InputError, ShelfRankError
-from components.contract.labels import Labels
+from components.contract.storage.labels import Labels
 from components.release.labels import read_labels, refresh_config, write_labels
-from serving.model_server import models
-from serving.model_server.versions import Specific
+from serving.model_server.lifecycle import models
+from serving.model_server.lifecycle.versions import Specific
 
 NONE = Labels("shop", "/models/shop")
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import InputError
-from components.contract.folder_lock import read
-from components.contract.labels import Labels
+from components.contract.storage.folder_lock import read
+from components.contract.storage.labels import Labels
 from components.release.labels import write_labels
 from components.release.manifest import Manifest
-from components.release.releases import publish, versions
+from components.release.publish import publish, versions
 from components.release.retention import DAY_US, Kept, Limits, needed, too_many
-from pipeline.cli import main
-from pipeline.releases import Place, prune
+from pipeline.cli.main import main
+from pipeline.ops.releases import Place, prune
 
 NOW_US = 100 * DAY_US
 

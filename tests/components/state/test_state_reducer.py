@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.contract.errors import InputError
-from components.state.compiled import compiled
-from components.state.machine import advance, replay_rows
+from components.state.jit import compiled
+from components.state.reducer_numba import advance, replay_rows
 from components.state.plan import StatePlan
 from components.state.reducer import Features, State, blank, empty, rules
 from components.state.replay import replay
@@ -210,7 +210,7 @@ def test_a_query_alone_needs_no_action() -> None:
 FINGERPRINT = """
 import hashlib, sys
 import numpy as np
-from components.state.machine import replay_rows
+from components.state.reducer_numba import replay_rows
 from components.state.plan import StatePlan
 from components.state.reducer import empty
 from components.state.replay import replay

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.ingest.counts import NO_LABEL
-from components.ingest.labels import CAUSES
+from components.ingest.requests.attribution import CAUSES
 from components.validate.attribution import measure
 from components.validate.events import duplicates, tally
 from components.validate.tables import TableFound
-from tests.components.ingest.random_shops import (
+from tests.components.ingest.generators.random_shops import (
     CATALOGUE,
     SHOPS,
     START_US,

@@ -6,7 +6,7 @@ import pytest
 
 from components.contract.load import parse_dataset
 from components.validate import Check, validate
-from tests.components.ingest.plain_shop import SHOP, shop
+from tests.components.ingest.generators.plain_shop import SHOP, shop
 
 NOW_US = 1_780_000_000_000_000  # 2026-05-28
 PRICED = SHOP.replace("items: {path: items.csv, id: id}", "items: {path: prices.csv, id: id, valid_from: since}")

@@ -19,8 +19,8 @@ import pytest
 import yaml
 
 from components.release.manifest import Manifest
-from components.release.releases import publish
-from pipeline.cli import main
+from components.release.publish import publish
+from pipeline.cli.main import main
 from serving.model_server.config import ServerConfig
 from serving.model_server.server import ModelServer
 from tests.serving.exposure.shop_log import SHOP
@@ -140,7 +140,7 @@ def guarding(base: Path) -> Iterator[int]:
         "every": 1,
         "min-requests": 10_000,
     }
-    command = [sys.executable, "-m", "pipeline.cli", "guard", *(f"--{name}={place}" for name, place in places.items())]
+    command = [sys.executable, "-m", "pipeline.cli.main", "guard", *(f"--{name}={place}" for name, place in places.items())]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
     process = subprocess.Popen(command, cwd=base, env=environment)
     try:

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import yaml
 
-from components.contract.address import Address
-from components.contract.cron import parse_cron
-from components.contract.until import zone_in, zone_of
-from components.release.announced import PROPERTY, Announced
+from components.contract.storage.object_store import Address
+from components.contract.values.cron import parse_cron
+from components.contract.values.data_cutoff import zone_in, zone_of
+from components.release.run_outcome import PROPERTY, Announced
 from components.release.outcomes import record_outcome
-from pipeline.cli import main
+from pipeline.cli.main import main
 from tests.pipeline.kubeflow import tiny_package
-from tests.pipeline.kubeflow.fake_api import FakeKubeflow, Fault, Script, certificate, serving
+from tests.pipeline.kubeflow.submit.fake_api import FakeKubeflow, Fault, Script, certificate, serving
 
 _LOGIN = "<!DOCTYPE html><html><head><title>Log in to Dex</title></head><body></body></html>"
 _WHY = "Trainer: no request in the training window 2026-11-01 to 2026-11-27"

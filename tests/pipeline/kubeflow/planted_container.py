@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline.display import PROGRESS
-from pipeline.kubeflow.entrypoint import _leave, main
+from pipeline.cli.display import PROGRESS
+from pipeline.kubeflow.step.entrypoint import _leave, main
 
 
 def die(*_given: Any, **_more: Any) -> NoReturn:

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from components.contract.address import Address
-from components.contract.store import UNFINISHED
-from components.release.announced import Announced, read_outcome
+from components.contract.storage.object_store import Address
+from components.contract.storage.store_layout import UNFINISHED
+from components.release.run_outcome import Announced, read_outcome
 from components.release.manifest import Manifest, read_manifest
 from components.release.outcomes import recorded_outcome
-from components.release.releases import versions
-from pipeline.result import read_result
+from components.release.publish import versions
+from pipeline.local.result import read_result
 from tests.pipeline.kubeflow.emulation.compiled import Compiled, read
 from tests.pipeline.kubeflow.emulation.pod import Cluster
 from tests.pipeline.kubeflow.emulation.run import Event, Run, execute
@@ -34,7 +34,7 @@ MEASURED = ("created_us", "rehearsal", "verdict", "content")  # Times, and bytes
 
 def shelfrank(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-    command = [sys.executable, "-m", "pipeline.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "pipeline.cli.main", *map(str, arguments)]
     ended = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     return ended

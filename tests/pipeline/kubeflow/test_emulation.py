@@ -13,7 +13,7 @@ import pytest
 import yaml
 from google.protobuf.json_format import ParseError
 
-from pipeline.kubeflow.finish import declare_outputs
+from pipeline.kubeflow.compile.spec_patches import declare_outputs
 from tests.pipeline.kubeflow.emulation.backend import Backend
 from tests.pipeline.kubeflow.emulation.compiled import read
 from tests.pipeline.kubeflow.emulation.driver import TYPES, text_of
@@ -444,7 +444,7 @@ def test_a_small_pipeline_runs_through_its_containers_by_the_command(tmp_path: P
 
     config = KubeflowV2DagRunnerConfig(
         default_image="shelfrank/pipeline:1",
-        default_commands=["python", "-m", "pipeline.kubeflow.entrypoint"],
+        default_commands=["python", "-m", "pipeline.kubeflow.step.entrypoint"],
         use_pipeline_spec_2_1=True,
     )
     say = tiny_pipeline.Say(word="hello", pause_s=0.0)

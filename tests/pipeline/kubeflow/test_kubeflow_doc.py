@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from components.contract.errors import ClusterFileError
-from pipeline.kubeflow.cluster import Cluster, json_schema, parse_cluster
-from pipeline.kubeflow.parameters import parameters
+from pipeline.kubeflow.compile.cluster import Cluster, json_schema, parse_cluster
+from pipeline.kubeflow.compile.parameters import parameters
 
 ROOT = Path(__file__).resolve().parents[3]
 DOC = (ROOT / "docs" / "how-to" / "kubeflow-compile.md").read_text(encoding="utf-8")

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from components.contract.sources import AMOUNTS
-from serving.exposure.record import Exposure, Shadowed
-from serving.exposure.rows import ROLES, RULED, decision, shadow
+from serving.exposure.event_types import Exposure, Shadowed
+from serving.exposure.serialization import ROLES, RULED, decision, shadow
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "reference" / "exposure-log.md").read_text(encoding="utf-8")
 

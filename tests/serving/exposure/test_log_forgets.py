@@ -13,8 +13,8 @@ import pytest
 
 from serving.exposure.__main__ import main
 from serving.exposure.erase import ask_to_forget, erase
-from serving.exposure.keys import shopper_key
-from serving.exposure.rows import EventRows
+from serving.exposure.pseudonym import shopper_key
+from serving.exposure.serialization import EventRows
 from tests.serving.exposure.shop_log import SHOP, START_US, click, dataset, exposure, log
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -13,15 +13,15 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
 from components.ingest.counts import NO_LABEL
-from components.ingest.files import layout
+from components.ingest.sources.files import layout
 from components.ingest.steps import ingest
-from serving.exposure.keys import shopper_key
+from serving.exposure.pseudonym import shopper_key
 from serving.exposure.log import ExposureLog, LogSettings
-from serving.exposure.record import Interaction
-from serving.exposure.source import events_section, log_sources
+from serving.exposure.event_types import Interaction
+from serving.exposure.dataset_section import events_section, log_sources
 from serving.rules.apply import Effect, Moved
-from tests.components.ingest.plain_shop import as_csv, told, write
-from tests.components.ingest.random_shops import everything, parsed, read_examples
+from tests.components.ingest.generators.plain_shop import as_csv, told, write
+from tests.components.ingest.generators.random_shops import everything, parsed, read_examples
 from tests.components.ingest.without_beam import job_of
 from tests.serving.exposure.shop_log import SHOP, START_US, click, dataset, exposure, log
 

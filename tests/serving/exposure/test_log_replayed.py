@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from components.ingest.files import layout
+from components.ingest.sources.files import layout
 from components.state.artifact import Snapshot
 from components.state.reducer import State
 from serving.features.catalogue import load_catalogue
-from serving.service.log_replay import LogReplay, Since, since_ingestion
-from serving.state import folder
+from serving.service.state.log_replay import LogReplay, Since, since_ingestion
+from serving.state import snapshot
 from serving.state.memory import MemoryStates
-from serving.state.seam import plans_of
+from serving.state.interface import plans_of
 from serving.state.tombstones import Forgotten
-from tests.components.ingest.random_shops import parsed
+from tests.components.ingest.generators.random_shops import parsed
 from tests.components.ingest.without_beam import job_of, run_steps
 from tests.serving.exposure.shop_log import click, log
 from tests.serving.exposure.test_log_ingested import REQUESTS, reading, written
@@ -36,18 +36,18 @@ def test_a_replayed_log_is_what_ingestion_makes_of_it_and_counts_once(tmp_path: 
 
     def replayed(since: Since, *, forgotten: Forgotten, from_ingestion: bool) -> tuple[int, MemoryStates]:
         catalogue = load_catalogue(state, shop)
-        states = MemoryStates(plans, catalogue.codes, folder.load(state, plans, catalogue.codes) if from_ingestion else None)
+        states = MemoryStates(plans, catalogue.codes, snapshot.load(state, plans, catalogue.codes) if from_ingestion else None)
         return LogReplay(shop, catalogue, None).into(states, files, since, forgotten), states
 
     counted, states = replayed(Since(), forgotten=Forgotten(), from_ingestion=False)
     assert counted == REQUESTS + REQUESTS // 2
-    made, ingested = states.snapshot(), folder.load(state, plans, load_catalogue(state, shop).codes)
+    made, ingested = states.snapshot(), snapshot.load(state, plans, load_catalogue(state, shop).codes)
     assert by_key(made.users) == by_key(ingested.users)
     assert by_key(made.items) == by_key(ingested.items)
 
     read = json.loads((state / "sources.json").read_text())
     assert read["files"] == sorted(path.name for path in files.glob("i*.jsonl"))
-    end_us = folder.data_end_us(state)
+    end_us = snapshot.data_end_us(state)
     assert end_us == read["last_us"]
     assert replayed(since_ingestion(files, state, end_us), forgotten=Forgotten(), from_ingestion=True)[0] == 0
     writer = log(files)

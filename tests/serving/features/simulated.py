@@ -14,13 +14,13 @@ import tensorflow as tf
 from components.contract.columns import columns, input_columns
 from components.contract.dataset import Dataset
 from components.contract.load import parse_dataset
-from components.ingest.files import layout
+from components.ingest.sources.files import layout
 from components.simulator import ShopConfig, simulate
-from serving.features.assemble import RequestFeatures
+from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes, Interaction, Shown
 from serving.features.request import Inputs, Request
-from serving.state.seam import StateStores
+from serving.state.interface import StateStores
 from tests.components.ingest.without_beam import NOW_US, job_of, run_steps
 
 DATASET = Path(__file__).resolve().parents[3] / "examples" / "simulated_shop.yaml"

@@ -8,7 +8,7 @@ import pytest
 
 from components.contract.errors import InputError
 from serving.features.events import Changes, Interaction
-from serving.state.seam import Change
+from serving.state.interface import Change
 from tests.serving.service.little_shop import catalogue, dataset, write_shop
 
 T_US = 1_770_000_000_000_000

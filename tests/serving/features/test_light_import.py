@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 CODE = """
 import sys
-import serving.features.assemble, serving.features.events, serving.state.memory, serving.state.redis
+import serving.features.build_tensors, serving.features.events, serving.state.memory, serving.state.redis
 print(sorted({name.split(".")[0] for name in sys.modules} & {"tensorflow", "tfx", "apache_beam", "polars", "keras", "tf_keras"}))
 """
 

@@ -4,10 +4,10 @@ import pytest
 
 from components.contract.columns import signature_columns
 from components.state.artifact import to_table
-from serving.state import folder
+from serving.state import snapshot
 from serving.state.memory import MemoryStates
 from serving.state.redis import RedisStates
-from serving.state.seam import plans_of
+from serving.state.interface import plans_of
 from tests.serving.features.simulated import Shop, compared, differing, dtype_names, ingested_shop, replayed, with_history
 from tests.serving.state.private_redis import private_redis
 
@@ -29,7 +29,7 @@ def test_the_state_after_the_replay_is_the_artifact_and_goes_on_from_it(shop: Sh
     states = MemoryStates(plans_of(shop.dataset), catalogue.codes)
     for _ in replayed(shop, states, catalogue):
         pass
-    there, saved = states.snapshot(), folder.load(shop.state, plans_of(shop.dataset), catalogue.codes)
+    there, saved = states.snapshot(), snapshot.load(shop.state, plans_of(shop.dataset), catalogue.codes)
     for one, other in ((there.users, saved.users), (there.items, saved.items)):
         assert one is not None
         assert other is not None
@@ -45,7 +45,7 @@ def test_the_first_requests_are_served_bit_for_bit_from_redis(shop: Shop) -> Non
 
 def test_the_tensors_are_those_of_the_signature(shop: Shop) -> None:
     catalogue = shop.catalogue()
-    states = MemoryStates(plans_of(shop.dataset), catalogue.codes, folder.load(shop.state, plans_of(shop.dataset), catalogue.codes))
+    states = MemoryStates(plans_of(shop.dataset), catalogue.codes, snapshot.load(shop.state, plans_of(shop.dataset), catalogue.codes))
     request, inputs = next(replayed(shop, states, catalogue))
     asked = {column.name: column for column in signature_columns(shop.dataset)}
     assert dtype_names(inputs) == {name: "object" if column.dtype == "string" else column.dtype for name, column in asked.items()}

@@ -14,18 +14,18 @@ import pytest
 from components.contract.columns import input_columns
 from components.contract.dataset import Dataset
 from components.state.artifact import to_table
-from serving.features.assemble import RequestFeatures
+from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import load_catalogue
 from serving.features.events import Changes, Interaction, Shown
 from serving.features.request import Request
-from serving.state import folder as state_folder
-from serving.state.codes import ItemCodes
+from serving.state import snapshot as state_folder
+from serving.state.item_codes import ItemCodes
 from serving.state.memory import MemoryStates
 from serving.state.redis import RedisStates
-from serving.state.seam import StateStores, plans_of
+from serving.state.interface import StateStores, plans_of
 from tests.components.ingest.oracle import Request as Formed
 from tests.components.ingest.oracle import understood
-from tests.components.ingest.random_shops import (
+from tests.components.ingest.generators.random_shops import (
     CATALOGUE,
     DAY_US,
     SECOND,

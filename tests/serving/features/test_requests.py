@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 from components.contract.errors import InputError
-from components.contract.event_time import AHEAD_US
-from serving.features.assemble import RequestFeatures
+from components.contract.values.event_time import AHEAD_US
+from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes, Interaction, Shown
 from serving.features.request import Request
 from serving.state.memory import MemoryStates
-from serving.state.seam import plans_of
-from tests.components.ingest.random_shops import SECOND, Shop, dataset_text, parsed
+from serving.state.interface import plans_of
+from tests.components.ingest.generators.random_shops import SECOND, Shop, dataset_text, parsed
 
 NOON_US = 1_770_033_600_000_000  # Monday 2026-02-02, 12:00 UTC
 DATASET = parsed(dataset_text(Shop()))

@@ -7,16 +7,16 @@ import pytest
 
 from components.contract.errors import DatasetFileError
 from components.contract.load import parse_dataset
-from components.ingest.files import layout
+from components.ingest.sources.files import layout
 from components.simulator import ShopConfig, simulate
 from components.state.artifact import to_table
 from components.state.segments import segment_key
 from serving.features.catalogue import load_catalogue
 from serving.features.events import Changes, Interaction, Shown
-from serving.state import folder
+from serving.state import snapshot
 from serving.state.memory import MemoryStates
 from serving.state.redis import RedisStates
-from serving.state.seam import plans_of
+from serving.state.interface import plans_of
 from tests.components.ingest.without_beam import NOW_US, digests, job_of, run_steps
 from tests.serving.features.simulated import DATASET
 from tests.serving.state.private_redis import private_redis
@@ -65,7 +65,7 @@ def test_events_one_by_one_lead_to_the_state_that_ingestion_writes(data: Path, s
         change = changes.of(event, now_us=NOW_US, context=context)
         assert change is not None
         assert states.record(change)
-    there, saved = states.snapshot().items, folder.load(state, plans, catalogue.codes).items
+    there, saved = states.snapshot().items, snapshot.load(state, plans, catalogue.codes).items
     assert there is not None
     assert saved is not None
     assert sum(key.startswith("\x1f") for key in saved.keys) > 500
@@ -75,7 +75,7 @@ def test_events_one_by_one_lead_to_the_state_that_ingestion_writes(data: Path, s
 def test_a_segment_counts_its_own_shoppers_alone(data: Path, state: Path) -> None:
     dataset = parse_dataset(TEXT)
     catalogue, plans = load_catalogue(state, dataset), plans_of(dataset)
-    states = MemoryStates(plans, catalogue.codes, folder.load(state, plans, catalogue.codes))
+    states = MemoryStates(plans, catalogue.codes, snapshot.load(state, plans, catalogue.codes))
     events = pl.read_parquet(data / "events" / "*.parquet").join(pl.read_parquet(data / "users.parquet"), on="user_id")
     carts = events.filter(action="cart", device="mobile", segment="gardener").group_by("item_id").len().sort("item_id")
     assert plans.items is not None
@@ -89,7 +89,7 @@ def test_a_segment_counts_its_own_shoppers_alone(data: Path, state: Path) -> Non
 def test_redis_takes_the_segments_up_too(state: Path) -> None:
     dataset = parse_dataset(TEXT)
     catalogue, plans = load_catalogue(state, dataset), plans_of(dataset)
-    saved = folder.load(state, plans, catalogue.codes)
+    saved = snapshot.load(state, plans, catalogue.codes)
     memory = MemoryStates(plans, catalogue.codes, saved)
     assert saved.items is not None
     keys = [key for key in saved.items.keys if key.startswith("\x1f")][:50]

@@ -10,16 +10,16 @@ import pytest
 import yaml
 
 from components.contract.columns import input_columns
-from serving.features.assemble import RequestFeatures
+from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import load_catalogue
 from serving.features.events import Changes, Interaction, Shown
 from serving.features.request import Request
-from serving.service.bodies import ImpressionBody, InteractionBody, RankBody
-from serving.service.null_ids import NullIds
+from serving.service.http.schemas import ImpressionBody, InteractionBody, RankBody
+from serving.service.state.null_ids import NullIds
 from serving.state.memory import MemoryStates
-from serving.state.seam import plans_of
+from serving.state.interface import plans_of
 from tests.components.ingest.oracle import understood
-from tests.components.ingest.random_shops import SHOPS, Event, dataset_text, everything, ingested, parsed
+from tests.components.ingest.generators.random_shops import SHOPS, Event, dataset_text, everything, ingested, parsed
 from tests.components.ingest.without_beam import NOW_US
 from tests.serving.features.test_replayed_random_logs import plain, random_log, told_apart
 

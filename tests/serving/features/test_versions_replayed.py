@@ -10,18 +10,18 @@ from components.contract.columns import input_columns
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.state.artifact import to_table
-from serving.features.assemble import RequestFeatures
+from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes, Interaction, Shown
 from serving.features.request import Request
-from serving.page.products import Products
+from serving.service.page.products import Products
 from serving.sources.contents import contents_at
 from serving.sources.file import parse_sources
-from serving.state import folder
+from serving.state import snapshot
 from serving.state.memory import MemoryStates
-from serving.state.seam import plans_of
-from tests.components.ingest.changing_shop import Row, Tables, by_days, on_devices, random_tables, shop_text, write_shop
-from tests.components.ingest.random_shops import DAY_US, SECOND, SHOPS, START_US, Event, Shop, by_example, everything, ingested, parsed
+from serving.state.interface import plans_of
+from tests.components.ingest.generators.changing_shop import Row, Tables, by_days, on_devices, random_tables, shop_text, write_shop
+from tests.components.ingest.generators.random_shops import DAY_US, SECOND, SHOPS, START_US, Event, Shop, by_example, everything, ingested, parsed
 from tests.serving.features.test_replayed_random_logs import inputs_of, plain, random_log, told_apart
 
 
@@ -80,7 +80,7 @@ def test_the_segment_of_an_action_that_is_stamped_before_its_list_is_that_of_its
     for change in (changes.of(event, now_us=seconds(11)) for event in (shown, click)):
         assert change is not None
         assert states.record(change)
-    served, saved = states.snapshot().items, folder.load(tmp_path / "out" / "state", plans, catalogue.codes).items
+    served, saved = states.snapshot().items, snapshot.load(tmp_path / "out" / "state", plans, catalogue.codes).items
     assert served is not None
     assert saved is not None
     assert {"\x1fDE\x1fi0", "\x1fFR\x1fi0"} < set(saved.keys)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.guard import CANARIES, STABLE, Version, compared, main, tilted
+from benchmarks.guard.guard import CANARIES, STABLE, Version, compared, main, tilted
 from components.contract.errors import InputError
-from serving.guard.tally import SCORE_BINS, Tally, psi, score_counts
-from serving.guard.verdict import Verdict, verdict
-from serving.guard.watch import GO_ON, PROMOTE, ROLL_BACK, Limits, Watch, threshold
+from serving.guard.counts import SCORE_BINS, Tally, psi, score_counts
+from serving.guard.decision import Verdict, verdict
+from serving.guard.sequential_test import GO_ON, PROMOTE, ROLL_BACK, Limits, Watch, threshold
 
 ALPHA = Limits().alpha
 

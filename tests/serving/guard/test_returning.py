@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.returning import AT_LIMITS, STABLE, WORSE_CANARIES, Answers, blocks, stretches, traffic, trials
-from serving.guard.ledger import Ledger
-from serving.guard.lines import Clicks
-from serving.guard.sentry import Duty, Sentry
-from serving.guard.watch import Limits, stretch_length, stretch_stake
+from benchmarks.guard.returning import AT_LIMITS, STABLE, WORSE_CANARIES, Answers, blocks, stretches, traffic, trials
+from serving.guard.trial_store import Ledger
+from serving.guard.log_parser import Clicks
+from serving.guard.monitor import Duty, Sentry
+from serving.guard.sequential_test import Limits, stretch_length, stretch_stake
 from tests.serving.exposure.shop_log import dataset
 from tests.serving.guard.stream import START_US
-from tests.serving.guard.test_sentry import LIMITS, decisions, of
+from tests.serving.guard.test_monitor import LIMITS, decisions, of
 
 ALPHA = Limits().alpha
 RUNS = 150

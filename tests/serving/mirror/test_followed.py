@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc as prediction_service
 
-from components.contract.address import Address
+from components.contract.storage.object_store import Address
 from serving.mirror.__main__ import mirror_of, parser, run
 from serving.model_server.config import ServerConfig
 from serving.model_server.server import ModelServer

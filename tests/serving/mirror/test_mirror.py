@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from components.contract.address import Address
+from components.contract.storage.object_store import Address
 from serving.mirror.__main__ import Mirror, main, mirror_of, parser, run
 from tests.serving.mirror.stores import label, put, release
 

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from serving.model_server.batching.rows import joined, lengthened, parted
-from serving.model_server.failure import Code, ServingError
+from serving.model_server.errors import Code, ServingError
 from tests.serving.model_server.conftest import Client, Start
 from tests.serving.model_server.test_lifecycle import TWO
 from tests.serving.model_server.test_predict_grpc import INVALID, refused

@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from serving.model_server.failure import ServingError
+from serving.model_server.errors import ServingError
 from serving.model_server.flags import channel_arguments, parse
 from tests.serving.model_server.conftest import ADDRESS, Client
 from tests.serving.model_server.test_lifecycle import TWO, until

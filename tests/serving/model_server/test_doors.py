@@ -9,7 +9,7 @@ import tensorflow as tf
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from serving.model_server.config import ServerConfig
-from serving.model_server.failure import ServingError
+from serving.model_server.errors import ServingError
 from serving.model_server.server import ModelServer
 from tests.serving.model_server.conftest import Client, Start
 from tests.serving.model_server.test_lifecycle import TWO

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from serving.model_server.failure import ServingError
+from serving.model_server.errors import ServingError
 from tests.serving.model_server.conftest import Start
 
 TWO, THREE = "half_plus_two/00000123", "half_plus_three"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks.model_server import made_model, request
-from serving.model_server.saved_model import LoadedModel
-from serving.model_server.tensors import Array
+from benchmarks.serving.model_server import made_model, request
+from serving.model_server.inference.saved_model import LoadedModel
+from serving.model_server.inference.tensors import Array
 from tests.serving.model_server.conftest import Start
 
 

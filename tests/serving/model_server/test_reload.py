@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.apis import model_management_pb2
 
-from serving.model_server.failure import Code, ServingError
+from serving.model_server.errors import Code, ServingError
 from tests.serving.model_server.conftest import Client, Start
 from tests.serving.model_server.test_lifecycle import THREE, TWO, until
 

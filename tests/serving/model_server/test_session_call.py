@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.model_server.saved_model import LoadedModel, session_call
+from serving.model_server.inference.saved_model import LoadedModel, session_call
 
 
 class WithoutCallable(tf.compat.v1.Session):

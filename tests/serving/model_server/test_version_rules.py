@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.model_server.plan import Load, Unload, next_step
-from serving.model_server.states import State
-from serving.model_server.versions import Every, Latest, Policy, Specific, by_version, wanted
+from serving.model_server.lifecycle.lifecycle_policy import Load, Unload, next_step
+from serving.model_server.lifecycle.version_status import State
+from serving.model_server.lifecycle.versions import Every, Latest, Policy, Specific, by_version, wanted
 
 START, AVAILABLE, END = State.START, State.AVAILABLE, State.END
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.model_server.failure import ServingError
+from serving.model_server.errors import ServingError
 from tests.serving.model_server.conftest import Client, Start
 from tests.serving.model_server.served_models import CLASSIFY, REGRESS
 from tests.serving.model_server.test_examples_grpc import classification, example, regression, several

@@ -9,12 +9,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from benchmarks.neighbours import main
+from benchmarks.serving.neighbours import main
 from components.contract.load import load_dataset
 from components.simulator import ShopConfig, simulate
-from components.state.rates import smoothed_rate
+from components.state.smoothing import smoothed_rate
 from serving.neighbours.content import content_space, content_vectors
-from serving.neighbours.lend import lent_rates
+from serving.neighbours.neighbor_prior import lent_rates
 from serving.neighbours.nearest import nearest
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -12,10 +12,10 @@ from typing import Any
 
 import grpc
 
-from serving.service.app import service_app
-from serving.service.grpc_door import grpc_door
-from serving.service.opening import opened, read
-from serving.service.parts import Parts
+from serving.service.http.app import service_app
+from serving.service.grpc.grpc_server import grpc_door
+from serving.service.lifespan import opened, read
+from serving.service.service_context import Parts
 from serving.service.settings import Places, Settings
 from tests.serving.service.conftest import Shop
 from tests.serving.service.running import Service, running

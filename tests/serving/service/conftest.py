@@ -11,8 +11,8 @@ from fastapi import FastAPI
 
 from serving.model_server.config import ServerConfig
 from serving.model_server.server import ModelServer
-from serving.service.app import service_app
-from serving.service.opening import opened, read
+from serving.service.http.app import service_app
+from serving.service.lifespan import opened, read
 from serving.service.settings import Places, Settings
 from tests.serving.service.little_shop import ITEMS, write_model, write_shop
 from tests.serving.service.running import Service, running

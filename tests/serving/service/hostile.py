@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from components.contract.event_time import EARLIEST_US
+from components.contract.values.event_time import EARLIEST_US
 
 CONTEXT = ("device", "taste")  # of the little shop
 SHOWN = ("shown_price", "look", "badges")

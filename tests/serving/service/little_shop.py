@@ -11,12 +11,12 @@ import tensorflow as tf
 
 from components.contract.dataset import Dataset
 from components.contract.load import parse_dataset
-from components.schema import doors
+from components.schema import signatures
 from components.schema.parsing import Features
 from serving.features.catalogue import Catalogue, load_catalogue
-from serving.state import folder
+from serving.state import snapshot
 from serving.state.memory import MemoryStates
-from serving.state.seam import plans_of
+from serving.state.interface import plans_of
 
 SHOP = """\
 name: little
@@ -73,7 +73,7 @@ def write_shop(base: Path) -> tuple[Path, Path]:
     pq.write_table(pa.table({"user": text("a", "b"), "country": text("DE", "FR")}), state / "catalogue" / "users.parquet")
     catalogue = load_catalogue(state, dataset())
     empty = base / "empty"
-    folder.save(MemoryStates(plans_of(dataset()), catalogue.codes).snapshot(), empty)
+    snapshot.save(MemoryStates(plans_of(dataset()), catalogue.codes).snapshot(), empty)
     for path in empty.iterdir():
         path.rename(state / path.name)
     (base / "shop.yaml").write_text(SHOP)
@@ -109,5 +109,5 @@ def write_model(path: Path, *, weight: float, explains: bool = True, scores: Seq
             "logits": score(features, splits)["scores"],
         }
 
-    reasons = doors.Reasons(of, ("price", "item_clicks")) if explains else None
-    doors.save(module, score, str(path), dataset=dataset(), reasons=reasons)
+    reasons = signatures.Reasons(of, ("price", "item_clicks")) if explains else None
+    signatures.save(module, score, str(path), dataset=dataset(), reasons=reasons)

@@ -15,11 +15,11 @@ import redis
 from components.contract.errors import InputError, StateUnavailable
 from components.state.reducer import Features
 from components.state.store import Event
-from serving.state import folder
-from serving.state.codes import ItemCodes
+from serving.state import snapshot
+from serving.state.item_codes import ItemCodes
 from serving.state.memory import MemoryStates
 from serving.state.redis import MARK_TTL_S, RedisStates
-from serving.state.seam import Change, Plans
+from serving.state.interface import Change, Plans
 from serving.state.shards import Call
 from serving.state.tombstones import RETENTION_S
 from tests.components.state.random_logs import START_US
@@ -117,7 +117,7 @@ def test_a_call_that_is_repeated_after_its_answer_was_lost_counts_once(redis_kin
 WRITER = """
 import sys
 import redis
-from serving.state.codes import ItemCodes
+from serving.state.item_codes import ItemCodes
 from tests.serving.state.kinds import PLANS
 from tests.serving.state.test_redis_states import RedisStates, TTL_S
 from tests.serving.state.test_store_behaviour import click
@@ -155,7 +155,7 @@ def test_a_loaded_artifact_is_known_and_progress_is_told(redis_kind: Kind, tmp_p
     emptied(redis_kind)
     codes = ItemCodes(ITEMS)
     there = filled(codes)
-    folder.save(there.snapshot(), tmp_path / "state")
+    snapshot.save(there.snapshot(), tmp_path / "state")
     loaded, told = made(redis_kind, codes=codes), list[tuple[int, int]]()
     assert loaded.load(tmp_path / "state", progress=lambda done, total: told.append((done, total))) == 97
     assert told == [(90, 97), (97, 97)]
@@ -171,7 +171,7 @@ def test_a_loaded_artifact_is_known_and_progress_is_told(redis_kind: Kind, tmp_p
 
 def test_loading_leaves_what_live_events_have_written(redis_kind: Kind, tmp_path: Path) -> None:
     emptied(redis_kind)
-    folder.save(filled(ItemCodes(ITEMS)).snapshot(), tmp_path / "state")
+    snapshot.save(filled(ItemCodes(ITEMS)).snapshot(), tmp_path / "state")
     store = made(redis_kind)
     store.load(tmp_path / "state")
     store.record(click("u0", 1000))
@@ -182,7 +182,7 @@ def test_loading_leaves_what_live_events_have_written(redis_kind: Kind, tmp_path
 
 def test_a_folder_of_another_plan_is_refused(redis_kind: Kind, tmp_path: Path) -> None:
     emptied(redis_kind)
-    folder.save(filled(ItemCodes(ITEMS)).snapshot(), tmp_path / "state")
+    snapshot.save(filled(ItemCodes(ITEMS)).snapshot(), tmp_path / "state")
     longer = replace(PLANS, users=replace(PLANS.users, history_length=9))
     with pytest.raises(InputError, match="history_length: expected 9, found 3"):
         made(redis_kind, longer).load(tmp_path / "state")
@@ -289,7 +289,7 @@ def test_what_the_log_refuses_is_taken_back_unless_somebody_has_built_on_it(remo
 
 def test_no_load_brings_back_who_was_forgotten_and_what_comes_later_counts(remote_kind: Kind, tmp_path: Path) -> None:
     emptied(remote_kind)
-    folder.save(filled(ItemCodes(ITEMS)).snapshot(), tmp_path / "state")
+    snapshot.save(filled(ItemCodes(ITEMS)).snapshot(), tmp_path / "state")
     store, second = made(remote_kind), made(remote_kind)
     store.load(tmp_path / "state")
     assert clicks_of(store, "u0") > 0

@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2 as spec_pb2
 
-from pipeline.kubeflow.invocation import LOG_ARTIFACT
+from pipeline.kubeflow.step.invocation import LOG_ARTIFACT
 from tests.pipeline.kubeflow.emulation.backend import Backend
 from tests.pipeline.kubeflow.emulation.compiled import Compiled, Step
 from tests.pipeline.kubeflow.emulation.pod import Cluster

@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2 as spec_pb2
 
-from pipeline.kubeflow.invocation import LOG_ARTIFACT
+from pipeline.kubeflow.step.invocation import LOG_ARTIFACT
 from tests.pipeline.kubeflow.emulation import pod as pods
 from tests.pipeline.kubeflow.emulation.backend import Backend
 from tests.pipeline.kubeflow.emulation.compiled import Step

@@ -16,8 +16,8 @@ from typing import IO, BinaryIO
 
 from kfp.pipeline_spec import pipeline_spec_pb2 as spec_pb2
 
-from pipeline.kubeflow.places import ROOT
-from pipeline.kubeflow.termination import TERMINATION_BYTES, TERMINATION_LOG
+from pipeline.kubeflow.step.artifact_paths import ROOT
+from pipeline.kubeflow.step.termination import TERMINATION_BYTES, TERMINATION_LOG
 from tests.pipeline.kubeflow.emulation.compiled import Step
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import yaml
 
-from pipeline.kubeflow.invocation import LOG_ARTIFACT
+from pipeline.kubeflow.step.invocation import LOG_ARTIFACT
 from tests.pipeline.kubeflow.emulation.backend import Backend
 from tests.pipeline.kubeflow.emulation.compiled import Compiled, Step
 from tests.pipeline.kubeflow.emulation.driver import Json, Outputs, executor_input, recorded, run_parameters, run_root

@@ -1,0 +1,204 @@
+"""The guard over shoppers who come again and again, some of whom meet slow or failing answers much more often than others.
+
+`python -m benchmarks.guard` prints its table. Each run is a trial: requests one after another, each of a shopper of a population by how
+often he comes (mean `VISITS`, gamma distributed with a shape of 1/2); by shopper to canary or stable. A share of the shoppers is
+afflicted: of their requests a share is slow, or fails, and of the others' none. So requests of a shopper resemble each other as much as
+they can.
+
+What counts is cut out of the requests as `serving.guard.monitor` does; tests/serving/guard/test_returning.py holds the two together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.guard.counts import SCORE_BINS, Tally
+from serving.guard.sequential_test import KEPT, RECENT, WORSE, Limits, Watch, stretch_length, threshold
+
+VISITS = 10
+Bits = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What becomes of a version's requests: which share of the shoppers is afflicted, and which share of their requests then is."""
+
+    slow_shoppers: float = 0.05
+    slow: float = 0.4
+    failing_shoppers: float = 0.0025
+    failing: float = 0.4
+    failing_from: int = 0  # requests of the trial before the first that fails, for a version that begins to fail late
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Requests [N] of a trial, in order."""
+
+    shopper: NDArray[np.int64]
+    canary: Bits
+    slow: Bits
+    failed: Bits
+
+
+def traffic(canary: Answers, stable: Answers, *, requests: int, share: float, rng: np.random.Generator) -> Traffic:
+    """A trial's requests; the canary has a share of the shoppers."""
+    people = requests // VISITS
+    often = rng.gamma(0.5, size=people)
+    shopper = rng.choice(people, requests, p=often / often.sum())
+    tried = (rng.random(people) < share)[shopper]
+    slow, failed = np.zeros(requests, np.bool_), np.zeros(requests, np.bool_)
+    slow_luck, fail_luck = rng.random((2, people))
+    luck = rng.random((2, requests))
+    for mine, answers in ((tried, canary), (~tried, stable)):
+        slow |= mine & (slow_luck[shopper] < answers.slow_shoppers) & (luck[0] < answers.slow)
+        late = np.arange(requests) >= answers.failing_from
+        failed |= mine & (fail_luck[shopper] < answers.failing_shoppers) & (luck[1] < answers.failing) & late
+    return Traffic(shopper, tried, slow, failed)
+
+
+def stretches(requests: int, shortest: int) -> NDArray[np.int64]:
+    """The number of the stretch, from 1 on, that each request [N] falls into."""
+    ends, end = [], 0
+    while end < requests:
+        end += stretch_length(end, shortest)
+        ends.append(end)
+    return np.searchsorted(ends, np.arange(requests), side="right") + 1
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks [K] of counted requests: of each when it was complete, in requests of the trial, its stretch, and counts by version [K, 2]."""
+
+    at: NDArray[np.int64]
+    stretch: NDArray[np.int64]
+    counts: NDArray[np.float64]  # [K, 2, (requests, errors, slow)]; canary, stable
+
+
+def blocks(given: Traffic, stretch: NDArray[np.int64], *, again: bool, size: int) -> Blocks:
+    """The blocks of shoppers who are new in the trial, or with `again` in the stretch, whose end completes a block of any size."""
+    key = stretch * (given.shopper.max() + 1) + given.shopper if again else given.shopper
+    counted = np.sort(np.unique(key, return_index=True)[1])
+    of = stretch[counted] if again else np.ones(len(counted), np.int64)
+    first = np.searchsorted(of, of)  # where its stretch begins
+    block = (np.arange(len(counted)) - first) // size
+    fresh = np.flatnonzero((np.diff(block, prepend=-1) != 0) | (np.diff(of, prepend=0) != 0))
+    ends = np.append(fresh[1:], len(counted)) - 1
+    whole = (ends - fresh + 1 == size) | (of[ends] < of[-1])
+    side = np.stack([given.canary[counted], ~given.canary[counted]], axis=1)
+    what = np.stack([np.ones(len(counted)), given.failed[counted], given.slow[counted]], axis=1)
+    counts = np.add.reduceat(side[:, :, None] * what[:, None, :], fresh, axis=0)
+    return Blocks(counted[ends[whole]] + 1, of[ends[whole]], counts[whole])
+
+
+@dataclass(frozen=True)
+class Trials:
+    """When each test decided, by its name: after how many requests of the trial in each run, infinity where it never did."""
+
+    after: dict[str, NDArray[np.float64]]
+
+    def rolled_back(self) -> NDArray[np.float64]:
+        """When the canary of each run was rolled back by its answers."""
+        return np.asarray(np.minimum.reduce([self.after[name] for name in WORSE]), np.float64)
+
+    def share(self, test: str) -> float:
+        """The share of runs in which a test decided."""
+        return float(np.mean(np.isfinite(self.after[test])))
+
+
+def trials(
+    canary: Answers,
+    stable: Answers,
+    *,
+    runs: int,
+    requests: int,
+    share: float = 0.5,
+    size: int = 200,
+    shortest: int = 10_000,
+    seed: int = 0,
+    limits: Limits | None = None,
+) -> Trials:
+    """Runs of a trial in which nobody clicks, each to its end."""
+    limits = limits or Limits()
+    stretch = stretches(requests, shortest)
+    given = [traffic(canary, stable, requests=requests, share=share, rng=rng) for rng in map(np.random.default_rng, _seeds(seed, runs))]
+    new = [blocks(each, stretch, again=False, size=size) for each in given]
+    again = [blocks(each, stretch, again=True, size=size) for each in given]
+    found = _watched(new, limits, [name for name in (*WORSE, *KEPT) if name not in RECENT])
+    return Trials(found | _watched(again, limits, RECENT))
+
+
+def _watched(of_runs: Sequence[Blocks], limits: Limits, tests: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """When each of the tests decided, over blocks that all runs go through together, stretch by stretch."""
+    runs = len(of_runs)
+    watch = Watch.new((runs,))
+    after = {test: np.full(runs, np.inf) for test in tests}
+    for number in range(1, max(int(each.stretch.max(initial=1)) for each in of_runs) + 1):
+        watch = watch if number == 1 else watch.next_stretch()
+        mine = [np.flatnonzero(each.stretch == number) for each in of_runs]
+        for k in range(max(map(len, mine))):
+            at = [int(each.at[which[k]]) if k < len(which) else 0 for each, which in zip(of_runs, mine, strict=True)]
+            counts = np.stack(
+                [each.counts[which[k]] if k < len(which) else np.zeros((2, 3)) for each, which in zip(of_runs, mine, strict=True)]
+            )
+            sides = (_tally(counts[:, 0]), _tally(counts[:, 1]))
+            watch = watch.then_again(*sides) if tests[0] in RECENT else watch.then(*sides, limits)
+            for test in tests:
+                decided = (watch.peak[test] >= threshold(test, limits)) & np.isinf(after[test])
+                after[test] = np.where(decided, at, after[test])
+    return after
+
+
+def _tally(counts: NDArray[np.float64]) -> Tally:
+    nothing = np.zeros(len(counts))
+    return Tally(counts[:, 0], counts[:, 1], counts[:, 2], nothing, nothing, np.zeros((len(counts), SCORE_BINS)))
+
+
+def _seeds(seed: int, runs: int) -> list[list[int]]:
+    return [[seed, run] for run in range(runs)]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: the share of runs in which a test decided, and when, requests of the trial, median over those runs."""
+
+    canary: str
+    test: str
+    share: float
+    median_requests: float
+
+
+STABLE = Answers()
+AT_LIMITS = {
+    "slow_kept": replace(STABLE, slow_shoppers=STABLE.slow_shoppers + Limits().slow_rise / STABLE.slow),
+    "error_kept": replace(STABLE, failing_shoppers=STABLE.failing_shoppers + Limits().error_rise / STABLE.failing),
+}
+WORSE_CANARIES = {
+    "slow answers 2 % to 4 %": replace(STABLE, slow_shoppers=0.1),
+    "slow answers 2 % to 6 %": replace(STABLE, slow_shoppers=0.15),
+    "errors 0.1 % to 1 %": replace(STABLE, failing_shoppers=0.025),
+    "errors 0.1 % to 4 %": replace(STABLE, failing_shoppers=0.1),
+}
+
+
+def measured(*, runs: int, requests: int) -> list[Row]:
+    """All lines; half of the shoppers are the canary's."""
+
+    def row(name: str, test: str, after: NDArray[np.float64]) -> Row:
+        done = after[np.isfinite(after)]
+        return Row(name, test, len(done) / len(after), float(np.median(done)) if len(done) else float("nan"))
+
+    def found(canary: Answers) -> Trials:
+        return trials(canary, STABLE, runs=runs, requests=requests)
+
+    good = found(STABLE)
+    rows = [row("as good as stable", "rolled back", good.rolled_back())]
+    rows += [row("as good as stable", test, good.after[test]) for test in KEPT[1:]]
+    for limit, canary in AT_LIMITS.items():
+        test = "errors_kept" if limit == "error_kept" else limit
+        rows.append(row(f"at the limit of {test}", test, found(canary).after[test]))
+    rows += [row(name, "rolled back", found(canary).rolled_back()) for name, canary in WORSE_CANARIES.items()]
+    late = replace(STABLE, failing_shoppers=0.5, failing=0.5, failing_from=requests // 2)
+    rows.append(row(f"errors 0.1 % to 25 % after {requests // 2:,} requests", "rolled back", found(late).rolled_back()))
+    return rows

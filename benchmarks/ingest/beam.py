@@ -1,0 +1,138 @@
+"""Ingestion where Beam has its steps run: seconds and memory by the number of events.
+
+    python -m benchmarks.ingest.beam [--events 1000000 5000000] [--work DIR]
+
+Simulated shops by examples/simulated_shop.yaml: in the process itself with one thread and with two, in two processes of Beam's own, and
+through a job service and a worker pool (`pipeline.beam.job_service`). A tiny shop is ingested first, so that a process that goes on has its
+imports and compiled code; processes that Beam starts for a job (multi_process, portable) haven't, and their start is in the seconds.
+
+Memory is read every 0.2 s from the kernel: of all processes together, each page they share counted once (PSS), and of the largest one.
+The digest is of all examples and the state: it must be the same in every row of as many events.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.ingest.ingest import TINY_EVENTS, apart, run, simulated
+from pipeline.beam.presets import BeamArgs, beam_args
+from pipeline.beam.preset_options import Local, MultiProcess
+from pipeline.beam.job_service import beam_service
+
+WAYS = {
+    "local, 2 threads": Local(threads=2),
+    "multi_process, 2": MultiProcess(processes=2),
+    "portable": None,
+    "local, 1 thread": Local(threads=1),
+}
+SAMPLED_S = 0.2
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What one ingestion took: memory in bytes, `largest` that of the process that held most."""
+
+    seconds: float
+    together: int
+    largest: int
+    digest: str
+
+
+def measured(way: str, shop: Path, work: Path) -> Taken:
+    """Ingest in a process of its own and watch it with all that it starts."""
+    command = [sys.executable, "-m", "benchmarks.ingest.beam", "--alone", way, str(shop), "--work", str(work)]
+    log = work / "log"
+    with log.open("ab") as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
+        together = largest = 0
+        while process.poll() is None:
+            held = [_held(pid) for pid in _family(process.pid)]
+            together, largest = max(together, sum(held)), max(largest, *held, 0)
+            time.sleep(SAMPLED_S)
+        assert process.stdout is not None
+        said = process.stdout.read()
+    if process.returncode:
+        raise SystemExit(f"{way} failed; see {log}:\n{log.read_text()[-2000:]}")
+    told = json.loads(said.splitlines()[-1])
+    return Taken(told["seconds"], together, largest, told["digest"])
+
+
+def _family(pid: int) -> list[int]:
+    """A process with all its descendants that are there now."""
+    found = [pid]
+    for one in found:
+        for task in Path(f"/proc/{one}/task").glob("*/children"):
+            try:
+                found += map(int, task.read_text().split())
+            except OSError:
+                continue
+    return found
+
+
+def _held(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:  # It has ended.
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
+def alone(way: str, shop: Path, work: Path) -> dict[str, float | str]:
+    """Ingest in this process, or from it."""
+    tiny, out = work / f"shop-{TINY_EVENTS}", work / "out"
+    preset = WAYS[way]
+    with nullcontext(preset) if preset else beam_service(work / "service") as chosen:
+        args: BeamArgs = beam_args(chosen)
+        for log, made in ((tiny, out / "tiny"), (shop, out / "whole")):
+            began = time.perf_counter()
+            run(log, made, (*args.steps, *args.ingestion))
+            seconds = time.perf_counter() - began
+    digest = hashlib.sha256()
+    for path in sorted(path for part in ("examples", "state") for path in (out / "whole" / part).rglob("*") if path.is_file()):
+        digest.update(str(path.relative_to(out)).encode() + path.read_bytes())
+    return {"seconds": seconds, "digest": digest.hexdigest()[:12]}
+
+
+def main() -> None:
+    """Measure all and print it."""
+    assert __doc__ is not None
+    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    given.add_argument("--events", type=int, nargs="+", default=[1_000_000, 5_000_000])
+    given.add_argument("--work", type=Path, help="folder to work in; shops that lie there are used again (default: a temporary one)")
+    given.add_argument("--alone", nargs=2, metavar=("WAY", "SHOP"), help="measure one way in this process and print it as JSON")
+    args = given.parse_args()
+    os.environ |= {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
+    if args.alone:
+        print(json.dumps(alone(args.alone[0], Path(args.alone[1]), args.work)))
+        return
+    table = Table(title="Ingestion on Beam")
+    for name in ("events", "", "s", "together GiB", "largest process GiB", "digest"):
+        table.add_column(name, justify="left" if name in ("", "digest") else "right")
+    with tempfile.TemporaryDirectory() as temporary:
+        work = args.work or Path(temporary)
+        work.mkdir(parents=True, exist_ok=True)
+        for events in (TINY_EVENTS, *args.events):
+            apart(simulated, work / f"shop-{events}", events)
+        for events in args.events:
+            for way in WAYS:
+                with tempfile.TemporaryDirectory(dir=work) as apart_from_others:
+                    (Path(apart_from_others) / f"shop-{TINY_EVENTS}").symlink_to((work / f"shop-{TINY_EVENTS}").absolute())
+                    taken = measured(way, work / f"shop-{events}", Path(apart_from_others))
+                sizes = (f"{taken.together / 2**30:.2f}", f"{taken.largest / 2**30:.2f}")
+                table.add_row(f"{events:,}", way, f"{taken.seconds:.1f}", *sizes, taken.digest)
+                print(events, way, taken, file=sys.stderr, flush=True)
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()

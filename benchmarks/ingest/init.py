@@ -1,0 +1,181 @@
+"""`shelfrank init` on public formats: the share of roles right at first guess, and the seconds that a large file takes.
+
+    python -m benchmarks.ingest.init [--bytes 1000000000] [--work DIR]
+
+Each format's files are written with values of our own (`benchmarks.ingest.public_logs`). What is right is what the format's dataset file says, for
+the files that it uses: the column of each role of each source, the table's id, the form of the candidates, and which actions are labels.
+By name the format is recognised; by guess it is taken for unknown files (`init --unknown`), whose names and values are all that is known.
+Of formats that must be joined first, the joined files are drafted. Nothing is asked, and no flag is given.
+
+The large file is of REES46's layout, plain and as Parquet; a sample of it is read, so the time doesn't grow with it. That of reading the
+samples and drafting is shown apart from that of validating a sample of the file.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+from rich.table import Table
+
+from benchmarks.ingest.public_logs import WRITERS, World, make_world, write_public
+from components.contract.errors import InputError
+from components.profiling.drafts.answers import Answers
+from components.profiling.samples.file_groups import FileGroup
+from components.profiling.known.prepare import prepare
+from components.profiling.known.public_formats import dataset_file, recognise
+from pipeline.cli.console import console
+from pipeline.cli.init import checked, draft, files_of, read_groups
+
+_TABLES = ("items", "users")
+
+
+@dataclass(frozen=True)
+class Score:
+    """Roles right and roles there are, by name and by guess; `missed`: what the guess took for what instead."""
+
+    by_name: tuple[int, int]
+    by_guess: tuple[int, int]
+    missed: tuple[str, ...]
+
+
+def facts(dataset: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What a dataset file says that a guess can get right or wrong; `names`: column names of the guess to those of the files."""
+    events = dataset["events"] if isinstance(dataset["events"], list) else [dataset["events"]]
+    for source in events:
+        for role, column in source["columns"].items():
+            those = column if isinstance(column, list) else [column]
+            yield f"{source['path']} {role}", " + ".join(_position(source, each, names) for each in those)
+    for table in _TABLES:
+        if table in dataset:
+            yield f"{table} id", _position(dataset[table], dataset[table]["id"], names)
+    yield "candidates", f"{dataset['candidates']['from']} {dataset['candidates'].get('group', '')}".strip()
+    of_all_rows = {source["action"] for source in events if "action" in source}
+    for source in events:
+        if "action" in source:
+            yield f"are rows of {source['path']} labels", str(bool(dataset["actions"][source["action"]].get("label")))
+    for name, action in dataset["actions"].items():
+        for value in action.get("values", [name]) if name not in of_all_rows else ():
+            yield f"is {value} a label", str(bool(action.get("label")))
+
+
+def _position(source: Mapping[str, Any], column: str, names: Mapping[str, str]) -> str:
+    """A column by its place where the file doesn't name it."""
+    header = source.get("header")
+    return f"column {header.index(column)}" if header and column in header else names.get(column, column)
+
+
+def score(name: str, world: World, folder: Path) -> Score:
+    """Draft a format's files by name and by guess, and compare with its dataset file."""
+    now_us = time.time_ns() // 1000
+    groups = read_groups([str(path) for path in write_public(name, folder / "published", world)], now_us=now_us)
+    found = recognise(groups)
+    if found is not None and found.raw:
+        paths = {path: [file for group in those for file in group.paths] for path, those in found.groups.items()}
+        groups = read_groups([str(path) for path in prepare(name, paths, folder / "prepared")], now_us=now_us)
+        found = recognise(groups)
+    if found is None or found.format.name != name:
+        raise SystemExit(f"{name} isn't recognised by name")
+    right = dict(facts(yaml.safe_load(draft(groups, found, Answers(), folder=str(folder)).text), {}))
+    truth = dict(facts(_with_paths(name, groups, folder), {}))
+    try:
+        guessed = dict(facts(yaml.safe_load(draft(groups, None, Answers(), folder=str(folder)).text), {}))
+    except InputError:
+        guessed = {}
+    missed = [f"{what}: {guessed.get(what, 'none')} for {value}" for what, value in truth.items() if guessed.get(what) != value]
+    named = sum(right.get(what) == value for what, value in truth.items())
+    return Score((named, len(truth)), (len(truth) - len(missed), len(truth)), tuple(missed))
+
+
+def _with_paths(name: str, groups: list[FileGroup], folder: Path) -> dict[str, Any]:
+    """The format's dataset file with the paths of the files that were written."""
+    found = recognise(groups)
+    assert found is not None
+    dataset: dict[str, Any] = yaml.safe_load(dataset_file(found.format).read_text(encoding="utf-8"))
+    paths = {path: those[0].pattern for path, those in found.groups.items()}
+    events = dataset["events"] if isinstance(dataset["events"], list) else [dataset["events"]]
+    for source in (*events, *(dataset[table] for table in _TABLES if table in dataset)):
+        source["path"] = str(Path(paths[source["path"]]).relative_to(folder))
+    return dataset
+
+
+def large_file(path: Path, world: World, size: int) -> None:
+    """REES46's rows again and again, until the file has that size; a Parquet file as many rows."""
+    rows = (write_public("rees46", path.parent / "rows", world)[0]).read_bytes()
+    header, _, body = rows.partition(b"\n")
+    times = max(1, size // len(body))
+    if path.suffix == ".parquet":
+        frame = pl.read_csv(rows, infer_schema=False)
+        pl.concat([frame] * times).write_parquet(path)
+        return
+    with path.open("wb") as out:
+        out.write(header + b"\n")
+        for _ in range(times):
+            out.write(body)
+
+
+def seconds(path: Path) -> tuple[float, float]:
+    """How long sampling and drafting take, and validating a sample."""
+    now_us = time.time_ns() // 1000
+    begun = time.perf_counter()
+    groups = read_groups(files_of([str(path)]), now_us=now_us)
+    made = draft(groups, None, Answers(), folder=str(path.parent))
+    drafted = time.perf_counter()
+    try:
+        checked(made.text, str(path.parent / "shop.yaml"), groups, now_us=now_us)
+    except InputError as error:
+        print(error)
+    return drafted - begun, time.perf_counter() - drafted
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bytes", type=int, default=1_000_000_000, help="size of the large file (default: 1e9)")
+    parser.add_argument("--work", metavar="DIR", help="where files are written (default: a temporary folder)")
+    parser.add_argument("--missed", action="store_true", help="print what a guess took for what instead")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.work) as work:
+        _print_scores(Path(work), missed=args.missed)
+        _print_seconds(Path(work), args.bytes)
+
+
+def _print_scores(work: Path, *, missed: bool) -> None:
+    world = make_world()
+    table = Table("format", "roles", "right by name", "right by guess", title="Right at first guess", title_justify="left")
+    totals = [0, 0, 0]
+    for name in WRITERS:
+        found = score(name, world, work / name)
+        table.add_row(name, str(found.by_name[1]), _share(*found.by_name), _share(*found.by_guess))
+        totals = [totals[0] + found.by_name[1], totals[1] + found.by_name[0], totals[2] + found.by_guess[0]]
+        for line in found.missed if missed else ():
+            print(f"{name}: {line}")
+    table.add_row("all", str(totals[0]), _share(totals[1], totals[0]), _share(totals[2], totals[0]), style="bold")
+    console().print(table)
+
+
+def _share(right: int, all_of_them: int) -> str:
+    return f"{right / all_of_them:.0%}"
+
+
+def _print_seconds(work: Path, size: int) -> None:
+    table = Table("file", "bytes", "sampled and drafted (s)", "validated on a sample (s)", title="Seconds", title_justify="left")
+    world = make_world()
+    for suffix in ("csv", "parquet"):
+        for share in (0.1, 1.0):
+            path = work / f"large-{share}" / f"events.{suffix}"
+            path.parent.mkdir(exist_ok=True)
+            large_file(path, world, int(size * share))
+            took = seconds(path)
+            table.add_row(suffix, f"{path.stat().st_size:,}", *(f"{each:.1f}" for each in took))
+            path.unlink()
+    console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""What position bias does to a ranker on a simulated shop, and what `model: {position_bias: ...}` undoes of it, beside the truth.
+
+    python -m benchmarks.quality.debias DATASET.yaml --root runs/NAME --truth DIR [--seeds 1] [--json FILE]
+
+The run's examples and its Transform graph are used. One ranker a setting learns from `train`, stops by `eval`, is judged on `test`:
+
+    none                   clicks are taken for attraction
+    examination, ips       as in trainer/model/position_bias.py
+
+Judged by the truth: whether a candidate would be clicked if it were looked at (redrawn once, by its true chance; the same for all), NDCG@10
+with that chance as gain, and within each request Spearman's correlation with it. Beside that, AUC and NDCG@10 on the clicks as logged, as
+one sees them in a shop: there the place has its part in both scores and labels. And e, how likely a place is looked at: the greatest and
+the mean error over the places with `LEAST` training impressions.
+
+Behind +- stands the half width of a 95 % interval, a Poisson bootstrap over shoppers (with several seeds also the spread between them); in
+"over none" it is paired: both judge the same shoppers in every replicate.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import tensorflow as tf
+import tensorflow_transform as tft
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.quality.split_data import Judged, Scores, batches, files, newest, read
+from benchmarks.quality.truth import candidate_ids, of_candidates
+from components.contract.dataset import Dataset
+from components.contract.load import load_dataset
+from components.evaluation.metrics.bootstrap import CONFIDENCE_95, poisson_counts, standard_error
+from components.schema.parsing import Features
+from trainer.config import ranker_config
+from trainer.model.position_bias import Naive, curve
+from trainer.fit.training import train
+
+SETTINGS = ("none", "examination", "ips")
+LEAST = 1_000
+
+Floats = NDArray[np.float64]
+
+
+def spearman(values: Floats, others: Floats, row_lengths: NDArray[np.int64]) -> Floats:
+    """Rank correlation within each request [R], ties at their mean rank; NaN where either side is all the same."""
+    row = np.repeat(np.arange(len(row_lengths)), row_lengths)
+    frame = pl.DataFrame({"row": row, "value": values, "other": others})
+    ranked = frame.select("row", pl.col("value", "other").rank().over("row"))
+    return ranked.group_by("row", maintain_order=True).agg(r=pl.corr("value", "other"))["r"].to_numpy().astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The test requests as they are, and as they would be if everything were looked at."""
+
+    logged: Judged
+    looked_at: Judged
+    relevance: Floats  # [N]
+
+    @classmethod
+    def of(cls, logged: Judged, relevance: Floats) -> "Truth":
+        """By the true chance of a click once looked at, [N]."""
+        would = (np.random.default_rng(0).random(len(relevance)) < relevance).astype(np.float32)
+        return cls(logged, Judged(would, relevance.astype(np.float32), logged.row_lengths, logged.users), relevance)
+
+    def replicates(self, scores: Scores) -> dict[str, Floats]:
+        """Each metric, then its bootstrap replicates: [1 + B]."""
+        would, logged = self.looked_at.sums(scores), self.logged.sums(scores)
+        within = spearman(scores.astype(np.float64), self.relevance, self.logged.row_lengths)
+        defined = np.isfinite(within)
+        counts = np.column_stack([np.ones(len(within), np.uint8), poisson_counts(self.logged.users)])[defined].astype(np.float64)
+        found = {"spearman": within[defined] @ counts / counts.sum(axis=0)}
+        for prefix, sums in (("true", would), ("logged", logged)):
+            values, replicated = sums.values(), sums.replicated()
+            found |= {f"{prefix}_{name}": np.r_[values[name], replicated[name]] for name in ("auc", "ndcg_at_10")}
+        return found
+
+
+METRICS = {
+    "true_auc": "AUC, truth",
+    "true_ndcg_at_10": "NDCG@10, truth",
+    "spearman": "Spearman, truth",
+    "logged_auc": "AUC, clicks",
+    "logged_ndcg_at_10": "NDCG@10, clicks",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A setting's metrics with their replicates, one set a seed, and the errors of its e, if it has one."""
+
+    name: str
+    by_seed: tuple[dict[str, Floats], ...]
+    errors: tuple[float, float] | None
+
+    @cached_property
+    def _mean(self) -> dict[str, Floats]:
+        return {name: np.mean([of[name] for of in self.by_seed], axis=0) for name in self.by_seed[0]}
+
+    def value(self, metric: str) -> tuple[float, float]:
+        """The mean over seeds and the half width of its interval."""
+        return float(self._mean[metric][0]), self._half_width(metric, self._mean[metric][1:])
+
+    def over(self, other: "Row", metric: str) -> tuple[float, float]:
+        """How far above the other, and the half width of the paired interval."""
+        change = self._mean[metric] - other._mean[metric]
+        return float(change[0]), float(np.hypot(self._half_width(metric, change[1:]), other._between_seeds(metric)))
+
+    def _half_width(self, metric: str, replicates: Floats) -> float:
+        return float(np.hypot(CONFIDENCE_95 * standard_error(replicates), self._between_seeds(metric)))
+
+    def _between_seeds(self, metric: str) -> float:
+        values = [of[metric][0] for of in self.by_seed]
+        return CONFIDENCE_95 * float(np.std(values, ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left."""
+
+    dataset: Dataset
+    examples: Path
+    graph: tft.TFTransformOutput
+
+    def trained(self, setting: str, seed: int) -> tuple[Scores, Floats | None]:
+        """Scores of the test candidates, and e of each place."""
+        dataset = self.dataset.model_copy(
+            update={"seed": seed, "model": {**self.dataset.model, "distillation": 0.0, "position_bias": setting}}
+        )
+        training, evaluation = (files(self.examples, split) for split in ("train", "eval"))
+        model, rows = train(training, evaluation, self.graph, dataset=dataset, config=ranker_config(dataset))
+        print(setting, *(f"{row['loss']:.4f} {row['eval_auc']:.4f};" for row in rows), file=sys.stderr, flush=True)
+        layer = self.graph.transform_features_layer()
+
+        @tf.function(reduce_retracing=True)
+        def scores(features: Features) -> tf.Tensor:
+            return model.logits(layer(features))
+
+        of_batches = [scores(features).numpy() for _, features in batches(dataset, self.examples, "test")]
+        bias = model.bias
+        return np.concatenate(of_batches), None if isinstance(bias, Naive) else curve(bias).astype(np.float64)
+
+
+def main() -> None:
+    """Print the table."""
+    assert __doc__ is not None
+    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    given.add_argument("dataset", metavar="DATASET.yaml")
+    given.add_argument("--root", type=Path, required=True, help="folder of the run")
+    given.add_argument("--truth", type=Path, required=True, help="folder of the simulated shop's truth")
+    given.add_argument("--seeds", type=int, default=1, help="trainings of each setting")
+    given.add_argument("--json", type=Path, help="write the figures there too")
+    args = given.parse_args()
+    dataset = load_dataset(args.dataset)
+    tf.get_logger().setLevel("ERROR")  # each ranker traces its graphs anew, which TensorFlow takes for a mistake
+    graph = tft.TFTransformOutput(str(newest(args.root, "Transform/transform_graph")))
+    run = Run(dataset, newest(args.root, "EventExampleGen/examples"), graph)
+
+    def places(_records: tf.Tensor, features: Features) -> dict[str, NDArray[Any]]:
+        return {"place": features["position"].flat_values.numpy()}
+
+    logged, (named, placed) = read(dataset, run.examples, "test", [candidate_ids, places])
+    _, (learnt_from,) = read(dataset, run.examples, "train", [places])
+    truth = Truth.of(logged, of_candidates(named, args.truth, "relevance").astype(np.float64))
+    counted = np.flatnonzero(np.bincount(learnt_from["place"]) >= LEAST)
+    e = np.array(json.loads((args.truth / "truth.json").read_text())["examination"])[counted]
+    rows = [
+        Row("shown order", (truth.replicates(-placed["place"].astype(np.float32)),), None),
+        Row("true relevance", (truth.replicates(truth.relevance.astype(np.float32)),), None),
+    ]
+    for setting in SETTINGS:
+        runs = [run.trained(setting, dataset.seed + at) for at in range(args.seeds)]
+        errors = [np.abs(found[counted] - e) for _, found in runs if found is not None]
+        told = (float(np.max(errors)), float(np.mean(errors))) if errors else None
+        rows.append(Row(setting, tuple(truth.replicates(scores) for scores, _ in runs), told))
+        print(setting, {metric: round(rows[-1].value(metric)[0], 4) for metric in METRICS}, told, file=sys.stderr, flush=True)
+    naive = next(row for row in rows if row.name == "none")
+    numbers = [_numbers(row, naive) for row in rows]
+    title = f"{dataset.name}: test window, {len(logged.row_lengths):,} requests; e over the first {len(counted)} places"
+    Console(width=170).print(_shown(title, numbers))
+    if args.json:
+        args.json.write_text(json.dumps(numbers, indent=1))
+
+
+def _numbers(row: Row, naive: Row) -> dict[str, Any]:
+    """A row as JSON: [value, half width] by metric, the same for its change against the naive ranker, and [max, mean] error of e."""
+    numbers: dict[str, Any] = {"name": row.name, "e": row.errors, "values": {metric: row.value(metric) for metric in METRICS}}
+    if row.name in SETTINGS and row is not naive:
+        numbers["over_none"] = {metric: row.over(naive, metric) for metric in METRICS}
+    return numbers
+
+
+def _shown(title: str, rows: list[Mapping[str, Any]] | list[dict[str, Any]]) -> Table:
+    table = Table(title=title)
+    for name in ("position_bias", "e: max, mean error", *METRICS.values()):
+        table.add_column(name, justify="left" if name == "position_bias" else "right")
+    for row in rows:
+        errors = "" if row["e"] is None else "{:.3f}, {:.3f}".format(*row["e"])
+        table.add_row(row["name"], errors, *("{:.4f} +-{:.4f}".format(*row["values"][metric]) for metric in METRICS))
+        if "over_none" in row:
+            table.add_row("  over none", "", *("{:+.4f} +-{:.4f}".format(*row["over_none"][metric]) for metric in METRICS))
+    return table
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""What a second replica does to the tail: latencies of the model's client with two servers of which each stalls now and then.
+
+    python -m benchmarks.serving.hedging [--calls 3000] [--stalls 0.02] [--stall-ms 100]
+
+The servers answer after some milliseconds (log-normal, p50 3 ms) and stall in a share of the calls, each on its own: a pause of the
+garbage collector, a neighbour's load, a version being warmed up. They wait instead of computing, so what is measured is the client.
+"""
+
+import argparse
+import asyncio
+import time
+from collections.abc import Sequence
+
+import grpc
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from serving.client.hedging import HedgeSettings
+from serving.client.messages import PREDICT, PredictResponse
+from serving.client.model import ModelClient
+from serving.client.tensors import Array, write
+
+TENSORS = {"price": np.zeros((1, 200), np.float32)}
+PAUSE_S = 0.002  # between calls
+
+
+async def server(seed: int, *, stalls: float, stall_s: float) -> tuple[grpc.aio.Server, str]:
+    """A running one, and its address."""
+    rng, response = np.random.default_rng(seed), PredictResponse()
+    write(response.outputs.add(key="scores").value, np.zeros((1, 200), np.float32))
+    answer: bytes = response.SerializeToString()
+
+    async def predict(_: bytes, __: grpc.aio.ServicerContext) -> bytes:
+        await asyncio.sleep(stall_s if rng.random() < stalls else float(rng.lognormal(np.log(0.003), 0.3)))
+        return answer
+
+    made = grpc.aio.server()
+    service, _, method = PREDICT.strip("/").partition("/")
+    methods = {method: grpc.unary_unary_rpc_method_handler(predict)}
+    made.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
+    port = made.add_insecure_port("127.0.0.1:0")
+    await made.start()
+    return made, f"127.0.0.1:{port}"
+
+
+async def latencies(addresses: Sequence[str], *, calls: int, share: float) -> tuple[Array, float]:
+    """Milliseconds of each call, and how many calls of a server a request took."""
+    client = ModelClient(addresses, "shop", hedging=HedgeSettings(share=share))
+    took = []
+    for _ in range(calls):
+        began = time.perf_counter()
+        await client.predict(TENSORS, label="", timeout_s=10.0, check=lambda _: None)
+        took.append((time.perf_counter() - began) * 1e3)
+        await asyncio.sleep(PAUSE_S)
+    made = client.counts().calls / calls
+    await client.close()
+    return np.array(took), made
+
+
+async def measured(given: argparse.Namespace) -> Table:
+    """A row for each way."""
+    servers = [await server(seed, stalls=given.stalls, stall_s=given.stall_ms / 1e3) for seed in (1, 2)]
+    addresses = [address for _, address in servers]
+    table = Table("way", "p50 ms", "p95 ms", "p99 ms", "p99.9 ms", "calls a request")
+    ways = (("one server", addresses[:1], 0.0), ("two, not hedged", addresses, 0.0), ("two, hedged", addresses, HedgeSettings().share))
+    for name, asked, share in ways:
+        took, made = await latencies(asked, calls=given.calls, share=share)
+        table.add_row(name, *(f"{value:.1f}" for value in np.percentile(took, [50, 95, 99, 99.9])), f"{made:.3f}")
+    for each, _ in servers:
+        await each.stop(0)
+    return table
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, default=3_000)
+    parser.add_argument("--stalls", type=float, default=0.02, help="share of a server's calls")
+    parser.add_argument("--stall-ms", type=float, default=100.0)
+    Console().print(asyncio.run(measured(parser.parse_args())))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Folders and buckets: their layout, locks, labels and retention."""

@@ -1,0 +1,1 @@
+"""Single values: ids, times, paths into nested values, words for missing values, schedules."""

@@ -1,0 +1,53 @@
+"""The hour and the weekday of a moment where a shop, or a shopper, is."""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, available_timezones
+
+from components.contract.base_model import closest
+
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+SECOND_US = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def is_zone(name: str) -> bool:
+    """Whether it is the name of a zone of the IANA database."""
+    return name in _zones()
+
+
+def zone_fault(name: str) -> str | None:
+    """What is wrong with the name of a zone; None where nothing is."""
+    return None if is_zone(name) else f"unknown timezone {name!r}; {closest(name, sorted(_zones()))[:200]}"
+
+
+def clock_text(key: str, time_us: int, zone: str) -> str:
+    """`time.hour` (0 to 23) or `time.weekday` (Monday is 1) of a moment in a zone, as the feature's text; "" where there is no such zone.
+
+    Python's own zones on both sides: what is served is what was ingested, whatever release of the database other libraries hold.
+    """
+    if not is_zone(zone):
+        return ""
+    return clock_value(key, time_us + (0 if zone == "UTC" else offset_us(time_us, zone)))
+
+
+def clock_value(key: str, local_us: int) -> str:
+    """The same of a local time in microseconds."""
+    if key == "time.hour":
+        return str(local_us // HOUR_US % 24)
+    return str((local_us // DAY_US + 3) % 7 + 1)  # 1970 began on a Thursday
+
+
+def offset_us(time_us: int, zone: str) -> int:
+    """How far a zone's clocks are ahead of UTC at a moment, in microseconds; 0 at the ends of the calendar."""
+    try:
+        offset = (_EPOCH + timedelta(seconds=time_us // SECOND_US)).astimezone(ZoneInfo(zone)).utcoffset()
+    except OverflowError:
+        return 0
+    return 0 if offset is None else offset // timedelta(microseconds=1)
+
+
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())

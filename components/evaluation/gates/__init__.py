@@ -1,0 +1,1 @@
+"""Which metrics a gate names, and whether a model may be released."""

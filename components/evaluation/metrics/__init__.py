@@ -1,0 +1,1 @@
+"""Ranking metrics over blocks of requests, as sums that can be added, with their standard errors."""

@@ -1,0 +1,46 @@
+"""What a judge reads off a block of examples: values, candidates, items and shoppers, as flat arrays."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from components.contract.errors import InputError
+from components.evaluation.metrics.id_hashes import hashed
+
+
+def candidate_values(block: pa.RecordBatch, name: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The values [N] of a candidate column, and how many each request [R] has; a request without the feature has none.
+
+    Raises:
+        InputError: if the examples have no such feature.
+    """
+    if name not in block.schema.names:
+        found = ", ".join(sorted(block.schema.names))
+        raise InputError(f"expected a feature {name!r} in the examples, found {found}; evaluate the examples as ingested")
+    column = block.column(name)
+    if pa.types.is_null(column.type):
+        return np.empty(0, np.float32), np.zeros(len(column), np.int64)
+    lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    return column.flatten().to_numpy(zero_copy_only=False).astype(np.float32), lengths.astype(np.int64)
+
+
+def candidate_ids(block: pa.RecordBatch, name: str) -> NDArray[np.uint64] | None:
+    """Hashes of a candidate column's ids [N]; None if the examples have no such feature."""
+    return hashed(block.column(name).flatten()) if name in block.schema.names else None
+
+
+def shoppers(block: pa.RecordBatch) -> NDArray[np.uint64] | None:
+    """The hash of each request's shopper [R]; one whose `user` is "" or missing is a shopper of its own, named by `request` and `time`."""
+    if not {"user", "request"} <= set(block.schema.names):
+        return None
+    user, request = (_first(block.column(name)) for name in ("user", "request"))
+    if "time" in block.schema.names:  # requests may share an id
+        time = pa.array([str(value[0] if value else 0).encode() for value in block.column("time").to_pylist()], pa.binary())
+        request = pc.binary_join_element_wise(request, time, b"@")
+    return hashed(pc.if_else(pc.equal(user, b""), request, user))
+
+
+def _first(column: pa.ListArray) -> pa.Array:
+    """The one value of each request, b"" where it has none."""
+    return pa.array([value[0] if value else b"" for value in column.to_pylist()], pa.binary())

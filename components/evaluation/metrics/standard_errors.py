@@ -1,0 +1,42 @@
+"""Metrics with their standard errors, and the paired standard error of a change between two models."""
+
+from collections.abc import Mapping, Sequence
+
+from components.evaluation.metrics.bootstrap import standard_error
+from components.evaluation.metrics.item_coverage import jackknife_error
+from components.evaluation.metrics.metric_accumulator import ESTIMATED, LISTWISE, METRICS, RankingSums
+
+
+def error_of(metric: str) -> str:
+    """What the standard error of a metric is called among the values."""
+    return f"{metric}_se"
+
+
+def change_error_of(metric: str) -> str:
+    """What the standard error of a metric's change against the champion is called."""
+    return f"{metric}_change_se"
+
+
+ESTIMATES = (*METRICS, *map(error_of, ESTIMATED), *map(change_error_of, ESTIMATED))
+"""Names of all values of a model; the change of the champion against itself isn't among its own."""
+
+
+def estimates(sums: Mapping[str, RankingSums], *, baseline: str | None, listwise: Sequence[str] = LISTWISE) -> dict[str, dict[str, float]]:
+    """For each model the values of its metrics, their standard errors, and those of the change against the baseline.
+
+    The change is taken replicate by replicate, and without each group of shoppers. Both models judge the same requests of the same
+    shoppers, so most of what differs from one to the next is in both, and the change is known much better than either value.
+    """
+    drawn = {
+        model: [(standard_error, each.replicated(listwise)), (jackknife_error, each.without_each_group())] for model, each in sums.items()
+    }
+    found = {}
+    for model, each in sums.items():
+        values = each.values(listwise)
+        for i, (error, mine) in enumerate(drawn[model]):
+            values |= {error_of(name): error(of) for name, of in mine.items()}
+            if baseline is not None and model != baseline:
+                _, others = drawn[baseline][i]
+                values |= {change_error_of(name): error(of - others[name]) for name, of in mine.items()}
+        found[model] = values
+    return found

@@ -1,0 +1,209 @@
+"""Many requests at once, each with its candidates in the order of their scores: what the listwise metrics are read off.
+
+`listwise` gives for a metric's name one value and one weight a request; the metric of many requests is the weighted mean. The definitions,
+request by request, are in `metrics`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.contract.errors import InputError
+from components.contract.sources import AMOUNTS
+from components.contract.base_model import closest
+from components.evaluation.metrics.score_histogram import sortable
+
+Terms = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""A value and its weight for each request [R]; where the weight is 0 the value means nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class TieGroups:
+    """Runs of candidates with one score within one request."""
+
+    start: NDArray[np.intp]  # [G]
+    size: NDArray[np.int64]  # [G]
+
+    @classmethod
+    def of(cls, sorted_key: NDArray[np.int64]) -> "TieGroups":
+        """The groups of equal keys."""
+        start = np.flatnonzero(np.diff(sorted_key, prepend=-1))
+        return cls(start, np.diff(start, append=len(sorted_key)))
+
+    def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The sum of a group's values, [G]."""
+        return np.add.reduceat(values, self.start) if len(self.start) else np.zeros(0)
+
+    def mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Each candidate's expected value over the orders of its group, [N]."""
+        return values if len(self.start) == len(values) else self.spread(self.total(values) / self.size)
+
+    def spread(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """One value a group to one value a candidate."""
+        return np.repeat(values, self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Requests with their candidates from the best score to the worst; a request's candidates follow one another."""
+
+    order: NDArray[np.intp]  # [N], where a candidate stood before
+    row: NDArray[np.int64]  # [N], its request
+    start: NDArray[np.int64]  # [R], a request's first candidate
+    length: NDArray[np.int64]  # [R]
+    place: NDArray[np.int64]  # [N], from 0; among tied candidates in no order
+    ties: TieGroups
+    positive: NDArray[np.float64]  # [N], 0 or 1
+    gain: NDArray[np.float64]  # [N]
+    best_gain: NDArray[np.float64]  # [N], the gains in the best possible order
+    positives: NDArray[np.float64]  # [R]
+    amounts: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # by name [N], none below 0
+
+    @classmethod
+    def of(
+        cls,
+        scores: NDArray[np.float32],
+        positive: NDArray[np.bool_],
+        *,
+        gains: NDArray[np.float32],
+        row_lengths: NDArray[np.int64],
+        amounts: Mapping[str, NDArray[np.float32]] | None = None,
+    ) -> "Ranked":
+        """Put the candidates [N] of requests with `row_lengths` [R] of them into the order of their scores."""
+        # Sorting keeps each request's candidates together, so `row` and `start` hold before and after.
+        row = np.repeat(np.arange(len(row_lengths)), row_lengths)
+        start = np.cumsum(row_lengths) - row_lengths
+        key = _descending(row, scores)
+        order = np.argsort(key)
+        label = positive[order].astype(np.float64)
+        return cls(
+            order=order,
+            row=row,
+            start=start,
+            length=row_lengths,
+            place=np.arange(len(row)) - start[row],
+            ties=TieGroups.of(key[order]),
+            positive=label,
+            gain=gains[order].astype(np.float64),
+            best_gain=gains[np.argsort(_descending(row, gains))].astype(np.float64),
+            positives=np.bincount(row, weights=label, minlength=len(row_lengths)).astype(np.float64),
+            amounts={name: np.maximum(values[order].astype(np.float64), 0.0) for name, values in (amounts or {}).items()},
+        )
+
+    def first(self, values: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+        """The sum of the values [N] over the first k places of each request, [R]; a list that is shorter is summed to its end."""
+        running = np.concatenate([[0.0], np.cumsum(values)])
+        first: NDArray[np.float64] = running[self.start + np.minimum(k, self.length)] - running[self.start]
+        return first
+
+    def within(self, k: int) -> NDArray[np.float64]:
+        """The probability that a candidate stands among the first k places, [N] in order: ties share the places that are left."""
+        ahead = self.place[self.ties.start]
+        return self.ties.spread(np.clip((k - ahead) / self.ties.size, 0.0, 1.0))
+
+
+def listwise(metric: str, ranked: Ranked) -> Terms:
+    """A listwise metric, such as `gauc` or `ndcg_at_10`, of each request.
+
+    Raises:
+        InputError: there is no metric of that name; the closest is named.
+    """
+    if metric in _WHOLE:
+        return _WHOLE[metric](ranked)
+    if (at := re.fullmatch(r"(\w+)_at_([1-9]\d*)", metric)) and at[1] in _AT_K:
+        return _AT_K[at[1]](ranked, int(at[2]))
+    known = [*_WHOLE, *(f"{name}_at_5" for name in _AT_K)]
+    raise InputError(f"there is no listwise metric {metric!r}; {closest(metric, known)}")
+
+
+def _auc(ranked: Ranked) -> Terms:
+    """Mann-Whitney: the sum of the positives' ranks from below, tied candidates at their mean rank. Weight: the impressions."""
+    ties, length, positives = ranked.ties, ranked.length.astype(np.float64), ranked.positives
+    pairs = positives * (length - positives)
+    rank = length[ranked.row] - ties.spread(ranked.place[ties.start] + (ties.size - 1) / 2)
+    rank_sum = np.bincount(ranked.row, weights=ranked.positive * rank, minlength=len(length))
+    return (rank_sum - positives * (positives + 1) / 2) / np.where(pairs > 0, pairs, 1), np.where(pairs > 0, length, 0.0)
+
+
+def _average_precision(ranked: Ranked) -> Terms:
+    """The formula is that of `metrics.average_precision`, for each candidate of each tied group."""
+    ties = ranked.ties
+    n, m = ties.size.astype(np.float64), ties.total(ranked.positive)
+    label = ties.mean(ranked.positive)
+    before = np.cumsum(ranked.positive) - ranked.positive  # of all requests; `hits` takes off those of the requests before
+    hits = ties.spread((before - (np.cumsum(ranked.positives) - ranked.positives)[ranked.row])[ties.start])
+    j = ranked.place - ties.spread(ranked.place[ties.start].astype(np.float64))  # from 0
+    others = ties.spread(np.divide(m - 1, n - 1, out=np.zeros_like(n), where=n > 1))
+    summed = np.bincount(ranked.row, weights=label * (hits + 1 + j * others) / (ranked.place + 1), minlength=len(ranked.length))
+    return summed / np.maximum(ranked.positives, 1), _having_positive(ranked)
+
+
+def _reciprocal_rank(ranked: Ranked) -> Terms:
+    return _first_positive(ranked, lambda place: 1.0 / place)
+
+
+def _precision(ranked: Ranked, k: int) -> Terms:
+    return ranked.first(ranked.ties.mean(ranked.positive), k) / k, _having_positive(ranked)
+
+
+def _recall(ranked: Ranked, k: int) -> Terms:
+    return ranked.first(ranked.ties.mean(ranked.positive), k) / np.maximum(ranked.positives, 1), _having_positive(ranked)
+
+
+def _hit_rate(ranked: Ranked, k: int) -> Terms:
+    return _first_positive(ranked, lambda place: (place <= k).astype(np.float64))
+
+
+def _ndcg(ranked: Ranked, k: int) -> Terms:
+    discount = 1.0 / np.log2(ranked.place + 2.0)
+    ideal = ranked.first(ranked.best_gain * discount, k)
+    has_gain = np.bincount(ranked.row, weights=ranked.gain, minlength=len(ranked.length)) > 0
+    return ranked.first(ranked.ties.mean(ranked.gain) * discount, k) / np.where(has_gain, ideal, 1), has_gain.astype(np.float64)
+
+
+def _captured(amount: str, ranked: Ranked, k: int) -> Terms:
+    """Share of a request's amount among the first k places. Weight: the amount, so that the mean over requests is a share of all of it."""
+    values = ranked.amounts[amount]
+    total = np.bincount(ranked.row, weights=values, minlength=len(ranked.length)).astype(np.float64)
+    return ranked.first(ranked.ties.mean(values), k) / np.where(total > 0, total, 1), total
+
+
+_WHOLE: dict[str, Callable[[Ranked], Terms]] = {"gauc": _auc, "map": _average_precision, "mrr": _reciprocal_rank}
+_AT_K: dict[str, Callable[[Ranked, int], Terms]] = {
+    "precision": _precision,
+    "recall": _recall,
+    "hit_rate": _hit_rate,
+    "ndcg": _ndcg,
+    **{amount: partial(_captured, amount) for amount in AMOUNTS},
+}
+
+
+def _having_positive(ranked: Ranked) -> NDArray[np.float64]:
+    return (ranked.positives > 0).astype(np.float64)
+
+
+def _first_positive(ranked: Ranked, worth: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Terms:
+    """Expected worth of the place, from 1, of the first positive; formula in `metrics.reciprocal_rank`."""
+    result = np.zeros(len(ranked.length))
+    ties, positives = ranked.ties, ranked.ties.total(ranked.positive)
+    having = np.flatnonzero(positives > 0)
+    request = ranked.row[ties.start[having]]
+    first = np.diff(request, prepend=-1) > 0  # the best group with a positive in each request
+    having, request = having[first], request[first]
+    ahead, n, m = ranked.place[ties.start[having]].astype(np.float64), ties.size[having].astype(np.float64), positives[having]
+    none_so_far, j = np.ones(len(having)), 0
+    while len(having := np.flatnonzero(n - m >= j)):
+        request, ahead, n, m, none_so_far = request[having], ahead[having], n[having], m[having], none_so_far[having]
+        result[request] += none_so_far * (m / (n - j)) * worth(ahead + 1 + j)
+        none_so_far = none_so_far * (n - j - m) / (n - j)
+        j += 1
+    return result, _having_positive(ranked)
+
+
+def _descending(row: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.int64]:
+    """One integer a candidate that sorts by request, then by value from the highest."""
+    return (row << 32) | (2**32 - 1 - sortable(values))

@@ -1,0 +1,1 @@
+"""The evaluation as tables, sentences and one HTML page."""

@@ -1,0 +1,1 @@
+"""The metrics within TensorFlow Model Analysis: configuration, scoring, results."""

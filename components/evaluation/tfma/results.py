@@ -1,0 +1,62 @@
+"""What TFX's Evaluator wrote, read back. Imports TensorFlow: read once, then keep `results.to_json`."""
+
+import json
+
+import tensorflow as tf
+from tensorflow_model_analysis.proto import metrics_for_slice_pb2, validation_result_pb2
+
+from components.contract.errors import RunError
+from components.evaluation.report.display_names import Slice
+from components.evaluation.metrics.curves import CURVES, Curves
+from components.evaluation.metrics.standard_errors import ESTIMATES
+from components.evaluation.results import Model, SliceMetrics
+
+
+def read_metrics(uri: str) -> tuple[SliceMetrics, ...]:
+    """The metrics in an Evaluator's output folder, one entry for each slice and model.
+
+    Raises:
+        RunError: if the folder holds no metrics.
+    """
+    entries = []
+    for record in _records(uri, "metrics"):
+        message = metrics_for_slice_pb2.MetricsForSlice.FromString(record)
+        values: dict[Model, dict[str, float]] = {}
+        for metric in message.metric_keys_and_values:
+            if metric.key.name in ESTIMATES and not metric.key.is_diff:
+                values.setdefault(metric.key.model_name, {})[metric.key.name] = metric.value.double_value.value
+        entries += [SliceMetrics(_slice(message.slice_key), model, named) for model, named in values.items()]
+    return tuple(entries)
+
+
+def read_curves(uri: str) -> dict[Model, Curves]:
+    """The curves of each model over all requests, from an Evaluator's output folder."""
+    found = {}
+    for record in _records(uri, "metrics"):
+        message = metrics_for_slice_pb2.MetricsForSlice.FromString(record)
+        for metric in message.metric_keys_and_values:
+            if metric.key.name == CURVES and not message.slice_key.single_slice_keys:
+                found[metric.key.model_name] = json.loads(metric.value.bytes_value)
+    return found
+
+
+def read_blessing(uri: str) -> bool:
+    """Whether TFMA found every threshold met: the value that Pusher goes by."""
+    return all(validation_result_pb2.ValidationResult.FromString(record).validation_ok for record in _records(uri, "validations"))
+
+
+def _records(uri: str, name: str) -> list[bytes]:
+    paths = sorted(tf.io.gfile.glob(f"{uri}/{name}*.tfrecord"))
+    records = [record.numpy() for record in tf.data.TFRecordDataset(paths)] if paths else []
+    if not records:
+        raise RunError(f"expected {name}*.tfrecord with records under {uri}, found {len(paths)} files without one; run the Evaluator again")
+    return records
+
+
+def _slice(key: metrics_for_slice_pb2.SliceKey) -> Slice:
+    def text(single: metrics_for_slice_pb2.SingleSliceKey) -> str:
+        kind = single.WhichOneof("kind")
+        value = getattr(single, kind)
+        return value.decode() if kind == "bytes_value" else str(value)
+
+    return tuple((single.column, text(single)) for single in key.single_slice_keys)

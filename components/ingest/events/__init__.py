@@ -1,0 +1,1 @@
+"""Clean events out of raw rows."""

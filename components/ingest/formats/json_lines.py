@@ -1,0 +1,305 @@
+"""A file of JSON objects as frames: one object a row, one column a key or a path into it.
+
+JSON Lines, objects over several lines, and a JSON array of objects are read alike. Only what is asked for is looked at.
+"""
+
+import json
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from components.contract.errors import InputError
+from components.contract.values.nested_paths import INDEX, Key, Steps, below, steps_of
+from components.contract.sources import Files
+from components.ingest.formats import json_scan as scan
+from components.ingest.counts import LINE, Counts
+from components.ingest.sources.files import BLOCK_ROWS
+from components.ingest.formats.json_paths import Found, follow
+from components.ingest.formats.json_scan import Bytes, Numbers
+from components.ingest.formats.json_values import EMPTY, LIST, Column, Keys, Lists, RowFault, Scanner, Values, elements, fault_text, keys_of, spans
+from components.ingest.formats.text_files import open_text
+from components.ingest.sources.column_selection import Wanted, missing_column
+
+LONGEST_ROW = 1 << 30  # bytes: a bracket that is never closed would take the whole file
+EMPTY_ARRAY = "rows whose array to unnest is empty"
+_SHOWN = 80  # characters of a line in an error
+_SAMPLE_BYTES = 1 << 20  # in which the names of columns are looked up for an error
+_DEEPEST = 4  # names of columns in an error
+
+
+def json_frames(path: str, files: Files, wanted: Wanted, counts: Counts, *, chunk_bytes: int) -> Iterator[pl.DataFrame]:
+    """Read the columns of a file, some `chunk_bytes` of it at a time; null where a row leaves a key out.
+
+    A frame has the column LINE besides, where a row's number doesn't tell the line.
+
+    Args:
+        path: the file.
+        files: how it is written, and which array becomes rows.
+        wanted: keys of the objects, or paths into them; gets those that aren't there.
+        counts: gets the objects whose array is empty.
+        chunk_bytes: how many bytes are read at a time.
+
+    Raises:
+        InputError: the file can't be read, a row is no object, a column is of several types, or no row has it.
+    """
+    unnest, plan, scanner = files.unnest, _plan(wanted.columns, files.unnest), Scanner()
+    made, array = {name: Column(name) for name in wanted.columns}, Column(plan.unnest)
+    rows, objects, waiting = 0, 0, None
+    for top, lines in _scanned(path, plan.keys, scanner, _chunks(path, files.encoding, chunk_bytes)):
+        try:
+            frame, empty = _frame(plan, top, lines, made, array, scanner)
+        except RowFault as fault:
+            raise InputError(f"{path}, line {int(lines[fault.row]) + 1:,}: {fault.text}") from None
+        counts.add("rows read", empty)
+        counts.add(f"left out: {EMPTY_ARRAY}", empty)
+        if unnest is None and np.array_equal(lines, np.arange(objects, objects + len(lines))):
+            frame = frame.drop(LINE)
+        rows, objects = rows + len(frame), objects + len(lines)
+        # The last frame waits until it is known that no column is missing.
+        if waiting is not None:
+            yield waiting
+        waiting = frame if len(frame) else None
+    if objects:
+        if unnest is not None and not array.seen:
+            raise missing_column(path, unnest, sorted(_known_names(path, files.encoding)))
+        lacking = {name for name in wanted.columns if not made[name].seen and (rows or name not in plan.of_elements)}
+        for name in sorted(lacking & set(plan.faults)):
+            raise InputError(f"{path}: expected a column {name!r}, which isn't there, and as a path it can't be read: {plan.faults[name]}")
+        known = _known_names(path, files.encoding) if lacking else set()
+        wanted.check(path, sorted((known | set(wanted.columns)) - lacking))
+    if waiting is not None:
+        yield waiting
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is looked for: keys of the objects, and the ways that go on from them.
+
+    `of_rows`: the first key and the further steps of each column; `of_elements`: the steps within an element of the array that is
+    unnested; `array`: the way to that array; `index`: the column that is the element's place; `faults`: why a name is no path.
+    """
+
+    keys: Keys
+    of_rows: dict[str, tuple[str, Steps]]
+    of_elements: dict[str, Steps]
+    array: tuple[str, Steps] | None
+    unnest: str
+    index: str
+    faults: dict[str, str]
+
+
+def _plan(columns: tuple[str, ...], unnest: str | None) -> _Plan:
+    of_rows: dict[str, tuple[str, Steps]] = {}
+    of_elements: dict[str, Steps] = {}
+    faults: dict[str, str] = {}
+    array = None if unnest is None else _way(unnest)
+    index = "" if unnest is None else f"{unnest}.{INDEX}"
+    for name in columns:
+        rest = None if unnest is None else below(name, unnest)
+        try:
+            if rest is None:
+                of_rows[name] = _way(name)
+            elif name != index:
+                of_elements[name] = steps_of(rest) if rest else ()
+        except ValueError as fault:
+            of_rows[name], faults[name] = (name, ()), str(fault)  # A key may still be called so.
+    firsts = [first for first, _ in of_rows.values()] + ([] if array is None else [array[0]])
+    return _Plan(keys_of(tuple(dict.fromkeys([*columns, *firsts]))), of_rows, of_elements, array, unnest or "", index, faults)
+
+
+def _way(path: str) -> tuple[str, Steps]:
+    first, *rest = steps_of(path)
+    assert isinstance(first, Key)
+    return first.name, tuple(rest)
+
+
+def _frame(
+    plan: _Plan, top: Mapping[str, Values], lines: Numbers, made: Mapping[str, Column], array: Column, scanner: Scanner
+) -> tuple[pl.DataFrame, int]:
+    """Rows as a frame with LINE, and how many were left out because their array is empty."""
+    found = _followed(top, plan.of_rows, scanner)
+    if plan.array is None:
+        series = [column.series(_named(name, found[name], top[name]), lines, scanner) for name, column in made.items()]
+        return pl.DataFrame([*series, pl.Series(LINE, lines)]), 0
+    lists = _unnested(_followed(top, {plan.unnest: plan.array}, scanner)[plan.unnest], array, scanner)
+    parent = np.repeat(np.arange(len(lines)), lists.lengths)
+    within = follow(lists.values, plan.of_elements, scanner, written=plan.unnest)
+    series = []
+    for name, column in made.items():
+        if name in within:
+            value = within[name] if name == plan.unnest else _named(name, within[name], top[name].chosen(parent, rows=parent))
+            series.append(column.series(value, lines, scanner))
+        elif name == plan.index:
+            column.seen = True
+            firsts = np.cumsum(lists.lengths) - lists.lengths
+            series.append(pl.Series(name, np.arange(len(parent)) - np.repeat(firsts, lists.lengths)))
+        else:
+            series.append(column.series(_named(name, found[name], top[name]), lines, scanner).gather(parent))
+    return pl.DataFrame([*series, pl.Series(LINE, lines[parent])]), int((lists.lengths == 0).sum())
+
+
+def _followed(top: Mapping[str, Values], ways: Mapping[str, tuple[str, Steps]], scanner: Scanner) -> dict[str, Found]:
+    """What stands at the end of ways that begin at keys of the rows."""
+    of_key: dict[str, dict[str, Steps]] = {}
+    for name, (first, steps) in ways.items():
+        of_key.setdefault(first, {})[name] = steps
+    found: dict[str, Found] = {}
+    for first, wanted in of_key.items():
+        found |= follow(top[first], wanted, scanner, written=first)
+    return found
+
+
+def _named(name: str, found: Found, literal: Values) -> Found:
+    """What a path leads to, but for rows that have a key literally so named."""
+    if literal is found or not (literal.kinds != scan.ABSENT).any():
+        return found
+    if isinstance(found, Lists):
+        row = literal.row(int(np.argmax(literal.kinds != scan.ABSENT)))
+        raise RowFault(row, f"a key is literally called {name!r}, which is also the path of a list in other lines; rename one of them")
+    own = literal.kinds != scan.ABSENT
+    buffer = np.concatenate([literal.buffer[: literal.ends.max()], found.buffer[: found.ends.max()]])
+    shift = np.int32(literal.ends.max())
+    starts, ends = (np.where(own, one, other + shift) for one, other in ((literal.starts, found.starts), (literal.ends, found.ends)))
+    return Values(buffer, starts.astype(np.int32), ends.astype(np.int32), np.where(own, literal.kinds, found.kinds), found.rows)
+
+
+def _unnested(found: Found, array: Column, scanner: Scanner) -> Lists:
+    unnest = array.name
+    if isinstance(found, Lists):
+        row = found.values.row(0) if len(found.values) else 0
+        raise RowFault(row, f"`unnest: {unnest}` leads through another array; unnest that one, or name one element of it as in a[0].b")
+    array.seen = array.seen or bool((found.kinds != scan.ABSENT).any())
+    forms = found.forms()
+    wrong = (forms != LIST) & (forms != EMPTY)
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise RowFault(
+            found.row(at), f"expected an array in {unnest!r} (see `unnest`), got {found.written(at)}; correct the path, or the line"
+        )
+    return elements(found, unnest, scanner)
+
+
+def _scanned(path: str, keys: Keys, scanner: Scanner, chunks: Iterator[bytes]) -> Iterator[tuple[dict[str, Values], Numbers]]:
+    """The wanted members of some rows at a time, and the line of each row from 0."""
+    state, rest = scanner.state, b""
+    for chunk in chunks:
+        rest = yield from _of_buffer(path, rest + chunk, keys, scanner, final=not chunk)
+        if len(rest) > LONGEST_ROW:
+            line, shown = int(state[scan.LINE]) + 1, rest[:_SHOWN].decode(errors="replace").split("\n")[0]
+            raise InputError(
+                f"{path}, line {line:,}: expected a JSON object, got {shown!r}, which hasn't ended after {LONGEST_ROW:,} bytes;"
+                " is a bracket of it closed?"
+            )
+
+
+def _chunks(path: str, encoding: str | None, chunk_bytes: int) -> Iterator[bytes]:
+    """A file's bytes in UTF-8, and nothing at its end."""
+    with open_text(path, encoding) as stream:
+        while chunk := stream.read(chunk_bytes):
+            yield chunk
+    yield b""
+
+
+def _of_buffer(
+    path: str, content: bytes, keys: Keys, scanner: Scanner, *, final: bool
+) -> Generator[tuple[dict[str, Values], Numbers], None, bytes]:
+    """The rows of a buffer; returns what is left of it, which is the beginning of a row."""
+    buffer, state = np.frombuffer(content or b" ", np.uint8), scanner.state
+    # A line end of two bytes isn't torn.
+    end = len(buffer) - 1 if not final and content.endswith(b"\r") else len(buffer)
+    state[scan.AT] = 0
+    single = spans(len(keys.names), 1)
+    while True:
+        room = min(BLOCK_ROWS, (end - int(state[scan.AT])) // 2 + 1)
+        starts, ends, kinds = spans(len(keys.names), room)
+        arenas = np.empty((len(keys.names), end - int(state[scan.AT])), np.uint8)
+        lines = np.empty(room, np.int64)
+        rows = scan.scan_rows(
+            buffer,
+            end,
+            final,
+            keys.content,
+            keys.bounds,
+            keys.table,
+            scan.WORDS,
+            starts,
+            ends,
+            kinds,
+            arenas,
+            lines,
+            *single,
+            state,
+            scanner.stack,
+            scanner.scratch,
+        )
+        if rows:
+            top = {
+                name: Values(arenas[at], starts[at, :rows], ends[at, :rows], kinds[at, :rows], packed=True)
+                for at, name in enumerate(keys.names)
+            }
+            yield top, lines[:rows]
+        if state[scan.FAULT]:
+            raise _refusal(path, buffer, keys, state)
+        if rows < room:  # all that the buffer holds
+            return content[int(state[scan.AT]) :]
+
+
+def _refusal(path: str, buffer: Bytes, keys: Keys, state: Numbers) -> InputError:
+    """Why the scan of rows stopped, in words."""
+    code, line = int(state[scan.FAULT]), int(state[scan.BEGUN_LINE]) + 1
+    where = f"{path}, line {line:,}"
+    if code in (scan.DOUBLED, scan.WORD, scan.SURROGATE, scan.ESCAPE):
+        return InputError(f"{where}: {fault_text(code, keys.names[state[scan.FAULT_KEY]], buffer, int(state[scan.FAULT_AT]))}")
+    if code == scan.DEEP:
+        return InputError(f"{where}: the object is nested more than {scan.MAX_DEPTH:,} deep; flatten it, or take the line out")
+    begun = int(state[scan.BEGUN_AT])
+    # The line from its beginning, unless it is a long one that holds a whole array.
+    start = bytes(buffer[max(0, begun - _SHOWN) : begun]).rpartition(b"\n")
+    shown = _line(buffer, begun - len(start[2]) if start[1] or begun < _SHOWN else begun)
+    if code == scan.MORE:
+        if not shown:
+            return InputError(f"{where}: expected ] at the end of the file's array, got nothing; is the file whole?")
+        text = f"expected one JSON object, got {shown!r}, where the file ends"
+        return InputError(f"{where}: {text}; is the file whole? If it is, take the line out")
+    remedy = "correct the line, or take it out"
+    if line == 1 and not shown.lstrip("[ ").startswith("{"):
+        remedy = "is it a file of JSON objects, as its `format` or its ending says?"
+    elif int(state[scan.LINE]) + 1 != line:
+        stopped = _line(buffer, int(state[scan.FAULT_AT]))
+        remedy = f"it goes on with {stopped!r} in line {int(state[scan.LINE]) + 1:,}; {remedy}"
+    return InputError(f"{where}: expected one JSON object, got {shown!r}; {remedy}")
+
+
+def _line(buffer: Bytes, start: int) -> str:
+    return bytes(buffer[start : start + _SHOWN]).partition(b"\n")[0].strip().decode(errors="replace")
+
+
+def _known_names(path: str, encoding: str | None) -> set[str]:
+    """Names of keys and paths that stand at the beginning of a file."""
+    with open_text(path, encoding) as stream:
+        text = stream.read(_SAMPLE_BYTES).decode(errors="replace")
+    names: dict[str, None] = {}
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text):
+        if text[at] != "{":
+            at += 1
+            continue
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except ValueError:
+            break
+        names |= dict.fromkeys(_names_in(value, ""))
+    return set(names)
+
+
+def _names_in(value: Any, before: str, depth: int = 1) -> Iterator[str]:
+    if isinstance(value, list):
+        value = next((element for element in value if isinstance(element, dict)), None)
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield f"{before}{key}"
+            if depth < _DEEPEST:
+                yield from _names_in(inner, f"{before}{key}.", depth + 1)

@@ -1,0 +1,354 @@
+"""Values of JSON text: where each stands in the bytes, members and elements of them, and a column of them as a Polars series.
+
+A column of numbers alone has numbers, of booleans alone booleans. Where numbers and text are mixed it is text: whole numbers exactly as
+they are written, however long they are, others as `text_of` writes them.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from components.ingest.formats import json_scan as scan
+from components.ingest.sources.id_text import text_of
+from components.ingest.formats.json_scan import Bytes, Flags, Numbers, Places
+
+_T = TypeVar("_T", bound=np.generic)
+
+_EXACT = 2**53  # up to which a float is any whole number
+_SHOWN = 80  # characters of a value in an error
+
+EMPTY, NUMBER, BOOLEAN, TEXT, LIST, OBJECT = range(6)  # what a value is to a column
+_FORMS = np.array([EMPTY, EMPTY, BOOLEAN, BOOLEAN, NUMBER, NUMBER, NUMBER, NUMBER, TEXT, TEXT, LIST, OBJECT], np.uint8)
+
+
+class RowFault(Exception):  # noqa: N818 - becomes an InputError where file and line are known
+    """A row that can't be read: its number among the rows of the scan, and what is wrong."""
+
+    def __init__(self, row: int, text: str) -> None:
+        super().__init__(text)
+        self.row, self.text = row, text
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values in a buffer: where each starts and ends, its kind, and the row it belongs to (None: its own number).
+
+    `packed`: they lie one after another, nothing between them.
+    """
+
+    buffer: Bytes
+    starts: Places
+    ends: Places
+    kinds: Bytes
+    rows: Numbers | None = None
+    packed: bool = False
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def row(self, at: int) -> int:
+        """The row that a value belongs to."""
+        return at if self.rows is None else int(self.rows[at])
+
+    def written(self, at: int) -> str:
+        """How a value is written, at most its beginning."""
+        begin, end = int(self.starts[at]), int(self.ends[at])
+        return bytes(self.buffer[begin : min(end, begin + _SHOWN)]).decode(errors="replace")
+
+    def forms(self) -> Bytes:
+        """What each is to a column; EMPTY also what holds nothing, such as {}."""
+        forms = _FORMS[self.kinds]
+        if (self.kinds >= scan.TEXT).any():
+            hollow = np.empty(len(self), np.bool_)
+            scan.are_hollow(self.buffer, self.starts, self.ends, self.kinds, hollow, np.zeros(scan.STATE_SIZE, np.int64))
+            forms = np.where(hollow, EMPTY, forms)
+        return forms
+
+    def chosen(self, at: Numbers, *, rows: Numbers | None) -> "Values":
+        """The values at some places, absent where a place is below zero."""
+        if not len(self):
+            nothing = np.zeros(len(at), np.int32)
+            return Values(self.buffer, nothing, nothing, np.zeros(len(at), np.uint8), rows)
+        kinds = np.where(at < 0, scan.ABSENT, self.kinds[at]).astype(np.uint8)
+        return Values(self.buffer, self.starts[at], self.ends[at], kinds, rows)
+
+
+@dataclass(frozen=True)
+class Lists:
+    """A list of values for each row: how many it has, whether it has a list at all, and all the values one after another."""
+
+    lengths: Numbers
+    there: Flags
+    values: Values
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Wanted keys in the form that the scan takes."""
+
+    names: tuple[str, ...]
+    content: Bytes
+    bounds: Numbers
+    table: Numbers
+
+
+class Scanner:
+    """The arrays that scans of one thread share: where a scan stands, the open brackets, an unescaped key."""
+
+    def __init__(self) -> None:
+        self.state = np.zeros(scan.STATE_SIZE, np.int64)
+        self.state[scan.ENDED_LINE] = -1
+        self.stack = np.zeros(scan.MAX_DEPTH, np.uint8)
+        self.scratch = np.zeros(scan.LONGEST_KEY, np.uint8)
+
+    def fault(self, code: int, name: str, values: Values) -> RowFault:
+        """What a scan within values met, in words."""
+        at = int(self.state[scan.FAULT_ROW])
+        return RowFault(values.row(at), fault_text(code, name, values.buffer, int(self.state[scan.FAULT_AT])))
+
+
+def keys_of(names: Sequence[str]) -> Keys:
+    """Lay out wanted keys for the scan."""
+    texts = [name.encode() for name in names]
+    content = np.frombuffer(b"".join(texts) or b"\0", np.uint8)
+    bounds = np.cumsum([0, *map(len, texts)], dtype=np.int64)
+    table = np.full(scan.BUCKETS + len(texts), -1, np.int64)
+    for at, text in enumerate(texts):
+        bucket = scan.bucket_of(content, int(bounds[at]), int(bounds[at]) + len(text))
+        table[scan.BUCKETS + at], table[bucket] = table[bucket], at
+    return Keys(tuple(names), content, bounds, table)
+
+
+def fault_text(code: int, name: str, buffer: Bytes, at: int) -> str:
+    """What is wrong with the value of a key, in words."""
+    word = re.split(r"[\s,\]}\[{:\"]", bytes(buffer[at : at + _SHOWN]).decode(errors="replace"))[0]
+    match code:
+        case scan.DOUBLED:
+            return f"expected the key {name!r} once in an object, got it twice; keep the one that is meant"
+        case scan.WORD:
+            return f"expected a JSON value for {name!r}, got {word!r}; write null where there is none, and text within quotes"
+        case scan.SURROGATE:
+            return f"the text of {name!r} has half of a surrogate pair, which is no character; take it out"
+        case _:
+            return f"the text of {name!r} has a backslash before a character that JSON doesn't escape; write it twice"
+
+
+def members(values: Values, names: Sequence[str], scanner: Scanner) -> dict[str, Values]:
+    """The members of those names of values that are objects; absent in others."""
+    keys, rows = keys_of(names), len(values)
+    starts, ends, kinds = spans(len(keys.names), rows)
+    scan.scan_members(
+        values.buffer,
+        values.starts,
+        values.ends,
+        values.kinds,
+        keys.content,
+        keys.bounds,
+        keys.table,
+        scan.WORDS,
+        starts,
+        ends,
+        kinds,
+        scanner.state,
+        scanner.stack,
+        scanner.scratch,
+    )
+    if scanner.state[scan.FAULT]:
+        raise scanner.fault(int(scanner.state[scan.FAULT]), names[scanner.state[scan.FAULT_KEY]], values)
+    return {name: Values(values.buffer, starts[at], ends[at], kinds[at], values.rows) for at, name in enumerate(names)}
+
+
+def spans(names: int, rows: int) -> tuple[Places, Places, Bytes]:
+    """Room for starts, ends and kinds of the values of some names in some rows."""
+    return np.empty((names, rows), np.int32), np.empty((names, rows), np.int32), np.zeros((names, rows), np.uint8)
+
+
+def elements(values: Values, name: str, scanner: Scanner) -> Lists:
+    """The elements of values that are arrays; others have none."""
+    lengths = np.zeros(len(values), np.int64)
+    is_array = values.kinds == scan.ARRAY
+    room = int(((values.ends - values.starts)[is_array] // 2 + 1).sum())  # "[1,2]": an element takes two bytes
+    (starts,), (ends,), (kinds,) = spans(1, room)
+    found = scan.scan_elements(
+        values.buffer,
+        values.starts,
+        values.ends,
+        values.kinds,
+        scan.WORDS,
+        lengths,
+        starts,
+        ends,
+        kinds,
+        scanner.state,
+        scanner.stack,
+    )
+    if scanner.state[scan.FAULT]:
+        raise scanner.fault(int(scanner.state[scan.FAULT]), name, values)
+    rows = np.repeat(np.arange(len(values)) if values.rows is None else values.rows, lengths)
+    inner = Values(values.buffer, starts[:found].copy(), ends[:found].copy(), kinds[:found].copy(), rows)
+    return Lists(lengths, is_array, inner)
+
+
+class Column:
+    """What a column of a file has held so far, so that one type goes through all of it."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.seen = name, False
+        self._first: dict[int, int] = {}  # form -> line it was first met in
+        self._inner: Column | None = None
+
+    def series(self, found: Values | Lists, lines: Numbers, scanner: Scanner) -> pl.Series:
+        """Values as a series. `lines`: of each row of the scan, from 0.
+
+        Raises:
+            RowFault: a value has another type than one before it, or none that a column can have.
+        """
+        if isinstance(found, Lists):
+            # Where all lists are empty, nobody knows what is in them.
+            unknown = len(found.values) == 0 and bool(found.there.any())
+            self.seen = self.seen or unknown or bool((found.values.kinds != scan.ABSENT).any())
+            return self._lists(found, lines)
+        self.seen = self.seen or bool((found.kinds != scan.ABSENT).any())
+        forms = found.forms()
+        self._check(found, forms, lines)
+        if LIST not in forms:
+            return _scalars(found, self.name)
+        lists = elements(found, self.name, scanner)
+        return self._lists(_with_single_texts(found, forms, lists), lines)
+
+    def _lists(self, lists: Lists, lines: Numbers) -> pl.Series:
+        if lists.lengths.any():
+            self._note(LIST, lists.values.row(0), lines)
+        self._inner = self._inner or Column(self.name)
+        forms = lists.values.forms()
+        for form, what in ((LIST, "a list in a list"), (OBJECT, "an object in a list")):
+            if form in forms:
+                at = int(np.argmax(forms == form))
+                raise RowFault(lists.values.row(at), f"column {self.name!r} has {what}: {_remedy(self.name, lists.values, at)}")
+        self._inner._check(lists.values, forms, lines)
+        inner = _scalars(lists.values, self.name)
+        offsets = np.concatenate([[0], np.cumsum(np.where(lists.there, lists.lengths, 0))])
+        mask = pa.array(~lists.there) if not lists.there.all() else None
+        array = pa.LargeListArray.from_arrays(
+            pa.array(offsets, pa.int64()), inner.to_arrow(compat_level=pl.CompatLevel.oldest()), mask=mask
+        )
+        return pl.Series(self.name, pl.from_arrow(array))
+
+    def _check(self, values: Values, forms: Bytes, lines: Numbers) -> None:
+        firsts = {form: int(np.argmax(forms == form)) for form in (NUMBER, BOOLEAN, LIST, OBJECT) if (forms == form).any()}
+        for form in sorted(firsts, key=lambda form: firsts[form]):
+            self._note(form, values.row(firsts[form]), lines)
+            if form == OBJECT:
+                raise RowFault(values.row(firsts[form]), f"column {self.name!r} has an object: {_remedy(self.name, values, firsts[form])}")
+
+    def _note(self, form: int, row: int, lines: Numbers) -> None:
+        """Take in that a row has a form; numbers, booleans and lists don't go together, and text goes with each."""
+        for before, line in self._first.items():
+            if before != form:
+                text = f"column {self.name!r} has {_NAMES[form]}, and {_NAMES[before]} in line {line + 1}; keep to one type"
+                raise RowFault(row, text)
+        self._first.setdefault(form, int(lines[row]))
+
+
+_NAMES = {NUMBER: "a number", BOOLEAN: "true or false", LIST: "a list", OBJECT: "an object"}
+
+
+def _remedy(name: str, values: Values, at: int) -> str:
+    return f"{values.written(at)}; name what is meant within it by its path, such as {name}.KEY"
+
+
+def _with_single_texts(found: Values, forms: Bytes, lists: Lists) -> Lists:
+    """Lists in which a text that stands where others have a list is a list of one."""
+    single = np.flatnonzero(forms == TEXT)
+    if not len(single):
+        return lists
+    lengths = lists.lengths.copy()
+    lengths[single] = 1
+    firsts = np.cumsum(lengths) - lengths
+    at = np.zeros(int(lengths.sum()), np.int64)
+    taken = np.ones(len(at), np.bool_)
+    taken[firsts[single]] = False
+    at[taken] = np.arange(len(lists.values))
+    at[firsts[single]] = len(lists.values) + np.arange(len(single))
+    inner = lists.values
+
+    def joined(one: NDArray[_T], other: NDArray[_T]) -> NDArray[_T]:
+        return np.concatenate([one, other[single]])[at]
+
+    rows = np.repeat(np.arange(len(found)) if found.rows is None else found.rows, lengths)
+    both = Values(found.buffer, joined(inner.starts, found.starts), joined(inner.ends, found.ends), joined(inner.kinds, found.kinds), rows)
+    there = lists.there.copy()
+    there[single] = True
+    return Lists(lengths, there, both)
+
+
+def _scalars(values: Values, name: str) -> pl.Series:
+    """Scalars as a series; what is empty in another form, such as {}, is null."""
+    if (values.kinds >= scan.ARRAY).any():
+        values = Values(
+            values.buffer, values.starts, values.ends, np.where(values.kinds >= scan.ARRAY, scan.NULL, values.kinds), values.rows
+        )
+    there = np.bincount(values.kinds, minlength=12)
+    texts, booleans = there[scan.TEXT] + there[scan.ESCAPED], there[scan.FALSE] + there[scan.TRUE]
+    if not there[scan.FALSE :].sum():
+        return pl.Series(name, [None], pl.Null).new_from_index(0, len(values))
+    missing = values.kinds <= scan.NULL
+    if booleans and not texts:
+        return pl.Series(name, pl.from_arrow(pa.array(values.kinds == scan.TRUE, mask=missing)))
+    if texts and not there[scan.FLOAT] + there[scan.LONG]:
+        return _texts(values, name)
+    if not texts and not there[scan.FLOAT] + there[scan.LONG] + there[scan.INFINITE]:
+        wholes = np.empty(len(values), np.int64)
+        if scan.put_wholes(values.buffer, values.starts, values.ends, values.kinds, wholes):
+            return pl.Series(name, pl.from_arrow(pa.array(wholes, mask=missing if missing.any() else None)))
+        return _texts(values, name)
+    written = _texts(values, name)
+    is_float = pl.Series(values.kinds == scan.FLOAT)
+    if not texts and not there[scan.LONG]:
+        wholes = np.empty(len(values), np.int64)
+        fit = scan.put_wholes(values.buffer, values.starts, values.ends, values.kinds, wholes)
+        if fit and (np.abs(wholes) <= _EXACT).all():
+            return written.cast(pl.Float64)
+    floats = text_of(pl.select(pl.when(is_float).then(written)).to_series().cast(pl.Float64, strict=False))
+    return pl.select(pl.when(is_float).then(floats).otherwise(written).alias(name)).to_series()
+
+
+def _texts(values: Values, name: str) -> pl.Series:
+    """Values as they are written, strings without their escapes."""
+    missing = values.kinds <= scan.NULL
+    if values.packed:
+        offsets, content = np.append(values.starts, values.ends[-1:]).astype(np.int64), values.buffer
+    else:
+        offsets = np.empty(len(values) + 1, np.int64)
+        content = np.empty(int((values.ends - values.starts)[~missing].sum(dtype=np.int64)), np.uint8)
+        state = np.zeros(scan.STATE_SIZE, np.int64)
+        scan.put_texts(values.buffer, values.starts, values.ends, values.kinds, offsets, content, state)
+        if state[scan.FAULT]:
+            row = int(state[scan.FAULT_ROW])
+            raise RowFault(values.row(row), fault_text(int(state[scan.FAULT]), name, values.buffer, int(state[scan.FAULT_AT])))
+    content = content[: offsets[-1]]
+    valid = pa.py_buffer(np.packbits(~missing, bitorder="little")) if missing.any() else None
+    array = pa.LargeStringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(content), valid)
+    if len(content) and content.max() >= 128:
+        try:
+            array.validate(full=True)
+        except pa.ArrowInvalid:
+            raise _not_unicode(values, name, offsets, content) from None
+    return pl.Series(name, pl.from_arrow(array))
+
+
+def _not_unicode(values: Values, name: str, offsets: Numbers, content: Bytes) -> RowFault:
+    for at in range(len(values)):
+        text = bytes(content[offsets[at] : offsets[at + 1]])
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            shown = text[:_SHOWN].decode(errors="replace")
+            return RowFault(values.row(at), f"the text of {name!r} isn't UTF-8: {shown!r}; give the file's `encoding`")
+    raise AssertionError("Arrow refuses what Python decodes")

@@ -1,0 +1,1 @@
+"""Requests with their candidates, labels and splits."""

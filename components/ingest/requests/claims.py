@@ -1,0 +1,299 @@
+"""What the blocks of shoppers must know of one another: whose list an action belongs to that another shopper did, or nobody.
+
+The scan writes which requests were shown to whom, and the actions that name a request which isn't near them among the shopper's own; both
+by a hash of the request's id. Where these meet it is settled whose the actions are, and written for the shoppers' blocks.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from components.contract.dataset import Dataset
+from components.contract.sources import Impressions, ListRows
+from components.ingest.counts import Counts
+from components.ingest.events.event_columns import LOGGED_USER, content_columns, impression_code, logged_user
+from components.ingest.requests.request_identity import gap_us, names_sessions
+from components.ingest.requests.attribution import AWAY, HOME
+from components.ingest.requests.list_owners import NOBODY, resolve, shared_ids
+from components.ingest.output.shuffle_files import read_partition, write_partitions
+from components.ingest.requests.splits import label_window_us
+
+HASH_SEED = 1
+_GUEST_SEED = 2
+_ROW = ["seq", "item", "action"]  # by which an action is known
+_SHOWN = {"rid": pl.UInt64, "uid": pl.UInt64, "user": pl.String, "session": pl.String, "time": pl.Int64}
+
+VERDICTS = {"seq": pl.Int64, "item": pl.String, "verdict": pl.Int8, "moment": pl.Int64, "home": pl.UInt64}
+FOREIGN = {  # and the dataset's amounts
+    "user": pl.String,  # as the log has it
+    "owner": pl.String,  # the request's shopper, "" for a guest
+    "guest": pl.String,  # the session of the request's shopper, where that is a guest
+    "request": pl.String,
+    "session": pl.String,
+    "item": pl.String,
+    "time": pl.Int64,
+    "action": pl.Int8,
+    "seq": pl.Int64,
+}
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where frames are written, each cut into `partitions` by a hash of its rows; `name` tells one writer from another."""
+
+    folder: str
+    name: str
+    partitions: int
+
+    def write(self, kind: str, rows: pl.DataFrame, hashes: pl.Series) -> str:
+        """Write rows; the file's name, or "" where there are none."""
+        if not len(rows):
+            return ""
+        path = f"{self.folder}/{kind}/{self.name}"
+        write_partitions(path, rows, cut(hashes, self.partitions), partitions=self.partitions)
+        return path
+
+
+@dataclass(frozen=True)
+class Written:
+    """Files by what they hold; each is cut by a hash."""
+
+    shown: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
+    userless: tuple[str, ...] = ()
+
+
+def together(parts: Iterable[Written]) -> Written:
+    """The files of many frames, in the order of the parts."""
+    kept = list(parts)
+    return Written(*(tuple(path for part in kept for path in getattr(part, kind)) for kind in ("shown", "claims", "userless")))
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What is written for the shoppers' blocks of the actions of one block of requests; "" where there is nothing."""
+
+    verdicts: str = ""
+    foreign: str = ""
+    adopted: str = ""
+    unowned: str = ""
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a block of shoppers is told.
+
+    `verdicts`: of its own actions that aren't of its own requests: seq, item, verdict (AWAY or a cause), moment, home (the hash
+    by which the block is known that has the request of an AWAY one).
+    `foreign`: other shoppers' actions that belong to its requests.
+    """
+
+    verdicts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VERDICTS))
+    foreign: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FOREIGN))
+
+
+def skew_us(dataset: Dataset) -> int:
+    """How much earlier than its list an action may be stamped, in microseconds."""
+    return int(dataset.skew * 1e6)
+
+
+def attributed_actions(dataset: Dataset) -> list[int]:
+    """The codes of the actions whose list is looked for: those with a label; with a tolerance of clocks all that are about an item."""
+    names = list(dataset.actions)
+    shown = impression_code(dataset)
+    wanted = [name for name, action in dataset.actions.items() if action.label > 0 or (dataset.skew > 0 and action.item)]
+    return [names.index(name) for name in wanted if names.index(name) != shown]
+
+
+def shows_lists(dataset: Dataset) -> bool:
+    """Whether actions belong to lists that were shown."""
+    return isinstance(dataset.candidates, Impressions | ListRows)
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """(N,) the hashes of N events' requests and users; 0 where there is none."""
+
+    request: pl.Series
+    user: pl.Series
+
+    def __getitem__(self, kept: pl.Series) -> "Hashes":
+        """Those of some events."""
+        return Hashes(self.request.filter(kept), self.user.filter(kept))
+
+
+def hashes_of(events: pl.DataFrame) -> Hashes:
+    """The hashes of events' requests and users."""
+    names = ("request", "user")
+    found = events.select(pl.when(pl.col(name) != "").then(pl.col(name).hash(HASH_SEED)).otherwise(0).alias(name) for name in names)
+    return Hashes(*(found[name] for name in names))
+
+
+def partition_of(events: pl.DataFrame, hashes: Hashes, alone: pl.Expr, *, partitions: int) -> NDArray[np.int64]:
+    """(N,) which block of shoppers each event goes to: by its user, or a guest's request, or else by `alone`."""
+    who = hashes.user
+    guests = who == 0
+    if guests.any():
+        who = hashes.request.zip_with(guests, who)
+        if (who == 0).any():
+            who = events.select(alone.hash(HASH_SEED)).to_series().zip_with(who == 0, who)
+    return cut(who, partitions)
+
+
+def cut(hashes: pl.Series, partitions: int) -> NDArray[np.int64]:
+    """The block of each hash."""
+    return (hashes % partitions).cast(pl.Int64).to_numpy()
+
+
+def split_off(
+    events: pl.DataFrame, hashes: Hashes, dataset: Dataset, files: Files, *, anonymous: bool
+) -> tuple[pl.DataFrame, Hashes, Written]:
+    """Write what the blocks of requests need of a frame's events.
+
+    Args:
+        events: clean events.
+        hashes: of their requests and users.
+        dataset: the dataset file.
+        files: where to write.
+        anonymous: the source has no users: an action without one isn't a guest's.
+
+    Returns:
+        The events without the actions of nobody that name a request, their hashes, and the files.
+    """
+    keyed = events.with_columns(hashes.request.alias("rid"), hashes.user.alias("uid"))
+    impression = pl.col("action") == impression_code(dataset)
+    visit = ["session"] if names_sessions(dataset) else []
+    differs = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in ("rid", "uid", "time", "action", *visit))
+    listed = keyed.filter(impression & differs.fill_null(value=True)).select("rid", "uid", "user", "session", "time")
+    parts = {"shown": listed}
+    acted = pl.col("action").is_in(attributed_actions(dataset)) & (pl.col("rid") != 0) & (pl.col("uid") != 0)
+    named = ("rid", "uid", logged_user(keyed), "request", "session", "item", "time", "action", "seq", *dataset.amounts)
+    claims = keyed.filter(acted).select(*named)
+    claims = claims.filter(~_at_home(claims, listed, dataset))
+    if len(claims):
+        parts["claims"] = claims.join(_contents(events, claims), on=_ROW, how="left")
+    if (hashes.user == 0).any():
+        nobody = keyed.select((pl.col("uid") == 0) & (pl.col("rid") != 0) & ~impression).to_series()
+        parts["userless"] = keyed.filter(nobody).with_columns(pl.lit(anonymous).alias("anonymous"))
+        events, hashes = events.filter(~nobody), hashes[~nobody]
+    return events, hashes, Written(**{kind: (files.write(kind, part, part["rid"]),) for kind, part in parts.items() if len(part)})
+
+
+def _contents(events: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
+    """A hash of what each claim's row says, by which its repetition is known."""
+    rows = events.join(claims.select(_ROW), on=_ROW, how="semi").unique(_ROW, keep="first", maintain_order=True)
+    return rows.select(*_ROW, rows.select(content_columns(rows)).hash_rows().alias("content"))
+
+
+def _at_home(named: pl.DataFrame, listed: pl.DataFrame, dataset: Dataset) -> pl.Series:
+    """Which actions have a list of their own shopper's and id, within the window, among those of the same frame."""
+    asked = named.select("rid", "uid", "time").with_row_index("at").with_columns(until=pl.col("time") + skew_us(dataset)).sort("until")
+    near = asked.join_asof(
+        listed.select("rid", "uid", seen="time").sort("seen"),
+        left_on="until",
+        right_on="seen",
+        by=["rid", "uid"],
+        strategy="backward",
+        coalesce=False,
+        check_sortedness=False,
+    )
+    inside = (near["seen"] >= near["time"] - label_window_us(dataset)).fill_null(value=False).to_numpy()
+    home = np.zeros(len(named), np.bool_)
+    home[near["at"].to_numpy()[inside]] = True
+    return pl.Series(home, dtype=pl.Boolean)
+
+
+def owned(frame: pl.DataFrame, dataset: Dataset, *, anonymous: bool = False) -> pl.DataFrame:
+    """Rows with `owner`, the hash of their shopper (of a guest: of the session, where such are named), and the session's hash.
+
+    Args:
+        frame: rid, uid (0: nobody), session (text), time; where it is of nobody's actions, also whether they are `anonymous`, no guests'.
+        dataset: the dataset file.
+        anonymous: whether there is such a column.
+    """
+    visit = pl.col("session").hash(_GUEST_SEED)
+    guest = visit if names_sessions(dataset) else pl.lit(1, pl.UInt64)
+    if anonymous:
+        guest = pl.when(pl.col("anonymous")).then(pl.lit(NOBODY, pl.UInt64)).otherwise(guest)
+    owner = pl.when(pl.col("uid") != 0).then("uid").otherwise(guest)
+    session = pl.when(pl.col("session") != "").then(visit).otherwise(pl.lit(0, pl.UInt64))
+    return frame.select("rid", owner.alias("owner"), session.alias("session"), "time")
+
+
+def settle(partition: int, written: Written, dataset: Dataset, files: Files, counts: Counts) -> Settled:
+    """Settle whose the actions of one block of requests are, and write it for the blocks of shoppers.
+
+    Args:
+        partition: the block of requests.
+        written: by the scan of all frames.
+        dataset: the dataset file.
+        files: where to write.
+        counts: gets how many ids several shoppers have.
+    """
+    if not written.shown and not written.userless:
+        return Settled()
+    shown = read_partition(written.shown, partition) if written.shown else pl.DataFrame(schema=_SHOWN)
+    lists = owned(shown, dataset)
+    counts.add("told apart: request ids that several shoppers have", shared_ids(lists)["rid"].n_unique())
+    claims = read_partition(written.claims, partition) if written.claims else None
+    userless = read_partition(written.userless, partition) if written.userless else None
+    asked = [part["rid"] for part in (claims, userless) if part is not None and len(part)]
+    if not asked:
+        return Settled()
+    needed = shown["rid"].is_in(pl.concat(asked).unique().implode())
+    shown, lists = shown.filter(needed), lists.filter(needed)
+    single = lists.select(pl.struct(pl.all()).is_first_distinct()).to_series()
+    shown, lists = shown.filter(single), lists.filter(single)
+
+    def judged(rows: pl.DataFrame, *, anonymous: bool = False) -> pl.DataFrame:
+        asked = owned(rows, dataset, anonymous=anonymous)
+        told = resolve(asked, lists, window_us=label_window_us(dataset), skew_us=skew_us(dataset), pause_us=gap_us(dataset))
+        home = pl.when(pl.col("uid") != 0).then("uid").otherwise("rid")
+        theirs = shown.select(home.alias("home"), owner="user", guest="session", owner_uid="uid").with_row_index("shown")
+        return rows.hstack(told).join(theirs, on="shown", how="left", maintain_order="left")
+
+    found = Settled()
+    if claims is not None and len(claims):
+        apart = judged(claims).filter(pl.col("verdict") != HOME)
+        found = replace(found, verdicts=files.write("verdicts", apart.select(*VERDICTS), apart["uid"]))
+        # Each action's own block leaves its repetitions out; so does the other one.
+        away = apart.filter(pl.col("verdict") == AWAY).unique("content", keep="first", maintain_order=True)
+        found = replace(found, foreign=files.write("foreign", away.select(*FOREIGN, *dataset.amounts), away["home"]))
+    if userless is not None and len(userless):
+        found = replace(found, **_adopted(judged(userless, anonymous=True), userless, dataset, files))
+    return found
+
+
+def _adopted(judged: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, files: Files) -> dict[str, str]:
+    """Write nobody's actions as those of the shoppers whose request they name; the rest stay nobody's, with the reason why."""
+    theirs = pl.col("verdict").is_in([HOME, AWAY])
+    guests = theirs & (pl.col("owner_uid") == 0)
+    rows = judged.with_columns(
+        pl.when(theirs).then("owner").otherwise(pl.lit("")).alias("user"),
+        pl.when(theirs).then(pl.lit("")).alias(LOGGED_USER),
+        pl.when(guests).then("guest").otherwise("session").alias("session"),
+    )
+    kept = [column for column in userless.columns if column not in ("rid", "uid", "anonymous", LOGGED_USER)]
+    lost = rows.filter(~theirs & pl.col("action").is_in(attributed_actions(dataset)))
+    to = rows.select(pl.when(theirs & (pl.col("owner_uid") != 0)).then("owner_uid").otherwise("rid")).to_series()
+    return {
+        "adopted": files.write("adopted", rows.select(*kept, LOGGED_USER), to),
+        "unowned": files.write("unowned", lost.select(*VERDICTS), lost["rid"]),
+    }
+
+
+def read_claims(settled: Sequence[Settled], partition: int) -> tuple[Claims, pl.DataFrame | None]:
+    """What a block of shoppers is told, and the actions that were found to be its shoppers' or guests'."""
+
+    def read(names: Iterable[str]) -> pl.DataFrame | None:
+        kept = [name for name in names if name]
+        return read_partition(kept, partition) if kept else None
+
+    verdicts = read(name for each in settled for name in (each.verdicts, each.unowned))
+    foreign = read(each.foreign for each in settled)
+    nothing = Claims()
+    claims = Claims(nothing.verdicts if verdicts is None else verdicts, nothing.foreign if foreign is None else foreign)
+    return claims, read(each.adopted for each in settled)

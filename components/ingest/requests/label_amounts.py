@@ -1,0 +1,141 @@
+"""Labels and amounts of candidates, from the events that were attributed to them and the returns that took these back."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from components.contract.dataset import Dataset
+from components.ingest.counts import Counts
+from components.ingest.requests.returns import NOTHING_LEFT, taken_back
+
+RETURNED = {  # what a block says of its returns to another
+    "seq": pl.Int64,
+    "item": pl.Int64,
+    "action": pl.Int8,
+    "at_us": pl.Int64,
+    "share": pl.Float64,
+    "home": pl.UInt64,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of N candidates.
+
+    `labels` (N, A): 1 where the candidate got the label action. `amounts`: N rows, a column for each of the dataset's amounts: the sum over
+    the events that count, 0 where there is none.
+
+    An action on another block's request is taken back by a return that this block has: `returned` says so (seq, item, action, at_us, share,
+    and home, the hash by which the other block is known). `open`: the hits of candidates that have such an action of another block's; both
+    are None where there are none.
+    """
+
+    labels: NDArray[np.float32]
+    amounts: pl.DataFrame
+    open: pl.DataFrame | None = None
+    returned: pl.DataFrame | None = None
+
+
+def outcome(
+    hits: pl.DataFrame,
+    events: pl.DataFrame,
+    dataset: Dataset,
+    counts: Counts,
+    *,
+    amounts: pl.DataFrame,
+    labels: NDArray[np.float32],
+    ends_us: NDArray[np.int64],
+) -> Outcome:
+    """Labels without what was taken back, and amounts.
+
+    A return counts if it is known before the request's window of the split ends: what comes later a model that is trained at that moment
+    couldn't know, nor could its judge.
+
+    Args:
+        hits: slot (0..N-1, a candidate), seq, item, action (code), event (a row of `amounts`); one row an event that was attributed to a
+            candidate.
+        events: of a block of whole shoppers, with the row as `event`, the dataset's amounts, and `home` where some belong to requests of
+            other blocks. Returns are looked for among them.
+        dataset: the dataset file.
+        counts: gets what became of returns.
+        amounts: the dataset's amounts, of `events` and of the events of other blocks behind them.
+        labels: (N, A) as attributed; not changed.
+        ends_us: (N,) when each candidate's window ends.
+    """
+    if not dataset.amounts and not dataset.takes_back:
+        return Outcome(labels, pl.DataFrame())
+    hits = hits.with_columns(pl.lit(1.0).alias("left"))
+    foreign, returned = hits.clear(), None
+    if dataset.takes_back:
+        back = taken_back(events, dataset, counts)
+        if "home" in events.columns:
+            away = events.select("event", "seq", "item", "action", "home").filter(pl.col("home").is_not_null())
+            returned = back.join(away, on="event", how="inner").select(*RETURNED)
+        hits = _less_returns(hits.with_columns(pl.Series("ends_us", ends_us[hits["slot"].to_numpy()])), back, ["event"], counts)
+        labels = _labels(hits, dataset, len(labels))
+        foreign = hits.filter(pl.col("event") >= len(events))
+    if dataset.amounts:
+        hits = hits.hstack(amounts[hits["event"]] if len(hits) else amounts.clear())
+    opened = hits.join(foreign, on="slot", how="semi") if len(foreign) else None
+    return Outcome(labels, _sums(hits, dataset, len(labels)), opened, returned)
+
+
+def less_returned(found: Outcome, returned: pl.DataFrame, dataset: Dataset, counts: Counts) -> Outcome:
+    """An outcome without what the returns of other blocks took back.
+
+    Args:
+        found: of a block.
+        returned: of the other blocks, those for this one.
+        dataset: the dataset file.
+        counts: gets what became of the returns.
+    """
+    if found.open is None or not len(returned):
+        return found
+    hits = _less_returns(found.open, returned, ["seq", "item", "action"], counts)
+    slots = hits["slot"].unique().to_numpy()
+    labels, sums = found.labels.copy(), _sums(hits, dataset, len(found.labels))
+    labels[slots] = _labels(hits, dataset, len(labels))[slots]
+    amounts = {name: values.to_numpy().copy() for name, values in found.amounts.to_dict().items()}
+    for name, values in amounts.items():
+        values[slots] = sums[name].to_numpy()[slots]
+    return replace(found, labels=labels, amounts=pl.DataFrame(amounts), open=None)
+
+
+def _less_returns(hits: pl.DataFrame, back: pl.DataFrame, by: list[str], counts: Counts) -> pl.DataFrame:
+    """Hits with what is left of each; `by` says which hit a return takes back."""
+    met = hits.with_row_index("hit").select("hit", "ends_us", *by).join(back, on=by, how="inner")
+    known = met["at_us"] < met["ends_us"]
+    counts.add("returns: came after the window of the label's request ends, and so don't count", int((~known).sum()))
+    shares = met.filter(known).group_by("hit").agg(pl.col("share").sum())
+    taken = hits.with_row_index("hit").join(shares, on="hit", how="left", maintain_order="left").drop("hit")
+    left = pl.col("left") - pl.col("share").fill_null(0.0)
+    taken = taken.with_columns(pl.when(left > NOTHING_LEFT).then(left).otherwise(0.0).alias("left"))
+    met_left = taken.filter(pl.col("share").is_not_null())["left"]
+    counts.add("returns: attributed actions taken back as a whole", int((met_left == 0).sum()))
+    counts.add("returns: attributed actions taken back in part", int((met_left > 0).sum()))
+    return taken.drop("share")
+
+
+def _labels(hits: pl.DataFrame, dataset: Dataset, candidates: int) -> NDArray[np.float32]:
+    """(N, A) labels of which an event is left."""
+    found = np.zeros((candidates, len(dataset.label_gains)), np.float32)
+    standing = hits.filter(pl.col("left") > 0)
+    for place, name in enumerate(dataset.label_gains):
+        of_action = standing.filter(pl.col("action") == list(dataset.actions).index(name))
+        found[of_action["slot"].to_numpy(), place] = 1
+    return found
+
+
+def _sums(hits: pl.DataFrame, dataset: Dataset, candidates: int) -> pl.DataFrame:
+    """N rows, the sums of what is left of the amounts."""
+    codes = [list(dataset.actions).index(name) for name in dataset.amount_actions]
+    counting = hits.filter(pl.col("action").is_in(codes))
+    slots, left = counting["slot"].to_numpy(), counting["left"].to_numpy()
+    return pl.DataFrame(
+        {
+            amount: np.bincount(slots, left * counting[amount].fill_nan(0.0).to_numpy(), minlength=candidates).astype(np.float32)
+            for amount in dataset.amounts
+        }
+    )

@@ -1,0 +1,106 @@
+"""Which window a request belongs to. Windows of time don't overlap, and a gap as long as the label's window lies between them."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from components.contract.dataset import Dataset, Windows
+from components.contract.errors import InputError
+from components.contract.sources import Impressions, ListRows
+from components.contract.base_model import boundary
+
+SPLITS = ("train", "eval", "test")
+BEFORE, GAP, AFTER = -1, -2, -3  # beside the places in SPLITS
+LEFT_OUT = {
+    BEFORE: "before the training window",
+    GAP: "in the gap before a window",
+    AFTER: "after the test window, or their labels would be",
+}
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Windows in microseconds: train [train, eval), eval [eval, test), test [test, until]."""
+
+    train_us: int
+    eval_us: int
+    test_us: int
+    until_us: int
+    gap_us: int
+
+
+def label_window_us(dataset: Dataset) -> int:
+    """How long after a request its labels may come; 0 where they stand in it."""
+    return int(dataset.attribution * 1e6) if isinstance(dataset.candidates, Impressions | ListRows) else 0
+
+
+def bounds(dataset: Dataset, first_us: int, last_us: int) -> Bounds:
+    """The windows over events from `first_us` to `last_us`."""
+    windows = dataset.windows
+    train = _us(windows.train) if windows.train else first_us
+    until = _us(windows.until) if windows.until else last_us
+    test = _start(windows.test, train, until, until)
+    eval_ = _start(windows.eval, train, until, test)
+    gap = int(windows.gap * 1e6) if windows.gap is not None else label_window_us(dataset)
+    return Bounds(train, eval_, test, until, gap)
+
+
+def data_end_us(dataset: Dataset, told: str) -> int | None:
+    """Where `data_until` says that the data ends, None where it says nothing.
+
+    Raises:
+        InputError: it isn't a date or date-time, or the rows have no time.
+    """
+    if not told:
+        return None
+    try:
+        moment = boundary(told)
+    except ValueError:
+        moment = None
+    if not isinstance(moment, datetime):
+        raise InputError(f"data_until: expected a date or date-time such as 2026-01-31 or 2026-01-31T06:00:00Z, got {told!r}")
+    if any("time" not in source.columns.named() for source in dataset.events):
+        raise InputError(f"data_until: expected rows with a time to end at {told}, got a source without; leave it empty")
+    return _us(moment)
+
+
+def assign(times_us: NDArray[np.int64], window: Bounds) -> NDArray[np.int8]:
+    """The window of each request: a place in SPLITS, or BEFORE, GAP, AFTER.
+
+    A request whose labels could come after the next boundary is left out: what is learnt from must be known when the next window starts.
+    """
+    split = np.searchsorted(np.array([window.eval_us, window.test_us]), times_us, side="right").astype(np.int8)
+    ends = np.array([window.eval_us, window.test_us, window.until_us + 1])[split]
+    late = times_us + window.gap_us >= ends
+    split[late & (split < 2)] = GAP
+    split[late & (split == 2)] = AFTER
+    split[times_us < window.train_us] = BEFORE
+    return split
+
+
+def label_ends_us(times_us: NDArray[np.int64], window: Bounds) -> NDArray[np.int64]:
+    """When the window of the split that each request lies in ends: what happens from then on, its labels can't know of."""
+    split = np.searchsorted(np.array([window.eval_us, window.test_us]), times_us, side="right")
+    return np.array([window.eval_us, window.test_us, window.until_us + 1])[split]
+
+
+def assign_by_hash(requests: pl.Series, windows: Windows, *, seed: int) -> NDArray[np.int8]:
+    """The window of each request by a hash of its id and the seed, for data without time."""
+    salt = str(seed).encode()
+    hashes = [int.from_bytes(hashlib.blake2b(request.encode(), digest_size=8, key=salt).digest()) for request in requests]
+    place = np.array(hashes, np.uint64) / 2.0**64
+    test, eval_ = (share if isinstance(share, float) else 0.0 for share in (windows.test, windows.eval))
+    return np.select([place < test, place < test + eval_], [2, 1], 0).astype(np.int8)
+
+
+def _us(moment: float | datetime) -> int:
+    assert isinstance(moment, datetime)
+    return round(moment.timestamp() * 1e6)
+
+
+def _start(given: float | datetime, first: int, last: int, end: int) -> int:
+    return end - round((last - first) * given) if isinstance(given, float) else _us(given)

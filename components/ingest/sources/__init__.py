@@ -1,0 +1,1 @@
+"""Files of a source, their columns, and the values in them."""

@@ -1,0 +1,63 @@
+"""Which columns are read of a file, and which of them it may lack."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from components.contract.errors import InputError
+from components.contract.base_model import closest
+
+
+class MissingColumn(InputError):  # noqa: N818 - a kind of InputError
+    """A file lacks a column that it should have."""
+
+
+@dataclass
+class Wanted:
+    """The columns to read of one file, and what became of them.
+
+    `columns`: all of them. `optional`: those that the file may lack; `incidental`: those of them that nobody misses. `absent`: those that
+    it does lack, each with a sentence about it; None as long as nothing is known of the file's columns, as in an empty one.
+    """
+
+    columns: tuple[str, ...]
+    optional: frozenset[str] = frozenset()
+    incidental: frozenset[str] = frozenset()
+    absent: dict[str, str] | None = field(default=None, init=False)
+
+    def check(self, path: str, there: list[str], *, hint: str = "") -> tuple[str, ...]:
+        """Compare with the columns that a file has.
+
+        Args:
+            path: of the file.
+            there: its columns.
+            hint: what else to say where one is missing.
+
+        Returns:
+            The wanted columns that are there.
+
+        Raises:
+            InputError: one that it can't do without isn't there, or one is there twice.
+        """
+        self.absent = {}
+        for name in self.columns:
+            if name not in there:
+                self.lacks(name, missing_column(path, name, there, hint=hint))
+            elif there.count(name) > 1:
+                raise doubled_column(path, name, there)
+        return tuple(name for name in self.columns if name in there)
+
+    def lacks(self, name: str, error: MissingColumn) -> None:
+        """Note that a column isn't there, or raise the error where the file can't do without it."""
+        if name not in self.optional:
+            raise error
+        self.absent = {**(self.absent or {}), name: str(error)}
+
+
+def missing_column(path: str, name: str, there: Sequence[str], *, hint: str = "") -> MissingColumn:
+    """The error for a column that isn't among those of a file."""
+    return MissingColumn(f"{path}: expected a column {name!r}, which isn't there; {hint or closest(name, there)}")
+
+
+def doubled_column(path: str, name: str, there: Sequence[str]) -> InputError:
+    """The error for a column that a file has more than once."""
+    return InputError(f"{path}: expected one column {name!r}, found {there.count(name)}; rename all but the one that is meant")

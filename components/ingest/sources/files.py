@@ -1,0 +1,139 @@
+"""Which files a source has, and how they are cut into blocks that one worker reads at a time."""
+
+import os
+import posixpath
+from dataclasses import dataclass
+from typing import cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.contract.dataset import Dataset
+from components.contract.errors import InputError
+from components.contract.sources import EventSource, Files, Format
+from components.ingest.sources.beam_filesystem import listed, opened, size_bytes
+
+BLOCK_ROWS = 500_000  # of a Parquet file: enough to be quick, and small beside a worker's memory
+TEXT_ROW_BYTES = 60  # of an event in a text file, to guess their number
+
+_ENDINGS: dict[str, Format] = {
+    **dict.fromkeys((".parquet", ".pq"), "parquet"),
+    **dict.fromkeys((".csv", ".tsv"), "csv"),
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
+}
+_PACKED = (".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".zip")  # how a packed file's name ends; what it is packed with, its bytes say
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a file: some row groups of a Parquet file, or a whole text file.
+
+    `order` is the block's place among all blocks of the data set, `file_order` the file's among all files; `first_row` the place in the
+    file of its first row; `source` the place in `events`. Where an array of each row is unnested, `first_unnested` is a number that
+    the elements of all rows before are below.
+    """
+
+    order: int
+    source: int
+    path: str
+    file_order: int
+    first_row: int
+    row_groups: tuple[int, ...] = ()
+    first_unnested: int = 0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The blocks of a data set and about how many rows they have."""
+
+    blocks: tuple[Block, ...]
+    rows: int
+    empty_files: tuple[str, ...]
+
+
+def resolve(path: str, data_root: str) -> str:
+    """A path of the dataset file, looked up under the data folder unless it is absolute or names a file system."""
+    return path if os.path.isabs(path) or "://" in path else posixpath.join(data_root, path)
+
+
+def matching(source: Files, data_root: str) -> list[str]:
+    """The source's files, sorted.
+
+    Raises:
+        InputError: there is none.
+    """
+    pattern = resolve(source.path, data_root)
+    found = [path for path in listed(pattern) if not _hidden(path, pattern)]
+    if not found:
+        raise InputError(f"{pattern}: expected at least one file, found none; check `path` and the data folder")
+    return found
+
+
+def _hidden(path: str, pattern: str) -> bool:
+    """Whether a file is one of those that Spark and Hive write beside their data (`_SUCCESS`, `.part-0.crc`), matched by a wildcard."""
+    return posixpath.basename(path).startswith(("_", ".")) and posixpath.basename(pattern).startswith(("*", "?", "["))
+
+
+def file_format(path: str, given: Format | None) -> Format:
+    """The declared format, or the one that the file's ending tells."""
+    if given:
+        return given
+    stem, ending = os.path.splitext(path.lower())
+    if ending in _PACKED:
+        ending = os.path.splitext(stem)[1]
+    if ending not in _ENDINGS:
+        raise InputError(f"{path}: can't tell its format from its ending; expected one of {', '.join(_ENDINGS)}, or give `format`")
+    return _ENDINGS[ending]
+
+
+def open_parquet(path: str) -> pq.ParquetFile:
+    """A Parquet file.
+
+    Raises:
+        InputError: it isn't one.
+    """
+    try:
+        return pq.ParquetFile(path, memory_map=True) if os.path.exists(path) else pq.ParquetFile(opened(path))
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: can't be read as Parquet: {error}; is the file whole?") from None
+
+
+def layout(dataset: Dataset, data_root: str) -> Layout:
+    """Cut all event files into blocks."""
+    blocks: list[Block] = []
+    empty: list[str] = []
+    rows, file_order = 0, 0
+    for at, source in enumerate(dataset.events):
+        for path in matching(source, data_root):
+            cuts, in_file = _cuts(path, source)
+            if not in_file:
+                empty.append(path)
+            for first_row, groups, first_unnested in cuts:
+                blocks.append(Block(len(blocks), at, path, file_order, first_row, groups, first_unnested))
+            rows, file_order = rows + in_file, file_order + 1
+    if not blocks:
+        raise InputError(f"{', '.join(empty)}: expected events, found no row; is this the right data folder ({data_root})?")
+    return Layout(tuple(blocks), rows, tuple(empty))
+
+
+def _cuts(path: str, source: EventSource) -> tuple[list[tuple[int, tuple[int, ...], int]], int]:
+    """For each block of a file its first row, its row groups, and the number of its first element; and the rows of the file."""
+    if file_format(path, source.format) != "parquet":
+        size = size_bytes(path)
+        return ([(0, (), 0)] if size else []), -(-size // TEXT_ROW_BYTES)
+    meta = open_parquet(path).metadata
+    cuts: list[tuple[int, tuple[int, ...], int]] = []
+    groups: list[int] = []
+    first, row, first_element, element = 0, 0, 0, 0
+    for group in range(meta.num_row_groups):
+        of_group = meta.row_group(group)
+        groups.append(group)
+        row += of_group.num_rows
+        # A column within an array has a value for each element, and one for an empty array.
+        element += max((of_group.column(at).num_values for at in range(of_group.num_columns)), default=0)
+        whole = source.fill_down is not None  # values are carried from row to row
+        if (row - first >= BLOCK_ROWS and not whole) or group == meta.num_row_groups - 1:
+            if row > first:
+                cuts.append((first, tuple(groups), first_element))
+            groups, first, first_element = [], row, element
+    return cuts, cast(int, meta.num_rows)

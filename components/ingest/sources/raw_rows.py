@@ -1,0 +1,54 @@
+"""Frames of raw rows: where each stands in the files, and parting those that can't be used from the rest."""
+
+import polars as pl
+
+from components.ingest.counts import LINE, Counts
+from components.ingest.sources.files import BLOCK_ROWS
+from components.ingest.sources.readers import FILE, ROW
+
+RAW = "c:"  # before the name of a raw column
+
+
+def keep_rows(raw: pl.DataFrame, keep: pl.Expr, reason: str, counts: Counts) -> pl.DataFrame:
+    """The rows that a condition keeps; the others are counted as rejected for the reason."""
+    mask = raw.select(keep.fill_null(value=False)).to_series()
+    if mask.all():
+        return raw
+    counts.reject(reason, as_logged(raw.filter(~mask)))
+    return raw.filter(mask)
+
+
+def as_logged(raw: pl.DataFrame) -> pl.DataFrame:
+    """Rows as the log has them, with file and row: what a sample shows."""
+    return raw.select(*located(raw), *(name for name in raw.columns if name.startswith(RAW)))
+
+
+def opens_file(frame: pl.DataFrame) -> bool:
+    """Whether a frame opens a file. If nothing in it can be read, the file isn't what the dataset file says; later rows are rejected."""
+    return len(frame) > 0 and frame[ROW][0] < BLOCK_ROWS
+
+
+def sample_rows(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """What a sample of flawed rows shows: where they stand, the item, and the column."""
+    return frame.select(*located(frame), *({"item"} & set(frame.columns)), column)
+
+
+def located(frame: pl.DataFrame) -> list[str]:
+    """The columns that say where rows stand."""
+    return [FILE, ROW, LINE] if LINE in frame.columns else [FILE, ROW]
+
+
+def logged_name(values: pl.Series) -> str:
+    """The name of a column in the log."""
+    return values.name.removeprefix(RAW)
+
+
+def location(frame: pl.DataFrame) -> str:
+    """How an error about the rows of a frame begins: file and first row."""
+    return f"{frame[FILE][0]}, from row {frame[located(frame)[-1]][0]:,}: "
+
+
+def column_place(frame: pl.DataFrame, values: pl.Series) -> str:
+    """How an error about a column of a frame begins: file and column."""
+    path = f"{frame[FILE][0]}, " if len(frame) else ""
+    return f"{path}column {logged_name(values)!r}"

@@ -1,0 +1,117 @@
+"""Blocks of a file as frames of raw columns, each row with its place in the file."""
+
+from collections.abc import Iterator
+
+import polars as pl
+import pyarrow as pa
+
+from components.contract.errors import InputError
+from components.contract.sources import Files
+from components.ingest.counts import Counts
+from components.ingest.formats.csv_rows import csv_frames
+from components.ingest.sources.files import BLOCK_ROWS, Block, file_format, open_parquet
+from components.ingest.sources.fill_down import filled_down
+from components.ingest.formats.json_lines import EMPTY_ARRAY, json_frames
+from components.ingest.sources.null_words import without_null_words
+from components.ingest.sources.partitions import partition_values
+from components.ingest.formats.struct_paths import struct_paths, taken
+from components.ingest.sources.column_selection import Wanted
+
+FILE, ROW = "__file__", "__row__"  # where a row stands: path, and place among the file's rows from 0
+CHUNK_BYTES = 64 << 20
+ABSENT = "as missing: the file has no column "
+
+
+def frames(block: Block, source: Files, columns: tuple[str, ...] | Wanted, counts: Counts) -> Iterator[pl.DataFrame]:
+    """Read a block in frames of about half a million rows.
+
+    Args:
+        block: which part of which file.
+        source: the `EventSource` or `Table` it belongs to.
+        columns: those that are needed; as `Wanted`, which says what the file may lack, and gets what it does.
+        counts: gets the rows of a CSV file that are none, the columns that aren't there, and the words that stand for missing values.
+
+    Raises:
+        InputError: the file can't be read, lacks a column, or has structures in one.
+    """
+    asked = columns if isinstance(columns, Wanted) else Wanted(columns)
+    folders = {name: value for name, value in partition_values(block.path).items() if name in asked.columns}
+    wanted = Wanted(asked.columns, asked.optional | folders.keys())
+    kind = file_format(block.path, source.format)
+    if source.header and kind != "csv":
+        raise InputError(f"{block.path}: `header` names the columns of CSV files, and this one's format is {kind!r}; leave `header` out")
+    match kind:
+        case "parquet":
+            first = block.first_row if source.unnest is None else block.first_unnested
+            parts = _numbered(_parquet(block, wanted, source.unnest, counts), first)
+        case "csv":
+            parts = csv_frames(block.path, source, wanted, counts, chunk_bytes=CHUNK_BYTES, file_name=FILE, row_name=ROW)
+        case _:
+            parts = _numbered(json_frames(block.path, source, wanted, counts, chunk_bytes=CHUNK_BYTES), 0)
+    if source.fill_down is not None and source.fill_down.within in asked.columns:
+        parts = filled_down(parts, source.fill_down)
+    rows = 0
+    for part in parts:
+        rows += len(part)
+        # Of JSON Lines only the end of the file tells which columns it lacks.
+        lacking = [name for name in folders if name not in part.columns or part[name].null_count() == len(part)]
+        lacking += [name for name in wanted.columns if name not in part.columns and name not in folders]
+        part = part.with_columns(pl.lit(folders.get(name), pl.String).alias(name) for name in lacking)
+        whole = part.with_columns(pl.lit(block.path).alias(FILE), *_plain(part, block.path))
+        yield without_null_words(whole, wanted.columns, source, counts)
+    _note_absent(block, wanted, asked, folders, counts, rows)
+
+
+def _note_absent(block: Block, wanted: Wanted, asked: Wanted, folders: dict[str, str | None], counts: Counts, rows: int) -> None:
+    """Tell who asked of the columns that neither the file nor its folders have."""
+    if wanted.absent is None:  # nothing is known of the file's columns
+        return
+    asked.absent = {name: sentence for name, sentence in wanted.absent.items() if name not in folders}
+    for name in asked.absent:
+        if rows and name not in asked.incidental:
+            counts.flaw(f"{ABSENT}{name!r}", pl.DataFrame([{FILE: block.path}]), number=rows)
+
+
+def _numbered(parts: Iterator[pl.DataFrame], row: int) -> Iterator[pl.DataFrame]:
+    for part in parts:
+        yield part.with_columns(pl.int_range(row, row + len(part), dtype=pl.Int64, eager=True).alias(ROW))
+        row += len(part)
+
+
+def _plain(frame: pl.DataFrame, path: str) -> Iterator[pl.Series]:
+    """Columns that are text in another coat: dictionaries, bytes, and columns of nothing but nulls."""
+    for column in frame.iter_columns():
+        kind = column.dtype.inner if isinstance(column.dtype, pl.List | pl.Array) else column.dtype
+        if kind.is_nested() or kind == pl.Duration:
+            raise InputError(
+                f"{path}: expected text, numbers, times or lists of them in column {column.name!r}, got {column.dtype};"
+                f" name a value within it by its path, such as {column.name}.KEY, or flatten it first"
+            )
+        if isinstance(column.dtype, pl.Categorical | pl.Enum | pl.Binary | pl.Null):
+            try:
+                yield column.cast(pl.String)
+            except pl.exceptions.PolarsError as error:
+                raise InputError(f"{path}: column {column.name!r} is neither text nor numbers: {error}") from None
+
+
+def _parquet(block: Block, wanted: Wanted, unnest: str | None, counts: Counts) -> Iterator[pl.DataFrame]:
+    file = open_parquet(block.path)
+    paths = struct_paths(block.path, file.schema_arrow, wanted, unnest)
+    there = [name for name in wanted.columns if name not in (wanted.absent or {})]
+    row = block.first_row
+    try:
+        for batch in file.iter_batches(
+            BLOCK_ROWS, row_groups=list(block.row_groups) or None, columns=list(paths.reads) if paths else there
+        ):
+            if paths is None:
+                # Of a column `a.b` Parquet also reads the field b of a column a.
+                yield pl.DataFrame(pl.from_arrow(batch if batch.num_columns == len(there) else batch.select(there)))
+                continue
+            frame, empty = taken(batch, paths, row)
+            row += len(batch)
+            counts.add("rows read", empty)
+            counts.add(f"left out: {EMPTY_ARRAY}", empty)
+            if len(frame):
+                yield frame
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{block.path}: can't be read as Parquet from row {block.first_row:,} on: {error}; is the file whole?") from None

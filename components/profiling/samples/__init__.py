@@ -1,0 +1,1 @@
+"""Samples of files: their format, columns and values."""

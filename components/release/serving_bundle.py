@@ -1,0 +1,50 @@
+"""What the ranking service needs of a release, beside the releases: `serving/N/` with the dataset file and the feature state."""
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.contract.storage.object_store import Address
+from components.contract.storage.store_layout import DATASET, STATE, UNFINISHED, complete
+
+
+@dataclass(frozen=True)
+class ServingState:
+    """The dataset file and the feature state behind a model.
+
+    Attributes:
+        dataset: the dataset file's text.
+        state: folder of the feature state at the end of the data.
+        serving: the store's folder that it goes to, under the release's number.
+    """
+
+    dataset: str
+    state: Path
+    serving: Address
+
+    def is_there(self, version: int) -> bool:
+        """Whether that of a release is complete."""
+        return version in complete(self.serving, DATASET)
+
+    def put(self, version: int) -> None:
+        """Write that of a release which nobody sees yet, in place of what a killed publisher may have left; the dataset file last."""
+        target = self.serving / str(version)
+        target.delete_folder()
+        if self.serving.local is None:
+            for path in sorted(path for path in self.state.rglob("*") if path.is_file()):
+                (target / STATE / path.relative_to(self.state).as_posix()).send(path)
+            (target / DATASET).write(self.dataset.encode())
+            return
+        self.serving.local.mkdir(parents=True, exist_ok=True)
+        for leftover in self.serving.local.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(leftover)
+        unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self.serving.local))
+        shutil.copytree(self.state, unfinished / STATE)
+        (unfinished / DATASET).write_text(self.dataset, encoding="utf-8")
+        unfinished.chmod(0o755)  # as a release's
+        unfinished.rename(self.serving.local / str(version))
+
+    def remove(self, version: int) -> None:
+        """Take away that of a release which never came to be."""
+        (self.serving / str(version)).delete_folder()

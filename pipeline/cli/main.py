@@ -1,0 +1,344 @@
+"""The command line: `shelfrank`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from components.contract.errors import ClusterFileError, DatasetFileError, InputError, RefusedModel, ShelfRankError, UnknownOutcome
+
+EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_REFUSED, EXIT_UNKNOWN, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
+
+_EXITS = (
+    "exit codes: 0 success, 1 failure, 2 bad input (options, dataset file or data), "
+    "3 the gates or the rehearsal refused the model, 4 a run on a cluster succeeded and whether it released can't be known, 130 interrupted"
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    args = parser().parse_args(argv)
+    # TensorFlow reads these when it is imported, which is after this.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    # What a command imports may be heavy; `--help` shouldn't wait for it.
+    from pipeline.cli import commands
+
+    try:
+        code: int | None = getattr(commands, args.command)(args)
+    except ShelfRankError as error:
+        if args.debug:
+            raise
+        print(*(f"shelfrank {args.command}: {each}" for each in (error, *getattr(error, "__notes__", ()))), sep="\n", file=sys.stderr)
+        return exit_code(error)
+    except OSError as error:
+        if args.debug:
+            raise
+        print(f"shelfrank {args.command}: {error}", file=sys.stderr)
+        return EXIT_FAILURE
+    except KeyboardInterrupt:
+        print(f"shelfrank {args.command}: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return code or 0
+
+
+def exit_code(error: ShelfRankError) -> int:
+    """What the process ends with."""
+    if isinstance(error, RefusedModel):
+        return EXIT_REFUSED
+    if isinstance(error, UnknownOutcome):
+        return EXIT_UNKNOWN
+    return EXIT_BAD_INPUT if isinstance(error, ClusterFileError | DatasetFileError | InputError) else EXIT_FAILURE
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(prog="shelfrank", description="Event logs in, a ranked shelf out.", epilog=_EXITS)
+    top.add_argument("--version", action="version", version=f"shelfrank {version('shelfrank')}")
+    every = argparse.ArgumentParser(add_help=False)
+    every.add_argument("--debug", action="store_true", help="show where an error was raised")
+    json = argparse.ArgumentParser(add_help=False)
+    json.add_argument("--json", action="store_true", help="print the result as JSON")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, about: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=_EXITS, parents=[every, *parents]
+        )
+
+    _simulate(command("simulate", "write a simulated shop's logs, with the truth behind them", json))
+
+    validate = command("validate", "check a dataset file against its data", json)
+    validate.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
+    validate.add_argument("--data", metavar="DIR", help="where its relative paths are looked up (default: its own folder)")
+
+    _init(command("init", "draft a dataset file from a shop's files: what they hold, what is sure and what isn't", json))
+
+    run = command("run", "run the whole graph on this machine: from logs to a release", json)
+    run.add_argument(
+        "dataset", metavar="DATASET.yaml", nargs="?", help="the dataset file (default: a simulated shop, made first if need be)"
+    )
+    run.add_argument(
+        "--data", metavar="DIR", help="where its relative paths are looked up (default: its own folder; of the simulated shop: ROOT/data)"
+    )
+    run.add_argument("--root", metavar="DIR", help="folder of everything the run makes (default: runs/<name of the dataset>)")
+
+    report = command("report", "print the last finished run again: metrics by slice, champion and challenger", json)
+    report.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
+    report.add_argument("--html", metavar="FILE", help="write it as one HTML page instead")
+
+    _releases(command("releases", "list the releases of a run, and move the labels they carry", json))
+
+    _guard(command("guard", "compare the canary with the stable release on live traffic, and promote it or roll it back"))
+
+    serve = command(
+        "serve",
+        "start a model server, the ranking service and a page to try it with, on the newest releases of a run, on this machine alone",
+    )
+    serve.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
+    serve.add_argument("--port", metavar="N", type=_port, default=8080, help="of the ranking service (default: 8080)")
+    serve.add_argument("--grpc-port", metavar="N", type=_port, default=8500, help="of the model server's gRPC (default: 8500)")
+    serve.add_argument("--rest-port", metavar="N", type=_port, default=8501, help="of its REST (default: 8501)")
+    serve.add_argument(
+        "--versions",
+        metavar="N",
+        type=_count,
+        default=3,
+        help="how many of the newest releases to have ready, to switch between on the page; each takes memory (default: 3)",
+    )
+    serve.add_argument("--open", action="store_true", help="open the page in the browser")
+
+    _compile(command("compile", "compile the graph for Kubeflow Pipelines", json))
+    _submit(command("submit", "run a compiled pipeline on Kubeflow, and follow the run to its end", json))
+    _schedule(command("schedule", "run a compiled pipeline on Kubeflow again and again, each time on the data up to then", json))
+
+    schema = command("schema", "print the JSON Schema of the dataset file, for editors")
+    schema.add_argument("--cluster", action="store_true", help="that of the cluster file of `compile` instead")
+    return top
+
+
+def _count(told: str) -> int:
+    if not told.isdecimal() or not int(told):
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {told!r}")
+    return int(told)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, got {text!r}")
+    return int(text)
+
+
+def _init(init: argparse.ArgumentParser) -> None:
+    init.add_argument(
+        "files", metavar="FILE", nargs="+", help="logs and tables: Parquet, CSV or JSON Lines (also .gz, .zst), or folders of them"
+    )
+    init.add_argument("-o", "--out", metavar="DATASET.yaml", help="file to write (default: NAME.yaml here)")
+    init.add_argument("--name", metavar="NAME", help="of the shop (default: after the folder of its files; the file is then shop.yaml)")
+    init.add_argument("--force", action="store_true", help="replace the file if it is there")
+    init.add_argument("--yes", action="store_true", help="ask nothing: take the likeliest answer, and say so in the file")
+    init.add_argument(
+        "--unknown",
+        dest="known_formats",
+        action="store_false",
+        help="don't look for public data sets that are known by name (RetailRocket, MovieLens, ...)",
+    )
+    init.add_argument("--prepare", metavar="DIR", help="of a public data set that must be joined first: write its joined files there")
+    said = init.add_argument_group("what needn't be guessed (each may be given again)")
+    said.add_argument("--file", metavar="FILE=USE", action="append", default=[], help="a file holds events, items, users, or ignore it")
+    said.add_argument(
+        "--role", metavar="[FILE:]ROLE=COLUMN", action="append", default=[], help="a column's role, such as user=cust_no; `-`: no column"
+    )
+    said.add_argument(
+        "--action", metavar="NAME=VALUE[:GAIN]", action="append", default=[], help="what a word of the log means, such as purchase=buy:5"
+    )
+    said.add_argument("--candidates", choices=("impressions", "list", "sampling", "rows"), help="where candidates come from")
+    first = said.add_mutually_exclusive_group()
+    first.add_argument("--day-first", action="store_true", default=None, help="in dates such as 3/4/2026 the day stands first")
+    first.add_argument("--month-first", dest="day_first", action="store_false", help="or the month")
+
+
+def _releases(releases: argparse.ArgumentParser) -> None:
+    # As `every` and `json`, but what isn't said behind the action doesn't undo what is said before it.
+    both = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    both.add_argument("--debug", action="store_true", help="show where an error was raised")
+    both.add_argument("--json", action="store_true", help="print the result as JSON")
+    actions = releases.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    def action(name: str, about: str) -> argparse.ArgumentParser:
+        added = actions.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=_EXITS, parents=[both])
+        added.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
+        added.add_argument(
+            "--releases",
+            metavar="ADDRESS",
+            help="the releases: a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX (default: ROOT/releases)",
+        )
+        return added
+
+    def mover(name: str, about: str) -> argparse.ArgumentParser:
+        added = action(name, about)
+        added.add_argument(
+            "--server",
+            metavar="HOST:PORT",
+            help="gRPC of a model server to bring along (default: only write the files beside the releases)",
+        )
+        added.add_argument("--model", metavar="NAME", help="name that servers have the model under (default: as before; the dataset's)")
+        added.add_argument(
+            "--base-path", metavar="DIR", help="the releases' folder as servers see it (default: as before; where it is on this machine)"
+        )
+        added.add_argument("--timeout", metavar="SECONDS", type=float, default=60.0, help="how long the server may take (default: 60)")
+        return added
+
+    action("list", "show each release with its metrics and labels, newest first")
+    promote = mover("promote", "give a label to a release")
+    promote.add_argument("version", metavar="VERSION", type=int, help="the release")
+    promote.add_argument("--label", required=True, choices=("stable", "canary"), help="the label")
+    rollback = mover("rollback", "give a label back to the release that carried it before")
+    rollback.add_argument("--label", default="stable", choices=("stable", "canary"), help="the label (default: stable)")
+    prune = action("prune", "remove old releases; the newest, those with a label and those that a rollback returns to stay")
+    prune.add_argument("--keep", metavar="N", type=int, default=0, help="so many releases at most")
+    prune.add_argument("--days", metavar="D", type=float, default=0.0, help="none that is older")
+    prune.add_argument("--bytes", metavar="N", type=int, default=0, help="so much of all together")
+
+
+def _compile(compile_: argparse.ArgumentParser) -> None:
+    compile_.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
+    compile_.add_argument("-o", "--out", metavar="FILE", help="file to write (default: pipeline.yaml; with --vertex pipeline.json)")
+    compile_.add_argument("--cluster", metavar="FILE", help="cluster file: images, resources, volumes and so on (see examples/cluster/)")
+    compile_.add_argument("--image", metavar="IMAGE", help="container image of the steps (default: as the cluster file says)")
+    compile_.add_argument(
+        "--trainer-image", metavar="IMAGE", help="that of Trainer and Tuner, with CUDA (default: as the cluster file says)"
+    )
+    compile_.add_argument("--gpu", metavar="N", nargs="?", type=_count, const=1, help="GPUs for Trainer and for Tuner (N default: 1)")
+    compile_.add_argument("--vertex", action="store_true", help="write a job for Vertex AI Pipelines instead")
+
+
+def _submit(submit: argparse.ArgumentParser) -> None:
+    what = submit.add_mutually_exclusive_group(required=True)
+    what.add_argument("pipeline", metavar="PIPELINE.yaml", nargs="?", help="what `shelfrank compile` wrote")
+    what.add_argument("--follow", metavar="RUN_ID", help="follow a run that is there already")
+    what.add_argument("--terminate", metavar="RUN_ID", help="end a run")
+    _kubeflow(submit)
+    submit.add_argument("--run-name", metavar="NAME", help="of the run (default: the pipeline's and the time)")
+    submit.add_argument("--no-follow", action="store_true", help="start the run and leave it")
+    submit.add_argument("--poll", metavar="SECONDS", type=_seconds, default=5.0, help="between two looks at it (default: 5)")
+    submit.add_argument(
+        "--timeout", metavar="SECONDS", type=_seconds, help="give up following after so long; the run goes on (default: never)"
+    )
+
+
+def _schedule(schedule: argparse.ArgumentParser) -> None:
+    schedule.add_argument("pipeline", metavar="PIPELINE.yaml", nargs="?", help="what `shelfrank compile` wrote")
+    what = schedule.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--cron",
+        metavar="FIELDS",
+        help="when: second, minute, hour, day of the month, month, day of the week, in quotes; five fields are crontab's",
+    )
+    what.add_argument("--list", action="store_true", help="show what is scheduled")
+    what.add_argument("--remove", metavar="NAME", help="end the schedule of that name")
+    _kubeflow(schedule)
+    schedule.add_argument("--name", metavar="NAME", help="of the schedule; it replaces the one that has it (default: the pipeline's)")
+    schedule.add_argument(
+        "--time-zone",
+        metavar="ZONE",
+        default="UTC",
+        help="that the cluster's schedules are in, its CRON_SCHEDULE_TIMEZONE; this doesn't set it (default: UTC)",
+    )
+
+
+def _kubeflow(command: argparse.ArgumentParser) -> None:
+    host = os.environ.get("KF_PIPELINES_ENDPOINT")
+    server = command.add_argument_group("where")
+    server.add_argument(
+        "--host", metavar="URL", default=host, required=not host, help="Kubeflow Pipelines' UI or API (default: KF_PIPELINES_ENDPOINT)"
+    )
+    server.add_argument("--token-file", metavar="FILE", help="holds a bearer token (default: the token in KF_PIPELINES_TOKEN, if any)")
+    server.add_argument("--namespace", metavar="NAME", help="yours, where Kubeflow has one for each user")
+    server.add_argument("--tls", metavar="FILE", help="certificates to trust (default: those that Python trusts)")
+    server.add_argument("--answer-within", metavar="SECONDS", type=_seconds, default=30.0, help="how long an answer may take (default: 30)")
+    command.add_argument("--experiment", metavar="NAME", help="to run in, made if there is none (default: named like the pipeline)")
+    command.add_argument(
+        "--parameter", metavar="NAME=VALUE", action="append", default=[], help="a parameter of the pipeline; may be given again"
+    )
+
+
+def _seconds(told: str) -> float:
+    try:
+        seconds = float(told)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds, a number above 0, got {told!r}")
+    return seconds
+
+
+def _simulate(simulate: argparse.ArgumentParser) -> None:
+    simulate.add_argument("--out", metavar="DIR", required=True, help="folder to write, new or empty")
+    # What isn't given isn't passed on: the defaults stand in `ShopConfig` alone.
+    shop = simulate.add_argument_group("the shop", argument_default=argparse.SUPPRESS)
+    shop.add_argument("--events", type=int, metavar="N", help="number of event rows, about")
+    shop.add_argument("--seed", type=int, metavar="S", help="the same seed and options give the same bytes")
+    shop.add_argument("--days", type=int, metavar="N", help="length of the log")
+    shop.add_argument("--start", metavar="DATE", help="first day of the log")
+    shop.add_argument("--shoppers", type=int, metavar="N", help="by the last day")
+    shop.add_argument("--products", type=int, metavar="N", help="by the last day")
+    shop.add_argument("--candidates", type=int, nargs=2, metavar=("LEAST", "GREATEST"), help="number of products shown for one request")
+    shop.add_argument("--order-noise", type=float, metavar="X", help="noise in the shop's order; 0: by popularity alone")
+    shop.add_argument("--examination-decay", type=float, metavar="X", help="place i, from 0, is looked at with chance 1 / (1 + X i)")
+    plants = simulate.add_argument_group("what is planted", argument_default=argparse.SUPPRESS)
+    plants.add_argument("--drift-at", metavar="DATE", help="day from which tastes are others")
+    plants.add_argument("--drift-degrees", type=float, metavar="X", help="by how much they turn")
+    plants.add_argument("--broken-feature", metavar="COLUMN", help="logged column that turns constant: price, device, country or query")
+    plants.add_argument("--broken-from", metavar="DATE", help="day from which it does")
+    plants.add_argument("--treatment", type=float, metavar="SHARE", help="share of the shoppers who are treated")
+    plants.add_argument("--treatment-effect", type=float, metavar="X", help="what treatment adds to the log-odds of a click")
+
+
+def _guard(guard: argparse.ArgumentParser) -> None:
+    from pipeline.cli.commands import EXIT_PROMOTED, EXIT_ROLLED_BACK
+
+    guard.epilog = (
+        f"exit codes: with --once 0 where nothing is decided yet or nothing is on trial, {EXIT_PROMOTED} promoted,"
+        f" {EXIT_ROLLED_BACK} rolled back; 0 when it is ended; 1 failure (a decision isn't forgotten for it), 2 bad input"
+    )
+    guard.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
+    guard.add_argument("--dataset", metavar="FILE", help="dataset file (default: that of the run)")
+    guard.add_argument("--releases", metavar="DIR", help="folder of the releases (default: ROOT/releases)")
+    guard.add_argument(
+        "--log",
+        metavar="DIR",
+        action="append",
+        help="a service's exposure log, or a folder of such logs, which may come and go; may be given again"
+        " (default: ROOT/serving/exposures)",
+    )
+    guard.add_argument(
+        "--model-server", metavar="HOST:PORT", help="gRPC of the model server to move labels on (default: only in the releases' files)"
+    )
+    guard.add_argument("--timeout", metavar="SECONDS", type=float, default=60.0, help="how long it may take (default: 60)")
+    guard.add_argument(
+        "--action", metavar="NAME", action="append", help="that counts as a click; may be given again (default: those with a label)"
+    )
+    guard.add_argument("--dry-run", action="store_true", help="tell what would be done, from the trial's beginning on; change nothing")
+    guard.add_argument("--once", action="store_true", help="look at what there is, act if it decides, and end")
+    guard.add_argument("--every", metavar="SECONDS", type=float, default=10.0, help="between two looks (default: 10)")
+    guard.add_argument("--metrics-port", metavar="N", type=int, help="for Prometheus (default: none)")
+    guard.add_argument("--metrics-host", metavar="HOST", default="127.0.0.1", help="to listen on (default: 127.0.0.1)")
+    duty = guard.add_argument_group("what is counted", argument_default=argparse.SUPPRESS)
+    duty.add_argument(
+        "--click-s", metavar="S", type=float, help="how long a click counts for its request (default: the dataset's attribution)"
+    )
+    duty.add_argument("--late-s", metavar="S", type=float, help="how late clicks come into the log (default: 60)")
+    duty.add_argument("--slow-ms", metavar="MS", type=float, help="the model is slow above it (default: 50)")
+    duty.add_argument("--block", metavar="N", type=int, help="requests between two looks at the evidence (default: 200)")
+    limits = guard.add_argument_group("when it decides", argument_default=argparse.SUPPRESS)
+    limits.add_argument("--alpha", metavar="X", type=float, help="chance of a false alarm, and of a false promotion (default: 0.05)")
+    limits.add_argument("--click-loss", metavar="X", type=float, help="smaller click rate that is let pass, a share (default: 0.05)")
+    limits.add_argument("--error-rise", metavar="X", type=float, help="greater error rate that is let pass (default: 0.005)")
+    limits.add_argument("--slow-rise", metavar="X", type=float, help="greater share of slow answers that is let pass (default: 0.02)")
+    limits.add_argument("--score-shift", metavar="X", type=float, help="a greater PSI of the scores rolls back (default: 0.25)")
+    limits.add_argument("--min-requests", metavar="N", type=int, help="of each, before a promotion (default: 1000)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

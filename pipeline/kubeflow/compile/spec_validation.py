@@ -1,0 +1,214 @@
+"""What the API server and its compiler to Argo refuse, restated, so that it is told before anything is uploaded.
+
+From Kubeflow Pipelines 2.x: `apiserver/template/v2_template.go`, `v2/compiler/visitor.go`, `argocompiler/dag.go`, `v2/driver`; and Argo's
+`validation_utils.go` for names of tasks. The documents' form, which protobuf reads strictly, is looked at first.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+from google.protobuf.json_format import ParseDict, ParseError
+from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineSpec, PlatformSpec
+
+from components.contract.errors import ClusterFileError
+from pipeline.kubeflow.compile.cluster import CPU, MEMORY, TAKEN
+from pipeline.kubeflow.compile.spec_patches import RUN_ID, Document
+from pipeline.kubeflow.compile.image_ref import image_fault
+from pipeline.kubeflow.step.invocation import LOG_ARTIFACT
+from pipeline.kubeflow.compile.package import SCHEMA_VERSION
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_NAME_LENGTH = 128  # Vertex AI's limit, below Kubernetes' for names of objects; a dataset's name is shorter
+_TASK = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
+_TASK_LENGTH = 128 - len("-driver")
+# A step's parameters reach its container as JSON in one argument, which Linux cuts off at 128 KiB: the process doesn't start. What is left
+# of that is for its artifacts.
+_PARAMETERS_BYTES = 112 * 1024
+_ROOT = re.compile(r"(minio|s3|gs)://[^/\s]+(/\S*)?")
+_TITLE = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)+")
+_TYPES = {"STRING": str, "NUMBER_INTEGER": int, "NUMBER_DOUBLE": float, "BOOLEAN": bool, "LIST": list, "STRUCT": dict}
+# Argo replaces these wherever they stand; `{{$...}}` is Kubeflow's own.
+_ARGO = re.compile(r"\{\{[-a-zA-Z0-9=$]")
+
+
+def check(spec: Document, platform: Document) -> None:
+    """Look at both documents.
+
+    Raises:
+        ClusterFileError: the server would refuse them, or their runs would fail at once; a line for each reason.
+    """
+    if found := [*_form(spec, platform)]:
+        raise ClusterFileError("\n".join(found))
+    if found := [*_whole(spec), *_root(spec), *_tasks(spec), *_components(spec), *_executors(spec), *_platform(spec, platform)]:
+        raise ClusterFileError("\n".join(found))
+
+
+def _form(spec: Document, platform: Document) -> Iterator[str]:
+    """Unknown fields and values of another type, as the server's strict reading finds them."""
+    yield from _parsed(spec, PipelineSpec(), "the pipeline")
+    yield from _parsed(spec.get("deploymentSpec", {}), PipelineDeploymentConfig(), "deploymentSpec")
+    yield from _parsed(platform, PlatformSpec(), "the platform document")
+    for label, told in _on_kubernetes(platform).items():
+        yield from _parsed(told, KubernetesExecutorConfig(), f"platform of {label}")
+
+
+def _parsed(document: Document, message: Any, what: str) -> Iterator[str]:
+    try:
+        ParseDict(document, message)
+    except ParseError as error:
+        yield f"{what}: expected {message.DESCRIPTOR.name}, which it can't be read as: {error}"
+
+
+def _on_kubernetes(platform: Document) -> Document:
+    told: Document = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+    return told
+
+
+def _whole(spec: Document) -> Iterator[str]:
+    if (version := spec.get("schemaVersion")) != SCHEMA_VERSION:
+        yield f"schemaVersion: expected {SCHEMA_VERSION}, got {version!r}; the server reads no other"
+    name = spec.get("pipelineInfo", {}).get("name", "")
+    if not _NAME.fullmatch(name) or len(name) > _NAME_LENGTH:
+        yield (
+            f"pipelineInfo.name: expected up to {_NAME_LENGTH} small letters, digits, hyphens and dots, a letter or digit first and last,"
+            f" got {name!r}; change the dataset's name"
+        )
+    root = spec.get("defaultPipelineRoot")
+    if root is not None and not _ROOT.fullmatch(root):
+        yield f"defaultPipelineRoot: expected minio://, s3:// or gs:// with a bucket, got {root!r}"
+    if not spec.get("root", {}).get("dag", {}).get("tasks"):
+        yield "root: expected a graph with tasks, got none"
+
+
+def _root(spec: Document) -> Iterator[str]:
+    for name, told in spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {}).items():
+        kind = _TYPES.get(told.get("parameterType", ""))
+        if kind is None:
+            yield f"parameter {name}: expected a type, got {told.get('parameterType')!r}"
+        elif "defaultValue" not in told:
+            yield f"parameter {name}: expected a default, got none; a run that doesn't name it, and each of a schedule, would be refused"
+        elif not isinstance(told["defaultValue"], kind) or (kind is not bool and isinstance(told["defaultValue"], bool)):
+            yield f"parameter {name}: expected a default of type {told['parameterType']}, got {told['defaultValue']!r}"
+
+
+def _tasks(spec: Document) -> Iterator[str]:
+    tasks = spec.get("root", {}).get("dag", {}).get("tasks", {})
+    parameters = spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {})
+    components = spec.get("components", {})
+    for name, task in tasks.items():
+        if not _TASK.fullmatch(name) or len(name) > _TASK_LENGTH:
+            yield f"task {name}: expected up to {_TASK_LENGTH} letters, digits and hyphens as its name, got {name!r}; rename the step"
+        if (component := task.get("componentRef", {}).get("name")) not in components:
+            yield f"task {name}: expected a component of the pipeline, got {component!r}"
+        for other in task.get("dependentTasks", []):
+            if other not in tasks:
+                yield f"task {name}: expected a task that it comes after, got {other!r}, which there isn't"
+        task_parameters = task.get("inputs", {}).get("parameters", {})
+        constants = {key: value.get("runtimeValue", {}).get("constant") for key, value in task_parameters.items()}
+        if (size := len(json.dumps(constants).encode())) > _PARAMETERS_BYTES:
+            yield (
+                f"task {name}: expected parameters of up to {_PARAMETERS_BYTES:,} bytes, which a container can be started with,"
+                f" got {size:,}; shorten the dataset file, its comments first"
+            )
+        for key, given in task_parameters.items():
+            yield from _parameter(f"task {name}, parameter {key}", given, tasks, parameters)
+        for key, given in task.get("inputs", {}).get("artifacts", {}).items():
+            produced = given.get("taskOutputArtifact", {})
+            producer = components.get(tasks.get(produced.get("producerTask"), {}).get("componentRef", {}).get("name"), {})
+            if produced.get("outputArtifactKey") not in producer.get("outputDefinitions", {}).get("artifacts", {}):
+                yield (
+                    f"task {name}, artifact {key}: expected an output of a task, got"
+                    f" {produced.get('outputArtifactKey')!r} of {produced.get('producerTask')!r}, which there isn't"
+                )
+            elif produced["producerTask"] not in task.get("dependentTasks", []):
+                yield f"task {name}, artifact {key}: expected it to come after {produced['producerTask']!r}, which makes it"
+
+
+def _parameter(where: str, given: Document, tasks: Document, parameters: Document) -> Iterator[str]:
+    if "componentInputParameter" in given and given["componentInputParameter"] not in parameters:
+        yield f"{where}: expected a parameter of the pipeline, got {given['componentInputParameter']!r}"
+    if (producer := given.get("taskOutputParameter", {}).get("producerTask")) and producer not in tasks:
+        yield f"{where}: expected a value that a task gives, got one of {producer!r}, which there isn't"
+    constant = given.get("runtimeValue", {}).get("constant")
+    if isinstance(constant, str) and constant != RUN_ID and (found := _ARGO.search(constant)):
+        yield f"{where}: {constant[found.start() : found.start() + 30]!r} would be replaced by Kubeflow; write it without `{{{{`"
+
+
+def _components(spec: Document) -> Iterator[str]:
+    executors = spec.get("deploymentSpec", {}).get("executors", {})
+    for name, component in spec.get("components", {}).items():
+        if name == "root":
+            yield "component root: this name is the server's own; rename the step"
+        if "executorLabel" in component and component["executorLabel"] not in executors:
+            yield f"component {name}: expected an executor, got {component['executorLabel']!r}, which there isn't"
+        if LOG_ARTIFACT in component.get("outputDefinitions", {}).get("artifacts", {}):
+            yield f"component {name}, artifact {LOG_ARTIFACT}: the driver puts its own in its stead; rename the output"
+        for side in ("inputDefinitions", "outputDefinitions"):
+            for key, artifact in component.get(side, {}).get("artifacts", {}).items():
+                yield from _artifact(f"component {name}, artifact {key}", artifact)
+
+
+def _artifact(where: str, artifact: Document) -> Iterator[str]:
+    told = artifact.get("artifactType", {})
+    schema = told.get("instanceSchema")
+    title = told.get("schemaTitle") if schema is None else (yaml.safe_load(schema) or {}).get("title")
+    if not isinstance(title, str) or not _TITLE.fullmatch(title):
+        yield f"{where}: expected a type such as tfx.Model or system.Metrics, got {title!r}"
+    for key, value in artifact.get("metadata", {}).items():
+        if value is None:
+            yield f"{where}: expected a value of {key!r} in its metadata, got null, at which the launcher stops; leave it out"
+
+
+def _executors(spec: Document) -> Iterator[str]:
+    for label, executor in spec.get("deploymentSpec", {}).get("executors", {}).items():
+        if not {"container", "importer"} & set(executor):
+            yield f"{label}: expected a container or an importer, got {', '.join(executor) or 'nothing'}; the server runs no other"
+        container = executor.get("container")
+        if container is None:
+            continue
+        if fault := image_fault(container.get("image", "")):
+            yield f"{label}: {fault}"
+        if not container.get("command"):
+            yield f"{label}: expected a command, got none; the launcher needs one, whatever the image's entry point is"
+        if "lifecycle" in container:
+            yield f"{label}: `lifecycle` is never run by the server; base the step on a component without a driver"
+        for argument in (*container.get("command", []), *container.get("args", [])):
+            if (found := _ARGO.search(argument)) and not argument.startswith("{{$"):
+                yield f"{label}: {argument[found.start() : found.start() + 30]!r} would be replaced by Kubeflow; write it without `{{{{`"
+        yield from _resources(label, container.get("resources", {}))
+
+
+def _resources(label: str, resources: Document) -> Iterator[str]:
+    for kind, pattern, example in (("Cpu", CPU, "2 or 500m"), ("Memory", MEMORY, "8Gi or 500Mi")):
+        for bound in ("Request", "Limit"):
+            told = resources.get(f"resource{kind}{bound}")
+            if told is not None and not re.fullmatch(pattern, told):
+                yield f"{label}: expected resource{kind}{bound} such as {example}, got {told!r}"
+        asked, most = (resources.get(f"{kind.lower()}{bound}", 0.0) for bound in ("Request", "Limit"))
+        if most and asked > most:
+            told, limit = (resources.get(f"resource{kind}{bound}") for bound in ("Request", "Limit"))
+            yield f"{label}: expected at most the limit {limit} of {kind.lower()} to be asked for, got {told}; no such pod starts"
+    if accelerator := resources.get("accelerator"):
+        count = accelerator.get("resourceCount", "")
+        if not count.isdecimal() or not int(count):
+            yield f"{label}: expected a number of accelerators from 1 on, got {count!r}"
+        if not re.fullmatch(r"([a-z0-9.-]+/)?[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", accelerator.get("resourceType", "")):
+            yield f"{label}: expected an accelerator such as nvidia.com/gpu, got {accelerator.get('resourceType')!r}"
+
+
+def _platform(spec: Document, platform: Document) -> Iterator[str]:
+    if set(platform.get("platforms", {})) != {"kubernetes"}:
+        yield f"platforms: expected kubernetes alone, got {', '.join(platform.get('platforms', {})) or 'none'}"
+    executors = spec.get("deploymentSpec", {}).get("executors", {})
+    for label, told in _on_kubernetes(platform).items():
+        if label not in executors:
+            yield f"platform of {label}: there is no such executor, so nobody would read it"
+        paths = [mount.get("mountPath") for key in ("pvcMount", "emptyDirMounts", "secretAsVolume") for mount in told.get(key, [])]
+        if len(set(paths)) < len(paths):
+            yield f"platform of {label}: expected one volume at each path, got {', '.join(sorted(map(str, paths)))}"
+        if taken := sorted({path.rstrip("/") for path in paths if path} & {path for path in TAKEN if path != "/dev/shm"}):
+            yield f"platform of {label}: expected a path for a volume where Kubeflow mounts none itself, got {', '.join(taken)}"

@@ -1,0 +1,1 @@
+"""Compiled pipelines on a cluster: upload, run, follow, schedule."""

@@ -1,0 +1,106 @@
+"""Shows the steps of a run on a cluster: live on a terminal, as plain lines elsewhere."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol, TextIO
+
+from rich.console import Console, Group
+from rich.live import Live as Redrawn
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.kubeflow.submit.steps import State, Step
+
+_MARKS: dict[State, str] = {
+    "waiting": "[dim]·",
+    "starting": "[yellow]▹",
+    "running": "[yellow]▸",
+    "done": "[green]✓",
+    "skipped": "[dim]-",
+    "failed": "[red]✗",
+    "cancelled": "[red]✗",
+}
+
+
+class Board(Protocol):
+    """Told of all the steps at once, again and again."""
+
+    def show(self, steps: Sequence[Step]) -> None:
+        """So it stands now."""
+
+    def say(self, text: str) -> None:
+        """News of the run as a whole."""
+
+
+class Live:
+    """A line for each step, redrawn in place."""
+
+    def __init__(self, redrawn: Redrawn) -> None:
+        self._redrawn = redrawn
+        self._steps: Sequence[Step] = ()
+        self._said = ""
+
+    def show(self, steps: Sequence[Step]) -> None:
+        """Each step with its mark, state and time."""
+        if [step.state for step in steps] != [step.state for step in self._steps]:
+            self._said = ""
+        self._steps = steps
+        self._draw()
+
+    def say(self, text: str) -> None:
+        """Below the steps, until a step changes."""
+        self._said = text
+        self._draw()
+
+    def _draw(self) -> None:
+        table = Table.grid(padding=(0, 1))
+        for step in self._steps:
+            quiet = "" if step.state in ("done", "waiting") else step.state
+            table.add_row(_MARKS[step.state], f"{step.name:18}", duration(step.seconds), quiet)
+        self._redrawn.update(Group(table, Text(self._said)) if self._said else table, refresh=True)
+
+
+class Lines:
+    """A line for each change."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._states: dict[str, State] = {}
+        self._said = ""
+
+    def show(self, steps: Sequence[Step]) -> None:
+        """`[Trainer] running`, `[Trainer] done, 12 min 3 s`."""
+        for step in steps:
+            if step.state != self._states.get(step.name, "waiting"):
+                took = f", {duration(step.seconds)}" if step.seconds is not None and step.state not in ("starting", "running") else ""
+                print(f"[{step.name}] {step.state}{took}", file=self._out, flush=True)
+                self._states[step.name] = step.state
+
+    def say(self, text: str) -> None:
+        """A line of its own, once."""
+        if text != self._said:
+            print(text, file=self._out, flush=True)
+        self._said = text
+
+
+@contextmanager
+def board(out: TextIO) -> Iterator[Board]:
+    """What suits the output."""
+    console = Console(file=out)
+    if not console.is_terminal:
+        yield Lines(out)
+        return
+    with Redrawn(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as redrawn:
+        yield Live(redrawn)
+
+
+def duration(seconds: float | None) -> str:
+    """`7 s`, `12 min 3 s`, `2 h 5 min`."""
+    if seconds is None:
+        return ""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

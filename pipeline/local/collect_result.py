@@ -1,0 +1,84 @@
+"""A run's result, gathered from what its steps wrote."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from components.contract.errors import RunError
+from components.contract.load import parse_dataset
+from components.evaluation.importance.feature_importance import FILE as IMPORTANCE_FILE
+from components.evaluation.importance.feature_importance import Importance
+from components.evaluation.report.html_report import Epoch
+from components.evaluation.tfma.results import read_curves, read_metrics
+from components.rehearsal.report import FILE as REHEARSAL_FILE
+from components.rehearsal.report import Rehearsal
+from pipeline.local.ranked_example import ranked_request
+from pipeline.local.result import RunResult
+from trainer.run import CURVE_FILE
+from trainer.tuning.trials import TRIALS_FILE, Trial, from_json
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Folders of what the steps wrote.
+
+    Attributes:
+        ingestion: ingestion's report.
+        examples: as ingested.
+        model: the trained SavedModel.
+        evaluation: Evaluator's results.
+        importance: of the features.
+        rehearsal: the rehearsal's report.
+        trials: the Tuner's; None where there was none.
+    """
+
+    ingestion: str
+    examples: str
+    model: str
+    evaluation: str
+    importance: str
+    rehearsal: str
+    trials: str | None = None
+
+
+def outcome(dataset: str, outputs: Outputs, *, champion: str, release: int | None) -> RunResult:
+    """The result of a run whose steps are done, but for their times and for the places on this machine.
+
+    Args:
+        dataset: the dataset file's text.
+        outputs: where the steps wrote.
+        champion: what the model was compared with.
+        release: version of the release, None where the model was refused.
+
+    Raises:
+        RunError: the gates' verdict isn't what was done.
+    """
+    result = RunResult(
+        dataset=dataset,
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        champion=champion,
+        release=release,
+        metrics=read_metrics(outputs.evaluation),
+        ingestion=json.loads(_text(outputs.ingestion, "report.json")),
+        training=tuple(Epoch(loss=row["loss"], eval_auc=row["eval_auc"]) for row in json.loads(_text(outputs.model, CURVE_FILE))),
+        trials=_trials(outputs.trials),
+        example=ranked_request(Path(outputs.examples), Path(outputs.model), dataset=parse_dataset(dataset)),
+        places={},
+        steps=(),
+        curves=read_curves(outputs.evaluation),
+        importance=Importance.from_json(json.loads(_text(outputs.importance, IMPORTANCE_FILE))),
+        rehearsal=Rehearsal.from_json(json.loads(_text(outputs.rehearsal, REHEARSAL_FILE))),
+    )
+    if result.verdict.passed != (release is not None):
+        found = "passed" if result.verdict.passed else "refused"
+        raise RunError(f"the verdict ({found}) isn't what Evaluator and ServingRehearsal decided; this is a fault of ShelfRank")
+    return result
+
+
+def _trials(folder: str | None) -> tuple[Trial, ...]:
+    return () if folder is None else from_json(_text(folder, TRIALS_FILE))
+
+
+def _text(folder: str, name: str) -> str:
+    return Path(folder, name).read_text(encoding="utf-8")

@@ -1,0 +1,96 @@
+"""A whole run on this machine: taken up where an earlier one stopped, and told in a `RunResult`."""
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tfx.utils.path_utils import serving_model_path
+
+from components.contract.load import parse_dataset
+from pipeline.beam.presets import BeamArgs
+from pipeline.config import RunConfig
+from pipeline.cli.display import Display
+from pipeline.local.fingerprint import INGESTION, LEARNING, code_version, input_digest
+from pipeline.graph import create_pipeline
+from pipeline.local.runner import BEAM, Step, run_locally
+from pipeline.local.metadata import connection, settle, sweep
+from pipeline.local.run_record import pin, write
+from pipeline.local.result import RunResult, StepTime, parse_result, write_result
+from pipeline.cli.render_result import page
+from pipeline.slice_report import LINEAGE, RESULT
+from trainer.tuning.search_space import check_settings
+
+
+def run(config: RunConfig, *, log: Path, shown: Display, beam: BeamArgs = BEAM) -> RunResult:
+    """Run the graph; what an earlier run finished with the same data, dataset file and code isn't done again.
+
+    The caller holds the folder (`record.alone`).
+
+    Args:
+        config: what is asked for.
+        log: file that the steps' own output goes to.
+        shown: tells how far it is.
+        beam: where the steps on Beam run. Elsewhere than on this machine, workers must see `config.root` and the data by the same paths.
+
+    Raises:
+        DatasetFileError: the model's settings or the gates can't be.
+        InputError: the data isn't as the dataset file says.
+        RunError: a step failed.
+    """
+    store = connection(config.metadata)
+    settle(store, config.artifacts)
+    sweep(store, config.artifacts)
+    dataset = parse_dataset(config.dataset)
+    check_settings(dataset)  # A fault in the model's settings is told now, not when training begins.
+    code = code_version(LEARNING)
+    data = _digest(input_digest(dataset, config.data_root), code_version(INGESTION))
+    fingerprint = _digest(data, config.dataset)
+    pinned = pin(config.record, _digest(fingerprint, code, config.data_root), config.releases)
+    pipeline = create_pipeline(
+        config.name,
+        str(config.artifacts),
+        dataset=config.dataset,
+        data_root=config.data_root,
+        push_destination=str(config.root),
+        champion=pinned.champion,
+        fingerprint=fingerprint,
+        code=code,
+        attempt=pinned.attempt,
+        trials=str(config.trials / _digest(data, code)[:20]),
+        beam_args=beam.steps,
+        ingestion_beam_args=beam.ingestion,
+        metadata=store,
+    )
+    steps = run_locally(pipeline, store=store, run_id=datetime.now(UTC).isoformat(), log=log, shown=shown)
+    shown.begin("Report")
+    result = _result(config, steps, log=log)
+    write(config.html, page(result))
+    write_result(result, config.last)
+    write(config.record, json.dumps(asdict(replace(pinned, released=result.release))))
+    shown.end("done")
+    return result
+
+
+def _result(config: RunConfig, steps: tuple[Step, ...], *, log: Path) -> RunResult:
+    outputs = {step.name: step.outputs for step in steps}
+    result = parse_result(Path(outputs["SliceReport"]["report"].uri, RESULT).read_text(encoding="utf-8"))
+    return replace(
+        result,
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        places={
+            "model": serving_model_path(outputs["Trainer"]["model"].uri),
+            **({} if result.release is None else {"release": str(config.releases / str(result.release))}),
+            "releases": str(config.releases),
+            "report": str(config.html),
+            "lineage": str(Path(outputs["SliceReport"]["report"].uri, LINEAGE)),
+            "feature state": outputs["EventExampleGen"]["state"].uri,
+            "log": str(log),
+        },
+        steps=tuple(StepTime(step.name, step.state, round(step.seconds, 3)) for step in steps),
+    )
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Servers, releases and the guard on this machine."""

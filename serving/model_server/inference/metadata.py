@@ -1,0 +1,57 @@
+"""What can be asked about the models: the status of their versions, and their signatures."""
+
+from tensorflow.core.protobuf import error_codes_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
+
+from serving.model_server.lifecycle.registry import Catalogue
+from serving.model_server.errors import Code, ServingError, invalid
+from serving.model_server.inference.model_spec import required
+from serving.model_server.lifecycle.version_status import States, Status
+
+SIGNATURES = "signature_def"
+
+
+def model_status(request: get_model_status_pb2.GetModelStatusRequest, states: States) -> get_model_status_pb2.GetModelStatusResponse:
+    """The status of one version, or of all that were ever seen, newest first. Raises NOT_FOUND when there is none.
+
+    A label is passed over, as TensorFlow Serving does: it is answered for all versions.
+    """
+    spec = required(request)
+    versions = states.of(spec.name)
+    wanted = spec.version.value if spec.HasField("version") else None
+    if wanted is not None and wanted not in versions:
+        raise ServingError(Code.NOT_FOUND, f"Could not find version {wanted} of model {spec.name}")
+    if not versions:
+        raise ServingError(Code.NOT_FOUND, f"Could not find any versions of model {spec.name}")
+    response = get_model_status_pb2.GetModelStatusResponse()
+    for version, status in versions.items():
+        if wanted in (None, version):
+            _add(response, version, status)
+    return response
+
+
+def _add(response: get_model_status_pb2.GetModelStatusResponse, version: int, status: Status) -> None:
+    entry = response.model_version_status.add(version=version, state=int(status.state))
+    entry.status.error_code = status.error.code if status.error else error_codes_pb2.OK
+    entry.status.error_message = str(status.error or "")
+
+
+def model_metadata(
+    request: get_model_metadata_pb2.GetModelMetadataRequest, catalogue: Catalogue
+) -> get_model_metadata_pb2.GetModelMetadataResponse:
+    """The signatures of one version. Raises INVALID_ARGUMENT for any other field than `signature_def`."""
+    spec = required(request)
+    if not request.metadata_field:
+        raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
+    for name in request.metadata_field:
+        if name != SIGNATURES:
+            raise invalid(f"Metadata field {name} is not supported")
+    response = get_model_metadata_pb2.GetModelMetadataResponse()
+    with catalogue.lease(spec) as servable:
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        for name, signature in servable.runner.signatures.items():
+            signatures.signature_def[name].CopyFrom(signature)
+        response.model_spec.name = spec.name
+        response.model_spec.version.value = servable.version
+    response.metadata[SIGNATURES].Pack(signatures)
+    return response

@@ -1,0 +1,1 @@
+"""Which versions are served: loading, labels, unloading."""

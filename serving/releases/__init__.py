@@ -1,1 +1,0 @@
-"""Releases on a running model server."""

@@ -1,0 +1,1 @@
+"""The page on which the service is tried, and the interactive documentation."""

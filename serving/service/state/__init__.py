@@ -1,0 +1,1 @@
+"""What the service knows of shoppers and products, and the events that change it."""

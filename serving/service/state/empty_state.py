@@ -1,0 +1,54 @@
+"""Whether a store that the service shares holds anything of what the last ingestion knew: a wrong or flushed Redis answers all the same."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import final
+
+from components.contract.dataset import Dataset
+from components.state.features import plan_of
+from components.state.plan import total_index
+from serving.state.interface import StateStores
+
+EVERY_S = 60.0
+WHAT = "empty state"
+_LOG = logging.getLogger(__name__)
+
+
+def is_empty(states: StateStores, dataset: Dataset, shoppers: Sequence[str], *, now_us: int) -> bool:
+    """Whether the store knows no event of any of these shoppers, all of whom the last ingestion's state knows."""
+    plan = plan_of(dataset, "user")
+    assert plan is not None
+    totals = [total_index(plan, action) for action in plan.actions]
+    return bool(shoppers) and not any(states.known(each, [], now_us).user.values[0, totals].any() for each in shoppers)
+
+
+@final
+class EmptyState:
+    """Looks every minute; `failing` names what the service has to do without."""
+
+    def __init__(self, states: StateStores, dataset: Dataset, shoppers: Sequence[str]) -> None:
+        self._states, self._dataset, self._shoppers = states, dataset, shoppers
+        self._is_empty = False
+
+    def failing(self) -> list[str]:
+        """`empty state` where that is so."""
+        return [WHAT] if self._is_empty else []
+
+    async def watched(self) -> None:
+        """Look again and again, on a thread, where anybody is to be known; a store that doesn't answer is another matter."""
+        while self._shoppers:
+            try:
+                empty = await asyncio.to_thread(is_empty, self._states, self._dataset, self._shoppers, now_us=time.time_ns() // 1000)
+            except Exception as error:
+                _LOG.debug("the state store can't be looked at: %s", error)
+            else:
+                if empty and not self._is_empty:
+                    _LOG.warning(
+                        "the state store knows none of %d shoppers of the last ingestion: every shopper is a stranger to the model;"
+                        " bring its state in (`--load`), or name the right store",
+                        len(self._shoppers),
+                    )
+                self._is_empty = empty
+            await asyncio.sleep(EVERY_S)

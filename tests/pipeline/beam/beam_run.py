@@ -1,0 +1,27 @@
+"""The whole graph with its steps on Beam by a preset that one machine has.
+
+python -c 'from tests.pipeline.beam.beam_run import main; main()' PRESET DATASET.yaml DATA ROOT
+"""
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from components.contract.load import load_dataset
+from pipeline.beam.presets import beam_args, settings
+from pipeline.beam.job_service import beam_service
+from pipeline.config import RunConfig
+from pipeline.cli.display import display
+from pipeline.cli.output_capture import quiet
+from pipeline.local.run import run
+
+
+def main() -> None:
+    preset, file, data, root = sys.argv[1], *map(Path, sys.argv[2:])
+    config = RunConfig(load_dataset(file).name, file.read_text(encoding="utf-8"), str(data.absolute()), root.absolute())
+    log = config.logs / "run.log"
+    with ExitStack() as stack:
+        terminal = stack.enter_context(quiet(log))
+        shown = stack.enter_context(display(terminal))
+        chosen = stack.enter_context(beam_service(root / "beam")) if preset == "portable" else settings(preset)
+        run(config, log=log, shown=shown, beam=beam_args(chosen))

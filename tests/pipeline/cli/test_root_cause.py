@@ -1,0 +1,48 @@
+import apache_beam as beam
+import pytest
+
+from components.contract.errors import InputError, RunError
+from pipeline.cli.root_cause import told
+
+
+def tell(error: BaseException) -> Exception:
+    return told(error, step="Trainer", log="logs/run.log")
+
+
+def test_an_error_of_the_data_keeps_its_sentence_and_names_the_step() -> None:
+    found = tell(InputError("events.csv, line 3: expected a time, got 'x'"))
+    assert isinstance(found, InputError)
+    assert str(found) == "Trainer: events.csv, line 3: expected a time, got 'x'"
+
+
+def test_any_other_error_names_step_kind_text_and_log() -> None:
+    found = tell(ValueError("shapes differ\nand more"))
+    assert isinstance(found, RunError)
+    assert str(found).splitlines() == ["Trainer failed: ValueError: shapes differ", "The whole story is in logs/run.log"]
+
+
+def test_an_error_without_text_still_has_its_kind() -> None:
+    assert "Trainer failed: MemoryError" in str(tell(MemoryError()))
+
+
+def test_the_cause_counts_and_not_what_was_wrapped_around_it() -> None:
+    outer = RuntimeError("step failed")
+    outer.__cause__ = InputError("no such column")
+    assert str(tell(outer)) == "Trainer: no such column"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (InputError("line 7: bad\nline 8: worse"), "Trainer: line 7: bad\nline 8: worse"),
+        (ZeroDivisionError("by zero"), "Trainer failed: ZeroDivisionError: by zero"),
+    ],
+)
+def test_an_error_inside_beam_comes_out_as_it_went_in(error: Exception, text: str) -> None:
+    def fail(_: int) -> None:
+        raise error
+
+    with pytest.raises(Exception) as caught, beam.Pipeline("FnApiRunner") as root:  # noqa: PT011
+        _ = root | beam.Create([1]) | "Fails" >> beam.Map(fail)
+    assert str(tell(caught.value)).startswith(text)
+    assert "while running" not in str(tell(caught.value))

@@ -1,0 +1,27 @@
+"""Write the transcripts of docs/how-to/kubeflow-submit.md and kubeflow-messages.md anew: `python -m tests.pipeline.kubeflow.submit.page`."""
+
+import re
+from pathlib import Path
+from textwrap import indent
+
+from tests.pipeline.kubeflow.cases import transcript
+
+GUIDES = Path(__file__).resolve().parents[4] / "docs" / "how-to"
+PAGES = (GUIDES / "kubeflow-submit.md", GUIDES / "kubeflow-messages.md")
+# A comment that names a case, and the indented lines below it.
+BLOCK = re.compile(r"(?m)^<!-- case: ([\w-]+)(, brief)? -->\n((?:(?: {4}.*)?\n)*)")
+
+
+def rewritten(text: str) -> str:
+    """The page with each transcript as it is today."""
+
+    def block(found: re.Match[str]) -> str:
+        shown = "\n".join(line.rstrip() for line in transcript(found[1], brief=bool(found[2])).splitlines())
+        return f"<!-- case: {found[1]}{found[2] or ''} -->\n\n{indent(shown, '    ')}\n\n"
+
+    return BLOCK.sub(block, text)
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        page.write_text(rewritten(page.read_text(encoding="utf-8")), encoding="utf-8")

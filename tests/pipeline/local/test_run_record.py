@@ -1,0 +1,88 @@
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from components.contract.errors import RunError
+from pipeline.local import run_record
+from pipeline.local.run_record import Pin, alone, pin, write
+
+
+def release(releases: Path, version: int) -> None:
+    (releases / str(version)).mkdir(parents=True)
+    (releases / str(version) / "manifest.json").write_text("{}")
+
+
+def finish(file: Path, pinned: Pin, released: int | None) -> None:
+    write(file, json.dumps(asdict(replace(pinned, released=released))))
+
+
+def test_the_first_run_has_no_champion(tmp_path: Path) -> None:
+    assert pin(tmp_path / "run.json", "k", tmp_path / "releases") == Pin("k", 0)
+
+
+def test_a_run_is_compared_with_the_newest_release(tmp_path: Path) -> None:
+    release(tmp_path / "releases", 9)
+    release(tmp_path / "releases", 10)
+    assert pin(tmp_path / "run.json", "k", tmp_path / "releases").champion == 10
+
+
+def test_a_run_taken_up_again_keeps_its_champion_although_it_has_published(tmp_path: Path) -> None:
+    first = pin(tmp_path / "run.json", "k", tmp_path / "releases")
+    release(tmp_path / "releases", 1)
+    assert pin(tmp_path / "run.json", "k", tmp_path / "releases") == first
+
+
+def test_a_finished_run_asked_for_again_keeps_its_champion(tmp_path: Path) -> None:
+    first = pin(tmp_path / "run.json", "k", tmp_path / "releases")
+    release(tmp_path / "releases", 1)
+    finish(tmp_path / "run.json", first, 1)
+    assert pin(tmp_path / "run.json", "k", tmp_path / "releases") == first
+
+
+def test_other_data_is_compared_with_the_newest_release(tmp_path: Path) -> None:
+    finish(tmp_path / "run.json", pin(tmp_path / "run.json", "k", tmp_path / "releases"), 1)
+    release(tmp_path / "releases", 1)
+    assert pin(tmp_path / "run.json", "other", tmp_path / "releases") == Pin("other", 1)
+
+
+def test_a_champion_that_is_gone_is_replaced_and_the_release_made_again(tmp_path: Path) -> None:
+    finish(tmp_path / "run.json", Pin("k", 4), 5)
+    assert pin(tmp_path / "run.json", "k", tmp_path / "releases") == Pin("k", 0, attempt=1)
+
+
+def test_a_release_that_is_gone_is_made_again(tmp_path: Path) -> None:
+    finish(tmp_path / "run.json", Pin("k", 0), 1)
+    first = pin(tmp_path / "run.json", "k", tmp_path / "releases")
+    assert first == Pin("k", 0, attempt=1)
+    assert pin(tmp_path / "run.json", "k", tmp_path / "releases") == first
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    write(tmp_path / "a.json", "old")
+    with pytest.raises(UnicodeEncodeError):
+        write(tmp_path / "a.json", "new \ud800")
+    assert (tmp_path / "a.json").read_text() == "old"
+
+
+def test_a_second_run_in_a_folder_is_refused_while_the_first_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_record, "_WAIT_S", 0.3)
+    code = f"from pipeline.local.run_record import *\nwith alone(Path({str(tmp_path)!r})): print('in', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(RunError, match="another run is at work here"), alone(tmp_path):
+            pass
+        other.kill()
+        other.wait()
+        with alone(tmp_path):
+            pass

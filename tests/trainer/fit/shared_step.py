@@ -1,0 +1,60 @@
+"""One step shared by two devices beside its parts' gradients; in a process of its own, for devices are chosen before TensorFlow's first
+operation.
+
+Writes, as JSON, by weight the size of what the step should have changed and of what it did otherwise.
+"""
+
+import json
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+import tf_keras as keras
+
+from components.contract.load import parse_dataset
+from trainer.fit import train_step as steps
+from trainer.config import ranker_config
+from trainer.fit.determinism import deterministic
+from trainer.data.input_pipeline import Epochs
+from trainer.fit.strategy import share, strategy
+from trainer.fit.training import _built
+
+RATE = 0.1
+
+
+def main(told: str, out: str) -> None:
+    given = json.loads(Path(told).read_text())
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    dataset, graph, devices = parse_dataset(given["text"]), tft.TFTransformOutput(given["graph"]), strategy("mirrored")
+    config = ranker_config(dataset)
+    epochs = Epochs([given["train"]], graph, dataset=dataset, requests=config.batch_requests, seed=3, share=share(devices), cached_bytes=0)
+
+    deterministic(3)
+    alone = _built(graph, dataset, config, sample=epochs.sample, precision="float32")
+    before = [weight.numpy() for weight in alone.trainable_variables]
+    batches = iter(epochs.epoch(0))
+    parts = []
+    for _ in range(2):
+        with tf.GradientTape() as tape:
+            loss = alone.compute_loss(next(batches), training=True) + tf.add_n([tf.reduce_sum(each) for each in alone.losses])
+        parts.append(tape.gradient(loss, alone.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO))
+    expected = [-RATE * (first.numpy() + second.numpy()) / 2 for first, second in zip(*parts, strict=True)]
+
+    deterministic(3)
+    # Adam's first steps have the size of the learning rate, whatever the gradient's is: they would hide a wrong one.
+    with devices.scope(), patch.object(steps, "optimizer", lambda _config, rate: keras.optimizers.legacy.SGD(rate)):
+        model = _built(graph, dataset, config, sample=epochs.sample, precision="float32")
+        step = steps.Step(model, config=config, rate=RATE)
+    step(iter(devices.distribute_datasets_from_function(lambda _: epochs.epoch(0))))
+    found = [weight.numpy() - was for weight, was in zip(model.trainable_variables, before, strict=True)]
+    rows = zip(model.trainable_variables, expected, found, strict=True)
+    sizes = {weight.name: (float(np.abs(want).max()), float(np.abs(want - got).max())) for weight, want, got in rows}
+    Path(out).write_text(json.dumps(sizes))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Starting from the champion's weights."""
