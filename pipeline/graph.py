@@ -25,8 +25,8 @@ from components.ingest.component import EventExampleGen
 from components.rehearsal.component import ServingRehearsal
 from components.release.component import Release
 from components.schema.component import ContractSchema
-from pipeline.local.fingerprint import REPORT, code_version
-from pipeline.local.lineage import edges
+from pipeline.results.fingerprint import REPORT, code_version
+from pipeline.results.lineage import edges
 from pipeline.slice_report import SliceReport
 from trainer.component import Trainer
 from trainer.config import ranker_config

@@ -16,10 +16,10 @@ from components.evaluation.results import CHALLENGER
 from components.release.run_outcome import Announced
 from components.release.manifest import FILE as MANIFEST
 from pipeline.kubeflow.step.artifact_paths import Places
-from pipeline.local.lineage import lineage
-from pipeline.local.collect_result import Outputs, outcome
-from pipeline.local.result import RunResult
-from pipeline.cli.render_result import page as rendered
+from pipeline.results.lineage import lineage
+from pipeline.results.collect_result import Outputs, outcome
+from pipeline.results.result import RunResult
+from pipeline.results.render_result import page as rendered
 
 RESULT, PAGE, LINEAGE = "result.json", "report.html", "lineage.json"
 OF_LISTS = ("auc", "gauc", "precision_at_1", "precision_at_5", "precision_at_10", "ndcg_at_10", "mrr", "log_loss")
@@ -54,7 +54,7 @@ def SliceReport(  # noqa: N802 - TFX names a component by its function
         dataset: the dataset file's text.
         data_root: where its relative paths are looked up.
         code: version of the code; TFX's cache goes by it.
-        graph: the graph's edges as JSON, see `pipeline.local.lineage`.
+        graph: the graph's edges as JSON, see `pipeline.results.lineage`.
         ingestion: ingestion's report.
         examples: as ingested.
         model: as trained.

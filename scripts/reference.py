@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from components.contract.json_schema import finished, json_schema
 from components.contract.sources import Files, TimeNotation
 from components.contract.base_model import BOUNDARY_SCHEMA, DURATION_SCHEMA
-from components.evaluation.report.display_names import metric_caption, metric_meaning
+from components.evaluation.display_names import metric_caption, metric_meaning
 from components.evaluation.gates.metric_names import HIGHER_IS_BETTER
 from components.evaluation.metrics.metric_accumulator import ESTIMATED, OF_AMOUNTS
 from components.rehearsal.report import Rehearsal

@@ -11,7 +11,7 @@ from components.contract.errors import DatasetFileError
 from components.contract.sources import Amount
 from components.contract.base_model import Duration, Strict
 from components.contract.yaml_loader import faults_of
-from trainer.export.calibration import Form
+from trainer.model.calibration import Form
 from trainer.model.position_bias import PositionBias
 
 

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.evaluation.population import LISTWISE, Drawn, Population, Scores
 from components.contract.dataset import Gates
-from components.evaluation.report.display_names import Slice
+from components.evaluation.display_names import Slice
 from components.evaluation.metrics.standard_errors import estimates
 from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, SliceMetrics
 from components.evaluation.metrics.metric_accumulator import RequestSums

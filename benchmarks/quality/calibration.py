@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality.calibration DATASET.yaml --root runs/NAME [--truth DIR] [--json FILE]
 
-One ranker is trained for each loss, and each map of trainer/export/calibration.py fitted to it:
+One ranker is trained for each loss, and each map of trainer/model/calibration.py fitted to it:
 
     as it is               the dataset file as it is
     positives by 5         `positive_weight: 5`: what a shop with few clicks may choose
@@ -30,7 +30,7 @@ from scipy.special import expit
 from benchmarks.quality.split_data import batches, files, newest, read
 from benchmarks.quality.truth import candidate_ids, of_candidates
 from components.contract.load import load_dataset
-from trainer.export.calibration import Form
+from trainer.model.calibration import Form
 from trainer.config import ranker_config
 from trainer.model.ranker import Ranker
 from trainer.fit.training import train

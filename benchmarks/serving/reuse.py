@@ -20,7 +20,7 @@ from rich.table import Table
 
 from components.contract.dataset import Dataset
 from components.contract.load import parse_dataset
-from pipeline.local.result import read_result
+from pipeline.results.result import read_result
 from serving.client.prediction import Door, asking
 from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from components.evaluation.report.display_names import Slice
+from components.evaluation.display_names import Slice
 from components.evaluation.metrics.standard_errors import change_error_of, error_of
 from components.evaluation.metrics.intervals import CONFIDENCE, FEWEST_SHOPPERS, half_width, p_value
 

@@ -18,7 +18,7 @@ from components.contract.load import parse_dataset
 from components.contract.values.data_cutoff import resolved
 from components.ingest.sources.files import layout, matching
 from components.ingest.report import ingest_report, require_examples, require_labels
-from components.ingest.output.shuffle_files import write_bytes
+from components.ingest.shuffle_files import write_bytes
 from components.ingest.requests.splits import SPLITS, data_end_us
 from components.ingest.steps import PARTITION_ROWS, Job, ingest
 from components.ingest.sources.beam_filesystem import opened, removed

@@ -53,12 +53,12 @@ from components.ingest.output.item_index import Index
 from components.ingest.tables.item_versions import ItemVersions, version_rows
 from components.ingest.requests.label_amounts import RETURNED, less_returned
 from components.ingest.tables.item_block import product_block
-from components.ingest.sources.readers import frames
+from components.ingest.formats.readers import frames
 from components.ingest.output.tfrecord_writer import records
 from components.ingest.requests.segments import segment_block
 from components.ingest.requests.user_block import ShopperBlock, shopper_block
-from components.ingest.sources.source_columns import Absent, event_columns, missing_event_columns, require_columns
-from components.ingest.output.shuffle_files import read_frame, read_partition, write_bytes, write_frame, write_partitions
+from components.ingest.events.source_columns import Absent, event_columns, missing_event_columns, require_columns
+from components.ingest.shuffle_files import read_frame, read_partition, write_bytes, write_frame, write_partitions
 from components.ingest.requests.splits import SPLITS, bounds
 from components.ingest.sources.beam_filesystem import created, opened
 from components.ingest.tables.table_rows import ID

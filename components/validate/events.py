@@ -16,8 +16,8 @@ from components.ingest.counts import LINE, Counts
 from components.ingest.events.event_columns import FILE_SHIFT, content_columns, event_features, impression_code
 from components.ingest.sources.files import Block, layout
 from components.ingest.events.second_ids import resolved
-from components.ingest.sources.readers import ROW, frames
-from components.ingest.sources.source_columns import Absent, event_columns, missing_event_columns
+from components.ingest.formats.readers import ROW, frames
+from components.ingest.events.source_columns import Absent, event_columns, missing_event_columns
 from components.ingest.tables.table_rows import ID
 from components.ingest.sources.column_selection import Wanted
 from components.state.versions import FROM

@@ -11,7 +11,7 @@ from components.ingest.counts import Counts
 from components.ingest.formats.csv_rows import SWALLOWED
 from components.ingest.events.event_columns import event_features
 from components.ingest.sources.null_words import COUNTED
-from components.ingest.sources.readers import ABSENT
+from components.ingest.formats.readers import ABSENT
 from components.validate.check import EXAMPLES, Check, of_rows, share
 from components.validate.row_location import told
 

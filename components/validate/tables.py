@@ -11,7 +11,7 @@ from components.contract.sources import Identities, Table
 from components.ingest.counts import Counts
 from components.ingest.sources.files import matching
 from components.ingest.events.second_ids import USER, read_identity_rows, two_users
-from components.ingest.sources.readers import ROW
+from components.ingest.formats.readers import ROW
 from components.ingest.tables.table_rows import FILE_AT, ID, TableRows, read_rows
 from components.state.versions import FROM
 from components.validate.check import EXAMPLES, Check, of_rows

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components.contract.errors import InputError, RefusedModel, RunError
-from pipeline.cli.console import console, print_json
+from pipeline.terminal.console import console, print_json
 
 _SHOP = "simulated_shop.yaml"
 EXIT_PROMOTED, EXIT_ROLLED_BACK = 10, 11  # of `guard --once`
@@ -75,10 +75,10 @@ def run(args: Namespace) -> None:
     """`shelfrank run`."""
     from components.contract.load import load_dataset
     from pipeline.config import RunConfig
-    from pipeline.cli.display import display
-    from pipeline.cli.output_capture import quiet
+    from pipeline.terminal.display import display
+    from pipeline.terminal.output_capture import quiet
     from pipeline.local.run_record import alone
-    from pipeline.cli.render_result import show
+    from pipeline.results.render_result import show
 
     file = Path(args.dataset or default_shop())
     dataset = load_dataset(file)
@@ -108,8 +108,8 @@ def run(args: Namespace) -> None:
 def report(args: Namespace) -> None:
     """`shelfrank report`."""
     from pipeline.local.run_record import write
-    from pipeline.local.result import read_result
-    from pipeline.cli.render_result import page, show
+    from pipeline.results.result import read_result
+    from pipeline.results.render_result import page, show
 
     result = read_result(_last(args.root))
     if args.html:
@@ -186,7 +186,7 @@ def _post(args: Namespace) -> Any:
     if args.dataset:
         dataset = load_dataset(args.dataset)
     else:
-        from pipeline.local.result import read_result
+        from pipeline.results.result import read_result
 
         dataset = parse_dataset(read_result(_last(args.root)).dataset)
     # Asked for only where it is wanted: all three may be told.
@@ -212,7 +212,7 @@ def serve(args: Namespace) -> None:
 
     from components.contract.storage.folder_lock import read
     from pipeline.ops.child_servers import ended_by_signals, wait
-    from pipeline.local.result import read_result
+    from pipeline.results.result import read_result
     from pipeline.ops.serve import HOST, Ports, commands, served
 
     file = _last(args.root)
@@ -274,7 +274,7 @@ def default_shop() -> Path:
 def _simulate_default(out: Path) -> None:
     from components.simulator import ShopConfig
     from components.simulator import simulate as simulate_shop
-    from pipeline.cli.display import PROGRESS
+    from pipeline.terminal.display import PROGRESS
 
     log = logging.getLogger(PROGRESS)
     simulate_shop(out, ShopConfig(), progress=lambda share, day: log.info("%3.0f %%  %s", 100 * share, day))

@@ -14,7 +14,7 @@ import yaml
 
 from components.contract.errors import DatasetFileError, InputError
 from components.contract.load import parse_dataset
-from components.profiling.drafts.answers import Answers, Question, answered, parse_answers
+from components.profiling.answers import Answers, Question, answered, parse_answers
 from components.profiling.drafts.dataset_text import dataset_text
 from components.profiling.drafts.draft import draft_dataset
 from components.profiling.samples.file_groups import FileGroup, grouped
@@ -27,7 +27,7 @@ from components.profiling.samples.sampled_rows import sampled_table
 from components.profiling.samples.truncated_copy import copied_samples
 from components.validate.check import Check, as_json, failed, render
 from components.validate.validate_data import validate
-from pipeline.cli.console import console, print_json
+from pipeline.terminal.console import console, print_json
 
 WHOLE_BYTES = 64 << 20  # of files that are validated as they are; of larger ones a sample is
 _MOST_FILES = 2000

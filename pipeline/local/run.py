@@ -11,14 +11,14 @@ from tfx.utils.path_utils import serving_model_path
 from components.contract.load import parse_dataset
 from pipeline.beam.presets import BeamArgs
 from pipeline.config import RunConfig
-from pipeline.cli.display import Display
-from pipeline.local.fingerprint import INGESTION, LEARNING, code_version, input_digest
+from pipeline.terminal.display import Display
+from pipeline.results.fingerprint import INGESTION, LEARNING, code_version, input_digest
 from pipeline.graph import create_pipeline
 from pipeline.local.runner import BEAM, Step, run_locally
-from pipeline.local.metadata import connection, settle, sweep
+from pipeline.results.metadata import connection, settle, sweep
 from pipeline.local.run_record import pin, write
-from pipeline.local.result import RunResult, StepTime, parse_result, write_result
-from pipeline.cli.render_result import page
+from pipeline.results.result import RunResult, StepTime, parse_result, write_result
+from pipeline.results.render_result import page
 from pipeline.slice_report import LINEAGE, RESULT
 from trainer.tuning.search_space import check_settings
 

@@ -17,9 +17,9 @@ from components.contract.load import parse_dataset
 from components.release.labels import read_labels, refresh_config
 from components.release.publish import versions
 from pipeline.ops.child_servers import Server, running
-from pipeline.cli.display import Display, display
+from pipeline.terminal.display import Display, display
 from pipeline.ops.ports import listener, taken
-from pipeline.local.result import RunResult
+from pipeline.results.result import RunResult
 
 HOST = "127.0.0.1"
 VALUES = "assets/categories"  # of a release: the values of its categories

@@ -16,8 +16,8 @@ from serving.model_server.lifecycle import models
 from serving.model_server.lifecycle.registry import Catalogue
 from serving.model_server.errors import ServingError
 from serving.model_server.lifecycle.model_manager import Fleet
-from serving.model_server.inference.calls import Inference
-from serving.model_server.inference.metadata import model_metadata, model_status
+from serving.model_server.calls import Inference
+from serving.model_server.metadata import model_metadata, model_status
 from serving.model_server.lifecycle.version_status import States
 
 STATUS_CODES = {status.value[0]: status for status in grpc.StatusCode}

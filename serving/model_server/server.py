@@ -12,7 +12,7 @@ from tensorflow_serving.apis import model_service_pb2_grpc as model_service
 from tensorflow_serving.apis import prediction_service_pb2_grpc as prediction_service
 
 from serving.model_server.lifecycle import models
-from serving.model_server.lifecycle import text_protos
+from serving.model_server import text_protos
 from serving.model_server.batching import parameters as batching
 from serving.model_server.batching.queue import BatchThreads
 from serving.model_server.batching.runner import BatchingRunner
@@ -22,7 +22,7 @@ from serving.model_server.errors import Code, ServingError, from_exception
 from serving.model_server.lifecycle.model_manager import Fleet
 from serving.model_server.lifecycle.malloc_trim import give_back
 from serving.model_server.grpc_services import ModelService, PredictionService
-from serving.model_server.inference.calls import Inference
+from serving.model_server.calls import Inference
 from serving.model_server.metrics import Metrics
 from serving.model_server.lifecycle.periodic import Periodic
 from serving.model_server.rest.api import Api

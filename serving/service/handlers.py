@@ -11,7 +11,7 @@ from components.contract.values.id_text import id_text
 from components.contract.sources import AMOUNTS
 from serving.exposure.json_values import plain
 from serving.features.events import Interaction, Shown
-from serving.service.http.schemas import EventsBody, ImpressionBody, InteractionBody, RankBody
+from serving.service.schemas import EventsBody, ImpressionBody, InteractionBody, RankBody
 from serving.service.state.event_intake import Reported, located
 from serving.service.service_context import Parts
 from serving.service.ranking.ranking import Asked, Ranked

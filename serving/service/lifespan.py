@@ -34,7 +34,7 @@ from serving.service.state.null_ids import NullIds
 from serving.service.state.opened_state import OpenedState, Snapshots, open_state
 from serving.service.service_context import Parts
 from serving.service.ranking.ranking import Ranking
-from serving.service.http.rate_limit import Rates
+from serving.service.rate_limit import Rates
 from serving.service.ranking.explain import Explaining
 from serving.service.settings import Places, Settings
 from serving.service.ranking.shadow import Shadow

@@ -11,7 +11,7 @@ from serving.service.state.state_client import Knowledge
 from serving.service.telemetry.metrics import Metrics
 from serving.service.state.null_ids import NullIds
 from serving.service.ranking.ranking import Ranking
-from serving.service.http.rate_limit import Rates
+from serving.service.rate_limit import Rates
 from serving.service.ranking.explain import Explaining
 from serving.service.ranking.shop_files import LiveShopFiles
 from serving.service.telemetry.tracing import NoTracing, Tracing

@@ -14,7 +14,7 @@ from pipeline.cli.main import parser as shelfrank
 from serving.guard.prometheus_metrics import Numbers
 from serving.guard.sequential_test import Limits
 from serving.mirror.__main__ import parser as mirror
-from serving.model_server.lifecycle import text_protos
+from serving.model_server import text_protos
 from serving.model_server.batching import parameters as batching
 from serving.model_server.flags import parse as model_server
 from serving.service.__main__ import parser as service

@@ -27,7 +27,7 @@ from components.contract.dataset import Dataset
 from components.schema import signatures
 from components.schema.parsing import Features
 from pipeline.cli.main import main
-from pipeline.local.fingerprint import LEARNING
+from pipeline.results.fingerprint import LEARNING
 
 Score = Callable[[Features, tf.Tensor], tf.Tensor]
 

@@ -12,7 +12,7 @@ from components.contract.columns import columns, gain_amounts, gains, input_colu
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError, InputError
 from components.schema.parsing import Features, parse
-from trainer.data.positive_weights import SHOWN_WEIGHT, AmountWeights
+from trainer.model.positive_weights import SHOWN_WEIGHT, AmountWeights
 from trainer.model.network_inputs import SHOWN_POSITION
 from trainer.distillation.soft_labels import ESTIMATE
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from components.contract.dataset import Dataset
 from components.contract.errors import RunError
 from components.contract.features import Category, Id
-from trainer.data.positive_weights import amount_weights
+from trainer.model.positive_weights import amount_weights
 from trainer.fit.tensorboard import Board
 from trainer.fit.checkpoints import Checkpoint, Checkpoints
 from trainer.config import RankerConfig, heads

@@ -11,10 +11,10 @@ import tf_keras as keras
 from components.contract.dataset import Dataset
 from components.contract.features import Category, Id
 from components.schema.parsing import Features
-from trainer.data.positive_weights import SHOWN_WEIGHT
+from trainer.model.positive_weights import SHOWN_WEIGHT
 from trainer.model.attention import ActivationUnit, DotProduct, SelfAttention
 from trainer.model.candidate_blocks import Blocks, in_blocks
-from trainer.export.calibration import Calibration
+from trainer.model.calibration import Calibration
 from trainer.config import RankerConfig, heads
 from trainer.model.embedding import Table
 from trainer.model.dcn import Head, mean_logit
@@ -22,7 +22,7 @@ from trainer.model.network_inputs import AGE_BUCKETS, BUCKETS, CATEGORIES, SHOWN
 from trainer.model.losses import softmax_cross_entropy
 from trainer.model.history_match import Matches
 from trainer.model.position_bias import position_bias
-from trainer.fit.running_auc import RunningAuc
+from trainer.model.running_auc import RunningAuc
 
 
 @dataclass(frozen=True)

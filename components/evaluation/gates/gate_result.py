@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from components.contract.dataset import Gates
 from components.contract.sources import AMOUNTS
-from components.evaluation.report.display_names import Slice, metric_caption, slice_caption
+from components.evaluation.display_names import Slice, metric_caption, slice_caption
 from components.evaluation.gates.metric_names import check_metric_names
 from components.evaluation.metrics.intervals import FEWEST_SHOPPERS, holm
 from components.evaluation.results import Comparison, SliceMetrics, compared

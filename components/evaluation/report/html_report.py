@@ -10,7 +10,7 @@ from itertools import groupby
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from components.evaluation.report.display_names import metric_caption, metric_meaning, slice_caption
+from components.evaluation.display_names import metric_caption, metric_meaning, slice_caption
 from components.evaluation.report.charts import Interval, Series, bar_chart, curve_chart, histogram, interval_chart
 from components.evaluation.metrics.curves import Curves
 from components.evaluation.importance.feature_importance import METRICS as DROPPED

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from components.evaluation.report.display_names import metric_caption, slice_caption
+from components.evaluation.display_names import metric_caption, slice_caption
 from components.evaluation.results import Comparison
 from components.evaluation.report.table import margin_text, value_text
 from components.evaluation.gates.gate_result import Verdict

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components.contract.sources import AMOUNTS
-from components.evaluation.report.display_names import metric_caption, slice_caption
+from components.evaluation.display_names import metric_caption, slice_caption
 from components.evaluation.importance.feature_importance import METRICS as DROPPED
 from components.evaluation.importance.feature_importance import Drop, Importance
 from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, SliceMetrics, compared, margin

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2, validation_result_pb2
 
 from components.contract.errors import RunError
-from components.evaluation.report.display_names import Slice
+from components.evaluation.display_names import Slice
 from components.evaluation.metrics.curves import CURVES, Curves
 from components.evaluation.metrics.standard_errors import ESTIMATES
 from components.evaluation.results import Model, SliceMetrics

@@ -19,9 +19,9 @@ from components.ingest.sources.files import Block
 from components.ingest.sources.id_text import ids_of, words_of
 from components.ingest.sources.null_words import count_words, null_mask
 from components.ingest.sources.raw_rows import RAW, as_logged, column_place, keep_rows, logged_name, opens_file
-from components.ingest.sources.readers import ROW
+from components.ingest.formats.readers import ROW
 from components.ingest.events.shown_lists import shown_nowhere, unrolled
-from components.ingest.sources.source_columns import event_columns
+from components.ingest.events.source_columns import event_columns
 from components.ingest.sources.timestamps import format_hint, joined_times_us, numbers
 from components.ingest.sources.row_filter import kept_by
 

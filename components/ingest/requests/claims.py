@@ -18,7 +18,7 @@ from components.ingest.events.event_columns import LOGGED_USER, content_columns,
 from components.ingest.requests.request_identity import gap_us, names_sessions
 from components.ingest.requests.attribution import AWAY, HOME
 from components.ingest.requests.list_owners import NOBODY, resolve, shared_ids
-from components.ingest.output.shuffle_files import read_partition, write_partitions
+from components.ingest.shuffle_files import read_partition, write_partitions
 from components.ingest.requests.splits import label_window_us
 
 HASH_SEED = 1

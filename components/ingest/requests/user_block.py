@@ -16,7 +16,7 @@ from components.ingest.requests.attribution import UNLABELLED
 from components.ingest.requests.requests import Requests, build
 from components.ingest.requests.segments import segments
 from components.ingest.events.session_hashes import session_hashes
-from components.ingest.requests.sorting import sorted_by, sorted_place
+from components.ingest.sources.sorting import sorted_by, sorted_place
 from components.ingest.requests.splits import LEFT_OUT, Bounds, assign, assign_by_hash
 from components.state.features import interactions, plan_of, state_values
 from components.state.plan import StatePlan

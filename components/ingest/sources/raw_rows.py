@@ -4,7 +4,7 @@ import polars as pl
 
 from components.ingest.counts import LINE, Counts
 from components.ingest.sources.files import BLOCK_ROWS
-from components.ingest.sources.readers import FILE, ROW
+from components.ingest.formats.readers import FILE, ROW
 
 RAW = "c:"  # before the name of a raw column
 

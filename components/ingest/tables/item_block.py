@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from components.contract.dataset import Dataset
-from components.ingest.requests.sorting import sorted_by
+from components.ingest.sources.sorting import sorted_by
 from components.state.features import plan_of, state_values
 from components.state.reducer import State, empty
 from components.state.replay import replay

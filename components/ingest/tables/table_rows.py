@@ -14,8 +14,8 @@ from components.ingest.sources.feature_values import typed_values
 from components.ingest.sources.files import Block, file_format, matching, open_parquet
 from components.ingest.sources.id_text import ids_of, text_of
 from components.ingest.sources.raw_rows import column_place, located, opens_file
-from components.ingest.sources.readers import FILE, ROW, frames
-from components.ingest.sources.source_columns import Absent, never_there, require_columns, table_columns
+from components.ingest.formats.readers import FILE, ROW, frames
+from components.ingest.events.source_columns import Absent, never_there, require_columns, table_columns
 from components.ingest.sources.timestamps import times_us
 from components.state.versions import FROM
 

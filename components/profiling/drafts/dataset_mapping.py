@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.profiling.roles.actions import ProposedAction, rating_column
-from components.profiling.drafts.answers import Answers
+from components.profiling.answers import Answers
 from components.profiling.roles.candidate_forms import EventFile, FormGuess
 from components.profiling.roles.event_files import group_by
 from components.profiling.roles.feature_proposals import FeatureTable

@@ -8,7 +8,7 @@ from typing import Any
 
 from components.contract.errors import InputError
 from components.profiling.roles.actions import merged, propose_actions, rating_column, with_gains
-from components.profiling.drafts.answers import Answers, Question
+from components.profiling.answers import Answers, Question
 from components.profiling.roles.candidate_forms import EventFile, FormGuess, guess_form
 from components.profiling.drafts.dataset_mapping import Parts, dataset_mapping
 from components.profiling.drafts.draft_guesses import file_guesses, other_guesses
@@ -19,7 +19,7 @@ from components.profiling.roles.feature_proposals import propose_features
 from components.profiling.samples.file_groups import FileGroup
 from components.profiling.roles.file_uses import FileUseGuess, guess_uses
 from components.profiling.drafts.guesses import Guess
-from components.profiling.roles.vocabulary import feature_name
+from components.profiling.vocabulary import feature_name
 
 _UNKNOWN = "nothing says what its rows are; say --file FILE=events and --action NAME=FILE:GAIN to use them"
 

@@ -7,10 +7,10 @@ from pathlib import PurePath
 
 import polars as pl
 
-from components.profiling.drafts.answers import Answers
+from components.profiling.answers import Answers
 from components.profiling.roles.event_roles import EventRoles
 from components.profiling.samples.file_groups import FileGroup
-from components.profiling.roles.vocabulary import action_of, feature_name, is_about_no_item, name_score
+from components.profiling.vocabulary import action_of, feature_name, is_about_no_item, name_score
 
 # From the weakest to the strongest: where nothing has a gain, the strongest gets one.
 _STRENGTH = ("other", "view", "click", "favourite", "cart", "checkout", "like", "purchase")

@@ -8,7 +8,7 @@ import polars as pl
 from components.profiling.roles.actions import ProposedAction
 from components.profiling.roles.candidate_forms import EventFile, FormGuess, labelled_rows
 from components.profiling.roles.role_scores import RoleScore, rows_per_key
-from components.profiling.roles.vocabulary import action_of
+from components.profiling.vocabulary import action_of
 
 _BASKET = 1.2  # labelled rows a shopper and moment, from which what was taken at once is one request
 _SURE_ID = 0.7  # from which a column of rows with an outcome is taken for the item or the shopper

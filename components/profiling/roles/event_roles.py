@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from components.profiling.drafts.answers import NO_COLUMN, Answers
+from components.profiling.answers import NO_COLUMN, Answers
 from components.profiling.samples.column_profile import ColumnProfile
 from components.profiling.samples.file_groups import FileGroup
 from components.profiling.roles.file_uses import FileUseGuess, overlap
@@ -22,7 +22,7 @@ from components.profiling.roles.role_scores import (
     time_scores,
     unnamed_id_scores,
 )
-from components.profiling.roles.vocabulary import is_code, name_score
+from components.profiling.vocabulary import is_code, name_score
 
 _TIED = 0.03  # a second column that fits as well as the first: which one is meant must be asked
 

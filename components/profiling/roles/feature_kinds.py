@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.profiling.samples.column_profile import ColumnProfile
-from components.profiling.roles.vocabulary import is_personal, name_score
+from components.profiling.vocabulary import is_personal, name_score
 
 MANY = 300  # different values from which a category is an id
 _CODE = re.compile(r"(^|[^a-z])(id|no|nr|code|type|flag|zip|postal|year|month|dow|hour|channel|level|class)s?\d*$")

@@ -13,7 +13,7 @@ from components.profiling.samples.column_profile import ColumnProfile
 from components.profiling.roles.feature_kinds import Kind, propose_kind
 from components.profiling.roles.file_uses import FileUseGuess
 from components.profiling.roles.role_scores import constant_share
-from components.profiling.roles.vocabulary import feature_name, is_item_attribute, is_shopper_attribute, name_score
+from components.profiling.vocabulary import feature_name, is_item_attribute, is_shopper_attribute, name_score
 
 # Names that ShelfRank takes itself, and roles.
 _TAKEN = ("request", "time", "interactions", "label", "session", "n_candidates", "item", "user", "position", "history", "hour")

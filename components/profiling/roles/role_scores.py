@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from components.profiling.samples.column_profile import ColumnProfile
-from components.profiling.roles.vocabulary import action_of, name_score
+from components.profiling.vocabulary import action_of, name_score
 
 LEAST = 0.35  # a column that fits a role less well isn't taken for it
 _FEW = 60  # different values that an action column has at most

@@ -9,7 +9,7 @@ import polars as pl
 
 from components.profiling.samples.sampled_rows import SampledTable
 from components.profiling.samples.time_formats import TimeNotation, recognise_times
-from components.profiling.roles.vocabulary import NULL_WORDS, ODD_NULL_WORDS
+from components.profiling.vocabulary import NULL_WORDS, ODD_NULL_WORDS
 
 Content = Literal["empty", "integer", "decimal", "time", "text"]
 _SEPARATORS = ("|", ",", ";", " ", "/")

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from components.profiling.roles.vocabulary import is_known_name
+from components.profiling.vocabulary import is_known_name
 
 _SEPARATORS = (",", "\t", ";", "|", "::", "\x01", "^", "~")
 _LINES = 400  # looked at

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from components.contract.load import load_dataset
-from pipeline.cli.console import console, print_json
+from pipeline.terminal.console import console, print_json
 from pipeline.kubeflow.compile.cluster import Cluster, chosen, load_cluster
-from pipeline.cli.output_capture import quiet
+from pipeline.terminal.output_capture import quiet
 from pipeline.local.run_record import write
 
 

@@ -11,7 +11,7 @@ from components.contract.errors import ClusterFileError
 from components.contract.load import parse_dataset
 from components.contract.base_model import closest
 from pipeline.beam.presets import beam_args
-from pipeline.local.fingerprint import LEARNING, code_version
+from pipeline.results.fingerprint import LEARNING, code_version
 from pipeline.graph import create_pipeline
 from pipeline.kubeflow.compile.cluster import LEARNING_STEPS, Cluster, Step
 from pipeline.kubeflow.compile.spec_patches import Document, containers, finished, platform

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from components.contract.errors import ShelfRankError
-from pipeline.cli.root_cause import told
+from pipeline.terminal.root_cause import told
 from pipeline.cli.main import exit_code
-from pipeline.cli.display import display
+from pipeline.terminal.display import display
 from pipeline.kubeflow.step.invocation import OUTPUT_NAMES, folders, received, returned
 from pipeline.kubeflow.step.artifact_paths import Places
 from pipeline.kubeflow.step.termination import write_termination_message
-from pipeline.cli.output_capture import quiet
+from pipeline.terminal.output_capture import quiet
 
 _ABOVE = "the lines above"
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from components.contract.values.cron import Cron, parse_cron
 from components.contract.errors import InputError, KubeflowError
 from components.contract.values.data_cutoff import scheduled, zone_in, zone_of
-from pipeline.cli.console import print_json
+from pipeline.terminal.console import print_json
 from pipeline.kubeflow.submit.client import Kubeflow, Place, connect
 from pipeline.kubeflow.compile.package import Package, read_package
 from pipeline.kubeflow.submit.submit import place_of, told

@@ -10,7 +10,7 @@ from typing import Any
 import kfp_server_api
 
 from components.contract.errors import KubeflowError, RefusedModel, RunError, UnknownOutcome
-from pipeline.cli.console import print_json
+from pipeline.terminal.console import print_json
 from pipeline.kubeflow.submit.run_display import board, duration
 from pipeline.kubeflow.submit.client import Kubeflow, Place, connect
 from pipeline.kubeflow.submit.follow import End, follow

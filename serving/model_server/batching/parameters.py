@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.model_server.lifecycle import text_protos
+from serving.model_server import text_protos
 from serving.model_server.errors import Code, ServingError, invalid
 
 

@@ -10,8 +10,8 @@ from tensorflow_serving.apis import classification_pb2, get_model_metadata_pb2, 
 
 from serving.model_server.lifecycle.registry import Catalogue
 from serving.model_server.errors import Code, ServingError, from_exception, invalid
-from serving.model_server.inference.calls import Inference
-from serving.model_server.inference.metadata import SIGNATURES, model_metadata, model_status
+from serving.model_server.calls import Inference
+from serving.model_server.metadata import SIGNATURES, model_metadata, model_status
 from serving.model_server.metrics import Metrics
 from serving.model_server.rest import example_request, predict_request, routes
 from serving.model_server.rest import json_response

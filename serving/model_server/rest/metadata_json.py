@@ -4,7 +4,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
-from serving.model_server.inference.metadata import SIGNATURES
+from serving.model_server.metadata import SIGNATURES
 
 
 def status(response: get_model_status_pb2.GetModelStatusResponse) -> str:

@@ -19,9 +19,9 @@ from serving.exposure.json_values import well_formed
 from serving.service import messages
 from serving.service import handlers
 from serving.service.http.auth import NEEDED, permits
-from serving.service.http.schemas import EventsBody, ForgetBody, RankBody
+from serving.service.schemas import EventsBody, ForgetBody, RankBody
 from serving.service.service_context import Parts
-from serving.service.http.rate_limit import RateExceeded
+from serving.service.rate_limit import RateExceeded
 from serving.service.http.error_responses import FAILED, fault_of, faults
 from serving.service.settings import Settings
 

@@ -18,7 +18,7 @@ from serving.service.page.routes import page_routes
 from serving.service import handlers
 from serving.service.http import error_responses
 from serving.service.http.auth import NEEDED, permits
-from serving.service.http.schemas import (
+from serving.service.schemas import (
     LONGEST_ID,
     AcceptedBody,
     EventsBody,
@@ -33,7 +33,7 @@ from serving.service.http.faults import Faults
 from serving.service.http.json_route import JsonRoute
 from serving.service.http.body_limit import BodyLimit
 from serving.service.service_context import Parts
-from serving.service.http.rate_limit import RateExceeded
+from serving.service.rate_limit import RateExceeded
 from serving.service.http.error_responses import documented, error_reply
 from serving.service.settings import Settings
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from serving.service.page.page import Page
-from serving.service.http.schemas import Id, Name
+from serving.service.schemas import Id, Name
 
 MOST_PRODUCTS = 200
 HEADERS = {

@@ -13,7 +13,7 @@ from components.contract.errors import InputError
 from serving.client.model import ModelClient
 from serving.service.state.state_client import Knowledge
 from serving.service.ranking.ranking import Asked, Ranking
-from serving.service.http.rate_limit import AtOnce
+from serving.service.rate_limit import AtOnce
 from serving.service.settings import Settings
 
 SIGNATURE = "explain"

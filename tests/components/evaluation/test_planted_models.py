@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.contract.dataset import Gates
-from components.evaluation.report.display_names import Slice
+from components.evaluation.display_names import Slice
 from components.evaluation.metrics.standard_errors import estimates
 from components.evaluation.results import SliceMetrics
 from components.evaluation.metrics.metric_accumulator import Requests, request_sums

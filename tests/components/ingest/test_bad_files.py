@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 from components.contract.errors import InputError
-from components.ingest.sources import readers
+from components.ingest.formats import readers
 from tests.components.ingest.generators.plain_shop import SHOP, Rows, as_csv, as_json_lines, requests, shop, told, write
 
 

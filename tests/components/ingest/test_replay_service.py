@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.contract.dataset import Dataset
-from components.ingest.output.shuffle_files import read_frame
+from components.ingest.shuffle_files import read_frame
 from components.state.artifact import Snapshot, load, to_table
 from components.state.features import interactions, plan_of, state_values
 from components.state.plan import StatePlan

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.profiling.drafts.answers import Answers
+from components.profiling.answers import Answers
 from components.profiling.drafts.draft import Draft, draft_dataset
 from components.profiling.samples.file_groups import grouped
 from components.profiling.samples.file_sample import read_sample

@@ -11,7 +11,7 @@ import pytest
 
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
-from components.profiling.drafts.answers import parse_answers
+from components.profiling.answers import parse_answers
 from components.profiling.drafts.dataset_text import dataset_text
 from components.profiling.drafts.draft import Draft
 from components.validate.check import failed

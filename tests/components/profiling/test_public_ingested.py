@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.ingest.public_logs import WRITERS, World, make_world, write_public
-from components.profiling.drafts.answers import Answers
+from components.profiling.answers import Answers
 from components.profiling.known.prepare import prepare
 from components.profiling.known.public_formats import recognise
 from components.validate.check import failed

@@ -11,8 +11,8 @@ from components.contract.load import load_dataset
 from pipeline.beam.presets import beam_args, settings
 from pipeline.beam.job_service import beam_service
 from pipeline.config import RunConfig
-from pipeline.cli.display import display
-from pipeline.cli.output_capture import quiet
+from pipeline.terminal.display import display
+from pipeline.terminal.output_capture import quiet
 from pipeline.local.run import run
 
 

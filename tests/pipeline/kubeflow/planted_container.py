@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline.cli.display import PROGRESS
+from pipeline.terminal.display import PROGRESS
 from pipeline.kubeflow.step.entrypoint import _leave, main
 
 

@@ -16,7 +16,7 @@ from components.release.run_outcome import Announced, read_outcome
 from components.release.manifest import Manifest, read_manifest
 from components.release.outcomes import recorded_outcome
 from components.release.publish import versions
-from pipeline.local.result import read_result
+from pipeline.results.result import read_result
 from tests.pipeline.kubeflow.emulation.compiled import Compiled, read
 from tests.pipeline.kubeflow.emulation.pod import Cluster
 from tests.pipeline.kubeflow.emulation.run import Event, Run, execute

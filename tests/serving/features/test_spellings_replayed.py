@@ -14,7 +14,7 @@ from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import load_catalogue
 from serving.features.events import Changes, Interaction, Shown
 from serving.features.request import Request
-from serving.service.http.schemas import ImpressionBody, InteractionBody, RankBody
+from serving.service.schemas import ImpressionBody, InteractionBody, RankBody
 from serving.service.state.null_ids import NullIds
 from serving.state.memory import MemoryStates
 from serving.state.interface import plans_of

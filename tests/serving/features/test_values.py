@@ -17,7 +17,7 @@ from components.ingest.counts import Counts
 from components.ingest.sources.feature_values import typed_values
 from components.ingest.sources.files import BLOCK_ROWS
 from components.ingest.sources.null_words import without_null_words
-from components.ingest.sources.readers import FILE, ROW
+from components.ingest.formats.readers import FILE, ROW
 from serving.features.values import numbers, texts, vectors
 
 SOURCE = EventSource(path="f", columns=Columns(), null_values=("NULL", "nan", "-", "-1", "12", "0.5"))

@@ -11,7 +11,7 @@ from components.evaluation.metrics.definitions import ndcg_at_k
 from trainer.fit.auc import auc
 from trainer.data.input_pipeline import SHOWN_GAIN
 from trainer.fit.progress_log import Judge, Judgement, Progress, judgement
-from trainer.fit.running_auc import RunningAuc
+from trainer.model.running_auc import RunningAuc
 
 ROW = {"step": 1, "loss": 0.5, "requests_per_s": 9.0}
 

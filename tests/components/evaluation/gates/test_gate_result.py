@@ -8,7 +8,7 @@ import pytest
 
 from components.contract.dataset import Gates
 from components.contract.errors import DatasetFileError
-from components.evaluation.report.display_names import Slice
+from components.evaluation.display_names import Slice
 from components.evaluation.gates.metric_names import check_metric_names
 from components.evaluation.results import SliceMetrics
 from components.evaluation.gates.gate_result import verdict

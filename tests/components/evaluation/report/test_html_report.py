@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from components.contract.dataset import Gates
-from components.evaluation.report.display_names import metric_caption
+from components.evaluation.display_names import metric_caption
 from components.evaluation.report.charts import Interval, Series, bar_chart, curve_chart, histogram, interval_chart
 from components.evaluation.metrics.curves import curves
 from components.evaluation.metrics.standard_errors import change_error_of, error_of

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 
 from components.champion.baseline_rule import champion_order
 from components.contract.load import parse_dataset
-from components.evaluation.report.display_names import metric_meaning
+from components.evaluation.display_names import metric_meaning
 from components.evaluation.metrics.standard_errors import change_error_of
 from components.evaluation.report.html_report import Epoch, RankedCandidate, RankedRequest, ReportContent, render
 from components.evaluation.results import SliceMetrics, compared

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from components.ingest.events.deduplicate import distinct
-from components.ingest.requests.sorting import sorted_by, sorted_place
+from components.ingest.sources.sorting import sorted_by, sorted_place
 from tests.components.ingest.generators.random_shops import SECOND, START_US, Event, Shop, dataset_text, ingested, write_log
 
 ROWS = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["", "a", "b", "\x00a"]), st.sampled_from([0.0, -0.0, float("nan"), None])))

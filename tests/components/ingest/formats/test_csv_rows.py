@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from components.contract.errors import InputError
-from components.ingest.sources import readers
+from components.ingest.formats import readers
 from components.ingest.formats.csv_rows import SWALLOWED
 from tests.components.ingest.generators.plain_shop import SHOP, Told, as_csv, requests, shop, told
 

@@ -178,10 +178,10 @@ def orders(rows: Rows) -> Rows:
 def test_values_on_the_first_row_of_several_are_filled_down_also_across_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, batch: int
 ) -> None:
-    monkeypatch.setattr("components.ingest.sources.readers.BLOCK_ROWS", batch)
+    monkeypatch.setattr("components.ingest.formats.readers.BLOCK_ROWS", batch)
     monkeypatch.setattr("components.ingest.sources.files.BLOCK_ROWS", batch)
     monkeypatch.setattr("components.ingest.formats.csv_rows.FRAME_ROWS", batch)
-    monkeypatch.setattr("components.ingest.sources.readers.CHUNK_BYTES", 200 * batch)
+    monkeypatch.setattr("components.ingest.formats.readers.CHUNK_BYTES", 200 * batch)
     shop(tmp_path)
     whole = told(tmp_path).made
     rows = orders(requests())

@@ -12,7 +12,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from components.contract.errors import InputError
 from components.ingest.sources.files import layout
-from pipeline.local.fingerprint import input_digest
+from pipeline.results.fingerprint import input_digest
 from tests.components.ingest.component_run import recorded
 from tests.components.ingest.generators.plain_shop import ITEMS, SHOP, USERS, as_csv, requests, write
 from tests.components.ingest.generators.random_shops import parsed

@@ -10,7 +10,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.experimental.simple_artifacts import File, Metrics
 
 from components.contract.errors import InputError, RefusedModel
-from pipeline.cli.display import PROGRESS
+from pipeline.terminal.display import PROGRESS
 
 
 def _chatter() -> None:

@@ -19,7 +19,7 @@ from serving.features.events import Changes, Interaction
 from serving.service.state import empty_state
 from serving.service.state.empty_state import EmptyState, is_empty
 from serving.service.messages import message
-from serving.service.http.rate_limit import AtOnce, RateExceeded
+from serving.service.rate_limit import AtOnce, RateExceeded
 from serving.service.settings import Settings
 from serving.state.memory import MemoryStates
 from serving.state.interface import plans_of

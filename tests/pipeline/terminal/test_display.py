@@ -4,7 +4,7 @@ import logging
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from pipeline.cli.display import PROGRESS, Live, display
+from pipeline.terminal.display import PROGRESS, Live, display
 
 
 class Clock:

@@ -2,7 +2,7 @@ import apache_beam as beam
 import pytest
 
 from components.contract.errors import InputError, RunError
-from pipeline.cli.root_cause import told
+from pipeline.terminal.root_cause import told
 
 
 def tell(error: BaseException) -> Exception:

@@ -10,7 +10,7 @@ from components.contract.errors import RunError
 from components.evaluation.importance.feature_importance import Drop, FeatureDrops, Importance
 from components.evaluation.report.html_report import Epoch, RankedCandidate, RankedRequest
 from components.rehearsal.report import Rehearsal
-from pipeline.local.result import RunResult, StepTime, read_result, write_result
+from pipeline.results.result import RunResult, StepTime, read_result, write_result
 
 DATASET = """
 name: shop

@@ -13,7 +13,7 @@ from components.evaluation.report.html_report import RankedRequest, ReportConten
 from components.evaluation.results import compared
 from components.evaluation.report.summary import falls
 from components.evaluation.report.table import importance_table, metrics_table, overall_table
-from pipeline.local.result import RunResult
+from pipeline.results.result import RunResult
 from trainer.tuning.trials import Trial, value_text
 
 _BEST = 10

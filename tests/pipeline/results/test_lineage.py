@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from pipeline.local.lineage import edges, lineage
+from pipeline.results.lineage import edges, lineage
 from tests.pipeline.test_graph import DATASET, create
 
 TEXT = "name: shop"

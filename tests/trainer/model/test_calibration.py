@@ -1,4 +1,4 @@
-"""The maps of `trainer.export.calibration` against chances that are known."""
+"""The maps of `trainer.model.calibration` against chances that are known."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-from trainer.export.calibration import KNOTS, Calibration, isotonic, platt
+from trainer.model.calibration import KNOTS, Calibration, isotonic, platt
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from components.evaluation.report.html_report import Epoch
 from components.evaluation.tfma.results import read_curves, read_metrics
 from components.rehearsal.report import FILE as REHEARSAL_FILE
 from components.rehearsal.report import Rehearsal
-from pipeline.local.ranked_example import ranked_request
-from pipeline.local.result import RunResult
+from pipeline.results.ranked_example import ranked_request
+from pipeline.results.result import RunResult
 from trainer.run import CURVE_FILE
 from trainer.tuning.trials import TRIALS_FILE, Trial, from_json
 

@@ -5,7 +5,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from pipeline.cli.output_capture import quiet
+from pipeline.terminal.output_capture import quiet
 
 
 def test_what_python_a_library_and_a_subprocess_write_goes_to_the_log_and_not_to_the_terminal(tmp_path: Path) -> None:
@@ -13,7 +13,7 @@ def test_what_python_a_library_and_a_subprocess_write_goes_to_the_log_and_not_to
     code = textwrap.dedent(f"""
         import logging, os, subprocess, sys
         from pathlib import Path
-        from pipeline.cli.output_capture import quiet
+        from pipeline.terminal.output_capture import quiet
         print("before")
         with quiet(Path({str(tmp_path)!r}) / "logs" / "run.log") as terminal:
             print("from print")

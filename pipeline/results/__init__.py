@@ -1,0 +1,1 @@
+"""What a finished run gave, gathered from its steps, and how it is shown."""
