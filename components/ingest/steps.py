@@ -48,7 +48,7 @@ from components.ingest.counts import Counts, merged
 from components.ingest.events.deduplicate import tells_repetitions
 from components.ingest.output.example_columns import fields
 from components.ingest.sources.files import Block
-from components.ingest.events.second_ids import read_identities, resolved
+from components.ingest.tables.second_ids import read_identities, resolved
 from components.ingest.output.item_index import Index
 from components.ingest.tables.item_versions import ItemVersions, version_rows
 from components.ingest.requests.label_amounts import RETURNED, less_returned

@@ -15,7 +15,7 @@ from components.ingest.events.clean_events import Moment, clean
 from components.ingest.counts import LINE, Counts
 from components.ingest.events.event_columns import FILE_SHIFT, content_columns, event_features, impression_code
 from components.ingest.sources.files import Block, layout
-from components.ingest.events.second_ids import resolved
+from components.ingest.tables.second_ids import resolved
 from components.ingest.formats.readers import ROW, frames
 from components.ingest.events.source_columns import Absent, event_columns, missing_event_columns
 from components.ingest.tables.table_rows import ID

@@ -8,7 +8,7 @@ from components.contract.sources import ListRows, Rows
 from components.ingest.requests.claims import shows_lists
 from components.ingest.events.deduplicate import tells_repetitions
 from components.ingest.sources.files import layout, matching
-from components.ingest.events.second_ids import RESOLVED
+from components.ingest.tables.second_ids import RESOLVED
 from components.ingest.events.shown_lists import NOTHING_CHOSEN
 from components.validate.attribution import measure
 from components.validate.check import EXAMPLES, Check, Verdict, of_rows, share

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from components.contract.errors import InputError
 from components.ingest.counts import Counts
-from components.ingest.events.second_ids import read_identities, resolved
+from components.ingest.tables.second_ids import read_identities, resolved
 from tests.components.ingest.generators.changing_shop import (
     TABLES,
     Row,
