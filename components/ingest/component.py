@@ -13,7 +13,7 @@ from tfx.types.experimental.simple_artifacts import Dataset as DatasetArtifact
 from tfx.types.experimental.simple_artifacts import File as FileArtifact
 from tfx.types.standard_artifacts import Examples
 
-from components.contract.storage.folder_lock import held
+from components.contract.storage.file_lock import held
 from components.contract.load import parse_dataset
 from components.contract.values.data_cutoff import resolved
 from components.ingest.sources.files import layout, matching

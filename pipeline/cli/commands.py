@@ -210,7 +210,7 @@ def serve(args: Namespace) -> None:
     """`shelfrank serve`."""
     import webbrowser
 
-    from components.contract.storage.folder_lock import read
+    from components.contract.storage.file_lock import read
     from pipeline.ops.child_servers import ended_by_signals, wait
     from pipeline.results.result import read_result
     from pipeline.ops.serve import HOST, Ports, commands, served

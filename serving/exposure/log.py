@@ -20,7 +20,7 @@ from typing import final
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, LogUnavailable
-from components.contract.storage.folder_lock import READING
+from components.contract.storage.file_lock import READING
 from serving.exposure.event_types import Exposure, Interaction, Shadowed
 from serving.exposure.crash_recovery import Recovered, recover
 from serving.exposure.retention import Retention, remove_old

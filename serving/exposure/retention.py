@@ -13,7 +13,7 @@ from pathlib import Path
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from components.contract.storage.folder_lock import alone
+from components.contract.storage.file_lock import alone
 from components.contract.storage.retention import beyond
 from serving.exposure.erase import begun_s
 from serving.exposure.log_file import COMPLETE, sync_folder

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import InputError
-from components.contract.storage.folder_lock import read
+from components.contract.storage.file_lock import read
 from components.contract.storage.labels import Labels
 from components.release.labels import write_labels
 from components.release.manifest import Manifest

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import InputError
-from components.contract.storage.folder_lock import READING, held
+from components.contract.storage.file_lock import READING, held
 from components.contract.load import parse_dataset
 from serving.exposure.log import ExposureLog, LogSettings
 from serving.exposure.retention import Kept, Retention, needed_from_s, remove_old, too_many
