@@ -13,13 +13,13 @@ from tfx.utils.path_utils import serving_model_path
 
 from components.contract.sources import AMOUNTS
 from components.evaluation.results import CHALLENGER
-from components.release.run_outcome import Announced
 from components.release.manifest import FILE as MANIFEST
+from components.release.run_outcome import Announced
 from pipeline.kubeflow.step.artifact_paths import Places
-from pipeline.results.lineage import lineage
 from pipeline.results.collect_result import Outputs, outcome
-from pipeline.results.result import RunResult
+from pipeline.results.lineage import lineage
 from pipeline.results.render_result import page as rendered
+from pipeline.results.result import RunResult
 
 RESULT, PAGE, LINEAGE = "result.json", "report.html", "lineage.json"
 OF_LISTS = ("auc", "gauc", "precision_at_1", "precision_at_5", "precision_at_10", "ndcg_at_10", "mrr", "log_loss")

@@ -20,15 +20,15 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
+from components.contract.base_model import BOUNDARY_SCHEMA, DURATION_SCHEMA
 from components.contract.json_schema import finished, json_schema
 from components.contract.sources import Files, TimeNotation
-from components.contract.base_model import BOUNDARY_SCHEMA, DURATION_SCHEMA
 from components.evaluation.display_names import metric_caption, metric_meaning
 from components.evaluation.gates.metric_names import HIGHER_IS_BETTER
 from components.evaluation.metrics.metric_accumulator import ESTIMATED, OF_AMOUNTS
 from components.rehearsal.report import Rehearsal
-from components.release.run_outcome import Announced
 from components.release.manifest import Manifest
+from components.release.run_outcome import Announced
 from pipeline.cli.main import parser as shelfrank
 from pipeline.kubeflow.compile.cluster import Cluster
 from serving.client.model import Counts
@@ -43,10 +43,10 @@ from serving.model_server.metrics import Metrics as ModelServerMetrics
 from serving.rules.file import Rules
 from serving.service.__main__ import main as service
 from serving.service.http.app import service_app
+from serving.service.ranking.shadow import Shadow
+from serving.service.settings import Settings
 from serving.service.telemetry.metrics import Metrics
 from serving.service.telemetry.model_metrics import ModelMetrics
-from serving.service.settings import Settings
-from serving.service.ranking.shadow import Shadow
 from serving.sources.file import Sources
 from trainer.config import RankerConfig
 

@@ -112,7 +112,11 @@ def test_imports_of_this_repository_run_downward() -> None:
         ("trainer/model/ranker.py", "def f():\n    import pipeline.graph", "trainer/ may not import pipeline.graph"),
         ("trainer/model/ranker.py", "from serving import store", "trainer/ may not import serving.store"),
         ("serving/service/http/app.py", "from trainer import model", "serving/ may not import trainer.model.ranker"),
-        ("serving/service/http/app.py", "from components.ingest import labels", "serving/ may not import components.ingest.requests.attribution"),
+        (
+            "serving/service/http/app.py",
+            "from components.ingest import labels",
+            "serving/ may not import components.ingest.requests.attribution",
+        ),
         ("components/rehearsal/replay.py", "import serving.model_server", "components/ may not import serving.model_server"),
         ("components/rehearsal/component.py", "import serving.service", "components/ may not import serving.service"),
         ("serving/service/http/app.py", "import tfx.types", "may not import tfx"),
@@ -124,7 +128,11 @@ def test_imports_of_this_repository_run_downward() -> None:
         ("trainer/tuning/search_space.py", "import keras_tuner", "may not import keras_tuner"),
         ("components/ingest/utils.py", "", "name it by what is in it"),
         ("components/common/labels.py", "", "name it by what is in it"),
-        ("components/ingest/requests/attribution.py", "from components.ingest import steps", "imports components.ingest.steps, which lies above it"),
+        (
+            "components/ingest/requests/attribution.py",
+            "from components.ingest import steps",
+            "imports components.ingest.steps, which lies above it",
+        ),
         ("components/ingest/requests/attribution.py", "from .steps import read", "imports components.ingest.steps, which lies above it"),
         (
             "components/ingest/steps.py",

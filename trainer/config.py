@@ -5,11 +5,11 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from components.contract.base_model import Duration, Strict
 from components.contract.columns import gains
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
 from components.contract.sources import Amount
-from components.contract.base_model import Duration, Strict
 from components.contract.yaml_loader import faults_of
 from trainer.model.calibration import Form
 from trainer.model.position_bias import PositionBias

@@ -17,8 +17,8 @@ from components.contract.columns import Axis
 from components.contract.features import Category, Id, Multi, Text
 from components.contract.load import parse_dataset
 from components.schema.parsing import Features
-from trainer.model.network_inputs import AGE_BUCKETS, BUCKETS, CATEGORIES, Layout, Measure, Scale, layout, vocabulary_name
 from trainer.model.list_features import rank_in_list, ratio_to_mean
+from trainer.model.network_inputs import AGE_BUCKETS, BUCKETS, CATEGORIES, Layout, Measure, Scale, layout, vocabulary_name
 
 MAX_WORDS = 64
 """A text is read up to here: its cost is bounded, whatever the catalogue holds."""

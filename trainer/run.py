@@ -9,14 +9,14 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.contract.load import parse_dataset
-from trainer.warm_start.champion_weights import leave
-from trainer.fit.checkpoints import Checkpoints
 from trainer.config import ranker_config
-from trainer.export.saved_model import export
 from trainer.data.input_pipeline import last_request_us
-from trainer.tuning.search_space import tuned
+from trainer.export.saved_model import export
+from trainer.fit.checkpoints import Checkpoints
 from trainer.fit.strategy import is_chief, strategy
 from trainer.fit.training import Folders, train
+from trainer.tuning.search_space import tuned
+from trainer.warm_start.champion_weights import leave
 from trainer.warm_start.warm_start import warm_start
 
 CURVE_FILE = os.path.join("assets.extra", "history.json")

@@ -14,9 +14,9 @@ from tfx.types import artifact_utils
 
 from components.contract.load import parse_dataset
 from trainer.config import RankerConfig
-from trainer.tuning.trial_journal import Journal
-from trainer.tuning.search import Search
 from trainer.fit.training import train
+from trainer.tuning.search import Search
+from trainer.tuning.trial_journal import Journal
 from trainer.tuning.trials import TRIALS_FILE, best_first, to_json
 
 

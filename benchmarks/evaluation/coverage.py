@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.evaluation.population import LISTWISE, Population, Scores
-from components.evaluation.metrics.bootstrap import CONFIDENCE_95
 from components.evaluation.display_names import metric_caption
+from components.evaluation.metrics.bootstrap import CONFIDENCE_95
 from components.evaluation.metrics.standard_errors import change_error_of, error_of, estimates
 from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, margin
 

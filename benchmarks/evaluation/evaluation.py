@@ -155,7 +155,16 @@ def main() -> None:
             table.add_column(column, justify="right")
         environment = os.environ | {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
         for impressions in args.impressions:
-            command = [sys.executable, "-m", "benchmarks.evaluation.evaluation", "--alone", "--impressions", str(impressions), "--work", temporary]
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.evaluation.evaluation",
+                "--alone",
+                "--impressions",
+                str(impressions),
+                "--work",
+                temporary,
+            ]
             told = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
             found = json.loads(told.splitlines()[-1])
             found["rate"] = impressions / found["seconds"]

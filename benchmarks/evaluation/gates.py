@@ -25,10 +25,10 @@ from rich.table import Table
 from benchmarks.evaluation.population import LISTWISE, Drawn, Population, Scores
 from components.contract.dataset import Gates
 from components.evaluation.display_names import Slice
+from components.evaluation.gates.gate_result import FAMILY_ALPHA, verdict
+from components.evaluation.metrics.metric_accumulator import RequestSums
 from components.evaluation.metrics.standard_errors import estimates
 from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, SliceMetrics
-from components.evaluation.metrics.metric_accumulator import RequestSums
-from components.evaluation.gates.gate_result import FAMILY_ALPHA, verdict
 
 FALLS = (0.0, 0.005, 0.01, 0.02, 0.04)
 BY_VALUE = {"auc": 0.005, "ndcg_at_10": 0.005}

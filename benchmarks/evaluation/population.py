@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from components.evaluation.metrics.score_histogram import ScoreCounts
 from components.evaluation.metrics.metric_accumulator import RankingSums, Requests, RequestSums, request_sums
+from components.evaluation.metrics.score_histogram import ScoreCounts
 from components.simulator import ShopConfig, simulate
 
 LISTWISE = ("precision_at_5", "ndcg_at_10")

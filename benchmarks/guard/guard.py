@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.guard import returning
-from serving.guard.e_process import Numbers
 from serving.guard.counts import SCORE_BINS, Tally
+from serving.guard.e_process import Numbers
 from serving.guard.sequential_test import GO_ON, PROMOTE, ROLL_BACK, Limits, Watch, decided
 
 

@@ -26,9 +26,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.ingest.ingest import TINY_EVENTS, apart, run, simulated
-from pipeline.beam.presets import BeamArgs, beam_args
-from pipeline.beam.preset_options import Local, MultiProcess
 from pipeline.beam.job_service import beam_service
+from pipeline.beam.preset_options import Local, MultiProcess
+from pipeline.beam.presets import BeamArgs, beam_args
 
 WAYS = {
     "local, 2 threads": Local(threads=2),

@@ -26,11 +26,11 @@ from rich.table import Table
 from benchmarks.ingest.public_logs import WRITERS, World, make_world, write_public
 from components.contract.errors import InputError
 from components.profiling.answers import Answers
-from components.profiling.samples.file_groups import FileGroup
 from components.profiling.known.prepare import prepare
 from components.profiling.known.public_formats import dataset_file, recognise
-from pipeline.terminal.console import console
+from components.profiling.samples.file_groups import FileGroup
 from pipeline.cli.init import checked, draft, files_of, read_groups
+from pipeline.terminal.console import console
 
 _TABLES = ("items", "users")
 

@@ -14,8 +14,8 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.quality.split_data import Scores, newest, read
 from benchmarks.quality.baseline_scores import rules
+from benchmarks.quality.split_data import Scores, newest, read
 from benchmarks.quality.truth import candidate_ids, of_candidates
 from components.contract.load import load_dataset
 from components.schema.parsing import Features

@@ -30,10 +30,10 @@ from scipy.special import expit
 from benchmarks.quality.split_data import batches, files, newest, read
 from benchmarks.quality.truth import candidate_ids, of_candidates
 from components.contract.load import load_dataset
-from trainer.model.calibration import Form
 from trainer.config import ranker_config
-from trainer.model.ranker import Ranker
 from trainer.fit.training import train
+from trainer.model.calibration import Form
+from trainer.model.ranker import Ranker
 
 LOSSES: Mapping[str, Mapping[str, Any]] = {
     "as it is": {},

@@ -39,11 +39,11 @@ from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes, Interaction, Shown
 from serving.features.request import Inputs, Request
 from serving.neighbours.content import content_space, content_vectors
-from serving.neighbours.neighbor_prior import lent_rates, on_evidence
 from serving.neighbours.nearest import Neighbours, nearest
+from serving.neighbours.neighbor_prior import lent_rates, on_evidence
 from serving.service.ranking.segment_popularity import SegmentPopularity
-from serving.state.memory import MemoryStates
 from serving.state.interface import plans_of
+from serving.state.memory import MemoryStates
 
 BANDS = {"0": 0, "1-2": 2, "3-5": 5, "6-20": 20, "more": np.inf}  # name to the greatest number in it
 WAYS = ("model", "model, lent", "segment", "popularity", "popularity, lent", "count", "given")

@@ -40,8 +40,8 @@ from components.contract.load import load_dataset
 from components.evaluation.metrics.bootstrap import CONFIDENCE_95, poisson_counts, standard_error
 from components.schema.parsing import Features
 from trainer.config import ranker_config
-from trainer.model.position_bias import Naive, curve
 from trainer.fit.training import train
+from trainer.model.position_bias import Naive, curve
 
 SETTINGS = ("none", "examination", "ips")
 LEAST = 1_000

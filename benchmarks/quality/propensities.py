@@ -36,8 +36,8 @@ from benchmarks.quality.split_data import files, newest, read
 from components.contract.load import load_dataset
 from components.schema.parsing import Features
 from trainer.config import ranker_config
-from trainer.fit.determinism import deterministic
 from trainer.distillation.inputs import coding, tree_inputs
+from trainer.fit.determinism import deterministic
 from trainer.fit.training import propensities
 
 LEAST = 1_000

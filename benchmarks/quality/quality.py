@@ -39,8 +39,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.quality.split_data import Judged, Scores, batches, files, newest, read
 from benchmarks.quality.baseline_scores import POPULARITY, SHOWN_ORDER, rules
+from benchmarks.quality.split_data import Judged, Scores, batches, files, newest, read
 from benchmarks.quality.trees import Fitted, Forest, Objective, Split
 from components.contract.columns import Column, input_columns
 from components.contract.dataset import Dataset
@@ -49,9 +49,9 @@ from components.evaluation.metrics.bootstrap import CONFIDENCE_95, standard_erro
 from components.evaluation.metrics.metric_accumulator import RankingSums
 from components.schema.parsing import Features
 from trainer.config import ranker_config
-from trainer.model.ranker import Ranker
 from trainer.distillation.inputs import coding, tree_inputs
 from trainer.fit.training import train
+from trainer.model.ranker import Ranker
 
 SHOWN = {"auc": "AUC", "gauc": "GAUC", "precision_at_5": "P@5", "ndcg_at_10": "NDCG@10", "mrr": "MRR", "log_loss": "log loss"}
 PAIRED = ("auc", "ndcg_at_10")

@@ -19,9 +19,9 @@ import redis
 from components.contract.load import load_dataset
 from components.state.reducer import State, empty, rules
 from components.state.store import Event, take_in
+from serving.state.interface import plans_of
 from serving.state.item_codes import ItemCodes
 from serving.state.partitions import TAGS, partition_of
-from serving.state.interface import plans_of
 from serving.state.values import encoded, schema_version
 
 DATASET = Path(__file__).parents[2] / "examples" / "simulated_shop.yaml"

@@ -27,8 +27,8 @@ from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes, Interaction, Shown
 from serving.features.request import Inputs, Request
 from serving.state import snapshot
-from serving.state.memory import MemoryStates
 from serving.state.interface import plans_of
+from serving.state.memory import MemoryStates
 
 RATES = (0, 1, 3, 10, 30, 100)  # lists a second
 STEP_US = SECOND_US = 1_000_000

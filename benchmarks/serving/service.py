@@ -44,8 +44,8 @@ from serving.features.catalogue import load_catalogue
 from serving.features.events import Changes, Interaction
 from serving.features.request import Request
 from serving.state import snapshot
-from serving.state.memory import MemoryStates
 from serving.state.interface import plans_of
+from serving.state.memory import MemoryStates
 
 ITEMS, SHOPPERS, CLICKS = 20_000, 200, 40
 START_US = 1_770_000_000_000_000

@@ -23,8 +23,8 @@ from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes, Interaction, Shown
 from serving.features.request import Request
-from serving.state.memory import MemoryStates
 from serving.state.interface import plans_of
+from serving.state.memory import MemoryStates
 
 DATASET = Path(__file__).parents[2] / "examples" / "simulated_shop.yaml"
 ITEMS, USERS = 20_000, 5_000

@@ -30,11 +30,11 @@ from components.contract.features import Category
 from components.contract.load import load_dataset
 from components.schema.parsing import Features
 from trainer.config import RankerConfig, ranker_config
-from trainer.export.integrated_gradients import apart
 from trainer.data.input_pipeline import Epochs
+from trainer.export.integrated_gradients import apart
+from trainer.fit.training import ranker
 from trainer.model.network_inputs import AGE_BUCKETS, BUCKETS, CATEGORIES, SHOWN_POSITION, layout
 from trainer.model.ranker import Ranker
-from trainer.fit.training import ranker
 
 SHOP = Path(__file__).parents[2] / "examples" / "simulated_shop.yaml"
 KNOWN_CATEGORIES = 100

@@ -46,9 +46,9 @@ from components.evaluation.metrics.metric_accumulator import RankingSums
 from components.schema.parsing import Features
 from components.schema.schema import schema
 from trainer.fit.auc import auc
-from trainer.warm_start.champion_weights import read as bequest
 from trainer.preprocess import preprocessing_fn
 from trainer.run import run_fn
+from trainer.warm_start.champion_weights import read as bequest
 
 METRICS = {"auc": "AUC", "ndcg_at_10": "NDCG@10"}
 FULL = "full retrain"

@@ -10,9 +10,9 @@ from tfx.utils.path_utils import serving_model_dir
 
 from components.champion.baseline import export_dull
 from components.champion.baseline_rule import BASELINE
-from components.contract.storage.object_store import Address
 from components.contract.columns import input_columns
 from components.contract.load import parse_dataset
+from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import RELEASES, UNFINISHED
 from components.release.labels import in_force
 from components.release.manifest import FILE, read_manifest

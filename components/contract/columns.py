@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from components.contract.base_model import duration_name
 from components.contract.dataset import Dataset
 from components.contract.features import History, ListRelative, Number, StateFeature, Vector
 from components.contract.sources import Rows
-from components.contract.base_model import duration_name
 
 Dtype = Literal["string", "int64", "float32"]
 Axis = Literal["request", "candidate", "history"]

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from components.contract.base_model import Boundary, Duration, Share, Strict
 from components.contract.features import NAME, OWN, Feature, GivenFeature, History, StateFeature
 from components.contract.sources import (
     AMOUNTS,
@@ -19,7 +20,6 @@ from components.contract.sources import (
     Sampling,
     Table,
 )
-from components.contract.base_model import Boundary, Duration, Share, Strict
 from components.contract.tuning import Tuning
 
 LONGEST_NAME = 63

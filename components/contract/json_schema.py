@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from components.contract.dataset import Dataset
 from components.contract.base_model import BOUNDARY_SCHEMA, DURATION_SCHEMA, SHARE_SCHEMA, duration_name
+from components.contract.dataset import Dataset
 
 _SHARES = (BOUNDARY_SCHEMA["examples"], SHARE_SCHEMA["examples"])
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from components.contract.base_model import Fault
 from components.contract.columns import columns
-from components.contract.validation import faults as inconsistencies
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
 from components.contract.features import Feature
 from components.contract.sources import Candidates
-from components.contract.base_model import Fault
+from components.contract.validation import faults as inconsistencies
 from components.contract.yaml_loader import Tags, parse_strict, read_text
 
 _TAGS: Tags = {"features": ("kind", "kind", Feature), "candidates": ("from", "origin", Candidates)}

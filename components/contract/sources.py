@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from components.contract.values.local_time import zone_fault
 from components.contract.base_model import Duration, Strict
+from components.contract.values.local_time import zone_fault
 
 Format = Literal["parquet", "csv", "jsonl"]
 Unit = Literal["auto", "d", "h", "m", "s", "ms", "us", "ns"]

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
+from components.contract.base_model import Fault, Place, closest
 from components.contract.dataset import Dataset
 from components.contract.features import OWN, Category, GivenFeature, History, Id, ListRelative, Number, StateFeature, Vector
-from components.contract.values.local_time import zone_fault
-from components.contract.values.nested_paths import INDEX, path_fault
 from components.contract.slices import bands, is_number, sliceable
 from components.contract.sources import AMOUNTS, EventSource, Files, Impressions, ListRows, Rows, Sampling
-from components.contract.base_model import Fault, Place, closest
 from components.contract.userless import lacks_user
+from components.contract.values.local_time import zone_fault
+from components.contract.values.nested_paths import INDEX, path_fault
 
 RESERVED = frozenset({"request", "user", "time", "interactions", "item", "position", "label", "session", "n_candidates"})
 CLOCK = ("time.hour", "time.weekday")

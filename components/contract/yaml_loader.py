@@ -8,9 +8,9 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import ValidationError
 
-from components.contract.errors import ShelfRankError
-from components.contract.error_text import fault_text, without_branches
 from components.contract.base_model import Fault, Place, Strict, closest
+from components.contract.error_text import fault_text, without_branches
+from components.contract.errors import ShelfRankError
 
 Model = TypeVar("Model", bound=Strict)
 # The name of a list or mapping whose parts are of several models: the key that tells which, the field that holds it, and their union.

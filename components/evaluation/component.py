@@ -19,12 +19,12 @@ from tfx.utils import proto_utils
 from tfx.utils.path_utils import serving_model_path
 
 from components.contract.load import parse_dataset
-from components.evaluation.tfma.eval_config import gates_of
-from components.evaluation.tfma.saved_model_scorer import ExportedModel
+from components.evaluation.gates.gate_result import verdict
 from components.evaluation.importance.feature_importance import FILE, importance
 from components.evaluation.importance.request_sample import sampled
+from components.evaluation.tfma.eval_config import gates_of
 from components.evaluation.tfma.results import read_metrics
-from components.evaluation.gates.gate_result import verdict
+from components.evaluation.tfma.saved_model_scorer import ExportedModel
 
 _log = logging.getLogger("shelfrank.progress")
 

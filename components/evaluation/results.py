@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from components.evaluation.display_names import Slice
-from components.evaluation.metrics.standard_errors import change_error_of, error_of
 from components.evaluation.metrics.intervals import CONFIDENCE, FEWEST_SHOPPERS, half_width, p_value
+from components.evaluation.metrics.standard_errors import change_error_of, error_of
 
 # What `slices.band_names` gives: `0`, `1-2`, `10+`, `below 5`, `5 to 20`, `from 20`.
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"

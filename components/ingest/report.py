@@ -8,10 +8,10 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
 from components.ingest.counts import NO_LABEL, Counts, merged
-from components.ingest.sources.files import Layout
 from components.ingest.output.item_index import Index
 from components.ingest.requests.attribution import CAUSES, REMEDIES
 from components.ingest.requests.splits import SPLITS
+from components.ingest.sources.files import Layout
 
 
 def ingest_report(index: Index, counts: Counts, layout: Layout, dataset_text: str) -> bytes:

@@ -29,7 +29,14 @@ from components.contract.errors import InputError
 from components.contract.load import parse_dataset
 from components.contract.sources import Sampling
 from components.contract.userless import lacks_user
-from components.ingest.tables.catalogue import as_parquet, item_index, read_table
+from components.ingest.counts import Counts, merged
+from components.ingest.events.clean_events import Moment, clean
+from components.ingest.events.deduplicate import tells_repetitions
+from components.ingest.events.source_columns import Absent, event_columns, missing_event_columns, require_columns
+from components.ingest.formats.readers import frames
+from components.ingest.output.example_columns import fields
+from components.ingest.output.item_index import Index
+from components.ingest.output.tfrecord_writer import records
 from components.ingest.requests.claims import (
     Files,
     Settled,
@@ -43,24 +50,17 @@ from components.ingest.requests.claims import (
     split_off,
     together,
 )
-from components.ingest.events.clean_events import Moment, clean
-from components.ingest.counts import Counts, merged
-from components.ingest.events.deduplicate import tells_repetitions
-from components.ingest.output.example_columns import fields
-from components.ingest.sources.files import Block
-from components.ingest.tables.second_ids import read_identities, resolved
-from components.ingest.output.item_index import Index
-from components.ingest.tables.item_versions import ItemVersions, version_rows
 from components.ingest.requests.label_amounts import RETURNED, less_returned
-from components.ingest.tables.item_block import product_block
-from components.ingest.formats.readers import frames
-from components.ingest.output.tfrecord_writer import records
 from components.ingest.requests.segments import segment_block
-from components.ingest.requests.user_block import ShopperBlock, shopper_block
-from components.ingest.events.source_columns import Absent, event_columns, missing_event_columns, require_columns
-from components.ingest.shuffle_files import read_frame, read_partition, write_bytes, write_frame, write_partitions
 from components.ingest.requests.splits import SPLITS, bounds
+from components.ingest.requests.user_block import ShopperBlock, shopper_block
+from components.ingest.shuffle_files import read_frame, read_partition, write_bytes, write_frame, write_partitions
 from components.ingest.sources.beam_filesystem import created, opened
+from components.ingest.sources.files import Block
+from components.ingest.tables.catalogue import as_parquet, item_index, read_table
+from components.ingest.tables.item_block import product_block
+from components.ingest.tables.item_versions import ItemVersions, version_rows
+from components.ingest.tables.second_ids import read_identities, resolved
 from components.ingest.tables.table_rows import ID
 from components.state.artifact import save
 from components.state.features import plan_of

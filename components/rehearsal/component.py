@@ -21,15 +21,15 @@ from tfx.utils.path_utils import serving_model_path, stamped_model_path
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, RunError
 from components.contract.load import parse_dataset
-from components.evaluation.tfma.saved_model_scorer import called
 from components.evaluation.importance.request_sample import sampled_records
+from components.evaluation.tfma.saved_model_scorer import called
 from components.rehearsal import batching_file
 from components.rehearsal.length_buckets import shown
-from components.rehearsal.remote_server import Elsewhere, served_elsewhere
 from components.rehearsal.parity import Scores, parity
-from components.rehearsal.sampled_requests import Recorded, recorded
+from components.rehearsal.remote_server import Elsewhere, served_elsewhere
 from components.rehearsal.replay import replay
 from components.rehearsal.report import FILE, TOLERANCE, Rehearsal
+from components.rehearsal.sampled_requests import Recorded, recorded
 from components.rehearsal.warmup import SIGNATURE, warmup_requests, write_warmup
 from serving.model_server.config import ServerConfig
 from serving.model_server.errors import ServingError

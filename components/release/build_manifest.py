@@ -10,9 +10,9 @@ from pathlib import Path
 from components.contract.columns import input_columns
 from components.contract.dataset import Dataset
 from components.contract.load import parse_dataset
+from components.evaluation.gates.gate_result import Verdict, verdict
 from components.evaluation.results import CHALLENGER, SliceMetrics
 from components.evaluation.tfma.results import read_metrics
-from components.evaluation.gates.gate_result import Verdict, verdict
 from components.rehearsal.report import FILE as REHEARSAL_FILE
 from components.rehearsal.report import Rehearsal
 from components.release.manifest import Manifest

@@ -21,12 +21,12 @@ from tfx.utils import json_utils
 
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import RELEASES, SERVING
-from components.release.run_outcome import PROPERTY, Announced
 from components.release.build_manifest import describe, refusals
 from components.release.labels import label_first
 from components.release.manifest import FILE
 from components.release.outcomes import record_outcome
 from components.release.publish import publish
+from components.release.run_outcome import PROPERTY, Announced
 from components.release.serving_bundle import ServingState
 
 _log = logging.getLogger("shelfrank.progress")

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from components.contract.storage.object_store import Address
 from components.contract.errors import InputError, ShelfRankError
 from components.contract.storage.labels import CONFIG_FILE, FILE, STABLE, Labels
+from components.contract.storage.object_store import Address
 from components.release.manifest import Manifest
 from components.release.publish import newest, versions
 

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from components.contract.storage.object_store import Address
 from components.contract.errors import ShelfRankError
+from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import MANIFEST
 
 FILE = MANIFEST

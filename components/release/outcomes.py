@@ -5,8 +5,8 @@ A release says that there was one; that a run ended without is said here alone.
 
 import re
 
-from components.contract.storage.object_store import Address
 from components.contract.errors import InputError
+from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import OUTCOMES
 from components.release.run_outcome import Announced, read_outcome
 

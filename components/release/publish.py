@@ -18,8 +18,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from components.contract.storage.object_store import Address
 from components.contract.errors import ShelfRankError
+from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import MANIFEST, UNFINISHED, complete, numbered, numbered_of
 from components.release.manifest import Manifest, read_manifest
 from components.release.serving_bundle import ServingState

@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.simulator import behaviour
-from components.simulator import vocabulary
+from components.simulator import behaviour, vocabulary
 from components.simulator.behaviour import Outcomes
 from components.simulator.log import PartFiles, numbered
 from components.simulator.slates import Slates

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from components.contract.errors import InputError
 from components.contract.base_model import duration_name
+from components.contract.errors import InputError
 
 MAX_ACTIONS = 127  # an action is an int8
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.contract.errors import InputError
-from components.state.reducer_numba import first_unsorted, replay_rows
 from components.state.plan import StatePlan
 from components.state.reducer import Features, State, blank, rules
+from components.state.reducer_numba import first_unsorted, replay_rows
 
 
 def replay(

@@ -7,13 +7,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from components.contract.dataset import Dataset
 from components.contract.base_model import duration_name
-from components.ingest.requests.claims import hashes_of, owned, skew_us
+from components.contract.dataset import Dataset
 from components.ingest.events.event_columns import impression_code
-from components.ingest.requests.request_identity import changed, gap_us, names_sessions, with_moments
 from components.ingest.requests.attribution import AWAY, CAUSES, HOME, REMEDIES, attribute
+from components.ingest.requests.claims import hashes_of, owned, skew_us
 from components.ingest.requests.list_owners import NOBODY, resolve, shared_ids
+from components.ingest.requests.request_identity import changed, gap_us, names_sessions, with_moments
 from components.ingest.requests.splits import label_window_us
 from components.validate.check import EXAMPLES, Check, Verdict, share
 

@@ -10,16 +10,16 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.sources import ListRows, Rows, Sampling
 from components.contract.userless import lacks_user
-from components.ingest.requests.claims import shows_lists
-from components.ingest.events.clean_events import Moment, clean
 from components.ingest.counts import LINE, Counts
+from components.ingest.events.clean_events import Moment, clean
 from components.ingest.events.event_columns import FILE_SHIFT, content_columns, event_features, impression_code
+from components.ingest.events.source_columns import Absent, event_columns, missing_event_columns
+from components.ingest.formats.readers import ROW, frames
+from components.ingest.requests.claims import shows_lists
+from components.ingest.sources.column_selection import Wanted
 from components.ingest.sources.files import Block, layout
 from components.ingest.tables.second_ids import resolved
-from components.ingest.formats.readers import ROW, frames
-from components.ingest.events.source_columns import Absent, event_columns, missing_event_columns
 from components.ingest.tables.table_rows import ID
-from components.ingest.sources.column_selection import Wanted
 from components.state.versions import FROM
 from components.validate.attribution import Measured, note
 from components.validate.attribution import Shown as ShownAndDone

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature, Number, Vector
 from components.contract.sources import Files, Impressions, ListRows, Rows
-from components.ingest.events.amounts import MAY_BE_NEGATIVE
 from components.ingest.counts import Counts
-from components.ingest.formats.csv_rows import SWALLOWED
+from components.ingest.events.amounts import MAY_BE_NEGATIVE
 from components.ingest.events.event_columns import event_features
-from components.ingest.sources.null_words import COUNTED
+from components.ingest.formats.csv_rows import SWALLOWED
 from components.ingest.formats.readers import ABSENT
+from components.ingest.sources.null_words import COUNTED
 from components.validate.check import EXAMPLES, Check, of_rows, share
 from components.validate.row_location import told
 

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from components.contract.dataset import Dataset
-from components.contract.values.event_time import EARLIEST_US
 from components.contract.sources import EventSource, Impressions, ListRows, Rows
+from components.contract.values.event_time import EARLIEST_US
 from components.ingest.requests.request_identity import gap_us, with_moments
 from components.ingest.requests.splits import BEFORE, SPLITS, assign, bounds
 from components.validate.attribution import attribution_checks, identity_checks

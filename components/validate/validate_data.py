@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.sources import ListRows, Rows
-from components.ingest.requests.claims import shows_lists
 from components.ingest.events.deduplicate import tells_repetitions
+from components.ingest.events.shown_lists import NOTHING_CHOSEN
+from components.ingest.requests.claims import shows_lists
 from components.ingest.sources.files import layout, matching
 from components.ingest.tables.second_ids import RESOLVED
-from components.ingest.events.shown_lists import NOTHING_CHOSEN
 from components.validate.attribution import measure
 from components.validate.check import EXAMPLES, Check, Verdict, of_rows, share
 from components.validate.events import Tally, duplicates, tally, where_it_stands

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from components.contract.errors import ClusterFileError
 from components.contract.base_model import closest
+from components.contract.errors import ClusterFileError
 from components.contract.yaml_loader import faults_of
 from pipeline.beam.preset_options import Dataflow, Flink, Local, MultiProcess, Portable, Remote, Spark
 

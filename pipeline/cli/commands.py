@@ -75,10 +75,10 @@ def run(args: Namespace) -> None:
     """`shelfrank run`."""
     from components.contract.load import load_dataset
     from pipeline.config import RunConfig
-    from pipeline.terminal.display import display
-    from pipeline.terminal.output_capture import quiet
     from pipeline.local.run_record import alone
     from pipeline.results.render_result import show
+    from pipeline.terminal.display import display
+    from pipeline.terminal.output_capture import quiet
 
     file = Path(args.dataset or default_shop())
     dataset = load_dataset(file)
@@ -108,8 +108,8 @@ def run(args: Namespace) -> None:
 def report(args: Namespace) -> None:
     """`shelfrank report`."""
     from pipeline.local.run_record import write
-    from pipeline.results.result import read_result
     from pipeline.results.render_result import page, show
+    from pipeline.results.result import read_result
 
     result = read_result(_last(args.root))
     if args.html:
@@ -212,8 +212,8 @@ def serve(args: Namespace) -> None:
 
     from components.contract.storage.file_lock import read
     from pipeline.ops.child_servers import ended_by_signals, wait
-    from pipeline.results.result import read_result
     from pipeline.ops.serve import HOST, Ports, commands, served
+    from pipeline.results.result import read_result
 
     file = _last(args.root)
     result, ports = read_result(file), Ports(args.port, args.grpc_port, args.rest_port)

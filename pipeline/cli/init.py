@@ -17,12 +17,12 @@ from components.contract.load import parse_dataset
 from components.profiling.answers import Answers, Question, answered, parse_answers
 from components.profiling.drafts.dataset_text import dataset_text
 from components.profiling.drafts.draft import draft_dataset
-from components.profiling.samples.file_groups import FileGroup, grouped
-from components.profiling.samples.file_sample import read_sample
 from components.profiling.drafts.guesses import Guess, guesses_as_json, render_guesses
 from components.profiling.known.prepare import prepare
 from components.profiling.known.public_formats import RecognisedFormat, recognise
 from components.profiling.known.recognised_draft import recognised_draft, unused_files
+from components.profiling.samples.file_groups import FileGroup, grouped
+from components.profiling.samples.file_sample import read_sample
 from components.profiling.samples.sampled_rows import sampled_table
 from components.profiling.samples.truncated_copy import copied_samples
 from components.validate.check import Check, as_json, failed, render

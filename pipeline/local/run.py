@@ -11,15 +11,15 @@ from tfx.utils.path_utils import serving_model_path
 from components.contract.load import parse_dataset
 from pipeline.beam.presets import BeamArgs
 from pipeline.config import RunConfig
-from pipeline.terminal.display import Display
-from pipeline.results.fingerprint import INGESTION, LEARNING, code_version, input_digest
 from pipeline.graph import create_pipeline
-from pipeline.local.runner import BEAM, Step, run_locally
-from pipeline.results.metadata import connection, settle, sweep
 from pipeline.local.run_record import pin, write
-from pipeline.results.result import RunResult, StepTime, parse_result, write_result
+from pipeline.local.runner import BEAM, Step, run_locally
+from pipeline.results.fingerprint import INGESTION, LEARNING, code_version, input_digest
+from pipeline.results.metadata import connection, settle, sweep
 from pipeline.results.render_result import page
+from pipeline.results.result import RunResult, StepTime, parse_result, write_result
 from pipeline.slice_report import LINEAGE, RESULT
+from pipeline.terminal.display import Display
 from trainer.tuning.search_space import check_settings
 
 

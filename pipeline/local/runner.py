@@ -14,12 +14,12 @@ from tfx.orchestration.portable.runtime_parameter_utils import substitute_runtim
 from tfx.proto.orchestration import pipeline_pb2
 
 from components.contract.errors import RunError
-from pipeline.beam.tfx_batching import cut_batches_by_size
-from pipeline.beam.presets import beam_args
 from pipeline.beam.preset_options import Local
-from pipeline.terminal.root_cause import told
-from pipeline.terminal.display import Display, State
+from pipeline.beam.presets import beam_args
+from pipeline.beam.tfx_batching import cut_batches_by_size
 from pipeline.results.metadata import Output, step_record
+from pipeline.terminal.display import Display, State
+from pipeline.terminal.root_cause import told
 
 # A block in work takes some hundred megabytes; its compiled loops run without the interpreter lock.
 BEAM = beam_args(Local(threads=min(4, os.cpu_count() or 1)))

@@ -15,11 +15,11 @@ from components.release.manifest import read_manifest
 from components.release.publish import newest
 from pipeline.ops.guard_journal import entry, note
 from pipeline.ops.releases import Place, promote, rollback
-from serving.guard.trial_store import Ledger, Standing
-from serving.guard.log_parser import Clicks
-from serving.guard.prometheus_metrics import Numbers
-from serving.guard.monitor import Duty, Sentry
 from serving.guard.decision import Decision, verdict
+from serving.guard.log_parser import Clicks
+from serving.guard.monitor import Duty, Sentry
+from serving.guard.prometheus_metrics import Numbers
+from serving.guard.trial_store import Ledger, Standing
 
 LEDGER = "guard.sqlite"
 TELL_S = 60.0  # between two lines about a trial that goes on

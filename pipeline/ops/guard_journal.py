@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from serving.guard.trial_store import Standing
 from serving.guard.decision import Decision
+from serving.guard.trial_store import Standing
 
 FILE = "guard.jsonl"
 

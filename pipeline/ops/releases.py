@@ -12,10 +12,10 @@ from typing import Any
 
 from rich.table import Table
 
-from components.contract.storage.object_store import Address
 from components.contract.errors import InputError
 from components.contract.storage.file_lock import alone
 from components.contract.storage.labels import Labels
+from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import SERVING
 from components.release.labels import check_there, read_labels, write_labels
 from components.release.manifest import Manifest, read_manifest

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from components.contract.storage import labels as labelling
 from components.contract.errors import InputError, RunError
-from components.contract.storage.labels import STABLE
 from components.contract.load import parse_dataset
+from components.contract.storage import labels as labelling
+from components.contract.storage.labels import STABLE
 from components.release.labels import read_labels, refresh_config
 from components.release.publish import versions
 from pipeline.ops.child_servers import Server, running
-from pipeline.terminal.display import Display, display
 from pipeline.ops.ports import listener, taken
 from pipeline.results.result import RunResult
+from pipeline.terminal.display import Display, display
 
 HOST = "127.0.0.1"
 VALUES = "assets/categories"  # of a release: the values of its categories

@@ -10,9 +10,9 @@ from rich.table import Table
 from components.champion.baseline_rule import champion_order
 from components.contract.load import parse_dataset
 from components.evaluation.report.html_report import RankedRequest, ReportContent, render
-from components.evaluation.results import compared
 from components.evaluation.report.summary import falls
 from components.evaluation.report.table import importance_table, metrics_table, overall_table
+from components.evaluation.results import compared
 from pipeline.results.result import RunResult
 from trainer.tuning.trials import Trial, value_text
 

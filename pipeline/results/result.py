@@ -8,12 +8,12 @@ from typing import Any
 
 from components.contract.errors import RunError
 from components.contract.load import parse_dataset
-from components.evaluation.metrics.curves import Curves
-from components.evaluation.importance.feature_importance import Importance
-from components.evaluation.report.html_report import Epoch, RankedCandidate, RankedRequest
-from components.evaluation.results import Model, SliceMetrics, from_json, to_json
-from components.evaluation.report.table import metrics_rows
 from components.evaluation.gates.gate_result import Verdict, verdict
+from components.evaluation.importance.feature_importance import Importance
+from components.evaluation.metrics.curves import Curves
+from components.evaluation.report.html_report import Epoch, RankedCandidate, RankedRequest
+from components.evaluation.report.table import metrics_rows
+from components.evaluation.results import Model, SliceMetrics, from_json, to_json
 from components.rehearsal.report import Rehearsal
 from pipeline.local.run_record import write
 from trainer.tuning.trials import Trial, from_row

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from components.contract.base_model import Fault, Strict, closest
 from components.contract.errors import ServiceFileError
 from components.contract.features import NAME
-from components.contract.base_model import Fault, Strict, closest
 from components.contract.yaml_loader import parse_strict, read_text
 from serving.experiments.percentage import Share, percent
 

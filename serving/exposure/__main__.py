@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from components.contract.errors import ShelfRankError
-from components.contract.values.id_text import id_text
 from components.contract.load import load_dataset
+from components.contract.values.id_text import id_text
 from serving.exposure.erase import ask_to_forget, erase
 from serving.exposure.pseudonym import keys_of
 from serving.exposure.serialization import EventRows

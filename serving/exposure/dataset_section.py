@@ -7,9 +7,9 @@ import yaml
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from components.contract.values.null_words import NO_USER, feature_words, role_words
 from components.contract.sources import DEFAULT_WORDS, Impressions, Sampling
 from components.contract.userless import lacks_user
+from components.contract.values.null_words import NO_USER, feature_words, role_words
 from serving.exposure.log import IMPRESSIONS, INTERACTIONS
 from serving.exposure.serialization import EventRows
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from serving.exposure.serialization import EventRows
 from serving.exposure.log_file import COMPLETE, OPEN, sync_folder, write_private
+from serving.exposure.serialization import EventRows
 
 ASKED, ASKING, LOCK = ".forget", ".asking", ".forgetting"
 ASKING_S = 3600  # a wish that is so old and still being written was never acknowledged

@@ -21,11 +21,11 @@ from typing import final
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, LogUnavailable
 from components.contract.storage.file_lock import READING
-from serving.exposure.event_types import Exposure, Interaction, Shadowed
 from serving.exposure.crash_recovery import Recovered, recover
+from serving.exposure.event_types import Exposure, Interaction, Shadowed
 from serving.exposure.retention import Retention, remove_old
-from serving.exposure.serialization import EventRows, decision, lines, shadow
 from serving.exposure.rotating_file import Stream
+from serving.exposure.serialization import EventRows, decision, lines, shadow
 
 DECISIONS, IMPRESSIONS, INTERACTIONS, SHADOWS = "decisions", "impressions", "interactions", "shadows"
 _LOG = logging.getLogger(__name__)

@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
+from components.contract.base_model import closest
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.features import GivenFeature
 from components.contract.sources import AMOUNTS, EVENT_ROLES, Impressions
-from components.contract.base_model import closest
-from serving.exposure.json_values import plain, typed, well_formed
 from serving.exposure.event_types import Exposure, Interaction, Shadowed
+from serving.exposure.json_values import plain, typed, well_formed
 
 ROLES = tuple(role for role in EVENT_ROLES if role not in ("order", "label", *AMOUNTS))
 RULED = "ruled"  # names of the rules that moved an impression's item, joined by "|"

@@ -7,13 +7,13 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from components.contract.base_model import closest
 from components.contract.columns import Column, signature_columns
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.features import GivenFeature, Number, Vector
 from components.contract.values.local_time import clock_text
 from components.contract.values.null_words import feature_words
-from components.contract.base_model import closest
 from components.state.features import interaction_places, state_readers
 from components.state.reducer import Features
 from components.state.segments import segment_key

@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, final
 
+from components.contract.base_model import closest
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from components.contract.values.event_time import event_time_us
 from components.contract.sources import Impressions, ListRows, Rows
-from components.contract.base_model import closest
 from components.contract.userless import lacks_user
+from components.contract.values.event_time import event_time_us
 from components.state.features import counted_impression
 from components.state.segments import segment_key
 from components.state.session_hash import session_hash
 from components.state.store import Event
 from serving.features.catalogue import Catalogue
 from serving.features.segments import Segments
-from serving.state.item_codes import NO_ITEM
 from serving.state.interface import Change, plans_of
+from serving.state.item_codes import NO_ITEM
 
 _MARK_BYTES = 16
 NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})

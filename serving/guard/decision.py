@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from serving.guard.e_process import Seen
 from serving.guard.counts import clicks, errors, slow
+from serving.guard.e_process import Seen
 from serving.guard.sequential_test import GO_ON, KEPT, RECENT, ROLL_BACK, WORSE, Limits, Stretch, Watch, decided, score_shift, threshold
 
 Decision = Literal["go on", "roll back", "promote"]

@@ -7,9 +7,9 @@ from typing import Any, Literal, final
 
 import numpy as np
 
+from components.contract.base_model import closest
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from components.contract.base_model import closest
 from serving.exposure.serialization import EventRows
 from serving.guard.attribution import Click
 from serving.guard.counts import Tally, score_counts

@@ -8,12 +8,12 @@ from typing import Any, final
 
 from components.contract.errors import InputError
 from serving.exposure.log import DECISIONS, INTERACTIONS
-from serving.guard.log_tailer import sizes, unread
-from serving.guard.trial_store import Block, Ledger, Standing
-from serving.guard.log_parser import Clicks, Trial, request_of
 from serving.guard.counts import Tally
 from serving.guard.decision import verdict
+from serving.guard.log_parser import Clicks, Trial, request_of
+from serving.guard.log_tailer import sizes, unread
 from serving.guard.sequential_test import Limits, stretch_length
+from serving.guard.trial_store import Block, Ledger, Standing
 
 _SETTLED_AT_ONCE = 1000
 

@@ -5,8 +5,8 @@ from typing import final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from serving.guard.trial_store import SIDES, Standing
 from serving.guard.sequential_test import KEPT, WORSE, Limits, threshold
+from serving.guard.trial_store import SIDES, Standing
 
 ENDS = ("roll back", "promote")
 

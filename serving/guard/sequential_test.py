@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.contract.errors import InputError
-from serving.guard.e_process import Border, Numbers, log_growth
 from serving.guard.counts import Tally, clicks, errors, psi, slow
+from serving.guard.e_process import Border, Numbers, log_growth
 
 KEPT = ("clicks_kept", "errors_kept", "slow_kept")
 RECENT = ("recent_errors_worse", "recent_slow_worse")

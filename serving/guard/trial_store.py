@@ -15,10 +15,10 @@ import numpy as np
 
 from components.contract.errors import ShelfRankError
 from serving.guard.attribution import Click, Shown, clicked_request
-from serving.guard.e_process import Numbers
-from serving.guard.log_parser import Request, Side, Trial
 from serving.guard.counts import Tally
 from serving.guard.decision import Verdict
+from serving.guard.e_process import Numbers
+from serving.guard.log_parser import Request, Side, Trial
 from serving.guard.sequential_test import Stretch, Watch
 
 SIDES: tuple[Side, Side] = ("canary", "stable")

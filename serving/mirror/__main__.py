@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.contract.storage.object_store import Address
 from components.contract.errors import InputError, ShelfRankError
 from components.contract.storage.labels import FILE, STABLE, Labels
+from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import MANIFEST, RELEASES, SERVING, complete
 from serving.mirror.releases import Releases
 from serving.mirror.state import States

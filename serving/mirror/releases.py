@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from components.contract.storage.object_store import Address
 from components.contract.storage.labels import CONFIG_FILE, FILE, Labels
+from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import MANIFEST
 from serving.mirror.sync import bring, numbers, take_away, write
 from serving.mirror.target_config import Only, Served, next_step, wanted

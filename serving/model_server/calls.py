@@ -6,13 +6,13 @@ from typing import Any, TypeVar
 
 from tensorflow_serving.apis import classification_pb2, inference_pb2, model_pb2, predict_pb2, regression_pb2
 
-from serving.model_server.inference import examples
-from serving.model_server.lifecycle.registry import Catalogue
 from serving.model_server.errors import Code, ServingError, from_exception, invalid
-from serving.model_server.metrics import Metrics
+from serving.model_server.inference import examples
 from serving.model_server.inference.model_spec import required
 from serving.model_server.inference.predict import predict
 from serving.model_server.inference.runner import Call
+from serving.model_server.lifecycle.registry import Catalogue
+from serving.model_server.metrics import Metrics
 
 Answer = TypeVar("Answer")
 

@@ -12,13 +12,13 @@ from tensorflow_serving.apis import model_service_pb2_grpc as model_service
 from tensorflow_serving.apis import prediction_service_pb2_grpc as prediction_service
 
 from components.contract.storage.labels import MODELS_HEADER
-from serving.model_server.lifecycle import models
-from serving.model_server.lifecycle.registry import Catalogue
-from serving.model_server.errors import ServingError
-from serving.model_server.lifecycle.model_manager import Fleet
 from serving.model_server.calls import Inference
-from serving.model_server.metadata import model_metadata, model_status
+from serving.model_server.errors import ServingError
+from serving.model_server.lifecycle import models
+from serving.model_server.lifecycle.model_manager import Fleet
+from serving.model_server.lifecycle.registry import Catalogue
 from serving.model_server.lifecycle.version_status import States
+from serving.model_server.metadata import model_metadata, model_status
 
 STATUS_CODES = {status.value[0]: status for status in grpc.StatusCode}
 Answer = TypeVar("Answer")

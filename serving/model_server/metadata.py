@@ -3,9 +3,9 @@
 from tensorflow.core.protobuf import error_codes_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
-from serving.model_server.lifecycle.registry import Catalogue
 from serving.model_server.errors import Code, ServingError, invalid
 from serving.model_server.inference.model_spec import required
+from serving.model_server.lifecycle.registry import Catalogue
 from serving.model_server.lifecycle.version_status import States, Status
 
 SIGNATURES = "signature_def"

@@ -11,27 +11,27 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc as model_service
 from tensorflow_serving.apis import prediction_service_pb2_grpc as prediction_service
 
-from serving.model_server.lifecycle import models
 from serving.model_server import text_protos
 from serving.model_server.batching import parameters as batching
 from serving.model_server.batching.queue import BatchThreads
 from serving.model_server.batching.runner import BatchingRunner
-from serving.model_server.lifecycle.registry import Catalogue
+from serving.model_server.calls import Inference
 from serving.model_server.config import ServerConfig
 from serving.model_server.errors import Code, ServingError, from_exception
-from serving.model_server.lifecycle.model_manager import Fleet
-from serving.model_server.lifecycle.malloc_trim import give_back
 from serving.model_server.grpc_services import ModelService, PredictionService
-from serving.model_server.calls import Inference
-from serving.model_server.metrics import Metrics
-from serving.model_server.lifecycle.periodic import Periodic
-from serving.model_server.rest.api import Api
-from serving.model_server.rest.http import RestServer
 from serving.model_server.inference.runner import Runner
 from serving.model_server.inference.saved_model import LoadedModel
-from serving.model_server.lifecycle.version_status import States
-from serving.model_server.lifecycle.lifecycle import Loader, Upkeep
 from serving.model_server.inference.warmup import warm_up
+from serving.model_server.lifecycle import models
+from serving.model_server.lifecycle.lifecycle import Loader, Upkeep
+from serving.model_server.lifecycle.malloc_trim import give_back
+from serving.model_server.lifecycle.model_manager import Fleet
+from serving.model_server.lifecycle.periodic import Periodic
+from serving.model_server.lifecycle.registry import Catalogue
+from serving.model_server.lifecycle.version_status import States
+from serving.model_server.metrics import Metrics
+from serving.model_server.rest.api import Api
+from serving.model_server.rest.http import RestServer
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
 log = logging.getLogger(__name__)

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from components.contract.base_model import Fault, Place, Strict, closest
 from components.contract.dataset import Dataset
 from components.contract.errors import ServiceFileError
 from components.contract.features import NAME, GivenFeature, Vector
-from components.contract.base_model import Fault, Place, Strict, closest
 from components.contract.yaml_loader import Tags, parse_strict, read_text
 
 Value = str | int | float | bool

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.contract.base_model import closest
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.features import Multi
-from components.contract.base_model import closest
 from serving.rules.file import Selecting, Value
 
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]  # item feature to its values, one a candidate

@@ -14,12 +14,12 @@ import uvicorn
 
 from components.contract.errors import InputError, ShelfRankError
 from serving.exposure.retention import Retention
-from serving.service.http.app import service_app
 from serving.service.grpc.grpc_server import grpc_door
+from serving.service.http.app import service_app
 from serving.service.lifespan import opened, read
 from serving.service.service_context import Parts
-from serving.service.state.redis_password import redis_password
 from serving.service.settings import Places, Settings
+from serving.service.state.redis_password import redis_password
 from serving.service.tls import Tls
 
 _LOG = logging.getLogger(__name__)

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from components.contract.errors import InputError
-from components.contract.values.id_text import id_text
 from components.contract.sources import AMOUNTS
+from components.contract.values.id_text import id_text
 from serving.exposure.json_values import plain
 from serving.features.events import Interaction, Shown
-from serving.service.schemas import EventsBody, ImpressionBody, InteractionBody, RankBody
-from serving.service.state.event_intake import Reported, located
-from serving.service.service_context import Parts
 from serving.service.ranking.ranking import Asked, Ranked
+from serving.service.schemas import EventsBody, ImpressionBody, InteractionBody, RankBody
+from serving.service.service_context import Parts
+from serving.service.state.event_intake import Reported, located
 
 
 @dataclass(frozen=True)

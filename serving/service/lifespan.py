@@ -18,30 +18,30 @@ from components.state.reducer import Features
 from serving.client.hedging import HedgeSettings
 from serving.client.model import ModelClient
 from serving.exposure.erase import erase
-from serving.exposure.pseudonym import shopper_key
 from serving.exposure.log import ExposureLog, LogSettings
+from serving.exposure.pseudonym import shopper_key
 from serving.exposure.serialization import EventRows
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes
 from serving.service.page.page import Page, read_values
 from serving.service.page.shoppers import known_to, offered
-from serving.service.state.empty_state import EmptyState
-from serving.service.state.event_intake import Intake
-from serving.service.ranking.fallback_chain import Ladder
-from serving.service.telemetry.metrics import Metrics
-from serving.service.telemetry.model_metrics import ModelMetrics
-from serving.service.state.null_ids import NullIds
-from serving.service.state.opened_state import OpenedState, Snapshots, open_state
-from serving.service.service_context import Parts
-from serving.service.ranking.ranking import Ranking
-from serving.service.rate_limit import Rates
 from serving.service.ranking.explain import Explaining
-from serving.service.settings import Places, Settings
+from serving.service.ranking.fallback_chain import Ladder
+from serving.service.ranking.ranking import Ranking
 from serving.service.ranking.shadow import Shadow
 from serving.service.ranking.shop_files import InForce, LiveShopFiles, ShopFiles, read_shop_files
 from serving.service.ranking.shop_rules import ShopRules
-from serving.service.tls import to_model_server
+from serving.service.rate_limit import Rates
+from serving.service.service_context import Parts
+from serving.service.settings import Places, Settings
+from serving.service.state.empty_state import EmptyState
+from serving.service.state.event_intake import Intake
+from serving.service.state.null_ids import NullIds
+from serving.service.state.opened_state import OpenedState, Snapshots, open_state
+from serving.service.telemetry.metrics import Metrics
+from serving.service.telemetry.model_metrics import ModelMetrics
 from serving.service.telemetry.tracing import tracing
+from serving.service.tls import to_model_server
 from serving.sources.candidates import CandidateSources, compares, stands
 from serving.sources.contents import contents_at
 from serving.sources.file import Sources

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from serving.exposure.log import ExposureLog
 from serving.features.catalogue import SecondIds
 from serving.service.page.page import Page
+from serving.service.ranking.explain import Explaining
+from serving.service.ranking.ranking import Ranking
+from serving.service.ranking.shop_files import LiveShopFiles
+from serving.service.rate_limit import Rates
 from serving.service.state.event_intake import Intake
+from serving.service.state.null_ids import NullIds
 from serving.service.state.state_client import Knowledge
 from serving.service.telemetry.metrics import Metrics
-from serving.service.state.null_ids import NullIds
-from serving.service.ranking.ranking import Ranking
-from serving.service.rate_limit import Rates
-from serving.service.ranking.explain import Explaining
-from serving.service.ranking.shop_files import LiveShopFiles
 from serving.service.telemetry.tracing import NoTracing, Tracing
 
 

@@ -6,10 +6,10 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from components.contract.base_model import closest
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.values.null_words import feature_words
-from components.contract.base_model import closest
 from serving.features.catalogue import Items
 from serving.features.values import texts
 from serving.sources.contents import Contents

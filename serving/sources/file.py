@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from components.contract.base_model import Fault, Strict, closest
 from components.contract.dataset import Dataset
 from components.contract.errors import ServiceFileError
 from components.contract.features import NAME, Category, GivenFeature, Id, Multi
-from components.contract.base_model import Fault, Strict, closest
 from components.contract.yaml_loader import Tags, parse_strict, read_text
 
 

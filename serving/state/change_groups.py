@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from components.state.plan import StatePlan
 from components.state.store import Event
-from serving.state.partitions import placed
 from serving.state.interface import Change
+from serving.state.partitions import placed
 
 KEYS_AT_A_TIME = 4_000  # that a round trip reads and sets
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import final
 
 from components.state.store import Event, StateStore
-from serving.state.item_codes import ItemCodes
-from serving.state.snapshot import Saved
-from serving.state.marks import remembered_us, repeats
 from serving.state.interface import Change, Known, Plans
+from serving.state.item_codes import ItemCodes
+from serving.state.marks import remembered_us, repeats
+from serving.state.snapshot import Saved
 from serving.state.tombstones import Forgotten
 
 MARKS = 100_000  # newest changes that are remembered, to tell their repetitions

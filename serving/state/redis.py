@@ -29,12 +29,12 @@ from components.state.read_batch import read_rows
 from components.state.reducer import Features, blank, rules
 from components.state.store import Event, take_in
 from serving.state.change_groups import Group, Side, halves, joined, keys_of, portions
+from serving.state.interface import Change, Known, Plans
 from serving.state.item_codes import ItemCodes
-from serving.state.snapshot import keys_in, parts
 from serving.state.marks import MARK_TTL_S, Mark, content_of, remembered_us, repeats, repetitions_of_others, time_of, ttl_s
 from serving.state.partitions import TAGS, partition_of, placed
-from serving.state.interface import Change, Known, Plans
 from serving.state.shards import ADD_UNLESS, COMPARE_AND_SET, REPLACE_BY, Call, Shards
+from serving.state.snapshot import keys_in, parts
 from serving.state.tombstones import RETENTION_S, digest_of
 from serving.state.values import TAG_BYTES, decoded, encoded, schema_version, tag_of
 

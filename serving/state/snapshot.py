@@ -21,8 +21,8 @@ from components.contract.errors import InputError
 from components.state import artifact
 from components.state.artifact import Snapshot
 from components.state.plan import StatePlan
-from serving.state.item_codes import NO_ITEM, ItemCodes
 from serving.state.interface import Plans
+from serving.state.item_codes import NO_ITEM, ItemCodes
 
 INDEX = "index.parquet"
 MARKS, FORGOTTEN, LOG = "marks", "forgotten", "log"

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pipeline.run
 import tensorflow as tf
+import trainer.training
 from tfx.orchestration.pipeline import Pipeline
 
-import pipeline.run
 import trainer.export
-import trainer.training
 from components.contract.columns import label_columns, signature_columns
 from components.contract.dataset import Dataset
 from components.schema import signatures

@@ -12,8 +12,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from components.contract.load import load_dataset
-from components.evaluation.tfma.saved_model_scorer import called
 from components.evaluation.importance.request_sample import sampled_records
+from components.evaluation.tfma.saved_model_scorer import called
 from components.rehearsal.sampled_requests import recorded, tensors
 from components.rehearsal.warmup import predict_request
 from serving.model_server.config import ServerConfig

@@ -15,9 +15,9 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types.experimental.simple_artifacts import File
 
 from components.contract.errors import InputError
-from pipeline.terminal.display import PROGRESS, Display, display
 from pipeline.local.runner import Step, run_locally
 from pipeline.results.metadata import connection, sweep
+from pipeline.terminal.display import PROGRESS, Display, display
 
 
 @component

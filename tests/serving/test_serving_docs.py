@@ -8,8 +8,8 @@ import yaml
 
 from components.contract.load import load_dataset, parse_dataset
 from serving.experiments.file import Arm, Baseline, Experiment, parse_experiments
-from serving.exposure.log import LogSettings
 from serving.exposure.dataset_section import events_section
+from serving.exposure.log import LogSettings
 from serving.guard.counts import Tally
 from serving.guard.decision import verdict
 from serving.guard.sequential_test import Limits, Watch

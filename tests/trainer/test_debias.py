@@ -13,8 +13,8 @@ from components.contract.columns import input_columns
 from components.contract.load import parse_dataset
 from components.schema.parsing import parse
 from trainer.config import ranker_config
-from trainer.model.position_bias import curve
 from trainer.fit.training import train
+from trainer.model.position_bias import curve
 
 PLANTED = """
 name: planted

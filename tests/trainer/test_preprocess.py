@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from components.contract.columns import input_columns
 from components.schema.parsing import parse
-from trainer.model.network_inputs import BUCKETS, layout
 from trainer.model.list_features import rank_in_list, ratio_to_mean
+from trainer.model.network_inputs import BUCKETS, layout
 
 NAN = float("nan")
 

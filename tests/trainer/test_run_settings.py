@@ -9,12 +9,12 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from trainer.fit.auc import auc
 from trainer.config import ranker_config
-from trainer.fit.determinism import deterministic
 from trainer.data.input_pipeline import Epochs
-from trainer.run import checkpoint_folder, run_fn
+from trainer.fit.auc import auc
+from trainer.fit.determinism import deterministic
 from trainer.fit.training import _built
+from trainer.run import checkpoint_folder, run_fn
 
 
 def fn_args(shop, path, settings="{}", **custom):

@@ -7,8 +7,8 @@ import pytest
 
 from components.contract.errors import InputError
 from trainer.run import run_fn
-from trainer.tuning.trials import best_first, from_json, to_json
 from trainer.tune import tuner_fn
+from trainer.tuning.trials import best_first, from_json, to_json
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:currentThread:DeprecationWarning"),

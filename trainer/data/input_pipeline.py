@@ -12,9 +12,9 @@ from components.contract.columns import columns, gain_amounts, gains, input_colu
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError, InputError
 from components.schema.parsing import Features, parse
-from trainer.model.positive_weights import SHOWN_WEIGHT, AmountWeights
-from trainer.model.network_inputs import SHOWN_POSITION
 from trainer.distillation.soft_labels import ESTIMATE
+from trainer.model.network_inputs import SHOWN_POSITION
+from trainer.model.positive_weights import SHOWN_WEIGHT, AmountWeights
 
 SHOWN_GAIN = "shown.gain"
 """What each candidate gained; beside the features in judging only."""

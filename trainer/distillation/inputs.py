@@ -20,8 +20,8 @@ from components.contract.columns import Column, input_columns
 from components.contract.dataset import Dataset
 from components.contract.features import Category, Feature, History, Id, ListRelative, Multi, Number, Text, Vector
 from components.schema.parsing import Features
-from trainer.model.list_features import rank_in_list, ratio_to_mean
 from trainer.distillation.history_features import codes, crossing, padded
+from trainer.model.list_features import rank_in_list, ratio_to_mean
 
 Columns = dict[str, NDArray[Any]]
 """Values of N candidates by name: float32 numbers, or int64 codes of texts, 0 where missing."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from components.contract.errors import RunError
 from components.evaluation.metrics.vectorized_metrics import Ranked, listwise
-from trainer.fit.auc import auc
 from trainer.data.input_pipeline import SHOWN_GAIN
+from trainer.fit.auc import auc
 from trainer.model.ranker import Ranker
 
 PROGRESS = logging.getLogger("shelfrank.progress")

@@ -6,11 +6,11 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from trainer.fit.ema import Averages
 from trainer.config import RankerConfig
 from trainer.data.input_pipeline import Batch
-from trainer.model.ranker import Ranker
+from trainer.fit.ema import Averages
 from trainer.fit.learning_rate import Schedule
+from trainer.model.ranker import Ranker
 
 
 def optimizer(config: RankerConfig, rate: float | Schedule) -> Any:

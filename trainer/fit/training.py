@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 from components.contract.dataset import Dataset
 from components.contract.errors import RunError
 from components.contract.features import Category, Id
-from trainer.model.positive_weights import amount_weights
-from trainer.fit.tensorboard import Board
-from trainer.fit.checkpoints import Checkpoint, Checkpoints
 from trainer.config import RankerConfig, heads
-from trainer.fit.determinism import deterministic, generators
 from trainer.data.input_pipeline import Batch, Epochs, SoftLabels, batches, request_files
-from trainer.model.network_inputs import CATEGORIES, layout, vocabulary_name
-from trainer.model.ranker import Ranker
-from trainer.model.position_bias import Examination, InversePropensity, curve
-from trainer.fit.progress_log import PROGRESS, Judge, Judgement, Progress, judgement
-from trainer.fit.learning_rate import learning_rate, needs_length
-from trainer.fit.train_step import Step
-from trainer.fit.strategy import from_chief, is_chief, over_workers, share, strategy
 from trainer.distillation.soft_labels import teacher
+from trainer.fit.checkpoints import Checkpoint, Checkpoints
+from trainer.fit.determinism import deterministic, generators
+from trainer.fit.learning_rate import learning_rate, needs_length
+from trainer.fit.progress_log import PROGRESS, Judge, Judgement, Progress, judgement
+from trainer.fit.strategy import from_chief, is_chief, over_workers, share, strategy
+from trainer.fit.tensorboard import Board
+from trainer.fit.train_step import Step
+from trainer.model.network_inputs import CATEGORIES, layout, vocabulary_name
+from trainer.model.position_bias import Examination, InversePropensity, curve
+from trainer.model.positive_weights import amount_weights
+from trainer.model.ranker import Ranker
 from trainer.warm_start.reset_untrained_rows import clear_unseen, drawn_rows
 from trainer.warm_start.warm_start import COLD, WarmStart, carry_over
 

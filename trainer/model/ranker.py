@@ -11,17 +11,17 @@ import tf_keras as keras
 from components.contract.dataset import Dataset
 from components.contract.features import Category, Id
 from components.schema.parsing import Features
-from trainer.model.positive_weights import SHOWN_WEIGHT
-from trainer.model.attention import ActivationUnit, DotProduct, SelfAttention
-from trainer.model.candidate_blocks import Blocks, in_blocks
-from trainer.model.calibration import Calibration
 from trainer.config import RankerConfig, heads
-from trainer.model.embedding import Table
+from trainer.model.attention import ActivationUnit, DotProduct, SelfAttention
+from trainer.model.calibration import Calibration
+from trainer.model.candidate_blocks import Blocks, in_blocks
 from trainer.model.dcn import Head, mean_logit
-from trainer.model.network_inputs import AGE_BUCKETS, BUCKETS, CATEGORIES, SHOWN_POSITION, Layout, layout, vocabulary_name
-from trainer.model.losses import softmax_cross_entropy
+from trainer.model.embedding import Table
 from trainer.model.history_match import Matches
+from trainer.model.losses import softmax_cross_entropy
+from trainer.model.network_inputs import AGE_BUCKETS, BUCKETS, CATEGORIES, SHOWN_POSITION, Layout, layout, vocabulary_name
 from trainer.model.position_bias import position_bias
+from trainer.model.positive_weights import SHOWN_WEIGHT
 from trainer.model.running_auc import RunningAuc
 
 

@@ -12,10 +12,10 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError, InputError, RunError
 from trainer.config import RankerConfig
-from trainer.tuning.trial_journal import Journal, trial_key
-from trainer.tuning.oracles import oracle
 from trainer.fit.progress_log import PROGRESS
+from trainer.tuning.oracles import oracle
 from trainer.tuning.search_space import Values, decoded, own_values, search_space, trial_config, tuning_of
+from trainer.tuning.trial_journal import Journal, trial_key
 from trainer.tuning.trials import Outcome, Trial, best_first, values_text
 
 Score = Callable[[RankerConfig], tuple[float, int]]

@@ -7,9 +7,9 @@ from math import prod
 from types import UnionType
 from typing import Any, get_args
 
+from components.contract.base_model import closest
 from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
-from components.contract.base_model import closest
 from components.contract.tuning import Range, Tuning
 from trainer.config import RankerConfig, ranker_config
 

@@ -23,9 +23,9 @@ import tensorflow_transform as tft
 from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset
-from trainer.warm_start.champion_weights import Bequest, as_text, network_inputs, read, split_seed
 from trainer.config import RankerConfig
 from trainer.model.ranker import Ranker
+from trainer.warm_start.champion_weights import Bequest, as_text, network_inputs, read, split_seed
 from trainer.warm_start.embedding_keys import Key, keys, table_spans
 from trainer.warm_start.variable_names import weights
 

@@ -4,8 +4,8 @@ import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from components.contract.values.cron import Cron, parse_cron
 from components.contract.errors import InputError
+from components.contract.values.cron import Cron, parse_cron
 
 _SCHEDULED, _IN = "cron ", " in "
 _COMPACT = re.compile(r"\d{14}")

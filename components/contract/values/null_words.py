@@ -5,8 +5,8 @@ from functools import lru_cache
 
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature
-from components.contract.values.id_text import BLANKS
 from components.contract.sources import DEFAULT_WORDS, EventSource, Files, ListRows
+from components.contract.values.id_text import BLANKS
 
 # Logs write it for a shopper who isn't logged in; anything else may well be numbered 0.
 NO_USER = "0"

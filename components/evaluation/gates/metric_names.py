@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
+from components.contract.base_model import closest
 from components.contract.dataset import Gates
 from components.contract.errors import DatasetFileError
-from components.contract.base_model import closest
 from components.evaluation.metrics.metric_accumulator import LISTWISE, OF_AMOUNTS, listwise_of
 
 HIGHER_IS_BETTER = ("auc", "pr_auc", "gauc_by_user", *LISTWISE, *OF_AMOUNTS)

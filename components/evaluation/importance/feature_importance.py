@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from components.contract.columns import gain_amounts, gains
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
+from components.evaluation.importance.permutation import held_against_another_list, permuted, subjects
 from components.evaluation.metrics.arrow_columns import candidate_values, shoppers
 from components.evaluation.metrics.bootstrap import standard_error
 from components.evaluation.metrics.intervals import half_width
-from components.evaluation.importance.permutation import held_against_another_list, permuted, subjects
 from components.evaluation.metrics.metric_accumulator import RankingSums, Requests, gains_from, request_sums
 
 PERMUTATIONS = 2

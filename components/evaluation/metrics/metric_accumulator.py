@@ -31,12 +31,12 @@ from numpy.typing import NDArray
 from components.contract.errors import InputError
 from components.contract.sources import AMOUNTS
 from components.evaluation.metrics.bootstrap import poisson_counts
-from components.evaluation.metrics.item_coverage import NO_ITEMS, ItemReach, shopper_groups
-from components.evaluation.metrics.vectorized_metrics import Ranked, Terms, listwise
 from components.evaluation.metrics.bootstrap_replicates import Replicates
+from components.evaluation.metrics.item_coverage import NO_ITEMS, ItemReach, shopper_groups
 from components.evaluation.metrics.score_histogram import NO_SCORES, ScoreCounts
 from components.evaluation.metrics.user_counts import NO_COUNTS, ShopperCounts
 from components.evaluation.metrics.user_sample import NO_SHOPPERS, ShopperSample
+from components.evaluation.metrics.vectorized_metrics import Ranked, Terms, listwise
 
 FIRST = (1, 5, 10)
 REACHED = 5

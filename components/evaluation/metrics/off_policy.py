@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from components.contract.errors import InputError
 from components.evaluation.metrics.bootstrap import poisson_counts, standard_error
 from components.evaluation.metrics.intervals import half_width
-from components.evaluation.metrics.vectorized_metrics import Ranked
 from components.evaluation.metrics.user_counts import ShopperCounts
+from components.evaluation.metrics.vectorized_metrics import Ranked
 
 MAX_WEIGHT = 100.0
 

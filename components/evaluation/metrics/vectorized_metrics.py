@@ -12,9 +12,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from components.contract.base_model import closest
 from components.contract.errors import InputError
 from components.contract.sources import AMOUNTS
-from components.contract.base_model import closest
 from components.evaluation.metrics.score_histogram import sortable
 
 Terms = tuple[NDArray[np.float64], NDArray[np.float64]]

@@ -11,14 +11,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from components.evaluation.display_names import metric_caption, metric_meaning, slice_caption
-from components.evaluation.report.charts import Interval, Series, bar_chart, curve_chart, histogram, interval_chart
-from components.evaluation.metrics.curves import Curves
+from components.evaluation.gates.gate_result import Verdict
 from components.evaluation.importance.feature_importance import METRICS as DROPPED
 from components.evaluation.importance.feature_importance import Importance
-from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, Model, SliceMetrics, compared, margin
+from components.evaluation.metrics.curves import Curves
+from components.evaluation.report.charts import Interval, Series, bar_chart, curve_chart, histogram, interval_chart
 from components.evaluation.report.summary import falls, owner_sentences
 from components.evaluation.report.table import change_text, overall_metrics, slice_columns, surely, value_text
-from components.evaluation.gates.gate_result import Verdict
+from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, Model, SliceMetrics, compared, margin
 
 MAX_ROWS = 40  # a plot of more slices than this can't be read; the table has them all
 COLD_START = "interactions"

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.evaluation.display_names import metric_caption, slice_caption
-from components.evaluation.results import Comparison
-from components.evaluation.report.table import margin_text, value_text
 from components.evaluation.gates.gate_result import Verdict
+from components.evaluation.report.table import margin_text, value_text
+from components.evaluation.results import Comparison
 
 FELL_BY = ("auc", "ndcg_at_10")
 _FOUND, _PAIRS = "hit_rate_at_5", "auc"

@@ -15,8 +15,8 @@ from components.contract.sources import AMOUNTS
 from components.evaluation.display_names import metric_caption, slice_caption
 from components.evaluation.importance.feature_importance import METRICS as DROPPED
 from components.evaluation.importance.feature_importance import Drop, Importance
-from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, SliceMetrics, compared, margin
 from components.evaluation.metrics.metric_accumulator import COUNTS, METRICS, OF_ITEMS, OF_SHOPPERS
+from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, SliceMetrics, compared, margin
 
 LOWER_IS_BETTER = ("log_loss", "ece")
 NEITHER = ("calibration", *OF_ITEMS)  # best at 1; more of the catalogue, or more of a shopper's own, is a taste

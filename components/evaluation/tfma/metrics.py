@@ -25,7 +25,6 @@ from tensorflow_model_analysis.proto import config_pb2
 
 from components.contract.sources import AMOUNTS
 from components.evaluation.metrics.curves import CURVES, curves
-from components.evaluation.metrics.standard_errors import ESTIMATES, change_error_of, error_of, estimates
 from components.evaluation.metrics.id_hashes import hashed
 from components.evaluation.metrics.metric_accumulator import (
     ESTIMATED,
@@ -39,6 +38,7 @@ from components.evaluation.metrics.metric_accumulator import (
     no_sums,
     request_sums,
 )
+from components.evaluation.metrics.standard_errors import ESTIMATES, change_error_of, error_of, estimates
 
 SUMS_KEY = "ranking_sums"
 """Where an extract holds the sums of a block of requests, by model."""

@@ -21,11 +21,11 @@ from tensorflow_model_analysis.utils import model_util
 from threadpoolctl import ThreadpoolController
 
 from components.evaluation.metrics.arrow_columns import candidate_ids, candidate_values, shoppers
-from components.evaluation.tfma.eval_config import settings_of
-from components.evaluation.tfma.saved_model_scorer import called, unpadded
-from components.evaluation.metrics.slices import SliceKey, slices
 from components.evaluation.metrics.metric_accumulator import RankingSums, Requests, RequestSums, gains_from, listwise_of, request_sums
+from components.evaluation.metrics.slices import SliceKey, slices
+from components.evaluation.tfma.eval_config import settings_of
 from components.evaluation.tfma.metrics import SUMS_KEY
+from components.evaluation.tfma.saved_model_scorer import called, unpadded
 
 Block = Mapping[str, Any]
 

@@ -7,23 +7,23 @@ import polars as pl
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.features import Number
-from components.contract.values.id_text import id_text
-from components.contract.values.null_words import null_words, number_words
 from components.contract.sources import EventSource, ListRows, Rows
 from components.contract.userless import lacks_user
-from components.ingest.events.amounts import with_amounts
+from components.contract.values.id_text import id_text
+from components.contract.values.null_words import null_words, number_words
 from components.ingest.counts import Counts
+from components.ingest.events.amounts import with_amounts
 from components.ingest.events.event_columns import AMOUNT, FILE_SHIFT, NO_ACTION, ROLES, event_features, impression_code, is_clock
+from components.ingest.events.shown_lists import shown_nowhere, unrolled
+from components.ingest.events.source_columns import event_columns
+from components.ingest.formats.readers import ROW
 from components.ingest.sources.feature_values import typed_column
 from components.ingest.sources.files import Block
 from components.ingest.sources.id_text import ids_of, words_of
 from components.ingest.sources.null_words import count_words, null_mask
 from components.ingest.sources.raw_rows import RAW, as_logged, column_place, keep_rows, logged_name, opens_file
-from components.ingest.formats.readers import ROW
-from components.ingest.events.shown_lists import shown_nowhere, unrolled
-from components.ingest.events.source_columns import event_columns
-from components.ingest.sources.timestamps import format_hint, joined_times_us, numbers
 from components.ingest.sources.row_filter import kept_by
+from components.ingest.sources.timestamps import format_hint, joined_times_us, numbers
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import polars as pl
 
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature, Number, Vector
-from components.contract.values.null_words import null_words
 from components.contract.sources import EventSource, ListRows
+from components.contract.values.null_words import null_words
 from components.ingest.counts import Counts
 from components.ingest.events.event_columns import ROLES, impression_code
 from components.ingest.sources.feature_values import typed_values

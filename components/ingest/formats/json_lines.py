@@ -12,16 +12,29 @@ import numpy as np
 import polars as pl
 
 from components.contract.errors import InputError
-from components.contract.values.nested_paths import INDEX, Key, Steps, below, steps_of
 from components.contract.sources import Files
-from components.ingest.formats import json_scan as scan
+from components.contract.values.nested_paths import INDEX, Key, Steps, below, steps_of
 from components.ingest.counts import LINE, Counts
-from components.ingest.sources.files import BLOCK_ROWS
+from components.ingest.formats import json_scan as scan
 from components.ingest.formats.json_paths import Found, follow
 from components.ingest.formats.json_scan import Bytes, Numbers
-from components.ingest.formats.json_values import EMPTY, LIST, Column, Keys, Lists, RowFault, Scanner, Values, elements, fault_text, keys_of, spans
+from components.ingest.formats.json_values import (
+    EMPTY,
+    LIST,
+    Column,
+    Keys,
+    Lists,
+    RowFault,
+    Scanner,
+    Values,
+    elements,
+    fault_text,
+    keys_of,
+    spans,
+)
 from components.ingest.formats.text_files import open_text
 from components.ingest.sources.column_selection import Wanted, missing_column
+from components.ingest.sources.files import BLOCK_ROWS
 
 LONGEST_ROW = 1 << 30  # bytes: a bracket that is never closed would take the whole file
 EMPTY_ARRAY = "rows whose array to unnest is empty"

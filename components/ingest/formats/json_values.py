@@ -15,8 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from components.ingest.formats import json_scan as scan
-from components.ingest.sources.id_text import text_of
 from components.ingest.formats.json_scan import Bytes, Flags, Numbers, Places
+from components.ingest.sources.id_text import text_of
 
 _T = TypeVar("_T", bound=np.generic)
 

@@ -9,13 +9,13 @@ from components.contract.errors import InputError
 from components.contract.sources import Files
 from components.ingest.counts import Counts
 from components.ingest.formats.csv_rows import csv_frames
-from components.ingest.sources.files import BLOCK_ROWS, Block, file_format, open_parquet
-from components.ingest.sources.fill_down import filled_down
 from components.ingest.formats.json_lines import EMPTY_ARRAY, json_frames
-from components.ingest.sources.null_words import without_null_words
-from components.ingest.sources.partitions import partition_values
 from components.ingest.formats.struct_paths import struct_paths, taken
 from components.ingest.sources.column_selection import Wanted
+from components.ingest.sources.files import BLOCK_ROWS, Block, file_format, open_parquet
+from components.ingest.sources.fill_down import filled_down
+from components.ingest.sources.null_words import without_null_words
+from components.ingest.sources.partitions import partition_values
 
 FILE, ROW = "__file__", "__row__"  # where a row stands: path, and place among the file's rows from 0
 CHUNK_BYTES = 64 << 20

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 from components.contract.columns import columns, label_columns
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature
-from components.ingest.tables.catalogue import joined, joined_at, missing_value
-from components.ingest.events.local_clocks import clock_columns
 from components.ingest.counts import Counts
-from components.ingest.tables.item_versions import ItemVersions
+from components.ingest.events.local_clocks import clock_columns
 from components.ingest.output.tfrecord_writer import Field
 from components.ingest.requests.requests import shown_features
 from components.ingest.requests.user_block import ShopperBlock
+from components.ingest.tables.catalogue import joined, joined_at, missing_value
+from components.ingest.tables.item_versions import ItemVersions
 from components.state.versions import FROM
 
 Ints = NDArray[np.int64]

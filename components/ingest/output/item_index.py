@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from components.ingest.requests.claims import Written
 from components.ingest.counts import Counts
+from components.ingest.requests.claims import Written
 from components.ingest.requests.splits import Bounds
 
 

@@ -15,11 +15,11 @@ from components.contract.dataset import Dataset
 from components.contract.sources import Impressions, ListRows
 from components.ingest.counts import Counts
 from components.ingest.events.event_columns import LOGGED_USER, content_columns, impression_code, logged_user
-from components.ingest.requests.request_identity import gap_us, names_sessions
 from components.ingest.requests.attribution import AWAY, HOME
 from components.ingest.requests.list_owners import NOBODY, resolve, shared_ids
-from components.ingest.shuffle_files import read_partition, write_partitions
+from components.ingest.requests.request_identity import gap_us, names_sessions
 from components.ingest.requests.splits import label_window_us
+from components.ingest.shuffle_files import read_partition, write_partitions
 
 HASH_SEED = 1
 _GUEST_SEED = 2

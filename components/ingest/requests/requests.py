@@ -8,15 +8,15 @@ import polars as pl
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature
 from components.contract.sources import Impressions, ListRows, Rows, Sampling
-from components.ingest.requests.claims import attributed_actions, skew_us
 from components.ingest.counts import Counts
 from components.ingest.events.deduplicate import distinct
 from components.ingest.events.event_columns import FILE_SHIFT, event_features, impression_code, logged_user
-from components.ingest.requests.request_identity import gap_us, identity, request_rows, with_moments
-from components.ingest.requests.label_amounts import Outcome, outcome
-from components.ingest.requests.attribution import AWAY, HOME, POPULAR, attribute
-from components.ingest.requests.negative_sampling import draw_negatives, pools
 from components.ingest.events.session_hashes import session_hashes
+from components.ingest.requests.attribution import AWAY, HOME, POPULAR, attribute
+from components.ingest.requests.claims import attributed_actions, skew_us
+from components.ingest.requests.label_amounts import Outcome, outcome
+from components.ingest.requests.negative_sampling import draw_negatives, pools
+from components.ingest.requests.request_identity import gap_us, identity, request_rows, with_moments
 from components.ingest.requests.splits import Bounds, label_ends_us, label_window_us
 
 # Of an action: what is asked for its list; what is kept of it where it is no label; and where it is stamped earlier than its list.

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from components.contract.base_model import boundary
 from components.contract.dataset import Dataset, Windows
 from components.contract.errors import InputError
 from components.contract.sources import Impressions, ListRows
-from components.contract.base_model import boundary
 
 SPLITS = ("train", "eval", "test")
 BEFORE, GAP, AFTER = -1, -2, -3  # beside the places in SPLITS

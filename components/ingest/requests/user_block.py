@@ -8,16 +8,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset
-from components.ingest.requests.claims import Claims
 from components.ingest.counts import NO_LABEL, SAMPLES, Counts
 from components.ingest.events.deduplicate import distinct, tells_repetitions
 from components.ingest.events.event_columns import FILE_SHIFT, content_columns, impression_code, logged_user
+from components.ingest.events.session_hashes import session_hashes
 from components.ingest.requests.attribution import UNLABELLED
+from components.ingest.requests.claims import Claims
 from components.ingest.requests.requests import Requests, build
 from components.ingest.requests.segments import segments
-from components.ingest.events.session_hashes import session_hashes
-from components.ingest.sources.sorting import sorted_by, sorted_place
 from components.ingest.requests.splits import LEFT_OUT, Bounds, assign, assign_by_hash
+from components.ingest.sources.sorting import sorted_by, sorted_place
 from components.state.features import interactions, plan_of, state_values
 from components.state.plan import StatePlan
 from components.state.reducer import Features, State, empty

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from components.contract.errors import InputError
 from components.contract.base_model import closest
+from components.contract.errors import InputError
 
 
 class MissingColumn(InputError):  # noqa: N818 - a kind of InputError

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from components.contract.values.null_words import null_words, number_words
 from components.contract.sources import Files
+from components.contract.values.null_words import null_words, number_words
 from components.ingest.counts import Counts
 
 COUNTED = "as missing by `null_values`: "  # what the counts of null words begin with, then column and word

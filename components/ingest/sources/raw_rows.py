@@ -3,8 +3,8 @@
 import polars as pl
 
 from components.ingest.counts import LINE, Counts
-from components.ingest.sources.files import BLOCK_ROWS
 from components.ingest.formats.readers import FILE, ROW
+from components.ingest.sources.files import BLOCK_ROWS
 
 RAW = "c:"  # before the name of a raw column
 

@@ -10,8 +10,8 @@ from components.contract.errors import InputError
 from components.contract.features import GivenFeature, Number, Vector
 from components.contract.sources import Table
 from components.ingest.counts import Counts
-from components.ingest.tables.table_rows import ID, REPEATED_IDS, TableRows, read_rows
 from components.ingest.sources.timestamps import FIRST_US
+from components.ingest.tables.table_rows import ID, REPEATED_IDS, TableRows, read_rows
 from components.state.versions import FROM, Versions
 
 

@@ -4,13 +4,13 @@ import polars as pl
 
 from components.contract.errors import InputError
 from components.contract.sources import Identities
-from components.ingest.tables.catalogue import rows_at
 from components.ingest.counts import Counts
 from components.ingest.events.event_columns import LOGGED_USER
+from components.ingest.events.source_columns import identity_columns
+from components.ingest.formats.readers import frames
 from components.ingest.sources.id_text import ids_of
 from components.ingest.sources.raw_rows import column_place
-from components.ingest.formats.readers import frames
-from components.ingest.events.source_columns import identity_columns
+from components.ingest.tables.catalogue import rows_at
 from components.ingest.tables.table_rows import ID, REPEATED_IDS, identified, table_blocks
 from components.state.versions import FROM
 

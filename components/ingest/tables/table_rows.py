@@ -5,17 +5,17 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from components.contract.base_model import closest
 from components.contract.errors import InputError
 from components.contract.features import GivenFeature, Number
 from components.contract.sources import Identities, Table
-from components.contract.base_model import closest
 from components.ingest.counts import Counts
+from components.ingest.events.source_columns import Absent, never_there, require_columns, table_columns
+from components.ingest.formats.readers import FILE, ROW, frames
 from components.ingest.sources.feature_values import typed_values
 from components.ingest.sources.files import Block, file_format, matching, open_parquet
 from components.ingest.sources.id_text import ids_of, text_of
 from components.ingest.sources.raw_rows import column_place, located, opens_file
-from components.ingest.formats.readers import FILE, ROW, frames
-from components.ingest.events.source_columns import Absent, never_there, require_columns, table_columns
 from components.ingest.sources.timestamps import times_us
 from components.state.versions import FROM
 

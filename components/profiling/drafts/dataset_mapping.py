@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.profiling.roles.actions import ProposedAction, rating_column
 from components.profiling.answers import Answers
+from components.profiling.drafts.source_keys import file_keys, time_keys, zero_keys
+from components.profiling.roles.actions import ProposedAction, rating_column
 from components.profiling.roles.candidate_forms import EventFile, FormGuess
 from components.profiling.roles.event_files import group_by
 from components.profiling.roles.feature_proposals import FeatureTable
 from components.profiling.roles.file_uses import FileUseGuess
-from components.profiling.drafts.source_keys import file_keys, time_keys, zero_keys
 
 _ROLES = ("time", "user", "item", "action", "request", "session", "position", "order", "label", "revenue", "quantity", "margin")
 _TOP = 0.8  # of the highest rating, from which one is a like

@@ -7,18 +7,18 @@ from pathlib import PurePath
 from typing import Any
 
 from components.contract.errors import InputError
-from components.profiling.roles.actions import merged, propose_actions, rating_column, with_gains
 from components.profiling.answers import Answers, Question
-from components.profiling.roles.candidate_forms import EventFile, FormGuess, guess_form
 from components.profiling.drafts.dataset_mapping import Parts, dataset_mapping
 from components.profiling.drafts.draft_guesses import file_guesses, other_guesses
 from components.profiling.drafts.draft_questions import DOUBTFUL, event_questions, use_questions
+from components.profiling.drafts.guesses import Guess
+from components.profiling.roles.actions import merged, propose_actions, rating_column, with_gains
+from components.profiling.roles.candidate_forms import EventFile, FormGuess, guess_form
 from components.profiling.roles.event_files import as_label_file, with_basket, without_loose_requests, without_weak_ids
 from components.profiling.roles.event_roles import assign_roles
 from components.profiling.roles.feature_proposals import propose_features
-from components.profiling.samples.file_groups import FileGroup
 from components.profiling.roles.file_uses import FileUseGuess, guess_uses
-from components.profiling.drafts.guesses import Guess
+from components.profiling.samples.file_groups import FileGroup
 from components.profiling.vocabulary import feature_name
 
 _UNKNOWN = "nothing says what its rows are; say --file FILE=events and --action NAME=FILE:GAIN to use them"

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
+from components.profiling.drafts.guesses import Guess
 from components.profiling.roles.actions import ProposedAction
 from components.profiling.roles.candidate_forms import EventFile, FormGuess
 from components.profiling.roles.event_roles import EventRoles
 from components.profiling.roles.feature_proposals import FeatureTable
-from components.profiling.samples.file_groups import FileGroup
 from components.profiling.roles.file_uses import FileUseGuess
-from components.profiling.drafts.guesses import Guess
+from components.profiling.samples.file_groups import FileGroup
 
 
 def file_guesses(uses: Sequence[FileUseGuess], files: Sequence[EventFile]) -> list[Guess]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from components.profiling.roles.actions import ProposedAction
 from components.profiling.answers import Answers, Question
+from components.profiling.roles.actions import ProposedAction
 from components.profiling.roles.candidate_forms import EventFile, FormGuess
 from components.profiling.roles.file_uses import FileUseGuess
 

@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 
 from components.profiling.drafts.dataset_text import dataset_text
-from components.profiling.samples.file_groups import FileGroup
 from components.profiling.drafts.guesses import Guess
-from components.profiling.known.public_formats import RecognisedFormat, dataset_file
 from components.profiling.drafts.source_keys import file_keys
+from components.profiling.known.public_formats import RecognisedFormat, dataset_file
+from components.profiling.samples.file_groups import FileGroup
 
 _DIALECT = ("format", "separator", "encoding", "quote", "escape")
 _TABLES = ("items", "users")

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from components.profiling.roles.actions import ProposedAction
 from components.profiling.answers import Answers, CandidateForm
+from components.profiling.roles.actions import ProposedAction
 from components.profiling.roles.event_roles import EventRoles
-from components.profiling.samples.file_groups import FileGroup
 from components.profiling.roles.role_scores import rows_per_key
+from components.profiling.samples.file_groups import FileGroup
 from components.profiling.vocabulary import plain_name
 
 _LIST_NAMES = ("impressions", "items", "shown", "results", "candidates", "list", "productlist", "slate", "recommendations", "displayed")

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from components.profiling.answers import NO_COLUMN, Answers
-from components.profiling.samples.column_profile import ColumnProfile
-from components.profiling.samples.file_groups import FileGroup
 from components.profiling.roles.file_uses import FileUseGuess, overlap
 from components.profiling.roles.role_scores import (
     LEAST,
@@ -22,6 +20,8 @@ from components.profiling.roles.role_scores import (
     time_scores,
     unnamed_id_scores,
 )
+from components.profiling.samples.column_profile import ColumnProfile
+from components.profiling.samples.file_groups import FileGroup
 from components.profiling.vocabulary import is_code, name_score
 
 _TIED = 0.03  # a second column that fits as well as the first: which one is meant must be asked

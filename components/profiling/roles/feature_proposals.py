@@ -9,10 +9,10 @@ import polars as pl
 
 from components.profiling.roles.actions import ProposedAction, rating_column
 from components.profiling.roles.candidate_forms import EventFile, FormGuess
-from components.profiling.samples.column_profile import ColumnProfile
 from components.profiling.roles.feature_kinds import Kind, propose_kind
 from components.profiling.roles.file_uses import FileUseGuess
 from components.profiling.roles.role_scores import constant_share
+from components.profiling.samples.column_profile import ColumnProfile
 from components.profiling.vocabulary import feature_name, is_item_attribute, is_shopper_attribute, name_score
 
 # Names that ShelfRank takes itself, and roles.

@@ -7,9 +7,9 @@ from pathlib import PurePath
 import polars as pl
 
 from components.profiling.answers import NO_COLUMN, Answers, FileUse
+from components.profiling.roles.role_scores import label_scores, time_scores
 from components.profiling.samples.column_profile import ColumnProfile
 from components.profiling.samples.file_groups import FileGroup
-from components.profiling.roles.role_scores import label_scores, time_scores
 from components.profiling.vocabulary import is_item_attribute, is_shopper_attribute, name_score, plain_name
 
 _ID_SHARE = 0.999  # of the values of a table's id are different ones

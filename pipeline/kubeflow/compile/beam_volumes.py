@@ -1,8 +1,8 @@
 """Whether Beam's workers, where a preset has some outside of the step's pod, can open what the steps write."""
 
 from components.contract.errors import ClusterFileError
-from pipeline.beam.presets import Settings, settings
 from pipeline.beam.preset_options import Dataflow, Local, MultiProcess
+from pipeline.beam.presets import Settings, settings
 from pipeline.kubeflow.compile.cluster import Cluster
 from pipeline.kubeflow.step.artifact_paths import Places
 

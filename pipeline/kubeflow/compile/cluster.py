@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from components.contract.base_model import Duration, Strict
 from components.contract.errors import ClusterFileError
 from components.contract.json_schema import finished
-from components.contract.base_model import Duration, Strict
 from components.contract.yaml_loader import parse_strict, read_text
 from pipeline.kubeflow.compile.image_ref import image_fault
 

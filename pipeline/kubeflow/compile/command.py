@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from components.contract.load import load_dataset
-from pipeline.terminal.console import console, print_json
 from pipeline.kubeflow.compile.cluster import Cluster, chosen, load_cluster
-from pipeline.terminal.output_capture import quiet
 from pipeline.local.run_record import write
+from pipeline.terminal.console import console, print_json
+from pipeline.terminal.output_capture import quiet
 
 
 def compile_command(args: Namespace) -> None:

@@ -7,18 +7,18 @@ from typing import Any
 import yaml
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
+from components.contract.base_model import closest
 from components.contract.errors import ClusterFileError
 from components.contract.load import parse_dataset
-from components.contract.base_model import closest
 from pipeline.beam.presets import beam_args
-from pipeline.results.fingerprint import LEARNING, code_version
 from pipeline.graph import create_pipeline
+from pipeline.kubeflow.compile.beam_volumes import beam_settings
 from pipeline.kubeflow.compile.cluster import LEARNING_STEPS, Cluster, Step
-from pipeline.kubeflow.compile.spec_patches import Document, containers, finished, platform
 from pipeline.kubeflow.compile.package import ordered
 from pipeline.kubeflow.compile.parameters import DATA_ROOT, DATA_UNTIL, PUSH_DESTINATION, TRAINING_STEPS, Parameter, parameters
+from pipeline.kubeflow.compile.spec_patches import Document, containers, finished, platform
 from pipeline.kubeflow.compile.spec_validation import check
-from pipeline.kubeflow.compile.beam_volumes import beam_settings
+from pipeline.results.fingerprint import LEARNING, code_version
 from trainer.tuning.search_space import check_settings
 
 ENTRYPOINT = ("python", "-m", "pipeline.kubeflow.step.entrypoint")

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.kubeflow.compile.cluster import Cluster, Gpu, Step, Toleration
-from pipeline.kubeflow.step.invocation import OUTPUT_NAMES
 from pipeline.kubeflow.compile.parameters import Parameter
+from pipeline.kubeflow.step.invocation import OUTPUT_NAMES
 
 Document = dict[str, Any]
 

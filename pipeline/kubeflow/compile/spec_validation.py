@@ -16,10 +16,10 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, Pipeli
 
 from components.contract.errors import ClusterFileError
 from pipeline.kubeflow.compile.cluster import CPU, MEMORY, TAKEN
-from pipeline.kubeflow.compile.spec_patches import RUN_ID, Document
 from pipeline.kubeflow.compile.image_ref import image_fault
-from pipeline.kubeflow.step.invocation import LOG_ARTIFACT
 from pipeline.kubeflow.compile.package import SCHEMA_VERSION
+from pipeline.kubeflow.compile.spec_patches import RUN_ID, Document
+from pipeline.kubeflow.step.invocation import LOG_ARTIFACT
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _NAME_LENGTH = 128  # Vertex AI's limit, below Kubernetes' for names of objects; a dataset's name is shorter

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from components.contract.errors import ShelfRankError
-from pipeline.terminal.root_cause import told
 from pipeline.cli.main import exit_code
-from pipeline.terminal.display import display
-from pipeline.kubeflow.step.invocation import OUTPUT_NAMES, folders, received, returned
 from pipeline.kubeflow.step.artifact_paths import Places
+from pipeline.kubeflow.step.invocation import OUTPUT_NAMES, folders, received, returned
 from pipeline.kubeflow.step.termination import write_termination_message
+from pipeline.terminal.display import display
 from pipeline.terminal.output_capture import quiet
+from pipeline.terminal.root_cause import told
 
 _ABOVE = "the lines above"
 

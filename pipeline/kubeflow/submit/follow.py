@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from components.contract.errors import KubeflowError
-from pipeline.kubeflow.submit.run_display import Board
-from pipeline.kubeflow.submit.client import Kubeflow
 from pipeline.kubeflow.compile.package import ordered
+from pipeline.kubeflow.submit.client import Kubeflow
+from pipeline.kubeflow.submit.run_display import Board
 from pipeline.kubeflow.submit.run_outcome import Lookup, find_outcome
 from pipeline.kubeflow.submit.steps import FINISHED, Step, names_of, steps
 from pipeline.kubeflow.submit.workflow import Failure, workflow

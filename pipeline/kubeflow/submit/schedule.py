@@ -11,14 +11,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from components.contract.values.cron import Cron, parse_cron
 from components.contract.errors import InputError, KubeflowError
+from components.contract.values.cron import Cron, parse_cron
 from components.contract.values.data_cutoff import scheduled, zone_in, zone_of
-from pipeline.terminal.console import print_json
-from pipeline.kubeflow.submit.client import Kubeflow, Place, connect
 from pipeline.kubeflow.compile.package import Package, read_package
+from pipeline.kubeflow.submit.client import Kubeflow, Place, connect
 from pipeline.kubeflow.submit.submit import place_of, told
 from pipeline.kubeflow.submit.upload import Uploaded, experiment, pages, upload
+from pipeline.terminal.console import print_json
 
 UNTIL = "data_until"
 _SHOWN_TIMES, _WIDTH = 3, 140

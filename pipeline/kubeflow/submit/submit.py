@@ -10,12 +10,12 @@ from typing import Any
 import kfp_server_api
 
 from components.contract.errors import KubeflowError, RefusedModel, RunError, UnknownOutcome
-from pipeline.terminal.console import print_json
-from pipeline.kubeflow.submit.run_display import board, duration
+from pipeline.kubeflow.compile.package import Package, read_package
 from pipeline.kubeflow.submit.client import Kubeflow, Place, connect
 from pipeline.kubeflow.submit.follow import End, follow
-from pipeline.kubeflow.compile.package import Package, read_package
+from pipeline.kubeflow.submit.run_display import board, duration
 from pipeline.kubeflow.submit.upload import Uploaded, experiment, upload
+from pipeline.terminal.console import print_json
 
 EXIT_INTERRUPTED = 130
 

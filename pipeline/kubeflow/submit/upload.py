@@ -8,8 +8,8 @@ from typing import Any, Literal
 import kfp_server_api
 
 from components.contract.errors import InputError, KubeflowError
-from pipeline.kubeflow.submit.client import Kubeflow
 from pipeline.kubeflow.compile.package import Package
+from pipeline.kubeflow.submit.client import Kubeflow
 
 _PAGE = 100
 

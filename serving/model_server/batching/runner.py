@@ -11,9 +11,9 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from serving.model_server.batching.queue import BatchThreads, Queue, Task
 from serving.model_server.batching.rows import joined, parted, size_of
 from serving.model_server.errors import Code, ServingError, from_exception
-from serving.model_server.metrics import Metrics
 from serving.model_server.inference.runner import Runner
 from serving.model_server.inference.tensors import Array
+from serving.model_server.metrics import Metrics
 
 Key = tuple[tuple[str, ...], tuple[str, ...]]
 

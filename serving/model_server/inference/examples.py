@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from tensorflow_serving.apis import classification_pb2, inference_pb2, input_pb2, regression_pb2
 
-from serving.model_server.inference import signature as signatures
 from serving.model_server.errors import Code, ServingError, invalid
+from serving.model_server.inference import signature as signatures
 from serving.model_server.inference.model_spec import fill_answer
 from serving.model_server.inference.runner import Call
 from serving.model_server.inference.signature import CLASSIFY, REGRESS, ExampleSignature

@@ -7,8 +7,8 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.model_server.inference.examples import classify, multi_inference, regress
 from serving.model_server.errors import Code, ServingError, invalid
+from serving.model_server.inference.examples import classify, multi_inference, regress
 from serving.model_server.inference.predict import predict
 from serving.model_server.inference.runner import Call, Runner
 

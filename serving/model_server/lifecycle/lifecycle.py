@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from serving.model_server.lifecycle.registry import Catalogue
 from serving.model_server.errors import ServingError, from_exception
-from serving.model_server.lifecycle.servable import Servable
-from serving.model_server.lifecycle.models import Models
-from serving.model_server.lifecycle.lifecycle_policy import Load, next_step
 from serving.model_server.inference.runner import Runner
+from serving.model_server.lifecycle.lifecycle_policy import Load, next_step
+from serving.model_server.lifecycle.models import Models
+from serving.model_server.lifecycle.registry import Catalogue
+from serving.model_server.lifecycle.servable import Servable
 from serving.model_server.lifecycle.version_status import State, States, Status
 from serving.model_server.lifecycle.versions import by_version, wanted
 

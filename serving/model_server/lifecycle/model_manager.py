@@ -4,12 +4,12 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from serving.model_server.lifecycle import labels as label_rules
-from serving.model_server.lifecycle.registry import Catalogue
 from serving.model_server.errors import Code, ServingError
-from serving.model_server.lifecycle.models import Models, check_platforms
-from serving.model_server.lifecycle.version_status import State, States
+from serving.model_server.lifecycle import labels as label_rules
 from serving.model_server.lifecycle.lifecycle import Upkeep
+from serving.model_server.lifecycle.models import Models, check_platforms
+from serving.model_server.lifecycle.registry import Catalogue
+from serving.model_server.lifecycle.version_status import State, States
 
 
 @dataclass

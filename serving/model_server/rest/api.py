@@ -8,18 +8,15 @@ from dataclasses import dataclass, field
 
 from tensorflow_serving.apis import classification_pb2, get_model_metadata_pb2, get_model_status_pb2, predict_pb2, regression_pb2
 
-from serving.model_server.lifecycle.registry import Catalogue
-from serving.model_server.errors import Code, ServingError, from_exception, invalid
 from serving.model_server.calls import Inference
+from serving.model_server.errors import Code, ServingError, from_exception, invalid
+from serving.model_server.inference.signature import resolved
+from serving.model_server.inference.tensors import fill_proto, to_array
+from serving.model_server.lifecycle.registry import Catalogue
+from serving.model_server.lifecycle.version_status import States
 from serving.model_server.metadata import SIGNATURES, model_metadata, model_status
 from serving.model_server.metrics import Metrics
-from serving.model_server.rest import example_request, predict_request, routes
-from serving.model_server.rest import json_response
-from serving.model_server.rest import json_body
-from serving.model_server.rest import metadata_json
-from serving.model_server.inference.signature import resolved
-from serving.model_server.lifecycle.version_status import States
-from serving.model_server.inference.tensors import fill_proto, to_array
+from serving.model_server.rest import example_request, json_body, json_response, metadata_json, predict_request, routes
 
 HTTP = {
     Code.OK: 200,

@@ -9,8 +9,8 @@ import numpy as np
 from tensorflow.core.framework import types_pb2
 
 from serving.model_server.errors import Code, ServingError, invalid
-from serving.model_server.rest.json_body import fault, shown, type_name
 from serving.model_server.inference.tensors import FIELDS, Array, dtype_name
+from serving.model_server.rest.json_body import fault, shown, type_name
 
 _RANGES = {
     # The small ones are read as int32, as in TensorFlow Serving.

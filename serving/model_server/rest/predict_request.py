@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from serving.model_server.errors import ServingError, invalid
+from serving.model_server.inference.tensors import Array
 from serving.model_server.rest.json_body import fault, shown
 from serving.model_server.rest.json_tensors import is_base64, shape_of, to_array
-from serving.model_server.inference.tensors import Array
 
 Dtypes = Mapping[str, int]
 

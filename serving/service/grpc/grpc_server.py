@@ -16,13 +16,12 @@ from pydantic import ValidationError
 
 from components.contract.errors import InputError, LogUnavailable, ModelUnavailable, StateUnavailable
 from serving.exposure.json_values import well_formed
-from serving.service import messages
-from serving.service import handlers
+from serving.service import handlers, messages
 from serving.service.http.auth import NEEDED, permits
+from serving.service.http.error_responses import FAILED, fault_of, faults
+from serving.service.rate_limit import RateExceeded
 from serving.service.schemas import EventsBody, ForgetBody, RankBody
 from serving.service.service_context import Parts
-from serving.service.rate_limit import RateExceeded
-from serving.service.http.error_responses import FAILED, fault_of, faults
 from serving.service.settings import Settings
 
 DOOR = "grpc"

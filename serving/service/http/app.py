@@ -12,12 +12,19 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from components.contract.errors import InputError, LogUnavailable, ModelUnavailable, StateUnavailable
-from serving.service.page.docs import docs_routes
-from serving.service.page.page import Page
-from serving.service.page.routes import page_routes
 from serving.service import handlers
 from serving.service.http import error_responses
 from serving.service.http.auth import NEEDED, permits
+from serving.service.http.body_limit import BodyLimit
+from serving.service.http.browsers import BeaconBody, HeadAsGet, PathPrefix, allow_origins
+from serving.service.http.error_responses import documented, error_reply
+from serving.service.http.faults import Faults
+from serving.service.http.json_route import JsonRoute
+from serving.service.http.timing_middleware import Clocked
+from serving.service.page.docs import docs_routes
+from serving.service.page.page import Page
+from serving.service.page.routes import page_routes
+from serving.service.rate_limit import RateExceeded
 from serving.service.schemas import (
     LONGEST_ID,
     AcceptedBody,
@@ -27,14 +34,7 @@ from serving.service.schemas import (
     ReadyBody,
     ReasonsBody,
 )
-from serving.service.http.browsers import BeaconBody, HeadAsGet, PathPrefix, allow_origins
-from serving.service.http.timing_middleware import Clocked
-from serving.service.http.faults import Faults
-from serving.service.http.json_route import JsonRoute
-from serving.service.http.body_limit import BodyLimit
 from serving.service.service_context import Parts
-from serving.service.rate_limit import RateExceeded
-from serving.service.http.error_responses import documented, error_reply
 from serving.service.settings import Settings
 
 Opened = Callable[[], AbstractAsyncContextManager[Parts]]

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from components.contract.errors import InputError
 from serving.client.model import ModelClient
-from serving.service.state.state_client import Knowledge
 from serving.service.ranking.ranking import Asked, Ranking
 from serving.service.rate_limit import AtOnce
 from serving.service.settings import Settings
+from serving.service.state.state_client import Knowledge
 
 SIGNATURE = "explain"
 ATTRIBUTIONS, FEATURES = "attributions", "features"

@@ -12,19 +12,19 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError, StateUnavailable
 from serving.client.prediction import NEWEST, Which, named
 from serving.experiments.assign import Assignment, assign, unit
-from serving.exposure.pseudonym import shopper_key
-from serving.exposure.log import ExposureLog
 from serving.exposure.event_types import Exposure, sampled
+from serving.exposure.log import ExposureLog
+from serving.exposure.pseudonym import shopper_key
 from serving.features.events import Changes, Shown
 from serving.features.request import Inputs, Request
 from serving.rules.apply import Ruled
 from serving.service.ranking.deadline_reserve import DeadlineReserve
-from serving.service.state.state_client import Knowledge
 from serving.service.ranking.fallback_chain import Ladder, Scored, labels_asked
 from serving.service.ranking.segment_popularity import SegmentPopularity
-from serving.service.settings import Settings
 from serving.service.ranking.shadow import Shadow
 from serving.service.ranking.shop_files import LiveShopFiles
+from serving.service.settings import Settings
+from serving.service.state.state_client import Knowledge
 from serving.service.telemetry.tracing import NoTracing, Tracing
 
 STATE_SHARE = 0.4  # of the deadline, for the state

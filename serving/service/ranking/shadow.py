@@ -18,8 +18,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from components.contract.errors import ModelUnavailable
 from serving.client.model import ModelClient
-from serving.exposure.log import ExposureLog
 from serving.exposure.event_types import Shadowed, sampled
+from serving.exposure.log import ExposureLog
 from serving.features.request import Request
 from serving.service.ranking.fallback_chain import SCORES, Scored, scored_candidates
 from serving.service.ranking.fallback_scores import Scores

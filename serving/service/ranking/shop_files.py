@@ -17,8 +17,8 @@ from components.contract.values.id_text import id_text
 from components.contract.yaml_loader import read_text
 from serving.experiments.file import Experiments, load_experiments
 from serving.rules.file import Rules, load_rules
-from serving.service.settings import Places
 from serving.service.ranking.shop_rules import ShopRules
+from serving.service.settings import Places
 from serving.sources.candidates import CandidateSources
 from serving.sources.file import Sources, load_sources
 

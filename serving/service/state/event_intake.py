@@ -8,18 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, final
 
+from components.contract.base_model import closest
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, LogUnavailable
 from components.contract.sources import Impressions
-from components.contract.base_model import closest
 from serving.exposure.erase import ask_to_forget
-from serving.exposure.pseudonym import keys_of, shopper_key
-from serving.exposure.log import ExposureLog
 from serving.exposure.event_types import Interaction as Logged
+from serving.exposure.log import ExposureLog
+from serving.exposure.pseudonym import keys_of, shopper_key
 from serving.features.catalogue import SecondIds
 from serving.features.events import Changes, Interaction, Shown
-from serving.service.state.state_client import Knowledge
 from serving.service.settings import Settings
+from serving.service.state.state_client import Knowledge
 from serving.state.tombstones import write_tombstone
 
 STATE_S, CHANGE_S = 1.0, 0.002  # how long the state may take to take in a call's events, and how much longer for each key they change

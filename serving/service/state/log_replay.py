@@ -15,14 +15,14 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.sources import Impressions
 from serving.exposure.log import IMPRESSIONS, INTERACTIONS
-from serving.exposure.serialization import EventRows
 from serving.exposure.log_file import COMPLETE, OPEN
+from serving.exposure.serialization import EventRows
 from serving.features.catalogue import Catalogue
 from serving.features.events import Changes, Interaction, Shown
 from serving.guard.log_tailer import unread
+from serving.state.interface import Change
 from serving.state.marks import MARK_TTL_S
 from serving.state.memory import MemoryStates
-from serving.state.interface import Change
 from serving.state.tombstones import Forgotten
 
 SOURCES = "sources.json"

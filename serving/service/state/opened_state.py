@@ -17,12 +17,12 @@ from serving.exposure.erase import ask_to_forget
 from serving.exposure.pseudonym import shopper_key
 from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import Catalogue
-from serving.service.state.state_client import FarKnowledge, Knowledge, NearKnowledge
-from serving.service.state.log_replay import LogReplay, log_read, since_ingestion, since_snapshot
 from serving.service.settings import Places, Settings
+from serving.service.state.log_replay import LogReplay, log_read, since_ingestion, since_snapshot
+from serving.service.state.state_client import FarKnowledge, Knowledge, NearKnowledge
 from serving.state import snapshot
-from serving.state.memory import MemoryStates
 from serving.state.interface import StateStores, plans_of
+from serving.state.memory import MemoryStates
 from serving.state.tombstones import Forgotten, read_tombstones
 
 _LOG = logging.getLogger(__name__)

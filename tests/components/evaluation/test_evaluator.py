@@ -21,17 +21,17 @@ from tfx.utils import proto_utils
 
 from components.contract.dataset import Gates
 from components.contract.errors import InputError, RunError
-from components.evaluation.metrics.arrow_columns import candidate_values, shoppers
 from components.evaluation.component import Executor
-from components.evaluation.tfma.eval_config import eval_config, gates_of, settings_of
-from components.evaluation.metrics.standard_errors import error_of, estimates
-from components.evaluation.tfma.saved_model_scorer import unpadded
-from components.evaluation.metrics.id_hashes import hashed
-from components.evaluation.metrics.definitions import amount_at_k, ndcg_at_k
-from components.evaluation.results import CHALLENGER, CHAMPION, SliceMetrics
-from components.evaluation.metrics.metric_accumulator import METRICS, RankingSums, gains_from, sums
-from components.evaluation.tfma.results import read_blessing, read_metrics
 from components.evaluation.gates.gate_result import verdict
+from components.evaluation.metrics.arrow_columns import candidate_values, shoppers
+from components.evaluation.metrics.definitions import amount_at_k, ndcg_at_k
+from components.evaluation.metrics.id_hashes import hashed
+from components.evaluation.metrics.metric_accumulator import METRICS, RankingSums, gains_from, sums
+from components.evaluation.metrics.standard_errors import error_of, estimates
+from components.evaluation.results import CHALLENGER, CHAMPION, SliceMetrics
+from components.evaluation.tfma.eval_config import eval_config, gates_of, settings_of
+from components.evaluation.tfma.results import read_blessing, read_metrics
+from components.evaluation.tfma.saved_model_scorer import unpadded
 
 GAINS = {"label_click": 1.0, "label_purchase": 3.0}
 SLICES = [["device"], ["country", "hour"]]

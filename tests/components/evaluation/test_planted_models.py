@@ -7,10 +7,10 @@ import pytest
 
 from components.contract.dataset import Gates
 from components.evaluation.display_names import Slice
+from components.evaluation.gates.gate_result import Verdict, verdict
+from components.evaluation.metrics.metric_accumulator import Requests, request_sums
 from components.evaluation.metrics.standard_errors import estimates
 from components.evaluation.results import SliceMetrics
-from components.evaluation.metrics.metric_accumulator import Requests, request_sums
-from components.evaluation.gates.gate_result import Verdict, verdict
 
 R, L = 6_000, 10
 DEVICES = ("desktop", "mobile", "tablet")

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.components.ingest.oracle import LABELS, Request, understood
 from tests.components.ingest.generators.random_shops import (
     DAY_US,
     MOMENTS,
@@ -28,6 +27,7 @@ from tests.components.ingest.generators.random_shops import (
     everything_or_nothing,
     write_log,
 )
+from tests.components.ingest.oracle import LABELS, Request, understood
 
 Key = tuple[str, str]
 

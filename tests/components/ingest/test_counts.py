@@ -10,10 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.ingest.counts import NO_LABEL, Counts, merged
-from components.ingest.sources.files import layout
 from components.ingest.report import ingest_report
+from components.ingest.sources.files import layout
 from tests.components.ingest.generators.changing_shop import Row, Tables, shop_text, write_shop
-from tests.components.ingest.oracle import ACTIONS, LABELS
 from tests.components.ingest.generators.random_shops import (
     CATALOGUE,
     COUNTRIES,
@@ -31,6 +30,7 @@ from tests.components.ingest.generators.random_shops import (
     parsed,
     write_log,
 )
+from tests.components.ingest.oracle import ACTIONS, LABELS
 
 Samples = dict[str, list[dict[str, str]]]
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.components.ingest.oracle import expected
 from tests.components.ingest.generators.random_shops import SHOPS, dataset_text, events, everything_or_nothing, write_log
+from tests.components.ingest.oracle import expected
 
 
 def same(found: list[Any], wanted: list[Any]) -> bool:

@@ -19,7 +19,6 @@ from components.state.reducer import Features
 from components.state.session_hash import session_hash
 from components.state.store import Event as Happened
 from components.state.store import StateStore
-from tests.components.ingest.oracle import Request, Who, understood
 from tests.components.ingest.generators.random_shops import (
     CATALOGUE,
     SHOPS,
@@ -36,6 +35,7 @@ from tests.components.ingest.generators.random_shops import (
     parsed,
     write_log,
 )
+from tests.components.ingest.oracle import Request, Who, understood
 
 
 class Service:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from components.contract.load import parse_dataset
 from components.ingest.counts import Counts
-from components.ingest.sources.files import Block, layout
 from components.ingest.output.item_index import Index
+from components.ingest.sources.files import Block, layout
 from components.ingest.steps import Job, _totals, make_index, products_step, requests_step, scan, shoppers_step, write_step
 
 NOW_US = 1_900_000_000_000_000

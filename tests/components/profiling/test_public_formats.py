@@ -10,11 +10,11 @@ import yaml
 
 from benchmarks.ingest.public_logs import WRITERS, World, ga4_rows, make_world, write_public
 from components.contract.errors import InputError
-from components.profiling.samples.file_groups import FileGroup, grouped
-from components.profiling.samples.file_sample import read_sample
 from components.profiling.known.prepare import prepare
 from components.profiling.known.public_formats import FORMATS, RecognisedFormat, dataset_file, recognise
 from components.profiling.known.recognised_draft import recognised_draft
+from components.profiling.samples.file_groups import FileGroup, grouped
+from components.profiling.samples.file_sample import read_sample
 from components.profiling.samples.sampled_rows import sampled_table
 from tests.components.profiling.drafted import NOW_US
 

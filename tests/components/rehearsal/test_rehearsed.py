@@ -16,8 +16,8 @@ from components.contract.errors import InputError, RunError
 from components.contract.load import parse_dataset
 from components.rehearsal.component import ServingRehearsal, rehearsed
 from components.rehearsal.remote_server import FOLDER, SERVER, Elsewhere, served_elsewhere
-from components.rehearsal.sampled_requests import recorded, tensors
 from components.rehearsal.report import Rehearsal
+from components.rehearsal.sampled_requests import recorded, tensors
 from components.rehearsal.warmup import predict_request, warmup_requests, write_warmup
 from serving.model_server.config import ServerConfig
 from serving.model_server.server import ModelServer

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from components.contract.storage.object_store import Address
 from components.contract.errors import ShelfRankError
 from components.contract.storage.labels import Labels
+from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import DATASET, complete
 from components.release import publish
 from components.release.labels import in_force, label_first, read_labels, write_labels

@@ -10,16 +10,16 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import channel_utils, standard_artifacts
 from tfx.types.experimental.simple_artifacts import Dataset, File
 
-from components.contract.storage.object_store import Address
 from components.contract.errors import InputError
+from components.contract.storage.object_store import Address
 from components.evaluation.metrics.metric_accumulator import METRICS
 from components.rehearsal.report import Rehearsal
-from components.release.run_outcome import Announced, read_outcome
 from components.release.component import Executor, Release
 from components.release.labels import read_labels
 from components.release.manifest import Manifest, read_manifest
 from components.release.outcomes import record_outcome, recorded_outcome
 from components.release.publish import versions
+from components.release.run_outcome import Announced, read_outcome
 
 DATASET = """
 name: shop

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from components.contract.errors import InputError
 from components.state.jit import compiled
-from components.state.reducer_numba import advance, replay_rows
 from components.state.plan import StatePlan
 from components.state.reducer import Features, State, blank, empty, rules
+from components.state.reducer_numba import advance, replay_rows
 from components.state.replay import replay
 from tests.components.state.random_logs import KEYS, MOMENTS, PLANS, ROWS, START_US, Row, StepByStep, columns, from_whole_past, in_order
 

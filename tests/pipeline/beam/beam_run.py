@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from components.contract.load import load_dataset
-from pipeline.beam.presets import beam_args, settings
 from pipeline.beam.job_service import beam_service
+from pipeline.beam.presets import beam_args, settings
 from pipeline.config import RunConfig
+from pipeline.local.run import run
 from pipeline.terminal.display import display
 from pipeline.terminal.output_capture import quiet
-from pipeline.local.run import run
 
 
 def main() -> None:

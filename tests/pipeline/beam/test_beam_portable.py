@@ -13,13 +13,13 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.contract.errors import InputError
-from components.ingest.sources.files import layout
 from components.ingest.report import ingest_report
 from components.ingest.shuffle_files import write_bytes
+from components.ingest.sources.files import layout
 from components.ingest.steps import ingest
-from pipeline.beam.presets import beam_args
-from pipeline.beam.preset_options import Portable
 from pipeline.beam.job_service import beam_service
+from pipeline.beam.preset_options import Portable
+from pipeline.beam.presets import beam_args
 from pipeline.terminal.root_cause import told
 from tests.components.ingest.generators.random_shops import SHOPS, dataset_text, ingested, parsed, write_log
 from tests.components.ingest.test_determinism import large_log

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import DatasetFileError, InputError, RefusedModel, RunError
-from pipeline.cli.main import exit_code, main, parser
 from pipeline.cli.commands import default_shop
+from pipeline.cli.main import exit_code, main, parser
 from tests.pipeline.shop import shop_without_model
 
 COMMANDS = ("simulate", "validate", "run", "report", "releases", "compile", "submit", "schedule", "schema")
@@ -31,7 +31,9 @@ def test_each_command_explains_itself_and_the_exit_codes(command: str, capsys) -
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = "import sys; from pipeline.cli.main import parser; parser().format_help(); print(*{name.partition('.')[0] for name in sys.modules})"
+    code = (
+        "import sys; from pipeline.cli.main import parser; parser().format_help(); print(*{name.partition('.')[0] for name in sys.modules})"
+    )
     loaded = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True, check=True
     )

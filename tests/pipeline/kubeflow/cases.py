@@ -19,8 +19,8 @@ import yaml
 from components.contract.storage.object_store import Address
 from components.contract.values.cron import parse_cron
 from components.contract.values.data_cutoff import zone_in, zone_of
-from components.release.run_outcome import PROPERTY, Announced
 from components.release.outcomes import record_outcome
+from components.release.run_outcome import PROPERTY, Announced
 from pipeline.cli.main import main
 from tests.pipeline.kubeflow import tiny_package
 from tests.pipeline.kubeflow.submit.fake_api import FakeKubeflow, Fault, Script, certificate, serving

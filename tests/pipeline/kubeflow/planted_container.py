@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline.terminal.display import PROGRESS
 from pipeline.kubeflow.step.entrypoint import _leave, main
+from pipeline.terminal.display import PROGRESS
 
 
 def die(*_given: Any, **_more: Any) -> NoReturn:

@@ -12,10 +12,10 @@ import pytest
 
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import UNFINISHED
-from components.release.run_outcome import Announced, read_outcome
 from components.release.manifest import Manifest, read_manifest
 from components.release.outcomes import recorded_outcome
 from components.release.publish import versions
+from components.release.run_outcome import Announced, read_outcome
 from pipeline.results.result import read_result
 from tests.pipeline.kubeflow.emulation.compiled import Compiled, read
 from tests.pipeline.kubeflow.emulation.pod import Cluster

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import InputError, RunError
-from pipeline.terminal.display import display
 from pipeline.results.metadata import connection, settle, sweep
+from pipeline.terminal.display import display
 
 
 def run(root: Path, word: str):

@@ -9,8 +9,8 @@ import pytest
 from components.release.labels import read_labels
 from components.release.manifest import Manifest
 from components.release.publish import publish
-from pipeline.cli.main import main
 from pipeline.cli.commands import EXIT_PROMOTED, EXIT_ROLLED_BACK
+from pipeline.cli.main import main
 from pipeline.ops.guard import LEDGER
 from serving.guard.trial_store import Ledger
 from tests.serving.exposure.shop_log import SHOP

@@ -21,10 +21,10 @@ from components.release.labels import read_labels
 from components.release.manifest import Manifest
 from components.release.publish import publish
 from pipeline.cli.main import main
-from serving.model_server.config import ServerConfig
-from serving.model_server.server import ModelServer
 from serving.mirror import move_labels
 from serving.mirror.move_labels import replicas
+from serving.model_server.config import ServerConfig
+from serving.model_server.server import ModelServer
 
 
 def facts(version: int) -> Manifest:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from components.rehearsal import warmup
-from components.rehearsal import batching_file
+from components.rehearsal import batching_file, warmup
 from components.rehearsal.component import REQUESTS
 from components.rehearsal.report import Rehearsal
 

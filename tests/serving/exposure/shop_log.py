@@ -5,8 +5,8 @@ from typing import Any
 
 from components.contract.dataset import Dataset
 from components.contract.load import parse_dataset
-from serving.exposure.log import ExposureLog, LogSettings
 from serving.exposure.event_types import Exposure, Interaction
+from serving.exposure.log import ExposureLog, LogSettings
 from serving.rules.apply import Effect, Moved
 
 SHOP = """\

@@ -15,10 +15,10 @@ from components.contract.load import parse_dataset
 from components.ingest.counts import NO_LABEL
 from components.ingest.sources.files import layout
 from components.ingest.steps import ingest
-from serving.exposure.pseudonym import shopper_key
-from serving.exposure.log import ExposureLog, LogSettings
-from serving.exposure.event_types import Interaction
 from serving.exposure.dataset_section import events_section, log_sources
+from serving.exposure.event_types import Interaction
+from serving.exposure.log import ExposureLog, LogSettings
+from serving.exposure.pseudonym import shopper_key
 from serving.rules.apply import Effect, Moved
 from tests.components.ingest.generators.plain_shop import as_csv, told, write
 from tests.components.ingest.generators.random_shops import everything, parsed, read_examples

@@ -11,8 +11,8 @@ from components.state.reducer import State
 from serving.features.catalogue import load_catalogue
 from serving.service.state.log_replay import LogReplay, Since, since_ingestion
 from serving.state import snapshot
-from serving.state.memory import MemoryStates
 from serving.state.interface import plans_of
+from serving.state.memory import MemoryStates
 from serving.state.tombstones import Forgotten
 from tests.components.ingest.generators.random_shops import parsed
 from tests.components.ingest.without_beam import job_of, run_steps

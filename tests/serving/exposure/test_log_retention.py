@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import InputError
-from components.contract.storage.file_lock import READING, held
 from components.contract.load import parse_dataset
+from components.contract.storage.file_lock import READING, held
 from serving.exposure.log import ExposureLog, LogSettings
 from serving.exposure.retention import Kept, Retention, needed_from_s, remove_old, too_many
 from tests.serving.service.little_shop import SHOP, dataset

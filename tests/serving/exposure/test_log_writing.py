@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from components.contract.errors import InputError, LogUnavailable
-from serving.exposure.pseudonym import shopper_key
-from serving.exposure.log import LogSettings
-from serving.exposure.event_types import sampled
 from serving.exposure.crash_recovery import Recovered, recover
+from serving.exposure.event_types import sampled
+from serving.exposure.log import LogSettings
 from serving.exposure.log_file import Segment
+from serving.exposure.pseudonym import shopper_key
 from tests.serving.exposure.shop_log import START_US, click, exposure, log
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -5,9 +5,9 @@ import pytest
 from components.contract.columns import signature_columns
 from components.state.artifact import to_table
 from serving.state import snapshot
+from serving.state.interface import plans_of
 from serving.state.memory import MemoryStates
 from serving.state.redis import RedisStates
-from serving.state.interface import plans_of
 from tests.serving.features.simulated import Shop, compared, differing, dtype_names, ingested_shop, replayed, with_history
 from tests.serving.state.private_redis import private_redis
 

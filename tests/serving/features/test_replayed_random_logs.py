@@ -19,12 +19,10 @@ from serving.features.catalogue import load_catalogue
 from serving.features.events import Changes, Interaction, Shown
 from serving.features.request import Request
 from serving.state import snapshot as state_folder
+from serving.state.interface import StateStores, plans_of
 from serving.state.item_codes import ItemCodes
 from serving.state.memory import MemoryStates
 from serving.state.redis import RedisStates
-from serving.state.interface import StateStores, plans_of
-from tests.components.ingest.oracle import Request as Formed
-from tests.components.ingest.oracle import understood
 from tests.components.ingest.generators.random_shops import (
     CATALOGUE,
     DAY_US,
@@ -41,6 +39,8 @@ from tests.components.ingest.generators.random_shops import (
     parsed,
     write_log,
 )
+from tests.components.ingest.oracle import Request as Formed
+from tests.components.ingest.oracle import understood
 from tests.components.ingest.test_replay_service import identified
 from tests.components.ingest.without_beam import NOW_US
 from tests.serving.state.private_redis import private_redis

@@ -15,8 +15,8 @@ from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes, Interaction, Shown
 from serving.features.request import Request
-from serving.state.memory import MemoryStates
 from serving.state.interface import plans_of
+from serving.state.memory import MemoryStates
 from tests.components.ingest.generators.random_shops import SECOND, Shop, dataset_text, parsed
 
 NOON_US = 1_770_033_600_000_000  # Monday 2026-02-02, 12:00 UTC

@@ -14,9 +14,9 @@ from components.state.segments import segment_key
 from serving.features.catalogue import load_catalogue
 from serving.features.events import Changes, Interaction, Shown
 from serving.state import snapshot
+from serving.state.interface import plans_of
 from serving.state.memory import MemoryStates
 from serving.state.redis import RedisStates
-from serving.state.interface import plans_of
 from tests.components.ingest.without_beam import NOW_US, digests, job_of, run_steps
 from tests.serving.features.simulated import DATASET
 from tests.serving.state.private_redis import private_redis

@@ -16,10 +16,10 @@ from serving.features.events import Changes, Interaction, Shown
 from serving.features.request import Request
 from serving.service.schemas import ImpressionBody, InteractionBody, RankBody
 from serving.service.state.null_ids import NullIds
-from serving.state.memory import MemoryStates
 from serving.state.interface import plans_of
-from tests.components.ingest.oracle import understood
+from serving.state.memory import MemoryStates
 from tests.components.ingest.generators.random_shops import SHOPS, Event, dataset_text, everything, ingested, parsed
+from tests.components.ingest.oracle import understood
 from tests.components.ingest.without_beam import NOW_US
 from tests.serving.features.test_replayed_random_logs import plain, random_log, told_apart
 

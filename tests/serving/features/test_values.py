@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from components.contract.errors import InputError
 from components.contract.features import TEXT_LIMIT, Category, GivenFeature, Id, Multi, Number, Text, Vector
-from components.contract.values.null_words import null_words
 from components.contract.sources import Columns, EventSource
+from components.contract.values.null_words import null_words
 from components.ingest.counts import Counts
+from components.ingest.formats.readers import FILE, ROW
 from components.ingest.sources.feature_values import typed_values
 from components.ingest.sources.files import BLOCK_ROWS
 from components.ingest.sources.null_words import without_null_words
-from components.ingest.formats.readers import FILE, ROW
 from serving.features.values import numbers, texts, vectors
 
 SOURCE = EventSource(path="f", columns=Columns(), null_values=("NULL", "nan", "-", "-1", "12", "0.5"))

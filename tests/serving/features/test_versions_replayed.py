@@ -18,10 +18,21 @@ from serving.service.page.products import Products
 from serving.sources.contents import contents_at
 from serving.sources.file import parse_sources
 from serving.state import snapshot
-from serving.state.memory import MemoryStates
 from serving.state.interface import plans_of
+from serving.state.memory import MemoryStates
 from tests.components.ingest.generators.changing_shop import Row, Tables, by_days, on_devices, random_tables, shop_text, write_shop
-from tests.components.ingest.generators.random_shops import DAY_US, SECOND, SHOPS, START_US, Event, Shop, by_example, everything, ingested, parsed
+from tests.components.ingest.generators.random_shops import (
+    DAY_US,
+    SECOND,
+    SHOPS,
+    START_US,
+    Event,
+    Shop,
+    by_example,
+    everything,
+    ingested,
+    parsed,
+)
 from tests.serving.features.test_replayed_random_logs import inputs_of, plain, random_log, told_apart
 
 

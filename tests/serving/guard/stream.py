@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from serving.exposure.log import ExposureLog, LogSettings
 from serving.exposure.event_types import Exposure, Interaction
+from serving.exposure.log import ExposureLog, LogSettings
 from tests.serving.exposure.shop_log import dataset
 
 START_US = 1_767_225_600_000_000

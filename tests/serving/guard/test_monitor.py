@@ -15,11 +15,11 @@ from components.contract.errors import InputError, ShelfRankError
 from serving.exposure.event_types import Exposure, Interaction
 from serving.exposure.serialization import EventRows, decision, lines
 from serving.guard.attribution import Click
-from serving.guard.log_tailer import sizes, unread
-from serving.guard.trial_store import Ledger, Standing
 from serving.guard.log_parser import Clicks, Trial, request_of
+from serving.guard.log_tailer import sizes, unread
 from serving.guard.monitor import Duty, Sentry
 from serving.guard.sequential_test import Limits
+from serving.guard.trial_store import Ledger, Standing
 from tests.serving.exposure.shop_log import dataset
 from tests.serving.guard.stream import GOOD, START_US, STEP_US, Side, stream, told, write
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks.guard.returning import AT_LIMITS, STABLE, WORSE_CANARIES, Answers, blocks, stretches, traffic, trials
-from serving.guard.trial_store import Ledger
 from serving.guard.log_parser import Clicks
 from serving.guard.monitor import Duty, Sentry
 from serving.guard.sequential_test import Limits, stretch_length, stretch_stake
+from serving.guard.trial_store import Ledger
 from tests.serving.exposure.shop_log import dataset
 from tests.serving.guard.stream import START_US
 from tests.serving.guard.test_monitor import LIMITS, decisions, of

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Mapping
 
-from components.contract.storage.object_store import Address
 from components.contract.storage.labels import CONFIG_FILE, FILE, Labels
+from components.contract.storage.object_store import Address
 
 
 def put(file: Address, content: str) -> None:

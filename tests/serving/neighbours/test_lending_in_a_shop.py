@@ -14,8 +14,8 @@ from components.contract.load import load_dataset
 from components.simulator import ShopConfig, simulate
 from components.state.smoothing import smoothed_rate
 from serving.neighbours.content import content_space, content_vectors
-from serving.neighbours.neighbor_prior import lent_rates
 from serving.neighbours.nearest import nearest
+from serving.neighbours.neighbor_prior import lent_rates
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -6,8 +6,8 @@ import pytest
 from components.contract.errors import InputError
 from components.state.smoothing import smoothed_rate
 from serving.neighbours import nearest as module
-from serving.neighbours.neighbor_prior import lent_rates, on_evidence
 from serving.neighbours.nearest import Neighbours, nearest
+from serving.neighbours.neighbor_prior import lent_rates, on_evidence
 
 PLANE = np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0], [0.8, 0.6]], np.float32)
 

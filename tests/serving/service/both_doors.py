@@ -12,8 +12,8 @@ from typing import Any
 
 import grpc
 
-from serving.service.http.app import service_app
 from serving.service.grpc.grpc_server import grpc_door
+from serving.service.http.app import service_app
 from serving.service.lifespan import opened, read
 from serving.service.service_context import Parts
 from serving.service.settings import Places, Settings

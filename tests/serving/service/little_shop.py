@@ -15,8 +15,8 @@ from components.schema import signatures
 from components.schema.parsing import Features
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.state import snapshot
-from serving.state.memory import MemoryStates
 from serving.state.interface import plans_of
+from serving.state.memory import MemoryStates
 
 SHOP = """\
 name: little

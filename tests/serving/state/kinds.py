@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import redis
 
 from components.state.plan import StatePlan
+from serving.state.interface import Plans, StateStores
 from serving.state.item_codes import ItemCodes
 from serving.state.memory import MemoryStates
 from serving.state.redis import RedisStates
-from serving.state.interface import Plans, StateStores
 from tests.serving.state.private_cluster import private_cluster
 from tests.serving.state.private_redis import private_redis
 

@@ -16,10 +16,10 @@ from components.contract.errors import InputError, StateUnavailable
 from components.state.reducer import Features
 from components.state.store import Event
 from serving.state import snapshot
+from serving.state.interface import Change, Plans
 from serving.state.item_codes import ItemCodes
 from serving.state.memory import MemoryStates
 from serving.state.redis import MARK_TTL_S, RedisStates
-from serving.state.interface import Change, Plans
 from serving.state.shards import Call
 from serving.state.tombstones import RETENTION_S
 from tests.components.state.random_logs import START_US

@@ -13,8 +13,8 @@ from components.contract.errors import InputError
 from components.state.plan import StatePlan, raw_names
 from components.state.reducer import Features
 from components.state.store import Event, StateStore
-from serving.state.item_codes import ItemCodes
 from serving.state.interface import Change, Plans
+from serving.state.item_codes import ItemCodes
 from tests.components.state.random_logs import MOMENTS, START_US
 from tests.components.state.random_logs import PLANS as SOME_PLANS
 from tests.serving.state.kinds import PLANS, Kind

@@ -9,11 +9,11 @@ import tensorflow_transform as tft
 
 from components.contract.errors import DatasetFileError
 from components.contract.load import parse_dataset
-from trainer.fit.auc import auc
 from trainer.config import ranker_config
 from trainer.data.input_pipeline import Epochs, SoftLabels, request_files
 from trainer.distillation import soft_labels
 from trainer.distillation.soft_labels import FOLDS, parsed, teacher
+from trainer.fit.auc import auc
 from trainer.fit.training import train
 
 

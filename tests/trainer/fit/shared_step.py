@@ -15,10 +15,10 @@ import tensorflow_transform as tft
 import tf_keras as keras
 
 from components.contract.load import parse_dataset
-from trainer.fit import train_step as steps
 from trainer.config import ranker_config
-from trainer.fit.determinism import deterministic
 from trainer.data.input_pipeline import Epochs
+from trainer.fit import train_step as steps
+from trainer.fit.determinism import deterministic
 from trainer.fit.strategy import share, strategy
 from trainer.fit.training import _built
 

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from components.evaluation.metrics.definitions import ndcg_at_k
-from trainer.fit.auc import auc
 from trainer.data.input_pipeline import SHOWN_GAIN
+from trainer.fit.auc import auc
 from trainer.fit.progress_log import Judge, Judgement, Progress, judgement
 from trainer.model.running_auc import RunningAuc
 

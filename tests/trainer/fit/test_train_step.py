@@ -55,8 +55,8 @@ def test_weight_decay_follows_the_schedule():
 
 def test_a_network_s_kernels_decay_and_its_tables_biases_and_normalisation_don_t(every_kind):
     from trainer.config import ranker_config
-    from trainer.fit.determinism import deterministic
     from trainer.data.input_pipeline import Epochs
+    from trainer.fit.determinism import deterministic
     from trainer.fit.training import _built
 
     deterministic(1)

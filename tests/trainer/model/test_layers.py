@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.model.attention import ActivationUnit, DotProduct, SelfAttention
 from trainer.fit.auc import auc
+from trainer.model.attention import ActivationUnit, DotProduct, SelfAttention
 from trainer.model.candidate_blocks import SIZE, in_blocks
 from trainer.model.embedding import Table
-from trainer.model.losses import softmax_cross_entropy
 from trainer.model.history_match import Matches
+from trainer.model.losses import softmax_cross_entropy
 
 
 def test_auc_is_the_share_of_ordered_pairs_with_ties_as_halves():

@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
-from trainer.model.positive_weights import SHOWN_WEIGHT, amount_weights
 from trainer.config import ranker_config
 from trainer.data.input_pipeline import SHOWN_GAIN, Epochs, batches
 from trainer.fit.training import _built
+from trainer.model.positive_weights import SHOWN_WEIGHT, amount_weights
 
 PAID = [0.0, 10.0, 30.0, -5.0]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from components.contract.load import parse_dataset
 from trainer.config import RankerConfig
-from trainer.tuning.trial_journal import Journal
 from trainer.tuning.search import Search
+from trainer.tuning.trial_journal import Journal
 
 
 def score(config: RankerConfig) -> tuple[float, int]:

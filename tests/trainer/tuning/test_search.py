@@ -16,8 +16,8 @@ from components.contract.errors import InputError, RunError
 from components.contract.load import parse_dataset
 from tests.bare_dataset import BARE
 from trainer.config import RankerConfig, ranker_config
-from trainer.tuning.trial_journal import Journal, trial_key
 from trainer.tuning.search import Search
+from trainer.tuning.trial_journal import Journal, trial_key
 from trainer.tuning.trials import best_first
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -4,9 +4,9 @@ import tensorflow as tf
 from components.contract.columns import input_columns
 from components.schema.parsing import parse
 from trainer.config import ranker_config
+from trainer.fit.training import ranker
 from trainer.model.network_inputs import CATEGORIES
 from trainer.warm_start.embedding_keys import Keys, Places, Vocabulary, as_json, from_json, keys, table_spans
-from trainer.fit.training import ranker
 
 
 def entries(graph):

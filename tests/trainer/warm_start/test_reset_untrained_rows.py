@@ -13,9 +13,9 @@ from components.contract.load import parse_dataset
 from components.schema.parsing import parse
 from tests.trainer.conftest import EVERY_KIND, serialize, transform, write
 from trainer.fit.auc import auc
-from trainer.warm_start.champion_weights import read
 from trainer.model.embedding import Table
 from trainer.run import run_fn
+from trainer.warm_start.champion_weights import read
 from trainer.warm_start.reset_untrained_rows import clear_unseen, drawn_rows
 
 

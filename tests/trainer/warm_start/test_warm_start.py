@@ -11,14 +11,14 @@ import tensorflow_transform as tft
 from components.champion.baseline import export_dull
 from components.contract.load import parse_dataset
 from tests.trainer.conftest import serialize, transform, write
-from trainer.warm_start.champion_weights import Bequest, network_inputs, read
 from trainer.config import ranker_config
 from trainer.data.input_pipeline import Epochs, batches, last_request_us
+from trainer.fit.training import ranker
 from trainer.model.network_inputs import layout
 from trainer.run import run_fn
-from trainer.fit.training import ranker
-from trainer.warm_start.warm_start import Carried, taken_over, warm_start
+from trainer.warm_start.champion_weights import Bequest, network_inputs, read
 from trainer.warm_start.variable_names import weights
+from trainer.warm_start.warm_start import Carried, taken_over, warm_start
 
 ROWS = """
 name: rows

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from components.contract.storage.object_store import Address
 from components.contract.errors import InputError, ShelfRankError
+from components.contract.storage.object_store import Address
 
 
 def made(store: str) -> Address:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from components.contract.values.cron import parse_cron
 from components.contract.errors import InputError
+from components.contract.values.cron import parse_cron
 from components.contract.values.data_cutoff import resolved, scheduled, zone_of
 
 

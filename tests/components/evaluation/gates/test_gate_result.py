@@ -9,9 +9,9 @@ import pytest
 from components.contract.dataset import Gates
 from components.contract.errors import DatasetFileError
 from components.evaluation.display_names import Slice
+from components.evaluation.gates.gate_result import verdict
 from components.evaluation.gates.metric_names import check_metric_names
 from components.evaluation.results import SliceMetrics
-from components.evaluation.gates.gate_result import verdict
 
 IOS: Slice = (("device", "ios"),)
 WEB: Slice = (("device", "web"),)

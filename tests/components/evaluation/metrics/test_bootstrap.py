@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from components.evaluation.metrics.bootstrap import REPLICATES, poisson_counts, standard_error
-from components.evaluation.metrics.standard_errors import change_error_of, error_of, estimates
-from components.evaluation.metrics.score_histogram import ScoreCounts
 from components.evaluation.metrics.metric_accumulator import (
     BOOTSTRAPPED,
     ESTIMATED,
@@ -18,6 +16,8 @@ from components.evaluation.metrics.metric_accumulator import (
     request_sums,
     sums,
 )
+from components.evaluation.metrics.score_histogram import ScoreCounts
+from components.evaluation.metrics.standard_errors import change_error_of, error_of, estimates
 
 USERS = np.random.default_rng(1).integers(0, 2**64, 4_000, dtype=np.uint64)
 

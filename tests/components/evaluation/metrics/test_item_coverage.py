@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from components.evaluation.metrics.bootstrap import CONFIDENCE_95
-from components.evaluation.metrics.standard_errors import change_error_of, error_of, estimates
 from components.evaluation.metrics.item_coverage import GROUPS, ItemReach, jackknife_error, shopper_groups
 from components.evaluation.metrics.metric_accumulator import OF_ITEMS, RankingSums, sums
+from components.evaluation.metrics.standard_errors import change_error_of, error_of, estimates
 
 ITEMS, SHOPPERS, LISTS, LENGTH = 600, 250, 3, 12
 HASHES = np.random.default_rng(0).integers(0, 2**64, ITEMS, dtype=np.uint64)

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from components.contract.errors import InputError
-from components.evaluation.metrics import item_coverage
-from components.evaluation.metrics import user_sample
+from components.evaluation.metrics import item_coverage, user_sample
 from components.evaluation.metrics.definitions import (
     amount_at_k,
     average_precision,

@@ -14,14 +14,14 @@ from rich.console import Console
 
 from components.contract.dataset import Gates
 from components.evaluation.display_names import metric_caption
-from components.evaluation.report.charts import Interval, Series, bar_chart, curve_chart, histogram, interval_chart
-from components.evaluation.metrics.curves import curves
-from components.evaluation.metrics.standard_errors import change_error_of, error_of
+from components.evaluation.gates.gate_result import verdict
 from components.evaluation.importance.feature_importance import Drop, FeatureDrops, Importance
+from components.evaluation.metrics.curves import curves
 from components.evaluation.metrics.intervals import half_width
-from components.evaluation.report.html_report import Epoch, RankedCandidate, RankedRequest, ReportContent, render
-from components.evaluation.results import Comparison, SliceMetrics, compared, from_json, to_json
 from components.evaluation.metrics.metric_accumulator import ESTIMATED, METRICS, OF_AMOUNTS, RankingSums, sums
+from components.evaluation.metrics.standard_errors import change_error_of, error_of
+from components.evaluation.report.charts import Interval, Series, bar_chart, curve_chart, histogram, interval_chart
+from components.evaluation.report.html_report import Epoch, RankedCandidate, RankedRequest, ReportContent, render
 from components.evaluation.report.table import (
     COLUMNS,
     change_text,
@@ -32,7 +32,7 @@ from components.evaluation.report.table import (
     slice_columns,
     surely,
 )
-from components.evaluation.gates.gate_result import verdict
+from components.evaluation.results import Comparison, SliceMetrics, compared, from_json, to_json
 
 EVIL = '<script>"&'
 

@@ -14,13 +14,13 @@ from playwright.sync_api import Browser, Page
 from components.champion.baseline_rule import champion_order
 from components.contract.load import parse_dataset
 from components.evaluation.display_names import metric_meaning
+from components.evaluation.gates.gate_result import Finding, Verdict
+from components.evaluation.metrics.metric_accumulator import COUNTS, METRICS, OF_SHOPPERS
+from components.evaluation.metrics.slices import band_names
 from components.evaluation.metrics.standard_errors import change_error_of
 from components.evaluation.report.html_report import Epoch, RankedCandidate, RankedRequest, ReportContent, render
-from components.evaluation.results import SliceMetrics, compared
-from components.evaluation.metrics.slices import band_names
 from components.evaluation.report.summary import falls, owner_sentences
-from components.evaluation.metrics.metric_accumulator import COUNTS, METRICS, OF_SHOPPERS
-from components.evaluation.gates.gate_result import Finding, Verdict
+from components.evaluation.results import SliceMetrics, compared
 from tests.serving.service.page.conftest import browser  # noqa: F401 - a fixture
 
 PASSED = Verdict((Finding(True, "AUC is at least 0.500."), Finding(True, "served requests took 2 ms.")))

@@ -10,9 +10,9 @@ from tensorflow_model_analysis.metrics import metric_specs
 from tensorflow_model_analysis.proto import config_pb2
 
 from components.contract.errors import InputError
-from components.evaluation.tfma import metrics
-from components.evaluation.metrics.standard_errors import ESTIMATES
 from components.evaluation.metrics.metric_accumulator import ESTIMATED, OF_AMOUNTS
+from components.evaluation.metrics.standard_errors import ESTIMATES
+from components.evaluation.tfma import metrics
 
 # Two requests: positives at the 2nd and 3rd of three places, and at the 1st of two.
 EXTRACTS = [

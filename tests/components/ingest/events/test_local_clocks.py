@@ -13,8 +13,8 @@ from components.contract.dataset import Dataset
 from components.contract.errors import DatasetFileError
 from components.contract.load import parse_dataset
 from components.contract.values.local_time import DAY_US, HOUR_US, SECOND_US, clock_text, offset_us
-from components.ingest.events.local_clocks import clock_columns, offsets_us
 from components.ingest.counts import Counts
+from components.ingest.events.local_clocks import clock_columns, offsets_us
 from tests.components.ingest.generators.plain_shop import SHOP
 
 ZONES = sorted(available_timezones())

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from components.contract.errors import InputError
 from components.contract.sources import Table
-from components.ingest.formats import readers
 from components.ingest.counts import Counts
-from components.ingest.sources.files import Block
+from components.ingest.formats import readers
 from components.ingest.formats.readers import ROW, frames
+from components.ingest.sources.files import Block
 from tests.components.ingest.generators.csv_writer import Written, write_csv
 
 PACKINGS = (lambda text: text, gzip.compress, bz2.compress, lzma.compress, zstandard.compress)

@@ -17,8 +17,8 @@ import zstandard
 
 from components.contract.errors import InputError
 from components.contract.sources import Table
-from components.ingest.sources import files
 from components.ingest.formats import readers
+from components.ingest.sources import files
 from components.ingest.sources.files import file_format, layout, resolve
 from tests.components.ingest.generators.plain_shop import SHOP, as_csv, as_json_lines, requests, shop, told, write
 from tests.components.ingest.generators.random_shops import everything, parsed

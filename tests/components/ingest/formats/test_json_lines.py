@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
-from components.ingest.formats import json_lines
-from components.ingest.formats import readers
-from components.ingest.sources.id_text import text_of
+from components.ingest.formats import json_lines, readers
 from components.ingest.formats.readers import ROW
+from components.ingest.sources.id_text import text_of
 from components.validate import validate
 from tests.components.ingest.generators.plain_shop import ITEMS, SHOP, requests, shop, told, write
 from tests.components.ingest.generators.random_shops import everything

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
-from components.ingest.sources import files
-from components.ingest.formats import readers
 from components.ingest.counts import LINE, Counts
-from components.ingest.sources.files import layout
+from components.ingest.formats import readers
 from components.ingest.formats.readers import ROW
+from components.ingest.sources import files
+from components.ingest.sources.files import layout
 from components.validate import validate
 from tests.components.ingest.generators.plain_shop import SHOP, requests, shop, told, write
 from tests.components.ingest.generators.random_shops import blocks_of, everything, ingested

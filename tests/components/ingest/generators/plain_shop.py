@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from components.ingest.sources.files import layout
 from components.ingest.report import ingest_report
+from components.ingest.sources.files import layout
 from tests.components.ingest.generators.random_shops import Ingested, ingested, parsed
 
 Rows = list[dict[str, Any]]

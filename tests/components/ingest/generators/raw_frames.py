@@ -6,10 +6,10 @@ from typing import Any
 import polars as pl
 
 from components.contract.sources import Table
-from components.ingest.formats import readers
 from components.ingest.counts import LINE, Counts
-from components.ingest.sources.files import Block
+from components.ingest.formats import readers
 from components.ingest.formats.readers import FILE, ROW
+from components.ingest.sources.files import Block
 
 
 def read(path: Path, columns: list[str], *, unnest: str | None = None, counts: Counts | None = None) -> list[pl.DataFrame]:

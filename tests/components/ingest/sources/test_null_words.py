@@ -8,8 +8,8 @@ import pytest
 
 from components.contract.errors import DatasetFileError
 from components.contract.load import parse_dataset
-from components.contract.values.null_words import feature_words, is_null_word, null_words, number_words, role_words
 from components.contract.sources import DEFAULT_WORDS, Columns, EventSource, Table
+from components.contract.values.null_words import feature_words, is_null_word, null_words, number_words, role_words
 from components.ingest.counts import Counts
 from components.ingest.sources.null_words import without_null_words
 from tests.components.ingest.generators.plain_shop import ITEMS, SHOP, USERS, as_json_lines, requests, shop, told, write

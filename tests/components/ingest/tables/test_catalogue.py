@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 
 from components.contract.features import Feature, GivenFeature
 from components.contract.sources import Table
-from components.ingest.tables.catalogue import ID, item_index, joined, read_table
 from components.ingest.counts import Counts
+from components.ingest.tables.catalogue import ID, item_index, joined, read_table
 
 
 def feature(**given: Any) -> GivenFeature:

@@ -14,8 +14,8 @@ from pydantic import TypeAdapter
 from components.contract.errors import InputError
 from components.contract.features import Feature, GivenFeature
 from components.contract.sources import Table
-from components.ingest.tables.catalogue import item_index, joined_at, read_table
 from components.ingest.counts import Counts
+from components.ingest.tables.catalogue import item_index, joined_at, read_table
 from components.ingest.tables.item_versions import ItemVersions, version_rows
 from components.ingest.tables.table_rows import ID
 from components.state.versions import FROM

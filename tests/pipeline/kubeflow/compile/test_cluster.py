@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import ClusterFileError
-from pipeline.kubeflow.compile.cluster import Cluster, chosen, load_cluster, parse_cluster
 from pipeline.kubeflow.compile.beam_volumes import beam_settings
+from pipeline.kubeflow.compile.cluster import Cluster, chosen, load_cluster, parse_cluster
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[4] / "examples" / "cluster").glob("*.yaml"))
 IMAGES = "images: {pipeline: shop/pipeline:1, trainer: shop/trainer:1}\n"

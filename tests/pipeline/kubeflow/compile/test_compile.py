@@ -19,8 +19,8 @@ from components.contract.errors import ClusterFileError
 from pipeline.graph import create_pipeline
 from pipeline.kubeflow.compile.cluster import Cluster, chosen, load_cluster, parse_cluster
 from pipeline.kubeflow.compile.compile import Compiled, compile_pipeline
-from pipeline.kubeflow.compile.spec_patches import finished
 from pipeline.kubeflow.compile.package import read_package
+from pipeline.kubeflow.compile.spec_patches import finished
 
 ROOT = Path(__file__).resolve().parents[4]
 DATASETS = sorted((ROOT / "examples").glob("*.yaml"))
@@ -279,7 +279,15 @@ def test_compiling_leaves_nothing_behind_for_the_next(shop: Compiled) -> None:
 @pytest.mark.slow
 def test_another_process_gives_the_same_bytes(shop: Compiled, tmp_path: Path) -> None:
     out = tmp_path / "pipeline.yaml"
-    command = [sys.executable, "-m", "pipeline.cli.main", "compile", str(ROOT / "examples/simulated_shop.yaml"), "--image", "shop/pipeline:1"]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.cli.main",
+        "compile",
+        str(ROOT / "examples/simulated_shop.yaml"),
+        "--image",
+        "shop/pipeline:1",
+    ]
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)}
     subprocess.run([*command, "-o", str(out)], check=True, env=environment, cwd=tmp_path, timeout=300, capture_output=True)
     assert out.read_text(encoding="utf-8") == shop.to_yaml()

@@ -10,8 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # where TFX finds the steps below, by their module's name
 
-from pipeline.kubeflow.step.entrypoint import main, step_name
 from pipeline.kubeflow.step.artifact_paths import ROOT
+from pipeline.kubeflow.step.entrypoint import main, step_name
 from pipeline.kubeflow.step.termination import write_termination_message
 
 ADVICE = (

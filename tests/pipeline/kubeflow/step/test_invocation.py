@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline.kubeflow.step.invocation import folders, received, returned
 from pipeline.kubeflow.step.artifact_paths import ROOT, Places
+from pipeline.kubeflow.step.invocation import folders, received, returned
 
 MODEL = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
 DECLARED = {"artifacts": {"model": {"artifactType": MODEL}, "examples": {"artifactType": {"schemaTitle": "tfx.Examples"}}}}

@@ -8,9 +8,9 @@ from kfp import compiler, dsl
 
 from components.contract.errors import InputError, KubeflowError
 from pipeline.cli.main import main
-from pipeline.kubeflow.submit.client import TOKEN, Place, connect
 from pipeline.kubeflow.compile.package import read_package
 from pipeline.kubeflow.submit.api_errors import Asked, from_answer, from_redirect
+from pipeline.kubeflow.submit.client import TOKEN, Place, connect
 from pipeline.kubeflow.submit.upload import experiment, upload
 from tests.pipeline.kubeflow import tiny_package
 from tests.pipeline.kubeflow.submit.fake_api import FakeKubeflow, Fault, Script, serving

@@ -15,9 +15,9 @@ import pytest
 from components.contract.errors import KubeflowError
 from components.release.run_outcome import Announced, announced
 from pipeline.cli.main import main
-from pipeline.kubeflow.submit.run_display import Lines, board, duration
 from pipeline.kubeflow.submit.client import Place, connect
 from pipeline.kubeflow.submit.follow import follow
+from pipeline.kubeflow.submit.run_display import Lines, board, duration
 from pipeline.kubeflow.submit.steps import Step, names_of, steps
 from pipeline.kubeflow.submit.workflow import Pod, Workflow
 from tests.pipeline.kubeflow import tiny_package

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from components.contract.storage.object_store import Address
 from components.contract.errors import KubeflowError
-from components.release.run_outcome import PROPERTY, Announced
+from components.contract.storage.object_store import Address
 from components.release.outcomes import record_outcome
+from components.release.run_outcome import PROPERTY, Announced
 from pipeline.cli.main import main
 from pipeline.kubeflow.submit.run_outcome import PUSH_DESTINATION, find_outcome
 from pipeline.kubeflow.submit.workflow import _inputs, _nodes

@@ -7,9 +7,9 @@ import pytest
 
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
+from serving.service.__main__ import parser
 from serving.service.page.page import context_features, read_values
 from serving.service.page.products import Products, title_feature
-from serving.service.__main__ import parser
 from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import BRANDS, ITEMS, SHOP, catalogue, dataset
 from tests.serving.service.ranking.test_arms_and_rules import files

@@ -16,8 +16,8 @@ from serving.features.request import Inputs
 from serving.rules.apply import Ruled
 from serving.service.ranking.fallback_chain import SCORES, Ladder
 from serving.service.ranking.ranking import Asked, Ranking
-from serving.service.settings import Settings
 from serving.service.ranking.shop_files import InForce
+from serving.service.settings import Settings
 from tests.serving.service import little_shop
 
 ITEMS = ["p0", "p1", "p2"]

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from serving.features.build_tensors import RequestFeatures
 from serving.features.request import Request
-from serving.state.memory import MemoryStates
 from serving.state.interface import plans_of
+from serving.state.memory import MemoryStates
 from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import ITEMS, catalogue, dataset
 

@@ -12,8 +12,8 @@ from serving.experiments.assign import assign, unit
 from serving.experiments.file import parse_experiments
 from serving.features.events import Changes, Shown
 from serving.service.ranking import shop_files
-from serving.service.settings import Places
 from serving.service.ranking.shop_files import LiveShopFiles, read_out_of_stock, read_shop_files
+from serving.service.settings import Places
 from tests.serving.service.bad_model_servers import free_port
 from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import ITEMS, catalogue, dataset

@@ -11,13 +11,13 @@ import numpy as np
 
 from components.contract.columns import signature_columns
 from serving.features.request import Inputs
-from serving.service.state.event_intake import Reported
 from serving.service.lifespan import opened, read
 from serving.service.ranking.ranking import Asked
 from serving.service.settings import Places, Settings
+from serving.service.state.event_intake import Reported
 from serving.state import snapshot
-from serving.state.memory import MemoryStates
 from serving.state.interface import plans_of
+from serving.state.memory import MemoryStates
 from tests.components.ingest.without_beam import NOW_US
 from tests.serving.features.simulated import DATASET, Shop, differing, ingested_shop, moments, with_history
 from tests.serving.service.bad_model_servers import free_port

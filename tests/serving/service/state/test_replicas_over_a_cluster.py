@@ -22,9 +22,9 @@ import pytest
 import redis
 
 from components.state.plan import raw_names
+from serving.state.interface import plans_of
 from serving.state.item_codes import ItemCodes
 from serving.state.redis import RedisStates
-from serving.state.interface import plans_of
 from tests.serving.service.bad_model_servers import free_port
 from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import ITEMS, dataset

@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.contract.errors import InputError
-from serving.service.state import opened_state
 from serving.service.lifespan import read
 from serving.service.settings import Places, Settings
+from serving.service.state import opened_state
 from serving.state import snapshot
-from serving.state.item_codes import ItemCodes
 from serving.state.interface import plans_of
+from serving.state.item_codes import ItemCodes
 from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import ITEMS, SHOP, dataset
 from tests.serving.service.running import Service

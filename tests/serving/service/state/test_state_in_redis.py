@@ -10,10 +10,10 @@ import pytest
 import redis
 
 from components.contract.errors import InputError
-from serving.service.state.opened_state import open_state
 from serving.service.lifespan import read
-from serving.service.state.redis_password import redis_password
 from serving.service.settings import Places, Settings
+from serving.service.state.opened_state import open_state
+from serving.service.state.redis_password import redis_password
 from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import ITEMS
 from tests.serving.state.private_cluster import private_cluster

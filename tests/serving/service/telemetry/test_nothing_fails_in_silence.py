@@ -16,13 +16,13 @@ from serving.client.failure_log import EVERY_S, MOST_KEYS, FailureLog
 from serving.client.recent import Recent
 from serving.exposure.rotating_file import Stream
 from serving.features.events import Changes, Interaction
-from serving.service.state import empty_state
-from serving.service.state.empty_state import EmptyState, is_empty
 from serving.service.messages import message
 from serving.service.rate_limit import AtOnce, RateExceeded
 from serving.service.settings import Settings
-from serving.state.memory import MemoryStates
+from serving.service.state import empty_state
+from serving.service.state.empty_state import EmptyState, is_empty
 from serving.state.interface import plans_of
+from serving.state.memory import MemoryStates
 from tests.serving.service.bad_model_servers import free_port, hung
 from tests.serving.service.both_doors import both_doors
 from tests.serving.service.conftest import Shop, Started
