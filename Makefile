@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: help install run test test-slow test-all lint bench lock images clean
+.PHONY: help install run test test-slow test-all lint docs bench lock images clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,9 @@ lint: install ## ruff and mypy, as in CI
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+docs: install ## the documentation into build/site; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 bench: install ## the whole graph against stock TFX (other figures: see benchmarks/)
 	@$(BIN)/python -m benchmarks.graph
 
@@ -41,7 +44,7 @@ lock: install ## compile requirements/*.in to the locks (versions change only wh
 	$(COMPILE) requirements/trainer.in -c requirements/dev.lock -o requirements/trainer.lock
 	$(COMPILE) requirements/uv.in -c requirements/dev.lock -o requirements/uv.lock
 
-images: ## build the container images; TAG=, REGISTRY=, BASE=, ENGINE=: see docs/images.md
+images: ## build the container images; TAG=, REGISTRY=, BASE=, ENGINE=: see docs/how-to/images.md
 	@REGISTRY="$(REGISTRY)" BASE="$(BASE)" ENGINE="$(or $(ENGINE),docker)" kubernetes/images/build $(TAG)
 
 clean: ## remove .venv, caches and builds; runs/ stays

@@ -1,10 +1,15 @@
-"""What the docs say to type, works: every command parses, every module is there, every dataset file reads the logs it describes."""
+"""What the docs say to type, works: every command parses, every module and path is there, every dataset file reads the logs it describes.
+
+The site itself builds strictly, and needs nothing from the internet.
+"""
 
 import csv
 import importlib.util
 import random
 import re
 import shlex
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,8 +25,10 @@ from pipeline.cli.main import parser
 from tests.components.ingest.without_beam import NOW_US, job_of, run_steps
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([ROOT / "README.md", ROOT / "kubernetes" / "README.md", *(ROOT / "docs").glob("*.md")])
-_SHELL = re.compile(r"^(?:    |)(?:\.venv/bin/)?(?P<command>(?:shelfrank [a-z]|python -m )[^#\n]*)", re.MULTILINE)
+PAGES = sorted([*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "kubernetes/README.md")), *(ROOT / "docs").rglob("*.md")])
+_SHELL = re.compile(r"^ *(?:\.venv/bin/)?(?P<command>(?:shelfrank [a-z]|python -m )[^#\n]*)", re.MULTILINE)
+_PATH = re.compile(r"`((?:(?:components|trainer|pipeline|serving|benchmarks|scripts|tests)/[\w/-]+\.py|(?:examples|kubernetes)/[\w/.-]+))`")
+_LOADED = re.compile(r'<(?:script|link|img|iframe)[^>]*(?:src|href)="(?:https?:)?//[^>]*>')
 
 
 def commands(page: Path) -> list[str]:
@@ -66,6 +73,23 @@ def test_a_command_is_one_that_there_is(page: Path, line: str, monkeypatch: pyte
     else:
         named = [argument for argument in arguments if argument.startswith("tests/")]
         assert all((ROOT / path).exists() for path in named)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.relative_to(ROOT).as_posix() for page in PAGES])
+def test_a_path_is_one_that_there_is(page: Path) -> None:
+    named = _PATH.findall(page.read_text(encoding="utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    """A broken link, a missing anchor or a page that the navigation lacks is an error."""
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) > 30
+    assert [loaded for page in pages for loaded in _LOADED.findall(page.read_text(encoding="utf-8"))] == []
 
 
 @pytest.mark.parametrize("text", FILES)

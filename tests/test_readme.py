@@ -1,5 +1,6 @@
-"""The README says what is there: its commands, the files it points to."""
+"""The README is short, and it and CONTRIBUTING say what is there: commands, links, paths."""
 
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -9,34 +10,63 @@ import pytest
 from pipeline.cli.main import parser
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README, CONTRIBUTING = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md"))
 
 
-def test_every_link_and_path_in_a_table_exists() -> None:
-    linked = re.findall(r"\]\((?!http)([^)#]+)\)", README)
-    (to_open,) = re.findall(r"## To change X, open Y\n(.*?)\n\n[A-Z]", README, re.DOTALL)
-    named = re.findall(r"`([\w./]+/[\w./]*)`", to_open)
-    assert linked
-    assert named
-    assert [path for path in linked + named if not (ROOT / path).exists()] == []
+def test_the_readme_is_short() -> None:
+    assert len(README.split()) <= 900
+
+
+@pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
+def test_every_link_leads_somewhere(text: str) -> None:
+    linked = re.findall(r"\]\((?!http)([^)#]+)\)", text)
+    assert [path for path in linked if not (ROOT / path).exists()] == []
+
+
+def test_the_pictures_are_small() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    assert len(pictures) == 3
+    assert [path for path in pictures if (ROOT / path).stat().st_size >= 200_000] == []
 
 
 def test_every_shelfrank_command_parses() -> None:
     commands = re.findall(r"^\s*(?:\.venv/bin/)?shelfrank ([^#\n|]+)", README, re.MULTILINE)
-    assert commands
+    assert len(commands) > 8
     for command in commands:
         parser().parse_args(shlex.split(command))
 
 
 def test_every_benchmark_named_is_there() -> None:
-    named = set(re.findall(r"python -m benchmarks\.(\w+)", README))
+    named = set(re.findall(r"python -m (benchmarks\.[\w.]+)", README))
     assert named
-    assert [name for name in named if not (ROOT / "benchmarks" / f"{name}.py").exists()] == []
+    assert [name for name in named if importlib.util.find_spec(name) is None] == []
 
 
-@pytest.mark.parametrize("target", re.findall(r"^\s+make (\w[\w-]*)", README, re.MULTILINE))
+@pytest.mark.parametrize("target", re.findall(r"(?:^\s+|`)make (\w[\w-]*)", README + CONTRIBUTING, re.MULTILINE))
 def test_every_make_target_is_there(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_folder_map_is_short_and_has_every_folder() -> None:
+    (tree,) = re.findall(r"```text\n(.*?)```", CONTRIBUTING, re.DOTALL)
+    assert len(tree.splitlines()) <= 25
+    named = set(re.findall(r"([\w-]+)/", tree))
+    packages = {path.parent for part in ("components", "trainer", "pipeline", "serving") for path in (ROOT / part).rglob("__init__.py")}
+    shallow = {path.name for path in packages if len(path.relative_to(ROOT).parts) <= 2}
+    assert shallow - named == set()
+
+
+def test_every_file_to_open_is_there() -> None:
+    """A name without a folder stands beside the file before it."""
+    (table,) = re.findall(r"## To change\n(.*?)\n## ", CONTRIBUTING, re.DOTALL)
+    named = 0
+    for row in re.findall(r"^\| [^|]+ \| (.*) \|$", table, re.MULTILINE):
+        folder = ROOT
+        for name in re.findall(r"`([\w./-]+)`", row):
+            path = ROOT / name if "/" in name or name == "mkdocs.yml" else folder / name
+            assert path.exists(), name
+            folder, named = path.parent, named + 1
+    assert named > 20
 
 
 def test_nothing_is_left_to_fill_in() -> None:

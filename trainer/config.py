@@ -27,7 +27,7 @@ class RankerConfig(Strict):
         default="auc",
         description="What of the eval split ends training and chooses the epoch that is kept: AUC of all candidates or NDCG@10",
     )
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0, description="Greatest learning rate of Adam, or of AdamW with `weight_decay`")
     schedule: Literal["constant", "cosine", "linear"] = Field(default="constant", description="How the learning rate falls to 0")
     warmup_steps: int = Field(default=0, ge=0, description="Steps over which the learning rate rises from near 0 to its full height")
     decay_steps: int | None = Field(
@@ -78,7 +78,7 @@ class RankerConfig(Strict):
     heads: bool = Field(
         default=False, description="A head for each labelled action; a score is the mean of their chances by what each is worth"
     )
-    cross_layers: int = Field(default=2, ge=0)
+    cross_layers: int = Field(default=2, ge=0, description="How many cross layers (DCN-v2)")
     cross_rank: int | None = Field(default=32, ge=1, description="Rank of a cross layer's kernel; null: a full one")
     cross_form: Literal["parallel", "stacked"] = Field(default="parallel", description="Cross layers beside the dense ones or beneath them")
     numbers: Literal["buckets", "piecewise"] = Field(
@@ -91,7 +91,7 @@ class RankerConfig(Strict):
     history_layers: int = Field(default=0, ge=0, description="Layers of self-attention over the history (BST)")
     attention_dim: int = Field(default=16, ge=1, description="Width of an event of the history")
     attention_units: int = Field(default=16, ge=1, description="Hidden units of the activation unit")
-    attention_heads: int = Field(default=2, ge=1)
+    attention_heads: int = Field(default=2, ge=1, description="Heads of each attention")
     warm_start: bool = Field(default=False, description="Begin with the weights of the release in force, where there is one")
     warm_window: Duration | None = Field(
         default=None,

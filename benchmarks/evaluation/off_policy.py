@@ -7,8 +7,8 @@ ranker), by popularity with none, and at random. The truth is what these orders 
 relevance, both of which the simulator wrote down. The predicted relevance of the doubly robust estimate is off by noise and by a third.
 
 The examination that a candidate could expect is taken from the shop's policy by drawing its order again: popularity + 0.4 in the category
-looked for + noise of 0.7 (docs/simulator.md). As the category isn't logged, it is that of most candidates, on pages where it surely is:
-search and category. "as shown" is what one gets who takes the clicks on the shown order for the worth of the new one.
+looked for + noise of 0.7 (docs/explanation/simulated-shop.md). As the category isn't logged, it is that of most candidates, on pages
+where it surely is: search and category. "as shown" is what one gets who takes the clicks on the shown order for the worth of the new one.
 """
 
 import argparse

@@ -15,7 +15,7 @@ def popularity_feature(dataset: Dataset) -> StateFeature | None:
     """The state feature by which products are popular.
 
     The feature table's first rate, count or total of an action that the model learns from, else of any action; rates before counts, which
-    rise with how often a product is shown. docs/cold-start.md has what either is worth.
+    rise with how often a product is shown. docs/how-to/cold-start.md has what either is worth.
     """
     of_items = [feature for feature in dataset.state_features if feature.side == "item"]
     rates = [feature for feature in of_items if feature.measure == "rate"]

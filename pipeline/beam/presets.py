@@ -9,7 +9,7 @@ portable       any runner behind a Beam job service
 flink, spark   by a job service, or by a jar that is uploaded to Flink's JobManager or Spark's REST server; neither needs Java in the step
 dataflow       Google's
 
-All but the first two run workers elsewhere; these must open the same paths as the step that submits (docs/beam.md).
+All but the first two run workers elsewhere; these must open the same paths as the step that submits (docs/how-to/beam-runners.md).
 """
 
 from collections.abc import Mapping

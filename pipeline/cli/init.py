@@ -125,7 +125,8 @@ def draft(groups: Sequence[FileGroup], found: RecognisedFormat | None, answers: 
         guessed = draft_dataset(groups, answers, folder=folder)
     left = tuple(question for question in guessed.questions if question.key not in settled)
     heading = [
-        "Drafted by `shelfrank init` from a sample of the files: read it before you rely on it; docs/dataset-file.md explains every key."
+        "Drafted by `shelfrank init` from a sample of the files: read it before you rely on it;"
+        " docs/reference/dataset-file.md explains every key."
     ]
     heading += [f"Unsure: {question.text} Taken: {question.default} ({question.flag})" for question in left if question.default is not None]
     return Drafted(dataset_text(guessed.dataset, heading=heading, comments=guessed.comments), guessed.guesses, left)

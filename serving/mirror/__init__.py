@@ -1,1 +1,1 @@
-"""Brings what pods serve from a store to a folder of theirs (docs/store.md)."""
+"""Brings what pods serve from a store to a folder of theirs (docs/reference/store.md)."""

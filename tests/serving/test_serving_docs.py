@@ -17,7 +17,8 @@ from serving.rules.file import Rule, parse_rules
 from tests.serving.exposure.shop_log import SHOP
 
 ROOT = Path(__file__).resolve().parents[2]
-EXPERIMENTS, LOG, GUARD = ((ROOT / "docs" / name).read_text() for name in ("experiments.md", "exposure-log.md", "guard.md"))
+PAGES = ("how-to/experiments.md", "reference/exposure-log.md", "how-to/guard.md")
+EXPERIMENTS, LOG, GUARD = ((ROOT / "docs" / name).read_text() for name in PAGES)
 
 
 def blocks(page: str) -> list[str]:

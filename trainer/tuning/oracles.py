@@ -59,7 +59,7 @@ def oracle(tuning: Tuning, space: Mapping[str, Dimension], *, own: Values, seed:
             # KerasTuner draws three times as many as there are dimensions first, more than most searches have in all. That the number
             # doesn't depend on `trials` lets a search with more of them go on where a shorter one ended.
             # Its beta of 2.6 weighs what is unknown so much that ten trials go to the corners, no better than drawn ones; with 1 they
-            # scored higher than drawn ones, on average, with each of five seeds (docs/tuning.md).
+            # scored higher than drawn ones, on average, with each of five seeds (docs/how-to/tuning.md).
             return GuidedOracle(num_initial_points=len(space) + 1, beta=1.0, **given)
         case "random":
             return DrawnOracle(**given)

@@ -41,7 +41,7 @@ class Address:
 
     @staticmethod
     def parse(text: "str | Path | Address") -> "Address":
-        """Parse an address; credentials and endpoint come from the environment, see docs/store.md.
+        """Parse an address; credentials and endpoint come from the environment, see docs/reference/store.md.
 
         Raises:
             InputError: there is no such kind of address.

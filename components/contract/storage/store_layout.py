@@ -1,4 +1,4 @@
-"""What lies where in a store (docs/store.md), and what of it is complete."""
+"""What lies where in a store (docs/reference/store.md), and what of it is complete."""
 
 from collections.abc import Collection
 

@@ -152,7 +152,7 @@ class Beam(Strict):
     preset: str = Field(
         default="local", description="`local` or `multi_process`: in the step's pod; or `flink`, `spark`, `dataflow` and so on"
     )
-    options: dict[str, str | int] = Field(default_factory=dict, description="Of the preset, by name (docs/beam.md)")
+    options: dict[str, str | int] = Field(default_factory=dict, description="Of the preset, by name (docs/how-to/beam-runners.md)")
 
 
 class Cluster(Strict):

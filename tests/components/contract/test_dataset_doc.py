@@ -1,4 +1,4 @@
-"""docs/dataset-file.md says what the models say: every key, its default, its meaning; its shop loads."""
+"""docs/reference/dataset-file.md says what the models say: every key, its default, its meaning; its shop loads."""
 
 import json
 import re
@@ -14,11 +14,13 @@ from components.contract.errors import DatasetFileError
 from components.contract.json_schema import json_schema
 from components.contract.load import parse_dataset
 from components.contract.slices import bands, item_slices
+from components.contract.sources import Files, TimeNotation
 
-DOC = (Path(__file__).resolve().parents[3] / "docs" / "dataset-file.md").read_text()
+DOC = (Path(__file__).resolve().parents[3] / "docs" / "reference" / "dataset-file.md").read_text()
 SHOP = re.findall(r"```yaml\n(.*?)```", DOC, flags=re.DOTALL)[0]
 
-SHARED = ("kind", "name", "side", "column", "source")
+OF_FEATURES = ("kind", "name", "side", "column", "source")
+OF_FILES = (*Files.model_fields, *TimeNotation.model_fields)
 SECTIONS = {
     "Dataset": "## The file",
     "FillDown": "### `fill_down`: values on the first line only",
@@ -62,15 +64,17 @@ def test_every_mapping_of_the_file_has_its_section() -> None:
 def test_a_section_lists_the_keys_with_default_and_meaning(model: str) -> None:
     schema = json_schema()
     part = schema if model == "Dataset" else schema["$defs"][model]
-    is_feature = "kind" in part["properties"]
-    assert table(SECTIONS[model]) == rows(part, *(key for key in part["properties"] if not (is_feature and key in SHARED)))
+    shared = OF_FEATURES if "kind" in part["properties"] else OF_FILES if "path" in part["properties"] else ()
+    assert table(SECTIONS[model]) == rows(part, *(key for key in part["properties"] if key not in shared))
 
 
-def test_what_all_kinds_share_is_listed_once() -> None:
-    assert table("### Every kind") == rows(json_schema()["$defs"]["Id"], *SHARED[1:])
+def test_what_all_kinds_and_all_files_share_is_listed_once() -> None:
+    definitions = json_schema()["$defs"]
+    assert table("### Every kind") == rows(definitions["Id"], *OF_FEATURES[1:])
+    assert table("## Files") == rows(definitions["Table"], *OF_FILES)
 
 
-def rows(part: dict[str, Any], *keys: str) -> list[str]:
+def rows(part: dict[str, Any], *keys: str) -> list[tuple[str, ...]]:
     found = []
     for key in keys:
         value = part["properties"][key]
@@ -79,13 +83,15 @@ def rows(part: dict[str, Any], *keys: str) -> list[str]:
         whole = key in ("windows", "gates", "serving") or default is None
         told = "" if whole and shown != "required" else shown
         # A bar within a cell is written with a backslash.
-        cells = (f"`{key}`", told, value["description"])
-        found.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        found.append(tuple(cell.replace("|", "\\|") for cell in (f"`{key}`", told, value["description"])))
     return found
 
 
-def table(title: str) -> list[str]:
-    return [line for line in section(title).splitlines() if line.startswith("| `")]
+def table(title: str) -> list[tuple[str, ...]]:
+    """Key, default and meaning of each row of the table of a section; its column of types is left out."""
+    lines = section(title).partition("<!-- generated")[2].partition("<!-- end -->")[0].splitlines()
+    cells = [re.split(r"(?<!\\) \| ", line.removeprefix("| ").removesuffix(" |")) for line in lines if line.startswith("| `")]
+    return [(key, default, meaning) for key, _, default, meaning in cells]
 
 
 def test_the_shop_of_the_page_loads() -> None:

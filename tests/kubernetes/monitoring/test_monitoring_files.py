@@ -14,7 +14,7 @@ from prometheus_rule import MADE, PLAIN, prometheus_rule
 
 ROOT = Path(__file__).resolve().parents[3]
 MONITORING = ROOT / "kubernetes" / "monitoring"
-PAGE = (ROOT / "docs" / "monitoring.md").read_text()
+PAGE = (ROOT / "docs" / "how-to" / "monitoring.md").read_text()
 DASHBOARDS = {file.stem: yaml.safe_load(file.read_text()) for file in sorted(FOLDER.glob("*.yaml"))}
 JOBS = {"ranking", "model-server", "guard"}
 
@@ -60,7 +60,7 @@ def test_each_alert_says_what_is_the_matter_and_where_to_read_on() -> None:
     for alert in alerts():
         assert re.fullmatch(r".{20,160}\.", alert["annotations"]["summary"]), alert["alert"]
         page, _, anchor = alert["annotations"]["runbook"].partition("#")
-        assert (page, anchor) == ("docs/monitoring.md", alert["alert"].lower())
+        assert (page, anchor) == ("docs/how-to/monitoring.md", alert["alert"].lower())
         assert anchor in headings
         assert alert["labels"]["severity"] in ("critical", "warning", "info")
     assert len(alerts()) == sum(line.startswith("### ShelfRank") for line in PAGE.splitlines())

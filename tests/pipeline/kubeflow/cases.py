@@ -1,4 +1,4 @@
-"""What a person sees of `shelfrank submit` and `shelfrank schedule`, case by case: the page docs/kubeflow-submit.md shows these."""
+"""What a person sees of `shelfrank submit` and `shelfrank schedule`, case by case: the page docs/how-to/kubeflow-submit.md shows these."""
 
 import atexit
 import copy

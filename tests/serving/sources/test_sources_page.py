@@ -8,7 +8,7 @@ from components.contract.load import load_dataset
 from serving.sources.file import Source, parse_sources
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGE = (ROOT / "docs/cold-start.md").read_text()
+PAGE = (ROOT / "docs/how-to/cold-start.md").read_text()
 
 
 def test_the_file_on_the_page_loads_and_has_each_kind() -> None:

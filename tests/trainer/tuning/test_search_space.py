@@ -119,7 +119,7 @@ def test_a_fault_of_the_model_itself_is_found_with_and_without_a_search() -> Non
 
 
 def test_the_searches_and_the_fault_of_the_page_are_real() -> None:
-    page = (Path(__file__).resolve().parents[3] / "docs" / "tuning.md").read_text()
+    page = (Path(__file__).resolve().parents[3] / "docs" / "how-to" / "tuning.md").read_text()
     (small,) = re.findall(r"^    (tuning: \{.*\})$", page, re.MULTILINE)
     (whole,) = re.findall(r"<<END\n(.*?)END\n", page, re.DOTALL)
     check_settings(parse_dataset(BARE + small))

@@ -298,8 +298,8 @@ def test_a_column_without_any_number_is_an_error(tmp_path: Path) -> None:
 
 
 def test_rows_of_negative_quantity_are_returns_by_a_second_source(tmp_path: Path) -> None:
-    """As docs/dataset-file.md has it for logs such as Online Retail's."""
-    page = Path(__file__).parents[4] / "docs" / "dataset-file.md"
+    """As docs/reference/dataset-file.md has it for logs such as Online Retail's."""
+    page = Path(__file__).parents[4] / "docs" / "reference" / "dataset-file.md"
     text = page.read_text(encoding="utf-8").split("### Returns")[1].split("```yaml\n")[1].split("```")[0]
     shop = yaml.safe_load(text)
     shop |= {"name": "retail", "features": [{"name": "item", "kind": "id", "side": "item"}], "windows": {"eval": "20%", "test": "20%"}}

@@ -1,4 +1,4 @@
-"""The nested logs of docs/dataset-file.md: rows in exactly those layouts are read as the page says, by validate and by ingestion."""
+"""The nested logs of docs/reference/dataset-file.md: validate and ingestion read rows in exactly those layouts as the page says."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from components.validate import validate
 from tests.components.ingest.generators.plain_shop import told, write
 from tests.components.ingest.without_beam import NOW_US
 
-DOC = (Path(__file__).resolve().parents[4] / "docs" / "dataset-file.md").read_text()
+DOC = (Path(__file__).resolve().parents[4] / "docs" / "reference" / "dataset-file.md").read_text()
 START_S = int(datetime(2026, 2, 1, tzinfo=UTC).timestamp())
 HOUR_S, DAY_S = 3600, 86400
 

@@ -25,7 +25,7 @@ WRITERS: dict[str, Callable[[pl.DataFrame, Path], Any]] = {
     "parquet": pl.DataFrame.write_parquet,
     "jsonl": pl.DataFrame.write_ndjson,
 }
-DOC = Path(__file__).resolve().parents[4] / "docs" / "dataset-file.md"
+DOC = Path(__file__).resolve().parents[4] / "docs" / "reference" / "dataset-file.md"
 DOCUMENTED = re.findall(r"```yaml\n(.*?)```", DOC.read_text(), flags=re.DOTALL)[0]
 COLUMNS = "columns: {time: at, user: user, item: item, action: action, request: request}"
 ABSENT = "kept as missing: the file has no column 'page'"

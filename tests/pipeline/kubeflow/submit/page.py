@@ -1,4 +1,4 @@
-"""Writes the transcripts of docs/kubeflow-submit.md anew: `python -m tests.pipeline.kubeflow.submit.page`."""
+"""Write the transcripts of the guides to Kubeflow (submit, messages) anew: `python -m tests.pipeline.kubeflow.submit.page`."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,8 @@ from textwrap import indent
 
 from tests.pipeline.kubeflow.cases import transcript
 
-PAGE = Path(__file__).resolve().parents[4] / "docs" / "kubeflow-submit.md"
+GUIDES = Path(__file__).resolve().parents[4] / "docs" / "how-to"
+PAGES = (GUIDES / "kubeflow-submit.md", GUIDES / "kubeflow-messages.md")
 # A comment that names a case, and the indented lines below it.
 BLOCK = re.compile(r"(?m)^<!-- case: ([\w-]+)(, brief)? -->\n((?:(?: {4}.*)?\n)*)")
 
@@ -22,4 +23,5 @@ def rewritten(text: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(rewritten(page.read_text(encoding="utf-8")), encoding="utf-8")

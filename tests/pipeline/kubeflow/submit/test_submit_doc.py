@@ -1,32 +1,35 @@
-"""docs/kubeflow-submit.md shows what is seen today, and each case."""
+"""docs/how-to/kubeflow-submit.md and kubeflow-messages.md show what is seen today, and each case."""
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
 from pipeline.cli.main import parser
 from pipeline.kubeflow.submit.follow import PATIENCE
 from tests.pipeline.kubeflow.cases import CASES
-from tests.pipeline.kubeflow.submit.page import BLOCK, PAGE, rewritten
+from tests.pipeline.kubeflow.submit.page import BLOCK, PAGES, rewritten
 
-TEXT = PAGE.read_text(encoding="utf-8")
+TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
+GUIDE = TEXTS[PAGES[0]]
 
 
-def test_the_transcripts_are_those_of_today() -> None:
-    assert rewritten(TEXT) == TEXT, "write them anew: python -m tests.pipeline.kubeflow.submit.page"
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_the_transcripts_are_those_of_today(page: Path) -> None:
+    assert rewritten(TEXTS[page]) == TEXTS[page], "write them anew: python -m tests.pipeline.kubeflow.submit.page"
 
 
 def test_each_case_is_shown_once() -> None:
-    shown = [found[1] for found in BLOCK.finditer(TEXT)]
+    shown = [found[1] for text in TEXTS.values() for found in BLOCK.finditer(text)]
     assert sorted(shown) == sorted(CASES)
 
 
-@pytest.mark.parametrize("command", re.findall(r"^    shelfrank ((?:submit|schedule) .+)", TEXT, re.MULTILINE))
+@pytest.mark.parametrize("command", re.findall(r"^    shelfrank ((?:submit|schedule) .+)", GUIDE, re.MULTILINE))
 def test_each_command_on_the_page_parses(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", "http://localhost:8080")
     parser().parse_args(shlex.split(command))
 
 
 def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
-    assert f"{PATIENCE} times\nin a row" in TEXT
+    assert f"{PATIENCE} times in a row" in " ".join(GUIDE.split())
