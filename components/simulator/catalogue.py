@@ -18,21 +18,23 @@ def items_table(world: World) -> pa.Table:
     products = world.products
     rng = np.random.default_rng([world.config.seed, 2])
     order = np.argsort(products.created_us, kind="stable")
-    categories = list(vocabulary.CATEGORIES)
+    names, categories = list(vocabulary.CATEGORIES), list(vocabulary.CATEGORIES.values())
     near = _nearest_words(world, rng)
     noun = rng.integers(2, size=len(order))
     title, description, tags = [], [], []
     for i in order:
-        brand = vocabulary.BRANDS[products.brand[i]]
-        first, second, third, fourth = (vocabulary.ADJECTIVES[w] for w in near[i])
-        name = vocabulary.CATEGORIES[categories[products.category[i]]][0][noun[i]]
-        title.append(f"{first} {second} {name} {brand}")
-        description.append(f"A {first} {name} by {brand}: {second}, {third} and {fourth}.")
+        category, brand = categories[products.category[i]], vocabulary.BRANDS[products.brand[i]]
+        first, *others = near[i].tolist()
+        name = vocabulary.phrase(category, category.nouns[noun[i]], first)
+        title.append(f"{brand} {name}, {vocabulary.details(category, others[:1])[0]}")
+        this = "these" if category.nouns[noun[i]].endswith("s") else "this"
+        details = vocabulary.listed([_with_article(each) for each in vocabulary.details(category, others)])
+        description.append(f"{brand} gives {this} {name} {details}.")
         tags.append("|".join(_styles(products.kind[i])))
     return pa.table(
         {
             "item_id": products.item_id.take(pa.array(order)),
-            "category": pa.array(categories).take(pa.array(products.category[order])),
+            "category": pa.array(names).take(pa.array(products.category[order])),
             "brand": pa.array(vocabulary.BRANDS).take(pa.array(products.brand[order])),
             "price": products.list_price[order],
             "title": title,
@@ -65,6 +67,10 @@ def _nearest_words(world: World, rng: np.random.Generator) -> Ints:
         likeness += rng.normal(0, _WORD_NOISE_SD, likeness.shape)
         chunks.append(np.argsort(-likeness, axis=1, kind="stable")[:, :4])
     return np.concatenate(chunks)
+
+
+def _with_article(detail: str) -> str:
+    return detail if detail.endswith("s") else f"{'an' if detail[0] in 'aeiou' else 'a'} {detail}"
 
 
 def _styles(kind: Floats) -> list[str]:

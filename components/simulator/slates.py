@@ -88,9 +88,13 @@ def draw_requests(world: World, rng: np.random.Generator, sessions: Sessions, ta
 
 
 def query_texts() -> list[str]:
-    """All queries there can be, by index: each noun of each category alone, then with each adjective before it."""
-    nouns = [noun for (pair, _) in vocabulary.CATEGORIES.values() for noun in pair]
-    return [f"{adjective} {noun}".strip() for noun in nouns for adjective in ("", *vocabulary.ADJECTIVES)]
+    """All queries there can be, by index: each noun of each category alone, then with each adjective."""
+    return [
+        text
+        for category in vocabulary.CATEGORIES.values()
+        for noun in category.nouns
+        for text in (noun, *(vocabulary.phrase(category, noun, word) for word in range(len(vocabulary.ADJECTIVES))))
+    ]
 
 
 def draw_slates(world: World, rng: np.random.Generator, requests: Requests, time_us: int) -> Slates:

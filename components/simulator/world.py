@@ -145,7 +145,7 @@ def _products(rng: np.random.Generator, config: ShopConfig, category_kind: Float
     brand = rng.integers(n_brands, size=n)
     premium = 0.3 * _standard(rng, n_brands)
     relative_price = premium[brand] + rng.normal(0, 0.3, n)
-    typical = np.array([price for _, price in vocabulary.CATEGORIES.values()])
+    typical = np.array([category.price for category in vocabulary.CATEGORIES.values()])
     quality = _BRAND_QUALITY_SD * _standard(rng, n_brands)[brand] + rng.normal(0, _OWN_QUALITY_SD, n)
     kind = 0.7 * category_kind[category] + 0.7 * _unit(rng, n_brands)[brand] + 0.2 * _unit(rng, n)
     weeks = -(-config.days // 7)
