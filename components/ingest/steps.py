@@ -242,7 +242,7 @@ def make_index(scanned: list[Scanned], job: Job) -> Index:
     codes = items.select("item", pl.int_range(pl.len()).alias("code"), "known")
     timed = taken.filter(pl.col("time").is_not_null())
     timed = timed.join(codes.filter("known") if dataset.unknown_items == "reject" else codes, on="item")
-    write_frame(job.path("takings"), timed.select("time", pl.col("code").cast(pl.Int32).alias("item")).sort("time", "item"))
+    write_frame(job.path("positive-events"), timed.select("time", pl.col("code").cast(pl.Int32).alias("item")).sort("time", "item"))
     counts.add("distinct items", len(items))
     first_us, last_us = min(part.first_us for part in filled), max(part.last_us for part in filled)
     paths = dict(sorted((part.block.file_order, part.block.path) for part in scanned))
@@ -286,7 +286,7 @@ def shoppers_step(partition: int, job: Job, index: Index, settled: list[tuple[in
         _frame("index", job),
         dataset,
         window=index.window,
-        takings=_frame("takings", job),
+        positive_events=_frame("positive-events", job),
         files=index.files,
         counts=counts,
         users=_frame("users", job) if dataset.serving.segment and dataset.users is not None else None,

@@ -1,4 +1,4 @@
-"""Runs of a shopper's events without a long pause."""
+"""The session ids of many events as the hashes that the reducer takes."""
 
 import numpy as np
 import polars as pl

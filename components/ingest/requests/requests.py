@@ -15,7 +15,7 @@ from components.ingest.events.session_hashes import session_hashes
 from components.ingest.requests.attribution import AWAY, HOME, POPULAR, attribute
 from components.ingest.requests.claims import attributed_actions, skew_us
 from components.ingest.requests.label_amounts import Outcome, outcome
-from components.ingest.requests.negative_sampling import draw_negatives, pools
+from components.ingest.requests.negative_sampling import draw_negatives, make_pools
 from components.ingest.requests.request_identity import gap_us, identity, request_rows, with_moments
 from components.ingest.requests.splits import Bounds, label_ends_us, label_window_us
 
@@ -45,7 +45,7 @@ class Requests:
 
 
 def build(
-    events: pl.DataFrame, dataset: Dataset, takings: pl.DataFrame, counts: Counts, *, window: Bounds, foreign: pl.DataFrame | None = None
+    events: pl.DataFrame, dataset: Dataset, positive_events: pl.DataFrame, counts: Counts, *, window: Bounds, foreign: pl.DataFrame | None = None
 ) -> Requests:
     """Form the requests of a block.
 
@@ -53,7 +53,7 @@ def build(
         events: clean events with `key` and the item's code as `item`, sorted by key, time, order and place; whole keys. Where another
             block was asked about some of them, with its `verdict` and `moment`; of the others these are null.
         dataset: says where candidates come from.
-        takings: time, item (see sampling); empty where nothing is sampled.
+        positive_events: time and item of all events with a label action; empty where nothing is sampled.
         counts: gets what is left out.
         window: the windows of the split.
         foreign: other shoppers' actions that belong to requests of this block, in the same columns as far as they matter.
@@ -64,7 +64,7 @@ def build(
             return _shown(events, dataset, counts, window, foreign)
         case Sampling():
             counts.add("rows kept", len(events))
-            return _sampled(events, dataset, takings, counts, window)
+            return _sampled(events, dataset, positive_events, counts, window)
         case Rows():
             counts.add("rows kept", len(events))
             return _rows(events, dataset)
@@ -162,7 +162,7 @@ def _labels(
     return got, pl.concat(unlabelled), late if late is not None and len(late) else None
 
 
-def _sampled(events: pl.DataFrame, dataset: Dataset, takings: pl.DataFrame, counts: Counts, window: Bounds) -> Requests:
+def _sampled(events: pl.DataFrame, dataset: Dataset, positive_events: pl.DataFrame, counts: Counts, window: Bounds) -> Requests:
     form = dataset.candidates
     assert isinstance(form, Sampling)
     names = list(dataset.actions)
@@ -190,13 +190,13 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, takings: pl.DataFrame, coun
         pl.col("row").alias("request"),
         pl.Series("salt", salts[at]),
         pl.Series("time", frame["time"].to_numpy()[at]),
-        pl.Series("takings", np.bincount(row.to_numpy(), minlength=len(frame))[at]),
+        pl.Series("events", np.bincount(row.to_numpy(), minlength=len(frame))[at]),
         "item",
     )
     drawn = draw_negatives(
         positives,
-        takings["item"].to_numpy(),
-        pools(takings["time"].to_numpy(), window, span_us=int(form.window * 1e6)),
+        positive_events["item"].to_numpy(),
+        make_pools(positive_events["time"].to_numpy(), window, span_us=int(form.window * 1e6)),
         negatives=form.negatives,
         weighted=form.weight == "popularity",
         seed=dataset.seed,

@@ -54,7 +54,7 @@ def shopper_block(
     dataset: Dataset,
     *,
     window: Bounds,
-    takings: pl.DataFrame,
+    positive_events: pl.DataFrame,
     files: Mapping[int, str],
     counts: Counts,
     users: pl.DataFrame | None = None,
@@ -67,7 +67,7 @@ def shopper_block(
         items: the item index (a row's place is the item's code).
         dataset: the dataset file.
         window: the windows.
-        takings: time, item (code) of each taking, by time; for sampling.
+        positive_events: time, item (code) of each event with a label action, by time; for sampling.
         files: by their place in the log; for samples.
         counts: gets what is left out.
         users: the table of shoppers, for segments.
@@ -79,7 +79,7 @@ def shopper_block(
         events = events.join(verdicts, on=["seq", "item"], how="left", maintain_order="left")
     events = _ordered(_known(events, items, dataset, files, counts))
     foreign = _foreign(claims.foreign, events, items, dataset) if claims is not None and len(claims.foreign) else None
-    requests = build(events, dataset, takings, counts, window=window, foreign=foreign)
+    requests = build(events, dataset, positive_events, counts, window=window, foreign=foreign)
     _count_unlabelled(requests.unlabelled, items, files, counts)
     counts.add("requests formed", len(requests.frame))
     if dataset.windows.by == "hash":

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.ingest.requests.negative_sampling import Drawn, draw_negatives, pools
+from components.ingest.requests.negative_sampling import NegativeSample, draw_negatives, make_pools
 from components.ingest.requests.splits import Bounds
 
 DAY_US = 86_400_000_000
@@ -23,20 +23,20 @@ def drawn(
     days: int = 30,
     weighted: bool = True,
     seed: int = 0,
-    takings_each: int | None = None,
-) -> Drawn:
+    events_each: int | None = None,
+) -> NegativeSample:
     takings = pl.DataFrame([(day * DAY_US, item) for day, item in taken], schema=["time", "item"], orient="row").sort("time", "item")
     schema = {"request": pl.Int64, "salt": pl.UInt64, "day": pl.Int64, "item": pl.Int64}
     asked = pl.DataFrame(rows, schema=schema, orient="row")
     asked = asked.with_columns(
-        pl.col("day") * DAY_US, pl.lit(takings_each).fill_null(pl.len().over("request")).cast(pl.Int64).alias("takings")
+        pl.col("day") * DAY_US, pl.lit(events_each).fill_null(pl.len().over("request")).cast(pl.Int64).alias("events")
     ).rename({"day": "time"})
     times = takings["time"].cast(pl.Int64).to_numpy()
-    laid = pools(times, WINDOW, span_us=days * DAY_US)
+    laid = make_pools(times, WINDOW, span_us=days * DAY_US)
     return draw_negatives(asked, takings["item"].cast(pl.Int64).to_numpy(), laid, negatives=negatives, weighted=weighted, seed=seed)
 
 
-def items_of(found: Drawn) -> dict[int, list[int]]:
+def items_of(found: NegativeSample) -> dict[int, list[int]]:
     """Request to its negatives."""
     items: dict[int, list[int]] = {}
     for request, item in found.negatives.iter_rows():
@@ -116,7 +116,7 @@ def test_an_item_is_as_often_a_negative_as_its_positives_ask_for(basket: int, ne
     pool = [(5, int(item)) for item in draw.choice(others + 1, 40_000, p=law)]
     baskets = [sorted(set(draw.choice(others + 1, basket, p=law).tolist())) for _ in range(12_000)]
     rows = [(n, n * 104_729, 4, item) for n, items in enumerate(baskets) for item in items]
-    found = drawn(rows, taken=pool, negatives=negatives, takings_each=basket)
+    found = drawn(rows, taken=pool, negatives=negatives, events_each=basket)
     positive = np.array([item for (_, _, _, item), stays in zip(rows, found.kept, strict=True) if stays])
     negative = found.negatives["item"].to_numpy()
     assert (negative == 0).mean() == pytest.approx((positive == 0).mean(), rel=0.08)
@@ -150,17 +150,17 @@ def test_a_request_gets_the_same_among_others_as_alone(weighted: bool, asked: li
 
 def test_only_the_last_requests_of_a_window_have_nothing_later() -> None:
     times = np.arange(0, 80 * DAY_US, DAY_US // 100)
-    laid = pools(times, WINDOW, span_us=30 * DAY_US)
-    alone = times[laid.of(times) < 0]
+    laid = make_pools(times, WINDOW, span_us=30 * DAY_US)
+    alone = times[laid.next_after(times) < 0]
     assert alone.tolist() == [60 * DAY_US - DAY_US // 100, 70 * DAY_US - DAY_US // 100, times[-1]]
 
 
 def test_a_pool_begins_soon_after_its_requests() -> None:
     """Within an eighth of its span, where something is taken all the time."""
     times = np.arange(0, 60 * DAY_US, DAY_US // 100)
-    laid = pools(times, WINDOW, span_us=2 * DAY_US)
+    laid = make_pools(times, WINDOW, span_us=2 * DAY_US)
     asked = times[:-1]
-    wait = laid.start_us[laid.of(asked)] - asked
+    wait = laid.start_us[laid.next_after(asked)] - asked
     assert wait.min() > 0
     assert wait.max() <= DAY_US // 4
 
