@@ -63,11 +63,11 @@ def EventExampleGen(  # noqa: N802, a component is named like a class
         partitions = max(1, -(-blocks.rows // PARTITION_ROWS))
         job = Job(dataset, data_root, work, examples.uri, state.uri, partitions, now_us=now_us, ends_us=ends_us)
         with beam_pipeline as root:
-            found = ingest(root, job, blocks.blocks)
-            _ = found | "report" >> beam.Map(lambda pair: write_bytes(reported, ingest_report(pair[0], pair[1], blocks, dataset)))
+            totals = ingest(root, job, blocks.blocks)
+            _ = totals | "report" >> beam.Map(lambda pair: write_bytes(reported, ingest_report(pair[0], pair[1], blocks, dataset)))
     removed(work)
     with opened(reported) as file:
-        told = json.load(file)
-    require_examples(told)
-    require_labels(told, shop)
+        content = json.load(file)
+    require_examples(content)
+    require_labels(content, shop)
     examples.split_names = encode_split_names(list(SPLITS))

@@ -38,10 +38,10 @@ class Counts:
         self.add(f"kept {name}", len(rows) if number is None else number)
         self._sample(name, rows)
 
-    def told(self) -> str:
-        """All numbers and the first sample of each reason in one line, for an error."""
-        found = [f"{name}: {number:,}" for name, number in sorted(self.numbers.items())]
-        return "; ".join([*found, *(f"{reason}: {rows[0]}" for reason, rows in sorted(self.samples.items()))])
+    def summary(self) -> str:
+        """Return all numbers and the first sample of each reason in one line, for an error."""
+        numbers = [f"{name}: {number:,}" for name, number in sorted(self.numbers.items())]
+        return "; ".join([*numbers, *(f"{reason}: {rows[0]}" for reason, rows in sorted(self.samples.items()))])
 
     def _sample(self, reason: str, rows: pl.DataFrame) -> None:
         if len(rows):
@@ -53,7 +53,7 @@ class Counts:
 
 
 def merged(parts: Iterable[Counts], *, prefix: str = "") -> Counts:
-    """The sum, with `prefix` before every name; samples come in the order of the parts."""
+    """Return the sum, with `prefix` before every name; samples come in the order of the parts."""
     total = Counts()
     for part in parts:
         for name, number in part.numbers.items():

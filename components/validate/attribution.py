@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from components.contract.base_model import duration_name
 from components.contract.dataset import Dataset
 from components.ingest.events.event_columns import impression_code
-from components.ingest.requests.attribution import AWAY, CAUSES, HOME, REMEDIES, attribute
-from components.ingest.requests.claims import hashes_of, owned, skew_us
+from components.ingest.requests.attribution import ATTRIBUTED, CAUSES, CROSS_USER, REMEDIES, attribute
+from components.ingest.requests.claims import hashes_of, skew_us, with_owner
 from components.ingest.requests.list_owners import NOBODY, resolve, shared_ids
 from components.ingest.requests.request_identity import changed, gap_us, names_sessions, with_moments
 from components.ingest.requests.splits import label_window_us
@@ -25,7 +25,7 @@ _QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
 
 
 @dataclass
-class Shown:
+class ListLog:
     """What was shown and done, some ten bytes a candidate.
 
     `lists`: rid, owner, session, time, seq: rows of a request that stand together and bear one time. `candidates`: the place of their list
@@ -39,7 +39,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Measured:
+class AttributionStats:
     """What ingestion would make of the actions.
 
     `requests`: key and time of each. `again`: those whose id the shopper had before, with both rows' places; `shared`: of ids that several
@@ -55,7 +55,7 @@ class Measured:
     delays_us: NDArray[np.int64]
 
 
-def note(shown: Shown, events: pl.DataFrame, dataset: Dataset, *, anonymous: bool, known: pl.Series | None) -> None:
+def add_frame(shown: ListLog, events: pl.DataFrame, dataset: Dataset, *, anonymous: bool, known: pl.Series | None) -> None:
     """Keep what the lists and labelled actions of a frame say.
 
     Args:
@@ -72,19 +72,19 @@ def note(shown: Shown, events: pl.DataFrame, dataset: Dataset, *, anonymous: boo
     listed = keyed.filter(pl.col("action") == impression_code(dataset))
     begins = listed.select(changed("rid", "uid", "session", "time")).to_series()
     lists = listed.filter(begins)
-    shown.lists.append(owned(lists, dataset).hstack(lists.select("seq")))
+    shown.lists.append(with_owner(lists, dataset).hstack(lists.select("seq")))
     of_list = (begins.cum_sum().cast(pl.Int64) - 1 + shown.length).cast(pl.UInt32)
     counts = pl.lit(value=True) if known is None else pl.col("item").is_in(known.implode())
     shown.candidates.append(listed.with_columns(of_list.alias("list")).filter(counts).select("list", "code"))
     shown.length += len(lists)
     labels = [list(dataset.actions).index(name) for name in dataset.label_gains]
-    done = keyed.filter(pl.col("action").is_in(labels)).filter(counts)
+    labelled = keyed.filter(pl.col("action").is_in(labels)).filter(counts)
     shown.actions.append(
-        owned(done, dataset, anonymous=True).hstack(done.select("code", "action", "seq", (pl.col("uid") == 0).alias("nobody")))
+        with_owner(labelled, dataset, anonymous=True).hstack(labelled.select("code", "action", "seq", (pl.col("uid") == 0).alias("nobody")))
     )
 
 
-def measure(shown: Shown, dataset: Dataset, repeated: pl.Series) -> Measured:
+def measure(shown: ListLog, dataset: Dataset, repeated: pl.Series) -> AttributionStats:
     """Attribute the actions as ingestion does.
 
     Args:
@@ -101,8 +101,8 @@ def measure(shown: Shown, dataset: Dataset, repeated: pl.Series) -> Measured:
     shared = firsts.join(several, on=["rid", "session"], how="semi").sort("rid", "session", "seen")
     actions = pl.concat(shown.actions).filter(~pl.col("seq").is_in(repeated.implode()))
     causes, positive, delays = _attributed(actions, lists, shown, dataset)
-    lost = actions.select("seq").with_columns(pl.Series("cause", causes)).filter(pl.col("cause") != HOME)
-    return Measured(
+    lost = actions.select("seq").with_columns(pl.Series("cause", causes)).filter(pl.col("cause") != ATTRIBUTED)
+    return AttributionStats(
         requests=firsts.select(pl.struct(*by, "moment").hash().alias("key"), time="moment"),
         again=before.filter(pl.col("earlier").is_not_null()).select("seq", "earlier"),
         shared=shared.select("rid", "session", "owner", "seq"),
@@ -114,34 +114,34 @@ def measure(shown: Shown, dataset: Dataset, repeated: pl.Series) -> Measured:
 
 
 def _attributed(
-    actions: pl.DataFrame, lists: pl.DataFrame, shown: Shown, dataset: Dataset
+    actions: pl.DataFrame, lists: pl.DataFrame, shown: ListLog, dataset: Dataset
 ) -> tuple[NDArray[np.int8], int, NDArray[np.int64]]:
-    """Why each action belongs to no list (HOME: it does), how many requests have one, and how long after its list each came."""
+    """Return why each action belongs to no list (HOME: it does), how many requests have one, and how long after its list each came."""
     window, skew = label_window_us(dataset), skew_us(dataset)
     seen = lists.select("rid", "owner", "session", time="seen")
     # Whoever acted, a request's action is its shopper's.
-    asked = actions.with_columns(
+    owned = actions.with_columns(
         pl.when(pl.col("nobody") & (pl.col("rid") == 0)).then(pl.lit(NOBODY, pl.UInt64)).otherwise("owner").alias("owner")
     )
     named = (actions["rid"] != 0).to_numpy()
-    causes = np.full(len(actions), HOME, np.int8)
-    owner = asked["owner"].to_numpy().copy()
+    causes = np.full(len(actions), ATTRIBUTED, np.int8)
+    owner = owned["owner"].to_numpy().copy()
     if named.any():
-        told = resolve(asked.filter(pl.Series(named)), seen, window_us=window, skew_us=skew, pause_us=gap_us(dataset))
-        verdict = told["verdict"].to_numpy()
-        causes[named] = np.where(verdict == AWAY, HOME, verdict)
-        row = told["shown"].fill_null(-1).to_numpy()
+        owners = resolve(owned.filter(pl.Series(named)), seen, window_us=window, skew_us=skew, pause_us=gap_us(dataset))
+        verdict = owners["verdict"].to_numpy()
+        causes[named] = np.where(verdict == CROSS_USER, ATTRIBUTED, verdict)
+        row = owners["shown"].fill_null(-1).to_numpy()
         if len(lists):  # otherwise no action has one
             owner[named] = np.where(row >= 0, lists["owner"].to_numpy()[row], owner[named])
-    asked = asked.with_columns(pl.Series("owner", owner)).with_row_index("at").with_columns(pl.Series("cause", causes))
+    owned = owned.with_columns(pl.Series("owner", owner)).with_row_index("at").with_columns(pl.Series("cause", causes))
     positive = []
     buckets = max(1, -(-sum(map(len, shown.candidates)) // _BUCKET))
     for of_kind, by in ((named, "rid"), (~named, "owner")):
-        some = asked.filter(pl.Series(of_kind) & (pl.col("cause") == HOME))
+        some = owned.filter(pl.Series(of_kind) & (pl.col("cause") == ATTRIBUTED))
         for bucket in range(buckets if len(some) else 0):
-            mine = some.filter(pl.col(by) % buckets == bucket)
-            theirs = _candidates(lists.filter(pl.col(by) % buckets == bucket), shown)
-            done = mine.select(
+            actions_of_bucket = some.filter(pl.col(by) % buckets == bucket)
+            candidates = _candidates(lists.filter(pl.col(by) % buckets == bucket), shown)
+            interactions = actions_of_bucket.select(
                 pl.col("owner").alias("key"),
                 pl.when(pl.col("rid") != 0).then("rid").alias("request"),
                 "session",
@@ -149,43 +149,43 @@ def _attributed(
                 "action",
                 item="code",
             )
-            labels = sorted(set(done["action"]))
-            found = attribute(theirs, done, actions=labels, window_us=window, skew_us=skew)
-            causes[mine["at"].to_numpy()] = found.causes
-            hit = theirs.filter(pl.Series(found.labels.any(axis=1)))
+            labels = sorted(set(interactions["action"]))
+            attribution = attribute(candidates, interactions, actions=labels, window_us=window, skew_us=skew)
+            causes[actions_of_bucket["at"].to_numpy()] = attribution.causes
+            hit = candidates.filter(pl.Series(attribution.labels.any(axis=1)))
             positive.append(hit.select(pl.struct("key", "request", "session", "time").hash().alias("key")).unique())
-    return causes, pl.concat(positive)["key"].n_unique() if positive else 0, _delays(asked, lists, shown, window_us=window)
+    return causes, pl.concat(positive)["key"].n_unique() if positive else 0, _delays(owned, lists, shown, window_us=window)
 
 
-def _candidates(lists: pl.DataFrame, shown: Shown) -> pl.DataFrame:
-    """The candidates of some lists, an item once in a request, by request."""
+def _candidates(lists: pl.DataFrame, shown: ListLog) -> pl.DataFrame:
+    """Return the candidates of some lists, an item once in a request, by request."""
     some = lists.select("list", pl.col("owner").alias("key"), pl.col("rid").alias("request"), "session", time="moment")
     parts = [part.join(some, on="list", how="inner") for part in shown.candidates]
     both = pl.concat(parts).rename({"code": "item"}).drop("list").unique()
     return both.sort("key", "time", "request", "session", "item")
 
 
-def _delays(actions: pl.DataFrame, lists: pl.DataFrame, shown: Shown, *, window_us: int) -> NDArray[np.int64]:
+def _delays(actions: pl.DataFrame, lists: pl.DataFrame, shown: ListLog, *, window_us: int) -> NDArray[np.int64]:
     """Action minus list, in microseconds: the nearest list of the id it names, its own shopper's if there is one; or the shopper's last
     with the item within the window, or else the nearest."""
     named, free = actions.filter(pl.col("rid") != 0), actions.filter(pl.col("rid") == 0)
     seen = lists.select("rid", "owner", "seen").sort("seen")
     own = _nearest(named, seen, ["rid", "owner"])
-    found = [own["delay"], _nearest(named.join(own, on="at", how="anti"), seen, ["rid"])["delay"]]
+    delays = [own["delay"], _nearest(named.join(own, on="at", how="anti"), seen, ["rid"])["delay"]]
     if len(free):
-        wanted = free.select("owner", "code").unique()
-        of_owners = lists.join(wanted.select("owner").unique(), on="owner", how="semi").select("list", "owner", "seen")
-        items = pl.concat([part.join(of_owners, on="list").join(wanted, on=["owner", "code"], how="semi") for part in shown.candidates])
-        found.append(_nearest(free, items.drop("list").sort("seen"), ["owner", "code"], window_us=window_us)["delay"])
-    return pl.concat(found).to_numpy()
+        pairs = free.select("owner", "code").unique()
+        of_owners = lists.join(pairs.select("owner").unique(), on="owner", how="semi").select("list", "owner", "seen")
+        items = pl.concat([part.join(of_owners, on="list").join(pairs, on=["owner", "code"], how="semi") for part in shown.candidates])
+        delays.append(_nearest(free, items.drop("list").sort("seen"), ["owner", "code"], window_us=window_us)["delay"])
+    return pl.concat(delays).to_numpy()
 
 
 def _nearest(actions: pl.DataFrame, lists: pl.DataFrame, by: list[str], *, window_us: int = 0) -> pl.DataFrame:
     """at, delay of the actions for which there is a list; one within `window_us` before goes first."""
-    asked = actions.select("at", "time", *by).sort("time")
+    ordered = actions.select("at", "time", *by).sort("time")
 
     def joined(strategy: str) -> pl.Series:
-        return asked.join_asof(
+        return ordered.join_asof(
             lists.select(*by, "seen"),
             left_on="time",
             right_on="seen",
@@ -195,26 +195,26 @@ def _nearest(actions: pl.DataFrame, lists: pl.DataFrame, by: list[str], *, windo
             check_sortedness=False,
         )["seen"]
 
-    both = asked.with_columns(joined("backward").alias("before"), joined("forward").alias("after"))
+    both = ordered.with_columns(joined("backward").alias("before"), joined("forward").alias("after"))
     past, ahead = pl.col("time") - pl.col("before"), pl.col("after") - pl.col("time")
     behind = pl.col("after").is_null() | (past <= window_us) | (past <= ahead)
     delay = pl.when(pl.col("before").is_not_null() & behind).then(past).otherwise(-ahead)
     return both.select("at", delay.alias("delay")).filter(pl.col("delay").is_not_null())
 
 
-def identity_checks(found: Measured, dataset: Dataset, place: Callable[[int], str]) -> Iterator[Check]:
-    """Whether a request's id means one request."""
-    total = len(found.requests)
+def identity_checks(stats: AttributionStats, dataset: Dataset, locate: Callable[[int], str]) -> Iterator[Check]:
+    """Yield whether a request's id means one request."""
+    total = len(stats.requests)
     session = "" if names_sessions(dataset) else "declare the role `session` where visits have ids, or "
     remedy = f"{session}make the column `request` unique, such as by joining the shopper's or the visit's id to it"
-    pairs = [f"{place(earlier)}; again {place(seq)}" for seq, earlier in found.again.sort("seq").head(EXAMPLES).iter_rows()]
+    pairs = [f"{locate(earlier)}; again {locate(seq)}" for seq, earlier in stats.again.sort("seq").head(EXAMPLES).iter_rows()]
     pause = duration_name(dataset.session_gap)
     text = f"come again after more than `session_gap` ({pause}), and are told apart; {remedy}"
-    yield _told_apart("request ids don't come again", len(found.again), total, text, pairs)
-    rows = found.shared.group_by("rid", "session", maintain_order=True).agg(pl.col("seq").unique(maintain_order=True)).head(EXAMPLES)
-    alike = ["; ".join(place(seq) for seq in seqs[:2]) for seqs in rows["seq"].to_list()]
+    yield _told_apart("request ids don't come again", len(stats.again), total, text, pairs)
+    rows = stats.shared.group_by("rid", "session", maintain_order=True).agg(pl.col("seq").unique(maintain_order=True)).head(EXAMPLES)
+    examples = ["; ".join(locate(seq) for seq in seqs[:2]) for seqs in rows["seq"].to_list()]
     text = f"have an id that other shoppers have too, and are told apart by the shopper; {remedy}"
-    yield _told_apart("request ids are of one shopper", len(found.shared), total, text, alike)
+    yield _told_apart("request ids are of one shopper", len(stats.shared), total, text, examples)
 
 
 def _told_apart(name: str, number: int, total: int, text: str, examples: Sequence[str]) -> Check:
@@ -224,13 +224,13 @@ def _told_apart(name: str, number: int, total: int, text: str, examples: Sequenc
     return Check(name, verdict, f"{number:,} of {total:,} requests ({share(number, total)}) {text}", tuple(examples[:EXAMPLES]))
 
 
-def attribution_checks(found: Measured, dataset: Dataset, place: Callable[[int], str]) -> Iterator[Check]:
-    """When actions come, and which of those with a label belong to no list, by cause."""
-    if not found.labelled:
+def attribution_checks(stats: AttributionStats, dataset: Dataset, locate: Callable[[int], str]) -> Iterator[Check]:
+    """Yield when actions come, and which of those with a label belong to no list, by cause."""
+    if not stats.labelled:
         return
-    lost, total, limit = found.homeless, found.labelled, dataset.unattributed
-    if len(found.delays_us):
-        yield _timing(found, dataset)
+    lost, total, limit = stats.homeless, stats.labelled, dataset.unattributed
+    if len(stats.delays_us):
+        yield _timing(stats, dataset)
     too_many = len(lost) > limit * total
     name = "labelled actions belong to a list"
     if not len(lost):
@@ -243,14 +243,14 @@ def attribution_checks(found: Measured, dataset: Dataset, place: Callable[[int],
         rows = lost.filter(pl.col("cause") == cause).sort("seq")
         if len(rows):
             verdict: Verdict = "FAIL" if too_many and len(rows) > limit * total / len(CAUSES) else "WARN"
-            where = tuple(place(seq) for seq in rows["seq"].head(EXAMPLES))
-            told = f"{len(rows):,} of {total:,} ({share(len(rows), total)}); {REMEDIES[reason]}"
-            yield Check(f"labelled actions: {reason}", verdict, told, where)
+            where = tuple(locate(seq) for seq in rows["seq"].head(EXAMPLES))
+            text = f"{len(rows):,} of {total:,} ({share(len(rows), total)}); {REMEDIES[reason]}"
+            yield Check(f"labelled actions: {reason}", verdict, text, where)
 
 
-def _timing(found: Measured, dataset: Dataset) -> Check:
-    """How long after their lists actions come, and what `skew` and `attribution` would keep them."""
-    delays = found.delays_us
+def _timing(stats: AttributionStats, dataset: Dataset) -> Check:
+    """Return how long after their lists actions come, and what `skew` and `attribution` would keep them."""
+    delays = stats.delays_us
     quantiles = ", ".join(f"{q:.0%} {_duration(at)}" for q, at in zip(_QUANTILES, np.quantile(delays, _QUANTILES), strict=True))
     before = int((delays < 0).sum())
     check = Check("time from list to action", "PASS", f"{quantiles}; before their list {share(before, len(delays))}")
@@ -268,11 +268,11 @@ def _timing(found: Measured, dataset: Dataset) -> Check:
         enough = _step(float(np.quantile(delays[delays >= 0], 0.99)))
         if enough * 1e6 > window:
             advice.append(f"`attribution: {duration_name(enough)}` would take in 99 % of what comes after its list")
-    return replace(check, verdict="WARN", found="; ".join([check.found, *advice])) if advice else check
+    return replace(check, verdict="WARN", result="; ".join([check.result, *advice])) if advice else check
 
 
 def _step(length_us: float) -> float:
-    """The next duration that one would write."""
+    """Return the next duration that one would write."""
     return next((float(step) for step in _STEPS_S if step * 1e6 >= length_us), float(-(-length_us // 86_400_000_000) * 86400))
 
 

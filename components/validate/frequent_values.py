@@ -64,12 +64,12 @@ class FrequentValues:
             self.parts = [self.counted()]
 
     def counted(self) -> pl.DataFrame:
-        """Hash and events of each value."""
+        """Return hash and events of each value."""
         return pl.concat(self.parts).group_by("hash").agg(pl.col("events").sum())
 
 
-def frequent_values(dataset: Dataset, found: Mapping[str, FrequentValues], events: int, *, items: pl.Series | None) -> Iterator[Check]:
-    """A check for each role with ids.
+def frequent_values(dataset: Dataset, frequent: Mapping[str, FrequentValues], events: int, *, items: pl.Series | None) -> Iterator[Check]:
+    """Yield a check for each role with ids.
 
     Of the five most frequent values those are named that have more than 1 % of all events and more than 20 times the 99.9th percentile of
     the other values; with fewer than 1,000 others, more than 10 % and 8 times the most frequent of them. A word that logs write for a
@@ -83,15 +83,15 @@ def frequent_values(dataset: Dataset, found: Mapping[str, FrequentValues], event
     """
     for role in ROLES:
         columns = [source.columns.named()[role] for source in dataset.events if role in source.columns.named()]
-        if not columns or not found[role].parts:
+        if not columns or not frequent[role].parts:
             continue
-        suspects = suspicious(found[role], events)
+        suspects = suspicious(frequent[role], events)
         if role == "item" and items is not None:
             listed = set(items.filter(items.is_in([each.text for each in suspects])))
             suspects = [each for each in suspects if each.text not in listed]
         name = f"{role}s: no value stands for nobody"
         if not suspects:
-            yield Check(name, "PASS", f"{len(found[role].counted()):,} values")
+            yield Check(name, "PASS", f"{len(frequent[role].counted()):,} values")
             continue
         names = ", ".join(repr(each.text) for each in suspects[:EXAMPLES])
         remedy = f"if it is a word for none, say `null_values: {{{columns[0]}: [{names}]}}`"
@@ -112,9 +112,9 @@ class Suspect:
     many: bool
 
 
-def suspicious(found: FrequentValues, events: int) -> list[Suspect]:
-    """The values that stand for nobody, the most frequent first."""
-    counted = found.counted().sort("events", descending=True)
+def suspicious(frequent: FrequentValues, events: int) -> list[Suspect]:
+    """Return the values that stand for nobody, the most frequent first."""
+    counted = frequent.counted().sort("events", descending=True)
     sizes = counted["events"].to_numpy()
     others = sizes[_SUSPECTS:]
     if len(others) < _FEW:
@@ -124,7 +124,7 @@ def suspicious(found: FrequentValues, events: int) -> list[Suspect]:
     least, times = (_LEAST_SHARE, _TIMES) if many else (_LEAST_SHARE_OF_FEW, _TIMES_OF_FEW)
     suspects = []
     for at, (key, size) in enumerate(counted.filter(pl.col("events") > usual).head(_KEPT_BY_FRAME).iter_rows()):
-        text = found.texts.get(key)
+        text = frequent.texts.get(key)
         by_size = at < _SUSPECTS and size > least * events and size > times * usual
         if text is not None and (by_size or _is_word(text)):
             suspects.append(Suspect(text, size, many))

@@ -13,7 +13,7 @@ from components.ingest.formats.csv_rows import SWALLOWED
 from components.ingest.formats.readers import ABSENT
 from components.ingest.sources.null_words import COUNTED
 from components.validate.check import EXAMPLES, Check, of_rows, share
-from components.validate.row_location import told
+from components.validate.row_location import describe_sample
 
 _REJECTED, _KEPT, _LEFT_OUT = "rejected: ", "kept ", "left out: "
 _AMBIGUOUS = ("'NA'", "'0'")  # Namibia, and whoever has the first number
@@ -57,7 +57,7 @@ def counted(
             samples = [sample for name in names for sample in counts.samples.get(name.removeprefix(_REJECTED).removeprefix(_KEPT), [])]
             null_column = names[0].partition(COUNTED)[2].rpartition(" = ")[0] if names else ""
             columns = (null_column,) if null_column else reason.columns
-            examples = [told(sample, columns, sources.get(sample.get("file", ""))) for sample in samples]
+            examples = [describe_sample(sample, columns, sources.get(sample.get("file", ""))) for sample in samples]
             if null_column:
                 yield _null_word(prefix + names[0], number, total, examples, column="" if null_column in numbers else null_column)
             elif names and names[0].startswith(f"{_KEPT}of guests"):
@@ -76,15 +76,15 @@ def counted(
 
 
 def _null_word(name: str, number: int, total: int, examples: list[str], *, column: str) -> Check:
-    """A word that is missing in a column: by design, but for words that are values elsewhere."""
-    found = f"{number:,} of {total:,} rows ({share(number, total)})"
+    """Return a word that is missing in a column: by design, but for words that are values elsewhere."""
+    result = f"{number:,} of {total:,} rows ({share(number, total)})"
     if not column or name.rpartition(" = ")[2] not in _AMBIGUOUS:
-        return Check(name, "PASS", found)
-    return Check(name, "WARN", f"{found}; where it is a value, say `null_values: {{{column}: []}}`", tuple(examples[:EXAMPLES]))
+        return Check(name, "PASS", result)
+    return Check(name, "WARN", f"{result}; where it is a value, say `null_values: {{{column}: []}}`", tuple(examples[:EXAMPLES]))
 
 
 def number_columns(features: Iterable[GivenFeature]) -> frozenset[str]:
-    """The columns that features of numbers are read from."""
+    """Return the columns that features of numbers are read from."""
     return frozenset(feature.key for feature in features if isinstance(feature, Number))
 
 

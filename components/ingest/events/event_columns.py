@@ -32,17 +32,17 @@ LOGGED_USER = "logged_user"
 
 
 def logged_user(events: pl.DataFrame) -> pl.Expr:
-    """The user as the log has it."""
+    """Return the user as the log has it."""
     return pl.coalesce(LOGGED_USER, "user").alias("user") if LOGGED_USER in events.columns else pl.col("user")
 
 
 def content_columns(events: pl.DataFrame) -> list[str]:
-    """The columns that say what happened: rows that agree in them repeat each other."""
+    """Return the columns that say what happened: rows that agree in them repeat each other."""
     return [name for name, kind in events.schema.items() if name not in ("seq", LOGGED_USER) and not isinstance(kind, pl.Array)]
 
 
 def impression_code(dataset: Dataset) -> int | None:
-    """The action code of an impression: its place among the actions.
+    """Return the action code of an impression: its place among the actions.
 
     UNCOUNTED where lists are shown but the file doesn't count them, None without lists.
     """
@@ -53,11 +53,11 @@ def impression_code(dataset: Dataset) -> int | None:
 
 
 def event_features(dataset: Dataset) -> tuple[GivenFeature, ...]:
-    """Features whose values stand in the event rows themselves."""
+    """Return features whose values stand in the event rows themselves."""
     shown = set(dataset.candidates.columns) if isinstance(dataset.candidates, ListRows) else set()
     return tuple(feature for feature in dataset.given("events") if not is_clock(feature) and feature.key not in shown)
 
 
 def is_clock(feature: GivenFeature) -> bool:
-    """Whether a feature is taken from the request's time."""
+    """Return whether a feature is taken from the request's time."""
     return feature.key.startswith("time.")

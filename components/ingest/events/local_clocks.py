@@ -12,7 +12,7 @@ NO_ZONE = "kept with missing values: requests whose time zone isn't known"
 
 
 def clock_columns(frame: pl.DataFrame, dataset: Dataset, counts: Counts) -> list[pl.Series]:
-    """The dataset's clock features of requests, as text; "" where a request's zone isn't known.
+    """Return the dataset's clock features of requests, as text; "" where a request's zone isn't known.
 
     Args:
         frame: requests with `time` and, where a feature names the zone, that feature.
@@ -40,7 +40,7 @@ def clock_columns(frame: pl.DataFrame, dataset: Dataset, counts: Counts) -> list
 
 
 def offsets_us(times_us: NDArray[np.int64], zone: str) -> NDArray[np.int64]:
-    """How far a zone's clocks are ahead of UTC at each moment: `components.contract.values.local_time.offset_us` of many.
+    """Return how far a zone's clocks are ahead of UTC at each moment: `components.contract.values.local_time.offset_us` of many.
 
     A zone is asked at the ends of each day (UTC); only on days whose ends differ is each moment asked for.
     """

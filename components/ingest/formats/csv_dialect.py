@@ -1,4 +1,4 @@
-"""How the rows of a CSV file are written, and what to say where they are written otherwise."""
+"""Split rows by the CSV dialect that the dataset file declares, and propose the right one where the file has another."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +18,9 @@ from components.ingest.formats.csv_scan import (
     STATE_SIZE,
     UNEVEN,
     Bytes,
+    Columns,
+    RowArrays,
+    Syntax,
     byte_kinds,
     copy_values,
     scan_rows,
@@ -48,7 +51,7 @@ class Dialect:
 
 
 def dialect_of(files: Files, path: str) -> Dialect:
-    """The dialect that the dataset file declares; a `.tsv` has tabs unless it says otherwise."""
+    """Return the dialect that the dataset file declares; a `.tsv` has tabs unless it says otherwise."""
     tabs = ".tsv" in path.rpartition("/")[2].lower() and not files.declares_separator
     return Dialect("\t" if tabs else files.separator, files.quote, files.escape)
 
@@ -76,13 +79,13 @@ class Scanner:
     ) -> None:
         separator = dialect.separator.encode()
         self._dialect = dialect
-        self._outside, self._within = byte_kinds(separator, dialect.quote_byte, dialect.escape_byte)
-        self._separator, self._fields = as_bytes(separator), fields
-        self._slots = np.full(max(fields, 0), -1, np.int32)  # compiled code doesn't look where an array ends
-        self._slots[: len(slots)] = slots
+        outside, within = byte_kinds(separator, dialect.quote_byte, dialect.escape_byte)
+        self._syntax = Syntax(outside, within, as_bytes(separator), dialect.quote_byte, dialect.strip)
+        padded = np.full(max(fields, 0), -1, np.int32)  # compiled code doesn't check where an array ends
+        padded[: len(slots)] = slots
         encoded = [name.encode() for name in names]
-        self._header, self._names = as_bytes(header), as_bytes(b"".join(encoded))
-        self._name_ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
+        name_ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
+        self._columns = Columns(fields, padded, as_bytes(header), as_bytes(b"".join(encoded)), name_ends)
         kept = int(slots.max(initial=-1)) + 1
         self._starts, self._lengths = np.empty((kept, rows), np.int32), np.empty((kept, rows), np.int32)
         self._lines, self._notes = np.empty(rows, np.int64), np.empty((rows, NOTE_FIELDS), np.int64)
@@ -95,26 +98,8 @@ class Scanner:
     def scan(self, text: bytes, *, final: bool) -> int:
         """Find the next rows of a text; `state` says from where, and afterwards how far it went."""
         self._text = as_bytes(text)
-        return scan_rows(
-            self._text,
-            len(text),
-            final,
-            self._outside,
-            self._within,
-            self._separator,
-            self._dialect.quote_byte,
-            self._dialect.strip,
-            self._fields,
-            self._slots,
-            self._header,
-            self._names,
-            self._name_ends,
-            self._starts,
-            self._lengths,
-            self._lines,
-            self._notes,
-            self.state,
-        )
+        out = RowArrays(self._starts, self._lengths, self._lines, self._notes, self.state)
+        return scan_rows(self._text, final, self._syntax, self._columns, out)
 
     @property
     def lines(self) -> NDArray[np.int64]:
@@ -127,7 +112,7 @@ class Scanner:
         return self._notes[: self.state[NOTES]]
 
     def values(self, slot: int) -> tuple[NDArray[np.int64], Bytes]:
-        """A column's values one behind the other, and where each begins."""
+        """Return a column's values one behind the other, and where each begins."""
         lengths = self._lengths[slot, : self.state[ROWS]]
         size = int(np.where(lengths < 0, -1 - lengths, lengths).sum(dtype=np.int64))
         offsets, out = np.empty(len(lengths) + 1, np.int64), np.empty(size, np.uint8)
@@ -137,7 +122,7 @@ class Scanner:
 
 
 def fields_of(row: bytes, dialect: Dialect) -> list[str]:
-    """The fields of one row, as text."""
+    """Return the fields of one row, as text."""
     count = Scanner(dialect, fields=-1, slots=np.empty(0, np.int32), rows=1)
     count.scan(row, final=True)
     if not len(count.notes):

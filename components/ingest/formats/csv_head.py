@@ -10,7 +10,7 @@ from components.contract.errors import InputError
 from components.contract.sources import Files
 from components.ingest.formats.csv_dialect import Dialect, Scanner, fields_of, other_separator, remedy
 from components.ingest.formats.csv_scan import AT, CUT, FULL, MORE, NUL, OPEN, QUOTE_LINE, ROW_AT, ROWS, UNEVEN
-from components.ingest.sources.column_selection import Wanted
+from components.ingest.sources.column_selection import ColumnSelection
 
 HEAD_ROWS = 100  # that are looked at
 TEXT_BYTES = 1 << 20  # more than these take
@@ -53,7 +53,7 @@ class _Row:
         return tuple(fields_of(self.text, self.dialect))
 
 
-def read_head(path: str, text: bytes, files: Files, wanted: Wanted, *, dialect: Dialect, final: bool) -> Head | None:
+def read_head(path: str, text: bytes, files: Files, selection: ColumnSelection, *, dialect: Dialect, final: bool) -> Head | None:
     """Find the names of the columns and compare them with those wanted.
 
     Args:
@@ -78,9 +78,9 @@ def read_head(path: str, text: bytes, files: Files, wanted: Wanted, *, dialect: 
     rows = _first_rows(path, text, dialect, start, line, final=final)
     if not rows:
         return None
-    head = _named_elsewhere(files.header, rows[0], dialect) if files.header else _named_in_file(rows, dialect, wanted)
-    missing = bool(set(wanted.columns) - set(head.names))
-    wanted.check(path, list(head.names), hint=_hint(head.header, dialect, wanted) if missing and head.header else "")
+    head = _named_elsewhere(files.header, rows[0], dialect) if files.header else _named_in_file(rows, dialect, selection)
+    missing = bool(set(selection.columns) - set(head.names))
+    selection.check(path, list(head.names), hint=_hint(head.header, dialect, selection) if missing and head.header else "")
     below = [row for row in rows if row.first >= head.at]
     separator = dialect.separator.encode()
     if below and all(row.count == len(head.names) + 1 and row.text.rstrip(b" ").endswith(separator) for row in below):
@@ -90,7 +90,7 @@ def read_head(path: str, text: bytes, files: Files, wanted: Wanted, *, dialect: 
 
 
 def _declared_in_file(path: str, text: bytes, files: Files, dialect: Dialect) -> tuple[Dialect, int, int]:
-    """A first line such as `sep=;`, which Excel reads and writes."""
+    """Return a first line such as `sep=;`, which Excel reads and writes."""
     first = _LINE_END.split(text[:TEXT_BYTES], maxsplit=1)[0]
     match = _SEP.fullmatch(first)
     if not match:
@@ -116,24 +116,24 @@ def _first_rows(path: str, text: bytes, dialect: Dialect, start: int, line: int,
 
 
 def quote_fault(path: str, text: bytes, scanner: Scanner, ended: int, dialect: Dialect, fields: int, *, final: bool) -> InputError:
-    """The error of a quote that isn't closed, or of text behind one that is."""
+    """Return the error of a quote that isn't closed, or of text behind one that is."""
     first, line = int(scanner.state[ROW_AT]), int(scanner.state[QUOTE_LINE])
     advice = remedy(text[first : first + TEXT_BYTES], dialect, fields, final=final and len(text) <= first + TEXT_BYTES)
     mark = dialect.quote
     if ended == OPEN:
-        met = f"met a quote ({mark}) that is never closed"
+        problem = f"met a quote ({mark}) that is never closed"
     else:
         at = int(scanner.state[AT])
-        met = f"met {shown(text[max(first, at - 30) : at + 20])} where a quoted value ended" if at < len(text) else "met a stray quote"
+        problem = f"met {shown(text[max(first, at - 30) : at + 20])} where a quoted value ended" if at < len(text) else "met a stray quote"
     where = f"{path}, line {line:,}"
     return InputError(
-        f"{where}: expected a quoted value to end with a quote and a separator, {met};"
+        f"{where}: expected a quoted value to end with a quote and a separator, {problem};"
         f" {advice or 'correct the line: a quote within a quoted value is doubled'}"
     )
 
 
 def shown(row: bytes) -> str:
-    """A piece of a row as an error shows it."""
+    """Return a piece of a row as an error shows it."""
     text = row.decode("utf-8", "replace")
     return repr(text if len(text) <= _SHOWN_BYTES else f"{text[:_SHOWN_BYTES]}…")
 
@@ -144,10 +144,10 @@ def _named_elsewhere(header: tuple[str, ...], first: _Row, dialect: Dialect) -> 
     return Head(dialect, header, b"", first.first, first.line)
 
 
-def _named_in_file(rows: list[_Row], dialect: Dialect, wanted: Wanted) -> Head:
-    """The first line that has all columns needed, if what stands above can't be rows; else the first that is no comment."""
-    needed = set(wanted.columns) - wanted.optional
-    folded = {name.casefold() for name in wanted.columns}
+def _named_in_file(rows: list[_Row], dialect: Dialect, selection: ColumnSelection) -> Head:
+    """Return the first line that has all columns needed, if what stands above can't be rows; else the first that is no comment."""
+    needed = set(selection.columns) - selection.optional
+    folded = {name.casefold() for name in selection.columns}
     for above, row in enumerate(rows[:_ABOVE]):
         names = [name.strip(_BLANKS) for name in row.fields]
         if names[0].startswith("#") and not needed <= set(names):
@@ -163,32 +163,32 @@ def _named_in_file(rows: list[_Row], dialect: Dialect, wanted: Wanted) -> Head:
 
 
 def _spaced(header: bytes, dialect: Dialect) -> bool:
-    """Whether a space stands behind each separator, also where quotes follow."""
+    """Return whether a space stands behind each separator, also where quotes follow."""
     mark = re.escape(dialect.quote.encode())
     outside_quotes = re.sub(mark + b"[^" + mark + b"]*" + mark, b"", header) if mark else header
     return all(part.startswith(b" ") for part in outside_quotes.split(dialect.separator.encode())[1:])
 
 
-def _is_title(row: _Row, values: int, wanted: set[str]) -> bool:
-    """Whether a line above the names is a comment, or has fewer values than there are columns and none that is a column's name."""
+def _is_title(row: _Row, values: int, columns: set[str]) -> bool:
+    """Return whether a line above the names is a comment, or has fewer values than there are columns and none that is a column's name."""
     if row.text.startswith(b"#"):
         return True
     filled = [value.strip(_BLANKS).casefold() for value in row.fields if value.strip(_BLANKS)]
-    return len(filled) < values and not wanted & set(filled)
+    return len(filled) < values and not columns & set(filled)
 
 
 def _below(row: _Row, names: tuple[str, ...], dialect: Dialect, *, above: int) -> Head:
     return Head(dialect, names, row.text, row.end, row.line + len(_LINE_END.findall(row.text)), above)
 
 
-def _hint(header: bytes, dialect: Dialect, wanted: Wanted) -> str:
-    if advice := other_separator(header, dialect, wanted.columns):
+def _hint(header: bytes, dialect: Dialect, selection: ColumnSelection) -> str:
+    if advice := other_separator(header, dialect, selection.columns):
         return advice
     fields = fields_of(header, dialect)
     if dialect.quote != "'" and all(len(name) > 1 and name[0] == name[-1] == "'" for name in fields):
         return 'its names stand in single quotes: give `quote: "\'"`'
     names = {name.strip(_BLANKS).casefold() for name in fields}
-    if not names & {name.casefold() for name in wanted.columns}:
+    if not names & {name.casefold() for name in selection.columns}:
         return f"its first line is {shown(header)}: if that is a row and no header, name the columns with `header: [...]`"
     return ""
 
@@ -202,16 +202,16 @@ def _check_rows(path: str, text: bytes, head: Head, rows: list[_Row], *, final: 
     if len(wrong) <= int(scanner.state[ROWS]):
         return
     first, end, count, line, bits, _ = wrong[0]
-    where, got = f"{path}, line {line:,}", shown(text[first:end])
+    where, excerpt = f"{path}, line {line:,}", shown(text[first:end])
     if bits & NUL:
-        raise InputError(f"{where}: expected text, met a zero byte in {got}; take these bytes out, or give the file's `encoding`")
+        raise InputError(f"{where}: expected text, met a zero byte in {excerpt}; take these bytes out, or give the file's `encoding`")
     names = "`header` has names" if not head.header else "there are names of columns"
     advice = remedy(text[first : first + TEXT_BYTES], head.dialect, len(head.names), final=final)
     if not advice:
         advice = "put values that hold the separator in quotes"
         if all(note[2] == len(head.names) + 1 for note in wrong):
             advice = "name every column in the header, also one of row numbers; " + advice
-    raise InputError(f"{where}: expected {len(head.names):,} values, as {names}, got {count:,}: {got}; {advice}")
+    raise InputError(f"{where}: expected {len(head.names):,} values, as {names}, got {count:,}: {excerpt}; {advice}")
 
 
 def check_wrapped(path: str, name: str, values: list[str], dialect: Dialect) -> None:

@@ -14,7 +14,7 @@ from components.ingest.formats.csv_dialect import Scanner, dialect_of, fields_of
 from components.ingest.formats.csv_head import HEAD_ROWS, TEXT_BYTES, Head, check_wrapped, quote_fault, read_head, shown
 from components.ingest.formats.csv_scan import AT, CUT, FULL, HEADER, LINE, MORE, NAMED, NUL, SWALLOWING, UNEVEN
 from components.ingest.formats.text_files import TextFile, open_text
-from components.ingest.sources.column_selection import Wanted
+from components.ingest.sources.column_selection import ColumnSelection
 
 FRAME_ROWS = 500_000
 ROW_BYTES = 256 << 20  # a row that is longer is none
@@ -27,7 +27,7 @@ _NAMED_ROWS = 1_000  # of a frame that are looked at for being another header
 
 
 def csv_frames(
-    path: str, files: Files, wanted: Wanted, counts: Counts, *, chunk_bytes: int, file_name: str, row_name: str
+    path: str, files: Files, selection: ColumnSelection, counts: Counts, *, chunk_bytes: int, file_name: str, row_name: str
 ) -> Iterator[pl.DataFrame]:
     """Read a CSV file in frames of at most half a million rows.
 
@@ -45,15 +45,15 @@ def csv_frames(
     """
     with open_text(path, files.encoding) as stream:
         text, final = _top(stream, chunk_bytes)
-        head = read_head(path, text, files, wanted, dialect=dialect_of(files, path), final=final)
+        head = read_head(path, text, files, selection, dialect=dialect_of(files, path), final=final)
         if head is None:
             return
-        rows = _Rows(path, head, wanted, counts, file_name=file_name, row_name=row_name, first_line=2 if head.header else 1)
+        rows = _Rows(path, head, selection, counts, file_name=file_name, row_name=row_name, first_line=2 if head.header else 1)
         yield from rows.frames(stream, text, final=final, chunk_bytes=chunk_bytes)
 
 
 def _top(stream: TextFile, chunk_bytes: int) -> tuple[bytes, bool]:
-    """The first rows of a file at least, and whether that is all of it."""
+    """Return the first rows of a file at least, and whether that is all of it."""
     text = b""
     while text.count(b"\n") + text.count(b"\r") < 3 * HEAD_ROWS and len(text) < TEXT_BYTES:
         chunk = stream.read(chunk_bytes)
@@ -64,10 +64,12 @@ def _top(stream: TextFile, chunk_bytes: int) -> tuple[bytes, bool]:
 
 
 class _Rows:
-    def __init__(self, path: str, head: Head, wanted: Wanted, counts: Counts, *, file_name: str, row_name: str, first_line: int) -> None:
+    def __init__(
+        self, path: str, head: Head, selection: ColumnSelection, counts: Counts, *, file_name: str, row_name: str, first_line: int
+    ) -> None:
         self._path, self._head, self._counts = path, head, counts
         self._file, self._row, self._first_line = file_name, row_name, first_line
-        self._columns = tuple(name for name in wanted.columns if name in head.names)
+        self._columns = tuple(name for name in selection.columns if name in head.names)
         slots = np.full(len(head.names), -1, np.int32)
         for slot, name in enumerate(self._columns):
             slots[head.names.index(name)] = slot
@@ -79,7 +81,7 @@ class _Rows:
         counts.add(ABOVE, head.above)
 
     def frames(self, stream: TextFile, text: bytes, *, final: bool, chunk_bytes: int) -> Iterator[pl.DataFrame]:
-        """All rows; `text` is what has been read."""
+        """Yield all rows; `text` is what has been read."""
         scanner = self._scanner
         scanner.state[AT] = self._head.at
         first = True
@@ -172,7 +174,7 @@ class _Rows:
             self._counts.reject(reason, pl.DataFrame(samples), number=len(notes))
 
     def _is_header(self, text: bytes, note: list[int]) -> bool:
-        """Whether a row is the header once more.
+        """Return whether a row is the header once more.
 
         Raises:
             InputError: it is a header of other columns, so that what follows would be read as what it isn't.

@@ -24,7 +24,7 @@ def follow(values: Values, wanted: Mapping[str, Steps], scanner: Scanner, *, wri
     Raises:
         RowFault: a step meets another structure than it is made for.
     """
-    found: dict[str, Found] = {name: values for name, steps in wanted.items() if not steps}
+    results: dict[str, Found] = {name: values for name, steps in wanted.items() if not steps}
     ways: dict[Step, dict[str, Steps]] = {}
     for name, steps in wanted.items():
         if steps:
@@ -32,13 +32,13 @@ def follow(values: Values, wanted: Mapping[str, Steps], scanner: Scanner, *, wri
     keys = {step: paths for step, paths in ways.items() if isinstance(step, Key)}
     others = {step: paths for step, paths in ways.items() if not isinstance(step, Key)}
     if not ways:
-        return found
+        return results
     forms = values.forms()
     if others:
         _require(values, forms, LIST, f"an array for {_first(others.values())}", written)
         inner = elements(values, written, scanner)
         for step, paths in others.items():
-            found |= follow(_single(inner, step, scanner, rows=values.rows), paths, scanner, written=f"{written}{_bracket(step)}")
+            results |= follow(_single(inner, step, scanner, rows=values.rows), paths, scanner, written=f"{written}{_bracket(step)}")
     if keys and LIST in forms:
         _require(values, forms, LIST, f"an array of objects, as in other lines, for {_first(keys.values())}", written)
         inner = elements(values, written, scanner)
@@ -46,13 +46,13 @@ def follow(values: Values, wanted: Mapping[str, Steps], scanner: Scanner, *, wri
         for name, member in follow(inner.values, of_each, scanner, written=f"{written}[]").items():
             if isinstance(member, Lists):
                 raise RowFault(_row(values, forms), f"{name!r} leads through an array within an array; unnest one of them")
-            found[name] = Lists(inner.lengths, inner.there, member)
+            results[name] = Lists(inner.lengths, inner.present, member)
     elif keys:
         _require(values, forms, OBJECT, f"an object for {_first(keys.values())}", written)
-        there = members(values, [step.name for step in keys], scanner)
+        by_key = members(values, [step.name for step in keys], scanner)
         for key, paths in keys.items():
-            found |= follow(there[key.name], paths, scanner, written=f"{written}.{key.name}")
-    return found
+            results |= follow(by_key[key.name], paths, scanner, written=f"{written}.{key.name}")
+    return results
 
 
 def _require(values: Values, forms: scan.Bytes, form: int, what: str, written: str) -> None:
@@ -67,12 +67,12 @@ def _row(values: Values, forms: scan.Bytes) -> int:
 
 
 def _first(ways: Iterable[dict[str, Steps]]) -> str:
-    """The name of a path that goes on."""
+    """Return the name of a path that goes on."""
     return repr(next(name for paths in ways for name in paths))
 
 
 def _single(inner: Lists, step: Element | Match, scanner: Scanner, *, rows: Numbers | None) -> Values:
-    """Of each row's elements the one that a step names, absent where there is none."""
+    """Return of each row's elements the one that a step names, absent where there is none."""
     firsts = np.cumsum(inner.lengths) - inner.lengths
     if isinstance(step, Element):
         return inner.values.chosen(np.where(step.at < inner.lengths, firsts + step.at, -1), rows=rows)
@@ -80,7 +80,7 @@ def _single(inner: Lists, step: Element | Match, scanner: Scanner, *, rows: Numb
     same = np.zeros(len(key), np.bool_)
     text = step.value.encode()
     word = np.frombuffer(text or b"\0", np.uint8)[: len(text)]
-    scan.are_words(key.buffer, key.starts, key.ends, key.kinds, word, same, scanner.scratch)
+    scan.are_words(key.buffer, key.spans, word, same, scanner.work.scratch)
     hits = np.flatnonzero(same)
     row, first = np.unique(np.repeat(np.arange(len(inner.lengths)), inner.lengths)[hits], return_index=True)
     chosen = np.full(len(inner.lengths), -1, np.int64)

@@ -12,7 +12,7 @@ from components.contract.errors import InputError
 from components.contract.values.nested_paths import INDEX, Element, Key, Match, Steps, below, path_fault, steps_of
 from components.ingest.counts import LINE
 from components.ingest.formats.json_scan import Numbers
-from components.ingest.sources.column_selection import MissingColumn, Wanted, doubled_column, missing_column
+from components.ingest.sources.column_selection import ColumnSelection, MissingColumn, doubled_column, missing_column
 
 _DEEPEST = 4  # names of columns in an error
 
@@ -34,24 +34,24 @@ class StructPaths:
     unnest: str | None
 
 
-def struct_paths(path: str, schema: pa.Schema, wanted: Wanted, unnest: str | None) -> StructPaths | None:
-    """How to take columns from a file of that schema; None where all are columns of it as they stand. Tells `wanted` which it lacks.
+def struct_paths(path: str, schema: pa.Schema, selection: ColumnSelection, unnest: str | None) -> StructPaths | None:
+    """Return how to take columns from a file of that schema; None where all are columns of it as they stand. Tells `wanted` which it lacks.
 
     Raises:
         InputError: there is neither such a column nor such a path.
     """
     names = schema.names
-    if unnest is None and all(name in names or (path_fault(name) is None and len(steps_of(name)) == 1) for name in wanted.columns):
-        wanted.check(path, names)
+    if unnest is None and all(name in names or (path_fault(name) is None and len(steps_of(name)) == 1) for name in selection.columns):
+        selection.check(path, names)
         return None
-    wanted.absent = {}
+    selection.absent = {}
     of_rows: dict[str, Steps] = {}
     of_elements: dict[str, Steps] = {}
     array = () if unnest is None else _checked(path, unnest, schema)
     inner = _type_at(path, schema, array, str(unnest)) if array else None
     if inner is not None and not _is_list(inner):
         raise InputError(f"{path}: expected an array in {unnest!r} (see `unnest`), got {inner}; correct the path")
-    for name in wanted.columns:
+    for name in selection.columns:
         rest = None if unnest is None or (name in names and name != unnest) else below(name, unnest)
         try:
             if rest is None:
@@ -62,14 +62,14 @@ def struct_paths(path: str, schema: pa.Schema, wanted: Wanted, unnest: str | Non
                 _walk(path, inner.value_type, steps, name, _known_names(schema))
                 of_elements[name] = steps
         except MissingColumn as error:
-            wanted.lacks(name, error)
-    columns = tuple(name for name in wanted.columns if name not in wanted.absent)
+            selection.mark_absent(name, error)
+    columns = tuple(name for name in selection.columns if name not in selection.absent)
     reads = {_read_name(schema, steps) for steps in (*of_rows.values(), *([array] if array else []))}
     return StructPaths(path, columns, tuple(sorted(reads)), of_rows, of_elements, array, unnest)
 
 
-def taken(batch: pa.RecordBatch, paths: StructPaths, first_row: int) -> tuple[pl.DataFrame, int]:
-    """The columns of a batch, with LINE where rows were unnested; and how many rows were left out because their array is empty."""
+def take_columns(batch: pa.RecordBatch, paths: StructPaths, first_row: int) -> tuple[pl.DataFrame, int]:
+    """Return the columns of a batch, with LINE where rows were unnested; and how many rows were left out because their array is empty."""
     columns = {name: _series(name, _follow(batch, steps, paths.path, name)) for name, steps in paths.of_rows.items()}
     if paths.unnest is None:
         return pl.DataFrame([columns[name] for name in paths.columns]), 0
@@ -93,7 +93,7 @@ def _series(name: str, array: pa.Array) -> pl.Series:
 
 
 def _checked(path: str, name: str, schema: pa.Schema) -> Steps:
-    """The steps to a column or path that is there."""
+    """Return the steps to a column or path that is there."""
     if name in schema.names:
         if schema.names.count(name) > 1:
             raise doubled_column(path, name, schema.names)
@@ -119,7 +119,7 @@ def _type_at(path: str, schema: pa.Schema, steps: Steps, name: str) -> pa.DataTy
 
 
 def _walk(path: str, kind: pa.DataType, steps: Steps, name: str, known: dict[str, None]) -> pa.DataType:
-    """The type at the end of steps; an error where there is no way."""
+    """Return the type at the end of steps; an error where there is no way."""
     for step in steps:
         if pa.types.is_null(kind):
             return kind
@@ -143,8 +143,8 @@ def _walk(path: str, kind: pa.DataType, steps: Steps, name: str, known: dict[str
     return kind
 
 
-def _mismatch(path: str, name: str, expected: str, got: pa.DataType) -> InputError:
-    return InputError(f"{path}: expected {expected} on the way of {name!r}, got {got}; correct the path")
+def _mismatch(path: str, name: str, expected: str, actual: pa.DataType) -> InputError:
+    return InputError(f"{path}: expected {expected} on the way of {name!r}, got {actual}; correct the path")
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -196,11 +196,11 @@ def _lengths(array: pa.Array) -> Numbers:
 
 
 def _one_of_each(array: pa.Array, at: Numbers) -> pa.Array:
-    """Of each list the element at a place, null where it has none."""
+    """Return of each list the element at a place, null where it has none."""
     lengths = _lengths(array)
-    there = (at >= 0) & (at < lengths)
-    places = np.where(there, np.cumsum(lengths) - lengths + at, 0)
-    return pc.list_flatten(array).take(pa.array(places, mask=~there))
+    present = (at >= 0) & (at < lengths)
+    indices = np.where(present, np.cumsum(lengths) - lengths + at, 0)
+    return pc.list_flatten(array).take(pa.array(indices, mask=~present))
 
 
 def _first_match(array: pa.Array, step: Match) -> pa.Array:
@@ -222,7 +222,7 @@ def _looked_up(array: pa.Array, name: str) -> pa.Array:
 
 
 def _known_names(schema: pa.Schema) -> dict[str, None]:
-    """Names of columns and of paths through structs and lists of them."""
+    """Yield names of columns and of paths through structs and lists of them."""
 
     def within(kind: pa.DataType, before: str, depth: int) -> Iterator[str]:
         while _is_list(kind):

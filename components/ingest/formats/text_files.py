@@ -154,7 +154,7 @@ def open_text(path: str, encoding: str | None = None) -> TextFile:
 
 
 def _encoding(path: str, stream: _Peeked, declared: str | None) -> str | None:
-    """The encoding to decode from; None for UTF-8. A byte-order mark is taken off."""
+    """Return the encoding to decode from; None for UTF-8. A byte-order mark is taken off."""
     head = stream.head
     for mark, name in (*_MARKS, *_MARKS_16):
         if head.startswith(mark):
@@ -204,7 +204,7 @@ def _xz(_: str, stream: _Peeked, __: ExitStack) -> Any:
 
 
 def _zip(path: str, _: _Peeked, files: ExitStack) -> Any:
-    """The one file of an archive."""
+    """Return the one file of an archive."""
     archive = files.enter_context(zipfile.ZipFile(files.enter_context(closing(opened(path)))))
     names = [entry.filename for entry in archive.infolist() if not entry.is_dir() and not entry.filename.startswith("__MACOSX/")]
     if "[Content_Types].xml" in names:

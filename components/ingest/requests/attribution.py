@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 # What keeps an action from its list. Codes of AWAY and above HOME are written between the steps.
-HOME, AWAY = 0, 1  # it has a list of its own shopper's; it belongs to a request of another shopper
+ATTRIBUTED, CROSS_USER = 0, 1  # it has a list of its own shopper's; it belongs to a request of another shopper
 BEFORE, LATE, OTHER, ITEM, REQUEST, NEVER = 2, 3, 4, 5, 6, 7
 POPULAR = 8  # of sampled candidates
 CAUSES = {
@@ -60,9 +60,9 @@ def attribute(
         skew_us: how much earlier than its request it may be stamped.
     """
     slots = candidates.select("key", "request", "session", "item", shown="time").with_row_index("slot")
-    asked = interactions.select("key", "request", "session", "item", "time").with_row_index("at")
-    named, free = asked.filter(pl.col("request").is_not_null()), asked.filter(pl.col("request").is_null())
-    slot, causes = np.full(len(asked), -1, np.int64), np.full(len(asked), REQUEST, np.int8)
+    rows = interactions.select("key", "request", "session", "item", "time").with_row_index("at")
+    named, free = rows.filter(pl.col("request").is_not_null()), rows.filter(pl.col("request").is_null())
+    slot, causes = np.full(len(rows), -1, np.int64), np.full(len(rows), REQUEST, np.int8)
     moments = interactions["time"].to_numpy().astype(np.int64, copy=True)
     if len(named):
         _named(slots, named, slot, causes, window_us=window_us, skew_us=skew_us)
@@ -76,9 +76,9 @@ def attribute(
         at = after["at"].to_numpy()
         moments[at] = np.maximum(moments[at], after["shown"].to_numpy())
     labels = np.zeros((len(candidates), len(actions)), np.uint8)
-    done = interactions["action"].to_numpy()
-    for place, action in enumerate(actions):
-        labels[slot[(done == action) & (slot >= 0)], place] = 1
+    action_codes = interactions["action"].to_numpy()
+    for column, action in enumerate(actions):
+        labels[slot[(action_codes == action) & (slot >= 0)], column] = 1
     return Attribution(labels, slot, causes, moments)
 
 
@@ -88,17 +88,17 @@ def _named(
     """Fill in the slots and causes of interactions that name their request."""
     inside = pl.col("shown").is_between(pl.col("time") - window_us, pl.col("time") + skew_us)
     own = (pl.col("session") == pl.col("session_right")).alias("own")
-    found = named.join(slots, on=["key", "request", "item"], how="inner").filter(inside).select("at", "slot", "shown", "session", own)
-    if found["at"].n_unique() < len(found):
-        found = found.sort("at", "own", "shown", "slot").unique("at", keep="last", maintain_order=True)
-    strange = found.filter(~pl.col("own") & (pl.col("session") != 0)).select("at")
+    matches = named.join(slots, on=["key", "request", "item"], how="inner").filter(inside).select("at", "slot", "shown", "session", own)
+    if matches["at"].n_unique() < len(matches):
+        matches = matches.sort("at", "own", "shown", "slot").unique("at", keep="last", maintain_order=True)
+    strange = matches.filter(~pl.col("own") & (pl.col("session") != 0)).select("at")
     if len(strange):
         # The visit's own request of that id goes first, and if it hasn't the item, it hasn't.
-        theirs = named.join(strange, on="at", how="semi").join(slots, on=["key", "request", "session"], how="inner").filter(inside)
-        found = found.join(theirs, on="at", how="anti")
-    at = found["at"].to_numpy()
-    slot[at], causes[at] = found["slot"].to_numpy(), HOME
-    lost = named.join(found, on="at", how="anti")
+        own_lists = named.join(strange, on="at", how="semi").join(slots, on=["key", "request", "session"], how="inner").filter(inside)
+        matches = matches.join(own_lists, on="at", how="anti")
+    at = matches["at"].to_numpy()
+    slot[at], causes[at] = matches["slot"].to_numpy(), ATTRIBUTED
+    lost = named.join(matches, on="at", how="anti")
     if not len(lost):
         return
     lists = slots.unique(["key", "request", "shown"]).select("key", "request", "shown")
@@ -106,12 +106,12 @@ def _named(
     after = _next(lists, lost, ["key", "request"], skew_us=skew_us)
     near = lost.select("at", "time").join(before.select("at", before="shown"), on="at", how="left")
     near = near.join(after.select("at", after="shown"), on="at", how="left")
-    told = pl.when(pl.col("before") >= pl.col("time") - window_us).then(ITEM).otherwise(out_of_window())
-    causes[near["at"].to_numpy()] = near.select(told.cast(pl.Int8)).to_series().to_numpy()
+    cause = pl.when(pl.col("before") >= pl.col("time") - window_us).then(ITEM).otherwise(out_of_window())
+    causes[near["at"].to_numpy()] = near.select(cause.cast(pl.Int8)).to_series().to_numpy()
 
 
 def out_of_window() -> pl.Expr:
-    """The cause where no request lies in the window: by the nearest of those `before` and `after` an action's `time`, if there is one."""
+    """Return the cause where no request lies in the window: by the nearest of those `before` and `after` an action's `time`, if there is one."""
     early = pl.col("after").is_not_null() & (
         pl.col("before").is_null() | (pl.col("after") - pl.col("time") <= pl.col("time") - pl.col("before"))
     )
@@ -127,7 +127,7 @@ def _free(
     inside = (last["shown"] >= last["time"] - window_us).to_numpy()
     at = last["at"].to_numpy()
     slot[at[inside]] = last["slot"].to_numpy()[inside]
-    causes[at] = np.where(inside, HOME, LATE)
+    causes[at] = np.where(inside, ATTRIBUTED, LATE)
     lost = free.filter(pl.Series(causes[free["at"].to_numpy()] == NEVER))
     if len(lost):
         shown_later = lost.join(slots, on=["key", "item"], how="semi")
@@ -135,9 +135,9 @@ def _free(
 
 
 def _last(lists: pl.DataFrame, interactions: pl.DataFrame, by: list[str], *, skew_us: int) -> pl.DataFrame:
-    """Interactions that have a list before them (or within the tolerance after), with the last one: its `shown` and what else it has."""
+    """Return interactions that have a list before them (or within the tolerance after), with the last one: its `shown` and what else it has."""
     names = [name for name in lists.columns if name not in interactions.columns or name in by]
-    found = (
+    joined = (
         interactions.with_columns(until=pl.col("time") + skew_us)
         .sort("until")
         .join_asof(
@@ -150,12 +150,12 @@ def _last(lists: pl.DataFrame, interactions: pl.DataFrame, by: list[str], *, ske
             check_sortedness=False,
         )
     )
-    return found.filter(pl.col("shown").is_not_null())
+    return joined.filter(pl.col("shown").is_not_null())
 
 
 def _next(lists: pl.DataFrame, interactions: pl.DataFrame, by: list[str], *, skew_us: int) -> pl.DataFrame:
-    """Interactions that have a list after them, beyond the tolerance, with the first one."""
-    found = (
+    """Return interactions that have a list after them, beyond the tolerance, with the first one."""
+    joined = (
         interactions.with_columns(since=pl.col("time") + skew_us + 1)
         .sort("since")
         .join_asof(
@@ -168,4 +168,4 @@ def _next(lists: pl.DataFrame, interactions: pl.DataFrame, by: list[str], *, ske
             check_sortedness=False,
         )
     )
-    return found.filter(pl.col("shown").is_not_null())
+    return joined.filter(pl.col("shown").is_not_null())

@@ -15,7 +15,7 @@ from components.contract.dataset import Dataset
 from components.contract.sources import Impressions, ListRows
 from components.ingest.counts import Counts
 from components.ingest.events.event_columns import LOGGED_USER, content_columns, impression_code, logged_user
-from components.ingest.requests.attribution import AWAY, HOME
+from components.ingest.requests.attribution import ATTRIBUTED, CROSS_USER
 from components.ingest.requests.list_owners import NOBODY, resolve, shared_ids
 from components.ingest.requests.request_identity import gap_us, names_sessions
 from components.ingest.requests.splits import label_window_us
@@ -41,7 +41,7 @@ FOREIGN = {  # and the dataset's amounts
 
 
 @dataclass(frozen=True)
-class Files:
+class PartitionWriter:
     """Where frames are written, each cut into `partitions` by a hash of its rows; `name` tells one writer from another."""
 
     folder: str
@@ -53,12 +53,12 @@ class Files:
         if not len(rows):
             return ""
         path = f"{self.folder}/{kind}/{self.name}"
-        write_partitions(path, rows, cut(hashes, self.partitions), partitions=self.partitions)
+        write_partitions(path, rows, hash_partitions(hashes, self.partitions), partitions=self.partitions)
         return path
 
 
 @dataclass(frozen=True)
-class Written:
+class ScanFiles:
     """Files by what they hold; each is cut by a hash."""
 
     shown: tuple[str, ...] = ()
@@ -66,14 +66,14 @@ class Written:
     userless: tuple[str, ...] = ()
 
 
-def together(parts: Iterable[Written]) -> Written:
-    """The files of many frames, in the order of the parts."""
+def merge_files(parts: Iterable[ScanFiles]) -> ScanFiles:
+    """Return the files of many frames, in the order of the parts."""
     kept = list(parts)
-    return Written(*(tuple(path for part in kept for path in getattr(part, kind)) for kind in ("shown", "claims", "userless")))
+    return ScanFiles(*(tuple(path for part in kept for path in getattr(part, kind)) for kind in ("shown", "claims", "userless")))
 
 
 @dataclass(frozen=True)
-class Settled:
+class AttributionFiles:
     """What is written for the shoppers' blocks of the actions of one block of requests; "" where there is nothing."""
 
     verdicts: str = ""
@@ -96,20 +96,20 @@ class Claims:
 
 
 def skew_us(dataset: Dataset) -> int:
-    """How much earlier than its list an action may be stamped, in microseconds."""
+    """Return how much earlier than its list an action may be stamped, in microseconds."""
     return int(dataset.skew * 1e6)
 
 
 def attributed_actions(dataset: Dataset) -> list[int]:
-    """The codes of the actions whose list is looked for: those with a label; with a tolerance of clocks all that are about an item."""
+    """Return the codes of the actions whose list is looked for: those with a label; with a tolerance of clocks all that are about an item."""
     names = list(dataset.actions)
     shown = impression_code(dataset)
-    wanted = [name for name, action in dataset.actions.items() if action.label > 0 or (dataset.skew > 0 and action.item)]
-    return [names.index(name) for name in wanted if names.index(name) != shown]
+    attributed = [name for name, action in dataset.actions.items() if action.label > 0 or (dataset.skew > 0 and action.item)]
+    return [names.index(name) for name in attributed if names.index(name) != shown]
 
 
 def shows_lists(dataset: Dataset) -> bool:
-    """Whether actions belong to lists that were shown."""
+    """Return whether actions belong to lists that were shown."""
     return isinstance(dataset.candidates, Impressions | ListRows)
 
 
@@ -121,36 +121,36 @@ class Hashes:
     user: pl.Series
 
     def __getitem__(self, kept: pl.Series) -> "Hashes":
-        """Those of some events."""
+        """Return those of some events."""
         return Hashes(self.request.filter(kept), self.user.filter(kept))
 
 
 def hashes_of(events: pl.DataFrame) -> Hashes:
-    """The hashes of events' requests and users."""
+    """Return the hashes of events' requests and users."""
     names = ("request", "user")
-    found = events.select(pl.when(pl.col(name) != "").then(pl.col(name).hash(HASH_SEED)).otherwise(0).alias(name) for name in names)
-    return Hashes(*(found[name] for name in names))
+    hashes = events.select(pl.when(pl.col(name) != "").then(pl.col(name).hash(HASH_SEED)).otherwise(0).alias(name) for name in names)
+    return Hashes(*(hashes[name] for name in names))
 
 
-def partition_of(events: pl.DataFrame, hashes: Hashes, alone: pl.Expr, *, partitions: int) -> NDArray[np.int64]:
-    """(N,) which block of shoppers each event goes to: by its user, or a guest's request, or else by `alone`."""
+def user_partitions(events: pl.DataFrame, hashes: Hashes, alone: pl.Expr, *, partitions: int) -> NDArray[np.int64]:
+    """Return (N,) which block of shoppers each event goes to: by its user, or a guest's request, or else by `alone`."""
     who = hashes.user
     guests = who == 0
     if guests.any():
         who = hashes.request.zip_with(guests, who)
         if (who == 0).any():
             who = events.select(alone.hash(HASH_SEED)).to_series().zip_with(who == 0, who)
-    return cut(who, partitions)
+    return hash_partitions(who, partitions)
 
 
-def cut(hashes: pl.Series, partitions: int) -> NDArray[np.int64]:
-    """The block of each hash."""
+def hash_partitions(hashes: pl.Series, partitions: int) -> NDArray[np.int64]:
+    """Return the block of each hash."""
     return (hashes % partitions).cast(pl.Int64).to_numpy()
 
 
-def split_off(
-    events: pl.DataFrame, hashes: Hashes, dataset: Dataset, files: Files, *, anonymous: bool
-) -> tuple[pl.DataFrame, Hashes, Written]:
+def write_claims(
+    events: pl.DataFrame, hashes: Hashes, dataset: Dataset, files: PartitionWriter, *, anonymous: bool
+) -> tuple[pl.DataFrame, Hashes, ScanFiles]:
     """Write what the blocks of requests need of a frame's events.
 
     Args:
@@ -179,19 +179,19 @@ def split_off(
         nobody = keyed.select((pl.col("uid") == 0) & (pl.col("rid") != 0) & ~impression).to_series()
         parts["userless"] = keyed.filter(nobody).with_columns(pl.lit(anonymous).alias("anonymous"))
         events, hashes = events.filter(~nobody), hashes[~nobody]
-    return events, hashes, Written(**{kind: (files.write(kind, part, part["rid"]),) for kind, part in parts.items() if len(part)})
+    return events, hashes, ScanFiles(**{kind: (files.write(kind, part, part["rid"]),) for kind, part in parts.items() if len(part)})
 
 
 def _contents(events: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
-    """A hash of what each claim's row says, by which its repetition is known."""
+    """Return a hash of what each claim's row says, by which its repetition is known."""
     rows = events.join(claims.select(_ROW), on=_ROW, how="semi").unique(_ROW, keep="first", maintain_order=True)
     return rows.select(*_ROW, rows.select(content_columns(rows)).hash_rows().alias("content"))
 
 
 def _at_home(named: pl.DataFrame, listed: pl.DataFrame, dataset: Dataset) -> pl.Series:
-    """Which actions have a list of their own shopper's and id, within the window, among those of the same frame."""
-    asked = named.select("rid", "uid", "time").with_row_index("at").with_columns(until=pl.col("time") + skew_us(dataset)).sort("until")
-    near = asked.join_asof(
+    """Return which actions have a list of their own shopper's and id, within the window, among those of the same frame."""
+    actions = named.select("rid", "uid", "time").with_row_index("at").with_columns(until=pl.col("time") + skew_us(dataset)).sort("until")
+    near = actions.join_asof(
         listed.select("rid", "uid", seen="time").sort("seen"),
         left_on="until",
         right_on="seen",
@@ -206,8 +206,8 @@ def _at_home(named: pl.DataFrame, listed: pl.DataFrame, dataset: Dataset) -> pl.
     return pl.Series(home, dtype=pl.Boolean)
 
 
-def owned(frame: pl.DataFrame, dataset: Dataset, *, anonymous: bool = False) -> pl.DataFrame:
-    """Rows with `owner`, the hash of their shopper (of a guest: of the session, where such are named), and the session's hash.
+def with_owner(frame: pl.DataFrame, dataset: Dataset, *, anonymous: bool = False) -> pl.DataFrame:
+    """Return rows with `owner`, the hash of their shopper (of a guest: of the session, where such are named), and the session's hash.
 
     Args:
         frame: rid, uid (0: nobody), session (text), time; where it is of nobody's actions, also whether they are `anonymous`, no guests'.
@@ -223,7 +223,7 @@ def owned(frame: pl.DataFrame, dataset: Dataset, *, anonymous: bool = False) -> 
     return frame.select("rid", owner.alias("owner"), session.alias("session"), "time")
 
 
-def settle(partition: int, written: Written, dataset: Dataset, files: Files, counts: Counts) -> Settled:
+def attribute_requests(partition: int, written: ScanFiles, dataset: Dataset, files: PartitionWriter, counts: Counts) -> AttributionFiles:
     """Settle whose the actions of one block of requests are, and write it for the blocks of shoppers.
 
     Args:
@@ -234,42 +234,42 @@ def settle(partition: int, written: Written, dataset: Dataset, files: Files, cou
         counts: gets how many ids several shoppers have.
     """
     if not written.shown and not written.userless:
-        return Settled()
+        return AttributionFiles()
     shown = read_partition(written.shown, partition) if written.shown else pl.DataFrame(schema=_SHOWN)
-    lists = owned(shown, dataset)
+    lists = with_owner(shown, dataset)
     counts.add("told apart: request ids that several shoppers have", shared_ids(lists)["rid"].n_unique())
     claims = read_partition(written.claims, partition) if written.claims else None
     userless = read_partition(written.userless, partition) if written.userless else None
     asked = [part["rid"] for part in (claims, userless) if part is not None and len(part)]
     if not asked:
-        return Settled()
+        return AttributionFiles()
     needed = shown["rid"].is_in(pl.concat(asked).unique().implode())
     shown, lists = shown.filter(needed), lists.filter(needed)
     single = lists.select(pl.struct(pl.all()).is_first_distinct()).to_series()
     shown, lists = shown.filter(single), lists.filter(single)
 
     def judged(rows: pl.DataFrame, *, anonymous: bool = False) -> pl.DataFrame:
-        asked = owned(rows, dataset, anonymous=anonymous)
+        asked = with_owner(rows, dataset, anonymous=anonymous)
         told = resolve(asked, lists, window_us=label_window_us(dataset), skew_us=skew_us(dataset), pause_us=gap_us(dataset))
         home = pl.when(pl.col("uid") != 0).then("uid").otherwise("rid")
         theirs = shown.select(home.alias("home"), owner="user", guest="session", owner_uid="uid").with_row_index("shown")
         return rows.hstack(told).join(theirs, on="shown", how="left", maintain_order="left")
 
-    found = Settled()
+    found = AttributionFiles()
     if claims is not None and len(claims):
-        apart = judged(claims).filter(pl.col("verdict") != HOME)
+        apart = judged(claims).filter(pl.col("verdict") != ATTRIBUTED)
         found = replace(found, verdicts=files.write("verdicts", apart.select(*VERDICTS), apart["uid"]))
         # Each action's own block leaves its repetitions out; so does the other one.
-        away = apart.filter(pl.col("verdict") == AWAY).unique("content", keep="first", maintain_order=True)
+        away = apart.filter(pl.col("verdict") == CROSS_USER).unique("content", keep="first", maintain_order=True)
         found = replace(found, foreign=files.write("foreign", away.select(*FOREIGN, *dataset.amounts), away["home"]))
     if userless is not None and len(userless):
         found = replace(found, **_adopted(judged(userless, anonymous=True), userless, dataset, files))
     return found
 
 
-def _adopted(judged: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, files: Files) -> dict[str, str]:
+def _adopted(judged: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, files: PartitionWriter) -> dict[str, str]:
     """Write nobody's actions as those of the shoppers whose request they name; the rest stay nobody's, with the reason why."""
-    theirs = pl.col("verdict").is_in([HOME, AWAY])
+    theirs = pl.col("verdict").is_in([ATTRIBUTED, CROSS_USER])
     guests = theirs & (pl.col("owner_uid") == 0)
     rows = judged.with_columns(
         pl.when(theirs).then("owner").otherwise(pl.lit("")).alias("user"),
@@ -285,7 +285,7 @@ def _adopted(judged: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, fil
     }
 
 
-def read_claims(settled: Sequence[Settled], partition: int) -> tuple[Claims, pl.DataFrame | None]:
+def read_claims(settled: Sequence[AttributionFiles], partition: int) -> tuple[Claims, pl.DataFrame | None]:
     """What a block of shoppers is told, and the actions that were found to be its shoppers' or guests'."""
 
     def read(names: Iterable[str]) -> pl.DataFrame | None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset
 from components.ingest.counts import Counts
-from components.ingest.requests.returns import NOTHING_LEFT, taken_back
+from components.ingest.requests.returns import NOTHING_LEFT, match_returns
 
 RETURNED = {  # what a block says of its returns to another
     "seq": pl.Int64,
@@ -38,7 +38,7 @@ class Outcome:
     returned: pl.DataFrame | None = None
 
 
-def outcome(
+def compute_outcome(
     hits: pl.DataFrame,
     events: pl.DataFrame,
     dataset: Dataset,
@@ -48,7 +48,7 @@ def outcome(
     labels: NDArray[np.float32],
     ends_us: NDArray[np.int64],
 ) -> Outcome:
-    """Labels without what was taken back, and amounts.
+    """Return labels without what was taken back, and amounts.
 
     A return counts if it is known before the request's window of the split ends: what comes later a model that is trained at that moment
     couldn't know, nor could its judge.
@@ -69,7 +69,7 @@ def outcome(
     hits = hits.with_columns(pl.lit(1.0).alias("left"))
     foreign, returned = hits.clear(), None
     if dataset.takes_back:
-        back = taken_back(events, dataset, counts)
+        back = match_returns(events, dataset, counts)
         if "home" in events.columns:
             away = events.select("event", "seq", "item", "action", "home").filter(pl.col("home").is_not_null())
             returned = back.join(away, on="event", how="inner").select(*RETURNED)
@@ -82,8 +82,8 @@ def outcome(
     return Outcome(labels, _sums(hits, dataset, len(labels)), opened, returned)
 
 
-def less_returned(found: Outcome, returned: pl.DataFrame, dataset: Dataset, counts: Counts) -> Outcome:
-    """An outcome without what the returns of other blocks took back.
+def subtract_returns(outcome: Outcome, returned: pl.DataFrame, dataset: Dataset, counts: Counts) -> Outcome:
+    """Return an outcome without what the returns of other blocks took back.
 
     Args:
         found: of a block.
@@ -91,16 +91,16 @@ def less_returned(found: Outcome, returned: pl.DataFrame, dataset: Dataset, coun
         dataset: the dataset file.
         counts: gets what became of the returns.
     """
-    if found.open is None or not len(returned):
-        return found
-    hits = _less_returns(found.open, returned, ["seq", "item", "action"], counts)
+    if outcome.open is None or not len(returned):
+        return outcome
+    hits = _less_returns(outcome.open, returned, ["seq", "item", "action"], counts)
     slots = hits["slot"].unique().to_numpy()
-    labels, sums = found.labels.copy(), _sums(hits, dataset, len(found.labels))
+    labels, sums = outcome.labels.copy(), _sums(hits, dataset, len(outcome.labels))
     labels[slots] = _labels(hits, dataset, len(labels))[slots]
-    amounts = {name: values.to_numpy().copy() for name, values in found.amounts.to_dict().items()}
+    amounts = {name: values.to_numpy().copy() for name, values in outcome.amounts.to_dict().items()}
     for name, values in amounts.items():
         values[slots] = sums[name].to_numpy()[slots]
-    return replace(found, labels=labels, amounts=pl.DataFrame(amounts), open=None)
+    return replace(outcome, labels=labels, amounts=pl.DataFrame(amounts), open=None)
 
 
 def _less_returns(hits: pl.DataFrame, back: pl.DataFrame, by: list[str], counts: Counts) -> pl.DataFrame:
@@ -119,13 +119,13 @@ def _less_returns(hits: pl.DataFrame, back: pl.DataFrame, by: list[str], counts:
 
 
 def _labels(hits: pl.DataFrame, dataset: Dataset, candidates: int) -> NDArray[np.float32]:
-    """(N, A) labels of which an event is left."""
-    found = np.zeros((candidates, len(dataset.label_gains)), np.float32)
+    """Return (N, A) labels of which an event is left."""
+    labels = np.zeros((candidates, len(dataset.label_gains)), np.float32)
     standing = hits.filter(pl.col("left") > 0)
-    for place, name in enumerate(dataset.label_gains):
+    for column, name in enumerate(dataset.label_gains):
         of_action = standing.filter(pl.col("action") == list(dataset.actions).index(name))
-        found[of_action["slot"].to_numpy(), place] = 1
-    return found
+        labels[of_action["slot"].to_numpy(), column] = 1
+    return labels
 
 
 def _sums(hits: pl.DataFrame, dataset: Dataset, candidates: int) -> pl.DataFrame:

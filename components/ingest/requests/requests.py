@@ -9,14 +9,14 @@ from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature
 from components.contract.sources import Impressions, ListRows, Rows, Sampling
 from components.ingest.counts import Counts
-from components.ingest.events.deduplicate import distinct
+from components.ingest.events.deduplicate import drop_repeated
 from components.ingest.events.event_columns import FILE_SHIFT, event_features, impression_code, logged_user
 from components.ingest.events.session_hashes import session_hashes
-from components.ingest.requests.attribution import AWAY, HOME, POPULAR, attribute
+from components.ingest.requests.attribution import ATTRIBUTED, CROSS_USER, POPULAR, attribute
 from components.ingest.requests.claims import attributed_actions, skew_us
-from components.ingest.requests.label_amounts import Outcome, outcome
+from components.ingest.requests.label_amounts import Outcome, compute_outcome
 from components.ingest.requests.negative_sampling import draw_negatives, make_pools
-from components.ingest.requests.request_identity import gap_us, identity, request_rows, with_moments
+from components.ingest.requests.request_identity import gap_us, request_key, request_rows, with_moments
 from components.ingest.requests.splits import Bounds, label_ends_us, label_window_us
 
 # Of an action: what is asked for its list; what is kept of it where it is no label; and where it is stamped earlier than its list.
@@ -44,8 +44,14 @@ class Requests:
     moved: pl.DataFrame | None = None
 
 
-def build(
-    events: pl.DataFrame, dataset: Dataset, positive_events: pl.DataFrame, counts: Counts, *, window: Bounds, foreign: pl.DataFrame | None = None
+def build_requests(
+    events: pl.DataFrame,
+    dataset: Dataset,
+    positive_events: pl.DataFrame,
+    counts: Counts,
+    *,
+    window: Bounds,
+    foreign: pl.DataFrame | None = None,
 ) -> Requests:
     """Form the requests of a block.
 
@@ -71,12 +77,12 @@ def build(
 
 
 def context_features(dataset: Dataset) -> tuple[GivenFeature, ...]:
-    """Features of the request that stand in event rows."""
+    """Return features of the request that stand in event rows."""
     return tuple(feature for feature in event_features(dataset) if feature.side != "item")
 
 
 def shown_features(dataset: Dataset) -> tuple[GivenFeature, ...]:
-    """Features of a candidate that were shown with it."""
+    """Return features of a candidate that were shown with it."""
     return tuple(feature for feature in dataset.given("events", side="item"))
 
 
@@ -86,24 +92,24 @@ def _requests(first_rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
 
 
 def _shown(events: pl.DataFrame, dataset: Dataset, counts: Counts, window: Bounds, foreign: pl.DataFrame | None) -> Requests:
-    names = identity(dataset)
+    names = request_key(dataset)
     shown = events.filter(pl.col("action") == impression_code(dataset))
     shown = with_moments(shown, names, pause_us=gap_us(dataset)).sort("key", "time", *names[1:], "position", "order", "seq")
     shown = shown.with_columns(request_rows(shown, names))
-    single = distinct(shown, ["row", "item"])
+    single = drop_repeated(shown, ["row", "item"])
     counts.add("left out: an item shown twice in one request", len(shown) - len(single))
     counts.add("rows kept", len(events) - len(shown) + len(single))
-    place = pl.int_range(pl.len(), dtype=pl.Int32).over("row")
+    index = pl.int_range(pl.len(), dtype=pl.Int32).over("row")
     candidates = single.select(
         "row",
         "item",
-        pl.when(pl.col("position") >= 0).then(pl.col("position")).otherwise(place).alias("position"),
+        pl.when(pl.col("position") >= 0).then(pl.col("position")).otherwise(index).alias("position"),
         *(pl.col(f"f:{f.name}").alias(f.name) for f in shown_features(dataset)),
     )
     frame = _requests(single.filter(_starts(single["row"])), dataset)
     counts.add("told apart: requests that share their id with another of the shopper", _repeated(frame))
-    got, unlabelled, moved = _labels(single, events, foreign, dataset, counts, window=window)
-    return Requests(frame, candidates, got, unlabelled, moved)
+    outcome, unlabelled, moved = _labels(single, events, foreign, dataset, counts, window=window)
+    return Requests(frame, candidates, outcome, unlabelled, moved)
 
 
 def _starts(row: pl.Series) -> pl.Series:
@@ -119,11 +125,11 @@ def _labels(
 ) -> tuple[Outcome, pl.DataFrame, pl.DataFrame | None]:
     """What became of the candidates, the labelled actions that belong to no list, and the actions that are stamped earlier than theirs."""
     actions = [list(dataset.actions).index(name) for name in dataset.label_gains]
-    done = events.filter(pl.col("action").is_in(attributed_actions(dataset)))
-    labelled = done["action"].is_in(actions)
+    actions_done = events.filter(pl.col("action").is_in(attributed_actions(dataset)))
+    labelled = actions_done["action"].is_in(actions)
     counts.add("labelled actions", int(labelled.sum()))
-    judged = done.filter(pl.col("verdict").is_not_null()) if "verdict" in done.columns else None
-    own = done if judged is None else done.filter(pl.col("verdict").is_null())
+    judged = actions_done.filter(pl.col("verdict").is_not_null()) if "verdict" in actions_done.columns else None
+    own = actions_done if judged is None else actions_done.filter(pl.col("verdict").is_null())
     amounts = [events.select(dataset.amounts)]
     if foreign is None:
         both = own.select(*_ASKED, logged_user(own))
@@ -135,31 +141,33 @@ def _labels(
     both = both.with_columns(pl.when(pl.col("request") != "").then(pl.col("request")))
     skew = skew_us(dataset)
     candidates = shown.select("key", "request", "session", "item", "time")
-    found = attribute(candidates, both, actions=actions, window_us=label_window_us(dataset), skew_us=skew)
-    hits = both.select("seq", "item", "action", "event", pl.Series("slot", found.slots))
+    attribution = attribute(candidates, both, actions=actions, window_us=label_window_us(dataset), skew_us=skew)
+    hits = both.select("seq", "item", "action", "event", pl.Series("slot", attribution.slots))
     hits = hits.filter((pl.col("slot") >= 0) & pl.col("action").is_in(actions))
-    got = outcome(
+    result = compute_outcome(
         hits,
         events,
         dataset,
         counts,
         amounts=pl.concat(amounts),
-        labels=found.labels.astype(np.float32),
+        labels=attribution.labels.astype(np.float32),
         ends_us=label_ends_us(shown["time"].to_numpy(), window),
     )
-    lost = both.with_columns(pl.Series("cause", found.causes)).filter(pl.col("action").is_in(actions) & (pl.col("cause") != HOME))
+    lost = both.with_columns(pl.Series("cause", attribution.causes)).filter(
+        pl.col("action").is_in(actions) & (pl.col("cause") != ATTRIBUTED)
+    )
     unlabelled = [lost.select(*_UNLABELLED)]
     moved = []
     if skew:
-        later = found.moments[: len(own)] > own["time"].to_numpy()
-        moved.append(own.select(*_MOVED[:2], pl.Series("moment", found.moments[: len(own)])).filter(pl.Series(later)))
+        later = attribution.moments[: len(own)] > own["time"].to_numpy()
+        moved.append(own.select(*_MOVED[:2], pl.Series("moment", attribution.moments[: len(own)])).filter(pl.Series(later)))
     if judged is not None:
         causes = judged.with_columns(pl.col("verdict").alias("cause"), logged_user(judged))
-        unlabelled.append(causes.filter(pl.col("action").is_in(actions) & (pl.col("verdict") != AWAY)).select(*_UNLABELLED))
+        unlabelled.append(causes.filter(pl.col("action").is_in(actions) & (pl.col("verdict") != CROSS_USER)).select(*_UNLABELLED))
         if skew:
             moved.append(judged.filter(pl.col("moment") > pl.col("time")).select(_MOVED))
     late = pl.concat(moved) if moved else None
-    return got, pl.concat(unlabelled), late if late is not None and len(late) else None
+    return result, pl.concat(unlabelled), late if late is not None and len(late) else None
 
 
 def _sampled(events: pl.DataFrame, dataset: Dataset, positive_events: pl.DataFrame, counts: Counts, window: Bounds) -> Requests:
@@ -167,18 +175,18 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, positive_events: pl.DataFra
     assert isinstance(form, Sampling)
     names = list(dataset.actions)
     labelled = [names.index(name) for name in dataset.label_gains]
-    taken = events.filter(pl.col("action").is_in(labelled))
+    labelled_events = events.filter(pl.col("action").is_in(labelled))
     if form.group == "request":
-        same = identity(dataset)
-        taken = with_moments(taken, same, pause_us=gap_us(dataset)).sort("key", "time", *same[1:], "order", "seq")
-        row = request_rows(taken, same)
+        same = request_key(dataset)
+        labelled_events = with_moments(labelled_events, same, pause_us=gap_us(dataset)).sort("key", "time", *same[1:], "order", "seq")
+        row = request_rows(labelled_events, same)
     else:
-        taken = taken.with_columns(row_name().alias("request"))
-        row = pl.int_range(len(taken), dtype=pl.Int64, eager=True)
-    taken = taken.with_columns(row.alias("row"))
-    frame = _requests(taken.filter(_starts(row)), dataset)
+        labelled_events = labelled_events.with_columns(row_name().alias("request"))
+        row = pl.int_range(len(labelled_events), dtype=pl.Int64, eager=True)
+    labelled_events = labelled_events.with_columns(row.alias("row"))
+    frame = _requests(labelled_events.filter(_starts(row)), dataset)
     each = [(pl.col("action") == action).any().alias(name) for name, action in zip(dataset.label_gains, labelled, strict=True)]
-    chosen = taken.group_by("row", "item", maintain_order=True).agg(each)
+    chosen = labelled_events.group_by("row", "item", maintain_order=True).agg(each)
     at = chosen["row"].to_numpy()
     salts = session_hashes(frame["request"]).view(np.uint64)
     if form.group == "request":
@@ -205,7 +213,7 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, positive_events: pl.DataFra
         pl.col("request").alias("row"), "item", *(pl.lit(value=False).alias(name) for name in dataset.label_gains)
     )
     stays = pl.Series(drawn.kept, dtype=pl.Boolean)
-    popular = taken.join(chosen.filter(~stays), on=["row", "item"], how="semi")
+    popular = labelled_events.join(chosen.filter(~stays), on=["row", "item"], how="semi")
     unlabelled = popular.with_columns(logged_user(popular), cause=pl.lit(POPULAR, pl.Int8)).select(*_UNLABELLED)
     chosen = chosen.filter(stays)
     # By item, so that a candidate's place doesn't tell whether it was taken.
@@ -222,15 +230,17 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, positive_events: pl.DataFra
     kept = both.filter(pl.Series(fed[both["row"].to_numpy()], dtype=pl.Boolean))
     renumbered = (np.cumsum(fed) - 1)[kept["row"].to_numpy()]
     candidates = kept.select(pl.lit(pl.Series(renumbered)).alias("row"), "item", pl.lit(-1, pl.Int32).alias("position"))
-    hits = taken.select("row", "item", "action", "event").join(kept.select("row", "item").with_row_index("slot"), on=["row", "item"])
+    hits = labelled_events.select("row", "item", "action", "event").join(
+        kept.select("row", "item").with_row_index("slot"), on=["row", "item"]
+    )
     ends_us = label_ends_us(frame["time"].to_numpy(), window)[kept["row"].to_numpy()]
     labels = kept.select(list(dataset.label_gains)).to_numpy().astype(np.float32)
-    got = outcome(hits, events, dataset, counts, amounts=events.select(dataset.amounts), labels=labels, ends_us=ends_us)
-    return Requests(frame.filter(pl.Series(fed, dtype=pl.Boolean)), candidates, got, unlabelled)
+    outcome = compute_outcome(hits, events, dataset, counts, amounts=events.select(dataset.amounts), labels=labels, ends_us=ends_us)
+    return Requests(frame.filter(pl.Series(fed, dtype=pl.Boolean)), candidates, outcome, unlabelled)
 
 
 def row_name() -> pl.Expr:
-    """The name of a request that the log gives none: its file's place and its row."""
+    """Return the name of a request that the log gives none: its file's place and its row."""
     return pl.format("row-{}-{}", pl.col("seq") // (1 << FILE_SHIFT), pl.col("seq") % (1 << FILE_SHIFT))
 
 

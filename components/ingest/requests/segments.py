@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from components.contract.dataset import Dataset
-from components.ingest.tables.catalogue import joined, joined_at
+from components.ingest.tables.catalogue import join_features, join_features_at
 from components.state.features import plan_of
 from components.state.reducer import State, empty
 from components.state.replay import replay
@@ -13,7 +13,7 @@ from components.state.versions import FROM
 
 
 def segments(rows: pl.DataFrame, dataset: Dataset, users: pl.DataFrame | None, *, prefix: str) -> pl.Series:
-    """(N,) the segment of each row, as `components.state.segments.segment_of` makes it; null where a value is missing.
+    """Return (N,) the segment of each row, as `components.state.segments.segment_of` makes it; null where a value is missing.
 
     Args:
         rows: with `user`, `time`, and the events' features under their names behind `prefix`.
@@ -27,17 +27,17 @@ def segments(rows: pl.DataFrame, dataset: Dataset, users: pl.DataFrame | None, *
         if feature.table == "users":
             assert users is not None
             if FROM in users.columns:
-                values.append(joined_at(rows["user"], rows["time"].to_numpy(), users, (feature,))[name])
+                values.append(join_features_at(rows["user"], rows["time"].to_numpy(), users, (feature,))[name])
             else:
-                values.append(joined(rows["user"], users, (feature,))[name])
+                values.append(join_features(rows["user"], users, (feature,))[name])
         else:
             values.append(rows[f"{prefix}{name}"].alias(name))
-    told = pl.all_horizontal(pl.all() != "")
-    whole = pl.DataFrame(values).select(pl.when(told).then(pl.concat_str(pl.all(), separator=BETWEEN)).alias("segment"))
+    complete = pl.all_horizontal(pl.all() != "")
+    whole = pl.DataFrame(values).select(pl.when(complete).then(pl.concat_str(pl.all(), separator=BETWEEN)).alias("segment"))
     return whole.to_series()
 
 
-def segment_block(rows: pl.DataFrame, items: pl.Series, dataset: Dataset) -> tuple[list[str], State]:
+def replay_segment_block(rows: pl.DataFrame, items: pl.Series, dataset: Dataset) -> tuple[list[str], State]:
     """Run the reducer over a block of items within segments.
 
     Args:

@@ -12,7 +12,7 @@ from components.contract.errors import InputError
 
 
 def listed(pattern: str) -> list[str]:
-    """The files that a pattern matches, sorted. On this machine `**` stands for any folders.
+    """Return the files that a pattern matches, sorted. On this machine `**` stands for any folders.
 
     Raises:
         InputError: the file system refuses.
@@ -27,19 +27,19 @@ def listed(pattern: str) -> list[str]:
 
 
 def size_bytes(path: str) -> int:
-    """How large a file is."""
+    """Return how large a file is."""
     return int(_beam().match([path])[0].metadata_list[0].size_in_bytes)
 
 
 def opened(path: str) -> Any:
-    """A seekable binary file, as it lies there."""
+    """Return a seekable binary file, as it lies there."""
     if os.path.exists(path):
         return open(path, "rb")
     return _beam().open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 def created(path: str) -> Any:
-    """A new binary file, with its folder."""
+    """Return a new binary file, with its folder."""
     folder = os.path.dirname(path)
     if not _beam().exists(folder):
         try:

@@ -12,7 +12,7 @@ class MissingColumn(InputError):  # noqa: N818 - a kind of InputError
 
 
 @dataclass
-class Wanted:
+class ColumnSelection:
     """The columns to read of one file, and what became of them.
 
     `columns`: all of them. `optional`: those that the file may lack; `incidental`: those of them that nobody misses. `absent`: those that
@@ -24,7 +24,7 @@ class Wanted:
     incidental: frozenset[str] = frozenset()
     absent: dict[str, str] | None = field(default=None, init=False)
 
-    def check(self, path: str, there: list[str], *, hint: str = "") -> tuple[str, ...]:
+    def check(self, path: str, present: list[str], *, hint: str = "") -> tuple[str, ...]:
         """Compare with the columns that a file has.
 
         Args:
@@ -40,24 +40,24 @@ class Wanted:
         """
         self.absent = {}
         for name in self.columns:
-            if name not in there:
-                self.lacks(name, missing_column(path, name, there, hint=hint))
-            elif there.count(name) > 1:
-                raise doubled_column(path, name, there)
-        return tuple(name for name in self.columns if name in there)
+            if name not in present:
+                self.mark_absent(name, missing_column(path, name, present, hint=hint))
+            elif present.count(name) > 1:
+                raise doubled_column(path, name, present)
+        return tuple(name for name in self.columns if name in present)
 
-    def lacks(self, name: str, error: MissingColumn) -> None:
+    def mark_absent(self, name: str, error: MissingColumn) -> None:
         """Note that a column isn't there, or raise the error where the file can't do without it."""
         if name not in self.optional:
             raise error
         self.absent = {**(self.absent or {}), name: str(error)}
 
 
-def missing_column(path: str, name: str, there: Sequence[str], *, hint: str = "") -> MissingColumn:
-    """The error for a column that isn't among those of a file."""
-    return MissingColumn(f"{path}: expected a column {name!r}, which isn't there; {hint or closest(name, there)}")
+def missing_column(path: str, name: str, present: Sequence[str], *, hint: str = "") -> MissingColumn:
+    """Return the error for a column that isn't among those of a file."""
+    return MissingColumn(f"{path}: expected a column {name!r}, which isn't there; {hint or closest(name, present)}")
 
 
-def doubled_column(path: str, name: str, there: Sequence[str]) -> InputError:
-    """The error for a column that a file has more than once."""
-    return InputError(f"{path}: expected one column {name!r}, found {there.count(name)}; rename all but the one that is meant")
+def doubled_column(path: str, name: str, present: Sequence[str]) -> InputError:
+    """Return the error for a column that a file has more than once."""
+    return InputError(f"{path}: expected one column {name!r}, found {present.count(name)}; rename all but the one that is meant")

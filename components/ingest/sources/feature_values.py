@@ -10,7 +10,7 @@ from components.ingest.sources.raw_rows import column_place, location, logged_na
 
 
 def typed_values(frame: pl.DataFrame, features: tuple[GivenFeature, ...], counts: Counts, *, column: str | None = None) -> pl.DataFrame:
-    """Columns of a table (catalogue, shoppers, shown lists) as their features' types, named by the features.
+    """Return columns of a table (catalogue, shoppers, shown lists) as their features' types, named by the features.
 
     A number below its minimum is missing. `column` is the one that holds the values; default: each feature's own.
     """
@@ -27,7 +27,7 @@ def typed_values(frame: pl.DataFrame, features: tuple[GivenFeature, ...], counts
 
 
 def typed_column(frame: pl.DataFrame, feature: GivenFeature, column: str, name: str, counts: Counts) -> pl.Series:
-    """A column as float32 (NaN: missing), text ("": missing), or an array of float32."""
+    """Return a column as float32 (NaN: missing), text ("": missing), or an array of float32."""
     values = frame[column]
     if isinstance(feature, Number):
         return numbers(frame, values, counts, name=feature.name, role=f"feature {feature.name!r}").alias(name)
@@ -56,7 +56,7 @@ def _text(frame: pl.DataFrame, feature: GivenFeature, values: pl.Series) -> pl.S
 def numbers(
     frame: pl.DataFrame, values: pl.Series, counts: Counts, *, name: str, role: str, dtype: pl.DataType | type[pl.DataType] = pl.Float32
 ) -> pl.Series:
-    """A column of a frame as finite numbers, NaN where there is none; what isn't one is counted under the name.
+    """Return a column of a frame as finite numbers, NaN where there is none; what isn't one is counted under the name.
 
     Raises:
         InputError: nothing in the file's column is a number. `role` says there what the column was taken for.

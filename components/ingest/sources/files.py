@@ -53,32 +53,32 @@ class Layout:
 
 
 def resolve(path: str, data_root: str) -> str:
-    """A path of the dataset file, looked up under the data folder unless it is absolute or names a file system."""
+    """Return a path of the dataset file, looked up under the data folder unless it is absolute or names a file system."""
     return path if os.path.isabs(path) or "://" in path else posixpath.join(data_root, path)
 
 
 def matching(source: Files, data_root: str) -> list[str]:
-    """The source's files, sorted.
+    """Return the source's files, sorted.
 
     Raises:
         InputError: there is none.
     """
     pattern = resolve(source.path, data_root)
-    found = [path for path in listed(pattern) if not _hidden(path, pattern)]
-    if not found:
+    paths = [path for path in listed(pattern) if not _hidden(path, pattern)]
+    if not paths:
         raise InputError(f"{pattern}: expected at least one file, found none; check `path` and the data folder")
-    return found
+    return paths
 
 
 def _hidden(path: str, pattern: str) -> bool:
-    """Whether a file is one of those that Spark and Hive write beside their data (`_SUCCESS`, `.part-0.crc`), matched by a wildcard."""
+    """Return whether a file is one of those that Spark and Hive write beside their data (`_SUCCESS`, `.part-0.crc`), matched by a wildcard."""
     return posixpath.basename(path).startswith(("_", ".")) and posixpath.basename(pattern).startswith(("*", "?", "["))
 
 
-def file_format(path: str, given: Format | None) -> Format:
-    """The declared format, or the one that the file's ending tells."""
-    if given:
-        return given
+def file_format(path: str, declared: Format | None) -> Format:
+    """Return the declared format, or the one that the file's ending tells."""
+    if declared:
+        return declared
     stem, ending = os.path.splitext(path.lower())
     if ending in _PACKED:
         ending = os.path.splitext(stem)[1]
@@ -88,7 +88,7 @@ def file_format(path: str, given: Format | None) -> Format:
 
 
 def open_parquet(path: str) -> pq.ParquetFile:
-    """A Parquet file.
+    """Return a Parquet file.
 
     Raises:
         InputError: it isn't one.

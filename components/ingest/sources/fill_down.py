@@ -27,8 +27,8 @@ def filled_down(parts: Iterator[pl.DataFrame], rule: FillDown) -> Iterator[pl.Da
         run = within.rle_id()
         goes_on = key != "" and within[0] == key
         filled = []
-        there = [name for name in rule.columns if name in part.columns]
-        for name in there:
+        present = [name for name in rule.columns if name in part.columns]
+        for name in present:
             values = _forward(_emptied(part[name]), run)
             if goes_on and last.get(name) is not None:
                 begins = pl.DataFrame({"v": values, "run": run})
@@ -37,7 +37,7 @@ def filled_down(parts: Iterator[pl.DataFrame], rule: FillDown) -> Iterator[pl.Da
             filled.append(pl.select(pl.when(alone).then(part[name]).otherwise(values.alias("filled")).alias(name)).to_series())
         part = part.with_columns(filled)
         key = within[-1]
-        last = {name: _emptied(part[name])[-1] for name in there}
+        last = {name: _emptied(part[name])[-1] for name in present}
         yield part
 
 

@@ -17,7 +17,7 @@ _NUMBER = r"^[+-]?[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?$"
 
 
 def text_of(values: pl.Series, *, separator: str = " ") -> pl.Series:
-    """A column of any type as text, "" where it is missing; lists are joined.
+    """Return a column of any type as text, "" where it is missing; lists are joined.
 
     An id that met a missing value on its way through a frame is a float: 12.0 is 12.
     """
@@ -35,7 +35,7 @@ def text_of(values: pl.Series, *, separator: str = " ") -> pl.Series:
 
 
 def element_texts(values: pl.Series) -> pl.Series:
-    """A column of lists as lists of texts, one text for each place, "" for a missing element; a list that is empty or missing is [""]."""
+    """Return a column of lists as lists of texts, one text for each place, "" for a missing element; a list that is empty or missing is [""]."""
     lists = values.cast(pl.List(values.dtype.inner))  # type: ignore[attr-defined]
     lengths = lists.list.len().fill_null(0).clip(1).to_numpy()
     texts = text_of(lists.explode(empty_as_null=True)).to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -44,7 +44,7 @@ def element_texts(values: pl.Series) -> pl.Series:
 
 
 def ids_of(values: pl.Series, *, where: str) -> pl.Series:
-    """A column of ids as text by the rule of `components.contract.values.id_text`, "" where one is missing.
+    """Return a column of ids as text by the rule of `components.contract.values.id_text`, "" where one is missing.
 
     Args:
         values: of any type.
@@ -64,7 +64,7 @@ def ids_of(values: pl.Series, *, where: str) -> pl.Series:
 
 
 def words_of(values: pl.Series, *, separator: str = " ") -> pl.Series:
-    """A column of ids or categories that are features: as `ids_of`, but what is rounded stays as it is."""
+    """Return a column of ids or categories that are features: as `ids_of`, but what is rounded stays as it is."""
     text = text_of(values, separator=separator)
     if isinstance(values.dtype, pl.Decimal):
         return text.str.replace(_FRACTION, _WITHOUT_FRACTION)
@@ -72,7 +72,7 @@ def words_of(values: pl.Series, *, separator: str = " ") -> pl.Series:
 
 
 def may_differ(text: pl.Series) -> bool:
-    """Whether a text column has any byte that could make an id another text: blanks, a point, a plus sign, or what isn't ASCII.
+    """Return whether a text column has any byte that could make an id another text: blanks, a point, a plus sign, or what isn't ASCII.
 
     One look at all bytes of the column costs a few nanoseconds a row; most ids are letters, digits, dashes and underscores.
     """
@@ -84,7 +84,7 @@ def may_differ(text: pl.Series) -> bool:
 
 
 def _canonical(text: pl.Series, where: str | None) -> pl.Series:
-    """Text by the rule; with `where`, rounded floats in a column of numbers are an error."""
+    """Return text by the rule; with `where`, rounded floats in a column of numbers are an error."""
     if not may_differ(text):
         return text
     text = text.str.strip_chars()

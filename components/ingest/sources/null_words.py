@@ -14,7 +14,7 @@ BLANKS = "blanks"
 
 
 def without_null_words(frame: pl.DataFrame, columns: Sequence[str], files: Files, counts: Counts) -> pl.DataFrame:
-    """A frame of raw rows with null in place of the words that its source takes as missing; counted by column and word."""
+    """Return a frame of raw rows with null in place of the words that its source takes as missing; counted by column and word."""
     mended = []
     for column in (frame[name] for name in columns):
         missing = null_mask(column, null_words(files, column.name))
@@ -25,7 +25,7 @@ def without_null_words(frame: pl.DataFrame, columns: Sequence[str], files: Files
 
 
 def null_mask(column: pl.Series, words: frozenset[str]) -> pl.Series | None:
-    """Which values are missing by the words; None where there is none, which is the usual case and quick."""
+    """Return which values are missing by the words; None where there is none, which is the usual case and quick."""
     if column.dtype == pl.String:
         missing = column.is_in(list(words))
         if _has_blanks(column):
@@ -51,7 +51,7 @@ def count_words(frame: pl.DataFrame, column: pl.Series, missing: pl.Series, coun
 
 
 def _has_blanks(column: pl.Series) -> bool:
-    """Whether any byte of a text column may be of white space."""
+    """Return whether any byte of a text column may be of white space."""
     data = column.to_arrow().buffers()[2]
     if data is None:
         return False

@@ -6,7 +6,7 @@ _NOTHING = "__HIVE_DEFAULT_PARTITION__"
 
 
 def partition_values(path: str) -> dict[str, str | None]:
-    """The columns that the folders of a path name, with their values; None for a missing one."""
+    """Return the columns that the folders of a path name, with their values; None for a missing one."""
     folders = path.split("://")[-1].replace("\\", "/").split("/")[:-1]
     named = (folder.partition("=") for folder in folders if "=" in folder)
     return {unquote(name): None if value == _NOTHING else unquote(value) for name, _, value in named if name}

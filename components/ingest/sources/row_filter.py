@@ -6,7 +6,7 @@ from components.contract.errors import InputError
 
 
 def columns_of(where: str) -> set[str]:
-    """The columns that a condition reads.
+    """Return the columns that a condition reads.
 
     Raises:
         InputError: it isn't SQL that can be read.
@@ -15,7 +15,7 @@ def columns_of(where: str) -> set[str]:
 
 
 def kept_by(where: str, rows: pl.DataFrame, path: str) -> pl.Series:
-    """Which rows fulfil the condition; none of those for which it is unknown.
+    """Return which rows fulfil the condition; none of those for which it is unknown.
 
     Raises:
         InputError: it can't be applied to the columns as they are.

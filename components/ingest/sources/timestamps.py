@@ -52,7 +52,7 @@ _SPREADSHEET_DAYS = (29_221, 73_050)  # 1980 to 2099, counted from 1900
 
 
 def times_us(column: pl.Series, notation: TimeNotation, *, where: str, unit: str | None = None) -> pl.Series:
-    """A column of times as int64 microseconds; null where it can't be parsed.
+    """Return a column of times as int64 microseconds; null where it can't be parsed.
 
     Args:
         column: timestamps, dates, numbers since 1970, or text: numbers or ISO 8601, or what `time_format` says.
@@ -81,7 +81,7 @@ def times_us(column: pl.Series, notation: TimeNotation, *, where: str, unit: str
 
 
 def joined_times_us(columns: Sequence[pl.Series], notation: TimeNotation, *, where: str) -> pl.Series:
-    """Times that take several columns: a date and what is joined to it (a clock's text) or added to it (numbers of a unit).
+    """Return times that take several columns: a date and what is joined to it (a clock's text) or added to it (numbers of a unit).
 
     Raises:
         InputError: as `times_us`; or a number has no unit.
@@ -113,7 +113,7 @@ def joined_times_us(columns: Sequence[pl.Series], notation: TimeNotation, *, whe
 
 
 def numbers(column: pl.Series) -> pl.Series:
-    """Text as whole numbers, or as floats where some aren't whole; null where it is no number."""
+    """Return text as whole numbers, or as floats where some aren't whole; null where it is no number."""
     text = column.str.strip_chars()
     whole, floats = text.cast(pl.Int64, strict=False), text.cast(pl.Float64, strict=False)
     return whole if whole.null_count() == floats.null_count() else floats
@@ -128,7 +128,9 @@ def format_hint(column: pl.Series) -> str:
         return "say `time_format`, such as '%d/%m/%Y %H:%M'"
     if len(fitting) == 1:
         return f"say `time_format: '{fitting[0]}'`, if that is what it means"
-    return f"it can be read in several ways: say which one is meant, {' or '.join(f'`time_format: {each!r}`' for each in fitting[:3])}"
+    return (
+        f"it can be read in several ways: say which one is meant, {' or '.join(f'`time_format: {format_!r}`' for format_ in fitting[:3])}"
+    )
 
 
 def _known_formats() -> Iterator[str]:
@@ -143,7 +145,7 @@ def _fits(text: pl.Series, format_: str) -> bool:
 
 
 def _formatted(column: pl.Series, notation: TimeNotation, where: str) -> pl.Series:
-    """Text by the formats, each tried on what those before it couldn't read."""
+    """Return text by the formats, each tried on what those before it couldn't read."""
     return _first_reading(column.str.strip_chars(), [partial(_by_format, notation, where, each) for each in notation.formats])
 
 
@@ -163,7 +165,7 @@ def _by_format(notation: TimeNotation, where: str, format_: str, text: pl.Series
 
 
 def _parsed(column: pl.Series, timezone: str, unit: str, where: str) -> pl.Series:
-    """Text as numbers, and what are none as ISO 8601."""
+    """Return text as numbers, and what are none as ISO 8601."""
     counted = numbers(column)
     if counted.null_count() == column.null_count():
         return _epoch(counted, unit, where)
@@ -179,14 +181,14 @@ def _iso(column: pl.Series, timezone: str) -> pl.Series:
         return _utc(plain, timezone)
     text = column.str.strip_chars()
     usual = text.str.replace("T", " ", literal=True).str.replace("Z$", "+00:00")
-    found = _first_reading(usual, _iso_readings(_ZONED, timezone))
-    rest = found.is_null() & text.is_not_null()
+    parsed = _first_reading(usual, _iso_readings(_ZONED, timezone))
+    rest = parsed.is_null() & text.is_not_null()
     if not rest.any():
-        return found
+        return parsed
     rare = text.filter(rest)
     for pattern, becomes in _NOTATIONS:
         rare = rare.str.replace(pattern, becomes)
-    return found.scatter(rest.arg_true(), _first_reading(rare, _iso_readings((*_ZONED, *_ZONED_MAIL), timezone)))
+    return parsed.scatter(rest.arg_true(), _first_reading(rare, _iso_readings((*_ZONED, *_ZONED_MAIL), timezone)))
 
 
 def _iso_readings(zoned: Sequence[str], timezone: str) -> list[Reading]:
@@ -197,26 +199,26 @@ def _iso_readings(zoned: Sequence[str], timezone: str) -> list[Reading]:
 
 
 def _first_reading(text: pl.Series, readings: Sequence[Reading]) -> pl.Series:
-    """Text as microseconds, each value by the first reading that it fits; each reading sees what those before it left."""
-    found = pl.Series(text.name, [None], dtype=pl.Int64).new_from_index(0, len(text))
+    """Return text as microseconds, each value by the first reading that it fits; each reading sees what those before it left."""
+    parsed = pl.Series(text.name, [None], dtype=pl.Int64).new_from_index(0, len(text))
     left = text.is_not_null()
     for read in readings:
         if not left.any():
             break
-        found = found.scatter(left.arg_true(), read(text.filter(left)))
-        left = text.is_not_null() & found.is_null()
-    return found
+        parsed = parsed.scatter(left.arg_true(), read(text.filter(left)))
+        left = text.is_not_null() & parsed.is_null()
+    return parsed
 
 
 def _day_text(column: pl.Series) -> pl.Series:
-    """A date as text, without the midnight that a column of moments has."""
+    """Return a date as text, without the midnight that a column of moments has."""
     if isinstance(column.dtype, pl.Datetime | pl.Date):
         return column.dt.strftime("%Y-%m-%d")
     return _as_text(column).str.strip_chars().str.replace(_MIDNIGHT, "")
 
 
 def _as_text(column: pl.Series) -> pl.Series:
-    """Text, null where a value is missing; whole numbers without a fraction."""
+    """Return text, null where a value is missing; whole numbers without a fraction."""
     if column.dtype == pl.String:
         return column
     return pl.select(pl.when(column.is_not_null()).then(text_of(column))).to_series()
@@ -232,7 +234,7 @@ def _zoned(column: pl.Series, timezone: str) -> pl.Series:
 
 
 def _epoch(column: pl.Series, unit: str, where: str) -> pl.Series:
-    """Numbers since 1970 as microseconds; with `auto` each in the unit in which it lies between 1973 and 5138."""
+    """Return numbers since 1970 as microseconds; with `auto` each in the unit in which it lies between 1973 and 5138."""
     if unit != "auto":
         return _scaled(column, unit)
     if column.dtype.is_float():
@@ -255,7 +257,7 @@ def _unit_of(number: object) -> str:
 
 
 def _scaled(column: pl.Series, unit: str) -> pl.Series:
-    """Numbers of a unit as microseconds."""
+    """Return numbers of a unit as microseconds."""
     if column.dtype.is_integer():
         whole = column.cast(pl.Int64, strict=False)
         if unit == "ns":

@@ -10,7 +10,7 @@ from components.state.reducer import State, empty
 from components.state.replay import replay
 
 
-def product_block(rows: pl.DataFrame, dataset: Dataset) -> tuple[pl.DataFrame, list[int], State]:
+def replay_item_block(rows: pl.DataFrame, dataset: Dataset) -> tuple[pl.DataFrame, list[int], State]:
     """Run the reducer over a block of items.
 
     Args:

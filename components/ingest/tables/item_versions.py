@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 
 
 def version_rows(items: pl.Series, table: pl.DataFrame, features: tuple[GivenFeature, ...]) -> pl.DataFrame:
-    """The catalogue's rows by item and time: the item's code as CODE, FROM, features. The last row is that of missing values.
+    """Return the catalogue's rows by item and time: the item's code as CODE, FROM, features. The last row is that of missing values.
 
     Args:
         items: the ids by code, sorted.
@@ -41,10 +41,10 @@ class ItemVersions:
         self.missing = len(rows) - 1
 
     def at(self, codes: Ints, times_us: Ints) -> Ints:
-        """(N,) the row that holds for each item at its time."""
+        """Return (N,) the row that holds for each item at its time."""
         rows = self._versions.rows(codes, times_us)
         return np.where(rows < 0, self.missing, rows)
 
     def values(self, at: Ints) -> dict[str, tuple[pl.Series, Ints]]:
-        """By feature: a pool, and the rows of it."""
+        """Return by feature: a pool, and the rows of it."""
         return {column.name: (column, at) for column in self._columns.iter_columns()}

@@ -11,7 +11,7 @@ from components.ingest.formats.readers import frames
 from components.ingest.sources.id_text import ids_of
 from components.ingest.sources.raw_rows import column_place
 from components.ingest.tables.catalogue import rows_at
-from components.ingest.tables.table_rows import ID, REPEATED_IDS, identified, table_blocks
+from components.ingest.tables.table_rows import ID, REPEATED_IDS, table_blocks, with_ids
 from components.state.versions import FROM
 
 USER, _USER = "user", "__user__"
@@ -40,7 +40,7 @@ def read_identities(table: Identities, data_root: str, counts: Counts) -> pl.Dat
 
 
 def read_identity_rows(table: Identities, data_root: str, counts: Counts) -> pl.DataFrame:
-    """All rows with an id and a user, in the order of the files.
+    """Return all rows with an id and a user, in the order of the files.
 
     Raises:
         InputError: no file, a file that can't be read, a missing column, or no row.
@@ -49,7 +49,7 @@ def read_identity_rows(table: Identities, data_root: str, counts: Counts) -> pl.
     for block in table_blocks(table, data_root):
         for frame in frames(block, table, identity_columns(table), counts):
             counts.add("rows read", len(frame))
-            rows = identified(frame, table, counts)
+            rows = with_ids(frame, table, counts)
             rows = rows.with_columns(ids_of(rows[table.user], where=column_place(rows, rows[table.user])).alias(_USER))
             nobody = rows[_USER] == ""
             if nobody.any():
@@ -64,12 +64,12 @@ def read_identity_rows(table: Identities, data_root: str, counts: Counts) -> pl.
 
 
 def two_users(rows: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    """Ids that stand for more than one user, at one time where `by` has FROM: `by` and the users, sorted."""
+    """Return ids that stand for more than one user, at one time where `by` has FROM: `by` and the users, sorted."""
     users = rows.group_by(by).agg(pl.col(USER).unique().sort())
     return users.filter(pl.col(USER).list.len() > 1).sort(by)
 
 
-def resolved(events: pl.DataFrame, identities: pl.DataFrame, counts: Counts) -> pl.DataFrame:
+def resolve_users(events: pl.DataFrame, identities: pl.DataFrame, counts: Counts) -> pl.DataFrame:
     """Clean events with the user in place of a second id that stands for them at the event's time, and that id as LOGGED_USER.
 
     One step: a user isn't looked up again.

@@ -40,7 +40,7 @@ class TableRows:
 
 
 def table_blocks(table: Table | Identities, data_root: str) -> Iterator[Block]:
-    """The files of a table, each a block."""
+    """Yield the files of a table, each a block."""
     for order, path in enumerate(matching(table, data_root)):
         groups: tuple[int, ...] = ()
         if file_format(path, table.format) == "parquet":
@@ -67,18 +67,18 @@ def read_rows(table: Table, features: tuple[GivenFeature, ...], data_root: str, 
     kept = (ID, FROM, FILE_AT, ROW) if positions else (ID, FROM)
     read, absent = TableRows(), list[Absent]()
     for block in table_blocks(table, data_root):
-        wanted = table_columns(table, features)
-        for frame in frames(block, table, wanted, counts):
+        selection = table_columns(table, features)
+        for frame in frames(block, table, selection, counts):
             counts.add("rows read", len(frame))
-            place = (pl.lit(block.order, pl.Int32).alias(FILE_AT), pl.col(located(frame)[-1]).alias(ROW))
-            whole = frame.with_columns(place) if positions else frame
+            location = (pl.lit(block.order, pl.Int32).alias(FILE_AT), pl.col(located(frame)[-1]).alias(ROW))
+            whole = frame.with_columns(location) if positions else frame
             if table.property is None:
-                rows = identified(whole, table, counts)
+                rows = with_ids(whole, table, counts)
                 typed = typed_values(rows, features, counts)
                 read.parts.setdefault("", []).append(_of(rows, kept).hstack(typed))
             else:
                 _add_properties(read, whole, table, features, counts, kept)
-        absent.append(wanted.absent)
+        absent.append(selection.absent)
     require_columns(never_there(absent))
     lacking = sorted({feature.key for feature in features} - read.parts.keys()) if table.property and read.properties else []
     if lacking:
@@ -89,8 +89,8 @@ def read_rows(table: Table, features: tuple[GivenFeature, ...], data_root: str, 
     return read
 
 
-def identified(frame: pl.DataFrame, table: Table | Identities, counts: Counts) -> pl.DataFrame:
-    """Rows with ID and, where the table has times, FROM; those that lack either are counted as rejected."""
+def with_ids(frame: pl.DataFrame, table: Table | Identities, counts: Counts) -> pl.DataFrame:
+    """Return rows with ID and, where the table has times, FROM; those that lack either are counted as rejected."""
     frame = frame.with_columns(ids_of(frame[table.id], where=column_place(frame, frame[table.id])).alias(ID))
     frame = _kept(frame, frame[ID] != "", "no id", counts)
     if table.valid_from is None:
@@ -131,7 +131,7 @@ def _add_properties(
     ids = ids_of(others, where=column_place(frame, others)).unique()
     counts.add("left out: rows of properties that no feature reads", len(frame) - int(used.sum()))
     read.others.append(ids.filter(ids != "").alias(ID))
-    rows = identified(frame.filter(used), table, counts)
+    rows = with_ids(frame.filter(used), table, counts)
     names = text_of(rows[table.property])
     for key in dict.fromkeys(feature.key for feature in features):
         own = rows.filter(names == key)

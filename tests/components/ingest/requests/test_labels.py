@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from components.ingest.requests.attribution import BEFORE, CAUSES, HOME, ITEM, LATE, NEVER, REQUEST, Attribution, attribute
+from components.ingest.requests.attribution import ATTRIBUTED, BEFORE, CAUSES, ITEM, LATE, NEVER, REQUEST, Attribution, attribute
 
 CLICK, CART = 2, 3
 WINDOW = 100
@@ -30,7 +30,7 @@ def found(
 
 
 def lost(found: Attribution) -> int:
-    return int((found.causes != HOME).sum())
+    return int((found.causes != ATTRIBUTED).sum())
 
 
 # Shopper 0 sees items 7 and 8, then 7 again fifty microseconds later; shopper 1 sees 7.
@@ -57,7 +57,7 @@ NOTHING = [[0, 0]] * 4
 def test_an_action_counts_for_one_candidate(interaction: Interaction, place: int) -> None:
     result = found(SHOWN, [interaction])
     assert result.labels.tolist() == [[int(at == place), 0] for at in range(4)]
-    assert result.causes.tolist() == [HOME]
+    assert result.causes.tolist() == [ATTRIBUTED]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_an_action_without_a_list_says_why(interaction: Interaction, cause: int)
 def test_a_tolerance_takes_in_what_is_stamped_before_its_list_and_says_when_it_happened() -> None:
     result = found(SHOWN, [(0, "r0", 7, 990, CLICK), (0, None, 8, 989, CART), (0, None, 7, 1045, CART), (0, "r0", 7, 1020, CLICK)], skew=10)
     assert result.labels.tolist() == [[1, 0], [0, 0], [0, 1], [0, 0]]
-    assert result.causes.tolist() == [HOME, BEFORE, HOME, HOME]
+    assert result.causes.tolist() == [ATTRIBUTED, BEFORE, ATTRIBUTED, ATTRIBUTED]
     assert result.moments.tolist() == [1000, 989, 1050, 1020]
 
 
@@ -97,7 +97,7 @@ def test_of_several_requests_of_one_id_the_nearest_before_counts() -> None:
     done: list[Interaction] = [(0, "3", 7, 1070, CLICK), (0, "3", 7, 1090, CART), (0, "3", 8, 1090, CLICK), (0, "3", 7, 1205, CLICK)]
     result = found(shown, done)
     assert result.labels.tolist() == [[1, 0], [0, 1], [1, 0], [0, 0]]
-    assert result.causes.tolist() == [HOME, HOME, HOME, ITEM]
+    assert result.causes.tolist() == [ATTRIBUTED, ATTRIBUTED, ATTRIBUTED, ITEM]
 
 
 def test_an_action_belongs_to_the_request_of_its_own_visit() -> None:
@@ -107,8 +107,8 @@ def test_an_action_belongs_to_the_request_of_its_own_visit() -> None:
     done: list[Interaction] = [click(7), click(8), click(7), click(7)]
     result = found(shown, done, visits=([11, 12], [11, 12, 12, 0]))
     assert result.labels.tolist() == [[1, 0], [1, 0]]
-    assert result.causes.tolist() == [HOME, HOME, ITEM, HOME]
-    assert found(shown, [click(7)], visits=([11, 12], [13])).causes.tolist() == [HOME]  # a visit without such a request
+    assert result.causes.tolist() == [ATTRIBUTED, ATTRIBUTED, ITEM, ATTRIBUTED]
+    assert found(shown, [click(7)], visits=([11, 12], [13])).causes.tolist() == [ATTRIBUTED]  # a visit without such a request
 
 
 def test_a_late_action_does_not_fall_back_on_an_earlier_impression() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from components.contract.errors import InputError
 from components.ingest.counts import Counts
-from components.ingest.tables.second_ids import read_identities, resolved
+from components.ingest.tables.second_ids import read_identities, resolve_users
 from tests.components.ingest.generators.changing_shop import (
     TABLES,
     Row,
@@ -185,13 +185,13 @@ def test_a_device_stands_for_its_newest_account_and_only_from_then_on(tmp_path: 
     table = devices(tmp_path, "device,account,at\nd1,b,20\nd1,a,10\na,z,5\n", valid_from="at", time_unit="us")
     counts = Counts()
     # a is an account and stands under `device` as well: d1 becomes a, not z.
-    assert resolved(EVENTS, table, counts)["user"].to_list() == ["d1", "a", "d2", "z", "", "b"]
+    assert resolve_users(EVENTS, table, counts)["user"].to_list() == ["d1", "a", "d2", "z", "", "b"]
     assert counts.numbers == {"resolved: events of a second id": 3}
 
 
 def test_without_times_a_device_always_stands_for_its_account(tmp_path: Path) -> None:
     table = devices(tmp_path, "device,account\nd1,a\nd1,a\nd2,\n,b\n")
-    assert resolved(EVENTS, table, Counts())["user"].to_list() == ["a", "a", "d2", "a", "", "a"]
+    assert resolve_users(EVENTS, table, Counts())["user"].to_list() == ["a", "a", "d2", "a", "", "a"]
 
 
 def test_a_device_of_two_accounts_needs_times(tmp_path: Path) -> None:
