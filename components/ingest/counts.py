@@ -1,8 +1,8 @@
-"""What was read, kept and dropped, and why: nothing is lost silently.
+"""Count what is read, kept and dropped, and why: nothing is lost silently.
 
-Names follow one scheme, so that sums can be checked: `rows read` and `rows added: ...` together are `rows kept`, `left out: ...` and
-`rejected: ...`; the same holds behind `items: ` and `users: ` for the tables; `requests formed` are the splits' requests and
-`requests left out: ...`. What is kept with a flaw is counted as `kept ...`.
+Names follow one scheme, so that sums can be checked: `rows read` and `rows added: ...` together are `rows kept`, `left
+out: ...` and `rejected: ...`; the same holds behind `items: ` and `users: ` for the tables; `requests formed` are the
+splits' requests and `requests left out: ...`. What is kept with a flaw is counted as `kept ...`.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,8 @@ NO_LABEL = "in state and history, not as a label: "  # before the cause why a la
 
 @dataclass
 class Counts:
-    """Numbers by name, and samples of what was rejected. Merging is associative and commutative but for which samples stay."""
+    """Numbers by name, and samples of rejected rows. Merging is associative and commutative except for which samples
+    are kept."""
 
     numbers: dict[str, int] = field(default_factory=dict)
     samples: dict[str, list[dict[str, str]]] = field(default_factory=dict)
@@ -29,12 +30,14 @@ class Counts:
             self.numbers[name] = self.numbers.get(name, 0) + int(number)
 
     def reject(self, reason: str, rows: pl.DataFrame, *, number: int | None = None) -> None:
-        """Count rows, or the `number` of which these are the first, as `rejected: <reason>`, and keep the first as samples."""
+        """Count rows, or the `number` of which these are the first, as `rejected: <reason>`, and keep the first as
+        samples."""
         self.add(f"rejected: {reason}", len(rows) if number is None else number)
         self._sample(reason, rows)
 
     def flaw(self, name: str, rows: pl.DataFrame, *, number: int | None = None) -> None:
-        """Count rows, or the `number` of what they hold, that are kept with a flaw as `kept <name>`, and keep the first as samples."""
+        """Count rows, or the `number` of what they hold, that are kept with a flaw as `kept <name>`, and keep the
+        first as samples."""
         self.add(f"kept {name}", len(rows) if number is None else number)
         self._sample(name, rows)
 

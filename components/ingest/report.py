@@ -1,4 +1,4 @@
-"""The report of ingestion: what was read, what was made of it, what was dropped and why."""
+"""Report what ingestion read, kept and dropped, and why."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,8 @@ from components.ingest.sources.files import Layout
 
 
 def ingest_report(index: Index, counts: Counts, layout: Layout, dataset_text: str) -> bytes:
-    """Return the report as JSON: `window` (ISO 8601, UTC), `counts` by name, `empty_files`, `samples` of flawed rows by reason."""
+    """Return the report as JSON: `window` (ISO 8601, UTC), `counts` by name, `empty_files`, `samples` of flawed rows
+    by reason."""
     dataset = parse_dataset(dataset_text)
     files = Counts()
     files.add("files read", len({block.path for block in layout.blocks}))
@@ -42,7 +43,7 @@ def ingest_report(index: Index, counts: Counts, layout: Layout, dataset_text: st
 
 
 def require_examples(report: dict[str, Any]) -> None:
-    """Raise InputError where a split is empty: nothing could be learnt from it, or judged with it."""
+    """Raise InputError where a split is empty: a model couldn't be trained on it, or evaluated."""
     counts = report["counts"]
     empty = [split for split in SPLITS if not counts.get(f"examples: {split} requests")]
     if empty:
@@ -54,7 +55,7 @@ def require_examples(report: dict[str, Any]) -> None:
 
 
 def require_labels(report: dict[str, Any], dataset: Dataset) -> None:
-    """Raise InputError where more labelled actions belong to no list than the dataset file takes for usual (`unattributed`)."""
+    """Raise InputError where more label actions belong to no list than the dataset file allows (`unattributed`)."""
     counts, samples = report["counts"], report["samples"]
     labelled = counts.get("labelled actions", 0)
     lost = {cause: counts.get(f"kept {NO_LABEL}{cause}", 0) for cause in CAUSES.values()}

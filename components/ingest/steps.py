@@ -1,11 +1,11 @@
-"""Run ingestion as Beam steps. An element is the number of a block; blocks are files between the steps, no row is a Python object.
+"""Run ingestion as Beam steps. An element is the number of a block; blocks are files between the steps, no row is a
+Python object.
 
-    scan       a block of a file         -> clean events, by user
-    index      all blocks                -> the item index, windows, positive events; catalogue and codes for the service
-    requests   a block of request ids    -> the lists of actions that name another user's request, or have no user
-    users      a block of whole users    -> requests, and the events that their items' state needs, by item
-    items      a block of whole items    -> the items' state at each candidate, by block of users
-    write      a block of whole users    -> examples, the users' state
+    scan       a block of a file         -> clean events, by user index      all blocks                -> the item
+    index, windows, positive events; catalogue and codes for the service requests   a block of request ids    -> the
+    lists of actions that name another user's request, or have no user users      a block of whole users    -> requests,
+    and the events that their items' state needs, by item items      a block of whole items    -> the items' state at
+    each candidate, by block of users write      a block of whole users    -> examples, the users' state
 """
 
 import json
@@ -72,7 +72,8 @@ PARTITION_ROWS = 400_000  # events in a block of users: a few hundred megabytes 
 class Job:
     """The parameters of all steps.
 
-    `partitions` depends on the data alone, so that the same data gives the same files. Events later than `ends_us` are left out.
+    `partitions` depends on the data alone, so that the same data gives the same files. Events later than `ends_us` are
+    left out.
     """
 
     dataset: str
@@ -146,7 +147,8 @@ def _item_versions(job: Job) -> ItemVersions:
 
 @lru_cache(maxsize=1)
 def _identities(job: Job) -> pl.DataFrame | None:
-    """Read the table of second ids, likewise: from its source, since it's needed before the working folder has anything."""
+    """Read the table of second ids, likewise: from its source, since it's needed before the working folder has
+    anything."""
     table = _dataset(job.dataset).identities
     return None if table is None else read_identities(table, job.data_root, Counts())
 
@@ -173,7 +175,8 @@ def scan(block: Block, job: Job) -> Scanned:
             files = PartitionWriter(job.work, name, job.partitions)
             events, hashes, parts = write_claims(events, hashes, dataset, files, anonymous=lacks_user(dataset, source))
             written.append(parts)
-        # Rows without user that repeat each other must get into one block: they go by their content, or, where no row repeats, by `seq`.
+        # Rows without user that repeat each other must get into one block: they go by their content, or, where no row
+        # repeats, by `seq`.
         fallback = pl.format("{} {}", "time", "item") if detects_duplicates(dataset) else pl.col("seq").cast(pl.String)
         partition = user_partitions(events, hashes, fallback, partitions=job.partitions)
         paths.append(job.path("events", name))
@@ -184,7 +187,8 @@ def scan(block: Block, job: Job) -> Scanned:
 
 
 def _observed_items(events: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
-    """Return the items of a frame: a row without time for each, and where candidates are sampled one for each positive event."""
+    """Return the items of a frame: a row without time for each, and where candidates are sampled one for each
+    positive event."""
     items = events.select(pl.col("item").unique(), pl.lit(None, pl.Int64).alias("time"))
     if isinstance(dataset.candidates, Sampling):
         labelled = [list(dataset.actions).index(name) for name in dataset.label_gains]
@@ -252,7 +256,8 @@ def make_index(scanned: list[Scanned], job: Job) -> Index:
 
 
 def sources_read(scanned: list[Scanned], *, last_us: int, job: Job) -> bytes:
-    """Describe the state's data for readers that add later events to it: files' names, the newest event, and the end of the run's data."""
+    """Describe the state's data for readers that add later events to it: files' names, the newest event, and the end
+    of the run's data."""
     files = sorted({posixpath.basename(part.block.path) for part in scanned})
     return json.dumps({"files": files, "last_us": last_us, "ends_us": job.ends_us}).encode()
 

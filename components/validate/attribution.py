@@ -1,4 +1,4 @@
-"""What becomes of labelled actions: measured with ingestion's own functions, on hashes of ids."""
+"""Measure how label actions are attributed, by ingestion's own functions, on hashes of ids."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,10 +26,11 @@ _QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
 
 @dataclass
 class ListLog:
-    """What was shown and done, some ten bytes a candidate.
+    """The lists that were shown and the label actions, about ten bytes a candidate.
 
-    `lists`: rid, owner, session, time, seq: rows of a request that stand together and bear one time. `candidates`: the place of their list
-    and a hash of the item. `actions`: the labelled ones: rid (0: none), owner, session, code (of the item), time, action, seq, nobody.
+    `lists`: rid, owner, session, time, seq: rows of a request that stand together and bear one time. `candidates`: the
+    place of their list and a hash of the item. `actions`: the labelled ones: rid (0: none), owner, session, code (of
+    the item), time, action, seq, nobody.
     """
 
     lists: list[pl.DataFrame] = field(default_factory=list)
@@ -40,10 +41,11 @@ class ListLog:
 
 @dataclass(frozen=True)
 class AttributionStats:
-    """What ingestion would make of the actions.
+    """How ingestion would attribute the actions.
 
-    `requests`: key and time of each. `again`: those whose id the shopper had before, with both rows' places; `shared`: of ids that several
-    shoppers have. `positive`: requests with a label. `labelled`: actions. `homeless`: seq and cause. `delays_us`: action minus list.
+    `requests`: key and time of each. `again`: those whose id the user had before, with both rows' places; `shared`: of
+    ids that several users have. `positive`: requests with a label. `labelled`: actions. `homeless`: seq and cause.
+    `delays_us`: action minus list.
     """
 
     requests: pl.DataFrame
@@ -56,7 +58,7 @@ class AttributionStats:
 
 
 def add_frame(shown: ListLog, events: pl.DataFrame, dataset: Dataset, *, anonymous: bool, known: pl.Series | None) -> None:
-    """Keep what the lists and labelled actions of a frame say.
+    """Add the lists and label actions of a frame.
 
     Args:
         shown: gets it.
@@ -116,10 +118,11 @@ def measure(shown: ListLog, dataset: Dataset, repeated: pl.Series) -> Attributio
 def _attributed(
     actions: pl.DataFrame, lists: pl.DataFrame, shown: ListLog, dataset: Dataset
 ) -> tuple[NDArray[np.int8], int, NDArray[np.int64]]:
-    """Return why each action belongs to no list (HOME: it does), how many requests have one, and how long after its list each came."""
+    """Return the cause why each action belongs to no list (ATTRIBUTED: it does), the number of requests with one,
+    and the delays after lists."""
     window, skew = label_window_us(dataset), skew_us(dataset)
     seen = lists.select("rid", "owner", "session", time="seen")
-    # Whoever acted, a request's action is its shopper's.
+    # Whoever acted, a request's action is its user's.
     owned = actions.with_columns(
         pl.when(pl.col("nobody") & (pl.col("rid") == 0)).then(pl.lit(NOBODY, pl.UInt64)).otherwise("owner").alias("owner")
     )
@@ -166,8 +169,8 @@ def _candidates(lists: pl.DataFrame, shown: ListLog) -> pl.DataFrame:
 
 
 def _delays(actions: pl.DataFrame, lists: pl.DataFrame, shown: ListLog, *, window_us: int) -> NDArray[np.int64]:
-    """Action minus list, in microseconds: the nearest list of the id it names, its own shopper's if there is one; or the shopper's last
-    with the item within the window, or else the nearest."""
+    """Return action minus list, in microseconds, for actions with a list: the nearest of the id that the action
+    names, its own user's first; or the user's last with the item within the window, else the nearest."""
     named, free = actions.filter(pl.col("rid") != 0), actions.filter(pl.col("rid") == 0)
     seen = lists.select("rid", "owner", "seen").sort("seen")
     own = _nearest(named, seen, ["rid", "owner"])
@@ -181,7 +184,7 @@ def _delays(actions: pl.DataFrame, lists: pl.DataFrame, shown: ListLog, *, windo
 
 
 def _nearest(actions: pl.DataFrame, lists: pl.DataFrame, by: list[str], *, window_us: int = 0) -> pl.DataFrame:
-    """at, delay of the actions for which there is a list; one within `window_us` before goes first."""
+    """Return at, delay of the actions for which there is a list; one within `window_us` before takes precedence."""
     ordered = actions.select("at", "time", *by).sort("time")
 
     def joined(strategy: str) -> pl.Series:
@@ -203,7 +206,7 @@ def _nearest(actions: pl.DataFrame, lists: pl.DataFrame, by: list[str], *, windo
 
 
 def identity_checks(stats: AttributionStats, dataset: Dataset, locate: Callable[[int], str]) -> Iterator[Check]:
-    """Yield whether a request's id means one request."""
+    """Check whether a request's id means one request."""
     total = len(stats.requests)
     session = "" if names_sessions(dataset) else "declare the role `session` where visits have ids, or "
     remedy = f"{session}make the column `request` unique, such as by joining the shopper's or the visit's id to it"
@@ -225,7 +228,7 @@ def _told_apart(name: str, number: int, total: int, text: str, examples: Sequenc
 
 
 def attribution_checks(stats: AttributionStats, dataset: Dataset, locate: Callable[[int], str]) -> Iterator[Check]:
-    """Yield when actions come, and which of those with a label belong to no list, by cause."""
+    """Check when actions come, and which of those with a label belong to no list, by cause."""
     if not stats.labelled:
         return
     lost, total, limit = stats.homeless, stats.labelled, dataset.unattributed
@@ -249,7 +252,7 @@ def attribution_checks(stats: AttributionStats, dataset: Dataset, locate: Callab
 
 
 def _timing(stats: AttributionStats, dataset: Dataset) -> Check:
-    """Return how long after their lists actions come, and what `skew` and `attribution` would keep them."""
+    """Report how long after their lists actions come, and propose `skew` and `attribution` that would keep them."""
     delays = stats.delays_us
     quantiles = ", ".join(f"{q:.0%} {_duration(at)}" for q, at in zip(_QUANTILES, np.quantile(delays, _QUANTILES), strict=True))
     before = int((delays < 0).sum())
@@ -272,7 +275,7 @@ def _timing(stats: AttributionStats, dataset: Dataset) -> Check:
 
 
 def _step(length_us: float) -> float:
-    """Return the next duration that one would write."""
+    """Round up to a duration that a person would write."""
     return next((float(step) for step in _STEPS_S if step * 1e6 >= length_us), float(-(-length_us // 86_400_000_000) * 86400))
 
 

@@ -16,7 +16,7 @@ _STYLES = {"PASS": "green", "WARN": "yellow", "FAIL": "bold red"}
 
 @dataclass(frozen=True)
 class Check:
-    """What was checked, the result, and up to three examples that name file and row."""
+    """The name of a check, its verdict and result, and up to three examples that name file and row."""
 
     name: str
     verdict: Verdict
@@ -27,7 +27,8 @@ class Check:
 def of_rows(
     name: str, wrong: int, total: int, *, examples: Sequence[str] = (), fail_share: float = FAIL_SHARE, noun: str = "rows"
 ) -> Check:
-    """Return a check that counts: a warning from the first wrong row on, a failure where more than `fail_share` are wrong."""
+    """Return a check that counts: a warning from the first wrong row on, a failure where more than `fail_share` are
+    wrong."""
     if not wrong:
         return Check(name, "PASS", f"none of {total:,} {noun}")
     verdict: Verdict = "FAIL" if wrong > fail_share * total else "WARN"
@@ -40,7 +41,8 @@ def share(part: int, whole: int) -> str:
 
 
 def failed(checks: Iterable[Check]) -> bool:
-    """Return whether any check failed: ingestion would stop, or a model learn from something else than what is meant."""
+    """Return whether any check failed: ingestion would stop, or a model learn from something else than what is
+    meant."""
     return any(check.verdict == "FAIL" for check in checks)
 
 

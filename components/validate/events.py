@@ -1,4 +1,5 @@
-"""One pass over the event rows: read and cleaned as ingestion does it; what the checks need is kept, some 50 bytes an event."""
+"""Read and clean the event rows in one pass, as ingestion does, and keep what the checks need: about 50 bytes an
+event."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ _KEPT = ["key", "time"]
 
 @dataclass
 class FlawedRows:
-    """Rows of events that something is wrong with, such as ids that a table lacks."""
+    """How many rows have a flaw, such as an id that a table lacks, and examples of them."""
 
     rows: int = 0
     examples: list[str] = field(default_factory=list)
@@ -40,14 +41,15 @@ class FlawedRows:
 
 @dataclass
 class EventScan:
-    """What one pass over the events found.
+    """The result of one pass over the events.
 
-    `counts`: what cleaning counted. `problems`: why files couldn't be read. `actions`: rows of each.
-    `distinct`: a hash of each clean event and its place. `moments`: time and place of all events. `shown`: key of a request
-    and its time, `attributed`: lists and labelled actions, where lists were shown. `shown_rows`: candidates; `positives`: of them, in data
-    of rows. `empty`: candidates that lack a feature. `frequent`: events of each id. `paths`: of each file, with its source.
-    `lines`: the numbers of a file's rows and where they are to be looked up, where the numbers don't say it.
-    `early`: of the candidates and of the requests (`asked`), those of which a table has rows, but all of a later time.
+    `counts`: what cleaning counted. `problems`: why files couldn't be read. `actions`: rows of each. `distinct`: a hash
+    of each clean event and its place. `moments`: time and place of all events. `shown`: key of a request and its time,
+    `attributed`: lists and labelled actions, where lists were shown. `shown_rows`: candidates; `positives`: of them, in
+    data of rows. `empty`: candidates that lack a feature. `frequent`: events of each id. `paths`: of each file, with
+    its source. `lines`: the numbers of a file's rows and where they are to be looked up, where the numbers don't say
+    it. `early`: of the candidates and of the requests (`asked`), those of which a table has rows, but all of a later
+    time.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -99,7 +101,7 @@ def scan_events(dataset: Dataset, data_root: str, *, now_us: int, tables: Mappin
 
 
 def locate_event(scan: EventScan, dataset: Dataset, seq: int) -> str:
-    """File and row of an event, from its place in the log."""
+    """Return file and row of an event, from its `seq`."""
     path, source = scan.paths[seq >> FILE_SHIFT]
     row = seq & ((1 << FILE_SHIFT) - 1)
     for part in scan.lines.get(seq >> FILE_SHIFT, ()):
@@ -123,7 +125,7 @@ def _clean_frames(dataset: Dataset, block: Block, now_us: int, scan: EventScan, 
 
 
 def _causes(dataset: Dataset, block: Block, error: InputError, scan: EventScan) -> Iterator[tuple[str, str]]:
-    """Yield all missing columns of a file, where the error tells of the first; or the error itself."""
+    """Yield all missing columns of a file, where the error names only the first; or the error itself."""
     source = dataset.events[block.source]
     needed = event_columns(dataset, source)
     selection = ColumnSelection(needed.columns, frozenset(needed.columns), needed.optional)
@@ -191,7 +193,7 @@ def _requests(scan: EventScan, events: pl.DataFrame, dataset: Dataset, tables: M
 
 
 def _early(scan: EventScan, requests: pl.DataFrame, dataset: Dataset, tables: Mapping[str, TableCheck]) -> None:
-    """Return candidates and requests that a table knows something of, but only later."""
+    """Count candidates and requests whose rows in a table all have a later time."""
     for table, role, rows in (("items", "item", requests), ("users", "user", requests.unique("key", keep="first", maintain_order=True))):
         first = tables[table].first if table in tables else None
         if first is not None:
@@ -201,7 +203,7 @@ def _early(scan: EventScan, requests: pl.DataFrame, dataset: Dataset, tables: Ma
 
 
 def _backwards(scan: EventScan, events: pl.DataFrame, dataset: Dataset) -> None:
-    """Return events of a session whose time goes back while their `order` goes on."""
+    """Count events of a session whose time goes back while their `order` goes on."""
     if any(source.columns.order is None for source in dataset.events):
         return
     by = ["user", "session"]
@@ -217,7 +219,7 @@ def _add_flawed(scan: EventScan, dataset: Dataset, flawed: FlawedRows, rows: pl.
 
 
 def duplicates(scan: EventScan) -> pl.DataFrame:
-    """Return events that stand exactly so before, by place."""
+    """Return the events that repeat an earlier one exactly, by `seq`."""
     if not scan.distinct:
         return pl.DataFrame(schema={"seq": pl.Int64})
     return pl.concat(scan.distinct).sort("hash", "seq").filter(~pl.col("hash").is_first_distinct()).select("seq").sort("seq")

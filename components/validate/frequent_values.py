@@ -1,4 +1,4 @@
-"""Ids that stand for nobody: one "shopper" with more events than a person has, and words that logs write for a missing id."""
+"""Find placeholder ids: one "user" with more events than a person has, and words that logs write for a missing id."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -46,7 +46,7 @@ _WHAT = {"user": "a shopper", "session": "a visit", "request": "a request", "ite
 
 @dataclass
 class FrequentValues:
-    """How many events each value of a role has, by the value's hash, and the text of the most frequent ones."""
+    """The number of events of each value of a role, by the value's hash, and the text of the most frequent ones."""
 
     parts: list[pl.DataFrame] = field(default_factory=list)
     texts: dict[int, str] = field(default_factory=dict)
@@ -71,9 +71,9 @@ class FrequentValues:
 def frequent_values(dataset: Dataset, frequent: Mapping[str, FrequentValues], events: int, *, items: pl.Series | None) -> Iterator[Check]:
     """Yield a check for each role with ids.
 
-    Of the five most frequent values those are named that have more than 1 % of all events and more than 20 times the 99.9th percentile of
-    the other values; with fewer than 1,000 others, more than 10 % and 8 times the most frequent of them. A word that logs write for a
-    missing id is named where it has more events than that percentile.
+    Of the five most frequent values those are named that have more than 1 % of all events and more than 20 times the
+    99.9th percentile of the other values; with fewer than 1,000 others, more than 10 % and 8 times the most frequent of
+    them. A word that logs write for a missing id is named where it has more events than that percentile.
 
     Args:
         dataset: says the roles' columns.
@@ -113,7 +113,7 @@ class Suspect:
 
 
 def suspicious(frequent: FrequentValues, events: int) -> list[Suspect]:
-    """Return the values that stand for nobody, the most frequent first."""
+    """Return the likely placeholders, the most frequent first."""
     counted = frequent.counted().sort("events", descending=True)
     sizes = counted["events"].to_numpy()
     others = sizes[_SUSPECTS:]

@@ -1,4 +1,4 @@
-"""File and row of what is shown as an example, as a person would look it up."""
+"""Locate an example by file and row, as a person would look it up."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ _LONGEST = 140  # a sample is a hundred characters and says how many there were
 
 
 def locate(path: str, row: int, source: Files | None) -> str:
-    """Return the line of a text file from 1; the row of a Parquet file from 0, as a frame of it counts."""
+    """Return the line of a text file from 1, or the row of a Parquet file from 0, as a frame of it counts."""
     match file_format(path, source.format if source else None):
         case "parquet":
             return f"{path}, row {row:,}"
@@ -20,13 +20,13 @@ def locate(path: str, row: int, source: Files | None) -> str:
 
 
 def format_values(values: Mapping[str, object], names: Sequence[str] = ()) -> str:
-    """Return values as `column = value`; without names the first four."""
+    """Format values as `column = value`; without names the first four."""
     kept = {name: values[name] for name in names if name in values} or dict(list(values.items())[:4])
     return ", ".join(f"{name} = {value!s:.{_LONGEST}}" for name, value in kept.items())
 
 
 def describe_sample(sample: Mapping[str, str], columns: Sequence[str], source: Files | None) -> str:
-    """Return a sample that ingestion kept of rows it rejected or mended: where it stands, and the columns worth seeing."""
+    """Describe a sample of rows that ingestion rejected or changed: its location, and the relevant columns."""
     values = {name: value for name, value in sample.items() if name not in ("file", "row", "line")}
     path = sample.get("file", "?")
     line = f", line {sample['line']}" if "line" in sample else ""

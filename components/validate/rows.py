@@ -1,4 +1,5 @@
-"""What ingestion would reject, mend or leave out, as checks: each reason that it counts is a line, also one that isn't known here."""
+"""Report what ingestion would reject, change or leave out, as checks: each reason it counts is a line, also an
+unexpected one."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ _BY_DESIGN = (f"{_LEFT_OUT}by the condition `where`", f"{_LEFT_OUT}ignored actio
 
 @dataclass(frozen=True)
 class Reason:
-    """A check's name, what the names of its counts contain, and the columns worth seeing in an example."""
+    """A check's name, a part of the names of its counts, and the columns to show in an example."""
 
     check: str
     part: str
@@ -37,7 +38,7 @@ def counted(
     prefix: str = "",
     numbers: frozenset[str] = frozenset(),
 ) -> Iterator[Check]:
-    """Checks from what was counted.
+    """Convert counts to checks.
 
     Args:
         counts: of one pass over the rows.
@@ -76,7 +77,7 @@ def counted(
 
 
 def _null_word(name: str, number: int, total: int, examples: list[str], *, column: str) -> Check:
-    """Return a word that is missing in a column: by design, but for words that are values elsewhere."""
+    """Check a null word of a column: by design, except for words that are values elsewhere."""
     result = f"{number:,} of {total:,} rows ({share(number, total)})"
     if not column or name.rpartition(" = ")[2] not in _AMBIGUOUS:
         return Check(name, "PASS", result)
@@ -89,7 +90,7 @@ def number_columns(features: Iterable[GivenFeature]) -> frozenset[str]:
 
 
 def event_reasons(dataset: Dataset) -> Iterator[Reason]:
-    """What to look for in the events of a dataset."""
+    """Yield the reasons to check in the events of a dataset."""
 
     def columns(*roles: str) -> tuple[str, ...]:
         return tuple({source.columns.named()[role]: None for source in dataset.events for role in roles if role in source.columns.named()})
@@ -119,7 +120,7 @@ def event_reasons(dataset: Dataset) -> Iterator[Reason]:
 
 
 def feature_reasons(features: Iterable[GivenFeature], *, column: str | None = None) -> Iterator[Reason]:
-    """What to look for in the columns of features, or in the one column that holds their values."""
+    """Yield the reasons to check in the columns of features, or in the one column that holds their values."""
     features = tuple(dict.fromkeys(features))
     numbers = [feature for feature in features if isinstance(feature, Number)]
     for feature in numbers:

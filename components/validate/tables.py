@@ -1,4 +1,4 @@
-"""The catalogue, the shoppers and their second ids against the data."""
+"""Check the catalogue, the users and their second ids against the data."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,9 +20,10 @@ from components.validate.rows import Reason, counted, feature_reasons, number_co
 
 @dataclass(frozen=True)
 class TableCheck:
-    """What a table holds: its ids (None where it can't be read), the checks on it, and since when it knows each id.
+    """A table's ids (None where it can't be read), the checks on it, and the time from which it has each id.
 
-    `first`: ID and FROM, the time of its first row; None where rows always hold. `identities`: of second ids, the table itself.
+    `first`: ID and FROM, the time of its first row; None where rows always hold. `identities`: of second ids, the table
+    itself.
     """
 
     ids: pl.Series | None
@@ -81,7 +82,7 @@ def check_identities(table: Identities, data_root: str) -> TableCheck:
 
 
 def table_reasons(table: Table, features: tuple[GivenFeature, ...]) -> Iterator[Reason]:
-    """What to look for in the rows of a table."""
+    """Yield the reasons to check in the rows of a table."""
     yield Reason("each has an id", "no id")
     if table.valid_from is not None:
         yield Reason("rows have a time from which they hold", "can't be parsed", (table.id, table.valid_from))
@@ -89,7 +90,7 @@ def table_reasons(table: Table, features: tuple[GivenFeature, ...]) -> Iterator[
 
 
 def identity_reasons(table: Identities) -> Iterator[Reason]:
-    """What to look for in the rows of second ids."""
+    """Yield the reasons to check in the rows of second ids."""
     yield Reason("each has an id", "no id")
     yield Reason("each has a user", "no user", (table.id,))
     if table.valid_from is not None:
@@ -97,10 +98,10 @@ def identity_reasons(table: Identities) -> Iterator[Reason]:
 
 
 def _repeated(table: Table, read: TableRows, paths: Sequence[str], rows: int, what: str) -> Check:
-    """Return ids that stand twice, for the same time and property where rows have such.
+    """Check for repeated ids, for the same time and property where rows have such.
 
-    Of a table with times a row that says again what the first of its time said is no flaw: where the events are the catalogue, two shoppers
-    may look at a product in one second.
+    Of a table with times a row that says again what the first of its time said is no flaw: where the events are the
+    catalogue, two users may look at a product in one second.
     """
     by = [ID] if table.valid_from is None else [ID, FROM]
     again = 0
@@ -124,7 +125,8 @@ def _plain_columns(rows: pl.DataFrame) -> list[str]:
 
 
 def _empty(read: TableRows, features: tuple[GivenFeature, ...]) -> tuple[dict[str, int], int]:
-    """Return by feature, how many rows lack its value, of all rows; in a table with a row for each property, of as many of its own."""
+    """Return for each feature how many rows lack its value, and of how many; in a table with a row for each
+    property, of as many of its own."""
     frames = [frame for parts in read.parts.values() for frame in parts]
     if "" in read.parts or not frames:
         return {each.name: sum(missing(frame[each.name]) for frame in frames) for each in features}, sum(map(len, frames))
@@ -137,7 +139,7 @@ def _empty(read: TableRows, features: tuple[GivenFeature, ...]) -> tuple[dict[st
 
 
 def _first(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    """Return since when the table knows each id; of those that have but properties which no feature reads it says nothing."""
+    """Return the time from which the table has each id; ids with only unread properties have none."""
     if not frames:
         return pl.DataFrame(schema={ID: pl.String, FROM: pl.Int64})
     return pl.concat([frame.select(ID, FROM) for frame in frames]).group_by(ID).agg(pl.col(FROM).min()).sort(ID)
@@ -150,7 +152,7 @@ def _future(first: pl.DataFrame, now_us: int, what: str) -> Iterator[Check]:
 
 
 def empty_features(what: str, empty: dict[str, int], rows: int) -> Iterator[Check]:
-    """Yield features that have no value at all: another column is meant, or the file isn't filled."""
+    """Check for features that have no value at all: another column is meant, or the file isn't filled."""
     nowhere = [name for name, missing_rows in empty.items() if rows and missing_rows == rows]
     if nowhere:
         yield Check(f"{what}: features with values", "WARN", f"never a value: {', '.join(nowhere)}")
@@ -164,7 +166,7 @@ def empty_features(what: str, empty: dict[str, int], rows: int) -> Iterator[Chec
 
 
 def missing(values: pl.Series) -> int:
-    """Return how many typed values are missing: NaN in numbers, "" in text, null in either."""
+    """Count the missing values: NaN in numbers, "" in text, null in either."""
     if values.dtype.is_float():
         return int(values.is_nan().fill_null(value=True).sum())
     if values.dtype == pl.String:

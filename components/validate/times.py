@@ -1,4 +1,4 @@
-"""Clocks and windows."""
+"""Check clocks and windows."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +24,7 @@ _RARE = 0.99  # of the requests without a positive: more, and actions hardly fin
 
 
 def clock_checks(dataset: Dataset, scan: EventScan) -> Iterator[Check]:
-    """Yield times that a right clock wouldn't tell. Nothing without events or time."""
+    """Check for times that a correct clock wouldn't give. Nothing without events or time."""
     moments = pl.concat(scan.moments)
     time = moments["time"].to_numpy()
     old = time < EARLIEST_US
@@ -50,7 +50,7 @@ def clock_checks(dataset: Dataset, scan: EventScan) -> Iterator[Check]:
 
 
 def request_checks(dataset: Dataset, scan: EventScan) -> Iterator[Check]:
-    """Yield requests, what came of them, and whether it came before them."""
+    """Check requests, their labels, and whether actions came before their requests."""
     if isinstance(dataset.candidates, Rows):
         positives = scan.positives
         verdict: Verdict = "PASS" if 0 < positives < scan.shown_rows else "FAIL"
@@ -75,7 +75,7 @@ def request_checks(dataset: Dataset, scan: EventScan) -> Iterator[Check]:
 
 
 def window_checks(dataset: Dataset, scan: EventScan) -> Iterator[Check]:
-    """Yield whether the windows are in order and none is empty, and what lies outside of them."""
+    """Check that the windows are in order and none is empty, and count what lies outside of them."""
     time = pl.concat(scan.moments)["time"]
     asked = requests(dataset, scan)["time"].to_numpy()
     window = bounds(dataset, int(time.min()), int(time.max()))  # type: ignore[arg-type]
@@ -104,7 +104,7 @@ def _first_unit(source: EventSource) -> str:
 
 
 def requests(dataset: Dataset, scan: EventScan) -> pl.DataFrame:
-    """Return each request once, with its earliest time: a request's rows may lie in several blocks."""
+    """Return each request once, with its earliest time: a request's rows may be in several blocks."""
     if scan.measured is not None:
         return scan.measured.requests
     if not scan.shown:

@@ -1,4 +1,4 @@
-"""All checks of a dataset file against its data."""
+"""Run all checks of a dataset file against its data."""
 
 from collections.abc import Iterator
 
@@ -26,8 +26,8 @@ _ASKED = {"items": "candidates", "users": "requests"}
 def validate(dataset: Dataset, data_root: str, *, now_us: int) -> list[Check]:
     """Check the data that a dataset file describes.
 
-    Events are read and cleaned block by block with ingestion's own functions, so that a row counts as wrong here exactly if it does there;
-    on any file system that Beam opens. Memory: a block, and about 50 bytes an event.
+    Events are read and cleaned block by block with ingestion's own functions, so that a row counts as wrong here
+    exactly if it does there; on any file system that Beam opens. Memory: a block, and about 50 bytes an event.
 
     Args:
         dataset: the dataset file.

@@ -1,4 +1,4 @@
-"""One frame of raw rows to clean events: times in UTC microseconds, roles typed, what can't be used rejected and counted."""
+"""Clean a frame of raw rows: times in UTC microseconds, roles typed, unusable rows rejected and counted."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,8 @@ from components.ingest.sources.timestamps import format_hint, joined_times_us, n
 
 @dataclass(frozen=True)
 class FrameContext:
-    """Where a frame comes from, what time it is (events later than that are wrong), and where the data ends, if before its last event."""
+    """The block that a frame comes from, the present (later events are wrong), and the end of the data, if before
+    its last event."""
 
     block: Block
     now_us: int
@@ -35,7 +36,7 @@ class FrameContext:
 
 
 def clean(raw: pl.DataFrame, dataset: Dataset, context: FrameContext, counts: Counts) -> pl.DataFrame:
-    """Clean events of one frame, in the order of its rows.
+    """Return the clean events of one frame, in the order of its rows.
 
     Raises:
         InputError: a column holds nothing that could be read as its role's type.
@@ -155,7 +156,7 @@ def _ids(raw: pl.DataFrame, values: pl.Series | None, role: str, source: EventSo
 
 
 def _whole(raw: pl.DataFrame, values: pl.Series | None, role: str, missing: int, counts: Counts) -> pl.Series | pl.Expr:
-    """Return a role's whole numbers; what is none is missing, and counted."""
+    """Return a role's whole numbers; count other values, and treat them as missing."""
     kind = ROLES[role]
     if values is None:
         return pl.lit(missing, kind).alias(role)

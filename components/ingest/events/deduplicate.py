@@ -1,4 +1,4 @@
-"""Rows without those that repeat an earlier one."""
+"""Drop rows that repeat an earlier one."""
 
 import polars as pl
 
@@ -6,12 +6,12 @@ from components.contract.dataset import Dataset
 
 
 def detects_duplicates(dataset: Dataset) -> bool:
-    """Return whether equal rows are one: rows that name neither a request nor a time may well be so many different cases."""
+    """Return whether equal rows are duplicates: rows that name neither a request nor a time may be different events."""
     return bool({"time", "request"} & {role for source in dataset.events for role in source.columns.named()})
 
 
 def drop_repeated(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    """Without the rows that agree with an earlier one in the columns `names`; the others in their order.
+    """Drop the rows that agree with an earlier one in the columns `names`, and keep the order of the others.
 
     Most logs hardly repeat themselves, and comparing whole rows is slow: only those are whose hash occurs twice.
     """

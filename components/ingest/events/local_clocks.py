@@ -1,4 +1,4 @@
-"""The hour and the weekday of requests, each in its zone."""
+"""Compute the local hour and weekday of requests, each in its time zone."""
 
 import numpy as np
 import polars as pl
@@ -40,7 +40,8 @@ def clock_columns(frame: pl.DataFrame, dataset: Dataset, counts: Counts) -> list
 
 
 def offsets_us(times_us: NDArray[np.int64], zone: str) -> NDArray[np.int64]:
-    """Return how far a zone's clocks are ahead of UTC at each moment: `components.contract.values.local_time.offset_us` of many.
+    """Return how far a zone's clocks are ahead of UTC at each time: `components.contract.values.local_time.offset_us`
+    of many.
 
     A zone is asked at the ends of each day (UTC); only on days whose ends differ is each moment asked for.
     """

@@ -1,4 +1,4 @@
-"""The session ids of many events as the hashes that the reducer takes."""
+"""Hash the session ids of many events, as the reducer takes them."""
 
 import numpy as np
 import polars as pl

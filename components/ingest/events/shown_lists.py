@@ -1,4 +1,4 @@
-"""Rows that carry a whole list, unrolled into one row a candidate."""
+"""Explode rows that carry a whole list into one row a candidate."""
 
 import polars as pl
 
@@ -17,7 +17,7 @@ NOTHING_CHOSEN = "lists from which nothing was chosen; their candidates are kept
 
 
 def unrolled(raw: pl.DataFrame, dataset: Dataset, form: ListRows, *, source: EventSource, counts: Counts) -> pl.DataFrame:
-    """Return each row that carries a list as one impression a candidate, followed by what was chosen from it."""
+    """Explode each row that carries a list into one impression a candidate, followed by the action on it."""
     of_list = list(dataset.actions).index(form.action)
     carrying = raw.filter(pl.col("action") == of_list)
     columns = {"items": form.items, **form.columns}
@@ -62,7 +62,7 @@ def _elements(impressions: pl.DataFrame, name: str, column: str, source: EventSo
 
 
 def shown_nowhere(raw: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
-    """Return rows of a source that carries no lists, with the columns of what is shown in one."""
+    """Add empty columns for the features of shown lists to the rows of a source that carries none."""
     assert isinstance(dataset.candidates, ListRows)
     return raw.with_columns(pl.lit(None, _dtype(feature)).alias(f"f:{feature.name}") for feature in _shown(dataset, dataset.candidates))
 
@@ -81,5 +81,5 @@ def _dtype(feature: GivenFeature) -> pl.DataType:
 
 
 def _split(values: pl.Series, separator: str) -> pl.Series:
-    """Return a column as lists of texts: text is split at the separator, a list keeps its places; nothing is [""]."""
+    """Return a column as lists of texts: text is split at the separator, a list keeps its elements; missing is [""]."""
     return element_texts(values) if values.dtype.is_nested() else text_of(values).str.split(separator)

@@ -1,4 +1,4 @@
-"""Which columns are read of the events, the catalogue and the shoppers, and which of them a file may lack."""
+"""Select the columns to read of events, catalogue and users, and decide which of them a file may lack."""
 
 from collections.abc import Iterable, Sequence
 
@@ -17,7 +17,8 @@ Absent = dict[str, str] | None  # of a file: column -> what to say of it; None w
 def event_columns(dataset: Dataset, source: EventSource) -> ColumnSelection:
     """Return the columns to read of an event source.
 
-    A feature is shown with requests: a source whose rows form none needn't have its column, and of the others some files may lack it.
+    A feature is shown with requests: a source whose rows form none needn't have its column, and of the others some
+    files may lack it.
     """
     forms = dataset.forms_requests(source)
     roles = source.columns.named()
@@ -38,7 +39,8 @@ def event_columns(dataset: Dataset, source: EventSource) -> ColumnSelection:
 
 
 def table_columns(table: Table, features: Iterable[GivenFeature]) -> ColumnSelection:
-    """Return the columns to read of a table: its id, and those of features, which a file may lack if another has them."""
+    """Return the columns to read of a table: its id, and those of features, which a file may lack if another has
+    them."""
     named = (table.id, table.valid_from, table.property, table.value)
     essential = {*(name for name in named if name is not None), *_filled(table)}
     optional = set() if table.property is not None else {feature.key for feature in features} - essential
@@ -52,7 +54,7 @@ def identity_columns(table: Identities) -> ColumnSelection:
 
 
 def never_there(files: Sequence[Absent]) -> dict[str, str]:
-    """Return the columns that none of some files has, with what to say of each."""
+    """Return the columns that none of some files has, each with the sentence for an error."""
     known = [absent for absent in files if absent is not None]
     if not known:
         return {}
@@ -63,7 +65,8 @@ def never_there(files: Sequence[Absent]) -> dict[str, str]:
 
 
 def missing_event_columns(dataset: Dataset, files: Sequence[tuple[int, Absent]]) -> dict[str, str]:
-    """Return the columns that no file has of those that should: of a role's the files of its source, of a feature's all that form requests.
+    """Return the required columns that no file has: of a role among the files of its source, of a feature among all
+    that form requests.
 
     Args:
         dataset: the dataset file.
@@ -80,7 +83,7 @@ def missing_event_columns(dataset: Dataset, files: Sequence[tuple[int, Absent]])
 
 
 def require_columns(missing: dict[str, str]) -> None:
-    """Raise InputError for the first column that is nowhere."""
+    """Raise InputError for the first missing column."""
     for sentence in missing.values():
         raise InputError(sentence)
 

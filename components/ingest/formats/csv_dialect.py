@@ -1,4 +1,5 @@
-"""Split rows by the CSV dialect that the dataset file declares, and propose the right one where the file has another."""
+"""Split rows by the CSV dialect that the dataset file declares, and propose the right one where the file has
+another."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ _SEPARATORS = (",", ";", "\t", "|", "::")
 
 @dataclass(frozen=True)
 class Dialect:
-    """The separator, the quote and the escape ("": none); `strip`: spaces before a value are no part of it."""
+    """A separator, a quote and an escape ("": none); `strip`: spaces before a value are no part of it."""
 
     separator: str
     quote: str
@@ -57,14 +58,14 @@ def dialect_of(files: Files, path: str) -> Dialect:
 
 
 def as_bytes(text: bytes) -> Bytes:
-    """Bytes as an array of a type that compiled code always meets: not to be written."""
+    """Return bytes as a read-only array, of one type for compiled code."""
     array = np.frombuffer(text, np.uint8) if text else np.zeros(0, np.uint8)
     array.flags.writeable = False
     return array
 
 
 class Scanner:
-    """Split text into rows, some at a time, by `scan_rows`; the arrays that it fills are kept."""
+    """Split text into rows, some at a time, by `scan_rows`, into arrays that are reused."""
 
     def __init__(
         self,
@@ -112,7 +113,7 @@ class Scanner:
         return self._notes[: self.state[NOTES]]
 
     def values(self, slot: int) -> tuple[NDArray[np.int64], Bytes]:
-        """Return a column's values one behind the other, and where each begins."""
+        """Return a column's values concatenated, and where each begins."""
         lengths = self._lengths[slot, : self.state[ROWS]]
         size = int(np.where(lengths < 0, -1 - lengths, lengths).sum(dtype=np.int64))
         offsets, out = np.empty(len(lengths) + 1, np.int64), np.empty(size, np.uint8)
@@ -136,7 +137,7 @@ def fields_of(row: bytes, dialect: Dialect) -> list[str]:
 
 
 def other_separator(header: bytes, dialect: Dialect, columns: tuple[str, ...]) -> str:
-    """What to say of a header that has more of the columns once it is split elsewhere; "" if it has not."""
+    """Return the advice for a header in which another separator finds more of the columns; "" if none does."""
 
     def has(separator: str) -> int:
         names = {name.strip() for name in fields_of(header, replace(dialect, separator=separator))}
@@ -149,7 +150,8 @@ def other_separator(header: bytes, dialect: Dialect, columns: tuple[str, ...]) -
 
 
 def remedy(text: bytes, dialect: Dialect, fields: int, *, final: bool) -> str:
-    """What to do about a row that can't be split as declared: the dialect in which it and those after it can be, if there is one.
+    """Return the advice for a row that can't be split as declared: the dialect in which it and those after it can be,
+    if there is one.
 
     Args:
         text: of the file, from that row on.

@@ -1,4 +1,4 @@
-"""The top of a CSV file: which line holds the names of the columns, and whether the rows below are written as declared."""
+"""Read the top of a CSV file: find the line of column names, and check that the rows below are written as declared."""
 
 import re
 from dataclasses import dataclass, replace
@@ -25,10 +25,11 @@ _BLANKS = " \t\ufeff\u200b\xa0"
 
 @dataclass(frozen=True)
 class Head:
-    """What the top of a file says.
+    """The header of a file, and where its rows begin.
 
-    `dialect`: as declared, or as a line `sep=;` says. `names`: of all columns. `header`: their line's bytes. `at`, `line`: where the rows
-    begin. `above`: number of lines above the names that are no rows; `first_line`: of the first of them.
+    `dialect`: as declared, or as a line `sep=;` says. `names`: of all columns. `header`: their line's bytes. `at`,
+    `line`: where the rows begin. `above`: number of lines above the names that are no rows; `first_line`: of the first
+    of them.
     """
 
     dialect: Dialect
@@ -54,7 +55,7 @@ class _Row:
 
 
 def read_head(path: str, text: bytes, files: Files, selection: ColumnSelection, *, dialect: Dialect, final: bool) -> Head | None:
-    """Find the names of the columns and compare them with those wanted.
+    """Find the names of the columns and compare them with those requested.
 
     Args:
         path: what errors call the file.
@@ -90,7 +91,7 @@ def read_head(path: str, text: bytes, files: Files, selection: ColumnSelection, 
 
 
 def _declared_in_file(path: str, text: bytes, files: Files, dialect: Dialect) -> tuple[Dialect, int, int]:
-    """Return a first line such as `sep=;`, which Excel reads and writes."""
+    """Apply a first line such as `sep=;`, which Excel reads and writes."""
     first = _LINE_END.split(text[:TEXT_BYTES], maxsplit=1)[0]
     match = _SEP.fullmatch(first)
     if not match:
@@ -133,7 +134,7 @@ def quote_fault(path: str, text: bytes, scanner: Scanner, ended: int, dialect: D
 
 
 def shown(row: bytes) -> str:
-    """Return a piece of a row as an error shows it."""
+    """Format a piece of a row for an error."""
     text = row.decode("utf-8", "replace")
     return repr(text if len(text) <= _SHOWN_BYTES else f"{text[:_SHOWN_BYTES]}…")
 
@@ -145,7 +146,8 @@ def _named_elsewhere(header: tuple[str, ...], first: _Row, dialect: Dialect) -> 
 
 
 def _named_in_file(rows: list[_Row], dialect: Dialect, selection: ColumnSelection) -> Head:
-    """Return the first line that has all columns needed, if what stands above can't be rows; else the first that is no comment."""
+    """Return the first line that has all columns needed, if the lines above can't be rows; else the first that is no
+    comment."""
     needed = set(selection.columns) - selection.optional
     folded = {name.casefold() for name in selection.columns}
     for above, row in enumerate(rows[:_ABOVE]):
@@ -163,14 +165,15 @@ def _named_in_file(rows: list[_Row], dialect: Dialect, selection: ColumnSelectio
 
 
 def _spaced(header: bytes, dialect: Dialect) -> bool:
-    """Return whether a space stands behind each separator, also where quotes follow."""
+    """Return whether a space follows each separator, also before quotes."""
     mark = re.escape(dialect.quote.encode())
     outside_quotes = re.sub(mark + b"[^" + mark + b"]*" + mark, b"", header) if mark else header
     return all(part.startswith(b" ") for part in outside_quotes.split(dialect.separator.encode())[1:])
 
 
 def _is_title(row: _Row, values: int, columns: set[str]) -> bool:
-    """Return whether a line above the names is a comment, or has fewer values than there are columns and none that is a column's name."""
+    """Return whether a line above the names is a comment, or has fewer values than there are columns and none that
+    is a column's name."""
     if row.text.startswith(b"#"):
         return True
     filled = [value.strip(_BLANKS).casefold() for value in row.fields if value.strip(_BLANKS)]
@@ -194,7 +197,7 @@ def _hint(header: bytes, dialect: Dialect, selection: ColumnSelection) -> str:
 
 
 def _check_rows(path: str, text: bytes, head: Head, rows: list[_Row], *, final: bool) -> None:
-    """Refuse a file most of whose first rows aren't rows as declared."""
+    """Raise InputError where most of the first rows aren't rows as declared."""
     scanner = Scanner(head.dialect, fields=len(head.names), slots=np.empty(0, np.int32), rows=HEAD_ROWS, line=head.line)
     scanner.state[AT] = head.at
     scanner.scan(text, final=final)
@@ -215,7 +218,8 @@ def _check_rows(path: str, text: bytes, head: Head, rows: list[_Row], *, final: 
 
 
 def check_wrapped(path: str, name: str, values: list[str], dialect: Dialect) -> None:
-    """Refuse a column each of whose first values stands in quotes that aren't the declared ones: they would be taken for text."""
+    """Raise InputError for a column all of whose first values are in quotes that aren't the declared ones: they
+    would be taken for text."""
     filled = [value for value in values if value]
     if len(filled) < _WRAPPED:
         return

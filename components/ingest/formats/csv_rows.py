@@ -1,4 +1,4 @@
-"""A CSV file as frames of text columns, each row with its line."""
+"""Read a CSV file as frames of text columns, each row with its line."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -53,7 +53,7 @@ def csv_frames(
 
 
 def _top(stream: TextFile, chunk_bytes: int) -> tuple[bytes, bool]:
-    """Return the first rows of a file at least, and whether that is all of it."""
+    """Read at least the first rows of a file; return them, and whether they are all of it."""
     text = b""
     while text.count(b"\n") + text.count(b"\r") < 3 * HEAD_ROWS and len(text) < TEXT_BYTES:
         chunk = stream.read(chunk_bytes)
@@ -81,7 +81,7 @@ class _Rows:
         counts.add(ABOVE, head.above)
 
     def frames(self, stream: TextFile, text: bytes, *, final: bool, chunk_bytes: int) -> Iterator[pl.DataFrame]:
-        """Yield all rows; `text` is what has been read."""
+        """Yield all rows; `text` is what has been read so far."""
         scanner = self._scanner
         scanner.state[AT] = self._head.at
         first = True
@@ -142,7 +142,7 @@ class _Rows:
                 ) from None
 
     def _noted(self, text: bytes) -> list[int]:
-        """Count the rows that are none, and say which of the others are none either."""
+        """Count the lines that aren't rows; return the indices of rows that are repeated headers."""
         notes = self._scanner.notes
         bits = notes[:, 4]
         for reason, wrong in ((TORN, CUT), (ZERO_BYTE, NUL), (UNEVEN_ROW, UNEVEN)):
@@ -174,7 +174,7 @@ class _Rows:
             self._counts.reject(reason, pl.DataFrame(samples), number=len(notes))
 
     def _is_header(self, text: bytes, note: list[int]) -> bool:
-        """Return whether a row is the header once more.
+        """Return whether a row repeats the header.
 
         Raises:
             InputError: it is a header of other columns, so that what follows would be read as what it isn't.
@@ -205,6 +205,6 @@ class _Rows:
 
 
 def _shape(line: str, separator: str) -> str:
-    """What the first field of a line looks like: runs of digits as 0, runs of letters as a."""
+    """Return the shape of a line's first field: runs of digits as 0, runs of letters as a."""
     kinds = ["0" if char.isdigit() else "a" if char.isalpha() else char for char in line.split(separator)[0]]
     return "".join(kind for at, kind in enumerate(kinds) if not at or kind != kinds[at - 1])

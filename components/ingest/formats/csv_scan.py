@@ -1,8 +1,8 @@
 """Split CSV text into rows and fields, in compiled code.
 
-The grammar is RFC 4180's, relaxed as files need it: a row ends with LF, CR LF or CR; empty lines are no rows; spaces around a quoted value
-are no part of it; a quote within an unquoted value is a character. It never guesses where a value ends: after a closing quote a separator
-or the row's end must come.
+The grammar is RFC 4180's, relaxed as files need it: a row ends with LF, CR LF or CR; empty lines are no rows; spaces
+around a quoted value are no part of it; a quote within an unquoted value is a character. It never guesses where a value
+ends: after a closing quote a separator or the row's end must come.
 """
 
 from typing import Any, NamedTuple
@@ -48,7 +48,7 @@ class Columns(NamedTuple):
 
 
 class RowArrays(NamedTuple):
-    """What a scan fills, and where it is in the text."""
+    """The output of a scan, and its position in the text."""
 
     starts: NDArray[np.int32]  # (slots, rows) first byte of a value
     lengths: NDArray[np.int32]  # (slots, rows) its bytes; of a value that holds escaped characters -1 - bytes
@@ -80,8 +80,9 @@ def scan_rows(text: Bytes, final: bool, syntax: Syntax, columns: Columns, out: R
         final: whether the file ends with the text, so that the last row is whole.
         syntax: how rows are split.
         columns: how many fields a row has, and which are read.
-        out: gets the values, lines and notes. Its `state` holds the first byte not yet used and its line from 1, before and after; and
-            after it the number of rows and of notes, and on STRAY and OPEN the line of the quote and the first byte of its row.
+        out: gets the values, lines and notes. Its `state` holds the first byte not yet used and its line from 1, before
+            and after; and after it the number of rows and of notes, and on STRAY and OPEN the line of the quote and the
+            first byte of its row.
 
     Returns:
         MORE, FULL, STRAY or OPEN.
@@ -316,7 +317,8 @@ def copy_values(
 ) -> None:
     """Concatenate a column's values, doubled quotes and escaped characters as what they stand for.
 
-    An escape before a byte that isn't `literal` stands for itself, as in a path of Windows; so does that of an unquoted `\\N`.
+    An escape before a byte that isn't `literal` stands for itself, as in a path of Windows; so does that of an unquoted
+    `\\N`.
     """
     to = 0
     for row in range(len(starts)):

@@ -1,4 +1,4 @@
-"""A file of JSON objects as frames: one object a row, one column a key or a path into it.
+"""Read a file of JSON objects as frames: one object a row, one column a key or a path into it.
 
 JSON Lines, objects over several lines, and a JSON array of objects are read alike. Only what is asked for is looked at.
 """
@@ -89,10 +89,11 @@ def json_frames(path: str, files: Files, selection: ColumnSelection, counts: Cou
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is looked for: keys of the objects, and the ways that go on from them.
+    """The keys to scan for, and the paths that continue from them.
 
-    `of_rows`: the first key and the further steps of each column; `of_elements`: the steps within an element of the array that is
-    unnested; `array`: the way to that array; `index`: the column that is the element's place; `faults`: why a name is no path.
+    `of_rows`: the first key and the further steps of each column; `of_elements`: the steps within an element of the
+    array that is unnested; `array`: the way to that array; `index`: the column that is the element's place; `faults`:
+    why a name is no path.
     """
 
     keys: Keys
@@ -155,7 +156,7 @@ def _frame(
 
 
 def _followed(top: Mapping[str, Values], ways: Mapping[str, tuple[str, Steps]], scanner: Scanner) -> dict[str, Found]:
-    """What stands at the end of ways that begin at keys of the rows."""
+    """Return the values at the end of paths that begin at keys of the rows."""
     of_key: dict[str, dict[str, Steps]] = {}
     for name, (first, steps) in ways.items():
         of_key.setdefault(first, {})[name] = steps
@@ -166,7 +167,7 @@ def _followed(top: Mapping[str, Values], ways: Mapping[str, tuple[str, Steps]], 
 
 
 def _named(name: str, values: Found, literal: Values) -> Found:
-    """What a path leads to, but for rows that have a key literally so named."""
+    """Return the values of a path, except for rows that have a key literally so named."""
     if literal is values or not (literal.kinds != scan.ABSENT).any():
         return values
     if isinstance(values, Lists):
@@ -196,7 +197,7 @@ def _unnested(values: Found, array: Column, scanner: Scanner) -> Lists:
 
 
 def _scanned(path: str, keys: Keys, scanner: Scanner, chunks: Iterator[bytes]) -> Iterator[tuple[dict[str, Values], Numbers]]:
-    """Yield the wanted members of some rows at a time, and the line of each row from 0."""
+    """Yield the requested members of some rows at a time, and the line of each row from 0."""
     state, rest = scanner.state, b""
     for chunk in chunks:
         rest = yield from _of_buffer(path, rest + chunk, keys, scanner, final=not chunk)
@@ -209,7 +210,7 @@ def _scanned(path: str, keys: Keys, scanner: Scanner, chunks: Iterator[bytes]) -
 
 
 def _chunks(path: str, encoding: str | None, chunk_bytes: int) -> Iterator[bytes]:
-    """Yield a file's bytes in UTF-8, and nothing at its end."""
+    """Yield a file's bytes in UTF-8, and b"" at its end."""
     with open_text(path, encoding) as stream:
         while chunk := stream.read(chunk_bytes):
             yield chunk
@@ -219,7 +220,7 @@ def _chunks(path: str, encoding: str | None, chunk_bytes: int) -> Iterator[bytes
 def _of_buffer(
     path: str, content: bytes, keys: Keys, scanner: Scanner, *, final: bool
 ) -> Generator[tuple[dict[str, Values], Numbers], None, bytes]:
-    """Yield the rows of a buffer; returns what is left of it, which is the beginning of a row."""
+    """Yield the rows of a buffer; return the rest of it, which is the beginning of a row."""
     buffer, state = np.frombuffer(content or b" ", np.uint8), scanner.state
     # A line end of two bytes isn't torn.
     end = len(buffer) - 1 if not final and content.endswith(b"\r") else len(buffer)
@@ -240,7 +241,7 @@ def _of_buffer(
 
 
 def _refusal(path: str, buffer: Bytes, keys: Keys, state: Numbers) -> InputError:
-    """Return why the scan of rows stopped, in words."""
+    """Return the error for the fault at which the scan of rows stopped."""
     code, line = int(state[scan.FAULT]), int(state[scan.BEGUN_LINE]) + 1
     where = f"{path}, line {line:,}"
     if code in (scan.DOUBLED, scan.WORD, scan.SURROGATE, scan.ESCAPE):
@@ -270,7 +271,7 @@ def _line(buffer: Bytes, start: int) -> str:
 
 
 def _known_names(path: str, encoding: str | None) -> set[str]:
-    """Return names of keys and paths that stand at the beginning of a file."""
+    """Return the names of keys and paths at the beginning of a file."""
     with open_text(path, encoding) as stream:
         text = stream.read(_SAMPLE_BYTES).decode(errors="replace")
     names: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""Follow paths into JSON values, those that share a way together."""
+"""Follow paths into JSON values, those with a common prefix together."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,7 +13,8 @@ Found = Values | Lists
 
 
 def follow(values: Values, wanted: Mapping[str, Steps], scanner: Scanner, *, written: str) -> dict[str, Found]:
-    """What stands at the end of each path; a list for each row where the way leads through all elements of an array.
+    """Return the values at the end of each path; a list for each row where the path leads through all elements of an
+    array.
 
     Args:
         values: where the paths begin.
@@ -67,12 +68,12 @@ def _row(values: Values, forms: scan.Bytes) -> int:
 
 
 def _first(ways: Iterable[dict[str, Steps]]) -> str:
-    """Return the name of a path that goes on."""
+    """Return the name of the first path that continues."""
     return repr(next(name for paths in ways for name in paths))
 
 
 def _single(inner: Lists, step: Element | Match, scanner: Scanner, *, rows: Numbers | None) -> Values:
-    """Return of each row's elements the one that a step names, absent where there is none."""
+    """Return the element that a step selects from each row's array, absent where there is none."""
     firsts = np.cumsum(inner.lengths) - inner.lengths
     if isinstance(step, Element):
         return inner.values.chosen(np.where(step.at < inner.lengths, firsts + step.at, -1), rows=rows)

@@ -1,7 +1,8 @@
-"""Find JSON values in bytes: compiled scans that record where each requested value begins, where it ends and of what kind it is.
+"""Find JSON values in bytes: compiled scans that record where each requested value begins, where it ends and of what
+kind it is.
 
-Only requested values are parsed; whatever else an object holds is skipped, strings and brackets kept in balance. RFC 8259 is the grammar,
-and besides it the words NaN, Infinity and -Infinity, which Python's `json` and others write.
+Only requested values are parsed; whatever else an object holds is skipped, strings and brackets kept in balance. RFC
+8259 is the grammar, and besides it the words NaN, Infinity and -Infinity, which Python's `json` and others write.
 
 Rows may be lines (JSON Lines), span several lines, or be the elements of one array that spans the file.
 """
@@ -279,7 +280,8 @@ def four_hex(buffer: Bytes, at: int, end: int) -> int:
 
 @compiled
 def put_unescaped(buffer: Bytes, at: int, end: int, out: Bytes, to: int) -> int:
-    """Write a string's characters from `to` on; return where they end, ESCAPE for an unknown escape, SURROGATE for half a pair."""
+    """Write a string's characters from `to` on; return where they end, ESCAPE for an unknown escape, SURROGATE for
+    half a pair."""
     while at < end:
         byte = buffer[at]
         at += 1
@@ -451,10 +453,11 @@ def scan_object(buffer: Bytes, at: int, end: int, row: int, keys: KeyTable, out:
 
 @compiled
 def scan_rows(buffer: Bytes, end: int, final: bool, keys: KeyTable, out: RowArrays, work: Workspace) -> int:
-    """Copy the requested members of the rows from `state[AT]` on, as many as `lines` has room for; return how many rows there were.
+    """Copy the requested members of the rows from `state[AT]` on, as many as `lines` has room for; return how many rows
+    there were.
 
-    `state[AT]` is then where the next scan begins, `state[FAULT]` what went wrong. Values are copied to the arenas while they are in the
-    processor's cache.
+    `state[AT]` is then where the next scan begins, `state[FAULT]` what went wrong. Values are copied to the arenas
+    while they are in the processor's cache.
 
     Args:
         buffer: of the file, up to `end`.
@@ -539,7 +542,8 @@ def scan_members(buffer: Bytes, values: Spans, keys: KeyTable, out: Spans, work:
 
 @compiled
 def scan_elements(buffer: Bytes, values: Spans, counts: Numbers, out: Spans, work: Workspace) -> int:
-    """Record the elements of values that are arrays, one after another; return how many there are. `counts`: of each array."""
+    """Record the elements of values that are arrays, one after another; return how many there are. `counts`: of each
+    array."""
     state, stack, _, words = work
     starts, ends, kinds = out
     state[FAULT] = 0

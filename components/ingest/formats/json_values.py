@@ -1,7 +1,7 @@
 """Address values in JSON text, take members and elements of them, and convert a column of them to a Polars series.
 
-A column of numbers alone has numbers, of booleans alone booleans. Where numbers and text are mixed it is text: whole numbers exactly as
-they are written, however long they are, others as `text_of` writes them.
+A column of numbers alone has numbers, of booleans alone booleans. Where numbers and text are mixed it is text: whole
+numbers exactly as they are written, however long they are, others as `text_of` writes them.
 """
 
 import re
@@ -67,7 +67,7 @@ class Values:
         return bytes(self.buffer[begin : min(end, begin + _SHOWN)]).decode(errors="replace")
 
     def forms(self) -> Bytes:
-        """What each is to a column; EMPTY also what holds nothing, such as {}."""
+        """Return each value's form, as a column distinguishes them; EMPTY also for what holds nothing, such as {}."""
         forms = _FORMS[self.kinds]
         if (self.kinds >= scan.TEXT).any():
             empty = np.empty(len(self), np.bool_)
@@ -76,7 +76,7 @@ class Values:
         return forms
 
     def chosen(self, at: Numbers, *, rows: Numbers | None) -> "Values":
-        """Return the values at some places, absent where a place is below zero."""
+        """Return the values at some indices, absent where an index is below zero."""
         if not len(self):
             nothing = np.zeros(len(at), np.int32)
             return Values(self.buffer, nothing, nothing, np.zeros(len(at), np.uint8), rows)
@@ -86,7 +86,8 @@ class Values:
 
 @dataclass(frozen=True)
 class Lists:
-    """A list of values for each row: how many it has, whether it has a list at all, and all the values one after another."""
+    """A list of values for each row: how many it has, whether it has a list at all, and all the values one after
+    another."""
 
     lengths: Numbers
     present: Flags
@@ -128,7 +129,7 @@ def keys_of(names: Sequence[str]) -> Keys:
 
 
 def fault_text(code: int, name: str, buffer: Bytes, at: int) -> str:
-    """What is wrong with the value of a key, in words."""
+    """Describe what is wrong with the value of a key."""
     word = re.split(r"[\s,\]}\[{:\"]", bytes(buffer[at : at + _SHOWN]).decode(errors="replace"))[0]
     match code:
         case scan.DOUBLED:
@@ -170,7 +171,7 @@ def elements(values: Values, name: str, scanner: Scanner) -> Lists:
 
 
 class Column:
-    """What a column of a file has held so far, so that one type goes through all of it."""
+    """Convert one column of a file, and keep it to one type throughout."""
 
     def __init__(self, name: str) -> None:
         self.name, self.seen = name, False
@@ -222,7 +223,7 @@ class Column:
                 raise RowFault(values.row(firsts[form]), f"column {self.name!r} has an object: {_remedy(self.name, values, firsts[form])}")
 
     def _note(self, form: int, row: int, lines: Numbers) -> None:
-        """Take in that a row has a form; numbers, booleans and lists don't go together, and text goes with each."""
+        """Record the form of a row's value; numbers, booleans and lists can't be mixed, text goes with each."""
         for before, line in self._first.items():
             if before != form:
                 text = f"column {self.name!r} has {_NAMES[form]}, and {_NAMES[before]} in line {line + 1}; keep to one type"
@@ -238,7 +239,7 @@ def _remedy(name: str, values: Values, at: int) -> str:
 
 
 def _with_single_texts(values: Values, forms: Bytes, lists: Lists) -> Lists:
-    """Return lists in which a text that stands where others have a list is a list of one."""
+    """Convert texts in a column of lists to lists of one."""
     single = np.flatnonzero(forms == TEXT)
     if not len(single):
         return lists
@@ -265,7 +266,7 @@ def _with_single_texts(values: Values, forms: Bytes, lists: Lists) -> Lists:
 
 
 def _scalars(values: Values, name: str) -> pl.Series:
-    """Return scalars as a series; what is empty in another form, such as {}, is null."""
+    """Return scalars as a series; an empty value of another form, such as {}, is null."""
     if (values.kinds >= scan.ARRAY).any():
         values = Values(
             values.buffer, values.starts, values.ends, np.where(values.kinds >= scan.ARRAY, scan.NULL, values.kinds), values.rows

@@ -1,4 +1,4 @@
-"""Blocks of a file as frames of raw columns, each row with its place in the file."""
+"""Read a block of a file as frames of raw columns, each row with its index in the file."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,8 @@ def frames(block: Block, source: Files, columns: tuple[str, ...] | ColumnSelecti
         block: which part of which file.
         source: the `EventSource` or `Table` it belongs to.
         columns: those that are needed; as `Wanted`, which says what the file may lack, and gets what it does.
-        counts: gets the rows of a CSV file that are none, the columns that aren't there, and the words that stand for missing values.
+        counts: gets the rows of a CSV file that are none, the columns that aren't there, and the words that stand for
+            missing values.
 
     Raises:
         InputError: the file can't be read, lacks a column, or has structures in one.
@@ -72,7 +73,7 @@ def _numbered(parts: Iterator[pl.DataFrame], row: int) -> Iterator[pl.DataFrame]
 
 
 def _plain(frame: pl.DataFrame, path: str) -> Iterator[pl.Series]:
-    """Yield columns that are text in another coat: dictionaries, bytes, and columns of nothing but nulls."""
+    """Yield columns that hold text in another type: dictionaries, bytes, and columns of nulls alone."""
     for column in frame.iter_columns():
         kind = column.dtype.inner if isinstance(column.dtype, pl.List | pl.Array) else column.dtype
         if kind.is_nested() or kind == pl.Duration:

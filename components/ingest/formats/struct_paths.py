@@ -19,10 +19,10 @@ _DEEPEST = 4  # names of columns in an error
 
 @dataclass(frozen=True)
 class StructPaths:
-    """How columns are taken from a file's nested ones.
+    """How columns are read from a file's nested ones.
 
-    `reads`: what is read, by Parquet's dotted names; `of_rows` and `of_elements`: the steps to each column, from the file's columns and
-    from an element of the array that is unnested; `array`: the steps to that array.
+    `reads`: what is read, by Parquet's dotted names; `of_rows` and `of_elements`: the steps to each column, from the
+    file's columns and from an element of the array that is unnested; `array`: the steps to that array.
     """
 
     path: str
@@ -35,7 +35,8 @@ class StructPaths:
 
 
 def struct_paths(path: str, schema: pa.Schema, selection: ColumnSelection, unnest: str | None) -> StructPaths | None:
-    """Return how to take columns from a file of that schema; None where all are columns of it as they stand. Tells `wanted` which it lacks.
+    """Plan how to read columns from a file of that schema; None where all are its top-level columns. Marks the absent
+    ones in `selection`.
 
     Raises:
         InputError: there is neither such a column nor such a path.
@@ -69,7 +70,8 @@ def struct_paths(path: str, schema: pa.Schema, selection: ColumnSelection, unnes
 
 
 def take_columns(batch: pa.RecordBatch, paths: StructPaths, first_row: int) -> tuple[pl.DataFrame, int]:
-    """Return the columns of a batch, with LINE where rows were unnested; and how many rows were left out because their array is empty."""
+    """Return the columns of a batch, with LINE where rows were unnested; and the number of rows left out because
+    their array is empty."""
     columns = {name: _series(name, _follow(batch, steps, paths.path, name)) for name, steps in paths.of_rows.items()}
     if paths.unnest is None:
         return pl.DataFrame([columns[name] for name in paths.columns]), 0
@@ -93,7 +95,7 @@ def _series(name: str, array: pa.Array) -> pl.Series:
 
 
 def _checked(path: str, name: str, schema: pa.Schema) -> Steps:
-    """Return the steps to a column or path that is there."""
+    """Return the steps to an existing column or path."""
     if name in schema.names:
         if schema.names.count(name) > 1:
             raise doubled_column(path, name, schema.names)
@@ -119,7 +121,7 @@ def _type_at(path: str, schema: pa.Schema, steps: Steps, name: str) -> pa.DataTy
 
 
 def _walk(path: str, kind: pa.DataType, steps: Steps, name: str, known: dict[str, None]) -> pa.DataType:
-    """Return the type at the end of steps; an error where there is no way."""
+    """Return the type at the end of steps, or raise InputError where they lead nowhere."""
     for step in steps:
         if pa.types.is_null(kind):
             return kind
@@ -152,7 +154,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _read_name(schema: pa.Schema, steps: Steps) -> str:
-    """What Parquet is asked for: the column, or as much of it as structs alone lead to."""
+    """Return the name to request from Parquet: the column, or as much of the path as leads through structs alone."""
     first, *rest = steps
     assert isinstance(first, Key)
     name, kind = first.name, schema.field(first.name).type
@@ -170,7 +172,7 @@ def _follow(batch: pa.RecordBatch, steps: Steps, path: str, name: str) -> pa.Arr
 
 
 def _within(array: pa.Array, steps: Steps, path: str, name: str) -> pa.Array:
-    """What stands at the end of steps within an array's values."""
+    """Return the values at the end of steps within an array's values."""
     for at, step in enumerate(steps):
         if pa.types.is_null(array.type):
             return array
@@ -196,7 +198,7 @@ def _lengths(array: pa.Array) -> Numbers:
 
 
 def _one_of_each(array: pa.Array, at: Numbers) -> pa.Array:
-    """Return of each list the element at a place, null where it has none."""
+    """Return the element at an index of each list, null where it has none."""
     lengths = _lengths(array)
     present = (at >= 0) & (at < lengths)
     indices = np.where(present, np.cumsum(lengths) - lengths + at, 0)
@@ -222,7 +224,7 @@ def _looked_up(array: pa.Array, name: str) -> pa.Array:
 
 
 def _known_names(schema: pa.Schema) -> dict[str, None]:
-    """Yield names of columns and of paths through structs and lists of them."""
+    """Return the names of columns and of paths through structs and lists of them."""
 
     def within(kind: pa.DataType, before: str, depth: int) -> Iterator[str]:
         while _is_list(kind):

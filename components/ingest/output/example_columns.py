@@ -1,4 +1,4 @@
-"""The columns of a block's examples, each as a pool of values and which of them stands where."""
+"""Build the columns of a block's examples, each as a pool of values and an index into it."""
 
 import numpy as np
 import polars as pl
@@ -30,13 +30,13 @@ def fields(
     counts: Counts,
     versions: ItemVersions | None = None,
 ) -> list[Field]:
-    """Join what belongs together.
+    """Join requests, candidates and histories with their features.
 
     Args:
         block: R requests.
         item_state: slot and the items' state columns, in any order.
         items: the item index.
-        users: the shoppers' table, if there is one.
+        users: the users' table, if there is one.
         dataset: the dataset file.
         counts: gets the users that the table lacks, and users and candidates before their tables' first rows.
         versions: the items' features, where the catalogue's rows hold from a time on.
@@ -135,7 +135,7 @@ def _in_place(frame: pl.DataFrame) -> dict[str, Values]:
 
 
 def _blank_item(dataset: Dataset, versions: ItemVersions | None) -> pl.DataFrame:
-    """Return the row of the item index that an event without item (code -1) finds."""
+    """Return the row of the item index for an event without item (code -1)."""
     features: tuple[GivenFeature, ...] = dataset.given("items") if dataset.items and versions is None else ()
     return pl.select(pl.lit("").alias("item"), *(missing_value(feature).alias(feature.name) for feature in features))
 

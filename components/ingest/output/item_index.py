@@ -1,4 +1,4 @@
-"""What the steps after the scan share."""
+"""Hold the results of the scan that later steps share."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from components.ingest.requests.splits import Bounds
 
 @dataclass(frozen=True)
 class Index:
-    """What the scan of all blocks gave.
+    """The result of scanning all blocks.
 
-    `files`: the logs' files by their place; `paths`: the events by shopper; `first_us`, `last_us`: the time they span;
+    `files`: the logs' files by their place; `paths`: the events by user; `first_us`, `last_us`: the time they span;
     `written`: what the blocks of requests read.
     """
 

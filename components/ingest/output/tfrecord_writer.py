@@ -1,10 +1,12 @@
 """Serialise columns of requests as TFRecords of tf.Examples, deterministically: the same values give the same bytes.
 
-Protobuf's own serialisation of an Example goes through a hash map, whose order differs from process to process; here features are in the
-order of their names. Compiled code writes the bytes into one buffer, without an object for each value or example.
+Protobuf's own serialisation of an Example goes through a hash map, whose order differs from process to process; here
+features are in the order of their names. Compiled code writes the bytes into one buffer, without an object for each
+value or example.
 
-Formats: tensorflow/core/example/feature.proto (Example, Features, Feature), protobuf's encoding guide (varints, packed fields), and
-tensorflow/core/lib/io/record_writer.h (length, masked CRC-32C of the length, record, masked CRC-32C of the record).
+Formats: tensorflow/core/example/feature.proto (Example, Features, Feature), protobuf's encoding guide (varints, packed
+fields), and tensorflow/core/lib/io/record_writer.h (length, masked CRC-32C of the length, record, masked CRC-32C of the
+record).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -35,8 +37,8 @@ Bytes = NDArray[np.uint8]
 class Field:
     """A feature of R requests: request r has the values `pool[at[first[r]:end[r]]]`.
 
-    `pool`: strings, whole numbers, float32, or arrays of float32 of equal length. A product's title is stored there once, however often it
-    is shown.
+    `pool`: strings, whole numbers, float32, or arrays of float32 of equal length. A product's title is stored there
+    once, however often it is shown.
     """
 
     name: str
@@ -140,7 +142,8 @@ def _varint_sizes(values: Any) -> Any:
 
 
 def _crc_tables() -> NDArray[np.uint32]:
-    """Return eight tables of CRC-32C (Castagnoli): what a byte k bytes back adds to the checksum (Kounavis and Berry, 2005)."""
+    """Return eight tables of CRC-32C (Castagnoli): what a byte k bytes back adds to the checksum (Kounavis and
+    Berry, 2005)."""
     tables = np.zeros((8, 256), np.uint32)
     tables[0] = np.arange(256)
     for _ in range(8):
@@ -213,7 +216,8 @@ def write_example_headers(out: Bytes, cursor: Ints, features: Ints) -> None:
 
 @compiled
 def write_feature_header(out: Bytes, position: int, key: Bytes, kind: int, content: int) -> int:
-    """Write what precedes a feature's values: the map entry, its key, and the tag of its list; return the position after it."""
+    """Write what precedes a feature's values: the map entry, its key, and the tag of its list; return the position
+    after it."""
     feature = content + 1 + varint_size(content)
     entry = feature + 1 + varint_size(feature) + key.shape[0] + 1 + varint_size(key.shape[0])
     out[position] = _TAG

@@ -1,4 +1,4 @@
-"""Attribute each action to the list it came from, or say why it belongs to none."""
+"""Attribute each action to the list it came from, or give the cause why it belongs to none."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 # What keeps an action from its list. Codes of AWAY and above HOME are written between the steps.
-ATTRIBUTED, CROSS_USER = 0, 1  # it has a list of its own shopper's; it belongs to a request of another shopper
+ATTRIBUTED, CROSS_USER = 0, 1  # it has a list of its own user's; it belongs to a request of another user
 BEFORE, LATE, OTHER, ITEM, REQUEST, NEVER = 2, 3, 4, 5, 6, 7
 POPULAR = 8  # of sampled candidates
 CAUSES = {
@@ -32,9 +32,11 @@ REMEDIES = {
 
 
 class Attribution(NamedTuple):
-    """Labels of N candidates for A actions; of M interactions their candidate, HOME or why they have none, and the moment of their list.
+    """Labels of N candidates for A actions; of M interactions their candidate, ATTRIBUTED or the cause why they have
+    none, and the time of their list.
 
-    `moments` is of interactions that are stamped earlier than their list, within the tolerance; elsewhere their own time.
+    `moments` is of interactions that are stamped earlier than their list, within the tolerance; elsewhere their own
+    time.
     """
 
     labels: NDArray[np.uint8]  # (N, A) 1 where the candidate got the action
@@ -48,12 +50,14 @@ def attribute(
 ) -> Attribution:
     """Attribute interactions to candidates.
 
-    An interaction that names its request counts for the item there: of several requests of that id for the one of its own session, and of
-    these for the last. One that names none counts for the shopper's last request that showed the item (of several at one moment: the last
-    by name). Both only if it comes no earlier than `skew_us` before the request, and within the window.
+    An interaction that names its request counts for the item there: of several requests of that id for the one of its
+    own session, and of these for the last. One that names none counts for the user's last request that showed the item
+    (of several at one moment: the last by name). Both only if it comes no earlier than `skew_us` before the request,
+    and within the window.
 
     Args:
-        candidates: key, request, session, item, time (us, of the request); N rows by request, an item once in a request.
+        candidates: key, request, session, item, time (us, of the request); N rows by request, an item once in a
+            request.
         interactions: key, request (null where not given), session (0 where not given), item, time, action; M rows.
         actions: which actions are labels, in the labels' order.
         window_us: how long after its request an action counts.
@@ -111,7 +115,8 @@ def _named(
 
 
 def out_of_window() -> pl.Expr:
-    """Return the cause where no request lies in the window: by the nearest of those `before` and `after` an action's `time`, if there is one."""
+    """Return the cause where no request is in the window: by the nearest of those `before` and `after` an action's
+    `time`, if there is one."""
     early = pl.col("after").is_not_null() & (
         pl.col("before").is_null() | (pl.col("after") - pl.col("time") <= pl.col("time") - pl.col("before"))
     )
@@ -135,7 +140,8 @@ def _free(
 
 
 def _last(lists: pl.DataFrame, interactions: pl.DataFrame, by: list[str], *, skew_us: int) -> pl.DataFrame:
-    """Return interactions that have a list before them (or within the tolerance after), with the last one: its `shown` and what else it has."""
+    """Join interactions with the last list before them, or within the tolerance after; those without one are
+    dropped."""
     names = [name for name in lists.columns if name not in interactions.columns or name in by]
     joined = (
         interactions.with_columns(until=pl.col("time") + skew_us)
@@ -154,7 +160,7 @@ def _last(lists: pl.DataFrame, interactions: pl.DataFrame, by: list[str], *, ske
 
 
 def _next(lists: pl.DataFrame, interactions: pl.DataFrame, by: list[str], *, skew_us: int) -> pl.DataFrame:
-    """Return interactions that have a list after them, beyond the tolerance, with the first one."""
+    """Join interactions with the first list after them, beyond the tolerance; those without one are dropped."""
     joined = (
         interactions.with_columns(since=pl.col("time") + skew_us + 1)
         .sort("since")

@@ -1,7 +1,8 @@
-"""What the blocks of shoppers must know of one another: whose list an action belongs to that another shopper did, or nobody.
+"""Attribute actions across blocks of users: those on a list of another user, and those that name no user.
 
-The scan writes which requests were shown to whom, and the actions that name a request which isn't near them among the shopper's own; both
-by a hash of the request's id. Where these meet it is settled whose the actions are, and written for the shoppers' blocks.
+The scan writes which requests were shown to whom, and the actions that name a request which isn't near them among the
+user's own; both by a hash of the request's id. Where these meet it is settled whose the actions are, and written for
+the users' blocks.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,8 +30,8 @@ _SHOWN = {"rid": pl.UInt64, "uid": pl.UInt64, "user": pl.String, "session": pl.S
 VERDICTS = {"seq": pl.Int64, "item": pl.String, "verdict": pl.Int8, "moment": pl.Int64, "home": pl.UInt64}
 FOREIGN = {  # and the dataset's amounts
     "user": pl.String,  # as the log has it
-    "owner": pl.String,  # the request's shopper, "" for a guest
-    "guest": pl.String,  # the session of the request's shopper, where that is a guest
+    "owner": pl.String,  # the request's user, "" for a guest
+    "guest": pl.String,  # the session of the request's user, where that is a guest
     "request": pl.String,
     "session": pl.String,
     "item": pl.String,
@@ -42,14 +43,14 @@ FOREIGN = {  # and the dataset's amounts
 
 @dataclass(frozen=True)
 class PartitionWriter:
-    """Where frames are written, each cut into `partitions` by a hash of its rows; `name` tells one writer from another."""
+    """Write frames partitioned by a hash of their rows; `name` distinguishes the writers."""
 
     folder: str
     name: str
     partitions: int
 
     def write(self, kind: str, rows: pl.DataFrame, hashes: pl.Series) -> str:
-        """Write rows; the file's name, or "" where there are none."""
+        """Write rows; return the file's name, or "" where there are none."""
         if not len(rows):
             return ""
         path = f"{self.folder}/{kind}/{self.name}"
@@ -59,7 +60,7 @@ class PartitionWriter:
 
 @dataclass(frozen=True)
 class ScanFiles:
-    """Files by what they hold; each is cut by a hash."""
+    """The files of the scan by what they hold; each is partitioned by a hash."""
 
     shown: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
@@ -67,14 +68,14 @@ class ScanFiles:
 
 
 def merge_files(parts: Iterable[ScanFiles]) -> ScanFiles:
-    """Return the files of many frames, in the order of the parts."""
+    """Concatenate the files of many frames, in the order of the parts."""
     kept = list(parts)
     return ScanFiles(*(tuple(path for part in kept for path in getattr(part, kind)) for kind in ("shown", "claims", "userless")))
 
 
 @dataclass(frozen=True)
 class AttributionFiles:
-    """What is written for the shoppers' blocks of the actions of one block of requests; "" where there is nothing."""
+    """The files that a block of requests writes for the blocks of users; "" where there is nothing."""
 
     verdicts: str = ""
     foreign: str = ""
@@ -84,11 +85,11 @@ class AttributionFiles:
 
 @dataclass(frozen=True)
 class Claims:
-    """What a block of shoppers is told.
+    """What a block of users needs to know of actions on lists of other blocks.
 
-    `verdicts`: of its own actions that aren't of its own requests: seq, item, verdict (AWAY or a cause), moment, home (the hash
-    by which the block is known that has the request of an AWAY one).
-    `foreign`: other shoppers' actions that belong to its requests.
+    `verdicts`: of its own actions that aren't of its own requests: seq, item, verdict (AWAY or a cause), moment, home
+    (the hash by which the block is known that has the request of an AWAY one). `foreign`: other users' actions that
+    belong to its requests.
     """
 
     verdicts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VERDICTS))
@@ -101,7 +102,8 @@ def skew_us(dataset: Dataset) -> int:
 
 
 def attributed_actions(dataset: Dataset) -> list[int]:
-    """Return the codes of the actions whose list is looked for: those with a label; with a tolerance of clocks all that are about an item."""
+    """Return the codes of the actions to attribute: those with a label; with a tolerance of clocks all that are
+    about an item."""
     names = list(dataset.actions)
     shown = impression_code(dataset)
     attributed = [name for name, action in dataset.actions.items() if action.label > 0 or (dataset.skew > 0 and action.item)]
@@ -121,7 +123,7 @@ class Hashes:
     user: pl.Series
 
     def __getitem__(self, kept: pl.Series) -> "Hashes":
-        """Return those of some events."""
+        """Select some events."""
         return Hashes(self.request.filter(kept), self.user.filter(kept))
 
 
@@ -133,7 +135,7 @@ def hashes_of(events: pl.DataFrame) -> Hashes:
 
 
 def user_partitions(events: pl.DataFrame, hashes: Hashes, alone: pl.Expr, *, partitions: int) -> NDArray[np.int64]:
-    """Return (N,) which block of shoppers each event goes to: by its user, or a guest's request, or else by `alone`."""
+    """Return (N,) the block of users of each event: by its user, or a guest's request, or else by `fallback`."""
     who = hashes.user
     guests = who == 0
     if guests.any():
@@ -144,14 +146,14 @@ def user_partitions(events: pl.DataFrame, hashes: Hashes, alone: pl.Expr, *, par
 
 
 def hash_partitions(hashes: pl.Series, partitions: int) -> NDArray[np.int64]:
-    """Return the block of each hash."""
+    """Return the partition of each hash."""
     return (hashes % partitions).cast(pl.Int64).to_numpy()
 
 
 def write_claims(
     events: pl.DataFrame, hashes: Hashes, dataset: Dataset, files: PartitionWriter, *, anonymous: bool
 ) -> tuple[pl.DataFrame, Hashes, ScanFiles]:
-    """Write what the blocks of requests need of a frame's events.
+    """Write the events that the blocks of requests need of a frame.
 
     Args:
         events: clean events.
@@ -183,13 +185,13 @@ def write_claims(
 
 
 def _contents(events: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
-    """Return a hash of what each claim's row says, by which its repetition is known."""
+    """Hash the content of each claim's row, by which its repetitions are recognised."""
     rows = events.join(claims.select(_ROW), on=_ROW, how="semi").unique(_ROW, keep="first", maintain_order=True)
     return rows.select(*_ROW, rows.select(content_columns(rows)).hash_rows().alias("content"))
 
 
 def _at_home(named: pl.DataFrame, listed: pl.DataFrame, dataset: Dataset) -> pl.Series:
-    """Return which actions have a list of their own shopper's and id, within the window, among those of the same frame."""
+    """Return which actions have a list of their own user and id in the same frame, within the window."""
     actions = named.select("rid", "uid", "time").with_row_index("at").with_columns(until=pl.col("time") + skew_us(dataset)).sort("until")
     near = actions.join_asof(
         listed.select("rid", "uid", seen="time").sort("seen"),
@@ -207,10 +209,12 @@ def _at_home(named: pl.DataFrame, listed: pl.DataFrame, dataset: Dataset) -> pl.
 
 
 def with_owner(frame: pl.DataFrame, dataset: Dataset, *, anonymous: bool = False) -> pl.DataFrame:
-    """Return rows with `owner`, the hash of their shopper (of a guest: of the session, where such are named), and the session's hash.
+    """Return rows with `owner`, the hash of their user (of a guest: of the session, where sessions are named), and the
+    session's hash.
 
     Args:
-        frame: rid, uid (0: nobody), session (text), time; where it is of nobody's actions, also whether they are `anonymous`, no guests'.
+        frame: rid, uid (0: nobody), session (text), time; where it is of nobody's actions, also whether they are
+            `anonymous`, no guests'.
         dataset: the dataset file.
         anonymous: whether there is such a column.
     """
@@ -224,14 +228,14 @@ def with_owner(frame: pl.DataFrame, dataset: Dataset, *, anonymous: bool = False
 
 
 def attribute_requests(partition: int, written: ScanFiles, dataset: Dataset, files: PartitionWriter, counts: Counts) -> AttributionFiles:
-    """Settle whose the actions of one block of requests are, and write it for the blocks of shoppers.
+    """Attribute the actions that name the requests of one block, and write the results for the blocks of users.
 
     Args:
         partition: the block of requests.
         written: by the scan of all frames.
         dataset: the dataset file.
         files: where to write.
-        counts: gets how many ids several shoppers have.
+        counts: gets how many ids several users have.
     """
     if not written.shown and not written.userless:
         return AttributionFiles()
@@ -268,7 +272,7 @@ def attribute_requests(partition: int, written: ScanFiles, dataset: Dataset, fil
 
 
 def _adopted(judged: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, files: PartitionWriter) -> dict[str, str]:
-    """Write nobody's actions as those of the shoppers whose request they name; the rest stay nobody's, with the reason why."""
+    """Write actions without user as those of the user whose request they name; the rest keep none, with the cause."""
     theirs = pl.col("verdict").is_in([ATTRIBUTED, CROSS_USER])
     guests = theirs & (pl.col("owner_uid") == 0)
     rows = judged.with_columns(
@@ -286,7 +290,7 @@ def _adopted(judged: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, fil
 
 
 def read_claims(settled: Sequence[AttributionFiles], partition: int) -> tuple[Claims, pl.DataFrame | None]:
-    """What a block of shoppers is told, and the actions that were found to be its shoppers' or guests'."""
+    """Read a block's claims, and the actions without user that were attributed to its users or guests."""
 
     def read(names: Iterable[str]) -> pl.DataFrame | None:
         kept = [name for name in names if name]

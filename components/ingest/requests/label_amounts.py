@@ -1,4 +1,4 @@
-"""Labels and amounts of candidates, from the events that were attributed to them and the returns that took these back."""
+"""Compute labels and amounts of candidates from the events attributed to them, less what returns took back."""
 
 from dataclasses import dataclass, replace
 
@@ -22,14 +22,14 @@ RETURNED = {  # what a block says of its returns to another
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of N candidates.
+    """Labels and amounts of N candidates.
 
-    `labels` (N, A): 1 where the candidate got the label action. `amounts`: N rows, a column for each of the dataset's amounts: the sum over
-    the events that count, 0 where there is none.
+    `labels` (N, A): 1 where the candidate got the label action. `amounts`: N rows, a column for each of the dataset's
+    amounts: the sum over the events that count, 0 where there is none.
 
-    An action on another block's request is taken back by a return that this block has: `returned` says so (seq, item, action, at_us, share,
-    and home, the hash by which the other block is known). `open`: the hits of candidates that have such an action of another block's; both
-    are None where there are none.
+    An action on another block's request is taken back by a return that this block has: `returned` says so (seq, item,
+    action, at_us, share, and home, the hash by which the other block is known). `open`: the hits of candidates that
+    have such an action of another block's; both are None where there are none.
     """
 
     labels: NDArray[np.float32]
@@ -48,16 +48,16 @@ def compute_outcome(
     labels: NDArray[np.float32],
     ends_us: NDArray[np.int64],
 ) -> Outcome:
-    """Return labels without what was taken back, and amounts.
+    """Compute labels without what was returned, and amounts.
 
-    A return counts if it is known before the request's window of the split ends: what comes later a model that is trained at that moment
-    couldn't know, nor could its judge.
+    A return counts if it is known before the request's window of the split ends: what comes later a model that is
+    trained at that moment couldn't know, nor could its judge.
 
     Args:
-        hits: slot (0..N-1, a candidate), seq, item, action (code), event (a row of `amounts`); one row an event that was attributed to a
-            candidate.
-        events: of a block of whole shoppers, with the row as `event`, the dataset's amounts, and `home` where some belong to requests of
-            other blocks. Returns are looked for among them.
+        hits: slot (0..N-1, a candidate), seq, item, action (code), event (a row of `amounts`); one row an event that
+            was attributed to a candidate.
+        events: of a block of whole users, with the row as `event`, the dataset's amounts, and `home` where some belong
+            to requests of other blocks. Returns are looked for among them.
         dataset: the dataset file.
         counts: gets what became of returns.
         amounts: the dataset's amounts, of `events` and of the events of other blocks behind them.
@@ -83,7 +83,7 @@ def compute_outcome(
 
 
 def subtract_returns(outcome: Outcome, returned: pl.DataFrame, dataset: Dataset, counts: Counts) -> Outcome:
-    """Return an outcome without what the returns of other blocks took back.
+    """Subtract the returns of other blocks from an outcome.
 
     Args:
         found: of a block.
@@ -104,7 +104,7 @@ def subtract_returns(outcome: Outcome, returned: pl.DataFrame, dataset: Dataset,
 
 
 def _less_returns(hits: pl.DataFrame, back: pl.DataFrame, by: list[str], counts: Counts) -> pl.DataFrame:
-    """Hits with what is left of each; `by` says which hit a return takes back."""
+    """Return hits with the share that returns leave of each; `by`: the columns that match a return to its hit."""
     met = hits.with_row_index("hit").select("hit", "ends_us", *by).join(back, on=by, how="inner")
     known = met["at_us"] < met["ends_us"]
     counts.add("returns: came after the window of the label's request ends, and so don't count", int((~known).sum()))
@@ -119,7 +119,7 @@ def _less_returns(hits: pl.DataFrame, back: pl.DataFrame, by: list[str], counts:
 
 
 def _labels(hits: pl.DataFrame, dataset: Dataset, candidates: int) -> NDArray[np.float32]:
-    """Return (N, A) labels of which an event is left."""
+    """Return (N, A) labels: 1 where an event remains."""
     labels = np.zeros((candidates, len(dataset.label_gains)), np.float32)
     standing = hits.filter(pl.col("left") > 0)
     for column, name in enumerate(dataset.label_gains):
@@ -129,7 +129,7 @@ def _labels(hits: pl.DataFrame, dataset: Dataset, candidates: int) -> NDArray[np
 
 
 def _sums(hits: pl.DataFrame, dataset: Dataset, candidates: int) -> pl.DataFrame:
-    """N rows, the sums of what is left of the amounts."""
+    """Return N rows, the sums of the remaining amounts."""
     codes = [list(dataset.actions).index(name) for name in dataset.amount_actions]
     counting = hits.filter(pl.col("action").is_in(codes))
     slots, left = counting["slot"].to_numpy(), counting["left"].to_numpy()

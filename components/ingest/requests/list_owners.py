@@ -1,7 +1,7 @@
-"""Find the shopper whose list an action belongs to, where it isn't one of the shopper whom the log says acted.
+"""Find the user whose list an action belongs to, where it isn't the user whom the log names.
 
-A shopper logs in while looking at a list; a click log has no shoppers at all. The list's own shopper lies in another block then, so the
-question is answered by the request's id: over all lists of an id, wherever they come from.
+A user logs in while looking at a list; a click log has no users at all. The list's own user lies in another block then,
+so the question is answered by the request's id: over all lists of an id, wherever they come from.
 """
 
 import polars as pl
@@ -12,10 +12,11 @@ NOBODY = 0  # the owner of an action that names none
 
 
 def resolve(claims: pl.DataFrame, shown: pl.DataFrame, *, window_us: int, skew_us: int, pause_us: int) -> pl.DataFrame:
-    """Say whose request each action belongs to.
+    """Find the request that each action belongs to.
 
-    It is the actor's own request where one of that id was shown within the window before the action. Else it is that of the only other
-    shopper to whom one of that id was shown then: in the action's own session, or else in any. Of several shoppers none can be told.
+    It is the actor's own request where one of that id was shown within the window before the action. Else it is that of
+    the only other user to whom one of that id was shown then: in the action's own session, or else in any. Of several
+    users none can be told.
 
     Args:
         claims: C rows: rid (the request's id), owner (NOBODY where the log names nobody), session (0: none), time.
@@ -25,8 +26,8 @@ def resolve(claims: pl.DataFrame, shown: pl.DataFrame, *, window_us: int, skew_u
         pause_us: a longer pause between rows of one id begins another request.
 
     Returns:
-        C rows in the order of the claims: verdict (HOME, AWAY or a cause), shown (the row of `shown` it belongs to; null for a cause),
-        moment (of that request, where the action is stamped earlier; else the action's own time).
+        C rows in the order of the claims: verdict (HOME, AWAY or a cause), shown (the row of `shown` it belongs to;
+        null for a cause), moment (of that request, where the action is stamped earlier; else the action's own time).
     """
     actions = claims.select("rid", "owner", "session", "time").with_row_index("at").with_columns(until=pl.col("time") + skew_us)
     by_id = ["rid"]
@@ -54,13 +55,13 @@ def resolve(claims: pl.DataFrame, shown: pl.DataFrame, *, window_us: int, skew_u
 
 
 def shared_ids(shown: pl.DataFrame) -> pl.DataFrame:
-    """Return the ids that more than one shopper has (within one session, where sessions are named): rid, session."""
+    """Return the ids that more than one user has (within one session, where sessions are named): rid, session."""
     edges = shown.group_by("rid", "session").agg(pl.col("owner").min().alias("least"), pl.col("owner").max().alias("most"))
     return edges.filter(pl.col("least") != pl.col("most")).select("rid", "session")
 
 
 def _with_rival(lists: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    """Return each list with the time of the last one before it that agrees in `by` and has another owner."""
+    """Add to each list the time of the last one before it that agrees in `by` and has another owner."""
     ordered = lists.sort(*by, "seen", "owner", maintain_order=True)
     another = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in (*by, "owner")).fill_null(value=True)
     before = pl.when(pl.col("owner") != pl.col("owner").shift(1).over(by)).then(pl.col("seen").shift(1).over(by))
@@ -69,7 +70,7 @@ def _with_rival(lists: pl.DataFrame, by: list[str]) -> pl.DataFrame:
 
 
 def _latest(actions: pl.DataFrame, lists: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    """What is asked with the last list that agrees in `by` and isn't later than `until`."""
+    """Join actions with the last list that agrees in `by` and isn't later than `until`."""
     return _joined(actions.sort("until"), lists, by, on="until", strategy="backward")
 
 
@@ -88,7 +89,8 @@ def _joined(actions: pl.DataFrame, lists: pl.DataFrame, by: list[str], *, on: st
 
 
 def _lost(left: pl.DataFrame, lists: pl.DataFrame) -> pl.DataFrame:
-    """Return why there is no request in the window: by the shopper's own requests of that id, or else by everybody's."""
+    """Return the cause why there is no request in the window: by the user's own requests of that id, or else by
+    everybody's."""
     causes = []
     for by, some in ((["rid", "owner"], left.filter(pl.col("owner") != NOBODY)), (["rid"], None)):
         actions = left if some is None else some

@@ -1,14 +1,14 @@
 """Sample negatives for data without impressions: items that other positive events soon after the request were about.
 
-A positive event is one whose action has a label. A negative is the item of a later positive event in the same window of the split (train,
-eval, test). Earlier events can't serve: an item's state at a request counts them, so an item drawn by one of them has been counted once
-more than an item of a positive, and a model tells the two apart without any signal. A later event isn't in any state yet, as the request's
-own isn't.
+A positive event is one whose action has a label. A negative is the item of a later positive event in the same window of
+the split (train, eval, test). Earlier events can't serve: an item's state at a request counts them, so an item drawn by
+one of them has been counted once more than an item of a positive, and a model tells the two apart without any signal. A
+later event isn't in any state yet, as the request's own isn't.
 
-A candidate is in its list once, however popular. So negatives are drawn by inclusion probabilities that make up for it: of an item in a
-share pi of the requests, n pi / (1 - pi) among the lists that don't have it as a positive, n being the negatives wanted of each positive.
-Then an item is n times as often a negative as a positive, at any popularity. Where that probability would be above 1, positives of the item
-are left out by chance until it holds.
+A candidate is in its list once, however popular. So negatives are drawn by inclusion probabilities that make up for it:
+of an item in a share pi of the requests, n pi / (1 - pi) among the lists that don't have it as a positive, n being the
+negatives wanted of each positive. Then an item is n times as often a negative as a positive, at any popularity. Where
+that probability would be above 1, positives of the item are left out by chance until it holds.
 
 Draws come from a hash of the request and the seed: they don't depend on how the data is cut into blocks.
 """
@@ -37,8 +37,8 @@ SHORTEST_LINE = 1e-3  # share of the items' lengths that remains, at the least, 
 class Pools:
     """The events that negatives are drawn from: pool p holds the positive events `first[p]` to `end[p]`.
 
-    It serves requests before `start_us[p]`, the time of its first event. `segment`: which of the stretches between `edges_us` the pool lies
-    in; it holds nothing of another.
+    It serves requests before `start_us[p]`, the time of its first event. `segment`: which of the stretches between
+    `edges_us` the pool lies in; it holds nothing of another.
     """
 
     edges_us: Ints
@@ -48,7 +48,8 @@ class Pools:
     segment: Ints
 
     def next_after(self, time_us: Ints) -> Ints:
-        """Return the pool of each request: the next one that begins after it and in its stretch; -1 where there is none."""
+        """Return the pool of each request: the next one that begins after it and in its stretch; -1 where there is
+        none."""
         if not len(self.start_us):
             return np.full(len(time_us), -1, np.int64)
         pool = np.searchsorted(self.start_us, time_us, side="right")
@@ -59,7 +60,8 @@ class Pools:
 
 @dataclass(frozen=True)
 class NegativeSample:
-    """`negatives`: request, item; an item once in a request, none of its positives. `kept`: (P,) whether a positive stays one."""
+    """`negatives`: request, item; an item once in a request, none of its positives. `kept`: (P,) whether a positive
+    stays one."""
 
     negatives: pl.DataFrame
     kept: NDArray[np.bool_]
@@ -68,8 +70,8 @@ class NegativeSample:
 def make_pools(times_us: Ints, window: Bounds, *, span_us: int) -> Pools:
     """Cut all positive events into overlapping pools.
 
-    Pools begin often enough that the next one is near, and towards the end of a window of the split ever more often, so that only its very
-    last requests have none.
+    Pools begin often enough that the next one is near, and towards the end of a window of the split ever more often, so
+    that only its very last requests have none.
 
     Args:
         times_us: of the positive events, ascending.
@@ -100,8 +102,8 @@ def draw_negatives(
     """Sample negatives for each request.
 
     Args:
-        positives: request (0..R-1, ascending), salt (uint64, of the request), time (us, of the request), events (how many positive ones the
-            request has), item; one row a positive item, an item once in a request.
+        positives: request (0..R-1, ascending), salt (uint64, of the request), time (us, of the request), events (how
+            many positive ones the request has), item; one row a positive item, an item once in a request.
         event_items: the items of all positive events, ascending by time.
         pools: of these events.
         negatives: wanted for each positive; a request gets fewer where its pool is small.
@@ -143,7 +145,8 @@ def _rounded(size: Ints) -> Ints:
 
 @dataclass(frozen=True)
 class _PoolItems:
-    """The D items of a pool in the order in which they are laid end to end, their events, and the index of each item by its code (or -1)."""
+    """The D items of a pool in the order in which they are laid end to end, their events, and the index of each item
+    by its code (or -1)."""
 
     items: Ints
     counts: Ints
@@ -151,7 +154,8 @@ class _PoolItems:
 
 
 def _pool_items(event_items: Ints, pool: int, *, codes: int, seed: int) -> _PoolItems:
-    """Count the items of a pool's events, and shuffle them: in another order in each pool, lest the same two items are never drawn together."""
+    """Count the items of a pool's events, and shuffle them: in another order in each pool, lest the same two items
+    are never drawn together."""
     counts = np.bincount(event_items)
     items = np.flatnonzero(counts)
     items = items[np.argsort(_seeded(items.astype(np.uint64) + (np.uint64(pool) << np.uint64(UNITS_BITS)), seed=seed), kind="stable")]
@@ -162,7 +166,8 @@ def _pool_items(event_items: Ints, pool: int, *, codes: int, seed: int) -> _Pool
 
 @dataclass(frozen=True)
 class _Group:
-    """P positives of requests that draw alike, those of a request together: request, its salt, and the item's index in the pool (or -1)."""
+    """P positives of requests that draw alike, those of a request together: request, its salt, and the item's index
+    in the pool (or -1)."""
 
     request: Ints
     salt: NDArray[np.uint64]
@@ -173,9 +178,9 @@ class _Group:
 class _Design:
     """How a pool's D items are drawn for requests with equally many positive events.
 
-    `lengths`: (D,) in proportion to the probability that an item is a negative of a list that hasn't it as a positive; `retention`: (D,) the
-    probability that a positive of it stays one. `expected`: how many negatives the lengths stand for, where they alone determine the
-    number; None where each positive gets as many.
+    `lengths`: (D,) in proportion to the probability that an item is a negative of a list that hasn't it as a positive;
+    `retention`: (D,) the probability that a positive of it stays one. `expected`: how many negatives the lengths stand
+    for, where they alone determine the number; None where each positive gets as many.
     """
 
     lengths: Floats
@@ -190,16 +195,17 @@ def _uniform_design(items: int) -> _Design:
 def _by_popularity(counts: Ints, events: int, *, negatives: int) -> _Design:
     """Make negatives as popular as positives.
 
-    pi = 1 - (1 - p)^k is the share of requests with k positive events that have an item of share p; n pi / (1 - pi) is the wanted
-    probability of the item among the others.
+    pi = 1 - (1 - p)^k is the share of requests with k positive events that have an item of share p; n pi / (1 - pi) is
+    the wanted probability of the item among the others.
     """
     share = counts / counts.sum()
     with np.errstate(divide="ignore", over="ignore"):
         odds = negatives * ((1 - share) ** -float(events) - 1)
     if odds.max() > 1:
         return _Design(np.minimum(odds, 1.0), np.minimum(1 / odds, 1.0), expected=float(np.minimum(odds, 1.0).sum()))
-    # A list of fixed size gives a popular item less than its length says: without the positives, the line is shorter where they are
-    # popular, and those lists don't draw the item. `line`: what remains of it beside one positive at random, the others at their mean.
+    # A list of fixed size gives a popular item less than its length says: without the positives, the line is shorter
+    # where they are popular, and those lists don't draw the item. `line`: what remains of it beside one positive at
+    # random, the others at their mean.
     lengths = odds
     for _ in range(LENGTH_ROUNDS):
         line = np.maximum(lengths.sum() - (events - 1) * (share * lengths).sum() - lengths, SHORTEST_LINE * lengths.sum())
@@ -211,7 +217,8 @@ def _by_popularity(counts: Ints, events: int, *, negatives: int) -> _Design:
 def _systematic(group: _Group, design: _Design, items: Ints, *, negatives: int, seed: int) -> Ints:
     """Draw each request's negatives by systematic sampling (Madow 1949).
 
-    The items are laid end to end without the request's positives, and points at equal distances from a random start fall on the negatives.
+    The items are laid end to end without the request's positives, and points at equal distances from a random start
+    fall on the negatives.
 
     Args:
         group: P positives.
@@ -247,7 +254,8 @@ def _systematic(group: _Group, design: _Design, items: Ints, *, negatives: int, 
 
 @dataclass(frozen=True)
 class _Cuts:
-    """The stretches that the positives of R requests take of the line, and that are cut out of it: C of them, by request and position."""
+    """The stretches that the positives of R requests take of the line, and that are cut out of it: C of them, by
+    request and position."""
 
     keys: Ints  # (C,) the request and the position on its shortened line, as one number
     before: Ints  # (C + 1,) the length of all earlier cuts, of any request
@@ -256,7 +264,8 @@ class _Cuts:
     length: Ints  # (R,) their length
 
     def on_whole_line(self, row: Ints, position: Ints) -> Ints:
-        """Return where positions on the shortened lines of requests lie on the whole line: behind the cuts before them."""
+        """Return where positions on the shortened lines of requests lie on the whole line: behind the cuts before
+        them."""
         passed = np.searchsorted(self.keys, _sort_key(row, position), side="right")
         return position + self.before[passed] - self.first[row]
 

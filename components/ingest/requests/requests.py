@@ -1,4 +1,4 @@
-"""Requests and their candidates, out of one block of clean events."""
+"""Form requests and their candidates from one block of clean events."""
 
 from dataclasses import dataclass, field
 
@@ -19,7 +19,8 @@ from components.ingest.requests.negative_sampling import draw_negatives, make_po
 from components.ingest.requests.request_identity import gap_us, request_key, request_rows, with_moments
 from components.ingest.requests.splits import Bounds, label_ends_us, label_window_us
 
-# Of an action: what is asked for its list; what is kept of it where it is no label; and where it is stamped earlier than its list.
+# Of an action: what is asked for its list; what is kept of it where it is no label; and where it is stamped earlier
+# than its list.
 _ASKED = ["key", "request", "session", "item", "time", "action", "seq", "event"]
 _UNLABELLED = {"seq": pl.Int64, "user": pl.String, "request": pl.String, "item": pl.Int64, "cause": pl.Int8}
 _MOVED = ["seq", "item", "moment"]
@@ -28,13 +29,12 @@ _TIME_SALT = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True)
 class Requests:
-    """R requests, sorted by key and time, with N candidates, sorted by request and place.
+    """R requests, sorted by key and time, with N candidates, sorted by request and position.
 
-    `frame`: key, request, user, session (hash), time, and the context features.
-    `candidates`: row (0..R-1, the request), item (code), position, and the features shown with the list.
-    `outcome`: of the N candidates; the label itself for data of rows.
-    `unlabelled`: actions with a label that are none, with the user that the log has, and the `cause`; `moved`: seq, item and moment of
-    actions that are stamped earlier than their list, or None.
+    `frame`: key, request, user, session (hash), time, and the context features. `candidates`: row (0..R-1, the
+    request), item (code), position, and the features shown with the list. `outcome`: of the N candidates; the label
+    itself for data of rows. `unlabelled`: actions with a label that are none, with the user that the log has, and the
+    `cause`; `moved`: seq, item and moment of actions that are stamped earlier than their list, or None.
     """
 
     frame: pl.DataFrame
@@ -56,13 +56,14 @@ def build_requests(
     """Form the requests of a block.
 
     Args:
-        events: clean events with `key` and the item's code as `item`, sorted by key, time, order and place; whole keys. Where another
-            block was asked about some of them, with its `verdict` and `moment`; of the others these are null.
+        events: clean events with `key` and the item's code as `item`, sorted by key, time, order and place; whole keys.
+            Where another block was asked about some of them, with its `verdict` and `moment`; of the others these are
+            null.
         dataset: says where candidates come from.
         positive_events: time and item of all events with a label action; empty where nothing is sampled.
         counts: gets what is left out.
         window: the windows of the split.
-        foreign: other shoppers' actions that belong to requests of this block, in the same columns as far as they matter.
+        foreign: other users' actions that belong to requests of this block, in the same columns as far as they matter.
     """
     events = events.with_row_index("event")
     match dataset.candidates:
@@ -77,7 +78,7 @@ def build_requests(
 
 
 def context_features(dataset: Dataset) -> tuple[GivenFeature, ...]:
-    """Return features of the request that stand in event rows."""
+    """Return the features of requests that are columns of event rows."""
     return tuple(feature for feature in event_features(dataset) if feature.side != "item")
 
 
@@ -123,7 +124,8 @@ def _repeated(frame: pl.DataFrame) -> int:
 def _labels(
     shown: pl.DataFrame, events: pl.DataFrame, foreign: pl.DataFrame | None, dataset: Dataset, counts: Counts, *, window: Bounds
 ) -> tuple[Outcome, pl.DataFrame, pl.DataFrame | None]:
-    """What became of the candidates, the labelled actions that belong to no list, and the actions that are stamped earlier than theirs."""
+    """Compute the candidates' outcome, the label actions that belong to no list, and the actions stamped earlier
+    than their list."""
     actions = [list(dataset.actions).index(name) for name in dataset.label_gains]
     actions_done = events.filter(pl.col("action").is_in(attributed_actions(dataset)))
     labelled = actions_done["action"].is_in(actions)
@@ -240,7 +242,7 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, positive_events: pl.DataFra
 
 
 def row_name() -> pl.Expr:
-    """Return the name of a request that the log gives none: its file's place and its row."""
+    """Name a request that has no name in the log: its file's number and its row."""
     return pl.format("row-{}-{}", pl.col("seq") // (1 << FILE_SHIFT), pl.col("seq") % (1 << FILE_SHIFT))
 
 

@@ -1,4 +1,4 @@
-"""Which earlier action a return takes back, and how much of it."""
+"""Match returns with the earlier actions that they take back, and the share of each."""
 
 import math
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ NOTHING_LEFT = 1e-9  # pieces, and shares of an action, below which nothing is
 
 @dataclass
 class _Action:
-    """An action that can be taken back: its row among the events, its pieces (NaN: unknown), and what is left of them."""
+    """An action that can be taken back: its row among the events, its pieces (NaN: unknown), and how many remain."""
 
     event: int
     request: str
@@ -28,13 +28,14 @@ class _Action:
 def match_returns(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> pl.DataFrame:
     """Match each return with what it takes back.
 
-    A return takes back the shopper's latest such action on the item before it: among those of its own request, if it names one of theirs,
-    else among all. Where both have a `quantity`, it takes so many pieces, and goes on to the action before when there are not enough
-    left; else the whole action. What is taken back isn't there for the next return. A return so depends on nothing later than itself.
+    A return takes back the user's latest such action on the item before it: among those of its own request, if it names
+    one of theirs, else among all. Where both have a `quantity`, it takes so many pieces, and goes on to the action
+    before when there are not enough left; else the whole action. What is taken back isn't there for the next return. A
+    return so depends on nothing later than itself.
 
     Args:
-        events: of a block of whole shoppers: event (the row), key, item (code), time, order, seq, action, request, and quantity where the
-            dataset has it.
+        events: of a block of whole users: event (the row), key, item (code), time, order, seq, action, request, and
+            quantity where the dataset has it.
         dataset: says which action takes back which.
         counts: gets the returns that found what they take back, and those that didn't.
 
@@ -78,7 +79,8 @@ def _each_return(both: pl.DataFrame, return_code: int, *, with_quantity: bool) -
 
 
 def _take(actions: list[_Action], pieces: float, request: str) -> Iterator[tuple[int, float]]:
-    """What a return takes of which action, the latest first and those of its own request before all others."""
+    """Yield the actions that a return takes back and the share of each, those of its own request first, then the
+    latest first."""
     latest_first = actions[::-1]
     for action in sorted(latest_first, key=lambda action: not (request and action.request == request)):
         if action.left <= NOTHING_LEFT or pieces <= NOTHING_LEFT:

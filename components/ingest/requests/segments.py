@@ -1,4 +1,4 @@
-"""The segments of rows, and the state of products within them."""
+"""Compute the segments of rows, and the state of items within segments."""
 
 import numpy as np
 import polars as pl
@@ -13,12 +13,13 @@ from components.state.versions import FROM
 
 
 def segments(rows: pl.DataFrame, dataset: Dataset, users: pl.DataFrame | None, *, prefix: str) -> pl.Series:
-    """Return (N,) the segment of each row, as `components.state.segments.segment_of` makes it; null where a value is missing.
+    """Return (N,) the segment of each row, as `components.state.segments.segment_of` makes it; null where a value is
+    missing.
 
     Args:
         rows: with `user`, `time`, and the events' features under their names behind `prefix`.
         dataset: says what a segment is.
-        users: the table of shoppers.
+        users: the table of users.
         prefix: of the features' columns.
     """
     values = []
@@ -41,7 +42,7 @@ def replay_segment_block(rows: pl.DataFrame, items: pl.Series, dataset: Dataset)
     """Run the reducer over a block of items within segments.
 
     Args:
-        rows: `segment_rows` of all shopper blocks.
+        rows: `segment_rows` of all user blocks.
         items: the items' ids by code.
         dataset: the dataset file.
 

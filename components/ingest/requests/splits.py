@@ -1,4 +1,4 @@
-"""Which window a request belongs to. Windows of time don't overlap, and a gap as long as the label's window lies between them."""
+"""Assign requests to windows. Windows of time don't overlap, and a gap as long as the label's window separates them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Bounds:
 
 
 def label_window_us(dataset: Dataset) -> int:
-    """Return how long after a request its labels may come; 0 where they stand in it."""
+    """Return how long after a request its labels may come; 0 where they are part of it."""
     return int(dataset.attribution * 1e6) if isinstance(dataset.candidates, Impressions | ListRows) else 0
 
 
@@ -50,7 +50,7 @@ def bounds(dataset: Dataset, first_us: int, last_us: int) -> Bounds:
 
 
 def data_end_us(dataset: Dataset, data_until: str) -> int | None:
-    """Return where `data_until` says that the data ends, None where it says nothing.
+    """Return the end of the data by `data_until`, None where it is empty.
 
     Raises:
         InputError: it isn't a date or date-time, or the rows have no time.
@@ -69,9 +69,10 @@ def data_end_us(dataset: Dataset, data_until: str) -> int | None:
 
 
 def assign(times_us: NDArray[np.int64], window: Bounds) -> NDArray[np.int8]:
-    """Return the window of each request: a place in SPLITS, or BEFORE, GAP, AFTER.
+    """Return the window of each request: an index into SPLITS, or BEFORE, GAP, AFTER.
 
-    A request whose labels could come after the next boundary is left out: what is learnt from must be known when the next window starts.
+    A request whose labels could come after the next boundary is left out: what is learnt from must be known when the
+    next window starts.
     """
     split = np.searchsorted(np.array([window.eval_us, window.test_us]), times_us, side="right").astype(np.int8)
     ends = np.array([window.eval_us, window.test_us, window.until_us + 1])[split]
@@ -83,7 +84,7 @@ def assign(times_us: NDArray[np.int64], window: Bounds) -> NDArray[np.int8]:
 
 
 def label_ends_us(times_us: NDArray[np.int64], window: Bounds) -> NDArray[np.int64]:
-    """Return when the window of the split that each request lies in ends: what happens from then on, its labels can't know of."""
+    """Return the end of the window that each request lies in: labels don't use what happens from then on."""
     split = np.searchsorted(np.array([window.eval_us, window.test_us]), times_us, side="right")
     return np.array([window.eval_us, window.test_us, window.until_us + 1])[split]
 

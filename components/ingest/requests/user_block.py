@@ -1,4 +1,5 @@
-"""Build a block of whole users: their requests, the users' state at each, and the events that the items' state needs."""
+"""Build a block of whole users: their requests, the users' state at each, and the events that the items' state
+needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,10 +31,9 @@ NO_EVENT = -1
 class UserBlock:
     """Requests of a block with the state of their users.
 
-    `known`: R rows: the user's state columns and `interactions`.
-    `history`: one row an event, with row (the request), item (code), action, age_s.
-    `item_rows`: the events and queries of the items' state: item (code), time, action (code; NO_EVENT for none), slot (the candidate whose
-    state is queried; -1 for none), stamped (see `_moved`).
+    `known`: R rows: the user's state columns and `interactions`. `history`: one row an event, with row (the request),
+    item (code), action, age_s. `item_rows`: the events and queries of the items' state: item (code), time, action
+    (code; NO_EVENT for none), slot (the candidate whose state is queried; -1 for none), stamped (see `_moved`).
     `segment_rows`: likewise for their state within segments, and the segment; None where the dataset has no segments.
     `users`, `state`: the users' state at the end of the data; guests have none.
     """
@@ -52,9 +52,9 @@ class UserBlock:
 class LogContext:
     """What the blocks of all users share.
 
-    `items`: the item index, a row's index being the item's code. `window`: the windows of the split. `positive_events`: time, item (code) of
-    each event with a label action, by time; for sampling. `files`: the log's files by number; for samples. `users`: the users' table, for
-    segments.
+    `items`: the item index, a row's index being the item's code. `window`: the windows of the split. `positive_events`:
+    time, item (code) of each event with a label action, by time; for sampling. `files`: the log's files by number; for
+    samples. `users`: the users' table, for segments.
     """
 
     items: pl.DataFrame
@@ -64,9 +64,7 @@ class LogContext:
     users: pl.DataFrame | None = None
 
 
-def build_user_block(
-    events: pl.DataFrame, dataset: Dataset, log: LogContext, counts: Counts, *, claims: Claims | None = None
-) -> UserBlock:
+def build_user_block(events: pl.DataFrame, dataset: Dataset, log: LogContext, counts: Counts, *, claims: Claims | None = None) -> UserBlock:
     """Turn a block of clean events into requests.
 
     Args:
@@ -126,7 +124,8 @@ def _distinct(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> pl.Data
 
 
 def _known(events: pl.DataFrame, dataset: Dataset, log: LogContext, counts: Counts) -> pl.DataFrame:
-    """Replace items by their codes (-1: none); count those that the catalogue lacks, and reject them where the dataset file says so."""
+    """Replace items by their codes (-1: none); count those that the catalogue lacks, and reject them where the
+    dataset file says so."""
     events = _coded(events, log.items)
     unknown = (events["item"] != "") & ~events["known"]
     if unknown.any():
@@ -174,10 +173,11 @@ def _foreign(foreign: pl.DataFrame, events: pl.DataFrame, items: pl.DataFrame, d
 
 
 def _moved(events: pl.DataFrame, moved: pl.DataFrame | None) -> pl.DataFrame:
-    """Move events that are stamped earlier than their list to the list's time: they can't be known at their own request.
+    """Move events that are stamped earlier than their list to the list's time: they can't be known at their own
+    request.
 
-    `time` is when the state takes an event in, `stamped` what its clock says, null where that is the same. Of one moment these go first:
-    what is stamped earlier came after the list, whatever its clock says.
+    `time` is when the state takes an event in, `stamped` what its clock says, null where that is the same. Of one
+    moment these go first: what is stamped earlier came after the list, whatever its clock says.
     """
     if moved is None:
         return events.with_columns(pl.lit(None, pl.Int64).alias("stamped"))
@@ -208,7 +208,8 @@ def _where(rows: pl.DataFrame, files: Mapping[int, str]) -> pl.DataFrame:
 
 
 def _replayed(requests: Requests, events: pl.DataFrame, dataset: Dataset, plan: StatePlan, *, keys: int) -> tuple[State, Features]:
-    """Replay the block through the reducer: each request is a query, its list one impression event of as many candidates."""
+    """Replay the block through the reducer: each request is a query, its list one impression event of as many
+    candidates."""
     impression = impression_code(dataset)
     sizes = np.bincount(requests.candidates["row"].to_numpy(), minlength=len(requests.frame))
     queries = requests.frame.select("key", "time", "session").with_columns(

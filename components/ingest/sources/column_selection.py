@@ -1,4 +1,4 @@
-"""Which columns are read of a file, and which of them it may lack."""
+"""Select the columns to read of a file, and record which of the optional ones it lacks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,10 +13,11 @@ class MissingColumn(InputError):  # noqa: N818 - a kind of InputError
 
 @dataclass
 class ColumnSelection:
-    """The columns to read of one file, and what became of them.
+    """The columns to read of one file, and those that it lacks.
 
-    `columns`: all of them. `optional`: those that the file may lack; `incidental`: those of them that nobody misses. `absent`: those that
-    it does lack, each with a sentence about it; None as long as nothing is known of the file's columns, as in an empty one.
+    `columns`: all of them. `optional`: those that the file may lack; `incidental`: those of them that nobody misses.
+    `absent`: those that it does lack, each with a sentence about it; None as long as nothing is known of the file's
+    columns, as in an empty one.
     """
 
     columns: tuple[str, ...]
@@ -47,14 +48,14 @@ class ColumnSelection:
         return tuple(name for name in self.columns if name in present)
 
     def mark_absent(self, name: str, error: MissingColumn) -> None:
-        """Note that a column isn't there, or raise the error where the file can't do without it."""
+        """Record that a column is absent, or raise the error where the file can't do without it."""
         if name not in self.optional:
             raise error
         self.absent = {**(self.absent or {}), name: str(error)}
 
 
 def missing_column(path: str, name: str, present: Sequence[str], *, hint: str = "") -> MissingColumn:
-    """Return the error for a column that isn't among those of a file."""
+    """Return the error for a column that a file lacks."""
     return MissingColumn(f"{path}: expected a column {name!r}, which isn't there; {hint or closest(name, present)}")
 
 

@@ -1,4 +1,4 @@
-"""Columns of the log, the catalogue and the shoppers as their features' types."""
+"""Convert columns of the log, the catalogue and the users to their features' types."""
 
 import polars as pl
 
@@ -10,7 +10,7 @@ from components.ingest.sources.raw_rows import column_place, location, logged_na
 
 
 def typed_values(frame: pl.DataFrame, features: tuple[GivenFeature, ...], counts: Counts, *, column: str | None = None) -> pl.DataFrame:
-    """Return columns of a table (catalogue, shoppers, shown lists) as their features' types, named by the features.
+    """Return columns of a table (catalogue, users, shown lists) as their features' types, named by the features.
 
     A number below its minimum is missing. `column` is the one that holds the values; default: each feature's own.
     """
@@ -44,7 +44,7 @@ def typed_column(frame: pl.DataFrame, feature: GivenFeature, column: str, name: 
 
 
 def _text(frame: pl.DataFrame, feature: GivenFeature, values: pl.Series) -> pl.Series:
-    """What is one thing has one text, as an id has; words and lists of values stay as they are."""
+    """Return a feature's values as text: ids and categories in one notation, words and lists of values as they are."""
     match feature:
         case Id():
             return ids_of(values, where=column_place(frame, values))
@@ -56,7 +56,7 @@ def _text(frame: pl.DataFrame, feature: GivenFeature, values: pl.Series) -> pl.S
 def numbers(
     frame: pl.DataFrame, values: pl.Series, counts: Counts, *, name: str, role: str, dtype: pl.DataType | type[pl.DataType] = pl.Float32
 ) -> pl.Series:
-    """Return a column of a frame as finite numbers, NaN where there is none; what isn't one is counted under the name.
+    """Return a column of a frame as finite numbers, NaN where there is none; count other values under the name.
 
     Raises:
         InputError: nothing in the file's column is a number. `role` says there what the column was taken for.

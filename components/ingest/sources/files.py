@@ -1,4 +1,4 @@
-"""Which files a source has, and how they are cut into blocks that one worker reads at a time."""
+"""List the files of a source, and cut them into blocks that one worker reads at a time."""
 
 import os
 import posixpath
@@ -29,9 +29,9 @@ _PACKED = (".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".zip")  # how a pack
 class Block:
     """A part of a file: some row groups of a Parquet file, or a whole text file.
 
-    `order` is the block's place among all blocks of the data set, `file_order` the file's among all files; `first_row` the place in the
-    file of its first row; `source` the place in `events`. Where an array of each row is unnested, `first_unnested` is a number that
-    the elements of all rows before are below.
+    `order` is the block's place among all blocks of the data set, `file_order` the file's among all files; `first_row`
+    the place in the file of its first row; `source` the place in `events`. Where an array of each row is unnested,
+    `first_unnested` is a number that the elements of all rows before are below.
     """
 
     order: int
@@ -53,12 +53,12 @@ class Layout:
 
 
 def resolve(path: str, data_root: str) -> str:
-    """Return a path of the dataset file, looked up under the data folder unless it is absolute or names a file system."""
+    """Resolve a path of the dataset file: under the data folder unless it is absolute or names a file system."""
     return path if os.path.isabs(path) or "://" in path else posixpath.join(data_root, path)
 
 
 def matching(source: Files, data_root: str) -> list[str]:
-    """Return the source's files, sorted.
+    """List a source's files, sorted.
 
     Raises:
         InputError: there is none.
@@ -71,12 +71,13 @@ def matching(source: Files, data_root: str) -> list[str]:
 
 
 def _hidden(path: str, pattern: str) -> bool:
-    """Return whether a file is one of those that Spark and Hive write beside their data (`_SUCCESS`, `.part-0.crc`), matched by a wildcard."""
+    """Return whether a wildcard matches a file that Spark and Hive write beside their data (`_SUCCESS`,
+    `.part-0.crc`)."""
     return posixpath.basename(path).startswith(("_", ".")) and posixpath.basename(pattern).startswith(("*", "?", "["))
 
 
 def file_format(path: str, declared: Format | None) -> Format:
-    """Return the declared format, or the one that the file's ending tells."""
+    """Return the declared format, or the one of the file's ending."""
     if declared:
         return declared
     stem, ending = os.path.splitext(path.lower())
@@ -88,7 +89,7 @@ def file_format(path: str, declared: Format | None) -> Format:
 
 
 def open_parquet(path: str) -> pq.ParquetFile:
-    """Return a Parquet file.
+    """Open a Parquet file.
 
     Raises:
         InputError: it isn't one.
@@ -118,7 +119,8 @@ def layout(dataset: Dataset, data_root: str) -> Layout:
 
 
 def _cuts(path: str, source: EventSource) -> tuple[list[tuple[int, tuple[int, ...], int]], int]:
-    """For each block of a file its first row, its row groups, and the number of its first element; and the rows of the file."""
+    """Return for each block of a file its first row, its row groups and the number of its first element; and the
+    file's rows."""
     if file_format(path, source.format) != "parquet":
         size = size_bytes(path)
         return ([(0, (), 0)] if size else []), -(-size // TEXT_ROW_BYTES)

@@ -1,4 +1,4 @@
-"""Fill values down: those that stand on the first row of several that belong together, and are empty in the others."""
+"""Fill values down: from the first row of a group of consecutive rows to the others, where they are empty."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,9 +13,10 @@ def filled_down(parts: Iterator[pl.DataFrame], rule: FillDown) -> Iterator[pl.Da
     """Fill the empty values of each frame from above, also across frames.
 
     Args:
-        parts: consecutive frames of one file, with the column `within` of `rule`; one that lacks another has nothing to fill there.
-        rule: `columns` take the last value above among consecutive rows of one value of `within`; where `within` itself is empty nothing is
-            filled.
+        parts: consecutive frames of one file, with the column `within` of `rule`; one that lacks another has nothing to
+            fill there.
+        rule: `columns` take the last value above among consecutive rows of one value of `within`; where `within` itself
+            is empty nothing is filled.
     """
     key = ""
     last: dict[str, Any] = {}
@@ -46,7 +47,7 @@ def _forward(values: pl.Series, run: pl.Series) -> pl.Series:
 
 
 def _emptied(values: pl.Series) -> pl.Series:
-    """Null where a value is empty: also blank text, and NaN."""
+    """Return null where a value is empty: also blank text, and NaN."""
     if values.dtype == pl.String:
         return values.set(values.str.strip_chars() == "", None)
     return values.fill_nan(None) if values.dtype.is_float() else values

@@ -1,4 +1,4 @@
-"""What a value of any type is as text: ids, categories and words."""
+"""Convert values of any type to text: ids, categories and words."""
 
 import numpy as np
 import polars as pl
@@ -35,7 +35,7 @@ def text_of(values: pl.Series, *, separator: str = " ") -> pl.Series:
 
 
 def element_texts(values: pl.Series) -> pl.Series:
-    """Return a column of lists as lists of texts, one text for each place, "" for a missing element; a list that is empty or missing is [""]."""
+    """Return a column of lists as lists of texts, "" for a missing element; a list that is empty or missing is [""]."""
     lists = values.cast(pl.List(values.dtype.inner))  # type: ignore[attr-defined]
     lengths = lists.list.len().fill_null(0).clip(1).to_numpy()
     texts = text_of(lists.explode(empty_as_null=True)).to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -64,7 +64,7 @@ def ids_of(values: pl.Series, *, where: str) -> pl.Series:
 
 
 def words_of(values: pl.Series, *, separator: str = " ") -> pl.Series:
-    """Return a column of ids or categories that are features: as `ids_of`, but what is rounded stays as it is."""
+    """Return a column of ids or categories that are features: as `ids_of`, but rounded values stay as they are."""
     text = text_of(values, separator=separator)
     if isinstance(values.dtype, pl.Decimal):
         return text.str.replace(_FRACTION, _WITHOUT_FRACTION)
@@ -72,9 +72,11 @@ def words_of(values: pl.Series, *, separator: str = " ") -> pl.Series:
 
 
 def may_differ(text: pl.Series) -> bool:
-    """Return whether a text column has any byte that could make an id another text: blanks, a point, a plus sign, or what isn't ASCII.
+    """Return whether any byte of a text column could make an id another text: blanks, a point, a plus sign, or
+    non-ASCII.
 
-    One look at all bytes of the column costs a few nanoseconds a row; most ids are letters, digits, dashes and underscores.
+    One look at all bytes of the column costs a few nanoseconds a row; most ids are letters, digits, dashes and
+    underscores.
     """
     data = text.to_arrow().buffers()[2]
     if data is None:

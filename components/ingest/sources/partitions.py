@@ -1,4 +1,4 @@
-"""Columns that stand in the names of folders: `dt=2026-11-01/part-0.parquet`, as Hive, Spark and BigQuery lay out their tables."""
+"""Read columns from the names of folders: `dt=2026-11-01/part-0.parquet`, the layout of Hive, Spark and BigQuery."""
 
 from urllib.parse import unquote
 

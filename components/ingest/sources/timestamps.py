@@ -1,4 +1,4 @@
-"""Times of any notation as microseconds since 1970, UTC."""
+"""Convert times of any notation to microseconds since 1970, UTC."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -56,8 +56,8 @@ def times_us(column: pl.Series, notation: TimeNotation, *, where: str, unit: str
 
     Args:
         column: timestamps, dates, numbers since 1970, or text: numbers or ISO 8601, or what `time_format` says.
-        notation: says the unit of numbers, the format of text and the zone of times that name none. A time that a change of clocks skips
-            can't be parsed, one that it repeats is the earlier.
+        notation: says the unit of numbers, the format of text and the zone of times that name none. A time that a
+            change of clocks skips can't be parsed, one that it repeats is the earlier.
         where: what errors begin with.
         unit: of numbers, in place of the notation's.
 
@@ -81,7 +81,8 @@ def times_us(column: pl.Series, notation: TimeNotation, *, where: str, unit: str
 
 
 def joined_times_us(columns: Sequence[pl.Series], notation: TimeNotation, *, where: str) -> pl.Series:
-    """Return times that take several columns: a date and what is joined to it (a clock's text) or added to it (numbers of a unit).
+    """Combine several columns to times: a date and what is joined to it (a clock's text) or added to it (numbers of a
+    unit).
 
     Raises:
         InputError: as `times_us`; or a number has no unit.
@@ -120,7 +121,7 @@ def numbers(column: pl.Series) -> pl.Series:
 
 
 def format_hint(column: pl.Series) -> str:
-    """What to say of times that can't be parsed: the formats that all of them fit."""
+    """Return the advice for times that can't be parsed: the formats that fit all of them."""
     text = column.cast(pl.String).drop_nulls().str.strip_chars()
     text = text.filter(text != "").unique().head(_HINT_ROWS)
     fitting = [format_ for format_ in _known_formats() if len(text) and _fits(text, format_)]
@@ -145,7 +146,7 @@ def _fits(text: pl.Series, format_: str) -> bool:
 
 
 def _formatted(column: pl.Series, notation: TimeNotation, where: str) -> pl.Series:
-    """Return text by the formats, each tried on what those before it couldn't read."""
+    """Parse text by the formats, each tried on what those before it couldn't parse."""
     return _first_reading(column.str.strip_chars(), [partial(_by_format, notation, where, each) for each in notation.formats])
 
 
@@ -165,7 +166,7 @@ def _by_format(notation: TimeNotation, where: str, format_: str, text: pl.Series
 
 
 def _parsed(column: pl.Series, timezone: str, unit: str, where: str) -> pl.Series:
-    """Return text as numbers, and what are none as ISO 8601."""
+    """Parse text as numbers, and the rest as ISO 8601."""
     counted = numbers(column)
     if counted.null_count() == column.null_count():
         return _epoch(counted, unit, where)
@@ -175,7 +176,7 @@ def _parsed(column: pl.Series, timezone: str, unit: str, where: str) -> pl.Serie
 
 
 def _iso(column: pl.Series, timezone: str) -> pl.Series:
-    """ISO 8601 and what is close to it."""
+    """Parse ISO 8601 and common variants of it."""
     plain = column.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False)
     if plain.null_count() == column.null_count():
         return _utc(plain, timezone)
@@ -199,7 +200,8 @@ def _iso_readings(zoned: Sequence[str], timezone: str) -> list[Reading]:
 
 
 def _first_reading(text: pl.Series, readings: Sequence[Reading]) -> pl.Series:
-    """Return text as microseconds, each value by the first reading that it fits; each reading sees what those before it left."""
+    """Parse text to microseconds, each value by the first parser that it fits; each parser gets what those before it
+    left."""
     parsed = pl.Series(text.name, [None], dtype=pl.Int64).new_from_index(0, len(text))
     left = text.is_not_null()
     for read in readings:
@@ -211,7 +213,7 @@ def _first_reading(text: pl.Series, readings: Sequence[Reading]) -> pl.Series:
 
 
 def _day_text(column: pl.Series) -> pl.Series:
-    """Return a date as text, without the midnight that a column of moments has."""
+    """Return a date as text, without the midnight of a column of datetimes."""
     if isinstance(column.dtype, pl.Datetime | pl.Date):
         return column.dt.strftime("%Y-%m-%d")
     return _as_text(column).str.strip_chars().str.replace(_MIDNIGHT, "")
@@ -234,7 +236,7 @@ def _zoned(column: pl.Series, timezone: str) -> pl.Series:
 
 
 def _epoch(column: pl.Series, unit: str, where: str) -> pl.Series:
-    """Return numbers since 1970 as microseconds; with `auto` each in the unit in which it lies between 1973 and 5138."""
+    """Convert numbers since 1970 to microseconds; with `auto` each in the unit that puts it between 1973 and 5138."""
     if unit != "auto":
         return _scaled(column, unit)
     if column.dtype.is_float():
@@ -257,7 +259,7 @@ def _unit_of(number: object) -> str:
 
 
 def _scaled(column: pl.Series, unit: str) -> pl.Series:
-    """Return numbers of a unit as microseconds."""
+    """Convert numbers of a unit to microseconds."""
     if column.dtype.is_integer():
         whole = column.cast(pl.Int64, strict=False)
         if unit == "ns":
@@ -268,7 +270,8 @@ def _scaled(column: pl.Series, unit: str) -> pl.Series:
 
 
 def _require_no_dates(column: pl.Series, low: int, high: int, where: str) -> None:
-    """Raise InputError for numbers that are dates: each of them could be one, and as times since 1970 they'd be far from any log."""
+    """Raise InputError for numbers that look like dates: each of them could be one, and as times since 1970 they'd
+    be far from any log."""
     remedy = "where they are seconds since 1970 after all, say `time_unit: s`"
     for digits, format_, parts in _DATE_NUMBERS:
         if low < 10 ** (digits - 1) or high >= 10**digits:

@@ -1,4 +1,5 @@
-"""Items and users: the tables that requests are joined with, each id once, or once for each time from which its values hold."""
+"""Read the tables of items and users that requests are joined with: each id once, or once for each time from which
+its values hold."""
 
 import io
 
@@ -16,14 +17,16 @@ from components.state.versions import FROM, Versions
 
 
 def read_table(table: Table, features: tuple[GivenFeature, ...], data_root: str, counts: Counts) -> pl.DataFrame:
-    """Read a table: its id as ID, and each feature's column under the feature's name. Of an id that stands twice the last row counts.
+    """Read a table: its id as ID, and each feature's column under the feature's name. The last row of a repeated id
+    counts.
 
-    Where rows hold from a time on, an id has one for each such time, FROM, sorted by ID and FROM; of rows that hold from the same time the
-    last counts, and those that repeat the values before them are left out. Of a table with a row for each property a row of the result has
-    the last values of all of them.
+    Where rows hold from a time on, an id has one for each such time, FROM, sorted by ID and FROM; of rows that hold
+    from the same time the last counts, and those that repeat the values before them are left out. Of a table with a row
+    for each property a row of the result has the last values of all of them.
 
     Raises:
-        InputError: no file, a file that can't be read, no row, a missing column, one of another type, or a property without a row.
+        InputError: no file, a file that can't be read, no row, a missing column, one of another type, or a property
+            without a row.
     """
     read = read_rows(table, features, data_root, counts)
     if not any(map(len, read.others)) and not any(len(part) for parts in read.parts.values() for part in parts):
@@ -45,7 +48,8 @@ def read_table(table: Table, features: tuple[GivenFeature, ...], data_root: str,
 
 
 def _properties(read: TableRows, features: tuple[GivenFeature, ...], by: list[str], counts: Counts) -> pl.DataFrame:
-    """Return rows of single properties as rows of all features: at each time the last value of each, missing where there was none yet."""
+    """Pivot rows of single properties to rows of all features: at each time the last value of each, missing where
+    there was none yet."""
     single = {}
     for key, parts in read.parts.items():
         whole = pl.concat(parts)
@@ -68,7 +72,8 @@ def _properties(read: TableRows, features: tuple[GivenFeature, ...], by: list[st
 
 
 def _changes(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return rows, sorted by ID and FROM, without those that say what the row before them says of the id: a price list is often sent whole."""
+    """Drop rows, sorted by ID and FROM, that repeat the values of the row before them of the id: a price list is
+    often sent whole."""
     # Compared as ids and numbers are written: a missing number equals a missing one.
     same = [pl.col(name).eq_missing(pl.col(name).shift(1)) for name, kind in rows.schema.items() if name != FROM and kind != pl.Array]
     for name, kind in rows.schema.items():
@@ -79,14 +84,14 @@ def _changes(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def to_parquet(table: pl.DataFrame) -> bytes:
-    """Return a table as a file that the service reads."""
+    """Serialise a table as a Parquet file for the service."""
     out = io.BytesIO()
     table.write_parquet(out, compression="zstd", statistics=False)
     return out.getvalue()
 
 
 def missing_value(feature: GivenFeature) -> pl.Expr:
-    """What stands for a value that isn't there."""
+    """Return the expression for a missing value of a feature."""
     if isinstance(feature, Number):
         return pl.lit(float("nan"), pl.Float32)
     if isinstance(feature, Vector):
@@ -95,7 +100,7 @@ def missing_value(feature: GivenFeature) -> pl.Expr:
 
 
 def join_features(ids: pl.Series, table: pl.DataFrame, features: tuple[GivenFeature, ...]) -> pl.DataFrame:
-    """Return the features' columns for each id, missing values where the table lacks it; `known` says which."""
+    """Look up the features of each id, missing values where the table lacks it; `known` says whether it has it."""
     known = table.select(ID, *(feature.name for feature in features)).with_columns(known=pl.lit(value=True))
     rows = pl.DataFrame({ID: ids}).join(known, on=ID, how="left", maintain_order="left")
     is_known = pl.col("known")
@@ -104,7 +109,7 @@ def join_features(ids: pl.Series, table: pl.DataFrame, features: tuple[GivenFeat
 
 
 def join_features_at(ids: pl.Series, times_us: NDArray[np.int64], table: pl.DataFrame, features: tuple[GivenFeature, ...]) -> pl.DataFrame:
-    """As `joined`, of a table whose rows hold from a time on: the values at each id's time.
+    """Look up the features of each id at its time, in a table whose rows hold from a time on.
 
     `known` says whether the table has the id, `holds` whether one of its rows holds by then.
     """
@@ -135,10 +140,10 @@ def rows_at(ids: pl.Series, times_us: NDArray[np.int64], table: pl.DataFrame) ->
 
 
 def build_item_index(ids: pl.Series, table: pl.DataFrame | None, features: tuple[GivenFeature, ...]) -> pl.DataFrame:
-    """Return the items of the log and of the catalogue, sorted by id: `item`, `known`, and the catalogue's features.
+    """Number the items of the log and of the catalogue, sorted by id: `item`, `known`, and the catalogue's features.
 
-    A row's place is the item's code. Without a catalogue every item is known. Where the catalogue's rows hold from a time on, its features
-    are in `components.ingest.tables.item_versions`.
+    A row's place is the item's code. Without a catalogue every item is known. Where the catalogue's rows hold from a
+    time on, its features are in `components.ingest.tables.item_versions`.
     """
     if table is None:
         return pl.DataFrame({"item": ids.unique().sort()}).with_columns(known=pl.lit(value=True))

@@ -1,4 +1,4 @@
-"""A block of whole items: what was known of each at every moment it was a candidate."""
+"""Replay a block of whole items: the state of each at every request in which it was a candidate."""
 
 import numpy as np
 import polars as pl
@@ -14,12 +14,12 @@ def replay_item_block(rows: pl.DataFrame, dataset: Dataset) -> tuple[pl.DataFram
     """Run the reducer over a block of items.
 
     Args:
-        rows: `item_rows` of all shopper blocks with `origin`, the block they come from.
+        rows: `item_rows` of all user blocks with `origin`, the block they come from.
         dataset: the dataset file.
 
     Returns:
-        origin, slot and the items' state columns, one row for each candidate asked for; the items' codes; and their state at the end of
-        the data.
+        origin, slot and the items' state columns, one row for each candidate asked for; the items' codes; and their
+        state at the end of the data.
     """
     plan = plan_of(dataset, "item")
     assert plan is not None

@@ -1,4 +1,4 @@
-"""Second ids of shoppers: read the table that says whose they are, and put the shoppers' ids in the events."""
+"""Read the table of users' second ids, and replace second ids in the events by the users."""
 
 import polars as pl
 
@@ -19,10 +19,12 @@ RESOLVED = "resolved: events of a second id"
 
 
 def read_identities(table: Identities, data_root: str, counts: Counts) -> pl.DataFrame:
-    """Read the table: ID, FROM where rows hold from a time on, and USER; sorted by ID and FROM. A row that lacks one is a counted reject.
+    """Read the table: ID, FROM where rows hold from a time on, and USER; sorted by ID and FROM. Rows that lack one are
+    rejected and counted.
 
     Raises:
-        InputError: no file, a file that can't be read, no row, a missing column, or, where rows always hold, an id with two users.
+        InputError: no file, a file that can't be read, no row, a missing column, or, where rows always hold, an id with
+            two users.
     """
     whole = read_identity_rows(table, data_root, counts)
     twice = two_users(whole, [ID]) if table.valid_from is None else whole.clear()
@@ -40,7 +42,7 @@ def read_identities(table: Identities, data_root: str, counts: Counts) -> pl.Dat
 
 
 def read_identity_rows(table: Identities, data_root: str, counts: Counts) -> pl.DataFrame:
-    """Return all rows with an id and a user, in the order of the files.
+    """Read all rows with an id and a user, in the order of the files.
 
     Raises:
         InputError: no file, a file that can't be read, a missing column, or no row.
@@ -64,13 +66,13 @@ def read_identity_rows(table: Identities, data_root: str, counts: Counts) -> pl.
 
 
 def two_users(rows: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    """Return ids that stand for more than one user, at one time where `by` has FROM: `by` and the users, sorted."""
+    """Return the ids that stand for more than one user, at one time where `by` has FROM: `by` and the users, sorted."""
     users = rows.group_by(by).agg(pl.col(USER).unique().sort())
     return users.filter(pl.col(USER).list.len() > 1).sort(by)
 
 
 def resolve_users(events: pl.DataFrame, identities: pl.DataFrame, counts: Counts) -> pl.DataFrame:
-    """Clean events with the user in place of a second id that stands for them at the event's time, and that id as LOGGED_USER.
+    """Replace second ids in clean events by the user they stand for at the event's time, and keep them as LOGGED_USER.
 
     One step: a user isn't looked up again.
 

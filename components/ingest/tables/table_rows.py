@@ -1,4 +1,5 @@
-"""Rows of the tables (catalogue, shoppers, identities): ids, the times from which they hold, and values typed by their features."""
+"""Read rows of the tables (catalogue, users, identities): ids, the times from which they hold, and values typed by
+their features."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,11 +28,11 @@ _MOST_NAMES = 10_000  # of properties that are remembered, to name the closest
 
 @dataclass
 class TableRows:
-    """What is read of a table.
+    """The rows of a table.
 
-    `parts`: frames of ID, FROM where rows have one, and typed features, in the order of the files, by the property they are rows of (""
-    where a row has all features); where positions are wanted also FILE_AT, the file's, and ROW. `others`: ids of rows whose property no
-    feature reads. `properties`: names of properties that occur.
+    `parts`: frames of ID, FROM where rows have one, and typed features, in the order of the files, by the property they
+    are rows of ("" where a row has all features); where positions are wanted also FILE_AT, the file's, and ROW.
+    `others`: ids of rows whose property no feature reads. `properties`: names of properties that occur.
     """
 
     parts: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
@@ -51,7 +52,7 @@ def table_blocks(table: Table | Identities, data_root: str) -> Iterator[Block]:
 
 
 def read_rows(table: Table, features: tuple[GivenFeature, ...], data_root: str, counts: Counts, *, positions: bool = False) -> TableRows:
-    """Read a table's rows; those without id or valid time are counted as rejected.
+    """Read a table's rows; reject and count those without id or valid time.
 
     Args:
         table: the table.
@@ -61,8 +62,8 @@ def read_rows(table: Table, features: tuple[GivenFeature, ...], data_root: str, 
         positions: whether to keep where each row stands in the files.
 
     Raises:
-        InputError: no file, a file that can't be read, a missing column, a column of another type, no time in a column of times, or no row
-            of a property that a feature reads.
+        InputError: no file, a file that can't be read, a missing column, a column of another type, no time in a column
+            of times, or no row of a property that a feature reads.
     """
     kept = (ID, FROM, FILE_AT, ROW) if positions else (ID, FROM)
     read, absent = TableRows(), list[Absent]()
@@ -90,7 +91,7 @@ def read_rows(table: Table, features: tuple[GivenFeature, ...], data_root: str, 
 
 
 def with_ids(frame: pl.DataFrame, table: Table | Identities, counts: Counts) -> pl.DataFrame:
-    """Return rows with ID and, where the table has times, FROM; those that lack either are counted as rejected."""
+    """Add ID and, where the table has times, FROM; reject and count rows that lack either."""
     frame = frame.with_columns(ids_of(frame[table.id], where=column_place(frame, frame[table.id])).alias(ID))
     frame = _kept(frame, frame[ID] != "", "no id", counts)
     if table.valid_from is None:
