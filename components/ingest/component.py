@@ -39,7 +39,7 @@ def EventExampleGen(  # noqa: N802, a component is named like a class
 
     Args:
         dataset: the dataset file's text.
-        data_root: the folder its relative paths are looked up under.
+        data_root: the folder of its relative paths.
         examples: splits train, eval and test.
         state: `users/` and `items/`, Parquet with one row a key; `index.parquet`, the item ids by code; `sources.json`,
             what was read; `catalogue/items.parquet` and `catalogue/users.parquet`, the tables that the dataset file

@@ -22,6 +22,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
@@ -291,19 +292,26 @@ def users_step(partition: int, job: Job, index: Index, attributed: list[tuple[in
     users = _frame("users", job) if dataset.serving.segment and dataset.users is not None else None
     log = LogContext(_frame("index", job), index.window, _frame("positive-events", job), index.files, users)
     block = build_user_block(events, dataset, log, counts, claims=claims)
-    of_item = block.item_rows["item"].to_numpy() % job.partitions
-    write_partitions(job.path("item-rows", f"{partition:06d}"), block.item_rows, of_item, partitions=job.partitions)
+    _scatter("item-rows", partition, block.item_rows, block.item_rows["item"].to_numpy() % job.partitions, job)
     if block.segment_rows is not None:
-        of_item = block.segment_rows["item"].to_numpy() % job.partitions
-        write_partitions(job.path("segment-rows", f"{partition:06d}"), block.segment_rows, of_item, partitions=job.partitions)
+        _scatter("segment-rows", partition, block.segment_rows, block.segment_rows["item"].to_numpy() % job.partitions, job)
         block = replace(block, segment_rows=None)
     if _returns_elsewhere(dataset):
         returned = block.requests.outcome.returned
         returned = pl.DataFrame(schema=RETURNED) if returned is None else returned
-        target = hash_partitions(returned["home"], job.partitions)
-        write_partitions(job.path("returned", f"{partition:06d}"), returned, target, partitions=job.partitions)
+        _scatter("returned", partition, returned, hash_partitions(returned["home"], job.partitions), job)
     write_bytes(job.path("requests", f"{partition:06d}"), pickle.dumps(block, protocol=5))
     return partition, counts
+
+
+def _scatter(kind: str, origin: int, rows: pl.DataFrame, target: NDArray[np.int64], job: Job) -> None:
+    """Write a block's rows for the blocks of the next step; `target`: the block that each row goes to."""
+    write_partitions(job.path(kind, f"{origin:06d}"), rows, target, partitions=job.partitions)
+
+
+def _gather(kind: str, partition: int, job: Job) -> pl.DataFrame:
+    """Read the rows that all blocks wrote for one."""
+    return read_partition([job.path(kind, f"{origin:06d}") for origin in range(job.partitions)], partition)
 
 
 def items_step(partition: int, job: Job, _: Any) -> tuple[int, Counts]:
@@ -314,14 +322,11 @@ def items_step(partition: int, job: Job, _: Any) -> tuple[int, Counts]:
         parts = [read_partition([job.path("item-rows", f"{origin:06d}")], partition) for origin in range(job.partitions)]
         rows = [part.with_columns(pl.lit(origin, pl.Int64).alias("origin")) for origin, part in enumerate(parts)]
         known, items, state = replay_item_block(pl.concat(rows), dataset)
-        write_partitions(
-            job.path("item-state", f"{partition:06d}"), known.drop("origin"), known["origin"].to_numpy(), partitions=job.partitions
-        )
+        _scatter("item-state", partition, known.drop("origin"), known["origin"].to_numpy(), job)
         ids = _frame("index", job)["item"].gather(items).to_list()
         _save(os.path.join(job.state, "items", f"part-{partition:05d}.parquet"), lambda path: save(state, ids, plan, path))
         if dataset.serving.segment:
-            within = read_partition([job.path("segment-rows", f"{origin:06d}") for origin in range(job.partitions)], partition)
-            keys, segment_state = replay_segment_block(within, _frame("index", job)["item"], dataset)
+            keys, segment_state = replay_segment_block(_gather("segment-rows", partition, job), _frame("index", job)["item"], dataset)
             _save(os.path.join(job.state, "items", f"segments-{partition:05d}.parquet"), lambda path: save(segment_state, keys, plan, path))
     return partition, Counts()
 
@@ -332,13 +337,13 @@ def write_step(partition: int, job: Job, _: Any) -> tuple[int, Counts]:
     with opened(job.path("requests", f"{partition:06d}")) as file:
         block: UserBlock = pickle.load(file)
     if _returns_elsewhere(dataset):
-        returned = read_partition([job.path("returned", f"{origin:06d}") for origin in range(job.partitions)], partition)
+        returned = _gather("returned", partition, job)
         block = replace(
             block, requests=replace(block.requests, outcome=subtract_returns(block.requests.outcome, returned, dataset, counts))
         )
     item_state = pl.DataFrame({"slot": []}, schema={"slot": pl.Int64})
     if plan_of(dataset, "item") is not None:
-        item_state = read_partition([job.path("item-state", f"{origin:06d}") for origin in range(job.partitions)], partition)
+        item_state = _gather("item-state", partition, job)
     users = _frame("users", job) if dataset.users is not None else None
     versions = _item_versions(job) if dataset.items is not None and dataset.items.valid_from is not None else None
     columns = fields(

@@ -4,7 +4,6 @@ event."""
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
 import polars as pl
 
 from components.contract.dataset import Dataset
@@ -223,8 +222,3 @@ def duplicates(scan: EventScan) -> pl.DataFrame:
     if not scan.distinct:
         return pl.DataFrame(schema={"seq": pl.Int64})
     return pl.concat(scan.distinct).sort("hash", "seq").filter(~pl.col("hash").is_first_distinct()).select("seq").sort("seq")
-
-
-def times(scan: EventScan) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return the times of all events, in microseconds."""
-    return pl.concat(scan.moments)["time"].to_numpy() if scan.moments else np.empty(0, np.int64)

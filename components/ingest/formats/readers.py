@@ -27,7 +27,7 @@ def frames(block: Block, source: Files, columns: tuple[str, ...] | ColumnSelecti
     Args:
         block: which part of which file.
         source: the `EventSource` or `Table` it belongs to.
-        columns: those that are needed; as `Wanted`, which says what the file may lack, and gets what it does.
+        columns: those that are needed; a `ColumnSelection` has those that the file may lack, and gets those that it does.
         counts: gets the rows of a CSV file that are none, the columns that aren't there, and the words that stand for
             missing values.
 
@@ -45,7 +45,7 @@ def frames(block: Block, source: Files, columns: tuple[str, ...] | ColumnSelecti
             first = block.first_row if source.unnest is None else block.first_unnested
             parts = _numbered(_parquet(block, selection, source.unnest, counts), first)
         case "csv":
-            parts = csv_frames(block.path, source, selection, counts, chunk_bytes=CHUNK_BYTES, file_name=FILE, row_name=ROW)
+            parts = csv_frames(block.path, source, selection, counts, chunk_bytes=CHUNK_BYTES)
         case _:
             parts = _numbered(json_frames(block.path, source, selection, counts, chunk_bytes=CHUNK_BYTES), 0)
     if source.fill_down is not None and source.fill_down.within in requested.columns:
@@ -53,7 +53,7 @@ def frames(block: Block, source: Files, columns: tuple[str, ...] | ColumnSelecti
     rows = 0
     for part in parts:
         rows += len(part)
-        # Of JSON Lines only the end of the file tells which columns it lacks.
+        # Which columns a file of JSON Lines lacks is known at its end only.
         missing = [name for name in folders if name not in part.columns or part[name].null_count() == len(part)]
         missing += [name for name in selection.columns if name not in part.columns and name not in folders]
         part = part.with_columns(pl.lit(folders.get(name), pl.String).alias(name) for name in missing)

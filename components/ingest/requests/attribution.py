@@ -7,7 +7,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-# What keeps an action from its list. Codes of AWAY and above HOME are written between the steps.
+from components.ingest.requests.nearest_list import join_nearest
+
+# Why an action has no list of its own user. CROSS_USER and the causes are written between the steps.
 ATTRIBUTED, CROSS_USER = 0, 1  # it has a list of its own user's; it belongs to a request of another user
 BEFORE, LATE, OTHER, ITEM, REQUEST, NEVER = 2, 3, 4, 5, 6, 7
 POPULAR = 8  # of sampled candidates
@@ -58,7 +60,7 @@ def attribute(
     Args:
         candidates: key, request, session, item, time (us, of the request); N rows by request, an item once in a
             request.
-        interactions: key, request (null where not given), session (0 where not given), item, time, action; M rows.
+        interactions: key, request (null for none), session (0 for none), item, time, action; M rows.
         actions: which actions are labels, in the labels' order.
         window_us: how long after its request an action counts.
         skew_us: how much earlier than its request it may be stamped.
@@ -76,7 +78,8 @@ def attribute(
         home = slot >= 0
         moments[home] = np.maximum(moments[home], candidates["time"].to_numpy()[slot[home]])
         # Whatever its item, an action that names a request came after it.
-        after = _last(slots.unique(["key", "request", "session", "shown"]), named, ["key", "request"], skew_us=skew_us)
+        requests = slots.unique(["key", "request", "session", "shown"])
+        after = join_nearest(_with_limit(named, skew_us), requests, ["key", "request"], on="until", list_time="shown")
         at = after["at"].to_numpy()
         moments[at] = np.maximum(moments[at], after["shown"].to_numpy())
     labels = np.zeros((len(candidates), len(actions)), np.uint8)
@@ -97,7 +100,7 @@ def _named(
         matches = matches.sort("at", "own", "shown", "slot").unique("at", keep="last", maintain_order=True)
     strange = matches.filter(~pl.col("own") & (pl.col("session") != 0)).select("at")
     if len(strange):
-        # The visit's own request of that id goes first, and if it hasn't the item, it hasn't.
+        # The session's own request of that id takes precedence, even if it lacks the item.
         own_lists = named.join(strange, on="at", how="semi").join(slots, on=["key", "request", "session"], how="inner").filter(inside)
         matches = matches.join(own_lists, on="at", how="anti")
     at = matches["at"].to_numpy()
@@ -106,8 +109,9 @@ def _named(
     if not len(lost):
         return
     lists = slots.unique(["key", "request", "shown"]).select("key", "request", "shown")
-    before = _last(lists, lost, ["key", "request"], skew_us=skew_us)
-    after = _next(lists, lost, ["key", "request"], skew_us=skew_us)
+    by = ["key", "request"]
+    before = join_nearest(_with_limit(lost, skew_us), lists, by, on="until", list_time="shown")
+    after = join_nearest(_with_limit(lost, skew_us + 1), lists, by, on="until", list_time="shown", strategy="forward")
     near = lost.select("at", "time").join(before.select("at", before="shown"), on="at", how="left")
     near = near.join(after.select("at", after="shown"), on="at", how="left")
     cause = pl.when(pl.col("before") >= pl.col("time") - window_us).then(ITEM).otherwise(out_of_window())
@@ -127,7 +131,7 @@ def _free(
     slots: pl.DataFrame, free: pl.DataFrame, slot: NDArray[np.int64], causes: NDArray[np.int8], *, window_us: int, skew_us: int
 ) -> None:
     """Fill in the slots and causes of interactions that name no request."""
-    last = _last(slots.sort("request", "slot"), free, ["key", "item"], skew_us=skew_us)
+    last = join_nearest(_with_limit(free, skew_us), slots.sort("request", "slot"), ["key", "item"], on="until", list_time="shown")
     causes[free["at"].to_numpy()] = NEVER
     inside = (last["shown"] >= last["time"] - window_us).to_numpy()
     at = last["at"].to_numpy()
@@ -139,39 +143,6 @@ def _free(
         causes[shown_later["at"].to_numpy()] = BEFORE
 
 
-def _last(lists: pl.DataFrame, interactions: pl.DataFrame, by: list[str], *, skew_us: int) -> pl.DataFrame:
-    """Join interactions with the last list before them, or within the tolerance after; those without one are
-    dropped."""
-    names = [name for name in lists.columns if name not in interactions.columns or name in by]
-    joined = (
-        interactions.with_columns(until=pl.col("time") + skew_us)
-        .sort("until")
-        .join_asof(
-            lists.select(names).sort("shown", maintain_order=True),
-            left_on="until",
-            right_on="shown",
-            by=by,
-            strategy="backward",
-            coalesce=False,
-            check_sortedness=False,
-        )
-    )
-    return joined.filter(pl.col("shown").is_not_null())
-
-
-def _next(lists: pl.DataFrame, interactions: pl.DataFrame, by: list[str], *, skew_us: int) -> pl.DataFrame:
-    """Join interactions with the first list after them, beyond the tolerance; those without one are dropped."""
-    joined = (
-        interactions.with_columns(since=pl.col("time") + skew_us + 1)
-        .sort("since")
-        .join_asof(
-            lists.sort("shown", maintain_order=True),
-            left_on="since",
-            right_on="shown",
-            by=by,
-            strategy="forward",
-            coalesce=False,
-            check_sortedness=False,
-        )
-    )
-    return joined.filter(pl.col("shown").is_not_null())
+def _with_limit(interactions: pl.DataFrame, tolerance_us: int) -> pl.DataFrame:
+    """Add `until`: the time plus a tolerance, up to which an interaction's list may be stamped."""
+    return interactions.with_columns(until=pl.col("time") + tolerance_us)

@@ -1,12 +1,12 @@
 """Attribute actions across blocks of users: those on a list of another user, and those that name no user.
 
-The scan writes which requests were shown to whom, and the actions that name a request which isn't near them among the
-user's own; both by a hash of the request's id. Where these meet it is settled whose the actions are, and written for
-the users' blocks.
+A claim is an action that names a request which isn't among its user's own in the same frame. The scan writes the claims,
+and which requests were shown to whom, both partitioned by a hash of the request's id. Each block of requests joins the
+two, and writes for the blocks of users which actions belong to whose lists.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -18,13 +18,14 @@ from components.ingest.counts import Counts
 from components.ingest.events.event_columns import LOGGED_USER, content_columns, impression_code, logged_user
 from components.ingest.requests.attribution import ATTRIBUTED, CROSS_USER
 from components.ingest.requests.list_owners import NOBODY, resolve, shared_ids
+from components.ingest.requests.nearest_list import join_nearest
 from components.ingest.requests.request_identity import gap_us, names_sessions
 from components.ingest.requests.splits import label_window_us
 from components.ingest.shuffle_files import read_partition, write_partitions
 
 HASH_SEED = 1
 _GUEST_SEED = 2
-_ROW = ["seq", "item", "action"]  # by which an action is known
+_ROW = ["seq", "item", "action"]  # these identify an action
 _SHOWN = {"rid": pl.UInt64, "uid": pl.UInt64, "user": pl.String, "session": pl.String, "time": pl.Int64}
 
 VERDICTS = {"seq": pl.Int64, "item": pl.String, "verdict": pl.Int8, "moment": pl.Int64, "home": pl.UInt64}
@@ -87,9 +88,9 @@ class AttributionFiles:
 class Claims:
     """What a block of users needs to know of actions on lists of other blocks.
 
-    `verdicts`: of its own actions that aren't of its own requests: seq, item, verdict (AWAY or a cause), moment, home
-    (the hash by which the block is known that has the request of an AWAY one). `foreign`: other users' actions that
-    belong to its requests.
+    `verdicts`: of its own actions that don't belong to its own requests: seq, item, verdict (CROSS_USER or a cause),
+    moment, home (the hash that gives the block with the request of a CROSS_USER one). `foreign`: other users' actions
+    that belong to its requests.
     """
 
     verdicts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VERDICTS))
@@ -134,14 +135,14 @@ def hashes_of(events: pl.DataFrame) -> Hashes:
     return Hashes(*(hashes[name] for name in names))
 
 
-def user_partitions(events: pl.DataFrame, hashes: Hashes, alone: pl.Expr, *, partitions: int) -> NDArray[np.int64]:
+def user_partitions(events: pl.DataFrame, hashes: Hashes, fallback: pl.Expr, *, partitions: int) -> NDArray[np.int64]:
     """Return (N,) the block of users of each event: by its user, or a guest's request, or else by `fallback`."""
     who = hashes.user
     guests = who == 0
     if guests.any():
         who = hashes.request.zip_with(guests, who)
         if (who == 0).any():
-            who = events.select(alone.hash(HASH_SEED)).to_series().zip_with(who == 0, who)
+            who = events.select(fallback.hash(HASH_SEED)).to_series().zip_with(who == 0, who)
     return hash_partitions(who, partitions)
 
 
@@ -163,7 +164,7 @@ def write_claims(
         anonymous: the source has no users: an action without one isn't a guest's.
 
     Returns:
-        The events without the actions of nobody that name a request, their hashes, and the files.
+        The events except actions without user that name a request, their hashes, and the files.
     """
     keyed = events.with_columns(hashes.request.alias("rid"), hashes.user.alias("uid"))
     impression = pl.col("action") == impression_code(dataset)
@@ -192,20 +193,13 @@ def _contents(events: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
 
 def _at_home(named: pl.DataFrame, listed: pl.DataFrame, dataset: Dataset) -> pl.Series:
     """Return which actions have a list of their own user and id in the same frame, within the window."""
-    actions = named.select("rid", "uid", "time").with_row_index("at").with_columns(until=pl.col("time") + skew_us(dataset)).sort("until")
-    near = actions.join_asof(
-        listed.select("rid", "uid", seen="time").sort("seen"),
-        left_on="until",
-        right_on="seen",
-        by=["rid", "uid"],
-        strategy="backward",
-        coalesce=False,
-        check_sortedness=False,
-    )
-    inside = (near["seen"] >= near["time"] - label_window_us(dataset)).fill_null(value=False).to_numpy()
-    home = np.zeros(len(named), np.bool_)
-    home[near["at"].to_numpy()[inside]] = True
-    return pl.Series(home, dtype=pl.Boolean)
+    actions = named.select("rid", "uid", "time").with_row_index("at").with_columns(until=pl.col("time") + skew_us(dataset))
+    lists = listed.select("rid", "uid", seen="time")
+    near = join_nearest(actions, lists, ["rid", "uid"], on="until", list_time="seen")
+    inside = near.filter(pl.col("seen") >= pl.col("time") - label_window_us(dataset))
+    own = np.zeros(len(named), np.bool_)
+    own[inside["at"].to_numpy()] = True
+    return pl.Series(own, dtype=pl.Boolean)
 
 
 def with_owner(frame: pl.DataFrame, dataset: Dataset, *, anonymous: bool = False) -> pl.DataFrame:
@@ -213,8 +207,8 @@ def with_owner(frame: pl.DataFrame, dataset: Dataset, *, anonymous: bool = False
     session's hash.
 
     Args:
-        frame: rid, uid (0: nobody), session (text), time; where it is of nobody's actions, also whether they are
-            `anonymous`, no guests'.
+        frame: rid, uid (0: none), session (text), time; of actions without user also whether they are `anonymous`, and
+            not a guest's.
         dataset: the dataset file.
         anonymous: whether there is such a column.
     """
@@ -227,77 +221,77 @@ def with_owner(frame: pl.DataFrame, dataset: Dataset, *, anonymous: bool = False
     return frame.select("rid", owner.alias("owner"), session.alias("session"), "time")
 
 
-def attribute_requests(partition: int, written: ScanFiles, dataset: Dataset, files: PartitionWriter, counts: Counts) -> AttributionFiles:
+def attribute_requests(partition: int, scanned: ScanFiles, dataset: Dataset, files: PartitionWriter, counts: Counts) -> AttributionFiles:
     """Attribute the actions that name the requests of one block, and write the results for the blocks of users.
 
     Args:
         partition: the block of requests.
-        written: by the scan of all frames.
+        scanned: the files of the scan of all frames.
         dataset: the dataset file.
         files: where to write.
         counts: gets how many ids several users have.
     """
-    if not written.shown and not written.userless:
+    if not scanned.shown and not scanned.userless:
         return AttributionFiles()
-    shown = read_partition(written.shown, partition) if written.shown else pl.DataFrame(schema=_SHOWN)
+    shown = read_partition(scanned.shown, partition) if scanned.shown else pl.DataFrame(schema=_SHOWN)
     lists = with_owner(shown, dataset)
     counts.add("told apart: request ids that several shoppers have", shared_ids(lists)["rid"].n_unique())
-    claims = read_partition(written.claims, partition) if written.claims else None
-    userless = read_partition(written.userless, partition) if written.userless else None
-    asked = [part["rid"] for part in (claims, userless) if part is not None and len(part)]
-    if not asked:
+    claims = read_partition(scanned.claims, partition) if scanned.claims else None
+    userless = read_partition(scanned.userless, partition) if scanned.userless else None
+    named = [part["rid"] for part in (claims, userless) if part is not None and len(part)]
+    if not named:
         return AttributionFiles()
-    needed = shown["rid"].is_in(pl.concat(asked).unique().implode())
+    needed = shown["rid"].is_in(pl.concat(named).unique().implode())
     shown, lists = shown.filter(needed), lists.filter(needed)
     single = lists.select(pl.struct(pl.all()).is_first_distinct()).to_series()
     shown, lists = shown.filter(single), lists.filter(single)
 
-    def judged(rows: pl.DataFrame, *, anonymous: bool = False) -> pl.DataFrame:
-        asked = with_owner(rows, dataset, anonymous=anonymous)
-        told = resolve(asked, lists, window_us=label_window_us(dataset), skew_us=skew_us(dataset), pause_us=gap_us(dataset))
+    def resolved(rows: pl.DataFrame, *, anonymous: bool = False) -> pl.DataFrame:
+        owned = with_owner(rows, dataset, anonymous=anonymous)
+        verdicts = resolve(owned, lists, window_us=label_window_us(dataset), skew_us=skew_us(dataset), pause_us=gap_us(dataset))
         home = pl.when(pl.col("uid") != 0).then("uid").otherwise("rid")
-        theirs = shown.select(home.alias("home"), owner="user", guest="session", owner_uid="uid").with_row_index("shown")
-        return rows.hstack(told).join(theirs, on="shown", how="left", maintain_order="left")
+        owners = shown.select(home.alias("home"), owner="user", guest="session", owner_uid="uid").with_row_index("shown")
+        return rows.hstack(verdicts).join(owners, on="shown", how="left", maintain_order="left")
 
-    found = AttributionFiles()
+    written = {}
     if claims is not None and len(claims):
-        apart = judged(claims).filter(pl.col("verdict") != ATTRIBUTED)
-        found = replace(found, verdicts=files.write("verdicts", apart.select(*VERDICTS), apart["uid"]))
-        # Each action's own block leaves its repetitions out; so does the other one.
-        away = apart.filter(pl.col("verdict") == CROSS_USER).unique("content", keep="first", maintain_order=True)
-        found = replace(found, foreign=files.write("foreign", away.select(*FOREIGN, *dataset.amounts), away["home"]))
+        elsewhere = resolved(claims).filter(pl.col("verdict") != ATTRIBUTED)
+        written["verdicts"] = files.write("verdicts", elsewhere.select(*VERDICTS), elsewhere["uid"])
+        # The block of the action's user drops its repetitions; so must the block of the request's.
+        foreign = elsewhere.filter(pl.col("verdict") == CROSS_USER).unique("content", keep="first", maintain_order=True)
+        written["foreign"] = files.write("foreign", foreign.select(*FOREIGN, *dataset.amounts), foreign["home"])
     if userless is not None and len(userless):
-        found = replace(found, **_adopted(judged(userless, anonymous=True), userless, dataset, files))
-    return found
+        written |= _adopted(resolved(userless, anonymous=True), userless, dataset, files)
+    return AttributionFiles(**written)
 
 
-def _adopted(judged: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, files: PartitionWriter) -> dict[str, str]:
+def _adopted(resolved: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, files: PartitionWriter) -> dict[str, str]:
     """Write actions without user as those of the user whose request they name; the rest keep none, with the cause."""
-    theirs = pl.col("verdict").is_in([ATTRIBUTED, CROSS_USER])
-    guests = theirs & (pl.col("owner_uid") == 0)
-    rows = judged.with_columns(
-        pl.when(theirs).then("owner").otherwise(pl.lit("")).alias("user"),
-        pl.when(theirs).then(pl.lit("")).alias(LOGGED_USER),
+    owned = pl.col("verdict").is_in([ATTRIBUTED, CROSS_USER])
+    guests = owned & (pl.col("owner_uid") == 0)
+    rows = resolved.with_columns(
+        pl.when(owned).then("owner").otherwise(pl.lit("")).alias("user"),
+        pl.when(owned).then(pl.lit("")).alias(LOGGED_USER),
         pl.when(guests).then("guest").otherwise("session").alias("session"),
     )
     kept = [column for column in userless.columns if column not in ("rid", "uid", "anonymous", LOGGED_USER)]
-    lost = rows.filter(~theirs & pl.col("action").is_in(attributed_actions(dataset)))
-    to = rows.select(pl.when(theirs & (pl.col("owner_uid") != 0)).then("owner_uid").otherwise("rid")).to_series()
+    lost = rows.filter(~owned & pl.col("action").is_in(attributed_actions(dataset)))
+    to = rows.select(pl.when(owned & (pl.col("owner_uid") != 0)).then("owner_uid").otherwise("rid")).to_series()
     return {
         "adopted": files.write("adopted", rows.select(*kept, LOGGED_USER), to),
         "unowned": files.write("unowned", lost.select(*VERDICTS), lost["rid"]),
     }
 
 
-def read_claims(settled: Sequence[AttributionFiles], partition: int) -> tuple[Claims, pl.DataFrame | None]:
+def read_claims(attributed: Sequence[AttributionFiles], partition: int) -> tuple[Claims, pl.DataFrame | None]:
     """Read a block's claims, and the actions without user that were attributed to its users or guests."""
 
     def read(names: Iterable[str]) -> pl.DataFrame | None:
         kept = [name for name in names if name]
         return read_partition(kept, partition) if kept else None
 
-    verdicts = read(name for each in settled for name in (each.verdicts, each.unowned))
-    foreign = read(each.foreign for each in settled)
+    verdicts = read(name for each in attributed for name in (each.verdicts, each.unowned))
+    foreign = read(each.foreign for each in attributed)
     nothing = Claims()
     claims = Claims(nothing.verdicts if verdicts is None else verdicts, nothing.foreign if foreign is None else foreign)
-    return claims, read(each.adopted for each in settled)
+    return claims, read(each.adopted for each in attributed)
