@@ -45,11 +45,11 @@ def EventExampleGen(  # noqa: N802, a component is named like a class
             what was read; `catalogue/items.parquet` and `catalogue/users.parquet`, the tables that the dataset file
             names, with their features typed.
         report: `report.json`: what was read, kept and dropped, and why.
-        data_until: date or date-time (UTC where it names no zone) that stands in place of the dataset file's
+        data_until: date or date-time (UTC where it names no zone) that replaces the dataset file's
             `windows.until`: later events are left out, as if the logs ended with it; "": none is. Or a schedule, whose
             latest time it is (`components.contract.values.data_cutoff`).
         fingerprint: of the data; a change of it makes the component run again.
-        beam_pipeline: given by TFX.
+        beam_pipeline: set by TFX.
 
     Raises:
         InputError: the data isn't as the dataset file says, can't end when `data_until` says, or loses more labels than

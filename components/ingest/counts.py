@@ -1,7 +1,7 @@
 """Count what is read, kept and dropped, and why: nothing is lost silently.
 
 Names follow one scheme, so that sums can be checked: `rows read` and `rows added: ...` together are `rows kept`, `left
-out: ...` and `rejected: ...`; the same holds behind `items: ` and `users: ` for the tables; `requests formed` are the
+out: ...` and `rejected: ...`; the same holds with the prefixes `items: ` and `users: ` for the tables; `requests formed` are the
 splits' requests and `requests left out: ...`. What is kept with a flaw is counted as `kept ...`.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 SAMPLES = 10  # kept of each reason
-LINE = "__line__"  # where a row of a frame is looked up, if its number doesn't say it: line of a text file, row of a Parquet file, from 0
+LINE = "__line__"  # a row's line in a text file or row in a Parquet file, from 0, where ROW isn't that
 NO_LABEL = "in state and history, not as a label: "  # before the cause why a labelled action belongs to no list
 
 

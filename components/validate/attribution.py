@@ -18,7 +18,7 @@ from components.ingest.requests.splits import label_window_us
 from components.validate.check import EXAMPLES, Check, Verdict, share
 
 _ID_SHARE = 0.01  # of the requests: more that share an id are no accident
-_BUCKET = 2_000_000  # candidates that are looked at together
+_BUCKET = 2_000_000  # candidates that are attributed at a time
 _LONGEST_SKEW_US = 60_000_000  # clocks that differ by more are wrong, or of another zone
 _STEPS_S = (1, 2, 5, 10, 30, 60, 300, 900, 1800, 3600, 7200, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 7 * 86400, 14 * 86400, 30 * 86400)
 _QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
@@ -28,7 +28,7 @@ _QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
 class ListLog:
     """The lists that were shown and the label actions, about ten bytes a candidate.
 
-    `lists`: rid, owner, session, time, seq: rows of a request that stand together and bear one time. `candidates`: the
+    `lists`: rid, owner, session, time, seq: consecutive rows of a request that have one time. `candidates`: the
     place of their list and a hash of the item. `actions`: the labelled ones: rid (0: none), owner, session, code (of
     the item), time, action, seq, nobody.
     """
@@ -43,7 +43,7 @@ class ListLog:
 class AttributionStats:
     """How ingestion would attribute the actions.
 
-    `requests`: key and time of each. `again`: those whose id the user had before, with both rows' places; `shared`: of
+    `requests`: key and time of each. `again`: those whose id the user had before, with `seq` of both; `shared`: of
     ids that several users have. `positive`: requests with a label. `labelled`: actions. `homeless`: seq and cause.
     `delays_us`: action minus list.
     """
@@ -92,7 +92,7 @@ def measure(shown: ListLog, dataset: Dataset, repeated: pl.Series) -> Attributio
     Args:
         shown: of all frames.
         dataset: the dataset file.
-        repeated: places of events that are left out, as they repeat earlier ones.
+        repeated: `seq` of events that are left out, as they repeat earlier ones.
     """
     lists = pl.concat(shown.lists).with_row_index("list")
     by = ["owner", "rid", "session"]

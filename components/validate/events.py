@@ -43,11 +43,11 @@ class EventScan:
     """The result of one pass over the events.
 
     `counts`: what cleaning counted. `problems`: why files couldn't be read. `actions`: rows of each. `distinct`: a hash
-    of each clean event and its place. `moments`: time and place of all events. `shown`: key of a request and its time,
+    of each clean event and its `seq`. `moments`: time and `seq` of all events. `shown`: key of a request and its time,
     `attributed`: lists and labelled actions, where lists were shown. `shown_rows`: candidates; `positives`: of them, in
     data of rows. `empty`: candidates that lack a feature. `frequent`: events of each id. `paths`: of each file, with
     its source. `lines`: the numbers of a file's rows and where they are to be looked up, where the numbers don't say
-    it. `early`: of the candidates and of the requests (`asked`), those of which a table has rows, but all of a later
+    it. `early`: of the candidates and of the requests (`queried`), those of which a table has rows, but all of a later
     time.
     """
 
@@ -56,7 +56,7 @@ class EventScan:
     actions: dict[str, int] = field(default_factory=dict)
     unknown: dict[str, FlawedRows] = field(default_factory=lambda: {"items": FlawedRows(), "users": FlawedRows()})
     early: dict[str, FlawedRows] = field(default_factory=lambda: {"items": FlawedRows(), "users": FlawedRows()})
-    asked: dict[str, int] = field(default_factory=lambda: {"items": 0, "users": 0})
+    queried: dict[str, int] = field(default_factory=lambda: {"items": 0, "users": 0})
     empty: dict[str, int] = field(default_factory=dict)
     shown_rows: int = 0
     positives: int = 0
@@ -67,9 +67,9 @@ class EventScan:
     moments: list[pl.DataFrame] = field(default_factory=list)
     shown: list[pl.DataFrame] = field(default_factory=list)
     frequent: dict[str, FrequentValues] = field(default_factory=lambda: {role: FrequentValues() for role in ROLES})
-    paths: dict[int, tuple[str, int]] = field(default_factory=dict)  # place of a file -> path, place of its source
-    absent: list[tuple[int, Absent]] = field(default_factory=list)  # of each block: place of its source, the columns that its file lacks
-    lines: dict[int, list[pl.DataFrame]] = field(default_factory=dict)  # place of a file -> ROW and LINE of its rows
+    paths: dict[int, tuple[str, int]] = field(default_factory=dict)  # number of a file -> path, index of its source
+    absent: list[tuple[int, Absent]] = field(default_factory=list)  # of each block: index of its source, the columns that its file lacks
+    lines: dict[int, list[pl.DataFrame]] = field(default_factory=dict)  # number of a file -> ROW and LINE of its rows
 
 
 def scan_events(dataset: Dataset, data_root: str, *, now_us: int, tables: Mapping[str, TableCheck]) -> EventScan:
@@ -77,7 +77,7 @@ def scan_events(dataset: Dataset, data_root: str, *, now_us: int, tables: Mappin
 
     Args:
         dataset: the dataset file.
-        data_root: where its paths are looked up.
+        data_root: the folder of relative paths.
         now_us: events later than this have a wrong clock.
         tables: what is known of those of "items", "users" and "identities" that there are.
 
@@ -196,7 +196,7 @@ def _early(scan: EventScan, requests: pl.DataFrame, dataset: Dataset, tables: Ma
     for table, role, rows in (("items", "item", requests), ("users", "user", requests.unique("key", keep="first", maintain_order=True))):
         first = tables[table].first if table in tables else None
         if first is not None:
-            scan.asked[table] += len(rows)
+            scan.queried[table] += len(rows)
             since = rows.select(role, "seq", "time").join(first, left_on=role, right_on=ID, how="inner", maintain_order="left")
             _add_flawed(scan, dataset, scan.early[table], since.filter(pl.col("time") < pl.col(FROM)), role)
 

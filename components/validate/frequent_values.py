@@ -11,7 +11,7 @@ from components.contract.dataset import Dataset
 from components.validate.check import EXAMPLES, Check, share
 
 ROLES = ("user", "session", "request", "item")
-_LEAST_SHARE = 0.01  # of all events, that a value is looked at from
+_LEAST_SHARE = 0.01  # of all events, from which on a value is suspect
 _TIMES = 20  # as many events as the 99.9th percentile of the other values
 _TAIL = 0.999
 _SUSPECTS = 5  # the most frequent values, that all others are the yardstick of
@@ -76,7 +76,7 @@ def frequent_values(dataset: Dataset, frequent: Mapping[str, FrequentValues], ev
     them. A word that logs write for a missing id is named where it has more events than that percentile.
 
     Args:
-        dataset: says the roles' columns.
+        dataset: names the roles' columns.
         found: of each role.
         events: how many there are.
         items: of the catalogue, if there is one; they are what they are, however often they are bought.

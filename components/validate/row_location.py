@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from components.contract.sources import Files
 from components.ingest.sources.files import file_format
 
-_LONGEST = 140  # a sample is a hundred characters and says how many there were
+_LONGEST = 140  # a sample is a hundred characters and their full number
 
 
 def locate(path: str, row: int, source: Files | None) -> str:

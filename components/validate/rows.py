@@ -17,7 +17,7 @@ from components.validate.check import EXAMPLES, Check, of_rows, share
 from components.validate.row_location import describe_sample
 
 _REJECTED, _KEPT, _LEFT_OUT = "rejected: ", "kept ", "left out: "
-_AMBIGUOUS = ("'NA'", "'0'")  # Namibia, and whoever has the first number
+_AMBIGUOUS = ("'NA'", "'0'")  # Namibia, and the id of the first number
 _BY_DESIGN = (f"{_LEFT_OUT}by the condition `where`", f"{_LEFT_OUT}ignored actions")
 
 
@@ -43,7 +43,7 @@ def counted(
     Args:
         counts: of one pass over the rows.
         reasons: checks that pass where nothing of theirs was counted.
-        sources: what the dataset file says of each file.
+        sources: how the dataset file declares each file.
         prefix: before each check's name.
         numbers: columns of numbers, in which no word is a value.
     """
@@ -52,7 +52,7 @@ def counted(
     wrong = {name: number for name, number in counts.numbers.items() if name.startswith((_REJECTED, _KEPT))}
     for reason in (*reasons, Reason("", "")):
         matching = [name for name in wrong if reason.part in name]
-        # What no reason asked for gets a line of its own.
+        # A count that matches no reason gets a line of its own.
         for names in [matching] if reason.check else [[name] for name in matching]:
             number = sum(wrong.pop(name) for name in names)
             samples = [sample for name in names for sample in counts.samples.get(name.removeprefix(_REJECTED).removeprefix(_KEPT), [])]

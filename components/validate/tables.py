@@ -100,7 +100,7 @@ def identity_reasons(table: Identities) -> Iterator[Reason]:
 def _repeated(table: Table, read: TableRows, paths: Sequence[str], rows: int, what: str) -> Check:
     """Check for repeated ids, for the same time and property where rows have such.
 
-    Of a table with times a row that says again what the first of its time said is no flaw: where the events are the
+    In a table with times a row that repeats the first of its time is no flaw: where the events are the
     catalogue, two users may look at a product in one second.
     """
     by = [ID] if table.valid_from is None else [ID, FROM]

@@ -38,7 +38,7 @@ def clock_checks(dataset: Dataset, scan: EventScan) -> Iterator[Check]:
         examples=_moments(scan, dataset, moments, old),
         fail_share=1.0 if counts_on_purpose else FAIL_SHARE,
     )
-    # Most events lie between two quantiles; what is farther from these than they are from each other is alone in time.
+    # Most events lie between two quantiles; a time farther from these than they are from each other is an outlier.
     low, high = np.quantile(time, [_TAIL, 1 - _TAIL], method="nearest")
     reach = max(int(high - low), _DAY_US)
     stray = ((time < low - reach) | (time > high + reach)) & ~old
@@ -77,7 +77,7 @@ def request_checks(dataset: Dataset, scan: EventScan) -> Iterator[Check]:
 def window_checks(dataset: Dataset, scan: EventScan) -> Iterator[Check]:
     """Check that the windows are in order and none is empty, and count what lies outside of them."""
     time = pl.concat(scan.moments)["time"]
-    asked = requests(dataset, scan)["time"].to_numpy()
+    request_times = requests(dataset, scan)["time"].to_numpy()
     window = bounds(dataset, int(time.min()), int(time.max()))  # type: ignore[arg-type]
     edges = {"train": window.train_us, "eval": window.eval_us, "test": window.test_us, "until": window.until_us}
     edge_texts = ", ".join(f"{name} {_day(at)}" for name, at in edges.items())
@@ -86,16 +86,16 @@ def window_checks(dataset: Dataset, scan: EventScan) -> Iterator[Check]:
     if not all(before < after for before, after in pairwise(order)):
         yield Check("windows in order", "FAIL", f"{edge_texts}: expected each after the one before; {span}")
         return
-    split = assign(asked, window)
+    split = assign(request_times, window)
     sizes = {name: int((split == at).sum()) for at, name in enumerate(SPLITS)}
     empty = [name for name, size in sizes.items() if not size]
     text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
-    before, after = int((split == BEFORE).sum()), int((asked > window.until_us).sum())
-    late = len(asked) - before - after - sum(sizes.values())
+    before, after = int((split == BEFORE).sum()), int((request_times > window.until_us).sum())
+    late = len(request_times) - before - after - sum(sizes.values())
     text += f", too close to a window's end {late:,}" if late else ""
     text += f"; empty: {', '.join(empty)}; {span}" if empty else ""
     yield Check("requests in the windows", "FAIL" if empty else "PASS", f"{text} ({edge_texts})")
-    check = of_rows("requests outside the windows", before + after, len(asked), noun="requests", fail_share=1.0)
+    check = of_rows("requests outside the windows", before + after, len(request_times), noun="requests", fail_share=1.0)
     yield replace(check, result=f"{check.result}: {before:,} before, {after:,} after") if before + after else check
 
 

@@ -20,7 +20,7 @@ from components.validate.times import clock_checks, request_checks, window_check
 
 # Many items that the catalogue lacks are old ones; if half of all rows name such, the ids are of another kind.
 _STRANGE_SHARE = 0.5
-_ASKED = {"items": "candidates", "users": "requests"}
+_QUERIED_BY = {"items": "candidates", "users": "requests"}
 
 
 def validate(dataset: Dataset, data_root: str, *, now_us: int) -> list[Check]:
@@ -31,7 +31,7 @@ def validate(dataset: Dataset, data_root: str, *, now_us: int) -> list[Check]:
 
     Args:
         dataset: the dataset file.
-        data_root: the folder in which its relative paths are looked up.
+        data_root: the folder of its relative paths.
         now_us: the present in microseconds since 1970; events after it have a wrong clock.
 
     Returns:
@@ -98,7 +98,9 @@ def _events(dataset: Dataset, scan: EventScan, tables: dict[str, TableCheck]) ->
         if table in tables and tables[table].first is not None:
             name = f"{table}: have a row by the time of a request"
             early = scan.early[table]
-            yield of_rows(name, early.rows, scan.asked[table], examples=early.examples, fail_share=_STRANGE_SHARE, noun=_ASKED[table])
+            yield of_rows(
+                name, early.rows, scan.queried[table], examples=early.examples, fail_share=_STRANGE_SHARE, noun=_QUERIED_BY[table]
+            )
     if dataset.identities is not None:
         resolved = scan.counts.numbers.get(RESOLVED, 0)
         verdict: Verdict = "PASS" if resolved else "WARN"

@@ -131,7 +131,7 @@ def _identified(raw: pl.DataFrame, source: EventSource, dataset: Dataset, counts
     raw = raw.with_columns(pl.when(pl.col("action").is_in(about_item)).then(pl.col("item")).otherwise(pl.lit("")).alias("item"))
     raw = keep_rows(raw, ~pl.col("action").is_in(about_item) | (pl.col("item") != "") | (pl.col("action") == of_list), "no item", counts)
     if lacks_user(dataset, source):
-        # Whose request it is, another source says.
+        # Another source has the request's user.
         return keep_rows(
             raw, (pl.col("request") != "") & (pl.col("action") != (impression_code(dataset))), "no user and no request", counts
         )
@@ -146,7 +146,7 @@ def _ids(raw: pl.DataFrame, values: pl.Series | None, role: str, source: EventSo
     if values is None:
         return pl.lit("").alias(role)
     ids = ids_of(values, where=column_place(raw, values))
-    # A word that is a number is met in any notation: 0.0 is nobody as 0 is.
+    # A null word that is a number matches any notation: 0.0 is as null as 0.
     numbers = frozenset(word for word in null_words(source, logged_name(values)) if number_words(frozenset((word,))))
     missing = null_mask(ids, numbers) if numbers else None
     if missing is not None:

@@ -13,13 +13,13 @@ def detects_duplicates(dataset: Dataset) -> bool:
 def drop_repeated(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     """Drop the rows that agree with an earlier one in the columns `names`, and keep the order of the others.
 
-    Most logs hardly repeat themselves, and comparing whole rows is slow: only those are whose hash occurs twice.
+    Most logs hardly repeat themselves, and comparing whole rows is slow: only rows whose hash occurs twice are compared.
     """
     hashes = frame.select(names).hash_rows()
     if hashes.n_unique() == len(frame):
         return frame
     suspect = hashes.is_duplicated()
-    suspects = frame.select(names).with_row_index("__place__").filter(suspect)
+    suspects = frame.select(names).with_row_index("__index__").filter(suspect)
     keep = (~suspect).to_numpy().copy()
-    keep[suspects.unique(names, keep="first")["__place__"].to_numpy()] = True
+    keep[suspects.unique(names, keep="first")["__index__"].to_numpy()] = True
     return frame.filter(pl.Series(keep))

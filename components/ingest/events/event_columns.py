@@ -10,7 +10,7 @@ from components.state.features import counted_impression
 NO_ACTION = -1
 UNCOUNTED = -2  # the action of an impression that the dataset file doesn't count
 AMOUNT = pl.Float64  # of the roles for amounts; NaN is missing
-FILE_SHIFT = 40  # a row's `seq` is the file's place and the row's place in the file
+FILE_SHIFT = 40  # bits: a row's `seq` is the file's number and the row's index in the file
 
 # Clean events have these columns, one for each role for an amount that a source names (`Dataset.amounts`), and then one
 # `f:<name>` for each feature that is read from events.

@@ -16,7 +16,7 @@ def clock_columns(frame: pl.DataFrame, dataset: Dataset, counts: Counts) -> list
 
     Args:
         frame: requests with `time` and, where a feature names the zone, that feature.
-        dataset: says the zone.
+        dataset: names the zone.
         counts: gets the requests of unknown zones.
     """
     clocks = [feature for feature in dataset.given("events") if feature.key.startswith("time.")]
@@ -43,7 +43,7 @@ def offsets_us(times_us: NDArray[np.int64], zone: str) -> NDArray[np.int64]:
     """Return how far a zone's clocks are ahead of UTC at each time: `components.contract.values.local_time.offset_us`
     of many.
 
-    A zone is asked at the ends of each day (UTC); only on days whose ends differ is each moment asked for.
+    The offset is computed at the ends of each day (UTC), and for each time only on days whose ends differ.
     """
     if zone == "UTC" or not len(times_us):
         return np.zeros(len(times_us), np.int64)

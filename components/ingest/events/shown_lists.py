@@ -22,7 +22,7 @@ def unrolled(raw: pl.DataFrame, dataset: Dataset, form: ListRows, *, source: Eve
     carrying = raw.filter(pl.col("action") == of_list)
     columns = {"items": form.items, **form.columns}
     lists = [_split(carrying[f"{RAW}{column}"], form.separator).alias(f"l:{name}") for name, column in columns.items()]
-    # A request without a name is named by what its row says: a row that stands twice is one request then.
+    # A request without a name is named by its row's content: a repeated row is one request then.
     written = [
         lists[at] if carrying[f"{RAW}{column}"].dtype.is_nested() else text_of(carrying[f"{RAW}{column}"]).alias(f"l:{name}")
         for at, (name, column) in enumerate(columns.items())

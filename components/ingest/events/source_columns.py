@@ -11,7 +11,7 @@ from components.ingest.sources.column_selection import ColumnSelection
 from components.ingest.sources.row_filter import columns_of
 
 OPTIONAL_ROLES = frozenset({"session", "position", "order", "revenue", "quantity", "margin"})  # a row without one is a row
-Absent = dict[str, str] | None  # of a file: column -> what to say of it; None where nothing is known
+Absent = dict[str, str] | None  # of a file: column -> sentence for an error; None where its columns aren't known
 
 
 def event_columns(dataset: Dataset, source: EventSource) -> ColumnSelection:
@@ -70,7 +70,7 @@ def missing_event_columns(dataset: Dataset, files: Sequence[tuple[int, Absent]])
 
     Args:
         dataset: the dataset file.
-        files: of each the place of its source, and what it lacks.
+        files: of each the index of its source, and the columns it lacks.
     """
     missing: dict[str, str] = {}
     for at, source in enumerate(dataset.events):

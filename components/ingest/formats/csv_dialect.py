@@ -11,12 +11,12 @@ from components.contract.sources import Files
 from components.ingest.formats.csv_scan import (
     FULL,
     LINE,
-    MORE,
     NOTE_FIELDS,
     NOTES,
     NUL,
     ROWS,
     STATE_SIZE,
+    TEXT_END,
     UNEVEN,
     Bytes,
     Columns,
@@ -97,7 +97,7 @@ class Scanner:
         self._text = as_bytes(b"")
 
     def scan(self, text: bytes, *, final: bool) -> int:
-        """Find the next rows of a text; `state` says from where, and afterwards how far it went."""
+        """Find the next rows of a text; `state` holds where to begin, and afterwards where the scan ended."""
         self._text = as_bytes(text)
         out = RowArrays(self._starts, self._lengths, self._lines, self._notes, self.state)
         return scan_rows(self._text, final, self._syntax, self._columns, out)
@@ -157,13 +157,13 @@ def remedy(text: bytes, dialect: Dialect, fields: int, *, final: bool) -> str:
         text: of the file, from that row on.
         dialect: the one declared.
         fields: how many a row should have.
-        final: whether the text goes to the end of the file.
+        final: whether the text ends with the file.
     """
     for other, advice in _others(dialect, text):
         scanner = Scanner(other, fields=fields, slots=np.empty(0, np.int32), rows=_TRIED_ROWS)
         ended = scanner.scan(text, final=final)
         bits = scanner.notes[:, 4]
-        if ended in (MORE, FULL) and scanner.state[ROWS] and not (bits & (UNEVEN | NUL)).any():
+        if ended in (TEXT_END, FULL) and scanner.state[ROWS] and not (bits & (UNEVEN | NUL)).any():
             return advice
     return ""
 

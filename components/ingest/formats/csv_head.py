@@ -9,12 +9,12 @@ import numpy as np
 from components.contract.errors import InputError
 from components.contract.sources import Files
 from components.ingest.formats.csv_dialect import Dialect, Scanner, fields_of, other_separator, remedy
-from components.ingest.formats.csv_scan import AT, CUT, FULL, MORE, NUL, OPEN, QUOTE_LINE, ROW_AT, ROWS, UNEVEN
+from components.ingest.formats.csv_scan import AT, CUT, FULL, NUL, OPEN, QUOTE_LINE, ROW_AT, ROWS, TEXT_END, UNEVEN
 from components.ingest.sources.column_selection import ColumnSelection
 
-HEAD_ROWS = 100  # that are looked at
+HEAD_ROWS = 100  # that are checked
 TEXT_BYTES = 1 << 20  # more than these take
-_ABOVE = 50  # lines that may stand above the names
+_ABOVE = 50  # lines that may precede the names
 _WRAPPED = 3  # values in quotes that aren't the declared ones, of three: no accident
 _SHOWN_BYTES = 80  # of a row in an error
 _SEP = re.compile(rb'"?sep=(.)"?', re.IGNORECASE)
@@ -60,8 +60,8 @@ def read_head(path: str, text: bytes, files: Files, selection: ColumnSelection, 
     Args:
         path: what errors call the file.
         text: its beginning.
-        files: what the dataset file says of it.
-        wanted: gets the columns that aren't there.
+        files: how the dataset file declares it.
+        selection: the columns to read; gets the absent ones.
         dialect: the one declared.
         final: whether `text` is the whole file.
 
@@ -69,7 +69,7 @@ def read_head(path: str, text: bytes, files: Files, selection: ColumnSelection, 
         None for a file without a row.
 
     Raises:
-        InputError: a column is missing or stands twice, or most of the first rows aren't written as declared.
+        InputError: a column is missing or repeated, or most of the first rows aren't written as declared.
     """
     if "\0" in text[:HEAD_ROWS].decode("latin-1") and text[:HEAD_ROWS].count(0) > HEAD_ROWS // 4:
         raise InputError(f"{path}: expected text, met {text[:8]!r}; if it is text, give its `encoding`")
@@ -110,14 +110,14 @@ def _first_rows(path: str, text: bytes, dialect: Dialect, start: int, line: int,
     ended = scanner.scan(text, final=final)
     notes = (note for note in scanner.notes.tolist() if not note[4] & CUT)
     rows = [_Row(text[first:end], row_line, first, end, count, dialect) for first, end, count, row_line, _, _ in notes]
-    if ended not in (MORE, FULL):
+    if ended not in (TEXT_END, FULL):
         fields = len(rows[0].fields) if rows else -1
         raise quote_fault(path, text, scanner, ended, dialect, fields, final=final)
     return rows
 
 
 def quote_fault(path: str, text: bytes, scanner: Scanner, ended: int, dialect: Dialect, fields: int, *, final: bool) -> InputError:
-    """Return the error of a quote that isn't closed, or of text behind one that is."""
+    """Return the error of a quote that isn't closed, or of text after one that is."""
     first, line = int(scanner.state[ROW_AT]), int(scanner.state[QUOTE_LINE])
     advice = remedy(text[first : first + TEXT_BYTES], dialect, fields, final=final and len(text) <= first + TEXT_BYTES)
     mark = dialect.quote

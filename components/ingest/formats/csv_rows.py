@@ -12,7 +12,7 @@ from components.contract.sources import Files
 from components.ingest.counts import Counts
 from components.ingest.formats.csv_dialect import Scanner, dialect_of, fields_of
 from components.ingest.formats.csv_head import HEAD_ROWS, TEXT_BYTES, Head, check_wrapped, quote_fault, read_head, shown
-from components.ingest.formats.csv_scan import AT, CUT, FULL, HEADER, LINE, MORE, NAMED, NUL, SWALLOWING, UNEVEN
+from components.ingest.formats.csv_scan import AT, CUT, FULL, HEADER, LINE, NAMED, NUL, SWALLOWING, TEXT_END, UNEVEN
 from components.ingest.formats.text_files import TextFile, open_text
 from components.ingest.sources.column_selection import ColumnSelection
 from components.ingest.sources.files import FILE, ROW
@@ -28,7 +28,8 @@ _NAMED_ROWS = 1_000  # of a frame that are checked for being another header
 
 
 def csv_frames(path: str, files: Files, selection: ColumnSelection, counts: Counts, *, chunk_bytes: int) -> Iterator[pl.DataFrame]:
-    """Read a CSV file in frames of at most half a million rows, with ROW: the row's line from 0, not counting the header's.
+    """Read a CSV file in frames of at most half a million rows, with ROW: the row's line from 0, not counting the
+    header's.
 
     Args:
         path: of the file.
@@ -85,11 +86,11 @@ class _Rows:
             if len(frame):
                 first = False
                 yield frame
-            if ended == MORE and final:
+            if ended == TEXT_END and final:
                 return
-            if ended not in (MORE, FULL):
+            if ended not in (TEXT_END, FULL):
                 raise quote_fault(self._path, text, scanner, ended, self._head.dialect, len(self._head.names), final=final)
-            if ended == MORE:
+            if ended == TEXT_END:
                 text = text[scanner.state[AT] :]
                 scanner.state[AT] = 0
                 if len(text) > ROW_BYTES:

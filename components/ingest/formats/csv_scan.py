@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from components.state.jit import compiled
 
-MORE, FULL, STRAY, OPEN = 0, 1, 2, 3  # why a scan ended: the text ended, `rows` are full, text behind a quote, a quote never closed
+TEXT_END, FULL, STRAY, OPEN = 0, 1, 2, 3  # why a scan ended: the text ended, `rows` are full, text after a quote, a quote never closed
 # What a noted row is, as bits. NAMED and SWALLOWING rows are among the rows as well, those with another bit aren't.
 UNEVEN, NUL, CUT, HEADER, NAMED, SWALLOWING = 1, 2, 4, 8, 16, 32
 NOTE_FIELDS = 6  # of a note: first byte, end, fields, line, bits, its index among the rows
@@ -41,7 +41,7 @@ class Columns(NamedTuple):
     """The columns of a file, and which of them are read."""
 
     fields: int  # how many a row should have; a row of another number is noted, and not among the rows
-    slots: NDArray[np.int32]  # (fields,) which output each field goes to, -1 for none
+    slots: NDArray[np.int32]  # (fields,) the output of each field, -1 for none
     header: Bytes  # the header's bytes: a row of just these is noted, and not among the rows
     names: Bytes  # the columns' names, concatenated: a row that begins with one is noted
     name_ends: NDArray[np.int64]  # where each name ends in `names`
@@ -102,14 +102,14 @@ def scan_rows(text: Bytes, final: bool, syntax: Syntax, columns: Columns, out: R
         while at < end and (text[at] == _LF or text[at] == _CR):
             if text[at] == _CR:
                 if at + 1 == end and not final:
-                    return MORE
+                    return TEXT_END
                 if at + 1 < end and text[at + 1] == _LF:
                     at += 1
             at += 1
             line += 1
             state[AT], state[LINE] = at, line
         if at >= end:
-            return MORE
+            return TEXT_END
         if at + 2 < end and text[at] == _MARK[0] and text[at + 1] == _MARK[1] and text[at + 2] == _MARK[2]:
             at += 3  # of a file that was joined to another
         first, first_line = at, line
@@ -134,7 +134,7 @@ def scan_rows(text: Bytes, final: bool, syntax: Syntax, columns: Columns, out: R
                         at += 1
                     elif kind == _QUOTE:
                         if at + 1 == end and not final:
-                            return MORE
+                            return TEXT_END
                         if at + 1 < end and text[at + 1] == quote:
                             escaped = True
                             at += 2
@@ -156,14 +156,14 @@ def scan_rows(text: Bytes, final: bool, syntax: Syntax, columns: Columns, out: R
                         at += 1
                 if not closed:
                     if not final:
-                        return MORE
+                        return TEXT_END
                     if line == quote_line:
                         # The file ends within the last row.
                         notes[note, 0], notes[note, 1], notes[note, 2] = first, end, count + 1
                         notes[note, 3], notes[note, 4], notes[note, 5] = first_line, CUT, -1
                         state[NOTES] = note + 1
                         state[AT], state[LINE] = end, line
-                        return MORE
+                        return TEXT_END
                     state[QUOTE_LINE] = quote_line
                     state[ROW_AT] = first
                     return OPEN
@@ -174,7 +174,7 @@ def scan_rows(text: Bytes, final: bool, syntax: Syntax, columns: Columns, out: R
                 while at < end and text[at] == blank:
                     at += 1
                 if at == end and not final:
-                    return MORE
+                    return TEXT_END
                 if at < end and outside[text[at]] != _END:
                     fits = at + width <= end
                     for n in range(width):
@@ -182,7 +182,7 @@ def scan_rows(text: Bytes, final: bool, syntax: Syntax, columns: Columns, out: R
                             fits = False
                     if not fits:
                         if at + width > end and not final:
-                            return MORE
+                            return TEXT_END
                         state[QUOTE_LINE] = quote_line
                         state[ROW_AT] = first
                         state[AT], state[LINE] = at, line
@@ -199,7 +199,7 @@ def scan_rows(text: Bytes, final: bool, syntax: Syntax, columns: Columns, out: R
                         if width == 1:
                             break
                         if at + width > end and not final:
-                            return MORE
+                            return TEXT_END
                         fits = at + width <= end
                         for n in range(width):
                             if fits and text[at + n] != separator[n]:
@@ -215,7 +215,7 @@ def scan_rows(text: Bytes, final: bool, syntax: Syntax, columns: Columns, out: R
                         if at < end:
                             if text[at] == _LF or text[at] == _CR:
                                 if text[at] == _CR and at + 1 == end and not final:
-                                    return MORE
+                                    return TEXT_END
                                 if text[at] == _CR and at + 1 < end and text[at + 1] == _LF:
                                     at += 1
                                 line += 1
@@ -225,7 +225,7 @@ def scan_rows(text: Bytes, final: bool, syntax: Syntax, columns: Columns, out: R
                         at += 1
                 size = at - begin
             if at == end and not final:
-                return MORE
+                return TEXT_END
             if count == 0:
                 name_start = 0
                 for n in range(len(name_ends)):
@@ -252,7 +252,7 @@ def scan_rows(text: Bytes, final: bool, syntax: Syntax, columns: Columns, out: R
         if at < end:  # at a line's end
             if text[at] == _CR:
                 if at + 1 == end and not final:
-                    return MORE
+                    return TEXT_END
                 if at + 1 < end and text[at + 1] == _LF:
                     at += 1
             at += 1
@@ -315,9 +315,9 @@ def copy_values(
     offsets: NDArray[np.int64],
     out: Bytes,
 ) -> None:
-    """Concatenate a column's values, doubled quotes and escaped characters as what they stand for.
+    """Concatenate a column's values, with doubled quotes and escapes resolved.
 
-    An escape before a byte that isn't `literal` stands for itself, as in a path of Windows; so does that of an unquoted
+    An escape before a byte that isn't `literal` is a character, as in a path of Windows; so is that of an unquoted
     `\\N`.
     """
     to = 0

@@ -1,6 +1,6 @@
 """Read a file of JSON objects as frames: one object a row, one column a key or a path into it.
 
-JSON Lines, objects over several lines, and a JSON array of objects are read alike. Only what is asked for is looked at.
+JSON Lines, objects over several lines, and a JSON array of objects are read alike. Only requested keys are parsed.
 """
 
 import json
@@ -16,7 +16,7 @@ from components.contract.sources import Files
 from components.contract.values.nested_paths import INDEX, Key, Steps, below, steps_of
 from components.ingest.counts import LINE, Counts
 from components.ingest.formats import json_scan as scan
-from components.ingest.formats.json_paths import Found, follow
+from components.ingest.formats.json_paths import PathValues, follow
 from components.ingest.formats.json_scan import Bytes, Numbers
 from components.ingest.formats.json_values import (
     EMPTY,
@@ -46,12 +46,12 @@ _DEEPEST = 4  # names of columns in an error
 def json_frames(path: str, files: Files, selection: ColumnSelection, counts: Counts, *, chunk_bytes: int) -> Iterator[pl.DataFrame]:
     """Read the columns of a file, some `chunk_bytes` of it at a time; null where a row leaves a key out.
 
-    A frame has the column LINE besides, where a row's number doesn't tell the line.
+    A frame has the column LINE besides, where a row's number isn't its line.
 
     Args:
         path: the file.
         files: how it is written, and which array becomes rows.
-        wanted: keys of the objects, or paths into them; gets those that aren't there.
+        selection: keys of the objects, or paths into them; gets the absent ones.
         counts: gets the objects whose array is empty.
         chunk_bytes: how many bytes are read at a time.
 
@@ -92,7 +92,7 @@ class _Plan:
     """The keys to scan for, and the paths that continue from them.
 
     `of_rows`: the first key and the further steps of each column; `of_elements`: the steps within an element of the
-    array that is unnested; `array`: the way to that array; `index`: the column that is the element's place; `faults`:
+    array that is unnested; `array`: the path to that array; `index`: the column of the element's index; `faults`:
     why a name is no path.
     """
 
@@ -155,18 +155,18 @@ def _frame(
     return pl.DataFrame([*series, pl.Series(LINE, lines[parent])]), int((lists.lengths == 0).sum())
 
 
-def _followed(top: Mapping[str, Values], ways: Mapping[str, tuple[str, Steps]], scanner: Scanner) -> dict[str, Found]:
+def _followed(top: Mapping[str, Values], paths: Mapping[str, tuple[str, Steps]], scanner: Scanner) -> dict[str, PathValues]:
     """Return the values at the end of paths that begin at keys of the rows."""
     of_key: dict[str, dict[str, Steps]] = {}
-    for name, (first, steps) in ways.items():
+    for name, (first, steps) in paths.items():
         of_key.setdefault(first, {})[name] = steps
-    values: dict[str, Found] = {}
+    values: dict[str, PathValues] = {}
     for first, selection in of_key.items():
         values |= follow(top[first], selection, scanner, written=first)
     return values
 
 
-def _named(name: str, values: Found, literal: Values) -> Found:
+def _named(name: str, values: PathValues, literal: Values) -> PathValues:
     """Return the values of a path, except for rows that have a key literally so named."""
     if literal is values or not (literal.kinds != scan.ABSENT).any():
         return values
@@ -180,7 +180,7 @@ def _named(name: str, values: Found, literal: Values) -> Found:
     return Values(buffer, starts.astype(np.int32), ends.astype(np.int32), np.where(own, literal.kinds, values.kinds), values.rows)
 
 
-def _unnested(values: Found, array: Column, scanner: Scanner) -> Lists:
+def _unnested(values: PathValues, array: Column, scanner: Scanner) -> Lists:
     unnest = array.name
     if isinstance(values, Lists):
         row = values.values.row(0) if len(values.values) else 0
@@ -252,7 +252,7 @@ def _refusal(path: str, buffer: Bytes, keys: Keys, state: Numbers) -> InputError
     # The line from its beginning, unless it is a long one that holds a whole array.
     start = bytes(buffer[max(0, begun - _SHOWN) : begun]).rpartition(b"\n")
     shown = _line(buffer, begun - len(start[2]) if start[1] or begun < _SHOWN else begun)
-    if code == scan.MORE:
+    if code == scan.INCOMPLETE:
         if not shown:
             return InputError(f"{where}: expected ] at the end of the file's array, got nothing; is the file whole?")
         text = f"expected one JSON object, got {shown!r}, where the file ends"

@@ -9,25 +9,25 @@ from components.ingest.formats import json_scan as scan
 from components.ingest.formats.json_scan import Numbers
 from components.ingest.formats.json_values import EMPTY, LIST, OBJECT, Lists, RowFault, Scanner, Values, elements, members
 
-Found = Values | Lists
+PathValues = Values | Lists
 
 
-def follow(values: Values, wanted: Mapping[str, Steps], scanner: Scanner, *, written: str) -> dict[str, Found]:
+def follow(values: Values, remaining: Mapping[str, Steps], scanner: Scanner, *, written: str) -> dict[str, PathValues]:
     """Return the values at the end of each path; a list for each row where the path leads through all elements of an
     array.
 
     Args:
         values: where the paths begin.
-        wanted: the steps that are left of each path, by its name.
+        remaining: the steps that remain of each path, by its name.
         scanner: the arrays that scans share.
         written: how the way to `values` is written, for errors.
 
     Raises:
-        RowFault: a step meets another structure than it is made for.
+        RowFault: a value has another structure than the step needs.
     """
-    results: dict[str, Found] = {name: values for name, steps in wanted.items() if not steps}
+    results: dict[str, PathValues] = {name: values for name, steps in remaining.items() if not steps}
     ways: dict[Step, dict[str, Steps]] = {}
-    for name, steps in wanted.items():
+    for name, steps in remaining.items():
         if steps:
             ways.setdefault(steps[0], {})[name] = steps[1:]
     keys = {step: paths for step, paths in ways.items() if isinstance(step, Key)}

@@ -26,8 +26,8 @@ ABSENT, NULL, FALSE, TRUE, INT, FLOAT, LONG, INFINITE, TEXT, ESCAPED, ARRAY, OBJ
 AT, LINE, IN_ARRAY, AFTER_ROW, ENDED_LINE, FAULT_AT, FAULT, BEGUN_AT, BEGUN_LINE, FAULT_ROW, FAULT_KEY, HAS_ESCAPE = range(12)
 STATE_SIZE = 12
 
-# What a scan meets that it can't go on with.
-MORE, WRONG, DOUBLED, DEEP, WORD, SURROGATE, ESCAPE = -1, -2, -3, -4, -5, -6, -7
+# Why a scan can't continue.
+INCOMPLETE, WRONG, DOUBLED, DEEP, WORD, SURROGATE, ESCAPE = -1, -2, -3, -4, -5, -6, -7
 MAX_DEPTH = 1_000
 LONGEST_KEY = 4_096  # with an escape in it; others are as long as they like
 BUCKETS = 256
@@ -104,7 +104,7 @@ def end_of_text(buffer: Bytes, at: int, end: int, state: Numbers) -> int:
             state[FAULT_AT] = at
             return WRONG
         at += 1
-    return MORE
+    return INCOMPLETE
 
 
 @compiled
@@ -126,7 +126,7 @@ def skip_nested(buffer: Bytes, at: int, end: int, state: Numbers, stack: Bytes) 
     while True:
         at = skip_space(buffer, at, end, state)
         if at >= end:
-            return MORE
+            return INCOMPLETE
         byte = buffer[at]
         closed = False
         if expected == 4:
@@ -145,7 +145,7 @@ def skip_nested(buffer: Bytes, at: int, end: int, state: Numbers, stack: Bytes) 
                     return at
                 at = skip_space(buffer, at + 1, end, state)
                 if at >= end:
-                    return MORE
+                    return INCOMPLETE
                 if buffer[at] != 58:
                     state[FAULT_AT] = at
                     return WRONG
@@ -375,7 +375,7 @@ def scan_object(buffer: Bytes, at: int, end: int, row: int, keys: KeyTable, out:
     while True:
         at = skip_space(buffer, at, end, state)
         if at >= end:
-            return MORE
+            return INCOMPLETE
         if buffer[at] == 125 and opened:
             return at + 1
         if not opened:
@@ -386,7 +386,7 @@ def scan_object(buffer: Bytes, at: int, end: int, row: int, keys: KeyTable, out:
                 return WRONG
             at = skip_space(buffer, at + 1, end, state)
             if at >= end:
-                return MORE
+                return INCOMPLETE
         opened = False
         if buffer[at] != 34:
             state[FAULT_AT] = at
@@ -404,13 +404,13 @@ def scan_object(buffer: Bytes, at: int, end: int, row: int, keys: KeyTable, out:
                 key = find_key(scratch, 0, length, keys)
         at = skip_space(buffer, at + 1, end, state)
         if at >= end:
-            return MORE
+            return INCOMPLETE
         if buffer[at] != 58:
             state[FAULT_AT] = at
             return WRONG
         at = skip_space(buffer, at + 1, end, state)
         if at >= end:
-            return MORE
+            return INCOMPLETE
         first = at
         byte = buffer[at]
         if byte == 34:
@@ -430,7 +430,7 @@ def scan_object(buffer: Bytes, at: int, end: int, row: int, keys: KeyTable, out:
         else:
             at = end_of_word(buffer, at, end)
             if at >= end:
-                return MORE
+                return INCOMPLETE
             last = at
             if at == first:
                 state[FAULT_AT] = at
@@ -477,7 +477,7 @@ def scan_rows(buffer: Bytes, end: int, final: bool, keys: KeyTable, out: RowArra
         state[BEGUN_AT], state[BEGUN_LINE] = at, state[LINE]
         if at >= end:
             if final and state[IN_ARRAY]:
-                state[FAULT], state[FAULT_AT] = MORE, at
+                state[FAULT], state[FAULT_AT] = INCOMPLETE, at
             return rows
         byte = buffer[at]
         if state[IN_ARRAY] and state[AFTER_ROW] and byte == 44:
@@ -500,7 +500,7 @@ def scan_rows(buffer: Bytes, end: int, final: bool, keys: KeyTable, out: RowArra
             current.kinds[key, 0] = ABSENT
         at = scan_object(buffer, at + 1, end, 0, keys, current, work)
         if at < 0:
-            if at == MORE and not final:
+            if at == INCOMPLETE and not final:
                 state[LINE] = state[BEGUN_LINE]
             else:
                 state[FAULT] = at

@@ -39,7 +39,7 @@ class RowFault(Exception):  # noqa: N818 - becomes an InputError where file and 
 class Values:
     """Values in a buffer: where each starts and ends, its kind, and the row it belongs to (None: its own number).
 
-    `packed`: they lie one after another, nothing between them.
+    `packed`: they are contiguous.
     """
 
     buffer: Bytes
@@ -175,7 +175,7 @@ class Column:
 
     def __init__(self, name: str) -> None:
         self.name, self.seen = name, False
-        self._first: dict[int, int] = {}  # form -> line it was first met in
+        self._first: dict[int, int] = {}  # form -> line of its first value
         self._inner: Column | None = None
 
     def series(self, values: Values | Lists, lines: Numbers, scanner: Scanner) -> pl.Series:
@@ -185,7 +185,7 @@ class Column:
             RowFault: a value has another type than one before it, or none that a column can have.
         """
         if isinstance(values, Lists):
-            # Where all lists are empty, nobody knows what is in them.
+            # Where all lists are empty, the type of their elements is unknown.
             unknown = len(values.values) == 0 and bool(values.present.any())
             self.seen = self.seen or unknown or bool((values.values.kinds != scan.ABSENT).any())
             return self._lists(values, lines)

@@ -27,7 +27,8 @@ def frames(block: Block, source: Files, columns: tuple[str, ...] | ColumnSelecti
     Args:
         block: which part of which file.
         source: the `EventSource` or `Table` it belongs to.
-        columns: those that are needed; a `ColumnSelection` has those that the file may lack, and gets those that it does.
+        columns: those that are needed; a `ColumnSelection` has those that the file may lack, and gets those that it
+            does.
         counts: gets the rows of a CSV file that are none, the columns that aren't there, and the words that stand for
             missing values.
 

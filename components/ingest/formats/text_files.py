@@ -111,7 +111,7 @@ class TextFile:
 class _Peeked:
     """A stream whose first bytes have been read ahead."""
 
-    closed = False  # Arrow asks
+    closed = False  # Arrow reads it
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -126,7 +126,7 @@ class _Peeked:
         self._rest = self._rest[number:]
 
     def close(self) -> None:
-        """Leave it to whoever opened the file."""
+        """Do nothing: the opener closes the file."""
 
     def read(self, size: int) -> bytes:
         """Read on."""
@@ -140,14 +140,13 @@ def open_text(path: str, encoding: str | None = None) -> TextFile:
     """Open a text file.
 
     Args:
-        path: on any file system that Beam knows.
-        encoding: of a file without byte-order mark; default: UTF-8, whose validity is left to whoever takes the bytes
-            apart.
+        path: on any file system that Beam supports.
+        encoding: of a file without byte-order mark; default: UTF-8, which the caller validates.
 
     Raises:
         InputError: it can't be opened or unpacked, or is a file of another kind.
     """
-    with ExitStack() as files:  # closed here unless all goes well
+    with ExitStack() as files:  # closed here where an error is raised
         try:
             stream = _unpacked(path, files)
         except _FAULTS as error:

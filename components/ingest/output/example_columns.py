@@ -17,7 +17,7 @@ from components.ingest.tables.item_versions import ItemVersions
 from components.state.versions import FROM
 
 Ints = NDArray[np.int64]
-Values = tuple[pl.Series, Ints]  # a pool, and the row of it that stands at each place
+Values = tuple[pl.Series, Ints]  # a pool, and the row of it at each index
 
 
 def fields(
@@ -115,7 +115,7 @@ def _history(block: UserBlock, catalogue: pl.DataFrame, dataset: Dataset, versio
         return {}
     of_items = _of_items(catalogue, events["item"])
     if versions is not None:
-        # As at the request, for the service knows no other moment.
+        # As at the request: the service has no values of other times.
         of_items |= versions.values(versions.at(events["item"].cast(pl.Int64).to_numpy(), _moments(block, events["row"])))
     of_items = {name: of_items[name] for name in feature.fields}
     actions = pl.Series(list(dataset.actions)), events["action"].cast(pl.Int64).to_numpy()

@@ -11,7 +11,7 @@ from components.ingest.requests.splits import Bounds
 class Index:
     """The result of scanning all blocks.
 
-    `files`: the logs' files by their place; `paths`: the events by user; `first_us`, `last_us`: the time they span;
+    `files`: the logs' files by their number; `paths`: the events by user; `first_us`, `last_us`: the time they span;
     `written`: what the blocks of requests read.
     """
 

@@ -1,8 +1,8 @@
 """Attribute actions across blocks of users: those on a list of another user, and those that name no user.
 
-A claim is an action that names a request which isn't among its user's own in the same frame. The scan writes the claims,
-and which requests were shown to whom, both partitioned by a hash of the request's id. Each block of requests joins the
-two, and writes for the blocks of users which actions belong to whose lists.
+A claim is an action that names a request which isn't among its user's own in the same frame. The scan writes the
+claims, and which requests were shown to whom, both partitioned by a hash of the request's id. Each block of requests
+joins the two, and writes for the blocks of users which actions belong to whose lists.
 """
 
 from collections.abc import Iterable, Sequence

@@ -10,7 +10,7 @@ from components.contract.dataset import Dataset
 from components.ingest.counts import Counts
 from components.ingest.requests.returns import NOTHING_LEFT, match_returns
 
-RETURNED = {  # what a block says of its returns to another
+RETURNED = {  # the returns that a block writes for another
     "seq": pl.Int64,
     "item": pl.Int64,
     "action": pl.Int8,
@@ -27,7 +27,7 @@ class Outcome:
     `labels` (N, A): 1 where the candidate got the label action. `amounts`: N rows, a column for each of the dataset's
     amounts: the sum over the events that count, 0 where there is none.
 
-    An action on another block's request is taken back by a return that this block has: `returned` says so (seq, item,
+    A return of this block may take back an action on another block's request: `returned` has these (seq, item,
     action, at_us, share, and home, the hash by which the other block is known). `open`: the hits of candidates that
     have such an action of another block's; both are None where there are none.
     """
@@ -51,16 +51,16 @@ def compute_outcome(
     """Compute labels without what was returned, and amounts.
 
     A return counts if it is known before the request's window of the split ends: what comes later a model that is
-    trained at that moment couldn't know, nor could its judge.
+    trained at that moment couldn't know, nor could its evaluation.
 
     Args:
         hits: slot (0..N-1, a candidate), seq, item, action (code), event (a row of `amounts`); one row an event that
             was attributed to a candidate.
         events: of a block of whole users, with the row as `event`, the dataset's amounts, and `home` where some belong
-            to requests of other blocks. Returns are looked for among them.
+            to requests of other blocks. The returns are among them.
         dataset: the dataset file.
-        counts: gets what became of returns.
-        amounts: the dataset's amounts, of `events` and of the events of other blocks behind them.
+        counts: gets the returns by outcome.
+        amounts: the dataset's amounts, of `events`, followed by those of the events of other blocks.
         labels: (N, A) as attributed; not changed.
         ends_us: (N,) when each candidate's window ends.
     """
@@ -89,7 +89,7 @@ def subtract_returns(outcome: Outcome, returned: pl.DataFrame, dataset: Dataset,
         found: of a block.
         returned: of the other blocks, those for this one.
         dataset: the dataset file.
-        counts: gets what became of the returns.
+        counts: gets the returns by outcome.
     """
     if outcome.open is None or not len(returned):
         return outcome

@@ -27,8 +27,9 @@ def resolve(claims: pl.DataFrame, shown: pl.DataFrame, *, window_us: int, skew_u
         pause_us: a longer pause between rows of one id begins another request.
 
     Returns:
-        C rows in the order of the claims: verdict (ATTRIBUTED, CROSS_USER or a cause), shown (the row of `shown` it belongs to;
-        null for a cause), moment (of that request, where the action is stamped earlier; else the action's own time).
+        C rows in the order of the claims: verdict (ATTRIBUTED, CROSS_USER or a cause), shown (the row of `shown` it
+        belongs to; null for a cause), moment (of that request, where the action is stamped earlier; else the action's
+        own time).
     """
     actions = claims.select("rid", "owner", "session", "time").with_row_index("at").with_columns(until=pl.col("time") + skew_us)
     lists = shown.select("rid", "owner", "session", seen="time").with_row_index("shown")

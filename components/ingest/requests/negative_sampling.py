@@ -126,13 +126,13 @@ def draw_negatives(
             current = int(pool[rows[0]])
             contents = _pool_items(event_items[pools.first[current] : pools.end[current]], current, codes=codes, seed=seed)
         events = int(size[rows[0]])
-        wanted = min(negatives, max(1, (len(contents.items) - 1) // events))
-        design = _by_popularity(contents.counts, events, negatives=wanted) if weighted else _uniform_design(len(contents.items))
+        per_positive = min(negatives, max(1, (len(contents.items) - 1) // events))
+        design = _by_popularity(contents.counts, events, negatives=per_positive) if weighted else _uniform_design(len(contents.items))
         group = _Group(request[rows], salt[rows], contents.index[item[rows]])
         if design.expected is not None:
             chance = _uniform(group.salt ^ _seeded(item[rows].astype(np.uint64), seed=seed), turn=1, seed=seed)
             kept[rows] = (group.index < 0) | (chance < design.retention[group.index])
-        draws.append(_systematic(group, design, contents.items, negatives=wanted, seed=seed))
+        draws.append(_systematic(group, design, contents.items, negatives=per_positive, seed=seed))
     drawn = np.concatenate(draws, axis=1)
     return NegativeSample(pl.DataFrame({"request": drawn[0], "item": drawn[1]}), kept)
 
@@ -237,11 +237,11 @@ def _systematic(group: _Group, design: _Design, items: Ints, *, negatives: int, 
     sizes = np.diff(first, append=len(group.request))
     cuts = _cuts(np.repeat(np.arange(len(first)), sizes), group.index, ends - lengths, lengths, requests=len(first))
     remaining = int(ends[-1]) - cuts.length
-    wanted = sizes * negatives
+    total = sizes * negatives
     if design.expected is not None:
         chance = _uniform(group.salt[first], turn=2, seed=seed)
-        wanted = np.floor(remaining * (design.expected / 2.0**UNITS_BITS) + chance).astype(np.int64)
-    points: Ints = np.where(remaining > 0, np.minimum(wanted, len(items) - cuts.count), 0)
+        total = np.floor(remaining * (design.expected / 2.0**UNITS_BITS) + chance).astype(np.int64)
+    points: Ints = np.where(remaining > 0, np.minimum(total, len(items) - cuts.count), 0)
     row = np.repeat(np.arange(len(first)), points)
     nth = np.arange(len(row)) - np.repeat(np.cumsum(points) - points, points)
     offset = nth + _uniform(group.salt[first], turn=0, seed=seed)[row]

@@ -34,7 +34,7 @@ def with_moments(rows: pl.DataFrame, by: Sequence[str], *, pause_us: int) -> pl.
         by: the columns in which the rows of a request agree.
         pause_us: a longer pause begins another request.
     """
-    # Rows of a request mostly stand together and bear one time: they are looked at as one.
+    # Rows of a request are mostly consecutive and have one time: such a run is handled as one row.
     begins = rows.select(changed(*by, "time")).to_series()
     run = (begins.cum_sum() - 1).cast(pl.UInt32)
     runs = rows.select(*by, "time").filter(begins)

@@ -21,7 +21,7 @@ from components.ingest.requests.splits import Bounds, label_ends_us, label_windo
 
 # Of an action: what is asked for its list; what is kept of it where it is no label; and where it is stamped earlier
 # than its list.
-_ASKED = ["key", "request", "session", "item", "time", "action", "seq", "event"]
+_ACTION_COLUMNS = ["key", "request", "session", "item", "time", "action", "seq", "event"]
 _UNLABELLED = {"seq": pl.Int64, "user": pl.String, "request": pl.String, "item": pl.Int64, "cause": pl.Int8}
 _MOVED = ["seq", "item", "moment"]
 _TIME_SALT = np.uint64(0x9E3779B97F4A7C15)
@@ -56,10 +56,10 @@ def build_requests(
     """Form the requests of a block.
 
     Args:
-        events: clean events with `key` and the item's code as `item`, sorted by key, time, order and place; whole keys.
-            Where another block was asked about some of them, with its `verdict` and `moment`; of the others these are
+        events: clean events with `key` and the item's code as `item`, sorted by key, time, order and `seq`; whole keys.
+            Where another block attributed some of them, with its `verdict` and `moment`; of the others these are
             null.
-        dataset: says where candidates come from.
+        dataset: declares where candidates come from.
         positive_events: time and item of all events with a label action; empty where nothing is sampled.
         counts: gets what is left out.
         window: the windows of the split.
@@ -88,8 +88,8 @@ def shown_features(dataset: Dataset) -> tuple[GivenFeature, ...]:
 
 
 def _requests(first_rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
-    given = (pl.col(f"f:{feature.name}").alias(feature.name) for feature in context_features(dataset))
-    return first_rows.select("key", "request", "user", "session", "time", *given)
+    values = (pl.col(f"f:{feature.name}").alias(feature.name) for feature in context_features(dataset))
+    return first_rows.select("key", "request", "user", "session", "time", *values)
 
 
 def _shown(events: pl.DataFrame, dataset: Dataset, counts: Counts, window: Bounds, foreign: pl.DataFrame | None) -> Requests:
@@ -134,12 +134,12 @@ def _labels(
     own = actions_done if judged is None else actions_done.filter(pl.col("verdict").is_null())
     amounts = [events.select(dataset.amounts)]
     if foreign is None:
-        both = own.select(*_ASKED, logged_user(own))
+        both = own.select(*_ACTION_COLUMNS, logged_user(own))
     else:
         behind = pl.Series("event", np.arange(len(events), len(events) + len(foreign)), own["event"].dtype)
         foreign = foreign.with_columns(behind)
         amounts.append(foreign.select(dataset.amounts))
-        both = pl.concat([own.select(*_ASKED, logged_user(own)), foreign.select(*_ASKED, "user")])
+        both = pl.concat([own.select(*_ACTION_COLUMNS, logged_user(own)), foreign.select(*_ACTION_COLUMNS, "user")])
     both = both.with_columns(pl.when(pl.col("request") != "").then(pl.col("request")))
     skew = skew_us(dataset)
     candidates = shown.select("key", "request", "session", "item", "time")
@@ -192,7 +192,7 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, positive_events: pl.DataFra
     at = chosen["row"].to_numpy()
     salts = session_hashes(frame["request"]).view(np.uint64)
     if form.group == "request":
-        # Requests that share an id draw apart.
+        # Requests that share an id draw independently.
         with np.errstate(over="ignore"):
             salts = salts ^ (frame["time"].to_numpy().view(np.uint64) * _TIME_SALT)
         counts.add("told apart: requests that share their id with another of the shopper", _repeated(frame))
@@ -218,7 +218,7 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, positive_events: pl.DataFra
     popular = labelled_events.join(chosen.filter(~stays), on=["row", "item"], how="semi")
     unlabelled = popular.with_columns(logged_user(popular), cause=pl.lit(POPULAR, pl.Int8)).select(*_UNLABELLED)
     chosen = chosen.filter(stays)
-    # By item, so that a candidate's place doesn't tell whether it was taken.
+    # By item, so that a candidate's position doesn't reveal whether it is a positive.
     both = pl.concat([chosen, negatives], how="vertical_relaxed").sort("row", "item")
     fed, taking = (np.bincount(rows["row"].to_numpy(), minlength=len(frame)) > 0 for rows in (negatives, chosen))
     out = {

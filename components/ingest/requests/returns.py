@@ -36,8 +36,8 @@ def match_returns(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> pl.
     Args:
         events: of a block of whole users: event (the row), key, item (code), time, order, seq, action, request, and
             quantity where the dataset has it.
-        dataset: says which action takes back which.
-        counts: gets the returns that found what they take back, and those that didn't.
+        dataset: declares which action takes back which.
+        counts: gets the returns with a match, and those without.
 
     Returns:
         event (a row of `events`), at_us (when it was taken back), share (of it, above 0 to 1).

@@ -17,8 +17,8 @@ def segments(rows: pl.DataFrame, dataset: Dataset, users: pl.DataFrame | None, *
     missing.
 
     Args:
-        rows: with `user`, `time`, and the events' features under their names behind `prefix`.
-        dataset: says what a segment is.
+        rows: with `user`, `time`, and the events' features, named with `prefix`.
+        dataset: defines segments.
         users: the table of users.
         prefix: of the features' columns.
     """

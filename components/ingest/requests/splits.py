@@ -14,7 +14,7 @@ from components.contract.errors import InputError
 from components.contract.sources import Impressions, ListRows
 
 SPLITS = ("train", "eval", "test")
-BEFORE, GAP, AFTER = -1, -2, -3  # beside the places in SPLITS
+BEFORE, GAP, AFTER = -1, -2, -3  # other than the indices of SPLITS
 LEFT_OUT = {
     BEFORE: "before the training window",
     GAP: "in the gap before a window",
@@ -71,7 +71,7 @@ def data_end_us(dataset: Dataset, data_until: str) -> int | None:
 def assign(times_us: NDArray[np.int64], window: Bounds) -> NDArray[np.int8]:
     """Return the window of each request: an index into SPLITS, or BEFORE, GAP, AFTER.
 
-    A request whose labels could come after the next boundary is left out: what is learnt from must be known when the
+    A request whose labels could come after the next boundary is left out: training data must be known when the
     next window starts.
     """
     split = np.searchsorted(np.array([window.eval_us, window.test_us]), times_us, side="right").astype(np.int8)

@@ -176,8 +176,8 @@ def _moved(events: pl.DataFrame, moved: pl.DataFrame | None) -> pl.DataFrame:
     """Move events that are stamped earlier than their list to the list's time: they can't be known at their own
     request.
 
-    `time` is when the state takes an event in, `stamped` what its clock says, null where that is the same. Of one
-    moment these go first: what is stamped earlier came after the list, whatever its clock says.
+    `time` is when the state takes an event in, `stamped` the time of its clock, null where that is the same. Of one
+    moment these go first: what is stamped earlier came after the list in fact.
     """
     if moved is None:
         return events.with_columns(pl.lit(None, pl.Int64).alias("stamped"))

@@ -18,7 +18,7 @@ def listed(pattern: str) -> list[str]:
         InputError: the file system refuses.
     """
     if "://" not in pattern:
-        # Beam passes over files below a folder whose name has a backslash.
+        # Beam skips files below a folder whose name has a backslash.
         return sorted(path for path in ([pattern] if os.path.isfile(pattern) else glob(pattern, recursive=True)) if os.path.isfile(path))
     try:
         return sorted(entry.path for entry in _beam().match([pattern])[0].metadata_list)

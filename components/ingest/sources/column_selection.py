@@ -15,7 +15,7 @@ class MissingColumn(InputError):  # noqa: N818 - a kind of InputError
 class ColumnSelection:
     """The columns to read of one file, and those that it lacks.
 
-    `columns`: all of them. `optional`: those that the file may lack; `incidental`: those of them that nobody misses.
+    `columns`: all of them. `optional`: those that the file may lack; `incidental`: those of them whose absence isn't counted.
     `absent`: those that it does lack, each with a sentence about it; None as long as nothing is known of the file's
     columns, as in an empty one.
     """
@@ -31,10 +31,10 @@ class ColumnSelection:
         Args:
             path: of the file.
             there: its columns.
-            hint: what else to say where one is missing.
+            hint: advice for the error where one is missing.
 
         Returns:
-            The wanted columns that are there.
+            The selected columns that the file has.
 
         Raises:
             InputError: one that it can't do without isn't there, or one is there twice.

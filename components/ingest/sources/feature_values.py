@@ -59,7 +59,7 @@ def numbers(
     """Return a column of a frame as finite numbers, NaN where there is none; count other values under the name.
 
     Raises:
-        InputError: nothing in the file's column is a number. `role` says there what the column was taken for.
+        InputError: nothing in the file's column is a number. The error names the `role` of the column.
     """
     if values.dtype == pl.Boolean or values.dtype.is_numeric():
         typed, present = values.cast(dtype), values.is_not_null()

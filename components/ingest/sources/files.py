@@ -14,7 +14,7 @@ from components.contract.sources import EventSource, Files, Format
 from components.ingest.sources.beam_filesystem import listed, opened, size_bytes
 
 FILE, ROW = "__file__", "__row__"  # columns of raw frames: the row's file, and its index in that file from 0
-BLOCK_ROWS = 500_000  # of a Parquet file: enough to be quick, and small beside a worker's memory
+BLOCK_ROWS = 500_000  # of a Parquet file: enough to be quick, and small for a worker's memory
 TEXT_ROW_BYTES = 60  # of an event in a text file, to guess their number
 
 _ENDINGS: dict[str, Format] = {
@@ -22,15 +22,15 @@ _ENDINGS: dict[str, Format] = {
     **dict.fromkeys((".csv", ".tsv"), "csv"),
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
 }
-_PACKED = (".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".zip")  # how a packed file's name ends; what it is packed with, its bytes say
+_PACKED = (".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".zip")  # endings of compressed files; the format is read from their bytes
 
 
 @dataclass(frozen=True)
 class Block:
     """A part of a file: some row groups of a Parquet file, or a whole text file.
 
-    `order` is the block's place among all blocks of the data set, `file_order` the file's among all files; `first_row`
-    the place in the file of its first row; `source` the place in `events`. Where an array of each row is unnested,
+    `order` is the block's index among all blocks of the data set, `file_order` the file's among all files; `first_row`
+    the index in the file of its first row; `source` the index in `events`. Where an array of each row is unnested,
     `first_unnested` is a number that the elements of all rows before are below.
     """
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from components.contract.errors import InputError
 from components.contract.values.id_text import EXACT_BELOW, EXACT_BELOW_SINGLE, id_text, is_rounded
 
-# Rust's `\d` and `\s` know all of Unicode, as `strip_chars` does; digits of an id are ASCII.
+# Rust's `\d` and `\s` match all of Unicode, as `strip_chars` does; digits of an id are ASCII.
 _FRACTION = r"^(?:-(0+)|(-?[0-9]+))\.0*$"
 _WITHOUT_FRACTION = "${1}${2}"  # and without the sign of a float's negative zero
 _LONG_FRACTION = r"^-?[0-9]{16,}\.0*$"  # of numbers that may be 2^53 or more
@@ -19,7 +19,7 @@ _NUMBER = r"^[+-]?[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?$"
 def text_of(values: pl.Series, *, separator: str = " ") -> pl.Series:
     """Return a column of any type as text, "" where it is missing; lists are joined.
 
-    An id that met a missing value on its way through a frame is a float: 12.0 is 12.
+    Ids that went through a frame with missing values are floats: 12.0 is 12.
     """
     if isinstance(values.dtype, pl.List | pl.Array):
         is_float = values.dtype.inner.is_float()

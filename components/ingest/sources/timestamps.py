@@ -29,16 +29,16 @@ _NOTATIONS = (  # made one: what is matched, and what it becomes
     (r"(:[0-9]{2}(?:\.[0-9]+)?)\s*([+-][0-9]{2}):?([0-9]{2})$", "${1}${2}:${3}"),
     (r"(:[0-9]{2}(?:\.[0-9]+)?)\s*([+-][0-9]{2})$", "${1}${2}:00"),
 )
-_MIDNIGHT = r"[T ]00:00(?::00(?:\.0+)?)?$"  # behind a date that was written as a moment
+_MIDNIGHT = r"[T ]00:00(?::00(?:\.0+)?)?$"  # after a date that was written as a datetime
 
-# What people write by hand or by a spreadsheet, and which nobody can tell from each other by one example.
+# Formats of people and spreadsheets, which one example doesn't distinguish.
 _DATES = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y", "%m/%d/%y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%Y%m%d")
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p")
 _OTHERS = ("%d/%b/%Y:%H:%M:%S %z", "%Y%m%dT%H%M%S", "%Y%m%d%H%M%S", "%Y.%m.%d %H:%M:%S", "%Y-%m-%d-%H.%M.%S%.f")
 _HINT_ROWS = 1000
 _FIRST_YEAR, _LAST_YEAR = 1980, 2100
 
-# Numbers that are dates to whoever reads them: digits, format, and the bounds of its parts from the right.
+# Numbers that a person reads as dates: digits, format, and the bounds of its parts from the right.
 _DAY, _MONTH, _HOUR, _SIXTY = (1, 31), (1, 12), (0, 23), (0, 59)
 _YEAR, _SHORT_YEAR = (_FIRST_YEAR, _LAST_YEAR), (0, 99)
 _DATE_NUMBERS = (
@@ -55,11 +55,11 @@ def times_us(column: pl.Series, notation: TimeNotation, *, where: str, unit: str
     """Return a column of times as int64 microseconds; null where it can't be parsed.
 
     Args:
-        column: timestamps, dates, numbers since 1970, or text: numbers or ISO 8601, or what `time_format` says.
-        notation: says the unit of numbers, the format of text and the zone of times that name none. A time that a
+        column: timestamps, dates, numbers since 1970, or text: numbers or ISO 8601, or of `time_format`.
+        notation: has the unit of numbers, the format of text and the zone of times that name none. A time that a
             change of clocks skips can't be parsed, one that it repeats is the earlier.
         where: what errors begin with.
-        unit: of numbers, in place of the notation's.
+        unit: of numbers, instead of the notation's.
 
     Raises:
         InputError: the column is of another type, a format can't be used, or numbers look like dates.

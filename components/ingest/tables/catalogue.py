@@ -142,7 +142,7 @@ def rows_at(ids: pl.Series, times_us: NDArray[np.int64], table: pl.DataFrame) ->
 def build_item_index(ids: pl.Series, table: pl.DataFrame | None, features: tuple[GivenFeature, ...]) -> pl.DataFrame:
     """Number the items of the log and of the catalogue, sorted by id: `item`, `known`, and the catalogue's features.
 
-    A row's place is the item's code. Without a catalogue every item is known. Where the catalogue's rows hold from a
+    A row's index is the item's code. Without a catalogue every item is known. Where the catalogue's rows hold from a
     time on, its features are in `components.ingest.tables.item_versions`.
     """
     if table is None:

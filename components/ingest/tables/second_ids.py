@@ -74,7 +74,7 @@ def two_users(rows: pl.DataFrame, by: list[str]) -> pl.DataFrame:
 def resolve_users(events: pl.DataFrame, identities: pl.DataFrame, counts: Counts) -> pl.DataFrame:
     """Replace second ids in clean events by the user they stand for at the event's time, and keep them as LOGGED_USER.
 
-    One step: a user isn't looked up again.
+    Only once: the user isn't looked up as a second id again.
 
     Args:
         events: with `user` and `time`.

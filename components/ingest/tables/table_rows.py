@@ -31,7 +31,7 @@ class TableRows:
     """The rows of a table.
 
     `parts`: frames of ID, FROM where rows have one, and typed features, in the order of the files, by the property they
-    are rows of ("" where a row has all features); where positions are wanted also FILE_AT, the file's, and ROW.
+    are rows of ("" where a row has all features); with positions also FILE_AT, the file's, and ROW.
     `others`: ids of rows whose property no feature reads. `properties`: names of properties that occur.
     """
 
@@ -57,9 +57,9 @@ def read_rows(table: Table, features: tuple[GivenFeature, ...], data_root: str, 
     Args:
         table: the table.
         features: those that are read from it.
-        data_root: where its path is looked up.
+        data_root: the folder of relative paths.
         counts: gets what is read and rejected.
-        positions: whether to keep where each row stands in the files.
+        positions: whether to keep each row's file and index.
 
     Raises:
         InputError: no file, a file that can't be read, a missing column, a column of another type, no time in a column
@@ -76,7 +76,7 @@ def read_rows(table: Table, features: tuple[GivenFeature, ...], data_root: str, 
             if table.property is None:
                 rows = with_ids(whole, table, counts)
                 typed = typed_values(rows, features, counts)
-                read.parts.setdefault("", []).append(_of(rows, kept).hstack(typed))
+                read.parts.setdefault("", []).append(_select(rows, kept).hstack(typed))
             else:
                 _add_properties(read, whole, table, features, counts, kept)
         absent.append(selection.absent)
@@ -107,7 +107,7 @@ def with_ids(frame: pl.DataFrame, table: Table | Identities, counts: Counts) -> 
     return _kept(frame, time.is_not_null(), f"the time in column {name!r} can't be parsed", counts)
 
 
-def _of(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
+def _select(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
     return frame.select(name for name in names if name in frame.columns)
 
 
@@ -126,7 +126,7 @@ def _add_properties(
     names = text_of(frame[table.property])
     if len(read.properties) < _MOST_NAMES:
         read.properties.update(names.unique())
-    # Most rows are of properties that no feature reads: only their ids are looked at.
+    # Most rows are of properties that no feature reads: only their ids are read.
     used = names.is_in(list({feature.key for feature in features}))
     others = frame.filter(~used)[table.id]
     ids = ids_of(others, where=column_place(frame, others)).unique()
@@ -139,7 +139,7 @@ def _add_properties(
         if not len(own):
             continue
         typed = [_typed(own, feature, table, counts) for feature in features if feature.key == key]
-        read.parts.setdefault(key, []).append(_of(own, kept).hstack(typed))
+        read.parts.setdefault(key, []).append(_select(own, kept).hstack(typed))
 
 
 def _typed(rows: pl.DataFrame, feature: GivenFeature, table: Table, counts: Counts) -> pl.Series:
