@@ -26,35 +26,27 @@ _QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
 
 @dataclass
 class ListLog:
-    """The lists that were shown and the label actions, about ten bytes a candidate.
+    """The lists that were shown and the label actions, about ten bytes a candidate."""
 
-    `lists`: rid, owner, session, time, seq: consecutive rows of a request that have one time. `candidates`: the
-    place of their list and a hash of the item. `actions`: the labelled ones: rid (0: none), owner, session, code (of
-    the item), time, action, seq, nobody.
-    """
-
+    # rid, owner, session, time, seq: consecutive rows of a request that have one time
     lists: list[pl.DataFrame] = field(default_factory=list)
-    candidates: list[pl.DataFrame] = field(default_factory=list)
+    candidates: list[pl.DataFrame] = field(default_factory=list)  # index of their list, hash of the item
+    # rid (0: none), owner, session, code (of the item), time, action, seq, nobody
     actions: list[pl.DataFrame] = field(default_factory=list)
-    length: int = 0
+    length: int = 0  # of all lists
 
 
 @dataclass(frozen=True)
 class AttributionStats:
-    """How ingestion would attribute the actions.
+    """How ingestion would attribute the actions."""
 
-    `requests`: key and time of each. `again`: those whose id the user had before, with `seq` of both; `shared`: of
-    ids that several users have. `positive`: requests with a label. `labelled`: actions. `homeless`: seq and cause.
-    `delays_us`: action minus list.
-    """
-
-    requests: pl.DataFrame
-    again: pl.DataFrame
-    shared: pl.DataFrame
-    positive: int
-    labelled: int
-    homeless: pl.DataFrame
-    delays_us: NDArray[np.int64]
+    requests: pl.DataFrame  # key and time of each
+    again: pl.DataFrame  # requests whose id the user had before: seq of both
+    shared: pl.DataFrame  # requests of ids that several users have
+    positive: int  # requests with a label
+    labelled: int  # label actions
+    homeless: pl.DataFrame  # seq and cause of those without list
+    delays_us: NDArray[np.int64]  # action minus list
 
 
 def add_frame(shown: ListLog, events: pl.DataFrame, dataset: Dataset, *, anonymous: bool, known: pl.Series | None) -> None:

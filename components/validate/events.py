@@ -40,33 +40,25 @@ class FlawedRows:
 
 @dataclass
 class EventScan:
-    """The result of one pass over the events.
+    """The result of one pass over the events."""
 
-    `counts`: what cleaning counted. `problems`: why files couldn't be read. `actions`: rows of each. `distinct`: a hash
-    of each clean event and its `seq`. `moments`: time and `seq` of all events. `shown`: key of a request and its time,
-    `attributed`: lists and labelled actions, where lists were shown. `shown_rows`: candidates; `positives`: of them, in
-    data of rows. `empty`: candidates that lack a feature. `frequent`: events of each id. `paths`: of each file, with
-    its source. `lines`: the numbers of a file's rows and where they are to be looked up, where the numbers don't say
-    it. `early`: of the candidates and of the requests (`queried`), those of which a table has rows, but all of a later
-    time.
-    """
-
-    counts: Counts = field(default_factory=Counts)
-    problems: dict[str, list[str]] = field(default_factory=dict)
-    actions: dict[str, int] = field(default_factory=dict)
-    unknown: dict[str, FlawedRows] = field(default_factory=lambda: {"items": FlawedRows(), "users": FlawedRows()})
+    counts: Counts = field(default_factory=Counts)  # of cleaning
+    problems: dict[str, list[str]] = field(default_factory=dict)  # why files couldn't be read, by kind
+    actions: dict[str, int] = field(default_factory=dict)  # rows of each
+    unknown: dict[str, FlawedRows] = field(default_factory=lambda: {"items": FlawedRows(), "users": FlawedRows()})  # ids that a table lacks
+    # candidates and requests of which a table has rows, but all of a later time
     early: dict[str, FlawedRows] = field(default_factory=lambda: {"items": FlawedRows(), "users": FlawedRows()})
-    queried: dict[str, int] = field(default_factory=lambda: {"items": 0, "users": 0})
-    empty: dict[str, int] = field(default_factory=dict)
-    shown_rows: int = 0
-    positives: int = 0
-    backwards: FlawedRows = field(default_factory=FlawedRows)
-    attributed: ListLog = field(default_factory=ListLog)
+    queried: dict[str, int] = field(default_factory=lambda: {"items": 0, "users": 0})  # candidates and requests looked up in a table
+    empty: dict[str, int] = field(default_factory=dict)  # candidates that lack a feature
+    shown_rows: int = 0  # candidates
+    positives: int = 0  # of them, in data of rows
+    backwards: FlawedRows = field(default_factory=FlawedRows)  # events whose time goes back while their order goes on
+    attributed: ListLog = field(default_factory=ListLog)  # lists and label actions, where lists were shown
     measured: AttributionStats | None = None
-    distinct: list[pl.DataFrame] = field(default_factory=list)
-    moments: list[pl.DataFrame] = field(default_factory=list)
-    shown: list[pl.DataFrame] = field(default_factory=list)
-    frequent: dict[str, FrequentValues] = field(default_factory=lambda: {role: FrequentValues() for role in ROLES})
+    distinct: list[pl.DataFrame] = field(default_factory=list)  # hash of each clean event, and its seq
+    moments: list[pl.DataFrame] = field(default_factory=list)  # time and seq of each event
+    shown: list[pl.DataFrame] = field(default_factory=list)  # key and time of requests, where no lists were shown
+    frequent: dict[str, FrequentValues] = field(default_factory=lambda: {role: FrequentValues() for role in ROLES})  # events of each id
     paths: dict[int, tuple[str, int]] = field(default_factory=dict)  # number of a file -> path, index of its source
     absent: list[tuple[int, Absent]] = field(default_factory=list)  # of each block: index of its source, the columns that its file lacks
     lines: dict[int, list[pl.DataFrame]] = field(default_factory=dict)  # number of a file -> ROW and LINE of its rows

@@ -20,23 +20,10 @@ _MANY, _FEW = 1000, 10
 _LEAST_SHARE_OF_FEW, _TIMES_OF_FEW = 0.1, 8
 _FAIL_SHARE = 0.1  # that no person has where there are many
 _WORDS = frozenset(
-    (
-        "anonymous",
-        "anon",
-        "guest",
-        "unknown",
-        "notset",
-        "not set",
-        "unset",
-        "empty",
-        "missing",
-        "nobody",
-        "nouser",
-        "no user",
-        "nil",
-        "null",
-    )
-) | frozenset(("none", "nan", "na", "n/a", "#n/a", "undefined", "default", "test", "false", "-1", "0", "-", "--", "?"))
+    ("anonymous", "anon", "guest", "unknown", "empty", "missing", "nobody", "nouser", "no user", "none", "nil", "null")
+) | frozenset(
+    ("notset", "not set", "unset", "undefined", "default", "test", "false", "nan", "na", "n/a", "#n/a", "-1", "0", "-", "--", "?")
+)
 _BRACKETS = "<>()[]{} "
 _ZERO_UUID = r"0{8}-?(0{4}-?){3}0{12}|0{5,}"
 _KEPT_BY_FRAME = 128  # values of a frame whose text is kept; one with a hundredth of all events is among them

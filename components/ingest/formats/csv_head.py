@@ -25,19 +25,14 @@ _BLANKS = " \t\ufeff\u200b\xa0"
 
 @dataclass(frozen=True)
 class Head:
-    """The header of a file, and where its rows begin.
+    """The header of a file, and where its rows begin."""
 
-    `dialect`: as declared, or as a line `sep=;` says. `names`: of all columns. `header`: their line's bytes. `at`,
-    `line`: where the rows begin. `above`: number of lines above the names that are no rows; `first_line`: of the first
-    of them.
-    """
-
-    dialect: Dialect
-    names: tuple[str, ...]
-    header: bytes
-    at: int
-    line: int
-    above: int = 0
+    dialect: Dialect  # as declared, or by a line `sep=;`
+    names: tuple[str, ...]  # of all columns
+    header: bytes  # its line's bytes
+    at: int  # first byte of the rows
+    line: int  # first line of the rows
+    above: int = 0  # lines above the names that are no rows
 
 
 @dataclass(frozen=True)

@@ -89,20 +89,15 @@ def json_frames(path: str, files: Files, selection: ColumnSelection, counts: Cou
 
 @dataclass(frozen=True)
 class _Plan:
-    """The keys to scan for, and the paths that continue from them.
-
-    `of_rows`: the first key and the further steps of each column; `of_elements`: the steps within an element of the
-    array that is unnested; `array`: the path to that array; `index`: the column of the element's index; `faults`:
-    why a name is no path.
-    """
+    """The keys to scan for, and the paths that continue from them."""
 
     keys: Keys
-    of_rows: dict[str, tuple[str, Steps]]
-    of_elements: dict[str, Steps]
-    array: tuple[str, Steps] | None
+    of_rows: dict[str, tuple[str, Steps]]  # first key and further steps of each column
+    of_elements: dict[str, Steps]  # steps of a column within an element of the array to unnest
+    array: tuple[str, Steps] | None  # path of that array
     unnest: str
-    index: str
-    faults: dict[str, str]
+    index: str  # the column of the element's index
+    faults: dict[str, str]  # why a name is no path
 
 
 def _plan(columns: tuple[str, ...], unnest: str | None) -> _Plan:

@@ -19,18 +19,14 @@ _DEEPEST = 4  # names of columns in an error
 
 @dataclass(frozen=True)
 class StructPaths:
-    """How columns are read from a file's nested ones.
-
-    `reads`: what is read, by Parquet's dotted names; `of_rows` and `of_elements`: the steps to each column, from the
-    file's columns and from an element of the array that is unnested; `array`: the steps to that array.
-    """
+    """How columns are read from a file's nested ones."""
 
     path: str
     columns: tuple[str, ...]
-    reads: tuple[str, ...]
-    of_rows: dict[str, Steps]
-    of_elements: dict[str, Steps]
-    array: Steps
+    reads: tuple[str, ...]  # what to read, by Parquet's dotted names
+    of_rows: dict[str, Steps]  # steps to each column, from the file's columns
+    of_elements: dict[str, Steps]  # likewise from an element of the array that is unnested
+    array: Steps  # steps to that array
     unnest: str | None
 
 

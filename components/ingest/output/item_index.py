@@ -9,16 +9,12 @@ from components.ingest.requests.splits import Bounds
 
 @dataclass(frozen=True)
 class Index:
-    """The result of scanning all blocks.
+    """The result of scanning all blocks."""
 
-    `files`: the logs' files by their number; `paths`: the events by user; `first_us`, `last_us`: the time they span;
-    `written`: what the blocks of requests read.
-    """
-
-    files: dict[int, str]
-    paths: tuple[str, ...]
+    files: dict[int, str]  # the logs' files by number
+    paths: tuple[str, ...]  # of the events, by user
     window: Bounds
-    first_us: int
-    last_us: int
+    first_us: int  # of all events
+    last_us: int  # of all events
     counts: Counts
-    written: Written
+    written: Written  # files for the blocks of requests

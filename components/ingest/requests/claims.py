@@ -86,15 +86,11 @@ class AttributionFiles:
 
 @dataclass(frozen=True)
 class Claims:
-    """What a block of users needs to know of actions on lists of other blocks.
+    """What a block of users needs to know of actions on lists of other blocks."""
 
-    `verdicts`: of its own actions that don't belong to its own requests: seq, item, verdict (CROSS_USER or a cause),
-    moment, home (the hash that gives the block with the request of a CROSS_USER one). `foreign`: other users' actions
-    that belong to its requests.
-    """
-
+    # its own actions not on its own lists: verdict (CROSS_USER or a cause), home (hash of the block that has the list)
     verdicts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VERDICTS))
-    foreign: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FOREIGN))
+    foreign: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FOREIGN))  # other users' actions that belong to its requests
 
 
 def skew_us(dataset: Dataset) -> int:

@@ -19,8 +19,7 @@ from components.ingest.requests.negative_sampling import draw_negatives, make_po
 from components.ingest.requests.request_identity import gap_us, request_key, request_rows, with_moments
 from components.ingest.requests.splits import Bounds, label_ends_us, label_window_us
 
-# Of an action: what is asked for its list; what is kept of it where it is no label; and where it is stamped earlier
-# than its list.
+# Columns of an action: to attribute it; of one that labels nothing; and of one that is stamped earlier than its list.
 _ACTION_COLUMNS = ["key", "request", "session", "item", "time", "action", "seq", "event"]
 _UNLABELLED = {"seq": pl.Int64, "user": pl.String, "request": pl.String, "item": pl.Int64, "cause": pl.Int8}
 _MOVED = ["seq", "item", "moment"]
@@ -29,19 +28,14 @@ _TIME_SALT = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True)
 class Requests:
-    """R requests, sorted by key and time, with N candidates, sorted by request and position.
+    """R requests, sorted by key and time, with N candidates, sorted by request and position."""
 
-    `frame`: key, request, user, session (hash), time, and the context features. `candidates`: row (0..R-1, the
-    request), item (code), position, and the features shown with the list. `outcome`: of the N candidates; the label
-    itself for data of rows. `unlabelled`: actions with a label that are none, with the user that the log has, and the
-    `cause`; `moved`: seq, item and moment of actions that are stamped earlier than their list, or None.
-    """
-
-    frame: pl.DataFrame
-    candidates: pl.DataFrame
-    outcome: Outcome
+    frame: pl.DataFrame  # key, request, user, session (hash), time, and the context features
+    candidates: pl.DataFrame  # row (0..R-1, the request), item (code), position, and the features shown with the list
+    outcome: Outcome  # of the N candidates; the label itself for data of rows
+    # label actions that label nothing: the user as logged, and the cause
     unlabelled: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_UNLABELLED))
-    moved: pl.DataFrame | None = None
+    moved: pl.DataFrame | None = None  # seq, item and moment of actions that are stamped earlier than their list
 
 
 def build_requests(
@@ -127,17 +121,16 @@ def _labels(
     """Compute the candidates' outcome, the label actions that belong to no list, and the actions stamped earlier
     than their list."""
     actions = [list(dataset.actions).index(name) for name in dataset.label_gains]
-    actions_done = events.filter(pl.col("action").is_in(attributed_actions(dataset)))
-    labelled = actions_done["action"].is_in(actions)
+    interactions = events.filter(pl.col("action").is_in(attributed_actions(dataset)))
+    labelled = interactions["action"].is_in(actions)
     counts.add("labelled actions", int(labelled.sum()))
-    judged = actions_done.filter(pl.col("verdict").is_not_null()) if "verdict" in actions_done.columns else None
-    own = actions_done if judged is None else actions_done.filter(pl.col("verdict").is_null())
+    resolved = interactions.filter(pl.col("verdict").is_not_null()) if "verdict" in interactions.columns else None
+    own = interactions if resolved is None else interactions.filter(pl.col("verdict").is_null())
     amounts = [events.select(dataset.amounts)]
     if foreign is None:
         both = own.select(*_ACTION_COLUMNS, logged_user(own))
     else:
-        behind = pl.Series("event", np.arange(len(events), len(events) + len(foreign)), own["event"].dtype)
-        foreign = foreign.with_columns(behind)
+        foreign = foreign.with_columns(pl.Series("event", np.arange(len(events), len(events) + len(foreign)), own["event"].dtype))
         amounts.append(foreign.select(dataset.amounts))
         both = pl.concat([own.select(*_ACTION_COLUMNS, logged_user(own)), foreign.select(*_ACTION_COLUMNS, "user")])
     both = both.with_columns(pl.when(pl.col("request") != "").then(pl.col("request")))
@@ -163,11 +156,11 @@ def _labels(
     if skew:
         later = attribution.moments[: len(own)] > own["time"].to_numpy()
         moved.append(own.select(*_MOVED[:2], pl.Series("moment", attribution.moments[: len(own)])).filter(pl.Series(later)))
-    if judged is not None:
-        causes = judged.with_columns(pl.col("verdict").alias("cause"), logged_user(judged))
+    if resolved is not None:
+        causes = resolved.with_columns(pl.col("verdict").alias("cause"), logged_user(resolved))
         unlabelled.append(causes.filter(pl.col("action").is_in(actions) & (pl.col("verdict") != CROSS_USER)).select(*_UNLABELLED))
         if skew:
-            moved.append(judged.filter(pl.col("moment") > pl.col("time")).select(_MOVED))
+            moved.append(resolved.filter(pl.col("moment") > pl.col("time")).select(_MOVED))
     late = pl.concat(moved) if moved else None
     return result, pl.concat(unlabelled), late if late is not None and len(late) else None
 
@@ -175,32 +168,24 @@ def _labels(
 def _sampled(events: pl.DataFrame, dataset: Dataset, positive_events: pl.DataFrame, counts: Counts, window: Bounds) -> Requests:
     form = dataset.candidates
     assert isinstance(form, Sampling)
-    names = list(dataset.actions)
-    labelled = [names.index(name) for name in dataset.label_gains]
-    labelled_events = events.filter(pl.col("action").is_in(labelled))
+    labelled = [list(dataset.actions).index(name) for name in dataset.label_gains]
+    own_events = _by_request(events.filter(pl.col("action").is_in(labelled)), dataset, form)
+    frame = _requests(own_events.filter(_starts(own_events["row"])), dataset)
     if form.group == "request":
-        same = request_key(dataset)
-        labelled_events = with_moments(labelled_events, same, pause_us=gap_us(dataset)).sort("key", "time", *same[1:], "order", "seq")
-        row = request_rows(labelled_events, same)
-    else:
-        labelled_events = labelled_events.with_columns(row_name().alias("request"))
-        row = pl.int_range(len(labelled_events), dtype=pl.Int64, eager=True)
-    labelled_events = labelled_events.with_columns(row.alias("row"))
-    frame = _requests(labelled_events.filter(_starts(row)), dataset)
+        counts.add("told apart: requests that share their id with another of the shopper", _repeated(frame))
     each = [(pl.col("action") == action).any().alias(name) for name, action in zip(dataset.label_gains, labelled, strict=True)]
-    chosen = labelled_events.group_by("row", "item", maintain_order=True).agg(each)
-    at = chosen["row"].to_numpy()
+    chosen = own_events.group_by("row", "item", maintain_order=True).agg(each)
     salts = session_hashes(frame["request"]).view(np.uint64)
     if form.group == "request":
         # Requests that share an id draw independently.
         with np.errstate(over="ignore"):
             salts = salts ^ (frame["time"].to_numpy().view(np.uint64) * _TIME_SALT)
-        counts.add("told apart: requests that share their id with another of the shopper", _repeated(frame))
+    at = chosen["row"].to_numpy()
     positives = chosen.select(
         pl.col("row").alias("request"),
         pl.Series("salt", salts[at]),
         pl.Series("time", frame["time"].to_numpy()[at]),
-        pl.Series("events", np.bincount(row.to_numpy(), minlength=len(frame))[at]),
+        pl.Series("events", np.bincount(own_events["row"].to_numpy(), minlength=len(frame))[at]),
         "item",
     )
     drawn = draw_negatives(
@@ -215,30 +200,35 @@ def _sampled(events: pl.DataFrame, dataset: Dataset, positive_events: pl.DataFra
         pl.col("request").alias("row"), "item", *(pl.lit(value=False).alias(name) for name in dataset.label_gains)
     )
     stays = pl.Series(drawn.kept, dtype=pl.Boolean)
-    popular = labelled_events.join(chosen.filter(~stays), on=["row", "item"], how="semi")
+    popular = own_events.join(chosen.filter(~stays), on=["row", "item"], how="semi")
     unlabelled = popular.with_columns(logged_user(popular), cause=pl.lit(POPULAR, pl.Int8)).select(*_UNLABELLED)
     chosen = chosen.filter(stays)
     # By item, so that a candidate's position doesn't reveal whether it is a positive.
     both = pl.concat([chosen, negatives], how="vertical_relaxed").sort("row", "item")
-    fed, taking = (np.bincount(rows["row"].to_numpy(), minlength=len(frame)) > 0 for rows in (negatives, chosen))
-    out = {
-        "requests left out: nothing could be sampled": ~fed & taking,
-        "requests left out: all their items are too popular for so many negatives of each positive": ~taking,
-    }
-    for name, which in out.items():
-        counts.add(name, int(which.sum()))
-    counts.add("requests formed", int((~fed | ~taking).sum()))
-    fed &= taking
-    kept = both.filter(pl.Series(fed[both["row"].to_numpy()], dtype=pl.Boolean))
-    renumbered = (np.cumsum(fed) - 1)[kept["row"].to_numpy()]
+    has_negative, has_positive = (np.bincount(rows["row"].to_numpy(), minlength=len(frame)) > 0 for rows in (negatives, chosen))
+    complete = has_negative & has_positive
+    counts.add("requests left out: nothing could be sampled", int((~has_negative & has_positive).sum()))
+    too_popular = "requests left out: all their items are too popular for so many negatives of each positive"
+    counts.add(too_popular, int((~has_positive).sum()))
+    counts.add("requests formed", int((~complete).sum()))
+    kept = both.filter(pl.Series(complete[both["row"].to_numpy()], dtype=pl.Boolean))
+    renumbered = (np.cumsum(complete) - 1)[kept["row"].to_numpy()]
     candidates = kept.select(pl.lit(pl.Series(renumbered)).alias("row"), "item", pl.lit(-1, pl.Int32).alias("position"))
-    hits = labelled_events.select("row", "item", "action", "event").join(
-        kept.select("row", "item").with_row_index("slot"), on=["row", "item"]
-    )
+    slots = kept.select("row", "item").with_row_index("slot")
+    hits = own_events.select("row", "item", "action", "event").join(slots, on=["row", "item"])
     ends_us = label_ends_us(frame["time"].to_numpy(), window)[kept["row"].to_numpy()]
     labels = kept.select(list(dataset.label_gains)).to_numpy().astype(np.float32)
     outcome = compute_outcome(hits, events, dataset, counts, amounts=events.select(dataset.amounts), labels=labels, ends_us=ends_us)
-    return Requests(frame.filter(pl.Series(fed, dtype=pl.Boolean)), candidates, outcome, unlabelled)
+    return Requests(frame.filter(pl.Series(complete, dtype=pl.Boolean)), candidates, outcome, unlabelled)
+
+
+def _by_request(positive_events: pl.DataFrame, dataset: Dataset, form: Sampling) -> pl.DataFrame:
+    """Sort positive events by request, with `row`, the number of each; or make each event a request of its own."""
+    if form.group == "request":
+        key = request_key(dataset)
+        moments = with_moments(positive_events, key, pause_us=gap_us(dataset)).sort("key", "time", *key[1:], "order", "seq")
+        return moments.with_columns(request_rows(moments, key).alias("row"))
+    return positive_events.with_columns(row_name().alias("request"), pl.int_range(pl.len(), dtype=pl.Int64).alias("row"))
 
 
 def row_name() -> pl.Expr:

@@ -5,9 +5,9 @@ import polars as pl
 
 from components.contract.dataset import Dataset
 from components.ingest.tables.catalogue import join_features, join_features_at
+from components.ingest.tables.item_block import replay_rows
 from components.state.features import plan_of
-from components.state.reducer import State, empty
-from components.state.replay import replay
+from components.state.reducer import State
 from components.state.segments import BETWEEN, segment_key
 from components.state.versions import FROM
 
@@ -55,18 +55,5 @@ def replay_segment_block(rows: pl.DataFrame, items: pl.Series, dataset: Dataset)
     pair = rows.select(pl.struct("item", "segment").rle_id().cast(pl.Int64).alias("key")).to_series()
     first = rows.filter(pair != pair.shift(1, fill_value=-1))
     keys = [segment_key(segment, item) for segment, item in zip(first["segment"], items.gather(first["item"]), strict=True)]
-    state = empty(plan, len(keys))
-    replay(
-        plan,
-        state,
-        keys=pair.to_numpy(),
-        times_us=rows["time"].to_numpy(),
-        actions=rows["action"].to_numpy(),
-        items=rows["item"].to_numpy(),
-        weights=np.ones(len(rows), np.int64),
-        sessions=np.zeros(len(rows), np.int64),
-        is_event=np.ones(len(rows), np.bool_),
-        is_query=np.zeros(len(rows), np.bool_),
-        stamps_us=rows["stamped"].fill_null(rows["time"]).to_numpy(),
-    )
+    state, _ = replay_rows(rows, pair, plan, keys=len(keys), is_query=np.zeros(len(rows), np.bool_))
     return keys, state

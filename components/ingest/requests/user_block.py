@@ -29,39 +29,28 @@ NO_EVENT = -1
 
 @dataclass(frozen=True)
 class UserBlock:
-    """Requests of a block with the state of their users.
-
-    `known`: R rows: the user's state columns and `interactions`. `history`: one row an event, with row (the request),
-    item (code), action, age_s. `item_rows`: the events and queries of the items' state: item (code), time, action
-    (code; NO_EVENT for none), slot (the candidate whose state is queried; -1 for none), stamped (see `_moved`).
-    `segment_rows`: likewise for their state within segments, and the segment; None where the dataset has no segments.
-    `users`, `state`: the users' state at the end of the data; guests have none.
-    """
+    """R requests of a block with the state of their users."""
 
     requests: Requests
-    split: NDArray[np.int8]
-    known: pl.DataFrame
-    history: pl.DataFrame
+    split: NDArray[np.int8]  # (R,)
+    known: pl.DataFrame  # (R rows) the user's state columns and `interactions`
+    history: pl.DataFrame  # one row an event: row (the request), item (code), action, age_s
+    # the items' events and queries: item (code), time, action (or NO_EVENT), slot (candidate queried; or -1), stamped
     item_rows: pl.DataFrame
-    users: list[str]
-    state: State | None
-    segment_rows: pl.DataFrame | None = None
+    users: list[str]  # named ones; guests have no state
+    state: State | None  # at the end of the data
+    segment_rows: pl.DataFrame | None = None  # likewise within segments, with `segment`; None where there are none
 
 
 @dataclass(frozen=True)
 class LogContext:
-    """What the blocks of all users share.
+    """What the blocks of all users share."""
 
-    `items`: the item index, a row's index being the item's code. `window`: the windows of the split. `positive_events`:
-    time, item (code) of each event with a label action, by time; for sampling. `files`: the log's files by number; for
-    samples. `users`: the users' table, for segments.
-    """
-
-    items: pl.DataFrame
+    items: pl.DataFrame  # the item index: a row's index is the item's code
     window: Bounds
-    positive_events: pl.DataFrame
-    files: Mapping[int, str]
-    users: pl.DataFrame | None = None
+    positive_events: pl.DataFrame  # time, item (code) of each event with a label action, by time; for sampling
+    files: Mapping[int, str]  # the log's files by number; for samples
+    users: pl.DataFrame | None = None  # the users' table, for segments
 
 
 def build_user_block(events: pl.DataFrame, dataset: Dataset, log: LogContext, counts: Counts, *, claims: Claims | None = None) -> UserBlock:

@@ -13,17 +13,12 @@ class MissingColumn(InputError):  # noqa: N818 - a kind of InputError
 
 @dataclass
 class ColumnSelection:
-    """The columns to read of one file, and those that it lacks.
-
-    `columns`: all of them. `optional`: those that the file may lack; `incidental`: those of them whose absence isn't counted.
-    `absent`: those that it does lack, each with a sentence about it; None as long as nothing is known of the file's
-    columns, as in an empty one.
-    """
+    """The columns to read of one file, and those that it lacks."""
 
     columns: tuple[str, ...]
-    optional: frozenset[str] = frozenset()
-    incidental: frozenset[str] = frozenset()
-    absent: dict[str, str] | None = field(default=None, init=False)
+    optional: frozenset[str] = frozenset()  # the file may lack these
+    incidental: frozenset[str] = frozenset()  # optional ones whose absence isn't counted
+    absent: dict[str, str] | None = field(default=None, init=False)  # column -> error; None where the file's columns aren't known
 
     def check(self, path: str, present: list[str], *, hint: str = "") -> tuple[str, ...]:
         """Compare with the columns that a file has.

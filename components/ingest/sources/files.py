@@ -27,20 +27,15 @@ _PACKED = (".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".zip")  # endings of
 
 @dataclass(frozen=True)
 class Block:
-    """A part of a file: some row groups of a Parquet file, or a whole text file.
+    """A part of a file: some row groups of a Parquet file, or a whole text file."""
 
-    `order` is the block's index among all blocks of the data set, `file_order` the file's among all files; `first_row`
-    the index in the file of its first row; `source` the index in `events`. Where an array of each row is unnested,
-    `first_unnested` is a number that the elements of all rows before are below.
-    """
-
-    order: int
-    source: int
+    order: int  # index among all blocks of the data set
+    source: int  # index in `events`
     path: str
-    file_order: int
-    first_row: int
+    file_order: int  # index among all files
+    first_row: int  # index in the file
     row_groups: tuple[int, ...] = ()
-    first_unnested: int = 0
+    first_unnested: int = 0  # where arrays are unnested: a number above that of all elements before
 
 
 @dataclass(frozen=True)
