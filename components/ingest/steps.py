@@ -286,9 +286,9 @@ def users_step(partition: int, job: Job, index: Index, attributed: list[tuple[in
     """Form a block's requests, and write the events that their items' state needs."""
     dataset, counts = _dataset(job.dataset), Counts()
     events = read_partition(index.paths, partition)
-    claims, adopted = read_claims([each for _, _, each in sorted(attributed, key=lambda each: each[0])], partition)
-    if adopted is not None:
-        events = pl.concat([events, adopted], how="diagonal")
+    claims, assigned = read_claims([each for _, _, each in sorted(attributed, key=lambda each: each[0])], partition)
+    if assigned is not None:
+        events = pl.concat([events, assigned], how="diagonal")
     users = _frame("users", job) if dataset.serving.segment and dataset.users is not None else None
     log = LogContext(_frame("index", job), index.window, _frame("positive-events", job), index.files, users)
     block = build_user_block(events, dataset, log, counts, claims=claims)
@@ -299,7 +299,7 @@ def users_step(partition: int, job: Job, index: Index, attributed: list[tuple[in
     if _returns_elsewhere(dataset):
         returned = block.requests.outcome.returned
         returned = pl.DataFrame(schema=RETURNED) if returned is None else returned
-        _scatter("returned", partition, returned, hash_partitions(returned["home"], job.partitions), job)
+        _scatter("returned", partition, returned, hash_partitions(returned["block_hash"], job.partitions), job)
     write_bytes(job.path("requests", f"{partition:06d}"), pickle.dumps(block, protocol=5))
     return partition, counts
 

@@ -45,7 +45,7 @@ class AttributionStats:
     shared: pl.DataFrame  # requests of ids that several users have
     positive: int  # requests with a label
     labelled: int  # label actions
-    homeless: pl.DataFrame  # seq and cause of those without list
+    unattributed: pl.DataFrame  # seq and cause of those without list
     delays_us: NDArray[np.int64]  # action minus list
 
 
@@ -102,7 +102,7 @@ def measure(shown: ListLog, dataset: Dataset, repeated: pl.Series) -> Attributio
         shared=shared.select("rid", "session", "owner", "seq"),
         positive=positive,
         labelled=len(actions),
-        homeless=lost,
+        unattributed=lost,
         delays_us=delays,
     )
 
@@ -223,7 +223,7 @@ def attribution_checks(stats: AttributionStats, dataset: Dataset, locate: Callab
     """Check when actions come, and which of those with a label belong to no list, by cause."""
     if not stats.labelled:
         return
-    lost, total, limit = stats.homeless, stats.labelled, dataset.unattributed
+    lost, total, limit = stats.unattributed, stats.labelled, dataset.unattributed
     if len(stats.delays_us):
         yield _timing(stats, dataset)
     too_many = len(lost) > limit * total

@@ -28,7 +28,7 @@ _GUEST_SEED = 2
 _ROW = ["seq", "item", "action"]  # these identify an action
 _SHOWN = {"rid": pl.UInt64, "uid": pl.UInt64, "user": pl.String, "session": pl.String, "time": pl.Int64}
 
-VERDICTS = {"seq": pl.Int64, "item": pl.String, "verdict": pl.Int8, "moment": pl.Int64, "home": pl.UInt64}
+VERDICTS = {"seq": pl.Int64, "item": pl.String, "verdict": pl.Int8, "moment": pl.Int64, "block_hash": pl.UInt64}
 FOREIGN = {  # and the dataset's amounts
     "user": pl.String,  # as the log has it
     "owner": pl.String,  # the request's user, "" for a guest
@@ -80,15 +80,15 @@ class AttributionFiles:
 
     verdicts: str = ""
     foreign: str = ""
-    adopted: str = ""
-    unowned: str = ""
+    assigned: str = ""
+    unassigned: str = ""
 
 
 @dataclass(frozen=True)
 class Claims:
     """What a block of users needs to know of actions on lists of other blocks."""
 
-    # its own actions not on its own lists: verdict (CROSS_USER or a cause), home (hash of the block that has the list)
+    # its own actions not on its own lists: verdict (CROSS_USER or a cause), block_hash (of the block that has the list)
     verdicts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VERDICTS))
     foreign: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FOREIGN))  # other users' actions that belong to its requests
 
@@ -171,7 +171,7 @@ def write_claims(
     acted = pl.col("action").is_in(attributed_actions(dataset)) & (pl.col("rid") != 0) & (pl.col("uid") != 0)
     named = ("rid", "uid", logged_user(keyed), "request", "session", "item", "time", "action", "seq", *dataset.amounts)
     claims = keyed.filter(acted).select(*named)
-    claims = claims.filter(~_at_home(claims, listed, dataset))
+    claims = claims.filter(~_has_own_list(claims, listed, dataset))
     if len(claims):
         parts["claims"] = claims.join(_contents(events, claims), on=_ROW, how="left")
     if (hashes.user == 0).any():
@@ -187,7 +187,7 @@ def _contents(events: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
     return rows.select(*_ROW, rows.select(content_columns(rows)).hash_rows().alias("content"))
 
 
-def _at_home(named: pl.DataFrame, listed: pl.DataFrame, dataset: Dataset) -> pl.Series:
+def _has_own_list(named: pl.DataFrame, listed: pl.DataFrame, dataset: Dataset) -> pl.Series:
     """Return which actions have a list of their own user and id in the same frame, within the window."""
     actions = named.select("rid", "uid", "time").with_row_index("at").with_columns(until=pl.col("time") + skew_us(dataset))
     lists = listed.select("rid", "uid", seen="time")
@@ -245,8 +245,8 @@ def attribute_requests(partition: int, scanned: ScanFiles, dataset: Dataset, fil
     def resolved(rows: pl.DataFrame, *, anonymous: bool = False) -> pl.DataFrame:
         owned = with_owner(rows, dataset, anonymous=anonymous)
         verdicts = resolve(owned, lists, window_us=label_window_us(dataset), skew_us=skew_us(dataset), pause_us=gap_us(dataset))
-        home = pl.when(pl.col("uid") != 0).then("uid").otherwise("rid")
-        owners = shown.select(home.alias("home"), owner="user", guest="session", owner_uid="uid").with_row_index("shown")
+        block_hash = pl.when(pl.col("uid") != 0).then("uid").otherwise("rid")
+        owners = shown.select(block_hash.alias("block_hash"), owner="user", guest="session", owner_uid="uid").with_row_index("shown")
         return rows.hstack(verdicts).join(owners, on="shown", how="left", maintain_order="left")
 
     written = {}
@@ -255,13 +255,13 @@ def attribute_requests(partition: int, scanned: ScanFiles, dataset: Dataset, fil
         written["verdicts"] = files.write("verdicts", elsewhere.select(*VERDICTS), elsewhere["uid"])
         # The block of the action's user drops its repetitions; so must the block of the request's.
         foreign = elsewhere.filter(pl.col("verdict") == CROSS_USER).unique("content", keep="first", maintain_order=True)
-        written["foreign"] = files.write("foreign", foreign.select(*FOREIGN, *dataset.amounts), foreign["home"])
+        written["foreign"] = files.write("foreign", foreign.select(*FOREIGN, *dataset.amounts), foreign["block_hash"])
     if userless is not None and len(userless):
-        written |= _adopted(resolved(userless, anonymous=True), userless, dataset, files)
+        written |= _assign_users(resolved(userless, anonymous=True), userless, dataset, files)
     return AttributionFiles(**written)
 
 
-def _adopted(resolved: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, files: PartitionWriter) -> dict[str, str]:
+def _assign_users(resolved: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, files: PartitionWriter) -> dict[str, str]:
     """Write actions without user as those of the user whose request they name; the rest keep none, with the cause."""
     owned = pl.col("verdict").is_in([ATTRIBUTED, CROSS_USER])
     guests = owned & (pl.col("owner_uid") == 0)
@@ -274,8 +274,8 @@ def _adopted(resolved: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, f
     lost = rows.filter(~owned & pl.col("action").is_in(attributed_actions(dataset)))
     to = rows.select(pl.when(owned & (pl.col("owner_uid") != 0)).then("owner_uid").otherwise("rid")).to_series()
     return {
-        "adopted": files.write("adopted", rows.select(*kept, LOGGED_USER), to),
-        "unowned": files.write("unowned", lost.select(*VERDICTS), lost["rid"]),
+        "assigned": files.write("assigned", rows.select(*kept, LOGGED_USER), to),
+        "unassigned": files.write("unassigned", lost.select(*VERDICTS), lost["rid"]),
     }
 
 
@@ -286,8 +286,8 @@ def read_claims(attributed: Sequence[AttributionFiles], partition: int) -> tuple
         kept = [name for name in names if name]
         return read_partition(kept, partition) if kept else None
 
-    verdicts = read(name for each in attributed for name in (each.verdicts, each.unowned))
+    verdicts = read(name for each in attributed for name in (each.verdicts, each.unassigned))
     foreign = read(each.foreign for each in attributed)
     nothing = Claims()
     claims = Claims(nothing.verdicts if verdicts is None else verdicts, nothing.foreign if foreign is None else foreign)
-    return claims, read(each.adopted for each in attributed)
+    return claims, read(each.assigned for each in attributed)

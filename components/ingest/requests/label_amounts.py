@@ -16,7 +16,7 @@ RETURNED = {  # the returns that a block writes for another
     "action": pl.Int8,
     "at_us": pl.Int64,
     "share": pl.Float64,
-    "home": pl.UInt64,
+    "block_hash": pl.UInt64,
 }
 
 
@@ -28,7 +28,7 @@ class Outcome:
     amounts: the sum over the events that count, 0 where there is none.
 
     A return of this block may take back an action on another block's request: `returned` has these (seq, item,
-    action, at_us, share, and home, the hash by which the other block is known). `open`: the hits of candidates that
+    action, at_us, share, and block_hash, which gives the other block). `open`: the hits of candidates that
     have such an action of another block's; both are None where there are none.
     """
 
@@ -56,7 +56,7 @@ def compute_outcome(
     Args:
         hits: slot (0..N-1, a candidate), seq, item, action (code), event (a row of `amounts`); one row an event that
             was attributed to a candidate.
-        events: of a block of whole users, with the row as `event`, the dataset's amounts, and `home` where some belong
+        events: of a block of whole users, with the row as `event`, the dataset's amounts, and `block_hash` where some belong
             to requests of other blocks. The returns are among them.
         dataset: the dataset file.
         counts: gets the returns by outcome.
@@ -70,9 +70,9 @@ def compute_outcome(
     foreign, returned = hits.clear(), None
     if dataset.takes_back:
         back = match_returns(events, dataset, counts)
-        if "home" in events.columns:
-            away = events.select("event", "seq", "item", "action", "home").filter(pl.col("home").is_not_null())
-            returned = back.join(away, on="event", how="inner").select(*RETURNED)
+        if "block_hash" in events.columns:
+            of_others = events.select("event", "seq", "item", "action", "block_hash").filter(pl.col("block_hash").is_not_null())
+            returned = back.join(of_others, on="event", how="inner").select(*RETURNED)
         hits = _less_returns(hits.with_columns(pl.Series("ends_us", ends_us[hits["slot"].to_numpy()])), back, ["event"], counts)
         labels = _labels(hits, dataset, len(labels))
         foreign = hits.filter(pl.col("event") >= len(events))

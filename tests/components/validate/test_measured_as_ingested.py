@@ -43,7 +43,7 @@ def test_causes_and_requests_are_those_of_ingestion(name: str, data: st.DataObje
         tables = {"items": TableCheck(pl.Series(list(CATALOGUE)), ())}
         found = scan_events(parsed(text), folder, now_us=NOW_US, tables=tables)
     measured = measure(found.attributed, parsed(text), duplicates(found)["seq"])
-    causes = dict(measured.homeless["cause"].value_counts().iter_rows())
+    causes = dict(measured.unattributed["cause"].value_counts().iter_rows())
     assert {CAUSES[code]: number for code, number in causes.items()} == {
         name.removeprefix(f"kept {NO_LABEL}"): number for name, number in counts.items() if NO_LABEL in name
     }
