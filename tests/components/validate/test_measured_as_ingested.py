@@ -41,8 +41,8 @@ def test_causes_and_requests_are_those_of_ingestion(name: str, data: st.DataObje
         write_log(Path(folder), log, group_rows=7)
         counts = ingested(text, Path(folder), Path(folder) / "out", partitions=2, blocks=blocks_of(text, Path(folder))).counts.numbers
         tables = {"items": TableCheck(pl.Series(list(CATALOGUE)), ())}
-        found = scan_events(parsed(text), folder, now_us=NOW_US, tables=tables)
-    measured = measure(found.attributed, parsed(text), duplicates(found)["seq"])
+        result = scan_events(parsed(text), folder, now_us=NOW_US, tables=tables)
+    measured = measure(result.attributed, parsed(text), duplicates(result)["seq"])
     causes = dict(measured.unattributed["cause"].value_counts().iter_rows())
     assert {CAUSES[code]: number for code, number in causes.items()} == {
         name.removeprefix(f"kept {NO_LABEL}"): number for name, number in counts.items() if NO_LABEL in name

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import options, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -23,8 +23,8 @@ from components.state.versions import FROM
 DAY = 86_400_000_000
 
 
-def feature(**given: Any) -> GivenFeature:
-    made: GivenFeature = TypeAdapter(Feature).validate_python({"side": "item", **given})  # type: ignore[assignment]
+def feature(**options: Any) -> GivenFeature:
+    made: GivenFeature = TypeAdapter(Feature).validate_python({"side": "item", **options})  # type: ignore[assignment]
     return made
 
 
@@ -196,7 +196,7 @@ def balanced(counts: Counts) -> bool:
 
 
 @settings(max_examples=40, deadline=None)
-@given(rows=st.lists(VERSION, min_size=1, max_size=15), cuts=st.integers(1, 3))
+@options(rows=st.lists(VERSION, min_size=1, max_size=15), cuts=st.integers(1, 3))
 def test_any_rows_in_any_files_give_what_a_look_through_all_of_them_gives(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int, str, str]], cuts: int
 ) -> None:
@@ -206,10 +206,10 @@ def test_any_rows_in_any_files_give_what_a_look_through_all_of_them_gives(
         text = "".join(f"{who},{since},{price},{maker}\n" for who, since, price, maker in rows[part * size : (part + 1) * size])
         (folder / f"prices-{part}.csv").write_text("id,since,price,maker\n" + text)
     table, counts = PRICES.model_copy(update={"time_unit": "us"}), Counts()
-    found = read_table(table, (PRICE, BRAND), str(folder), counts)
+    result = read_table(table, (PRICE, BRAND), str(folder), counts)
     assert balanced(counts)
     asked = [(who, moment) for who in "abcd" for moment in range(-1, 7)]
-    values = join_features_at(pl.Series([who for who, _ in asked]), np.array([moment for _, moment in asked]), found, (PRICE, BRAND))
+    values = join_features_at(pl.Series([who for who, _ in asked]), np.array([moment for _, moment in asked]), result, (PRICE, BRAND))
     for (who, moment), price, brand in zip(asked, values["price"], values["brand"], strict=True):
         holding = [(since, at) for at, (other, since, _, _) in enumerate(rows) if other == who and since <= moment]
         wanted = rows[max(holding)[1]][2:] if holding else ("", "")
@@ -220,7 +220,7 @@ PROPERTY = st.tuples(st.sampled_from("ab"), st.integers(0, 5), st.sampled_from([
 
 
 @settings(max_examples=40, deadline=None)
-@given(rows=st.lists(PROPERTY, max_size=20))
+@options(rows=st.lists(PROPERTY, max_size=20))
 def test_any_properties_give_the_last_value_of_each(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int, str, str]]
 ) -> None:
@@ -228,10 +228,10 @@ def test_any_properties_give_the_last_value_of_each(
     folder = tmp_path_factory.mktemp("table")
     (folder / "long.csv").write_text("id,at,property,value\n" + "".join(",".join(map(str, row)) + "\n" for row in rows))
     table, counts = LONG.model_copy(update={"time_unit": "us"}), Counts()
-    found = read_table(table, (PRICE, BRAND), str(folder), counts)
+    result = read_table(table, (PRICE, BRAND), str(folder), counts)
     assert balanced(counts)
     asked = [(who, moment) for who in "abz" for moment in range(-1, 7)]
-    values = join_features_at(pl.Series([who for who, _ in asked]), np.array([moment for _, moment in asked]), found, (PRICE, BRAND))
+    values = join_features_at(pl.Series([who for who, _ in asked]), np.array([moment for _, moment in asked]), result, (PRICE, BRAND))
 
     def last(who: str, moment: int, name: str) -> str:
         holding = [(since, at) for at, (other, since, key, _) in enumerate(rows) if (other, key) == (who, name) and since <= moment]
