@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from components.ingest.counts import Counts
-from components.ingest.requests.claims import Written
+from components.ingest.requests.claims import ScanFiles
 from components.ingest.requests.splits import Bounds
 
 
@@ -17,4 +17,4 @@ class Index:
     first_us: int  # of all events
     last_us: int  # of all events
     counts: Counts
-    written: Written  # files for the blocks of requests
+    written: ScanFiles  # files for the blocks of requests

@@ -42,7 +42,7 @@ def write_log(folder: Path, name: str, rows: Rows) -> None:
 
 
 def checks(folder: Path, text: str) -> dict[str, tuple[str, str]]:
-    return {check.name: (check.verdict, check.found) for check in validate(parse_dataset(text), str(folder), now_us=NOW_US)}
+    return {check.name: (check.verdict, check.result) for check in validate(parse_dataset(text), str(folder), now_us=NOW_US)}
 
 
 @pytest.mark.parametrize("ending", WRITERS)
