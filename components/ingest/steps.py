@@ -213,47 +213,61 @@ def make_index(scanned: list[Scanned], job: Job) -> Index:
     require_columns(missing_event_columns(dataset, [(part.block.source, part.absent) for part in scanned]))
     filled = [part for part in scanned if part.paths]
     if not filled:
-        first, *others = dict.fromkeys(part.block.path for part in scanned)
-        files = f"{first} and {len(others):,} other files" if others else first
-        folder = "" if counts.numbers else f"is this the right data folder ({job.data_root}), and "
-        raise InputError(
-            f"expected events in {files}, kept none ({counts.summary() or 'no row'});"
-            f" {folder}does the dataset file say what its columns mean?"
-        )
-    observed = pl.concat([read_frame(job.path("items", f"{part.block.order:06d}")) for part in filled])
-    tables = []
-    for what, table in (("items", dataset.items), ("users", dataset.users)):
-        table_counts = Counts()
-        features = dataset.given(what) if table else ()
-        tables.append(read_table(table, features, job.data_root, table_counts) if table else None)
-        counts = merged([counts, merged([table_counts], prefix=f"{what}: ")])
-    items = build_item_index(observed["item"].unique(), tables[0], dataset.given("items") if dataset.items else ())
-    write_frame(job.path("index"), items)
-    if tables[0] is not None and FROM in tables[0].columns:
-        write_frame(job.path("item-versions"), version_rows(items["item"], tables[0], dataset.given("items")))
-    if tables[1] is not None:
-        write_frame(job.path("users"), tables[1])
-    write_bytes(os.path.join(job.state, "index.parquet"), to_parquet(items.select("item")))
-    write_bytes(os.path.join(job.state, "sources.json"), sources_read(scanned, last_us=max(part.last_us for part in filled), job=job))
-    for name, read in (("item", tables[0]), ("user", tables[1])):
-        if read is not None:
-            by = [ID, FROM] if FROM in read.columns else [ID]
-            write_bytes(os.path.join(job.state, "catalogue", f"{name}s.parquet"), to_parquet(read.sort(by).rename({ID: name})))
-    if dataset.identities is not None:
-        in_table = Counts()
-        identities = read_identities(dataset.identities, job.data_root, in_table)
-        counts = merged([counts, merged([in_table], prefix="identities: ")])
-        write_bytes(os.path.join(job.state, "catalogue", "identities.parquet"), to_parquet(identities.rename({ID: "id"})))
-    codes = items.select("item", pl.int_range(pl.len()).alias("code"), "known")
-    timed = observed.filter(pl.col("time").is_not_null())
-    timed = timed.join(codes.filter("known") if dataset.unknown_items == "reject" else codes, on="item")
-    write_frame(job.path("positive-events"), timed.select("time", pl.col("code").cast(pl.Int32).alias("item")).sort("time", "item"))
-    counts.add("distinct items", len(items))
+        raise _no_events(scanned, counts, job)
     first_us, last_us = min(part.first_us for part in filled), max(part.last_us for part in filled)
-    paths = dict(sorted((part.block.file_order, part.block.path) for part in scanned))
-    events = tuple(path for part in filled for path in part.paths)
+    observed = pl.concat([read_frame(job.path("items", f"{part.block.order:06d}")) for part in filled])
+    items, table_counts = _write_tables(observed["item"].unique(), job)
+    counts = merged([counts, table_counts])
+    counts.add("distinct items", len(items))
+    write_bytes(os.path.join(job.state, "index.parquet"), to_parquet(items.select("item")))
+    write_bytes(os.path.join(job.state, "sources.json"), sources_read(scanned, last_us=last_us, job=job))
+    codes = items.select("item", pl.int_range(pl.len()).alias("code"), "known")
+    positive = observed.filter(pl.col("time").is_not_null())
+    positive = positive.join(codes.filter("known") if dataset.unknown_items == "reject" else codes, on="item")
+    write_frame(job.path("positive-events"), positive.select("time", pl.col("code").cast(pl.Int32).alias("item")).sort("time", "item"))
+    files = dict(sorted((part.block.file_order, part.block.path) for part in scanned))
+    paths = tuple(path for part in filled for path in part.paths)
     written = merge_files(part.written for part in filled)
-    return Index(paths, events, bounds(_ended(dataset, job), first_us, last_us), first_us, last_us, counts, written)
+    return Index(files, paths, bounds(_ended(dataset, job), first_us, last_us), first_us, last_us, counts, written)
+
+
+def _no_events(scanned: list[Scanned], counts: Counts, job: Job) -> InputError:
+    first, *others = dict.fromkeys(part.block.path for part in scanned)
+    files = f"{first} and {len(others):,} other files" if others else first
+    folder = "" if counts.numbers else f"is this the right data folder ({job.data_root}), and "
+    return InputError(
+        f"expected events in {files}, kept none ({counts.summary() or 'no row'}); {folder}does the dataset file say what its columns mean?"
+    )
+
+
+def _write_tables(ids: pl.Series, job: Job) -> tuple[pl.DataFrame, Counts]:
+    """Read the catalogue, the users and their second ids, and write them for later steps and the service.
+
+    Returns:
+        The item index of the log's `ids` and the catalogue's, and the tables' counts.
+    """
+    dataset = _dataset(job.dataset)
+    counts = {what: Counts() for what in ("items", "users", "identities")}
+    tables = {
+        what: read_table(table, dataset.given(what), job.data_root, counts[what])
+        for what, table in (("items", dataset.items), ("users", dataset.users))
+        if table is not None
+    }
+    catalogue = tables.get("items")
+    items = build_item_index(ids, catalogue, dataset.given("items") if catalogue is not None else ())
+    write_frame(job.path("index"), items)
+    if catalogue is not None and FROM in catalogue.columns:
+        write_frame(job.path("item-versions"), version_rows(items["item"], catalogue, dataset.given("items")))
+    if "users" in tables:
+        write_frame(job.path("users"), tables["users"])
+    for what, table in tables.items():
+        by = [ID, FROM] if FROM in table.columns else [ID]
+        name = what.removesuffix("s")
+        write_bytes(os.path.join(job.state, "catalogue", f"{what}.parquet"), to_parquet(table.sort(by).rename({ID: name})))
+    if dataset.identities is not None:
+        identities = read_identities(dataset.identities, job.data_root, counts["identities"])
+        write_bytes(os.path.join(job.state, "catalogue", "identities.parquet"), to_parquet(identities.rename({ID: "id"})))
+    return items, merged(merged([part], prefix=f"{what}: ") for what, part in counts.items())
 
 
 def sources_read(scanned: list[Scanned], *, last_us: int, job: Job) -> bytes:
@@ -338,9 +352,8 @@ def write_step(partition: int, job: Job, _: Any) -> tuple[int, Counts]:
         block: UserBlock = pickle.load(file)
     if _returns_elsewhere(dataset):
         returned = _gather("returned", partition, job)
-        block = replace(
-            block, requests=replace(block.requests, outcome=subtract_returns(block.requests.outcome, returned, dataset, counts))
-        )
+        outcome = subtract_returns(block.requests.outcome, returned, dataset, counts)
+        block = replace(block, requests=replace(block.requests, outcome=outcome))
     item_state = pl.DataFrame({"slot": []}, schema={"slot": pl.Int64})
     if plan_of(dataset, "item") is not None:
         item_state = _gather("item-state", partition, job)
