@@ -1,8 +1,8 @@
 """Count what is read, kept and dropped, and why: nothing is lost silently.
 
 Names follow one scheme, so that sums can be checked: `rows read` and `rows added: ...` together are `rows kept`, `left
-out: ...` and `rejected: ...`; the same holds with the prefixes `items: ` and `users: ` for the tables; `requests formed` are the
-splits' requests and `requests left out: ...`. What is kept with a flaw is counted as `kept ...`.
+out: ...` and `rejected: ...`; the same holds with the prefixes `items: ` and `users: ` for the tables; `requests
+formed` are the splits' requests and `requests left out: ...`. What is kept with a flaw is counted as `kept ...`.
 """
 
 from collections.abc import Iterable

@@ -13,7 +13,8 @@ def detects_duplicates(dataset: Dataset) -> bool:
 def drop_repeated(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     """Drop the rows that agree with an earlier one in the columns `names`, and keep the order of the others.
 
-    Most logs hardly repeat themselves, and comparing whole rows is slow: only rows whose hash occurs twice are compared.
+    Most logs hardly repeat themselves, and comparing whole rows is slow: only rows whose hash occurs twice are
+    compared.
     """
     hashes = frame.select(names).hash_rows()
     if hashes.n_unique() == len(frame):

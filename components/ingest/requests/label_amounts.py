@@ -56,8 +56,8 @@ def compute_outcome(
     Args:
         hits: slot (0..N-1, a candidate), seq, item, action (code), event (a row of `amounts`); one row an event that
             was attributed to a candidate.
-        events: of a block of whole users, with the row as `event`, the dataset's amounts, and `block_hash` where some belong
-            to requests of other blocks. The returns are among them.
+        events: of a block of whole users, with the row as `event`, the dataset's amounts, and `block_hash` where some
+            belong to requests of other blocks. The returns are among them.
         dataset: the dataset file.
         counts: gets the returns by outcome.
         amounts: the dataset's amounts, of `events`, followed by those of the events of other blocks.
