@@ -31,6 +31,7 @@ from components.ingest.formats.json_values import (
     empty_spans,
     fault_text,
     keys_of,
+    values_at,
 )
 from components.ingest.formats.text_files import open_text
 from components.ingest.sources.column_selection import ColumnSelection, missing_column
@@ -227,7 +228,7 @@ def _of_buffer(
         out = scan.RowArrays(empty_spans(len(keys.names), room), arenas, np.empty(room, np.int64), current)
         rows = scan.scan_rows(buffer, end, final, keys.table, out, scanner.work)
         if rows:
-            top = {name: Values(arenas[at], *(array[at, :rows] for array in out.values), packed=True) for at, name in enumerate(keys.names)}
+            top = {name: values_at(arenas[at], out.values, (at, slice(rows)), packed=True) for at, name in enumerate(keys.names)}
             yield top, out.lines[:rows]
         if state[scan.FAULT]:
             raise _refusal(path, buffer, keys, state)

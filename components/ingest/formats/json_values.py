@@ -7,7 +7,7 @@ numbers exactly as they are written, however long they are, others as `text_of` 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -149,7 +149,12 @@ def members(values: Values, names: Sequence[str], scanner: Scanner) -> dict[str,
     scan.scan_members(values.buffer, values.spans, keys.table, out, scanner.work)
     if scanner.state[scan.FAULT]:
         raise scanner.fault(int(scanner.state[scan.FAULT]), names[scanner.state[scan.FAULT_KEY]], values)
-    return {name: Values(values.buffer, *(array[at] for array in out), values.rows) for at, name in enumerate(names)}
+    return {name: values_at(values.buffer, out, at, rows=values.rows) for at, name in enumerate(names)}
+
+
+def values_at(buffer: Bytes, spans: Spans, index: Any, *, rows: Numbers | None = None, packed: bool = False) -> Values:
+    """Return the values at an index of spans, such as those of one name."""
+    return Values(buffer, spans.starts[index], spans.ends[index], spans.kinds[index], rows, packed)
 
 
 def empty_spans(names: int, rows: int) -> Spans:
@@ -162,12 +167,14 @@ def elements(values: Values, name: str, scanner: Scanner) -> Lists:
     lengths = np.zeros(len(values), np.int64)
     is_array = values.kinds == scan.ARRAY
     room = int(((values.ends - values.starts)[is_array] // 2 + 1).sum())  # "[1,2]": an element takes two bytes
-    out = Spans(*(array[0] for array in empty_spans(1, room)))
+    starts, ends, kinds = empty_spans(1, room)
+    out = Spans(starts[0], ends[0], kinds[0])
     total = scan.scan_elements(values.buffer, values.spans, lengths, out, scanner.work)
     if scanner.state[scan.FAULT]:
         raise scanner.fault(int(scanner.state[scan.FAULT]), name, values)
     rows = np.repeat(np.arange(len(values)) if values.rows is None else values.rows, lengths)
-    return Lists(lengths, is_array, Values(values.buffer, *(array[:total].copy() for array in out), rows))
+    inner = Values(values.buffer, out.starts[:total].copy(), out.ends[:total].copy(), out.kinds[:total].copy(), rows)
+    return Lists(lengths, is_array, inner)
 
 
 class Column:

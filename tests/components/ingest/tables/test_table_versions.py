@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import options, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -196,7 +196,7 @@ def balanced(counts: Counts) -> bool:
 
 
 @settings(max_examples=40, deadline=None)
-@options(rows=st.lists(VERSION, min_size=1, max_size=15), cuts=st.integers(1, 3))
+@given(rows=st.lists(VERSION, min_size=1, max_size=15), cuts=st.integers(1, 3))
 def test_any_rows_in_any_files_give_what_a_look_through_all_of_them_gives(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int, str, str]], cuts: int
 ) -> None:
@@ -220,7 +220,7 @@ PROPERTY = st.tuples(st.sampled_from("ab"), st.integers(0, 5), st.sampled_from([
 
 
 @settings(max_examples=40, deadline=None)
-@options(rows=st.lists(PROPERTY, max_size=20))
+@given(rows=st.lists(PROPERTY, max_size=20))
 def test_any_properties_give_the_last_value_of_each(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int, str, str]]
 ) -> None:
