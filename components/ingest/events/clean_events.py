@@ -20,7 +20,7 @@ from components.ingest.sources.feature_values import typed_column
 from components.ingest.sources.files import ROW, Block
 from components.ingest.sources.id_text import ids_of, words_of
 from components.ingest.sources.null_words import count_words, null_mask
-from components.ingest.sources.raw_rows import RAW, as_logged, column_place, keep_rows, logged_name, opens_file
+from components.ingest.sources.raw_rows import RAW, as_logged, column_location, keep_rows, logged_name, opens_file
 from components.ingest.sources.row_filter import kept_by
 from components.ingest.sources.timestamps import format_hint, joined_times_us, numbers
 
@@ -145,7 +145,7 @@ def _ids(raw: pl.DataFrame, values: pl.Series | None, role: str, source: EventSo
     """Return a role's ids as text; "" where one is missing."""
     if values is None:
         return pl.lit("").alias(role)
-    ids = ids_of(values, where=column_place(raw, values))
+    ids = ids_of(values, where=column_location(raw, values))
     # A null word that is a number matches any notation: 0.0 is as null as 0.
     numbers = frozenset(word for word in null_words(source, logged_name(values)) if number_words(frozenset((word,))))
     missing = null_mask(ids, numbers) if numbers else None

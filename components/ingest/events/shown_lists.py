@@ -11,7 +11,7 @@ from components.ingest.events.event_columns import ROLES, impression_code
 from components.ingest.sources.feature_values import typed_values
 from components.ingest.sources.id_text import element_texts, ids_of, text_of
 from components.ingest.sources.null_words import count_words, null_mask
-from components.ingest.sources.raw_rows import RAW, column_place, keep_rows, located
+from components.ingest.sources.raw_rows import RAW, column_location, keep_rows, located
 
 NOTHING_CHOSEN = "lists from which nothing was chosen; their candidates are kept"
 
@@ -36,7 +36,7 @@ def unrolled(raw: pl.DataFrame, dataset: Dataset, form: ListRows, *, source: Eve
     impressions = carrying.explode([f"l:{name}" for name in columns])
     impressions = impressions.with_columns(_elements(impressions, name, column, source, counts) for name, column in columns.items())
     impressions = impressions.with_columns(
-        ids_of(impressions["l:items"].alias(f"{RAW}{form.items}"), where=column_place(raw, raw[f"{RAW}{form.items}"])).alias("item"),
+        ids_of(impressions["l:items"].alias(f"{RAW}{form.items}"), where=column_location(raw, raw[f"{RAW}{form.items}"])).alias("item"),
         pl.int_range(pl.len(), dtype=pl.Int32).over("seq").alias("position"),
         pl.lit(impression_code(dataset), pl.Int8).alias("action"),
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from components.state.jit import compiled
 
 Bytes = NDArray[np.uint8]
-Places = NDArray[np.int32]
+Offsets = NDArray[np.int32]
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
@@ -45,8 +45,8 @@ class KeyTable(NamedTuple):
 class Spans(NamedTuple):
     """Where values are in a buffer, and of what kind: one-dimensional, or (keys, rows)."""
 
-    starts: Places
-    ends: Places
+    starts: Offsets
+    ends: Offsets
     kinds: Bytes
 
 

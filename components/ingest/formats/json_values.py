@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from components.ingest.formats import json_scan as scan
-from components.ingest.formats.json_scan import Bytes, Flags, KeyTable, Numbers, Places, Spans, Workspace
+from components.ingest.formats.json_scan import Bytes, Flags, KeyTable, Numbers, Offsets, Spans, Workspace
 from components.ingest.sources.id_text import text_of
 
 _T = TypeVar("_T", bound=np.generic)
@@ -43,8 +43,8 @@ class Values:
     """
 
     buffer: Bytes
-    starts: Places
-    ends: Places
+    starts: Offsets
+    ends: Offsets
     kinds: Bytes
     rows: Numbers | None = None
     packed: bool = False

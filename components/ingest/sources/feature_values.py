@@ -6,7 +6,7 @@ from components.contract.errors import InputError
 from components.contract.features import TEXT_LIMIT, Category, GivenFeature, Id, Number, Vector
 from components.ingest.counts import Counts
 from components.ingest.sources.id_text import ids_of, text_of, words_of
-from components.ingest.sources.raw_rows import column_place, location, logged_name, opens_file, sample_rows
+from components.ingest.sources.raw_rows import column_location, location, logged_name, opens_file, sample_rows
 
 
 def typed_values(frame: pl.DataFrame, features: tuple[GivenFeature, ...], counts: Counts, *, column: str | None = None) -> pl.DataFrame:
@@ -47,7 +47,7 @@ def _text(frame: pl.DataFrame, feature: GivenFeature, values: pl.Series) -> pl.S
     """Return a feature's values as text: ids and categories in one notation, words and lists of values as they are."""
     match feature:
         case Id():
-            return ids_of(values, where=column_place(frame, values))
+            return ids_of(values, where=column_location(frame, values))
         case Category():
             return words_of(values)
     return text_of(values, separator=getattr(feature, "separator", " "))

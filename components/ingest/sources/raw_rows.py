@@ -48,7 +48,7 @@ def location(frame: pl.DataFrame) -> str:
     return f"{frame[FILE][0]}, from row {frame[located(frame)[-1]][0]:,}: "
 
 
-def column_place(frame: pl.DataFrame, values: pl.Series) -> str:
+def column_location(frame: pl.DataFrame, values: pl.Series) -> str:
     """Return the beginning of an error about a column of a frame: file and column."""
     path = f"{frame[FILE][0]}, " if len(frame) else ""
     return f"{path}column {logged_name(values)!r}"

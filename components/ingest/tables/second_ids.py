@@ -9,7 +9,7 @@ from components.ingest.events.event_columns import LOGGED_USER
 from components.ingest.events.source_columns import identity_columns
 from components.ingest.formats.readers import frames
 from components.ingest.sources.id_text import ids_of
-from components.ingest.sources.raw_rows import column_place
+from components.ingest.sources.raw_rows import column_location
 from components.ingest.tables.catalogue import rows_at
 from components.ingest.tables.table_rows import ID, REPEATED_IDS, table_blocks, with_ids
 from components.state.versions import FROM
@@ -52,7 +52,7 @@ def read_identity_rows(table: Identities, data_root: str, counts: Counts) -> pl.
         for frame in frames(block, table, identity_columns(table), counts):
             counts.add("rows read", len(frame))
             rows = with_ids(frame, table, counts)
-            rows = rows.with_columns(ids_of(rows[table.user], where=column_place(rows, rows[table.user])).alias(_USER))
+            rows = rows.with_columns(ids_of(rows[table.user], where=column_location(rows, rows[table.user])).alias(_USER))
             nobody = rows[_USER] == ""
             if nobody.any():
                 counts.reject("no user", rows.filter(nobody).drop(ID, FROM, _USER, strict=False))

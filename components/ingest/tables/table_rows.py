@@ -16,7 +16,7 @@ from components.ingest.formats.readers import frames
 from components.ingest.sources.feature_values import typed_values
 from components.ingest.sources.files import FILE, ROW, Block, file_format, matching, open_parquet
 from components.ingest.sources.id_text import ids_of, text_of
-from components.ingest.sources.raw_rows import column_place, located, opens_file
+from components.ingest.sources.raw_rows import column_location, located, opens_file
 from components.ingest.sources.timestamps import times_us
 from components.state.versions import FROM
 
@@ -92,7 +92,7 @@ def read_rows(table: Table, features: tuple[GivenFeature, ...], data_root: str, 
 
 def with_ids(frame: pl.DataFrame, table: Table | Identities, counts: Counts) -> pl.DataFrame:
     """Add ID and, where the table has times, FROM; reject and count rows that lack either."""
-    frame = frame.with_columns(ids_of(frame[table.id], where=column_place(frame, frame[table.id])).alias(ID))
+    frame = frame.with_columns(ids_of(frame[table.id], where=column_location(frame, frame[table.id])).alias(ID))
     frame = _kept(frame, frame[ID] != "", "no id", counts)
     if table.valid_from is None:
         return frame
@@ -129,7 +129,7 @@ def _add_properties(
     # Most rows are of properties that no feature reads: only their ids are read.
     used = names.is_in(list({feature.key for feature in features}))
     others = frame.filter(~used)[table.id]
-    ids = ids_of(others, where=column_place(frame, others)).unique()
+    ids = ids_of(others, where=column_location(frame, others)).unique()
     counts.add("left out: rows of properties that no feature reads", len(frame) - int(used.sum()))
     read.others.append(ids.filter(ids != "").alias(ID))
     rows = with_ids(frame.filter(used), table, counts)
