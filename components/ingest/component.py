@@ -1,4 +1,4 @@
-"""EventExampleGen: the TFX component around ingestion."""
+"""Define EventExampleGen, the TFX component of ingestion."""
 
 import json
 import os
@@ -39,19 +39,21 @@ def EventExampleGen(  # noqa: N802, a component is named like a class
 
     Args:
         dataset: the dataset file's text.
-        data_root: the folder its relative paths are looked up under.
+        data_root: the folder of its relative paths.
         examples: splits train, eval and test.
-        state: `users/` and `items/`, Parquet with one row a key; `index.parquet`, the item ids by code; `sources.json`, what was read;
-            `catalogue/items.parquet` and `catalogue/users.parquet`, the tables that the dataset file names, with their features typed.
+        state: `users/` and `items/`, Parquet with one row a key; `index.parquet`, the item ids by code; `sources.json`,
+            what was read; `catalogue/items.parquet` and `catalogue/users.parquet`, the tables that the dataset file
+            names, with their features typed.
         report: `report.json`: what was read, kept and dropped, and why.
-        data_until: date or date-time (UTC where it names no zone) that stands in place of the dataset file's `windows.until`: later events
-            are left out, as if the logs ended with it; "": none is. Or a schedule, whose latest time it is
-            (`components.contract.values.data_cutoff`).
+        data_until: date or date-time (UTC where it names no zone) that replaces the dataset file's
+            `windows.until`: later events are left out, as if the logs ended with it; "": none is. Or a schedule, whose
+            latest time it is (`components.contract.values.data_cutoff`).
         fingerprint: of the data; a change of it makes the component run again.
-        beam_pipeline: given by TFX.
+        beam_pipeline: set by TFX.
 
     Raises:
-        InputError: the data isn't as the dataset file says, can't end when `data_until` says, or loses more labels than the file allows.
+        InputError: the data isn't as the dataset file says, can't end when `data_until` says, or loses more labels than
+            the file allows.
     """
     shop = parse_dataset(dataset)
     now_us = time.time_ns() // 1000
@@ -63,11 +65,11 @@ def EventExampleGen(  # noqa: N802, a component is named like a class
         partitions = max(1, -(-blocks.rows // PARTITION_ROWS))
         job = Job(dataset, data_root, work, examples.uri, state.uri, partitions, now_us=now_us, ends_us=ends_us)
         with beam_pipeline as root:
-            found = ingest(root, job, blocks.blocks)
-            _ = found | "report" >> beam.Map(lambda pair: write_bytes(reported, ingest_report(pair[0], pair[1], blocks, dataset)))
+            totals = ingest(root, job, blocks.blocks)
+            _ = totals | "report" >> beam.Map(lambda pair: write_bytes(reported, ingest_report(pair[0], pair[1], blocks, dataset)))
     removed(work)
     with opened(reported) as file:
-        told = json.load(file)
-    require_examples(told)
-    require_labels(told, shop)
+        content = json.load(file)
+    require_examples(content)
+    require_labels(content, shop)
     examples.split_names = encode_split_names(list(SPLITS))

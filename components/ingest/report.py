@@ -1,4 +1,4 @@
-"""The report of ingestion: what was read, what was made of it, what was dropped and why."""
+"""Report what ingestion read, kept and dropped, and why."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,8 @@ from components.ingest.sources.files import Layout
 
 
 def ingest_report(index: Index, counts: Counts, layout: Layout, dataset_text: str) -> bytes:
-    """The report as JSON: `window` (ISO 8601, UTC), `counts` by name, `empty_files`, `samples` of flawed rows by reason."""
+    """Return the report as JSON: `window` (ISO 8601, UTC), `counts` by name, `empty_files`, `samples` of flawed rows
+    by reason."""
     dataset = parse_dataset(dataset_text)
     files = Counts()
     files.add("files read", len({block.path for block in layout.blocks}))
@@ -42,33 +43,33 @@ def ingest_report(index: Index, counts: Counts, layout: Layout, dataset_text: st
 
 
 def require_examples(report: dict[str, Any]) -> None:
-    """Raise InputError where a split is empty: nothing could be learnt from it, or judged with it."""
+    """Raise InputError where a split is empty: a model couldn't be trained on it, or evaluated."""
     counts = report["counts"]
     empty = [split for split in SPLITS if not counts.get(f"examples: {split} requests")]
     if empty:
-        found = "; ".join(f"{name}: {number:,}" for name, number in counts.items())
+        listed = "; ".join(f"{name}: {number:,}" for name, number in counts.items())
         raise InputError(
             f"expected requests in the windows train, eval and test, found none in {', '.join(empty)};"
-            f" look at `windows` ({report['window']}) and at what was left out ({found})"
+            f" look at `windows` ({report['window']}) and at what was left out ({listed})"
         )
 
 
 def require_labels(report: dict[str, Any], dataset: Dataset) -> None:
-    """Raise InputError where more labelled actions belong to no list than the dataset file takes for usual (`unattributed`)."""
+    """Raise InputError where more label actions belong to no list than the dataset file allows (`unattributed`)."""
     counts, samples = report["counts"], report["samples"]
     labelled = counts.get("labelled actions", 0)
     lost = {cause: counts.get(f"kept {NO_LABEL}{cause}", 0) for cause in CAUSES.values()}
     lost = {cause: number for cause, number in lost.items() if number}
     if sum(lost.values()) <= dataset.unattributed * labelled:
         return
-    told = []
+    causes = []
     for cause, number in sorted(lost.items(), key=lambda each: -each[1]):
         first = samples.get(f"{NO_LABEL}{cause}", [{}])[0]
         where = f", such as {first['file']}, row {int(first['row']):,}" if "file" in first else ""
-        told.append(f"{cause}: {number:,} ({number / labelled:.2%}{where}; {REMEDIES[cause]})")
+        causes.append(f"{cause}: {number:,} ({number / labelled:.2%}{where}; {REMEDIES[cause]})")
     raise InputError(
         f"{sum(lost.values()):,} of {labelled:,} labelled actions ({sum(lost.values()) / labelled:.2%}) belong to no list,"
-        f" more than the {dataset.unattributed:.3%} that `unattributed` allows. By cause: {'; '.join(told)}."
+        f" more than the {dataset.unattributed:.3%} that `unattributed` allows. By cause: {'; '.join(causes)}."
         " Mend the log or the dataset file (`shelfrank validate` proposes `skew` and `attribution`), or raise `unattributed` where such"
         " actions are usual, as purchases without a list before them are"
     )

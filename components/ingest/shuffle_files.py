@@ -1,7 +1,7 @@
-"""Blocks on disk between the steps: one Arrow file a writer, one record batch a partition.
+"""Write blocks to disk between the steps: one Arrow file a writer, one record batch a partition.
 
-Beam's in-process runner keeps what it shuffles in memory; through files the memory doesn't grow with the data, and a cluster reads
-them as well.
+Beam's in-process runner keeps what it shuffles in memory; through files the memory doesn't grow with the data, and a
+cluster reads them as well.
 """
 
 import io
@@ -43,7 +43,7 @@ def write_partitions(path: str, frame: pl.DataFrame, partition: NDArray[np.int64
 
 
 def read_partition(paths: Iterable[str], partition: int) -> pl.DataFrame:
-    """One partition's rows from all files, in the order of the files."""
+    """Read one partition's rows from all files, in the order of the files."""
     parts = []
     for path in paths:
         with opened(path) as file, pa.ipc.open_file(file) as reader:

@@ -1,4 +1,4 @@
-"""What becomes of labelled actions: measured with ingestion's own functions, on hashes of ids."""
+"""Measure how label actions are attributed, by ingestion's own functions, on hashes of ids."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,53 +10,47 @@ from numpy.typing import NDArray
 from components.contract.base_model import duration_name
 from components.contract.dataset import Dataset
 from components.ingest.events.event_columns import impression_code
-from components.ingest.requests.attribution import AWAY, CAUSES, HOME, REMEDIES, attribute
-from components.ingest.requests.claims import hashes_of, owned, skew_us
+from components.ingest.requests.attribution import ATTRIBUTED, CAUSES, CROSS_USER, REMEDIES, attribute
+from components.ingest.requests.claims import hashes_of, skew_us, with_owner
 from components.ingest.requests.list_owners import NOBODY, resolve, shared_ids
 from components.ingest.requests.request_identity import changed, gap_us, names_sessions, with_moments
 from components.ingest.requests.splits import label_window_us
 from components.validate.check import EXAMPLES, Check, Verdict, share
 
 _ID_SHARE = 0.01  # of the requests: more that share an id are no accident
-_BUCKET = 2_000_000  # candidates that are looked at together
+_BUCKET = 2_000_000  # candidates that are attributed at a time
 _LONGEST_SKEW_US = 60_000_000  # clocks that differ by more are wrong, or of another zone
 _STEPS_S = (1, 2, 5, 10, 30, 60, 300, 900, 1800, 3600, 7200, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 7 * 86400, 14 * 86400, 30 * 86400)
 _QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
 
 
 @dataclass
-class Shown:
-    """What was shown and done, some ten bytes a candidate.
+class ListLog:
+    """The lists that were shown and the label actions, about ten bytes a candidate."""
 
-    `lists`: rid, owner, session, time, seq: rows of a request that stand together and bear one time. `candidates`: the place of their list
-    and a hash of the item. `actions`: the labelled ones: rid (0: none), owner, session, code (of the item), time, action, seq, nobody.
-    """
-
+    # rid, owner, session, time, seq: consecutive rows of a request that have one time
     lists: list[pl.DataFrame] = field(default_factory=list)
-    candidates: list[pl.DataFrame] = field(default_factory=list)
+    candidates: list[pl.DataFrame] = field(default_factory=list)  # index of their list, hash of the item
+    # rid (0: none), owner, session, code (of the item), time, action, seq, nobody
     actions: list[pl.DataFrame] = field(default_factory=list)
-    length: int = 0
+    length: int = 0  # of all lists
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What ingestion would make of the actions.
+class AttributionStats:
+    """How ingestion would attribute the actions."""
 
-    `requests`: key and time of each. `again`: those whose id the shopper had before, with both rows' places; `shared`: of ids that several
-    shoppers have. `positive`: requests with a label. `labelled`: actions. `homeless`: seq and cause. `delays_us`: action minus list.
-    """
-
-    requests: pl.DataFrame
-    again: pl.DataFrame
-    shared: pl.DataFrame
-    positive: int
-    labelled: int
-    homeless: pl.DataFrame
-    delays_us: NDArray[np.int64]
+    requests: pl.DataFrame  # key and time of each
+    again: pl.DataFrame  # requests whose id the user had before: seq of both
+    shared: pl.DataFrame  # requests of ids that several users have
+    positive: int  # requests with a label
+    labelled: int  # label actions
+    unattributed: pl.DataFrame  # seq and cause of those without list
+    delays_us: NDArray[np.int64]  # action minus list
 
 
-def note(shown: Shown, events: pl.DataFrame, dataset: Dataset, *, anonymous: bool, known: pl.Series | None) -> None:
-    """Keep what the lists and labelled actions of a frame say.
+def add_frame(shown: ListLog, events: pl.DataFrame, dataset: Dataset, *, anonymous: bool, known: pl.Series | None) -> None:
+    """Add the lists and label actions of a frame.
 
     Args:
         shown: gets it.
@@ -72,25 +66,25 @@ def note(shown: Shown, events: pl.DataFrame, dataset: Dataset, *, anonymous: boo
     listed = keyed.filter(pl.col("action") == impression_code(dataset))
     begins = listed.select(changed("rid", "uid", "session", "time")).to_series()
     lists = listed.filter(begins)
-    shown.lists.append(owned(lists, dataset).hstack(lists.select("seq")))
+    shown.lists.append(with_owner(lists, dataset).hstack(lists.select("seq")))
     of_list = (begins.cum_sum().cast(pl.Int64) - 1 + shown.length).cast(pl.UInt32)
     counts = pl.lit(value=True) if known is None else pl.col("item").is_in(known.implode())
     shown.candidates.append(listed.with_columns(of_list.alias("list")).filter(counts).select("list", "code"))
     shown.length += len(lists)
     labels = [list(dataset.actions).index(name) for name in dataset.label_gains]
-    done = keyed.filter(pl.col("action").is_in(labels)).filter(counts)
+    labelled = keyed.filter(pl.col("action").is_in(labels)).filter(counts)
     shown.actions.append(
-        owned(done, dataset, anonymous=True).hstack(done.select("code", "action", "seq", (pl.col("uid") == 0).alias("nobody")))
+        with_owner(labelled, dataset, anonymous=True).hstack(labelled.select("code", "action", "seq", (pl.col("uid") == 0).alias("nobody")))
     )
 
 
-def measure(shown: Shown, dataset: Dataset, repeated: pl.Series) -> Measured:
+def measure(shown: ListLog, dataset: Dataset, repeated: pl.Series) -> AttributionStats:
     """Attribute the actions as ingestion does.
 
     Args:
         shown: of all frames.
         dataset: the dataset file.
-        repeated: places of events that are left out, as they repeat earlier ones.
+        repeated: `seq` of events that are left out, as they repeat earlier ones.
     """
     lists = pl.concat(shown.lists).with_row_index("list")
     by = ["owner", "rid", "session"]
@@ -101,47 +95,48 @@ def measure(shown: Shown, dataset: Dataset, repeated: pl.Series) -> Measured:
     shared = firsts.join(several, on=["rid", "session"], how="semi").sort("rid", "session", "seen")
     actions = pl.concat(shown.actions).filter(~pl.col("seq").is_in(repeated.implode()))
     causes, positive, delays = _attributed(actions, lists, shown, dataset)
-    lost = actions.select("seq").with_columns(pl.Series("cause", causes)).filter(pl.col("cause") != HOME)
-    return Measured(
+    lost = actions.select("seq").with_columns(pl.Series("cause", causes)).filter(pl.col("cause") != ATTRIBUTED)
+    return AttributionStats(
         requests=firsts.select(pl.struct(*by, "moment").hash().alias("key"), time="moment"),
         again=before.filter(pl.col("earlier").is_not_null()).select("seq", "earlier"),
         shared=shared.select("rid", "session", "owner", "seq"),
         positive=positive,
         labelled=len(actions),
-        homeless=lost,
+        unattributed=lost,
         delays_us=delays,
     )
 
 
 def _attributed(
-    actions: pl.DataFrame, lists: pl.DataFrame, shown: Shown, dataset: Dataset
+    actions: pl.DataFrame, lists: pl.DataFrame, shown: ListLog, dataset: Dataset
 ) -> tuple[NDArray[np.int8], int, NDArray[np.int64]]:
-    """Why each action belongs to no list (HOME: it does), how many requests have one, and how long after its list each came."""
+    """Return the cause why each action belongs to no list (ATTRIBUTED: it does), the number of requests with one,
+    and the delays after lists."""
     window, skew = label_window_us(dataset), skew_us(dataset)
     seen = lists.select("rid", "owner", "session", time="seen")
-    # Whoever acted, a request's action is its shopper's.
-    asked = actions.with_columns(
+    # Whoever acted, a request's action is its user's.
+    owned = actions.with_columns(
         pl.when(pl.col("nobody") & (pl.col("rid") == 0)).then(pl.lit(NOBODY, pl.UInt64)).otherwise("owner").alias("owner")
     )
     named = (actions["rid"] != 0).to_numpy()
-    causes = np.full(len(actions), HOME, np.int8)
-    owner = asked["owner"].to_numpy().copy()
+    causes = np.full(len(actions), ATTRIBUTED, np.int8)
+    owner = owned["owner"].to_numpy().copy()
     if named.any():
-        told = resolve(asked.filter(pl.Series(named)), seen, window_us=window, skew_us=skew, pause_us=gap_us(dataset))
-        verdict = told["verdict"].to_numpy()
-        causes[named] = np.where(verdict == AWAY, HOME, verdict)
-        row = told["shown"].fill_null(-1).to_numpy()
+        owners = resolve(owned.filter(pl.Series(named)), seen, window_us=window, skew_us=skew, pause_us=gap_us(dataset))
+        verdict = owners["verdict"].to_numpy()
+        causes[named] = np.where(verdict == CROSS_USER, ATTRIBUTED, verdict)
+        row = owners["shown"].fill_null(-1).to_numpy()
         if len(lists):  # otherwise no action has one
             owner[named] = np.where(row >= 0, lists["owner"].to_numpy()[row], owner[named])
-    asked = asked.with_columns(pl.Series("owner", owner)).with_row_index("at").with_columns(pl.Series("cause", causes))
+    owned = owned.with_columns(pl.Series("owner", owner)).with_row_index("at").with_columns(pl.Series("cause", causes))
     positive = []
     buckets = max(1, -(-sum(map(len, shown.candidates)) // _BUCKET))
     for of_kind, by in ((named, "rid"), (~named, "owner")):
-        some = asked.filter(pl.Series(of_kind) & (pl.col("cause") == HOME))
+        some = owned.filter(pl.Series(of_kind) & (pl.col("cause") == ATTRIBUTED))
         for bucket in range(buckets if len(some) else 0):
-            mine = some.filter(pl.col(by) % buckets == bucket)
-            theirs = _candidates(lists.filter(pl.col(by) % buckets == bucket), shown)
-            done = mine.select(
+            actions_of_bucket = some.filter(pl.col(by) % buckets == bucket)
+            candidates = _candidates(lists.filter(pl.col(by) % buckets == bucket), shown)
+            interactions = actions_of_bucket.select(
                 pl.col("owner").alias("key"),
                 pl.when(pl.col("rid") != 0).then("rid").alias("request"),
                 "session",
@@ -149,43 +144,43 @@ def _attributed(
                 "action",
                 item="code",
             )
-            labels = sorted(set(done["action"]))
-            found = attribute(theirs, done, actions=labels, window_us=window, skew_us=skew)
-            causes[mine["at"].to_numpy()] = found.causes
-            hit = theirs.filter(pl.Series(found.labels.any(axis=1)))
+            labels = sorted(set(interactions["action"]))
+            attribution = attribute(candidates, interactions, actions=labels, window_us=window, skew_us=skew)
+            causes[actions_of_bucket["at"].to_numpy()] = attribution.causes
+            hit = candidates.filter(pl.Series(attribution.labels.any(axis=1)))
             positive.append(hit.select(pl.struct("key", "request", "session", "time").hash().alias("key")).unique())
-    return causes, pl.concat(positive)["key"].n_unique() if positive else 0, _delays(asked, lists, shown, window_us=window)
+    return causes, pl.concat(positive)["key"].n_unique() if positive else 0, _delays(owned, lists, shown, window_us=window)
 
 
-def _candidates(lists: pl.DataFrame, shown: Shown) -> pl.DataFrame:
-    """The candidates of some lists, an item once in a request, by request."""
+def _candidates(lists: pl.DataFrame, shown: ListLog) -> pl.DataFrame:
+    """Return the candidates of some lists, an item once in a request, by request."""
     some = lists.select("list", pl.col("owner").alias("key"), pl.col("rid").alias("request"), "session", time="moment")
     parts = [part.join(some, on="list", how="inner") for part in shown.candidates]
     both = pl.concat(parts).rename({"code": "item"}).drop("list").unique()
     return both.sort("key", "time", "request", "session", "item")
 
 
-def _delays(actions: pl.DataFrame, lists: pl.DataFrame, shown: Shown, *, window_us: int) -> NDArray[np.int64]:
-    """Action minus list, in microseconds: the nearest list of the id it names, its own shopper's if there is one; or the shopper's last
-    with the item within the window, or else the nearest."""
+def _delays(actions: pl.DataFrame, lists: pl.DataFrame, shown: ListLog, *, window_us: int) -> NDArray[np.int64]:
+    """Return action minus list, in microseconds, for actions with a list: the nearest of the id that the action
+    names, its own user's first; or the user's last with the item within the window, else the nearest."""
     named, free = actions.filter(pl.col("rid") != 0), actions.filter(pl.col("rid") == 0)
     seen = lists.select("rid", "owner", "seen").sort("seen")
     own = _nearest(named, seen, ["rid", "owner"])
-    found = [own["delay"], _nearest(named.join(own, on="at", how="anti"), seen, ["rid"])["delay"]]
+    delays = [own["delay"], _nearest(named.join(own, on="at", how="anti"), seen, ["rid"])["delay"]]
     if len(free):
-        wanted = free.select("owner", "code").unique()
-        of_owners = lists.join(wanted.select("owner").unique(), on="owner", how="semi").select("list", "owner", "seen")
-        items = pl.concat([part.join(of_owners, on="list").join(wanted, on=["owner", "code"], how="semi") for part in shown.candidates])
-        found.append(_nearest(free, items.drop("list").sort("seen"), ["owner", "code"], window_us=window_us)["delay"])
-    return pl.concat(found).to_numpy()
+        pairs = free.select("owner", "code").unique()
+        of_owners = lists.join(pairs.select("owner").unique(), on="owner", how="semi").select("list", "owner", "seen")
+        items = pl.concat([part.join(of_owners, on="list").join(pairs, on=["owner", "code"], how="semi") for part in shown.candidates])
+        delays.append(_nearest(free, items.drop("list").sort("seen"), ["owner", "code"], window_us=window_us)["delay"])
+    return pl.concat(delays).to_numpy()
 
 
 def _nearest(actions: pl.DataFrame, lists: pl.DataFrame, by: list[str], *, window_us: int = 0) -> pl.DataFrame:
-    """at, delay of the actions for which there is a list; one within `window_us` before goes first."""
-    asked = actions.select("at", "time", *by).sort("time")
+    """Return at, delay of the actions for which there is a list; one within `window_us` before takes precedence."""
+    ordered = actions.select("at", "time", *by).sort("time")
 
     def joined(strategy: str) -> pl.Series:
-        return asked.join_asof(
+        return ordered.join_asof(
             lists.select(*by, "seen"),
             left_on="time",
             right_on="seen",
@@ -195,26 +190,26 @@ def _nearest(actions: pl.DataFrame, lists: pl.DataFrame, by: list[str], *, windo
             check_sortedness=False,
         )["seen"]
 
-    both = asked.with_columns(joined("backward").alias("before"), joined("forward").alias("after"))
+    both = ordered.with_columns(joined("backward").alias("before"), joined("forward").alias("after"))
     past, ahead = pl.col("time") - pl.col("before"), pl.col("after") - pl.col("time")
     behind = pl.col("after").is_null() | (past <= window_us) | (past <= ahead)
     delay = pl.when(pl.col("before").is_not_null() & behind).then(past).otherwise(-ahead)
     return both.select("at", delay.alias("delay")).filter(pl.col("delay").is_not_null())
 
 
-def identity_checks(found: Measured, dataset: Dataset, place: Callable[[int], str]) -> Iterator[Check]:
-    """Whether a request's id means one request."""
-    total = len(found.requests)
+def identity_checks(stats: AttributionStats, dataset: Dataset, locate: Callable[[int], str]) -> Iterator[Check]:
+    """Check whether a request's id means one request."""
+    total = len(stats.requests)
     session = "" if names_sessions(dataset) else "declare the role `session` where visits have ids, or "
     remedy = f"{session}make the column `request` unique, such as by joining the shopper's or the visit's id to it"
-    pairs = [f"{place(earlier)}; again {place(seq)}" for seq, earlier in found.again.sort("seq").head(EXAMPLES).iter_rows()]
+    pairs = [f"{locate(earlier)}; again {locate(seq)}" for seq, earlier in stats.again.sort("seq").head(EXAMPLES).iter_rows()]
     pause = duration_name(dataset.session_gap)
     text = f"come again after more than `session_gap` ({pause}), and are told apart; {remedy}"
-    yield _told_apart("request ids don't come again", len(found.again), total, text, pairs)
-    rows = found.shared.group_by("rid", "session", maintain_order=True).agg(pl.col("seq").unique(maintain_order=True)).head(EXAMPLES)
-    alike = ["; ".join(place(seq) for seq in seqs[:2]) for seqs in rows["seq"].to_list()]
+    yield _told_apart("request ids don't come again", len(stats.again), total, text, pairs)
+    rows = stats.shared.group_by("rid", "session", maintain_order=True).agg(pl.col("seq").unique(maintain_order=True)).head(EXAMPLES)
+    examples = ["; ".join(locate(seq) for seq in seqs[:2]) for seqs in rows["seq"].to_list()]
     text = f"have an id that other shoppers have too, and are told apart by the shopper; {remedy}"
-    yield _told_apart("request ids are of one shopper", len(found.shared), total, text, alike)
+    yield _told_apart("request ids are of one shopper", len(stats.shared), total, text, examples)
 
 
 def _told_apart(name: str, number: int, total: int, text: str, examples: Sequence[str]) -> Check:
@@ -224,13 +219,13 @@ def _told_apart(name: str, number: int, total: int, text: str, examples: Sequenc
     return Check(name, verdict, f"{number:,} of {total:,} requests ({share(number, total)}) {text}", tuple(examples[:EXAMPLES]))
 
 
-def attribution_checks(found: Measured, dataset: Dataset, place: Callable[[int], str]) -> Iterator[Check]:
-    """When actions come, and which of those with a label belong to no list, by cause."""
-    if not found.labelled:
+def attribution_checks(stats: AttributionStats, dataset: Dataset, locate: Callable[[int], str]) -> Iterator[Check]:
+    """Check when actions come, and which of those with a label belong to no list, by cause."""
+    if not stats.labelled:
         return
-    lost, total, limit = found.homeless, found.labelled, dataset.unattributed
-    if len(found.delays_us):
-        yield _timing(found, dataset)
+    lost, total, limit = stats.unattributed, stats.labelled, dataset.unattributed
+    if len(stats.delays_us):
+        yield _timing(stats, dataset)
     too_many = len(lost) > limit * total
     name = "labelled actions belong to a list"
     if not len(lost):
@@ -243,14 +238,14 @@ def attribution_checks(found: Measured, dataset: Dataset, place: Callable[[int],
         rows = lost.filter(pl.col("cause") == cause).sort("seq")
         if len(rows):
             verdict: Verdict = "FAIL" if too_many and len(rows) > limit * total / len(CAUSES) else "WARN"
-            where = tuple(place(seq) for seq in rows["seq"].head(EXAMPLES))
-            told = f"{len(rows):,} of {total:,} ({share(len(rows), total)}); {REMEDIES[reason]}"
-            yield Check(f"labelled actions: {reason}", verdict, told, where)
+            where = tuple(locate(seq) for seq in rows["seq"].head(EXAMPLES))
+            text = f"{len(rows):,} of {total:,} ({share(len(rows), total)}); {REMEDIES[reason]}"
+            yield Check(f"labelled actions: {reason}", verdict, text, where)
 
 
-def _timing(found: Measured, dataset: Dataset) -> Check:
-    """How long after their lists actions come, and what `skew` and `attribution` would keep them."""
-    delays = found.delays_us
+def _timing(stats: AttributionStats, dataset: Dataset) -> Check:
+    """Report how long after their lists actions come, and propose `skew` and `attribution` that would keep them."""
+    delays = stats.delays_us
     quantiles = ", ".join(f"{q:.0%} {_duration(at)}" for q, at in zip(_QUANTILES, np.quantile(delays, _QUANTILES), strict=True))
     before = int((delays < 0).sum())
     check = Check("time from list to action", "PASS", f"{quantiles}; before their list {share(before, len(delays))}")
@@ -268,11 +263,11 @@ def _timing(found: Measured, dataset: Dataset) -> Check:
         enough = _step(float(np.quantile(delays[delays >= 0], 0.99)))
         if enough * 1e6 > window:
             advice.append(f"`attribution: {duration_name(enough)}` would take in 99 % of what comes after its list")
-    return replace(check, verdict="WARN", found="; ".join([check.found, *advice])) if advice else check
+    return replace(check, verdict="WARN", result="; ".join([check.result, *advice])) if advice else check
 
 
 def _step(length_us: float) -> float:
-    """The next duration that one would write."""
+    """Round up to a duration that a person would write."""
     return next((float(step) for step in _STEPS_S if step * 1e6 >= length_us), float(-(-length_us // 86_400_000_000) * 86400))
 
 

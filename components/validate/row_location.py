@@ -1,15 +1,15 @@
-"""File and row of what is shown as an example, as a person would look it up."""
+"""Locate an example by file and row, as a person would look it up."""
 
 from collections.abc import Mapping, Sequence
 
 from components.contract.sources import Files
 from components.ingest.sources.files import file_format
 
-_LONGEST = 140  # a sample is a hundred characters and says how many there were
+_LONGEST = 140  # a sample is a hundred characters and their full number
 
 
-def place(path: str, row: int, source: Files | None) -> str:
-    """The line of a text file from 1; the row of a Parquet file from 0, as a frame of it counts."""
+def locate(path: str, row: int, source: Files | None) -> str:
+    """Return the line of a text file from 1, or the row of a Parquet file from 0, as a frame of it counts."""
     match file_format(path, source.format if source else None):
         case "parquet":
             return f"{path}, row {row:,}"
@@ -19,16 +19,16 @@ def place(path: str, row: int, source: Files | None) -> str:
             return f"{path}, line {row + 1:,}"
 
 
-def shown(values: Mapping[str, object], names: Sequence[str] = ()) -> str:
-    """Values as `column = value`; without names the first four."""
+def format_values(values: Mapping[str, object], names: Sequence[str] = ()) -> str:
+    """Format values as `column = value`; without names the first four."""
     kept = {name: values[name] for name in names if name in values} or dict(list(values.items())[:4])
     return ", ".join(f"{name} = {value!s:.{_LONGEST}}" for name, value in kept.items())
 
 
-def told(sample: Mapping[str, str], columns: Sequence[str], source: Files | None) -> str:
-    """A sample that ingestion kept of rows it rejected or mended: where it stands, and the columns worth seeing."""
+def describe_sample(sample: Mapping[str, str], columns: Sequence[str], source: Files | None) -> str:
+    """Describe a sample of rows that ingestion rejected or changed: its location, and the relevant columns."""
     values = {name: value for name, value in sample.items() if name not in ("file", "row", "line")}
     path = sample.get("file", "?")
     line = f", line {sample['line']}" if "line" in sample else ""
-    where = place(path, int(sample["row"]), source) if "row" in sample else f"{path}{line}"
-    return f"{where}: {shown(values, columns)}" if values else where
+    where = locate(path, int(sample["row"]), source) if "row" in sample else f"{path}{line}"
+    return f"{where}: {format_values(values, columns)}" if values else where

@@ -1,4 +1,5 @@
-"""What ingestion would reject, mend or leave out, as checks: each reason that it counts is a line, also one that isn't known here."""
+"""Report what ingestion would reject, change or leave out, as checks: each reason it counts is a line, also an
+unexpected one."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,16 +14,16 @@ from components.ingest.formats.csv_rows import SWALLOWED
 from components.ingest.formats.readers import ABSENT
 from components.ingest.sources.null_words import COUNTED
 from components.validate.check import EXAMPLES, Check, of_rows, share
-from components.validate.row_location import told
+from components.validate.row_location import describe_sample
 
 _REJECTED, _KEPT, _LEFT_OUT = "rejected: ", "kept ", "left out: "
-_AMBIGUOUS = ("'NA'", "'0'")  # Namibia, and whoever has the first number
+_AMBIGUOUS = ("'NA'", "'0'")  # Namibia, and the id of the first number
 _BY_DESIGN = (f"{_LEFT_OUT}by the condition `where`", f"{_LEFT_OUT}ignored actions")
 
 
 @dataclass(frozen=True)
 class Reason:
-    """A check's name, what the names of its counts contain, and the columns worth seeing in an example."""
+    """A check's name, a part of the names of its counts, and the columns to show in an example."""
 
     check: str
     part: str
@@ -37,12 +38,12 @@ def counted(
     prefix: str = "",
     numbers: frozenset[str] = frozenset(),
 ) -> Iterator[Check]:
-    """Checks from what was counted.
+    """Convert counts to checks.
 
     Args:
         counts: of one pass over the rows.
         reasons: checks that pass where nothing of theirs was counted.
-        sources: what the dataset file says of each file.
+        sources: how the dataset file declares each file.
         prefix: before each check's name.
         numbers: columns of numbers, in which no word is a value.
     """
@@ -51,13 +52,13 @@ def counted(
     wrong = {name: number for name, number in counts.numbers.items() if name.startswith((_REJECTED, _KEPT))}
     for reason in (*reasons, Reason("", "")):
         matching = [name for name in wrong if reason.part in name]
-        # What no reason asked for gets a line of its own.
+        # A count that matches no reason gets a line of its own.
         for names in [matching] if reason.check else [[name] for name in matching]:
             number = sum(wrong.pop(name) for name in names)
             samples = [sample for name in names for sample in counts.samples.get(name.removeprefix(_REJECTED).removeprefix(_KEPT), [])]
             null_column = names[0].partition(COUNTED)[2].rpartition(" = ")[0] if names else ""
             columns = (null_column,) if null_column else reason.columns
-            examples = [told(sample, columns, sources.get(sample.get("file", ""))) for sample in samples]
+            examples = [describe_sample(sample, columns, sources.get(sample.get("file", ""))) for sample in samples]
             if null_column:
                 yield _null_word(prefix + names[0], number, total, examples, column="" if null_column in numbers else null_column)
             elif names and names[0].startswith(f"{_KEPT}of guests"):
@@ -76,20 +77,20 @@ def counted(
 
 
 def _null_word(name: str, number: int, total: int, examples: list[str], *, column: str) -> Check:
-    """A word that is missing in a column: by design, but for words that are values elsewhere."""
-    found = f"{number:,} of {total:,} rows ({share(number, total)})"
+    """Check a null word of a column: by design, except for words that are values elsewhere."""
+    result = f"{number:,} of {total:,} rows ({share(number, total)})"
     if not column or name.rpartition(" = ")[2] not in _AMBIGUOUS:
-        return Check(name, "PASS", found)
-    return Check(name, "WARN", f"{found}; where it is a value, say `null_values: {{{column}: []}}`", tuple(examples[:EXAMPLES]))
+        return Check(name, "PASS", result)
+    return Check(name, "WARN", f"{result}; where it is a value, say `null_values: {{{column}: []}}`", tuple(examples[:EXAMPLES]))
 
 
 def number_columns(features: Iterable[GivenFeature]) -> frozenset[str]:
-    """The columns that features of numbers are read from."""
+    """Return the columns that features of numbers are read from."""
     return frozenset(feature.key for feature in features if isinstance(feature, Number))
 
 
 def event_reasons(dataset: Dataset) -> Iterator[Reason]:
-    """What to look for in the events of a dataset."""
+    """Yield the reasons to check in the events of a dataset."""
 
     def columns(*roles: str) -> tuple[str, ...]:
         return tuple({source.columns.named()[role]: None for source in dataset.events for role in roles if role in source.columns.named()})
@@ -119,7 +120,7 @@ def event_reasons(dataset: Dataset) -> Iterator[Reason]:
 
 
 def feature_reasons(features: Iterable[GivenFeature], *, column: str | None = None) -> Iterator[Reason]:
-    """What to look for in the columns of features, or in the one column that holds their values."""
+    """Yield the reasons to check in the columns of features, or in the one column that holds their values."""
     features = tuple(dict.fromkeys(features))
     numbers = [feature for feature in features if isinstance(feature, Number)]
     for feature in numbers:

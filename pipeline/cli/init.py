@@ -160,7 +160,7 @@ def _elsewhere(text: str, folder: str, copies: Mapping[str, str]) -> str:
 def _of_sample(check: Check) -> Check:
     """A check of a sample: what one table lacks of another isn't known from samples of both."""
     joins = check.verdict == "FAIL" and check.name in ("items are in the catalogue", "users are in the users")
-    return Check(check.name, "WARN" if joins else check.verdict, f"{check.found} (of a sample)", check.examples)
+    return Check(check.name, "WARN" if joins else check.verdict, f"{check.result} (of a sample)", check.examples)
 
 
 def _out(args: Namespace) -> Path:

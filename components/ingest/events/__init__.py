@@ -1,1 +1,1 @@
-"""Clean events out of raw rows."""
+"""Convert raw rows to clean events."""

@@ -1,4 +1,4 @@
-"""What an event brought in, how many pieces it was, what was earned by it: numbers on event rows that belong to their labels."""
+"""Read the amounts of events: revenue, quantity and margin, numbers on event rows that belong to their labels."""
 
 import polars as pl
 
@@ -13,10 +13,10 @@ MAY_BE_NEGATIVE = ("margin",)
 
 
 def with_amounts(raw: pl.DataFrame, source: EventSource, dataset: Dataset, counts: Counts) -> pl.DataFrame:
-    """Raw rows with a column for each of the dataset's amounts, NaN where a row has none.
+    """Add a column for each of the dataset's amounts to raw rows, NaN where a row has none.
 
-    What isn't a finite number is missing, and counted. A labelled action whose revenue or quantity is below 0 is counted too: it is most
-    likely a return that the log writes as a purchase.
+    What isn't a finite number is missing, and counted. A labelled action whose revenue or quantity is below 0 is
+    counted too: it is most likely a return that the log writes as a purchase.
 
     Raises:
         InputError: nothing in the column is a number.

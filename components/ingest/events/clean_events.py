@@ -1,4 +1,4 @@
-"""One frame of raw rows to clean events: times in UTC microseconds, roles typed, what can't be used rejected and counted."""
+"""Clean a frame of raw rows: times in UTC microseconds, roles typed, unusable rows rejected and counted."""
 
 from dataclasses import dataclass
 
@@ -20,37 +20,38 @@ from components.ingest.sources.feature_values import typed_column
 from components.ingest.sources.files import ROW, Block
 from components.ingest.sources.id_text import ids_of, words_of
 from components.ingest.sources.null_words import count_words, null_mask
-from components.ingest.sources.raw_rows import RAW, as_logged, column_place, keep_rows, logged_name, opens_file
+from components.ingest.sources.raw_rows import RAW, as_logged, column_location, keep_rows, logged_name, opens_file
 from components.ingest.sources.row_filter import kept_by
 from components.ingest.sources.timestamps import format_hint, joined_times_us, numbers
 
 
 @dataclass(frozen=True)
-class Moment:
-    """Where a frame comes from, what time it is (events later than that are wrong), and where the data ends, if before its last event."""
+class FrameContext:
+    """The block that a frame comes from, the present (later events are wrong), and the end of the data, if before
+    its last event."""
 
     block: Block
     now_us: int
     ends_us: int | None = None
 
 
-def clean(raw: pl.DataFrame, dataset: Dataset, moment: Moment, counts: Counts) -> pl.DataFrame:
-    """Clean events of one frame, in the order of its rows.
+def clean(raw: pl.DataFrame, dataset: Dataset, context: FrameContext, counts: Counts) -> pl.DataFrame:
+    """Return the clean events of one frame, in the order of its rows.
 
     Raises:
         InputError: a column holds nothing that could be read as its role's type.
     """
-    source = dataset.events[moment.block.source]
+    source = dataset.events[context.block.source]
     counts.add("rows read", len(raw))
     if source.where is not None:
-        raw = _where(raw, source.where, moment.block.path, counts)
+        raw = _where(raw, source.where, context.block.path, counts)
     # Out of the way of the roles' names: a shop may call its column of items "user".
     raw = raw.rename({name: f"{RAW}{name}" for name in event_columns(dataset, source).columns})
-    raw = _timed(raw, source, moment, counts)
+    raw = _timed(raw, source, context, counts)
     raw = _acted(raw, source, dataset, counts)
     raw = _identified(raw, source, dataset, counts)
     raw = with_amounts(raw, source, dataset, counts)
-    raw = raw.with_columns((pl.lit(moment.block.file_order << FILE_SHIFT, pl.Int64) + pl.col(ROW)).alias("seq"))
+    raw = raw.with_columns((pl.lit(context.block.file_order << FILE_SHIFT, pl.Int64) + pl.col(ROW)).alias("seq"))
     raw = raw.with_columns(
         typed_column(raw, feature, f"{RAW}{feature.key}", f"f:{feature.name}", counts) for feature in event_features(dataset)
     )
@@ -79,26 +80,26 @@ def _where(raw: pl.DataFrame, where: str, path: str, counts: Counts) -> pl.DataF
     return raw.filter(mask)
 
 
-def _timed(raw: pl.DataFrame, source: EventSource, moment: Moment, counts: Counts) -> pl.DataFrame:
+def _timed(raw: pl.DataFrame, source: EventSource, context: FrameContext, counts: Counts) -> pl.DataFrame:
     names = source.columns.time_columns
     if not names:
         return raw.with_columns(pl.lit(0, pl.Int64).alias("time"))
-    columns, told = [raw[f"{RAW}{name}"] for name in names], " and ".join(map(repr, names))
+    columns, described = [raw[f"{RAW}{name}"] for name in names], " and ".join(map(repr, names))
     noun = "column" if len(names) == 1 else "columns"
-    time = joined_times_us(columns, source, where=f"{moment.block.path}, {noun} {told}")
+    time = joined_times_us(columns, source, where=f"{context.block.path}, {noun} {described}")
     if opens_file(raw) and time.null_count() == len(raw):
         first = ", ".join(repr(column[0]) for column in columns)
         hint = format_hint(columns[0]) if len(names) == 1 else "see `time_format` and `time_unit`"
         raise InputError(
-            f"{moment.block.path}: no time in {noun} {told} can be parsed, the first is {first};"
+            f"{context.block.path}: no time in {noun} {described} can be parsed, the first is {first};"
             f" expected ISO 8601 or numbers since 1970 (see `time_unit`); {hint}"
         )
     raw = raw.with_columns(time.alias("time"))
-    raw = keep_rows(raw, pl.col("time").is_not_null(), f"the time in column {told} can't be parsed", counts)
-    raw = keep_rows(raw, pl.col("time") <= moment.now_us, "the time lies in the future", counts)
-    if moment.ends_us is None:
+    raw = keep_rows(raw, pl.col("time").is_not_null(), f"the time in column {described} can't be parsed", counts)
+    raw = keep_rows(raw, pl.col("time") <= context.now_us, "the time lies in the future", counts)
+    if context.ends_us is None:
         return raw
-    kept = raw.filter(pl.col("time") <= moment.ends_us)
+    kept = raw.filter(pl.col("time") <= context.ends_us)
     counts.add("left out: after data_until", len(raw) - len(kept))
     return kept
 
@@ -130,7 +131,7 @@ def _identified(raw: pl.DataFrame, source: EventSource, dataset: Dataset, counts
     raw = raw.with_columns(pl.when(pl.col("action").is_in(about_item)).then(pl.col("item")).otherwise(pl.lit("")).alias("item"))
     raw = keep_rows(raw, ~pl.col("action").is_in(about_item) | (pl.col("item") != "") | (pl.col("action") == of_list), "no item", counts)
     if lacks_user(dataset, source):
-        # Whose request it is, another source says.
+        # Another source has the request's user.
         return keep_rows(
             raw, (pl.col("request") != "") & (pl.col("action") != (impression_code(dataset))), "no user and no request", counts
         )
@@ -141,11 +142,11 @@ def _identified(raw: pl.DataFrame, source: EventSource, dataset: Dataset, counts
 
 
 def _ids(raw: pl.DataFrame, values: pl.Series | None, role: str, source: EventSource, counts: Counts) -> pl.Series | pl.Expr:
-    """A role's ids as text; "" where one is missing."""
+    """Return a role's ids as text; "" where one is missing."""
     if values is None:
         return pl.lit("").alias(role)
-    ids = ids_of(values, where=column_place(raw, values))
-    # A word that is a number is met in any notation: 0.0 is nobody as 0 is.
+    ids = ids_of(values, where=column_location(raw, values))
+    # A null word that is a number matches any notation: 0.0 is as null as 0.
     numbers = frozenset(word for word in null_words(source, logged_name(values)) if number_words(frozenset((word,))))
     missing = null_mask(ids, numbers) if numbers else None
     if missing is not None:
@@ -155,18 +156,18 @@ def _ids(raw: pl.DataFrame, values: pl.Series | None, role: str, source: EventSo
 
 
 def _whole(raw: pl.DataFrame, values: pl.Series | None, role: str, missing: int, counts: Counts) -> pl.Series | pl.Expr:
-    """A role's whole numbers; what is none is missing, and counted."""
+    """Return a role's whole numbers; count other values, and treat them as missing."""
     kind = ROLES[role]
     if values is None:
         return pl.lit(missing, kind).alias(role)
-    there = values.is_not_null()
+    present = values.is_not_null()
     if values.dtype == pl.String:
-        there, values = there & (values != ""), numbers(values)
+        present, values = present & (values != ""), numbers(values)
     if values.dtype.is_float():
-        there &= ~values.is_nan().fill_null(value=False)  # how a frame holds gaps among whole numbers
+        present &= ~values.is_nan().fill_null(value=False)  # how a frame holds gaps among whole numbers
         values = pl.select(pl.when(values == values.floor()).then(values)).to_series()
     whole = values.cast(kind, strict=False)
-    wrong = whole.is_null() & there
+    wrong = whole.is_null() & present
     if wrong.any():
         counts.flaw(f"as missing: {role} isn't a whole number", as_logged(raw.filter(wrong)))
     return whole.fill_null(missing).alias(role)

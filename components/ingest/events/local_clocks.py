@@ -1,4 +1,4 @@
-"""The hour and the weekday of requests, each in its zone."""
+"""Compute the local hour and weekday of requests, each in its time zone."""
 
 import numpy as np
 import polars as pl
@@ -12,11 +12,11 @@ NO_ZONE = "kept with missing values: requests whose time zone isn't known"
 
 
 def clock_columns(frame: pl.DataFrame, dataset: Dataset, counts: Counts) -> list[pl.Series]:
-    """The dataset's clock features of requests, as text; "" where a request's zone isn't known.
+    """Return the dataset's clock features of requests, as text; "" where a request's zone isn't known.
 
     Args:
         frame: requests with `time` and, where a feature names the zone, that feature.
-        dataset: says the zone.
+        dataset: names the zone.
         counts: gets the requests of unknown zones.
     """
     clocks = [feature for feature in dataset.input_features("events") if feature.from_clock]
@@ -40,9 +40,10 @@ def clock_columns(frame: pl.DataFrame, dataset: Dataset, counts: Counts) -> list
 
 
 def offsets_us(times_us: NDArray[np.int64], zone: str) -> NDArray[np.int64]:
-    """How far a zone's clocks are ahead of UTC at each moment: `components.contract.values.local_time.offset_us` of many.
+    """Return how far a zone's clocks are ahead of UTC at each time: `components.contract.values.local_time.offset_us`
+    of many.
 
-    A zone is asked at the ends of each day (UTC); only on days whose ends differ is each moment asked for.
+    The offset is computed at the ends of each day (UTC), and for each time only on days whose ends differ.
     """
     if zone == "UTC" or not len(times_us):
         return np.zeros(len(times_us), np.int64)

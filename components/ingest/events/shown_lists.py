@@ -1,4 +1,4 @@
-"""Rows that carry a whole list, unrolled into one row a candidate."""
+"""Explode rows that carry a whole list into one row a candidate."""
 
 import polars as pl
 
@@ -11,18 +11,18 @@ from components.ingest.events.event_columns import ROLES, impression_code
 from components.ingest.sources.feature_values import typed_values
 from components.ingest.sources.id_text import element_texts, ids_of, text_of
 from components.ingest.sources.null_words import count_words, null_mask
-from components.ingest.sources.raw_rows import RAW, column_place, keep_rows, located
+from components.ingest.sources.raw_rows import RAW, column_location, keep_rows, located
 
 NOTHING_CHOSEN = "lists from which nothing was chosen; their candidates are kept"
 
 
 def unrolled(raw: pl.DataFrame, dataset: Dataset, form: ListRows, *, source: EventSource, counts: Counts) -> pl.DataFrame:
-    """Each row that carries a list as one impression a candidate, followed by what was chosen from it."""
+    """Explode each row that carries a list into one impression a candidate, followed by the action on it."""
     of_list = list(dataset.actions).index(form.action)
     carrying = raw.filter(pl.col("action") == of_list)
     columns = {"items": form.items, **form.columns}
     lists = [_split(carrying[f"{RAW}{column}"], form.separator).alias(f"l:{name}") for name, column in columns.items()]
-    # A request without a name is named by what its row says: a row that stands twice is one request then.
+    # A request without a name is named by its row's content: a repeated row is one request then.
     written = [
         lists[at] if carrying[f"{RAW}{column}"].dtype.is_nested() else text_of(carrying[f"{RAW}{column}"]).alias(f"l:{name}")
         for at, (name, column) in enumerate(columns.items())
@@ -36,7 +36,7 @@ def unrolled(raw: pl.DataFrame, dataset: Dataset, form: ListRows, *, source: Eve
     impressions = carrying.explode([f"l:{name}" for name in columns])
     impressions = impressions.with_columns(_elements(impressions, name, column, source, counts) for name, column in columns.items())
     impressions = impressions.with_columns(
-        ids_of(impressions["l:items"].alias(f"{RAW}{form.items}"), where=column_place(raw, raw[f"{RAW}{form.items}"])).alias("item"),
+        ids_of(impressions["l:items"].alias(f"{RAW}{form.items}"), where=column_location(raw, raw[f"{RAW}{form.items}"])).alias("item"),
         pl.int_range(pl.len(), dtype=pl.Int32).over("seq").alias("position"),
         pl.lit(impression_code(dataset), pl.Int8).alias("action"),
     )
@@ -52,7 +52,7 @@ def unrolled(raw: pl.DataFrame, dataset: Dataset, form: ListRows, *, source: Eve
 
 
 def _elements(impressions: pl.DataFrame, name: str, column: str, source: EventSource, counts: Counts) -> pl.Series:
-    """The elements of lists, "" in place of words that stand for a missing value."""
+    """Return the elements of lists, "" in place of words that stand for a missing value."""
     elements = impressions[f"l:{name}"]
     missing = null_mask(elements, null_words(source, column))
     if missing is None:
@@ -62,7 +62,7 @@ def _elements(impressions: pl.DataFrame, name: str, column: str, source: EventSo
 
 
 def shown_nowhere(raw: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
-    """Rows of a source that carries no lists, with the columns of what is shown in one."""
+    """Add empty columns for the features of shown lists to the rows of a source that carries none."""
     assert isinstance(dataset.candidates, ListRows)
     return raw.with_columns(pl.lit(None, _dtype(feature)).alias(f"f:{feature.name}") for feature in _shown(dataset, dataset.candidates))
 
@@ -81,5 +81,5 @@ def _dtype(feature: GivenFeature) -> pl.DataType:
 
 
 def _split(values: pl.Series, separator: str) -> pl.Series:
-    """A column as lists of texts: text is split at the separator, a list keeps its places; nothing is [""]."""
+    """Return a column as lists of texts: text is split at the separator, a list keeps its elements; missing is [""]."""
     return element_texts(values) if values.dtype.is_nested() else text_of(values).str.split(separator)

@@ -1,1 +1,1 @@
-"""CSV, JSON and nested Parquet columns as frames."""
+"""Read CSV, JSON and nested Parquet columns as frames."""

@@ -1,4 +1,5 @@
-"""How the rows of a CSV file are written, and what to say where they are written otherwise."""
+"""Split rows by the CSV dialect that the dataset file declares, and propose the right one where the file has
+another."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,14 +11,17 @@ from components.contract.sources import Files
 from components.ingest.formats.csv_scan import (
     FULL,
     LINE,
-    MORE,
     NOTE_FIELDS,
     NOTES,
     NUL,
     ROWS,
     STATE_SIZE,
+    TEXT_END,
     UNEVEN,
     Bytes,
+    Columns,
+    RowArrays,
+    Syntax,
     byte_kinds,
     copy_values,
     scan_rows,
@@ -29,7 +33,7 @@ _SEPARATORS = (",", ";", "\t", "|", "::")
 
 @dataclass(frozen=True)
 class Dialect:
-    """The separator, the quote and the escape ("": none); `strip`: spaces before a value are no part of it."""
+    """A separator, a quote and an escape ("": none); `strip`: spaces before a value are no part of it."""
 
     separator: str
     quote: str
@@ -48,20 +52,20 @@ class Dialect:
 
 
 def dialect_of(files: Files, path: str) -> Dialect:
-    """The dialect that the dataset file declares; a `.tsv` has tabs unless it says otherwise."""
+    """Return the dialect that the dataset file declares; a `.tsv` has tabs unless it says otherwise."""
     tabs = ".tsv" in path.rpartition("/")[2].lower() and not files.declares_separator
     return Dialect("\t" if tabs else files.separator, files.quote, files.escape)
 
 
 def as_bytes(text: bytes) -> Bytes:
-    """Bytes as an array of a type that compiled code always meets: not to be written."""
+    """Return bytes as a read-only array, of one type for compiled code."""
     array = np.frombuffer(text, np.uint8) if text else np.zeros(0, np.uint8)
     array.flags.writeable = False
     return array
 
 
 class Scanner:
-    """Split text into rows, some at a time, by `scan_rows`; the arrays that it fills are kept."""
+    """Split text into rows, some at a time, by `scan_rows`, into arrays that are reused."""
 
     def __init__(
         self,
@@ -76,13 +80,13 @@ class Scanner:
     ) -> None:
         separator = dialect.separator.encode()
         self._dialect = dialect
-        self._outside, self._within = byte_kinds(separator, dialect.quote_byte, dialect.escape_byte)
-        self._separator, self._fields = as_bytes(separator), fields
-        self._slots = np.full(max(fields, 0), -1, np.int32)  # compiled code doesn't look where an array ends
-        self._slots[: len(slots)] = slots
+        outside, within = byte_kinds(separator, dialect.quote_byte, dialect.escape_byte)
+        self._syntax = Syntax(outside, within, as_bytes(separator), dialect.quote_byte, dialect.strip)
+        padded = np.full(max(fields, 0), -1, np.int32)  # compiled code doesn't check where an array ends
+        padded[: len(slots)] = slots
         encoded = [name.encode() for name in names]
-        self._header, self._names = as_bytes(header), as_bytes(b"".join(encoded))
-        self._name_ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
+        name_ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
+        self._columns = Columns(fields, padded, as_bytes(header), as_bytes(b"".join(encoded)), name_ends)
         kept = int(slots.max(initial=-1)) + 1
         self._starts, self._lengths = np.empty((kept, rows), np.int32), np.empty((kept, rows), np.int32)
         self._lines, self._notes = np.empty(rows, np.int64), np.empty((rows, NOTE_FIELDS), np.int64)
@@ -93,28 +97,10 @@ class Scanner:
         self._text = as_bytes(b"")
 
     def scan(self, text: bytes, *, final: bool) -> int:
-        """Find the next rows of a text; `state` says from where, and afterwards how far it went."""
+        """Find the next rows of a text; `state` holds where to begin, and afterwards where the scan ended."""
         self._text = as_bytes(text)
-        return scan_rows(
-            self._text,
-            len(text),
-            final,
-            self._outside,
-            self._within,
-            self._separator,
-            self._dialect.quote_byte,
-            self._dialect.strip,
-            self._fields,
-            self._slots,
-            self._header,
-            self._names,
-            self._name_ends,
-            self._starts,
-            self._lengths,
-            self._lines,
-            self._notes,
-            self.state,
-        )
+        out = RowArrays(self._starts, self._lengths, self._lines, self._notes, self.state)
+        return scan_rows(self._text, final, self._syntax, self._columns, out)
 
     @property
     def lines(self) -> NDArray[np.int64]:
@@ -127,7 +113,7 @@ class Scanner:
         return self._notes[: self.state[NOTES]]
 
     def values(self, slot: int) -> tuple[NDArray[np.int64], Bytes]:
-        """A column's values one behind the other, and where each begins."""
+        """Return a column's values concatenated, and where each begins."""
         lengths = self._lengths[slot, : self.state[ROWS]]
         size = int(np.where(lengths < 0, -1 - lengths, lengths).sum(dtype=np.int64))
         offsets, out = np.empty(len(lengths) + 1, np.int64), np.empty(size, np.uint8)
@@ -137,7 +123,7 @@ class Scanner:
 
 
 def fields_of(row: bytes, dialect: Dialect) -> list[str]:
-    """The fields of one row, as text."""
+    """Return the fields of one row, as text."""
     count = Scanner(dialect, fields=-1, slots=np.empty(0, np.int32), rows=1)
     count.scan(row, final=True)
     if not len(count.notes):
@@ -151,7 +137,7 @@ def fields_of(row: bytes, dialect: Dialect) -> list[str]:
 
 
 def other_separator(header: bytes, dialect: Dialect, columns: tuple[str, ...]) -> str:
-    """What to say of a header that has more of the columns once it is split elsewhere; "" if it has not."""
+    """Return the advice for a header in which another separator finds more of the columns; "" if none does."""
 
     def has(separator: str) -> int:
         names = {name.strip() for name in fields_of(header, replace(dialect, separator=separator))}
@@ -164,19 +150,20 @@ def other_separator(header: bytes, dialect: Dialect, columns: tuple[str, ...]) -
 
 
 def remedy(text: bytes, dialect: Dialect, fields: int, *, final: bool) -> str:
-    """What to do about a row that can't be split as declared: the dialect in which it and those after it can be, if there is one.
+    """Return the advice for a row that can't be split as declared: the dialect in which it and those after it can be,
+    if there is one.
 
     Args:
         text: of the file, from that row on.
         dialect: the one declared.
         fields: how many a row should have.
-        final: whether the text goes to the end of the file.
+        final: whether the text ends with the file.
     """
     for other, advice in _others(dialect, text):
         scanner = Scanner(other, fields=fields, slots=np.empty(0, np.int32), rows=_TRIED_ROWS)
         ended = scanner.scan(text, final=final)
         bits = scanner.notes[:, 4]
-        if ended in (MORE, FULL) and scanner.state[ROWS] and not (bits & (UNEVEN | NUL)).any():
+        if ended in (TEXT_END, FULL) and scanner.state[ROWS] and not (bits & (UNEVEN | NUL)).any():
             return advice
     return ""
 

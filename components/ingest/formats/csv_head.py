@@ -1,4 +1,4 @@
-"""The top of a CSV file: which line holds the names of the columns, and whether the rows below are written as declared."""
+"""Read the top of a CSV file: find the line of column names, and check that the rows below are written as declared."""
 
 import re
 from dataclasses import dataclass, replace
@@ -9,12 +9,12 @@ import numpy as np
 from components.contract.errors import InputError
 from components.contract.sources import Files
 from components.ingest.formats.csv_dialect import Dialect, Scanner, fields_of, other_separator, remedy
-from components.ingest.formats.csv_scan import AT, CUT, FULL, MORE, NUL, OPEN, QUOTE_LINE, ROW_AT, ROWS, UNEVEN
-from components.ingest.sources.column_selection import Wanted
+from components.ingest.formats.csv_scan import AT, CUT, FULL, NUL, OPEN, QUOTE_LINE, ROW_AT, ROWS, TEXT_END, UNEVEN
+from components.ingest.sources.column_selection import ColumnSelection
 
-HEAD_ROWS = 100  # that are looked at
+HEAD_ROWS = 100  # that are checked
 TEXT_BYTES = 1 << 20  # more than these take
-_ABOVE = 50  # lines that may stand above the names
+_ABOVE = 50  # lines that may precede the names
 _WRAPPED = 3  # values in quotes that aren't the declared ones, of three: no accident
 _SHOWN_BYTES = 80  # of a row in an error
 _SEP = re.compile(rb'"?sep=(.)"?', re.IGNORECASE)
@@ -25,18 +25,14 @@ _BLANKS = " \t\ufeff\u200b\xa0"
 
 @dataclass(frozen=True)
 class Head:
-    """What the top of a file says.
+    """The header of a file, and where its rows begin."""
 
-    `dialect`: as declared, or as a line `sep=;` says. `names`: of all columns. `header`: their line's bytes. `at`, `line`: where the rows
-    begin. `above`: number of lines above the names that are no rows; `first_line`: of the first of them.
-    """
-
-    dialect: Dialect
-    names: tuple[str, ...]
-    header: bytes
-    at: int
-    line: int
-    above: int = 0
+    dialect: Dialect  # as declared, or by a line `sep=;`
+    names: tuple[str, ...]  # of all columns
+    header: bytes  # its line's bytes
+    at: int  # first byte of the rows
+    line: int  # first line of the rows
+    above: int = 0  # lines above the names that are no rows
 
 
 @dataclass(frozen=True)
@@ -53,14 +49,14 @@ class _Row:
         return tuple(fields_of(self.text, self.dialect))
 
 
-def read_head(path: str, text: bytes, files: Files, wanted: Wanted, *, dialect: Dialect, final: bool) -> Head | None:
-    """Find the names of the columns and compare them with those wanted.
+def read_head(path: str, text: bytes, files: Files, selection: ColumnSelection, *, dialect: Dialect, final: bool) -> Head | None:
+    """Find the names of the columns and compare them with those requested.
 
     Args:
         path: what errors call the file.
         text: its beginning.
-        files: what the dataset file says of it.
-        wanted: gets the columns that aren't there.
+        files: how the dataset file declares it.
+        selection: the columns to read; gets the absent ones.
         dialect: the one declared.
         final: whether `text` is the whole file.
 
@@ -68,7 +64,7 @@ def read_head(path: str, text: bytes, files: Files, wanted: Wanted, *, dialect: 
         None for a file without a row.
 
     Raises:
-        InputError: a column is missing or stands twice, or most of the first rows aren't written as declared.
+        InputError: a column is missing or repeated, or most of the first rows aren't written as declared.
     """
     if "\0" in text[:HEAD_ROWS].decode("latin-1") and text[:HEAD_ROWS].count(0) > HEAD_ROWS // 4:
         raise InputError(f"{path}: expected text, met {text[:8]!r}; if it is text, give its `encoding`")
@@ -78,9 +74,9 @@ def read_head(path: str, text: bytes, files: Files, wanted: Wanted, *, dialect: 
     rows = _first_rows(path, text, dialect, start, line, final=final)
     if not rows:
         return None
-    head = _named_elsewhere(files.header, rows[0], dialect) if files.header else _named_in_file(rows, dialect, wanted)
-    missing = bool(set(wanted.columns) - set(head.names))
-    wanted.check(path, list(head.names), hint=_hint(head.header, dialect, wanted) if missing and head.header else "")
+    head = _named_elsewhere(files.header, rows[0], dialect) if files.header else _named_in_file(rows, dialect, selection)
+    missing = bool(set(selection.columns) - set(head.names))
+    selection.check(path, list(head.names), hint=_hint(head.header, dialect, selection) if missing and head.header else "")
     below = [row for row in rows if row.first >= head.at]
     separator = dialect.separator.encode()
     if below and all(row.count == len(head.names) + 1 and row.text.rstrip(b" ").endswith(separator) for row in below):
@@ -90,7 +86,7 @@ def read_head(path: str, text: bytes, files: Files, wanted: Wanted, *, dialect: 
 
 
 def _declared_in_file(path: str, text: bytes, files: Files, dialect: Dialect) -> tuple[Dialect, int, int]:
-    """A first line such as `sep=;`, which Excel reads and writes."""
+    """Apply a first line such as `sep=;`, which Excel reads and writes."""
     first = _LINE_END.split(text[:TEXT_BYTES], maxsplit=1)[0]
     match = _SEP.fullmatch(first)
     if not match:
@@ -109,31 +105,31 @@ def _first_rows(path: str, text: bytes, dialect: Dialect, start: int, line: int,
     ended = scanner.scan(text, final=final)
     notes = (note for note in scanner.notes.tolist() if not note[4] & CUT)
     rows = [_Row(text[first:end], row_line, first, end, count, dialect) for first, end, count, row_line, _, _ in notes]
-    if ended not in (MORE, FULL):
+    if ended not in (TEXT_END, FULL):
         fields = len(rows[0].fields) if rows else -1
         raise quote_fault(path, text, scanner, ended, dialect, fields, final=final)
     return rows
 
 
 def quote_fault(path: str, text: bytes, scanner: Scanner, ended: int, dialect: Dialect, fields: int, *, final: bool) -> InputError:
-    """The error of a quote that isn't closed, or of text behind one that is."""
+    """Return the error of a quote that isn't closed, or of text after one that is."""
     first, line = int(scanner.state[ROW_AT]), int(scanner.state[QUOTE_LINE])
     advice = remedy(text[first : first + TEXT_BYTES], dialect, fields, final=final and len(text) <= first + TEXT_BYTES)
     mark = dialect.quote
     if ended == OPEN:
-        met = f"met a quote ({mark}) that is never closed"
+        problem = f"met a quote ({mark}) that is never closed"
     else:
         at = int(scanner.state[AT])
-        met = f"met {shown(text[max(first, at - 30) : at + 20])} where a quoted value ended" if at < len(text) else "met a stray quote"
+        problem = f"met {shown(text[max(first, at - 30) : at + 20])} where a quoted value ended" if at < len(text) else "met a stray quote"
     where = f"{path}, line {line:,}"
     return InputError(
-        f"{where}: expected a quoted value to end with a quote and a separator, {met};"
+        f"{where}: expected a quoted value to end with a quote and a separator, {problem};"
         f" {advice or 'correct the line: a quote within a quoted value is doubled'}"
     )
 
 
 def shown(row: bytes) -> str:
-    """A piece of a row as an error shows it."""
+    """Format a piece of a row for an error."""
     text = row.decode("utf-8", "replace")
     return repr(text if len(text) <= _SHOWN_BYTES else f"{text[:_SHOWN_BYTES]}…")
 
@@ -144,10 +140,11 @@ def _named_elsewhere(header: tuple[str, ...], first: _Row, dialect: Dialect) -> 
     return Head(dialect, header, b"", first.first, first.line)
 
 
-def _named_in_file(rows: list[_Row], dialect: Dialect, wanted: Wanted) -> Head:
-    """The first line that has all columns needed, if what stands above can't be rows; else the first that is no comment."""
-    needed = set(wanted.columns) - wanted.optional
-    folded = {name.casefold() for name in wanted.columns}
+def _named_in_file(rows: list[_Row], dialect: Dialect, selection: ColumnSelection) -> Head:
+    """Return the first line that has all columns needed, if the lines above can't be rows; else the first that is no
+    comment."""
+    needed = set(selection.columns) - selection.optional
+    folded = {name.casefold() for name in selection.columns}
     for above, row in enumerate(rows[:_ABOVE]):
         names = [name.strip(_BLANKS) for name in row.fields]
         if names[0].startswith("#") and not needed <= set(names):
@@ -163,38 +160,39 @@ def _named_in_file(rows: list[_Row], dialect: Dialect, wanted: Wanted) -> Head:
 
 
 def _spaced(header: bytes, dialect: Dialect) -> bool:
-    """Whether a space stands behind each separator, also where quotes follow."""
+    """Return whether a space follows each separator, also before quotes."""
     mark = re.escape(dialect.quote.encode())
     outside_quotes = re.sub(mark + b"[^" + mark + b"]*" + mark, b"", header) if mark else header
     return all(part.startswith(b" ") for part in outside_quotes.split(dialect.separator.encode())[1:])
 
 
-def _is_title(row: _Row, values: int, wanted: set[str]) -> bool:
-    """Whether a line above the names is a comment, or has fewer values than there are columns and none that is a column's name."""
+def _is_title(row: _Row, values: int, columns: set[str]) -> bool:
+    """Return whether a line above the names is a comment, or has fewer values than there are columns and none that
+    is a column's name."""
     if row.text.startswith(b"#"):
         return True
     filled = [value.strip(_BLANKS).casefold() for value in row.fields if value.strip(_BLANKS)]
-    return len(filled) < values and not wanted & set(filled)
+    return len(filled) < values and not columns & set(filled)
 
 
 def _below(row: _Row, names: tuple[str, ...], dialect: Dialect, *, above: int) -> Head:
     return Head(dialect, names, row.text, row.end, row.line + len(_LINE_END.findall(row.text)), above)
 
 
-def _hint(header: bytes, dialect: Dialect, wanted: Wanted) -> str:
-    if advice := other_separator(header, dialect, wanted.columns):
+def _hint(header: bytes, dialect: Dialect, selection: ColumnSelection) -> str:
+    if advice := other_separator(header, dialect, selection.columns):
         return advice
     fields = fields_of(header, dialect)
     if dialect.quote != "'" and all(len(name) > 1 and name[0] == name[-1] == "'" for name in fields):
         return 'its names stand in single quotes: give `quote: "\'"`'
     names = {name.strip(_BLANKS).casefold() for name in fields}
-    if not names & {name.casefold() for name in wanted.columns}:
+    if not names & {name.casefold() for name in selection.columns}:
         return f"its first line is {shown(header)}: if that is a row and no header, name the columns with `header: [...]`"
     return ""
 
 
 def _check_rows(path: str, text: bytes, head: Head, rows: list[_Row], *, final: bool) -> None:
-    """Refuse a file most of whose first rows aren't rows as declared."""
+    """Raise InputError where most of the first rows aren't rows as declared."""
     scanner = Scanner(head.dialect, fields=len(head.names), slots=np.empty(0, np.int32), rows=HEAD_ROWS, line=head.line)
     scanner.state[AT] = head.at
     scanner.scan(text, final=final)
@@ -202,20 +200,21 @@ def _check_rows(path: str, text: bytes, head: Head, rows: list[_Row], *, final: 
     if len(wrong) <= int(scanner.state[ROWS]):
         return
     first, end, count, line, bits, _ = wrong[0]
-    where, got = f"{path}, line {line:,}", shown(text[first:end])
+    where, excerpt = f"{path}, line {line:,}", shown(text[first:end])
     if bits & NUL:
-        raise InputError(f"{where}: expected text, met a zero byte in {got}; take these bytes out, or give the file's `encoding`")
+        raise InputError(f"{where}: expected text, met a zero byte in {excerpt}; take these bytes out, or give the file's `encoding`")
     names = "`header` has names" if not head.header else "there are names of columns"
     advice = remedy(text[first : first + TEXT_BYTES], head.dialect, len(head.names), final=final)
     if not advice:
         advice = "put values that hold the separator in quotes"
         if all(note[2] == len(head.names) + 1 for note in wrong):
             advice = "name every column in the header, also one of row numbers; " + advice
-    raise InputError(f"{where}: expected {len(head.names):,} values, as {names}, got {count:,}: {got}; {advice}")
+    raise InputError(f"{where}: expected {len(head.names):,} values, as {names}, got {count:,}: {excerpt}; {advice}")
 
 
 def check_wrapped(path: str, name: str, values: list[str], dialect: Dialect) -> None:
-    """Refuse a column each of whose first values stands in quotes that aren't the declared ones: they would be taken for text."""
+    """Raise InputError for a column all of whose first values are in quotes that aren't the declared ones: they
+    would be taken for text."""
     filled = [value for value in values if value]
     if len(filled) < _WRAPPED:
         return

@@ -1,4 +1,4 @@
-"""A CSV file as frames of text columns, each row with its line."""
+"""Read a CSV file as frames of text columns, each row with its line."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -12,9 +12,10 @@ from components.contract.sources import Files
 from components.ingest.counts import Counts
 from components.ingest.formats.csv_dialect import Scanner, dialect_of, fields_of
 from components.ingest.formats.csv_head import HEAD_ROWS, TEXT_BYTES, Head, check_wrapped, quote_fault, read_head, shown
-from components.ingest.formats.csv_scan import AT, CUT, FULL, HEADER, LINE, MORE, NAMED, NUL, SWALLOWING, UNEVEN
+from components.ingest.formats.csv_scan import AT, CUT, FULL, HEADER, LINE, NAMED, NUL, SWALLOWING, TEXT_END, UNEVEN
 from components.ingest.formats.text_files import TextFile, open_text
-from components.ingest.sources.column_selection import Wanted
+from components.ingest.sources.column_selection import ColumnSelection
+from components.ingest.sources.files import FILE, ROW
 
 FRAME_ROWS = 500_000
 ROW_BYTES = 256 << 20  # a row that is longer is none
@@ -23,37 +24,33 @@ TORN = "the file ends within a CSV row"
 AGAIN = "left out: a CSV file's header that stands again among the rows"
 ABOVE = "left out: lines above a CSV file's header"
 SWALLOWED = "in one value: lines of a CSV file that look like rows"
-_NAMED_ROWS = 1_000  # of a frame that are looked at for being another header
+_NAMED_ROWS = 1_000  # of a frame that are checked for being another header
 
 
-def csv_frames(
-    path: str, files: Files, wanted: Wanted, counts: Counts, *, chunk_bytes: int, file_name: str, row_name: str
-) -> Iterator[pl.DataFrame]:
-    """Read a CSV file in frames of at most half a million rows.
+def csv_frames(path: str, files: Files, selection: ColumnSelection, counts: Counts, *, chunk_bytes: int) -> Iterator[pl.DataFrame]:
+    """Read a CSV file in frames of at most half a million rows, with ROW: the row's line from 0, not counting the
+    header's.
 
     Args:
         path: of the file.
         files: how it is written.
-        wanted: the columns to read; gets those that aren't there.
-        counts: gets the rows that are none.
+        selection: the columns to read; gets the absent ones.
+        counts: gets the lines that aren't rows.
         chunk_bytes: how many bytes to read at a time.
-        file_name: the column that samples tell the path in.
-        row_name: the column that gets each row's place: its line from 0, not counting that of the header.
 
     Raises:
         InputError: the file can't be read, isn't written as declared, or lacks a column.
     """
     with open_text(path, files.encoding) as stream:
         text, final = _top(stream, chunk_bytes)
-        head = read_head(path, text, files, wanted, dialect=dialect_of(files, path), final=final)
+        head = read_head(path, text, files, selection, dialect=dialect_of(files, path), final=final)
         if head is None:
             return
-        rows = _Rows(path, head, wanted, counts, file_name=file_name, row_name=row_name, first_line=2 if head.header else 1)
-        yield from rows.frames(stream, text, final=final, chunk_bytes=chunk_bytes)
+        yield from _Rows(path, head, selection, counts).frames(stream, text, final=final, chunk_bytes=chunk_bytes)
 
 
 def _top(stream: TextFile, chunk_bytes: int) -> tuple[bytes, bool]:
-    """The first rows of a file at least, and whether that is all of it."""
+    """Read at least the first rows of a file; return them, and whether they are all of it."""
     text = b""
     while text.count(b"\n") + text.count(b"\r") < 3 * HEAD_ROWS and len(text) < TEXT_BYTES:
         chunk = stream.read(chunk_bytes)
@@ -64,10 +61,10 @@ def _top(stream: TextFile, chunk_bytes: int) -> tuple[bytes, bool]:
 
 
 class _Rows:
-    def __init__(self, path: str, head: Head, wanted: Wanted, counts: Counts, *, file_name: str, row_name: str, first_line: int) -> None:
+    def __init__(self, path: str, head: Head, selection: ColumnSelection, counts: Counts) -> None:
         self._path, self._head, self._counts = path, head, counts
-        self._file, self._row, self._first_line = file_name, row_name, first_line
-        self._columns = tuple(name for name in wanted.columns if name in head.names)
+        self._first_line = 2 if head.header else 1
+        self._columns = tuple(name for name in selection.columns if name in head.names)
         slots = np.full(len(head.names), -1, np.int32)
         for slot, name in enumerate(self._columns):
             slots[head.names.index(name)] = slot
@@ -79,7 +76,7 @@ class _Rows:
         counts.add(ABOVE, head.above)
 
     def frames(self, stream: TextFile, text: bytes, *, final: bool, chunk_bytes: int) -> Iterator[pl.DataFrame]:
-        """All rows; `text` is what has been read."""
+        """Yield all rows; `text` is what has been read so far."""
         scanner = self._scanner
         scanner.state[AT] = self._head.at
         first = True
@@ -89,17 +86,17 @@ class _Rows:
             if len(frame):
                 first = False
                 yield frame
-            if ended == MORE and final:
+            if ended == TEXT_END and final:
                 return
-            if ended not in (MORE, FULL):
+            if ended not in (TEXT_END, FULL):
                 raise quote_fault(self._path, text, scanner, ended, self._head.dialect, len(self._head.names), final=final)
-            if ended == MORE:
+            if ended == TEXT_END:
                 text = text[scanner.state[AT] :]
                 scanner.state[AT] = 0
                 if len(text) > ROW_BYTES:
                     line = int(scanner.state[LINE])
                     raise InputError(f"{self._path}, line {line:,}: a row is longer than {ROW_BYTES >> 20:,} MB; is a quote never closed?")
-                # As much again as is kept: a long row isn't looked through from its beginning too often.
+                # Read as much again as is kept, lest a long row is scanned from its beginning too often.
                 chunk = stream.read(max(chunk_bytes, len(text)))
                 text, final = text + chunk, not chunk
 
@@ -107,7 +104,7 @@ class _Rows:
         again = self._noted(text)
         lines = self._scanner.lines
         columns = [self._column(slot, name) for slot, name in enumerate(self._columns)]
-        frame = pl.DataFrame([*columns, pl.Series(self._row, lines - self._first_line, pl.Int64)])
+        frame = pl.DataFrame([*columns, pl.Series(ROW, lines - self._first_line, pl.Int64)])
         if again:
             kept = np.ones(len(lines), np.bool_)
             kept[again] = False
@@ -140,7 +137,7 @@ class _Rows:
                 ) from None
 
     def _noted(self, text: bytes) -> list[int]:
-        """Count the rows that are none, and say which of the others are none either."""
+        """Count the lines that aren't rows; return the indices of rows that are repeated headers."""
         notes = self._scanner.notes
         bits = notes[:, 4]
         for reason, wrong in ((TORN, CUT), (ZERO_BYTE, NUL), (UNEVEN_ROW, UNEVEN)):
@@ -161,8 +158,8 @@ class _Rows:
         self._counts.add("rows read", len(notes))
         samples = [
             {
-                self._file: self._path,
-                self._row: line - self._first_line,
+                FILE: self._path,
+                ROW: line - self._first_line,
                 "expected": str(len(self._head.names)),
                 "got": text[first:end].decode("utf-8", "replace"),
             }
@@ -172,7 +169,7 @@ class _Rows:
             self._counts.reject(reason, pl.DataFrame(samples), number=len(notes))
 
     def _is_header(self, text: bytes, note: list[int]) -> bool:
-        """Whether a row is the header once more.
+        """Return whether a row repeats the header.
 
         Raises:
             InputError: it is a header of other columns, so that what follows would be read as what it isn't.
@@ -198,11 +195,11 @@ class _Rows:
             # Of two columns a line of prose with one comma would be a row as well: it must begin as this row does.
             if row < 0 or (len(self._head.names) == 2 and len({_shape(piece, self._head.dialect.separator) for piece in pieces}) > 1):
                 continue
-            sample = {self._file: self._path, self._row: line - self._first_line, "got": text[first:end].decode("utf-8", "replace")}
+            sample = {FILE: self._path, ROW: line - self._first_line, "got": text[first:end].decode("utf-8", "replace")}
             self._counts.flaw(SWALLOWED, pl.DataFrame([sample]), number=len(pieces) - 1)
 
 
 def _shape(line: str, separator: str) -> str:
-    """What the first field of a line looks like: runs of digits as 0, runs of letters as a."""
+    """Return the shape of a line's first field: runs of digits as 0, runs of letters as a."""
     kinds = ["0" if char.isdigit() else "a" if char.isalpha() else char for char in line.split(separator)[0]]
     return "".join(kind for at, kind in enumerate(kinds) if not at or kind != kinds[at - 1])

@@ -1,21 +1,21 @@
-"""Split CSV text into rows and fields, as compiled code.
+"""Split CSV text into rows and fields, in compiled code.
 
-The grammar is RFC 4180's with the liberties that files take: a row ends with LF, CR LF or CR; empty lines are no rows; spaces around a
-quoted value are no part of it; a quote within an unquoted value is a character. What it never does is guess where a value ends: after a
-closing quote a separator or the row's end must come.
+The grammar is RFC 4180's, relaxed as files need it: a row ends with LF, CR LF or CR; empty lines are no rows; spaces
+around a quoted value are no part of it; a quote within an unquoted value is a character. It never guesses where a value
+ends: after a closing quote a separator or the row's end must come.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.state.jit import compiled
 
-MORE, FULL, STRAY, OPEN = 0, 1, 2, 3  # why a scan ended: the text ended, `rows` are full, text behind a quote, a quote never closed
+TEXT_END, FULL, STRAY, OPEN = 0, 1, 2, 3  # why a scan ended: the text ended, `rows` are full, text after a quote, a quote never closed
 # What a noted row is, as bits. NAMED and SWALLOWING rows are among the rows as well, those with another bit aren't.
 UNEVEN, NUL, CUT, HEADER, NAMED, SWALLOWING = 1, 2, 4, 8, 16, 32
-NOTE_FIELDS = 6  # of a note: first byte, end, fields, line, bits, its place among the rows
+NOTE_FIELDS = 6  # of a note: first byte, end, fields, line, bits, its index among the rows
 AT, LINE, ROWS, NOTES, QUOTE_LINE, ROW_AT = range(6)  # of the state
 STATE_SIZE = 6
 
@@ -27,8 +27,38 @@ _MARK = (0xEF, 0xBB, 0xBF)  # of UTF-8
 Bytes = NDArray[np.uint8]
 
 
+class Syntax(NamedTuple):
+    """A dialect as compiled code takes it."""
+
+    outside: Bytes  # (256,) kind of each byte outside of quotes
+    within: Bytes  # (256,) kind of each byte within quotes
+    separator: Bytes
+    quote: int  # its byte, -1 for none
+    strip: bool  # whether spaces before a value are no part of it
+
+
+class Columns(NamedTuple):
+    """The columns of a file, and which of them are read."""
+
+    fields: int  # how many a row should have; a row of another number is noted, and not among the rows
+    slots: NDArray[np.int32]  # (fields,) the output of each field, -1 for none
+    header: Bytes  # the header's bytes: a row of just these is noted, and not among the rows
+    names: Bytes  # the columns' names, concatenated: a row that begins with one is noted
+    name_ends: NDArray[np.int64]  # where each name ends in `names`
+
+
+class RowArrays(NamedTuple):
+    """The output of a scan, and its position in the text."""
+
+    starts: NDArray[np.int32]  # (slots, rows) first byte of a value
+    lengths: NDArray[np.int32]  # (slots, rows) its bytes; of a value that holds escaped characters -1 - bytes
+    lines: NDArray[np.int64]  # (rows,) the line of the file on which the row begins
+    notes: NDArray[np.int64]  # (notes, NOTE_FIELDS)
+    state: NDArray[np.int64]  # (STATE_SIZE,) see `scan_rows`
+
+
 def byte_kinds(separator: bytes, quote: int, escape: int) -> tuple[Bytes, Bytes]:
-    """What each byte is outside of quotes, and within."""
+    """Return the kind of each byte outside of quotes, and within."""
     outside, within = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
     for kinds in (outside, within):
         kinds[[_LF, _CR]] = _END
@@ -42,52 +72,25 @@ def byte_kinds(separator: bytes, quote: int, escape: int) -> tuple[Bytes, Bytes]
 
 
 @compiled
-def scan_rows(
-    text: Bytes,
-    end: int,
-    final: bool,
-    outside: Bytes,
-    within: Bytes,
-    separator: Bytes,
-    quote: int,
-    strip: bool,
-    fields: int,
-    slots: NDArray[np.int32],
-    header: Bytes,
-    names: Bytes,
-    name_ends: NDArray[np.int64],
-    starts: NDArray[np.int32],
-    lengths: NDArray[np.int32],
-    lines: NDArray[np.int64],
-    notes: NDArray[np.int64],
-    state: NDArray[np.int64],
-) -> int:
-    """Find the rows of `text[state[AT]:end]`.
+def scan_rows(text: Bytes, final: bool, syntax: Syntax, columns: Columns, out: RowArrays) -> int:
+    """Find the rows of a text from `state[AT]` on.
 
     Args:
         text: UTF-8, or any encoding in which the separator and the quote are those bytes.
-        end: of the text in the buffer.
-        final: whether the file ends there, so that the last row is whole.
-        outside: kind of each byte outside of quotes.
-        within: kind of each byte within quotes.
-        separator: its bytes.
-        quote: its byte, -1 for none.
-        strip: whether spaces before a value are no part of it.
-        fields: how many a row should have; a row of another number is noted, and not among the rows.
-        slots: where each field goes, -1 for nowhere.
-        header: the header's bytes: a row of just these is noted, and not among the rows.
-        names: the columns' names, one behind the other: a row that begins with one is noted.
-        name_ends: where each name ends in `names`.
-        starts: out (slots, rows): first byte of a value.
-        lengths: out (slots, rows): its bytes; of a value that holds escaped characters -1 - bytes.
-        lines: out (rows): the line of the file on which the row begins.
-        notes: out (notes, NOTE_FIELDS).
-        state: in and out: the first byte not yet used, its line from 1; out: rows and notes; on STRAY and OPEN the line of the quote and
-            the first byte of its row.
+        final: whether the file ends with the text, so that the last row is whole.
+        syntax: how rows are split.
+        columns: how many fields a row has, and which are read.
+        out: gets the values, lines and notes. Its `state` holds the first byte not yet used and its line from 1, before
+            and after; and after it the number of rows and of notes, and on STRAY and OPEN the line of the quote and the
+            first byte of its row.
 
     Returns:
         MORE, FULL, STRAY or OPEN.
     """
+    outside, within, separator, quote, strip = syntax
+    fields, slots, header, names, name_ends = columns
+    starts, lengths, lines, notes, state = out
+    end = len(text)
     at, line = state[AT], state[LINE]
     row = 0
     note = 0
@@ -99,14 +102,14 @@ def scan_rows(
         while at < end and (text[at] == _LF or text[at] == _CR):
             if text[at] == _CR:
                 if at + 1 == end and not final:
-                    return MORE
+                    return TEXT_END
                 if at + 1 < end and text[at + 1] == _LF:
                     at += 1
             at += 1
             line += 1
             state[AT], state[LINE] = at, line
         if at >= end:
-            return MORE
+            return TEXT_END
         if at + 2 < end and text[at] == _MARK[0] and text[at + 1] == _MARK[1] and text[at + 2] == _MARK[2]:
             at += 3  # of a file that was joined to another
         first, first_line = at, line
@@ -131,7 +134,7 @@ def scan_rows(
                         at += 1
                     elif kind == _QUOTE:
                         if at + 1 == end and not final:
-                            return MORE
+                            return TEXT_END
                         if at + 1 < end and text[at + 1] == quote:
                             escaped = True
                             at += 2
@@ -153,14 +156,14 @@ def scan_rows(
                         at += 1
                 if not closed:
                     if not final:
-                        return MORE
+                        return TEXT_END
                     if line == quote_line:
                         # The file ends within the last row.
                         notes[note, 0], notes[note, 1], notes[note, 2] = first, end, count + 1
                         notes[note, 3], notes[note, 4], notes[note, 5] = first_line, CUT, -1
                         state[NOTES] = note + 1
                         state[AT], state[LINE] = end, line
-                        return MORE
+                        return TEXT_END
                     state[QUOTE_LINE] = quote_line
                     state[ROW_AT] = first
                     return OPEN
@@ -171,7 +174,7 @@ def scan_rows(
                 while at < end and text[at] == blank:
                     at += 1
                 if at == end and not final:
-                    return MORE
+                    return TEXT_END
                 if at < end and outside[text[at]] != _END:
                     fits = at + width <= end
                     for n in range(width):
@@ -179,7 +182,7 @@ def scan_rows(
                             fits = False
                     if not fits:
                         if at + width > end and not final:
-                            return MORE
+                            return TEXT_END
                         state[QUOTE_LINE] = quote_line
                         state[ROW_AT] = first
                         state[AT], state[LINE] = at, line
@@ -196,7 +199,7 @@ def scan_rows(
                         if width == 1:
                             break
                         if at + width > end and not final:
-                            return MORE
+                            return TEXT_END
                         fits = at + width <= end
                         for n in range(width):
                             if fits and text[at + n] != separator[n]:
@@ -212,7 +215,7 @@ def scan_rows(
                         if at < end:
                             if text[at] == _LF or text[at] == _CR:
                                 if text[at] == _CR and at + 1 == end and not final:
-                                    return MORE
+                                    return TEXT_END
                                 if text[at] == _CR and at + 1 < end and text[at + 1] == _LF:
                                     at += 1
                                 line += 1
@@ -222,7 +225,7 @@ def scan_rows(
                         at += 1
                 size = at - begin
             if at == end and not final:
-                return MORE
+                return TEXT_END
             if count == 0:
                 name_start = 0
                 for n in range(len(name_ends)):
@@ -249,7 +252,7 @@ def scan_rows(
         if at < end:  # at a line's end
             if text[at] == _CR:
                 if at + 1 == end and not final:
-                    return MORE
+                    return TEXT_END
                 if at + 1 < end and text[at + 1] == _LF:
                     at += 1
             at += 1
@@ -312,9 +315,10 @@ def copy_values(
     offsets: NDArray[np.int64],
     out: Bytes,
 ) -> None:
-    """Copy a column's values one behind the other, doubled quotes and escaped characters as what they stand for.
+    """Concatenate a column's values, with doubled quotes and escapes resolved.
 
-    An escape before a byte that isn't `literal` stands for itself, as in a path of Windows; so does that of an unquoted `\\N`.
+    An escape before a byte that isn't `literal` is a character, as in a path of Windows; so is that of an unquoted
+    `\\N`.
     """
     to = 0
     for row in range(len(starts)):

@@ -1,6 +1,6 @@
-"""A file of JSON objects as frames: one object a row, one column a key or a path into it.
+"""Read a file of JSON objects as frames: one object a row, one column a key or a path into it.
 
-JSON Lines, objects over several lines, and a JSON array of objects are read alike. Only what is asked for is looked at.
+JSON Lines, objects over several lines, and a JSON array of objects are read alike. Only requested keys are parsed.
 """
 
 import json
@@ -16,7 +16,7 @@ from components.contract.sources import Files
 from components.contract.values.nested_paths import INDEX, Key, Steps, below, steps_of
 from components.ingest.counts import LINE, Counts
 from components.ingest.formats import json_scan as scan
-from components.ingest.formats.json_paths import Found, follow
+from components.ingest.formats.json_paths import PathValues, follow
 from components.ingest.formats.json_scan import Bytes, Numbers
 from components.ingest.formats.json_values import (
     EMPTY,
@@ -28,12 +28,13 @@ from components.ingest.formats.json_values import (
     Scanner,
     Values,
     elements,
+    empty_spans,
     fault_text,
     keys_of,
-    spans,
+    values_at,
 )
 from components.ingest.formats.text_files import open_text
-from components.ingest.sources.column_selection import Wanted, missing_column
+from components.ingest.sources.column_selection import ColumnSelection, missing_column
 from components.ingest.sources.files import BLOCK_ROWS
 
 LONGEST_ROW = 1 << 30  # bytes: a bracket that is never closed would take the whole file
@@ -43,23 +44,23 @@ _SAMPLE_BYTES = 1 << 20  # in which the names of columns are looked up for an er
 _DEEPEST = 4  # names of columns in an error
 
 
-def json_frames(path: str, files: Files, wanted: Wanted, counts: Counts, *, chunk_bytes: int) -> Iterator[pl.DataFrame]:
+def json_frames(path: str, files: Files, selection: ColumnSelection, counts: Counts, *, chunk_bytes: int) -> Iterator[pl.DataFrame]:
     """Read the columns of a file, some `chunk_bytes` of it at a time; null where a row leaves a key out.
 
-    A frame has the column LINE besides, where a row's number doesn't tell the line.
+    A frame has the column LINE besides, where a row's number isn't its line.
 
     Args:
         path: the file.
         files: how it is written, and which array becomes rows.
-        wanted: keys of the objects, or paths into them; gets those that aren't there.
+        selection: keys of the objects, or paths into them; gets the absent ones.
         counts: gets the objects whose array is empty.
         chunk_bytes: how many bytes are read at a time.
 
     Raises:
         InputError: the file can't be read, a row is no object, a column is of several types, or no row has it.
     """
-    unnest, plan, scanner = files.unnest, _plan(wanted.columns, files.unnest), Scanner()
-    made, array = {name: Column(name) for name in wanted.columns}, Column(plan.unnest)
+    unnest, plan, scanner = files.unnest, _plan(selection.columns, files.unnest), Scanner()
+    made, array = {name: Column(name) for name in selection.columns}, Column(plan.unnest)
     rows, objects, waiting = 0, 0, None
     for top, lines in _scanned(path, plan.keys, scanner, _chunks(path, files.encoding, chunk_bytes)):
         try:
@@ -78,30 +79,26 @@ def json_frames(path: str, files: Files, wanted: Wanted, counts: Counts, *, chun
     if objects:
         if unnest is not None and not array.seen:
             raise missing_column(path, unnest, sorted(_known_names(path, files.encoding)))
-        lacking = {name for name in wanted.columns if not made[name].seen and (rows or name not in plan.of_elements)}
-        for name in sorted(lacking & set(plan.faults)):
+        missing = {name for name in selection.columns if not made[name].seen and (rows or name not in plan.of_elements)}
+        for name in sorted(missing & set(plan.faults)):
             raise InputError(f"{path}: expected a column {name!r}, which isn't there, and as a path it can't be read: {plan.faults[name]}")
-        known = _known_names(path, files.encoding) if lacking else set()
-        wanted.check(path, sorted((known | set(wanted.columns)) - lacking))
+        known = _known_names(path, files.encoding) if missing else set()
+        selection.check(path, sorted((known | set(selection.columns)) - missing))
     if waiting is not None:
         yield waiting
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is looked for: keys of the objects, and the ways that go on from them.
-
-    `of_rows`: the first key and the further steps of each column; `of_elements`: the steps within an element of the array that is
-    unnested; `array`: the way to that array; `index`: the column that is the element's place; `faults`: why a name is no path.
-    """
+    """The keys to scan for, and the paths that continue from them."""
 
     keys: Keys
-    of_rows: dict[str, tuple[str, Steps]]
-    of_elements: dict[str, Steps]
-    array: tuple[str, Steps] | None
+    of_rows: dict[str, tuple[str, Steps]]  # first key and further steps of each column
+    of_elements: dict[str, Steps]  # steps of a column within an element of the array to unnest
+    array: tuple[str, Steps] | None  # path of that array
     unnest: str
-    index: str
-    faults: dict[str, str]
+    index: str  # the column of the element's index
+    faults: dict[str, str]  # why a name is no path
 
 
 def _plan(columns: tuple[str, ...], unnest: str | None) -> _Plan:
@@ -132,10 +129,10 @@ def _way(path: str) -> tuple[str, Steps]:
 def _frame(
     plan: _Plan, top: Mapping[str, Values], lines: Numbers, made: Mapping[str, Column], array: Column, scanner: Scanner
 ) -> tuple[pl.DataFrame, int]:
-    """Rows as a frame with LINE, and how many were left out because their array is empty."""
-    found = _followed(top, plan.of_rows, scanner)
+    """Return rows as a frame with LINE, and how many were left out because their array is empty."""
+    values = _followed(top, plan.of_rows, scanner)
     if plan.array is None:
-        series = [column.series(_named(name, found[name], top[name]), lines, scanner) for name, column in made.items()]
+        series = [column.series(_named(name, values[name], top[name]), lines, scanner) for name, column in made.items()]
         return pl.DataFrame([*series, pl.Series(LINE, lines)]), 0
     lists = _unnested(_followed(top, {plan.unnest: plan.array}, scanner)[plan.unnest], array, scanner)
     parent = np.repeat(np.arange(len(lines)), lists.lengths)
@@ -150,53 +147,53 @@ def _frame(
             firsts = np.cumsum(lists.lengths) - lists.lengths
             series.append(pl.Series(name, np.arange(len(parent)) - np.repeat(firsts, lists.lengths)))
         else:
-            series.append(column.series(_named(name, found[name], top[name]), lines, scanner).gather(parent))
+            series.append(column.series(_named(name, values[name], top[name]), lines, scanner).gather(parent))
     return pl.DataFrame([*series, pl.Series(LINE, lines[parent])]), int((lists.lengths == 0).sum())
 
 
-def _followed(top: Mapping[str, Values], ways: Mapping[str, tuple[str, Steps]], scanner: Scanner) -> dict[str, Found]:
-    """What stands at the end of ways that begin at keys of the rows."""
+def _followed(top: Mapping[str, Values], paths: Mapping[str, tuple[str, Steps]], scanner: Scanner) -> dict[str, PathValues]:
+    """Return the values at the end of paths that begin at keys of the rows."""
     of_key: dict[str, dict[str, Steps]] = {}
-    for name, (first, steps) in ways.items():
+    for name, (first, steps) in paths.items():
         of_key.setdefault(first, {})[name] = steps
-    found: dict[str, Found] = {}
-    for first, wanted in of_key.items():
-        found |= follow(top[first], wanted, scanner, written=first)
-    return found
+    values: dict[str, PathValues] = {}
+    for first, selection in of_key.items():
+        values |= follow(top[first], selection, scanner, written=first)
+    return values
 
 
-def _named(name: str, found: Found, literal: Values) -> Found:
-    """What a path leads to, but for rows that have a key literally so named."""
-    if literal is found or not (literal.kinds != scan.ABSENT).any():
-        return found
-    if isinstance(found, Lists):
+def _named(name: str, values: PathValues, literal: Values) -> PathValues:
+    """Return the values of a path, except for rows that have a key literally so named."""
+    if literal is values or not (literal.kinds != scan.ABSENT).any():
+        return values
+    if isinstance(values, Lists):
         row = literal.row(int(np.argmax(literal.kinds != scan.ABSENT)))
         raise RowFault(row, f"a key is literally called {name!r}, which is also the path of a list in other lines; rename one of them")
     own = literal.kinds != scan.ABSENT
-    buffer = np.concatenate([literal.buffer[: literal.ends.max()], found.buffer[: found.ends.max()]])
+    buffer = np.concatenate([literal.buffer[: literal.ends.max()], values.buffer[: values.ends.max()]])
     shift = np.int32(literal.ends.max())
-    starts, ends = (np.where(own, one, other + shift) for one, other in ((literal.starts, found.starts), (literal.ends, found.ends)))
-    return Values(buffer, starts.astype(np.int32), ends.astype(np.int32), np.where(own, literal.kinds, found.kinds), found.rows)
+    starts, ends = (np.where(own, one, other + shift) for one, other in ((literal.starts, values.starts), (literal.ends, values.ends)))
+    return Values(buffer, starts.astype(np.int32), ends.astype(np.int32), np.where(own, literal.kinds, values.kinds), values.rows)
 
 
-def _unnested(found: Found, array: Column, scanner: Scanner) -> Lists:
+def _unnested(values: PathValues, array: Column, scanner: Scanner) -> Lists:
     unnest = array.name
-    if isinstance(found, Lists):
-        row = found.values.row(0) if len(found.values) else 0
+    if isinstance(values, Lists):
+        row = values.values.row(0) if len(values.values) else 0
         raise RowFault(row, f"`unnest: {unnest}` leads through another array; unnest that one, or name one element of it as in a[0].b")
-    array.seen = array.seen or bool((found.kinds != scan.ABSENT).any())
-    forms = found.forms()
+    array.seen = array.seen or bool((values.kinds != scan.ABSENT).any())
+    forms = values.forms()
     wrong = (forms != LIST) & (forms != EMPTY)
     if wrong.any():
         at = int(np.argmax(wrong))
         raise RowFault(
-            found.row(at), f"expected an array in {unnest!r} (see `unnest`), got {found.written(at)}; correct the path, or the line"
+            values.row(at), f"expected an array in {unnest!r} (see `unnest`), got {values.written(at)}; correct the path, or the line"
         )
-    return elements(found, unnest, scanner)
+    return elements(values, unnest, scanner)
 
 
 def _scanned(path: str, keys: Keys, scanner: Scanner, chunks: Iterator[bytes]) -> Iterator[tuple[dict[str, Values], Numbers]]:
-    """The wanted members of some rows at a time, and the line of each row from 0."""
+    """Yield the requested members of some rows at a time, and the line of each row from 0."""
     state, rest = scanner.state, b""
     for chunk in chunks:
         rest = yield from _of_buffer(path, rest + chunk, keys, scanner, final=not chunk)
@@ -209,7 +206,7 @@ def _scanned(path: str, keys: Keys, scanner: Scanner, chunks: Iterator[bytes]) -
 
 
 def _chunks(path: str, encoding: str | None, chunk_bytes: int) -> Iterator[bytes]:
-    """A file's bytes in UTF-8, and nothing at its end."""
+    """Yield a file's bytes in UTF-8, and b"" at its end."""
     with open_text(path, encoding) as stream:
         while chunk := stream.read(chunk_bytes):
             yield chunk
@@ -219,41 +216,20 @@ def _chunks(path: str, encoding: str | None, chunk_bytes: int) -> Iterator[bytes
 def _of_buffer(
     path: str, content: bytes, keys: Keys, scanner: Scanner, *, final: bool
 ) -> Generator[tuple[dict[str, Values], Numbers], None, bytes]:
-    """The rows of a buffer; returns what is left of it, which is the beginning of a row."""
+    """Yield the rows of a buffer; return the rest of it, which is the beginning of a row."""
     buffer, state = np.frombuffer(content or b" ", np.uint8), scanner.state
     # A line end of two bytes isn't torn.
     end = len(buffer) - 1 if not final and content.endswith(b"\r") else len(buffer)
     state[scan.AT] = 0
-    single = spans(len(keys.names), 1)
+    current = empty_spans(len(keys.names), 1)
     while True:
         room = min(BLOCK_ROWS, (end - int(state[scan.AT])) // 2 + 1)
-        starts, ends, kinds = spans(len(keys.names), room)
         arenas = np.empty((len(keys.names), end - int(state[scan.AT])), np.uint8)
-        lines = np.empty(room, np.int64)
-        rows = scan.scan_rows(
-            buffer,
-            end,
-            final,
-            keys.content,
-            keys.bounds,
-            keys.table,
-            scan.WORDS,
-            starts,
-            ends,
-            kinds,
-            arenas,
-            lines,
-            *single,
-            state,
-            scanner.stack,
-            scanner.scratch,
-        )
+        out = scan.RowArrays(empty_spans(len(keys.names), room), arenas, np.empty(room, np.int64), current)
+        rows = scan.scan_rows(buffer, end, final, keys.table, out, scanner.work)
         if rows:
-            top = {
-                name: Values(arenas[at], starts[at, :rows], ends[at, :rows], kinds[at, :rows], packed=True)
-                for at, name in enumerate(keys.names)
-            }
-            yield top, lines[:rows]
+            top = {name: values_at(arenas[at], out.values, (at, slice(rows)), packed=True) for at, name in enumerate(keys.names)}
+            yield top, out.lines[:rows]
         if state[scan.FAULT]:
             raise _refusal(path, buffer, keys, state)
         if rows < room:  # all that the buffer holds
@@ -261,7 +237,7 @@ def _of_buffer(
 
 
 def _refusal(path: str, buffer: Bytes, keys: Keys, state: Numbers) -> InputError:
-    """Why the scan of rows stopped, in words."""
+    """Return the error for the fault at which the scan of rows stopped."""
     code, line = int(state[scan.FAULT]), int(state[scan.BEGUN_LINE]) + 1
     where = f"{path}, line {line:,}"
     if code in (scan.DOUBLED, scan.WORD, scan.SURROGATE, scan.ESCAPE):
@@ -272,7 +248,7 @@ def _refusal(path: str, buffer: Bytes, keys: Keys, state: Numbers) -> InputError
     # The line from its beginning, unless it is a long one that holds a whole array.
     start = bytes(buffer[max(0, begun - _SHOWN) : begun]).rpartition(b"\n")
     shown = _line(buffer, begun - len(start[2]) if start[1] or begun < _SHOWN else begun)
-    if code == scan.MORE:
+    if code == scan.INCOMPLETE:
         if not shown:
             return InputError(f"{where}: expected ] at the end of the file's array, got nothing; is the file whole?")
         text = f"expected one JSON object, got {shown!r}, where the file ends"
@@ -291,7 +267,7 @@ def _line(buffer: Bytes, start: int) -> str:
 
 
 def _known_names(path: str, encoding: str | None) -> set[str]:
-    """Names of keys and paths that stand at the beginning of a file."""
+    """Return the names of keys and paths at the beginning of a file."""
     with open_text(path, encoding) as stream:
         text = stream.read(_SAMPLE_BYTES).decode(errors="replace")
     names: dict[str, None] = {}

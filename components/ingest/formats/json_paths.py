@@ -1,4 +1,4 @@
-"""Follow paths into JSON values, those that share a way together."""
+"""Follow paths into JSON values, those with a common prefix together."""
 
 from collections.abc import Iterable, Mapping
 
@@ -9,36 +9,37 @@ from components.ingest.formats import json_scan as scan
 from components.ingest.formats.json_scan import Numbers
 from components.ingest.formats.json_values import EMPTY, LIST, OBJECT, Lists, RowFault, Scanner, Values, elements, members
 
-Found = Values | Lists
+PathValues = Values | Lists
 
 
-def follow(values: Values, wanted: Mapping[str, Steps], scanner: Scanner, *, written: str) -> dict[str, Found]:
-    """What stands at the end of each path; a list for each row where the way leads through all elements of an array.
+def follow(values: Values, remaining: Mapping[str, Steps], scanner: Scanner, *, written: str) -> dict[str, PathValues]:
+    """Return the values at the end of each path; a list for each row where the path leads through all elements of an
+    array.
 
     Args:
         values: where the paths begin.
-        wanted: the steps that are left of each path, by its name.
+        remaining: the steps that remain of each path, by its name.
         scanner: the arrays that scans share.
         written: how the way to `values` is written, for errors.
 
     Raises:
-        RowFault: a step meets another structure than it is made for.
+        RowFault: a value has another structure than the step needs.
     """
-    found: dict[str, Found] = {name: values for name, steps in wanted.items() if not steps}
+    results: dict[str, PathValues] = {name: values for name, steps in remaining.items() if not steps}
     ways: dict[Step, dict[str, Steps]] = {}
-    for name, steps in wanted.items():
+    for name, steps in remaining.items():
         if steps:
             ways.setdefault(steps[0], {})[name] = steps[1:]
     keys = {step: paths for step, paths in ways.items() if isinstance(step, Key)}
     others = {step: paths for step, paths in ways.items() if not isinstance(step, Key)}
     if not ways:
-        return found
+        return results
     forms = values.forms()
     if others:
         _require(values, forms, LIST, f"an array for {_first(others.values())}", written)
         inner = elements(values, written, scanner)
         for step, paths in others.items():
-            found |= follow(_single(inner, step, scanner, rows=values.rows), paths, scanner, written=f"{written}{_bracket(step)}")
+            results |= follow(_single(inner, step, scanner, rows=values.rows), paths, scanner, written=f"{written}{_bracket(step)}")
     if keys and LIST in forms:
         _require(values, forms, LIST, f"an array of objects, as in other lines, for {_first(keys.values())}", written)
         inner = elements(values, written, scanner)
@@ -46,13 +47,13 @@ def follow(values: Values, wanted: Mapping[str, Steps], scanner: Scanner, *, wri
         for name, member in follow(inner.values, of_each, scanner, written=f"{written}[]").items():
             if isinstance(member, Lists):
                 raise RowFault(_row(values, forms), f"{name!r} leads through an array within an array; unnest one of them")
-            found[name] = Lists(inner.lengths, inner.there, member)
+            results[name] = Lists(inner.lengths, inner.present, member)
     elif keys:
         _require(values, forms, OBJECT, f"an object for {_first(keys.values())}", written)
-        there = members(values, [step.name for step in keys], scanner)
+        by_key = members(values, [step.name for step in keys], scanner)
         for key, paths in keys.items():
-            found |= follow(there[key.name], paths, scanner, written=f"{written}.{key.name}")
-    return found
+            results |= follow(by_key[key.name], paths, scanner, written=f"{written}.{key.name}")
+    return results
 
 
 def _require(values: Values, forms: scan.Bytes, form: int, what: str, written: str) -> None:
@@ -67,12 +68,12 @@ def _row(values: Values, forms: scan.Bytes) -> int:
 
 
 def _first(ways: Iterable[dict[str, Steps]]) -> str:
-    """The name of a path that goes on."""
+    """Return the name of the first path that continues."""
     return repr(next(name for paths in ways for name in paths))
 
 
 def _single(inner: Lists, step: Element | Match, scanner: Scanner, *, rows: Numbers | None) -> Values:
-    """Of each row's elements the one that a step names, absent where there is none."""
+    """Return the element that a step selects from each row's array, absent where there is none."""
     firsts = np.cumsum(inner.lengths) - inner.lengths
     if isinstance(step, Element):
         return inner.values.chosen(np.where(step.at < inner.lengths, firsts + step.at, -1), rows=rows)
@@ -80,7 +81,7 @@ def _single(inner: Lists, step: Element | Match, scanner: Scanner, *, rows: Numb
     same = np.zeros(len(key), np.bool_)
     text = step.value.encode()
     word = np.frombuffer(text or b"\0", np.uint8)[: len(text)]
-    scan.are_words(key.buffer, key.starts, key.ends, key.kinds, word, same, scanner.scratch)
+    scan.are_words(key.buffer, key.spans, word, same, scanner.work.scratch)
     hits = np.flatnonzero(same)
     row, first = np.unique(np.repeat(np.arange(len(inner.lengths)), inner.lengths)[hits], return_index=True)
     chosen = np.full(len(inner.lengths), -1, np.int64)

@@ -1,10 +1,13 @@
-"""Find JSON values in bytes: compiled scans that note where each wanted value begins, where it ends and of what kind it is.
+"""Find JSON values in bytes: compiled scans that record where each requested value begins, where it ends and of what
+kind it is.
 
-Only wanted values are looked at; whatever else an object holds is stepped over, strings and brackets kept in balance. RFC 8259 is the
-grammar, and besides it the words NaN, Infinity and -Infinity, which Python's `json` and others write.
+Only requested values are parsed; whatever else an object holds is skipped, strings and brackets kept in balance. RFC
+8259 is the grammar, and besides it the words NaN, Infinity and -Infinity, which Python's `json` and others write.
 
-Rows lie in lines of their own (JSON Lines), over several lines, or in an array that spans the file; the scan takes them as they come.
+Rows may be lines (JSON Lines), span several lines, or be the elements of one array that spans the file.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,28 +15,62 @@ from numpy.typing import NDArray
 from components.state.jit import compiled
 
 Bytes = NDArray[np.uint8]
-Places = NDArray[np.int32]
+Offsets = NDArray[np.int32]
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 # Kinds of a value. NaN is as good as null; LONG is a number with more digits than a float holds.
 ABSENT, NULL, FALSE, TRUE, INT, FLOAT, LONG, INFINITE, TEXT, ESCAPED, ARRAY, OBJECT = range(12)
 
-# Where a scan stands, by place in its `state`.
+# What a scan's `state` holds, by index.
 AT, LINE, IN_ARRAY, AFTER_ROW, ENDED_LINE, FAULT_AT, FAULT, BEGUN_AT, BEGUN_LINE, FAULT_ROW, FAULT_KEY, HAS_ESCAPE = range(12)
 STATE_SIZE = 12
 
-# What a scan meets that it can't go on with.
-MORE, WRONG, DOUBLED, DEEP, WORD, SURROGATE, ESCAPE = -1, -2, -3, -4, -5, -6, -7
+# Why a scan can't continue.
+INCOMPLETE, WRONG, DOUBLED, DEEP, WORD, SURROGATE, ESCAPE = -1, -2, -3, -4, -5, -6, -7
 MAX_DEPTH = 1_000
 LONGEST_KEY = 4_096  # with an escape in it; others are as long as they like
 BUCKETS = 256
 _DIGITS = 17  # a float keeps all numbers of so many digits apart from their neighbours
 
 
+class KeyTable(NamedTuple):
+    """Requested keys as a hash table."""
+
+    content: Bytes  # the bytes of all keys
+    bounds: Numbers  # where each begins and the last ends
+    table: Numbers  # the first key of each bucket, then of each key the next one in its bucket; -1 for none
+
+
+class Spans(NamedTuple):
+    """Where values are in a buffer, and of what kind: one-dimensional, or (keys, rows)."""
+
+    starts: Offsets
+    ends: Offsets
+    kinds: Bytes
+
+
+class RowArrays(NamedTuple):
+    """What a scan of rows fills."""
+
+    values: Spans  # (keys, rows) of the values in the arenas
+    arenas: Bytes  # (keys, bytes) the values of a key one after another, strings without their escapes
+    lines: Numbers  # (rows,) the line of each row, from 0
+    current: Spans  # (keys, 1) of the values of one row in the buffer
+
+
+class Workspace(NamedTuple):
+    """The arrays that the scans of one thread share."""
+
+    state: Numbers  # (STATE_SIZE,)
+    stack: Bytes  # (MAX_DEPTH,) the open brackets
+    scratch: Bytes  # (LONGEST_KEY,) an unescaped key
+    words: Bytes  # WORDS
+
+
 @compiled
 def skip_space(buffer: Bytes, at: int, end: int, state: Numbers) -> int:
-    """The next place that isn't white space; line ends are counted."""
+    """Return the next position that isn't white space, and count line ends."""
     while at < end:
         byte = buffer[at]
         if byte > 32:
@@ -51,7 +88,7 @@ def skip_space(buffer: Bytes, at: int, end: int, state: Numbers) -> int:
 
 @compiled
 def end_of_text(buffer: Bytes, at: int, end: int, state: Numbers) -> int:
-    """Where the closing quote of a string stands, whose first character is at `at`."""
+    """Return the position of the closing quote of a string whose first character is at `at`."""
     state[HAS_ESCAPE] = 0
     while at < end:
         byte = buffer[at]
@@ -63,16 +100,16 @@ def end_of_text(buffer: Bytes, at: int, end: int, state: Numbers) -> int:
             if at < end and (buffer[at] == 10 or buffer[at] == 13):
                 state[FAULT_AT] = at
                 return WRONG
-        elif byte == 10 or byte == 13:  # A string ends on its line: so is told which line lacks a quote.
+        elif byte == 10 or byte == 13:  # A string ends on its line: so the error names the line that lacks a quote.
             state[FAULT_AT] = at
             return WRONG
         at += 1
-    return MORE
+    return INCOMPLETE
 
 
 @compiled
 def end_of_word(buffer: Bytes, at: int, end: int) -> int:
-    """Where a number or a word such as `true` ends."""
+    """Return where a number or a word such as `true` ends."""
     while at < end:
         byte = buffer[at]
         if byte <= 32 or byte == 44 or byte == 93 or byte == 125 or byte == 34 or byte == 91 or byte == 123 or byte == 58:
@@ -83,13 +120,13 @@ def end_of_word(buffer: Bytes, at: int, end: int) -> int:
 
 @compiled
 def skip_nested(buffer: Bytes, at: int, end: int, state: Numbers, stack: Bytes) -> int:
-    """Where an object or array that begins at `at` has ended."""
+    """Return where an object or array that begins at `at` has ended."""
     depth = 0
     expected = 0  # 0 value, 1 key or }, 2 key, 3 value or ], 4 comma or closing bracket
     while True:
         at = skip_space(buffer, at, end, state)
         if at >= end:
-            return MORE
+            return INCOMPLETE
         byte = buffer[at]
         closed = False
         if expected == 4:
@@ -108,7 +145,7 @@ def skip_nested(buffer: Bytes, at: int, end: int, state: Numbers, stack: Bytes) 
                     return at
                 at = skip_space(buffer, at + 1, end, state)
                 if at >= end:
-                    return MORE
+                    return INCOMPLETE
                 if buffer[at] != 58:
                     state[FAULT_AT] = at
                     return WRONG
@@ -152,18 +189,18 @@ def skip_nested(buffer: Bytes, at: int, end: int, state: Numbers, stack: Bytes) 
 
 @compiled
 def is_word(buffer: Bytes, at: int, end: int, word: Bytes) -> bool:
-    """Whether exactly that word stands there."""
+    """Return whether the bytes are exactly that word."""
     same = end - at == len(word)
-    place = 0
-    while same and place < len(word):
-        same = buffer[at + place] == word[place]
-        place += 1
+    i = 0
+    while same and i < len(word):
+        same = buffer[at + i] == word[i]
+        i += 1
     return same
 
 
 @compiled
 def number_kind(buffer: Bytes, at: int, end: int) -> int:
-    """INT, FLOAT or LONG; WORD where it is no number of JSON."""
+    """Return INT, FLOAT or LONG; WORD where it is no number of JSON."""
     if at < end and buffer[at] == 45:
         at += 1
     if at >= end or buffer[at] < 48 or buffer[at] > 57:
@@ -200,7 +237,7 @@ def number_kind(buffer: Bytes, at: int, end: int) -> int:
 
 @compiled
 def word_kind(buffer: Bytes, at: int, end: int, words: Bytes) -> int:
-    """The kind of a number or a word; `words` are the bytes of WORDS."""
+    """Return the kind of a number or a word; `words` are the bytes of WORDS."""
     first = buffer[at]
     if first == 45 or (first >= 48 and first <= 57):
         if first == 45 and is_word(buffer, at + 1, end, words[17:25]):
@@ -224,12 +261,12 @@ WORDS = np.frombuffer(b"nulltruefalseNaN-Infinity", np.uint8)
 
 @compiled
 def four_hex(buffer: Bytes, at: int, end: int) -> int:
-    """The number of four hexadecimal digits, or WRONG."""
+    """Return the number of four hexadecimal digits, or WRONG."""
     if at + 4 > end:
         return WRONG
     number = 0
-    for place in range(at, at + 4):
-        byte = buffer[place]
+    for i in range(at, at + 4):
+        byte = buffer[i]
         if byte >= 48 and byte <= 57:
             number = number * 16 + byte - 48
         elif byte >= 97 and byte <= 102:
@@ -243,7 +280,8 @@ def four_hex(buffer: Bytes, at: int, end: int) -> int:
 
 @compiled
 def put_unescaped(buffer: Bytes, at: int, end: int, out: Bytes, to: int) -> int:
-    """Write a string's characters from `to` on; where they end, ESCAPE for one that JSON doesn't know, SURROGATE for half a pair."""
+    """Write a string's characters from `to` on; return where they end, ESCAPE for an unknown escape, SURROGATE for
+    half a pair."""
     while at < end:
         byte = buffer[at]
         at += 1
@@ -304,57 +342,40 @@ def put_unescaped(buffer: Bytes, at: int, end: int, out: Bytes, to: int) -> int:
 
 @compiled
 def bucket_of(buffer: Bytes, at: int, end: int) -> int:
-    """Where a key stands in the table of wanted ones."""
+    """Return the bucket of a key in the table of requested ones."""
     if end == at:
         return 0
     return int(end - at + 7 * np.int64(buffer[at]) + 13 * np.int64(buffer[end - 1])) % BUCKETS
 
 
 @compiled
-def wanted_key(buffer: Bytes, at: int, end: int, keys: Bytes, bounds: Numbers, table: Numbers) -> int:
-    """The number of a key among the wanted ones, -1 where it isn't.
-
-    `keys`: the bytes of all, `bounds`: where each begins and the last ends; `table`: the first key of each bucket, then of each key the
-    next one in its bucket.
-    """
-    key = int(table[bucket_of(buffer, at, end)])
+def find_key(buffer: Bytes, at: int, end: int, keys: KeyTable) -> int:
+    """Return the number of a key among the requested ones, -1 where it isn't."""
+    key = int(keys.table[bucket_of(buffer, at, end)])
     while key >= 0:
-        first = bounds[key]
-        if bounds[key + 1] - first == end - at:
+        first = keys.bounds[key]
+        if keys.bounds[key + 1] - first == end - at:
             same = True
-            for place in range(end - at):
-                if keys[first + place] != buffer[at + place]:
+            for i in range(end - at):
+                if keys.content[first + i] != buffer[at + i]:
                     same = False
                     break
             if same:
                 return key
-        key = int(table[BUCKETS + key])
+        key = int(keys.table[BUCKETS + key])
     return -1
 
 
 @compiled
-def scan_object(
-    buffer: Bytes,
-    at: int,
-    end: int,
-    row: int,
-    keys: Bytes,
-    bounds: Numbers,
-    table: Numbers,
-    words: Bytes,
-    starts: Places,
-    ends: Places,
-    kinds: Bytes,
-    state: Numbers,
-    stack: Bytes,
-    scratch: Bytes,
-) -> int:
-    """Note the wanted members of the object whose brace stands before `at`; where it has ended, or a fault."""
+def scan_object(buffer: Bytes, at: int, end: int, row: int, keys: KeyTable, out: Spans, work: Workspace) -> int:
+    """Record the requested members of the object whose brace precedes `at`; return where it has ended, or a fault."""
+    state, stack, scratch, words = work
+    starts, ends, kinds = out
     opened = True
     while True:
         at = skip_space(buffer, at, end, state)
         if at >= end:
-            return MORE
+            return INCOMPLETE
         if buffer[at] == 125 and opened:
             return at + 1
         if not opened:
@@ -365,7 +386,7 @@ def scan_object(
                 return WRONG
             at = skip_space(buffer, at + 1, end, state)
             if at >= end:
-                return MORE
+                return INCOMPLETE
         opened = False
         if buffer[at] != 34:
             state[FAULT_AT] = at
@@ -376,20 +397,20 @@ def scan_object(
             return at
         key = -1
         if state[HAS_ESCAPE] == 0:
-            key = wanted_key(buffer, first, at, keys, bounds, table)
+            key = find_key(buffer, first, at, keys)
         elif at - first <= LONGEST_KEY:
             length = put_unescaped(buffer, first, at, scratch, 0)
             if length >= 0:
-                key = wanted_key(scratch, 0, length, keys, bounds, table)
+                key = find_key(scratch, 0, length, keys)
         at = skip_space(buffer, at + 1, end, state)
         if at >= end:
-            return MORE
+            return INCOMPLETE
         if buffer[at] != 58:
             state[FAULT_AT] = at
             return WRONG
         at = skip_space(buffer, at + 1, end, state)
         if at >= end:
-            return MORE
+            return INCOMPLETE
         first = at
         byte = buffer[at]
         if byte == 34:
@@ -409,7 +430,7 @@ def scan_object(
         else:
             at = end_of_word(buffer, at, end)
             if at >= end:
-                return MORE
+                return INCOMPLETE
             last = at
             if at == first:
                 state[FAULT_AT] = at
@@ -431,40 +452,23 @@ def scan_object(
 
 
 @compiled
-def scan_rows(
-    buffer: Bytes,
-    end: int,
-    final: bool,
-    keys: Bytes,
-    bounds: Numbers,
-    table: Numbers,
-    words: Bytes,
-    starts: Places,
-    ends: Places,
-    kinds: Bytes,
-    arenas: Bytes,
-    lines: Numbers,
-    row_starts: Places,
-    row_ends: Places,
-    row_kinds: Bytes,
-    state: Numbers,
-    stack: Bytes,
-    scratch: Bytes,
-) -> int:
-    """Copy the wanted members of the rows from `state[AT]` on, as many as `lines` has room for; how many rows there were.
+def scan_rows(buffer: Bytes, end: int, final: bool, keys: KeyTable, out: RowArrays, work: Workspace) -> int:
+    """Copy the requested members of the rows from `state[AT]` on, as many as `lines` has room for; return how many rows
+    there were.
 
-    `state[AT]` is then where the next scan begins, `state[FAULT]` what went wrong.
+    `state[AT]` is then where the next scan begins, `state[FAULT]` what went wrong. Values are copied to the arenas
+    while they are in the processor's cache.
 
     Args:
-        buffer: of the file, up to `end`; `final`: nothing comes after it.
-        keys, bounds, table: as `wanted_key` takes them; `words`: WORDS.
-        starts, ends, kinds: (keys, rows), of the values in the arenas.
-        arenas: (keys, bytes), the values of a key one after another, strings without their escapes: what is copied while it is in the
-            processor's cache needn't be sought again.
-        lines: of each row, from 0.
-        row_starts, row_ends, row_kinds: (keys, 1), of the values of one row in the buffer.
-        state, stack, scratch: of the scan.
+        buffer: of the file, up to `end`.
+        end: of the bytes to scan.
+        final: whether nothing comes after them.
+        keys: the requested ones.
+        out: gets the rows.
+        work: of the thread.
     """
+    (starts, ends, kinds), arenas, lines, current = out
+    state = work.state
     at, rows = state[AT], 0
     state[FAULT] = 0
     while rows < len(lines):
@@ -473,7 +477,7 @@ def scan_rows(
         state[BEGUN_AT], state[BEGUN_LINE] = at, state[LINE]
         if at >= end:
             if final and state[IN_ARRAY]:
-                state[FAULT], state[FAULT_AT] = MORE, at
+                state[FAULT], state[FAULT_AT] = INCOMPLETE, at
             return rows
         byte = buffer[at]
         if state[IN_ARRAY] and state[AFTER_ROW] and byte == 44:
@@ -493,27 +497,27 @@ def scan_rows(
             at += 1
             continue
         for key in range(len(kinds)):
-            row_kinds[key, 0] = ABSENT
-        at = scan_object(buffer, at + 1, end, 0, keys, bounds, table, words, row_starts, row_ends, row_kinds, state, stack, scratch)
+            current.kinds[key, 0] = ABSENT
+        at = scan_object(buffer, at + 1, end, 0, keys, current, work)
         if at < 0:
-            if at == MORE and not final:
+            if at == INCOMPLETE and not final:
                 state[LINE] = state[BEGUN_LINE]
             else:
                 state[FAULT] = at
             return rows
         for key in range(len(kinds)):
-            kind = row_kinds[key, 0]
+            kind = current.kinds[key, 0]
             to = ends[key, rows - 1] if rows else 0
             starts[key, rows] = to
             if kind == ESCAPED:
-                after = put_unescaped(buffer, row_starts[key, 0], row_ends[key, 0], arenas[key], to)
+                after = put_unescaped(buffer, current.starts[key, 0], current.ends[key, 0], arenas[key], to)
                 if after < 0:
-                    state[FAULT], state[FAULT_KEY], state[FAULT_AT] = after, key, row_starts[key, 0]
+                    state[FAULT], state[FAULT_KEY], state[FAULT_AT] = after, key, current.starts[key, 0]
                     return rows
                 to, kind = after, TEXT
             elif kind > NULL:
-                for place in range(row_starts[key, 0], row_ends[key, 0]):
-                    arenas[key, to] = buffer[place]
+                for i in range(current.starts[key, 0], current.ends[key, 0]):
+                    arenas[key, to] = buffer[i]
                     to += 1
             ends[key, rows] = to
             kinds[key, rows] = kind
@@ -525,57 +529,31 @@ def scan_rows(
 
 
 @compiled
-def scan_members(
-    buffer: Bytes,
-    begins: Places,
-    stops: Places,
-    given: Bytes,
-    keys: Bytes,
-    bounds: Numbers,
-    table: Numbers,
-    words: Bytes,
-    starts: Places,
-    ends: Places,
-    kinds: Bytes,
-    state: Numbers,
-    stack: Bytes,
-    scratch: Bytes,
-) -> None:
-    """Note the wanted members of values that are objects."""
-    state[FAULT] = 0
-    for row in range(len(given)):
-        if given[row] == OBJECT:
-            at = scan_object(
-                buffer, begins[row] + 1, stops[row], row, keys, bounds, table, words, starts, ends, kinds, state, stack, scratch
-            )
+def scan_members(buffer: Bytes, values: Spans, keys: KeyTable, out: Spans, work: Workspace) -> None:
+    """Record the requested members of values that are objects."""
+    work.state[FAULT] = 0
+    for row in range(len(values.kinds)):
+        if values.kinds[row] == OBJECT:
+            at = scan_object(buffer, values.starts[row] + 1, values.ends[row], row, keys, out, work)
             if at < 0:
-                state[FAULT], state[FAULT_ROW] = at, row
+                work.state[FAULT], work.state[FAULT_ROW] = at, row
                 return
 
 
 @compiled
-def scan_elements(
-    buffer: Bytes,
-    begins: Places,
-    stops: Places,
-    given: Bytes,
-    words: Bytes,
-    counts: Numbers,
-    starts: Places,
-    ends: Places,
-    kinds: Bytes,
-    state: Numbers,
-    stack: Bytes,
-) -> int:
-    """Note the elements of values that are arrays, one after another; how many there are. `counts`: of each array."""
+def scan_elements(buffer: Bytes, values: Spans, counts: Numbers, out: Spans, work: Workspace) -> int:
+    """Record the elements of values that are arrays, one after another; return how many there are. `counts`: of each
+    array."""
+    state, stack, _, words = work
+    starts, ends, kinds = out
     state[FAULT] = 0
-    found = 0
-    for row in range(len(given)):
+    total = 0
+    for row in range(len(values.kinds)):
         counts[row] = 0
-        if given[row] != ARRAY:
+        if values.kinds[row] != ARRAY:
             continue
-        end = stops[row]
-        at = skip_space(buffer, begins[row] + 1, end, state)
+        end = values.ends[row]
+        at = skip_space(buffer, values.starts[row] + 1, end, state)
         while buffer[at] != 93:
             first, byte = at, buffer[at]
             if byte == 34:
@@ -594,32 +572,32 @@ def scan_elements(
                 kind = word_kind(buffer, first, at, words)
                 if kind < 0:
                     state[FAULT], state[FAULT_AT], state[FAULT_ROW] = WORD, first, row
-                    return found
-            starts[found], ends[found], kinds[found] = first, last, kind
-            found += 1
+                    return total
+            starts[total], ends[total], kinds[total] = first, last, kind
+            total += 1
             counts[row] += 1
             at = skip_space(buffer, at, end, state)
             if buffer[at] == 44:
                 at = skip_space(buffer, at + 1, end, state)
-    return found
+    return total
 
 
 @compiled
-def put_wholes(buffer: Bytes, begins: Places, stops: Places, given: Bytes, out: Numbers) -> bool:
-    """Write the whole numbers; whether all fit."""
-    for row in range(len(given)):
+def put_wholes(buffer: Bytes, values: Spans, out: Numbers) -> bool:
+    """Write the whole numbers; return whether all fit."""
+    for row in range(len(values.kinds)):
         out[row] = 0
-        if given[row] != INT:
+        if values.kinds[row] != INT:
             continue
-        at, end = begins[row], stops[row]
+        at, end = values.starts[row], values.ends[row]
         negative = buffer[at] == 45
         if negative:
             at += 1
         if end - at > 19:
             return False
         number = np.int64(0)
-        for place in range(at, end):
-            number = number * 10 - (np.int64(buffer[place]) - 48)  # below zero: there is one more of them
+        for i in range(at, end):
+            number = number * 10 - (np.int64(buffer[i]) - 48)  # below zero: there is one more of them
             if number > 0:
                 return False
         if not negative:
@@ -631,30 +609,32 @@ def put_wholes(buffer: Bytes, begins: Places, stops: Places, given: Bytes, out: 
 
 
 @compiled
-def put_texts(buffer: Bytes, begins: Places, stops: Places, given: Bytes, offsets: Numbers, out: Bytes, state: Numbers) -> None:
+def put_texts(buffer: Bytes, values: Spans, offsets: Numbers, out: Bytes, state: Numbers) -> None:
     """Write the values' texts one after another, and where each begins and the last ends."""
+    begins, stops, kinds = values
     state[FAULT] = 0
     to = 0
-    for row in range(len(given)):
+    for row in range(len(kinds)):
         offsets[row] = to
-        if given[row] == ESCAPED:
+        if kinds[row] == ESCAPED:
             after = put_unescaped(buffer, begins[row], stops[row], out, to)
             if after < 0:
                 state[FAULT], state[FAULT_ROW], state[FAULT_AT] = after, row, begins[row]
                 return
             to = after
-        elif given[row] > NULL:
-            for place in range(begins[row], stops[row]):
-                out[to] = buffer[place]
+        elif kinds[row] > NULL:
+            for i in range(begins[row], stops[row]):
+                out[to] = buffer[i]
                 to += 1
-    offsets[len(given)] = to
+    offsets[len(kinds)] = to
 
 
 @compiled
-def are_words(buffer: Bytes, begins: Places, stops: Places, given: Bytes, word: Bytes, out: Flags, scratch: Bytes) -> None:
-    """Write whether a value is a word, as text or written without quotes."""
-    for row in range(len(given)):
-        kind = given[row]
+def are_words(buffer: Bytes, values: Spans, word: Bytes, out: Flags, scratch: Bytes) -> None:
+    """Write whether each value is a word, as text or written without quotes."""
+    begins, stops, kinds = values
+    for row in range(len(kinds)):
+        kind = kinds[row]
         if kind == ESCAPED and stops[row] - begins[row] <= LONGEST_KEY:
             after = put_unescaped(buffer, begins[row], stops[row], scratch, 0)
             out[row] = after >= 0 and is_word(scratch, 0, after, word)
@@ -663,10 +643,11 @@ def are_words(buffer: Bytes, begins: Places, stops: Places, given: Bytes, word: 
 
 
 @compiled
-def are_hollow(buffer: Bytes, begins: Places, stops: Places, given: Bytes, out: Flags, state: Numbers) -> None:
-    """Write whether a value holds nothing, in any form: no value, null, an empty string, array or object."""
-    for row in range(len(given)):
-        kind = given[row]
+def are_empty(buffer: Bytes, values: Spans, out: Flags, state: Numbers) -> None:
+    """Write whether each value holds nothing, in any form: no value, null, an empty string, array or object."""
+    begins, stops, kinds = values
+    for row in range(len(kinds)):
+        kind = kinds[row]
         if kind >= ARRAY:
             out[row] = skip_space(buffer, begins[row] + 1, stops[row], state) == stops[row] - 1
         else:

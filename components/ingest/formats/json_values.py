@@ -1,13 +1,13 @@
-"""Values of JSON text: where each stands in the bytes, members and elements of them, and a column of them as a Polars series.
+"""Address values in JSON text, take members and elements of them, and convert a column of them to a Polars series.
 
-A column of numbers alone has numbers, of booleans alone booleans. Where numbers and text are mixed it is text: whole numbers exactly as
-they are written, however long they are, others as `text_of` writes them.
+A column of numbers alone has numbers, of booleans alone booleans. Where numbers and text are mixed it is text: whole
+numbers exactly as they are written, however long they are, others as `text_of` writes them.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from components.ingest.formats import json_scan as scan
-from components.ingest.formats.json_scan import Bytes, Flags, Numbers, Places
+from components.ingest.formats.json_scan import Bytes, Flags, KeyTable, Numbers, Offsets, Spans, Workspace
 from components.ingest.sources.id_text import text_of
 
 _T = TypeVar("_T", bound=np.generic)
@@ -39,12 +39,12 @@ class RowFault(Exception):  # noqa: N818 - becomes an InputError where file and 
 class Values:
     """Values in a buffer: where each starts and ends, its kind, and the row it belongs to (None: its own number).
 
-    `packed`: they lie one after another, nothing between them.
+    `packed`: they are contiguous.
     """
 
     buffer: Bytes
-    starts: Places
-    ends: Places
+    starts: Offsets
+    ends: Offsets
     kinds: Bytes
     rows: Numbers | None = None
     packed: bool = False
@@ -52,26 +52,31 @@ class Values:
     def __len__(self) -> int:
         return len(self.kinds)
 
+    @property
+    def spans(self) -> Spans:
+        """The values as compiled code takes them."""
+        return Spans(self.starts, self.ends, self.kinds)
+
     def row(self, at: int) -> int:
-        """The row that a value belongs to."""
+        """Return the row that a value belongs to."""
         return at if self.rows is None else int(self.rows[at])
 
     def written(self, at: int) -> str:
-        """How a value is written, at most its beginning."""
+        """Return how a value is written, at most its beginning."""
         begin, end = int(self.starts[at]), int(self.ends[at])
         return bytes(self.buffer[begin : min(end, begin + _SHOWN)]).decode(errors="replace")
 
     def forms(self) -> Bytes:
-        """What each is to a column; EMPTY also what holds nothing, such as {}."""
+        """Return each value's form, as a column distinguishes them; EMPTY also for what holds nothing, such as {}."""
         forms = _FORMS[self.kinds]
         if (self.kinds >= scan.TEXT).any():
-            hollow = np.empty(len(self), np.bool_)
-            scan.are_hollow(self.buffer, self.starts, self.ends, self.kinds, hollow, np.zeros(scan.STATE_SIZE, np.int64))
-            forms = np.where(hollow, EMPTY, forms)
+            empty = np.empty(len(self), np.bool_)
+            scan.are_empty(self.buffer, self.spans, empty, np.zeros(scan.STATE_SIZE, np.int64))
+            forms = np.where(empty, EMPTY, forms)
         return forms
 
     def chosen(self, at: Numbers, *, rows: Numbers | None) -> "Values":
-        """The values at some places, absent where a place is below zero."""
+        """Return the values at some indices, absent where an index is below zero."""
         if not len(self):
             nothing = np.zeros(len(at), np.int32)
             return Values(self.buffer, nothing, nothing, np.zeros(len(at), np.uint8), rows)
@@ -81,40 +86,38 @@ class Values:
 
 @dataclass(frozen=True)
 class Lists:
-    """A list of values for each row: how many it has, whether it has a list at all, and all the values one after another."""
+    """A list of values for each row: how many it has, whether it has a list at all, and all the values one after
+    another."""
 
     lengths: Numbers
-    there: Flags
+    present: Flags
     values: Values
 
 
 @dataclass(frozen=True)
 class Keys:
-    """Wanted keys in the form that the scan takes."""
+    """Requested keys, and the hash table that a scan looks them up in."""
 
     names: tuple[str, ...]
-    content: Bytes
-    bounds: Numbers
-    table: Numbers
+    table: KeyTable
 
 
 class Scanner:
-    """The arrays that scans of one thread share: where a scan stands, the open brackets, an unescaped key."""
+    """Hold the arrays that the scans of one thread share."""
 
     def __init__(self) -> None:
         self.state = np.zeros(scan.STATE_SIZE, np.int64)
         self.state[scan.ENDED_LINE] = -1
-        self.stack = np.zeros(scan.MAX_DEPTH, np.uint8)
-        self.scratch = np.zeros(scan.LONGEST_KEY, np.uint8)
+        self.work = Workspace(self.state, np.zeros(scan.MAX_DEPTH, np.uint8), np.zeros(scan.LONGEST_KEY, np.uint8), scan.WORDS)
 
     def fault(self, code: int, name: str, values: Values) -> RowFault:
-        """What a scan within values met, in words."""
+        """Describe the fault of a scan within values."""
         at = int(self.state[scan.FAULT_ROW])
         return RowFault(values.row(at), fault_text(code, name, values.buffer, int(self.state[scan.FAULT_AT])))
 
 
 def keys_of(names: Sequence[str]) -> Keys:
-    """Lay out wanted keys for the scan."""
+    """Build the hash table of requested keys."""
     texts = [name.encode() for name in names]
     content = np.frombuffer(b"".join(texts) or b"\0", np.uint8)
     bounds = np.cumsum([0, *map(len, texts)], dtype=np.int64)
@@ -122,11 +125,11 @@ def keys_of(names: Sequence[str]) -> Keys:
     for at, text in enumerate(texts):
         bucket = scan.bucket_of(content, int(bounds[at]), int(bounds[at]) + len(text))
         table[scan.BUCKETS + at], table[bucket] = table[bucket], at
-    return Keys(tuple(names), content, bounds, table)
+    return Keys(tuple(names), KeyTable(content, bounds, table))
 
 
 def fault_text(code: int, name: str, buffer: Bytes, at: int) -> str:
-    """What is wrong with the value of a key, in words."""
+    """Describe what is wrong with the value of a key."""
     word = re.split(r"[\s,\]}\[{:\"]", bytes(buffer[at : at + _SHOWN]).decode(errors="replace"))[0]
     match code:
         case scan.DOUBLED:
@@ -140,87 +143,66 @@ def fault_text(code: int, name: str, buffer: Bytes, at: int) -> str:
 
 
 def members(values: Values, names: Sequence[str], scanner: Scanner) -> dict[str, Values]:
-    """The members of those names of values that are objects; absent in others."""
-    keys, rows = keys_of(names), len(values)
-    starts, ends, kinds = spans(len(keys.names), rows)
-    scan.scan_members(
-        values.buffer,
-        values.starts,
-        values.ends,
-        values.kinds,
-        keys.content,
-        keys.bounds,
-        keys.table,
-        scan.WORDS,
-        starts,
-        ends,
-        kinds,
-        scanner.state,
-        scanner.stack,
-        scanner.scratch,
-    )
+    """Return the members of those names of values that are objects; absent in others."""
+    keys = keys_of(names)
+    out = empty_spans(len(names), len(values))
+    scan.scan_members(values.buffer, values.spans, keys.table, out, scanner.work)
     if scanner.state[scan.FAULT]:
         raise scanner.fault(int(scanner.state[scan.FAULT]), names[scanner.state[scan.FAULT_KEY]], values)
-    return {name: Values(values.buffer, starts[at], ends[at], kinds[at], values.rows) for at, name in enumerate(names)}
+    return {name: values_at(values.buffer, out, at, rows=values.rows) for at, name in enumerate(names)}
 
 
-def spans(names: int, rows: int) -> tuple[Places, Places, Bytes]:
-    """Room for starts, ends and kinds of the values of some names in some rows."""
-    return np.empty((names, rows), np.int32), np.empty((names, rows), np.int32), np.zeros((names, rows), np.uint8)
+def values_at(buffer: Bytes, spans: Spans, index: Any, *, rows: Numbers | None = None, packed: bool = False) -> Values:
+    """Return the values at an index of spans, such as those of one name."""
+    return Values(buffer, spans.starts[index], spans.ends[index], spans.kinds[index], rows, packed)
+
+
+def empty_spans(names: int, rows: int) -> Spans:
+    """Allocate (names, rows) spans."""
+    return Spans(np.empty((names, rows), np.int32), np.empty((names, rows), np.int32), np.zeros((names, rows), np.uint8))
 
 
 def elements(values: Values, name: str, scanner: Scanner) -> Lists:
-    """The elements of values that are arrays; others have none."""
+    """Return the elements of values that are arrays; others have none."""
     lengths = np.zeros(len(values), np.int64)
     is_array = values.kinds == scan.ARRAY
     room = int(((values.ends - values.starts)[is_array] // 2 + 1).sum())  # "[1,2]": an element takes two bytes
-    (starts,), (ends,), (kinds,) = spans(1, room)
-    found = scan.scan_elements(
-        values.buffer,
-        values.starts,
-        values.ends,
-        values.kinds,
-        scan.WORDS,
-        lengths,
-        starts,
-        ends,
-        kinds,
-        scanner.state,
-        scanner.stack,
-    )
+    starts, ends, kinds = empty_spans(1, room)
+    out = Spans(starts[0], ends[0], kinds[0])
+    total = scan.scan_elements(values.buffer, values.spans, lengths, out, scanner.work)
     if scanner.state[scan.FAULT]:
         raise scanner.fault(int(scanner.state[scan.FAULT]), name, values)
     rows = np.repeat(np.arange(len(values)) if values.rows is None else values.rows, lengths)
-    inner = Values(values.buffer, starts[:found].copy(), ends[:found].copy(), kinds[:found].copy(), rows)
+    inner = Values(values.buffer, out.starts[:total].copy(), out.ends[:total].copy(), out.kinds[:total].copy(), rows)
     return Lists(lengths, is_array, inner)
 
 
 class Column:
-    """What a column of a file has held so far, so that one type goes through all of it."""
+    """Convert one column of a file, and keep it to one type throughout."""
 
     def __init__(self, name: str) -> None:
         self.name, self.seen = name, False
-        self._first: dict[int, int] = {}  # form -> line it was first met in
+        self._first: dict[int, int] = {}  # form -> line of its first value
         self._inner: Column | None = None
 
-    def series(self, found: Values | Lists, lines: Numbers, scanner: Scanner) -> pl.Series:
-        """Values as a series. `lines`: of each row of the scan, from 0.
+    def series(self, values: Values | Lists, lines: Numbers, scanner: Scanner) -> pl.Series:
+        """Return values as a series. `lines`: of each row of the scan, from 0.
 
         Raises:
             RowFault: a value has another type than one before it, or none that a column can have.
         """
-        if isinstance(found, Lists):
-            # Where all lists are empty, nobody knows what is in them.
-            unknown = len(found.values) == 0 and bool(found.there.any())
-            self.seen = self.seen or unknown or bool((found.values.kinds != scan.ABSENT).any())
-            return self._lists(found, lines)
-        self.seen = self.seen or bool((found.kinds != scan.ABSENT).any())
-        forms = found.forms()
-        self._check(found, forms, lines)
+        if isinstance(values, Lists):
+            # Where all lists are empty, the type of their elements is unknown.
+            unknown = len(values.values) == 0 and bool(values.present.any())
+            self.seen = self.seen or unknown or bool((values.values.kinds != scan.ABSENT).any())
+            return self._lists(values, lines)
+        self.seen = self.seen or bool((values.kinds != scan.ABSENT).any())
+        forms = values.forms()
+        self._check(values, forms, lines)
         if LIST not in forms:
-            return _scalars(found, self.name)
-        lists = elements(found, self.name, scanner)
-        return self._lists(_with_single_texts(found, forms, lists), lines)
+            return _scalars(values, self.name)
+        lists = elements(values, self.name, scanner)
+        return self._lists(_with_single_texts(values, forms, lists), lines)
 
     def _lists(self, lists: Lists, lines: Numbers) -> pl.Series:
         if lists.lengths.any():
@@ -233,8 +215,8 @@ class Column:
                 raise RowFault(lists.values.row(at), f"column {self.name!r} has {what}: {_remedy(self.name, lists.values, at)}")
         self._inner._check(lists.values, forms, lines)
         inner = _scalars(lists.values, self.name)
-        offsets = np.concatenate([[0], np.cumsum(np.where(lists.there, lists.lengths, 0))])
-        mask = pa.array(~lists.there) if not lists.there.all() else None
+        offsets = np.concatenate([[0], np.cumsum(np.where(lists.present, lists.lengths, 0))])
+        mask = pa.array(~lists.present) if not lists.present.all() else None
         array = pa.LargeListArray.from_arrays(
             pa.array(offsets, pa.int64()), inner.to_arrow(compat_level=pl.CompatLevel.oldest()), mask=mask
         )
@@ -248,7 +230,7 @@ class Column:
                 raise RowFault(values.row(firsts[form]), f"column {self.name!r} has an object: {_remedy(self.name, values, firsts[form])}")
 
     def _note(self, form: int, row: int, lines: Numbers) -> None:
-        """Take in that a row has a form; numbers, booleans and lists don't go together, and text goes with each."""
+        """Record the form of a row's value; numbers, booleans and lists can't be mixed, text goes with each."""
         for before, line in self._first.items():
             if before != form:
                 text = f"column {self.name!r} has {_NAMES[form]}, and {_NAMES[before]} in line {line + 1}; keep to one type"
@@ -263,8 +245,8 @@ def _remedy(name: str, values: Values, at: int) -> str:
     return f"{values.written(at)}; name what is meant within it by its path, such as {name}.KEY"
 
 
-def _with_single_texts(found: Values, forms: Bytes, lists: Lists) -> Lists:
-    """Lists in which a text that stands where others have a list is a list of one."""
+def _with_single_texts(values: Values, forms: Bytes, lists: Lists) -> Lists:
+    """Convert texts in a column of lists to lists of one."""
     single = np.flatnonzero(forms == TEXT)
     if not len(single):
         return lists
@@ -281,38 +263,40 @@ def _with_single_texts(found: Values, forms: Bytes, lists: Lists) -> Lists:
     def joined(one: NDArray[_T], other: NDArray[_T]) -> NDArray[_T]:
         return np.concatenate([one, other[single]])[at]
 
-    rows = np.repeat(np.arange(len(found)) if found.rows is None else found.rows, lengths)
-    both = Values(found.buffer, joined(inner.starts, found.starts), joined(inner.ends, found.ends), joined(inner.kinds, found.kinds), rows)
-    there = lists.there.copy()
-    there[single] = True
-    return Lists(lengths, there, both)
+    rows = np.repeat(np.arange(len(values)) if values.rows is None else values.rows, lengths)
+    both = Values(
+        values.buffer, joined(inner.starts, values.starts), joined(inner.ends, values.ends), joined(inner.kinds, values.kinds), rows
+    )
+    present = lists.present.copy()
+    present[single] = True
+    return Lists(lengths, present, both)
 
 
 def _scalars(values: Values, name: str) -> pl.Series:
-    """Scalars as a series; what is empty in another form, such as {}, is null."""
+    """Return scalars as a series; an empty value of another form, such as {}, is null."""
     if (values.kinds >= scan.ARRAY).any():
         values = Values(
             values.buffer, values.starts, values.ends, np.where(values.kinds >= scan.ARRAY, scan.NULL, values.kinds), values.rows
         )
-    there = np.bincount(values.kinds, minlength=12)
-    texts, booleans = there[scan.TEXT] + there[scan.ESCAPED], there[scan.FALSE] + there[scan.TRUE]
-    if not there[scan.FALSE :].sum():
+    counts = np.bincount(values.kinds, minlength=12)
+    texts, booleans = counts[scan.TEXT] + counts[scan.ESCAPED], counts[scan.FALSE] + counts[scan.TRUE]
+    if not counts[scan.FALSE :].sum():
         return pl.Series(name, [None], pl.Null).new_from_index(0, len(values))
     missing = values.kinds <= scan.NULL
     if booleans and not texts:
         return pl.Series(name, pl.from_arrow(pa.array(values.kinds == scan.TRUE, mask=missing)))
-    if texts and not there[scan.FLOAT] + there[scan.LONG]:
+    if texts and not counts[scan.FLOAT] + counts[scan.LONG]:
         return _texts(values, name)
-    if not texts and not there[scan.FLOAT] + there[scan.LONG] + there[scan.INFINITE]:
+    if not texts and not counts[scan.FLOAT] + counts[scan.LONG] + counts[scan.INFINITE]:
         wholes = np.empty(len(values), np.int64)
-        if scan.put_wholes(values.buffer, values.starts, values.ends, values.kinds, wholes):
+        if scan.put_wholes(values.buffer, values.spans, wholes):
             return pl.Series(name, pl.from_arrow(pa.array(wholes, mask=missing if missing.any() else None)))
         return _texts(values, name)
     written = _texts(values, name)
     is_float = pl.Series(values.kinds == scan.FLOAT)
-    if not texts and not there[scan.LONG]:
+    if not texts and not counts[scan.LONG]:
         wholes = np.empty(len(values), np.int64)
-        fit = scan.put_wholes(values.buffer, values.starts, values.ends, values.kinds, wholes)
+        fit = scan.put_wholes(values.buffer, values.spans, wholes)
         if fit and (np.abs(wholes) <= _EXACT).all():
             return written.cast(pl.Float64)
     floats = text_of(pl.select(pl.when(is_float).then(written)).to_series().cast(pl.Float64, strict=False))
@@ -320,7 +304,7 @@ def _scalars(values: Values, name: str) -> pl.Series:
 
 
 def _texts(values: Values, name: str) -> pl.Series:
-    """Values as they are written, strings without their escapes."""
+    """Return values as they are written, strings without their escapes."""
     missing = values.kinds <= scan.NULL
     if values.packed:
         offsets, content = np.append(values.starts, values.ends[-1:]).astype(np.int64), values.buffer
@@ -328,7 +312,7 @@ def _texts(values: Values, name: str) -> pl.Series:
         offsets = np.empty(len(values) + 1, np.int64)
         content = np.empty(int((values.ends - values.starts)[~missing].sum(dtype=np.int64)), np.uint8)
         state = np.zeros(scan.STATE_SIZE, np.int64)
-        scan.put_texts(values.buffer, values.starts, values.ends, values.kinds, offsets, content, state)
+        scan.put_texts(values.buffer, values.spans, offsets, content, state)
         if state[scan.FAULT]:
             row = int(state[scan.FAULT_ROW])
             raise RowFault(values.row(row), fault_text(int(state[scan.FAULT]), name, values.buffer, int(state[scan.FAULT_AT])))

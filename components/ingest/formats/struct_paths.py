@@ -12,46 +12,43 @@ from components.contract.errors import InputError
 from components.contract.values.nested_paths import INDEX, Element, Key, Match, Steps, below, path_fault, steps_of
 from components.ingest.counts import LINE
 from components.ingest.formats.json_scan import Numbers
-from components.ingest.sources.column_selection import MissingColumn, Wanted, doubled_column, missing_column
+from components.ingest.sources.column_selection import ColumnSelection, MissingColumn, doubled_column, missing_column
 
 _DEEPEST = 4  # names of columns in an error
 
 
 @dataclass(frozen=True)
 class StructPaths:
-    """How columns are taken from a file's nested ones.
-
-    `reads`: what is read, by Parquet's dotted names; `of_rows` and `of_elements`: the steps to each column, from the file's columns and
-    from an element of the array that is unnested; `array`: the steps to that array.
-    """
+    """How columns are read from a file's nested ones."""
 
     path: str
     columns: tuple[str, ...]
-    reads: tuple[str, ...]
-    of_rows: dict[str, Steps]
-    of_elements: dict[str, Steps]
-    array: Steps
+    reads: tuple[str, ...]  # what to read, by Parquet's dotted names
+    of_rows: dict[str, Steps]  # steps to each column, from the file's columns
+    of_elements: dict[str, Steps]  # likewise from an element of the array that is unnested
+    array: Steps  # steps to that array
     unnest: str | None
 
 
-def struct_paths(path: str, schema: pa.Schema, wanted: Wanted, unnest: str | None) -> StructPaths | None:
-    """How to take columns from a file of that schema; None where all are columns of it as they stand. Tells `wanted` which it lacks.
+def struct_paths(path: str, schema: pa.Schema, selection: ColumnSelection, unnest: str | None) -> StructPaths | None:
+    """Plan how to read columns from a file of that schema; None where all are its top-level columns. Marks the absent
+    ones in `selection`.
 
     Raises:
         InputError: there is neither such a column nor such a path.
     """
     names = schema.names
-    if unnest is None and all(name in names or (path_fault(name) is None and len(steps_of(name)) == 1) for name in wanted.columns):
-        wanted.check(path, names)
+    if unnest is None and all(name in names or (path_fault(name) is None and len(steps_of(name)) == 1) for name in selection.columns):
+        selection.check(path, names)
         return None
-    wanted.absent = {}
+    selection.absent = {}
     of_rows: dict[str, Steps] = {}
     of_elements: dict[str, Steps] = {}
     array = () if unnest is None else _checked(path, unnest, schema)
     inner = _type_at(path, schema, array, str(unnest)) if array else None
     if inner is not None and not _is_list(inner):
         raise InputError(f"{path}: expected an array in {unnest!r} (see `unnest`), got {inner}; correct the path")
-    for name in wanted.columns:
+    for name in selection.columns:
         rest = None if unnest is None or (name in names and name != unnest) else below(name, unnest)
         try:
             if rest is None:
@@ -62,14 +59,15 @@ def struct_paths(path: str, schema: pa.Schema, wanted: Wanted, unnest: str | Non
                 _walk(path, inner.value_type, steps, name, _known_names(schema))
                 of_elements[name] = steps
         except MissingColumn as error:
-            wanted.lacks(name, error)
-    columns = tuple(name for name in wanted.columns if name not in wanted.absent)
+            selection.mark_absent(name, error)
+    columns = tuple(name for name in selection.columns if name not in selection.absent)
     reads = {_read_name(schema, steps) for steps in (*of_rows.values(), *([array] if array else []))}
     return StructPaths(path, columns, tuple(sorted(reads)), of_rows, of_elements, array, unnest)
 
 
-def taken(batch: pa.RecordBatch, paths: StructPaths, first_row: int) -> tuple[pl.DataFrame, int]:
-    """The columns of a batch, with LINE where rows were unnested; and how many rows were left out because their array is empty."""
+def take_columns(batch: pa.RecordBatch, paths: StructPaths, first_row: int) -> tuple[pl.DataFrame, int]:
+    """Return the columns of a batch, with LINE where rows were unnested; and the number of rows left out because
+    their array is empty."""
     columns = {name: _series(name, _follow(batch, steps, paths.path, name)) for name, steps in paths.of_rows.items()}
     if paths.unnest is None:
         return pl.DataFrame([columns[name] for name in paths.columns]), 0
@@ -93,7 +91,7 @@ def _series(name: str, array: pa.Array) -> pl.Series:
 
 
 def _checked(path: str, name: str, schema: pa.Schema) -> Steps:
-    """The steps to a column or path that is there."""
+    """Return the steps to an existing column or path."""
     if name in schema.names:
         if schema.names.count(name) > 1:
             raise doubled_column(path, name, schema.names)
@@ -119,7 +117,7 @@ def _type_at(path: str, schema: pa.Schema, steps: Steps, name: str) -> pa.DataTy
 
 
 def _walk(path: str, kind: pa.DataType, steps: Steps, name: str, known: dict[str, None]) -> pa.DataType:
-    """The type at the end of steps; an error where there is no way."""
+    """Return the type at the end of steps, or raise InputError where they lead nowhere."""
     for step in steps:
         if pa.types.is_null(kind):
             return kind
@@ -143,8 +141,8 @@ def _walk(path: str, kind: pa.DataType, steps: Steps, name: str, known: dict[str
     return kind
 
 
-def _mismatch(path: str, name: str, expected: str, got: pa.DataType) -> InputError:
-    return InputError(f"{path}: expected {expected} on the way of {name!r}, got {got}; correct the path")
+def _mismatch(path: str, name: str, expected: str, actual: pa.DataType) -> InputError:
+    return InputError(f"{path}: expected {expected} on the way of {name!r}, got {actual}; correct the path")
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -152,7 +150,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _read_name(schema: pa.Schema, steps: Steps) -> str:
-    """What Parquet is asked for: the column, or as much of it as structs alone lead to."""
+    """Return the name to request from Parquet: the column, or as much of the path as leads through structs alone."""
     first, *rest = steps
     assert isinstance(first, Key)
     name, kind = first.name, schema.field(first.name).type
@@ -170,7 +168,7 @@ def _follow(batch: pa.RecordBatch, steps: Steps, path: str, name: str) -> pa.Arr
 
 
 def _within(array: pa.Array, steps: Steps, path: str, name: str) -> pa.Array:
-    """What stands at the end of steps within an array's values."""
+    """Return the values at the end of steps within an array's values."""
     for at, step in enumerate(steps):
         if pa.types.is_null(array.type):
             return array
@@ -196,11 +194,11 @@ def _lengths(array: pa.Array) -> Numbers:
 
 
 def _one_of_each(array: pa.Array, at: Numbers) -> pa.Array:
-    """Of each list the element at a place, null where it has none."""
+    """Return the element at an index of each list, null where it has none."""
     lengths = _lengths(array)
-    there = (at >= 0) & (at < lengths)
-    places = np.where(there, np.cumsum(lengths) - lengths + at, 0)
-    return pc.list_flatten(array).take(pa.array(places, mask=~there))
+    present = (at >= 0) & (at < lengths)
+    indices = np.where(present, np.cumsum(lengths) - lengths + at, 0)
+    return pc.list_flatten(array).take(pa.array(indices, mask=~present))
 
 
 def _first_match(array: pa.Array, step: Match) -> pa.Array:
@@ -222,7 +220,7 @@ def _looked_up(array: pa.Array, name: str) -> pa.Array:
 
 
 def _known_names(schema: pa.Schema) -> dict[str, None]:
-    """Names of columns and of paths through structs and lists of them."""
+    """Return the names of columns and of paths through structs and lists of them."""
 
     def within(kind: pa.DataType, before: str, depth: int) -> Iterator[str]:
         while _is_list(kind):

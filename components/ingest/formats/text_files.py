@@ -1,4 +1,5 @@
-"""Open a text file as UTF-8 bytes: unpacked by its first bytes, and decoded by its byte-order mark or the encoding declared."""
+"""Open a text file as UTF-8 bytes: decompressed by its first bytes, decoded by its byte-order mark or the encoding
+declared."""
 
 import bz2
 import codecs
@@ -34,7 +35,7 @@ _FAULTS = (OSError, EOFError, lzma.LZMAError, pa.ArrowException, zipfile.BadZipF
 
 
 class TextFile:
-    """A stream of UTF-8 bytes. Faults of the packing and of the encoding are InputErrors that name the file and the line."""
+    """A stream of UTF-8 bytes. Faults of compression and encoding are InputErrors that name the file and the line."""
 
     def __init__(self, path: str, stream: Any, encoding: str | None, files: ExitStack) -> None:
         self._path, self._stream, self._files = path, stream, files
@@ -54,7 +55,7 @@ class TextFile:
         return self._decoded(chunk, size)
 
     def _decoded(self, chunk: bytes, size: int) -> bytes:
-        """Decode until something comes of it: an encoding may hold some bytes back."""
+        """Decode until there is output: an encoding may hold some bytes back."""
         assert self._decoder is not None
         while True:
             self._check_encoding(chunk)
@@ -77,7 +78,8 @@ class TextFile:
             chunk = self._stream.read(size)
 
     def _check_encoding(self, chunk: bytes) -> None:
-        """Refuse an encoding that was declared for a file in UTF-8: most encodings of one byte would take it, and garble each letter."""
+        """Raise InputError for an encoding that was declared for a file in UTF-8: most one-byte encodings would
+        decode it, and garble each letter."""
         if self._began or not chunk:
             return
         self._began = True
@@ -107,9 +109,9 @@ class TextFile:
 
 
 class _Peeked:
-    """A stream whose first bytes have been looked at."""
+    """A stream whose first bytes have been read ahead."""
 
-    closed = False  # Arrow asks
+    closed = False  # Arrow reads it
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -124,7 +126,7 @@ class _Peeked:
         self._rest = self._rest[number:]
 
     def close(self) -> None:
-        """Leave it to whoever opened the file."""
+        """Do nothing: the opener closes the file."""
 
     def read(self, size: int) -> bytes:
         """Read on."""
@@ -138,13 +140,13 @@ def open_text(path: str, encoding: str | None = None) -> TextFile:
     """Open a text file.
 
     Args:
-        path: on any file system that Beam knows.
-        encoding: of a file without byte-order mark; default: UTF-8, whose validity is left to whoever takes the bytes apart.
+        path: on any file system that Beam supports.
+        encoding: of a file without byte-order mark; default: UTF-8, which the caller validates.
 
     Raises:
         InputError: it can't be opened or unpacked, or is a file of another kind.
     """
-    with ExitStack() as files:  # closed here unless all goes well
+    with ExitStack() as files:  # closed here where an error is raised
         try:
             stream = _unpacked(path, files)
         except _FAULTS as error:
@@ -154,7 +156,7 @@ def open_text(path: str, encoding: str | None = None) -> TextFile:
 
 
 def _encoding(path: str, stream: _Peeked, declared: str | None) -> str | None:
-    """The encoding to decode from; None for UTF-8. A byte-order mark is taken off."""
+    """Return the encoding to decode from, None for UTF-8, and skip a byte-order mark."""
     head = stream.head
     for mark, name in (*_MARKS, *_MARKS_16):
         if head.startswith(mark):
@@ -204,7 +206,7 @@ def _xz(_: str, stream: _Peeked, __: ExitStack) -> Any:
 
 
 def _zip(path: str, _: _Peeked, files: ExitStack) -> Any:
-    """The one file of an archive."""
+    """Open the one file of an archive."""
     archive = files.enter_context(zipfile.ZipFile(files.enter_context(closing(opened(path)))))
     names = [entry.filename for entry in archive.infolist() if not entry.is_dir() and not entry.filename.startswith("__MACOSX/")]
     if "[Content_Types].xml" in names:

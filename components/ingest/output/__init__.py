@@ -1,1 +1,1 @@
-"""Examples as TFRecords, and the blocks between the steps."""
+"""Write examples as TFRecords."""

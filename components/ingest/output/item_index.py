@@ -1,24 +1,20 @@
-"""What the steps after the scan share."""
+"""Hold the results of the scan that later steps share."""
 
 from dataclasses import dataclass
 
 from components.ingest.counts import Counts
-from components.ingest.requests.claims import Written
+from components.ingest.requests.claims import ScanFiles
 from components.ingest.requests.splits import Bounds
 
 
 @dataclass(frozen=True)
 class Index:
-    """What the scan of all blocks gave.
+    """The result of scanning all blocks."""
 
-    `files`: the logs' files by their place; `paths`: the events by shopper; `first_us`, `last_us`: the time they span;
-    `written`: what the blocks of requests read.
-    """
-
-    files: dict[int, str]
-    paths: tuple[str, ...]
+    files: dict[int, str]  # the logs' files by number
+    paths: tuple[str, ...]  # of the events, by user
     window: Bounds
-    first_us: int
-    last_us: int
+    first_us: int  # of all events
+    last_us: int  # of all events
     counts: Counts
-    written: Written
+    written: ScanFiles  # files for the blocks of requests

@@ -1,16 +1,18 @@
-"""Columns of requests as TFRecords of tf.Examples: the same values give the same bytes.
+"""Serialise columns of requests as TFRecords of tf.Examples, deterministically: the same values give the same bytes.
 
-Protobuf's own serialisation of an Example goes through a hash map, whose order differs from process to process; here features are in the
-order of their names. Bytes are laid out in one buffer by compiled code, without an object for a value or an example.
+Protobuf's own serialisation of an Example goes through a hash map, whose order differs from process to process; here
+features are in the order of their names. Compiled code writes the bytes into one buffer, without an object for each
+value or example.
 
-Formats: tensorflow/core/example/feature.proto (Example, Features, Feature), protobuf's encoding guide (varints, packed fields), and
-tensorflow/core/lib/io/record_writer.h (length, masked CRC-32C of the length, record, masked CRC-32C of the record).
+Formats: tensorflow/core/example/feature.proto (Example, Features, Feature), protobuf's encoding guide (varints, packed
+fields), and tensorflow/core/lib/io/record_writer.h (length, masked CRC-32C of the length, record, masked CRC-32C of the
+record).
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,13 +21,13 @@ from numpy.typing import NDArray
 from components.contract.columns import Dtype
 from components.state.jit import compiled
 
-CHUNK_BYTES = 1 << 20  # of records that are laid out at a time: they stay in the processor's cache
+CHUNK_BYTES = 1 << 20  # of records that are serialised at a time: they stay in the processor's cache
 
-TEXTS, FLOATS, INTS = 0x0A, 0x12, 0x1A  # a Feature's one field: bytes_list, float_list or int64_list
-_HEAD, _TAIL = 12, 4  # bytes of a TFRecord before and after the record
+TEXTS, FLOATS, INTS = 0x0A, 0x12, 0x1A  # tags of a Feature's one field: bytes_list, float_list or int64_list
+_HEADER_BYTES, _FOOTER_BYTES = 12, 4  # of a TFRecord, before and after the record
 _TAG = 0x0A  # of field 1, with a length
-_VALUE = 0x12  # of field 2, with a length
-_MASK = 0xA282EAD8  # added to a checksum, so that the checksum of a file of checksums is no constant
+_VALUE_TAG = 0x12  # of field 2, with a length
+_CRC_MASK = 0xA282EAD8  # added to a checksum, so that the checksum of a file of checksums is no constant
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -33,10 +35,10 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Field:
-    """A feature of R requests: request r has the values at places `first[r]` to `end[r]`, and place i holds row `at[i]` of the pool.
+    """A feature of R requests: request r has the values `pool[at[first[r]:end[r]]]`.
 
-    `pool`: strings, whole numbers, float32, or arrays of float32 of equal length. A product's title stands there once, however often it is
-    shown.
+    `pool`: strings, whole numbers, float32, or arrays of float32 of equal length. A product's title is stored there
+    once, however often it is shown.
     """
 
     name: str
@@ -48,63 +50,76 @@ class Field:
 
 
 def records(fields: Sequence[Field], rows: Ints) -> Iterator[Bytes]:
-    """The requests at `rows` as framed records, some millions of bytes at a time."""
-    ordered = [_Laid(field, rows) for field in sorted(fields, key=lambda field: field.name)]
+    """Yield the requests at `rows` as framed records, about CHUNK_BYTES of them at a time."""
+    ordered = [_FieldWriter(field, rows) for field in sorted(fields, key=lambda field: field.name)]
     features = np.sum([field.entry + 1 + _varint_sizes(field.entry) for field in ordered], axis=0)
     example = features + 1 + _varint_sizes(features)
     chunk = np.cumsum(example) // CHUNK_BYTES
     for first, end in pairwise(np.flatnonzero(np.diff(chunk, prepend=-1, append=-1)).tolist()):
         sizes = example[first:end]
-        starts = np.concatenate([[0], np.cumsum(sizes + (_HEAD + _TAIL))])
+        starts = np.concatenate([[0], np.cumsum(sizes + (_HEADER_BYTES + _FOOTER_BYTES))])
         out = np.empty(starts[-1], np.uint8)
-        cursor = starts[:-1] + _HEAD
-        put_heads(out, cursor, features[first:end])
+        cursor = starts[:-1] + _HEADER_BYTES
+        write_example_headers(out, cursor, features[first:end])
         for field in ordered:
-            field.put(out, cursor, first, end)
-        put_frames(out, starts, sizes, _CRC_TABLES)
+            field.write(out, cursor, first, end)
+        write_record_frames(out, starts, sizes, _CRC_TABLES)
         yield out
 
 
-class _Laid:
-    """A field of the requests at `rows`, with the sizes of what it is written as.
+class Feature(NamedTuple):
+    """One feature of R requests, as compiled code takes it."""
 
-    `payload`: bytes of a request's values; `content`: of the list message that holds them; `entry`: of the whole map entry.
-    """
+    key: Bytes  # the feature's name, UTF-8
+    content: Ints  # (R,) bytes of the list message
+    payload: Ints  # (R,) bytes of the values in it
+    pool: NDArray[Any]  # bytes of all texts, whole numbers, or the bits of floats
+    layout: Ints  # of texts: where each begins in the pool and the last ends; of floats: (1,) how many a value has; of ints: empty
+    at: Ints  # which value of the pool comes where
+    first: Ints  # (R,) the request's first index in `at`
+    end: Ints  # (R,) the index after its last
+
+
+class _FieldWriter:
+    """Write a field of the requests at `rows`. `entry`: (R,) bytes of the feature's map entry in the Example."""
 
     def __init__(self, field: Field, rows: Ints) -> None:
-        self.key = np.frombuffer(field.name.encode(), np.uint8)
-        self.at, self.first, self.end = (np.ascontiguousarray(array, np.int64) for array in (field.at, field.first[rows], field.end[rows]))
-        self.payload = np.zeros(len(rows), np.int64)
-        self.pool: NDArray[Any]
-        self.put_values: Callable[..., None]
+        key = np.frombuffer(field.name.encode(), np.uint8)
+        at, first, end = (np.ascontiguousarray(array, np.int64) for array in (field.at, field.first[rows], field.end[rows]))
+        payload, layout = np.zeros(len(rows), np.int64), np.zeros(0, np.int64)
+        pool: NDArray[Any]
+        self._write_values: Callable[[Bytes, Ints, Feature], None]
         match field.dtype:
             case "string":
-                self.put_values, (self.pool, self.layout) = put_texts, _text_buffers(field.pool)
-                size_texts(self.layout, self.at, self.first, self.end, self.payload)
-                self.content = self.payload
+                self._write_values, (pool, layout) = write_texts, _text_buffers(field.pool)
+                size_texts(layout, at, first, end, payload)
+                content = payload
             case "int64":
-                self.put_values, self.pool, self.layout = put_ints, field.pool.cast(pl.Int64).to_numpy(), np.zeros(0, np.int64)
-                size_ints(self.pool, self.at, self.first, self.end, self.payload)
-                self.content = self._packed()
+                self._write_values, pool = write_ints, field.pool.cast(pl.Int64).to_numpy()
+                size_ints(pool, at, first, end, payload)
+                content = _packed_sizes(payload)
             case "float32":
-                self.put_values, (self.pool, width) = put_floats, _float_bits(field.pool)
-                self.layout = np.full(1, width, np.int64)
-                self.payload = (self.end - self.first) * (4 * width)
-                self.content = self._packed()
-        feature = self.content + 1 + _varint_sizes(self.content)
-        self.entry = feature + 1 + _varint_sizes(feature) + len(self.key) + 1 + varint_size(len(self.key))
+                self._write_values, (pool, width) = write_floats, _float_bits(field.pool)
+                layout, payload = np.full(1, width, np.int64), (end - first) * (4 * width)
+                content = _packed_sizes(payload)
+        self._feature = Feature(key, content, payload, pool, layout, at, first, end)
+        size = content + 1 + _varint_sizes(content)
+        self.entry = size + 1 + _varint_sizes(size) + len(key) + 1 + varint_size(len(key))
 
-    def put(self, out: Bytes, cursor: Ints, first: int, end: int) -> None:
-        """Write the feature of requests `first` to `end` at their cursors, and move those on."""
-        content, payload, begin, stop = (array[first:end] for array in (self.content, self.payload, self.first, self.end))
-        self.put_values(out, cursor, self.key, content, payload, self.pool, self.layout, self.at, begin, stop)
+    def write(self, out: Bytes, cursor: Ints, first: int, end: int) -> None:
+        """Write the feature of requests `first` to `end` at their cursors, and advance those."""
+        per_request = ("content", "payload", "first", "end")
+        part = self._feature._replace(**{name: getattr(self._feature, name)[first:end] for name in per_request})
+        self._write_values(out, cursor, part)
 
-    def _packed(self) -> Ints:
-        return np.where(self.payload > 0, self.payload + 1 + _varint_sizes(self.payload), 0)
+
+def _packed_sizes(payload: Ints) -> Ints:
+    """Return the bytes of packed fields with tag and length; an empty one takes none."""
+    return np.where(payload > 0, payload + 1 + _varint_sizes(payload), 0)
 
 
 def _text_buffers(texts: pl.Series) -> tuple[Bytes, Ints]:
-    """All bytes of the texts, and where each begins and the last ends."""
+    """Return all bytes of the texts, and where each begins and the last ends."""
     array = texts.cast(pl.String).rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
     _, offsets, content = array.buffers()
     bounds = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1] if len(array) else np.zeros(1, np.int64)
@@ -112,14 +127,14 @@ def _text_buffers(texts: pl.Series) -> tuple[Bytes, Ints]:
 
 
 def _float_bits(numbers: pl.Series) -> tuple[NDArray[np.uint32], int]:
-    """The numbers' bits, and how many numbers a value has."""
+    """Return the numbers' bits, and how many numbers a value has."""
     width = numbers.dtype.size if isinstance(numbers.dtype, pl.Array) else 1
     flat = numbers.explode() if isinstance(numbers.dtype, pl.Array) else numbers
     return np.ascontiguousarray(flat.cast(pl.Float32).to_numpy()).view(np.uint32), width
 
 
 def _varint_sizes(values: Any) -> Any:
-    """Bytes that each of some lengths takes as a varint."""
+    """Return the bytes that each of some lengths takes as a varint."""
     sizes = np.ones_like(values)
     for bits in (7, 14, 21, 28, 35):
         sizes += values >= 1 << bits
@@ -127,7 +142,8 @@ def _varint_sizes(values: Any) -> Any:
 
 
 def _crc_tables() -> NDArray[np.uint32]:
-    """Eight tables of CRC-32C (Castagnoli): what a byte k places back adds to the checksum (Kounavis and Berry, 2005)."""
+    """Return eight tables of CRC-32C (Castagnoli): what a byte k bytes back adds to the checksum (Kounavis and
+    Berry, 2005)."""
     tables = np.zeros((8, 256), np.uint32)
     tables[0] = np.arange(256)
     for _ in range(8):
@@ -142,7 +158,7 @@ _CRC_TABLES = _crc_tables()
 
 @compiled
 def size_texts(offsets: Ints, at: Ints, first: Ints, end: Ints, sizes: Ints) -> None:
-    """Bytes of each request's texts, with tag and length."""
+    """Write the bytes of each request's texts, with tag and length, to `sizes`."""
     for r in range(first.shape[0]):
         total = 0
         for i in range(first[r], end[r]):
@@ -156,7 +172,7 @@ def size_texts(offsets: Ints, at: Ints, first: Ints, end: Ints, sizes: Ints) -> 
 
 @compiled
 def size_ints(pool: Ints, at: Ints, first: Ints, end: Ints, sizes: Ints) -> None:
-    """Bytes of each request's whole numbers as varints; a negative one takes ten."""
+    """Write the bytes of each request's whole numbers as varints to `sizes`; a negative number takes ten."""
     for r in range(first.shape[0]):
         total = 0
         for i in range(first[r], end[r]):
@@ -169,20 +185,20 @@ def size_ints(pool: Ints, at: Ints, first: Ints, end: Ints, sizes: Ints) -> None
 
 
 @compiled
-def put_varint(out: Bytes, place: int, value: int) -> int:
-    """Write a varint; the place after it."""
+def write_varint(out: Bytes, position: int, value: int) -> int:
+    """Write a varint; return the position after it."""
     rest = np.uint64(value)
     while rest >= np.uint64(128):
-        out[place] = (rest & np.uint64(127)) | np.uint64(128)
+        out[position] = (rest & np.uint64(127)) | np.uint64(128)
         rest >>= np.uint64(7)
-        place += 1
-    out[place] = rest
-    return place + 1
+        position += 1
+    out[position] = rest
+    return position + 1
 
 
 @compiled
 def varint_size(value: int) -> int:
-    """Bytes of a length as a varint."""
+    """Return the bytes of a length as a varint."""
     size = 1
     while value >= 128:
         value >>= 7
@@ -191,123 +207,111 @@ def varint_size(value: int) -> int:
 
 
 @compiled
-def put_heads(out: Bytes, cursor: Ints, features: Ints) -> None:
-    """Write what stands before an Example's features."""
+def write_example_headers(out: Bytes, cursor: Ints, features: Ints) -> None:
+    """Write the tag and length of each Example's `features` field."""
     for r in range(cursor.shape[0]):
         out[cursor[r]] = _TAG
-        cursor[r] = put_varint(out, cursor[r] + 1, features[r])
+        cursor[r] = write_varint(out, cursor[r] + 1, features[r])
 
 
 @compiled
-def put_entry(out: Bytes, place: int, key: Bytes, kind: int, content: int) -> int:
-    """Write what stands before a feature's values: the map entry, its key, and which kind of list follows."""
+def write_feature_header(out: Bytes, position: int, key: Bytes, kind: int, content: int) -> int:
+    """Write what precedes a feature's values: the map entry, its key, and the tag of its list; return the position
+    after it."""
     feature = content + 1 + varint_size(content)
     entry = feature + 1 + varint_size(feature) + key.shape[0] + 1 + varint_size(key.shape[0])
-    out[place] = _TAG
-    place = put_varint(out, place + 1, entry)
-    out[place] = _TAG
-    place = put_varint(out, place + 1, key.shape[0])
+    out[position] = _TAG
+    position = write_varint(out, position + 1, entry)
+    out[position] = _TAG
+    position = write_varint(out, position + 1, key.shape[0])
     for k in range(key.shape[0]):
-        out[place + k] = key[k]
-    place += key.shape[0]
-    out[place] = _VALUE
-    place = put_varint(out, place + 1, feature)
-    out[place] = kind
-    return put_varint(out, place + 1, content)
+        out[position + k] = key[k]
+    position += key.shape[0]
+    out[position] = _VALUE_TAG
+    position = write_varint(out, position + 1, feature)
+    out[position] = kind
+    return write_varint(out, position + 1, content)
 
 
 @compiled
-def put_texts(
-    out: Bytes, cursor: Ints, key: Bytes, content: Ints, payload: Ints, pool: Bytes, offsets: Ints, at: Ints, first: Ints, end: Ints
-) -> None:
+def write_texts(out: Bytes, cursor: Ints, feature: Feature) -> None:
     """Write a feature of texts."""
+    pool, offsets, at = feature.pool, feature.layout, feature.at
     for r in range(cursor.shape[0]):
-        place = put_entry(out, cursor[r], key, TEXTS, content[r])
-        for i in range(first[r], end[r]):
+        position = write_feature_header(out, cursor[r], feature.key, TEXTS, feature.content[r])
+        for i in range(feature.first[r], feature.end[r]):
             begin, length = offsets[at[i]], offsets[at[i] + 1] - offsets[at[i]]
-            out[place] = _TAG
-            place = put_varint(out, place + 1, length)
+            out[position] = _TAG
+            position = write_varint(out, position + 1, length)
             for k in range(length):
-                out[place + k] = pool[begin + k]
-            place += length
-        cursor[r] = place
+                out[position + k] = pool[begin + k]
+            position += length
+        cursor[r] = position
 
 
 @compiled
-def put_ints(
-    out: Bytes, cursor: Ints, key: Bytes, content: Ints, payload: Ints, pool: Ints, offsets: Ints, at: Ints, first: Ints, end: Ints
-) -> None:
+def write_ints(out: Bytes, cursor: Ints, feature: Feature) -> None:
     """Write a feature of whole numbers."""
     for r in range(cursor.shape[0]):
-        place = put_entry(out, cursor[r], key, INTS, content[r])
-        if payload[r] > 0:
-            out[place] = _TAG
-            place = put_varint(out, place + 1, payload[r])
-            for i in range(first[r], end[r]):
-                place = put_varint(out, place, pool[at[i]])
-        cursor[r] = place
+        position = write_feature_header(out, cursor[r], feature.key, INTS, feature.content[r])
+        if feature.payload[r] > 0:
+            out[position] = _TAG
+            position = write_varint(out, position + 1, feature.payload[r])
+            for i in range(feature.first[r], feature.end[r]):
+                position = write_varint(out, position, feature.pool[feature.at[i]])
+        cursor[r] = position
 
 
 @compiled
-def put_floats(
-    out: Bytes,
-    cursor: Ints,
-    key: Bytes,
-    content: Ints,
-    payload: Ints,
-    pool: NDArray[np.uint32],
-    width: Ints,
-    at: Ints,
-    first: Ints,
-    end: Ints,
-) -> None:
-    """Write a feature of floats, or of vectors of `width[0]` floats."""
+def write_floats(out: Bytes, cursor: Ints, feature: Feature) -> None:
+    """Write a feature of floats, or of vectors of `layout[0]` floats, little-endian."""
+    width = feature.layout[0]
     for r in range(cursor.shape[0]):
-        place = put_entry(out, cursor[r], key, FLOATS, content[r])
-        if payload[r] > 0:
-            out[place] = _TAG
-            place = put_varint(out, place + 1, payload[r])
-            for i in range(first[r], end[r]):
-                for k in range(width[0]):
-                    bits = pool[at[i] * width[0] + k]
+        position = write_feature_header(out, cursor[r], feature.key, FLOATS, feature.content[r])
+        if feature.payload[r] > 0:
+            out[position] = _TAG
+            position = write_varint(out, position + 1, feature.payload[r])
+            for i in range(feature.first[r], feature.end[r]):
+                for k in range(width):
+                    bits = feature.pool[feature.at[i] * width + k]
                     for byte in range(4):
-                        out[place + byte] = (bits >> np.uint32(8 * byte)) & np.uint32(255)
-                    place += 4
-        cursor[r] = place
+                        out[position + byte] = (bits >> np.uint32(8 * byte)) & np.uint32(255)
+                    position += 4
+        cursor[r] = position
 
 
 @compiled
 def masked_crc(content: Bytes, begin: int, length: int, tables: NDArray[np.uint32]) -> Any:
-    """CRC-32C of some bytes, eight at a time, as TFRecord masks it."""
-    crc, place, end = np.uint32(0xFFFFFFFF), begin, begin + length
-    while place + 8 <= end:
+    """Return the CRC-32C of some bytes, computed eight at a time, as TFRecord masks it."""
+    crc, position, end = np.uint32(0xFFFFFFFF), begin, begin + length
+    while position + 8 <= end:
         low = crc ^ (
-            np.uint32(content[place])
-            | np.uint32(content[place + 1]) << np.uint32(8)
-            | np.uint32(content[place + 2]) << np.uint32(16)
-            | np.uint32(content[place + 3]) << np.uint32(24)
+            np.uint32(content[position])
+            | np.uint32(content[position + 1]) << np.uint32(8)
+            | np.uint32(content[position + 2]) << np.uint32(16)
+            | np.uint32(content[position + 3]) << np.uint32(24)
         )
         crc = (
             tables[7, low & np.uint32(255)]
             ^ tables[6, (low >> np.uint32(8)) & np.uint32(255)]
             ^ tables[5, (low >> np.uint32(16)) & np.uint32(255)]
             ^ tables[4, low >> np.uint32(24)]
-            ^ tables[3, content[place + 4]]
-            ^ tables[2, content[place + 5]]
-            ^ tables[1, content[place + 6]]
-            ^ tables[0, content[place + 7]]
+            ^ tables[3, content[position + 4]]
+            ^ tables[2, content[position + 5]]
+            ^ tables[1, content[position + 6]]
+            ^ tables[0, content[position + 7]]
         )
-        place += 8
-    while place < end:
-        crc = tables[0, (crc ^ content[place]) & np.uint32(255)] ^ (crc >> np.uint32(8))
-        place += 1
+        position += 8
+    while position < end:
+        crc = tables[0, (crc ^ content[position]) & np.uint32(255)] ^ (crc >> np.uint32(8))
+        position += 1
     crc ^= np.uint32(0xFFFFFFFF)
-    return ((crc >> 15 | crc << 17) + _MASK) & 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + _CRC_MASK) & 0xFFFFFFFF
 
 
 @compiled
-def put_frames(out: Bytes, starts: Ints, sizes: Ints, tables: NDArray[np.uint32]) -> None:
-    """Write length and checksums around each record."""
+def write_record_frames(out: Bytes, starts: Ints, sizes: Ints, tables: NDArray[np.uint32]) -> None:
+    """Write the length and the checksums around each record."""
     for r in range(sizes.shape[0]):
         start = starts[r]
         for byte in range(8):
@@ -315,6 +319,6 @@ def put_frames(out: Bytes, starts: Ints, sizes: Ints, tables: NDArray[np.uint32]
         crc = masked_crc(out, start, 8, tables)
         for byte in range(4):
             out[start + 8 + byte] = (crc >> (8 * byte)) & 255
-        crc = masked_crc(out, start + _HEAD, sizes[r], tables)
+        crc = masked_crc(out, start + _HEADER_BYTES, sizes[r], tables)
         for byte in range(4):
-            out[start + _HEAD + sizes[r] + byte] = (crc >> (8 * byte)) & 255
+            out[start + _HEADER_BYTES + sizes[r] + byte] = (crc >> (8 * byte)) & 255

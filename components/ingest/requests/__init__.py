@@ -1,1 +1,1 @@
-"""Requests with their candidates, labels and splits."""
+"""Form requests with their candidates, labels and splits."""

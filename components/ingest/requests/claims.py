@@ -1,11 +1,12 @@
-"""What the blocks of shoppers must know of one another: whose list an action belongs to that another shopper did, or nobody.
+"""Attribute actions across blocks of users: those on a list of another user, and those that name no user.
 
-The scan writes which requests were shown to whom, and the actions that name a request which isn't near them among the shopper's own; both
-by a hash of the request's id. Where these meet it is settled whose the actions are, and written for the shoppers' blocks.
+A claim is an action that names a request which isn't among its user's own in the same frame. The scan writes the
+claims, and which requests were shown to whom, both partitioned by a hash of the request's id. Each block of requests
+joins the two, and writes for the blocks of users which actions belong to whose lists.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -15,22 +16,23 @@ from components.contract.dataset import Dataset
 from components.contract.sources import Impressions, ListRows
 from components.ingest.counts import Counts
 from components.ingest.events.event_columns import LOGGED_USER, content_columns, impression_code, logged_user
-from components.ingest.requests.attribution import AWAY, HOME
+from components.ingest.requests.attribution import ATTRIBUTED, CROSS_USER
 from components.ingest.requests.list_owners import NOBODY, resolve, shared_ids
+from components.ingest.requests.nearest_list import join_nearest
 from components.ingest.requests.request_identity import gap_us, names_sessions
 from components.ingest.requests.splits import label_window_us
 from components.ingest.shuffle_files import read_partition, write_partitions
 
 HASH_SEED = 1
 _GUEST_SEED = 2
-_ROW = ["seq", "item", "action"]  # by which an action is known
+_ROW = ["seq", "item", "action"]  # these identify an action
 _SHOWN = {"rid": pl.UInt64, "uid": pl.UInt64, "user": pl.String, "session": pl.String, "time": pl.Int64}
 
-VERDICTS = {"seq": pl.Int64, "item": pl.String, "verdict": pl.Int8, "moment": pl.Int64, "home": pl.UInt64}
+VERDICTS = {"seq": pl.Int64, "item": pl.String, "verdict": pl.Int8, "moment": pl.Int64, "block_hash": pl.UInt64}
 FOREIGN = {  # and the dataset's amounts
     "user": pl.String,  # as the log has it
-    "owner": pl.String,  # the request's shopper, "" for a guest
-    "guest": pl.String,  # the session of the request's shopper, where that is a guest
+    "owner": pl.String,  # the request's user, "" for a guest
+    "guest": pl.String,  # the session of the request's user, where that is a guest
     "request": pl.String,
     "session": pl.String,
     "item": pl.String,
@@ -41,75 +43,72 @@ FOREIGN = {  # and the dataset's amounts
 
 
 @dataclass(frozen=True)
-class Files:
-    """Where frames are written, each cut into `partitions` by a hash of its rows; `name` tells one writer from another."""
+class PartitionWriter:
+    """Write frames partitioned by a hash of their rows; `name` distinguishes the writers."""
 
     folder: str
     name: str
     partitions: int
 
     def write(self, kind: str, rows: pl.DataFrame, hashes: pl.Series) -> str:
-        """Write rows; the file's name, or "" where there are none."""
+        """Write rows; return the file's name, or "" where there are none."""
         if not len(rows):
             return ""
         path = f"{self.folder}/{kind}/{self.name}"
-        write_partitions(path, rows, cut(hashes, self.partitions), partitions=self.partitions)
+        write_partitions(path, rows, hash_partitions(hashes, self.partitions), partitions=self.partitions)
         return path
 
 
 @dataclass(frozen=True)
-class Written:
-    """Files by what they hold; each is cut by a hash."""
+class ScanFiles:
+    """The files of the scan by what they hold; each is partitioned by a hash."""
 
     shown: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
     userless: tuple[str, ...] = ()
 
 
-def together(parts: Iterable[Written]) -> Written:
-    """The files of many frames, in the order of the parts."""
+def merge_files(parts: Iterable[ScanFiles]) -> ScanFiles:
+    """Concatenate the files of many frames, in the order of the parts."""
     kept = list(parts)
-    return Written(*(tuple(path for part in kept for path in getattr(part, kind)) for kind in ("shown", "claims", "userless")))
+    return ScanFiles(*(tuple(path for part in kept for path in getattr(part, kind)) for kind in ("shown", "claims", "userless")))
 
 
 @dataclass(frozen=True)
-class Settled:
-    """What is written for the shoppers' blocks of the actions of one block of requests; "" where there is nothing."""
+class AttributionFiles:
+    """The files that a block of requests writes for the blocks of users; "" where there is nothing."""
 
     verdicts: str = ""
     foreign: str = ""
-    adopted: str = ""
-    unowned: str = ""
+    assigned: str = ""
+    unassigned: str = ""
 
 
 @dataclass(frozen=True)
 class Claims:
-    """What a block of shoppers is told.
+    """What a block of users needs to know of actions on lists of other blocks."""
 
-    `verdicts`: of its own actions that aren't of its own requests: seq, item, verdict (AWAY or a cause), moment, home (the hash
-    by which the block is known that has the request of an AWAY one).
-    `foreign`: other shoppers' actions that belong to its requests.
-    """
-
+    # its own actions not on its own lists: verdict (CROSS_USER or a cause), block_hash (of the block that has the list)
     verdicts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VERDICTS))
-    foreign: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FOREIGN))
+    foreign: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FOREIGN))  # other users' actions that belong to its requests
 
 
 def skew_us(dataset: Dataset) -> int:
-    """How much earlier than its list an action may be stamped, in microseconds."""
+    """Return how much earlier than its list an action may be stamped, in microseconds."""
     return int(dataset.skew * 1e6)
 
 
 def attributed_actions(dataset: Dataset) -> list[int]:
-    """The codes of the actions whose list is looked for: those with a label; with a tolerance of clocks all that are about an item."""
+    """Return the codes of the actions to attribute: those with a label; with a tolerance of clocks all that are
+    about an item."""
     names = list(dataset.actions)
     shown = impression_code(dataset)
-    wanted = [name for name, action in dataset.actions.items() if action.label > 0 or (dataset.skew > 0 and action.item)]
-    return [names.index(name) for name in wanted if names.index(name) != shown]
+    attributed = [name for name, action in dataset.actions.items() if action.label > 0 or (dataset.skew > 0 and action.item)]
+    return [names.index(name) for name in attributed if names.index(name) != shown]
 
 
 def shows_lists(dataset: Dataset) -> bool:
-    """Whether actions belong to lists that were shown."""
+    """Return whether actions belong to lists that were shown."""
     return isinstance(dataset.candidates, Impressions | ListRows)
 
 
@@ -121,37 +120,37 @@ class Hashes:
     user: pl.Series
 
     def __getitem__(self, kept: pl.Series) -> "Hashes":
-        """Those of some events."""
+        """Select some events."""
         return Hashes(self.request.filter(kept), self.user.filter(kept))
 
 
 def hashes_of(events: pl.DataFrame) -> Hashes:
-    """The hashes of events' requests and users."""
+    """Return the hashes of events' requests and users."""
     names = ("request", "user")
-    found = events.select(pl.when(pl.col(name) != "").then(pl.col(name).hash(HASH_SEED)).otherwise(0).alias(name) for name in names)
-    return Hashes(*(found[name] for name in names))
+    hashes = events.select(pl.when(pl.col(name) != "").then(pl.col(name).hash(HASH_SEED)).otherwise(0).alias(name) for name in names)
+    return Hashes(*(hashes[name] for name in names))
 
 
-def partition_of(events: pl.DataFrame, hashes: Hashes, alone: pl.Expr, *, partitions: int) -> NDArray[np.int64]:
-    """(N,) which block of shoppers each event goes to: by its user, or a guest's request, or else by `alone`."""
+def user_partitions(events: pl.DataFrame, hashes: Hashes, fallback: pl.Expr, *, partitions: int) -> NDArray[np.int64]:
+    """Return (N,) the block of users of each event: by its user, or a guest's request, or else by `fallback`."""
     who = hashes.user
     guests = who == 0
     if guests.any():
         who = hashes.request.zip_with(guests, who)
         if (who == 0).any():
-            who = events.select(alone.hash(HASH_SEED)).to_series().zip_with(who == 0, who)
-    return cut(who, partitions)
+            who = events.select(fallback.hash(HASH_SEED)).to_series().zip_with(who == 0, who)
+    return hash_partitions(who, partitions)
 
 
-def cut(hashes: pl.Series, partitions: int) -> NDArray[np.int64]:
-    """The block of each hash."""
+def hash_partitions(hashes: pl.Series, partitions: int) -> NDArray[np.int64]:
+    """Return the partition of each hash."""
     return (hashes % partitions).cast(pl.Int64).to_numpy()
 
 
-def split_off(
-    events: pl.DataFrame, hashes: Hashes, dataset: Dataset, files: Files, *, anonymous: bool
-) -> tuple[pl.DataFrame, Hashes, Written]:
-    """Write what the blocks of requests need of a frame's events.
+def write_claims(
+    events: pl.DataFrame, hashes: Hashes, dataset: Dataset, files: PartitionWriter, *, anonymous: bool
+) -> tuple[pl.DataFrame, Hashes, ScanFiles]:
+    """Write the events that the blocks of requests need of a frame.
 
     Args:
         events: clean events.
@@ -161,7 +160,7 @@ def split_off(
         anonymous: the source has no users: an action without one isn't a guest's.
 
     Returns:
-        The events without the actions of nobody that name a request, their hashes, and the files.
+        The events except actions without user that name a request, their hashes, and the files.
     """
     keyed = events.with_columns(hashes.request.alias("rid"), hashes.user.alias("uid"))
     impression = pl.col("action") == impression_code(dataset)
@@ -172,45 +171,40 @@ def split_off(
     acted = pl.col("action").is_in(attributed_actions(dataset)) & (pl.col("rid") != 0) & (pl.col("uid") != 0)
     named = ("rid", "uid", logged_user(keyed), "request", "session", "item", "time", "action", "seq", *dataset.amounts)
     claims = keyed.filter(acted).select(*named)
-    claims = claims.filter(~_at_home(claims, listed, dataset))
+    claims = claims.filter(~_has_own_list(claims, listed, dataset))
     if len(claims):
         parts["claims"] = claims.join(_contents(events, claims), on=_ROW, how="left")
     if (hashes.user == 0).any():
         nobody = keyed.select((pl.col("uid") == 0) & (pl.col("rid") != 0) & ~impression).to_series()
         parts["userless"] = keyed.filter(nobody).with_columns(pl.lit(anonymous).alias("anonymous"))
         events, hashes = events.filter(~nobody), hashes[~nobody]
-    return events, hashes, Written(**{kind: (files.write(kind, part, part["rid"]),) for kind, part in parts.items() if len(part)})
+    return events, hashes, ScanFiles(**{kind: (files.write(kind, part, part["rid"]),) for kind, part in parts.items() if len(part)})
 
 
 def _contents(events: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
-    """A hash of what each claim's row says, by which its repetition is known."""
+    """Hash the content of each claim's row, by which its repetitions are recognised."""
     rows = events.join(claims.select(_ROW), on=_ROW, how="semi").unique(_ROW, keep="first", maintain_order=True)
     return rows.select(*_ROW, rows.select(content_columns(rows)).hash_rows().alias("content"))
 
 
-def _at_home(named: pl.DataFrame, listed: pl.DataFrame, dataset: Dataset) -> pl.Series:
-    """Which actions have a list of their own shopper's and id, within the window, among those of the same frame."""
-    asked = named.select("rid", "uid", "time").with_row_index("at").with_columns(until=pl.col("time") + skew_us(dataset)).sort("until")
-    near = asked.join_asof(
-        listed.select("rid", "uid", seen="time").sort("seen"),
-        left_on="until",
-        right_on="seen",
-        by=["rid", "uid"],
-        strategy="backward",
-        coalesce=False,
-        check_sortedness=False,
-    )
-    inside = (near["seen"] >= near["time"] - label_window_us(dataset)).fill_null(value=False).to_numpy()
-    home = np.zeros(len(named), np.bool_)
-    home[near["at"].to_numpy()[inside]] = True
-    return pl.Series(home, dtype=pl.Boolean)
+def _has_own_list(named: pl.DataFrame, listed: pl.DataFrame, dataset: Dataset) -> pl.Series:
+    """Return which actions have a list of their own user and id in the same frame, within the window."""
+    actions = named.select("rid", "uid", "time").with_row_index("at").with_columns(until=pl.col("time") + skew_us(dataset))
+    lists = listed.select("rid", "uid", seen="time")
+    near = join_nearest(actions, lists, ["rid", "uid"], on="until", list_time="seen")
+    inside = near.filter(pl.col("seen") >= pl.col("time") - label_window_us(dataset))
+    own = np.zeros(len(named), np.bool_)
+    own[inside["at"].to_numpy()] = True
+    return pl.Series(own, dtype=pl.Boolean)
 
 
-def owned(frame: pl.DataFrame, dataset: Dataset, *, anonymous: bool = False) -> pl.DataFrame:
-    """Rows with `owner`, the hash of their shopper (of a guest: of the session, where such are named), and the session's hash.
+def with_owner(frame: pl.DataFrame, dataset: Dataset, *, anonymous: bool = False) -> pl.DataFrame:
+    """Return rows with `owner`, the hash of their user (of a guest: of the session, where sessions are named), and the
+    session's hash.
 
     Args:
-        frame: rid, uid (0: nobody), session (text), time; where it is of nobody's actions, also whether they are `anonymous`, no guests'.
+        frame: rid, uid (0: none), session (text), time; of actions without user also whether they are `anonymous`, and
+            not a guest's.
         dataset: the dataset file.
         anonymous: whether there is such a column.
     """
@@ -223,77 +217,77 @@ def owned(frame: pl.DataFrame, dataset: Dataset, *, anonymous: bool = False) -> 
     return frame.select("rid", owner.alias("owner"), session.alias("session"), "time")
 
 
-def settle(partition: int, written: Written, dataset: Dataset, files: Files, counts: Counts) -> Settled:
-    """Settle whose the actions of one block of requests are, and write it for the blocks of shoppers.
+def attribute_requests(partition: int, scanned: ScanFiles, dataset: Dataset, files: PartitionWriter, counts: Counts) -> AttributionFiles:
+    """Attribute the actions that name the requests of one block, and write the results for the blocks of users.
 
     Args:
         partition: the block of requests.
-        written: by the scan of all frames.
+        scanned: the files of the scan of all frames.
         dataset: the dataset file.
         files: where to write.
-        counts: gets how many ids several shoppers have.
+        counts: gets how many ids several users have.
     """
-    if not written.shown and not written.userless:
-        return Settled()
-    shown = read_partition(written.shown, partition) if written.shown else pl.DataFrame(schema=_SHOWN)
-    lists = owned(shown, dataset)
+    if not scanned.shown and not scanned.userless:
+        return AttributionFiles()
+    shown = read_partition(scanned.shown, partition) if scanned.shown else pl.DataFrame(schema=_SHOWN)
+    lists = with_owner(shown, dataset)
     counts.add("told apart: request ids that several shoppers have", shared_ids(lists)["rid"].n_unique())
-    claims = read_partition(written.claims, partition) if written.claims else None
-    userless = read_partition(written.userless, partition) if written.userless else None
-    asked = [part["rid"] for part in (claims, userless) if part is not None and len(part)]
-    if not asked:
-        return Settled()
-    needed = shown["rid"].is_in(pl.concat(asked).unique().implode())
+    claims = read_partition(scanned.claims, partition) if scanned.claims else None
+    userless = read_partition(scanned.userless, partition) if scanned.userless else None
+    named = [part["rid"] for part in (claims, userless) if part is not None and len(part)]
+    if not named:
+        return AttributionFiles()
+    needed = shown["rid"].is_in(pl.concat(named).unique().implode())
     shown, lists = shown.filter(needed), lists.filter(needed)
     single = lists.select(pl.struct(pl.all()).is_first_distinct()).to_series()
     shown, lists = shown.filter(single), lists.filter(single)
 
-    def judged(rows: pl.DataFrame, *, anonymous: bool = False) -> pl.DataFrame:
-        asked = owned(rows, dataset, anonymous=anonymous)
-        told = resolve(asked, lists, window_us=label_window_us(dataset), skew_us=skew_us(dataset), pause_us=gap_us(dataset))
-        home = pl.when(pl.col("uid") != 0).then("uid").otherwise("rid")
-        theirs = shown.select(home.alias("home"), owner="user", guest="session", owner_uid="uid").with_row_index("shown")
-        return rows.hstack(told).join(theirs, on="shown", how="left", maintain_order="left")
+    def resolved(rows: pl.DataFrame, *, anonymous: bool = False) -> pl.DataFrame:
+        owned = with_owner(rows, dataset, anonymous=anonymous)
+        verdicts = resolve(owned, lists, window_us=label_window_us(dataset), skew_us=skew_us(dataset), pause_us=gap_us(dataset))
+        block_hash = pl.when(pl.col("uid") != 0).then("uid").otherwise("rid")
+        owners = shown.select(block_hash.alias("block_hash"), owner="user", guest="session", owner_uid="uid").with_row_index("shown")
+        return rows.hstack(verdicts).join(owners, on="shown", how="left", maintain_order="left")
 
-    found = Settled()
+    written = {}
     if claims is not None and len(claims):
-        apart = judged(claims).filter(pl.col("verdict") != HOME)
-        found = replace(found, verdicts=files.write("verdicts", apart.select(*VERDICTS), apart["uid"]))
-        # Each action's own block leaves its repetitions out; so does the other one.
-        away = apart.filter(pl.col("verdict") == AWAY).unique("content", keep="first", maintain_order=True)
-        found = replace(found, foreign=files.write("foreign", away.select(*FOREIGN, *dataset.amounts), away["home"]))
+        elsewhere = resolved(claims).filter(pl.col("verdict") != ATTRIBUTED)
+        written["verdicts"] = files.write("verdicts", elsewhere.select(*VERDICTS), elsewhere["uid"])
+        # The block of the action's user drops its repetitions; so must the block of the request's.
+        foreign = elsewhere.filter(pl.col("verdict") == CROSS_USER).unique("content", keep="first", maintain_order=True)
+        written["foreign"] = files.write("foreign", foreign.select(*FOREIGN, *dataset.amounts), foreign["block_hash"])
     if userless is not None and len(userless):
-        found = replace(found, **_adopted(judged(userless, anonymous=True), userless, dataset, files))
-    return found
+        written |= _assign_users(resolved(userless, anonymous=True), userless, dataset, files)
+    return AttributionFiles(**written)
 
 
-def _adopted(judged: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, files: Files) -> dict[str, str]:
-    """Write nobody's actions as those of the shoppers whose request they name; the rest stay nobody's, with the reason why."""
-    theirs = pl.col("verdict").is_in([HOME, AWAY])
-    guests = theirs & (pl.col("owner_uid") == 0)
-    rows = judged.with_columns(
-        pl.when(theirs).then("owner").otherwise(pl.lit("")).alias("user"),
-        pl.when(theirs).then(pl.lit("")).alias(LOGGED_USER),
+def _assign_users(resolved: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, files: PartitionWriter) -> dict[str, str]:
+    """Write actions without user as those of the user whose request they name; the rest keep none, with the cause."""
+    owned = pl.col("verdict").is_in([ATTRIBUTED, CROSS_USER])
+    guests = owned & (pl.col("owner_uid") == 0)
+    rows = resolved.with_columns(
+        pl.when(owned).then("owner").otherwise(pl.lit("")).alias("user"),
+        pl.when(owned).then(pl.lit("")).alias(LOGGED_USER),
         pl.when(guests).then("guest").otherwise("session").alias("session"),
     )
     kept = [column for column in userless.columns if column not in ("rid", "uid", "anonymous", LOGGED_USER)]
-    lost = rows.filter(~theirs & pl.col("action").is_in(attributed_actions(dataset)))
-    to = rows.select(pl.when(theirs & (pl.col("owner_uid") != 0)).then("owner_uid").otherwise("rid")).to_series()
+    lost = rows.filter(~owned & pl.col("action").is_in(attributed_actions(dataset)))
+    to = rows.select(pl.when(owned & (pl.col("owner_uid") != 0)).then("owner_uid").otherwise("rid")).to_series()
     return {
-        "adopted": files.write("adopted", rows.select(*kept, LOGGED_USER), to),
-        "unowned": files.write("unowned", lost.select(*VERDICTS), lost["rid"]),
+        "assigned": files.write("assigned", rows.select(*kept, LOGGED_USER), to),
+        "unassigned": files.write("unassigned", lost.select(*VERDICTS), lost["rid"]),
     }
 
 
-def read_claims(settled: Sequence[Settled], partition: int) -> tuple[Claims, pl.DataFrame | None]:
-    """What a block of shoppers is told, and the actions that were found to be its shoppers' or guests'."""
+def read_claims(attributed: Sequence[AttributionFiles], partition: int) -> tuple[Claims, pl.DataFrame | None]:
+    """Read a block's claims, and the actions without user that were attributed to its users or guests."""
 
     def read(names: Iterable[str]) -> pl.DataFrame | None:
         kept = [name for name in names if name]
         return read_partition(kept, partition) if kept else None
 
-    verdicts = read(name for each in settled for name in (each.verdicts, each.unowned))
-    foreign = read(each.foreign for each in settled)
+    verdicts = read(name for each in attributed for name in (each.verdicts, each.unassigned))
+    foreign = read(each.foreign for each in attributed)
     nothing = Claims()
     claims = Claims(nothing.verdicts if verdicts is None else verdicts, nothing.foreign if foreign is None else foreign)
-    return claims, read(each.adopted for each in settled)
+    return claims, read(each.assigned for each in attributed)

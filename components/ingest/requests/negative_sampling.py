@@ -1,13 +1,14 @@
-"""Candidates for data without impressions: what was taken, and what others took soon after.
+"""Sample negatives for data without impressions: items that other positive events soon after the request were about.
 
-A negative is the item of a later taking in the same window of the split (train, eval, test). Takings from the past can't serve: what is
-known of an item at a request counts them, so an item drawn by one of them has been counted once more than an item that is taken now, and a
-model tells the two apart without any signal. A later taking isn't in anybody's state yet, as the request's own isn't.
+A positive event is one whose action has a label. A negative is the item of a later positive event in the same window of
+the split (train, eval, test). Earlier events can't serve: an item's state at a request counts them, so an item drawn by
+one of them has been counted once more than an item of a positive, and a model tells the two apart without any signal. A
+later event isn't in any state yet, as the request's own isn't.
 
-A candidate stands once in its list, however popular. So negatives are drawn by inclusion probabilities that make up for it: of an item in a
-share pi of the requests, n pi / (1 - pi) among the lists that don't have it as a positive, n being the negatives wanted of each positive.
-Then an item is n times as often a negative as a positive, at any popularity. Where that probability would be above 1, positives of the item
-are left out by chance until it holds.
+A candidate is in its list once, however popular. So negatives are drawn by inclusion probabilities that make up for it:
+of an item in a share pi of the requests, n pi / (1 - pi) among the lists that don't have it as a positive, n being the
+negatives wanted of each positive. Then an item is n times as often a negative as a positive, at any popularity. Where
+that probability would be above 1, positives of the item are left out by chance until it holds.
 
 Draws come from a hash of the request and the seed: they don't depend on how the data is cut into blocks.
 """
@@ -25,19 +26,20 @@ from components.ingest.requests.splits import Bounds
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-POOLS = 64  # at least so many pools begin in a window of the split, at equal numbers of takings
+POOLS = 64  # at least so many pools begin in a window of the split, at equal numbers of positive events
 POOLS_PER_SPAN = 8  # and at least so many within the time that a pool spans
-EXACT_SIZES = 16  # requests with so many takings or fewer are drawn for by their number, larger ones by a number within 5 % of it
+EXACT_SIZES = 16  # requests with so many positive events or fewer are drawn for by their number, larger ones by a number within 5 % of it
 UNITS_BITS = 40  # lengths of items are whole numbers that add up to about 2**40
 LENGTH_ROUNDS = 4
-SHORTEST_LINE = 1e-3  # share of the items' lengths that is left, at the least, without a request's positives
+SHORTEST_LINE = 1e-3  # share of the items' lengths that remains, at the least, without a request's positives
 
 
 @dataclass(frozen=True)
 class Pools:
-    """What is drawn from: pool p holds the takings `first[p]` to `end[p]`, and is for requests before `start_us[p]`, its first taking.
+    """The events that negatives are drawn from: pool p holds the positive events `first[p]` to `end[p]`.
 
-    `segment`: which of the stretches between `edges_us` the pool lies in; it holds nothing of another.
+    It serves requests before `start_us[p]`, the time of its first event. `segment`: which of the stretches between
+    `edges_us` the pool lies in; it holds nothing of another.
     """
 
     edges_us: Ints
@@ -46,8 +48,9 @@ class Pools:
     end: Ints
     segment: Ints
 
-    def of(self, time_us: Ints) -> Ints:
-        """The pool of each request: the next one that begins after it and in its stretch; -1 where there is none."""
+    def next_after(self, time_us: Ints) -> Ints:
+        """Return the pool of each request: the next one that begins after it and in its stretch; -1 where there is
+        none."""
         if not len(self.start_us):
             return np.full(len(time_us), -1, np.int64)
         pool = np.searchsorted(self.start_us, time_us, side="right")
@@ -57,21 +60,22 @@ class Pools:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """`negatives`: request, item; an item once in a request, none of its positives. `kept`: (P,) whether a positive stays one."""
+class NegativeSample:
+    """`negatives`: request, item; an item once in a request, none of its positives. `kept`: (P,) whether a positive
+    stays one."""
 
     negatives: pl.DataFrame
     kept: NDArray[np.bool_]
 
 
-def pools(times_us: Ints, window: Bounds, *, span_us: int) -> Pools:
-    """Lay the pools over all takings.
+def make_pools(times_us: Ints, window: Bounds, *, span_us: int) -> Pools:
+    """Cut all positive events into overlapping pools.
 
-    Pools begin often enough that the next one is near, and towards the end of a window of the split ever more often, so that only its very
-    last requests have none.
+    Pools begin often enough that the next one is near, and towards the end of a window of the split ever more often, so
+    that only its very last requests have none.
 
     Args:
-        times_us: of the takings, ascending.
+        times_us: of the positive events, ascending.
         window: the windows of the split.
         span_us: how long a pool is, unless its window ends before.
     """
@@ -93,105 +97,133 @@ def pools(times_us: Ints, window: Bounds, *, span_us: int) -> Pools:
     return Pools(edges, *columns)
 
 
-def draw_negatives(positives: pl.DataFrame, taken_item: Ints, window_pools: Pools, *, negatives: int, weighted: bool, seed: int) -> Drawn:
+def draw_negatives(
+    positives: pl.DataFrame, event_items: Ints, pools: Pools, *, negatives: int, weighted: bool, seed: int
+) -> NegativeSample:
     """Sample negatives for each request.
 
     Args:
-        positives: request (0..R-1, ascending), salt (uint64, of the request), time (us, of the request), takings (how many events the
-            request has), item; one row a positive item, an item once in a request.
-        taken_item: the items of all takings, ascending by time.
-        window_pools: laid over them.
+        positives: request (0..R-1, ascending), salt (uint64, of the request), time (us, of the request), events (how
+            many positive ones the request has), item; one row a positive item, an item once in a request.
+        event_items: the items of all positive events, ascending by time.
+        pools: of these events.
         negatives: wanted for each positive; a request gets fewer where its pool is small.
-        weighted: draw in proportion to how often an item was taken, or uniformly among the pool's items.
+        weighted: draw in proportion to how many events an item has, or uniformly among the pool's items.
         seed: of the dataset.
     """
     request, item = positives["request"].to_numpy(), positives["item"].to_numpy().astype(np.int64)
+    salt = positives["salt"].to_numpy()
     kept = np.ones(len(positives), np.bool_)
-    pool = window_pools.of(positives["time"].to_numpy())
-    size = _rounded(positives["takings"].to_numpy()) if weighted else np.ones(len(positives), np.int64)
+    pool = pools.next_after(positives["time"].to_numpy())
+    size = _rounded(positives["events"].to_numpy()) if weighted else np.ones(len(positives), np.int64)
     order = np.lexsort([item, request, size, pool])
     order = order[pool[order] >= 0]
-    group = np.flatnonzero(np.diff(pool[order], prepend=-1) | np.diff(size[order], prepend=-1)).tolist()
-    place = np.full(max(taken_item.max(initial=-1), item.max(initial=-1)) + 1, -1, np.int64)  # of an item in its pool
-    salts = positives["salt"].to_numpy()
-    found, before = [], -1
-    for low, high in pairwise([*group, len(order)]):
+    starts = np.flatnonzero(np.diff(pool[order], prepend=-1) | np.diff(size[order], prepend=-1)).tolist()
+    codes = max(event_items.max(initial=-1), item.max(initial=-1)) + 1
+    draws, current = [np.zeros((2, 0), np.int64)], -1
+    for low, high in pairwise([*starts, len(order)]):
         rows = order[low:high]
-        at, takings = int(pool[rows[0]]), int(size[rows[0]])
-        if at != before:
-            counts = np.bincount(taken_item[window_pools.first[at] : window_pools.end[at]])
-            items = np.flatnonzero(counts)
-            # In an order of its own, so that no two items are kept apart in every pool.
-            items = items[np.argsort(_seeded(items.astype(np.uint64) + (np.uint64(at) << np.uint64(UNITS_BITS)), seed=seed), kind="stable")]
-            place[:] = -1
-            place[items] = np.arange(len(items))
-            before = at
-        wanted = min(negatives, max(1, (len(items) - 1) // takings))
-        alike = np.ones(len(items))
-        law = _by_popularity(counts[items], takings, negatives=wanted) if weighted else _Law(alike, alike)
-        where = place[item[rows]]
-        if law.total is not None:
-            chance = _uniform(salts[rows] ^ _seeded(item[rows].astype(np.uint64), seed=seed), turn=1, seed=seed)
-            kept[rows] = (where < 0) | (chance < law.staying[where])
-        found.append(_systematic(request[rows], where, salts[rows], law, items, negatives=wanted, seed=seed))
-    drawn = np.concatenate([np.zeros((2, 0), np.int64), *found], axis=1)
-    return Drawn(pl.DataFrame({"request": drawn[0], "item": drawn[1]}), kept)
+        if pool[rows[0]] != current:
+            current = int(pool[rows[0]])
+            contents = _pool_items(event_items[pools.first[current] : pools.end[current]], current, codes=codes, seed=seed)
+        events = int(size[rows[0]])
+        per_positive = min(negatives, max(1, (len(contents.items) - 1) // events))
+        design = _by_popularity(contents.counts, events, negatives=per_positive) if weighted else _uniform_design(len(contents.items))
+        group = _Group(request[rows], salt[rows], contents.index[item[rows]])
+        if design.expected is not None:
+            chance = _uniform(group.salt ^ _seeded(item[rows].astype(np.uint64), seed=seed), turn=1, seed=seed)
+            kept[rows] = (group.index < 0) | (chance < design.retention[group.index])
+        draws.append(_systematic(group, design, contents.items, negatives=per_positive, seed=seed))
+    drawn = np.concatenate(draws, axis=1)
+    return NegativeSample(pl.DataFrame({"request": drawn[0], "item": drawn[1]}), kept)
 
 
 def _rounded(size: Ints) -> Ints:
-    """Sizes above EXACT_SIZES brought to the nearest of a few."""
+    """Round sizes above EXACT_SIZES to the nearest of a few."""
     steps = np.rint(np.log(np.maximum(size, EXACT_SIZES) / EXACT_SIZES) / np.log(1.1))
     return np.where(size <= EXACT_SIZES, size, np.rint(EXACT_SIZES * 1.1**steps)).astype(np.int64)
 
 
 @dataclass(frozen=True)
-class _Law:
-    """How a pool's items are drawn for requests with as many takings.
+class _PoolItems:
+    """The D items of a pool in the order in which they are laid end to end, their events, and the index of each item
+    by its code (or -1)."""
 
-    `lengths`: (D,) in proportion to how likely an item is a negative of a list that hasn't taken it; `staying`: (D,) how likely a positive
-    of it stays one. `total`: how many negatives the lengths stand for, where they alone say it; None where each positive gets as many.
+    items: Ints
+    counts: Ints
+    index: Ints
+
+
+def _pool_items(event_items: Ints, pool: int, *, codes: int, seed: int) -> _PoolItems:
+    """Count the items of a pool's events, and shuffle them: in another order in each pool, lest the same two items
+    are never drawn together."""
+    counts = np.bincount(event_items)
+    items = np.flatnonzero(counts)
+    items = items[np.argsort(_seeded(items.astype(np.uint64) + (np.uint64(pool) << np.uint64(UNITS_BITS)), seed=seed), kind="stable")]
+    index = np.full(codes, -1, np.int64)
+    index[items] = np.arange(len(items))
+    return _PoolItems(items, counts[items], index)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """P positives of requests that draw alike, those of a request together: request, its salt, and the item's index
+    in the pool (or -1)."""
+
+    request: Ints
+    salt: NDArray[np.uint64]
+    index: Ints
+
+
+@dataclass(frozen=True)
+class _Design:
+    """How a pool's D items are drawn for requests with equally many positive events.
+
+    `lengths`: (D,) in proportion to the probability that an item is a negative of a list that hasn't it as a positive;
+    `retention`: (D,) the probability that a positive of it stays one. `expected`: how many negatives the lengths stand
+    for, where they alone determine the number; None where each positive gets as many.
     """
 
     lengths: Floats
-    staying: Floats
-    total: float | None = None
+    retention: Floats
+    expected: float | None = None
 
 
-def _by_popularity(counts: Ints, takings: int, *, negatives: int) -> _Law:
-    """pi = 1 - (1 - p)^k is the share of requests with k takings that take an item of share p; n pi / (1 - pi) is asked for."""
+def _uniform_design(items: int) -> _Design:
+    return _Design(np.ones(items), np.ones(items))
+
+
+def _by_popularity(counts: Ints, events: int, *, negatives: int) -> _Design:
+    """Make negatives as popular as positives.
+
+    pi = 1 - (1 - p)^k is the share of requests with k positive events that have an item of share p; n pi / (1 - pi) is
+    the wanted probability of the item among the others.
+    """
     share = counts / counts.sum()
     with np.errstate(divide="ignore", over="ignore"):
-        odds = negatives * ((1 - share) ** -float(takings) - 1)
+        odds = negatives * ((1 - share) ** -float(events) - 1)
     if odds.max() > 1:
-        return _Law(np.minimum(odds, 1.0), np.minimum(1 / odds, 1.0), total=float(np.minimum(odds, 1.0).sum()))
-    # A list of fixed size gives a popular item less than its length says: without the positives, the line is shorter where they are
-    # popular, and those lists don't draw the item. `line`: what is left of it by one positive at random, the others at their mean.
+        return _Design(np.minimum(odds, 1.0), np.minimum(1 / odds, 1.0), expected=float(np.minimum(odds, 1.0).sum()))
+    # A list of fixed size gives a popular item less than its length says: without the positives, the line is shorter
+    # where they are popular, and those lists don't draw the item. `line`: what remains of it beside one positive at
+    # random, the others at their mean.
     lengths = odds
     for _ in range(LENGTH_ROUNDS):
-        line = np.maximum(lengths.sum() - (takings - 1) * (share * lengths).sum() - lengths, SHORTEST_LINE * lengths.sum())
+        line = np.maximum(lengths.sum() - (events - 1) * (share * lengths).sum() - lengths, SHORTEST_LINE * lengths.sum())
         lengths = odds * (1 - share) / ((share / line).sum() - share / line)
         lengths = lengths / lengths.sum()
-    return _Law(lengths, np.ones(len(share)))
+    return _Design(lengths, np.ones(len(share)))
 
 
-def _systematic(
-    request: Ints,
-    where: Ints,
-    salt: NDArray[np.uint64],
-    law: _Law,
-    items: Ints,
-    *,
-    negatives: int,
-    seed: int,
-) -> NDArray[np.int64]:
-    """Systematic sampling (Madow 1949) of each request's negatives: the items laid end to end without the request's positives, and points
-    at equal distances from a random start on.
+def _systematic(group: _Group, design: _Design, items: Ints, *, negatives: int, seed: int) -> Ints:
+    """Draw each request's negatives by systematic sampling (Madow 1949).
+
+    The items are laid end to end without the request's positives, and points at equal distances from a random start
+    fall on the negatives.
 
     Args:
-        request: (P,) of each positive, those of a request together.
-        where: (P,) its place among the items, -1 where the pool hasn't got it.
-        salt: (P,) of its request.
-        law: of the items.
+        group: P positives.
+        design: of the items.
         items: (D,) of the pool, in the order in which they are laid.
         negatives: for each positive.
         seed: of the dataset.
@@ -200,48 +232,68 @@ def _systematic(
         (2, N) request and item.
     """
     # Whole numbers: a point never falls on a positive by rounding.
-    length = np.maximum(1, np.rint(law.lengths * (2.0**UNITS_BITS / law.lengths.sum()))).astype(np.int64)
-    upto = np.cumsum(length)
-    opens = np.flatnonzero(np.diff(request, prepend=-1))
-    row = np.repeat(np.arange(len(opens)), np.diff(opens, append=len(request)))
-    sizes = np.bincount(row)
-    inside = np.flatnonzero(where >= 0)
-    begin = upto[where[inside]] - length[where[inside]]
-    inside = inside[np.lexsort([begin, row[inside]])]
-    cut = length[where[inside]]
-    cut_before = np.cumsum(cut) - cut
-    cuts = np.bincount(row[inside], minlength=len(opens))
-    first_cut = np.cumsum(cuts) - cuts
-    cut_of_row = np.bincount(row[inside], cut, minlength=len(opens)).astype(np.int64)
-    rest = int(upto[-1]) - cut_of_row
-    start = _uniform(salt[opens], turn=0, seed=seed)
-    asked = sizes * negatives
-    if law.total is not None:
-        asked = np.floor(rest * (law.total / 2.0**UNITS_BITS) + _uniform(salt[opens], turn=2, seed=seed)).astype(np.int64)
-    points: Ints = np.where(rest > 0, np.minimum(asked, len(items) - cuts), 0)
-    point_row = np.repeat(np.arange(len(opens)), points)
-    nth = np.arange(len(point_row)) - np.repeat(np.cumsum(points) - points, points)
-    at = np.floor((nth + start[point_row]) * (rest / np.maximum(points, 1))[point_row]).astype(np.int64)
-    at = np.minimum(at, rest[point_row] - 1)
-    # A point moves on by the lengths of the positives before it: they begin, without one another, where `begin` less those before says.
-    lone = np.concatenate([cut_before, [cut.sum()]])
-    base = lone[first_cut]
-    opening = upto[where[inside]] - cut - (cut_before - base[row[inside]])
-    passed = np.searchsorted(
-        (row[inside] << (UNITS_BITS + 1)) + opening, (point_row.astype(np.int64) << (UNITS_BITS + 1)) + at, side="right"
-    )
-    drawn = np.searchsorted(upto, at + lone[passed] - base[point_row], side="right")
-    single = (np.diff(drawn, prepend=-1) != 0) | (np.diff(point_row, prepend=-1) != 0)  # an item longer than a step is met again
-    return np.stack([request[opens][point_row[single]], items[drawn[single]]])
+    lengths = np.maximum(1, np.rint(design.lengths * (2.0**UNITS_BITS / design.lengths.sum()))).astype(np.int64)
+    ends = np.cumsum(lengths)
+    first = np.flatnonzero(np.diff(group.request, prepend=-1))
+    sizes = np.diff(first, append=len(group.request))
+    cuts = _cuts(np.repeat(np.arange(len(first)), sizes), group.index, ends - lengths, lengths, requests=len(first))
+    remaining = int(ends[-1]) - cuts.length
+    total = sizes * negatives
+    if design.expected is not None:
+        chance = _uniform(group.salt[first], turn=2, seed=seed)
+        total = np.floor(remaining * (design.expected / 2.0**UNITS_BITS) + chance).astype(np.int64)
+    points: Ints = np.where(remaining > 0, np.minimum(total, len(items) - cuts.count), 0)
+    row = np.repeat(np.arange(len(first)), points)
+    nth = np.arange(len(row)) - np.repeat(np.cumsum(points) - points, points)
+    offset = nth + _uniform(group.salt[first], turn=0, seed=seed)[row]
+    position = np.floor(offset * (remaining / np.maximum(points, 1))[row]).astype(np.int64)
+    position = np.minimum(position, remaining[row] - 1)
+    drawn = np.searchsorted(ends, cuts.on_whole_line(row, position), side="right")
+    single = (np.diff(drawn, prepend=-1) != 0) | (np.diff(row, prepend=-1) != 0)  # an item longer than a step is hit again
+    return np.stack([group.request[first][row[single]], items[drawn[single]]])
+
+
+@dataclass(frozen=True)
+class _Cuts:
+    """The stretches that the positives of R requests take of the line, and that are cut out of it: C of them, by
+    request and position."""
+
+    keys: Ints  # (C,) the request and the position on its shortened line, as one number
+    before: Ints  # (C + 1,) the length of all earlier cuts, of any request
+    first: Ints  # (R,) `before` at the request's first cut
+    count: Ints  # (R,) cuts of a request
+    length: Ints  # (R,) their length
+
+    def on_whole_line(self, row: Ints, position: Ints) -> Ints:
+        """Return where positions on the shortened lines of requests lie on the whole line: behind the cuts before
+        them."""
+        passed = np.searchsorted(self.keys, _sort_key(row, position), side="right")
+        return position + self.before[passed] - self.first[row]
+
+
+def _cuts(row: Ints, index: Ints, starts: Ints, lengths: Ints, *, requests: int) -> _Cuts:
+    """Cut the items at `index` (-1: none) out of the lines of their requests, `row`."""
+    inside = np.flatnonzero(index >= 0)
+    inside = inside[np.lexsort([starts[index[inside]], row[inside]])]
+    row, start, length = row[inside], starts[index[inside]], lengths[index[inside]]
+    before = np.concatenate([[0], np.cumsum(length)])
+    count = np.bincount(row, minlength=requests)
+    first_cut = np.cumsum(count) - count
+    first = before[first_cut]
+    return _Cuts(_sort_key(row, start - (before[:-1] - first[row])), before, first, count, before[first_cut + count] - first)
+
+
+def _sort_key(row: Ints, position: Ints) -> Ints:
+    return (row << (UNITS_BITS + 1)) + position
 
 
 def _uniform(salt: NDArray[np.uint64], *, turn: int, seed: int) -> Floats:
-    """Uniform numbers in [0, 1) of salt, seed and turn."""
+    """Return uniform numbers in [0, 1) of salt, seed and turn."""
     with np.errstate(over="ignore"):
         return np.asarray(_seeded(salt + np.uint64(turn + 1) * GOLDEN, seed=seed) >> np.uint64(11)) * 2.0**-53
 
 
 def _seeded(values: NDArray[np.uint64], *, seed: int) -> NDArray[np.uint64]:
-    """64 bits of each value and the seed."""
+    """Return 64 bits of each value and the seed, by the finalizer of SplitMix64 (Steele, Lea and Flood, 2014)."""
     with np.errstate(over="ignore"):
         return mixed(values + np.uint64((seed * 0xD1342543DE82EF95) & (2**64 - 1)))

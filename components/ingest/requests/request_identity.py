@@ -1,4 +1,5 @@
-"""Which rows are one request: those of one id and one shopper, in one visit where visits are named, that no long pause parts."""
+"""Group rows into requests: rows of one id and one user, in one session where sessions are named, without a long
+pause."""
 
 from collections.abc import Sequence
 
@@ -8,32 +9,32 @@ from components.contract.dataset import Dataset
 
 
 def names_sessions(dataset: Dataset) -> bool:
-    """Whether a role `session` says which visit an event belongs to."""
+    """Return whether a role `session` gives the session of events."""
     return any(source.columns.session is not None for source in dataset.events)
 
 
-def identity(dataset: Dataset) -> list[str]:
-    """The columns in which the rows of a request agree; beside them only time tells requests apart."""
+def request_key(dataset: Dataset) -> list[str]:
+    """Return the columns in which the rows of a request agree; besides them only time separates requests."""
     return ["key", "request", *(["session"] if names_sessions(dataset) else [])]
 
 
 def gap_us(dataset: Dataset) -> int:
-    """The longest pause between two rows of one request, in microseconds."""
+    """Return the longest pause between two rows of one request, in microseconds."""
     return int(dataset.session_gap * 1e6)
 
 
 def with_moments(rows: pl.DataFrame, by: Sequence[str], *, pause_us: int) -> pl.DataFrame:
-    """The rows with the moment of their request as `time`: that of its first row.
+    """Set `time` to the moment of each row's request: the time of its first row.
 
-    Rows that agree in `by` are of one request as long as none follows the one before it by more than `pause_us`. So rows that agree in
-    `by` and in the moment are one request.
+    Rows that agree in `by` are of one request as long as none follows the one before it by more than `pause_us`. So
+    rows that agree in `by` and in the moment are one request.
 
     Args:
         rows: with `time` in microseconds, in any order.
         by: the columns in which the rows of a request agree.
         pause_us: a longer pause begins another request.
     """
-    # Rows of a request mostly stand together and bear one time: they are looked at as one.
+    # Rows of a request are mostly consecutive and have one time: such a run is handled as one row.
     begins = rows.select(changed(*by, "time")).to_series()
     run = (begins.cum_sum() - 1).cast(pl.UInt32)
     runs = rows.select(*by, "time").filter(begins)
@@ -51,10 +52,11 @@ def with_moments(rows: pl.DataFrame, by: Sequence[str], *, pause_us: int) -> pl.
 
 
 def changed(*names: str) -> pl.Expr:
-    """Where a row differs from the one before it in any of the columns; true of the first."""
+    """Return where a row differs from the one before it in any of the columns; true of the first."""
     return pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in names).fill_null(value=True)
 
 
 def request_rows(rows: pl.DataFrame, by: Sequence[str]) -> pl.Series:
-    """(N,) the number of each row's request, from 0, for rows that are sorted so that a request's stand together; `time` is its moment."""
+    """Return (N,) the number of each row's request, from 0, for rows sorted by request; `time` is the request's
+    moment."""
     return rows.select((changed(*by, "time").cum_sum().cast(pl.Int64) - 1).alias("row")).to_series()

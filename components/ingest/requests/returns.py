@@ -1,4 +1,4 @@
-"""Which earlier action a return takes back, and how much of it."""
+"""Match returns with the earlier actions that they take back, and the share of each."""
 
 import math
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ NOTHING_LEFT = 1e-9  # pieces, and shares of an action, below which nothing is
 
 @dataclass
 class _Action:
-    """An action that can be taken back: its row among the events, its pieces (NaN: unknown), and what is left of them."""
+    """An action that can be taken back: its row among the events, its pieces (NaN: unknown), and how many remain."""
 
     event: int
     request: str
@@ -25,18 +25,19 @@ class _Action:
         self.left = self.pieces
 
 
-def taken_back(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> pl.DataFrame:
+def match_returns(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> pl.DataFrame:
     """Match each return with what it takes back.
 
-    A return takes back the shopper's latest such action on the item before it: among those of its own request, if it names one of theirs,
-    else among all. Where both have a `quantity`, it takes so many pieces, and goes on to the action before when there are not enough
-    left; else the whole action. What is taken back isn't there for the next return. A return so depends on nothing later than itself.
+    A return takes back the user's latest such action on the item before it: among those of its own request, if it names
+    one of theirs, else among all. Where both have a `quantity`, it takes so many pieces, and goes on to the action
+    before when there are not enough left; else the whole action. What is taken back isn't there for the next return. A
+    return so depends on nothing later than itself.
 
     Args:
-        events: of a block of whole shoppers: event (the row), key, item (code), time, order, seq, action, request, and quantity where the
-            dataset has it.
-        dataset: says which action takes back which.
-        counts: gets the returns that found what they take back, and those that didn't.
+        events: of a block of whole users: event (the row), key, item (code), time, order, seq, action, request, and
+            quantity where the dataset has it.
+        dataset: declares which action takes back which.
+        counts: gets the returns with a match, and those without.
 
     Returns:
         event (a row of `events`), at_us (when it was taken back), share (of it, above 0 to 1).
@@ -44,41 +45,42 @@ def taken_back(events: pl.DataFrame, dataset: Dataset, counts: Counts) -> pl.Dat
     names = list(dataset.actions)
     columns: dict[str, list[float]] = {"event": [], "at_us": [], "share": []}
     for name, target in dataset.takes_back.items():
-        back, forth = names.index(name), names.index(target)
-        both = events.filter(pl.col("action").is_in([back, forth]))
-        both = both.join(both.filter(pl.col("action") == back).select("key", "item").unique(), on=["key", "item"], how="semi")
-        found = returns = 0
-        for actions, at_us, pieces, request in _each_return(both, back, with_quantity="quantity" in dataset.amounts):
+        return_code, action_code = names.index(name), names.index(target)
+        both = events.filter(pl.col("action").is_in([return_code, action_code]))
+        both = both.join(both.filter(pl.col("action") == return_code).select("key", "item").unique(), on=["key", "item"], how="semi")
+        matched = returns = 0
+        for actions, at_us, pieces, request in _each_return(both, return_code, with_quantity="quantity" in dataset.amounts):
             returns += 1
             shares = list(_take(actions, pieces, request))
-            found += bool(shares)
+            matched += bool(shares)
             for event, share in shares:
                 for column, value in zip(columns.values(), (event, at_us, share), strict=True):
                     column.append(value)
-        counts.add(f"returns: {name} took back {target}", found)
-        counts.add(f"returns: {name} found no {target} to take back", returns - found)
+        counts.add(f"returns: {name} took back {target}", matched)
+        counts.add(f"returns: {name} found no {target} to take back", returns - matched)
     return pl.DataFrame(columns, schema={"event": pl.UInt32, "at_us": pl.Int64, "share": pl.Float64})
 
 
-def _each_return(both: pl.DataFrame, back: int, *, with_quantity: bool) -> Iterator[tuple[list[_Action], int, float, str]]:
-    """Each return in its time, with the actions before it, its pieces (NaN: unknown) and its request."""
+def _each_return(both: pl.DataFrame, return_code: int, *, with_quantity: bool) -> Iterator[tuple[list[_Action], int, float, str]]:
+    """Yield each return in its time, with the actions before it, its pieces (NaN: unknown) and its request."""
     quantity = pl.col("quantity") if with_quantity else pl.lit(math.nan)
     rows = both.sort("key", "item", "time", "order", "seq").select(
         "key", "item", "event", "time", "action", "request", quantity.abs().alias("pieces")
     )
     actions: list[_Action] = []
-    whose = None
+    current = None
     for key, item, event, time, action, request, pieces in rows.iter_rows():
-        if (key, item) != whose:
-            whose, actions = (key, item), []
-        if action == back:
+        if (key, item) != current:
+            current, actions = (key, item), []
+        if action == return_code:
             yield actions, time, pieces, request
         else:
             actions.append(_Action(event, request, pieces or math.nan))
 
 
 def _take(actions: list[_Action], pieces: float, request: str) -> Iterator[tuple[int, float]]:
-    """What a return takes of which action, the latest first and those of its own request before all others."""
+    """Yield the actions that a return takes back and the share of each, those of its own request first, then the
+    latest first."""
     latest_first = actions[::-1]
     for action in sorted(latest_first, key=lambda action: not (request and action.request == request)):
         if action.left <= NOTHING_LEFT or pieces <= NOTHING_LEFT:

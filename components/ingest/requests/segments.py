@@ -1,24 +1,25 @@
-"""The segments of rows, and the state of products within them."""
+"""Compute the segments of rows, and the state of items within segments."""
 
 import numpy as np
 import polars as pl
 
 from components.contract.dataset import Dataset
-from components.ingest.tables.catalogue import joined, joined_at
+from components.ingest.tables.catalogue import join_features, join_features_at
+from components.ingest.tables.item_block import replay_rows
 from components.state.features import plan_of
-from components.state.reducer import State, empty
-from components.state.replay import replay
+from components.state.reducer import State
 from components.state.segments import BETWEEN, segment_key
 from components.state.versions import FROM
 
 
 def segments(rows: pl.DataFrame, dataset: Dataset, users: pl.DataFrame | None, *, prefix: str) -> pl.Series:
-    """(N,) the segment of each row, as `components.state.segments.segment_of` makes it; null where a value is missing.
+    """Return (N,) the segment of each row, as `components.state.segments.segment_of` makes it; null where a value is
+    missing.
 
     Args:
-        rows: with `user`, `time`, and the events' features under their names behind `prefix`.
-        dataset: says what a segment is.
-        users: the table of shoppers.
+        rows: with `user`, `time`, and the events' features, named with `prefix`.
+        dataset: defines segments.
+        users: the table of users.
         prefix: of the features' columns.
     """
     values = []
@@ -27,21 +28,21 @@ def segments(rows: pl.DataFrame, dataset: Dataset, users: pl.DataFrame | None, *
         if feature.table == "users":
             assert users is not None
             if FROM in users.columns:
-                values.append(joined_at(rows["user"], rows["time"].to_numpy(), users, (feature,))[name])
+                values.append(join_features_at(rows["user"], rows["time"].to_numpy(), users, (feature,))[name])
             else:
-                values.append(joined(rows["user"], users, (feature,))[name])
+                values.append(join_features(rows["user"], users, (feature,))[name])
         else:
             values.append(rows[f"{prefix}{name}"].alias(name))
-    told = pl.all_horizontal(pl.all() != "")
-    whole = pl.DataFrame(values).select(pl.when(told).then(pl.concat_str(pl.all(), separator=BETWEEN)).alias("segment"))
+    complete = pl.all_horizontal(pl.all() != "")
+    whole = pl.DataFrame(values).select(pl.when(complete).then(pl.concat_str(pl.all(), separator=BETWEEN)).alias("segment"))
     return whole.to_series()
 
 
-def segment_block(rows: pl.DataFrame, items: pl.Series, dataset: Dataset) -> tuple[list[str], State]:
+def replay_segment_block(rows: pl.DataFrame, items: pl.Series, dataset: Dataset) -> tuple[list[str], State]:
     """Run the reducer over a block of items within segments.
 
     Args:
-        rows: `segment_rows` of all shopper blocks.
+        rows: `segment_rows` of all user blocks.
         items: the items' ids by code.
         dataset: the dataset file.
 
@@ -54,18 +55,5 @@ def segment_block(rows: pl.DataFrame, items: pl.Series, dataset: Dataset) -> tup
     pair = rows.select(pl.struct("item", "segment").rle_id().cast(pl.Int64).alias("key")).to_series()
     first = rows.filter(pair != pair.shift(1, fill_value=-1))
     keys = [segment_key(segment, item) for segment, item in zip(first["segment"], items.gather(first["item"]), strict=True)]
-    state = empty(plan, len(keys))
-    replay(
-        plan,
-        state,
-        keys=pair.to_numpy(),
-        times_us=rows["time"].to_numpy(),
-        actions=rows["action"].to_numpy(),
-        items=rows["item"].to_numpy(),
-        weights=np.ones(len(rows), np.int64),
-        sessions=np.zeros(len(rows), np.int64),
-        is_event=np.ones(len(rows), np.bool_),
-        is_query=np.zeros(len(rows), np.bool_),
-        stamps_us=rows["stamped"].fill_null(rows["time"]).to_numpy(),
-    )
+    state, _ = replay_rows(rows, pair, plan, keys=len(keys), is_query=np.zeros(len(rows), np.bool_))
     return keys, state

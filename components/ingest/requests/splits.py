@@ -1,4 +1,4 @@
-"""Which window a request belongs to. Windows of time don't overlap, and a gap as long as the label's window lies between them."""
+"""Assign requests to windows. Windows of time don't overlap, and a gap as long as the label's window separates them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from components.contract.errors import InputError
 from components.contract.sources import Impressions, ListRows
 
 SPLITS = ("train", "eval", "test")
-BEFORE, GAP, AFTER = -1, -2, -3  # beside the places in SPLITS
+BEFORE, GAP, AFTER = -1, -2, -3  # other than the indices of SPLITS
 LEFT_OUT = {
     BEFORE: "before the training window",
     GAP: "in the gap before a window",
@@ -34,12 +34,12 @@ class Bounds:
 
 
 def label_window_us(dataset: Dataset) -> int:
-    """How long after a request its labels may come; 0 where they stand in it."""
+    """Return how long after a request its labels may come; 0 where they are part of it."""
     return int(dataset.attribution * 1e6) if isinstance(dataset.candidates, Impressions | ListRows) else 0
 
 
 def bounds(dataset: Dataset, first_us: int, last_us: int) -> Bounds:
-    """The windows over events from `first_us` to `last_us`."""
+    """Return the windows over events from `first_us` to `last_us`."""
     windows = dataset.windows
     train = _us(windows.train) if windows.train else first_us
     until = _us(windows.until) if windows.until else last_us
@@ -49,29 +49,30 @@ def bounds(dataset: Dataset, first_us: int, last_us: int) -> Bounds:
     return Bounds(train, eval_, test, until, gap)
 
 
-def data_end_us(dataset: Dataset, told: str) -> int | None:
-    """Where `data_until` says that the data ends, None where it says nothing.
+def data_end_us(dataset: Dataset, data_until: str) -> int | None:
+    """Return the end of the data by `data_until`, None where it is empty.
 
     Raises:
         InputError: it isn't a date or date-time, or the rows have no time.
     """
-    if not told:
+    if not data_until:
         return None
     try:
-        moment = boundary(told)
+        moment = boundary(data_until)
     except ValueError:
         moment = None
     if not isinstance(moment, datetime):
-        raise InputError(f"data_until: expected a date or date-time such as 2026-01-31 or 2026-01-31T06:00:00Z, got {told!r}")
+        raise InputError(f"data_until: expected a date or date-time such as 2026-01-31 or 2026-01-31T06:00:00Z, got {data_until!r}")
     if any("time" not in source.columns.named() for source in dataset.events):
-        raise InputError(f"data_until: expected rows with a time to end at {told}, got a source without; leave it empty")
+        raise InputError(f"data_until: expected rows with a time to end at {data_until}, got a source without; leave it empty")
     return _us(moment)
 
 
 def assign(times_us: NDArray[np.int64], window: Bounds) -> NDArray[np.int8]:
-    """The window of each request: a place in SPLITS, or BEFORE, GAP, AFTER.
+    """Return the window of each request: an index into SPLITS, or BEFORE, GAP, AFTER.
 
-    A request whose labels could come after the next boundary is left out: what is learnt from must be known when the next window starts.
+    A request whose labels could come after the next boundary is left out: training data must be known when the
+    next window starts.
     """
     split = np.searchsorted(np.array([window.eval_us, window.test_us]), times_us, side="right").astype(np.int8)
     ends = np.array([window.eval_us, window.test_us, window.until_us + 1])[split]
@@ -83,18 +84,18 @@ def assign(times_us: NDArray[np.int64], window: Bounds) -> NDArray[np.int8]:
 
 
 def label_ends_us(times_us: NDArray[np.int64], window: Bounds) -> NDArray[np.int64]:
-    """When the window of the split that each request lies in ends: what happens from then on, its labels can't know of."""
+    """Return the end of the window that each request lies in: labels don't use what happens from then on."""
     split = np.searchsorted(np.array([window.eval_us, window.test_us]), times_us, side="right")
     return np.array([window.eval_us, window.test_us, window.until_us + 1])[split]
 
 
 def assign_by_hash(requests: pl.Series, windows: Windows, *, seed: int) -> NDArray[np.int8]:
-    """The window of each request by a hash of its id and the seed, for data without time."""
+    """Return the window of each request by a hash of its id and the seed, for data without time."""
     salt = str(seed).encode()
     hashes = [int.from_bytes(hashlib.blake2b(request.encode(), digest_size=8, key=salt).digest()) for request in requests]
-    place = np.array(hashes, np.uint64) / 2.0**64
+    fraction = np.array(hashes, np.uint64) / 2.0**64
     test, eval_ = (share if isinstance(share, float) else 0.0 for share in (windows.test, windows.eval))
-    return np.select([place < test, place < test + eval_], [2, 1], 0).astype(np.int8)
+    return np.select([fraction < test, fraction < test + eval_], [2, 1], 0).astype(np.int8)
 
 
 def _us(moment: float | datetime) -> int:
@@ -102,5 +103,5 @@ def _us(moment: float | datetime) -> int:
     return round(moment.timestamp() * 1e6)
 
 
-def _start(given: float | datetime, first: int, last: int, end: int) -> int:
-    return end - round((last - first) * given) if isinstance(given, float) else _us(given)
+def _start(edge: float | datetime, first: int, last: int, end: int) -> int:
+    return end - round((last - first) * edge) if isinstance(edge, float) else _us(edge)

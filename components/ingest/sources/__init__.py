@@ -1,1 +1,1 @@
-"""Files of a source, their columns, and the values in them."""
+"""List files of a source, and read their columns and values."""

@@ -1,4 +1,4 @@
-"""Files of any file system that Beam knows: the one place that asks Beam for them."""
+"""Access files of any file system that Beam supports; no other module calls Beam's."""
 
 import os
 from glob import glob
@@ -12,13 +12,13 @@ from components.contract.errors import InputError
 
 
 def listed(pattern: str) -> list[str]:
-    """The files that a pattern matches, sorted. On this machine `**` stands for any folders.
+    """List the files that a pattern matches, sorted. For local files `**` matches any folders.
 
     Raises:
         InputError: the file system refuses.
     """
     if "://" not in pattern:
-        # Beam passes over files below a folder whose name has a backslash.
+        # Beam skips files below a folder whose name has a backslash.
         return sorted(path for path in ([pattern] if os.path.isfile(pattern) else glob(pattern, recursive=True)) if os.path.isfile(path))
     try:
         return sorted(entry.path for entry in _beam().match([pattern])[0].metadata_list)
@@ -27,19 +27,19 @@ def listed(pattern: str) -> list[str]:
 
 
 def size_bytes(path: str) -> int:
-    """How large a file is."""
+    """Return a file's size."""
     return int(_beam().match([path])[0].metadata_list[0].size_in_bytes)
 
 
 def opened(path: str) -> Any:
-    """A seekable binary file, as it lies there."""
+    """Open a seekable binary file, without decompression."""
     if os.path.exists(path):
         return open(path, "rb")
     return _beam().open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 def created(path: str) -> Any:
-    """A new binary file, with its folder."""
+    """Create a binary file, with its folder."""
     folder = os.path.dirname(path)
     if not _beam().exists(folder):
         try:
@@ -51,12 +51,12 @@ def created(path: str) -> Any:
 
 
 def removed(folder: str) -> None:
-    """Remove a folder with all that is in it."""
+    """Remove a folder with its contents."""
     _beam().delete([folder])
 
 
 def _beam() -> Any:
-    """Beam's file systems. Outside of a pipeline nobody has given them options, without which that of S3 doesn't begin."""
+    """Return Beam's file systems, with default options outside of a pipeline: the one of S3 fails without any."""
     if FileSystems._pipeline_options is None:
         FileSystems.set_options(PipelineOptions([]))
     return FileSystems

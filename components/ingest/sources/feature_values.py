@@ -1,4 +1,4 @@
-"""Columns of the log, the catalogue and the shoppers as their features' types."""
+"""Convert columns of the log, the catalogue and the users to their features' types."""
 
 import polars as pl
 
@@ -6,11 +6,11 @@ from components.contract.errors import InputError
 from components.contract.features import TEXT_LIMIT, Category, GivenFeature, Id, Number, Vector
 from components.ingest.counts import Counts
 from components.ingest.sources.id_text import ids_of, text_of, words_of
-from components.ingest.sources.raw_rows import column_place, location, logged_name, opens_file, sample_rows
+from components.ingest.sources.raw_rows import column_location, location, logged_name, opens_file, sample_rows
 
 
 def typed_values(frame: pl.DataFrame, features: tuple[GivenFeature, ...], counts: Counts, *, column: str | None = None) -> pl.DataFrame:
-    """Columns of a table (catalogue, shoppers, shown lists) as their features' types, named by the features.
+    """Return columns of a table (catalogue, users, shown lists) as their features' types, named by the features.
 
     A number below its minimum is missing. `column` is the one that holds the values; default: each feature's own.
     """
@@ -27,7 +27,7 @@ def typed_values(frame: pl.DataFrame, features: tuple[GivenFeature, ...], counts
 
 
 def typed_column(frame: pl.DataFrame, feature: GivenFeature, column: str, name: str, counts: Counts) -> pl.Series:
-    """A column as float32 (NaN: missing), text ("": missing), or an array of float32."""
+    """Return a column as float32 (NaN: missing), text ("": missing), or an array of float32."""
     values = frame[column]
     if isinstance(feature, Number):
         return numbers(frame, values, counts, name=feature.name, role=f"feature {feature.name!r}").alias(name)
@@ -44,10 +44,10 @@ def typed_column(frame: pl.DataFrame, feature: GivenFeature, column: str, name: 
 
 
 def _text(frame: pl.DataFrame, feature: GivenFeature, values: pl.Series) -> pl.Series:
-    """What is one thing has one text, as an id has; words and lists of values stay as they are."""
+    """Return a feature's values as text: ids and categories in one notation, words and lists of values as they are."""
     match feature:
         case Id():
-            return ids_of(values, where=column_place(frame, values))
+            return ids_of(values, where=column_location(frame, values))
         case Category():
             return words_of(values)
     return text_of(values, separator=getattr(feature, "separator", " "))
@@ -56,10 +56,10 @@ def _text(frame: pl.DataFrame, feature: GivenFeature, values: pl.Series) -> pl.S
 def numbers(
     frame: pl.DataFrame, values: pl.Series, counts: Counts, *, name: str, role: str, dtype: pl.DataType | type[pl.DataType] = pl.Float32
 ) -> pl.Series:
-    """A column of a frame as finite numbers, NaN where there is none; what isn't one is counted under the name.
+    """Return a column of a frame as finite numbers, NaN where there is none; count other values under the name.
 
     Raises:
-        InputError: nothing in the file's column is a number. `role` says there what the column was taken for.
+        InputError: nothing in the file's column is a number. The error names the `role` of the column.
     """
     if values.dtype == pl.Boolean or values.dtype.is_numeric():
         typed, present = values.cast(dtype), values.is_not_null()

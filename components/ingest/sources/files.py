@@ -1,4 +1,4 @@
-"""Which files a source has, and how they are cut into blocks that one worker reads at a time."""
+"""List the files of a source, and cut them into blocks that one worker reads at a time."""
 
 import os
 import posixpath
@@ -14,7 +14,7 @@ from components.contract.sources import EventSource, Files, Format
 from components.ingest.sources.beam_filesystem import listed, opened, size_bytes
 
 FILE, ROW = "__file__", "__row__"  # columns of raw frames: the row's file, and its index in that file from 0
-BLOCK_ROWS = 500_000  # of a Parquet file: enough to be quick, and small beside a worker's memory
+BLOCK_ROWS = 500_000  # of a Parquet file: enough to be quick, and small for a worker's memory
 TEXT_ROW_BYTES = 60  # of an event in a text file, to guess their number
 
 _ENDINGS: dict[str, Format] = {
@@ -22,25 +22,20 @@ _ENDINGS: dict[str, Format] = {
     **dict.fromkeys((".csv", ".tsv"), "csv"),
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
 }
-_PACKED = (".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".zip")  # how a packed file's name ends; what it is packed with, its bytes say
+_PACKED = (".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".zip")  # endings of compressed files; the format is read from their bytes
 
 
 @dataclass(frozen=True)
 class Block:
-    """A part of a file: some row groups of a Parquet file, or a whole text file.
+    """A part of a file: some row groups of a Parquet file, or a whole text file."""
 
-    `order` is the block's place among all blocks of the data set, `file_order` the file's among all files; `first_row` the place in the
-    file of its first row; `source` the place in `events`. Where an array of each row is unnested, `first_unnested` is a number that
-    the elements of all rows before are below.
-    """
-
-    order: int
-    source: int
+    order: int  # index among all blocks of the data set
+    source: int  # index in `events`
     path: str
-    file_order: int
-    first_row: int
+    file_order: int  # index among all files
+    first_row: int  # index in the file
     row_groups: tuple[int, ...] = ()
-    first_unnested: int = 0
+    first_unnested: int = 0  # where arrays are unnested: a number above that of all elements before
 
 
 @dataclass(frozen=True)
@@ -53,32 +48,33 @@ class Layout:
 
 
 def resolve(path: str, data_root: str) -> str:
-    """A path of the dataset file, looked up under the data folder unless it is absolute or names a file system."""
+    """Resolve a path of the dataset file: under the data folder unless it is absolute or names a file system."""
     return path if os.path.isabs(path) or "://" in path else posixpath.join(data_root, path)
 
 
 def matching(source: Files, data_root: str) -> list[str]:
-    """The source's files, sorted.
+    """List a source's files, sorted.
 
     Raises:
         InputError: there is none.
     """
     pattern = resolve(source.path, data_root)
-    found = [path for path in listed(pattern) if not _hidden(path, pattern)]
-    if not found:
+    paths = [path for path in listed(pattern) if not _hidden(path, pattern)]
+    if not paths:
         raise InputError(f"{pattern}: expected at least one file, found none; check `path` and the data folder")
-    return found
+    return paths
 
 
 def _hidden(path: str, pattern: str) -> bool:
-    """Whether a file is one of those that Spark and Hive write beside their data (`_SUCCESS`, `.part-0.crc`), matched by a wildcard."""
+    """Return whether a wildcard matches a file that Spark and Hive write beside their data (`_SUCCESS`,
+    `.part-0.crc`)."""
     return posixpath.basename(path).startswith(("_", ".")) and posixpath.basename(pattern).startswith(("*", "?", "["))
 
 
-def file_format(path: str, given: Format | None) -> Format:
-    """The declared format, or the one that the file's ending tells."""
-    if given:
-        return given
+def file_format(path: str, declared: Format | None) -> Format:
+    """Return the declared format, or the one of the file's ending."""
+    if declared:
+        return declared
     stem, ending = os.path.splitext(path.lower())
     if ending in _PACKED:
         ending = os.path.splitext(stem)[1]
@@ -88,7 +84,7 @@ def file_format(path: str, given: Format | None) -> Format:
 
 
 def open_parquet(path: str) -> pq.ParquetFile:
-    """A Parquet file.
+    """Open a Parquet file.
 
     Raises:
         InputError: it isn't one.
@@ -118,7 +114,8 @@ def layout(dataset: Dataset, data_root: str) -> Layout:
 
 
 def _cuts(path: str, source: EventSource) -> tuple[list[tuple[int, tuple[int, ...], int]], int]:
-    """For each block of a file its first row, its row groups, and the number of its first element; and the rows of the file."""
+    """Return for each block of a file its first row, its row groups and the number of its first element; and the
+    file's rows."""
     if file_format(path, source.format) != "parquet":
         size = size_bytes(path)
         return ([(0, (), 0)] if size else []), -(-size // TEXT_ROW_BYTES)

@@ -1,4 +1,4 @@
-"""Fill values down: those that stand on the first row of several that belong together, and are empty in the others."""
+"""Fill values down: from the first row of a group of consecutive rows to the others, where they are empty."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,9 +13,10 @@ def filled_down(parts: Iterator[pl.DataFrame], rule: FillDown) -> Iterator[pl.Da
     """Fill the empty values of each frame from above, also across frames.
 
     Args:
-        parts: consecutive frames of one file, with the column `within` of `rule`; one that lacks another has nothing to fill there.
-        rule: `columns` take the last value above among consecutive rows of one value of `within`; where `within` itself is empty nothing is
-            filled.
+        parts: consecutive frames of one file, with the column `within` of `rule`; one that lacks another has nothing to
+            fill there.
+        rule: `columns` take the last value above among consecutive rows of one value of `within`; where `within` itself
+            is empty nothing is filled.
     """
     key = ""
     last: dict[str, Any] = {}
@@ -27,8 +28,8 @@ def filled_down(parts: Iterator[pl.DataFrame], rule: FillDown) -> Iterator[pl.Da
         run = within.rle_id()
         goes_on = key != "" and within[0] == key
         filled = []
-        there = [name for name in rule.columns if name in part.columns]
-        for name in there:
+        present = [name for name in rule.columns if name in part.columns]
+        for name in present:
             values = _forward(_emptied(part[name]), run)
             if goes_on and last.get(name) is not None:
                 begins = pl.DataFrame({"v": values, "run": run})
@@ -37,7 +38,7 @@ def filled_down(parts: Iterator[pl.DataFrame], rule: FillDown) -> Iterator[pl.Da
             filled.append(pl.select(pl.when(alone).then(part[name]).otherwise(values.alias("filled")).alias(name)).to_series())
         part = part.with_columns(filled)
         key = within[-1]
-        last = {name: _emptied(part[name])[-1] for name in there}
+        last = {name: _emptied(part[name])[-1] for name in present}
         yield part
 
 
@@ -46,7 +47,7 @@ def _forward(values: pl.Series, run: pl.Series) -> pl.Series:
 
 
 def _emptied(values: pl.Series) -> pl.Series:
-    """Null where a value is empty: also blank text, and NaN."""
+    """Return null where a value is empty: also blank text, and NaN."""
     if values.dtype == pl.String:
         return values.set(values.str.strip_chars() == "", None)
     return values.fill_nan(None) if values.dtype.is_float() else values

@@ -1,4 +1,4 @@
-"""What a value of any type is as text: ids, categories and words."""
+"""Convert values of any type to text: ids, categories and words."""
 
 import numpy as np
 import polars as pl
@@ -7,7 +7,7 @@ import pyarrow as pa
 from components.contract.errors import InputError
 from components.contract.values.id_text import EXACT_BELOW, EXACT_BELOW_SINGLE, id_text, is_rounded
 
-# Rust's `\d` and `\s` know all of Unicode, as `strip_chars` does; digits of an id are ASCII.
+# Rust's `\d` and `\s` match all of Unicode, as `strip_chars` does; digits of an id are ASCII.
 _FRACTION = r"^(?:-(0+)|(-?[0-9]+))\.0*$"
 _WITHOUT_FRACTION = "${1}${2}"  # and without the sign of a float's negative zero
 _LONG_FRACTION = r"^-?[0-9]{16,}\.0*$"  # of numbers that may be 2^53 or more
@@ -17,9 +17,9 @@ _NUMBER = r"^[+-]?[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?$"
 
 
 def text_of(values: pl.Series, *, separator: str = " ") -> pl.Series:
-    """A column of any type as text, "" where it is missing; lists are joined.
+    """Return a column of any type as text, "" where it is missing; lists are joined.
 
-    An id that met a missing value on its way through a frame is a float: 12.0 is 12.
+    Ids that went through a frame with missing values are floats: 12.0 is 12.
     """
     if isinstance(values.dtype, pl.List | pl.Array):
         is_float = values.dtype.inner.is_float()
@@ -35,7 +35,7 @@ def text_of(values: pl.Series, *, separator: str = " ") -> pl.Series:
 
 
 def element_texts(values: pl.Series) -> pl.Series:
-    """A column of lists as lists of texts, one text for each place, "" for a missing element; a list that is empty or missing is [""]."""
+    """Return a column of lists as lists of texts, "" for a missing element; a list that is empty or missing is [""]."""
     lists = values.cast(pl.List(values.dtype.inner))  # type: ignore[attr-defined]
     lengths = lists.list.len().fill_null(0).clip(1).to_numpy()
     texts = text_of(lists.explode(empty_as_null=True)).to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -44,7 +44,7 @@ def element_texts(values: pl.Series) -> pl.Series:
 
 
 def ids_of(values: pl.Series, *, where: str) -> pl.Series:
-    """A column of ids as text by the rule of `components.contract.values.id_text`, "" where one is missing.
+    """Return a column of ids as text by the rule of `components.contract.values.id_text`, "" where one is missing.
 
     Args:
         values: of any type.
@@ -64,7 +64,7 @@ def ids_of(values: pl.Series, *, where: str) -> pl.Series:
 
 
 def words_of(values: pl.Series, *, separator: str = " ") -> pl.Series:
-    """A column of ids or categories that are features: as `ids_of`, but what is rounded stays as it is."""
+    """Return a column of ids or categories that are features: as `ids_of`, but rounded values stay as they are."""
     text = text_of(values, separator=separator)
     if isinstance(values.dtype, pl.Decimal):
         return text.str.replace(_FRACTION, _WITHOUT_FRACTION)
@@ -72,9 +72,11 @@ def words_of(values: pl.Series, *, separator: str = " ") -> pl.Series:
 
 
 def may_differ(text: pl.Series) -> bool:
-    """Whether a text column has any byte that could make an id another text: blanks, a point, a plus sign, or what isn't ASCII.
+    """Return whether any byte of a text column could make an id another text: blanks, a point, a plus sign, or
+    non-ASCII.
 
-    One look at all bytes of the column costs a few nanoseconds a row; most ids are letters, digits, dashes and underscores.
+    One look at all bytes of the column costs a few nanoseconds a row; most ids are letters, digits, dashes and
+    underscores.
     """
     data = text.to_arrow().buffers()[2]
     if data is None:
@@ -84,7 +86,7 @@ def may_differ(text: pl.Series) -> bool:
 
 
 def _canonical(text: pl.Series, where: str | None) -> pl.Series:
-    """Text by the rule; with `where`, rounded floats in a column of numbers are an error."""
+    """Return text by the rule; with `where`, rounded floats in a column of numbers are an error."""
     if not may_differ(text):
         return text
     text = text.str.strip_chars()

@@ -1,4 +1,4 @@
-"""Missing values that a log writes as words, in columns of any type."""
+"""Replace words that a log writes for missing values by nulls, in columns of any type."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ BLANKS = "blanks"
 
 
 def without_null_words(frame: pl.DataFrame, columns: Sequence[str], files: Files, counts: Counts) -> pl.DataFrame:
-    """A frame of raw rows with null in place of the words that its source takes as missing; counted by column and word."""
+    """Replace the null words of a source by null in a frame of raw rows; count them by column and word."""
     mended = []
     for column in (frame[name] for name in columns):
         missing = null_mask(column, null_words(files, column.name))
@@ -25,7 +25,7 @@ def without_null_words(frame: pl.DataFrame, columns: Sequence[str], files: Files
 
 
 def null_mask(column: pl.Series, words: frozenset[str]) -> pl.Series | None:
-    """Which values are missing by the words; None where there is none, which is the usual case and quick."""
+    """Return which values are null words; None where there is none, which is the usual case and quick."""
     if column.dtype == pl.String:
         missing = column.is_in(list(words))
         if _has_blanks(column):
@@ -41,7 +41,7 @@ def null_mask(column: pl.Series, words: frozenset[str]) -> pl.Series | None:
 
 
 def count_words(frame: pl.DataFrame, column: pl.Series, missing: pl.Series, counts: Counts) -> None:
-    """Count the values of a column that are missing, by word, and keep rows of the frame as samples."""
+    """Count the missing values of a column by word, and keep rows of the frame as samples."""
     text = column.filter(missing).cast(pl.String).str.strip_chars()
     rows = frame.filter(missing)
     name = column.name.removeprefix("c:")
@@ -51,7 +51,7 @@ def count_words(frame: pl.DataFrame, column: pl.Series, missing: pl.Series, coun
 
 
 def _has_blanks(column: pl.Series) -> bool:
-    """Whether any byte of a text column may be of white space."""
+    """Return whether a text column may contain white space."""
     data = column.to_arrow().buffers()[2]
     if data is None:
         return False

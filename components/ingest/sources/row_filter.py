@@ -1,4 +1,4 @@
-"""The condition `where` of a source: SQL on its raw columns."""
+"""Apply the condition `where` of a source: SQL on its raw columns."""
 
 import polars as pl
 
@@ -6,7 +6,7 @@ from components.contract.errors import InputError
 
 
 def columns_of(where: str) -> set[str]:
-    """The columns that a condition reads.
+    """Return the columns that a condition reads.
 
     Raises:
         InputError: it isn't SQL that can be read.
@@ -15,7 +15,7 @@ def columns_of(where: str) -> set[str]:
 
 
 def kept_by(where: str, rows: pl.DataFrame, path: str) -> pl.Series:
-    """Which rows fulfil the condition; none of those for which it is unknown.
+    """Return which rows fulfil the condition; rows for which it is null don't.
 
     Raises:
         InputError: it can't be applied to the columns as they are.
@@ -32,7 +32,7 @@ def kept_by(where: str, rows: pl.DataFrame, path: str) -> pl.Series:
 
 
 def first_line(error: Exception) -> str:
-    """What a library says of an error, without the plan and the advice that come behind."""
+    """Return the first line of a library's error, without the plan and the advice that follow."""
     return str(error).strip().split("\n")[0]
 
 

@@ -1,4 +1,4 @@
-"""Times of any notation as microseconds since 1970, UTC."""
+"""Convert times of any notation to microseconds since 1970, UTC."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -29,16 +29,16 @@ _NOTATIONS = (  # made one: what is matched, and what it becomes
     (r"(:[0-9]{2}(?:\.[0-9]+)?)\s*([+-][0-9]{2}):?([0-9]{2})$", "${1}${2}:${3}"),
     (r"(:[0-9]{2}(?:\.[0-9]+)?)\s*([+-][0-9]{2})$", "${1}${2}:00"),
 )
-_MIDNIGHT = r"[T ]00:00(?::00(?:\.0+)?)?$"  # behind a date that was written as a moment
+_MIDNIGHT = r"[T ]00:00(?::00(?:\.0+)?)?$"  # after a date that was written as a datetime
 
-# What people write by hand or by a spreadsheet, and which nobody can tell from each other by one example.
+# Formats of people and spreadsheets, which one example doesn't distinguish.
 _DATES = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y", "%m/%d/%y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%Y%m%d")
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p")
 _OTHERS = ("%d/%b/%Y:%H:%M:%S %z", "%Y%m%dT%H%M%S", "%Y%m%d%H%M%S", "%Y.%m.%d %H:%M:%S", "%Y-%m-%d-%H.%M.%S%.f")
 _HINT_ROWS = 1000
 _FIRST_YEAR, _LAST_YEAR = 1980, 2100
 
-# Numbers that are dates to whoever reads them: digits, format, and the bounds of its parts from the right.
+# Numbers that a person reads as dates: digits, format, and the bounds of its parts from the right.
 _DAY, _MONTH, _HOUR, _SIXTY = (1, 31), (1, 12), (0, 23), (0, 59)
 _YEAR, _SHORT_YEAR = (_FIRST_YEAR, _LAST_YEAR), (0, 99)
 _DATE_NUMBERS = (
@@ -52,14 +52,14 @@ _SPREADSHEET_DAYS = (29_221, 73_050)  # 1980 to 2099, counted from 1900
 
 
 def times_us(column: pl.Series, notation: TimeNotation, *, where: str, unit: str | None = None) -> pl.Series:
-    """A column of times as int64 microseconds; null where it can't be parsed.
+    """Return a column of times as int64 microseconds; null where it can't be parsed.
 
     Args:
-        column: timestamps, dates, numbers since 1970, or text: numbers or ISO 8601, or what `time_format` says.
-        notation: says the unit of numbers, the format of text and the zone of times that name none. A time that a change of clocks skips
-            can't be parsed, one that it repeats is the earlier.
+        column: timestamps, dates, numbers since 1970, or text: numbers or ISO 8601, or of `time_format`.
+        notation: has the unit of numbers, the format of text and the zone of times that name none. A time that a
+            change of clocks skips can't be parsed, one that it repeats is the earlier.
         where: what errors begin with.
-        unit: of numbers, in place of the notation's.
+        unit: of numbers, instead of the notation's.
 
     Raises:
         InputError: the column is of another type, a format can't be used, or numbers look like dates.
@@ -81,7 +81,8 @@ def times_us(column: pl.Series, notation: TimeNotation, *, where: str, unit: str
 
 
 def joined_times_us(columns: Sequence[pl.Series], notation: TimeNotation, *, where: str) -> pl.Series:
-    """Times that take several columns: a date and what is joined to it (a clock's text) or added to it (numbers of a unit).
+    """Combine several columns to times: a date and what is joined to it (a clock's text) or added to it (numbers of a
+    unit).
 
     Raises:
         InputError: as `times_us`; or a number has no unit.
@@ -113,14 +114,14 @@ def joined_times_us(columns: Sequence[pl.Series], notation: TimeNotation, *, whe
 
 
 def numbers(column: pl.Series) -> pl.Series:
-    """Text as whole numbers, or as floats where some aren't whole; null where it is no number."""
+    """Return text as whole numbers, or as floats where some aren't whole; null where it is no number."""
     text = column.str.strip_chars()
     whole, floats = text.cast(pl.Int64, strict=False), text.cast(pl.Float64, strict=False)
     return whole if whole.null_count() == floats.null_count() else floats
 
 
 def format_hint(column: pl.Series) -> str:
-    """What to say of times that can't be parsed: the formats that all of them fit."""
+    """Return the advice for times that can't be parsed: the formats that fit all of them."""
     text = column.cast(pl.String).drop_nulls().str.strip_chars()
     text = text.filter(text != "").unique().head(_HINT_ROWS)
     fitting = [format_ for format_ in _known_formats() if len(text) and _fits(text, format_)]
@@ -128,7 +129,9 @@ def format_hint(column: pl.Series) -> str:
         return "say `time_format`, such as '%d/%m/%Y %H:%M'"
     if len(fitting) == 1:
         return f"say `time_format: '{fitting[0]}'`, if that is what it means"
-    return f"it can be read in several ways: say which one is meant, {' or '.join(f'`time_format: {each!r}`' for each in fitting[:3])}"
+    return (
+        f"it can be read in several ways: say which one is meant, {' or '.join(f'`time_format: {format_!r}`' for format_ in fitting[:3])}"
+    )
 
 
 def _known_formats() -> Iterator[str]:
@@ -143,7 +146,7 @@ def _fits(text: pl.Series, format_: str) -> bool:
 
 
 def _formatted(column: pl.Series, notation: TimeNotation, where: str) -> pl.Series:
-    """Text by the formats, each tried on what those before it couldn't read."""
+    """Parse text by the formats, each tried on what those before it couldn't parse."""
     return _first_reading(column.str.strip_chars(), [partial(_by_format, notation, where, each) for each in notation.formats])
 
 
@@ -163,7 +166,7 @@ def _by_format(notation: TimeNotation, where: str, format_: str, text: pl.Series
 
 
 def _parsed(column: pl.Series, timezone: str, unit: str, where: str) -> pl.Series:
-    """Text as numbers, and what are none as ISO 8601."""
+    """Parse text as numbers, and the rest as ISO 8601."""
     counted = numbers(column)
     if counted.null_count() == column.null_count():
         return _epoch(counted, unit, where)
@@ -173,20 +176,20 @@ def _parsed(column: pl.Series, timezone: str, unit: str, where: str) -> pl.Serie
 
 
 def _iso(column: pl.Series, timezone: str) -> pl.Series:
-    """ISO 8601 and what is close to it."""
+    """Parse ISO 8601 and common variants of it."""
     plain = column.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False)
     if plain.null_count() == column.null_count():
         return _utc(plain, timezone)
     text = column.str.strip_chars()
     usual = text.str.replace("T", " ", literal=True).str.replace("Z$", "+00:00")
-    found = _first_reading(usual, _iso_readings(_ZONED, timezone))
-    rest = found.is_null() & text.is_not_null()
+    parsed = _first_reading(usual, _iso_readings(_ZONED, timezone))
+    rest = parsed.is_null() & text.is_not_null()
     if not rest.any():
-        return found
+        return parsed
     rare = text.filter(rest)
     for pattern, becomes in _NOTATIONS:
         rare = rare.str.replace(pattern, becomes)
-    return found.scatter(rest.arg_true(), _first_reading(rare, _iso_readings((*_ZONED, *_ZONED_MAIL), timezone)))
+    return parsed.scatter(rest.arg_true(), _first_reading(rare, _iso_readings((*_ZONED, *_ZONED_MAIL), timezone)))
 
 
 def _iso_readings(zoned: Sequence[str], timezone: str) -> list[Reading]:
@@ -197,26 +200,27 @@ def _iso_readings(zoned: Sequence[str], timezone: str) -> list[Reading]:
 
 
 def _first_reading(text: pl.Series, readings: Sequence[Reading]) -> pl.Series:
-    """Text as microseconds, each value by the first reading that it fits; each reading sees what those before it left."""
-    found = pl.Series(text.name, [None], dtype=pl.Int64).new_from_index(0, len(text))
+    """Parse text to microseconds, each value by the first parser that it fits; each parser gets what those before it
+    left."""
+    parsed = pl.Series(text.name, [None], dtype=pl.Int64).new_from_index(0, len(text))
     left = text.is_not_null()
     for read in readings:
         if not left.any():
             break
-        found = found.scatter(left.arg_true(), read(text.filter(left)))
-        left = text.is_not_null() & found.is_null()
-    return found
+        parsed = parsed.scatter(left.arg_true(), read(text.filter(left)))
+        left = text.is_not_null() & parsed.is_null()
+    return parsed
 
 
 def _day_text(column: pl.Series) -> pl.Series:
-    """A date as text, without the midnight that a column of moments has."""
+    """Return a date as text, without the midnight of a column of datetimes."""
     if isinstance(column.dtype, pl.Datetime | pl.Date):
         return column.dt.strftime("%Y-%m-%d")
     return _as_text(column).str.strip_chars().str.replace(_MIDNIGHT, "")
 
 
 def _as_text(column: pl.Series) -> pl.Series:
-    """Text, null where a value is missing; whole numbers without a fraction."""
+    """Return text, null where a value is missing; whole numbers without a fraction."""
     if column.dtype == pl.String:
         return column
     return pl.select(pl.when(column.is_not_null()).then(text_of(column))).to_series()
@@ -232,7 +236,7 @@ def _zoned(column: pl.Series, timezone: str) -> pl.Series:
 
 
 def _epoch(column: pl.Series, unit: str, where: str) -> pl.Series:
-    """Numbers since 1970 as microseconds; with `auto` each in the unit in which it lies between 1973 and 5138."""
+    """Convert numbers since 1970 to microseconds; with `auto` each in the unit that puts it between 1973 and 5138."""
     if unit != "auto":
         return _scaled(column, unit)
     if column.dtype.is_float():
@@ -255,7 +259,7 @@ def _unit_of(number: object) -> str:
 
 
 def _scaled(column: pl.Series, unit: str) -> pl.Series:
-    """Numbers of a unit as microseconds."""
+    """Convert numbers of a unit to microseconds."""
     if column.dtype.is_integer():
         whole = column.cast(pl.Int64, strict=False)
         if unit == "ns":
@@ -266,7 +270,8 @@ def _scaled(column: pl.Series, unit: str) -> pl.Series:
 
 
 def _require_no_dates(column: pl.Series, low: int, high: int, where: str) -> None:
-    """Raise InputError for numbers that are dates: each of them could be one, and as times since 1970 they'd be far from any log."""
+    """Raise InputError for numbers that look like dates: each of them could be one, and as times since 1970 they'd
+    be far from any log."""
     remedy = "where they are seconds since 1970 after all, say `time_unit: s`"
     for digits, format_, parts in _DATE_NUMBERS:
         if low < 10 ** (digits - 1) or high >= 10**digits:

@@ -1,1 +1,1 @@
-"""The catalogue and the users, by the time from which their values hold."""
+"""Read the catalogue and the users, by the time from which their values hold."""

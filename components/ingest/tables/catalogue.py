@@ -1,4 +1,5 @@
-"""Items and users: the tables that requests are joined with, each id once, or once for each time from which its values hold."""
+"""Read the tables of items and users that requests are joined with: each id once, or once for each time from which
+its values hold."""
 
 import io
 
@@ -16,18 +17,20 @@ from components.state.versions import FROM, Versions
 
 
 def read_table(table: Table, features: tuple[GivenFeature, ...], data_root: str, counts: Counts) -> pl.DataFrame:
-    """Read a table: its id as ID, and each feature's column under the feature's name. Of an id that stands twice the last row counts.
+    """Read a table: its id as ID, and each feature's column under the feature's name. The last row of a repeated id
+    counts.
 
-    Where rows hold from a time on, an id has one for each such time, FROM, sorted by ID and FROM; of rows that hold from the same time the
-    last counts, and those that repeat the values before them are left out. Of a table with a row for each property a row of the result has
-    the last values of all of them.
+    Where rows hold from a time on, an id has one for each such time, FROM, sorted by ID and FROM; of rows that hold
+    from the same time the last counts, and those that repeat the values before them are left out. Of a table with a row
+    for each property a row of the result has the last values of all of them.
 
     Raises:
-        InputError: no file, a file that can't be read, no row, a missing column, one of another type, or a property without a row.
+        InputError: no file, a file that can't be read, no row, a missing column, one of another type, or a property
+            without a row.
     """
     read = read_rows(table, features, data_root, counts)
     if not any(map(len, read.others)) and not any(len(part) for parts in read.parts.values() for part in parts):
-        why = counts.told()
+        why = counts.summary()
         advice = f"kept none ({why})" if why else f"found none; is this the right data folder ({data_root})?"
         raise InputError(f"{table.path}: expected rows with an id in column {table.id!r}, {advice}")
     by = [ID] if table.valid_from is None else [ID, FROM]
@@ -45,7 +48,8 @@ def read_table(table: Table, features: tuple[GivenFeature, ...], data_root: str,
 
 
 def _properties(read: TableRows, features: tuple[GivenFeature, ...], by: list[str], counts: Counts) -> pl.DataFrame:
-    """Rows of single properties as rows of all features: at each time the last value of each, missing where there was none yet."""
+    """Pivot rows of single properties to rows of all features: at each time the last value of each, missing where
+    there was none yet."""
     single = {}
     for key, parts in read.parts.items():
         whole = pl.concat(parts)
@@ -68,7 +72,8 @@ def _properties(read: TableRows, features: tuple[GivenFeature, ...], by: list[st
 
 
 def _changes(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows, sorted by ID and FROM, without those that say what the row before them says of the id: a price list is often sent whole."""
+    """Drop rows, sorted by ID and FROM, that repeat the values of the row before them of the id: a price list is
+    often sent whole."""
     # Compared as ids and numbers are written: a missing number equals a missing one.
     same = [pl.col(name).eq_missing(pl.col(name).shift(1)) for name, kind in rows.schema.items() if name != FROM and kind != pl.Array]
     for name, kind in rows.schema.items():
@@ -78,15 +83,15 @@ def _changes(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(~pl.all_horizontal(same).fill_null(value=False)) if len(rows) > 1 else rows
 
 
-def as_parquet(table: pl.DataFrame) -> bytes:
-    """A table as a file that the service reads."""
+def to_parquet(table: pl.DataFrame) -> bytes:
+    """Serialise a table as a Parquet file for the service."""
     out = io.BytesIO()
     table.write_parquet(out, compression="zstd", statistics=False)
     return out.getvalue()
 
 
 def missing_value(feature: GivenFeature) -> pl.Expr:
-    """What stands for a value that isn't there."""
+    """Return the expression for a missing value of a feature."""
     if isinstance(feature, Number):
         return pl.lit(float("nan"), pl.Float32)
     if isinstance(feature, Vector):
@@ -94,55 +99,55 @@ def missing_value(feature: GivenFeature) -> pl.Expr:
     return pl.lit("")
 
 
-def joined(ids: pl.Series, table: pl.DataFrame, features: tuple[GivenFeature, ...]) -> pl.DataFrame:
-    """The features' columns for each id, missing values where the table lacks it; `known` says which."""
-    given = table.select(ID, *(feature.name for feature in features)).with_columns(known=pl.lit(value=True))
-    found = pl.DataFrame({ID: ids}).join(given, on=ID, how="left", maintain_order="left")
-    there = pl.col("known")
-    values = (pl.when(there).then(pl.col(feature.name)).otherwise(missing_value(feature)).alias(feature.name) for feature in features)
-    return found.select(there.fill_null(value=False), *values)
+def join_features(ids: pl.Series, table: pl.DataFrame, features: tuple[GivenFeature, ...]) -> pl.DataFrame:
+    """Look up the features of each id, missing values where the table lacks it; `known` says whether it has it."""
+    known = table.select(ID, *(feature.name for feature in features)).with_columns(known=pl.lit(value=True))
+    rows = pl.DataFrame({ID: ids}).join(known, on=ID, how="left", maintain_order="left")
+    is_known = pl.col("known")
+    values = (pl.when(is_known).then(pl.col(feature.name)).otherwise(missing_value(feature)).alias(feature.name) for feature in features)
+    return rows.select(is_known.fill_null(value=False), *values)
 
 
-def joined_at(ids: pl.Series, times_us: NDArray[np.int64], table: pl.DataFrame, features: tuple[GivenFeature, ...]) -> pl.DataFrame:
-    """As `joined`, of a table whose rows hold from a time on: the values at each id's time.
+def join_features_at(ids: pl.Series, times_us: NDArray[np.int64], table: pl.DataFrame, features: tuple[GivenFeature, ...]) -> pl.DataFrame:
+    """Look up the features of each id at its time, in a table whose rows hold from a time on.
 
     `known` says whether the table has the id, `holds` whether one of its rows holds by then.
     """
     rows = rows_at(ids, times_us, table)
     values = table.select(feature.name for feature in features)
     blank = pl.select(missing_value(feature).alias(feature.name) for feature in features)
-    found = pl.concat([values, blank]).select(pl.all().gather(np.where(rows < 0, len(table), rows)))
-    return pl.DataFrame({"known": ids.is_in(table[ID].implode()), "holds": rows >= 0}).hstack(found)
+    joined = pl.concat([values, blank]).select(pl.all().gather(np.where(rows < 0, len(table), rows)))
+    return pl.DataFrame({"known": ids.is_in(table[ID].implode()), "holds": rows >= 0}).hstack(joined)
 
 
 def rows_at(ids: pl.Series, times_us: NDArray[np.int64], table: pl.DataFrame) -> NDArray[np.int64]:
-    """(N,) the row of a table that holds for each id at its time; -1 where there is none.
+    """Return (N,) the row of a table that holds for each id at its time; -1 where there is none.
 
     The table has ID and, where rows hold from a time on, FROM, and is sorted by them.
     """
-    asked = pl.DataFrame({ID: ids.alias(ID)})
+    ids_frame = pl.DataFrame({ID: ids.alias(ID)})
     rows = table.select(ID, *({FROM} & set(table.columns))).with_row_index("row")
     # The part of a table that these ids have is small, and searched the quicker.
-    rows = rows.join(asked.unique(), on=ID, how="semi", maintain_order="left")
+    rows = rows.join(ids_frame.unique(), on=ID, how="semi", maintain_order="left")
     keys = rows.select(pl.col(ID).rle_id().cast(pl.Int64)).to_series()
     first = rows.select(ID, key=keys).unique(ID, keep="first")
-    wanted = asked.join(first, on=ID, how="left", maintain_order="left")["key"].fill_null(-1).to_numpy()
+    key = ids_frame.join(first, on=ID, how="left", maintain_order="left")["key"].fill_null(-1).to_numpy()
     at = rows["row"].cast(pl.Int64).to_numpy()
     if FROM not in table.columns:
-        return np.where(wanted < 0, -1, at[wanted]) if len(at) else wanted
-    found = Versions(keys.to_numpy(), rows[FROM].to_numpy()).rows(wanted, times_us)
-    return np.where(found < 0, -1, at[found]) if len(at) else found
+        return np.where(key < 0, -1, at[key]) if len(at) else key
+    version = Versions(keys.to_numpy(), rows[FROM].to_numpy()).rows(key, times_us)
+    return np.where(version < 0, -1, at[version]) if len(at) else version
 
 
-def item_index(ids: pl.Series, table: pl.DataFrame | None, features: tuple[GivenFeature, ...]) -> pl.DataFrame:
-    """The items of the log and of the catalogue, sorted by id: `item`, `known`, and the catalogue's features.
+def build_item_index(ids: pl.Series, table: pl.DataFrame | None, features: tuple[GivenFeature, ...]) -> pl.DataFrame:
+    """Number the items of the log and of the catalogue, sorted by id: `item`, `known`, and the catalogue's features.
 
-    A row's place is the item's code. Without a catalogue every item is known. Where the catalogue's rows hold from a time on, its features
-    are in `components.ingest.tables.item_versions`.
+    A row's index is the item's code. Without a catalogue every item is known. Where the catalogue's rows hold from a
+    time on, its features are in `components.ingest.tables.item_versions`.
     """
     if table is None:
         return pl.DataFrame({"item": ids.unique().sort()}).with_columns(known=pl.lit(value=True))
     everything = pl.concat([ids, table[ID]]).unique().sort()
     if FROM in table.columns:
         return pl.DataFrame({"item": everything, "known": everything.is_in(table[ID].implode())})
-    return pl.DataFrame({"item": everything}).hstack(joined(everything, table, features))
+    return pl.DataFrame({"item": everything}).hstack(join_features(everything, table, features))

@@ -1,4 +1,4 @@
-"""Values of items that change with time: which row of the catalogue holds for an item at a request."""
+"""Look up item values that change with time: the row of the catalogue that holds for an item at a request."""
 
 from typing import final
 
@@ -17,7 +17,8 @@ Ints = NDArray[np.int64]
 
 
 def version_rows(items: pl.Series, table: pl.DataFrame, features: tuple[GivenFeature, ...]) -> pl.DataFrame:
-    """The catalogue's rows by item and time: the item's code as CODE, FROM, features. The last row is that of missing values.
+    """Sort the catalogue's rows by item and time: the item's code as CODE, FROM, features. The last row holds missing
+    values.
 
     Args:
         items: the ids by code, sorted.
@@ -33,7 +34,7 @@ def version_rows(items: pl.Series, table: pl.DataFrame, features: tuple[GivenFea
 
 @final
 class ItemVersions:
-    """Looks up `version_rows`. `missing` is the row of missing values."""
+    """Look up `version_rows`. `missing` is the row of missing values."""
 
     def __init__(self, rows: pl.DataFrame) -> None:
         self._versions = Versions(rows[CODE].to_numpy(), rows[FROM].to_numpy())
@@ -41,10 +42,10 @@ class ItemVersions:
         self.missing = len(rows) - 1
 
     def at(self, codes: Ints, times_us: Ints) -> Ints:
-        """(N,) the row that holds for each item at its time."""
+        """Return (N,) the row that holds for each item at its time."""
         rows = self._versions.rows(codes, times_us)
         return np.where(rows < 0, self.missing, rows)
 
     def values(self, at: Ints) -> dict[str, tuple[pl.Series, Ints]]:
-        """By feature: a pool, and the rows of it."""
+        """Return for each feature a pool, and the rows of it."""
         return {column.name: (column, at) for column in self._columns.iter_columns()}

@@ -1,4 +1,4 @@
-"""Second ids of shoppers: read the table that says whose they are, and put the shoppers' ids in the events."""
+"""Read the table of users' second ids, and replace second ids in the events by the users."""
 
 import polars as pl
 
@@ -9,9 +9,9 @@ from components.ingest.events.event_columns import LOGGED_USER
 from components.ingest.events.source_columns import identity_columns
 from components.ingest.formats.readers import frames
 from components.ingest.sources.id_text import ids_of
-from components.ingest.sources.raw_rows import column_place
+from components.ingest.sources.raw_rows import column_location
 from components.ingest.tables.catalogue import rows_at
-from components.ingest.tables.table_rows import ID, REPEATED_IDS, identified, table_blocks
+from components.ingest.tables.table_rows import ID, REPEATED_IDS, table_blocks, with_ids
 from components.state.versions import FROM
 
 USER, _USER = "user", "__user__"
@@ -19,10 +19,12 @@ RESOLVED = "resolved: events of a second id"
 
 
 def read_identities(table: Identities, data_root: str, counts: Counts) -> pl.DataFrame:
-    """Read the table: ID, FROM where rows hold from a time on, and USER; sorted by ID and FROM. A row that lacks one is a counted reject.
+    """Read the table: ID, FROM where rows hold from a time on, and USER; sorted by ID and FROM. Rows that lack one are
+    rejected and counted.
 
     Raises:
-        InputError: no file, a file that can't be read, no row, a missing column, or, where rows always hold, an id with two users.
+        InputError: no file, a file that can't be read, no row, a missing column, or, where rows always hold, an id with
+            two users.
     """
     whole = read_identity_rows(table, data_root, counts)
     twice = two_users(whole, [ID]) if table.valid_from is None else whole.clear()
@@ -40,7 +42,7 @@ def read_identities(table: Identities, data_root: str, counts: Counts) -> pl.Dat
 
 
 def read_identity_rows(table: Identities, data_root: str, counts: Counts) -> pl.DataFrame:
-    """All rows with an id and a user, in the order of the files.
+    """Read all rows with an id and a user, in the order of the files.
 
     Raises:
         InputError: no file, a file that can't be read, a missing column, or no row.
@@ -49,8 +51,8 @@ def read_identity_rows(table: Identities, data_root: str, counts: Counts) -> pl.
     for block in table_blocks(table, data_root):
         for frame in frames(block, table, identity_columns(table), counts):
             counts.add("rows read", len(frame))
-            rows = identified(frame, table, counts)
-            rows = rows.with_columns(ids_of(rows[table.user], where=column_place(rows, rows[table.user])).alias(_USER))
+            rows = with_ids(frame, table, counts)
+            rows = rows.with_columns(ids_of(rows[table.user], where=column_location(rows, rows[table.user])).alias(_USER))
             nobody = rows[_USER] == ""
             if nobody.any():
                 counts.reject("no user", rows.filter(nobody).drop(ID, FROM, _USER, strict=False))
@@ -64,15 +66,15 @@ def read_identity_rows(table: Identities, data_root: str, counts: Counts) -> pl.
 
 
 def two_users(rows: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    """Ids that stand for more than one user, at one time where `by` has FROM: `by` and the users, sorted."""
+    """Return the ids that stand for more than one user, at one time where `by` has FROM: `by` and the users, sorted."""
     users = rows.group_by(by).agg(pl.col(USER).unique().sort())
     return users.filter(pl.col(USER).list.len() > 1).sort(by)
 
 
-def resolved(events: pl.DataFrame, identities: pl.DataFrame, counts: Counts) -> pl.DataFrame:
-    """Clean events with the user in place of a second id that stands for them at the event's time, and that id as LOGGED_USER.
+def resolve_users(events: pl.DataFrame, identities: pl.DataFrame, counts: Counts) -> pl.DataFrame:
+    """Replace second ids in clean events by the user they stand for at the event's time, and keep them as LOGGED_USER.
 
-    One step: a user isn't looked up again.
+    Only once: the user isn't looked up as a second id again.
 
     Args:
         events: with `user` and `time`.

@@ -1,4 +1,5 @@
-"""Rows of the tables (catalogue, shoppers, identities): ids, the times from which they hold, and values typed by their features."""
+"""Read rows of the tables (catalogue, users, identities): ids, the times from which they hold, and values typed by
+their features."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from components.ingest.formats.readers import frames
 from components.ingest.sources.feature_values import typed_values
 from components.ingest.sources.files import FILE, ROW, Block, file_format, matching, open_parquet
 from components.ingest.sources.id_text import ids_of, text_of
-from components.ingest.sources.raw_rows import column_place, located, opens_file
+from components.ingest.sources.raw_rows import column_location, located, opens_file
 from components.ingest.sources.timestamps import times_us
 from components.state.versions import FROM
 
@@ -27,11 +28,11 @@ _MOST_NAMES = 10_000  # of properties that are remembered, to name the closest
 
 @dataclass
 class TableRows:
-    """What is read of a table.
+    """The rows of a table.
 
-    `parts`: frames of ID, FROM where rows have one, and typed features, in the order of the files, by the property they are rows of (""
-    where a row has all features); where positions are wanted also FILE_AT, the file's, and ROW. `others`: ids of rows whose property no
-    feature reads. `properties`: names of properties that occur.
+    `parts`: frames of ID, FROM where rows have one, and typed features, in the order of the files, by the property they
+    are rows of ("" where a row has all features); with positions also FILE_AT, the file's, and ROW.
+    `others`: ids of rows whose property no feature reads. `properties`: names of properties that occur.
     """
 
     parts: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
@@ -40,7 +41,7 @@ class TableRows:
 
 
 def table_blocks(table: Table | Identities, data_root: str) -> Iterator[Block]:
-    """The files of a table, each a block."""
+    """Yield the files of a table, each a block."""
     for order, path in enumerate(matching(table, data_root)):
         groups: tuple[int, ...] = ()
         if file_format(path, table.format) == "parquet":
@@ -51,34 +52,34 @@ def table_blocks(table: Table | Identities, data_root: str) -> Iterator[Block]:
 
 
 def read_rows(table: Table, features: tuple[GivenFeature, ...], data_root: str, counts: Counts, *, positions: bool = False) -> TableRows:
-    """Read a table's rows; those without id or valid time are counted as rejected.
+    """Read a table's rows; reject and count those without id or valid time.
 
     Args:
         table: the table.
         features: those that are read from it.
-        data_root: where its path is looked up.
+        data_root: the folder of relative paths.
         counts: gets what is read and rejected.
-        positions: whether to keep where each row stands in the files.
+        positions: whether to keep each row's file and index.
 
     Raises:
-        InputError: no file, a file that can't be read, a missing column, a column of another type, no time in a column of times, or no row
-            of a property that a feature reads.
+        InputError: no file, a file that can't be read, a missing column, a column of another type, no time in a column
+            of times, or no row of a property that a feature reads.
     """
     kept = (ID, FROM, FILE_AT, ROW) if positions else (ID, FROM)
     read, absent = TableRows(), list[Absent]()
     for block in table_blocks(table, data_root):
-        wanted = table_columns(table, features)
-        for frame in frames(block, table, wanted, counts):
+        selection = table_columns(table, features)
+        for frame in frames(block, table, selection, counts):
             counts.add("rows read", len(frame))
-            place = (pl.lit(block.order, pl.Int32).alias(FILE_AT), pl.col(located(frame)[-1]).alias(ROW))
-            whole = frame.with_columns(place) if positions else frame
+            location = (pl.lit(block.order, pl.Int32).alias(FILE_AT), pl.col(located(frame)[-1]).alias(ROW))
+            whole = frame.with_columns(location) if positions else frame
             if table.property is None:
-                rows = identified(whole, table, counts)
+                rows = with_ids(whole, table, counts)
                 typed = typed_values(rows, features, counts)
-                read.parts.setdefault("", []).append(_of(rows, kept).hstack(typed))
+                read.parts.setdefault("", []).append(_select(rows, kept).hstack(typed))
             else:
                 _add_properties(read, whole, table, features, counts, kept)
-        absent.append(wanted.absent)
+        absent.append(selection.absent)
     require_columns(never_there(absent))
     lacking = sorted({feature.key for feature in features} - read.parts.keys()) if table.property and read.properties else []
     if lacking:
@@ -89,9 +90,9 @@ def read_rows(table: Table, features: tuple[GivenFeature, ...], data_root: str, 
     return read
 
 
-def identified(frame: pl.DataFrame, table: Table | Identities, counts: Counts) -> pl.DataFrame:
-    """Rows with ID and, where the table has times, FROM; those that lack either are counted as rejected."""
-    frame = frame.with_columns(ids_of(frame[table.id], where=column_place(frame, frame[table.id])).alias(ID))
+def with_ids(frame: pl.DataFrame, table: Table | Identities, counts: Counts) -> pl.DataFrame:
+    """Add ID and, where the table has times, FROM; reject and count rows that lack either."""
+    frame = frame.with_columns(ids_of(frame[table.id], where=column_location(frame, frame[table.id])).alias(ID))
     frame = _kept(frame, frame[ID] != "", "no id", counts)
     if table.valid_from is None:
         return frame
@@ -106,7 +107,7 @@ def identified(frame: pl.DataFrame, table: Table | Identities, counts: Counts) -
     return _kept(frame, time.is_not_null(), f"the time in column {name!r} can't be parsed", counts)
 
 
-def _of(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
+def _select(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
     return frame.select(name for name in names if name in frame.columns)
 
 
@@ -125,20 +126,20 @@ def _add_properties(
     names = text_of(frame[table.property])
     if len(read.properties) < _MOST_NAMES:
         read.properties.update(names.unique())
-    # Most rows are of properties that no feature reads: only their ids are looked at.
+    # Most rows are of properties that no feature reads: only their ids are read.
     used = names.is_in(list({feature.key for feature in features}))
     others = frame.filter(~used)[table.id]
-    ids = ids_of(others, where=column_place(frame, others)).unique()
+    ids = ids_of(others, where=column_location(frame, others)).unique()
     counts.add("left out: rows of properties that no feature reads", len(frame) - int(used.sum()))
     read.others.append(ids.filter(ids != "").alias(ID))
-    rows = identified(frame.filter(used), table, counts)
+    rows = with_ids(frame.filter(used), table, counts)
     names = text_of(rows[table.property])
     for key in dict.fromkeys(feature.key for feature in features):
         own = rows.filter(names == key)
         if not len(own):
             continue
         typed = [_typed(own, feature, table, counts) for feature in features if feature.key == key]
-        read.parts.setdefault(key, []).append(_of(own, kept).hstack(typed))
+        read.parts.setdefault(key, []).append(_select(own, kept).hstack(typed))
 
 
 def _typed(rows: pl.DataFrame, feature: GivenFeature, table: Table, counts: Counts) -> pl.Series:

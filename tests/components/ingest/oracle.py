@@ -53,12 +53,12 @@ def expected(shop: Shop, log: list[Event]) -> dict[tuple[str, str], tuple[str, C
     """User and request to split and columns, for all requests that are in a split."""
     requests, kept = understood(shop, log)
     windows = _windows(shop, [event.time_us for _, event in _read(shop, log)])
-    found = []
+    result = []
     for request in requests:
         split = _split(request.time_us, windows)
         if split:
-            found.append((split, _columns(shop, request, requests, kept)))
-    return {key: found[place] for key, place in by_request([columns for _, columns in found]).items()}
+            result.append((split, _columns(shop, request, requests, kept)))
+    return {key: result[index] for key, index in by_request([columns for _, columns in result]).items()}
 
 
 def understood(shop: Shop, log: list[Event], items: Collection[str] = tuple(CATALOGUE)) -> tuple[list[Request], list[Logged]]:
@@ -80,8 +80,8 @@ def _read(shop: Shop, log: list[Event]) -> list[tuple[int, Event]]:
             if not event.shown:
                 continue
             usable += [
-                (row, event._replace(item=item, action="impression", position=place, price=price, shown=()))
-                for place, (item, price) in enumerate(event.shown)
+                (row, event._replace(item=item, action="impression", position=index, price=price, shown=()))
+                for index, (item, price) in enumerate(event.shown)
             ]
             if event.item:
                 usable.append((row, event._replace(shown=(), price=None)))
@@ -98,7 +98,7 @@ def _read(shop: Shop, log: list[Event]) -> list[tuple[int, Event]]:
 
 def _claimed(shop: Shop, usable: list[tuple[int, Event]]) -> list[tuple[int, Event, Claim | None]]:
     """With what is known of those that name a request of another shopper's; a guest's action becomes that shopper's."""
-    found: list[tuple[int, Event, Claim | None]] = []
+    result: list[tuple[int, Event, Claim | None]] = []
     for row, event in usable:
         claim = None
         if event.request and event.action != "impression" and (event.action in LABELS or not event.user):
@@ -107,8 +107,8 @@ def _claimed(shop: Shop, usable: list[tuple[int, Event]]) -> list[tuple[int, Eve
                 visit = event.session if claim.who is None or claim.who[0] == "user" else claim.session
                 event = event._replace(user=claim.who[1] if claim.who and claim.who[0] == "user" else "", session=visit)
                 claim = claim if claim.who is None else None
-        found.append((row, event, claim))
-    return found
+        result.append((row, event, claim))
+    return result
 
 
 def _claim(shop: Shop, event: Event, usable: list[tuple[int, Event]]) -> Claim | None:
@@ -149,14 +149,14 @@ def _once(usable: list[tuple[int, Event, Claim | None]]) -> list[tuple[int, Even
 
 
 def _known(shop: Shop, usable: list[tuple[int, Event, Claim | None]]) -> list[Logged]:
-    found = []
+    result = []
     for row, event, claim in usable:
         if shop.reject_unknown and event.item and event.item not in CATALOGUE:
             continue
         owner = None if claim is None else claim.who or ""
         happened = event if claim is None else event._replace(time_us=claim.moment_us)
-        found.append(Logged(_who(event, row), row, happened, event.time_us, owner))
-    return _by_time(found)
+        result.append(Logged(_who(event, row), row, happened, event.time_us, owner))
+    return _by_time(result)
 
 
 def _by_time(kept: list[Logged]) -> list[Logged]:
@@ -188,15 +188,15 @@ def _shown(shop: Shop, kept: list[Logged]) -> tuple[list[Request], list[Logged]]
                 candidates.append((event.item, len(candidates) if event.position is None else event.position, event.price))
         time_us = min(logged.event.time_us for logged in rows)
         requests.append(Request(who, name, time_us, rows[0].event, candidates, [set() for _ in candidates]))
-    found = []
+    result = []
     for logged in kept:
         event = logged.event
         if event.action in LABELS and logged.owner != "":
             moment_us = _labelled(shop, requests, logged)
             if logged.owner is None:
                 event = event._replace(time_us=max(event.time_us, moment_us))
-        found.append(logged._replace(event=event))
-    return requests, _by_time(found)
+        result.append(logged._replace(event=event))
+    return requests, _by_time(result)
 
 
 def _labelled(shop: Shop, requests: list[Request], logged: Logged) -> int:
@@ -253,7 +253,7 @@ def _stretches(shop: Shop, times_us: list[int]) -> list[tuple[float, float]]:
 
 def _pools(shop: Shop, takings: list[tuple[int, str]], times_us: list[int]) -> list[tuple[int, float]]:
     """When each pool begins, and where its stretch ends."""
-    found: set[tuple[int, float]] = set()
+    result: set[tuple[int, float]] = set()
     for low, high in _stretches(shop, times_us):
         within = [time_us for time_us, _ in takings if low <= time_us < high]
         if within:
@@ -266,8 +266,8 @@ def _pools(shop: Shop, takings: list[tuple[int, str]], times_us: list[int]) -> l
             while at < within[-1]:
                 starts.append(min(time_us for time_us in within if time_us >= at))
                 at += shop.window_days * DAY_US // 8
-            found |= {(start, high) for start in starts}
-    return sorted(found)
+            result |= {(start, high) for start in starts}
+    return sorted(result)
 
 
 def _pool(shop: Shop, takings: list[tuple[int, str]], begins: list[tuple[int, float]], time_us: int) -> tuple[int, list[str]] | None:
@@ -394,8 +394,8 @@ def _of_user(shop: Shop, request: Request, requests: list[Request], kept: list[L
         if not shop.sampled and r.who == request.who and r.time_us < now
     ]
     past += [
-        (e.time_us, 1, place, stamped_us, e.action, e.item, 1, e.session)
-        for place, (who, _, e, stamped_us, _) in enumerate(kept)
+        (e.time_us, 1, index, stamped_us, e.action, e.item, 1, e.session)
+        for index, (who, _, e, stamped_us, _) in enumerate(kept)
         if who == request.who and e.time_us < now and (shop.sampled or e.action != "impression")
     ]
     past = [] if request.who[0] == "guest" else sorted(past)  # nothing is kept of guests
@@ -434,8 +434,8 @@ def _of_items(shop: Shop, request: Request, requests: list[Request], kept: list[
     columns: Columns = {}
     for item, _, _ in request.candidates:
         past = [
-            (e.time_us, 1, place, stamped_us, e.action)
-            for place, (_, _, e, stamped_us, _) in enumerate(kept)
+            (e.time_us, 1, index, stamped_us, e.action)
+            for index, (_, _, e, stamped_us, _) in enumerate(kept)
             if e.item == item and (shop.sampled or e.action != "impression")
         ]
         if not shop.sampled:

@@ -16,7 +16,7 @@ import zstandard
 
 from components.contract.errors import InputError
 from components.ingest.formats import readers
-from tests.components.ingest.generators.plain_shop import SHOP, Rows, as_csv, as_json_lines, requests, shop, told, write
+from tests.components.ingest.generators.plain_shop import SHOP, Rows, as_csv, as_json_lines, requests, run_ingest, shop, write
 
 
 def as_parquet(table: pa.Table) -> bytes:
@@ -38,7 +38,7 @@ def refused(folder: Path, name: str, content: str | bytes) -> str:
     shop(folder)
     path = write(folder, name, content)
     with pytest.raises(InputError) as error:
-        told(folder, SHOP.replace("events.csv", name))
+        run_ingest(folder, SHOP.replace("events.csv", name))
     assert str(error.value).startswith(str(path))
     return str(error.value).removeprefix(str(path))
 
@@ -83,7 +83,7 @@ def test_a_folder_that_is_called_like_a_file_is_an_error(tmp_path: Path) -> None
         (tmp_path / name).mkdir()
         shop(tmp_path)
         with pytest.raises(InputError, match=f"{name}: "):
-            told(tmp_path, SHOP.replace("events.csv", name))
+            run_ingest(tmp_path, SHOP.replace("events.csv", name))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_missing_column_of_a_table_is_an_error(tmp_path: Path, table: str, col
     path = tmp_path / f"{table}.csv"
     pl.read_csv(path).rename({column: f"{column}_"}).write_csv(path)
     with pytest.raises(InputError, match=rf"{table}.csv: expected a column '{column}', which isn't there; did you mean '{column}_'\?"):
-        told(tmp_path)
+        run_ingest(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_vectors_of_another_length_or_type_are_an_error(tmp_path: Path, vectors:
     items = pl.read_csv(tmp_path / "items.csv").with_columns(pl.Series("look", vectors))
     items.write_parquet(tmp_path / "items.parquet")
     with pytest.raises(InputError) as error:
-        told(tmp_path, SHOP.replace("items.csv", "items.parquet") + "  - {name: look, kind: vector, side: item, size: 2}\n")
+        run_ingest(tmp_path, SHOP.replace("items.csv", "items.parquet") + "  - {name: look, kind: vector, side: item, size: 2}\n")
     assert message in str(error.value)
     assert str(tmp_path / "items.parquet") in str(error.value)
 
@@ -210,6 +210,6 @@ def test_json_numbers_may_be_text_or_missing(tmp_path: Path, value: Any) -> None
     rows[4]["shown_price"] = value
     shop(tmp_path)
     write(tmp_path, "e.jsonl", "\n".join(json.dumps(row) for row in rows))
-    made, _, counts, samples = told(tmp_path, SHOP.replace("events.csv", "e.jsonl"))
+    made, _, counts, samples = run_ingest(tmp_path, SHOP.replace("events.csv", "e.jsonl"))
     assert (counts["rows kept"], samples) == (60, {})
     assert str(made.examples["train"]["u1", "r1"]["shown_price"]) == str([5.0, float(value or "nan")])

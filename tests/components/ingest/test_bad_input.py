@@ -8,16 +8,16 @@ import pytest
 
 from components.contract.errors import InputError
 from components.ingest.report import require_examples
-from tests.components.ingest.generators.plain_shop import ITEMS, SHOP, USERS, Told, as_csv, requests, shop, told, write
+from tests.components.ingest.generators.plain_shop import ITEMS, SHOP, USERS, IngestRun, as_csv, requests, run_ingest, shop, write
 
 ROW = 4  # the second candidate of request 1
 GUESTS = SHOP.replace("  path: events.csv", "  path: events.csv\n  missing_user: guest")
 
 
-def spoilt(folder: Path, change: dict[str, str], text: str = SHOP, *, rows: tuple[int, ...] = (ROW,)) -> Told:
+def spoilt(folder: Path, change: dict[str, str], text: str = SHOP, *, rows: tuple[int, ...] = (ROW,)) -> IngestRun:
     events = [row | (change if n in rows else {}) for n, row in enumerate(requests())]
     shop(folder, events=events)
-    return told(folder, text)
+    return run_ingest(folder, text)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_number_that_is_none_is_missing_and_counted(tmp_path: Path) -> None:
 
 def test_ten_megabytes_of_title_are_cut_and_counted_and_the_report_stays_small(tmp_path: Path) -> None:
     shop(tmp_path, items=[ITEMS[0] | {"title": "ü" * 5_000_000}, ITEMS[1]])
-    made, _, counts, samples = told(tmp_path)
+    made, _, counts, samples = run_ingest(tmp_path)
     assert counts["items: kept cut at 65,536 characters: title"] == 1
     (sample,) = samples["items: cut at 65,536 characters: title"]
     assert sample == {"file": str(tmp_path / "items.csv"), "row": "0", "title": f"{'ü' * 100}… (5,000,000 characters)"}
@@ -112,7 +112,7 @@ def test_ten_megabytes_in_an_event_are_cut_and_counted(tmp_path: Path) -> None:
 def test_flaws_of_the_tables_are_counted_behind_their_names(tmp_path: Path) -> None:
     flawed = [{"id": "", "title": "no name", "price": "1"}, ITEMS[0] | {"price": "-1"}, ITEMS[1] | {"price": "free"}]
     shop(tmp_path, items=[*ITEMS, *flawed], users=[*USERS, USERS[0] | {"age": "9"}])
-    made, _, counts, samples = told(tmp_path)
+    made, _, counts, samples = run_ingest(tmp_path)
     assert {name: number for name, number in counts.items() if name.startswith(("items: ", "users: "))} == {
         "items: rows read": 5,
         "items: rows kept": 2,
@@ -171,7 +171,7 @@ def test_where_no_row_can_be_used_ingestion_stops_and_says_why(tmp_path: Path, c
 )
 def test_an_empty_split_is_an_error_that_names_the_windows_and_the_counts(tmp_path: Path, windows: str, empty: str) -> None:
     shop(tmp_path)
-    report = told(tmp_path, f"{SHOP}windows: {windows}\n").report
+    report = run_ingest(tmp_path, f"{SHOP}windows: {windows}\n").report
     with pytest.raises(InputError) as error:
         require_examples(report)
     message = str(error.value)
@@ -183,7 +183,7 @@ def test_an_empty_split_is_an_error_that_names_the_windows_and_the_counts(tmp_pa
 
 def test_full_splits_are_no_error(tmp_path: Path) -> None:
     shop(tmp_path)
-    require_examples(told(tmp_path).report)
+    require_examples(run_ingest(tmp_path).report)
 
 
 def test_an_empty_file_among_others_is_listed(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_an_empty_file_among_others_is_listed(tmp_path: Path) -> None:
     write(tmp_path, "logs/1.csv", as_csv(requests()))
     write(tmp_path, "logs/2.csv", "")
     write(tmp_path, "logs/3.csv", as_csv(requests()).splitlines()[0])
-    _, report, counts, _ = told(tmp_path, SHOP.replace("events.csv", "logs/*.csv"))
+    _, report, counts, _ = run_ingest(tmp_path, SHOP.replace("events.csv", "logs/*.csv"))
     assert (counts["files read"], counts["empty files"], counts["rows read"]) == (2, 1, 60)  # 3.csv holds names of columns alone
     assert report["empty_files"] == [str(tmp_path / "logs" / "2.csv")]
 
@@ -216,7 +216,7 @@ def test_without_rows_or_files_ingestion_stops(tmp_path: Path, files: dict[str, 
         else:
             write(tmp_path, name, content)
     with pytest.raises(InputError) as error:
-        told(tmp_path)
+        run_ingest(tmp_path)
     assert message in str(error.value)
     assert str(tmp_path) in str(error.value)
 
@@ -227,7 +227,7 @@ def test_what_the_file_leaves_out_is_counted(tmp_path: Path) -> None:
         tmp_path,
         events=[row | ({"page": "bot"} if n in (3, 4) else {"action": "hover"} if n == 5 else {}) for n, row in enumerate(requests())],
     )
-    counts = told(tmp_path, f"{text}ignore_actions: [hover]\n").counts
+    counts = run_ingest(tmp_path, f"{text}ignore_actions: [hover]\n").counts
     assert counts["left out: by the condition `where`"] == 2
     assert counts["left out: ignored actions"] == 1
     assert counts["rows kept"] == 57
@@ -237,10 +237,10 @@ def test_what_the_file_leaves_out_is_counted(tmp_path: Path) -> None:
 def test_a_condition_that_cannot_be_applied_is_an_error(tmp_path: Path, where: str, message: str) -> None:
     shop(tmp_path)
     with pytest.raises(InputError, match=message):
-        told(tmp_path, SHOP.replace("  path: events.csv", f"  path: events.csv\n  where: {where}"))
+        run_ingest(tmp_path, SHOP.replace("  path: events.csv", f"  path: events.csv\n  where: {where}"))
 
 
 def test_exact_duplicates_are_left_out_and_counted(tmp_path: Path) -> None:
     shop(tmp_path, events=[*requests(), *requests()[:4]])
-    counts = told(tmp_path).counts
+    counts = run_ingest(tmp_path).counts
     assert (counts["rows read"], counts["left out: exact duplicates"], counts["rows kept"]) == (64, 4, 60)

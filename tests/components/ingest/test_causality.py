@@ -88,18 +88,18 @@ def own_by_row(shop: Shop, event: Event, moment_us: int) -> bool:
     return shop.form == "sampling by event" and forms_a_request(shop, event) and event.time_us == moment_us
 
 
-def same(found: list[Any], wanted: list[Any]) -> bool:
-    return str(found) == str(wanted)  # NaN is like NaN
+def same(result: list[Any], wanted: list[Any]) -> bool:
+    return str(result) == str(wanted)  # NaN is like NaN
 
 
-def differing(found: dict[Key, Columns], wanted: dict[Key, Columns], *, labels: bool) -> dict[Any, Any]:
+def differing(result: dict[Key, Columns], wanted: dict[Key, Columns], *, labels: bool) -> dict[Any, Any]:
     """Columns that differ, of the requests that are wanted."""
-    assert wanted.keys() <= found.keys()
+    assert wanted.keys() <= result.keys()
     return {
-        (key, name): (found[key][name], values)
+        (key, name): (result[key][name], values)
         for key, columns in wanted.items()
         for name, values in columns.items()
-        if (labels or not name.startswith("label")) and not same(found[key][name], values)
+        if (labels or not name.startswith("label")) and not same(result[key][name], values)
     }
 
 
@@ -113,22 +113,22 @@ def test_no_feature_changes_with_what_comes_at_or_after_its_request(name: str, d
     moment = data.draw(st.sampled_from([request.time_us for request in requests] or [START_US]), label="moment")
     other = data.draw(other_futures(shop, log, moment), label="other future")
     wanted = {key: columns for key, columns in examples(shop, log).items() if columns["time"][0] <= moment}
-    found = examples(shop, other)
+    result = examples(shop, other)
     if shop.sampled:  # which candidates stand beside what was taken goes by what is taken later; what is known of each doesn't
-        wanted, found = by_candidate(wanted), by_candidate(found)
-        wanted = {key: columns for key, columns in wanted.items() if key in found}
-    assert differing(found, wanted, labels=False) == {}
+        wanted, result = by_candidate(wanted), by_candidate(result)
+        wanted = {key: columns for key, columns in wanted.items() if key in result}
+    assert differing(result, wanted, labels=False) == {}
 
 
-def by_candidate(found: dict[Any, Columns]) -> dict[Any, Columns]:
+def by_candidate(result: dict[Any, Columns]) -> dict[Any, Columns]:
     """Each candidate with what is known of it and of its request."""
     alone: dict[Any, Columns] = {}
-    for key, columns in found.items():
-        for place, item in enumerate(columns["item"]):
+    for key, columns in result.items():
+        for index, item in enumerate(columns["item"]):
             of_candidates = {"item": 1, "position": 1, "category": 1, "cost": 1, "look": 2}
             of_candidates |= dict.fromkeys((name for name in columns if name.startswith(("item_", "label"))), 1)
             alone[*key, item] = {
-                name: values[place * of_candidates[name] : (place + 1) * of_candidates[name]] if name in of_candidates else values
+                name: values[index * of_candidates[name] : (index + 1) * of_candidates[name]] if name in of_candidates else values
                 for name, values in columns.items()
             }
     return alone
@@ -156,9 +156,9 @@ AT = START_US + 3600 * SECOND
 LOG = [*shown(AT, "a", "r0", "i0", "i1"), *shown(AT + 10 * SECOND, "a", "r1", "i0", "i1")]
 
 
-def r1(*more: Event) -> Columns:
+def r1(*further: Event) -> Columns:
     """The example of request r1, ten seconds after r0, with more in the log."""
-    return examples(Shop(), [*LOG, *more])["a", "r1"]
+    return examples(Shop(), [*LOG, *further])["a", "r1"]
 
 
 @pytest.mark.parametrize("user", ["a", "b"])
@@ -200,6 +200,6 @@ def test_sampled_candidates_are_what_is_taken_later_in_the_window() -> None:
 
 def test_requests_that_are_understood_are_those_that_are_written() -> None:
     """What the tests above take as a request's moment is what ingestion takes for it."""
-    found: list[Request] = understood(Shop(), LOG)[0]
-    assert {request.name: request.time_us for request in found} == {"r0": AT, "r1": AT + 10 * SECOND}
+    result: list[Request] = understood(Shop(), LOG)[0]
+    assert {request.name: request.time_us for request in result} == {"r0": AT, "r1": AT + 10 * SECOND}
     assert {name: columns["time"] for (_, name), columns in examples(Shop(), LOG).items()} == {"r0": [AT], "r1": [AT + 10 * SECOND]}

@@ -80,8 +80,8 @@ def test_nothing_is_lost_silently(name: str, data: st.DataObject) -> None:
     assert counts["rows read"] == len(log)
     assert sums["rows read"] + sums["rows added"] == sums["rows kept"] + sums["left out"] + sums["rejected"]
     assert sums["requests formed"] == sum(map(len, made.examples.values())) + sums["requests left out"]
-    for split, found in made.examples.items():
-        labels = [columns["label"] for columns in found.values()]
+    for split, result in made.examples.items():
+        labels = [columns["label"] for columns in result.values()]
         assert counts.get(f"examples: {split} requests", 0) == len(labels)
         assert counts.get(f"examples: {split} candidates", 0) == sum(map(len, labels))
         assert counts.get(f"examples: {split} requests without a positive", 0) == sum(not any(each) for each in labels)

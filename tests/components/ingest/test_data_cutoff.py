@@ -47,10 +47,10 @@ def test_an_end_is_read_as_the_dates_of_the_dataset_file() -> None:
     assert data_end_us(dataset, "2026-02-01") == data_end_us(dataset, "2026-02-01T01:00:00+01:00") == 1_769_904_000_000_000
 
 
-@pytest.mark.parametrize("told", ["1.2.2026", "15%", "0.5"])
-def test_an_end_that_is_no_moment_is_refused(told: str) -> None:
+@pytest.mark.parametrize("data_until", ["1.2.2026", "15%", "0.5"])
+def test_an_end_that_is_no_moment_is_refused(data_until: str) -> None:
     with pytest.raises(InputError, match="data_until: expected a date or date-time such as 2026-01-31"):
-        data_end_us(parsed(SHOP), told)
+        data_end_us(parsed(SHOP), data_until)
 
 
 def test_rows_without_time_have_no_end() -> None:

@@ -37,8 +37,8 @@ def made(
     """Digests of the examples and the state, but of the names of the files that were read, and the examples."""
     data, out = folder / f"{files}-{group_rows}", folder / f"out-{files}-{group_rows}-{partitions}"
     write_log(data, log, files=files, group_rows=group_rows)
-    found = ingested(dataset_text(shop), data, out, partitions=partitions, blocks=blocks_of(dataset_text(shop), data))
-    return digests(out / "examples") | state_digests(out), everything(found.examples)
+    result = ingested(dataset_text(shop), data, out, partitions=partitions, blocks=blocks_of(dataset_text(shop), data))
+    return digests(out / "examples") | state_digests(out), everything(result.examples)
 
 
 def state_digests(out: Path) -> dict[str, str]:

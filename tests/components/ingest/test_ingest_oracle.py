@@ -13,13 +13,13 @@ from tests.components.ingest.generators.random_shops import SHOPS, dataset_text,
 from tests.components.ingest.oracle import expected
 
 
-def same(found: list[Any], wanted: list[Any]) -> bool:
+def same(result: list[Any], wanted: list[Any]) -> bool:
     """Equal; floats but for the rounding of decayed sums."""
-    if len(found) != len(wanted):
+    if len(result) != len(wanted):
         return False
     return all(
         (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-30) if isinstance(b, float) else a == b
-        for a, b in zip(found, wanted, strict=True)
+        for a, b in zip(result, wanted, strict=True)
     )
 
 
@@ -36,9 +36,9 @@ def test_examples_are_what_the_whole_past_says(name: str, data: st.DataObject) -
     with tempfile.TemporaryDirectory() as name:
         folder, text = Path(name), dataset_text(shop)
         write_log(folder, log, files=files, group_rows=group_rows)
-        found = everything_or_nothing(text, folder, folder / "out", partitions=partitions)
-    assert {key: split for key, (split, _) in found.items()} == {key: split for key, (split, _) in wanted.items()}
+        result = everything_or_nothing(text, folder, folder / "out", partitions=partitions)
+    assert {key: split for key, (split, _) in result.items()} == {key: split for key, (split, _) in wanted.items()}
     for key, (_, columns) in wanted.items():
-        wrong = {name: (found[key][1][name], values) for name, values in columns.items() if not same(found[key][1][name], values)}
+        wrong = {name: (result[key][1][name], values) for name, values in columns.items() if not same(result[key][1][name], values)}
         assert not wrong, key
-        assert found[key][1].keys() == columns.keys()
+        assert result[key][1].keys() == columns.keys()

@@ -39,10 +39,10 @@ def finish(folder: Path, root: Path) -> None:
 
 
 def outcome(root: Path) -> dict[str, str]:
-    found = recorded(root)
-    assert found.complete
-    assert found.artifacts.keys() == {"examples", "state", "report"}
-    return {f"{name}/{path}": digest for name, folder in found.artifacts.items() for path, digest in digests(folder).items()}
+    result = recorded(root)
+    assert result.complete
+    assert result.artifacts.keys() == {"examples", "state", "report"}
+    return {f"{name}/{path}": digest for name, folder in result.artifacts.items() for path, digest in digests(folder).items()}
 
 
 @pytest.mark.slow
@@ -66,9 +66,9 @@ def test_a_killed_run_leaves_nothing_that_looks_complete_and_the_next_one_gives_
         process.wait()
         if not (tmp_path / "killed" / "metadata.sqlite").exists():
             continue
-        found = recorded(tmp_path / "killed")
-        killed += not found.complete
-        assert found == (0, {}) or outcome(tmp_path / "killed") == wanted
+        result = recorded(tmp_path / "killed")
+        killed += not result.complete
+        assert result == (0, {}) or outcome(tmp_path / "killed") == wanted
     assert killed
     finish(tmp_path, tmp_path / "killed")
     assert outcome(tmp_path / "killed") == wanted
@@ -81,11 +81,11 @@ def test_the_component_writes_what_its_steps_give(tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text(text)
     write_log(tmp_path / "data", large_log(500))
     finish(tmp_path, tmp_path / "root")
-    found = recorded(tmp_path / "root").artifacts
+    result = recorded(tmp_path / "root").artifacts
     wanted = ingested(text, tmp_path / "data", tmp_path / "out")
-    assert digests(found["examples"]) == digests(tmp_path / "out" / "examples")
-    state = digests(found["state"])
-    assert pl.read_parquet(found["state"] / "index.parquet")["item"].to_list() == ["i0", "i1", "i2", "i3", "x"]
+    assert digests(result["examples"]) == digests(tmp_path / "out" / "examples")
+    state = digests(result["state"])
+    assert pl.read_parquet(result["state"] / "index.parquet")["item"].to_list() == ["i0", "i1", "i2", "i3", "x"]
     assert state == digests(tmp_path / "out" / "state")
-    report = json.loads((found["report"] / "report.json").read_text())
+    report = json.loads((result["report"] / "report.json").read_text())
     assert report["counts"] == {**wanted.counts.numbers, "files read": 1}

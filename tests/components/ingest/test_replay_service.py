@@ -94,7 +94,7 @@ def key_of(who: Who) -> str:
 
 def identified(request: Request) -> Columns:
     """By what examples are told apart, where they share user and request."""
-    items, positions = ([candidate[place] for candidate in request.candidates] for place in (0, 1))
+    items, positions = ([candidate[position] for candidate in request.candidates] for position in (0, 1))
     label = [float(bool(got)) for got in request.labels]
     return {
         "user": [request.first.user],
@@ -120,14 +120,14 @@ def replayed(shop: Shop, log: list[Event], service: Service) -> list[tuple[Colum
     for who, _, event, stamped_us, _ in kept:
         if shop.sampled or event.action != "impression":
             happened[event.time_us].append((who, event, stamped_us))
-    found: list[tuple[Columns, Columns]] = []
+    result: list[tuple[Columns, Columns]] = []
     for moment in sorted({*asked, *happened}):
-        found += [(identified(request), identified(request) | service.known(request)) for request in asked[moment]]
+        result += [(identified(request), identified(request) | service.known(request)) for request in asked[moment]]
         for request in asked[moment] if not shop.sampled else []:
             service.shown(request)
         for who, event, stamped_us in happened[moment]:
             service.done(who, event, stamped_us)
-    return found
+    return result
 
 
 def named(snapshot: Snapshot, names: dict[str, str]) -> Any:
@@ -165,8 +165,8 @@ def test_the_service_knows_what_ingestion_knew_bit_for_bit(name: str, data: st.D
         wanted = by_example(replayed(shop, log, service), examples)
         states = {side: of_artifact(folder / "out" / "state" / side, store.plan) for side, store in sides(service)}
     for key, (_, columns) in examples.items():
-        told = {name: values for name, values in wanted[key].items() if name in columns}
-        assert {name: str(columns[name]) for name in told} == {name: str(values) for name, values in told.items()}
+        predicted = {name: values for name, values in wanted[key].items() if name in columns}
+        assert {name: str(columns[name]) for name in predicted} == {name: str(values) for name, values in predicted.items()}
     shoppers = {logged.who[1] for logged in understood(shop, log)[1] if logged.who[0] == "user"}
     assert named(service.users.snapshot(), {user: user for user in shoppers}).equals(states["users"])
     assert named(service.items.snapshot(), {item: item for item in index}).equals(states["items"])

@@ -12,7 +12,7 @@ from components.contract.load import parse_dataset
 from components.ingest.counts import Counts
 from components.ingest.output.item_index import Index
 from components.ingest.sources.files import Block, layout
-from components.ingest.steps import Job, _totals, make_index, products_step, requests_step, scan, shoppers_step, write_step
+from components.ingest.steps import Job, _totals, items_step, make_index, requests_step, scan, users_step, write_step
 
 NOW_US = 1_900_000_000_000_000
 
@@ -24,11 +24,11 @@ def job_of(text: str, folder: Path, out: Path, *, partitions: int = 1) -> Job:
 
 def run_steps(job: Job, blocks: Iterable[Block]) -> tuple[Index, Counts]:
     index = make_index([scan(block, job) for block in blocks], job)
-    settled = [requests_step(partition, job, index) for partition in range(job.partitions)]
-    gathered = [shoppers_step(partition, job, index, settled) for partition in range(job.partitions)]
+    attributed = [requests_step(partition, job, index) for partition in range(job.partitions)]
+    gathered = [users_step(partition, job, index, attributed) for partition in range(job.partitions)]
     for partition in range(job.partitions):
-        products_step(partition, job, gathered)
-    return _totals(index, settled, gathered, [write_step(partition, job, None) for partition in range(job.partitions)])
+        items_step(partition, job, gathered)
+    return _totals(index, attributed, gathered, [write_step(partition, job, None) for partition in range(job.partitions)])
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -46,7 +46,7 @@ def validated(draft: Draft, folder: Path) -> list[str]:
     text = dataset_text(draft.dataset, heading=["a test"], comments=draft.comments)
     checks = validate(parse_dataset(text), str(folder), now_us=NOW_US)
     assert failed(checks) == any(check.verdict == "FAIL" for check in checks)
-    return [f"{check.name}: {check.found} {check.examples}" for check in checks if check.verdict == "FAIL"]
+    return [f"{check.name}: {check.result} {check.examples}" for check in checks if check.verdict == "FAIL"]
 
 
 def test_lists_clicks_and_a_catalogue_in_one_log(tmp_path: Path) -> None:

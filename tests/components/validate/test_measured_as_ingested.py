@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from components.ingest.counts import NO_LABEL
 from components.ingest.requests.attribution import CAUSES
 from components.validate.attribution import measure
-from components.validate.events import duplicates, tally
-from components.validate.tables import TableFound
+from components.validate.events import duplicates, scan_events
+from components.validate.tables import TableCheck
 from tests.components.ingest.generators.random_shops import (
     CATALOGUE,
     SHOPS,
@@ -40,10 +40,10 @@ def test_causes_and_requests_are_those_of_ingestion(name: str, data: st.DataObje
     with tempfile.TemporaryDirectory() as folder:
         write_log(Path(folder), log, group_rows=7)
         counts = ingested(text, Path(folder), Path(folder) / "out", partitions=2, blocks=blocks_of(text, Path(folder))).counts.numbers
-        tables = {"items": TableFound(pl.Series(list(CATALOGUE)), ())}
-        found = tally(parsed(text), folder, now_us=NOW_US, tables=tables)
-    measured = measure(found.attributed, parsed(text), duplicates(found)["seq"])
-    causes = dict(measured.homeless["cause"].value_counts().iter_rows())
+        tables = {"items": TableCheck(pl.Series(list(CATALOGUE)), ())}
+        result = scan_events(parsed(text), folder, now_us=NOW_US, tables=tables)
+    measured = measure(result.attributed, parsed(text), duplicates(result)["seq"])
+    causes = dict(measured.unattributed["cause"].value_counts().iter_rows())
     assert {CAUSES[code]: number for code, number in causes.items()} == {
         name.removeprefix(f"kept {NO_LABEL}"): number for name, number in counts.items() if NO_LABEL in name
     }

@@ -63,9 +63,9 @@ def shop(root: Path, *, events: Rows | None = None, items: Rows = ITEMS, users: 
 
 
 def checks(root: Path, text: str = SHOP) -> dict[str, Check]:
-    found = validate(parse_dataset(text), str(root), now_us=NOW_US)
-    assert len({check.name for check in found}) == len(found)
-    return {check.name: check for check in found}
+    result = validate(parse_dataset(text), str(root), now_us=NOW_US)
+    assert len({check.name for check in result}) == len(result)
+    return {check.name: check for check in result}
 
 
 def wrong(root: Path, text: str = SHOP) -> list[str]:
@@ -74,19 +74,19 @@ def wrong(root: Path, text: str = SHOP) -> list[str]:
 
 def test_good_data_passes_every_check(tmp_path: Path) -> None:
     shop(tmp_path)
-    found = checks(tmp_path)
-    assert {check.verdict for check in found.values()} == {"PASS"}
-    assert found["events: files can be read"].found == "60 rows in 1 file"
-    assert found["actions occur"].found == "show 40, click 20"
-    assert found["requests"].found == "20, with 2 candidates each"
-    assert found["requests without a positive"].found == "0 of 20 (0 %)"
-    assert found["requests in the windows"].found.startswith(
+    result = checks(tmp_path)
+    assert {check.verdict for check in result.values()} == {"PASS"}
+    assert result["events: files can be read"].result == "60 rows in 1 file"
+    assert result["actions occur"].result == "show 40, click 20"
+    assert result["requests"].result == "20, with 2 candidates each"
+    assert result["requests without a positive"].result == "0 of 20 (0 %)"
+    assert result["requests in the windows"].result.startswith(
         "train 13, eval 2, test 2, too close to a window's end 3 (train 2026-02-01 00:00"
     )
 
 
 @pytest.mark.parametrize(
-    ("change", "name", "verdict", "found", "example"),
+    ("change", "name", "verdict", "result", "example"),
     [
         ({"at": "yesterday"}, "times can be read", "WARN", "1 of 60 rows (1.7 %)", "events.csv, line 5: at = yesterday"),
         (
@@ -127,13 +127,13 @@ def test_good_data_passes_every_check(tmp_path: Path) -> None:
     ],
 )
 def test_one_bad_row_is_a_warning_that_names_it(
-    tmp_path: Path, change: dict[str, str], name: str, verdict: str, found: str, example: str
+    tmp_path: Path, change: dict[str, str], name: str, verdict: str, result: str, example: str
 ) -> None:
     rows = requests()
     rows[3] = rows[3] | change
     shop(tmp_path, events=rows)
     check = checks(tmp_path)[name]
-    assert (check.verdict, check.found) == (verdict, found)
+    assert (check.verdict, check.result) == (verdict, result)
     assert example in check.examples[0]
     assert str(tmp_path / "events.csv") in check.examples[0]
 
@@ -146,7 +146,7 @@ def test_where_most_rows_are_bad_the_check_fails_with_three_examples(tmp_path: P
     shop(tmp_path, events=[row | ({column: value} if n % 5 else {}) for n, row in enumerate(requests())])
     check = checks(tmp_path)[name]
     assert check.verdict == "FAIL"
-    assert check.found.startswith("48 of 60")
+    assert check.result.startswith("48 of 60")
     assert len(check.examples) == 3
 
 
@@ -154,49 +154,49 @@ def test_exact_duplicates_are_counted_and_the_later_one_is_shown(tmp_path: Path)
     rows = requests()
     shop(tmp_path, events=[*rows, rows[0]])
     check = checks(tmp_path)["exact duplicates (dropped)"]
-    assert (check.verdict, check.found, check.examples) == ("WARN", "1 of 61 events (1.6 %)", (f"{tmp_path}/events.csv, line 62",))
+    assert (check.verdict, check.result, check.examples) == ("WARN", "1 of 61 events (1.6 %)", (f"{tmp_path}/events.csv, line 62",))
 
 
 def test_ids_that_stand_twice_are_found_in_the_tables(tmp_path: Path) -> None:
     shop(tmp_path, items=[*ITEMS, ITEMS[0]], users=[*USERS * 10, {"id": "", "age": "1"}])
-    found = checks(tmp_path)
-    items, users = (found[f"{what}: no id stands twice (the last row counts)"] for what in ("items", "users"))
-    assert (items.verdict, items.found, items.examples) == ("FAIL", "1 of 3 rows (33 %)", (f"{tmp_path}/items.csv, line 4: id = a",))
-    assert users.found == "27 of 31 rows (87 %)"
-    assert found["users: each has an id"].found == "1 of 31 rows (3.2 %)"
+    result = checks(tmp_path)
+    items, users = (result[f"{what}: no id stands twice (the last row counts)"] for what in ("items", "users"))
+    assert (items.verdict, items.result, items.examples) == ("FAIL", "1 of 3 rows (33 %)", (f"{tmp_path}/items.csv, line 4: id = a",))
+    assert users.result == "27 of 31 rows (87 %)"
+    assert result["users: each has an id"].result == "1 of 31 rows (3.2 %)"
 
 
 def test_bad_values_in_the_tables_are_found(tmp_path: Path) -> None:
     bad = [{"id": f"i{n}", "title": "mug", "price": "1"} for n in range(40)]
     shop(tmp_path, items=[*ITEMS, *bad, {"id": "c", "title": "y" * 10_000_000, "price": "-1"}], users=[*USERS, {"id": "u9", "age": "old"}])
-    found = checks(tmp_path)
-    assert found["items: price isn't below 0"].examples == (f"{tmp_path}/items.csv, line 44: price = -1",)
-    assert found["items: texts aren't too long"].found == "1 of 43 rows (2.3 %)"
-    assert found["users: numbers are numbers"].examples == (f"{tmp_path}/users.csv, line 5: age = old",)
+    result = checks(tmp_path)
+    assert result["items: price isn't below 0"].examples == (f"{tmp_path}/items.csv, line 44: price = -1",)
+    assert result["items: texts aren't too long"].result == "1 of 43 rows (2.3 %)"
+    assert result["users: numbers are numbers"].examples == (f"{tmp_path}/users.csv, line 5: age = old",)
 
 
 def test_a_feature_without_any_value_is_a_warning(tmp_path: Path) -> None:
     shop(tmp_path, events=[row | {"page": ""} for row in requests()], items=[row | {"title": ""} for row in ITEMS])
-    found = checks(tmp_path)
-    assert found["events: features with values"].found == "never a value: page"
-    assert found["items: features with values"].verdict == "WARN"
+    result = checks(tmp_path)
+    assert result["events: features with values"].result == "never a value: page"
+    assert result["items: features with values"].verdict == "WARN"
 
 
 def test_a_missing_file_fails_and_names_the_path(tmp_path: Path) -> None:
     shop(tmp_path)
     (tmp_path / "events.csv").unlink()
     (tmp_path / "users.csv").unlink()
-    found = checks(tmp_path)
-    assert found["events: files"].verdict == "FAIL"
-    assert str(tmp_path / "events.csv") in found["events: files"].examples[0]
-    assert found["users: can be read"].verdict == "FAIL"
-    assert found["items: can be read"].verdict == "PASS"
+    result = checks(tmp_path)
+    assert result["events: files"].verdict == "FAIL"
+    assert str(tmp_path / "events.csv") in result["events: files"].examples[0]
+    assert result["users: can be read"].verdict == "FAIL"
+    assert result["items: can be read"].verdict == "PASS"
 
 
 def test_all_missing_columns_are_told_at_once(tmp_path: Path) -> None:
     shop(tmp_path, events=[{"at": r["at"], "usr": r["user"], "item": r["item"], "action": r["action"], "page": ""} for r in requests()])
     check = checks(tmp_path)["events: columns are there"]
-    assert (check.verdict, check.found) == ("FAIL", "3 problems")
+    assert (check.verdict, check.result) == ("FAIL", "3 problems")
     assert [example.split("'")[1] for example in check.examples] == ["request", "shown_price", "user"]
     assert "did you mean 'usr'?" in check.examples[2]
 
@@ -207,12 +207,12 @@ def test_a_broken_file_fails_and_the_others_are_still_checked(tmp_path: Path) ->
     (tmp_path / "events" / "1.jsonl").write_text("\n".join(json.dumps(row) for row in requests()))
     (tmp_path / "events" / "2.jsonl").write_text('{"at": 1}\n{"at": 2\n')
     (tmp_path / "events" / "3.jsonl").write_text("")
-    found = checks(tmp_path, SHOP.replace("events.csv", "events/*.jsonl"))
-    broken = found["events: files can be read"]
-    assert (broken.verdict, broken.found) == ("FAIL", "1 problem")
+    result = checks(tmp_path, SHOP.replace("events.csv", "events/*.jsonl"))
+    broken = result["events: files can be read"]
+    assert (broken.verdict, broken.result) == ("FAIL", "1 problem")
     assert "2.jsonl, line 2: expected one JSON object" in broken.examples[0]
-    assert found["events: empty files"].examples == (f"{tmp_path}/events/3.jsonl",)
-    assert found["requests"].found.startswith("20,")
+    assert result["events: empty files"].examples == (f"{tmp_path}/events/3.jsonl",)
+    assert result["requests"].result.startswith("20,")
 
 
 def test_a_column_of_another_type_fails(tmp_path: Path) -> None:
@@ -234,10 +234,10 @@ def test_every_format_is_read_and_its_rows_are_named(tmp_path: Path, ending: str
         text = frame.write_csv() if "csv" in ending else "".join(json.dumps(row) + "\n" for row in rows)
         packed = {"gz": gzip.compress, "zst": zstandard.compress}.get(ending.rpartition(".")[2], bytes)(text.encode())
         path.write_bytes(packed)
-    place = {"c": "line 5", "j": "line 4", "p": "row 3"}[ending[0]]
-    found = checks(tmp_path, SHOP.replace("events.csv", path.name))
-    assert found["actions are known"].examples == (f"{path}, {place}: action = hover",)
-    assert found["events: files can be read"].found == "60 rows in 1 file"
+    index = {"c": "line 5", "j": "line 4", "p": "row 3"}[ending[0]]
+    result = checks(tmp_path, SHOP.replace("events.csv", path.name))
+    assert result["actions are known"].examples == (f"{path}, {index}: action = hover",)
+    assert result["events: files can be read"].result == "60 rows in 1 file"
 
 
 def test_a_clock_that_is_alone_in_time_is_found(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_clock_that_is_alone_in_time_is_found(tmp_path: Path) -> None:
     rows[7] |= {"at": "2026-01-01T00:00:00"}
     shop(tmp_path, events=rows)
     check = checks(tmp_path)["clocks: far from all the rest"]
-    assert (check.verdict, check.found) == ("WARN", "1 of 300 events (0.33 %)")
+    assert (check.verdict, check.result) == ("WARN", "1 of 300 events (0.33 %)")
     assert check.examples == (f"{tmp_path}/events.csv, line 9: 2026-01-01 00:00:00",)
 
 
@@ -260,11 +260,11 @@ def test_clicks_before_what_was_shown_are_found(tmp_path: Path) -> None:
     early = "2026-01-31T23:59:00+00:00"
     rows = [row | ({"at": early} if row["action"] == "click" and row["request"] == "r0" else {}) for row in requests()]
     shop(tmp_path, events=rows)
-    found = checks(tmp_path)
-    check = found["labelled actions: before its list"]
-    assert (check.verdict, check.found.partition(";")[0]) == ("FAIL", "1 of 20 (5 %)")
+    result = checks(tmp_path)
+    check = result["labelled actions: before its list"]
+    assert (check.verdict, check.result.partition(";")[0]) == ("FAIL", "1 of 20 (5 %)")
     assert check.examples == (f"{tmp_path}/events.csv, line 4",)
-    assert found["labelled actions belong to a list"].found.startswith("1 of 20 (5 %) belong to none; more than `unattributed` (1.000%)")
+    assert result["labelled actions belong to a list"].result.startswith("1 of 20 (5 %) belong to none; more than `unattributed` (1.000%)")
     usual = checks(tmp_path, SHOP + "unattributed: 5%\n")
     assert {usual[name].verdict for name in ("labelled actions belong to a list", "labelled actions: before its list")} == {"WARN"}
 
@@ -281,16 +281,16 @@ def test_clicks_before_what_was_shown_are_found(tmp_path: Path) -> None:
 )
 def test_labels_that_belong_to_no_list_fail_by_cause(tmp_path: Path, change: dict[str, str], cause: str) -> None:
     shop(tmp_path, events=[row | (change if row["action"] == "click" and row["request"] == "r4" else {}) for row in requests()])
-    found = checks(tmp_path)
-    assert found[f"labelled actions: {cause}"].examples == (f"{tmp_path}/events.csv, line 16",)
-    assert found[f"labelled actions: {cause}"].verdict == "FAIL"
-    assert found["requests without a positive"].found == "1 of 20 (5 %)"
+    result = checks(tmp_path)
+    assert result[f"labelled actions: {cause}"].examples == (f"{tmp_path}/events.csv, line 16",)
+    assert result[f"labelled actions: {cause}"].verdict == "FAIL"
+    assert result["requests without a positive"].result == "1 of 20 (5 %)"
 
 
 @pytest.mark.parametrize("who", ["u9", "u1"])
 def test_clicks_of_another_shopper_belong_to_the_request_they_name(tmp_path: Path, who: str) -> None:
     shop(tmp_path, events=[row | ({"user": who} if row["action"] == "click" else {}) for row in requests()])
-    assert checks(tmp_path)["labelled actions belong to a list"].found == "all of 20"
+    assert checks(tmp_path)["labelled actions belong to a list"].result == "all of 20"
 
 
 def test_clicks_in_whole_seconds_fail_and_get_a_tolerance_proposed(tmp_path: Path) -> None:
@@ -300,15 +300,15 @@ def test_clicks_in_whole_seconds_fail_and_get_a_tolerance_proposed(tmp_path: Pat
         moment = at + timedelta(milliseconds=400) if row["action"] == "show" else at - timedelta(minutes=1)
         rows.append(row | {"at": moment.isoformat(timespec="milliseconds")})
     shop(tmp_path, events=rows)
-    found = checks(tmp_path)
-    assert found["labelled actions: before its list"].verdict == "FAIL"
-    timing = found["time from list to action"]
+    result = checks(tmp_path)
+    assert result["labelled actions: before its list"].verdict == "FAIL"
+    timing = result["time from list to action"]
     assert timing.verdict == "WARN"
-    assert "50% -0.4s" in timing.found
-    assert "before their list 100 %" in timing.found
-    assert "`skew: 1s` keeps 20 more" in timing.found
+    assert "50% -0.4s" in timing.result
+    assert "before their list 100 %" in timing.result
+    assert "`skew: 1s` keeps 20 more" in timing.result
     mended = checks(tmp_path, SHOP + "skew: 1s\n")
-    assert mended["labelled actions belong to a list"].found == "all of 20"
+    assert mended["labelled actions belong to a list"].result == "all of 20"
     assert mended["time from list to action"].verdict == "PASS"
 
 
@@ -318,23 +318,23 @@ def test_clicks_after_the_window_get_a_longer_one_proposed(tmp_path: Path) -> No
         for row in requests()
     ]
     shop(tmp_path, events=later)
-    found = checks(tmp_path)
-    assert found["labelled actions: too late"].verdict == "FAIL"
-    assert "`attribution: 2h` would take in 99 %" in found["time from list to action"].found
+    result = checks(tmp_path)
+    assert result["labelled actions: too late"].verdict == "FAIL"
+    assert "`attribution: 2h` would take in 99 %" in result["time from list to action"].result
     assert checks(tmp_path, SHOP + "attribution: 2h\n")["labelled actions belong to a list"].verdict == "PASS"
 
 
 def test_ids_that_come_again_fail_with_both_rows_and_the_remedy(tmp_path: Path) -> None:
     shop(tmp_path, events=[row | {"request": "1", "visit": row["request"]} for row in requests()])
-    found = checks(tmp_path)
-    assert found["requests"].found.startswith("20,")
-    again, shared = found["request ids don't come again"], found["request ids are of one shopper"]
+    result = checks(tmp_path)
+    assert result["requests"].result.startswith("20,")
+    again, shared = result["request ids don't come again"], result["request ids are of one shopper"]
     assert (again.verdict, shared.verdict) == ("FAIL", "FAIL")
-    assert again.found.startswith("17 of 20 requests (85 %) come again after more than `session_gap` (30m)")
-    assert "declare the role `session`" in again.found
+    assert again.result.startswith("17 of 20 requests (85 %) come again after more than `session_gap` (30m)")
+    assert "declare the role `session`" in again.result
     assert again.examples[0] == f"{tmp_path}/events.csv, line 2; again {tmp_path}/events.csv, line 11"
-    assert shared.found.startswith("20 of 20 requests (100 %) have an id that other shoppers have too")
-    assert found["labelled actions belong to a list"].found == "all of 20"
+    assert shared.result.startswith("20 of 20 requests (100 %) have an id that other shoppers have too")
+    assert result["labelled actions belong to a list"].result == "all of 20"
     visits = checks(tmp_path, SHOP.replace("request: request}", "request: request, session: visit}"))
     assert {visits[name].verdict for name in (again.name, shared.name)} == {"PASS"}
 
@@ -352,12 +352,12 @@ def test_time_that_goes_back_within_an_ordered_session_is_found(tmp_path: Path) 
     rows[30]["step"] = -1
     shop(tmp_path, events=rows)
     check = checks(tmp_path, text)["clocks: time goes back while the order goes on"]
-    assert check.found == "1 of 60 events (1.7 %)"
+    assert check.result == "1 of 60 events (1.7 %)"
 
 
 def test_requests_without_a_positive_are_counted_and_none_with_one_fails(tmp_path: Path) -> None:
     shop(tmp_path, events=[row for row in requests() if row["action"] == "show" or row["request"] in ("r0", "r1", "r2", "r3", "r4")])
-    assert checks(tmp_path)["requests without a positive"].found == "15 of 20 (75 %)"
+    assert checks(tmp_path)["requests without a positive"].result == "15 of 20 (75 %)"
     shop(tmp_path, events=[row | ({"request": "lost"} if row["action"] == "click" else {}) for row in requests()])
     assert checks(tmp_path)["requests without a positive"].verdict == "FAIL"
 
@@ -373,7 +373,7 @@ def test_an_empty_window_fails_and_tells_the_span(tmp_path: Path) -> None:
     shop(tmp_path)
     check = checks(tmp_path, SHOP + "windows: {eval: 2026-02-01 10:00, test: 2026-02-20, until: 2026-02-25}\n")["requests in the windows"]
     assert check.verdict == "FAIL"
-    assert "empty: test; the events go from 2026-02-01 00:00 to 2026-02-01 19:01" in check.found
+    assert "empty: test; the events go from 2026-02-01 00:00 to 2026-02-01 19:01" in check.result
 
 
 def test_windows_out_of_order_fail(tmp_path: Path) -> None:
@@ -385,15 +385,15 @@ def test_requests_before_and_after_the_windows_are_counted(tmp_path: Path) -> No
     shop(tmp_path)
     dates = "windows: {train: 2026-02-01 02:00, eval: 2026-02-01 10:00, test: 2026-02-01 14:00, until: 2026-02-01 17:59, gap: 0}\n"
     check = checks(tmp_path, SHOP + dates)["requests outside the windows"]
-    assert (check.verdict, check.found) == ("WARN", "4 of 20 requests (20 %): 2 before, 2 after")
+    assert (check.verdict, check.result) == ("WARN", "4 of 20 requests (20 %): 2 before, 2 after")
 
 
 def test_a_condition_that_keeps_nothing_fails(tmp_path: Path) -> None:
     shop(tmp_path)
     text = SHOP.replace("  path: events.csv", "  path: events.csv\n  where: page = 'cart'")
-    found = checks(tmp_path, text)
-    assert found["left out: by the condition `where`"].verdict == "FAIL"
-    assert found["events are left"].verdict == "FAIL"
+    result = checks(tmp_path, text)
+    assert result["left out: by the condition `where`"].verdict == "FAIL"
+    assert result["events are left"].verdict == "FAIL"
 
 
 def test_rows_with_too_few_fields_are_found(tmp_path: Path) -> None:
@@ -401,10 +401,10 @@ def test_rows_with_too_few_fields_are_found(tmp_path: Path) -> None:
     for name in ("events", "items"):
         with (tmp_path / f"{name}.csv").open("a") as file:
             file.write("only,two\n")
-    found = checks(tmp_path)
-    uneven = found["rejected: a CSV row has too few or too many fields"]
+    result = checks(tmp_path)
+    uneven = result["rejected: a CSV row has too few or too many fields"]
     assert uneven.examples[0].startswith(f"{tmp_path}/events.csv, line 62: expected = 7")
-    assert found["items: rejected: a CSV row has too few or too many fields"].found == "1 of 3 rows (33 %)"
+    assert result["items: rejected: a CSV row has too few or too many fields"].result == "1 of 3 rows (33 %)"
 
 
 LISTS = """\
@@ -436,13 +436,13 @@ def test_good_lists_pass(tmp_path: Path) -> None:
 def test_a_list_with_columns_of_unequal_length_is_found(tmp_path: Path) -> None:
     lists(tmp_path, prices="1|2|3")
     check = checks(tmp_path, LISTS)["lists are even"]
-    assert (check.verdict, check.found) == ("WARN", "1 of 21 rows (4.8 %)")
+    assert (check.verdict, check.result) == ("WARN", "1 of 21 rows (4.8 %)")
     assert check.examples == (f"{tmp_path}/e.parquet, row 0: shown = a|b, prices = 1|2|3",)
 
 
 def test_a_choice_that_isnt_in_its_list_is_no_positive(tmp_path: Path) -> None:
     lists(tmp_path, i="c")
-    assert checks(tmp_path, LISTS)["requests without a positive"].found == "1 of 20 (5 %)"
+    assert checks(tmp_path, LISTS)["requests without a positive"].result == "1 of 20 (5 %)"
 
 
 ACTIONS = ("transaction", "view", "addtocart")
@@ -477,20 +477,20 @@ PUBLIC = {
 def test_the_public_layouts_fit_their_dataset_files(tmp_path: Path, name: str) -> None:
     for file, text in PUBLIC[name].items():
         (tmp_path / file).write_text(text)
-    found = validate(load_dataset(EXAMPLES / "public" / f"{name}.yaml"), str(tmp_path), now_us=NOW_US)
-    bad = [check for check in found if check.verdict != "PASS"]
+    result = validate(load_dataset(EXAMPLES / "public" / f"{name}.yaml"), str(tmp_path), now_us=NOW_US)
+    bad = [check for check in result if check.verdict != "PASS"]
     assert bad == []
     if name == "movielens":
-        assert Check("left out: by the condition `where`", "PASS", "1 of 10 rows") in found
+        assert Check("left out: by the condition `where`", "PASS", "1 of 10 rows") in result
     if name == "criteo":
-        assert Check("rows with a positive label", "PASS", "5 of 10 (50 %)") in found
+        assert Check("rows with a positive label", "PASS", "5 of 10 (50 %)") in result
 
 
 def test_rows_that_all_have_one_label_fail(tmp_path: Path) -> None:
     text = PUBLIC["criteo"]["train.txt"].splitlines()
     (tmp_path / "train.txt").write_text("\n".join(text[::2]) + "\n")
-    found = validate(load_dataset(EXAMPLES / "public" / "criteo.yaml"), str(tmp_path), now_us=NOW_US)
-    assert Check("rows with a positive label", "FAIL", "0 of 5 (0 %)") in found
+    result = validate(load_dataset(EXAMPLES / "public" / "criteo.yaml"), str(tmp_path), now_us=NOW_US)
+    assert Check("rows with a positive label", "FAIL", "0 of 5 (0 %)") in result
 
 
 def test_the_table_shows_verdict_name_finding_and_examples() -> None:
@@ -505,15 +505,15 @@ def test_the_table_shows_verdict_name_finding_and_examples() -> None:
 
 
 def test_json_tells_the_same_and_only_a_failure_fails() -> None:
-    found = [Check("clocks", "WARN", "1 of 2", ("a.csv, line 3",)), Check("files", "PASS", "2")]
-    assert json.loads(json.dumps(as_json(found)))[0] == {
+    result = [Check("clocks", "WARN", "1 of 2", ("a.csv, line 3",)), Check("files", "PASS", "2")]
+    assert json.loads(json.dumps(as_json(result)))[0] == {
         "name": "clocks",
         "verdict": "WARN",
         "found": "1 of 2",
         "examples": ["a.csv, line 3"],
     }
-    assert not failed(found)
-    assert failed([*found, Check("x", "FAIL", "")])
+    assert not failed(result)
+    assert failed([*result, Check("x", "FAIL", "")])
 
 
 @pytest.mark.real_data
@@ -527,8 +527,8 @@ def test_json_tells_the_same_and_only_a_failure_fails() -> None:
     ],
 )
 def test_the_real_data_fit_their_dataset_files(real_data: Path, name: str, warned: set[str]) -> None:
-    found = validate(load_dataset(EXAMPLES / f"{name}.yaml"), str(real_data / name), now_us=NOW_US)
-    assert {check.name for check in found if check.verdict != "PASS"} == warned
+    result = validate(load_dataset(EXAMPLES / f"{name}.yaml"), str(real_data / name), now_us=NOW_US)
+    assert {check.name for check in result if check.verdict != "PASS"} == warned
 
 
 def test_amounts_that_are_no_number_or_below_nothing_are_told(tmp_path: Path) -> None:
@@ -541,10 +541,10 @@ def test_amounts_that_are_no_number_or_below_nothing_are_told(tmp_path: Path) ->
     assert wrong(tmp_path / "good", text) == []
     rows[2], rows[5] = rows[2] | {"paid": "5 EUR"}, rows[5] | {"paid": "-3"}
     shop(tmp_path, events=rows)
-    found = checks(tmp_path, text)
-    assert [name for name, check in found.items() if check.verdict != "PASS"] == [
+    result = checks(tmp_path, text)
+    assert [name for name, check in result.items() if check.verdict != "PASS"] == [
         "revenue is a number",
         "revenue of actions with a label isn't below 0",
     ]
-    assert "line 4: item = a, paid = 5 EUR" in found["revenue is a number"].examples[0]
-    assert "paid = -3" in found["revenue of actions with a label isn't below 0"].examples[0]
+    assert "line 4: item = a, paid = 5 EUR" in result["revenue is a number"].examples[0]
+    assert "paid = -3" in result["revenue of actions with a label isn't below 0"].examples[0]

@@ -26,14 +26,14 @@ def crowd(number: int = 400, *, anonymous: str = "(not set)") -> list[dict[str, 
 def test_words_for_nothing_are_shown_and_warned_of_where_they_may_be_values(tmp_path: Path) -> None:
     rows = [row | ({"page": "NA"} if n % 2 else {"page": "NULL"}) for n, row in enumerate(requests())]
     shop(tmp_path, events=rows, items=[ITEMS[0] | {"price": "NA"}, ITEMS[1]])
-    found = checks(tmp_path)
-    assert found["kept as missing by `null_values`: page = 'NULL'"].found == "30 of 60 rows (50 %)"
-    assert found["kept as missing by `null_values`: page = 'NULL'"].verdict == "PASS"
-    namibia = found["kept as missing by `null_values`: page = 'NA'"]
+    result = checks(tmp_path)
+    assert result["kept as missing by `null_values`: page = 'NULL'"].result == "30 of 60 rows (50 %)"
+    assert result["kept as missing by `null_values`: page = 'NULL'"].verdict == "PASS"
+    namibia = result["kept as missing by `null_values`: page = 'NA'"]
     assert namibia.verdict == "WARN"
-    assert namibia.found == "30 of 60 rows (50 %); where it is a value, say `null_values: {page: []}`"
+    assert namibia.result == "30 of 60 rows (50 %); where it is a value, say `null_values: {page: []}`"
     assert namibia.examples[0] == f"{tmp_path}/events.csv, line 3: page = NA"
-    assert found["items: kept as missing by `null_values`: price = 'NA'"].verdict == "PASS"  # no number is called so
+    assert result["items: kept as missing by `null_values`: price = 'NA'"].verdict == "PASS"  # no number is called so
     text = SHOP.replace("  path: events.csv", "  path: events.csv\n  null_values: {page: []}")
     assert not [name for name in checks(tmp_path, text) if name.startswith("kept as missing")]
 
@@ -41,7 +41,7 @@ def test_words_for_nothing_are_shown_and_warned_of_where_they_may_be_values(tmp_
 def test_the_user_zero_is_a_warning(tmp_path: Path) -> None:
     shop(tmp_path, events=[row | {"user": row["user"].replace("u2", "0")} for row in requests()])
     check = checks(tmp_path, GUESTS)["kept as missing by `null_values`: user = '0'"]
-    assert (check.verdict, check.found[:20]) == ("WARN", "18 of 60 rows (30 %)")
+    assert (check.verdict, check.result[:20]) == ("WARN", "18 of 60 rows (30 %)")
 
 
 @pytest.mark.parametrize("word", ["(not set)", "<null>", "anonymous", "Unknown", "-1", "00000000-0000-0000-0000-000000000000", "somebody"])
@@ -49,9 +49,9 @@ def test_a_shopper_with_more_events_than_a_person_has_is_named(tmp_path: Path, w
     shop(tmp_path, events=crowd(anonymous=word))
     check = checks(tmp_path, GUESTS)["users: no value stands for nobody"]
     assert check.verdict == "WARN"
-    assert check.found == f"1 with more events than a shopper has; if it is a word for none, say `null_values: {{user: ['{word}']}}`"
+    assert check.result == f"1 with more events than a shopper has; if it is a word for none, say `null_values: {{user: ['{word}']}}`"
     assert check.examples == (f"'{word}': 402 events (34 %)",)
-    assert "which keeps the events" in checks(tmp_path, SHOP)["users: no value stands for nobody"].found
+    assert "which keeps the events" in checks(tmp_path, SHOP)["users: no value stands for nobody"].result
     text = GUESTS.replace("  path: events.csv", f"  path: events.csv\n  null_values: {{user: ['{word}']}}")
     assert checks(tmp_path, text)["users: no value stands for nobody"].verdict == "PASS"
 
@@ -68,18 +68,18 @@ def test_an_item_of_the_catalogue_may_be_bought_by_all(tmp_path: Path) -> None:
 
 
 def counted(sizes: list[int], names: dict[int, str] | None = None) -> tuple[FrequentValues, int]:
-    found = FrequentValues()
+    result = FrequentValues()
     for at, size in enumerate(sizes):
         name = (names or {}).get(at, f"u{at}")
         for part in (size // 2, size - size // 2):  # in frames of their own
-            found.add(pl.Series([name] * part, dtype=pl.String))
-    return found, sum(sizes)
+            result.add(pl.Series([name] * part, dtype=pl.String))
+    return result, sum(sizes)
 
 
 def test_where_many_are_the_yardstick_a_value_is_named_from_a_hundredth_of_all_events_on() -> None:
     sizes = [2 + n % 9 for n in range(1100)]
-    found, events = counted([*sizes, 201])
-    assert [each.text for each in suspicious(found, events)] == ["u1100"]
+    result, events = counted([*sizes, 201])
+    assert [each.text for each in suspicious(result, events)] == ["u1100"]
     assert suspicious(*counted([*sizes, 190])) == []  # less than twenty times as many as the busiest
     assert suspicious(*counted([200 + n % 9 for n in range(1100)])) == []
 
@@ -92,8 +92,8 @@ def test_words_are_named_where_they_are_more_frequent_than_shoppers() -> None:
 
 
 def test_two_words_do_not_hide_each_other() -> None:
-    found, events = counted([*(10 + n % 3 for n in range(30)), 500, 480], {30: "x", 31: "y"})
-    assert [each.text for each in suspicious(found, events)] == ["x", "y"]
+    result, events = counted([*(10 + n % 3 for n in range(30)), 500, 480], {30: "x", 31: "y"})
+    assert [each.text for each in suspicious(result, events)] == ["x", "y"]
 
 
 def test_few_shoppers_are_no_yardstick() -> None:
@@ -138,7 +138,7 @@ features:
     assert "exact duplicates (dropped)" not in checks(tmp_path, text)
     assert wrong(tmp_path, text) == []
     dropped = text.replace("{item: item,", "{item: item, request: page,")
-    assert checks(tmp_path, dropped)["exact duplicates (dropped)"].found.startswith("58 of 60")
+    assert checks(tmp_path, dropped)["exact duplicates (dropped)"].result.startswith("58 of 60")
 
 
 LISTS = """\

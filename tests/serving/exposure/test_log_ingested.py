@@ -20,7 +20,7 @@ from serving.exposure.event_types import Interaction
 from serving.exposure.log import ExposureLog, LogSettings
 from serving.exposure.pseudonym import shopper_key
 from serving.rules.apply import Effect, Moved
-from tests.components.ingest.generators.plain_shop import as_csv, told, write
+from tests.components.ingest.generators.plain_shop import as_csv, run_ingest, write
 from tests.components.ingest.generators.random_shops import everything, parsed, read_examples
 from tests.components.ingest.without_beam import job_of
 from tests.serving.exposure.shop_log import SHOP, START_US, click, dataset, exposure, log
@@ -63,7 +63,7 @@ def check(examples: dict[Any, Any], *, shopper: Any = lambda n: f"u{n % 3}") -> 
 
 def test_ingestion_finds_what_was_shown_and_clicked(tmp_path: Path) -> None:
     written(tmp_path)
-    made, _, counts, samples = told(tmp_path, reading())
+    made, _, counts, samples = run_ingest(tmp_path, reading())
     check(made.examples)
     assert (counts["rows read"], counts["rows kept"], samples) == (REQUESTS * 2 + REQUESTS // 2, REQUESTS * 2 + REQUESTS // 2, {})
 
@@ -87,7 +87,7 @@ def test_hashed_shoppers_are_told_apart_as_before(tmp_path: Path) -> None:
         writer.offer(exposure(n, shopper=key))
         writer.commit([click(n, shopper=key)] if n % 2 else []).result(10)
     assert writer.close(10)
-    check(told(tmp_path, reading()).made.examples, shopper=lambda n: shopper_key(f"u{n % 3}", salt))
+    check(run_ingest(tmp_path, reading()).made.examples, shopper=lambda n: shopper_key(f"u{n % 3}", salt))
     assert len({shopper_key(f"u{n}", salt) for n in range(1000)}) == 1000
 
 
@@ -103,7 +103,7 @@ def test_impressions_that_the_page_reports_itself_are_read_alike(tmp_path: Path)
     assert list((tmp_path / "log").glob("impressions-*")) == []
     text = yaml.safe_load(reading())
     text["events"] = text["events"][1:]  # there is no file of impressions
-    check(told(tmp_path, yaml.safe_dump(text, sort_keys=False)).made.examples)
+    check(run_ingest(tmp_path, yaml.safe_dump(text, sort_keys=False)).made.examples)
 
 
 def test_impressions_moved_by_rules_can_be_left_out_of_training(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_impressions_moved_by_rules_can_be_left_out_of_training(tmp_path: Path) 
     assert text["events"][0]["path"].startswith("log/impressions")
     for source in text["events"]:
         source["where"] = "_ruled IS NULL"
-    examples = everything(told(tmp_path, yaml.safe_dump(text, sort_keys=False)).made.examples)
+    examples = everything(run_ingest(tmp_path, yaml.safe_dump(text, sort_keys=False)).made.examples)
     assert {request: columns["item"] for (_, request), (_, columns) in examples.items()} == {
         f"r{n}": ["b", "d"] if n % 4 else ["b"] for n in range(REQUESTS)
     }
@@ -133,7 +133,7 @@ def test_whatever_callers_send_the_file_stays_readable(tmp_path: Path) -> None:
         assert writer.offer(exposure(n, **strange))
     writer.commit([click(8, "ü\ud83d\n"), click(9, "d")]).result(10)
     assert writer.close(10)
-    made, _, counts, samples = told(tmp_path, reading())
+    made, _, counts, samples = run_ingest(tmp_path, reading())
     assert counts["rows kept"] == 2 * REQUESTS + 2
     columns = {request: columns for (_, request), (_, columns) in everything(made.examples).items()}["r7"]
     assert (columns["page"], str(columns["speed"]), str(columns["shown_price"])) == (["5"], "[nan]", "[nan, nan]")
@@ -183,7 +183,7 @@ def test_amounts_of_interactions_come_back_with_their_labels(tmp_path: Path) -> 
             writer.commit([Interaction(**back, request=f"r{n}", amounts={"quantity": 1})]).result(10)
     assert writer.close(10)
     file = yaml.safe_load(text) | yaml.safe_load(events_section(shop, "log"))
-    made, _, counts, samples = told(tmp_path, yaml.safe_dump(file, sort_keys=False))
+    made, _, counts, samples = run_ingest(tmp_path, yaml.safe_dump(file, sort_keys=False))
     found = {request: columns for (_, request), (_, columns) in everything(made.examples).items()}
     for n in range(REQUESTS):
         columns = found[f"r{n}"]

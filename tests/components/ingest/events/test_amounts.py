@@ -68,7 +68,7 @@ class Made(NamedTuple):
     examples: dict[str, Columns]
     counts: Counts
 
-    def of(self, request: str, column: str) -> dict[str, float]:
+    def by_item(self, request: str, column: str) -> dict[str, float]:
         """Item to its value in a request."""
         columns = self.examples[request]
         return dict(zip(columns["item"], columns[column], strict=True))
@@ -89,9 +89,9 @@ def made(rows: list[Row], folder: Path, shop: dict[str, Any] = SHOP, *, partitio
         for row in [*rows, *others]
     ]
     write(folder, "events.csv", as_csv(dated))
-    found = ingested(yaml.safe_dump(shop), folder, folder / "out", partitions=partitions)
-    examples = {request: columns for split in found.examples.values() for (_, request), columns in split.items()}
-    return Made(examples, found.counts)
+    result = ingested(yaml.safe_dump(shop), folder, folder / "out", partitions=partitions)
+    examples = {request: columns for split in result.examples.values() for (_, request), columns in split.items()}
+    return Made(examples, result.counts)
 
 
 def test_a_candidate_has_the_sums_of_what_was_attributed_to_it(tmp_path: Path) -> None:
@@ -102,11 +102,11 @@ def test_a_candidate_has_the_sums_of_what_was_attributed_to_it(tmp_path: Path) -
         Row(1.3, "b", "purchase", "r1", paid=7),
         Row(2.5, "c", "purchase", "r1", pieces=9, paid=900),  # beyond the day that counts
     ]
-    found = made(rows, tmp_path)
-    assert found.of("r1", "revenue") == {"a": 15.5, "b": 7, "c": 0}
-    assert found.of("r1", "quantity") == {"a": 3, "b": 0, "c": 0}
-    assert found.of("r1", "margin") == {"a": -1, "b": 0, "c": 0}
-    assert found.of("r1", "label_purchase") == {"a": 1, "b": 1, "c": 0}
+    result = made(rows, tmp_path)
+    assert result.by_item("r1", "revenue") == {"a": 15.5, "b": 7, "c": 0}
+    assert result.by_item("r1", "quantity") == {"a": 3, "b": 0, "c": 0}
+    assert result.by_item("r1", "margin") == {"a": -1, "b": 0, "c": 0}
+    assert result.by_item("r1", "label_purchase") == {"a": 1, "b": 1, "c": 0}
 
 
 def test_only_actions_with_an_amount_bring_something_in_where_one_has(tmp_path: Path) -> None:
@@ -118,9 +118,9 @@ def test_only_actions_with_an_amount_bring_something_in_where_one_has(tmp_path: 
         Row(1.1, "b", "click", "r1", paid=4),
     ]
     (tmp_path / "plain").mkdir()
-    assert made(rows, tmp_path).of("r1", "revenue") == {"a": 9, "b": 0, "c": 0}
+    assert made(rows, tmp_path).by_item("r1", "revenue") == {"a": 9, "b": 0, "c": 0}
     without = SHOP | {"actions": SHOP["actions"] | {"purchase": {"label": 2}}}
-    assert made(rows, tmp_path / "plain", without).of("r1", "revenue") == {"a": 19, "b": 4, "c": 0}
+    assert made(rows, tmp_path / "plain", without).by_item("r1", "revenue") == {"a": 19, "b": 4, "c": 0}
 
 
 def test_a_return_of_some_pieces_takes_their_share_of_the_amounts_and_the_last_one_the_label(tmp_path: Path) -> None:
@@ -128,8 +128,8 @@ def test_a_return_of_some_pieces_takes_their_share_of_the_amounts_and_the_last_o
     one, three = Row(2, "a", "return", pieces=-1, paid=-5), Row(3, "a", "return", pieces=-3, paid=-15)
     (tmp_path / "all").mkdir()
     part, whole = made([*bought, one], tmp_path), made([*bought, one, three], tmp_path / "all")
-    assert [part.of("r1", column)["a"] for column in ("label_purchase", "label", "revenue", "quantity", "margin")] == [1, 1, 15, 3, 6]
-    assert [whole.of("r1", column)["a"] for column in ("label_purchase", "label", "revenue", "quantity", "margin")] == [0, 0, 0, 0, 0]
+    assert [part.by_item("r1", column)["a"] for column in ("label_purchase", "label", "revenue", "quantity", "margin")] == [1, 1, 15, 3, 6]
+    assert [whole.by_item("r1", column)["a"] for column in ("label_purchase", "label", "revenue", "quantity", "margin")] == [0, 0, 0, 0, 0]
     assert part.counts.numbers["returns: attributed actions taken back in part"] == 1
     assert whole.counts.numbers["returns: attributed actions taken back as a whole"] == 1
     assert whole.counts.numbers["returns: return took back purchase"] == 2
@@ -137,16 +137,16 @@ def test_a_return_of_some_pieces_takes_their_share_of_the_amounts_and_the_last_o
 
 def test_a_click_stays_where_its_purchase_is_taken_back(tmp_path: Path) -> None:
     rows = [*shown(1, "r1"), Row(1.1, "a", "click", "r1"), Row(1.2, "a", "purchase", "r1", paid=9), Row(2, "a", "return")]
-    found = made(rows, tmp_path)
-    assert [found.of("r1", column)["a"] for column in ("label_click", "label_purchase", "label", "revenue")] == [1, 0, 1, 0]
+    result = made(rows, tmp_path)
+    assert [result.by_item("r1", column)["a"] for column in ("label_click", "label_purchase", "label", "revenue")] == [1, 0, 1, 0]
 
 
 @pytest.mark.parametrize(("returns", "left"), [(0, [2, 4]), (1, [2, 0]), (2, [0, 0]), (3, [0, 0])])
 def test_without_quantities_each_return_takes_back_the_latest_that_is_left(returns: int, left: list[int], tmp_path: Path) -> None:
     rows = [*shown(1, "r1"), Row(1.1, "a", "purchase", "r1", paid=2), *shown(2, "r2"), Row(2.1, "a", "purchase", "r2", paid=4)]
-    found = made([*rows, *(Row(3 + n, "a", "return") for n in range(returns))], tmp_path)
-    assert [found.of(request, "revenue")["a"] for request in ("r1", "r2")] == left
-    assert found.counts.numbers.get("returns: return found no purchase to take back", 0) == max(0, returns - 2)
+    result = made([*rows, *(Row(3 + n, "a", "return") for n in range(returns))], tmp_path)
+    assert [result.by_item(request, "revenue")["a"] for request in ("r1", "r2")] == left
+    assert result.counts.numbers.get("returns: return found no purchase to take back", 0) == max(0, returns - 2)
 
 
 def test_more_pieces_than_the_latest_had_are_taken_from_the_one_before(tmp_path: Path) -> None:
@@ -156,14 +156,14 @@ def test_more_pieces_than_the_latest_had_are_taken_from_the_one_before(tmp_path:
         *shown(2, "r2"),
         Row(2.1, "a", "purchase", "r2", pieces=1, paid=10),
     ]
-    found = made([*rows, Row(3, "a", "return", pieces=2)], tmp_path)
-    assert [found.of(request, "revenue")["a"] for request in ("r1", "r2")] == [30, 0]
+    result = made([*rows, Row(3, "a", "return", pieces=2)], tmp_path)
+    assert [result.by_item(request, "revenue")["a"] for request in ("r1", "r2")] == [30, 0]
 
 
 def test_a_return_that_names_its_order_takes_that_one_back(tmp_path: Path) -> None:
     rows = [*shown(1, "r1"), Row(1.1, "a", "purchase", "r1", paid=2), *shown(2, "r2"), Row(2.1, "a", "purchase", "r2", paid=4)]
-    found = made([*rows, Row(3, "a", "return", "r1")], tmp_path)
-    assert [found.of(request, "revenue")["a"] for request in ("r1", "r2")] == [0, 4]
+    result = made([*rows, Row(3, "a", "return", "r1")], tmp_path)
+    assert [result.by_item(request, "revenue")["a"] for request in ("r1", "r2")] == [0, 4]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_return_takes_back_what_its_shopper_bought_of_the_item_before(
     day: float, user: str, item: str, taken: bool, tmp_path: Path
 ) -> None:
     rows = [*shown(1, "r1"), Row(1.1, "a", "purchase", "r1", paid=2), Row(day, item, "return", user=user)]
-    assert made(rows, tmp_path).of("r1", "label") == {"a": float(not taken), "b": 0, "c": 0}
+    assert made(rows, tmp_path).by_item("r1", "label") == {"a": float(not taken), "b": 0, "c": 0}
 
 
 @pytest.mark.parametrize(
@@ -191,10 +191,10 @@ def test_a_return_takes_back_what_its_shopper_bought_of_the_item_before(
 def test_a_return_counts_until_the_window_of_its_request_ends(bought: float, returned: float, taken: bool, tmp_path: Path) -> None:
     windows = {"eval": "2026-02-11", "test": "2026-02-15", "until": "2026-02-20", "gap": "1s"}
     rows = [*shown(bought, "r1"), Row(bought + 0.1, "a", "purchase", "r1", paid=2), Row(returned, "a", "return")]
-    found = made(rows, tmp_path, SHOP | {"windows": windows})
-    assert found.of("r1", "revenue")["a"] == (0 if taken else 2)
+    result = made(rows, tmp_path, SHOP | {"windows": windows})
+    assert result.by_item("r1", "revenue")["a"] == (0 if taken else 2)
     late = "returns: came after the window of the label's request ends, and so don't count"
-    assert found.counts.numbers.get(late, 0) == int(not taken)
+    assert result.counts.numbers.get(late, 0) == int(not taken)
 
 
 @pytest.mark.parametrize(("buyer", "taken"), [("bob", True), ("ann", True), ("cat", False)])
@@ -211,20 +211,20 @@ def test_a_return_takes_back_what_its_shopper_bought_from_the_list_of_another(
         Row(3, "a", "return", pieces=1, user="bob" if buyer == "cat" else buyer),
         Row(2, "b", "return", "r1", user="device-1"),  # who didn't buy it
     ]
-    found = made(rows, tmp_path, partitions=partitions)
-    assert [found.of("r1", column)["a"] for column in ("label_purchase", "revenue", "quantity", "margin")] == (
+    result = made(rows, tmp_path, partitions=partitions)
+    assert [result.by_item("r1", column)["a"] for column in ("label_purchase", "revenue", "quantity", "margin")] == (
         [0, 0, 0, 0] if taken else [1, 10, 2, 4]
     )
-    assert [found.of("r1", column)["b"] for column in ("label_purchase", "revenue")] == [1, 7]
-    assert found.counts.numbers.get("returns: attributed actions taken back as a whole", 0) == int(taken)
-    assert found.counts.numbers["returns: return found no purchase to take back"] == (1 if taken else 3)
+    assert [result.by_item("r1", column)["b"] for column in ("label_purchase", "revenue")] == [1, 7]
+    assert result.counts.numbers.get("returns: attributed actions taken back as a whole", 0) == int(taken)
+    assert result.counts.numbers["returns: return found no purchase to take back"] == (1 if taken else 3)
 
 
 def test_a_return_is_an_event_of_its_own(tmp_path: Path) -> None:
     rows = [*shown(1, "r1"), Row(1.1, "a", "purchase", "r1"), Row(1.2, "a", "return"), *shown(2, "r2")]
-    found = made(rows, tmp_path)
-    assert found.examples["r2"]["history_action"] == ["purchase", "return"]
-    assert found.of("r2", "returns") == {"a": 1, "b": 0, "c": 0}
+    result = made(rows, tmp_path)
+    assert result.examples["r2"]["history_action"] == ["purchase", "return"]
+    assert result.by_item("r2", "returns") == {"a": 1, "b": 0, "c": 0}
 
 
 def test_in_lists_and_sampled_requests_returns_take_back_as_well(tmp_path: Path) -> None:
@@ -245,11 +245,11 @@ def test_in_lists_and_sampled_requests_returns_take_back_as_well(tmp_path: Path)
     }
     del sampled["attribution"]
     (tmp_path / "sampled").mkdir()
-    found = made(rows, tmp_path / "sampled", sampled)
-    assert {item: found.of("r1", "label")[item] for item in "ab"} == {"a": 1, "b": 0}
-    assert {item: found.of("r1", "revenue")[item] for item in "ab"} == {"a": 4, "b": 0}
-    assert sum(found.of("r1", "label").values()) == 1
-    assert sum(found.of("r1", "quantity").values()) == 1
+    result = made(rows, tmp_path / "sampled", sampled)
+    assert {item: result.by_item("r1", "label")[item] for item in "ab"} == {"a": 1, "b": 0}
+    assert {item: result.by_item("r1", "revenue")[item] for item in "ab"} == {"a": 4, "b": 0}
+    assert sum(result.by_item("r1", "label").values()) == 1
+    assert sum(result.by_item("r1", "quantity").values()) == 1
     lists = SHOP | {
         "actions": actions,
         "features": features,
@@ -260,9 +260,9 @@ def test_in_lists_and_sampled_requests_returns_take_back_as_well(tmp_path: Path)
     lists |= {"events": SHOP["events"] | {"columns": columns}, "ignore_actions": ["show"]}
     (tmp_path / "lists").mkdir()
     listed = [row._replace(earned="a|b|z" if row.action == "purchase" else "") for row in rows]
-    found = made(listed, tmp_path / "lists", lists)
-    assert [found.of("r1", column)["a"] for column in ("label", "revenue", "quantity")] == [1, 4, 1]
-    assert [found.of("r1", column)["b"] for column in ("label", "revenue", "quantity")] == [0, 0, 0]
+    result = made(listed, tmp_path / "lists", lists)
+    assert [result.by_item("r1", column)["a"] for column in ("label", "revenue", "quantity")] == [1, 4, 1]
+    assert [result.by_item("r1", column)["b"] for column in ("label", "revenue", "quantity")] == [0, 0, 0]
 
 
 def test_rows_carry_their_amount(tmp_path: Path) -> None:
@@ -275,18 +275,18 @@ def test_rows_carry_their_amount(tmp_path: Path) -> None:
     }
     rows = [{"at": f"2026-02-{day:02}", "bought": str(day % 2), "paid": str(day) if day % 2 else "", "shop": "x"} for day in range(1, 29)]
     write(tmp_path, "rows.csv", as_csv(rows))
-    found = ingested(yaml.safe_dump(shop), tmp_path, tmp_path / "out").examples
-    paid = sorted(columns["revenue"][0] for split in found.values() for columns in split.values())
+    result = ingested(yaml.safe_dump(shop), tmp_path, tmp_path / "out").examples
+    paid = sorted(columns["revenue"][0] for split in result.values() for columns in split.values())
     assert paid == sorted(float(day) if day % 2 else 0.0 for day in range(1, 29))
 
 
 def test_what_is_no_number_is_missing_and_counted_and_so_is_a_purchase_below_nothing(tmp_path: Path) -> None:
     rows = [*shown(1, "r1"), Row(1.1, "a", "purchase", "r1", paid="5,50"), Row(1.1, "b", "purchase", "r1", pieces=-2, paid=3, earned=-1)]
-    found = made(rows, tmp_path)
-    assert found.of("r1", "revenue") == {"a": 0, "b": 3, "c": 0}
-    assert found.counts.numbers["kept as missing: revenue isn't a number"] == 1
-    assert found.counts.numbers["kept with a quantity below 0: labelled actions; returns are an action of their own"] == 1
-    assert not [name for name in found.counts.numbers if "margin" in name]
+    result = made(rows, tmp_path)
+    assert result.by_item("r1", "revenue") == {"a": 0, "b": 3, "c": 0}
+    assert result.counts.numbers["kept as missing: revenue isn't a number"] == 1
+    assert result.counts.numbers["kept with a quantity below 0: labelled actions; returns are an action of their own"] == 1
+    assert not [name for name in result.counts.numbers if "margin" in name]
 
 
 def test_a_column_without_any_number_is_an_error(tmp_path: Path) -> None:
@@ -318,12 +318,12 @@ def test_rows_of_negative_quantity_are_returns_by_a_second_source(tmp_path: Path
     rows[5] |= {"invoice": "C5", "customer": "c1", "stock": "s4", "quantity": -1, "total": -2.0}  # of invoice 4
     rows[8] |= {"invoice": "C8", "customer": "c0", "stock": "s6", "quantity": -3, "total": -6.0}  # of invoice 6
     pl.DataFrame(rows).write_parquet(tmp_path / "invoices.parquet")
-    found = ingested(yaml.safe_dump(shop), tmp_path, tmp_path / "out")
-    examples = {request: columns for split in found.examples.values() for (_, request), columns in split.items()}
+    result = ingested(yaml.safe_dump(shop), tmp_path, tmp_path / "out")
+    examples = {request: columns for split in result.examples.values() for (_, request), columns in split.items()}
     at = {name: examples[name]["item"].index(f"s{int(name) % 7}") for name in ("3", "4", "6")}
     got = {
-        name: (examples[name]["label"][place], examples[name]["revenue"][place], examples[name]["quantity"][place])
-        for name, place in at.items()
+        name: (examples[name]["label"][index], examples[name]["revenue"][index], examples[name]["quantity"][index])
+        for name, index in at.items()
     }
     assert got == {"3": (1, 6, 3), "4": (1, 4, 2), "6": (0, 0, 0)}
     assert not {"5", "8", "C5", "C8"} & examples.keys()
@@ -351,13 +351,13 @@ def test_random_returns_take_back_what_piece_by_piece_says(rows: list[Row]) -> N
     log = [row for day, request, user in lists for row in shown(day, request, "ab", user)] + list(dict.fromkeys(rows))
     shop = SHOP | {"attribution": "3d"}
     with tempfile.TemporaryDirectory() as folder:
-        found = made(log, Path(folder), shop, partitions=2)
+        result = made(log, Path(folder), shop, partitions=2)
     for day, request, user in lists:
         for item in "ab":
             label, revenue = by_pieces(log, lists, (day, request, user), item)
-            if request in found.examples:
-                assert found.of(request, "label_purchase")[item] == label
-                assert found.of(request, "revenue")[item] == pytest.approx(revenue)
+            if request in result.examples:
+                assert result.by_item(request, "label_purchase")[item] == label
+                assert result.by_item(request, "revenue")[item] == pytest.approx(revenue)
 
 
 def by_pieces(log: list[Row], lists: list[tuple[float, str, str]], asked: tuple[float, str, str], item: str) -> tuple[float, float]:

@@ -84,12 +84,12 @@ def test_a_table_in_any_dialect_is_read_back_equal_or_refused(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(readers, "CHUNK_BYTES", chunk)
         try:
-            found, counts = read(tmp_path, content, table)
+            result, counts = read(tmp_path, content, table)
         except InputError:
             return
     flaws = sum(number for name, number in counts.numbers.items() if name.startswith(("rejected", "kept", "left out")))
     if declared or (written.quote == '"' and not written.escape):
-        assert found == rows or flaws
+        assert result == rows or flaws
 
 
 def table(**said: object) -> Table:
@@ -149,8 +149,8 @@ def wide(separator: str = ",") -> str:
 )  # fmt: skip
 def test_what_files_look_like_is_read_right(tmp_path: Path, content: str | bytes, said: dict[str, object]) -> None:
     text = content if isinstance(content, bytes) else content.encode()
-    found, _ = read(tmp_path, text, table(**said))
-    assert [[key, title.replace("\u00fc", "u"), price] for key, title, price in found] == ROWS
+    result, _ = read(tmp_path, text, table(**said))
+    assert [[key, title.replace("\u00fc", "u"), price] for key, title, price in result] == ROWS
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,16 @@ import pytest
 from components.contract.errors import InputError
 from components.ingest.formats import readers
 from components.ingest.formats.csv_rows import SWALLOWED
-from tests.components.ingest.generators.plain_shop import SHOP, Told, as_csv, requests, shop, told
+from tests.components.ingest.generators.plain_shop import SHOP, IngestRun, as_csv, requests, run_ingest, shop
 
 LINES = as_csv(requests()).splitlines()  # LINES[n] is row n - 1 and, in an editor, line n + 1
 UNEVEN = "a CSV row has too few or too many fields"
 
 
-def changed(folder: Path, changes: dict[int, str]) -> Told:
+def changed(folder: Path, changes: dict[int, str]) -> IngestRun:
     """The shop, with other text on some lines of its events."""
     shop(folder, events="".join(f"{changes.get(n, line)}\n" for n, line in enumerate(LINES)))
-    return told(folder)
+    return run_ingest(folder)
 
 
 @pytest.mark.parametrize("text", ["x,y", f"{LINES[5]},z", LINES[5].rsplit(",", 1)[0]])
@@ -38,7 +38,7 @@ def test_the_rows_after_a_rejected_one_are_still_told_by_their_place_in_the_file
 
 def test_a_file_cut_off_within_a_row_is_read_but_for_that_row(tmp_path: Path) -> None:
     shop(tmp_path, events="\n".join(LINES)[:-30])
-    counts = told(tmp_path).counts
+    counts = run_ingest(tmp_path).counts
     assert (counts["rows read"], counts["rows kept"], counts[f"rejected: {UNEVEN}"]) == (60, 59, 1)
 
 
@@ -60,7 +60,7 @@ def test_text_behind_the_quote_that_closes_a_value_is_an_error_that_names_the_li
 
 def test_a_file_cut_off_within_quotes_is_read_but_for_that_row(tmp_path: Path) -> None:
     shop(tmp_path, events="\n".join([*LINES[:-1], LINES[-1].replace("home", '"home')]))
-    _, _, counts, samples = told(tmp_path)
+    _, _, counts, samples = run_ingest(tmp_path)
     assert (counts["rows read"], counts["rows kept"], counts["rejected: the file ends within a CSV row"]) == (60, 59, 1)
     assert samples["the file ends within a CSV row"][0]["row"] == "59"
 
@@ -78,7 +78,7 @@ def test_lines_that_a_quote_joins_although_each_could_be_a_row_are_counted_and_s
 def test_blank_lines_are_no_rows_and_no_flaw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, end: str) -> None:
     monkeypatch.setattr(readers, "CHUNK_BYTES", chunk)
     shop(tmp_path, events="".join(f"{line}{end * (1 + n % 4)}" for n, line in enumerate(LINES)))
-    _, _, counts, samples = told(tmp_path)
+    _, _, counts, samples = run_ingest(tmp_path)
     assert (counts["rows read"], counts["rows kept"], samples) == (60, 60, {})
 
 
@@ -89,7 +89,7 @@ def test_values_of_several_lines_are_whole_values(tmp_path: Path, monkeypatch: p
         (tmp_path / "events.csv").rename(tmp_path / "events.parquet")
         pl.DataFrame(requests()).write_parquet(tmp_path / "events.parquet")
     monkeypatch.setattr(readers, "CHUNK_BYTES", chunk)
-    made, _, counts, samples = told(tmp_path, SHOP.replace("events.csv", "events.*"))
+    made, _, counts, samples = run_ingest(tmp_path, SHOP.replace("events.csv", "events.*"))
     assert made.examples["train"]["u0", "r0"]["title"] == ["blue\nmug", 'a "red" mug,\n\nbig']
     assert (counts["items: rows kept"], samples) == (2, {})
 
@@ -97,10 +97,10 @@ def test_values_of_several_lines_are_whole_values(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize("text", [f"\ufeff{as_csv(requests())}", as_csv(requests()).replace("\n", "\r\n"), "\n".join(LINES)])
 def test_a_mark_before_the_names_and_other_ends_of_lines_change_nothing(tmp_path: Path, text: str) -> None:
     shop(tmp_path, events=text)
-    _, _, counts, samples = told(tmp_path)
+    _, _, counts, samples = run_ingest(tmp_path)
     assert (counts["rows read"], counts["rows kept"], samples) == (60, 60, {})
 
 
 def test_another_separator_is_taken_from_the_dataset_file(tmp_path: Path) -> None:
     shop(tmp_path, events=as_csv(requests()).replace(",", ";"))
-    assert told(tmp_path, SHOP.replace("  path: events.csv", "  path: events.csv\n  separator: ;")).counts["rows kept"] == 60
+    assert run_ingest(tmp_path, SHOP.replace("  path: events.csv", "  path: events.csv\n  separator: ;")).counts["rows kept"] == 60

@@ -20,7 +20,7 @@ from components.contract.sources import Table
 from components.ingest.formats import readers
 from components.ingest.sources import files
 from components.ingest.sources.files import file_format, layout, resolve
-from tests.components.ingest.generators.plain_shop import SHOP, as_csv, as_json_lines, requests, shop, told, write
+from tests.components.ingest.generators.plain_shop import SHOP, as_csv, as_json_lines, requests, run_ingest, shop, write
 from tests.components.ingest.generators.random_shops import everything, parsed
 
 CSV, JSON_LINES = as_csv(requests()), as_json_lines(requests())
@@ -61,7 +61,7 @@ FORMATS: dict[str, bytes] = {
 
 
 def examples(folder: Path, name: str) -> str:
-    made, _, counts, samples = told(folder, SHOP.replace("events.csv", name))
+    made, _, counts, samples = run_ingest(folder, SHOP.replace("events.csv", name))
     assert (counts["rows read"], counts["rows kept"], samples) == (60, 60, {})
     return repr(sorted(everything(made.examples).items()))
 
@@ -118,7 +118,7 @@ def test_files_of_several_sources_and_formats_are_one_log(tmp_path: Path, wanted
         f"events:\n  - {{path: shows/*, columns: {{{columns}}}, action: show}}\n"
         f"  - {{path: clicks.tsv, columns: {{{columns}, action: action}}}}",
     )
-    made, _, counts, _ = told(tmp_path, text)
+    made, _, counts, _ = run_ingest(tmp_path, text)
     assert counts["files read"] == 3
     assert repr(sorted(everything(made.examples).items())) == wanted
 
@@ -134,7 +134,7 @@ def test_a_column_that_no_one_needs_is_not_read(tmp_path: Path, wanted: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("path", "given", "found"),
+    ("path", "values", "result"),
     [
         ("a/b.parquet", None, "parquet"),
         ("b.pq", None, "parquet"),
@@ -150,8 +150,8 @@ def test_a_column_that_no_one_needs_is_not_read(tmp_path: Path, wanted: str) -> 
         ("part-0", "jsonl", "jsonl"),
     ],
 )
-def test_the_ending_tells_the_format_unless_the_file_says_it(path: str, given: Table | None, found: str) -> None:
-    assert file_format(path, given) == found  # type: ignore[arg-type]
+def test_the_ending_tells_the_format_unless_the_file_says_it(path: str, values: Table | None, result: str) -> None:
+    assert file_format(path, values) == result  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("path", ["b", "b.gz", "b.txt", "b.csv.rar"])
@@ -173,12 +173,12 @@ def test_a_parquet_file_is_cut_at_row_groups_into_blocks_that_know_their_first_r
     pq.write_table(pa.Table.from_pylist(requests()), tmp_path / "e1.parquet", row_group_size=7)
     pq.write_table(pa.Table.from_pylist(requests()[:1]), tmp_path / "e2.parquet")
     pq.write_table(pa.Table.from_pylist(requests()).slice(0, 0), tmp_path / "e3.parquet")
-    found = layout(parsed(SHOP.replace("events.csv", "e*.parquet")), str(tmp_path))
-    assert [(block.order, block.file_order, block.first_row, block.row_groups) for block in found.blocks] == [
+    result = layout(parsed(SHOP.replace("events.csv", "e*.parquet")), str(tmp_path))
+    assert [(block.order, block.file_order, block.first_row, block.row_groups) for block in result.blocks] == [
         (0, 0, 0, (0, 1, 2)),
         (1, 0, 21, (3, 4, 5)),
         (2, 0, 42, (6, 7, 8)),
         (3, 1, 0, (0,)),
     ]
-    assert found.rows == 61
-    assert found.empty_files == (str(tmp_path / "e3.parquet"),)
+    assert result.rows == 61
+    assert result.empty_files == (str(tmp_path / "e3.parquet"),)

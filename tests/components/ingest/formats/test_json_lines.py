@@ -15,7 +15,7 @@ from components.ingest.formats import json_lines, readers
 from components.ingest.sources.files import ROW
 from components.ingest.sources.id_text import text_of
 from components.validate import validate
-from tests.components.ingest.generators.plain_shop import ITEMS, SHOP, requests, shop, told, write
+from tests.components.ingest.generators.plain_shop import ITEMS, SHOP, requests, run_ingest, shop, write
 from tests.components.ingest.generators.random_shops import everything
 from tests.components.ingest.generators.raw_frames import column_of, read, rows_of
 from tests.components.ingest.without_beam import NOW_US
@@ -122,11 +122,11 @@ def test_ids_are_the_same_text_whatever_stands_beside_them(tmp_path: Path, monke
     """A chunk of numbers alone and one with text among them have the same ids."""
     ids = ["7", "7.0", "70e-1", '"7"', "9007199254740993", '"9007199254740993"', "1.25", '"1.25"']
     path = written(tmp_path, "".join(f'{{"a": {text}}}\n' for text in ids))
-    found = {}
+    result = {}
     for chunk in (1, 64 << 20):
         monkeypatch.setattr(readers, "CHUNK_BYTES", chunk)
-        found[chunk] = [text for frame in read(path, ["a"]) for text in text_of(frame["a"])]
-    assert found[1] == found[64 << 20] == ["7"] * 4 + ["9007199254740993"] * 2 + ["1.25"] * 2
+        result[chunk] = [text for frame in read(path, ["a"]) for text in text_of(frame["a"])]
+    assert result[1] == result[64 << 20] == ["7"] * 4 + ["9007199254740993"] * 2 + ["1.25"] * 2
 
 
 def test_lists_of_numbers_are_the_same_texts_whatever_stands_beside_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +237,7 @@ def test_samples_name_the_line_of_a_row_in_any_layout(tmp_path: Path) -> None:
         shop(tmp_path)
         write(tmp_path, "e.json", content)
         text = SHOP.replace("events.csv", "e.json")
-        assert told(tmp_path, text).samples["no item"][0]["row"] == str(line - 1)
+        assert run_ingest(tmp_path, text).samples["no item"][0]["row"] == str(line - 1)
         examples = [
             check.examples for check in validate(parse_dataset(text), str(tmp_path), now_us=NOW_US) if check.name == "events have an item"
         ]
@@ -248,16 +248,16 @@ def test_duplicates_are_shown_with_their_lines(tmp_path: Path) -> None:
     rows = [*requests(), requests()[7]]
     shop(tmp_path)
     write(tmp_path, "e.json", json.dumps(rows, indent=1))
-    found = validate(parse_dataset(SHOP.replace("events.csv", "e.json")), str(tmp_path), now_us=NOW_US)
-    (check,) = [check for check in found if any(f"line {2 + 60 * 9:,}" in example for example in check.examples)]
+    result = validate(parse_dataset(SHOP.replace("events.csv", "e.json")), str(tmp_path), now_us=NOW_US)
+    (check,) = [check for check in result if any(f"line {2 + 60 * 9:,}" in example for example in check.examples)]
     assert (check.name, check.verdict) == ("exact duplicates (dropped)", "WARN")
 
 
 def test_a_catalogue_as_an_array_is_a_catalogue(tmp_path: Path) -> None:
     shop(tmp_path)
-    expected = everything(told(tmp_path).made.examples)
+    expected = everything(run_ingest(tmp_path).made.examples)
     write(tmp_path, "items.json", json.dumps([{**row, "unused": [n, {"x": True}]} for n, row in enumerate(ITEMS)], indent=2))
-    assert everything(told(tmp_path, SHOP.replace("items.csv", "items.json")).made.examples) == expected
+    assert everything(run_ingest(tmp_path, SHOP.replace("items.csv", "items.json")).made.examples) == expected
 
 
 SCALARS = st.one_of(
@@ -286,8 +286,8 @@ def test_any_object_of_scalars_is_read_as_python_reads_it(
         patch.setattr(readers, "CHUNK_BYTES", chunk)
         frames = read(path, columns)
     for column in columns:
-        found = [text for frame in frames for text in text_of(frame[column])]
-        assert found == [as_id(row.get(column)) for row in rows]
+        result = [text for frame in frames for text in text_of(frame[column])]
+        assert result == [as_id(row.get(column)) for row in rows]
     assert not any(frame.is_empty() for frame in frames)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from components.contract.load import parse_dataset
 from components.validate import validate
-from tests.components.ingest.generators.plain_shop import told, write
+from tests.components.ingest.generators.plain_shop import run_ingest, write
 from tests.components.ingest.without_beam import NOW_US
 
 DOC = (Path(__file__).resolve().parents[4] / "docs" / "reference" / "dataset-file.md").read_text()
@@ -43,7 +43,7 @@ def test_sessions_with_their_events_in_one_object(tmp_path: Path) -> None:
     write(tmp_path, "otto.jsonl", lines([*sessions, {"session": 40, "events": []}]))
     text = of_page("otto")
     assert failing(text, tmp_path) == []
-    made, _, counts, samples = told(tmp_path, text)
+    made, _, counts, samples = run_ingest(tmp_path, text)
     events = sum(len(session["events"]) for session in sessions)
     assert (counts["rows read"], counts["rows kept"]) == (events + 1, events)
     assert counts["left out: rows whose array to unnest is empty"] == 1
@@ -82,7 +82,7 @@ def test_an_export_of_google_analytics(tmp_path: Path) -> None:
     write(tmp_path, "ga4-20260202.jsonl", lines(rows[40:]))
     text = of_page("ga4")
     assert failing(text, tmp_path) == []
-    made, _, counts, samples = told(tmp_path, text)
+    made, _, counts, samples = run_ingest(tmp_path, text)
     assert samples == {}
     # Two sources read each file, and each leaves out what the other is for.
     assert (counts["rows kept"], counts["left out: by the condition `where`"]) == (30 * 4 + 6, 30 * 4 + 6)
@@ -121,7 +121,7 @@ def test_searches_of_mongodb(tmp_path: Path) -> None:
         write(tmp_path, "searches.jsonl", lines([search(n) for n in range(kind, 60, 2)]))
         shop = text if kind else text.replace("at.$date", "at.$date.$numberLong")
         assert failing(shop, tmp_path) == []
-        made, _, counts, samples = told(tmp_path, shop)
+        made, _, counts, samples = run_ingest(tmp_path, shop)
         assert samples == {}
         assert counts["rows added: candidates of lists"] == 90
         examples = {int(key[1], 16): columns for split in made.examples.values() for key, columns in split.items()}

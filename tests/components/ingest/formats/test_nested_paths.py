@@ -17,7 +17,7 @@ from components.ingest.formats import readers
 from components.ingest.sources import files
 from components.ingest.sources.files import ROW, layout
 from components.validate import validate
-from tests.components.ingest.generators.plain_shop import SHOP, requests, shop, told, write
+from tests.components.ingest.generators.plain_shop import SHOP, requests, run_ingest, shop, write
 from tests.components.ingest.generators.random_shops import blocks_of, everything, ingested
 from tests.components.ingest.generators.raw_frames import column_of, read, rows_of
 from tests.components.ingest.without_beam import NOW_US
@@ -60,15 +60,15 @@ PATHS: dict[str, list[Any]] = {
 @pytest.mark.parametrize("ending", FORMATS)
 @pytest.mark.parametrize("path", PATHS)
 def test_a_path_leads_to_its_values(tmp_path: Path, path: str, ending: str) -> None:
-    found = nested(tmp_path, PARAMS, ending)
+    result = nested(tmp_path, PARAMS, ending)
     if ending == "jsonl" and PATHS[path] == [None] * 4:
         with pytest.raises(InputError, match="which isn't there"):
-            read(found, [path])
+            read(result, [path])
         return
-    assert column_of(found, path) == PATHS[path]
+    assert column_of(result, path) == PATHS[path]
     # Several paths that share a way are followed together.
     together = [path, "geo.city.other" if path == "geo.city.name" else "geo.city.name", "params[key=n].key"]
-    assert rows_of(found, together)[1] == dict(zip(together, [PATHS[path][1], None, "n"], strict=True))
+    assert rows_of(result, together)[1] == dict(zip(together, [PATHS[path][1], None, "n"], strict=True))
 
 
 def test_a_map_of_parquet_is_as_an_object(tmp_path: Path) -> None:
@@ -184,8 +184,8 @@ def test_elements_of_an_array_become_rows(tmp_path: Path, ending: str) -> None:
 def test_elements_may_be_plain_values_and_lie_deep(tmp_path: Path, ending: str) -> None:
     rows = [{"s": 1, "log": {"skus": ["a", "b", None]}}, {"s": 2, "log": {"skus": ["c"]}}, {"s": 3, "log": None}]
     path = nested(tmp_path, rows, ending)
-    found = rows_of(path, ["s", "log.skus", "log.skus.#"], unnest="log.skus")
-    assert [tuple(row.values()) for row in found] == [(1, "a", 0), (1, "b", 1), (1, None, 2), (2, "c", 0)]
+    result = rows_of(path, ["s", "log.skus", "log.skus.#"], unnest="log.skus")
+    assert [tuple(row.values()) for row in result] == [(1, "a", 0), (1, "b", 1), (1, None, 2), (2, "c", 0)]
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -250,14 +250,14 @@ def as_sessions(rows: Rows, size: int) -> Rows:
 def test_rows_from_arrays_give_the_examples_of_the_flat_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
     """However the file is cut: positions in the log stay apart, and follow the log's order."""
     shop(tmp_path)
-    expected = everything(told(tmp_path).made.examples)
+    expected = everything(run_ingest(tmp_path).made.examples)
     rows = requests()
     for row in rows[::7]:
         row["shown_price"] = "5.0"
     sessions = as_sessions([*rows, rows[0] | {"valid": 0}], 4)
     nested(tmp_path, sessions, ending, group_rows=2)
     text = TEXT.replace("FILE", f"e.{ending}")
-    made = told(tmp_path, text)
+    made = run_ingest(tmp_path, text)
     assert everything(made.made.examples) == expected
     empty = sum(not session["log"] for session in sessions)
     assert made.counts["rows read"] == 61 + empty
@@ -281,10 +281,10 @@ def test_samples_of_unnested_rows_name_the_object(tmp_path: Path, ending: str) -
     (at,) = [n for n, session in enumerate(sessions) if any(not event["product"]["sku"] for event in session["log"])]
     nested(tmp_path, sessions, ending, group_rows=3)
     text = TEXT.replace("FILE", f"e.{ending}")
-    assert told(tmp_path, text).samples["no item"][0]["row"] == str(at)
+    assert run_ingest(tmp_path, text).samples["no item"][0]["row"] == str(at)
     checks = {check.name: check for check in validate(parse_dataset(text), str(tmp_path), now_us=NOW_US)}
-    place = f"line {at + 1}" if ending == "jsonl" else f"row {at}"
-    assert checks["events have an item"].examples[0].startswith(f"{tmp_path}/e.{ending}, {place}: ")
+    index = f"line {at + 1}" if ending == "jsonl" else f"row {at}"
+    assert checks["events have an item"].examples[0].startswith(f"{tmp_path}/e.{ending}, {index}: ")
     last = f"line {len(sessions)}" if ending == "jsonl" else f"row {len(sessions) - 1}"
     assert checks["exact duplicates (dropped)"].examples == (f"{tmp_path}/e.{ending}, {last}",)
     assert checks["left out: rows whose array to unnest is empty"].verdict == "PASS"
@@ -330,7 +330,7 @@ features:
 """.replace("FILE", f"e.{ending}")
     expected: Any = None
     for shape in (text, text.replace("items: items", "items: shown.sku").replace("prices", "shown.price")):
-        made = told(tmp_path, shape)
+        made = run_ingest(tmp_path, shape)
         assert made.samples == {}
         examples = [columns for split in made.made.examples.values() for columns in split.values()]
         assert len(examples) >= 28
@@ -338,9 +338,9 @@ features:
             assert columns["item"] == ["a|0", "a|1", "b"]
             assert str(columns["price"]) == "[1.5, nan, 2.0]"
             assert columns["label"] in ([1, 0, 0], [0, 1, 0])
-        found = repr(sorted((columns["time"], columns["label"]) for columns in examples))
-        assert expected in (None, found)
-        expected = found
+        result = repr(sorted((columns["time"], columns["label"]) for columns in examples))
+        assert expected in (None, result)
+        expected = result
 
 
 # Values that both formats can hold in one column.
@@ -384,8 +384,8 @@ def test_json_and_parquet_agree_on_any_path(
         if unnest is not None:  # what was an element's member is now the row's
             wanted = [path.split("[")[0] + path.partition("]")[2] for path in wanted]
         columns = sorted({*wanted, "n"})
-        found = [rows_or_refusal(nested(folder, rows, ending, group_rows=group_rows), columns, unnest) for ending in FORMATS]
-    json_rows, parquet_rows = found
+        result = [rows_or_refusal(nested(folder, rows, ending, group_rows=group_rows), columns, unnest) for ending in FORMATS]
+    json_rows, parquet_rows = result
     # A path that no row has, or a type that no value shows, is an error in one of them alone; values never differ.
     if json_rows is not None and parquet_rows is not None:
         assert json_rows == parquet_rows
@@ -414,7 +414,7 @@ def plain(value: Any) -> Any:
 
 def test_every_row_group_may_be_a_block_of_its_own(tmp_path: Path) -> None:
     shop(tmp_path)
-    expected = everything(told(tmp_path).made.examples)
+    expected = everything(run_ingest(tmp_path).made.examples)
     rows = [{"who": {"user": row["user"]}, **row} for row in requests()]
     nested(tmp_path, rows, "parquet", group_rows=7)
     text = SHOP.replace("events.csv", "e.parquet").replace("user: user", "user: who.user")

@@ -68,7 +68,7 @@ def shop(folder: Path, *, events: Rows | str | None = None, items: Rows = ITEMS,
     write(folder, "users.csv", as_csv(users))
 
 
-class Told(NamedTuple):
+class IngestRun(NamedTuple):
     """What ingestion made and what its report says: numbers by name, samples of rows by reason."""
 
     made: Ingested
@@ -77,8 +77,8 @@ class Told(NamedTuple):
     samples: dict[str, list[dict[str, str]]]
 
 
-def told(folder: Path, text: str = SHOP) -> Told:
+def run_ingest(folder: Path, text: str = SHOP) -> IngestRun:
     """Ingest the shop."""
     made = ingested(text, folder, folder / "out")
     report = json.loads(ingest_report(made.index, made.counts, layout(parsed(text), str(folder)), text))
-    return Told(made, report, report["counts"], report["samples"])
+    return IngestRun(made, report, report["counts"], report["samples"])

@@ -77,11 +77,14 @@ def write_layout(log: Log, folder: Path, seed: int) -> tuple[str, Layout]:
     def table(rows: list[Row], name: str, keys: Row) -> Row:
         return keys | words | write_files(draw.choice(FORMATS), [(name, rows)], folder, f"{name}*", draw, layout)
 
-    def of(row: Row, name: str) -> Any:
+    def value_of(row: Row, name: str) -> Any:
         return nothing if row[name] is None else row[name]
 
-    users = [{names["id"]: ids(row["id"]), "segment": of(row, "segment")} for row in log.users]
-    tables = {"items": _catalogue(log, names["id"], ids, of, table, draw, layout), "users": table(users, "users", {"id": names["id"]})}
+    users = [{names["id"]: ids(row["id"]), "segment": value_of(row, "segment")} for row in log.users]
+    tables = {
+        "items": _catalogue(log, names["id"], ids, value_of, table, draw, layout),
+        "users": table(users, "users", {"id": names["id"]}),
+    }
     if aliases:
         pairs = [{"device id": ids(alias), "account": ids(user)} for user, those in aliases.items() for alias in those]
         tables["identities"] = table(pairs, "identities", {"id": "device id", "user": "account"})
@@ -255,7 +258,7 @@ def _catalogue(
     log: Log,
     id_column: str,
     ids: Values,
-    of: Callable[[Row, str], Any],
+    value_of: Callable[[Row, str], Any],
     table: Callable[[list[Row], str, Row], Row],
     draw: random.Random,
     layout: Layout,
@@ -270,13 +273,14 @@ def _catalogue(
     single = draw.random() < 0.3
     layout["catalogue"] = {"versions": log.versions, "time": times.name, "a row for each property": single}
     if not single:
-        rows = [begins(row) | {name: of(row, name) for name in PROPERTIES} for row in log.items]
+        rows = [begins(row) | {name: value_of(row, name) for name in PROPERTIES} for row in log.items]
         if log.versions:
             draw.shuffle(rows)
         return table(rows, "items", keys)
     prefix = draw.choice(["", "n"])
     rows = [
-        begins(row) | {"what": name, "worth": of(row, name) if row[name] is None else f"{prefix if name == 'price' else ''}{row[name]}"}
+        begins(row)
+        | {"what": name, "worth": value_of(row, name) if row[name] is None else f"{prefix if name == 'price' else ''}{row[name]}"}
         for row in log.items
         for name in PROPERTIES
     ]

@@ -295,43 +295,43 @@ def read_examples(folder: Path) -> dict[str, dict[tuple[str, str], Columns]]:
         for path in sorted((folder / f"Split-{split}").glob("part-*")):
             for record in records_of(path):
                 decoded.append({name: values_of(feature) for name, feature in tf.train.Example.FromString(record).features.feature.items()})
-    split_of = [split for split, found in several.items() for _ in found]
-    named = by_request([columns for found in several.values() for columns in found])
-    found: dict[str, dict[tuple[str, str], Columns]] = {split: {} for split in several}
-    for key, place in named.items():
-        split = split_of[place]
-        found[split][key] = several[split][place - split_of.index(split)]
-    return found
+    split_of = [split for split, result in several.items() for _ in result]
+    named = by_request([columns for result in several.values() for columns in result])
+    result: dict[str, dict[tuple[str, str], Columns]] = {split: {} for split in several}
+    for key, nth_row in named.items():
+        split = split_of[nth_row]
+        result[split][key] = several[split][nth_row - split_of.index(split)]
+    return result
 
 
 def by_request(requests: Sequence[Columns]) -> dict[tuple[str, str], int]:
     """User and request to a request's place; of those that share these, the first by moment and content keeps them, others are numbered."""
     alike: dict[tuple[str, str], list[int]] = {}
-    for place, columns in enumerate(requests):
-        alike.setdefault((columns["user"][0], columns["request"][0]), []).append(place)
-    found = {}
+    for nth_row, columns in enumerate(requests):
+        alike.setdefault((columns["user"][0], columns["request"][0]), []).append(nth_row)
+    result = {}
     for (user, request), places in alike.items():
-        told = sorted(places, key=lambda place: [requests[place][name] for name in ("time", "item", "position", "label")])
-        found |= {(user, f"{request}#{n}" if n else request): place for n, place in enumerate(told)}
-    return found
+        ordered = sorted(places, key=lambda nth_row: [requests[nth_row][name] for name in ("time", "item", "position", "label")])
+        result |= {(user, f"{request}#{n}" if n else request): nth_row for n, nth_row in enumerate(ordered)}
+    return result
 
 
 def by_example(requests: Sequence[tuple[Columns, T]], examples: dict[tuple[str, str], tuple[str, Columns]]) -> dict[tuple[str, str], T]:
     """What belongs to each example: of the requests those that were written, so that they are numbered alike, and not what lies in gaps."""
     alike = lambda columns: str([columns[name] for name in IDENTIFYING])  # noqa: E731
     written = {alike(columns) for _, columns in examples.values()}
-    found = [(columns, of_request) for columns, of_request in requests if alike(columns) in written]
-    return {key: found[place][1] for key, place in by_request([columns for columns, _ in found]).items()}
+    result = [(columns, of_request) for columns, of_request in requests if alike(columns) in written]
+    return {key: result[nth_row][1] for key, nth_row in by_request([columns for columns, _ in result]).items()}
 
 
 def records_of(path: Path) -> list[bytes]:
     """The records of a TFRecord file; TensorFlow checks their sums in a test of their own."""
-    content, at, found = path.read_bytes(), 0, []
+    content, at, result = path.read_bytes(), 0, []
     while at < len(content):
         length = int.from_bytes(content[at : at + 8], "little")
-        found.append(content[at + 12 : at + 12 + length])
+        result.append(content[at + 12 : at + 12 + length])
         at += 16 + length
-    return found
+    return result
 
 
 def values_of(feature: Any) -> list[Any]:
@@ -343,7 +343,7 @@ def values_of(feature: Any) -> list[Any]:
 
 def everything(examples: dict[str, dict[Any, Any]]) -> dict[tuple[str, str], tuple[str, Columns]]:
     """All splits in one: request to its split and columns."""
-    return {key: (split, columns) for split, found in examples.items() for key, columns in found.items()}
+    return {key: (split, columns) for split, result in examples.items() for key, columns in result.items()}
 
 
 def by_prefix(counts: Counts) -> dict[str, int]:

@@ -27,10 +27,10 @@ def read(seed: int, folder: Path) -> tuple[Layout, str]:
     wanted = examples(write_canonical(log, folder / "plain"), folder / "plain", folder / "plain-out")
     text, layout = write_layout(log, folder / "other", seed)
     try:
-        found = examples(text, folder / "other", folder / "other-out")
+        result = examples(text, folder / "other", folder / "other-out")
     except InputError as error:
         return layout, str(error)
-    return layout, "same" if found == wanted else "different"
+    return layout, "same" if result == wanted else "different"
 
 
 @pytest.mark.parametrize("seed", range(QUICK))

@@ -30,7 +30,7 @@ def field(name: str, dtype: Any, lists: Lists, *, size: int = 1) -> Field:
     distinct = list({repr(value): value for value in reversed(flat)}.values())
     kind: Any = {"string": pl.String, "int64": pl.Int64, "float32": pl.Float32}[dtype]
     pool = pl.Series(distinct, dtype=pl.Array(kind, size) if size > 1 else kind)
-    places = {repr(value): place for place, value in enumerate(distinct)}
+    places = {repr(value): index for index, value in enumerate(distinct)}
     ends = np.cumsum([len(values) for values in lists])
     return Field(name, dtype, pool, np.array([places[repr(value)] for value in flat], np.int64), ends - [len(v) for v in lists], ends)
 
@@ -44,16 +44,16 @@ def written(folder: Path, fields: list[Field], rows: list[int]) -> Path:
 def read_by_tensorflow(path: Path, fields: list[Field]) -> list[dict[str, list[Any]]]:
     """By tf.data, which checks length and sum of each record, and tf.io, as a model does."""
     spec = {field.name: tf.io.RaggedFeature(tf.as_dtype(field.dtype)) for field in fields}
-    found = []
+    result = []
     for record in tf.data.TFRecordDataset(str(path)):
         parsed = tf.io.parse_single_example(record, spec)
-        found.append(
+        result.append(
             {
                 name: [each.decode() if isinstance(each, bytes) else each for each in values.numpy().tolist()]
                 for name, values in parsed.items()
             }
         )
-    return found
+    return result
 
 
 @st.composite
@@ -76,12 +76,12 @@ def test_tensorflow_reads_back_every_value(
 ) -> None:
     described, rows = drawn
     fields = [field(name, dtype, lists) for name, (dtype, lists) in described.items()]
-    found = read_by_tensorflow(written(tmp_path_factory.mktemp("records"), fields, rows), fields)
+    result = read_by_tensorflow(written(tmp_path_factory.mktemp("records"), fields, rows), fields)
     wanted = [
         {name: [np.float32(v) for v in lists[row]] if dtype == "float32" else lists[row] for name, (dtype, lists) in described.items()}
         for row in rows
     ]
-    assert [{name: repr([_plain(v) for v in values]) for name, values in example.items()} for example in found] == [
+    assert [{name: repr([_plain(v) for v in values]) for name, values in example.items()} for example in result] == [
         {name: repr([_plain(v) for v in values]) for name, values in example.items()} for example in wanted
     ]
 
@@ -163,13 +163,13 @@ def test_a_part_of_a_larger_column_is_read_from_its_own_place(tmp_path: Path) ->
     assert read_by_tensorflow(written(tmp_path, fields, [0]), fields) == [{"s": ["b", "zoë", ""], "f": [3.5, 1.5, 2.5]}]
 
 
-@pytest.mark.parametrize("place", [3, 9, 20, -2])
-def test_tensorflow_would_notice_a_bit_that_fell_over(tmp_path: Path, place: int) -> None:
+@pytest.mark.parametrize("index", [3, 9, 20, -2])
+def test_tensorflow_would_notice_a_bit_that_fell_over(tmp_path: Path, index: int) -> None:
     """The checks above are worth something: in length, its sum, record and its sum."""
     fields = [field("s", "string", [["shoes"]])]
     path = written(tmp_path, fields, [0])
     content = bytearray(path.read_bytes())
-    content[place] ^= 1
+    content[index] ^= 1
     path.write_bytes(content)
     with pytest.raises(tf.errors.DataLossError):
         read_by_tensorflow(path, fields)

@@ -9,7 +9,7 @@ import pytest
 from components.contract.errors import DatasetFileError, InputError
 from components.contract.load import parse_dataset
 from components.ingest.report import require_labels
-from tests.components.ingest.generators.plain_shop import SHOP, Rows, Told, as_csv, requests, shop, told, write
+from tests.components.ingest.generators.plain_shop import SHOP, IngestRun, Rows, as_csv, requests, run_ingest, shop, write
 from tests.components.ingest.generators.random_shops import Columns
 
 GUESTS = SHOP.replace("  path: events.csv", "  path: events.csv\n  missing_user: guest")
@@ -20,17 +20,19 @@ HISTORY = """\
 """
 
 
-def examples(found: Told) -> Iterator[Columns]:
-    return (columns for split in found.made.examples.values() for columns in split.values())
+def examples(result: IngestRun) -> Iterator[Columns]:
+    return (columns for split in result.made.examples.values() for columns in split.values())
 
 
-def positives(found: Told) -> int:
+def positives(result: IngestRun) -> int:
     """Labels of all examples; those of requests in a gap aren't among them."""
-    return sum(sum(columns["label"]) for columns in examples(found))
+    return sum(sum(columns["label"]) for columns in examples(result))
 
 
-def lost(found: Told) -> dict[str, int]:
-    return {name.rpartition(": ")[2]: n for name, n in found.counts.items() if name.startswith("kept in state and history, not as a label")}
+def lost(result: IngestRun) -> dict[str, int]:
+    return {
+        name.rpartition(": ")[2]: n for name, n in result.counts.items() if name.startswith("kept in state and history, not as a label")
+    }
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def whole(tmp_path: Path) -> float:
     folder = tmp_path / "whole"
     folder.mkdir()
     shop(folder)
-    return positives(told(folder))
+    return positives(run_ingest(folder))
 
 
 def visits(*, guests: bool) -> Rows:
@@ -52,14 +54,14 @@ def visits(*, guests: bool) -> Rows:
 def test_ids_that_begin_anew_in_each_visit_are_requests_of_their_own(tmp_path: Path, whole: float, guests: bool, named: bool) -> None:
     shop(tmp_path, events=visits(guests=guests))
     text = (VISITS if named else SHOP).replace("path: events.csv", "path: events.csv\n  missing_user: guest")
-    found = told(tmp_path, text)
-    assert found.counts["requests formed"] == 20
-    assert found.counts["labelled actions"] == 20
-    assert positives(found) == whole
-    assert lost(found) == {}
+    result = run_ingest(tmp_path, text)
+    assert result.counts["requests formed"] == 20
+    assert result.counts["labelled actions"] == 20
+    assert positives(result) == whole
+    assert lost(result) == {}
     # Of the first request of each shopper (or of the one guest that all are without visits) none is there before.
     guests_apart = named and guests
-    assert found.counts.get("told apart: requests that share their id with another of the shopper", 0) == (
+    assert result.counts.get("told apart: requests that share their id with another of the shopper", 0) == (
         0 if guests_apart else 19 if guests else 17
     )
 
@@ -74,25 +76,25 @@ def test_two_visits_at_one_time_are_told_apart_where_the_log_names_them(tmp_path
         rows += [row | {"at": moment.isoformat(), "action": "show"}]
         rows += [row | {"at": (moment + timedelta(minutes=3)).isoformat(), "action": "click"}]
     shop(tmp_path, events=rows)
-    found = told(tmp_path, VISITS.replace("path: events.csv", "path: events.csv\n  missing_user: guest"))
-    assert found.counts["requests formed"] == 40
-    assert lost(found) == {}
-    assert all((columns["item"], columns["label"]) in ((["a"], [1]), (["b"], [1])) for columns in examples(found))
+    result = run_ingest(tmp_path, VISITS.replace("path: events.csv", "path: events.csv\n  missing_user: guest"))
+    assert result.counts["requests formed"] == 40
+    assert lost(result) == {}
+    assert all((columns["item"], columns["label"]) in ((["a"], [1]), (["b"], [1])) for columns in examples(result))
 
 
 @pytest.mark.parametrize("who", ["u9", "", "u1"])
 def test_a_click_belongs_to_the_request_it_names_whoever_clicked(tmp_path: Path, whole: float, who: str) -> None:
     """A login in the midst of a visit, a click log that knows only guests, and one shopper who has all clicks."""
     shop(tmp_path, events=[row | ({"user": who} if row["action"] == "click" else {}) for row in requests()])
-    found = told(tmp_path, GUESTS)
-    assert (positives(found), lost(found)) == (whole, {})
+    result = run_ingest(tmp_path, GUESTS)
+    assert (positives(result), lost(result)) == (whole, {})
 
 
 def test_lists_of_guests_get_the_clicks_of_those_who_log_in(tmp_path: Path, whole: float) -> None:
     shop(tmp_path, events=[row | ({"user": ""} if row["action"] == "show" else {}) for row in requests()])
-    found = told(tmp_path, GUESTS + HISTORY)
-    assert (positives(found), lost(found)) == (whole, {})
-    assert all(columns["history_item"] == [] for columns in examples(found)), "nothing is kept of guests"
+    result = run_ingest(tmp_path, GUESTS + HISTORY)
+    assert (positives(result), lost(result)) == (whole, {})
+    assert all(columns["history_item"] == [] for columns in examples(result)), "nothing is kept of guests"
 
 
 def apart(folder: Path, *, clicks: Rows) -> str:
@@ -111,16 +113,16 @@ def apart(folder: Path, *, clicks: Rows) -> str:
 
 def test_a_click_log_without_shoppers_labels_lists_and_enters_histories(tmp_path: Path, whole: float) -> None:
     text = apart(tmp_path, clicks=[row for row in requests() if row["action"] == "click"])
-    found = told(tmp_path, text)
-    assert (positives(found), lost(found)) == (whole, {})
+    result = run_ingest(tmp_path, text)
+    assert (positives(result), lost(result)) == (whole, {})
     # u0 asks at hours 0, 3, 6: at the third time the clicks of the first two are known.
-    assert found.made.examples["train"]["u0", "r6"]["history_item"] == ["a", "a"]
+    assert result.made.examples["train"]["u0", "r6"]["history_item"] == ["a", "a"]
 
 
 def test_a_click_without_shopper_must_name_a_request(tmp_path: Path) -> None:
     rows = [row | ({"request": ""} if row["request"] == "r4" else {}) for row in requests() if row["action"] == "click"]
-    found = told(tmp_path, apart(tmp_path, clicks=rows))
-    assert found.counts["rejected: no user and no request"] == 1
+    result = run_ingest(tmp_path, apart(tmp_path, clicks=rows))
+    assert result.counts["rejected: no user and no request"] == 1
     text = apart(tmp_path, clicks=rows).replace("item: item, request: request}}\n", "item: item}}\n")
     text = text.replace(
         "action: show, columns: {time: at, user: user, item: item}}",
@@ -144,11 +146,11 @@ def whole_seconds(*, early_ms: int = 400) -> Rows:
 def test_clicks_in_whole_seconds_are_kept_by_a_tolerance(tmp_path: Path, whole: float, named: bool) -> None:
     shop(tmp_path, events=[row if named or row["action"] == "show" else row | {"request": ""} for row in whole_seconds()])
     # Where no request is named the list three hours before, which showed the item too, is the nearest.
-    assert lost(told(tmp_path)) == ({"before its list": 20} if named else {"before its list": 3, "too late": 17})
-    found = told(tmp_path, SHOP + HISTORY + "skew: 1s\n")
-    assert (positives(found), lost(found)) == (whole, {})
+    assert lost(run_ingest(tmp_path)) == ({"before its list": 20} if named else {"before its list": 3, "too late": 17})
+    result = run_ingest(tmp_path, SHOP + HISTORY + "skew: 1s\n")
+    assert (positives(result), lost(result)) == (whole, {})
     # The click of each list is known at the shopper's next one, three hours later, and not at its own.
-    train = found.made.examples["train"]
+    train = result.made.examples["train"]
     assert [len(train["u0", f"r{n}"]["history_item"]) for n in (0, 3, 6)] == [0, 1, 2]
     assert train["u0", "r3"]["history_age_s"] == [3 * 3600], "it happened with its list, not before"
 
@@ -166,16 +168,16 @@ LOSSES = {
 def test_a_run_stops_and_says_which_labels_belong_to_no_list_and_why(tmp_path: Path, cause: str) -> None:
     rows = [row | (LOSSES[cause] if row["action"] == "click" and row["request"] in ("r3", "r4") else {}) for row in requests()]
     shop(tmp_path, events=rows)
-    found = told(tmp_path)
-    assert lost(found) == {cause: 2}
+    result = run_ingest(tmp_path)
+    assert lost(result) == {cause: 2}
     with pytest.raises(InputError) as error:
-        require_labels(found.report, parse_dataset(SHOP))
+        require_labels(result.report, parse_dataset(SHOP))
     assert (
         f"2 of 20 labelled actions (10.00%) belong to no list, more than the 1.000% that `unattributed` allows. By cause: {cause}: 2"
         in str(error.value)
     )
     assert f"{tmp_path}/events.csv, row 11" in str(error.value)
-    require_labels(found.report, parse_dataset(SHOP + "unattributed: 10%\n"))
+    require_labels(result.report, parse_dataset(SHOP + "unattributed: 10%\n"))
 
 
 def test_an_id_that_several_shoppers_have_at_one_time_settles_nothing(tmp_path: Path) -> None:
@@ -186,6 +188,6 @@ def test_an_id_that_several_shoppers_have_at_one_time_settles_nothing(tmp_path: 
         row["at"] = rows[3]["at"] if row["action"] == "show" else rows[5]["at"]
     rows[5] = rows[5] | {"user": "u0"}
     shop(tmp_path, events=rows)
-    found = told(tmp_path)
-    assert lost(found) == {"other shopper": 1}
-    assert found.counts["told apart: request ids that several shoppers have"] == 1
+    result = run_ingest(tmp_path)
+    assert lost(result) == {"other shopper": 1}
+    assert result.counts["told apart: request ids that several shoppers have"] == 1

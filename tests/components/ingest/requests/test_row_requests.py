@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from components.ingest.report import require_examples
-from tests.components.ingest.generators.plain_shop import Told, told
+from tests.components.ingest.generators.plain_shop import IngestRun, run_ingest
 from tests.components.ingest.generators.random_shops import everything
 
 TEXT = """\
@@ -22,11 +22,11 @@ features:
 TIMED = TEXT.replace("{label: clicked}", "{label: clicked, time: at, request: id}").replace("by: hash, ", "")
 
 
-def rows(folder: Path, text: str = TEXT, **columns: list[str]) -> Told:
+def rows(folder: Path, text: str = TEXT, **columns: list[str]) -> IngestRun:
     pl.DataFrame({"clicked": ["1", "0", "0.5", "-1"], "site": list("abab"), "bid": ["1", "2", "", "4"]} | columns).write_csv(
         folder / "e.csv"
     )
-    return told(folder, text)
+    return run_ingest(folder, text)
 
 
 def test_each_row_is_a_request_that_is_named_by_its_place(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_rows_that_name_their_request_and_are_alike_are_one(tmp_path: Path) -> N
 def test_windows_of_time_split_rows_that_have_one(tmp_path: Path) -> None:
     at = [f"2026-02-0{day}" for day in (1, 4, 8, 9)]  # of eight days the last 2.4 test, and the 2.4 before them evaluate
     made = rows(tmp_path, TIMED, id=["x", "y", "z", "w"], at=at).made
-    assert {split: sorted(name for _, name in found) for split, found in made.examples.items()} == {
+    assert {split: sorted(name for _, name in result) for split, result in made.examples.items()} == {
         "train": ["x", "y"],
         "eval": [],
         "test": ["w", "z"],
@@ -73,7 +73,7 @@ def test_a_bid_below_its_minimum_is_rejected(tmp_path: Path) -> None:
 
 
 def test_a_thousand_rows_fill_all_splits_by_their_shares(tmp_path: Path) -> None:
-    found = rows(tmp_path, clicked=["1", "0"] * 500, site=["a"] * 1000, bid=["1"] * 1000)
-    require_examples(found.report)
-    shares = [found.counts[f"examples: {split} requests"] / 1000 for split in ("train", "eval", "test")]
+    result = rows(tmp_path, clicked=["1", "0"] * 500, site=["a"] * 1000, bid=["1"] * 1000)
+    require_examples(result.report)
+    shares = [result.counts[f"examples: {split} requests"] / 1000 for split in ("train", "eval", "test")]
     assert shares == pytest.approx([0.4, 0.3, 0.3], abs=0.06)  # 4 standard deviations

@@ -66,15 +66,15 @@ def seen(examples: dict[Any, Columns], frequency: dict[str, int]) -> tuple[NDArr
         numbers = [values for name, values in sorted(columns.items()) if name.startswith("bought") and len(values) == len(items)]
         own = columns["history_item"]
         of_request = [float(columns["hour"][0]), columns["session_events"][0], columns["user_total"][0]]
-        for place, item in enumerate(items):
+        for index, item in enumerate(items):
             rows.append(
                 [
-                    *(values[place] for values in numbers),
+                    *(values[index] for values in numbers),
                     *of_request,
                     float(item[1:]),
                     frequency.get(item, 0),
                     own.count(item),
-                    place / len(items),
+                    index / len(items),
                 ]
             )
         labels += columns["label"]

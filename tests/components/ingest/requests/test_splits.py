@@ -62,7 +62,7 @@ def test_a_gap_longer_than_a_window_empties_it() -> None:
 def test_splits_never_overlap_and_respect_the_gap(edges: list[int], gap: int, moments: list[int]) -> None:
     times = np.array(moments)
     split = assign(times, Bounds(*edges, gap_us=gap))
-    train, evaluate, test = (times[split == place] for place in range(len(SPLITS)))
+    train, evaluate, test = (times[split == index] for index in range(len(SPLITS)))
     assert (train >= edges[0]).all()
     assert (train + gap < edges[1]).all()
     assert ((edges[1] <= evaluate) & (evaluate + gap < edges[2])).all()
@@ -81,8 +81,8 @@ def windows_of(given_windows: dict[str, Any], **changes: Any) -> Bounds:
 
 
 def test_shares_are_of_the_time_span_from_its_end() -> None:
-    found = windows_of({"eval": "20%", "test": "10%"})
-    assert (found.train_us, found.eval_us, found.test_us, found.until_us) == tuple(
+    result = windows_of({"eval": "20%", "test": "10%"})
+    assert (result.train_us, result.eval_us, result.test_us, result.until_us) == tuple(
         us(day) for day in ("2026-02-02", "2026-02-09", "2026-02-11", "2026-02-12")
     )
 

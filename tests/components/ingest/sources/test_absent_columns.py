@@ -16,7 +16,7 @@ from components.contract.sources import FillDown
 from components.ingest.sources.files import layout
 from components.ingest.sources.fill_down import filled_down
 from components.validate import validate
-from tests.components.ingest.generators.plain_shop import ITEMS, SHOP, Rows, requests, shop, told
+from tests.components.ingest.generators.plain_shop import ITEMS, SHOP, Rows, requests, run_ingest, shop
 from tests.components.ingest.generators.random_shops import ingested
 from tests.components.ingest.without_beam import NOW_US
 
@@ -42,7 +42,7 @@ def write_log(folder: Path, name: str, rows: Rows) -> None:
 
 
 def checks(folder: Path, text: str) -> dict[str, tuple[str, str]]:
-    return {check.name: (check.verdict, check.found) for check in validate(parse_dataset(text), str(folder), now_us=NOW_US)}
+    return {check.name: (check.verdict, check.result) for check in validate(parse_dataset(text), str(folder), now_us=NOW_US)}
 
 
 @pytest.mark.parametrize("ending", WRITERS)
@@ -57,8 +57,8 @@ def test_a_source_that_shows_nothing_needs_no_column_of_what_is_shown(tmp_path: 
         "click, columns: {time: at, user: user, item: item, action: action", "click, columns: {time: at, user: user, item: item"
     )
     text = SHOP.replace(f"  path: events.csv\n  {COLUMNS}", sources)
-    made, _, counts, samples = told(tmp_path, text)
-    whole = told(tmp_path).made
+    made, _, counts, samples = run_ingest(tmp_path, text)
+    whole = run_ingest(tmp_path).made
     assert (counts["rows kept"], samples) == (60, {})
     assert repr(sorted(made.examples["train"].items())) == repr(sorted(whole.examples["train"].items()))
     assert {verdict for verdict, _ in checks(tmp_path, text).values()} == {"PASS"}
@@ -71,7 +71,7 @@ def test_a_column_that_came_later_is_missing_in_the_files_before_and_counted(tmp
     write_log(tmp_path, f"log/1.{ending}", without(rows[:30], "page"))
     write_log(tmp_path, f"log/2.{ending}", rows[30:])
     text = SHOP.replace("events.csv", "log/*")
-    made, _, counts, samples = told(tmp_path, text)
+    made, _, counts, samples = run_ingest(tmp_path, text)
     assert (counts["rows kept"], counts[ABSENT]) == (60, 30)
     assert samples[ABSENT.removeprefix("kept ")] == [{"file": str(tmp_path / "log" / f"1.{ending}")}]
     pages = [example["page"][0] for split in made.examples.values() for example in split.values()]
@@ -89,7 +89,7 @@ def test_a_column_that_no_file_has_is_an_error_that_says_of_how_many(tmp_path: P
     text = SHOP.replace("events.csv", "log/*")
     message = r"1.\w+: expected a column 'page', which isn't there; .*; nor has any of the 1 other files that should"
     with pytest.raises(InputError, match=message):
-        told(tmp_path, text)
+        run_ingest(tmp_path, text)
     assert checks(tmp_path, text)["events: columns are there"][0] == "FAIL"
 
 
@@ -100,11 +100,11 @@ def test_a_role_that_a_row_can_do_without_may_be_absent_from_a_file(tmp_path: Pa
     write_log(tmp_path, "log/1.csv", without(rows[:30], column))
     write_log(tmp_path, "log/2.csv", rows[30:])
     text = SHOP.replace("events.csv", "log/*").replace("request: request}", f"request: request, {role}: {column}}}")
-    counts = told(tmp_path, text).counts
+    counts = run_ingest(tmp_path, text).counts
     assert (counts["rows kept"], counts[f"kept as missing: the file has no column {column!r}"]) == (60, 30)
     write_log(tmp_path, "log/2.csv", without(rows[30:], column))
     with pytest.raises(InputError, match=f"expected a column '{column}'"):
-        told(tmp_path, text)
+        run_ingest(tmp_path, text)
 
 
 @pytest.mark.parametrize("column", ["at", "user", "item", "action", "request"])
@@ -113,7 +113,7 @@ def test_a_role_that_a_row_can_not_do_without_is_needed_in_each_file(tmp_path: P
     write_log(tmp_path, "log/1.csv", requests()[:30])
     write_log(tmp_path, "log/2.csv", without(requests()[30:], column))
     with pytest.raises(InputError, match=rf"2.csv: expected a column '{column}', which isn't there"):
-        told(tmp_path, SHOP.replace("events.csv", "log/*"))
+        run_ingest(tmp_path, SHOP.replace("events.csv", "log/*"))
 
 
 def test_a_feature_of_the_catalogue_may_be_absent_from_a_file_of_it(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_feature_of_the_catalogue_may_be_absent_from_a_file_of_it(tmp_path: Pa
     write_log(tmp_path, "items/1.csv", ITEMS[:1])
     write_log(tmp_path, "items/2.csv", without(ITEMS[1:], "title"))
     text = SHOP.replace("items.csv", "items/*")
-    made, _, counts, _ = told(tmp_path, text)
+    made, _, counts, _ = run_ingest(tmp_path, text)
     assert counts["items: kept as missing: the file has no column 'title'"] == 1
     assert made.examples["train"]["u0", "r0"]["title"] == ["blue mug", ""]
     assert checks(tmp_path, text)["items: kept as missing: the file has no column 'title'"][0] == "WARN"
@@ -139,7 +139,7 @@ def test_a_source_without_lists_needs_no_column_of_them(tmp_path: Path) -> None:
     text = text.replace("actions: {show: {}", "attribution: 1h\nactions: {search: {}").replace(
         "{from: impressions, action: show}", "{from: list, action: search, items: items, columns: {shown_price: prices}}"
     )
-    made = told(tmp_path, text).made
+    made = run_ingest(tmp_path, text).made
     assert made.examples["train"]["u0", "r0"]["item"] == ["a", "b"]
     assert made.examples["train"]["u0", "r0"]["shown_price"] == [5.0, 6.0]
 
@@ -153,7 +153,7 @@ def test_folders_name_columns_that_files_do_not_have(tmp_path: Path) -> None:
         write_log(tmp_path, f"log/{page}/action={action}/{n}.{['csv', 'jsonl', 'parquet'][n % 3]}", [row])
     (tmp_path / "log" / "page=home%2Fall" / "action=show" / "_SUCCESS").write_bytes(b"")
     text = SHOP.replace("events.csv", "log/*/*/*")
-    made, _, counts, samples = told(tmp_path, text)
+    made, _, counts, samples = run_ingest(tmp_path, text)
     assert (counts["rows kept"], samples) == (60, {})
     pages = {key: example["page"][0] for split in made.examples.values() for key, example in split.items()}
     assert (pages["u0", "r0"], pages["u0", "r18"]) == ("home/all", "")
@@ -163,7 +163,7 @@ def test_folders_name_columns_that_files_do_not_have(tmp_path: Path) -> None:
 def test_a_column_of_the_file_wins_over_its_folder(tmp_path: Path) -> None:
     shop(tmp_path)
     write_log(tmp_path, "page=shelf/1.csv", requests())
-    made = told(tmp_path, SHOP.replace("events.csv", "page=shelf/1.csv")).made
+    made = run_ingest(tmp_path, SHOP.replace("events.csv", "page=shelf/1.csv")).made
     assert made.examples["train"]["u0", "r0"]["page"] == ["home"]
 
 
@@ -183,7 +183,7 @@ def test_values_on_the_first_row_of_several_are_filled_down_also_across_frames(
     monkeypatch.setattr("components.ingest.formats.csv_rows.FRAME_ROWS", batch)
     monkeypatch.setattr("components.ingest.formats.readers.CHUNK_BYTES", 200 * batch)
     shop(tmp_path)
-    whole = told(tmp_path).made
+    whole = run_ingest(tmp_path).made
     rows = orders(requests())
     if ending == "parquet":
         pl.DataFrame(rows).write_parquet(tmp_path / "o.parquet", row_group_size=5)
@@ -191,7 +191,7 @@ def test_values_on_the_first_row_of_several_are_filled_down_also_across_frames(
         write_log(tmp_path, f"o.{ending}", rows)
     text = SHOP.replace("path: events.csv", f"path: o.{ending}\n  fill_down: {{within: request, columns: [user, page]}}")
     assert len(layout(parse_dataset(text), str(tmp_path)).blocks) == 1
-    made = told(tmp_path, text).made
+    made = run_ingest(tmp_path, text).made
     assert repr(sorted(made.examples["train"].items())) == repr(sorted(whole.examples["train"].items()))
 
 
@@ -200,7 +200,9 @@ def test_nothing_is_filled_from_another_run_nor_where_the_run_has_no_name(tmp_pa
     rows = requests()
     changes: Rows = [{}, {"user": ""}, {}, {"user": ""}, {"request": "", "user": ""}, {}]
     write_log(tmp_path, "events.csv", [row | change for row, change in zip(rows, [*changes, *([{}] * 54)], strict=True)])
-    counts = told(tmp_path, SHOP.replace("path: events.csv", "path: events.csv\n  fill_down: {within: request, columns: [user]}")).counts
+    counts = run_ingest(
+        tmp_path, SHOP.replace("path: events.csv", "path: events.csv\n  fill_down: {within: request, columns: [user]}")
+    ).counts
     # Of r0 the second row is filled; of r1 the first has no user above it, and the second no request.
     assert counts["rejected: no user"] == 2
 
@@ -216,7 +218,7 @@ def test_one_name_of_a_run_written_in_several_ways_is_one_run(written: list[obje
 def test_a_column_to_fill_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     shop(tmp_path)
     with pytest.raises(InputError, match="expected a column 'usr', which isn't there; did you mean 'user'"):
-        told(tmp_path, SHOP.replace("path: events.csv", "path: events.csv\n  fill_down: {within: request, columns: [usr]}"))
+        run_ingest(tmp_path, SHOP.replace("path: events.csv", "path: events.csv\n  fill_down: {within: request, columns: [usr]}"))
 
 
 def test_a_file_may_lack_a_feature_that_is_filled_down_where_another_has_it(tmp_path: Path) -> None:
@@ -224,8 +226,8 @@ def test_a_file_may_lack_a_feature_that_is_filled_down_where_another_has_it(tmp_
     rows = requests()
     write_log(tmp_path, "events.csv", rows[:30])
     write_log(tmp_path, "events-later.csv", [{name: value for name, value in row.items() if name != "page"} for row in rows[30:]])
-    counts = told(tmp_path, SHOP.replace("path: events.csv", "path: events*.csv")).counts
-    filled = told(
+    counts = run_ingest(tmp_path, SHOP.replace("path: events.csv", "path: events*.csv")).counts
+    filled = run_ingest(
         tmp_path, SHOP.replace("path: events.csv", "path: events*.csv\n  fill_down: {within: request, columns: [user, page]}")
     ).counts
     assert filled == counts
@@ -237,7 +239,7 @@ def test_a_json_file_whose_rows_leave_a_key_out_lacks_the_column(tmp_path: Path)
     rows = requests()
     lines = [json.dumps(row if n > 40 else {name: value for name, value in row.items() if name != "page"}) for n, row in enumerate(rows)]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
-    counts = told(tmp_path, SHOP.replace("events.csv", "a.jsonl")).counts
+    counts = run_ingest(tmp_path, SHOP.replace("events.csv", "a.jsonl")).counts
     assert counts["rows kept"] == 60
     assert ABSENT not in counts
 

@@ -12,15 +12,15 @@ from components.contract.sources import DEFAULT_WORDS, Columns, EventSource, Tab
 from components.contract.values.null_words import feature_words, is_null_word, null_words, number_words, role_words
 from components.ingest.counts import Counts
 from components.ingest.sources.null_words import without_null_words
-from tests.components.ingest.generators.plain_shop import ITEMS, SHOP, USERS, as_json_lines, requests, shop, told, write
+from tests.components.ingest.generators.plain_shop import ITEMS, SHOP, USERS, as_json_lines, requests, run_ingest, shop, write
 from tests.components.ingest.generators.random_shops import everything
 
 GUESTS = SHOP.replace("  columns: {time", "  missing_user: guest\n  columns: {time")
 NULL_WORDS = [*DEFAULT_WORDS, " ", "\t", " NULL "]
 
 
-def source(**more: Any) -> EventSource:
-    return EventSource(path="events.csv", columns=Columns(user="user", item="item"), **more)
+def source(**further: Any) -> EventSource:
+    return EventSource(path="events.csv", columns=Columns(user="user", item="item"), **further)
 
 
 def spoilt(word: str) -> list[dict[str, Any]]:
@@ -37,7 +37,7 @@ def test_a_word_for_nothing_is_what_an_empty_field_is(tmp_path: Path, word: str)
         items = [ITEMS[0] | {"title": none, "price": none}, *ITEMS[1:]]
         users = [USERS[0] | {"age": none}, *USERS[1:]]
         shop(folder, events=spoilt(none), items=items, users=users)
-    with_words, empty = told(tmp_path / "words", GUESTS), told(tmp_path / "empty", GUESTS)
+    with_words, empty = run_ingest(tmp_path / "words", GUESTS), run_ingest(tmp_path / "empty", GUESTS)
     assert repr(everything(with_words.made.examples)) == repr(everything(empty.made.examples))
     shown = f"'{word.strip()}'" if word.strip() else "blanks"
     counted = {name: number for name, number in with_words.counts.items() if "null_values" in name}
@@ -56,7 +56,7 @@ def test_a_word_for_nothing_is_what_an_empty_field_is(tmp_path: Path, word: str)
 def test_json_lines_have_the_same_words(tmp_path: Path) -> None:
     shop(tmp_path)
     write(tmp_path, "events.jsonl", as_json_lines(spoilt("undefined")))
-    counts = told(tmp_path, GUESTS.replace("events.csv", "events.jsonl")).counts
+    counts = run_ingest(tmp_path, GUESTS.replace("events.csv", "events.jsonl")).counts
     assert counts["kept as missing by `null_values`: user = 'undefined'"] == counts["kept of guests: events without user"] == 18
 
 
@@ -64,7 +64,7 @@ def test_json_lines_have_the_same_words(tmp_path: Path) -> None:
 def test_a_lone_zero_is_nobody_and_anything_else_may_be_numbered_so(tmp_path: Path, zero: str) -> None:
     rows = [row | {"user": zero if row["user"] == "u2" else row["user"], "item": "0" if row["item"] == "a" else "b"} for row in requests()]
     shop(tmp_path, events=rows, items=[ITEMS[0] | {"id": "0"}, ITEMS[1]])
-    counts = told(tmp_path, GUESTS).counts
+    counts = run_ingest(tmp_path, GUESTS).counts
     assert counts["kept of guests: events without user"] == 18
     assert sum(number for name, number in counts.items() if "null_values" in name) == 18
     assert "rejected: no item" not in counts
@@ -138,7 +138,7 @@ features:
         for row in requests()[::3]
     ]
     shop(tmp_path, events=rows)
-    counts = told(tmp_path, text).counts
+    counts = run_ingest(tmp_path, text).counts
     assert counts["kept as missing by `null_values`: shown = 'NULL'"] == counts["rejected: a candidate without an item"] == 20
     assert counts["kept as missing by `null_values`: prices = '-'"] == 20
     assert not [name for name in counts if "isn't a number" in name]
@@ -147,7 +147,7 @@ features:
 def test_the_condition_of_a_source_sees_null(tmp_path: Path) -> None:
     shop(tmp_path, events=spoilt("NULL"))
     where = GUESTS.replace("  path: events.csv", "  path: events.csv\n  where: CAST(shown_price AS DOUBLE) > 1")
-    assert told(tmp_path, where).counts["left out: by the condition `where`"] == 18
+    assert run_ingest(tmp_path, where).counts["left out: by the condition `where`"] == 18
 
 
 def test_the_service_takes_the_words_of_the_sources_that_show_requests() -> None:

@@ -62,9 +62,9 @@ def test_ingestion_makes_of_a_bucket_what_it_makes_of_a_folder(shop: str, tmp_pa
         code = "from tests.components.ingest.component_run import main; main()"
         command = [sys.executable, "-c", code, str(dataset), data, str(tmp_path / name)]
         subprocess.run(command, env=os.environ | ENV, check=True, capture_output=True)
-        found = recorded(tmp_path / name)
-        assert found.complete == 1
-        folders = (found.artifacts["examples"], found.artifacts["state"])
+        result = recorded(tmp_path / name)
+        assert result.complete == 1
+        folders = (result.artifacts["examples"], result.artifacts["state"])
         made.append([{path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()} for folder in folders])
     assert len(made[0][0]) >= 3
     assert made[0] == made[1]

@@ -11,12 +11,12 @@ from pydantic import TypeAdapter
 from components.contract.features import Feature, GivenFeature
 from components.contract.sources import Table
 from components.ingest.counts import Counts
-from components.ingest.tables.catalogue import ID, item_index, joined, read_table
+from components.ingest.tables.catalogue import ID, build_item_index, join_features, read_table
 
 
-def feature(**given: Any) -> GivenFeature:
-    found: GivenFeature = TypeAdapter(Feature).validate_python({"side": "item", **given})
-    return found
+def feature(**columns: Any) -> GivenFeature:
+    result: GivenFeature = TypeAdapter(Feature).validate_python({"side": "item", **columns})
+    return result
 
 
 PRICE = feature(name="price", kind="number", minimum=0)
@@ -95,16 +95,16 @@ TABLE = pl.DataFrame({ID: ["b", "a"], "price": [2.0, 1.0], "brand": ["y", "x"]},
 
 
 def test_a_join_keeps_the_order_of_what_is_asked_and_fills_what_is_missing() -> None:
-    found = joined(pl.Series(["a", "?", "b", "a"]), TABLE, (PRICE, BRAND))
-    assert found["known"].to_list() == [True, False, True, True]
-    assert found["brand"].to_list() == ["x", "", "y", "x"]
-    assert str(found["price"].to_list()) == str([1.0, math.nan, 2.0, 1.0])
+    result = join_features(pl.Series(["a", "?", "b", "a"]), TABLE, (PRICE, BRAND))
+    assert result["known"].to_list() == [True, False, True, True]
+    assert result["brand"].to_list() == ["x", "", "y", "x"]
+    assert str(result["price"].to_list()) == str([1.0, math.nan, 2.0, 1.0])
 
 
 def test_items_of_the_log_and_of_the_catalogue_are_numbered_in_the_order_of_their_ids() -> None:
-    found = item_index(pl.Series(["c", "a"]), TABLE, (BRAND,))
-    assert found.rows() == [("a", True, "x"), ("b", True, "y"), ("c", False, "")]
+    result = build_item_index(pl.Series(["c", "a"]), TABLE, (BRAND,))
+    assert result.rows() == [("a", True, "x"), ("b", True, "y"), ("c", False, "")]
 
 
 def test_without_a_catalogue_every_item_is_known() -> None:
-    assert item_index(pl.Series(["c", "a", "c"]), None, ()).rows() == [("a", True), ("c", True)]
+    assert build_item_index(pl.Series(["c", "a", "c"]), None, ()).rows() == [("a", True), ("c", True)]

@@ -15,7 +15,7 @@ from components.contract.errors import InputError
 from components.contract.features import Feature, GivenFeature
 from components.contract.sources import Table
 from components.ingest.counts import Counts
-from components.ingest.tables.catalogue import item_index, joined_at, read_table
+from components.ingest.tables.catalogue import build_item_index, join_features_at, read_table
 from components.ingest.tables.item_versions import ItemVersions, version_rows
 from components.ingest.tables.table_rows import ID
 from components.state.versions import FROM
@@ -23,8 +23,8 @@ from components.state.versions import FROM
 DAY = 86_400_000_000
 
 
-def feature(**given: Any) -> GivenFeature:
-    made: GivenFeature = TypeAdapter(Feature).validate_python({"side": "item", **given})  # type: ignore[assignment]
+def feature(**options: Any) -> GivenFeature:
+    made: GivenFeature = TypeAdapter(Feature).validate_python({"side": "item", **options})  # type: ignore[assignment]
     return made
 
 
@@ -169,7 +169,7 @@ TABLE = pl.DataFrame(
 
 def test_a_join_at_moments_takes_the_row_that_holds_and_nothing_of_the_future() -> None:
     ids, moments = pl.Series(["a", "a", "c", "?", "a"]), np.array([20, 19, 14, 99, 9])
-    rows = joined_at(ids, moments, TABLE, (PRICE, BRAND))
+    rows = join_features_at(ids, moments, TABLE, (PRICE, BRAND))
     assert rows["brand"].to_list() == ["y", "x", "", "", ""]
     assert str(rows["price"].to_list()) == str([2.0, 1.0, math.nan, math.nan, math.nan])
     assert rows["known"].to_list() == [True, True, True, False, True]
@@ -177,7 +177,7 @@ def test_a_join_at_moments_takes_the_row_that_holds_and_nothing_of_the_future() 
 
 
 def test_items_have_one_place_each_and_their_versions_apart() -> None:
-    index = item_index(pl.Series(["b", "a"]), TABLE, (PRICE,))
+    index = build_item_index(pl.Series(["b", "a"]), TABLE, (PRICE,))
     assert index.rows() == [("a", True), ("b", False), ("c", True)]
     versions = ItemVersions(version_rows(index["item"], TABLE, (PRICE,)))
     at = versions.at(np.array([0, 0, 1, 2, -1]), np.array([20, 9, 50, 15, 50]))
@@ -206,10 +206,10 @@ def test_any_rows_in_any_files_give_what_a_look_through_all_of_them_gives(
         text = "".join(f"{who},{since},{price},{maker}\n" for who, since, price, maker in rows[part * size : (part + 1) * size])
         (folder / f"prices-{part}.csv").write_text("id,since,price,maker\n" + text)
     table, counts = PRICES.model_copy(update={"time_unit": "us"}), Counts()
-    found = read_table(table, (PRICE, BRAND), str(folder), counts)
+    result = read_table(table, (PRICE, BRAND), str(folder), counts)
     assert balanced(counts)
     asked = [(who, moment) for who in "abcd" for moment in range(-1, 7)]
-    values = joined_at(pl.Series([who for who, _ in asked]), np.array([moment for _, moment in asked]), found, (PRICE, BRAND))
+    values = join_features_at(pl.Series([who for who, _ in asked]), np.array([moment for _, moment in asked]), result, (PRICE, BRAND))
     for (who, moment), price, brand in zip(asked, values["price"], values["brand"], strict=True):
         holding = [(since, at) for at, (other, since, _, _) in enumerate(rows) if other == who and since <= moment]
         wanted = rows[max(holding)[1]][2:] if holding else ("", "")
@@ -228,10 +228,10 @@ def test_any_properties_give_the_last_value_of_each(
     folder = tmp_path_factory.mktemp("table")
     (folder / "long.csv").write_text("id,at,property,value\n" + "".join(",".join(map(str, row)) + "\n" for row in rows))
     table, counts = LONG.model_copy(update={"time_unit": "us"}), Counts()
-    found = read_table(table, (PRICE, BRAND), str(folder), counts)
+    result = read_table(table, (PRICE, BRAND), str(folder), counts)
     assert balanced(counts)
     asked = [(who, moment) for who in "abz" for moment in range(-1, 7)]
-    values = joined_at(pl.Series([who for who, _ in asked]), np.array([moment for _, moment in asked]), found, (PRICE, BRAND))
+    values = join_features_at(pl.Series([who for who, _ in asked]), np.array([moment for _, moment in asked]), result, (PRICE, BRAND))
 
     def last(who: str, moment: int, name: str) -> str:
         holding = [(since, at) for at, (other, since, key, _) in enumerate(rows) if (other, key) == (who, name) and since <= moment]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from components.contract.errors import InputError
 from components.ingest.counts import Counts
-from components.ingest.tables.second_ids import read_identities, resolved
+from components.ingest.tables.second_ids import read_identities, resolve_users
 from tests.components.ingest.generators.changing_shop import (
     TABLES,
     Row,
@@ -25,7 +25,7 @@ from tests.components.ingest.generators.changing_shop import (
     write_shop,
     write_tables,
 )
-from tests.components.ingest.generators.plain_shop import SHOP, told
+from tests.components.ingest.generators.plain_shop import SHOP, run_ingest
 from tests.components.ingest.generators.plain_shop import shop as plain_shop
 from tests.components.ingest.generators.random_shops import (
     DAY_US,
@@ -53,8 +53,8 @@ def examples(shop: Shop, log: list[Event], tables: Tables, *, files: int = 1, pa
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_shop(folder, log, tables, files=files)
-        found = everything_or_nothing(shop_text(shop), folder, folder / "out", partitions=partitions)
-    return {key: columns for key, (_, columns) in found.items()}
+        result = everything_or_nothing(shop_text(shop), folder, folder / "out", partitions=partitions)
+    return {key: columns for key, (_, columns) in result.items()}
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -85,8 +85,8 @@ def test_no_example_changes_with_a_row_that_holds_after_it(name: str, data: st.D
         tables.devices,
     )
     wanted = {key: columns for key, columns in examples(shop, log, tables).items() if columns["time"][0] <= moment}
-    found = examples(shop, log, later)
-    assert {key: str(found[key]) for key in wanted} == {key: str(columns) for key, columns in wanted.items()}
+    result = examples(shop, log, later)
+    assert {key: str(result[key]) for key in wanted} == {key: str(columns) for key, columns in wanted.items()}
 
 
 @pytest.mark.parametrize("name", ["impressions, strict", "list", "sampling by event"])
@@ -128,25 +128,25 @@ def test_two_price_lists_by_hand(tmp_path: Path) -> None:
     new = "id,title,price,since\na,blue mug,7,2026-02-01T12:00:00\nb,red mug,6,2026-02-01T20:00:00\n"
     (tmp_path / "prices-1.csv").write_text(new)
     (tmp_path / "prices-2.csv").write_text("id,title,price,since\na,blue mug,5,2026-02-01T03:00:00\n")
-    found = told(tmp_path, PRICED)
-    prices = {int(name[1:]): columns["price"] for (_, name), (_, columns) in everything(found.made.examples).items()}
+    result = run_ingest(tmp_path, PRICED)
+    prices = {int(name[1:]): columns["price"] for (_, name), (_, columns) in everything(result.made.examples).items()}
     assert all(str(price) == str(float("nan")) for at, (price, _) in prices.items() if at < 3)
     assert {at: price for at, (price, _) in prices.items() if at >= 3} == {at: 5.0 if at < 12 else 7.0 for at in prices if at >= 3}
     assert 11 in prices
     assert 12 in prices
-    assert found.counts["items: rows kept"] == 3
+    assert result.counts["items: rows kept"] == 3
     # Three requests before a's first row, twenty before b's.
-    assert found.counts["kept with missing values: candidates before their item's first row in the catalogue"] == 23
-    assert not any("catalogue lacks" in name for name in found.counts)
+    assert result.counts["kept with missing values: candidates before their item's first row in the catalogue"] == 23
+    assert not any("catalogue lacks" in name for name in result.counts)
 
 
 def test_users_before_their_first_row_are_counted_apart_from_strangers(tmp_path: Path) -> None:
     plain_shop(tmp_path)
     (tmp_path / "users.csv").write_text("id,age,since\nu0,20,2026-02-01T06:00:00\nu1,21,2026-01-01\n")
-    found = told(tmp_path, SHOP.replace("users: {path: users.csv, id: id}", "users: {path: users.csv, id: id, valid_from: since}"))
+    result = run_ingest(tmp_path, SHOP.replace("users: {path: users.csv, id: id}", "users: {path: users.csv, id: id, valid_from: since}"))
     # u0 asks at 0, 3, 6, ...; u2 at 2, 5, ..., 17.
-    assert found.counts["kept with missing values: requests of users before their first row in the users' table"] == 2
-    assert found.counts["kept with missing values: requests of users that the users' table lacks"] == 6
+    assert result.counts["kept with missing values: requests of users before their first row in the users' table"] == 2
+    assert result.counts["kept with missing values: requests of users that the users' table lacks"] == 6
 
 
 def test_the_segment_of_an_event_is_the_one_of_its_moment(tmp_path: Path) -> None:
@@ -185,13 +185,13 @@ def test_a_device_stands_for_its_newest_account_and_only_from_then_on(tmp_path: 
     table = devices(tmp_path, "device,account,at\nd1,b,20\nd1,a,10\na,z,5\n", valid_from="at", time_unit="us")
     counts = Counts()
     # a is an account and stands under `device` as well: d1 becomes a, not z.
-    assert resolved(EVENTS, table, counts)["user"].to_list() == ["d1", "a", "d2", "z", "", "b"]
+    assert resolve_users(EVENTS, table, counts)["user"].to_list() == ["d1", "a", "d2", "z", "", "b"]
     assert counts.numbers == {"resolved: events of a second id": 3}
 
 
 def test_without_times_a_device_always_stands_for_its_account(tmp_path: Path) -> None:
     table = devices(tmp_path, "device,account\nd1,a\nd1,a\nd2,\n,b\n")
-    assert resolved(EVENTS, table, Counts())["user"].to_list() == ["a", "a", "d2", "a", "", "a"]
+    assert resolve_users(EVENTS, table, Counts())["user"].to_list() == ["a", "a", "d2", "a", "", "a"]
 
 
 def test_a_device_of_two_accounts_needs_times(tmp_path: Path) -> None:
