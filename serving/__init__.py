@@ -1,1 +1,2 @@
-"""The served half: nothing here yet but the room for it; models are SavedModels that TensorFlow Serving loads."""
+"""Serve the exported model: the ranking service, the model server, and what both read; nothing here imports the
+training half."""

@@ -21,7 +21,7 @@ from rich.table import Table
 from components.contract.dataset import Dataset
 from components.contract.load import parse_dataset
 from pipeline.local.result import read_result
-from serving.client.prediction import Door, asking
+from serving.client.prediction import Endpoint, predict_request
 from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes, Interaction, Shown
@@ -33,7 +33,7 @@ from serving.state.memory import MemoryStates
 RATES = (0, 1, 3, 10, 30, 100)  # lists a second
 STEP_US = SECOND_US = 1_000_000
 PLACES, CLICKED = 20, 0.1
-DOOR = Door("", "serving_default")
+DOOR = Endpoint("", "serving_default")
 
 
 def rounded(time_us: int) -> int:
@@ -43,7 +43,7 @@ def rounded(time_us: int) -> int:
 
 def same(one: Inputs, other: Inputs) -> bool:
     """Whether the model server would be sent the same bytes."""
-    return asking("shop", one.tensors, (), DOOR) == asking("shop", other.tensors, (), DOOR)
+    return predict_request("shop", one.tensors, (), DOOR) == predict_request("shop", other.tensors, (), DOOR)
 
 
 def others(states: MemoryStates, changes: Changes, catalogue: Catalogue, *, time_us: int, rng: np.random.Generator) -> None:

@@ -1,4 +1,4 @@
-"""Arrays as TensorFlow's tensors on the wire, and back."""
+"""Convert NumPy arrays to TensorProto messages and back."""
 
 import math
 from typing import Any
@@ -17,12 +17,12 @@ FIELDS: dict[int, tuple[np.dtype[Any], str]] = {
     9: (np.dtype("<i8"), "int64_val"),
     10: (np.dtype("?"), "bool_val"),
 }
-MOST_VALUES = 1 << 24
+MAX_VALUES = 1 << 24
 _NUMBERS = {dtype: number for number, (dtype, _) in FIELDS.items()}
 
 
 def write(tensor: Any, array: Array) -> None:
-    """Fill an empty tensor: numbers as their bytes, texts (an array of objects, each bytes) as a list."""
+    """Fill an empty TensorProto: numbers as their bytes, strings (an object array of bytes) as a list."""
     tensor.dtype = _NUMBERS[array.dtype]
     tensor.tensor_shape.SetInParent()
     for size in array.shape:
@@ -34,10 +34,11 @@ def write(tensor: Any, array: Array) -> None:
 
 
 def read(tensor: Any) -> Array:
-    """The tensor as an array; fewer values than the shape asks for repeat the last one, as in TensorFlow.
+    """Return a TensorProto as an array; if there are fewer values than the shape asks for the last one repeats, as in
+    TensorFlow.
 
     Raises:
-        ValueError: a type that no model of ours answers with, a shape that isn't full, or values that don't fit it.
+        ValueError: an unsupported dtype, a shape that isn't fully defined, or values that don't fit it.
     """
     if tensor.dtype not in FIELDS:
         raise ValueError(f"expected a tensor of the types {sorted(FIELDS)} of types.proto, got {tensor.dtype}")
@@ -52,7 +53,7 @@ def read(tensor: Any) -> Array:
         return np.frombuffer(tensor.tensor_content, dtype).reshape(shape)
     values = list(getattr(tensor, field))
     # A shape that can't be trusted mustn't cost memory, and nothing at all is no answer.
-    if len(values) > count or (count and not values) or count > MOST_VALUES:
+    if len(values) > count or (count and not values) or count > MAX_VALUES:
         raise ValueError(f"expected {count} values for the shape {shape}, got {len(values)}")
     array: Array = np.empty(count, dtype)
     array[: len(values)] = values

@@ -17,7 +17,7 @@ from serving.service.page.shoppers import facts_of, past
 from serving.service.state.state_client import Knowledge
 
 WAIT_S = 1.0
-MOST_VALUES = 60  # of a feature, in a list to choose from
+MAX_VALUES = 60  # of a feature, in a list to choose from
 
 
 @final
@@ -121,6 +121,6 @@ def read_values(file: Path, dataset: Dataset) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {name: [] for name in context_features(dataset)}
     for line in lines:
         name, equals, value = line.partition("=")
-        if equals and value and len(found.get(name, ())) < MOST_VALUES and name in found:
+        if equals and value and len(found.get(name, ())) < MAX_VALUES and name in found:
             found[name].append(value)
     return found

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from components.contract.errors import ModelUnavailable
 from serving.client.model import ModelClient
-from serving.client.prediction import NEWEST, Check, Which, named
+from serving.client.prediction import NEWEST, Check, ModelVersion, version_name
 from serving.experiments.file import Baseline
 from serving.service.ranking.fallback_scores import Scores, as_given, by_lot, by_popularity
 
@@ -69,7 +69,7 @@ class Ladder:
         tensors: Mapping[str, NDArray[Any]],
         length: int,
         *,
-        labels: Sequence[Which],
+        labels: Sequence[ModelVersion],
         until_s: float,
         within: Callable[[], Scores | None],
     ) -> Scored:
@@ -85,7 +85,7 @@ class Ladder:
         failures: list[str] = []
         first_ms: float | None = None
         if self._waiting >= self._most:
-            failures, labels = [f"{named(labels[0]) or NEWEST}: {BUSY}"], ()
+            failures, labels = [f"{version_name(labels[0]) or NEWEST}: {BUSY}"], ()
         self._waiting += 1
         try:
             for place, label in enumerate(labels):
@@ -96,7 +96,7 @@ class Ladder:
                 try:
                     prediction = await self._model.predict(tensors, (SCORES,), label=label, timeout_s=mine_s, check=check)
                 except ModelUnavailable as error:
-                    failures.append(f"{named(label) or NEWEST}: {error.reason}")
+                    failures.append(f"{version_name(label) or NEWEST}: {error.reason}")
                     continue
                 finally:
                     first_ms = (time.monotonic() - began_s) * 1e3 if first_ms is None else first_ms

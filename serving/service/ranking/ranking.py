@@ -10,7 +10,7 @@ from typing import Any, final
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, StateUnavailable
-from serving.client.prediction import NEWEST, Which, named
+from serving.client.prediction import NEWEST, ModelVersion, version_name
 from serving.experiments.assign import Assignment, assign, unit
 from serving.exposure.event_types import Exposure, sampled
 from serving.exposure.log import ExposureLog
@@ -139,7 +139,7 @@ class Ranking:
         with self._tracing.span("rules"):
             left_out = {"excluded": asked.exclude, "out_of_stock": shop.out_of_stock}
             ruled = shop.rules.applied(assignment.rules, asked.candidates, scored.scores, inputs.tensors, left_out=left_out)
-        label = "" if scored.rung == "baseline" else named(labels[0])
+        label = "" if scored.rung == "baseline" else version_name(labels[0])
         ranked = Ranked(request.request, ruled.order, scored, ruled, assignment, label, known, scored_s)
         if self._log is not None:
             self._log.offer(self._exposure(asked, request, inputs, ranked))
@@ -181,7 +181,7 @@ class Ranking:
             return Assignment()
         return assign(experiments, unit(experiments, shopper, session=session, context=context))
 
-    def asked_first(self, asked: Asked, assignment: Assignment) -> tuple[Which, ...]:
+    def asked_first(self, asked: Asked, assignment: Assignment) -> tuple[ModelVersion, ...]:
         """The labels to ask one after the other; the version alone where one is asked for."""
         if asked.version is not None:
             return (asked.version,)

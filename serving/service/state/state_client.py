@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar, final
 
 from components.contract.errors import StateUnavailable
-from serving.client.breaker import Breaker, BreakerSettings
+from serving.client.breaker import BreakerSettings, CircuitBreaker
 from serving.features.build_tensors import RequestFeatures
 from serving.features.request import Inputs, Request
 from serving.state.interface import Change, StateStores
@@ -201,7 +201,7 @@ class _Store:
     """
 
     def __init__(self, breaker: BreakerSettings, name: str) -> None:
-        self._breaker = Breaker(breaker)
+        self._breaker = CircuitBreaker(breaker)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=name)
 
     @property
@@ -220,14 +220,14 @@ class _Store:
         try:
             answer = await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._threads, call), timeout_s + grace_s)
         except StateUnavailable as error:
-            self._breaker.failed(time.monotonic())
+            self._breaker.record_failure(time.monotonic())
             _LOG.warning("the state store: %s", error)
             raise
         except TimeoutError as error:
-            self._breaker.late(time.monotonic(), timeout_s)
+            self._breaker.record_timeout(time.monotonic(), timeout_s)
             raise StateUnavailable("the state store gave no answer in time; try again later") from error
         except Exception:
-            self._breaker.succeeded()
+            self._breaker.record_success()
             raise
-        self._breaker.succeeded()
+        self._breaker.record_success()
         return answer

@@ -6,7 +6,7 @@ from typing import final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from serving.client.prediction import NEWEST, bounded
+from serving.client.prediction import NEWEST, metric_label
 from serving.exposure.log import LogCounts
 from serving.service.ranking.ranking import Ranked
 from serving.service.telemetry.score_metrics import ScoreMetrics
@@ -78,7 +78,7 @@ class Metrics:
 
     def ranked(self, ranked: Ranked) -> None:
         """An order was given."""
-        label = bounded(ranked.label or NEWEST)
+        label = metric_label(ranked.label or NEWEST)
         self._ranked.labels(label, ranked.scored.rung).inc()
         self._candidates.inc(len(ranked.scored.scores))
         for failure in ranked.scored.failures:
@@ -117,7 +117,7 @@ class Metrics:
         for fate, number in ({} if log is None else asdict(log)).items():
             if isinstance(number, int):
                 self._log.labels(fate).set(number)
-        now = set(map(bounded, failing))
+        now = set(map(metric_label, failing))
         self._failed |= now
         for what in self._failed:
             self._failing.labels(what).set(what in now)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import InputError
-from serving.client.failure_log import EVERY_S, MOST_KEYS, FailureLog
-from serving.client.recent import Recent
+from serving.client.failure_log import EVERY_S, MAX_KEYS, FailureLog
+from serving.client.lru_cache import LruCache
 from serving.exposure.rotating_file import Stream
 from serving.features.events import Changes, Interaction
 from serving.service.http.rate_limit import AtOnce, RateExceeded
@@ -67,9 +67,9 @@ def test_a_failure_is_written_at_once_and_then_now_and_then_with_how_often(caplo
     assert [record.getMessage() for record in caplog.records] == ["no answer", "no answer there"]
     written.note(("stable", "timeout"), "no answer", EVERY_S)
     assert caplog.records[-1].getMessage() == f"no answer ({int(EVERY_S) - 1} more since it was last written)"
-    for number in range(3 * MOST_KEYS):  # whoever chooses keys can't fill the memory
+    for number in range(3 * MAX_KEYS):  # whoever chooses keys can't fill the memory
         written.note((str(number),), "other", 0.0)
-    assert len(written._written) == MOST_KEYS
+    assert len(written._written) == MAX_KEYS
 
 
 def test_a_full_disk_is_failing_until_it_takes_lines_again(
@@ -172,7 +172,7 @@ def test_versions_that_callers_name_make_no_series_and_no_breakers_of_their_own(
 
 
 def test_what_is_kept_by_a_key_of_the_callers_is_bounded() -> None:
-    made = Recent[int, list[int]](list, most=3)
+    made = LruCache[int, list[int]](list, most=3)
     kept = made[1]
     kept.append(7)
     for key in (2, 3, 1, 4, 5):
