@@ -59,7 +59,7 @@ class Replica:
             if credentials is None
             else grpc.aio.secure_channel(address, credentials, options=_OPTIONS, interceptors=interceptors)
         )
-        # Messages are made and parsed elsewhere: one for all replicas, and rubbish told apart from failure.
+        # No serializers: one message serves all replicas, and an unusable answer differs from a failed call.
         self._predict = self._channel.unary_unary(PREDICT)
         self._status = self._channel.unary_unary(
             MODEL_STATUS, request_serializer=ModelStatusRequest.SerializeToString, response_deserializer=ModelStatusResponse.FromString

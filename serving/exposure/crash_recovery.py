@@ -1,4 +1,4 @@
-"""Files that a process left behind when it was killed: whole lines are kept, torn ones dropped and counted."""
+"""Recover files of a killed process: keep complete lines, drop and count torn ones."""
 
 import fcntl
 import json
@@ -8,29 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from serving.exposure.log_file import COMPLETE, OPEN, folder_locked, sync_folder
+from serving.exposure.log_file import COMPLETE, OPEN, lock_folder, sync_folder
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Recovered:
-    """What was found: files completed, lines kept in them, lines dropped."""
+class RecoveryCounts:
+    """Count files completed, lines kept in them, and torn lines dropped."""
 
     files: int = 0
     kept: int = 0
     torn: int = 0
 
 
-def recover(folder: Path) -> Recovered:
+def recover(folder: Path) -> RecoveryCounts:
     """Complete all files of the folder that no living process writes to.
 
-    A kill tears the last line at most. When the power fails, what wasn't synced may be gone or be zeros in the middle of a file, so every
-    line is looked at: one that isn't a JSON object, or doesn't end, is dropped. A file that the disk has no room to repair is left for the
-    next time.
+    A kill tears the last line at most. After a power failure, what wasn't synced may be missing or be zeros in the
+    middle of a file, so every line is checked: one that isn't a JSON object, or doesn't end, is dropped. A file that
+    the disk has no room to repair is left for the next time.
     """
-    found = Recovered()
-    with folder_locked(folder):
+    counts = RecoveryCounts()
+    with lock_folder(folder):
         for path in sorted(folder.glob(f"*{OPEN}")):
             with path.open("r+b") as file:
                 try:
@@ -38,15 +38,15 @@ def recover(folder: Path) -> Recovered:
                 except BlockingIOError:
                     continue
                 lines = file.read().splitlines(keepends=True)
-                good = [line for line in lines if _whole(line)]
+                good = [line for line in lines if _is_complete(line)]
                 try:
                     _complete(path, file, lines, good)
                 except OSError as error:
                     _LOG.warning("%s can't be recovered yet: %s", path, error)
                     continue
-            found = Recovered(found.files + 1, found.kept + len(good), found.torn + len(lines) - len(good))
+            counts = RecoveryCounts(counts.files + 1, counts.kept + len(good), counts.torn + len(lines) - len(good))
         sync_folder(folder)
-    return found
+    return counts
 
 
 def _complete(path: Path, file: BinaryIO, lines: list[bytes], good: list[bytes]) -> None:
@@ -54,18 +54,18 @@ def _complete(path: Path, file: BinaryIO, lines: list[bytes], good: list[bytes])
         file.truncate(sum(map(len, good)))  # needs no room
         os.fsync(file.fileno())
     else:
-        beside = path.with_name(f"{path.name}.rewritten")
-        beside.write_bytes(b"".join(good))
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
-        beside.replace(path)
+        rewritten = path.with_name(f"{path.name}.rewritten")
+        rewritten.write_bytes(b"".join(good))
+        with rewritten.open("rb") as file_on_disk:
+            os.fsync(file_on_disk.fileno())
+        rewritten.replace(path)
     if good:
         path.rename(path.with_name(path.name.removesuffix(OPEN) + COMPLETE))
     else:
         path.unlink()
 
 
-def _whole(line: bytes) -> bool:
+def _is_complete(line: bytes) -> bool:
     if not line.endswith(b"\n"):
         return False
     try:

@@ -36,7 +36,7 @@ class Query:
     time_us: int
     session: int
 
-    def asked(self, states: StateStores) -> Known:
+    def look_up(self, states: StateStores) -> Known:
         """The answer of a store."""
         return states.known(self.shopper, self.keys, self.time_us, session=self.session)
 
@@ -80,7 +80,7 @@ class RequestFeatures:
                 type, or a list of another length than the candidates'.
         """
         query = self.query(request)
-        return self.assembled(request, query, query.asked(self._states), buckets=buckets)
+        return self.assemble(request, query, query.look_up(self._states), buckets=buckets)
 
     def query(self, request: Request) -> Query:
         """What the state is to be asked for a request.
@@ -98,7 +98,7 @@ class RequestFeatures:
         within = [] if segment is None else [segment_key(segment, item) for item in items]
         return Query(request.shopper, items + within, request.time_us, session)
 
-    def assembled(self, request: Request, query: Query, known: Known, *, buckets: Sequence[int] = ()) -> Inputs:
+    def assemble(self, request: Request, query: Query, known: Known, *, buckets: Sequence[int] = ()) -> Inputs:
         """The tensors of a request, from what the state knew; see `inputs`."""
         items = query.keys[: len(request.candidates)]
         within = query.keys[len(items) :]
@@ -154,7 +154,7 @@ class RequestFeatures:
     def _remembered(self, user: Features, time_us: int) -> dict[str, Values]:
         assert self._history is not None
         n = int(user.history_len[0])
-        rows, names = self._catalogue.of_codes(user.history_item[0, :n])
+        rows, names = self._catalogue.items_of_codes(user.history_item[0, :n])
         at = self._catalogue.items.at(rows, time_us)
         columns = {name: names if name == "item" else self._catalogue.items.columns[name][at] for name in self._history.fields}
         columns |= {"action": self._actions[user.history_action[0, :n]], "age_s": user.history_age_s[0, :n]}

@@ -87,7 +87,7 @@ class Users:
         ids: list[str] = pc.unique(self._rows.ids).to_pylist()
         return ids
 
-    def some(self, count: int, generator: np.random.Generator) -> list[str]:
+    def sample(self, count: int, generator: np.random.Generator) -> list[str]:
         """Ids of at most `count` shoppers, drawn by lot, sorted."""
         ids = self._rows.ids
         rows = np.sort(generator.permutation(len(ids))[:count])
@@ -176,7 +176,7 @@ class Catalogue:
             found[place] = items[place].encode()
         return found
 
-    def of_codes(self, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    def items_of_codes(self, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
         """The rows (H,) and the ids (H,) of the items of a history."""
         unknown = len(self.items.ids)
         rows = np.where((codes >= 0) & (codes < unknown), codes, unknown)

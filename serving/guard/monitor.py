@@ -8,10 +8,10 @@ from typing import Any, final
 
 from components.contract.errors import InputError
 from serving.exposure.log import DECISIONS, INTERACTIONS
+from serving.exposure.log_tailer import complete_sizes, read_new_lines
 from serving.guard.counts import Tally
 from serving.guard.decision import verdict
 from serving.guard.log_parser import Clicks, Trial, request_of
-from serving.guard.log_tailer import sizes, unread
 from serving.guard.sequential_test import Limits, stretch_length
 from serving.guard.trial_store import Block, Ledger, Standing
 
@@ -79,7 +79,7 @@ class Sentry:
         if canary is None or stable is None or canary == stable:
             with self._ledger.together():
                 self._ledger.end()
-                self._ledger.have_read({**sizes(self._duty.logs, DECISIONS), **sizes(self._duty.logs, INTERACTIONS)})
+                self._ledger.have_read({**complete_sizes(self._duty.logs, DECISIONS), **complete_sizes(self._duty.logs, INTERACTIONS)})
             return None
         if standing is None or (standing.trial.canary, standing.trial.stable) != (canary, stable):
             with self._ledger.together():
@@ -91,7 +91,7 @@ class Sentry:
         return self._settled(standing, now_us)
 
     def _answered(self, standing: Standing, now_us: int) -> Standing:
-        for chunk in unread(self._duty.logs, DECISIONS, self._ledger.read()):
+        for chunk in read_new_lines(self._duty.logs, DECISIONS, self._ledger.read()):
             with self._ledger.together():
                 for line in chunk.lines:
                     standing = self._one_answered(standing, line, now_us)
@@ -133,7 +133,7 @@ class Sentry:
         return replace(standing, requests=standing.requests + 1, stretch_left=length - 1)
 
     def _clicked(self, trial: Trial) -> None:
-        for chunk in unread(self._duty.logs, INTERACTIONS, self._ledger.read()):
+        for chunk in read_new_lines(self._duty.logs, INTERACTIONS, self._ledger.read()):
             clicks, _ = self._clicks.of(chunk.lines)
             with self._ledger.together():
                 self._ledger.clicked([replace(click, shopper=_nameless(click.shopper, trial)) for click in clicks])

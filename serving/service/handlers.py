@@ -9,7 +9,7 @@ from typing import Any
 from components.contract.errors import InputError
 from components.contract.sources import AMOUNTS
 from components.contract.values.id_text import id_text
-from serving.exposure.json_values import plain
+from serving.exposure.json_values import to_json
 from serving.features.events import Interaction, Shown
 from serving.service.http.schemas import EventsBody, ImpressionBody, InteractionBody, RankBody
 from serving.service.ranking.ranking import Asked, Ranked
@@ -96,7 +96,7 @@ async def explain(parts: Parts, body: RankBody, arrival: Arrival) -> dict[str, A
     asked = _asked(parts, body, now_us)
     with parts.tracing.request("explain", arrival.carried):
         told = await parts.explaining.explain(asked, now_us=now_us, began_s=arrival.began_s, patience_s=arrival.patience_s)
-    answer: dict[str, Any] = plain(
+    answer: dict[str, Any] = to_json(
         {
             "request": told.request,
             "version": told.version,

@@ -19,7 +19,7 @@ from serving.client.hedging import HedgeSettings
 from serving.client.model import ModelClient
 from serving.exposure.erase import erase
 from serving.exposure.log import ExposureLog, LogSettings
-from serving.exposure.pseudonym import shopper_key
+from serving.exposure.pseudonym import pseudonym
 from serving.exposure.serialization import EventRows
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes
@@ -99,7 +99,7 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     metrics.registry.register(ModelMetrics(model))
     shop = await asyncio.to_thread(_shop_files, places, found, state.states, metrics)
     shadow = _shadow(settings, places, metrics, log, credentials)
-    changes = Changes(dataset, catalogue, key_of=partial(shopper_key, salt=settings.salt))
+    changes = Changes(dataset, catalogue, key_of=partial(pseudonym, salt=settings.salt))
     ranking = Ranking(
         dataset,
         settings,

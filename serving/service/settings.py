@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.contract.errors import InputError
-from serving.exposure.pseudonym import shopper_key
+from serving.exposure.pseudonym import pseudonym
 from serving.exposure.retention import Retention
 
 MOST_REUSE_MS = 5_000
@@ -97,7 +97,7 @@ class Settings:
                 raise InputError(f"expected an origin as browsers name it, such as https://shop.example, or *, got {origin!r}")
         if not re.fullmatch(r"(/[\w.~-]+)*", self.path_prefix):
             raise InputError(f"expected a path prefix such as /ranking, without a slash at its end, got {self.path_prefix!r}")
-        shopper_key("any", self.salt)  # refuses a salt that could be guessed
+        pseudonym("any", self.salt)  # refuses a salt that could be guessed
         if self.explain_needs_token and not self.token:
             raise InputError("expected a token, which `explain` is to need, and the service has none; set SHELFRANK_TOKEN")
         if self.token and not self.token.isascii():

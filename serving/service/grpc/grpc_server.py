@@ -15,7 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from pydantic import ValidationError
 
 from components.contract.errors import InputError, LogUnavailable, ModelUnavailable, StateUnavailable
-from serving.exposure.json_values import well_formed
+from serving.exposure.json_values import replace_surrogates
 from serving.service import handlers, messages
 from serving.service.http.auth import NEEDED, permits
 from serving.service.http.error_responses import FAILED, fault_of, faults
@@ -99,7 +99,7 @@ class _Door:
                         _LOG.error("%s: %s", name, fault_of(error))
                     if isinstance(error, RateExceeded):
                         context.set_trailing_metadata((("grpc-retry-pushback-ms", str(error.wait_s * 1000)),))
-                await context.abort(code, well_formed(sentence)[:SENTENCE])
+                await context.abort(code, replace_surrogates(sentence)[:SENTENCE])
                 raise AssertionError("abort raises")
             finally:
                 self._parts.metrics.answered(DOOR, f"/{messages.SERVICE}/{name}", code.name, seconds=time.monotonic() - began_s)

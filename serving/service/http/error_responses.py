@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from components.contract.errors import InputError, LogUnavailable, ModelUnavailable, StateUnavailable
-from serving.exposure.json_values import well_formed
+from serving.exposure.json_values import replace_surrogates
 from serving.service.http.rate_limit import RateExceeded
 from serving.service.http.schemas import ErrorBody
 
@@ -31,7 +31,7 @@ _MEANINGS = {
 def error_reply(status: int, sentence: str) -> JSONResponse:
     """An error as JSON."""
     headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(status)
-    return JSONResponse({"error": well_formed(sentence)}, status, headers)
+    return JSONResponse({"error": replace_surrogates(sentence)}, status, headers)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

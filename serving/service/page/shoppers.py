@@ -27,7 +27,7 @@ class Past:
 
 def offered(state: Path, users: Users, *, seed: int = 0) -> list[str]:
     """Ids of some shoppers, sorted: by lot, of those that the last ingestion's state knows, or else the table of shoppers."""
-    return known_to(state, seed=seed) or users.some(OFFERED, np.random.default_rng(seed))
+    return known_to(state, seed=seed) or users.sample(OFFERED, np.random.default_rng(seed))
 
 
 def known_to(state: Path, *, seed: int = 0) -> list[str]:

@@ -11,10 +11,10 @@ from typing import Any, final
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, StateUnavailable
 from serving.client.prediction import NEWEST, ModelVersion, version_name
-from serving.experiments.assign import Assignment, assign, unit
-from serving.exposure.event_types import Exposure, sampled
+from serving.experiments.assign import Assignment, assign, randomization_unit
+from serving.exposure.event_types import Exposure, is_sampled
 from serving.exposure.log import ExposureLog
-from serving.exposure.pseudonym import shopper_key
+from serving.exposure.pseudonym import pseudonym
 from serving.features.events import Changes, Shown
 from serving.features.request import Inputs, Request
 from serving.rules.apply import Ruled
@@ -179,7 +179,7 @@ class Ranking:
         experiments = self._shop.now.experiments
         if experiments is None:
             return Assignment()
-        return assign(experiments, unit(experiments, shopper, session=session, context=context))
+        return assign(experiments, randomization_unit(experiments, shopper, session=session, context=context))
 
     def asked_first(self, asked: Asked, assignment: Assignment) -> tuple[ModelVersion, ...]:
         """The labels to ask one after the other; the version alone where one is asked for."""
@@ -227,7 +227,7 @@ class Ranking:
         return Exposure(
             request=request.request,
             time_us=request.time_us,
-            shopper=shopper_key(asked.shopper, self._settings.salt),
+            shopper=pseudonym(asked.shopper, self._settings.salt),
             session=asked.session,
             items=request.candidates,
             scores=ranked.scored.scores.tolist() if by_model else None,
@@ -243,5 +243,5 @@ class Ranking:
             effects=ranked.ruled.effects,
             context={self._columns[name]: value for name, value in asked.context.items()},
             values={self._columns[name]: values for name, values in asked.shown.items()},
-            features=inputs.tensors if sampled(request.request, self._settings.logged_features) else None,
+            features=inputs.tensors if is_sampled(request.request, self._settings.logged_features) else None,
         )

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from components.contract.errors import ModelUnavailable
 from serving.client.model import ModelClient
-from serving.exposure.event_types import Shadowed, sampled
+from serving.exposure.event_types import ShadowScores, is_sampled
 from serving.exposure.log import ExposureLog
 from serving.features.request import Request
 from serving.service.ranking.fallback_chain import SCORES, Scored, scored_candidates
@@ -60,7 +60,7 @@ class Shadow:
 
     def offer(self, request: Request, tensors: Mapping[str, NDArray[Any]], scored: Scored) -> None:
         """Ask, if the request is one of the share. Returns at once: the call begins when the one who offers next waits for something."""
-        if scored.rung not in ("model", "previous") or not sampled(request.request, self._share):
+        if scored.rung not in ("model", "previous") or not is_sampled(request.request, self._share):
             return
         if len(self._asking) >= MOST:
             self._outcomes.labels("dropped").inc()
@@ -92,7 +92,7 @@ class Shadow:
         if self._log is not None:
             version = "" if prediction.version is None else str(prediction.version)
             self._log.offer(
-                Shadowed(request=request.request, time_us=request.time_us, label=self._label, version=version, scores=shadows.tolist())
+                ShadowScores(request=request.request, time_us=request.time_us, label=self._label, version=version, scores=shadows.tolist())
             )
 
 

@@ -12,10 +12,10 @@ from components.contract.base_model import closest
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, LogUnavailable
 from components.contract.sources import Impressions
-from serving.exposure.erase import ask_to_forget
+from serving.exposure.erase import request_erasure
 from serving.exposure.event_types import Interaction as Logged
 from serving.exposure.log import ExposureLog
-from serving.exposure.pseudonym import keys_of, shopper_key
+from serving.exposure.pseudonym import pseudonym, pseudonyms_of
 from serving.features.catalogue import SecondIds
 from serving.features.events import Changes, Interaction, Shown
 from serving.service.settings import Settings
@@ -136,7 +136,7 @@ class Intake:
             LogUnavailable: the log's disk didn't take the wish.
         """
         ids = self._second_ids.all_ids(shopper, now_us)
-        keys = keys_of(shopper, self._second_ids, self._settings.salt, now_us=now_us)
+        keys = pseudonyms_of(shopper, self._second_ids, self._settings.salt, now_us=now_us)
         names = list(dict.fromkeys([*ids, *keys]))
         await self._knowledge.forget(names, log_keys=keys, time_us=now_us, timeout_s=STATE_S)
         try:
@@ -151,13 +151,13 @@ class Intake:
             write_tombstone(self._tombstones, name, now_us=now_us)
         for key in keys if self._log is not None else ():
             assert self._log is not None
-            ask_to_forget(self._log.folder, key, now_us=now_us)
+            request_erasure(self._log.folder, key, now_us=now_us)
 
     def _rows(self, reported: Reported) -> list[Logged]:
         event, context = reported.event, _by_column(reported.context, self._context)
         who: dict[str, Any] = {
             "time_us": event.time_us,
-            "shopper": shopper_key(event.shopper, self._settings.salt),
+            "shopper": pseudonym(event.shopper, self._settings.salt),
             "request": event.request,
             "session": event.session,
             "context": context,

@@ -16,10 +16,10 @@ from components.contract.errors import InputError
 from components.contract.sources import Impressions
 from serving.exposure.log import IMPRESSIONS, INTERACTIONS
 from serving.exposure.log_file import COMPLETE, OPEN
+from serving.exposure.log_tailer import read_new_lines
 from serving.exposure.serialization import EventRows
 from serving.features.catalogue import Catalogue
 from serving.features.events import Changes, Interaction, Shown
-from serving.guard.log_tailer import unread
 from serving.state.interface import Change
 from serving.state.marks import MARK_TTL_S
 from serving.state.memory import MemoryStates
@@ -181,7 +181,7 @@ class LogReplay:
 
     def _read(self, log: Path, kind: str, since: Since) -> Iterator[tuple[str, dict[str, Any]]]:
         """Rows by role; an action by its name."""
-        for chunk in unread([log], kind, since.read):
+        for chunk in read_new_lines([log], kind, since.read):
             for line in chunk.lines:
                 try:
                     told = json.loads(line)

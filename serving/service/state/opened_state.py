@@ -13,8 +13,8 @@ from typing import final
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from serving.exposure.erase import ask_to_forget
-from serving.exposure.pseudonym import shopper_key
+from serving.exposure.erase import request_erasure
+from serving.exposure.pseudonym import pseudonym
 from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import Catalogue
 from serving.service.settings import Places, Settings
@@ -117,7 +117,7 @@ def _in_memory(settings: Settings, places: Places, dataset: Dataset, catalogue: 
     else:
         tombstones.mkdir(parents=True, exist_ok=True)
     forgotten = Forgotten() if tombstones is None else read_tombstones(tombstones)
-    key_of = None if settings.salt is None else partial(shopper_key, salt=settings.salt)
+    key_of = None if settings.salt is None else partial(pseudonym, salt=settings.salt)
     ingested_us = snapshot.data_end_us(places.state)
     if saved_at is not None and snapshot.exists(saved_at) and _is_newer(saved_at, ingested_us, places):
         try:
@@ -197,7 +197,7 @@ def _in_redis(places: Places, dataset: Dataset, catalogue: Catalogue) -> OpenedS
         if log is not None:
             for key, time_us in states.asked_of_logs().items():
                 if asked.get(key) != time_us:
-                    ask_to_forget(log, key, now_us=time_us)
+                    request_erasure(log, key, now_us=time_us)
                     asked[key] = time_us
 
     return OpenedState(states, knowledge, None, places.log, tend)

@@ -157,10 +157,10 @@ class FarKnowledge:
         """See Knowledge."""
         query = self._features.query(request)
         try:
-            known = await self._reading.within(lambda: query.asked(self._states), timeout_s)
+            known = await self._reading.within(lambda: query.look_up(self._states), timeout_s)
         except StateUnavailable:
             return self._stranger.inputs(request, buckets=self._buckets), False
-        return self._features.assembled(request, query, known, buckets=self._buckets), True
+        return self._features.assemble(request, query, known, buckets=self._buckets), True
 
     async def record(self, changes: Sequence[Change], *, timeout_s: float, log: Log | None = None) -> None:
         """See Knowledge. The state goes first: it can take back what the log then refuses, which a file can't."""

@@ -13,10 +13,10 @@ import pytest
 
 from components.contract.errors import InputError, ShelfRankError
 from serving.exposure.event_types import Exposure, Interaction
-from serving.exposure.serialization import EventRows, decision, lines
+from serving.exposure.log_tailer import complete_sizes, read_new_lines
+from serving.exposure.serialization import EventRows, decision_row, json_lines
 from serving.guard.attribution import Click
 from serving.guard.log_parser import Clicks, Trial, request_of
-from serving.guard.log_tailer import sizes, unread
 from serving.guard.monitor import Duty, Sentry
 from serving.guard.sequential_test import Limits
 from serving.guard.trial_store import Ledger, Standing
@@ -41,12 +41,12 @@ def looked(*folders: Path, now_us: int = LATER_US, ledger: Path | None = None, s
 
 def decisions(folder: Path, *exposures: Exposure, name: str = "decisions-1.jsonl") -> None:
     with (folder / name).open("ab") as file:
-        file.write(lines([decision(each) for each in exposures]))
+        file.write(json_lines([decision_row(each) for each in exposures]))
 
 
 def clicks(folder: Path, *given: Interaction, name: str = "interactions-1.jsonl") -> None:
     with (folder / name).open("ab") as file:
-        file.write(lines([EventRows(dataset()).interaction(each) for each in given]))
+        file.write(json_lines([EventRows(dataset()).interaction(each) for each in given]))
 
 
 def of(side: str, n: int, version: int | None = None, **changed: Any) -> Exposure:
@@ -75,20 +75,20 @@ def counts(standing: Standing, side: str) -> tuple[int, ...]:
         (Side(clicked=0.35), "promote", "proven at 0.05", 1200),
     ],
 )
-def test_a_planted_canary_gets_its_verdict(tmp_path: Path, canary: Side, decision: str, why: str, most: int) -> None:
+def test_a_planted_canary_gets_its_verdict(tmp_path: Path, canary: Side, decision_row: str, why: str, most: int) -> None:
     write(tmp_path, stream(canary, requests=6_000, seed=5))
     standing = looked(tmp_path)
     assert standing.found is not None
-    assert (standing.found.decision, why in standing.found.reason) == (decision, True), standing.found
+    assert (standing.found.decision_row, why in standing.found.reason) == (decision_row, True), standing.found
     # Answers are read first, all there are; so by clicks it is the settled ones that it took.
-    assert (standing.watch.canary.settled if "clicked" in why or decision == "promote" else standing.watch.canary.requests) <= most
+    assert (standing.watch.canary.settled if "clicked" in why or decision_row == "promote" else standing.watch.canary.requests) <= most
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_canary_that_is_as_good_is_not_rolled_back(tmp_path: Path, seed: int) -> None:
     write(tmp_path, stream(GOOD, requests=3_000, seed=seed))
     standing = looked(tmp_path)
-    assert standing.found is None or standing.found.decision == "promote"
+    assert standing.found is None or standing.found.decision_row == "promote"
 
 
 def test_however_the_log_is_read_the_same_is_counted(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_look_at_what_is_read_already_counts_nothing(tmp_path: Path) -> None:
 
 
 def test_half_a_line_waits_for_its_end_and_a_torn_one_in_the_middle_is_told(tmp_path: Path) -> None:
-    whole = lines([decision(of("stable", 1))])
+    whole = json_lines([decision_row(of("stable", 1))])
     (tmp_path / "decisions-1.jsonl.open").write_bytes(b'{"request": "r\n' + whole[:30])
     first = looked(tmp_path, ledger=tmp_path / "guard.sqlite", block=1)
     assert (counts(first, "stable")[0], first.unreadable) == (0, 1)
@@ -133,17 +133,17 @@ def test_half_a_line_waits_for_its_end_and_a_torn_one_in_the_middle_is_told(tmp_
 
 def test_a_file_that_was_written_anew_is_read_on_from_a_lines_beginning(tmp_path: Path) -> None:
     (tmp_path / "decisions-1.jsonl").write_bytes(b"a\nbb\nccc\n")
-    (chunk,) = unread([tmp_path], "decisions", {"decisions-1": 1})
-    assert (chunk.lines, chunk.end) == ([b"bb\n", b"ccc\n"], 9)
-    assert list(unread([tmp_path], "decisions", {"decisions-1": 9})) == []
-    assert list(unread([tmp_path], "decisions", {"decisions-1": 99})) == []
-    assert list(unread([tmp_path], "interactions", {})) == []
+    (chunk,) = read_new_lines([tmp_path], "decisions", {"decisions-1": 1})
+    assert (chunk.json_lines, chunk.end) == ([b"bb\n", b"ccc\n"], 9)
+    assert list(read_new_lines([tmp_path], "decisions", {"decisions-1": 9})) == []
+    assert list(read_new_lines([tmp_path], "decisions", {"decisions-1": 99})) == []
+    assert list(read_new_lines([tmp_path], "interactions", {})) == []
 
 
 def test_the_size_of_what_is_skipped_ends_with_a_line(tmp_path: Path) -> None:
     (tmp_path / "decisions-1.jsonl").write_bytes(b"a" * 100_000 + b"\n" + b"b" * 70_000)
     (tmp_path / "decisions-2.jsonl.open").write_bytes(b"half")
-    assert sizes([tmp_path], "decisions") == {"decisions-1": 100_001, "decisions-2": 0}
+    assert complete_sizes([tmp_path], "decisions") == {"decisions-1": 100_001, "decisions-2": 0}
 
 
 def test_a_shopper_counts_once_in_the_trial_and_once_more_in_each_stretch(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_shoppers_who_come_again_raise_no_false_alarm_and_prove_nothing_false(tm
         (folder := tmp_path / str(seed)).mkdir()
         decisions(folder, *given)
         found = looked(folder, now_us=START_US, block=40, stretch=400).found
-        decided.append(None if found is None else found.decision)
+        decided.append(None if found is None else found.decision_row)
     assert decided == [None] * 12
 
 
@@ -182,7 +182,7 @@ def test_a_version_that_begins_to_fail_is_found_where_nobody_new_comes(tmp_path:
     decisions(tmp_path, *given)
     found = looked(tmp_path, now_us=START_US, block=20, stretch=400).found
     assert found is not None
-    assert found.decision == "roll back"
+    assert found.decision_row == "roll back"
     assert found.reason.startswith("in the present stretch ")
 
 
@@ -228,8 +228,8 @@ def test_a_ledger_that_knew_requests_by_their_ids_alone_is_begun_anew_from_the_l
 
 
 def test_clicks_are_those_of_the_actions_that_are_named(tmp_path: Path) -> None:
-    row = json.loads(lines([EventRows(dataset()).interaction(click(0))]))
-    shown = lines([row, row | {"action": "view"}, row | {"request": None}]).splitlines()
+    row = json.loads(json_lines([EventRows(dataset()).interaction(click(0))]))
+    shown = json_lines([row, row | {"action": "view"}, row | {"request": None}]).splitlines()
     assert Clicks(dataset(), ()).of([*shown, b"{"]) == ([Click("r0", "u0", "", click(0).time_us)], 1)
     assert Clicks(dataset(), ("show",)).of(shown)[0] == [Click("r0", "u0", "", click(0).time_us)]
     with pytest.raises(InputError, match="the dataset file has no action 'clack'"):
@@ -238,7 +238,7 @@ def test_clicks_are_those_of_the_actions_that_are_named(tmp_path: Path) -> None:
 
 def test_what_a_line_is_to_the_trial() -> None:
     def line(*given: Any, **changed: Any) -> bytes:
-        return lines([decision(of(*given, **changed))])
+        return json_lines([decision_row(of(*given, **changed))])
 
     def found(text: bytes) -> Any:
         return request_of(text, TRIAL, slow_ms=50)
@@ -253,7 +253,7 @@ def test_what_a_line_is_to_the_trial() -> None:
     assert found(line("stable", 1, shopper="")) is None
     assert found(line("", 1)) is None
     assert found(line("stable", 1, time_us=START_US - 1)) is None
-    for broken in (b"[]\n", b"{}\n", b"x\n", lines([decision(of("canary", 1)) | {"scores": "none"}])):
+    for broken in (b"[]\n", b"{}\n", b"x\n", json_lines([decision_row(of("canary", 1)) | {"scores": "none"}])):
         with pytest.raises(ValueError, match=r"line of `decisions`|expected an object|Expecting value|could not convert"):
             found(broken)
 

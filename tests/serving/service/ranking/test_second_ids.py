@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from components.contract.errors import InputError
-from serving.exposure.pseudonym import shopper_key
+from serving.exposure.pseudonym import pseudonym
 from serving.service.lifespan import read
 from serving.service.settings import Places
 from tests.serving.service.conftest import Shop, Started
@@ -79,7 +79,7 @@ def test_whichever_id_is_forgotten_all_of_the_shopper_is(started: Started, place
     assert service.call("DELETE", f"/v1/shoppers/{named}").status == 204
     assert [clicks(service, who) for who in ("a", "d1", "b")] == [0, 0, 1]
     wishes = {json.loads(path.read_bytes())["shopper"] for path in places["log"].glob("*.forget")}
-    assert wishes == {shopper_key(each, SALT) for each in ("a", "d1", "d2")}
+    assert wishes == {pseudonym(each, SALT) for each in ("a", "d1", "d2")}
 
 
 def test_without_the_table_the_service_says_what_is_missing(places: dict[str, Any], shop: Shop) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import ServiceFileError
-from serving.experiments.assign import assign, unit
+from serving.experiments.assign import assign, randomization_unit
 from serving.experiments.file import parse_experiments
 from serving.features.events import Changes, Shown
 from serving.service.ranking import shop_files
@@ -145,7 +145,7 @@ def test_a_file_of_stock_is_ids_by_the_rule_of_ids(tmp_path: Path) -> None:
 def test_guests_are_drawn_by_what_the_file_names() -> None:
     def arms_of(guests: str, shopper: str = "", session: str = "", **context: object) -> dict[str, str]:
         made = parse_experiments(EXPERIMENTS.format(guests=guests, one="model: m"), rule_sets=[], guests=["session", "device"])
-        return assign(made, unit(made, shopper, session=session, context=context)).arms
+        return assign(made, randomization_unit(made, shopper, session=session, context=context)).arms
 
     assert arms_of("", session="s1") == {}
     assert arms_of("guests: session") == {}  # a guest of whom nothing is known

@@ -1,4 +1,4 @@
-"""What has been added to a log's files since they were read last: whole lines only, while they are written, renamed and completed."""
+"""Tail a log's files: read complete lines while files are written, renamed and completed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ CHUNK_BYTES = 8 << 20
 
 @dataclass(frozen=True)
 class Chunk:
-    """Lines of a file, and its size up to their end.
+    """Hold lines of a file, and the offset at their end.
 
-    The file goes by its name without ending, which it keeps when it is completed or its folder moves; no two writers give the same.
+    The file is named without suffix, which stays when it is completed or its folder moves; no two writers use the same
+    name.
     """
 
     file: str
@@ -21,31 +22,33 @@ class Chunk:
     end: int
 
 
-def unread(folders: Sequence[Path], kind: str, read: Mapping[str, int]) -> Iterator[Chunk]:
-    """What files of a kind hold beyond the sizes that were read.
+def read_new_lines(folders: Sequence[Path], kind: str, offsets: Mapping[str, int]) -> Iterator[Chunk]:
+    """Read the lines of a kind of files beyond the given offsets.
 
-    A line that isn't complete yet is left for the next time. Where a file was made shorter or written anew (recovery after a power failure
-    takes torn lines out of the middle), reading goes on at the next line's beginning behind the old size.
+    An incomplete last line is left for the next time. Where a file became shorter or was rewritten (recovery after a
+    power failure drops torn lines in the middle), reading continues at the first line that starts at or after the old
+    offset.
 
     Args:
-        folders: of the logs; one may also hold a folder for each service that comes and goes.
+        folders: of the logs; one may also hold a folder for each instance of a service.
         kind: `decisions` or `interactions`.
-        read: file to the size that was read.
+        offsets: file to the offset up to which it has been read.
 
     Raises:
         OSError: a folder or a file can't be read.
     """
     for file, paths in _files(folders, kind).items():
-        yield from _rest(file, paths, read.get(file, 0))
+        yield from _read_from(file, paths, offsets.get(file, 0))
 
 
-def sizes(folders: Sequence[Path], kind: str) -> dict[str, int]:
-    """The size of each file now, its last line left out where that isn't complete: to begin behind it without reading it."""
-    return {file: _whole(paths) for file, paths in _files(folders, kind).items()}
+def complete_sizes(folders: Sequence[Path], kind: str) -> dict[str, int]:
+    """Return the size of each file without an incomplete last line: offsets that skip what is there."""
+    return {file: _complete_size(paths) for file, paths in _files(folders, kind).items()}
 
 
 def _files(folders: Sequence[Path], kind: str) -> dict[str, tuple[Path, Path]]:
-    """File to the two paths it may have; the one it has while it is written comes first, for a file goes from there to the other."""
+    """Map each file to its two possible paths; the one while it is written comes first, as a file moves from there to
+    the other."""
     names = sorted(
         {
             (folder, path.name.removesuffix(OPEN).removesuffix(COMPLETE))
@@ -58,7 +61,7 @@ def _files(folders: Sequence[Path], kind: str) -> dict[str, tuple[Path, Path]]:
     return {name: (folder / f"{name}{OPEN}", folder / f"{name}{COMPLETE}") for folder, name in names}
 
 
-def _rest(file: str, paths: Sequence[Path], begin: int) -> Iterator[Chunk]:
+def _read_from(file: str, paths: Sequence[Path], begin: int) -> Iterator[Chunk]:
     for path in paths:
         try:
             opened = path.open("rb")
@@ -81,16 +84,16 @@ def _rest(file: str, paths: Sequence[Path], begin: int) -> Iterator[Chunk]:
         return
 
 
-def _whole(paths: Sequence[Path]) -> int:
+def _complete_size(paths: Sequence[Path]) -> int:
     for path in paths:
         try:
             with path.open("rb") as opened:
-                size = at = opened.seek(0, 2)
-                while at > 0:
-                    at = max(0, at - 65536)
-                    opened.seek(at)
-                    if (found := opened.read(min(65536, size - at)).rfind(b"\n")) >= 0:
-                        return at + found + 1
+                size = begin = opened.seek(0, 2)
+                while begin > 0:
+                    begin = max(0, begin - 65536)
+                    opened.seek(begin)
+                    if (newline := opened.read(min(65536, size - begin)).rfind(b"\n")) >= 0:
+                        return begin + newline + 1
                 return 0
         except FileNotFoundError:
             continue
