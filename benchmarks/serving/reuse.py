@@ -24,7 +24,7 @@ from pipeline.local.result import read_result
 from serving.client.prediction import Endpoint, predict_request
 from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
-from serving.features.events import Changes, Interaction, Shown
+from serving.features.events import Changes, ImpressionList, Interaction
 from serving.features.request import Inputs, Request
 from serving.state import snapshot
 from serving.state.interface import plans_of
@@ -50,11 +50,11 @@ def others(states: MemoryStates, changes: Changes, catalogue: Catalogue, *, time
     """Another shopper is shown a list, and clicks now and then."""
     items = [catalogue.items.ids[at] for at in rng.choice(len(catalogue.items.ids), PLACES, replace=False)]
     shopper, request = f"other{rng.integers(1 << 40)}", f"r{rng.integers(1 << 40)}"
-    events: list[Shown | Interaction] = [Shown(shopper=shopper, request=request, time_us=time_us, items=items)]
+    events: list[ImpressionList | Interaction] = [ImpressionList(shopper=shopper, request=request, time_us=time_us, items=items)]
     if rng.random() < CLICKED:
         events.append(Interaction(shopper=shopper, action="click", time_us=time_us + 1, item=items[0], request=request))
     for event in events:
-        change = changes.of(event, now_us=time_us + SECOND_US)
+        change = changes.from_event(event, now_us=time_us + SECOND_US)
         assert change is not None
         states.record(change)
 

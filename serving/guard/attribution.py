@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Shown:
+class AnsweredRequest:
     """A request that was answered. An id is one within its shopper and session, and within a stretch of time."""
 
     shopper: str
@@ -23,7 +23,7 @@ class Click:
     time_us: int
 
 
-def clicked_request(click: Click, shown: Sequence[Shown], *, window_us: int, gap_us: int) -> Shown | None:
+def clicked_request(click: Click, shown: Sequence[AnsweredRequest], *, window_us: int, gap_us: int) -> AnsweredRequest | None:
     """The request that a click belongs to, None where it belongs to none or that can't be said.
 
     It is the clicking shopper's own, the last one before the click, of the click's session if there is one. Where none was shown to that
@@ -46,5 +46,5 @@ def clicked_request(click: Click, shown: Sequence[Shown], *, window_us: int, gap
     return max(before, key=_time) if before else min(mine, key=_time)
 
 
-def _time(request: Shown) -> int:
+def _time(request: AnsweredRequest) -> int:
     return request.time_us

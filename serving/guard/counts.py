@@ -31,7 +31,7 @@ class Tally:
     scores: Numbers
 
     @classmethod
-    def of(
+    def from_counts(
         cls, *, requests: int = 0, errors: int = 0, slow: int = 0, settled: int = 0, clicked: int = 0, scores: Numbers | None = None
     ) -> "Tally":
         """From whole numbers; no scores by default."""

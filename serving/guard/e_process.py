@@ -45,7 +45,7 @@ class Seen:
     trials_b: Numbers
 
     @classmethod
-    def of(cls, a: tuple[int, int], b: tuple[int, int]) -> "Seen":
+    def from_pairs(cls, a: tuple[int, int], b: tuple[int, int]) -> "Seen":
         """From (successes, trials) of a and of b."""
         return cls(*(np.float64(number) for number in (*a, *b)))  # type: ignore[arg-type]
 

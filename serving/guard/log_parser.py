@@ -62,7 +62,7 @@ def request_of(line: bytes, trial: Trial, *, slow_ms: float) -> Request | None:
             return None
         slow = (told.get("model_ms") or 0.0) > slow_ms
         scores = None if failed else score_counts(np.array(told["scores"], np.float64))
-        counts = Tally.of(requests=1, errors=int(failed), slow=int(slow), scores=scores)
+        counts = Tally.from_counts(requests=1, errors=int(failed), slow=int(slow), scores=scores)
         return Request(told["request"], shopper, told["session"] or "", time_us, side, counts)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no line of `decisions`: {error!r}") from None
@@ -92,7 +92,7 @@ class Clicks:
         roles = ("action", "request", "user", "session", "time")
         self._action, self._request, self._user, self._session, self._time = (rows.columns[role] for role in roles)
 
-    def of(self, lines: Sequence[bytes]) -> tuple[list[Click], int]:
+    def parse(self, lines: Sequence[bytes]) -> tuple[list[Click], int]:
         """The clicks on lists, and how many lines couldn't be read."""
         found, unreadable = [], 0
         for line in lines:

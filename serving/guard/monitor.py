@@ -134,7 +134,7 @@ class Sentry:
 
     def _clicked(self, trial: Trial) -> None:
         for chunk in read_new_lines(self._duty.logs, INTERACTIONS, self._ledger.read()):
-            clicks, _ = self._clicks.of(chunk.lines)
+            clicks, _ = self._clicks.parse(chunk.lines)
             with self._ledger.together():
                 self._ledger.clicked([replace(click, shopper=_nameless(click.shopper, trial)) for click in clicks])
                 self._ledger.have_read({chunk.file: chunk.end})
@@ -145,7 +145,7 @@ class Sentry:
             with self._ledger.together():
                 settled = self._ledger.settle(until_us, _SETTLED_AT_ONCE, window_us=self._window_us, gap_us=self._gap_us)
                 for side, clicked in settled:
-                    block = standing.settled.plus(side, Tally.of(settled=1, clicked=int(clicked)))
+                    block = standing.settled.plus(side, Tally.from_counts(settled=1, clicked=int(clicked)))
                     standing = self._seen(replace(standing, settled=block), now_us)
                     if standing.found is not None:
                         break

@@ -96,7 +96,7 @@ class Watch:
     def new(cls, runs: tuple[int, ...] = ()) -> "Watch":
         """Nothing seen; of several runs at once with a shape."""
         zero = np.zeros(runs)
-        nothing = Tally.of()
+        nothing = Tally.from_counts()
         empty = Tally(zero, zero, zero, zero, zero, np.zeros((*runs, nothing.scores.shape[-1])))
         stakes = dict.fromkeys(("clicks_worse", *KEPT), 1.0) | dict.fromkeys(("errors_worse", "slow_worse"), TRIAL_STAKE)
         stakes |= dict.fromkeys(RECENT, stretch_stake(1))

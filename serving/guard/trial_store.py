@@ -14,7 +14,7 @@ from typing import Any, final
 import numpy as np
 
 from components.contract.errors import ShelfRankError
-from serving.guard.attribution import Click, Shown, clicked_request
+from serving.guard.attribution import AnsweredRequest, Click, clicked_request
 from serving.guard.counts import Tally
 from serving.guard.decision import Verdict
 from serving.guard.e_process import Numbers
@@ -201,7 +201,7 @@ class Ledger:
                 "SELECT * FROM clicks WHERE request = ? AND time BETWEEN ? AND ?", (request, time_us - gap_us, time_us + window_us)
             ).fetchall()
             lists = self._db.execute("SELECT shopper, session, time FROM shown WHERE request = ?", (request,)).fetchall() if clicks else []
-            shown, mine = [Shown(*each) for each in lists], Shown(shopper, session, time_us)
+            shown, mine = [AnsweredRequest(*each) for each in lists], AnsweredRequest(shopper, session, time_us)
             owners = (clicked_request(Click(*click), shown, window_us=window_us, gap_us=gap_us) for click in clicks)
             settled.append((side, mine in owners))
         done = [row[:4] for row in waiting]

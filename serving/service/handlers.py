@@ -10,7 +10,7 @@ from components.contract.errors import InputError
 from components.contract.sources import AMOUNTS
 from components.contract.values.id_text import id_text
 from serving.exposure.json_values import to_json
-from serving.features.events import Interaction, Shown
+from serving.features.events import ImpressionList, Interaction
 from serving.service.http.schemas import EventsBody, ImpressionBody, InteractionBody, RankBody
 from serving.service.ranking.ranking import Asked, Ranked
 from serving.service.service_context import Parts
@@ -186,7 +186,7 @@ def _reported(parts: Parts, name: str, events: Sequence[ImpressionBody | Interac
 
 def _shown(parts: Parts, body: ImpressionBody, now_us: int) -> Reported:
     ids, time_us = parts.null_ids, now_us if body.time_us is None else body.time_us
-    event = Shown(
+    event = ImpressionList(
         shopper=parts.second_ids.shopper(ids.kept("user", body.shopper), time_us),
         request=ids.kept("request", body.request),
         session=ids.kept("session", body.session),

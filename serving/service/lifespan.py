@@ -99,7 +99,7 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
     metrics.registry.register(ModelMetrics(model))
     shop = await asyncio.to_thread(_shop_files, places, found, state.states, metrics)
     shadow = _shadow(settings, places, metrics, log, credentials)
-    changes = Changes(dataset, catalogue, key_of=partial(pseudonym, salt=settings.salt))
+    changes = Changes(dataset, catalogue, pseudonym_of=partial(pseudonym, salt=settings.salt))
     ranking = Ranking(
         dataset,
         settings,
@@ -138,7 +138,7 @@ async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterat
 
     try:
         asking, telling = Rates(settings.asks_per_s), Rates(settings.tells_per_s)
-        nulls, second = NullIds.of(dataset), catalogue.second_ids
+        nulls, second = NullIds.from_dataset(dataset), catalogue.second_ids
         yield Parts(ranking, intake, explaining, knowledge, log, failing, shop, asking, telling, metrics, second, spans, page, nulls)
     finally:
         for each in tasks:

@@ -52,7 +52,7 @@ def test_the_page_of_the_log_names_its_settings() -> None:
 def test_the_sentence_on_the_page_of_the_guard_is_one_of_its_own() -> None:
     watch = Watch.new()
     for _ in range(12):
-        blocks_ = (Tally.of(requests=100, settled=100, clicked=clicked, slow=2) for clicked in (4, 10))
+        blocks_ = (Tally.from_counts(requests=100, settled=100, clicked=clicked, slow=2) for clicked in (4, 10))
         watch = watch.then(*blocks_, Limits())
     found = verdict(watch, Limits())
     assert f"    {found.decision}: {found.reason}\n" in GUARD

@@ -40,7 +40,7 @@ class Products:
         facts = [each for each in dataset.given("items") if isinstance(each, Category | Number | Multi) and each.name != self._title]
         self._facts = {feature.name: feature for feature in facts}
 
-    def of(self, ids: Sequence[str], time_us: int) -> list[Product]:
+    def by_ids(self, ids: Sequence[str], time_us: int) -> list[Product]:
         """Each product by its id, with its values at a moment; one that the catalogue lacks has its id alone."""
         items = self._catalogue.items
         rows = items.at(items.rows(ids), time_us).tolist()
@@ -65,7 +65,7 @@ class Products:
                     found = [was or wanted in as_text(value).casefold() for was, value in zip(found, columns[name].tolist(), strict=True)]
             places = np.flatnonzero(found)
         chosen = np.random.default_rng(seed).permutation(len(places))[:count]
-        return self.of([ids[at] for at in places[chosen].tolist()], time_us)
+        return self.by_ids([ids[at] for at in places[chosen].tolist()], time_us)
 
 
 def fact(feature: GivenFeature, value: Any) -> str:

@@ -59,6 +59,6 @@ def past(dataset: Dataset, inputs: Inputs, products: Products, time_us: int) -> 
     for at in reversed(range(int(inputs.tensors["n_history"][0]))):
         fields = {name: fact(given[name], tensors[name][at]) for name in history.fields if name in given}
         item = tensors["item"][at].decode() if "item" in history.fields else None
-        product = products.of([item], time_us)[0] if item else None
+        product = products.by_ids([item], time_us)[0] if item else None
         events.append(Past(tensors["action"][at].decode(), float(tensors["age_s"][at]), product, fields))
     return events

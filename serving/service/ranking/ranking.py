@@ -15,7 +15,7 @@ from serving.experiments.assign import Assignment, assign, randomization_unit
 from serving.exposure.event_types import Exposure, is_sampled
 from serving.exposure.log import ExposureLog
 from serving.exposure.pseudonym import pseudonym
-from serving.features.events import Changes, Shown
+from serving.features.events import Changes, ImpressionList
 from serving.features.request import Inputs, Request
 from serving.rules.apply import Ruled
 from serving.service.ranking.deadline_reserve import DeadlineReserve
@@ -160,7 +160,7 @@ class Ranking:
         if not items:
             return
         try:
-            event = Shown(
+            event = ImpressionList(
                 shopper=asked.shopper,
                 request=ranked.request,
                 session=asked.session,
@@ -168,7 +168,7 @@ class Ranking:
                 items=items,
                 first_position=asked.first_position,
             )
-            change = self._changes.of(event, now_us=now_us, context=asked.context)
+            change = self._changes.from_event(event, now_us=now_us, context=asked.context)
             if change is not None:
                 await self._knowledge.record([change], timeout_s=self._settings.deadline_ms / 1e3)
         except (InputError, StateUnavailable):

@@ -17,7 +17,7 @@ from serving.exposure.event_types import Interaction as Logged
 from serving.exposure.log import ExposureLog
 from serving.exposure.pseudonym import pseudonym, pseudonyms_of
 from serving.features.catalogue import SecondIds
-from serving.features.events import Changes, Interaction, Shown
+from serving.features.events import Changes, ImpressionList, Interaction
 from serving.service.settings import Settings
 from serving.service.state.state_client import Knowledge
 from serving.state.tombstones import write_tombstone
@@ -33,7 +33,7 @@ class Reported:
     `path` is where it stands in its call, such as `interactions.3`, for errors.
     """
 
-    event: Shown | Interaction
+    event: ImpressionList | Interaction
     context: Mapping[str, Any] = field(default_factory=dict)
     shown: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     position: int | None = None
@@ -98,7 +98,7 @@ class Intake:
         changes, rows = [], []
         for each in reported:
             with located(each.path):
-                changes.append(self._changes.of(each.event, now_us=now_us, context=each.context))
+                changes.append(self._changes.from_event(each.event, now_us=now_us, context=each.context))
                 rows += self._rows(each)
         counting = [change for change in changes if change is not None]
         state_s = STATE_S + CHANGE_S * sum(len(change.users) + len(change.items) for change in counting)

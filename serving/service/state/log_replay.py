@@ -19,7 +19,7 @@ from serving.exposure.log_file import COMPLETE, OPEN
 from serving.exposure.log_tailer import read_new_lines
 from serving.exposure.serialization import EventRows
 from serving.features.catalogue import Catalogue
-from serving.features.events import Changes, Interaction, Shown
+from serving.features.events import Changes, ImpressionList, Interaction
 from serving.state.interface import Change
 from serving.state.marks import MARK_TTL_S
 from serving.state.memory import MemoryStates
@@ -31,7 +31,7 @@ _NAME = re.compile(rf"(?:{'|'.join(_KINDS)})-\d{{8}}T\d{{6}}-")  # of a file of 
 _WHOLE = 1 << 40  # bytes: more than a file has
 _TAIL = 1 << 20  # bytes in which the last line ends
 _LOG = logging.getLogger(__name__)
-Event = Shown | Interaction
+Event = ImpressionList | Interaction
 
 
 @dataclass(frozen=True)
@@ -117,11 +117,11 @@ class LogReplay:
     Args:
         dataset: whose log it is.
         catalogue: of the last ingestion.
-        key_of: what the log calls a shopper.
+        pseudonym_of: what the log calls a shopper.
     """
 
-    def __init__(self, dataset: Dataset, catalogue: Catalogue, key_of: Callable[[str], str] | None) -> None:
-        self._dataset, self._catalogue, self._key_of = dataset, catalogue, key_of
+    def __init__(self, dataset: Dataset, catalogue: Catalogue, pseudonym_of: Callable[[str], str] | None) -> None:
+        self._dataset, self._catalogue, self._pseudonym_of = dataset, catalogue, pseudonym_of
         self._rows = EventRows(dataset)
         self._actions = {written: name for name, written in self._rows.actions.items()}
         self._impression = dataset.candidates.action if isinstance(dataset.candidates, Impressions) else None
@@ -133,16 +133,16 @@ class LogReplay:
 
         What the dataset file takes no more, as after a change of it, is left out, and the service's log tells how much.
         """
-        known = [*states.names(), *self._catalogue.users.ids] if self._key_of else []
-        names = {self._key_of(name): name for name in known} if self._key_of else {}
+        known = [*states.names(), *self._catalogue.users.ids] if self._pseudonym_of else []
+        names = {self._pseudonym_of(name): name for name in known} if self._pseudonym_of else {}
         keys = {name: key for key, name in names.items()}
-        changes = Changes(self._dataset, self._catalogue, key_of=lambda shopper: keys.get(shopper, shopper))
+        changes = Changes(self._dataset, self._catalogue, pseudonym_of=lambda shopper: keys.get(shopper, shopper))
         later: list[Change] = []  # what the state holds is remembered first: a repetition may stand in an earlier file
         left_out, first = 0, ""
         streams = [self._events(log, kind, since, names, forgotten) for kind in _KINDS]
         for time_us, file, event, context in heapq.merge(*streams, key=lambda each: each[0]):
             try:
-                change = changes.of(event, now_us=max(time_us, time.time_ns() // 1000), context=context)
+                change = changes.from_event(event, now_us=max(time_us, time.time_ns() // 1000), context=context)
             except InputError as error:
                 left_out, first = left_out + 1, first or str(error)
                 continue
@@ -195,7 +195,7 @@ class LogReplay:
 
     def _shown(self, file: str, rows: list[dict[str, Any]]) -> tuple[int, str, Event, dict[str, Any]]:
         first, items = rows[0], [row["item"] or "" for row in rows]
-        event = Shown(
+        event = ImpressionList(
             shopper=first["user"],
             request=first["request"] or "",
             session=first["session"] or "",

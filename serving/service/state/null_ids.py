@@ -17,7 +17,7 @@ class NullIds:
     words: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @staticmethod
-    def of(dataset: Dataset) -> "NullIds":
+    def from_dataset(dataset: Dataset) -> "NullIds":
         """Those of a dataset's sources."""
         return NullIds({role: role_words(dataset, role) for role in ROLES})
 

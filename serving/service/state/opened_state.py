@@ -117,7 +117,7 @@ def _in_memory(settings: Settings, places: Places, dataset: Dataset, catalogue: 
     else:
         tombstones.mkdir(parents=True, exist_ok=True)
     forgotten = Forgotten() if tombstones is None else read_tombstones(tombstones)
-    key_of = None if settings.salt is None else partial(pseudonym, salt=settings.salt)
+    pseudonym_of = None if settings.salt is None else partial(pseudonym, salt=settings.salt)
     ingested_us = snapshot.data_end_us(places.state)
     if saved_at is not None and snapshot.exists(saved_at) and _is_newer(saved_at, ingested_us, places):
         try:
@@ -131,9 +131,9 @@ def _in_memory(settings: Settings, places: Places, dataset: Dataset, catalogue: 
     else:
         saved = snapshot.load(places.state, plans, catalogue.codes)
         since = None if log is None or not log.exists() else since_ingestion(log, places.state, ingested_us)
-    memory = MemoryStates(plans, catalogue.codes, saved, forgotten=forgotten, key_of=key_of)
+    memory = MemoryStates(plans, catalogue.codes, saved, forgotten=forgotten, key_of=pseudonym_of)
     if since is not None and log is not None:
-        counted = LogReplay(dataset, catalogue, key_of).into(memory, log, since, forgotten)
+        counted = LogReplay(dataset, catalogue, pseudonym_of).into(memory, log, since, forgotten)
         if counted:
             _LOG.info("%d events of the log were added to the state", counted)
     knowledge = NearKnowledge(RequestFeatures(dataset, catalogue, memory), memory, buckets=dataset.serving.list_lengths)

@@ -17,18 +17,18 @@ def test_a_block_by_hand() -> None:
     a, b = (30 + 100 * r) / 200, (10 + 100 * r) / 200
     middle = (2 * a + 6 * b) / 8
     won = math.log(a / middle) + math.log((1 - a) / (1 - middle)) + 6 * math.log((1 - b) / (1 - middle))
-    assert log_growth(Seen.of((30, 100), (10, 100)), Seen.of((1, 2), (0, 6)), Border()) == pytest.approx(won)
+    assert log_growth(Seen.from_pairs((30, 100), (10, 100)), Seen.from_pairs((1, 2), (0, 6)), Border()) == pytest.approx(won)
 
 
 def test_the_first_block_is_no_bet_and_neither_is_one_for_an_estimate_within_the_null() -> None:
-    nothing = Seen.of((0, 0), (0, 0))
-    assert log_growth(nothing, Seen.of((50, 50), (0, 50)), Border()) == 0
-    assert log_growth(Seen.of((10, 100), (30, 100)), Seen.of((50, 50), (0, 50)), Border()) == 0
+    nothing = Seen.from_pairs((0, 0), (0, 0))
+    assert log_growth(nothing, Seen.from_pairs((50, 50), (0, 50)), Border()) == 0
+    assert log_growth(Seen.from_pairs((10, 100), (30, 100)), Seen.from_pairs((50, 50), (0, 50)), Border()) == 0
 
 
 @pytest.mark.parametrize("border", [Border(ratio=0.9), Border(shift=0.05), Border(shift=-0.05), Border(ratio=1.2, shift=-0.1)])
 def test_the_projection_is_where_the_expected_likelihood_is_greatest(border: Border) -> None:
-    block = Seen.of((0, 30), (0, 70))
+    block = Seen.from_pairs((0, 30), (0, 70))
     found = float(_projected(np.float64(0.3), np.float64(0.2), block, border))
     grid = np.linspace(0.0001, 0.9999, 200_001)
     a = border.ratio * grid + border.shift
@@ -77,16 +77,16 @@ def test_with_a_look_after_every_request_false_alarms_stay_below_alpha() -> None
 
 def test_where_the_rates_differ_the_capital_grows() -> None:
     rng = np.random.default_rng(0)
-    seen, capital = Seen.of((0, 0), (0, 0)), 0.0
+    seen, capital = Seen.from_pairs((0, 0), (0, 0)), 0.0
     for _ in range(100):
-        block = Seen.of((int(rng.binomial(50, 0.2)), 50), (int(rng.binomial(50, 0.1)), 50))
+        block = Seen.from_pairs((int(rng.binomial(50, 0.2)), 50), (int(rng.binomial(50, 0.1)), 50))
         capital += float(log_growth(seen, block, Border()))
         seen = seen.plus(block)
     assert capital > 20
 
 
 def test_several_tests_at_once_are_each_by_itself() -> None:
-    one, two = Seen.of((30, 100), (10, 100)), Seen.of((20, 90), (30, 80))
+    one, two = Seen.from_pairs((30, 100), (10, 100)), Seen.from_pairs((20, 90), (30, 80))
     both = Seen(*(np.array([getattr(one, name), getattr(two, name)]) for name in ("hits_a", "trials_a", "hits_b", "trials_b")))
     for border in (Border(), Border(ratio=0.9)):
         assert log_growth(both, both, border).tolist() == [float(log_growth(each, each, border)) for each in (one, two)]

@@ -74,7 +74,7 @@ def watched(canary: Tally, stable: Tally, *, blocks: int, limits: Limits | None 
 
 def tally(clicked: int, *, requests: int = 100, errors: int = 0, slow: int = 2, scores: int = 0) -> Tally:
     counted = np.eye(SCORE_BINS)[scores] * 100.0
-    return Tally.of(requests=requests, errors=errors, slow=slow, settled=requests, clicked=clicked, scores=counted)
+    return Tally.from_counts(requests=requests, errors=errors, slow=slow, settled=requests, clicked=clicked, scores=counted)
 
 
 def test_a_roll_back_says_what_is_worse_and_how_sure_that_is() -> None:
@@ -125,7 +125,7 @@ def test_a_promotion_says_what_is_proven() -> None:
 
 def test_clicks_that_are_still_to_come_do_not_count_as_none() -> None:
     """Of the canary's requests none has settled."""
-    fresh = Tally.of(requests=1000, slow=2)
+    fresh = Tally.from_counts(requests=1000, slow=2)
     assert verdict(watched(fresh, tally(100, requests=1000), blocks=10), Limits()).decision == "go on"
 
 

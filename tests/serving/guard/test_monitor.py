@@ -230,8 +230,8 @@ def test_a_ledger_that_knew_requests_by_their_ids_alone_is_begun_anew_from_the_l
 def test_clicks_are_those_of_the_actions_that_are_named(tmp_path: Path) -> None:
     row = json.loads(json_lines([EventRows(dataset()).interaction(click(0))]))
     shown = json_lines([row, row | {"action": "view"}, row | {"request": None}]).splitlines()
-    assert Clicks(dataset(), ()).of([*shown, b"{"]) == ([Click("r0", "u0", "", click(0).time_us)], 1)
-    assert Clicks(dataset(), ("show",)).of(shown)[0] == [Click("r0", "u0", "", click(0).time_us)]
+    assert Clicks(dataset(), ()).parse([*shown, b"{"]) == ([Click("r0", "u0", "", click(0).time_us)], 1)
+    assert Clicks(dataset(), ("show",)).parse(shown)[0] == [Click("r0", "u0", "", click(0).time_us)]
     with pytest.raises(InputError, match="the dataset file has no action 'clack'"):
         Clicks(dataset(), ("clack",))
 

@@ -71,7 +71,7 @@ def test_products_are_drawn_by_seed_and_found_by_what_they_say(shop: Shop, start
     kelso = service.get("/page/products?text=%20kelsO").json
     assert sorted(each["id"] for each in kelso) == [item for item, brand in zip(ITEMS, BRANDS, strict=True) if brand == "Kelso"]
     assert service.get("/page/products?text=p3").json == [{"id": "p3", "title": "p3", "facts": {"brand": "Kelso", "price": "40"}}]
-    (known, unknown) = Products(dataset(), catalogue(shop.state)).of(["p0", "new"], 0)
+    (known, unknown) = Products(dataset(), catalogue(shop.state)).by_ids(["p0", "new"], 0)
     assert known.facts == {"brand": "Alder", "tags": "new, sale", "price": "10"}
     assert (unknown.title, unknown.facts) == ("new", {})
     assert service.get("/page/products?count=0").status == 422

@@ -10,7 +10,7 @@ import pytest
 from components.contract.errors import ServiceFileError
 from serving.experiments.assign import assign, randomization_unit
 from serving.experiments.file import parse_experiments
-from serving.features.events import Changes, Shown
+from serving.features.events import Changes, ImpressionList
 from serving.service.ranking import shop_files
 from serving.service.ranking.shop_files import LiveShopFiles, read_out_of_stock, read_shop_files
 from serving.service.settings import Places
@@ -235,8 +235,8 @@ def test_a_second_page_of_a_request_is_no_repetition_of_the_first(shop: Shop) ->
     changes = Changes(dataset(), catalogue(shop.state))
 
     def mark(first_position: int) -> bytes:
-        shown = Shown(shopper="a", request="r", items=["p0"], time_us=NOW_US, first_position=first_position)
-        change = changes.of(shown, now_us=NOW_US)
+        shown = ImpressionList(shopper="a", request="r", items=["p0"], time_us=NOW_US, first_position=first_position)
+        change = changes.from_event(shown, now_us=NOW_US)
         assert change is not None
         return change.mark
 

@@ -112,7 +112,7 @@ def test_a_store_that_knows_nobody_of_the_last_ingestion_is_empty(shop: Shop) ->
     now_us = time.time_ns() // 1000
     assert is_empty(states, dataset(), ["a", "b"], now_us=now_us)
     assert not is_empty(states, dataset(), [], now_us=now_us)  # then there is nothing to be missed
-    click = Changes(dataset(), items).of(Interaction(shopper="b", action="click", time_us=now_us, item="p0"), now_us=now_us)
+    click = Changes(dataset(), items).from_event(Interaction(shopper="b", action="click", time_us=now_us, item="p0"), now_us=now_us)
     assert click is not None
     states.record(click)
     assert not is_empty(states, dataset(), ["a", "b"], now_us=now_us)
