@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from serving.guard.counts import SCORE_BINS, score_counts
+from serving.guard.counts import SCORE_BINS, score_histogram
 from serving.service.ranking.fallback_scores import Scores
 
 MOST = 6  # labels with their versions that are kept: a service that runs for months sees many versions come and go
@@ -35,7 +35,7 @@ class ScoreMetrics(Collector):
             if len(self._counts) > MOST:
                 self._counts.popitem(last=False)
         self._counts.move_to_end(key)
-        counts += score_counts(scores)
+        counts += score_histogram(scores)
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """See prometheus_client."""
