@@ -18,8 +18,8 @@ from serving.model_server.batching import parameters as batching
 from serving.model_server.flags import parse as model_server
 from serving.model_server.lifecycle import text_protos
 from serving.service.__main__ import parser as service
+from serving.service.metrics.metrics import Metrics
 from serving.service.settings import Settings
-from serving.service.telemetry.metrics import Metrics
 from tests.kubernetes.rendered import FOLDERS, ROOT, Doc, command, config, pod, pods, rendered
 
 READERS = {

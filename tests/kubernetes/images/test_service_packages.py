@@ -16,7 +16,7 @@ COMMANDS = [
     ["-m", "serving.exposure", "--help"],
     ["-m", "pipeline.cli.main", "guard", "--help"],
     ["-m", "pipeline.cli.main", "releases", "list", "--root", "."],
-    ["-c", "import pipeline.ops.guard, pipeline.ops.releases, pipeline.cli.console, serving.service.telemetry.spans, serving.state.redis"],
+    ["-c", "import pipeline.ops.guard, pipeline.ops.releases, pipeline.cli.console, serving.service.tracing.spans, serving.state.redis"],
     *([["-m", "serving.mirror", "--help"]] if (ROOT / "serving/mirror/__main__.py").exists() else []),
 ]
 

@@ -35,7 +35,7 @@ def test_a_replayed_log_is_what_ingestion_makes_of_it_and_counts_once(tmp_path: 
     def replayed(since: Since, *, forgotten: Forgotten, from_ingestion: bool) -> tuple[int, MemoryStates]:
         catalogue = load_catalogue(state, shop)
         states = MemoryStates(plans, catalogue.codes, snapshot.load(state, plans, catalogue.codes) if from_ingestion else None)
-        return LogReplay(shop, catalogue, None).into(states, files, since, forgotten), states
+        return LogReplay(shop, catalogue, None).replay(states, files, since, forgotten), states
 
     counted, states = replayed(Since(), forgotten=Forgotten(), from_ingestion=False)
     assert counted == REQUESTS + REQUESTS // 2

@@ -14,7 +14,7 @@ from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import load_catalogue
 from serving.features.events import Changes, ImpressionList, Interaction
 from serving.features.request import Request
-from serving.service.http.schemas import ImpressionBody, InteractionBody, RankBody
+from serving.service.api.schemas import ImpressionBody, InteractionBody, RankBody
 from serving.service.state.null_ids import NullIds
 from serving.state.interface import plans_of
 from serving.state.memory import MemoryStates
@@ -120,9 +120,9 @@ def test_spellings_make_no_difference_in_the_log_or_in_the_service(seed: int, tm
             }
         )
         return Request(
-            shopper=ids.kept("user", body.shopper),
-            session=ids.kept("session", body.session),
-            request=ids.kept("request", body.request),
+            shopper=ids.without_null("user", body.shopper),
+            session=ids.without_null("session", body.session),
+            request=ids.without_null("request", body.request),
             time_us=formed.time_us,
             candidates=ids.required_items(body.candidates),
             positions=[place for _, place, _ in formed.candidates],
@@ -135,14 +135,14 @@ def test_spellings_make_no_difference_in_the_log_or_in_the_service(seed: int, tm
         items = [json(item) for item, _, _ in formed.candidates]
         given = {"request": json(first.request), "items": items, "shopper": json(first.user), "session": json(first.session)}
         body = ImpressionBody.model_validate(given)
-        who = {"shopper": ids.kept("user", body.shopper), "session": ids.kept("session", body.session)}
+        who = {"shopper": ids.without_null("user", body.shopper), "session": ids.without_null("session", body.session)}
         return ImpressionList(request=body.request, time_us=formed.time_us, items=body.items, **who)
 
     def done(row: Event) -> Interaction:
         given = {name: speller.json(getattr(row, name)) for name in ("item", "request", "session")} | {"shopper": speller.json(row.user)}
         body = InteractionBody.model_validate(given | {"action": row.action})
-        who = {"shopper": ids.kept("user", body.shopper), "session": ids.kept("session", body.session)}
-        item, request = ids.kept("item", body.item), ids.kept("request", body.request)
+        who = {"shopper": ids.without_null("user", body.shopper), "session": ids.without_null("session", body.session)}
+        item, request = ids.without_null("item", body.item), ids.without_null("request", body.request)
         return Interaction(action=row.action, time_us=row.time_us, item=item, request=request, **who)
 
     requests, kept = understood(SHOP, log)

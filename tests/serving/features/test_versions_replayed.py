@@ -159,7 +159,7 @@ def test_sources_and_page_see_the_values_of_the_moment(catalogue: Catalogue, dat
     assert look(SOON + 5) is after  # nothing begins in between
     products = Products(dataset, catalogue)
     assert [products.by_ids(["i0"], moment)[0].facts["cost"] for moment in (SOON - 1, SOON)] == ["2", "3"]
-    drawn = [products.drawn(5, seed=1, time_us=moment, text="HATS") for moment in (SOON - 1, SOON)]
+    drawn = [products.sample(5, seed=1, time_us=moment, text="HATS") for moment in (SOON - 1, SOON)]
     assert [[product.id for product in some] for some in drawn] == [[], ["i0"]]
 
 

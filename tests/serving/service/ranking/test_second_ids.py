@@ -10,8 +10,8 @@ import pytest
 
 from components.contract.errors import InputError
 from serving.exposure.pseudonym import pseudonym
-from serving.service.lifespan import read
-from serving.service.settings import Places
+from serving.service.lifespan import load_files
+from serving.service.settings import Locations
 from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import ITEMS, SHOP
 from tests.serving.service.running import Service
@@ -86,4 +86,4 @@ def test_without_the_table_the_service_says_what_is_missing(places: dict[str, An
 
     (places["state"] / "catalogue" / "identities.parquet").unlink()
     with pytest.raises(InputError, match="expected the second ids of the last ingestion in"):
-        read(Places(**{"model_server": shop.address, "model": "shop", **places}))
+        load_files(Locations(**{"model_server": shop.address, "model": "shop", **places}))

@@ -13,7 +13,7 @@ from serving.experiments.file import parse_experiments
 from serving.features.events import Changes, ImpressionList
 from serving.service.ranking import shop_files
 from serving.service.ranking.shop_files import LiveShopFiles, read_out_of_stock, read_shop_files
-from serving.service.settings import Places
+from serving.service.settings import Locations
 from tests.serving.service.bad_model_servers import free_port
 from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import ITEMS, catalogue, dataset
@@ -54,7 +54,7 @@ def replace(path: Path, text: str) -> None:
 @pytest.fixture
 def live(shop: Shop, tmp_path: Path) -> tuple[LiveShopFiles, dict[str, Path], list[bool]]:
     files, taken = written(tmp_path), list[bool]()
-    places = Places(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", **files)  # type: ignore[arg-type]
+    places = Locations(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", **files)  # type: ignore[arg-type]
     found = read_shop_files(places, dataset())
     return LiveShopFiles(places, dataset(), found=found, in_force=lambda said, _: said, taken=taken.append), files, taken  # type: ignore[arg-type, return-value]
 

@@ -1,4 +1,5 @@
-"""The JSON of requests and answers, as OpenAPI shows it."""
+"""Define the JSON of requests and responses, as OpenAPI shows it: docstrings and descriptions here are part of that
+document."""
 
 from typing import Annotated, Any
 
@@ -22,8 +23,8 @@ def _as_ids(values: Any) -> Any:
     return [_as_id(value) for value in values] if isinstance(values, list) else values
 
 
-class _Told:
-    """One sentence for whatever doesn't fit a union, in place of one for each of its members."""
+class _OneError:
+    """Give one error for whatever doesn't fit a union, in place of one for each of its members."""
 
     def __init__(self, sentence: str) -> None:
         self._sentence = sentence
@@ -45,7 +46,8 @@ Whole = Annotated[int, Field(ge=0, le=1 << 62)]
 # Of a feature, as ingestion has it in a column. Only with a limit does pydantic see that half a character (a lone surrogate) is no text.
 _Single = Annotated[str, Field(max_length=1 << 20)] | bool | int | float | None
 Value = Annotated[
-    _Single | list[_Single], _Told("expected text of whole characters, a number, true or false, null, or a list of these; send one of them")
+    _Single | list[_Single],
+    _OneError("expected text of whole characters, a number, true or false, null, or a list of these; send one of them"),
 ]
 
 

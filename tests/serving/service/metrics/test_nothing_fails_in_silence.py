@@ -14,10 +14,10 @@ import pytest
 from components.contract.errors import InputError
 from serving.client.failure_log import EVERY_S, MAX_KEYS, FailureLog
 from serving.client.lru_cache import LruCache
-from serving.exposure.rotating_file import Stream
+from serving.exposure.rotating_file import RotatingFile
 from serving.features.events import Changes, Interaction
-from serving.service.http.rate_limit import AtOnce, RateExceeded
-from serving.service.messages import message
+from serving.service.api.rate_limit import ConcurrencyLimit, RateExceeded
+from serving.service.messages import message_class
 from serving.service.settings import Settings
 from serving.service.state import empty_state
 from serving.service.state.empty_state import EmptyState, is_empty
@@ -82,7 +82,7 @@ def test_a_full_disk_is_failing_until_it_takes_lines_again(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Stream, "append", full)
+        patched.setattr(RotatingFile, "append", full)
         assert service.post("/v1/events", CLICK).status == 503
         assert "log" in failing(service)
         assert service.counted('shelfrank_failing{what="log"}') == 1
@@ -98,7 +98,7 @@ def test_decisions_that_the_disk_refuses_are_failing_too(started: Started, tmp_p
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Stream, "append", full)
+    monkeypatch.setattr(RotatingFile, "append", full)
     service.rank("p0")
     until = time.monotonic() + 30  # the log's thread takes it when it likes
     while "log" not in failing(service):
@@ -152,7 +152,7 @@ def test_a_store_that_does_not_answer_is_not_called_empty() -> None:
 
     async def looked() -> list[str]:
         found = EmptyState(Gone(), dataset(), ["a"])  # type: ignore[arg-type]
-        task = asyncio.create_task(found.watched())
+        task = asyncio.create_task(found.watch())
         await asyncio.sleep(0.05)
         assert not task.done()
         task.cancel()
@@ -182,10 +182,10 @@ def test_what_is_kept_by_a_key_of_the_callers_is_bounded() -> None:
 
 
 def test_explanations_at_a_time_are_bounded() -> None:
-    limit = AtOnce(2, "explanations")
-    with limit.one(), limit.one(), pytest.raises(RateExceeded, match="at most 2 explanations at a time"), limit.one():
+    limit = ConcurrencyLimit(2, "explanations")
+    with limit.acquire(), limit.acquire(), pytest.raises(RateExceeded, match="at most 2 explanations at a time"), limit.acquire():
         pass
-    with limit.one():  # those have ended
+    with limit.acquire():  # those have ended
         pass
 
 
@@ -210,7 +210,7 @@ def test_an_explanation_of_too_many_products_is_refused(started: Started) -> Non
 def test_explain_may_need_the_token_at_both_doors(shop: Shop) -> None:
     import grpc
 
-    asked = message("RankRequest")(candidates=["p0"]).SerializeToString()
+    asked = message_class("RankRequest")(candidates=["p0"]).SerializeToString()
     with both_doors(shop, token="secret", explain_needs_token=True, explain_deadline_ms=60_000) as doors:
         assert doors.rest.post("/v1/explain", {"candidates": ["p0"]}).status == 401
         assert doors.rest.post("/v1/explain", {"candidates": ["p0"]}, token="secret").status == 200

@@ -1,0 +1,1 @@
+"""Define what HTTP and gRPC share: bodies, the token, rate limits."""
