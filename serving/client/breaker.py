@@ -35,8 +35,7 @@ class CircuitBreaker:
         self._closed_again_s = 0.0
 
     def allows(self, now_s: float) -> bool:
-        """Return whether to call. When half open the caller gets the trial call, and others wait for another
-        `open_s`."""
+        """Return whether to call. When half open one caller gets the trial call; others wait for another `open_s`."""
         if self._failures < self._settings.failures:
             return True
         if now_s < self._closed_again_s:

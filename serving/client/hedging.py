@@ -65,8 +65,7 @@ class LatencyWindow:
 
 @final
 class HedgeBudget:
-    """Limit hedges by a token bucket: each request deposits `share` of a token, each hedge withdraws one, and it holds
-    `burst`."""
+    """Limit hedges by a token bucket of size `burst`: a request deposits `share` of a token, a hedge withdraws one."""
 
     def __init__(self, settings: HedgeSettings) -> None:
         self._settings = settings

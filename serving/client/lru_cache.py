@@ -9,8 +9,7 @@ Value = TypeVar("Value")
 
 @final
 class LruCache(Generic[Key, Value]):
-    """Hold at most `capacity` values. Callers choose the keys, such as versions by number, so their count has to be
-    bounded."""
+    """Hold at most `capacity` values: callers choose the keys, such as versions by number, so they must be bounded."""
 
     def __init__(self, make: Callable[[], Value], capacity: int = 64) -> None:
         self._make, self._capacity = make, capacity

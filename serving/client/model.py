@@ -217,8 +217,7 @@ class ModelClient:
                 loser.replica.record_lost_race(endpoint)
 
     def _by_preference(self, endpoint: Endpoint) -> Iterator[Replica]:
-        """Yield fast replicas first, those with the fewest outstanding calls first among them, rotating through
-        equals."""
+        """Yield fast replicas first, among them those with the fewest outstanding calls, rotating through equals."""
         first = next(self._rotation) % len(self._replicas)
         rotated = self._replicas[first:] + self._replicas[:first]
         return iter(sorted(rotated, key=lambda replica: (not replica.is_fast(endpoint), replica.outstanding)))

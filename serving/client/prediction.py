@@ -36,8 +36,7 @@ def version_name(version: ModelVersion) -> str:
 
 
 def metric_label(name: str) -> str:
-    """Return a version's name as a metric label: without the number of one named by number, since callers choose
-    those."""
+    """Return a version's name as a metric label, without a version's number: callers choose those."""
     return "version" if name.startswith("version ") else name
 
 

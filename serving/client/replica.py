@@ -77,8 +77,7 @@ class Replica:
         return self._failing[endpoint].allows(time.monotonic())
 
     def is_fast(self, endpoint: Endpoint) -> bool:
-        """Return whether to prefer it: false where later calls to others kept answering before it, except for a trial
-        now and then."""
+        """Return whether to prefer it: false while later calls to others keep answering first, except for a trial."""
         return self._slow[endpoint].allows(time.monotonic())
 
     def is_probe(self, endpoint: Endpoint) -> bool:

@@ -37,8 +37,7 @@ class Assignment:
 
 
 def randomization_unit(experiments: Experiments, shopper: str, *, session: str, context: Mapping[str, Any]) -> str:
-    """Return the randomization unit: a shopper's id, or for a guest ("") what the experiments file names; "" where the
-    request lacks it."""
+    """Return a shopper's id, or a guest's value of what the experiments file names; "" without one."""
     if shopper or experiments.guests is None:
         return shopper
     value = session if experiments.guests == "session" else context.get(experiments.guests)
@@ -67,8 +66,7 @@ def assign(experiments: Experiments, unit: str) -> Assignment:
 
 
 def hash_fraction(*parts: str) -> float:
-    """Return a number in [0, 1) from the hash of the parts: the first 53 bits of SHA-256, so that it is exact in double
-    precision."""
+    """Return a number in [0, 1) from the hash of the parts: the first 53 bits of SHA-256, exact in double precision."""
     # The length before each part: ("a", "bc") and ("ab", "c") aren't the same.
     message = b"".join(len(raw).to_bytes(4, "big") + raw for raw in (part.encode("utf-8", "surrogatepass") for part in parts))
     return (int.from_bytes(hashlib.sha256(message).digest()[:8], "big") >> 11) / 2.0**53

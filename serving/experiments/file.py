@@ -19,8 +19,7 @@ ROUNDING = 1e-9  # 10% + 20% is not 30% in binary
 
 
 class Arm(Strict):
-    """Serve the shoppers of this arm in one way; without `model`, `baseline` and `rules` as if there were no
-    experiment."""
+    """Serve the shoppers of this arm in one way; by default as if there were no experiment."""
 
     name: Name = Field(description="In the exposure log and in reports")
     share: Share = Field(description="Of the experiment's shoppers; the shares of its arms make 100%")
@@ -159,8 +158,7 @@ def _overlaps(experiments: Experiments) -> Iterator[Fault]:
 
 
 def _subjects(experiments: Experiments) -> Iterator[Fault]:
-    """Report layers that decide the same: layers are independent, so they would contradict each other for some
-    shoppers."""
+    """Report two layers that decide the same: layers are independent, so they would contradict each other."""
     owner: dict[str, str] = {}
     for n, layer in enumerate(experiments.layers):
         for m, experiment in enumerate(layer.experiments):

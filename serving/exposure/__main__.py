@@ -1,5 +1,4 @@
-"""Erase shoppers from an exposure log: `python -m serving.exposure forget DATASET.yaml LOG [SHOPPER ...] [--state
-DIR]`."""
+"""Erase shoppers from an exposure log: `python -m serving.exposure forget DATASET.yaml LOG [SHOPPER ...]`."""
 
 import argparse
 import os

@@ -8,8 +8,7 @@ from components.contract.features import GivenFeature, Number, Vector
 
 
 def to_json(value: Any) -> Any:
-    """Return a value as JSON: arrays as lists, bytes as text, non-finite numbers as null. Float32 round-trips
-    exactly."""
+    """Return a value as JSON: arrays as lists, bytes as text, non-finite numbers as null, float32 without loss."""
     match value:
         case None | bool() | int():
             return value

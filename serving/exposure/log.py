@@ -125,8 +125,7 @@ class ExposureLog:
         return remove_old(settings.folder, settings.retention, self._dataset, now_s=now_s, rotate_s=settings.rotate_s)
 
     def offer(self, exposure: Exposure | ShadowScores) -> bool:
-        """Queue a decision without blocking; return False where it is dropped, the queue being full or the log
-        closed."""
+        """Queue a decision without blocking; return False where it is dropped: the queue is full or the log closed."""
         cost = _rows(exposure)
         with self._changed:
             if self._closing or self._exposure_rows + cost > self._settings.queue_rows:

@@ -1,8 +1,10 @@
 """Tail a log's files: read complete lines while files are written, renamed and completed."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from serving.exposure.log_file import COMPLETE, OPEN
 
@@ -47,8 +49,7 @@ def complete_sizes(folders: Sequence[Path], kind: str) -> dict[str, int]:
 
 
 def _files(folders: Sequence[Path], kind: str) -> dict[str, tuple[Path, Path]]:
-    """Map each file to its two possible paths; the one while it is written comes first, as a file moves from there to
-    the other."""
+    """Map each file to its two possible paths, the first while it is written: it moves from there to the other."""
     names = sorted(
         {
             (folder, path.name.removesuffix(OPEN).removesuffix(COMPLETE))
@@ -84,17 +85,19 @@ def _read_from(file: str, paths: Sequence[Path], begin: int) -> Iterator[Chunk]:
         return
 
 
+def complete_size(opened: BinaryIO) -> int:
+    """Return the size of a file up to the end of its last complete line."""
+    size = begin = opened.seek(0, 2)
+    while begin > 0:
+        begin = max(0, begin - 65536)
+        opened.seek(begin)
+        if (newline := opened.read(min(65536, size - begin)).rfind(b"\n")) >= 0:
+            return begin + newline + 1
+    return 0
+
+
 def _complete_size(paths: Sequence[Path]) -> int:
     for path in paths:
-        try:
-            with path.open("rb") as opened:
-                size = begin = opened.seek(0, 2)
-                while begin > 0:
-                    begin = max(0, begin - 65536)
-                    opened.seek(begin)
-                    if (newline := opened.read(min(65536, size - begin)).rfind(b"\n")) >= 0:
-                        return begin + newline + 1
-                return 0
-        except FileNotFoundError:
-            continue
+        with suppress(FileNotFoundError), path.open("rb") as opened:
+            return complete_size(opened)
     return 0

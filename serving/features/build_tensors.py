@@ -29,8 +29,7 @@ Values = NDArray[Any]
 
 @dataclass(frozen=True)
 class Query:
-    """Name what to look up in the state: a shopper, item keys (the candidates, then each within the segment), the time,
-    the session."""
+    """Name what to look up in the state; `keys` are the candidates, then each within the segment."""
 
     shopper: str
     keys: list[str]

@@ -1,5 +1,4 @@
-"""Load the items and users of the last ingestion, with their typed features, as arrays that requests are gathered
-from."""
+"""Load the last ingestion's items and users, with their typed features, as arrays to gather from."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -96,8 +95,7 @@ class Users:
         return sorted({ids[row].as_py() for row in rows.tolist()})
 
     def values(self, user: str, time_us: int) -> dict[str, Values]:
-        """Return a shopper's values by feature: (1,) float32, (1, size) float32 or (1,) bytes; missing values where no
-        row is valid by then."""
+        """Return a shopper's values by feature, (1,) or (1, size); missing ones where no row is valid by then."""
         row = self._rows.find(user, time_us)
         if row is None:
             return {feature.name: _missing(feature) for feature in self._features}
@@ -133,8 +131,7 @@ class SecondIds:
         return sorted(set(self._rows.ids.filter(own).to_pylist()))
 
     def all_ids(self, identifier: str, time_us: int) -> list[str]:
-        """Return every id of the shopper whom an id stands for at a time: itself, the shopper's own, and all that stand
-        for them at any time."""
+        """Return an id, the shopper it stands for at a time, and all ids that stand for that shopper at any time."""
         account = self.shopper(identifier, time_us)
         return list(dict.fromkeys([identifier, account, *self.ids_of(account)]))
 
@@ -168,8 +165,7 @@ class _Rows:
 
 @final
 class Catalogue:
-    """Hold items and users of one ingestion, and the codes of items in histories: first those of the catalogue, by
-    row."""
+    """Hold items and users of one ingestion, and the items' codes in histories: rows of the catalogue come first."""
 
     def __init__(self, items: Items, users: Users, second_ids: SecondIds) -> None:
         self.items, self.users, self.second_ids, self.codes = items, users, second_ids, ItemCodes(items.ids)

@@ -46,20 +46,9 @@ class Counts:
     hits_b: Numbers
     trials_b: Numbers
 
-    @classmethod
-    def from_pairs(cls, a: tuple[int, int], b: tuple[int, int]) -> "Counts":
-        """Build counts from (successes, trials) of a and of b."""
-        return cls(*(np.float64(number) for number in (*a, *b)))  # type: ignore[arg-type]
-
     def misses(self) -> "Counts":
         """Swap success and failure: p becomes 1 - p."""
         return Counts(self.trials_a - self.hits_a, self.trials_a, self.trials_b - self.hits_b, self.trials_b)
-
-    def plus(self, other: "Counts") -> "Counts":
-        """Return the sum of both."""
-        return Counts(
-            self.hits_a + other.hits_a, self.trials_a + other.trials_a, self.hits_b + other.hits_b, self.trials_b + other.trials_b
-        )
 
 
 def log_growth(before: Counts, block: Counts, null: NullHypothesis) -> Numbers:
@@ -86,14 +75,12 @@ def log_growth(before: Counts, block: Counts, null: NullHypothesis) -> Numbers:
 
 
 def _log_likelihood_ratio(count: Numbers, rate: Numbers, null_rate: Numbers) -> Numbers:
-    """Return count log(rate / null_rate), 0 for a count of 0: a block without trials of a stream carries no evidence on
-    its rate, even at a null rate of 0."""
+    """Return count log(rate / null_rate), or 0 for a count of 0, which is no evidence, even at a null rate of 0."""
     return np.asarray(np.where(count > 0, count * np.log(rate / np.where(count > 0, null_rate, 1.0)), 0.0))
 
 
 def _project(rate_a: Numbers, rate_b: Numbers, block: Counts, null: NullHypothesis) -> Numbers:
-    """Return p_b of the point on the null's boundary nearest to the rates, by bisection: the likelihood is concave
-    along the boundary."""
+    """Return p_b of the boundary's point nearest to the rates, by bisection: the likelihood is concave along it."""
     weight_a, weight_b = block.trials_a, block.trials_b
     if null == NullHypothesis():
         total = weight_a + weight_b

@@ -171,8 +171,7 @@ class Monitor:
         return self._test_blocks(replace(state, **emptied), list(complete.values()), stretch_block, now_us)
 
     def _test_blocks(self, state: TrialState, new: Sequence[Block], stretch_block: Block | None, now_us: int) -> TrialState:
-        """Update the test with blocks of shoppers new in the trial, and one of shoppers new in the stretch; then
-        decide."""
+        """Update the test with blocks of shoppers new in the trial, and one of those new in the stretch; decide."""
         test = state.test
         for block in new:
             test = test.add_block(block.canary, block.stable, self._settings.limits)

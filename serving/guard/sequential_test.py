@@ -136,8 +136,7 @@ class SequentialTest:
 
 
 def log_growths(test: SequentialTest, canary: VersionCounts, stable: VersionCounts, limits: Limits) -> dict[str, Numbers]:
-    """Return the log growth of each of the trial's tests by a block. A rate below a bound is 1 minus a rate above
-    another."""
+    """Return a block's log growth of each of the trial's tests. A lower bound on a rate p is an upper one on 1 - p."""
     growths: dict[str, Numbers] = {}
     for counts_of, kept, is_loss in (
         (clicks, NullHypothesis(ratio=1 - limits.click_loss), False),
@@ -159,8 +158,7 @@ def threshold(test: str, limits: Limits) -> float:
 
 
 def score_shift(test: SequentialTest, limits: Limits) -> Numbers:
-    """Return the PSI of the scores, of the trial or of its stretch, whichever is greater; 0 below `min_requests` of
-    either version."""
+    """Return the scores' PSI, of the trial or its stretch, whichever is greater; 0 below `min_requests`."""
     shift = np.zeros(test.canary.requests.shape)
     for counted in (test, test.stretch):
         scored = (counted.canary.scores.sum(axis=-1) > 0) & (counted.stable.scores.sum(axis=-1) > 0)

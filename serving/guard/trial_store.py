@@ -165,8 +165,7 @@ class TrialStore:
         self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?)", files.items())
 
     def count_shopper(self, shopper: str, stretch: int) -> tuple[bool, bool]:
-        """Note a shopper's request in a stretch; return whether they are new in the trial, and whether in the
-        stretch."""
+        """Note a shopper's request; return whether they are new in the trial, and whether in the stretch."""
         if self._db.execute("INSERT OR IGNORE INTO counted VALUES (?, ?)", (shopper, stretch)).rowcount:
             return True, True
         updated = self._db.execute("UPDATE counted SET stretch = ? WHERE shopper = ? AND stretch < ?", (stretch, shopper, stretch))
@@ -193,8 +192,7 @@ class TrialStore:
         self._db.executemany("INSERT OR IGNORE INTO clicks VALUES (?, ?, ?, ?)", rows)
 
     def settle(self, until_us: int, limit: int, *, window_us: int, gap_us: int) -> list[tuple[Side, bool]]:
-        """Settle the first waiting requests up to a time; return of each its side, and whether it was clicked within
-        its window."""
+        """Settle the first waiting requests up to a time; return each one's side, and whether it was clicked."""
         waiting = self._db.execute(
             "SELECT request, shopper, session, time, side FROM shown"
             " WHERE side IS NOT NULL AND time <= ? ORDER BY time, request, shopper LIMIT ?",

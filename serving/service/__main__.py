@@ -31,8 +31,7 @@ PAGE_EXPLAIN_MS = 20_000.0  # a version's first explanation takes seconds
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line's parser. Secrets come from the environment instead: other users of a machine can see
-    command lines."""
+    """Return the command line's parser. Secrets come from the environment: others can see command lines."""
     command_line = argparse.ArgumentParser(
         prog="python -m serving.service",
         description="Ranks products for shoppers, in front of a model server.",
@@ -153,11 +152,7 @@ def parser() -> argparse.ArgumentParser:
         "--asks-per-s", type=float, default=defaults.asks_per_s, metavar="N", help="rank and explain of one client; 0: no limit"
     )
     limit.add_argument(
-        "--tells-per-s",
-        type=float,
-        default=defaults.tells_per_s,
-        metavar="N",
-        help="events and forget of one client; 0: no limit",
+        "--tells-per-s", type=float, default=defaults.tells_per_s, metavar="N", help="events and forget of one client; 0: no limit"
     )
     limit.add_argument(
         "--proxy", action="append", default=[], metavar="ADDRESS", help="believe its X-Forwarded-For; given again for each; default: none"

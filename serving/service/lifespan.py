@@ -76,33 +76,19 @@ def load_files(locations: Locations) -> LoadedFiles:
     return LoadedFiles(dataset, shop_files, load_catalogue(locations.state, dataset), values)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Backends:
-    """What the service depends on: its state, log, model, and where it reports to."""
-
-    state: OpenedState
-    log: ExposureLog | None
-    credentials: grpc.ChannelCredentials | None
-    tracing: Tracing
-    model: ModelClient
-    metrics: Metrics
-    shop: LiveShopFiles
-    shadow: Shadow | None
-
-
 @asynccontextmanager
 async def open_service(settings: Settings, locations: Locations, files: LoadedFiles) -> AsyncIterator[ServiceContext]:
     """Run a service. At the end complete the log, then save the state if a snapshot is configured."""
-    backends = await _open_backends(settings, locations, files)
-    state, memory = backends.state, backends.state.memory
+    state = await asyncio.to_thread(open_state, settings, locations, files.dataset, files.catalogue)
     empty = EmptyState(state.states, files.dataset, known_shoppers(locations.state) if locations.redis else [])
-    service = _service(settings, locations, files, backends=backends, empty=empty)
-    snapshots = None if memory is None or locations.snapshot is None else Snapshots(memory, locations, service.intake.settled)
+    service = await _service(settings, locations, files, state=state, empty=empty)
+    settled = service.intake.settled
+    snapshots = None if state.memory is None or locations.snapshot is None else Snapshots(state.memory, locations, settled)
     background = [
-        _maintain_log(backends.log, EventRows(files.dataset), state),
-        backends.shop.watch(),
-        _refresh_sources(backends.shop),
-        _log_model_versions(locations, backends.credentials),
+        _maintain_log(service.log, EventRows(files.dataset), state),
+        service.shop_files.watch(),
+        _refresh_sources(service.shop_files),
+        _log_model_versions(locations),
         empty.watch(),
         *([] if snapshots is None else [snapshots.run()]),
     ]
@@ -112,63 +98,39 @@ async def open_service(settings: Settings, locations: Locations, files: LoadedFi
     finally:
         for task in tasks:
             task.cancel()
-        await _close_backends(backends, grace_s=settings.grace_s)
+        if service.shadow is not None:
+            await service.shadow.close()
+        await service.model.close()
+        service.state.close()
+        await asyncio.to_thread(service.tracing.close, settings.grace_s)
+        if service.log is not None:
+            await asyncio.to_thread(service.log.close, settings.grace_s)
         if snapshots is not None:
             await snapshots.save()
 
 
-async def _open_backends(settings: Settings, locations: Locations, files: LoadedFiles) -> _Backends:
-    state = await asyncio.to_thread(open_state, settings, locations, files.dataset, files.catalogue)
-    log = None if locations.log is None else ExposureLog(files.dataset, LogSettings(locations.log, retention=settings.retention))
-    credentials = to_model_server(locations.model_server_ca) if locations.model_server_tls else None
+async def _service(
+    settings: Settings, locations: Locations, files: LoadedFiles, *, state: OpenedState, empty: EmptyState
+) -> ServiceContext:
+    dataset, catalogue = files.dataset, files.catalogue
+    log = None if locations.log is None else ExposureLog(dataset, LogSettings(locations.log, retention=settings.retention))
     tracing = open_tracing()
-    model = ModelClient(
-        locations.model_servers,
-        locations.model,
-        hedging=HedgeSettings(share=settings.hedged_share),
-        reuse_s=settings.reuse_ms / 1e3,
-        credentials=credentials,
-        interceptors=tracing.model_interceptors(),
-    )
-    model.connect()
+    model = _model(settings, locations, tracing)
     metrics = Metrics(deadline_s=settings.deadline_ms / 1e3)
     metrics.registry.register(ModelMetrics(model))
-    shop = await asyncio.to_thread(_live_shop_files, locations, files, state.states, metrics)
-    return _Backends(
-        state=state,
-        log=log,
-        credentials=credentials,
-        tracing=tracing,
-        model=model,
-        metrics=metrics,
-        shop=shop,
-        shadow=_shadow(settings, locations, metrics, log, credentials),
-    )
-
-
-async def _close_backends(backends: _Backends, *, grace_s: float) -> None:
-    if backends.shadow is not None:
-        await backends.shadow.close()
-    await backends.model.close()
-    backends.state.client.close()
-    await asyncio.to_thread(backends.tracing.close, grace_s)
-    if backends.log is not None:
-        await asyncio.to_thread(backends.log.close, grace_s)
-
-
-def _service(settings: Settings, locations: Locations, files: LoadedFiles, *, backends: _Backends, empty: EmptyState) -> ServiceContext:
-    dataset, catalogue, model, state = files.dataset, files.catalogue, backends.model, backends.state
+    shop_files = await asyncio.to_thread(_live_shop_files, locations, files, state.states, metrics)
+    shadow = _shadow(settings, locations, metrics, log)
     changes = Changes(dataset, catalogue, pseudonym_of=partial(pseudonym, salt=settings.salt))
-    ranking_backends = RankingBackends(
+    backends = RankingBackends(
         state=state.client,
         fallback_chain=FallbackChain(model, popular=popularity_column(dataset), capacity=settings.most_at_once),
-        shop=backends.shop,
+        shop=shop_files,
         changes=changes,
-        log=backends.log,
-        shadow=backends.shadow,
-        tracing=backends.tracing,
+        log=log,
+        shadow=shadow,
+        tracing=tracing,
     )
-    ranking = Ranking(dataset, settings, ranking_backends)
+    ranking = Ranking(dataset, settings, backends)
     return ServiceContext(
         ranking=ranking,
         explainer=Explainer(settings, ranking=ranking, state=state.client, model=model),
@@ -177,27 +139,45 @@ def _service(settings: Settings, locations: Locations, files: LoadedFiles, *, ba
             settings,
             state=state.client,
             changes=changes,
-            log=backends.log,
+            log=log,
             second_ids=catalogue.second_ids,
             tombstones=state.tombstones,
         ),
+        model=model,
+        shadow=shadow,
         state=state.client,
-        log=backends.log,
-        shop_files=backends.shop,
+        log=log,
+        shop_files=shop_files,
         page=_page(settings, locations, files, state=state, model=model) if settings.page else None,
         second_ids=catalogue.second_ids,
         null_ids=NullIds.from_dataset(dataset),
-        metrics=backends.metrics,
-        tracing=backends.tracing,
+        metrics=metrics,
+        tracing=tracing,
         read_limit=RateLimiter(settings.asks_per_s),
         write_limit=RateLimiter(settings.tells_per_s),
-        failing=lambda: [*model.failing(), *backends.shop.failing(), *empty.failing()],
+        failing=lambda: [*model.failing(), *shop_files.failing(), *empty.failing()],
     )
 
 
+def _model(settings: Settings, locations: Locations, tracing: Tracing) -> ModelClient:
+    model = ModelClient(
+        locations.model_servers,
+        locations.model,
+        hedging=HedgeSettings(share=settings.hedged_share),
+        reuse_s=settings.reuse_ms / 1e3,
+        credentials=_credentials(locations),
+        interceptors=tracing.model_interceptors(),
+    )
+    model.connect()
+    return model
+
+
+def _credentials(locations: Locations) -> grpc.ChannelCredentials | None:
+    return to_model_server(locations.model_server_ca) if locations.model_server_tls else None
+
+
 async def _maintain_log(log: ExposureLog | None, rows: EventRows, state: OpenedState) -> None:
-    """Apply pending requests to forget shoppers, and the log's retention, every minute; what a stop interrupts, the
-    next start does."""
+    """Apply requests to forget shoppers, and the log's retention, every minute."""
     while True:
         try:
             await asyncio.to_thread(state.maintain)
@@ -211,12 +191,10 @@ async def _maintain_log(log: ExposureLog | None, rows: EventRows, state: OpenedS
         await asyncio.sleep(ERASING_EVERY_S)
 
 
-def _shadow(
-    settings: Settings, locations: Locations, metrics: Metrics, log: ExposureLog | None, credentials: grpc.ChannelCredentials | None
-) -> Shadow | None:
+def _shadow(settings: Settings, locations: Locations, metrics: Metrics, log: ExposureLog | None) -> Shadow | None:
     if not settings.shadow:
         return None
-    model = ModelClient(locations.model_servers, locations.model, hedging=HedgeSettings(share=0.0), credentials=credentials)
+    model = ModelClient(locations.model_servers, locations.model, hedging=HedgeSettings(share=0.0), credentials=_credentials(locations))
     return Shadow(model, label=settings.shadow, share=settings.shadow_share, registry=metrics.registry, log=log)
 
 
@@ -245,9 +223,9 @@ async def _refresh_sources(shop: LiveShopFiles) -> None:
             await each.refresh()
 
 
-async def _log_model_versions(locations: Locations, credentials: grpc.ChannelCredentials | None) -> None:
+async def _log_model_versions(locations: Locations) -> None:
     """Log at the start which versions the model server has, or that it lacks the model."""
-    model = ModelClient(locations.model_servers, locations.model, credentials=credentials)  # whose calls are in no trace
+    model = ModelClient(locations.model_servers, locations.model, credentials=_credentials(locations))  # whose calls are in no trace
     try:
         versions = await model.versions(timeout_s=FIRST_S)
     except ModelUnavailable as error:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from serving.client.model import ModelClient
 from serving.exposure.log import ExposureLog
 from serving.features.catalogue import SecondIds
 from serving.service.api.rate_limit import RateLimiter
@@ -10,6 +11,7 @@ from serving.service.metrics.metrics import Metrics
 from serving.service.page.page import Page
 from serving.service.ranking.explain import Explainer
 from serving.service.ranking.ranking import Ranking
+from serving.service.ranking.shadow import Shadow
 from serving.service.ranking.shop_files import LiveShopFiles
 from serving.service.state.event_intake import EventIntake
 from serving.service.state.null_ids import NullIds
@@ -19,28 +21,13 @@ from serving.service.tracing.tracing import Tracing
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceContext:
-    """Hold a service's objects.
-
-    Attributes:
-        ranking: ranks requests.
-        explainer: explains scores.
-        intake: records events and forgets shoppers.
-        state: of shoppers and items.
-        log: of exposures and interactions, or None.
-        shop_files: rules, experiments and sources in force.
-        page: to try the shop with, or None.
-        second_ids: maps ids to the shopper they stand for.
-        null_ids: ids that mean none.
-        metrics: for Prometheus.
-        tracing: of requests.
-        read_limit: rate limit of ranking and explaining, by client.
-        write_limit: rate limit of events and forgetting, by client.
-        failing: names the model labels and files that currently fail.
-    """
+    """Hold a service's objects; the limits are of calls that rank or explain, and of calls that write."""
 
     ranking: Ranking
     explainer: Explainer
     intake: EventIntake
+    model: ModelClient
+    shadow: Shadow | None
     state: StateClient
     log: ExposureLog | None
     shop_files: LiveShopFiles
@@ -51,4 +38,4 @@ class ServiceContext:
     tracing: Tracing
     read_limit: RateLimiter
     write_limit: RateLimiter
-    failing: Callable[[], list[str]]
+    failing: Callable[[], list[str]]  # names the model's labels and the files that fail

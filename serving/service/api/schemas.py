@@ -1,5 +1,4 @@
-"""Define the JSON of requests and responses, as OpenAPI shows it: docstrings and descriptions here are part of that
-document."""
+"""Define the JSON of requests and responses. Docstrings and descriptions here are part of the OpenAPI document."""
 
 from typing import Annotated, Any
 

@@ -85,8 +85,7 @@ class _Servicer:
         self._answers = {name: messages.message_class(f"{name}Response") for name in _CALLS}
 
     def handler(self, name: str) -> grpc.RpcMethodHandler:
-        """Return the handler of a call, on bytes: an undecodable message is then INVALID_ARGUMENT, which gRPC wouldn't
-        answer."""
+        """Return the handler of a call, on bytes: gRPC itself wouldn't answer an undecodable message."""
 
         async def handle(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
             began_s, code, sentence = time.monotonic(), _Code.CANCELLED, ""

@@ -1,5 +1,4 @@
-"""Define the HTTP application: its routes, each a call of a handler. The interactive documentation is at `/docs`;
-docstrings of routes are part of the OpenAPI document."""
+"""Define the HTTP application. Docstrings of its routes are part of the OpenAPI document."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,15 +15,7 @@ from components.contract.errors import InputError, LogUnavailable, ModelUnavaila
 from serving.service import handlers
 from serving.service.api.auth import NEEDED, permits
 from serving.service.api.rate_limit import RateExceeded
-from serving.service.api.schemas import (
-    LONGEST_ID,
-    AcceptedBody,
-    EventsBody,
-    RankBody,
-    RankedBody,
-    ReadyBody,
-    ReasonsBody,
-)
+from serving.service.api.schemas import LONGEST_ID, AcceptedBody, EventsBody, RankBody, RankedBody, ReadyBody, ReasonsBody
 from serving.service.http import error_responses
 from serving.service.http.body_limit import BodyLimit
 from serving.service.http.browsers import BeaconBody, HeadAsGet, PathPrefix, allow_origins
@@ -42,8 +33,7 @@ ContextFactory = Callable[[], AbstractAsyncContextManager[ServiceContext]]
 
 
 class _RestOfPath(Convertor[str]):
-    """Match the rest of a path. Starlette's own `path` stops at a newline, so that an id with one would be an unknown
-    route."""
+    """Match the rest of a path, newlines too, where Starlette's own `path` stops."""
 
     regex = "(?s:.*)"
 
@@ -144,12 +134,7 @@ def service_app(settings: Settings, open_service: ContextFactory) -> FastAPI:
         running[0].ranking.observe_answer(answer.result)
         return response
 
-    @app.post(
-        "/v1/events",
-        response_model=AcceptedBody,
-        dependencies=writing,
-        responses=documented(400, 401, 408, 413, 422, 429, 503),
-    )
+    @app.post("/v1/events", response_model=AcceptedBody, dependencies=writing, responses=documented(400, 401, 408, 413, 422, 429, 503))
     async def events(body: EventsBody) -> AcceptedBody:
         """Take in what shoppers saw and did. The answer comes when all of it has moved the state and is on the log's disk."""
         return AcceptedBody(**await handlers.record(running[0], body))
@@ -164,15 +149,8 @@ def service_app(settings: Settings, open_service: ContextFactory) -> FastAPI:
         """Tell what each feature adds to each candidate's score. Nothing is logged."""
         return JSONResponse(await handlers.explain(running[0], body, _call_context(request)))
 
-    @app.delete(
-        "/v1/shoppers/{shopper:whole}",
-        status_code=204,
-        dependencies=writing,
-        responses=documented(400, 401, 422, 429, 503),
-    )
-    async def forget(
-        shopper: Annotated[str, Path(min_length=1, max_length=LONGEST_ID, pattern=r"^[^\x00-\x1f]+$")],
-    ) -> Response:
+    @app.delete("/v1/shoppers/{shopper:whole}", status_code=204, dependencies=writing, responses=documented(400, 401, 422, 429, 503))
+    async def forget(shopper: Annotated[str, Path(min_length=1, max_length=LONGEST_ID, pattern=r"^[^\x00-\x1f]+$")]) -> Response:
         """Let go of all that the state knows of a shopper, at once, and have his lines erased from the log's files, which takes minutes."""
         await handlers.forget(running[0], shopper)
         return Response(status_code=204)

@@ -12,8 +12,8 @@ from serving.service.http.error_responses import error_reply
 
 @final
 class BodyLimit:
-    """Refuse bodies above `max_bytes` with 413, by their announced length, or else as soon as that many have come; and
-    with 408, which closes the connection, those that aren't complete after `timeout_s`."""
+    """Answer 413 to bodies above `max_bytes`, and 408, closing the connection, to those incomplete after
+    `timeout_s`."""
 
     def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float) -> None:
         self._app, self._max_bytes, self._timeout_s = app, max_bytes, timeout_s

@@ -85,8 +85,7 @@ async def unforeseen(request: Request, error: Exception) -> JSONResponse:
 
 
 def fault_of(error: BaseException) -> str:
-    """Describe an error by its type and traceback, without its message: that may hold request content, such as a
-    shopper's id."""
+    """Describe an error by type and traceback, without its message: that may hold request content."""
     return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}"
 
 

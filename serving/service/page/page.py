@@ -46,8 +46,7 @@ class Page:
         self.products = Products(dataset, catalogue)
 
     async def choices(self) -> dict[str, Any]:
-        """Return what there is to choose from. Where the model server doesn't answer there are no versions, and `fault`
-        has the reason."""
+        """Return what there is to choose from; `fault` is why there are no versions."""
         fault = ""
         versions: tuple[int, ...] = ()
         try:
@@ -94,8 +93,7 @@ def _now_us() -> int:
 
 
 def context_features(dataset: Dataset) -> list[str]:
-    """Return the features that a request may name, without vectors, which nobody types, and times, which the service
-    knows."""
+    """Return the features that a request may name, without vectors and times."""
     return [
         feature.name
         for feature in dataset.given("events")

@@ -16,8 +16,7 @@ TITLES = ("title", "name")  # what a shop calls it, the first that there is
 
 @dataclass(frozen=True)
 class Product:
-    """Hold a product as a shopper sees it. `facts` maps catalogue features to their values as text, without missing
-    ones."""
+    """Hold a product as a shopper sees it. `facts` maps catalogue features to their values as text."""
 
     id: str
     title: str
@@ -25,8 +24,7 @@ class Product:
 
 
 def title_feature(dataset: Dataset) -> str | None:
-    """Return the catalogue's feature called `title` or `name`, else its first text; None where products have only
-    ids."""
+    """Return the catalogue's feature called `title` or `name`, else its first text, or None."""
     features = {feature.name: feature for feature in dataset.given("items")}
     texts = [name for name, feature in features.items() if isinstance(feature, Text)]
     named = [name for name in TITLES if isinstance(features.get(name), Text | Category | Id)]
@@ -54,8 +52,7 @@ class Products:
         return products
 
     def sample(self, count: int, *, seed: int, time_us: int, text: str = "") -> list[Product]:
-        """Sample at most `count` products: of all, or of those whose id, title or facts at a time contain `text`,
-        ignoring case."""
+        """Sample at most `count` products whose id, title or facts at a time contain `text`, ignoring case."""
         ids = self._catalogue.items.ids or self._catalogue.codes.names()
         matches: NDArray[Any] = np.arange(len(ids))
         if text.strip():

@@ -17,8 +17,7 @@ SAMPLE_SIZE = 40
 
 @dataclass(frozen=True)
 class HistoryEvent:
-    """Hold an event of a history: action, age, and item; where histories hold no ids, `product` is None and `fields`
-    describe it."""
+    """Hold an event of a history; where histories hold no ids, `product` is None and `fields` describe it."""
 
     action: str
     age_s: float

@@ -1,5 +1,4 @@
-"""Score candidates by a fallback chain: model, previous version, popularity in the segment, popularity in the shop,
-order as given; the first level that has scores in time wins."""
+"""Score candidates by the first level of a fallback chain that has scores in time; see `Level`."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -46,8 +45,7 @@ class Scored:
 
 
 def fallback_labels(arm: str | None, label: str, previous: str) -> tuple[str, ...]:
-    """Return the labels to call in order, each once: the arm's, the default one, the previous one. "" is the newest
-    version."""
+    """Return the labels to call in order, each once: the arm's, the default, the previous one; "" is the newest."""
     first = (label,) if arm is None else (arm, label)
     return tuple(dict.fromkeys(first + ((previous,) if previous else ())))
 

@@ -67,8 +67,7 @@ def read_shop_files(locations: Locations, dataset: Dataset) -> ShopFiles:
 
 
 def guest_ids(dataset: Dataset) -> list[str]:
-    """Return the randomization units for guests that an experiments file may name: the session, or single-valued
-    context features."""
+    """Return the units that experiments may draw guests by: the session, or single-valued context features."""
     return ["session", *(feature.name for feature in dataset.given("events", side="context") if feature.kind in ("id", "category"))]
 
 

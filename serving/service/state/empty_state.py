@@ -1,5 +1,4 @@
-"""Check that a shared store knows shoppers of the last ingestion: a wrong or flushed Redis would answer all the
-same."""
+"""Check that a shared store knows shoppers of the last ingestion: a wrong or flushed Redis answers as well."""
 
 import asyncio
 import logging
@@ -38,8 +37,7 @@ class EmptyState:
         return [WHAT] if self._is_empty else []
 
     async def watch(self) -> None:
-        """Check periodically, on a thread, if there are shoppers to check; a store that doesn't answer isn't reported
-        here."""
+        """Check periodically, on a thread, if there are shoppers to check."""
         while self._shoppers:
             try:
                 empty = await asyncio.to_thread(is_empty, self._states, self._dataset, self._shoppers, now_us=time.time_ns() // 1000)

@@ -16,7 +16,7 @@ from components.contract.errors import InputError
 from components.contract.sources import Impressions
 from serving.exposure.log import IMPRESSIONS, INTERACTIONS
 from serving.exposure.log_file import COMPLETE, OPEN
-from serving.exposure.log_tailer import read_new_lines
+from serving.exposure.log_tailer import complete_size, read_new_lines
 from serving.exposure.serialization import EventRows
 from serving.features.catalogue import Catalogue
 from serving.features.events import Changes, ImpressionList, Interaction
@@ -29,7 +29,6 @@ SOURCES = "sources.json"
 _KINDS = (IMPRESSIONS, INTERACTIONS)
 _NAME = re.compile(rf"(?:{'|'.join(_KINDS)})-\d{{8}}T\d{{6}}-")  # of a file of a log
 _WHOLE = 1 << 40  # bytes: more than a file has
-_TAIL = 1 << 20  # bytes in which the last line ends
 _LOG = logging.getLogger(__name__)
 Event = ImpressionList | Interaction
 
@@ -64,10 +63,8 @@ def log_read(log: Path) -> dict[str, tuple[int, int]]:
 def _complete_lines(path: Path) -> tuple[int, int]:
     try:
         with path.open("rb") as opened:
-            begin = max(0, opened.seek(0, os.SEEK_END) - _TAIL)
-            opened.seek(begin)
-            end = opened.read(_TAIL).rfind(b"\n")
-            return (0, 0) if end < 0 else (begin + end + 1, os.fstat(opened.fileno()).st_ino)
+            size = complete_size(opened)
+            return size, os.fstat(opened.fileno()).st_ino if size else 0
     except FileNotFoundError:  # completed meanwhile
         return 0, 0
 

@@ -1,5 +1,4 @@
-"""Read and write the state store within a deadline: if a shopper can't be looked up in time, their request is answered
-as a new shopper's."""
+"""Use the state store within a deadline: a shopper that can't be looked up in time counts as a new one."""
 
 import asyncio
 import contextlib

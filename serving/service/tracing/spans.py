@@ -1,5 +1,4 @@
-"""Export spans by OpenTelemetry, over OTLP and gRPC. Imported only where the environment names a collector (see
-tracing.py)."""
+"""Export spans by OpenTelemetry, over OTLP and gRPC. Imported only if there is a collector (see tracing.py)."""
 
 import asyncio
 import os

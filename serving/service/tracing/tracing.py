@@ -61,8 +61,7 @@ class NoTracing:
 
 
 def open_tracing() -> Tracing:
-    """Return the tracing that the environment configures: `OTEL_EXPORTER_OTLP_ENDPOINT`, and OpenTelemetry's other
-    variables."""
+    """Return the tracing that OpenTelemetry's environment variables configure."""
     if not any(os.environ.get(name) for name in ENDPOINTS):
         return NoTracing()
     from serving.service.tracing.spans import Spans
