@@ -125,7 +125,7 @@ class RequestFeatures:
         if item_state is not None:
             values |= {name: read(item_state) for name, read in self._item_readers.items()}
         if self._history is not None:
-            values |= self._history(known.user, request.time_us)
+            values |= self._history_features(known.user, request.time_us)
         lengths = {"candidate": _padded_length(len(items), buckets), "history": known.user.history_item.shape[1] if buckets else 0}
         return Inputs(
             {column.name: _tensor(values[column.name], column, lengths) for column in self._signature},
@@ -154,7 +154,7 @@ class RequestFeatures:
             raise InputError(f"positions: expected {length} whole numbers, one for each candidate, got {str(positions)[:80]}")
         return np.array(positions, np.int64)
 
-    def _history(self, user: Features, time_us: int) -> dict[str, Values]:
+    def _history_features(self, user: Features, time_us: int) -> dict[str, Values]:
         assert self._history is not None
         n = int(user.history_len[0])
         rows, names = self._catalogue.items_of_codes(user.history_item[0, :n])
