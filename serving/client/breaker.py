@@ -1,8 +1,7 @@
 """Stop calling a dependency for a while once it has failed several times in a row (circuit breaker).
 
 Closed until `failures` in a row; then open for `open_s`, while `allows` returns False; then half open: one call is let
-through, and its outcome closes the breaker or opens it again (Nygard, Release It!, chapter 5). Time is an argument. Not
-thread-safe.
+through, and its outcome closes the breaker or opens it again (Nygard, Release It!, chapter 5). Not thread-safe.
 """
 
 from dataclasses import dataclass

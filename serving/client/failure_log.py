@@ -9,8 +9,7 @@ MAX_KEYS = 256
 
 @final
 class FailureLog:
-    """Log a failure unless the same one was logged less than EVERY_S ago; those in between are counted. Time is an
-    argument.
+    """Log a failure unless the same one was logged less than EVERY_S ago; those in between are counted.
 
     Beyond MAX_KEYS kinds of failure the one logged longest ago is forgotten.
     """

@@ -1,8 +1,8 @@
 """Decide when a request is sent to a second replica as well, and limit how often.
 
 Dean & Barroso, "The Tail at Scale", 2013: a second request after the 95th percentile of the usual latency cuts the tail
-for some five percent of additional load. The latency is that of the last calls; a token bucket bounds the load when all
-of them become slow at once.
+for some 5 % more load. The latency is that of the last calls; a token bucket bounds the load when all of them become
+slow at once.
 """
 
 import math

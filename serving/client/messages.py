@@ -1,5 +1,4 @@
-"""Define the messages of TensorFlow Serving that a client needs: Predict, GetModelMetadata, GetModelStatus,
-HandleReloadConfigRequest.
+"""Define TensorFlow Serving's messages for Predict, GetModelMetadata, GetModelStatus and HandleReloadConfigRequest.
 
 They need no TensorFlow. The field numbers and types are those of predict.proto, model.proto, get_model_metadata.proto,
 get_model_status.proto, status.proto, model_management.proto, model_server_config.proto,

@@ -54,8 +54,7 @@ class ModelClient:
     """Call one model. Create, use and close it within one event loop.
 
     Args:
-        addresses: HOST:PORT of each model server's gRPC endpoint, at least one; all serve the same versions under the
-            same labels.
+        addresses: HOST:PORT of the model servers' gRPC endpoints; all serve the same versions under the same labels.
         model: its name on the servers.
         breaker: circuit breaker of each server's endpoints.
         hedging: when requests are sent to a second server.
@@ -102,8 +101,8 @@ class ModelClient:
 
         Predict is idempotent, so it may be repeated. Of several servers the first is the one with the fewest
         outstanding calls, in rotation; another one is called where that fails, and where it takes longer than most
-        calls did: then the first usable answer counts, and the other call is cancelled. A single server is called once
-        more where it couldn't be reached.
+        calls did: then the first usable answer counts, and the other call is cancelled. A single server that is
+        unreachable is called again.
 
         Args:
             tensors: inputs by name.
@@ -132,8 +131,7 @@ class ModelClient:
         return sorted(f"{label} at {replica.address}" for replica in self._replicas for label in replica.failing())
 
     async def versions(self, *, timeout_s: float) -> tuple[int, ...]:
-        """Return the versions that a server has available, the newest first; of several servers, the first that
-        answers.
+        """Return the versions that a server has available, the newest first; of the first server that answers.
 
         Raises:
             ModelUnavailable: none answers; the last one's error.

@@ -34,8 +34,7 @@ class Replica:
 
     Args:
         address: HOST:PORT of its gRPC endpoint.
-        breaker: circuit breaker of each endpoint; a replica that lost as many races as failures open it counts as slow
-            for as long.
+        breaker: circuit breaker of each endpoint; as many lost races make a replica count as slow for as long.
         credentials: of a TLS connection; None for plaintext.
         interceptors: of every call.
 

@@ -1,5 +1,4 @@
-"""Share one model call between identical requests: those that come while it is under way, and those that come soon
-after.
+"""Share one model call between identical requests that come while it is under way or soon after.
 
 Identical means the same bytes: tensors, label, signature and outputs. So an answer can't be another shopper's, nor
 predate the shopper's last click, since these are in the tensors; and what is saved is the model call, not the building

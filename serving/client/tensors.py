@@ -34,8 +34,7 @@ def write(tensor: Any, array: Array) -> None:
 
 
 def read(tensor: Any) -> Array:
-    """Return a TensorProto as an array; if there are fewer values than the shape asks for the last one repeats, as in
-    TensorFlow.
+    """Return a TensorProto as an array; the last value repeats to fill the shape, as in TensorFlow.
 
     Raises:
         ValueError: an unsupported dtype, a shape that isn't fully defined, or values that don't fit it.

@@ -6,8 +6,7 @@ The arm is drawn by another hash, of salt, experiment and shopper. So
 
 - experiments of a layer exclude each other, and layers are independent;
 - raising `traffic` moves nobody who was in: the range grows at its end, and the arm doesn't depend on the range;
-- changing `from`, the arms' shares or their order, a name or the salt does move shoppers: give the experiment a new
-  name then.
+- changing `from`, the arms' shares or their order, a name or the salt does move shoppers: rename the experiment then.
 """
 
 import hashlib

@@ -17,8 +17,7 @@ from serving.exposure.serialization import EventRows
 def log_sources(dataset: Dataset, folder: str) -> list[dict[str, Any]]:
     """Return the entries of `events` that read a log.
 
-    They go beside the shop's own sources, or replace them. The session id is read only if the shop's own sources read
-    one: all sources name it, or none.
+    They go beside the shop's own sources, or replace them. All sources read the session id, or none.
 
     Args:
         dataset: of the log.

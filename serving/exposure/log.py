@@ -5,8 +5,8 @@ Two classes of record:
 - **decisions**, **impressions** and **shadows** are best effort. `offer` returns at once; what the queue can't hold or
   the disk can't take is dropped and counted. They are written as they come, and synced when their file is complete.
 - **interactions** are durable. `commit` returns a future that is done when they are on disk (written, then
-  `fdatasync`); all that are waiting share one sync. If the disk or the queue is full the future fails, and none of them
-  is in the log.
+  `fdatasync`); all that are waiting share one sync. If the disk or the queue is full the future fails, and none is
+  logged.
 """
 
 import logging
@@ -140,8 +140,8 @@ class ExposureLog:
         """Queue interactions; the future is done when all of them are on disk. In asyncio, await `asyncio.wrap_future`.
 
         The future fails with LogUnavailable where the disk or the queue is full, or the log is closed: none of them was
-        logged then, and the caller should retry. After a late failure they may be logged twice; ingestion drops
-        duplicates.
+        logged then, and the caller should retry. After a late failure a retry may log them twice; ingestion
+        deduplicates.
 
         Raises:
             InputError: an action isn't in the dataset file.

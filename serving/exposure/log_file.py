@@ -15,8 +15,7 @@ LOCK = ".lock"
 class LogFile:
     """Append lines to a file.
 
-    Writes are unbuffered, so that a killed process has lost nothing it wrote; and the file is locked while its process
-    lives, so that no other takes it for an abandoned one.
+    Writes are unbuffered: a kill loses none. The file is locked, so that no other process recovers it.
 
     Args:
         folder: of the log.

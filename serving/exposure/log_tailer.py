@@ -15,8 +15,7 @@ CHUNK_BYTES = 8 << 20
 class Chunk:
     """Hold lines of a file, and the offset at their end.
 
-    The file is named without suffix, which stays when it is completed or its folder moves; no two writers use the same
-    name.
+    The file is named without suffix, as it stays when completed; no two writers use the same name.
     """
 
     file: str
@@ -28,8 +27,7 @@ def read_new_lines(folders: Sequence[Path], kind: str, offsets: Mapping[str, int
     """Read the lines of a kind of files beyond the given offsets.
 
     An incomplete last line is left for the next time. Where a file became shorter or was rewritten (recovery after a
-    power failure drops torn lines in the middle), reading continues at the first line that starts at or after the old
-    offset.
+    power failure drops torn lines in the middle), reading continues at the next line after the old offset.
 
     Args:
         folders: of the logs; one may also hold a folder for each instance of a service.

@@ -29,8 +29,7 @@ def pseudonym(shopper: str, salt: bytes | None) -> str:
 def pseudonyms_of(shopper: str, second_ids: SecondIds, salt: bytes | None, *, now_us: int) -> list[str]:
     """Return the pseudonyms of all ids of a shopper, whichever of them is named.
 
-    A table of second ids that the pipeline reads beside a salted log holds pseudonyms: it is looked up by the id and by
-    the pseudonym.
+    A table of second ids that the pipeline reads beside a salted log holds pseudonyms: it is looked up by both.
     """
     ids = second_ids.all_ids(shopper, now_us)
     return list(dict.fromkeys([*(pseudonym(each, salt) for each in ids), *second_ids.all_ids(pseudonym(shopper, salt), now_us)]))

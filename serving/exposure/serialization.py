@@ -27,14 +27,16 @@ class EventRows:
         columns: role to column.
         amounts: role to column, of the amounts that the dataset names; interactions have them, impressions don't.
         ruled: column of the rules that moved the item.
+        context: features of the context and the shopper, by column.
+        item_features: features of the items, by column.
         actions: an action's name to its value in the log.
     """
 
     def __init__(self, dataset: Dataset) -> None:
         event_features = [feature for feature in dataset.given("events") if not feature.key.startswith("time.")]
-        self._context = {feature.key: feature for feature in event_features if feature.side != "item"}
-        self._item_features = {feature.key: feature for feature in event_features if feature.side == "item"}
-        taken = {*self._context, *self._item_features}
+        self.context = {feature.key: feature for feature in event_features if feature.side != "item"}
+        self.item_features = {feature.key: feature for feature in event_features if feature.side == "item"}
+        taken = {*self.context, *self.item_features}
         self.columns = {role: _unused_name(role, taken) for role in ROLES}
         self.amounts = {amount: _unused_name(amount, taken) for amount in dataset.amounts}
         self.ruled = _unused_name(RULED, taken)
@@ -45,12 +47,12 @@ class EventRows:
         """Return a row for each impression; none where the dataset doesn't take its candidates from impressions."""
         if self._impression is None:
             return []
-        context = self._features(self._context, exposure.context)
+        context = self._features(self.context, exposure.context)
         ruled = _rules_by_item(exposure)
         rows = []
         for rank, candidate in enumerate(exposure.order[: exposure.shown]):
             item = exposure.items[candidate]
-            shown = self._features(self._item_features, {key: values[candidate] for key, values in exposure.values.items()})
+            shown = self._features(self.item_features, {key: values[candidate] for key, values in exposure.values.items()})
             roles = self._roles(exposure, self._impression, item, exposure.request, exposure.first_position + rank)
             rows.append({**roles, **context, **shown, self.ruled: ruled.get(item)})
         return rows
@@ -65,9 +67,9 @@ class EventRows:
             known = closest(interaction.action, list(self.actions))
             raise InputError(f"the dataset file has no action {interaction.action!r}; {known}")
         roles = self._roles(interaction, interaction.action, interaction.item, interaction.request, interaction.position)
-        context = self._features(self._context, interaction.context)
+        context = self._features(self.context, interaction.context)
         amounts = {column: _number(interaction.amounts.get(amount)) for amount, column in self.amounts.items()}
-        return {**roles, **amounts, **context, **self._features(self._item_features, interaction.values), self.ruled: None}
+        return {**roles, **amounts, **context, **self._features(self.item_features, interaction.values), self.ruled: None}
 
     def _roles(self, event: Exposure | Interaction, action: str, item: str, request: str, position: int | None) -> dict[str, Any]:
         values = {

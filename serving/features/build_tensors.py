@@ -73,8 +73,7 @@ class RequestFeatures:
         Args:
             request: to be ranked.
             buckets: ascending lengths, to the next of which the candidates' list is padded (beyond the last: to a
-                multiple of it), and the history then to its full length, so that a server sees few shapes; default: no
-                padding.
+                multiple of it), and the history then to its full length, so that a server sees few shapes.
 
         Raises:
             InputError: no candidate, a candidate without id, a feature that the dataset file doesn't read from events,

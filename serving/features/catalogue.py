@@ -26,8 +26,7 @@ class Items:
     """Hold the catalogue: n items, each with a row; row n stands for items that the catalogue lacks.
 
     `columns` holds by feature (v + 1,) float32, (v + 1, size) float32, or (v + 1,) bytes; `at` returns the indices of
-    rows in them at a time, and the last index holds missing values. Where values don't change with time an item's index
-    is its row.
+    rows in them at a time, and the last index holds missing values. Without versions an item's index is its row.
 
     Args:
         ids: of the items, sorted where they have versions.

@@ -47,8 +47,7 @@ class ImpressionList:
 class Interaction:
     """Record an action of a shopper, by its name in the dataset file, on an item where it has one.
 
-    It counts for the shopper who did it, whoever was shown the request that it names; without a shopper it counts for
-    its item alone.
+    It counts for its own shopper, whoever was shown the request that it names, and for its item.
     """
 
     shopper: str
@@ -71,8 +70,7 @@ class Changes:
     Args:
         dataset: the dataset file.
         catalogue: of the last ingestion.
-        pseudonym_of: a shopper's name in the log: a change has the same mark whether its event came by a call or from
-            the log.
+        pseudonym_of: a shopper's name in the log: an event from there has the same mark as when it came by a call.
     """
 
     def __init__(self, dataset: Dataset, catalogue: Catalogue, *, pseudonym_of: Callable[[str], str] = str) -> None:
@@ -86,8 +84,7 @@ class Changes:
         self._item_actions = self._plans.items.actions if self._plans.items else ()
 
     def from_event(self, event: ImpressionList | Interaction, *, now_us: int, context: Mapping[str, Any] = NO_CONTEXT) -> Change | None:
-        """Return the change of an event; None without one: its items are unknown to a dataset that rejects those, or it
-        keeps no state.
+        """Return the change of an event; None where its items are unknown and rejected, or it changes no state.
 
         Args:
             event: that happened.

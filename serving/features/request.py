@@ -35,17 +35,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Hold the tensors of a request, by the input names of the SavedModel's `serving_default`, and what the other
-    stages need.
+    """Hold the tensors of a request by the SavedModel's input names, and what other stages need.
 
     Attributes:
         tensors: a batch of one: [1] or [1, size] of the request, [1, H] of the history, [1, L] or [1, L, size] of the
             candidates, and [1] the lengths `n_history` and `n_candidates`. Texts are UTF-8 in object arrays. Padding is
-            zeros and b"".
+            0 and b"".
         interactions: labelled or remembered actions of the shopper so far; 0 is a cold start.
         in_catalogue: (L,) whether the catalogue has the candidate.
-        of_items: (L, width) raw features of the candidates' state, laid out by the items' plan; None where no state is
-            kept of items.
+        of_items: (L, width) raw features of the candidates' state, laid out by the items' plan, or None.
         in_segment: (L, width) the same within the request's segment; None where it has none.
     """
 

@@ -1,7 +1,6 @@
 """Clean a single value as ingestion cleans a column of its type: text, a number, or a vector.
 
-Ingestion cleans whole columns with polars; the service has one request and no polars. A test compares the two over all
-kinds of values.
+Ingestion cleans whole columns with polars; the service has one request and no polars. A test compares the two.
 """
 
 import math
@@ -22,8 +21,7 @@ def texts(feature: GivenFeature, values: Sequence[Any], *, words: frozenset[str]
     """Return each value as UTF-8, (L,); b"" where it is missing (None, NaN, blanks, one of the null words).
 
     Raises:
-        InputError: a value is neither text, number, true or false, nor a list of them; or a float too large to be exact
-            as an id.
+        InputError: a value is neither text, number, true or false, nor a list of them; or an id is an inexact float.
     """
     separator = getattr(feature, "separator", " ")
     as_id = isinstance(feature, Id | Category)
@@ -40,8 +38,7 @@ def texts(feature: GivenFeature, values: Sequence[Any], *, words: frozenset[str]
 
 
 def numbers(feature: Number, values: Sequence[Any], *, words: frozenset[str] = frozenset()) -> NDArray[np.float32]:
-    """Return values as float32, (L,); NaN where one is missing, a null word, no number, infinite, or below the
-    feature's minimum.
+    """Return values as float32, (L,); NaN where one is missing, a null word, no number, infinite, or below the minimum.
 
     Raises:
         InputError: a value is neither a number, nor text, nor true or false.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,7 @@ def clicked_request(click: Click, requests: Sequence[AnsweredRequest], *, window
     """Return the request that a click belongs to, None where there is none or it is ambiguous.
 
     It is the clicking shopper's own, the last one before the click, of the click's session if there is one. Where none
-    was shown to that shopper it is the only other shopper's, within the session or else at all, as after a login; of
-    several shoppers none is chosen.
+    was shown to that shopper it is the only other shopper's, within the session or else at all, as after a login.
 
     Args:
         click: that names the request id.
@@ -44,8 +44,5 @@ def clicked_request(click: Click, requests: Sequence[AnsweredRequest], *, window
         return None
     best = [request for request in candidates if request in same_session] or candidates
     before = [request for request in best if request.time_us <= click.time_us]
-    return max(before, key=_time) if before else min(best, key=_time)
-
-
-def _time(request: AnsweredRequest) -> int:
-    return request.time_us
+    by_time = attrgetter("time_us")
+    return max(before, key=by_time) if before else min(best, key=by_time)

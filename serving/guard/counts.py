@@ -72,8 +72,7 @@ def score_histogram(scores: Numbers) -> Numbers:
 
 
 def psi(canary: Numbers, stable: Numbers) -> Numbers:
-    """Return the population stability index of two histograms [..., bins]: sum over bins of (a - b) log(a / b), a and b
-    their shares.
+    """Return the population stability index of two histograms [..., bins]: sum of (a - b) log(a / b) over bin shares.
 
     It is 0 where they agree; by convention 0.1 is a small shift, 0.25 a large one. Half a count is added to each bin,
     so that an empty one gives no infinity.

@@ -46,8 +46,7 @@ def parse_request(line: bytes, trial: Trial, *, slow_ms: float) -> Request | Non
     """Parse a line of `decisions`; return None where it isn't the trial's.
 
     Shoppers without an id are in no experiment, so all of their requests are stable's: they aren't compared. A request
-    failed where a fallback replaced the version asked for; the line then lacks the version, and label and time identify
-    it.
+    failed where a fallback replaced the version asked for; the line then lacks the version.
 
     Raises:
         ValueError: the line isn't one of `decisions`.

@@ -29,8 +29,7 @@ class MonitorSettings:
         late_s: delay before a request is settled, for clicks that reach the log late.
         slow_ms: a model call that took longer is slow.
         block: requests of both versions between two looks.
-        stretch: requests after which every shopper counts once more; later a tenth of the trial's so far, where that is
-            more.
+        stretch: requests after which every shopper counts once more; or a tenth of the trial's if greater.
         limits: when to roll back and when to promote.
     """
 
@@ -65,8 +64,7 @@ class Monitor:
         self._gap_us, self._window_us = int(settings.gap_s * 1e6), int(settings.click_s * 1e6)
 
     def look(self, canary: int | None, stable: int | None, *, since_us: int, now_us: int) -> TrialState | None:
-        """Read new lines and return the state of the trial; None without one. A trial that has been decided stays as it
-        is.
+        """Read new lines and return the state of the trial; None without one. A decided trial stays as it is.
 
         Args:
             canary: the version that has this label now.

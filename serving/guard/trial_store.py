@@ -1,7 +1,6 @@
 """Store the guard's progress in one SQLite file: offsets in the log, and the counts of the trial.
 
-Offsets and the counts of what was read are written in one transaction, so that a killed guard resumes without counting
-anything twice.
+Offsets and the counts of what was read are written in one transaction, so that a killed guard counts nothing twice.
 """
 
 import json

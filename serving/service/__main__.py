@@ -11,7 +11,9 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -169,54 +171,32 @@ def _tls(args: argparse.Namespace) -> Tls | None:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    defaults = Settings()
-    return Settings(
-        label=args.label,
-        previous=args.previous,
-        deadline_ms=args.deadline_ms,
-        hedged_share=args.hedged_share,
-        reuse_ms=args.reuse_ms,
-        asks_per_s=args.asks_per_s,
-        tells_per_s=args.tells_per_s,
-        most_at_once=args.most_at_once,
-        proxies=tuple(args.proxy),
-        retention=Retention(args.log_keep_days, args.log_keep_bytes, args.log_keep_files),
-        body_s=args.body_s,
-        explain_at_once=args.explain_at_once,
-        explain_candidates=args.explain_candidates,
-        explain_needs_token=args.explain_token,
-        cors_origins=tuple(args.cors_origin),
-        path_prefix=args.path_prefix,
-        shadow=args.shadow,
-        shadow_share=args.shadow_share,
-        token=os.environ.get("SHELFRANK_TOKEN", ""),
-        salt=bytes.fromhex(os.environ.get("SHELFRANK_LOG_SALT", "")) or None,
-        page=args.page is not None,
-        explain_deadline_ms=defaults.explain_deadline_ms if args.page is None else PAGE_EXPLAIN_MS,
-    )
+    named_otherwise: dict[str, Any] = {
+        "proxies": tuple(args.proxy),
+        "retention": Retention(args.log_keep_days, args.log_keep_bytes, args.log_keep_files),
+        "explain_needs_token": args.explain_token,
+        "cors_origins": tuple(args.cors_origin),
+        "token": os.environ.get("SHELFRANK_TOKEN", ""),
+        "salt": bytes.fromhex(os.environ.get("SHELFRANK_LOG_SALT", "")) or None,
+        "page": args.page is not None,
+        "explain_deadline_ms": Settings.explain_deadline_ms if args.page is None else PAGE_EXPLAIN_MS,
+    }
+    return Settings(**_by_field(args, Settings) | named_otherwise)
 
 
 def _locations(args: argparse.Namespace) -> Locations:
-    return Locations(
-        dataset=args.dataset,
-        state=args.state,
-        model_server=args.model_server[0],
-        replicas=tuple(args.model_server[1:]),
-        model_server_tls=args.model_server_tls,
-        model_server_ca=args.model_server_ca,
-        model=args.model,
-        redis=args.redis,
-        redis_cluster=args.redis_cluster,
-        redis_password=redis_password(args.redis_password_file),
-        load=args.load,
-        experiments=args.experiments,
-        rules=args.rules,
-        sources=args.sources,
-        out_of_stock=args.out_of_stock,
-        log=args.log,
-        page_values=Path(args.page) if args.page else None,
-        snapshot=args.snapshot,
-    )
+    named_otherwise: dict[str, Any] = {
+        "model_server": args.model_server[0],
+        "replicas": tuple(args.model_server[1:]),
+        "redis_password": redis_password(args.redis_password_file),
+        "page_values": Path(args.page) if args.page else None,
+    }
+    return Locations(**_by_field(args, Locations) | named_otherwise)
+
+
+def _by_field(args: argparse.Namespace, kind: type[Settings] | type[Locations]) -> dict[str, Any]:
+    """Return the arguments that have the name of a dataclass's field."""
+    return {field.name: getattr(args, field.name) for field in fields(kind) if hasattr(args, field.name)}
 
 
 def main() -> int:

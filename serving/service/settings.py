@@ -28,13 +28,12 @@ class Settings:
         explain_candidates: of a request for one.
         explain_needs_token: whether `explain` needs the token as well.
         token: that events and forgetting need; "" for none.
-        salt: that shoppers' ids are hashed with in the log (see serving/exposure/pseudonym.py); None logs plain ids.
+        salt: of shoppers' pseudonyms in the log (see serving/exposure/pseudonym.py); None logs plain ids.
         most_candidates: of a request.
         most_events: of a call.
         body_bytes: greatest size of a request's body.
         body_s: within which a request's body has to arrive; else the connection is closed.
-        cors_origins: of pages whose scripts may call the service from a browser, such as `https://shop.example`; `*`
-            for all.
+        cors_origins: of pages that may call the service from a browser, such as `https://shop.example`; `*` for all.
         path_prefix: under which a proxy serves it, such as `/ranking`; "" where it has a host of its own.
         logged_features: the share of decisions that are logged with the tensors sent.
         retention: of the log.
@@ -43,7 +42,7 @@ class Settings:
             rounded up to a multiple, so that times in its features, and only those, may be up to so much later.
         shadow: the label that a share of requests is also sent to, to compare; "" for none.
         shadow_share: of requests.
-        asks_per_s: sustained rate of `rank` and `explain` of one client; 0 for no limit.
+        asks_per_s: rate of `rank` and `explain` of one client; 0 for no limit.
         tells_per_s: likewise of calls that write.
         most_at_once: requests that wait for the model at a time; those beyond are ranked without it.
         proxies: addresses whose `X-Forwarded-For` is trusted.
@@ -127,8 +126,7 @@ class Locations:
         out_of_stock: a file with an id a line of products that aren't shown, or None.
         log: folder of the exposure log; None keeps no log.
         page_values: a file of lines FEATURE=VALUE with context values for the page to offer, or None.
-        snapshot: folder where the state in memory is saved periodically and at the end, and loaded at the start; None
-            loses it.
+        snapshot: folder to save the state in memory to, and to load it from at the start; None loses it.
     """
 
     dataset: Path

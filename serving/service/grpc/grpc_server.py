@@ -39,8 +39,7 @@ _CALLS = {"Rank": False, "Explain": False, "RecordEvents": True, "Forget": True}
 async def serve_grpc(
     service: ServiceContext, settings: Settings, *, address: str, credentials: grpc.ServerCredentials | None = None
 ) -> AsyncIterator[int]:
-    """Serve at the address while the block runs, and yield the port. At its end refuse new calls and answer those under
-    way.
+    """Serve at the address while the block runs, and yield the port. At its end answer only calls under way.
 
     Raises:
         OSError: the address can't be bound.

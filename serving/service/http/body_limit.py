@@ -12,8 +12,7 @@ from serving.service.http.error_responses import error_reply
 
 @final
 class BodyLimit:
-    """Answer 413 to bodies above `max_bytes`, and 408, closing the connection, to those incomplete after
-    `timeout_s`."""
+    """Answer 413 to bodies above `max_bytes`, and 408 to those incomplete after `timeout_s`."""
 
     def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float) -> None:
         self._app, self._max_bytes, self._timeout_s = app, max_bytes, timeout_s

@@ -49,8 +49,7 @@ class Explainer:
         self._limit = ConcurrencyLimit(settings.explain_at_once, "explanations")
 
     async def explain(self, rank_request: RankRequest, *, now_us: int, began_s: float, patience_s: float = math.inf) -> Explanation:
-        """Explain a request's scores, by the version or label that ranks for its shopper. Nothing is logged, and there
-        is no fallback.
+        """Explain a request's scores, by the version or label that ranks for its shopper. Nothing is logged.
 
         Raises:
             InputError: see Ranking.rank; or more candidates than the limit.

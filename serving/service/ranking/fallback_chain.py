@@ -73,8 +73,7 @@ class FallbackChain:
         until_s: float,
         in_segment: Callable[[], Scores | None],
     ) -> Scored:
-        """Return scores of a request's L candidates, in any case; without the model while `capacity` requests wait for
-        it.
+        """Return scores of a request's L candidates, in any case.
 
         Args:
             tensors: of the request.

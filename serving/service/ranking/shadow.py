@@ -2,8 +2,8 @@
 
 A share of the requests that a model has answered goes to another label, with the same tensors, after the answer. It has
 a client of its own, so that its failures open no circuit breaker of the answering model. At most `MOST` calls are under
-way; requests beyond that are dropped and counted. It changes no state, and is no exposure: its scores have lines of
-their own in the log.
+way; requests beyond that are dropped and counted. It changes no state, and its scores have lines of their own in the
+log.
 """
 
 import asyncio
@@ -39,8 +39,7 @@ class Shadow:
     Args:
         model: a client of its own.
         label: the label.
-        share: of requests, sampled by their ids as the log samples features: a smaller share is a subset of a greater
-            one.
+        share: of requests, sampled by their ids, as the log samples features.
         registry: of the metrics.
         log: of the scores, or None.
     """

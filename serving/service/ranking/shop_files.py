@@ -1,7 +1,6 @@
 """Load the shop's files (rules, experiments, sources, products out of stock), and reload them when they change.
 
-They are read and checked together, since experiments name sets of rules; the service keeps what it has until all are
-valid.
+They are read and checked together, since experiments name sets of rules; invalid ones change nothing.
 """
 
 import asyncio

@@ -28,8 +28,7 @@ LOG_S = 5.0  # timeout of the log's disk
 
 @dataclass(frozen=True)
 class ReportedEvent:
-    """Hold an event with what the log keeps beside it: features of the context, and of a list each product's as shown,
-    by feature name.
+    """Hold an event with its features for the log: of the context, and of a list's products as shown.
 
     `path` is its path in the call's body, such as `interactions.3`, for errors.
     """

@@ -124,10 +124,6 @@ class LogReplay:
         self._rows = EventRows(dataset)
         self._actions = {written: name for name, written in self._rows.actions.items()}
         self._impression = dataset.candidates.action if isinstance(dataset.candidates, Impressions) else None
-        context_features = [
-            feature for feature in dataset.given("events") if not feature.key.startswith("time.") and feature.side != "item"
-        ]
-        self._context = {feature.key: feature.name for feature in context_features}
 
     def replay(self, states: MemoryStates, log: Path, coverage: LogCoverage, forgotten: Forgotten) -> int:
         """Add the events that a state lacks, in the order of time; return how many counted.
@@ -218,7 +214,8 @@ class LogReplay:
         )
 
     def _context_of(self, row: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for key, name in self._context.items() if (value := row["logged"].get(key)) is not None}
+        context = self._rows.context.items()
+        return {feature.name: value for key, feature in context if (value := row["logged"].get(key)) is not None}
 
 
 def _follows(row: dict[str, Any], before: dict[str, Any]) -> bool:
