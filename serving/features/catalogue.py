@@ -117,7 +117,7 @@ class SecondIds:
 
     def shopper(self, identifier: str, time_us: int) -> str:
         """Return the shopper whom an id stands for at a time: itself where the table has no row."""
-        if self._rows is None or self._users is None or not id:
+        if self._rows is None or self._users is None or not identifier:
             return identifier
         row = self._rows.find(identifier, time_us)
         return identifier if row is None else str(self._users[row].as_py())

@@ -136,7 +136,7 @@ def test_half_a_line_waits_for_its_end_and_a_torn_one_in_the_middle_is_told(tmp_
 def test_a_file_that_was_written_anew_is_read_on_from_a_lines_beginning(tmp_path: Path) -> None:
     (tmp_path / "decisions-1.jsonl").write_bytes(b"a\nbb\nccc\n")
     (chunk,) = read_new_lines([tmp_path], "decisions", {"decisions-1": 1})
-    assert (chunk.json_lines, chunk.end) == ([b"bb\n", b"ccc\n"], 9)
+    assert (chunk.lines, chunk.end) == ([b"bb\n", b"ccc\n"], 9)
     assert list(read_new_lines([tmp_path], "decisions", {"decisions-1": 9})) == []
     assert list(read_new_lines([tmp_path], "decisions", {"decisions-1": 99})) == []
     assert list(read_new_lines([tmp_path], "interactions", {})) == []
