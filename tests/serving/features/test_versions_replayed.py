@@ -164,7 +164,7 @@ def test_sources_and_page_see_the_values_of_the_moment(catalogue: Catalogue, dat
 
 
 def test_a_shopper_with_many_rows_is_offered_once(catalogue: Catalogue) -> None:
-    assert catalogue.users.some(10, np.random.default_rng(1)) == ["a", "b"]
+    assert catalogue.users.sample(10, np.random.default_rng(1)) == ["a", "b"]
 
 
 def test_a_table_without_its_times_is_refused(tmp_path: Path, catalogue: Catalogue, dataset: Dataset) -> None:

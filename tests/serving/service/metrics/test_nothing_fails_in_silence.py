@@ -172,7 +172,7 @@ def test_versions_that_callers_name_make_no_series_and_no_breakers_of_their_own(
 
 
 def test_what_is_kept_by_a_key_of_the_callers_is_bounded() -> None:
-    made = LruCache[int, list[int]](list, most=3)
+    made = LruCache[int, list[int]](list, capacity=3)
     kept = made[1]
     kept.append(7)
     for key in (2, 3, 1, 4, 5):

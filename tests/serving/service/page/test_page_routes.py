@@ -14,7 +14,7 @@ from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import BRANDS, ITEMS, SHOP, catalogue, dataset
 from tests.serving.service.ranking.test_arms_and_rules import files
 
-PAGE = Path(__file__).resolve().parents[4] / "serving" / "page"
+PAGE = Path(__file__).resolve().parents[4] / "serving" / "service" / "page"
 
 
 def test_without_the_page_there_are_no_such_routes_and_no_version_can_be_asked_for(started: Started) -> None:

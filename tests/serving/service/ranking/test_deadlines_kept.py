@@ -112,7 +112,7 @@ def seconds_of_answers(asked: Ranking, clock: VirtualClock, *, calls: int, **pat
         for _ in range(calls):
             began_s = clock.now_s
             ranked = await asked.rank(RankRequest(candidates=ITEMS), now_us=1_770_000_000_000_000, began_s=began_s, **patience)
-            asked.answered(ranked)
+            asked.observe_answer(ranked)
             took.append(clock.now_s - began_s)
         return took
 
@@ -167,7 +167,7 @@ def test_a_model_that_is_well_gets_nearly_all_of_the_time(dataset: Dataset, cloc
         found = []
         for _ in range(100):
             ranked = await asked.rank(RankRequest(candidates=ITEMS), now_us=1_770_000_000_000_000, began_s=clock.now_s)
-            asked.answered(ranked)
+            asked.observe_answer(ranked)
             found.append(ranked.scored.level)
         return found
 

@@ -56,7 +56,7 @@ def live(shop: Shop, tmp_path: Path) -> tuple[LiveShopFiles, dict[str, Path], li
     files, taken = written(tmp_path), list[bool]()
     places = Locations(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", **files)  # type: ignore[arg-type]
     found = read_shop_files(places, dataset())
-    return LiveShopFiles(places, dataset(), found=found, in_force=lambda said, _: said, taken=taken.append), files, taken  # type: ignore[arg-type, return-value]
+    return LiveShopFiles(places, dataset(), loaded=found, activate=lambda said, _: said, on_change=taken.append), files, taken  # type: ignore[arg-type, return-value]
 
 
 def test_a_change_is_in_force_as_a_whole(live: tuple[LiveShopFiles, dict[str, Path], list[bool]]) -> None:

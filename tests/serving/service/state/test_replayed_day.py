@@ -12,7 +12,7 @@ import numpy as np
 from components.contract.columns import signature_columns
 from serving.features.request import Inputs
 from serving.service.lifespan import load_files, open_service
-from serving.service.ranking.ranking import Asked
+from serving.service.ranking.ranking import RankRequest
 from serving.service.settings import Locations, Settings
 from serving.service.state.event_intake import ReportedEvent
 from serving.state import snapshot
@@ -32,7 +32,7 @@ async def replayed(shop: Shop, state: Path, log: Path) -> None:
     async with open_service(settings, places, load_files(places)) as parts:
         for requests, happened in moments(shop):
             for request in requests:
-                asked = Asked(
+                asked = RankRequest(
                     candidates=request.candidates,
                     shopper=request.shopper,
                     session=request.session,
