@@ -11,8 +11,8 @@ from components.contract.sources import AMOUNTS
 from components.contract.values.id_text import id_text
 from serving.exposure.json_values import to_json
 from serving.features.events import ImpressionList, Interaction
-from serving.service.api.schemas import EventsBody, ImpressionBody, InteractionBody, RankBody
 from serving.service.ranking.ranking import RankRequest, RankResult
+from serving.service.schemas import EventsBody, ImpressionBody, InteractionBody, RankBody
 from serving.service.service_context import ServiceContext
 from serving.service.state.event_intake import ReportedEvent, locate_errors
 

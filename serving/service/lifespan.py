@@ -23,7 +23,6 @@ from serving.exposure.pseudonym import pseudonym
 from serving.exposure.serialization import EventRows
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes
-from serving.service.api.rate_limit import RateLimiter
 from serving.service.metrics.metrics import Metrics
 from serving.service.metrics.model_metrics import ModelMetrics
 from serving.service.page.page import Page, PageChoices, read_values
@@ -34,6 +33,7 @@ from serving.service.ranking.ranking import Ranking, RankingBackends
 from serving.service.ranking.shadow import Shadow
 from serving.service.ranking.shop_files import ActiveShopFiles, LiveShopFiles, ShopFiles, read_shop_files
 from serving.service.ranking.shop_rules import ShopRules
+from serving.service.rate_limit import RateLimiter
 from serving.service.service_context import ServiceContext
 from serving.service.settings import Locations, Settings
 from serving.service.state.empty_state import EmptyState

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from serving.client.model import ModelClient
 from serving.exposure.log import ExposureLog
 from serving.features.catalogue import SecondIds
-from serving.service.api.rate_limit import RateLimiter
 from serving.service.metrics.metrics import Metrics
 from serving.service.page.page import Page
 from serving.service.ranking.explain import Explainer
 from serving.service.ranking.ranking import Ranking
 from serving.service.ranking.shadow import Shadow
 from serving.service.ranking.shop_files import LiveShopFiles
+from serving.service.rate_limit import RateLimiter
 from serving.service.state.event_intake import EventIntake
 from serving.service.state.null_ids import NullIds
 from serving.service.state.state_client import StateClient

@@ -17,10 +17,10 @@ from pydantic import ValidationError
 from components.contract.errors import InputError, LogUnavailable, ModelUnavailable, StateUnavailable
 from serving.exposure.json_values import replace_surrogates
 from serving.service import handlers, messages
-from serving.service.api.auth import NEEDED, permits
-from serving.service.api.rate_limit import RateExceeded
-from serving.service.api.schemas import EventsBody, ForgetBody, RankBody
+from serving.service.http.auth import NEEDED, permits
 from serving.service.http.error_responses import FAILED, fault_of, faults
+from serving.service.rate_limit import RateExceeded
+from serving.service.schemas import EventsBody, ForgetBody, RankBody
 from serving.service.service_context import ServiceContext
 from serving.service.settings import Settings
 

@@ -13,10 +13,8 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from components.contract.errors import InputError, LogUnavailable, ModelUnavailable, StateUnavailable
 from serving.service import handlers
-from serving.service.api.auth import NEEDED, permits
-from serving.service.api.rate_limit import RateExceeded
-from serving.service.api.schemas import LONGEST_ID, AcceptedBody, EventsBody, RankBody, RankedBody, ReadyBody, ReasonsBody
 from serving.service.http import error_responses
+from serving.service.http.auth import NEEDED, permits
 from serving.service.http.body_limit import BodyLimit
 from serving.service.http.browsers import BeaconBody, HeadAsGet, PathPrefix, allow_origins
 from serving.service.http.error_responses import documented, error_reply
@@ -26,6 +24,8 @@ from serving.service.http.timing_middleware import TimingMiddleware
 from serving.service.page.docs import docs_routes
 from serving.service.page.page import Page
 from serving.service.page.routes import page_routes
+from serving.service.rate_limit import RateExceeded
+from serving.service.schemas import LONGEST_ID, AcceptedBody, EventsBody, RankBody, RankedBody, ReadyBody, ReasonsBody
 from serving.service.service_context import ServiceContext
 from serving.service.settings import Settings
 

@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse
 
 from components.contract.errors import InputError, LogUnavailable, ModelUnavailable, StateUnavailable
 from serving.exposure.json_values import replace_surrogates
-from serving.service.api.rate_limit import RateExceeded
-from serving.service.api.schemas import ErrorBody
+from serving.service.rate_limit import RateExceeded
+from serving.service.schemas import ErrorBody
 
 _LOG = logging.getLogger(__name__)
 FAILED = "the service failed at this request; its log has the cause"

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from serving.service.api.schemas import Id, Name
 from serving.service.page.page import Page
+from serving.service.schemas import Id, Name
 
 MAX_PRODUCTS = 200
 HEADERS = {

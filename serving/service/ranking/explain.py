@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from components.contract.errors import InputError
 from serving.client.model import ModelClient
 from serving.client.prediction import Check
-from serving.service.api.rate_limit import ConcurrencyLimit
 from serving.service.ranking.ranking import Ranking, RankRequest
+from serving.service.rate_limit import ConcurrencyLimit
 from serving.service.settings import Settings
 from serving.service.state.state_client import StateClient
 

@@ -14,7 +14,7 @@ from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import load_catalogue
 from serving.features.events import Changes, ImpressionList, Interaction
 from serving.features.request import Request
-from serving.service.api.schemas import ImpressionBody, InteractionBody, RankBody
+from serving.service.schemas import ImpressionBody, InteractionBody, RankBody
 from serving.service.state.null_ids import NullIds
 from serving.state.interface import plans_of
 from serving.state.memory import MemoryStates

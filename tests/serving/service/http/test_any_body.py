@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.contract.values import event_time
-from serving.service.api.schemas import EventsBody, RankBody
+from serving.service.schemas import EventsBody, RankBody
 from tests.serving.service.bad_model_servers import free_port
 from tests.serving.service.conftest import Shop, Started, service_of
 from tests.serving.service.hostile import BODIES, VALUES, calls

@@ -6,9 +6,9 @@ import grpc
 import pytest
 
 from components.contract.errors import InputError
-from serving.service.api import rate_limit
-from serving.service.api.rate_limit import RateLimiter
+from serving.service import rate_limit
 from serving.service.messages import message_class
+from serving.service.rate_limit import RateLimiter
 from serving.service.settings import Settings
 from tests.serving.service.bad_model_servers import hung
 from tests.serving.service.both_doors import both_doors

@@ -16,8 +16,8 @@ from serving.client.failure_log import EVERY_S, MAX_KEYS, FailureLog
 from serving.client.lru_cache import LruCache
 from serving.exposure.rotating_file import RotatingFile
 from serving.features.events import Changes, Interaction
-from serving.service.api.rate_limit import ConcurrencyLimit, RateExceeded
 from serving.service.messages import message_class
+from serving.service.rate_limit import ConcurrencyLimit, RateExceeded
 from serving.service.settings import Settings
 from serving.service.state import empty_state
 from serving.service.state.empty_state import EmptyState, is_empty

@@ -1,1 +1,0 @@
-"""Define what HTTP and gRPC share: bodies, the token, rate limits."""
