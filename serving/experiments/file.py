@@ -172,15 +172,15 @@ def _subjects(experiments: Experiments) -> Iterator[Fault]:
                     )
 
 
-def _guests(experiments: Experiments, known: list[str]) -> Iterator[Fault]:
-    if experiments.guests is not None and experiments.guests not in known:
-        yield ("guests",), f"neither `session` nor an id or category of the context; {closest(experiments.guests, known)}"
+def _guests(experiments: Experiments, choices: list[str]) -> Iterator[Fault]:
+    if experiments.guests is not None and experiments.guests not in choices:
+        yield ("guests",), f"neither `session` nor an id or category of the context; {closest(experiments.guests, choices)}"
 
 
-def _rules(experiments: Experiments, known: list[str]) -> Iterator[Fault]:
+def _rules(experiments: Experiments, choices: list[str]) -> Iterator[Fault]:
     for n, layer in enumerate(experiments.layers):
         for m, experiment in enumerate(layer.experiments):
             for a, arm in enumerate(experiment.arms):
-                if arm.rules is not None and arm.rules not in known:
-                    message = f"the rules file has no set {arm.rules!r}; {closest(arm.rules, known)}"
+                if arm.rules is not None and arm.rules not in choices:
+                    message = f"the rules file has no set {arm.rules!r}; {closest(arm.rules, choices)}"
                     yield ("layers", n, "experiments", m, "arms", a, "rules"), message

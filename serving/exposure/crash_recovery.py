@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from serving.exposure.log_file import COMPLETE, OPEN, lock_folder, sync_folder
+from components.contract.storage.durable_write import sync_folder
+from serving.exposure.log_file import COMPLETE, OPEN, lock_folder
 
 _LOG = logging.getLogger(__name__)
 

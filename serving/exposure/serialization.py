@@ -64,8 +64,8 @@ class EventRows:
             InputError: the action isn't in the dataset file.
         """
         if interaction.action not in self.actions:
-            known = closest(interaction.action, list(self.actions))
-            raise InputError(f"the dataset file has no action {interaction.action!r}; {known}")
+            suggestion = closest(interaction.action, list(self.actions))
+            raise InputError(f"the dataset file has no action {interaction.action!r}; {suggestion}")
         roles = self._roles(interaction, interaction.action, interaction.item, interaction.request, interaction.position)
         context = self._features(self.context, interaction.context)
         amounts = {column: _number(interaction.amounts.get(amount)) for amount, column in self.amounts.items()}

@@ -234,9 +234,9 @@ def _read(path: Path, name: str, features: tuple[GivenFeature, ...], table: Tabl
     own = {name: pa.large_string(), **({FROM: pa.int64()} if table.valid_from is not None else {})}
     for column, dtype in (own | {feature.name: _arrow_type(feature) for feature in features}).items():
         if column not in rows.column_names or rows[column].type != dtype:
-            found = rows[column].type if column in rows.column_names else "nothing"
+            actual = rows[column].type if column in rows.column_names else "nothing"
             raise InputError(
-                f"{path}: expected {dtype} in column {column!r}, found {found};"
+                f"{path}: expected {dtype} in column {column!r}, found {actual};"
                 " use the dataset file that the state was ingested with, or ingest again"
             )
     return rows

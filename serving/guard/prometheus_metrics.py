@@ -21,9 +21,9 @@ class GuardMetrics:
         self._evidence = Gauge(
             "shelfrank_guard_evidence", "Natural logarithm of a test's greatest capital in the trial", ["test"], registry=to
         )
-        asked = Gauge("shelfrank_guard_evidence_asked", "Where a test has decided, likewise", ["test"], registry=to)
+        needed = Gauge("shelfrank_guard_evidence_asked", "Where a test has decided, likewise", ["test"], registry=to)
         for test in WORSE + KEPT:
-            asked.labels(test).set(threshold(test, limits))
+            needed.labels(test).set(threshold(test, limits))
         self._counts = Gauge("shelfrank_guard_counts", "What is counted of the trial, by side", ["side", "what"], registry=to)
         self._version = Gauge("shelfrank_guard_version", "On trial, by side; 0 while nothing is", ["side"], registry=to)
         self._unreadable = Gauge("shelfrank_guard_unreadable_lines", "Of the log, in the trial", registry=to)
@@ -36,7 +36,7 @@ class GuardMetrics:
             "shelfrank_guard_label_version", "The release that carries a label, as `labels.json` says", ["label"], registry=to
         )
         self._newest = Gauge("shelfrank_guard_newest_release", "The newest release's version", registry=to)
-        self._made = Gauge("shelfrank_guard_newest_release_timestamp_seconds", "When it was published", registry=to)
+        self._newest_time = Gauge("shelfrank_guard_newest_release_timestamp_seconds", "When it was published", registry=to)
 
     def update(self, state: TrialState | None) -> None:
         """Set the metrics of the trial, after a look."""
@@ -64,7 +64,7 @@ class GuardMetrics:
     def set_newest_release(self, version: int, *, made_s: float) -> None:
         """Set the newest release, and when it was published, seconds since the epoch."""
         self._newest.set(version)
-        self._made.set(made_s)
+        self._newest_time.set(made_s)
 
     def count_decision(self, decision: str) -> None:
         """Count a trial that ended."""

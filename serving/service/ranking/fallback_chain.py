@@ -131,8 +131,8 @@ def scored_candidates(length: int) -> Check:
     def check(outputs: Mapping[str, NDArray[Any]]) -> None:
         scores = outputs.get(SCORES)
         if scores is None or scores.dtype.kind != "f" or scores.ndim != 2 or scores.shape[0] != 1 or scores.shape[1] < length:
-            found = "none" if scores is None else f"{scores.dtype} of shape {scores.shape}"
-            raise ValueError(f"expected {SCORES} as numbers of shape (1, {length}), got {found}")
+            received = "none" if scores is None else f"{scores.dtype} of shape {scores.shape}"
+            raise ValueError(f"expected {SCORES} as numbers of shape (1, {length}), got {received}")
         if not np.isfinite(scores[0, :length]).all():
             raise ValueError(f"expected finite {SCORES}, got NaN or infinity")
 

@@ -142,7 +142,7 @@ class Ranking:
         until_s = began_s + deadline_s - self._reserve.seconds(deadline_s, of_caller=True)
         state_s = min(deadline_s * STATE_SHARE, max(until_s - time.monotonic(), 0.0))  # less where the request was queued
         with self._tracing.span("state"):
-            inputs, known = await self._state.inputs(self._rounded(request), timeout_s=state_s)
+            inputs, known = await self._state.inputs(self._round_time(request), timeout_s=state_s)
         shop, assignment = self._shop.now, self.assignment(rank_request.shopper, session=rank_request.session, context=rank_request.context)
         labels, length = self.labels_to_call(rank_request, assignment), len(rank_request.candidates)
         in_segment = partial(self._popularity.within, inputs)
@@ -235,7 +235,7 @@ class Ranking:
             else None,
         )
 
-    def _rounded(self, request: Request) -> Request:
+    def _round_time(self, request: Request) -> Request:
         """Round the time up, so that requests can share a call. Not down: the state may hold later events."""
         if not self._step_us:
             return request
