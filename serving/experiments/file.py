@@ -157,19 +157,24 @@ def _overlaps(experiments: Experiments) -> Iterator[Fault]:
                     )
 
 
-def _subjects(experiments: Experiments) -> Iterator[Fault]:
-    """Report two layers that decide the same: layers are independent, so they would contradict each other."""
-    owner: dict[str, str] = {}
+def _arms(experiments: Experiments) -> Iterator[tuple[tuple[str | int, ...], Layer, Arm]]:
+    """Yield the path, layer and content of each arm."""
     for n, layer in enumerate(experiments.layers):
         for m, experiment in enumerate(layer.experiments):
             for a, arm in enumerate(experiment.arms):
-                if arm.subject and owner.setdefault(arm.subject, layer.name) != layer.name:
-                    what = "a model or a baseline" if arm.subject == "scores" else "rules"
-                    yield (
-                        ("layers", n, "experiments", m, "arms", a),
-                        f"arms of the layer {owner[arm.subject]!r} choose {what} as well, and a shopper is in both;"
-                        " keep such arms in one layer",
-                    )
+                yield ("layers", n, "experiments", m, "arms", a), layer, arm
+
+
+def _subjects(experiments: Experiments) -> Iterator[Fault]:
+    """Report two layers that decide the same: layers are independent, so they would contradict each other."""
+    owner: dict[str, str] = {}
+    for path, layer, arm in _arms(experiments):
+        if arm.subject and owner.setdefault(arm.subject, layer.name) != layer.name:
+            what = "a model or a baseline" if arm.subject == "scores" else "rules"
+            yield (
+                path,
+                f"arms of the layer {owner[arm.subject]!r} choose {what} as well, and a shopper is in both; keep such arms in one layer",
+            )
 
 
 def _guests(experiments: Experiments, choices: list[str]) -> Iterator[Fault]:
@@ -178,9 +183,6 @@ def _guests(experiments: Experiments, choices: list[str]) -> Iterator[Fault]:
 
 
 def _rules(experiments: Experiments, choices: list[str]) -> Iterator[Fault]:
-    for n, layer in enumerate(experiments.layers):
-        for m, experiment in enumerate(layer.experiments):
-            for a, arm in enumerate(experiment.arms):
-                if arm.rules is not None and arm.rules not in choices:
-                    message = f"the rules file has no set {arm.rules!r}; {closest(arm.rules, choices)}"
-                    yield ("layers", n, "experiments", m, "arms", a, "rules"), message
+    for path, _, arm in _arms(experiments):
+        if arm.rules is not None and arm.rules not in choices:
+            yield (*path, "rules"), f"the rules file has no set {arm.rules!r}; {closest(arm.rules, choices)}"

@@ -113,13 +113,13 @@ class _Servicer:
 
     async def _respond(self, name: str, raw: bytes, context: grpc.aio.ServicerContext, began_s: float) -> bytes:
         if self.closing:
-            raise _StoppingError
+            raise _RefusedError(_Code.UNAVAILABLE, "the service is stopping; send the call to another, or again later")
         headers = dict(context.invocation_metadata() or ())
         has_token = permits(self._settings.token, headers.get("authorization", ""))
         rate_limit = self._service.write_limit if _CALLS[name] else self._service.read_limit
         rate_limit.admit("token" if self._settings.token and has_token else self._address(context.peer(), headers))
         if (_CALLS[name] or (name == "Explain" and self._settings.explain_needs_token)) and not has_token:
-            raise _TokenMissingError
+            raise _RefusedError(_Code.UNAUTHENTICATED, NEEDED)
         left_s = context.time_remaining()
         call = handlers.CallContext(began_s, math.inf if left_s is None else left_s, headers)
         body = messages.to_body(self._requests[name].FromString(raw))
@@ -155,20 +155,18 @@ class _Servicer:
         return {}
 
 
-class _TokenMissingError(Exception):
-    """Refuse a call without the token."""
+class _RefusedError(Exception):
+    """Refuse a call by a status."""
 
-
-class _StoppingError(Exception):
-    """Refuse a call that came after the service began to stop."""
+    def __init__(self, code: grpc.StatusCode, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 def _status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
     match error:
-        case _TokenMissingError():
-            return _Code.UNAUTHENTICATED, NEEDED
-        case _StoppingError():
-            return _Code.UNAVAILABLE, "the service is stopping; send the call to another, or again later"
+        case _RefusedError():
+            return error.code, str(error)
         case DecodeError():
             return _Code.INVALID_ARGUMENT, "expected a message as in shelfrank.proto, got bytes that can't be read as one"
         case ValidationError():
