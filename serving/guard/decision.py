@@ -4,21 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from serving.guard.counts import clicks, errors, slow
+from serving.guard.counts import VersionCounts, clicks, errors, slow
 from serving.guard.e_process import Counts
-from serving.guard.sequential_test import (
-    GO_ON,
-    KEPT,
-    RECENT,
-    ROLL_BACK,
-    WORSE,
-    Limits,
-    SequentialTest,
-    Stretch,
-    decisions,
-    score_shift,
-    threshold,
-)
+from serving.guard.sequential_test import GO_ON, KEPT, RECENT, ROLL_BACK, WORSE, Limits, SequentialTest, decisions, score_shift, threshold
 
 Decision = Literal["go on", "roll back", "promote"]
 
@@ -38,7 +26,7 @@ def decide(test: SequentialTest, limits: Limits) -> ExplainedDecision:
     decision = int(decisions(test, limits))
     if decision == ROLL_BACK:
         return ExplainedDecision("roll back", "; ".join(_reasons_against(test, limits)))
-    rates = ", ".join(_rates(test, what) for what in _RATES)
+    rates = ", ".join(_rates(test.canary, test.stable, what) for what in _RATES)
     if decision == GO_ON:
         waiting = [_waiting(test, name, limits) for name in KEPT if test.peak[name] < threshold(name, limits)]
         few = min(float(test.canary.requests), float(test.stable.requests))
@@ -59,7 +47,11 @@ def _reasons_against(test: SequentialTest, limits: Limits) -> list[str]:
             needed = math.exp(threshold(name, limits))
             odds = f"evidence of {_times(float(test.peak[name]))}, where {needed:,.0f} is asked for"
             what = name.removeprefix("recent_").removesuffix("_worse")
-            rates = f"in the present stretch {_rates(test.stretch, what)}" if name in RECENT else _rates(test, what)
+            rates = (
+                f"in the present stretch {_rates(test.stretch.canary, test.stretch.stable, what)}"
+                if name in RECENT
+                else _rates(test.canary, test.stable, what)
+            )
             reasons.append(f"{rates}: worse than stable ({odds})")
     shift = float(score_shift(test, limits))
     if shift > limits.score_shift:
@@ -67,10 +59,10 @@ def _reasons_against(test: SequentialTest, limits: Limits) -> list[str]:
     return reasons
 
 
-def _rates(test: SequentialTest | Stretch, what: str) -> str:
+def _rates(canary: VersionCounts, stable: VersionCounts, what: str) -> str:
     """Format rates: `812 of 10,120 requests clicked (8.02%), of stable 10,310 of 101,000 (10.21%)`."""
     counts_of, word = _RATES[what]
-    counts: Counts = counts_of(test.canary, test.stable)
+    counts: Counts = counts_of(canary, stable)
     return (
         f"{counts.hits_a:,.0f} of {counts.trials_a:,.0f} requests {word} ({_percent(counts.hits_a, counts.trials_a)}),"
         f" of stable {counts.hits_b:,.0f} of {counts.trials_b:,.0f} ({_percent(counts.hits_b, counts.trials_b)})"
