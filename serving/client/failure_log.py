@@ -16,7 +16,7 @@ class FailureLog:
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
-        self._written: dict[tuple[str, ...], tuple[float, int]] = {}  # by key, when, and how often since
+        self._written: dict[tuple[str, ...], tuple[float, int]] = {}  # key -> (time logged, repetitions since)
 
     def note(self, key: tuple[str, ...], sentence: str, now_s: float) -> None:
         """Log or count a failure; failures of equal `key` are repetitions of each other."""

@@ -190,7 +190,7 @@ class ExposureLog:
                 batch = list(self._interactions)
                 self._interactions.clear()
                 self._interaction_rows = 0
-                # One at a time: somebody waits for an interaction that comes meanwhile, nobody for a decision.
+                # One at a time: callers wait for interactions that come meanwhile.
                 exposure = self._exposures.popleft() if self._exposures else None
                 if exposure is not None:
                     self._exposure_rows -= _rows(exposure)

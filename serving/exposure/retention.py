@@ -102,5 +102,5 @@ def remove_old(folder: Path, retention: Retention, dataset: Dataset, *, now_s: f
 
 def _file_info(path: Path, rotate_s: float) -> LogFileInfo:
     stat = path.stat()
-    # Rewritten without a forgotten shopper it is new, and its lines are as old as ever.
+    # An erasure rewrites the file: it is newer than its lines.
     return LogFileInfo(path, min(stat.st_mtime, opened_at_s(path) + rotate_s), stat.st_size)

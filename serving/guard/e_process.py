@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 Numbers: TypeAlias = NDArray[np.float64]
 
-# How many requests the common rate weighs in the estimate of each stream's own: bets begin small.
+# Prior weight, in requests, of the common rate in the estimate of each stream's rate: early bets are small.
 SHRINKAGE = 100.0
 _HALVINGS = 60  # of an interval no longer than 1: beyond double precision
 

@@ -28,7 +28,7 @@ class GuardMetrics:
         self._version = Gauge("shelfrank_guard_version", "On trial, by side; 0 while nothing is", ["side"], registry=to)
         self._unreadable = Gauge("shelfrank_guard_unreadable_lines", "Of the log, in the trial", registry=to)
         self._decided = Counter("shelfrank_guard_decisions", "Trials that ended, by the decision", ["decision"], registry=to)
-        for decision in ENDS:  # counted from 0 on, or nobody sees the first
+        for decision in ENDS:  # exported as 0, so that rates see the first
             self._decided.labels(decision)
         self._unmoved = Gauge("shelfrank_guard_unmoved", "1 while a decision waits because its label can't be moved", registry=to)
         self._looked = Gauge("shelfrank_guard_looked_timestamp_seconds", "When the log was looked at last", registry=to)

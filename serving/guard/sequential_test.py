@@ -26,11 +26,10 @@ from serving.guard.counts import VersionCounts, clicks, errors, psi, slow
 from serving.guard.e_process import NullHypothesis, Numbers, log_growth
 
 KEPT = ("clicks_kept", "errors_kept", "slow_kept")
-RECENT = ("recent_errors_worse", "recent_slow_worse")
-"""Those of the present stretch."""
+RECENT = ("recent_errors_worse", "recent_slow_worse")  # of the present stretch
 WORSE = ("clicks_worse", "errors_worse", "slow_worse", *RECENT)
 TRIAL_STAKE = 0.9
-STRETCH_SHARE = 0.1  # of the trial's requests so far, that a stretch is long at least: so that there are few of them
+STRETCH_SHARE = 0.1  # least length of a stretch, as a share of the trial so far: bounds their number
 GO_ON, PROMOTE, ROLL_BACK = 0, 1, -1
 
 

@@ -25,13 +25,11 @@ from serving.service.service_context import ServiceContext
 from serving.service.settings import Settings
 
 PROTOCOL = "grpc"
-MAX_ERROR_CHARS = (
-    500  # characters of an error's text: it travels as a header, up to 12 bytes a character, and clients refuse more than 8 KiB
-)
+MAX_ERROR_CHARS = 500  # the text travels as a header of up to 12 bytes a character; clients refuse more than 8 KiB
 CLOSING_S = 0.1  # new calls get an error for so long: gRPC would abort one that comes as the server stops without a reason
 _LOG = logging.getLogger(__name__)
 _Code = grpc.StatusCode
-# By the call, whether it writes, and so needs the token.
+# Call -> whether it writes, and so needs the token.
 _CALLS = {"Rank": False, "Explain": False, "RecordEvents": True, "Forget": True}
 
 

@@ -57,7 +57,7 @@ class Products:
         matches: NDArray[Any] = np.arange(len(ids))
         if text.strip():
             needle = text.strip().casefold()
-            # One column after the other: a catalogue is long, and as `Product`s it would take seconds.
+            # By column: building a `Product` for each item would take seconds.
             is_match = [needle in item.casefold() for item in ids]
             columns = self._catalogue.items.values(time_us) if self._catalogue.items.ids else {}
             for name in (self._title, *self._facts) if columns else ():

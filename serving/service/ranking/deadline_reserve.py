@@ -3,10 +3,10 @@
 from typing import final
 
 _GAIN, _DEVIATION_GAIN, _DEVIATIONS = 1 / 8, 1 / 4, 4
-_LEAST_S = 0.005  # the wire, which is never seen from here
-_FIRST_S = 0.1  # the first answer of a process loads what none has used before
-_MOST_SHARE = 0.5  # the model gets the other half at least
-_WIRE_SHARE = 0.05  # a caller's own deadline began when the call left there
+_MIN_S = 0.005  # network time, which the service can't measure
+_FIRST_S = 0.1  # the first response of a process loads lazily
+_MAX_SHARE = 0.5  # the model gets the other half at least
+_NETWORK_SHARE = 0.05  # of a caller's deadline, which began when the call was sent
 
 
 @final
@@ -32,6 +32,6 @@ class DeadlineReserve:
 
     def seconds(self, deadline_s: float, *, of_caller: bool = False) -> float:
         """Return the seconds to reserve of a deadline; `of_caller` where the caller's clock measures it."""
-        seen_s = _FIRST_S if self._mean_s is None else self._mean_s + _DEVIATIONS * self._deviation_s
-        wire_s = deadline_s * _WIRE_SHARE if of_caller else 0.0
-        return min(max(seen_s, _LEAST_S) + wire_s, deadline_s * _MOST_SHARE)
+        expected_s = _FIRST_S if self._mean_s is None else self._mean_s + _DEVIATIONS * self._deviation_s
+        network_s = deadline_s * _NETWORK_SHARE if of_caller else 0.0
+        return min(max(expected_s, _MIN_S) + network_s, deadline_s * _MAX_SHARE)

@@ -114,7 +114,7 @@ class EventIntake:
     def _on_done(self, task: "asyncio.Task[None]") -> None:
         self._underway.discard(task)
         if not task.cancelled():
-            task.exception()  # retrieved by who waits for it; where nobody does asyncio would log it
+            task.exception()  # retrieve it, or asyncio logs it where the caller has gone
 
     async def settled(self) -> None:
         """Wait until all events under way are recorded or refused."""
