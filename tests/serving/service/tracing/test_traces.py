@@ -107,8 +107,8 @@ def test_without_a_collector_nothing_of_it_is_imported() -> None:
     line = """
 import sys
 import serving.service.__main__
-from serving.service.tracing.tracing import NoTracing, tracing
-assert isinstance(tracing(), NoTracing)
+from serving.service.tracing.tracing import NoTracing, open_tracing
+assert isinstance(open_tracing(), NoTracing)
 print([name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))])
 """
     environment = {"PATH": "", "PYTHONPATH": str(ROOT)}
