@@ -35,7 +35,7 @@ from serving.client.model import Counts
 from serving.experiments.file import Experiments
 from serving.exposure.__main__ import main as exposure
 from serving.exposure.log import LogSettings
-from serving.guard.prometheus_metrics import Numbers
+from serving.guard.prometheus_metrics import GuardMetrics
 from serving.guard.sequential_test import Limits
 from serving.mirror.__main__ import main as mirror
 from serving.model_server.flags import parse as model_server
@@ -43,10 +43,10 @@ from serving.model_server.metrics import Metrics as ModelServerMetrics
 from serving.rules.file import Rules
 from serving.service.__main__ import main as service
 from serving.service.http.app import service_app
+from serving.service.metrics.metrics import Metrics
+from serving.service.metrics.model_metrics import ModelMetrics
 from serving.service.ranking.shadow import Shadow
 from serving.service.settings import Settings
-from serving.service.telemetry.metrics import Metrics
-from serving.service.telemetry.model_metrics import ModelMetrics
 from serving.sources.file import Sources
 from trainer.config import RankerConfig
 
@@ -169,7 +169,7 @@ def prometheus(program: str) -> str:
         found = vars(ModelServerMetrics()).values()
         return table(("name", "type", "labels"), sorted([f"`{each.name}`", each.kind, _coded(each.labels)] for each in found))
     if program == "guard":
-        registry = Numbers(Limits()).registry
+        registry = GuardMetrics(Limits()).registry
     else:
         registry = Metrics(deadline_s=0.1).registry
         client: Any = SimpleNamespace(counts=lambda: Counts(0, 0, 0, 0, 0))

@@ -1,1 +1,2 @@
-"""The online half: ranking service, model server, exposure log, guard and mirror of releases; it imports no TFX, Beam or trainer."""
+"""Serve the exported model: the ranking service, the model server, and what both read; nothing here imports the
+training half."""

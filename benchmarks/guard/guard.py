@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.guard import returning
-from serving.guard.counts import SCORE_BINS, Tally
+from serving.guard.counts import SCORE_BINS, VersionCounts
 from serving.guard.e_process import Numbers
-from serving.guard.sequential_test import GO_ON, PROMOTE, ROLL_BACK, Limits, Watch, decided
+from serving.guard.sequential_test import GO_ON, PROMOTE, ROLL_BACK, Limits, SequentialTest, decisions
 
 
 def tilted(by: float) -> NDArray[np.float64]:
@@ -41,12 +41,12 @@ class Version:
     slow: float = 0.02
     scores: NDArray[np.float64] = field(default_factory=lambda: tilted(-2.0))
 
-    def block(self, rng: np.random.Generator, requests: int, runs: int) -> Tally:
+    def block(self, rng: np.random.Generator, requests: int, runs: int) -> VersionCounts:
         """What a block of requests, of a shopper each, brings in each run."""
         errors, slow = (rng.binomial(requests, rate, runs).astype(np.float64) for rate in (self.errors, self.slow))
         total = np.full(runs, float(requests))
         scores = rng.multinomial(10 * requests, self.scores, runs).astype(np.float64)
-        return Tally(total, errors, slow, total, rng.binomial(requests, self.clicked, runs).astype(np.float64), scores)
+        return VersionCounts(total, errors, slow, total, rng.binomial(requests, self.clicked, runs).astype(np.float64), scores)
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ def compared(
     """Runs of blocks of `sizes` requests of the canary and of stable, with a look after each, until all runs are decided."""
     limits = limits or Limits()
     rng = np.random.default_rng(seed)
-    watch = Watch.new((runs,))
+    watch = SequentialTest.new((runs,))
     decision, requests = np.zeros(runs, np.int8), np.full(runs, np.nan)
     for _ in range(looks):
         of_canary, of_stable = canary.block(rng, sizes[0], runs), stable.block(rng, sizes[1], runs)
-        watch = watch.then(of_canary, of_stable, limits).then_again(of_canary, of_stable)
-        now = decided(watch, limits)
-        decided_now = (decision == GO_ON) & (now != GO_ON)
-        decision, requests = np.where(decided_now, now, decision), np.where(decided_now, watch.canary.requests, requests)
+        watch = watch.add_block(of_canary, of_stable, limits).add_stretch_block(of_canary, of_stable)
+        now = decisions(watch, limits)
+        fresh = (decision == GO_ON) & (now != GO_ON)
+        decision, requests = np.where(fresh, now, decision), np.where(fresh, watch.canary.requests, requests)
         if np.all(decision != GO_ON):
             break
     return Outcome(decision, requests)

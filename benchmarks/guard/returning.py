@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.guard.counts import SCORE_BINS, Tally
-from serving.guard.sequential_test import KEPT, RECENT, WORSE, Limits, Watch, stretch_length, threshold
+from serving.guard.counts import SCORE_BINS, VersionCounts
+from serving.guard.sequential_test import KEPT, RECENT, WORSE, Limits, SequentialTest, stretch_length, threshold
 
 VISITS = 10
 Bits = NDArray[np.bool_]
@@ -134,7 +134,7 @@ def trials(
 def _watched(of_runs: Sequence[Blocks], limits: Limits, tests: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """When each of the tests decided, over blocks that all runs go through together, stretch by stretch."""
     runs = len(of_runs)
-    watch = Watch.new((runs,))
+    watch = SequentialTest.new((runs,))
     after = {test: np.full(runs, np.inf) for test in tests}
     for number in range(1, max(int(each.stretch.max(initial=1)) for each in of_runs) + 1):
         watch = watch if number == 1 else watch.next_stretch()
@@ -145,16 +145,16 @@ def _watched(of_runs: Sequence[Blocks], limits: Limits, tests: Sequence[str]) ->
                 [each.counts[which[k]] if k < len(which) else np.zeros((2, 3)) for each, which in zip(of_runs, mine, strict=True)]
             )
             sides = (_tally(counts[:, 0]), _tally(counts[:, 1]))
-            watch = watch.then_again(*sides) if tests[0] in RECENT else watch.then(*sides, limits)
+            watch = watch.add_stretch_block(*sides) if tests[0] in RECENT else watch.add_block(*sides, limits)
             for test in tests:
                 decided = (watch.peak[test] >= threshold(test, limits)) & np.isinf(after[test])
                 after[test] = np.where(decided, at, after[test])
     return after
 
 
-def _tally(counts: NDArray[np.float64]) -> Tally:
+def _tally(counts: NDArray[np.float64]) -> VersionCounts:
     nothing = np.zeros(len(counts))
-    return Tally(counts[:, 0], counts[:, 1], counts[:, 2], nothing, nothing, np.zeros((len(counts), SCORE_BINS)))
+    return VersionCounts(counts[:, 0], counts[:, 1], counts[:, 2], nothing, nothing, np.zeros((len(counts), SCORE_BINS)))
 
 
 def _seeds(seed: int, runs: int) -> list[list[int]]:

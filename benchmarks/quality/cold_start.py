@@ -32,7 +32,7 @@ from components.state.features import plan_of
 from components.state.plan import count_index, total_index
 from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import load_catalogue
-from serving.features.events import Changes, Interaction, Shown
+from serving.features.events import Changes, ImpressionList, Interaction
 from serving.features.request import Request
 from serving.service.ranking.segment_popularity import SegmentPopularity
 from serving.state.interface import plans_of
@@ -57,7 +57,7 @@ class Tally:
         return f"{scores.mean():.3f} ± {scores.std() / np.sqrt(max(len(scores), 1)):.3f}" if len(scores) else ""
 
 
-def moments(log: pl.DataFrame, context: Sequence[str]) -> Iterator[tuple[Shown | Interaction, dict[str, Any]]]:
+def moments(log: pl.DataFrame, context: Sequence[str]) -> Iterator[tuple[ImpressionList | Interaction, dict[str, Any]]]:
     """The log's events in their order, with the context of each."""
     for together in log.sort("time", maintain_order=True).partition_by("time", "user_id", maintain_order=True):
         rows = together.to_dicts()
@@ -65,7 +65,7 @@ def moments(log: pl.DataFrame, context: Sequence[str]) -> Iterator[tuple[Shown |
         who = {"shopper": first["user_id"], "request": first["request_id"], "session": first["session_id"], "time_us": first["time"]}
         around = {name: first[name] for name in context}
         if first["action"] == "impression":
-            yield Shown(items=[row["item_id"] for row in sorted(rows, key=lambda row: row["position"])], **who), around
+            yield ImpressionList(items=[row["item_id"] for row in sorted(rows, key=lambda row: row["position"])], **who), around
         else:
             yield Interaction(action=first["action"], item=first["item_id"] or "", **who), around
 
@@ -117,7 +117,7 @@ def measured(run: Path, segment: str) -> tuple[Tally, Tally, Tally]:
         return np.asarray(outputs.numpy()[0], np.float64)
 
     for event, around in moments(log, context):
-        if isinstance(event, Shown) and event.time_us >= begins:
+        if isinstance(event, ImpressionList) and event.time_us >= begins:
             asked = Request(
                 shopper=event.shopper, candidates=event.items, time_us=event.time_us, session=event.session, request=event.request,
                 context=around,
@@ -145,7 +145,7 @@ def measured(run: Path, segment: str) -> tuple[Tally, Tally, Tally]:
                     of_product.got[way, "all"].append(right)
                     if inputs.interactions <= BANDS["1-2"] and name in ("0", "1-2"):
                         of_both.got[way, "both at most 2"].append(right)
-        change = changes.of(event, now_us=event.time_us, context=around)
+        change = changes.from_event(event, now_us=event.time_us, context=around)
         if change is not None:
             states.record(change)
     return of_shopper, of_product, of_both

@@ -137,7 +137,7 @@ async def by_rest(service: Service, candidates: list[str], deadline_s: float) ->
 @asynccontextmanager
 async def by_grpc(service: Service, candidates: list[str], deadline_s: float) -> AsyncIterator[Asked]:
     """The same."""
-    body = messages.message("RankRequest")(candidates=candidates, shopper="u000001").SerializeToString()
+    body = messages.message_class("RankRequest")(candidates=candidates, shopper="u000001").SerializeToString()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{service.grpc}", options=(("grpc.use_local_subchannel_pool", 1),)) as channel:
         call = channel.unary_unary(f"/{messages.SERVICE}/Rank")
 

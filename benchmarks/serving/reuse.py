@@ -15,16 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from pipeline.local.result import read_result
 from rich.console import Console
 from rich.table import Table
 
 from components.contract.dataset import Dataset
 from components.contract.load import parse_dataset
-from pipeline.results.result import read_result
-from serving.client.prediction import Door, asking
+from serving.client.prediction import Endpoint, predict_request
 from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
-from serving.features.events import Changes, Interaction, Shown
+from serving.features.events import Changes, ImpressionList, Interaction
 from serving.features.request import Inputs, Request
 from serving.state import snapshot
 from serving.state.interface import plans_of
@@ -33,7 +33,7 @@ from serving.state.memory import MemoryStates
 RATES = (0, 1, 3, 10, 30, 100)  # lists a second
 STEP_US = SECOND_US = 1_000_000
 PLACES, CLICKED = 20, 0.1
-DOOR = Door("", "serving_default")
+DOOR = Endpoint("", "serving_default")
 
 
 def rounded(time_us: int) -> int:
@@ -43,18 +43,18 @@ def rounded(time_us: int) -> int:
 
 def same(one: Inputs, other: Inputs) -> bool:
     """Whether the model server would be sent the same bytes."""
-    return asking("shop", one.tensors, (), DOOR) == asking("shop", other.tensors, (), DOOR)
+    return predict_request("shop", one.tensors, (), DOOR) == predict_request("shop", other.tensors, (), DOOR)
 
 
 def others(states: MemoryStates, changes: Changes, catalogue: Catalogue, *, time_us: int, rng: np.random.Generator) -> None:
     """Another shopper is shown a list, and clicks now and then."""
     items = [catalogue.items.ids[at] for at in rng.choice(len(catalogue.items.ids), PLACES, replace=False)]
     shopper, request = f"other{rng.integers(1 << 40)}", f"r{rng.integers(1 << 40)}"
-    events: list[Shown | Interaction] = [Shown(shopper=shopper, request=request, time_us=time_us, items=items)]
+    events: list[ImpressionList | Interaction] = [ImpressionList(shopper=shopper, request=request, time_us=time_us, items=items)]
     if rng.random() < CLICKED:
         events.append(Interaction(shopper=shopper, action="click", time_us=time_us + 1, item=items[0], request=request))
     for event in events:
-        change = changes.of(event, now_us=time_us + SECOND_US)
+        change = changes.from_event(event, now_us=time_us + SECOND_US)
         assert change is not None
         states.record(change)
 

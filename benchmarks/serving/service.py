@@ -68,7 +68,7 @@ def made_shop(dataset: Dataset, base: Path) -> None:
     for number in range(SHOPPERS * CLICKS):
         item = catalogue.items.ids[int(rng.integers(ITEMS))]
         click = Interaction(shopper=f"u{number % SHOPPERS:06d}", action="click", time_us=START_US + number, item=item)
-        change = changes.of(click, now_us=START_US * 2)
+        change = changes.from_event(click, now_us=START_US * 2)
         assert change is not None
         states.record(change)
     snapshot.save(states.snapshot(), base / "saved")

@@ -21,7 +21,7 @@ from components.contract.dataset import Dataset
 from components.contract.load import load_dataset
 from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
-from serving.features.events import Changes, Interaction, Shown
+from serving.features.events import Changes, ImpressionList, Interaction
 from serving.features.request import Request
 from serving.state.interface import plans_of
 from serving.state.memory import MemoryStates
@@ -54,9 +54,9 @@ def made_up(dataset: Dataset) -> Catalogue:
         return load_catalogue(Path(name), dataset)
 
 
-def recorded(states: MemoryStates, changes: Changes, event: Shown) -> None:
+def recorded(states: MemoryStates, changes: Changes, event: ImpressionList) -> None:
     """Take a list in."""
-    change = changes.of(event, now_us=event.time_us)
+    change = changes.from_event(event, now_us=event.time_us)
     assert change is not None
     states.record(change)
 
@@ -87,7 +87,7 @@ def main() -> None:
         done = Interaction(
             shopper=f"u{n % USERS:06d}", action="click", item=f"p{draw.integers(ITEMS):06d}", request=f"r{n}", time_us=START_US + n * SECOND
         )
-        change = changes.of(done, now_us=now_us)
+        change = changes.from_event(done, now_us=now_us)
         assert change is not None
         states.record(change)
     for length in asked.candidates:
@@ -102,7 +102,9 @@ def main() -> None:
             )
             for items in lists
         ]
-        shown = [Shown(shopper=r.shopper, request=f"{length}-{n}", time_us=now_us, items=r.candidates) for n, r in enumerate(requests)]
+        shown = [
+            ImpressionList(shopper=r.shopper, request=f"{length}-{n}", time_us=now_us, items=r.candidates) for n, r in enumerate(requests)
+        ]
         one: list[Callable[[], object]] = [partial(features.inputs, request) for request in requests]
         state: list[Callable[[], object]] = [partial(states.known, r.shopper, list(r.candidates), r.time_us) for r in requests]
         written: list[Callable[[], object]] = [partial(recorded, states, changes, event) for event in shown]

@@ -180,7 +180,7 @@ def _post(args: Namespace) -> Any:
     from components.contract.load import load_dataset, parse_dataset
     from pipeline.ops.guard import Post
     from pipeline.ops.releases import Place
-    from serving.guard.monitor import Duty
+    from serving.guard.monitor import MonitorSettings
     from serving.guard.sequential_test import Limits
 
     if args.dataset:
@@ -192,14 +192,16 @@ def _post(args: Namespace) -> Any:
     # Asked for only where it is wanted: all three may be told.
     releases = _releases_of(args)
     logs = [Path(log) for log in args.log] if args.log else [_last(args.root).parent / "serving" / "exposures"]
-    told = {field.name: getattr(args, field.name) for kind in (Duty, Limits) for field in fields(kind) if hasattr(args, field.name)}
+    told = {
+        field.name: getattr(args, field.name) for kind in (MonitorSettings, Limits) for field in fields(kind) if hasattr(args, field.name)
+    }
     limits = Limits(**{field.name: told.pop(field.name) for field in fields(Limits) if field.name in told})
     if dataset.attribution:
         told.setdefault("click_s", dataset.attribution)
     told["gap_s"] = dataset.session_gap
     return Post(
         place=Place(releases, args.model_server, patience_s=args.timeout),
-        duty=Duty(logs=logs, limits=limits, **told),
+        duty=MonitorSettings(logs=logs, limits=limits, **told),
         dataset=dataset,
         actions=tuple(args.action or ()),
         dry_run=args.dry_run,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.guard.decision import Decision
-from serving.guard.trial_store import Standing
+from serving.guard.trial_store import TrialState
 
 FILE = "guard.jsonl"
 
@@ -40,12 +40,12 @@ class Entry:
     done: bool
 
 
-def entry(standing: Standing, *, done: bool) -> Entry:
+def entry(standing: TrialState, *, done: bool) -> Entry:
     """The line of a trial that has its verdict."""
-    assert standing.found is not None
-    trial, found, watch = standing.trial, standing.found, standing.watch
+    assert standing.outcome is not None
+    trial, found, watch = standing.trial, standing.outcome, standing.test
     return Entry(
-        decided=_moment(standing.found_us),
+        decided=_moment(standing.ended_us),
         since=_moment(trial.since_us),
         canary=trial.canary,
         stable=trial.stable,

@@ -1,1 +1,1 @@
-"""Asking TensorFlow Serving, without TensorFlow."""
+"""Call TensorFlow Serving over gRPC, without TensorFlow."""

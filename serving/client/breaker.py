@@ -1,7 +1,7 @@
-"""A circuit breaker: whoever has failed often in a row isn't asked for a while, so that nobody waits for him in vain.
+"""Stop calling a dependency for a while once it has failed several times in a row (circuit breaker).
 
-Closed, until `failures` in a row; then open for `open_s`, when `allows` says no; then half open: one try is let through, whose end closes
-it or opens it again. (Nygard, Release It!, chapter 5.) Time comes in as an argument. Not for several threads.
+Closed until `failures` in a row; then open for `open_s`, while `allows` returns False; then half open: one call is let
+through, and its outcome closes the breaker or opens it again (Nygard, Release It!, chapter 5). Not thread-safe.
 """
 
 from dataclasses import dataclass
@@ -10,22 +10,23 @@ from typing import final
 
 @dataclass(frozen=True)
 class BreakerSettings:
-    """When it opens.
+    """Configure when a circuit breaker opens.
 
     Attributes:
-        failures: after how many in a row.
-        open_s: for how many seconds.
-        fair_s: who wouldn't wait even so long for an answer can't call its lack a failure: else callers in a hurry would close it for all.
+        failures: consecutive failures after which it opens.
+        open_s: seconds it stays open.
+        min_timeout_s: a timeout counts as a failure only if the caller waited at least this long; else callers in a
+            hurry would open the breaker for all.
     """
 
     failures: int = 5
     open_s: float = 1.0
-    fair_s: float = 0.01
+    min_timeout_s: float = 0.01
 
 
 @final
-class Breaker:
-    """Of one thing that may fail."""
+class CircuitBreaker:
+    """Track the failures of one dependency."""
 
     def __init__(self, settings: BreakerSettings) -> None:
         self._settings = settings
@@ -33,7 +34,7 @@ class Breaker:
         self._closed_again_s = 0.0
 
     def allows(self, now_s: float) -> bool:
-        """Whether to try. Where it is half open the one who asks is the one who tries; others wait for another `open_s`."""
+        """Return whether to call. When half open one caller gets the trial call; others wait for another `open_s`."""
         if self._failures < self._settings.failures:
             return True
         if now_s < self._closed_again_s:
@@ -41,22 +42,22 @@ class Breaker:
         self._closed_again_s = now_s + self._settings.open_s
         return True
 
-    def succeeded(self) -> None:
-        """It answered."""
+    def record_success(self) -> None:
+        """Close the breaker: a call succeeded."""
         self._failures = 0
 
-    def late(self, now_s: float, waited_s: float) -> None:
-        """It didn't within the time that it had: a failure, if that was a fair one."""
-        if waited_s >= self._settings.fair_s:
-            self.failed(now_s)
+    def record_timeout(self, now_s: float, waited_s: float) -> None:
+        """Count a call that timed out as a failure if it had at least `min_timeout_s`."""
+        if waited_s >= self._settings.min_timeout_s:
+            self.record_failure(now_s)
 
-    def failed(self, now_s: float) -> None:
-        """It didn't."""
+    def record_failure(self, now_s: float) -> None:
+        """Count a failed call."""
         self._failures += 1
         if self._failures >= self._settings.failures:
             self._closed_again_s = now_s + self._settings.open_s
 
     @property
     def is_open(self) -> bool:
-        """Whether the last tries failed, so many as it takes."""
+        """Return whether the last calls failed, as many as open the breaker."""
         return self._failures >= self._settings.failures

@@ -1,7 +1,8 @@
-"""When a request is sent to a second replica as well, and how often that may be.
+"""Decide when a request is sent to a second replica as well, and limit how often.
 
-Dean & Barroso, "The Tail at Scale", 2013: a second request after the 95th percentile of the usual latency cuts the tail for some five
-percent of additional load. The latency is that of the last calls; a budget holds the load down when all of them become slow at once.
+Dean & Barroso, "The Tail at Scale", 2013: a second request after the 95th percentile of the usual latency cuts the tail
+for some 5 % more load. The latency is that of the last calls; a token bucket bounds the load when all of them become
+slow at once.
 """
 
 import math
@@ -15,23 +16,23 @@ from components.contract.errors import InputError
 
 @dataclass(frozen=True)
 class HedgeSettings:
-    """How requests are hedged.
+    """Configure hedged requests.
 
     Attributes:
         share: of all requests, that may be sent a second time; 0 for none.
-        burst: as many may be at once, where few were before.
-        quantile: of the latencies, after which a request is.
-        least_s: it waits at least so long.
-        window: how many of the last latencies count.
-        known: with fewer of them the quantile isn't known, and a request waits for half of its time.
+        burst: capacity of the token bucket: hedges allowed at once after few were sent.
+        quantile: of the latencies, after which a request is hedged.
+        min_delay_s: least delay before a hedge.
+        window: latencies of the last calls that are kept.
+        min_samples: with fewer latencies the quantile is unknown, and a request is hedged after half of its time.
     """
 
     share: float = 0.05
     burst: float = 10.0
     quantile: float = 0.95
-    least_s: float = 0.001
+    min_delay_s: float = 0.001
     window: int = 256
-    known: int = 20
+    min_samples: int = 20
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1:
@@ -39,45 +40,45 @@ class HedgeSettings:
 
 
 @final
-class Latency:
-    """The last latencies of one door, and their quantile."""
+class LatencyWindow:
+    """Keep the last latencies of one endpoint, sorted for their quantile."""
 
     def __init__(self, settings: HedgeSettings) -> None:
         self._settings = settings
-        self._came: deque[float] = deque()
+        self._by_age: deque[float] = deque()
         self._sorted: list[float] = []
 
     def add(self, seconds: float) -> None:
-        """One more. Of a call that was cancelled, how long it had taken by then: it would have taken longer, and counts among the slow."""
-        if len(self._came) == self._settings.window:
-            del self._sorted[bisect_left(self._sorted, self._came.popleft())]
-        self._came.append(seconds)
+        """Add a latency in seconds. Of a cancelled call it is the time until the cancellation, a lower bound."""
+        if len(self._by_age) == self._settings.window:
+            del self._sorted[bisect_left(self._sorted, self._by_age.popleft())]
+        self._by_age.append(seconds)
         insort(self._sorted, seconds)
 
     def hedge_after_s(self, left_s: float) -> float:
-        """How long to wait for an answer before a second replica is asked, `left_s` before the deadline."""
-        if len(self._sorted) < self._settings.known:
+        """Return the seconds to wait for an answer before a second replica is called, `left_s` before the deadline."""
+        if len(self._sorted) < self._settings.min_samples:
             return left_s / 2
-        at = math.ceil(self._settings.quantile * len(self._sorted)) - 1
-        return max(self._sorted[at], self._settings.least_s)
+        rank = math.ceil(self._settings.quantile * len(self._sorted)) - 1
+        return max(self._sorted[rank], self._settings.min_delay_s)
 
 
 @final
-class Budget:
-    """A bucket of tokens: each request brings `share` of one, each hedge takes one, and it holds `burst`."""
+class HedgeBudget:
+    """Limit hedges by a token bucket of size `burst`: a request deposits `share` of a token, a hedge withdraws one."""
 
     def __init__(self, settings: HedgeSettings) -> None:
         self._settings = settings
         self._tokens = settings.burst if settings.share else 0.0
 
-    def earn(self) -> None:
-        """A request was sent."""
+    def deposit(self) -> None:
+        """Credit a request that was sent."""
         self._tokens = min(self._settings.burst, self._tokens + self._settings.share)
 
     def allows(self) -> bool:
-        """Whether one may be sent a second time."""
+        """Return whether a request may be sent a second time."""
         return self._tokens >= 1
 
-    def take(self) -> None:
-        """One was."""
+    def withdraw(self) -> None:
+        """Debit a hedge that was sent."""
         self._tokens -= 1

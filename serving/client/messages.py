@@ -1,9 +1,10 @@
-"""TensorFlow Serving's messages for Predict, GetModelMetadata, GetModelStatus and HandleReloadConfigRequest, as far as a client needs them.
+"""Define TensorFlow Serving's messages for Predict, GetModelMetadata, GetModelStatus and HandleReloadConfigRequest.
 
 They need no TensorFlow. The field numbers and types are those of predict.proto, model.proto, get_model_metadata.proto,
-get_model_status.proto, status.proto, model_management.proto, model_server_config.proto, file_system_storage_path_source.proto
-(tensorflow/serving), tensor.proto, tensor_shape.proto and types.proto (tensorflow), so the bytes are the same. The names are our own, in a
-pool of their own: a process that also loads TensorFlow's descriptors, such as a test, has no two definitions of one name.
+get_model_status.proto, status.proto, model_management.proto, model_server_config.proto,
+file_system_storage_path_source.proto (tensorflow/serving), tensor.proto, tensor_shape.proto and types.proto
+(tensorflow), so the bytes are the same. The message names are our own, in a descriptor pool of their own, so that a
+process which also loads TensorFlow's descriptors, such as a test, has no conflicting definitions.
 """
 
 from typing import Any
@@ -78,9 +79,9 @@ _MESSAGES: dict[str, tuple[tuple[int, str, str, bool], ...]] = {
 def _pool() -> descriptor_pool.DescriptorPool:
     file = descriptor_pb2.FileDescriptorProto(name="shelfrank/model.proto", package=_PACKAGE, syntax="proto3")
     for message, fields in _MESSAGES.items():
-        made = file.message_type.add(name=message)
+        descriptor = file.message_type.add(name=message)
         for number, name, kind, repeated in fields:
-            field = made.field.add(name=name, number=number, label=_Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL)
+            field = descriptor.field.add(name=name, number=number, label=_Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL)
             if kind in _TYPES:
                 field.type = _TYPES[kind]
             else:

@@ -1,4 +1,4 @@
-"""A Predict of TensorFlow Serving: the message that asks, and the answer read."""
+"""Build Predict requests of TensorFlow Serving and parse their responses."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,61 +9,61 @@ from components.contract.errors import ModelUnavailable
 from serving.client.messages import PredictRequest, PredictResponse
 from serving.client.tensors import Array, read, write
 
-NEWEST = "newest"  # how the label "" is called
-Which = str | int  # a version of a model: by its label, "" being the newest, or by its number
+NEWEST = "newest"  # display name of the label ""
+ModelVersion = str | int  # a label ("" for the newest version), or a version number
 Check = Callable[[Mapping[str, Array]], None]
 
 
 @dataclass(frozen=True)
-class Door:
-    """What is asked on a server: a version, by a signature. What fails or is slow, fails by door."""
+class Endpoint:
+    """Name a version and a signature of the model. Failures and latencies are tracked for each endpoint."""
 
-    label: Which
+    label: ModelVersion
     signature: str
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model answered: its outputs by name, and the version that did."""
+    """Hold the model's outputs by name, and the version that answered."""
 
     outputs: dict[str, Array]
     version: int | None
 
 
-def named(which: Which) -> str:
-    """How a version is told of in reasons, metrics and the log: by its label, or as `version N`."""
-    return which if isinstance(which, str) else f"version {which}"
+def version_name(version: ModelVersion) -> str:
+    """Return the name of a version in reasons, metrics and logs: its label, or `version N`."""
+    return version if isinstance(version, str) else f"version {version}"
 
 
-def bounded(name: str) -> str:
-    """A version's name for a metric's label: without the number of one that was asked for by number, which callers choose."""
+def metric_label(name: str) -> str:
+    """Return a version's name as a metric label, without a version's number: callers choose those."""
     return "version" if name.startswith("version ") else name
 
 
-def asking(model: str, tensors: Mapping[str, Array], outputs: Sequence[str], door: Door) -> bytes:
-    """The message. The same arrays in the same order make the same bytes."""
+def predict_request(model: str, tensors: Mapping[str, Array], outputs: Sequence[str], endpoint: Endpoint) -> bytes:
+    """Serialize a Predict request. The same arrays in the same order give the same bytes."""
     request = PredictRequest(output_filter=outputs)
-    request.model_spec.name, request.model_spec.signature_name = model, door.signature
-    if isinstance(door.label, int):
-        request.model_spec.version.value = door.label
-    elif door.label:
-        request.model_spec.version_label = door.label
+    request.model_spec.name, request.model_spec.signature_name = model, endpoint.signature
+    if isinstance(endpoint.label, int):
+        request.model_spec.version.value = endpoint.label
+    elif endpoint.label:
+        request.model_spec.version_label = endpoint.label
     for name, array in tensors.items():
-        named = request.inputs.add(key=name)
-        write(named.value, array)
+        entry = request.inputs.add(key=name)
+        write(entry.value, array)
     message: bytes = request.SerializeToString()
     return message
 
 
-def answered(answer: bytes, check: Check) -> Prediction:
-    """The prediction.
+def parse_response(answer: bytes, check: Check) -> Prediction:
+    """Parse a Predict response.
 
     Raises:
-        ModelUnavailable: `rubbish`, which can't be parsed, or which `check` refuses by a ValueError.
+        ModelUnavailable: `rubbish`, it can't be parsed, or `check` raises ValueError.
     """
     try:
         response = PredictResponse.FromString(answer)
-        outputs = {named.key: read(named.value) for named in response.outputs}
+        outputs = {entry.key: read(entry.value) for entry in response.outputs}
         check(outputs)
     except (DecodeError, ValueError) as error:
         raise ModelUnavailable("rubbish", f"the model server's answer can't be used: {error}") from error

@@ -1,4 +1,4 @@
-"""One model server of those that serve the same models: a connection, and what is known of how it fares."""
+"""Call one replica of the model server, and track its failures and its speed."""
 
 import logging
 import time
@@ -9,11 +9,11 @@ from typing import final
 import grpc
 
 from components.contract.errors import ModelUnavailable
-from serving.client.breaker import Breaker, BreakerSettings
+from serving.client.breaker import BreakerSettings, CircuitBreaker
 from serving.client.failure_log import FailureLog
+from serving.client.lru_cache import LruCache
 from serving.client.messages import AVAILABLE, MODEL_STATUS, PREDICT, ModelStatusRequest, ModelStatusResponse
-from serving.client.prediction import NEWEST, Check, Door, Prediction, answered, named
-from serving.client.recent import Recent
+from serving.client.prediction import NEWEST, Check, Endpoint, Prediction, parse_response, version_name
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", 64 << 20),
@@ -30,17 +30,17 @@ _REASONS = {grpc.StatusCode.UNAVAILABLE: "unreachable", grpc.StatusCode.DEADLINE
 
 @final
 class Replica:
-    """To be made, used and closed within one event loop.
+    """Call one model server. Create, use and close it within one event loop.
 
     Args:
-        address: HOST:PORT of its gRPC.
-        breaker: of each door; after as many defeats as failures it takes, a replica counts as slow for as long.
-        credentials: of the connection; None for none.
-        interceptors: what each call passes through.
+        address: HOST:PORT of its gRPC endpoint.
+        breaker: circuit breaker of each endpoint; as many lost races make a replica count as slow for as long.
+        credentials: of a TLS connection; None for plaintext.
+        interceptors: of every call.
 
     Attributes:
-        address: as given.
-        outstanding: how many calls it hasn't answered yet.
+        address: as passed in.
+        outstanding: calls without an answer yet.
     """
 
     def __init__(
@@ -58,39 +58,39 @@ class Replica:
             if credentials is None
             else grpc.aio.secure_channel(address, credentials, options=_OPTIONS, interceptors=interceptors)
         )
-        # Messages are made and parsed elsewhere: one for all replicas, and rubbish told apart from failure.
+        # No serializers: one message serves all replicas, and an unusable answer differs from a failed call.
         self._predict = self._channel.unary_unary(PREDICT)
         self._status = self._channel.unary_unary(
             MODEL_STATUS, request_serializer=ModelStatusRequest.SerializeToString, response_deserializer=ModelStatusResponse.FromString
         )
-        self._failing = Recent[Door, Breaker](partial(Breaker, breaker))
-        self._slow = Recent[Door, Breaker](partial(Breaker, breaker))
+        self._failing = LruCache[Endpoint, CircuitBreaker](partial(CircuitBreaker, breaker))
+        self._slow = LruCache[Endpoint, CircuitBreaker](partial(CircuitBreaker, breaker))
         self._failures = FailureLog(_LOG)
 
     def connect(self) -> None:
-        """Begin to connect, so that the first request needn't."""
+        """Start connecting, so that the first request doesn't wait for it."""
         self._channel.get_state(try_to_connect=True)
 
-    def allows(self, door: Door) -> bool:
-        """Whether to ask it, by its circuit breaker."""
-        return self._failing[door].allows(time.monotonic())
+    def allows(self, endpoint: Endpoint) -> bool:
+        """Return whether to call it, by its circuit breaker."""
+        return self._failing[endpoint].allows(time.monotonic())
 
-    def keeps_up(self, door: Door) -> bool:
-        """Whether to ask it first: not where others have kept answering before it, but for one try now and then."""
-        return self._slow[door].allows(time.monotonic())
+    def is_fast(self, endpoint: Endpoint) -> bool:
+        """Return whether to prefer it: false while later calls to others keep answering first, except for a trial."""
+        return self._slow[endpoint].allows(time.monotonic())
 
-    def suspect(self, door: Door) -> bool:
-        """Whether whoever asks it tries if it is well again."""
-        return self._failing[door].is_open or self._slow[door].is_open
+    def is_probe(self, endpoint: Endpoint) -> bool:
+        """Return whether the next call tries out if it has recovered."""
+        return self._failing[endpoint].is_open or self._slow[endpoint].is_open
 
-    async def ask(self, message: bytes, door: Door, *, until_s: float, check: Check) -> Prediction:
-        """One try. Whoever cancels it cancels the call, and it counts neither as failure nor as success.
+    async def call(self, message: bytes, endpoint: Endpoint, *, until_s: float, check: Check) -> Prediction:
+        """Call once. Cancelling it cancels the RPC, which then counts neither as failure nor as success.
 
         Args:
-            message: as `asking` makes it.
-            door: that it asks.
-            until_s: by the monotonic clock; what is left until then is the deadline that the server sees.
-            check: see `answered`.
+            message: as `predict_request` returns it.
+            endpoint: that it goes to.
+            until_s: deadline by the monotonic clock, which the server sees.
+            check: see `parse_response`.
 
         Raises:
             ModelUnavailable: `unreachable`, `timeout`, `refused` or `rubbish`.
@@ -100,55 +100,55 @@ class Replica:
             raise ModelUnavailable("timeout", f"no time was left to ask the model server at {self.address}")
         self.outstanding += 1
         try:
-            prediction = answered(await self._predict(message, timeout=left_s), check)
+            prediction = parse_response(await self._predict(message, timeout=left_s), check)
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                self._failing[door].late(time.monotonic(), left_s)
+                self._failing[endpoint].record_timeout(time.monotonic(), left_s)
             else:
-                self._failing[door].failed(time.monotonic())
+                self._failing[endpoint].record_failure(time.monotonic())
             failure = self._unavailable(error)
-            self._noted(failure, door)
+            self._log_failure(failure, endpoint)
             raise failure from error
         except ModelUnavailable as error:
-            self._failing[door].failed(time.monotonic())
-            self._noted(error, door)
+            self._failing[endpoint].record_failure(time.monotonic())
+            self._log_failure(error, endpoint)
             raise
         finally:
             self.outstanding -= 1
-        self._failing[door].succeeded()
-        self._slow[door].succeeded()
+        self._failing[endpoint].record_success()
+        self._slow[endpoint].record_success()
         return prediction
 
-    def beaten(self, door: Door) -> None:
-        """Another one, asked later, has answered before it."""
-        self._slow[door].failed(time.monotonic())
+    def record_lost_race(self, endpoint: Endpoint) -> None:
+        """Count that another replica, called later, answered first."""
+        self._slow[endpoint].record_failure(time.monotonic())
 
     def failing(self) -> set[str]:
-        """The labels whose last tries failed, so many that they aren't asked all the time."""
-        return {named(door.label) or NEWEST for door, breaker in self._failing.items() if breaker.is_open}
+        """Return the labels whose circuit breaker is open."""
+        return {version_name(endpoint.label) or NEWEST for endpoint, breaker in self._failing.items() if breaker.is_open}
 
     async def versions(self, model: str, *, timeout_s: float) -> tuple[int, ...]:
-        """The versions that it has ready, the newest first.
+        """Return the versions that are available, the newest first.
 
         Raises:
-            ModelUnavailable: it doesn't tell.
+            ModelUnavailable: it doesn't answer.
         """
         request = ModelStatusRequest()
         request.model_spec.name = model
         try:
-            told = await self._status(request, timeout=timeout_s)
+            response = await self._status(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
             raise self._unavailable(error) from error
-        return tuple(sorted((each.version for each in told.model_version_status if each.state == AVAILABLE), reverse=True))
+        return tuple(sorted((each.version for each in response.model_version_status if each.state == AVAILABLE), reverse=True))
 
-    def _noted(self, failure: ModelUnavailable, door: Door) -> None:
-        which = f"{named(door.label) or NEWEST}, {door.signature}"
-        self._failures.note((which, failure.reason), f"{failure} (asked for {which})", time.monotonic())
+    def _log_failure(self, failure: ModelUnavailable, endpoint: Endpoint) -> None:
+        target = f"{version_name(endpoint.label) or NEWEST}, {endpoint.signature}"
+        self._failures.note((target, failure.reason), f"{failure} (asked for {target})", time.monotonic())
 
     def _unavailable(self, error: grpc.aio.AioRpcError) -> ModelUnavailable:
         reason = _REASONS.get(error.code(), "refused")
         return ModelUnavailable(reason, f"the model server at {self.address}: {error.code().name}, {error.details()}")
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         await self._channel.close()

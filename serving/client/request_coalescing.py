@@ -1,8 +1,8 @@
-"""One call for requests that are the same: those that come while it is under way share it, those that come soon after get its answer again.
+"""Share one model call between identical requests that come while it is under way or soon after.
 
-The same means the same bytes: tensors, label, signature and outputs. So an answer can't be another shopper's, nor one of before the
-shopper's last click, since these are in the tensors; and what it saves is the model, not the making of tensors. Time is in the tensors
-too: who wants two moments to be the same gives both the same time.
+Identical means the same bytes: tensors, label, signature and outputs. So an answer can't be another shopper's, nor
+predate the shopper's last click, since these are in the tensors; and what is saved is the model call, not the building
+of tensors. Time is in the tensors too: a caller who wants two moments to be equal rounds them to one.
 """
 
 import asyncio
@@ -13,99 +13,99 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 from components.contract.errors import ModelUnavailable
-from serving.client.prediction import Prediction, Which
+from serving.client.prediction import ModelVersion, Prediction
 
-MOST = 1_000
+MAX_CALLS = 1_000
 
 
 @dataclass(eq=False)
 class _Call:
-    label: Which
+    label: ModelVersion
     task: "asyncio.Task[Prediction]"
     began_s: float = field(default_factory=time.monotonic)
     waiting: int = 0
 
 
 @final
-class Reuse:
-    """Calls under way and answers of late.
+class RequestCoalescer:
+    """Keep calls under way and recent answers.
 
-    As soon as a label is answered by another version, what was asked of it before isn't given any more; an answer of the version before
-    that comes in late goes to those who wait for it, and to nobody else.
+    As soon as a label is answered by another version, answers from before are dropped; a late answer of the earlier
+    version goes to those who wait for it, and to nobody else.
 
     Args:
-        keep_s: for so long from its start a call serves others.
-        most: calls that are kept; beyond, the oldest goes.
+        keep_s: seconds from its start for which a call serves others.
+        capacity: calls that are kept; beyond, the oldest is evicted.
 
     Attributes:
-        coalesced: how many have joined a call under way.
-        cached: how many got an answer that was there.
+        coalesced: requests that joined a call under way.
+        cached: requests answered from a completed call.
     """
 
-    def __init__(self, keep_s: float, *, most: int = MOST) -> None:
-        self._keep_s, self._most = keep_s, most
+    def __init__(self, keep_s: float, *, capacity: int = MAX_CALLS) -> None:
+        self._keep_s, self._capacity = keep_s, capacity
         self._calls: dict[bytes, _Call] = {}  # in the order in which they began
-        self._versions: dict[Which, tuple[int | None, float]] = {}  # by label, the one that answered last, and since when
+        self._versions: dict[ModelVersion, tuple[int | None, float]] = {}  # by label, the one that answered last, and since when
         self.coalesced = self.cached = 0
 
     async def answer(
-        self, message: bytes, label: Which, *, timeout_s: float, ask: Callable[[], Coroutine[Any, Any, Prediction]]
+        self, message: bytes, label: ModelVersion, *, timeout_s: float, call: Callable[[], Coroutine[Any, Any, Prediction]]
     ) -> Prediction:
-        """The answer to a message.
+        """Return the answer to a request.
 
         Args:
-            message: what is asked.
-            label: in it.
-            timeout_s: how long a caller who joins waits; the one who calls leaves that to `ask`.
-            ask: makes the call.
+            message: serialized request.
+            label: of the version in it.
+            timeout_s: how long a caller who joins waits; the one who calls leaves that to `call`.
+            call: makes the call.
 
         Raises:
-            ModelUnavailable: the call failed, for all who wait for it; or a caller who joined has no time left.
+            ModelUnavailable: the call failed, for all who wait for it; or a caller who joined ran out of time.
         """
         key = hashlib.blake2b(message, digest_size=16).digest()
-        call = self._calls.get(key)
-        mine = call is None or call.began_s + self._keep_s < time.monotonic()
-        if call is None or mine:
-            call = self._begun(key, label, ask)
-        elif call.task.done():
+        shared = self._calls.get(key)
+        is_new = shared is None or shared.began_s + self._keep_s < time.monotonic()
+        if shared is None or is_new:
+            shared = self._start(key, label, call)
+        elif shared.task.done():
             self.cached += 1
-            return call.task.result()
+            return shared.task.result()
         else:
             self.coalesced += 1
-        call.waiting += 1
+        shared.waiting += 1
         try:
-            async with asyncio.timeout(None if mine else timeout_s):
-                return await asyncio.shield(call.task)
+            async with asyncio.timeout(None if is_new else timeout_s):
+                return await asyncio.shield(shared.task)
         except TimeoutError as error:
             raise ModelUnavailable("timeout", "the model server's answer to an equal request didn't come in time") from error
         finally:
-            call.waiting -= 1
-            if not call.waiting and not call.task.done():
-                self._drop(key, call)
-                call.task.cancel()
+            shared.waiting -= 1
+            if not shared.waiting and not shared.task.done():
+                self._drop(key, shared)
+                shared.task.cancel()
 
-    def _begun(self, key: bytes, label: Which, ask: Callable[[], Coroutine[Any, Any, Prediction]]) -> _Call:
-        call = _Call(label, asyncio.create_task(ask()))
+    def _start(self, key: bytes, label: ModelVersion, call: Callable[[], Coroutine[Any, Any, Prediction]]) -> _Call:
+        shared = _Call(label, asyncio.create_task(call()))
         self._calls.pop(key, None)
-        self._calls[key] = call
-        if len(self._calls) > self._most:
+        self._calls[key] = shared
+        if len(self._calls) > self._capacity:
             del self._calls[next(iter(self._calls))]
-        call.task.add_done_callback(lambda task: self._ended(key, call, task))
-        return call
+        shared.task.add_done_callback(lambda task: self._on_done(key, shared, task))
+        return shared
 
-    def _ended(self, key: bytes, call: _Call, task: "asyncio.Task[Prediction]") -> None:
+    def _on_done(self, key: bytes, call: _Call, task: "asyncio.Task[Prediction]") -> None:
         if task.cancelled() or task.exception() is not None:
             self._drop(key, call)
             return
         version = task.result().version
-        usual, since_s = self._versions.setdefault(call.label, (version, call.began_s))
-        if version == usual:
+        current, since_s = self._versions.setdefault(call.label, (version, call.began_s))
+        if version == current:
             return
         if call.began_s < since_s:
             self._drop(key, call)
             return
         self._versions[call.label] = (version, time.monotonic())
-        self._calls = {mine: each for mine, each in self._calls.items() if each is call or each.label != call.label}
+        self._calls = {other: each for other, each in self._calls.items() if each is call or each.label != call.label}
 
     def _drop(self, key: bytes, call: _Call) -> None:
         if self._calls.get(key) is call:

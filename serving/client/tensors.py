@@ -1,4 +1,4 @@
-"""Arrays as TensorFlow's tensors on the wire, and back."""
+"""Convert NumPy arrays to TensorProto messages and back."""
 
 import math
 from collections.abc import Sequence
@@ -25,18 +25,18 @@ FIELDS: dict[int, tuple[np.dtype[Any], str]] = {
     7: (np.dtype(object), "string_val"),
 }
 NUMBERS = {dtype: number for number, (dtype, _) in FIELDS.items()}
-MOST_VALUES = 1 << 24
+MAX_VALUES = 1 << 24
 _ANSWERED = (1, 2, 3, 7, 9, 10)  # the types that `messages.Tensor` has a field for
 
 
 def shape_of(tensor: Any) -> tuple[list[int], bool]:
-    """The sizes of its dimensions, and whether all are known."""
+    """Return the sizes of a tensor's dimensions, and whether all are known."""
     shape = [dim.size for dim in tensor.tensor_shape.dim]
     return shape, not tensor.tensor_shape.unknown_rank and all(size >= 0 for size in shape)
 
 
 def from_content(tensor: Any, dtype: np.dtype[Any], shape: Sequence[int]) -> Array | None:
-    """The values where they are given as bytes; None where they stand one by one.
+    """Return the values where they are given as bytes, None where they are given one by one.
 
     Raises:
         ValueError: there are more bytes than the shape takes, or fewer.
@@ -50,7 +50,7 @@ def from_content(tensor: Any, dtype: np.dtype[Any], shape: Sequence[int]) -> Arr
 
 
 def write(tensor: Any, array: Array) -> None:
-    """Fill an empty tensor: numbers as their bytes, texts (an array of objects, each bytes) as a list."""
+    """Fill an empty tensor: numbers as their bytes, strings (an object array of bytes) as a list."""
     tensor.dtype = NUMBERS[array.dtype]
     tensor.tensor_shape.SetInParent()
     for size in array.shape:
@@ -62,10 +62,10 @@ def write(tensor: Any, array: Array) -> None:
 
 
 def read(tensor: Any) -> Array:
-    """The tensor as an array; fewer values than the shape asks for repeat the last one, as in TensorFlow.
+    """Return a TensorProto as an array; the last value repeats to fill the shape, as in TensorFlow.
 
     Raises:
-        ValueError: a type that no model of ours answers with, a shape that isn't full, or values that don't fit it.
+        ValueError: an unsupported dtype, a shape that isn't fully defined, or values that don't fit it.
     """
     if tensor.dtype not in _ANSWERED:
         raise ValueError(f"expected a tensor of the types {list(_ANSWERED)} of types.proto, got {tensor.dtype}")
@@ -73,12 +73,12 @@ def read(tensor: Any) -> Array:
     shape, full = shape_of(tensor)
     if not full:
         raise ValueError(f"expected a full shape, got {shape}")
-    if (found := from_content(tensor, dtype, shape)) is not None:
-        return found
+    if (content := from_content(tensor, dtype, shape)) is not None:
+        return content
     count = math.prod(shape)
     values = list(getattr(tensor, field))
     # A shape that can't be trusted mustn't cost memory, and nothing at all is no answer.
-    if len(values) > count or (count and not values) or count > MOST_VALUES:
+    if len(values) > count or (count and not values) or count > MAX_VALUES:
         raise ValueError(f"expected {count} values for the shape {shape}, got {len(values)}")
     array: Array = np.empty(count, dtype)
     array[: len(values)] = values

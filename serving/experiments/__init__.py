@@ -1,1 +1,1 @@
-"""Who is served how: experiments in layers, and the arm that a shopper falls into."""
+"""Assign shoppers to the arms of A/B experiments, which run in layers."""

@@ -1,12 +1,12 @@
-"""A shopper's arms, by salted hashes and nothing else: no table is kept, every replica says the same.
+"""Assign a shopper's arms by salted hashes alone: no table is kept, and every replica agrees.
 
-Layers and experiments as in Tang et al. 2010, "Overlapping Experiment Infrastructure". A shopper's place in a layer is a number in [0, 1)
-out of the hash of salt, layer and shopper; an experiment has those in [from, from + traffic). His arm is drawn by another hash, of salt,
-experiment and shopper. So
+Layers and experiments are as in Tang et al. 2010, "Overlapping Experiment Infrastructure". A shopper's position in a
+layer is a number in [0, 1) from the hash of salt, layer and shopper; an experiment has those in [from, from + traffic).
+The arm is drawn by another hash, of salt, experiment and shopper. So
 
 - experiments of a layer exclude each other, and layers are independent;
 - raising `traffic` moves nobody who was in: the range grows at its end, and the arm doesn't depend on the range;
-- changing `from`, the arms' shares or their order, a name or the salt does move shoppers: give the experiment a new name then.
+- changing `from`, the arms' shares or their order, a name or the salt does move shoppers: rename the experiment then.
 """
 
 import hashlib
@@ -20,10 +20,13 @@ from serving.experiments.file import Baseline, Experiment, Experiments
 
 @dataclass(frozen=True)
 class Assignment:
-    """How a shopper is served.
+    """Hold a shopper's arms.
 
-    `arms` maps each experiment that he is in to his arm, for the exposure log. `model` (a label), `baseline` and `rules` (a set of the
-    rules file) are what those arms say; None where none does.
+    Attributes:
+        arms: experiment to arm, for the exposure log.
+        model: label of the model version that the arms name; None for the default.
+        baseline: ranking without a model that the arms name; None for none.
+        rules: set of the rules file that the arms name; None for the default.
     """
 
     arms: dict[str, str] = field(default_factory=dict)
@@ -32,18 +35,18 @@ class Assignment:
     rules: str | None = None
 
 
-def unit(experiments: Experiments, shopper: str, *, session: str, context: Mapping[str, Any]) -> str:
-    """What arms are drawn by: a shopper's id, or of a guest ("") what the file says; "" where the request doesn't tell it."""
+def randomization_unit(experiments: Experiments, shopper: str, *, session: str, context: Mapping[str, Any]) -> str:
+    """Return a shopper's id, or a guest's value of what the experiments file names; "" without one."""
     if shopper or experiments.guests is None:
         return shopper
     value = session if experiments.guests == "session" else context.get(experiments.guests)
     single = isinstance(value, str | int | float) and not isinstance(value, bool)
     text = id_text(str(value)) if single else ""
-    return f"\x1f{experiments.guests}\x1f{text}" if text else ""  # no shopper's id has such a character
+    return f"\x1f{experiments.guests}\x1f{text}" if text else ""  # no shopper's id holds a control character
 
 
 def assign(experiments: Experiments, unit: str) -> Assignment:
-    """The arms of a shopper, by their id, or of what stands for a guest; of "" no arm."""
+    """Return the arms of a randomization unit; none for ""."""
     if not unit:
         return Assignment()
     arms: dict[str, str] = {}
@@ -51,29 +54,29 @@ def assign(experiments: Experiments, unit: str) -> Assignment:
     baseline: Baseline | None = None
     rules: str | None = None
     for layer in experiments.layers:
-        place = fraction(experiments.salt, "layer", layer.name, unit)
+        position = hash_fraction(experiments.salt, "layer", layer.name, unit)
         for experiment in layer.experiments:
-            if experiment.start <= place < experiment.end:
-                arm = experiment.arms[drawn(experiment, fraction(experiments.salt, "experiment", experiment.name, unit))]
+            if experiment.start <= position < experiment.end:
+                arm = experiment.arms[arm_index(experiment, hash_fraction(experiments.salt, "experiment", experiment.name, unit))]
                 arms[experiment.name] = arm.name
                 model, baseline, rules = arm.model or model, arm.baseline or baseline, arm.rules or rules
                 break
     return Assignment(arms, model, baseline, rules)
 
 
-def fraction(*parts: str) -> float:
-    """A number in [0, 1) out of the parts' hash: the first 53 bits of SHA-256, so that every value is exact in double precision."""
+def hash_fraction(*parts: str) -> float:
+    """Return a number in [0, 1) from the hash of the parts: the first 53 bits of SHA-256, exact in double precision."""
     # The length before each part: ("a", "bc") and ("ab", "c") aren't the same.
-    told = b"".join(len(raw).to_bytes(4, "big") + raw for raw in (part.encode("utf-8", "surrogatepass") for part in parts))
-    return (int.from_bytes(hashlib.sha256(told).digest()[:8], "big") >> 11) / 2.0**53
+    message = b"".join(len(raw).to_bytes(4, "big") + raw for raw in (part.encode("utf-8", "surrogatepass") for part in parts))
+    return (int.from_bytes(hashlib.sha256(message).digest()[:8], "big") >> 11) / 2.0**53
 
 
-def drawn(experiment: Experiment, place: float) -> int:
-    """Which arm a place in [0, 1) falls into; shares follow each other in the file's order."""
+def arm_index(experiment: Experiment, position: float) -> int:
+    """Return the index of the arm at a position in [0, 1); the arms' shares follow each other in the file's order."""
     end = 0.0
-    for at, arm in enumerate(experiment.arms):
+    for index, arm in enumerate(experiment.arms):
         end += arm.share
-        if place < end:
-            return at
-    # Shares that make 1 but for rounding: the last arm that has any.
-    return max(at for at, arm in enumerate(experiment.arms) if arm.share > 0)
+        if position < end:
+            return index
+    # The shares sum to 1 up to rounding: take the last arm with a share.
+    return max(index for index, arm in enumerate(experiment.arms) if arm.share > 0)

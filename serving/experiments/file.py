@@ -1,4 +1,4 @@
-"""The experiments file: layers of experiments, each with its shoppers and its arms."""
+"""Define the experiments file: layers of experiments, each with its traffic and its arms."""
 
 import math
 from collections.abc import Collection, Iterator
@@ -19,7 +19,7 @@ ROUNDING = 1e-9  # 10% + 20% is not 30% in binary
 
 
 class Arm(Strict):
-    """How those are served who fall into it; without `model`, `baseline` and `rules` as if there were no experiment."""
+    """Serve the shoppers of this arm in one way; by default as if there were no experiment."""
 
     name: Name = Field(description="In the exposure log and in reports")
     share: Share = Field(description="Of the experiment's shoppers; the shares of its arms make 100%")
@@ -32,19 +32,19 @@ class Arm(Strict):
 
     @model_validator(mode="after")
     def _one_thing(self) -> "Arm":
-        given = [key for key in ("model", "baseline", "rules") if getattr(self, key) is not None]
-        if len(given) > 1:
-            raise ValueError(f"an arm changes one thing, got {' and '.join(f'`{key}`' for key in given)}; keep one")
+        changes = [key for key in ("model", "baseline", "rules") if getattr(self, key) is not None]
+        if len(changes) > 1:
+            raise ValueError(f"an arm changes one thing, got {' and '.join(f'`{key}`' for key in changes)}; keep one")
         return self
 
     @property
     def subject(self) -> str:
-        """What the arm decides: what gives the scores, or which rules come after them; "" for neither."""
+        """Return what the arm decides: "scores", "rules", or "" for neither."""
         return "scores" if self.model or self.baseline else "rules" if self.rules else ""
 
 
 class Experiment(Strict):
-    """Arms that share the shoppers of a range of their layer."""
+    """Split the shoppers of a range of the layer between arms."""
 
     name: Name = Field(description="In the exposure log and in reports; arms are drawn by it, so a new name draws them anew")
     start: Share = Field(default=0.0, alias="from", description="Where its shoppers begin in the layer")
@@ -62,25 +62,25 @@ class Experiment(Strict):
                 " a layer has 100%, so lower `traffic` or `from`"
             )
         names = [arm.name for arm in self.arms]
-        if twice := next((name for at, name in enumerate(names) if name in names[:at]), None):
+        if twice := next((name for index, name in enumerate(names) if name in names[:index]), None):
             raise ValueError(f"two arms are called {twice!r}; give them names of their own")
         return self
 
     @property
     def end(self) -> float:
-        """Where its shoppers end in the layer."""
+        """Return the end of its range in the layer."""
         return self.start + self.traffic
 
 
 class Layer(Strict):
-    """Experiments that exclude each other; a shopper's place in one layer says nothing of his place in another."""
+    """Hold experiments that exclude each other; positions in one layer are independent of those in another."""
 
     name: Name = Field(description="Shoppers are placed by it; a new name places them anew")
     experiments: tuple[Experiment, ...] = Field(min_length=1, description="At least one")
 
 
 class Experiments(Strict):
-    """All experiments that are running."""
+    """Hold all running experiments."""
 
     salt: str = Field(min_length=1, description="Hashed with every shopper; a new one draws everything anew")
     guests: Name | None = Field(
@@ -96,10 +96,10 @@ def load_experiments(path: str | Path, *, rule_sets: Collection[str], guests: Co
     Args:
         path: of the file.
         rule_sets: names of the sets in the rules file, which arms may name.
-        guests: what guests may be drawn by.
+        guests: randomization units for guests that `guests` may name.
 
     Raises:
-        ServiceFileError: it is missing, isn't YAML, or says something that can't be; every fault is listed with its line.
+        ServiceFileError: it is missing, isn't YAML, or is invalid; every fault is listed with its line.
     """
     text = read_text(
         path, what="an experiments file", remedy="`examples/serving/experiments.yaml` is one to start from", error=ServiceFileError
@@ -110,27 +110,27 @@ def load_experiments(path: str | Path, *, rule_sets: Collection[str], guests: Co
 def parse_experiments(
     text: str, name: str = "experiments file", *, rule_sets: Collection[str], guests: Collection[str] = ("session",)
 ) -> Experiments:
-    """As `load_experiments`, from the text; `name` is what errors call it."""
+    """Parse an experiments file as `load_experiments` does; `name` is the file's name in errors."""
     return parse_strict(
         text,
         name,
         model=Experiments,
-        check=lambda made: [
-            *_names(made),
-            *_overlaps(made),
-            *_subjects(made),
-            *_rules(made, sorted(rule_sets)),
-            *_guests(made, sorted(guests)),
+        check=lambda parsed: [
+            *_names(parsed),
+            *_overlaps(parsed),
+            *_subjects(parsed),
+            *_rules(parsed, sorted(rule_sets)),
+            *_guests(parsed, sorted(guests)),
         ],
         error=ServiceFileError,
         example="salt: my_shop",
     )
 
 
-def _names(made: Experiments) -> Iterator[Fault]:
+def _names(experiments: Experiments) -> Iterator[Fault]:
     layers: set[str] = set()
-    experiments: dict[str, str] = {}
-    for n, layer in enumerate(made.layers):
+    layer_of: dict[str, str] = {}
+    for n, layer in enumerate(experiments.layers):
         if layer.name in layers:
             yield (
                 ("layers", n),
@@ -138,14 +138,14 @@ def _names(made: Experiments) -> Iterator[Fault]:
             )
         layers.add(layer.name)
         for m, experiment in enumerate(layer.experiments):
-            if experiment.name in experiments:
-                message = f"the layer {experiments[experiment.name]!r} has an experiment {experiment.name!r} already; rename one"
+            if experiment.name in layer_of:
+                message = f"the layer {layer_of[experiment.name]!r} has an experiment {experiment.name!r} already; rename one"
                 yield ("layers", n, "experiments", m), message
-            experiments.setdefault(experiment.name, layer.name)
+            layer_of.setdefault(experiment.name, layer.name)
 
 
-def _overlaps(made: Experiments) -> Iterator[Fault]:
-    for n, layer in enumerate(made.layers):
+def _overlaps(experiments: Experiments) -> Iterator[Fault]:
+    for n, layer in enumerate(experiments.layers):
         for m, late in enumerate(layer.experiments):
             for early in layer.experiments[:m]:
                 if max(early.start, late.start) + ROUNDING < min(early.end, late.end):
@@ -157,30 +157,32 @@ def _overlaps(made: Experiments) -> Iterator[Fault]:
                     )
 
 
-def _subjects(made: Experiments) -> Iterator[Fault]:
-    """Layers are independent: two that decide the same thing would contradict each other for some shoppers."""
+def _arms(experiments: Experiments) -> Iterator[tuple[tuple[str | int, ...], Layer, Arm]]:
+    """Yield the path, layer and content of each arm."""
+    for n, layer in enumerate(experiments.layers):
+        for m, experiment in enumerate(layer.experiments):
+            for a, arm in enumerate(experiment.arms):
+                yield ("layers", n, "experiments", m, "arms", a), layer, arm
+
+
+def _subjects(experiments: Experiments) -> Iterator[Fault]:
+    """Report two layers that decide the same: layers are independent, so they would contradict each other."""
     owner: dict[str, str] = {}
-    for n, layer in enumerate(made.layers):
-        for m, experiment in enumerate(layer.experiments):
-            for a, arm in enumerate(experiment.arms):
-                if arm.subject and owner.setdefault(arm.subject, layer.name) != layer.name:
-                    what = "a model or a baseline" if arm.subject == "scores" else "rules"
-                    yield (
-                        ("layers", n, "experiments", m, "arms", a),
-                        f"arms of the layer {owner[arm.subject]!r} choose {what} as well, and a shopper is in both;"
-                        " keep such arms in one layer",
-                    )
+    for path, layer, arm in _arms(experiments):
+        if arm.subject and owner.setdefault(arm.subject, layer.name) != layer.name:
+            what = "a model or a baseline" if arm.subject == "scores" else "rules"
+            yield (
+                path,
+                f"arms of the layer {owner[arm.subject]!r} choose {what} as well, and a shopper is in both; keep such arms in one layer",
+            )
 
 
-def _guests(made: Experiments, known: list[str]) -> Iterator[Fault]:
-    if made.guests is not None and made.guests not in known:
-        yield ("guests",), f"neither `session` nor an id or category of the context; {closest(made.guests, known)}"
+def _guests(experiments: Experiments, choices: list[str]) -> Iterator[Fault]:
+    if experiments.guests is not None and experiments.guests not in choices:
+        yield ("guests",), f"neither `session` nor an id or category of the context; {closest(experiments.guests, choices)}"
 
 
-def _rules(made: Experiments, known: list[str]) -> Iterator[Fault]:
-    for n, layer in enumerate(made.layers):
-        for m, experiment in enumerate(layer.experiments):
-            for a, arm in enumerate(experiment.arms):
-                if arm.rules is not None and arm.rules not in known:
-                    message = f"the rules file has no set {arm.rules!r}; {closest(arm.rules, known)}"
-                    yield ("layers", n, "experiments", m, "arms", a, "rules"), message
+def _rules(experiments: Experiments, choices: list[str]) -> Iterator[Fault]:
+    for path, _, arm in _arms(experiments):
+        if arm.rules is not None and arm.rules not in choices:
+            yield (*path, "rules"), f"the rules file has no set {arm.rules!r}; {closest(arm.rules, choices)}"

@@ -1,1 +1,1 @@
-"""The exposure log: what was decided, what was shown and what became of it, on disk, as a source that the next run learns from."""
+"""Log decisions, impressions and interactions to disk, in files that the next training run reads as a source."""

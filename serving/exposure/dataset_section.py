@@ -1,4 +1,4 @@
-"""How a dataset file reads the log back: the `events` entries for it."""
+"""Generate the `events` entries of a dataset file that read the exposure log."""
 
 import posixpath
 from typing import Any
@@ -15,17 +15,16 @@ from serving.exposure.serialization import EventRows
 
 
 def log_sources(dataset: Dataset, folder: str) -> list[dict[str, Any]]:
-    """The entries of `events` that read a log, as a dataset file has them.
+    """Return the entries of `events` that read a log.
 
-    They go beside the shop's own sources, or in their place. The visit's id is read where the shop's own sources read theirs: all sources
-    name it, or none.
+    They go beside the shop's own sources, or replace them. All sources read the session id, or none.
 
     Args:
-        dataset: whose log it is.
+        dataset: of the log.
         folder: of the log, as the dataset file is to name it.
 
     Raises:
-        InputError: the dataset takes its candidates from where a log of requests can't put them.
+        InputError: the dataset takes its candidates from a source that a log of requests can't be.
     """
     if not isinstance(dataset.candidates, Impressions | Sampling):
         raise InputError(
@@ -34,7 +33,7 @@ def log_sources(dataset: Dataset, folder: str) -> list[dict[str, Any]]:
         )
     rows = EventRows(dataset)
     roles = {role: column for role, column in rows.columns.items() if role != "session" or dataset.events[0].columns.session is not None}
-    words = _null_values(dataset, rows)
+    null_values = _null_values(dataset, rows)
     userless = any(lacks_user(dataset, source) for source in dataset.events)
     names = (IMPRESSIONS, INTERACTIONS) if isinstance(dataset.candidates, Impressions) else (INTERACTIONS,)
     return [
@@ -43,25 +42,25 @@ def log_sources(dataset: Dataset, folder: str) -> list[dict[str, Any]]:
             "format": "jsonl",
             "columns": roles | (rows.amounts if name == INTERACTIONS else {}),
             "time_unit": "us",
-            # What nobody did by name is the shopper's whose request it names.
+            # An interaction without a shopper belongs to the shopper whose request it names.
             "missing_user": "guest" if userless and name == INTERACTIONS else dataset.events[0].missing_user,
-            **({"null_values": words} if words else {}),
+            **({"null_values": null_values} if null_values else {}),
         }
         for name in names
     ]
 
 
 def events_section(dataset: Dataset, folder: str) -> str:
-    """The same as YAML text: `events:` and its entries."""
+    """Return the entries of `log_sources` as YAML under `events:`."""
     text: str = yaml.safe_dump({"events": log_sources(dataset, folder)}, sort_keys=False, default_flow_style=None, width=140)
     return text
 
 
 def _null_values(dataset: Dataset, rows: EventRows) -> dict[str, list[str]]:
-    """The null words of columns for which the shop's own sources say others than the default."""
+    """Return the null words of columns whose null words in the shop's own sources aren't the default."""
     named = {role for source in dataset.events for role in source.columns.named()}
     words = {column: role_words(dataset, role) for role, column in rows.columns.items() if role in named}
     default = {rows.columns["user"]: {*DEFAULT_WORDS, NO_USER}}
-    of_events = [feature for feature in dataset.input_features("events") if not feature.from_clock]
-    words |= {feature.key: feature_words(dataset, feature) for feature in of_events}
-    return {column: sorted(of) for column, of in words.items() if of != default.get(column, set(DEFAULT_WORDS))}
+    event_features = [feature for feature in dataset.input_features("events") if not feature.key.startswith("time.")]
+    words |= {feature.key: feature_words(dataset, feature) for feature in event_features}
+    return {column: sorted(own) for column, own in words.items() if own != default.get(column, set(DEFAULT_WORDS))}

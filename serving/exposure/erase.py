@@ -1,4 +1,4 @@
-"""Forgetting a shopper in the log: what was asked for is kept on the disk until no file holds a line of his any more."""
+"""Erase shoppers from the log; requests stay on disk until no file holds a line of theirs."""
 
 import hashlib
 import json
@@ -11,118 +11,118 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.contract.storage.atomic_files import sync
+from components.contract.storage.atomic_files import sync, write_private
 from components.contract.storage.file_lock import locked
-from serving.exposure.log_file import COMPLETE, OPEN, write_private
+from serving.exposure.log_file import COMPLETE, OPEN
 from serving.exposure.serialization import EventRows
 
-ASKED, ASKING, LOCK = ".forget", ".asking", ".forgetting"
-ASKING_S = 3600  # a wish that is so old and still being written was never acknowledged
-LATE_S = 10  # a line may wait so long in the log's queue before it is written
+REQUEST_SUFFIX, TEMPORARY_SUFFIX, LOCK = ".forget", ".asking", ".forgetting"
+TEMPORARY_MAX_AGE_S = 3600  # a request file still temporary after this was never acknowledged
+QUEUE_DELAY_S = 10  # longest time of a line in the log's queue
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Erased:
-    """What was done: lines dropped, files rewritten or removed, and shoppers some of whose lines are in files that are still written."""
+class ErasureCounts:
+    """Count lines erased, files rewritten or removed, and shoppers who may still have lines in files being written."""
 
     lines: int = 0
     files: int = 0
     waiting: int = 0
 
 
-def ask_to_forget(folder: Path, shopper: str, *, now_us: int) -> None:
-    """Have a shopper's lines up to now erased; when this returns a crash can't lose the wish.
+def request_erasure(folder: Path, shopper: str, *, now_us: int) -> None:
+    """Request that a shopper's lines up to now be erased; when this returns a crash can't lose the request.
 
     Args:
         folder: of the log.
-        shopper: his key in the log (see keys.py).
-        now_us: microseconds since 1970. What he does later stays.
+        shopper: their pseudonym in the log (see pseudonym.py).
+        now_us: microseconds since 1970. Later lines stay.
 
     Raises:
-        OSError: the disk doesn't take it.
+        OSError: the request can't be written.
     """
     name = hashlib.sha256(shopper.encode("utf-8", "replace")).hexdigest()[:32]
-    wish = json.dumps({"shopper": shopper, "time_us": now_us})
-    # A wish of before is part of this one; it names a shopper.
-    write_private(folder / f"{name}{ASKED}", wish, beside=folder / f"{name}.{os.getpid()}{ASKING}")
+    request = json.dumps({"shopper": shopper, "time_us": now_us})
+    # It replaces an earlier request for the same shopper; the file is private since it names them.
+    write_private(folder / f"{name}{REQUEST_SUFFIX}", request, beside=folder / f"{name}.{os.getpid()}{TEMPORARY_SUFFIX}")
 
 
-def erase(folder: Path, rows: EventRows) -> Erased:
-    """Do what was asked for, in all complete files; a file that is still written is done when it is complete, by a later call.
+def erase(folder: Path, rows: EventRows) -> ErasureCounts:
+    """Execute the requests in all complete files; a file that is still being written is handled by a later call.
 
-    A file is rewritten beside itself and takes its own name, so that a reader sees the old one or the new one, and a crash loses nothing.
-    While another process is at it this one does nothing.
+    Each file is rewritten beside itself and replaced, so that a reader sees the old one or the new one, and a crash
+    loses nothing. While another process is erasing this one does nothing.
 
     Raises:
-        OSError: a file couldn't be rewritten; what was asked for stays.
+        OSError: a file couldn't be rewritten; the requests stay.
     """
-    with locked(folder / LOCK, patience_s=0, mode=0o640) as alone:
-        if alone:
-            _cleared(folder)
-        wishes = {path: json.loads(path.read_bytes()) for path in sorted(folder.glob(f"*{ASKED}"))} if alone else {}
-        if not wishes:
-            return Erased()
-        being_written = [begun_s(path) for path in folder.glob(f"*{OPEN}")]  # before the complete ones are listed
-        until_us = {wish["shopper"]: int(wish["time_us"]) for wish in wishes.values()}
-        dropped = [_rewritten(path, until_us, rows) for path in sorted(folder.glob(f"*{COMPLETE}"))]
+    with locked(folder / LOCK, patience_s=0, mode=0o640) as is_alone:
+        if is_alone:
+            _remove_partial_files(folder)
+        requests = {path: json.loads(path.read_bytes()) for path in sorted(folder.glob(f"*{REQUEST_SUFFIX}"))} if is_alone else {}
+        if not requests:
+            return ErasureCounts()
+        being_written = [opened_at_s(path) for path in folder.glob(f"*{OPEN}")]  # before the complete ones are listed
+        until_us = {request["shopper"]: int(request["time_us"]) for request in requests.values()}
+        dropped = [_erase_lines(path, until_us, rows) for path in sorted(folder.glob(f"*{COMPLETE}"))]
         waiting = 0
-        for path, wish in wishes.items():
-            if any(since_s <= wish["time_us"] / 1e6 + LATE_S for since_s in being_written):
+        for path, request in requests.items():
+            if any(since_s <= request["time_us"] / 1e6 + QUEUE_DELAY_S for since_s in being_written):
                 waiting += 1
-            elif json.loads(path.read_bytes()) == wish:  # not asked for again meanwhile
+            elif json.loads(path.read_bytes()) == request:  # else it was requested again meanwhile
                 path.unlink()
         sync(folder)
-    done = Erased(sum(dropped), sum(map(bool, dropped)), waiting)
-    _LOG.info("%d lines of %d shoppers to be forgotten erased from %d files", done.lines, len(wishes), done.files)
-    return done
+    erased = ErasureCounts(sum(dropped), sum(map(bool, dropped)), waiting)
+    _LOG.info("%d lines of %d shoppers to be forgotten erased from %d files", erased.lines, len(requests), erased.files)
+    return erased
 
 
-def _rewritten(path: Path, until_us: Mapping[str, int], rows: EventRows) -> int:
-    """How many lines it lost."""
-    own = not path.name.startswith("decisions-")
-    user, time = (rows.columns["user"], rows.columns["time"]) if own else ("user", "time")
-    marks = [json.dumps(shopper).encode() for shopper in until_us]
+def _erase_lines(path: Path, until_us: Mapping[str, int], rows: EventRows) -> int:
+    """Rewrite a file without the shoppers' lines; return how many were erased."""
+    has_dataset_columns = not path.name.startswith("decisions-")
+    user, time = (rows.columns["user"], rows.columns["time"]) if has_dataset_columns else ("user", "time")
+    needles = [json.dumps(shopper).encode() for shopper in until_us]
 
-    def kept(line: bytes) -> bool:
-        if not any(mark in line for mark in marks):
+    def is_kept(line: bytes) -> bool:
+        if not any(needle in line for needle in needles):
             return True
         row: dict[str, Any] = json.loads(line)
         return row.get(user) not in until_us or row[time] > until_us[row[user]]
 
-    beside, lost = path.with_name(f"{path.name}.rewritten"), 0
+    rewritten, erased = path.with_name(f"{path.name}.rewritten"), 0
     with path.open("rb") as old:
-        if not any(not kept(line) for line in old):
+        if not any(not is_kept(line) for line in old):
             return 0
         old.seek(0)
-        with beside.open("wb") as new:
+        with rewritten.open("wb") as new:
             for line in old:
-                if kept(line):
+                if is_kept(line):
                     new.write(line)
                 else:
-                    lost += 1
+                    erased += 1
             new.flush()
             os.fsync(new.fileno())
-            left = new.tell()
-    if left:
-        os.chmod(beside, path.stat().st_mode)
-        beside.replace(path)
+            size = new.tell()
+    if size:
+        os.chmod(rewritten, path.stat().st_mode)
+        rewritten.replace(path)
     else:
         path.unlink()
-        beside.unlink()
-    return lost
+        rewritten.unlink()
+    return erased
 
 
-def _cleared(folder: Path) -> None:
-    """Remove what a kill has left half done: it would keep lines, or a name, that nobody erases."""
+def _remove_partial_files(folder: Path) -> None:
+    """Remove temporary files of killed processes: they would keep lines, or an id, that nobody erases."""
     for path in folder.glob(f"*{COMPLETE}.rewritten"):
         path.unlink()
-    for path in folder.glob(f"*{ASKING}"):
-        if path.stat().st_mtime < time.time() - ASKING_S:
+    for path in folder.glob(f"*{TEMPORARY_SUFFIX}"):
+        if path.stat().st_mtime < time.time() - TEMPORARY_MAX_AGE_S:
             path.unlink(missing_ok=True)
 
 
-def begun_s(path: Path) -> float:
-    """When a file of the log was begun, which its name tells to the second."""
+def opened_at_s(path: Path) -> float:
+    """Return when a file of the log was opened, to the second, from its name."""
     stamp = path.name.split("-")[1]
     return datetime.strptime(stamp, "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp()

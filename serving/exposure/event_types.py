@@ -1,4 +1,4 @@
-"""What the log is told: a decision of the service, and something a shopper did."""
+"""Define what is logged: decisions of the service, scores of a shadow version, and interactions."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -10,28 +10,28 @@ from serving.rules.apply import Effect
 
 @dataclass(frozen=True, kw_only=True)
 class Exposure:
-    """A decision: L candidates were put in an order.
+    """Record a decision: L candidates were ranked.
 
     Attributes:
-        request: id of the request, under which clicks come back.
+        request: id of the request; interactions refer to it.
         time_us: of the request, microseconds since the epoch.
-        shopper: the log's key of him (see keys.py); "" is a guest.
-        session: id of the visit, "" where none was given.
-        items: [L] candidates as given.
-        scores: [L] as the model gave them, before rules; None where no model did.
-        order: candidates' indices in the order answered; what was filtered is missing.
-        shown: how many of the first places count as seen. 0 where the page reports its impressions itself.
-        first_position: place, from 0, of the first of the order: above 0 on a later page.
-        label: which model was asked, "" for none.
-        version: of that model, "" for none.
+        shopper: their pseudonym in the log (see pseudonym.py); "" is a guest.
+        session: id of the visit, "" for none.
+        items: [L] candidates as requested.
+        scores: [L] of the model, before rules; None without a model.
+        order: indices of the candidates in the order answered, without those filtered out.
+        shown: how many of the first positions count as impressions. 0 where the page reports its impressions itself.
+        first_position: position, from 0, of the first item of the order: above 0 on a later page.
+        label: of the model called first, "" for none.
+        version: of the model that answered, "" for none.
         arms: experiment to arm.
-        degraded: what stood in for the model, "" where nothing had to.
-        source: named source that the candidates are from, "" where the request named them.
-        model_ms: how long the model that was asked took to answer or to fail, None where none was asked.
+        degraded: what replaced the model or the state, and why; "" if nothing did.
+        source: named source of the candidates, "" where the request named them.
+        model_ms: until the model called first answered or failed, None without a call.
         effects: what each rule did.
-        context: features of the context and the shopper that stand in event rows, by column.
+        context: features of the context and the shopper in event rows, by column.
         values: item features as shown with the list (`source: events`), by column, L each.
-        features: exactly what was sent to the model, or None where the request isn't in the sample.
+        features: tensors as sent to the model, or None where the request isn't in the sample.
     """
 
     request: str
@@ -56,14 +56,14 @@ class Exposure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shadowed:
-    """What another version would have said of a decision's candidates; nobody has seen it.
+class ShadowScores:
+    """Record the scores of a shadow version for a decision's candidates, which nobody has seen.
 
     Attributes:
         request: id of the request.
         time_us: of the request, microseconds since the epoch.
         label: of the version.
-        version: the version itself, "" where it didn't tell.
+        version: its number, "" if unknown.
         scores: [L] in the order of the decision's items.
     """
 
@@ -76,18 +76,18 @@ class Shadowed:
 
 @dataclass(frozen=True, kw_only=True)
 class Interaction:
-    """Something a shopper did, or was shown where the page reports that itself.
+    """Record an interaction, or an impression that the page reported itself.
 
     Attributes:
-        time_us: when, microseconds since the epoch.
-        shopper: the log's key of him; "" is a guest.
+        time_us: microseconds since the epoch.
+        shopper: their pseudonym in the log; "" is a guest.
         action: its name in the dataset file.
-        item: "" where the action is about none.
-        request: of the list it came from, "" where that isn't known.
-        session: id of the visit, "" where none was given.
-        position: the item's place in the list, from 0, or None.
-        amounts: what it brought in, by role (revenue, quantity, margin).
-        context: features of the context and the shopper that stand in event rows, by column.
+        item: "" where the action has none.
+        request: of the list it came from, "" if unknown.
+        session: id of the visit, "" for none.
+        position: the item's position in the list, from 0, or None.
+        amounts: by role (revenue, quantity, margin).
+        context: features of the context and the shopper in event rows, by column.
         values: item features as shown (`source: events`), by column, where the page reports its impressions itself.
     """
 
@@ -103,6 +103,6 @@ class Interaction:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-def sampled(request: str, share: float) -> bool:
-    """Whether a request is one of the share whose features are logged: by its id's hash, so that every replica says the same."""
+def is_sampled(request: str, share: float) -> bool:
+    """Return whether a request is in the sampled share, by the hash of its id, so that every replica agrees."""
     return int.from_bytes(hashlib.sha256(request.encode("utf-8", "replace")).digest()[:8], "big") < share * 2.0**64

@@ -1,4 +1,4 @@
-"""Values as JSON can hold them, and as whoever reads the log back can take them."""
+"""Convert values to JSON, of one type in each column."""
 
 from typing import Any
 
@@ -7,37 +7,37 @@ import numpy as np
 from components.contract.features import GivenFeature, Number, Vector
 
 
-def plain(value: Any) -> Any:
-    """Any value as JSON: arrays as lists, bytes as text, what is no finite number as null. Float32 comes back bit for bit."""
+def to_json(value: Any) -> Any:
+    """Return a value as JSON: arrays as lists, bytes as text, non-finite numbers as null, float32 without loss."""
     match value:
         case None | bool() | int():
             return value
         case str():
-            return well_formed(value)
+            return replace_surrogates(value)
         case bytes():
             return value.decode("utf-8", "replace")
         case float() | np.floating():
             return float(value) if np.isfinite(value) else None
         case np.generic():
-            return plain(value.item())
+            return to_json(value.item())
         case dict():
-            return {well_formed(str(key)): plain(each) for key, each in value.items()}
+            return {replace_surrogates(str(key)): to_json(each) for key, each in value.items()}
         case np.ndarray() | list() | tuple():
-            return [plain(each) for each in value]
-    return well_formed(str(value))
+            return [to_json(each) for each in value]
+    return replace_surrogates(str(value))
 
 
-def well_formed(text: str) -> str:
-    """Text without halves of characters: one lone surrogate would make the whole file unreadable."""
+def replace_surrogates(text: str) -> str:
+    """Replace lone surrogates: one would make the whole file unreadable."""
     return text.encode("utf-8", "replace").decode()
 
 
-def typed(feature: GivenFeature, value: Any) -> Any:
-    """A feature's value as its kind says, null where it is missing or isn't that: a column must keep to one type.
+def to_column_type(feature: GivenFeature, value: Any) -> Any:
+    """Return a feature's value in the type of its kind, null where it is missing or of another type.
 
-    A caller who sends a number for once where text belongs would else spoil the whole file.
+    A column must keep one type: a caller who once sends a number in place of text would spoil the whole file.
     """
-    value = plain(value)
+    value = to_json(value)
     if isinstance(feature, Number):
         return _number(value)
     if isinstance(feature, Vector):
@@ -50,7 +50,7 @@ def typed(feature: GivenFeature, value: Any) -> Any:
 
 def _number(value: Any) -> float | None:
     try:
-        found = float(value)
+        number = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return found if np.isfinite(found) else None
+    return number if np.isfinite(number) else None

@@ -1,11 +1,12 @@
-"""The exposure log: a thread that writes what requests hand over, and never keeps one waiting.
+"""Log exposures and interactions from a writer thread, without blocking requests.
 
 Two classes of record:
 
-- **decisions**, **impressions** and **shadows** are best effort. `offer` returns at once; what the queue can't hold or the disk can't take
-  is dropped and counted. They are written as they come, and synced when their file is complete.
-- **interactions** are durable. `commit` gives a future that is done when they are on the disk (written, then `fdatasync`); all that are
-  waiting share one sync. If the disk or the queue is full the future fails, and nothing of them is in the log.
+- **decisions**, **impressions** and **shadows** are best effort. `offer` returns at once; what the queue can't hold or
+  the disk can't take is dropped and counted. They are written as they come, and synced when their file is complete.
+- **interactions** are durable. `commit` returns a future that is done when they are on disk (written, then
+  `fdatasync`); all that are waiting share one sync. If the disk or the queue is full the future fails, and none is
+  logged.
 """
 
 import logging
@@ -21,11 +22,11 @@ from typing import final
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, LogUnavailable
 from components.contract.storage.file_lock import READING
-from serving.exposure.crash_recovery import Recovered, recover
-from serving.exposure.event_types import Exposure, Interaction, Shadowed
+from serving.exposure.crash_recovery import RecoveryCounts, recover
+from serving.exposure.event_types import Exposure, Interaction, ShadowScores
 from serving.exposure.retention import Retention, remove_old
-from serving.exposure.rotating_file import Stream
-from serving.exposure.serialization import EventRows, decision, lines, shadow
+from serving.exposure.rotating_file import RotatingFile
+from serving.exposure.serialization import EventRows, decision_row, json_lines, shadow_row
 
 DECISIONS, IMPRESSIONS, INTERACTIONS, SHADOWS = "decisions", "impressions", "interactions", "shadows"
 _LOG = logging.getLogger(__name__)
@@ -33,15 +34,15 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LogSettings:
-    """How the log is kept.
+    """Configure the log.
 
     Attributes:
-        folder: where; made if it isn't there. Several processes may share it.
-        rotate_bytes: a file is complete when it has as many.
-        rotate_s: or when it is so old, in seconds: after it, the pipeline sees what the file holds.
-        queue_rows: how many candidates and interactions may wait to be written, each on its own account.
-        retry_s: after the disk refused a decision, decisions are dropped for so long before the next try.
-        retention: what is kept at most.
+        folder: created if missing. Several processes may share it.
+        rotate_bytes: size at which a file is complete.
+        rotate_s: age in seconds at which it is complete: the pipeline sees its lines after at most so long.
+        queue_rows: capacity of the queue of candidates, and of that of interactions.
+        retry_s: after a failed write, decisions are dropped for so long before the next try.
+        retention: limits on complete files.
     """
 
     folder: Path
@@ -59,7 +60,7 @@ class LogSettings:
 
 @dataclass(frozen=True)
 class LogCounts:
-    """What became of the records since the start."""
+    """Count records by outcome since the start."""
 
     exposures_written: int = 0
     exposures_dropped_queue_full: int = 0
@@ -69,11 +70,11 @@ class LogCounts:
     shadows_dropped: int = 0
     interactions_committed: int = 0
     interactions_refused: int = 0
-    recovered: Recovered = field(default_factory=Recovered)
+    recovered: RecoveryCounts = field(default_factory=RecoveryCounts)
 
 
 @dataclass(frozen=True)
-class _Waiting:
+class _PendingCommit:
     rows: int
     text: bytes
     done: Future[None]
@@ -81,14 +82,14 @@ class _Waiting:
 
 @final
 class ExposureLog:
-    """Takes exposures and interactions from any thread.
+    """Take exposures and interactions from any thread.
 
     Args:
-        dataset: whose event log it is.
-        settings: how it is kept.
+        dataset: defines the columns.
+        settings: of the log.
 
     Raises:
-        OSError: the folder can't be made or read. A log that can't begin is better told at the start than by its drops.
+        OSError: the folder can't be created or read; better at the start than as dropped records.
     """
 
     def __init__(self, dataset: Dataset, settings: LogSettings) -> None:
@@ -98,22 +99,22 @@ class ExposureLog:
         self._settings, self._dataset, self._rows = settings, dataset, EventRows(dataset)
         self._counts = LogCounts(recovered=recover(settings.folder))
         self._changed = threading.Condition()
-        self._exposures: deque[Exposure | Shadowed] = deque()
-        self._interactions: deque[_Waiting] = deque()
+        self._exposures: deque[Exposure | ShadowScores] = deque()
+        self._interactions: deque[_PendingCommit] = deque()
         self._exposure_rows = self._interaction_rows = 0
         self._closing = False
         self._retry_at_s = 0.0
         self._refusing = self._dropping = False
-        self._streams = {name: self._stream(name) for name in (DECISIONS, IMPRESSIONS, INTERACTIONS, SHADOWS)}
+        self._streams = {name: self._open_stream(name) for name in (DECISIONS, IMPRESSIONS, INTERACTIONS, SHADOWS)}
         self._thread = threading.Thread(target=self._run, name="exposure-log", daemon=True)
         self._thread.start()
 
-    def _stream(self, name: str) -> Stream:
-        return Stream(self._settings.folder, name, rotate_bytes=self._settings.rotate_bytes, rotate_s=self._settings.rotate_s)
+    def _open_stream(self, name: str) -> RotatingFile:
+        return RotatingFile(self._settings.folder, name, rotate_bytes=self._settings.rotate_bytes, rotate_s=self._settings.rotate_s)
 
     @property
     def folder(self) -> Path:
-        """Where it is."""
+        """Return the log's folder."""
         return self._settings.folder
 
     def remove_old(self, *, now_s: float) -> list[Path]:
@@ -123,12 +124,12 @@ class ExposureLog:
             return []
         return remove_old(settings.folder, settings.retention, self._dataset, now_s=now_s, rotate_s=settings.rotate_s)
 
-    def offer(self, exposure: Exposure | Shadowed) -> bool:
-        """Hand over a decision; False where the queue is full or the log closed, and it is dropped. Never waits for the disk."""
+    def offer(self, exposure: Exposure | ShadowScores) -> bool:
+        """Queue a decision without blocking; return False where it is dropped: the queue is full or the log closed."""
         cost = _rows(exposure)
         with self._changed:
             if self._closing or self._exposure_rows + cost > self._settings.queue_rows:
-                self._count(**{_fate(exposure, "exposures_dropped_queue_full"): 1})
+                self._count(**{_count_name(exposure, "exposures_dropped_queue_full"): 1})
                 return False
             self._exposures.append(exposure)
             self._exposure_rows += cost
@@ -136,15 +137,16 @@ class ExposureLog:
         return True
 
     def commit(self, interactions: Sequence[Interaction]) -> "Future[None]":
-        """Hand over interactions; the future is done when all of them are on the disk. To wait for it in asyncio: `asyncio.wrap_future`.
+        """Queue interactions; the future is done when all of them are on disk. In asyncio, await `asyncio.wrap_future`.
 
-        The future fails with LogUnavailable where the disk is full, the queue is, or the log is closed: none of them was logged then, and
-        whoever sent them should be told to try again. Where a try fails late they may be logged twice; ingestion leaves repetitions out.
+        The future fails with LogUnavailable where the disk or the queue is full, or the log is closed: none of them was
+        logged then, and the caller should retry. After a late failure a retry may log them twice; ingestion
+        deduplicates.
 
         Raises:
-            InputError: an action isn't one of the dataset file's.
+            InputError: an action isn't in the dataset file.
         """
-        waiting = _Waiting(len(interactions), lines([self._rows.interaction(each) for each in interactions]), Future())
+        waiting = _PendingCommit(len(interactions), json_lines([self._rows.interaction(each) for each in interactions]), Future())
         if not interactions:
             waiting.done.set_result(None)
             return waiting.done
@@ -154,41 +156,41 @@ class ExposureLog:
                 self._interaction_rows += waiting.rows
                 self._changed.notify()
                 return waiting.done
-            why = "it is closed" if self._closing else f"{self._interaction_rows:,} are waiting already"
+            reason = "it is closed" if self._closing else f"{self._interaction_rows:,} are waiting already"
             self._count(interactions_refused=waiting.rows)
-        waiting.done.set_exception(LogUnavailable(f"the log takes no interactions: {why}; send them again later"))
+        waiting.done.set_exception(LogUnavailable(f"the log takes no interactions: {reason}; send them again later"))
         return waiting.done
 
     @property
     def failing(self) -> bool:
-        """Whether the disk has refused what was last written to it."""
+        """Return whether the last write failed."""
         return self._refusing or self._dropping
 
     def counts(self) -> LogCounts:
-        """What became of the records so far."""
+        """Return the counts so far."""
         with self._changed:
             return self._counts
 
     def close(self, timeout_s: float) -> bool:
-        """Write what waits, complete the files and stop; False where that takes longer than the timeout."""
+        """Write the queued records, complete the files and stop; return False on timeout."""
         with self._changed:
             self._closing = True
             self._changed.notify()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def _count(self, **more: int) -> None:
-        """With the lock held."""
-        self._counts = replace(self._counts, **{name: getattr(self._counts, name) + number for name, number in more.items()})
+    def _count(self, **added: int) -> None:
+        """Add to the counts, with the lock held."""
+        self._counts = replace(self._counts, **{name: getattr(self._counts, name) + number for name, number in added.items()})
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._interactions or self._exposures or self._closing, timeout=self._idle_s())
+                self._changed.wait_for(lambda: self._interactions or self._exposures or self._closing, timeout=self._next_due_s())
                 batch = list(self._interactions)
                 self._interactions.clear()
                 self._interaction_rows = 0
-                # One at a time: an interaction that comes meanwhile is waited for, a decision isn't.
+                # One at a time: callers wait for interactions that come meanwhile.
                 exposure = self._exposures.popleft() if self._exposures else None
                 if exposure is not None:
                     self._exposure_rows -= _rows(exposure)
@@ -203,11 +205,11 @@ class ExposureLog:
             if ended:
                 return
 
-    def _idle_s(self) -> float | None:
+    def _next_due_s(self) -> float | None:
         due = [seconds for stream in self._streams.values() if (seconds := stream.due_in_s()) is not None]
         return min(due) if due else None
 
-    def _write_interactions(self, batch: list[_Waiting]) -> None:
+    def _write_interactions(self, batch: list[_PendingCommit]) -> None:
         rows = sum(waiting.rows for waiting in batch)
         failure: LogUnavailable | None = None
         try:
@@ -221,22 +223,22 @@ class ExposureLog:
             self._count(**{"interactions_refused" if failure else "interactions_committed": rows})
         for waiting in batch:
             if not waiting.done.set_running_or_notify_cancel():
-                continue  # who waited has given up
+                continue  # the caller has cancelled it
             if failure is not None:
                 waiting.done.set_exception(failure)
             else:
                 waiting.done.set_result(None)
 
-    def _write_exposure(self, exposure: Exposure | Shadowed) -> None:
-        fate = "exposures_dropped_disk" if time.monotonic() < self._retry_at_s else self._written(exposure)
+    def _write_exposure(self, exposure: Exposure | ShadowScores) -> None:
+        count = "exposures_dropped_disk" if time.monotonic() < self._retry_at_s else self._try_write(exposure)
         with self._changed:
-            self._count(**{_fate(exposure, fate): 1})
+            self._count(**{_count_name(exposure, count): 1})
 
-    def _written(self, exposure: Exposure | Shadowed) -> str:
-        """The count that it belongs to. Where the disk takes its decision but not its impressions it counts as dropped."""
+    def _try_write(self, exposure: Exposure | ShadowScores) -> str:
+        """Write a record and return its count. A decision whose impressions can't be written counts as dropped."""
         try:
-            texts = self._texts(exposure)
-        except Exception:  # one that can't be told mustn't end the thread that tells all others
+            texts = self._serialized(exposure)
+        except Exception:  # one that can't be serialized mustn't end the writer thread
             _LOG.exception("a decision can't be logged")
             return "exposures_dropped_unwritable"
         try:
@@ -251,18 +253,18 @@ class ExposureLog:
         self._dropping = False
         return "exposures_written"
 
-    def _texts(self, exposure: Exposure | Shadowed) -> dict[str, bytes]:
-        if isinstance(exposure, Shadowed):
-            return {SHADOWS: lines([shadow(exposure)])}
-        return {DECISIONS: lines([decision(exposure)]), IMPRESSIONS: lines(self._rows.impressions(exposure))}
+    def _serialized(self, exposure: Exposure | ShadowScores) -> dict[str, bytes]:
+        if isinstance(exposure, ShadowScores):
+            return {SHADOWS: json_lines([shadow_row(exposure)])}
+        return {DECISIONS: json_lines([decision_row(exposure)]), IMPRESSIONS: json_lines(self._rows.impressions(exposure))}
 
 
-def _rows(exposure: Exposure | Shadowed) -> int:
-    return 1 + len(exposure.scores if isinstance(exposure, Shadowed) else exposure.items)
+def _rows(exposure: Exposure | ShadowScores) -> int:
+    return 1 + len(exposure.scores if isinstance(exposure, ShadowScores) else exposure.items)
 
 
-def _fate(exposure: Exposure | Shadowed, fate: str) -> str:
-    """The count that it belongs to; of shadows nobody needs to know why they were dropped."""
+def _count_name(exposure: Exposure | ShadowScores, count: str) -> str:
+    """Return the count of a record; of shadows the reason for a drop isn't kept."""
     if isinstance(exposure, Exposure):
-        return fate
-    return "shadows_written" if fate == "exposures_written" else "shadows_dropped"
+        return count
+    return "shadows_written" if count == "exposures_written" else "shadows_dropped"

@@ -1,11 +1,11 @@
-"""One file of the log while it is written. It holds whole lines only, and gets its final name when it is complete."""
+"""Write one file of the log: complete lines only, renamed to its final name when it is complete."""
 
 import contextlib
 import os
 from pathlib import Path
 from typing import final
 
-from components.contract.storage.atomic_files import sync, write_whole
+from components.contract.storage.atomic_files import sync
 from components.contract.storage.file_lock import locked, try_lock
 
 OPEN, COMPLETE = ".jsonl.open", ".jsonl"
@@ -13,25 +13,24 @@ LOCK = ".lock"
 
 
 @final
-class Segment:
-    """A file that lines are appended to.
+class LogFile:
+    """Append lines to a file.
 
-    It is written unbuffered, so that a process that is killed has lost nothing it wrote; and it is locked as long as its process
-    lives, so that no other takes it for one that was left behind.
+    Writes are unbuffered: a kill loses none. The file is locked, so that no other process recovers it.
 
     Args:
         folder: of the log.
-        name: without ending; new in the folder.
+        name: without suffix; new in the folder.
 
     Raises:
-        OSError: it can't be made.
+        OSError: it can't be created.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self._name = folder, name
         self._torn = False
         self.size = 0
-        with folder_locked(folder):
+        with lock_folder(folder):
             self._file = os.open(folder / f"{name}{OPEN}", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o640)
             try:
                 try_lock(self._file)  # nobody else has it: it is new, and the folder is locked
@@ -44,19 +43,19 @@ class Segment:
         """Write lines, all of them or none.
 
         Raises:
-            OSError: they couldn't be written; what had been is cut off again.
+            OSError: they couldn't be written; a partial write is cut off again.
         """
         view = memoryview(whole_lines)
         try:
             while view:
                 view = view[os.write(self._file, view) :]
         except OSError:
-            self.take_back(self.size)
+            self.truncate(self.size)
             raise
         self.size += len(whole_lines)
 
-    def take_back(self, size: int) -> None:
-        """Cut off what stands behind a size. If even that fails the end is torn, and the file is left to recovery."""
+    def truncate(self, size: int) -> None:
+        """Cut off what is beyond a size. If even that fails the end is torn, and the file is left to recovery."""
         try:
             os.ftruncate(self._file, size)
             self.size = size
@@ -64,15 +63,15 @@ class Segment:
             self._torn = True
 
     def sync(self) -> None:
-        """Return when all that was written is on the disk.
+        """Return when everything written is on disk.
 
         Raises:
-            OSError: it isn't.
+            OSError: the sync failed.
         """
         os.fdatasync(self._file)
 
     def finish(self) -> None:
-        """Give the file its final name and let go of it; an empty one is removed. Where that fails, recovery does it later."""
+        """Rename the file to its final name and close it; remove it if empty. If that fails, recovery does it later."""
         try:
             with contextlib.suppress(OSError):
                 if self._torn:
@@ -87,21 +86,6 @@ class Segment:
             os.close(self._file)
 
 
-def folder_locked(folder: Path) -> contextlib.AbstractContextManager[bool]:
-    """Between making a file and locking it nobody may come and recover it."""
+def lock_folder(folder: Path) -> contextlib.AbstractContextManager[bool]:
+    """Lock the folder, so that nobody recovers a file between its creation and its lock."""
     return locked(folder / LOCK, mode=0o640)
-
-
-def write_private(path: Path, text: str, *, beside: Path) -> None:
-    """Write a file that only its owner may read, whole or not at all; when this returns a crash can't lose it.
-
-    Args:
-        path: of the file.
-        text: in ASCII.
-        beside: where it is written first, in the same folder.
-
-    Raises:
-        OSError: the disk doesn't take it.
-    """
-    write_whole(path, text.encode("ascii"), mode=0o600, beside=beside)
-    sync(path.parent)

@@ -1,4 +1,4 @@
-"""The shopper's key in the log: his id, or a keyed hash of it that is the same for ever."""
+"""Pseudonymize shoppers in the log: by their id, or by a keyed hash of it."""
 
 import hashlib
 import hmac
@@ -9,12 +9,12 @@ from serving.features.catalogue import SecondIds
 LEAST_SALT_BYTES = 16
 
 
-def shopper_key(shopper: str, salt: bytes | None) -> str:
-    """What stands for a shopper in the log.
+def pseudonym(shopper: str, salt: bytes | None) -> str:
+    """Return a shopper's pseudonym in the log.
 
-    Without a salt his id. With one the first 128 bits of HMAC-SHA256 in hexadecimal: whoever doesn't hold the salt can't find the id by
-    hashing all there are. It stays the same as long as the salt does, so the pipeline trains on it as on any id; a table of users then
-    needs these keys as well. A guest ("") stays one.
+    Without a salt it is the id. With one it is the first 128 bits of HMAC-SHA256 in hexadecimal: without the salt
+    nobody can find the id by hashing all ids. It stays the same as long as the salt does, so the pipeline trains on it
+    as on any id; a table of users then needs these pseudonyms as well. A guest ("") stays one.
 
     Raises:
         InputError: the salt is shorter than 16 bytes, and could be guessed.
@@ -26,10 +26,10 @@ def shopper_key(shopper: str, salt: bytes | None) -> str:
     return hmac.new(salt, shopper.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
 
 
-def keys_of(shopper: str, second_ids: SecondIds, salt: bytes | None, *, now_us: int) -> list[str]:
-    """The keys that all ids of a shopper have in the log, whichever of them is named.
+def pseudonyms_of(shopper: str, second_ids: SecondIds, salt: bytes | None, *, now_us: int) -> list[str]:
+    """Return the pseudonyms of all ids of a shopper, whichever of them is named.
 
-    A table of second ids that the pipeline reads beside a salted log holds keys: it is asked by the id and by the key.
+    A table of second ids that the pipeline reads beside a salted log holds pseudonyms: it is looked up by both.
     """
     ids = second_ids.all_ids(shopper, now_us)
-    return list(dict.fromkeys([*(shopper_key(each, salt) for each in ids), *second_ids.all_ids(shopper_key(shopper, salt), now_us)]))
+    return list(dict.fromkeys([*(pseudonym(each, salt) for each in ids), *second_ids.all_ids(pseudonym(shopper, salt), now_us)]))

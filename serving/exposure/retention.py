@@ -1,8 +1,8 @@
-"""How long the log's files are kept: by age, size and number, and never less than a label needs.
+"""Remove old files of the log: by age, size and number, but never one that labels still need.
 
-All kinds are cut at one moment, so that what is left holds a list with all that came of it. A file goes when all its lines are older. Lists
-whose attribution window is open, or that the dataset file's `windows.train` names, stay whatever the limits say; while a run reads the
-folder nothing goes.
+All kinds of files are cut at one moment, so that a list stays together with its interactions. A file is removed when
+all its lines are older. Lists whose attribution window is open, or that the dataset file's `windows.train` names, stay
+whatever the limits; while a run reads the folder nothing is removed.
 """
 
 import logging
@@ -16,7 +16,7 @@ from components.contract.errors import InputError
 from components.contract.storage.atomic_files import sync
 from components.contract.storage.file_lock import alone
 from components.contract.storage.retention import beyond
-from serving.exposure.erase import begun_s
+from serving.exposure.erase import opened_at_s
 from serving.exposure.log_file import COMPLETE
 
 _LOG = logging.getLogger(__name__)
@@ -25,12 +25,12 @@ DAY_S = 86_400.0
 
 @dataclass(frozen=True)
 class Retention:
-    """What is kept at most of complete files; 0 is no limit.
+    """Limit the complete files of a log; 0 is no limit.
 
     Attributes:
-        days: of the lines' age.
-        bytes: of all together.
-        files: of all together.
+        days: age of the lines.
+        bytes: total size.
+        files: total number.
     """
 
     days: float = 0.0
@@ -47,23 +47,23 @@ class Retention:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A complete file, when its last line was written at the latest, and its size."""
+class LogFileInfo:
+    """Describe a complete file: its path, the latest time of its last line, and its size."""
 
     path: Path
     ended_s: float
     size: int
 
 
-def needed_from_s(dataset: Dataset, now_s: float) -> float:
-    """The moment from which on lists may still get labels, or train by the dataset file's word."""
+def oldest_needed_s(dataset: Dataset, now_s: float) -> float:
+    """Return the time from which on lists may still get labels, or are in the dataset file's training window."""
     train = dataset.windows.train
     open_s = now_s - dataset.attribution - dataset.session_gap
     return min(open_s, train.timestamp()) if isinstance(train, datetime) else open_s
 
 
-def too_many(files: Sequence[Kept], retention: Retention, *, now_s: float, needed_s: float) -> list[Kept]:
-    """Those to be removed, the oldest first, without those that have lines of `needed_s` or later."""
+def files_to_remove(files: Sequence[LogFileInfo], retention: Retention, *, now_s: float, needed_s: float) -> list[LogFileInfo]:
+    """Return the files beyond the limits, the oldest first, without those that have lines of `needed_s` or later."""
     oldest_s = now_s - retention.days * DAY_S if retention.days else 0
     return beyond(
         sorted(files, key=lambda file: (file.ended_s, file.path)),
@@ -75,32 +75,32 @@ def too_many(files: Sequence[Kept], retention: Retention, *, now_s: float, neede
 
 
 def remove_old(folder: Path, retention: Retention, dataset: Dataset, *, now_s: float, rotate_s: float) -> list[Path]:
-    """Remove the files of a log beyond its retention; nothing while somebody reads them.
+    """Remove the files of a log beyond its retention, unless a run reads them.
 
     Args:
         folder: of the log.
         retention: the limits.
-        dataset: whose labels it holds.
+        dataset: its windows decide what is needed.
         now_s: seconds since 1970.
         rotate_s: how long a file is written at most.
 
     Raises:
         OSError: a file couldn't be removed.
     """
-    with alone(folder) as free:
-        if not free:
+    with alone(folder) as unused:
+        if not unused:
             return []
-        files = [_kept(path, rotate_s) for path in folder.glob(f"*{COMPLETE}")]
-        gone = too_many(files, retention, now_s=now_s, needed_s=needed_from_s(dataset, now_s))
-        for file in gone:
+        files = [_file_info(path, rotate_s) for path in folder.glob(f"*{COMPLETE}")]
+        excess = files_to_remove(files, retention, now_s=now_s, needed_s=oldest_needed_s(dataset, now_s))
+        for file in excess:
             file.path.unlink()
-        if gone:
+        if excess:
             sync(folder)
-            _LOG.info("%d files of the log removed, %d bytes", len(gone), sum(file.size for file in gone))
-    return [file.path for file in gone]
+            _LOG.info("%d files of the log removed, %d bytes", len(excess), sum(file.size for file in excess))
+    return [file.path for file in excess]
 
 
-def _kept(path: Path, rotate_s: float) -> Kept:
-    found = path.stat()
-    # Rewritten without a forgotten shopper it is new, and its lines are as old as ever.
-    return Kept(path, min(found.st_mtime, begun_s(path) + rotate_s), found.st_size)
+def _file_info(path: Path, rotate_s: float) -> LogFileInfo:
+    stat = path.stat()
+    # An erasure rewrites the file: it is newer than its lines.
+    return LogFileInfo(path, min(stat.st_mtime, opened_at_s(path) + rotate_s), stat.st_size)

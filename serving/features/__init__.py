@@ -1,1 +1,1 @@
-"""From a request to the model's tensors, and from an event to what it changes."""
+"""Build the model's tensors from a request, and state changes from an event."""

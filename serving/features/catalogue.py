@@ -1,4 +1,4 @@
-"""The items and users of the last ingestion with their typed features, as arrays that a request is gathered from."""
+"""Load the last ingestion's items and users, with their typed features, as arrays to gather from."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ Values = NDArray[Any]
 
 @final
 class Items:
-    """The catalogue: n items, each with a row; row n, behind them, is that of an item which the catalogue lacks.
+    """Hold the catalogue: n items, each with a row; row n stands for items that the catalogue lacks.
 
-    `columns`: by feature (v + 1,) float32, (v + 1, size) float32, or (v + 1,) bytes, of which `at` says where a row's values stand at a
-    moment; the last are missing values. Where values don't change with time an item's stand at its own row.
+    `columns` holds by feature (v + 1,) float32, (v + 1, size) float32, or (v + 1,) bytes; `at` returns the indices of
+    rows in them at a time, and the last index holds missing values. Without versions an item's index is its row.
 
     Args:
         ids: of the items, sorted where they have versions.
         columns: see above.
-        versions: which of `columns` hold when, by the items' rows; None where values don't change.
+        versions: validity of `columns`, by the items' rows; None where values don't change.
     """
 
     def __init__(self, ids: Sequence[str], columns: dict[str, Values], versions: Versions | None = None) -> None:
@@ -42,24 +42,24 @@ class Items:
         self._versions = versions
 
     def rows(self, items: Sequence[str]) -> NDArray[np.int64]:
-        """(L,) the row of each item; n where the catalogue lacks it."""
+        """Return the row of each item, (L,); n where the catalogue lacks it."""
         unknown = len(self.ids)
-        find = self._rows.get
-        return np.array([find(item, unknown) for item in items], np.int64)
+        row_of = self._rows.get
+        return np.array([row_of(item, unknown) for item in items], np.int64)
 
     def at(self, rows: NDArray[np.int64], time_us: int) -> NDArray[np.int64]:
-        """(L,) where in `columns` the values of rows stand at a moment."""
+        """Return the indices in `columns` of rows at a time, (L,)."""
         return rows if self._versions is None else self._versions.rows(rows, time_us)  # -1 is the last: of missing values
 
     def values(self, time_us: int) -> dict[str, Values]:
-        """`columns` at a moment: by feature the values of all n items."""
+        """Return the values of all n items at a time, by feature."""
         if self._versions is None:
             return {name: values[:-1] for name, values in self.columns.items()}
-        at = self.at(np.arange(len(self.ids)), time_us)
-        return {name: values[at] for name, values in self.columns.items()}
+        rows = self.at(np.arange(len(self.ids)), time_us)
+        return {name: values[rows] for name, values in self.columns.items()}
 
     def period(self, time_us: int) -> int:
-        """A number that changes where some item's values do."""
+        """Return a number that changes whenever some item's values do."""
         return 0 if self._versions is None else self._versions.period(time_us)
 
     def __contains__(self, item: str) -> bool:
@@ -68,9 +68,9 @@ class Items:
 
 @final
 class Users:
-    """The table of shoppers, sorted by id, and by time where rows hold from a time on.
+    """Hold the table of shoppers, sorted by id, and by time where rows are valid from a time on.
 
-    It stays as Arrow lays it: a request asks for one row, and there may be millions.
+    It stays an Arrow table: a request reads one row, and there may be millions.
     """
 
     def __init__(self, table: pa.Table, features: tuple[GivenFeature, ...]) -> None:
@@ -83,18 +83,18 @@ class Users:
 
     @property
     def ids(self) -> list[str]:
-        """All ids, sorted."""
+        """Return all ids, sorted."""
         ids: list[str] = pc.unique(self._rows.ids).to_pylist()
         return ids
 
-    def some(self, count: int, generator: np.random.Generator) -> list[str]:
-        """Ids of at most `count` shoppers, drawn by lot, sorted."""
+    def sample(self, count: int, generator: np.random.Generator) -> list[str]:
+        """Return a random sample of at most `count` ids, sorted."""
         ids = self._rows.ids
         rows = np.sort(generator.permutation(len(ids))[:count])
         return sorted({ids[row].as_py() for row in rows.tolist()})
 
     def values(self, user: str, time_us: int) -> dict[str, Values]:
-        """By feature: (1,) float32, (1, size) float32 or (1,) bytes; missing values where the table has no row of the shopper by then."""
+        """Return a shopper's values by feature, (1,) or (1, size); missing ones where no row is valid by then."""
         row = self._rows.find(user, time_us)
         if row is None:
             return {feature.name: _missing(feature) for feature in self._features}
@@ -109,93 +109,93 @@ class Users:
 
 @final
 class SecondIds:
-    """Which shopper an id stands for, and which ids stand for a shopper."""
+    """Map ids, such as a device's, to the shopper they stand for, and back."""
 
     def __init__(self, table: pa.Table | None = None) -> None:
         self._rows = None if table is None else _Rows(table, "id")
         self._users = None if table is None else _single(table["user"])
 
-    def shopper(self, given: str, time_us: int) -> str:
-        """The shopper whom an id stands for at a moment: itself where the table doesn't say."""
-        if self._rows is None or self._users is None or not given:
-            return given
-        row = self._rows.find(given, time_us)
-        return given if row is None else str(self._users[row].as_py())
+    def shopper(self, identifier: str, time_us: int) -> str:
+        """Return the shopper whom an id stands for at a time: itself where the table has no row."""
+        if self._rows is None or self._users is None or not identifier:
+            return identifier
+        row = self._rows.find(identifier, time_us)
+        return identifier if row is None else str(self._users[row].as_py())
 
     def ids_of(self, shopper: str) -> list[str]:
-        """The ids that stand for a shopper, or did or will, sorted."""
+        """Return the ids that stand for a shopper at any time, sorted."""
         if self._rows is None or self._users is None:
             return []
         own = pc.equal(self._users, pa.scalar(shopper, self._users.type))
         return sorted(set(self._rows.ids.filter(own).to_pylist()))
 
-    def all_ids(self, given: str, time_us: int) -> list[str]:
-        """Every id of the shopper whom an id stands for at a moment: itself, theirs, and all that stand for them, or did or will."""
-        account = self.shopper(given, time_us)
-        return list(dict.fromkeys([given, account, *self.ids_of(account)]))
+    def all_ids(self, identifier: str, time_us: int) -> list[str]:
+        """Return an id, the shopper it stands for at a time, and all ids that stand for that shopper at any time."""
+        account = self.shopper(identifier, time_us)
+        return list(dict.fromkeys([identifier, account, *self.ids_of(account)]))
 
 
 class _Rows:
-    """Finds the row of an id in a sorted table."""
+    """Find the row of an id in a sorted table."""
 
     def __init__(self, table: pa.Table, name: str) -> None:
         self.ids = _single(table[name])
         self._from = _single(table[FROM]) if FROM in table.column_names else None
 
-    def __contains__(self, given: str) -> bool:
-        row = self._first(given)
-        return row < len(self.ids) and self.ids[row].as_py() == given
+    def __contains__(self, identifier: str) -> bool:
+        row = self._first(identifier)
+        return row < len(self.ids) and self.ids[row].as_py() == identifier
 
-    def find(self, given: str, time_us: int) -> int | None:
-        """The row that holds at a moment, or None."""
-        if given not in self:
+    def find(self, identifier: str, time_us: int) -> int | None:
+        """Return the row that is valid at a time, or None."""
+        if identifier not in self:
             return None
-        first = self._first(given)
+        first = self._first(identifier)
         if self._from is None:
             return first
-        held = self._from
-        after = bisect_right(range(len(self.ids)), given, lo=first, key=lambda at: self.ids[at].as_py())
-        row = bisect_right(range(len(self.ids)), time_us, lo=first, hi=after, key=lambda at: held[at].as_py()) - 1
+        valid_from = self._from
+        after = bisect_right(range(len(self.ids)), identifier, lo=first, key=lambda row: self.ids[row].as_py())
+        row = bisect_right(range(len(self.ids)), time_us, lo=first, hi=after, key=lambda row: valid_from[row].as_py()) - 1
         return row if row >= first else None
 
-    def _first(self, given: str) -> int:
-        return bisect_left(range(len(self.ids)), given, key=lambda at: self.ids[at].as_py())
+    def _first(self, identifier: str) -> int:
+        return bisect_left(range(len(self.ids)), identifier, key=lambda row: self.ids[row].as_py())
 
 
 @final
 class Catalogue:
-    """Items and users of one ingestion, and the codes that histories know the items by: first those of the catalogue, by row."""
+    """Hold items and users of one ingestion, and the items' codes in histories: rows of the catalogue come first."""
 
     def __init__(self, items: Items, users: Users, second_ids: SecondIds) -> None:
         self.items, self.users, self.second_ids, self.codes = items, users, second_ids, ItemCodes(items.ids)
 
     def encoded(self, rows: NDArray[np.int64], items: Sequence[str]) -> NDArray[np.object_]:
-        """(L,) the ids of items, whose rows are known, as UTF-8."""
-        found = self.items.encoded[rows]
-        for place in np.flatnonzero(rows == len(self.items.ids)).tolist():
-            found[place] = items[place].encode()
-        return found
+        """Return the ids of items, whose rows are known, as UTF-8, (L,)."""
+        ids = self.items.encoded[rows]
+        for index in np.flatnonzero(rows == len(self.items.ids)).tolist():
+            ids[index] = items[index].encode()
+        return ids
 
-    def of_codes(self, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
-        """The rows (H,) and the ids (H,) of the items of a history."""
+    def items_of_codes(self, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+        """Return the rows (H,) and the ids (H,) of a history's items."""
         unknown = len(self.items.ids)
         rows = np.where((codes >= 0) & (codes < unknown), codes, unknown)
         ids = self.items.encoded[rows]
-        for place in np.flatnonzero(rows == unknown).tolist():
-            ids[place] = self.codes.name(int(codes[place])).encode()
+        for index in np.flatnonzero(rows == unknown).tolist():
+            ids[index] = self.codes.name(int(codes[index])).encode()
         return rows, ids
 
 
 def load_catalogue(folder: Path, dataset: Dataset) -> Catalogue:
-    """Read what ingestion's state holds in `catalogue/`; see `load_items`."""
+    """Load `catalogue/` of ingestion's state; see `load_items`."""
     return Catalogue(load_items(folder, dataset), load_users(folder, dataset), load_second_ids(folder, dataset))
 
 
 def load_items(folder: Path, dataset: Dataset) -> Items:
-    """Read `catalogue/items.parquet` of ingestion's state; empty where the dataset has no catalogue.
+    """Load `catalogue/items.parquet` of ingestion's state; empty where the dataset has no catalogue.
 
     Raises:
-        InputError: the file isn't there, isn't whole, or lacks a feature of the dataset file.
+        InputError: the file is missing, truncated, or lacks a feature of the dataset file.
     """
     if dataset.items is None:
         return Items((), {})
@@ -204,13 +204,13 @@ def load_items(folder: Path, dataset: Dataset) -> Items:
     columns = {feature.name: np.concatenate([_as_array(_single(table[feature.name]), feature), _missing(feature)]) for feature in features}
     if dataset.items.valid_from is None:
         return Items(table["item"].to_pylist(), columns)
-    coded = _single(table["item"]).dictionary_encode()  # numbers come in the order in which they are met, which is that of the ids
+    coded = _single(table["item"]).dictionary_encode()  # codes are in the order of first occurrence, which is that of the ids
     versions = Versions(coded.indices.to_numpy().astype(np.int64), _single(table[FROM]).to_numpy())
     return Items(coded.dictionary.to_pylist(), columns, versions)
 
 
 def load_users(folder: Path, dataset: Dataset) -> Users:
-    """Read `catalogue/users.parquet`, likewise."""
+    """Load `catalogue/users.parquet`, as `load_items` does."""
     if dataset.users is None:
         return Users(pa.table({"user": pa.array([], pa.string())}), ())
     features = dataset.input_features("users")
@@ -218,7 +218,7 @@ def load_users(folder: Path, dataset: Dataset) -> Users:
 
 
 def load_second_ids(folder: Path, dataset: Dataset) -> SecondIds:
-    """Read `catalogue/identities.parquet`, likewise."""
+    """Load `catalogue/identities.parquet`, as `load_items` does."""
     if dataset.identities is None:
         return SecondIds()
     return SecondIds(_read(folder / "catalogue" / "identities.parquet", "id", (), dataset.identities, what="second ids"))
@@ -226,20 +226,20 @@ def load_second_ids(folder: Path, dataset: Dataset) -> SecondIds:
 
 def _read(path: Path, name: str, features: tuple[GivenFeature, ...], table: Table | Identities, *, what: str = "") -> pa.Table:
     try:
-        read = pq.ParquetFile(path).read()
+        rows = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(
             f"expected the {what or f'{name}s'} of the last ingestion in {path}, but they can't be read ({error}); ingest again"
         ) from error
     own = {name: pa.large_string(), **({FROM: pa.int64()} if table.valid_from is not None else {})}
     for column, dtype in (own | {feature.name: _arrow_type(feature) for feature in features}).items():
-        if column not in read.column_names or read[column].type != dtype:
-            found = read[column].type if column in read.column_names else "nothing"
+        if column not in rows.column_names or rows[column].type != dtype:
+            actual = rows[column].type if column in rows.column_names else "nothing"
             raise InputError(
-                f"{path}: expected {dtype} in column {column!r}, found {found};"
+                f"{path}: expected {dtype} in column {column!r}, found {actual};"
                 " use the dataset file that the state was ingested with, or ingest again"
             )
-    return read
+    return rows
 
 
 def _arrow_type(feature: GivenFeature) -> pa.DataType:
@@ -250,8 +250,8 @@ def _arrow_type(feature: GivenFeature) -> pa.DataType:
 
 def _as_array(column: pa.Array, feature: GivenFeature) -> Values:
     if isinstance(feature, Number):
-        given: Values = column.to_numpy(zero_copy_only=False)
-        return given
+        values: Values = column.to_numpy(zero_copy_only=False)
+        return values
     if isinstance(feature, Vector):
         rows: Values = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, feature.size)
         return rows

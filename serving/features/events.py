@@ -1,4 +1,4 @@
-"""What happened, and what it changes: the rules by which ingestion takes a log in, for one event."""
+"""Turn one event into its state change, by the rules of ingestion."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from typing import Any, final
 from components.contract.base_model import closest
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from components.contract.sources import Impressions, ListRows, Rows
+from components.contract.sources import Action, Impressions, ListRows, Rows
 from components.contract.userless import lacks_user
 from components.contract.values.event_time import event_time_us
 from components.state.features import counted_impression
@@ -28,11 +28,11 @@ NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
-    """A request's whole list was shown.
+class ImpressionList:
+    """Record that a request's whole list was shown.
 
-    A second list of the shopper from the same place on under the same request, and session where one is named, is a repetition, unless it
-    comes later than the dataset's `session_gap`: ids may begin anew.
+    A second list of the shopper from the same position on under the same request (and session, where one is named) is a
+    duplicate, unless it comes later than the dataset's `session_gap`: ids may be reused.
     """
 
     shopper: str  # "" a guest
@@ -45,9 +45,9 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class Interaction:
-    """A shopper did something: an action of the dataset file, by its name there, to an item where it is about one.
+    """Record an action of a shopper, by its name in the dataset file, on an item where it has one.
 
-    It counts for the shopper who did it, whoever was shown the request that it names; of an action without a shopper only its item knows.
+    It counts for its own shopper, whoever was shown the request that it names, and for its item.
     """
 
     shopper: str
@@ -61,49 +61,49 @@ class Interaction:
 
 @final
 class Changes:
-    """What events of one dataset change.
+    """Turn events of one dataset into state changes.
 
-    A list counts as one event of its shopper, which weighs as much as the list is long, and as one of each of its items. An interaction
-    counts for its shopper, and for its item where the dataset keeps state of that action for items. What counts for an item does for the
-    item within the event's segment too, where the dataset has segments.
+    A list counts as one event of its shopper, weighted by the list's length, and as one of each of its items. An
+    interaction counts for its shopper, and for its item where the dataset keeps state of that action for items. What
+    counts for an item also counts for the item within the event's segment, where the dataset has segments.
 
     Args:
         dataset: the dataset file.
         catalogue: of the last ingestion.
-        key_of: what the log calls a shopper: a change has the same mark whether the event came in or is read there.
+        pseudonym_of: a shopper's name in the log: an event from there has the same mark as when it came by a call.
     """
 
-    def __init__(self, dataset: Dataset, catalogue: Catalogue, *, key_of: Callable[[str], str] = str) -> None:
-        self._dataset, self._catalogue, self._key_of = dataset, catalogue, key_of
+    def __init__(self, dataset: Dataset, catalogue: Catalogue, *, pseudonym_of: Callable[[str], str] = str) -> None:
+        self._dataset, self._catalogue, self._pseudonym_of = dataset, catalogue, pseudonym_of
         self._plans, self._segments = plans_of(dataset), Segments(dataset, catalogue)
         self._impression = counted_impression(dataset)
         self._guests = any(source.missing_user == "guest" for source in dataset.events)
         self._userless = any(lacks_user(dataset, source) for source in dataset.events)
         self._sessions = any(source.columns.session is not None for source in dataset.events)
         self._skew_us, self._gap_us = int(dataset.skew * 1e6), int(dataset.session_gap * 1e6)
-        self._of_items = self._plans.items.actions if self._plans.items else ()
+        self._item_actions = self._plans.items.actions if self._plans.items else ()
 
-    def of(self, event: Shown | Interaction, *, now_us: int, context: Mapping[str, Any] = NO_CONTEXT) -> Change | None:
-        """What an event changes; None where that is nothing: its items are unknown to a dataset that rejects those, or it keeps no state.
+    def from_event(self, event: ImpressionList | Interaction, *, now_us: int, context: Mapping[str, Any] = NO_CONTEXT) -> Change | None:
+        """Return the change of an event; None where its items are unknown and rejected, or it changes no state.
 
         Args:
-            event: what happened.
-            now_us: the moment.
-            context: features of the request or its shopper, as far as the event tells them: what segments are made of.
+            event: that happened.
+            now_us: the current time.
+            context: features of the request or its shopper, as far as the event has them: segments are made of them.
 
         Raises:
-            InputError: a time that can't be (see event_time_us), no shopper where the dataset knows no guests, a list without request or
-                items, an action that isn't declared, or one about an item without an item.
+            InputError: an impossible time (see event_time_us), no shopper where the dataset knows no guests, a list
+                without request or items, an undeclared action, or one on an item without an item.
         """
         time_us = event_time_us(event.time_us, now_us=now_us)
-        named = self._userless and isinstance(event, Interaction) and event.request
-        if not event.shopper and not self._guests and not named:
+        request_names_shopper = self._userless and isinstance(event, Interaction) and event.request
+        if not event.shopper and not self._guests and not request_names_shopper:
             raise InputError("expected a shopper, got none, and the dataset file takes no guests (`missing_user: guest`); name the shopper")
-        if isinstance(event, Shown):
-            return self._shown(event, context, time_us)
-        return self._done(event, context, time_us)
+        if isinstance(event, ImpressionList):
+            return self._impressions(event, context, time_us)
+        return self._interaction(event, context, time_us)
 
-    def _shown(self, event: Shown, context: Mapping[str, Any], time_us: int) -> Change | None:
+    def _impressions(self, event: ImpressionList, context: Mapping[str, Any], time_us: int) -> Change | None:
         if not event.request:
             raise InputError("expected the id of the request whose list was shown, got none; name it, as the answer to the request did")
         if isinstance(event.items, str) or not event.items or not all(type(item) is str and item for item in event.items):
@@ -112,14 +112,36 @@ class Changes:
         if not isinstance(self._dataset.candidates, Impressions | ListRows) or self._impression is None or not items:
             return None
         user = Event(event.shopper, time_us, self._impression, NO_ITEM, len(items), _session(event.session))
-        each = items if self._impression in self._of_items else ()
+        item_events = items if self._impression in self._item_actions else ()
         page = (str(event.first_position),) if event.first_position else ()
-        mark = _mark("shown", self._key_of(event.shopper), event.session if self._sessions else "", event.request, *page)
-        keys = self._keys(each, event, context)
+        mark = _mark("shown", self._pseudonym_of(event.shopper), event.session if self._sessions else "", event.request, *page)
+        keys = self._keys(item_events, event, context)
         of_item = tuple(Event(key, time_us, self._impression) for key in keys)
         return Change(mark, (user,) if event.shopper else (), of_item, time_us, self._gap_us)
 
-    def _done(self, event: Interaction, context: Mapping[str, Any], time_us: int) -> Change | None:
+    def _interaction(self, event: Interaction, context: Mapping[str, Any], time_us: int) -> Change | None:
+        action = self._checked_action(event)
+        item = event.item if action.item else ""
+        if isinstance(self._dataset.candidates, Rows) or not self._counts(item):
+            return None
+        # Its clock may lag behind the list's: it mustn't count as known when the list was shown.
+        skew_us = self._skew_us if item else 0
+        # Only items in histories need a code.
+        code = self._catalogue.codes.code(item) if event.action in self._plans.users.history_actions else NO_ITEM
+        of_user = Event(event.shopper, time_us, event.action, code, 1, _session(event.session), skew_us)
+        item_events = (item,) if item and event.action in self._item_actions else ()
+        keys = self._keys(item_events, event, context)
+        of_item = tuple(Event(key, time_us, event.action, skew_us=skew_us) for key in keys)
+        # By the time as sent, even if it is ahead: a retry is the same event. Events that differ in an amount alone are
+        # two; without amounts marks are as before amounts existed.
+        amounts = (f"{amount}={float(value)!r}" for amount, value in sorted(event.amounts.items()))
+        mark = _mark(
+            "done", self._pseudonym_of(event.shopper), event.action, item, event.request, event.session, str(event.time_us), *amounts
+        )
+        return Change(mark, (of_user,) if event.shopper else (), of_item, time_us)
+
+    def _checked_action(self, event: Interaction) -> Action:
+        """Return the declared action of an interaction; raise InputError where the two don't fit."""
         action = self._dataset.actions.get(event.action)
         if action is None:
             raise InputError(
@@ -134,30 +156,15 @@ class Changes:
             raise InputError(f"{event.action!r} is what showing a list counts as; send the list, whole and with its request")
         if action.item and not event.item:
             raise InputError(f"{event.action!r} is about an item, got none; name it, or say `item: false` in the dataset file")
-        item = event.item if action.item else ""
-        if isinstance(self._dataset.candidates, Rows) or not self._counts(item):
-            return None
-        # Stamped by a clock that goes after the list's it is no part of what was known at the list.
-        skew_us = self._skew_us if item else 0
-        # Only what histories hold needs a number.
-        code = self._catalogue.codes.code(item) if event.action in self._plans.users.history_actions else NO_ITEM
-        of_user = Event(event.shopper, time_us, event.action, code, 1, _session(event.session), skew_us)
-        each = (item,) if item and event.action in self._of_items else ()
-        keys = self._keys(each, event, context)
-        of_item = tuple(Event(key, time_us, event.action, skew_us=skew_us) for key in keys)
-        # By the time as it was sent, though it may be ahead: sent again it is the same event.
-        # Rows of a log that differ in an amount alone are two events; where there is none, marks are what they were.
-        amounts = (f"{amount}={float(value)!r}" for amount, value in sorted(event.amounts.items()))
-        mark = _mark("done", self._key_of(event.shopper), event.action, item, event.request, event.session, str(event.time_us), *amounts)
-        return Change(mark, (of_user,) if event.shopper else (), of_item, time_us)
+        return action
 
-    def _keys(self, items: Sequence[str], event: Shown | Interaction, context: Mapping[str, Any]) -> list[str]:
-        """Under what events of items count: each itself, and each within the segment."""
-        segment = self._segments.of(event.shopper, context, time_us=event.time_us)
+    def _keys(self, items: Sequence[str], event: ImpressionList | Interaction, context: Mapping[str, Any]) -> list[str]:
+        """Return the state keys of items: each itself, and each within the segment."""
+        segment = self._segments.key(event.shopper, context, time_us=event.time_us)
         return [*items, *([] if segment is None else [segment_key(segment, item) for item in items])]
 
     def _counts(self, item: str) -> bool:
-        """Whether events of an item count."""
+        """Return whether events of an item count."""
         return self._dataset.unknown_items == "keep" or self._dataset.items is None or not item or item in self._catalogue.items
 
 
@@ -165,5 +172,5 @@ def _session(name: str) -> int:
     return session_hash(name) if name else 0
 
 
-def _mark(*told: str) -> bytes:
-    return hashlib.blake2b(json.dumps(told).encode(), digest_size=_MARK_BYTES).digest()
+def _mark(*parts: str) -> bytes:
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=_MARK_BYTES).digest()

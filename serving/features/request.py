@@ -1,4 +1,4 @@
-"""What the service is asked, and the tensors that the model is asked in turn."""
+"""Define a ranking request and the tensors it becomes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """In which order does a shopper see these products?
+    """Ask for the order of candidates for a shopper.
 
     Attributes:
-        shopper: his id; "" a guest.
+        shopper: their id; "" a guest.
         candidates: L item ids, in the given order.
-        time_us: the moment, microseconds since 1970, UTC.
-        session: the visit's id; "" where none is known.
+        time_us: microseconds since 1970, UTC.
+        session: the visit's id; "" for none.
         request: the request's own id; ties a guest's events together.
-        context: by feature, what event rows say of a request or its shopper: text, numbers, lists; what isn't given is missing.
+        context: features of the request or its shopper in event rows: text, numbers, lists; absent ones are missing.
         shown: by feature, L values: what is shown with each candidate.
-        positions: L places; default: 0 to L - 1.
+        positions: L positions; default: 0 to L - 1.
     """
 
     shopper: str
@@ -35,13 +35,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The tensors of a request, by the names of the SavedModel's `serving_default`, and what else was found out on the way.
+    """Hold the tensors of a request by the SavedModel's input names, and what other stages need.
 
-    `tensors`: of a batch of one: [1] or [1, size] of the request, [1, H] of the history, [1, L] or [1, L, size] of the candidates, and [1]
-    the lengths `n_history` and `n_candidates`. Texts are UTF-8 in arrays of objects. What a bucket adds behind a list is zeros and b"".
-    `interactions`: how many labelled or remembered actions the shopper has taken so far: 0 is a cold start.
-    `of_items`: (L, width) raw features of the candidates' state, laid out as the items' plan says; None where nothing is kept of items.
-    `in_segment`: (L, width) the same within the request's segment; None where it has none.
+    Attributes:
+        tensors: a batch of one: [1] or [1, size] of the request, [1, H] of the history, [1, L] or [1, L, size] of the
+            candidates, and [1] the lengths `n_history` and `n_candidates`. Texts are UTF-8 in object arrays. Padding is
+            0 and b"".
+        interactions: labelled or remembered actions of the shopper so far; 0 is a cold start.
+        of_items: (L, width) raw features of the candidates' state, laid out by the items' plan, or None.
+        in_segment: (L, width) the same within the request's segment; None where it has none.
     """
 
     tensors: dict[str, NDArray[Any]]

@@ -1,6 +1,6 @@
-"""A single value as ingestion's cleaning leaves one in a column of its type: text, a number, or a vector.
+"""Clean a single value as ingestion cleans a column of its type: text, a number, or a vector.
 
-Ingestion cleans whole columns with polars; the service has one request and no polars. A test compares the two on all that there is.
+Ingestion cleans whole columns with polars; the service has one request and no polars. A test compares the two.
 """
 
 import math
@@ -18,54 +18,54 @@ from components.contract.values.null_words import is_null_word, number_words
 
 
 def texts(feature: GivenFeature, values: Sequence[Any], *, words: frozenset[str] = frozenset()) -> NDArray[np.object_]:
-    """(L,) UTF-8 of each value; b"" where it is missing (None, NaN, blanks, one of the null words).
+    """Return each value as UTF-8, (L,); b"" where it is missing (None, NaN, blanks, one of the null words).
 
     Raises:
-        InputError: a value is neither text, number, true or false, nor a list of them; or a float that can't be told from other ids.
+        InputError: a value is neither text, number, true or false, nor a list of them; or an id is an inexact float.
     """
     separator = getattr(feature, "separator", " ")
     as_id = isinstance(feature, Id | Category)
     out = np.empty(len(values), np.object_)
-    for at, value in enumerate(values):
+    for index, value in enumerate(values):
         if is_missing(value, words):
-            out[at] = b""
+            out[index] = b""
         elif type(value) is str:
-            out[at] = _bytes(feature.name, (id_text(value) if as_id else value)[:TEXT_LIMIT])
+            out[index] = _bytes(feature.name, (id_text(value) if as_id else value)[:TEXT_LIMIT])
         else:
             text = id_of(value) if isinstance(feature, Id) and type(value) is float and math.isfinite(value) else value
-            out[at] = _bytes(feature.name, _text(feature.name, text, separator)[:TEXT_LIMIT])
+            out[index] = _bytes(feature.name, _text(feature.name, text, separator)[:TEXT_LIMIT])
     return out
 
 
 def numbers(feature: Number, values: Sequence[Any], *, words: frozenset[str] = frozenset()) -> NDArray[np.float32]:
-    """(L,) float32; NaN where a value is missing, a null word, no number, infinite, or lies below the feature's minimum.
+    """Return values as float32, (L,); NaN where one is missing, a null word, no number, infinite, or below the minimum.
 
     Raises:
         InputError: a value is neither a number, nor text, nor true or false.
     """
-    given = np.array(values) if all(isinstance(value, int | float) for value in values) else None  # of objects where one is too large
+    array = np.array(values) if all(isinstance(value, int | float) for value in values) else None  # of objects where one overflows
     with np.errstate(over="ignore"):
-        if given is not None and given.dtype != np.object_:
-            typed = given.astype(np.float32)
+        if array is not None and array.dtype != np.object_:
+            typed = array.astype(np.float32)
         else:
             typed = np.array([_number(feature.name, value) for value in values], np.float32)
     typed[np.isinf(typed)] = np.nan
     if feature.minimum is not None:
         typed[typed < feature.minimum] = np.nan
-    if number_words(words):  # all others are no numbers anyway
+    if number_words(words):  # other words aren't numbers anyway
         typed[[is_missing(value, words) for value in values]] = np.nan
     return typed
 
 
 def is_missing(value: Any, words: frozenset[str]) -> bool:
-    """Whether a single value is missing by the words that a source takes for nothing."""
+    """Return whether a single value is missing by a source's null words."""
     if type(value) is str:
         return is_null_word(value, words)
     return isinstance(value, int | float) and not isinstance(value, bool) and value in number_words(words)
 
 
 def vectors(feature: Vector, values: Sequence[Any]) -> NDArray[np.float32]:
-    """(L, size) float32; a value or a number in it that is None, or too large for a float, is NaN.
+    """Return values as float32, (L, size); NaN for a value or a number in it that is None, or too large for a float.
 
     Raises:
         InputError: a value is no list of `size` numbers.
@@ -103,11 +103,11 @@ def _scalar(name: str, value: Any) -> str:
         if math.isnan(value):
             return ""
         if abs(value) < EXACT_BELOW and value == math.floor(value):
-            return str(int(value))  # an id that met a missing value on its way is a float
-    return "" if value is None else _plain(name, value)
+            return str(int(value))  # a column of integers with a missing value becomes float
+    return "" if value is None else _scalar_text(name, value)
 
 
-def _plain(name: str, value: Any) -> str:
+def _scalar_text(name: str, value: Any) -> str:
     match value:
         case bool():
             return "true" if value else "false"

@@ -1,1 +1,1 @@
-"""The guard: compares a canary with the stable version request by request, and says when it has seen enough."""
+"""Compare a canary with the stable version request by request, and decide when to promote it or roll it back."""

@@ -1,4 +1,4 @@
-"""What the guard takes from lines of the log."""
+"""Parse requests and clicks from lines of the exposure log."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -12,72 +12,71 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from serving.exposure.serialization import EventRows
 from serving.guard.attribution import Click
-from serving.guard.counts import Tally, score_counts
+from serving.guard.counts import VersionCounts, score_histogram
 
 Side = Literal["canary", "stable"]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A canary on trial: the versions that are compared, and since when the labels have stood so, microseconds since the epoch."""
+    """Identify a trial: the versions compared, and since when they carry their labels, microseconds since the epoch."""
 
     canary: int
     stable: int
     since_us: int
 
     def version(self, side: Side) -> int:
-        """That of a side."""
+        """Return the version of a side."""
         return self.canary if side == "canary" else self.stable
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request of the trial, with what its answer adds to its side's counts."""
+    """Hold a request of the trial, with what its answer adds to its side's counts."""
 
     request: str
     shopper: str
     session: str
     time_us: int
     side: Side
-    counts: Tally
+    counts: VersionCounts
 
 
-def request_of(line: bytes, trial: Trial, *, slow_ms: float) -> Request | None:
-    """What a line of `decisions` says, None where it is none of the trial's.
+def parse_request(line: bytes, trial: Trial, *, slow_ms: float) -> Request | None:
+    """Parse a line of `decisions`; return None where it isn't the trial's.
 
-    Shoppers without an id are in no experiment, so that all of their requests are stable's: they aren't compared. A request has failed
-    where something stood in for the version that was asked; by which version it would have been answered the line doesn't know then, but
-    its label and its time do.
+    Shoppers without an id are in no experiment, so all of their requests are stable's: they aren't compared. A request
+    failed where a fallback replaced the version asked for; the line then lacks the version.
 
     Raises:
         ValueError: the line isn't one of `decisions`.
     """
-    told = _object(line)
+    row = _object(line)
     try:
-        side, shopper, time_us = told["label"], told["user"], int(told["time"])
+        side, shopper, time_us = row["label"], row["user"], int(row["time"])
         if side not in ("canary", "stable") or not shopper or time_us < trial.since_us:
             return None
-        failed = told["degraded"].partition(";")[0] not in ("", "state")
-        if not failed and told["version"] != str(trial.version(side)):
+        failed = row["degraded"].partition(";")[0] not in ("", "state")
+        if not failed and row["version"] != str(trial.version(side)):
             return None
-        slow = (told.get("model_ms") or 0.0) > slow_ms
-        scores = None if failed else score_counts(np.array(told["scores"], np.float64))
-        counts = Tally.of(requests=1, errors=int(failed), slow=int(slow), scores=scores)
-        return Request(told["request"], shopper, told["session"] or "", time_us, side, counts)
+        slow = (row.get("model_ms") or 0.0) > slow_ms
+        scores = None if failed else score_histogram(np.array(row["scores"], np.float64))
+        counts = VersionCounts.from_counts(requests=1, errors=int(failed), slow=int(slow), scores=scores)
+        return Request(row["request"], shopper, row["session"] or "", time_us, side, counts)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no line of `decisions`: {error!r}") from None
 
 
 @final
 class Clicks:
-    """Reads clicks out of lines of `interactions`.
+    """Parse clicks from lines of `interactions`.
 
     Args:
-        dataset: whose log it is.
-        actions: that count as a click, by their names there; none: those that the model learns from.
+        dataset: of the log.
+        actions: that count as a click, by their names in the dataset file; empty for those that the model learns from.
 
     Raises:
-        InputError: there is no such action, or none at all.
+        InputError: an action is unknown, or there is none.
     """
 
     def __init__(self, dataset: Dataset, actions: Collection[str]) -> None:
@@ -88,26 +87,26 @@ class Clicks:
             raise InputError(f"the dataset file has no action {unknown!r}; {closest(unknown, list(rows.actions))}")
         if not names:
             raise InputError("the dataset file has no action that the model learns from; name those that count as a click")
-        self._written = {rows.actions[name] for name in names}
+        self._click_values = {rows.actions[name] for name in names}
         roles = ("action", "request", "user", "session", "time")
         self._action, self._request, self._user, self._session, self._time = (rows.columns[role] for role in roles)
 
-    def of(self, lines: Sequence[bytes]) -> tuple[list[Click], int]:
-        """The clicks on lists, and how many lines couldn't be read."""
-        found, unreadable = [], 0
+    def parse(self, lines: Sequence[bytes]) -> tuple[list[Click], int]:
+        """Return the clicks on lists, and how many lines couldn't be parsed."""
+        clicks, unreadable = [], 0
         for line in lines:
             try:
-                told = _object(line)
-                if told[self._action] in self._written and told[self._request]:
-                    who = (told[self._user] or "", told[self._session] or "")
-                    found.append(Click(str(told[self._request]), *who, int(told[self._time])))
+                row = _object(line)
+                if row[self._action] in self._click_values and row[self._request]:
+                    visitor = (row[self._user] or "", row[self._session] or "")
+                    clicks.append(Click(str(row[self._request]), *visitor, int(row[self._time])))
             except (ValueError, KeyError, TypeError):
                 unreadable += 1
-        return found, unreadable
+        return clicks, unreadable
 
 
 def _object(line: bytes) -> dict[str, Any]:
-    told = json.loads(line)
-    if not isinstance(told, dict):
-        raise ValueError(f"expected an object, got {type(told).__name__}")
-    return told
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise ValueError(f"expected an object, got {type(row).__name__}")
+    return row

@@ -1,4 +1,4 @@
-"""Reads the log of a trial as it grows, and finds its verdict."""
+"""Follow the log of a trial as it grows, and decide on the canary."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,28 +8,28 @@ from typing import Any, final
 
 from components.contract.errors import InputError
 from serving.exposure.log import DECISIONS, INTERACTIONS
-from serving.guard.counts import Tally
-from serving.guard.decision import verdict
-from serving.guard.log_parser import Clicks, Trial, request_of
-from serving.guard.log_tailer import sizes, unread
+from serving.exposure.log_tailer import complete_sizes, read_new_lines
+from serving.guard.counts import VersionCounts
+from serving.guard.decision import decide
+from serving.guard.log_parser import Clicks, Trial, parse_request
 from serving.guard.sequential_test import Limits, stretch_length
-from serving.guard.trial_store import Block, Ledger, Standing
+from serving.guard.trial_store import Block, TrialState, TrialStore
 
-_SETTLED_AT_ONCE = 1000
+_SETTLE_LIMIT = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Duty:
-    """What the guard looks at.
+class MonitorSettings:
+    """Configure the monitor.
 
     Attributes:
-        logs: folders of the exposure logs of all services that ask the labels, or folders of such folders.
+        logs: folders of the exposure logs of all services that use the labels, or folders of such folders.
         click_s: how long after its request a click counts for it.
-        gap_s: an id that comes again later than this after it came last is another request's.
-        late_s: so much later a request is settled, for clicks that come late into the log.
-        slow_ms: an answer of the model that took longer is slow.
-        block: requests of both versions together, between two looks.
-        stretch: requests after which every shopper counts once more; later a tenth of the trial's so far, where that is more.
+        gap_s: a request id that recurs later than this after its last use is a new request.
+        late_s: delay before a request is settled, for clicks that reach the log late.
+        slow_ms: a model call that took longer is slow.
+        block: requests of both versions between two looks.
+        stretch: requests after which every shopper counts once more; or a tenth of the trial's if greater.
         limits: when to roll back and when to promote.
     """
 
@@ -51,132 +51,136 @@ class Duty:
 
 
 @final
-class Sentry:
-    """Keeps a ledger of a log.
+class Monitor:
+    """Count requests and clicks of a trial from its logs.
 
-    A shopper counts once, by his first request in the trial, for his answer and for a click: what he meets again resembles what he met,
-    and is no news. His first request in each stretch of the trial counts in the tests of that stretch, so that a version that begins to
-    fail late is found all the same (`watch`).
+    A shopper counts once, by their first request in the trial, for its answer and for a click: their later requests are
+    correlated with it. Their first request in each stretch of the trial counts in the tests of that stretch, so that a
+    version which begins to fail late is detected all the same (see `sequential_test`).
     """
 
-    def __init__(self, duty: Duty, ledger: Ledger, clicks: Clicks) -> None:
-        self._duty, self._ledger, self._clicks = duty, ledger, clicks
-        self._gap_us, self._window_us = int(duty.gap_s * 1e6), int(duty.click_s * 1e6)
+    def __init__(self, settings: MonitorSettings, store: TrialStore, clicks: Clicks) -> None:
+        self._settings, self._store, self._clicks = settings, store, clicks
+        self._gap_us, self._window_us = int(settings.gap_s * 1e6), int(settings.click_s * 1e6)
 
-    def look(self, canary: int | None, stable: int | None, *, since_us: int, now_us: int) -> Standing | None:
-        """Read what is new, and say how the trial stands; None where nothing is on trial. A trial that has its verdict is left as it is.
+    def look(self, canary: int | None, stable: int | None, *, since_us: int, now_us: int) -> TrialState | None:
+        """Read new lines and return the state of the trial; None without one. A decided trial stays as it is.
 
         Args:
             canary: the version that has this label now.
             stable: likewise.
-            since_us: since when that may be so; a trial that is going on began when it did.
-            now_us: the moment.
+            since_us: start of a new trial; an ongoing trial keeps its own.
+            now_us: the current time.
 
         Raises:
-            OSError: the log can't be read, or the ledger written.
+            OSError: the log can't be read, or the store written.
         """
-        standing = self._ledger.standing()
+        state = self._store.state()
         if canary is None or stable is None or canary == stable:
-            with self._ledger.together():
-                self._ledger.end()
-                self._ledger.have_read({**sizes(self._duty.logs, DECISIONS), **sizes(self._duty.logs, INTERACTIONS)})
+            with self._store.transaction():
+                self._store.end()
+                self._store.save_offsets(
+                    {**complete_sizes(self._settings.logs, DECISIONS), **complete_sizes(self._settings.logs, INTERACTIONS)}
+                )
             return None
-        if standing is None or (standing.trial.canary, standing.trial.stable) != (canary, stable):
-            with self._ledger.together():
-                standing = self._ledger.begin(Trial(canary, stable, since_us))
-        if standing.found is not None:
-            return standing
-        standing = self._answered(standing, now_us)
-        self._clicked(standing.trial)
-        return self._settled(standing, now_us)
+        if state is None or (state.trial.canary, state.trial.stable) != (canary, stable):
+            with self._store.transaction():
+                state = self._store.begin(Trial(canary, stable, since_us))
+        if state.outcome is not None:
+            return state
+        state = self._read_decisions(state, now_us)
+        self._read_clicks(state.trial)
+        return self._settle_requests(state, now_us)
 
-    def _answered(self, standing: Standing, now_us: int) -> Standing:
-        for chunk in unread(self._duty.logs, DECISIONS, self._ledger.read()):
-            with self._ledger.together():
+    def _read_decisions(self, state: TrialState, now_us: int) -> TrialState:
+        for chunk in read_new_lines(self._settings.logs, DECISIONS, self._store.offsets()):
+            with self._store.transaction():
                 for line in chunk.lines:
-                    standing = self._one_answered(standing, line, now_us)
-                    if standing.found is not None:
+                    state = self._add_decision(state, line, now_us)
+                    if state.outcome is not None:
                         break
-                self._ledger.have_read({chunk.file: chunk.end})
-                self._ledger.keep(standing)
-            if standing.found is not None:
+                self._store.save_offsets({chunk.file: chunk.end})
+                self._store.save(state)
+            if state.outcome is not None:
                 break
-        return standing
+        return state
 
-    def _one_answered(self, standing: Standing, line: bytes, now_us: int) -> Standing:
+    def _add_decision(self, state: TrialState, line: bytes, now_us: int) -> TrialState:
         try:
-            request = request_of(line, standing.trial, slow_ms=self._duty.slow_ms)
+            request = parse_request(line, state.trial, slow_ms=self._settings.slow_ms)
         except ValueError:
-            return replace(standing, unreadable=standing.unreadable + 1)
+            return replace(state, unreadable=state.unreadable + 1)
         if request is None:
-            return standing
-        request = replace(request, shopper=_nameless(request.shopper, standing.trial))
-        standing = self._in_stretch(standing, now_us)
-        if standing.found is not None:
-            return standing
-        new, new_in_stretch = self._ledger.count(request.shopper, standing.watch.stretch.number)
-        self._ledger.wait_for(request, first=new, gap_us=self._gap_us)
+            return state
+        request = replace(request, shopper=_pseudonym(request.shopper, state.trial))
+        state = self._count_in_stretch(state, now_us)
+        if state.outcome is not None:
+            return state
+        new, new_in_stretch = self._store.count_shopper(request.shopper, state.test.stretch.number)
+        self._store.add_request(request, first=new, gap_us=self._gap_us)
         if new:
-            standing = replace(standing, answered=standing.answered.plus(request.side, request.counts))
+            state = replace(state, answered=state.answered.plus(request.side, request.counts))
         if new_in_stretch:
-            standing = replace(standing, again=standing.again.plus(request.side, request.counts))
-        return self._seen(standing, now_us)
+            state = replace(state, stretch_block=state.stretch_block.plus(request.side, request.counts))
+        return self._test_complete_blocks(state, now_us)
 
-    def _in_stretch(self, standing: Standing, now_us: int) -> Standing:
-        """With a request more, in the stretch that it falls into; what the last one has left of a block is looked at before."""
-        if standing.stretch_left:
-            return replace(standing, requests=standing.requests + 1, stretch_left=standing.stretch_left - 1)
-        length = stretch_length(standing.requests, self._duty.stretch)
-        if standing.requests:
-            standing = self._looked(standing, [], standing.again, now_us)
-            standing = replace(standing, again=Block(), watch=standing.watch.next_stretch())
-        return replace(standing, requests=standing.requests + 1, stretch_left=length - 1)
+    def _count_in_stretch(self, state: TrialState, now_us: int) -> TrialState:
+        """Count a request in its stretch; a new stretch begins with a test of what the last one left of a block."""
+        if state.stretch_left:
+            return replace(state, requests=state.requests + 1, stretch_left=state.stretch_left - 1)
+        length = stretch_length(state.requests, self._settings.stretch)
+        if state.requests:
+            state = self._test_blocks(state, [], state.stretch_block, now_us)
+            state = replace(state, stretch_block=Block(), test=state.test.next_stretch())
+        return replace(state, requests=state.requests + 1, stretch_left=length - 1)
 
-    def _clicked(self, trial: Trial) -> None:
-        for chunk in unread(self._duty.logs, INTERACTIONS, self._ledger.read()):
-            clicks, _ = self._clicks.of(chunk.lines)
-            with self._ledger.together():
-                self._ledger.clicked([replace(click, shopper=_nameless(click.shopper, trial)) for click in clicks])
-                self._ledger.have_read({chunk.file: chunk.end})
+    def _read_clicks(self, trial: Trial) -> None:
+        for chunk in read_new_lines(self._settings.logs, INTERACTIONS, self._store.offsets()):
+            clicks, _ = self._clicks.parse(chunk.lines)
+            with self._store.transaction():
+                self._store.add_clicks([replace(click, shopper=_pseudonym(click.shopper, trial)) for click in clicks])
+                self._store.save_offsets({chunk.file: chunk.end})
 
-    def _settled(self, standing: Standing, now_us: int) -> Standing:
-        until_us = now_us - self._window_us - int(self._duty.late_s * 1e6)
-        while standing.found is None:
-            with self._ledger.together():
-                settled = self._ledger.settle(until_us, _SETTLED_AT_ONCE, window_us=self._window_us, gap_us=self._gap_us)
+    def _settle_requests(self, state: TrialState, now_us: int) -> TrialState:
+        until_us = now_us - self._window_us - int(self._settings.late_s * 1e6)
+        while state.outcome is None:
+            with self._store.transaction():
+                settled = self._store.settle(until_us, _SETTLE_LIMIT, window_us=self._window_us, gap_us=self._gap_us)
                 for side, clicked in settled:
-                    block = standing.settled.plus(side, Tally.of(settled=1, clicked=int(clicked)))
-                    standing = self._seen(replace(standing, settled=block), now_us)
-                    if standing.found is not None:
+                    block = state.settled.plus(side, VersionCounts.from_counts(settled=1, clicked=int(clicked)))
+                    state = self._test_complete_blocks(replace(state, settled=block), now_us)
+                    if state.outcome is not None:
                         break
-                self._ledger.forget(until_us - self._window_us - self._gap_us)
-                self._ledger.keep(standing)
-            if len(settled) < _SETTLED_AT_ONCE:
+                self._store.prune(until_us - self._window_us - self._gap_us)
+                self._store.save(state)
+            if len(settled) < _SETTLE_LIMIT:
                 break
-        return standing
+        return state
 
-    def _seen(self, standing: Standing, now_us: int) -> Standing:
-        """After a look, where a block is complete."""
-        complete = {name: block for name in ("answered", "again", "settled") if (block := getattr(standing, name)).size >= self._duty.block}
+    def _test_complete_blocks(self, state: TrialState, now_us: int) -> TrialState:
+        """Test the blocks that are complete."""
+        complete = {
+            name: block for name in ("answered", "stretch_block", "settled") if (block := getattr(state, name)).size >= self._settings.block
+        }
         if not complete:
-            return standing
+            return state
         emptied: dict[str, Any] = dict.fromkeys(complete, Block())
-        again = complete.pop("again", None)
-        return self._looked(replace(standing, **emptied), list(complete.values()), again, now_us)
+        stretch_block = complete.pop("stretch_block", None)
+        return self._test_blocks(replace(state, **emptied), list(complete.values()), stretch_block, now_us)
 
-    def _looked(self, standing: Standing, new: Sequence[Block], again: Block | None, now_us: int) -> Standing:
-        """With the verdict after blocks of shoppers who are new in the trial, and one of shoppers who are new in the stretch."""
-        watch = standing.watch
+    def _test_blocks(self, state: TrialState, new: Sequence[Block], stretch_block: Block | None, now_us: int) -> TrialState:
+        """Update the test with blocks of shoppers new in the trial, and one of those new in the stretch; decide."""
+        test = state.test
         for block in new:
-            watch = watch.then(block.canary, block.stable, self._duty.limits)
-        if again is not None:
-            watch = watch.then_again(again.canary, again.stable)
-        found = verdict(watch, self._duty.limits)
-        standing = replace(standing, watch=watch)
-        return standing if found.decision == "go on" else replace(standing, found=found, found_us=now_us)
+            test = test.add_block(block.canary, block.stable, self._settings.limits)
+        if stretch_block is not None:
+            test = test.add_stretch_block(stretch_block.canary, stretch_block.stable)
+        outcome = decide(test, self._settings.limits)
+        state = replace(state, test=test)
+        return state if outcome.decision == "go on" else replace(state, outcome=outcome, ended_us=now_us)
 
 
-def _nameless(shopper: str, trial: Trial) -> str:
-    """What the ledger calls a shopper, in one trial alone: it is to tell him from others, and names nobody who is to be forgotten."""
+def _pseudonym(shopper: str, trial: Trial) -> str:
+    """Return a shopper's pseudonym, different in each trial: it identifies nobody who is to be forgotten."""
     key = f"{trial.canary} {trial.stable} {trial.since_us}".encode()
     return shopper and hashlib.blake2b(shopper.encode(), digest_size=12, key=key).hexdigest()

@@ -1,6 +1,6 @@
-"""What the guard remembers, in one SQLite file: how far the log is read, and all that is counted of the trial.
+"""Store the guard's progress in one SQLite file: offsets in the log, and the counts of the trial.
 
-What is read and what it counts for are written together, so that a guard which is killed goes on where it was and counts nothing twice.
+Offsets and the counts of what was read are written in one transaction, so that a killed guard counts nothing twice.
 """
 
 import json
@@ -14,15 +14,17 @@ from typing import Any, final
 import numpy as np
 
 from components.contract.errors import ShelfRankError
-from serving.guard.attribution import Click, Shown, clicked_request
-from serving.guard.counts import Tally
-from serving.guard.decision import Verdict
+from serving.guard.attribution import AnsweredRequest, Click, clicked_request
+from serving.guard.counts import VersionCounts
+from serving.guard.decision import ExplainedDecision
 from serving.guard.e_process import Numbers
 from serving.guard.log_parser import Request, Side, Trial
-from serving.guard.sequential_test import Stretch, Watch
+from serving.guard.sequential_test import SequentialTest, Stretch
 
 SIDES: tuple[Side, Side] = ("canary", "stable")
-_BEFORE = ("waiting", "files", "shoppers", "shown", "clicks", "trial")  # tables of ledgers that counted otherwise
+_OLD_TABLES = ("waiting", "files", "shoppers", "shown", "clicks", "trial")  # of a former schema
+# Names of TrialState's fields in the file, where they differ.
+_STORED_NAMES = {"test": "watch", "stretch_block": "again", "outcome": "found", "ended_us": "found_us"}
 _TABLES = """
 CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, read INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counted (shopper TEXT PRIMARY KEY, stretch INTEGER NOT NULL) WITHOUT ROWID;
@@ -42,59 +44,59 @@ CREATE TABLE IF NOT EXISTS trial (at INTEGER PRIMARY KEY CHECK (at = 0), told TE
 
 @dataclass(frozen=True)
 class Block:
-    """What is counted since the last look."""
+    """Hold the counts since the last look."""
 
-    canary: Tally = field(default_factory=Tally.of)
-    stable: Tally = field(default_factory=Tally.of)
+    canary: VersionCounts = field(default_factory=VersionCounts.from_counts)
+    stable: VersionCounts = field(default_factory=VersionCounts.from_counts)
 
-    def plus(self, side: Side, counts: Tally) -> "Block":
-        """With a request more."""
+    def plus(self, side: Side, counts: VersionCounts) -> "Block":
+        """Add a request's counts to a side."""
         return replace(self, **{side: getattr(self, side).plus(counts)})
 
     @property
     def size(self) -> int:
-        """Requests in it, answered or settled."""
+        """Return its number of requests, answered or settled."""
         return int(sum(float(each.requests + each.settled) for each in (self.canary, self.stable)))
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How a trial stands.
+class TrialState:
+    """Hold the state of a trial.
 
     Attributes:
-        trial: which.
-        watch: blocks that are complete.
-        answered: the block of requests as they are answered, of shoppers who are new in the trial.
-        again: the same of shoppers who are new in the present stretch.
-        stretch_left: how many requests the present stretch takes yet; 0 before it began.
+        trial: its versions and start.
+        test: of the complete blocks.
+        answered: incomplete block of requests as they are answered, of shoppers who are new in the trial.
+        stretch_block: the same of shoppers who are new in the present stretch.
+        stretch_left: requests until the present stretch ends; 0 before it began.
         requests: of the trial, whether they count or not.
-        settled: the block of requests whose time for a click is over.
-        found: the verdict that ended it, None as long as it goes on.
-        found_us: when that was.
-        unreadable: lines that were left out.
+        settled: incomplete block of requests whose click window is over.
+        outcome: the decision that ended it, None while it goes on.
+        ended_us: when that was.
+        unreadable: lines that couldn't be parsed.
     """
 
     trial: Trial
-    watch: Watch = field(default_factory=Watch.new)
+    test: SequentialTest = field(default_factory=SequentialTest.new)
     answered: Block = Block()
-    again: Block = Block()
+    stretch_block: Block = Block()
     stretch_left: int = 0
     requests: int = 0
     settled: Block = Block()
-    found: Verdict | None = None
-    found_us: int = 0
+    outcome: ExplainedDecision | None = None
+    ended_us: int = 0
     unreadable: int = 0
 
 
 @final
-class Ledger:
-    """The file.
+class TrialStore:
+    """Read and write the file.
 
     Args:
-        file: of the ledger; None keeps it in memory.
+        file: of the store; None keeps it in memory.
 
     Raises:
-        ShelfRankError: the file isn't a ledger.
+        ShelfRankError: the file isn't a store.
     """
 
     def __init__(self, file: Path | None) -> None:
@@ -104,19 +106,19 @@ class Ledger:
             self._db.execute("PRAGMA journal_mode = WAL")
             tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if "files" in tables and not tables.isdisjoint({"waiting", "shoppers"}):
-                # All that it holds is counted anew from the log.
-                self._db.executescript("".join(f"DROP TABLE IF EXISTS {table};" for table in _BEFORE))
+                # Its content is counted again from the log.
+                self._db.executescript("".join(f"DROP TABLE IF EXISTS {table};" for table in _OLD_TABLES))
             self._db.executescript(_TABLES)
         except sqlite3.DatabaseError as error:
-            raise self._broken(error) from None
+            raise self._corrupt(error) from None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._db.close()
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """What is written within is written whole or not at all."""
+    def transaction(self) -> Iterator[None]:
+        """Write everything within the block, or nothing."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -125,75 +127,75 @@ class Ledger:
             raise
         self._db.execute("COMMIT")
 
-    def standing(self) -> Standing | None:
-        """How the trial stands, None where there is none.
+    def state(self) -> TrialState | None:
+        """Return the state of the trial, None without one.
 
         Raises:
-            ShelfRankError: what the file holds can't be read.
+            ShelfRankError: the file's content is invalid.
         """
         row = self._db.execute("SELECT told FROM trial").fetchone()
         try:
-            return None if row is None else _standing(json.loads(row[0]))
+            return None if row is None else _from_json(json.loads(row[0]))
         except (ValueError, TypeError, KeyError) as error:
-            raise self._broken(error) from None
+            raise self._corrupt(error) from None
 
-    def keep(self, standing: Standing) -> None:
-        """Write how the trial stands."""
-        self._db.execute("INSERT OR REPLACE INTO trial VALUES (0, ?)", (json.dumps(_told(standing)),))
+    def save(self, state: TrialState) -> None:
+        """Write the state of the trial."""
+        self._db.execute("INSERT OR REPLACE INTO trial VALUES (0, ?)", (json.dumps(_to_json(state)),))
 
-    def begin(self, trial: Trial) -> Standing:
-        """A new trial, of which nothing is counted."""
+    def begin(self, trial: Trial) -> TrialState:
+        """Begin a new trial, without counts."""
         self.end()
-        standing = Standing(trial)
-        self.keep(standing)
-        return standing
+        state = TrialState(trial)
+        self.save(state)
+        return state
 
     def end(self) -> None:
-        """Forget the trial; how far the files are read stays."""
+        """Delete the trial; the offsets stay."""
         for table in ("trial", "counted", "shown", "clicks"):
             self._db.execute(f"DELETE FROM {table}")
 
-    def read(self) -> dict[str, int]:
-        """File to how far it is read."""
+    def offsets(self) -> dict[str, int]:
+        """Return the offset up to which each file has been read."""
         return dict(self._db.execute("SELECT name, read FROM files"))
 
-    def have_read(self, files: Mapping[str, int]) -> None:
-        """Files are read so far."""
+    def save_offsets(self, files: Mapping[str, int]) -> None:
+        """Write the offsets of files."""
         self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?)", files.items())
 
-    def count(self, shopper: str, stretch: int) -> tuple[bool, bool]:
-        """Note that a shopper came in a stretch: whether he is new in the trial, and whether in the stretch."""
+    def count_shopper(self, shopper: str, stretch: int) -> tuple[bool, bool]:
+        """Note a shopper's request; return whether they are new in the trial, and whether in the stretch."""
         if self._db.execute("INSERT OR IGNORE INTO counted VALUES (?, ?)", (shopper, stretch)).rowcount:
             return True, True
-        found = self._db.execute("UPDATE counted SET stretch = ? WHERE shopper = ? AND stretch < ?", (stretch, shopper, stretch))
-        return False, bool(found.rowcount)
+        updated = self._db.execute("UPDATE counted SET stretch = ? WHERE shopper = ? AND stretch < ?", (stretch, shopper, stretch))
+        return False, bool(updated.rowcount)
 
-    def wait_for(self, request: Request, *, first: bool, gap_us: int) -> None:
-        """Let a shopper's first request wait for a click; later ones don't, but clicks may be theirs.
+    def add_request(self, request: Request, *, first: bool, gap_us: int) -> None:
+        """Add a request: a shopper's first waits for a click; later ones don't, but may own clicks.
 
-        What comes under one id, shopper and session within `gap_us` of the last is the same request again.
+        A repeated id of one shopper and session within `gap_us` of the last is the same request.
         """
-        same = (request.request, request.shopper, request.session)
-        again = self._db.execute(
+        key = (request.request, request.shopper, request.session)
+        repeated = self._db.execute(
             "UPDATE shown SET last = max(last, ?4)"
             " WHERE request = ?1 AND shopper = ?2 AND session = ?3 AND ?4 BETWEEN time - ?5 AND last + ?5",
-            (*same, request.time_us, gap_us),
+            (*key, request.time_us, gap_us),
         ).rowcount
-        if not again:
+        if not repeated:
             side = request.side if first else None
-            self._db.execute("INSERT INTO shown VALUES (?, ?, ?, ?, ?, ?)", (*same, request.time_us, request.time_us, side))
+            self._db.execute("INSERT INTO shown VALUES (?, ?, ?, ?, ?, ?)", (*key, request.time_us, request.time_us, side))
 
-    def clicked(self, clicks: Sequence[Click]) -> None:
+    def add_clicks(self, clicks: Sequence[Click]) -> None:
         """Keep clicks until their requests are settled."""
         rows = [(click.request, click.shopper, click.session, click.time_us) for click in clicks]
         self._db.executemany("INSERT OR IGNORE INTO clicks VALUES (?, ?, ?, ?)", rows)
 
-    def settle(self, until_us: int, most: int, *, window_us: int, gap_us: int) -> list[tuple[Side, bool]]:
-        """Take out the first requests up to a moment: of each its side, and whether there was a click within its window."""
+    def settle(self, until_us: int, limit: int, *, window_us: int, gap_us: int) -> list[tuple[Side, bool]]:
+        """Settle the first waiting requests up to a time; return each one's side, and whether it was clicked."""
         waiting = self._db.execute(
             "SELECT request, shopper, session, time, side FROM shown"
             " WHERE side IS NOT NULL AND time <= ? ORDER BY time, request, shopper LIMIT ?",
-            (until_us, most),
+            (until_us, limit),
         ).fetchall()
         settled: list[tuple[Side, bool]] = []
         for request, shopper, session, time_us, side in waiting:
@@ -201,29 +203,29 @@ class Ledger:
                 "SELECT * FROM clicks WHERE request = ? AND time BETWEEN ? AND ?", (request, time_us - gap_us, time_us + window_us)
             ).fetchall()
             lists = self._db.execute("SELECT shopper, session, time FROM shown WHERE request = ?", (request,)).fetchall() if clicks else []
-            shown, mine = [Shown(*each) for each in lists], Shown(shopper, session, time_us)
-            owners = (clicked_request(Click(*click), shown, window_us=window_us, gap_us=gap_us) for click in clicks)
-            settled.append((side, mine in owners))
-        done = [row[:4] for row in waiting]
-        self._db.executemany("UPDATE shown SET side = NULL WHERE request = ? AND shopper = ? AND session = ? AND time = ?", done)
+            candidates, settling = [AnsweredRequest(*each) for each in lists], AnsweredRequest(shopper, session, time_us)
+            owners = (clicked_request(Click(*click), candidates, window_us=window_us, gap_us=gap_us) for click in clicks)
+            settled.append((side, settling in owners))
+        keys = [row[:4] for row in waiting]
+        self._db.executemany("UPDATE shown SET side = NULL WHERE request = ? AND shopper = ? AND session = ? AND time = ?", keys)
         return settled
 
-    def forget(self, before_us: int) -> None:
-        """Let go of clicks that no request can be waiting for any more, and of requests that such clicks can't be of."""
+    def prune(self, before_us: int) -> None:
+        """Delete clicks that no waiting request can own any more, and requests that can't own later clicks."""
         self._db.execute("DELETE FROM clicks WHERE time < ?", (before_us,))
         self._db.execute("DELETE FROM shown WHERE time < ? AND side IS NULL", (before_us,))
 
     def waiting(self) -> int:
-        """How many requests wait for their time to be over."""
+        """Return how many requests wait for their click window to end."""
         return int(self._db.execute("SELECT count(*) FROM shown WHERE side IS NOT NULL").fetchone()[0])
 
-    def _broken(self, error: Exception) -> ShelfRankError:
+    def _corrupt(self, error: Exception) -> ShelfRankError:
         return ShelfRankError(
             f"{self._file}: expected the guard's ledger: {error}; move it away, and the trial is counted anew from the log"
         )
 
 
-def _told(standing: Standing) -> dict[str, Any]:
+def _to_json(state: TrialState) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         match value:
             case np.ndarray() | np.generic():
@@ -232,39 +234,38 @@ def _told(standing: Standing) -> dict[str, Any]:
                 return {key: plain(each) for key, each in value.items()}
         return value
 
-    told: dict[str, Any] = plain(asdict(standing))
-    return told
+    return {_STORED_NAMES.get(name, name): plain(value) for name, value in asdict(state).items()}
 
 
-def _standing(told: dict[str, Any]) -> Standing:
-    watch, found = told["watch"], told["found"]
-    return Standing(
-        Trial(**told["trial"]),
-        Watch(
-            _tally(watch["canary"]),
-            _tally(watch["stable"]),
-            Stretch(_tally(watch["stretch"]["canary"]), _tally(watch["stretch"]["stable"]), watch["stretch"]["number"]),
-            _capital(watch["capital"]),
-            _capital(watch["peak"]),
+def _from_json(stored: dict[str, Any]) -> TrialState:
+    test, outcome = stored["watch"], stored["found"]
+    return TrialState(
+        Trial(**stored["trial"]),
+        SequentialTest(
+            _counts(test["canary"]),
+            _counts(test["stable"]),
+            Stretch(_counts(test["stretch"]["canary"]), _counts(test["stretch"]["stable"]), test["stretch"]["number"]),
+            _capital(test["capital"]),
+            _capital(test["peak"]),
         ),
-        _block(told["answered"]),
-        _block(told["again"]),
-        told["stretch_left"],
-        told["requests"],
-        _block(told["settled"]),
-        None if found is None else Verdict(**found),
-        told["found_us"],
-        told["unreadable"],
+        _block(stored["answered"]),
+        _block(stored["again"]),
+        stored["stretch_left"],
+        stored["requests"],
+        _block(stored["settled"]),
+        None if outcome is None else ExplainedDecision(**outcome),
+        stored["found_us"],
+        stored["unreadable"],
     )
 
 
-def _block(told: dict[str, Any]) -> Block:
-    return Block(_tally(told["canary"]), _tally(told["stable"]))
+def _block(stored: dict[str, Any]) -> Block:
+    return Block(_counts(stored["canary"]), _counts(stored["stable"]))
 
 
-def _capital(told: dict[str, float]) -> dict[str, Numbers]:
-    return {test: np.asarray(value, np.float64) for test, value in told.items()}
+def _capital(stored: dict[str, float]) -> dict[str, Numbers]:
+    return {test: np.asarray(value, np.float64) for test, value in stored.items()}
 
 
-def _tally(told: dict[str, Any]) -> Tally:
-    return Tally(**{name: np.asarray(value, np.float64) for name, value in told.items()})
+def _counts(stored: dict[str, Any]) -> VersionCounts:
+    return VersionCounts(**{name: np.asarray(value, np.float64) for name, value in stored.items()})

@@ -1,1 +1,1 @@
-"""The ranking service: in which order does this shopper see these products?"""
+"""Rank products for shoppers: the online service in front of a model server."""

@@ -1,4 +1,4 @@
-"""What the service can be asked, whichever door it came through: a checked body in, an answer as JSON would hold it out."""
+"""Handle the service's calls, whatever the protocol: take a validated body, return a JSON-compatible response."""
 
 import math
 import time
@@ -9,148 +9,148 @@ from typing import Any
 from components.contract.errors import InputError
 from components.contract.sources import AMOUNTS
 from components.contract.values.id_text import id_text
-from serving.exposure.json_values import plain
-from serving.features.events import Interaction, Shown
-from serving.service.ranking.ranking import Asked, Ranked
+from serving.exposure.json_values import to_json
+from serving.features.events import ImpressionList, Interaction
+from serving.service.ranking.ranking import RankRequest, RankResult
 from serving.service.schemas import EventsBody, ImpressionBody, InteractionBody, RankBody
-from serving.service.service_context import Parts
-from serving.service.state.event_intake import Reported, located
+from serving.service.service_context import ServiceContext
+from serving.service.state.event_intake import ReportedEvent, locate_errors
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """How a request came.
+class CallContext:
+    """Hold the context of a call.
 
     Attributes:
-        began_s: when, by the monotonic clock.
-        patience_s: how long who asked waits, from then on.
-        carried: headers; of use are those of a trace.
+        began_s: arrival by the monotonic clock.
+        patience_s: the caller's deadline, in seconds from then.
+        headers: may carry a trace.
     """
 
     began_s: float
     patience_s: float = math.inf
-    carried: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Ordered:
-    """The answer of `rank`, and what is to be done when it is out; `ranked` is what it was made of."""
+class RankAnswer:
+    """Hold the response body of `rank`, the result that it was made from, and a task to run after the response."""
 
-    answer: dict[str, Any]
-    ranked: Ranked
+    body: dict[str, Any]
+    result: RankResult
     after: Callable[[], Coroutine[Any, Any, None]] | None
 
 
-async def rank(parts: Parts, body: RankBody, arrival: Arrival) -> Ordered:
-    """Order candidates.
+async def rank(service: ServiceContext, body: RankBody, call: CallContext) -> RankAnswer:
+    """Rank candidates.
 
     Raises:
-        InputError: the request can't be answered as it stands.
+        InputError: the request is invalid.
     """
     now_us = _now_us()
-    asked = _asked(parts, body, now_us)
-    with parts.tracing.request("rank", arrival.carried):
-        ranked = await parts.ranking.rank(asked, now_us=now_us, began_s=arrival.began_s, patience_s=arrival.patience_s)
-        parts.tracing.note(candidates=len(asked.candidates), rung=ranked.scored.rung, degraded=ranked.degraded)
-    parts.metrics.ranked(ranked)
-    if not asked.places:
-        return Ordered(_ranked(ranked, asked), ranked, None)
-    parts.metrics.shown(parts.ranking.served_by(ranked.assignment), ranked.assignment.arms)
+    request = _rank_request(service, body, now_us)
+    with service.tracing.request("rank", call.headers):
+        result = await service.ranking.rank(request, now_us=now_us, began_s=call.began_s, patience_s=call.patience_s)
+        service.tracing.note(candidates=len(request.candidates), rung=result.scored.level, degraded=result.degraded)
+    service.metrics.count_ranking(result)
+    if not request.places:
+        return RankAnswer(_rank_body(result, request), result, None)
+    service.metrics.count_list(service.ranking.served_by(result.assignment), result.assignment.arms)
 
     async def after() -> None:
-        await parts.ranking.shown(asked, ranked, now_us=now_us)
+        await service.ranking.record_impressions(request, result, now_us=now_us)
 
-    return Ordered(_ranked(ranked, asked), ranked, after)
+    return RankAnswer(_rank_body(result, request), result, after)
 
 
-async def record(parts: Parts, body: EventsBody) -> dict[str, Any]:
-    """Take events in, all of them or none.
+async def record(service: ServiceContext, body: EventsBody) -> dict[str, Any]:
+    """Record events, all of them or none.
 
     Raises:
-        InputError: one of them is wrong.
-        StateUnavailable: the state couldn't take them.
+        InputError: an event is invalid.
+        StateUnavailable: the state couldn't record them.
         LogUnavailable: the log couldn't.
     """
     now_us = _now_us()
-    reported = [*_reported(parts, "impressions", body.impressions, now_us), *_reported(parts, "interactions", body.interactions, now_us)]
-    await parts.intake.take(reported, now_us=now_us)
-    parts.metrics.ahead(sum(each.event.time_us > now_us for each in reported))
-    for each in reported:
-        assignment = parts.ranking.assignment(each.event.shopper, session=each.event.session, context=each.context)
-        served_by = parts.ranking.served_by(assignment)
+    events = [*_reported(service, "impressions", body.impressions, now_us), *_reported(service, "interactions", body.interactions, now_us)]
+    await service.intake.record(events, now_us=now_us)
+    service.metrics.count_ahead(sum(each.event.time_us > now_us for each in events))
+    for each in events:
+        assignment = service.ranking.assignment(each.event.shopper, session=each.event.session, context=each.context)
+        served_by = service.ranking.served_by(assignment)
         if isinstance(each.event, Interaction):
-            parts.metrics.acted(each.event.action, served_by, assignment.arms)
+            service.metrics.count_action(each.event.action, served_by, assignment.arms)
         else:
-            parts.metrics.shown(served_by, assignment.arms)
-    return {"accepted": len(reported)}
+            service.metrics.count_list(served_by, assignment.arms)
+    return {"accepted": len(events)}
 
 
-async def explain(parts: Parts, body: RankBody, arrival: Arrival) -> dict[str, Any]:
-    """Tell what each feature adds to each score.
+async def explain(service: ServiceContext, body: RankBody, call: CallContext) -> dict[str, Any]:
+    """Attribute each candidate's score to features.
 
     Raises:
-        InputError: the request can't be answered as it stands.
-        ModelUnavailable: the model gave no reasons.
+        InputError: the request is invalid.
+        ModelUnavailable: the model gave no attributions.
     """
     now_us = _now_us()
-    asked = _asked(parts, body, now_us)
-    with parts.tracing.request("explain", arrival.carried):
-        told = await parts.explaining.explain(asked, now_us=now_us, began_s=arrival.began_s, patience_s=arrival.patience_s)
-    answer: dict[str, Any] = plain(
+    request = _rank_request(service, body, now_us)
+    with service.tracing.request("explain", call.headers):
+        explanation = await service.explainer.explain(request, now_us=now_us, began_s=call.began_s, patience_s=call.patience_s)
+    answer: dict[str, Any] = to_json(
         {
-            "request": told.request,
-            "version": told.version,
-            "candidates": list(asked.candidates),
-            "features": list(told.features),
-            "attributions": told.attributions,
-            "others": dict(told.others),
+            "request": explanation.request,
+            "version": explanation.version,
+            "candidates": list(request.candidates),
+            "features": list(explanation.features),
+            "attributions": explanation.attributions,
+            "others": dict(explanation.others),
         }
     )
     return answer
 
 
-async def forget(parts: Parts, shopper: str) -> None:
-    """Let go of a shopper, whichever of their ids is named.
+async def forget(service: ServiceContext, shopper: str) -> None:
+    """Forget a shopper, whichever of their ids is named.
 
     Raises:
-        StateUnavailable: the state may know them still.
-        LogUnavailable: the log wasn't told.
-        InputError: the id is none.
+        StateUnavailable: the state may still hold them.
+        LogUnavailable: the log couldn't store the request.
+        InputError: the id means none.
     """
-    known = parts.null_ids.kept("user", id_text(shopper))
-    if not known:
+    identifier = service.null_ids.without_null("user", id_text(shopper))
+    if not identifier:
         raise InputError(f"expected a shopper's id, got {shopper!r}, which means a guest; nothing is kept of guests")
-    await parts.intake.forget(known, now_us=_now_us())
+    await service.intake.forget(identifier, now_us=_now_us())
 
 
-def failing(parts: Parts) -> list[str]:
-    """What the service has to do without for now."""
-    log = ["log"] if parts.log is not None and parts.log.failing else []
-    return [*(["state"] if parts.knowledge.failing() else []), *log, *parts.failing()]
+def failing(service: ServiceContext) -> list[str]:
+    """Name what currently fails."""
+    log = ["log"] if service.log is not None and service.log.failing else []
+    return [*(["state"] if service.state.failing() else []), *log, *service.failing()]
 
 
 def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-def _asked(parts: Parts, body: RankBody, now_us: int) -> Asked:
-    if body.version is not None and parts.page is None:
+def _rank_request(service: ServiceContext, body: RankBody, now_us: int) -> RankRequest:
+    if body.version is not None and service.page is None:
         raise InputError(
             "expected no version: experiments and labels say which one ranks for a shopper, and only a service with the page"
             " (`--page`, for trying) lets a request name one; leave it out"
         )
-    exclude, sources = frozenset(body.exclude), parts.shop.now.sources
-    of_source = None
+    exclude, sources = frozenset(body.exclude), service.shop_files.now.sources
+    source_items = None
     if body.source:
-        without = exclude | parts.shop.now.out_of_stock
-        of_source = sources.items(body.source, about=body.about, context=body.context, without=without)
-    return Asked(
-        candidates=parts.null_ids.required_items(body.candidates) if of_source is None else of_source,
+        unavailable = exclude | service.shop_files.now.out_of_stock
+        source_items = sources.items(body.source, about=body.about, context=body.context, without=unavailable)
+    return RankRequest(
+        candidates=service.null_ids.required_items(body.candidates) if source_items is None else source_items,
         source=body.source,
         about=body.about,
-        shopper=parts.second_ids.shopper(parts.null_ids.kept("user", body.shopper), now_us),
-        session=parts.null_ids.kept("session", body.session),
-        request=parts.null_ids.kept("request", body.request),
+        shopper=service.second_ids.shopper(service.null_ids.without_null("user", body.shopper), now_us),
+        session=service.null_ids.without_null("session", body.session),
+        request=service.null_ids.without_null("request", body.request),
         context=body.context,
         shown=body.shown,
         places=body.places,
@@ -160,52 +160,54 @@ def _asked(parts: Parts, body: RankBody, now_us: int) -> Asked:
     )
 
 
-def _ranked(ranked: Ranked, asked: Asked) -> dict[str, Any]:
-    scores = ranked.scored.scores.tolist()
+def _rank_body(result: RankResult, request: RankRequest) -> dict[str, Any]:
+    scores = result.scored.scores.tolist()
     return {
-        "request": ranked.request,
-        "order": [asked.candidates[at] for at in ranked.order],
-        "scores": [scores[at] for at in ranked.order],
-        "rung": ranked.scored.rung,
-        "version": ranked.scored.version,
-        "label": ranked.label,
-        "arms": ranked.assignment.arms,
-        "degraded": bool(ranked.degraded),
-        "reason": ranked.degraded,
-        "rules": [effect.rule for effect in ranked.ruled.effects if any(moved.before != moved.after for moved in effect.moved)],
+        "request": result.request,
+        "order": [request.candidates[index] for index in result.order],
+        "scores": [scores[index] for index in result.order],
+        "rung": result.scored.level,
+        "version": result.scored.version,
+        "label": result.label,
+        "arms": result.assignment.arms,
+        "degraded": bool(result.degraded),
+        "reason": result.degraded,
+        "rules": [effect.rule for effect in result.ruled.effects if any(moved.before != moved.after for moved in effect.moved)],
     }
 
 
-def _reported(parts: Parts, name: str, events: Sequence[ImpressionBody | InteractionBody], now_us: int) -> Iterator[Reported]:
-    """The events of a list of the body called `name`."""
-    for at, body in enumerate(events):
-        with located(path := f"{name}.{at}"):
-            made = _shown(parts, body, now_us) if isinstance(body, ImpressionBody) else _done(parts, body, now_us)
-        yield replace(made, path=path)
+def _reported(
+    service: ServiceContext, name: str, events: Sequence[ImpressionBody | InteractionBody], now_us: int
+) -> Iterator[ReportedEvent]:
+    """Yield the events of the body's list called `name`."""
+    for index, body in enumerate(events):
+        with locate_errors(path := f"{name}.{index}"):
+            event = _impression_list(service, body, now_us) if isinstance(body, ImpressionBody) else _interaction(service, body, now_us)
+        yield replace(event, path=path)
 
 
-def _shown(parts: Parts, body: ImpressionBody, now_us: int) -> Reported:
-    ids, time_us = parts.null_ids, now_us if body.time_us is None else body.time_us
-    event = Shown(
-        shopper=parts.second_ids.shopper(ids.kept("user", body.shopper), time_us),
-        request=ids.kept("request", body.request),
-        session=ids.kept("session", body.session),
+def _impression_list(service: ServiceContext, body: ImpressionBody, now_us: int) -> ReportedEvent:
+    ids, time_us = service.null_ids, now_us if body.time_us is None else body.time_us
+    event = ImpressionList(
+        shopper=service.second_ids.shopper(ids.without_null("user", body.shopper), time_us),
+        request=ids.without_null("request", body.request),
+        session=ids.without_null("session", body.session),
         time_us=time_us,
         items=ids.required_items(body.items),
         first_position=body.first_position,
     )
-    return Reported(event, body.context, body.shown)
+    return ReportedEvent(event, body.context, body.shown)
 
 
-def _done(parts: Parts, body: InteractionBody, now_us: int) -> Reported:
-    ids, time_us = parts.null_ids, now_us if body.time_us is None else body.time_us
+def _interaction(service: ServiceContext, body: InteractionBody, now_us: int) -> ReportedEvent:
+    ids, time_us = service.null_ids, now_us if body.time_us is None else body.time_us
     event = Interaction(
-        shopper=parts.second_ids.shopper(ids.kept("user", body.shopper), time_us),
+        shopper=service.second_ids.shopper(ids.without_null("user", body.shopper), time_us),
         action=body.action,
         time_us=time_us,
-        item=ids.kept("item", body.item),
-        request=ids.kept("request", body.request),
-        session=ids.kept("session", body.session),
+        item=ids.without_null("item", body.item),
+        request=ids.without_null("request", body.request),
+        session=ids.without_null("session", body.session),
         amounts={amount: value for amount in AMOUNTS if (value := getattr(body, amount)) is not None},
     )
-    return Reported(event, body.context, position=body.position)
+    return ReportedEvent(event, body.context, position=body.position)

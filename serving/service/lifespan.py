@@ -1,4 +1,4 @@
-"""A service put together from its files, and taken apart again."""
+"""Open a service from its settings and files, run its background tasks, and close it."""
 
 import asyncio
 import logging
@@ -19,29 +19,29 @@ from serving.client.hedging import HedgeSettings
 from serving.client.model import ModelClient
 from serving.exposure.erase import erase
 from serving.exposure.log import ExposureLog, LogSettings
-from serving.exposure.pseudonym import shopper_key
+from serving.exposure.pseudonym import pseudonym
 from serving.exposure.serialization import EventRows
 from serving.features.catalogue import Catalogue, load_catalogue
 from serving.features.events import Changes
-from serving.service.page.page import Page, read_values
-from serving.service.page.shoppers import known_to, offered
-from serving.service.ranking.explain import Explaining
-from serving.service.ranking.fallback_chain import Ladder
-from serving.service.ranking.ranking import Ranking
+from serving.service.metrics.metrics import Metrics
+from serving.service.metrics.model_metrics import ModelMetrics
+from serving.service.page.page import Page, PageChoices, read_values
+from serving.service.page.shoppers import known_shoppers, sample_shoppers
+from serving.service.ranking.explain import Explainer
+from serving.service.ranking.fallback_chain import FallbackChain
+from serving.service.ranking.ranking import Ranking, RankingBackends
 from serving.service.ranking.shadow import Shadow
-from serving.service.ranking.shop_files import InForce, LiveShopFiles, ShopFiles, read_shop_files
+from serving.service.ranking.shop_files import ActiveShopFiles, LiveShopFiles, ShopFiles, read_shop_files
 from serving.service.ranking.shop_rules import ShopRules
-from serving.service.rate_limit import Rates
-from serving.service.service_context import Parts
-from serving.service.settings import Places, Settings
+from serving.service.rate_limit import RateLimiter
+from serving.service.service_context import ServiceContext
+from serving.service.settings import Locations, Settings
 from serving.service.state.empty_state import EmptyState
-from serving.service.state.event_intake import Intake
+from serving.service.state.event_intake import EventIntake
 from serving.service.state.null_ids import NullIds
 from serving.service.state.opened_state import OpenedState, Snapshots, open_state
-from serving.service.telemetry.metrics import Metrics
-from serving.service.telemetry.model_metrics import ModelMetrics
-from serving.service.telemetry.tracing import tracing
 from serving.service.tls import to_model_server
+from serving.service.tracing.tracing import Tracing, open_tracing
 from serving.sources.candidates import CandidateSources, compares, stands
 from serving.sources.contents import contents_at
 from serving.sources.file import Sources
@@ -50,13 +50,13 @@ from serving.state.interface import StateStores
 from serving.state.tombstones import Forgotten, read_tombstones
 
 _LOG = logging.getLogger(__name__)
-FIRST_S = 10.0  # how long the model server may take to say what it has
-ERASING_EVERY_S = 60.0  # looks for shoppers to be forgotten in the log, and for files that are too old
+FIRST_S = 10.0  # timeout of the first question to the model server
+ERASING_EVERY_S = 60.0  # between erasures and removals in the log
 
 
 @dataclass(frozen=True)
-class Read:
-    """All that is read from files before the first request."""
+class LoadedFiles:
+    """Hold what is read from files before the first request."""
 
     dataset: Dataset
     shop_files: ShopFiles
@@ -64,154 +64,168 @@ class Read:
     page_values: dict[str, list[str]] = field(default_factory=dict)
 
 
-def read(places: Places) -> Read:
+def load_files(locations: Locations) -> LoadedFiles:
     """Read and check the files.
 
     Raises:
-        ShelfRankError: one of them is missing or wrong.
+        ShelfRankError: one of them is missing or invalid.
     """
-    dataset = load_dataset(places.dataset)
-    shop_files = read_shop_files(places, dataset)
-    values = {} if places.page_values is None else read_values(places.page_values, dataset)
-    return Read(dataset, shop_files, load_catalogue(places.state, dataset), values)
+    dataset = load_dataset(locations.dataset)
+    shop_files = read_shop_files(locations, dataset)
+    values = {} if locations.page_values is None else read_values(locations.page_values, dataset)
+    return LoadedFiles(dataset, shop_files, load_catalogue(locations.state, dataset), values)
 
 
 @asynccontextmanager
-async def opened(settings: Settings, places: Places, found: Read) -> AsyncIterator[Parts]:
-    """The parts of a service while it runs. At the end the log is completed, and then the state saved where a snapshot is wanted."""
-    dataset, catalogue = found.dataset, found.catalogue
-    state = await asyncio.to_thread(open_state, settings, places, dataset, catalogue)
-    knowledge = state.knowledge
-    log = None if places.log is None else ExposureLog(dataset, LogSettings(places.log, retention=settings.retention))
-    credentials = to_model_server(places.model_server_ca) if places.model_server_tls else None
-    spans = tracing()
-    hedging = HedgeSettings(share=settings.hedged_share)
-    model = ModelClient(
-        places.model_servers,
-        places.model,
-        hedging=hedging,
-        reuse_s=settings.reuse_ms / 1e3,
-        credentials=credentials,
-        interceptors=spans.on_the_way_to_the_model(),
-    )
-    model.connect()
-    metrics = Metrics(deadline_s=settings.deadline_ms / 1e3)
-    metrics.registry.register(ModelMetrics(model))
-    shop = await asyncio.to_thread(_shop_files, places, found, state.states, metrics)
-    shadow = _shadow(settings, places, metrics, log, credentials)
-    changes = Changes(dataset, catalogue, key_of=partial(shopper_key, salt=settings.salt))
-    ranking = Ranking(
-        dataset,
-        settings,
-        knowledge=knowledge,
-        ladder=Ladder(model, popular=popularity_column(dataset), most=settings.most_at_once),
-        shop=shop,
-        changes=changes,
-        log=log,
-        shadow=shadow,
-        tracing=spans,
-    )
-    intake = Intake(
-        dataset,
-        settings,
-        knowledge=knowledge,
-        changes=changes,
-        log=log,
-        second_ids=catalogue.second_ids,
-        tombstones=state.tombstones,
-    )
-    explaining = Explaining(settings, ranking=ranking, knowledge=knowledge, model=model)
-    snapshots = None if state.memory is None or places.snapshot is None else Snapshots(state.memory, places, intake.settled)
-    page = _page(settings, places, found, state=state, model=model) if settings.page else None
-    empty = EmptyState(state.states, dataset, known_to(places.state) if places.redis else [])
-    watching = [
-        _tidying(log, EventRows(dataset), state),
-        shop.followed(),
-        _refreshing(shop),
-        _asked_for(places, credentials),
-        empty.watched(),
+async def open_service(settings: Settings, locations: Locations, files: LoadedFiles) -> AsyncIterator[ServiceContext]:
+    """Run a service. At the end complete the log, then save the state if a snapshot is configured."""
+    state = await asyncio.to_thread(open_state, settings, locations, files.dataset, files.catalogue)
+    empty = EmptyState(state.states, files.dataset, known_shoppers(locations.state) if locations.redis else [])
+    service = await _service(settings, locations, files, state=state, empty=empty)
+    settled = service.intake.settled
+    snapshots = None if state.memory is None or locations.snapshot is None else Snapshots(state.memory, locations, settled)
+    background = [
+        _maintain_log(service.log, EventRows(files.dataset), state),
+        service.shop_files.watch(),
+        _refresh_sources(service.shop_files),
+        _log_model_versions(locations),
+        empty.watch(),
+        *([] if snapshots is None else [snapshots.run()]),
     ]
-    tasks = [asyncio.create_task(each) for each in (watching if snapshots is None else [*watching, snapshots.run()])]
-
-    def failing() -> list[str]:
-        return [*model.failing(), *shop.failing(), *empty.failing()]
-
+    tasks = [asyncio.create_task(each) for each in background]
     try:
-        asking, telling = Rates(settings.asks_per_s), Rates(settings.tells_per_s)
-        nulls, second = NullIds.of(dataset), catalogue.second_ids
-        yield Parts(ranking, intake, explaining, knowledge, log, failing, shop, asking, telling, metrics, second, spans, page, nulls)
+        yield service
     finally:
-        for each in tasks:
-            each.cancel()
-        if shadow is not None:
-            await shadow.close()
-        await model.close()
-        knowledge.close()
-        await asyncio.to_thread(spans.close, settings.grace_s)
-        if log is not None:
-            await asyncio.to_thread(log.close, settings.grace_s)
+        for task in tasks:
+            task.cancel()
+        if service.shadow is not None:
+            await service.shadow.close()
+        await service.model.close()
+        service.state.close()
+        await asyncio.to_thread(service.tracing.close, settings.grace_s)
+        if service.log is not None:
+            await asyncio.to_thread(service.log.close, settings.grace_s)
         if snapshots is not None:
             await snapshots.save()
 
 
-async def _tidying(log: ExposureLog | None, rows: EventRows, state: OpenedState) -> None:
-    """Now and then forget whom other processes that share the folder were asked to forget, erase from the log's complete files whom it was
-    asked to, and remove those beyond the retention; what a stop leaves undone the next start does."""
+async def _service(
+    settings: Settings, locations: Locations, files: LoadedFiles, *, state: OpenedState, empty: EmptyState
+) -> ServiceContext:
+    dataset, catalogue = files.dataset, files.catalogue
+    log = None if locations.log is None else ExposureLog(dataset, LogSettings(locations.log, retention=settings.retention))
+    tracing = open_tracing()
+    model = _model(settings, locations, tracing)
+    metrics = Metrics(deadline_s=settings.deadline_ms / 1e3)
+    metrics.registry.register(ModelMetrics(model))
+    shop_files = await asyncio.to_thread(_live_shop_files, locations, files, state.states, metrics)
+    shadow = _shadow(settings, locations, metrics, log)
+    changes = Changes(dataset, catalogue, pseudonym_of=partial(pseudonym, salt=settings.salt))
+    backends = RankingBackends(
+        state=state.client,
+        fallback_chain=FallbackChain(model, popular=popularity_column(dataset), capacity=settings.most_at_once),
+        shop=shop_files,
+        changes=changes,
+        log=log,
+        shadow=shadow,
+        tracing=tracing,
+    )
+    ranking = Ranking(dataset, settings, backends)
+    return ServiceContext(
+        ranking=ranking,
+        explainer=Explainer(settings, ranking=ranking, state=state.client, model=model),
+        intake=EventIntake(
+            dataset,
+            settings,
+            state=state.client,
+            changes=changes,
+            log=log,
+            second_ids=catalogue.second_ids,
+            tombstones=state.tombstones,
+        ),
+        model=model,
+        shadow=shadow,
+        state=state.client,
+        log=log,
+        shop_files=shop_files,
+        page=_page(settings, locations, files, state=state, model=model) if settings.page else None,
+        second_ids=catalogue.second_ids,
+        null_ids=NullIds.from_dataset(dataset),
+        metrics=metrics,
+        tracing=tracing,
+        read_limit=RateLimiter(settings.asks_per_s),
+        write_limit=RateLimiter(settings.tells_per_s),
+        failing=lambda: [*model.failing(), *shop_files.failing(), *empty.failing()],
+    )
+
+
+def _model(settings: Settings, locations: Locations, tracing: Tracing) -> ModelClient:
+    model = ModelClient(
+        locations.model_servers,
+        locations.model,
+        hedging=HedgeSettings(share=settings.hedged_share),
+        reuse_s=settings.reuse_ms / 1e3,
+        credentials=_credentials(locations),
+        interceptors=tracing.model_interceptors(),
+    )
+    model.connect()
+    return model
+
+
+def _credentials(locations: Locations) -> grpc.ChannelCredentials | None:
+    return to_model_server(locations.model_server_ca) if locations.model_server_tls else None
+
+
+async def _maintain_log(log: ExposureLog | None, rows: EventRows, state: OpenedState) -> None:
+    """Apply requests to forget shoppers, and the log's retention, every minute."""
     while True:
         try:
-            await asyncio.to_thread(state.tend)
+            await asyncio.to_thread(state.maintain)
             if log is not None:
                 await asyncio.to_thread(erase, log.folder, rows)
                 await asyncio.to_thread(log.remove_old, now_s=time.time())
         except StateUnavailable as error:
             _LOG.warning("%s", error)
-        except Exception as error:  # a file that can't be rewritten now mustn't end it; the wish stays
+        except Exception as error:  # a file that can't be rewritten now mustn't end it; the requests stay
             _LOG.error("the log's files couldn't be rewritten without those to be forgotten, or removed: %s", type(error).__name__)
         await asyncio.sleep(ERASING_EVERY_S)
 
 
-def _shadow(
-    settings: Settings, places: Places, metrics: Metrics, log: ExposureLog | None, credentials: grpc.ChannelCredentials | None
-) -> Shadow | None:
+def _shadow(settings: Settings, locations: Locations, metrics: Metrics, log: ExposureLog | None) -> Shadow | None:
     if not settings.shadow:
         return None
-    model = ModelClient(places.model_servers, places.model, hedging=HedgeSettings(share=0.0), credentials=credentials)
+    model = ModelClient(locations.model_servers, locations.model, hedging=HedgeSettings(share=0.0), credentials=_credentials(locations))
     return Shadow(model, label=settings.shadow, share=settings.shadow_share, registry=metrics.registry, log=log)
 
 
-def _page(settings: Settings, places: Places, found: Read, *, state: OpenedState, model: ModelClient) -> Page:
+def _page(settings: Settings, locations: Locations, files: LoadedFiles, *, state: OpenedState, model: ModelClient) -> Page:
     forgotten = Forgotten() if state.tombstones is None else read_tombstones(state.tombstones)
-    return Page(
-        found.dataset,
-        found.catalogue,
-        knowledge=state.knowledge,
-        model=model,
-        shoppers=[shopper for shopper in offered(places.state, found.catalogue.users) if shopper not in forgotten],
-        values=found.page_values,
-        label=settings.label,
-        guarded=bool(settings.token),
-    )
+    shoppers = [shopper for shopper in sample_shoppers(locations.state, files.catalogue.users) if shopper not in forgotten]
+    choices = PageChoices(shoppers=shoppers, values=files.page_values, label=settings.label, needs_token=bool(settings.token))
+    return Page(files.dataset, files.catalogue, state=state.client, model=model, choices=choices)
 
 
-def _shop_files(places: Places, found: Read, states: StateStores, metrics: Metrics) -> LiveShopFiles:
-    def in_force(files: ShopFiles, before: InForce | None) -> InForce:
-        sources = before.sources if before is not None and files.sources == before.sources.file else _sources(files.sources, found, states)
-        return InForce(ShopRules(files.rules, found.dataset), files.experiments, sources, files.out_of_stock)
+def _live_shop_files(locations: Locations, files: LoadedFiles, states: StateStores, metrics: Metrics) -> LiveShopFiles:
+    def activate(shop_files: ShopFiles, active: ActiveShopFiles | None) -> ActiveShopFiles:
+        unchanged = active is not None and shop_files.sources == active.sources.file
+        sources = active.sources if active is not None and unchanged else _sources(shop_files.sources, files, states)
+        rules = ShopRules(shop_files.rules, files.dataset)
+        return ActiveShopFiles(rules, shop_files.experiments, sources, shop_files.out_of_stock)
 
-    return LiveShopFiles(places, found.dataset, found=found.shop_files, in_force=in_force, taken=metrics.shop_files)
+    return LiveShopFiles(locations, files.dataset, loaded=files.shop_files, activate=activate, on_change=metrics.count_shop_files)
 
 
-async def _refreshing(shop: LiveShopFiles) -> None:
-    """Look at the catalogue's products again from time to time, as far as the sources in force ask for it."""
+async def _refresh_sources(shop: LiveShopFiles) -> None:
+    """Refresh the item rankings and contents that the active sources use, periodically."""
     while True:
         await asyncio.sleep(REFRESH_S)
         for each in shop.now.sources.watched:
             await each.refresh()
 
 
-async def _asked_for(places: Places, credentials: grpc.ChannelCredentials | None) -> None:
-    """Say at the start, before anybody waits for it, where the model server has no such model."""
-    model = ModelClient(places.model_servers, places.model, credentials=credentials)  # whose calls are in no trace
+async def _log_model_versions(locations: Locations) -> None:
+    """Log at the start which versions the model server has, or that it lacks the model."""
+    model = ModelClient(locations.model_servers, locations.model, credentials=_credentials(locations))  # whose calls are in no trace
     try:
         versions = await model.versions(timeout_s=FIRST_S)
     except ModelUnavailable as error:
@@ -222,15 +236,15 @@ async def _asked_for(places: Places, credentials: grpc.ChannelCredentials | None
     _LOG.info("the model server has the versions %s ready", ", ".join(map(str, versions)) or "none")
 
 
-def _sources(sources: Sources, found: Read, states: StateStores) -> CandidateSources:
-    dataset, items = found.dataset, found.catalogue.items
+def _sources(sources: Sources, files: LoadedFiles, states: StateStores) -> CandidateSources:
+    dataset, items = files.dataset, files.catalogue.items
 
-    def known(items: list[str], time_us: int) -> Features | None:
-        return states.known("", items, time_us).items
+    def known(ids: list[str], time_us: int) -> Features | None:
+        return states.known("", ids, time_us).items
 
-    def look(time_us: int) -> Standing:
+    def rank(time_us: int) -> Standing:
         return standing(items.ids, known, dataset, popularity_column(dataset), time_us=time_us)
 
-    watched = Watched(look) if stands(sources) else None
+    popularity = Watched(rank) if stands(sources) else None
     contents = Watched(contents_at(sources, dataset, items)) if compares(sources) else None
-    return CandidateSources(sources, dataset, items, watched, contents)
+    return CandidateSources(sources, dataset, items, popularity, contents)

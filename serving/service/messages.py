@@ -1,6 +1,6 @@
-"""The messages of `shelfrank.proto`, made from its compiled form, and how they turn into the bodies of the REST door and back.
+"""Load the messages of `shelfrank.proto` from its compiled form, and convert them to and from the REST bodies.
 
-`shelfrank.protoset` beside it is what the compiler makes of the file (a test compiles it again and compares):
+`shelfrank.protoset` beside it is the compiler's output (a test compiles it again and compares):
 
     python -m grpc_tools.protoc -I serving/service --descriptor_set_out=serving/service/shelfrank.protoset shelfrank.proto
 """
@@ -18,7 +18,7 @@ _VALUE, _VALUES = f"{PACKAGE}.Value", f"{PACKAGE}.Values"
 
 
 def _pool() -> descriptor_pool.DescriptorPool:
-    """One of its own: a client in the same process may have these names in the usual one."""
+    """Return a descriptor pool of its own: a client in the same process may have these names in the default one."""
     pool = descriptor_pool.DescriptorPool()
     for file in descriptor_pb2.FileDescriptorSet.FromString(COMPILED.read_bytes()).file:
         pool.Add(file)
@@ -28,54 +28,54 @@ def _pool() -> descriptor_pool.DescriptorPool:
 _POOL = _pool()
 
 
-def message(name: str) -> Any:
-    """The class of a message, by its name in the file."""
+def message_class(name: str) -> Any:
+    """Return the class of a message, by its name in the file."""
     return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{PACKAGE}.{name}"))
 
 
-def fields(of: Any) -> dict[str, Any]:
-    """A request as the body that the REST door takes: what isn't set is left out, so that one set of rules checks both."""
-    return {field.name: _told(field, value) for field, value in of.ListFields()}
+def to_body(message: Any) -> dict[str, Any]:
+    """Return a request as a REST body: unset fields are absent, so that one schema validates both."""
+    return {field.name: _field(field, content) for field, content in message.ListFields()}
 
 
-def value(of: Any) -> Any:
-    """A Value as JSON would hold it; None is missing."""
-    kind = of.WhichOneof("kind")
+def from_value(message: Any) -> Any:
+    """Return a Value as JSON would hold it; None is missing."""
+    kind = message.WhichOneof("kind")
     if kind is None:
         return None
-    return [value(each) for each in of.list.values] if kind == "list" else getattr(of, kind)
+    return [from_value(each) for each in message.list.values] if kind == "list" else getattr(message, kind)
 
 
-def explained(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer of `explain` as ExplainResponse takes it."""
+def explain_response(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the response of `explain` as ExplainResponse takes it."""
     return {
         **answer,
         "attributions": [{"values": row} for row in answer["attributions"]],
-        "others": {name: {"values": [as_value(each) for each in values]} for name, values in answer["others"].items()},
+        "others": {name: {"values": [to_value(each) for each in values]} for name, values in answer["others"].items()},
     }
 
 
-def as_value(of: Any) -> dict[str, Any]:
-    """What JSON holds as the fields of a Value."""
-    match of:
+def to_value(content: Any) -> dict[str, Any]:
+    """Return a JSON value as the fields of a Value."""
+    match content:
         case None:
             return {}
         case bool():
-            return {"truth": of}
+            return {"truth": content}
         case int():
-            return {"whole": of}
+            return {"whole": content}
         case float():
-            return {"number": of}
+            return {"number": content}
         case list():
-            return {"list": {"values": [as_value(each) for each in of]}}
-    return {"text": str(of)}
+            return {"list": {"values": [to_value(each) for each in content]}}
+    return {"text": str(content)}
 
 
-def _told(field: Any, found: Any) -> Any:
+def _field(field: Any, content: Any) -> Any:
     kind = field.message_type
     if kind is None:
-        return list(found) if field.is_repeated else found
+        return list(content) if field.is_repeated else content
     if not kind.GetOptions().map_entry:
-        return [fields(each) for each in found] if field.is_repeated else fields(found)
-    of = kind.fields_by_name["value"].message_type.full_name
-    return {key: value(each) if of == _VALUE else [value(one) for one in each.values] for key, each in found.items()}
+        return [to_body(each) for each in content] if field.is_repeated else to_body(content)
+    value_type = kind.fields_by_name["value"].message_type.full_name
+    return {key: from_value(each) if value_type == _VALUE else [from_value(one) for one in each.values] for key, each in content.items()}

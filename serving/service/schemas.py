@@ -1,4 +1,4 @@
-"""The JSON of requests and answers, as OpenAPI shows it."""
+"""Define the JSON of requests and responses. Docstrings and descriptions here are part of the OpenAPI document."""
 
 from typing import Annotated, Any
 
@@ -22,8 +22,8 @@ def _as_ids(values: Any) -> Any:
     return [_as_id(value) for value in values] if isinstance(values, list) else values
 
 
-class _Told:
-    """One sentence for whatever doesn't fit a union, in place of one for each of its members."""
+class _OneError:
+    """Give one error for whatever doesn't fit a union, in place of one for each of its members."""
 
     def __init__(self, sentence: str) -> None:
         self._sentence = sentence
@@ -34,18 +34,19 @@ class _Told:
 
 # No control characters: "\x00" begins the keys of guests' state, and none of them belongs into an id, a header or a line of a log.
 Name = Annotated[str, Field(max_length=LONGEST_ID, pattern=r"^[^\x00-\x1f]*$")]
-Given = Annotated[Name, Field(min_length=1)]
+NonEmpty = Annotated[Name, Field(min_length=1)]
 # By the rule that ingestion has for the ids of a log: 108 and "108.0" are "108".
 Id = Annotated[Name, BeforeValidator(_as_id, json_schema_input_type=Name | int | float)]
-GivenId = Annotated[Given, BeforeValidator(_as_id, json_schema_input_type=Given | int | float)]
-Ids = Annotated[list[Given], BeforeValidator(_as_ids, json_schema_input_type=list[Given | int | float])]
-Place = Annotated[int, Field(ge=0, le=1_000_000)]
+RequiredId = Annotated[NonEmpty, BeforeValidator(_as_id, json_schema_input_type=NonEmpty | int | float)]
+Ids = Annotated[list[NonEmpty], BeforeValidator(_as_ids, json_schema_input_type=list[NonEmpty | int | float])]
+Position = Annotated[int, Field(ge=0, le=1_000_000)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=0, le=1 << 62)]
 # Of a feature, as ingestion has it in a column. Only with a limit does pydantic see that half a character (a lone surrogate) is no text.
 _Single = Annotated[str, Field(max_length=1 << 20)] | bool | int | float | None
 Value = Annotated[
-    _Single | list[_Single], _Told("expected text of whole characters, a number, true or false, null, or a list of these; send one of them")
+    _Single | list[_Single],
+    _OneError("expected text of whole characters, a number, true or false, null, or a list of these; send one of them"),
 ]
 
 
@@ -66,14 +67,14 @@ class RankBody(_Body):
     request: Id = Field(default="", description="The request's id, under which events come back; made here when empty")
     context: dict[str, Value] = Field(default_factory=dict, description="By feature of the context or the shopper, its value")
     shown: dict[str, list[Value]] = Field(default_factory=dict, description="By feature of what is shown, a value for each candidate")
-    places: Place = Field(
+    places: Position = Field(
         default=0,
         description="How many of the first places the page shows for sure: they count as impressions. 0 where the page reports them",
     )
     exclude: Ids = Field(
         default_factory=list, description="Ids of products that aren't to be shown, such as those in the basket", examples=[[]]
     )
-    first_position: Place = Field(
+    first_position: Position = Field(
         default=0, description="The place, from 0, that the first of the order is shown at: on a later page, how many stand before it"
     )
     version: Whole | None = Field(
@@ -109,9 +110,9 @@ class RankedBody(BaseModel):
 class ImpressionBody(_Body):
     """A list that was shown, whole."""
 
-    request: GivenId = Field(description="As the answer to `rank` gave it")
+    request: RequiredId = Field(description="As the answer to `rank` gave it")
     items: Ids = Field(min_length=1, description="Product ids, from the first place on")
-    first_position: Place = Field(default=0, description="The place, from 0, of the first of them: above 0 on a later page")
+    first_position: Position = Field(default=0, description="The place, from 0, of the first of them: above 0 on a later page")
     shopper: Id = ""
     session: Id = ""
     time_us: Whole | None = Field(default=None, description="Microseconds since 1970; now when left out")
@@ -122,7 +123,7 @@ class ImpressionBody(_Body):
 class InteractionBody(_Body):
     """Something that a shopper did."""
 
-    action: Given = Field(description="Its name in the dataset file", examples=["click"])
+    action: NonEmpty = Field(description="Its name in the dataset file", examples=["click"])
     item: Id = Field(default="", description="Empty where the action is about none")
     request: Id = Field(default="", description="Of the list that it came from, where that is known")
     shopper: Id = ""
@@ -130,7 +131,7 @@ class InteractionBody(_Body):
     time_us: Whole | None = Field(
         default=None, description="Microseconds since 1970; now when left out. To send it again, send it with its time"
     )
-    position: Place | None = Field(default=None, description="The product's place in the list, from 0")
+    position: Position | None = Field(default=None, description="The product's place in the list, from 0")
     context: dict[str, Value] = Field(default_factory=dict)
     revenue: Finite | None = Field(
         default=None, description="What it brought in; as quantity and margin, where the dataset file names the role"
@@ -149,7 +150,7 @@ class EventsBody(_Body):
 class ForgetBody(_Body):
     """Who is to be forgotten."""
 
-    shopper: GivenId
+    shopper: RequiredId
 
 
 class AcceptedBody(BaseModel):

@@ -1,37 +1,41 @@
-"""A running service's parts, which both of its doors share."""
+"""Hold the objects of a running service, which HTTP and gRPC share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from serving.client.model import ModelClient
 from serving.exposure.log import ExposureLog
 from serving.features.catalogue import SecondIds
+from serving.service.metrics.metrics import Metrics
 from serving.service.page.page import Page
-from serving.service.ranking.explain import Explaining
+from serving.service.ranking.explain import Explainer
 from serving.service.ranking.ranking import Ranking
+from serving.service.ranking.shadow import Shadow
 from serving.service.ranking.shop_files import LiveShopFiles
-from serving.service.rate_limit import Rates
-from serving.service.state.event_intake import Intake
+from serving.service.rate_limit import RateLimiter
+from serving.service.state.event_intake import EventIntake
 from serving.service.state.null_ids import NullIds
-from serving.service.state.state_client import Knowledge
-from serving.service.telemetry.metrics import Metrics
-from serving.service.telemetry.tracing import NoTracing, Tracing
+from serving.service.state.state_client import StateClient
+from serving.service.tracing.tracing import Tracing
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What a running service is put together from; `asking` and `telling` are the limits of calls that read and that write."""
+@dataclass(frozen=True, kw_only=True)
+class ServiceContext:
+    """Hold a service's objects; the limits are of calls that rank or explain, and of calls that write."""
 
     ranking: Ranking
-    intake: Intake
-    explaining: Explaining
-    knowledge: Knowledge
+    explainer: Explainer
+    intake: EventIntake
+    model: ModelClient
+    shadow: Shadow | None
+    state: StateClient
     log: ExposureLog | None
-    failing: Callable[[], list[str]]
-    shop: LiveShopFiles
-    asking: Rates
-    telling: Rates
-    metrics: Metrics
+    shop_files: LiveShopFiles
+    page: Page | None
     second_ids: SecondIds
-    tracing: Tracing = field(default_factory=NoTracing)
-    page: Page | None = None
-    null_ids: NullIds = field(default_factory=NullIds)
+    null_ids: NullIds
+    metrics: Metrics
+    tracing: Tracing
+    read_limit: RateLimiter
+    write_limit: RateLimiter
+    failing: Callable[[], list[str]]  # names the model's labels and the files that fail

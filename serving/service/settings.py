@@ -1,11 +1,11 @@
-"""What the service is told at its start, checked when built."""
+"""Define the service's settings, checked when built."""
 
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.contract.errors import InputError
-from serving.exposure.pseudonym import shopper_key
+from serving.exposure.pseudonym import pseudonym
 from serving.exposure.retention import Retention
 
 MOST_REUSE_MS = 5_000
@@ -17,36 +17,36 @@ _ABOVE_0 = (
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How requests are answered.
+    """Configure how requests are answered.
 
     Attributes:
-        label: of the model's version that is asked where no arm names another; "" is the newest.
-        previous: the label that is asked where that one fails; "" for none.
-        deadline_ms: within which `rank` answers, with whatever there is by then.
-        explain_deadline_ms: within which `explain` does; it costs many times as much.
+        label: of the model's version that is called where no arm names another; "" is the newest.
+        previous: the label that is called where that one fails; "" for none.
+        deadline_ms: of `rank`, which then answers by a fallback.
+        explain_deadline_ms: of `explain`; it costs many times as much.
         explain_at_once: explanations under way at a time, of all clients together.
         explain_candidates: of a request for one.
         explain_needs_token: whether `explain` needs the token as well.
-        token: that events and forgetting need; "" where whoever reaches the service may.
-        salt: that shoppers' ids are hashed with in the log (see serving/exposure/pseudonym.py); None logs them as they are.
+        token: that events and forgetting need; "" for none.
+        salt: of shoppers' pseudonyms in the log (see serving/exposure/pseudonym.py); None logs plain ids.
         most_candidates: of a request.
         most_events: of a call.
-        body_bytes: of a request's body.
-        body_s: within which a request's body has to be whole; else the connection is closed.
-        cors_origins: of pages whose scripts may call the service from a browser, such as `https://shop.example`; `*` for all.
-        path_prefix: under which a proxy shows the service, such as `/ranking`; "" where it has a host of its own.
+        body_bytes: greatest size of a request's body.
+        body_s: within which a request's body has to arrive; else the connection is closed.
+        cors_origins: of pages that may call the service from a browser, such as `https://shop.example`; `*` for all.
+        path_prefix: under which a proxy serves it, such as `/ranking`; "" where it has a host of its own.
         logged_features: the share of decisions that are logged with the tensors sent.
-        retention: what the log keeps at most.
+        retention: of the log.
         hedged_share: of requests, that may be sent to a second model server where the first is slow; 0 for none.
-        reuse_ms: for so long one call of the model serves requests that are the same; 0 for not at all. With it a request's moment is
-            rounded up to a multiple, so that times in its features, and those alone, come out up to so much later.
+        reuse_ms: for so long one call of the model serves identical requests; 0 to disable. A request's time is then
+            rounded up to a multiple, so that times in its features, and only those, may be up to so much later.
         shadow: the label that a share of requests is also sent to, to compare; "" for none.
         shadow_share: of requests.
-        asks_per_s: how many `rank` and `explain` one client may send a second, going on; 0 for no limit.
-        tells_per_s: how many calls that write.
-        most_at_once: requests that wait for the model at a time; what comes beyond is ranked without it.
-        proxies: addresses whose `X-Forwarded-For` tells the client; of all others it isn't believed.
-        page: whether there is a page to try the shop with, and requests may name the version they want: not for a public service.
+        asks_per_s: rate of `rank` and `explain` of one client; 0 for no limit.
+        tells_per_s: likewise of calls that write.
+        most_at_once: requests that wait for the model at a time; those beyond are ranked without it.
+        proxies: addresses whose `X-Forwarded-For` is trusted.
+        page: whether to serve a page to try the shop with, and let requests name a version: not for a public service.
         grace_s: how long requests under way, and then the log, have to end in when the service stops.
     """
 
@@ -97,7 +97,7 @@ class Settings:
                 raise InputError(f"expected an origin as browsers name it, such as https://shop.example, or *, got {origin!r}")
         if not re.fullmatch(r"(/[\w.~-]+)*", self.path_prefix):
             raise InputError(f"expected a path prefix such as /ranking, without a slash at its end, got {self.path_prefix!r}")
-        shopper_key("any", self.salt)  # refuses a salt that could be guessed
+        pseudonym("any", self.salt)  # refuses a salt that could be guessed
         if self.explain_needs_token and not self.token:
             raise InputError("expected a token, which `explain` is to need, and the service has none; set SHELFRANK_TOKEN")
         if self.token and not self.token.isascii():
@@ -105,29 +105,28 @@ class Settings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
-    """Where things are.
+class Locations:
+    """Hold paths and addresses.
 
     Attributes:
         dataset: the dataset file that the model was trained with.
         state: `state` of the last ingestion.
-        model_server: HOST:PORT of its gRPC.
-        replicas: of other model servers that serve the same versions under the same labels.
-        model_server_tls: whether the connection to it is by TLS.
-        model_server_ca: whose certificates are trusted there; None: those that the machine trusts.
+        model_server: HOST:PORT of its gRPC endpoint.
         model: its name there.
+        replicas: of other model servers that serve the same versions under the same labels.
+        model_server_tls: whether to connect to it by TLS.
+        model_server_ca: trusted CA there; None: those that the machine trusts.
         redis: URL of the store, without a password; "" keeps the state in memory.
-        redis_cluster: whether it is a node of a Redis Cluster, which tells of the others.
-        redis_password: of the store; "" where it wants none.
-        load: bring the ingestion's state into Redis before the first request; what is there already stays.
+        redis_cluster: whether it is a node of a Redis Cluster.
+        redis_password: of the store; "" for none.
+        load: load the ingestion's state into Redis before the first request; existing keys stay.
         experiments: the experiments file, or None.
         rules: the rules file, or None.
         sources: the file of named sources of candidates, or None.
         out_of_stock: a file with an id a line of products that aren't shown, or None.
         log: folder of the exposure log; None keeps no log.
-        page_values: a file with values of the context for the page to offer, a line FEATURE=VALUE for each; None offers none.
-        snapshot: where the state in memory is saved now and then and at the end, and taken up at the start; None: it goes with the
-            process.
+        page_values: a file of lines FEATURE=VALUE with context values for the page to offer, or None.
+        snapshot: folder to save the state in memory to, and to load it from at the start; None loses it.
     """
 
     dataset: Path
@@ -151,7 +150,7 @@ class Places:
 
     @property
     def model_servers(self) -> tuple[str, ...]:
-        """All of them."""
+        """Return the addresses of all model servers."""
         return (self.model_server, *self.replicas)
 
     def __post_init__(self) -> None:

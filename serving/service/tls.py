@@ -1,4 +1,4 @@
-"""TLS of the service's doors, and towards the model server."""
+"""Configure TLS of the service's endpoints, and of connections to the model server."""
 
 import ssl
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from components.contract.errors import InputError
 
 @dataclass(frozen=True)
 class Tls:
-    """Files in PEM.
+    """Name the files of a TLS server, in PEM.
 
     Attributes:
-        cert: the service's certificate, with those between it and the root.
+        cert: the service's certificate chain.
         key: its private key.
-        client_ca: whoever calls needs a certificate by one of these; None lets anyone call.
+        client_ca: CA of client certificates, then required (mutual TLS); None accepts any client.
     """
 
     cert: Path
@@ -34,13 +34,13 @@ class Tls:
             raise InputError(f"expected a certificate, its key and perhaps a CA in PEM, got {self}: {error}") from error
 
     def for_grpc(self) -> grpc.ServerCredentials:
-        """As the gRPC door takes them."""
+        """Return credentials for gRPC."""
         pair = ((self.key.read_bytes(), self.cert.read_bytes()),)
         roots = None if self.client_ca is None else self.client_ca.read_bytes()
         return grpc.ssl_server_credentials(pair, roots, require_client_auth=roots is not None)
 
     def for_uvicorn(self) -> dict[str, Any]:
-        """As uvicorn's configuration takes them."""
+        """Return uvicorn's options."""
         files: dict[str, Any] = {"ssl_certfile": str(self.cert), "ssl_keyfile": str(self.key)}
         if self.client_ca is not None:
             files |= {"ssl_ca_certs": str(self.client_ca), "ssl_cert_reqs": ssl.CERT_REQUIRED}
@@ -48,5 +48,5 @@ class Tls:
 
 
 def to_model_server(ca: Path | None) -> grpc.ChannelCredentials:
-    """Of a connection that trusts the CA's certificates; the machine's own CAs without one."""
+    """Return credentials that trust the CA, or else the machine's own CAs."""
     return grpc.ssl_channel_credentials(None if ca is None else ca.read_bytes())

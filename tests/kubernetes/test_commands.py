@@ -11,15 +11,15 @@ import yaml
 
 from components.rehearsal.batching_file import batching_parameters
 from pipeline.cli.main import parser as shelfrank
-from serving.guard.prometheus_metrics import Numbers
+from serving.guard.prometheus_metrics import GuardMetrics
 from serving.guard.sequential_test import Limits
 from serving.mirror.__main__ import parser as mirror
 from serving.model_server import text_protos
 from serving.model_server.batching import parameters as batching
 from serving.model_server.flags import parse as model_server
 from serving.service.__main__ import parser as service
+from serving.service.metrics.metrics import Metrics
 from serving.service.settings import Settings
-from serving.service.telemetry.metrics import Metrics
 from tests.kubernetes.rendered import FOLDERS, ROOT, Doc, command, config, pod, pods, rendered
 
 READERS = {
@@ -139,7 +139,7 @@ def queries(docs: list[Doc]) -> list[str]:
 
 def test_replicas_go_by_metrics_that_the_service_has() -> None:
     known = {}
-    for registry in (Metrics(deadline_s=0.1).registry, Numbers(Limits()).registry):
+    for registry in (Metrics(deadline_s=0.1).registry, GuardMetrics(Limits()).registry):
         for family in registry.collect():
             suffix = "_total" if family.type == "counter" else ""
             known[family.name + suffix] = family

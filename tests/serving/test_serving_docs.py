@@ -10,9 +10,9 @@ from components.contract.load import load_dataset, parse_dataset
 from serving.experiments.file import Arm, Baseline, Experiment, parse_experiments
 from serving.exposure.dataset_section import events_section
 from serving.exposure.log import LogSettings
-from serving.guard.counts import Tally
-from serving.guard.decision import verdict
-from serving.guard.sequential_test import Limits, Watch
+from serving.guard.counts import VersionCounts
+from serving.guard.decision import decide
+from serving.guard.sequential_test import Limits, SequentialTest
 from serving.rules.file import Rule, parse_rules
 from tests.serving.exposure.shop_log import SHOP
 
@@ -51,11 +51,11 @@ def test_the_page_of_the_log_names_its_settings() -> None:
 
 
 def test_the_sentence_on_the_page_of_the_guard_is_one_of_its_own() -> None:
-    watch = Watch.new()
+    watch = SequentialTest.new()
     for _ in range(12):
-        blocks_ = (Tally.of(requests=100, settled=100, clicked=clicked, slow=2) for clicked in (4, 10))
-        watch = watch.then(*blocks_, Limits())
-    found = verdict(watch, Limits())
+        blocks_ = (VersionCounts.from_counts(requests=100, settled=100, clicked=clicked, slow=2) for clicked in (4, 10))
+        watch = watch.add_block(*blocks_, Limits())
+    found = decide(watch, Limits())
     assert f"    {found.decision}: {found.reason}\n" in GUARD
 
 

@@ -1,1 +1,1 @@
-"""The service over gRPC."""
+"""Serve gRPC."""

@@ -1,4 +1,4 @@
-"""The service over gRPC: the same calls by the same rules as over HTTP, in the same event loop and of the same parts."""
+"""Serve gRPC with the same handlers as HTTP, in the same event loop."""
 
 import asyncio
 import logging
@@ -15,160 +15,156 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from pydantic import ValidationError
 
 from components.contract.errors import InputError, LogUnavailable, ModelUnavailable, StateUnavailable
-from serving.exposure.json_values import well_formed
+from serving.exposure.json_values import replace_surrogates
 from serving.service import handlers, messages
 from serving.service.http.auth import NEEDED, permits
 from serving.service.http.error_responses import FAILED, fault_of, faults
 from serving.service.rate_limit import RateExceeded
 from serving.service.schemas import EventsBody, ForgetBody, RankBody
-from serving.service.service_context import Parts
+from serving.service.service_context import ServiceContext
 from serving.service.settings import Settings
 
-DOOR = "grpc"
-SENTENCE = 500  # characters of an error's text: it travels as a header, up to 12 bytes a character, and clients refuse more than 8 KiB
-CLOSING_S = (
-    0.1  # for which new calls are told to go elsewhere: one that comes as the server stops would be broken off by gRPC without a word
-)
+PROTOCOL = "grpc"
+MAX_ERROR_CHARS = 500  # the text travels as a header of up to 12 bytes a character; clients refuse more than 8 KiB
+CLOSING_S = 0.1  # new calls get an error for so long: gRPC would abort one that comes as the server stops without a reason
 _LOG = logging.getLogger(__name__)
 _Code = grpc.StatusCode
-# By the call, whether it writes, and so needs the token.
+# Call -> whether it writes, and so needs the token.
 _CALLS = {"Rank": False, "Explain": False, "RecordEvents": True, "Forget": True}
 
 
 @asynccontextmanager
-async def grpc_door(
-    parts: Parts, settings: Settings, *, address: str, credentials: grpc.ServerCredentials | None = None
+async def serve_grpc(
+    service: ServiceContext, settings: Settings, *, address: str, credentials: grpc.ServerCredentials | None = None
 ) -> AsyncIterator[int]:
-    """Answers at the address while the block runs, and gives the port. At its end it takes no more calls and answers what it has.
+    """Serve at the address while the block runs, and yield the port. At its end answer only calls under way.
 
     Raises:
-        OSError: the address can't be listened on.
+        OSError: the address can't be bound.
     """
     server = grpc.aio.server(options=(("grpc.max_receive_message_length", settings.body_bytes), ("grpc.so_reuseport", 0)))
-    door = _Door(parts, settings)
+    servicer = _Servicer(service, settings)
     server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(messages.SERVICE, {name: door.handler(name) for name in _CALLS}),)
+        (grpc.method_handlers_generic_handler(messages.SERVICE, {name: servicer.handler(name) for name in _CALLS}),)
     )
-    state = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(state, server)
+    health_servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     try:
         port = server.add_insecure_port(address) if credentials is None else server.add_secure_port(address, credentials)
     except RuntimeError as error:
         raise OSError(f"expected a free address to listen on for gRPC, got {address}: {error}; name another by --grpc-port") from error
     for name in ("", messages.SERVICE):
-        await state.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
     await server.start()
     try:
         yield port
     finally:
-        await state.enter_graceful_shutdown()
-        door.closing = True
+        await health_servicer.enter_graceful_shutdown()
+        servicer.closing = True
         await asyncio.sleep(CLOSING_S)
         await server.stop(settings.grace_s)
-        await door.settle()
+        await servicer.settle()
 
 
 @final
-class _Door:
-    def __init__(self, parts: Parts, settings: Settings) -> None:
-        self._parts, self._settings = parts, settings
+class _Servicer:
+    def __init__(self, service: ServiceContext, settings: Settings) -> None:
+        self._service, self._settings = service, settings
         self.closing = False
-        self._afterwards: set[asyncio.Task[None]] = set()
-        self._run: Mapping[str, Callable[[dict[str, Any], handlers.Arrival], Awaitable[Any]]] = {
+        self._background: set[asyncio.Task[None]] = set()
+        self._run: Mapping[str, Callable[[dict[str, Any], handlers.CallContext], Awaitable[Any]]] = {
             "Rank": self._rank,
             "Explain": self._explain,
             "RecordEvents": self._record,
             "Forget": self._forget,
         }
-        self._requests = {name: messages.message(f"{'Rank' if name == 'Explain' else name}Request") for name in _CALLS}
-        self._answers = {name: messages.message(f"{name}Response") for name in _CALLS}
+        self._requests = {name: messages.message_class(f"{'Rank' if name == 'Explain' else name}Request") for name in _CALLS}
+        self._answers = {name: messages.message_class(f"{name}Response") for name in _CALLS}
 
     def handler(self, name: str) -> grpc.RpcMethodHandler:
-        """Of a call, on bytes: a message that can't be read is told as the caller's fault, which gRPC wouldn't do."""
+        """Return the handler of a call, on bytes: gRPC itself wouldn't answer an undecodable message."""
 
         async def handle(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
             began_s, code, sentence = time.monotonic(), _Code.CANCELLED, ""
             try:
                 try:
-                    answer: bytes = await self._answered(name, raw, context, began_s)
+                    response: bytes = await self._respond(name, raw, context, began_s)
                     code = _Code.OK
-                    return answer
+                    return response
                 except Exception as error:
-                    code, sentence = _refusal(error)
+                    code, sentence = _status_of(error)
                     if code is _Code.INTERNAL:
                         _LOG.error("%s: %s", name, fault_of(error))
                     if isinstance(error, RateExceeded):
                         context.set_trailing_metadata((("grpc-retry-pushback-ms", str(error.wait_s * 1000)),))
-                await context.abort(code, well_formed(sentence)[:SENTENCE])
+                await context.abort(code, replace_surrogates(sentence)[:MAX_ERROR_CHARS])
                 raise AssertionError("abort raises")
             finally:
-                self._parts.metrics.answered(DOOR, f"/{messages.SERVICE}/{name}", code.name, seconds=time.monotonic() - began_s)
+                self._service.metrics.count_answer(PROTOCOL, f"/{messages.SERVICE}/{name}", code.name, seconds=time.monotonic() - began_s)
 
         return grpc.unary_unary_rpc_method_handler(handle)
 
     async def settle(self) -> None:
-        """Wait for what answers have left to be done."""
-        if self._afterwards:
-            await asyncio.wait(self._afterwards)
+        """Wait for tasks that outlive their answers."""
+        if self._background:
+            await asyncio.wait(self._background)
 
-    async def _answered(self, name: str, raw: bytes, context: grpc.aio.ServicerContext, began_s: float) -> bytes:
+    async def _respond(self, name: str, raw: bytes, context: grpc.aio.ServicerContext, began_s: float) -> bytes:
         if self.closing:
-            raise _Closing
-        told = dict(context.invocation_metadata() or ())
-        right = permits(self._settings.token, told.get("authorization", ""))
-        rates = self._parts.telling if _CALLS[name] else self._parts.asking
-        rates.admit("token" if self._settings.token and right else self._address(context.peer(), told))
-        if (_CALLS[name] or (name == "Explain" and self._settings.explain_needs_token)) and not right:
-            raise _TokenMissing
+            raise _RefusedError(_Code.UNAVAILABLE, "the service is stopping; send the call to another, or again later")
+        headers = dict(context.invocation_metadata() or ())
+        has_token = permits(self._settings.token, headers.get("authorization", ""))
+        rate_limit = self._service.write_limit if _CALLS[name] else self._service.read_limit
+        rate_limit.admit("token" if self._settings.token and has_token else self._address(context.peer(), headers))
+        if (_CALLS[name] or (name == "Explain" and self._settings.explain_needs_token)) and not has_token:
+            raise _RefusedError(_Code.UNAUTHENTICATED, NEEDED)
         left_s = context.time_remaining()
-        arrival = handlers.Arrival(began_s, math.inf if left_s is None else left_s, told)
-        body = messages.fields(self._requests[name].FromString(raw))
-        answer = await self._run[name](body, arrival)
-        made: bytes = self._answers[name](**{key: value for key, value in answer.items() if value is not None}).SerializeToString()
-        return made
+        call = handlers.CallContext(began_s, math.inf if left_s is None else left_s, headers)
+        body = messages.to_body(self._requests[name].FromString(raw))
+        answer = await self._run[name](body, call)
+        response: bytes = self._answers[name](**{key: value for key, value in answer.items() if value is not None}).SerializeToString()
+        return response
 
-    def _address(self, peer: str, told: Mapping[str, str | bytes]) -> str:
-        """Where a call comes from, out of gRPC's name of it such as `ipv4:127.0.0.1:50000`."""
+    def _address(self, peer: str, headers: Mapping[str, str | bytes]) -> str:
+        """Return a caller's address, from gRPC's peer name such as `ipv4:127.0.0.1:50000`."""
         address = unquote(peer.partition(":")[2]).rpartition(":")[0].strip("[]")
-        forwarded = told.get("x-forwarded-for")
+        forwarded = headers.get("x-forwarded-for")
         if address not in self._settings.proxies or not isinstance(forwarded, str):
             return address
         return forwarded.rpartition(",")[2].strip()
 
-    async def _rank(self, body: dict[str, Any], arrival: handlers.Arrival) -> dict[str, Any]:
-        ordered = await handlers.rank(self._parts, RankBody.model_validate(body), arrival)
-        if ordered.after is not None:
-            task = asyncio.create_task(ordered.after())
-            self._afterwards.add(task)
-            task.add_done_callback(self._afterwards.discard)
-        self._parts.ranking.answered(ordered.ranked)
-        return ordered.answer
+    async def _rank(self, body: dict[str, Any], call: handlers.CallContext) -> dict[str, Any]:
+        answer = await handlers.rank(self._service, RankBody.model_validate(body), call)
+        if answer.after is not None:
+            task = asyncio.create_task(answer.after())
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+        self._service.ranking.observe_answer(answer.result)
+        return answer.body
 
-    async def _explain(self, body: dict[str, Any], arrival: handlers.Arrival) -> dict[str, Any]:
-        return messages.explained(await handlers.explain(self._parts, RankBody.model_validate(body), arrival))
+    async def _explain(self, body: dict[str, Any], call: handlers.CallContext) -> dict[str, Any]:
+        return messages.explain_response(await handlers.explain(self._service, RankBody.model_validate(body), call))
 
-    async def _record(self, body: dict[str, Any], _: handlers.Arrival) -> dict[str, Any]:
-        return await handlers.record(self._parts, EventsBody.model_validate(body))
+    async def _record(self, body: dict[str, Any], _: handlers.CallContext) -> dict[str, Any]:
+        return await handlers.record(self._service, EventsBody.model_validate(body))
 
-    async def _forget(self, body: dict[str, Any], _: handlers.Arrival) -> dict[str, Any]:
-        await handlers.forget(self._parts, ForgetBody.model_validate(body).shopper)
+    async def _forget(self, body: dict[str, Any], _: handlers.CallContext) -> dict[str, Any]:
+        await handlers.forget(self._service, ForgetBody.model_validate(body).shopper)
         return {}
 
 
-class _TokenMissing(Exception):  # noqa: N818 - told to the caller, never seen
-    """The call came without the token."""
+class _RefusedError(Exception):
+    """Refuse a call by a status."""
+
+    def __init__(self, code: grpc.StatusCode, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
-class _Closing(Exception):  # noqa: N818
-    """The call came when the service had begun to stop."""
-
-
-def _refusal(error: Exception) -> tuple[grpc.StatusCode, str]:
+def _status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
     match error:
-        case _TokenMissing():
-            return _Code.UNAUTHENTICATED, NEEDED
-        case _Closing():
-            return _Code.UNAVAILABLE, "the service is stopping; send the call to another, or again later"
+        case _RefusedError():
+            return error.code, str(error)
         case DecodeError():
             return _Code.INVALID_ARGUMENT, "expected a message as in shelfrank.proto, got bytes that can't be read as one"
         case ValidationError():

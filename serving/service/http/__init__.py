@@ -1,1 +1,1 @@
-"""The service over HTTP."""
+"""Serve HTTP."""

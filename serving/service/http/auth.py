@@ -1,4 +1,4 @@
-"""The token that writing calls need."""
+"""Check the token that writing calls need."""
 
 import secrets
 
@@ -7,12 +7,12 @@ _SCHEME = "bearer "
 
 
 def permits(token: str, authorization: str | bytes) -> bool:
-    """Whether a header `Authorization` holds the token; any does where the service was started without one.
+    """Return whether an `Authorization` header holds the token; any does if the service has none.
 
-    A wrong token takes as long to refuse however much of it is right.
+    The comparison takes constant time.
     """
     if not token:
         return True
-    told = authorization.encode("utf-8", "replace") if isinstance(authorization, str) else authorization
-    scheme, given = told[: len(_SCHEME)], told[len(_SCHEME) :]
-    return scheme.lower() == _SCHEME.encode() and secrets.compare_digest(given.strip(), token.encode())
+    header = authorization.encode("utf-8", "replace") if isinstance(authorization, str) else authorization
+    scheme, credentials = header[: len(_SCHEME)], header[len(_SCHEME) :]
+    return scheme.lower() == _SCHEME.encode() and secrets.compare_digest(credentials.strip(), token.encode())

@@ -1,4 +1,4 @@
-"""What browsers, proxies and load balancers send that isn't a plain call: HEAD, beacons, and requests from other origins."""
+"""Support browsers, proxies and load balancers: HEAD, beacons, cross-origin requests, path prefixes."""
 
 from collections.abc import Sequence
 from typing import final
@@ -12,7 +12,7 @@ ANY_ORIGIN = "*"
 
 
 def allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
-    """Let pages of these origins call the service (CORS); without any, the browser keeps their answers from them."""
+    """Let pages of these origins call the service (CORS); without any, browsers block them."""
     if origins:
         app.add_middleware(
             CORSMiddleware,
@@ -27,7 +27,7 @@ def allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
 
 @final
 class HeadAsGet:
-    """Answers HEAD wherever GET is answered; the server leaves the body out."""
+    """Answer HEAD wherever GET is answered; the server leaves the body out."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -40,7 +40,7 @@ class HeadAsGet:
 
 @final
 class PathPrefix:
-    """Has the application know under which path it is shown: it takes the prefix off where it comes; a proxy may have done so already."""
+    """Set the application's root path: the prefix is stripped if present; a proxy may have done so already."""
 
     def __init__(self, app: ASGIApp, prefix: str) -> None:
         self._app, self._prefix = app, prefix
@@ -52,10 +52,10 @@ class PathPrefix:
 
 @final
 class BeaconBody:
-    """Takes a body of the type `text/plain` for JSON, as `navigator.sendBeacon(url, text)` sends it.
+    """Accept a `text/plain` body as JSON, as `navigator.sendBeacon(url, text)` sends it.
 
-    A browser sends such a body to any address without asking first, so it counts only from a page of the service's own host or of one of
-    the origins, and from what is no browser and names no origin.
+    Browsers send such a body to any address without a preflight request, so it is accepted only from a page of the
+    service's own host or of one of the origins, and from clients that send no origin, which are no browsers.
     """
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:

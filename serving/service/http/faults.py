@@ -1,6 +1,6 @@
-"""Faults of the service within a request: a 500, and where they lie into the service's log, in its own words alone.
+"""Answer unexpected exceptions by 500, and log them without request content.
 
-The web server would log whatever passes it with its message, which may hold what came in.
+The web server would log their messages, which may hold request content.
 """
 
 from typing import final
@@ -12,19 +12,19 @@ from serving.service.http import error_responses
 
 
 @final
-class Faults:
-    """ASGI middleware that lets no exception of a request through."""
+class FaultMiddleware:
+    """Catch every exception of a request (ASGI middleware)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, come what may."""
-        begun = False
+        """See ASGI."""
+        started = False
 
         async def sending(message: Message) -> None:
-            nonlocal begun
-            begun = begun or message["type"] == "http.response.start"
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
             await send(message)
 
         if scope["type"] != "http":
@@ -34,6 +34,6 @@ class Faults:
             await self._app(scope, receive, sending)
         except Exception as error:
             reply = await error_responses.unforeseen(Request(scope), error)
-            if begun:
+            if started:
                 raise RuntimeError("an answer broke off") from None
             await reply(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Bodies as JSON, read so that whatever comes is either a value or a sentence."""
+"""Parse JSON bodies so that any body is either a value or an error sentence."""
 
 import json
 from collections.abc import Callable, Coroutine
@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 
 @final
 class JsonRoute(APIRoute):
-    """A route whose body is JSON in UTF-8."""
+    """Route calls with a JSON body in UTF-8."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """See fastapi."""
@@ -24,10 +24,10 @@ class JsonRoute(APIRoute):
 
 class _JsonRequest(Request):
     async def json(self) -> Any:
-        """The body's value.
+        """Return the body's value.
 
         Raises:
-            HTTPException: 422, it is no JSON, or JSON that no reader of this process bears.
+            HTTPException: 422, it isn't JSON, or too deep or with too long a number to parse.
         """
         try:
             return json.loads(await self.body())

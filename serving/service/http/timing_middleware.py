@@ -1,4 +1,4 @@
-"""When a request came, and how long it took."""
+"""Measure when requests arrive, and how long they take."""
 
 import time
 from collections.abc import Callable
@@ -8,14 +8,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 @final
-class Clocked:
-    """Notes the arrival as `request.state.began_s`, and tells of each request its route ("none" where there is none), status and seconds.
+class TimingMiddleware:
+    """Set `request.state.began_s`, and report each response's route ("none" for an unknown one), status and seconds.
 
-    The seconds end with the answer's last byte; what is done after it isn't waited for.
+    The seconds end with the response's last byte, before background tasks.
     """
 
-    def __init__(self, app: ASGIApp, ended: Callable[[str, int, float], None]) -> None:
-        self._app, self._ended = app, ended
+    def __init__(self, app: ASGIApp, on_response: Callable[[str, int, float], None]) -> None:
+        self._app, self._on_response = app, on_response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -26,12 +26,12 @@ class Clocked:
         scope.setdefault("state", {})["began_s"] = began_s
         status = 500
 
-        async def noted(message: Message) -> None:
+        async def timed_send(message: Message) -> None:
             nonlocal status
             status = message.get("status", status)
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body", False):
                 route = getattr(scope.get("route"), "path", "none")
-                self._ended(route, status, time.monotonic() - began_s)
+                self._on_response(route, status, time.monotonic() - began_s)
 
-        await self._app(scope, receive, noted)
+        await self._app(scope, receive, timed_send)

@@ -1,1 +1,1 @@
-"""The page on which the service is tried, and the interactive documentation."""
+"""Serve a page to try the service, and the interactive documentation."""

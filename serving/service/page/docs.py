@@ -1,10 +1,10 @@
-"""The interactive documentation: shows the service's OpenAPI document and sends calls, with nothing from elsewhere."""
+"""Serve the interactive documentation: it shows the OpenAPI document and sends calls, with no external assets."""
 
 from pathlib import Path
 
 from fastapi import APIRouter
 
-from serving.service.page.routes import file_answer
+from serving.service.page.routes import file_endpoint
 
 _FILES = {
     "/docs": ("docs.html", "text/html"),
@@ -15,8 +15,8 @@ _FILES = {
 
 
 def docs_routes() -> APIRouter:
-    """`/docs` and its files."""
+    """Return the routes of `/docs` and its files."""
     routes = APIRouter(include_in_schema=False)
     for path, (name, kind) in _FILES.items():
-        routes.add_api_route(path, file_answer(Path(__file__).with_name(name).read_bytes(), kind), methods=["GET"])
+        routes.add_api_route(path, file_endpoint(Path(__file__).with_name(name).read_bytes(), kind), methods=["GET"])
     return routes

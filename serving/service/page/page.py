@@ -1,8 +1,8 @@
-"""What the page asks the service for beside what every shop asks: what there is to choose from, and what is known of a shopper."""
+"""Answer the page's own calls: what there is to choose from, and what is known of a shopper."""
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -13,85 +13,79 @@ from serving.client.model import ModelClient
 from serving.features.catalogue import Catalogue
 from serving.features.request import Request
 from serving.service.page.products import Product, Products
-from serving.service.page.shoppers import facts_of, past
-from serving.service.state.state_client import Knowledge
+from serving.service.page.shoppers import recent_history, shopper_facts
+from serving.service.state.state_client import StateClient
 
-WAIT_S = 1.0
-MOST_VALUES = 60  # of a feature, in a list to choose from
+TIMEOUT_S = 1.0
+MAX_VALUES = 60  # of a feature, in a list to choose from
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageChoices:
+    """Hold what the page offers to choose from.
+
+    Attributes:
+        shoppers: ids.
+        values: of context features, by name.
+        label: of the version that is called where no arm names another.
+        needs_token: whether events need a token.
+    """
+
+    shoppers: Sequence[str]
+    values: Mapping[str, Sequence[str]]
+    label: str
+    needs_token: bool
 
 
 @final
 class Page:
-    """Of one shop.
+    """Answer the page's own calls, for one shop."""
 
-    Args:
-        dataset: of the service.
-        catalogue: likewise.
-        knowledge: likewise.
-        model: likewise.
-        shoppers: that are offered.
-        values: of features of the context, that are offered.
-        label: of the version that is asked where no arm names another.
-        guarded: whether events need a token.
-    """
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        catalogue: Catalogue,
-        *,
-        knowledge: Knowledge,
-        model: ModelClient,
-        shoppers: Sequence[str],
-        values: Mapping[str, Sequence[str]],
-        label: str,
-        guarded: bool,
-    ) -> None:
-        self._dataset, self._catalogue, self._knowledge, self._model = dataset, catalogue, knowledge, model
-        self._shoppers, self._values, self._label, self._guarded = shoppers, values, label, guarded
+    def __init__(self, dataset: Dataset, catalogue: Catalogue, *, state: StateClient, model: ModelClient, choices: PageChoices) -> None:
+        self._dataset, self._catalogue, self._state, self._model, self._choices = dataset, catalogue, state, model, choices
         self.products = Products(dataset, catalogue)
 
     async def choices(self) -> dict[str, Any]:
-        """What there is to choose from. Where the model server doesn't answer there are no versions, and `fault` says why."""
+        """Return what there is to choose from; `fault` is why there are no versions."""
         fault = ""
         versions: tuple[int, ...] = ()
         try:
-            versions = await self._model.versions(timeout_s=WAIT_S)
+            versions = await self._model.versions(timeout_s=TIMEOUT_S)
         except ModelUnavailable as error:
             fault = str(error)
         users, now_us = self._catalogue.users, _now_us()
         return {
             "shop": self._dataset.name,
-            "shoppers": [{"id": each, "facts": facts_of(self._dataset, users, each, now_us)} for each in self._shoppers],
-            "context": [{"name": name, "values": list(self._values.get(name, ()))} for name in context_features(self._dataset)],
+            "shoppers": [{"id": each, "facts": shopper_facts(self._dataset, users, each, now_us)} for each in self._choices.shoppers],
+            "context": [{"name": name, "values": list(self._choices.values.get(name, ()))} for name in context_features(self._dataset)],
             "actions": [name for name in self._dataset.label_gains if self._dataset.actions[name].item],
             "versions": list(versions),
-            "label": self._label,
-            "guarded": self._guarded,
+            "label": self._choices.label,
+            "guarded": self._choices.needs_token,
             "fault": fault,
         }
 
     async def shopper(self, shopper: str, session: str) -> dict[str, Any]:
-        """What is known of a shopper now.
+        """Return what is known of a shopper now.
 
         Raises:
-            InputError: the request can't be answered as it stands.
+            InputError: the request is invalid.
         """
         now_us = _now_us()
         shopper = self._catalogue.second_ids.shopper(shopper, now_us)
         # The shopper's features don't depend on the candidates, of which a request has at least one.
         request = Request(shopper=shopper, candidates=[" "], time_us=now_us, session=session)
-        inputs, known = await self._knowledge.inputs(request, timeout_s=WAIT_S)
+        inputs, known = await self._state.inputs(request, timeout_s=TIMEOUT_S)
         return {
-            "facts": facts_of(self._dataset, self._catalogue.users, shopper, now_us),
+            "facts": shopper_facts(self._dataset, self._catalogue.users, shopper, now_us),
             "known": known,
             "interactions": inputs.interactions,
-            "history": [asdict(each) for each in past(self._dataset, inputs, self.products, now_us)],
+            "history": [asdict(each) for each in recent_history(self._dataset, inputs, self.products, now_us)],
         }
 
-    def drawn(self, count: int, *, seed: int, text: str) -> list[Product]:
-        """Products by lot; see `Products.drawn`."""
-        return self.products.drawn(count, seed=seed, time_us=_now_us(), text=text)
+    def sample_products(self, count: int, *, seed: int, text: str) -> list[Product]:
+        """Sample products; see `Products.sample`."""
+        return self.products.sample(count, seed=seed, time_us=_now_us(), text=text)
 
 
 def _now_us() -> int:
@@ -99,7 +93,7 @@ def _now_us() -> int:
 
 
 def context_features(dataset: Dataset) -> list[str]:
-    """The features that a request may name, but for vectors, which nobody types, and clocks, which the service reads itself."""
+    """Return the features that a request may name, without vectors and times."""
     return [
         feature.name
         for feature in dataset.input_features("events")
@@ -108,8 +102,8 @@ def context_features(dataset: Dataset) -> list[str]:
 
 
 def read_values(file: Path, dataset: Dataset) -> dict[str, list[str]]:
-    """Values of the features that a request may name, out of a file with a line FEATURE=VALUE for each, such as a release's
-    `assets/categories`; of each feature the first, in the file's order, which is there the most frequent first.
+    """Read values of context features from a file of lines FEATURE=VALUE, such as a release's `assets/categories`, the
+    most frequent first; keep the first of each feature.
 
     Raises:
         InputError: the file can't be read.
@@ -118,9 +112,9 @@ def read_values(file: Path, dataset: Dataset) -> dict[str, list[str]]:
         lines = file.read_text(encoding="utf-8").split("\n")
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: expected lines FEATURE=VALUE, as in a release's assets/categories: {error}") from error
-    found: dict[str, list[str]] = {name: [] for name in context_features(dataset)}
+    values: dict[str, list[str]] = {name: [] for name in context_features(dataset)}
     for line in lines:
         name, equals, value = line.partition("=")
-        if equals and value and len(found.get(name, ())) < MOST_VALUES and name in found:
-            found[name].append(value)
-    return found
+        if equals and value and len(values.get(name, ())) < MAX_VALUES and name in values:
+            values[name].append(value)
+    return values

@@ -1,4 +1,4 @@
-"""The routes of the page: its three files, and what they ask for. None of them is part of the service's documented interface."""
+"""Define the page's routes: its files, and its own calls. They are no part of the documented API."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -11,9 +11,9 @@ from fastapi.responses import RedirectResponse
 from serving.service.page.page import Page
 from serving.service.schemas import Id, Name
 
-MOST_PRODUCTS = 200
+MAX_PRODUCTS = 200
 HEADERS = {
-    # Nothing from elsewhere, and nothing that stands in the page itself: what a shop calls its products can't become a script.
+    # No other origin and no inline script: a product's title can't run as a script.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -29,10 +29,10 @@ _FILES = {
 
 
 def page_routes(page: Callable[[], Page]) -> APIRouter:
-    """Routes under `/page/`; `page` gives the page of the running service."""
+    """Return the routes under `/page/`; `page` returns the page of the running service."""
     routes = APIRouter(include_in_schema=False)
     for path, (name, kind) in _FILES.items():
-        routes.add_api_route(f"/page/{path}", file_answer(Path(__file__).with_name(name).read_bytes(), kind), methods=["GET"])
+        routes.add_api_route(f"/page/{path}", file_endpoint(Path(__file__).with_name(name).read_bytes(), kind), methods=["GET"])
 
     @routes.get("/")
     async def home(request: Request) -> Response:
@@ -46,18 +46,18 @@ def page_routes(page: Callable[[], Page]) -> APIRouter:
     async def shopper(shopper: Id = "", session: Id = "") -> dict[str, Any]:
         return await page().shopper(shopper, session)
 
-    # Not async, so that it has a thread: it looks through the whole catalogue.
+    # Not async, so that it runs on a thread: it searches the whole catalogue.
     @routes.get("/page/products")
     def products(
-        count: Annotated[int, Query(ge=1, le=MOST_PRODUCTS)] = 24, seed: Annotated[int, Query(ge=0, le=1 << 32)] = 1, text: Name = ""
+        count: Annotated[int, Query(ge=1, le=MAX_PRODUCTS)] = 24, seed: Annotated[int, Query(ge=0, le=1 << 32)] = 1, text: Name = ""
     ) -> list[dict[str, Any]]:
-        return [asdict(each) for each in page().drawn(count, seed=seed, text=text)]
+        return [asdict(each) for each in page().sample_products(count, seed=seed, text=text)]
 
     return routes
 
 
-def file_answer(content: bytes, kind: str) -> Callable[[], Any]:
-    """A route's function that answers with a file of a page."""
+def file_endpoint(content: bytes, kind: str) -> Callable[[], Any]:
+    """Return an endpoint that serves a file of a page."""
 
     async def answer() -> Response:
         return Response(content, media_type=kind, headers=HEADERS)  # starlette names UTF-8 itself

@@ -1,1 +1,1 @@
-"""From a request to its order."""
+"""Rank a request's candidates."""

@@ -1,4 +1,4 @@
-"""One request from its arrival to its order: arm, features, scores, rules, and the line in the log."""
+"""Rank one request: arms, features, scores, rules, and the record in the log."""
 
 import math
 import secrets
@@ -10,34 +10,38 @@ from typing import Any, final
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, StateUnavailable
-from serving.client.prediction import NEWEST, Which, named
-from serving.experiments.assign import Assignment, assign, unit
-from serving.exposure.event_types import Exposure, sampled
+from serving.client.prediction import NEWEST, ModelVersion, version_name
+from serving.experiments.assign import Assignment, assign, randomization_unit
+from serving.exposure.event_types import Exposure, is_sampled
 from serving.exposure.log import ExposureLog
-from serving.exposure.pseudonym import shopper_key
-from serving.features.events import Changes, Shown
+from serving.exposure.pseudonym import pseudonym
+from serving.features.events import Changes, ImpressionList
 from serving.features.request import Inputs, Request
 from serving.rules.apply import Ruled
 from serving.service.ranking.deadline_reserve import DeadlineReserve
-from serving.service.ranking.fallback_chain import Ladder, Scored, labels_asked
+from serving.service.ranking.fallback_chain import FallbackChain, Scored, fallback_labels
 from serving.service.ranking.segment_popularity import SegmentPopularity
 from serving.service.ranking.shadow import Shadow
 from serving.service.ranking.shop_files import LiveShopFiles
 from serving.service.settings import Settings
-from serving.service.state.state_client import Knowledge
-from serving.service.telemetry.tracing import NoTracing, Tracing
+from serving.service.state.state_client import StateClient
+from serving.service.tracing.tracing import NoTracing, Tracing
 
 STATE_SHARE = 0.4  # of the deadline, for the state
 UNKNOWN_STATE = "state"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What is asked, as `serving.features.request.Request`.
+class RankRequest:
+    """Ask for a ranking, as `serving.features.request.Request` does, and for what surrounds it.
 
-    `places` is how many of the first places the page shows for sure; `source` names where the candidates are from, where the request had
-    none, and `about` what that source had to be told; `exclude` are products that aren't shown; `first_position` is the place, from 0, at
-    which the first of the order is shown; `version` is that of the model to be asked, whatever the shopper's arm.
+    Attributes:
+        places: how many of the first positions the page certainly shows.
+        exclude: products that aren't shown.
+        first_position: position, from 0, of the first item of the order.
+        source: named source of the candidates, where the request had none.
+        about: argument of that source.
+        version: of the model to call, whatever the shopper's arm.
     """
 
     candidates: Sequence[str]
@@ -55,18 +59,18 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """The answer.
+class RankResult:
+    """Hold a ranking.
 
     Attributes:
         request: its id, as given or made here.
         order: the candidates' indices in the order to be shown.
-        scored: [L] scores and where they come from.
+        scored: [L] scores and their origin.
         ruled: what each rule did.
         assignment: the shopper's arms.
-        label: that was asked first, or `version N`; "" where none was, or the newest.
+        label: that was called first, or `version N`; "" for none, or the newest.
         known: whether the state could be read.
-        scored_s: when the scores were there or should have been, by the monotonic clock.
+        scored_s: when the scores were there or due, by the monotonic clock.
     """
 
     request: str
@@ -80,168 +84,183 @@ class Ranked:
 
     @property
     def degraded(self) -> str:
-        """What wasn't as it should be; "" where everything was."""
+        """Return what failed; "" if nothing did."""
         return "; ".join(part for part in (self.scored.degraded, "" if self.known else UNKNOWN_STATE) if part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingBackends:
+    """Hold what a ranking calls.
+
+    Attributes:
+        state: of shoppers and items.
+        fallback_chain: gives scores.
+        shop: rules, experiments and stock in force.
+        changes: turns impressions into state changes.
+        log: of exposures, or None.
+        shadow: compares another version, or None.
+        tracing: of requests.
+    """
+
+    state: StateClient
+    fallback_chain: FallbackChain
+    shop: LiveShopFiles
+    changes: Changes
+    log: ExposureLog | None
+    shadow: Shadow | None = None
+    tracing: Tracing = NoTracing()  # noqa: RUF009 - holds nothing
 
 
 @final
 class Ranking:
-    """Answers requests of one shop."""
+    """Rank requests of one shop."""
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        settings: Settings,
-        *,
-        knowledge: Knowledge,
-        ladder: Ladder,
-        shop: LiveShopFiles,
-        changes: Changes,
-        log: ExposureLog | None,
-        shadow: Shadow | None = None,
-        tracing: Tracing = NoTracing(),  # noqa: B008 - holds nothing
-    ) -> None:
-        self._settings, self._knowledge, self._ladder, self._shop = settings, knowledge, ladder, shop
-        self._changes, self._log, self._shadow = changes, log, shadow
-        self._tracing = tracing
+    def __init__(self, dataset: Dataset, settings: Settings, backends: RankingBackends) -> None:
+        self._settings, self._state, self._fallback_chain = settings, backends.state, backends.fallback_chain
+        self._shop, self._changes, self._tracing = backends.shop, backends.changes, backends.tracing
+        self._log, self._shadow = backends.log, backends.shadow
         self._step_us = int(settings.reuse_ms * 1e3)
         self._popularity = SegmentPopularity(dataset)
         self._reserve = DeadlineReserve()
         self._columns = {feature.name: feature.key for feature in dataset.input_features("events")}
 
-    async def rank(self, asked: Asked, *, now_us: int, began_s: float, patience_s: float = math.inf) -> Ranked:
-        """Order the candidates.
+    async def rank(self, rank_request: RankRequest, *, now_us: int, began_s: float, patience_s: float = math.inf) -> RankResult:
+        """Rank the candidates.
 
         Args:
-            asked: the request.
-            now_us: the moment, microseconds since 1970.
-            began_s: when the request came, by the monotonic clock; the deadline counts from there.
-            patience_s: how long who asked waits, from then on; where that is shorter than the deadline it is the deadline.
+            rank_request: to answer.
+            now_us: microseconds since 1970.
+            began_s: arrival of the request by the monotonic clock; the deadline counts from there.
+            patience_s: the caller's deadline, in seconds from then; the shorter of it and the service's counts.
 
         Raises:
-            InputError: the request can't be answered as it stands.
+            InputError: the request is invalid.
         """
         deadline_s = min(self._settings.deadline_ms / 1e3, patience_s)
-        request = self.request(asked, now_us)
-        # Whoever it is that set the deadline, who asked measures it, from before the request left there.
+        request = self.request(rank_request, now_us)
+        # The caller measures the deadline from before the request was sent, whoever set it.
         until_s = began_s + deadline_s - self._reserve.seconds(deadline_s, of_caller=True)
-        state_s = min(deadline_s * STATE_SHARE, max(until_s - time.monotonic(), 0.0))  # less where the request had to wait for its turn
+        state_s = min(deadline_s * STATE_SHARE, max(until_s - time.monotonic(), 0.0))  # less where the request was queued
         with self._tracing.span("state"):
-            inputs, known = await self._knowledge.inputs(self._rounded(request), timeout_s=state_s)
-        shop, assignment = self._shop.now, self.assignment(asked.shopper, session=asked.session, context=asked.context)
-        labels, length = self.asked_first(asked, assignment), len(asked.candidates)
-        within = partial(self._popularity.within, inputs)
-        if assignment.baseline is None or asked.version is not None:
-            scored = await self._ladder.scores(inputs.tensors, length, labels=labels, until_s=until_s, within=within)
+            inputs, known = await self._state.inputs(self._round_time(request), timeout_s=state_s)
+        shop, assignment = self._shop.now, self.assignment(rank_request.shopper, session=rank_request.session, context=rank_request.context)
+        labels, length = self.labels_to_call(rank_request, assignment), len(rank_request.candidates)
+        in_segment = partial(self._popularity.within, inputs)
+        if assignment.baseline is None or rank_request.version is not None:
+            scored = await self._fallback_chain.scores(inputs.tensors, length, labels=labels, until_s=until_s, in_segment=in_segment)
         else:
-            scored = self._ladder.baseline(assignment.baseline, inputs.tensors, length, request=request.request, within=within)
+            scored = self._fallback_chain.baseline(
+                assignment.baseline, inputs.tensors, length, request=request.request, in_segment=in_segment
+            )
         scored_s = min(time.monotonic(), until_s)
         with self._tracing.span("rules"):
-            left_out = {"excluded": asked.exclude, "out_of_stock": shop.out_of_stock}
-            ruled = shop.rules.applied(assignment.rules, asked.candidates, scored.scores, inputs.tensors, left_out=left_out)
-        label = "" if scored.rung == "baseline" else named(labels[0])
-        ranked = Ranked(request.request, ruled.order, scored, ruled, assignment, label, known, scored_s)
+            excluded = {"excluded": rank_request.exclude, "out_of_stock": shop.out_of_stock}
+            ruled = shop.rules.apply(assignment.rules, rank_request.candidates, scored.scores, inputs.tensors, excluded=excluded)
+        label = "" if scored.level == "baseline" else version_name(labels[0])
+        ranked = RankResult(request.request, ruled.order, scored, ruled, assignment, label, known, scored_s)
         if self._log is not None:
-            self._log.offer(self._exposure(asked, request, inputs, ranked))
+            self._log.offer(self._exposure(rank_request, request, inputs, ranked))
         if self._shadow is not None:
             self._shadow.offer(request, inputs.tensors, scored)
         return ranked
 
-    def answered(self, ranked: Ranked) -> None:
-        """Note that an answer is made: the next ones keep as much of their deadline as it took after the scores."""
+    def observe_answer(self, ranked: RankResult) -> None:
+        """Note that a response is made: later ones reserve as much of their deadline as it took after the scores."""
         self._reserve.observe(time.monotonic() - ranked.scored_s)
 
-    async def shown(self, asked: Asked, ranked: Ranked, *, now_us: int) -> None:
-        """Let the places that the page shows for sure move the state. Best effort, as their lines in the log are.
+    async def record_impressions(self, rank_request: RankRequest, ranked: RankResult, *, now_us: int) -> None:
+        """Record the positions that the page certainly shows in the state. Best effort, as their lines in the log are.
 
         Where the dataset takes no guests a guest's list counts for nobody.
         """
-        items = [asked.candidates[at] for at in ranked.order[: asked.places]]
+        items = [rank_request.candidates[index] for index in ranked.order[: rank_request.places]]
         if not items:
             return
         try:
-            event = Shown(
-                shopper=asked.shopper,
+            event = ImpressionList(
+                shopper=rank_request.shopper,
                 request=ranked.request,
-                session=asked.session,
+                session=rank_request.session,
                 time_us=now_us,
                 items=items,
-                first_position=asked.first_position,
+                first_position=rank_request.first_position,
             )
-            change = self._changes.of(event, now_us=now_us, context=asked.context)
+            change = self._changes.from_event(event, now_us=now_us, context=rank_request.context)
             if change is not None:
-                await self._knowledge.record([change], timeout_s=self._settings.deadline_ms / 1e3)
+                await self._state.record([change], timeout_s=self._settings.deadline_ms / 1e3)
         except (InputError, StateUnavailable):
             return
 
     def assignment(self, shopper: str, *, session: str, context: Mapping[str, Any]) -> Assignment:
-        """The arms of a shopper, or of a guest ("") by what the experiments file draws guests by."""
+        """Return the arms of a shopper, or of a guest ("") by the experiments file's unit for guests."""
         experiments = self._shop.now.experiments
         if experiments is None:
             return Assignment()
-        return assign(experiments, unit(experiments, shopper, session=session, context=context))
+        return assign(experiments, randomization_unit(experiments, shopper, session=session, context=context))
 
-    def asked_first(self, asked: Asked, assignment: Assignment) -> tuple[Which, ...]:
-        """The labels to ask one after the other; the version alone where one is asked for."""
-        if asked.version is not None:
-            return (asked.version,)
-        return labels_asked(assignment.model, self._settings.label, self._settings.previous)
+    def labels_to_call(self, rank_request: RankRequest, assignment: Assignment) -> tuple[ModelVersion, ...]:
+        """Return the labels to call in order; the version alone where the request names one."""
+        if rank_request.version is not None:
+            return (rank_request.version,)
+        return fallback_labels(assignment.model, self._settings.label, self._settings.previous)
 
-    def served_by(self, arm: Assignment) -> str:
-        """What orders for a shopper of these arms while all is well: a label of the model, or a baseline."""
-        return arm.baseline or labels_asked(arm.model, self._settings.label, "")[0] or NEWEST
+    def served_by(self, assignment: Assignment) -> str:
+        """Return what ranks for a shopper of these arms without failures: a label of the model, or a baseline."""
+        return assignment.baseline or fallback_labels(assignment.model, self._settings.label, "")[0] or NEWEST
 
-    def request(self, asked: Asked, now_us: int) -> Request:
-        """The request with an id.
+    def request(self, rank_request: RankRequest, now_us: int) -> Request:
+        """Return the request with an id.
 
         Raises:
-            InputError: too many candidates, or one of them twice.
+            InputError: too many candidates, or a duplicate.
         """
-        candidates = list(asked.candidates)
+        candidates = list(rank_request.candidates)
         if len(candidates) > self._settings.most_candidates:
             raise InputError(
                 f"expected at most {self._settings.most_candidates:,} candidates, got {len(candidates):,}; send the best of them"
             )
         if len(set(candidates)) < len(candidates):
-            twice = next(item for at, item in enumerate(candidates) if item in candidates[:at])
+            twice = next(item for index, item in enumerate(candidates) if item in candidates[:index])
             raise InputError(f"expected each candidate once, got {twice!r} twice; leave the second out")
         return Request(
-            shopper=asked.shopper,
+            shopper=rank_request.shopper,
             candidates=candidates,
             time_us=now_us,
-            session=asked.session,
-            request=asked.request or secrets.token_hex(12),
-            context=asked.context,
-            shown=asked.shown,
-            positions=range(asked.first_position, asked.first_position + len(candidates)) if asked.first_position else None,
+            session=rank_request.session,
+            request=rank_request.request or secrets.token_hex(12),
+            context=rank_request.context,
+            shown=rank_request.shown,
+            positions=range(rank_request.first_position, rank_request.first_position + len(candidates))
+            if rank_request.first_position
+            else None,
         )
 
-    def _rounded(self, request: Request) -> Request:
-        """At a moment that others of this request share. Not an earlier one: its state may hold what happened since."""
+    def _round_time(self, request: Request) -> Request:
+        """Round the time up, so that requests can share a call. Not down: the state may hold later events."""
         if not self._step_us:
             return request
         return replace(request, time_us=-(-request.time_us // self._step_us) * self._step_us)
 
-    def _exposure(self, asked: Asked, request: Request, inputs: Inputs, ranked: Ranked) -> Exposure:
-        by_model = ranked.scored.version is not None or ranked.scored.rung in ("model", "previous")
+    def _exposure(self, rank_request: RankRequest, request: Request, inputs: Inputs, ranked: RankResult) -> Exposure:
+        by_model = ranked.scored.version is not None or ranked.scored.level in ("model", "previous")
         return Exposure(
             request=request.request,
             time_us=request.time_us,
-            shopper=shopper_key(asked.shopper, self._settings.salt),
-            session=asked.session,
+            shopper=pseudonym(rank_request.shopper, self._settings.salt),
+            session=rank_request.session,
             items=request.candidates,
             scores=ranked.scored.scores.tolist() if by_model else None,
             order=ranked.order,
-            shown=asked.places,
-            first_position=asked.first_position,
+            shown=rank_request.places,
+            first_position=rank_request.first_position,
             label=ranked.label,
             version="" if ranked.scored.version is None else str(ranked.scored.version),
             arms=ranked.assignment.arms,
             degraded=ranked.degraded,
-            source=asked.source,
+            source=rank_request.source,
             model_ms=ranked.scored.model_ms,
             effects=ranked.ruled.effects,
-            context={self._columns[name]: value for name, value in asked.context.items()},
-            values={self._columns[name]: values for name, values in asked.shown.items()},
-            features=inputs.tensors if sampled(request.request, self._settings.logged_features) else None,
+            context={self._columns[name]: value for name, value in rank_request.context.items()},
+            values={self._columns[name]: values for name, values in rank_request.shown.items()},
+            features=inputs.tensors if is_sampled(request.request, self._settings.logged_features) else None,
         )

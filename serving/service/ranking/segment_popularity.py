@@ -1,13 +1,13 @@
-"""How popular products are within a segment of the shoppers, steadied by how popular they are in the whole shop.
+"""Rank products by popularity within a segment of the shoppers, smoothed towards the whole shop.
 
-With n of a product's successes and d trials in the segment, and p what is expected of it from the whole shop,
+With n of a product's successes and d trials in the segment, and p its expectation from the whole shop,
 
     (n + p strength) / (d + strength)
 
-as `components.state.smoothing.smoothed_rate`, with p a number for each product. For a rate, p is the shop's smoothed rate, and strength the
-feature's. For a count there are no trials: d is what the candidates together have in the segment, and p is the product's share of what
-they have in the shop: the mean of a Dirichlet posterior, as in the smoothing of language models (Zhai and Lafferty, 2004). Where little has
-happened in a segment its order so is the shop's.
+as `components.state.smoothing.smoothed_rate`, with p a number for each product. For a rate, p is the shop's smoothed
+rate, and strength the feature's. For a count there are no trials: d is what the candidates together have in the
+segment, and p is the product's share of what they have in the shop: the mean of a Dirichlet posterior, as in the
+smoothing of language models (Zhai and Lafferty, 2004). With little data in a segment its order so is the shop's.
 """
 
 from typing import final
@@ -28,7 +28,7 @@ STRENGTH = 20.0  # events of the segment that the shop's shares weigh as much as
 
 @final
 class SegmentPopularity:
-    """Popularity within segments of one dataset."""
+    """Compute popularity within segments of one dataset."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._feature, plan = popularity_feature(dataset), plan_of(dataset, "item")
@@ -37,14 +37,14 @@ class SegmentPopularity:
         feature = self._feature
         half_life_s = dataset.half_lives_of(feature)[popularity_half_life(dataset, feature)]
 
-        def place(action: str) -> int:
+        def index(action: str) -> int:
             return total_index(plan, action) if feature.measure == "total" else count_index(plan, action, half_life_s=half_life_s)
 
-        self._n = place(str(feature.action))
-        self._d = None if feature.per is None else place(feature.per)
+        self._n = index(str(feature.action))
+        self._d = None if feature.per is None else index(feature.per)
 
     def within(self, inputs: Inputs) -> Scores | None:
-        """[L] how popular each candidate is in the request's segment; None where nothing has happened there with any of them."""
+        """Return the popularity of each candidate in the request's segment, [L]; None without events there."""
         if inputs.in_segment is None or inputs.of_items is None or self._feature is None:
             return None
         shop, segment = inputs.of_items, inputs.in_segment
@@ -53,13 +53,13 @@ class SegmentPopularity:
             together = max(float(shop[:, self._n].sum()), 1e-9)
             d, prior, strength = np.full_like(n, n.sum()), shop[:, self._n] / np.float32(together), STRENGTH
         else:
-            given = self._feature
-            d, strength = segment[:, self._d], given.strength
-            prior = smoothed_rate(shop[:, self._n], shop[:, self._d], prior=given.prior, strength=strength)
-        return None if not (n.any() or d.any()) else steadied(n, d, prior=prior, strength=strength)
+            feature = self._feature
+            d, strength = segment[:, self._d], feature.strength
+            prior = smoothed_rate(shop[:, self._n], shop[:, self._d], prior=feature.prior, strength=strength)
+        return None if not (n.any() or d.any()) else smoothed_scores(n, d, prior=prior, strength=strength)
 
 
-def steadied(n: NDArray[np.float32], d: NDArray[np.float32], *, prior: NDArray[np.float32], strength: float) -> Scores:
-    """[L] (n + prior strength) / (d + strength)."""
+def smoothed_scores(n: NDArray[np.float32], d: NDArray[np.float32], *, prior: NDArray[np.float32], strength: float) -> Scores:
+    """Return (n + prior strength) / (d + strength), [L]."""
     weight = np.float64(strength)
     return np.asarray((n.astype(np.float64) + prior.astype(np.float64) * weight) / (d.astype(np.float64) + weight))

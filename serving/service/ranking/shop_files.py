@@ -1,6 +1,6 @@
-"""The files by which a shop rules its shelves, read again when they change: rules, experiments, sources, what is out of stock.
+"""Load the shop's files (rules, experiments, sources, products out of stock), and reload them when they change.
 
-All of them are read and checked together, since experiments name sets of rules; the service goes on with what it has until all are right.
+They are read and checked together, since experiments name sets of rules; invalid ones change nothing.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from components.contract.yaml_loader import read_text
 from serving.experiments.file import Experiments, load_experiments
 from serving.rules.file import Rules, load_rules
 from serving.service.ranking.shop_rules import ShopRules
-from serving.service.settings import Places
+from serving.service.settings import Locations
 from serving.sources.candidates import CandidateSources
 from serving.sources.file import Sources, load_sources
 
@@ -30,7 +30,7 @@ _Stamp = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class ShopFiles:
-    """What the files say."""
+    """Hold the content of the files."""
 
     rules: Rules
     sources: Sources
@@ -39,8 +39,8 @@ class ShopFiles:
 
 
 @dataclass(frozen=True)
-class InForce:
-    """The same over the shop's catalogue and state."""
+class ActiveShopFiles:
+    """Hold the files' content, ready for use over the shop's catalogue and state."""
 
     rules: ShopRules
     experiments: Experiments | None
@@ -48,23 +48,25 @@ class InForce:
     out_of_stock: frozenset[str]
 
 
-def read_shop_files(places: Places, dataset: Dataset) -> ShopFiles:
-    """Read and check all that `places` names.
+def read_shop_files(locations: Locations, dataset: Dataset) -> ShopFiles:
+    """Read and check the files that `locations` names.
 
     Raises:
-        ServiceFileError: one of them is missing or wrong.
+        ServiceFileError: one of them is missing or invalid.
     """
-    rules = Rules(sets={}) if places.rules is None else load_rules(places.rules, dataset)
-    sources = Sources(sources={}) if places.sources is None else load_sources(places.sources, dataset)
+    rules = Rules(sets={}) if locations.rules is None else load_rules(locations.rules, dataset)
+    sources = Sources(sources={}) if locations.sources is None else load_sources(locations.sources, dataset)
     experiments = (
-        None if places.experiments is None else load_experiments(places.experiments, rule_sets=list(rules.sets), guests=guest_ids(dataset))
+        None
+        if locations.experiments is None
+        else load_experiments(locations.experiments, rule_sets=list(rules.sets), guests=guest_ids(dataset))
     )
-    stock = frozenset[str]() if places.out_of_stock is None else read_out_of_stock(places.out_of_stock)
+    stock = frozenset[str]() if locations.out_of_stock is None else read_out_of_stock(locations.out_of_stock)
     return ShopFiles(rules, sources, experiments, stock)
 
 
 def guest_ids(dataset: Dataset) -> list[str]:
-    """What an experiments file may draw guests by: the session, or a feature of the context whose values are single texts."""
+    """Return the units that experiments may draw guests by: the session, or single-valued context features."""
     return [
         "session",
         *(feature.name for feature in dataset.input_features("events", side="context") if feature.kind in ("id", "category")),
@@ -72,7 +74,7 @@ def guest_ids(dataset: Dataset) -> list[str]:
 
 
 def read_out_of_stock(path: Path) -> frozenset[str]:
-    """The products of a file with an id a line.
+    """Read ids of products from a file with an id a line.
 
     Raises:
         ServiceFileError: it is missing, or no text.
@@ -83,72 +85,74 @@ def read_out_of_stock(path: Path) -> frozenset[str]:
 
 @final
 class LiveShopFiles:
-    """What is in force: `now`, which `followed` replaces as a whole when the files have changed and are right.
+    """Reload the files when they have changed and are valid; `now` is what is in force, replaced as a whole.
 
     Args:
-        places: of the files.
+        locations: of the files.
         dataset: that they are checked against.
-        found: what they say at the start.
-        in_force: makes what they say ready for use; called again where they have changed, on a thread.
-        taken: is told whether a change was taken.
+        loaded: their content at the start.
+        activate: makes content ready for use, given what is in force; called again after changes, on a thread.
+        on_change: called with whether a change was applied.
     """
 
     def __init__(
         self,
-        places: Places,
+        locations: Locations,
         dataset: Dataset,
         *,
-        found: ShopFiles,
-        in_force: Callable[[ShopFiles, "InForce | None"], InForce],
-        taken: Callable[[bool], None],
+        loaded: ShopFiles,
+        activate: Callable[[ShopFiles, "ActiveShopFiles | None"], ActiveShopFiles],
+        on_change: Callable[[bool], None],
     ) -> None:
-        self._places, self._dataset, self._in_force, self._taken = places, dataset, in_force, taken
-        self._paths = tuple(path for path in (places.rules, places.experiments, places.sources, places.out_of_stock) if path is not None)
+        self._locations, self._dataset, self._activate, self._on_change = locations, dataset, activate, on_change
+        self._paths = tuple(
+            path for path in (locations.rules, locations.experiments, locations.sources, locations.out_of_stock) if path is not None
+        )
         self._stamp = self._stamps()
-        self._said, self._failing = found, False
-        self.now = in_force(found, None)
+        self._loaded, self._failing = loaded, False
+        self.now = activate(loaded, None)
 
     def failing(self) -> list[str]:
-        """`shop files` where they have changed and can't be used."""
+        """Return `shop files` where they have changed and are invalid."""
         return [WHAT] if self._failing else []
 
     def refresh(self) -> None:
-        """Take in what has changed, or keep what is in force."""
+        """Apply changed files if they are valid."""
         stamp = self._stamps()
         if stamp == self._stamp:
             return
         self._stamp = stamp
         try:
-            said = read_shop_files(self._places, self._dataset)
-            if said != self._said:
-                self.now = self._in_force(said, self.now)
+            loaded = read_shop_files(self._locations, self._dataset)
+            if loaded != self._loaded:
+                self.now = self._activate(loaded, self.now)
                 _LOG.info("the shop's files have changed, and are in force as they are now")
         except (ShelfRankError, OSError) as error:
             self._failing = True
-            self._taken(False)
+            self._on_change(False)
             _LOG.warning("the shop's files have changed and can't be used; what was in force before stays: %s", error)
             return
-        if self._failing or said != self._said:
-            self._taken(True)
-        self._said, self._failing = said, False
+        if self._failing or loaded != self._loaded:
+            self._on_change(True)
+        self._loaded, self._failing = loaded, False
 
-    async def followed(self) -> None:
-        """Look again and again, on a thread, until cancelled."""
+    async def watch(self) -> None:
+        """Refresh periodically, on a thread, until cancelled."""
         while self._paths:
             await asyncio.sleep(EVERY_S)
             try:
                 await asyncio.to_thread(self.refresh)
-            except Exception:  # a fault of one look mustn't be the last look
+            except Exception:  # a fault of one pass mustn't end the loop
                 _LOG.exception("the shop's files couldn't be looked at")
 
     def _stamps(self) -> _Stamp:
-        """What changes with the files, of what a name points to: a mounted configuration is a link that is put elsewhere."""
+        """Return file stamps that change with the files, following links: a mounted configuration replaces a link."""
         return tuple(_stamp(path) for path in self._paths)
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
     try:
-        found = os.stat(path)
+        stat = os.stat(path)
     except OSError as error:
         return (-1, error.errno or 0)
-    return (found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev)
+    return (stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev)

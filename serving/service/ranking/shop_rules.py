@@ -1,4 +1,4 @@
-"""The shop's rules on one request: the values that they ask for, taken from the request's tensors."""
+"""Apply the shop's rules to one request, with the values that they need from its tensors."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, final
@@ -16,44 +16,46 @@ DEFAULT = "default"
 
 @final
 class ShopRules:
-    """The sets of a rules file over one dataset."""
+    """Hold the sets of a rules file over one dataset."""
 
     def __init__(self, rules: Rules, dataset: Dataset) -> None:
         self._sets, self._dataset = rules.sets, dataset
-        self._columns = {name: _of_items(rules) for name, rules in rules.sets.items()}
+        self._columns = {name: _item_columns(rules) for name, rules in rules.sets.items()}
         self._context = {name: sorted({key for rule in rules for key in rule.when}) for name, rules in rules.sets.items()}
 
-    def applied(
+    def apply(
         self,
         name: str | None,
         items: Sequence[str],
         scores: NDArray[Any],
         tensors: Mapping[str, NDArray[Any]],
         *,
-        left_out: Mapping[str, Collection[str]],
+        excluded: Mapping[str, Collection[str]],
     ) -> Ruled:
-        """The order of L candidates under a set; None is the default one, which may be missing.
+        """Return the order of L candidates under a set; None is the default one, which may be missing.
 
         Args:
             name: of the set.
             items: [L] ids.
             scores: [L].
             tensors: of the request.
-            left_out: products that aren't shown whatever the rules say, by the name under which the log has it.
+            excluded: products that aren't shown whatever the rules, by the name of the reason in the log.
         """
-        used = name or DEFAULT
-        columns = {key: _plain(tensors[key][0, : len(items)]) for key in self._columns.get(used, ())}
-        context = {key: _plain(tensors[key][:1]) for key in self._context.get(used, ())}
-        around = {key: values[0] for key, values in apart(self._dataset, context).items() if not _missing(values[0])}
-        never = [
-            Filter(name=reason, kind="filter", items=out)
-            for reason, ids in left_out.items()
-            if (out := tuple(filter(ids.__contains__, items)))
+        set_name = name or DEFAULT
+        columns = {key: _plain(tensors[key][0, : len(items)]) for key in self._columns.get(set_name, ())}
+        context = {key: _plain(tensors[key][:1]) for key in self._context.get(set_name, ())}
+        context_values = {key: values[0] for key, values in apart(self._dataset, context).items() if not _missing(values[0])}
+        filters = [
+            Filter(name=reason, kind="filter", items=absent)
+            for reason, ids in excluded.items()
+            if (absent := tuple(filter(ids.__contains__, items)))
         ]
-        return apply_rules((*never, *self._sets.get(used, ())), items, scores=scores, columns=apart(self._dataset, columns), context=around)
+        return apply_rules(
+            (*filters, *self._sets.get(set_name, ())), items, scores=scores, columns=apart(self._dataset, columns), context=context_values
+        )
 
 
-def _of_items(rules: Sequence[Rule]) -> list[str]:
+def _item_columns(rules: Sequence[Rule]) -> list[str]:
     named = {key for rule in rules if not isinstance(rule, Diversity) for key in rule.where}
     return sorted(named | {rule.by for rule in rules if isinstance(rule, Diversity)})
 
@@ -63,5 +65,5 @@ def _plain(values: NDArray[Any]) -> Any:
 
 
 def _missing(value: Any) -> bool:
-    """As a request leaves it that doesn't say: a rule that asks for it doesn't hold."""
+    """Return whether a request lacks a value: rules that need it don't apply."""
     return value in ("", [""]) or (isinstance(value, float | np.floating) and bool(np.isnan(value)))

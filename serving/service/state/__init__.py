@@ -1,1 +1,1 @@
-"""What the service knows of shoppers and products, and the events that change it."""
+"""Keep the state of shoppers and products, and record the events that change it."""

@@ -1,4 +1,4 @@
-"""Whether a store that the service shares holds anything of what the last ingestion knew: a wrong or flushed Redis answers all the same."""
+"""Check that a shared store knows shoppers of the last ingestion: a wrong or flushed Redis answers as well."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def is_empty(states: StateStores, dataset: Dataset, shoppers: Sequence[str], *, now_us: int) -> bool:
-    """Whether the store knows no event of any of these shoppers, all of whom the last ingestion's state knows."""
+    """Return whether the store has no event of any of these shoppers, all of whom the last ingestion's state knows."""
     plan = plan_of(dataset, "user")
     assert plan is not None
     totals = [total_index(plan, action) for action in plan.actions]
@@ -26,18 +26,18 @@ def is_empty(states: StateStores, dataset: Dataset, shoppers: Sequence[str], *, 
 
 @final
 class EmptyState:
-    """Looks every minute; `failing` names what the service has to do without."""
+    """Check the store every minute."""
 
     def __init__(self, states: StateStores, dataset: Dataset, shoppers: Sequence[str]) -> None:
         self._states, self._dataset, self._shoppers = states, dataset, shoppers
         self._is_empty = False
 
     def failing(self) -> list[str]:
-        """`empty state` where that is so."""
+        """Return `empty state` where it is empty."""
         return [WHAT] if self._is_empty else []
 
-    async def watched(self) -> None:
-        """Look again and again, on a thread, where anybody is to be known; a store that doesn't answer is another matter."""
+    async def watch(self) -> None:
+        """Check periodically, on a thread, if there are shoppers to check."""
         while self._shoppers:
             try:
                 empty = await asyncio.to_thread(is_empty, self._states, self._dataset, self._shoppers, now_us=time.time_ns() // 1000)

@@ -1,4 +1,4 @@
-"""Ids that a caller sends as words for nothing, such as `NULL`: what ingestion takes as missing in a log is missing here too."""
+"""Treat ids that callers send as words for nothing, such as `NULL`, as missing, as ingestion does."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,21 +12,21 @@ ROLES = ("user", "item", "request", "session")
 
 @dataclass(frozen=True)
 class NullIds:
-    """The null words of each role's ids."""
+    """Hold the null words of each role's ids."""
 
     words: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @staticmethod
-    def of(dataset: Dataset) -> "NullIds":
-        """Those of a dataset's sources."""
+    def from_dataset(dataset: Dataset) -> "NullIds":
+        """Return the null words of a dataset's sources."""
         return NullIds({role: role_words(dataset, role) for role in ROLES})
 
-    def kept(self, role: str, value: str) -> str:
-        """An id; "" where it is a null word."""
+    def without_null(self, role: str, value: str) -> str:
+        """Return an id; "" where it is a null word."""
         return "" if is_null_word(value, self.words.get(role, frozenset())) else value
 
     def required_items(self, items: Sequence[str]) -> Sequence[str]:
-        """The ids of items.
+        """Return the ids of items.
 
         Raises:
             InputError: one of them is a null word.

@@ -1,4 +1,4 @@
-"""What a service knows at its start: from a snapshot, from ingestion, from the log, or from Redis; and the snapshots it takes."""
+"""Open the state at the start (from a snapshot, from ingestion and the log, or in Redis), and take snapshots."""
 
 import asyncio
 import logging
@@ -13,13 +13,13 @@ from typing import final
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from serving.exposure.erase import ask_to_forget
-from serving.exposure.pseudonym import shopper_key
+from serving.exposure.erase import request_erasure
+from serving.exposure.pseudonym import pseudonym
 from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import Catalogue
-from serving.service.settings import Places, Settings
+from serving.service.settings import Locations, Settings
 from serving.service.state.log_replay import LogReplay, log_read, since_ingestion, since_snapshot
-from serving.service.state.state_client import FarKnowledge, Knowledge, NearKnowledge
+from serving.service.state.state_client import LocalStateClient, RemoteStateClient, StateClient
 from serving.state import snapshot
 from serving.state.interface import StateStores, plans_of
 from serving.state.memory import MemoryStates
@@ -35,66 +35,66 @@ SAVING_SHARE = 20  # a snapshot is taken again after as many times as long as it
 
 @dataclass(frozen=True)
 class OpenedState:
-    """The state of a service.
+    """Hold the state of a service.
 
     Attributes:
         states: the store.
-        knowledge: over it.
+        client: of the store.
         memory: the store, where it is in memory.
-        tombstones: their folder; None where there is nowhere to keep them.
-        tend: to be called now and then: learns whom others have forgotten, and lets others know of this store's values.
+        tombstones: their folder; None where they can't be kept.
+        maintain: to be called periodically: learns whom others have forgotten, and shares this store's values.
     """
 
     states: StateStores
-    knowledge: Knowledge
+    client: StateClient
     memory: MemoryStates | None
     tombstones: Path | None
-    tend: Callable[[], None]
+    maintain: Callable[[], None]
 
 
-def open_state(settings: Settings, places: Places, dataset: Dataset, catalogue: Catalogue) -> OpenedState:
-    """Open the store, and bring into it what is to be known at the start.
+def open_state(settings: Settings, locations: Locations, dataset: Dataset, catalogue: Catalogue) -> OpenedState:
+    """Open the store, and load its initial state.
 
     Raises:
-        InputError: what is saved can't be read, or was made with another dataset file.
+        InputError: a saved state can't be read, or is of another dataset file.
         StateUnavailable: there is no Redis to load into.
     """
-    return _in_redis(places, dataset, catalogue) if places.redis else _in_memory(settings, places, dataset, catalogue)
+    return _open_redis(locations, dataset, catalogue) if locations.redis else _open_memory(settings, locations, dataset, catalogue)
 
 
 @final
 class Snapshots:
-    """Saves the state in memory now and then.
+    """Save the state in memory periodically.
 
     Args:
-        memory: what is saved.
-        places: where to.
-        settled: returns when what is in the log has moved the state.
+        memory: the state.
+        locations: of the snapshot and the log.
+        settled: waits until what is in the log has changed the state.
     """
 
-    def __init__(self, memory: MemoryStates, places: Places, settled: Callable[[], Awaitable[None]]) -> None:
-        assert places.snapshot is not None
-        self._memory, self._folder, self._log, self._settled = memory, places.snapshot, places.log, settled
+    def __init__(self, memory: MemoryStates, locations: Locations, settled: Callable[[], Awaitable[None]]) -> None:
+        assert locations.snapshot is not None
+        self._memory, self._folder, self._log, self._settled = memory, locations.snapshot, locations.log, settled
         self._saved = -1
         self._saving = threading.Lock()  # a thread goes on when the task that waits for it is cancelled
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Save periodically, until cancelled."""
         pause_s = SAVED_EVERY_S
         while True:
             await asyncio.sleep(pause_s)
             began_s = time.monotonic()
             try:
                 await self.save()
-            except OSError as error:  # the last one stays, and the log has what came since
+            except OSError as error:  # the last one stays, and the log has later events
                 _LOG.warning("no snapshot could be saved in %s: %s; the last one stays", self._folder, error)
             pause_s = max(SAVED_EVERY_S, SAVING_SHARE * (time.monotonic() - began_s))
 
     async def save(self) -> None:
-        """Save it, unless nothing has changed.
+        """Save unless nothing has changed.
 
         Raises:
-            OSError: the disk doesn't take it.
+            OSError: the disk is full or fails.
         """
         changes = self._memory.changes
         if changes == self._saved:
@@ -109,63 +109,63 @@ class Snapshots:
             snapshot.save(replace(self._memory.snapshot(), log=log), self._folder)
 
 
-def _in_memory(settings: Settings, places: Places, dataset: Dataset, catalogue: Catalogue) -> OpenedState:
-    plans, saved_at, log = plans_of(dataset), places.snapshot, places.log
-    tombstones = log or (None if saved_at is None else saved_at.with_name(f"{saved_at.name}.forgotten"))
+def _open_memory(settings: Settings, locations: Locations, dataset: Dataset, catalogue: Catalogue) -> OpenedState:
+    plans, snapshot_folder, log = plans_of(dataset), locations.snapshot, locations.log
+    tombstones = log or (None if snapshot_folder is None else snapshot_folder.with_name(f"{snapshot_folder.name}.forgotten"))
     if tombstones is None:
         _LOG.warning("who is forgotten is known again after a restart: there is nowhere to note it; add --log, --snapshot or --redis")
     else:
         tombstones.mkdir(parents=True, exist_ok=True)
     forgotten = Forgotten() if tombstones is None else read_tombstones(tombstones)
-    key_of = None if settings.salt is None else partial(shopper_key, salt=settings.salt)
-    ingested_us = snapshot.data_end_us(places.state)
-    if saved_at is not None and snapshot.exists(saved_at) and _is_newer(saved_at, ingested_us, places):
+    pseudonym_of = None if settings.salt is None else partial(pseudonym, salt=settings.salt)
+    ingested_us = snapshot.data_end_us(locations.state)
+    if snapshot_folder is not None and snapshot.exists(snapshot_folder) and _is_current(snapshot_folder, ingested_us, locations):
         try:
-            saved = snapshot.load(saved_at, plans, catalogue.codes)
+            saved = snapshot.load(snapshot_folder, plans, catalogue.codes)
         except InputError as error:
             raise InputError(
-                f"the snapshot can't be taken up: {error}. Or move {saved_at} away: the state then begins with {places.state}"
+                f"the snapshot can't be taken up: {error}. Or move {snapshot_folder} away: the state then begins with {locations.state}"
                 f"{', and with what the log has of later events' if log else ''}"
             ) from error
-        since = None if log is None or not log.exists() else since_snapshot(log, saved.log)
+        coverage = None if log is None or not log.exists() else since_snapshot(log, saved.log)
     else:
-        saved = snapshot.load(places.state, plans, catalogue.codes)
-        since = None if log is None or not log.exists() else since_ingestion(log, places.state, ingested_us)
-    memory = MemoryStates(plans, catalogue.codes, saved, forgotten=forgotten, key_of=key_of)
-    if since is not None and log is not None:
-        counted = LogReplay(dataset, catalogue, key_of).into(memory, log, since, forgotten)
+        saved = snapshot.load(locations.state, plans, catalogue.codes)
+        coverage = None if log is None or not log.exists() else since_ingestion(log, locations.state, ingested_us)
+    memory = MemoryStates(plans, catalogue.codes, saved, forgotten=forgotten, key_of=pseudonym_of)
+    if coverage is not None and log is not None:
+        counted = LogReplay(dataset, catalogue, pseudonym_of).replay(memory, log, coverage, forgotten)
         if counted:
             _LOG.info("%d events of the log were added to the state", counted)
-    knowledge = NearKnowledge(RequestFeatures(dataset, catalogue, memory), memory, buckets=dataset.serving.list_lengths)
+    client = LocalStateClient(RequestFeatures(dataset, catalogue, memory), memory, buckets=dataset.serving.list_lengths)
 
-    def tend() -> None:
+    def maintain() -> None:
         if tombstones is not None:
             memory.bury(read_tombstones(tombstones))
 
-    return OpenedState(memory, knowledge, memory, tombstones, tend)
+    return OpenedState(memory, client, memory, tombstones, maintain)
 
 
-def _is_newer(saved_at: Path, ingested_us: int | None, places: Places) -> bool:
-    """Whether a snapshot's newest event is no earlier than that of ingestion's state."""
-    saved_us = snapshot.data_end_us(saved_at)
+def _is_current(snapshot_folder: Path, ingested_us: int | None, locations: Locations) -> bool:
+    """Return whether a snapshot's newest event is no earlier than that of ingestion's state."""
+    saved_us = snapshot.data_end_us(snapshot_folder)
     if ingested_us is None or (saved_us is not None and saved_us >= ingested_us):
         return True
     _LOG.info(
         "the state begins with %s, whose data ends at %s, and not with the snapshot, which ends at %s%s",
-        places.state,
-        _told(ingested_us),
-        "no event" if saved_us is None else _told(saved_us),
-        "" if places.log else "; without --log nothing that came later is known",
+        locations.state,
+        _format_time(ingested_us),
+        "no event" if saved_us is None else _format_time(saved_us),
+        "" if locations.log else "; without --log nothing that came later is known",
     )
     return False
 
 
-def _told(time_us: int) -> str:
+def _format_time(time_us: int) -> str:
     return datetime.fromtimestamp(time_us / 1e6, UTC).isoformat(timespec="seconds")
 
 
-def _in_redis(places: Places, dataset: Dataset, catalogue: Catalogue) -> OpenedState:
-    # Only who uses it waits for its import.
+def _open_redis(locations: Locations, dataset: Dataset, catalogue: Catalogue) -> OpenedState:
+    # Imported only where it is used: the import is slow.
     import redis
     from redis.backoff import ExponentialWithJitterBackoff
     from redis.retry import Retry
@@ -173,31 +173,35 @@ def _in_redis(places: Places, dataset: Dataset, catalogue: Catalogue) -> OpenedS
     from serving.state.redis import RedisStates
 
     plans = plans_of(dataset)
-    how = {
-        "password": places.redis_password or None,
+    options = {
+        "password": locations.redis_password or None,
         "socket_timeout": REDIS_TIMEOUT_S,
         "socket_connect_timeout": REDIS_TIMEOUT_S,
         "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.1), REDIS_RETRIES),
     }
-    how = {name: value for name, value in how.items() if value is not None}
+    options = {name: value for name, value in options.items() if value is not None}
     try:
-        client = redis.RedisCluster.from_url(places.redis, **how) if places.redis_cluster else redis.Redis.from_url(places.redis, **how)
+        connection = (
+            redis.RedisCluster.from_url(locations.redis, **options)
+            if locations.redis_cluster
+            else redis.Redis.from_url(locations.redis, **options)
+        )
     except (redis.RedisError, redis.exceptions.RedisClusterException) as error:
         raise InputError(f"expected a node of a Redis Cluster at --redis, got: {error}; is it up, and in cluster mode?") from error
-    states = RedisStates(client, shop=dataset.name, plans=plans, codes=catalogue.codes, ttl_s=TTL_S)
-    if places.load:
-        forgotten = Forgotten() if places.log is None or not places.log.exists() else read_tombstones(places.log)
-        _LOG.info("%d keys were brought into Redis", states.load(places.state, forgotten=forgotten))
+    states = RedisStates(connection, shop=dataset.name, plans=plans, codes=catalogue.codes, ttl_s=TTL_S)
+    if locations.load:
+        forgotten = Forgotten() if locations.log is None or not locations.log.exists() else read_tombstones(locations.log)
+        _LOG.info("%d keys were brought into Redis", states.load(locations.state, forgotten=forgotten))
     stranger = RequestFeatures(dataset, catalogue, MemoryStates(plans, catalogue.codes))
-    knowledge = FarKnowledge(RequestFeatures(dataset, catalogue, states), stranger, states, buckets=dataset.serving.list_lengths)
-    log, asked = places.log, dict[str, int]()
+    client = RemoteStateClient(RequestFeatures(dataset, catalogue, states), stranger, states, buckets=dataset.serving.list_lengths)
+    log, requested = locations.log, dict[str, int]()
 
-    def tend() -> None:
+    def maintain() -> None:
         states.announce()
         if log is not None:
             for key, time_us in states.asked_of_logs().items():
-                if asked.get(key) != time_us:
-                    ask_to_forget(log, key, now_us=time_us)
-                    asked[key] = time_us
+                if requested.get(key) != time_us:
+                    request_erasure(log, key, now_us=time_us)
+                    requested[key] = time_us
 
-    return OpenedState(states, knowledge, None, places.log, tend)
+    return OpenedState(states, client, None, locations.log, maintain)

@@ -1,4 +1,4 @@
-"""The password of Redis: a secret, so it comes from the environment or a file, never from the command line, which all may see."""
+"""Read Redis's password from the environment or a file: other users of a machine can see command lines."""
 
 import os
 from pathlib import Path
@@ -9,15 +9,15 @@ VARIABLE = "SHELFRANK_REDIS_PASSWORD"
 
 
 def redis_password(file: Path | None) -> str:
-    """The first line of a file, or what the environment says; "" where neither says anything.
+    """Return the first line of a file, or the environment's password; "" for none.
 
     Raises:
-        InputError: both say one.
+        InputError: both are set.
         OSError: the file can't be read.
     """
-    told = os.environ.get(VARIABLE, "")
+    password = os.environ.get(VARIABLE, "")
     if file is None:
-        return told
-    if told:
+        return password
+    if password:
         raise InputError(f"expected Redis's password from {VARIABLE} or --redis-password-file, got both; leave one out")
     return file.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")

@@ -1,4 +1,4 @@
-"""The state store within a deadline: a request whose shopper can't be looked up in time is answered as a stranger's."""
+"""Use the state store within a deadline: a shopper that can't be looked up in time counts as a new one."""
 
 import asyncio
 import contextlib
@@ -9,44 +9,44 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar, final
 
 from components.contract.errors import StateUnavailable
-from serving.client.breaker import Breaker, BreakerSettings
+from serving.client.breaker import BreakerSettings, CircuitBreaker
 from serving.features.build_tensors import RequestFeatures
 from serving.features.request import Inputs, Request
 from serving.state.interface import Change, StateStores
 
-THREADS = 16  # for reading, and as many for writing
-GRACE_S = 0.5  # for an answer that is on its way when the time is over
+THREADS = 16  # for reads, and as many for writes
+GRACE_S = 0.5  # beyond the deadline, for a write under way
 _LOG = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 Log = Callable[[], Awaitable[None]]
 
 
-class Taken(Protocol):
-    """Changes that a store has taken in."""
+class RecordedChanges(Protocol):
+    """Hold changes that a store has recorded."""
 
     @property
     def undo(self) -> Callable[[], None]:
-        """Makes that nothing of them is there."""
+        """Return a function that reverts them."""
         ...
 
 
 class RemoteStates(StateStores, Protocol):
-    """A store behind a network."""
+    """Define a store behind a network."""
 
-    def record_all(self, changes: Sequence[Change], *, until_s: float | None = None) -> Taken:
-        """Take changes in, all of them or none, before a moment of the monotonic clock; raises StateUnavailable."""
+    def record_all(self, changes: Sequence[Change], *, until_s: float | None = None) -> RecordedChanges:
+        """Record changes, all of them or none, before a time of the monotonic clock; raise StateUnavailable."""
         ...
 
     def ask_logs(self, keys: Sequence[str], *, time_us: int) -> None:
-        """Ask all services that share the store to erase a shopper from their logs; raises StateUnavailable."""
+        """Ask all services that share the store to erase a shopper from their logs; raise StateUnavailable."""
         ...
 
 
-class Knowledge(Protocol):
-    """What the service asks and tells its state. Called within one event loop."""
+class StateClient(Protocol):
+    """Define how the service reads and writes its state, within one event loop."""
 
     async def inputs(self, request: Request, *, timeout_s: float) -> tuple[Inputs, bool]:
-        """The tensors of a request, and whether the state was known; where it wasn't they are a stranger's.
+        """Return the tensors of a request, and whether the state was known; else they are a new shopper's.
 
         Raises:
             InputError: see RequestFeatures.
@@ -54,26 +54,26 @@ class Knowledge(Protocol):
         ...
 
     async def record(self, changes: Sequence[Change], *, timeout_s: float, log: Log | None = None) -> None:
-        """Take changes in, and have the log take them: both do or neither.
+        """Record changes, in the state and the log: both or neither.
 
         Args:
-            changes: what is to be taken in.
+            changes: to be recorded.
             timeout_s: for the state.
-            log: writes them down, within a time of its own; raises LogUnavailable.
+            log: writes them, within a time of its own; raises LogUnavailable.
 
         Raises:
-            StateUnavailable: they aren't taken in. Where the connection broke some may be; to send them again does no harm.
-            LogUnavailable: the log couldn't take them.
+            StateUnavailable: they aren't recorded. After a broken connection some may be; a retry does no harm.
+            LogUnavailable: the log couldn't write them.
         """
         ...
 
     async def forget(self, names: Sequence[str], *, log_keys: Sequence[str], time_us: int, timeout_s: float) -> None:
-        """Let go of a shopper, whatever he is called; what he did up to `time_us` counts no more.
+        """Forget a shopper under all names; their events up to `time_us` count no more.
 
         Args:
-            names: all that the state may call him.
-            log_keys: all that logs may, for services that share the state and have logs of their own.
-            time_us: the moment.
+            names: of the shopper in the state.
+            log_keys: of the shopper in logs, for services that share the state and have logs of their own.
+            time_us: the current time.
             timeout_s: for the state.
 
         Raises:
@@ -82,62 +82,62 @@ class Knowledge(Protocol):
         ...
 
     def failing(self) -> bool:
-        """Whether the store has kept failing."""
+        """Return whether the store keeps failing."""
         ...
 
     def close(self) -> None:
-        """Let go of threads."""
+        """Stop threads."""
         ...
 
 
 @final
-class NearKnowledge:
-    """Of a store in this process, which neither waits nor fails.
+class LocalStateClient:
+    """Use a store in this process, which neither waits nor fails.
 
     Args:
         features: over that store.
         states: the store.
-        buckets: lengths that lists are filled up to, see RequestFeatures.
+        buckets: lengths that lists are padded to, see RequestFeatures.
     """
 
     def __init__(self, features: RequestFeatures, states: StateStores, *, buckets: Sequence[int] = ()) -> None:
         self._features, self._states, self._buckets = features, states, buckets
 
     async def inputs(self, request: Request, *, timeout_s: float) -> tuple[Inputs, bool]:
-        """See Knowledge."""
+        """See StateClient."""
         return self._features.inputs(request, buckets=self._buckets), True
 
     async def record(self, changes: Sequence[Change], *, timeout_s: float, log: Log | None = None) -> None:
-        """See Knowledge. The log goes first: after a kill the state is made up for from there."""
+        """See StateClient. The log goes first: after a kill the state is replayed from it."""
         if log is not None:
             await log()
         for change in changes:
             self._states.record(change)
 
     async def forget(self, names: Sequence[str], *, log_keys: Sequence[str], time_us: int, timeout_s: float) -> None:
-        """See Knowledge."""
+        """See StateClient."""
         for name in names:
             self._states.forget(name, time_us=time_us)
 
     def failing(self) -> bool:
-        """See Knowledge."""
+        """See StateClient."""
         return False
 
     def close(self) -> None:
-        """See Knowledge."""
+        """See StateClient."""
 
 
 @final
-class FarKnowledge:
-    """Of a store behind a network, asked on threads, within time, and not at all while it keeps failing.
+class RemoteStateClient:
+    """Use a store behind a network: on threads, within deadlines, and behind a circuit breaker.
 
-    Reading and writing have threads and a breaker each: large calls of events that don't get through keep no request from its shopper.
+    Reads and writes have threads and a breaker each: large writes that fail don't stop reads.
 
     Args:
         features: over that store.
-        stranger: over an empty one.
+        stranger: over an empty one, for new shoppers.
         states: the store.
-        buckets: lengths that lists are filled up to, see RequestFeatures.
+        buckets: lengths that lists are padded to, see RequestFeatures.
         breaker: of the store.
     """
 
@@ -151,57 +151,57 @@ class FarKnowledge:
         breaker: BreakerSettings = BreakerSettings(),  # noqa: B008 - frozen
     ) -> None:
         self._features, self._stranger, self._states, self._buckets = features, stranger, states, buckets
-        self._reading, self._writing = _Store(breaker, "state-reads"), _Store(breaker, "state-writes")
+        self._reads, self._writes = _CallPool(breaker, "state-reads"), _CallPool(breaker, "state-writes")
 
     async def inputs(self, request: Request, *, timeout_s: float) -> tuple[Inputs, bool]:
-        """See Knowledge."""
+        """See StateClient."""
         query = self._features.query(request)
         try:
-            known = await self._reading.within(lambda: query.asked(self._states), timeout_s)
+            known = await self._reads.call(lambda: query.look_up(self._states), timeout_s)
         except StateUnavailable:
             return self._stranger.inputs(request, buckets=self._buckets), False
-        return self._features.assembled(request, query, known, buckets=self._buckets), True
+        return self._features.assemble(request, query, known, buckets=self._buckets), True
 
     async def record(self, changes: Sequence[Change], *, timeout_s: float, log: Log | None = None) -> None:
-        """See Knowledge. The state goes first: it can take back what the log then refuses, which a file can't."""
+        """See StateClient. The state goes first: it can undo what the log then refuses, which a file can't."""
         until_s = time.monotonic() + timeout_s
-        taken = await self._writing.within(lambda: self._states.record_all(changes, until_s=until_s), timeout_s, grace_s=GRACE_S)
+        recorded = await self._writes.call(lambda: self._states.record_all(changes, until_s=until_s), timeout_s, grace_s=GRACE_S)
         if log is not None:
             try:
                 await log()
             except BaseException:
-                with contextlib.suppress(StateUnavailable):  # then it stays, and counts once when it is sent again
-                    await self._writing.within(taken.undo, GRACE_S)
+                with contextlib.suppress(StateUnavailable):  # then it stays, and a retry isn't counted twice
+                    await self._writes.call(recorded.undo, GRACE_S)
                 raise
 
     async def forget(self, names: Sequence[str], *, log_keys: Sequence[str], time_us: int, timeout_s: float) -> None:
-        """See Knowledge."""
+        """See StateClient."""
 
-        def forgotten() -> None:
+        def forget() -> None:
             for name in names:
                 self._states.forget(name, time_us=time_us)
             self._states.ask_logs(log_keys, time_us=time_us)
 
-        await self._writing.within(forgotten, timeout_s)
+        await self._writes.call(forget, timeout_s)
 
     def failing(self) -> bool:
-        """See Knowledge."""
-        return self._reading.failing or self._writing.failing
+        """See StateClient."""
+        return self._reads.failing or self._writes.failing
 
     def close(self) -> None:
-        """See Knowledge."""
-        self._reading.close()
-        self._writing.close()
+        """See StateClient."""
+        self._reads.close()
+        self._writes.close()
 
 
-class _Store:
-    """Calls of a store on threads of their own, behind a breaker.
+class _CallPool:
+    """Call a store on threads of its own, behind a circuit breaker.
 
-    The breaker counts what the store does: `StateUnavailable`, and no answer in time. Any other error is a fault of this program.
+    The breaker counts `StateUnavailable` and timeouts. Any other error is a bug here.
     """
 
     def __init__(self, breaker: BreakerSettings, name: str) -> None:
-        self._breaker = Breaker(breaker)
+        self._breaker = CircuitBreaker(breaker)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=name)
 
     @property
@@ -211,23 +211,23 @@ class _Store:
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def within(self, call: Callable[[], Answer], timeout_s: float, *, grace_s: float = 0.0) -> Answer:
-        """What the call gives; `grace_s` is how much longer than its own time it may take to end."""
-        if timeout_s <= 0:  # which is no fault of the store
+    async def call(self, function: Callable[[], Answer], timeout_s: float, *, grace_s: float = 0.0) -> Answer:
+        """Return the function's result; `grace_s` extends the time it may take beyond its deadline."""
+        if timeout_s <= 0:  # not the store's failure
             raise StateUnavailable("no time is left to ask the state store; try again later")
         if not self._breaker.allows(time.monotonic()):
             raise StateUnavailable("the state store has kept failing, and isn't asked for a moment; try again later")
         try:
-            answer = await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._threads, call), timeout_s + grace_s)
+            answer = await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._threads, function), timeout_s + grace_s)
         except StateUnavailable as error:
-            self._breaker.failed(time.monotonic())
+            self._breaker.record_failure(time.monotonic())
             _LOG.warning("the state store: %s", error)
             raise
         except TimeoutError as error:
-            self._breaker.late(time.monotonic(), timeout_s)
+            self._breaker.record_timeout(time.monotonic(), timeout_s)
             raise StateUnavailable("the state store gave no answer in time; try again later") from error
         except Exception:
-            self._breaker.succeeded()
+            self._breaker.record_success()
             raise
-        self._breaker.succeeded()
+        self._breaker.record_success()
         return answer

@@ -6,7 +6,7 @@ from benchmarks.quality.baseline_scores import POPULARITY, rules
 from components.champion.baseline import export_dull
 from components.contract.load import parse_dataset
 from components.contract.popularity import popularity_column
-from serving.service.ranking.fallback_scores import by_popularity
+from serving.service.ranking.fallback_scores import popularity_scores
 
 START = """
 name: shop
@@ -108,7 +108,11 @@ def test_the_baseline_the_fallback_and_the_benchmarks_rank_by_the_same_popularit
     columns = {f"clicks_{h}": [9.0, 1.0, 1.0] for h in ("1h", "7d", "1d")} | {f"ctr_{h}": [0.1, 0.3, 0.2] for h in ("1h", "7d", "1d")}
     scores = examples(tf.constant([example(item=[b"a", b"b", b"c"], **columns)]))["scores"].numpy()[0]
     assert (rule, np.argsort(-scores).tolist()) == ("popularity", [1, 2, 0])
-    assert by_popularity({name: np.array([each]) for name, each in columns.items()}, popularity_column(shop), 3).tolist() == [0.1, 0.3, 0.2]
+    assert popularity_scores({name: np.array([each]) for name, each in columns.items()}, popularity_column(shop), 3).tolist() == [
+        0.1,
+        0.3,
+        0.2,
+    ]
     ragged = {name: tf.ragged.constant([each], tf.float32) for name, each in columns.items()}
     unknown = {"position": tf.ragged.constant([[-1, -1, -1]], tf.int64)}
     assert np.argsort(-rules(shop, ragged | unknown)[POPULARITY]).tolist() == [1, 2, 0]

@@ -12,7 +12,7 @@ from components.release.publish import publish
 from pipeline.cli.commands import EXIT_PROMOTED, EXIT_ROLLED_BACK
 from pipeline.cli.main import main
 from pipeline.ops.guard import LEDGER
-from serving.guard.trial_store import Ledger
+from serving.guard.trial_store import TrialStore
 from tests.serving.exposure.shop_log import SHOP
 from tests.serving.guard.stream import GOOD, Side, stream, write
 
@@ -106,8 +106,8 @@ def test_killed_between_labels_and_journal_it_completes_the_journal(root: Path) 
     for _ in range(2):
         assert guard(root, "--once") == 0
     assert [(entry["decision"], entry["done"]) for entry in journal(root)] == [("roll back", True)]
-    ledger = Ledger(root / "releases" / LEDGER)
-    assert ledger.standing() is None
+    ledger = TrialStore(root / "releases" / LEDGER)
+    assert ledger.state() is None
     ledger.close()
 
 

@@ -1,13 +1,13 @@
 """The circuit breaker, second by second."""
 
-from serving.client.breaker import Breaker, BreakerSettings
+from serving.client.breaker import BreakerSettings, CircuitBreaker
 
 
-def opened() -> Breaker:
-    breaker = Breaker(BreakerSettings(failures=2, open_s=10))
-    breaker.failed(0)
+def opened() -> CircuitBreaker:
+    breaker = CircuitBreaker(BreakerSettings(failures=2, open_s=10))
+    breaker.record_failure(0)
     assert breaker.allows(0)
-    breaker.failed(1)
+    breaker.record_failure(1)
     return breaker
 
 
@@ -20,26 +20,26 @@ def test_it_opens_after_failures_in_a_row_and_then_lets_one_try_through() -> Non
 def test_a_try_that_fails_keeps_it_open_and_one_that_succeeds_closes_it() -> None:
     breaker = opened()
     assert breaker.allows(11)
-    breaker.failed(12)
+    breaker.record_failure(12)
     assert [breaker.allows(second) for second in (21.9, 22)] == [False, True]
-    breaker.succeeded()
+    breaker.record_success()
     assert breaker.allows(22)
     assert not breaker.is_open
 
 
 def test_failures_that_a_success_parts_are_not_in_a_row() -> None:
-    breaker = Breaker(BreakerSettings(failures=2, open_s=10))
+    breaker = CircuitBreaker(BreakerSettings(failures=2, open_s=10))
     for _ in range(3):
-        breaker.failed(0)
-        breaker.succeeded()
+        breaker.record_failure(0)
+        breaker.record_success()
     assert breaker.allows(0)
 
 
 def test_who_would_not_wait_a_fair_time_opens_it_for_nobody() -> None:
-    breaker = Breaker(BreakerSettings(failures=2, open_s=10, fair_s=0.01))
+    breaker = CircuitBreaker(BreakerSettings(failures=2, open_s=10, min_timeout_s=0.01))
     for _ in range(5):
-        breaker.late(0, 0.009)
+        breaker.record_timeout(0, 0.009)
     assert not breaker.is_open
     for _ in range(2):
-        breaker.late(0, 0.01)
+        breaker.record_timeout(0, 0.01)
     assert breaker.is_open

@@ -135,7 +135,7 @@ def test_a_replica_that_is_beaten_again_and_again_is_asked_last() -> None:
         first.well.set()
 
     with two() as (first, _, addresses):
-        asked(addresses, calls, breaker=STAYS_OPEN, hedging=HedgeSettings(least_s=0.05))
+        asked(addresses, calls, breaker=STAYS_OPEN, hedging=HedgeSettings(min_delay_s=0.05))
 
 
 @pytest.mark.parametrize("left", [0, 3])
@@ -161,7 +161,7 @@ def test_who_tries_whether_such_a_replica_is_well_again_loses_nothing_by_it(left
             assert [await ask(3.0) for _ in range(2)] == [2, 2]
 
     with two() as (first, _, addresses):
-        hedging = HedgeSettings(share=1e-6, burst=5.5 + left, least_s=0.1)
+        hedging = HedgeSettings(share=1e-6, burst=5.5 + left, min_delay_s=0.1)
         asked(addresses, calls, breaker=BreakerSettings(failures=5, open_s=0.1), hedging=hedging)
 
 
@@ -183,7 +183,7 @@ def test_without_a_share_a_slow_replica_is_waited_for() -> None:
 
 
 def test_however_slow_all_become_few_requests_are_sent_twice() -> None:
-    hedging, number = HedgeSettings(share=0.05, burst=2, least_s=0.02), 30
+    hedging, number = HedgeSettings(share=0.05, burst=2, min_delay_s=0.02), 30
 
     async def calls(client: ModelClient, ask: Ask) -> None:
         for _ in range(100):

@@ -9,7 +9,7 @@ import pytest
 
 from components.contract.errors import ModelUnavailable
 from serving.client.prediction import Prediction
-from serving.client.request_coalescing import Reuse
+from serving.client.request_coalescing import RequestCoalescer
 
 LONG_S = 20.0
 
@@ -17,7 +17,7 @@ LONG_S = 20.0
 class Model:
     """Answers when told, by a version of its own."""
 
-    def __init__(self, reuse: Reuse) -> None:
+    def __init__(self, reuse: RequestCoalescer) -> None:
         self.reuse, self.version = reuse, 1
         self.calls: list[bytes] = []
         self.cancelled = 0
@@ -37,13 +37,13 @@ class Model:
         return Prediction({"scores": np.array([len(self.calls)])}, version)
 
     async def ask(self, message: bytes, label: str = "stable", timeout_s: float = LONG_S) -> int | None:
-        prediction = await self.reuse.answer(message, label, timeout_s=timeout_s, ask=lambda: self._answer(message))
+        prediction = await self.reuse.answer(message, label, timeout_s=timeout_s, call=lambda: self._answer(message))
         return prediction.version
 
 
 def with_model(calls: Callable[[Model], Coroutine[Any, Any, None]], **settings: Any) -> None:
     async def run() -> None:
-        await asyncio.wait_for(calls(Model(Reuse(**{"keep_s": LONG_S, **settings}))), LONG_S)
+        await asyncio.wait_for(calls(Model(RequestCoalescer(**{"keep_s": LONG_S, **settings}))), LONG_S)
 
     asyncio.run(run())
 
@@ -144,7 +144,7 @@ def test_only_so_many_answers_are_kept() -> None:
             await model.ask(message)
         assert model.calls == [b"a", b"b", b"c", b"a"]
 
-    with_model(calls, most=2)
+    with_model(calls, capacity=2)
 
 
 def test_when_another_version_answers_a_label_what_was_kept_of_it_goes() -> None:

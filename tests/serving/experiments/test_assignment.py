@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from serving.experiments.assign import Assignment, assign, drawn, fraction
+from serving.experiments.assign import Assignment, arm_index, assign, hash_fraction
 from serving.experiments.file import Experiments, parse_experiments
 
 SHOPPERS = [f"u{n:06d}" for n in range(20_000)]
@@ -47,14 +47,14 @@ def chi_square(seen: Counter[str], shares: dict[str, float]) -> float:
 
 
 def test_places_are_uniform() -> None:
-    seen = Counter(str(int(100 * fraction("salt", "layer", "l", shopper))) for shopper in SHOPPERS)
+    seen = Counter(str(int(100 * hash_fraction("salt", "layer", "l", shopper))) for shopper in SHOPPERS)
     assert chi_square(seen, {str(n): 0.01 for n in range(100)}) < CHI_SQUARE_999[99]
 
 
 def test_a_place_is_the_first_53_bits_of_sha_256_over_the_parts_and_their_lengths() -> None:
     digest = hashlib.sha256(b"\0\0\0\x01s\0\0\0\x02u1").digest()
-    assert fraction("s", "u1") == int.from_bytes(digest[:8], "big") // 2048 / 2**53
-    assert fraction("a", "bc") != fraction("ab", "c")
+    assert hash_fraction("s", "u1") == int.from_bytes(digest[:8], "big") // 2048 / 2**53
+    assert hash_fraction("a", "bc") != hash_fraction("ab", "c")
 
 
 def test_shoppers_fall_into_experiments_by_their_traffic_and_into_arms_by_their_shares() -> None:
@@ -137,4 +137,4 @@ def test_an_arm_without_share_gets_nobody_not_even_where_shares_do_not_quite_mak
         "[{name: a, share: 0.1}, {name: b, share: 0.2}, {name: c, share: 0.7}, {name: d, share: 0}]}]}]"
     )
     (experiment,) = parse_experiments(text, rule_sets=[]).layers[0].experiments
-    assert [drawn(experiment, place) for place in (0, 0.0999, 0.1, 0.2999, 0.3001, 0.9999, 1 - 2**-53)] == [0, 0, 1, 1, 2, 2, 2]
+    assert [arm_index(experiment, place) for place in (0, 0.0999, 0.1, 0.2999, 0.3001, 0.9999, 1 - 2**-53)] == [0, 0, 1, 1, 2, 2, 2]

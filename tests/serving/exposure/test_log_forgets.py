@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 
 from serving.exposure.__main__ import main
-from serving.exposure.erase import ask_to_forget, erase
-from serving.exposure.pseudonym import shopper_key
+from serving.exposure.erase import erase, request_erasure
+from serving.exposure.pseudonym import pseudonym
 from serving.exposure.serialization import EventRows
 from tests.serving.exposure.shop_log import SHOP, START_US, click, dataset, exposure, log
 
@@ -38,7 +38,7 @@ def written(folder: Path) -> None:
 def test_no_line_of_the_shopper_is_left_and_all_others_are(tmp_path: Path) -> None:
     written(tmp_path)
     before = lines(tmp_path)
-    ask_to_forget(tmp_path, "u1", now_us=NOW_US)
+    request_erasure(tmp_path, "u1", now_us=NOW_US)
     done = erase(tmp_path, ROWS)
     assert (done.lines, done.files, done.waiting) == (3 * (1 + 2 + 1), 3, 0)
     assert lines(tmp_path) == [row for row in before if row["user"] != "u1"]
@@ -48,7 +48,7 @@ def test_no_line_of_the_shopper_is_left_and_all_others_are(tmp_path: Path) -> No
 
 def test_what_he_does_later_stays(tmp_path: Path) -> None:
     written(tmp_path)
-    ask_to_forget(tmp_path, "u1", now_us=START_US + 4 * 60_000_000)  # his second request; its click is later
+    request_erasure(tmp_path, "u1", now_us=START_US + 4 * 60_000_000)  # his second request; its click is later
     erase(tmp_path, ROWS)
     assert {row["request"] for row in lines(tmp_path) if row["user"] == "u1" and row.get("action") != "click"} == {"r7"}
     assert {row["request"] for row in lines(tmp_path) if row["user"] == "u1" and row.get("action") == "click"} == {"r4", "r7"}
@@ -58,14 +58,14 @@ def test_a_file_that_only_he_is_in_goes(tmp_path: Path) -> None:
     opened = log(tmp_path)
     opened.commit([click(1)]).result()
     opened.close(10)
-    ask_to_forget(tmp_path, "u1", now_us=NOW_US)
+    request_erasure(tmp_path, "u1", now_us=NOW_US)
     assert (erase(tmp_path, ROWS).files, list(tmp_path.glob("*.jsonl*"))) == (1, [])
 
 
 def test_a_file_that_is_still_written_is_done_when_it_is_complete(tmp_path: Path) -> None:
     opened = log(tmp_path)
     opened.commit([click(1), click(2)]).result()
-    ask_to_forget(tmp_path, "u1", now_us=time.time_ns() // 1000)
+    request_erasure(tmp_path, "u1", now_us=time.time_ns() // 1000)
     assert (erase(tmp_path, ROWS).waiting, len(lines(tmp_path, "open"))) == (1, 2)
     opened.close(10)
     done = erase(tmp_path, ROWS)
@@ -76,8 +76,8 @@ def test_a_name_that_is_part_of_another_or_of_a_value_is_not_him(tmp_path: Path)
     opened = log(tmp_path)
     opened.commit([click(1, shopper="u11"), click(2, shopper="x", session="u1", item="u1"), click(3, shopper='u"1')]).result()
     opened.close(10)
-    ask_to_forget(tmp_path, "u1", now_us=NOW_US)
-    ask_to_forget(tmp_path, 'u"1', now_us=NOW_US)
+    request_erasure(tmp_path, "u1", now_us=NOW_US)
+    request_erasure(tmp_path, 'u"1', now_us=NOW_US)
     assert erase(tmp_path, ROWS).lines == 1
     assert [row["user"] for row in lines(tmp_path)] == ["u11", "x"]
 
@@ -85,7 +85,7 @@ def test_a_name_that_is_part_of_another_or_of_a_value_is_not_him(tmp_path: Path)
 def test_a_rewriting_that_was_broken_off_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path)
     before = lines(tmp_path)
-    ask_to_forget(tmp_path, "u1", now_us=NOW_US)
+    request_erasure(tmp_path, "u1", now_us=NOW_US)
 
     def killed(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -105,7 +105,7 @@ def test_from_the_command_line_with_a_salt(tmp_path: Path) -> None:
     salt, folder = bytes(range(16)), tmp_path / "log"
     (tmp_path / "shop.yaml").write_text(SHOP)
     opened = log(folder)
-    opened.commit([click(n, shopper=shopper_key(f"u{n}", salt)) for n in range(3)]).result()
+    opened.commit([click(n, shopper=pseudonym(f"u{n}", salt)) for n in range(3)]).result()
     line = [sys.executable, "-m", "serving.exposure", "forget", str(tmp_path / "shop.yaml"), str(folder)]
     environment = {**os.environ, "SHELFRANK_LOG_SALT": salt.hex(), "PYTHONPATH": str(ROOT)}
     waits = subprocess.run([*line, "u1"], capture_output=True, text=True, env=environment)
@@ -113,7 +113,7 @@ def test_from_the_command_line_with_a_salt(tmp_path: Path) -> None:
     opened.close(10)
     done = subprocess.run(line, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout) == (0, "1 lines erased from 1 files\n"), done.stderr
-    assert [row["user"] for row in lines(folder)] == [shopper_key("u0", salt), shopper_key("u2", salt)]
+    assert [row["user"] for row in lines(folder)] == [pseudonym("u0", salt), pseudonym("u2", salt)]
 
 
 SALT = bytes(range(16))
@@ -135,7 +135,7 @@ def shop_with_devices(tmp_path: Path) -> Path:
 def logged(folder: Path, salt: bytes | None) -> None:
     opened = log(folder)
     shoppers = ("a", "d1", "b", "d2", "d3", "c")
-    opened.commit([click(n, shopper=shopper_key(shopper, salt)) for n, shopper in enumerate(shoppers)]).result()
+    opened.commit([click(n, shopper=pseudonym(shopper, salt)) for n, shopper in enumerate(shoppers)]).result()
     opened.close(10)
 
 
@@ -149,11 +149,11 @@ def test_by_hand_all_ids_of_a_shopper_are_forgotten(
     folder = shop_with_devices
     logged(folder / "log", salt)
     (folder / "state" / "catalogue").mkdir(parents=True)
-    rows = sorted((shopper_key(device, table_salt), shopper_key(account, table_salt)) for device, account in DEVICES)
+    rows = sorted((pseudonym(device, table_salt), pseudonym(account, table_salt)) for device, account in DEVICES)
     pl.DataFrame(rows, schema=["id", "user"], orient="row").write_parquet(folder / "state" / "catalogue" / "identities.parquet")
     given = (str(folder / "shop.yaml"), str(folder / "log"), named, "--state", str(folder / "state"))
     assert by_hand(monkeypatch, *given, salt=salt) == 0
-    assert [row["user"] for row in lines(folder / "log")] == [shopper_key(each, salt) for each in ("b", "d2", "c")]
+    assert [row["user"] for row in lines(folder / "log")] == [pseudonym(each, salt) for each in ("b", "d2", "c")]
 
 
 def test_by_hand_without_the_table_only_what_is_named_goes_and_it_says_so(

@@ -18,7 +18,7 @@ from components.ingest.steps import ingest
 from serving.exposure.dataset_section import events_section, log_sources
 from serving.exposure.event_types import Interaction
 from serving.exposure.log import ExposureLog, LogSettings
-from serving.exposure.pseudonym import shopper_key
+from serving.exposure.pseudonym import pseudonym
 from serving.rules.apply import Effect, Moved
 from tests.components.ingest.generators.plain_shop import as_csv, run_ingest, write
 from tests.components.ingest.generators.random_shops import everything, parsed, read_examples
@@ -83,12 +83,12 @@ def test_hashed_shoppers_are_told_apart_as_before(tmp_path: Path) -> None:
     write(tmp_path, "items.csv", as_csv([{"id": item, "title": f"mug {item}"} for item in "abcd"]))
     writer = log(tmp_path / "log")
     for n in range(REQUESTS):
-        key = shopper_key(f"u{n % 3}", salt)
+        key = pseudonym(f"u{n % 3}", salt)
         writer.offer(exposure(n, shopper=key))
         writer.commit([click(n, shopper=key)] if n % 2 else []).result(10)
     assert writer.close(10)
-    check(run_ingest(tmp_path, reading()).made.examples, shopper=lambda n: shopper_key(f"u{n % 3}", salt))
-    assert len({shopper_key(f"u{n}", salt) for n in range(1000)}) == 1000
+    check(run_ingest(tmp_path, reading()).made.examples, shopper=lambda n: pseudonym(f"u{n % 3}", salt))
+    assert len({pseudonym(f"u{n}", salt) for n in range(1000)}) == 1000
 
 
 def test_impressions_that_the_page_reports_itself_are_read_alike(tmp_path: Path) -> None:

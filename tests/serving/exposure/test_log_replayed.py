@@ -9,7 +9,7 @@ from components.ingest.sources.files import layout
 from components.state.artifact import Snapshot
 from components.state.reducer import State
 from serving.features.catalogue import load_catalogue
-from serving.service.state.log_replay import LogReplay, Since, since_ingestion
+from serving.service.state.log_replay import LogCoverage, LogReplay, since_ingestion
 from serving.state import snapshot
 from serving.state.interface import plans_of
 from serving.state.memory import MemoryStates
@@ -32,12 +32,12 @@ def test_a_replayed_log_is_what_ingestion_makes_of_it_and_counts_once(tmp_path: 
     run_steps(job_of(reading(), tmp_path, tmp_path / "out"), layout(shop, str(tmp_path)).blocks)
     plans = plans_of(shop)
 
-    def replayed(since: Since, *, forgotten: Forgotten, from_ingestion: bool) -> tuple[int, MemoryStates]:
+    def replayed(since: LogCoverage, *, forgotten: Forgotten, from_ingestion: bool) -> tuple[int, MemoryStates]:
         catalogue = load_catalogue(state, shop)
         states = MemoryStates(plans, catalogue.codes, snapshot.load(state, plans, catalogue.codes) if from_ingestion else None)
-        return LogReplay(shop, catalogue, None).into(states, files, since, forgotten), states
+        return LogReplay(shop, catalogue, None).replay(states, files, since, forgotten), states
 
-    counted, states = replayed(Since(), forgotten=Forgotten(), from_ingestion=False)
+    counted, states = replayed(LogCoverage(), forgotten=Forgotten(), from_ingestion=False)
     assert counted == REQUESTS + REQUESTS // 2
     made, ingested = states.snapshot(), snapshot.load(state, plans, load_catalogue(state, shop).codes)
     assert by_key(made.users) == by_key(ingested.users)

@@ -10,19 +10,19 @@ from components.contract.errors import InputError
 from components.contract.load import parse_dataset
 from components.contract.storage.file_lock import READING, held
 from serving.exposure.log import ExposureLog, LogSettings
-from serving.exposure.retention import Kept, Retention, needed_from_s, remove_old, too_many
+from serving.exposure.retention import LogFileInfo, Retention, files_to_remove, oldest_needed_s, remove_old
 from tests.serving.service.little_shop import SHOP, dataset
 
 NOW_S = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
 HOUR_S = 3_600.0
 
 
-def kept(*hours_old: float, size: int = 10) -> list[Kept]:
-    return [Kept(Path(f"{hours:09.2f}"), NOW_S - hours * HOUR_S, size) for hours in hours_old]
+def kept(*hours_old: float, size: int = 10) -> list[LogFileInfo]:
+    return [LogFileInfo(Path(f"{hours:09.2f}"), NOW_S - hours * HOUR_S, size) for hours in hours_old]
 
 
-def gone(files: list[Kept], retention: Retention, *, needed_s: float = NOW_S) -> list[float]:
-    return [float(file.path.name) for file in too_many(files, retention, now_s=NOW_S, needed_s=needed_s)]
+def gone(files: list[LogFileInfo], retention: Retention, *, needed_s: float = NOW_S) -> list[float]:
+    return [float(file.path.name) for file in files_to_remove(files, retention, now_s=NOW_S, needed_s=needed_s)]
 
 
 def test_the_oldest_go_first_by_each_limit() -> None:
@@ -42,16 +42,16 @@ def test_nothing_that_a_label_needs_goes_whatever_the_limits() -> None:
 
 
 def test_lists_are_needed_for_their_attribution_window_and_from_the_first_day_of_training() -> None:
-    assert needed_from_s(dataset(), NOW_S) == NOW_S - HOUR_S - 1_800  # attribution of an hour, a session's gap of half of one
+    assert oldest_needed_s(dataset(), NOW_S) == NOW_S - HOUR_S - 1_800  # attribution of an hour, a session's gap of half of one
     dated = SHOP.replace("windows: {until: 2026-02-01}", "windows: {train: 2026-01-05, until: 2026-02-01}")
-    assert needed_from_s(parse_dataset(dated), NOW_S) == datetime(2026, 1, 5, tzinfo=UTC).timestamp()
+    assert oldest_needed_s(parse_dataset(dated), NOW_S) == datetime(2026, 1, 5, tzinfo=UTC).timestamp()
 
 
 def write(folder: Path, kind: str, hours_old: float, *, ending: str = ".jsonl", touched_hours_ago: float | None = None) -> Path:
-    begun_s = NOW_S - hours_old * HOUR_S
-    path = folder / f"{kind}-{datetime.fromtimestamp(begun_s, UTC):%Y%m%dT%H%M%S}-1xab-000001{ending}"
+    opened_at_s = NOW_S - hours_old * HOUR_S
+    path = folder / f"{kind}-{datetime.fromtimestamp(opened_at_s, UTC):%Y%m%dT%H%M%S}-1xab-000001{ending}"
     path.write_text('{"time": 1}\n')
-    end_s = begun_s + 60 if touched_hours_ago is None else NOW_S - touched_hours_ago * HOUR_S
+    end_s = opened_at_s + 60 if touched_hours_ago is None else NOW_S - touched_hours_ago * HOUR_S
     os.utime(path, (end_s, end_s))
     return path
 

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from components.contract.errors import InputError, LogUnavailable
-from serving.exposure.crash_recovery import Recovered, recover
-from serving.exposure.event_types import sampled
+from serving.exposure.crash_recovery import RecoveryCounts, recover
+from serving.exposure.event_types import is_sampled
 from serving.exposure.log import LogSettings
-from serving.exposure.log_file import Segment
-from serving.exposure.pseudonym import shopper_key
+from serving.exposure.log_file import LogFile
+from serving.exposure.pseudonym import pseudonym
 from tests.serving.exposure.shop_log import START_US, click, exposure, log
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -213,7 +213,7 @@ def test_a_full_disk_drops_and_counts_decisions_refuses_interactions_and_leaves_
     assert [row["request"] for row in read(tmp_path, "interactions")] == ["r0", "r30"]
     assert {"r0", "r30"} <= {row["request"] for row in read(tmp_path, "decisions")}
     assert read(tmp_path, "impressions")
-    assert recover(tmp_path) == Recovered()
+    assert recover(tmp_path) == RecoveryCounts()
 
 
 def left_behind(folder: Path, content: bytes, name: str = "interactions-1") -> None:
@@ -234,9 +234,9 @@ def test_whole_lines_of_what_was_left_behind_are_kept_and_others_counted(
     tmp_path: Path, content: bytes, kept: list[int], torn: int
 ) -> None:
     left_behind(tmp_path, content)
-    assert recover(tmp_path) == Recovered(1, len(kept), torn)
+    assert recover(tmp_path) == RecoveryCounts(1, len(kept), torn)
     assert [row["a"] for row in read(tmp_path, "interactions")] == kept
-    assert recover(tmp_path) == Recovered()
+    assert recover(tmp_path) == RecoveryCounts()
 
 
 @pytest.mark.parametrize("content", [b"", b"\0\0", b'{"a'])
@@ -249,7 +249,7 @@ def test_a_file_without_a_whole_line_is_removed(tmp_path: Path, content: bytes) 
 def test_a_new_log_recovers_what_the_last_left_and_counts_it(tmp_path: Path) -> None:
     left_behind(tmp_path, b'{"a":1}\n{"a')
     writer = log(tmp_path)
-    assert writer.counts().recovered == Recovered(1, 1, 1)
+    assert writer.counts().recovered == RecoveryCounts(1, 1, 1)
     assert writer.close(10)
 
 
@@ -257,8 +257,8 @@ def test_a_file_that_another_process_writes_to_is_left_alone(tmp_path: Path) -> 
     left_behind(tmp_path, b'{"a":1}\n')
     with (tmp_path / "interactions-1.jsonl.open").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert recover(tmp_path) == Recovered()
-    assert recover(tmp_path) == Recovered(1, 1, 0)
+        assert recover(tmp_path) == RecoveryCounts()
+    assert recover(tmp_path) == RecoveryCounts(1, 1, 0)
 
 
 def test_two_logs_share_a_folder(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_two_logs_share_a_folder(tmp_path: Path) -> None:
     first.commit([click(0)]).result(10)
     second.commit([click(1)]).result(10)
     third = log(tmp_path)  # and a third that begins meanwhile takes nothing from them
-    assert third.counts().recovered == Recovered()
+    assert third.counts().recovered == RecoveryCounts()
     assert all(writer.close(10) for writer in (first, second, third))
     assert sorted(row["request"] for row in read(tmp_path, "interactions")) == ["r0", "r1"]
 
@@ -338,7 +338,7 @@ def test_a_setting_of_nothing_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_a_file_whose_end_could_not_be_cut_off_is_left_to_recovery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    segment = Segment(tmp_path, "interactions-1")
+    segment = LogFile(tmp_path, "interactions-1")
     segment.append(b'{"a":1}\n')
     good = os.write
 
@@ -357,24 +357,24 @@ def test_a_file_whose_end_could_not_be_cut_off_is_left_to_recovery(tmp_path: Pat
             segment.append(b'{"a":2}\n')
     segment.finish()
     assert read(tmp_path, "interactions") == []
-    assert recover(tmp_path) == Recovered(1, 1, 1)
+    assert recover(tmp_path) == RecoveryCounts(1, 1, 1)
     assert [row["a"] for row in read(tmp_path, "interactions")] == [1]
 
 
 def test_a_shoppers_key_is_a_keyed_hash_that_stays() -> None:
     """Computed with `openssl dgst -sha256 -hmac JefeJefeJefeJefe`."""
-    assert shopper_key("u1", None) == "u1"
-    assert shopper_key("", b"0123456789abcdef") == ""
-    key = shopper_key("what do ya want for nothing?", b"JefeJefeJefeJefe")
+    assert pseudonym("u1", None) == "u1"
+    assert pseudonym("", b"0123456789abcdef") == ""
+    key = pseudonym("what do ya want for nothing?", b"JefeJefeJefeJefe")
     assert key == "2ccd85dfc8d18cb5d84fef4b19855469"
-    assert key != shopper_key("what do ya want for nothing?", b"JefeJefeJefeJeff")
+    assert key != pseudonym("what do ya want for nothing?", b"JefeJefeJefeJeff")
     with pytest.raises(InputError, match="expected a salt of at least 16 bytes, got 4"):
-        shopper_key("u1", b"Jefe")
+        pseudonym("u1", b"Jefe")
 
 
 def test_a_share_of_requests_is_sampled_whoever_asks() -> None:
-    chosen = [n for n in range(20_000) if sampled(f"r{n}", 0.1)]
+    chosen = [n for n in range(20_000) if is_sampled(f"r{n}", 0.1)]
     assert abs(len(chosen) - 2000) < 3 * (20_000 * 0.1 * 0.9) ** 0.5
-    assert all(sampled(f"r{n}", 0.2) for n in chosen)
-    assert not any(sampled(f"r{n}", 0) for n in range(100))
-    assert all(sampled(f"r{n}", 1) for n in range(100))
+    assert all(is_sampled(f"r{n}", 0.2) for n in chosen)
+    assert not any(is_sampled(f"r{n}", 0) for n in range(100))
+    assert all(is_sampled(f"r{n}", 1) for n in range(100))

@@ -18,7 +18,7 @@ from components.ingest.sources.files import layout
 from components.simulator import ShopConfig, simulate
 from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
-from serving.features.events import Changes, Interaction, Shown
+from serving.features.events import Changes, ImpressionList, Interaction
 from serving.features.request import Inputs, Request
 from serving.state.interface import StateStores
 from tests.components.ingest.without_beam import NOW_US, job_of, run_steps
@@ -57,27 +57,27 @@ def parsed_examples(dataset: Dataset, folder: Path) -> dict[str, dict[str, Any]]
     return {whole["request"][row][0].decode(): {name: whole[name][row] for name in whole} for row in range(len(records))}
 
 
-def moments(shop: Shop) -> Iterator[tuple[list[Request], list[Shown | Interaction]]]:
+def moments(shop: Shop) -> Iterator[tuple[list[Request], list[ImpressionList | Interaction]]]:
     """The log in order of time: what is asked at a moment, and what then comes of it, lists first."""
     log = pl.concat([pl.read_parquet(path) for path in sorted((shop.data / "events").glob("*.parquet"))])
     rows = log.with_columns(pl.col("time").cast(pl.Int64)).sort("time", maintain_order=True).to_dicts()
     for time_us, together in groupby(rows, key=lambda row: row["time"]):
         lists: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        done: list[Shown | Interaction] = []
+        done: list[ImpressionList | Interaction] = []
         for row in together:
             if row["action"] == "impression":
                 lists[row["request_id"]].append(row)
             else:
                 who = {"shopper": row["user_id"], "request": row["request_id"], "session": row["session_id"]}
                 done.append(Interaction(action=row["action"], time_us=time_us, item=row["item_id"] or "", **who))
-        asked, shown = [], list[Shown | Interaction]()
+        asked, shown = [], list[ImpressionList | Interaction]()
         for name, candidates in sorted(lists.items()):
             candidates.sort(key=lambda row: row["position"])
             first = candidates[0]
             who = {"shopper": first["user_id"], "request": name, "session": first["session_id"], "time_us": time_us}
             items = [row["item_id"] for row in candidates]
             asked.append(Request(candidates=items, context={key: first[key] for key in CONTEXT}, **who))
-            shown.append(Shown(items=items, **who))
+            shown.append(ImpressionList(items=items, **who))
         yield asked, shown + done
 
 
@@ -92,7 +92,7 @@ def replayed(shop: Shop, states: StateStores, catalogue: Catalogue, *, upto: int
         if asked == upto:
             return
         for event in happened:
-            change = changes.of(event, now_us=NOW_US)
+            change = changes.from_event(event, now_us=NOW_US)
             assert change is not None
             assert states.record(change)
 

@@ -20,7 +20,7 @@ def change(tmp_path: Path) -> Callable[..., Change]:
     changes = Changes(dataset(), catalogue(state))
 
     def of(**amounts: float) -> Change:
-        made = changes.of(Interaction(shopper="a", action="click", time_us=T_US, item="p0", amounts=amounts), now_us=T_US)
+        made = changes.from_event(Interaction(shopper="a", action="click", time_us=T_US, item="p0", amounts=amounts), now_us=T_US)
         assert made is not None
         return made
 

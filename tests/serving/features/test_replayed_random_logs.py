@@ -16,7 +16,7 @@ from components.contract.dataset import Dataset
 from components.state.artifact import to_table
 from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import load_catalogue
-from serving.features.events import Changes, Interaction, Shown
+from serving.features.events import Changes, ImpressionList, Interaction
 from serving.features.request import Request
 from serving.state import snapshot as state_folder
 from serving.state.interface import StateStores, plans_of
@@ -83,14 +83,14 @@ def inputs_of(
 ) -> list[tuple[Columns, Any]]:
     requests, kept = understood(shop, log, items)
     asked: dict[int, list[Formed]] = defaultdict(list)
-    happened: dict[int, list[tuple[Shown | Interaction, Context]]] = defaultdict(list)
+    happened: dict[int, list[tuple[ImpressionList | Interaction, Context]]] = defaultdict(list)
     found: list[tuple[Columns, Any]] = []
     for formed in requests:
         asked[formed.time_us].append(formed)
         items = [item for item, _, _ in formed.candidates]
         who = {"shopper": formed.first.user, "request": formed.first.request, "session": formed.first.session}
         if not shop.sampled:
-            shown = Shown(items=[*items, items[0]], time_us=formed.time_us, **who)
+            shown = ImpressionList(items=[*items, items[0]], time_us=formed.time_us, **who)
             happened[formed.time_us].append((shown, {"device": formed.first.device}))
     for _, _, event, stamped_us, _ in kept:
         if shop.sampled or event.action != "impression":
@@ -100,7 +100,7 @@ def inputs_of(
     for moment in sorted({*asked, *happened}):
         found += [(identified(formed), service.inputs(as_request(formed, shop))) for formed in asked[moment]]
         for event, context in happened[moment]:
-            change = changes.of(event, now_us=NOW_US, context=context)
+            change = changes.from_event(event, now_us=NOW_US, context=context)
             if change is not None:
                 states.record(change)
                 assert not (change.users or change.items) or not states.record(change)

@@ -13,7 +13,7 @@ from components.contract.errors import InputError
 from components.contract.values.event_time import AHEAD_US
 from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
-from serving.features.events import Changes, Interaction, Shown
+from serving.features.events import Changes, ImpressionList, Interaction
 from serving.features.request import Request
 from serving.state.interface import plans_of
 from serving.state.memory import MemoryStates
@@ -58,16 +58,16 @@ def test_a_request_id_of_another_visit_or_of_a_later_time_is_another_list(catalo
     """By hand: the shop's session gap is 30 seconds."""
     states, changes = MemoryStates(plans_of(DATASET), catalogue.codes), Changes(DATASET, catalogue)
     lists = [("s0", 0), ("s0", 10), ("s1", 10), ("s0", 20), ("s0", 51)]
-    events = [Shown(shopper="a", request="1", session=visit, items=["i0"], time_us=NOON_US + at * SECOND) for visit, at in lists]
-    made = [changes.of(event, now_us=NOON_US + 60 * SECOND) for event in events]
+    events = [ImpressionList(shopper="a", request="1", session=visit, items=["i0"], time_us=NOON_US + at * SECOND) for visit, at in lists]
+    made = [changes.from_event(event, now_us=NOON_US + 60 * SECOND) for event in events]
     assert [change is not None and states.record(change) for change in made] == [True, False, True, False, True]
 
 
 def test_nothing_is_kept_of_guests_and_what_they_do_counts_for_its_item(catalogue: Catalogue) -> None:
     changes = Changes(DATASET, catalogue)
     who = {"shopper": "", "request": "r", "time_us": NOON_US}
-    for event in (Shown(items=["i0"], **who), Interaction(action="click", item="i0", **who)):
-        change = changes.of(event, now_us=NOON_US)
+    for event in (ImpressionList(items=["i0"], **who), Interaction(action="click", item="i0", **who)):
+        change = changes.from_event(event, now_us=NOON_US)
         assert change is not None
         assert (change.users, [each.key for each in change.items]) == ((), ["i0"])
 
@@ -76,15 +76,15 @@ def test_an_action_of_nobody_is_taken_where_the_dataset_has_such_and_it_names_it
     text = yaml.safe_load(dataset_text(Shop(guests=False, sessions=False)))
     clicks = {"path": "clicks/*.parquet", "action": "click", "columns": {"time": "time", "item": "item", "request": "request"}}
     changes = Changes(parsed(yaml.safe_dump(text | {"events": [text["events"], clicks]})), catalogue)
-    change = changes.of(Interaction(shopper="", action="click", item="i0", request="r", time_us=NOON_US), now_us=NOON_US)
+    change = changes.from_event(Interaction(shopper="", action="click", item="i0", request="r", time_us=NOON_US), now_us=NOON_US)
     assert change is not None
     assert change.users == ()
     for lost in (
         Interaction(shopper="", action="click", item="i0", time_us=NOON_US),
-        Shown(shopper="", request="r", items=["i0"], time_us=NOON_US),
+        ImpressionList(shopper="", request="r", items=["i0"], time_us=NOON_US),
     ):
         with pytest.raises(InputError, match="expected a shopper"):
-            changes.of(lost, now_us=NOON_US)
+            changes.from_event(lost, now_us=NOON_US)
 
 
 @pytest.mark.parametrize(("length", "filled"), [(1, 2), (2, 2), (3, 4), (5, 8), (9, 12)])
@@ -123,19 +123,19 @@ def test_a_wrong_request_is_refused(catalogue: Catalogue, changes: dict[str, Any
         (Interaction(shopper="a", action="impression", item="i0", time_us=NOON_US), "send the list"),
         (Interaction(shopper="a", action="click", item="i0", time_us=NOON_US + AHEAD_US + 1), "up to now"),
         (Interaction(shopper="", action="click", item="i0", time_us=NOON_US), "expected a shopper, got none"),
-        (Shown(shopper="a", request="", items=["i0"], time_us=NOON_US), "the id of the request"),
-        (Shown(shopper="a", request="r", items=[], time_us=NOON_US), "the ids of the items shown"),
-        (Shown(shopper="a", request="r", items="i0", time_us=NOON_US), "the ids of the items shown"),
+        (ImpressionList(shopper="a", request="", items=["i0"], time_us=NOON_US), "the id of the request"),
+        (ImpressionList(shopper="a", request="r", items=[], time_us=NOON_US), "the ids of the items shown"),
+        (ImpressionList(shopper="a", request="r", items="i0", time_us=NOON_US), "the ids of the items shown"),
     ],
 )
-def test_a_wrong_event_is_refused(catalogue: Catalogue, event: Shown | Interaction, complaint: str) -> None:
+def test_a_wrong_event_is_refused(catalogue: Catalogue, event: ImpressionList | Interaction, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
-        Changes(STRICT, catalogue).of(event, now_us=NOON_US)
+        Changes(STRICT, catalogue).from_event(event, now_us=NOON_US)
 
 
 def test_an_event_ahead_of_the_clock_counts_as_of_now_and_sent_again_is_the_same(catalogue: Catalogue) -> None:
     click = Interaction(shopper="a", action="click", item="i0", time_us=NOON_US + SECOND)
-    at_noon, later = (Changes(STRICT, catalogue).of(click, now_us=now_us) for now_us in (NOON_US, NOON_US + 2 * SECOND))
+    at_noon, later = (Changes(STRICT, catalogue).from_event(click, now_us=now_us) for now_us in (NOON_US, NOON_US + 2 * SECOND))
     assert at_noon is not None
     assert later is not None
     assert [event.time_us for event in (*at_noon.users, *at_noon.items)] == [NOON_US] * len((*at_noon.users, *at_noon.items))
@@ -144,7 +144,9 @@ def test_an_event_ahead_of_the_clock_counts_as_of_now_and_sent_again_is_the_same
 
 
 def test_what_a_list_changes(catalogue: Catalogue) -> None:
-    change = Changes(STRICT, catalogue).of(Shown(shopper="a", request="r", items=["i1", "x", "i0", "i1"], time_us=NOON_US), now_us=NOON_US)
+    change = Changes(STRICT, catalogue).from_event(
+        ImpressionList(shopper="a", request="r", items=["i1", "x", "i0", "i1"], time_us=NOON_US), now_us=NOON_US
+    )
     assert change is not None
     assert [(event.key, event.action, event.weight, event.item) for event in change.users] == [("a", "impression", 2, -1)]
     assert [event.key for event in change.items] == ["i1", "i0"]
@@ -152,8 +154,8 @@ def test_what_a_list_changes(catalogue: Catalogue) -> None:
 
 def test_events_of_unknown_items_count_only_where_they_are_kept(catalogue: Catalogue) -> None:
     click = Interaction(shopper="a", action="click", item="x", time_us=NOON_US - SECOND)
-    assert Changes(STRICT, catalogue).of(click, now_us=NOON_US) is None
-    change = Changes(DATASET, catalogue).of(click, now_us=NOON_US)
+    assert Changes(STRICT, catalogue).from_event(click, now_us=NOON_US) is None
+    change = Changes(DATASET, catalogue).from_event(click, now_us=NOON_US)
     assert change is not None
     assert [catalogue.codes.name(event.item) for event in change.users] == ["x"]
 

@@ -12,7 +12,7 @@ from components.simulator import ShopConfig, simulate
 from components.state.artifact import to_table
 from components.state.segments import segment_key
 from serving.features.catalogue import load_catalogue
-from serving.features.events import Changes, Interaction, Shown
+from serving.features.events import Changes, ImpressionList, Interaction
 from serving.state import snapshot
 from serving.state.interface import plans_of
 from serving.state.memory import MemoryStates
@@ -23,7 +23,7 @@ from tests.serving.state.private_redis import private_redis
 
 PLAIN = DATASET.read_text(encoding="utf-8")
 TEXT = f"{PLAIN}\nserving: {{segment: [device, segment]}}\n"
-Told = tuple[Shown | Interaction, dict[str, str]]
+Told = tuple[ImpressionList | Interaction, dict[str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def told(data: Path) -> list[Told]:
         first = together.row(0, named=True)
         who = {"shopper": first["user_id"], "request": first["request_id"], "session": first["session_id"], "time_us": first["time"]}
         if first["action"] == "impression":
-            found.append((Shown(items=together.sort("position")["item_id"].to_list(), **who), {"device": first["device"]}))
+            found.append((ImpressionList(items=together.sort("position")["item_id"].to_list(), **who), {"device": first["device"]}))
         else:
             item = first["item_id"] or ""
             found.append((Interaction(action=first["action"], item=item, **who), {"device": first["device"]}))
@@ -62,7 +62,7 @@ def test_events_one_by_one_lead_to_the_state_that_ingestion_writes(data: Path, s
     catalogue, plans = load_catalogue(state, dataset), plans_of(dataset)
     states, changes = MemoryStates(plans, catalogue.codes), Changes(dataset, catalogue)
     for event, context in told(data):
-        change = changes.of(event, now_us=NOW_US, context=context)
+        change = changes.from_event(event, now_us=NOW_US, context=context)
         assert change is not None
         assert states.record(change)
     there, saved = states.snapshot().items, snapshot.load(state, plans, catalogue.codes).items

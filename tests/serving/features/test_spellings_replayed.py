@@ -12,7 +12,7 @@ import yaml
 from components.contract.columns import input_columns
 from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import load_catalogue
-from serving.features.events import Changes, Interaction, Shown
+from serving.features.events import Changes, ImpressionList, Interaction
 from serving.features.request import Request
 from serving.service.schemas import ImpressionBody, InteractionBody, RankBody
 from serving.service.state.null_ids import NullIds
@@ -103,7 +103,7 @@ def test_spellings_make_no_difference_in_the_log_or_in_the_service(seed: int, tm
     write_log(tmp_path, log, speller)
     made = ingested(text, tmp_path, tmp_path / "out", partitions=2)
     catalogue = load_catalogue(tmp_path / "out" / "state", dataset)
-    states, ids = MemoryStates(plans_of(dataset), catalogue.codes), NullIds.of(dataset)
+    states, ids = MemoryStates(plans_of(dataset), catalogue.codes), NullIds.from_dataset(dataset)
     features, changes = RequestFeatures(dataset, catalogue, states), Changes(dataset, catalogue)
 
     def context(row: Event) -> dict[str, Any]:
@@ -120,9 +120,9 @@ def test_spellings_make_no_difference_in_the_log_or_in_the_service(seed: int, tm
             }
         )
         return Request(
-            shopper=ids.kept("user", body.shopper),
-            session=ids.kept("session", body.session),
-            request=ids.kept("request", body.request),
+            shopper=ids.without_null("user", body.shopper),
+            session=ids.without_null("session", body.session),
+            request=ids.without_null("request", body.request),
             time_us=formed.time_us,
             candidates=ids.required_items(body.candidates),
             positions=[place for _, place, _ in formed.candidates],
@@ -130,19 +130,19 @@ def test_spellings_make_no_difference_in_the_log_or_in_the_service(seed: int, tm
             shown={"shown_price": [None if price is None else speller.of(f"{price}") for _, _, price in formed.candidates]},
         )
 
-    def shown(formed: Any) -> Shown:
+    def shown(formed: Any) -> ImpressionList:
         first, json = formed.first, speller.json
         items = [json(item) for item, _, _ in formed.candidates]
         given = {"request": json(first.request), "items": items, "shopper": json(first.user), "session": json(first.session)}
         body = ImpressionBody.model_validate(given)
-        who = {"shopper": ids.kept("user", body.shopper), "session": ids.kept("session", body.session)}
-        return Shown(request=body.request, time_us=formed.time_us, items=body.items, **who)
+        who = {"shopper": ids.without_null("user", body.shopper), "session": ids.without_null("session", body.session)}
+        return ImpressionList(request=body.request, time_us=formed.time_us, items=body.items, **who)
 
     def done(row: Event) -> Interaction:
         given = {name: speller.json(getattr(row, name)) for name in ("item", "request", "session")} | {"shopper": speller.json(row.user)}
         body = InteractionBody.model_validate(given | {"action": row.action})
-        who = {"shopper": ids.kept("user", body.shopper), "session": ids.kept("session", body.session)}
-        item, request = ids.kept("item", body.item), ids.kept("request", body.request)
+        who = {"shopper": ids.without_null("user", body.shopper), "session": ids.without_null("session", body.session)}
+        item, request = ids.without_null("item", body.item), ids.without_null("request", body.request)
         return Interaction(action=row.action, time_us=row.time_us, item=item, request=request, **who)
 
     requests, kept = understood(SHOP, log)
@@ -156,7 +156,7 @@ def test_spellings_make_no_difference_in_the_log_or_in_the_service(seed: int, tm
             # Guests of several visits may share a request's id.
             found[each.first.user, each.name, each.time_us, *(item for item, _, _ in each.candidates)] = features.inputs(asked(each))
             continue
-        change = changes.of(shown(each) if what == 1 else done(each), now_us=NOW_US)
+        change = changes.from_event(shown(each) if what == 1 else done(each), now_us=NOW_US)
         assert change is not None
         assert states.record(change)
 

@@ -12,7 +12,7 @@ from components.contract.errors import InputError
 from components.state.artifact import to_table
 from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue
-from serving.features.events import Changes, Interaction, Shown
+from serving.features.events import Changes, ImpressionList, Interaction
 from serving.features.request import Request
 from serving.service.page.products import Products
 from serving.sources.contents import contents_at
@@ -87,8 +87,11 @@ def test_the_segment_of_an_action_that_is_stamped_before_its_list_is_that_of_its
     catalogue, plans = load_catalogue(tmp_path / "out" / "state", dataset), plans_of(dataset)
     states, changes = MemoryStates(plans, catalogue.codes), Changes(dataset, catalogue)
     who = {"shopper": "a", "request": "r0"}
-    shown, click = Shown(items=["i0"], time_us=seconds(10), **who), Interaction(action="click", item="i0", time_us=seconds(8), **who)
-    for change in (changes.of(event, now_us=seconds(11)) for event in (shown, click)):
+    shown, click = (
+        ImpressionList(items=["i0"], time_us=seconds(10), **who),
+        Interaction(action="click", item="i0", time_us=seconds(8), **who),
+    )
+    for change in (changes.from_event(event, now_us=seconds(11)) for event in (shown, click)):
         assert change is not None
         assert states.record(change)
     served, saved = states.snapshot().items, snapshot.load(tmp_path / "out" / "state", plans, catalogue.codes).items
@@ -154,13 +157,13 @@ def test_sources_and_page_see_the_values_of_the_moment(catalogue: Catalogue, dat
     assert after.nearest(0, 5).tolist() == [1]
     assert look(SOON + 5) is after  # nothing begins in between
     products = Products(dataset, catalogue)
-    assert [products.of(["i0"], moment)[0].facts["cost"] for moment in (SOON - 1, SOON)] == ["2", "3"]
-    drawn = [products.drawn(5, seed=1, time_us=moment, text="HATS") for moment in (SOON - 1, SOON)]
+    assert [products.by_ids(["i0"], moment)[0].facts["cost"] for moment in (SOON - 1, SOON)] == ["2", "3"]
+    drawn = [products.sample(5, seed=1, time_us=moment, text="HATS") for moment in (SOON - 1, SOON)]
     assert [[product.id for product in some] for some in drawn] == [[], ["i0"]]
 
 
 def test_a_shopper_with_many_rows_is_offered_once(catalogue: Catalogue) -> None:
-    assert catalogue.users.some(10, np.random.default_rng(1)) == ["a", "b"]
+    assert catalogue.users.sample(10, np.random.default_rng(1)) == ["a", "b"]
 
 
 def test_a_table_without_its_times_is_refused(tmp_path: Path, catalogue: Catalogue, dataset: Dataset) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.guard.guard import CANARIES, STABLE, Version, compared, main, tilted
 from components.contract.errors import InputError
-from serving.guard.counts import SCORE_BINS, Tally, psi, score_counts
-from serving.guard.decision import Verdict, verdict
-from serving.guard.sequential_test import GO_ON, PROMOTE, ROLL_BACK, Limits, Watch, threshold
+from serving.guard.counts import SCORE_BINS, VersionCounts, psi, score_histogram
+from serving.guard.decision import ExplainedDecision, decide
+from serving.guard.sequential_test import GO_ON, PROMOTE, ROLL_BACK, Limits, SequentialTest, threshold
 
 ALPHA = Limits().alpha
 
@@ -65,24 +65,24 @@ def test_nothing_is_promoted_before_so_many_requests() -> None:
     assert np.nanmin(np.where(found.decision == PROMOTE, found.requests, np.nan)) >= 3000
 
 
-def watched(canary: Tally, stable: Tally, *, blocks: int, limits: Limits | None = None) -> Watch:
-    watch = Watch.new()
+def watched(canary: VersionCounts, stable: VersionCounts, *, blocks: int, limits: Limits | None = None) -> SequentialTest:
+    watch = SequentialTest.new()
     for _ in range(blocks):
-        watch = watch.then(canary, stable, limits or Limits())
+        watch = watch.add_block(canary, stable, limits or Limits())
     return watch
 
 
-def tally(clicked: int, *, requests: int = 100, errors: int = 0, slow: int = 2, scores: int = 0) -> Tally:
+def tally(clicked: int, *, requests: int = 100, errors: int = 0, slow: int = 2, scores: int = 0) -> VersionCounts:
     counted = np.eye(SCORE_BINS)[scores] * 100.0
-    return Tally.of(requests=requests, errors=errors, slow=slow, settled=requests, clicked=clicked, scores=counted)
+    return VersionCounts.from_counts(requests=requests, errors=errors, slow=slow, settled=requests, clicked=clicked, scores=counted)
 
 
 def test_a_roll_back_says_what_is_worse_and_how_sure_that_is() -> None:
     watch = watched(tally(4), tally(10, requests=100), blocks=12)
-    found = verdict(watch, Limits())
+    found = decide(watch, Limits())
     capital = np.exp(float(watch.peak["clicks_worse"]))
     assert capital > 60
-    assert found == Verdict(
+    assert found == ExplainedDecision(
         "roll back",
         "48 of 1,200 requests clicked (4.00%), of stable 120 of 1,200 (10.00%): worse than stable"
         f" (evidence of {capital:,.0f}, where 60 is asked for)",
@@ -90,21 +90,21 @@ def test_a_roll_back_says_what_is_worse_and_how_sure_that_is() -> None:
 
 
 def test_all_that_is_worse_is_named() -> None:
-    reason = verdict(watched(tally(2, errors=20, slow=30), tally(10), blocks=12), Limits()).reason
+    reason = decide(watched(tally(2, errors=20, slow=30), tally(10), blocks=12), Limits()).reason
     assert [part.split("requests ")[1].split(" ")[0] for part in reason.split("; ")] == ["clicked", "failed", "slow"]
 
 
 def test_shifted_scores_roll_back_once_there_are_enough_requests() -> None:
-    assert verdict(watched(tally(10), tally(10, scores=9), blocks=9), Limits()).decision == "go on"
-    found = verdict(watched(tally(10), tally(10, scores=9), blocks=10), Limits())
+    assert decide(watched(tally(10), tally(10, scores=9), blocks=9), Limits()).decision == "go on"
+    found = decide(watched(tally(10), tally(10, scores=9), blocks=10), Limits())
     assert found.decision == "roll back"
     assert found.reason.startswith("the scores are distributed otherwise than stable's: PSI ")
     assert found.reason.endswith(", where 0.25 is the limit")
-    assert verdict(watched(tally(10), tally(10, scores=9), blocks=10), Limits(score_shift=100)).decision == "go on"
+    assert decide(watched(tally(10), tally(10, scores=9), blocks=10), Limits(score_shift=100)).decision == "go on"
 
 
 def test_going_on_says_what_is_still_open() -> None:
-    assert verdict(Watch.new(), Limits()) == Verdict(
+    assert decide(SequentialTest.new(), Limits()) == ExplainedDecision(
         "go on",
         "0 of 0 requests clicked (none), of stable 0 of 0 (none), 0 of 0 requests failed (none), of stable 0 of 0 (none),"
         " 0 of 0 requests slow (none), of stable 0 of 0 (none); nothing says that the canary is worse, and not yet proven:"
@@ -114,8 +114,8 @@ def test_going_on_says_what_is_still_open() -> None:
 
 
 def test_a_promotion_says_what_is_proven() -> None:
-    found = verdict(watched(tally(20), tally(10), blocks=15), Limits())
-    assert found == Verdict(
+    found = decide(watched(tally(20), tally(10), blocks=15), Limits())
+    assert found == ExplainedDecision(
         "promote",
         "300 of 1,500 requests clicked (20.00%), of stable 150 of 1,500 (10.00%), 0 of 1,500 requests failed (0.00%),"
         " of stable 0 of 1,500 (0.00%), 30 of 1,500 requests slow (2.00%), of stable 30 of 1,500 (2.00%); proven at 0.05:"
@@ -125,17 +125,17 @@ def test_a_promotion_says_what_is_proven() -> None:
 
 def test_clicks_that_are_still_to_come_do_not_count_as_none() -> None:
     """Of the canary's requests none has settled."""
-    fresh = Tally.of(requests=1000, slow=2)
-    assert verdict(watched(fresh, tally(100, requests=1000), blocks=10), Limits()).decision == "go on"
+    fresh = VersionCounts.from_counts(requests=1000, slow=2)
+    assert decide(watched(fresh, tally(100, requests=1000), blocks=10), Limits()).decision == "go on"
 
 
 def test_what_was_once_proven_stays_so() -> None:
     watch = watched(tally(4), tally(10), blocks=12)
     after = watch
     for _ in range(30):
-        after = after.then(tally(20), tally(10), Limits())
+        after = after.add_block(tally(20), tally(10), Limits())
     assert float(after.capital["clicks_worse"]) < threshold("clicks_worse", Limits())
-    assert verdict(after, Limits()).decision == "roll back"
+    assert decide(after, Limits()).decision == "roll back"
 
 
 def test_psi_by_hand() -> None:
@@ -148,7 +148,7 @@ def test_psi_by_hand() -> None:
 
 
 def test_scores_are_counted_by_equal_bins() -> None:
-    counted = score_counts(np.array([0, 0.049, 0.051, 0.999, 1, 7, -3, np.nan, np.inf], np.float32))
+    counted = score_histogram(np.array([0, 0.049, 0.051, 0.999, 1, 7, -3, np.nan, np.inf], np.float32))
     assert counted.tolist() == [3, 1] + [0] * 17 + [3]
 
 

@@ -13,13 +13,13 @@ import pytest
 
 from components.contract.errors import InputError, ShelfRankError
 from serving.exposure.event_types import Exposure, Interaction
-from serving.exposure.serialization import EventRows, decision, lines
+from serving.exposure.log_tailer import complete_sizes, read_new_lines
+from serving.exposure.serialization import EventRows, decision_row, json_lines
 from serving.guard.attribution import Click
-from serving.guard.log_parser import Clicks, Trial, request_of
-from serving.guard.log_tailer import sizes, unread
-from serving.guard.monitor import Duty, Sentry
+from serving.guard.log_parser import Clicks, Trial, parse_request
+from serving.guard.monitor import Monitor, MonitorSettings
 from serving.guard.sequential_test import Limits
-from serving.guard.trial_store import Ledger, Standing
+from serving.guard.trial_store import TrialState, TrialStore
 from tests.serving.exposure.shop_log import dataset
 from tests.serving.guard.stream import GOOD, START_US, STEP_US, Side, stream, told, write
 
@@ -28,12 +28,14 @@ LATER_US = START_US + 10_000_000_000_000
 LIMITS = Limits(click_loss=0.2, error_rise=0.02, slow_rise=0.05, min_requests=300)
 
 
-def sentry(ledger: Ledger, *folders: Path, **duty: Any) -> Sentry:
-    return Sentry(Duty(logs=folders, **({"click_s": 60.0, "late_s": 0.0, "limits": LIMITS} | duty)), ledger, Clicks(dataset(), ()))
+def sentry(ledger: TrialStore, *folders: Path, **duty: Any) -> Monitor:
+    return Monitor(
+        MonitorSettings(logs=folders, **({"click_s": 60.0, "late_s": 0.0, "limits": LIMITS} | duty)), ledger, Clicks(dataset(), ())
+    )
 
 
-def looked(*folders: Path, now_us: int = LATER_US, ledger: Path | None = None, since_us: int = START_US, **duty: Any) -> Standing:
-    with closing(Ledger(ledger)) as kept:
+def looked(*folders: Path, now_us: int = LATER_US, ledger: Path | None = None, since_us: int = START_US, **duty: Any) -> TrialState:
+    with closing(TrialStore(ledger)) as kept:
         found = sentry(kept, *folders, **duty).look(3, 2, since_us=since_us, now_us=now_us)
         assert found is not None
         return found
@@ -41,12 +43,12 @@ def looked(*folders: Path, now_us: int = LATER_US, ledger: Path | None = None, s
 
 def decisions(folder: Path, *exposures: Exposure, name: str = "decisions-1.jsonl") -> None:
     with (folder / name).open("ab") as file:
-        file.write(lines([decision(each) for each in exposures]))
+        file.write(json_lines([decision_row(each) for each in exposures]))
 
 
 def clicks(folder: Path, *given: Interaction, name: str = "interactions-1.jsonl") -> None:
     with (folder / name).open("ab") as file:
-        file.write(lines([EventRows(dataset()).interaction(each) for each in given]))
+        file.write(json_lines([EventRows(dataset()).interaction(each) for each in given]))
 
 
 def of(side: str, n: int, version: int | None = None, **changed: Any) -> Exposure:
@@ -59,9 +61,9 @@ def click(n: int, after_s: float = 5.0) -> Interaction:
     return Interaction(time_us=START_US + n * STEP_US + int(after_s * 1e6), shopper=f"u{n}", action="click", item="a", request=f"r{n}")
 
 
-def counts(standing: Standing, side: str) -> tuple[int, ...]:
+def counts(standing: TrialState, side: str) -> tuple[int, ...]:
     """Requests, errors, slow, settled and clicked in blocks that are complete."""
-    tally = getattr(standing.watch, side)
+    tally = getattr(standing.test, side)
     return tuple(int(getattr(tally, name)) for name in ("requests", "errors", "slow", "settled", "clicked"))
 
 
@@ -78,23 +80,23 @@ def counts(standing: Standing, side: str) -> tuple[int, ...]:
 def test_a_planted_canary_gets_its_verdict(tmp_path: Path, canary: Side, decision: str, why: str, most: int) -> None:
     write(tmp_path, stream(canary, requests=6_000, seed=5))
     standing = looked(tmp_path)
-    assert standing.found is not None
-    assert (standing.found.decision, why in standing.found.reason) == (decision, True), standing.found
+    assert standing.outcome is not None
+    assert (standing.outcome.decision, why in standing.outcome.reason) == (decision, True), standing.outcome
     # Answers are read first, all there are; so by clicks it is the settled ones that it took.
-    assert (standing.watch.canary.settled if "clicked" in why or decision == "promote" else standing.watch.canary.requests) <= most
+    assert (standing.test.canary.settled if "clicked" in why or decision == "promote" else standing.test.canary.requests) <= most
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_canary_that_is_as_good_is_not_rolled_back(tmp_path: Path, seed: int) -> None:
     write(tmp_path, stream(GOOD, requests=3_000, seed=seed))
     standing = looked(tmp_path)
-    assert standing.found is None or standing.found.decision == "promote"
+    assert standing.outcome is None or standing.outcome.decision == "promote"
 
 
 def test_however_the_log_is_read_the_same_is_counted(tmp_path: Path) -> None:
     write(tmp_path / "log", stream(Side(clicked=0.15), requests=1_500, seed=1), rotate_bytes=30_000)
     whole = looked(tmp_path / "log")
-    assert whole.watch.canary.settled > 200
+    assert whole.test.canary.settled > 200
     (tmp_path / "grows").mkdir()
     standing = None
     for part in range(7):  # each time some files more, and pieces of lines of the others
@@ -121,7 +123,7 @@ def test_a_look_at_what_is_read_already_counts_nothing(tmp_path: Path) -> None:
 
 
 def test_half_a_line_waits_for_its_end_and_a_torn_one_in_the_middle_is_told(tmp_path: Path) -> None:
-    whole = lines([decision(of("stable", 1))])
+    whole = json_lines([decision_row(of("stable", 1))])
     (tmp_path / "decisions-1.jsonl.open").write_bytes(b'{"request": "r\n' + whole[:30])
     first = looked(tmp_path, ledger=tmp_path / "guard.sqlite", block=1)
     assert (counts(first, "stable")[0], first.unreadable) == (0, 1)
@@ -133,17 +135,17 @@ def test_half_a_line_waits_for_its_end_and_a_torn_one_in_the_middle_is_told(tmp_
 
 def test_a_file_that_was_written_anew_is_read_on_from_a_lines_beginning(tmp_path: Path) -> None:
     (tmp_path / "decisions-1.jsonl").write_bytes(b"a\nbb\nccc\n")
-    (chunk,) = unread([tmp_path], "decisions", {"decisions-1": 1})
+    (chunk,) = read_new_lines([tmp_path], "decisions", {"decisions-1": 1})
     assert (chunk.lines, chunk.end) == ([b"bb\n", b"ccc\n"], 9)
-    assert list(unread([tmp_path], "decisions", {"decisions-1": 9})) == []
-    assert list(unread([tmp_path], "decisions", {"decisions-1": 99})) == []
-    assert list(unread([tmp_path], "interactions", {})) == []
+    assert list(read_new_lines([tmp_path], "decisions", {"decisions-1": 9})) == []
+    assert list(read_new_lines([tmp_path], "decisions", {"decisions-1": 99})) == []
+    assert list(read_new_lines([tmp_path], "interactions", {})) == []
 
 
 def test_the_size_of_what_is_skipped_ends_with_a_line(tmp_path: Path) -> None:
     (tmp_path / "decisions-1.jsonl").write_bytes(b"a" * 100_000 + b"\n" + b"b" * 70_000)
     (tmp_path / "decisions-2.jsonl.open").write_bytes(b"half")
-    assert sizes([tmp_path], "decisions") == {"decisions-1": 100_001, "decisions-2": 0}
+    assert complete_sizes([tmp_path], "decisions") == {"decisions-1": 100_001, "decisions-2": 0}
 
 
 def test_a_shopper_counts_once_in_the_trial_and_once_more_in_each_stretch(tmp_path: Path) -> None:
@@ -153,7 +155,7 @@ def test_a_shopper_counts_once_in_the_trial_and_once_more_in_each_stretch(tmp_pa
     standing = looked(tmp_path, block=2, stretch=5)
     assert counts(standing, "canary") == (1, 0, 0, 1, 0)
     assert counts(standing, "stable") == (3, 0, 0, 3, 1)  # r8 waits for the block's other one
-    stretch = standing.watch.stretch
+    stretch = standing.test.stretch
     assert (stretch.number, stretch.canary.requests, stretch.stable.requests) == (2, 1, 3)
 
 
@@ -167,7 +169,7 @@ def test_shoppers_who_come_again_raise_no_false_alarm_and_prove_nothing_false(tm
         given = [of("canary" if tried[u] else "stable", n, shopper=f"u{u}", model_ms=80.0 if slow[u] else 4.0) for n, u in enumerate(come)]
         (folder := tmp_path / str(seed)).mkdir()
         decisions(folder, *given)
-        found = looked(folder, now_us=START_US, block=40, stretch=400).found
+        found = looked(folder, now_us=START_US, block=40, stretch=400).outcome
         decided.append(None if found is None else found.decision)
     assert decided == [None] * 12
 
@@ -180,7 +182,7 @@ def test_a_version_that_begins_to_fail_is_found_where_nobody_new_comes(tmp_path:
         failing = {"version": "", "degraded": "popularity", "scores": None} if side == "canary" and n >= 1_200 else {}
         given.append(of(side, n, shopper=f"u{shopper}", **failing))
     decisions(tmp_path, *given)
-    found = looked(tmp_path, now_us=START_US, block=20, stretch=400).found
+    found = looked(tmp_path, now_us=START_US, block=20, stretch=400).outcome
     assert found is not None
     assert found.decision == "roll back"
     assert found.reason.startswith("in the present stretch ")
@@ -228,20 +230,20 @@ def test_a_ledger_that_knew_requests_by_their_ids_alone_is_begun_anew_from_the_l
 
 
 def test_clicks_are_those_of_the_actions_that_are_named(tmp_path: Path) -> None:
-    row = json.loads(lines([EventRows(dataset()).interaction(click(0))]))
-    shown = lines([row, row | {"action": "view"}, row | {"request": None}]).splitlines()
-    assert Clicks(dataset(), ()).of([*shown, b"{"]) == ([Click("r0", "u0", "", click(0).time_us)], 1)
-    assert Clicks(dataset(), ("show",)).of(shown)[0] == [Click("r0", "u0", "", click(0).time_us)]
+    row = json.loads(json_lines([EventRows(dataset()).interaction(click(0))]))
+    shown = json_lines([row, row | {"action": "view"}, row | {"request": None}]).splitlines()
+    assert Clicks(dataset(), ()).parse([*shown, b"{"]) == ([Click("r0", "u0", "", click(0).time_us)], 1)
+    assert Clicks(dataset(), ("show",)).parse(shown)[0] == [Click("r0", "u0", "", click(0).time_us)]
     with pytest.raises(InputError, match="the dataset file has no action 'clack'"):
         Clicks(dataset(), ("clack",))
 
 
 def test_what_a_line_is_to_the_trial() -> None:
     def line(*given: Any, **changed: Any) -> bytes:
-        return lines([decision(of(*given, **changed))])
+        return json_lines([decision_row(of(*given, **changed))])
 
     def found(text: bytes) -> Any:
-        return request_of(text, TRIAL, slow_ms=50)
+        return parse_request(text, TRIAL, slow_ms=50)
 
     well = found(line("canary", 1, model_ms=51.0))
     assert (well.request, well.shopper, well.side) == ("r1", "u1", "canary")
@@ -253,7 +255,7 @@ def test_what_a_line_is_to_the_trial() -> None:
     assert found(line("stable", 1, shopper="")) is None
     assert found(line("", 1)) is None
     assert found(line("stable", 1, time_us=START_US - 1)) is None
-    for broken in (b"[]\n", b"{}\n", b"x\n", lines([decision(of("canary", 1)) | {"scores": "none"}])):
+    for broken in (b"[]\n", b"{}\n", b"x\n", json_lines([decision_row(of("canary", 1)) | {"scores": "none"}])):
         with pytest.raises(ValueError, match=r"line of `decisions`|expected an object|Expecting value|could not convert"):
             found(broken)
 
@@ -269,7 +271,7 @@ def test_logs_of_several_services_are_one(tmp_path: Path) -> None:
 
 def test_another_version_under_the_label_is_another_trial(tmp_path: Path) -> None:
     decisions(tmp_path, of("canary", 0), of("stable", 1))
-    with closing(Ledger(None)) as ledger:
+    with closing(TrialStore(None)) as ledger:
         watching = sentry(ledger, tmp_path, block=2)
         first = watching.look(3, 2, since_us=START_US, now_us=LATER_US)
         assert first is not None
@@ -291,17 +293,17 @@ def test_another_version_under_the_label_is_another_trial(tmp_path: Path) -> Non
 def test_a_trial_that_has_its_verdict_is_left_as_it_is(tmp_path: Path) -> None:
     write(tmp_path, stream(Side(failed=0.5), requests=1_000, seed=1))
     first = looked(tmp_path, ledger=tmp_path / "guard.sqlite")
-    assert first.found is not None
+    assert first.outcome is not None
     write(tmp_path, stream(GOOD, requests=1_000, seed=2))
     second = looked(tmp_path, ledger=tmp_path / "guard.sqlite", now_us=LATER_US + 1)
-    assert (second.found, second.found_us) == (first.found, first.found_us)
+    assert (second.outcome, second.ended_us) == (first.outcome, first.ended_us)
     assert counts(second, "canary") == counts(first, "canary")
 
 
 def test_a_file_that_is_no_ledger_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "guard.sqlite").write_text("something else, and long enough to be read as a page of a database" * 100)
     with pytest.raises(ShelfRankError, match=r"guard\.sqlite: expected the guard's ledger"):
-        Ledger(tmp_path / "guard.sqlite")
+        TrialStore(tmp_path / "guard.sqlite")
 
 
 @pytest.fixture(autouse=True)
@@ -313,7 +315,7 @@ def _no_nan() -> Iterator[None]:
 @pytest.mark.parametrize("wrong", [{"block": 0}, {"click_s": 0.0}, {"slow_ms": -1.0}, {"late_s": -1.0}])
 def test_a_duty_that_makes_no_sense_is_an_error(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=f"the guard's {next(iter(wrong))}"):
-        Duty(logs=[], **wrong)
+        MonitorSettings(logs=[], **wrong)
 
 
 def test_a_folder_of_logs_is_followed_with_those_that_appear_later(tmp_path: Path) -> None:

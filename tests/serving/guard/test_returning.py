@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.guard.returning import AT_LIMITS, STABLE, WORSE_CANARIES, Answers, blocks, stretches, traffic, trials
 from serving.guard.log_parser import Clicks
-from serving.guard.monitor import Duty, Sentry
+from serving.guard.monitor import Monitor, MonitorSettings
 from serving.guard.sequential_test import Limits, stretch_length, stretch_stake
-from serving.guard.trial_store import Ledger
+from serving.guard.trial_store import TrialStore
 from tests.serving.exposure.shop_log import dataset
 from tests.serving.guard.stream import START_US
 from tests.serving.guard.test_monitor import LIMITS, decisions, of
@@ -48,17 +48,19 @@ def test_the_benchmark_counts_as_the_sentry_does(tmp_path: Path) -> None:
         side = "canary" if canary else "stable"
         exposures.append(of(side, n, shopper=f"u{shopper}", model_ms=80.0 if slow else 4.0, **(failed if bad else {})))
     decisions(tmp_path, *exposures)
-    duty = Duty(logs=[tmp_path], click_s=60.0, block=20, stretch=150, limits=replace(LIMITS, alpha=1e-9))  # so that it never decides
-    with closing(Ledger(None)) as ledger:
-        standing = Sentry(duty, ledger, Clicks(dataset(), ())).look(3, 2, since_us=START_US, now_us=START_US)
+    duty = MonitorSettings(
+        logs=[tmp_path], click_s=60.0, block=20, stretch=150, limits=replace(LIMITS, alpha=1e-9)
+    )  # so that it never decides
+    with closing(TrialStore(None)) as ledger:
+        standing = Monitor(duty, ledger, Clicks(dataset(), ())).look(3, 2, since_us=START_US, now_us=START_US)
     assert standing is not None
     number = stretches(900, 150)
     new, again = (blocks(given, number, again=again, size=20) for again in (False, True))
     last = again.counts[again.stretch == number[-1]]
-    for counted, seen in ((new.counts, standing.watch), (last, standing.watch.stretch)):
+    for counted, seen in ((new.counts, standing.test), (last, standing.test.stretch)):
         expected = [[tally.requests, tally.errors, tally.slow] for tally in (seen.canary, seen.stable)]
         assert counted.sum(axis=0).tolist() == expected
-    assert standing.watch.stretch.number == number[-1] > 3
+    assert standing.test.stretch.number == number[-1] > 3
     assert standing.requests == 900
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import grpc
 
-from serving.service.grpc.grpc_server import grpc_door
+from serving.service.grpc.grpc_server import serve_grpc
 from serving.service.http.app import service_app
-from serving.service.lifespan import opened, read
-from serving.service.service_context import Parts
-from serving.service.settings import Places, Settings
+from serving.service.lifespan import load_files, open_service
+from serving.service.service_context import ServiceContext
+from serving.service.settings import Locations, Settings
 from tests.serving.service.conftest import Shop
 from tests.serving.service.running import Service, running
 
@@ -60,13 +60,13 @@ def compiled(folder: Path) -> Compiled:
 
 @contextmanager
 def both_doors(shop: Shop, places: dict[str, Any] | None = None, **settings: Any) -> Iterator[Doors]:
-    where = Places(**{"dataset": shop.dataset, "state": shop.state, "model_server": shop.address, "model": "shop", **(places or {})})
+    where = Locations(**{"dataset": shop.dataset, "state": shop.state, "model_server": shop.address, "model": "shop", **(places or {})})
     how = Settings(**{"label": "stable", "deadline_ms": 5_000, **settings})
     ports: list[int] = []
 
     @asynccontextmanager
-    async def doors() -> AsyncIterator[Parts]:
-        async with opened(how, where, read(where)) as parts, grpc_door(parts, how, address="127.0.0.1:0") as port:
+    async def doors() -> AsyncIterator[ServiceContext]:
+        async with open_service(how, where, load_files(where)) as parts, serve_grpc(parts, how, address="127.0.0.1:0") as port:
             ports.append(port)
             yield parts
 

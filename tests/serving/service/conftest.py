@@ -12,8 +12,8 @@ from fastapi import FastAPI
 from serving.model_server.config import ServerConfig
 from serving.model_server.server import ModelServer
 from serving.service.http.app import service_app
-from serving.service.lifespan import opened, read
-from serving.service.settings import Places, Settings
+from serving.service.lifespan import load_files, open_service
+from serving.service.settings import Locations, Settings
 from tests.serving.service.little_shop import ITEMS, write_model, write_shop
 from tests.serving.service.running import Service, running
 
@@ -57,9 +57,9 @@ Started = Callable[..., Service]
 
 
 def service_of(shop: Shop, places: dict[str, Any], **settings: Any) -> FastAPI:
-    where = Places(**{"dataset": shop.dataset, "state": shop.state, "model_server": shop.address, "model": "shop", **places})
+    where = Locations(**{"dataset": shop.dataset, "state": shop.state, "model_server": shop.address, "model": "shop", **places})
     how = Settings(**{"label": "stable", "deadline_ms": 5_000, **settings})
-    return service_app(how, lambda: opened(how, where, read(where)))
+    return service_app(how, lambda: open_service(how, where, load_files(where)))
 
 
 @pytest.fixture

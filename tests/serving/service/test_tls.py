@@ -18,8 +18,8 @@ import pytest
 
 from components.contract.errors import InputError
 from serving.client.messages import PREDICT
-from serving.service.messages import message
-from serving.service.settings import Places
+from serving.service.messages import message_class
+from serving.service.settings import Locations
 from serving.service.tls import Tls
 from tests.serving.service.bad_model_servers import free_port
 from tests.serving.service.certificates import Authority, Pair
@@ -27,7 +27,7 @@ from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.test_start_and_stop import ROOT, command
 
 RANK = "/shelfrank.v1.Ranking/Rank"
-ASKED = message("RankRequest")(candidates=["p0", "p1"]).SerializeToString()
+ASKED = message_class("RankRequest")(candidates=["p0", "p1"]).SerializeToString()
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def by_rest(port: int, context: ssl.SSLContext) -> list[str]:
 
 def by_grpc(port: int, credentials: grpc.ChannelCredentials) -> list[str]:
     with grpc.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
-        return list(message("RankResponse").FromString(channel.unary_unary(RANK)(ASKED, timeout=10)).order)
+        return list(message_class("RankResponse").FromString(channel.unary_unary(RANK)(ASKED, timeout=10)).order)
 
 
 def trusting(authority: Authority, mine: Pair | None = None) -> tuple[ssl.SSLContext, grpc.ChannelCredentials]:
@@ -144,7 +144,7 @@ def test_files_that_are_no_certificates_are_refused(shop: Shop, tmp_path: Path) 
     with pytest.raises(InputError, match="in PEM"):
         Tls(pair.cert, tmp_path / "none")
     with pytest.raises(InputError, match="model-server-tls"):
-        Places(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", model_server_ca=pair.cert)
+        Locations(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", model_server_ca=pair.cert)
     line = command(shop, free_port(), "--tls-cert", str(pair.cert))
     wrong = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (wrong.returncode, "--tls-key, of which one is missing" in wrong.stderr) == (2, True)

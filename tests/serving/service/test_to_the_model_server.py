@@ -11,7 +11,7 @@ import pytest
 from components.contract.errors import InputError
 from serving.client.messages import PredictRequest
 from serving.client.tensors import read
-from serving.service.settings import Places, Settings
+from serving.service.settings import Locations, Settings
 from tests.serving.service.bad_model_servers import answering, free_port, scores
 from tests.serving.service.conftest import Shop, Started, service_of
 from tests.serving.service.little_shop import ITEMS
@@ -170,4 +170,4 @@ def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any], sentence: st
 
 def test_a_replica_given_twice_is_refused(shop: Shop) -> None:
     with pytest.raises(InputError, match="each model server once"):
-        Places(dataset=shop.dataset, state=shop.state, model_server="x:1", replicas=("y:1", "x:1"), model="shop")
+        Locations(dataset=shop.dataset, state=shop.state, model_server="x:1", replicas=("y:1", "x:1"), model="shop")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving.service.messages import message
+from serving.service.messages import message_class
 from tests.serving.service.bad_model_servers import free_port
 from tests.serving.service.both_doors import both_doors
 from tests.serving.service.conftest import Shop
@@ -66,14 +66,14 @@ def call(request: pytest.FixtureRequest, shop: Shop, tmp_path_factory: pytest.Te
             return str(code)
 
         yield sent
-        good = message("RankRequest")(candidates=["p0", "p1"], shopper="a").SerializeToString()
-        answer = message("RankResponse").FromString(methods["Rank"](good, timeout=20))
+        good = message_class("RankRequest")(candidates=["p0", "p1"], shopper="a").SerializeToString()
+        answer = message_class("RankResponse").FromString(methods["Rank"](good, timeout=20))
         assert sorted(answer.order) == ["p0", "p1"]
     assert_times_are_plausible(log)
 
 
 def tried(call: Callable[[str, bytes], str], name: str, examples: int) -> None:
-    made = message(CALLS[name])
+    made = message_class(CALLS[name])
     many = settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 
     @many
@@ -129,10 +129,10 @@ def request_of(path: str, body: dict[str, Any]) -> tuple[str, bytes]:
         return made
 
     if path != "/v1/events":
-        return "Explain" if path == "/v1/explain" else "Rank", message("RankRequest")(**fields(body)).SerializeToString()
+        return "Explain" if path == "/v1/explain" else "Rank", message_class("RankRequest")(**fields(body)).SerializeToString()
     ((kind, events),) = body.items()
     events = [{**each, "time_us": min(each["time_us"], (1 << 63) - 1)} if "time_us" in each else each for each in events]
-    return "RecordEvents", message("RecordEventsRequest")(**{kind: [fields(each) for each in events]}).SerializeToString()
+    return "RecordEvents", message_class("RecordEventsRequest")(**{kind: [fields(each) for each in events]}).SerializeToString()
 
 
 @pytest.mark.parametrize("examples", [300, pytest.param(10_000, marks=pytest.mark.slow)])
@@ -157,11 +157,11 @@ def test_whatever_comes_is_answered_for_long(call: Callable[[str, bytes], str], 
 
 
 def test_lists_in_lists_are_bounded(call: Callable[[str, bytes], str]) -> None:
-    deep = message("Value")(text="x")
+    deep = message_class("Value")(text="x")
     for _ in range(45):
-        outer = message("Value")()
+        outer = message_class("Value")()
         outer.list.values.add().CopyFrom(deep)
         deep = outer
-    request = message("RankRequest")(candidates=["p0"])
+    request = message_class("RankRequest")(candidates=["p0"])
     request.context["device"].CopyFrom(deep)
     assert call("Rank", request.SerializeToString()) in ALLOWED

@@ -7,19 +7,19 @@ import pytest
 
 from components.contract.errors import InputError
 from serving.service import rate_limit
-from serving.service.messages import message
-from serving.service.rate_limit import Rates
+from serving.service.messages import message_class
+from serving.service.rate_limit import RateLimiter
 from serving.service.settings import Settings
 from tests.serving.service.bad_model_servers import hung
 from tests.serving.service.both_doors import both_doors
 from tests.serving.service.conftest import Shop, Started
 
 CLICK = {"interactions": [{"action": "click", "item": "p0", "shopper": "a", "time_us": 1_770_000_000_000_000}]}
-ASKED = message("RankRequest")(candidates=["p0"]).SerializeToString()
+ASKED = message_class("RankRequest")(candidates=["p0"]).SerializeToString()
 
 
 def test_a_bucket_gives_a_burst_and_then_its_rate() -> None:
-    limit = Rates(5.0)  # ten at once
+    limit = RateLimiter(5.0)  # ten at once
     assert [limit.wait_s("a", 100.0) for _ in range(11)] == [0.0] * 10 + [1 / 5]
     assert limit.wait_s("b", 100.0) == 0.0  # another's is its own
     assert limit.wait_s("a", 100.1) == pytest.approx(0.1)
@@ -28,18 +28,18 @@ def test_a_bucket_gives_a_burst_and_then_its_rate() -> None:
 
 
 def test_a_slow_rate_lets_one_through_at_a_time() -> None:
-    limit = Rates(0.1)
+    limit = RateLimiter(0.1)
     assert [limit.wait_s("a", 0.0), limit.wait_s("a", 4.0), limit.wait_s("a", 10.0)] == [0.0, pytest.approx(6.0), 0.0]
 
 
 def test_without_a_rate_nothing_is_counted() -> None:
-    limit = Rates(0.0)
+    limit = RateLimiter(0.0)
     assert {limit.wait_s("a", 0.0) for _ in range(1_000)} == {0.0}
 
 
 def test_only_so_many_clients_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limit, "MOST_CLIENTS", 3)
-    limit = Rates(0.5)
+    limit = RateLimiter(0.5)
     assert [limit.wait_s(name, 0.0) for name in "abc"] == [0.0] * 3
     assert limit.wait_s("a", 0.0) > 0  # heard of last
     assert limit.wait_s("d", 0.0) == 0.0  # and b is forgotten

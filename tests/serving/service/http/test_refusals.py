@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.contract.errors import InputError
-from serving.service.settings import Places, Settings
+from serving.service.settings import Locations, Settings
 from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import ITEMS
 
@@ -124,17 +124,17 @@ def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
 
 def test_a_snapshot_of_redis_is_refused(shop: Shop) -> None:
     with pytest.raises(InputError, match="Redis keeps its own"):
-        Places(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", redis="redis://x", snapshot=shop.state)
+        Locations(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", redis="redis://x", snapshot=shop.state)
 
 
 def test_a_cluster_without_a_redis_is_refused(shop: Shop) -> None:
     with pytest.raises(InputError, match="is of Redis, and there is none"):
-        Places(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", redis_cluster=True)
+        Locations(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", redis_cluster=True)
 
 
 def test_loading_without_a_redis_is_refused(shop: Shop) -> None:
     with pytest.raises(InputError, match="there is none"):
-        Places(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", load=True)
+        Locations(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", load=True)
 
 
 def test_an_order_is_whole_at_any_length(started: Started) -> None:

@@ -14,7 +14,7 @@ from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import BRANDS, ITEMS, SHOP, catalogue, dataset
 from tests.serving.service.ranking.test_arms_and_rules import files
 
-PAGE = Path(__file__).resolve().parents[4] / "serving" / "page"
+PAGE = Path(__file__).resolve().parents[4] / "serving" / "service" / "page"
 
 
 def test_without_the_page_there_are_no_such_routes_and_no_version_can_be_asked_for(started: Started) -> None:
@@ -71,7 +71,7 @@ def test_products_are_drawn_by_seed_and_found_by_what_they_say(shop: Shop, start
     kelso = service.get("/page/products?text=%20kelsO").json
     assert sorted(each["id"] for each in kelso) == [item for item, brand in zip(ITEMS, BRANDS, strict=True) if brand == "Kelso"]
     assert service.get("/page/products?text=p3").json == [{"id": "p3", "title": "p3", "facts": {"brand": "Kelso", "price": "40"}}]
-    (known, unknown) = Products(dataset(), catalogue(shop.state)).of(["p0", "new"], 0)
+    (known, unknown) = Products(dataset(), catalogue(shop.state)).by_ids(["p0", "new"], 0)
     assert known.facts == {"brand": "Alder", "tags": "new, sale", "price": "10"}
     assert (unknown.title, unknown.facts) == ("new", {})
     assert service.get("/page/products?count=0").status == 422

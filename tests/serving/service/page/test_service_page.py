@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 from serving.service.__main__ import parser
-from serving.service.ranking.fallback_chain import Rung
+from serving.service.ranking.fallback_chain import Level
 from tests.serving.service.conftest import Started
 
 DOCS = Path(__file__).resolve().parents[4] / "docs"
@@ -24,7 +24,7 @@ def test_the_page_has_each_metric_and_rung(started: Started) -> None:
     page = started(shadow="previous").get("/metrics").body.decode()
     kept = {name for name in re.findall(r"^# TYPE (\w+)", page, re.MULTILINE) if not name.endswith("_created")}
     assert named == kept
-    assert all(f"| `{rung}` |" in SERVE for rung in get_args(Rung))
+    assert all(f"| `{rung}` |" in SERVE for rung in get_args(Level))
 
 
 def test_the_pages_command_and_switches_are_those_of_the_service() -> None:

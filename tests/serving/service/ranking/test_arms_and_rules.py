@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.contract.popularity import popularity_column
-from serving.service.ranking.fallback_scores import by_lot, by_popularity
+from serving.service.ranking.fallback_scores import popularity_scores, random_scores
 from tests.serving.service.conftest import Started
 from tests.serving.service.little_shop import ITEMS, dataset
 
@@ -78,7 +78,7 @@ def test_the_lot_is_the_same_for_one_request_and_another_for_the_next(started: S
     orders = [tuple(service.rank(*ITEMS[:5], shopper="a", request=name)["order"]) for name in ("r1", "r1", "r2", "r3", "r4")]
     assert orders[0] == orders[1]
     assert len(set(orders)) > 2
-    assert by_lot("r1", 5).tolist() == by_lot("r1", 5).tolist()
+    assert random_scores("r1", 5).tolist() == random_scores("r1", 5).tolist()
 
 
 def test_rules_filter_and_pin_by_the_products_values_and_the_context(started: Started, tmp_path: Path) -> None:
@@ -112,11 +112,11 @@ def test_rules_hold_for_what_stands_in_as_well(started: Started, tmp_path: Path)
 def test_what_is_popular_is_what_the_model_learns_from() -> None:
     assert popularity_column(dataset()) == "item_clicks"
     tensors = {"item_clicks": np.array([[1, 3, 0]], np.float32)}
-    found = by_popularity(tensors, "item_clicks", 2)
+    found = popularity_scores(tensors, "item_clicks", 2)
     assert found is not None
     assert found.tolist() == [1, 3]
-    assert by_popularity({"item_clicks": np.array([[2, 2, 0]], np.float32)}, "item_clicks", 2) is None
-    assert by_popularity(tensors, None, 2) is None
+    assert popularity_scores({"item_clicks": np.array([[2, 2, 0]], np.float32)}, "item_clicks", 2) is None
+    assert popularity_scores(tensors, None, 2) is None
 
 
 def test_lists_and_clicks_are_counted_by_experiment_and_arm_whatever_the_arm_changes(started: Started, tmp_path: Path) -> None:

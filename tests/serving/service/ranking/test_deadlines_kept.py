@@ -14,9 +14,9 @@ from components.contract.errors import ModelUnavailable
 from serving.client.prediction import Prediction
 from serving.features.request import Inputs
 from serving.rules.apply import Ruled
-from serving.service.ranking.fallback_chain import SCORES, Ladder
-from serving.service.ranking.ranking import Asked, Ranking
-from serving.service.ranking.shop_files import InForce
+from serving.service.ranking.fallback_chain import SCORES, FallbackChain
+from serving.service.ranking.ranking import Ranking, RankingBackends, RankRequest
+from serving.service.ranking.shop_files import ActiveShopFiles
 from serving.service.settings import Settings
 from tests.serving.service import little_shop
 
@@ -62,7 +62,7 @@ class Model:
         return Prediction({SCORES: np.zeros((1, len(ITEMS)), np.float32)}, 1)
 
 
-class Knowledge:
+class State:
     async def inputs(self, *_: Any, **__: Any) -> tuple[Inputs, bool]:
         await asyncio.sleep(0.001)
         return Inputs({}, 0), True
@@ -74,14 +74,14 @@ class Rules:
     def __init__(self, clock: VirtualClock, rest_s: Callable[[], float]) -> None:
         self._clock, self._rest_s = clock, rest_s
 
-    def applied(self, *_: Any, **__: Any) -> Ruled:
+    def apply(self, *_: Any, **__: Any) -> Ruled:
         self._clock.now_s += self._rest_s()
         return Ruled((0, 1, 2))
 
 
 class Shop:
     def __init__(self, rules: Any) -> None:
-        self.now = InForce(rules, None, None, frozenset())  # type: ignore[arg-type]
+        self.now = ActiveShopFiles(rules, None, None, frozenset())  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +98,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualClock]:
 
 
 def ranking(dataset: Dataset, clock: VirtualClock, *, model: Model, rest_s: Callable[[], float], deadline_ms: float) -> Ranking:
-    parts = {"knowledge": Knowledge(), "shop": Shop(Rules(clock, rest_s)), "changes": None, "log": None}
-    ladder = Ladder(model, popular=None, most=10)  # type: ignore[arg-type]
-    return Ranking(dataset, Settings(label="stable", deadline_ms=deadline_ms), ladder=ladder, **parts)  # type: ignore[arg-type]
+    chain = FallbackChain(model, popular=None, capacity=10)  # type: ignore[arg-type]
+    others = {"state": State(), "shop": Shop(Rules(clock, rest_s)), "changes": None, "log": None}
+    backends = RankingBackends(fallback_chain=chain, **others)  # type: ignore[arg-type]
+    return Ranking(dataset, Settings(label="stable", deadline_ms=deadline_ms), backends)
 
 
 def seconds_of_answers(asked: Ranking, clock: VirtualClock, *, calls: int, **patience: float) -> list[float]:
@@ -110,8 +111,8 @@ def seconds_of_answers(asked: Ranking, clock: VirtualClock, *, calls: int, **pat
         took = []
         for _ in range(calls):
             began_s = clock.now_s
-            ranked = await asked.rank(Asked(candidates=ITEMS), now_us=1_770_000_000_000_000, began_s=began_s, **patience)
-            asked.answered(ranked)
+            ranked = await asked.rank(RankRequest(candidates=ITEMS), now_us=1_770_000_000_000_000, began_s=began_s, **patience)
+            asked.observe_answer(ranked)
             took.append(clock.now_s - began_s)
         return took
 
@@ -165,9 +166,9 @@ def test_a_model_that_is_well_gets_nearly_all_of_the_time(dataset: Dataset, cloc
     async def rungs() -> list[str]:
         found = []
         for _ in range(100):
-            ranked = await asked.rank(Asked(candidates=ITEMS), now_us=1_770_000_000_000_000, began_s=clock.now_s)
-            asked.answered(ranked)
-            found.append(ranked.scored.rung)
+            ranked = await asked.rank(RankRequest(candidates=ITEMS), now_us=1_770_000_000_000_000, began_s=clock.now_s)
+            asked.observe_answer(ranked)
+            found.append(ranked.scored.level)
         return found
 
     assert clock.run_until_complete(rungs()).count("model") >= 90

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from components.contract.errors import InputError
-from serving.exposure.pseudonym import shopper_key
-from serving.service.lifespan import read
-from serving.service.settings import Places
+from serving.exposure.pseudonym import pseudonym
+from serving.service.lifespan import load_files
+from serving.service.settings import Locations
 from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import ITEMS, SHOP
 from tests.serving.service.running import Service
@@ -79,11 +79,11 @@ def test_whichever_id_is_forgotten_all_of_the_shopper_is(started: Started, place
     assert service.call("DELETE", f"/v1/shoppers/{named}").status == 204
     assert [clicks(service, who) for who in ("a", "d1", "b")] == [0, 0, 1]
     wishes = {json.loads(path.read_bytes())["shopper"] for path in places["log"].glob("*.forget")}
-    assert wishes == {shopper_key(each, SALT) for each in ("a", "d1", "d2")}
+    assert wishes == {pseudonym(each, SALT) for each in ("a", "d1", "d2")}
 
 
 def test_without_the_table_the_service_says_what_is_missing(places: dict[str, Any], shop: Shop) -> None:
 
     (places["state"] / "catalogue" / "identities.parquet").unlink()
     with pytest.raises(InputError, match="expected the second ids of the last ingestion in"):
-        read(Places(**{"model_server": shop.address, "model": "shop", **places}))
+        load_files(Locations(**{"model_server": shop.address, "model": "shop", **places}))

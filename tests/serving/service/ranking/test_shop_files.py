@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import ServiceFileError
-from serving.experiments.assign import assign, unit
+from serving.experiments.assign import assign, randomization_unit
 from serving.experiments.file import parse_experiments
-from serving.features.events import Changes, Shown
+from serving.features.events import Changes, ImpressionList
 from serving.service.ranking import shop_files
 from serving.service.ranking.shop_files import LiveShopFiles, read_out_of_stock, read_shop_files
-from serving.service.settings import Places
+from serving.service.settings import Locations
 from tests.serving.service.bad_model_servers import free_port
 from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import ITEMS, catalogue, dataset
@@ -54,9 +54,9 @@ def replace(path: Path, text: str) -> None:
 @pytest.fixture
 def live(shop: Shop, tmp_path: Path) -> tuple[LiveShopFiles, dict[str, Path], list[bool]]:
     files, taken = written(tmp_path), list[bool]()
-    places = Places(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", **files)  # type: ignore[arg-type]
+    places = Locations(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", **files)  # type: ignore[arg-type]
     found = read_shop_files(places, dataset())
-    return LiveShopFiles(places, dataset(), found=found, in_force=lambda said, _: said, taken=taken.append), files, taken  # type: ignore[arg-type, return-value]
+    return LiveShopFiles(places, dataset(), loaded=found, activate=lambda said, _: said, on_change=taken.append), files, taken  # type: ignore[arg-type, return-value]
 
 
 def test_a_change_is_in_force_as_a_whole(live: tuple[LiveShopFiles, dict[str, Path], list[bool]]) -> None:
@@ -145,7 +145,7 @@ def test_a_file_of_stock_is_ids_by_the_rule_of_ids(tmp_path: Path) -> None:
 def test_guests_are_drawn_by_what_the_file_names() -> None:
     def arms_of(guests: str, shopper: str = "", session: str = "", **context: object) -> dict[str, str]:
         made = parse_experiments(EXPERIMENTS.format(guests=guests, one="model: m"), rule_sets=[], guests=["session", "device"])
-        return assign(made, unit(made, shopper, session=session, context=context)).arms
+        return assign(made, randomization_unit(made, shopper, session=session, context=context)).arms
 
     assert arms_of("", session="s1") == {}
     assert arms_of("guests: session") == {}  # a guest of whom nothing is known
@@ -235,8 +235,8 @@ def test_a_second_page_of_a_request_is_no_repetition_of_the_first(shop: Shop) ->
     changes = Changes(dataset(), catalogue(shop.state))
 
     def mark(first_position: int) -> bytes:
-        shown = Shown(shopper="a", request="r", items=["p0"], time_us=NOW_US, first_position=first_position)
-        change = changes.of(shown, now_us=NOW_US)
+        shown = ImpressionList(shopper="a", request="r", items=["p0"], time_us=NOW_US, first_position=first_position)
+        change = changes.from_event(shown, now_us=NOW_US)
         assert change is not None
         return change.mark
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from serving.exposure.pseudonym import shopper_key
+from serving.exposure.pseudonym import pseudonym
 from tests.serving.service.conftest import Started
 from tests.serving.service.little_shop import ITEMS
 
@@ -155,7 +155,7 @@ def test_a_shopper_forgotten_goes_from_the_log_too(started: Started, tmp_path: P
     while len(rows(tmp_path, "interactions")) > 1 and time.monotonic() < until:
         time.sleep(0.05)
     (left,) = rows(tmp_path, "interactions")
-    assert left["user"] == shopper_key("b", SALT)
+    assert left["user"] == pseudonym("b", SALT)
 
 
 def test_a_log_that_cannot_be_told_to_forget_is_told_as_503(started: Started, tmp_path: Path) -> None:

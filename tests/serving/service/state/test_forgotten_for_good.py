@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from serving.service import lifespan
-from serving.service.state.event_intake import Intake
+from serving.service.state.event_intake import EventIntake
 from tests.serving.service.conftest import Shop, Started
 from tests.serving.service.little_shop import ITEMS
 from tests.serving.service.running import Service
@@ -115,10 +115,10 @@ def test_who_is_forgotten_is_named_in_no_file_that_others_may_read(started: Star
 def test_no_fault_of_the_service_names_a_shopper_in_its_log(
     started: Started, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def broken(_: Intake, shopper: str, **__: Any) -> None:
+    async def broken(_: EventIntake, shopper: str, **__: Any) -> None:
         raise KeyError(shopper)
 
-    monkeypatch.setattr(Intake, "forget", broken)
+    monkeypatch.setattr(EventIntake, "forget", broken)
     service = started()
     with caplog.at_level(logging.INFO):
         assert service.call("DELETE", "/v1/shoppers/shopper-17").status == 500

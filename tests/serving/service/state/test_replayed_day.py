@@ -11,10 +11,10 @@ import numpy as np
 
 from components.contract.columns import signature_columns
 from serving.features.request import Inputs
-from serving.service.lifespan import opened, read
-from serving.service.ranking.ranking import Asked
-from serving.service.settings import Places, Settings
-from serving.service.state.event_intake import Reported
+from serving.service.lifespan import load_files, open_service
+from serving.service.ranking.ranking import RankRequest
+from serving.service.settings import Locations, Settings
+from serving.service.state.event_intake import ReportedEvent
 from serving.state import snapshot
 from serving.state.interface import plans_of
 from serving.state.memory import MemoryStates
@@ -28,11 +28,11 @@ LENGTHS = {"candidate": "n_candidates", "history": "n_history"}
 
 async def replayed(shop: Shop, state: Path, log: Path) -> None:
     settings = Settings(logged_features=1.0)
-    places = Places(dataset=DATASET, state=state, model_server=f"127.0.0.1:{free_port()}", model="none", log=log)
-    async with opened(settings, places, read(places)) as parts:
+    places = Locations(dataset=DATASET, state=state, model_server=f"127.0.0.1:{free_port()}", model="none", log=log)
+    async with open_service(settings, places, load_files(places)) as parts:
         for requests, happened in moments(shop):
             for request in requests:
-                asked = Asked(
+                asked = RankRequest(
                     candidates=request.candidates,
                     shopper=request.shopper,
                     session=request.session,
@@ -41,7 +41,7 @@ async def replayed(shop: Shop, state: Path, log: Path) -> None:
                 )
                 await parts.ranking.rank(asked, now_us=request.time_us, began_s=time.monotonic())
             if happened:
-                await parts.intake.take([Reported(event) for event in happened], now_us=NOW_US)
+                await parts.intake.record([ReportedEvent(event) for event in happened], now_us=NOW_US)
 
 
 def logged(shop: Shop, log: Path) -> dict[str, Inputs]:

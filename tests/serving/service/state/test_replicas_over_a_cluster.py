@@ -169,7 +169,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_forgotten_returns(shop: Shop, 
                 held = Held(client)
                 clicks = {name: held.clicks(name) for name in names}
                 items = held.items()
-            sizes = [redis.Redis(port=port).dbsize() for port in nodes]
+            complete_sizes = [redis.Redis(port=port).dbsize() for port in nodes]
         finally:
             over.set()
             for replica in replicas:
@@ -183,7 +183,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_forgotten_returns(shop: Shop, 
         acknowledged = sum(sum(said.items.values()) for said in told)
         print(
             f"{acknowledged} clicks and {sum(len(said.forgotten) for said in told)} shoppers forgotten in {SECONDS:.0f} s, by "
-            f"{sum(said.tries for said in told)} calls; restarts: {dict(restarts)}; keys by node: {sizes}"
+            f"{sum(said.tries for said in told)} calls; restarts: {dict(restarts)}; keys by node: {complete_sizes}"
         )
         assert clicks == wanted
         assert items == sum((said.items for said in told), Counter({"p0": PAST * len(names)}))

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.contract.errors import InputError
-from serving.service.lifespan import read
-from serving.service.settings import Places, Settings
+from serving.service.lifespan import load_files
+from serving.service.settings import Locations, Settings
 from serving.service.state import opened_state
 from serving.state import snapshot
 from serving.state.interface import plans_of
@@ -182,9 +182,9 @@ def test_a_snapshot_of_another_dataset_file_is_refused_with_a_remedy_that_works(
     state = tmp_path / "state"
     shutil.copytree(shop.state, state)
     shutil.rmtree(state / "users")  # as of an ingestion with the changed file, in which nobody has an id
-    where = Places(dataset=changed, state=state, model_server=shop.address, model="shop", log=places["log"], snapshot=places["snapshot"])
+    where = Locations(dataset=changed, state=state, model_server=shop.address, model="shop", log=places["log"], snapshot=places["snapshot"])
     with pytest.raises(InputError, match=rf"history_length.* Or move {places['snapshot']} away: the state then begins with {state}"):
-        opened_state.open_state(Settings(), where, read(where).dataset, read(where).catalogue)
+        opened_state.open_state(Settings(), where, load_files(where).dataset, load_files(where).catalogue)
     places["snapshot"].rename(tmp_path / "away")
     assert in_state(started(places={**places, "dataset": changed, "state": state})) == 1
 

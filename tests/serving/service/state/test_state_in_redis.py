@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from components.contract.errors import InputError
-from serving.service.lifespan import read
-from serving.service.settings import Places, Settings
+from serving.service.lifespan import load_files
+from serving.service.settings import Locations, Settings
 from serving.service.state.opened_state import open_state
 from serving.service.state.redis_password import redis_password
 from tests.serving.service.conftest import Shop, Started
@@ -92,8 +92,8 @@ def test_services_share_a_redis_cluster(started: Started) -> None:
 
 
 def test_a_cluster_that_is_none_is_refused(shop: Shop, store: redis.Redis) -> None:
-    where = Places(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", redis=url(store), redis_cluster=True)
-    found = read(where)
+    where = Locations(dataset=shop.dataset, state=shop.state, model_server="x:1", model="shop", redis=url(store), redis_cluster=True)
+    found = load_files(where)
     with pytest.raises(InputError, match="expected a node of a Redis Cluster at --redis"):
         open_state(Settings(), where, found.dataset, found.catalogue)
 

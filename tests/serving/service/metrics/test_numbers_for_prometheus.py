@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from serving.service.telemetry.score_metrics import BINS, MOST, ScoreMetrics
+from serving.service.metrics.score_metrics import BINS, MAX_SERIES, ScoreMetrics
 from tests.serving.service.conftest import Started
 from tests.serving.service.little_shop import ITEMS
 
@@ -58,12 +58,12 @@ def test_a_score_is_in_the_bin_that_begins_at_or_below_it() -> None:
 def test_of_many_versions_the_one_that_was_quiet_for_longest_is_let_go() -> None:
     registry, scores = CollectorRegistry(), ScoreMetrics()
     registry.register(scores)
-    for version in range(MOST):
+    for version in range(MAX_SERIES):
         scores.add("stable", version, np.array([0.5]))
     scores.add("stable", 0, np.array([0.5]))
-    scores.add("stable", MOST, np.array([0.5]))
+    scores.add("stable", MAX_SERIES, np.array([0.5]))
     (family,) = registry.collect()
-    assert {sample.labels["version"] for sample in family.samples} == {str(n) for n in range(MOST + 1) if n != 1}
+    assert {sample.labels["version"] for sample in family.samples} == {str(n) for n in range(MAX_SERIES + 1) if n != 1}
 
 
 @pytest.mark.parametrize("shopper", ["", "a"])

@@ -1,4 +1,4 @@
-"""How the model is asked, for Prometheus: read from the client when the page is made."""
+"""Export a model client's counts to Prometheus, read when it scrapes."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -12,14 +12,14 @@ from serving.client.model import ModelClient
 
 @final
 class ModelMetrics(Collector):
-    """The counts of a client."""
+    """Collect the counts of a client."""
 
     def __init__(self, model: ModelClient) -> None:
         self._model = model
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """See prometheus_client."""
-        asked = CounterMetricFamily("shelfrank_model", "Calls of the model, hedges, and requests that needed none", labels=["what"])
+        family = CounterMetricFamily("shelfrank_model", "Calls of the model, hedges, and requests that needed none", labels=["what"])
         for what, number in asdict(self._model.counts()).items():
-            asked.add_metric([what], number)
-        yield asked
+            family.add_metric([what], number)
+        yield family

@@ -1,4 +1,4 @@
-"""Spans by OpenTelemetry, sent by OTLP over gRPC. Imported only where the environment names a collector (see tracing.py)."""
+"""Export spans by OpenTelemetry, over OTLP and gRPC. Imported only if there is a collector (see tracing.py)."""
 
 import asyncio
 import os
@@ -15,14 +15,14 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 NAME = "shelfrank"
-_CARRIER = TraceContextTextMapPropagator()
+_PROPAGATOR = TraceContextTextMapPropagator()
 
 
 @final
 class Spans:
-    """See tracing.Tracing. No span holds a shopper's id.
+    """Implement Tracing with OpenTelemetry. No span holds a shopper's id.
 
-    What is sampled, how much is sent at once and what the service is called follow OpenTelemetry's environment variables.
+    Sampling, batch sizes and the service's name follow OpenTelemetry's environment variables.
     """
 
     def __init__(self) -> None:
@@ -32,11 +32,11 @@ class Spans:
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer(NAME)
 
-    def request(self, name: str, carried: Mapping[str, Any]) -> AbstractContextManager[Any]:
+    def request(self, name: str, headers: Mapping[str, Any]) -> AbstractContextManager[Any]:
         """See Tracing."""
-        told = {key: carried[key] for key in _CARRIER.fields if isinstance(carried.get(key), str)}
+        trace_headers = {key: headers[key] for key in _PROPAGATOR.fields if isinstance(headers.get(key), str)}
         return self._tracer.start_as_current_span(
-            name, _CARRIER.extract(told), kind=trace.SpanKind.SERVER, record_exception=False, set_status_on_exception=True
+            name, _PROPAGATOR.extract(trace_headers), kind=trace.SpanKind.SERVER, record_exception=False, set_status_on_exception=True
         )
 
     def span(self, name: str) -> AbstractContextManager[Any]:
@@ -49,7 +49,7 @@ class Spans:
         for name, value in attributes.items():
             span.set_attribute(f"{NAME}.{name}", value)
 
-    def on_the_way_to_the_model(self) -> Sequence[grpc.aio.ClientInterceptor]:
+    def model_interceptors(self) -> Sequence[grpc.aio.ClientInterceptor]:
         """See Tracing."""
         return (_ModelSpans(self._tracer),)
 
@@ -60,7 +60,7 @@ class Spans:
 
 
 class _ModelSpans(grpc.aio.UnaryUnaryClientInterceptor):
-    """A span for each call, so that a second try and a hedge are seen as what they are."""
+    """Trace each call, so that retries and hedges are spans of their own."""
 
     def __init__(self, tracer: trace.Tracer) -> None:
         self._tracer = tracer
@@ -68,14 +68,14 @@ class _ModelSpans(grpc.aio.UnaryUnaryClientInterceptor):
     async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
         """See grpc."""
         with self._tracer.start_as_current_span("model", kind=trace.SpanKind.CLIENT, record_exception=False) as span:
-            headers: dict[str, str] = {}
-            _CARRIER.inject(headers)
-            metadata = grpc.aio.Metadata(*(client_call_details.metadata or ()), *headers.items())
+            trace_headers: dict[str, str] = {}
+            _PROPAGATOR.inject(trace_headers)
+            metadata = grpc.aio.Metadata(*(client_call_details.metadata or ()), *trace_headers.items())
             call = await continuation(client_call_details._replace(metadata=metadata), request)
             try:
                 code = await call.code()
             except asyncio.CancelledError:
-                call.cancel()  # another replica was faster, or who asked has gone
+                call.cancel()  # another replica was faster, or the caller disconnected
                 raise
             span.set_attribute("rpc.grpc.status_code", code.value[0])
             if code is not grpc.StatusCode.OK:

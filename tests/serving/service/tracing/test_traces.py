@@ -14,7 +14,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 from serving.client.messages import PREDICT
-from serving.service.messages import message
+from serving.service.messages import message_class
 from tests.serving.service.bad_model_servers import answering, free_port
 from tests.serving.service.both_doors import both_doors
 from tests.serving.service.conftest import Shop
@@ -63,7 +63,7 @@ def noting(address: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def test_a_request_is_traced_from_its_caller_to_the_model_server(shop: Shop, collector: Collector) -> None:
-    asked = message("RankRequest")(candidates=["p0", "p1"], shopper="hidden").SerializeToString()
+    asked = message_class("RankRequest")(candidates=["p0", "p1"], shopper="hidden").SerializeToString()
     with noting(shop.address) as (address, carried), both_doors(shop, {"model_server": address}) as doors:
         with grpc.insecure_channel(doors.address) as channel:
             headers = {"content-type": "application/json", "traceparent": TRACEPARENT}
@@ -107,8 +107,8 @@ def test_without_a_collector_nothing_of_it_is_imported() -> None:
     line = """
 import sys
 import serving.service.__main__
-from serving.service.telemetry.tracing import NoTracing, tracing
-assert isinstance(tracing(), NoTracing)
+from serving.service.tracing.tracing import NoTracing, open_tracing
+assert isinstance(open_tracing(), NoTracing)
 print([name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))])
 """
     environment = {"PATH": "", "PYTHONPATH": str(ROOT)}

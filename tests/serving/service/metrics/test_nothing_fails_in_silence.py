@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import InputError
-from serving.client.failure_log import EVERY_S, MOST_KEYS, FailureLog
-from serving.client.recent import Recent
-from serving.exposure.rotating_file import Stream
+from serving.client.failure_log import EVERY_S, MAX_KEYS, FailureLog
+from serving.client.lru_cache import LruCache
+from serving.exposure.rotating_file import RotatingFile
 from serving.features.events import Changes, Interaction
-from serving.service.messages import message
-from serving.service.rate_limit import AtOnce, RateExceeded
+from serving.service.messages import message_class
+from serving.service.rate_limit import ConcurrencyLimit, RateExceeded
 from serving.service.settings import Settings
 from serving.service.state import empty_state
 from serving.service.state.empty_state import EmptyState, is_empty
@@ -67,9 +67,9 @@ def test_a_failure_is_written_at_once_and_then_now_and_then_with_how_often(caplo
     assert [record.getMessage() for record in caplog.records] == ["no answer", "no answer there"]
     written.note(("stable", "timeout"), "no answer", EVERY_S)
     assert caplog.records[-1].getMessage() == f"no answer ({int(EVERY_S) - 1} more since it was last written)"
-    for number in range(3 * MOST_KEYS):  # whoever chooses keys can't fill the memory
+    for number in range(3 * MAX_KEYS):  # whoever chooses keys can't fill the memory
         written.note((str(number),), "other", 0.0)
-    assert len(written._written) == MOST_KEYS
+    assert len(written._written) == MAX_KEYS
 
 
 def test_a_full_disk_is_failing_until_it_takes_lines_again(
@@ -82,7 +82,7 @@ def test_a_full_disk_is_failing_until_it_takes_lines_again(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Stream, "append", full)
+        patched.setattr(RotatingFile, "append", full)
         assert service.post("/v1/events", CLICK).status == 503
         assert "log" in failing(service)
         assert service.counted('shelfrank_failing{what="log"}') == 1
@@ -98,7 +98,7 @@ def test_decisions_that_the_disk_refuses_are_failing_too(started: Started, tmp_p
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Stream, "append", full)
+    monkeypatch.setattr(RotatingFile, "append", full)
     service.rank("p0")
     until = time.monotonic() + 30  # the log's thread takes it when it likes
     while "log" not in failing(service):
@@ -112,7 +112,7 @@ def test_a_store_that_knows_nobody_of_the_last_ingestion_is_empty(shop: Shop) ->
     now_us = time.time_ns() // 1000
     assert is_empty(states, dataset(), ["a", "b"], now_us=now_us)
     assert not is_empty(states, dataset(), [], now_us=now_us)  # then there is nothing to be missed
-    click = Changes(dataset(), items).of(Interaction(shopper="b", action="click", time_us=now_us, item="p0"), now_us=now_us)
+    click = Changes(dataset(), items).from_event(Interaction(shopper="b", action="click", time_us=now_us, item="p0"), now_us=now_us)
     assert click is not None
     states.record(click)
     assert not is_empty(states, dataset(), ["a", "b"], now_us=now_us)
@@ -152,7 +152,7 @@ def test_a_store_that_does_not_answer_is_not_called_empty() -> None:
 
     async def looked() -> list[str]:
         found = EmptyState(Gone(), dataset(), ["a"])  # type: ignore[arg-type]
-        task = asyncio.create_task(found.watched())
+        task = asyncio.create_task(found.watch())
         await asyncio.sleep(0.05)
         assert not task.done()
         task.cancel()
@@ -172,7 +172,7 @@ def test_versions_that_callers_name_make_no_series_and_no_breakers_of_their_own(
 
 
 def test_what_is_kept_by_a_key_of_the_callers_is_bounded() -> None:
-    made = Recent[int, list[int]](list, most=3)
+    made = LruCache[int, list[int]](list, capacity=3)
     kept = made[1]
     kept.append(7)
     for key in (2, 3, 1, 4, 5):
@@ -182,10 +182,10 @@ def test_what_is_kept_by_a_key_of_the_callers_is_bounded() -> None:
 
 
 def test_explanations_at_a_time_are_bounded() -> None:
-    limit = AtOnce(2, "explanations")
-    with limit.one(), limit.one(), pytest.raises(RateExceeded, match="at most 2 explanations at a time"), limit.one():
+    limit = ConcurrencyLimit(2, "explanations")
+    with limit.acquire(), limit.acquire(), pytest.raises(RateExceeded, match="at most 2 explanations at a time"), limit.acquire():
         pass
-    with limit.one():  # those have ended
+    with limit.acquire():  # those have ended
         pass
 
 
@@ -210,7 +210,7 @@ def test_an_explanation_of_too_many_products_is_refused(started: Started) -> Non
 def test_explain_may_need_the_token_at_both_doors(shop: Shop) -> None:
     import grpc
 
-    asked = message("RankRequest")(candidates=["p0"]).SerializeToString()
+    asked = message_class("RankRequest")(candidates=["p0"]).SerializeToString()
     with both_doors(shop, token="secret", explain_needs_token=True, explain_deadline_ms=60_000) as doors:
         assert doors.rest.post("/v1/explain", {"candidates": ["p0"]}).status == 401
         assert doors.rest.post("/v1/explain", {"candidates": ["p0"]}, token="secret").status == 200
