@@ -75,7 +75,7 @@ def run(args: Namespace) -> None:
     """`shelfrank run`."""
     from components.contract.load import load_dataset
     from pipeline.config import RunConfig
-    from pipeline.local.run_record import alone
+    from pipeline.local.run_record import run_lock
     from pipeline.results.render_result import show
     from pipeline.terminal.display import display
     from pipeline.terminal.output_capture import quiet
@@ -86,7 +86,7 @@ def run(args: Namespace) -> None:
     data = _data_root(args.data, file.parent if args.dataset else root / "data")
     config = RunConfig(dataset.name, file.read_text(encoding="utf-8"), data, root)
     log = config.logs / f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}.log"
-    with alone(root), quiet(log) as terminal, display(terminal) as shown:
+    with run_lock(root), quiet(log) as terminal, display(terminal) as shown:
         if not args.dataset and not args.data and not Path(data).exists():
             shown.begin("Simulate")
             _simulate_default(Path(data))
@@ -107,13 +107,13 @@ def run(args: Namespace) -> None:
 
 def report(args: Namespace) -> None:
     """`shelfrank report`."""
-    from pipeline.local.run_record import write
+    from pipeline.results.atomic_write import write_atomically
     from pipeline.results.render_result import page, show
     from pipeline.results.result import read_result
 
     result = read_result(_last(args.root))
     if args.html:
-        write(Path(args.html), page(result))
+        write_atomically(Path(args.html), page(result))
     if args.json:
         print_json(result.shown())
     elif not args.html:

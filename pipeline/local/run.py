@@ -12,8 +12,9 @@ from components.contract.load import parse_dataset
 from pipeline.beam.presets import BeamArgs
 from pipeline.config import RunConfig
 from pipeline.graph import create_pipeline
-from pipeline.local.run_record import pin, write
+from pipeline.local.run_record import pin
 from pipeline.local.runner import BEAM, Step, run_locally
+from pipeline.results.atomic_write import write_atomically
 from pipeline.results.fingerprint import INGESTION, LEARNING, code_version, input_digest
 from pipeline.results.metadata import connection, settle, sweep
 from pipeline.results.render_result import page
@@ -66,9 +67,9 @@ def run(config: RunConfig, *, log: Path, shown: Display, beam: BeamArgs = BEAM) 
     steps = run_locally(pipeline, store=store, run_id=datetime.now(UTC).isoformat(), log=log, shown=shown)
     shown.begin("Report")
     result = _result(config, steps, log=log)
-    write(config.html, page(result))
+    write_atomically(config.html, page(result))
     write_result(result, config.last)
-    write(config.record, json.dumps(asdict(replace(pinned, released=result.release))))
+    write_atomically(config.record, json.dumps(asdict(replace(pinned, released=result.release))))
     shown.end("done")
     return result
 

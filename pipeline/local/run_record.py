@@ -11,6 +11,7 @@ from pathlib import Path
 
 from components.contract.errors import RunError
 from components.release.publish import newest, versions
+from pipeline.results.atomic_write import write_atomically
 
 _WAIT_S = 10.0  # for what a killed run left behind to end
 
@@ -43,20 +44,12 @@ def pin(file: Path, key: str, releases: Path) -> Pin:
         found = Pin(key, last.champion, attempt)
     else:
         found = Pin(key, newest(releases) or 0, attempt)
-    write(file, json.dumps(asdict(found)))
+    write_atomically(file, json.dumps(asdict(found)))
     return found
 
 
-def write(file: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(file)
-
-
 @contextmanager
-def alone(root: Path) -> Iterator[None]:
+def run_lock(root: Path) -> Iterator[None]:
     """Keeps other runs out of a folder; the lock ends with this process, however it ends.
 
     Raises:

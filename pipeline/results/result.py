@@ -15,7 +15,7 @@ from components.evaluation.report.html_report import Epoch, RankedCandidate, Ran
 from components.evaluation.report.table import metrics_rows
 from components.evaluation.results import Model, SliceMetrics, from_json, to_json
 from components.rehearsal.report import Rehearsal
-from pipeline.local.run_record import write
+from pipeline.results.atomic_write import write_atomically
 from trainer.tuning.trials import Trial, from_row
 
 
@@ -99,7 +99,9 @@ def read_result(file: Path) -> RunResult:
 def write_result(result: RunResult, file: Path) -> None:
     """Keep a run's result in its folder, for `read_result`."""
     folder = file.absolute().parent
-    write(file, replace(result, places={name: os.path.relpath(place, folder) for name, place in result.places.items()}).to_json())
+    write_atomically(
+        file, replace(result, places={name: os.path.relpath(place, folder) for name, place in result.places.items()}).to_json()
+    )
 
 
 def parse_result(text: str) -> RunResult:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from components.contract.load import load_dataset
 from pipeline.kubeflow.compile.cluster import Cluster, chosen, load_cluster
-from pipeline.local.run_record import write
+from pipeline.results.atomic_write import write_atomically
 from pipeline.terminal.console import console, print_json
 from pipeline.terminal.output_capture import quiet
 
@@ -35,7 +35,7 @@ def compile_command(args: Namespace) -> None:
         compiled = compile_pipeline(text, cluster)
         made = job(compiled, cluster) if args.vertex else compiled.to_yaml()
     out = Path(args.out or ("pipeline.json" if args.vertex else "pipeline.yaml"))
-    write(out, made)
+    write_atomically(out, made)
     told = {
         "written": str(out),
         "bytes": len(made.encode()),
