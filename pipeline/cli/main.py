@@ -1,4 +1,4 @@
-"""The command line: `shelfrank`."""
+"""Parse the command line, `shelfrank`, and run the command that it names."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ _EXITS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code."""
+    """Run a command, and return the exit code."""
     args = parser().parse_args(argv)
     # TensorFlow reads these when it is imported, which is after this.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+    """Declare all commands and their options."""
     top = argparse.ArgumentParser(prog="shelfrank", description="Event logs in, a ranked shelf out.", epilog=_EXITS)
     top.add_argument("--version", action="version", version=f"shelfrank {version('shelfrank')}")
     every = argparse.ArgumentParser(add_help=False)
@@ -107,10 +107,10 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _count(told: str) -> int:
-    if not told.isdecimal() or not int(told):
-        raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {told!r}")
-    return int(told)
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {text!r}")
+    return int(text)
 
 
 def _port(text: str) -> int:
@@ -149,7 +149,7 @@ def _init(init: argparse.ArgumentParser) -> None:
 
 
 def _releases(releases: argparse.ArgumentParser) -> None:
-    # As `every` and `json`, but what isn't said behind the action doesn't undo what is said before it.
+    # As `every` and `json`, but an option left out behind the action doesn't reset the one before it.
     both = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     both.add_argument("--debug", action="store_true", help="show where an error was raised")
     both.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -253,19 +253,19 @@ def _kubeflow(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _seconds(told: str) -> float:
+def _seconds(text: str) -> float:
     try:
-        seconds = float(told)
+        seconds = float(text)
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected seconds, a number above 0, got {told!r}")
+        raise argparse.ArgumentTypeError(f"expected seconds, a number above 0, got {text!r}")
     return seconds
 
 
 def _simulate(simulate: argparse.ArgumentParser) -> None:
     simulate.add_argument("--out", metavar="DIR", required=True, help="folder to write, new or empty")
-    # What isn't given isn't passed on: the defaults stand in `ShopConfig` alone.
+    # An option that isn't set is left out of `args`: the defaults are `ShopConfig`'s.
     shop = simulate.add_argument_group("the shop", argument_default=argparse.SUPPRESS)
     shop.add_argument("--events", type=int, metavar="N", help="number of event rows, about")
     shop.add_argument("--seed", type=int, metavar="S", help="the same seed and options give the same bytes")

@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from components.contract.dataset import Dataset
 from components.schema import signatures
 from components.schema.parsing import Features
 from pipeline.cli.main import main
+from pipeline.graph import GraphConfig
 from pipeline.results.fingerprint import LEARNING
 
 Score = Callable[[Features, tf.Tensor], tf.Tensor]
@@ -97,11 +99,11 @@ def plant(name: str) -> None:
 
     create_pipeline, code_version = pipeline.local.run.create_pipeline, pipeline.local.run.code_version
 
-    def planted_pipeline(*given: Any, code: str, **more: Any) -> Pipeline:
-        graph = create_pipeline(*given, code=code.removesuffix(name), **more)
+    def planted_pipeline(config: GraphConfig) -> Pipeline:
+        graph = create_pipeline(replace(config, code=config.code.removesuffix(name)))
         step = next(component for component in graph.components if component.id == "Trainer")
-        config = json.loads(step.spec.exec_properties["custom_config"])
-        step.spec.exec_properties["custom_config"] = json.dumps(config | {"plant": name})
+        custom_config = json.loads(step.spec.exec_properties["custom_config"])
+        step.spec.exec_properties["custom_config"] = json.dumps(custom_config | {"plant": name})
         return graph
 
     pipeline.local.run.create_pipeline = planted_pipeline

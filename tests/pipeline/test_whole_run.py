@@ -22,7 +22,7 @@ from components.contract.load import load_dataset
 from components.release.manifest import read_manifest
 from components.release.publish import versions
 from pipeline.cli.commands import default_shop
-from pipeline.ops.ports import taken
+from pipeline.ops.ports import in_use
 from tests.pipeline.shop import shop_without_model
 
 pytestmark = pytest.mark.slow
@@ -144,7 +144,7 @@ def test_a_copied_folder_serves_itself_when_the_original_is_gone_and_no_server_o
             process.kill()  # as nobody can answer to
             process.wait()
             end = time.monotonic() + 60
-            while any(taken("127.0.0.1", port) for port in ports):
+            while any(in_use("127.0.0.1", port) for port in ports):
                 assert time.monotonic() < end
                 time.sleep(0.1)
         assert json.loads(shelfrank("report", "--root", "copy", "--json", cwd=work).stdout)["places"]["releases"] == str(

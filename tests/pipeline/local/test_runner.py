@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import InputError, RunError
-from pipeline.results.metadata import connection, settle, sweep
+from pipeline.results.metadata import clean_up_interrupted, connection, relocate_artifacts
 from pipeline.terminal.display import display
 
 
@@ -51,8 +51,8 @@ def test_a_copied_folder_takes_nothing_from_the_one_that_it_was_copied_from(tmp_
     run(tmp_path / "one", "hello")
     shutil.copytree(tmp_path / "one", tmp_path / "other")
     store = connection(tmp_path / "other" / "metadata.sqlite")
-    assert settle(store, tmp_path / "other" / "artifacts") == 3
-    assert settle(store, tmp_path / "other" / "artifacts") == 0
+    assert relocate_artifacts(store, tmp_path / "other" / "artifacts") == 3
+    assert relocate_artifacts(store, tmp_path / "other" / "artifacts") == 0
     again, _ = run(tmp_path / "other", "hello")
     assert again[0].state == "cached"
     assert all(Path(output.uri).is_relative_to(tmp_path / "other") for step in again for output in step.outputs.values())
@@ -84,11 +84,11 @@ def test_sweeping_removes_only_what_a_killed_run_left(tmp_path: Path) -> None:
     process.kill()
     process.wait()
     store = connection(tmp_path / "metadata.sqlite")
-    assert sweep(store, tmp_path / "artifacts") == 1
+    assert clean_up_interrupted(store, tmp_path / "artifacts") == 1
     assert not half.parent.exists()
     assert not [*(tmp_path / "artifacts").glob("*/.system/stateful_working_dir/*")]
     assert all(Path(output.uri).exists() for step in finished for output in step.outputs.values())
-    assert sweep(store, tmp_path / "artifacts") == 0
+    assert clean_up_interrupted(store, tmp_path / "artifacts") == 0
 
 
 @pytest.mark.slow

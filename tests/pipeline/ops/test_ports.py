@@ -7,7 +7,7 @@ import pytest
 
 from components.contract.errors import InputError, RunError
 from pipeline.cli.main import main
-from pipeline.ops.ports import listener, taken
+from pipeline.ops.ports import in_use, listener
 from pipeline.ops.serve import HOST, Ports
 
 
@@ -24,13 +24,13 @@ def free() -> int:
 
 
 def test_a_port_is_taken_while_somebody_listens_there(port: int) -> None:
-    assert taken(HOST, port)
-    assert not taken(HOST, free())
+    assert in_use(HOST, port)
+    assert not in_use(HOST, free())
 
 
 def test_a_port_of_all_addresses_is_taken_on_each() -> None:
     with socket.create_server(("0.0.0.0", 0)) as everywhere:
-        assert taken(HOST, everywhere.getsockname()[1])
+        assert in_use(HOST, everywhere.getsockname()[1])
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux says who listens")

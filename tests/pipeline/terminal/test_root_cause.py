@@ -2,11 +2,11 @@ import apache_beam as beam
 import pytest
 
 from components.contract.errors import InputError, RunError
-from pipeline.terminal.root_cause import told
+from pipeline.terminal.root_cause import root_cause
 
 
 def tell(error: BaseException) -> Exception:
-    return told(error, step="Trainer", log="logs/run.log")
+    return root_cause(error, step="Trainer", log="logs/run.log")
 
 
 def test_an_error_of_the_data_keeps_its_sentence_and_names_the_step() -> None:

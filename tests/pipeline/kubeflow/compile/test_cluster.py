@@ -6,7 +6,7 @@ import pytest
 
 from components.contract.errors import ClusterFileError
 from pipeline.kubeflow.compile.beam_volumes import beam_settings
-from pipeline.kubeflow.compile.cluster import Cluster, chosen, load_cluster, parse_cluster
+from pipeline.kubeflow.compile.cluster import Cluster, load_cluster, parse_cluster, with_overrides
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[4] / "examples" / "cluster").glob("*.yaml"))
 IMAGES = "images: {pipeline: shop/pipeline:1, trainer: shop/trainer:1}\n"
@@ -14,7 +14,7 @@ IMAGES = "images: {pipeline: shop/pipeline:1, trainer: shop/trainer:1}\n"
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_each_example_is_a_cluster_file(path: Path) -> None:
-    cluster = chosen(load_cluster(path))
+    cluster = with_overrides(load_cluster(path))
     assert cluster.store
     assert cluster.data.endswith("/data")
 
@@ -41,12 +41,12 @@ def test_a_step_gets_its_own_settings_then_the_files_defaults_then_shelfranks() 
 
 def test_options_of_the_command_line_stand_in_place_of_the_files() -> None:
     cluster = parse_cluster(IMAGES + "gpu: {count: 1, node_selector: {pool: gpu}}")
-    made = chosen(cluster, image="other/pipeline:2", gpu=4)
+    made = with_overrides(cluster, image="other/pipeline:2", gpu=4)
     assert (made.image("Transform"), made.image("Trainer"), made.image("Tuner")) == ("other/pipeline:2", "shop/trainer:1", "shop/trainer:1")
     assert made.gpu is not None
     assert (made.gpu.count, made.gpu.node_selector) == (4, {"pool": "gpu"})
-    assert chosen(Cluster(), image="a:1").gpu is None
-    assert chosen(Cluster(), image="a:1").image("Trainer") == "a:1"
+    assert with_overrides(Cluster(), image="a:1").gpu is None
+    assert with_overrides(Cluster(), image="a:1").image("Trainer") == "a:1"
 
 
 def test_a_step_on_a_gpu_has_the_image_with_cuda_whichever_it_is() -> None:
@@ -69,7 +69,7 @@ def test_a_step_on_a_gpu_has_the_image_with_cuda_whichever_it_is() -> None:
 )
 def test_what_the_command_line_lacks_is_told(options: dict[str, object], told: str) -> None:
     with pytest.raises(ClusterFileError) as raised:
-        chosen(Cluster(), **options)  # type: ignore[arg-type]
+        with_overrides(Cluster(), **options)  # type: ignore[arg-type]
     assert told in str(raised.value)
 
 
@@ -113,7 +113,7 @@ def test_a_fault_is_told_with_its_line(line: str, told: str) -> None:
     ],
 )
 def test_an_image_is_named_by_host_path_and_tag_or_digest(image: str) -> None:
-    assert chosen(Cluster(), image=image).image("Trainer") == image
+    assert with_overrides(Cluster(), image=image).image("Trainer") == image
 
 
 @pytest.mark.parametrize(

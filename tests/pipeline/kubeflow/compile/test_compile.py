@@ -16,17 +16,17 @@ from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConf
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineSpec, PlatformSpec
 
 from components.contract.errors import ClusterFileError
-from pipeline.graph import create_pipeline
-from pipeline.kubeflow.compile.cluster import Cluster, chosen, load_cluster, parse_cluster
+from pipeline.graph import GraphConfig, create_pipeline
+from pipeline.kubeflow.compile.cluster import Cluster, load_cluster, parse_cluster, with_overrides
 from pipeline.kubeflow.compile.compile import Compiled, compile_pipeline
 from pipeline.kubeflow.compile.package import read_package
-from pipeline.kubeflow.compile.spec_patches import finished
+from pipeline.kubeflow.compile.spec_patches import patch_spec
 
 ROOT = Path(__file__).resolve().parents[4]
 DATASETS = sorted((ROOT / "examples").glob("*.yaml"))
 SHOP = (ROOT / "examples" / "simulated_shop.yaml").read_text(encoding="utf-8")
-CPU = chosen(Cluster(), image="shop/pipeline:1")
-GPU = chosen(load_cluster(ROOT / "examples" / "cluster" / "gpu.yaml"))
+CPU = with_overrides(Cluster(), image="shop/pipeline:1")
+GPU = with_overrides(load_cluster(ROOT / "examples" / "cluster" / "gpu.yaml"))
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -68,7 +68,9 @@ def test_each_example_compiles_and_both_documents_are_read_strictly(path: Path, 
 
 
 def test_it_is_the_graph_that_runs_on_one_machine(shop: Compiled) -> None:
-    here = create_pipeline("shop", "/a", dataset=SHOP, data_root="/d", push_destination="/s", champion=0, fingerprint="f", code="c")
+    here = create_pipeline(
+        GraphConfig(name="shop", root="/a", dataset=SHOP, data_root="/d", push_destination="/s", champion=0, fingerprint="f", code="c")
+    )
     assert set(tasks(shop)) == {component.id for component in here.components}
     for component in here.components:
         assert set(tasks(shop)[component.id]["dependentTasks"] if component.upstream_nodes else []) >= {
@@ -299,7 +301,7 @@ def test_what_tfx_gets_wrong_is_put_right(shop: Compiled) -> None:
     given = {"taskOutputParameter": {"producerTask": "Champion_task", "outputParameterKey": "steps"}}
     spec["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]["training_steps"] = given
     spec["deploymentSpec"]["executors"]["Trainer_executor"]["container"]["lifecycle"] = {"preCacheCheck": {"command": ["x"]}}
-    made = finished(spec, CPU, shop.parameters)
+    made = patch_spec(spec, CPU, shop.parameters)
     given = made["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]["training_steps"]
     assert given["taskOutputParameter"]["producerTask"] == "Champion"
     assert "lifecycle" not in made["deploymentSpec"]["executors"]["Trainer_executor"]["container"]

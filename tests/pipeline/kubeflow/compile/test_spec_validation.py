@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from components.contract.errors import ClusterFileError
-from pipeline.kubeflow.compile.cluster import chosen, load_cluster
+from pipeline.kubeflow.compile.cluster import load_cluster, with_overrides
 from pipeline.kubeflow.compile.compile import Compiled, compile_pipeline
 from pipeline.kubeflow.compile.spec_validation import check
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 @pytest.fixture(scope="module")
 def made() -> Compiled:
     shop = (ROOT / "examples" / "simulated_shop.yaml").read_text(encoding="utf-8")
-    return compile_pipeline(shop, chosen(load_cluster(ROOT / "examples" / "cluster" / "gpu.yaml")))
+    return compile_pipeline(shop, with_overrides(load_cluster(ROOT / "examples" / "cluster" / "gpu.yaml")))
 
 
 def trainer(spec: Spec) -> Spec:
@@ -220,4 +220,6 @@ def test_what_is_compiled_breaks_no_rule(made: Compiled) -> None:
 def test_a_dataset_file_that_kubeflow_would_rewrite_is_refused_when_it_is_compiled() -> None:
     shop = (ROOT / "examples" / "simulated_shop.yaml").read_text(encoding="utf-8")
     with pytest.raises(ClusterFileError, match=r"task Champion, parameter dataset: '\{\{inputs.parameters.x\}\}"):
-        compile_pipeline(shop + "\n# {{inputs.parameters.x}}\n", chosen(load_cluster(ROOT / "examples" / "cluster" / "minikube.yaml")))
+        compile_pipeline(
+            shop + "\n# {{inputs.parameters.x}}\n", with_overrides(load_cluster(ROOT / "examples" / "cluster" / "minikube.yaml"))
+        )

@@ -8,7 +8,7 @@ from google.protobuf.json_format import ParseDict
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineJob, PipelineSpec
 
 from components.contract.errors import ClusterFileError
-from pipeline.kubeflow.compile.cluster import Cluster, chosen, load_cluster, parse_cluster
+from pipeline.kubeflow.compile.cluster import Cluster, load_cluster, parse_cluster, with_overrides
 from pipeline.kubeflow.compile.compile import Compiled, compile_pipeline
 from pipeline.kubeflow.compile.vertex import job
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 @pytest.fixture(scope="module")
 def cluster() -> Cluster:
-    return chosen(load_cluster(FILE))
+    return with_overrides(load_cluster(FILE))
 
 
 @pytest.fixture(scope="module")

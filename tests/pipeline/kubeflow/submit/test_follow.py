@@ -15,10 +15,10 @@ import pytest
 from components.contract.errors import KubeflowError
 from components.release.run_outcome import Announced, announced
 from pipeline.cli.main import main
-from pipeline.kubeflow.submit.client import Place, connect
+from pipeline.kubeflow.submit.client import Endpoint, connect
 from pipeline.kubeflow.submit.follow import follow
-from pipeline.kubeflow.submit.run_display import Lines, board, duration
-from pipeline.kubeflow.submit.steps import Step, names_of, steps
+from pipeline.kubeflow.submit.run_display import Lines, duration, run_display
+from pipeline.kubeflow.submit.steps import Step, step_names, steps
 from pipeline.kubeflow.submit.workflow import Pod, Workflow
 from tests.pipeline.kubeflow import tiny_package
 from tests.pipeline.kubeflow.submit.fake_api import FakeKubeflow, Script, serving
@@ -54,7 +54,7 @@ def test_the_state_of_a_step_out_of_the_servers_tasks(tasks: list[SimpleNamespac
 
 def test_the_servers_own_tasks_are_no_steps() -> None:
     tasks = [task(name, "RUNNING") for name in ("wf-1", "root", "root-driver", "Trainer-driver", "Trainer", "executor")]
-    assert names_of(tasks) == ("Trainer",)
+    assert step_names(tasks) == ("Trainer",)
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(None, ""), (7.4, "7 s"), (59.6, "1 min 0 s"), (723, "12 min 3 s"), (7500, "2 h 5 min")])
@@ -78,7 +78,7 @@ def test_on_a_terminal_all_steps_are_drawn_in_place() -> None:
             return True
 
     out = Terminal()
-    with board(out) as shown:
+    with run_display(out) as shown:
         shown.show([Step("Trainer", "running", 61.0), Step("Evaluator")])
         shown.say("asking again: x")
         shown.show([Step("Trainer", "done", 90.0), Step("Evaluator", "failed", 5.0)])
@@ -101,7 +101,7 @@ def test_what_a_step_waits_for_is_told_once_while_nothing_changes(tmp_path: Path
         assert main(["submit", str(file), "--host", fake.host, "--no-follow"]) == 0
         (run_id,) = fake.runs
         with pytest.raises(KubeflowError, match="it goes on"):
-            follow(connect(Place(fake.host)), run_id, Lines(out), poll_s=0.001, stuck_s=0.02, timeout_s=1.0)
+            follow(connect(Endpoint(fake.host)), run_id, Lines(out), poll_s=0.001, stuck_s=0.02, timeout_s=1.0)
     lines = out.getvalue().splitlines()
     assert lines[-2:] == ["[Trainer] running", f"Trainer waits: {why}"]
     assert fake.asked.count(f"GET /apis/v1beta1/runs/{run_id}") > 1
@@ -115,7 +115,7 @@ def test_an_attempt_that_was_followed_by_a_good_one_is_no_failure() -> None:
         Pod("Evaluator", "wf-impl-4", failed=True, message="Error (exit code 2)"),
     )
     with serving(FakeKubeflow()) as fake:
-        (failure,) = Workflow("run-1", "kubeflow", pods).failures(connect(Place(fake.host)))
+        (failure,) = Workflow("run-1", "kubeflow", pods).failures(connect(Endpoint(fake.host)))
     assert (failure.step, failure.message, failure.log) == ("Evaluator", "Error (exit code 2)", ())
 
 

@@ -35,7 +35,7 @@ class Server:
     def __init__(self, schedule: str | None = None) -> None:
         self.schedule = schedule
 
-    def spec_of(self, run: Any) -> dict[str, Any]:
+    def run_spec(self, run: Any) -> dict[str, Any]:
         return dict(run.pipeline_spec or {})
 
     def get_recurring_run(self, key: str) -> SimpleNamespace:
