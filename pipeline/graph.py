@@ -180,15 +180,15 @@ def _tuner(config: GraphConfig, training: dict[str, Any]) -> BaseNode:
 def _trainer(config: GraphConfig, shop: Dataset, training: dict[str, Any], champion: BaseNode, tuners: Sequence[BaseNode]) -> BaseNode:
     # Without a warm start the champion is no input of the Trainer: another champion is no reason to train again.
     warm_start = ranker_config(shop).warm_start
-    own: dict[str, Any] = {}
+    extra_config: dict[str, Any] = {}
     if warm_start:
-        own["champion"] = f"release {config.champion}" if config.champion >= 0 else "the release in force"
+        extra_config["champion"] = f"release {config.champion}" if config.champion >= 0 else "the release in force"
     if config.checkpoints is not None:
-        own["checkpoints"] = config.checkpoints
+        extra_config["checkpoints"] = config.checkpoints
     return Trainer(
         base_model=champion.outputs["model"] if warm_start else None,
         hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
-        custom_config=config.versioned | own,
+        custom_config=config.versioned | extra_config,
         training_steps=config.training_steps,
         **training,
     )

@@ -81,8 +81,8 @@ def _await_port(process: subprocess.Popen[bytes], port: int, *, what: str, log: 
 
 
 def _free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("localhost", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
     return ports

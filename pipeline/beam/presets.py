@@ -77,14 +77,14 @@ def beam_args(preset: Settings) -> BeamArgs:
             return BeamArgs((*_job_service(preset), *_workers(preset)))
         case Flink():
             uploaded = ("--runner=FlinkRunner", f"--flink_master={preset.master}", "--flink_submit_uber_jar")
-            own = _options(flink_version=preset.version, flink_job_server_jar=preset.job_server_jar, parallelism=preset.parallelism)
-            return BeamArgs((*(uploaded if preset.master else _job_service(preset)), *own, *_workers(preset)))
+            options = _options(flink_version=preset.version, flink_job_server_jar=preset.job_server_jar, parallelism=preset.parallelism)
+            return BeamArgs((*(uploaded if preset.master else _job_service(preset)), *options, *_workers(preset)))
         case Spark():
             uploaded = ("--runner=SparkRunner", f"--spark_rest_url={preset.rest_url}", "--spark_submit_uber_jar")
-            own = _options(spark_job_server_jar=preset.job_server_jar)
-            return BeamArgs((*(uploaded if preset.rest_url else _job_service(preset)), *own, *_workers(preset)))
+            options = _options(spark_job_server_jar=preset.job_server_jar)
+            return BeamArgs((*(uploaded if preset.rest_url else _job_service(preset)), *options, *_workers(preset)))
         case Dataflow():
-            own = _options(
+            options = _options(
                 project=preset.project,
                 region=preset.region,
                 temp_location=preset.temp_location,
@@ -98,7 +98,7 @@ def beam_args(preset: Settings) -> BeamArgs:
                 network=preset.network,
                 subnetwork=preset.subnetwork,
             )
-            return BeamArgs(("--runner=DataflowRunner", *own), (f"--number_of_worker_harness_threads={preset.threads}",))
+            return BeamArgs(("--runner=DataflowRunner", *options), (f"--number_of_worker_harness_threads={preset.threads}",))
 
 
 def _options(**options: str | int | None) -> tuple[str, ...]:
@@ -113,5 +113,5 @@ def _workers(preset: Remote) -> tuple[str, ...]:
     """Return the workers' options; without `sdk_container_image` TFX would build and ship a source package."""
     pool = ("--environment_type=EXTERNAL", f"--environment_config={preset.pool}")
     docker = ("--environment_type=DOCKER", f"--environment_config={preset.image}")
-    where = pool if preset.environment == "pool" else docker
-    return (*where, f"--sdk_container_image={preset.image}", f"--sdk_worker_parallelism={preset.processes}")
+    environment = pool if preset.environment == "pool" else docker
+    return (*environment, f"--sdk_container_image={preset.image}", f"--sdk_worker_parallelism={preset.processes}")

@@ -94,16 +94,16 @@ def run(args: Namespace) -> None:
     data = _data_root(args.data, file.parent if args.dataset else root / "data")
     config = RunConfig(dataset.name, file.read_text(encoding="utf-8"), data, root)
     log = config.logs / f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}.log"
-    with run_lock(root), captured_output(log) as terminal, display(terminal) as shown:
+    with run_lock(root), captured_output(log) as terminal, display(terminal) as progress:
         if not args.dataset and not args.data and not Path(data).exists():
-            shown.begin("Simulate")
+            progress.begin("Simulate")
             _simulate_default(Path(data))
-            shown.end("done")
-        shown.begin("Load TFX")
+            progress.end("done")
+        progress.begin("Load TFX")
         from pipeline.local.run import run as run_graph
 
-        shown.end("done")
-        result = run_graph(config, log=log, shown=shown)
+        progress.end("done")
+        result = run_graph(config, log=log, progress=progress)
     if args.json:
         print_json(result.shown())
     else:

@@ -118,20 +118,22 @@ def draft(
 ) -> Drafted:
     """Draft the dataset file, its paths relative to `folder`: of a recognised data set, or from samples and answers."""
     if recognised is not None:
-        made = recognised_draft(recognised, folder=folder, name=answers.name)
-        return Drafted(made.text, made.guesses, title=recognised.format.title, unused=tuple(unused_files(recognised, list(groups))))
+        drafted = recognised_draft(recognised, folder=folder, name=answers.name)
+        return Drafted(drafted.text, drafted.guesses, title=recognised.format.title, unused=tuple(unused_files(recognised, list(groups))))
     guessed = draft_dataset(groups, answers, folder=folder)
-    settled: set[tuple[str, ...]] = set()
-    while interactive and (question := next((each for each in guessed.questions if each.key not in settled), None)):
+    answered_keys: set[tuple[str, ...]] = set()
+    while interactive and (question := next((each for each in guessed.questions if each.key not in answered_keys), None)):
         answers = answered(answers, question, _ask(question))
-        settled.add(question.key)
+        answered_keys.add(question.key)
         guessed = draft_dataset(groups, answers, folder=folder)
-    left = tuple(question for question in guessed.questions if question.key not in settled)
+    unanswered = tuple(question for question in guessed.questions if question.key not in answered_keys)
     heading = [
         "Drafted by `shelfrank init` from a sample of the files: read it before you rely on it; docs/dataset-file.md explains every key."
     ]
-    heading += [f"Unsure: {question.text} Taken: {question.default} ({question.flag})" for question in left if question.default is not None]
-    return Drafted(dataset_text(guessed.dataset, heading=heading, comments=guessed.comments), guessed.guesses, left)
+    heading += [
+        f"Unsure: {question.text} Taken: {question.default} ({question.flag})" for question in unanswered if question.default is not None
+    ]
+    return Drafted(dataset_text(guessed.dataset, heading=heading, comments=guessed.comments), guessed.guesses, unanswered)
 
 
 def checked(text: str, name: str, groups: Sequence[FileGroup], *, now_us: int) -> list[Check]:

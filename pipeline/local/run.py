@@ -24,7 +24,7 @@ from pipeline.terminal.display import Display
 from trainer.tuning.search_space import check_settings
 
 
-def run(config: RunConfig, *, log: Path, shown: Display, beam: BeamArgs = BEAM) -> RunResult:
+def run(config: RunConfig, *, log: Path, progress: Display, beam: BeamArgs = BEAM) -> RunResult:
     """Run the pipeline; steps that an earlier run finished on the same data, dataset file and code are cached.
 
     The caller holds the folder's lock (`run_record.run_lock`).
@@ -32,7 +32,7 @@ def run(config: RunConfig, *, log: Path, shown: Display, beam: BeamArgs = BEAM) 
     Args:
         config: of the run.
         log: file that the steps' own output goes to.
-        shown: displays the progress.
+        progress: displays the state of the steps.
         beam: where the steps on Beam run. Workers on other machines must see `config.root` and the data by the same
             paths.
 
@@ -67,13 +67,13 @@ def run(config: RunConfig, *, log: Path, shown: Display, beam: BeamArgs = BEAM) 
             metadata=store,
         )
     )
-    steps = run_locally(pipeline, store=store, run_id=datetime.now(UTC).isoformat(), log=log, shown=shown)
-    shown.begin("Report")
+    steps = run_locally(pipeline, store=store, run_id=datetime.now(UTC).isoformat(), log=log, progress=progress)
+    progress.begin("Report")
     result = _result(config, steps, log=log)
     write_atomically(config.html, render_page(result))
     write_result(result, config.last)
     write_atomically(config.record, json.dumps(asdict(replace(pinned, released=result.release))))
-    shown.end("done")
+    progress.end("done")
     return result
 
 

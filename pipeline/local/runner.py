@@ -37,7 +37,7 @@ class Step:
     outputs: dict[str, Output]
 
 
-def run_locally(pipeline: Pipeline, *, store: ConnectionConfig, run_id: str, log: Path, shown: Display) -> tuple[Step, ...]:
+def run_locally(pipeline: Pipeline, *, store: ConnectionConfig, run_id: str, log: Path, progress: Display) -> tuple[Step, ...]:
     """Run all steps; a step whose inputs, parameters and code equal an earlier run's comes from the cache.
 
     Raises:
@@ -45,7 +45,7 @@ def run_locally(pipeline: Pipeline, *, store: ConnectionConfig, run_id: str, log
         RunError: a step failed; the text has its name, the cause and the log's path.
     """
     cut_batches_by_size()
-    runner = _Runner(store=store, run_id=run_id, log=log, shown=shown)
+    runner = _Runner(store=store, run_id=run_id, log=log, progress=progress)
     runner.run(pipeline)
     return tuple(runner.steps)
 
@@ -53,9 +53,9 @@ def run_locally(pipeline: Pipeline, *, store: ConnectionConfig, run_id: str, log
 class _Runner(LocalDagRunner):
     """TFX's runner, called with one step at a time, all under one run id of the metadata store."""
 
-    def __init__(self, *, store: ConnectionConfig, run_id: str, log: Path, shown: Display) -> None:
+    def __init__(self, *, store: ConnectionConfig, run_id: str, log: Path, progress: Display) -> None:
         super().__init__()
-        self._store, self._run_id, self._log, self._shown = store, run_id, log, shown
+        self._store, self._run_id, self._log, self._progress = store, run_id, log, progress
         self.steps: list[Step] = []
 
     def run_with_ir(self, pipeline: pipeline_pb2.Pipeline, run_options: Any = None) -> None:
@@ -70,7 +70,7 @@ class _Runner(LocalDagRunner):
 
     def _step(self, name: str, single: pipeline_pb2.Pipeline, run_options: Any) -> None:
         began = time.perf_counter()
-        self._shown.begin(name)
+        self._progress.begin(name)
         try:
             super().run_with_ir(single, run_options)
             record = step_record(self._store, self._run_id, name)
@@ -78,8 +78,8 @@ class _Runner(LocalDagRunner):
             if record is None or record.state not in _STATES:
                 raise RunError("its inputs weren't there")
         except Exception as error:
-            self._shown.end("failed")
+            self._progress.end("failed")
             raise root_cause(error, step=name, log=str(self._log)) from error
         state = _STATES[record.state]
-        self._shown.end(state)
+        self._progress.end(state)
         self.steps.append(Step(name, state, time.perf_counter() - began, record.outputs))

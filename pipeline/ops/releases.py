@@ -175,8 +175,8 @@ def _apply(deployment: Deployment, before: Labels, after: Labels) -> Labels:
             f"{deployment.releases}: a label points to release {removed[0]}, which isn't there; promote another version to that label"
         )
     # A version that a rollback would return to may have been removed, and its neighbours in the history may be equal.
-    left = {label: [version for version in carriers if version in existing] for label, carriers in after.carried.items()}
-    after = replace(after, carried={label: tuple(version for version, _ in groupby(carriers)) for label, carriers in left.items()})
+    history = {label: [version for version in carriers if version in existing] for label, carriers in after.carried.items()}
+    after = replace(after, carried={label: tuple(version for version, _ in groupby(carriers)) for label, carriers in history.items()})
     with _reconfigured_servers(deployment, before, after):  # undone if the files can't be written
         write_labels(after, deployment.releases)
     return after

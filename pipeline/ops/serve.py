@@ -90,15 +90,19 @@ def serve_run(result: RunResult, root: Path, ports: Ports, *, kept: int, out: Te
     ]
     versions_to_load = {*versions(releases)[-kept:], *labels_by_name.values()}
     with ExitStack() as stack:
-        with display(out) as shown:
-            with _step(shown, "Model server"):
+        with display(out) as progress:
+            with _step(progress, "Model server"):
                 first = stack.enter_context(child_server("model server", "serving.model_server", model_server, folder / "model_server.log"))
                 _load(
-                    first, f"http://{HOST}:{ports.rest}/v1/models/{name}", versions_to_load, needed=labels_by_name.get(STABLE), shown=shown
+                    first,
+                    f"http://{HOST}:{ports.rest}/v1/models/{name}",
+                    versions_to_load,
+                    needed=labels_by_name.get(STABLE),
+                    progress=progress,
                 )
-            with _step(shown, "Service"):
+            with _step(progress, "Service"):
                 second = stack.enter_context(child_server("ranking service", "serving.service", service, folder / "service.log"))
-                _get_ready(second, f"http://{HOST}:{ports.service}/health/ready", shown)
+                _get_ready(second, f"http://{HOST}:{ports.service}/health/ready", progress)
         yield first, second
 
 
@@ -125,17 +129,17 @@ def curl_examples(result: RunResult, ports: Ports) -> tuple[str, ...]:
 
 
 @contextmanager
-def _step(shown: Display, name: str) -> Iterator[None]:
-    shown.begin(name)
+def _step(progress: Display, name: str) -> Iterator[None]:
+    progress.begin(name)
     try:
         yield
     except BaseException:
-        shown.end("failed")
+        progress.end("failed")
         raise
-    shown.end("done")
+    progress.end("done")
 
 
-def _load(server: Server, address: str, versions_to_load: Collection[int], *, needed: int | None, shown: Display) -> None:
+def _load(server: Server, address: str, versions_to_load: Collection[int], *, needed: int | None, progress: Display) -> None:
     """Wait until each version is loaded or has failed, as long as the server runs.
 
     Raises:
@@ -146,7 +150,7 @@ def _load(server: Server, address: str, versions_to_load: Collection[int], *, ne
         states = _states(address)
         loaded = [version for version in versions_to_load if states.get(version, ("", ""))[0] == "AVAILABLE"]
         failed = {version: states[version][1] for version in versions_to_load if states.get(version, ("", ""))[0] == "END"}
-        shown.say(f"{len(loaded)} of {len(versions_to_load)} releases loaded")
+        progress.say(f"{len(loaded)} of {len(versions_to_load)} releases loaded")
         if needed in failed:
             raise RunError(f"release {needed}, which is labelled {STABLE}, can't be loaded: {failed[needed]} ({server.log})")
         if len(loaded) + len(failed) == len(versions_to_load):
@@ -154,7 +158,7 @@ def _load(server: Server, address: str, versions_to_load: Collection[int], *, ne
         time.sleep(_POLL_S)
     if failed:
         faults = "; ".join(f"release {version} isn't served, it can't be loaded: {fault}" for version, fault in sorted(failed.items()))
-        shown.note(f"{faults} ({server.log})")
+        progress.note(f"{faults} ({server.log})")
 
 
 def _states(address: str) -> dict[int, tuple[str, str]]:
@@ -167,14 +171,14 @@ def _states(address: str) -> dict[int, tuple[str, str]]:
     return {int(each["version"]): (each["state"], each["status"]["error_message"]) for each in statuses}
 
 
-def _get_ready(server: Server, address: str, shown: Display) -> None:
+def _get_ready(server: Server, address: str, progress: Display) -> None:
     while True:
         server.check()
         try:
             with urllib.request.urlopen(address, timeout=5):
                 return
         except urllib.error.HTTPError as error:
-            shown.say(f"not ready: {error.read().decode('utf-8', 'replace')[:300]}")
+            progress.say(f"not ready: {error.read().decode('utf-8', 'replace')[:300]}")
         except OSError:
-            shown.say("reads the catalogue and the state")
+            progress.say("reads the catalogue and the state")
         time.sleep(_POLL_S)

@@ -50,8 +50,8 @@ def relocate_artifacts(store: ConnectionConfig, artifacts: Path) -> int:
         relocated = []
         for artifact in opened.store.get_artifacts():
             _, _, within = artifact.uri.rpartition(f"/{artifacts.name}/")
-            if within and artifact.uri != (here := str(artifacts / within)) and Path(here).exists():
-                artifact.uri = here
+            if within and artifact.uri != (new_path := str(artifacts / within)) and Path(new_path).exists():
+                artifact.uri = new_path
                 relocated.append(artifact)
         opened.store.put_artifacts(relocated)
     return len(relocated)
@@ -64,17 +64,17 @@ def clean_up_interrupted(store: ConnectionConfig, artifacts: Path) -> int:
     complete executions only; they would just take space.
     """
     with Metadata(store) as opened:
-        stale = [
+        unfinished = [
             execution for execution in opened.store.get_executions() if execution.last_known_state in (Execution.NEW, Execution.RUNNING)
         ]
-        for execution in stale:
+        for execution in unfinished:
             for leftover in [*artifacts.glob(f"*/*/{execution.id}"), *artifacts.glob(f"*/.system/executor_execution/{execution.id}")]:
                 shutil.rmtree(leftover)
             execution.last_known_state = Execution.FAILED
-        opened.store.put_executions(stale)
+        opened.store.put_executions(unfinished)
     for folder in artifacts.glob("*/.system/stateful_working_dir/*"):
         shutil.rmtree(folder)
-    return len(stale)
+    return len(unfinished)
 
 
 def _outputs(opened: Metadata, execution_id: int) -> dict[str, Output]:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-_WIDTH = 120
 
-
-def console() -> "Console":
-    """Return a console on standard output; where that is a file or a pipe, wide enough for the table of metrics."""
+def console(width: int = 120) -> "Console":
+    """Return a console on standard output, `width` columns wide where that is a file or a pipe."""
     from rich.console import Console  # its import takes a tenth of a second, which printing JSON doesn't need
 
     terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=_WIDTH)
+    return terminal if terminal.is_terminal else Console(width=width)
 
 
 def print_json(value: Any) -> None:

@@ -123,34 +123,34 @@ def display(out: TextIO, clock: Callable[[], float] = time.monotonic) -> Iterato
         TextColumn("{task.fields[said]}", markup=False),
     )
     if not console.is_terminal:
-        with _attached_to_logger(Lines(out, clock)) as shown:
-            yield shown
+        with _attached_to_logger(Lines(out, clock)) as target:
+            yield target
         return
     with (
         Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as progress,
-        _attached_to_logger(Live(progress)) as shown,
+        _attached_to_logger(Live(progress)) as target,
     ):
-        yield shown
+        yield target
 
 
 class _DisplayHandler(logging.Handler):
-    def __init__(self, shown: Display) -> None:
+    def __init__(self, target: Display) -> None:
         super().__init__()
-        self._shown = shown
+        self._display = target
 
     def emit(self, record: logging.LogRecord) -> None:
-        show = self._shown.note if record.levelno >= logging.WARNING else self._shown.say
+        show = self._display.note if record.levelno >= logging.WARNING else self._display.say
         show(record.getMessage())
 
 
 @contextmanager
-def _attached_to_logger(shown: Display) -> Iterator[Display]:
-    logger, handler = logging.getLogger(PROGRESS), _DisplayHandler(shown)
+def _attached_to_logger(target: Display) -> Iterator[Display]:
+    logger, handler = logging.getLogger(PROGRESS), _DisplayHandler(target)
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
-        yield shown
+        yield target
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)

@@ -21,12 +21,12 @@ def root_cause(error: BaseException, *, step: str, log: str) -> ShelfRankError:
 
 
 def _kind_and_text(error: BaseException) -> tuple[str, str]:
-    inner = error
-    while not isinstance(inner, ShelfRankError) and (deeper := inner.__cause__ or inner.__context__) is not None:
-        inner = deeper
-    if isinstance(inner, ShelfRankError):
-        return type(inner).__name__, str(inner)
+    cause = error
+    while not isinstance(cause, ShelfRankError) and (inner_cause := cause.__cause__ or cause.__context__) is not None:
+        cause = inner_cause
+    if isinstance(cause, ShelfRankError):
+        return type(cause).__name__, str(cause)
     if raised := _RAISED.findall(str(error)):  # An error of another process or thread arrives as the text of its traceback.
         kind, text = raised[-1]
         return kind, text
-    return type(inner).__name__, next(iter(str(inner).strip().splitlines()), "")
+    return type(cause).__name__, next(iter(str(cause).strip().splitlines()), "")

@@ -118,8 +118,8 @@ def read_package(file: Path) -> Package:
 
 def topological_order(tasks: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of a pipeline's tasks, each after those that it depends on."""
-    waits = {name: tasks[name].get("dependentTasks") or () for name in sorted(tasks)}
-    return tuple(TopologicalSorter(waits).static_order())
+    dependencies = {name: tasks[name].get("dependentTasks") or () for name in sorted(tasks)}
+    return tuple(TopologicalSorter(dependencies).static_order())
 
 
 def _value(assignments: str, text: str, kind: str) -> Any:

@@ -66,8 +66,7 @@ def _parse_fault(document: Document, message: Any, what: str) -> Iterator[str]:
 
 
 def _kubernetes_executors(platform: Document) -> Document:
-    declared: Document = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
-    return declared
+    return dict(platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {}))
 
 
 def _pipeline_faults(spec: Document) -> Iterator[str]:

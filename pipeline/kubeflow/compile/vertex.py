@@ -55,6 +55,6 @@ def _faults(cluster: Cluster) -> Iterator[str]:
         "tolerations": any(step.tolerations for step in steps),
         "timeout": any(step.timeout for step in steps),
     }
-    for name, used in kubernetes_only.items():
-        if used:
+    for name, setting in kubernetes_only.items():
+        if setting:
             yield f"`{name}` is Kubernetes' alone, and would have no effect; leave it out"

@@ -43,15 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     fault: ShelfRankError | None = None
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
-        with captured_output(log) as terminal, display(terminal) as shown:
-            shown.begin(step)
+        with captured_output(log) as terminal, display(terminal) as progress:
+            progress.begin(step)
             try:
                 _run(args, beam_args)
-                shown.end("done")
+                progress.end("done")
             except Exception as error:
                 traceback.print_exc()
                 fault = root_cause(error, step=step, log=_LOG_TEXT)
-                shown.end("failed")
+                progress.end("failed")
         if fault is not None:
             _report_fault(log, fault)
     return 0 if fault is None else exit_code(fault)

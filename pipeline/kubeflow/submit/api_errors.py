@@ -41,29 +41,29 @@ class Request:
 def from_response(request: Request, status: int, body: str) -> KubeflowError:
     """Return the error for a response with an error status."""
     message = _message(body)
-    behind = f": {message}" if message else ""
+    detail = f": {message}" if message else ""
     match status:
         case 401:
             received = "doesn't take the one it got" if request.token else "got none"
-            text = f"{request.host} expected a token and {received} (401{behind}); {_TOKEN}"
+            text = f"{request.host} expected a token and {received} (401{detail}); {_TOKEN}"
         case 403:
             text = (
-                f"{request.host} doesn't allow {request.what} to this user (403{behind}); check --namespace, or have the role kubeflow-edit"
+                f"{request.host} doesn't allow {request.what} to this user (403{detail}); check --namespace, or have the role kubeflow-edit"
                 " given to you there"
             )
         case 404 if message:
-            text = f"{request.host} has none of what was asked for (404{behind}); check names, ids and --namespace"
+            text = f"{request.host} has none of what was asked for (404{detail}); check names, ids and --namespace"
         case 404:
             text = f"{request.host} expected to be Kubeflow Pipelines, but has nothing at {urlsplit(request.url).path} (404); check --host"
         case 409:
-            text = f"{request.host} has one of that name already (409{behind}); somebody else made it just now: try again"
+            text = f"{request.host} has one of that name already (409{detail}); somebody else made it just now: try again"
         case 400 | 412 | 422:
-            text = f"{request.host} refused {request.what} ({status}{behind})"
+            text = f"{request.host} refused {request.what} ({status}{detail})"
         case 429 | 502 | 503 | 504:
-            text = f"{request.host} is too busy, or just starting ({status}{behind}); try again in a while"
+            text = f"{request.host} is too busy, or just starting ({status}{detail}); try again in a while"
         case _:
             text = (
-                f"{request.host} failed at {request.what} ({status}{behind}); its log says more: `kubectl logs -n kubeflow"
+                f"{request.host} failed at {request.what} ({status}{detail}); its log says more: `kubectl logs -n kubeflow"
                 " deployment/ml-pipeline`"
             )
     return KubeflowError(text, status=status)

@@ -77,8 +77,8 @@ class Kubeflow(kfp.Client):
         if not spec and run.pipeline_version_reference:
             reference = run.pipeline_version_reference
             spec = self.get_pipeline_version(reference.pipeline_id, reference.pipeline_version_id).pipeline_spec
-        inner: dict[str, Any] = (spec or {}).get("pipeline_spec", spec or {})  # nested where there is a platform document
-        return inner
+        pipeline_spec: dict[str, Any] = (spec or {}).get("pipeline_spec", spec or {})  # nested where there is a platform document
+        return pipeline_spec
 
     def text(self, path: str) -> str:
         """Return the response to a GET that kfp.Client has no method for."""

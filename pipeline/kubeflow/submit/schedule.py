@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from components.contract.errors import InputError, KubeflowError
@@ -18,7 +17,7 @@ from pipeline.kubeflow.compile.package import Package, read_package
 from pipeline.kubeflow.submit.client import Endpoint, Kubeflow, connect
 from pipeline.kubeflow.submit.submit import endpoint_from, upload_summary
 from pipeline.kubeflow.submit.upload import Uploaded, all_pages, get_or_create_experiment, upload
-from pipeline.terminal.console import print_json
+from pipeline.terminal.console import console, print_json
 
 UNTIL = "data_until"
 _SHOWN_TIMES, _WIDTH = 3, 140
@@ -78,7 +77,7 @@ def schedule(args: Namespace) -> int:
     name = args.name or package.name
     if package.pipeline_root:
         print(f"artifacts {package.pipeline_root}", file=out)
-    made, replaced = replace(
+    schedule_id, replaced = replace(
         client,
         name,
         uploaded,
@@ -89,10 +88,10 @@ def schedule(args: Namespace) -> int:
     )
     times = [each.isoformat() for each in cron.after(datetime.now(UTC), _SHOWN_TIMES, zone=zone)]
     if args.json:
-        values = {"name": name, "id": made, "cron": cron.text, "time_zone": args.time_zone, "parameters": parameters}
-        print_json(values | {"upcoming": times, "replaced": replaced, "url": endpoint.page("recurringrun", made)})
+        values = {"name": name, "id": schedule_id, "cron": cron.text, "time_zone": args.time_zone, "parameters": parameters}
+        print_json(values | {"upcoming": times, "replaced": replaced, "url": endpoint.page("recurringrun", schedule_id)})
         return 0
-    print(f"schedule  {name}{' (in place of the one before)' if replaced else ''}: {endpoint.page('recurringrun', made)}")
+    print(f"schedule  {name}{' (in place of the one before)' if replaced else ''}: {endpoint.page('recurringrun', schedule_id)}")
     print(f"runs at   {', '.join(times)}, ...")
     print(f"data      {'up to the time of each run' if UNTIL in package.kinds else 'as the dataset file says'}" + _cutoff_note(args))
     return 0
@@ -126,9 +125,9 @@ def replace(
     Raises:
         KubeflowError: the server refuses or doesn't answer; the text says what runs now.
     """
-    before = _named(client, name)
+    replaced = _named(client, name)
     try:
-        made = client.create_recurring_run(
+        new_id = client.create_recurring_run(
             experiment_id,
             name,
             cron_expression=cron.text,
@@ -141,21 +140,21 @@ def replace(
         ).recurring_run_id
     except KubeflowError as error:
         unknown = "" if error.status else ", the new one perhaps too: see `shelfrank schedule --list`"
-        still = f"the schedule {name!r} of before runs on" if before else f"{name!r} isn't scheduled"
-        raise KubeflowError(f"{error}; {still}{unknown}", status=error.status) from None
-    ids = [each.recurring_run_id for each in before]
+        old_state = f"the schedule {name!r} of before runs on" if replaced else f"{name!r} isn't scheduled"
+        raise KubeflowError(f"{error}; {old_state}{unknown}", status=error.status) from None
+    ids = [each.recurring_run_id for each in replaced]
     try:
         for old in ids:
             client.disable_recurring_run(old)
     except KubeflowError as error:
-        raise KubeflowError(f"{error}{_undo(client, name, made, ids)}", status=error.status) from None
+        raise KubeflowError(f"{error}{_undo(client, name, new_id, ids)}", status=error.status) from None
     try:
         for old in ids:
             client.delete_recurring_run(old)
     except KubeflowError as error:
-        left = "the new schedule runs; the old one is disabled, and goes with the next `shelfrank schedule` of that name"
-        raise KubeflowError(f"{error}; {left}", status=error.status) from None
-    return str(made), ids
+        state = "the new schedule runs; the old one is disabled, and goes with the next `shelfrank schedule` of that name"
+        raise KubeflowError(f"{error}; {state}", status=error.status) from None
+    return str(new_id), ids
 
 
 def remove(client: Kubeflow, name: str) -> list[str]:
@@ -167,8 +166,8 @@ def remove(client: Kubeflow, name: str) -> list[str]:
     """
     ids = [str(each.recurring_run_id) for each in _named(client, name)]
     if not ids:
-        there = sorted({str(each.display_name) for each in _all(client)})
-        raise InputError(f"--remove {name}: there is no schedule of that name; there is {', '.join(there) or 'none at all'}")
+        names = sorted({str(each.display_name) for each in _all(client)})
+        raise InputError(f"--remove {name}: there is no schedule of that name; there is {', '.join(names) or 'none at all'}")
     for each in ids:
         client.delete_recurring_run(each)
     return ids
@@ -194,10 +193,10 @@ def _row(recurring_run: Any, endpoint: Endpoint, now: datetime) -> ScheduleRow:
     return ScheduleRow(str(recurring_run.display_name), key, cron, enabled, upcoming, endpoint.page("recurringrun", key))
 
 
-def _undo(client: Kubeflow, name: str, made: str, before: list[str]) -> str:
+def _undo(client: Kubeflow, name: str, new_id: str, old_ids: list[str]) -> str:
     try:
-        client.delete_recurring_run(made)
-        for old in before:
+        client.delete_recurring_run(new_id)
+        for old in old_ids:
             client.enable_recurring_run(old)
     except KubeflowError:
         return f"; the schedule {name!r} of before and the new one may both run now: see `shelfrank schedule --list`, and try again"
@@ -227,5 +226,4 @@ def _show(rows: list[ScheduleRow]) -> None:
         table.add_column(column)
     for row in rows:
         table.add_row(row.name, row.cron or "(other)", "yes" if row.enabled else "no", row.upcoming, row.id)
-    terminal = Console()
-    (terminal if terminal.is_terminal else Console(width=_WIDTH)).print(table)
+    console(_WIDTH).print(table)

@@ -110,8 +110,8 @@ def upload_summary(package: Package, uploaded: Uploaded, endpoint: Endpoint) -> 
 
 def _follow(client: Kubeflow, run_id: str, args: Namespace, *, names: tuple[str, ...] = ()) -> int:
     try:
-        with run_display(sys.stderr) as shown:
-            end = follow(client, run_id, shown, names=names, poll_s=args.poll, timeout_s=args.timeout)
+        with run_display(sys.stderr) as display:
+            end = follow(client, run_id, display, names=names, poll_s=args.poll, timeout_s=args.timeout)
     except KeyboardInterrupt:
         print(
             f"\nnot followed any more; the run goes on: {client.endpoint.page('runs', run_id)}\n{_next_commands(args, run_id)}",

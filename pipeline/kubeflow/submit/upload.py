@@ -43,13 +43,13 @@ def upload(client: Kubeflow, package: Package) -> Uploaded:
         return Uploaded(pipeline_id, version_id, package.version, "nothing")
     try:
         # `upload_pipeline_version` of kfp.Client is this and a print.
-        made = client.pipeline_uploads.upload_pipeline_version(str(package.file), name=package.version, pipelineid=pipeline_id)
+        new_version = client.pipeline_uploads.upload_pipeline_version(str(package.file), name=package.version, pipelineid=pipeline_id)
     except KubeflowError as error:
         version_id = _existing_version(client, pipeline_id, package.version) if error.status == 409 else None
         if version_id is None:
             raise
         return Uploaded(pipeline_id, version_id, package.version, "nothing")
-    return Uploaded(pipeline_id, made.pipeline_version_id, package.version, created)
+    return Uploaded(pipeline_id, new_version.pipeline_version_id, package.version, created)
 
 
 def get_or_create_experiment(client: Kubeflow, name: str) -> str:

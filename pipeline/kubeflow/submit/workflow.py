@@ -140,12 +140,12 @@ def _executor_input(patch: str) -> dict[str, Any]:
 def _pods(nodes: dict[str, Any], workflow_name: str, names: set[str]) -> Iterator[Pod]:
     def owner(key: str) -> str:
         """Return the step of a pod: the one whose driver it is, or in whose part of the workflow it is."""
-        shown = str(nodes[key].get("displayName", ""))
-        if shown.endswith(_DRIVER):
-            return shown.removesuffix(_DRIVER) if shown.removesuffix(_DRIVER) in names else ""
+        name = str(nodes[key].get("displayName", ""))
+        if name.endswith(_DRIVER):
+            return name.removesuffix(_DRIVER) if name.removesuffix(_DRIVER) in names else ""
         while key in nodes:
-            if (shown := str(nodes[key].get("displayName", ""))) in names:
-                return shown
+            if (name := str(nodes[key].get("displayName", ""))) in names:
+                return name
             key = str(nodes[key].get("boundaryID", ""))
         return ""
 

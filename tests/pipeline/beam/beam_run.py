@@ -22,6 +22,6 @@ def main() -> None:
     log = config.logs / "run.log"
     with ExitStack() as stack:
         terminal = stack.enter_context(captured_output(log))
-        shown = stack.enter_context(display(terminal))
+        progress = stack.enter_context(display(terminal))
         chosen = stack.enter_context(beam_service(root / "beam")) if preset == "portable" else settings(preset)
-        run(config, log=log, shown=shown, beam=beam_args(chosen))
+        run(config, log=log, progress=progress, beam=beam_args(chosen))

@@ -18,8 +18,8 @@ def run(root: Path, word: str):
     import tiny_pipeline
 
     out = io.StringIO()
-    with display(out) as shown:
-        return tiny_pipeline.run_tiny(root, word, shown=shown), out.getvalue()
+    with display(out) as progress:
+        return tiny_pipeline.run_tiny(root, word, progress=progress), out.getvalue()
 
 
 def start(root: Path, pause_s: float, word: str = "hi") -> subprocess.Popen[bytes]:
