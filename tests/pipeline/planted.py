@@ -70,9 +70,9 @@ def wrap(path: Path, bad: Callable[[Score, Features, tf.Tensor], tf.Tensor], dat
 
         def good(features: Features, splits: tf.Tensor) -> tf.Tensor:
             lengths = splits[1:] - splits[:-1]
-            given = features | {"n_candidates": lengths}
-            given["n_history"] = next(features[column.name].row_lengths() for column in asked if column.axis == "history")
-            dense = {column.name: given[column.name] for column in asked}
+            dense_features = features | {"n_candidates": lengths}
+            dense_features["n_history"] = next(features[column.name].row_lengths() for column in asked if column.axis == "history")
+            dense = {column.name: dense_features[column.name] for column in asked}
             dense = {name: value.to_tensor() if isinstance(value, tf.RaggedTensor) else value for name, value in dense.items()}
             return tf.RaggedTensor.from_tensor(door(**dense)["scores"], lengths=lengths).flat_values
 

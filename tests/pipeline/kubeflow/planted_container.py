@@ -16,7 +16,7 @@ from pipeline.kubeflow.step.entrypoint import _exit_now, main
 from pipeline.terminal.display import PROGRESS
 
 
-def die(*_given: Any, **_more: Any) -> NoReturn:
+def die(*_args: Any, **_kwargs: Any) -> NoReturn:
     """As the kernel does it to a process that has taken too much memory."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("killed and still here")

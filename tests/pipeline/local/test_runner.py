@@ -34,11 +34,11 @@ def start(root: Path, pause_s: float, word: str = "hi") -> subprocess.Popen[byte
 
 
 def test_a_run_gives_every_steps_outputs_and_a_second_one_takes_them_from_the_cache(tmp_path: Path) -> None:
-    first, told = run(tmp_path, "hello")
+    first, output = run(tmp_path, "hello")
     assert [(step.name, step.state) for step in first] == [("Say", "done"), ("Double", "done"), ("Count", "done")]
     assert Path(first[2].outputs["counted"].uri, "count").read_text() == "10"
     assert first[1].outputs["doubled"].properties["length"] == 10
-    assert "[Say] said hello" in told
+    assert "[Say] said hello" in output
     again, _ = run(tmp_path, "hello")
     assert [step.state for step in again] == ["cached"] * 3
     assert [step.outputs for step in again] == [step.outputs for step in first]

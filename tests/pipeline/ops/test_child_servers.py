@@ -89,9 +89,9 @@ def test_a_server_that_ends_by_itself_tells_its_last_words_of_this_time(tmp_path
         until(lambda: server.process.poll() is not None)
         with pytest.raises(
             RunError, match=r"the little server has ended with exit code 2; the end of .*log:\n(?s:.*)invalid int value"
-        ) as told:
+        ) as raised:
             server.check()
-    assert "earlier" not in str(told.value)
+    assert "earlier" not in str(raised.value)
 
 
 def test_a_server_that_is_killed_says_by_what(tmp_path: Path) -> None:

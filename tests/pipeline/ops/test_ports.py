@@ -36,10 +36,10 @@ def test_a_port_of_all_addresses_is_taken_on_each() -> None:
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux says who listens")
 def test_who_has_taken_a_port_is_said_with_its_process_and_the_option_that_names_another(port: int) -> None:
     command = shorten(Path(f"/proc/{os.getpid()}/cmdline").read_text().rstrip("\0").replace("\0", " "), 160, placeholder=" ...")
-    with pytest.raises(RunError) as told:
+    with pytest.raises(RunError) as raised:
         Ports(service=free(), grpc=port, rest=free()).check()
     expected = f"port {port} is taken by process {os.getpid()} ({command}); end that, or give another port by --grpc-port"
-    assert str(told.value) == expected
+    assert str(raised.value) == expected
 
 
 def test_where_the_system_does_not_say_who_listens_it_is_another_process(port: int, tmp_path: Path) -> None:

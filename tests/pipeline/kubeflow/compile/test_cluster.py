@@ -59,7 +59,7 @@ def test_a_step_on_a_gpu_has_the_image_with_cuda_whichever_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "complaint"),
     [
         ({}, "expected the pipeline's container image, got none; give --image"),
         ({"image": "a:1", "gpu": 1}, "expected an image with CUDA for the steps on a GPU, got none; give --trainer-image"),
@@ -67,14 +67,14 @@ def test_a_step_on_a_gpu_has_the_image_with_cuda_whichever_it_is() -> None:
         ({"image": "a:1", "trainer_image": "a b"}, "small letters, a tag or a digest), got 'a b'"),
     ],
 )
-def test_what_the_command_line_lacks_is_told(options: dict[str, object], told: str) -> None:
+def test_what_the_command_line_lacks_is_told(options: dict[str, object], complaint: str) -> None:
     with pytest.raises(ClusterFileError) as raised:
         with_overrides(Cluster(), **options)  # type: ignore[arg-type]
-    assert told in str(raised.value)
+    assert complaint in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "complaint"),
     [
         ("imags: {}", "line 2: imags: unknown key 'imags'; did you mean 'images'?"),
         ("default: {memroy: 4Gi}", "line 2: default.memroy: unknown key 'memroy'; did you mean 'memory'?"),
@@ -94,11 +94,11 @@ def test_what_the_command_line_lacks_is_told(options: dict[str, object], told: s
         ("gpu: {tolerations: [{key: a, seconds: 5}]}", "`seconds` goes with `effect: NoExecute` alone"),
     ],
 )
-def test_a_fault_is_told_with_its_line(line: str, told: str) -> None:
+def test_a_fault_is_told_with_its_line(line: str, complaint: str) -> None:
     with pytest.raises(ClusterFileError) as raised:
         parse_cluster(f"# a cluster\n{line}\n", "mine.yaml")
     assert str(raised.value).startswith("mine.yaml, line ")
-    assert told in str(raised.value)
+    assert complaint in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ FLINK = "beam: {preset: flink, options: {job_endpoint: 'jobs:8099'}}\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "complaint"),
     [
         (FLINK, "expected `pipeline_root` with preset flink, got none"),
         (
@@ -149,10 +149,10 @@ FLINK = "beam: {preset: flink, options: {job_endpoint: 'jobs:8099'}}\n"
         ),
     ],
 )
-def test_workers_elsewhere_must_see_what_the_steps_write(text: str, told: str) -> None:
+def test_workers_elsewhere_must_see_what_the_steps_write(text: str, complaint: str) -> None:
     with pytest.raises(ClusterFileError) as raised:
         beam_settings(parse_cluster(IMAGES + text))
-    assert told in str(raised.value)
+    assert complaint in str(raised.value)
 
 
 def test_workers_get_the_pipelines_image_or_one_of_their_own() -> None:

@@ -25,23 +25,23 @@ def made() -> Compiled:
 
 
 def trainer(spec: Spec) -> Spec:
-    found: Spec = spec["deploymentSpec"]["executors"]["Trainer_executor"]["container"]
-    return found
+    part: Spec = spec["deploymentSpec"]["executors"]["Trainer_executor"]["container"]
+    return part
 
 
 def task(spec: Spec, name: str = "Trainer") -> Spec:
-    found: Spec = spec["root"]["dag"]["tasks"][name]
-    return found
+    part: Spec = spec["root"]["dag"]["tasks"][name]
+    return part
 
 
 def parameter(spec: Spec, name: str = "training_steps") -> Spec:
-    found: Spec = spec["root"]["inputDefinitions"]["parameters"][name]
-    return found
+    part: Spec = spec["root"]["inputDefinitions"]["parameters"][name]
+    return part
 
 
 def model(spec: Spec) -> Spec:
-    found: Spec = spec["components"]["Trainer"]["outputDefinitions"]["artifacts"]["model"]
-    return found
+    part: Spec = spec["components"]["Trainer"]["outputDefinitions"]["artifacts"]["model"]
+    return part
 
 
 def renamed(spec: Spec, name: str) -> None:
@@ -169,18 +169,18 @@ CASES: list[tuple[str, Callable[[Spec], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "told"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
-def test_the_pipeline_is_refused(made: Compiled, spoil: Callable[[Spec], object], told: str) -> None:
+@pytest.mark.parametrize(("spoil", "complaint"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_the_pipeline_is_refused(made: Compiled, spoil: Callable[[Spec], object], complaint: str) -> None:
     spec = copy.deepcopy(made.spec)
     spoil(spec)
     with pytest.raises(ClusterFileError) as raised:
         check(spec, made.platform)
-    assert told in str(raised.value)
+    assert complaint in str(raised.value)
 
 
 def executors(platform: Spec) -> Spec:
-    found: Spec = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    return found
+    part: Spec = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return part
 
 
 PLATFORM: list[tuple[str, Callable[[Spec], object], str]] = [
@@ -204,13 +204,13 @@ PLATFORM: list[tuple[str, Callable[[Spec], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "told"), [case[1:] for case in PLATFORM], ids=[case[0] for case in PLATFORM])
-def test_the_platform_document_is_refused(made: Compiled, spoil: Callable[[Spec], object], told: str) -> None:
+@pytest.mark.parametrize(("spoil", "complaint"), [case[1:] for case in PLATFORM], ids=[case[0] for case in PLATFORM])
+def test_the_platform_document_is_refused(made: Compiled, spoil: Callable[[Spec], object], complaint: str) -> None:
     platform = copy.deepcopy(made.platform)
     spoil(platform)
     with pytest.raises(ClusterFileError) as raised:
         check(made.spec, platform)
-    assert told in str(raised.value)
+    assert complaint in str(raised.value)
 
 
 def test_what_is_compiled_breaks_no_rule(made: Compiled) -> None:

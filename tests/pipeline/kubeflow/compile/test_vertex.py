@@ -78,7 +78,7 @@ BUCKET = "images: {pipeline: a, trainer: a}\npipeline_root: gs://b/p\npush_desti
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "complaint"),
     [
         ("images: {pipeline: a}", "expected `volumes: []`, got some; Vertex AI mounts no claims"),
         ("images: {pipeline: a}", "expected `pipeline_root` in a bucket, gs://BUCKET/FOLDER, got none"),
@@ -94,10 +94,10 @@ BUCKET = "images: {pipeline: a, trainer: a}\npipeline_root: gs://b/p\npush_desti
         (BUCKET + "steps: {Trainer: {timeout: 1h}}", "`timeout` is Kubernetes' alone"),
     ],
 )
-def test_what_vertex_does_not_have_is_refused(compiled: Compiled, text: str, told: str) -> None:
+def test_what_vertex_does_not_have_is_refused(compiled: Compiled, text: str, complaint: str) -> None:
     with pytest.raises(ClusterFileError) as raised:
         job(compiled, parse_cluster(text))
-    assert told in str(raised.value)
+    assert complaint in str(raised.value)
     assert all(line.startswith("--vertex: ") for line in str(raised.value).splitlines())
 
 

@@ -58,7 +58,7 @@ def run(
     attempt: str = "",
 ) -> int:
     """Run a step with the outputs that it declares, and with those that a driver adds."""
-    given = {
+    invocation = {
         "inputs": {"parameterValues": {"word": "hello"}},
         "outputs": {
             "artifacts": {
@@ -69,7 +69,7 @@ def run(
         },
     }
     declared = {"parameters": {"word": {"parameterType": "STRING"}}}
-    arguments = ["--executor_class_path", f"container_steps.{step}_Executor", "--json_serialized_invocation_args", json.dumps(given)]
+    arguments = ["--executor_class_path", f"container_steps.{step}_Executor", "--json_serialized_invocation_args", json.dumps(invocation)]
     arguments += ["--json_serialized_inputs_spec_args", json.dumps(declared), "--json_serialized_output_names", json.dumps([*outputs])]
     return main([*arguments, *beam])
 

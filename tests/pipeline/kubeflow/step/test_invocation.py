@@ -7,7 +7,7 @@ MODEL = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
 DECLARED = {"artifacts": {"model": {"artifactType": MODEL}, "examples": {"artifactType": {"schemaTitle": "tfx.Examples"}}}}
 
 
-def given(kind: dict | None, **metadata: object) -> dict:
+def invocation_with(kind: dict | None, **metadata: object) -> dict:
     artifact = {"name": "7", "uri": "minio://bucket/root/Trainer/model", "metadata": metadata}
     if kind is not None:
         artifact["type"] = kind
@@ -56,20 +56,20 @@ def test_a_pods_folders_lie_under_its_root_or_where_the_variable_says(monkeypatc
 
 @pytest.mark.parametrize("kind", [{"instanceSchema": ""}, {}, None])
 def test_an_input_without_a_type_gets_the_declared_one(kind: dict | None) -> None:
-    (artifact,) = taken(given(kind), DECLARED)["inputs"]["artifacts"]["model"]["artifacts"]
+    (artifact,) = taken(invocation_with(kind), DECLARED)["inputs"]["artifacts"]["model"]["artifacts"]
     assert artifact["type"] == {"schemaTitle": "tfx.Model"}
     assert artifact["uri"] == "/minio/bucket/root/Trainer/model"
     assert artifact["name"] == "7"
 
 
 def test_a_type_that_the_driver_sends_counts() -> None:
-    (artifact,) = taken(given({"schemaTitle": "tfx.File"}), DECLARED)["inputs"]["artifacts"]["model"]["artifacts"]
+    (artifact,) = taken(invocation_with({"schemaTitle": "tfx.File"}), DECLARED)["inputs"]["artifacts"]["model"]["artifacts"]
     assert artifact["type"] == {"schemaTitle": "tfx.File"}
 
 
 def test_an_input_that_is_marked_absent_or_empty_is_dropped() -> None:
-    assert taken(given(None, absent=1.0), DECLARED)["inputs"]["artifacts"] == {}
-    assert "model" in taken(given(None, absent=0.0), DECLARED)["inputs"]["artifacts"]
+    assert taken(invocation_with(None, absent=1.0), DECLARED)["inputs"]["artifacts"] == {}
+    assert "model" in taken(invocation_with(None, absent=0.0), DECLARED)["inputs"]["artifacts"]
     assert taken({"inputs": {"artifacts": {"model": {"artifacts": []}}}}, DECLARED)["inputs"]["artifacts"] == {}
     assert taken({"inputs": {"artifacts": {"model": {}}}}, DECLARED)["inputs"]["artifacts"] == {}
 

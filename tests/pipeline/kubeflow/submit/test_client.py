@@ -86,8 +86,8 @@ def test_a_file_of_kubeflows_own_compiler_is_read(tmp_path: Path) -> None:
     compiler.Compiler().compile(pipeline, str(file))
     package = read_package(file)
     assert (package.name, package.steps, package.required) == ("two-steps", ("step",), {"wait"})
-    given = package.parameters(["wait=3", "share=0.25", "on=false", "days=[1, 2]", "name=a=b"])
-    assert given == {"wait": 3, "share": 0.25, "on": False, "days": [1, 2], "name": "a=b"}
+    parameters = package.parameters(["wait=3", "share=0.25", "on=false", "days=[1, 2]", "name=a=b"])
+    assert parameters == {"wait": 3, "share": 0.25, "on": False, "days": [1, 2], "name": "a=b"}
     for wrong in ("wait=3.5", "share=half", "on=yes", "days={}", "days=1,2", "wait"):
         with pytest.raises(InputError, match="expected"):
             package.parameters(["wait=3", wrong])

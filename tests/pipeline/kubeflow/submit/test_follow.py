@@ -82,10 +82,10 @@ def test_on_a_terminal_all_steps_are_drawn_in_place() -> None:
         shown.show([Step("Trainer", "running", 61.0), Step("Evaluator")])
         shown.say("asking again: x")
         shown.show([Step("Trainer", "done", 90.0), Step("Evaluator", "failed", 5.0)])
-    told = out.getvalue()
-    assert "▸" in told
-    assert "asking again: x" in told
-    last = told.rsplit("Trainer", 1)[1]
+    output = out.getvalue()
+    assert "▸" in output
+    assert "asking again: x" in output
+    last = output.rsplit("Trainer", 1)[1]
     assert "1 min 30 s" in last
     assert "✗" in last
     assert "5 s" in last
@@ -119,10 +119,10 @@ def test_an_attempt_that_was_followed_by_a_good_one_is_no_failure() -> None:
     assert (failure.step, failure.message, failure.log) == ("Evaluator", "Error (exit code 2)", ())
 
 
-@pytest.mark.parametrize("told", [Announced(True, 7), Announced(False, None, ("a\nb", "ü"))])
-def test_the_outcome_in_a_log_is_read_as_it_was_written(told: Announced) -> None:
-    assert "\n" not in told.line()
-    assert announced(f"INFO x\nI0101 {told.line()}\ntail\n") == Announced(told.released, told.version, tuple(told.refusals))
+@pytest.mark.parametrize("outcome", [Announced(True, 7), Announced(False, None, ("a\nb", "ü"))])
+def test_the_outcome_in_a_log_is_read_as_it_was_written(outcome: Announced) -> None:
+    assert "\n" not in outcome.line()
+    assert announced(f"INFO x\nI0101 {outcome.line()}\ntail\n") == Announced(outcome.released, outcome.version, tuple(outcome.refusals))
 
 
 @pytest.mark.parametrize("log", ["", "nothing\n", "shelfrank outcome: broken\n", 'shelfrank outcome: {"other": 1}\n'])
@@ -134,10 +134,10 @@ def test_json_stands_alone_on_standard_output(tmp_path: Path, capsys: pytest.Cap
     file = tiny_package.write(tmp_path / "pipeline.yaml")
     with serving(FakeKubeflow(script=Script(tiny_package.STEPS, failing="Trainer", message="OOMKilled"))) as fake:
         assert main(["submit", str(file), "--host", fake.host, "--poll", "0.001", "--json"]) == 1
-    given = json.loads(capsys.readouterr().out)
-    assert (given["state"], given["released"], given["outcome_source"]) == ("FAILED", None, None)
-    assert given["failures"] == [{"step": "Trainer", "message": "OOMKilled", "log": []}]
-    assert {step["name"]: step["state"] for step in given["steps"]}["Evaluator"] == "waiting"
+    result = json.loads(capsys.readouterr().out)
+    assert (result["state"], result["released"], result["outcome_source"]) == ("FAILED", None, None)
+    assert result["failures"] == [{"step": "Trainer", "message": "OOMKilled", "log": []}]
+    assert {step["name"]: step["state"] for step in result["steps"]}["Evaluator"] == "waiting"
 
 
 def test_nothing_but_ours_is_written_and_nothing_heavy_is_imported(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def test_the_transcripts_are_those_of_today() -> None:
 
 
 def test_each_case_is_shown_once() -> None:
-    shown = [found[1] for found in BLOCK.finditer(TEXT)]
+    shown = [match[1] for match in BLOCK.finditer(TEXT)]
     assert sorted(shown) == sorted(CASES)
 
 
