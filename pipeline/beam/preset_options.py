@@ -40,7 +40,7 @@ class MultiProcess(Strict):
 
 
 class Remote(Strict):
-    """Workers elsewhere, behind a Beam job service."""
+    """Workers on other machines, behind a Beam job service."""
 
     image: Word = Field(description="The workers', with this very code: none is shipped to them")
     job_endpoint: Address | None = Field(default=None, description="host:port of the job service")
@@ -90,7 +90,7 @@ class Spark(Remote):
 
 
 class Dataflow(Strict):
-    """Google Cloud Dataflow. What isn't said is as Dataflow has it."""
+    """Google Cloud Dataflow; an option that isn't set has Dataflow's own default."""
 
     image: Word = Field(description="The workers', with this very code, in a registry that the project can read")
     project: Word = Field(description="The project's id")

@@ -150,15 +150,15 @@ def test_data_that_does_not_fit_is_bad_input_with_the_table_printed(tmp_path: Pa
 
 @pytest.mark.parametrize("command", ["validate", "run"])
 @pytest.mark.parametrize(
-    ("part", "told"),
+    ("part", "message"),
     [
         ("model: {epocks: 1}", "model.epocks: unknown key 'epocks'; did you mean 'epochs'?"),
         ("tuning: {space: {droput: [0, 0.1]}}", "tuning.space.droput: unknown setting; did you mean 'dropout'?"),
     ],
 )
 def test_a_setting_of_the_model_that_cannot_be_is_told_before_anything_runs(
-    tmp_path: Path, capsys, command: str, part: str, output: str
+    tmp_path: Path, capsys, command: str, part: str, message: str
 ) -> None:
     (tmp_path / "shop.yaml").write_text(f"{shop_without_model()}\n{part}\n")
     assert main([command, str(tmp_path / "shop.yaml"), *(["--root", str(tmp_path / "run")] if command == "run" else [])]) == 2
-    assert output in capsys.readouterr().err
+    assert message in capsys.readouterr().err
