@@ -268,11 +268,11 @@ def submit(args: Namespace) -> int:
     return submit_pipeline(args)
 
 
-def schedule(args: Namespace) -> int:
-    """Schedule a compiled pipeline on Kubeflow; returns the exit code: `shelfrank schedule`."""
+def schedule(args: Namespace) -> None:
+    """Schedule a compiled pipeline on Kubeflow: `shelfrank schedule`."""
     from pipeline.kubeflow.submit.schedule import schedule as schedule_pipeline
 
-    return schedule_pipeline(args)
+    schedule_pipeline(args)
 
 
 def schema(args: Namespace) -> None:

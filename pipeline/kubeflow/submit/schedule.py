@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.table import Table
 
@@ -44,8 +44,8 @@ class ScheduleRow:
     url: str
 
 
-def schedule(args: Namespace) -> int:
-    """List, remove or create a schedule; returns the exit code.
+def schedule(args: Namespace) -> None:
+    """List, remove or create a schedule, as the command line asks.
 
     Raises:
         InputError: the file, cron, a parameter or an option is invalid.
@@ -59,13 +59,16 @@ def schedule(args: Namespace) -> int:
             print_json([asdict(row) for row in rows])
         else:
             _show(rows)
-        return 0
-    if args.remove:
+    elif args.remove:
         removed = remove(connect(endpoint), args.remove)
         print(f"removed {args.remove}: {len(removed)} schedule{'s' * (len(removed) != 1)}; runs that have started go on", file=out)
-        return 0
-    if not args.pipeline:
+    elif not args.pipeline:
         raise InputError("--cron: expected a compiled pipeline before it, such as pipeline.yaml")
+    else:
+        _create(args, endpoint, out)
+
+
+def _create(args: Namespace, endpoint: Endpoint, out: TextIO) -> None:
     package = read_package(Path(args.pipeline))
     cron, zone = parse_cron(args.cron), zone_of(args.time_zone)
     if len(args.cron.split()) == 5:
@@ -90,11 +93,10 @@ def schedule(args: Namespace) -> int:
     if args.json:
         values = {"name": name, "id": schedule_id, "cron": cron.text, "time_zone": args.time_zone, "parameters": parameters}
         print_json(values | {"upcoming": times, "replaced": replaced, "url": endpoint.page("recurringrun", schedule_id)})
-        return 0
+        return
     print(f"schedule  {name}{' (in place of the one before)' if replaced else ''}: {endpoint.page('recurringrun', schedule_id)}")
     print(f"runs at   {', '.join(times)}, ...")
     print(f"data      {'up to the time of each run' if UNTIL in package.kinds else 'as the dataset file says'}" + _cutoff_note(args))
-    return 0
 
 
 def with_window(package: Package, values: list[str], cron: Cron, zone: str) -> dict[str, Any]:
