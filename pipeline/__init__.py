@@ -1,1 +1,1 @@
-"""The graph, what runs it on one machine, and the command line."""
+"""Build the TFX pipeline, run it on one machine or on a cluster, and offer both as a command line."""

@@ -1,4 +1,4 @@
-"""What a run is asked for."""
+"""Configure a run on this machine, and name the files of its folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A run of the graph on this machine.
+    """A run of the pipeline on this machine.
 
     Attributes:
         name: of the dataset.
         dataset: the dataset file's text.
-        data_root: folder or address that relative paths of the dataset file are looked up under.
+        data_root: folder or address that relative paths of the dataset file are resolved against.
         root: folder for everything that the run makes.
     """
 
@@ -22,7 +22,7 @@ class RunConfig:
 
     @property
     def artifacts(self) -> Path:
-        """What the steps hand to one another."""
+        """The folder of the steps' outputs."""
         return self.root / "artifacts"
 
     @property
@@ -37,25 +37,25 @@ class RunConfig:
 
     @property
     def trials(self) -> Path:
-        """What the Tuner's finished trials gave."""
+        """The folder of the Tuner's finished trials."""
         return self.root / "trials"
 
     @property
     def logs(self) -> Path:
-        """A file for each run."""
+        """The folder with a log file for each run."""
         return self.root / "logs"
 
     @property
     def record(self) -> Path:
-        """Which champion the run in hand is compared with."""
+        """The file that pins the champion that a run is compared with."""
         return self.root / "run.json"
 
     @property
     def last(self) -> Path:
-        """What the last finished run gave."""
+        """The result of the last finished run."""
         return self.root / "last_run.json"
 
     @property
     def html(self) -> Path:
-        """The report as a page."""
+        """The report as an HTML page."""
         return self.root / "report.html"

@@ -1,1 +1,1 @@
-"""Where the Beam steps run."""
+"""Configure where the steps on Apache Beam run."""

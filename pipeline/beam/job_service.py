@@ -1,8 +1,8 @@
-"""A Beam job service and a worker pool on this machine, each a process of its own: what preset `portable` needs, without Java.
+"""Run a Beam job service and a worker pool on this machine, for preset `portable`, without Java.
 
-It is Beam's own in-process runner behind the interface that Flink, Spark and others are reached by: steps are pickled, sent to the job
-service, and run by a worker process that shares nothing with the one that submits but the file system. For tests and rehearsals: it works
-on one block at a time.
+Each is a process of its own. It is Beam's own in-process runner behind the interface that Flink, Spark and others are
+reached by: steps are pickled, sent to the job service, and run by a worker process that shares nothing with the one
+that submits but the file system. For tests and rehearsals: it works on one block at a time.
 """
 
 import os
@@ -24,10 +24,11 @@ _START_S, _STOP_S = 120.0, 20.0
 
 @contextmanager
 def beam_service(folder: Path) -> Iterator[Portable]:
-    """Start both, yield the settings that lead there, and stop them with all their workers.
+    """Start both, yield the settings to connect to them, and stop them with all their workers.
 
     Args:
-        folder: for their logs (`job-service.log`, `worker-pool.log`: workers write there too) and what jobs are made of.
+        folder: for their logs (`job-service.log`, `worker-pool.log`: workers write there too) and what jobs are made
+            of.
 
     Raises:
         RunError: one of them doesn't start.
@@ -45,7 +46,7 @@ def beam_service(folder: Path) -> Iterator[Portable]:
 
 @contextmanager
 def _running(package: str, module: str, *arguments: str, log: Path, port: int) -> Iterator[None]:
-    # The pool starts its workers as `python`, and they import this code.
+    # The pool starts its workers as `python`, and the workers import this code.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     code = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     with log.open("ab") as target:
@@ -60,7 +61,7 @@ def _running(package: str, module: str, *arguments: str, log: Path, port: int) -
         _await_port(process, port, what=module, log=log)
         yield
     finally:
-        process.send_signal(signal.SIGINT)  # It ends its workers then; a SIGTERM would leave them.
+        process.send_signal(signal.SIGINT)  # The pool then ends its workers; after a SIGTERM they would go on.
         with suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_S)
         with suppress(ProcessLookupError):
@@ -71,17 +72,17 @@ def _running(package: str, module: str, *arguments: str, log: Path, port: int) -
 def _await_port(process: subprocess.Popen[bytes], port: int, *, what: str, log: Path) -> None:
     until = time.monotonic() + _START_S
     while time.monotonic() < until and process.poll() is None:
-        with socket.socket() as tried:
-            tried.settimeout(1)
-            if tried.connect_ex(("localhost", port)) == 0:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex(("localhost", port)) == 0:
                 return
         time.sleep(0.1)
     raise RunError(f"Beam's {what} doesn't listen at port {port}; see {log}")
 
 
 def _free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("localhost", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
     return ports

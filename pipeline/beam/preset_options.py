@@ -1,4 +1,4 @@
-"""The presets of `pipeline.beam.presets` with their options."""
+"""Declare the options of each preset of `pipeline.beam.presets`."""
 
 import re
 from typing import Annotated, Literal, Self
@@ -7,22 +7,24 @@ from pydantic import AfterValidator, Field, model_validator
 
 from components.contract.base_model import Strict
 
-POOL = "localhost:50000"  # the port that Beam's own images give a worker pool
+POOL = "localhost:50000"  # the worker pool's port in Beam's own images
 
 
-def _matching(pattern: str, expected: str) -> AfterValidator:
-    def check(given: str) -> str:
-        if not re.fullmatch(pattern, given):
-            raise ValueError(f"expected {expected}, got {given!r}")
-        return given
+def matching(pattern: str, expected: str) -> AfterValidator:
+    """Validate that text matches a pattern; `expected` describes it in the error message."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"expected {expected}, got {text!r}")
+        return text
 
     return AfterValidator(check)
 
 
-Said = Annotated[str, _matching(r"\S+", "a name")]
-Address = Annotated[str, _matching(r"[^/:\s]+:\d+", "host:port")]
-Url = Annotated[str, _matching(r"https?://[^/:\s]+:\d+/?", "an address such as http://spark-master:6066")]
-GcsFolder = Annotated[str, _matching(r"gs://[a-z0-9][-_.a-z0-9]+/[^/\s]\S*", "gs://BUCKET/FOLDER, which Dataflow's workers reach")]
+Word = Annotated[str, matching(r"\S+", "a name")]
+Address = Annotated[str, matching(r"[^/:\s]+:\d+", "host:port")]
+Url = Annotated[str, matching(r"https?://[^/:\s]+:\d+/?", "an address such as http://spark-master:6066")]
+GcsFolder = Annotated[str, matching(r"gs://[a-z0-9][-_.a-z0-9]+/[^/\s]\S*", "gs://BUCKET/FOLDER, which Dataflow's workers reach")]
 
 
 class Local(Strict):
@@ -38,9 +40,9 @@ class MultiProcess(Strict):
 
 
 class Remote(Strict):
-    """Workers elsewhere, behind a Beam job service."""
+    """Workers on other machines, behind a Beam job service."""
 
-    image: Said = Field(description="The workers', with this very code: none is shipped to them")
+    image: Word = Field(description="The workers', with this very code: none is shipped to them")
     job_endpoint: Address | None = Field(default=None, description="host:port of the job service")
     artifact_endpoint: Address | None = Field(default=None, description="host:port of its artifact service; default: as it says itself")
     environment: Literal["pool", "docker"] = Field(
@@ -61,15 +63,15 @@ class Flink(Remote):
     """Apache Flink: by `job_endpoint` of Beam's job server for it, or by `master`. A worker's memory is the TaskManager's own setting."""
 
     master: Address | None = Field(default=None, description="host:port of the JobManager's REST API, which gets the pipeline as a jar")
-    version: Said | None = Field(default=None, description="Flink's, such as 1.20, for `master`; default: the newest that Beam knows")
-    job_server_jar: Said | None = Field(
+    version: Word | None = Field(default=None, description="Flink's, such as 1.20, for `master`; default: the newest that Beam knows")
+    job_server_jar: Word | None = Field(
         default=None, description="Path or address of Beam's job server for that version, for `master`; default: fetched from Maven"
     )
     parallelism: int | None = Field(default=None, ge=1, description="Of the job; default: as Flink is configured")
 
     @model_validator(mode="after")
-    def _one_way_in(self) -> Self:
-        _one_of("master", self.master, self.job_endpoint, jar=self.job_server_jar)
+    def _one_entry_point(self) -> Self:
+        _exactly_one("master", self.master, self.job_endpoint, jar=self.job_server_jar)
         return self
 
 
@@ -77,42 +79,42 @@ class Spark(Remote):
     """Apache Spark 3: by `job_endpoint` of Beam's job server for it, or by `rest_url`. Parallelism and memory are Spark's own settings."""
 
     rest_url: Url | None = Field(default=None, description="http://host:6066 of the master's REST server, which gets the pipeline as a jar")
-    job_server_jar: Said | None = Field(
+    job_server_jar: Word | None = Field(
         default=None, description="Path or address of Beam's job server for Spark, for `rest_url`; default: fetched from Maven"
     )
 
     @model_validator(mode="after")
-    def _one_way_in(self) -> Self:
-        _one_of("rest_url", self.rest_url, self.job_endpoint, jar=self.job_server_jar)
+    def _one_entry_point(self) -> Self:
+        _exactly_one("rest_url", self.rest_url, self.job_endpoint, jar=self.job_server_jar)
         return self
 
 
 class Dataflow(Strict):
-    """Google Cloud Dataflow. What isn't said is as Dataflow has it."""
+    """Google Cloud Dataflow; an option that isn't set has Dataflow's own default."""
 
-    image: Said = Field(description="The workers', with this very code, in a registry that the project can read")
-    project: Said = Field(description="The project's id")
-    region: Said = Field(description="Such as europe-west1")
+    image: Word = Field(description="The workers', with this very code, in a registry that the project can read")
+    project: Word = Field(description="The project's id")
+    region: Word = Field(description="Such as europe-west1")
     temp_location: GcsFolder = Field(description="Folder of a bucket for what workers pass on, gs://BUCKET/FOLDER")
     staging_location: GcsFolder | None = Field(default=None, description="The same for what a job is made of; default: as `temp_location`")
-    service_account: Said | None = Field(default=None, description="E-mail address of the workers' account")
-    machine_type: Said | None = Field(default=None, description="Of a worker, such as n2-highmem-4: it tells the memory")
+    service_account: Word | None = Field(default=None, description="E-mail address of the workers' account")
+    machine_type: Word | None = Field(default=None, description="Of a worker, such as n2-highmem-4: it tells the memory")
     disk_gb: int | None = Field(default=None, ge=1, description="Of a worker")
     workers: int | None = Field(default=None, ge=1, description="How many at the start")
     max_workers: int | None = Field(default=None, ge=1, description="How many at most")
     threads: int = Field(default=1, ge=1, description="Blocks that ingestion works on at once in each process; a CPU has a process")
-    network: Said | None = Field(default=None, description="That workers are in")
-    subnetwork: Said | None = Field(default=None, description="That workers are in")
+    network: Word | None = Field(default=None, description="That workers are in")
+    subnetwork: Word | None = Field(default=None, description="That workers are in")
 
     @model_validator(mode="after")
-    def _no_more_than_most(self) -> Self:
+    def _workers_within_maximum(self) -> Self:
         if self.workers and self.max_workers and self.workers > self.max_workers:
             raise ValueError(f"`workers` ({self.workers}) can't be more than `max_workers` ({self.max_workers})")
         return self
 
 
-def _one_of(name: str, place: str | None, job_endpoint: str | None, *, jar: str | None) -> None:
-    if bool(place) == bool(job_endpoint):
-        raise ValueError(f"give either `job_endpoint` of Beam's job server or `{name}`, got {'both' if place else 'neither'}")
-    if jar and not place:
+def _exactly_one(name: str, address: str | None, job_endpoint: str | None, *, jar: str | None) -> None:
+    if bool(address) == bool(job_endpoint):
+        raise ValueError(f"give either `job_endpoint` of Beam's job server or `{name}`, got {'both' if address else 'neither'}")
+    if jar and not address:
         raise ValueError(f"`job_server_jar` goes with `{name}`: the job server at {job_endpoint} has its own")

@@ -1,6 +1,7 @@
-"""What each command of the command line does. Each imports what it needs: TFX and TensorFlow take seconds."""
+"""Run the commands, each importing its own dependencies: TFX and TensorFlow take seconds to import."""
 
 import logging
+import signal
 import sys
 import time
 from argparse import Namespace
@@ -8,32 +9,39 @@ from contextlib import suppress
 from dataclasses import asdict, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.contract.errors import InputError, RefusedModel, RunError
 from pipeline.terminal.console import console, print_json
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from components.contract.dataset import Dataset
+    from components.contract.storage.object_store import Address
+    from pipeline.ops.guard import GuardConfig
 
 _SHOP = "simulated_shop.yaml"
 EXIT_PROMOTED, EXIT_ROLLED_BACK = 10, 11  # of `guard --once`
 
 
 def simulate(args: Namespace) -> None:
-    """`shelfrank simulate`."""
+    """Write a simulated shop's logs: `shelfrank simulate`."""
     from rich.console import Console
     from rich.progress import Progress
 
     from components import simulator
 
-    given = {field.name: getattr(args, field.name) for field in fields(simulator.ShopConfig) if hasattr(args, field.name)}
-    given |= {name: _day(name, given[name]) for name in ("start", "drift_at", "broken_from") if name in given}
-    if "candidates" in given:
-        given["candidates"] = tuple(given["candidates"])
+    options = _options(args, simulator.ShopConfig)
+    options |= {name: _day(name, options[name]) for name in ("start", "drift_at", "broken_from") if name in options}
+    if "candidates" in options:
+        options["candidates"] = tuple(options["candidates"])
     try:
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("simulating", total=1.0)
             shop = simulator.simulate(
                 Path(args.out),
-                simulator.ShopConfig(**given),
+                simulator.ShopConfig(**options),
                 progress=lambda share, day: progress.update(task, completed=share, description=day),
             )
     except (simulator.ShopConfigError, simulator.ShopFolderError) as error:
@@ -46,7 +54,7 @@ def simulate(args: Namespace) -> None:
 
 
 def validate(args: Namespace) -> None:
-    """`shelfrank validate`."""
+    """Check a dataset file against its data: `shelfrank validate`."""
     from components.contract.load import load_dataset
     from components.validate.check import as_json, failed, render
     from components.validate.validate_data import validate as validate_data
@@ -65,20 +73,20 @@ def validate(args: Namespace) -> None:
 
 
 def init(args: Namespace) -> None:
-    """`shelfrank init`."""
+    """Draft a dataset file: `shelfrank init`."""
     from pipeline.cli.init import init_dataset
 
     init_dataset(args)
 
 
 def run(args: Namespace) -> None:
-    """`shelfrank run`."""
+    """Run the pipeline on this machine: `shelfrank run`."""
     from components.contract.load import load_dataset
     from pipeline.config import RunConfig
-    from pipeline.local.run_record import alone
-    from pipeline.results.render_result import show
+    from pipeline.local.run_record import run_lock
+    from pipeline.results.render_result import print_result
     from pipeline.terminal.display import display
-    from pipeline.terminal.output_capture import quiet
+    from pipeline.terminal.output_capture import captured_output
 
     file = Path(args.dataset or default_shop())
     dataset = load_dataset(file)
@@ -86,181 +94,189 @@ def run(args: Namespace) -> None:
     data = _data_root(args.data, file.parent if args.dataset else root / "data")
     config = RunConfig(dataset.name, file.read_text(encoding="utf-8"), data, root)
     log = config.logs / f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}.log"
-    with alone(root), quiet(log) as terminal, display(terminal) as shown:
+    with run_lock(root), captured_output(log) as terminal, display(terminal) as progress:
         if not args.dataset and not args.data and not Path(data).exists():
-            shown.begin("Simulate")
+            progress.begin("Simulate")
             _simulate_default(Path(data))
-            shown.end("done")
-        shown.begin("Load TFX")
+            progress.end("done")
+        progress.begin("Load TFX")
         from pipeline.local.run import run as run_graph
 
-        shown.end("done")
-        result = run_graph(config, log=log, shown=shown)
+        progress.end("done")
+        result = run_graph(config, log=log, progress=progress)
     if args.json:
         print_json(result.shown())
     else:
-        show(result, console())
+        print_result(result, console())
     if result.release is None:
         refusals = [finding.text for finding in result.verdict.findings if not finding.passed]
         raise RefusedModel(f"the model was refused, nothing was released: {' '.join(refusals)}")
 
 
 def report(args: Namespace) -> None:
-    """`shelfrank report`."""
-    from pipeline.local.run_record import write
-    from pipeline.results.render_result import page, show
+    """Print the last finished run again: `shelfrank report`."""
+    from pipeline.results.atomic_write import write_atomically
+    from pipeline.results.render_result import print_result, render_page
     from pipeline.results.result import read_result
 
-    result = read_result(_last(args.root))
+    result = read_result(_last_result(args.root))
     if args.html:
-        write(Path(args.html), page(result))
+        write_atomically(Path(args.html), render_page(result))
     if args.json:
         print_json(result.shown())
     elif not args.html:
-        show(result, console())
+        print_result(result, console())
 
 
 def releases(args: Namespace) -> None:
-    """`shelfrank releases list`, `promote`, `rollback` and `prune`."""
-    from components.release.retention import Limits
-    from pipeline.ops.releases import Place, listed, promote, prune, rollback, table
+    """List, label or prune the releases of a run: `shelfrank releases list`, `promote`, `rollback` and `prune`."""
+    folder = _releases(args)
+    match args.action:
+        case "list":
+            _list_releases(folder, args)
+        case "prune":
+            _prune_releases(folder, args)
+        case _:
+            _move_label(folder, args)
 
-    folder = _releases_of(args)
-    if args.action == "list":
-        rows = listed(folder)
-        if args.json:
-            print_json(rows)
-        elif rows:
-            console().print(table(rows))
-        else:
-            print(f"{folder}: no release yet; a `shelfrank run` makes one")
-        return
-    if args.action == "prune":
-        gone = prune(Place(folder), Limits(args.keep, args.days, args.bytes), now_us=time.time_ns() // 1000)
-        if args.json:
-            print_json({"removed": gone})
-        else:
-            print(f"{folder}: removed {', '.join(map(str, gone)) or 'none'}")
-        return
-    place = Place(folder, args.server, args.model, args.base_path, args.timeout)
-    after = promote(place, args.version, args.label) if args.action == "promote" else rollback(place, args.label)
-    where = f"and on {args.server}" if args.server else "(no server was told)"
+
+def _list_releases(folder: "Path | Address", args: Namespace) -> None:
+    from pipeline.ops.releases import release_rows, release_table
+
+    rows = release_rows(folder)
+    if args.json:
+        print_json(rows)
+    elif rows:
+        console().print(release_table(rows))
+    else:
+        print(f"{folder}: no release yet; a `shelfrank run` makes one")
+
+
+def _prune_releases(folder: "Path | Address", args: Namespace) -> None:
+    from components.release.retention import Limits
+    from pipeline.ops.releases import Deployment, prune
+
+    removed = prune(Deployment(folder), Limits(args.keep, args.days, args.bytes), now_us=time.time_ns() // 1000)
+    if args.json:
+        print_json({"removed": removed})
+    else:
+        print(f"{folder}: removed {', '.join(map(str, removed)) or 'none'}")
+
+
+def _move_label(folder: "Path | Address", args: Namespace) -> None:
+    from pipeline.ops.releases import Deployment, promote, rollback
+
+    deployment = Deployment(folder, args.server, args.model, args.base_path, args.timeout)
+    after = promote(deployment, args.version, args.label) if args.action == "promote" else rollback(deployment, args.label)
     if args.json:
         print_json({"label": args.label, "version": after.now[args.label], "labels": after.now, "served": list(after.served)})
     else:
+        where = f"and on {args.server}" if args.server else "(no server was told)"
         print(f"{args.label} is release {after.now[args.label]}, in {folder / 'model_config.txt'} {where}")
 
 
 def guard(args: Namespace) -> int:
-    """`shelfrank guard`."""
-    import signal
-
+    """Watch the canary, and promote it or roll it back; returns the exit code: `shelfrank guard`."""
     from pipeline.ops.guard import look_once, watch
 
-    post = _post(args)
+    config = _guard_config(args)
 
     def say(sentence: str) -> None:
         print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {sentence}", flush=True)
 
     if args.once:
-        return {"promote": EXIT_PROMOTED, "roll back": EXIT_ROLLED_BACK}.get(look_once(post, say) or "", 0)
+        return {"promote": EXIT_PROMOTED, "roll back": EXIT_ROLLED_BACK}.get(look_once(config, say) or "", 0)
 
-    def ended(_number: int, _frame: Any) -> None:
+    def interrupt(_number: int, _frame: Any) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, ended)
+    signal.signal(signal.SIGTERM, interrupt)
     try:
-        watch(post, say, every_s=args.every, metrics=(args.metrics_host, args.metrics_port) if args.metrics_port is not None else None)
+        watch(config, say, every_s=args.every, metrics=(args.metrics_host, args.metrics_port) if args.metrics_port is not None else None)
     except KeyboardInterrupt:
         say("ended; the next guard goes on from here")
     return 0
 
 
-def _post(args: Namespace) -> Any:
-    from components.contract.load import load_dataset, parse_dataset
-    from pipeline.ops.guard import Post
-    from pipeline.ops.releases import Place
+def _guard_config(args: Namespace) -> "GuardConfig":
+    from pipeline.ops.guard import GuardConfig
+    from pipeline.ops.releases import Deployment
     from serving.guard.monitor import MonitorSettings
     from serving.guard.sequential_test import Limits
 
-    if args.dataset:
-        dataset = load_dataset(args.dataset)
-    else:
-        from pipeline.results.result import read_result
+    dataset = _guarded_dataset(args)
+    # A run's folder is looked for only where an option doesn't name what would be taken from it.
+    deployment = Deployment(_releases(args), args.model_server, patience_s=args.timeout)
+    logs = [Path(log) for log in args.log] if args.log else [_last_result(args.root).parent / "serving" / "exposures"]
+    limits = Limits(**_options(args, Limits))
+    attribution = {"click_s": dataset.attribution} if dataset.attribution else {}
+    duty = MonitorSettings(logs=logs, limits=limits, **attribution | _options(args, MonitorSettings) | {"gap_s": dataset.session_gap})
+    return GuardConfig(deployment=deployment, duty=duty, dataset=dataset, actions=tuple(args.action or ()), dry_run=args.dry_run)
 
-        dataset = parse_dataset(read_result(_last(args.root)).dataset)
-    # Asked for only where it is wanted: all three may be told.
-    releases = _releases_of(args)
-    logs = [Path(log) for log in args.log] if args.log else [_last(args.root).parent / "serving" / "exposures"]
-    told = {
-        field.name: getattr(args, field.name) for kind in (MonitorSettings, Limits) for field in fields(kind) if hasattr(args, field.name)
-    }
-    limits = Limits(**{field.name: told.pop(field.name) for field in fields(Limits) if field.name in told})
-    if dataset.attribution:
-        told.setdefault("click_s", dataset.attribution)
-    told["gap_s"] = dataset.session_gap
-    return Post(
-        place=Place(releases, args.model_server, patience_s=args.timeout),
-        duty=MonitorSettings(logs=logs, limits=limits, **told),
-        dataset=dataset,
-        actions=tuple(args.action or ()),
-        dry_run=args.dry_run,
-    )
+
+def _guarded_dataset(args: Namespace) -> "Dataset":
+    from components.contract.load import load_dataset, parse_dataset
+
+    if args.dataset:
+        return load_dataset(args.dataset)
+    from pipeline.results.result import read_result
+
+    return parse_dataset(read_result(_last_result(args.root)).dataset)
 
 
 def serve(args: Namespace) -> None:
-    """`shelfrank serve`."""
+    """Serve the newest releases of a run on this machine: `shelfrank serve`."""
     import webbrowser
 
     from components.contract.storage.file_lock import read
-    from pipeline.ops.child_servers import ended_by_signals, wait
-    from pipeline.ops.serve import HOST, Ports, commands, served
+    from pipeline.ops.child_servers import interrupt_on_signals, wait_until_one_ends
+    from pipeline.ops.serve import HOST, Ports, curl_examples, serve_run
     from pipeline.results.result import read_result
 
-    file = _last(args.root)
+    file = _last_result(args.root)
     result, ports = read_result(file), Ports(args.port, args.grpc_port, args.rest_port)
     try:
         with (
-            ended_by_signals(),
+            interrupt_on_signals(),
             read(file.parent / "releases"),
-            served(result, file.parent.absolute(), ports, kept=args.versions, out=sys.stderr) as servers,
+            serve_run(result, file.parent.absolute(), ports, kept=args.versions, out=sys.stderr) as servers,
         ):
             page = f"http://{HOST}:{ports.service}/page/"
             print(f"page to try it   {page}")
             print(f"ranking service  http://{HOST}:{ports.service}  (documentation at /docs)")
             print(f"model server     gRPC {HOST}:{ports.grpc}, REST http://{HOST}:{ports.rest}; for development, not for production")
-            print("\ntry:\n\n" + "\n\n".join(commands(result, ports)) + "\n\nCtrl-C ends both.", flush=True)
+            print("\ntry:\n\n" + "\n\n".join(curl_examples(result, ports)) + "\n\nCtrl-C ends both.", flush=True)
             if args.open:
                 webbrowser.open(page)
-            wait(servers)
+            wait_until_one_ends(servers)
     except KeyboardInterrupt:
         with suppress(OSError):  # the terminal may be the reason
             print("ended", file=sys.stderr)
 
 
 def compile(args: Namespace) -> None:  # named as the command is
-    """`shelfrank compile`."""
+    """Compile the pipeline for Kubeflow Pipelines or Vertex AI: `shelfrank compile`."""
     from pipeline.kubeflow.compile.command import compile_command
 
     compile_command(args)
 
 
 def submit(args: Namespace) -> int:
-    """`shelfrank submit`."""
-    from pipeline.kubeflow.submit.submit import submit as submit_there
+    """Run a compiled pipeline on Kubeflow; returns the exit code: `shelfrank submit`."""
+    from pipeline.kubeflow.submit.submit import submit as submit_pipeline
 
-    return submit_there(args)
+    return submit_pipeline(args)
 
 
-def schedule(args: Namespace) -> int:
-    """`shelfrank schedule`."""
-    from pipeline.kubeflow.submit.schedule import schedule as schedule_there
+def schedule(args: Namespace) -> None:
+    """Schedule a compiled pipeline on Kubeflow: `shelfrank schedule`."""
+    from pipeline.kubeflow.submit.schedule import schedule as schedule_pipeline
 
-    return schedule_there(args)
+    schedule_pipeline(args)
 
 
 def schema(args: Namespace) -> None:
-    """`shelfrank schema`."""
+    """Print the JSON Schema of the dataset file or of the cluster file: `shelfrank schema`."""
     from components.contract import json_schema
     from pipeline.kubeflow.compile import cluster
 
@@ -268,7 +284,7 @@ def schema(args: Namespace) -> None:
 
 
 def default_shop() -> Path:
-    """The dataset file of the simulated shop: beside this module in a wheel, under `examples/` in a clone."""
+    """Return the dataset file of the simulated shop: beside this module in a wheel, under `examples/` in a clone."""
     installed = Path(__file__).with_name(_SHOP)
     return installed if installed.exists() else Path(__file__).parents[2] / "examples" / _SHOP
 
@@ -282,33 +298,38 @@ def _simulate_default(out: Path) -> None:
     simulate_shop(out, ShopConfig(), progress=lambda share, day: log.info("%3.0f %%  %s", 100 * share, day))
 
 
-def _data_root(given: str | None, default: Path) -> str:
-    """An absolute path, or an address of another file system as it is."""
-    return given if given and "://" in given else str(Path(given or default).absolute())
+def _options(args: Namespace, kind: type["DataclassInstance"]) -> dict[str, Any]:
+    """Return the options in `args` that are fields of a dataclass; options that aren't set are absent from `args`."""
+    return {field.name: getattr(args, field.name) for field in fields(kind) if hasattr(args, field.name)}
 
 
-def _releases_of(args: Namespace) -> Any:
-    """Their folder, or their address in a bucket."""
+def _data_root(option: str | None, default: Path) -> str:
+    """Return an absolute path, or the address of another file system as it is."""
+    return option if option and "://" in option else str(Path(option or default).absolute())
+
+
+def _releases(args: Namespace) -> "Path | Address":
+    """Return the releases' folder, or their address in a bucket."""
     if args.releases and "://" in args.releases:
         from components.contract.storage.object_store import Address
 
         return Address.parse(args.releases)
-    return Path(args.releases) if args.releases else _last(args.root).parent / "releases"
+    return Path(args.releases) if args.releases else _last_result(args.root).parent / "releases"
 
 
-def _last(root: str | None) -> Path:
-    """The result file of a folder, or of the run under `runs/` that finished last."""
+def _last_result(root: str | None) -> Path:
+    """Return the result file of a folder, or of the run under `runs/` that finished last."""
     name = "last_run.json"
     if root:
         return Path(root) / name
-    found = sorted(Path("runs").glob(f"*/{name}"), key=lambda file: file.stat().st_mtime)
-    if not found:
+    results = sorted(Path("runs").glob(f"*/{name}"), key=lambda file: file.stat().st_mtime)
+    if not results:
         raise RunError("runs/: no run has come to its end here; start one with `shelfrank run`, or give --root")
-    return found[-1]
+    return results[-1]
 
 
-def _day(name: str, given: str) -> date:
+def _day(option: str, text: str) -> date:
     try:
-        return date.fromisoformat(given)
+        return date.fromisoformat(text)
     except ValueError:
-        raise InputError(f"--{name.replace('_', '-')}: expected a day such as 2026-01-31, got {given!r}") from None
+        raise InputError(f"--{option.replace('_', '-')}: expected a day such as 2026-01-31, got {text!r}") from None

@@ -1,4 +1,4 @@
-"""The command line: `shelfrank`."""
+"""Parse the command line, `shelfrank`, and run the command that it names."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ _EXITS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code."""
+    """Run a command, and return the exit code."""
     args = parser().parse_args(argv)
     # TensorFlow reads these when it is imported, which is after this.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+    """Declare all commands and their options."""
     top = argparse.ArgumentParser(prog="shelfrank", description="Event logs in, a ranked shelf out.", epilog=_EXITS)
     top.add_argument("--version", action="version", version=f"shelfrank {version('shelfrank')}")
     every = argparse.ArgumentParser(add_help=False)
@@ -107,10 +107,10 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _count(told: str) -> int:
-    if not told.isdecimal() or not int(told):
-        raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {told!r}")
-    return int(told)
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {text!r}")
+    return int(text)
 
 
 def _port(text: str) -> int:
@@ -134,29 +134,31 @@ def _init(init: argparse.ArgumentParser) -> None:
         help="don't look for public data sets that are known by name (RetailRocket, MovieLens, ...)",
     )
     init.add_argument("--prepare", metavar="DIR", help="of a public data set that must be joined first: write its joined files there")
-    said = init.add_argument_group("what needn't be guessed (each may be given again)")
-    said.add_argument("--file", metavar="FILE=USE", action="append", default=[], help="a file holds events, items, users, or ignore it")
-    said.add_argument(
+    overrides = init.add_argument_group("what needn't be guessed (each may be given again)")
+    overrides.add_argument(
+        "--file", metavar="FILE=USE", action="append", default=[], help="a file holds events, items, users, or ignore it"
+    )
+    overrides.add_argument(
         "--role", metavar="[FILE:]ROLE=COLUMN", action="append", default=[], help="a column's role, such as user=cust_no; `-`: no column"
     )
-    said.add_argument(
+    overrides.add_argument(
         "--action", metavar="NAME=VALUE[:GAIN]", action="append", default=[], help="what a word of the log means, such as purchase=buy:5"
     )
-    said.add_argument("--candidates", choices=("impressions", "list", "sampling", "rows"), help="where candidates come from")
-    first = said.add_mutually_exclusive_group()
+    overrides.add_argument("--candidates", choices=("impressions", "list", "sampling", "rows"), help="where candidates come from")
+    first = overrides.add_mutually_exclusive_group()
     first.add_argument("--day-first", action="store_true", default=None, help="in dates such as 3/4/2026 the day stands first")
     first.add_argument("--month-first", dest="day_first", action="store_false", help="or the month")
 
 
 def _releases(releases: argparse.ArgumentParser) -> None:
-    # As `every` and `json`, but what isn't said behind the action doesn't undo what is said before it.
-    both = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
-    both.add_argument("--debug", action="store_true", help="show where an error was raised")
-    both.add_argument("--json", action="store_true", help="print the result as JSON")
+    # As `every` and `json`, but an option left out behind the action doesn't reset the one before it.
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--debug", action="store_true", help="show where an error was raised")
+    common.add_argument("--json", action="store_true", help="print the result as JSON")
     actions = releases.add_subparsers(dest="action", required=True, metavar="ACTION")
 
     def action(name: str, about: str) -> argparse.ArgumentParser:
-        added = actions.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=_EXITS, parents=[both])
+        added = actions.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=_EXITS, parents=[common])
         added.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
         added.add_argument(
             "--releases",
@@ -165,7 +167,7 @@ def _releases(releases: argparse.ArgumentParser) -> None:
         )
         return added
 
-    def mover(name: str, about: str) -> argparse.ArgumentParser:
+    def label_action(name: str, about: str) -> argparse.ArgumentParser:
         added = action(name, about)
         added.add_argument(
             "--server",
@@ -180,10 +182,10 @@ def _releases(releases: argparse.ArgumentParser) -> None:
         return added
 
     action("list", "show each release with its metrics and labels, newest first")
-    promote = mover("promote", "give a label to a release")
+    promote = label_action("promote", "give a label to a release")
     promote.add_argument("version", metavar="VERSION", type=int, help="the release")
     promote.add_argument("--label", required=True, choices=("stable", "canary"), help="the label")
-    rollback = mover("rollback", "give a label back to the release that carried it before")
+    rollback = label_action("rollback", "give a label back to the release that carried it before")
     rollback.add_argument("--label", default="stable", choices=("stable", "canary"), help="the label (default: stable)")
     prune = action("prune", "remove old releases; the newest, those with a label and those that a rollback returns to stay")
     prune.add_argument("--keep", metavar="N", type=int, default=0, help="so many releases at most")
@@ -253,19 +255,19 @@ def _kubeflow(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _seconds(told: str) -> float:
+def _seconds(text: str) -> float:
     try:
-        seconds = float(told)
+        seconds = float(text)
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected seconds, a number above 0, got {told!r}")
+        raise argparse.ArgumentTypeError(f"expected seconds, a number above 0, got {text!r}")
     return seconds
 
 
 def _simulate(simulate: argparse.ArgumentParser) -> None:
     simulate.add_argument("--out", metavar="DIR", required=True, help="folder to write, new or empty")
-    # What isn't given isn't passed on: the defaults stand in `ShopConfig` alone.
+    # An option that isn't set is left out of `args`: the defaults are `ShopConfig`'s.
     shop = simulate.add_argument_group("the shop", argument_default=argparse.SUPPRESS)
     shop.add_argument("--events", type=int, metavar="N", help="number of event rows, about")
     shop.add_argument("--seed", type=int, metavar="S", help="the same seed and options give the same bytes")

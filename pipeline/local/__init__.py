@@ -1,1 +1,1 @@
-"""Runs on this machine."""
+"""Run the pipeline on this machine."""

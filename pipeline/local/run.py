@@ -1,4 +1,4 @@
-"""A whole run on this machine: taken up where an earlier one stopped, and told in a `RunResult`."""
+"""Run the whole pipeline on this machine: resume where an earlier run stopped, and return a `RunResult`."""
 
 import hashlib
 import json
@@ -11,65 +11,69 @@ from tfx.utils.path_utils import serving_model_path
 from components.contract.load import parse_dataset
 from pipeline.beam.presets import BeamArgs
 from pipeline.config import RunConfig
-from pipeline.graph import create_pipeline
-from pipeline.local.run_record import pin, write
+from pipeline.graph import GraphConfig, create_pipeline
+from pipeline.local.run_record import pin
 from pipeline.local.runner import BEAM, Step, run_locally
+from pipeline.results.atomic_write import write_atomically
 from pipeline.results.fingerprint import INGESTION, LEARNING, code_version, input_digest
-from pipeline.results.metadata import connection, settle, sweep
-from pipeline.results.render_result import page
+from pipeline.results.metadata import clean_up_interrupted, connection, relocate_artifacts
+from pipeline.results.render_result import render_page
 from pipeline.results.result import RunResult, StepTime, parse_result, write_result
 from pipeline.slice_report import LINEAGE, RESULT
 from pipeline.terminal.display import Display
 from trainer.tuning.search_space import check_settings
 
 
-def run(config: RunConfig, *, log: Path, shown: Display, beam: BeamArgs = BEAM) -> RunResult:
-    """Run the graph; what an earlier run finished with the same data, dataset file and code isn't done again.
+def run(config: RunConfig, *, log: Path, progress: Display, beam: BeamArgs = BEAM) -> RunResult:
+    """Run the pipeline; steps that an earlier run finished on the same data, dataset file and code are cached.
 
-    The caller holds the folder (`record.alone`).
+    The caller holds the folder's lock (`run_record.run_lock`).
 
     Args:
-        config: what is asked for.
+        config: of the run.
         log: file that the steps' own output goes to.
-        shown: tells how far it is.
-        beam: where the steps on Beam run. Elsewhere than on this machine, workers must see `config.root` and the data by the same paths.
+        progress: displays the state of the steps.
+        beam: where the steps on Beam run. Workers on other machines must see `config.root` and the data by the same
+            paths.
 
     Raises:
-        DatasetFileError: the model's settings or the gates can't be.
+        DatasetFileError: the model's settings or the gates are invalid.
         InputError: the data isn't as the dataset file says.
         RunError: a step failed.
     """
     store = connection(config.metadata)
-    settle(store, config.artifacts)
-    sweep(store, config.artifacts)
+    relocate_artifacts(store, config.artifacts)
+    clean_up_interrupted(store, config.artifacts)
     dataset = parse_dataset(config.dataset)
-    check_settings(dataset)  # A fault in the model's settings is told now, not when training begins.
+    check_settings(dataset)  # A fault in the model's settings is reported now, not when training begins.
     code = code_version(LEARNING)
     data = _digest(input_digest(dataset, config.data_root), code_version(INGESTION))
     fingerprint = _digest(data, config.dataset)
     pinned = pin(config.record, _digest(fingerprint, code, config.data_root), config.releases)
     pipeline = create_pipeline(
-        config.name,
-        str(config.artifacts),
-        dataset=config.dataset,
-        data_root=config.data_root,
-        push_destination=str(config.root),
-        champion=pinned.champion,
-        fingerprint=fingerprint,
-        code=code,
-        attempt=pinned.attempt,
-        trials=str(config.trials / _digest(data, code)[:20]),
-        beam_args=beam.steps,
-        ingestion_beam_args=beam.ingestion,
-        metadata=store,
+        GraphConfig(
+            name=config.name,
+            root=str(config.artifacts),
+            dataset=config.dataset,
+            data_root=config.data_root,
+            push_destination=str(config.root),
+            champion=pinned.champion,
+            fingerprint=fingerprint,
+            code=code,
+            attempt=pinned.attempt,
+            trials=str(config.trials / _digest(data, code)[:20]),
+            beam_args=beam.steps,
+            ingestion_beam_args=beam.ingestion,
+            metadata=store,
+        )
     )
-    steps = run_locally(pipeline, store=store, run_id=datetime.now(UTC).isoformat(), log=log, shown=shown)
-    shown.begin("Report")
+    steps = run_locally(pipeline, store=store, run_id=datetime.now(UTC).isoformat(), log=log, progress=progress)
+    progress.begin("Report")
     result = _result(config, steps, log=log)
-    write(config.html, page(result))
+    write_atomically(config.html, render_page(result))
     write_result(result, config.last)
-    write(config.record, json.dumps(asdict(replace(pinned, released=result.release))))
-    shown.end("done")
+    write_atomically(config.record, json.dumps(asdict(replace(pinned, released=result.release))))
+    progress.end("done")
     return result
 
 

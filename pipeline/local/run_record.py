@@ -1,4 +1,4 @@
-"""What a folder of runs remembers: which champion the run in hand is compared with, and what the last finished run gave."""
+"""Lock a run's folder, and pin the champion that the run is compared with."""
 
 import json
 from collections.abc import Iterator
@@ -7,22 +7,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from components.contract.errors import RunError
-from components.contract.storage.atomic_files import write_whole
 from components.contract.storage.file_lock import locked
 from components.release.publish import newest, versions
+from pipeline.results.atomic_write import write_atomically
 
-_WAIT_S = 10.0  # for what a killed run left behind to end
+_WAIT_S = 10.0  # for child processes of a killed run to end
 
 
 @dataclass(frozen=True)
 class Pin:
-    """What must stay the same when a run is taken up again.
+    """What must stay the same when a run is resumed.
 
     Attributes:
         key: digest of data, dataset file and code: the same key, the same run.
-        champion: the release to beat, 0 for none. It stays although the run has published a newer one meanwhile: a run that is taken up
-            again, or asked for once more, gives the same report.
-        attempt: how often a release was found missing, so that the cache doesn't believe it made.
+        champion: the release to beat, 0 for none. It stays although the run has published a newer one meanwhile: a run
+            that is resumed, or repeated after its end, gives the same report.
+        attempt: how often a release was missing; a part of Release's cache key, so that it is published again.
         released: the release that the run ended with, None while it runs or when the model was refused.
     """
 
@@ -33,31 +33,25 @@ class Pin:
 
 
 def pin(file: Path, key: str, releases: Path) -> Pin:
-    """The pin of a run that starts or is taken up again; it is written before it is returned."""
-    last = Pin(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
-    there = versions(releases)
-    gone = last is not None and any(version and version not in there for version in (last.champion, last.released))
-    attempt = last.attempt + gone if last else 0
-    if last and last.key == key and last.champion in (0, *there):
-        found = Pin(key, last.champion, attempt)
+    """Return the pin of a run that starts or is resumed; it is written before it is returned."""
+    previous = Pin(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+    existing = versions(releases)
+    removed = previous is not None and any(version and version not in existing for version in (previous.champion, previous.released))
+    attempt = previous.attempt + removed if previous else 0
+    if previous and previous.key == key and previous.champion in (0, *existing):
+        pinned = Pin(key, previous.champion, attempt)
     else:
-        found = Pin(key, newest(releases) or 0, attempt)
-    write(file, json.dumps(asdict(found)))
-    return found
-
-
-def write(file: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, text.encode())
+        pinned = Pin(key, newest(releases) or 0, attempt)
+    write_atomically(file, json.dumps(asdict(pinned)))
+    return pinned
 
 
 @contextmanager
-def alone(root: Path) -> Iterator[None]:
-    """Keeps other runs out of a folder; the lock ends with this process, however it ends.
+def run_lock(root: Path) -> Iterator[None]:
+    """Keep other runs out of a folder; the lock is released when this process ends, however it ends.
 
     Raises:
-        RunError: another run is at work there.
+        RunError: another run holds it.
     """
     root.mkdir(parents=True, exist_ok=True)
     with locked(root / ".lock", patience_s=_WAIT_S) as mine:

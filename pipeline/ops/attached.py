@@ -1,6 +1,6 @@
-"""`python -m pipeline.ops.attached MODULE ARGUMENTS`: runs a module for as long as the process that started it lives.
+"""Run a module for as long as the process that started it lives: `python -m pipeline.ops.attached MODULE ARGUMENTS`.
 
-Standard input is a pipe whose other end the starting process holds. It closes with that process, however that ends, `kill -9` included.
+Standard input is a pipe whose other end the parent process holds. It closes when the parent ends, `kill -9` included.
 """
 
 import os
@@ -10,11 +10,11 @@ import sys
 import threading
 import time
 
-GRACE_S = 20.0  # to answer what is under way and to save; then it ends anyway
+GRACE_S = 20.0  # to finish requests and to save; then the process exits anyway
 
 
 def main() -> None:
-    """Run the module as its own command line would."""
+    """Run the module as `python -m MODULE ARGUMENTS` would."""
     threading.Thread(target=_end_with_the_starter, name="attached", daemon=True).start()
     module, *arguments = sys.argv[1:]
     sys.argv = [module, *arguments]

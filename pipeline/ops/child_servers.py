@@ -1,4 +1,4 @@
-"""Servers as child processes that can't outlive this one, and what they say when they fail."""
+"""Run servers as child processes that can't outlive this one, and report the end of their log when they fail."""
 
 import re
 import signal
@@ -14,57 +14,57 @@ from typing import Any
 from components.contract.errors import RunError
 
 STOP_S = 15.0
-_LOOK_S = 0.2
+_POLL_S = 0.2
 _LINES, _BYTES = 12, 16_384  # of a log: enough for a sentence, or the end of a traceback
-_CHATTER = re.compile(r"[IW]\d{4} [\d:.]+ |WARNING: All log messages before absl")  # TensorFlow's, whenever it is imported
+_TENSORFLOW_LOG = re.compile(r"[IW]\d{4} [\d:.]+ |WARNING: All log messages before absl")  # printed whenever it is imported
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that was started.
+    """A running server.
 
     Attributes:
-        name: for people.
-        process: whose standard input is the pipe by which it learns that this process has ended.
-        log: file that its output goes to.
-        begins_at: length of the log before it started; what stands before is of earlier ones.
+        name: shown in messages.
+        process: its standard input is the pipe that closes when this process ends.
+        log: file of its output.
+        log_offset: length of the log before it started; earlier servers wrote that part.
     """
 
     name: str
     process: "subprocess.Popen[bytes]"
     log: Path
-    begins_at: int
+    log_offset: int
 
     def check(self) -> None:
-        """Raise RunError with its last words where it has ended."""
+        """Raise RunError with the end of its log if it has ended."""
         code = self.process.poll()
         if code is None:
             return
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        raise RunError(f"the {self.name} has ended {how}; the end of {self.log}:\n{self._last_words()}")
+        raise RunError(f"the {self.name} has ended {how}; the end of {self.log}:\n{self._log_tail()}")
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         with self.log.open("rb") as log:
-            log.seek(max(self.begins_at, self.log.stat().st_size - _BYTES))
+            log.seek(max(self.log_offset, self.log.stat().st_size - _BYTES))
             lines = log.read().decode("utf-8", "replace").strip().splitlines()
-        return "\n".join([f"    {line}" for line in lines if not _CHATTER.match(line)][-_LINES:]) or "    (nothing)"
+        return "\n".join([f"    {line}" for line in lines if not _TENSORFLOW_LOG.match(line)][-_LINES:]) or "    (nothing)"
 
 
 @contextmanager
-def running(name: str, module: str, args: Sequence[str], log: Path) -> Iterator[Server]:
-    """`python -m module`, which ends with the block, or with this process, however that ends."""
+def child_server(name: str, module: str, args: Sequence[str], log: Path) -> Iterator[Server]:
+    """Run `python -m module` until the block ends, or this process, however it ends."""
     command = [sys.executable, "-m", "pipeline.ops.attached", module, *args]
     with log.open("ab") as out:
-        begins_at = out.tell()
-        # A session of its own: Ctrl-C reaches this process alone, which ends one server after the other.
+        log_offset = out.tell()
+        # In a session of its own: Ctrl-C reaches this process alone, which ends one server after the other.
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True)
     try:
-        yield Server(name, process, log, begins_at)
+        yield Server(name, process, log, log_offset)
     finally:
         process.terminate()
         try:
             process.wait(STOP_S)
-        except BaseException as error:  # too slow, or somebody is impatient
+        except BaseException as error:  # too slow, or interrupted again
             process.kill()
             process.wait()
             if not isinstance(error, subprocess.TimeoutExpired):
@@ -74,29 +74,29 @@ def running(name: str, module: str, args: Sequence[str], log: Path) -> Iterator[
                 process.stdin.close()
 
 
-def wait(servers: Sequence[Server]) -> None:
-    """Until one of them ends, which neither should.
+def wait_until_one_ends(servers: Sequence[Server]) -> None:
+    """Wait until one of them ends, which none should.
 
     Raises:
-        RunError: one did.
+        RunError: one has ended.
     """
     while True:
         for server in servers:
             server.check()
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
 
 
 @contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """SIGTERM and a closed terminal raise KeyboardInterrupt in the block, as Ctrl-C does. What `nohup` has had ignored stays so."""
+def interrupt_on_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt in the block at SIGTERM and SIGHUP, as at Ctrl-C; under `nohup` SIGHUP stays ignored."""
 
-    def interrupted(_number: int, _frame: Any) -> None:
+    def interrupt(_number: int, _frame: Any) -> None:
         raise KeyboardInterrupt
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     for number, handler in before.items():
         if number != signal.SIGHUP or handler != signal.SIG_IGN:
-            signal.signal(number, interrupted)
+            signal.signal(number, interrupt)
     try:
         yield
     finally:

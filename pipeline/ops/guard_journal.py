@@ -1,4 +1,4 @@
-"""The guard's journal: a line of JSON for each trial that ended, beside the releases."""
+"""Append a line of JSON for each finished trial to the guard's journal, beside the releases."""
 
 import json
 import os
@@ -15,18 +15,18 @@ FILE = "guard.jsonl"
 
 @dataclass(frozen=True)
 class Entry:
-    """How a trial ended.
+    """The end of a trial.
 
     Attributes:
-        decided: when, ISO 8601, UTC.
-        since: when it had begun.
-        canary: the version that was tried.
-        stable: that it was compared with.
+        decided: time of the decision, ISO 8601, UTC.
+        since: time of the trial's start.
+        canary: the version on trial.
+        stable: the version that it was compared with.
         decision: `promote` or `roll back`.
-        reason: the sentence.
-        requests: of each side, until then.
-        settled: of them, for clicks.
-        done: whether the labels were moved; False where somebody had moved them meanwhile.
+        reason: a sentence.
+        requests: number of each version's, until then.
+        settled: number of them whose click window had ended.
+        done: whether the labels were moved; False where another process had moved them meanwhile.
     """
 
     decided: str
@@ -40,17 +40,17 @@ class Entry:
     done: bool
 
 
-def entry(standing: TrialState, *, done: bool) -> Entry:
-    """The line of a trial that has its verdict."""
+def new_entry(standing: TrialState, *, done: bool) -> Entry:
+    """Return the entry of a trial that is decided."""
     assert standing.outcome is not None
-    trial, found, watch = standing.trial, standing.outcome, standing.test
+    trial, verdict, watch = standing.trial, standing.outcome, standing.test
     return Entry(
         decided=_moment(standing.ended_us),
         since=_moment(trial.since_us),
         canary=trial.canary,
         stable=trial.stable,
-        decision=found.decision,
-        reason=found.reason,
+        decision=verdict.decision,
+        reason=verdict.reason,
         requests={"canary": int(watch.canary.requests), "stable": int(watch.stable.requests)},
         settled={"canary": int(watch.canary.settled), "stable": int(watch.stable.settled)},
         done=done,
@@ -61,25 +61,25 @@ def _moment(time_us: int) -> str:
     return datetime.fromtimestamp(time_us / 1e6, UTC).isoformat()
 
 
-def note(new: Entry, releases: Path) -> None:
-    """Write a line, on the disk when this returns. One that is there already, from before a kill, isn't repeated."""
+def append_entry(entry: Entry, releases: Path) -> None:
+    """Append a line and flush it to the disk. A line that was written before a kill isn't repeated."""
     file = releases / FILE
-    told = asdict(new)
+    values = asdict(entry)
     text = file.read_text(encoding="utf-8") if file.exists() else ""
-    if text and not text.endswith("\n"):  # the line that a kill tore
+    if text and not text.endswith("\n"):  # a line cut off by a kill
         text = text[: text.rfind("\n") + 1]
         os.truncate(file, len(text.encode()))
-    if any(_same(line, told) for line in text.splitlines()[-1:]):
+    if any(_is_entry(line, values) for line in text.splitlines()[-1:]):
         return
     with file.open("a", encoding="utf-8") as written:
-        written.write(json.dumps(told, ensure_ascii=False) + "\n")
+        written.write(json.dumps(values, ensure_ascii=False) + "\n")
         written.flush()
         os.fsync(written.fileno())
 
 
-def _same(line: str, told: dict[str, Any]) -> bool:
+def _is_entry(line: str, values: dict[str, Any]) -> bool:
     try:
         last = json.loads(line)
-        return all(last[name] == told[name] for name in ("decided", "canary", "stable"))
+        return all(last[name] == values[name] for name in ("decided", "canary", "stable"))
     except (ValueError, KeyError, TypeError):
         return False

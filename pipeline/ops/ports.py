@@ -1,4 +1,4 @@
-"""Who listens on a port of this machine."""
+"""Find the process that listens on a port of this machine."""
 
 import errno
 import socket
@@ -7,17 +7,17 @@ from pathlib import Path
 from textwrap import shorten
 
 _LONGEST = 160  # of a command
-_LISTENS = "0A"  # state of a socket in /proc/net/tcp
+_LISTENS = "0A"  # a socket's state in /proc/net/tcp
 
 
-def taken(host: str, port: int) -> bool:
-    """Whether somebody listens there already.
+def in_use(host: str, port: int) -> bool:
+    """Return whether a process listens on the port already.
 
     Raises:
         OSError: the port can't be listened on for another reason, such as one below 1024 without the right to it.
     """
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection that has just ended takes no port
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection that has just ended doesn't occupy the port
         try:
             probe.bind((host, port))
         except OSError as error:
@@ -28,14 +28,14 @@ def taken(host: str, port: int) -> bool:
 
 
 def listener(port: int, proc: Path = Path("/proc")) -> str:
-    """`process 4711 (python -m http.server 8080)`; "another process" where the system doesn't say, as for those of other users."""
+    """Return text such as `process 4711 (python -m http.server 8080)`; "another process" if /proc doesn't show it."""
     sockets = {f"socket:[{inode}]" for inode in _inodes(port, proc)}
     for folder in sorted(proc.glob("[0-9]*")) if sockets else ():
         try:
             if any(str(handle.readlink()) in sockets for handle in (folder / "fd").iterdir()):
                 words = (folder / "cmdline").read_bytes().decode("utf-8", "replace").rstrip("\0").split("\0")
                 return f"process {folder.name} ({shorten(' '.join(words), _LONGEST, placeholder=' ...')})"
-        except OSError:  # it has ended meanwhile, or is somebody else's
+        except OSError:  # it has ended meanwhile, or is another user's
             continue
     return "another process"
 

@@ -1,4 +1,4 @@
-"""`shelfrank releases`: the releases of a run's folder, and the labels that they carry."""
+"""List and prune the releases of a run's folder, and move their labels: `shelfrank releases`."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -25,16 +25,16 @@ _METRICS = ("auc", "ndcg_at_10")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where labels go.
+class Deployment:
+    """A folder of releases, and the model server that serves them.
 
     Attributes:
-        releases: the folder, on this machine or in a bucket.
-        server: `HOST:PORT` of a model server's gRPC that is brought along, and of all its replicas where the name stands for several
-            addresses; None: only the files are written.
-        model: name that servers have the model under; None: as before, at first the dataset's.
-        base_path: the folder as servers see it; None: as before, at first its own path, wherever that is moved.
-        patience_s: for the server.
+        releases: the folder, on this machine or in a bucket; its files hold the labels.
+        server: `HOST:PORT` of a model server's gRPC whose labels are moved too, on all its replicas where the name
+            resolves to several addresses; None: only the files are written.
+        model: its name on servers; None: as before, at first the dataset's.
+        base_path: the folder's path on servers; None: as before, at first its own path, wherever that is moved.
+        patience_s: time-out of the server.
     """
 
     releases: Path | Address
@@ -56,141 +56,143 @@ class Place:
         return here
 
 
-def promote(place: Place, version: int, label: str, *, as_long_as: Mapping[str, int] | None = None) -> Labels:
-    """`version` carries `label`.
+def promote(deployment: Deployment, version: int, label: str, *, expected_labels: Mapping[str, int] | None = None) -> Labels:
+    """Move `label` to `version`.
 
     Args:
-        place: where.
+        deployment: the releases and their server.
         version: of the releases.
-        label: that it is to carry.
-        as_long_as: labels as they were when this was decided; where one has moved meanwhile nothing is changed.
+        label: `stable` or `canary`.
+        expected_labels: labels at the time of the decision; nothing is changed if one of them has moved since.
 
     Raises:
         InputError: there is no such version, or a label has moved.
-        RunError: the server can't be brought along; then nothing changes.
+        RunError: the server can't be updated; then nothing changes.
     """
-    check_there(version, place.releases)
-    with _alone(place.releases):
-        before = _known(place)
-        _unmoved(before, as_long_as or {})
-        return _moved(place, before, before.promoted(version, label))
+    check_there(version, deployment.releases)
+    with _label_lock(deployment.releases):
+        before = _current_labels(deployment)
+        _check_unmoved(before, expected_labels or {})
+        return _apply(deployment, before, before.promoted(version, label))
 
 
-def rollback(place: Place, label: str, *, as_long_as: Mapping[str, int] | None = None) -> Labels:
-    """`label` is carried by the version that carried it before; `canary` by stable's.
+def rollback(deployment: Deployment, label: str, *, expected_labels: Mapping[str, int] | None = None) -> Labels:
+    """Move `label` back to its previous version; `canary` to stable's.
 
     Raises:
-        InputError: none did, or it isn't there any more, or a label has moved (see `promote`).
+        InputError: it had no version before, or that has been removed, or a label has moved (see `promote`).
         RunError: as `promote`.
     """
-    if newest(place.releases) is None:
-        raise InputError(f"{place.releases}: expected releases, there is none; make one with `shelfrank run`")
-    with _alone(place.releases):
-        before = _known(place)
-        _unmoved(before, as_long_as or {})
+    if newest(deployment.releases) is None:
+        raise InputError(f"{deployment.releases}: expected releases, there is none; make one with `shelfrank run`")
+    with _label_lock(deployment.releases):
+        before = _current_labels(deployment)
+        _check_unmoved(before, expected_labels or {})
         after = before.rolled_back(label)
-        check_there(after.now[label], place.releases)
-        return _moved(place, before, after)
+        check_there(after.now[label], deployment.releases)
+        return _apply(deployment, before, after)
 
 
-def prune(place: Place, limits: Limits, *, now_us: int) -> list[int]:
-    """Remove releases beyond the limits, and what the service needs of them; the versions, ascending.
+def prune(deployment: Deployment, limits: Limits, *, now_us: int) -> list[int]:
+    """Remove releases beyond the limits, with their serving bundles, and return their versions, ascending.
 
-    The newest, those with a label and those that a rollback returns to stay.
+    The newest release, labelled ones and those that a rollback returns to are kept.
 
     Raises:
-        InputError: the releases aren't on this machine, or somebody reads them.
+        InputError: the releases aren't on this machine, or a process reads them.
     """
-    folder = place.folder
+    folder = deployment.folder
     serving = folder.parent / SERVING
-    with _alone(folder), alone(folder) as free:
+    with _label_lock(folder), alone(folder) as free:
         if not free:
             raise InputError(f"{folder}: expected that nobody reads the releases, and a run or a server does; try again when it has ended")
-        there = versions(folder)
+        existing = versions(folder)
         kept = [
             Kept(each, read_manifest(folder / str(each)).created_us, size_of(folder / str(each)) + size_of(serving / str(each)))
-            for each in there
+            for each in existing
         ]
-        gone = too_many(kept, needed(there, read_labels(folder)), limits, now_us=now_us)
-        for each in gone:
+        removed = too_many(kept, needed(existing, read_labels(folder)), limits, now_us=now_us)
+        for each in removed:
             remove(folder / str(each.version))
             if (serving / str(each.version)).is_dir():
                 remove(serving / str(each.version))
-    return [each.version for each in gone]
+    return [each.version for each in removed]
 
 
-def listed(releases: Path | Address) -> list[dict[str, Any]]:
-    """A row for each release, newest first."""
+def release_rows(releases: Path | Address) -> list[dict[str, Any]]:
+    """Return a row for each release, newest first."""
     labels = read_labels(releases)
     now = labels.now if labels else {}
-    return [_row(read_manifest(releases / str(version)), now) for version in reversed(versions(releases))]
+    return [_release_row(read_manifest(releases / str(version)), now) for version in reversed(versions(releases))]
 
 
-def table(rows: list[dict[str, Any]]) -> Table:
-    """The rows for the terminal."""
-    shown = Table(title="Releases", title_justify="left", header_style="bold")
+def release_table(rows: list[dict[str, Any]]) -> Table:
+    """Tabulate the rows for the terminal."""
+    table = Table(title="Releases", title_justify="left", header_style="bold")
     for name in ("version", "made", *_METRICS, "p99 ms", "parent", "labels"):
-        shown.add_column(name, justify="left" if name in ("made", "labels") else "right")
+        table.add_column(name, justify="left" if name in ("made", "labels") else "right")
     for row in rows:
         metrics = [row["metrics"].get(name) for name in _METRICS]
         numbers = ["" if value is None else f"{value:.4f}" for value in metrics]
         p99 = (row["rehearsal"] or {}).get("p99_ms")
         cells = [f"{p99:.1f}" if p99 is not None else "", str(row["parent"] or ""), ", ".join(row["labels"])]
-        shown.add_row(str(row["version"]), row["made"], *numbers, *cells)
-    return shown
+        table.add_row(str(row["version"]), row["made"], *numbers, *cells)
+    return table
 
 
-def _row(manifest: Manifest, labels: dict[str, int]) -> dict[str, Any]:
-    given = asdict(manifest)
-    return {name: given[name] for name in ("version", "dataset", "metrics", "rehearsal", "parent", "code")} | {
+def _release_row(manifest: Manifest, labels: dict[str, int]) -> dict[str, Any]:
+    values = asdict(manifest)
+    return {name: values[name] for name in ("version", "dataset", "metrics", "rehearsal", "parent", "code")} | {
         "made": datetime.fromtimestamp(manifest.created_us / 1e6, UTC).isoformat(timespec="seconds"),
         "labels": [label for label, version in labels.items() if version == manifest.version],
     }
 
 
-def _known(place: Place) -> Labels:
-    labels = read_labels(place.releases)
+def _current_labels(deployment: Deployment) -> Labels:
+    labels = read_labels(deployment.releases)
     if labels is None:
-        newest_there = newest(place.releases)
-        labels = Labels(read_manifest(place.releases / str(newest_there)).dataset, "")
-    base_path = labels.base_path if place.base_path is None else place.base_path
-    own = base_path == str(Address.parse(place.releases))
-    return replace(labels, model=place.model or labels.model, base_path="" if own else base_path)
+        newest_release = newest(deployment.releases)
+        labels = Labels(read_manifest(deployment.releases / str(newest_release)).dataset, "")
+    base_path = labels.base_path if deployment.base_path is None else deployment.base_path
+    own = base_path == str(Address.parse(deployment.releases))
+    return replace(labels, model=deployment.model or labels.model, base_path="" if own else base_path)
 
 
-def _unmoved(labels: Labels, as_long_as: Mapping[str, int]) -> None:
-    for label, version in as_long_as.items():
+def _check_unmoved(labels: Labels, expected_labels: Mapping[str, int]) -> None:
+    for label, version in expected_labels.items():
         if labels.now.get(label) != version:
             now = labels.now.get(label, "no release")
             raise InputError(f"expected {label} to be release {version}, somebody has moved it: it is {now}; nothing is changed")
 
 
-def _moved(place: Place, before: Labels, after: Labels) -> Labels:
-    there = versions(place.releases)
-    gone = [carriers[-1] for carriers in after.carried.values() if carriers[-1] not in there]
-    if gone:
-        raise InputError(f"{place.releases}: a label points to release {gone[0]}, which isn't there; promote another version to that label")
-    # A version that a rollback would return to may have been taken away; what is left on both sides of it may be the same.
-    left = {label: [version for version in carriers if version in there] for label, carriers in after.carried.items()}
-    after = replace(after, carried={label: tuple(version for version, _ in groupby(carriers)) for label, carriers in left.items()})
-    with _servers_moved(place, before, after):  # back again where the files can't be written
-        write_labels(after, place.releases)
+def _apply(deployment: Deployment, before: Labels, after: Labels) -> Labels:
+    existing = versions(deployment.releases)
+    removed = [carriers[-1] for carriers in after.carried.values() if carriers[-1] not in existing]
+    if removed:
+        raise InputError(
+            f"{deployment.releases}: a label points to release {removed[0]}, which isn't there; promote another version to that label"
+        )
+    # A version that a rollback would return to may have been removed, and its neighbours in the history may be equal.
+    history = {label: [version for version in carriers if version in existing] for label, carriers in after.carried.items()}
+    after = replace(after, carried={label: tuple(version for version, _ in groupby(carriers)) for label, carriers in history.items()})
+    with _reconfigured_servers(deployment, before, after):  # undone if the files can't be written
+        write_labels(after, deployment.releases)
     return after
 
 
-def _servers_moved(place: Place, before: Labels, after: Labels) -> AbstractContextManager[None]:
-    if not place.server:
+def _reconfigured_servers(deployment: Deployment, before: Labels, after: Labels) -> AbstractContextManager[None]:
+    if not deployment.server:
         return nullcontext()
-    own, known = str(Address.parse(place.releases)), read_labels(place.releases)
-    believed = known.base_path if known else ""  # `before` has the base path that is asked for now
+    own, known = str(Address.parse(deployment.releases)), read_labels(deployment.releases)
+    previous_base_path = known.base_path if known else ""  # `before` has the base path of this call
     return moved(
-        replicas(place.server),
+        replicas(deployment.server),
         Target(after.model, after.base_path or own, after.served, after.now),
-        before=Target(after.model, believed or own, before.served, before.now),
-        patience_s=place.patience_s,
+        before=Target(after.model, previous_base_path or own, before.served, before.now),
+        patience_s=deployment.patience_s,
     )
 
 
-def _alone(releases: Path | Address) -> AbstractContextManager[object]:
-    """One change of labels at a time in a folder. In a bucket the last one to write has his way."""
+def _label_lock(releases: Path | Address) -> AbstractContextManager[object]:
+    """Lock a folder's labels until the block or the process ends. A bucket has no lock: its last writer wins."""
     return nullcontext() if isinstance(releases, Address) else locked(releases / ".labels.lock")

@@ -1,4 +1,4 @@
-"""A run's result, gathered from what its steps wrote."""
+"""Collect a run's result from the outputs of its steps."""
 
 import json
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ from trainer.tuning.trials import TRIALS_FILE, Trial, from_json
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """Folders of what the steps wrote.
+class StepOutputs:
+    """Folders of the steps' outputs.
 
     Attributes:
         ingestion: ingestion's report.
@@ -42,17 +42,17 @@ class Outputs:
     trials: str | None = None
 
 
-def outcome(dataset: str, outputs: Outputs, *, champion: str, release: int | None) -> RunResult:
-    """The result of a run whose steps are done, but for their times and for the places on this machine.
+def collect_result(dataset: str, outputs: StepOutputs, *, champion: str, release: int | None) -> RunResult:
+    """Return the result of a run whose steps are done, without their times and the paths on this machine.
 
     Args:
         dataset: the dataset file's text.
-        outputs: where the steps wrote.
-        champion: what the model was compared with.
+        outputs: of the steps.
+        champion: the model that the new one was compared with.
         release: version of the release, None where the model was refused.
 
     Raises:
-        RunError: the gates' verdict isn't what was done.
+        RunError: the gates' verdict contradicts the release.
     """
     result = RunResult(
         dataset=dataset,
@@ -71,8 +71,8 @@ def outcome(dataset: str, outputs: Outputs, *, champion: str, release: int | Non
         rehearsal=Rehearsal.from_json(json.loads(_text(outputs.rehearsal, REHEARSAL_FILE))),
     )
     if result.verdict.passed != (release is not None):
-        found = "passed" if result.verdict.passed else "refused"
-        raise RunError(f"the verdict ({found}) isn't what Evaluator and ServingRehearsal decided; this is a fault of ShelfRank")
+        state = "passed" if result.verdict.passed else "refused"
+        raise RunError(f"the verdict ({state}) isn't what Evaluator and ServingRehearsal decided; this is a fault of ShelfRank")
     return result
 
 

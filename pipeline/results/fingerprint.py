@@ -1,4 +1,4 @@
-"""What a run's result depends on, as digests: TFX's cache sees only these, not the files and the code themselves."""
+"""Digest the input files and the code that a run's result depends on: TFX's cache compares these digests."""
 
 import hashlib
 import importlib
@@ -18,7 +18,7 @@ REPORT = ("components", "trainer", "pipeline")
 
 
 def input_digest(dataset: Dataset, data_root: str) -> str:
-    """SHA-256 over path, size and time of change of every input file.
+    """Return the SHA-256 over path, size and modification time of every input file.
 
     Raises:
         InputError: a source has no file.
@@ -29,7 +29,7 @@ def input_digest(dataset: Dataset, data_root: str) -> str:
 
 
 def code_version(packages: Iterable[str]) -> str:
-    """ShelfRank's version and a digest of the packages' source: `0.1.0+3f2a...`."""
+    """Return ShelfRank's version and a digest of the packages' source: `0.1.0+3f2a...`."""
     files = [(name, path) for name in packages for path in sorted(_folder(name).rglob("*.py"))]
     digest = _digest(f"{name}/{path.relative_to(_folder(name))}\0{hashlib.sha256(path.read_bytes()).hexdigest()}" for name, path in files)
     return f"{version('shelfrank')}+{digest[:12]}"

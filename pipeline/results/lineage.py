@@ -1,6 +1,6 @@
-"""What came from what in a run, as one JSON document that needs no metadata store to be read.
+"""Write a run's lineage as one JSON document, which can be read without a metadata store.
 
-Kubeflow Pipelines is giving up ML Metadata; a file beside the report stays readable whatever keeps the runs.
+Kubeflow Pipelines is dropping ML Metadata; a file beside the report stays readable whatever stores the runs.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ PACKAGES = ("shelfrank", "tfx", "tensorflow", "tensorflow-recommenders", "tensor
 
 
 def edges(steps: Iterable[BaseNode]) -> dict[str, dict[str, str]]:
-    """Step to its inputs, each as `STEP.output` of the step that makes it; steps in the order given."""
+    """Return each step's inputs, as `STEP.output` of the step that produces them, in the order of `steps`."""
     return {
         step.id: {
             name: f"{channel.producer_component_id}.{channel.output_key}"
@@ -30,16 +30,16 @@ def edges(steps: Iterable[BaseNode]) -> dict[str, dict[str, str]]:
 def lineage(
     *, dataset: str, graph: Mapping[str, Mapping[str, str]], artifacts: Mapping[str, str], data: Mapping[str, Any], run: Mapping[str, Any]
 ) -> str:
-    """The text of `lineage.json`.
+    """Return the text of `lineage.json`.
 
     Args:
         dataset: the dataset file's text.
-        graph: as `edges` gives it.
-        artifacts: `STEP.output` to the address of what it gave.
-        data: where the logs lay, and the window of time that was read.
-        run: what else is to be told: the champion, the release, versions of code and image.
+        graph: as `edges` returns it.
+        artifacts: `STEP.output` to the artifact's address.
+        data: the logs' root, the time window that was read, and counts.
+        run: further entries: the champion, the release, versions of code and image.
     """
-    told = {
+    document = {
         "dataset": {"sha256": hashlib.sha256(dataset.encode()).hexdigest(), "text": dataset},
         "data": dict(data),
         **run,
@@ -47,4 +47,4 @@ def lineage(
         "artifacts": dict(sorted(artifacts.items())),
         "packages": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     }
-    return json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,4 +1,4 @@
-"""What TFX's metadata store says of a run."""
+"""Read, relocate and clean up runs in TFX's metadata store."""
 
 import shutil
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from tfx.orchestration.metadata import Metadata, sqlite_metadata_connection_conf
 
 @dataclass(frozen=True)
 class Output:
-    """An artifact that a step gave: where it lies, and its properties."""
+    """An output artifact of a step: its address and properties."""
 
     uri: str
     properties: dict[str, str | int | float] = field(default_factory=dict)
@@ -18,20 +18,20 @@ class Output:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """A step of a run: how it ended, and its outputs by key."""
+    """A step's execution in a run: its last state, and its outputs by key."""
 
     state: str
     outputs: dict[str, Output]
 
 
 def connection(path: Path) -> ConnectionConfig:
-    """The SQLite store in a file, which is made if it isn't there."""
+    """Return the connection to the SQLite store in a file; its folder is made as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return sqlite_metadata_connection_config(str(path))
 
 
 def step_record(store: ConnectionConfig, run_id: str, step: str) -> StepRecord | None:
-    """What is recorded of a step in a run; None if it never began."""
+    """Return the record of a step in a run; None if it never began."""
     with Metadata(store) as opened:
         run = opened.store.get_context_by_type_and_name("pipeline_run", run_id)
         for execution in opened.store.get_executions_by_context(run.id) if run else ():
@@ -41,51 +41,51 @@ def step_record(store: ConnectionConfig, run_id: str, step: str) -> StepRecord |
     return None
 
 
-def settle(store: ConnectionConfig, artifacts: Path) -> int:
-    """Has the store name artifacts where they lie now, if the run's folder was moved or copied. Returns how many were elsewhere.
+def relocate_artifacts(store: ConnectionConfig, artifacts: Path) -> int:
+    """Update the artifacts' addresses after the run's folder was moved or copied, and return how many changed.
 
-    TFX records absolute paths, and the cache would hand out those of the folder that this one was copied from.
+    TFX records absolute paths, and the cache would return those of the folder that this one was copied from.
     """
     with Metadata(store) as opened:
-        strayed = []
+        relocated = []
         for artifact in opened.store.get_artifacts():
             _, _, within = artifact.uri.rpartition(f"/{artifacts.name}/")
-            if within and artifact.uri != (here := str(artifacts / within)) and Path(here).exists():
-                artifact.uri = here
-                strayed.append(artifact)
-        opened.store.put_artifacts(strayed)
-    return len(strayed)
+            if within and artifact.uri != (new_path := str(artifacts / within)) and Path(new_path).exists():
+                artifact.uri = new_path
+                relocated.append(artifact)
+        opened.store.put_artifacts(relocated)
+    return len(relocated)
 
 
-def sweep(store: ConnectionConfig, artifacts: Path) -> int:
-    """Clears up after runs that were killed: marks what they left running as failed and removes its half-made outputs. Returns how many.
+def clean_up_interrupted(store: ConnectionConfig, artifacts: Path) -> int:
+    """Mark what killed runs left running as failed, remove its partial outputs, and return the number of executions.
 
-    Only while no other run is at work in the folder. Such leftovers are never taken for results, as the cache knows complete executions
-    alone; they would just lie there.
+    Call it only while no other run uses the folder. Such leftovers are never taken for results, since the cache returns
+    complete executions only; they would just take space.
     """
     with Metadata(store) as opened:
-        stale = [
+        unfinished = [
             execution for execution in opened.store.get_executions() if execution.last_known_state in (Execution.NEW, Execution.RUNNING)
         ]
-        for execution in stale:
+        for execution in unfinished:
             for leftover in [*artifacts.glob(f"*/*/{execution.id}"), *artifacts.glob(f"*/.system/executor_execution/{execution.id}")]:
                 shutil.rmtree(leftover)
             execution.last_known_state = Execution.FAILED
-        opened.store.put_executions(stale)
+        opened.store.put_executions(unfinished)
     for folder in artifacts.glob("*/.system/stateful_working_dir/*"):
         shutil.rmtree(folder)
-    return len(stale)
+    return len(unfinished)
 
 
 def _outputs(opened: Metadata, execution_id: int) -> dict[str, Output]:
     events = [event for event in opened.store.get_events_by_execution_ids([execution_id]) if event.type == Event.OUTPUT]
-    found = {artifact.id: artifact for artifact in opened.store.get_artifacts_by_id([event.artifact_id for event in events])}
+    artifacts = {artifact.id: artifact for artifact in opened.store.get_artifacts_by_id([event.artifact_id for event in events])}
     outputs = {}
     for event in events:
-        artifact = found[event.artifact_id]
-        given = {**artifact.properties, **artifact.custom_properties}
+        artifact = artifacts[event.artifact_id]
+        values = {**artifact.properties, **artifact.custom_properties}
         properties = {
-            name: getattr(value, value.WhichOneof("value")) for name, value in given.items() if value.WhichOneof("value") in _PLAIN
+            name: getattr(value, value.WhichOneof("value")) for name, value in values.items() if value.WhichOneof("value") in _PLAIN
         }
         outputs[event.path.steps[0].key] = Output(artifact.uri, properties)
     return outputs

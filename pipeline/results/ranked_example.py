@@ -1,4 +1,4 @@
-"""One request of the test window, ranked by the model as it was exported."""
+"""Rank one request of the test window with the exported model."""
 
 from itertools import islice
 from pathlib import Path
@@ -15,12 +15,12 @@ _SHORTEST = 5
 
 
 def ranked_request(examples: Path, model: Path, *, dataset: Dataset) -> RankedRequest | None:
-    """The first test request that has a positive and a list worth ranking, best candidate first; None where there is no such request.
+    """Return the first test request with five candidates or more, of both labels, ranked; None if there is none.
 
     Args:
         examples: the Examples artifact.
         model: the SavedModel.
-        dataset: names the catalogue's text, if it has one.
+        dataset: names the items' text feature, if there is one.
     """
     title = next((feature.name for feature in dataset.features if isinstance(feature, Text) and feature.side == "item"), "")
     for record in islice(tf.data.TFRecordDataset(sorted(map(str, examples.glob("Split-test/*")))).as_numpy_iterator(), _LOOKED_THROUGH):
@@ -36,8 +36,8 @@ def ranked_request(examples: Path, model: Path, *, dataset: Dataset) -> RankedRe
 
 
 def _scores(model: Path, record: bytes) -> list[float]:
-    door = tf.saved_model.load(str(model)).signatures["examples"]
-    return [float(score) for score in door(examples=tf.constant([record]))["scores"][0]]
+    signature = tf.saved_model.load(str(model)).signatures["examples"]
+    return [float(score) for score in signature(examples=tf.constant([record]))["scores"][0]]
 
 
 def _texts(feature: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""A finished run on the terminal, and as a page."""
+"""Print a finished run on the terminal, and render it as an HTML page."""
 
 from datetime import datetime
 from itertools import pairwise
@@ -19,8 +19,8 @@ from trainer.tuning.trials import Trial, value_text
 _BEST = 10
 
 
-def show(result: RunResult, console: Console) -> None:
-    """Print metrics by slice, the verdict, the chief features, an example, what was ingested, seconds by step, and places."""
+def print_result(result: RunResult, console: Console) -> None:
+    """Print metrics, verdict, feature importance, an example, ingestion's counts, seconds by step, and paths."""
     console.print(overall_table(result.metrics))
     console.print()
     console.print(metrics_table(result.metrics))
@@ -28,7 +28,7 @@ def show(result: RunResult, console: Console) -> None:
     for sentence in result.verdict.sentences:
         console.print(sentence, style=None if sentence.startswith("Passed") else "red", highlight=False)
     for fall in falls(compared(result.metrics)):
-        if fall.sure:  # though no gate may have judged it
+        if fall.sure:  # no gate need cover it
             console.print(f"Fell: {fall.sentence}", style="yellow", highlight=False)
     released = f"Released as version {result.release}" if result.release is not None else "Refused: nothing was released"
     console.print(f"{released} (champion: {result.champion}).", style="bold", highlight=False)
@@ -48,12 +48,12 @@ def show(result: RunResult, console: Console) -> None:
         _table("Seconds by step", ("step", "state", "s"), [(step.name, step.state, f"{step.seconds:.1f}") for step in result.steps])
     )
     console.print()
-    for name, place in result.places.items():
-        console.print(f"{name:14} {place}", highlight=False, soft_wrap=True)
+    for name, path in result.places.items():
+        console.print(f"{name:14} {path}", highlight=False, soft_wrap=True)
 
 
-def page(result: RunResult) -> str:
-    """The report as HTML."""
+def render_page(result: RunResult) -> str:
+    """Render the report as HTML."""
     dataset = parse_dataset(result.dataset)
     return render(
         ReportContent(
@@ -75,12 +75,12 @@ def page(result: RunResult) -> str:
 
 
 def counts(result: RunResult) -> dict[str, int]:
-    """What ingestion read, kept and dropped, by reason."""
+    """Return how many rows ingestion read, kept and dropped, by reason."""
     return dict(result.ingestion["counts"])
 
 
 def _windows(window: dict[str, Any]) -> dict[str, str]:
-    """The data's first and last moment, and each split's where the splits are windows of time."""
+    """Return the first and last time of the data, and of each split where the splits are time windows."""
     moments = {name: str(moment)[:16].replace("T", " ") for name, moment in window.items()}
     bounds = [(name, moments[name]) for name in ("train", "eval", "test", "until") if name in moments]
     known = {"first event", "last event"} <= moments.keys()
@@ -89,7 +89,7 @@ def _windows(window: dict[str, Any]) -> dict[str, str]:
 
 
 def _trials(trials: tuple[Trial, ...]) -> Table:
-    """What the search tried, best first."""
+    """Tabulate the trials of the search, best first."""
     names = list(trials[0].values)
     rows = [
         (
@@ -105,7 +105,7 @@ def _trials(trials: tuple[Trial, ...]) -> Table:
 
 
 def _ranked(example: RankedRequest) -> Table:
-    """The best places, and below them where the model put what the shopper took."""
+    """Tabulate the ten best candidates, and below them those with a label."""
     titled = any(candidate.title for candidate in example.candidates)
     table = Table(title=f"Example: request {example.caption}", title_justify="left", header_style="bold")
     for name in ("rank", "item", *(["title"] if titled else []), "score", "label"):

@@ -1,4 +1,4 @@
-"""What a finished run gave: kept as a file, so that `shelfrank report` needs neither TFX nor TensorFlow."""
+"""Store a finished run's result as a file, so that `shelfrank report` needs neither TFX nor TensorFlow."""
 
 import json
 import os
@@ -15,13 +15,13 @@ from components.evaluation.report.html_report import Epoch, RankedCandidate, Ran
 from components.evaluation.report.table import metrics_rows
 from components.evaluation.results import Model, SliceMetrics, from_json, to_json
 from components.rehearsal.report import Rehearsal
-from pipeline.local.run_record import write
+from pipeline.results.atomic_write import write_atomically
 from trainer.tuning.trials import Trial, from_row
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """How a step ended and how long it took."""
+    """A step's final state and how long it took."""
 
     name: str
     state: str
@@ -30,23 +30,24 @@ class StepTime:
 
 @dataclass(frozen=True)
 class RunResult:
-    """A run that came to its end, whether the model was released or refused.
+    """A finished run, whether the model was released or refused.
 
     Attributes:
         dataset: the dataset file's text.
         made_at: when the run ended, ISO 8601, UTC.
-        champion: what the model was compared with.
+        champion: the model that the new one was compared with.
         release: version of the release, None where the gates refused.
         metrics: of both models, overall and by slice.
         ingestion: ingestion's report.
         training: one entry for each epoch.
-        example: a request as the model ranks it.
-        places: name to path, of what one may want to open; in the file relative to it, so that a folder that moves has its own.
+        example: a ranked request.
+        places: name to path of outputs that a user may open; in the file relative to it, so that the folder can be
+            moved.
         steps: in the order they ran.
         curves: of each model, for the page.
-        importance: of each feature; None in a result that was kept before there was any.
-        rehearsal: in a model server; None in a result that was kept before there was any.
-        trials: of the search for settings, best first; empty where there was none.
+        importance: of each feature; None in a result from before it was measured.
+        rehearsal: in a model server; None in a result from before there was one.
+        trials: of the hyperparameter search, best first; empty where there was none.
     """
 
     dataset: str
@@ -66,26 +67,26 @@ class RunResult:
 
     @property
     def verdict(self) -> Verdict:
-        """What the gates and the rehearsal found."""
+        """The findings of the gates and of the rehearsal."""
         shop = parse_dataset(self.dataset)
         gates = verdict(self.metrics, shop.gates, slices=shop.slices)
         return Verdict((*gates.findings, *(self.rehearsal.findings if self.rehearsal else ())))
 
     def to_json(self) -> str:
-        """The text of the file, read by `read_result`."""
+        """Return the text of the file that `read_result` reads."""
         return json.dumps(asdict(self) | {"metrics": to_json(self.metrics)}, indent=1, ensure_ascii=False, allow_nan=False)
 
     def shown(self) -> dict[str, Any]:
-        """What `--json` prints."""
-        given: dict[str, Any] = json.loads(self.to_json())
-        found = self.verdict
-        del given["metrics"], given["curves"]
-        given["dataset"] = parse_dataset(self.dataset).name
-        return given | {"passed": found.passed, "verdict": list(found.sentences), "slices": metrics_rows(self.metrics)}
+        """Return the document that `--json` prints."""
+        values: dict[str, Any] = json.loads(self.to_json())
+        gate_result = self.verdict
+        del values["metrics"], values["curves"]
+        values["dataset"] = parse_dataset(self.dataset).name
+        return values | {"passed": gate_result.passed, "verdict": list(gate_result.sentences), "slices": metrics_rows(self.metrics)}
 
 
 def read_result(file: Path) -> RunResult:
-    """The last finished run of a folder.
+    """Read the last finished run of a folder.
 
     Raises:
         RunError: there is none.
@@ -93,28 +94,28 @@ def read_result(file: Path) -> RunResult:
     if not file.exists():
         raise RunError(f"{file.parent}: no run has come to its end here; start one with `shelfrank run`, or give another --root")
     result, folder = parse_result(file.read_text(encoding="utf-8")), file.absolute().parent
-    return replace(result, places={name: str(folder / place) for name, place in result.places.items()})
+    return replace(result, places={name: str(folder / path) for name, path in result.places.items()})
 
 
 def write_result(result: RunResult, file: Path) -> None:
-    """Keep a run's result in its folder, for `read_result`."""
+    """Write a run's result into its folder, for `read_result`."""
     folder = file.absolute().parent
-    write(file, replace(result, places={name: os.path.relpath(place, folder) for name, place in result.places.items()}).to_json())
+    write_atomically(file, replace(result, places={name: os.path.relpath(path, folder) for name, path in result.places.items()}).to_json())
 
 
 def parse_result(text: str) -> RunResult:
-    """The inverse of `to_json`."""
-    given = json.loads(text)
-    example = given["example"]
+    """Parse the text that `to_json` returns."""
+    values = json.loads(text)
+    example = values["example"]
     return RunResult(
-        **given
+        **values
         | {
-            "metrics": from_json(given["metrics"]),
-            "training": tuple(Epoch(**epoch) for epoch in given["training"]),
+            "metrics": from_json(values["metrics"]),
+            "training": tuple(Epoch(**epoch) for epoch in values["training"]),
             "example": example and RankedRequest(example["caption"], tuple(RankedCandidate(**each) for each in example["candidates"])),
-            "steps": tuple(StepTime(**step) for step in given["steps"]),
-            "importance": (known := given.get("importance")) and Importance.from_json(known),
-            "rehearsal": (told := given.get("rehearsal")) and Rehearsal.from_json(told),
-            "trials": tuple(map(from_row, given["trials"])),
+            "steps": tuple(StepTime(**step) for step in values["steps"]),
+            "importance": (importance := values.get("importance")) and Importance.from_json(importance),
+            "rehearsal": (rehearsal := values.get("rehearsal")) and Rehearsal.from_json(rehearsal),
+            "trials": tuple(map(from_row, values["trials"])),
         }
     )

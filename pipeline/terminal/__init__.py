@@ -1,1 +1,1 @@
-"""What a person sees of a run: progress, tables, the one line of an error."""
+"""Show a run on the terminal: progress, tables, one line for an error."""

@@ -1,4 +1,4 @@
-"""What results are printed on: tables on a console, and JSON."""
+"""Print results: tables on a console, and JSON."""
 
 import json
 import sys
@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-_WIDTH = 120
 
-
-def console() -> "Console":
-    """Standard output; where that is a file or a pipe, wide enough for the table of metrics."""
-    from rich.console import Console  # a tenth of a second, which what prints JSON needn't wait for
+def console(width: int = 120) -> "Console":
+    """Return a console on standard output, `width` columns wide where that is a file or a pipe."""
+    from rich.console import Console  # its import takes a tenth of a second, which printing JSON doesn't need
 
     terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=_WIDTH)
+    return terminal if terminal.is_terminal else Console(width=width)
 
 
 def print_json(value: Any) -> None:
-    """A result for a program, on standard output."""
+    """Print a result as JSON on standard output."""
     json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
     print()

@@ -1,4 +1,4 @@
-"""Shows a run as it goes: live on a terminal, as plain lines elsewhere."""
+"""Display the progress of a run: live on a terminal, as plain lines elsewhere."""
 
 import logging
 import math
@@ -13,29 +13,29 @@ from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
 State = Literal["done", "cached", "failed"]
 
 PROGRESS = "shelfrank.progress"
-"""Logger whose messages are shown beside the step that is running: ingestion's share, the trainer's epochs; warnings are notes."""
+"""Logger whose messages are shown beside the running step, such as the Trainer's epochs; warnings are notes."""
 
-EVERY_S = 10.0
-"""Between two lines of one step where the output isn't a terminal: a log that is read afterwards."""
+MIN_INTERVAL_S = 10.0
+"""Minimum time between two progress lines of a step where the output isn't a terminal."""
 
 _MARKS = {"done": "[green]✓", "cached": "[cyan]✓", "failed": "[red]✗"}
-_SAID = {"done": "", "cached": "from the cache", "failed": "failed"}
+_STATE_TEXTS = {"done": "", "cached": "from the cache", "failed": "failed"}
 
 
 class Display(Protocol):
-    """Told of the steps, one after the other."""
+    """Receives the progress of the steps, which run one after the other."""
 
     def begin(self, step: str) -> None:
-        """A step starts."""
+        """Show that a step starts."""
 
     def say(self, text: str) -> None:
-        """The step that runs has news."""
+        """Show the progress of the running step, in place of earlier progress."""
 
     def note(self, text: str) -> None:
-        """The step that runs has something to say that no later news may take the place of."""
+        """Show a message of the running step that later progress doesn't replace."""
 
     def end(self, state: State) -> None:
-        """The step that runs has ended."""
+        """Show that the running step has ended."""
 
 
 class Live:
@@ -46,64 +46,66 @@ class Live:
         self._task: TaskID | None = None
 
     def begin(self, step: str) -> None:
-        """A new line, with a clock."""
+        """Add a line, with a clock."""
         self._task = self._progress.add_task(step, total=1, mark="[yellow]▸", said="")
 
     def say(self, text: str) -> None:
-        """The news stands beside the step until there is newer."""
+        """Put the progress beside the step."""
         if self._task is not None:
             self._progress.update(self._task, said=text)
 
     def note(self, text: str) -> None:
-        """A line of its own, above."""
+        """Print a line above."""
         if self._task is not None:
             self._progress.console.print(text, style="yellow", markup=False, highlight=False)
 
     def end(self, state: State) -> None:
-        """The clock stops; the last news stays."""
+        """Stop the clock; the last progress stays."""
         if self._task is not None:
             self._progress.update(self._task, completed=1, mark=_MARKS[state])
-            if _SAID[state]:
-                self._progress.update(self._task, said=_SAID[state])
+            if _STATE_TEXTS[state]:
+                self._progress.update(self._task, said=_STATE_TEXTS[state])
             self._task = None
 
 
 class Lines:
-    """A line for each start and end, and for news at most one in `EVERY_S` seconds; the end has the last news that had no line.
+    """A line for each start and end, and at most one in `MIN_INTERVAL_S` seconds for progress.
+
+    The line of the end repeats the last progress that had no line.
 
     Args:
-        out: that is written to.
-        clock: gives seconds.
+        out: stream to write to.
+        clock: returns seconds.
     """
 
     def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._out, self._clock = out, clock
-        self._step, self._since, self._said_at, self._unsaid = "", 0.0, -math.inf, ""
+        self._step, self._began_at, self._printed_at, self._pending = "", 0.0, -math.inf, ""
 
     def begin(self, step: str) -> None:
-        """`[Trainer] ...`."""
-        self._step, self._since, self._said_at, self._unsaid = step, self._clock(), -math.inf, ""
+        """Print `[Trainer] ...`."""
+        self._step, self._began_at, self._printed_at, self._pending = step, self._clock(), -math.inf, ""
         self._write("...")
 
     def say(self, text: str) -> None:
-        """`[Trainer] epoch 1 of 5`."""
+        """Print `[Trainer] epoch 1 of 5`."""
         if not self._step:
             return
-        if self._clock() - self._said_at < EVERY_S:
-            self._unsaid = text
+        if self._clock() - self._printed_at < MIN_INTERVAL_S:
+            self._pending = text
             return
-        self._said_at, self._unsaid = self._clock(), ""
+        self._printed_at, self._pending = self._clock(), ""
         self._write(text)
 
     def note(self, text: str) -> None:
-        """A line, whenever the last one was."""
+        """Print a line, however recent the last one is."""
         if self._step:
             self._write(text)
 
     def end(self, state: State) -> None:
-        """`[Trainer] done, 12.3 s (epoch 5 of 5)`."""
-        last = f" ({self._unsaid})" if self._unsaid else ""
-        self._write(f"{_SAID[state] or state}, {self._clock() - self._since:.1f} s{last}")
+        """Print `[Trainer] done, 12.3 s (epoch 5 of 5)`."""
+        last = f" ({self._pending})" if self._pending else ""
+        self._write(f"{_STATE_TEXTS[state] or state}, {self._clock() - self._began_at:.1f} s{last}")
         self._step = ""
 
     def _write(self, text: str) -> None:
@@ -112,7 +114,7 @@ class Lines:
 
 @contextmanager
 def display(out: TextIO, clock: Callable[[], float] = time.monotonic) -> Iterator[Display]:
-    """What suits the output, hearing the logger `PROGRESS`; the clock is that of `Lines`."""
+    """Yield the display that suits the output, fed by the logger `PROGRESS`; the clock is that of `Lines`."""
     console = Console(file=out)
     columns = (
         TextColumn("{task.fields[mark]}"),
@@ -121,31 +123,34 @@ def display(out: TextIO, clock: Callable[[], float] = time.monotonic) -> Iterato
         TextColumn("{task.fields[said]}", markup=False),
     )
     if not console.is_terminal:
-        with _hearing(Lines(out, clock)) as shown:
-            yield shown
+        with _attached_to_logger(Lines(out, clock)) as target:
+            yield target
         return
-    with Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as progress, _hearing(Live(progress)) as shown:
-        yield shown
+    with (
+        Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as progress,
+        _attached_to_logger(Live(progress)) as target,
+    ):
+        yield target
 
 
-class _Ear(logging.Handler):
-    def __init__(self, shown: Display) -> None:
+class _DisplayHandler(logging.Handler):
+    def __init__(self, target: Display) -> None:
         super().__init__()
-        self._shown = shown
+        self._display = target
 
     def emit(self, record: logging.LogRecord) -> None:
-        show = self._shown.note if record.levelno >= logging.WARNING else self._shown.say
+        show = self._display.note if record.levelno >= logging.WARNING else self._display.say
         show(record.getMessage())
 
 
 @contextmanager
-def _hearing(shown: Display) -> Iterator[Display]:
-    logger, ear = logging.getLogger(PROGRESS), _Ear(shown)
+def _attached_to_logger(target: Display) -> Iterator[Display]:
+    logger, handler = logging.getLogger(PROGRESS), _DisplayHandler(target)
     level = logger.level
-    logger.addHandler(ear)
+    logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
-        yield shown
+        yield target
     finally:
-        logger.removeHandler(ear)
+        logger.removeHandler(handler)
         logger.setLevel(level)

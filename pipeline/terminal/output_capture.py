@@ -1,4 +1,4 @@
-"""Keeps TensorFlow's, Beam's and TFX's talk out of the terminal and in a file."""
+"""Redirect the output of TensorFlow, Beam and TFX from the terminal to a file."""
 
 import logging
 import os
@@ -10,10 +10,10 @@ from typing import TextIO
 
 
 @contextmanager
-def quiet(log: Path) -> Iterator[TextIO]:
-    """Send all output of the process, C++ libraries' included, to a file; yields what still writes to standard error.
+def captured_output(log: Path) -> Iterator[TextIO]:
+    """Send all output of the process, C++ libraries' included, to a file; yields a stream to the former standard error.
 
-    Python's log records go to the same file, from INFO on.
+    Python's log records of level INFO and above go to the same file.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -27,7 +27,7 @@ def quiet(log: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def _redirected(handles: tuple[int, ...], target: int) -> Iterator[None]:
-    """For the time being these file descriptors write where `target` does."""
+    """Redirect these file descriptors to `target` while the block runs."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [(handle, os.dup(handle)) for handle in handles]

@@ -1,32 +1,32 @@
-"""The one line of an error that tells what happened, out of what Beam and TFX wrap around it."""
+"""Find the cause of an error inside what Beam and TFX wrap around it."""
 
 import re
 
 from components.contract.errors import DatasetFileError, InputError, RefusedModel, RunError, ShelfRankError
 
-# The step did its work, and this is what it found.
-_FOUND: dict[str, type[ShelfRankError]] = {kind.__name__: kind for kind in (DatasetFileError, InputError, RefusedModel)}
+# Errors that a working step raises on purpose, about its input or its result.
+_RESULTS_OF_A_STEP: dict[str, type[ShelfRankError]] = {kind.__name__: kind for kind in (DatasetFileError, InputError, RefusedModel)}
 
 _RAISED = re.compile(r"(?ms)^(?:[a-z_][\w.]*\.)?([A-Z]\w*(?:Error|Exception|Warning)): (.+?)(?=\nTraceback|\n\n|\Z)")
-_WHERE = re.compile(r" \[while running '[^']*'\]")  # Beam's own addition
+_BEAM_STEP = re.compile(r" \[while running '[^']*'\]")  # appended by Beam
 
 
-def told(error: BaseException, *, step: str, log: str) -> ShelfRankError:
-    """The error for the person at the keyboard: as it was where it is what the step found, else a `RunError` that names the log."""
+def root_cause(error: BaseException, *, step: str, log: str) -> ShelfRankError:
+    """Return the error to show the user: the cause's own class if a step raised it on purpose, else a `RunError`."""
     kind, text = _kind_and_text(error)
-    text = _WHERE.sub("", text).strip()
-    if kind in _FOUND:
-        return _FOUND[kind](f"{step}: {text}")
+    text = _BEAM_STEP.sub("", text).strip()
+    if kind in _RESULTS_OF_A_STEP:
+        return _RESULTS_OF_A_STEP[kind](f"{step}: {text}")
     return RunError(f"{step} failed: {kind}: {text}\nThe whole story is in {log}")
 
 
 def _kind_and_text(error: BaseException) -> tuple[str, str]:
-    inner = error
-    while not isinstance(inner, ShelfRankError) and (deeper := inner.__cause__ or inner.__context__) is not None:
-        inner = deeper
-    if isinstance(inner, ShelfRankError):
-        return type(inner).__name__, str(inner)
-    if raised := _RAISED.findall(str(error)):  # An error of another process or thread comes as the text of its traceback.
+    cause = error
+    while not isinstance(cause, ShelfRankError) and (inner_cause := cause.__cause__ or cause.__context__) is not None:
+        cause = inner_cause
+    if isinstance(cause, ShelfRankError):
+        return type(cause).__name__, str(cause)
+    if raised := _RAISED.findall(str(error)):  # An error of another process or thread arrives as the text of its traceback.
         kind, text = raised[-1]
         return kind, text
-    return type(inner).__name__, next(iter(str(inner).strip().splitlines()), "")
+    return type(cause).__name__, next(iter(str(cause).strip().splitlines()), "")

@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from components.contract.dataset import Dataset
 from components.schema import signatures
 from components.schema.parsing import Features
 from pipeline.cli.main import main
+from pipeline.graph import GraphConfig
 from pipeline.results.fingerprint import LEARNING
 
 Score = Callable[[Features, tf.Tensor], tf.Tensor]
@@ -68,9 +70,9 @@ def wrap(path: Path, bad: Callable[[Score, Features, tf.Tensor], tf.Tensor], dat
 
         def good(features: Features, splits: tf.Tensor) -> tf.Tensor:
             lengths = splits[1:] - splits[:-1]
-            given = features | {"n_candidates": lengths}
-            given["n_history"] = next(features[column.name].row_lengths() for column in asked if column.axis == "history")
-            dense = {column.name: given[column.name] for column in asked}
+            dense_features = features | {"n_candidates": lengths}
+            dense_features["n_history"] = next(features[column.name].row_lengths() for column in asked if column.axis == "history")
+            dense = {column.name: dense_features[column.name] for column in asked}
             dense = {name: value.to_tensor() if isinstance(value, tf.RaggedTensor) else value for name, value in dense.items()}
             return tf.RaggedTensor.from_tensor(door(**dense)["scores"], lengths=lengths).flat_values
 
@@ -97,11 +99,11 @@ def plant(name: str) -> None:
 
     create_pipeline, code_version = pipeline.local.run.create_pipeline, pipeline.local.run.code_version
 
-    def planted_pipeline(*given: Any, code: str, **more: Any) -> Pipeline:
-        graph = create_pipeline(*given, code=code.removesuffix(name), **more)
+    def planted_pipeline(config: GraphConfig) -> Pipeline:
+        graph = create_pipeline(replace(config, code=config.code.removesuffix(name)))
         step = next(component for component in graph.components if component.id == "Trainer")
-        config = json.loads(step.spec.exec_properties["custom_config"])
-        step.spec.exec_properties["custom_config"] = json.dumps(config | {"plant": name})
+        custom_config = json.loads(step.spec.exec_properties["custom_config"])
+        step.spec.exec_properties["custom_config"] = json.dumps(custom_config | {"plant": name})
         return graph
 
     pipeline.local.run.create_pipeline = planted_pipeline

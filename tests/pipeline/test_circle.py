@@ -47,11 +47,11 @@ def bodies(shop: Shop) -> Iterator[dict[str, list[dict[str, Any]]]]:
         contexts = {request.request: dict(request.context) for request in asked}
         impressions, interactions = [], []
         for event in happened:
-            told = {"shopper": event.shopper, "request": event.request, "session": event.session, "time_us": event.time_us}
+            common = {"shopper": event.shopper, "request": event.request, "session": event.session, "time_us": event.time_us}
             if hasattr(event, "items"):
-                impressions.append(told | {"items": list(event.items), "context": contexts[event.request]})
+                impressions.append(common | {"items": list(event.items), "context": contexts[event.request]})
             else:
-                interactions.append(told | {"action": event.action, "item": event.item})
+                interactions.append(common | {"action": event.action, "item": event.item})
         yield {"impressions": impressions, "interactions": interactions}
 
 
@@ -64,10 +64,10 @@ def send(address: str, shop: Shop) -> int:
         body = json.dumps(waiting).encode()
         request = urllib.request.Request(f"{address}/v1/events", body, {"content-type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as answer:
-            told: dict[str, int] = json.load(answer)
+            counts: dict[str, int] = json.load(answer)
         for each in waiting.values():
             each.clear()
-        return told["accepted"]
+        return counts["accepted"]
 
     for body in bodies(shop):
         for name, events in body.items():

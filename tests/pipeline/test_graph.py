@@ -6,7 +6,7 @@ import pytest
 from tfx.dsl.compiler.compiler import Compiler
 from tfx.orchestration.pipeline import Pipeline
 
-from pipeline.graph import create_pipeline
+from pipeline.graph import GraphConfig, create_pipeline
 
 DATASET = """
 name: shop
@@ -19,7 +19,9 @@ features:
 
 
 def create(**changed: object) -> Pipeline:
-    given = {
+    values = {
+        "name": "shop",
+        "root": "/artifacts",
         "dataset": DATASET,
         "data_root": "/data",
         "push_destination": "/store",
@@ -27,7 +29,7 @@ def create(**changed: object) -> Pipeline:
         "fingerprint": "f",
         "code": "c",
     } | changed
-    return create_pipeline("shop", "/artifacts", **given)  # type: ignore[arg-type]
+    return create_pipeline(GraphConfig(**values))  # type: ignore[arg-type]
 
 
 def compiled(**changed: object):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.ingest.public_logs import WRITERS, make_world, write_public
-from pipeline.cli.main import EXIT_REFUSED
+from pipeline.terminal.exit_code import EXIT_REFUSED
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

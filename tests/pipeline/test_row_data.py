@@ -22,8 +22,8 @@ def write_rows(file: Path) -> float:
     counts = random.geometric(0.15, (ROWS, 13)) - 1
     missing = random.random((ROWS, 13)) < 0.1
     categories = random.zipf(1.5, (ROWS, 26)) % 300
-    worth = random.normal(0, 0.8, (5, 300))
-    logit = -2.0 + 0.5 * np.log1p(counts[:, 0]) - 0.5 * np.log1p(counts[:, 1]) + sum(worth[at, categories[:, at]] for at in range(5))
+    effects = random.normal(0, 0.8, (5, 300))
+    logit = -2.0 + 0.5 * np.log1p(counts[:, 0]) - 0.5 * np.log1p(counts[:, 1]) + sum(effects[at, categories[:, at]] for at in range(5))
     chance = 1 / (1 + np.exp(-logit))
     labels = (random.random(ROWS) < chance).astype(int)
     with file.open("w") as out:
@@ -40,11 +40,11 @@ def test_rows_train_and_are_judged_by_the_dataset_file_alone(tmp_path: Path) -> 
     command = [sys.executable, "-m", "pipeline.cli", "run", EXAMPLE, "--data", tmp_path, "--root", tmp_path / "run", "--json"]
     ended = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-    told = json.loads(ended.stdout)
-    (overall,) = (row["metrics"] for row in told["slices"] if not row["slice"])
-    assert told["release"] == 1
+    result = json.loads(ended.stdout)
+    (overall,) = (row["metrics"] for row in result["slices"] if not row["slice"])
+    assert result["release"] == 1
     learned = overall["auc"]["challenger"]
     assert truth > 0.75  # or there would be little to learn
     assert (learned - 0.5) / (truth - 0.5) > 0.8
-    counts = told["ingestion"]["counts"]
+    counts = result["ingestion"]["counts"]
     assert sum(counts[f"examples: {split} requests"] for split in ("train", "eval", "test")) == ROWS

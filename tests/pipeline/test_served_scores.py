@@ -57,10 +57,10 @@ def test_scores_by_grpc_rest_examples_and_offline_agree(tmp_path: Path) -> None:
         every.inputs["examples"].CopyFrom(tf.make_tensor_proto(serialized))
         as_examples = tf.make_ndarray(stub.Predict(every, timeout=60).outputs["scores"])
         for row, request in enumerate(asked):
-            given, length = tensors(request, request.candidates, dataset), request.candidates
-            listwise = tf.make_ndarray(stub.Predict(predict_request(given, model=MODEL), timeout=60).outputs["scores"])
-            told = by_rest(server.rest_port, {"inputs": {name: as_json(value.tolist()) for name, value in given.items()}})
-            rest = np.array(told["scores"] if isinstance(told, dict) else told)
+            columns, length = tensors(request, request.candidates, dataset), request.candidates
+            listwise = tf.make_ndarray(stub.Predict(predict_request(columns, model=MODEL), timeout=60).outputs["scores"])
+            response = by_rest(server.rest_port, {"inputs": {name: as_json(value.tolist()) for name, value in columns.items()}})
+            rest = np.array(response["scores"] if isinstance(response, dict) else response)
             for scores in (listwise[0, :length], rest[0, :length], as_examples[row, :length]):
                 np.testing.assert_allclose(scores, offline[row, :length], rtol=0, atol=1e-6)
     assert len(asked) == REQUESTS

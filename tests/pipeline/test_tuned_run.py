@@ -46,8 +46,8 @@ def news(work: Path, root: str) -> list[str]:
 def finish(work: Path, root: str) -> tuple[dict[str, Any], list[str]]:
     """What a run that nobody disturbs gives, and what it says."""
     process = start(work, root)
-    out, told = process.communicate()
-    assert process.returncode == 0, told
+    out, lines = process.communicate()
+    assert process.returncode == 0, lines
     return json.loads(out), news(work, root)
 
 
@@ -86,9 +86,9 @@ def test_the_trainer_gets_the_best_values(undisturbed: tuple[dict[str, Any], lis
 
 
 def test_the_trials_are_told_and_can_be_shown_afterwards(work: Path, undisturbed: tuple[dict[str, Any], list[str]]) -> None:
-    result, told = undisturbed
-    assert sum(line.startswith("trial ") for line in told) == 6
-    assert any(line.startswith("best of 3 trials: trial ") for line in told)
+    result, lines = undisturbed
+    assert sum(line.startswith("trial ") for line in lines) == 6
+    assert any(line.startswith("best of 3 trials: trial ") for line in lines)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
     command = [sys.executable, "-m", "pipeline.cli", "report", "--root", "undisturbed"]
     shown = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=True).stdout
@@ -100,12 +100,12 @@ def test_a_run_killed_in_a_trial_keeps_the_finished_ones_and_ends_as_one_that_wa
     work: Path, undisturbed: tuple[dict[str, Any], list[str]]
 ) -> None:
     killed_in_trial(2, work, "killed")
-    result, told = finish(work, "killed")
+    result, lines = finish(work, "killed")
 
     def outcomes(run: dict[str, Any]) -> list[tuple[Any, ...]]:
         return [(trial["number"], trial["values"], trial["outcome"]["score"]) for trial in run["trials"]]
 
     assert outcomes(result) == outcomes(undisturbed[0])
     assert {trial["number"] for trial in result["trials"] if trial["kept"]} == {1}
-    assert sum("(kept from an earlier run)" in line for line in told) == 1
+    assert sum("(kept from an earlier run)" in line for line in lines) == 1
     assert result["slices"] == undisturbed[0]["slices"]

@@ -46,8 +46,8 @@ def test_a_run_on_a_longer_log_begins_with_the_release_and_learns_from_the_newes
     assert any("no warm start" in line for line in said)
     second, _ = shelfrank(tmp_path, "run", "shop.yaml", "--data", "whole", "--root", "runs")
     log = max((tmp_path / "runs" / "logs").iterdir()).read_text()  # what there is no room for among the lines of a run
-    (told,) = [line for line in log.splitlines() if "release 1" in line and "warm start" in line]
-    assert "tables and kernels" in told
+    (line,) = [line for line in log.splitlines() if "release 1" in line and "warm start" in line]
+    assert "tables and kernels" in line
 
     releases = tmp_path / "runs" / "releases"
     manifests = [read_manifest(releases / str(version)) for version in (1, 2)]

@@ -22,7 +22,7 @@ from components.contract.load import load_dataset
 from components.release.manifest import read_manifest
 from components.release.publish import versions
 from pipeline.cli.commands import default_shop
-from pipeline.ops.ports import taken
+from pipeline.ops.ports import in_use
 from tests.pipeline.shop import shop_without_model
 
 pytestmark = pytest.mark.slow
@@ -54,8 +54,8 @@ def first(work: Path) -> dict[str, Any]:
     ended = run(work, LAX, "lax")
     assert ended.returncode == 0, ended.stderr
     assert re.search(r"^\[Trainer\] .*epoch 1", ended.stderr, re.MULTILINE)
-    told: dict[str, Any] = json.loads(ended.stdout)
-    return told
+    report: dict[str, Any] = json.loads(ended.stdout)
+    return report
 
 
 def test_a_run_ends_in_a_release_that_says_where_it_came_from(work: Path, first: dict[str, Any]) -> None:
@@ -93,12 +93,12 @@ def serving(root: str, *, cwd: Path) -> Iterator[tuple["subprocess.Popen[str]", 
     process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        told: list[str] = []
+        report: list[str] = []
         for line in process.stdout:
-            told.append(line)
+            report.append(line)
             if line.startswith("Ctrl-C"):
                 break
-        yield process, told, ports
+        yield process, report, ports
     finally:
         process.kill()
         process.wait()
@@ -108,11 +108,11 @@ def serving(root: str, *, cwd: Path) -> Iterator[tuple["subprocess.Popen[str]", 
 
 
 def test_the_release_is_served_and_the_commands_that_are_told_work(work: Path, first: dict[str, Any]) -> None:
-    with serving("lax", cwd=work) as (process, told, _):
-        tried = [line for line in told if line.startswith("curl ")]
-        assert len(tried) == 3, told
+    with serving("lax", cwd=work) as (process, report, _):
+        tried = [line for line in report if line.startswith("curl ")]
+        assert len(tried) == 3, report
         rank, events, explain = (json.loads(subprocess.run(shlex.split(line), capture_output=True, check=True).stdout) for line in tried)
-        page = next(line.split()[-1] for line in told if line.startswith("page to try it"))
+        page = next(line.split()[-1] for line in report if line.startswith("page to try it"))
         with urllib.request.urlopen(f"{page}choices") as answer:
             choices = json.load(answer)
         with urllib.request.urlopen(f"{page}products?count=1") as answer:
@@ -137,14 +137,14 @@ def test_a_copied_folder_serves_itself_when_the_original_is_gone_and_no_server_o
     shutil.copytree(work / "lax", work / "copy", symlinks=True)
     (work / "lax").rename(work / "hidden")
     try:
-        with serving("copy", cwd=work) as (process, told, ports):
-            ranks = next(line for line in told if line.startswith("curl ") and "/v1/rank" in line)
+        with serving("copy", cwd=work) as (process, report, ports):
+            ranks = next(line for line in report if line.startswith("curl ") and "/v1/rank" in line)
             rank = json.loads(subprocess.run(shlex.split(ranks), capture_output=True, check=True).stdout)
             assert (rank["rung"], rank["version"], rank["degraded"]) == ("model", 1, False)
             process.kill()  # as nobody can answer to
             process.wait()
             end = time.monotonic() + 60
-            while any(taken("127.0.0.1", port) for port in ports):
+            while any(in_use("127.0.0.1", port) for port in ports):
                 assert time.monotonic() < end
                 time.sleep(0.1)
         assert json.loads(shelfrank("report", "--root", "copy", "--json", cwd=work).stdout)["places"]["releases"] == str(
@@ -168,7 +168,7 @@ def test_a_release_that_cannot_be_loaded_is_said_with_the_servers_own_words(work
 def test_a_run_tells_of_every_step_split_and_place(first: dict[str, Any]) -> None:
     assert {step["state"] for step in first["steps"]} == {"done"}
     assert first["ingestion"]["counts"]["examples: test requests"] > 0
-    assert all(Path(place).exists() for place in first["places"].values())
+    assert all(Path(path).exists() for path in first["places"].values())
     assert [each["feature"] for each in first["importance"]["features"]] == [each.name for each in load_dataset(default_shop()).features]
     scores = [candidate["score"] for candidate in first["example"]["candidates"]]
     assert scores == sorted(scores, reverse=True)
@@ -192,17 +192,17 @@ def test_a_release_that_was_deleted_is_made_again_from_the_cache(work: Path, fir
 
 
 def test_what_came_from_what_is_told_without_a_metadata_store(work: Path, first: dict[str, Any]) -> None:
-    told = json.loads(Path(first["places"]["lineage"]).read_text())
+    report = json.loads(Path(first["places"]["lineage"]).read_text())
     manifest = json.loads((work / "lax" / "releases" / "1" / "manifest.json").read_text())
-    assert (told["release"]["version"], told["release"]["content"], told["champion"]) == (1, manifest["content"], "baseline")
-    assert told["dataset"]["sha256"] == manifest["dataset_digest"]
-    assert told["data"]["window"] == first["ingestion"]["window"]
-    assert told["steps"]["Trainer"]["inputs"] == {
+    assert (report["release"]["version"], report["release"]["content"], report["champion"]) == (1, manifest["content"], "baseline")
+    assert report["dataset"]["sha256"] == manifest["dataset_digest"]
+    assert report["data"]["window"] == first["ingestion"]["window"]
+    assert report["steps"]["Trainer"]["inputs"] == {
         "examples": "EventExampleGen.examples",
         "transform_graph": "Transform.transform_graph",
     }
-    assert all(Path(place).exists() for place in told["artifacts"].values())
-    assert {place for step in told["steps"].values() for place in step["inputs"].values()} >= set(told["artifacts"]) - {
+    assert all(Path(path).exists() for path in report["artifacts"].values())
+    assert {path for step in report["steps"].values() for path in step["inputs"].values()} >= set(report["artifacts"]) - {
         "Release.pushed_model",
         "FeatureImportance.report",
     }
@@ -219,8 +219,8 @@ def test_a_refused_model_has_its_exit_code_and_its_reasons_and_is_not_released(w
     ended = run(work, STRICT, "strict")
     assert ended.returncode == 3
     assert "is below 0.999" in ended.stderr
-    told = json.loads(ended.stdout)
-    assert (told["release"], told["passed"]) == (None, False)
+    report = json.loads(ended.stdout)
+    assert (report["release"], report["passed"]) == (None, False)
     assert versions(work / "strict" / "releases") == ()
 
 

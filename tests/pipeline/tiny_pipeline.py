@@ -16,7 +16,7 @@ from tfx.types.experimental.simple_artifacts import File
 
 from components.contract.errors import InputError
 from pipeline.local.runner import Step, run_locally
-from pipeline.results.metadata import connection, sweep
+from pipeline.results.metadata import clean_up_interrupted, connection
 from pipeline.terminal.display import PROGRESS, Display, display
 
 
@@ -58,12 +58,12 @@ def tiny(root: Path, word: str, pause_s: float) -> Pipeline:
     )
 
 
-def run_tiny(root: Path, word: str, *, shown: Display, pause_s: float = 0.0) -> tuple[Step, ...]:
+def run_tiny(root: Path, word: str, *, progress: Display, pause_s: float = 0.0) -> tuple[Step, ...]:
     store = connection(root / "metadata.sqlite")
-    sweep(store, root / "artifacts")
-    return run_locally(tiny(root, word, pause_s), store=store, run_id=datetime.now(UTC).isoformat(), log=root / "log", shown=shown)
+    clean_up_interrupted(store, root / "artifacts")
+    return run_locally(tiny(root, word, pause_s), store=store, run_id=datetime.now(UTC).isoformat(), log=root / "log", progress=progress)
 
 
 def main() -> None:
-    with display(sys.stdout) as shown:
-        run_tiny(Path(sys.argv[1]), sys.argv[2], shown=shown, pause_s=float(sys.argv[3]))
+    with display(sys.stdout) as progress:
+        run_tiny(Path(sys.argv[1]), sys.argv[2], progress=progress, pause_s=float(sys.argv[3]))

@@ -1,1 +1,1 @@
-"""The graph as documents for Kubeflow Pipelines."""
+"""Compile the pipeline to documents for Kubeflow Pipelines and Vertex AI."""

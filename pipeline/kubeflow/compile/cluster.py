@@ -1,4 +1,4 @@
-"""The cluster file: what a cluster gives the steps of the pipeline."""
+"""Read the cluster file: images, resources, volumes and secrets of the pipeline's steps."""
 
 import re
 from pathlib import Path
@@ -10,41 +10,33 @@ from components.contract.base_model import Duration, Strict
 from components.contract.errors import ClusterFileError
 from components.contract.json_schema import finished
 from components.contract.yaml_loader import parse_strict, read_text
+from pipeline.beam.preset_options import matching
 from pipeline.kubeflow.compile.image_ref import image_fault
 
 LEARNING_STEPS = ("Trainer", "Tuner")
 VOLUME, STORE = "shelfrank", "/shelfrank"
 # Where Kubeflow itself mounts folders in each step's pod.
-TAKEN = ("/minio", "/s3", "/gcs", "/.local", "/.cache", "/.config", "/kfp-launcher", "/dev/shm")
+RESERVED_MOUNTS = ("/minio", "/s3", "/gcs", "/.local", "/.cache", "/.config", "/kfp-launcher", "/dev/shm")
 
-# Amounts as Kubernetes writes them.
+# Kubernetes' notation of amounts.
 CPU, MEMORY = r"([0-9]*\.)?[0-9]+m?", r"[0-9]+([KMGTPE]i?)?"
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def _matching(pattern: str, expected: str) -> AfterValidator:
-    def check(given: str) -> str:
-        if not re.fullmatch(pattern, given):
-            raise ValueError(f"expected {expected}, got {given!r}")
-        return given
-
-    return AfterValidator(check)
-
-
-def _image(given: str) -> str:
-    if fault := image_fault(given):
+def _image(text: str) -> str:
+    if fault := image_fault(text):
         raise ValueError(fault)
-    return given
+    return text
 
 
 Image = Annotated[str, AfterValidator(_image)]
-Cpu = Annotated[str, _matching(CPU, "a number of CPUs such as '2' or '500m'")]
-Memory = Annotated[str, _matching(MEMORY, "an amount of memory such as 8Gi or 500Mi")]
-Name = Annotated[str, _matching(_LABEL.pattern, "a Kubernetes name of small letters, digits and hyphens")]
-EnvName = Annotated[str, _matching(_ENV.pattern, "a name of an environment variable such as AWS_REGION")]
-Mount = Annotated[str, _matching(r"/[^:\s]+", "an absolute path such as /shelfrank")]
+Cpu = Annotated[str, matching(CPU, "a number of CPUs such as '2' or '500m'")]
+Memory = Annotated[str, matching(MEMORY, "an amount of memory such as 8Gi or 500Mi")]
+Name = Annotated[str, matching(_LABEL.pattern, "a Kubernetes name of small letters, digits and hyphens")]
+EnvName = Annotated[str, matching(_ENV.pattern, "a name of an environment variable such as AWS_REGION")]
+Mount = Annotated[str, matching(r"/[^:\s]+", "an absolute path such as /shelfrank")]
 
 
 class Images(Strict):
@@ -116,7 +108,7 @@ class Step(Strict):
     tolerations: tuple[Toleration, ...] | None = Field(default=None, description="Of those nodes' taints")
 
     def over(self, other: "Step") -> "Step":
-        """This step's settings, and the other's where this one has none."""
+        """Return this step's settings, and the other's where this one has none."""
         return other.model_copy(update={name: getattr(self, name) for name in type(self).model_fields if getattr(self, name) is not None})
 
 
@@ -185,13 +177,13 @@ class Cluster(Strict):
         paths = [volume.path.rstrip("/") for volume in self.volumes]
         if len(set(paths)) < len(paths):
             raise ValueError(f"two volumes are mounted at one path ({', '.join(sorted(paths))}); give each a path of its own")
-        if taken := [path for path in paths if path in TAKEN]:
-            raise ValueError(f"at {taken[0]} something else is mounted already; mount the volume at another path, or below it")
+        if reserved := [path for path in paths if path in RESERVED_MOUNTS]:
+            raise ValueError(f"at {reserved[0]} something else is mounted already; mount the volume at another path, or below it")
         return self
 
     @property
     def store(self) -> str:
-        """Where releases go: the default of the runtime parameter `push_destination`."""
+        """The store of releases: the default of the runtime parameter `push_destination`."""
         return self.push_destination or self.volumes[0].path
 
     @property
@@ -201,26 +193,26 @@ class Cluster(Strict):
 
     @property
     def checkpoint_folder(self) -> str | None:
-        """Where the Trainer's checkpoints outlive its pod; None: nowhere."""
+        """The folder of checkpoints that outlive the Trainer's pod; None: there is none."""
         return self.checkpoints or (f"{self.volumes[0].path.rstrip('/')}/checkpoints" if self.volumes else None)
 
     def step(self, name: str) -> Step:
-        """What a step gets, with the defaults of the file and then of ShelfRank."""
+        """Return a step's settings, with the defaults of the file and then of ShelfRank."""
         return self.steps.get(name, Step()).over(self.default.over(RETRIED))
 
     def image(self, name: str) -> str:
-        """The image of a step."""
+        """Return the image of a step."""
         learns = name in LEARNING_STEPS or (self.gpu is not None and name in self.gpu.steps)
         image = self.images.trainer if learns and self.images.trainer else self.images.pipeline
-        assert image is not None, "see `chosen`"
+        assert image is not None, "see `with_overrides`"
         return image
 
 
-def chosen(cluster: Cluster, *, image: str | None = None, trainer_image: str | None = None, gpu: int | None = None) -> Cluster:
-    """The cluster with what the command line says in place of what the file does.
+def with_overrides(cluster: Cluster, *, image: str | None = None, trainer_image: str | None = None, gpu: int | None = None) -> Cluster:
+    """Override the file's settings by the command line's.
 
     Raises:
-        ClusterFileError: neither says something that is needed.
+        ClusterFileError: neither has a setting that is required.
     """
     for reference in (image, trainer_image):
         if reference is not None and (fault := image_fault(reference)):
@@ -242,17 +234,17 @@ def load_cluster(path: str | Path) -> Cluster:
     """Read a cluster file.
 
     Raises:
-        ClusterFileError: it is missing or says something that can't be; the text names the line.
+        ClusterFileError: it is missing or invalid; the text names the line.
     """
     text = read_text(path, what="a cluster file", remedy="see examples/cluster/ for some", error=ClusterFileError)
     return parse_cluster(text, str(path))
 
 
 def parse_cluster(text: str, name: str = "cluster file") -> Cluster:
-    """The cluster that a YAML text describes.
+    """Parse a cluster file's YAML text.
 
     Raises:
-        ClusterFileError: it can't be read as one; the text names the line.
+        ClusterFileError: it is invalid; the text names the line.
     """
     return parse_strict(
         text, name, model=Cluster, check=lambda _: (), error=ClusterFileError, example="images: {pipeline: shelfrank/pipeline:0.1.0}"
@@ -260,5 +252,5 @@ def parse_cluster(text: str, name: str = "cluster file") -> Cluster:
 
 
 def json_schema() -> dict[str, Any]:
-    """The cluster file's JSON Schema, for editors."""
+    """Return the cluster file's JSON Schema, for editors."""
     return finished(Cluster.model_json_schema(), title="ShelfRank cluster file")

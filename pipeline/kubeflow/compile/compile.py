@@ -1,4 +1,4 @@
-"""The graph as documents for Kubeflow Pipelines."""
+"""Compile the pipeline to the documents that Kubeflow Pipelines reads."""
 
 import re
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from components.contract.base_model import closest
 from components.contract.errors import ClusterFileError
 from components.contract.load import parse_dataset
 from pipeline.beam.presets import beam_args
-from pipeline.graph import create_pipeline
+from pipeline.graph import GraphConfig, create_pipeline
 from pipeline.kubeflow.compile.beam_volumes import beam_settings
 from pipeline.kubeflow.compile.cluster import LEARNING_STEPS, Cluster, Step
-from pipeline.kubeflow.compile.package import ordered
+from pipeline.kubeflow.compile.package import topological_order
 from pipeline.kubeflow.compile.parameters import DATA_ROOT, DATA_UNTIL, PUSH_DESTINATION, TRAINING_STEPS, Parameter, parameters
-from pipeline.kubeflow.compile.spec_patches import Document, containers, finished, platform
+from pipeline.kubeflow.compile.spec_patches import Document, containers, patch_spec, platform_spec
 from pipeline.kubeflow.compile.spec_validation import check
 from pipeline.results.fingerprint import LEARNING, code_version
 from trainer.tuning.search_space import check_settings
@@ -27,12 +27,12 @@ _NEWEST = -1
 
 @dataclass(frozen=True)
 class Compiled:
-    """A pipeline that the API server takes.
+    """A pipeline that the API server accepts.
 
     Attributes:
         spec: the PipelineSpec 2.1.0.
-        platform: what only Kubernetes knows of its steps.
-        parameters: what a run can be started with.
+        platform: the Kubernetes settings of its steps.
+        parameters: its runtime parameters.
     """
 
     spec: Document
@@ -41,13 +41,13 @@ class Compiled:
 
     @property
     def name(self) -> str:
-        """Of the pipeline."""
+        """The pipeline's name."""
         return str(self.spec["pipelineInfo"]["name"])
 
     def steps(self, cluster: Cluster) -> dict[str, Document]:
-        """Each step, in the order in which they can run: its image, memory (asked for, or at most), GPUs, and whether it may be cached."""
-        tasks, made = self.spec["root"]["dag"]["tasks"], dict(containers(self.spec))
-        return {name: self._step(tasks[name], made[name], cluster.step(name)) for name in ordered(tasks)}
+        """Return each step's image, memory, GPUs, retries, time-out and whether it is cached, in topological order."""
+        tasks, by_step = self.spec["root"]["dag"]["tasks"], dict(containers(self.spec))
+        return {name: self._step(tasks[name], by_step[name], cluster.step(name)) for name in topological_order(tasks)}
 
     @staticmethod
     def _step(task: Document, container: Document, step: Step) -> Document:
@@ -62,17 +62,17 @@ class Compiled:
         }
 
     def to_yaml(self) -> str:
-        """Both documents; the same pipeline is the same text."""
+        """Return both documents; equal pipelines give equal text."""
         return "---\n".join(
             yaml.dump(each, Dumper=_Dumper, sort_keys=True, width=10_000, allow_unicode=True) for each in (self.spec, self.platform)
         )
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what the server's reader, which follows a newer YAML than this writer, could take for a number; lines stay lines."""
+    """Quotes text that the server's reader, of a newer YAML version, could take for a number; keeps line breaks."""
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
-        """A text, in quotes where it begins as a number does, in a block where it has lines."""
+        """Represent text that begins like a number in quotes, and text of several lines as a block."""
         style = '"' if re.match(r"[-+.]?\d", text) else "|" if "\n" in text else None
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -81,39 +81,41 @@ _Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def compile_pipeline(dataset: str, cluster: Cluster) -> Compiled:
-    """Compile the pipeline of a dataset for a cluster. The data needn't be within reach.
+    """Compile the pipeline of a dataset for a cluster. The data needn't be accessible.
 
     Args:
         dataset: the dataset file's text.
-        cluster: with an image (`cluster.chosen`).
+        cluster: with an image (`cluster.with_overrides`).
 
     Raises:
-        DatasetFileError: the dataset file can't be read as one.
-        ClusterFileError: the cluster file speaks of a step that isn't there, or the API server would refuse the outcome.
+        DatasetFileError: the dataset file is invalid.
+        ClusterFileError: the cluster file names an unknown step, or the API server would refuse the pipeline.
     """
     shop = parse_dataset(dataset)
     check_settings(shop)
     name = shop.name.strip("_").replace("_", "-")
-    offered = {each.name: each for each in parameters(data_root=cluster.data, push_destination=cluster.store)}
+    runtime_parameters = {each.name: each for each in parameters(data_root=cluster.data, push_destination=cluster.store)}
     beam = beam_args(beam_settings(cluster))
     pipeline = create_pipeline(
-        name,
-        cluster.pipeline_root or "",
-        dataset=dataset,
-        data_root=offered[DATA_ROOT].placeholder(),
-        push_destination=offered[PUSH_DESTINATION].placeholder(),
-        champion=_NEWEST,
-        fingerprint="",  # Which files there are is known when the step runs; it isn't cached.
-        code=code_version(LEARNING),
-        checkpoints=cluster.checkpoint_folder,
-        publish_state=True,
-        data_until=offered[DATA_UNTIL].placeholder(),
-        training_steps=offered[TRAINING_STEPS].placeholder(),
-        image=cluster.image(""),
-        beam_args=beam.steps,
-        ingestion_beam_args=beam.ingestion,
+        GraphConfig(
+            name=name,
+            root=cluster.pipeline_root or "",
+            dataset=dataset,
+            data_root=runtime_parameters[DATA_ROOT].placeholder(),
+            push_destination=runtime_parameters[PUSH_DESTINATION].placeholder(),
+            champion=_NEWEST,
+            fingerprint="",  # The files are listed when the step runs; it isn't cached.
+            code=code_version(LEARNING),
+            checkpoints=cluster.checkpoint_folder,
+            publish_state=True,
+            data_until=runtime_parameters[DATA_UNTIL].placeholder(),
+            training_steps=runtime_parameters[TRAINING_STEPS].placeholder(),
+            image=cluster.image(""),
+            beam_args=beam.steps,
+            ingestion_beam_args=beam.ingestion,
+        )
     )
-    _known(cluster, tuple(component.id for component in pipeline.components))
+    _check_step_names(cluster, tuple(component.id for component in pipeline.components))
     images: dict[str, Any] = {component.id: cluster.image(component.id) for component in pipeline.components}
     config = KubeflowV2DagRunnerConfig(
         default_image=images | {"default_image_path": cluster.images.pipeline},
@@ -121,15 +123,16 @@ def compile_pipeline(dataset: str, cluster: Cluster) -> Compiled:
         use_pipeline_spec_2_1=True,
     )
     job = KubeflowV2DagRunner(config).run(pipeline, write_out=False)
-    spec = finished(job["pipelineSpec"], cluster, tuple(offered.values()))
-    on_kubernetes = platform(spec, cluster)
-    check(spec, on_kubernetes)
-    return Compiled(spec, on_kubernetes, tuple(offered.values()))
+    spec = patch_spec(job["pipelineSpec"], cluster, tuple(runtime_parameters.values()))
+    kubernetes = platform_spec(spec, cluster)
+    check(spec, kubernetes)
+    return Compiled(spec, kubernetes, tuple(runtime_parameters.values()))
 
 
-def _known(cluster: Cluster, steps: tuple[str, ...]) -> None:
-    told = dict.fromkeys(cluster.steps, "steps") | dict.fromkeys(cluster.gpu.steps if cluster.gpu else (), "gpu.steps")
+def _check_step_names(cluster: Cluster, steps: tuple[str, ...]) -> None:
+    keys = dict.fromkeys(cluster.steps, "steps") | dict.fromkeys(cluster.gpu.steps if cluster.gpu else (), "gpu.steps")
     # That a graph has no Tuner is the dataset file's choice, and one cluster file serves many.
-    faults = [f"{where}: no step {name!r}; {closest(name, steps)}" for name, where in told.items() if name not in (*steps, *LEARNING_STEPS)]
+    known = (*steps, *LEARNING_STEPS)
+    faults = [f"{key}: no step {name!r}; {closest(name, steps)}" for name, key in keys.items() if name not in known]
     if faults:
         raise ClusterFileError("\n".join(faults))

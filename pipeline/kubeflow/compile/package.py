@@ -1,4 +1,4 @@
-"""A compiled pipeline, as `shelfrank compile` writes it and the API server reads it."""
+"""Read a compiled pipeline, as `shelfrank compile` writes it and the API server reads it."""
 
 import hashlib
 import json
@@ -32,14 +32,14 @@ class Package:
     """A compiled pipeline.
 
     Attributes:
-        file: it stands in.
+        file: that it was read from.
         name: of the pipeline.
         digest: of its content, 12 hexadecimal digits; the layout of the text doesn't count.
-        steps: names of its tasks, each after those that it waits for.
-        kinds: kind of each runtime parameter, `STRING` and so on.
+        steps: names of its tasks, in topological order.
+        kinds: type of each runtime parameter, `STRING` and so on.
         required: parameters that have no default.
-        pipeline_root: where its runs' artifacts go; None: as the namespace is configured. It stands in the file as `defaultPipelineRoot`,
-            which neither the API server nor the driver reads: each run must be given it.
+        pipeline_root: folder of its runs' artifacts; None: as the namespace is configured. The file has it as
+            `defaultPipelineRoot`, which neither the API server nor the driver reads: each run must set it.
     """
 
     file: Path
@@ -52,17 +52,17 @@ class Package:
 
     @property
     def version(self) -> str:
-        """Name of the version that holds this content."""
+        """Name of the version with this content."""
         return f"{self.name}-{self.digest}"
 
-    def parameters(self, told: Sequence[str]) -> dict[str, Any]:
-        """Values to start a run with, from `NAME=VALUE` each.
+    def parameters(self, assignments: Sequence[str]) -> dict[str, Any]:
+        """Parse the values to start a run with, each from `NAME=VALUE`.
 
         Raises:
-            InputError: there is no such parameter, its value is of another kind, or one is missing.
+            InputError: there is no such parameter, its value is of another type, or a required one is missing.
         """
         values: dict[str, Any] = {}
-        for each in told:
+        for each in assignments:
             name, equals, text = each.partition("=")
             if not equals:
                 raise InputError(f"--parameter {each}: expected NAME=VALUE")
@@ -98,8 +98,8 @@ def read_package(file: Path) -> Package:
         raise InputError(f"{file}: expected a compiled pipeline, got {what}; {_COMPILE}")
     try:
         spec = json_format.ParseDict(documents[0], PipelineSpec())
-        for more in documents[1:]:
-            json_format.ParseDict(more, PlatformSpec())
+        for platform in documents[1:]:
+            json_format.ParseDict(platform, PlatformSpec())
     except json_format.ParseError as error:
         raise InputError(f"{file}: the API server would refuse it: {_first_line(error)}; {_COMPILE}") from None
     if spec.schema_version != SCHEMA_VERSION:
@@ -109,20 +109,20 @@ def read_package(file: Path) -> Package:
         file=file,
         name=spec.pipeline_info.name,
         digest=hashlib.sha256(json.dumps(documents, sort_keys=True, default=str).encode()).hexdigest()[:12],
-        steps=ordered(documents[0].get("root", {}).get("dag", {}).get("tasks", {})),
+        steps=topological_order(documents[0].get("root", {}).get("dag", {}).get("tasks", {})),
         kinds={name: str(each.get("parameterType", "STRING")) for name, each in declared.items()},
         required=frozenset(name for name, each in declared.items() if "defaultValue" not in each and not each.get("isOptional")),
         pipeline_root=spec.default_pipeline_root or None,
     )
 
 
-def ordered(tasks: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of a pipeline's tasks, each after those that it waits for."""
-    waits = {name: tasks[name].get("dependentTasks") or () for name in sorted(tasks)}
-    return tuple(TopologicalSorter(waits).static_order())
+def topological_order(tasks: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of a pipeline's tasks, each after those that it depends on."""
+    dependencies = {name: tasks[name].get("dependentTasks") or () for name in sorted(tasks)}
+    return tuple(TopologicalSorter(dependencies).static_order())
 
 
-def _value(told: str, text: str, kind: str) -> Any:
+def _value(assignments: str, text: str, kind: str) -> Any:
     try:
         match kind:
             case "NUMBER_INTEGER":
@@ -139,7 +139,7 @@ def _value(told: str, text: str, kind: str) -> Any:
             case _:
                 return text
     except (ValueError, KeyError):
-        raise InputError(f"--parameter {told}: expected {_KINDS[kind]}, got {text!r}") from None
+        raise InputError(f"--parameter {assignments}: expected {_KINDS[kind]}, got {text!r}") from None
 
 
 def _first_line(error: Exception) -> str:

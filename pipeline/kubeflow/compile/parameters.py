@@ -1,4 +1,4 @@
-"""What can be chosen anew for each run of a compiled pipeline."""
+"""Declare the runtime parameters of a compiled pipeline, which each run can set."""
 
 from dataclasses import dataclass
 
@@ -9,19 +9,19 @@ DATA_ROOT, PUSH_DESTINATION, DATA_UNTIL, TRAINING_STEPS = "data_root", "push_des
 
 @dataclass(frozen=True)
 class Parameter:
-    """A runtime parameter: with its default a run that doesn't name it can start."""
+    """A runtime parameter; its default is used by runs that don't set it."""
 
     name: str
     default: str | int
     about: str
 
     def placeholder(self) -> RuntimeParameter:
-        """What stands in the graph in its place. TFX takes it only as a whole parameter of a component."""
+        """Return the placeholder for the graph. TFX accepts it only as a whole parameter of a component."""
         return RuntimeParameter(name=self.name, ptype=type(self.default), default=self.default)
 
 
 def parameters(*, data_root: str, push_destination: str) -> tuple[Parameter, ...]:
-    """All of them; two have defaults that depend on the cluster."""
+    """Return all runtime parameters; two have defaults that depend on the cluster."""
     return (
         Parameter(DATA_ROOT, data_root, "folder or address that relative paths of the dataset file are looked up under"),
         Parameter(PUSH_DESTINATION, push_destination, "the store: releases and what serves them go into folders beneath it"),

@@ -1,7 +1,7 @@
-"""What TFX's compiler leaves out of a pipeline for Kubeflow, put in; plain dictionaries in and out.
+"""Add what TFX's compiler leaves out of a pipeline for Kubeflow; plain dictionaries in and out.
 
-TFX 1.21 (`KubeflowV2DagRunner` with `use_pipeline_spec_2_1`) gives a PipelineSpec that lacks the parameters' defaults, resources, retries
-and all that only Kubernetes knows of, which stands in a second document.
+TFX 1.21 (`KubeflowV2DagRunner` with `use_pipeline_spec_2_1`) writes a PipelineSpec without the parameters' defaults,
+resources, retries and the Kubernetes settings, which belong to a second document.
 """
 
 import copy
@@ -15,26 +15,26 @@ from pipeline.kubeflow.step.invocation import OUTPUT_NAMES
 
 Document = dict[str, Any]
 
-# Their result depends on more than their inputs and parameters: files that others write, and a store that must have the release.
+# Their results depend on more than their inputs and parameters: on files, and on the releases in the store.
 UNCACHED = ("EventExampleGen", "Champion", "Release")
-# What Kubeflow shows by itself beside a step: numbers of an artifact, and a page.
-_SHOWN = {("SliceReport", "metrics"): "system.Metrics", ("SliceReport", "page"): "system.HTML"}
+# Types of artifacts that Kubeflow displays beside a step: numbers, and a page.
+_DISPLAYED_TYPES = {("SliceReport", "metrics"): "system.Metrics", ("SliceReport", "page"): "system.HTML"}
 RUN_ID = "{{$.pipeline_job_uuid}}"
-"""Kubeflow's driver puts the run's id in its place, in a parameter that is this and nothing else."""
+"""Kubeflow's driver replaces it by the run's id in a parameter that consists of it."""
 
-_RECORDS_OUTCOME = "Release"
+_OUTCOME_STEP = "Release"
 _SHARED_MEMORY = "shared-memory"
-_GIGABYTE = 1e9  # the unit of the numbers that older backends read
+_GIGABYTE = 1e9  # the unit of the numeric fields of older backends
 _SUFFIXES = {f"{unit}{i}": base**power for power, unit in enumerate("KMGTPE", 1) for i, base in (("", 1000.0), ("i", 1024.0))} | {"": 1.0}
 
 
-def finished(spec: Document, cluster: Cluster, parameters: tuple[Parameter, ...]) -> Document:
-    """The pipeline's document as the API server takes it.
+def patch_spec(spec: Document, cluster: Cluster, parameters: tuple[Parameter, ...]) -> Document:
+    """Return the pipeline's document with all that the API server needs.
 
     Args:
         spec: as TFX compiled it.
-        cluster: what its steps get.
-        parameters: those that a run can be started with.
+        cluster: settings of its steps.
+        parameters: its runtime parameters.
     """
     spec = copy.deepcopy(spec)
     if cluster.pipeline_root:
@@ -47,13 +47,13 @@ def finished(spec: Document, cluster: Cluster, parameters: tuple[Parameter, ...]
         task["cachingOptions"] = {} if name in UNCACHED else {"enableCache": True}
         if step.retries:
             task["retryPolicy"] = _retry(step)
-        for given in task.get("inputs", {}).get("parameters", {}).values():
-            if produced := given.get("taskOutputParameter"):
-                # TFX calls the producer by a name that no task has.
-                produced["producerTask"] = produced["producerTask"].removesuffix("_task")
-        if name == _RECORDS_OUTCOME:
+        for parameter_input in task.get("inputs", {}).get("parameters", {}).values():
+            if producer := parameter_input.get("taskOutputParameter"):
+                # TFX names the producer as no task is named.
+                producer["producerTask"] = producer["producerTask"].removesuffix("_task")
+        if name == _OUTCOME_STEP:
             task["inputs"]["parameters"]["run_id"] = {"runtimeValue": {"constant": RUN_ID}}
-    for (name, output), title in _SHOWN.items():
+    for (name, output), title in _DISPLAYED_TYPES.items():
         artifacts = spec["components"].get(name, {}).get("outputDefinitions", {}).get("artifacts", {})
         if output in artifacts:
             artifacts[output]["artifactType"] = {"schemaTitle": title, "schemaVersion": "0.0.1"}
@@ -68,27 +68,27 @@ def finished(spec: Document, cluster: Cluster, parameters: tuple[Parameter, ...]
 
 
 def declare_outputs(spec: Document) -> None:
-    """Add to each container's arguments the names of its component's output artifacts: what it is started with names more than those."""
+    """Add the names of the declared output artifacts to each container's arguments: the driver adds further outputs."""
     for name, container in containers(spec):
         declared = spec["components"][name].get("outputDefinitions", {}).get("artifacts", {})
         container["args"] += [OUTPUT_NAMES, json.dumps(sorted(declared))]
 
 
-def platform(spec: Document, cluster: Cluster) -> Document:
-    """The second document: what only Kubernetes knows of."""
-    executors = {f"{name}_executor": _on_kubernetes(name, cluster) for name, _ in containers(spec)}
+def platform_spec(spec: Document, cluster: Cluster) -> Document:
+    """Return the second document: the Kubernetes settings of each executor."""
+    executors = {f"{name}_executor": _kubernetes_executor(name, cluster) for name, _ in containers(spec)}
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
 
 
 def containers(spec: Document) -> Iterator[tuple[str, Document]]:
-    """Step and container of each executor that is one."""
+    """Yield the step's name and the container of each executor that has one."""
     for label, executor in spec["deploymentSpec"]["executors"].items():
         if "container" in executor:
             yield label.removesuffix("_executor"), executor["container"]
 
 
 def gpu_of(cluster: Cluster, name: str) -> Gpu | None:
-    """The GPUs of a step."""
+    """Return the GPUs of a step."""
     return cluster.gpu if cluster.gpu and name in cluster.gpu.steps else None
 
 
@@ -104,34 +104,34 @@ def _retry(step: Step) -> Document:
 
 
 def _resources(step: Step, gpu: Gpu | None) -> Document:
-    """Each as text, and as the number that backends before 2.5 read."""
-    made: Document = {}
-    for told, field in ((step.cpu, "CpuRequest"), (step.cpu_limit, "CpuLimit")):
-        if told:
-            made |= {f"resource{field}": told, f"c{field[1:]}": _cpus(told)}
-    for told, field in ((step.memory, "MemoryRequest"), (step.memory_limit, "MemoryLimit")):
-        if told:
-            made |= {f"resource{field}": told, f"m{field[1:]}": _bytes(told) / _GIGABYTE}
+    """Return the resources, each as text and as the number that backends before 2.5 read."""
+    fields: Document = {}
+    for amount, field in ((step.cpu, "CpuRequest"), (step.cpu_limit, "CpuLimit")):
+        if amount:
+            fields |= {f"resource{field}": amount, f"c{field[1:]}": _cpus(amount)}
+    for amount, field in ((step.memory, "MemoryRequest"), (step.memory_limit, "MemoryLimit")):
+        if amount:
+            fields |= {f"resource{field}": amount, f"m{field[1:]}": _bytes(amount) / _GIGABYTE}
     if gpu:
         count = str(gpu.count)
-        made["accelerator"] = {"type": gpu.type, "count": count, "resourceType": gpu.type, "resourceCount": count}
-    return made
+        fields["accelerator"] = {"type": gpu.type, "count": count, "resourceType": gpu.type, "resourceCount": count}
+    return fields
 
 
-def _cpus(told: str) -> float:
-    return float(told[:-1]) / 1000 if told.endswith("m") else float(told)
+def _cpus(amount: str) -> float:
+    return float(amount[:-1]) / 1000 if amount.endswith("m") else float(amount)
 
 
-def _bytes(told: str) -> float:
-    number = told.rstrip("KMGTPEi")
-    return int(number) * _SUFFIXES[told.removeprefix(number)]
+def _bytes(amount: str) -> float:
+    number = amount.rstrip("KMGTPEi")
+    return int(number) * _SUFFIXES[amount.removeprefix(number)]
 
 
-def _on_kubernetes(name: str, cluster: Cluster) -> Document:
+def _kubernetes_executor(name: str, cluster: Cluster) -> Document:
     step, gpu = cluster.step(name), gpu_of(cluster, name)
     selector = (step.node_selector or {}) | (gpu.node_selector if gpu else {})
     tolerations = (*(step.tolerations or ()), *(gpu.tolerations if gpu else ()))
-    made: Document = {
+    fields: Document = {
         "activeDeadlineSeconds": str(round(step.timeout)) if step.timeout else None,
         "imagePullPolicy": cluster.pull.policy,
         "imagePullSecret": [{"secretName": secret} | _constant("secretNameParameter", secret) for secret in cluster.pull.secrets],
@@ -163,15 +163,15 @@ def _on_kubernetes(name: str, cluster: Cluster) -> Document:
         if gpu and gpu.shared_memory
         else [],
     }
-    return {key: value for key, value in made.items() if value}
+    return {key: value for key, value in fields.items() if value}
 
 
 def _constant(key: str, value: str) -> Document:
-    """A value as backends from 2.5 on read it; older ones read the field beside it."""
+    """Return a value as backends from 2.5 on read it; older ones read the plain field."""
     return {key: {"runtimeValue": {"constant": value}}}
 
 
-def _toleration(told: Toleration) -> Document:
-    made = {"key": told.key, "operator": told.operator, "value": told.value, "effect": told.effect}
-    seconds = {"tolerationSeconds": str(told.seconds)} if told.seconds is not None else {}
-    return {key: value for key, value in made.items() if value} | seconds
+def _toleration(toleration: Toleration) -> Document:
+    fields = {"key": toleration.key, "operator": toleration.operator, "value": toleration.value, "effect": toleration.effect}
+    seconds = {"tolerationSeconds": str(toleration.seconds)} if toleration.seconds is not None else {}
+    return {key: value for key, value in fields.items() if value} | seconds

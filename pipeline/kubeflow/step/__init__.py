@@ -1,1 +1,1 @@
-"""What a step's container runs."""
+"""Run one step in its container on Kubeflow."""

@@ -1,8 +1,8 @@
-"""Where an artifact of the object store lies in a step's pod.
+"""Map addresses of the object store to paths in a step's pod.
 
-Kubeflow's launcher copies a step's inputs from the store to folders of the pod before it runs the step, and its outputs from there to the
-store afterwards (`LocalPathForURI` in its `launcher_v2.go`). TensorFlow and Beam can't open `minio://`, so a step works on those folders
-throughout.
+Kubeflow's launcher copies a step's inputs from the store to folders of the pod before it runs the step, and its outputs
+from there to the store afterwards (`LocalPathForURI` in its `launcher_v2.go`). TensorFlow and Beam can't open
+`minio://`, so a step works on those folders throughout.
 """
 
 import os
@@ -11,14 +11,15 @@ from dataclasses import dataclass
 ROOT = "SHELFRANK_LAUNCHER_ROOT"
 """Environment variable: the folder that the launcher's `/minio`, `/s3` and `/gcs` lie under.
 
-In a pod that is `/`, and nobody sets it. A launcher that runs without a container of its own, as the tests' does, can't write there.
+In a pod it is `/`, and the variable isn't set. A launcher that runs without a container, as the tests' does, can't
+write there.
 """
 
 _FOLDERS = {"minio://": "minio/", "s3://": "s3/", "gs://": "gcs/"}
 
 
 @dataclass(frozen=True)
-class Places:
+class ArtifactPaths:
     """The launcher's folders.
 
     Attributes:
@@ -30,22 +31,22 @@ class Places:
     kept: tuple[str, ...] = ()
 
     def local(self, uri: str) -> str:
-        """The folder or file for an address of the store; any other address as it is."""
+        """Return the folder or file for an address of the store; any other address as it is."""
         for scheme, folder in self._mapped():
             if uri.startswith(scheme):
                 return folder + uri.removeprefix(scheme)
         return uri
 
     def remote(self, path: str) -> str:
-        """The address for what lies in one of the folders; any other path as it is."""
+        """Return the address for a path in one of the folders; any other path as it is."""
         for scheme, folder in self._mapped():
             if path.startswith(folder):
                 return scheme + path.removeprefix(folder)
         return path
 
     @classmethod
-    def here(cls, kept: tuple[str, ...] = ()) -> "Places":
-        """Those of this pod. Elsewhere there are no such folders, and every path stays as it is."""
+    def here(cls, kept: tuple[str, ...] = ()) -> "ArtifactPaths":
+        """Return those of this pod. Outside of a pod there are no such folders, and every path stays as it is."""
         return cls(os.environ.get(ROOT, "/"), kept)
 
     def _mapped(self) -> list[tuple[str, str]]:

@@ -1,1 +1,1 @@
-"""Compiled pipelines on a cluster: upload, run, follow, schedule."""
+"""Upload, run, follow and schedule compiled pipelines on a cluster."""

@@ -1,4 +1,4 @@
-"""Shows the steps of a run on a cluster: live on a terminal, as plain lines elsewhere."""
+"""Display the steps of a run on a cluster: live on a terminal, as plain lines elsewhere."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,14 +22,14 @@ _MARKS: dict[State, str] = {
 }
 
 
-class Board(Protocol):
-    """Told of all the steps at once, again and again."""
+class RunDisplay(Protocol):
+    """Receives the states of all steps at each poll."""
 
     def show(self, steps: Sequence[Step]) -> None:
-        """So it stands now."""
+        """Show the current state of the steps."""
 
     def say(self, text: str) -> None:
-        """News of the run as a whole."""
+        """Show a message about the run as a whole."""
 
 
 class Live:
@@ -38,26 +38,26 @@ class Live:
     def __init__(self, redrawn: Redrawn) -> None:
         self._redrawn = redrawn
         self._steps: Sequence[Step] = ()
-        self._said = ""
+        self._message = ""
 
     def show(self, steps: Sequence[Step]) -> None:
-        """Each step with its mark, state and time."""
+        """Redraw each step with its mark, state and time."""
         if [step.state for step in steps] != [step.state for step in self._steps]:
-            self._said = ""
+            self._message = ""
         self._steps = steps
         self._draw()
 
     def say(self, text: str) -> None:
-        """Below the steps, until a step changes."""
-        self._said = text
+        """Show the message below the steps, until a step changes."""
+        self._message = text
         self._draw()
 
     def _draw(self) -> None:
         table = Table.grid(padding=(0, 1))
         for step in self._steps:
-            quiet = "" if step.state in ("done", "waiting") else step.state
-            table.add_row(_MARKS[step.state], f"{step.name:18}", duration(step.seconds), quiet)
-        self._redrawn.update(Group(table, Text(self._said)) if self._said else table, refresh=True)
+            state_text = "" if step.state in ("done", "waiting") else step.state
+            table.add_row(_MARKS[step.state], f"{step.name:18}", duration(step.seconds), state_text)
+        self._redrawn.update(Group(table, Text(self._message)) if self._message else table, refresh=True)
 
 
 class Lines:
@@ -66,26 +66,26 @@ class Lines:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._states: dict[str, State] = {}
-        self._said = ""
+        self._message = ""
 
     def show(self, steps: Sequence[Step]) -> None:
-        """`[Trainer] running`, `[Trainer] done, 12 min 3 s`."""
+        """Print lines such as `[Trainer] running` and `[Trainer] done, 12 min 3 s`."""
         for step in steps:
             if step.state != self._states.get(step.name, "waiting"):
-                took = f", {duration(step.seconds)}" if step.seconds is not None and step.state not in ("starting", "running") else ""
-                print(f"[{step.name}] {step.state}{took}", file=self._out, flush=True)
+                time_text = f", {duration(step.seconds)}" if step.seconds is not None and step.state not in ("starting", "running") else ""
+                print(f"[{step.name}] {step.state}{time_text}", file=self._out, flush=True)
                 self._states[step.name] = step.state
 
     def say(self, text: str) -> None:
-        """A line of its own, once."""
-        if text != self._said:
+        """Print the message, unless it repeats the last one."""
+        if text != self._message:
             print(text, file=self._out, flush=True)
-        self._said = text
+        self._message = text
 
 
 @contextmanager
-def board(out: TextIO) -> Iterator[Board]:
-    """What suits the output."""
+def run_display(out: TextIO) -> Iterator[RunDisplay]:
+    """Yield the display that suits the output."""
     console = Console(file=out)
     if not console.is_terminal:
         yield Lines(out)
@@ -95,7 +95,7 @@ def board(out: TextIO) -> Iterator[Board]:
 
 
 def duration(seconds: float | None) -> str:
-    """`7 s`, `12 min 3 s`, `2 h 5 min`."""
+    """Format as `7 s`, `12 min 3 s` or `2 h 5 min`."""
     if seconds is None:
         return ""
     whole = round(seconds)

@@ -1,7 +1,7 @@
-"""Find out what became of a run's model: released or refused.
+"""Find out whether a run's model was released or refused.
 
-The API tells of a run that it succeeded, which a run whose gates refused does too. Three sources are asked, the surest first; each may be
-out of reach, and then there is one sentence that says why.
+A run whose gates refused the model succeeds too. Three sources are queried, the most reliable first; each may be
+unavailable, and then a sentence gives the reason.
 """
 
 import os
@@ -15,19 +15,19 @@ from pipeline.kubeflow.submit.client import Kubeflow
 from pipeline.kubeflow.submit.workflow import Workflow
 
 PUSH_DESTINATION = "push_destination"
-"""The parameter that names the store."""
+"""The runtime parameter with the store's address."""
 
-_JUDGE = "SliceReport"  # writes the outcome into its log
+_JUDGE = "SliceReport"  # prints the outcome to its log
 
 
 @dataclass(frozen=True)
 class Lookup:
-    """What became of a run's model.
+    """The outcome of a run's model, with its source.
 
     Attributes:
-        outcome: None where it can't be known.
-        source: that told it.
-        failed: why the sources that were asked before it didn't, a sentence each.
+        outcome: None where it is unknown.
+        source: that it was read from.
+        failed: for each source queried without success, a sentence with the reason.
     """
 
     outcome: Announced | None = None
@@ -35,18 +35,18 @@ class Lookup:
     failed: tuple[str, ...] = ()
 
 
-def find_outcome(client: Kubeflow, run: Any, behind: Workflow | None) -> Lookup:
-    """Ask one source after the other.
+def find_outcome(client: Kubeflow, run: Any, workflow: Workflow | None) -> Lookup:
+    """Query one source after the other.
 
     Args:
         client: of the server.
-        run: that has succeeded.
-        behind: its workflow, where the server hands it out.
+        run: a run that has succeeded.
+        workflow: of the run, where the server returns it.
     """
     sources: tuple[tuple[str, Callable[[], Announced | str]], ...] = (
-        ("the artifacts' metadata", lambda: _of_metadata(behind)),
-        (f"the log of {_JUDGE}", lambda: _of_log(client, behind)),
-        ("the store", lambda: _of_store(client, run)),
+        ("the artifacts' metadata", lambda: _from_metadata(workflow)),
+        (f"the log of {_JUDGE}", lambda: _from_log(client, workflow)),
+        ("the store", lambda: _from_store(client, run)),
     )
     failed: list[str] = []
     for name, ask in sources:
@@ -57,22 +57,22 @@ def find_outcome(client: Kubeflow, run: Any, behind: Workflow | None) -> Lookup:
     return Lookup(failed=tuple(failed))
 
 
-def _of_metadata(behind: Workflow | None) -> Announced | str:
-    if behind is None:
+def _from_metadata(workflow: Workflow | None) -> Announced | str:
+    if workflow is None:
         return "the server hands out no workflow of the run"
-    outcomes = (read_outcome(str(metadata[PROPERTY])) for metadata in behind.inputs if PROPERTY in metadata)
+    outcomes = (read_outcome(str(metadata[PROPERTY])) for metadata in workflow.inputs if PROPERTY in metadata)
     return next((outcome for outcome in outcomes if outcome), "no step of the run's workflow was given an artifact that tells it")
 
 
-def _of_log(client: Kubeflow, behind: Workflow | None) -> Announced | str:
-    if behind is None:
+def _from_log(client: Kubeflow, workflow: Workflow | None) -> Announced | str:
+    if workflow is None:
         return "the server hands out no workflow of the run, and so no pod's name"
-    logs = (behind.log(client, pod) for pod in reversed(behind.pods) if pod.step == _JUDGE)
+    logs = (workflow.log(client, pod) for pod in reversed(workflow.pods) if pod.step == _JUDGE)
     return next((outcome for log in logs if (outcome := announced(log))), "it is gone, or the server doesn't hand it out")
 
 
-def _of_store(client: Kubeflow, run: Any) -> Announced | str:
-    from components.contract.storage.object_store import Address  # Arrow is loaded where nothing else has told it
+def _from_store(client: Kubeflow, run: Any) -> Announced | str:
+    from components.contract.storage.object_store import Address  # imports Arrow, which the other sources don't need
     from components.release.outcomes import recorded_outcome
 
     try:
@@ -88,15 +88,15 @@ def _of_store(client: Kubeflow, run: Any) -> Announced | str:
 
 
 def _destination(client: Kubeflow, run: Any) -> str:
-    """Where the run publishes: as it was told, or its schedule, or else the pipeline's default."""
+    """Return the store of the run: its own parameter, its schedule's, or else the pipeline's default."""
     configs = [run.runtime_config]
     try:
         if run.recurring_run_id:
             configs.append(client.get_recurring_run(run.recurring_run_id).runtime_config)
     except KubeflowError:
-        pass  # the schedule may be gone; runs that it started stay
+        pass  # the schedule may have been removed since
     for config in configs:
         if config and (destination := (config.parameters or {}).get(PUSH_DESTINATION)):
             return str(destination)
-    declared = (client.spec_of(run).get("root") or {}).get("inputDefinitions", {}).get("parameters", {})
+    declared = (client.run_spec(run).get("root") or {}).get("inputDefinitions", {}).get("parameters", {})
     return str(declared.get(PUSH_DESTINATION, {}).get("defaultValue", ""))

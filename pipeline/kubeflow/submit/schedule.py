@@ -1,4 +1,4 @@
-"""`shelfrank schedule`: a pipeline that runs again and again, each time on the data up to then."""
+"""Schedule a compiled pipeline, each run on the data up to its time: `shelfrank schedule`."""
 
 import sys
 from argparse import Namespace
@@ -6,35 +6,34 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from rich.console import Console
 from rich.table import Table
 
 from components.contract.errors import InputError, KubeflowError
 from components.contract.values.cron import Cron, parse_cron
 from components.contract.values.data_cutoff import scheduled, zone_in, zone_of
 from pipeline.kubeflow.compile.package import Package, read_package
-from pipeline.kubeflow.submit.client import Kubeflow, Place, connect
-from pipeline.kubeflow.submit.submit import place_of, told
-from pipeline.kubeflow.submit.upload import Uploaded, experiment, pages, upload
-from pipeline.terminal.console import print_json
+from pipeline.kubeflow.submit.client import Endpoint, Kubeflow, connect
+from pipeline.kubeflow.submit.submit import endpoint_from, upload_summary
+from pipeline.kubeflow.submit.upload import Uploaded, all_pages, get_or_create_experiment, upload
+from pipeline.terminal.console import console, print_json
 
 UNTIL = "data_until"
 _SHOWN_TIMES, _WIDTH = 3, 140
 
 
 @dataclass(frozen=True)
-class Row:
+class ScheduleRow:
     """A schedule of a server.
 
     Attributes:
-        name: several can have the same.
+        name: need not be unique.
         id: of the recurring run.
-        cron: six fields, or "" where it has another rhythm.
-        enabled: whether it runs.
-        upcoming: next time, ISO; "" where it can't be told.
-        url: its page in the UI.
+        cron: six fields; "" where its trigger is another.
+        enabled: whether it starts runs.
+        upcoming: time of the next run, ISO 8601; "" where it is unknown.
+        url: of its page in the UI.
     """
 
     name: str
@@ -45,67 +44,69 @@ class Row:
     url: str
 
 
-def schedule(args: Namespace) -> int:
-    """Do what the command line says.
+def schedule(args: Namespace) -> None:
+    """List, remove or create a schedule, as the command line asks.
 
     Raises:
-        InputError: the file, cron, a parameter or an option isn't what it should be.
+        InputError: the file, cron, a parameter or an option is invalid.
         KubeflowError: the server refuses, or doesn't answer; the text says what runs now.
     """
     out = sys.stderr if args.json else sys.stdout
-    place = place_of(args)
+    endpoint = endpoint_from(args)
     if args.list:
-        rows = listed(connect(place), datetime.now(UTC))
+        rows = list_schedules(connect(endpoint), datetime.now(UTC))
         if args.json:
             print_json([asdict(row) for row in rows])
         else:
             _show(rows)
-        return 0
-    if args.remove:
-        gone = remove(connect(place), args.remove)
-        print(f"removed {args.remove}: {len(gone)} schedule{'s' * (len(gone) != 1)}; runs that have started go on", file=out)
-        return 0
-    if not args.pipeline:
+    elif args.remove:
+        removed = remove(connect(endpoint), args.remove)
+        print(f"removed {args.remove}: {len(removed)} schedule{'s' * (len(removed) != 1)}; runs that have started go on", file=out)
+    elif not args.pipeline:
         raise InputError("--cron: expected a compiled pipeline before it, such as pipeline.yaml")
+    else:
+        _create(args, endpoint, out)
+
+
+def _create(args: Namespace, endpoint: Endpoint, out: TextIO) -> None:
     package = read_package(Path(args.pipeline))
     cron, zone = parse_cron(args.cron), zone_of(args.time_zone)
     if len(args.cron.split()) == 5:
         print(f"cron      five fields are crontab's; Kubeflow has seconds first: {cron.text}", file=out)
     parameters = with_window(package, args.parameter, cron, args.time_zone)
-    client = connect(place)
+    client = connect(endpoint)
     uploaded = upload(client, package)
-    print(f"pipeline  {told(package, uploaded, place)}", file=out)
+    print(f"pipeline  {upload_summary(package, uploaded, endpoint)}", file=out)
     name = args.name or package.name
     if package.pipeline_root:
         print(f"artifacts {package.pipeline_root}", file=out)
-    made, replaced = replace(
+    schedule_id, replaced = replace(
         client,
         name,
         uploaded,
         cron,
-        experiment_id=experiment(client, args.experiment or package.name),
+        experiment_id=get_or_create_experiment(client, args.experiment or package.name),
         parameters=parameters,
         pipeline_root=package.pipeline_root,
     )
     times = [each.isoformat() for each in cron.after(datetime.now(UTC), _SHOWN_TIMES, zone=zone)]
     if args.json:
-        given = {"name": name, "id": made, "cron": cron.text, "time_zone": args.time_zone, "parameters": parameters}
-        print_json(given | {"upcoming": times, "replaced": replaced, "url": place.page("recurringrun", made)})
-        return 0
-    print(f"schedule  {name}{' (in place of the one before)' if replaced else ''}: {place.page('recurringrun', made)}")
+        values = {"name": name, "id": schedule_id, "cron": cron.text, "time_zone": args.time_zone, "parameters": parameters}
+        print_json(values | {"upcoming": times, "replaced": replaced, "url": endpoint.page("recurringrun", schedule_id)})
+        return
+    print(f"schedule  {name}{' (in place of the one before)' if replaced else ''}: {endpoint.page('recurringrun', schedule_id)}")
     print(f"runs at   {', '.join(times)}, ...")
-    print(f"data      {'up to the time of each run' if UNTIL in package.kinds else 'as the dataset file says'}" + _own_window(args))
-    return 0
+    print(f"data      {'up to the time of each run' if UNTIL in package.kinds else 'as the dataset file says'}" + _cutoff_note(args))
 
 
-def with_window(package: Package, given: list[str], cron: Cron, zone: str) -> dict[str, Any]:
-    """The parameters, `data_until` among them being the schedule's own time unless it is given.
+def with_window(package: Package, values: list[str], cron: Cron, zone: str) -> dict[str, Any]:
+    """Return the parameters, with `data_until` set to the schedule's own time unless it is among `values`.
 
     Raises:
         InputError: see `Package.parameters`.
     """
-    own = UNTIL in package.kinds and not any(each.startswith(f"{UNTIL}=") for each in given)
-    return package.parameters([*given, f"{UNTIL}={scheduled(cron, zone)}"] if own else given)
+    own = UNTIL in package.kinds and not any(each.startswith(f"{UNTIL}=") for each in values)
+    return package.parameters([*values, f"{UNTIL}={scheduled(cron, zone)}"] if own else values)
 
 
 def replace(
@@ -118,17 +119,17 @@ def replace(
     parameters: dict[str, Any],
     pipeline_root: str | None,
 ) -> tuple[str, list[str]]:
-    """Schedule a version in the place of whatever had that name; returns its id, and the ids of those that are gone.
+    """Schedule a version, replace the schedules of that name, and return the new id and the removed ones.
 
-    The new one is made before the old one is disabled, then deleted: at each moment one of them at least is there. When the old one
-    can't be disabled the new one is taken back, so that no two run.
+    The new one is created before the old one is disabled, then deleted: at each moment there is at least one. If the
+    old one can't be disabled the new one is deleted, so that no two run.
 
     Raises:
         KubeflowError: the server refuses or doesn't answer; the text says what runs now.
     """
-    before = _of_name(client, name)
+    replaced = _named(client, name)
     try:
-        made = client.create_recurring_run(
+        new_id = client.create_recurring_run(
             experiment_id,
             name,
             cron_expression=cron.text,
@@ -141,84 +142,84 @@ def replace(
         ).recurring_run_id
     except KubeflowError as error:
         unknown = "" if error.status else ", the new one perhaps too: see `shelfrank schedule --list`"
-        still = f"the schedule {name!r} of before runs on" if before else f"{name!r} isn't scheduled"
-        raise KubeflowError(f"{error}; {still}{unknown}", status=error.status) from None
-    ids = [each.recurring_run_id for each in before]
+        old_state = f"the schedule {name!r} of before runs on" if replaced else f"{name!r} isn't scheduled"
+        raise KubeflowError(f"{error}; {old_state}{unknown}", status=error.status) from None
+    ids = [each.recurring_run_id for each in replaced]
     try:
         for old in ids:
             client.disable_recurring_run(old)
     except KubeflowError as error:
-        raise KubeflowError(f"{error}{_taken_back(client, name, made, ids)}", status=error.status) from None
+        raise KubeflowError(f"{error}{_undo(client, name, new_id, ids)}", status=error.status) from None
     try:
         for old in ids:
             client.delete_recurring_run(old)
     except KubeflowError as error:
-        left = "the new schedule runs; the old one is disabled, and goes with the next `shelfrank schedule` of that name"
-        raise KubeflowError(f"{error}; {left}", status=error.status) from None
-    return str(made), ids
+        state = "the new schedule runs; the old one is disabled, and goes with the next `shelfrank schedule` of that name"
+        raise KubeflowError(f"{error}; {state}", status=error.status) from None
+    return str(new_id), ids
 
 
 def remove(client: Kubeflow, name: str) -> list[str]:
-    """Delete every schedule of that name; returns their ids.
+    """Delete every schedule of that name, and return their ids.
 
     Raises:
         InputError: there is none.
         KubeflowError: the server refuses or doesn't answer.
     """
-    ids = [str(each.recurring_run_id) for each in _of_name(client, name)]
+    ids = [str(each.recurring_run_id) for each in _named(client, name)]
     if not ids:
-        there = sorted({str(each.display_name) for each in _all(client)})
-        raise InputError(f"--remove {name}: there is no schedule of that name; there is {', '.join(there) or 'none at all'}")
+        names = sorted({str(each.display_name) for each in _all(client)})
+        raise InputError(f"--remove {name}: there is no schedule of that name; there is {', '.join(names) or 'none at all'}")
     for each in ids:
         client.delete_recurring_run(each)
     return ids
 
 
-def listed(client: Kubeflow, now: datetime) -> list[Row]:
-    """Every schedule, by name."""
-    return sorted((_row(each, client.place, now) for each in _all(client)), key=lambda row: (row.name, row.id))
+def list_schedules(client: Kubeflow, now: datetime) -> list[ScheduleRow]:
+    """Return every schedule, sorted by name."""
+    return sorted((_row(each, client.endpoint, now) for each in _all(client)), key=lambda row: (row.name, row.id))
 
 
-def _row(told: Any, place: Place, now: datetime) -> Row:
-    cron = told.trigger.cron_schedule.cron if told.trigger and told.trigger.cron_schedule else ""
-    enabled = told.status == "ENABLED"
+def _row(recurring_run: Any, endpoint: Endpoint, now: datetime) -> ScheduleRow:
+    cron = recurring_run.trigger.cron_schedule.cron if recurring_run.trigger and recurring_run.trigger.cron_schedule else ""
+    enabled = recurring_run.status == "ENABLED"
     upcoming = ""
     if cron and enabled:
-        given = (told.runtime_config.parameters if told.runtime_config else None) or {}
+        values = (recurring_run.runtime_config.parameters if recurring_run.runtime_config else None) or {}
         try:
-            times = parse_cron(cron).after(now, 1, zone=zone_of(zone_in(str(given.get(UNTIL, "")))))
+            times = parse_cron(cron).after(now, 1, zone=zone_of(zone_in(str(values.get(UNTIL, "")))))
             upcoming = times[0].isoformat() if times else ""
         except InputError:
-            pass  # @every, or five fields that mean something else there: made by somebody else
-    key = str(told.recurring_run_id)
-    return Row(str(told.display_name), key, cron, enabled, upcoming, place.page("recurringrun", key))
+            pass  # `@every`, or another tool's five fields
+    key = str(recurring_run.recurring_run_id)
+    return ScheduleRow(str(recurring_run.display_name), key, cron, enabled, upcoming, endpoint.page("recurringrun", key))
 
 
-def _taken_back(client: Kubeflow, name: str, made: str, before: list[str]) -> str:
+def _undo(client: Kubeflow, name: str, new_id: str, old_ids: list[str]) -> str:
     try:
-        client.delete_recurring_run(made)
-        for old in before:
+        client.delete_recurring_run(new_id)
+        for old in old_ids:
             client.enable_recurring_run(old)
     except KubeflowError:
         return f"; the schedule {name!r} of before and the new one may both run now: see `shelfrank schedule --list`, and try again"
     return f"; the new one is taken back, the schedule {name!r} of before runs on"
 
 
-def _of_name(client: Kubeflow, name: str) -> list[Any]:
+def _named(client: Kubeflow, name: str) -> list[Any]:
     return [each for each in _all(client) if each.display_name == name]
 
 
 def _all(client: Kubeflow) -> list[Any]:
-    ask = partial(client.list_recurring_runs, namespace=client.get_user_namespace() or None)
-    return [each for page in pages(ask) for each in page.recurring_runs or ()]
+    list_page = partial(client.list_recurring_runs, namespace=client.get_user_namespace() or None)
+    return [each for page in all_pages(list_page) for each in page.recurring_runs or ()]
 
 
-def _own_window(args: Namespace) -> str:
-    given = [each for each in args.parameter if each.startswith(f"{UNTIL}=")]
-    return f", but for --parameter {given[-1]}" if given else ""
+def _cutoff_note(args: Namespace) -> str:
+    values = [each for each in args.parameter if each.startswith(f"{UNTIL}=")]
+    return f", but for --parameter {values[-1]}" if values else ""
 
 
-def _show(rows: list[Row]) -> None:
+def _show(rows: list[ScheduleRow]) -> None:
     if not rows:
         print("nothing is scheduled; `shelfrank schedule PIPELINE.yaml --cron ...` does it")
         return
@@ -227,5 +228,4 @@ def _show(rows: list[Row]) -> None:
         table.add_column(column)
     for row in rows:
         table.add_row(row.name, row.cron or "(other)", "yes" if row.enabled else "no", row.upcoming, row.id)
-    terminal = Console()
-    (terminal if terminal.is_terminal else Console(width=_WIDTH)).print(table)
+    console(_WIDTH).print(table)

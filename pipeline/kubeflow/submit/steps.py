@@ -1,14 +1,14 @@
-"""Where the steps of a run are, out of what the API tells of its tasks."""
+"""Derive the state of each step of a run from the API's tasks."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 State = Literal["waiting", "starting", "running", "done", "skipped", "failed", "cancelled"]
 
 FINISHED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
-"""States of a run that it doesn't leave."""
+"""Final states of a run."""
 
 _STATES: dict[str, State] = {
     "PENDING": "starting",
@@ -20,38 +20,34 @@ _STATES: dict[str, State] = {
     "CANCELING": "cancelled",
     "CANCELED": "cancelled",
 }
-_DRIVER = "-driver"  # the task that the server puts before each of ours
+_DRIVER = "-driver"  # the task that the server runs before each step's own
 
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a run: its state, and seconds since it started or that it took; None before it starts."""
+    """A step of a run: its state, and seconds since its start or until its end; None before it starts."""
 
     name: str
     state: State = "waiting"
     seconds: float | None = None
 
-    def shown(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
 
 def steps(names: Sequence[str], tasks: Iterable[Any], now: datetime) -> tuple[Step, ...]:
-    """A step for each name, in the same order.
+    """Return a step for each name, in the same order.
 
     Args:
-        names: of the pipeline's own steps. The server has two tasks for each, and a few of its own.
+        names: of the pipeline's steps. The server has two tasks for each, and a few of its own.
         tasks: `run_details.task_details` of the run.
-        now: by which a running step has run so long.
+        now: end of a running step's time so far.
     """
-    told = {str(task.display_name): task for task in tasks}
-    return tuple(_step(name, told.get(name), told.get(name + _DRIVER), now) for name in names)
+    tasks_by_name = {str(task.display_name): task for task in tasks}
+    return tuple(_step(name, tasks_by_name.get(name), tasks_by_name.get(name + _DRIVER), now) for name in names)
 
 
-def names_of(tasks: Iterable[Any]) -> tuple[str, ...]:
-    """Steps by what the server has begun, where the pipeline itself can't be had."""
-    told = [str(task.display_name) for task in tasks]
-    return tuple(name.removesuffix(_DRIVER) for name in told if name.endswith(_DRIVER) and name != "root" + _DRIVER)
+def step_names(tasks: Iterable[Any]) -> tuple[str, ...]:
+    """Return the names of the steps that have started, where the pipeline's spec isn't available."""
+    names = [str(task.display_name) for task in tasks]
+    return tuple(name.removesuffix(_DRIVER) for name in names if name.endswith(_DRIVER) and name != "root" + _DRIVER)
 
 
 def _step(name: str, task: Any, driver: Any, now: datetime) -> Step:
@@ -70,8 +66,8 @@ def _seconds(task: Any, now: datetime) -> float | None:
     return None if start is None else max(0.0, ((end or now) - start).total_seconds())
 
 
-def _moment(told: datetime | None) -> datetime | None:
-    """The server's way to say "not yet" is the year 1."""
-    if told is None or told.year <= 1970:
+def _moment(time: datetime | None) -> datetime | None:
+    """Return the time in UTC, None if it isn't set: the server's placeholder is the year 1."""
+    if time is None or time.year <= 1970:
         return None
-    return told if told.tzinfo else told.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

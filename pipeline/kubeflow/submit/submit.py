@@ -1,4 +1,4 @@
-"""`shelfrank submit`: a compiled pipeline onto a cluster, run there and followed to its end."""
+"""Run a compiled pipeline on a cluster, and follow it to its end: `shelfrank submit`."""
 
 import shlex
 import sys
@@ -11,55 +11,55 @@ import kfp_server_api
 
 from components.contract.errors import KubeflowError, RefusedModel, RunError, UnknownOutcome
 from pipeline.kubeflow.compile.package import Package, read_package
-from pipeline.kubeflow.submit.client import Kubeflow, Place, connect
-from pipeline.kubeflow.submit.follow import End, follow
-from pipeline.kubeflow.submit.run_display import board, duration
-from pipeline.kubeflow.submit.upload import Uploaded, experiment, upload
+from pipeline.kubeflow.submit.client import Endpoint, Kubeflow, connect
+from pipeline.kubeflow.submit.follow import EndedRun, follow
+from pipeline.kubeflow.submit.run_display import duration, run_display
+from pipeline.kubeflow.submit.upload import Uploaded, get_or_create_experiment, upload
 from pipeline.terminal.console import print_json
 from pipeline.terminal.exit_code import EXIT_INTERRUPTED
 
 
 def submit(args: Namespace) -> int:
-    """Do what the command line says.
+    """Start, follow or terminate a run; returns the exit code.
 
     Raises:
-        InputError: the file, a parameter or an option isn't what it should be.
+        InputError: the file, a parameter or an option is invalid.
         KubeflowError: the server refuses, or doesn't answer.
         RunError: the run failed, or was cancelled.
         RefusedModel: it succeeded, and its gates refused the model.
-        UnknownOutcome: it succeeded, and whether the model was released can't be known from here.
+        UnknownOutcome: it succeeded, and no source shows whether the model was released.
     """
     out = sys.stderr if args.json else sys.stdout
-    place = place_of(args)
+    endpoint = endpoint_from(args)
     if args.terminate:
-        connect(place).terminate_run(args.terminate)
-        print(f"run {args.terminate} is being ended: {place.page('runs', args.terminate)}", file=out)
+        connect(endpoint).terminate_run(args.terminate)
+        print(f"run {args.terminate} is being ended: {endpoint.page('runs', args.terminate)}", file=out)
         return 0
     if args.follow:
-        return _follow(connect(place), args.follow, args)
+        return _follow(connect(endpoint), args.follow, args)
     package = read_package(Path(args.pipeline))
-    parameters = package.parameters(args.parameter)  # before the server is asked for anything
-    client = connect(place)
+    parameters = package.parameters(args.parameter)  # before any request to the server
+    client = connect(endpoint)
     uploaded = upload(client, package)
-    print(f"pipeline  {told(package, uploaded, place)}", file=out)
+    print(f"pipeline  {upload_summary(package, uploaded, endpoint)}", file=out)
     if package.pipeline_root:
         print(f"artifacts {package.pipeline_root}", file=out)
     run_id = start(
         client,
         uploaded,
-        experiment_id=experiment(client, args.experiment or package.name),
+        experiment_id=get_or_create_experiment(client, args.experiment or package.name),
         name=args.run_name or f"{package.name} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
         parameters=parameters,
         pipeline_root=package.pipeline_root,
     )
-    print(f"run       {place.page('runs', run_id)}", file=out, flush=True)
+    print(f"run       {endpoint.page('runs', run_id)}", file=out, flush=True)
     if args.no_follow:
         if args.json:
             print_json(
-                {"run_id": run_id, "url": place.page("runs", run_id), "pipeline_id": uploaded.pipeline_id, "version": uploaded.version}
+                {"run_id": run_id, "url": endpoint.page("runs", run_id), "pipeline_id": uploaded.pipeline_id, "version": uploaded.version}
             )
         else:
-            print(f"follow    {_again(args, '--follow', run_id)}")
+            print(f"follow    {_command(args, '--follow', run_id)}")
         return 0
     return _follow(client, run_id, args, names=package.steps)
 
@@ -67,10 +67,11 @@ def submit(args: Namespace) -> int:
 def start(
     client: Kubeflow, uploaded: Uploaded, *, experiment_id: str, name: str, parameters: dict[str, Any], pipeline_root: str | None
 ) -> str:
-    """Start a run of a version; returns the run's id.
+    """Start a run of a version, and return its id.
 
     Raises:
-        KubeflowError: the server refuses, or doesn't answer; the text says where it may run all the same.
+        KubeflowError: the server refuses, or doesn't respond; the text says how to look for a run that has started all
+            the same.
     """
     run = kfp_server_api.V2beta1Run(
         display_name=name,
@@ -86,12 +87,12 @@ def start(
     except KubeflowError as error:
         if error.status:
             raise
-        raise KubeflowError(f"{error}; it may have started all the same: look for {name!r} at {client.place.url}/#/runs") from None
+        raise KubeflowError(f"{error}; it may have started all the same: look for {name!r} at {client.endpoint.url}/#/runs") from None
 
 
-def place_of(args: Namespace) -> Place:
-    """The server that the options name."""
-    return Place(
+def endpoint_from(args: Namespace) -> Endpoint:
+    """Return the server that the options name."""
+    return Endpoint(
         host=args.host,
         token_file=Path(args.token_file) if args.token_file else None,
         namespace=args.namespace,
@@ -100,52 +101,57 @@ def place_of(args: Namespace) -> Place:
     )
 
 
-def told(package: Package, uploaded: Uploaded, place: Place) -> str:
-    """What was uploaded, for people."""
-    news = {"pipeline": "new pipeline", "version": "new version", "nothing": "there already"}[uploaded.news]
-    page = place.page("pipelines", f"{uploaded.pipeline_id}/version/{uploaded.version_id}")
-    return f"{package.name}, version {uploaded.version} ({news}): {page}"
+def upload_summary(package: Package, uploaded: Uploaded, endpoint: Endpoint) -> str:
+    """Return a sentence on the uploaded version."""
+    created = {"pipeline": "new pipeline", "version": "new version", "nothing": "there already"}[uploaded.created]
+    page = endpoint.page("pipelines", f"{uploaded.pipeline_id}/version/{uploaded.version_id}")
+    return f"{package.name}, version {uploaded.version} ({created}): {page}"
 
 
 def _follow(client: Kubeflow, run_id: str, args: Namespace, *, names: tuple[str, ...] = ()) -> int:
     try:
-        with board(sys.stderr) as shown:
-            end = follow(client, run_id, shown, names=names, poll_s=args.poll, timeout_s=args.timeout)
+        with run_display(sys.stderr) as display:
+            end = follow(client, run_id, display, names=names, poll_s=args.poll, timeout_s=args.timeout)
     except KeyboardInterrupt:
-        print(f"\nnot followed any more; the run goes on: {client.place.page('runs', run_id)}\n{_ways(args, run_id)}", file=sys.stderr)
+        print(
+            f"\nnot followed any more; the run goes on: {client.endpoint.page('runs', run_id)}\n{_next_commands(args, run_id)}",
+            file=sys.stderr,
+        )
         return EXIT_INTERRUPTED
     except KubeflowError as error:
         if error.status == 404:
             raise
-        raise KubeflowError(f"{error}\n{_ways(args, run_id)}", status=error.status) from None
+        raise KubeflowError(f"{error}\n{_next_commands(args, run_id)}", status=error.status) from None
     if args.json:
         print_json(end.shown())
     if not end.succeeded:
-        raise RunError(_why(end))
+        raise RunError(_failure_text(end))
     outcome = end.lookup.outcome
     if outcome is None:
-        raise UnknownOutcome(_unknown(end))
+        raise UnknownOutcome(_unknown_outcome_text(end))
     if not outcome.released:
         raise RefusedModel(
             f"the model was refused, nothing was released: {' '.join(outcome.refusals) or end.url} (source: {end.lookup.source})"
         )
     if not args.json:
         number = f" as release {outcome.version}" if outcome.version else ""
-        print(f"succeeded, {_took(end)} of steps; the model was released{number} (source: {end.lookup.source})")
+        print(f"succeeded, {_total_duration(end)} of steps; the model was released{number} (source: {end.lookup.source})")
     return 0
 
 
-def _unknown(end: End) -> str:
-    tried = "\n".join(f"    {reason}" for reason in end.lookup.failed)
-    what = f"the run succeeded, {_took(end)} of steps, but whether its model was released or refused can't be known from here:\n{tried}"
-    return f"{what}\nsee the page of its step SliceReport: {end.url}"
+def _unknown_outcome_text(end: EndedRun) -> str:
+    reasons = "\n".join(f"    {reason}" for reason in end.lookup.failed)
+    return (
+        f"the run succeeded, {_total_duration(end)} of steps, but whether its model was released or refused can't be known from here:\n"
+        f"{reasons}\nsee the page of its step SliceReport: {end.url}"
+    )
 
 
-def _took(end: End) -> str:
+def _total_duration(end: EndedRun) -> str:
     return duration(sum(step.seconds or 0.0 for step in end.steps))
 
 
-def _why(end: End) -> str:
+def _failure_text(end: EndedRun) -> str:
     if end.state != "FAILED":
         return f"run {end.run_id} was {'cancelled' if end.state == 'CANCELED' else end.state.lower()}: {end.url}"
     parts = []
@@ -155,10 +161,10 @@ def _why(end: End) -> str:
     return "\n".join([*(parts or [f"run {end.run_id} failed, and the server doesn't say where"]), f"the whole story: {end.url}"])
 
 
-def _ways(args: Namespace, run_id: str) -> str:
-    return f"follow it again:  {_again(args, '--follow', run_id)}\nend it:           {_again(args, '--terminate', run_id)}"
+def _next_commands(args: Namespace, run_id: str) -> str:
+    return f"follow it again:  {_command(args, '--follow', run_id)}\nend it:           {_command(args, '--terminate', run_id)}"
 
 
-def _again(args: Namespace, option: str, run_id: str) -> str:
-    given = [("--host", args.host), ("--token-file", args.token_file), ("--namespace", args.namespace), ("--tls", args.tls)]
-    return shlex.join(["shelfrank", "submit", option, run_id, *(word for name, value in given if value for word in (name, value))])
+def _command(args: Namespace, option: str, run_id: str) -> str:
+    options = [("--host", args.host), ("--token-file", args.token_file), ("--namespace", args.namespace), ("--tls", args.tls)]
+    return shlex.join(["shelfrank", "submit", option, run_id, *(word for name, value in options if value for word in (name, value))])

@@ -1,7 +1,7 @@
-"""What the API of the runs doesn't tell: why a step failed or doesn't start, and what it wrote into its log.
+"""Read why a step failed or doesn't start, and its log, from the Argo workflow behind a run.
 
-API v2beta1 has fields for a task's error and its pod, which no server fills (kubeflow/pipelines#14007). The Argo workflow behind the
-run has both, and the older API v1beta1, which the servers of 2.x still answer, hands it out. Where it doesn't, nothing is known.
+API v2beta1 has fields for a task's error and its pod, which no server fills (kubeflow/pipelines#14007). The workflow
+has both, and the older API v1beta1, which servers of 2.x still offer, returns it. Where it doesn't, nothing is known.
 """
 
 import base64
@@ -10,7 +10,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from components.contract.errors import KubeflowError
@@ -18,7 +18,7 @@ from pipeline.kubeflow.submit.client import Kubeflow
 
 _FAILED = ("Failed", "Error")
 _DRIVER = "-driver"
-# What KFP's launcher and driver, and Argo's own wrapper, write around the lines of a step.
+# Log lines of KFP's launcher and driver and of Argo's wrapper, which surround a step's own.
 _NOISE = re.compile(r"^([IWEF]\d{4} |time=\S+ level=|\d{4}/\d\d/\d\d )")
 _KEPT_LINES = 12
 _POD_PATCH, _EXECUTOR_INPUT = "pod-spec-patch", "--executor_input"
@@ -26,26 +26,22 @@ _POD_PATCH, _EXECUTOR_INPUT = "pod-spec-patch", "--executor_input"
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a step failed.
+    """A failed step, with the reason.
 
     Attributes:
         step: its name; "" for the run itself.
-        message: what Kubernetes or the server says of it.
-        log: last lines that it wrote.
+        message: from Kubernetes or the server.
+        log: last lines of its log.
     """
 
     step: str
     message: str
     log: tuple[str, ...] = ()
 
-    def shown(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Pod:
-    """A container of a step, in the words of Argo."""
+    """A step's pod, as Argo reports it."""
 
     step: str
     name: str
@@ -60,21 +56,21 @@ class Workflow:
 
     run_id: str
     namespace: str
-    pods: tuple[Pod, ...]  # in the order that they started in
-    inputs: tuple[dict[str, Any], ...] = ()  # metadata of each artifact that a step was given
+    pods: tuple[Pod, ...]  # in the order of their start
+    inputs: tuple[dict[str, Any], ...] = ()  # metadata of each input artifact of a step
 
     def failures(self, client: Kubeflow) -> tuple[Failure, ...]:
-        """Each step that failed, once, with the end of its last attempt's log."""
-        last = {pod.step: pod for pod in self.pods if pod.step}  # an attempt that failed may have been followed by one that didn't
-        return tuple(Failure(step, pod.message, _end(self.log(client, pod))) for step, pod in last.items() if pod.failed)
+        """Return each failed step once, with the end of its last attempt's log."""
+        last = {pod.step: pod for pod in self.pods if pod.step}  # a failed attempt may have been followed by a successful one
+        return tuple(Failure(step, pod.message, _log_tail(self.log(client, pod))) for step, pod in last.items() if pod.failed)
 
     @property
     def waits(self) -> str:
-        """What its containers wait for before they start: a node with a GPU, an image; "" where they don't."""
+        """What its pending containers wait for, such as a node with a GPU, or an image; "" if none is pending."""
         return "; ".join(f"{pod.step} waits: {pod.message}" for pod in self.pods if pod.step and pod.pending and pod.message)
 
     def log(self, client: Kubeflow, pod: Pod) -> str:
-        """What a pod wrote; "" where it is gone. The UI and the API have an address each."""
+        """Return a pod's log, "" where it has been removed. The UI and the API have an address each."""
         for path in (
             f"/k8s/pod/logs?podname={pod.name}&runid={self.run_id}&podnamespace={self.namespace}",
             f"/apis/v1alpha1/runs/{self.run_id}/nodes/{pod.name}/log",
@@ -88,8 +84,8 @@ class Workflow:
         return ""
 
 
-def workflow(client: Kubeflow, run_id: str, names: Sequence[str]) -> Workflow | None:
-    """The workflow behind a run; None where the server doesn't hand it out.
+def read_workflow(client: Kubeflow, run_id: str, names: Sequence[str]) -> Workflow | None:
+    """Return the workflow behind a run; None where the server doesn't return it.
 
     Args:
         client: of the server.
@@ -98,19 +94,19 @@ def workflow(client: Kubeflow, run_id: str, names: Sequence[str]) -> Workflow | 
     """
     try:
         runtime = client.json(f"/apis/v1beta1/runs/{run_id}").get("pipeline_runtime") or {}
-        given = json.loads(runtime.get("workflow_manifest") or "{}")
+        manifest = json.loads(runtime.get("workflow_manifest") or "{}")
     except (KubeflowError, ValueError):
         return None
-    nodes = _nodes(given.get("status") or {})
-    found = given.get("metadata") or {}
+    nodes = _nodes(manifest.get("status") or {})
+    metadata = manifest.get("metadata") or {}
     if not nodes:
         return None
-    pods = tuple(_pods(nodes, str(found.get("name", "")), set(names)))
-    return Workflow(run_id, str(found.get("namespace", "")), pods, tuple(_inputs(nodes)))
+    pods = tuple(_pods(nodes, str(metadata.get("name", "")), set(names)))
+    return Workflow(run_id, str(metadata.get("namespace", "")), pods, tuple(_inputs(nodes)))
 
 
 def _nodes(status: dict[str, Any]) -> dict[str, Any]:
-    """The nodes of a workflow, which Argo packs where the whole is longer than a megabyte; the API server doesn't unpack them."""
+    """Return a workflow's nodes, which Argo compresses in a workflow larger than a megabyte."""
     nodes = status.get("nodes") or {}
     if not nodes and (packed := status.get("compressedNodes")):
         try:
@@ -121,7 +117,7 @@ def _nodes(status: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inputs(nodes: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Metadata of what the steps were given: a step's driver writes the command of its container, with `ExecutorInput` in it."""
+    """Yield the metadata of the steps' input artifacts, from the container command that each step's driver outputs."""
     for node in nodes.values():
         for parameter in (node.get("outputs") or {}).get("parameters") or ():
             if parameter.get("name") == _POD_PATCH:
@@ -134,22 +130,22 @@ def _executor_input(patch: str) -> dict[str, Any]:
         for container in json.loads(patch)["containers"]:
             command = container.get("command") or []
             if _EXECUTOR_INPUT in command:
-                found: dict[str, Any] = json.loads(command[command.index(_EXECUTOR_INPUT) + 1])
-                return found
+                executor_input: dict[str, Any] = json.loads(command[command.index(_EXECUTOR_INPUT) + 1])
+                return executor_input
     except (ValueError, KeyError, TypeError, IndexError):
-        pass  # a driver of another release; the outcome is looked for elsewhere
+        pass  # a driver of another release; the outcome is read from another source
     return {}
 
 
 def _pods(nodes: dict[str, Any], workflow_name: str, names: set[str]) -> Iterator[Pod]:
     def owner(key: str) -> str:
-        """A pod is a step's driver, or lies within the part of the workflow that has the step's name."""
-        shown = str(nodes[key].get("displayName", ""))
-        if shown.endswith(_DRIVER):
-            return shown.removesuffix(_DRIVER) if shown.removesuffix(_DRIVER) in names else ""
+        """Return the step of a pod: the one whose driver it is, or in whose part of the workflow it is."""
+        name = str(nodes[key].get("displayName", ""))
+        if name.endswith(_DRIVER):
+            return name.removesuffix(_DRIVER) if name.removesuffix(_DRIVER) in names else ""
         while key in nodes:
-            if (shown := str(nodes[key].get("displayName", ""))) in names:
-                return shown
+            if (name := str(nodes[key].get("displayName", ""))) in names:
+                return name
             key = str(nodes[key].get("boundaryID", ""))
         return ""
 
@@ -158,15 +154,15 @@ def _pods(nodes: dict[str, Any], workflow_name: str, names: set[str]) -> Iterato
         node = nodes[key]
         if node.get("type") == "Pod":
             phase = node.get("phase")
-            told = str(node.get("message", ""))
-            yield Pod(owner(key), _pod_name(node, workflow_name), phase in _FAILED, told, pending=phase == "Pending")
+            message = str(node.get("message", ""))
+            yield Pod(owner(key), _pod_name(node, workflow_name), phase in _FAILED, message, pending=phase == "Pending")
 
 
 def _pod_name(node: dict[str, Any], workflow_name: str) -> str:
-    """As Argo makes it: workflow, template, and the hash at the end of the node's id."""
+    """Return Argo's name of a pod: workflow, template, and the hash at the end of the node's id."""
     return f"{workflow_name}-{node.get('templateName', '')}-{str(node.get('id', '')).rsplit('-', 1)[-1]}"
 
 
-def _end(log: str) -> tuple[str, ...]:
+def _log_tail(log: str) -> tuple[str, ...]:
     lines = [line.rstrip() for line in log.splitlines() if line.strip() and not _NOISE.match(line)]
     return tuple(lines[-_KEPT_LINES:])

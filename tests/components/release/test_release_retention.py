@@ -12,7 +12,7 @@ from components.release.manifest import Manifest
 from components.release.publish import publish, versions
 from components.release.retention import DAY_US, Kept, Limits, needed, too_many
 from pipeline.cli.main import main
-from pipeline.ops.releases import Place, prune
+from pipeline.ops.releases import Deployment, prune
 
 NOW_US = 100 * DAY_US
 
@@ -77,9 +77,9 @@ def test_the_command_removes_releases_with_what_the_service_needs_of_them(run: P
 
 def test_while_a_server_reads_them_nothing_goes(run: Path) -> None:
     with read(run / "releases"), pytest.raises(InputError, match="expected that nobody reads the releases"):
-        prune(Place(run / "releases"), Limits(count=1), now_us=NOW_US)
+        prune(Deployment(run / "releases"), Limits(count=1), now_us=NOW_US)
     assert versions(run / "releases") == (1, 2, 3, 4)
-    assert prune(Place(run / "releases"), Limits(count=1), now_us=NOW_US) == [1, 3]
+    assert prune(Deployment(run / "releases"), Limits(count=1), now_us=NOW_US) == [1, 3]
 
 
 def test_without_a_limit_the_command_says_what_is_missing(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

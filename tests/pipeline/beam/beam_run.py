@@ -13,7 +13,7 @@ from pipeline.beam.presets import beam_args, settings
 from pipeline.config import RunConfig
 from pipeline.local.run import run
 from pipeline.terminal.display import display
-from pipeline.terminal.output_capture import quiet
+from pipeline.terminal.output_capture import captured_output
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     config = RunConfig(load_dataset(file).name, file.read_text(encoding="utf-8"), str(data.absolute()), root.absolute())
     log = config.logs / "run.log"
     with ExitStack() as stack:
-        terminal = stack.enter_context(quiet(log))
-        shown = stack.enter_context(display(terminal))
+        terminal = stack.enter_context(captured_output(log))
+        progress = stack.enter_context(display(terminal))
         chosen = stack.enter_context(beam_service(root / "beam")) if preset == "portable" else settings(preset)
-        run(config, log=log, shown=shown, beam=beam_args(chosen))
+        run(config, log=log, progress=progress, beam=beam_args(chosen))

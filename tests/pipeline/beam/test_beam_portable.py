@@ -20,7 +20,7 @@ from components.ingest.steps import ingest
 from pipeline.beam.job_service import beam_service
 from pipeline.beam.preset_options import Portable
 from pipeline.beam.presets import beam_args
-from pipeline.terminal.root_cause import told
+from pipeline.terminal.root_cause import root_cause
 from tests.components.ingest.generators.random_shops import SHOPS, dataset_text, ingested, parsed, write_log
 from tests.components.ingest.test_determinism import large_log
 from tests.components.ingest.without_beam import digests, job_of
@@ -70,7 +70,7 @@ def test_a_fault_in_the_data_that_a_worker_found_is_told_as_one(elsewhere: Porta
         beam.Pipeline(options=PipelineOptions(list(beam_args(elsewhere).steps))) as p,
     ):
         ingest(p, job, blocks.blocks)
-    error = told(raised.value, step="EventExampleGen", log="run.log")
+    error = root_cause(raised.value, step="EventExampleGen", log="run.log")
     assert isinstance(error, InputError)
     assert "can't be read as Parquet" in str(error)
 

@@ -55,7 +55,7 @@ EVERYTHING: dict[str, list[dict[str, str | int]]] = {
         },
     ],
 }
-EACH = [(preset, options) for preset, given in EVERYTHING.items() for options in given]
+EACH = [(preset, options) for preset, choices in EVERYTHING.items() for options in choices]
 
 
 def args(preset: str, options: dict[str, str | int]) -> BeamArgs:
@@ -90,20 +90,20 @@ def test_beam_finds_no_fault_and_takes_the_runner_meant(preset: str, options: di
 @pytest.mark.parametrize("options", EVERYTHING["dataflow"])
 def test_beam_finds_no_fault_with_what_dataflow_gets(options: dict[str, str | int]) -> None:
     """All that Beam checks without asking Google."""
-    found = parsed("dataflow", options)
-    validator = PipelineOptionsValidator(found, create_runner("DataflowRunner"))
-    cloud = found.view_as(GoogleCloudOptions)
+    options_view = parsed("dataflow", options)
+    validator = PipelineOptionsValidator(options_view, create_runner("DataflowRunner"))
+    cloud = options_view.view_as(GoogleCloudOptions)
     assert validator.validate_cloud_options(cloud) == []
     assert validator.validate_gcs_path(cloud, "temp_location") == []
-    assert validator.validate_num_workers(found.view_as(WorkerOptions)) == []
-    assert found.view_as(StandardOptions).runner == "DataflowRunner"
+    assert validator.validate_num_workers(options_view.view_as(WorkerOptions)) == []
+    assert options_view.view_as(StandardOptions).runner == "DataflowRunner"
 
 
 @pytest.mark.parametrize(("preset", "options"), EACH)
 def test_every_option_of_the_presets_is_among_those_tried(preset: str, options: dict[str, str | int]) -> None:
     del options
-    tried = {"image", *(name for given in EVERYTHING[preset] for name in given)}
-    shared = {name for given in (*EVERYTHING["portable"], *EVERYTHING["flink"]) for name in given}
+    tried = {"image", *(name for choices in EVERYTHING[preset] for name in choices)}
+    shared = {name for choices in (*EVERYTHING["portable"], *EVERYTHING["flink"]) for name in choices}
     assert set(PRESETS[preset].model_fields) <= tried | shared
 
 
@@ -173,9 +173,9 @@ def test_a_run_on_this_machine_is_the_preset_local() -> None:
     ],
 )
 def test_a_wrong_setting_is_told(preset: str, options: dict[str, str | int], complaint: str) -> None:
-    with pytest.raises(ClusterFileError) as told:
+    with pytest.raises(ClusterFileError) as raised:
         settings(preset, options, image=IMAGE)
-    assert complaint in str(told.value)
+    assert complaint in str(raised.value)
 
 
 @pytest.mark.parametrize("preset", ["portable", "flink", "spark", "dataflow"])

@@ -25,10 +25,10 @@ def test_each_command_explains_itself_and_the_exit_codes(command: str, capsys) -
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
     assert ended.value.code == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert f"shelfrank {command}" in told
-    assert "2 bad input" in told
-    assert "3 the gates or the rehearsal refused the model" in told
+    output = " ".join(capsys.readouterr().out.split())
+    assert f"shelfrank {command}" in output
+    assert "2 bad input" in output
+    assert "3 the gates or the rehearsal refused the model" in output
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -98,9 +98,9 @@ def test_simulate_plants_what_is_asked_for_and_tells_what_it_wrote(tmp_path: Pat
         "--json",
     ]
     assert main(["simulate", "--out", str(tmp_path / "shop"), *options]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["out"] == str(tmp_path / "shop")
-    assert sum(told["events"].values()) == pytest.approx(1500, rel=0.2)
+    output = json.loads(capsys.readouterr().out)
+    assert output["out"] == str(tmp_path / "shop")
+    assert sum(output["events"].values()) == pytest.approx(1500, rel=0.2)
 
 
 @pytest.mark.parametrize(
@@ -150,15 +150,15 @@ def test_data_that_does_not_fit_is_bad_input_with_the_table_printed(tmp_path: Pa
 
 @pytest.mark.parametrize("command", ["validate", "run"])
 @pytest.mark.parametrize(
-    ("part", "told"),
+    ("part", "message"),
     [
         ("model: {epocks: 1}", "model.epocks: unknown key 'epocks'; did you mean 'epochs'?"),
         ("tuning: {space: {droput: [0, 0.1]}}", "tuning.space.droput: unknown setting; did you mean 'dropout'?"),
     ],
 )
 def test_a_setting_of_the_model_that_cannot_be_is_told_before_anything_runs(
-    tmp_path: Path, capsys, command: str, part: str, told: str
+    tmp_path: Path, capsys, command: str, part: str, message: str
 ) -> None:
     (tmp_path / "shop.yaml").write_text(f"{shop_without_model()}\n{part}\n")
     assert main([command, str(tmp_path / "shop.yaml"), *(["--root", str(tmp_path / "run")] if command == "run" else [])]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err

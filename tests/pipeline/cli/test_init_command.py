@@ -188,7 +188,7 @@ def test_known_data_sets_can_be_taken_for_unknown_ones(tmp_path: Path, capsys: p
 def test_of_large_files_a_sample_is_validated(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(init_module, "WHOLE_BYTES", 1000)
+    monkeypatch.setattr(init_module, "MAX_VALIDATED_BYTES", 1000)
     assert main(["init", str(shop), "-o", str(tmp_path / "shop.yaml"), "--json"]) == 0
     checks = json.loads(capsys.readouterr().out)["checks"]
     assert all(check["found"].endswith("(of a sample)") for check in checks)

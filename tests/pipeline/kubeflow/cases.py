@@ -39,18 +39,18 @@ _SENTENCE = "ndcg_at_10 is 0.6012, below the champion's 0.6251 by more than the 
 _REFUSED = Announced(False, None, [_SENTENCE])
 
 
-def _given(outcome: Announced) -> dict[str, dict[str, dict[str, object]]]:
+def _release_metadata(outcome: Announced) -> dict[str, dict[str, dict[str, object]]]:
     """What SliceReport is given by Release, through ML Metadata."""
     metadata = {"display_name": "pushed_model", "pushed": float(outcome.released), PROPERTY: outcome.to_json()}
     return {"SliceReport": {"evaluation": {"display_name": "evaluation"}, "pushed": metadata}}
 
 
-def _script(**given: object) -> Script:
-    return Script(**({"steps": tiny_package.STEPS, "inputs": _given(Announced(True, 8))} | given))  # type: ignore[arg-type]
+def _script(**fields: object) -> Script:
+    return Script(**({"steps": tiny_package.STEPS, "inputs": _release_metadata(Announced(True, 8))} | fields))  # type: ignore[arg-type]
 
 
-def _fake(**given: object) -> FakeKubeflow:
-    return FakeKubeflow(**({"script": _script()} | given))  # type: ignore[arg-type]
+def _fake(**fields: object) -> FakeKubeflow:
+    return FakeKubeflow(**({"script": _script()} | fields))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ CASES: dict[str, Case] = {
     ),
     "json": Case(f"{_SUBMIT} --json", 0),
     "own-root": Case("submit own_root.yaml --no-follow", 0),
-    "refused-model": Case(_SUBMIT, 3, lambda: _fake(script=_script(inputs=_given(_REFUSED)))),
+    "refused-model": Case(_SUBMIT, 3, lambda: _fake(script=_script(inputs=_release_metadata(_REFUSED)))),
     "refused-by-log": Case(
         _SUBMIT, 3, lambda: _fake(script=_script(inputs={}, logs={"SliceReport": f"INFO:root:done\n{_REFUSED.line()}\n"}))
     ),
@@ -302,13 +302,13 @@ def _pinned(text: str, fake: FakeKubeflow) -> str:
         zone = zone_of(zone_in(each["runtime_config"]["parameters"]["data_until"]))
         real, pinned = (cron.after(moment, 3, zone=zone) for moment in (now, then))
         shown |= {there.isoformat(): here.isoformat() for there, here in zip(real, pinned, strict=True)}
-    return re.sub("|".join(map(re.escape, shown)), lambda found: shown[found[0]], text) if shown else text
+    return re.sub("|".join(map(re.escape, shown)), lambda match: shown[match[0]], text) if shown else text
 
 
 def transcript(name: str, *, brief: bool = False) -> str:
     """As it looks where the output is no terminal: the command, what it wrote, and its exit code; when brief without the steps."""
-    case, found = CASES[name], seen(name)
-    host = re.sub(r"127\.0\.0\.1:\d+", "kubeflow.example", case.host(found.server))
-    text = re.sub(r"(?m)(^\[\w+\] .*\n)+", "...\n", found.text) if brief else found.text
+    case, case_run = CASES[name], seen(name)
+    host = re.sub(r"127\.0\.0\.1:\d+", "kubeflow.example", case.host(case_run.server))
+    text = re.sub(r"(?m)(^\[\w+\] .*\n)+", "...\n", case_run.text) if brief else case_run.text
     command = re.sub(r" --poll 0\.\d+", "", case.command)
-    return f"$ shelfrank {command} --host {host}\n{text.rstrip()}\n$ echo $?\n{found.code}"
+    return f"$ shelfrank {command} --host {host}\n{text.rstrip()}\n$ echo $?\n{case_run.code}"

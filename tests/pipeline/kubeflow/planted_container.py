@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline.kubeflow.step.entrypoint import _leave, main
+from pipeline.kubeflow.step.entrypoint import _exit_now, main
 from pipeline.terminal.display import PROGRESS
 
 
-def die(*_given: Any, **_more: Any) -> NoReturn:
+def die(*_args: Any, **_kwargs: Any) -> NoReturn:
     """As the kernel does it to a process that has taken too much memory."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("killed and still here")
@@ -50,4 +50,4 @@ def plant(name: str) -> None:
 
 if __name__ == "__main__":
     plant(sys.argv[1])
-    _leave(main(sys.argv[2:]))
+    _exit_now(main(sys.argv[2:]))

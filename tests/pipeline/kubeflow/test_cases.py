@@ -12,16 +12,16 @@ ERRORS = [name for name, case in CASES.items() if case.code in (1, 2) and name n
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_exit_code_tells_how_it_went(name: str) -> None:
-    found = seen(name)
-    assert found.code == CASES[name].code, found.text
+    case_run = seen(name)
+    assert case_run.code == CASES[name].code, case_run.text
 
 
 @pytest.mark.parametrize("name", ERRORS)
 def test_an_error_is_a_sentence_and_no_traceback(name: str) -> None:
     text = seen(name).text
     assert "Traceback" not in text
-    told = re.findall(r"^shelfrank (?:submit|schedule): .+", text, re.MULTILINE)
-    assert len(told) == 1
+    sentences = re.findall(r"^shelfrank (?:submit|schedule): .+", text, re.MULTILINE)
+    assert len(sentences) == 1
     assert not re.search(r"ApiException|HTTPConnection|urllib3|HTTP response|<html|b'", text)
 
 
@@ -156,9 +156,9 @@ def test_the_new_schedule_is_made_before_the_old_one_goes() -> None:
     ],
 )
 def test_a_failure_in_between_leaves_one_running(name: str, left: dict[str, str]) -> None:
-    found = seen(name)
-    assert {key: each["status"] for key, each in found.server.recurringruns.items()} == left
-    assert ("may both run" in found.text) == (list(left.values()).count("ENABLED") == 2)
+    case_run = seen(name)
+    assert {key: each["status"] for key, each in case_run.server.recurringruns.items()} == left
+    assert ("may both run" in case_run.text) == (list(left.values()).count("ENABLED") == 2)
 
 
 def test_a_removed_schedule_is_gone() -> None:

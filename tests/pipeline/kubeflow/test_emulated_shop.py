@@ -42,8 +42,8 @@ def shelfrank(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]
 
 def run_here(work: Path, root: str) -> dict[str, Any]:
     """What `shelfrank run` tells."""
-    told: dict[str, Any] = json.loads(shelfrank("run", "shop.yaml", "--data", "shop", "--root", root, "--json", cwd=work).stdout)
-    return told
+    document: dict[str, Any] = json.loads(shelfrank("run", "shop.yaml", "--data", "shop", "--root", root, "--json", cwd=work).stdout)
+    return document
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def store(work: Path) -> Path:
 def run_there(work: Path, compiled: Compiled, run_id: str, **plants: str) -> tuple[Run, list[Event]]:
     events: list[Event] = []
     containers = {step: (sys.executable, str(PLANTED), plant) for step, plant in plants.items()}
-    run = execute(compiled, Cluster(work / "cluster", containers=containers), run_id=run_id, told=events.append)
+    run = execute(compiled, Cluster(work / "cluster", containers=containers), run_id=run_id, on_event=events.append)
     assert run.failed == {}
     assert set(run.finished) == set(compiled.steps)
     assert list((work / "cluster" / "pods").iterdir()) == []
@@ -94,8 +94,8 @@ def result(run: Run) -> dict[str, Any]:
 
 
 def facts(manifest: Manifest) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(manifest.to_json())
-    return {name: value for name, value in told.items() if name not in MEASURED}
+    document: dict[str, Any] = json.loads(manifest.to_json())
+    return {name: value for name, value in document.items() if name not in MEASURED}
 
 
 def variables(release: Path) -> dict[str, bytes]:
@@ -138,16 +138,16 @@ def test_kubeflow_gets_numbers_and_a_page_to_show(first: Run) -> None:
 
 
 def test_the_lineage_names_what_the_store_has(first: Run) -> None:
-    told = json.loads((first.path("SliceReport", "report") / "lineage.json").read_text(encoding="utf-8"))
-    assert len(told["artifacts"]) == 8
-    for name, address in told["artifacts"].items():
+    document = json.loads((first.path("SliceReport", "report") / "lineage.json").read_text(encoding="utf-8"))
+    assert len(document["artifacts"]) == 8
+    for name, address in document["artifacts"].items():
         step, artifact = name.split(".")
         assert address == first.finished[step].artifacts[artifact]["uri"]
 
 
 def test_no_address_of_a_pod_is_left_in_the_metadata_store(work: Path, first: Run) -> None:
-    told = (work / "cluster" / "runs" / "first" / "finished.json").read_text()
-    assert str(work / "cluster" / "pods") not in told
+    document = (work / "cluster" / "runs" / "first" / "finished.json").read_text()
+    assert str(work / "cluster" / "pods") not in document
     assert first.metadata("Evaluator", "blessing")["current_model"].startswith("minio://")
 
 

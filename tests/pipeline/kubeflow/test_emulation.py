@@ -329,7 +329,7 @@ def test_a_failed_step_is_tried_again_in_a_new_pod_as_often_as_its_policy_says(t
     events: list[Event] = []
     script = f'[ ! -e "$3" ]; {MAKE} [ "$KFP_RETRY_INDEX" = 2 ] || kill -9 $$'
     retried = task(retryPolicy={"maxRetryCount": 2, "backoffDuration": "600s"})
-    ended = run(tmp_path, {"First": script}, {"First": retried}, told=events.append)
+    ended = run(tmp_path, {"First": script}, {"First": retried}, on_event=events.append)
     assert ended.failed == {}
     assert [(event.attempt, event.kind) for event in events] == [
         *((0, "started"), (0, "failed"), (1, "started"), (1, "failed"), (2, "started"), (2, "done"))
@@ -347,7 +347,7 @@ def test_a_run_that_failed_is_tried_again_without_the_steps_that_are_done(tmp_pa
     assert set(ended.finished) == {"First"}
     allowed.touch()
     events: list[Event] = []
-    again = run(tmp_path, scripts, tasks, told=events.append)
+    again = run(tmp_path, scripts, tasks, on_event=events.append)
     assert again.failed == {}
     assert [event.step for event in events if event.kind == "started"] == ["Second", "Third"]
     assert again.finished["First"] == ended.finished["First"]
@@ -376,7 +376,7 @@ def test_who_interrupts_a_run_ends_its_containers(tmp_path: Path) -> None:
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # an event loop of another test lets calls go on after a signal
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, {"First": "sleep 60"}, {"First": task(retryPolicy={"maxRetryCount": 5})}, told=interrupt)
+        run(tmp_path, {"First": "sleep 60"}, {"First": task(retryPolicy={"maxRetryCount": 5})}, on_event=interrupt)
     (pid,) = started
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

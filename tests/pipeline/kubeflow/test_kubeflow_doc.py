@@ -22,18 +22,18 @@ def test_the_page_lists_each_parameter_of_a_run() -> None:
 
 
 def test_the_schema_knows_the_keys_of_the_examples_and_no_other() -> None:
-    def known(part: dict[str, Any], given: Any, at: str) -> None:
+    def known(part: dict[str, Any], value: Any, at: str) -> None:
         part = MODELS[part["$ref"].split("/")[-1]] if "$ref" in part else part
         for choice in part.get("anyOf", []):
             if "$ref" in choice:
                 part = MODELS[choice["$ref"].split("/")[-1]]
-        if isinstance(given, list):
-            for entry in given:
+        if isinstance(value, list):
+            for entry in value:
                 known(part.get("items", {}), entry, at)
-        elif isinstance(given, dict) and "properties" in part:
-            for key, value in given.items():
+        elif isinstance(value, dict) and "properties" in part:
+            for key, child in value.items():
                 assert key in part["properties"], f"{at}.{key}"
-                known(part["properties"][key], value, f"{at}.{key}")
+                known(part["properties"][key], child, f"{at}.{key}")
 
     for path in (ROOT / "examples" / "cluster").glob("*.yaml"):
         known(SCHEMA, yaml.safe_load(path.read_text(encoding="utf-8")), path.stem)
@@ -43,9 +43,9 @@ def test_the_schema_knows_the_keys_of_the_examples_and_no_other() -> None:
 
 
 def test_defaults_of_a_step_are_those_that_their_meanings_tell() -> None:
-    step, told = parse_cluster("{}").step("Trainer"), MODELS["Step"]["properties"]
+    step, schema = parse_cluster("{}").step("Trainer"), MODELS["Step"]["properties"]
     assert (step.retries, step.backoff, step.backoff_limit, step.timeout) == (2, 60.0, 900.0, 6 * 3600.0)
-    defaults = {key: meaning["description"].partition("default: ")[2] for key, meaning in told.items()}
+    defaults = {key: meaning["description"].partition("default: ")[2] for key, meaning in schema.items()}
     assert {key: default for key, default in defaults.items() if default} == {
         "retries": "2",
         "backoff": "1m",

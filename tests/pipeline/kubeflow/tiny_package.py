@@ -9,8 +9,8 @@ import yaml
 STEPS = ("EventExampleGen", "Trainer", "Evaluator", "Release", "SliceReport")
 
 
-def parameter(kind: str, **more: Any) -> dict[str, Any]:
-    return {"parameterType": kind, **more}
+def parameter(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"parameterType": kind, **fields}
 
 
 def documents(name: str = "shop", **parameters: dict[str, Any]) -> list[dict[str, Any]]:
@@ -39,6 +39,6 @@ def documents(name: str = "shop", **parameters: dict[str, Any]) -> list[dict[str
     return [spec, platform]
 
 
-def write(file: Path, given: list[dict[str, Any]] | None = None) -> Path:
-    file.write_text("---\n".join(yaml.safe_dump(each) for each in given or documents()))
+def write(file: Path, spec_documents: list[dict[str, Any]] | None = None) -> Path:
+    file.write_text("---\n".join(yaml.safe_dump(each) for each in spec_documents or documents()))
     return file

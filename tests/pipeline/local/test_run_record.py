@@ -9,7 +9,8 @@ import pytest
 
 from components.contract.errors import RunError
 from pipeline.local import run_record
-from pipeline.local.run_record import Pin, alone, pin, write
+from pipeline.local.run_record import Pin, pin, run_lock
+from pipeline.results.atomic_write import write_atomically
 
 
 def release(releases: Path, version: int) -> None:
@@ -18,7 +19,7 @@ def release(releases: Path, version: int) -> None:
 
 
 def finish(file: Path, pinned: Pin, released: int | None) -> None:
-    write(file, json.dumps(asdict(replace(pinned, released=released))))
+    write_atomically(file, json.dumps(asdict(replace(pinned, released=released))))
 
 
 def test_the_first_run_has_no_champion(tmp_path: Path) -> None:
@@ -63,15 +64,15 @@ def test_a_release_that_is_gone_is_made_again(tmp_path: Path) -> None:
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    write(tmp_path / "a.json", "old")
+    write_atomically(tmp_path / "a.json", "old")
     with pytest.raises(UnicodeEncodeError):
-        write(tmp_path / "a.json", "new \ud800")
+        write_atomically(tmp_path / "a.json", "new \ud800")
     assert (tmp_path / "a.json").read_text() == "old"
 
 
 def test_a_second_run_in_a_folder_is_refused_while_the_first_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_record, "_WAIT_S", 0.3)
-    code = f"from pipeline.local.run_record import *\nwith alone(Path({str(tmp_path)!r})): print('in', flush=True); input()"
+    code = f"from pipeline.local.run_record import *\nwith run_lock(Path({str(tmp_path)!r})): print('in', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE,
@@ -80,9 +81,9 @@ def test_a_second_run_in_a_folder_is_refused_while_the_first_lives(tmp_path: Pat
     ) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        with pytest.raises(RunError, match="another run is at work here"), alone(tmp_path):
+        with pytest.raises(RunError, match="another run is at work here"), run_lock(tmp_path):
             pass
         other.kill()
         other.wait()
-        with alone(tmp_path):
+        with run_lock(tmp_path):
             pass

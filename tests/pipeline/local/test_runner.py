@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import InputError, RunError
-from pipeline.results.metadata import connection, settle, sweep
+from pipeline.results.metadata import clean_up_interrupted, connection, relocate_artifacts
 from pipeline.terminal.display import display
 
 
@@ -18,8 +18,8 @@ def run(root: Path, word: str):
     import tiny_pipeline
 
     out = io.StringIO()
-    with display(out) as shown:
-        return tiny_pipeline.run_tiny(root, word, shown=shown), out.getvalue()
+    with display(out) as progress:
+        return tiny_pipeline.run_tiny(root, word, progress=progress), out.getvalue()
 
 
 def start(root: Path, pause_s: float, word: str = "hi") -> subprocess.Popen[bytes]:
@@ -34,11 +34,11 @@ def start(root: Path, pause_s: float, word: str = "hi") -> subprocess.Popen[byte
 
 
 def test_a_run_gives_every_steps_outputs_and_a_second_one_takes_them_from_the_cache(tmp_path: Path) -> None:
-    first, told = run(tmp_path, "hello")
+    first, output = run(tmp_path, "hello")
     assert [(step.name, step.state) for step in first] == [("Say", "done"), ("Double", "done"), ("Count", "done")]
     assert Path(first[2].outputs["counted"].uri, "count").read_text() == "10"
     assert first[1].outputs["doubled"].properties["length"] == 10
-    assert "[Say] said hello" in told
+    assert "[Say] said hello" in output
     again, _ = run(tmp_path, "hello")
     assert [step.state for step in again] == ["cached"] * 3
     assert [step.outputs for step in again] == [step.outputs for step in first]
@@ -51,8 +51,8 @@ def test_a_copied_folder_takes_nothing_from_the_one_that_it_was_copied_from(tmp_
     run(tmp_path / "one", "hello")
     shutil.copytree(tmp_path / "one", tmp_path / "other")
     store = connection(tmp_path / "other" / "metadata.sqlite")
-    assert settle(store, tmp_path / "other" / "artifacts") == 3
-    assert settle(store, tmp_path / "other" / "artifacts") == 0
+    assert relocate_artifacts(store, tmp_path / "other" / "artifacts") == 3
+    assert relocate_artifacts(store, tmp_path / "other" / "artifacts") == 0
     again, _ = run(tmp_path / "other", "hello")
     assert again[0].state == "cached"
     assert all(Path(output.uri).is_relative_to(tmp_path / "other") for step in again for output in step.outputs.values())
@@ -84,11 +84,11 @@ def test_sweeping_removes_only_what_a_killed_run_left(tmp_path: Path) -> None:
     process.kill()
     process.wait()
     store = connection(tmp_path / "metadata.sqlite")
-    assert sweep(store, tmp_path / "artifacts") == 1
+    assert clean_up_interrupted(store, tmp_path / "artifacts") == 1
     assert not half.parent.exists()
     assert not [*(tmp_path / "artifacts").glob("*/.system/stateful_working_dir/*")]
     assert all(Path(output.uri).exists() for step in finished for output in step.outputs.values())
-    assert sweep(store, tmp_path / "artifacts") == 0
+    assert clean_up_interrupted(store, tmp_path / "artifacts") == 0
 
 
 @pytest.mark.slow

@@ -14,17 +14,17 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import RunError
-from pipeline.ops.child_servers import running
+from pipeline.ops.child_servers import child_server
 
 STARTER = """
 import sys
 from pathlib import Path
-from pipeline.ops.child_servers import ended_by_signals, running, wait
+from pipeline.ops.child_servers import child_server, interrupt_on_signals, wait_until_one_ends
 
 try:
-    with ended_by_signals(), running("little server", "http.server", ["0", "--bind", "127.0.0.1"], Path(sys.argv[1])) as server:
+    with interrupt_on_signals(), child_server("little server", "http.server", ["0", "--bind", "127.0.0.1"], Path(sys.argv[1])) as server:
         print("child", server.process.pid, flush=True)
-        wait([server])
+        wait_until_one_ends([server])
 except KeyboardInterrupt:
     print("orderly", flush=True)
 """
@@ -85,17 +85,17 @@ def test_a_closed_terminal_ends_the_server(tmp_path: Path) -> None:
 def test_a_server_that_ends_by_itself_tells_its_last_words_of_this_time(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("the words of an earlier one\n")
-    with running("little server", "http.server", ["no port"], log) as server:
+    with child_server("little server", "http.server", ["no port"], log) as server:
         until(lambda: server.process.poll() is not None)
         with pytest.raises(
             RunError, match=r"the little server has ended with exit code 2; the end of .*log:\n(?s:.*)invalid int value"
-        ) as told:
+        ) as raised:
             server.check()
-    assert "earlier" not in str(told.value)
+    assert "earlier" not in str(raised.value)
 
 
 def test_a_server_that_is_killed_says_by_what(tmp_path: Path) -> None:
-    with running("little server", "http.server", ["0", "--bind", "127.0.0.1"], tmp_path / "log") as server:
+    with child_server("little server", "http.server", ["0", "--bind", "127.0.0.1"], tmp_path / "log") as server:
         server.check()
         server.process.kill()
         server.process.wait()

@@ -41,9 +41,9 @@ def guard(root: Path, *options: str) -> int:
 
 
 def labels(root: Path) -> dict[str, int]:
-    found = read_labels(root / "releases")
-    assert found is not None
-    return found.now
+    labels = read_labels(root / "releases")
+    assert labels is not None
+    return labels.now
 
 
 def journal(root: Path) -> list[dict[str, object]]:

@@ -64,9 +64,9 @@ class Trial:
     address: str
 
     def labels(self) -> dict[str, int]:
-        found = read_labels(self.base / "releases")
-        assert found is not None
-        return found.now
+        labels = read_labels(self.base / "releases")
+        assert labels is not None
+        return labels.now
 
     def journal(self) -> list[dict[str, Any]]:
         file = self.base / "releases" / "guard.jsonl"
@@ -75,7 +75,7 @@ class Trial:
     @contextmanager
     def guarded(self) -> Iterator["subprocess.Popen[bytes]"]:
         places = {"dataset": "shop.yaml", "releases": "releases", "log": "log", "model-server": self.address}
-        command = [sys.executable, "-m", "pipeline.cli", "guard", *(f"--{name}={place}" for name, place in places.items()), *LIMITS]
+        command = [sys.executable, "-m", "pipeline.cli", "guard", *(f"--{name}={path}" for name, path in places.items()), *LIMITS]
         command += ["--click-s=0.5", "--late-s=0.5", "--every=0.2"]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
         process = subprocess.Popen(command, cwd=self.base, env=environment)

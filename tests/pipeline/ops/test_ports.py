@@ -7,7 +7,7 @@ import pytest
 
 from components.contract.errors import InputError, RunError
 from pipeline.cli.main import main
-from pipeline.ops.ports import listener, taken
+from pipeline.ops.ports import in_use, listener
 from pipeline.ops.serve import HOST, Ports
 
 
@@ -24,22 +24,22 @@ def free() -> int:
 
 
 def test_a_port_is_taken_while_somebody_listens_there(port: int) -> None:
-    assert taken(HOST, port)
-    assert not taken(HOST, free())
+    assert in_use(HOST, port)
+    assert not in_use(HOST, free())
 
 
 def test_a_port_of_all_addresses_is_taken_on_each() -> None:
     with socket.create_server(("0.0.0.0", 0)) as everywhere:
-        assert taken(HOST, everywhere.getsockname()[1])
+        assert in_use(HOST, everywhere.getsockname()[1])
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux says who listens")
 def test_who_has_taken_a_port_is_said_with_its_process_and_the_option_that_names_another(port: int) -> None:
     command = shorten(Path(f"/proc/{os.getpid()}/cmdline").read_text().rstrip("\0").replace("\0", " "), 160, placeholder=" ...")
-    with pytest.raises(RunError) as told:
+    with pytest.raises(RunError) as raised:
         Ports(service=free(), grpc=port, rest=free()).check()
     expected = f"port {port} is taken by process {os.getpid()} ({command}); end that, or give another port by --grpc-port"
-    assert str(told.value) == expected
+    assert str(raised.value) == expected
 
 
 def test_where_the_system_does_not_say_who_listens_it_is_another_process(port: int, tmp_path: Path) -> None:

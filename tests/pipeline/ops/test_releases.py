@@ -141,8 +141,8 @@ def y(channel: grpc.Channel, label: str) -> float:
 def available(channel: grpc.Channel) -> set[int]:
     request = get_model_status_pb2.GetModelStatusRequest()
     request.model_spec.name = "shop"
-    found = model_service.ModelServiceStub(channel).GetModelStatus(request, timeout=10).model_version_status
-    return {each.version for each in found if each.state == get_model_status_pb2.ModelVersionStatus.AVAILABLE}
+    statuses = model_service.ModelServiceStub(channel).GetModelStatus(request, timeout=10).model_version_status
+    return {each.version for each in statuses if each.state == get_model_status_pb2.ModelVersionStatus.AVAILABLE}
 
 
 def test_promotions_and_rollbacks_on_a_live_server_fail_no_request(root: Path, until: Callable[[Callable[[], bool]], None]) -> None:
@@ -287,11 +287,11 @@ def two(root: Path, *, second: str = "shop") -> Iterator[tuple[str, list[grpc.Ch
 def headless(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = socket.getaddrinfo
 
-    def found(host: str, port: int, *rest: Any, **more: Any) -> list[Any]:
+    def statuses(host: str, port: int, *rest: Any, **more: Any) -> list[Any]:
         names = ("127.0.0.1", "127.0.0.2") if host == "model-server" else (host,)
         return [each for name in names for each in asked(name, port, *rest, **more)]
 
-    monkeypatch.setattr(socket, "getaddrinfo", found)
+    monkeypatch.setattr(socket, "getaddrinfo", statuses)
 
 
 def test_all_replicas_behind_a_name_are_brought_along(root: Path, headless: None) -> None:
@@ -351,8 +351,8 @@ def test_a_server_that_cannot_see_the_release_is_an_error_in_time_and_is_put_bac
         on = ("--root", root, "--server", f"127.0.0.1:{server.grpc_port}", "--timeout", "1")
         assert releases("promote", 1, "--label", "stable", *on) == 0
         assert releases("promote", 2, "--label", "stable", *on, "--base-path", tmp_path / "elsewhere") == 1
-        told = f"of 'shop' wasn't available in time; does the server see it under {tmp_path / 'elsewhere'}?"
-        assert told in capsys.readouterr().err
+        message = f"of 'shop' wasn't available in time; does the server see it under {tmp_path / 'elsewhere'}?"
+        assert message in capsys.readouterr().err
         assert y(channel, "stable") == 1.0
     recorded = read_labels(root / "releases")
     assert recorded is not None
@@ -373,17 +373,17 @@ def until() -> Callable[[Callable[[], bool]], None]:
 
 
 def test_labels_move_in_a_bucket_as_in_a_folder(bucket_store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    place = f"{bucket_store}/releases"
+    address = f"{bucket_store}/releases"
     for graph in ("a", "b"):
         (tmp_path / "model").mkdir(exist_ok=True)
         (tmp_path / "model" / "saved_model.pb").write_text(graph)
-        publish(tmp_path / "model", place, facts(1))
+        publish(tmp_path / "model", address, facts(1))
     for version in (1, 2):
-        assert releases("promote", version, "--label", "stable", "--releases", place) == 0
-    assert f"stable is release 2, in {place}/model_config.txt (no server was told)" in capsys.readouterr().out
-    assert releases("rollback", "--releases", place) == 0
+        assert releases("promote", version, "--label", "stable", "--releases", address) == 0
+    assert f"stable is release 2, in {address}/model_config.txt (no server was told)" in capsys.readouterr().out
+    assert releases("rollback", "--releases", address) == 0
     capsys.readouterr()
-    assert releases("list", "--releases", place, "--json") == 0
+    assert releases("list", "--releases", address, "--json") == 0
     assert [(row["version"], row["labels"]) for row in json.loads(capsys.readouterr().out)] == [(2, []), (1, ["stable"])]
-    assert releases("promote", 7, "--label", "stable", "--releases", place) == 2
-    assert f"{place}: expected one of the releases 1, 2, got 7" in capsys.readouterr().err
+    assert releases("promote", 7, "--label", "stable", "--releases", address) == 2
+    assert f"{address}: expected one of the releases 1, 2, got 7" in capsys.readouterr().err

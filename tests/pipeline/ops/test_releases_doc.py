@@ -12,11 +12,11 @@ WORDS = " ".join(PAGE.split())
 
 def test_the_sentences_on_the_page_are_those_of_a_rehearsal() -> None:
     example = "in request 'a' candidate 1 has scores 0.25 offline and 0.5 served"
-    found = [
+    steps = [
         Rehearsal(200, (10, 20), 500.0, "", 0, 1.5e-7, "", 3.8, 9.3),
         Rehearsal(3, (10, 20), 50.0, "", 2, 0.3, example, 61.3, 80.9),
     ]
-    sentences = [finding.sentence for each in found for finding in each.findings]
+    sentences = [finding.sentence for each in steps for finding in each.findings]
     fault = Rehearsal(3, (10,), 50.0, fault="INVALID_ARGUMENT: input size does not match signature: 9!=11 ..").findings[0].sentence
     assert [sentence for sentence in (*sentences, fault) if sentence not in WORDS] == []
 

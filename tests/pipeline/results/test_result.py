@@ -49,15 +49,15 @@ def test_the_places_of_a_folder_that_was_moved_are_where_it_is_now(tmp_path: Pat
 
 
 def test_a_model_that_the_rehearsal_refuses_is_refused_with_its_sentence() -> None:
-    found = replace(RESULT, dataset=DATASET).verdict
-    assert not found.passed
-    assert "Refused: served requests took 2.0 ms (p50), 60.0 ms (p99), above 50 ms." in found.sentences
+    verdict = replace(RESULT, dataset=DATASET).verdict
+    assert not verdict.passed
+    assert "Refused: served requests took 2.0 ms (p50), 60.0 ms (p99), above 50 ms." in verdict.sentences
 
 
 def test_a_result_from_before_there_was_an_importance_has_none(tmp_path: Path) -> None:
-    given = json.loads(RESULT.to_json())
-    del given["importance"]
-    (tmp_path / "last_run.json").write_text(json.dumps(given))
+    document = json.loads(RESULT.to_json())
+    del document["importance"]
+    (tmp_path / "last_run.json").write_text(json.dumps(document))
     assert read_result(tmp_path / "last_run.json").importance is None
 
 

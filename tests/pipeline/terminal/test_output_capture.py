@@ -5,7 +5,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from pipeline.terminal.output_capture import quiet
+from pipeline.terminal.output_capture import captured_output
 
 
 def test_what_python_a_library_and_a_subprocess_write_goes_to_the_log_and_not_to_the_terminal(tmp_path: Path) -> None:
@@ -13,9 +13,9 @@ def test_what_python_a_library_and_a_subprocess_write_goes_to_the_log_and_not_to
     code = textwrap.dedent(f"""
         import logging, os, subprocess, sys
         from pathlib import Path
-        from pipeline.terminal.output_capture import quiet
+        from pipeline.terminal.output_capture import captured_output
         print("before")
-        with quiet(Path({str(tmp_path)!r}) / "logs" / "run.log") as terminal:
+        with captured_output(Path({str(tmp_path)!r}) / "logs" / "run.log") as terminal:
             print("from print")
             os.write(2, b"from a C++ library\\n")
             subprocess.run([sys.executable, "-c", "print('from a subprocess')"], check=True)
@@ -35,7 +35,7 @@ def test_what_python_a_library_and_a_subprocess_write_goes_to_the_log_and_not_to
 def test_an_error_restores_the_terminal(tmp_path: Path, capfd) -> None:
     handlers = list(logging.getLogger().handlers)
     try:
-        with quiet(tmp_path / "run.log"):
+        with captured_output(tmp_path / "run.log"):
             raise ValueError("inside")
     except ValueError:
         os.write(2, b"restored\n")

@@ -2,23 +2,23 @@ import apache_beam as beam
 import pytest
 
 from components.contract.errors import InputError, RunError
-from pipeline.terminal.root_cause import told
+from pipeline.terminal.root_cause import root_cause
 
 
 def tell(error: BaseException) -> Exception:
-    return told(error, step="Trainer", log="logs/run.log")
+    return root_cause(error, step="Trainer", log="logs/run.log")
 
 
 def test_an_error_of_the_data_keeps_its_sentence_and_names_the_step() -> None:
-    found = tell(InputError("events.csv, line 3: expected a time, got 'x'"))
-    assert isinstance(found, InputError)
-    assert str(found) == "Trainer: events.csv, line 3: expected a time, got 'x'"
+    shown_error = tell(InputError("events.csv, line 3: expected a time, got 'x'"))
+    assert isinstance(shown_error, InputError)
+    assert str(shown_error) == "Trainer: events.csv, line 3: expected a time, got 'x'"
 
 
 def test_any_other_error_names_step_kind_text_and_log() -> None:
-    found = tell(ValueError("shapes differ\nand more"))
-    assert isinstance(found, RunError)
-    assert str(found).splitlines() == ["Trainer failed: ValueError: shapes differ", "The whole story is in logs/run.log"]
+    shown_error = tell(ValueError("shapes differ\nand more"))
+    assert isinstance(shown_error, RunError)
+    assert str(shown_error).splitlines() == ["Trainer failed: ValueError: shapes differ", "The whole story is in logs/run.log"]
 
 
 def test_an_error_without_text_still_has_its_kind() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from components.contract.errors import ClusterFileError
 from pipeline.kubeflow.compile.beam_volumes import beam_settings
-from pipeline.kubeflow.compile.cluster import Cluster, chosen, load_cluster, parse_cluster
+from pipeline.kubeflow.compile.cluster import Cluster, load_cluster, parse_cluster, with_overrides
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[4] / "examples" / "cluster").glob("*.yaml"))
 IMAGES = "images: {pipeline: shop/pipeline:1, trainer: shop/trainer:1}\n"
@@ -14,7 +14,7 @@ IMAGES = "images: {pipeline: shop/pipeline:1, trainer: shop/trainer:1}\n"
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_each_example_is_a_cluster_file(path: Path) -> None:
-    cluster = chosen(load_cluster(path))
+    cluster = with_overrides(load_cluster(path))
     assert cluster.store
     assert cluster.data.endswith("/data")
 
@@ -41,12 +41,12 @@ def test_a_step_gets_its_own_settings_then_the_files_defaults_then_shelfranks() 
 
 def test_options_of_the_command_line_stand_in_place_of_the_files() -> None:
     cluster = parse_cluster(IMAGES + "gpu: {count: 1, node_selector: {pool: gpu}}")
-    made = chosen(cluster, image="other/pipeline:2", gpu=4)
+    made = with_overrides(cluster, image="other/pipeline:2", gpu=4)
     assert (made.image("Transform"), made.image("Trainer"), made.image("Tuner")) == ("other/pipeline:2", "shop/trainer:1", "shop/trainer:1")
     assert made.gpu is not None
     assert (made.gpu.count, made.gpu.node_selector) == (4, {"pool": "gpu"})
-    assert chosen(Cluster(), image="a:1").gpu is None
-    assert chosen(Cluster(), image="a:1").image("Trainer") == "a:1"
+    assert with_overrides(Cluster(), image="a:1").gpu is None
+    assert with_overrides(Cluster(), image="a:1").image("Trainer") == "a:1"
 
 
 def test_a_step_on_a_gpu_has_the_image_with_cuda_whichever_it_is() -> None:
@@ -59,7 +59,7 @@ def test_a_step_on_a_gpu_has_the_image_with_cuda_whichever_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "complaint"),
     [
         ({}, "expected the pipeline's container image, got none; give --image"),
         ({"image": "a:1", "gpu": 1}, "expected an image with CUDA for the steps on a GPU, got none; give --trainer-image"),
@@ -67,14 +67,14 @@ def test_a_step_on_a_gpu_has_the_image_with_cuda_whichever_it_is() -> None:
         ({"image": "a:1", "trainer_image": "a b"}, "small letters, a tag or a digest), got 'a b'"),
     ],
 )
-def test_what_the_command_line_lacks_is_told(options: dict[str, object], told: str) -> None:
+def test_what_the_command_line_lacks_is_told(options: dict[str, object], complaint: str) -> None:
     with pytest.raises(ClusterFileError) as raised:
-        chosen(Cluster(), **options)  # type: ignore[arg-type]
-    assert told in str(raised.value)
+        with_overrides(Cluster(), **options)  # type: ignore[arg-type]
+    assert complaint in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "complaint"),
     [
         ("imags: {}", "line 2: imags: unknown key 'imags'; did you mean 'images'?"),
         ("default: {memroy: 4Gi}", "line 2: default.memroy: unknown key 'memroy'; did you mean 'memory'?"),
@@ -94,11 +94,11 @@ def test_what_the_command_line_lacks_is_told(options: dict[str, object], told: s
         ("gpu: {tolerations: [{key: a, seconds: 5}]}", "`seconds` goes with `effect: NoExecute` alone"),
     ],
 )
-def test_a_fault_is_told_with_its_line(line: str, told: str) -> None:
+def test_a_fault_is_told_with_its_line(line: str, complaint: str) -> None:
     with pytest.raises(ClusterFileError) as raised:
         parse_cluster(f"# a cluster\n{line}\n", "mine.yaml")
     assert str(raised.value).startswith("mine.yaml, line ")
-    assert told in str(raised.value)
+    assert complaint in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_fault_is_told_with_its_line(line: str, told: str) -> None:
     ],
 )
 def test_an_image_is_named_by_host_path_and_tag_or_digest(image: str) -> None:
-    assert chosen(Cluster(), image=image).image("Trainer") == image
+    assert with_overrides(Cluster(), image=image).image("Trainer") == image
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ FLINK = "beam: {preset: flink, options: {job_endpoint: 'jobs:8099'}}\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "complaint"),
     [
         (FLINK, "expected `pipeline_root` with preset flink, got none"),
         (
@@ -149,10 +149,10 @@ FLINK = "beam: {preset: flink, options: {job_endpoint: 'jobs:8099'}}\n"
         ),
     ],
 )
-def test_workers_elsewhere_must_see_what_the_steps_write(text: str, told: str) -> None:
+def test_workers_elsewhere_must_see_what_the_steps_write(text: str, complaint: str) -> None:
     with pytest.raises(ClusterFileError) as raised:
         beam_settings(parse_cluster(IMAGES + text))
-    assert told in str(raised.value)
+    assert complaint in str(raised.value)
 
 
 def test_workers_get_the_pipelines_image_or_one_of_their_own() -> None:

@@ -34,9 +34,9 @@ def test_json_tells_the_same_of_each_step(tmp_path: Path, capsys: pytest.Capture
     cluster = str(ROOT / "examples" / "cluster" / "gpu.yaml")
     out = tmp_path / "deep" / "p.yaml"
     assert main(["compile", SHOP, "--cluster", cluster, "--image", "shop/pipeline:7", "-o", str(out), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["written"], told["bytes"]) == (str(out), out.stat().st_size)
-    assert told["steps"]["Trainer"] == {
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["written"], summary["bytes"]) == (str(out), out.stat().st_size)
+    assert summary["steps"]["Trainer"] == {
         "image": "registry.example.com/shelfrank/trainer:0.1.0",
         "memory": "16Gi",
         "gpu": 1,
@@ -44,8 +44,8 @@ def test_json_tells_the_same_of_each_step(tmp_path: Path, capsys: pytest.Capture
         "timeout_s": 43200.0,
         "cached": True,
     }
-    assert told["steps"]["EventExampleGen"]["image"] == "shop/pipeline:7"
-    assert told["parameters"]["training_steps"]["default"] == 0
+    assert summary["steps"]["EventExampleGen"]["image"] == "shop/pipeline:7"
+    assert summary["parameters"]["training_steps"]["default"] == 0
 
 
 def test_vertex_writes_a_job(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,7 @@ def test_the_cluster_files_schema_is_printed_for_editors(capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "complaint"),
     [
         ([], "expected the pipeline's container image, got none; give --image"),
         (["--image", "a", "--gpu"], "expected an image with CUDA for the steps on a GPU"),
@@ -70,9 +70,9 @@ def test_the_cluster_files_schema_is_printed_for_editors(capsys: pytest.CaptureF
     ],
 )
 def test_what_cannot_be_is_bad_input_and_writes_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: list[str], told: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: list[str], complaint: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["compile", SHOP, *options]) == 2
-    assert told in capsys.readouterr().err
+    assert complaint in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -16,17 +16,17 @@ from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConf
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineSpec, PlatformSpec
 
 from components.contract.errors import ClusterFileError
-from pipeline.graph import create_pipeline
-from pipeline.kubeflow.compile.cluster import Cluster, chosen, load_cluster, parse_cluster
+from pipeline.graph import GraphConfig, create_pipeline
+from pipeline.kubeflow.compile.cluster import Cluster, load_cluster, parse_cluster, with_overrides
 from pipeline.kubeflow.compile.compile import Compiled, compile_pipeline
 from pipeline.kubeflow.compile.package import read_package
-from pipeline.kubeflow.compile.spec_patches import finished
+from pipeline.kubeflow.compile.spec_patches import patch_spec
 
 ROOT = Path(__file__).resolve().parents[4]
 DATASETS = sorted((ROOT / "examples").glob("*.yaml"))
 SHOP = (ROOT / "examples" / "simulated_shop.yaml").read_text(encoding="utf-8")
-CPU = chosen(Cluster(), image="shop/pipeline:1")
-GPU = chosen(load_cluster(ROOT / "examples" / "cluster" / "gpu.yaml"))
+CPU = with_overrides(Cluster(), image="shop/pipeline:1")
+GPU = with_overrides(load_cluster(ROOT / "examples" / "cluster" / "gpu.yaml"))
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -37,18 +37,18 @@ def shop() -> Compiled:
 
 
 def tasks(made: Compiled) -> dict[str, Any]:
-    found: dict[str, Any] = made.spec["root"]["dag"]["tasks"]
-    return found
+    part: dict[str, Any] = made.spec["root"]["dag"]["tasks"]
+    return part
 
 
 def container(made: Compiled, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = made.spec["deploymentSpec"]["executors"][f"{name}_executor"]["container"]
-    return found
+    part: dict[str, Any] = made.spec["deploymentSpec"]["executors"][f"{name}_executor"]["container"]
+    return part
 
 
 def on_kubernetes(made: Compiled, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = made.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"][f"{name}_executor"]
-    return found
+    part: dict[str, Any] = made.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"][f"{name}_executor"]
+    return part
 
 
 @pytest.mark.parametrize("cluster", [CPU, GPU], ids=["cpu", "gpu"])
@@ -60,15 +60,17 @@ def test_each_example_compiles_and_both_documents_are_read_strictly(path: Path, 
     read = ParseDict(spec, PipelineSpec())
     ParseDict(spec["deploymentSpec"], PipelineDeploymentConfig())
     ParseDict(platform, PlatformSpec())
-    for told in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
-        ParseDict(told, KubernetesExecutorConfig())
+    for declared in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+        ParseDict(declared, KubernetesExecutorConfig())
     assert read.schema_version == "2.1.0"
     assert read.pipeline_info.name == path.stem.replace("_", "-")
     assert made.to_yaml() == compile_pipeline(path.read_text(encoding="utf-8"), cluster).to_yaml()
 
 
 def test_it_is_the_graph_that_runs_on_one_machine(shop: Compiled) -> None:
-    here = create_pipeline("shop", "/a", dataset=SHOP, data_root="/d", push_destination="/s", champion=0, fingerprint="f", code="c")
+    here = create_pipeline(
+        GraphConfig(name="shop", root="/a", dataset=SHOP, data_root="/d", push_destination="/s", champion=0, fingerprint="f", code="c")
+    )
     assert set(tasks(shop)) == {component.id for component in here.components}
     for component in here.components:
         assert set(tasks(shop)[component.id]["dependentTasks"] if component.upstream_nodes else []) >= {
@@ -81,21 +83,21 @@ def test_kubeflows_own_reader_takes_it(shop: Compiled, tmp_path: Path) -> None:
 
     inputs = load_component_from_text(shop.to_yaml()).component_spec.inputs
     assert inputs is not None
-    assert {name: told.default for name, told in inputs.items()} == {
+    assert {name: declared.default for name, declared in inputs.items()} == {
         "data_root": "/shelfrank/data",
         "push_destination": "/shelfrank",
         "data_until": "",
         "training_steps": 0,
     }
-    assert all(told.optional for told in inputs.values())
+    assert all(declared.optional for declared in inputs.values())
 
 
 def test_each_parameter_reaches_the_steps_that_it_is_for(shop: Compiled) -> None:
     bound = {
-        (name, key, given["componentInputParameter"])
+        (name, key, source["componentInputParameter"])
         for name, task in tasks(shop).items()
-        for key, given in task.get("inputs", {}).get("parameters", {}).items()
-        if "componentInputParameter" in given
+        for key, source in task.get("inputs", {}).get("parameters", {}).items()
+        if "componentInputParameter" in source
     }
     assert bound >= {
         ("EventExampleGen", "data_root", "data_root"),
@@ -147,9 +149,9 @@ def test_only_what_learns_gets_gpus_and_what_goes_with_them() -> None:
     assert {name for name, image in images.items() if image == "trainer:0.1.0"} == {"Trainer", "Tuner"}
     assert set(images.values()) == {"trainer:0.1.0", "pipeline:0.1.0"}
     for name in tasks(made):
-        told = on_kubernetes(made, name)
+        declared = on_kubernetes(made, name)
         learns = name in ("Trainer", "Tuner")
-        assert ("nodeSelector" in told, "tolerations" in told, "emptyDirMounts" in told) == (learns, learns, learns)
+        assert ("nodeSelector" in declared, "tolerations" in declared, "emptyDirMounts" in declared) == (learns, learns, learns)
 
 
 def test_nodes_of_gpus_come_on_top_of_those_of_the_step() -> None:
@@ -211,18 +213,18 @@ def by_kubeflow(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, A
     spec, platform = yaml.safe_load_all(path.read_text())
     ((_, executor),) = spec["deploymentSpec"]["executors"].items()
     ((_, task),) = spec["root"]["dag"]["tasks"].items()
-    ((_, told),) = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items()
-    return executor["container"], task, told
+    ((_, declared),) = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items()
+    return executor["container"], task, declared
 
 
 def test_resources_retries_and_platform_are_written_as_kubeflows_own_compiler_writes_them(tmp_path: Path) -> None:
     made = compile_pipeline(SHOP, parse_cluster(CLUSTER))
-    expected, task, told = by_kubeflow(tmp_path / "pipeline.yaml")
+    expected, task, declared = by_kubeflow(tmp_path / "pipeline.yaml")
     ours = container(made, "Trainer")
     assert ours["resources"] == expected["resources"]
     assert ours["env"] == expected["env"]
     assert tasks(made)["Trainer"]["retryPolicy"] == task["retryPolicy"]
-    assert on_kubernetes(made, "Trainer") == told
+    assert on_kubernetes(made, "Trainer") == declared
     assert made.spec["defaultPipelineRoot"] == "s3://bucket/pipelines"
 
 
@@ -256,7 +258,7 @@ def test_a_step_that_no_graph_has_is_told_with_the_closest_name() -> None:
 
 def test_kubeflow_shows_numbers_and_a_page_beside_the_report(shop: Compiled) -> None:
     made = shop.spec["components"]["SliceReport"]["outputDefinitions"]["artifacts"]
-    assert {name: told["artifactType"].get("schemaTitle") for name, told in made.items()} == {
+    assert {name: declared["artifactType"].get("schemaTitle") for name, declared in made.items()} == {
         "metrics": "system.Metrics",
         "page": "system.HTML",
         "report": None,
@@ -296,12 +298,12 @@ def test_another_process_gives_the_same_bytes(shop: Compiled, tmp_path: Path) ->
 def test_what_tfx_gets_wrong_is_put_right(shop: Compiled) -> None:
     """A value that a task gives is looked for under a name that no task has, and a driver is named that the server never runs."""
     spec = copy.deepcopy(shop.spec)
-    given = {"taskOutputParameter": {"producerTask": "Champion_task", "outputParameterKey": "steps"}}
-    spec["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]["training_steps"] = given
+    source = {"taskOutputParameter": {"producerTask": "Champion_task", "outputParameterKey": "steps"}}
+    spec["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]["training_steps"] = source
     spec["deploymentSpec"]["executors"]["Trainer_executor"]["container"]["lifecycle"] = {"preCacheCheck": {"command": ["x"]}}
-    made = finished(spec, CPU, shop.parameters)
-    given = made["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]["training_steps"]
-    assert given["taskOutputParameter"]["producerTask"] == "Champion"
+    made = patch_spec(spec, CPU, shop.parameters)
+    source = made["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]["training_steps"]
+    assert source["taskOutputParameter"]["producerTask"] == "Champion"
     assert "lifecycle" not in made["deploymentSpec"]["executors"]["Trainer_executor"]["container"]
     assert spec != made, "the input stays as it is"
 

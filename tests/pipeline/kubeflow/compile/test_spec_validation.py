@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from components.contract.errors import ClusterFileError
-from pipeline.kubeflow.compile.cluster import chosen, load_cluster
+from pipeline.kubeflow.compile.cluster import load_cluster, with_overrides
 from pipeline.kubeflow.compile.compile import Compiled, compile_pipeline
 from pipeline.kubeflow.compile.spec_validation import check
 
@@ -21,27 +21,27 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 @pytest.fixture(scope="module")
 def made() -> Compiled:
     shop = (ROOT / "examples" / "simulated_shop.yaml").read_text(encoding="utf-8")
-    return compile_pipeline(shop, chosen(load_cluster(ROOT / "examples" / "cluster" / "gpu.yaml")))
+    return compile_pipeline(shop, with_overrides(load_cluster(ROOT / "examples" / "cluster" / "gpu.yaml")))
 
 
 def trainer(spec: Spec) -> Spec:
-    found: Spec = spec["deploymentSpec"]["executors"]["Trainer_executor"]["container"]
-    return found
+    part: Spec = spec["deploymentSpec"]["executors"]["Trainer_executor"]["container"]
+    return part
 
 
 def task(spec: Spec, name: str = "Trainer") -> Spec:
-    found: Spec = spec["root"]["dag"]["tasks"][name]
-    return found
+    part: Spec = spec["root"]["dag"]["tasks"][name]
+    return part
 
 
 def parameter(spec: Spec, name: str = "training_steps") -> Spec:
-    found: Spec = spec["root"]["inputDefinitions"]["parameters"][name]
-    return found
+    part: Spec = spec["root"]["inputDefinitions"]["parameters"][name]
+    return part
 
 
 def model(spec: Spec) -> Spec:
-    found: Spec = spec["components"]["Trainer"]["outputDefinitions"]["artifacts"]["model"]
-    return found
+    part: Spec = spec["components"]["Trainer"]["outputDefinitions"]["artifacts"]["model"]
+    return part
 
 
 def renamed(spec: Spec, name: str) -> None:
@@ -169,18 +169,18 @@ CASES: list[tuple[str, Callable[[Spec], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "told"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
-def test_the_pipeline_is_refused(made: Compiled, spoil: Callable[[Spec], object], told: str) -> None:
+@pytest.mark.parametrize(("spoil", "complaint"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_the_pipeline_is_refused(made: Compiled, spoil: Callable[[Spec], object], complaint: str) -> None:
     spec = copy.deepcopy(made.spec)
     spoil(spec)
     with pytest.raises(ClusterFileError) as raised:
         check(spec, made.platform)
-    assert told in str(raised.value)
+    assert complaint in str(raised.value)
 
 
 def executors(platform: Spec) -> Spec:
-    found: Spec = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    return found
+    part: Spec = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return part
 
 
 PLATFORM: list[tuple[str, Callable[[Spec], object], str]] = [
@@ -204,13 +204,13 @@ PLATFORM: list[tuple[str, Callable[[Spec], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "told"), [case[1:] for case in PLATFORM], ids=[case[0] for case in PLATFORM])
-def test_the_platform_document_is_refused(made: Compiled, spoil: Callable[[Spec], object], told: str) -> None:
+@pytest.mark.parametrize(("spoil", "complaint"), [case[1:] for case in PLATFORM], ids=[case[0] for case in PLATFORM])
+def test_the_platform_document_is_refused(made: Compiled, spoil: Callable[[Spec], object], complaint: str) -> None:
     platform = copy.deepcopy(made.platform)
     spoil(platform)
     with pytest.raises(ClusterFileError) as raised:
         check(made.spec, platform)
-    assert told in str(raised.value)
+    assert complaint in str(raised.value)
 
 
 def test_what_is_compiled_breaks_no_rule(made: Compiled) -> None:
@@ -220,4 +220,6 @@ def test_what_is_compiled_breaks_no_rule(made: Compiled) -> None:
 def test_a_dataset_file_that_kubeflow_would_rewrite_is_refused_when_it_is_compiled() -> None:
     shop = (ROOT / "examples" / "simulated_shop.yaml").read_text(encoding="utf-8")
     with pytest.raises(ClusterFileError, match=r"task Champion, parameter dataset: '\{\{inputs.parameters.x\}\}"):
-        compile_pipeline(shop + "\n# {{inputs.parameters.x}}\n", chosen(load_cluster(ROOT / "examples" / "cluster" / "minikube.yaml")))
+        compile_pipeline(
+            shop + "\n# {{inputs.parameters.x}}\n", with_overrides(load_cluster(ROOT / "examples" / "cluster" / "minikube.yaml"))
+        )

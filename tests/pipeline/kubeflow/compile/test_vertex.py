@@ -8,7 +8,7 @@ from google.protobuf.json_format import ParseDict
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineJob, PipelineSpec
 
 from components.contract.errors import ClusterFileError
-from pipeline.kubeflow.compile.cluster import Cluster, chosen, load_cluster, parse_cluster
+from pipeline.kubeflow.compile.cluster import Cluster, load_cluster, parse_cluster, with_overrides
 from pipeline.kubeflow.compile.compile import Compiled, compile_pipeline
 from pipeline.kubeflow.compile.vertex import job
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 @pytest.fixture(scope="module")
 def cluster() -> Cluster:
-    return chosen(load_cluster(FILE))
+    return with_overrides(load_cluster(FILE))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ BUCKET = "images: {pipeline: a, trainer: a}\npipeline_root: gs://b/p\npush_desti
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "complaint"),
     [
         ("images: {pipeline: a}", "expected `volumes: []`, got some; Vertex AI mounts no claims"),
         ("images: {pipeline: a}", "expected `pipeline_root` in a bucket, gs://BUCKET/FOLDER, got none"),
@@ -94,10 +94,10 @@ BUCKET = "images: {pipeline: a, trainer: a}\npipeline_root: gs://b/p\npush_desti
         (BUCKET + "steps: {Trainer: {timeout: 1h}}", "`timeout` is Kubernetes' alone"),
     ],
 )
-def test_what_vertex_does_not_have_is_refused(compiled: Compiled, text: str, told: str) -> None:
+def test_what_vertex_does_not_have_is_refused(compiled: Compiled, text: str, complaint: str) -> None:
     with pytest.raises(ClusterFileError) as raised:
         job(compiled, parse_cluster(text))
-    assert told in str(raised.value)
+    assert complaint in str(raised.value)
     assert all(line.startswith("--vertex: ") for line in str(raised.value).splitlines())
 
 

@@ -23,20 +23,20 @@ def main() -> int:
     for step in compiled.steps.values():
         for claim in claims(step).values():
             cluster.volume(claim).mkdir(parents=True, exist_ok=True)
-    given: Json = {}
+    parameters: Json = {}
     for name, value in (each.split("=", 1) for each in args.parameter):
-        of = compiled.inputs.parameters[name].parameter_type if name in compiled.inputs.parameters else TYPES.STRING
-        given[name] = value if of == TYPES.STRING else json.loads(value)
+        kind = compiled.inputs.parameters[name].parameter_type if name in compiled.inputs.parameters else TYPES.STRING
+        parameters[name] = value if kind == TYPES.STRING else json.loads(value)
     try:
         run = execute(
             compiled,
             cluster,
-            parameters=given,
+            parameters=parameters,
             pipeline_root=args.pipeline_root,
             run_id=args.run,
             backend=Backend(args.release),
             at_once=args.at_once,
-            told=_say,
+            on_event=_say,
         )
     except KeyboardInterrupt:
         print(f"interrupted; with --run {args.run} the same command goes on where this one stopped", file=sys.stderr)
@@ -59,13 +59,13 @@ def _say(event: Event) -> None:
     print(f"[{event.step}] {event.kind}{again}{after}", file=sys.stderr, flush=True)
 
 
-def _secrets(given: list[str]) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    for each in given:
+def _secrets(options: list[str]) -> dict[str, dict[str, str]]:
+    secrets: dict[str, dict[str, str]] = {}
+    for each in options:
         name, _, pair = each.partition("/")
         key, _, value = pair.partition("=")
-        found.setdefault(name, {})[key] = value
-    return found
+        secrets.setdefault(name, {})[key] = value
+    return secrets
 
 
 def _arguments() -> Any:

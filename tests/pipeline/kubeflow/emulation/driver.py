@@ -44,27 +44,27 @@ class Outputs:
     parameters: dict[str, Any]
 
 
-def run_parameters(inputs: spec_pb2.ComponentInputsSpec, given: Mapping[str, Any]) -> Json:
+def run_parameters(inputs: spec_pb2.ComponentInputsSpec, arguments: Mapping[str, Any]) -> Json:
     """A run's parameters: those given, the defaults of the others, and null where an optional one has none.
 
     Raises:
         ValueError: the server would refuse the run.
     """
-    if unknown := set(given) - set(inputs.parameters):
+    if unknown := set(arguments) - set(inputs.parameters):
         raise ValueError(f"the pipeline has no parameter {', '.join(sorted(unknown))}; it has {', '.join(sorted(inputs.parameters))}")
-    found = {}
+    values = {}
     for name, spec in inputs.parameters.items():
-        if name in given:
-            found[name] = given[name]
+        if name in arguments:
+            values[name] = arguments[name]
         elif spec.HasField("default_value"):
-            found[name] = json_format.MessageToDict(spec.default_value)
+            values[name] = json_format.MessageToDict(spec.default_value)
         elif spec.is_optional:
-            found[name] = None
+            values[name] = None
             continue
         else:
             raise ValueError(f"parameter {name} has no default, and none is given")
-        _check(name, found[name], spec)
-    return found
+        _check(name, values[name], spec)
+    return values
 
 
 def run_root(compiled: Compiled, cluster: Cluster, *, pipeline_root: str | None, run_id: str) -> str:
@@ -135,7 +135,7 @@ def executor_input(
     }
     if backend.adds_log:
         declared[LOG_ARTIFACT] = {"type": {"schemaTitle": "system.Artifact"}}
-    made = {name: {"artifacts": [{"name": name, "uri": f"{task_root}/{name}", **more}]} for name, more in declared.items()}
+    made = {name: {"artifacts": [{"name": name, "uri": f"{task_root}/{name}", **kind}]} for name, kind in declared.items()}
     in_task_folder = local_path(f"{task_root}/output_metadata.json", pod)
     outputs = {
         "artifacts": made,

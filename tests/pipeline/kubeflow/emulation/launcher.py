@@ -24,7 +24,7 @@ _PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\['(.+?)'\]\}\}")
 
 def launch(
     step: Step,
-    given: Json,
+    executor_input: Json,
     *,
     cluster: Cluster,
     backend: Backend,
@@ -39,7 +39,7 @@ def launch(
 
     Args:
         step: the step.
-        given: `ExecutorInput`, from the driver.
+        executor_input: `ExecutorInput`, from the driver.
         cluster: what lies around the pod.
         backend: whose launcher it is.
         store: the object store.
@@ -54,44 +54,44 @@ def launch(
     """
     pods.removed(pod)
     (pod / "tmp").mkdir(parents=True)
-    given = _numbered(given, attempt) if backend.numbers_attempts else given
+    executor_input = _numbered(executor_input, attempt) if backend.numbers_attempts else executor_input
     try:
         mounted = pods.mounts(step, cluster, pod)
-        line = [mounted.inward(word) for word in _command(step, given, cluster=cluster, backend=backend, pod=pod)]
-        for artifact in _artifacts(given["inputs"]):
+        line = [mounted.inward(word) for word in _command(step, executor_input, cluster=cluster, backend=backend, pod=pod)]
+        for artifact in _artifacts(executor_input["inputs"]):
             store.download(artifact["uri"], local_path(artifact["uri"], pod), by_prefix=backend.downloads_by_prefix)
-        _prepare_folders(given, pod)
+        _prepare_folders(executor_input, pod)
         variables = {
             name: mounted.inward(value)
             for name, value in pods.environment(step, cluster, pod, attempt=attempt if backend.numbers_attempts else None).items()
         }
-        written = _log_file(given, pod)
+        written = _log_file(executor_input, pod)
         try:
             pods.run(line, step, variables=variables, pod=pod, log=log, copy=written, started=started)
         except StepFailed:
             if written is not None and backend.keeps_log_of_failure:
-                store.upload(written, _uri(given, LOG_ARTIFACT))
+                store.upload(written, _uri(executor_input, LOG_ARTIFACT))
             raise
-        made = _made(step, Path(given["outputs"]["outputFile"]), mounted)
-        parameters = _parameters(step, given, made)
-        return _uploaded(step, given, made, store=store, root=root, pod=pod), parameters
+        made = _made(step, Path(executor_input["outputs"]["outputFile"]), mounted)
+        parameters = _parameters(step, executor_input, made)
+        return _uploaded(step, executor_input, made, store=store, root=root, pod=pod), parameters
     finally:
         pods.removed(pod)
 
 
-def _numbered(given: Json, attempt: int) -> Json:
+def _numbered(executor_input: Json, attempt: int) -> Json:
     """The log's address ends in the attempt's number, before the command's placeholders are filled."""
-    made = copy.deepcopy(given)
+    made = copy.deepcopy(executor_input)
     for artifact in made["outputs"]["artifacts"].get(LOG_ARTIFACT, {}).get("artifacts", []):
         artifact["uri"] += f"-{attempt}"
     return made
 
 
-def _prepare_folders(given: Json, pod: Path) -> None:
+def _prepare_folders(executor_input: Json, pod: Path) -> None:
     """The launcher makes the folders that outputs go into, not those that outputs are."""
-    for parameter in given["outputs"]["parameters"].values():
+    for parameter in executor_input["outputs"]["parameters"].values():
         Path(parameter["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
-    for artifact in _artifacts(given["outputs"]):
+    for artifact in _artifacts(executor_input["outputs"]):
         local_path(artifact["uri"], pod).parent.mkdir(parents=True, exist_ok=True)
 
 
@@ -99,35 +99,35 @@ def _artifacts(side: Json) -> list[Json]:
     return [artifact for listed in side["artifacts"].values() for artifact in listed["artifacts"]]
 
 
-def _uri(given: Json, name: str) -> str:
-    uri: str = given["outputs"]["artifacts"][name]["artifacts"][0]["uri"]
+def _uri(executor_input: Json, name: str) -> str:
+    uri: str = executor_input["outputs"]["artifacts"][name]["artifacts"][0]["uri"]
     return uri
 
 
-def _log_file(given: Json, pod: Path) -> Path | None:
+def _log_file(executor_input: Json, pod: Path) -> Path | None:
     """The file that the command's output is copied into, open before the command starts; None where the driver added none."""
-    if LOG_ARTIFACT not in given["outputs"]["artifacts"]:
+    if LOG_ARTIFACT not in executor_input["outputs"]["artifacts"]:
         return None
-    return local_path(_uri(given, LOG_ARTIFACT), pod)
+    return local_path(_uri(executor_input, LOG_ARTIFACT), pod)
 
 
-def _command(step: Step, given: Json, *, cluster: Cluster, backend: Backend, pod: Path) -> list[str]:
+def _command(step: Step, executor_input: Json, *, cluster: Cluster, backend: Backend, pod: Path) -> list[str]:
     """The container's command line, its placeholders filled in by the driver, then by the launcher."""
     words = pods.command(step, cluster)
     if backend.resolves_arguments:
-        words = [_by_driver(word, given) for word in words]
-    placeholders = _placeholders(step, given, pod)
+        words = [_by_driver(word, executor_input) for word in words]
+    placeholders = _placeholders(step, executor_input, pod)
     return [words[0], *(_filled(word, placeholders) for word in words[1:])]
 
 
-def _by_driver(word: str, given: Json) -> str:
-    values = given["inputs"]["parameterValues"]
+def _by_driver(word: str, executor_input: Json) -> str:
+    values = executor_input["inputs"]["parameterValues"]
     if "$.outputs" in word:
         return word
-    for found in _PARAMETER.finditer(word):
-        if found[1] not in values:
-            raise StepFailed(f'failed to resolve container args: parameter "{found[1]}" not found in executor input')
-    return _PARAMETER.sub(lambda found: text_of(values[found[1]]), word)
+    for match in _PARAMETER.finditer(word):
+        if match[1] not in values:
+            raise StepFailed(f'failed to resolve container args: parameter "{match[1]}" not found in executor input')
+    return _PARAMETER.sub(lambda match: text_of(values[match[1]]), word)
 
 
 def _filled(word: str, placeholders: dict[str, str]) -> str:
@@ -136,22 +136,24 @@ def _filled(word: str, placeholders: dict[str, str]) -> str:
     return word
 
 
-def _placeholders(step: Step, given: Json, pod: Path) -> dict[str, str]:
+def _placeholders(step: Step, executor_input: Json, pod: Path) -> dict[str, str]:
     definitions = step.component.input_definitions.parameters
     defaults = {name: json_format.MessageToDict(spec.default_value) for name, spec in definitions.items() if spec.HasField("default_value")}
-    whole = given | {"inputs": given["inputs"] | {"parameterValues": defaults | given["inputs"]["parameterValues"]}}
+    whole = executor_input | {
+        "inputs": executor_input["inputs"] | {"parameterValues": defaults | executor_input["inputs"]["parameterValues"]}
+    }
     message = json_format.ParseDict(whole, spec_pb2.ExecutorInput())
-    found = {"{{$}}": json_format.MessageToJson(message, indent=None)}
+    placeholders = {"{{$}}": json_format.MessageToJson(message, indent=None)}
     for side in ("inputs", "outputs"):
-        for name, listed in given[side]["artifacts"].items():
+        for name, listed in executor_input[side]["artifacts"].items():
             uri = listed["artifacts"][0]["uri"]
-            found[f"{{{{$.{side}.artifacts['{name}'].uri}}}}"] = uri
-            found[f"{{{{$.{side}.artifacts['{name}'].path}}}}"] = str(local_path(uri, pod))
+            placeholders[f"{{{{$.{side}.artifacts['{name}'].uri}}}}"] = uri
+            placeholders[f"{{{{$.{side}.artifacts['{name}'].path}}}}"] = str(local_path(uri, pod))
     for name, value in whole["inputs"]["parameterValues"].items():
-        found[f"{{{{$.inputs.parameters['{name}']}}}}"] = text_of(value)
-    for name, parameter in given["outputs"]["parameters"].items():
-        found[f"{{{{$.outputs.parameters['{name}'].output_file}}}}"] = parameter["outputFile"]
-    return found
+        placeholders[f"{{{{$.inputs.parameters['{name}']}}}}"] = text_of(value)
+    for name, parameter in executor_input["outputs"]["parameters"].items():
+        placeholders[f"{{{{$.outputs.parameters['{name}'].output_file}}}}"] = parameter["outputFile"]
+    return placeholders
 
 
 def _made(step: Step, file: Path, mounted: pods.Mounts) -> Json:
@@ -166,9 +168,9 @@ def _made(step: Step, file: Path, mounted: pods.Mounts) -> Json:
     return parsed
 
 
-def _uploaded(step: Step, given: Json, made: Json, *, store: Store, root: str, pod: Path) -> dict[str, Json]:
-    found = {}
-    for name, listed in given["outputs"]["artifacts"].items():
+def _uploaded(step: Step, executor_input: Json, made: Json, *, store: Store, root: str, pod: Path) -> dict[str, Json]:
+    artifacts = {}
+    for name, listed in executor_input["outputs"]["artifacts"].items():
         (artifact,) = listed["artifacts"]
         # What the command says of the log doesn't count: it is the launcher's own.
         said_of_it = [] if name == LOG_ARTIFACT else made.get("artifacts", {}).get(name, {}).get("artifacts", [])
@@ -185,21 +187,21 @@ def _uploaded(step: Step, given: Json, made: Json, *, store: Store, root: str, p
                 continue
         except OSError as error:
             raise StepFailed(f"{step.name}: failed to upload output artifact {name!r}: {error}") from None
-        found[name] = artifact
-    return found
+        artifacts[name] = artifact
+    return artifacts
 
 
-def _parameters(step: Step, given: Json, made: Json) -> Json:
-    found: Json = dict(made.get("parameterValues", {}))
-    for name, parameter in given["outputs"]["parameters"].items():
-        if name not in found:
+def _parameters(step: Step, executor_input: Json, made: Json) -> Json:
+    values: Json = dict(made.get("parameterValues", {}))
+    for name, parameter in executor_input["outputs"]["parameters"].items():
+        if name not in values:
             file = Path(parameter["outputFile"])
             kind = step.component.output_definitions.parameters[name].parameter_type
             try:
-                found[name] = _value(file.read_text(encoding="utf-8"), kind)
+                values[name] = _value(file.read_text(encoding="utf-8"), kind)
             except (OSError, ValueError) as error:
                 raise StepFailed(f"{step.name}: failed to read output parameter {name}: {error}") from None
-    return found
+    return values
 
 
 def _value(text: str, kind: TYPES.ParameterTypeEnum) -> Any:

@@ -74,26 +74,26 @@ def mounts(step: Step, cluster: Cluster, pod: Path) -> Mounts:
     Raises:
         StepFailed: a pod would wait for ever for what isn't there.
     """
-    found = {}
+    paths = {}
     for mount in step.kubernetes.pvc_mount:
         claim = claims(step)[mount.mount_path]
         folder = cluster.volume(claim)
         if not folder.exists():
             raise StepFailed(f'{step.name}: persistentvolumeclaim "{claim}" not found')
-        found[mount.mount_path] = folder / mount.sub_path if mount.sub_path else folder
-    for kind, given in (("secret", cluster.secrets), ("config_map", cluster.config_maps)):
+        paths[mount.mount_path] = folder / mount.sub_path if mount.sub_path else folder
+    for kind, sources in (("secret", cluster.secrets), ("config_map", cluster.config_maps)):
         for volume in getattr(step.kubernetes, f"{kind}_as_volume"):
             name = _named(volume, kind)
-            if name not in given and not volume.optional:
+            if name not in sources and not volume.optional:
                 raise StepFailed(f'{step.name}: {kind.replace("_", "")} "{name}" not found')
-            found[volume.mount_path] = folder = pod / kind / name
+            paths[volume.mount_path] = folder = pod / kind / name
             folder.mkdir(parents=True)
-            for key, value in given.get(name, {}).items():
+            for key, value in sources.get(name, {}).items():
                 (folder / key).write_text(value, encoding="utf-8")
     for mount in step.kubernetes.empty_dir_mounts:
-        found[mount.mount_path] = pod / "empty" / mount.volume_name
-        found[mount.mount_path].mkdir(parents=True)
-    return Mounts(dict(sorted(found.items(), reverse=True)))  # the longer path of two first
+        paths[mount.mount_path] = pod / "empty" / mount.volume_name
+        paths[mount.mount_path].mkdir(parents=True)
+    return Mounts(dict(sorted(paths.items(), reverse=True)))  # the longer path of two first
 
 
 def claims(step: Step) -> dict[str, str]:
@@ -128,17 +128,17 @@ def environment(step: Step, cluster: Cluster, pod: Path, *, attempt: int | None)
     } | ({} if attempt is None else {"KFP_RETRY_INDEX": str(attempt)})
     # What the image has ready: code that numba compiled for ingestion takes a minute otherwise.
     image |= {name: os.environ[name] for name in ("NUMBA_CACHE_DIR",) if name in os.environ}
-    found = {each.name: each.value for each in step.container.env}
-    for kind, given in (("secret", cluster.secrets), ("config_map", cluster.config_maps)):
+    variables = {each.name: each.value for each in step.container.env}
+    for kind, sources in (("secret", cluster.secrets), ("config_map", cluster.config_maps)):
         for source in getattr(step.kubernetes, f"{kind}_as_env"):
             name = _named(source, kind)
             for pair in source.key_to_env:
                 key = getattr(pair, f"{kind}_key")
-                if key in given.get(name, {}):
-                    found[pair.env_var] = given[name][key]
+                if key in sources.get(name, {}):
+                    variables[pair.env_var] = sources[name][key]
                 elif not source.optional:
                     raise StepFailed(f"{step.name}: couldn't find key {key} in {kind.replace('_', '')} {name}")
-    return image | found
+    return image | variables
 
 
 def command(step: Step, cluster: Cluster) -> list[str]:
@@ -214,8 +214,8 @@ def removed(pod: Path) -> None:
 
 def _named(source: spec_pb2.Value, kind: str) -> str:
     parameter = getattr(source, f"{kind}_name_parameter")
-    found: str = getattr(source, f"{kind}_name") or parameter.runtime_value.constant.string_value
-    return found
+    name: str = getattr(source, f"{kind}_name") or parameter.runtime_value.constant.string_value
+    return name
 
 
 def _last_line(log: Path) -> str:

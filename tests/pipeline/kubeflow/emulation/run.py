@@ -62,8 +62,8 @@ class Run:
 
     def metadata(self, step: str, artifact: str) -> Json:
         """Its metadata."""
-        found: Json = self.finished[step].artifacts[artifact]["metadata"]
-        return found
+        metadata: Json = self.finished[step].artifacts[artifact]["metadata"]
+        return metadata
 
 
 @dataclass
@@ -113,7 +113,7 @@ def execute(
     run_id: str = "run-1",
     backend: Backend = Backend(),  # noqa: B008 - frozen
     at_once: int = 2,
-    told: Callable[[Event], None] = lambda _event: None,
+    on_event: Callable[[Event], None] = lambda _event: None,
 ) -> Run:
     """Runs a pipeline to the end, or until a step has failed as often as its retry policy lets it.
 
@@ -127,7 +127,7 @@ def execute(
         run_id: of the run.
         backend: whose driver and launcher they are.
         at_once: greatest number of pods that run at the same time.
-        told: hears of each attempt, from other threads.
+        on_event: called at each attempt, from other threads.
 
     Raises:
         ValueError: the server would refuse the parameters, or the driver the root.
@@ -149,7 +149,7 @@ def execute(
             for step in ready[: at_once - len(running)]:
                 del waiting[step.name]
                 try:
-                    given = executor_input(
+                    step_input = executor_input(
                         step, values, records.finished, root=root, run_id=run_id, pod=_pod(cluster, run_id, step), backend=backend
                     )
                 except ValueError as error:
@@ -158,14 +158,14 @@ def execute(
                 attempt = workers.submit(
                     _tried,
                     step,
-                    given,
+                    step_input,
                     cluster=cluster,
                     backend=backend,
                     store=store,
                     root=root,
                     run_id=run_id,
                     containers=containers,
-                    told=told,
+                    on_event=on_event,
                 )
                 running[attempt] = (step, time.perf_counter())
             if not running:
@@ -186,7 +186,7 @@ def execute(
 
 def _tried(
     step: Step,
-    given: Json,
+    executor_input: Json,
     *,
     cluster: Cluster,
     backend: Backend,
@@ -194,7 +194,7 @@ def _tried(
     root: str,
     run_id: str,
     containers: _Containers,
-    told: Callable[[Event], None],
+    on_event: Callable[[Event], None],
 ) -> tuple[dict[str, Json], Json]:
     """As often as the step's retry policy says, without its pauses: with the same input and places, since only the pod is made again."""
     most = step.task.retry_policy.max_retry_count
@@ -204,12 +204,12 @@ def _tried(
 
         def started(process: subprocess.Popen[bytes], attempt: int = attempt) -> None:
             containers.running.append(process)
-            told(Event(step.name, attempt, "started", process=process))
+            on_event(Event(step.name, attempt, "started", process=process))
 
         try:
             made = launch(
                 step,
-                given,
+                executor_input,
                 cluster=cluster,
                 backend=backend,
                 store=store,
@@ -220,11 +220,11 @@ def _tried(
                 started=started,
             )
         except StepFailed as error:
-            told(Event(step.name, attempt, "failed", time.perf_counter() - began, str(error)))
+            on_event(Event(step.name, attempt, "failed", time.perf_counter() - began, str(error)))
             if attempt >= most or containers.stopped:
                 raise
         else:
-            told(Event(step.name, attempt, "done", time.perf_counter() - began))
+            on_event(Event(step.name, attempt, "done", time.perf_counter() - began))
             return made
     raise AssertionError("count() doesn't end")
 
@@ -240,8 +240,8 @@ def _pod(cluster: Cluster, run_id: str, step: Step) -> Path:
 
 
 def _types(step: Step, backend: Backend) -> dict[str, str]:
-    found = {LOG_ARTIFACT: "system.Artifact"} if backend.adds_log else {}
+    types = {LOG_ARTIFACT: "system.Artifact"} if backend.adds_log else {}
     for name, spec in step.component.output_definitions.artifacts.items():
         kind = spec.artifact_type
-        found[name] = kind.schema_title or yaml.safe_load(kind.instance_schema)["title"]
-    return found
+        types[name] = kind.schema_title or yaml.safe_load(kind.instance_schema)["title"]
+    return types

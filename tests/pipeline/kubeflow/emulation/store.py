@@ -41,12 +41,12 @@ class Store:
         """
         source = self._file(uri)
         local.parent.mkdir(parents=True, exist_ok=True)
-        for found in source.parent.glob(f"{glob.escape(source.name)}{'*' if by_prefix else ''}"):
-            target = local.parent / found.name
-            if found.is_dir():
-                shutil.copytree(found, target, dirs_exist_ok=True)
+        for file in source.parent.glob(f"{glob.escape(source.name)}{'*' if by_prefix else ''}"):
+            target = local.parent / file.name
+            if file.is_dir():
+                shutil.copytree(file, target, dirs_exist_ok=True)
             else:
-                shutil.copyfile(found, target)
+                shutil.copyfile(file, target)
 
     def path(self, uri: str) -> Path:
         """Where the emulation keeps it."""

@@ -58,7 +58,7 @@ def run(
     attempt: str = "",
 ) -> int:
     """Run a step with the outputs that it declares, and with those that a driver adds."""
-    given = {
+    invocation = {
         "inputs": {"parameterValues": {"word": "hello"}},
         "outputs": {
             "artifacts": {
@@ -69,7 +69,7 @@ def run(
         },
     }
     declared = {"parameters": {"word": {"parameterType": "STRING"}}}
-    arguments = ["--executor_class_path", f"container_steps.{step}_Executor", "--json_serialized_invocation_args", json.dumps(given)]
+    arguments = ["--executor_class_path", f"container_steps.{step}_Executor", "--json_serialized_invocation_args", json.dumps(invocation)]
     arguments += ["--json_serialized_inputs_spec_args", json.dumps(declared), "--json_serialized_output_names", json.dumps([*outputs])]
     return main([*arguments, *beam])
 
@@ -163,9 +163,9 @@ def test_a_message_for_the_pods_status_is_cut_where_the_kubelet_stops_reading(tm
     [("Where", "DataflowRunner", False), ("WhereBeam", "DataflowRunner", True), ("WhereBeam", "FnApiRunner", False)],
 )
 def test_only_steps_whose_workers_are_dataflows_see_addresses_of_google(tmp_path: Path, step: str, runner: str, kept: bool) -> None:
-    from pipeline.kubeflow.step.entrypoint import _kept
+    from pipeline.kubeflow.step.entrypoint import _kept_schemes
 
-    assert _kept(f"container_steps.{step}_Executor", [f"--runner={runner}"]) == (("gs://",) if kept else ())
+    assert _kept_schemes(f"container_steps.{step}_Executor", [f"--runner={runner}"]) == (("gs://",) if kept else ())
 
 
 def test_a_container_without_arguments_says_which_it_needs(capsys: pytest.CaptureFixture[str]) -> None:

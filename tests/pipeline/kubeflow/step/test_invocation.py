@@ -1,22 +1,22 @@
 import pytest
 
-from pipeline.kubeflow.step.artifact_paths import ROOT, Places
-from pipeline.kubeflow.step.invocation import folders, received, returned
+from pipeline.kubeflow.step.artifact_paths import ROOT, ArtifactPaths
+from pipeline.kubeflow.step.invocation import output_folders, to_executor_input, to_executor_output
 
 MODEL = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
 DECLARED = {"artifacts": {"model": {"artifactType": MODEL}, "examples": {"artifactType": {"schemaTitle": "tfx.Examples"}}}}
 
 
-def given(kind: dict | None, **metadata: object) -> dict:
+def invocation_with(kind: dict | None, **metadata: object) -> dict:
     artifact = {"name": "7", "uri": "minio://bucket/root/Trainer/model", "metadata": metadata}
     if kind is not None:
         artifact["type"] = kind
     return {"inputs": {"artifacts": {"model": {"artifacts": [artifact]}}}, "outputs": {"outputFile": "/minio/x/output_metadata.json"}}
 
 
-def taken(whole: dict, declared: dict, *, places: Places = Places()) -> dict:  # noqa: B008 - frozen
+def taken(whole: dict, declared: dict, *, paths: ArtifactPaths = ArtifactPaths()) -> dict:  # noqa: B008 - frozen
     """What TFX gets where the component declares each output that there is."""
-    return received(whole, declared, places, output_names=whole.get("outputs", {}).get("artifacts", {}))
+    return to_executor_input(whole, declared, paths, output_names=whole.get("outputs", {}).get("artifacts", {}))
 
 
 @pytest.mark.parametrize(
@@ -28,48 +28,48 @@ def taken(whole: dict, declared: dict, *, places: Places = Places()) -> dict:  #
     ],
 )
 def test_an_address_has_the_launchers_folder_and_the_folder_its_address(uri: str, path: str) -> None:
-    assert Places().local(uri) == path
-    assert Places().remote(path) == uri
-    assert Places("/pods/1").local(uri) == f"/pods/1{path}"
-    assert Places("/pods/1/").remote(f"/pods/1{path}") == uri
+    assert ArtifactPaths().local(uri) == path
+    assert ArtifactPaths().remote(path) == uri
+    assert ArtifactPaths("/pods/1").local(uri) == f"/pods/1{path}"
+    assert ArtifactPaths("/pods/1/").remote(f"/pods/1{path}") == uri
 
 
 @pytest.mark.parametrize("other", ["/shelfrank/releases", "hdfs://host/a", "", "minio", "/minio", "/elsewhere/minio/a"])
 def test_what_isnt_of_the_store_stays(other: str) -> None:
-    assert Places().local(other) == other
-    assert Places().remote(other) == other
+    assert ArtifactPaths().local(other) == other
+    assert ArtifactPaths().remote(other) == other
 
 
 def test_a_scheme_that_is_kept_stays_both_ways() -> None:
-    places = Places(kept=("gs://",))
-    assert places.local("gs://bucket/a") == "gs://bucket/a"
-    assert places.remote("gs://bucket/a") == "gs://bucket/a"
-    assert places.local("minio://bucket/a") == "/minio/bucket/a"
+    paths = ArtifactPaths(kept=("gs://",))
+    assert paths.local("gs://bucket/a") == "gs://bucket/a"
+    assert paths.remote("gs://bucket/a") == "gs://bucket/a"
+    assert paths.local("minio://bucket/a") == "/minio/bucket/a"
 
 
 def test_a_pods_folders_lie_under_its_root_or_where_the_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ROOT, raising=False)
-    assert Places.here() == Places("/")
+    assert ArtifactPaths.here() == ArtifactPaths("/")
     monkeypatch.setenv(ROOT, "/pods/1")
-    assert Places.here(kept=("gs://",)) == Places("/pods/1", ("gs://",))
+    assert ArtifactPaths.here(kept=("gs://",)) == ArtifactPaths("/pods/1", ("gs://",))
 
 
 @pytest.mark.parametrize("kind", [{"instanceSchema": ""}, {}, None])
 def test_an_input_without_a_type_gets_the_declared_one(kind: dict | None) -> None:
-    (artifact,) = taken(given(kind), DECLARED)["inputs"]["artifacts"]["model"]["artifacts"]
+    (artifact,) = taken(invocation_with(kind), DECLARED)["inputs"]["artifacts"]["model"]["artifacts"]
     assert artifact["type"] == {"schemaTitle": "tfx.Model"}
     assert artifact["uri"] == "/minio/bucket/root/Trainer/model"
     assert artifact["name"] == "7"
 
 
 def test_a_type_that_the_driver_sends_counts() -> None:
-    (artifact,) = taken(given({"schemaTitle": "tfx.File"}), DECLARED)["inputs"]["artifacts"]["model"]["artifacts"]
+    (artifact,) = taken(invocation_with({"schemaTitle": "tfx.File"}), DECLARED)["inputs"]["artifacts"]["model"]["artifacts"]
     assert artifact["type"] == {"schemaTitle": "tfx.File"}
 
 
 def test_an_input_that_is_marked_absent_or_empty_is_dropped() -> None:
-    assert taken(given(None, absent=1.0), DECLARED)["inputs"]["artifacts"] == {}
-    assert "model" in taken(given(None, absent=0.0), DECLARED)["inputs"]["artifacts"]
+    assert taken(invocation_with(None, absent=1.0), DECLARED)["inputs"]["artifacts"] == {}
+    assert "model" in taken(invocation_with(None, absent=0.0), DECLARED)["inputs"]["artifacts"]
     assert taken({"inputs": {"artifacts": {"model": {"artifacts": []}}}}, DECLARED)["inputs"]["artifacts"] == {}
     assert taken({"inputs": {"artifacts": {"model": {}}}}, DECLARED)["inputs"]["artifacts"] == {}
 
@@ -104,7 +104,7 @@ def test_folders_are_of_local_outputs_that_arent_single_files() -> None:
         return {"artifacts": [{"uri": uri, "type": {"schemaTitle": title}}]}
 
     outputs = {"model": output("s3://b/m", "tfx.Model"), "best": output("s3://b/f", "tfx.Float"), "far": output("gs://b/e", "tfx.Examples")}
-    assert list(folders(taken({"outputs": {"artifacts": outputs}}, {}, places=Places(kept=("gs://",))))) == ["/s3/b/m"]
+    assert list(output_folders(taken({"outputs": {"artifacts": outputs}}, {}, paths=ArtifactPaths(kept=("gs://",))))) == ["/s3/b/m"]
 
 
 @pytest.mark.parametrize("kind", [{"schemaTitle": "system.Artifact"}, {"schemaTitle": "tfx.Model"}, {"instanceSchema": ""}, {}, None])
@@ -113,15 +113,17 @@ def test_an_output_that_the_component_doesnt_declare_is_left_alone(name: str, ki
     extra = {"name": name, "uri": f"minio://b/Trainer/1/{name}", "customPath": "/elsewhere/x"} | ({} if kind is None else {"type": kind})
     model = {"uri": "minio://b/Trainer/1/model", "type": {"schemaTitle": "tfx.Model"}}
     listed = {"model": {"artifacts": [model]}, name: {"artifacts": [extra]}}
-    made = received({"outputs": {"artifacts": listed, "outputFile": "/f"}}, {}, Places(), output_names=["model"])
+    made = to_executor_input({"outputs": {"artifacts": listed, "outputFile": "/f"}}, {}, ArtifactPaths(), output_names=["model"])
     assert list(made["outputs"]["artifacts"]) == ["model"]
-    assert list(folders(made)) == ["/minio/b/Trainer/1/model"]
+    assert list(output_folders(made)) == ["/minio/b/Trainer/1/model"]
 
 
 def test_an_output_of_that_name_that_the_component_declares_is_its_own() -> None:
     log = {"uri": "minio://b/x/executor-logs", "type": {"schemaTitle": "tfx.File"}}
-    made = received({"outputs": {"artifacts": {"executor-logs": {"artifacts": [log]}}}}, {}, Places(), output_names=["executor-logs"])
-    assert list(folders(made)) == ["/minio/b/x/executor-logs"]
+    made = to_executor_input(
+        {"outputs": {"artifacts": {"executor-logs": {"artifacts": [log]}}}}, {}, ArtifactPaths(), output_names=["executor-logs"]
+    )
+    assert list(output_folders(made)) == ["/minio/b/x/executor-logs"]
 
 
 def test_an_output_goes_back_with_addresses_and_without_nulls() -> None:
@@ -130,7 +132,7 @@ def test_an_output_goes_back_with_addresses_and_without_nulls() -> None:
         "artifacts": {"model": {"artifacts": [{"uri": "/minio/b/model/page.html", "metadata": metadata}]}},
         "parameterValues": {"n": 1.0},
     }
-    assert returned(made, Places()) == {
+    assert to_executor_output(made, ArtifactPaths()) == {
         "artifacts": {
             "model": {
                 "artifacts": [
@@ -151,4 +153,4 @@ def test_an_output_goes_back_with_addresses_and_without_nulls() -> None:
 
 
 def test_an_output_without_artifacts_goes_back_as_it_is() -> None:
-    assert returned({}, Places()) == {"artifacts": {}}
+    assert to_executor_output({}, ArtifactPaths()) == {"artifacts": {}}

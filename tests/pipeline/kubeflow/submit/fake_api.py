@@ -184,53 +184,53 @@ class FakeKubeflow:
                 raise Refusal(400, f"filter can't be read: {predicate}")
             rows = [row for row in rows if row.get(predicate["key"]) == predicate["stringValue"]]
         start, size = int(query.get("page_token") or 0), min(int(query.get("page_size") or 20), self.page_limit)
-        more = {"next_page_token": str(start + size)} if start + size < len(rows) else {}
-        return ({name: rows[start : start + size], "total_size": len(rows)} if rows else {}) | more
+        next_page = {"next_page_token": str(start + size)} if start + size < len(rows) else {}
+        return ({name: rows[start : start + size], "total_size": len(rows)} if rows else {}) | next_page
 
     def create(self, kind: str, body: bytes) -> dict[str, Any]:
-        given = json.loads(body)
-        unknown = set(given) - _FIELDS[kind]
+        resource = json.loads(body)
+        unknown = set(resource) - _FIELDS[kind]
         if unknown:
             raise Refusal(400, f"unknown field {sorted(unknown)[0]!r}")
-        if not given.get("display_name"):
+        if not resource.get("display_name"):
             raise Refusal(400, f"The {kind} name is empty. Please specify a valid name")
         if kind in ("pipelines", "experiments"):
-            if bool(given.get("namespace")) != self.multi_user:
+            if bool(resource.get("namespace")) != self.multi_user:
                 raise Refusal(400, f"namespace {'can not be empty' if self.multi_user else 'must be empty'} in this mode")
-            if any(row["display_name"] == given["display_name"] for row in getattr(self, kind).values()):
-                raise Refusal(409, f"The name {given['display_name']} already exist")
+            if any(row["display_name"] == resource["display_name"] for row in getattr(self, kind).values()):
+                raise Refusal(409, f"The name {resource['display_name']} already exist")
         else:
-            self.one(self.experiments, given.get("experiment_id", ""), "experiment")
-            reference = given["pipeline_version_reference"]
+            self.one(self.experiments, resource.get("experiment_id", ""), "experiment")
+            reference = resource["pipeline_version_reference"]
             version = self.one(self.versions, reference.get("pipeline_version_id", ""), "pipeline version")
             if version["pipeline_id"] != reference["pipeline_id"]:
                 raise Refusal(400, "the version belongs to another pipeline")
-            runtime = given.get("runtime_config", {})
+            runtime = resource.get("runtime_config", {})
             if unknown := set(runtime) - _RUNTIME:
                 raise Refusal(400, f"unknown field {sorted(unknown)[0]!r}")
             self.check_parameters(version, runtime.get("parameters", {}))
         if kind == "recurringruns":
-            fields = given["trigger"]["cron_schedule"]["cron"].split()
+            fields = resource["trigger"]["cron_schedule"]["cron"].split()
             if len(fields) not in (5, 6):
                 raise Refusal(400, f"Schedule cron is not a valid cron: Expected 5 to 6 fields, found {len(fields)}")
-            if not 1 <= int(given["max_concurrency"]) <= 10:
+            if not 1 <= int(resource["max_concurrency"]) <= 10:
                 raise Refusal(400, "The max concurrency must be in range [1, 10]")
-            given |= {"status": {"ENABLE": "ENABLED", "DISABLE": "DISABLED"}[given.pop("mode")]}
-            given |= {"namespace": self.experiments[given["experiment_id"]].get("namespace", "")}
+            resource |= {"status": {"ENABLE": "ENABLED", "DISABLE": "DISABLED"}[resource.pop("mode")]}
+            resource |= {"namespace": self.experiments[resource["experiment_id"]].get("namespace", "")}
         key = self.key({"recurringruns": "schedule"}.get(kind, kind.removesuffix("s")))
-        more = {"storage_state": "AVAILABLE"} if kind == "experiments" else {"state": "PENDING"} if kind == "runs" else {}
-        getattr(self, kind)[key] = {_KEYS[kind]: key, **given, **more}
+        state = {"storage_state": "AVAILABLE"} if kind == "experiments" else {"state": "PENDING"} if kind == "runs" else {}
+        getattr(self, kind)[key] = {_KEYS[kind]: key, **resource, **state}
         return dict(getattr(self, kind)[key])
 
-    def check_parameters(self, version: dict[str, Any], given: dict[str, Any]) -> None:
+    def check_parameters(self, version: dict[str, Any], values: dict[str, Any]) -> None:
         declared = version["pipeline_spec"]["pipeline_spec"]["root"].get("inputDefinitions", {}).get("parameters", {})
-        for name, told in declared.items():
-            if name not in given:
-                if not told.get("isOptional") and "defaultValue" not in told:
+        for name, declaration in declared.items():
+            if name not in values:
+                if not declaration.get("isOptional") and "defaultValue" not in declaration:
                     raise Refusal(400, f"parameter {name} is not optional, yet has neither default value nor user provided value")
-            elif not isinstance(given[name], _KINDS[told["parameterType"]]):
-                raise Refusal(400, f"input parameter {name} requires type {told['parameterType']}")
-        if extra := set(given) - set(declared):
+            elif not isinstance(values[name], _KINDS[declaration["parameterType"]]):
+                raise Refusal(400, f"input parameter {name} requires type {declaration['parameterType']}")
+        if extra := set(values) - set(declared):
             raise Refusal(400, f"parameter(s) provided are not required by pipeline: {', '.join(sorted(extra))}")
 
     def upload_version(self, query: dict[str, str], headers: Any, body: bytes) -> dict[str, Any]:
@@ -272,10 +272,10 @@ class FakeKubeflow:
 
     def tasks(self, key: str, frame: int) -> list[dict[str, Any]]:
         """A task for each node of the workflow, as the server stores them: no error, no pod, no word of what they made."""
-        told = []
+        details = []
         for node in self.nodes(key, frame).values():
             child = [{"pod_name": each} for each in node["children"]]
-            told.append(
+            details.append(
                 {
                     "run_id": key,
                     "task_id": f"task-{node['id']}",
@@ -288,7 +288,7 @@ class FakeKubeflow:
                     "child_tasks": child,
                 }
             )
-        return told
+        return details
 
     def workflow(self, key: str) -> dict[str, Any]:
         self.one(self.runs, key, "run")
@@ -299,11 +299,11 @@ class FakeKubeflow:
 
     def nodes(self, key: str, frame: int) -> dict[str, dict[str, Any]]:
         """Argo's nodes: two pods and a part of the workflow for each step, one step after the other."""
-        name, found = f"wf-{key}", {}
+        name, nodes = f"wf-{key}", {}
 
         def node(shown: str, kind: str, template: str, boundary: str, phase: str, start: int, seconds: int | None) -> str:
-            made = f"{name}-{1000 + len(found)}"
-            found[made] = {
+            made = f"{name}-{1000 + len(nodes)}"
+            nodes[made] = {
                 "id": made,
                 "displayName": shown,
                 "type": kind,
@@ -321,16 +321,16 @@ class FakeKubeflow:
         for number, step in enumerate(script.steps):
             seconds, fails = 65 * (number + 1), step == script.failing
             stuck = step == script.stands_at
-            if frame < at or (number and "Failed" in {each["phase"] for each in found.values()}):
+            if frame < at or (number and "Failed" in {each["phase"] for each in nodes.values()}):
                 break
             early = frame == at or (stuck and frame == at)
             broken = fails and script.driver_fails
             phase = "Running" if early else "Failed" if broken else "Succeeded"
             driver = node(f"{step}-driver", "Pod", "system-container-driver", root, phase, moment, None if early else 5)
             if broken and not early:
-                found[driver] |= {"message": script.message}
+                nodes[driver] |= {"message": script.message}
             elif not early:
-                found[driver] |= {"outputs": {"parameters": self.driver_outputs(key, step)}}
+                nodes[driver] |= {"outputs": {"parameters": self.driver_outputs(key, step)}}
             if early or broken:
                 break
             running = frame == at + 1 or stuck
@@ -338,15 +338,15 @@ class FakeKubeflow:
             took = None if running else seconds
             part = node(step, "DAG", "system-container-executor", root, phase, moment + 5, took)
             pod = node("executor", "Pod", "system-container-impl", part, phase, moment + 6, took)
-            found[part]["children"] = [pod]
+            nodes[part]["children"] = [pod]
             if stuck and script.pending:
-                found[pod] |= {"phase": "Pending", "message": script.pending}
+                nodes[pod] |= {"phase": "Pending", "message": script.pending}
             if fails and not running:
-                found[pod] |= {"message": script.message}
+                nodes[pod] |= {"message": script.message}
             if running:
                 break
             at, moment = at + 2, moment + 10 + seconds
-        return found
+        return nodes
 
     def driver_outputs(self, key: str, step: str) -> list[dict[str, str]]:
         """What a container driver leaves for the workflow: the pod of its step, whose launcher is given `ExecutorInput`."""
@@ -354,8 +354,20 @@ class FakeKubeflow:
             name: {"artifacts": [{"name": "7", "uri": f"minio://b/{key}/{name}", "type": {"instanceSchema": ""}, "metadata": metadata}]}
             for name, metadata in self.script.inputs.get(step, {}).items()
         }
-        given = {"inputs": {"parameterValues": {}, "artifacts": artifacts}, "outputs": {"outputFile": "/minio/b/output_metadata.json"}}
-        command = ["/kfp-launcher/launch", "--executor_type", "container", "--run_id", key, "--executor_input", json.dumps(given), "--"]
+        executor_input = {
+            "inputs": {"parameterValues": {}, "artifacts": artifacts},
+            "outputs": {"outputFile": "/minio/b/output_metadata.json"},
+        }
+        command = [
+            "/kfp-launcher/launch",
+            "--executor_type",
+            "container",
+            "--run_id",
+            key,
+            "--executor_input",
+            json.dumps(executor_input),
+            "--",
+        ]
         patch = {"containers": [{"name": "main", "image": "shelfrank/pipeline:1", "command": command, "args": ["true"], "resources": {}}]}
         values = {"pod-spec-patch": json.dumps(patch), "cached-decision": "false", "condition": "nil"}
         return [{"name": name, "value": value} for name, value in values.items()]
@@ -434,8 +446,8 @@ class _Handler(BaseHTTPRequestHandler):
             if url.path == "/k8s/pod/logs":
                 self._reply(200, self.fake.log(query).encode(), {"content-type": "text/plain"})
                 return
-            found = self.fake.answer(self.command, url.path, query, self.headers, body)
-            self._reply(200, json.dumps(found).encode(), {"content-type": "application/json"})
+            answer = self.fake.answer(self.command, url.path, query, self.headers, body)
+            self._reply(200, json.dumps(answer).encode(), {"content-type": "application/json"})
         except Refusal as refusal:
             self._reply(refusal.status, json.dumps(refusal.body()).encode(), {"content-type": "application/json"})
         except FileNotFoundError:

@@ -15,9 +15,9 @@ BLOCK = re.compile(r"(?m)^<!-- case: ([\w-]+)(, brief)? -->\n((?:(?: {4}.*)?\n)*
 def rewritten(text: str) -> str:
     """The page with each transcript as it is today."""
 
-    def block(found: re.Match[str]) -> str:
-        shown = "\n".join(line.rstrip() for line in transcript(found[1], brief=bool(found[2])).splitlines())
-        return f"<!-- case: {found[1]}{found[2] or ''} -->\n\n{indent(shown, '    ')}\n\n"
+    def block(match: re.Match[str]) -> str:
+        shown = "\n".join(line.rstrip() for line in transcript(match[1], brief=bool(match[2])).splitlines())
+        return f"<!-- case: {match[1]}{match[2] or ''} -->\n\n{indent(shown, '    ')}\n\n"
 
     return BLOCK.sub(block, text)
 

@@ -9,9 +9,9 @@ from kfp import compiler, dsl
 from components.contract.errors import InputError, KubeflowError
 from pipeline.cli.main import main
 from pipeline.kubeflow.compile.package import read_package
-from pipeline.kubeflow.submit.api_errors import Asked, from_answer, from_redirect
-from pipeline.kubeflow.submit.client import TOKEN, Place, connect
-from pipeline.kubeflow.submit.upload import experiment, upload
+from pipeline.kubeflow.submit.api_errors import Request, from_redirect, from_response
+from pipeline.kubeflow.submit.client import TOKEN, Endpoint, connect
+from pipeline.kubeflow.submit.upload import get_or_create_experiment, upload
 from tests.pipeline.kubeflow import tiny_package
 from tests.pipeline.kubeflow.submit.fake_api import FakeKubeflow, Fault, Script, serving
 
@@ -25,7 +25,7 @@ def test_a_token_file_is_read_anew_for_each_request(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("first\n")
     with serving(FakeKubeflow(token="first")) as fake:
-        client = connect(Place(fake.host, token_file=file))
+        client = connect(Endpoint(fake.host, token_file=file))
         fake.token = "second"
         file.write_text("second\n")
         client.list_pipelines()
@@ -35,7 +35,7 @@ def test_a_token_file_is_read_anew_for_each_request(tmp_path: Path) -> None:
 def test_a_token_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TOKEN, "s3cret")
     with serving(FakeKubeflow(token="s3cret")) as fake:
-        connect(Place(fake.host)).list_pipelines()
+        connect(Endpoint(fake.host)).list_pipelines()
     assert set(fake.tokens) == {"Bearer s3cret"}
 
 
@@ -58,7 +58,7 @@ def test_schedules_are_found_on_every_page(package: Path) -> None:
 
 def test_what_somebody_else_makes_meanwhile_is_used(package: Path) -> None:
     with serving(FakeKubeflow()) as fake:
-        client, read = connect(Place(fake.host)), read_package(package)
+        client, read = connect(Endpoint(fake.host)), read_package(package)
         first = upload(client, read)
         fake.faults += [Fault("GET", ".*/pipelines", 200, "{}", times=1), Fault("GET", ".*/versions", 200, "{}", times=1)]
         again = upload(client, read)
@@ -67,10 +67,10 @@ def test_what_somebody_else_makes_meanwhile_is_used(package: Path) -> None:
 
 def test_an_archived_experiment_is_refused_with_what_to_do() -> None:
     with serving(FakeKubeflow()) as fake:
-        client = connect(Place(fake.host))
-        fake.experiments[experiment(client, "shop")]["storage_state"] = "ARCHIVED"
+        client = connect(Endpoint(fake.host))
+        fake.experiments[get_or_create_experiment(client, "shop")]["storage_state"] = "ARCHIVED"
         with pytest.raises(InputError, match="restore it in the UI"):
-            experiment(client, "shop")
+            get_or_create_experiment(client, "shop")
 
 
 def test_a_file_of_kubeflows_own_compiler_is_read(tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ def test_a_file_of_kubeflows_own_compiler_is_read(tmp_path: Path) -> None:
     compiler.Compiler().compile(pipeline, str(file))
     package = read_package(file)
     assert (package.name, package.steps, package.required) == ("two-steps", ("step",), {"wait"})
-    given = package.parameters(["wait=3", "share=0.25", "on=false", "days=[1, 2]", "name=a=b"])
-    assert given == {"wait": 3, "share": 0.25, "on": False, "days": [1, 2], "name": "a=b"}
+    parameters = package.parameters(["wait=3", "share=0.25", "on=false", "days=[1, 2]", "name=a=b"])
+    assert parameters == {"wait": 3, "share": 0.25, "on": False, "days": [1, 2], "name": "a=b"}
     for wrong in ("wait=3.5", "share=half", "on=yes", "days={}", "days=1,2", "wait"):
         with pytest.raises(InputError, match="expected"):
             package.parameters(["wait=3", wrong])
@@ -121,13 +121,13 @@ def test_the_steps_stand_in_the_order_that_they_run_in(package: Path) -> None:
     ],
 )
 def test_what_the_server_says_for_people_is_found(status: int, body: str, said: str) -> None:
-    error = from_answer(Asked("POST", "https://kubeflow.example/pipeline/apis/v2beta1/x".replace("/pipeline", "")), status, body)
+    error = from_response(Request("POST", "https://kubeflow.example/pipeline/apis/v2beta1/x".replace("/pipeline", "")), status, body)
     assert said in str(error)
     assert error.status == status
 
 
 def test_being_sent_to_https_names_the_host_to_say() -> None:
-    asked = Asked("GET", "http://kubeflow.example/pipeline/apis/v2beta1/healthz")
+    asked = Request("GET", "http://kubeflow.example/pipeline/apis/v2beta1/healthz")
     error = from_redirect(asked, 301, "https://kubeflow.example/pipeline/apis/v2beta1/healthz")
     assert str(error).endswith("say --host https://kubeflow.example/pipeline")
 
@@ -136,12 +136,12 @@ def test_a_200_that_is_no_json_is_refused() -> None:
     with serving(FakeKubeflow()) as fake:
         fake.faults.append(Fault("GET", ".*healthz", 200, "OK", {"content-type": "text/plain"}))
         with pytest.raises(KubeflowError, match=r"expected JSON from .* got 'OK'"):
-            connect(Place(fake.host))
+            connect(Endpoint(fake.host))
 
 
 def test_a_login_page_in_the_midst_is_refused_too() -> None:
     with serving(FakeKubeflow()) as fake:
-        client = connect(Place(fake.host))
+        client = connect(Endpoint(fake.host))
         fake.faults.append(Fault("GET", ".*/pipelines", 200, "<html><title>Log in</title></html>", {"content-type": "text/html"}))
         with pytest.raises(KubeflowError, match=r"got a web page \('Log in'\)"):
             client.list_pipelines()

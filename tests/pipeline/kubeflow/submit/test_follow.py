@@ -15,10 +15,10 @@ import pytest
 from components.contract.errors import KubeflowError
 from components.release.run_outcome import Announced, announced
 from pipeline.cli.main import main
-from pipeline.kubeflow.submit.client import Place, connect
+from pipeline.kubeflow.submit.client import Endpoint, connect
 from pipeline.kubeflow.submit.follow import follow
-from pipeline.kubeflow.submit.run_display import Lines, board, duration
-from pipeline.kubeflow.submit.steps import Step, names_of, steps
+from pipeline.kubeflow.submit.run_display import Lines, duration, run_display
+from pipeline.kubeflow.submit.steps import Step, step_names, steps
 from pipeline.kubeflow.submit.workflow import Pod, Workflow
 from tests.pipeline.kubeflow import tiny_package
 from tests.pipeline.kubeflow.submit.fake_api import FakeKubeflow, Script, serving
@@ -54,7 +54,7 @@ def test_the_state_of_a_step_out_of_the_servers_tasks(tasks: list[SimpleNamespac
 
 def test_the_servers_own_tasks_are_no_steps() -> None:
     tasks = [task(name, "RUNNING") for name in ("wf-1", "root", "root-driver", "Trainer-driver", "Trainer", "executor")]
-    assert names_of(tasks) == ("Trainer",)
+    assert step_names(tasks) == ("Trainer",)
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(None, ""), (7.4, "7 s"), (59.6, "1 min 0 s"), (723, "12 min 3 s"), (7500, "2 h 5 min")])
@@ -78,14 +78,14 @@ def test_on_a_terminal_all_steps_are_drawn_in_place() -> None:
             return True
 
     out = Terminal()
-    with board(out) as shown:
+    with run_display(out) as shown:
         shown.show([Step("Trainer", "running", 61.0), Step("Evaluator")])
         shown.say("asking again: x")
         shown.show([Step("Trainer", "done", 90.0), Step("Evaluator", "failed", 5.0)])
-    told = out.getvalue()
-    assert "▸" in told
-    assert "asking again: x" in told
-    last = told.rsplit("Trainer", 1)[1]
+    output = out.getvalue()
+    assert "▸" in output
+    assert "asking again: x" in output
+    last = output.rsplit("Trainer", 1)[1]
     assert "1 min 30 s" in last
     assert "✗" in last
     assert "5 s" in last
@@ -101,7 +101,7 @@ def test_what_a_step_waits_for_is_told_once_while_nothing_changes(tmp_path: Path
         assert main(["submit", str(file), "--host", fake.host, "--no-follow"]) == 0
         (run_id,) = fake.runs
         with pytest.raises(KubeflowError, match="it goes on"):
-            follow(connect(Place(fake.host)), run_id, Lines(out), poll_s=0.001, stuck_s=0.02, timeout_s=1.0)
+            follow(connect(Endpoint(fake.host)), run_id, Lines(out), poll_s=0.001, stuck_s=0.02, timeout_s=1.0)
     lines = out.getvalue().splitlines()
     assert lines[-2:] == ["[Trainer] running", f"Trainer waits: {why}"]
     assert fake.asked.count(f"GET /apis/v1beta1/runs/{run_id}") > 1
@@ -115,14 +115,14 @@ def test_an_attempt_that_was_followed_by_a_good_one_is_no_failure() -> None:
         Pod("Evaluator", "wf-impl-4", failed=True, message="Error (exit code 2)"),
     )
     with serving(FakeKubeflow()) as fake:
-        (failure,) = Workflow("run-1", "kubeflow", pods).failures(connect(Place(fake.host)))
+        (failure,) = Workflow("run-1", "kubeflow", pods).failures(connect(Endpoint(fake.host)))
     assert (failure.step, failure.message, failure.log) == ("Evaluator", "Error (exit code 2)", ())
 
 
-@pytest.mark.parametrize("told", [Announced(True, 7), Announced(False, None, ("a\nb", "ü"))])
-def test_the_outcome_in_a_log_is_read_as_it_was_written(told: Announced) -> None:
-    assert "\n" not in told.line()
-    assert announced(f"INFO x\nI0101 {told.line()}\ntail\n") == Announced(told.released, told.version, tuple(told.refusals))
+@pytest.mark.parametrize("outcome", [Announced(True, 7), Announced(False, None, ("a\nb", "ü"))])
+def test_the_outcome_in_a_log_is_read_as_it_was_written(outcome: Announced) -> None:
+    assert "\n" not in outcome.line()
+    assert announced(f"INFO x\nI0101 {outcome.line()}\ntail\n") == Announced(outcome.released, outcome.version, tuple(outcome.refusals))
 
 
 @pytest.mark.parametrize("log", ["", "nothing\n", "shelfrank outcome: broken\n", 'shelfrank outcome: {"other": 1}\n'])
@@ -134,10 +134,10 @@ def test_json_stands_alone_on_standard_output(tmp_path: Path, capsys: pytest.Cap
     file = tiny_package.write(tmp_path / "pipeline.yaml")
     with serving(FakeKubeflow(script=Script(tiny_package.STEPS, failing="Trainer", message="OOMKilled"))) as fake:
         assert main(["submit", str(file), "--host", fake.host, "--poll", "0.001", "--json"]) == 1
-    given = json.loads(capsys.readouterr().out)
-    assert (given["state"], given["released"], given["outcome_source"]) == ("FAILED", None, None)
-    assert given["failures"] == [{"step": "Trainer", "message": "OOMKilled", "log": []}]
-    assert {step["name"]: step["state"] for step in given["steps"]}["Evaluator"] == "waiting"
+    result = json.loads(capsys.readouterr().out)
+    assert (result["state"], result["released"], result["outcome_source"]) == ("FAILED", None, None)
+    assert result["failures"] == [{"step": "Trainer", "message": "OOMKilled", "log": []}]
+    assert {step["name"]: step["state"] for step in result["steps"]}["Evaluator"] == "waiting"
 
 
 def test_nothing_but_ours_is_written_and_nothing_heavy_is_imported(tmp_path: Path) -> None:

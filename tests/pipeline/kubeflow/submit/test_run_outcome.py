@@ -20,10 +20,10 @@ from tests.pipeline.kubeflow import tiny_package
 from tests.pipeline.kubeflow.submit.fake_api import FakeKubeflow, Script, serving
 
 
-def run_of(**given: Any) -> SimpleNamespace:
+def run_of(**fields_of_run: Any) -> SimpleNamespace:
     reference = SimpleNamespace(pipeline_id="p", pipeline_version_id="v")
     fields = {"run_id": "run-1", "runtime_config": None, "recurring_run_id": None, "pipeline_spec": None}
-    return SimpleNamespace(**(fields | {"pipeline_version_reference": reference} | given))
+    return SimpleNamespace(**(fields | {"pipeline_version_reference": reference} | fields_of_run))
 
 
 SPEC = {"root": {"inputDefinitions": {"parameters": {"push_destination": {"defaultValue": "DEFAULT"}}}}}
@@ -35,7 +35,7 @@ class Server:
     def __init__(self, schedule: str | None = None) -> None:
         self.schedule = schedule
 
-    def spec_of(self, run: Any) -> dict[str, Any]:
+    def run_spec(self, run: Any) -> dict[str, Any]:
         return dict(run.pipeline_spec or {})
 
     def get_recurring_run(self, key: str) -> SimpleNamespace:
@@ -54,9 +54,9 @@ def test_the_store_that_is_asked_is_the_one_that_the_run_publishes_into(store: s
         recurring_run_id="schedule-1" if by != "run" else None,
         pipeline_spec=json.loads(json.dumps(SPEC).replace("DEFAULT", store if by == "default" else "/elsewhere")),
     )
-    found = find_outcome(Server(store if by == "schedule" else None), run, None)
-    assert (found.outcome, found.source) == (outcome, "the store")
-    assert len(found.failed) == 2
+    lookup = find_outcome(Server(store if by == "schedule" else None), run, None)
+    assert (lookup.outcome, lookup.source) == (outcome, "the store")
+    assert len(lookup.failed) == 2
 
 
 def test_a_store_that_cant_be_read_or_knows_nothing_of_the_run_says_so(store: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.main import parser
-from pipeline.kubeflow.submit.follow import PATIENCE
+from pipeline.kubeflow.submit.follow import MAX_FAILED_POLLS
 from tests.pipeline.kubeflow.cases import CASES
 from tests.pipeline.kubeflow.submit.page import BLOCK, PAGES, rewritten
 
@@ -32,4 +32,4 @@ def test_each_command_on_the_page_parses(command: str, monkeypatch: pytest.Monke
 
 
 def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
-    assert f"{PATIENCE} times in a row" in " ".join(GUIDE.split())
+    assert f"{MAX_FAILED_POLLS} times in a row" in " ".join(GUIDE.split())
