@@ -30,7 +30,7 @@ def lent_rates(rates: Floats, neighbours: Neighbours, *, prior: float) -> Floats
 def on_evidence(rates: Floats, trials: Floats, *, lent: Floats, prior: float, strength: float) -> Floats:
     """Smoothed rates as they would be with the lent rate for a prior: what a product has seen itself takes over bit by bit.
 
-    From (n + prior strength) / (d + strength) to (n + lent strength) / (d + strength); see `components.state.smoothing.smoothed_rate`.
+    From (n + prior strength) / (d + strength) to (n + lent strength) / (d + strength); see `components.state.features.smoothed_rate`.
 
     Args:
         rates: smoothed by the prior.

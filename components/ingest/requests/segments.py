@@ -6,14 +6,14 @@ import polars as pl
 from components.contract.dataset import Dataset
 from components.ingest.tables.catalogue import joined, joined_at
 from components.state.features import plan_of
-from components.state.reducer import State, empty
+from components.state.keys import SEPARATOR, segment_key
+from components.state.reducer import LogRows, State, empty
 from components.state.replay import replay
-from components.state.segments import BETWEEN, segment_key
 from components.state.versions import FROM
 
 
 def segments(rows: pl.DataFrame, dataset: Dataset, users: pl.DataFrame | None, *, prefix: str) -> pl.Series:
-    """(N,) the segment of each row, as `components.state.segments.segment_of` makes it; null where a value is missing.
+    """(N,) the segment of each row, as `components.state.keys.segment_of` makes it; null where a value is missing.
 
     Args:
         rows: with `user`, `time`, and the events' features under their names behind `prefix`.
@@ -33,7 +33,7 @@ def segments(rows: pl.DataFrame, dataset: Dataset, users: pl.DataFrame | None, *
         else:
             values.append(rows[f"{prefix}{name}"].alias(name))
     told = pl.all_horizontal(pl.all() != "")
-    whole = pl.DataFrame(values).select(pl.when(told).then(pl.concat_str(pl.all(), separator=BETWEEN)).alias("segment"))
+    whole = pl.DataFrame(values).select(pl.when(told).then(pl.concat_str(pl.all(), separator=SEPARATOR)).alias("segment"))
     return whole.to_series()
 
 
@@ -55,9 +55,7 @@ def segment_block(rows: pl.DataFrame, items: pl.Series, dataset: Dataset) -> tup
     first = rows.filter(pair != pair.shift(1, fill_value=-1))
     keys = [segment_key(segment, item) for segment, item in zip(first["segment"], items.gather(first["item"]), strict=True)]
     state = empty(plan, len(keys))
-    replay(
-        plan,
-        state,
+    log = LogRows(
         keys=pair.to_numpy(),
         times_us=rows["time"].to_numpy(),
         actions=rows["action"].to_numpy(),
@@ -68,4 +66,5 @@ def segment_block(rows: pl.DataFrame, items: pl.Series, dataset: Dataset) -> tup
         is_query=np.zeros(len(rows), np.bool_),
         stamps_us=rows["stamped"].fill_null(rows["time"]).to_numpy(),
     )
+    replay(plan, state, log)
     return keys, state

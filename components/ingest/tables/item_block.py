@@ -6,7 +6,7 @@ import polars as pl
 from components.contract.dataset import Dataset
 from components.ingest.sources.sorting import sorted_by
 from components.state.features import plan_of, state_values
-from components.state.reducer import State, empty
+from components.state.reducer import LogRows, State, empty
 from components.state.replay import replay
 
 
@@ -31,9 +31,7 @@ def product_block(rows: pl.DataFrame, dataset: Dataset) -> tuple[pl.DataFrame, l
     items = rows["item"].unique(maintain_order=True).to_list()
     state = empty(plan, len(items))
     query = rows["slot"].to_numpy() >= 0
-    features = replay(
-        plan,
-        state,
+    log = LogRows(
         keys=key,
         times_us=rows["time"].to_numpy(),
         actions=rows["action"].to_numpy(),
@@ -44,5 +42,6 @@ def product_block(rows: pl.DataFrame, dataset: Dataset) -> tuple[pl.DataFrame, l
         is_query=query,
         stamps_us=rows["stamped"].fill_null(rows["time"]).to_numpy(),
     )
+    features = replay(plan, state, log)
     known = rows.filter(pl.Series(query, dtype=pl.Boolean)).select("origin", "slot")
     return known.hstack(pl.DataFrame(state_values(dataset, "item", features.values))), items, state

@@ -4,7 +4,7 @@ With n of a product's successes and d trials in the segment, and p what is expec
 
     (n + p strength) / (d + strength)
 
-as `components.state.smoothing.smoothed_rate`, with p a number for each product. For a rate, p is the shop's smoothed rate, and strength the
+as `components.state.features.smoothed_rate`, with p a number for each product. For a rate, p is the shop's smoothed rate, and strength the
 feature's. For a count there are no trials: d is what the candidates together have in the segment, and p is the product's share of what
 they have in the shop: the mean of a Dirichlet posterior, as in the smoothing of language models (Zhai and Lafferty, 2004). Where little has
 happened in a segment its order so is the shop's.
@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset
 from components.contract.popularity import popularity_feature, popularity_half_life
-from components.state.features import plan_of
+from components.state.features import plan_of, smoothed_rate
 from components.state.plan import count_index, total_index
-from components.state.smoothing import smoothed_rate
 from serving.features.request import Inputs
 from serving.service.ranking.fallback_scores import Scores
 

@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from benchmarks.serving.neighbours import main
 from components.contract.load import load_dataset
 from components.simulator import ShopConfig, simulate
-from components.state.smoothing import smoothed_rate
+from components.state.features import smoothed_rate
 from serving.neighbours.content import content_space, content_vectors
 from serving.neighbours.nearest import nearest
 from serving.neighbours.neighbor_prior import lent_rates

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from components.contract.errors import InputError
-from components.state.smoothing import smoothed_rate
+from components.state.features import smoothed_rate
 from serving.neighbours import nearest as module
 from serving.neighbours.nearest import Neighbours, nearest
 from serving.neighbours.neighbor_prior import lent_rates, on_evidence
