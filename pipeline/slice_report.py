@@ -14,7 +14,7 @@ from tfx.utils.path_utils import serving_model_path
 from components.contract.sources import AMOUNTS
 from components.evaluation.results import CHALLENGER
 from components.release.manifest import FILE as MANIFEST
-from components.release.run_outcome import Announced
+from components.release.run_outcome import RunOutcome
 from pipeline.kubeflow.step.artifact_paths import Places
 from pipeline.results.collect_result import Outputs, outcome
 from pipeline.results.lineage import lineage
@@ -112,7 +112,7 @@ def SliceReport(  # noqa: N802 - TFX names a component by its function
     for sentence in result.verdict.sentences:
         _log.info("%s", sentence)
     refusals = tuple(finding.text for finding in result.verdict.findings if not finding.passed)
-    print(Announced(release is not None, release, refusals).line(), flush=True)  # for `shelfrank submit`, which may read the step's log
+    print(RunOutcome(release is not None, release, refusals).line(), flush=True)  # for `shelfrank submit`, which may read the step's log
 
 
 def shown(result: RunResult) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from components.champion.baseline_rule import Rule, dull_rule
+from components.champion.baseline_rule import Rule, choose_rule
 from components.contract.dataset import Dataset
 from components.contract.popularity import popularity_column
 from components.schema import signatures
@@ -12,7 +12,7 @@ _BITS_OF_1 = 0x3F800000
 _UNIT = 2.0**-23 / 43  # 1 is a count of 9 million million
 
 
-def export_dull(dataset: Dataset, path: str) -> Rule:
+def export_baseline(dataset: Dataset, path: str) -> Rule:
     """Write the baseline as a SavedModel with the doors of `components.schema.signatures`; returns the rule it follows.
 
     - shown order: 1 / (2 + position). A request to `serving_default` has no position unless that is a feature; there the candidates' order
@@ -24,7 +24,7 @@ def export_dull(dataset: Dataset, path: str) -> Rule:
     don't give that by themselves: a logarithm, or a quotient, of eight numbers at once differs in the last bit from that of the rest of the
     batch.
     """
-    rule = dull_rule(dataset)
+    rule = choose_rule(dataset)
     column = popularity_column(dataset)
 
     def score(features: Features, splits: tf.Tensor) -> tf.Tensor:

@@ -17,7 +17,7 @@ _ORDERS: dict[Rule, str] = {
 }
 
 
-def dull_rule(dataset: Dataset) -> Rule:
+def choose_rule(dataset: Dataset) -> Rule:
     """Shown order where the logs know it, else popularity where something of the items is counted, else one score for all."""
     if isinstance(dataset.candidates, ListRows) or any(source.columns.position for source in dataset.events):
         return "shown order"
@@ -31,4 +31,4 @@ def champion_order(champion: str, dataset: Dataset) -> str:
         champion: what the step Champion called it.
         dataset: of the run.
     """
-    return _ORDERS[dull_rule(dataset)] if champion == BASELINE else f"the order of {champion}"
+    return _ORDERS[choose_rule(dataset)] if champion == BASELINE else f"the order of {champion}"

@@ -8,7 +8,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model
 from tfx.utils.path_utils import serving_model_dir
 
-from components.champion.baseline import export_dull
+from components.champion.baseline import export_baseline
 from components.champion.baseline_rule import BASELINE
 from components.contract.columns import input_columns
 from components.contract.load import parse_dataset
@@ -49,7 +49,7 @@ def Champion(  # noqa: N802 - TFX names a component by its function
                 (release / name).download(target / name)
         called = f"release {chosen}"
     else:
-        export_dull(shop, str(target))
+        export_baseline(shop, str(target))
         called = BASELINE
     model.set_string_custom_property("champion", called)
     _log.info("champion: %s", called)

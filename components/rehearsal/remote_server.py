@@ -23,7 +23,7 @@ _POLL_S = 0.1
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class RemoteServer:
     """Where a server for rehearsals runs.
 
     Attributes:
@@ -35,7 +35,7 @@ class Elsewhere:
     folder: Path | None = None
 
     @classmethod
-    def from_environment(cls, environment: dict[str, str]) -> "Elsewhere | None":
+    def from_environment(cls, environment: dict[str, str]) -> "RemoteServer | None":
         """As the environment says; None where it names no server.
 
         Raises:
@@ -48,7 +48,7 @@ class Elsewhere:
 
 
 @contextmanager
-def served_elsewhere(where: Elsewhere, folder: Path, *, model: str, patience_s: float = 120.0) -> Iterator[str]:
+def served_by(where: RemoteServer, folder: Path, *, model: str, patience_s: float = 120.0) -> Iterator[str]:
     """The server serves the SavedModel in `folder` as the only version of `model` while the block runs; gives its address.
 
     Raises:

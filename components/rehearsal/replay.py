@@ -1,4 +1,4 @@
-"""Recorded requests sent to a model server, one after the other, as TensorFlow Serving's clients do."""
+"""SampledRequest requests sent to a model server, one after the other, as TensorFlow Serving's clients do."""
 
 import time
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from tensorflow_serving.apis import prediction_service_pb2_grpc as prediction_se
 from components.contract.dataset import Dataset
 from components.rehearsal.length_buckets import bucket
 from components.rehearsal.parity import Scores
-from components.rehearsal.sampled_requests import Recorded, tensors
+from components.rehearsal.sampled_requests import SampledRequest, tensors
 from components.rehearsal.warmup import predict_request
 
 _PATIENCE_S = 30.0
@@ -26,7 +26,7 @@ class Answers:
     latency_ms: tuple[float, ...]
 
 
-def replay(requests: Sequence[Recorded], address: str, dataset: Dataset, *, model: str) -> Answers:
+def replay(requests: Sequence[SampledRequest], address: str, dataset: Dataset, *, model: str) -> Answers:
     """Each request once; a version that was warmed up must be quick from the first.
 
     Raises:
@@ -48,7 +48,7 @@ def _timed(stub: prediction_service.PredictionServiceStub, ask: predict_pb2.Pred
     return answer, (time.perf_counter() - start) * 1e3
 
 
-def _scores(answer: predict_pb2.PredictResponse, request: Recorded) -> Scores:
+def _scores(answer: predict_pb2.PredictResponse, request: SampledRequest) -> Scores:
     outputs = {name: tf.make_ndarray(proto) for name, proto in answer.outputs.items()}
     for name, values in outputs.items():
         if values.ndim != 2 or len(values) != 1 or values.shape[1] < request.candidates:

@@ -1,4 +1,4 @@
-"""Recorded requests as the tensors of `serving_default`."""
+"""SampledRequest requests as the tensors of `serving_default`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Recorded:
+class SampledRequest:
     """One request; `values` by column, without padding: of the request [] or [size], of candidates and history [L] or [L, size]."""
 
     name: str
@@ -25,7 +25,7 @@ class Recorded:
     values: dict[str, Array]
 
 
-def recorded(serialized: Sequence[bytes], dataset: Dataset) -> tuple[Recorded, ...]:
+def read_requests(serialized: Sequence[bytes], dataset: Dataset) -> tuple[SampledRequest, ...]:
     """Serialized examples as requests to a server."""
     inputs = input_columns(dataset)
     name = next(column for column in columns(dataset) if column.name == "request")
@@ -34,12 +34,12 @@ def recorded(serialized: Sequence[bytes], dataset: Dataset) -> tuple[Recorded, .
     names = [text.decode(errors="replace") for text in parsed["request"].numpy()]
     listed = next(column.name for column in inputs if column.axis == "candidate")
     return tuple(
-        Recorded(name, len(by_column[listed][row]), {column: rows[row] for column, rows in by_column.items()})
+        SampledRequest(name, len(by_column[listed][row]), {column: rows[row] for column, rows in by_column.items()})
         for row, name in enumerate(names)
     )
 
 
-def resized(request: Recorded, length: int, dataset: Dataset) -> Recorded:
+def resized(request: SampledRequest, length: int, dataset: Dataset) -> SampledRequest:
     """The request with `length` candidates: its own, cut, or repeated from the first on."""
     places = np.arange(length) % request.candidates
     lists = {column.name for column in input_columns(dataset) if column.axis == "candidate"}
@@ -47,7 +47,7 @@ def resized(request: Recorded, length: int, dataset: Dataset) -> Recorded:
     return replace(request, candidates=length, values=values)
 
 
-def tensors(request: Recorded, length: int, dataset: Dataset) -> dict[str, Array]:
+def tensors(request: SampledRequest, length: int, dataset: Dataset) -> dict[str, Array]:
     """A batch of one, by name; candidates are filled up to `length`, the history to its greatest length, with zeros and empty texts."""
     widths = {"candidate": length, "history": dataset.history.length if dataset.history else 0}
     filled: dict[str, Array] = {}

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from components.contract.dataset import Dataset
-from components.rehearsal.sampled_requests import Recorded, resized, tensors
+from components.rehearsal.sampled_requests import SampledRequest, resized, tensors
 
 FILE = "assets.extra/tf_serving_warmup_requests"
 SIGNATURE = "serving_default"
@@ -25,13 +25,13 @@ def predict_request(inputs: Mapping[str, Any], *, model: str, signature: str = S
     return request
 
 
-def warmup_requests(requests: Sequence[Recorded], lengths: Iterable[int], dataset: Dataset) -> tuple[Recorded, ...]:
+def warmup_requests(requests: Sequence[SampledRequest], lengths: Iterable[int], dataset: Dataset) -> tuple[SampledRequest, ...]:
     """One request for each length, full: of those recorded the one whose list comes nearest, cut or repeated to it."""
     listed = [request for request in requests if request.candidates]
     return tuple(resized(min(listed, key=lambda each: abs(each.candidates - length)), length, dataset) for length in lengths)
 
 
-def write_warmup(requests: Sequence[Recorded], model: Path, dataset: Dataset, *, name: str, signatures: Container[str] = ()) -> Path:
+def write_warmup(requests: Sequence[SampledRequest], model: Path, dataset: Dataset, *, name: str, signatures: Container[str] = ()) -> Path:
     """Write `FILE` into the folder of a SavedModel: the same requests give the same bytes.
 
     Args:

@@ -10,7 +10,7 @@ from pathlib import Path
 from components.contract.columns import input_columns
 from components.contract.dataset import Dataset
 from components.contract.load import parse_dataset
-from components.evaluation.gates.gate_result import Verdict, verdict
+from components.evaluation.gates.gate_result import GateResult, check_gates
 from components.evaluation.results import CHALLENGER, SliceMetrics
 from components.evaluation.tfma.results import read_metrics
 from components.rehearsal.report import FILE as REHEARSAL_FILE
@@ -18,7 +18,7 @@ from components.rehearsal.report import Rehearsal
 from components.release.manifest import Manifest
 
 
-def describe(dataset: str, *, evaluation: str, ingestion: str, rehearsal: str, code: str, created_us: int) -> Manifest:
+def build_manifest(dataset: str, *, evaluation: str, ingestion: str, rehearsal: str, code: str, created_us: int) -> Manifest:
     """The manifest of a model that is to be released, but for what its publication sets.
 
     Args:
@@ -59,9 +59,9 @@ def refusals(dataset: str, *, evaluation: str, rehearsal: str) -> tuple[str, ...
     return tuple(finding.text for finding in judged.findings if not finding.passed)
 
 
-def _judge(shop: Dataset, metrics: Sequence[SliceMetrics], rehearsed: Rehearsal) -> Verdict:
-    gates = verdict(metrics, shop.gates, slices=shop.slices)
-    return Verdict((*gates.findings, *rehearsed.findings))
+def _judge(shop: Dataset, metrics: Sequence[SliceMetrics], rehearsed: Rehearsal) -> GateResult:
+    gates = check_gates(metrics, shop.gates, slices=shop.slices)
+    return GateResult((*gates.findings, *rehearsed.findings))
 
 
 def _rehearsal(folder: str) -> Rehearsal:

@@ -21,13 +21,13 @@ from tfx.utils import json_utils
 
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import RELEASES, SERVING
-from components.release.build_manifest import describe, refusals
+from components.release.build_manifest import build_manifest, refusals
 from components.release.labels import label_first
 from components.release.manifest import FILE
 from components.release.outcomes import record_outcome
 from components.release.publish import publish
-from components.release.run_outcome import PROPERTY, Announced
-from components.release.serving_bundle import ServingState
+from components.release.run_outcome import PROPERTY, RunOutcome
+from components.release.serving_bundle import ServingBundle
 
 _log = logging.getLogger("shelfrank.progress")
 
@@ -46,18 +46,18 @@ class Executor(pusher.Executor):
         config = json.loads(exec_properties["custom_config"])
         if self.CheckBlessing(input_dict):
             version = self._publish(input_dict, pushed, store=store, config=config)
-            outcome = Announced(True, version)
+            outcome = RunOutcome(True, version)
         else:
             self._MarkNotPushed(pushed)
             evaluation, rehearsal = (artifact_utils.get_single_uri(input_dict[name]) for name in ("evaluation", "infra_blessing"))
-            outcome = Announced(False, None, refusals(config["dataset"], evaluation=evaluation, rehearsal=rehearsal))
+            outcome = RunOutcome(False, None, refusals(config["dataset"], evaluation=evaluation, rehearsal=rehearsal))
         pushed.set_string_custom_property(PROPERTY, outcome.to_json())
         if run_id := exec_properties.get("run_id"):
             record_outcome(store, run_id, outcome)
 
     def _publish(self, input_dict: dict[str, list[Any]], pushed: types.Artifact, *, store: Address, config: dict[str, Any]) -> int:
         releases = store / RELEASES
-        manifest = describe(
+        manifest = build_manifest(
             config["dataset"],
             evaluation=artifact_utils.get_single_uri(input_dict["evaluation"]),
             ingestion=artifact_utils.get_single_uri(input_dict["ingestion"]),
@@ -66,7 +66,7 @@ class Executor(pusher.Executor):
             created_us=time.time_ns() // 1000,
         )
         state = input_dict.get("state")
-        serving = ServingState(config["dataset"], Path(artifact_utils.get_single_uri(state)), store / SERVING) if state else None
+        serving = ServingBundle(config["dataset"], Path(artifact_utils.get_single_uri(state)), store / SERVING) if state else None
         released = publish(self.GetModelPath(input_dict), releases, manifest, serving=serving)
         if serving is not None:
             label_first(releases, released)

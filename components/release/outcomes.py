@@ -8,12 +8,12 @@ import re
 from components.contract.errors import InputError
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import OUTCOMES
-from components.release.run_outcome import Announced, read_outcome
+from components.release.run_outcome import RunOutcome, read_outcome
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
-def record_outcome(store: Address, run_id: str, outcome: Announced) -> None:
+def record_outcome(store: Address, run_id: str, outcome: RunOutcome) -> None:
     """Write a run's outcome; a step that is tried again writes it again.
 
     Args:
@@ -30,7 +30,7 @@ def record_outcome(store: Address, run_id: str, outcome: Announced) -> None:
     _file(folder, run_id).write((outcome.to_json() + "\n").encode())
 
 
-def recorded_outcome(store: Address, run_id: str) -> Announced | None:
+def recorded_outcome(store: Address, run_id: str) -> RunOutcome | None:
     """A run's outcome, None where the store has no record of the run.
 
     Raises:

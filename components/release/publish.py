@@ -20,9 +20,9 @@ from pathlib import Path
 
 from components.contract.errors import ShelfRankError
 from components.contract.storage.object_store import Address
-from components.contract.storage.store_layout import MANIFEST, UNFINISHED, complete, numbered, numbered_of
+from components.contract.storage.store_layout import MANIFEST, UNFINISHED, complete, find_versions, versions_in
 from components.release.manifest import Manifest, read_manifest
-from components.release.serving_bundle import ServingState
+from components.release.serving_bundle import ServingBundle
 
 _SAVED_MODEL = "saved_model.pb"
 _FORSAKEN = timedelta(hours=1)  # What nobody has written to for so long in a bucket was left by a publisher that was killed.
@@ -39,7 +39,7 @@ def newest(releases: str | Path | Address) -> int | None:
     return max(versions(releases), default=None)
 
 
-def publish(model: str | Path, releases: str | Path | Address, manifest: Manifest, *, serving: ServingState | None = None) -> Manifest:
+def publish(model: str | Path, releases: str | Path | Address, manifest: Manifest, *, serving: ServingBundle | None = None) -> Manifest:
     """Makes a SavedModel's folder the next release; returns its manifest, completed by version, parent and content digest.
 
     Publishing what already is the newest release changes nothing and returns that release: a killed publisher may simply try again.
@@ -77,10 +77,10 @@ def content_digest(model: str | Path) -> str:
     return digest.hexdigest()
 
 
-def _put_into_folder(model: Path, releases: Path, manifest: Manifest, serving: ServingState | None) -> Manifest:
+def _put_into_folder(model: Path, releases: Path, manifest: Manifest, serving: ServingBundle | None) -> Manifest:
     for leftover in releases.glob(f"{UNFINISHED}*"):
         shutil.rmtree(leftover)
-    whole = replace(manifest, version=max(numbered(Address.parse(releases), MANIFEST), default=0) + 1)
+    whole = replace(manifest, version=max(find_versions(Address.parse(releases), MANIFEST), default=0) + 1)
     unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=releases))
     shutil.copytree(model, unfinished, dirs_exist_ok=True)
     unfinished.chmod(0o755)  # mkdtemp's folder is closed to others; a server may run as somebody else.
@@ -91,7 +91,7 @@ def _put_into_folder(model: Path, releases: Path, manifest: Manifest, serving: S
     return whole
 
 
-def _put_into_bucket(model: Path, releases: Address, manifest: Manifest, serving: ServingState | None) -> Manifest:
+def _put_into_bucket(model: Path, releases: Address, manifest: Manifest, serving: ServingBundle | None) -> Manifest:
     version = _claimed(releases, manifest.content)
     _clear_up(releases, serving, but=version)
     release, whole = releases / str(version), replace(manifest, version=version)
@@ -118,7 +118,7 @@ def _claimed(releases: Address, content: str) -> int:
     mine = _claim(content)
     for _ in range(_TRIES):
         files = releases.files()
-        there = numbered_of(files, MANIFEST)
+        there = versions_in(files, MANIFEST)
         for number, whole in there.items():
             if not whole and f"{number}/{mine}" in files:
                 return number
@@ -132,11 +132,11 @@ def _claimed(releases: Address, content: str) -> int:
     raise ShelfRankError(f"{releases}: others publish here at the same time; try again")
 
 
-def _clear_up(releases: Address, serving: ServingState | None, *, but: int) -> None:
+def _clear_up(releases: Address, serving: ServingBundle | None, *, but: int) -> None:
     """Delete what killed publishers have left; how old that is tells the store's own clock, by the claim that was just written."""
     files = releases.files()
     now = max(files.values())
-    for number, whole in numbered_of(files, MANIFEST).items():
+    for number, whole in versions_in(files, MANIFEST).items():
         last = max(changed for name, changed in files.items() if name.startswith(f"{number}/"))
         if not whole and now - last > _FORSAKEN and number != but:
             (releases / str(number)).delete_folder()

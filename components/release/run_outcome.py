@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 PROPERTY = "outcome"
-"""Of Release's artifact `pushed_model`: `Announced.to_json`."""
+"""Of Release's artifact `pushed_model`: `RunOutcome.to_json`."""
 
 _MARK = "shelfrank outcome: "
 
 
 @dataclass(frozen=True)
-class Announced:
+class RunOutcome:
     """What became of a run's model.
 
     Attributes:
@@ -40,16 +40,16 @@ class Announced:
         return _MARK + self.to_json()
 
 
-def read_outcome(text: str) -> Announced | None:
+def read_outcome(text: str) -> RunOutcome | None:
     """The outcome that a JSON text holds; None where it holds none."""
     try:
         record = json.loads(text)
-        return Announced(bool(record["released"]), record.get("version"), tuple(record.get("refusals", ())))
+        return RunOutcome(bool(record["released"]), record.get("version"), tuple(record.get("refusals", ())))
     except (ValueError, TypeError, KeyError):
         return None
 
 
-def announced(log: str) -> Announced | None:
+def last_outcome(log: str) -> RunOutcome | None:
     """What the last such line of a log says; None where there is none."""
     for line in reversed(log.splitlines()):
         _, marked, text = line.partition(_MARK)

@@ -10,7 +10,7 @@ from components.contract.storage.store_layout import DATASET, STATE, UNFINISHED,
 
 
 @dataclass(frozen=True)
-class ServingState:
+class ServingBundle:
     """The dataset file and the feature state behind a model.
 
     Attributes:

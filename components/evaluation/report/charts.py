@@ -1,4 +1,5 @@
-"""Small plots as inline SVG: no script, no style of their own beyond the page's classes, the same bytes for the same numbers."""
+"""Small plots as inline SVG: no script, no style of their own beyond the page's classes, the same bytes for the same
+numbers."""
 
 import math
 from collections.abc import Sequence
@@ -101,7 +102,8 @@ def curve_chart(
     height: int = 220,
     width: int = HALF,
 ) -> Markup:
-    """Lines through points with their margins. The x axis is of numbers, or of names at 0, 1, ...; `diagonal` draws y = x."""
+    """Lines through points with their margins. The x axis is of numbers, or of names at 0, 1, ...; `diagonal` draws y =
+    x."""
     points = [point for each in series for point in each.points if math.isfinite(point[1])]
     if not points:
         return Markup("")

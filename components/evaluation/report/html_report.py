@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from components.evaluation.display_names import metric_caption, metric_meaning, slice_caption
-from components.evaluation.gates.gate_result import Verdict
+from components.evaluation.gates.gate_result import GateResult
 from components.evaluation.importance.feature_importance import METRICS as DROPPED
 from components.evaluation.importance.feature_importance import Importance
 from components.evaluation.metrics.curves import Curves
@@ -57,7 +57,7 @@ class ReportContent:
 
     dataset: str
     made_at: datetime
-    verdict: Verdict
+    verdict: GateResult
     metrics: tuple[SliceMetrics, ...]
     windows: Mapping[str, str] = field(default_factory=dict)  # "test": "2026-01-01 to 2026-01-15"
     ingestion: Mapping[str, int] = field(default_factory=dict)  # "read": 100, "kept": 98, "dropped: duplicate": 2

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.evaluation.display_names import metric_caption, slice_caption
-from components.evaluation.gates.gate_result import Verdict
+from components.evaluation.gates.gate_result import GateResult
 from components.evaluation.report.table import margin_text, value_text
 from components.evaluation.results import Comparison
 
@@ -46,7 +46,8 @@ class Fall:
 
 
 def falls(comparisons: Sequence[Comparison]) -> list[Fall]:
-    """Every slice in which one of `FELL_BY` fell, judged by a gate or not: the sure ones first, then by metric, the largest first."""
+    """Every slice in which one of `FELL_BY` fell, judged by a gate or not: the sure ones first, then by metric, the
+    largest first."""
     lower = [
         Fall(
             metric_caption(metric),
@@ -63,7 +64,7 @@ def falls(comparisons: Sequence[Comparison]) -> list[Fall]:
     return sorted(lower, key=lambda fall: (not fall.sure, fall.metric, -fall.by, fall.where))
 
 
-def owner_sentences(overall: Comparison | None, verdict: Verdict, *, release: int | None, champion_order: str) -> tuple[str, ...]:
+def owner_sentences(overall: Comparison | None, verdict: GateResult, *, release: int | None, champion_order: str) -> tuple[str, ...]:
     """What the model does for shoppers, how sure that is, and why it was released or not.
 
     Args:
@@ -96,7 +97,7 @@ def _compared(overall: Comparison, champion_order: str) -> tuple[str, ...]:
     return counted, f"That is {_difference_text(new - old)}, which {'may be' if chance else 'is hardly'} chance ({between})."
 
 
-def _outcome(verdict: Verdict, release: int | None) -> str:
+def _outcome(verdict: GateResult, release: int | None) -> str:
     refusals = [finding.text.rstrip(".") for finding in verdict.findings if not finding.passed]
     if refusals:
         return f"Not released, because {'; and because '.join(refusals)}."

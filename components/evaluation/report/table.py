@@ -15,11 +15,11 @@ from components.contract.sources import AMOUNTS
 from components.evaluation.display_names import metric_caption, slice_caption
 from components.evaluation.importance.feature_importance import METRICS as DROPPED
 from components.evaluation.importance.feature_importance import Drop, Importance
-from components.evaluation.metrics.metric_accumulator import COUNTS, METRICS, OF_ITEMS, OF_SHOPPERS
+from components.evaluation.metrics.metric_accumulator import COUNTS, ITEM_METRICS, METRICS, SHOPPER_METRICS
 from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, SliceMetrics, compared, margin
 
 LOWER_IS_BETTER = ("log_loss", "ece")
-NEITHER = ("calibration", *OF_ITEMS)  # best at 1; more of the catalogue, or more of a shopper's own, is a taste
+NEITHER = ("calibration", *ITEM_METRICS)  # best at 1; more of the catalogue, or more of a shopper's own, is a taste
 
 _CHIEF = 8
 _SLICE = 24  # characters to which the captions of slices are folded before metrics go to a further table
@@ -29,13 +29,15 @@ COLUMNS = ("auc", "gauc", "precision_at_1", "precision_at_5", "ndcg_at_10")
 
 
 def slice_columns(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
-    """The metrics to show of each slice: `COLUMNS`, and of each amount that there is its share among the first five places."""
+    """The metrics to show of each slice: `COLUMNS`, and of each amount that there is its share among the first five
+    places."""
     there = comparisons[0].challenger if comparisons else {}
     return (*COLUMNS, *(metric for amount in AMOUNTS if (metric := f"{amount}_at_5") in there))
 
 
 def overall_table(metrics: Iterable[SliceMetrics]) -> Table:
-    """A row for each metric over all requests: both models and the change, with 95 % intervals; the title has what the gates count."""
+    """A row for each metric over all requests: both models and the change, with 95 % intervals; the title has what the
+    gates count."""
     table = Table(title="All requests (± 95 % interval)", title_justify="left", header_style="bold")
     table.add_column("metric")
     for column in (CHALLENGER, CHAMPION, "change"):
@@ -53,7 +55,9 @@ def overall_table(metrics: Iterable[SliceMetrics]) -> Table:
 def overall_metrics(each: Comparison) -> list[str]:
     """The metrics to show of a slice: those that both models have and either defines, without counts."""
     names = [
-        name for name in METRICS if name not in (*COUNTS, *OF_SHOPPERS, "auc_error") and name in each.challenger and name in each.champion
+        name
+        for name in METRICS
+        if name not in (*COUNTS, *SHOPPER_METRICS, "auc_error") and name in each.challenger and name in each.champion
     ]
     return [name for name in names if not (math.isnan(each.challenger[name]) and math.isnan(each.champion[name]))]
 
@@ -80,9 +84,11 @@ def surely(each: Comparison, metric: str) -> str:
 
 @dataclass(frozen=True)
 class SliceTables:
-    """A row for each slice: requests, and each metric with its difference to the champion, in colour where the interval is clear of 0.
+    """A row for each slice: requests, and each metric with its difference to the champion, in colour where the interval
+    is clear of 0.
 
-    One table where the console is wide enough; else the metrics that don't fit stand in further tables below it, of the same rows.
+    One table where the console is wide enough; else the metrics that don't fit stand in further tables below it, of the
+    same rows.
     """
 
     comparisons: Sequence[Comparison]
@@ -117,7 +123,8 @@ class SliceTables:
 
 
 def _fitting(widths: Sequence[int], room: int) -> list[tuple[int, int]]:
-    """Cut columns of these widths into runs that fit into a room, none of which is empty: the first and the end of each."""
+    """Cut columns of these widths into runs that fit into a room, none of which is empty: the first and the end of
+    each."""
     starts, left = [0], room
     for index, width in enumerate(widths):
         if left < width + _BORDER and index > starts[-1]:
@@ -133,7 +140,8 @@ def metrics_table(metrics: Iterable[SliceMetrics]) -> SliceTables:
 
 
 def metrics_rows(metrics: Iterable[SliceMetrics]) -> list[dict[str, Any]]:
-    """The same for `--json`, with every metric: challenger, champion and change, and half the widths of their 95 % intervals.
+    """The same for `--json`, with every metric: challenger, champion and change, and half the widths of their 95 %
+    intervals.
 
     What a slice doesn't define, or what has no interval, is null.
     """

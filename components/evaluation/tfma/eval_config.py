@@ -26,16 +26,18 @@ def eval_config(
 ) -> config_pb2.EvalConfig:
     """What Evaluator computes and when it blesses.
 
-    A candidate is positive where the feature `label` is; both models score by their signature `examples`, output `scores`. TFMA holds the
-    floors, and refuses a score that is no finite number. A change against the champion is judged over all slices together, which none of
-    TFMA's thresholds can: `components.evaluation.component.Evaluator` does it, by the gates that the config carries.
+    A candidate is positive where the feature `label` is; both models score by their signature `examples`, output
+    `scores`. TFMA holds the floors, and refuses a score that is no finite number. A change against the champion is
+    judged over all slices together, which none of TFMA's thresholds can: `components.evaluation.component.Evaluator`
+    does it, by the gates that the config carries.
 
     Args:
         slices: columns of the examples, or crosses of them, beside all requests together.
         gates: what a model must reach (`verdict`).
         gains: label features and what their action is worth.
         bands: where columns of numbers are cut.
-        item_slices: columns that have a value for each candidate; a slice by one of them holds candidates, not requests.
+        item_slices: columns that have a value for each candidate; a slice by one of them holds candidates, not
+            requests.
         amounts: columns of what each candidate brought in, of which the share among the first places is told.
         gain_amounts: label features to the amount that their gain is multiplied by.
 

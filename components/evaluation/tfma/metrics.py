@@ -1,7 +1,8 @@
-"""Ranking metrics for TFMA, named in an EvalConfig by class and module; usable in any TFX pipeline whose examples are requests.
+"""Ranking metrics for TFMA, named in an EvalConfig by class and module; usable in any TFX pipeline whose examples are
+requests.
 
-Predictions are the scores of a request's candidates, padded at the end to any length; the labels say how many there are. `RankingMetrics`
-gives all metrics; the other classes one each:
+Predictions are the scores of a request's candidates, padded at the end to any length; the labels say how many there
+are. `RankingMetrics` gives all metrics; the other classes one each:
 
     MetricConfig(class_name="NDCGAtK", module="components.evaluation.tfma.metrics", config='{"k": 10}')
 
@@ -27,10 +28,10 @@ from components.contract.sources import AMOUNTS
 from components.evaluation.metrics.curves import CURVES, curves
 from components.evaluation.metrics.id_hashes import hashed
 from components.evaluation.metrics.metric_accumulator import (
+    AMOUNT_METRICS,
     ESTIMATED,
     LISTWISE,
     METRICS,
-    OF_AMOUNTS,
     RankingSums,
     Requests,
     gains_from,
@@ -50,7 +51,8 @@ Keyed = dict[metric_types.MetricKey, float | str]
 class RankingMetrics(metric_types.Metric):
     """All ranking metrics and counts, under the names of `components.evaluation.metrics.standard_errors.ESTIMATES`.
 
-    With `user` they come with standard errors, `auc_se`, and beside a baseline model with those of the change, `auc_change_se`.
+    With `user` they come with standard errors, `auc_se`, and beside a baseline model with those of the change,
+    `auc_change_se`.
 
     Args:
         gains: what an action is worth, by the name of its label feature; the label itself if left out.
@@ -58,7 +60,8 @@ class RankingMetrics(metric_types.Metric):
         request: the feature that stands for the shopper where `user` is empty.
         item: the feature that names each candidate, for what is told of items.
         gain_amounts: by the name of a label feature, the feature of the amount that its gain is multiplied by.
-        amounts: features of what a candidate brought in (revenue, quantity, margin), of which the share among the first places is told.
+        amounts: features of what a candidate brought in (revenue, quantity, margin), of which the share among the first
+            places is told.
         bands, item_slices: read by `components.evaluation.tfma.steps`, which cuts the slices.
         gates: read by `components.evaluation.component.Evaluator`, which judges.
         name: unused, TFMA sets it.
@@ -157,7 +160,8 @@ class MRR(_OfList):
 
 
 class GAUC(metric_types.Metric):
-    """Impression-weighted mean of the AUC within each request, or within each shopper where `user` names the feature that tells them."""
+    """Impression-weighted mean of the AUC within each request, or within each shopper where `user` names the feature
+    that tells them."""
 
     def __init__(self, user: str | None = None, name: str | None = None) -> None:
         super().__init__(_gauc, user=user, name=name or "gauc")
@@ -193,7 +197,7 @@ def _one_metric(
     user: str | None = None,
     item: str | None = None,
 ) -> list[metric_types.MetricComputation]:
-    listwise = [] if metric in METRICS and metric not in (*LISTWISE, *OF_AMOUNTS) else [metric]
+    listwise = [] if metric in METRICS and metric not in (*LISTWISE, *AMOUNT_METRICS) else [metric]
     amounts = [amount for amount in AMOUNTS if re.fullmatch(rf"{amount}_at_\d+", metric)]
     sums = _RequestSums(model_names, listwise, gains or {}, (user, None), item, amounts=amounts)
     keys = [_key(name, model) for model in model_names]
@@ -209,9 +213,10 @@ def _gauc(user: str | None, model_names: list[str], name: str) -> list[metric_ty
 
 
 def _names(model: str, baseline: str | None, listwise: Sequence[str]) -> tuple[str, ...]:
-    """The values of a model: a change is only that of a model beside a baseline, and an amount is told of where there is one."""
+    """The values of a model: a change is only that of a model beside a baseline, and an amount is told of where there
+    is one."""
     left_out = set(map(change_error_of, ESTIMATED)) if baseline in (None, model) else set()
-    for metric in set(OF_AMOUNTS) - set(listwise):
+    for metric in set(AMOUNT_METRICS) - set(listwise):
         left_out |= {metric, error_of(metric), change_error_of(metric)}
     return tuple(name for name in ESTIMATES if name not in left_out)
 

@@ -14,7 +14,7 @@ from components.contract.errors import InputError
 _REQUESTS_AT_ONCE = 1_000
 
 
-def called(signature: Any, serialized: tf.Tensor) -> Mapping[str, tf.Tensor]:
+def call_signature(signature: Any, serialized: tf.Tensor) -> Mapping[str, tf.Tensor]:
     """By name: given by place, TensorFlow first formats the whole block for an error message that it then drops."""
     (name,) = signature.structured_input_signature[1]
     return signature(**{name: serialized})  # type: ignore[no-any-return]
@@ -35,7 +35,7 @@ def unpadded(scores: NDArray[np.float32], row_lengths: NDArray[np.int64], *, mod
     return scores[np.arange(scores.shape[1]) < row_lengths[:, None]]
 
 
-class ExportedModel:
+class SavedModelScorer:
     """An exported model's door for serialized examples."""
 
     def __init__(self, path: str) -> None:
@@ -44,10 +44,11 @@ class ExportedModel:
         self._encoder = RecordBatchToExamplesEncoder()
 
     def __call__(self, block: pa.RecordBatch, row_lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The scores of a block's candidates, one after the other [N]; row_lengths [R] says how many each request has."""
+        """The scores of a block's candidates, one after the other [N]; row_lengths [R] says how many each request
+        has."""
         scored = []
         for first in range(0, block.num_rows, _REQUESTS_AT_ONCE):
             some = slice(first, first + _REQUESTS_AT_ONCE)
             serialized = tf.constant(self._encoder.encode(block.slice(first, _REQUESTS_AT_ONCE)))
-            scored.append(unpadded(called(self._door, serialized)["scores"].numpy(), row_lengths[some], model="challenger"))
+            scored.append(unpadded(call_signature(self._door, serialized)["scores"].numpy(), row_lengths[some], model="challenger"))
         return np.concatenate(scored) if scored else np.empty(0, np.float32)

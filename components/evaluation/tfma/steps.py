@@ -1,8 +1,8 @@
 """Evaluator's way from files to metrics, by blocks: `Evaluator(module_path="components.evaluation.tfma.steps")`.
 
-TFMA's own extractors cut each block of requests into one dictionary a request and hand every one to every slice; that is where an
-evaluation's time goes. Here a block is scored, its metrics' summands are taken once, and what goes on to the slices are sums: one element
-a slice and bundle of blocks.
+TFMA's own extractors cut each block of requests into one dictionary a request and hand every one to every slice; that
+is where an evaluation's time goes. Here a block is scored, its metrics' summands are taken once, and what goes on to
+the slices are sums: one element a slice and bundle of blocks.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ from components.evaluation.metrics.metric_accumulator import RankingSums, Reques
 from components.evaluation.metrics.slices import SliceKey, slices
 from components.evaluation.tfma.eval_config import settings_of
 from components.evaluation.tfma.metrics import SUMS_KEY
-from components.evaluation.tfma.saved_model_scorer import called, unpadded
+from components.evaluation.tfma.saved_model_scorer import call_signature, unpadded
 
 Block = Mapping[str, Any]
 
@@ -67,7 +67,7 @@ class _SumBySlice(model_util.DoFnWithModels):
         for spec in self._specs:
             labels, row_lengths = candidate_values(block, spec.label_key)
             gain_table = {name: candidate_values(block, name)[0] for name in self._gains}
-            padded = called(self._loaded_models[spec.name].signatures[spec.signature_name], serialized)[spec.prediction_key].numpy()
+            padded = call_signature(self._loaded_models[spec.name].signatures[spec.signature_name], serialized)[spec.prediction_key].numpy()
             requests = Requests(
                 labels,
                 unpadded(padded, row_lengths, model=spec.name),

@@ -22,7 +22,7 @@ from tfx.utils import proto_utils
 from components.contract.dataset import Gates
 from components.contract.errors import InputError, RunError
 from components.evaluation.component import Executor
-from components.evaluation.gates.gate_result import verdict
+from components.evaluation.gates.gate_result import check_gates
 from components.evaluation.metrics.arrow_columns import candidate_values, shoppers
 from components.evaluation.metrics.definitions import amount_at_k, ndcg_at_k
 from components.evaluation.metrics.id_hashes import hashed
@@ -170,7 +170,7 @@ def test_evaluator_gives_the_numbers_of_numpy_for_every_slice_and_blesses(shop: 
         assert dict(entry.values) == pytest.approx(expected, abs=1e-6, nan_ok=True), entry
     assert blessed
     assert read_blessing(uri)
-    assert verdict(metrics, _gates(), slices=SLICES).passed
+    assert check_gates(metrics, _gates(), slices=SLICES).passed
 
 
 def test_evaluator_tells_amounts_and_counts_gains_in_them(shop: Path) -> None:
@@ -211,7 +211,7 @@ def test_slices_of_items_hold_the_candidates_of_that_value(shop: Path) -> None:
 def test_evaluator_refuses_a_model_that_is_worse_in_a_slice(shop: Path) -> None:
     gates = _gates(floor={}, drop={})
     uri, blessed = _evaluate(shop, eval_config(SLICES, gates, gains=GAINS), challenger="shown", champion="price", extractors=OURS)
-    found = verdict(read_metrics(uri), gates, slices=SLICES)
+    found = check_gates(read_metrics(uri), gates, slices=SLICES)
     assert not blessed
     assert not found.passed
     assert "in device=ios" in " ".join(found.sentences)
@@ -232,7 +232,7 @@ def test_verdict_and_the_thresholds_of_tfma_agree(challenger: dict[str, float], 
         metrics.append(SliceMetrics((), model, mine))
         named |= {MetricKey(name, model_name=model, example_weighted=None): value for name, value in mine.items()}
     result = validate_metrics(((), named), eval_config([], gates, gains=GAINS))
-    assert verdict(metrics, gates, slices=[]).passed == result.validation_ok
+    assert check_gates(metrics, gates, slices=[]).passed == result.validation_ok
 
 
 def test_a_fall_over_the_whole_window_takes_the_blessing_back(shop: Path) -> None:
@@ -240,7 +240,7 @@ def test_a_fall_over_the_whole_window_takes_the_blessing_back(shop: Path) -> Non
     uri, blessed = _evaluate(shop, config, challenger="shown", champion="price", extractors=OURS)
     assert read_blessing(uri)  # TFMA's own thresholds have nothing against it
     assert not blessed
-    assert not verdict(read_metrics(uri), _gates(floor={}), slices=[]).passed
+    assert not check_gates(read_metrics(uri), _gates(floor={}), slices=[]).passed
 
 
 def test_config_gives_back_the_gates() -> None:

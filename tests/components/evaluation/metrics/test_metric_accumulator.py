@@ -180,16 +180,16 @@ def test_samples_are_the_same_however_the_parts_were_added(cap: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(user_sample, "MAX_CANDIDATES", cap)
         patch.setattr(item_coverage, "MAX_PAIRS", cap)
-        whole = user_sample.ShopperSample.from_users(ids, scores, positive)
-        a, b, c = (user_sample.ShopperSample.from_users(ids[part], scores[part], positive[part]) for part in thirds)
+        whole = user_sample.UserSample.from_users(ids, scores, positive)
+        a, b, c = (user_sample.UserSample.from_users(ids[part], scores[part], positive[part]) for part in thirds)
         assert len(whole.user) <= cap
         for merged in ((a + b) + c, a + (b + c)):
             assert merged.bits == whole.bits
             assert merged.user.tolist() == whole.user.tolist()
         row, group = np.arange(90) // 10, np.array([0, 1, 2, 0, 1, 2, 3, 3, 0])
-        items = item_coverage.ItemReach.from_candidates(ids, reach, row=row, group=group)
+        items = item_coverage.ItemCoverage.from_candidates(ids, reach, row=row, group=group)
         x, y, z = (
-            item_coverage.ItemReach.from_candidates(ids[part], reach[part], row=row[part] - 3 * i, group=group[3 * i : 3 * i + 3])
+            item_coverage.ItemCoverage.from_candidates(ids[part], reach[part], row=row[part] - 3 * i, group=group[3 * i : 3 * i + 3])
             for i, part in enumerate(thirds)
         )
         assert len(items.item) <= cap
