@@ -1,4 +1,4 @@
-"""`ServingRehearsal`: stands where TFX has InfraValidator, and needs no container."""
+"""`ServingRehearsal`: check the model in a model server, as TFX's InfraValidator does, without a container."""
 
 import logging
 import os
@@ -48,7 +48,7 @@ def ServingRehearsal(  # noqa: N802 - TFX names a component by its function
     code: Parameter[str],
     blessing: OutputArtifact[InfraBlessing],
 ) -> None:
-    """Give the model its warm-up and batching files, replay recorded requests on it in a model server, and bless it or not.
+    """Add warm-up and batching files to the model, replay sampled requests in a model server, and bless it or not.
 
     The blessing holds the model with these files (as InfraValidator's does with `make_warmup`) and `rehearsal.json`.
 
@@ -56,8 +56,8 @@ def ServingRehearsal(  # noqa: N802 - TFX names a component by its function
         examples: as ingested, with a split `test`.
         model: as exported.
         dataset: the dataset file's text.
-        code: version of the code; TFX's cache goes by it.
-        blessing: where that goes; its property `blessed` is 1 where the model may be released.
+        code: version of the code, part of TFX's cache key.
+        blessing: the artifact to write; its property `blessed` is 1 where the model may be released.
 
     Raises:
         InputError: the test window holds no request.
@@ -77,13 +77,13 @@ def ServingRehearsal(  # noqa: N802 - TFX names a component by its function
 
 
 def rehearsed(model: Path, serialized: list[bytes], dataset: Dataset, *, where: RemoteServer | None = None) -> Rehearsal:
-    """Writes the warm-up and batching files into a SavedModel's folder, then serves it.
+    """Write the warm-up and batching files into a SavedModel's folder, then serve it and compare its scores.
 
     Args:
         model: folder of the SavedModel.
-        serialized: recorded requests; lists' lengths are looked up in all, the first `REQUESTS` are replayed.
+        serialized: sampled requests; list lengths are taken from all, the first `REQUESTS` are replayed.
         dataset: the dataset file.
-        where: a model server that runs already; None: the embedded one, for the time being.
+        where: a running model server; None: the embedded one is started and stopped.
     """
     requests = read_requests(serialized, dataset)
     lengths = shown(max(each.candidates for each in requests), dataset.serving.list_lengths)

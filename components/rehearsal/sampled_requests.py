@@ -1,4 +1,4 @@
-"""SampledRequest requests as the tensors of `serving_default`."""
+"""Convert sampled requests to the tensors of `serving_default`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,8 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class SampledRequest:
-    """One request; `values` by column, without padding: of the request [] or [size], of candidates and history [L] or [L, size]."""
+    """A request of the examples; `values` by column, unpadded: of the request [] or [size], of candidates and history
+    [L] or [L, size]."""
 
     name: str
     candidates: int
@@ -26,7 +27,7 @@ class SampledRequest:
 
 
 def read_requests(serialized: Sequence[bytes], dataset: Dataset) -> tuple[SampledRequest, ...]:
-    """Serialized examples as requests to a server."""
+    """Parse serialized examples."""
     inputs = input_columns(dataset)
     name = next(column for column in columns(dataset) if column.name == "request")
     parsed = parse(tf.constant(list(serialized), tf.string), {column.name: column for column in (*inputs, name)}.values())
@@ -40,15 +41,16 @@ def read_requests(serialized: Sequence[bytes], dataset: Dataset) -> tuple[Sample
 
 
 def resized(request: SampledRequest, length: int, dataset: Dataset) -> SampledRequest:
-    """The request with `length` candidates: its own, cut, or repeated from the first on."""
-    places = np.arange(length) % request.candidates
+    """Resize a request to `length` candidates: cut, or repeated from the first on."""
+    index = np.arange(length) % request.candidates
     lists = {column.name for column in input_columns(dataset) if column.axis == "candidate"}
-    values = {name: value[places] if name in lists else value for name, value in request.values.items()}
+    values = {name: value[index] if name in lists else value for name, value in request.values.items()}
     return replace(request, candidates=length, values=values)
 
 
 def tensors(request: SampledRequest, length: int, dataset: Dataset) -> dict[str, Array]:
-    """A batch of one, by name; candidates are filled up to `length`, the history to its greatest length, with zeros and empty texts."""
+    """Make a batch of one, by name; candidates are padded to `length`, the history to its greatest length, with zeros
+    and empty texts."""
     widths = {"candidate": length, "history": dataset.history.length if dataset.history else 0}
     filled: dict[str, Array] = {}
     for column in signature_columns(dataset):

@@ -1,6 +1,6 @@
-"""`outcomes/RUN_ID.json` of a store: what became of the model of each run on a cluster, released or refused.
+"""Read and write `outcomes/RUN_ID.json` of a store: whether each run on a cluster released its model, or why not.
 
-A release says that there was one; that a run ended without is said here alone.
+A run that released nothing leaves no other record in the store.
 """
 
 import re
@@ -14,10 +14,10 @@ _RUN_ID = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
 def record_outcome(store: Address, run_id: str, outcome: RunOutcome) -> None:
-    """Write a run's outcome; a step that is tried again writes it again.
+    """Write a run's outcome; a retried step writes it again.
 
     Args:
-        store: that the run publishes into.
+        store: the store that the run publishes to.
         run_id: Kubeflow's.
         outcome: of the run.
 
@@ -31,7 +31,7 @@ def record_outcome(store: Address, run_id: str, outcome: RunOutcome) -> None:
 
 
 def recorded_outcome(store: Address, run_id: str) -> RunOutcome | None:
-    """A run's outcome, None where the store has no record of the run.
+    """Read a run's outcome; None where the store has no record of the run.
 
     Raises:
         ShelfRankError: the store can't be read.

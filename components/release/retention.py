@@ -1,4 +1,4 @@
-"""Which releases are kept: by age, size and number, and never fewer than are served or may be rolled back to."""
+"""Choose the releases to delete by age, size and number; those that are served or may be rolled back to are kept."""
 
 import shutil
 from collections.abc import Collection, Sequence
@@ -15,12 +15,12 @@ DAY_US = 86_400_000_000
 
 @dataclass(frozen=True)
 class Limits:
-    """What is kept at most; 0 is no limit.
+    """The limits of retention; 0 is no limit.
 
     Attributes:
-        count: of releases.
-        days: of their age.
-        bytes: of all together.
+        count: greatest number of releases.
+        days: greatest age of one.
+        bytes: greatest size of all together.
     """
 
     count: int = 0
@@ -36,7 +36,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Kept:
-    """A release, when it was made, and its size with what the service needs of it."""
+    """A release with the time of its publication and its size with its serving bundle, in bytes."""
 
     version: int
     created_us: int
@@ -44,7 +44,8 @@ class Kept:
 
 
 def needed(there: Collection[int], labels: Labels | None) -> set[int]:
-    """The releases that stay whatever the limits say: the newest, what carries a label, and what a rollback of one returns to."""
+    """Return the releases that are kept whatever the limits: the newest, the labelled ones, and those that a rollback
+    returns to."""
     stay = {max(there)} if there else set[int]()
     if labels is not None:
         stay |= set(labels.now.values())
@@ -53,7 +54,7 @@ def needed(there: Collection[int], labels: Labels | None) -> set[int]:
 
 
 def too_many(releases: Sequence[Kept], stay: Collection[int], limits: Limits, *, now_us: int) -> list[Kept]:
-    """Those to be removed, the oldest first."""
+    """Choose the releases to delete, the oldest first."""
     oldest_us = now_us - limits.days * DAY_US if limits.days else 0
     return beyond(
         sorted(releases, key=lambda each: each.version),
@@ -65,12 +66,12 @@ def too_many(releases: Sequence[Kept], stay: Collection[int], limits: Limits, *,
 
 
 def size_of(folder: Path) -> int:
-    """The bytes of a folder's files; 0 where there is none."""
+    """Sum the sizes of a folder's files in bytes; 0 where there is none."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def remove(release: Path) -> None:
-    """Take a release away: at once for whoever looks, then its files."""
+    """Delete a release: first rename it, so that it disappears at once, then delete its files."""
     aside = release.with_name(f"{UNFINISHED}removed-{release.name}")
     release.rename(aside)
     shutil.rmtree(aside)

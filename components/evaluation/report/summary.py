@@ -1,4 +1,4 @@
-"""The evaluation in sentences for who owns the shop, and the slices in which the model fell."""
+"""Summarize the evaluation in sentences for the shop's owner, and list the slices in which a metric fell."""
 
 import math
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ class Fall:
         where: the slice's.
         by: how much lower it is, above 0.
         margin: half of the 95 % interval; NaN where there is none.
-        requests: in the slice.
-        judged: what gates count of it.
+        requests: of the slice.
+        judged: requests with a positive, as gates count them.
     """
 
     metric: str
@@ -35,19 +35,19 @@ class Fall:
 
     @property
     def sure(self) -> bool:
-        """Whether the interval is clear of 0."""
+        """Whether the interval excludes 0."""
         return self.by > self.margin
 
     @property
     def sentence(self) -> str:
-        """`AUC in device=tv fell by 0.200 ± 0.020 (90 requests, 40 judged).`."""
+        """The drop in words: `AUC in device=tv fell by 0.200 ± 0.020 (90 requests, 40 judged).`."""
         counts = f"{self.requests:,} requests, {self.judged:,} judged"
         return f"{self.metric} in {self.where} fell by {value_text(self.by)}{margin_text(self.margin)} ({counts})."
 
 
 def falls(comparisons: Sequence[Comparison]) -> list[Fall]:
-    """Every slice in which one of `FELL_BY` fell, judged by a gate or not: the sure ones first, then by metric, the
-    largest first."""
+    """List every slice in which one of `FELL_BY` fell, gated or not: the sure ones first, then by metric, the largest
+    first."""
     lower = [
         Fall(
             metric_caption(metric),
@@ -65,7 +65,7 @@ def falls(comparisons: Sequence[Comparison]) -> list[Fall]:
 
 
 def owner_sentences(overall: Comparison | None, verdict: GateResult, *, release: int | None, champion_order: str) -> tuple[str, ...]:
-    """What the model does for shoppers, how sure that is, and why it was released or not.
+    """Say what the model changes for shoppers, with its interval, and why it was released or not.
 
     Args:
         overall: both models over all requests; None: there was none.

@@ -2,12 +2,12 @@
 requests.
 
 Predictions are the scores of a request's candidates, padded at the end to any length; the labels say how many there
-are. `RankingMetrics` gives all metrics; the other classes one each:
+are. `RankingMetrics` computes all metrics; the other classes one each:
 
     MetricConfig(class_name="NDCGAtK", module="components.evaluation.tfma.metrics", config='{"k": 10}')
 
-With `components.evaluation.tfma.steps` in Evaluator, RankingMetrics receives ready sums of whole blocks. Without it, it
-receives one request at a time from TFMA's own extractors and gives the same values, slower.
+With `components.evaluation.tfma.steps` in Evaluator, RankingMetrics receives sums of whole blocks. Without it, it
+receives one request at a time from TFMA's own extractors and computes the same values, slower.
 """
 
 import functools
@@ -42,7 +42,7 @@ from components.evaluation.metrics.metric_accumulator import (
 from components.evaluation.metrics.standard_errors import ESTIMATES, change_error_of, error_of, estimates
 
 SUMS_KEY = "ranking_sums"
-"""Where an extract holds the sums of a block of requests, by model."""
+"""The key under which an extract holds the sums of a block of requests, by model."""
 
 ByModel = dict[str, RankingSums]
 Keyed = dict[metric_types.MetricKey, float | str]
@@ -55,15 +55,14 @@ class RankingMetrics(metric_types.Metric):
     `auc_change_se`.
 
     Args:
-        gains: what an action is worth, by the name of its label feature; the label itself if left out.
-        user: the feature that names the shopper, for what is told by shopper.
-        request: the feature that stands for the shopper where `user` is empty.
-        item: the feature that names each candidate, for what is told of items.
+        gains: the gain of an action, by the name of its label feature; the label itself if left out.
+        user: the feature with the shopper's id, for metrics by shopper.
+        request: the feature that identifies the shopper where `user` is empty.
+        item: the feature with each candidate's id, for metrics of items.
         gain_amounts: by the name of a label feature, the feature of the amount that its gain is multiplied by.
-        amounts: features of what a candidate brought in (revenue, quantity, margin), of which the share among the first
-            places is told.
-        bands, item_slices: read by `components.evaluation.tfma.steps`, which cuts the slices.
-        gates: read by `components.evaluation.component.Evaluator`, which judges.
+        amounts: features of a candidate's amount (revenue, quantity, margin), for the share captured in the top k.
+        bands, item_slices: read by `components.evaluation.tfma.steps`, which makes the slices.
+        gates: read by `components.evaluation.component.Evaluator`.
         name: unused, TFMA sets it.
     """
 
@@ -117,25 +116,25 @@ class _AtK(metric_types.Metric):
 
 
 class PrecisionAtK(_AtK):
-    """`metrics.precision_at_k`, mean over the requests with a positive."""
+    """`definitions.precision_at_k`, mean over the requests with a positive."""
 
     metric = "precision"
 
 
 class RecallAtK(_AtK):
-    """`metrics.recall_at_k`, mean over the requests with a positive."""
+    """`definitions.recall_at_k`, mean over the requests with a positive."""
 
     metric = "recall"
 
 
 class HitRateAtK(_AtK):
-    """`metrics.hit_rate_at_k`, mean over the requests with a positive."""
+    """`definitions.hit_rate_at_k`, mean over the requests with a positive."""
 
     metric = "hit_rate"
 
 
 class NDCGAtK(_AtK):
-    """`metrics.ndcg_at_k`, mean over the requests with a gain."""
+    """`definitions.ndcg_at_k`, mean over the requests with a gain."""
 
     metric = "ndcg"
 
@@ -148,20 +147,20 @@ class _OfList(metric_types.Metric):
 
 
 class MAP(_OfList):
-    """`metrics.average_precision`, mean over the requests with a positive."""
+    """`definitions.average_precision`, mean over the requests with a positive."""
 
     metric = "map"
 
 
 class MRR(_OfList):
-    """`metrics.reciprocal_rank`, mean over the requests with a positive."""
+    """`definitions.reciprocal_rank`, mean over the requests with a positive."""
 
     metric = "mrr"
 
 
 class GAUC(metric_types.Metric):
-    """Impression-weighted mean of the AUC within each request, or within each shopper where `user` names the feature
-    that tells them."""
+    """Impression-weighted mean of the AUC within each request, or within each shopper where `user` names the feature of
+    their id."""
 
     def __init__(self, user: str | None = None, name: str | None = None) -> None:
         super().__init__(_gauc, user=user, name=name or "gauc")
@@ -172,16 +171,13 @@ def _all_metrics(
     user: str | None,
     request: str | None,
     item: str | None,
-    bands: dict[str, list[float]],
-    item_slices: list[str],
-    gates: dict[str, Any],
     gain_amounts: dict[str, str],
     amounts: list[str],
     eval_config: config_pb2.EvalConfig,
     model_names: list[str],
-    name: str,
+    **read_elsewhere: object,
 ) -> list[metric_types.MetricComputation]:
-    del bands, item_slices, gates, name
+    del read_elsewhere  # bands, item_slices, gates: see `RankingMetrics`
     baseline = next((spec.name for spec in eval_config.model_specs if spec.is_baseline), None)
     listwise = listwise_of(amounts)
     keys = [_key(name, model) for model in model_names for name in (*_names(model, baseline, listwise), CURVES)]
@@ -213,8 +209,8 @@ def _gauc(user: str | None, model_names: list[str], name: str) -> list[metric_ty
 
 
 def _names(model: str, baseline: str | None, listwise: Sequence[str]) -> tuple[str, ...]:
-    """The values of a model: a change is only that of a model beside a baseline, and an amount is told of where there
-    is one."""
+    """Name the values of a model: changes only beside a baseline, metrics of amounts only where the examples have the
+    amount."""
     left_out = set(map(change_error_of, ESTIMATED)) if baseline in (None, model) else set()
     for metric in set(AMOUNT_METRICS) - set(listwise):
         left_out |= {metric, error_of(metric), change_error_of(metric)}
@@ -226,7 +222,7 @@ def _key(metric: str, model: str) -> metric_types.MetricKey:
 
 
 class _RequestSums(metric_types.Preprocessor):
-    """An extract to the sums of its request or requests, by model."""
+    """Convert an extract to the sums of its request or requests, by model."""
 
     def __init__(
         self,
@@ -267,12 +263,12 @@ class _RequestSums(metric_types.Preprocessor):
         yield results
 
     def _named(self, features: Mapping[str, Any]) -> Any:
-        """The shopper's id: the first of the features that has one."""
+        """Return the shopper's id: that of the first feature that has one."""
         return next((value for name in self._shopper for value in _list(features[name]) if value), b"")
 
 
 def _model_values(model: str, values: Any) -> Any:
-    """TFMA keys labels and predictions by model where there are two."""
+    """Return a model's values; TFMA keys labels and predictions by model where there are two."""
     return values[model] if isinstance(values, Mapping) else values
 
 
@@ -285,7 +281,7 @@ def _list(values: Any) -> list[Any]:
 
 
 class _Sum(beam.CombineFn):
-    """Adds sums, model by model. All models go together, as a change is known better than the values it is between."""
+    """Add sums, model by model. All models go together, as the error of a change is computed from both models' sums."""
 
     def __init__(self, models: Sequence[str], listwise: Sequence[str], baseline: str | None = None) -> None:
         super().__init__()
@@ -312,7 +308,7 @@ class _Sum(beam.CombineFn):
 
 
 class _Only(_Sum):
-    """Gives one metric of the sums, under a name."""
+    """Compute one metric of the sums, under a name."""
 
     def __init__(self, metric: str, name: str, models: Sequence[str], listwise: Sequence[str]) -> None:
         super().__init__(models, listwise)

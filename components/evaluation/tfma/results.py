@@ -1,9 +1,9 @@
-"""What TFX's Evaluator wrote, read back. Imports TensorFlow: read once, then keep `results.to_json`."""
+"""Read the output of TFX's Evaluator. Imports TensorFlow: read once, then keep `results.to_json`."""
 
 import json
 
 import tensorflow as tf
-from tensorflow_model_analysis.proto import metrics_for_slice_pb2, validation_result_pb2
+from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 
 from components.contract.errors import RunError
 from components.evaluation.display_names import Slice
@@ -13,7 +13,7 @@ from components.evaluation.results import Model, SliceMetrics
 
 
 def read_metrics(uri: str) -> tuple[SliceMetrics, ...]:
-    """The metrics in an Evaluator's output folder, one entry for each slice and model.
+    """Read the metrics from an Evaluator's output folder, one entry for each slice and model.
 
     Raises:
         RunError: if the folder holds no metrics.
@@ -30,7 +30,7 @@ def read_metrics(uri: str) -> tuple[SliceMetrics, ...]:
 
 
 def read_curves(uri: str) -> dict[Model, Curves]:
-    """The curves of each model over all requests, from an Evaluator's output folder."""
+    """Read the curves of each model over all requests from an Evaluator's output folder."""
     curves = {}
     for record in _records(uri, "metrics"):
         message = metrics_for_slice_pb2.MetricsForSlice.FromString(record)
@@ -38,11 +38,6 @@ def read_curves(uri: str) -> dict[Model, Curves]:
             if metric.key.name == CURVES and not message.slice_key.single_slice_keys:
                 curves[metric.key.model_name] = json.loads(metric.value.bytes_value)
     return curves
-
-
-def read_blessing(uri: str) -> bool:
-    """Whether TFMA found every threshold met: the value that Pusher goes by."""
-    return all(validation_result_pb2.ValidationResult.FromString(record).validation_ok for record in _records(uri, "validations"))
 
 
 def _records(uri: str, name: str) -> list[bytes]:

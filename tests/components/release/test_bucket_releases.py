@@ -121,7 +121,7 @@ def test_another_models_unfinished_version_is_left_alone_for_an_hour_then_cleare
     assert publish(model(tmp_path / "a", "a"), folder, FACTS, serving=serving).version == 2
     assert list((folder / "1").files()) == [".publishing-somebody", "saved_model.pb"]
     assert versions(folder) == (2,)
-    monkeypatch.setattr(publishing, "_FORSAKEN", timedelta(seconds=-1))
+    monkeypatch.setattr(publishing, "_ABANDONED", timedelta(seconds=-1))
     assert publish(model(tmp_path / "b", "b"), folder, FACTS, serving=serving).version == 3
     assert list((folder / "1").files()) == []
     assert versions(folder) == (2, 3)
