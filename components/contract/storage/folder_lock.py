@@ -1,4 +1,5 @@
-"""Whoever reads a folder's files for long holds them; whoever removes old ones waits until nobody does."""
+"""Lock a folder's files against removal while they are read: shared locks for readers, an exclusive one for
+retention."""
 
 import fcntl
 import os
@@ -6,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-READING = ".reading"  # in a folder whose files may be removed; its writer makes it
+READING = ".reading"  # the lock file of a folder whose files may be removed; its writer creates it
 
 
 @contextmanager
 def held(paths: Iterable[str]) -> Iterator[None]:
-    """Keep the files of these paths from being removed while the block runs, as far as their folders are of this kind."""
+    """Lock the folders of these paths against removal while the block runs, where they have a lock file."""
     with ExitStack() as stack:
         for folder in sorted({os.path.dirname(path) for path in paths if "://" not in path}):
             lock = Path(folder, READING)
@@ -23,7 +24,7 @@ def held(paths: Iterable[str]) -> Iterator[None]:
 
 @contextmanager
 def read(folder: Path) -> Iterator[None]:
-    """Keep the folder's files from being removed while the block runs.
+    """Lock a folder against removal of its files while the block runs.
 
     Raises:
         OSError: the folder isn't there, or may not be written to.
@@ -35,7 +36,7 @@ def read(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[bool]:
-    """Whether nobody reads the folder's files, nor begins to while the block runs."""
+    """Try to lock a folder exclusively while the block runs; yields False where it is being read."""
     with (folder / READING).open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
