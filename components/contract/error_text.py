@@ -54,10 +54,7 @@ def _divided(detail: Any, value: Any) -> tuple[tuple[Any, ...], str | None]:
     for depth, part in enumerate(loc):
         try:
             value = value[part]
-        except (
-            LookupError,
-            TypeError,
-        ):  # not in the file: a member's name, or the index in a list of one entry that is written without brackets
+        except (LookupError, TypeError):  # not in the file: a union member, or the index of a single source
             absent_key = depth == len(loc) - 1 and detail["type"] in _NOT_GIVEN
             named = depth if isinstance(part, str) and part != "[key]" and not absent_key else named
     return (tuple(loc), detail["type"]) if named is None else (tuple(loc[:named]), None)

@@ -65,7 +65,7 @@ def parse_strict(
     repeated: list[str] = []
     lines = dict(_lines(node, (), repeated))
     if repeated:
-        raise error("\n".join(f"{name}, {message}" for message in twice))
+        raise error("\n".join(f"{name}, {message}" for message in repeated))
     try:
         made = model.model_validate(document)
         faults = list(check(made))
