@@ -13,8 +13,7 @@ _UNIT = 2.0**-23 / 43  # 1 is a count of 9 million million
 
 
 def export_baseline(dataset: Dataset, path: str) -> Rule:
-    """Write the baseline as a SavedModel with the signatures of `components.schema.signatures`; returns the rule it
-    follows.
+    """Write the baseline as a SavedModel with a model's signatures (`components.schema.signatures`); returns its rule.
 
     - shown order: 1 / (2 + position). A request to `serving_default` has no position unless that is a feature; there the candidates' order
       in the request is used, as where a position is unknown (-1).

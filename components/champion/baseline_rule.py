@@ -18,8 +18,7 @@ _ORDERS: dict[Rule, str] = {
 
 
 def choose_rule(dataset: Dataset) -> Rule:
-    """Choose the shown order where the logs have it, else popularity where the items have a count or rate, else a
-    constant."""
+    """Choose the shown order if the logs have it, else popularity if the items have a count or rate, else a constant."""
     if isinstance(dataset.candidates, ListRows) or any(source.columns.position for source in dataset.events):
         return "shown order"
     return "popularity" if popularity_column(dataset) else "constant"

@@ -1,5 +1,4 @@
-"""`Champion`: provide the model to beat as an artifact, on every orchestrator (open-source Kubeflow runs no
-Resolver)."""
+"""`Champion`: provide the model to beat as an artifact, on every orchestrator (Kubeflow runs no Resolver)."""
 
 import logging
 from pathlib import Path

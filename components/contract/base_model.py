@@ -1,5 +1,4 @@
-"""The base class of the dataset file's parts: frozen, with errors for unknown keys that suggest the closest known
-one."""
+"""The base class of the dataset file's parts: frozen, with errors for unknown keys that suggest a known one."""
 
 import difflib
 import re

@@ -52,8 +52,7 @@ def input_columns(dataset: Dataset) -> tuple[Column, ...]:
 
 
 def signature_columns(dataset: Dataset) -> tuple[Column, ...]:
-    """List the inputs of `serving_default`: the model's input columns, and for each ragged axis the number of
-    values."""
+    """List the inputs of `serving_default`: the model's input columns, and the length of each ragged axis."""
     inputs = input_columns(dataset)
     counts = {"history": "n_history", "candidate": "n_candidates"}
     axes = {column.axis for column in inputs} | {"candidate"}

@@ -48,8 +48,7 @@ def without_branches(details: Sequence[Any], value: Any) -> list[Any]:
 
 
 def _divided(detail: Any, value: Any) -> tuple[tuple[Any, ...], str | None]:
-    """Split an error's location at a union member's name, with None; without one, return all of it and the error's
-    type."""
+    """Split an error's location at a union member's name, with None; without one, return all and the error's type."""
     loc, named = detail["loc"], None
     for depth, part in enumerate(loc):
         try:

@@ -5,8 +5,7 @@ from components.contract.sources import EventSource, Impressions, ListRows
 
 
 def lacks_user(dataset: Dataset, source: EventSource) -> bool:
-    """Return whether a source has no role `user` and needs none: its rows name a request, whose user another source
-    has."""
+    """Return whether a source has no role `user` and needs none: another source has the user of its requests."""
     if not isinstance(dataset.candidates, Impressions | ListRows) or "user" in source.columns.named() or source.columns.request is None:
         return False
     shows = (None, dataset.candidates.action)

@@ -1,5 +1,4 @@
-"""Read a YAML file as a strict pydantic model; every fault has its line, what was expected, and the closest known
-name."""
+"""Read a YAML file as a strict pydantic model; faults have their line, what was expected, and a suggestion."""
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -145,8 +144,7 @@ def _sentence(name: str, lines: dict[Location, int], location: Location, message
 
 
 def _lines(node: yaml.Node | None, at: Location, repeated: list[str]) -> Iterator[tuple[Location, int]]:
-    """Yield the line of each location, from 1. A repeated key is reported in `repeated`: YAML would silently take the
-    last."""
+    """Yield the line of each location, from 1; append repeated keys to `repeated`, where YAML would take the last."""
     if isinstance(node, yaml.MappingNode):
         first: dict[str, int] = {}
         for key, value in node.value:

@@ -1,5 +1,4 @@
-"""`Evaluator`: TFX's, with all gates deciding its blessing. `FeatureImportance`: permutation importance of each
-feature."""
+"""`Evaluator`: TFX's, with all gates deciding its blessing. `FeatureImportance`: permutation importance."""
 
 import json
 import logging
@@ -37,8 +36,7 @@ class Executor(evaluator_executor.Executor):
     """
 
     def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:  # noqa: N802
-        """Run TFX's executor, then the gates; the `eval_config` is one of
-        `components.evaluation.tfma.eval_config.eval_config`."""
+        """Run TFX's executor, then the gates of the `eval_config` (`components.evaluation.tfma.eval_config`)."""
         super().Do(input_dict, output_dict, exec_properties)
         config = proto_utils.json_to_proto(exec_properties["eval_config"], EvalConfig())
         gates, slices = gates_of(config)

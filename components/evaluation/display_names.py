@@ -53,8 +53,7 @@ def metric_meaning(metric: str) -> str:
 
 
 def metric_caption(metric: str) -> str:
-    """Return a metric's caption: NDCG@10 for `ndcg_at_10`, Requests without positive for
-    `requests_without_positive`."""
+    """Return a metric's caption: NDCG@10 for `ndcg_at_10`, Log loss for `log_loss`."""
     if at := re.fullmatch(r"(\w+)_at_(\d+)", metric):
         return f"{_WORDS[at[1]]}@{at[2]}"
     return _WORDS.get(metric, metric.replace("_", " ").capitalize())

@@ -45,8 +45,7 @@ class Comparison:
         return _half_width(self.challenger, change_error_of(metric), confidence=confidence)
 
     def falls_by_chance(self, metric: str, *, limit: float) -> float:
-        """Return the p-value of the hypothesis that the metric fell by no more than the limit; NaN where the change has
-        no interval."""
+        """Return the p-value of the hypothesis that the metric fell by no more than the limit; NaN without an interval."""
         if not judged_shoppers(self.challenger) >= FEWEST_SHOPPERS:
             return math.nan
         error = self.challenger.get(change_error_of(metric), math.nan)
@@ -82,8 +81,7 @@ def _half_width(values: Mapping[str, float], error: str, *, confidence: float = 
 
 
 def compared(metrics: Iterable[SliceMetrics]) -> tuple[Comparison, ...]:
-    """Pair the two models' metrics by slice: all requests first, then by feature, bands in their order, larger slices
-    first."""
+    """Pair the models' metrics by slice: all requests first, then by feature, bands in order, larger slices first."""
     models: dict[Slice, dict[Model, Mapping[str, float]]] = {}
     values_of: dict[str, set[str]] = {}
     for entry in metrics:

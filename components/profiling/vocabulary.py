@@ -123,8 +123,7 @@ ODD_NULL_WORDS = frozenset(
 
 
 def plain_name(name: str) -> str:
-    """Normalize a column's name: no separators, lower case; of a path its last part, of `array[key=NAME].value` the
-    key."""
+    """Normalize a column's name: no separators, lower case; the last part of a path, or the key in its brackets."""
     if keyed := re.findall(r"\[\w+=([^\]]+)\]", name):
         name = keyed[-1]
     name = name.rpartition(".")[2] if name.rpartition(".")[2] not in ("", "#") else name

@@ -50,8 +50,7 @@ class RemoteServer:
 
 @contextmanager
 def served_by(where: RemoteServer, folder: Path, *, model: str, patience_s: float = 120.0) -> Iterator[str]:
-    """Have the server serve the SavedModel in `folder` as the only version of `model` while the block runs; yields its
-    address.
+    """Serve the SavedModel in `folder` as `model` on the server while the block runs; yields the server's address.
 
     Raises:
         InputError: the server serves a model; nothing is changed there.
@@ -92,8 +91,7 @@ def _check_idle(service: model_service.ModelServiceStub, address: str, model: st
 
 
 def _served(service: model_service.ModelServiceStub, address: str, model: str, until: float) -> tuple[list[int], list[str]]:
-    """Return the versions of a model that are loaded, loading or unloading, and the names of all models if the server
-    lists them."""
+    """Return a model's versions that aren't unloaded, and the names of all models if the server lists them."""
     request = get_model_status_pb2.GetModelStatusRequest()
     request.model_spec.name = model
     try:

@@ -18,8 +18,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class SampledRequest:
-    """A request of the examples; `values` by column, unpadded: of the request [] or [size], of candidates and history
-    [L] or [L, size]."""
+    """A request of the examples; `values` by column, unpadded: [] or [size], of candidates and history [L] or [L, size]."""
 
     name: str
     candidates: int
@@ -49,8 +48,7 @@ def resized(request: SampledRequest, length: int, dataset: Dataset) -> SampledRe
 
 
 def tensors(request: SampledRequest, length: int, dataset: Dataset) -> dict[str, Array]:
-    """Make a batch of one, by name; candidates are padded to `length`, the history to its greatest length, with zeros
-    and empty texts."""
+    """Make a batch of one, by name; candidates are padded to `length`, the history to its greatest length."""
     widths = {"candidate": length, "history": dataset.history.length if dataset.history else 0}
     filled: dict[str, Array] = {}
     for column in signature_columns(dataset):

@@ -33,8 +33,7 @@ def write_labels(labels: Labels, releases: str | Path | Address) -> None:
 
 
 def refresh_config(releases: str | Path | Address) -> None:
-    """Update the folder's path in the model server's file: TensorFlow Serving takes only absolute paths, and folders
-    move."""
+    """Update the folder's path in the model server's file, which takes only absolute paths: folders may be moved."""
     labels, folder = read_labels(releases), Address.parse(releases)
     if labels is not None and (folder / CONFIG_FILE).read() != (text := labels.model_config(str(folder)).encode()):
         (folder / CONFIG_FILE).write(text)
@@ -47,8 +46,7 @@ def label_first(releases: str | Path | Address, released: Manifest) -> None:
 
 
 def in_force(releases: str | Path | Address) -> int | None:
-    """Return the release that shoppers get: the one labelled `stable`, or the newest where none is; None before the
-    first."""
+    """Return the release that shoppers get: the one labelled `stable`, else the newest; None before the first."""
     labels = read_labels(releases)
     stable = labels.now.get(STABLE) if labels else None
     return stable if stable in versions(releases) else newest(releases)

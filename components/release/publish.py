@@ -1,5 +1,4 @@
-"""Publish SavedModels to a folder of releases, as TensorFlow Serving reads it: `1/`, `2/`, ..., each complete once its
-manifest exists.
+"""Publish SavedModels to a folder of releases, `1/`, `2/`, ..., each complete once its manifest exists.
 
 In a local folder a model is copied under a name that servers skip, gets its manifest last, and then its number by one
 rename. A bucket has no rename: there the number is claimed by a file, `saved_model.pb` is uploaded after the other
@@ -42,8 +41,7 @@ def newest(releases: str | Path | Address) -> int | None:
 
 
 def publish(model: str | Path, releases: str | Path | Address, manifest: Manifest, *, serving: ServingBundle | None = None) -> Manifest:
-    """Publish a SavedModel's folder as the next release; returns its manifest with version, parent and content digest
-    set.
+    """Publish a SavedModel's folder as the next release; returns its manifest with version, parent and content set.
 
     Publishing the newest release again changes nothing and returns that release, so a killed publisher can simply try
     again.
@@ -113,8 +111,7 @@ def _put_into_bucket(model: Path, releases: Address, manifest: Manifest, serving
 
 
 def _claim_name(content: str) -> str:
-    """Name the file in a version's folder that claims it; a publisher that tries again finds its unfinished folder by
-    it."""
+    """Name the file that claims a version's folder; a publisher that tries again finds its folder by it."""
     return f"{UNFINISHED}{content}"
 
 
@@ -138,8 +135,7 @@ def _claim_version(releases: Address, content: str) -> int:
 
 
 def _delete_abandoned(releases: Address, serving: ServingBundle | None, *, but: int) -> None:
-    """Delete incomplete releases of killed publishers; their age is by the store's clock, from the claim that was just
-    written."""
+    """Delete incomplete releases of killed publishers; the newest file, a claim just written, gives the store's time."""
     files = releases.files()
     now = max(files.values())
     for number, whole in versions_in(files, MANIFEST).items():
@@ -152,8 +148,7 @@ def _delete_abandoned(releases: Address, serving: ServingBundle | None, *, but: 
 
 @contextmanager
 def _exclusive_lock(folder: Path | None) -> Iterator[None]:
-    """Lock a folder for one publisher; the lock ends with its process, however that ends. A bucket has none, see
-    `_claim_version`."""
+    """Lock a folder for one publisher, until its process ends. A bucket has no lock, see `_claim_version`."""
     if folder is None:
         yield
         return

@@ -44,8 +44,7 @@ class Kept:
 
 
 def needed(there: Collection[int], labels: Labels | None) -> set[int]:
-    """Return the releases that are kept whatever the limits: the newest, the labelled ones, and those that a rollback
-    returns to."""
+    """Return the releases kept whatever the limits: the newest, the labelled, and those that a rollback returns to."""
     stay = {max(there)} if there else set[int]()
     if labels is not None:
         stay |= set(labels.now.values())

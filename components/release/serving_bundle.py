@@ -1,5 +1,4 @@
-"""Write a release's serving bundle, `serving/N/`: the dataset file and the feature state, which the ranking service
-needs."""
+"""Write a release's serving bundle, `serving/N/`: dataset file and feature state, for the ranking service."""
 
 import shutil
 import tempfile
@@ -29,8 +28,7 @@ class ServingBundle:
         return version in complete(self.serving, DATASET)
 
     def put(self, version: int) -> None:
-        """Write the bundle of a release that isn't visible yet, in place of a killed publisher's; the dataset file
-        last."""
+        """Write the bundle of a release before the release, in place of a killed publisher's; the dataset file last."""
         target = self.serving / str(version)
         target.delete_folder()
         if self.serving.local is None:

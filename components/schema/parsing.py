@@ -32,8 +32,7 @@ def dense_spec(column: Column) -> tf.TensorSpec:
 
 
 def from_dense(dense: Features, columns: Iterable[Column], *, lengths: dict[str, tf.Tensor]) -> Features:
-    """Convert padded tensors to what `parse` returns. `lengths` [B] by axis: how many values count; those beyond are
-    never read."""
+    """Convert padded tensors to what `parse` returns; values beyond `lengths` [B], by axis, are never read."""
     features: Features = {}
     for column in columns:
         values = dense[column.name]

@@ -1,5 +1,4 @@
-"""Derive from the dataset file what state is kept of users and items, and compute its state features from the raw
-ones."""
+"""Derive the state plans from the dataset file, and compute its state features from the raw ones."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -53,8 +52,7 @@ def state_values(dataset: Dataset, side: StateSide, values: NDArray[np.float32])
 
 
 def state_readers(dataset: Dataset, side: StateSide) -> dict[str, Reader]:
-    """Return a function for each column of `state_values`; a service makes them once and calls them for every
-    request."""
+    """Return a function for each column of `state_values`, for a service to make once and call for every request."""
     plan = plan_of(dataset, side)
     if plan is None:
         return {}
@@ -78,8 +76,7 @@ def interaction_indices(dataset: Dataset) -> list[int]:
 
 
 def counted_impression(dataset: Dataset) -> str | None:
-    """Return the action that a shown list is counted as, for its user and for each of its items; None where it is
-    counted as none."""
+    """Return the action that a shown list counts as, for its user and its items; None where it counts as none."""
     match dataset.candidates:
         case Impressions(action=name):
             return name
@@ -89,8 +86,7 @@ def counted_impression(dataset: Dataset) -> str | None:
 
 
 def smoothed_rate(n: ArrayLike, d: ArrayLike, *, prior: float, strength: float) -> NDArray[np.float32]:
-    """Compute (n + prior * strength) / (d + strength): the mean of a Beta posterior whose prior weighs `strength`
-    observations.
+    """Compute (n + prior * strength) / (d + strength), a Beta posterior's mean whose prior weighs `strength` trials.
 
     Computed in float32 one element at a time, so that offline columns and a single row online agree bit for bit. It
     exceeds 1 where n exceeds d, as with clicks whose impressions weren't logged.

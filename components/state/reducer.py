@@ -118,8 +118,7 @@ def rows_of(state: State, rows: NDArray[np.int64]) -> State:
 
 
 def happened_us(last_us: int, stamped_us: int, skew_us: int) -> int:
-    """Return when an event counts for a key whose clock is `last_us`: at its timestamp, or at the clock where that is
-    ahead by `skew_us` or less."""
+    """Return an event's time: its timestamp, or the key's clock `last_us` if that is ahead by at most `skew_us`."""
     return last_us if stamped_us < last_us <= stamped_us + skew_us else stamped_us
 
 

@@ -44,8 +44,7 @@ _DTYPES: dict[str, type[Any]] = {
 
 
 def replay(plan: StatePlan, state: State, log: LogRows) -> Features:
-    """Run the reducer over a log's rows and bring the state to its end, in place; the interpreter lock is released
-    meanwhile.
+    """Run the reducer over a log's rows and update the state in place; the interpreter lock is released meanwhile.
 
     A query sees the events of its key strictly before its moment: where key and time are equal, all queries are read
     before the events are applied, in the order of the rows.

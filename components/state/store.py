@@ -77,8 +77,7 @@ class StateStore:
             return list(self._rows)
 
     def record(self, *events: Event) -> None:
-        """Apply events in their order; raises InputError, and applies none, for an action that the plan doesn't
-        count."""
+        """Apply events in their order; raises InputError, and applies none, if the plan lacks an action."""
         for event in events:
             action_index(self.plan, event.action)
         with self._lock:

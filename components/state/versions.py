@@ -1,5 +1,4 @@
-"""Find which version of a key's values holds at a moment: one search for ingestion's millions of moments and for the
-service's one."""
+"""Find the version of a key's values that holds at a moment: one search for ingestion and the service."""
 
 from typing import Any, final
 
@@ -37,6 +36,5 @@ class Versions:
         return np.where((last >= 0) & (self._keys[last] == keys), last, -1)
 
     def period(self, time_us: int) -> int:
-        """Count the distinct times up to this one at which a version begins: while it stays the same, so does every
-        key's version."""
+        """Count the times up to this one at which a version begins: while it is equal, so is every key's version."""
         return int(np.searchsorted(self._times, time_us, side="right"))

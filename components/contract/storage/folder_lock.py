@@ -1,5 +1,4 @@
-"""Lock a folder's files against removal while they are read: shared locks for readers, an exclusive one for
-retention."""
+"""Lock a folder's files against removal while they are read: shared for readers, exclusive for retention."""
 
 import fcntl
 import os

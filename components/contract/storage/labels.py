@@ -72,8 +72,7 @@ class Labels:
         return self._with_canary(replace(self, carried={**self.carried, label: carriers[:-1]}))
 
     def _with_canary(self, after: "Labels") -> "Labels":
-        """Move the canary of `after` with stable, if it was on stable's version before: the old stable version isn't on
-        trial."""
+        """Move the canary of `after` with stable if it was on stable's version, which isn't on trial."""
         stable, canary = after.now.get(STABLE), self.now.get(CANARY)
         if canary is None or canary != self.now.get(STABLE) or stable is None or after.now[CANARY] != canary:
             return after

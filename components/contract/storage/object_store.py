@@ -150,8 +150,7 @@ class Address:
 
 
 def _s3() -> Any:
-    """Connect to S3. Arrow reads the credentials itself, but not the endpoint; with one it uses paths with the bucket,
-    as MinIO does."""
+    """Connect to S3. Arrow reads the credentials from the environment itself, but not the endpoint."""
     options: dict[str, Any] = {}
     if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
         options |= _endpoint("AWS_ENDPOINT_URL", endpoint)

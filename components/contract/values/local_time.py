@@ -23,8 +23,7 @@ def zone_fault(name: str) -> str | None:
 
 
 def clock_text(key: str, time_us: int, zone: str) -> str:
-    """Return `time.hour` (0 to 23) or `time.weekday` (Monday is 1) of a moment in a zone, as text; "" for an unknown
-    zone.
+    """Return `time.hour` (0 to 23) or `time.weekday` (Monday is 1) of a moment as text; "" for an unknown zone.
 
     Ingestion and service both use Python's zones, so they agree whatever release of the database other libraries have.
     """

@@ -1,5 +1,4 @@
-"""Define the words for missing values, such as `NULL`, `nan`, `-`, in a source's columns and in requests to the
-service."""
+"""The words for missing values, such as `NULL`, `nan`, `-`, in a source's columns and in requests to the service."""
 
 import math
 from functools import lru_cache

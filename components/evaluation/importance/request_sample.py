@@ -19,8 +19,7 @@ def sampled(folder: str, split: str, *, seed: int) -> pa.RecordBatch:
 
 
 def sampled_records(folder: str, split: str, *, seed: int) -> list[bytes]:
-    """Draw at most `MAX_REQUESTS` requests and `MAX_BYTES` from the first `LOOKED_THROUGH`, read from the files in
-    turn.
+    """Draw at most `MAX_REQUESTS` requests and `MAX_BYTES` from the first `LOOKED_THROUGH`, over all files in turn.
 
     Ingestion orders each file by a hash of the shopper, so the first ones are a random sample; from those the requests
     are drawn by hash. The sample and its order don't depend on the order of the files.

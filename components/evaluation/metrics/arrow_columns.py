@@ -10,8 +10,7 @@ from components.evaluation.metrics.id_hashes import hashed
 
 
 def candidate_values(block: pa.RecordBatch, name: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the values [N] of a candidate column, and their number by request [R]; a request without the feature has
-    none.
+    """Return the values [N] of a candidate column, and their number by request [R], 0 without the feature.
 
     Raises:
         InputError: if the examples have no such feature.
@@ -32,8 +31,7 @@ def candidate_ids(block: pa.RecordBatch, name: str) -> NDArray[np.uint64] | None
 
 
 def shoppers(block: pa.RecordBatch) -> NDArray[np.uint64] | None:
-    """Hash each request's shopper [R]; one whose `user` is "" or missing is a shopper of its own, identified by
-    `request` and `time`."""
+    """Hash each request's shopper [R]; without a `user` it is one of its own, identified by `request` and `time`."""
     if not {"user", "request"} <= set(block.schema.names):
         return None
     user, request = (_first(block.column(name)) for name in ("user", "request"))

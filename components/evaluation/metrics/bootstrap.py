@@ -32,15 +32,13 @@ def poisson_counts(users: NDArray[np.uint64]) -> NDArray[np.uint8]:
 
 
 def standard_error(replicates: NDArray[np.float64]) -> float:
-    """Return the standard deviation over the replicates [REPLICATES] in which the metric is defined; NaN if fewer than
-    half."""
+    """Return the standard deviation over the replicates [REPLICATES] that are defined; NaN if fewer than half are."""
     defined = replicates[np.isfinite(replicates)]
     return float(np.std(defined, ddof=1)) if len(defined) > REPLICATES // 2 else float("nan")
 
 
 def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Mix the bits by the finaliser of SplitMix64 (Steele et al. 2014): every bit of the number affects every bit of
-    the result."""
+    """Mix the bits by the finaliser of SplitMix64 (Steele et al. 2014): each affects every bit of the result."""
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return numbers ^ (numbers >> np.uint64(31))

@@ -12,8 +12,7 @@ MAX_LEVELS = 512  # 0.8 MB at most for a slice and model
 
 @dataclass(frozen=True, slots=True)
 class Replicates:
-    """Sums as in `metric_accumulator.RankingSums`, for each of B weightings of the shoppers; `a + b` is of both sets of
-    requests.
+    """Sums as in `RankingSums`, for each of B weightings of the shoppers; `a + b` is of both sets of requests.
 
     Scores are counted at `MAX_LEVELS` levels only. AUC over so few levels is off by less than a thousandth or two, and
     by nearly the same in all replicates: that moves them together, and hardly their standard deviation.
@@ -33,8 +32,7 @@ class Replicates:
         weights: NDArray[np.float32],
         counts: ScoreHistogram,
     ) -> "Replicates":
-        """Sum from the summands [R, C] of requests, their candidates' scores [N], positive [N] and request [N], and
-        their weights [R, B].
+        """Sum the requests' summands [R, C] and the scores [N] with weights [R, B]; `row` [N] is a candidate's request.
 
         `counts` is the unweighted histogram of the scores. A block is summed in single precision, which suffices for a
         standard error.

@@ -51,8 +51,7 @@ def hit_rate_at_k(labels: ArrayLike, scores: ArrayLike, *, k: int) -> float:
 
 
 def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Mean over the positives of the precision at their place, expected over the orders of tied candidates; NaN without
-    a positive.
+    """Mean over the positives of the precision at their place, expected over tied orders; NaN without a positive.
 
     The mean of it over requests is MAP. In a tied group of n with m positives, after `ahead` candidates with `hits`
     positives, a candidate at the j-th place from 0 is positive with probability m / n, and then hits + 1 + j (m - 1) /
@@ -87,8 +86,7 @@ def ndcg_at_k(gains: ArrayLike, scores: ArrayLike, *, k: int) -> float:
 
 
 def amount_at_k(amounts: ArrayLike, scores: ArrayLike, *, k: int) -> float:
-    """Expected share of a request's amount (revenue, pieces, margin) that stands among the first k places; NaN if none
-    is above 0.
+    """Expected share of a request's amount (revenue, pieces, margin) among the first k; NaN if none is above 0.
 
     An amount below 0 counts as 0: a share of a sum of both signs means nothing. Over requests it is the mean weighted
     by the request's amount, and so the share of all that was earned that the first k places held.
@@ -99,8 +97,7 @@ def amount_at_k(amounts: ArrayLike, scores: ArrayLike, *, k: int) -> float:
 
 
 def request_auc(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Share of (positive, negative) pairs in which the positive scores higher, ties counting one half; NaN if either
-    class is missing."""
+    """Share of (positive, negative) pairs with the positive scored higher, ties one half; NaN if a class is missing."""
     positive = np.asarray(labels) > 0
     score = np.asarray(scores)
     above = score[positive][:, None] > score[~positive][None, :]

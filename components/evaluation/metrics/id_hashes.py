@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 
 def hashed(ids: "pa.Array[Any]") -> NDArray[np.uint64]:
-    """Hash each id [N] to the first 8 bytes of its BLAKE2b; an id is a text, bytes or a whole number, and a missing one
-    is ""."""
+    """Hash ids [N] to 8 bytes of BLAKE2b; an id is a text, bytes or a whole number, and a missing one is ""."""
     encoded = ids.dictionary_encode("encode")
     of_distinct = np.array([_hash(value) for value in encoded.dictionary.to_pylist()], np.uint64)
     hashes: NDArray[np.uint64] = of_distinct[encoded.indices.to_numpy(zero_copy_only=False)]

@@ -31,8 +31,7 @@ def half_width(error: float, effective: float, *, confidence: float = CONFIDENCE
 
 
 def p_value(above: float, error: float, effective: float) -> float:
-    """Return the p-value of a one-sided test that the true value isn't below 0: the chance of a value this low or lower
-    at 0.
+    """Return the p-value of a one-sided test that the true value isn't below 0: the chance of one this low at 0.
 
     Args:
         above: the value, less the greatest one that the hypothesis allows.
@@ -51,8 +50,7 @@ def p_value(above: float, error: float, effective: float) -> float:
 
 
 def holm(p_values: Sequence[float], *, alpha: float) -> list[float | None]:
-    """Test hypotheses by Holm's procedure: the chance to reject any true one is at most alpha, whatever their
-    dependence.
+    """Test by Holm's procedure: the chance to reject any true hypothesis is at most alpha, however dependent they are.
 
     Holm (1979): the lowest of m p-values is compared with alpha / m, the next with alpha / (m - 1), until one is above.
 

@@ -1,5 +1,4 @@
-"""Count how often each item reaches the top k, in bounded memory: coverage and personalisation with their standard
-errors.
+"""Count how often each item reaches the top k, in bounded memory: coverage, personalisation, their standard errors.
 
 A bootstrap is biased here: a replicate leaves out 37 % of the shoppers, so by construction fewer items reach a top k in
 it. The standard errors are those of the delete-a-group jackknife over `GROUPS` groups of shoppers by hash (Kott 2001):
@@ -31,8 +30,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class ItemCoverage:
-    """Sums by item and group of shoppers, of all items while they fit, else of a uniform sample by hash as in
-    `user_sample`.
+    """Sums by item and group of shoppers, of all items while they fit, else of a sample by hash as in `user_sample`.
 
     `sums` holds for each pair of an item and a group of shoppers to whom it was shown, over their requests that showed
     it and with p the probability that it was in the top k there (1 or 0 but for ties): the sum of p, of p^2, and of
@@ -47,8 +45,7 @@ class ItemCoverage:
 
     @classmethod
     def from_candidates(cls, item: NDArray[np.uint64], reach: Floats, *, row: NDArray[np.intp], group: NDArray[np.int64]) -> "ItemCoverage":
-        """Sum over candidates [N], given the probability of each to be in the top k, their requests [N] and the groups
-        of these [R]."""
+        """Sum over candidates [N] with probabilities [N] to be in the top k; `row` [N] and `group` [R] assign them."""
         with np.errstate(divide="ignore"):
             missed = np.maximum(np.log1p(-reach), _SURELY)
         requests = np.bincount(group, minlength=GROUPS).astype(np.float64)
@@ -71,8 +68,7 @@ class ItemCoverage:
 
     @property
     def personalisation(self) -> float:
-        """1 - the expected share of items that the top k of two different requests have in common; NaN if there aren't
-        two.
+        """1 - the expected share of items that the top k of two requests have in common; NaN with fewer than two.
 
         With c the number of lists that an item is in, the overlap is sum of c (c - 1) over sum of c (n - 1): pairs of
         lists that share the item, to all pairs. All pairs of requests count alike, those of one shopper too.

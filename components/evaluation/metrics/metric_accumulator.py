@@ -122,8 +122,7 @@ class RankingSums:
         )
 
     def values(self, listwise: Sequence[str] = LISTWISE) -> dict[str, float]:
-        """Compute all metrics by name; NaN where no request defines one. `listwise` are those that the sums were taken
-        of.
+        """Compute all metrics by name; NaN where undefined. `listwise` are the listwise metrics of the sums.
 
         `invalid_scores` counts scores that are NaN or infinite (NaN ranks last); `auc_error` bounds the error of `auc`,
         0 when it is exact.
@@ -147,8 +146,7 @@ class RankingSums:
         return {name: values for name, values in named.items() if name not in COUNTS}
 
     def without_each_group(self) -> dict[str, Floats]:
-        """Compute the metrics of `ITEM_METRICS` without each group of shoppers [G]; empty where shoppers aren't
-        known."""
+        """Compute `ITEM_METRICS` without each group of shoppers [G]; empty where shoppers aren't known."""
         return {} if self.replicates is None else dict(zip(ITEM_METRICS, self.items.without_each_group(), strict=True))
 
     def _count_shoppers(self) -> tuple[float, float, float]:
@@ -217,8 +215,7 @@ class RequestSums:
         return _Subset(rows, candidates, row, self.requests.scores[candidates], self.requests.labels[candidates] > 0)
 
     def _pooled_sums(self, subset: _Subset, terms: Sequence[Terms]) -> RankingSums:
-        """Sum what doesn't need whole lists, and the listwise terms; samples of shoppers, items and positions stay
-        empty."""
+        """Sum what doesn't need whole lists, and the terms; shoppers' sample, items and positions stay empty."""
         summands = _summands(subset, terms)
         scores = ScoreHistogram.from_scores(subset.scores, subset.positive)
         counts, replicates = NO_COUNTS, None
@@ -327,8 +324,7 @@ def gains_from(
     weights: Mapping[str, float],
     amounts: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> NDArray[np.float32]:
-    """Compute the gain of each candidate [N]: the highest weight among its actions, not their sum, as a purchase
-    implies a click.
+    """Compute each candidate's gain [N]: the highest weight of its actions, not their sum, as a purchase implies a click.
 
     The gain of an action that has `amounts`, by its label, is its weight times the candidate's amount; an amount below
     0 counts as 0.

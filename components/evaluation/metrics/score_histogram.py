@@ -1,5 +1,4 @@
-"""Count positives and negatives by score, in bounded memory: AUC, PR-AUC and calibration are computed from the
-counts."""
+"""Count positives and negatives by score, in bounded memory, to compute AUC, PR-AUC and calibration."""
 
 from dataclasses import dataclass
 
@@ -74,8 +73,7 @@ class ScoreHistogram:
 
     @property
     def auc(self) -> NDArray[np.float64]:
-        """Probability that a positive scores above a negative, ties (of level) counting one half; NaN if either class
-        is missing."""
+        """Probability that a positive scores above a negative, ties (of level) one half; NaN if a class is missing."""
         below = np.cumsum(self.negatives, axis=0) - self.negatives
         return _ratio((self.positives * (below + 0.5 * self.negatives)).sum(axis=0), self._pairs)
 
@@ -100,8 +98,7 @@ class ScoreHistogram:
 
     @property
     def ece(self) -> NDArray[np.float64]:
-        """Expected calibration error (Naeini et al. 2015) over `CALIBRATION_BINS` bins; NaN for scores that are no
-        probabilities.
+        """Expected calibration error (Naeini et al. 2015) over `CALIBRATION_BINS` bins; NaN if a score is no probability.
 
         The impression-weighted mean over the bins of |mean score - share of positives|. Noise counts as error: in a bin
         of n impressions with a share p of positives a perfect score is off by sqrt(2 p (1 - p) / (pi n)) on average.
@@ -110,8 +107,7 @@ class ScoreHistogram:
         return _ratio(np.abs(score_sum - positives).sum(axis=0), count.sum(axis=0))
 
     def calibration(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Return impressions, sum of scores and positives of each bin, from the lowest scores, each [bins] or [bins,
-        B].
+        """Return impressions, sum of scores and positives by bin, from the lowest scores, each [bins] or [bins, B].
 
         The bins hold equally many impressions, except that levels are never split: a level goes to the bin of its
         middle impression, and an empty bin is left out.
@@ -145,8 +141,7 @@ NO_SCORES = ScoreHistogram(np.empty(0, np.int64), np.empty(0, np.int64), np.empt
 
 
 def sortable(scores: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Map scores to integers in [0, 2^32) of the same order (IEEE 754: the bits of positive floats ascend, those of
-    negative ones descend).
+    """Map scores to integers in [0, 2^32) of the same order, by their bits (IEEE 754).
 
     Equal scores have equal integers: -0.0 is 0.0. NaN, which has no order, becomes the lowest: a candidate without a
     score ranks last.

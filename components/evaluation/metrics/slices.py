@@ -19,8 +19,7 @@ def slices(
     item_slices: Collection[str],
     row: NDArray[np.int64],
 ) -> dict[SliceKey, NDArray[np.intp]]:
-    """Find the members of each slice by the named columns, or by the cross of them; without names: everything, under
-    ().
+    """Find the members of each slice by the named columns, or by their cross; without names: everything, under ().
 
     Args:
         block: the examples' columns; a request's values are a list, of one value or of one for each candidate.

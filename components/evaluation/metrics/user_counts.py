@@ -12,8 +12,7 @@ MAX_SHOPPERS = 4_096  # 0.1 MB at most for a slice and model
 
 @dataclass(frozen=True, slots=True)
 class UserCounts:
-    """Requests by shopper, of all shoppers while they fit, else of a uniform sample of 1 in 2^`bits` by hash, as in
-    `user_sample`.
+    """Requests by shopper, of all while they fit, else of a sample of 1 in 2^`bits` by hash, as in `user_sample`.
 
     Only requests with a positive are counted, as most metrics are undefined in the others.
     """
@@ -44,8 +43,7 @@ class UserCounts:
 
     @property
     def effective(self) -> float:
-        """Kish's effective number (1965) of those with a positive: (sum n)^2 / sum n^2 over their numbers of requests
-        n."""
+        """Kish's effective number (1965) of those with a positive: (sum n)^2 / sum n^2 over their requests n."""
         n = self.requests.astype(np.float64)
         return float(n.sum() ** 2 / (n**2).sum() * 2**self.bits) if n.any() else 0.0
 

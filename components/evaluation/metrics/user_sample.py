@@ -40,8 +40,7 @@ class UserSample:
         )
 
     def gauc(self) -> tuple[NDArray[np.uint64], Terms]:
-        """Return the sampled shoppers [U], and for each the AUC over all that was shown to them, with the number of
-        impressions as weight."""
+        """Return the sampled shoppers [U], and the AUC of each over all impressions, weighted by their number."""
         order = np.argsort(self.user, kind="stable")
         user, lengths = np.unique(self.user, return_counts=True)
         positive = self.positive[order]

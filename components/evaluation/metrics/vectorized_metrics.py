@@ -108,8 +108,7 @@ class Ranked:
         return first
 
     def within(self, k: int) -> NDArray[np.float64]:
-        """Return the probability that a candidate is among the first k, [N] in order: tied candidates share the
-        remaining positions."""
+        """Return each candidate's probability [N] to be among the first k; ties share the remaining positions."""
         ahead = self.position[self.ties.start]
         return self.ties.spread(np.clip((k - ahead) / self.ties.size, 0.0, 1.0))
 
@@ -129,8 +128,7 @@ def listwise(metric: str, ranked: Ranked) -> Terms:
 
 
 def _auc(ranked: Ranked) -> Terms:
-    """Compute AUC by Mann-Whitney's rank sum of the positives, tied candidates at their mean rank. Weight: the
-    impressions."""
+    """Compute AUC by Mann-Whitney's rank sum, tied candidates at their mean rank. Weight: the impressions."""
     ties, length, positives = ranked.ties, ranked.length.astype(np.float64), ranked.positives
     pairs = positives * (length - positives)
     rank = length[ranked.row] - ties.spread(ranked.position[ties.start] + (ties.size - 1) / 2)
@@ -175,8 +173,7 @@ def _ndcg(ranked: Ranked, k: int) -> Terms:
 
 
 def _captured(amount: str, ranked: Ranked, k: int) -> Terms:
-    """Return the share of a request's amount among the first k. Weight: the amount, so that the mean is a share of the
-    total amount."""
+    """Return the share of a request's amount among the first k. Weight: the amount."""
     values = ranked.amounts[amount]
     total = np.bincount(ranked.row, weights=values, minlength=len(ranked.length)).astype(np.float64)
     return ranked.first(ranked.ties.mean(values), k) / np.where(total > 0, total, 1), total
@@ -197,8 +194,7 @@ def _having_positive(ranked: Ranked) -> NDArray[np.float64]:
 
 
 def _first_positive(ranked: Ranked, value: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Terms:
-    """Return the expected value of the position, from 1, of the first positive; formula in
-    `definitions.reciprocal_rank`."""
+    """Return the expected `value` of the first positive's position, from 1; see `definitions.reciprocal_rank`."""
     result = np.zeros(len(ranked.length))
     ties, positives = ranked.ties, ranked.ties.total(ranked.positive)
     having = np.flatnonzero(positives > 0)

@@ -101,8 +101,7 @@ def curve_chart(
     height: int = 220,
     width: int = HALF,
 ) -> Markup:
-    """Draw lines through points with their margins. The x axis has numbers, or names at 0, 1, ...; `diagonal` draws y =
-    x."""
+    """Draw lines through points with margins. The x axis has numbers, or names at 0, 1, ...; `diagonal` is y = x."""
     points = [point for each in series for point in each.points if math.isfinite(point[1])]
     if not points:
         return Markup("")

@@ -46,8 +46,7 @@ class Fall:
 
 
 def falls(comparisons: Sequence[Comparison]) -> list[Fall]:
-    """List every slice in which one of `FELL_BY` fell, gated or not: the sure ones first, then by metric, the largest
-    first."""
+    """List every slice in which one of `FELL_BY` fell: the sure ones first, then by metric, the largest first."""
     lower = [
         Fall(
             metric_caption(metric),

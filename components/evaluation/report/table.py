@@ -35,8 +35,7 @@ def slice_columns(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
 
 
 def overall_table(metrics: Iterable[SliceMetrics]) -> Table:
-    """Make a row for each metric over all requests: both models and the change, with 95 % intervals; the counts in the
-    title."""
+    """Make a row for each metric over all requests: both models and the change, with 95 % intervals."""
     table = Table(title="All requests (± 95 % interval)", title_justify="left", header_style="bold")
     table.add_column("metric")
     for column in (CHALLENGER, CHAMPION, "change"):
@@ -62,8 +61,7 @@ def overall_metrics(each: Comparison) -> list[str]:
 
 
 def importance_table(importance: Importance) -> Table:
-    """Make a row for each of the features with the greatest drop of AUC: the drop of each metric with its 95 %
-    interval."""
+    """Make a row for each of the most important features: the drop of each metric with its 95 % interval."""
     shown = importance.ranked(DROPPED[0])[:_CHIEF]
     title = f"Without a feature ({len(shown)} of {len(importance.features)}, {importance.requests:,} requests)"
     table = Table(title=title, title_justify="left", header_style="bold")
@@ -84,8 +82,7 @@ def surely(each: Comparison, metric: str) -> str:
 
 @dataclass(frozen=True)
 class SliceTables:
-    """A row for each slice: requests, and each metric with its difference to the champion, coloured where the interval
-    excludes 0.
+    """A row for each slice: requests, and metrics with the difference to the champion, coloured if significant.
 
     One table where the console is wide enough; else the metrics that don't fit go to further tables below it, with the
     same rows.
@@ -139,8 +136,7 @@ def metrics_table(metrics: Iterable[SliceMetrics]) -> SliceTables:
 
 
 def metrics_rows(metrics: Iterable[SliceMetrics]) -> list[dict[str, Any]]:
-    """Make the rows for `--json`, with every metric: challenger, champion and change, and half the widths of their 95 %
-    intervals.
+    """Make the rows for `--json`: challenger, champion and change of every metric, with half-widths of 95 % intervals.
 
     A value or an interval that isn't defined is null.
     """

@@ -1,5 +1,4 @@
-"""Ranking metrics for TFMA, named in an EvalConfig by class and module; usable in any TFX pipeline whose examples are
-requests.
+"""Ranking metrics for TFMA, named in an EvalConfig by class and module, for examples that are requests.
 
 Predictions are the scores of a request's candidates, padded at the end to any length; the labels say how many there
 are. `RankingMetrics` computes all metrics; the other classes one each:
@@ -159,8 +158,7 @@ class MRR(_OfList):
 
 
 class GAUC(metric_types.Metric):
-    """Impression-weighted mean of the AUC within each request, or within each shopper where `user` names the feature of
-    their id."""
+    """Impression-weighted mean of the AUC within each request, or within each shopper by the feature `user`."""
 
     def __init__(self, user: str | None = None, name: str | None = None) -> None:
         super().__init__(_gauc, user=user, name=name or "gauc")
@@ -209,8 +207,7 @@ def _gauc(user: str | None, model_names: list[str], name: str) -> list[metric_ty
 
 
 def _names(model: str, baseline: str | None, listwise: Sequence[str]) -> tuple[str, ...]:
-    """Name the values of a model: changes only beside a baseline, metrics of amounts only where the examples have the
-    amount."""
+    """Name the values of a model: changes only beside a baseline, metrics of amounts only if known."""
     left_out = set(map(change_error_of, ESTIMATED)) if baseline in (None, model) else set()
     for metric in set(AMOUNT_METRICS) - set(listwise):
         left_out |= {metric, error_of(metric), change_error_of(metric)}

@@ -15,8 +15,7 @@ _REQUESTS_AT_ONCE = 1_000
 
 
 def call_signature(signature: Any, serialized: tf.Tensor) -> Mapping[str, tf.Tensor]:
-    """Call a signature by keyword: on a positional argument TensorFlow first formats the whole block for an unused
-    error message."""
+    """Call a signature by keyword: a positional call would format the whole block for an unused error message."""
     (name,) = signature.structured_input_signature[1]
     return signature(**{name: serialized})  # type: ignore[no-any-return]
 

@@ -97,8 +97,7 @@ def _event_file(group: FileGroup, tables: Sequence[FileUseGuess], answers: Answe
 
 
 def _usable(files: Sequence[EventFile], form: FormGuess) -> tuple[list[EventFile], dict[str, str]]:
-    """Split the files into those with the roles that this form of candidates needs, and the others with what they
-    lack."""
+    """Split the files into those with the roles that this form needs, and the others with what they lack."""
     need = ("label",) if form.form == "rows" else ("time", "user", "item")
     kept, dropped = [], {}
     for file in files:
@@ -123,8 +122,7 @@ def _nothing_usable(files: Sequence[EventFile], groups: Sequence[FileGroup]) -> 
 
 
 def _meant(files: Sequence[EventFile], answers: Answers) -> tuple[list[EventFile], set[str]]:
-    """Keep the files with a known action; those without only if there are no others, or if an answer names their
-    use."""
+    """Keep the files with a known action or an answered use; if there are none, all files."""
     known = [file for file in files if any(action.score >= DOUBTFUL for action in file.actions) or file.group.name in answers.uses]
     kept = known or list(files)
     return kept, {file.group.pattern for file in files if file not in kept}

@@ -26,8 +26,7 @@ def use_questions(uses: Sequence[FileUseGuess], answers: Answers) -> list[Questi
 
 
 def event_questions(files: Sequence[EventFile], actions: Mapping[str, ProposedAction], form: FormGuess, answers: Answers) -> list[Question]:
-    """Ask about roles that two columns fit or none well, dates with ambiguous day and month, and unknown action
-    words."""
+    """Ask about roles that two columns fit or none well, dates of ambiguous order, and unknown action words."""
     asked: list[Question] = []
     for file in files:
         for role in ("time", "user", "item"):

@@ -1,5 +1,4 @@
-"""Convert a public data set's files to a form that a dataset file can describe: joined, split, a row for each shown
-item."""
+"""Convert a public data set's files to a form that a dataset file can describe, such as a row for each shown item."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -1,5 +1,4 @@
-"""Describe the files of public data sets by name, to recognise them; their dataset files are under
-`examples/public/`."""
+"""Recognise the files of public data sets; their dataset files are under `examples/public/`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -32,8 +31,7 @@ class PublicFile:
 
 @dataclass(frozen=True)
 class PublicFormat:
-    """A public data set: its published files, and, where a dataset file can't describe those, the files that `prepare`
-    writes.
+    """A public data set: its published files, and those that `prepare` makes where no dataset file can describe them.
 
     `aliases`: sets of columns that have other names in another edition.
     """
@@ -210,8 +208,7 @@ def _as(known: PublicFormat, groups: Sequence[FileGroup]) -> list[RecognisedForm
 
 
 def _matching(files: Sequence[PublicFile], groups: Sequence[FileGroup], alias: Mapping[str, str]) -> dict[str, tuple[FileGroup, ...]]:
-    """Match groups to the data set's files; a group that fits several is matched to the one with the most column
-    names."""
+    """Match groups to the data set's files; one that fits several, to the one with the most column names."""
     matches: dict[str, list[FileGroup]] = {file.path: [] for file in files}
     for group in groups:
         if those := [file for file in files if fits(file, group, alias)]:

@@ -45,8 +45,7 @@ class EventRoles:
 
 
 def assign_roles(group: FileGroup, tables: Sequence[FileUseGuess], answers: Answers) -> EventRoles:
-    """Assign the roles of an event file, the surest first; a column has one role, except a session that stands in for
-    the user."""
+    """Assign the roles of an event file, the surest first; each column has one role."""
     profiles, columns = group.profiles, group.table.columns
     chosen: dict[str, RoleScore] = {}
     rivals: dict[str, tuple[str, ...]] = {}

@@ -160,8 +160,7 @@ def long_table(profiles: Mapping[str, ColumnProfile]) -> tuple[str, str] | None:
 
 
 def _as_table(group: FileGroup, use: str, events: Sequence[FileGroup], answers: Answers) -> FileUseGuess | None:
-    """Score the group as a table of items or users: by a column of ids that occur in events, by names, and by its other
-    columns."""
+    """Score the group as a table of items or users: by ids that occur in events, names, and other columns."""
     role = "item" if use == "items" else "user"
     profiles, long = group.profiles, long_table(group.profiles)
     said = answers.role(group.pattern, "id")

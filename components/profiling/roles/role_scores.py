@@ -142,8 +142,7 @@ def label_scores(profiles: Mapping[str, ColumnProfile], *, named: bool = True) -
 def grouping_scores(
     profiles: Mapping[str, ColumnProfile], columns: Mapping[str, pl.Series], *, user: str | None, time: str | None, taken: set[str]
 ) -> tuple[list[RoleScore], list[RoleScore]]:
-    """Score columns for request and session: ids that several rows of one user share; a request at one moment, a
-    session over a time."""
+    """Score ids that several rows of a user share: a request at one moment, a session over a period."""
     requests, sessions = [], []
     for name, profile in profiles.items():
         if name in taken or not _could_be_id(profile):

@@ -17,8 +17,7 @@ _NAME = re.compile(r"^[^\W\d][\w .#()/:%$&+-]{0,60}$")
 
 @dataclass(frozen=True)
 class Dialect:
-    """The dialect: `quote` is "" where quotes are part of the text, `escape` where quotes are doubled; `header`: the
-    first line has names."""
+    """A CSV dialect; `quote` is "" where quotes are part of the text, `escape` is "" where they are doubled."""
 
     separator: str = ","
     quote: str = '"'
@@ -27,8 +26,7 @@ class Dialect:
 
 
 def recognise_dialect(text: str) -> Dialect:
-    """Choose the dialect of a file's first lines: that with the most lines of one number of fields, then with the most
-    fields."""
+    """Choose the dialect under which most first lines have the same number of fields, then the most fields."""
     lines = text.splitlines()[:_LINES]
     best, best_score = Dialect(), -1.0
     for separator in _SEPARATORS:
@@ -102,8 +100,7 @@ def _consistency(rows: Sequence[Sequence[str]]) -> float:
 
 
 def has_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Return whether the first row is a header: distinct words that look like names, and aren't among the column's
-    values."""
+    """Return whether the first row is a header: distinct names that aren't among the columns' values."""
     if not rows:
         return True
     first, rest = [field.strip() for field in rows[0]], [row for row in rows[1:] if len(row) == len(rows[0])]

@@ -1,5 +1,4 @@
-"""Read a bounded sample of a file: compression, format, encoding, and whole lines from its start and from later
-offsets."""
+"""Read a bounded sample of a file: its compression, format, encoding, and lines from its start and later offsets."""
 
 import io
 import os

@@ -240,8 +240,7 @@ def _frequent_keys(objects: Sequence[dict[str, Any]]) -> dict[str, set[str]]:
 
 
 def _leaves(value: dict[str, Any], prefix: str, keys: dict[str, set[str]], skipped: str | None) -> Iterator[tuple[str, Any]]:
-    """Yield path and value of every nested value that is no object; an array of keys and values has a path for each
-    key."""
+    """Yield path and value of every nested value that is no object; arrays of keys and values have a path a key."""
     for name, inner in value.items():
         path = f"{prefix}{name}"
         if path == skipped:

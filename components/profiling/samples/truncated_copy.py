@@ -17,8 +17,7 @@ _MOST_FILES = 3  # files of a group to copy
 
 
 def copied_samples(groups: Sequence[FileGroup], to: Path) -> Mapping[str, str]:
-    """Copy the first rows of each group's first files to a folder; returns the copy's pattern by the group's, both
-    absolute."""
+    """Copy the first rows of each group's first files; returns the copy's pattern by the group's, both absolute."""
     copies = {}
     for at, group in enumerate(groups):
         pattern = os.path.abspath(group.pattern)
