@@ -32,8 +32,7 @@ def fault_text(detail: Any) -> str:
 def without_branches(details: Sequence[Any], value: Any) -> list[Any]:
     """Merge the errors of a value that fits no member of a union to one, where pydantic has one for each member.
 
-    It is the error of the member whose shape the value has, such as a list's wrong entry; else one that names all
-    members.
+    It is the error of the member whose shape the value has, such as a list's wrong entry; else it names all members.
 
     Args:
         details: of `ValidationError.errors()`, those of a value together.

@@ -52,8 +52,7 @@ class LogUnavailable(ShelfRankError):  # noqa: N818 - a state of the log, which 
 
 
 class KubeflowError(ShelfRankError):
-    """The API of Kubeflow Pipelines refused, or gave no answer that could be used; `status` is HTTP's, 0 where there is
-    none."""
+    """The API of Kubeflow Pipelines refused, or gave no answer that could be used; `status` is HTTP's or 0."""
 
     def __init__(self, message: str, *, status: int = 0) -> None:
         super().__init__(message)

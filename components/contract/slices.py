@@ -13,9 +13,7 @@ INTERACTIONS_BANDS = (1.0, 3.0, 10.0)
 
 def sliceable(dataset: Dataset) -> dict[str, Column]:
     """Return the columns to slice by: ids, categories and numbers of the feature table, and `interactions`."""
-    listed = (
-        [] if isinstance(dataset.candidates, Rows) else [Column(INTERACTIONS, "int64", "request", "meta")]
-    )  # requests of plain rows have no history
+    listed = [] if isinstance(dataset.candidates, Rows) else [Column(INTERACTIONS, "int64", "request", "meta")]  # rows have no history
     for feature in dataset.features:
         axis: Axis = "candidate" if feature.side == "item" else "request"
         match feature:

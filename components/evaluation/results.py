@@ -45,7 +45,8 @@ class Comparison:
         return _half_width(self.challenger, change_error_of(metric), confidence=confidence)
 
     def falls_by_chance(self, metric: str, *, limit: float) -> float:
-        """Return the p-value of the hypothesis that the metric fell by no more than the limit; NaN without an interval."""
+        """Return the p-value of the hypothesis that the metric fell by no more than the limit; NaN without an
+        interval."""
         if not judged_shoppers(self.challenger) >= FEWEST_SHOPPERS:
             return math.nan
         error = self.challenger.get(change_error_of(metric), math.nan)

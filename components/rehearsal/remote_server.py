@@ -28,8 +28,7 @@ class RemoteServer:
 
     Attributes:
         address: `HOST:PORT` of its gRPC. It serves no model before and after; one that serves a model is refused.
-        folder: a shared folder that this process and the server see under one path; None: this machine's temporary
-            folder.
+        folder: a shared folder that this process and the server see under one path; None: the temporary folder.
     """
 
     address: str

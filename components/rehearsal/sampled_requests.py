@@ -18,7 +18,8 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class SampledRequest:
-    """A request of the examples; `values` by column, unpadded: [] or [size], of candidates and history [L] or [L, size]."""
+    """A request of the examples; `values` by column, unpadded: [] or [size], of candidates and history [L] or [L,
+    size]."""
 
     name: str
     candidates: int

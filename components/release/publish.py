@@ -2,8 +2,8 @@
 
 In a local folder a model is copied under a name that servers skip, gets its manifest last, and then its number by one
 rename. A bucket has no rename: there the number is claimed by a file, `saved_model.pb` is uploaded after the other
-files, and the manifest last. Nothing complete is ever deleted: a server that finds its base folder empty would unload
-its model.
+files, and the manifest last. Nothing complete is ever deleted: a server with an empty base folder would unload its
+model.
 """
 
 import fcntl
@@ -43,8 +43,7 @@ def newest(releases: str | Path | Address) -> int | None:
 def publish(model: str | Path, releases: str | Path | Address, manifest: Manifest, *, serving: ServingBundle | None = None) -> Manifest:
     """Publish a SavedModel's folder as the next release; returns its manifest with version, parent and content set.
 
-    Publishing the newest release again changes nothing and returns that release, so a killed publisher can simply try
-    again.
+    Publishing the newest release again changes nothing and returns that release, so a killed publisher can try again.
 
     Args:
         model: the SavedModel's folder.
@@ -135,7 +134,8 @@ def _claim_version(releases: Address, content: str) -> int:
 
 
 def _delete_abandoned(releases: Address, serving: ServingBundle | None, *, but: int) -> None:
-    """Delete incomplete releases of killed publishers; the newest file, a claim just written, gives the store's time."""
+    """Delete incomplete releases of killed publishers; the newest file, a claim just written, gives the store's
+    time."""
     files = releases.files()
     now = max(files.values())
     for number, whole in versions_in(files, MANIFEST).items():

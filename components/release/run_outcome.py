@@ -1,7 +1,6 @@
 """Report whether a run released its model, in three places where a client outside the cluster can read it.
 
-Kubeflow Pipelines 2.x reports whether a step succeeded, and its API has no field for a step's result. So the outcome is
-written
+Kubeflow Pipelines 2.x reports whether a step succeeded, and its API has no field for a step's result. So it is written
 
 - to the metadata of Release's artifact, which Kubeflow's driver passes to the next step, where the run's workflow shows it;
 - to SliceReport's log, as one line;

@@ -13,8 +13,7 @@ MAX_ACTIONS = 127  # an action is an int8
 class StatePlan:
     """Settings of the state that is kept of each user, or of each item.
 
-    With A actions and H half-lives, the raw features of a key at a moment are one vector of `width` = A*H + 2*A + 2
-    numbers:
+    With A actions and H half-lives, the raw features of a key at a moment are a vector of `width` = A*H + 2*A + 2:
 
     | offset    | size | what                                                                                  |
     |-----------|------|---------------------------------------------------------------------------------------|

@@ -208,8 +208,8 @@ def replay_rows(state: State, log: LogRows, rules: Rules, out: Features) -> None
     """Run `read` and `advance` over rows sorted by key and time; the q-th query fills row q.
 
     At each moment of a key all queries are read before any event is applied: features come from strictly earlier events
-    only. An event whose timestamp is earlier than the moment at which it is applied counts no earlier than the events
-    applied before it.
+    only. An event whose timestamp is earlier than the moment at which it is applied counts no earlier than those before
+    it.
     """
     row, q = 0, 0
     while row < log.keys.shape[0]:

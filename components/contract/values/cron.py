@@ -40,8 +40,7 @@ class Cron:
         days: of the month.
         months: from 1.
         weekdays: from 0, Sunday.
-        either: a day matches when it is one of `days` or of `weekdays`; else it must be both. As in crontab, when both
-            are restricted.
+        either: a day matches when it is one of `days` or of `weekdays`; else it must be both. As in crontab.
     """
 
     text: str

@@ -1,7 +1,6 @@
 """Normalize ids to text: one rule for columns of a log and for values in requests to the service.
 
-An id that went through a spreadsheet or a frame with gaps comes back as a number: `108`, `108.0`, `108.00` and `1.08e2`
-are the id `108`.
+Ids that went through a spreadsheet or a frame with gaps are numbers: `108`, `108.0` and `1.08e2` are the id `108`.
 
 - Blanks around it don't count.
 - A fraction of nothing but zeros is dropped; leading zeros stay: `007.0` is `007`, which isn't `7`.

@@ -1,7 +1,6 @@
 """Compute permutation feature importance: how far metrics fall when a feature's values are permuted.
 
-    drop of a metric = its value on the requests - mean over the permutations of its value with the feature permuted
-    (`permutation`)
+    drop of a metric = its value on the requests - mean over the permutations of its value (`permutation`)
 
 (Breiman 2001, "Random forests", section 10; Fisher, Rudin and Dominici 2019, "All models are wrong, but many are
 useful"). The input of the exported model is permuted, so the drop is of the very model that is released. Intervals are
@@ -9,8 +8,7 @@ those of the bootstrap over shoppers, both values of a drop in the same replicat
 of its own, so the interval includes the draw's variance.
 
 Limits: of two correlated features either makes up for the other, and both drops are small; a permuted value may go with
-the rest of a request as no real one does. The drop of a number includes that of the list-relative features which
-compare it.
+the rest of a request as no real one does. The drop of a number includes that of its list-relative features.
 """
 
 import math

@@ -82,8 +82,7 @@ def permute_list_context(
     """Place each candidate's number in a list of another request's numbers.
 
     A request with L candidates is copied min(L, LIST_COPIES) times. In copy c the candidates c, c + copies, ... keep
-    their number; the others get those of another request, drawn with a length of its own and repeated or cut to fill
-    the list.
+    their number; the others get those of another request, drawn at random, repeated or cut to fill the list.
     """
     requests = len(row_lengths)
     start = np.cumsum(row_lengths) - row_lengths

@@ -3,8 +3,7 @@
 Each of `REPLICATES` replicates counts every shopper a Poisson(1) number of times (Hanley and MacGibbon 2006; Chamandy
 et al. 2012, "Estimating uncertainty for massive data streams"). The number comes from a hash of shopper and replicate:
 a shopper's requests stay together wherever they lie, sums over blocks can be added in any order, two models see the
-same replicates, and every run draws the same. Shoppers are drawn and not requests, as one shopper's requests are
-correlated.
+same replicates, and every run draws the same. Shoppers are drawn, as one shopper's requests are correlated.
 
 From the replicates only their standard deviation is taken, the standard error: 200 suffice for it where percentiles
 need thousands (Efron and Tibshirani 1993, section 6.4). `intervals` makes intervals of it.

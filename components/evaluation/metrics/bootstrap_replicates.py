@@ -34,8 +34,7 @@ class Replicates:
     ) -> "Replicates":
         """Sum the requests' summands [R, C] and the scores [N] with weights [R, B]; `row` [N] is a candidate's request.
 
-        `counts` is the unweighted histogram of the scores. A block is summed in single precision, which suffices for a
-        standard error.
+        `counts` is the unweighted histogram of the scores. A block is summed in single precision, which suffices.
         """
         totals = (columns.T.astype(np.float32) @ weights).T.astype(np.float64)
         weighted = ScoreHistogram.weighted(scores, positive, row=row, weights=weights, counts=counts, max_levels=MAX_LEVELS)

@@ -7,8 +7,7 @@ Ties: candidates with the same score are in no order of their own, so every metr
 orders of the tied candidates. It follows that a model that gives all candidates one score is worth what a shuffle is
 worth, and that the order of the rows never matters.
 
-These are the definitions. `components.evaluation.metrics.metric_accumulator` computes the same values for many requests
-at once.
+These are the definitions. `components.evaluation.metrics.metric_accumulator` computes the same for many at once.
 """
 
 from math import comb
@@ -20,8 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 def precision_at_k(labels: ArrayLike, scores: ArrayLike, *, k: int) -> float:
     """Expected share of positives among the first k places.
 
-    The denominator is k even where the list is shorter: a list of two candidates, both positive, has a Precision@5 of
-    2/5.
+    The denominator is k even where the list is shorter: of two candidates, both positive, Precision@5 is 2/5.
     """
     return float(_expected_in_order(labels, scores)[:k].sum() / k)
 

@@ -39,8 +39,7 @@ def p_value(above: float, error: float, effective: float) -> float:
         effective: number of shoppers.
 
     Returns:
-        NaN where that isn't defined. Without an error (two models that are the same) the value is the truth: 0 below 0,
-        else 1.
+        NaN where that isn't defined. Without an error (two equal models) the value is the truth: 0 below 0, else 1.
     """
     if not effective > 1 or math.isnan(above) or math.isnan(error):
         return math.nan

@@ -6,7 +6,7 @@ with v_g the value without group g and m the mean of these,
 
     error^2 = (G - 1) / G * sum of (v_g - m)^2
 
-It leaves out a 32nd at a time, so that having fewer shoppers shifts all v_g alike and cancels out. Whatever the
+It leaves out a 32nd at a time, so that having fewer shoppers shifts all v_g alike. Whatever the
 statistic, the variance is on average not understated (Efron and Stein 1981, "The jackknife estimate of variance"). That
 of coverage is overstated: an item that lambda shoppers reach by expectation adds lambda exp(-lambda) and should add
 exp(-lambda) (1 - exp(-lambda)), so the interval is too wide; in the shop of the tests by half. Personalisation, a mean

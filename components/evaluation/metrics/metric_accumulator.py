@@ -2,11 +2,10 @@
 
 Means over requests, of one value each (defined in `definitions`):
 
-    precision_at_k, recall_at_k, hit_rate_at_k, map, mrr   weight 1 where the request has a positive; the others don't
-    count ndcg_at_k                                              weight 1 where it has a gain
-    gauc                                                   weight: the number of impressions, where the request has both
-    classes revenue_at_k, quantity_at_k, margin_at_k               weight: the request's amount, where the dataset has
-    the role
+    precision_at_k, recall_at_k, hit_rate_at_k, map, mrr   weight 1 where the request has a positive, else 0
+    ndcg_at_k                                              weight 1 where it has a gain, else 0
+    gauc                                                   weight: its impressions, where it has both classes
+    revenue_at_k, quantity_at_k, margin_at_k               weight: its amount, where the dataset has the role
 
 GAUC is the impression-weighted mean of the AUC within a group (Zhu et al. 2017, "Optimized cost per click in Taobao
 display advertising"; Zhou et al. 2018, "Deep interest network for click-through rate prediction", the weighted AUC of
@@ -124,8 +123,7 @@ class RankingSums:
     def values(self, listwise: Sequence[str] = LISTWISE) -> dict[str, float]:
         """Compute all metrics by name; NaN where undefined. `listwise` are the listwise metrics of the sums.
 
-        `invalid_scores` counts scores that are NaN or infinite (NaN ranks last); `auc_error` bounds the error of `auc`,
-        0 when it is exact.
+        `invalid_scores` counts scores that are NaN or infinite (NaN ranks last); `auc_error` bounds that of `auc`.
         """
         of_totals = zip((*COUNTS, *POINTWISE, *listwise), _means(self.totals).tolist(), strict=True)
         of_scores = {name: float(getattr(self.scores, name)) for name in (*SCORE_METRICS, "auc_error")}
@@ -204,8 +202,7 @@ class RequestSums:
     def total_of_candidates(self, candidates: NDArray[np.intp]) -> RankingSums:
         """Sum over the candidates at these indices alone.
 
-        A request counts if it shows one of them, and has a positive if one of them is. No list is whole, so metrics by
-        list are NaN.
+        A request counts if it shows one of them, and has a positive if one of them is. Metrics by list are NaN.
         """
         rows, row = np.unique(self.row[candidates], return_inverse=True)
         nothing = np.zeros(len(rows))
@@ -222,13 +219,9 @@ class RequestSums:
         if self.weights is not None and self.requests.users is not None:
             has_positive = summands[:, COUNTS.index("requests_without_positive")] == 0
             counts = UserCounts.from_users(self.requests.users[subset.rows], has_positive)
+            weights = self.weights[subset.rows]
             replicates = Replicates.from_columns(
-                summands,
-                scores=subset.scores,
-                positive=subset.positive,
-                row=subset.row,
-                weights=self.weights[subset.rows],
-                counts=scores,
+                summands, scores=subset.scores, positive=subset.positive, row=subset.row, weights=weights, counts=scores
             )
         return RankingSums(summands.sum(axis=0), scores, counts, NO_USERS, NO_ITEMS, replicates, _NO_POSITIONS)
 
@@ -248,19 +241,6 @@ class RequestSums:
         position, label = self.position[subset.candidates], self.expected_label[subset.candidates]
         shown = np.bincount(position, minlength=POSITIONS)[:POSITIONS].astype(np.float64)
         return np.stack([shown, np.bincount(position, weights=label, minlength=POSITIONS)[:POSITIONS]])
-
-
-def sums(
-    labels: NDArray[np.float32],
-    scores: NDArray[np.float32],
-    *,
-    gains: NDArray[np.float32],
-    row_lengths: NDArray[np.int64],
-    users: NDArray[np.uint64] | None = None,
-    items: NDArray[np.uint64] | None = None,
-) -> RankingSums:
-    """Sum over all requests; arguments as in `Requests`."""
-    return request_sums(Requests(labels, scores, gains, row_lengths, users, items)).total()
 
 
 def listwise_of(amounts: Iterable[str]) -> tuple[str, ...]:
@@ -324,10 +304,11 @@ def gains_from(
     weights: Mapping[str, float],
     amounts: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> NDArray[np.float32]:
-    """Compute each candidate's gain [N]: the highest weight of its actions, not their sum, as a purchase implies a click.
+    """Compute each candidate's gain [N]: the highest weight of its actions, not their sum, as a purchase implies a
+    click.
 
-    The gain of an action that has `amounts`, by its label, is its weight times the candidate's amount; an amount below
-    0 counts as 0.
+    The gain of an action that has `amounts`, by its label, is its weight times the amount; an amount below 0 counts as
+    0.
     """
     each = {name: np.float32(weight) * (labels[name] > 0) for name, weight in weights.items()}
     each |= {name: each[name] * np.maximum(amount, np.float32(0)) for name, amount in (amounts or {}).items()}

@@ -10,8 +10,7 @@ click, sums being over candidates and R the number of requests:
     snips   sum of c e(k') / E over sum of c / E                  share of the relevant candidates that is examined
 
 E is the expected examination under the policy that showed the candidate: the mean of e over the positions it might have
-had (Oosterhuis and de Rijke 2020, "Policy-aware unbiased learning to rank"). Where only the position is known, E is
-e(k).
+had (Oosterhuis and de Rijke 2020, "Policy-aware unbiased learning to rank"). If only the position is known, E is e(k).
 
 `ips` (Li et al. 2018, "Offline evaluation of ranking policies with click models") is unbiased if e is right. So is `dr`
 (Oosterhuis 2023, "Doubly robust estimation for correcting position bias in click feedback"), whatever p is, and the
@@ -73,11 +72,11 @@ class LoggedRequests:
 def off_policy_values(
     logged: LoggedRequests, scores: NDArray[np.float32], examination: Floats, *, predicted: Floats | None = None
 ) -> dict[str, Estimate]:
-    """Estimate `ips`, `snips` and, with a predicted relevance [N], `dr`, of the order by `scores` [N]; and `shown`, the
-    logged clicks a request.
+    """Estimate `ips`, `snips` and, with `predicted` relevance [N], `dr` of the order by `scores` [N]; `shown`: as
+    logged.
 
-    `examination` [P] is e of each position; one beyond its end counts as the last. Tied candidates share the mean of
-    their positions.
+    `examination` [P] is e of each position; one beyond its end counts as the last. Ties share the mean of their
+    positions.
 
     Raises:
         InputError: an examination isn't above 0 and at most 1.

@@ -19,8 +19,7 @@ class ScoreHistogram:
     the levels fit, which leaves the same relative precision near 0 as near 1/2. The bits dropped depend on the set of
     scores alone, so merging is associative and commutative.
 
-    Counts may have a second axis of B weightings of the same candidates, [D, B]; every property then has the shape [B]
-    instead of ().
+    Counts may have a second axis of B weightings of the same candidates, [D, B]; every property then has the shape [B].
     """
 
     levels: NDArray[np.int64]  # [D], ascending
@@ -88,8 +87,8 @@ class ScoreHistogram:
         """Average precision, the area under the precision-recall curve as a step function; NaN if there is no positive.
 
         The sum over the distinct scores, from the best, of the increase in recall times the precision from there up:
-        tied candidates enter together. That is scikit-learn's `average_precision_score`. A random order has the share
-        of positives.
+        tied candidates enter together. That is scikit-learn's `average_precision_score`. At random: the share of
+        positives.
         """
         positives, negatives = self.positives[::-1], self.negatives[::-1]
         recovered = np.cumsum(positives, axis=0, dtype=np.float64)
@@ -98,7 +97,8 @@ class ScoreHistogram:
 
     @property
     def ece(self) -> NDArray[np.float64]:
-        """Expected calibration error (Naeini et al. 2015) over `CALIBRATION_BINS` bins; NaN if a score is no probability.
+        """Expected calibration error (Naeini et al. 2015) over `CALIBRATION_BINS` bins; NaN if a score is no
+        probability.
 
         The impression-weighted mean over the bins of |mean score - share of positives|. Noise counts as error: in a bin
         of n impressions with a share p of positives a perfect score is off by sqrt(2 p (1 - p) / (pi n)) on average.
@@ -143,8 +143,7 @@ NO_SCORES = ScoreHistogram(np.empty(0, np.int64), np.empty(0, np.int64), np.empt
 def sortable(scores: NDArray[np.float32]) -> NDArray[np.int64]:
     """Map scores to integers in [0, 2^32) of the same order, by their bits (IEEE 754).
 
-    Equal scores have equal integers: -0.0 is 0.0. NaN, which has no order, becomes the lowest: a candidate without a
-    score ranks last.
+    Equal scores have equal integers: -0.0 is 0.0. NaN, which has no order, becomes the lowest: it ranks last.
     """
     clean = np.where(np.isnan(scores), np.float32(-np.inf), scores).astype(np.float32) + np.float32(0.0)
     bits = clean.view(np.int32).astype(np.int64)
@@ -172,11 +171,7 @@ def _fitted(
 
 
 def _coarsened(levels: NDArray[np.int64], dropped_bits: int, max_levels: int) -> tuple[NDArray[np.int64], NDArray[np.intp], int]:
-    """Drop as few bits as leave at most `max_levels` levels.
-
-    Returns:
-        the ascending levels, the first index of each, and how many bits are dropped in all.
-    """
+    """Drop as few bits as leave at most `max_levels` levels: these, the first index of each, and all bits dropped."""
     starts = _starts(levels)
     while len(starts) > max_levels:
         levels, dropped_bits = levels >> 1, dropped_bits + 1

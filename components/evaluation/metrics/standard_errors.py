@@ -25,8 +25,7 @@ def estimates(sums: Mapping[str, RankingSums], *, baseline: str | None, listwise
     """Compute for each model its metrics, their standard errors, and those of the change against the baseline.
 
     The change is computed replicate by replicate, and without each group of shoppers. Both models score the same
-    requests of the same shoppers, so their errors are correlated, and that of the change is much smaller than that of
-    either value.
+    requests of the same shoppers, so their errors are correlated, and that of the change is much smaller.
     """
     drawn = {
         model: [(standard_error, each.replicated(listwise)), (jackknife_error, each.without_each_group())] for model, each in sums.items()

@@ -16,8 +16,8 @@ class UserSample:
     """All candidates of every shopper whose hash begins with `bits` zero bits.
 
     `bits` is the least that leaves at most `MAX_CANDIDATES`: 0, all shoppers, while they fit. It depends on the set
-    alone, so merging is associative and commutative. Shoppers are sampled whole and uniformly, so estimates from the
-    sample are unbiased.
+    alone, so merging is associative and commutative. Shoppers are sampled whole and uniformly, so estimates are
+    unbiased.
     """
 
     user: NDArray[np.uint64]  # [M], the hash of the candidate's shopper

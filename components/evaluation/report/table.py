@@ -52,11 +52,8 @@ def overall_table(metrics: Iterable[SliceMetrics]) -> Table:
 
 def overall_metrics(each: Comparison) -> list[str]:
     """List the metrics to show of a slice: those of both models that are defined for either, without counts."""
-    names = [
-        name
-        for name in METRICS
-        if name not in (*COUNTS, *SHOPPER_METRICS, "auc_error") and name in each.challenger and name in each.champion
-    ]
+    uncompared = (*COUNTS, *SHOPPER_METRICS, "auc_error")
+    names = [name for name in METRICS if name not in uncompared and name in each.challenger and name in each.champion]
     return [name for name in names if not (math.isnan(each.challenger[name]) and math.isnan(each.champion[name]))]
 
 
@@ -84,8 +81,7 @@ def surely(each: Comparison, metric: str) -> str:
 class SliceTables:
     """A row for each slice: requests, and metrics with the difference to the champion, coloured if significant.
 
-    One table where the console is wide enough; else the metrics that don't fit go to further tables below it, with the
-    same rows.
+    One table where the console is wide enough; else further tables below it have the other metrics.
     """
 
     comparisons: Sequence[Comparison]

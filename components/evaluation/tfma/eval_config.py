@@ -36,8 +36,7 @@ def eval_config(
         gates: what a model must reach (`check_gates`).
         gains: gain of each label feature's action.
         bands: boundaries by numeric column.
-        item_slices: columns that have a value for each candidate; a slice by one of them holds candidates, not
-            requests.
+        item_slices: columns that have a value for each candidate; their slices hold candidates, not requests.
         amounts: columns of each candidate's amount (revenue, quantity, margin), for the share captured in the top k.
         gain_amounts: label features to the amount that their gain is multiplied by.
 

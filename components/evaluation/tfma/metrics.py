@@ -50,8 +50,7 @@ Keyed = dict[metric_types.MetricKey, float | str]
 class RankingMetrics(metric_types.Metric):
     """All ranking metrics and counts, under the names of `components.evaluation.metrics.standard_errors.ESTIMATES`.
 
-    With `user` they come with standard errors, `auc_se`, and beside a baseline model with those of the change,
-    `auc_change_se`.
+    With `user` there are standard errors, `auc_se`, and beside a baseline model those of the change, `auc_change_se`.
 
     Args:
         gains: the gain of an action, by the name of its label feature; the label itself if left out.

@@ -17,8 +17,7 @@ class PublicFile:
 
     `path`: as the dataset file names it. `columns`: names that its header must have. `shape`: of a file without a
     header, the pattern of each column's values. `lines`: patterns of a file with several kinds of lines; each kind must
-    occur. `name`: required in the file's name, where the content is ambiguous. A file that isn't `required` may be left
-    out.
+    occur. `name`: required in the file's name, where the content is ambiguous. Without `required` it may be missing.
     """
 
     path: str

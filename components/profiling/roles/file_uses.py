@@ -37,8 +37,8 @@ _EVENT_NAMES = (
 class FileUseGuess:
     """The guessed use of a group of files.
 
-    `id`: a table's column of ids. `valid_from`: its column of the time from which a row holds. `property`, `value`: of
-    a long table.
+    `id`: a table's column of ids. `valid_from`: its column of the time from which a row holds.
+    `property`, `value`: of a long table.
     """
 
     group: FileGroup

@@ -26,12 +26,13 @@ from components.evaluation.gates.gate_result import check_gates
 from components.evaluation.metrics.arrow_columns import candidate_values, shoppers
 from components.evaluation.metrics.definitions import amount_at_k, ndcg_at_k
 from components.evaluation.metrics.id_hashes import hashed
-from components.evaluation.metrics.metric_accumulator import METRICS, RankingSums, gains_from, sums
+from components.evaluation.metrics.metric_accumulator import METRICS, RankingSums, gains_from
 from components.evaluation.metrics.standard_errors import error_of, estimates
 from components.evaluation.results import CHALLENGER, CHAMPION, SliceMetrics
 from components.evaluation.tfma.eval_config import eval_config, gates_of, settings_of
 from components.evaluation.tfma.results import read_metrics
 from components.evaluation.tfma.saved_model_scorer import unpadded
+from tests.components.evaluation.summed import sums
 
 GAINS = {"label_click": 1.0, "label_purchase": 3.0}
 SLICES = [["device"], ["country", "hour"]]

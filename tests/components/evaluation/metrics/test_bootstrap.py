@@ -14,10 +14,10 @@ from components.evaluation.metrics.metric_accumulator import (
     Requests,
     listwise_of,
     request_sums,
-    sums,
 )
 from components.evaluation.metrics.score_histogram import ScoreHistogram
 from components.evaluation.metrics.standard_errors import change_error_of, error_of, estimates
+from tests.components.evaluation.summed import sums
 
 USERS = np.random.default_rng(1).integers(0, 2**64, 4_000, dtype=np.uint64)
 

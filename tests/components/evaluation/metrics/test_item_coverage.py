@@ -5,8 +5,9 @@ import pytest
 
 from components.evaluation.metrics.bootstrap import CONFIDENCE_95
 from components.evaluation.metrics.item_coverage import GROUPS, ItemCoverage, jackknife_error, user_groups
-from components.evaluation.metrics.metric_accumulator import ITEM_METRICS, RankingSums, sums
+from components.evaluation.metrics.metric_accumulator import ITEM_METRICS, RankingSums
 from components.evaluation.metrics.standard_errors import change_error_of, error_of, estimates
+from tests.components.evaluation.summed import sums
 
 ITEMS, SHOPPERS, LISTS, LENGTH = 600, 250, 3, 12
 HASHES = np.random.default_rng(0).integers(0, 2**64, ITEMS, dtype=np.uint64)

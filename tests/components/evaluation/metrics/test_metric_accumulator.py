@@ -18,7 +18,8 @@ from components.evaluation.metrics.definitions import (
     reciprocal_rank,
     request_auc,
 )
-from components.evaluation.metrics.metric_accumulator import RankingSums, Requests, gains_from, listwise_of, no_sums, request_sums, sums
+from components.evaluation.metrics.metric_accumulator import RankingSums, Requests, gains_from, listwise_of, no_sums, request_sums
+from tests.components.evaluation.summed import sums
 
 # Few levels, so that ties are common; lists from none to longer than any k.
 REQUESTS = st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 8)), max_size=13), max_size=12)

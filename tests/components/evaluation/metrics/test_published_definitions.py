@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from components.evaluation.metrics.metric_accumulator import AMOUNT_METRICS, METRICS, Requests, request_sums, sums
+from components.evaluation.metrics.metric_accumulator import AMOUNT_METRICS, METRICS, Requests, request_sums
+from tests.components.evaluation.summed import sums
 
 LOG3 = math.log2(3)
 

@@ -18,7 +18,7 @@ from components.evaluation.gates.gate_result import check_gates
 from components.evaluation.importance.feature_importance import Drop, FeatureDrops, Importance
 from components.evaluation.metrics.curves import curves
 from components.evaluation.metrics.intervals import half_width
-from components.evaluation.metrics.metric_accumulator import AMOUNT_METRICS, ESTIMATED, METRICS, RankingSums, sums
+from components.evaluation.metrics.metric_accumulator import AMOUNT_METRICS, ESTIMATED, METRICS, RankingSums
 from components.evaluation.metrics.standard_errors import change_error_of, error_of
 from components.evaluation.report.charts import Interval, Series, bar_chart, curve_chart, histogram, interval_chart
 from components.evaluation.report.html_report import Epoch, RankedCandidate, RankedRequest, ReportContent, render
@@ -33,6 +33,7 @@ from components.evaluation.report.table import (
     surely,
 )
 from components.evaluation.results import Comparison, SliceMetrics, compared, from_json, to_json
+from tests.components.evaluation.summed import sums
 
 EVIL = '<script>"&'
 
