@@ -20,11 +20,10 @@ def resolved(cutoff: str, now: datetime) -> str:
     """Resolve `data_until` to nothing, a date or a date-time.
 
     Kubeflow Pipelines doesn't pass a run of a pinned version its scheduled time: `[[ScheduledTime]]` reaches its steps
-    unresolved. So the
-    cron expression is passed instead: its latest time is the one that started the run, also for a retried step.
+    unresolved. So the cron expression is passed: its latest time started the run, also for a retried step.
 
     Args:
-        told: `cron`, six fields, and, if it isn't UTC, `in` and a time zone; or the fourteen digits that a server may
+        cutoff: `cron`, six fields, and, if it isn't UTC, `in` and a time zone; or the fourteen digits that a server may
             put in place of `[[ScheduledTime]]`. Anything else is returned as it is.
         now: the present.
 
