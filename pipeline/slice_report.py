@@ -14,7 +14,7 @@ from tfx.utils.path_utils import serving_model_path
 from components.contract.sources import AMOUNTS
 from components.evaluation.results import CHALLENGER
 from components.release.manifest import FILE as MANIFEST
-from components.release.run_outcome import Announced
+from components.release.run_outcome import RunOutcome
 from pipeline.kubeflow.step.artifact_paths import ArtifactPaths
 from pipeline.results.collect_result import StepOutputs, collect_result
 from pipeline.results.lineage import lineage
@@ -119,7 +119,7 @@ def SliceReport(  # noqa: N802 - TFX names a component by its function
     for sentence in result.verdict.sentences:
         _log.info("%s", sentence)
     refusals = tuple(finding.text for finding in result.verdict.findings if not finding.passed)
-    print(Announced(release is not None, release, refusals).line(), flush=True)  # for `shelfrank submit`, which may read the step's log
+    print(RunOutcome(release is not None, release, refusals).line(), flush=True)  # for `shelfrank submit`, which may read the step's log
 
 
 def shown_metrics(result: RunResult) -> dict[str, float]:

@@ -25,10 +25,10 @@ from components.contract.json_schema import finished, json_schema
 from components.contract.sources import Files, TimeNotation
 from components.evaluation.display_names import metric_caption, metric_meaning
 from components.evaluation.gates.metric_names import HIGHER_IS_BETTER
-from components.evaluation.metrics.metric_accumulator import ESTIMATED, OF_AMOUNTS
+from components.evaluation.metrics.metric_accumulator import AMOUNT_METRICS, ESTIMATED
 from components.rehearsal.report import Rehearsal
 from components.release.manifest import Manifest
-from components.release.run_outcome import Announced
+from components.release.run_outcome import RunOutcome
 from pipeline.cli.main import parser as shelfrank
 from pipeline.kubeflow.compile.cluster import Cluster
 from serving.client.model import Counts
@@ -66,7 +66,7 @@ _PROGRAMS: dict[str, Callable[[], object]] = {
     "serving.mirror": mirror,
     "serving.exposure": exposure,
 }
-_RECORDS = {record.__name__: record for record in (Announced, LogSettings, Manifest, Rehearsal)}
+_RECORDS = {record.__name__: record for record in (RunOutcome, LogSettings, Manifest, Rehearsal)}
 _VALUE = "text or true or false or whole number or number"
 _UNIONS = {"text or whole number or number": "id", f"{_VALUE} or list of {_VALUE} or null or null": "value"}
 _OF_FILES = (*Files.model_fields, *TimeNotation.model_fields)
@@ -185,7 +185,7 @@ def metrics() -> str:
         (
             [f"`{name}`", metric_caption(name), metric_meaning(name), "yes" if name in HIGHER_IS_BETTER else ""]
             for name in ESTIMATED
-            if name not in OF_AMOUNTS or name.startswith("revenue")
+            if name not in AMOUNT_METRICS or name.startswith("revenue")
         ),
     )
 

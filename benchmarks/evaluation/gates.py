@@ -26,7 +26,7 @@ from rich.table import Table
 from benchmarks.evaluation.population import LISTWISE, Drawn, Population, Scores
 from components.contract.dataset import Gates
 from components.evaluation.display_names import Slice
-from components.evaluation.gates.gate_result import FAMILY_ALPHA, verdict
+from components.evaluation.gates.gate_result import FAMILY_ALPHA, check_gates
 from components.evaluation.metrics.metric_accumulator import RequestSums
 from components.evaluation.metrics.standard_errors import estimates
 from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, SliceMetrics
@@ -78,7 +78,7 @@ def over_the_window(population: Population, *, requests: int, draws: int, falls:
         for name, rows in rows_by_challenger.items():
             both = Comparison((), values[name], values[CHAMPION])
             by_value = any(both.change(metric) < -limit for metric, limit in BY_VALUE.items())
-            refused = not verdict(_metrics({(): both}), gates, slices=[]).passed
+            refused = not check_gates(_metrics({(): both}), gates, slices=[]).passed
             rows.append((by_value, refused, both.change_margin("auc"), both.change_margin("ndcg_at_10")))
     change = {name: [truth[name][metric] - truth[CHAMPION][metric] for metric in BY_VALUE] for name in rows_by_challenger}
     return [Row(requests, *change[name], *map(float, np.mean(rows, axis=0))) for name, rows in rows_by_challenger.items()]
@@ -96,7 +96,7 @@ def in_slices(population: Population, *, requests: int, draws: int) -> SlicesRow
         comparisons = _by_region(population.summed(models, drawn), region)
         large = [each for where, each in comparisons.items() if where and each.judged_shoppers >= gates.min_shoppers]
         alone = any(each.falls_by_chance("auc", limit=limit) <= FAMILY_ALPHA for each in large)
-        rows.append((len(large), alone, not verdict(_metrics(comparisons), gates, slices=[["region"]]).passed))
+        rows.append((len(large), alone, not check_gates(_metrics(comparisons), gates, slices=[["region"]]).passed))
     return SlicesRow(requests, *map(float, np.mean(rows, axis=0)))
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from components.evaluation.metrics.metric_accumulator import RankingSums, Requests, RequestSums, request_sums
-from components.evaluation.metrics.score_histogram import ScoreCounts
+from components.evaluation.metrics.score_histogram import ScoreHistogram
 from components.simulator import ShopConfig, simulate
 
 LISTWISE = ("precision_at_5", "ndcg_at_10")
@@ -85,7 +85,7 @@ class Population:
         return self.scores(low, seed=seed)
 
     def _auc(self, scores: Scores) -> float:
-        return float(ScoreCounts.from_scores(scores, self.labels > 0).auc)
+        return float(ScoreHistogram.from_scores(scores, self.labels > 0).auc)
 
     def everyone(self) -> Drawn:
         """All requests, each once."""

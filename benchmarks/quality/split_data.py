@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from components.contract.columns import columns, gain_amounts, gains
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from components.evaluation.metrics.metric_accumulator import RankingSums, gains_from, sums
+from components.evaluation.metrics.metric_accumulator import RankingSums, Requests, gains_from, request_sums
 from components.schema.parsing import Features, parse
 from trainer.distillation.soft_labels import shoppers
 
@@ -36,7 +36,7 @@ class Judged:
 
     def sums(self, scores: Scores) -> RankingSums:
         """All metrics of the scores [N]."""
-        return sums(self.labels, scores, gains=self.gains, row_lengths=self.row_lengths, users=self.users)
+        return request_sums(Requests(self.labels, scores, self.gains, self.row_lengths, self.users)).total()
 
 
 def arguments(about: str | None) -> argparse.ArgumentParser:

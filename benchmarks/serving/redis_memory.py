@@ -18,7 +18,7 @@ import redis
 
 from components.contract.load import load_dataset
 from components.state.reducer import State, empty, rules
-from components.state.store import Event, take_in
+from components.state.store import Event, apply_events
 from serving.state.interface import plans_of
 from serving.state.item_codes import ItemCodes
 from serving.state.partitions import TAGS, partition_of
@@ -72,7 +72,7 @@ def main() -> None:
                     rows.append(row)
                     action = ("click", int(items[row, index]), 1) if click else ("impression", -1, 15)
                     events.append(Event("", time_us, *action, session=index + 1))
-                take_in(plan, state, rows, events, rules(plan))
+                apply_events(plan, state, rows, events, rules(plan))
                 values = encoded(plan, state, range(n), [draw.bytes(8) for _ in range(n)], codes)
                 with client.pipeline(transaction=False) as pipeline:
                     for row, value in enumerate(values):

@@ -1,1 +1,1 @@
-"""A gate that stops a run at anomalies in its examples."""
+"""Stop a run whose examples have anomalies."""

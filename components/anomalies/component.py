@@ -1,4 +1,4 @@
-"""`AnomalyGate`: ExampleValidator writes down what it finds and goes on; this stops."""
+"""`AnomalyGate`: fail the run on the anomalies that ExampleValidator recorded, which itself doesn't fail."""
 
 from tfx.dsl.component.experimental.annotations import InputArtifact
 from tfx.dsl.component.experimental.decorators import component
@@ -10,10 +10,10 @@ from components.contract.errors import InputError
 
 @component
 def AnomalyGate(anomalies: InputArtifact[ExampleAnomalies]) -> None:  # noqa: N802
-    """Let a run go on if there are no anomalies.
+    """Pass if there are no anomalies.
 
     Raises:
-        InputError: there are; the text names split, column and what is wrong.
+        InputError: there are; the text names split, column and reason of each.
     """
     if anomalies_found := read_anomalies(anomalies.uri):
         raise InputError(message(anomalies_found))

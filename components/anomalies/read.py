@@ -1,4 +1,4 @@
-"""What TFX's ExampleValidator found, in sentences."""
+"""Read the anomalies that TFX's ExampleValidator recorded, and word them in sentences."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +11,19 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class Anomaly:
-    """A column of a split that isn't as the schema says; `column` is "" for the split itself."""
+    """A column of a split that violates the schema; `column` is "" for the split itself."""
 
     split: str
     column: str
     text: str
 
     def __str__(self) -> str:
-        """As a line of a message."""
+        """Format as a line of a message."""
         return f"{self.split}: {self.column + ': ' if self.column else ''}{self.text}"
 
 
 def read_anomalies(uri: str | Path) -> tuple[Anomaly, ...]:
-    """The anomalies in an ExampleAnomalies artifact, by split and column."""
+    """Read the anomalies from an ExampleAnomalies artifact, by split and column."""
     listed: list[Anomaly] = []
     for path in sorted(Path(uri).glob(f"Split-*/{_FILE}")):
         split = path.parent.name.removeprefix("Split-")
@@ -35,7 +35,7 @@ def read_anomalies(uri: str | Path) -> tuple[Anomaly, ...]:
 
 
 def message(anomalies: tuple[Anomaly, ...]) -> str:
-    """All of them as one text for the person at the keyboard."""
+    """Format all anomalies as one error message."""
     lines = [f"  {anomaly}" for anomaly in anomalies[:_SHOWN]]
     if len(anomalies) > _SHOWN:
         lines.append(f"  and {len(anomalies) - _SHOWN} more")

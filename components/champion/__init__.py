@@ -1,1 +1,1 @@
-"""The model that a challenger is compared with: the release in force, or a dull baseline before there is one."""
+"""Provide the model that a challenger is compared with: the release in force, or a baseline before there is one."""

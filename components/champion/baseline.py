@@ -1,8 +1,8 @@
-"""The dull baseline: no training, one rule, behind the same doors as a model. What can't beat it isn't worth serving."""
+"""Export the baseline: one rule without training, with the signatures of a model."""
 
 import tensorflow as tf
 
-from components.champion.baseline_rule import Rule, dull_rule
+from components.champion.baseline_rule import Rule, choose_rule
 from components.contract.dataset import Dataset
 from components.contract.popularity import popularity_column
 from components.schema import signatures
@@ -12,19 +12,19 @@ _BITS_OF_1 = 0x3F800000
 _UNIT = 2.0**-23 / 43  # 1 is a count of 9 million million
 
 
-def export_dull(dataset: Dataset, path: str) -> Rule:
-    """Write the baseline as a SavedModel with the doors of `components.schema.signatures`; returns the rule it follows.
+def export_baseline(dataset: Dataset, path: str) -> Rule:
+    """Write the baseline as a SavedModel with a model's signatures (`components.schema.signatures`); returns its rule.
 
     - shown order: 1 / (2 + position). A request to `serving_default` has no position unless that is a feature; there the candidates' order
-      in the request stands for it, as it does where a position is unknown (-1).
+      in the request is used, as where a position is unknown (-1).
     - popularity: about log2(1 + x) / 43 of the count or rate x, at most 1 (`_squeezed`); a missing one is 0.
     - constant: 1 / 2.
 
-    Ties matter to a rule more than to a model, so equal inputs have equal scores, bit for bit, wherever they stand in a batch. Kernels
-    don't give that by themselves: a logarithm, or a quotient, of eight numbers at once differs in the last bit from that of the rest of the
-    batch.
+    A rule has many ties, so equal inputs must have equal scores, bit for bit, wherever they are in a batch. Kernels
+    don't guarantee that: a vectorized logarithm or quotient of eight numbers may differ in the last bit from the scalar
+    one of the rest of the batch.
     """
-    rule = dull_rule(dataset)
+    rule = choose_rule(dataset)
     column = popularity_column(dataset)
 
     def score(features: Features, splits: tf.Tensor) -> tf.Tensor:
@@ -45,16 +45,16 @@ def export_dull(dataset: Dataset, path: str) -> Rule:
 
 
 def _squeezed(values: tf.Tensor) -> tf.Tensor:
-    """Numbers from 0 on into [0, 1] in the same order: log2(1 + x) / 43 with straight lines between the powers of 2, at most 1.
+    """Map numbers from 0 on into [0, 1] in the same order: log2(1 + x) / 43, linear between the powers of 2, at most 1.
 
-    The bits of a positive float32, read as a whole number, are such a logarithm times 2^23; sums, products and conversions are rounded
-    alike everywhere. Numbers that differ by one in half a million stay apart.
+    The bits of a positive float32, read as a whole number, are such a logarithm times 2^23; sums, products and
+    conversions are rounded alike everywhere. Numbers that differ by one in half a million have different scores.
     """
     bits = tf.bitcast(1 + tf.maximum(values, 0.0), tf.int32) - _BITS_OF_1
     return tf.minimum(tf.cast(bits, tf.float32) * _UNIT, 1.0)
 
 
 def _places(splits: tf.Tensor) -> tf.Tensor:
-    """0, 1, 2, ... within each request, flat [N]."""
+    """Number the candidates of each request from 0, flat [N]."""
     lengths = splits[1:] - splits[:-1]
     return tf.range(splits[-1]) - tf.repeat(splits[:-1], lengths)

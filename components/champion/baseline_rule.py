@@ -1,4 +1,4 @@
-"""Which dull rule the baseline follows, and what a champion is in words. Imports no TensorFlow: a report names it."""
+"""Choose the baseline's rule, and name the champion's order in words. Imports no TensorFlow, as reports use it."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from components.contract.sources import ListRows
 
 Rule = Literal["shown order", "popularity", "constant"]
 BASELINE = "baseline"
-"""What the champion is called where no release stands against the new model."""
+"""The champion's name where there is no release to compare with."""
 
 _ORDERS: dict[Rule, str] = {
     "shown order": "the order in which the shop showed the products",
@@ -17,18 +17,18 @@ _ORDERS: dict[Rule, str] = {
 }
 
 
-def dull_rule(dataset: Dataset) -> Rule:
-    """Shown order where the logs know it, else popularity where something of the items is counted, else one score for all."""
+def choose_rule(dataset: Dataset) -> Rule:
+    """Choose the shown order if the logs have it, else popularity if the items have a count or rate, else a constant."""
     if isinstance(dataset.candidates, ListRows) or any(source.columns.position for source in dataset.events):
         return "shown order"
     return "popularity" if popularity_column(dataset) else "constant"
 
 
 def champion_order(champion: str, dataset: Dataset) -> str:
-    """The champion's order in words, to stand after "in": `the order of release 3`.
+    """Name the champion's order, to follow "in": `the order of release 3`.
 
     Args:
-        champion: what the step Champion called it.
+        champion: the artifact's property `champion`.
         dataset: of the run.
     """
-    return _ORDERS[dull_rule(dataset)] if champion == BASELINE else f"the order of {champion}"
+    return _ORDERS[choose_rule(dataset)] if champion == BASELINE else f"the order of {champion}"

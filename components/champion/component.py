@@ -1,4 +1,4 @@
-"""`Champion`: gives the model to beat as an artifact, on every orchestrator (open-source Kubeflow runs no Resolver)."""
+"""`Champion`: provide the model to beat as an artifact, on every orchestrator (Kubeflow runs no Resolver)."""
 
 import logging
 from pathlib import Path
@@ -8,7 +8,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model
 from tfx.utils.path_utils import serving_model_dir
 
-from components.champion.baseline import export_dull
+from components.champion.baseline import export_baseline
 from components.champion.baseline_rule import BASELINE
 from components.contract.columns import input_columns
 from components.contract.load import parse_dataset
@@ -24,15 +24,16 @@ _log = logging.getLogger("shelfrank.progress")
 def Champion(  # noqa: N802 - TFX names a component by its function
     dataset: Parameter[str], push_destination: Parameter[str], version: Parameter[int], code: Parameter[str], model: OutputArtifact[Model]
 ) -> None:
-    """Write the champion as a model that Evaluator loads, and which it is as the artifact's property `champion`.
+    """Write the champion as a model that Evaluator loads, and its name as the artifact's property `champion`.
 
     Args:
         dataset: the dataset file's text.
         push_destination: the store: a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX.
-        version: the release in force; 0: there is none, the dull baseline stands in, as it does for a release that reads columns which the
-            dataset file no longer has; -1: what is in force when this runs, the release labelled `stable` or else the newest.
-        code: version of the code; TFX's cache goes by it.
-        model: where the champion goes.
+        version: the release in force; 0: there is none, so the baseline is written, as it is for a release that reads
+            columns which the dataset file no longer has; -1: the one in force when this runs, the release labelled
+            `stable` or else the newest.
+        code: version of the code, part of TFX's cache key.
+        model: the artifact that the champion is written to.
     """
     shop = parse_dataset(dataset)
     releases = Address.parse(push_destination) / RELEASES
@@ -44,15 +45,15 @@ def Champion(  # noqa: N802 - TFX names a component by its function
         columns = ", ".join(sorted(lacking))
         _log.warning("release %d reads columns that the dataset file no longer has (%s): the dull baseline stands in", chosen, columns)
     if chosen and not lacking:
-        for name in release.files():
-            if name != FILE and not name.startswith(UNFINISHED):
-                (release / name).download(target / name)
-        called = f"release {chosen}"
+        for file in release.files():
+            if file != FILE and not file.startswith(UNFINISHED):
+                (release / file).download(target / file)
+        name = f"release {chosen}"
     else:
-        export_dull(shop, str(target))
-        called = BASELINE
-    model.set_string_custom_property("champion", called)
-    _log.info("champion: %s", called)
+        export_baseline(shop, str(target))
+        name = BASELINE
+    model.set_string_custom_property("champion", name)
+    _log.info("champion: %s", name)
 
 
 def _lacking(release: Address, there: set[str]) -> set[str]:

@@ -1,1 +1,1 @@
-"""The dataset file: what a shop says of its logs, once, and what every stage loops over."""
+"""The dataset file: the description of a shop's logs that every stage reads."""

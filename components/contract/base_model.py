@@ -1,4 +1,4 @@
-"""The base of every part of the dataset file: frozen, and an unknown key names the closest known one."""
+"""The base class of the dataset file's parts: frozen, with errors for unknown keys that suggest a known one."""
 
 import difflib
 import re
@@ -16,7 +16,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def refusal(faults: Sequence[Fault]) -> PydanticCustomError:
-    """Faults as one error of a validator; their places are relative to what it validates."""
+    """Wrap faults in one error of a validator; their locations are relative to what it validates."""
     return PydanticCustomError("faults", "{text}", {"text": "; ".join(message for _, message in faults), "faults": faults})
 
 
@@ -37,14 +37,14 @@ class Strict(BaseModel):
 
 
 def closest(name: str, known: Sequence[str]) -> str:
-    """What to say of an unknown name: the closest of the known ones, or all of them."""
+    """Suggest the closest of the known names for an unknown one, or list all of them."""
     alike = [other for other in known if other.casefold().strip() == name.casefold().strip()]
     near = alike or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
 
 
 def seconds(text: Any) -> float:
-    """`"30m"`, `"1.5h"`, `"7d"` as seconds."""
+    """Parse a duration such as `"30m"`, `"1.5h"`, `"7d"` to seconds."""
     if isinstance(text, int | float) and not isinstance(text, bool) and text == 0:
         return 0.0
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", str(text).strip())
@@ -54,7 +54,7 @@ def seconds(text: Any) -> float:
 
 
 def duration_name(length_s: float) -> str:
-    """Seconds as the shortest duration text, for column names: 604800 -> `7d`."""
+    """Format seconds as the shortest duration text, for column names: 604800 -> `7d`."""
     for unit in "dhm":
         if length_s >= _UNITS[unit] and length_s % _UNITS[unit] == 0:
             return f"{length_s / _UNITS[unit]:g}{unit}"
@@ -62,7 +62,7 @@ def duration_name(length_s: float) -> str:
 
 
 def boundary(value: Any) -> Any:
-    """A boundary of a window: `"15%"` as the share 0.15, a date or date-time as UTC."""
+    """Parse a boundary of a window: `"15%"` to the share 0.15, a date or date-time to UTC."""
     expected = f"expected a share between 0% and 100%, such as 15%, or a date such as 2026-01-31, got {value!r}"
     if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value.strip())):
         value = float(match[1]) / 100
@@ -81,7 +81,7 @@ def boundary(value: Any) -> Any:
 
 
 def share(value: Any) -> float:
-    """A share of a whole: `"1%"` as 0.01; from 0% to 100%."""
+    """Parse a share from 0% to 100%: `"1%"` to 0.01."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", str(value).strip())
     part = float(match[1]) / 100 if match else value
     if not isinstance(part, int | float) or isinstance(part, bool) or not 0 <= part <= 1:

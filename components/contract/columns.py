@@ -1,4 +1,4 @@
-"""The columns of an example, derived from the feature table: what ingestion writes, Transform reads and the server is asked."""
+"""Derive the columns of the examples from the feature table: ingestion's output and a model's inputs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ Role = Literal["input", "label", "meta"]
 class Column:
     """One column of the examples.
 
-    `axis` says what a value belongs to: the request (one), each candidate (L) or each event of the history (H); `size` values each.
-    `feature` is the feature it serves; "" for labels and for what is carried along.
+    `axis` says what a value belongs to: the request (one), each candidate (L) or each event of the history (H); `size`
+    values each. `feature` is the feature it belongs to; "" for labels and metadata.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Column:
 
 
 def columns(dataset: Dataset) -> tuple[Column, ...]:
-    """All columns of the dataset's examples, in a fixed order."""
+    """List all columns of the dataset's examples, in a fixed order."""
     inputs = tuple(_inputs(dataset))
     named = {column.name for column in inputs}
     meta = (
@@ -47,12 +47,12 @@ def columns(dataset: Dataset) -> tuple[Column, ...]:
 
 
 def input_columns(dataset: Dataset) -> tuple[Column, ...]:
-    """The columns a model reads: the request to the server."""
+    """List the columns that a model reads and that a request to the model server has."""
     return tuple(column for column in columns(dataset) if column.role == "input")
 
 
 def signature_columns(dataset: Dataset) -> tuple[Column, ...]:
-    """What `serving_default` takes: the model's input columns and, for each ragged axis there is, how many of its values count."""
+    """List the inputs of `serving_default`: the model's input columns, and the length of each ragged axis."""
     inputs = input_columns(dataset)
     counts = {"history": "n_history", "candidate": "n_candidates"}
     axes = {column.axis for column in inputs} | {"candidate"}
@@ -60,14 +60,14 @@ def signature_columns(dataset: Dataset) -> tuple[Column, ...]:
 
 
 def label_columns(dataset: Dataset) -> tuple[Column, ...]:
-    """`label` (any labelled action: 0 or 1) and, where there are several actions, one for each."""
+    """List `label` (any labelled action: 0 or 1) and, where there are several actions, one for each."""
     gains = dataset.label_gains
     each = tuple(Column(f"label_{action}", "float32", "candidate", "label") for action in gains) if len(gains) > 1 else ()
     return (Column("label", "float32", "candidate", "label"), *each)
 
 
 def gains(dataset: Dataset) -> dict[str, float]:
-    """Label column to gain, for graded metrics."""
+    """Return the gain of each label column, for graded metrics."""
     actions = dataset.label_gains
     if isinstance(dataset.candidates, Rows) or len(actions) == 1:
         return {"label": 1.0}
@@ -75,14 +75,14 @@ def gains(dataset: Dataset) -> dict[str, float]:
 
 
 def gain_amounts(dataset: Dataset) -> dict[str, str]:
-    """Label column to the amount column that its gain is multiplied by, for the actions that have an `amount`."""
+    """Return by label column the amount column that its gain is multiplied by, for actions with an `amount`."""
     named = {name: dataset.actions[name].amount for name in dataset.label_gains}
     single = isinstance(dataset.candidates, Rows) or len(named) == 1
     return {"label" if single else f"label_{name}": amount for name, amount in named.items() if amount}
 
 
 def state_columns(dataset: Dataset, feature: StateFeature) -> tuple[str, ...]:
-    """Names of a state feature's columns: one for each half-life where it has one."""
+    """Name a state feature's columns: one for each half-life where it has any."""
     if feature.measure in ("count", "rate"):
         return tuple(f"{feature.name}_{duration_name(half_life)}" for half_life in dataset.half_lives_of(feature))
     return (feature.name,)
@@ -102,7 +102,7 @@ def _inputs(dataset: Dataset) -> Iterator[Column]:
                 for name in state_columns(dataset, feature):
                     yield Column(name, "float32", axis, "input", feature.name)
             case ListRelative():
-                pass  # Computed in the graph from the number it compares.
+                pass  # Computed in the model from the number it compares.
             case Vector():
                 yield Column(feature.name, "float32", axis, "input", feature.name, feature.size)
             case Number() if feature.name == "position":

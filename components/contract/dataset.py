@@ -170,22 +170,22 @@ class Dataset(Strict):
 
     @property
     def zone_name(self) -> str:
-        """The zone of the clock features, where it is one for all requests."""
+        """The time zone of the clock features, if all requests have the same."""
         return self.timezone if isinstance(self.timezone, str) else "UTC"
 
     @property
     def zone_feature(self) -> str | None:
-        """The feature that names each request's zone; None where it is one for all."""
+        """The feature with each request's time zone; None if all requests have the same."""
         return None if isinstance(self.timezone, str) else self.timezone["feature"]
 
     @property
     def label_gains(self) -> dict[str, float]:
-        """Label action to gain, in the file's order."""
+        """The gain of each labelled action, in the file's order."""
         return {name: action.label for name, action in self.actions.items() if action.label > 0}
 
     @property
     def amounts(self) -> tuple[Amount, ...]:
-        """The roles for amounts that a source names."""
+        """The amount roles (revenue, quantity, margin) that a source has."""
         return tuple(role for role in AMOUNTS if any(role in source.columns.named() for source in self.events))
 
     @property
@@ -196,7 +196,7 @@ class Dataset(Strict):
 
     @property
     def takes_back(self) -> dict[str, str]:
-        """A return's action to the action that it takes back."""
+        """The action that each return's action cancels."""
         return {name: action.takes_back for name, action in self.actions.items() if action.takes_back is not None}
 
     @property
@@ -210,16 +210,16 @@ class Dataset(Strict):
         return tuple(feature for feature in self.features if isinstance(feature, StateFeature))
 
     def feature(self, name: str) -> Any:
-        """The feature of that name."""
+        """Return the feature of that name."""
         return next(feature for feature in self.features if feature.name == name)
 
     def input_features(self, table: str, *, side: str | None = None) -> tuple[GivenFeature, ...]:
-        """Features read from a table ("events", "items", "users"), of a side."""
+        """List the features of a side that are read from a table ("events", "items", "users")."""
         read = (feature for feature in self.features if isinstance(feature, GivenFeature) and feature.name not in OWN)
         return tuple(feature for feature in read if feature.table == table and side in (None, feature.side))
 
     def forms_requests(self, source: EventSource) -> bool:
-        """Whether requests are formed of a source's rows."""
+        """Return whether requests are made from a source's rows."""
         match self.candidates:
             case Impressions(action=action) | ListRows(action=action):
                 return source.action in (None, action)
@@ -229,5 +229,5 @@ class Dataset(Strict):
                 return True
 
     def half_lives_of(self, feature: StateFeature) -> tuple[float, ...]:
-        """The half-lives of a state feature, in seconds."""
+        """Return the half-lives of a state feature, in seconds."""
         return feature.half_lives or self.half_lives

@@ -1,10 +1,10 @@
-"""Word what pydantic found as ShelfRank words its errors: what was expected, and what came."""
+"""Word pydantic's validation errors like ShelfRank's: what was expected, and what was received."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-# What a value should have been, by pydantic's name for the error.
+# The expected kind of value, by pydantic's error type.
 _EXPECTED = {
     **dict.fromkeys(("model_type", "model_attributes_type", "dict_type", "dataclass_type", "mapping_type"), "a mapping of keys to values"),
     **dict.fromkeys(("tuple_type", "list_type", "set_type", "iterable_type"), "a list"),
@@ -17,11 +17,11 @@ _EXPECTED = {
     **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing"), "a date"),
     "none_required": "nothing",
 }
-_NOT_GIVEN = ("missing", "default_factory_not_called")  # errors whose place ends with a key that isn't there
+_NOT_GIVEN = ("missing", "default_factory_not_called")  # errors whose location ends with a missing key
 
 
 def fault_text(detail: Any) -> str:
-    """The sentence for one error of pydantic.
+    """Word one error of pydantic.
 
     Args:
         detail: an entry of `ValidationError.errors()`.
@@ -30,13 +30,13 @@ def fault_text(detail: Any) -> str:
 
 
 def without_branches(details: Sequence[Any], value: Any) -> list[Any]:
-    """The errors with one for each value that is of none of several types, where pydantic has one for each type.
+    """Merge the errors of a value that fits no member of a union to one, where pydantic has one for each member.
 
-    It is the error of the type that the value has the shape of, a list's at the wrong entry; or else one that names all types.
+    It is the error of the member whose shape the value has, such as a list's wrong entry; else it names all members.
 
     Args:
         details: of `ValidationError.errors()`, those of a value together.
-        given: what was validated. Its parts tell the places in it from the names of types, which pydantic puts into an error's place.
+        value: what was validated; keys that aren't in it are names of union members, which pydantic adds to a location.
     """
     kept: list[Any] = []
     for (location, type_), each in groupby(details, lambda detail: _divided(detail, value)):
@@ -47,12 +47,12 @@ def without_branches(details: Sequence[Any], value: Any) -> list[Any]:
 
 
 def _divided(detail: Any, value: Any) -> tuple[tuple[Any, ...], str | None]:
-    """An error's place before the name of a type, and None; the whole of it and the error's type where it has no such name."""
+    """Split an error's location at a union member's name, with None; without one, return all and the error's type."""
     loc, named = detail["loc"], None
     for depth, part in enumerate(loc):
         try:
             value = value[part]
-        except (LookupError, TypeError):  # not in the file: a type, or the place in a list that has one entry and stands as that
+        except (LookupError, TypeError):  # not in the file: a union member, or the index of a single source
             absent_key = depth == len(loc) - 1 and detail["type"] in _NOT_GIVEN
             named = depth if isinstance(part, str) and part != "[key]" and not absent_key else named
     return (tuple(loc), detail["type"]) if named is None else (tuple(loc[:named]), None)
@@ -68,7 +68,7 @@ def _of_types(alike: Sequence[Any], depth: int) -> Iterable[Any]:
 
 
 def _expectation(detail: Any) -> str:
-    """What was expected, or for a validator's own sentence all of it."""
+    """Word what was expected, or return a validator's own sentence."""
     limits = detail.get("ctx", {})
     match detail["type"]:
         case "value_error" | "assertion_error":
@@ -103,7 +103,7 @@ def _expectation(detail: Any) -> str:
 
 
 def _got(expected: str, detail: Any) -> str:
-    """With what came, unless that is a whole mapping, or the sentence says it."""
+    """Append the received value, unless that is a whole mapping, or the sentence has it."""
     says = detail["type"] in ("value_error", "assertion_error", "faults")
     return expected if says or isinstance(detail["input"], dict) else f"{expected}, got {detail['input']!r}"
 

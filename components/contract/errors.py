@@ -18,7 +18,7 @@ The simulator's, the model server's and ingestion's own derive from them where t
 
 
 class ShelfRankError(Exception):
-    """Any error that ShelfRank raises on purpose; its text is meant for the person at the keyboard."""
+    """Base of all errors that ShelfRank raises on purpose; the text is for the user."""
 
 
 class DatasetFileError(ShelfRankError):
@@ -30,7 +30,7 @@ class ServiceFileError(ShelfRankError):
 
 
 class ClusterFileError(ShelfRankError):
-    """The file that says what a cluster gives has an unknown key, a wrong value, or contradicts itself."""
+    """The file that describes a cluster has an unknown key, a wrong value, or contradicts itself."""
 
 
 class InputError(ShelfRankError):
@@ -46,15 +46,15 @@ class ModelUnavailable(ShelfRankError):  # noqa: N818 - a state of the model ser
 
 
 class StateUnavailable(ShelfRankError):  # noqa: N818 - a state of the store, which passes
-    """The state store gave no answer in time; whoever sent an event should try again."""
+    """The state store gave no answer in time; the sender of an event should try again."""
 
 
 class LogUnavailable(ShelfRankError):  # noqa: N818 - a state of the log, which passes
-    """The exposure log couldn't take an event: it isn't logged, and whoever sent it should try again."""
+    """The exposure log couldn't write an event: it isn't logged, and its sender should try again."""
 
 
 class KubeflowError(ShelfRankError):
-    """The API of Kubeflow Pipelines refused, or gave no answer that could be used; `status` is HTTP's, 0 where there is none."""
+    """The API of Kubeflow Pipelines refused, or gave no answer that could be used; `status` is HTTP's or 0."""
 
     def __init__(self, message: str, *, status: int = 0) -> None:
         super().__init__(message)
@@ -66,8 +66,8 @@ class RefusedModel(ShelfRankError):  # noqa: N818 - not an error: the gates did 
 
 
 class UnknownOutcome(ShelfRankError):  # noqa: N818 - not an error of the run
-    """A run on a cluster succeeded, and nothing that can be reached says whether its model was released."""
+    """A run on a cluster succeeded, but whether its model was released can't be read from here."""
 
 
 class RunError(ShelfRankError):
-    """A step of the graph failed; the text names the step and where its log lies."""
+    """A step of the graph failed; the text names the step and its log file."""

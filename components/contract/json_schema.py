@@ -1,4 +1,4 @@
-"""The dataset file's JSON Schema, for editors."""
+"""Generate the dataset file's JSON Schema, for editors."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ _SHARES = (BOUNDARY_SCHEMA["examples"], SHARE_SCHEMA["examples"])
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema of a dataset file as it is written: a lone source and plain slices are allowed, defaults are as one would write them."""
+    """Generate the schema of a dataset file as users write it, with its shorthands: a single source, plain slices."""
     schema = Dataset.model_json_schema(by_alias=True)
     properties = schema["properties"]
     properties["events"] = _or(properties["events"], properties["events"]["items"])
@@ -20,18 +20,18 @@ def json_schema() -> dict[str, Any]:
 
 
 def finished(schema: dict[str, Any], *, title: str) -> dict[str, Any]:
-    """A model's schema as an editor wants it, with defaults as one would write them."""
+    """Complete a pydantic model's schema for editors, with defaults as users write them."""
     _write_defaults(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": title}
 
 
 def _or(schema: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """What fits either; its description stays in sight."""
+    """Allow either schema, and keep the description."""
     return {"description": schema.get("description", ""), "anyOf": [schema, other]}
 
 
 def _write_defaults(schema: Any) -> None:
-    """Durations and shares as text, as everybody writes them: 1800.0 is "30m"."""
+    """Format default durations and shares as users write them: 1800.0 as "30m"."""
     if isinstance(schema, list):
         for part in schema:
             _write_defaults(part)

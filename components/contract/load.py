@@ -1,4 +1,4 @@
-"""Reading a dataset file: YAML to `Dataset`, with errors that name the file, the line and the remedy."""
+"""Read a dataset file from YAML, with errors that name the file, the line and the remedy."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,14 +19,14 @@ def load_dataset(path: str | Path) -> Dataset:
     """Read and check a dataset file.
 
     Raises:
-        DatasetFileError: it is missing, isn't YAML, or says something that can't be; every fault is listed with its line.
+        DatasetFileError: it is missing, isn't YAML, or is invalid; every fault is listed with its line.
     """
     text = read_text(path, what="a dataset file", remedy="`examples/` has some to start from", error=DatasetFileError)
     return parse_dataset(text, str(path))
 
 
 def parse_dataset(text: str, name: str = "dataset file") -> Dataset:
-    """As `load_dataset`, from the text; `name` is what errors call it."""
+    """Parse and check a dataset file's text; `name` is the file's name in errors."""
     return parse_strict(text, name, model=Dataset, check=_inconsistent, error=DatasetFileError, example="name: my_shop", tags=_TAGS)
 
 
@@ -35,7 +35,7 @@ def _inconsistent(dataset: Dataset) -> list[Fault]:
 
 
 def _same_columns(dataset: Dataset) -> Iterator[Fault]:
-    """Features whose columns would have one name, such as a number `clicks_7d` beside counts `clicks`."""
+    """Yield features whose columns would have the same name, such as a number `clicks_7d` beside counts `clicks`."""
     owners: dict[str, str] = {}
     for column in columns(dataset):
         if column.name in owners:

@@ -1,4 +1,4 @@
-"""What popularity is: the one definition that the baseline, the service's fallback, its sources of candidates and the benchmarks go by."""
+"""Define popularity, for the baseline, the service's fallback and candidate sources, and the benchmarks."""
 
 from components.contract.columns import state_columns
 from components.contract.dataset import Dataset
@@ -6,13 +6,13 @@ from components.contract.features import StateFeature
 
 
 def popularity_column(dataset: Dataset) -> str | None:
-    """The input column by which products are popular, or None where the dataset keeps nothing of the kind of its items."""
+    """Return the input column of the items' popularity, or None where the dataset has no such feature."""
     best = popularity_feature(dataset)
     return None if best is None else state_columns(dataset, best)[popularity_half_life(dataset, best)]
 
 
 def popularity_feature(dataset: Dataset) -> StateFeature | None:
-    """The state feature by which products are popular.
+    """Return the state feature of the items' popularity.
 
     The feature table's first rate, count or total of an action that the model learns from, else of any action; rates before counts, which
     rise with how often a product is shown. docs/how-to/cold-start.md has what either is worth.
@@ -26,7 +26,7 @@ def popularity_feature(dataset: Dataset) -> StateFeature | None:
 
 
 def popularity_half_life(dataset: Dataset, feature: StateFeature) -> int:
-    """The place of the longest half-life among a feature's: of the most evidence."""
+    """Return the index of a feature's longest half-life, which has the most evidence."""
     if feature.measure == "total":
         return 0
     half_lives = dataset.half_lives_of(feature)

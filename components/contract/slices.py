@@ -1,4 +1,4 @@
-"""By which columns metrics can be shown, and how: by value, or where a number is cut into bands."""
+"""List the columns by which metrics can be sliced: by value, or numbers by bands."""
 
 from collections.abc import Mapping
 
@@ -12,8 +12,8 @@ INTERACTIONS_BANDS = (1.0, 3.0, 10.0)
 
 
 def sliceable(dataset: Dataset) -> dict[str, Column]:
-    """Columns that have a value for a request or a candidate: ids, categories and numbers of the feature table, and `interactions`."""
-    listed = [] if isinstance(dataset.candidates, Rows) else [Column(INTERACTIONS, "int64", "request", "meta")]  # rows have no past
+    """Return the columns to slice by: ids, categories and numbers of the feature table, and `interactions`."""
+    listed = [] if isinstance(dataset.candidates, Rows) else [Column(INTERACTIONS, "int64", "request", "meta")]  # rows have no history
     for feature in dataset.features:
         axis: Axis = "candidate" if feature.side == "item" else "request"
         match feature:
@@ -27,18 +27,18 @@ def sliceable(dataset: Dataset) -> dict[str, Column]:
 
 
 def is_number(column: Column) -> bool:
-    """Whether it has to be cut into bands."""
+    """Return whether slices by the column need bands."""
     return column.dtype != "string"
 
 
 def bands(dataset: Dataset) -> dict[str, tuple[float, ...]]:
-    """Where the numbers by which the dataset is sliced are cut."""
+    """Return the band boundaries of the numeric columns that the dataset is sliced by."""
     boundaries: Mapping[str, tuple[float, ...]] = {INTERACTIONS: INTERACTIONS_BANDS} | dataset.bands
     used = dict.fromkeys(name for names in dataset.slices for name in names)
     return {name: boundaries[name] for name in used if name in boundaries}
 
 
 def item_slices(dataset: Dataset) -> tuple[str, ...]:
-    """Columns among the slices that have a value for each candidate, so that their slices are candidates and not requests."""
+    """Return the sliced columns with a value for each candidate: their slices hold candidates, not requests."""
     of_candidates = {name for name, column in sliceable(dataset).items() if column.axis == "candidate"}
     return tuple(dict.fromkeys(name for names in dataset.slices for name in names if name in of_candidates))

@@ -44,13 +44,13 @@ class Columns(Strict):
     margin: str | None = Field(default=None, description="What was earned by it; may be below 0")
 
     def named(self) -> dict[str, str]:
-        """Role to column, for the roles that are there; of several columns the first."""
+        """Return the column of each assigned role; of several columns the first."""
         named = {role: getattr(self, role) for role in EVENT_ROLES if getattr(self, role) is not None}
         return {role: column if isinstance(column, str) else column[0] for role, column in named.items()}
 
     @property
     def time_columns(self) -> tuple[str, ...]:
-        """The columns that make up the time; none where the log has no time."""
+        """The columns that make up the time; empty where the log has no time."""
         return () if self.time is None else (self.time,) if isinstance(self.time, str) else self.time
 
     @field_validator("time")
@@ -130,11 +130,11 @@ class Files(Strict):
 
     @property
     def declares_separator(self) -> bool:
-        """Whether the dataset file names the separator."""
+        """Whether the dataset file sets the separator."""
         return "separator" in self.model_fields_set
 
     def is_csv(self) -> bool:
-        """Whether the files are CSV files: by their format, or by their ending."""
+        """Whether the files are CSV, by `format` or by their extension."""
         return self.format == "csv" or (self.format is None and re.search(r"\.[ct]sv(\.\w+)?$", self.path.lower()) is not None)
 
 
@@ -151,7 +151,7 @@ class TimeNotation(Strict):
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """The formats to be tried; none: ISO 8601."""
+        """The strptime formats to try; empty: ISO 8601."""
         return (self.time_format,) if isinstance(self.time_format, str) else self.time_format
 
     @field_validator("time_format")
@@ -308,7 +308,7 @@ Candidates = Annotated[Impressions | ListRows | Sampling | Rows, Field(discrimin
 
 
 def _words(value: Any) -> Any:
-    """Words as text, whatever YAML took them for: `NULL` and `-1` needn't be quoted."""
+    """Convert YAML's values back to words: `NULL` and `-1` needn't be quoted."""
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, list | tuple):

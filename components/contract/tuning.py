@@ -37,12 +37,12 @@ class Range(Strict):
 
     @property
     def stepped(self) -> tuple[float, ...] | None:
-        """The values, where a `step` makes them few: 0, 0.1, 0.2."""
+        """Return the values that a `step` allows: 0, 0.1, 0.2."""
         if self.step is None:
             return None
         numbers = range(self._steps(self.step) + 1)
         exact = (self.min * self.step**n if self.scale == "log" else self.min + n * self.step for n in numbers)
-        return tuple(float(f"{value:.12g}") for value in exact)  # 0.1 + 0.2 is 0.3 to whoever wrote the file
+        return tuple(float(f"{value:.12g}") for value in exact)  # so that 0.1 + 0.2 is 0.3
 
     def _steps(self, step: float) -> int:
         reach = math.log(self.max / self.min, step) if self.scale == "log" else (self.max - self.min) / step

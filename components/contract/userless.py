@@ -1,11 +1,11 @@
-"""Sources whose rows name no shopper, but the request that they belong to: click logs often are so."""
+"""Detect sources without a user column, whose rows name a request instead, as click logs often do."""
 
 from components.contract.dataset import Dataset
 from components.contract.sources import EventSource, Impressions, ListRows
 
 
 def lacks_user(dataset: Dataset, source: EventSource) -> bool:
-    """Whether a source has no role `user` and needs none: its rows name a request, and another source says whose that is."""
+    """Return whether a source has no role `user` and needs none: another source has the user of its requests."""
     if not isinstance(dataset.candidates, Impressions | ListRows) or "user" in source.columns.named() or source.columns.request is None:
         return False
     shows = (None, dataset.candidates.action)

@@ -1,4 +1,4 @@
-"""What the parts of a dataset file must say of each other, as rules that yield the faults they find."""
+"""Check the parts of a dataset file against each other; each rule yields its faults."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +15,7 @@ RESERVED = frozenset({"request", "user", "time", "interactions", "item", "positi
 
 
 def faults(dataset: Dataset) -> list[Fault]:
-    """All faults, each with its place in the file."""
+    """List all faults, each with its location in the file."""
     of_features = (_names, _tables, _moments, _shown, _clock, _zone, _lists, _history, _state)
     of_actions = (_known_actions, _values, _labels, _amounts, _returns)
     of_the_rest = (_roles, _paths, _origins, _windows, _slices, _segment)
@@ -52,7 +52,7 @@ def _tables(dataset: Dataset) -> Iterator[Fault]:
 
 
 def _moments(dataset: Dataset) -> Iterator[Fault]:
-    """Rows that hold from a time on are looked up by the events' time, and a second id stands where the user's does."""
+    """Check that rows with a start time have events with a time, and that a second id has the role `user`."""
     timed = all("time" in source.columns.named() for source in dataset.events)
     for name in ("items", "users", "identities"):
         table = getattr(dataset, name)
@@ -63,7 +63,7 @@ def _moments(dataset: Dataset) -> Iterator[Fault]:
 
 
 def _shown(dataset: Dataset) -> Iterator[Fault]:
-    """Values that stand with a candidate in the events exist only where the events show candidates."""
+    """Check that features of candidates are read from the events only where the events show candidates."""
     for at, feature in _input_features(dataset):
         if feature.side != "item" or feature.name == "item":
             continue
@@ -145,8 +145,8 @@ def _half_lives(half_lives: Sequence[float], location: Location) -> Iterator[Fau
 
 
 def _known_actions(dataset: Dataset) -> Iterator[Fault]:
-    """Every action that is used is declared, and is about an item where that is needed."""
-    used: list[tuple[Location, str, bool]] = []  # place, action, whether it needs an item
+    """Check that every action that is used is declared, and has an item where that is needed."""
+    used: list[tuple[Location, str, bool]] = []  # location, action, whether it needs an item
     if isinstance(dataset.candidates, Impressions | ListRows):
         location: Location = ("candidates", "action") if "action" in dataset.candidates.model_fields_set else ("candidates",)
         used.append((location, dataset.candidates.action, True))
@@ -191,7 +191,7 @@ def _labels(dataset: Dataset) -> Iterator[Fault]:
 
 
 def _amounts(dataset: Dataset) -> Iterator[Fault]:
-    """A gain by amount needs the amount, and a label."""
+    """Check that a gain by amount has the amount, and a label."""
     for name, action in dataset.actions.items():
         if action.amount is None:
             continue
@@ -203,7 +203,7 @@ def _amounts(dataset: Dataset) -> Iterator[Fault]:
 
 
 def _returns(dataset: Dataset) -> Iterator[Fault]:
-    """What takes an action back is no label itself, and what it takes back is one."""
+    """Check that an action which cancels another is no label, and the other is one."""
     for name, target in dataset.takes_back.items():
         location: Location = ("actions", name, "takes_back")
         if isinstance(dataset.candidates, Rows):
@@ -241,7 +241,7 @@ def _roles(dataset: Dataset) -> Iterator[Fault]:
 
 
 def _paths(dataset: Dataset) -> Iterator[Fault]:
-    """Names of columns that can't be read as paths into nested values, and arrays that can't be unnested; each once."""
+    """Check that column names are valid paths into nested values, and arrays can be unnested; each fault once."""
     yield from dict.fromkeys(_all_paths(dataset))
 
 
@@ -282,13 +282,13 @@ def _paths_of(files: Files, location: Location, columns: Sequence[tuple[Location
 
 
 def _origins(dataset: Dataset) -> Iterator[Fault]:
-    """What each way to candidates asks of the sources and the rest of the file."""
+    """Check what each form of candidates requires of the sources and the rest of the file."""
     match dataset.candidates:
         case Impressions(action=action):
             shows = [(at, source) for at, source in enumerate(dataset.events) if _yields(source, [action])]
             if not shows:
                 yield ("candidates",), f"no source of events has the action {action!r}, so nothing is shown"
-            # Impressions and what follows may lie in files of their own: only the impressions need a request.
+            # Impressions and later actions may be in separate files: only the impressions need a request.
             named = [at for at, source in shows if "request" in source.columns.named()]
             for at, source in shows:
                 if at not in named and (source.action is not None or not named):
@@ -320,7 +320,7 @@ def _origins(dataset: Dataset) -> Iterator[Fault]:
 
 
 def _yields(source: EventSource, actions: Sequence[str]) -> bool:
-    """Whether its rows may have one of the actions."""
+    """Return whether the source's rows may have one of the actions."""
     return source.action is None or source.action in actions
 
 

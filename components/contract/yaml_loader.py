@@ -1,4 +1,4 @@
-"""Reading a strict YAML file as a model: every fault with its line, what was expected, and the closest known name."""
+"""Read a YAML file as a strict pydantic model; faults have their line, what was expected, and a suggestion."""
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,15 +13,15 @@ from components.contract.error_text import fault_text, without_branches
 from components.contract.errors import ShelfRankError
 
 Model = TypeVar("Model", bound=Strict)
-# The name of a list or mapping whose parts are of several models: the key that tells which, the field that holds it, and their union.
+# By name of a list or mapping of a tagged union: the key of the tag, the field that holds it, and the union.
 Tags = Mapping[str, tuple[str, str, Any]]
 
 
 def read_text(path: str | Path, *, what: str, remedy: str, error: type[ShelfRankError]) -> str:
-    """The text of a file.
+    """Read a file's text.
 
     Raises:
-        error: it is missing, which `remedy` says what to do about, or no text in UTF-8.
+        error: it is missing, with `remedy` in the text, or isn't UTF-8.
     """
     try:
         return Path(path).read_text(encoding="utf-8")
@@ -41,19 +41,19 @@ def parse_strict(
     example: str,
     tags: Tags | None = None,
 ) -> Model:
-    """The model that a YAML text describes.
+    """Parse YAML as a pydantic model.
 
     Args:
         text: YAML.
-        name: what errors call the file.
+        name: of the file, for errors.
         model: of the whole file.
-        check: what the parts must say of each other, looked at once each is right by itself.
+        check: of the parts against each other, once each is valid by itself.
         error: what is raised.
         example: the beginning of such a file.
-        tags: the parts that are of several models.
+        tags: the parts that are tagged unions.
 
     Raises:
-        error: it isn't YAML, or says something that can't be; every fault is listed with its line.
+        error: it isn't YAML, or is invalid; every fault is listed with its line.
     """
     try:
         document, node = _parsed(text)
@@ -61,10 +61,10 @@ def parse_strict(
         raise error(f"{name}: expected YAML: {fault}") from None
     if not isinstance(document, dict):
         raise error(f"{name}: expected a mapping such as `{example}`, got {type(document).__name__}")
-    twice: list[str] = []
-    lines = dict(_lines(node, (), twice))
-    if twice:
-        raise error("\n".join(f"{name}, {message}" for message in twice))
+    repeated: list[str] = []
+    lines = dict(_lines(node, (), repeated))
+    if repeated:
+        raise error("\n".join(f"{name}, {message}" for message in repeated))
     try:
         made = model.model_validate(document)
         faults = list(check(made))
@@ -76,7 +76,7 @@ def parse_strict(
 
 
 def _parsed(text: str) -> tuple[Any, yaml.Node | None]:
-    """What a YAML text holds, and its nodes, which know their lines.
+    """Parse a YAML text to its value, and to nodes with line numbers.
 
     Raises:
         YAMLError: it isn't YAML; the message shows the line.
@@ -85,16 +85,16 @@ def _parsed(text: str) -> tuple[Any, yaml.Node | None]:
         loader = yaml.CSafeLoader(text)
         node = loader.get_single_node()
     except yaml.YAMLError:
-        # Ten times as slow, and its errors quote the line.
+        # PyYAML's own loader: ten times slower, but its errors quote the line.
         yaml.compose(text, Loader=yaml.SafeLoader)
         raise
     return None if node is None else loader.construct_document(node), node
 
 
 def faults_of(invalid: ValidationError, document: Any, tags: Tags | None = None) -> list[Fault]:
-    """The faults that pydantic found in what was given, each with its place and a sentence."""
+    """Convert pydantic's errors to faults, each with its location and a sentence."""
     details = without_branches(invalid.errors(include_url=False), document)
-    # A list with wrong entries is also said to be too short.
+    # pydantic also reports a list with wrong entries as too short.
     below = {detail["loc"][:depth] for detail in details for depth in range(1, len(detail["loc"]))}
     return [
         fault
@@ -105,7 +105,7 @@ def faults_of(invalid: ValidationError, document: Any, tags: Tags | None = None)
 
 
 def _faults(detail: Any, tags: Tags) -> Iterator[Fault]:
-    """The faults that one error of pydantic tells of."""
+    """Yield the faults of one pydantic error."""
     location: Location = detail["loc"]
     match detail["type"]:
         case "faults":
@@ -116,7 +116,7 @@ def _faults(detail: Any, tags: Tags) -> Iterator[Fault]:
         case "union_tag_not_found" | "union_tag_invalid":
             yield _tag_fault(location, detail["input"], tags)
         case "default_factory_not_called":
-            pass  # a default that goes by another value, which is at fault and has a fault of its own
+            pass  # a default computed from another value, which is invalid and has its own fault
         case _:
             yield location, fault_text(detail)
 
@@ -134,7 +134,7 @@ def _tag_fault(location: Location, document: dict[Any, Any], tags: Tags) -> Faul
 
 
 def _sentence(name: str, lines: dict[Location, int], location: Location, message: str) -> str:
-    # pydantic puts the tag of a union into the place, and a lone source is read as a list of one: neither stands in the file.
+    # pydantic adds a union's tag to the location, and a single source is read as a list of one: neither is in the file.
     where: Location = ()
     for part in location:
         if (*where, part) in lines:
@@ -143,18 +143,18 @@ def _sentence(name: str, lines: dict[Location, int], location: Location, message
     return f"{name}, line {lines.get(where, 1)}: {at + ': ' if at else ''}{message}"
 
 
-def _lines(node: yaml.Node | None, at: Location, twice: list[str]) -> Iterator[tuple[Location, int]]:
-    """Line of each place in the file, from 1. A key that stands twice is told in `twice`: YAML would silently take the last."""
+def _lines(node: yaml.Node | None, at: Location, repeated: list[str]) -> Iterator[tuple[Location, int]]:
+    """Yield the line of each location, from 1; append repeated keys to `repeated`, where YAML would take the last."""
     if isinstance(node, yaml.MappingNode):
         first: dict[str, int] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
             if key.value in first:
-                twice.append(f"line {line}: the key {key.value!r} stands twice, first in line {first[key.value]}; keep one")
+                repeated.append(f"line {line}: the key {key.value!r} stands twice, first in line {first[key.value]}; keep one")
             first.setdefault(key.value, line)
             yield (*at, key.value), line
-            yield from _lines(value, (*at, key.value), twice)
+            yield from _lines(value, (*at, key.value), repeated)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             yield (*at, index), value.start_mark.line + 1
-            yield from _lines(value, (*at, index), twice)
+            yield from _lines(value, (*at, index), repeated)

@@ -1,1 +1,1 @@
-"""How good a ranking is, in numbers, and whether it is good enough to be released."""
+"""Ranking metrics with intervals, the gates that decide on a release, and the evaluation report."""

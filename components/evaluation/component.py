@@ -1,4 +1,4 @@
-"""`Evaluator`: TFX's, judged by all gates. `FeatureImportance`: what the exported model loses with each feature."""
+"""`Evaluator`: TFX's, with all gates deciding its blessing. `FeatureImportance`: permutation importance."""
 
 import json
 import logging
@@ -19,28 +19,28 @@ from tfx.utils import proto_utils
 from tfx.utils.path_utils import serving_model_path
 
 from components.contract.load import parse_dataset
-from components.evaluation.gates.gate_result import verdict
+from components.evaluation.gates.gate_result import check_gates
 from components.evaluation.importance.feature_importance import FILE, importance
 from components.evaluation.importance.request_sample import sampled
 from components.evaluation.tfma.eval_config import gates_of
 from components.evaluation.tfma.results import read_metrics
-from components.evaluation.tfma.saved_model_scorer import ExportedModel
+from components.evaluation.tfma.saved_model_scorer import SavedModelScorer
 
 _log = logging.getLogger("shelfrank.progress")
 
 
 class Executor(evaluator_executor.Executor):
-    """Evaluates as TFX does, and takes the blessing back from a model that the gates as a whole refuse.
+    """Evaluate as TFX does, then withdraw the blessing of a model that the gates as a whole refuse.
 
-    TFMA's thresholds look at one slice at a time, and so can't tell a fall in one of forty slices from chance.
+    TFMA's thresholds look at one slice at a time, so they don't correct for the number of slices that are tested.
     """
 
     def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:  # noqa: N802
-        """As TFX's; the `eval_config` is one of `components.evaluation.tfma.eval_config.eval_config`."""
+        """Run TFX's executor, then the gates of the `eval_config` (`components.evaluation.tfma.eval_config`)."""
         super().Do(input_dict, output_dict, exec_properties)
         config = proto_utils.json_to_proto(exec_properties["eval_config"], EvalConfig())
         gates, slices = gates_of(config)
-        if not verdict(read_metrics(artifact_utils.get_single_uri(output_dict["evaluation"])), gates, slices=slices).passed:
+        if not check_gates(read_metrics(artifact_utils.get_single_uri(output_dict["evaluation"])), gates, slices=slices).passed:
             blessing = artifact_utils.get_single_instance(output_dict["blessing"])
             (Path(blessing.uri) / constants.BLESSED_FILE_NAME).unlink(missing_ok=True)
             (Path(blessing.uri) / constants.NOT_BLESSED_FILE_NAME).touch()
@@ -48,7 +48,7 @@ class Executor(evaluator_executor.Executor):
 
 
 class Evaluator(evaluator.Evaluator):
-    """TFX's Evaluator; its blessing is the verdict of all gates."""
+    """TFX's Evaluator, which blesses a model that passes all gates."""
 
     EXECUTOR_SPEC = BeamExecutorSpec(Executor)
 
@@ -61,19 +61,19 @@ def FeatureImportance(  # noqa: N802 - TFX names a component by its function
     code: Parameter[str],
     report: OutputArtifact[File],
 ) -> None:
-    """Write `importance.json`. It judges nothing: a model is released without waiting for it.
+    """Write `importance.json`; no gate reads it, so a model is released without waiting for it.
 
     Args:
         examples: as ingested, with a split `test`.
         model: as exported.
         dataset: the dataset file's text.
         code: version of the code; TFX's cache goes by it.
-        report: where the file goes.
+        report: the artifact that the file is written to.
 
     Raises:
         InputError: the test window holds no request.
     """
     shop = parse_dataset(dataset)
-    drops = importance(sampled(examples.uri, "test", seed=shop.seed), ExportedModel(serving_model_path(model.uri)), dataset=shop)
+    drops = importance(sampled(examples.uri, "test", seed=shop.seed), SavedModelScorer(serving_model_path(model.uri)), dataset=shop)
     (Path(report.uri) / FILE).write_text(json.dumps(drops.to_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     _log.info("%d features on %d requests", len(drops.features), drops.requests)

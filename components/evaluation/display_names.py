@@ -1,9 +1,9 @@
-"""How metrics and slices are called in sentences, tables and plots."""
+"""Captions of metrics and slices for sentences, tables and plots."""
 
 import re
 
 Slice = tuple[tuple[str, str], ...]
-"""Features and their values, by name; () is everything."""
+"""Features and their values, by name; () is all requests."""
 
 _WORDS = {
     "auc": "AUC",
@@ -47,18 +47,18 @@ _MEANINGS = {
 
 
 def metric_meaning(metric: str) -> str:
-    """What a metric says, in a line."""
+    """Explain a metric in a line."""
     name, _, k = metric.partition("_at_")
     return _MEANINGS[name].format(places="place" if k == "1" else f"{k} places")
 
 
 def metric_caption(metric: str) -> str:
-    """`ndcg_at_10` as NDCG@10, `requests_without_positive` as Requests without positive."""
+    """Return a metric's caption: NDCG@10 for `ndcg_at_10`, Log loss for `log_loss`."""
     if at := re.fullmatch(r"(\w+)_at_(\d+)", metric):
         return f"{_WORDS[at[1]]}@{at[2]}"
     return _WORDS.get(metric, metric.replace("_", " ").capitalize())
 
 
 def slice_caption(where: Slice) -> str:
-    """`device=ios, country=DE`, or `all`."""
+    """Return a slice's caption: `device=ios, country=DE`, or `all`."""
     return ", ".join(f"{name}={value or '(none)'}" for name, value in where) or "all"

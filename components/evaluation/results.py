@@ -1,4 +1,4 @@
-"""An evaluation's metrics by slice and model, as values that read and write JSON."""
+"""Hold an evaluation's metrics by slice and model, compare two models, and convert to and from JSON."""
 
 import math
 import re
@@ -10,7 +10,7 @@ from components.evaluation.display_names import Slice
 from components.evaluation.metrics.intervals import CONFIDENCE, FEWEST_SHOPPERS, half_width, p_value
 from components.evaluation.metrics.standard_errors import change_error_of, error_of
 
-# What `slices.band_names` gives: `0`, `1-2`, `10+`, `below 5`, `5 to 20`, `from 20`.
+# A name from `slices.band_names`: `0`, `1-2`, `10+`, `below 5`, `5 to 20`, `from 20`.
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _BAND = re.compile(rf"\d+|\d+-\d+|\d+\+|(?:below|from) {_NUMBER}|{_NUMBER} to {_NUMBER}")
 
@@ -30,22 +30,23 @@ class SliceMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One slice, the challenger beside the champion."""
+    """The metrics of challenger and champion in one slice."""
 
     slice: Slice
     challenger: Mapping[str, float]
     champion: Mapping[str, float]
 
     def change(self, metric: str) -> float:
-        """Challenger minus champion, as TFMA takes it."""
+        """Return challenger minus champion, as TFMA does."""
         return self.challenger[metric] - self.champion[metric]
 
     def change_margin(self, metric: str, *, confidence: float = CONFIDENCE) -> float:
-        """Half of the change's interval, from the paired standard error; NaN if it isn't known."""
+        """Return half the width of the change's interval, from the paired standard error; NaN if it isn't known."""
         return _half_width(self.challenger, change_error_of(metric), confidence=confidence)
 
     def falls_by_chance(self, metric: str, *, limit: float) -> float:
-        """The p-value of the hypothesis that the metric didn't fall by more than the limit; NaN where the change has no interval."""
+        """Return the p-value of the hypothesis that the metric fell by no more than the limit; NaN without an
+        interval."""
         if not judged_shoppers(self.challenger) >= FEWEST_SHOPPERS:
             return math.nan
         error = self.challenger.get(change_error_of(metric), math.nan)
@@ -53,35 +54,35 @@ class Comparison:
 
     @property
     def judged_requests(self) -> int:
-        """Requests with a positive: those the listwise metrics are means of."""
+        """The number of requests with a positive: those the listwise metrics are means of."""
         return int(self.challenger["requests"] - self.challenger["requests_without_positive"])
 
     @property
     def judged_shoppers(self) -> int:
-        """Shoppers who have such a request; 0 where they aren't known."""
+        """The number of shoppers with such a request; 0 where they aren't known."""
         return int(judged_shoppers(self.challenger))
 
 
 def judged_shoppers(values: Mapping[str, float]) -> float:
-    """Shoppers who have a request with a positive; 0 where they aren't known."""
+    """Count the shoppers who have a request with a positive; 0 where they aren't known."""
     count = values.get("shoppers", math.nan) - values.get("shoppers_without_positive", math.nan)
     return 0.0 if math.isnan(count) else count
 
 
 def margin(values: Mapping[str, float], metric: str) -> float:
-    """Half of a metric's 95 % interval; NaN if its standard error isn't known."""
+    """Return half the width of a metric's 95 % interval; NaN if its standard error isn't known."""
     return _half_width(values, error_of(metric))
 
 
 def _half_width(values: Mapping[str, float], error: str, *, confidence: float = CONFIDENCE) -> float:
-    """NaN with fewer than `FEWEST_SHOPPERS` shoppers who have a positive."""
+    """Return NaN with fewer than `FEWEST_SHOPPERS` shoppers who have a positive."""
     if not judged_shoppers(values) >= FEWEST_SHOPPERS:
         return math.nan
     return half_width(values.get(error, math.nan), values["effective_shoppers"], confidence=confidence)
 
 
 def compared(metrics: Iterable[SliceMetrics]) -> tuple[Comparison, ...]:
-    """Both models side by side: all requests first, then by feature, bands in their order, larger slices first."""
+    """Pair the models' metrics by slice: all requests first, then by feature, bands in order, larger slices first."""
     models: dict[Slice, dict[Model, Mapping[str, float]]] = {}
     values_of: dict[str, set[str]] = {}
     for entry in metrics:
@@ -98,14 +99,14 @@ def compared(metrics: Iterable[SliceMetrics]) -> tuple[Comparison, ...]:
 
 
 def _low(band: str) -> float:
-    """Where a band begins; one without a value is the last."""
+    """Return the lower end of a band, to sort by; the band of missing values is the last."""
     if not band:
         return math.inf
     return -math.inf if band.startswith("below ") else float(re.findall(_NUMBER, band)[0])
 
 
 def to_json(metrics: Iterable[SliceMetrics]) -> list[dict[str, Any]]:
-    """Plain values; NaN, which JSON hasn't, is null."""
+    """Convert to JSON values; NaN becomes null."""
     return [
         {
             "slice": dict(entry.slice),
@@ -117,7 +118,7 @@ def to_json(metrics: Iterable[SliceMetrics]) -> list[dict[str, Any]]:
 
 
 def from_json(entries: Iterable[Mapping[str, Any]]) -> tuple[SliceMetrics, ...]:
-    """The inverse of `to_json`."""
+    """Convert the values of `to_json` back."""
     return tuple(
         SliceMetrics(
             slice=tuple(entry["slice"].items()),

@@ -1,4 +1,4 @@
-"""What a person says about the files, by flags or when asked, and what there is to ask."""
+"""The user's answers about the files, by flags or at a prompt, and the questions to ask."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from components.contract.sources import EVENT_ROLES
 
 FileUse = Literal["events", "items", "users", "ignore"]
 CandidateForm = Literal["impressions", "list", "sampling", "rows"]
-NO_COLUMN = "-"  # a role that no column plays
+NO_COLUMN = "-"  # the answer that no column has a role
 _ROLE = re.compile(r"^(?:(?P<file>[^:=]+):)?(?P<role>\w+)=(?P<column>.+)$")
 _ACTION = re.compile(r"^(?P<name>[a-z][a-z0-9_]*)=(?P<value>[^:]+)(?::(?P<gain>\d+(?:\.\d+)?))?$")
 _USE = re.compile(r"^(?P<file>.+)=(?P<use>events|items|users|ignore)$")
@@ -19,10 +19,10 @@ _USE = re.compile(r"^(?P<file>.+)=(?P<use>events|items|users|ignore)$")
 
 @dataclass(frozen=True)
 class Answers:
-    """What needn't be guessed.
+    """Answers that replace guesses.
 
-    `roles`: (file name or "", role) to column, or `NO_COLUMN`. `actions`: a log's word to the action's name and gain (None: the
-    default one). `uses`: file name to what it is. `day_first`: of dates such as 3/4/2026.
+    `roles`: (file name or "", role) to column, or `NO_COLUMN`. `actions`: a log's word to the action's name and gain
+    (None: the default one). `uses`: file name to its use. `day_first`: of dates such as 3/4/2026.
     """
 
     roles: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -33,16 +33,16 @@ class Answers:
     name: str | None = None
 
     def role(self, path: str, role: str) -> str | None:
-        """The column that plays a role in a file: as said of the file, else of all files."""
+        """Return the column that has a role in a file: the answer for the file, else for all files."""
         return self.roles.get((PurePath(path).name, role), self.roles.get(("", role)))
 
 
 @dataclass(frozen=True)
 class Question:
-    """Something that the files don't tell.
+    """A question that the files don't answer.
 
-    `key` names it; `choices` are the answers that make sense, the likeliest first; `default` is what is taken unless it is answered, None
-    where nothing can be. `flag` is how to answer on the command line.
+    `key` names it; `choices` are the possible answers, the likeliest first; `default` is used unless it is answered,
+    None where there is none. `flag` is how to answer on the command line.
     """
 
     key: tuple[str, ...]
@@ -61,10 +61,10 @@ def parse_answers(
     day_first: bool | None = None,
     name: str | None = None,
 ) -> Answers:
-    """Answers from the flags `--role [FILE:]ROLE=COLUMN`, `--action NAME=VALUE[:GAIN]` and `--file FILE=USE`.
+    """Parse the flags `--role [FILE:]ROLE=COLUMN`, `--action NAME=VALUE[:GAIN]` and `--file FILE=USE`.
 
     Raises:
-        InputError: one isn't written so, or names a role that there isn't.
+        InputError: one has another form, or names an unknown role.
     """
     said: dict[tuple[str, str], str] = {}
     for text in roles:
@@ -88,7 +88,7 @@ def parse_answers(
 
 
 def answered(answers: Answers, question: Question, reply: str) -> Answers:
-    """The answers with one more."""
+    """Add an answer."""
     match question.key:
         case ("role", file, role):
             return replace(answers, roles={**answers.roles, (file, role): reply})

@@ -1,11 +1,11 @@
-"""Names that columns and actions have in the logs of the field, and how well a name fits a role."""
+"""The usual names of columns and actions in shops' logs, and scores of a name for a role."""
 
 import re
 from collections.abc import Mapping, Sequence
 
-Names = Mapping[str, float]  # a name without separators, and how surely it says the role
+Names = Mapping[str, float]  # a name without separators, and its score for the role
 
-# Written without separators and case: `visitorId`, `visitor_id` and `VISITOR ID` are one name.
+# Without separators and case: `visitorId`, `visitor_id` and `VISITOR ID` are one name.
 ROLE_NAMES: dict[str, Names] = {
     "time": {
         **dict.fromkeys(("timestamp", "eventtimestamp", "eventtime", "ts", "datetime", "time", "createdat", "occurredat", "eventts"), 1.0),
@@ -90,17 +90,17 @@ ROLE_NAMES: dict[str, Names] = {
     "value": {**dict.fromkeys(("value", "propertyvalue", "attributevalue", "val", "wert"), 1.0)},
 }
 
-# Attributes of a product, whatever row they stand in.
+# Attributes of a product, in whatever file.
 ITEM_ATTRIBUTES = (
     "price|brand|category|title|description|colou?r|size|vendor|manufacturer|genre|weight|material|product|item|sku|department|aisle"
     "|style|collection|stock|rating|discount|currency|unit"
 )
 SHOPPER_ATTRIBUTES = "age|gender|sex|occupation|zip|postal|income|loyalty|tier|segment|birth|member|newsletter|fashion_news"
 
-# What tells who a shopper is, and has no place among features.
+# Personal data, which isn't used for features.
 PERSONAL = re.compile(r"(^|[^a-z])(email|phone|street|address|first_?name|last_?name|surname|billing|shipping|ip)([^a-z]|$)")
 
-# What an action is, by how logs write it; the first that matches counts. Gains say in which order: a purchase is more than a click.
+# Actions by their words in logs; the first match counts. The gains rank them: a purchase is above a click.
 ACTION_NAMES: tuple[tuple[str, str, float], ...] = (
     (r"remove|delete|uncart|abandon|unfav|unlike|dislike|unsubscribe", "remove", 0.0),
     (r"return|refund|cancel|storno|chargeback", "return", 0.0),
@@ -115,7 +115,7 @@ ACTION_NAMES: tuple[tuple[str, str, float], ...] = (
 )
 _NO_ITEM = re.compile(r"search|query|filter|sort|page_?view|scroll|session|first_?visit|engagement|login|logout|signup|home", re.IGNORECASE)
 
-# Words that stand for nothing, beyond those that ingestion takes for it anyway.
+# Words for missing values, beyond ingestion's defaults.
 NULL_WORDS = frozenset(("", "null", "\\n", "nan", "none", "undefined", "na", "n/a", "-"))
 ODD_NULL_WORDS = frozenset(
     ("unknown", "(not set)", "not set", "missing", "?", "n.a.", "#n/a", "nil", "<na>", "--", "not available", "(none)")
@@ -123,7 +123,7 @@ ODD_NULL_WORDS = frozenset(
 
 
 def plain_name(name: str) -> str:
-    """A column's name without separators and case; of a path its last part, and of `array[key=NAME].value` the key."""
+    """Normalize a column's name: no separators, lower case; the last part of a path, or the key in its brackets."""
     if keyed := re.findall(r"\[\w+=([^\]]+)\]", name):
         name = keyed[-1]
     name = name.rpartition(".")[2] if name.rpartition(".")[2] not in ("", "#") else name
@@ -131,13 +131,13 @@ def plain_name(name: str) -> str:
 
 
 def name_score(name: str, role: str) -> float:
-    """How surely a column's name says a role, 0 to 1: the whole name, else its parts."""
+    """Score a column's name for a role, 0 to 1: by the whole name, else by its parts."""
     names = {re.sub(r"[^a-z0-9]", "", known): score for known, score in ROLE_NAMES[role].items()}
     plain = plain_name(name)
     if plain in names:
         return names[plain]
     parts = _parts(name)
-    # The end of a name says what it is: `buyer_visitor_id`, `order_created_at`.
+    # The end of a name has the role: `buyer_visitor_id`, `order_created_at`.
     for start in range(1, len(parts)):
         if (tail := "".join(parts[start:])) in names and tail != "id":
             return 0.8 * names[tail]
@@ -148,33 +148,33 @@ def name_score(name: str, role: str) -> float:
 
 
 def is_known_name(name: str) -> bool:
-    """Whether a name is one that columns have, for any role."""
+    """Return whether a name is known for any role."""
     return any(name_score(name, role) >= 0.6 for role in ROLE_NAMES)
 
 
 def is_code(name: str) -> bool:
-    """Whether a name says that the column holds ids of something."""
+    """Return whether a name means a column of ids."""
     return _parts(name)[-1:] in (["id"], ["code"], ["no"], ["nr"], ["key"], ["hash"], ["number"]) or plain_name(name).endswith("id")
 
 
 def is_item_attribute(name: str) -> bool:
-    """Whether a name says that the value belongs to the product."""
+    """Return whether a name means an attribute of the item."""
     return bool(re.search(rf"(^|[^a-z])({ITEM_ATTRIBUTES})", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()))
 
 
 def is_shopper_attribute(name: str) -> bool:
-    """Whether a name says that the value belongs to the shopper."""
+    """Return whether a name means an attribute of the user."""
     return bool(re.search(rf"(^|[^a-z])({SHOPPER_ATTRIBUTES})", name.lower()))
 
 
 def is_personal(name: str) -> bool:
-    """Whether a column says who somebody is, or where they live; a country or a region doesn't."""
+    """Return whether a column is personal data, such as a name or an address; a country or a region isn't."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     return bool(PERSONAL.search(words)) and not re.search(r"country|method|province|region", words)
 
 
 def action_of(value: str) -> tuple[str, float]:
-    """Which action a log's word means and its default gain; ("", 0) where it is none that is known."""
+    """Return the action that a log's word means and its default gain; ("", 0) for an unknown word."""
     plain = re.sub(r"[^a-z0-9_]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", value.strip()).lower())
     for pattern, name, gain in ACTION_NAMES:
         if re.search(pattern, plain):
@@ -183,12 +183,12 @@ def action_of(value: str) -> tuple[str, float]:
 
 
 def is_about_no_item(value: str) -> bool:
-    """Whether an action's word says that it is about no single item."""
+    """Return whether an action's word means that it has no single item."""
     return bool(_NO_ITEM.search(value))
 
 
 def feature_name(column: str, taken: Sequence[str] = ()) -> str:
-    """A feature's name after its column: small letters, digits and underscores, unlike those that are taken."""
+    """Make a feature's name from its column's: lower case, digits and underscores, other than the used ones."""
     if keyed := re.findall(r"\[\w+=([^\]]+)\]", column):
         column = keyed[-1]
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", column.rpartition(".")[2] or column)

@@ -1,1 +1,1 @@
-"""Rehearsal: the exported model answers recorded requests in a model server before it may be released."""
+"""Rehearse a release: serve the exported model in a model server, and compare its scores on sampled requests."""

@@ -1,4 +1,4 @@
-"""The file that tells a model server how to join requests: TensorFlow Serving's BatchingParameters in protobuf's text format."""
+"""Write a model server's batching settings: TensorFlow Serving's BatchingParameters in protobuf's text format."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,15 +9,15 @@ TIMEOUT_MICROS = 1_000
 
 
 def batching_parameters(shapes: Mapping[str, Sequence[int | None]], lengths: Sequence[int]) -> str | None:
-    """The file's text; None where an input's first dimension isn't free, by which a server joins requests.
+    """Return the file's text; None where an input's first dimension, the batch's, isn't free.
 
-    A batch holds as many requests as `MAX_CANDIDATES` leaves room for at the longest list, a power of two, and is filled up to one of the
-    powers below. A server fills lists of other lengths up with their first value (`pad_variable_length_inputs`), which the doors never
-    read: `n_candidates` and `n_history` say how many count.
+    A batch holds as many requests as `MAX_CANDIDATES` leaves room for at the longest list, a power of two, and is
+    padded to one of the powers below. A server pads lists of other lengths with their first value
+    (`pad_variable_length_inputs`), which the signatures never read: `n_candidates` and `n_history` say how many count.
 
     Args:
         shapes: of the signature's inputs; None is a free dimension.
-        lengths: that candidates' lists are filled up to, ascending.
+        lengths: that candidates' lists are padded to, ascending.
     """
     if not shapes or any(not shape or shape[0] is not None for shape in shapes.values()):
         return None

@@ -1,4 +1,4 @@
-"""`ServingRehearsal`: stands where TFX has InfraValidator, and needs no container."""
+"""`ServingRehearsal`: check the model in a model server, as TFX's InfraValidator does, without a container."""
 
 import logging
 import os
@@ -22,14 +22,14 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError, RunError
 from components.contract.load import parse_dataset
 from components.evaluation.importance.request_sample import sampled_records
-from components.evaluation.tfma.saved_model_scorer import called
+from components.evaluation.tfma.saved_model_scorer import call_signature
 from components.rehearsal import batching_file
 from components.rehearsal.length_buckets import shown
 from components.rehearsal.parity import Scores, parity
-from components.rehearsal.remote_server import Elsewhere, served_elsewhere
+from components.rehearsal.remote_server import RemoteServer, served_by
 from components.rehearsal.replay import replay
 from components.rehearsal.report import FILE, TOLERANCE, Rehearsal
-from components.rehearsal.sampled_requests import Recorded, recorded
+from components.rehearsal.sampled_requests import SampledRequest, read_requests
 from components.rehearsal.warmup import SIGNATURE, warmup_requests, write_warmup
 from serving.model_server.config import ServerConfig
 from serving.model_server.errors import ServingError
@@ -48,7 +48,7 @@ def ServingRehearsal(  # noqa: N802 - TFX names a component by its function
     code: Parameter[str],
     blessing: OutputArtifact[InfraBlessing],
 ) -> None:
-    """Give the model its warm-up and batching files, replay recorded requests on it in a model server, and bless it or not.
+    """Add warm-up and batching files to the model, replay sampled requests in a model server, and bless it or not.
 
     The blessing holds the model with these files (as InfraValidator's does with `make_warmup`) and `rehearsal.json`.
 
@@ -56,8 +56,8 @@ def ServingRehearsal(  # noqa: N802 - TFX names a component by its function
         examples: as ingested, with a split `test`.
         model: as exported.
         dataset: the dataset file's text.
-        code: version of the code; TFX's cache goes by it.
-        blessing: where that goes; its property `blessed` is 1 where the model may be released.
+        code: version of the code, part of TFX's cache key.
+        blessing: the artifact to write; its property `blessed` is 1 where the model may be released.
 
     Raises:
         InputError: the test window holds no request.
@@ -68,7 +68,7 @@ def ServingRehearsal(  # noqa: N802 - TFX names a component by its function
         raise InputError("the test window holds no request to rehearse with; move `windows.test`")
     target = Path(stamped_model_path(blessing.uri))
     shutil.copytree(serving_model_path(model.uri), target, dirs_exist_ok=True)
-    rehearsal = rehearsed(target, serialized, shop, where=Elsewhere.from_environment(dict(os.environ)))
+    rehearsal = rehearsed(target, serialized, shop, where=RemoteServer.from_environment(dict(os.environ)))
     (Path(blessing.uri) / FILE).write_text(rehearsal.to_json(), encoding="utf-8")
     blessing.set_int_custom_property("blessed", int(rehearsal.passed))
     blessing.set_int_custom_property("has_model", 1)
@@ -76,16 +76,16 @@ def ServingRehearsal(  # noqa: N802 - TFX names a component by its function
         _log.info("%s", finding.sentence)
 
 
-def rehearsed(model: Path, serialized: list[bytes], dataset: Dataset, *, where: Elsewhere | None = None) -> Rehearsal:
-    """Writes the warm-up and batching files into a SavedModel's folder, then serves it.
+def rehearsed(model: Path, serialized: list[bytes], dataset: Dataset, *, where: RemoteServer | None = None) -> Rehearsal:
+    """Write the warm-up and batching files into a SavedModel's folder, then serve it and compare its scores.
 
     Args:
         model: folder of the SavedModel.
-        serialized: recorded requests; lists' lengths are looked up in all, the first `REQUESTS` are replayed.
+        serialized: sampled requests; list lengths are taken from all, the first `REQUESTS` are replayed.
         dataset: the dataset file.
-        where: a model server that runs already; None: the embedded one, for the time being.
+        where: a running model server; None: the embedded one is started and stopped.
     """
-    requests = recorded(serialized, dataset)
+    requests = read_requests(serialized, dataset)
     lengths = shown(max(each.candidates for each in requests), dataset.serving.list_lengths)
     loaded = tf.saved_model.load(str(model))
     write_warmup(warmup_requests(requests, lengths, dataset), model, dataset, name=dataset.name, signatures=loaded.signatures)
@@ -97,7 +97,7 @@ def rehearsed(model: Path, serialized: list[bytes], dataset: Dataset, *, where: 
     offline = _offline(loaded, serialized[:REQUESTS], replayed)
     rehearsal = Rehearsal(len(replayed), lengths, dataset.serving.latency_ms)
     try:
-        with _embedded(model, dataset) if where is None else served_elsewhere(where, model, model=dataset.name) as address:
+        with _embedded(model, dataset) if where is None else served_by(where, model, model=dataset.name) as address:
             answers = replay(replayed, address, dataset, model=dataset.name)
         compared = parity([each.name for each in replayed], offline, answers.scores, tolerance=TOLERANCE)
     except (ServingError, RunError, grpc.RpcError, ValueError, KeyError) as error:
@@ -122,8 +122,8 @@ def _embedded(model: Path, dataset: Dataset) -> Iterator[str]:
             yield f"127.0.0.1:{server.grpc_port}"
 
 
-def _offline(loaded: Any, serialized: list[bytes], requests: tuple[Recorded, ...]) -> list[Scores]:
-    answers = {name: values.numpy() for name, values in called(loaded.signatures["examples"], tf.constant(serialized)).items()}
+def _offline(loaded: Any, serialized: list[bytes], requests: tuple[SampledRequest, ...]) -> list[Scores]:
+    answers = {name: values.numpy() for name, values in call_signature(loaded.signatures["examples"], tf.constant(serialized)).items()}
     return [{name: values[row, : each.candidates] for name, values in answers.items()} for row, each in enumerate(requests)]
 
 

@@ -1,4 +1,4 @@
-"""Whether two doors of a model give the same scores."""
+"""Compare the scores of two signatures of a model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Scores = Mapping[str, NDArray[np.float32]]  # output -> [L]
 
 @dataclass(frozen=True)
 class Parity:
-    """As in `components.rehearsal.report`."""
+    """The fields of that name in `components.rehearsal.report.Rehearsal`."""
 
     differing: int
     difference: float | None
@@ -19,7 +19,7 @@ class Parity:
 
 
 def parity(names: Sequence[str], offline: Sequence[Scores], served: Sequence[Scores], *, tolerance: float) -> Parity:
-    """Holds every output of every request against the offline one; what is no number at both doors is alike.
+    """Compare every served output of every request with the offline one; NaN in both counts as equal.
 
     Raises:
         KeyError: an output isn't served.
@@ -29,11 +29,12 @@ def parity(names: Sequence[str], offline: Sequence[Scores], served: Sequence[Sco
         same = True
         for output, values in expected.items():
             with np.errstate(invalid="ignore"):  # inf - inf
-                apart = np.where((values == got[output]) | (np.isnan(values) & np.isnan(got[output])), 0, np.abs(values - got[output]))
-            worst = int(np.argmax(np.where(np.isnan(apart), np.inf, apart))) if len(apart) else 0
-            far = float(apart[worst]) if len(apart) else 0.0
-            greatest = float(np.maximum(greatest, far))  # a NaN stays
-            if not far <= tolerance:
+                equal = (values == got[output]) | (np.isnan(values) & np.isnan(got[output]))
+                differences = np.where(equal, 0, np.abs(values - got[output]))
+            worst = int(np.argmax(np.where(np.isnan(differences), np.inf, differences))) if len(differences) else 0
+            difference = float(differences[worst]) if len(differences) else 0.0
+            greatest = float(np.maximum(greatest, difference))  # NaN propagates
+            if not difference <= tolerance:
                 same = False
                 scores = f"{output} {values[worst]:.7g} offline and {got[output][worst]:.7g} served"
                 example = example or f"in request {name!r} candidate {worst + 1} has {scores}"

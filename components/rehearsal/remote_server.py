@@ -1,4 +1,4 @@
-"""A model server that runs already, TensorFlow Serving for one, made to serve a model for the time of a rehearsal."""
+"""Load a model into a running model server, such as TensorFlow Serving, for the time of a rehearsal."""
 
 import json
 import shutil
@@ -23,20 +23,20 @@ _POLL_S = 0.1
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """Where a server for rehearsals runs.
+class RemoteServer:
+    """A running model server for rehearsals.
 
     Attributes:
-        address: `HOST:PORT` of its gRPC. It serves nothing, and does so again afterwards; one that serves something is refused.
-        folder: that this process and the server see under one path; None: this machine's for temporary files.
+        address: `HOST:PORT` of its gRPC. It serves no model before and after; one that serves a model is refused.
+        folder: a shared folder that this process and the server see under one path; None: the temporary folder.
     """
 
     address: str
     folder: Path | None = None
 
     @classmethod
-    def from_environment(cls, environment: dict[str, str]) -> "Elsewhere | None":
-        """As the environment says; None where it names no server.
+    def from_environment(cls, environment: dict[str, str]) -> "RemoteServer | None":
+        """Read the environment variables; None where they name no server.
 
         Raises:
             InputError: the folder isn't there.
@@ -48,16 +48,16 @@ class Elsewhere:
 
 
 @contextmanager
-def served_elsewhere(where: Elsewhere, folder: Path, *, model: str, patience_s: float = 120.0) -> Iterator[str]:
-    """The server serves the SavedModel in `folder` as the only version of `model` while the block runs; gives its address.
+def served_by(where: RemoteServer, folder: Path, *, model: str, patience_s: float = 120.0) -> Iterator[str]:
+    """Serve the SavedModel in `folder` as `model` on the server while the block runs; yields the server's address.
 
     Raises:
-        InputError: the server serves something; nothing is changed there.
+        InputError: the server serves a model; nothing is changed there.
         RunError: the server doesn't answer, or can't load it in time.
     """
     with tempfile.TemporaryDirectory(dir=where.folder) as base, grpc.insecure_channel(where.address) as channel:
         Path(base).chmod(0o755)  # the server may run as somebody else
-        # A number that no rehearsal before had, so that its being available says that it is this one.
+        # A version number that no earlier rehearsal had, so that the status can't be of an earlier one.
         version = time.time_ns() // 1_000_000
         shutil.copytree(folder, Path(base) / str(version))
         service, until = model_service.ModelServiceStub(channel), time.monotonic() + patience_s
@@ -70,14 +70,14 @@ def served_elsewhere(where: Elsewhere, folder: Path, *, model: str, patience_s: 
             until = time.monotonic() + patience_s
             _configure(service, where.address, {}, until)
             while _served(service, where.address, model, until)[0] and time.monotonic() < until:
-                time.sleep(_POLL_S)  # or the next rehearsal would find it busy
+                time.sleep(_POLL_S)  # else the next rehearsal would be refused
 
 
 def _check_idle(service: model_service.ModelServiceStub, address: str, model: str, until: float) -> None:
-    """Raise InputError where the server serves anything.
+    """Raise InputError where the server serves any model.
 
-    The embedded server names all its models. TensorFlow Serving answers by name alone: it is asked for the shop's model, and for those that
-    a server has whose models nobody named.
+    The embedded server lists all its models. TensorFlow Serving reports by name only: the shop's model is looked up,
+    and the default names of its `--model_name`.
     """
     for name in (model, *_UNNAMED):
         versions, all_models = _served(service, address, name, until)
@@ -90,7 +90,7 @@ def _check_idle(service: model_service.ModelServiceStub, address: str, model: st
 
 
 def _served(service: model_service.ModelServiceStub, address: str, model: str, until: float) -> tuple[list[int], list[str]]:
-    """The versions of a model that are loaded, come or go, and the names of all models, of a server that tells them."""
+    """Return a model's versions that aren't unloaded, and the names of all models if the server lists them."""
     request = get_model_status_pb2.GetModelStatusRequest()
     request.model_spec.name = model
     try:

@@ -1,4 +1,4 @@
-"""Recorded requests sent to a model server, one after the other, as TensorFlow Serving's clients do."""
+"""Send sampled requests to a model server by gRPC, one after the other."""
 
 import time
 from collections.abc import Sequence
@@ -12,43 +12,45 @@ from tensorflow_serving.apis import prediction_service_pb2_grpc as prediction_se
 from components.contract.dataset import Dataset
 from components.rehearsal.length_buckets import bucket
 from components.rehearsal.parity import Scores
-from components.rehearsal.sampled_requests import Recorded, tensors
+from components.rehearsal.sampled_requests import SampledRequest, tensors
 from components.rehearsal.warmup import predict_request
 
-_PATIENCE_S = 30.0
+_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The candidates' scores of each request by output, and milliseconds from request to answer of each."""
+    """The candidates' scores of each request by output, and its latency in milliseconds."""
 
     scores: tuple[Scores, ...]
     latency_ms: tuple[float, ...]
 
 
-def replay(requests: Sequence[Recorded], address: str, dataset: Dataset, *, model: str) -> Answers:
-    """Each request once; a version that was warmed up must be quick from the first.
+def replay(requests: Sequence[SampledRequest], address: str, dataset: Dataset, *, model: str) -> Answers:
+    """Send each request once, without a trial: a version that was warmed up must be quick from the first.
 
     Raises:
         grpc.RpcError: a request isn't answered.
-        ValueError: an answer has not a score for each candidate.
+        ValueError: an answer lacks a score for a candidate.
     """
     lengths = dataset.serving.list_lengths
-    asked = [predict_request(tensors(each, bucket(each.candidates, lengths), dataset), model=model) for each in requests]
+    messages = [predict_request(tensors(each, bucket(each.candidates, lengths), dataset), model=model) for each in requests]
     with grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)]) as channel:
         stub = prediction_service.PredictionServiceStub(channel)
-        answers = [_timed(stub, ask) for ask in asked]
+        answers = [_timed(stub, message) for message in messages]
     scores = tuple(_scores(answer, request) for (answer, _), request in zip(answers, requests, strict=True))
     return Answers(scores, tuple(latency_ms for _, latency_ms in answers))
 
 
-def _timed(stub: prediction_service.PredictionServiceStub, ask: predict_pb2.PredictRequest) -> tuple[predict_pb2.PredictResponse, float]:
+def _timed(
+    stub: prediction_service.PredictionServiceStub, message: predict_pb2.PredictRequest
+) -> tuple[predict_pb2.PredictResponse, float]:
     start = time.perf_counter()
-    answer = stub.Predict(ask, timeout=_PATIENCE_S)
+    answer = stub.Predict(message, timeout=_TIMEOUT_S)
     return answer, (time.perf_counter() - start) * 1e3
 
 
-def _scores(answer: predict_pb2.PredictResponse, request: Recorded) -> Scores:
+def _scores(answer: predict_pb2.PredictResponse, request: SampledRequest) -> Scores:
     outputs = {name: tf.make_ndarray(proto) for name, proto in answer.outputs.items()}
     for name, values in outputs.items():
         if values.ndim != 2 or len(values) != 1 or values.shape[1] < request.candidates:

@@ -1,4 +1,4 @@
-"""What a rehearsal found, in numbers and in sentences."""
+"""The result of a rehearsal: latency and score parity, with a sentence for each check."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -7,24 +7,24 @@ from typing import Any
 from components.evaluation.gates.gate_result import Finding
 
 FILE = "rehearsal.json"
-# Both doors run the same graph in float32, in batches of other sizes: sums of other order differ by a few 6e-8 (one unit in the last
-# place of a number near 1), and a wrong feature by far more.
+# Both signatures run the same graph in float32, in batches of different sizes: rounding differs by a few 6e-8 (one unit in the last
+# place of a number near 1), a wrong feature by far more.
 TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """A model in a model server.
+    """The measurements of a model in a model server.
 
     Attributes:
-        requests: how many recorded requests were replayed.
-        lengths: that lists are filled up to, with a warm-up request for each.
-        budget_ms: what the p99 was allowed to be.
+        requests: how many sampled requests were replayed.
+        lengths: that lists are padded to, with a warm-up request for each.
+        budget_ms: the limit of the p99.
         fault: why the model couldn't be loaded or didn't answer; "" where it did. The fields below are None then.
         differing: requests with a score that isn't the offline one.
-        difference: greatest absolute difference of a score; None also where one is no number.
+        difference: greatest absolute difference of a score; None also where a score is NaN.
         example: one difference in words; "" where there is none.
-        p50_ms: of a request's time, one client, one request at a time.
+        p50_ms: of the requests' latency, one client, one request at a time.
         p99_ms: likewise.
     """
 
@@ -45,18 +45,18 @@ class Rehearsal:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """In the words of the gates."""
+        """The result of each check, as for the gates."""
         if self.fault or self.differing is None or self.p50_ms is None or self.p99_ms is None:
             return (Finding(False, f"the model server couldn't serve the model: {self.fault}."),)
         return (self._parity(self.differing), self._latency(self.p50_ms, self.p99_ms))
 
     def to_json(self) -> str:
-        """As the text of the file."""
+        """Return the text of the file."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @staticmethod
     def from_json(content: dict[str, Any]) -> "Rehearsal":
-        """From the file's content."""
+        """Read the file's content."""
         return Rehearsal(**content | {"lengths": tuple(content["lengths"])})
 
     def _parity(self, differing: int) -> Finding:

@@ -1,4 +1,4 @@
-"""Recorded requests as the tensors of `serving_default`."""
+"""Convert sampled requests to the tensors of `serving_default`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,16 +17,17 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """One request; `values` by column, without padding: of the request [] or [size], of candidates and history [L] or [L, size]."""
+class SampledRequest:
+    """A request of the examples; `values` by column, unpadded: [] or [size], of candidates and history [L] or [L,
+    size]."""
 
     name: str
     candidates: int
     values: dict[str, Array]
 
 
-def recorded(serialized: Sequence[bytes], dataset: Dataset) -> tuple[Recorded, ...]:
-    """Serialized examples as requests to a server."""
+def read_requests(serialized: Sequence[bytes], dataset: Dataset) -> tuple[SampledRequest, ...]:
+    """Parse serialized examples."""
     inputs = input_columns(dataset)
     name = next(column for column in columns(dataset) if column.name == "request")
     parsed = parse(tf.constant(list(serialized), tf.string), {column.name: column for column in (*inputs, name)}.values())
@@ -34,21 +35,21 @@ def recorded(serialized: Sequence[bytes], dataset: Dataset) -> tuple[Recorded, .
     names = [text.decode(errors="replace") for text in parsed["request"].numpy()]
     listed = next(column.name for column in inputs if column.axis == "candidate")
     return tuple(
-        Recorded(name, len(by_column[listed][row]), {column: rows[row] for column, rows in by_column.items()})
+        SampledRequest(name, len(by_column[listed][row]), {column: rows[row] for column, rows in by_column.items()})
         for row, name in enumerate(names)
     )
 
 
-def resized(request: Recorded, length: int, dataset: Dataset) -> Recorded:
-    """The request with `length` candidates: its own, cut, or repeated from the first on."""
-    places = np.arange(length) % request.candidates
+def resized(request: SampledRequest, length: int, dataset: Dataset) -> SampledRequest:
+    """Resize a request to `length` candidates: cut, or repeated from the first on."""
+    index = np.arange(length) % request.candidates
     lists = {column.name for column in input_columns(dataset) if column.axis == "candidate"}
-    values = {name: value[places] if name in lists else value for name, value in request.values.items()}
+    values = {name: value[index] if name in lists else value for name, value in request.values.items()}
     return replace(request, candidates=length, values=values)
 
 
-def tensors(request: Recorded, length: int, dataset: Dataset) -> dict[str, Array]:
-    """A batch of one, by name; candidates are filled up to `length`, the history to its greatest length, with zeros and empty texts."""
+def tensors(request: SampledRequest, length: int, dataset: Dataset) -> dict[str, Array]:
+    """Make a batch of one, by name; candidates are padded to `length`, the history to its greatest length."""
     widths = {"candidate": length, "history": dataset.history.length if dataset.history else 0}
     filled: dict[str, Array] = {}
     for column in signature_columns(dataset):

@@ -1,4 +1,4 @@
-"""The file of requests that a model server runs before a version answers anyone."""
+"""Write the warm-up file: requests that a model server runs before it serves a version."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,16 +8,16 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from components.contract.dataset import Dataset
-from components.rehearsal.sampled_requests import Recorded, resized, tensors
+from components.rehearsal.sampled_requests import SampledRequest, resized, tensors
 
 FILE = "assets.extra/tf_serving_warmup_requests"
 SIGNATURE = "serving_default"
 EXPLAIN = "explain"
-"""The door of reasons, which not every model has. Its first call takes seconds too, so one is among the requests."""
+"""The signature of attributions, which not every model has. Its first call takes seconds too, so it is warmed up."""
 
 
 def predict_request(inputs: Mapping[str, Any], *, model: str, signature: str = SIGNATURE) -> predict_pb2.PredictRequest:
-    """Named arrays as a request to a signature."""
+    """Convert named arrays to a request to a signature."""
     request = predict_pb2.PredictRequest()
     request.model_spec.name, request.model_spec.signature_name = model, signature
     for name, values in inputs.items():
@@ -25,14 +25,14 @@ def predict_request(inputs: Mapping[str, Any], *, model: str, signature: str = S
     return request
 
 
-def warmup_requests(requests: Sequence[Recorded], lengths: Iterable[int], dataset: Dataset) -> tuple[Recorded, ...]:
-    """One request for each length, full: of those recorded the one whose list comes nearest, cut or repeated to it."""
+def warmup_requests(requests: Sequence[SampledRequest], lengths: Iterable[int], dataset: Dataset) -> tuple[SampledRequest, ...]:
+    """Make a request of each length from the sampled one whose list is nearest to it, cut or repeated."""
     listed = [request for request in requests if request.candidates]
     return tuple(resized(min(listed, key=lambda each: abs(each.candidates - length)), length, dataset) for length in lengths)
 
 
-def write_warmup(requests: Sequence[Recorded], model: Path, dataset: Dataset, *, name: str, signatures: Container[str] = ()) -> Path:
-    """Write `FILE` into the folder of a SavedModel: the same requests give the same bytes.
+def write_warmup(requests: Sequence[SampledRequest], model: Path, dataset: Dataset, *, name: str, signatures: Container[str] = ()) -> Path:
+    """Write `FILE` into the folder of a SavedModel; the same requests give the same bytes.
 
     Args:
         requests: for `serving_default`; the shortest one also for `explain`, if that is among `signatures`.
@@ -43,11 +43,11 @@ def write_warmup(requests: Sequence[Recorded], model: Path, dataset: Dataset, *,
     """
     file = model / FILE
     file.parent.mkdir(exist_ok=True)
-    asked = [(request, SIGNATURE) for request in requests]
+    calls = [(request, SIGNATURE) for request in requests]
     if EXPLAIN in signatures:
-        asked.append((min(requests, key=lambda each: each.candidates), EXPLAIN))
+        calls.append((min(requests, key=lambda each: each.candidates), EXPLAIN))
     with tf.io.TFRecordWriter(str(file)) as writer:
-        for request, signature in asked:
+        for request, signature in calls:
             log = prediction_log_pb2.PredictionLog()
             message = predict_request(tensors(request, request.candidates, dataset), model=name, signature=signature)
             log.predict_log.request.CopyFrom(message)

@@ -1,1 +1,1 @@
-"""Releases: the versions of a model that a server may load, each complete, each with a manifest of where it came from."""
+"""Releases: complete versions of a model that a server may load, each with a manifest of its provenance."""

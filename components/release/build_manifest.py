@@ -1,4 +1,4 @@
-"""What a manifest says, gathered from the dataset file and from what the earlier steps wrote."""
+"""Build a release's manifest from the dataset file and the output of the earlier steps."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from components.contract.columns import input_columns
 from components.contract.dataset import Dataset
 from components.contract.load import parse_dataset
-from components.evaluation.gates.gate_result import Verdict, verdict
+from components.evaluation.gates.gate_result import GateResult, check_gates
 from components.evaluation.results import CHALLENGER, SliceMetrics
 from components.evaluation.tfma.results import read_metrics
 from components.rehearsal.report import FILE as REHEARSAL_FILE
@@ -18,8 +18,8 @@ from components.rehearsal.report import Rehearsal
 from components.release.manifest import Manifest
 
 
-def describe(dataset: str, *, evaluation: str, ingestion: str, rehearsal: str, code: str, created_us: int) -> Manifest:
-    """The manifest of a model that is to be released, but for what its publication sets.
+def build_manifest(dataset: str, *, evaluation: str, ingestion: str, rehearsal: str, code: str, created_us: int) -> Manifest:
+    """Build the manifest of a model to release; version, parent and content are set when it is published.
 
     Args:
         dataset: the dataset file's text.
@@ -40,7 +40,7 @@ def describe(dataset: str, *, evaluation: str, ingestion: str, rehearsal: str, c
         dataset_digest=hashlib.sha256(dataset.encode()).hexdigest(),
         data_window=report["window"],
         metrics={name: None if math.isnan(value) else value for name, value in overall.items()},
-        verdict=_judge(shop, metrics, rehearsed).sentences,
+        verdict=_all_checks(shop, metrics, rehearsed).sentences,
         input_columns=tuple(column.name for column in input_columns(shop)),
         code=code,
         rehearsal=asdict(rehearsed),
@@ -48,20 +48,20 @@ def describe(dataset: str, *, evaluation: str, ingestion: str, rehearsal: str, c
 
 
 def refusals(dataset: str, *, evaluation: str, rehearsal: str) -> tuple[str, ...]:
-    """What the gates and the rehearsal have against a model, a sentence each; none where it may be released.
+    """List why the gates and the rehearsal refuse a model, a sentence each; none where it may be released.
 
     Args:
         dataset: the dataset file's text.
         evaluation: folder of Evaluator's results.
         rehearsal: folder of the rehearsal's.
     """
-    judged = _judge(parse_dataset(dataset), read_metrics(evaluation), _rehearsal(rehearsal))
-    return tuple(finding.text for finding in judged.findings if not finding.passed)
+    result = _all_checks(parse_dataset(dataset), read_metrics(evaluation), _rehearsal(rehearsal))
+    return tuple(finding.text for finding in result.findings if not finding.passed)
 
 
-def _judge(shop: Dataset, metrics: Sequence[SliceMetrics], rehearsed: Rehearsal) -> Verdict:
-    gates = verdict(metrics, shop.gates, slices=shop.slices)
-    return Verdict((*gates.findings, *rehearsed.findings))
+def _all_checks(shop: Dataset, metrics: Sequence[SliceMetrics], rehearsed: Rehearsal) -> GateResult:
+    gates = check_gates(metrics, shop.gates, slices=shop.slices)
+    return GateResult((*gates.findings, *rehearsed.findings))
 
 
 def _rehearsal(folder: str) -> Rehearsal:

@@ -21,24 +21,24 @@ from tfx.utils import json_utils
 
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import RELEASES, SERVING
-from components.release.build_manifest import describe, refusals
+from components.release.build_manifest import build_manifest, refusals
 from components.release.labels import label_first
 from components.release.manifest import FILE
 from components.release.outcomes import record_outcome
 from components.release.publish import publish
-from components.release.run_outcome import PROPERTY, Announced
-from components.release.serving_bundle import ServingState
+from components.release.run_outcome import PROPERTY, RunOutcome
+from components.release.serving_bundle import ServingBundle
 
 _log = logging.getLogger("shelfrank.progress")
 
 
 class Executor(pusher.Executor):
-    """Checks both blessings as Pusher does, publishes through `components.release.publish`, and says what became of the model."""
+    """Check both blessings as Pusher does, publish by `components.release.publish`, and record the outcome."""
 
     def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:  # noqa: N802
-        """Publish the model and say where in the output artifact; it holds the manifest, the release itself is the archive.
+        """Publish the model and write its version, its address and the manifest to the output artifact.
 
-        The outcome is a property of that artifact, and on a cluster a record in the store.
+        The outcome is a property of that artifact, and on a cluster also a file in the store.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
@@ -46,18 +46,18 @@ class Executor(pusher.Executor):
         config = json.loads(exec_properties["custom_config"])
         if self.CheckBlessing(input_dict):
             version = self._publish(input_dict, pushed, store=store, config=config)
-            outcome = Announced(True, version)
+            outcome = RunOutcome(True, version)
         else:
             self._MarkNotPushed(pushed)
             evaluation, rehearsal = (artifact_utils.get_single_uri(input_dict[name]) for name in ("evaluation", "infra_blessing"))
-            outcome = Announced(False, None, refusals(config["dataset"], evaluation=evaluation, rehearsal=rehearsal))
+            outcome = RunOutcome(False, None, refusals(config["dataset"], evaluation=evaluation, rehearsal=rehearsal))
         pushed.set_string_custom_property(PROPERTY, outcome.to_json())
         if run_id := exec_properties.get("run_id"):
             record_outcome(store, run_id, outcome)
 
     def _publish(self, input_dict: dict[str, list[Any]], pushed: types.Artifact, *, store: Address, config: dict[str, Any]) -> int:
         releases = store / RELEASES
-        manifest = describe(
+        manifest = build_manifest(
             config["dataset"],
             evaluation=artifact_utils.get_single_uri(input_dict["evaluation"]),
             ingestion=artifact_utils.get_single_uri(input_dict["ingestion"]),
@@ -66,7 +66,7 @@ class Executor(pusher.Executor):
             created_us=time.time_ns() // 1000,
         )
         state = input_dict.get("state")
-        serving = ServingState(config["dataset"], Path(artifact_utils.get_single_uri(state)), store / SERVING) if state else None
+        serving = ServingBundle(config["dataset"], Path(artifact_utils.get_single_uri(state)), store / SERVING) if state else None
         released = publish(self.GetModelPath(input_dict), releases, manifest, serving=serving)
         if serving is not None:
             label_first(releases, released)
@@ -77,7 +77,7 @@ class Executor(pusher.Executor):
 
 
 class ReleaseSpec(PusherSpec):
-    """As Pusher's, with more inputs, and with a destination that can be a runtime parameter: such a one can't be part of a message."""
+    """Pusher's spec with further inputs, and with a plain string as destination, which can be a runtime parameter."""
 
     PARAMETERS = PusherSpec.PARAMETERS | {"push_destination": ExecutionParameter(type=str), "run_id": ExecutionParameter(type=str)}
     INPUTS = PusherSpec.INPUTS | {
@@ -88,19 +88,20 @@ class ReleaseSpec(PusherSpec):
 
 
 class Release(Pusher):
-    """Publishes a blessed model as the next version of a store's releases.
+    """Publish a blessed model as the next version of a store's releases.
 
     Args:
         model_blessing: the gates' decision; without a blessing nothing is published.
-        rehearsal: the model as it was rehearsed, and whether it may be released; likewise.
+        rehearsal: the model with its warm-up file, and whether it passed the rehearsal; likewise.
         evaluation: Evaluator's results.
         ingestion: ingestion's report.
         dataset: the dataset file's text.
         code: version of the code, for the manifest.
         push_destination: the store: a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX.
-        attempt: changes when the release that a cached execution made is gone, so that it is made again.
-        state: ingestion's feature state, to publish what the service needs beside the release, and to label the very first one `stable`;
-            None: the release alone.
+        attempt: part of TFX's cache key; changes when the release of a cached execution was deleted, so that it is
+            published again.
+        state: ingestion's feature state, to publish the serving bundle beside the release, and to label the very first
+            one `stable`; None: the release alone.
     """
 
     SPEC_CLASS = ReleaseSpec
@@ -126,9 +127,9 @@ class Release(Pusher):
             ingestion=ingestion,
             push_destination=push_destination,
             custom_config=json_utils.dumps({"dataset": dataset, "code": code, "attempt": attempt}),
-            run_id="",  # a compiled pipeline has Kubeflow's in its place
+            run_id="",  # set to Kubeflow's in a compiled pipeline
             pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             **({} if state is None else {"state": state}),
         )
-        # Pusher's own constructor builds a PusherSpec, which has no room for the other inputs.
+        # Pusher's own constructor builds a PusherSpec, which lacks the other inputs.
         base_component.BaseComponent.__init__(self, spec=spec)

@@ -1,4 +1,4 @@
-"""Reads and writes the labels of a folder of releases (`components.contract.storage.labels` says what they are)."""
+"""Read and write the labels of a folder of releases; see `components.contract.storage.labels`."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from components.release.publish import newest, versions
 
 
 def read_labels(releases: str | Path | Address) -> Labels | None:
-    """The labels of a folder of releases, None where there never was one.
+    """Read the labels of a folder of releases; None where none was ever set.
 
     Raises:
         ShelfRankError: the file can't be read.
@@ -26,27 +26,27 @@ def read_labels(releases: str | Path | Address) -> Labels | None:
 
 
 def write_labels(labels: Labels, releases: str | Path | Address) -> None:
-    """Write both files, each whole or not at all; the record last, so that what it says is what the server's file says."""
+    """Write both files, each atomically; the record last, so that the model server's file is never older than it."""
     folder = Address.parse(releases)
     for name, text in ((CONFIG_FILE, labels.model_config(str(folder))), (FILE, labels.to_json())):
         (folder / name).write(text.encode())
 
 
 def refresh_config(releases: str | Path | Address) -> None:
-    """Have the server's file name the folder as it is now: TensorFlow Serving takes absolute paths alone, and folders move."""
+    """Update the folder's path in the model server's file, which takes only absolute paths: folders may be moved."""
     labels, folder = read_labels(releases), Address.parse(releases)
     if labels is not None and (folder / CONFIG_FILE).read() != (text := labels.model_config(str(folder)).encode()):
         (folder / CONFIG_FILE).write(text)
 
 
 def label_first(releases: str | Path | Address, released: Manifest) -> None:
-    """Where no label was ever given the release becomes `stable`: there is nothing else to serve."""
+    """Label the first release `stable`: where no label was ever set, there is nothing else to serve."""
     if read_labels(releases) is None:
         write_labels(Labels(released.dataset, "").promoted(released.version, STABLE), releases)
 
 
 def in_force(releases: str | Path | Address) -> int | None:
-    """The release that shoppers get: the one labelled `stable`, or the newest where none is; None before the first."""
+    """Return the release that shoppers get: the one labelled `stable`, else the newest; None before the first."""
     labels = read_labels(releases)
     stable = labels.now.get(STABLE) if labels else None
     return stable if stable in versions(releases) else newest(releases)

@@ -1,4 +1,4 @@
-"""What a release says of itself: `manifest.json` beside its SavedModel."""
+"""Read and write a release's manifest, `manifest.json` beside its SavedModel."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -14,18 +14,18 @@ FILE = MANIFEST
 
 @dataclass(frozen=True)
 class Manifest:
-    """Where a release came from and what it was worth.
+    """A release's provenance and metrics.
 
     Attributes:
         created_us: when it was published, microseconds since the epoch, UTC.
         dataset: name in the dataset file.
         dataset_digest: SHA-256 of the dataset file's text.
-        data_window: first and last moment of the data behind it, and its splits, as ingestion's report has them.
+        data_window: first and last moment of its data, and its splits, as in ingestion's report.
         metrics: metric name to value over the whole test window.
         verdict: the gates' sentences, and the rehearsal's.
-        input_columns: what a request to the model must hold.
+        input_columns: the columns that a request to the model must have.
         code: version of ShelfRank and digest of its source.
-        rehearsal: what `components.rehearsal.report` keeps; None in a release from before there was one.
+        rehearsal: fields of `components.rehearsal.report.Rehearsal`; None in releases older than the rehearsal.
         version: its number; this and the next two are set when it is published.
         parent: the newest release before it, None for the first.
         content: SHA-256 over the model's files.
@@ -45,15 +45,15 @@ class Manifest:
     content: str = field(default="")
 
     def to_json(self) -> str:
-        """As the text of the file."""
+        """Return the text of the file."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_manifest(release: str | Path | Address) -> Manifest:
-    """The manifest of a release's folder.
+    """Read the manifest of a release's folder.
 
     Raises:
-        ShelfRankError: there is none, or it isn't one.
+        ShelfRankError: there is none, or it is invalid.
     """
     file = Address.parse(release) / FILE
     try:

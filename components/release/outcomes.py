@@ -1,6 +1,6 @@
-"""`outcomes/RUN_ID.json` of a store: what became of the model of each run on a cluster, released or refused.
+"""Read and write `outcomes/RUN_ID.json` of a store: whether each run on a cluster released its model, or why not.
 
-A release says that there was one; that a run ended without is said here alone.
+A run that released nothing leaves no other record in the store.
 """
 
 import re
@@ -8,16 +8,16 @@ import re
 from components.contract.errors import InputError
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import OUTCOMES
-from components.release.run_outcome import Announced, read_outcome
+from components.release.run_outcome import RunOutcome, read_outcome
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
-def record_outcome(store: Address, run_id: str, outcome: Announced) -> None:
-    """Write a run's outcome; a step that is tried again writes it again.
+def record_outcome(store: Address, run_id: str, outcome: RunOutcome) -> None:
+    """Write a run's outcome; a retried step writes it again.
 
     Args:
-        store: that the run publishes into.
+        store: the store that the run publishes to.
         run_id: Kubeflow's.
         outcome: of the run.
 
@@ -30,8 +30,8 @@ def record_outcome(store: Address, run_id: str, outcome: Announced) -> None:
     _file(folder, run_id).write((outcome.to_json() + "\n").encode())
 
 
-def recorded_outcome(store: Address, run_id: str) -> Announced | None:
-    """A run's outcome, None where the store has no record of the run.
+def recorded_outcome(store: Address, run_id: str) -> RunOutcome | None:
+    """Read a run's outcome; None where the store has no record of the run.
 
     Raises:
         ShelfRankError: the store can't be read.

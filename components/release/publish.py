@@ -1,8 +1,9 @@
-"""A folder of releases, as TensorFlow Serving reads it: `1/`, `2/`, ..., each a SavedModel, complete from the moment its manifest exists.
+"""Publish SavedModels to a folder of releases, `1/`, `2/`, ..., each complete once its manifest exists.
 
-On this machine a model is copied under a name that servers skip, gets its manifest last, and then its number by one rename. A bucket knows
-no rename: there the number is claimed, `saved_model.pb` comes late, and the manifest last. Nothing complete is ever taken away: a server
-that finds its base folder empty would unload what it serves.
+In a local folder a model is copied under a name that servers skip, gets its manifest last, and then its number by one
+rename. A bucket has no rename: there the number is claimed by a file, `saved_model.pb` is uploaded after the other
+files, and the manifest last. Nothing complete is ever deleted: a server with an empty base folder would unload its
+model.
 """
 
 import hashlib
@@ -18,43 +19,43 @@ from components.contract.errors import ShelfRankError
 from components.contract.storage.atomic_files import new_folder
 from components.contract.storage.file_lock import locked
 from components.contract.storage.object_store import Address
-from components.contract.storage.store_layout import MANIFEST, UNFINISHED, complete, numbered, numbered_of
+from components.contract.storage.store_layout import MANIFEST, UNFINISHED, complete, find_versions, versions_in
 from components.release.manifest import Manifest, read_manifest
-from components.release.serving_bundle import ServingState
+from components.release.serving_bundle import ServingBundle
 
 _SAVED_MODEL = "saved_model.pb"
-_FORSAKEN = timedelta(hours=1)  # What nobody has written to for so long in a bucket was left by a publisher that was killed.
+_ABANDONED = timedelta(hours=1)  # An incomplete release in a bucket, unchanged for so long, is that of a publisher that was killed.
 _TRIES = 8
 
 
 def versions(releases: str | Path | Address) -> tuple[int, ...]:
-    """The versions that are there, ascending."""
+    """List the complete releases' versions, ascending."""
     return complete(Address.parse(releases), MANIFEST)
 
 
 def newest(releases: str | Path | Address) -> int | None:
-    """The newest version, or None before the first."""
+    """Return the newest version, or None before the first."""
     return max(versions(releases), default=None)
 
 
-def publish(model: str | Path, releases: str | Path | Address, manifest: Manifest, *, serving: ServingState | None = None) -> Manifest:
-    """Makes a SavedModel's folder the next release; returns its manifest, completed by version, parent and content digest.
+def publish(model: str | Path, releases: str | Path | Address, manifest: Manifest, *, serving: ServingBundle | None = None) -> Manifest:
+    """Publish a SavedModel's folder as the next release; returns its manifest with version, parent and content set.
 
-    Publishing what already is the newest release changes nothing and returns that release: a killed publisher may simply try again.
+    Publishing the newest release again changes nothing and returns that release, so a killed publisher can try again.
 
     Args:
         model: the SavedModel's folder.
         releases: folder of the releases.
-        manifest: all but what is set here.
-        serving: what the service needs of it, complete before the release is there; None: nothing.
+        manifest: without version, parent and content.
+        serving: the serving bundle, written before the release is complete; None: none.
 
     Raises:
-        ShelfRankError: the folder holds no SavedModel, or the store refuses.
+        ShelfRankError: the folder holds no SavedModel, or the store fails.
     """
     model, releases = Path(model), Address.parse(releases)
     if not (model / _SAVED_MODEL).exists():
         raise ShelfRankError(f"{model}: expected a SavedModel to release, found no saved_model.pb")
-    with _alone(releases.local):
+    with _exclusive_lock(releases.local):
         content, parent = content_digest(model), newest(releases)
         if parent is not None and (same := read_manifest(releases / str(parent))).content == content:
             if serving is not None and not serving.is_there(parent):
@@ -67,7 +68,7 @@ def publish(model: str | Path, releases: str | Path | Address, manifest: Manifes
 
 
 def content_digest(model: str | Path) -> str:
-    """SHA-256 over the names and bytes of a model's files, its manifest left out."""
+    """Compute SHA-256 over the names and bytes of a model's files, without its manifest."""
     digest = hashlib.sha256()
     for path in sorted(path for path in Path(model).rglob("*") if path.is_file() and path.relative_to(model) != Path(MANIFEST)):
         with path.open("rb") as file:
@@ -75,8 +76,8 @@ def content_digest(model: str | Path) -> str:
     return digest.hexdigest()
 
 
-def _put_into_folder(model: Path, releases: Path, manifest: Manifest, serving: ServingState | None) -> Manifest:
-    whole = replace(manifest, version=max(numbered(Address.parse(releases), MANIFEST), default=0) + 1)
+def _put_into_folder(model: Path, releases: Path, manifest: Manifest, serving: ServingBundle | None) -> Manifest:
+    whole = replace(manifest, version=max(find_versions(Address.parse(releases), MANIFEST), default=0) + 1)
     with new_folder(releases / str(whole.version), prefix=UNFINISHED) as unfinished:
         shutil.copytree(model, unfinished, dirs_exist_ok=True)
         (unfinished / MANIFEST).write_text(whole.to_json(), encoding="utf-8")
@@ -85,11 +86,11 @@ def _put_into_folder(model: Path, releases: Path, manifest: Manifest, serving: S
     return whole
 
 
-def _put_into_bucket(model: Path, releases: Address, manifest: Manifest, serving: ServingState | None) -> Manifest:
-    version = _claimed(releases, manifest.content)
-    _clear_up(releases, serving, but=version)
+def _put_into_bucket(model: Path, releases: Address, manifest: Manifest, serving: ServingBundle | None) -> Manifest:
+    version = _claim_version(releases, manifest.content)
+    _delete_abandoned(releases, serving, but=version)
     release, whole = releases / str(version), replace(manifest, version=version)
-    claim = release / _claim(manifest.content)
+    claim = release / _claim_name(manifest.content)
     names = sorted(path.relative_to(model).as_posix() for path in model.rglob("*") if path.is_file())
     for name in sorted(names, key=lambda name: name == _SAVED_MODEL):
         (release / name).upload(model / name)
@@ -102,44 +103,45 @@ def _put_into_bucket(model: Path, releases: Address, manifest: Manifest, serving
     return whole
 
 
-def _claim(content: str) -> str:
-    """Name of the file in a version's folder that keeps others out of it. Whoever tries again knows the folder that he began by it."""
+def _claim_name(content: str) -> str:
+    """Name the file that claims a version's folder; a publisher that tries again finds its folder by it."""
     return f"{UNFINISHED}{content}"
 
 
-def _claimed(releases: Address, content: str) -> int:
-    """A number that others leave alone from now on."""
-    mine = _claim(content)
+def _claim_version(releases: Address, content: str) -> int:
+    """Claim the next number in a bucket, against publishers that run at the same time."""
+    claim = _claim_name(content)
     for _ in range(_TRIES):
         files = releases.files()
-        there = numbered_of(files, MANIFEST)
-        for number, whole in there.items():
-            if not whole and f"{number}/{mine}" in files:
+        existing = versions_in(files, MANIFEST)
+        for number, whole in existing.items():
+            if not whole and f"{number}/{claim}" in files:
                 return number
-        number = max(there, default=0) + 1
+        number = max(existing, default=0) + 1
         folder = releases / str(number)
-        (folder / mine).write(b"\n")
-        if set(folder.files()) == {mine}:
+        (folder / claim).write(b"\n")
+        if set(folder.files()) == {claim}:
             return number
-        (folder / mine).delete()
+        (folder / claim).delete()
         time.sleep(random.uniform(0.1, 1.0))
     raise ShelfRankError(f"{releases}: others publish here at the same time; try again")
 
 
-def _clear_up(releases: Address, serving: ServingState | None, *, but: int) -> None:
-    """Delete what killed publishers have left; how old that is tells the store's own clock, by the claim that was just written."""
+def _delete_abandoned(releases: Address, serving: ServingBundle | None, *, but: int) -> None:
+    """Delete incomplete releases of killed publishers; the newest file, a claim just written, gives the store's
+    time."""
     files = releases.files()
     now = max(files.values())
-    for number, whole in numbered_of(files, MANIFEST).items():
+    for number, whole in versions_in(files, MANIFEST).items():
         last = max(changed for name, changed in files.items() if name.startswith(f"{number}/"))
-        if not whole and now - last > _FORSAKEN and number != but:
+        if not whole and now - last > _ABANDONED and number != but:
             (releases / str(number)).delete_folder()
             if serving is not None:
                 serving.remove(number)
 
 
-def _alone(folder: Path | None) -> AbstractContextManager[object]:
-    """One publisher at a time in a folder. A bucket has no lock, see `_claimed`."""
+def _exclusive_lock(folder: Path | None) -> AbstractContextManager[object]:
+    """Lock a folder for one publisher, until its process ends. A bucket has no lock, see `_claim_version`."""
     if folder is None:
         return nullcontext()
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Which releases are kept: by age, size and number, and never fewer than are served or may be rolled back to."""
+"""Choose the releases to delete by age, size and number; those that are served or may be rolled back to are kept."""
 
 import shutil
 from collections.abc import Collection, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from components.contract.errors import InputError
 from components.contract.storage.labels import Labels
-from components.contract.storage.retention import beyond
+from components.contract.storage.retention import entries_to_remove
 from components.contract.storage.store_layout import UNFINISHED
 
 DAY_US = 86_400_000_000
@@ -15,12 +15,12 @@ DAY_US = 86_400_000_000
 
 @dataclass(frozen=True)
 class Limits:
-    """What is kept at most; 0 is no limit.
+    """The limits of retention; 0 is no limit.
 
     Attributes:
-        count: of releases.
-        days: of their age.
-        bytes: of all together.
+        count: greatest number of releases.
+        days: greatest age of one.
+        bytes: greatest size of all together.
     """
 
     count: int = 0
@@ -35,27 +35,27 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A release, when it was made, and its size with what the service needs of it."""
+class StoredRelease:
+    """A release with the time of its publication and its size with its serving bundle, in bytes."""
 
     version: int
     created_us: int
     size: int
 
 
-def needed(there: Collection[int], labels: Labels | None) -> set[int]:
-    """The releases that stay whatever the limits say: the newest, what carries a label, and what a rollback of one returns to."""
-    stay = {max(there)} if there else set[int]()
+def protected_versions(versions: Collection[int], labels: Labels | None) -> set[int]:
+    """Return the releases kept whatever the limits: the newest, the labelled, and those that a rollback returns to."""
+    stay = {max(versions)} if versions else set[int]()
     if labels is not None:
         stay |= set(labels.now.values())
-        stay |= {version for carriers in labels.carried.values() for version in [each for each in carriers if each in there][-2:]}
-    return stay & set(there)
+        stay |= {version for carriers in labels.carried.values() for version in [each for each in carriers if each in versions][-2:]}
+    return stay & set(versions)
 
 
-def too_many(releases: Sequence[Kept], stay: Collection[int], limits: Limits, *, now_us: int) -> list[Kept]:
-    """Those to be removed, the oldest first."""
+def releases_to_remove(releases: Sequence[StoredRelease], stay: Collection[int], limits: Limits, *, now_us: int) -> list[StoredRelease]:
+    """Choose the releases to delete, the oldest first."""
     oldest_us = now_us - limits.days * DAY_US if limits.days else 0
-    return beyond(
+    return entries_to_remove(
         sorted(releases, key=lambda each: each.version),
         too_old=lambda each: each.created_us < oldest_us,
         bytes=limits.bytes,
@@ -65,12 +65,12 @@ def too_many(releases: Sequence[Kept], stay: Collection[int], limits: Limits, *,
 
 
 def size_of(folder: Path) -> int:
-    """The bytes of a folder's files; 0 where there is none."""
+    """Sum the sizes of a folder's files in bytes; 0 where there is none."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def remove(release: Path) -> None:
-    """Take a release away: at once for whoever looks, then its files."""
+    """Delete a release: first rename it, so that it disappears at once, then delete its files."""
     aside = release.with_name(f"{UNFINISHED}removed-{release.name}")
     release.rename(aside)
     shutil.rmtree(aside)

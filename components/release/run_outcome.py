@@ -1,10 +1,10 @@
-"""What became of a run's model, in a form that travels: whoever follows a run on Kubeflow from outside learns it by one of three ways.
+"""Report whether a run released its model, in three places where a client outside the cluster can read it.
 
-Kubeflow Pipelines 2.x tells of a step whether it succeeded, and its API has no word of what the step found. So the outcome is put
+Kubeflow Pipelines 2.x reports whether a step succeeded, and its API has no field for a step's result. So it is written
 
-- into the metadata of Release's artifact, which Kubeflow's driver hands to the next step, where the run's workflow shows it;
-- into SliceReport's log, as one line;
-- into the store, as a file of the run (`components.release.outcomes`).
+- to the metadata of Release's artifact, which Kubeflow's driver passes to the next step, where the run's workflow shows it;
+- to SliceReport's log, as one line;
+- to the store, as a file of the run (`components.release.outcomes`).
 """
 
 import json
@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 PROPERTY = "outcome"
-"""Of Release's artifact `pushed_model`: `Announced.to_json`."""
+"""The property of Release's artifact `pushed_model` that holds `RunOutcome.to_json`."""
 
 _MARK = "shelfrank outcome: "
 
 
 @dataclass(frozen=True)
-class Announced:
-    """What became of a run's model.
+class RunOutcome:
+    """Whether a run released its model, or why not.
 
     Attributes:
         released: whether it was published.
@@ -32,25 +32,25 @@ class Announced:
     refusals: Sequence[str] = ()
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """Return one line of JSON."""
         return json.dumps(asdict(self))
 
     def line(self) -> str:
-        """To be printed, as a line of its own."""
+        """Return the log line."""
         return _MARK + self.to_json()
 
 
-def read_outcome(text: str) -> Announced | None:
-    """The outcome that a JSON text holds; None where it holds none."""
+def read_outcome(text: str) -> RunOutcome | None:
+    """Read an outcome from JSON; None where the text isn't one."""
     try:
         record = json.loads(text)
-        return Announced(bool(record["released"]), record.get("version"), tuple(record.get("refusals", ())))
+        return RunOutcome(bool(record["released"]), record.get("version"), tuple(record.get("refusals", ())))
     except (ValueError, TypeError, KeyError):
         return None
 
 
-def announced(log: str) -> Announced | None:
-    """What the last such line of a log says; None where there is none."""
+def last_outcome(log: str) -> RunOutcome | None:
+    """Read the outcome from the last such line of a log; None where there is none."""
     for line in reversed(log.splitlines()):
         _, marked, text = line.partition(_MARK)
         if marked and (outcome := read_outcome(text)):

@@ -1,4 +1,4 @@
-"""What the ranking service needs of a release, beside the releases: `serving/N/` with the dataset file and the feature state."""
+"""Write a release's serving bundle, `serving/N/`: dataset file and feature state, for the ranking service."""
 
 import shutil
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from components.contract.storage.store_layout import DATASET, STATE, UNFINISHED,
 
 
 @dataclass(frozen=True)
-class ServingState:
-    """The dataset file and the feature state behind a model.
+class ServingBundle:
+    """The dataset file and the feature state of a model.
 
     Attributes:
         dataset: the dataset file's text.
         state: folder of the feature state at the end of the data.
-        serving: the store's folder that it goes to, under the release's number.
+        serving: the store's folder that it is written to, under the release's number.
     """
 
     dataset: str
@@ -24,11 +24,11 @@ class ServingState:
     serving: Address
 
     def is_there(self, version: int) -> bool:
-        """Whether that of a release is complete."""
+        """Return whether a release's bundle is complete."""
         return version in complete(self.serving, DATASET)
 
     def put(self, version: int) -> None:
-        """Write that of a release which nobody sees yet, in place of what a killed publisher may have left; the dataset file last."""
+        """Write the bundle of a release before the release, in place of a killed publisher's; the dataset file last."""
         target = self.serving / str(version)
         target.delete_folder()
         if self.serving.local is None:
@@ -42,5 +42,5 @@ class ServingState:
             (unfinished / DATASET).write_text(self.dataset, encoding="utf-8")
 
     def remove(self, version: int) -> None:
-        """Take away that of a release which never came to be."""
+        """Delete the bundle of a release that was never completed."""
         (self.serving / str(version)).delete_folder()

@@ -1,1 +1,1 @@
-"""The columns of the dataset file, as TensorFlow Metadata and as TensorFlow reads them."""
+"""The dataset file's columns as a TensorFlow Metadata schema, a parsing spec and a model's signatures."""

@@ -1,4 +1,4 @@
-"""The schema as a step of the graph."""
+"""`ContractSchema`: write the schema of the examples as an artifact."""
 
 import os
 
@@ -13,5 +13,5 @@ from components.schema.schema import schema as contract_schema
 
 @component
 def ContractSchema(dataset: Parameter[str], schema: OutputArtifact[Schema], code: Parameter[str] = "") -> None:  # noqa: N802, a component is named like a class
-    """Write `schema.pbtxt`; `dataset` is the text of the dataset file, and another `code` (its version) makes the component run again."""
+    """Write `schema.pbtxt` from the dataset file's text; `code`, its version, is part of TFX's cache key."""
     io_utils.write_pbtxt_file(os.path.join(schema.uri, "schema.pbtxt"), contract_schema(parse_dataset(dataset)))

@@ -1,4 +1,4 @@
-"""From serialized examples to tensors: the one place that says how a column is read."""
+"""Parse serialized examples to tensors, and define each column's dtype and shape."""
 
 from collections.abc import Iterable
 
@@ -12,27 +12,27 @@ _TYPES = {"string": tf.string, "int64": tf.int64, "float32": tf.float32}
 
 
 def parsing_spec(columns: Iterable[Column]) -> dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]:
-    """How `tf.io.parse_example` reads the columns."""
+    """Return the spec by which `tf.io.parse_example` reads the columns."""
     return {column.name: _spec(column) for column in columns}
 
 
 def parse(serialized: tf.Tensor, columns: Iterable[Column]) -> Features:
-    """Serialized examples [B] to tensors by column name.
+    """Parse serialized examples [B] to tensors by column name.
 
-    Columns of the request: [B], vectors [B, size]. Columns of candidates and history: ragged [B, (L)] and [B, (H)]; a candidate's vector is
-    not folded, so that its column is [B, (L * size)], as Transform sees it too.
+    Columns of the request: [B], vectors [B, size]. Columns of candidates and history: ragged [B, (L)] and [B, (H)]; a
+    candidate's vector is not reshaped, so that its column is [B, (L * size)], as in Transform.
     """
     return dict(tf.io.parse_example(serialized, parsing_spec(columns)))
 
 
 def dense_spec(column: Column) -> tf.TensorSpec:
-    """The shape of a column that comes as one padded tensor: [B], [B, H] or [B, L], and `size` behind it for vectors."""
+    """Return the spec of a column as one padded tensor: [B], [B, H] or [B, L], and `size` behind it for vectors."""
     lists = [] if column.axis == "request" else [None]
     return tf.TensorSpec([None, *lists, *([column.size] if column.size > 1 else [])], _TYPES[column.dtype], name=column.name)
 
 
 def from_dense(dense: Features, columns: Iterable[Column], *, lengths: dict[str, tf.Tensor]) -> Features:
-    """Padded tensors to what `parse` gives. `lengths` [B] by axis tells how many values count; what lies beyond them is never read."""
+    """Convert padded tensors to what `parse` returns; values beyond `lengths` [B], by axis, are never read."""
     features: Features = {}
     for column in columns:
         values = dense[column.name]

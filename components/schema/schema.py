@@ -1,4 +1,4 @@
-"""The schema of the examples: not guessed from data, but what the dataset file promises."""
+"""Build the schema of the examples from the dataset file, not inferred from data."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,11 @@ _TYPES = {"string": schema_pb2.BYTES, "int64": schema_pb2.INT, "float32": schema
 
 
 def schema(dataset: Dataset, table: Sequence[Column] | None = None) -> schema_pb2.Schema:
-    """What every example of the dataset must look like; default of `table`: all its columns.
+    """Build the schema that every example of the dataset must fit; default of `table`: all its columns.
 
-    Columns of the request hold exactly one value (a vector: its length). Columns of candidates and of the history are ragged: their values
-    lie flat, so that a candidate's vector is `size` values in a row. Missing values are "" and NaN, never an absent column.
+    Columns of the request hold exactly one value (a vector: its length). Columns of candidates and of the history are
+    ragged: their values are flat, so that a candidate's vector is `size` values in a row. Missing values are "" and
+    NaN, never an absent column.
     """
     built = schema_pb2.Schema()
     representations = built.tensor_representation_group[""].tensor_representation
@@ -29,12 +30,12 @@ def schema(dataset: Dataset, table: Sequence[Column] | None = None) -> schema_pb
             feature.shape.SetInParent()
             if column.size > 1:
                 feature.shape.dim.add(size=column.size)
-            # Said for these too: where a group says something, TFX infers nothing for the columns that it leaves out.
+            # Needed for these too: where a group has a representation, TFX infers none for the columns that it leaves out.
             dense = representations[column.name].dense_tensor
             dense.column_name = column.name
             dense.shape.CopyFrom(schema_pb2.FixedShape(dim=feature.shape.dim))
         else:
-            # A request without candidates is a fault; a shopper without history isn't.
+            # A request without candidates is an error; a shopper without history isn't.
             feature.value_count.min = column.size if column.axis == "candidate" else 0
             ragged = representations[column.name].ragged_tensor
             ragged.feature_path.step.append(column.name)
@@ -44,7 +45,7 @@ def schema(dataset: Dataset, table: Sequence[Column] | None = None) -> schema_pb
 
 
 def _set_domain(feature: schema_pb2.Feature, column: Column, dataset: Dataset) -> None:
-    """What is known of the values before any are seen."""
+    """Set the domain that the dataset file implies for a column's values."""
     history = dataset.history
     if column.role == "label":
         feature.float_domain.CopyFrom(schema_pb2.FloatDomain(min=0, max=1, disallow_nan=True))

@@ -1,4 +1,4 @@
-"""The doors of every model: serialized examples, one padded tensor for each column, and the same with reasons instead of scores."""
+"""Save a model with its signatures: `examples` and `serving_default` for scores, `explain` for feature attributions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ Score = Callable[[Features, tf.Tensor], dict[str, tf.Tensor]]
 
 @dataclass(frozen=True)
 class Reasons:
-    """What a model tells of its scores.
+    """The function and the names of a model's feature attributions.
 
     Attributes:
-        function: takes what `Score` takes; flat [N, ...] by name, `attributions` [N, F] among them.
+        function: takes what `Score` takes; returns flat [N, ...] by name, `attributions` [N, F] among them.
         names: of the F attributions.
     """
 
@@ -26,20 +26,20 @@ class Reasons:
 
 
 def save(module: tf.Module, score: Score, path: str, *, dataset: Dataset, reasons: Reasons | None = None) -> None:
-    """Write a SavedModel with its doors around `score`.
+    """Write a SavedModel whose signatures call `score`.
 
-    `score` takes what `parse` gives for the input columns, with `position` where the request has it, and the row splits [B + 1] of its
-    candidates; it returns by name, flat [N], the candidates' `scores` and whatever else there is to tell of each, such as the chance of
-    each action. The doors give the same names:
+    `score` takes what `parse` returns for the input columns, with `position` where the request has it, and the row
+    splits [B + 1] of its candidates; it returns by name, flat [N], the candidates' `scores` and any other value of
+    each, such as the probability of each action. The signatures return the same names:
 
     - `examples`: serialized tf.Examples [B] -> float32 [B, L of the longest list], 0 beyond a request's candidates;
     - `serving_default`: by name the tensors of `signature_columns` -> float32 [B, L], 0 from `n_candidates` on;
-    - `explain`, where there are `reasons`: the same tensors -> theirs, [B, L, ...], 0 likewise, and `features` [B, F], the names.
+    - `explain`, where there are `reasons`: the same tensors -> its outputs [B, L, ...], 0 likewise, and `features` [B, F], the names.
     """
     inputs = input_columns(dataset)
     named = {column.name for column in inputs}
     read = (*inputs, *(column for column in columns(dataset) if column.name == "position" and column.name not in named))
-    asked = signature_columns(dataset)
+    specs = {column.name: dense_spec(column) for column in signature_columns(dataset)}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False)
     def examples(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -47,7 +47,7 @@ def save(module: tf.Module, score: Score, path: str, *, dataset: Dataset, reason
         splits = _candidate_splits(features, read)
         return {name: _ragged(flat, splits).to_tensor(0.0) for name, flat in score(features, splits).items()}
 
-    def at_once(function: Score, dense: Features) -> dict[str, tf.Tensor]:
+    def call(function: Score, dense: Features) -> dict[str, tf.Tensor]:
         lengths = {axis: dense[name] for axis, name in (("candidate", "n_candidates"), ("history", "n_history")) if name in dense}
         features = from_dense(dense, inputs, lengths=lengths)
         splits = _candidate_splits(features, inputs)
@@ -55,24 +55,23 @@ def save(module: tf.Module, score: Score, path: str, *, dataset: Dataset, reason
         return {name: _ragged(flat, splits).to_tensor(0.0, shape=_within(shape, flat)) for name, flat in function(features, splits).items()}
 
     def tensors(**dense: tf.Tensor) -> dict[str, tf.Tensor]:
-        return at_once(score, dense)
+        return call(score, dense)
 
     def explain(**dense: tf.Tensor) -> dict[str, tf.Tensor]:
         assert reasons is not None
         requests = tf.shape(next(iter(dense.values())))[:1]
-        return at_once(reasons.function, dense) | {
+        return call(reasons.function, dense) | {
             "features": tf.broadcast_to(tf.constant(reasons.names), tf.concat([requests, [len(reasons.names)]], 0))
         }
 
     signatures = {"examples": examples}
-    for name, door in {"serving_default": tensors, **({"explain": explain} if reasons else {})}.items():
-        specs = {column.name: dense_spec(column) for column in asked}
-        signatures[name] = tf.function(door, autograph=False).get_concrete_function(**specs)
+    for name, function in {"serving_default": tensors, **({"explain": explain} if reasons else {})}.items():
+        signatures[name] = tf.function(function, autograph=False).get_concrete_function(**specs)
     tf.saved_model.save(module, path, signatures=signatures)
 
 
 def _within(shape: tf.Tensor, flat: tf.Tensor) -> tf.Tensor:
-    """[B, L] and, of values that are lists, their own length."""
+    """Return the shape [B, L], with the further dimensions of the values."""
     return tf.concat([shape, tf.shape(flat, tf.int64)[1:]], axis=0)
 
 

@@ -1,1 +1,1 @@
-"""What is known of a user or an item at a moment: one reducer, run over millions of events and on one."""
+"""Feature state of users and items: one reducer, run over a log of millions of events and on a single event."""

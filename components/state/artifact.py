@@ -1,4 +1,4 @@
-"""The feature state as Parquet: one row a key, one column for each thing that is kept, the plan in the file's metadata."""
+"""Save and load the feature state as Parquet: one row a key, one column a value, the plan in the file's metadata."""
 
 import json
 from collections.abc import Sequence
@@ -24,19 +24,19 @@ HISTORY = ("history_item", "history_action", "history_us")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The state of `keys`, row by row."""
+    """Feature state with its keys: row i of `state` is that of `keys[i]`."""
 
     plan: StatePlan
     keys: Sequence[str]
     state: State
 
     def require(self, plan: StatePlan) -> None:
-        """Raise InputError unless it was made with `plan`."""
+        """Raise InputError unless the snapshot was made with `plan`."""
         _require_same(plan, self.plan, origin="the feature state")
 
 
 def save(state: State, keys: Sequence[str], plan: StatePlan, path: Path) -> None:
-    """Write a part of the feature state, whole or not at all; equal states give equal bytes, whatever the order of their keys."""
+    """Write a part of the feature state atomically; equal states give equal bytes, whatever the order of their keys."""
     unfinished = path.with_name(path.name + ".unfinished")
     pq.write_table(to_table(state, keys, plan), unfinished, compression="zstd", row_group_size=1 << 17)
     unfinished.replace(path)
@@ -46,8 +46,8 @@ def load(path: Path, plan: StatePlan | None = None) -> Snapshot:
     """Read a file, or all `*.parquet` of a folder as parts of one state.
 
     Raises:
-        InputError: no file, a file that isn't a feature state or isn't whole, a part not made with `plan` (default: that of the first),
-            or a key in two parts.
+        InputError: no file, a file that isn't a feature state or isn't whole, a part not made with `plan` (default:
+            that of the first), or a key in two parts.
     """
     parts = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     tables = [_read(part) for part in parts]
@@ -60,7 +60,7 @@ def load(path: Path, plan: StatePlan | None = None) -> Snapshot:
 
 
 def to_table(state: State, keys: Sequence[str], plan: StatePlan) -> pa.Table:
-    """The table that `save` writes, sorted by key, for a sink of one's own.
+    """Convert a state to the table that `save` writes, sorted by key.
 
     A key without an event is left out: it reads like an unknown one.
     """
@@ -82,12 +82,12 @@ def to_table(state: State, keys: Sequence[str], plan: StatePlan) -> pa.Table:
 
 
 def from_table(table: pa.Table, plan: StatePlan) -> Snapshot:
-    """The inverse of `to_table`; raises InputError when a key stands twice."""
+    """Convert a table back to a state; raises InputError when a key occurs twice."""
     keys: list[str] = table["key"].to_pylist()
     if len(set(keys)) < len(keys):
         counted = table["key"].value_counts()
-        twice = next(entry["values"] for entry in counted.to_pylist() if entry["counts"] > 1)
-        raise InputError(f"a key stands once in a feature state, but {twice!r} stands twice; keep the files of one ingestion only")
+        repeated = next(entry["values"] for entry in counted.to_pylist() if entry["counts"] > 1)
+        raise InputError(f"a key stands once in a feature state, but {repeated!r} stands twice; keep the files of one ingestion only")
     state = empty(plan, len(keys))
     state.last_us[:] = table["last_us"].to_numpy()
     for name, a, h in _counts(plan):
@@ -107,18 +107,18 @@ def from_table(table: pa.Table, plan: StatePlan) -> Snapshot:
 
 
 def _counts(plan: StatePlan) -> list[tuple[str, int, int]]:
-    """Column of each decayed count, with the places of its action and its half-life."""
+    """Return the column name of each decayed count, with the indices of its action and its half-life."""
     pairs = product(range(len(plan.actions)), range(len(plan.half_lives_s)))
     return [(name, a, h) for name, (a, h) in zip(raw_names(plan), pairs, strict=False)]
 
 
 def _lists(state: State, order: NDArray[Any], length: int) -> dict[str, pa.ListArray]:
-    """The rings as lists, oldest first; a ring turned back to place 0 goes on as before."""
+    """Convert the ring buffers to lists, oldest first; `from_table` writes them back from slot 0 on."""
     written = state.written[order]
     lengths = np.minimum(written, length)
-    places = np.arange(length)
-    slots = ((written - lengths)[:, None] + places) % length  # (keys, history)
-    filled = places < lengths[:, None]
+    index = np.arange(length)
+    slots = ((written - lengths)[:, None] + index) % length  # (keys, history)
+    filled = index < lengths[:, None]
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
     rings = {name: np.take_along_axis(getattr(state, name)[order], slots, axis=1) for name in HISTORY}
     return {name: pa.ListArray.from_arrays(offsets, pa.array(ring[filled])) for name, ring in rings.items()}

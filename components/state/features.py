@@ -1,26 +1,26 @@
-"""From the feature table to the reducer and back: what state a dataset keeps on each side, and its state features from raw ones."""
+"""Derive the state plans from the dataset file, and compute its state features from the raw ones."""
 
 from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from components.contract.columns import state_columns
 from components.contract.dataset import Dataset
+from components.contract.errors import InputError
 from components.contract.features import StateFeature
 from components.contract.sources import Impressions, ListRows
 from components.state.plan import StatePlan, count_index, recency_index, session_age_index, session_events_index, total_index
-from components.state.smoothing import smoothed_rate
 
 StateSide = Literal["user", "item"]
 Reader = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (Q, width) raw features to (Q,) values of a column
 
 
 def plan_of(dataset: Dataset, side: StateSide) -> StatePlan | None:
-    """What is kept of each user or each item; None where the dataset asks for nothing.
+    """Derive the state plan of the users or the items; None where no feature needs one.
 
-    Users keep all actions, for sessions and the number of interactions; items those that a feature names.
+    All actions are kept of users, for sessions and the number of interactions; of items those that a feature names.
     """
     features = _features(dataset, side)
     history = dataset.history if side == "user" else None
@@ -38,7 +38,7 @@ def plan_of(dataset: Dataset, side: StateSide) -> StatePlan | None:
 
 
 def state_values(dataset: Dataset, side: StateSide, values: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """The columns of a side's state features.
+    """Compute the columns of a side's state features.
 
     Args:
         dataset: has the feature table.
@@ -52,7 +52,7 @@ def state_values(dataset: Dataset, side: StateSide, values: NDArray[np.float32])
 
 
 def state_readers(dataset: Dataset, side: StateSide) -> dict[str, Reader]:
-    """For each column of `state_values`, how it is read; for a service, which asks the table once and reads often."""
+    """Return a function for each column of `state_values`, for a service to make once and call for every request."""
     plan = plan_of(dataset, side)
     if plan is None:
         return {}
@@ -63,26 +63,47 @@ def state_readers(dataset: Dataset, side: StateSide) -> dict[str, Reader]:
 
 
 def interactions(dataset: Dataset, values: NDArray[np.float32]) -> NDArray[np.int64]:
-    """How many labelled or remembered actions a user has taken so far, from the user side's raw features (Q, width)."""
-    total: NDArray[np.float32] = values[:, interaction_places(dataset)].sum(axis=1)
+    """Count a user's labelled and history actions so far, from the user side's raw features (Q, width)."""
+    total: NDArray[np.float32] = values[:, interaction_indices(dataset)].sum(axis=1)
     return total.astype(np.int64)
 
 
-def interaction_places(dataset: Dataset) -> list[int]:
-    """Where the user side's raw features hold what `interactions` adds up."""
+def interaction_indices(dataset: Dataset) -> list[int]:
+    """Return the indices into the user side's raw features that `interactions` adds up."""
     plan = plan_of(dataset, "user")
     assert plan is not None
     return [total_index(plan, action) for action in plan.actions if action in dataset.label_gains or action in plan.history_actions]
 
 
 def counted_impression(dataset: Dataset) -> str | None:
-    """The action that a list which was shown counts as, for its shopper and for each of its items; None where lists count for nothing."""
+    """Return the action that a shown list counts as, for its user and its items; None where it counts as none."""
     match dataset.candidates:
         case Impressions(action=name):
             return name
         case ListRows() if "impression" in dataset.actions:
             return "impression"
     return None
+
+
+def smoothed_rate(n: ArrayLike, d: ArrayLike, *, prior: float, strength: float) -> NDArray[np.float32]:
+    """Compute (n + prior * strength) / (d + strength), a Beta posterior's mean whose prior weighs `strength` trials.
+
+    Computed in float32 one element at a time, so that offline columns and a single row online agree bit for bit. It
+    exceeds 1 where n exceeds d, as with clicks whose impressions weren't logged.
+
+    Args:
+        n: successes, such as clicks; any shape.
+        d: trials, such as impressions; a shape that broadcasts with it.
+        prior: the rate without evidence.
+        strength: > 0.
+
+    Raises:
+        InputError: when `strength` isn't above 0, which would leave 0 / 0 for keys never seen.
+    """
+    if not strength > 0:
+        raise InputError(f"the strength of a prior is above 0, got {strength}; it is the number of trials that the prior weighs")
+    weight = np.float32(strength)
+    return (np.asarray(n, np.float32) + np.float32(prior) * weight) / (np.asarray(d, np.float32) + weight)
 
 
 def _features(dataset: Dataset, side: StateSide) -> tuple[StateFeature, ...]:

@@ -1,4 +1,4 @@
-"""What the reducer keeps of a key, and where it stands in the raw feature vector."""
+"""The state plan: which counts, times and histories are kept of a key, and their indices in the raw feature vector."""
 
 import math
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ MAX_ACTIONS = 127  # an action is an int8
 
 @dataclass(frozen=True)
 class StatePlan:
-    """What is kept of each key of one side (users, or items).
+    """Settings of the state that is kept of each user, or of each item.
 
-    With A actions and H half-lives, the raw features of a key at a moment are one vector of `width` = A*H + 2*A + 2 numbers:
+    With A actions and H half-lives, the raw features of a key at a moment are a vector of `width` = A*H + 2*A + 2:
 
     | offset    | size | what                                                                                  |
     |-----------|------|---------------------------------------------------------------------------------------|
@@ -22,10 +22,10 @@ class StatePlan:
     | A*H + A   | A    | lifetime totals: sum_i weight_i                                                        |
     | A*H + 2*A | 2    | events in the running session, seconds since its first; 0 and 0 when none is running   |
 
-    Beside the vector stands the history: the last `history_length` events of the `history_actions`, oldest first.
+    Beside the vector there is the history: the last `history_length` events of the `history_actions`, oldest first.
 
     Attributes:
-        actions: names, distinct; an event's action is a place in this tuple.
+        actions: names, distinct; an event's action is an index into this tuple.
         half_lives_s: of the decayed counts, distinct, each > 0.
         history_actions: those of `actions` that enter the history.
         history_length: how many of them are kept; 0 where `history_actions` is empty.
@@ -42,7 +42,7 @@ class StatePlan:
     session_gap_us: int
 
     def __post_init__(self) -> None:
-        """Check it."""
+        """Check the rules; raises InputError."""
         if not 1 <= len(self.actions) <= MAX_ACTIONS:
             raise InputError(f"a state plan takes 1 to {MAX_ACTIONS} actions, got {len(self.actions)}; name those that count")
         if wrong := [h for h in self.half_lives_s if not (math.isfinite(h) and h > 0)]:
@@ -63,12 +63,12 @@ class StatePlan:
 
     @property
     def width(self) -> int:
-        """Length of the raw feature vector."""
+        """The length of the raw feature vector."""
         return session_age_index(self) + 1
 
 
 def raw_names(plan: StatePlan) -> tuple[str, ...]:
-    """A name for each place of the raw feature vector, such as `count_click_7d`, `recency_click_s`, `total_click`."""
+    """Name each element of the raw feature vector, such as `count_click_7d`, `recency_click_s`, `total_click`."""
     return (
         *(f"count_{action}_{duration_name(half_life)}" for action in plan.actions for half_life in plan.half_lives_s),
         *(f"recency_{action}_s" for action in plan.actions),
@@ -79,7 +79,7 @@ def raw_names(plan: StatePlan) -> tuple[str, ...]:
 
 
 def action_index(plan: StatePlan, action: str) -> int:
-    """The action's place among the plan's; raises InputError for an unknown one."""
+    """Return the action's index among the plan's; raises InputError for an unknown one."""
     if action not in plan.actions:
         known = ", ".join(plan.actions)
         raise InputError(f"action {action!r} isn't in the state plan, which counts {known}; add it, or leave its events out")
@@ -87,7 +87,7 @@ def action_index(plan: StatePlan, action: str) -> int:
 
 
 def count_index(plan: StatePlan, action: str, *, half_life_s: float) -> int:
-    """Place of an action's decayed count in the raw feature vector."""
+    """Return the index of an action's decayed count in the raw feature vector."""
     if half_life_s not in plan.half_lives_s:
         known = ", ".join(f"{h:g}" for h in plan.half_lives_s)
         raise InputError(f"half-life {half_life_s:g} s isn't in the state plan, which has {known}; add it to the plan")
@@ -95,20 +95,20 @@ def count_index(plan: StatePlan, action: str, *, half_life_s: float) -> int:
 
 
 def recency_index(plan: StatePlan, action: str) -> int:
-    """Place of the seconds since an action's last event."""
+    """Return the index of the seconds since an action's last event."""
     return len(plan.actions) * len(plan.half_lives_s) + action_index(plan, action)
 
 
 def total_index(plan: StatePlan, action: str) -> int:
-    """Place of an action's lifetime total."""
+    """Return the index of an action's lifetime total."""
     return len(plan.actions) * (len(plan.half_lives_s) + 1) + action_index(plan, action)
 
 
 def session_events_index(plan: StatePlan) -> int:
-    """Place of the number of events in the running session."""
+    """Return the index of the number of events in the running session."""
     return len(plan.actions) * (len(plan.half_lives_s) + 2)
 
 
 def session_age_index(plan: StatePlan) -> int:
-    """Place of the seconds since the running session began."""
+    """Return the index of the seconds since the running session began."""
     return session_events_index(plan) + 1

@@ -1,4 +1,4 @@
-"""What is known of many keys at one moment: the reducer's `read`, its operations column by column, and so with the same bits."""
+"""Read the features of many keys at one moment, vectorized: the operations of `reducer.read`, so with the same bits."""
 
 import math
 
@@ -9,7 +9,7 @@ from components.state.reducer import NEVER, Features, Rules, State
 
 
 def read_rows(state: State, ks: NDArray[np.int64], time_us: int, session: int, rules: Rules, out: Features) -> None:
-    """`read` for each key of `ks` (Q,) at one moment, into as many rows of `out`, which is blank."""
+    """Write the features of the keys `ks` (Q,) at one moment into the Q rows of `out`, which are all zeros."""
     queries, actions, half_lives = len(ks), state.counts.shape[1], state.counts.shape[2]
     last = state.last_us[ks]
     never = last == NEVER

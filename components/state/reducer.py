@@ -1,12 +1,12 @@
-"""The definition of state: `advance` is (state, event -> state), `read` is (state, moment -> features).
+"""The one definition of feature state: `advance` is (state, event) -> state, `read` is (state, moment) -> features.
 
-There is no other. `replay_rows` runs the two over a sorted log; as machine code (machine.py) it takes 50 ns a row. The online store runs
-`advance` as it stands on one event, and reads many keys at one moment by reading.py, which gives the bits of `read`. A service so needs no
-compiler, which would be half of its memory.
+`replay_rows` runs the two over a sorted log; compiled (`replay.py`) it takes 50 ns a row. The online store runs
+`advance` as plain Python on one event, and reads many keys at one moment by `read_batch.py`, which gives the bits of
+`read`. So a service doesn't load numba, which would be half of its memory.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,33 +17,47 @@ NEVER = np.iinfo(np.int64).min
 
 
 class State(NamedTuple):
-    """What is known of K keys, with A actions, H half-lives and a history of N. All arrays are C-contiguous."""
+    """Feature state of K keys, with A actions, H half-lives and a history of N. All arrays are C-contiguous."""
 
     last_us: NDArray[np.int64]  # (K,) the key's clock: time of its newest event, NEVER before the first
     counts: NDArray[np.float64]  # (K, A, H) decayed to the clock
     seen_us: NDArray[np.int64]  # (K, A) newest event of the action, NEVER before the first
     totals: NDArray[np.int64]  # (K, A)
-    session: NDArray[np.int64]  # (K,) hash of the session's id, 0 = none given
+    session: NDArray[np.int64]  # (K,) hash of the session's id, 0: none
     session_start_us: NDArray[np.int64]  # (K,)
     session_events: NDArray[np.int64]  # (K,)
-    history_item: NDArray[np.int64]  # (K, N) a ring: the w-th event written stands at w % N
+    history_item: NDArray[np.int64]  # (K, N) a ring buffer: the w-th event written is at w % N
     history_action: NDArray[np.int8]  # (K, N)
     history_us: NDArray[np.int64]  # (K, N)
-    written: NDArray[np.int64]  # (K,) events ever written into the ring
+    written: NDArray[np.int64]  # (K,) number of events ever written into the ring
 
 
 class Features(NamedTuple):
-    """What was known at Q queries. A row's history ends at its `history_len`; zeros follow."""
+    """Raw features of Q queries. A row's history ends at its `history_len`; zeros follow."""
 
     values: NDArray[np.float32]  # (Q, width), laid out as StatePlan says
-    history_item: NDArray[np.int64]  # (Q, N) oldest first, from place 0
+    history_item: NDArray[np.int64]  # (Q, N) oldest first, from index 0
     history_action: NDArray[np.int8]  # (Q, N)
     history_age_s: NDArray[np.float32]  # (Q, N)
     history_len: NDArray[np.int32]  # (Q,)
 
 
+class LogRows(NamedTuple):
+    """R rows sorted by key and time, each a query, an event, or both."""
+
+    keys: NDArray[np.integer[Any]]  # (R,) the row in `State`, 0 to K-1; ascending
+    times_us: NDArray[np.integer[Any]]  # (R,) when the row is read or applied; ascending within a key
+    stamps_us: NDArray[np.integer[Any]]  # (R,) an event's own timestamp, no later than `times_us`; see `happened_us`
+    actions: NDArray[np.integer[Any]]  # (R,) index in `StatePlan.actions`; of events only
+    items: NDArray[np.integer[Any]]  # (R,) what the history keeps of an event
+    weights: NDArray[np.integer[Any]]  # (R,) what an event adds to counts and totals
+    sessions: NDArray[np.integer[Any]]  # (R,) hash of the session's id, 0 where unknown; of events and queries
+    is_event: NDArray[np.bool_]  # (R,) the row changes the state
+    is_query: NDArray[np.bool_]  # (R,) the row gets features
+
+
 class Rules(NamedTuple):
-    """A plan in the form that compiled code takes."""
+    """A plan as arrays, which compiled code takes."""
 
     half_lives_us: NDArray[np.float64]  # (H,)
     in_history: NDArray[np.bool_]  # (A,)
@@ -51,7 +65,7 @@ class Rules(NamedTuple):
 
 
 def rules(plan: StatePlan) -> Rules:
-    """The plan for `advance` and `read`."""
+    """Convert a plan for `advance` and `read`."""
     return Rules(
         half_lives_us=np.array(plan.half_lives_s, np.float64) * 1e6,
         in_history=np.array([action in plan.history_actions for action in plan.actions]),
@@ -60,7 +74,7 @@ def rules(plan: StatePlan) -> Rules:
 
 
 def empty(plan: StatePlan, keys: int) -> State:
-    """The state of `keys` keys of which nothing is known."""
+    """Make the state of `keys` keys without any event."""
     actions, half_lives, length = len(plan.actions), len(plan.half_lives_s), plan.history_length
     return State(
         last_us=np.full(keys, NEVER, np.int64),
@@ -78,7 +92,7 @@ def empty(plan: StatePlan, keys: int) -> State:
 
 
 def blank(plan: StatePlan, queries: int) -> Features:
-    """Features to be filled."""
+    """Allocate the features of Q queries, all zeros."""
     shape = (queries, plan.history_length)
     return Features(
         values=np.zeros((queries, plan.width), np.float32),
@@ -90,7 +104,7 @@ def blank(plan: StatePlan, queries: int) -> Features:
 
 
 def resized(plan: StatePlan, state: State, *, keys: int) -> State:
-    """A copy of the first `keys` keys; those added are empty."""
+    """Copy the state of the first `keys` keys; those added are empty."""
     larger = empty(plan, keys)
     kept = min(keys, len(state.last_us))
     for name in State._fields:
@@ -99,24 +113,25 @@ def resized(plan: StatePlan, state: State, *, keys: int) -> State:
 
 
 def rows_of(state: State, rows: NDArray[np.int64]) -> State:
-    """A copy of the state of some keys, in the order of their rows."""
+    """Copy the state of the keys in these rows, in the order of `rows`."""
     return State(*(getattr(state, name)[rows] for name in State._fields))
 
 
 def happened_us(last_us: int, stamped_us: int, skew_us: int) -> int:
-    """When an event happened to a key whose clock is `last_us`: at its stamp, or at the clock where that is ahead by `skew_us` or less."""
+    """Return an event's time: its timestamp, or the key's clock `last_us` if that is ahead by at most `skew_us`."""
     return last_us if stamped_us < last_us <= stamped_us + skew_us else stamped_us
 
 
 def advance(state: State, k: int, time_us: int, action: int, item: int, weight: int, session: int, rules: Rules) -> None:
-    """Take one event into the state of key `k`.
+    """Update the state of key `k` with one event.
 
-    Counts and the total of `action` grow by `weight` (a list of L impressions is one event of weight L); session and history by one.
-    A session begins with the first event, after a pause longer than the gap, and where a given `session` (not 0) isn't the running one.
+    Counts and the total of `action` grow by `weight` (a list of L impressions is one event of weight L); session and
+    history by one. A session begins with the first event, after a pause longer than the gap, and where `session` is
+    neither 0 nor the running one.
 
-    An event older than the key's clock is late. It doesn't turn the clock back: it is counted as decayed as it would be had it come in
-    time, enters the history at its end (the history is in order of arrival), and joins the running session if it lies within it and
-    doesn't name another; it never begins one.
+    An event older than the key's clock is late. It doesn't set the clock back: its weight is decayed as if it had come
+    in time, it enters the history at its end (the history is in order of arrival), and it joins the running session if
+    it lies within it and doesn't name another; it never begins one.
     """
     last = state.last_us[k]
     late = time_us < last
@@ -154,10 +169,10 @@ def advance(state: State, k: int, time_us: int, action: int, item: int, weight: 
 
 
 def read(state: State, k: int, time_us: int, session: int, rules: Rules, out: Features, q: int) -> None:
-    """Write the features of key `k` at a moment into row `q` of `out`, from the events taken in so far; the state stays as it is.
+    """Write the features of key `k` at a moment into row `q` of `out`, from the events so far; the state isn't changed.
 
-    A moment before the key's clock is read as the clock's. With `session` 0 the running session is meant, whichever it is.
-    The history's row is written up to its length; what lies beyond is left alone.
+    A moment before the key's clock is read as the clock's. `session` 0 means the running session, whichever it is.
+    The history's row is written up to its length and not beyond.
     """
     last = state.last_us[k]
     now = max(last, time_us)
@@ -189,43 +204,31 @@ def read(state: State, k: int, time_us: int, session: int, rules: Rules, out: Fe
     out.history_len[q] = length
 
 
-def replay_rows(
-    state: State,
-    keys: NDArray[np.int64],
-    times_us: NDArray[np.int64],
-    stamps_us: NDArray[np.int64],
-    actions: NDArray[np.int8],
-    items: NDArray[np.int64],
-    weights: NDArray[np.int64],
-    sessions: NDArray[np.int64],
-    is_event: NDArray[np.bool_],
-    is_query: NDArray[np.bool_],
-    rules: Rules,
-    out: Features,
-) -> None:
-    """`read` and `advance` over rows sorted by key and time; the q-th query fills row q.
+def replay_rows(state: State, log: LogRows, rules: Rules, out: Features) -> None:
+    """Run `read` and `advance` over rows sorted by key and time; the q-th query fills row q.
 
-    At each moment of a key all queries are read before any event is taken in: features come from strictly earlier events only. An event
-    that is stamped earlier than the moment at which it is taken in happened no earlier than what was taken in before it.
+    At each moment of a key all queries are read before any event is applied: features come from strictly earlier events
+    only. An event whose timestamp is earlier than the moment at which it is applied counts no earlier than those before
+    it.
     """
     row, q = 0, 0
-    while row < keys.shape[0]:
-        k, moment = keys[row], times_us[row]
+    while row < log.keys.shape[0]:
+        k, moment = log.keys[row], log.times_us[row]
         end = row
-        while end < keys.shape[0] and keys[end] == k and times_us[end] == moment:
-            if is_query[end]:
-                read(state, k, moment, sessions[end], rules, out, q)
+        while end < log.keys.shape[0] and log.keys[end] == k and log.times_us[end] == moment:
+            if log.is_query[end]:
+                read(state, k, moment, log.sessions[end], rules, out, q)
                 q += 1
             end += 1
         for event in range(row, end):
-            if is_event[event]:
-                at = happened_us(state.last_us[k], stamps_us[event], moment - stamps_us[event])
-                advance(state, k, at, actions[event], items[event], weights[event], sessions[event], rules)
+            if log.is_event[event]:
+                at = happened_us(state.last_us[k], log.stamps_us[event], moment - log.stamps_us[event])
+                advance(state, k, at, log.actions[event], log.items[event], log.weights[event], log.sessions[event], rules)
         row = end
 
 
-def first_unsorted(keys: NDArray[np.int64], times_us: NDArray[np.int64]) -> int:
-    """The first row that should stand before its predecessor, or -1."""
+def first_unsorted(keys: NDArray[np.integer[Any]], times_us: NDArray[np.integer[Any]]) -> int:
+    """Return the first row that sorts before its predecessor, or -1."""
     for row in range(1, keys.shape[0]):
         if keys[row] < keys[row - 1] or (keys[row] == keys[row - 1] and times_us[row] < times_us[row - 1]):
             return row

@@ -228,7 +228,7 @@ def serve(args: Namespace) -> None:
     """Serve the newest releases of a run on this machine: `shelfrank serve`."""
     import webbrowser
 
-    from components.contract.storage.file_lock import read
+    from components.contract.storage.file_lock import shared_lock
     from pipeline.ops.child_servers import interrupt_on_signals, wait_until_one_ends
     from pipeline.ops.serve import HOST, Ports, curl_examples, serve_run
     from pipeline.results.result import read_result
@@ -238,7 +238,7 @@ def serve(args: Namespace) -> None:
     try:
         with (
             interrupt_on_signals(),
-            read(file.parent / "releases"),
+            shared_lock(file.parent / "releases"),
             serve_run(result, file.parent.absolute(), ports, kept=args.versions, out=sys.stderr) as servers,
         ):
             page = f"http://{HOST}:{ports.service}/page/"

@@ -11,14 +11,14 @@ from typing import Any
 from rich.table import Table
 
 from components.contract.errors import InputError
-from components.contract.storage.file_lock import alone, locked
+from components.contract.storage.file_lock import exclusive_lock, locked
 from components.contract.storage.labels import Labels
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import SERVING
 from components.release.labels import check_there, read_labels, write_labels
 from components.release.manifest import Manifest, read_manifest
 from components.release.publish import newest, versions
-from components.release.retention import Kept, Limits, needed, remove, size_of, too_many
+from components.release.retention import Limits, StoredRelease, protected_versions, releases_to_remove, remove, size_of
 from serving.mirror.move_labels import Target, moved, replicas
 
 _METRICS = ("auc", "ndcg_at_10")
@@ -103,15 +103,15 @@ def prune(deployment: Deployment, limits: Limits, *, now_us: int) -> list[int]:
     """
     folder = deployment.folder
     serving = folder.parent / SERVING
-    with _label_lock(folder), alone(folder) as free:
+    with _label_lock(folder), exclusive_lock(folder) as free:
         if not free:
             raise InputError(f"{folder}: expected that nobody reads the releases, and a run or a server does; try again when it has ended")
         existing = versions(folder)
         kept = [
-            Kept(each, read_manifest(folder / str(each)).created_us, size_of(folder / str(each)) + size_of(serving / str(each)))
+            StoredRelease(each, read_manifest(folder / str(each)).created_us, size_of(folder / str(each)) + size_of(serving / str(each)))
             for each in existing
         ]
-        removed = too_many(kept, needed(existing, read_labels(folder)), limits, now_us=now_us)
+        removed = releases_to_remove(kept, protected_versions(existing, read_labels(folder)), limits, now_us=now_us)
         for each in removed:
             remove(folder / str(each.version))
             if (serving / str(each.version)).is_dir():

@@ -8,7 +8,7 @@ from typing import Any
 
 from components.contract.errors import RunError
 from components.contract.load import parse_dataset
-from components.evaluation.gates.gate_result import Verdict, verdict
+from components.evaluation.gates.gate_result import GateResult, check_gates
 from components.evaluation.importance.feature_importance import Importance
 from components.evaluation.metrics.curves import Curves
 from components.evaluation.report.html_report import Epoch, RankedCandidate, RankedRequest
@@ -66,11 +66,11 @@ class RunResult:
     trials: tuple[Trial, ...] = ()
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> GateResult:
         """The findings of the gates and of the rehearsal."""
         shop = parse_dataset(self.dataset)
-        gates = verdict(self.metrics, shop.gates, slices=shop.slices)
-        return Verdict((*gates.findings, *(self.rehearsal.findings if self.rehearsal else ())))
+        gates = check_gates(self.metrics, shop.gates, slices=shop.slices)
+        return GateResult((*gates.findings, *(self.rehearsal.findings if self.rehearsal else ())))
 
     def to_json(self) -> str:
         """Return the text of the file that `read_result` reads."""

@@ -61,6 +61,6 @@ def _null_values(dataset: Dataset, rows: EventRows) -> dict[str, list[str]]:
     named = {role for source in dataset.events for role in source.columns.named()}
     words = {column: role_words(dataset, role) for role, column in rows.columns.items() if role in named}
     default = {rows.columns["user"]: {*DEFAULT_WORDS, NO_USER}}
-    event_features = [feature for feature in dataset.input_features("events") if not feature.key.startswith("time.")]
+    event_features = [feature for feature in dataset.input_features("events") if not feature.from_clock]
     words |= {feature.key: feature_words(dataset, feature) for feature in event_features}
     return {column: sorted(own) for column, own in words.items() if own != default.get(column, set(DEFAULT_WORDS))}

@@ -14,8 +14,8 @@ from pathlib import Path
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.storage.atomic_files import sync
-from components.contract.storage.file_lock import alone
-from components.contract.storage.retention import beyond
+from components.contract.storage.file_lock import exclusive_lock
+from components.contract.storage.retention import entries_to_remove
 from serving.exposure.erase import opened_at_s
 from serving.exposure.log_file import COMPLETE
 
@@ -65,7 +65,7 @@ def oldest_needed_s(dataset: Dataset, now_s: float) -> float:
 def files_to_remove(files: Sequence[LogFileInfo], retention: Retention, *, now_s: float, needed_s: float) -> list[LogFileInfo]:
     """Return the files beyond the limits, the oldest first, without those that have lines of `needed_s` or later."""
     oldest_s = now_s - retention.days * DAY_S if retention.days else 0
-    return beyond(
+    return entries_to_remove(
         sorted(files, key=lambda file: (file.ended_s, file.path)),
         too_old=lambda file: file.ended_s < oldest_s,
         bytes=retention.bytes,
@@ -87,7 +87,7 @@ def remove_old(folder: Path, retention: Retention, dataset: Dataset, *, now_s: f
     Raises:
         OSError: a file couldn't be removed.
     """
-    with alone(folder) as unused:
+    with exclusive_lock(folder) as unused:
         if not unused:
             return []
         files = [_file_info(path, rotate_s) for path in folder.glob(f"*{COMPLETE}")]

@@ -33,7 +33,7 @@ class EventRows:
     """
 
     def __init__(self, dataset: Dataset) -> None:
-        event_features = [feature for feature in dataset.input_features("events") if not feature.key.startswith("time.")]
+        event_features = [feature for feature in dataset.input_features("events") if not feature.from_clock]
         self.context = {feature.key: feature for feature in event_features if feature.side != "item"}
         self.item_features = {feature.key: feature for feature in event_features if feature.side == "item"}
         taken = {*self.context, *self.item_features}

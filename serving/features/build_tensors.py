@@ -14,10 +14,9 @@ from components.contract.errors import InputError
 from components.contract.features import GivenFeature, Number, Vector
 from components.contract.values.local_time import clock_text
 from components.contract.values.null_words import feature_words
-from components.state.features import interaction_places, state_readers
+from components.state.features import interaction_indices, state_readers
+from components.state.keys import segment_key, session_hash
 from components.state.reducer import Features
-from components.state.segments import segment_key
-from components.state.session_hash import session_hash
 from serving.features.catalogue import Catalogue
 from serving.features.request import Inputs, Request
 from serving.features.segments import Segments
@@ -56,13 +55,13 @@ class RequestFeatures:
         self._signature = signature_columns(dataset)
         inputs = {column.name for column in self._signature}
         event_features = dataset.input_features("events")
-        self._clocks = tuple(feature for feature in event_features if feature.key.startswith("time."))
+        self._clocks = tuple(feature for feature in event_features if feature.from_clock)
         self._zone, self._zone_feature = dataset.zone_name, dataset.zone_feature
         self._context = {feature.name: feature for feature in event_features if feature.side != "item" and feature not in self._clocks}
         self._shown = {feature.name: feature for feature in event_features if feature.side == "item"}
         self._words = {feature.name: feature_words(dataset, feature) for feature in event_features}
         self._user_readers, self._item_readers = state_readers(dataset, "user"), state_readers(dataset, "item")
-        self._interactions = interaction_places(dataset)
+        self._interactions = interaction_indices(dataset)
         self._item_columns = {name: column for name, column in catalogue.items.columns.items() if name in inputs}
         self._history = dataset.history
         self._actions = np.array([action.encode() for action in dataset.actions], np.object_)

@@ -15,8 +15,7 @@ from components.contract.sources import Action, Impressions, ListRows, Rows
 from components.contract.userless import lacks_user
 from components.contract.values.event_time import event_time_us
 from components.state.features import counted_impression
-from components.state.segments import segment_key
-from components.state.session_hash import session_hash
+from components.state.keys import segment_key, session_hash
 from components.state.store import Event
 from serving.features.catalogue import Catalogue
 from serving.features.segments import Segments

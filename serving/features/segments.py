@@ -5,7 +5,7 @@ from typing import Any, final
 
 from components.contract.dataset import Dataset
 from components.contract.values.null_words import feature_words
-from components.state.segments import segment_of
+from components.state.keys import segment_of
 from serving.features.catalogue import Catalogue
 from serving.features.values import texts
 

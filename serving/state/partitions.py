@@ -9,10 +9,10 @@ from functools import lru_cache
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
-from components.state.segments import BETWEEN
+from components.state.keys import SEPARATOR
 
 PARTITIONS = 64
-_BETWEEN = BETWEEN.encode()
+_BETWEEN = SEPARATOR.encode()
 
 
 def partition_of(key: bytes) -> int:

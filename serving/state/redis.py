@@ -27,7 +27,7 @@ from components.contract.errors import StateUnavailable
 from components.state.plan import StatePlan
 from components.state.read_batch import read_rows
 from components.state.reducer import Features, blank, rules
-from components.state.store import Event, take_in
+from components.state.store import Event, apply_events
 from serving.state.change_groups import Group, Side, halves, joined, keys_of, portions
 from serving.state.interface import Change, Known, Plans
 from serving.state.item_codes import ItemCodes
@@ -322,7 +322,7 @@ class RedisStates:
                 continue
             state = decoded(side.plan, [held[key] for _, key, _ in mine], self._codes)
             rows = [row for row, (_, _, events) in enumerate(mine) for _ in events]
-            take_in(side.plan, state, rows, [event for _, _, events in mine for event in events], rules(side.plan))
+            apply_events(side.plan, state, rows, [event for _, _, events in mine for event in events], rules(side.plan))
             values = encoded(side.plan, state, range(len(mine)), [tag] * len(mine), self._codes)
             for (group, key, _), value in zip(mine, values, strict=True):
                 group.made[key] = value

@@ -14,7 +14,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from components.contract.load import load_dataset
 from components.evaluation.importance.request_sample import sampled_records
 from components.evaluation.tfma.saved_model_scorer import called
-from components.rehearsal.sampled_requests import recorded, tensors
+from components.rehearsal.sampled_requests import read_requests, tensors
 from components.rehearsal.warmup import predict_request
 from serving.model_server.config import ServerConfig
 from serving.model_server.server import ModelServer
@@ -45,7 +45,7 @@ def test_scores_by_grpc_rest_examples_and_offline_agree(tmp_path: Path) -> None:
     dataset = load_dataset(tmp_path / "shop.yaml")
     (examples,) = (tmp_path / "run" / "artifacts" / "EventExampleGen" / "examples").iterdir()
     serialized = sampled_records(str(examples), "test", seed=dataset.seed)[:REQUESTS]
-    asked = recorded(serialized, dataset)
+    asked = read_requests(serialized, dataset)
     release = tf.saved_model.load(str(tmp_path / "run" / "releases" / "1"))
     offline = called(release.signatures["examples"], tf.constant(serialized))["scores"].numpy()
 

@@ -1,1 +1,1 @@
-"""Folders and buckets: their layout, locks, labels and retention."""
+"""The storage of releases and logs: object stores, layout, locks, labels and retention."""

@@ -1,6 +1,6 @@
-"""Locks on folders and files among the processes of one machine; a lock ends with its process, however that ends.
+"""Lock folders and files among the processes of one machine; a lock ends with its process, however that ends.
 
-Whoever reads a folder's files for long holds them; whoever removes old ones waits until nobody does.
+Readers of a folder's files hold a shared lock; whoever removes old files takes an exclusive one.
 """
 
 import fcntl
@@ -18,11 +18,11 @@ _POLL_S = 0.1
 
 @contextmanager
 def locked(path: Path, *, patience_s: float = inf, mode: int = 0o644) -> Iterator[bool]:
-    """Whether this process alone has a folder, or a file that is made where there is none, while the block runs.
+    """Lock a folder, or a file that is made where there is none, while the block runs; yields whether this process has it.
 
     Args:
         path: of the folder or file.
-        patience_s: how long to wait for whoever has it.
+        patience_s: how long to wait for another process.
         mode: of a file that is made.
     """
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, mode)
@@ -33,7 +33,7 @@ def locked(path: Path, *, patience_s: float = inf, mode: int = 0o644) -> Iterato
 
 
 def try_lock(opened: int | IO[bytes]) -> bool:
-    """Whether an open file is this process's alone from now on, until it is closed."""
+    """Try to lock an open file until it is closed; return whether this process has it."""
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -46,14 +46,14 @@ def _lock(handle: int, patience_s: float) -> bool:
         fcntl.flock(handle, fcntl.LOCK_EX)
         return True
     until = time.monotonic() + patience_s
-    while not (mine := try_lock(handle)) and time.monotonic() < until:
+    while not (has_lock := try_lock(handle)) and time.monotonic() < until:
         time.sleep(_POLL_S)
-    return mine
+    return has_lock
 
 
 @contextmanager
-def held(paths: Iterable[str]) -> Iterator[None]:
-    """Keep the files of these paths from being removed while the block runs, as far as their folders are of this kind."""
+def locked_for_reading(paths: Iterable[str]) -> Iterator[None]:
+    """Lock the folders of these paths against removal while the block runs, where they have a lock file."""
     with ExitStack() as stack:
         for folder in sorted({os.path.dirname(path) for path in paths if "://" not in path}):
             lock = Path(folder, READING)
@@ -64,8 +64,8 @@ def held(paths: Iterable[str]) -> Iterator[None]:
 
 
 @contextmanager
-def read(folder: Path) -> Iterator[None]:
-    """Keep the folder's files from being removed while the block runs.
+def shared_lock(folder: Path) -> Iterator[None]:
+    """Lock a folder against removal of its files while the block runs.
 
     Raises:
         OSError: the folder isn't there, or may not be written to.
@@ -75,6 +75,6 @@ def read(folder: Path) -> Iterator[None]:
         yield
 
 
-def alone(folder: Path) -> AbstractContextManager[bool]:
-    """Whether nobody reads the folder's files, nor begins to while the block runs."""
+def exclusive_lock(folder: Path) -> AbstractContextManager[bool]:
+    """Try to lock a folder exclusively while the block runs; yields False where it is being read."""
     return locked(folder / READING, patience_s=0, mode=0o666)

@@ -1,11 +1,10 @@
-"""Which version carries a label such as `stable`, and which carried it before: `labels.json` beside the releases.
+"""Record which version has a label such as `stable`, and which had it before: `labels.json` beside the releases.
 
-It is the record; `model_config.txt`, which a model server reads, is made from it. Three labels hang together:
+`model_config.txt`, which a model server reads, is generated from it. Three labels depend on each other:
 
-- `stable`: what shoppers get.
-- `canary`: what is tried on some of them. While nothing is tried it stands on stable's version and goes with it, so that whoever asks for
-  it always gets an answer.
-- `previous`: the version that a rollback of `stable` returns to. It isn't recorded, it follows from the record.
+- `stable`: the version that shoppers get.
+- `canary`: the version on trial. Without a trial it is stable's version and follows it, so that requests for it are always answered.
+- `previous`: the version that a rollback of `stable` returns to. It is derived from the history of `stable`, not recorded.
 """
 
 import json
@@ -25,9 +24,10 @@ class Labels:
     """The labels of a folder of releases.
 
     Attributes:
-        model: name that servers have the model under.
-        base_path: the folder of the releases as servers see it; "": the one that the record lies in, wherever that is moved or copied.
-        carried: label to the versions that carried it, the one that does last.
+        model: the model's name on servers.
+        base_path: the folder of the releases as servers see it; "": the record's own folder, wherever it is moved or
+            copied.
+        carried: the versions that had each label, in order; the last one has it now.
     """
 
     model: str
@@ -36,27 +36,27 @@ class Labels:
 
     @property
     def now(self) -> dict[str, int]:
-        """Label to version."""
+        """The version of each label."""
         current = {label: carriers[-1] for label, carriers in self.carried.items()}
         before = [version for version in self.carried.get(STABLE, ()) if version != current[STABLE]]
         return dict(sorted((current | ({PREVIOUS: before[-1]} if before else {})).items()))
 
     @property
     def served(self) -> tuple[int, ...]:
-        """What a server must have loaded: what is labelled."""
+        """The labelled versions, which a server must have loaded."""
         return tuple(sorted(set(self.now.values())))
 
     def promoted(self, version: int, label: str) -> "Labels":
-        """`version` carries `label`."""
+        """Give `label` to `version`."""
         carriers = self.carried.get(label, ())
         if carriers[-1:] == (version,):
             return self
         return self._with_canary(replace(self, carried={**self.carried, label: (*carriers, version)}))
 
     def rolled_back(self, label: str) -> "Labels":
-        """`label` is carried by the version that carried it before; `canary` by stable's.
+        """Give `label` back to the version that had it before; `canary` to stable's version.
 
-        What carried `canary` before was tried in its time, and promoted or found wanting.
+        Earlier canaries were promoted or rejected, so they aren't returned to.
 
         Raises:
             InputError: there is no such version.
@@ -72,22 +72,22 @@ class Labels:
         return self._with_canary(replace(self, carried={**self.carried, label: carriers[:-1]}))
 
     def _with_canary(self, after: "Labels") -> "Labels":
-        """`after`, where a canary that stood on stable's version here stands on it there: the old stable one isn't on trial."""
+        """Move the canary of `after` with stable if it was on stable's version, which isn't on trial."""
         stable, canary = after.now.get(STABLE), self.now.get(CANARY)
         if canary is None or canary != self.now.get(STABLE) or stable is None or after.now[CANARY] != canary:
             return after
         return after.promoted(stable, CANARY)
 
     def to_json(self) -> str:
-        """As the text of the record."""
+        """Return the text of the record."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
 
     @staticmethod
     def from_json(text: str | bytes) -> "Labels":
-        """The labels of a record.
+        """Parse a record's text.
 
         Raises:
-            ValueError: it isn't one.
+            ValueError: it is invalid.
         """
         try:
             record = json.loads(text)
@@ -96,21 +96,21 @@ class Labels:
             raise ValueError(repr(error)) from None
 
     def model_config(self, releases: str) -> str:
-        """What `--model_config_file` of a model server names: a ModelServerConfig in protobuf's text format.
+        """Generate the ModelServerConfig for a model server's `--model_config_file`, in protobuf's text format.
 
         Args:
-            releases: the absolute folder or address that the record lies in: TensorFlow Serving takes no relative path.
+            releases: the absolute folder or address of the record: TensorFlow Serving takes no relative path.
         """
         return model_config(self.model, self.base_path or releases, policy=specific(self.served), labels=self.now)
 
 
 def specific(versions: Iterable[int]) -> str:
-    """The policy of a model server that serves these versions and no others."""
+    """Format the version policy of a model server that serves exactly these versions."""
     return f"specific {{ {' '.join(f'versions: {version}' for version in versions)} }}"
 
 
 def model_config(model: str, base_path: str, *, policy: str, labels: Mapping[str, int]) -> str:
-    """A ModelServerConfig of one model, in protobuf's text format."""
+    """Generate a ModelServerConfig of one model, in protobuf's text format."""
     lines = [
         "model_config_list {",
         "  config {",

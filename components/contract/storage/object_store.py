@@ -1,4 +1,4 @@
-"""Where a store lies: a folder, `gs://BUCKET/PREFIX` or `s3://BUCKET/PREFIX`, behind one set of verbs."""
+"""Read and write a store, which is a folder, `gs://BUCKET/PREFIX` or `s3://BUCKET/PREFIX`, through one interface."""
 
 import os
 from collections.abc import Iterator
@@ -25,9 +25,9 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class Address:
-    """A folder or a file of a store. What a store refuses is a ShelfRankError in one sentence.
+    """A folder or a file of a store. Errors of the store are raised as ShelfRankError, in one sentence.
 
-    In a bucket a folder is there as long as a file is in it, and a file appears whole or not at all.
+    In a bucket a folder exists as long as a file is in it, and a file is written atomically.
 
     Attributes:
         scheme: "gs", "s3", or "" on this machine.
@@ -72,31 +72,31 @@ class Address:
 
     @property
     def name(self) -> str:
-        """Its last part."""
+        """The last part of the path."""
         return self.path.rsplit("/", 1)[-1]
 
     def is_file(self) -> bool:
-        """Whether there is such a file."""
+        """Return whether there is a file at the address."""
         with self._storage_errors("looked at"):
             return bool(self.filesystem.get_file_info(self.path).type == fs.FileType.File)
 
     def files(self) -> dict[str, datetime]:
-        """The files of a folder and of those in it: path below it, sorted, to when it was last changed; none where there is no folder.
+        """List a folder's files, recursively: relative path, sorted, to last change; empty where there is no folder.
 
         Raises:
-            ShelfRankError: the bucket isn't there.
+            ShelfRankError: the bucket doesn't exist.
         """
         with self._storage_errors("listed"):
             below = fs.FileSelector(self.path, recursive=True, allow_not_found=True)
             listed = [info for info in self.filesystem.get_file_info(below) if info.type == fs.FileType.File]
             bucket = self.path.split("/", 1)[0]
-            # A bucket that isn't there lists as an empty one.
+            # A missing bucket is listed as an empty one.
             if not listed and self.scheme and self.filesystem.get_file_info(bucket).type == fs.FileType.NotFound:
                 raise FileNotFoundError(f"there is no bucket {bucket}")
         return {info.path[len(self.path) + 1 :]: info.mtime for info in sorted(listed, key=lambda info: info.path)}
 
     def read(self) -> bytes | None:
-        """A file's bytes, None where there is no such file."""
+        """Read a file's bytes; None where there is no such file."""
         with self._storage_errors("read"):
             try:
                 with self.filesystem.open_input_stream(self.path) as stream:
@@ -105,7 +105,7 @@ class Address:
                 return None
 
     def write(self, content: bytes) -> None:
-        """Write a file in place of what was there, whole or not at all."""
+        """Write or replace a file, atomically."""
         with self._storage_errors("written"):
             if self.local is None:
                 with self.filesystem.open_output_stream(self.path) as stream:
@@ -114,12 +114,12 @@ class Address:
             write_whole(self.local, content)
 
     def upload(self, file: Path) -> None:
-        """Copy a file of this machine to the address."""
+        """Copy a local file to the address."""
         with self._storage_errors("written"):
             fs.copy_files(str(file), self.path, source_filesystem=fs.LocalFileSystem(), destination_filesystem=self.filesystem)
 
     def download(self, file: Path) -> None:
-        """Copy the file to this machine; it may be there in part when this fails."""
+        """Copy the file to a local one; when this fails, part of it may be there."""
         file.parent.mkdir(parents=True, exist_ok=True)
         with self._storage_errors("read"):
             fs.copy_files(self.path, str(file), source_filesystem=self.filesystem, destination_filesystem=fs.LocalFileSystem())
@@ -130,8 +130,8 @@ class Address:
             self.filesystem.delete_file(self.path)
 
     def delete_folder(self) -> None:
-        """Delete a folder with all that is in it, if it is there."""
-        # Google's, having deleted the files, looks for an entry of the folder itself, which folders of a bucket needn't have.
+        """Delete a folder and its content, if it exists."""
+        # Google's client, having deleted the files, looks for an entry of the folder itself, which needn't exist in a bucket.
         with self._storage_errors("deleted"), suppress(FileNotFoundError):
             if self.filesystem.get_file_info(self.path).type != fs.FileType.NotFound:
                 self.filesystem.delete_dir(self.path)
@@ -146,14 +146,14 @@ class Address:
 
 
 def _s3() -> Any:
-    """Arrow reads the credentials itself; the endpoint it doesn't, and with one it puts the bucket into the path, as MinIO wants it."""
+    """Connect to S3. Arrow reads the credentials from the environment itself, but not the endpoint."""
     options: dict[str, Any] = {}
     if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
         options |= _endpoint("AWS_ENDPOINT_URL", endpoint)
     if region := os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
         options["region"] = region
     elif endpoint:
-        options["region"] = "us-east-1"  # Otherwise Arrow asks the machine that it takes itself to run on.
+        options["region"] = "us-east-1"  # Otherwise Arrow queries the metadata service of EC2.
     return fs.S3FileSystem(**options)
 
 

@@ -1,38 +1,38 @@
-"""What goes first where more is kept than limits allow: one rule for the files of a log and for releases."""
+"""Choose what to remove so that limits of age, size and number hold: one rule for log files and releases."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
 
 class Sized(Protocol):
-    """Something that is kept, with its size in bytes."""
+    """An entry with its size in bytes."""
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size in bytes."""
         ...
 
 
 Entry = TypeVar("Entry", bound=Sized)
 
 
-def beyond(
+def entries_to_remove(
     entries: Iterable[Entry], *, too_old: Callable[[Entry], bool], bytes: int, count: int, stays: Callable[[Entry], bool]
 ) -> list[Entry]:
-    """Those to be removed so that what is left keeps the limits, as far as nothing that stays is in the way.
+    """Choose the entries to remove so that the rest keeps the limits, except those that stay.
 
     Args:
         entries: the oldest first.
-        too_old: whether one is older than is kept.
-        bytes: of all that is left together at most; 0 is no limit.
-        count: of them at most; 0 is no limit.
-        stays: whether one is kept whatever the limits say.
+        too_old: whether an entry is beyond the limit of age.
+        bytes: greatest total size of the rest; 0 is no limit.
+        count: greatest number of the rest; 0 is no limit.
+        stays: whether an entry is kept whatever the limits.
     """
-    rest = list(entries)
-    left, size = len(rest), sum(each.size for each in rest)
-    gone: list[Entry] = []
-    for each in rest:
+    listed = list(entries)
+    left, size = len(listed), sum(each.size for each in listed)
+    removed: list[Entry] = []
+    for each in listed:
         if (too_old(each) or (count and left > count) or (bytes and size > bytes)) and not stays(each):
-            gone.append(each)
+            removed.append(each)
             left, size = left - 1, size - each.size
-    return gone
+    return removed

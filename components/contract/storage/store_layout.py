@@ -7,24 +7,24 @@ from components.contract.storage.object_store import Address
 RELEASES, SERVING, OUTCOMES = "releases", "serving", "outcomes"
 MANIFEST = "manifest.json"  # of a release; written last
 DATASET, STATE = "dataset.yaml", "state"  # of `serving/N`; the dataset file is written last
-UNFINISHED = ".publishing-"  # what is named so is passed over
+UNFINISHED = ".publishing-"  # prefix of names that readers skip
 
 
-def numbered(folder: Address, marker: str) -> dict[int, bool]:
-    """The numbers that folders in a folder of a store have, ascending, and whether each holds the file that is written last into it."""
+def find_versions(folder: Address, marker: str) -> dict[int, bool]:
+    """Return the numbers of a folder's subfolders, ascending, and whether each has the file that is written last."""
     if folder.local is None:
-        return numbered_of(folder.files(), marker)
-    # A walk would not follow links.
-    there = sorted(int(path.name) for path in folder.local.glob("*") if path.name.isdecimal() and path.is_dir())
-    return {number: (folder.local / str(number) / marker).exists() for number in there}
+        return versions_in(folder.files(), marker)
+    # A recursive listing would not follow links.
+    numbers = sorted(int(path.name) for path in folder.local.glob("*") if path.name.isdecimal() and path.is_dir())
+    return {number: (folder.local / str(number) / marker).exists() for number in numbers}
 
 
-def numbered_of(files: Collection[str], marker: str) -> dict[int, bool]:
-    """The same by the paths of all files below the folder."""
+def versions_in(files: Collection[str], marker: str) -> dict[int, bool]:
+    """Return the same from the relative paths of all files."""
     numbers = {name.split("/", 1)[0] for name in files if "/" in name}
     return {number: f"{number}/{marker}" in files for number in sorted(int(name) for name in numbers if name.isdecimal())}
 
 
 def complete(folder: Address, marker: str) -> tuple[int, ...]:
-    """The numbers of the complete ones, ascending."""
-    return tuple(number for number, whole in numbered(folder, marker).items() if whole)
+    """List the numbers of the complete subfolders, ascending."""
+    return tuple(number for number, whole in find_versions(folder, marker).items() if whole)

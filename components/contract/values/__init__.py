@@ -1,1 +1,1 @@
-"""Single values: ids, times, paths into nested values, words for missing values, schedules."""
+"""Rules for single values: ids, times, paths into nested values, words for missing values, schedules."""

@@ -1,4 +1,4 @@
-"""Times of a schedule, as Kubeflow Pipelines reads them: six fields, seconds first (robfig/cron 1.2)."""
+"""Parse cron schedules as Kubeflow Pipelines does: six fields, seconds first (robfig/cron 1.2)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ _NAMED = {
     "@hourly": "0 0 * * * *",
 }
 _EXAMPLE = "six fields (second, minute, hour, day of the month, month, day of the week) such as '0 0 3 * * *', every day at 03:00"
-_DAYS = 366 * 5  # as far as robfig/cron looks
+_DAYS = 366 * 5  # robfig/cron's limit
 
 
 @dataclass(frozen=True)
 class Cron:
-    """When a schedule comes round.
+    """A cron schedule.
 
     Attributes:
         text: its six fields.
@@ -40,7 +40,7 @@ class Cron:
         days: of the month.
         months: from 1.
         weekdays: from 0, Sunday.
-        either: a day counts when it is one of `days` or of `weekdays`; else it must be both. As in crontab, where both are restricted.
+        either: a day matches when it is one of `days` or of `weekdays`; else it must be both. As in crontab.
     """
 
     text: str
@@ -51,13 +51,13 @@ class Cron:
     either: bool
 
     def after(self, moment: datetime, count: int, *, zone: tzinfo = UTC) -> list[datetime]:
-        """The next times after `moment`, in `zone`; fewer where there are none within five years."""
+        """Return the next times after `moment`, in `zone`; fewer where there are none within five years."""
         first = moment.astimezone(zone).date()
         each = (at for ahead in range(_DAYS) for at in self._on(first + timedelta(days=ahead), zone) if at > moment)
         return list(islice(each, count))
 
     def last(self, moment: datetime, *, zone: tzinfo = UTC) -> datetime:
-        """The latest time at or before `moment`, in `zone`.
+        """Return the latest time at or before `moment`, in `zone`.
 
         Raises:
             InputError: there is none within five years.
@@ -73,17 +73,17 @@ class Cron:
         fits = day.day in self.days, day.isoweekday() % 7 in self.weekdays
         if day.month in self.months and (any(fits) if self.either else all(fits)):
             midnight = datetime.combine(day, time(), zone)
-            yield from (midnight + timedelta(seconds=second) for second in self.seconds)  # by the clock on the wall
+            yield from (midnight + timedelta(seconds=second) for second in self.seconds)  # in local time
 
 
 def parse_cron(text: str) -> Cron:
     """Read six fields, or one of `@daily` and its like.
 
-    Five fields are taken as crontab's, at second 0. Kubeflow would read them as the first five of its six: `0 3 * * *` then
-    means three minutes past every hour.
+    Five fields are taken as crontab's, at second 0. Kubeflow would read them as the first five of its six: `0 3 * * *`
+    then means three minutes past every hour.
 
     Raises:
-        InputError: Kubeflow would refuse it, or it never comes round.
+        InputError: Kubeflow would refuse it, or it never matches.
     """
     fields = _NAMED.get(text.strip().lower(), text).split()
     if len(fields) == 5:

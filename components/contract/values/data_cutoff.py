@@ -1,4 +1,4 @@
-"""A schedule's own time as the end of the data, in the parameter `data_until`."""
+"""Resolve the parameter `data_until`, which may be the time of the schedule that started a run."""
 
 import re
 from datetime import UTC, datetime
@@ -12,24 +12,23 @@ _COMPACT = re.compile(r"\d{14}")
 
 
 def scheduled(cron: Cron, zone: str = "UTC") -> str:
-    """The text that means: the latest time, before the run asks, that the schedule came round."""
+    """Return the text that stands for the latest time of the schedule before the run starts."""
     return f"{_SCHEDULED}{cron.text}{_IN}{zone}"
 
 
 def resolved(cutoff: str, now: datetime) -> str:
-    """`data_until` as nothing, a date or a date-time.
+    """Resolve `data_until` to nothing, a date or a date-time.
 
-    Kubeflow Pipelines doesn't tell a run of a pinned version when it was due: `[[ScheduledTime]]` reaches its steps as it stands. Its
-    cron can be told in its place: the latest time that it came round is the one that started the run; so it is for a step that is
-    tried again, up to the next one.
+    Kubeflow Pipelines doesn't pass a run of a pinned version its scheduled time: `[[ScheduledTime]]` reaches its steps
+    unresolved. So the cron expression is passed: its latest time started the run, also for a retried step.
 
     Args:
-        told: `cron`, six fields, and, if it isn't UTC, `in` and a time zone; or the fourteen digits that a server might put in the place
-            of `[[ScheduledTime]]`. Anything else stays as it is.
-        now: when the run asks.
+        cutoff: `cron`, six fields, and, if it isn't UTC, `in` and a time zone; or the fourteen digits that a server may
+            put in place of `[[ScheduledTime]]`. Anything else is returned as it is.
+        now: the present.
 
     Raises:
-        InputError: it is a schedule that can't be read, or a placeholder that nobody has filled.
+        InputError: it is an invalid schedule, or an unresolved placeholder.
     """
     text = cutoff.strip()
     if text.startswith(_SCHEDULED):
@@ -44,7 +43,7 @@ def resolved(cutoff: str, now: datetime) -> str:
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """A time zone by its name.
+    """Look up a time zone by its name.
 
     Raises:
         InputError: there is none.
@@ -56,5 +55,5 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 def zone_in(text: str) -> str:
-    """Name of the time zone that the text of a schedule is in."""
+    """Return the name of the time zone in the text of a schedule."""
     return text.partition(_IN)[2].strip() or "UTC"

@@ -1,18 +1,18 @@
-"""When an event may have happened: one rule for what the service is sent and for what ingestion reads."""
+"""Check the times of events: one rule for the service and for ingestion."""
 
 from components.contract.errors import InputError
 
-EARLIEST_US = 631_152_000_000_000  # 1990: no log is older, but a time in a wrong unit looks so
-AHEAD_US = 5_000_000  # clocks of machines that are set by the network differ by less
+EARLIEST_US = 631_152_000_000_000  # 1990: no log is older; a smaller number is a time in a wrong unit
+AHEAD_US = 5_000_000  # clocks synchronized by NTP differ by less
 _UNITS = (("seconds", 1_000_000), ("milliseconds", 1_000))
 
 
 def event_time_us(time_us: int, *, now_us: int) -> int:
-    """The moment at which an event counts: its own, or `now_us` where its clock is ahead by no more than AHEAD_US.
+    """Return an event's time, or `now_us` where it is ahead by no more than AHEAD_US.
 
     Args:
-        time_us: as it was sent, microseconds since 1970.
-        now_us: the moment at which it came.
+        time_us: the event's own, microseconds since 1970.
+        now_us: when it was received.
 
     Raises:
         InputError: it lies before 1990, as a time in another unit does, or further ahead.

@@ -1,6 +1,6 @@
-"""What an id is as text: one rule for columns of a log and for single values that the service is sent.
+"""Normalize ids to text: one rule for columns of a log and for values in requests to the service.
 
-An id that went through a spreadsheet or a frame with gaps comes back as a number: `108`, `108.0`, `108.00` and `1.08e2` are the id `108`.
+Ids that went through a spreadsheet or a frame with gaps are numbers: `108`, `108.0` and `1.08e2` are the id `108`.
 
 - Blanks around it don't count.
 - A fraction of nothing but zeros is dropped; leading zeros stay: `007.0` is `007`, which isn't `7`.
@@ -8,8 +8,8 @@ An id that went through a spreadsheet or a frame with gaps comes back as a numbe
   the exponent (`1e+05`). `12e5` and `1e5` are text, as hashes and product codes have it.
 - All other text is the id as it stands: `+49`, `1.5`, `a.0`.
 
-A float holds whole numbers exactly below 2^53 alone. What a float has rounded can't be an id: `1.23457E+15` may have been any of ten
-thousand million ids.
+A float64 holds whole numbers exactly only below 2^53. A rounded float can't be an id: `1.23457E+15` may have been any
+of ten thousand million ids.
 """
 
 import math
@@ -20,11 +20,11 @@ from typing import Any
 
 from components.contract.errors import InputError
 
-# What Unicode calls white space; Python's `strip` takes the separators \x1c to \x1f for it too.
+# Unicode's white space; Python's `strip` also strips the separators \x1c to \x1f.
 BLANKS = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
-EXACT_BELOW = 2**53  # whole numbers that a float64 tells from their neighbours
+EXACT_BELOW = 2**53  # whole numbers that a float64 represents exactly
 EXACT_BELOW_SINGLE = 2**24  # and a float32
-# Printed with six digits (a spreadsheet, "%g"): zeros stand for digits that were there.
+# Printed with six digits (a spreadsheet, "%g"): zeros may replace lost digits.
 _ROUNDED_DIGITS = 5
 
 _FRACTION = re.compile(r"(-?[0-9]+)\.0*")
@@ -32,7 +32,7 @@ _EXPONENT = re.compile(r"(-?)([0-9])(?:(\.)([0-9]{0,99}))?[eE]([+-]?)([0-9]{1,3}
 
 
 def id_text(text: str) -> str:
-    """The id that a text is."""
+    """Normalize an id's text."""
     if text.isalnum():  # no blank, point or sign
         return text
     text = text.strip(BLANKS)
@@ -47,10 +47,10 @@ def id_text(text: str) -> str:
 
 
 def id_of(value: Any) -> Any:
-    """The id that a JSON value is: numbers and text as text, anything else as it came.
+    """Convert a JSON value to an id: numbers and text to text, anything else is returned as it is.
 
     Raises:
-        InputError: a float that may have been another number before it became one.
+        InputError: a float that may have been rounded.
     """
     if type(value) is str:
         return id_text(value)
@@ -64,7 +64,7 @@ def id_of(value: Any) -> Any:
 
 
 def float_text(value: float) -> str:
-    """A float as polars writes it: like Python, but for small ones."""
+    """Format a float as polars does: like Python, except small ones."""
     if math.isnan(value):
         return "NaN"
     written = repr(value)
@@ -72,7 +72,7 @@ def float_text(value: float) -> str:
 
 
 def is_rounded(text: str) -> bool:
-    """Whether a text, without blanks around, is a float that doesn't say which id it was."""
+    """Return whether a text, without blanks around, is a rounded float, whose id is lost."""
     if match := _FRACTION.fullmatch(text):
         return _is_inexact(match[1])
     scientific = _Scientific.parse(text)
@@ -102,11 +102,11 @@ class _Scientific:
 
 
 def _is_inexact(whole: str) -> bool:
-    """Whether digits make a number that a float doesn't tell from its neighbours, however many there are."""
+    """Return whether digits of any length make a number that a float64 doesn't represent exactly."""
     digits = whole.lstrip("-0")
     return len(digits) > len(str(EXACT_BELOW)) or int(digits or "0") >= EXACT_BELOW
 
 
 def _unsigned_zero(whole: str) -> str:
-    """A float's negative zero is zero."""
+    """Turn a float's negative zero into zero."""
     return whole[1:] if whole.startswith("-") and not whole.strip("-0") else whole

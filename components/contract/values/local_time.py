@@ -1,4 +1,4 @@
-"""The hour and the weekday of a moment where a shop, or a shopper, is."""
+"""Compute the local hour and weekday of a moment in a time zone."""
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -15,19 +15,19 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def is_zone(name: str) -> bool:
-    """Whether it is the name of a zone of the IANA database."""
+    """Return whether it is the name of a zone of the IANA database."""
     return name in _zones()
 
 
 def zone_fault(name: str) -> str | None:
-    """What is wrong with the name of a zone; None where nothing is."""
+    """Word what is wrong with the name of a zone; None where it is valid."""
     return None if is_zone(name) else f"unknown timezone {name!r}; {closest(name, sorted(_zones()))[:200]}"
 
 
 def clock_text(key: str, time_us: int, zone: str) -> str:
-    """`time.hour` (0 to 23) or `time.weekday` (Monday is 1) of a moment in a zone, as the feature's text; "" where there is no such zone.
+    """Return `time.hour` (0 to 23) or `time.weekday` (Monday is 1) of a moment as text; "" for an unknown zone.
 
-    Python's own zones on both sides: what is served is what was ingested, whatever release of the database other libraries hold.
+    Ingestion and service both use Python's zones, so they agree whatever release of the database other libraries have.
     """
     if not is_zone(zone):
         return ""
@@ -40,7 +40,7 @@ def clock_value(key: str, local_us: Any) -> Any:
 
 
 def offset_us(time_us: int, zone: str) -> int:
-    """How far a zone's clocks are ahead of UTC at a moment, in microseconds; 0 at the ends of the calendar."""
+    """Return a zone's UTC offset at a moment, in microseconds; 0 at the ends of the calendar."""
     try:
         offset = (_EPOCH + timedelta(seconds=time_us // SECOND_US)).astimezone(ZoneInfo(zone)).utcoffset()
     except OverflowError:

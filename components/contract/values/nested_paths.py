@@ -1,19 +1,19 @@
-"""Paths into nested values: `geo.country`, `items[0].sku`, `params[key=page].value`, `ts.$date`.
+"""Parse paths into nested values: `geo.country`, `items[0].sku`, `params[key=page].value`, `ts.$date`.
 
     path    = name { step }
     step    = "." name              a member of an object, a field of a struct, a key of a map
             | "[" number "]"        an element of an array, from 0
             | "[" name "=" text "]" the first element whose member of that name is written as the text
 
-A member of an array of objects is that member of each of them: `lines.sku` is a list. Brackets around anything else belong to a name, as
-in `price [EUR]`; a column that is literally called like the whole path is meant before all.
+A member of an array of objects is that member of each of them: `lines.sku` is a list. Brackets around anything else
+belong to a name, as in `price [EUR]`; a column that is literally named like the whole path takes precedence.
 """
 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-INDEX = "#"  # behind the path of an array that is unnested: the element's place in it
+INDEX = "#"  # suffix of the path of an unnested array: the element's index
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Element:
-    """The element at that place, from 0."""
+    """The element at that index, from 0."""
 
     at: int
 
@@ -46,10 +46,10 @@ _BRACKET = re.compile(r"\[(?:(?P<at>\d+)|(?P<key>[^\[\]=]+)=(?P<value>[^\[\]]*))
 
 @lru_cache(maxsize=4096)
 def steps_of(text: str) -> Steps:
-    """The steps of a path; one Key where the text is a plain name.
+    """Parse the steps of a path; one Key where the text is a plain name.
 
     Raises:
-        ValueError: it is meant as a path and can't be one; the text says what is wrong and what to write.
+        ValueError: it is an invalid path; the text says what is wrong and what to write.
     """
     fault = path_fault(text)
     if fault is not None:
@@ -70,7 +70,7 @@ def steps_of(text: str) -> Steps:
 
 
 def path_fault(text: str) -> str | None:
-    """What is wrong with a path, or None."""
+    """Word what is wrong with a path; None where it is valid."""
     if re.search(r"\[\s*\*?\s*\]", text):
         array = re.split(r"\[\s*\*?\s*\]", text)[0]
         return f"`[]` names no element of {array!r}; write {array}[0] for the first, or `unnest: {array}` for a row of each"
@@ -84,19 +84,19 @@ def path_fault(text: str) -> str | None:
 
 
 def below(path: str, array: str) -> str | None:
-    """What is left of a path below that of an array; None where it doesn't lead there, "" where it is the array itself."""
+    """Return a path relative to that of an array; None where it is outside, "" where it is the array itself."""
     if path == array:
         return ""
     return path.removeprefix(f"{array}.") if path.startswith(f"{array}.") else None
 
 
 def _parts(text: str) -> list[str]:
-    """The text at its dots, but for those within brackets."""
+    """Split the text at its dots, except those within brackets."""
     return re.split(r"\.(?![^\[\]]*\])", text)
 
 
 def _first_bracket(part: str) -> int | None:
-    """Where the brackets of steps begin in a part; None where it is a name to its end."""
+    """Return where the brackets of steps begin in a part; None where all of it is a name."""
     for match in _BRACKET.finditer(part):
         if match.start() and _BRACKET.sub("", part[match.start() :]) == "":
             return match.start()

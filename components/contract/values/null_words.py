@@ -1,4 +1,4 @@
-"""Words that stand for nothing: `NULL`, `nan`, `-`. What counts as missing in a column of a source, and in what the service is sent."""
+"""The words for missing values, such as `NULL`, `nan`, `-`, in a source's columns and in requests to the service."""
 
 import math
 from functools import lru_cache
@@ -8,12 +8,12 @@ from components.contract.features import GivenFeature
 from components.contract.sources import DEFAULT_WORDS, EventSource, Files, ListRows
 from components.contract.values.id_text import BLANKS
 
-# Logs write it for a shopper who isn't logged in; anything else may well be numbered 0.
+# Logs write it for a guest; other ids may be 0.
 NO_USER = "0"
 
 
 def null_words(files: Files, column: str) -> frozenset[str]:
-    """The words that are missing values in a column; blanks are in every column."""
+    """Return the words that are missing values in a column; blanks are in every column."""
     words = files.null_values
     if isinstance(words, dict) and column in words:
         return frozenset(words[column])
@@ -24,13 +24,13 @@ def null_words(files: Files, column: str) -> frozenset[str]:
 
 
 def role_words(dataset: Dataset, role: str) -> frozenset[str]:
-    """The words that mean nothing as a request's or an event's `role`: those of any source that names it."""
+    """Return the words that are missing values of a role in requests and events: those of any source with the role."""
     named = ((source, source.columns.named().get(role)) for source in dataset.events)
     return frozenset().union(*(null_words(source, column) for source, column in named if column is not None))
 
 
 def feature_words(dataset: Dataset, feature: GivenFeature) -> frozenset[str]:
-    """Likewise of a feature that is read from events: those of the sources that show requests."""
+    """Return the words that are missing values of an event feature: those of the sources that form requests."""
     column = feature.key
     if isinstance(dataset.candidates, ListRows):
         column = dataset.candidates.columns.get(column, column)
@@ -38,7 +38,7 @@ def feature_words(dataset: Dataset, feature: GivenFeature) -> frozenset[str]:
 
 
 def is_null_word(text: str, words: frozenset[str]) -> bool:
-    """Whether a text is missing: one of the words, or nothing, with or without blanks around."""
+    """Return whether a text is a missing value: one of the words or empty, without blanks around."""
     if text in words:
         return True
     stripped = text.strip(BLANKS)
@@ -47,7 +47,7 @@ def is_null_word(text: str, words: frozenset[str]) -> bool:
 
 @lru_cache(maxsize=256)
 def number_words(words: frozenset[str]) -> tuple[float, ...]:
-    """Those of the words that are numbers, ascending: what is missing in a column of numbers."""
+    """Return the words that are numbers, ascending: the missing values of a numeric column."""
     return tuple(sorted(number for word in words if (number := _number(word)) is not None))
 
 

@@ -1,11 +1,12 @@
-"""Whether a model may be released, in sentences.
+"""Decide whether a model may be released, and word the decision in sentences.
 
-One rule for every change against the champion, over the whole window and within slices: a model is refused only for a fall that is surely
-greater than the limit, never for one that chance explains. The hypothesis of each comparison is that the metric fell by no more than its
-limit; its p-value is one-sided, from the paired standard error over shoppers (`intervals`). Two families of hypotheses are each tested at
-`FAMILY_ALPHA` by Holm's procedure: those over the whole window, one for each metric of `drop`, and those of `slice_drop`, one for each
-metric and slice that is judged. So a model that is nowhere worse than its limits is refused with a chance of at most 5 % in all, however
-many slices there are. With one hypothesis it is the 95 % interval that must lie below the limit as a whole.
+One rule for every change against the champion, over the whole window and within slices: a model is refused only for a
+drop that is significantly greater than the limit. The null hypothesis of each comparison is that the metric fell by no
+more than its limit; its p-value is one-sided, from the paired standard error over shoppers (`intervals`). Two families
+of hypotheses are each tested at `FAMILY_ALPHA` by Holm's procedure: those over the whole window, one for each metric of
+`drop`, and those of `slice_drop`, one for each metric and slice that is judged. So a model that is nowhere worse than
+its limits is refused with a chance of at most 5 % in all, however many slices there are. With one hypothesis it is the
+95 % interval that must lie below the limit as a whole.
 """
 
 import math
@@ -24,20 +25,20 @@ FAMILY_ALPHA = 0.025
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one gate found."""
+    """The result of one gate."""
 
     passed: bool
     text: str
 
     @property
     def sentence(self) -> str:
-        """`Passed: ...` or `Refused: ...`."""
+        """The text behind `Passed: ` or `Refused: `."""
         return f"{'Passed' if self.passed else 'Refused'}: {self.text}"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What all gates found: a model passes if it passes each."""
+class GateResult:
+    """The results of all gates: a model passes if it passes each."""
 
     findings: tuple[Finding, ...]
 
@@ -48,30 +49,30 @@ class Verdict:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """One for each finding, refusals first."""
+        """The sentence of each finding, refusals first."""
         return tuple(finding.sentence for finding in sorted(self.findings, key=lambda finding: finding.passed))
 
 
-def verdict(metrics: Iterable[SliceMetrics], gates: Gates, *, slices: Iterable[Sequence[str]]) -> Verdict:
-    """Holds the challenger against the gates.
+def check_gates(metrics: Iterable[SliceMetrics], gates: Gates, *, slices: Iterable[Sequence[str]]) -> GateResult:
+    """Check the challenger against the gates.
 
     Args:
         metrics: of both models, overall and by slice.
         gates: as in the dataset file.
-        slices: as given to `eval_config`; one that no request falls into is refused: what was to be watched can't be seen.
+        slices: as passed to `eval_config`; one that no request falls into is refused, as it can't be checked.
 
     Raises:
-        DatasetFileError: if a gate names no metric that it can be put on.
+        DatasetFileError: if a gate names no metric that it can limit.
     """
-    check_metric_names(gates, amounts=AMOUNTS)  # whether the examples have them, `eval_config` has seen to
+    check_metric_names(gates, amounts=AMOUNTS)  # `eval_config` has checked which amounts the examples have
     comparisons = compared(metrics)
     overall = next((each for each in comparisons if not each.slice), None)
     if overall is None:
-        return Verdict((Finding(False, "there was no request to evaluate on."),))
+        return GateResult((Finding(False, "there was no request to evaluate on."),))
     findings = [*_finite(overall), *_floors(overall, gates), *_drops(overall, gates)]
     if gates.slice_drop:
         findings += _slice_drops(comparisons, gates, [sorted(names) for names in slices])
-    return Verdict(tuple(findings))
+    return GateResult(tuple(findings))
 
 
 def _finite(overall: Comparison) -> Iterator[Finding]:
@@ -106,7 +107,7 @@ def _drops(overall: Comparison, gates: Gates) -> Iterator[Finding]:
 
 
 def _slice_drops(comparisons: Sequence[Comparison], gates: Gates, slices: Sequence[Sequence[str]]) -> Iterator[Finding]:
-    """All slices are one family: a fall that is beyond doubt in one of forty by itself may be chance."""
+    """Test all slices as one family: with forty slices, one is significant by itself now and then by chance."""
     members = {tuple(names): [each for each in comparisons if [name for name, _ in each.slice] == names] for names in slices}
     large = {names: [each for each in some if each.judged_shoppers >= gates.min_shoppers] for names, some in members.items()}
     hypotheses = [
@@ -143,7 +144,7 @@ def _slice_drops(comparisons: Sequence[Comparison], gates: Gates, slices: Sequen
 
 
 def _fallen(hypotheses: Sequence[tuple[Comparison, str]], limits: Mapping[str, float]) -> dict[tuple[Slice, str], float]:
-    """By slice and metric, those that surely fell by more than the limit, and the level of the test that says so."""
+    """Return by slice and metric those that significantly fell by more than the limit, with the level of the test."""
     p_values = {(each.slice, metric): each.falls_by_chance(metric, limit=limits[metric]) for each, metric in hypotheses}
     known = {key: p for key, p in p_values.items() if not math.isnan(p)}
     levels = zip(known, holm(list(known.values()), alpha=FAMILY_ALPHA), strict=True)
@@ -172,7 +173,7 @@ def _limit(each: Comparison, metric: str, drop: float) -> str:
 
 
 def _apart(value: float, bound: float) -> tuple[str, str]:
-    """Both numbers with as many digits (3 to 9) as it takes to tell them apart."""
+    """Format both numbers with as many digits (3 to 9) as it takes to differ."""
     digits = next((n for n in range(3, 9) if f"{value:.{n}f}" != f"{bound:.{n}f}"), 9)
     digits = 3 if value == bound else digits
     return f"{value:.{digits}f}", f"{bound:.{digits}f}"

@@ -1,9 +1,9 @@
-"""Taking one feature's word away: its values are handed to other requests or candidates, and everything else stays as it was.
+"""Permute one feature's values across requests or candidates, and leave all other features as they are.
 
-A feature of requests moves across requests, all of its columns together, a history as a whole; one of candidates across all candidates of
-the block, whatever their lists. A list-relative feature has no column: it compares a number with the rest of its list, so its word is
-taken away by putting another request's numbers around each candidate's own. A candidate's score doesn't depend on the others but through
-these features, so nothing else changes.
+A feature of requests is permuted across requests, all of its columns together, a history as a whole; one of candidates
+across all candidates of the block, whatever their lists. A list-relative feature has no column: it compares a number
+with the rest of its list, so it is permuted by placing each candidate's number among those of another request. A
+candidate's score depends on the others only through these features, so nothing else changes.
 """
 
 from collections.abc import Sequence
@@ -19,33 +19,33 @@ from components.contract.errors import InputError
 from components.contract.features import ListRelative
 
 LIST_COPIES = 8
-"""In how many copies of a request its candidates keep their own number in turn: of the rest of a longer list an eighth stays as it was."""
+"""Copies of a request, in each of which some candidates keep their number; in a longer list an eighth of the rest keeps it too."""
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """A feature whose word can be taken away: its columns or, of a list-relative one, the column of the number that it compares."""
+class PermutedFeature:
+    """A feature with the columns to permute; of a list-relative one, the column of the number that it compares."""
 
     name: str
     columns: tuple[Column, ...]
     compares: bool = False
 
 
-def subjects(dataset: Dataset) -> tuple[Subject, ...]:
-    """The features of the dataset file, in its order."""
+def permuted_features(dataset: Dataset) -> tuple[PermutedFeature, ...]:
+    """List the features of the dataset file, in its order."""
     inputs = input_columns(dataset)
     listed = []
     for feature in dataset.features:
         compares = isinstance(feature, ListRelative)
         source = feature.of if isinstance(feature, ListRelative) else feature.name
-        listed.append(Subject(feature.name, tuple(column for column in inputs if column.feature == source), compares))
+        listed.append(PermutedFeature(feature.name, tuple(column for column in inputs if column.feature == source), compares))
     return tuple(listed)
 
 
-def permuted(
+def permute(
     block: pa.RecordBatch, columns: Sequence[Column], *, row_lengths: NDArray[np.int64], random: np.random.Generator
 ) -> pa.RecordBatch:
-    """The block of R requests with the columns' values in another order, the same for all of them.
+    """Permute the columns' values in a block of R requests, all columns alike.
 
     Args:
         block: lists of values by request.
@@ -68,28 +68,28 @@ def permuted(
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Copies of requests, in each of which some candidates keep their number among those of another request."""
+class CopiedRequests:
+    """C copies of requests, in each of which some candidates keep their number among those of another request."""
 
     block: pa.RecordBatch
     row_lengths: NDArray[np.int64]  # [C], of the copies
-    scored: NDArray[np.intp]  # [N], where each candidate of the requests stands, in their order, among those of the copies
+    scored: NDArray[np.intp]  # [N], index among the copies' candidates of the one to score for each candidate of the requests
 
 
-def held_against_another_list(
+def permute_list_context(
     block: pa.RecordBatch, column: Column, *, row_lengths: NDArray[np.int64], random: np.random.Generator
-) -> Held:
-    """Each candidate with its own number in a list of another request's numbers.
+) -> CopiedRequests:
+    """Place each candidate's number in a list of another request's numbers.
 
-    A request with L candidates is copied min(L, LIST_COPIES) times. In copy c the candidates c, c + copies, ... keep their number; the
-    others get those of another request, drawn with a length of its own and repeated or cut to fill the list.
+    A request with L candidates is copied min(L, LIST_COPIES) times. In copy c the candidates c, c + copies, ... keep
+    their number; the others get those of another request, drawn at random, repeated or cut to fill the list.
     """
     requests = len(row_lengths)
     start = np.cumsum(row_lengths) - row_lengths
-    # A shift of a shuffled circle: nobody is given his own list, so long as there are two.
-    circle = random.permutation(requests)
+    # A cyclic shift of a random order: with two requests or more, none gets its own list.
+    cycle = random.permutation(requests)
     other = np.empty(requests, np.int64)
-    other[circle] = np.roll(circle, 1)
+    other[cycle] = np.roll(cycle, 1)
     copies = np.minimum(row_lengths, LIST_COPIES)
     origin = np.repeat(np.arange(requests), copies)  # [C]
     copy = np.arange(len(origin)) - np.repeat(np.cumsum(copies) - copies, copies)
@@ -105,11 +105,11 @@ def held_against_another_list(
     taken = _lists(flat, number, lengths, like=everything.column(column.name))
     scored = np.flatnonzero(own)
     scored = scored[np.lexsort((position[scored], origin[of_copy[scored]]))]
-    return Held(replaced(everything, {column.name: taken}), lengths, scored)
+    return CopiedRequests(replaced(everything, {column.name: taken}), lengths, scored)
 
 
 def replaced(block: pa.RecordBatch, columns: dict[str, pa.Array]) -> pa.RecordBatch:
-    """The block with other values in these columns."""
+    """Replace columns of a block."""
     return pa.RecordBatch.from_arrays([columns.get(name, block.column(name)) for name in block.schema.names], names=block.schema.names)
 
 
@@ -120,7 +120,7 @@ def _candidates_taken(block: pa.RecordBatch, column: Column, row_lengths: NDArra
 
 
 def _of_candidates(block: pa.RecordBatch, column: Column, row_lengths: NDArray[np.int64]) -> pa.Array:
-    """The values of a column of candidates, one after the other."""
+    """Flatten a column of candidates; raises InputError where it hasn't `size` values for each."""
     values = block.column(column.name)
     lengths = np.zeros(len(values), np.int64) if pa.types.is_null(values.type) else values.value_lengths().fill_null(0).to_numpy(False)
     if not np.array_equal(lengths, row_lengths * column.size):
@@ -133,7 +133,7 @@ def _of_candidates(block: pa.RecordBatch, column: Column, row_lengths: NDArray[n
 
 
 def _lists(flat: pa.Array, at: NDArray[np.int64], lengths: NDArray[np.int64], *, like: pa.Array) -> pa.Array:
-    """Lists of these lengths of the values at these places."""
+    """Make lists of these lengths from the values at these indices."""
     bounds = np.concatenate([[0], np.cumsum(lengths)])
     kind = pa.LargeListArray if pa.types.is_large_list(like.type) else pa.ListArray
     offsets = pa.array(bounds, pa.int64() if kind is pa.LargeListArray else pa.int32())

@@ -1,4 +1,4 @@
-"""A bounded sample of a split's requests: what takes many looks at each is looked at on these."""
+"""Draw a bounded sample of a split's requests, for evaluations that score each request many times."""
 
 import hashlib
 import heapq
@@ -14,20 +14,20 @@ LOOKED_THROUGH = 20_000
 
 
 def sampled(folder: str, split: str, *, seed: int) -> pa.RecordBatch:
-    """The requests of `sampled_records`, decoded."""
+    """Read the requests of `sampled_records`, decoded."""
     return ExamplesToRecordBatchDecoder().DecodeBatch(sampled_records(folder, split, seed=seed))
 
 
 def sampled_records(folder: str, split: str, *, seed: int) -> list[bytes]:
-    """At most `MAX_REQUESTS` requests, and `MAX_BYTES` of them, drawn from the first `LOOKED_THROUGH`, the files taken in turn.
+    """Draw at most `MAX_REQUESTS` requests and `MAX_BYTES` from the first `LOOKED_THROUGH`, over all files in turn.
 
-    Ingestion orders each file by a hash of the shopper, so the first ones are as good as any; of those the sample is drawn by hash. It is
-    the same whatever order the files come in, and so are its requests' places.
+    Ingestion orders each file by a hash of the shopper, so the first ones are a random sample; from those the requests
+    are drawn by hash. The sample and its order don't depend on the order of the files.
 
     Args:
         folder: the Examples artifact.
         split: its name.
-        seed: draws another sample.
+        seed: key of the hash.
     """
     paths = sorted(tf.io.gfile.glob(f"{folder}/Split-{split}/*"))
     files = tf.data.Dataset.from_tensor_slices(tf.constant(paths, tf.string))
@@ -41,7 +41,7 @@ def sampled_records(folder: str, split: str, *, seed: int) -> list[bytes]:
 
 
 def drawn(records: Iterable[bytes], *, seed: int) -> list[bytes]:
-    """Those whose bytes have the lowest hashes, by hash, as far as requests and bytes allow."""
+    """Take the records with the lowest hashes, in their order, up to `MAX_REQUESTS` and `MAX_BYTES`."""
     key = seed.to_bytes(8, "little")
     hashed = ((hashlib.blake2b(record, digest_size=16, key=key).digest(), record) for record in records)
     kept: list[bytes] = []

@@ -1,4 +1,4 @@
-"""What a judge reads off a block of examples: values, candidates, items and shoppers, as flat arrays."""
+"""Read values, items and shoppers from a block of examples, as flat arrays."""
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +10,7 @@ from components.evaluation.metrics.id_hashes import hashed
 
 
 def candidate_values(block: pa.RecordBatch, name: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The values [N] of a candidate column, and how many each request [R] has; a request without the feature has none.
+    """Return the values [N] of a candidate column, and their number by request [R], 0 without the feature.
 
     Raises:
         InputError: if the examples have no such feature.
@@ -26,12 +26,12 @@ def candidate_values(block: pa.RecordBatch, name: str) -> tuple[NDArray[np.float
 
 
 def candidate_ids(block: pa.RecordBatch, name: str) -> NDArray[np.uint64] | None:
-    """Hashes of a candidate column's ids [N]; None if the examples have no such feature."""
+    """Hash a candidate column's ids [N]; None if the examples have no such feature."""
     return hashed(block.column(name).flatten()) if name in block.schema.names else None
 
 
 def shoppers(block: pa.RecordBatch) -> NDArray[np.uint64] | None:
-    """The hash of each request's shopper [R]; one whose `user` is "" or missing is a shopper of its own, named by `request` and `time`."""
+    """Hash each request's shopper [R]; without a `user` it is one of its own, identified by `request` and `time`."""
     if not {"user", "request"} <= set(block.schema.names):
         return None
     user, request = (_first(block.column(name)) for name in ("user", "request"))
@@ -42,5 +42,5 @@ def shoppers(block: pa.RecordBatch) -> NDArray[np.uint64] | None:
 
 
 def _first(column: pa.ListArray) -> pa.Array:
-    """The one value of each request, b"" where it has none."""
+    """Return the one value of each request, b"" where it has none."""
     return pa.array([value[0] if value else b"" for value in column.to_pylist()], pa.binary())

@@ -1,4 +1,4 @@
-"""What of a model is drawn and not told: calibration, the distribution of scores, and what is found place by place."""
+"""Curves of a model for the report's charts: calibration, the distribution of scores, positives by position."""
 
 from typing import Any
 
@@ -7,27 +7,27 @@ import numpy as np
 from components.evaluation.metrics.metric_accumulator import RankingSums
 
 CURVES = "curves"
-"""What the curves are called among Evaluator's values; they are JSON there."""
+"""The metric under which Evaluator writes the curves, as JSON."""
 SCORE_BINS = 30
 
 Curves = dict[str, Any]
 """
     calibration    for each bin of equally many impressions: impressions, mean score, share of positives
     scores         equal bins from 0 to `top`: impressions without and with a label
-    places         for each place of the model's order: impressions, and how many times the overall share of positives is found there
+    places         for each position of the model's order: impressions, and the share of positives there over the overall share
 """
 
 
 def curves(sums: RankingSums) -> Curves:
-    """The curves of a model as plain values."""
+    """Compute the curves of a model as plain values."""
     bins = np.stack(sums.scores.calibration(), axis=1)
-    bins = bins if np.isfinite(bins).all() else bins[:0]  # scores that are no probabilities promise nothing
-    places = sums.places.T.tolist()
+    bins = bins if np.isfinite(bins).all() else bins[:0]  # scores that are no probabilities can't be calibrated
+    positions = sums.positions.T.tolist()
     share = float(sums.scores.positives.sum() / max(1, sums.scores.positives.sum() + sums.scores.negatives.sum()))
     return {
         "calibration": [[count, score_sum / count, positives / count] for count, score_sum, positives in bins.tolist()],
         "scores": _distribution(sums),
-        "places": [[shown, positives_there / shown / share] for shown, positives_there in places if shown and share],
+        "places": [[shown, positives / shown / share] for shown, positives in positions if shown and share],
     }
 
 

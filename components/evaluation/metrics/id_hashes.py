@@ -1,4 +1,4 @@
-"""Ids as 64-bit numbers that are the same on every machine and in every run."""
+"""Hash ids to 64 bits, the same on every machine and in every run, and sample by hash."""
 
 import hashlib
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def hashed(ids: "pa.Array[Any]") -> NDArray[np.uint64]:
-    """The first 8 bytes of BLAKE2b of each id [N]; an id is a text, bytes or a whole number, and a missing one is ""."""
+    """Hash ids [N] to 8 bytes of BLAKE2b; an id is a text, bytes or a whole number, and a missing one is ""."""
     encoded = ids.dictionary_encode("encode")
     of_distinct = np.array([_hash(value) for value in encoded.dictionary.to_pylist()], np.uint64)
     hashes: NDArray[np.uint64] = of_distinct[encoded.indices.to_numpy(zero_copy_only=False)]
@@ -21,16 +21,16 @@ def _hash(value: bytes | str | int | None) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 
-def begins_with_zeros(hashes: NDArray[np.uint64], bits: int) -> NDArray[np.bool_]:
-    """Which of the hashes [N] are in the sample of those that begin with so many zero bits: 1 in 2^bits, all at 0."""
+def is_sampled(hashes: NDArray[np.uint64], bits: int) -> NDArray[np.bool_]:
+    """Return whether each hash [N] is in the sample: it begins with `bits` zero bits, as 1 in 2^bits do."""
     return hashes < np.uint64(2 ** (64 - bits)) if bits else np.ones(len(hashes), np.bool_)
 
 
-def fitting_bits(hashes: NDArray[np.uint64], bits: int, *, most: int) -> int:
-    """The least number of zero bits, from `bits` on, with which at most so many of the hashes [N] begin.
+def sampling_bits(hashes: NDArray[np.uint64], bits: int, *, most: int) -> int:
+    """Return the least number of zero bits, from `bits` on, at which at most `most` of the hashes [N] are sampled.
 
-    It depends on the hashes alone, so a sample of a sample is that of the whole, whatever was added first.
+    It depends on the hashes alone, so a sample of samples is that of the whole, in whatever order they are added.
     """
-    while begins_with_zeros(hashes, bits).sum() > most:
+    while is_sampled(hashes, bits).sum() > most:
         bits += 1
     return bits

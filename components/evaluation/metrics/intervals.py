@@ -1,10 +1,10 @@
-"""Intervals and tests from a standard error over shoppers, sound also where shoppers are few.
+"""Compute intervals and tests from a standard error over shoppers, valid also where shoppers are few.
 
-A standard error over n shoppers is itself uncertain: with few of them the quantiles of the normal distribution promise too much. So they
-are Student's t with n - 1 degrees of freedom, as for a mean of n values. Shoppers who come often weigh more; n is therefore Kish's
-effective number of shoppers (`shopper_counts`) and needs not be whole (Carter et al. 2017, "Asymptotic behavior of a t-test robust to
-cluster heterogeneity"). It makes little of a difference from 100 shoppers on. `python -m
-benchmarks.evaluation.coverage` shows what it comes to.
+A standard error over n shoppers is itself uncertain: with few of them the quantiles of the normal distribution promise
+too much. So they are Student's t with n - 1 degrees of freedom, as for a mean of n values. Shoppers who come often
+weigh more; n is therefore Kish's effective number of shoppers (`user_counts`) and needs not be whole (Carter et al.
+2017, "Asymptotic behavior of a t-test robust to cluster heterogeneity"). It makes little of a difference from 100
+shoppers on. `python -m benchmarks.evaluation.coverage` shows what it comes to.
 """
 
 import math
@@ -18,7 +18,7 @@ FEWEST_SHOPPERS = 10
 
 
 def half_width(error: float, effective: float, *, confidence: float = CONFIDENCE) -> float:
-    """Half the width of an interval; NaN where the error isn't defined.
+    """Return half the width of an interval; NaN where the error isn't defined.
 
     Args:
         error: the bootstrap's standard error.
@@ -31,7 +31,7 @@ def half_width(error: float, effective: float, *, confidence: float = CONFIDENCE
 
 
 def p_value(above: float, error: float, effective: float) -> float:
-    """The chance of a value as low as this, or lower, where the truth is 0: of a one-sided test that it isn't below 0.
+    """Return the p-value of a one-sided test that the true value isn't below 0: the chance of one this low at 0.
 
     Args:
         above: the value, less the greatest one that the hypothesis allows.
@@ -39,7 +39,7 @@ def p_value(above: float, error: float, effective: float) -> float:
         effective: number of shoppers.
 
     Returns:
-        NaN where that isn't defined. Without an error (two models that are the same) the value is the truth: 0 below 0, else 1.
+        NaN where that isn't defined. Without an error (two equal models) the value is the truth: 0 below 0, else 1.
     """
     if not effective > 1 or math.isnan(above) or math.isnan(error):
         return math.nan
@@ -49,12 +49,12 @@ def p_value(above: float, error: float, effective: float) -> float:
 
 
 def holm(p_values: Sequence[float], *, alpha: float) -> list[float | None]:
-    """Which of the hypotheses are refuted so that the chance to refute any true one is at most alpha, whatever their dependence.
+    """Test by Holm's procedure: the chance to reject any true hypothesis is at most alpha, however dependent they are.
 
-    Holm (1979): the lowest of m p-values is held against alpha / m, the next against alpha / (m - 1), until one is above.
+    Holm (1979): the lowest of m p-values is compared with alpha / m, the next with alpha / (m - 1), until one is above.
 
     Returns:
-        for each the level at which it is refuted, None where it isn't.
+        for each the level at which it is rejected, None where it isn't.
     """
     levels: list[float | None] = [None] * len(p_values)
     for done, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):

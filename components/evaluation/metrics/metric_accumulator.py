@@ -1,78 +1,78 @@
-"""The ranking metrics of many requests, as sums that can be added: what runs over blocks, slices and machines.
+"""Accumulate ranking metrics: sums over requests that are added up across blocks, slices and machines.
 
-Means over requests, of one value each (definitions in `metrics`):
+Means over requests, of one value each (defined in `definitions`):
 
-    precision_at_k, recall_at_k, hit_rate_at_k, map, mrr   weight 1 where the request has a positive; the others don't count
-    ndcg_at_k                                              weight 1 where it has a gain
-    gauc                                                   weight: the number of impressions, where the request has both classes
-    revenue_at_k, quantity_at_k, margin_at_k               weight: the request's amount, where the dataset has the role
+    precision_at_k, recall_at_k, hit_rate_at_k, map, mrr   weight 1 where the request has a positive, else 0
+    ndcg_at_k                                              weight 1 where it has a gain, else 0
+    gauc                                                   weight: its impressions, where it has both classes
+    revenue_at_k, quantity_at_k, margin_at_k               weight: its amount, where the dataset has the role
 
-GAUC is the impression-weighted mean of the AUC within a group (Zhu et al. 2017, "Optimized cost per click in Taobao display advertising";
-Zhou et al. 2018, "Deep interest network for click-through rate prediction", the weighted AUC of its metrics). `gauc` groups by request: it
-compares only candidates that a shopper saw side by side. `gauc_by_user` groups by shopper, as the papers do, so a request in which the
-shopper was in the mood to buy is held against one in which not; a guest's request is a group of its own.
+GAUC is the impression-weighted mean of the AUC within a group (Zhu et al. 2017, "Optimized cost per click in Taobao
+display advertising"; Zhou et al. 2018, "Deep interest network for click-through rate prediction", the weighted AUC of
+its metrics). `gauc` groups by request: it compares only candidates that a shopper saw side by side. `gauc_by_user`
+groups by shopper, as the papers do, so a request that ended in a purchase is also compared with one that didn't; a
+guest's request is a group of its own.
 
 Over all candidates, across requests:
 
-    auc, pr_auc, ece    see `score_counts`
-    log_loss            mean of -log of the probability given to what happened; NaN if a score is no probability
-    calibration         mean score over mean label: 1 is right, 2 promises twice as many positives as there are
+    auc, pr_auc, ece    see `score_histogram`
+    log_loss            mean of -log of the predicted probability of the label; NaN if a score is no probability
+    calibration         mean score over mean label: 1 is calibrated, 2 predicts twice as many positives as there are
 
-Over all requests and items (`item_reach`): `coverage_at_5` is the share of the shown items that reach a first five, `personalisation_at_5`
-1 - the overlap of the first five of two requests.
+Over all requests and items (`item_coverage`): `coverage_at_5` is the share of the shown items that reach some top five,
+`personalisation_at_5` is 1 - the overlap of the top fives of two requests.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.contract.errors import InputError
 from components.contract.sources import AMOUNTS
-from components.evaluation.metrics.bootstrap import poisson_counts
-from components.evaluation.metrics.bootstrap_replicates import Replicates
-from components.evaluation.metrics.item_coverage import NO_ITEMS, ItemReach, shopper_groups
-from components.evaluation.metrics.score_histogram import NO_SCORES, ScoreCounts
-from components.evaluation.metrics.user_counts import NO_COUNTS, ShopperCounts
-from components.evaluation.metrics.user_sample import NO_SHOPPERS, ShopperSample
+from components.evaluation.metrics.bootstrap import Replicates, poisson_counts
+from components.evaluation.metrics.item_coverage import NO_ITEMS, ItemCoverage, user_groups
+from components.evaluation.metrics.score_histogram import NO_SCORES, ScoreHistogram
+from components.evaluation.metrics.user_counts import NO_COUNTS, UserCounts
+from components.evaluation.metrics.user_sample import NO_USERS, UserSample
 from components.evaluation.metrics.vectorized_metrics import Ranked, Terms, listwise
 
-FIRST = (1, 5, 10)
-REACHED = 5
-PLACES = 20
+CUTOFFS = (1, 5, 10)  # k of the metrics at k
+ITEM_CUTOFF = 5  # k of the metrics of items
+POSITIONS = 20  # of which impressions and positives are counted, for the curves
 
 COUNTS = ("requests", "impressions", "positives", "requests_without_positive", "invalid_scores")
-OF_SHOPPERS = ("shoppers", "shoppers_without_positive", "effective_shoppers")
-OF_SCORES = ("auc", "pr_auc", "ece")
+SHOPPER_METRICS = ("shoppers", "shoppers_without_positive", "effective_shoppers")
+SCORE_METRICS = ("auc", "pr_auc", "ece")
 POINTWISE = ("log_loss", "calibration")
 LISTWISE = (
     "gauc",
-    *(f"precision_at_{k}" for k in FIRST),
-    *(f"recall_at_{k}" for k in FIRST),
-    *(f"hit_rate_at_{k}" for k in FIRST[1:]),
-    *(f"ndcg_at_{k}" for k in FIRST[1:]),
+    *(f"precision_at_{k}" for k in CUTOFFS),
+    *(f"recall_at_{k}" for k in CUTOFFS),
+    *(f"hit_rate_at_{k}" for k in CUTOFFS[1:]),
+    *(f"ndcg_at_{k}" for k in CUTOFFS[1:]),
     "map",
     "mrr",
 )
-OF_AMOUNTS = tuple(f"{amount}_at_{k}" for amount in AMOUNTS for k in FIRST)
-OF_ITEMS = (f"coverage_at_{REACHED}", f"personalisation_at_{REACHED}")
-METRICS = (*COUNTS, *OF_SHOPPERS, *OF_SCORES, "auc_error", *POINTWISE, "gauc_by_user", *LISTWISE, *OF_AMOUNTS, *OF_ITEMS)
-"""Names of all values of `RankingSums.values`; those of `OF_AMOUNTS` are there where the examples have the amount."""
-BOOTSTRAPPED = (*OF_SCORES, *POINTWISE, "gauc_by_user", *LISTWISE, *OF_AMOUNTS)
-"""Those whose standard error is from replicates of the shoppers; that of `OF_ITEMS` is from leaving groups of them out (`item_reach`)."""
-ESTIMATED = (*BOOTSTRAPPED, *OF_ITEMS)
-"""Those that have a standard error."""
+AMOUNT_METRICS = tuple(f"{amount}_at_{k}" for amount in AMOUNTS for k in CUTOFFS)
+ITEM_METRICS = (f"coverage_at_{ITEM_CUTOFF}", f"personalisation_at_{ITEM_CUTOFF}")
+METRICS = (*COUNTS, *SHOPPER_METRICS, *SCORE_METRICS, "auc_error", *POINTWISE, "gauc_by_user", *LISTWISE, *AMOUNT_METRICS, *ITEM_METRICS)
+"""Names of all values of `RankingSums.values`; of `AMOUNT_METRICS` those whose amount the examples have."""
+BOOTSTRAPPED = (*SCORE_METRICS, *POINTWISE, "gauc_by_user", *LISTWISE, *AMOUNT_METRICS)
+"""Metrics with a bootstrap standard error; that of `ITEM_METRICS` is a jackknife's (`item_coverage`)."""
+ESTIMATED = (*BOOTSTRAPPED, *ITEM_METRICS)
+"""Metrics with a standard error."""
 
-_PROBABILITY_MARGIN = 1e-7  # about the step of float32 below 1: a sigmoid that rounds to 1 costs 16, not infinity
+_PROBABILITY_MARGIN = 1e-7  # about the step of float32 below 1: a wrong sigmoid that rounds to 1 adds 16, not infinity
 
 Floats = NDArray[np.float64]
-NO_PLACES: Floats = np.zeros((2, PLACES))
+_NO_POSITIONS: Floats = np.zeros((2, POSITIONS))
 
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """R requests with N candidates that follow one another, and what a model made of them.
+    """R requests with N candidates that follow one another, and a model's scores of them.
 
     Raises:
         InputError: if labels, scores, gains and the sum of row_lengths differ in length.
@@ -82,8 +82,8 @@ class Requests:
     scores: NDArray[np.float32]  # [N]
     gains: NDArray[np.float32]  # [N]
     row_lengths: NDArray[np.int64]  # [R]
-    users: NDArray[np.uint64] | None = None  # [R], hashes; without them nothing is told by shopper
-    items: NDArray[np.uint64] | None = None  # [N], hashes; without them nothing is told of items
+    users: NDArray[np.uint64] | None = None  # [R], hashes; None: no metric by shopper and no standard error
+    items: NDArray[np.uint64] | None = None  # [N], hashes; None: no metric of items
     amounts: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)  # [N] each, by name
 
     def __post_init__(self) -> None:
@@ -97,197 +97,203 @@ class Requests:
 
 @dataclass(frozen=True, slots=True)
 class RankingSums:
-    """What is kept of any number of requests; `a + b` is of both. Addition is associative and commutative up to rounding."""
+    """Sums over any number of requests; `a + b` is of both. Addition is associative and commutative up to rounding."""
 
-    totals: Floats  # [counts, then weighted sums of the means, then their weights]
-    scores: ScoreCounts
-    counts: ShopperCounts
-    shoppers: ShopperSample
-    items: ItemReach
+    totals: Floats  # [COUNTS, then the weighted sums of the means, then their weights]
+    scores: ScoreHistogram
+    counts: UserCounts
+    shoppers: UserSample
+    items: ItemCoverage
     replicates: Replicates | None  # None where shoppers aren't known, or of no request
-    places: Floats  # [2, PLACES], impressions and expected positives at each place of the model's order
+    positions: Floats  # [2, POSITIONS], impressions and expected positives at each position of the model's order
 
     def __add__(self, other: "RankingSums") -> "RankingSums":
-        """The sums of both sets of requests."""
+        """Add the sums of both sets of requests."""
         return RankingSums(
-            self.totals + other.totals,
-            self.scores + other.scores,
-            self.counts + other.counts,
-            self.shoppers + other.shoppers,
-            self.items + other.items,
-            _both(self.replicates, other.replicates),
-            self.places + other.places,
+            totals=self.totals + other.totals,
+            scores=self.scores + other.scores,
+            counts=self.counts + other.counts,
+            shoppers=self.shoppers + other.shoppers,
+            items=self.items + other.items,
+            replicates=_add_optional(self.replicates, other.replicates),
+            positions=self.positions + other.positions,
         )
 
     def values(self, listwise: Sequence[str] = LISTWISE) -> dict[str, float]:
-        """All metrics by name; NaN where no request defines one. `listwise` are those that the sums were taken of.
+        """Compute all metrics by name; NaN where undefined. `listwise` are the listwise metrics of the sums.
 
-        `invalid_scores` counts scores that are NaN or infinite (NaN ranks last); `auc_error` bounds the error of `auc`, 0 when it is exact.
+        `invalid_scores` counts scores that are NaN or infinite (NaN ranks last); `auc_error` bounds that of `auc`.
         """
-        names = (*COUNTS, *POINTWISE, *listwise)
-        named = dict(zip(names, _means(self.totals).tolist(), strict=True))
-        named |= {name: float(getattr(self.scores, name)) for name in (*OF_SCORES, "auc_error")}
-        named |= dict(zip(OF_SHOPPERS, self._of_shoppers(), strict=True))
-        named |= dict(zip(OF_ITEMS, (self.items.coverage, self.items.personalisation), strict=True))
+        of_totals = zip((*COUNTS, *POINTWISE, *listwise), _means(self.totals).tolist(), strict=True)
+        of_scores = {name: float(getattr(self.scores, name)) for name in (*SCORE_METRICS, "auc_error")}
+        of_shoppers = zip(SHOPPER_METRICS, self._count_shoppers(), strict=True)
+        of_items = zip(ITEM_METRICS, (self.items.coverage, self.items.personalisation), strict=True)
         _, (auc, weight) = self.shoppers.gauc()
-        named["gauc_by_user"] = float(_weighted_mean(auc, weight))
-        return named
-
-    def _of_shoppers(self) -> tuple[float, float, float]:
-        """NaN where shoppers aren't known."""
-        if self.replicates is None:
-            return (float("nan"),) * 3
-        return float(self.counts.shoppers), float(self.counts.without_positive), self.counts.effective
+        gauc_by_user = float(_weighted_mean(auc, weight))
+        return {**dict(of_totals), **of_scores, **dict(of_shoppers), **dict(of_items), "gauc_by_user": gauc_by_user}
 
     def replicated(self, listwise: Sequence[str] = LISTWISE) -> dict[str, Floats]:
-        """The metrics of `BOOTSTRAPPED` in each replicate [B]; empty where shoppers aren't known."""
+        """Compute the metrics of `BOOTSTRAPPED` in each replicate [B]; empty where shoppers aren't known."""
         if self.replicates is None:
             return {}
         named = dict(zip((*COUNTS, *POINTWISE, *listwise), _means(self.replicates.totals).T, strict=True))
-        named |= {name: getattr(self.replicates.scores, name) for name in OF_SCORES}
+        named |= {name: getattr(self.replicates.scores, name) for name in SCORE_METRICS}
         user, (auc, weight) = self.shoppers.gauc()
         named["gauc_by_user"] = _weighted_mean(auc, weight[:, None] * poisson_counts(user))
         return {name: values for name, values in named.items() if name not in COUNTS}
 
     def without_each_group(self) -> dict[str, Floats]:
-        """The metrics of `OF_ITEMS` without each group of shoppers [G]; empty where shoppers aren't known."""
-        return {} if self.replicates is None else dict(zip(OF_ITEMS, self.items.without_each_group(), strict=True))
+        """Compute `ITEM_METRICS` without each group of shoppers [G]; empty where shoppers aren't known."""
+        return {} if self.replicates is None else dict(zip(ITEM_METRICS, self.items.without_each_group(), strict=True))
+
+    def _count_shoppers(self) -> tuple[float, float, float]:
+        """Return the values of `SHOPPER_METRICS`; NaN where shoppers aren't known."""
+        if self.replicates is None:
+            return (float("nan"),) * 3
+        return float(self.counts.shoppers), float(self.counts.without_positive), self.counts.effective
 
 
 def no_sums(listwise: Sequence[str] = LISTWISE) -> RankingSums:
-    """The sums of no request."""
-    return RankingSums(
-        np.zeros(len(COUNTS) + 2 * (len(POINTWISE) + len(listwise))), NO_SCORES, NO_COUNTS, NO_SHOPPERS, NO_ITEMS, None, NO_PLACES
-    )
+    """Return the sums of no request."""
+    n_totals = len(COUNTS) + 2 * (len(POINTWISE) + len(listwise))
+    return RankingSums(np.zeros(n_totals), NO_SCORES, NO_COUNTS, NO_USERS, NO_ITEMS, None, _NO_POSITIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subset:
+    """S requests of a block, with M of their candidates."""
+
+    rows: NDArray[np.intp]  # [S], indices of the requests in the block, ascending
+    candidates: NDArray[np.intp]  # [M], indices of the candidates in the block
+    row: NDArray[np.intp]  # [M], the candidate's request, 0 to S-1
+    scores: NDArray[np.float32]  # [M]
+    positive: NDArray[np.bool_]  # [M]
+
+    def by_request(self, values: NDArray[np.generic] | None = None) -> Floats:
+        """Sum the candidates' values, by default 1 each, to [S]."""
+        return np.bincount(self.row, weights=values, minlength=len(self.rows)).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class RequestSums:
-    """The summands of each request of a block, from which any subset can be added up."""
+    """The summands of each request of a block, from which any subset can be summed."""
 
     requests: Requests
     row: NDArray[np.int64]  # [N], the candidate's request
-    listwise: tuple[Terms, ...]  # of each request
-    reach: Floats  # [N], the probability to stand among the first places
+    listwise: tuple[Terms, ...]  # a value and its weight for each request [R], metric by metric
+    reach: Floats  # [N], the probability to stand among the first ITEM_CUTOFF
     position: NDArray[np.int64]  # [N], from 0, in the model's order; tied candidates in any
     expected_label: Floats  # [N], at that position
     weights: NDArray[np.float32] | None  # [R, B], how often each replicate counts the request
 
     def total(self, rows: NDArray[np.intp] | None = None) -> RankingSums:
-        """The sums over the requests at these places, ascending, or over all."""
+        """Sum over the requests at these indices, ascending; default: over all."""
+        n_requests = len(self.requests.row_lengths)
         if rows is None:
-            rows = np.arange(len(self.requests.row_lengths))
-        chosen = np.zeros(len(self.requests.row_lengths), np.bool_)
+            rows = np.arange(n_requests)
+        chosen = np.zeros(n_requests, np.bool_)
         chosen[rows] = True
         candidates = np.flatnonzero(chosen[self.row])
-        renumbered = np.searchsorted(rows, self.row[candidates])
-        columns = self._columns(candidates, renumbered, [(value[rows], weight[rows]) for value, weight in self.listwise], len(rows))
-        requests = self.requests
-        shoppers, items = NO_SHOPPERS, NO_ITEMS
-        if requests.users is not None:
-            user = requests.users[self.row[candidates]]
-            shoppers = ShopperSample.from_users(user, requests.scores[candidates], requests.labels[candidates] > 0)
-        if requests.items is not None:
-            group = np.zeros(len(rows), np.int64) if requests.users is None else shopper_groups(requests.users[rows])
-            items = ItemReach.from_candidates(requests.items[candidates], self.reach[candidates], row=renumbered, group=group)
-        shown = np.bincount(self.position[candidates], minlength=PLACES)[:PLACES].astype(np.float64)
-        expected = np.bincount(self.position[candidates], weights=self.expected_label[candidates], minlength=PLACES)[:PLACES]
-        return self._sums(columns, candidates, rows, renumbered, shoppers, items, np.stack([shown, expected]))
+        subset = self._subset(rows, candidates, np.searchsorted(rows, self.row[candidates]))
+        pooled = self._pooled_sums(subset, [(value[rows], weight[rows]) for value, weight in self.listwise])
+        return replace(pooled, shoppers=self._shoppers(subset), items=self._items(subset), positions=self._positions(subset))
 
     def total_of_candidates(self, candidates: NDArray[np.intp]) -> RankingSums:
-        """The sums over the candidates at these places alone.
+        """Sum over the candidates at these indices alone.
 
-        A request counts if it shows one of them, and has a positive if one of them is. Lists are torn apart, so what is told by list is
-        NaN.
+        A request counts if it shows one of them, and has a positive if one of them is. Metrics by list are NaN.
         """
-        rows, renumbered = np.unique(self.row[candidates], return_inverse=True)
+        rows, row = np.unique(self.row[candidates], return_inverse=True)
         nothing = np.zeros(len(rows))
-        columns = self._columns(candidates, renumbered, [(nothing, nothing)] * len(self.listwise), len(rows))
-        return self._sums(columns, candidates, rows, renumbered, NO_SHOPPERS, NO_ITEMS, NO_PLACES)
+        return self._pooled_sums(self._subset(rows, candidates, row), [(nothing, nothing)] * len(self.listwise))
 
-    def _columns(self, candidates: NDArray[np.intp], row: NDArray[np.intp], terms: Sequence[Terms], n_requests: int) -> Floats:
-        """As `RankingSums.totals`, a row for each of the requests, [R, C]."""
-        scores, positive = self.requests.scores[candidates], self.requests.labels[candidates] > 0
+    def _subset(self, rows: NDArray[np.intp], candidates: NDArray[np.intp], row: NDArray[np.intp]) -> _Subset:
+        return _Subset(rows, candidates, row, self.requests.scores[candidates], self.requests.labels[candidates] > 0)
 
-        def by_request(values: NDArray[np.generic] | None = None) -> Floats:
-            return np.bincount(row, weights=values, minlength=n_requests).astype(np.float64)
-
-        length, positives = by_request(), by_request(positive)
-        probability = np.where((scores >= 0) & (scores <= 1), scores.astype(np.float64), np.nan)
-        columns = [np.ones(n_requests), length, positives, (positives == 0).astype(np.float64), by_request(~np.isfinite(scores))]
-        columns += [by_request(_log_loss(probability, positive)), by_request(probability)]
-        columns += [np.where(weight > 0, value * weight, 0.0) for value, weight in terms]
-        columns += [length, positives, *(weight for _, weight in terms)]
-        return np.stack(columns, axis=1)
-
-    def _sums(
-        self,
-        columns: Floats,
-        candidates: NDArray[np.intp],
-        rows: NDArray[np.intp],
-        row: NDArray[np.intp],
-        shoppers: ShopperSample,
-        items: ItemReach,
-        places: Floats,
-    ) -> RankingSums:
-        scores, positive = self.requests.scores[candidates], self.requests.labels[candidates] > 0
-        counts, replicates, of_shoppers = ScoreCounts.from_scores(scores, positive), None, NO_COUNTS
+    def _pooled_sums(self, subset: _Subset, terms: Sequence[Terms]) -> RankingSums:
+        """Sum what doesn't need whole lists, and the terms; shoppers' sample, items and positions stay empty."""
+        summands = _summands(subset, terms)
+        scores = ScoreHistogram.from_scores(subset.scores, subset.positive)
+        counts, replicates = NO_COUNTS, None
         if self.weights is not None and self.requests.users is not None:
-            of_shoppers = ShopperCounts.from_users(self.requests.users[rows], columns[:, COUNTS.index("requests_without_positive")] == 0)
-            weights = self.weights[rows]
-            replicates = Replicates.from_columns(columns, scores=scores, positive=positive, row=row, weights=weights, counts=counts)
-        return RankingSums(columns.sum(axis=0), counts, of_shoppers, shoppers, items, replicates, places)
+            has_positive = summands[:, COUNTS.index("requests_without_positive")] == 0
+            counts = UserCounts.from_users(self.requests.users[subset.rows], has_positive)
+            weights = self.weights[subset.rows]
+            replicates = Replicates.from_columns(
+                summands, scores=subset.scores, positive=subset.positive, row=subset.row, weights=weights, counts=scores
+            )
+        return RankingSums(summands.sum(axis=0), scores, counts, NO_USERS, NO_ITEMS, replicates, _NO_POSITIONS)
 
+    def _shoppers(self, subset: _Subset) -> UserSample:
+        if self.requests.users is None:
+            return NO_USERS
+        return UserSample.from_users(self.requests.users[self.row[subset.candidates]], subset.scores, subset.positive)
 
-def sums(
-    labels: NDArray[np.float32],
-    scores: NDArray[np.float32],
-    *,
-    gains: NDArray[np.float32],
-    row_lengths: NDArray[np.int64],
-    users: NDArray[np.uint64] | None = None,
-    items: NDArray[np.uint64] | None = None,
-) -> RankingSums:
-    """The sums over all requests; arguments as in `Requests`."""
-    return request_sums(Requests(labels, scores, gains, row_lengths, users, items)).total()
+    def _items(self, subset: _Subset) -> ItemCoverage:
+        items, users = self.requests.items, self.requests.users
+        if items is None:
+            return NO_ITEMS
+        group = np.zeros(len(subset.rows), np.int64) if users is None else user_groups(users[subset.rows])
+        return ItemCoverage.from_candidates(items[subset.candidates], self.reach[subset.candidates], row=subset.row, group=group)
+
+    def _positions(self, subset: _Subset) -> Floats:
+        position, label = self.position[subset.candidates], self.expected_label[subset.candidates]
+        shown = np.bincount(position, minlength=POSITIONS)[:POSITIONS].astype(np.float64)
+        return np.stack([shown, np.bincount(position, weights=label, minlength=POSITIONS)[:POSITIONS]])
 
 
 def listwise_of(amounts: Iterable[str]) -> tuple[str, ...]:
-    """The listwise metrics of examples with these amounts."""
-    return (*LISTWISE, *(f"{amount}_at_{k}" for amount in amounts for k in FIRST))
+    """Name the listwise metrics of examples with these amounts."""
+    return (*LISTWISE, *(f"{amount}_at_{k}" for amount in amounts for k in CUTOFFS))
 
 
 def request_sums(requests: Requests, names: Sequence[str] = LISTWISE) -> RequestSums:
-    """The summands of each request, with the listwise metrics of these names."""
+    """Compute the summands of each request, for the listwise metrics of these names."""
     ranked = Ranked.from_scores(
         requests.scores, requests.labels > 0, gains=requests.gains, row_lengths=requests.row_lengths, amounts=requests.amounts
     )
-    reach, position, expected = np.empty(len(requests.scores)), np.empty_like(ranked.position), np.empty(len(requests.scores))
-    reach[ranked.order], position[ranked.order] = ranked.within(REACHED), ranked.position
-    expected[ranked.order] = ranked.ties.mean(ranked.positive)
-    weights = None if requests.users is None else poisson_counts(requests.users).astype(np.float32)
-    return RequestSums(requests, ranked.row, tuple(listwise(name, ranked) for name in names), reach, position, expected, weights)
+    return RequestSums(
+        requests=requests,
+        row=ranked.row,
+        listwise=tuple(listwise(name, ranked) for name in names),
+        reach=ranked.unsorted(ranked.within(ITEM_CUTOFF)),
+        position=ranked.unsorted(ranked.position),
+        expected_label=ranked.unsorted(ranked.ties.mean(ranked.positive)),
+        weights=None if requests.users is None else poisson_counts(requests.users).astype(np.float32),
+    )
+
+
+def _summands(subset: _Subset, terms: Sequence[Terms]) -> Floats:
+    """Compute the summands of `RankingSums.totals`, a row for each request, [S, C]."""
+    length, positives = subset.by_request(), subset.by_request(subset.positive)
+    is_probability = (subset.scores >= 0) & (subset.scores <= 1)
+    probability = np.where(is_probability, subset.scores.astype(np.float64), np.nan)
+    invalid = subset.by_request(~np.isfinite(subset.scores))
+    counts = [np.ones(len(subset.rows)), length, positives, (positives == 0).astype(np.float64), invalid]
+    pointwise = [subset.by_request(_log_loss(probability, subset.positive)), subset.by_request(probability)]
+    weighted = [np.where(weight > 0, value * weight, 0.0) for value, weight in terms]
+    return np.stack([*counts, *pointwise, *weighted, length, positives, *(weight for _, weight in terms)], axis=1)
 
 
 def _means(totals: Floats) -> Floats:
-    """Counts and means from totals, whose last axis is that of `RankingSums.totals`."""
+    """Compute counts and means from totals, whose last axis is that of `RankingSums.totals`."""
     n_means = (totals.shape[-1] - len(COUNTS)) // 2
     counts, sums, weights = np.split(totals, [len(COUNTS), len(COUNTS) + n_means], axis=-1)
     return np.concatenate([counts, np.divide(sums, weights, out=np.full_like(sums, np.nan), where=weights > 0)], axis=-1)
 
 
-def _both(one: Replicates | None, other: Replicates | None) -> Replicates | None:
+def _add_optional(one: Replicates | None, other: Replicates | None) -> Replicates | None:
     return one + other if one and other else one or other
 
 
 def _weighted_mean(values: Floats, weights: Floats) -> Floats:
-    """Over the first axis, for each column of the weights; NaN where nothing weighs."""
+    """Average over the first axis, for each column of the weights; NaN where the weights sum to 0."""
     total = weights.sum(axis=0)
     return np.where(total > 0, values @ weights / np.where(total > 0, total, 1), np.nan)
 
 
 def _log_loss(probability: Floats, positive: NDArray[np.bool_]) -> Floats:
-    """-log of the probability given to what happened, [N]."""
+    """Return -log of the predicted probability of each label, [N]."""
     loss: Floats = -np.log(np.clip(np.where(positive, probability, 1.0 - probability), _PROBABILITY_MARGIN, 1.0))
     return loss
 
@@ -297,9 +303,11 @@ def gains_from(
     weights: Mapping[str, float],
     amounts: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> NDArray[np.float32]:
-    """What each candidate [N] is worth: the highest weight among its actions (a purchase is worth a purchase, whatever led to it).
+    """Compute each candidate's gain [N]: the highest weight of its actions, not their sum, as a purchase implies a
+    click.
 
-    An action that has `amounts`, by its label, is worth its weight times the candidate's amount; an amount below 0 is worth 0.
+    The gain of an action that has `amounts`, by its label, is its weight times the amount; an amount below 0 counts as
+    0.
     """
     each = {name: np.float32(weight) * (labels[name] > 0) for name, weight in weights.items()}
     each |= {name: each[name] * np.maximum(amount, np.float32(0)) for name, amount in (amounts or {}).items()}

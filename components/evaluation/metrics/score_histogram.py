@@ -1,4 +1,4 @@
-"""How many positives and negatives had each score: all that AUC, PR-AUC and calibration need, in bounded memory."""
+"""Count positives and negatives by score, in bounded memory, to compute AUC, PR-AUC and calibration."""
 
 from dataclasses import dataclass
 
@@ -11,15 +11,15 @@ CALIBRATION_BINS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreCounts:
+class ScoreHistogram:
     """Counts of negatives and positives by score level, levels ascending.
 
-    A level is a float32 score mapped to an integer that sorts alike, without its lowest `dropped_bits` bits. Nothing is dropped while at
-    most `max_levels` distinct scores have been seen: AUC is then exact. Beyond, bits are dropped until the levels fit, which is a
-    relative precision of the score, near 0 as well as near 1/2. The bits dropped depend on the set of scores alone, so merging is
-    associative and commutative.
+    A level is a float32 score mapped to an integer of the same order, without its lowest `dropped_bits` bits. Nothing
+    is dropped while there are at most `max_levels` distinct scores: AUC is then exact. Beyond, bits are dropped until
+    the levels fit, which leaves the same relative precision near 0 as near 1/2. The bits dropped depend on the set of
+    scores alone, so merging is associative and commutative.
 
-    Counts may have a second axis of B weightings of the same candidates, [D, B]; every property then has the shape [B] instead of ().
+    Counts may have a second axis of B weightings of the same candidates, [D, B]; every property then has the shape [B].
     """
 
     levels: NDArray[np.int64]  # [D], ascending
@@ -29,8 +29,8 @@ class ScoreCounts:
     max_levels: int = MAX_LEVELS
 
     @classmethod
-    def from_scores(cls, scores: NDArray[np.float32], positive: NDArray[np.bool_], *, max_levels: int = MAX_LEVELS) -> "ScoreCounts":
-        """Counts the scores [N] of candidates that are positive [N] or not. NaN counts as the lowest score."""
+    def from_scores(cls, scores: NDArray[np.float32], positive: NDArray[np.bool_], *, max_levels: int = MAX_LEVELS) -> "ScoreHistogram":
+        """Count the scores [N] of candidates that are positive [N] or not. NaN counts as the lowest score."""
         ascending = np.sort(sortable(scores) * 2 + positive)
         positives = ascending & 1
         return _fitted(ascending >> 1, 1 - positives, positives, 0, max_levels)
@@ -43,12 +43,12 @@ class ScoreCounts:
         *,
         row: NDArray[np.int64],
         weights: NDArray[np.float32],
-        counts: "ScoreCounts",
+        counts: "ScoreHistogram",
         max_levels: int,
-    ) -> "ScoreCounts":
-        """Counts as often as the weights say, [D, B]: the candidate i of N as often as weights[row[i]], weights [R, B].
+    ) -> "ScoreHistogram":
+        """Count with weights, [D, B]: candidate i of N counts weights[row[i]] times, weights [R, B].
 
-        `counts` are the candidates' own.
+        `counts` is the candidates' unweighted histogram.
         """
         levels, starts, bits = _coarsened(counts.levels, counts.dropped_bits, max_levels)
         levels = levels[starts]
@@ -57,8 +57,8 @@ class ScoreCounts:
         weighted = (chosen @ weights).astype(np.int32).reshape(len(levels), 2, weights.shape[1])
         return cls(levels, weighted[:, 0], weighted[:, 1], bits, max_levels)
 
-    def __add__(self, other: "ScoreCounts") -> "ScoreCounts":
-        """Counts of both; exact as long as the distinct scores fit."""
+    def __add__(self, other: "ScoreHistogram") -> "ScoreHistogram":
+        """Add both counts; exact as long as the distinct scores fit."""
         bits = max(self.dropped_bits, other.dropped_bits)
         levels = np.concatenate([self.levels >> (bits - self.dropped_bits), other.levels >> (bits - other.dropped_bits)])
         order = np.argsort(levels, kind="stable")  # both halves are sorted: a merge
@@ -72,7 +72,7 @@ class ScoreCounts:
 
     @property
     def auc(self) -> NDArray[np.float64]:
-        """Probability that a positive scores above a negative, ties (of level) counting one half; NaN if either class is missing."""
+        """Probability that a positive scores above a negative, ties (of level) one half; NaN if a class is missing."""
         below = np.cumsum(self.negatives, axis=0) - self.negatives
         return _ratio((self.positives * (below + 0.5 * self.negatives)).sum(axis=0), self._pairs)
 
@@ -86,8 +86,9 @@ class ScoreCounts:
     def pr_auc(self) -> NDArray[np.float64]:
         """Average precision, the area under the precision-recall curve as a step function; NaN if there is no positive.
 
-        The sum over the distinct scores, from the best, of what the recall rises there times the precision from there up: tied candidates
-        enter together. That is scikit-learn's `average_precision_score`. A shuffle is worth the share of positives.
+        The sum over the distinct scores, from the best, of the increase in recall times the precision from there up:
+        tied candidates enter together. That is scikit-learn's `average_precision_score`. At random: the share of
+        positives.
         """
         positives, negatives = self.positives[::-1], self.negatives[::-1]
         recovered = np.cumsum(positives, axis=0, dtype=np.float64)
@@ -96,19 +97,20 @@ class ScoreCounts:
 
     @property
     def ece(self) -> NDArray[np.float64]:
-        """Expected calibration error (Naeini et al. 2015) over `CALIBRATION_BINS` bins; NaN for scores that are no probabilities.
+        """Expected calibration error (Naeini et al. 2015) over `CALIBRATION_BINS` bins; NaN if a score is no
+        probability.
 
-        The impression-weighted mean over the bins of |mean score - share of positives|. Noise counts as error: in a bin of n impressions
-        with a share p of positives a perfect score is off by sqrt(2 p (1 - p) / (pi n)) on average.
+        The impression-weighted mean over the bins of |mean score - share of positives|. Noise counts as error: in a bin
+        of n impressions with a share p of positives a perfect score is off by sqrt(2 p (1 - p) / (pi n)) on average.
         """
         count, score_sum, positives = self.calibration()
         return _ratio(np.abs(score_sum - positives).sum(axis=0), count.sum(axis=0))
 
     def calibration(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Impressions, sum of scores and positives of each bin, from the lowest scores, each [bins] or [bins, B].
+        """Return impressions, sum of scores and positives by bin, from the lowest scores, each [bins] or [bins, B].
 
-        The bins hold equally many impressions, but for levels, which are never split: all of a level goes where its middle impression
-        falls, and a bin that gets none is left out.
+        The bins hold equally many impressions, except that levels are never split: a level goes to the bin of its
+        middle impression, and an empty bin is left out.
         """
         count = (self.negatives + self.positives).astype(np.float64)
         mass = count.sum(axis=1) if count.ndim > 1 else count
@@ -135,14 +137,13 @@ class ScoreCounts:
         return pairs
 
 
-NO_SCORES = ScoreCounts(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
+NO_SCORES = ScoreHistogram(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 def sortable(scores: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Integers in [0, 2^32) in the order of the scores (IEEE 754: the bits of positive floats ascend, those of negative ones descend).
+    """Map scores to integers in [0, 2^32) of the same order, by their bits (IEEE 754).
 
-    Equal scores have equal integers: -0.0 is 0.0. NaN, which has no order, becomes the lowest of all: a candidate that can't be scored is
-    last.
+    Equal scores have equal integers: -0.0 is 0.0. NaN, which has no order, becomes the lowest: it ranks last.
     """
     clean = np.where(np.isnan(scores), np.float32(-np.inf), scores).astype(np.float32) + np.float32(0.0)
     bits = clean.view(np.int32).astype(np.int64)
@@ -150,27 +151,27 @@ def sortable(scores: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _unsorted(ordered: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The inverse of `sortable`."""
+    """Invert `sortable`."""
     return np.where(ordered >= 2**31, ordered - 2**31, -1 - ordered).astype(np.int32).view(np.float32)
 
 
 def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
-    """NaN where there is nothing to divide by."""
+    """Divide; NaN where the divisor is 0."""
     return np.where(below > 0, above / np.where(below > 0, below, 1), np.nan)
 
 
 def _fitted(
     levels: NDArray[np.int64], negatives: NDArray[np.integer], positives: NDArray[np.integer], dropped_bits: int, max_levels: int
-) -> ScoreCounts:
-    """Joins equal levels, once they fit."""
+) -> ScoreHistogram:
+    """Coarsen the levels until they fit, and merge equal ones."""
     levels, starts, dropped_bits = _coarsened(levels, dropped_bits, max_levels)
     if len(starts):
         negatives, positives = np.add.reduceat(negatives, starts, axis=0), np.add.reduceat(positives, starts, axis=0)
-    return ScoreCounts(levels[starts], negatives, positives, dropped_bits, max_levels)
+    return ScoreHistogram(levels[starts], negatives, positives, dropped_bits, max_levels)
 
 
 def _coarsened(levels: NDArray[np.int64], dropped_bits: int, max_levels: int) -> tuple[NDArray[np.int64], NDArray[np.intp], int]:
-    """Ascending levels with as few bits dropped as leave `max_levels`, where each begins, and how many bits are dropped in all."""
+    """Drop as few bits as leave at most `max_levels` levels: these, the first index of each, and all bits dropped."""
     starts = _starts(levels)
     while len(starts) > max_levels:
         levels, dropped_bits = levels >> 1, dropped_bits + 1
@@ -179,5 +180,5 @@ def _coarsened(levels: NDArray[np.int64], dropped_bits: int, max_levels: int) ->
 
 
 def _starts(ascending: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Where each run of equal values begins."""
+    """Return the first index of each run of equal values."""
     return np.flatnonzero(np.diff(ascending, prepend=-1))

@@ -1,4 +1,4 @@
-"""Which requests or candidates of a block belong to which slice."""
+"""Assign the requests or candidates of a block to slices."""
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
@@ -19,13 +19,14 @@ def slices(
     item_slices: Collection[str],
     row: NDArray[np.int64],
 ) -> dict[SliceKey, NDArray[np.intp]]:
-    """The slices by the named columns, or by the cross of them; none of them: everything, under ().
+    """Find the members of each slice by the named columns, or by their cross; without names: everything, under ().
 
     Args:
         block: the examples' columns; a request's values are a list, of one value or of one for each candidate.
         names: of the columns. A request without the column is in no slice; one that has it empty is in the slice of "".
         bands: where columns of numbers are cut.
-        item_slices: columns that have a value for each candidate. With one of them a slice holds places of candidates, else of requests.
+        item_slices: columns that have a value for each candidate. With one of them a slice holds indices of candidates,
+            else of requests.
         row: the request of each candidate [N].
     """
     of_items = not set(item_slices).isdisjoint(names)
@@ -48,7 +49,7 @@ def slices(
 
 
 def _coded(column: pa.Array, cuts: Sequence[float] | None, *, of_candidates: bool) -> tuple[NDArray[np.int64], list[Value]]:
-    """A number for each value, -1 where there is none, and what the numbers mean."""
+    """Encode a column: a code for each value, -1 where there is none, and the value of each code."""
     if pa.types.is_null(column.type):
         return np.full(0 if of_candidates else len(column), -1), []
     values = column.flatten()
@@ -74,7 +75,7 @@ def _banded(numbers: NDArray[np.integer | np.floating], cuts: Sequence[float]) -
 
 
 def band_names(cuts: Sequence[float], *, whole: bool) -> list[str]:
-    """What the bands between ascending cuts are called; the cut itself belongs to the upper one.
+    """Name the bands between ascending cuts; the cut itself belongs to the upper one.
 
     Whole numbers cut at 1, 3, 10: `0`, `1-2`, `3-9`, `10+`. Others cut at 5, 20: `below 5`, `5 to 20`, `from 20`.
     """

@@ -1,4 +1,4 @@
-"""Metrics with their standard errors, and the paired standard error of a change between two models."""
+"""Compute metrics with their standard errors, and the paired standard error of a change between two models."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,12 +8,12 @@ from components.evaluation.metrics.metric_accumulator import ESTIMATED, LISTWISE
 
 
 def error_of(metric: str) -> str:
-    """What the standard error of a metric is called among the values."""
+    """Name the value that is a metric's standard error."""
     return f"{metric}_se"
 
 
 def change_error_of(metric: str) -> str:
-    """What the standard error of a metric's change against the champion is called."""
+    """Name the value that is the standard error of a metric's change against the champion."""
     return f"{metric}_change_se"
 
 
@@ -22,10 +22,10 @@ ESTIMATES = (*METRICS, *map(error_of, ESTIMATED), *map(change_error_of, ESTIMATE
 
 
 def estimates(sums: Mapping[str, RankingSums], *, baseline: str | None, listwise: Sequence[str] = LISTWISE) -> dict[str, dict[str, float]]:
-    """For each model the values of its metrics, their standard errors, and those of the change against the baseline.
+    """Compute for each model its metrics, their standard errors, and those of the change against the baseline.
 
-    The change is taken replicate by replicate, and without each group of shoppers. Both models judge the same requests of the same
-    shoppers, so most of what differs from one to the next is in both, and the change is known much better than either value.
+    The change is computed replicate by replicate, and without each group of shoppers. Both models score the same
+    requests of the same shoppers, so their errors are correlated, and that of the change is much smaller.
     """
     drawn = {
         model: [(standard_error, each.replicated(listwise)), (jackknife_error, each.without_each_group())] for model, each in sums.items()
@@ -33,10 +33,10 @@ def estimates(sums: Mapping[str, RankingSums], *, baseline: str | None, listwise
     estimated = {}
     for model, each in sums.items():
         values = each.values(listwise)
-        for i, (error, mine) in enumerate(drawn[model]):
-            values |= {error_of(name): error(terms) for name, terms in mine.items()}
+        for i, (error, own) in enumerate(drawn[model]):
+            values |= {error_of(name): error(terms) for name, terms in own.items()}
             if baseline is not None and model != baseline:
                 _, others = drawn[baseline][i]
-                values |= {change_error_of(name): error(terms - others[name]) for name, terms in mine.items()}
+                values |= {change_error_of(name): error(terms - others[name]) for name, terms in own.items()}
         estimated[model] = values
     return estimated

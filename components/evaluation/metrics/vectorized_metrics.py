@@ -1,13 +1,14 @@
-"""Many requests at once, each with its candidates in the order of their scores: what the listwise metrics are read off.
+"""Compute the listwise metrics of many requests at once, from their candidates in the order of the scores.
 
-`listwise` gives for a metric's name one value and one weight a request; the metric of many requests is the weighted mean. The definitions,
-request by request, are in `metrics`.
+`listwise` returns for a metric's name one value and one weight a request; the metric of many requests is the weighted
+mean. The definitions, request by request, are in `definitions`.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,20 +31,20 @@ class TieGroups:
 
     @classmethod
     def from_sorted(cls, sorted_key: NDArray[np.int64]) -> "TieGroups":
-        """The groups of equal keys."""
+        """Find the runs of equal keys."""
         start = np.flatnonzero(np.diff(sorted_key, prepend=-1))
         return cls(start, np.diff(start, append=len(sorted_key)))
 
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The sum of a group's values, [G]."""
+        """Sum each group's values, [G]."""
         return np.add.reduceat(values, self.start) if len(self.start) else np.zeros(0)
 
     def mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Each candidate's expected value over the orders of its group, [N]."""
+        """Average over each group: a candidate's expected value over the orders of its group, [N]."""
         return values if len(self.start) == len(values) else self.spread(self.total(values) / self.size)
 
     def spread(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """One value a group to one value a candidate."""
+        """Repeat one value a group [G] for each of its candidates [N]."""
         return np.repeat(values, self.size)
 
 
@@ -51,7 +52,7 @@ class TieGroups:
 class Ranked:
     """Requests with their candidates from the best score to the worst; a request's candidates follow one another."""
 
-    order: NDArray[np.intp]  # [N], where a candidate stood before
+    order: NDArray[np.intp]  # [N], a candidate's index in the input
     row: NDArray[np.int64]  # [N], its request
     start: NDArray[np.int64]  # [R], a request's first candidate
     length: NDArray[np.int64]  # [R]
@@ -73,7 +74,7 @@ class Ranked:
         row_lengths: NDArray[np.int64],
         amounts: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> "Ranked":
-        """Put the candidates [N] of requests with `row_lengths` [R] of them into the order of their scores."""
+        """Sort the candidates [N] of requests with `row_lengths` [R] of them by their scores."""
         # Sorting keeps each request's candidates together, so `row` and `start` hold before and after.
         row = np.repeat(np.arange(len(row_lengths)), row_lengths)
         start = np.cumsum(row_lengths) - row_lengths
@@ -94,20 +95,26 @@ class Ranked:
             amounts={name: np.maximum(values[order].astype(np.float64), 0.0) for name, values in (amounts or {}).items()},
         )
 
+    def unsorted(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Put values [N] from the order of the scores back into the order of the input."""
+        result = np.empty_like(values)
+        result[self.order] = values
+        return result
+
     def first(self, values: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-        """The sum of the values [N] over the first k places of each request, [R]; a list that is shorter is summed to its end."""
+        """Sum the values [N] over the first k positions of each request, [R]; a shorter list is summed to its end."""
         running = np.concatenate([[0.0], np.cumsum(values)])
         first: NDArray[np.float64] = running[self.start + np.minimum(k, self.length)] - running[self.start]
         return first
 
     def within(self, k: int) -> NDArray[np.float64]:
-        """The probability that a candidate stands among the first k places, [N] in order: ties share the places that are left."""
+        """Return each candidate's probability [N] to be among the first k; ties share the remaining positions."""
         ahead = self.position[self.ties.start]
         return self.ties.spread(np.clip((k - ahead) / self.ties.size, 0.0, 1.0))
 
 
 def listwise(metric: str, ranked: Ranked) -> Terms:
-    """A listwise metric, such as `gauc` or `ndcg_at_10`, of each request.
+    """Compute a listwise metric, such as `gauc` or `ndcg_at_10`, of each request.
 
     Raises:
         InputError: there is no metric of that name; the closest is named.
@@ -121,7 +128,7 @@ def listwise(metric: str, ranked: Ranked) -> Terms:
 
 
 def _auc(ranked: Ranked) -> Terms:
-    """Mann-Whitney: the sum of the positives' ranks from below, tied candidates at their mean rank. Weight: the impressions."""
+    """Compute AUC by Mann-Whitney's rank sum, tied candidates at their mean rank. Weight: the impressions."""
     ties, length, positives = ranked.ties, ranked.length.astype(np.float64), ranked.positives
     pairs = positives * (length - positives)
     rank = length[ranked.row] - ties.spread(ranked.position[ties.start] + (ties.size - 1) / 2)
@@ -130,7 +137,7 @@ def _auc(ranked: Ranked) -> Terms:
 
 
 def _average_precision(ranked: Ranked) -> Terms:
-    """The formula is that of `metrics.average_precision`, for each candidate of each tied group."""
+    """Apply the formula of `definitions.average_precision` to each candidate of each tied group."""
     ties = ranked.ties
     n, m = ties.size.astype(np.float64), ties.total(ranked.positive)
     label = ties.mean(ranked.positive)
@@ -166,7 +173,7 @@ def _ndcg(ranked: Ranked, k: int) -> Terms:
 
 
 def _captured(amount: str, ranked: Ranked, k: int) -> Terms:
-    """Share of a request's amount among the first k places. Weight: the amount, so that the mean over requests is a share of all of it."""
+    """Return the share of a request's amount among the first k. Weight: the amount."""
     values = ranked.amounts[amount]
     total = np.bincount(ranked.row, weights=values, minlength=len(ranked.length)).astype(np.float64)
     return ranked.first(ranked.ties.mean(values), k) / np.where(total > 0, total, 1), total
@@ -187,7 +194,7 @@ def _having_positive(ranked: Ranked) -> NDArray[np.float64]:
 
 
 def _first_positive(ranked: Ranked, value: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Terms:
-    """Return the expected value of the position, from 1, of the first positive; formula in `metrics.reciprocal_rank`."""
+    """Return the expected `value` of the first positive's position, from 1; see `definitions.reciprocal_rank`."""
     result = np.zeros(len(ranked.length))
     ties, positives = ranked.ties, ranked.ties.total(ranked.positive)
     having = np.flatnonzero(positives > 0)
@@ -205,5 +212,5 @@ def _first_positive(ranked: Ranked, value: Callable[[NDArray[np.float64]], NDArr
 
 
 def _descending(row: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.int64]:
-    """One integer a candidate that sorts by request, then by value from the highest."""
+    """Return an integer for each candidate that sorts by request, then by value from the highest."""
     return (row << 32) | (2**32 - 1 - sortable(values))

@@ -1,1 +1,1 @@
-"""The evaluation as tables, sentences and one HTML page."""
+"""Render the evaluation as tables, sentences and one HTML page."""

@@ -1,4 +1,4 @@
-"""Small plots as inline SVG: no script, no style of their own beyond the page's classes, the same bytes for the same numbers."""
+"""Draw small charts as inline SVG: no script, styled by the page's classes, the same bytes for the same numbers."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _VALUE_WIDTH = 60
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A value with its margin, and what it is compared with; NaN is not drawn."""
+    """A value with its margin, and a reference to compare it with; NaN is not drawn."""
 
     label: str
     value: float
@@ -33,7 +33,7 @@ class Series:
 
 
 def interval_chart(intervals: Sequence[Interval], *, title: str) -> Markup:
-    """A dot with its interval on each row, and a tick at what it is compared with."""
+    """Draw a dot with its interval on each row, and a tick at its reference."""
     ends = [end for each in intervals for end in (each.value, each.value - each.margin, each.value + each.margin, each.reference)]
     known = [end for end in ends if math.isfinite(end)]
     if not known:
@@ -65,7 +65,7 @@ def interval_chart(intervals: Sequence[Interval], *, title: str) -> Markup:
 
 
 def bar_chart(bars: Sequence[Interval], *, title: str, width: int = HALF) -> Markup:
-    """A bar from 0 to each value with its interval, one on each row; the reference isn't drawn."""
+    """Draw a bar from 0 to each value with its interval, one on each row; the reference isn't drawn."""
     drawn = [each for each in bars if math.isfinite(each.value)]
     ends = [end for each in drawn for end in (each.value, each.value - each.margin, each.value + each.margin) if math.isfinite(end)]
     if not ends:
@@ -101,7 +101,7 @@ def curve_chart(
     height: int = 220,
     width: int = HALF,
 ) -> Markup:
-    """Lines through points with their margins. The x axis is of numbers, or of names at 0, 1, ...; `diagonal` draws y = x."""
+    """Draw lines through points with margins. The x axis has numbers, or names at 0, 1, ...; `diagonal` is y = x."""
     points = [point for each in series for point in each.points if math.isfinite(point[1])]
     if not points:
         return Markup("")
@@ -145,7 +145,7 @@ def curve_chart(
 
 
 def histogram(groups: Sequence[tuple[str, Sequence[float]]], *, top: float, title: str, height: int = 220, width: int = HALF) -> Markup:
-    """The shares of each group (class of style, counts) over equal bins from 0 to `top`, drawn over one another."""
+    """Draw the shares of each group (CSS class, counts) over equal bins from 0 to `top`, one over another."""
     shares = [(css, [count / sum(counts) for count in counts]) for css, counts in groups if sum(counts)]
     if not shares:
         return Markup("")
@@ -167,7 +167,7 @@ def histogram(groups: Sequence[tuple[str, Sequence[float]]], *, top: float, titl
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Four to eight round numbers whose ends enclose the range."""
+    """Choose four to eight round numbers whose ends enclose the range."""
     span = (high - low) or abs(high) or 1.0
     step = 10.0 ** math.floor(math.log10(span / 4))
     step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= 6)

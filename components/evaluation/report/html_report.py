@@ -1,4 +1,4 @@
-"""The evaluation as one self-contained HTML page that can be mailed: no script, no font, no image from elsewhere."""
+"""Render the evaluation as one self-contained HTML page that can be mailed: no script, no external font or image."""
 
 import math
 import re
@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from components.evaluation.display_names import metric_caption, metric_meaning, slice_caption
-from components.evaluation.gates.gate_result import Verdict
+from components.evaluation.gates.gate_result import GateResult
 from components.evaluation.importance.feature_importance import METRICS as DROPPED
 from components.evaluation.importance.feature_importance import Importance
 from components.evaluation.metrics.curves import Curves
@@ -27,7 +27,7 @@ COLD_START_METRICS = ("auc", "ndcg_at_10")
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What training said after one pass over the data."""
+    """The training loss and the eval AUC of an epoch."""
 
     loss: float
     eval_auc: float
@@ -35,7 +35,7 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class RankedCandidate:
-    """One place of the example, from the top."""
+    """A candidate of the example request."""
 
     item: str
     title: str
@@ -45,7 +45,7 @@ class RankedCandidate:
 
 @dataclass(frozen=True, slots=True)
 class RankedRequest:
-    """A request of the test window as the challenger ranks it."""
+    """A request of the test window with its candidates as the challenger ranks them, best first."""
 
     caption: str
     candidates: tuple[RankedCandidate, ...]
@@ -53,11 +53,11 @@ class RankedRequest:
 
 @dataclass(frozen=True, slots=True)
 class ReportContent:
-    """All that the page shows. A part that is left out is not on the page."""
+    """The content of the page. A part that is left out is not on the page."""
 
     dataset: str
     made_at: datetime
-    verdict: Verdict
+    verdict: GateResult
     metrics: tuple[SliceMetrics, ...]
     windows: Mapping[str, str] = field(default_factory=dict)  # "test": "2026-01-01 to 2026-01-15"
     ingestion: Mapping[str, int] = field(default_factory=dict)  # "read": 100, "kept": 98, "dropped: duplicate": 2
@@ -71,7 +71,7 @@ class ReportContent:
 
 
 def render(content: ReportContent) -> str:
-    """The page."""
+    """Render the page as HTML."""
     comparisons = compared(content.metrics)
     with_auc = [each for each in comparisons if not math.isnan(each.challenger["auc"])]
     largest = {id(each) for each in sorted(with_auc, key=lambda each: -each.challenger["requests"])[:MAX_ROWS]}
@@ -121,7 +121,7 @@ def _by_epoch(values: Sequence[float], *, title: str) -> Markup:
 
 
 def _cold_start(comparisons: Sequence[Comparison], metric: str) -> Markup:
-    """A metric by how much was known of the shopper."""
+    """Draw a metric by the number of the shopper's interactions so far."""
     bands = [each for each in comparisons if [name for name, _ in each.slice] == [COLD_START]]
     bands.sort(key=lambda each: int(re.split(r"\D", each.slice[0][1])[0] or 0))
     series = [
@@ -142,7 +142,7 @@ def _importance_plots(importance: Importance) -> list[tuple[str, Markup]]:
 
 
 def _lift(places: Sequence[tuple[float, float]]) -> list[tuple[float, float, float]]:
-    """Places that hardly any list reaches are noise."""
+    """Return the lift by position, without the positions that few lists reach: those are noise."""
     enough = places[0][0] / 20 if places else 0.0
     return [(position, times, math.nan) for position, (shown, times) in enumerate(places, 1) if shown >= enough]
 

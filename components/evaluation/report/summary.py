@@ -1,11 +1,11 @@
-"""The evaluation in sentences for who owns the shop, and the slices in which the model fell."""
+"""Summarize the evaluation in sentences for the shop's owner, and list the slices in which a metric fell."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.evaluation.display_names import metric_caption, slice_caption
-from components.evaluation.gates.gate_result import Verdict
+from components.evaluation.gates.gate_result import GateResult
 from components.evaluation.report.table import margin_text, value_text
 from components.evaluation.results import Comparison
 
@@ -22,8 +22,8 @@ class Fall:
         where: the slice's.
         by: how much lower it is, above 0.
         margin: half of the 95 % interval; NaN where there is none.
-        requests: in the slice.
-        judged: what gates count of it.
+        requests: of the slice.
+        judged: requests with a positive, as gates count them.
     """
 
     metric: str
@@ -35,18 +35,18 @@ class Fall:
 
     @property
     def sure(self) -> bool:
-        """Whether the interval is clear of 0."""
+        """Whether the interval excludes 0."""
         return self.by > self.margin
 
     @property
     def sentence(self) -> str:
-        """`AUC in device=tv fell by 0.200 ± 0.020 (90 requests, 40 judged).`."""
+        """The drop in words: `AUC in device=tv fell by 0.200 ± 0.020 (90 requests, 40 judged).`."""
         counts = f"{self.requests:,} requests, {self.judged:,} judged"
         return f"{self.metric} in {self.where} fell by {value_text(self.by)}{margin_text(self.margin)} ({counts})."
 
 
 def falls(comparisons: Sequence[Comparison]) -> list[Fall]:
-    """Every slice in which one of `FELL_BY` fell, judged by a gate or not: the sure ones first, then by metric, the largest first."""
+    """List every slice in which one of `FELL_BY` fell: the sure ones first, then by metric, the largest first."""
     lower = [
         Fall(
             metric_caption(metric),
@@ -63,8 +63,8 @@ def falls(comparisons: Sequence[Comparison]) -> list[Fall]:
     return sorted(lower, key=lambda fall: (not fall.sure, fall.metric, -fall.by, fall.where))
 
 
-def owner_sentences(overall: Comparison | None, verdict: Verdict, *, release: int | None, champion_order: str) -> tuple[str, ...]:
-    """What the model does for shoppers, how sure that is, and why it was released or not.
+def owner_sentences(overall: Comparison | None, verdict: GateResult, *, release: int | None, champion_order: str) -> tuple[str, ...]:
+    """Say what the model changes for shoppers, with its interval, and why it was released or not.
 
     Args:
         overall: both models over all requests; None: there was none.
@@ -96,7 +96,7 @@ def _compared(overall: Comparison, champion_order: str) -> tuple[str, ...]:
     return counted, f"That is {_difference_text(new - old)}, which {'may be' if chance else 'is hardly'} chance ({between})."
 
 
-def _outcome(verdict: Verdict, release: int | None) -> str:
+def _outcome(verdict: GateResult, release: int | None) -> str:
     refusals = [finding.text.rstrip(".") for finding in verdict.findings if not finding.passed]
     if refusals:
         return f"Not released, because {'; and because '.join(refusals)}."

@@ -1,4 +1,4 @@
-"""Metrics by slice, challenger beside champion: on a terminal, and as JSON."""
+"""Show metrics by slice, challenger beside champion: on a terminal, and as JSON."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,27 +15,27 @@ from components.contract.sources import AMOUNTS
 from components.evaluation.display_names import metric_caption, slice_caption
 from components.evaluation.importance.feature_importance import METRICS as DROPPED
 from components.evaluation.importance.feature_importance import Drop, Importance
-from components.evaluation.metrics.metric_accumulator import COUNTS, METRICS, OF_ITEMS, OF_SHOPPERS
+from components.evaluation.metrics.metric_accumulator import COUNTS, ITEM_METRICS, METRICS, SHOPPER_METRICS
 from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, SliceMetrics, compared, margin
 
 LOWER_IS_BETTER = ("log_loss", "ece")
-NEITHER = ("calibration", *OF_ITEMS)  # best at 1; more of the catalogue, or more of a shopper's own, is a taste
+NEITHER = ("calibration", *ITEM_METRICS)  # calibration is best at 1; whether more coverage is better is the shop's choice
 
 _CHIEF = 8
-_SLICE = 24  # characters to which the captions of slices are folded before metrics go to a further table
+_SLICE = 24  # width to which the captions of slices are folded before metrics go to a further table
 _BORDER = 3  # characters between two columns
 
 COLUMNS = ("auc", "gauc", "precision_at_1", "precision_at_5", "ndcg_at_10")
 
 
 def slice_columns(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
-    """The metrics to show of each slice: `COLUMNS`, and of each amount that there is its share among the first five places."""
+    """List the metrics to show of each slice: `COLUMNS`, and of each known amount its share among the first five."""
     there = comparisons[0].challenger if comparisons else {}
     return (*COLUMNS, *(metric for amount in AMOUNTS if (metric := f"{amount}_at_5") in there))
 
 
 def overall_table(metrics: Iterable[SliceMetrics]) -> Table:
-    """A row for each metric over all requests: both models and the change, with 95 % intervals; the title has what the gates count."""
+    """Make a row for each metric over all requests: both models and the change, with 95 % intervals."""
     table = Table(title="All requests (± 95 % interval)", title_justify="left", header_style="bold")
     table.add_column("metric")
     for column in (CHALLENGER, CHAMPION, "change"):
@@ -51,15 +51,14 @@ def overall_table(metrics: Iterable[SliceMetrics]) -> Table:
 
 
 def overall_metrics(each: Comparison) -> list[str]:
-    """The metrics to show of a slice: those that both models have and either defines, without counts."""
-    names = [
-        name for name in METRICS if name not in (*COUNTS, *OF_SHOPPERS, "auc_error") and name in each.challenger and name in each.champion
-    ]
+    """List the metrics to show of a slice: those of both models that are defined for either, without counts."""
+    uncompared = (*COUNTS, *SHOPPER_METRICS, "auc_error")
+    names = [name for name in METRICS if name not in uncompared and name in each.challenger and name in each.champion]
     return [name for name in names if not (math.isnan(each.challenger[name]) and math.isnan(each.champion[name]))]
 
 
 def importance_table(importance: Importance) -> Table:
-    """The features whose loss costs most AUC, with what each metric falls by and its 95 % interval."""
+    """Make a row for each of the most important features: the drop of each metric with its 95 % interval."""
     shown = importance.ranked(DROPPED[0])[:_CHIEF]
     title = f"Without a feature ({len(shown)} of {len(importance.features)}, {importance.requests:,} requests)"
     table = Table(title=title, title_justify="left", header_style="bold")
@@ -72,7 +71,7 @@ def importance_table(importance: Importance) -> Table:
 
 
 def surely(each: Comparison, metric: str) -> str:
-    """`better` or `worse` where the change's interval is clear of 0, else ""."""
+    """Return `better` or `worse` where the change's interval excludes 0, else ""."""
     if metric in NEITHER or not abs(each.change(metric)) > each.change_margin(metric):
         return ""
     return "better" if (each.change(metric) < 0) == (metric in LOWER_IS_BETTER) else "worse"
@@ -80,15 +79,15 @@ def surely(each: Comparison, metric: str) -> str:
 
 @dataclass(frozen=True)
 class SliceTables:
-    """A row for each slice: requests, and each metric with its difference to the champion, in colour where the interval is clear of 0.
+    """A row for each slice: requests, and metrics with the difference to the champion, coloured if significant.
 
-    One table where the console is wide enough; else the metrics that don't fit stand in further tables below it, of the same rows.
+    One table where the console is wide enough; else further tables below it have the other metrics.
     """
 
     comparisons: Sequence[Comparison]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Lay the tables out for the width that there is."""
+        """Lay out the tables for the console's width."""
         cells = {metric: [_cell(each, metric) for each in self.comparisons] for metric in slice_columns(self.comparisons)}
         widths = [max([cell_len(metric_caption(metric)), *(cell.cell_len for cell in column)]) for metric, column in cells.items()]
         leading = min(_SLICE, max([len("slice"), *map(cell_len, self._slices())])) + max(len("requests"), *map(len, self._requests()))
@@ -117,7 +116,7 @@ class SliceTables:
 
 
 def _fitting(widths: Sequence[int], room: int) -> list[tuple[int, int]]:
-    """Cut columns of these widths into runs that fit into a room, none of which is empty: the first and the end of each."""
+    """Split columns of these widths into runs that fit into `room`, at least one column each: start and end of each."""
     starts, left = [0], room
     for index, width in enumerate(widths):
         if left < width + _BORDER and index > starts[-1]:
@@ -128,14 +127,14 @@ def _fitting(widths: Sequence[int], room: int) -> list[tuple[int, int]]:
 
 
 def metrics_table(metrics: Iterable[SliceMetrics]) -> SliceTables:
-    """The metrics of each slice, all first, for a console of any width."""
+    """Make the table of each slice's metrics, all requests first, for a console of any width."""
     return SliceTables(compared(metrics))
 
 
 def metrics_rows(metrics: Iterable[SliceMetrics]) -> list[dict[str, Any]]:
-    """The same for `--json`, with every metric: challenger, champion and change, and half the widths of their 95 % intervals.
+    """Make the rows for `--json`: challenger, champion and change of every metric, with half-widths of 95 % intervals.
 
-    What a slice doesn't define, or what has no interval, is null.
+    A value or an interval that isn't defined is null.
     """
     return [
         {
@@ -158,19 +157,19 @@ def metrics_rows(metrics: Iterable[SliceMetrics]) -> list[dict[str, Any]]:
 
 
 def change_text(change: float) -> str:
-    """`+0.012`, `-0.003`, `0.000`; nothing for NaN. A minus sign stays even where rounding leaves 0."""
+    """Format a change: `+0.012`, `-0.003`, `0.000`; "" for NaN. A minus sign stays even where rounding leaves 0."""
     if math.isnan(change):
         return ""
     return "0.000" if change == 0 else f"{change:+.3f}"
 
 
 def value_text(value: float) -> str:
-    """Three digits, or a dash where there is no value."""
+    """Format a value with three digits, NaN as a dash."""
     return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def margin_text(margin: float) -> str:
-    """` ± 0.012`, or nothing where there is no interval."""
+    """Format a margin: ` ± 0.012`; "" for NaN."""
     return "" if math.isnan(margin) else f" ± {margin:.3f}"
 
 

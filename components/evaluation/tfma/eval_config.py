@@ -1,4 +1,4 @@
-"""The dataset file's slices and gates as TFMA's EvalConfig, and back."""
+"""Convert the dataset file's slices and gates to TFMA's EvalConfig, and back."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,19 +24,20 @@ def eval_config(
     amounts: Sequence[str] = (),
     gain_amounts: Mapping[str, str] | None = None,
 ) -> config_pb2.EvalConfig:
-    """What Evaluator computes and when it blesses.
+    """Build the config of Evaluator: what it computes, and when it blesses.
 
-    A candidate is positive where the feature `label` is; both models score by their signature `examples`, output `scores`. TFMA holds the
-    floors, and refuses a score that is no finite number. A change against the champion is judged over all slices together, which none of
-    TFMA's thresholds can: `components.evaluation.component.Evaluator` does it, by the gates that the config carries.
+    A candidate is positive where the feature `label` is; both models score by their signature `examples`, output
+    `scores`. TFMA's thresholds check the floors and that every score is finite. Changes against the champion are tested
+    over all slices together, which TFMA's thresholds can't do: `components.evaluation.component.Evaluator` does, by the
+    gates that the config carries.
 
     Args:
         slices: columns of the examples, or crosses of them, beside all requests together.
-        gates: what a model must reach (`verdict`).
-        gains: label features and what their action is worth.
-        bands: where columns of numbers are cut.
-        item_slices: columns that have a value for each candidate; a slice by one of them holds candidates, not requests.
-        amounts: columns of what each candidate brought in, of which the share among the first places is told.
+        gates: what a model must reach (`check_gates`).
+        gains: gain of each label feature's action.
+        bands: boundaries by numeric column.
+        item_slices: columns that have a value for each candidate; their slices hold candidates, not requests.
+        amounts: columns of each candidate's amount (revenue, quantity, margin), for the share captured in the top k.
         gain_amounts: label features to the amount that their gain is multiplied by.
 
     Raises:
@@ -74,7 +75,7 @@ def eval_config(
 
 
 def settings_of(config: config_pb2.EvalConfig) -> dict[str, Any]:
-    """The settings of `RankingMetrics` in a config."""
+    """Read the settings of `RankingMetrics` from a config."""
     for spec in config.metrics_specs:
         for metric in spec.metrics:
             if metric.class_name == RankingMetrics.__name__ and metric.config:
@@ -83,7 +84,7 @@ def settings_of(config: config_pb2.EvalConfig) -> dict[str, Any]:
 
 
 def gates_of(config: config_pb2.EvalConfig) -> tuple[Gates, list[list[str]]]:
-    """The gates that a config carries, and the slices that are asked for."""
+    """Read the gates and the slices from a config."""
     return Gates.model_validate(settings_of(config)["gates"]), [
         list(spec.feature_keys) for spec in config.slicing_specs if spec.feature_keys
     ]

@@ -1,12 +1,12 @@
-"""Ranking metrics for TFMA, named in an EvalConfig by class and module; usable in any TFX pipeline whose examples are requests.
+"""Ranking metrics for TFMA, named in an EvalConfig by class and module, for examples that are requests.
 
-Predictions are the scores of a request's candidates, padded at the end to any length; the labels say how many there are. `RankingMetrics`
-gives all metrics; the other classes one each:
+Predictions are the scores of a request's candidates, padded at the end to any length; the labels say how many there
+are. `RankingMetrics` computes all metrics; the other classes one each:
 
     MetricConfig(class_name="NDCGAtK", module="components.evaluation.tfma.metrics", config='{"k": 10}')
 
-With `components.evaluation.tfma.steps` in Evaluator, RankingMetrics receives ready sums of whole blocks. Without it, it
-receives one request at a time from TFMA's own extractors and gives the same values, slower.
+With `components.evaluation.tfma.steps` in Evaluator, RankingMetrics receives sums of whole blocks. Without it, it
+receives one request at a time from TFMA's own extractors and computes the same values, slower.
 """
 
 import functools
@@ -27,10 +27,10 @@ from components.contract.sources import AMOUNTS
 from components.evaluation.metrics.curves import CURVES, curves
 from components.evaluation.metrics.id_hashes import hashed
 from components.evaluation.metrics.metric_accumulator import (
+    AMOUNT_METRICS,
     ESTIMATED,
     LISTWISE,
     METRICS,
-    OF_AMOUNTS,
     RankingSums,
     Requests,
     gains_from,
@@ -41,7 +41,7 @@ from components.evaluation.metrics.metric_accumulator import (
 from components.evaluation.metrics.standard_errors import ESTIMATES, change_error_of, error_of, estimates
 
 SUMS_KEY = "ranking_sums"
-"""Where an extract holds the sums of a block of requests, by model."""
+"""The key under which an extract holds the sums of a block of requests, by model."""
 
 ByModel = dict[str, RankingSums]
 Keyed = dict[metric_types.MetricKey, float | str]
@@ -50,17 +50,17 @@ Keyed = dict[metric_types.MetricKey, float | str]
 class RankingMetrics(metric_types.Metric):
     """All ranking metrics and counts, under the names of `components.evaluation.metrics.standard_errors.ESTIMATES`.
 
-    With `user` they come with standard errors, `auc_se`, and beside a baseline model with those of the change, `auc_change_se`.
+    With `user` there are standard errors, `auc_se`, and beside a baseline model those of the change, `auc_change_se`.
 
     Args:
-        gains: what an action is worth, by the name of its label feature; the label itself if left out.
-        user: the feature that names the shopper, for what is told by shopper.
-        request: the feature that stands for the shopper where `user` is empty.
-        item: the feature that names each candidate, for what is told of items.
+        gains: the gain of an action, by the name of its label feature; the label itself if left out.
+        user: the feature with the shopper's id, for metrics by shopper.
+        request: the feature that identifies the shopper where `user` is empty.
+        item: the feature with each candidate's id, for metrics of items.
         gain_amounts: by the name of a label feature, the feature of the amount that its gain is multiplied by.
-        amounts: features of what a candidate brought in (revenue, quantity, margin), of which the share among the first places is told.
-        bands, item_slices: read by `components.evaluation.tfma.steps`, which cuts the slices.
-        gates: read by `components.evaluation.component.Evaluator`, which judges.
+        amounts: features of a candidate's amount (revenue, quantity, margin), for the share captured in the top k.
+        bands, item_slices: read by `components.evaluation.tfma.steps`, which makes the slices.
+        gates: read by `components.evaluation.component.Evaluator`.
         name: unused, TFMA sets it.
     """
 
@@ -114,25 +114,25 @@ class _AtK(metric_types.Metric):
 
 
 class PrecisionAtK(_AtK):
-    """`metrics.precision_at_k`, mean over the requests with a positive."""
+    """`definitions.precision_at_k`, mean over the requests with a positive."""
 
     metric = "precision"
 
 
 class RecallAtK(_AtK):
-    """`metrics.recall_at_k`, mean over the requests with a positive."""
+    """`definitions.recall_at_k`, mean over the requests with a positive."""
 
     metric = "recall"
 
 
 class HitRateAtK(_AtK):
-    """`metrics.hit_rate_at_k`, mean over the requests with a positive."""
+    """`definitions.hit_rate_at_k`, mean over the requests with a positive."""
 
     metric = "hit_rate"
 
 
 class NDCGAtK(_AtK):
-    """`metrics.ndcg_at_k`, mean over the requests with a gain."""
+    """`definitions.ndcg_at_k`, mean over the requests with a gain."""
 
     metric = "ndcg"
 
@@ -145,19 +145,19 @@ class _OfList(metric_types.Metric):
 
 
 class MAP(_OfList):
-    """`metrics.average_precision`, mean over the requests with a positive."""
+    """`definitions.average_precision`, mean over the requests with a positive."""
 
     metric = "map"
 
 
 class MRR(_OfList):
-    """`metrics.reciprocal_rank`, mean over the requests with a positive."""
+    """`definitions.reciprocal_rank`, mean over the requests with a positive."""
 
     metric = "mrr"
 
 
 class GAUC(metric_types.Metric):
-    """Impression-weighted mean of the AUC within each request, or within each shopper where `user` names the feature that tells them."""
+    """Impression-weighted mean of the AUC within each request, or within each shopper by the feature `user`."""
 
     def __init__(self, user: str | None = None, name: str | None = None) -> None:
         super().__init__(_gauc, user=user, name=name or "gauc")
@@ -168,16 +168,13 @@ def _all_metrics(
     user: str | None,
     request: str | None,
     item: str | None,
-    bands: dict[str, list[float]],
-    item_slices: list[str],
-    gates: dict[str, Any],
     gain_amounts: dict[str, str],
     amounts: list[str],
     eval_config: config_pb2.EvalConfig,
     model_names: list[str],
-    name: str,
+    **read_elsewhere: object,
 ) -> list[metric_types.MetricComputation]:
-    del bands, item_slices, gates, name
+    del read_elsewhere  # bands, item_slices, gates: see `RankingMetrics`
     baseline = next((spec.name for spec in eval_config.model_specs if spec.is_baseline), None)
     listwise = listwise_of(amounts)
     keys = [_key(name, model) for model in model_names for name in (*_names(model, baseline, listwise), CURVES)]
@@ -193,7 +190,7 @@ def _one_metric(
     user: str | None = None,
     item: str | None = None,
 ) -> list[metric_types.MetricComputation]:
-    listwise = [] if metric in METRICS and metric not in (*LISTWISE, *OF_AMOUNTS) else [metric]
+    listwise = [] if metric in METRICS and metric not in (*LISTWISE, *AMOUNT_METRICS) else [metric]
     amounts = [amount for amount in AMOUNTS if re.fullmatch(rf"{amount}_at_\d+", metric)]
     sums = _RequestSums(model_names, listwise, gains or {}, (user, None), item, amounts=amounts)
     keys = [_key(name, model) for model in model_names]
@@ -209,9 +206,9 @@ def _gauc(user: str | None, model_names: list[str], name: str) -> list[metric_ty
 
 
 def _names(model: str, baseline: str | None, listwise: Sequence[str]) -> tuple[str, ...]:
-    """The values of a model: a change is only that of a model beside a baseline, and an amount is told of where there is one."""
+    """Name the values of a model: changes only beside a baseline, metrics of amounts only if known."""
     left_out = set(map(change_error_of, ESTIMATED)) if baseline in (None, model) else set()
-    for metric in set(OF_AMOUNTS) - set(listwise):
+    for metric in set(AMOUNT_METRICS) - set(listwise):
         left_out |= {metric, error_of(metric), change_error_of(metric)}
     return tuple(name for name in ESTIMATES if name not in left_out)
 
@@ -221,7 +218,7 @@ def _key(metric: str, model: str) -> metric_types.MetricKey:
 
 
 class _RequestSums(metric_types.Preprocessor):
-    """An extract to the sums of its request or requests, by model."""
+    """Convert an extract to the sums of its request or requests, by model."""
 
     def __init__(
         self,
@@ -262,12 +259,12 @@ class _RequestSums(metric_types.Preprocessor):
         yield results
 
     def _named(self, features: Mapping[str, Any]) -> Any:
-        """The shopper's id: the first of the features that has one."""
+        """Return the shopper's id: that of the first feature that has one."""
         return next((value for name in self._shopper for value in _list(features[name]) if value), b"")
 
 
 def _model_values(model: str, values: Any) -> Any:
-    """TFMA keys labels and predictions by model where there are two."""
+    """Return a model's values; TFMA keys labels and predictions by model where there are two."""
     return values[model] if isinstance(values, Mapping) else values
 
 
@@ -280,7 +277,7 @@ def _list(values: Any) -> list[Any]:
 
 
 class _Sum(beam.CombineFn):
-    """Adds sums, model by model. All models go together, as a change is known better than the values it is between."""
+    """Add sums, model by model. All models go together, as the error of a change is computed from both models' sums."""
 
     def __init__(self, models: Sequence[str], listwise: Sequence[str], baseline: str | None = None) -> None:
         super().__init__()
@@ -307,7 +304,7 @@ class _Sum(beam.CombineFn):
 
 
 class _Only(_Sum):
-    """Gives one metric of the sums, under a name."""
+    """Compute one metric of the sums, under a name."""
 
     def __init__(self, metric: str, name: str, models: Sequence[str], listwise: Sequence[str]) -> None:
         super().__init__(models, listwise)

@@ -1,4 +1,4 @@
-"""What TFX's Evaluator wrote, read back. Imports TensorFlow: read once, then keep `results.to_json`."""
+"""Read the output of TFX's Evaluator. Imports TensorFlow: read once, then keep `results.to_json`."""
 
 import json
 
@@ -13,7 +13,7 @@ from components.evaluation.results import Model, SliceMetrics
 
 
 def read_metrics(uri: str) -> tuple[SliceMetrics, ...]:
-    """The metrics in an Evaluator's output folder, one entry for each slice and model.
+    """Read the metrics from an Evaluator's output folder, one entry for each slice and model.
 
     Raises:
         RunError: if the folder holds no metrics.
@@ -30,7 +30,7 @@ def read_metrics(uri: str) -> tuple[SliceMetrics, ...]:
 
 
 def read_curves(uri: str) -> dict[Model, Curves]:
-    """The curves of each model over all requests, from an Evaluator's output folder."""
+    """Read the curves of each model over all requests from an Evaluator's output folder."""
     curves = {}
     for record in _records(uri):
         message = metrics_for_slice_pb2.MetricsForSlice.FromString(record)

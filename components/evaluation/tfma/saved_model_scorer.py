@@ -1,4 +1,4 @@
-"""An exported model's scores of serialized requests, through the door by which it is judged."""
+"""Score serialized requests by an exported model's signature `examples`, as Evaluator does."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,17 +14,17 @@ from components.contract.errors import InputError
 _REQUESTS_AT_ONCE = 1_000
 
 
-def called(signature: Any, serialized: tf.Tensor) -> Mapping[str, tf.Tensor]:
-    """By name: given by place, TensorFlow first formats the whole block for an error message that it then drops."""
+def call_signature(signature: Any, serialized: tf.Tensor) -> Mapping[str, tf.Tensor]:
+    """Call a signature by keyword: a positional call would format the whole block for an unused error message."""
     (name,) = signature.structured_input_signature[1]
     return signature(**{name: serialized})  # type: ignore[no-any-return]
 
 
 def unpadded(scores: NDArray[np.float32], row_lengths: NDArray[np.int64], *, model: str) -> NDArray[np.float32]:
-    """The first row_lengths [R] scores of each row of [R, L], one after the other.
+    """Take the first row_lengths [R] scores of each row of [R, L], flat [N].
 
     Raises:
-        InputError: if the model gave fewer rows or columns than there are requests or candidates.
+        InputError: if the model returned fewer rows or columns than there are requests or candidates.
     """
     longest = row_lengths.max(initial=0)
     if scores.ndim != 2 or len(scores) != len(row_lengths) or scores.shape[1] < longest:
@@ -35,19 +35,20 @@ def unpadded(scores: NDArray[np.float32], row_lengths: NDArray[np.int64], *, mod
     return scores[np.arange(scores.shape[1]) < row_lengths[:, None]]
 
 
-class ExportedModel:
-    """An exported model's door for serialized examples."""
+class SavedModelScorer:
+    """Score blocks of examples by an exported model's signature `examples`."""
 
     def __init__(self, path: str) -> None:
         self._model = tf.saved_model.load(path)  # the signature alone doesn't keep its variables
-        self._door = self._model.signatures["examples"]
+        self._signature = self._model.signatures["examples"]
         self._encoder = RecordBatchToExamplesEncoder()
 
     def __call__(self, block: pa.RecordBatch, row_lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The scores of a block's candidates, one after the other [N]; row_lengths [R] says how many each request has."""
+        """Score a block's candidates, flat [N]; row_lengths [R] is the number of candidates of each request."""
         scored = []
         for first in range(0, block.num_rows, _REQUESTS_AT_ONCE):
-            some = slice(first, first + _REQUESTS_AT_ONCE)
+            batch = slice(first, first + _REQUESTS_AT_ONCE)
             serialized = tf.constant(self._encoder.encode(block.slice(first, _REQUESTS_AT_ONCE)))
-            scored.append(unpadded(called(self._door, serialized)["scores"].numpy(), row_lengths[some], model="challenger"))
+            padded = call_signature(self._signature, serialized)["scores"].numpy()
+            scored.append(unpadded(padded, row_lengths[batch], model="challenger"))
         return np.concatenate(scored) if scored else np.empty(0, np.float32)

@@ -1,8 +1,8 @@
-"""Evaluator's way from files to metrics, by blocks: `Evaluator(module_path="components.evaluation.tfma.steps")`.
+"""TFMA extractors that work on whole blocks: `Evaluator(module_path="components.evaluation.tfma.steps")`.
 
-TFMA's own extractors cut each block of requests into one dictionary a request and hand every one to every slice; that is where an
-evaluation's time goes. Here a block is scored, its metrics' summands are taken once, and what goes on to the slices are sums: one element
-a slice and bundle of blocks.
+TFMA's own extractors convert each request of a block to a dictionary and pass each of those to every slice, which takes
+most of an evaluation's time. Here a block is scored, the metrics' summands are computed once, and each slice receives
+sums: one element a slice and bundle of blocks.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,24 +25,24 @@ from components.evaluation.metrics.metric_accumulator import RankingSums, Reques
 from components.evaluation.metrics.slices import SliceKey, slices
 from components.evaluation.tfma.eval_config import settings_of
 from components.evaluation.tfma.metrics import SUMS_KEY
-from components.evaluation.tfma.saved_model_scorer import called, unpadded
+from components.evaluation.tfma.saved_model_scorer import call_signature, unpadded
 
 Block = Mapping[str, Any]
 
-# The products of a block take 2 ms on one core; shared out among threads of a busy machine they wait for one another many times as long.
+# The matrix products of a block take 2 ms on one core; BLAS threads on a busy machine wait for each other many times as long.
 _BLAS = ThreadpoolController().select(user_api="blas")
 
 
 def custom_extractors(eval_shared_model: Any, eval_config: config_pb2.EvalConfig, tensor_adapter_config: Any) -> list[extractor.Extractor]:
-    """The extractors, under the name that TFX's Evaluator looks for; the argument names are TFX's too."""
-    del tensor_adapter_config  # it comes from a schema, which Evaluator isn't given: the columns are read as they lie in the file
+    """Return the extractors; TFX's Evaluator looks for this name and these argument names."""
+    del tensor_adapter_config  # made from a schema, which Evaluator doesn't get here: the columns are read as they are in the file
     models = eval_shared_model if isinstance(eval_shared_model, list) else [eval_shared_model]
     sum_by_slice = _SumBySlice({model.model_name: model.model_loader for model in models}, eval_config)
     return [extractor.Extractor(stage_name=slice_key_extractor.SLICE_KEY_EXTRACTOR_STAGE_NAME, ptransform=beam.ParDo(sum_by_slice))]
 
 
 class _SumBySlice(model_util.DoFnWithModels):
-    """Blocks of serialized requests to one extract for each slice found in the bundle."""
+    """Sum blocks of serialized requests by slice, to one extract for each slice of the bundle."""
 
     def __init__(self, model_loaders: Mapping[str, Any], eval_config: config_pb2.EvalConfig) -> None:
         super().__init__(dict(model_loaders))
@@ -67,7 +67,7 @@ class _SumBySlice(model_util.DoFnWithModels):
         for spec in self._specs:
             labels, row_lengths = candidate_values(block, spec.label_key)
             gain_table = {name: candidate_values(block, name)[0] for name in self._gains}
-            padded = called(self._loaded_models[spec.name].signatures[spec.signature_name], serialized)[spec.prediction_key].numpy()
+            padded = call_signature(self._loaded_models[spec.name].signatures[spec.signature_name], serialized)[spec.prediction_key].numpy()
             requests = Requests(
                 labels,
                 unpadded(padded, row_lengths, model=spec.name),

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from components.state.session_hash import session_hash
+from components.state.keys import session_hash
 
 
 def session_hashes(ids: pl.Series) -> NDArray[np.int64]:

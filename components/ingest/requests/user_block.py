@@ -21,7 +21,7 @@ from components.ingest.requests.splits import LEFT_OUT, Bounds, assign, assign_b
 from components.ingest.sources.sorting import rank_texts, sorted_by
 from components.state.features import interactions, plan_of, state_values
 from components.state.plan import StatePlan
-from components.state.reducer import Features, State, empty
+from components.state.reducer import Features, LogRows, State, empty
 from components.state.replay import replay
 
 NO_EVENT = -1
@@ -218,9 +218,7 @@ def _replayed(requests: Requests, events: pl.DataFrame, dataset: Dataset, plan: 
     # Stable: requests keep their order, events theirs, and of one moment the requests come first.
     rows = pl.concat([queries, interactions.select(queries.columns)]).sort("key", "time", maintain_order=True)
     state = empty(plan, keys)
-    features = replay(
-        plan,
-        state,
+    log = LogRows(
         keys=rows["key"].to_numpy(),
         times_us=rows["time"].to_numpy(),
         actions=rows["action"].to_numpy(),
@@ -231,6 +229,7 @@ def _replayed(requests: Requests, events: pl.DataFrame, dataset: Dataset, plan: 
         is_query=rows["query"].to_numpy(),
         stamps_us=rows["stamped"].fill_null(rows["time"]).to_numpy(),
     )
+    features = replay(plan, state, log)
     return state, features
 
 

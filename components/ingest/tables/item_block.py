@@ -8,7 +8,7 @@ from components.contract.dataset import Dataset
 from components.ingest.sources.sorting import sorted_by
 from components.state.features import plan_of, state_values
 from components.state.plan import StatePlan
-from components.state.reducer import Features, State, empty
+from components.state.reducer import Features, LogRows, State, empty
 from components.state.replay import replay
 
 
@@ -48,9 +48,7 @@ def replay_rows(rows: pl.DataFrame, key: pl.Series, plan: StatePlan, *, keys: in
         is_query: (N,) rows at which the state is read.
     """
     state = empty(plan, keys)
-    features = replay(
-        plan,
-        state,
+    log = LogRows(
         keys=key.to_numpy(),
         times_us=rows["time"].to_numpy(),
         actions=rows["action"].to_numpy(),
@@ -61,4 +59,4 @@ def replay_rows(rows: pl.DataFrame, key: pl.Series, plan: StatePlan, *, keys: in
         is_query=is_query,
         stamps_us=rows["stamped"].fill_null(rows["time"]).to_numpy(),
     )
-    return state, features
+    return state, replay(plan, state, log)

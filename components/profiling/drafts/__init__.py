@@ -1,1 +1,1 @@
-"""A dataset file, drafted."""
+"""Draft a dataset file."""

@@ -1,4 +1,4 @@
-"""The drafted dataset file as a mapping."""
+"""Build the mapping of a drafted dataset file."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,14 @@ from components.profiling.roles.feature_proposals import FeatureTable
 from components.profiling.roles.file_uses import FileUseGuess
 
 _ROLES = ("time", "user", "item", "action", "request", "session", "position", "order", "label", "revenue", "quantity", "margin")
-_TOP = 0.8  # of the highest rating, from which one is a like
+_TOP = 0.8  # share of the highest rating from which a rating is a like
 
 
 @dataclass(frozen=True)
 class Parts:
-    """All that a dataset file is made of.
+    """The parts of a dataset file.
 
-    `names`: by file pattern, the names that columns of files without a header are given. `folder`: where relative paths are looked up.
+    `names`: by file pattern, the column names of files without a header. `folder`: base of relative paths.
     """
 
     name: str
@@ -36,17 +36,17 @@ class Parts:
     folder: str
 
     def used_columns(self, *sides: str) -> list[str]:
-        """Columns that features of these sides, and with none named all roles and features, are read from."""
+        """List the columns of the features of these sides; without sides, those of all roles and features."""
         roles = set() if sides else {role.column for file in self.files for role in file.roles.chosen.values()}
         return sorted(roles | {f.column for f in self.features.features if not sides or f.entry["side"] in sides})
 
     def renamed(self, file: EventFile, column: str) -> str:
-        """A column's name in the dataset file."""
+        """Return a column's name in the dataset file."""
         return self.names[file.group.pattern].get(column, column)
 
 
 def dataset_mapping(parts: Parts) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
-    """The dataset file, and comments by the key that they stand above."""
+    """Build the dataset file's mapping, and comments by the key they precede."""
     comments: dict[str, tuple[str, ...]] = {}
     events = [source for file in parts.files for source in _sources(file, parts)]
     dataset: dict[str, Any] = {"name": parts.name, "seed": 1, "events": events}
@@ -70,7 +70,7 @@ def dataset_mapping(parts: Parts) -> tuple[dict[str, Any], dict[str, tuple[str, 
 
 
 def _declared(parts: Parts, events: Sequence[Mapping[str, Any]]) -> dict[str, ProposedAction]:
-    """The actions with those that no word of the log means: returns by a negative quantity, impressions of lists."""
+    """Add the actions that no word of the log names: returns by a negative quantity, impressions of lists."""
     actions = dict(parts.actions)
     if any(source.get("action") == "return" for source in events):
         actions.setdefault("return", ProposedAction("return", (), 0.0, True, "return", 0.8, "a negative quantity"))
@@ -80,7 +80,7 @@ def _declared(parts: Parts, events: Sequence[Mapping[str, Any]]) -> dict[str, Pr
 
 
 def _own_items(parts: Parts) -> dict[str, Any]:
-    """The events as the catalogue: a product is what its newest event before the request says."""
+    """Use the events as the catalogue: a product's attributes are those of its newest event before the request."""
     file = parts.form.file or max(parts.files, key=lambda each: each.group.table.size)
     item, time = file.roles.column("item") or "", file.roles.column("time")
     keys = file_keys(file.group, parts.folder, parts.names[file.group.pattern], used=[*parts.used_columns("item"), item, time or ""])
@@ -91,7 +91,7 @@ def _own_items(parts: Parts) -> dict[str, Any]:
 
 
 def _sources(file: EventFile, parts: Parts) -> list[dict[str, Any]]:
-    """The sources of an event file: one, or one for each way its rows are taken."""
+    """Build the sources of an event file: one, or one for each action of its rows."""
     roles, profiles, form = file.roles, file.group.profiles, parts.form
     names = parts.names[file.group.pattern]
     source = file_keys(file.group, parts.folder, names, used=parts.used_columns())
@@ -120,7 +120,7 @@ def _sources(file: EventFile, parts: Parts) -> list[dict[str, Any]]:
 
 
 def _by_label(file: EventFile, source: dict[str, Any], condition: str) -> list[dict[str, Any]]:
-    """Rows that are shown, and of them those that were taken."""
+    """Build two sources: the rows that were shown, and those of them that were taken."""
     shown = {role: column for role, column in source["columns"].items() if role != "label"}
     taken = {role: column for role, column in shown.items() if role != "position"}
     name = file.actions[-1].name
@@ -128,7 +128,7 @@ def _by_label(file: EventFile, source: dict[str, Any], condition: str) -> list[d
 
 
 def _shown_by_time(file: EventFile, source: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows that show items, tied by their time, and the others, which name no list."""
+    """Build two sources: the rows that show items, grouped by time, and the others, which name no list."""
     columns = dict(source["columns"])
     position = {"position": columns.pop("position")} if "position" in columns else {}
     shown = next(action for action in file.actions if action.meaning == "impression")
@@ -144,10 +144,10 @@ def _shown_by_time(file: EventFile, source: dict[str, Any]) -> list[dict[str, An
 
 
 def _by_amount(file: EventFile, source: dict[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Of purchases alone: ratings below a like aren't one, and rows of a negative quantity are returns."""
+    """Filter by amount: ratings below a like are left out, and rows with a negative quantity are returns."""
     rating, quantity = rating_column(file.group), file.roles.column("quantity")
     if rating is not None and quantity is None:
-        # Half stars or whole ones, of five, ten or a hundred: four of five and above is a like.
+        # Stars or half stars, up to five, ten or a hundred: from four of five on is a like.
         least = _TOP * file.group.profiles[rating].highest
         return [{**source, "where": f"CAST({_sql(names.get(rating, rating))} AS DOUBLE) >= {least:g}"}]
     if quantity is not None and file.group.profiles[quantity].lowest < 0 and source["action"] == "purchase":

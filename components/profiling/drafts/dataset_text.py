@@ -12,10 +12,10 @@ _GROUPS = (("name", "seed"), ("events", "items", "users", "identities"), ("actio
 
 
 def dataset_text(dataset: Mapping[str, Any], *, heading: Sequence[str], comments: Mapping[str, Sequence[str]]) -> str:
-    """The text of a dataset file.
+    """Write the text of a dataset file.
 
     Args:
-        dataset: as `yaml.safe_load` would give it.
+        dataset: as `yaml.safe_load` would return it.
         heading: comment lines above everything.
         comments: comment lines above a key.
     """
@@ -29,7 +29,7 @@ def dataset_text(dataset: Mapping[str, Any], *, heading: Sequence[str], comments
         lines = [line for name in group if name in dataset for line in _entry(name, dataset[name], comments.get(name, ()))]
         if lines:
             parts.append(lines)
-    # Slices stand below the features they name.
+    # Slices come after the features they name.
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
@@ -73,6 +73,6 @@ def _commented(lines: Sequence[str]) -> Iterator[str]:
 
 
 def flow(value: Any) -> str:
-    """A value on one line of YAML."""
+    """Write a value on one line of YAML."""
     text = yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False, allow_unicode=True)
     return text.removesuffix("\n").removesuffix("\n...")

@@ -26,7 +26,7 @@ _UNKNOWN = "nothing says what its rows are; say --file FILE=events and --action 
 
 @dataclass(frozen=True)
 class Draft:
-    """A dataset file as a mapping, what was taken for what, what couldn't be known, and comments by the part that they are above."""
+    """A dataset file as a mapping, with the guesses, the open questions, and comments by the part they precede."""
 
     dataset: dict[str, Any]
     guesses: tuple[Guess, ...]
@@ -35,10 +35,10 @@ class Draft:
 
 
 def draft_dataset(groups: Sequence[FileGroup], answers: Answers, *, folder: str) -> Draft:
-    """Draft the dataset file of these files; relative paths are from `folder`.
+    """Draft the dataset file of these files; paths are relative to `folder`.
 
     Raises:
-        InputError: no file holds events, or a role or a file of the answers isn't there.
+        InputError: no file holds events, or a role or a file of the answers doesn't exist.
     """
     _check_answers(groups, answers)
     uses = guess_uses(groups, answers)
@@ -97,7 +97,7 @@ def _event_file(group: FileGroup, tables: Sequence[FileUseGuess], answers: Answe
 
 
 def _usable(files: Sequence[EventFile], form: FormGuess) -> tuple[list[EventFile], dict[str, str]]:
-    """The files with the roles that candidates of this form need; of the others, what they lack."""
+    """Split the files into those with the roles that this form needs, and the others with what they lack."""
     need = ("label",) if form.form == "rows" else ("time", "user", "item")
     kept, dropped = [], {}
     for file in files:
@@ -122,7 +122,7 @@ def _nothing_usable(files: Sequence[EventFile], groups: Sequence[FileGroup]) -> 
 
 
 def _meant(files: Sequence[EventFile], answers: Answers) -> tuple[list[EventFile], set[str]]:
-    """The files whose rows are of a known action; the others only where all are, or where somebody said what they are."""
+    """Keep the files with a known action or an answered use; if there are none, all files."""
     known = [file for file in files if any(action.score >= DOUBTFUL for action in file.actions) or file.group.name in answers.uses]
     kept = known or list(files)
     return kept, {file.group.pattern for file in files if file not in kept}
@@ -133,7 +133,7 @@ def _same_file(files: Sequence[EventFile], form: FormGuess) -> EventFile | None:
 
 
 def _column_names(guess: FileUseGuess, files: Sequence[EventFile]) -> dict[str, str]:
-    """Names for the columns of a file that has none: by the role they play."""
+    """Name the columns of a file without a header, by their roles."""
     if guess.group.table.has_header:
         return {}
     named: dict[str, str] = {}

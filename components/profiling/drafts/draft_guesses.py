@@ -1,4 +1,4 @@
-"""What a draft took for what, as lines of the table."""
+"""List a draft's guesses, as rows of a table."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
@@ -13,7 +13,7 @@ from components.profiling.samples.file_groups import FileGroup
 
 
 def file_guesses(uses: Sequence[FileUseGuess], files: Sequence[EventFile]) -> list[Guess]:
-    """Lines of each file: how it is written, what it holds, and its roles."""
+    """List the guesses of each file: its format, its use, and its roles."""
     made: list[Guess] = []
     for guess in uses:
         name, table = guess.group.name, guess.group.table
@@ -36,7 +36,7 @@ def file_guesses(uses: Sequence[FileUseGuess], files: Sequence[EventFile]) -> li
 
 
 def other_guesses(form: FormGuess, actions: Mapping[str, ProposedAction], features: FeatureTable) -> list[Guess]:
-    """Lines of candidates, actions and features."""
+    """List the guesses of candidates, actions and features."""
     made = [Guess("all", "candidates", form.form, form.score, form.why)]
     for action in actions.values():
         gain = f"label {action.gain:g}" if action.gain else "no label"

@@ -1,4 +1,4 @@
-"""What a draft can't know, as questions with the likeliest answer."""
+"""List a draft's open questions, with the likeliest answers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,11 +7,11 @@ from components.profiling.roles.actions import ProposedAction
 from components.profiling.roles.candidate_forms import EventFile, FormGuess
 from components.profiling.roles.file_uses import FileUseGuess
 
-DOUBTFUL = 0.45  # a guess below it is asked about
+DOUBTFUL = 0.45  # guesses with a lower score become questions
 
 
 def use_questions(uses: Sequence[FileUseGuess], answers: Answers) -> list[Question]:
-    """Which files it isn't clear what they hold."""
+    """Ask for the use of files where it is unclear."""
     return [
         Question(
             ("use", guess.group.name),
@@ -26,7 +26,7 @@ def use_questions(uses: Sequence[FileUseGuess], answers: Answers) -> list[Questi
 
 
 def event_questions(files: Sequence[EventFile], actions: Mapping[str, ProposedAction], form: FormGuess, answers: Answers) -> list[Question]:
-    """Roles that two columns fit or none well, dates of which day and month look alike, and words that say nothing."""
+    """Ask about roles that two columns fit or none well, dates of ambiguous order, and unknown action words."""
     asked: list[Question] = []
     for file in files:
         for role in ("time", "user", "item"):

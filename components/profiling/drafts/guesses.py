@@ -1,4 +1,4 @@
-"""What was taken for what, and how sure that is."""
+"""Guesses with their certainty, as a table."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ _SURE, _LIKELY = 0.75, 0.5
 
 @dataclass(frozen=True)
 class Guess:
-    """A line of the table: in which file, what, taken for what, how sure (0 to 1), and why."""
+    """A row of the table: the file, the subject, the guess, its certainty (0 to 1), and the reason."""
 
     file: str
     what: str
@@ -22,12 +22,12 @@ class Guess:
 
     @property
     def certainty(self) -> str:
-        """The score in a word."""
+        """Word a score."""
         return "sure" if self.score >= _SURE else "likely" if self.score >= _LIKELY else "unsure"
 
 
 def render_guesses(guesses: Sequence[Guess]) -> Table:
-    """The table for a terminal."""
+    """Render the table for a terminal."""
     table = Table("file", "what", "taken for", "how sure", "why", box=None, pad_edge=False)
     styles = {"sure": "green", "likely": "yellow", "unsure": "bold red"}
     before = ""
@@ -39,5 +39,5 @@ def render_guesses(guesses: Sequence[Guess]) -> Table:
 
 
 def guesses_as_json(guesses: Sequence[Guess]) -> list[dict[str, Any]]:
-    """The same for a program."""
+    """Convert the guesses to JSON values."""
     return [{**asdict(guess), "certainty": guess.certainty} for guess in guesses]

@@ -1,4 +1,4 @@
-"""The keys of the dataset file that say how a group of files is written."""
+"""Derive the dataset file's keys for the format of a group of files."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -10,19 +10,19 @@ from components.contract.errors import InputError
 from components.ingest.sources.files import file_format
 from components.profiling.samples.file_groups import FileGroup
 
-_BY_MARK = ("utf-8", "utf-8-sig", "utf-16")  # ingestion recognises them by itself
+_BY_MARK = ("utf-8", "utf-8-sig", "utf-16")  # ingestion detects these itself
 _MOST_ZEROS = 3  # times the rows of the busiest other shopper
 _DEFAULT_NULL_WORDS = ("NULL", "null", "\\N", "NaN", "nan", "None", "undefined", "NA", "N/A", "-")
 
 
 def file_keys(group: FileGroup, folder: str, names: Mapping[str, str], *, used: Sequence[str]) -> dict[str, Any]:
-    """Path, format, dialect and so on, as far as they differ from the defaults.
+    """Return path, format, dialect and so on, where they differ from the defaults.
 
     Args:
         group: the files.
-        folder: where the dataset file's relative paths are looked up.
-        names: of a file without a header the names that its columns are given.
-        used: the columns that the dataset file uses; words for nothing in others don't matter.
+        folder: base of the dataset file's relative paths.
+        names: of the columns of a file without a header.
+        used: the columns that the dataset file uses; words for missing values in others don't matter.
     """
     table = group.table
     keys: dict[str, Any] = {"path": os.path.relpath(group.pattern, folder).replace(os.sep, "/")}
@@ -62,20 +62,20 @@ def file_keys(group: FileGroup, folder: str, names: Mapping[str, str], *, used: 
 
 
 def zero_keys(group: FileGroup, user: str) -> dict[str, Any]:
-    """Where a shopper's id is 0 as others are 1 or 2, a lone 0 isn't the word for nobody that it is by default."""
+    """Keep 0 as a user's id unless it has far more rows than any other; by default it means a guest."""
     profile = group.profiles[user]
     counts = profile.values.value_counts(sort=True)
     zeros = int((profile.values == "0").sum())
     others = counts.filter(pl.col(profile.values.name) != "0")["count"].to_list()
     if not zeros or zeros > _MOST_ZEROS * max(others, default=0):
         return {}
-    # Words for nothing that the column has all the same must then be named.
+    # The column's other words for missing values must then be listed.
     words = profile.missing > group.table.columns[user].null_count()
     return {user: list(_DEFAULT_NULL_WORDS) if words else []}
 
 
 def time_keys(group: FileGroup, column: str, *, day_first: bool | None) -> dict[str, Any]:
-    """The keys that say how a column of times is read, where the defaults don't do."""
+    """Return the keys for the format of a time column, where the defaults don't fit."""
     profile = group.profiles[column]
     notation = profile.time
     if notation is None or profile.native_time:
@@ -88,7 +88,7 @@ def time_keys(group: FileGroup, column: str, *, day_first: bool | None) -> dict[
 
 
 def chosen_format(one: str, other: str, *, day_first: bool | None) -> str:
-    """Of two readings of a date the one with the day first, or with the month first, as is said."""
+    """Choose between two readings of a date, day first or month first, by the answer."""
     if not other or day_first is None:
         return one
     first = one if (one.find("%d") < one.find("%m")) == day_first else other

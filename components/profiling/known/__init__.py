@@ -1,1 +1,1 @@
-"""Public data sets that are known by name."""
+"""Recognise public data sets, and use their known dataset files."""

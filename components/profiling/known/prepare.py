@@ -1,4 +1,4 @@
-"""Write a public data set's files in a form that a dataset file can describe: joined, taken apart, a row for each item shown."""
+"""Convert a public data set's files to a form that a dataset file can describe, such as a row for each shown item."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -7,19 +7,19 @@ import polars as pl
 
 from components.contract.errors import InputError
 
-_LINE = "\x01"  # a separator that no line has: each is one column
+_LINE = "\x01"  # a separator that no line has: each line is one column
 _OUTBRAIN_START_MS = 1_465_876_799_998  # 2016-06-14 04:00 UTC, from which the data set counts
 _DAY_S = 86_400
-_DAY_ZERO_S = 946_684_800  # 2000-01-01, from which days that have no date are counted
+_DAY_ZERO_S = 946_684_800  # 2000-01-01, day 0 of data sets with day numbers
 
-Paths = Mapping[str, Sequence[str]]  # path of the published file's name to the files that are there
+Paths = Mapping[str, Sequence[str]]  # path of the published name to the existing files
 
 
 def prepare(name: str, paths: Paths, out: Path) -> list[Path]:
     """Write the files of a public data set into a folder, and return them.
 
     Raises:
-        InputError: they can't be read as that data set's, or the folder can't be written.
+        InputError: they aren't files of that data set, or the folder can't be written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def prepare(name: str, paths: Paths, out: Path) -> list[Path]:
 
 
 def _csv(paths: Sequence[str], *, separator: str = ",", header: Sequence[str] | None = None, quote: str | None = '"') -> pl.LazyFrame:
-    """All columns as text: an id with leading zeros keeps them."""
+    """Read all columns as text, so that ids keep leading zeros."""
     return pl.scan_csv(
         list(paths),
         separator=separator,
@@ -52,7 +52,7 @@ def _yandex(paths: Paths) -> dict[str, pl.LazyFrame]:
         return pl.col("part").list.get(at, null_on_oob=True)
 
     sessions = parts.filter(part(1) == "M").select(session=part(0), day=part(2).cast(pl.Int64), user=part(3))
-    # A session's queries are numbered from 0 on, so its number makes a page's list one of all.
+    # Queries are numbered from 0 in each session, so the session's id makes a list's id unique.
     request = pl.concat_str(part(0), part(3), separator="-")
     moment = (pl.col("day") * _DAY_S + pl.col("passed") + _DAY_ZERO_S).alias("time")
     lists = parts.filter(part(2).is_in(["Q", "T"])).select(

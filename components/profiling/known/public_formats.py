@@ -1,4 +1,4 @@
-"""Public data sets that are known by name: what their files look like, and the dataset file for each (under `examples/public/`)."""
+"""Recognise the files of public data sets; their dataset files are under `examples/public/`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,9 +15,9 @@ _MATCHING = 0.95  # of the sampled values or lines
 class PublicFile:
     """A file of a data set.
 
-    `path`: as the dataset file names it. `columns`: names that its header must have. `shape`: of a file without a header, what each
-    column's values match. `lines`: of a file of lines of several kinds, what they match; each kind must be there. `name`: what the file's
-    name must contain, where the content alone says too little. A file that isn't `required` may be left out.
+    `path`: as the dataset file names it. `columns`: names that its header must have. `shape`: of a file without a
+    header, the pattern of each column's values. `lines`: patterns of a file with several kinds of lines; each kind must
+    occur. `name`: required in the file's name, where the content is ambiguous. Without `required` it may be missing.
     """
 
     path: str
@@ -30,7 +30,7 @@ class PublicFile:
 
 @dataclass(frozen=True)
 class PublicFormat:
-    """A public data set: its files as they are published, and, where a dataset file can't describe those, as `prepare` writes them.
+    """A public data set: its published files, and those that `prepare` makes where no dataset file can describe them.
 
     `aliases`: sets of columns that have other names in another edition.
     """
@@ -45,7 +45,7 @@ class PublicFormat:
 
 @dataclass(frozen=True)
 class RecognisedFormat:
-    """A data set that was recognised; `groups`: the files that play the part of each path of its dataset file.
+    """A recognised data set; `groups`: the files for each path of its dataset file.
 
     `raw`: they must be prepared first. `alias`: how columns are called here.
     """
@@ -191,7 +191,7 @@ FORMATS = (
 
 
 def recognise(groups: Sequence[FileGroup]) -> RecognisedFormat | None:
-    """The public data set that the files are, or None: all files that it needs are there. Of several the one that more files fit."""
+    """Recognise a public data set with all its required files, or None; of several the one that more files fit."""
     matches = [each for known in FORMATS for each in _as(known, groups)]
     return max(matches, key=lambda each: sum(len(those) for those in each.groups.values()), default=None)
 
@@ -207,7 +207,7 @@ def _as(known: PublicFormat, groups: Sequence[FileGroup]) -> list[RecognisedForm
 
 
 def _matching(files: Sequence[PublicFile], groups: Sequence[FileGroup], alias: Mapping[str, str]) -> dict[str, tuple[FileGroup, ...]]:
-    """The groups that fit each file; one that fits several is the one whose header says the most."""
+    """Match groups to the data set's files; one that fits several, to the one with the most column names."""
     matches: dict[str, list[FileGroup]] = {file.path: [] for file in files}
     for group in groups:
         if those := [file for file in files if fits(file, group, alias)]:
@@ -216,7 +216,7 @@ def _matching(files: Sequence[PublicFile], groups: Sequence[FileGroup], alias: M
 
 
 def fits(file: PublicFile, group: FileGroup, alias: Mapping[str, str] | None = None) -> bool:
-    """Whether a group of files looks like a file of a public data set."""
+    """Return whether a group of files looks like a file of a public data set."""
     table = group.table
     if file.name and file.name not in group.name.lower():
         return False
@@ -239,6 +239,6 @@ def _share(values: Sequence[str], pattern: str) -> float:
 
 
 def dataset_file(known: PublicFormat) -> Path:
-    """Its dataset file: beside this module in a wheel, under `examples/public/` in a clone."""
+    """Return the path of its dataset file: beside this module in a wheel, under `examples/public/` in a clone."""
     installed = Path(__file__).with_name("public") / f"{known.name}.yaml"
     return installed if installed.exists() else Path(__file__).parents[3] / "examples" / "public" / f"{known.name}.yaml"

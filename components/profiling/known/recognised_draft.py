@@ -1,4 +1,4 @@
-"""The dataset file of a public data set, for the files that are there."""
+"""Adapt a public data set's dataset file to the existing files."""
 
 import os
 import re
@@ -21,14 +21,14 @@ _TABLES = ("items", "users")
 
 @dataclass(frozen=True)
 class RecognisedDraft:
-    """The text of a dataset file, and what was taken for what."""
+    """The text of a dataset file, with the guesses."""
 
     text: str
     guesses: tuple[Guess, ...]
 
 
 def recognised_draft(recognised: RecognisedFormat, *, folder: str, name: str | None = None) -> RecognisedDraft:
-    """The data set's own dataset file with the paths of these files; what needs a file that isn't there is left out."""
+    """Fill in the paths of these files in the data set's dataset file, without the parts whose files are missing."""
     text = _renamed(dataset_file(recognised.format).read_text(encoding="utf-8"), recognised.alias)
     dataset = yaml.safe_load(text)
     here = _with_files(dataset, recognised.groups, folder)
@@ -39,7 +39,7 @@ def recognised_draft(recognised: RecognisedFormat, *, folder: str, name: str | N
 
 
 def _renamed(text: str, alias: Mapping[str, str]) -> str:
-    """The text with an edition's own names for columns, in quotes where SQL needs them."""
+    """Rename the columns to those of an edition, in quotes where SQL needs them."""
     for name, other in alias.items():
         lines = []
         for line in text.splitlines():
@@ -67,9 +67,9 @@ def _with_files(dataset: dict[str, Any], groups: Mapping[str, tuple[FileGroup, .
 
 
 def _with_file(source: dict[str, Any], group: FileGroup, folder: str) -> dict[str, Any]:
-    """A source or a table with the path and the dialect of the files that are there."""
+    """Fill in the path and the dialect of the existing files in a source or a table."""
     keys = file_keys(group, folder, {}, used=())
-    # What holds no letter beyond ASCII in its sample may hold one later.
+    # A file that is ASCII in the sample may have other letters later.
     plain = all(character.isascii() for line in group.table.first_lines for character in line)
     made = {}
     for key, value in {**source, **{key: keys[key] for key in _DIALECT if key in keys}, "path": keys["path"]}.items():
@@ -84,7 +84,7 @@ def _with_file(source: dict[str, Any], group: FileGroup, folder: str) -> dict[st
 
 
 def _drop_features(dataset: dict[str, Any], table: str) -> None:
-    """Leave out the features of a table that isn't there, and what is made of them."""
+    """Leave out the features of a missing table, and what depends on them."""
     side = {"items": "item", "users": "user"}[table]
     kinds = ("id", "category", "number", "text", "multi", "vector")
 
@@ -115,7 +115,7 @@ def _without_paths(dataset: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_paths(text: str, dataset: dict[str, Any], here: dict[str, Any]) -> str:
-    """The text itself, with its comments: only what stands behind `path:` is another."""
+    """Replace the values of `path:` in the text, and keep its comments."""
     sources = [
         *(dataset["events"] if isinstance(dataset["events"], list) else [dataset["events"]]),
         *(dataset[t] for t in _TABLES if t in dataset),
@@ -159,6 +159,6 @@ def _guesses(recognised: RecognisedFormat, dataset: dict[str, Any]) -> Iterator[
 
 
 def unused_files(recognised: RecognisedFormat, groups: list[FileGroup]) -> list[str]:
-    """Files that the data set's dataset file has no use for."""
+    """List the files that the data set's dataset file doesn't use."""
     used = {group.pattern for those in recognised.groups.values() for group in those}
     return [os.path.basename(group.pattern) for group in groups if group.pattern not in used]

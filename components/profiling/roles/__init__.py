@@ -1,1 +1,1 @@
-"""Which column plays which role."""
+"""Assign roles to columns, and uses to files."""

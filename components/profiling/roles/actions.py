@@ -12,15 +12,15 @@ from components.profiling.roles.event_roles import EventRoles
 from components.profiling.samples.file_groups import FileGroup
 from components.profiling.vocabulary import action_of, feature_name, is_about_no_item, name_score
 
-# From the weakest to the strongest: where nothing has a gain, the strongest gets one.
+# From the weakest to the strongest: where no action has a gain, the strongest gets one.
 _STRENGTH = ("other", "view", "click", "favourite", "cart", "checkout", "like", "purchase")
 
 
 @dataclass(frozen=True)
 class ProposedAction:
-    """An action: its name, the log's words for it, gain, whether it is about an item, how sure and why.
+    """An action: its name, the log's words for it, gain, whether it has an item, certainty and reason.
 
-    `meaning` is what it is taken for: one of the names of the vocabulary, or "" where nothing is known.
+    `meaning` is a name of the vocabulary, or "" if unknown.
     """
 
     name: str
@@ -33,7 +33,7 @@ class ProposedAction:
 
 
 def propose_actions(group: FileGroup, roles: EventRoles, answers: Answers) -> list[ProposedAction]:
-    """The actions of an event file: one for each word of its action column, words of one meaning together, or one for all rows."""
+    """Propose the actions of an event file: one for each meaning of its action column's words, or one for all rows."""
     column = roles.column("action")
     if column is None:
         return [_of_all_rows(group, roles, answers)]
@@ -59,7 +59,7 @@ def _action_name(value: str, meaning: str, taken: Mapping[str, ProposedAction]) 
     if meaning in ("", "other") or (meaning == "impression" and "impression" in taken):
         name = feature_name(value)
         return name if name not in taken else feature_name(value, list(taken))
-    if meaning in taken and meaning in ("view", "click"):  # a view of a list and one of a product are two things
+    if meaning in taken and meaning in ("view", "click"):  # viewing a list isn't viewing a product
         return feature_name(value, list(taken))
     return meaning
 
@@ -93,7 +93,7 @@ def _of_all_rows(group: FileGroup, roles: EventRoles, answers: Answers) -> Propo
 
 
 def rating_column(group: FileGroup) -> str | None:
-    """A column of stars: by its name, or in a file of ratings whose columns have none, the one of a few small numbers."""
+    """Find a column of ratings by its name, or, in a file of ratings without names, by its few small numbers."""
     unnamed = not group.table.has_header and "rating" in PurePath(group.pattern).name.lower()
     for name, profile in group.profiles.items():
         if (
@@ -108,10 +108,10 @@ def rating_column(group: FileGroup) -> str | None:
 
 
 def with_gains(actions: Iterable[ProposedAction], *, shown: bool) -> list[ProposedAction]:
-    """The actions with gains that fit the way candidates are made.
+    """Set the gains by the form of the candidates.
 
-    Where nothing says what was shown, a view or a click is what a purchase is predicted from; where there is none, the strongest action is
-    the label. Where lists were shown, what follows from them are labels.
+    Without impressions, views and clicks are inputs to predict purchases from; without purchases, the strongest action
+    is the label. With impressions, the actions that follow them are labels.
     """
     listed = list(actions)
     strong = any(action.gain >= 2 for action in listed)
@@ -143,7 +143,7 @@ def _with_gain(action: ProposedAction, gain: float) -> ProposedAction:
 
 
 def merged(actions: Sequence[ProposedAction]) -> dict[str, ProposedAction]:
-    """Actions of several files by name, with the words of all."""
+    """Merge the actions of several files by name, with the words of all."""
     by_name: dict[str, ProposedAction] = {}
     for action in actions:
         before = by_name.get(action.name)

@@ -1,4 +1,4 @@
-"""Recognise where the candidates of a request come from: lists that were shown, rows of them, rows with an outcome, or nothing."""
+"""Recognise the form of the candidates: shown lists, rows of shown items, rows with an outcome, or none."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class EventFile:
 
 @dataclass(frozen=True)
 class ShownList:
-    """A column that holds the list shown: separator, the action of its rows, and columns that run parallel to it, by a feature's name."""
+    """A column with the shown list: separator, the action of its rows, and parallel columns by feature name."""
 
     column: str
     separator: str
@@ -36,9 +36,9 @@ class ShownList:
 
 @dataclass(frozen=True)
 class FormGuess:
-    """The form of the candidates, how sure and why; `file` is the one that shows them, or whose rows have an outcome.
+    """The form of the candidates, its certainty and reason; `file` has the impressions, or the rows with an outcome.
 
-    `request_by_time`: rows that are shown at one time are a list, as no id ties them.
+    `request_by_time`: rows of one moment are a list, as there is no id of it.
     """
 
     form: CandidateForm
@@ -50,7 +50,7 @@ class FormGuess:
 
 
 def guess_form(files: Sequence[EventFile], known_items: pl.Series | None, answers: Answers) -> FormGuess:
-    """How candidates are made from these files; `known_items`: ids of the catalogue, if there is one."""
+    """Guess the form of the candidates of these files; `known_items`: ids of the catalogue, if there is one."""
     options = [*_outcomes(files), *_lists(files, known_items), *_impressions(files)]
     if any(all(file.roles.column(role) for role in ("time", "user", "item")) for file in files):
         options.append(FormGuess("sampling", 0.6, "nothing says what was shown: other items are sampled"))
@@ -104,7 +104,7 @@ def _among(values: pl.Series, separator: str, ids: pl.Series) -> float:
 
 
 def _action_of_lists(file: EventFile, column: str) -> str | None:
-    """The action whose rows carry lists."""
+    """Return the action whose rows have lists."""
     action = file.roles.column("action")
     if action is None:
         return file.actions[0].name
@@ -115,7 +115,7 @@ def _action_of_lists(file: EventFile, column: str) -> str | None:
 
 
 def _parallel(file: EventFile, column: str, separator: str) -> dict[str, str]:
-    """Columns whose values have as many parts as the list."""
+    """Find columns whose values have as many parts as the list."""
     frame = pl.DataFrame(file.group.table.columns).filter(pl.col(column).is_not_null()).head(500)
     length = frame[column].str.count_matches(separator, literal=True)
     forms = {}
@@ -144,7 +144,7 @@ def _impressions(files: Sequence[EventFile]) -> list[FormGuess]:
 
 
 def _lists_by_time(file: EventFile, shown: ProposedAction) -> list[FormGuess]:
-    """Without an id of the list, what a shopper was shown at one moment is a list."""
+    """Recognise lists by shopper and time, where there is no id of them."""
     user, time = file.roles.column("user"), file.roles.column("time")
     if user is None or time is None:
         return []
@@ -163,7 +163,7 @@ def _of_action(file: EventFile, action: ProposedAction, values: pl.Series) -> pl
 
 
 def labelled_rows(file: EventFile, gains: Mapping[str, float]) -> pl.DataFrame:
-    """The sampled rows of actions that have a gain."""
+    """Return the sampled rows of actions with a gain."""
     frame = pl.DataFrame(file.group.table.columns)
     column = file.roles.column("action")
     if column is None:

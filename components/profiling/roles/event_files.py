@@ -1,4 +1,4 @@
-"""Complete what is known of event files, once it is known how candidates are made."""
+"""Refine the roles and actions of event files by the form of the candidates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,18 +10,18 @@ from components.profiling.roles.candidate_forms import EventFile, FormGuess, lab
 from components.profiling.roles.role_scores import RoleScore, rows_per_key
 from components.profiling.vocabulary import action_of
 
-_BASKET = 1.2  # labelled rows a shopper and moment, from which what was taken at once is one request
-_SURE_ID = 0.7  # from which a column of rows with an outcome is taken for the item or the shopper
+_BASKET = 1.2  # labelled rows a shopper and moment, from which they are taken for one request
+_SURE_ID = 0.7  # score from which a column of rows with an outcome is the item or the shopper
 
 
 def without_weak_ids(file: EventFile) -> EventFile:
-    """Of rows with an outcome an item or a shopper isn't needed: only one that is called so is taken for it."""
+    """Drop uncertain item and user roles from rows with an outcome, which need none."""
     chosen = {role: score for role, score in file.roles.chosen.items() if role not in ("item", "user") or score.score >= _SURE_ID}
     return replace(file, roles=replace(file.roles, chosen=chosen))
 
 
 def as_label_file(file: EventFile, form: FormGuess) -> EventFile:
-    """Where each shown row says whether it was taken, its actions are the impression and what the label means."""
+    """Set the actions of rows with a label: the impression, and the label's."""
     label = file.roles.column("label")
     if label is None:
         return file
@@ -35,7 +35,7 @@ def as_label_file(file: EventFile, form: FormGuess) -> EventFile:
 
 
 def with_basket(file: EventFile, form: FormGuess, actions: Mapping[str, ProposedAction]) -> EventFile:
-    """What a shopper took at one moment is a request, where no column ties it."""
+    """Group a shopper's labelled rows of one moment to a request, where no column does."""
     user, time = file.roles.column("user"), file.roles.column("time")
     if form.form != "sampling" or file.roles.column("request") or not user or not time or file.roles.clock:
         return file
@@ -47,7 +47,7 @@ def with_basket(file: EventFile, form: FormGuess, actions: Mapping[str, Proposed
 
 
 def without_loose_requests(files: Sequence[EventFile], form: FormGuess, actions: Mapping[str, ProposedAction]) -> list[EventFile]:
-    """Where each row is a request of its own, an id that ties some of the rows says nothing."""
+    """Drop the request role where each row is a request of its own."""
     if form.form != "sampling" or group_by(files, actions) == "request":
         return list(files)
     loose = ({role: score for role, score in file.roles.chosen.items() if role != "request"} for file in files)
@@ -55,7 +55,7 @@ def without_loose_requests(files: Sequence[EventFile], form: FormGuess, actions:
 
 
 def group_by(files: Sequence[EventFile], actions: Mapping[str, ProposedAction]) -> str:
-    """Whether what was taken together is known: all labelled rows have a request, and some share one."""
+    """Choose whether requests group labelled rows: all have a request, and some share one."""
     gains = {name: action.gain for name, action in actions.items()}
     tied = []
     for file in files:

@@ -24,14 +24,14 @@ from components.profiling.samples.column_profile import ColumnProfile
 from components.profiling.samples.file_groups import FileGroup
 from components.profiling.vocabulary import is_code, name_score
 
-_TIED = 0.03  # a second column that fits as well as the first: which one is meant must be asked
+_TIED = 0.03  # difference of scores below which a second column fits as well: the role becomes a question
 
 
 @dataclass(frozen=True)
 class EventRoles:
-    """Role to column with how sure that is; `clock`: a second column of the time (a time of day, or what passed since).
+    """The column of each role with its score; `clock`: a second column of the time (a time of day, or an offset).
 
-    `rivals`: of roles, other columns that fit as well.
+    `rivals`: other columns that fit a role as well.
     """
 
     chosen: dict[str, RoleScore] = field(default_factory=dict)
@@ -40,12 +40,12 @@ class EventRoles:
     rivals: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def column(self, role: str) -> str | None:
-        """The column of a role, if there is one."""
+        """Return the column of a role, if there is one."""
         return self.chosen[role].column if role in self.chosen else None
 
 
 def assign_roles(group: FileGroup, tables: Sequence[FileUseGuess], answers: Answers) -> EventRoles:
-    """Roles of an event file, the surest first; a column plays one role, but that a session without a shopper is the shopper as well."""
+    """Assign the roles of an event file, the surest first; each column has one role."""
     profiles, columns = group.profiles, group.table.columns
     chosen: dict[str, RoleScore] = {}
     rivals: dict[str, tuple[str, ...]] = {}
@@ -99,7 +99,7 @@ def _by_statistics(group: FileGroup, chosen: Mapping[str, RoleScore], choose, ou
     if "user" not in chosen and "session" not in chosen:
         together = [each for each in users if each.score > 0.5]
         choose("user", together or ([] if group.table.has_header else users))
-    # Of columns that have names only codes: a duration isn't called like an item, and isn't one.
+    # Of named columns only codes: a duration has no item's name and isn't one.
     coded = [each for each in items if not group.table.has_header or is_code(each.column)]
     choose("item", [each for each in coded if group.profiles[each.column].distinct > 10] if "item" not in chosen else [])
 
@@ -112,7 +112,7 @@ def _overlaps(profiles: Mapping[str, ColumnProfile], tables: Sequence[FileUseGue
             for name, profile in profiles.items():
                 if profile.content in ("integer", "text") and profile.distinct > 5:
                     shares[name] = max(shares.get(name, 0.0), overlap(ids, profile.values))
-    # Small whole numbers are among any table's ids.
+    # Small whole numbers occur among any table's ids.
     named = {name for name in shares if name_score(name, "item" if use == "items" else "user") > 0}
     return {
         name: share for name, share in shares.items() if name in named or profiles[name].content == "text" or profiles[name].distinct > 200
@@ -128,7 +128,7 @@ def _column(chosen: Mapping[str, RoleScore], role: str) -> str | None:
 
 
 def _session_as_user(profiles: Mapping[str, ColumnProfile], chosen: dict[str, RoleScore]) -> None:
-    """Where there is no shopper, or hardly ever one, the session is: nothing is known of anyone before it."""
+    """Use the session as the user where there is no user column, or hardly any value in it."""
     session, user = chosen.get("session"), chosen.get("user")
     if session is None or (user is not None and profiles[user.column].missing < 0.5 * profiles[user.column].rows):
         return
@@ -139,7 +139,7 @@ def _session_as_user(profiles: Mapping[str, ColumnProfile], chosen: dict[str, Ro
 
 
 def _drop_false_amounts(chosen: dict[str, RoleScore], columns: Mapping[str, pl.Series]) -> None:
-    """A position is of a list, so several rows share a request; an amount is of a row, so it isn't the same in all rows of a request."""
+    """Drop positions where no rows share a request, and amounts that are the same in all rows of a request."""
     request = _column(chosen, "request")
     if "position" in chosen and chosen["position"].score < 0.95 and (request is None or rows_per_key(columns[request]) < 1.2):
         del chosen["position"]
@@ -149,7 +149,7 @@ def _drop_false_amounts(chosen: dict[str, RoleScore], columns: Mapping[str, pl.S
 
 
 def _clock(profiles: Mapping[str, ColumnProfile], chosen: Mapping[str, RoleScore], taken: set[str]) -> tuple[str | None, str]:
-    """A second column of the time, where the first holds days alone: a time of day, or what has passed since."""
+    """Find a second column of the time, where the first has only days: a time of day, or an offset."""
     time = _column(chosen, "time")
     if time is None:
         return None, ""
@@ -167,6 +167,6 @@ def _clock(profiles: Mapping[str, ColumnProfile], chosen: Mapping[str, RoleScore
         if other.time is not None and other.time.kind == "clock":
             return name, ""
         if other.content == "integer" and other.lowest >= 0 and name_score(name, "time") >= 0.5:
-            # What passes within a day: seconds are below 86,400 of them.
+            # An offset within a day is below 86,400 seconds.
             return name, "s" if other.highest <= 86_400 else "ms"
     return None, ""

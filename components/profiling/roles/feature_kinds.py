@@ -7,14 +7,14 @@ from typing import Any
 from components.profiling.samples.column_profile import ColumnProfile
 from components.profiling.vocabulary import is_personal, name_score
 
-MANY = 300  # different values from which a category is an id
+MANY = 300  # number of distinct values from which a category is an id
 _CODE = re.compile(r"(^|[^a-z])(id|no|nr|code|type|flag|zip|postal|year|month|dow|hour|channel|level|class)s?\d*$")
-_SKEW = 20.0  # highest by median, from which a number's logarithm is taken
+_SKEW = 20.0  # ratio of maximum to median from which a number's logarithm is used
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A feature's kind with its further keys, and why; `kind` is empty where the column makes no feature."""
+    """A feature's kind with its further keys, and the reason; `kind` is "" where the column is no feature."""
 
     kind: str
     why: str
@@ -22,7 +22,7 @@ class Kind:
 
 
 def propose_kind(profile: ColumnProfile) -> Kind:
-    """The kind that a column's values call for."""
+    """Propose the kind for a column's values."""
     if profile.content == "empty":
         return Kind("", "it is empty")
     if profile.distinct < 2:

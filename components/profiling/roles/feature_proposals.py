@@ -1,4 +1,4 @@
-"""Propose the feature table: what stands in the catalogue, with the shoppers and in the rows of events, and what the past says."""
+"""Propose the feature table: columns of the catalogue, the users and the events, and state features."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,16 +16,16 @@ from components.profiling.roles.role_scores import constant_share
 from components.profiling.samples.column_profile import ColumnProfile
 from components.profiling.vocabulary import feature_name, is_item_attribute, is_shopper_attribute, name_score
 
-# Names that ShelfRank takes itself, and roles.
+# Reserved names, and roles.
 _TAKEN = ("request", "time", "interactions", "label", "session", "n_candidates", "item", "user", "position", "history", "hour")
-_MOST_MISSING = 0.6  # of a context column: one that only some actions have tells which action it is
+_MOST_MISSING = 0.6  # share of missing values of a context column: one that only some actions have leaks the action
 _MOST_CONTEXT, _MOST_TABLE = 12, 30
-_STEADY = 0.98  # share of items whose rows agree on a value that is the item's own
+_STEADY = 0.98  # share of items whose rows agree on a value, from which it is an attribute of the item
 
 
 @dataclass(frozen=True)
 class ProposedFeature:
-    """An entry of the feature table, where its column stands, and why it has that kind."""
+    """An entry of the feature table, with the source of its column and the reason for its kind."""
 
     entry: dict[str, Any]
     file: str
@@ -35,7 +35,7 @@ class ProposedFeature:
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """The proposed features; `own_items`: item attributes stand in the events, whose file is the catalogue as well."""
+    """The proposed features; `own_items`: the events have item attributes, so their file is also the catalogue."""
 
     features: tuple[ProposedFeature, ...]
     own_items: bool = False
@@ -48,14 +48,14 @@ def propose_features(
     actions: Mapping[str, ProposedAction],
     names: Mapping[str, Mapping[str, str]],
 ) -> FeatureTable:
-    """The feature table.
+    """Propose the feature table.
 
     Args:
         files: the event files that are used.
         form: how candidates are made.
-        tables: "items" and "users", where there are such.
+        tables: "items" and "users", if any.
         actions: by name, with their gains.
-        names: by file pattern, the names that columns of files without a header are given.
+        names: by file pattern, the column names of files without a header.
     """
     taken = list(_TAKEN)
     made: list[ProposedFeature] = []
@@ -113,7 +113,7 @@ def _clock(files: Sequence[EventFile]) -> Iterator[ProposedFeature]:
 
 
 def _add_context(add: Any, files: Sequence[EventFile], form: FormGuess, *, has_users: bool) -> None:
-    """Columns of event rows that are the request's or the shopper's."""
+    """Add columns of event rows that belong to the request or the user."""
     file = form.file or max(files, key=lambda each: each.group.table.size)
     columns = file.group.table.columns
     roles = {role.column for role in file.roles.chosen.values()} | {file.roles.clock}
@@ -156,7 +156,7 @@ def _add_context(add: Any, files: Sequence[EventFile], form: FormGuess, *, has_u
 
 
 def _is_outcome(name: str) -> bool:
-    """Whether a name says that the value is known only after something was taken: amounts, totals, how it was paid."""
+    """Return whether a name means a value known only after the action: amounts, totals, payment."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     amounts = ("quantity", "revenue", "margin", "rating", "price", "label")
     return any(name_score(name, role) for role in amounts) or bool(
@@ -169,7 +169,7 @@ def _renamed(profile: ColumnProfile, name: str) -> ColumnProfile:
 
 
 def _add_shown(add: Any, file: EventFile, request: str, roles: set[str | None]) -> None:
-    """Numbers that vary within a list: as they were shown with the item."""
+    """Add numbers that vary within a list: values shown with the item."""
     columns = file.group.table.columns
     for profile in file.group.profiles.values():
         varies = profile.name not in roles and profile.is_number and is_item_attribute(profile.name)
@@ -178,7 +178,7 @@ def _add_shown(add: Any, file: EventFile, request: str, roles: set[str | None]) 
 
 
 def _add_own_items(add: Any, files: Sequence[EventFile], form: FormGuess) -> bool:
-    """Item attributes of the event rows, where there is no catalogue: values that all rows of an item share."""
+    """Add item attributes of the event rows, where there is no catalogue: values that all rows of an item share."""
     file = form.file or max(files, key=lambda each: each.group.table.size)
     columns, item = file.group.table.columns, file.roles.column("item")
     if item is None:
@@ -192,10 +192,10 @@ def _add_own_items(add: Any, files: Sequence[EventFile], form: FormGuess) -> boo
             continue
         steady = constant_share(columns[item], columns[profile.name])
         kind = propose_kind(profile)
-        # A price changes now and then and is the item's all the same; what varies freely isn't.
+        # A price may change and still be the item's; a freely varying value isn't.
         if kind.kind and (steady > _STEADY or (is_item_attribute(profile.name) and steady > 0.5)):
             if form.form == "impressions" and profile.is_number and steady <= _STEADY:
-                continue  # It is there already, as shown.
+                continue  # Added already, as shown.
             add(profile, file.group.pattern, "item", kind=kind)
             added = True
     return added
@@ -213,7 +213,7 @@ def _add_tables(add: Any, tables: Mapping[str, FileUseGuess]) -> None:
 
 
 def _codes_of_names(profiles: Sequence[ColumnProfile], columns: Mapping[str, pl.Series]) -> set[str]:
-    """Columns of codes that say the same as a column of words beside them."""
+    """Find columns of codes that are redundant to a column of words."""
     words = [p for p in profiles if p.content == "text"]
     codes = [p for p in profiles if p.content == "integer" and propose_kind(p).kind != "number"]
     return {code.name for code in codes for word in words if _one_to_one(columns[code.name], columns[word.name])}
@@ -225,7 +225,7 @@ def _one_to_one(one: pl.Series, other: pl.Series) -> bool:
 
 
 def _past(features: Sequence[ProposedFeature], form: FormGuess, actions: Mapping[str, ProposedAction]) -> Iterator[ProposedFeature]:
-    """What the past says: the session, the shopper's history, counts and rates of the item."""
+    """Propose state features: the session, the user's history, counts and rates of the item."""
 
     def entry(why: str, **keys: Any) -> ProposedFeature:
         return ProposedFeature(keys, "", "", why)

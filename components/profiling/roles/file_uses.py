@@ -1,4 +1,4 @@
-"""Tell events, the catalogue and the shoppers apart, and which columns join them."""
+"""Recognise the files of events, items and users, and the columns that join them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from components.profiling.samples.column_profile import ColumnProfile
 from components.profiling.samples.file_groups import FileGroup
 from components.profiling.vocabulary import is_item_attribute, is_shopper_attribute, name_score, plain_name
 
-_ID_SHARE = 0.999  # of the values of a table's id are different ones
+_ID_SHARE = 0.999  # share of distinct values of a table's id
 _TABLE_NAMES = {
     "items": ("item", "product", "article", "catalog", "movie", "news", "sku", "goods", "content", "book", "song", "track", "hotel", "ads"),
     "users": ("user", "customer", "shopper", "visitor", "member", "client", "account", "people", "person", "kunden"),
@@ -35,9 +35,10 @@ _EVENT_NAMES = (
 
 @dataclass(frozen=True)
 class FileUseGuess:
-    """What a group of files is taken for.
+    """The guessed use of a group of files.
 
-    `id`: a table's column of ids. `valid_from`: its column of the time from which a row holds. `property`, `value`: of a long table.
+    `id`: a table's column of ids. `valid_from`: its column of the time from which a row holds.
+    `property`, `value`: of a long table.
     """
 
     group: FileGroup
@@ -51,7 +52,7 @@ class FileUseGuess:
 
 
 def guess_uses(groups: Sequence[FileGroup], answers: Answers) -> list[FileUseGuess]:
-    """Take each group for events, the catalogue, the shoppers, or none of them; of two tables for one use the better one keeps it."""
+    """Guess each group's use: events, items, users, or none; of two tables for one use the better one keeps it."""
     events = [group for group in groups if _event_score(group) >= 0.5]
     if not events and groups:
         events = [max(groups, key=_event_score)]
@@ -66,13 +67,13 @@ def guess_uses(groups: Sequence[FileGroup], answers: Answers) -> list[FileUseGue
 
 
 def overlap(ids: pl.Series, values: pl.Series) -> float:
-    """The share of the different values that are among the ids."""
+    """Return the share of the distinct values that are among the ids."""
     there = _plain(values.drop_nulls().unique())
     return float(there.is_in(_plain(ids.drop_nulls().unique()).implode()).mean() or 0) if len(there) else 0.0  # type: ignore[arg-type]
 
 
 def _plain(ids: pl.Series) -> pl.Series:
-    """Ids as ingestion compares them: without the `.0` of a frame that had missing ones."""
+    """Normalize ids as ingestion does: without the `.0` of a column with missing values."""
     return ids.str.strip_chars().str.replace(r"^(\d+)\.0+$", "${1}")
 
 
@@ -97,7 +98,7 @@ def _guess(group: FileGroup, events: Sequence[FileGroup], answers: Answers) -> F
 
 
 def _event_score(group: FileGroup) -> float:
-    """How surely rows are events: they have a time, ids that return, an action or an outcome."""
+    """Score whether rows are events: they have a time, repeated ids, an action or an outcome."""
     profiles = group.profiles
     named_columns = group.table.has_header
     times, labels = time_scores(profiles, named=named_columns), label_scores(profiles, named=named_columns)
@@ -112,7 +113,7 @@ def _event_score(group: FileGroup) -> float:
         score += 0.15
     if any(word in name for words in _TABLE_NAMES.values() for word in words) and unique:
         score -= 0.3
-    # A row for each id, which is an item's or a shopper's: a table, also where it says since when.
+    # A row for each item or user is a table, also with a time of validity.
     if unique and max(name_score(each, role) for each in unique for role in ("item", "user")) >= 0.6 and returning < 2:
         score -= 0.4
     if long_table(profiles):
@@ -134,7 +135,7 @@ def _named(profiles: Mapping[str, ColumnProfile], role: str) -> ColumnProfile | 
 
 
 def unique_ids(group: FileGroup) -> list[str]:
-    """Columns that are different in each row and could be ids."""
+    """Find columns that are distinct in each row and could be ids."""
     return [
         p.name
         for p in group.profiles.values()
@@ -147,7 +148,7 @@ def unique_ids(group: FileGroup) -> list[str]:
 
 
 def long_table(profiles: Mapping[str, ColumnProfile]) -> tuple[str, str] | None:
-    """The columns of property and value, where a row holds one property of an item."""
+    """Find the columns of property and value, where a row has one property of an item."""
     if len(profiles) > 5:
         return None
     names = {plain_name(name): name for name in profiles}
@@ -159,7 +160,7 @@ def long_table(profiles: Mapping[str, ColumnProfile]) -> tuple[str, str] | None:
 
 
 def _as_table(group: FileGroup, use: str, events: Sequence[FileGroup], answers: Answers) -> FileUseGuess | None:
-    """The group as a table of items or users: by a column of ids that events have, by names, and by what else its rows hold."""
+    """Score the group as a table of items or users: by ids that occur in events, names, and other columns."""
     role = "item" if use == "items" else "user"
     profiles, long = group.profiles, long_table(group.profiles)
     said = answers.role(group.pattern, "id")
@@ -167,7 +168,7 @@ def _as_table(group: FileGroup, use: str, events: Sequence[FileGroup], answers: 
     ids = [said] if said and said != NO_COLUMN else unique_ids(group)
     versions = not ids
     if versions:
-        # A row for each id and time: prices by the day, or a row for each property.
+        # A row for each id and time: daily prices, or a row for each property.
         ids = [p.name for p in profiles.values() if name_score(p.name, role) >= 0.6 and p.content in ("integer", "text")]
         if not (times or long):
             return None
@@ -189,7 +190,7 @@ def _as_table(group: FileGroup, use: str, events: Sequence[FileGroup], answers: 
 
 
 def _joinable(group: FileGroup, role: str) -> list[ColumnProfile]:
-    """Columns of events that could hold the ids: not those that are surely the other's."""
+    """List columns of events that could be the ids, without those that are surely of the other table."""
     other = "user" if role == "item" else "item"
     return [
         p

@@ -1,4 +1,4 @@
-"""How well each column of a table fits each role of an event, by its name and by its statistics."""
+"""Score each column of a table for each role of an event, by its name and its statistics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ import polars as pl
 from components.profiling.samples.column_profile import ColumnProfile
 from components.profiling.vocabulary import action_of, name_score
 
-LEAST = 0.35  # a column that fits a role less well isn't taken for it
-_FEW = 60  # different values that an action column has at most
+LEAST = 0.35  # lowest score to assign a role
+_FEW = 60  # most distinct values of an action column
 
 
 @dataclass(frozen=True)
 class RoleScore:
-    """A column for a role, how well it fits (0 to 1), and why."""
+    """A column's score for a role (0 to 1), with the reason."""
 
     column: str
     score: float
@@ -22,7 +22,7 @@ class RoleScore:
 
 
 def constant_share(keys: pl.Series, values: pl.Series) -> float:
-    """The share of keys with several rows whose value is one and the same; 0 where no key has several."""
+    """Return the share of keys with several rows that have one value in all of them; 0 without such keys."""
     frame = pl.DataFrame({"key": keys, "value": values}).drop_nulls("key")
     groups = frame.group_by("key").agg(pl.len().alias("rows"), pl.col("value").drop_nulls().n_unique().alias("values"))
     several = groups.filter(pl.col("rows") > 1)
@@ -30,18 +30,18 @@ def constant_share(keys: pl.Series, values: pl.Series) -> float:
 
 
 def rows_per_key(keys: pl.Series) -> float:
-    """How many rows a value has on average."""
+    """Return the mean number of rows of a value."""
     there = keys.drop_nulls()
     return len(there) / max(there.n_unique(), 1)
 
 
 def adjacency(values: pl.Series) -> float:
-    """How often a row has the value of the row before, as rows have that are written visit by visit."""
+    """Return the share of rows with the value of the row before, as in logs written visit by visit."""
     return float((values == values.shift(1)).mean() or 0) if len(values) > 1 else 0.0  # type: ignore[arg-type]
 
 
 def time_scores(profiles: Mapping[str, ColumnProfile], *, named: bool = True) -> list[RoleScore]:
-    """Columns that hold times, best first; `named`: the file names its columns."""
+    """Score columns of times, best first; `named`: the file has column names."""
     scores = []
     for name, profile in profiles.items():
         by_name = name_score(name, "time")
@@ -50,7 +50,7 @@ def time_scores(profiles: Mapping[str, ColumnProfile], *, named: bool = True) ->
         elif profile.time is None or profile.time.kind == "clock":
             continue
         elif profile.time.kind == "epoch":
-            # Large numbers are times by chance in some logs; those of thousandths rarely are. Without names there is nothing better.
+            # Large numbers may look like seconds by chance, milliseconds rarely. Without names there is no other evidence.
             by_value = (0.2 if profile.time.unit == "s" else 0.35) + (0.0 if named else 0.25)
             scores.append(RoleScore(name, by_value + (0.95 - by_value) * by_name, f"numbers since 1970 in {profile.time.unit}"))
         elif profile.time.kind == "format" and profile.time.format.isalpha() is False and set(profile.time.format) <= set("%ymdYHMS"):
@@ -63,13 +63,13 @@ def time_scores(profiles: Mapping[str, ColumnProfile], *, named: bool = True) ->
 
 
 def id_scores(profiles: Mapping[str, ColumnProfile], role: str, *, overlaps: Mapping[str, float], times: set[str]) -> list[RoleScore]:
-    """Columns that could hold ids of users or items, best first.
+    """Score columns that could be ids of users or items, best first.
 
     Args:
         profiles: of the table's columns.
         role: "user" or "item".
-        overlaps: of columns, the share of their ids that the role's own table has.
-        times: columns that hold times by name and value.
+        overlaps: by column, the share of its ids that are in the role's own table.
+        times: columns of times, by name and value.
     """
     scores = []
     for name, profile in profiles.items():
@@ -90,7 +90,7 @@ def id_scores(profiles: Mapping[str, ColumnProfile], role: str, *, overlaps: Map
 
 
 def unnamed_id_scores(profiles: Mapping[str, ColumnProfile], *, times: set[str]) -> tuple[list[RoleScore], list[RoleScore]]:
-    """Columns for user and item where names say nothing: rows of a shopper often lie together, those of an item don't."""
+    """Score unnamed columns for user and item: rows of a user are often adjacent, those of an item aren't."""
     ids = [p for name, p in profiles.items() if _could_be_id(p) and name not in times and p.distinct > 10 and p.distinct_share < 0.95]
     ids = [p for p in ids if p.content != "text" or p.mean_words < 1.3]
     if not ids:
@@ -107,7 +107,7 @@ def unnamed_id_scores(profiles: Mapping[str, ColumnProfile], *, times: set[str])
 
 
 def action_scores(profiles: Mapping[str, ColumnProfile]) -> list[RoleScore]:
-    """Columns whose few values are words for actions, or that are called so."""
+    """Score columns whose few values are action words, or whose name says so."""
     scores = []
     for name, profile in profiles.items():
         if not 1 <= profile.distinct <= _FEW or profile.filled < 0.5 * profile.rows or profile.content in ("decimal", "time"):
@@ -120,14 +120,14 @@ def action_scores(profiles: Mapping[str, ColumnProfile]) -> list[RoleScore]:
         else:
             score = 0.45 * by_name + 0.5 * known if known > 0.5 or by_name > 0.8 else 0.0
             why = f"its words are actions ({', '.join(words.to_series(0).head(3).to_list())})" if known > 0.5 else "by its name"
-        # One word in all rows is an action only if both the column and the word say so.
+        # One word in all rows is an action only if both the column's name and the word are known.
         if score and (profile.distinct > 1 or (by_name >= 0.6 and known > 0.5)):
             scores.append(RoleScore(name, score, why))
     return _ranked(scores)
 
 
 def label_scores(profiles: Mapping[str, ColumnProfile], *, named: bool = True) -> list[RoleScore]:
-    """Columns of 0 and 1 that are called like an outcome, or, where columns have no names, stand first or last."""
+    """Score columns of 0 and 1 that are named like an outcome, or, without names, are first or last."""
     scores = []
     for at, (name, profile) in enumerate(profiles.items()):
         if not (profile.is_binary and profile.distinct == 2 and profile.filled > 0.99 * profile.rows):
@@ -142,7 +142,7 @@ def label_scores(profiles: Mapping[str, ColumnProfile], *, named: bool = True) -
 def grouping_scores(
     profiles: Mapping[str, ColumnProfile], columns: Mapping[str, pl.Series], *, user: str | None, time: str | None, taken: set[str]
 ) -> tuple[list[RoleScore], list[RoleScore]]:
-    """Columns for request and session: ids that several rows share, of one shopper; a request at one time, a session over some."""
+    """Score ids that several rows of a user share: a request at one moment, a session over a period."""
     requests, sessions = [], []
     for name, profile in profiles.items():
         if name in taken or not _could_be_id(profile):
@@ -163,7 +163,7 @@ def grouping_scores(
 
 
 def number_scores(profiles: Mapping[str, ColumnProfile], role: str, *, taken: set[str]) -> list[RoleScore]:
-    """Columns of numbers by their name: position, order, quantity, revenue, margin, rating, price."""
+    """Score columns of numbers by their name: position, order, quantity, revenue, margin, rating, price."""
     scores = []
     for name, profile in profiles.items():
         if name in taken or not profile.is_number:
@@ -179,7 +179,7 @@ def number_scores(profiles: Mapping[str, ColumnProfile], role: str, *, taken: se
 
 
 def _could_be_id(profile: ColumnProfile) -> bool:
-    """Whether values can be ids: neither words nor amounts, and several of them."""
+    """Return whether values can be ids: neither words nor amounts, and several of them."""
     if profile.content == "empty" or profile.is_binary or profile.distinct < 2:
         return False
     if profile.content == "decimal" or profile.native_time:

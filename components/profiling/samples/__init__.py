@@ -1,1 +1,1 @@
-"""Samples of files: their format, columns and values."""
+"""Sample files, and recognise their format, columns and values."""

@@ -1,4 +1,4 @@
-"""What a column of text holds: numbers, times, ids, a few values, words, several values in one."""
+"""Profile a column of text: numbers, times, ids, categories, words, lists in one value."""
 
 import re
 from collections import Counter
@@ -21,9 +21,9 @@ _NUMBER_LIST = re.compile(r"^\[?\s*[+-]?\d*\.\d+(e[+-]?\d+)?([\s,;|]+[+-]?\d+(\.
 class ColumnProfile:
     """Statistics of a column's sampled values.
 
-    `values`: without missing ones, in the order of the rows. `distinct`: how many different ones. `lowest`, `highest`, `median`: of
-    numbers. `mean_words`: of text. `separator`: between several values of a few kinds in one. `parts`: how many different ones they are.
-    `null_words`: words for nothing that ingestion doesn't take for it by itself. `vector`: length of a list of numbers.
+    `values`: without missing ones, in the order of the rows. `distinct`: number of distinct ones. `lowest`, `highest`,
+    `median`: of numbers. `mean_words`: of text. `separator`: of lists in one value. `parts`: number of their distinct
+    elements. `null_words`: words for missing values beyond ingestion's defaults. `vector`: length of a list of numbers.
     """
 
     name: str
@@ -52,7 +52,7 @@ class ColumnProfile:
 
     @property
     def distinct_share(self) -> float:
-        """Different values as a share of all."""
+        """The share of distinct values."""
         return self.distinct / self.filled if self.filled else 0.0
 
     @property
@@ -120,7 +120,7 @@ def _mean(values: pl.Series) -> float:
 
 
 def _odd_words(values: pl.Series) -> tuple[str, ...]:
-    """Words for nothing that ingestion wouldn't take for it."""
+    """Find words for missing values beyond ingestion's defaults."""
     counts = values.value_counts(sort=True).head(30)
     return tuple(value for value in counts.to_series(0).to_list() if value.strip().lower() in ODD_NULL_WORDS)
 
@@ -134,7 +134,7 @@ def _vector_length(values: pl.Series) -> int | None:
 
 
 def _several(values: pl.Series) -> tuple[str, int, float]:
-    """The separator of values that are several in one: ones that return, without words around them."""
+    """Find the separator of lists in one value: their elements repeat, and aren't sentences."""
     sample = values.unique().head(_SAMPLE)
     best: tuple[str, int, float] = ("", 0, 1.0)
     for separator in _SEPARATORS:
@@ -143,7 +143,7 @@ def _several(values: pl.Series) -> tuple[str, int, float]:
             continue
         parts, mean_parts = _parts(sample, separator)
         spaced = separator != " " and float(sample.str.contains(f"{separator} ", literal=True).mean() or 0) > 0.3  # type: ignore[arg-type]
-        # Sentences have commas too, but the parts between them don't return; a path such as a/b/c has one first part.
+        # Sentences have commas too, but their parts don't repeat; a path such as a/b/c has few first parts.
         returns = parts < 0.5 * len(sample) * mean_parts if len(sample) > 20 else True
         ids = _look_like_ids(sample, separator)
         if (returns or ids) and not (spaced and separator == ",") and (separator not in (" ", "/") or ids):
@@ -164,7 +164,7 @@ def _parts(values: pl.Series, separator: str) -> tuple[int, float]:
 
 
 def _look_like_ids(values: pl.Series, separator: str) -> bool:
-    """Whether the parts are codes: without blanks, with digits, and alike in length."""
+    """Return whether the parts are codes: without blanks, with digits, of similar length."""
     pieces = [piece for text in values.head(200).to_list() for piece in text.split(separator) if piece]
     coded = sum(any(sign.isdigit() for sign in piece) and not re.search(r"\s", piece) for piece in pieces)
     return bool(pieces) and coded > 0.95 * len(pieces)

@@ -1,4 +1,4 @@
-"""Recognise how a CSV file is written: separator, quoting, escape, and whether its first line holds the names of the columns."""
+"""Recognise a CSV file's dialect: separator, quoting, escape, and whether its first line is a header."""
 
 import csv
 import re
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from components.profiling.vocabulary import is_known_name
 
 _SEPARATORS = (",", "\t", ";", "|", "::", "\x01", "^", "~")
-_LINES = 400  # looked at
+_LINES = 400  # lines to look at
 _NUMBER = re.compile(r"^[+-]?(\d+([.,]\d+)?|\.\d+)([eE][+-]?\d+)?$")
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d|^\d{1,2}[/.]\d{1,2}[/.]\d{2,4}")
 _NAME = re.compile(r"^[^\W\d][\w .#()/:%$&+-]{0,60}$")
@@ -17,7 +17,7 @@ _NAME = re.compile(r"^[^\W\d][\w .#()/:%$&+-]{0,60}$")
 
 @dataclass(frozen=True)
 class Dialect:
-    """`quote` is empty where quotes are part of the text, `escape` where a quote is written twice; `header`: the first line has names."""
+    """A CSV dialect; `quote` is "" where quotes are part of the text, `escape` is "" where they are doubled."""
 
     separator: str = ","
     quote: str = '"'
@@ -26,7 +26,7 @@ class Dialect:
 
 
 def recognise_dialect(text: str) -> Dialect:
-    """The dialect of the first lines of a file: the one under which most lines have as many fields, and then the most fields."""
+    """Choose the dialect under which most first lines have the same number of fields, then the most fields."""
     lines = text.splitlines()[:_LINES]
     best, best_score = Dialect(), -1.0
     for separator in _SEPARATORS:
@@ -35,7 +35,7 @@ def recognise_dialect(text: str) -> Dialect:
         for quote, escape in _quotings(lines):
             dialect = Dialect(separator, quote, escape)
             score = _consistency(parse_lines(lines, dialect)) - _misplaced_quotes(lines, dialect)
-            # Of equal readings the plainest: quotes that are none, an escape that isn't used.
+            # Of equal scores the simplest: no quote, no escape.
             if score > best_score + 1e-9:
                 best, best_score = dialect, score
     rows = parse_lines(lines, best)
@@ -43,7 +43,7 @@ def recognise_dialect(text: str) -> Dialect:
 
 
 def parse_lines(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
-    """Rows of fields; blank lines are none."""
+    """Parse rows of fields, without blank lines."""
     if len(dialect.separator) > 1:
         return [line.split(dialect.separator) for line in lines if line.strip()]
     reader = csv.reader(
@@ -59,7 +59,7 @@ def parse_lines(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
     try:
         rows.extend([field.rstrip("\n") for field in row] for row in reader if any(field.strip() for field in row) or len(row) > 1)
     except csv.Error:
-        pass  # What can't be parsed further has too few rows, and so a low score.
+        pass  # A parse that stops early has few rows, and so a low score.
     finally:
         csv.field_size_limit(previous)
     return rows
@@ -74,7 +74,7 @@ def _quotings(lines: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _misplaced_quotes(lines: Sequence[str], dialect: Dialect) -> float:
-    """The share of lines in which text follows a closing quote, as it does where quotes are part of the text."""
+    """Return the share of lines with text after a closing quote, as where quotes are part of the text."""
     if not dialect.quote or dialect.escape:
         return 0.0
     separator = re.escape(dialect.separator)
@@ -83,9 +83,9 @@ def _misplaced_quotes(lines: Sequence[str], dialect: Dialect) -> float:
 
 
 def _consistency(rows: Sequence[Sequence[str]]) -> float:
-    """How well rows agree on a number of fields above one: 0 to 1 for the share, a little more for more fields.
+    """Score how far rows agree on a number of fields above one: their share, a little higher with more fields.
 
-    A quote that swallows lines makes few rows of many lines, and a field with line breaks is rarely meant.
+    A wrong quote joins many lines to few rows, and fields with line breaks are rare.
     """
     if not rows:
         return 0.0
@@ -94,13 +94,13 @@ def _consistency(rows: Sequence[Sequence[str]]) -> float:
     if size == 1:
         return 0.0
     swallowed = sum(field.count("\n") for row in rows for field in row) / (2 * len(rows))
-    # Quotes that are left at both ends of a field should have been taken off.
+    # Quotes at both ends of a field should have been removed.
     left = sum(len(field) > 1 and field[0] == field[-1] == '"' for row in rows for field in row) / (len(rows) * size)
     return number / len(rows) - min(swallowed, 0.5) - left + 0.01 * min(size, 50) / 50
 
 
 def has_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row holds names: distinct ones that look like names, and are none of the column's values."""
+    """Return whether the first row is a header: distinct names that aren't among the columns' values."""
     if not rows:
         return True
     first, rest = [field.strip() for field in rows[0]], [row for row in rows[1:] if len(row) == len(rows[0])]

@@ -1,4 +1,4 @@
-"""Group files of one kind, such as a file a day, so that one pattern names them."""
+"""Group files of one kind, such as daily files, under one glob pattern."""
 
 import glob
 import os
@@ -10,7 +10,7 @@ from pathlib import PurePath
 from components.profiling.samples.column_profile import ColumnProfile, profiled
 from components.profiling.samples.sampled_rows import SampledTable
 
-_SAME_COLUMNS = 0.7  # of the columns of two files that are of one kind: a log's columns grow over the years
+_SAME_COLUMNS = 0.7  # Jaccard index of the columns of two files of one kind: a log gets further columns over the years
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class FileGroup:
 
     @property
     def name(self) -> str:
-        """What the group is called where a person is asked about it."""
+        """The group's name in questions."""
         return PurePath(self.pattern).name
 
 
 def grouped(tables: Sequence[SampledTable], *, now_us: int) -> list[FileGroup]:
-    """Groups in the order of their first file. The largest file of a group stands for it."""
+    """Group the files, in the order of their first file. The largest file of a group represents it."""
     groups: list[list[SampledTable]] = []
     for table in tables:
         for group in groups:
@@ -55,18 +55,18 @@ def _alike(one: SampledTable, other: SampledTable) -> bool:
         return False
     if one.dialect != other.dialect or _skeleton(one.path) != _skeleton(other.path):
         return False
-    mine, others = set(one.columns), set(other.columns)
-    return len(mine & others) >= _SAME_COLUMNS * len(mine | others)
+    own, others = set(one.columns), set(other.columns)
+    return len(own & others) >= _SAME_COLUMNS * len(own | others)
 
 
 def _skeleton(path: str) -> str:
-    """The path with every number and month as one sign."""
+    """Replace every number and month name in a path by a placeholder."""
     plain = re.sub(r"(?<![a-z])(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(?![a-z])", "#", path, flags=re.IGNORECASE)
     return re.sub(r"\d+", "#", plain)
 
 
 def _glob_of(paths: Sequence[str]) -> str | None:
-    """The pattern that differs from the paths only where they differ from each other; None where they differ in too little to tell."""
+    """Make the glob with wildcards only where the paths differ; None where they differ in too little."""
     cut = [path.split(os.sep) for path in paths]
     if len({len(parts) for parts in cut}) > 1:
         return None
@@ -77,7 +77,7 @@ def _glob_of(paths: Sequence[str]) -> str | None:
             continue
         start = _common_start(parts)
         end = _common_start([part[len(start) :][::-1] for part in parts])[::-1]
-        # `events-2026-0*1.csv` is true and misleading: digits belong to what differs.
+        # `events-2026-0*1.csv` would match but mislead: the wildcard takes whole numbers.
         made.append(f"{re.sub(r'[0-9]+$', '', start)}*{re.sub(r'^[0-9]+', '', end)}")
     return os.sep.join(made)
 

@@ -1,4 +1,4 @@
-"""Read a bounded sample of a file: its compression, format and encoding, and whole lines from its start and from further on."""
+"""Read a bounded sample of a file: its compression, format, encoding, and lines from its start and later offsets."""
 
 import io
 import os
@@ -14,9 +14,9 @@ from components.contract.sources import Format
 
 HEAD_BYTES = 4 << 20  # some 50,000 events
 SPOT_BYTES = 512 << 10
-SPOTS = (0.5, 0.9)  # of the file's length: where columns and actions may be that the start hasn't
-_FEW = 10  # bytes above 127, from which something can be told of them
-_ENCODING_BYTES = 64 << 10  # lines with bytes above 127 that are looked at
+SPOTS = (0.5, 0.9)  # offsets, as shares of the length, where other columns and actions may occur than at the start
+_FEW = 10  # fewest bytes above 127 to guess an encoding from
+_ENCODING_BYTES = 64 << 10  # of lines with bytes above 127 to look at
 
 Compression = Literal["gzip", "zstd"]
 _MAGIC: dict[bytes, Compression] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -35,10 +35,10 @@ _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-
 
 @dataclass(frozen=True)
 class FileSample:
-    """What was read of a file.
+    """The sample of a file.
 
-    `head`: whole lines from its start; `spots`: whole lines from further on, each a text of its own. Both are empty for Parquet.
-    `whole`: the head is all of the file. `size`: in bytes, as it lies there.
+    `head`: whole lines from its start; `spots`: whole lines from later offsets, one text each. Both are empty for
+    Parquet. `whole`: the head is all of the file. `size`: in bytes, as stored.
     """
 
     path: str
@@ -78,20 +78,20 @@ def read_sample(path: str, *, head_bytes: int = HEAD_BYTES) -> FileSample:
     if "\x00" in (text := _decoded(head, encoding)):
         raise InputError(f"{path}: expected Parquet, CSV or JSON Lines, found bytes that are no text; convert it to one of them")
     kind: Format = "jsonl" if text.lstrip("\ufeff \r\n\t").startswith(("{", "[")) else "csv"
-    # UTF-16 can't be cut at a byte of its own.
+    # UTF-16 can't be split at the byte of a line break.
     further = () if encoding == "utf-16" else tuple(_decoded(spot, encoding) for spot in spots if spot)
     return FileSample(path, size, kind, compression, encoding, text.removeprefix("\ufeff"), further, whole)
 
 
 def text_encoding(data: bytes) -> str:
-    """The encoding of a text: by its byte-order mark, UTF-8 if it is valid, else the likeliest one."""
+    """Detect the encoding of a text: by its byte-order mark, UTF-8 if it is valid, else the likeliest one."""
     for mark, name in _MARKS.items():
         if data.startswith(mark):
             return name
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
-        # A character that the end of the sample cuts is no fault.
+        # The end of the sample may cut a character.
         if error.end == len(data) and len(data) - error.start < 4 and error.reason == "unexpected end of data":
             return "utf-8"
     else:
@@ -100,10 +100,10 @@ def text_encoding(data: bytes) -> str:
 
 
 def _legacy_encoding(data: bytes) -> str:
-    """One of the encodings of a byte or two a character. Western European text is told by its letters; of others a library knows more."""
+    """Detect a legacy encoding. Western European text is recognised by its letters, others by a library."""
     telling = b"\n".join(line for line in data.splitlines() if not line.isascii())[:_ENCODING_BYTES]
     high = [byte for byte in telling if byte >= 0x80]
-    # In Western European text letters above 127 stand alone between plain ones; in others they are most of all letters.
+    # In Western European text letters above 127 are single between ASCII ones; in others they are the majority.
     letters = sum(chr(byte).isalpha() for byte in telling if byte < 0x80)
     if len(high) < max(0.25 * (letters + len(high)), _FEW):
         return "cp1252" if any(0x80 <= byte < 0xA0 for byte in high) else "latin-1"
@@ -118,7 +118,7 @@ def _refuse_unreadable(path: str, start: bytes) -> None:
 
 
 def _head(path: str, file: IO[bytes], compression: Compression | None, limit: int) -> tuple[bytes, bool]:
-    """The first bytes, decompressed and cut behind a line, and whether they are all."""
+    """Read the first bytes, decompressed and cut after a line; also returns whether they are all."""
     stream: Any = file
     if compression == "gzip":
         stream = _Inflated(file)
@@ -137,13 +137,13 @@ def _head(path: str, file: IO[bytes], compression: Compression | None, limit: in
 
 
 class _Inflated(io.RawIOBase):
-    """The content of a gzip file of one member or several; what is cut off at its end is no error, as only a sample is read."""
+    """A reader of a gzip file of one or several members; a truncated end is no error, as only a sample is read."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._member, self._ready = file, zlib.decompressobj(wbits=31), b""
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes of the content, at most so many."""
+        """Read the next bytes of the content, at most `size`."""
         while not self._ready:
             packed = self._member.unused_data or self._file.read(256 << 10)
             if not packed:
@@ -156,7 +156,7 @@ class _Inflated(io.RawIOBase):
 
 
 def _spot(file: IO[bytes], at: int) -> bytes:
-    """Whole lines from a place on."""
+    """Read whole lines from an offset on."""
     file.seek(at)
     data = _whole_lines(file.read(SPOT_BYTES))
     return data.partition(b"\n")[2]

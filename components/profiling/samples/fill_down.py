@@ -1,25 +1,25 @@
-"""Recognise rows that leave out what the first row of their group says, as an order's further lines do."""
+"""Recognise rows that leave out the values of their group's first row, as an order's later lines do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
-_MOST_FILLED = 0.02  # of the further rows
-_LEAST_FIRST = 0.6  # of the first rows: an order without a time is rare, one without a note isn't
-_LEAST_ROWS = 20  # further rows, below which nothing can be told
+_MOST_FILLED = 0.02  # share of the later rows
+_LEAST_FIRST = 0.6  # share of the first rows: an order without a time is rare, one without a note isn't
+_LEAST_ROWS = 20  # fewest later rows to decide
 
 
 @dataclass(frozen=True)
 class FillDown:
-    """`columns` stand on the first row of each run of `within` alone."""
+    """Columns that are filled only in the first row of each run of `within`."""
 
     within: str
     columns: tuple[str, ...]
 
 
 def recognise_fill_down(columns: Mapping[str, pl.Series]) -> FillDown | None:
-    """The column that ties a group's rows, and the columns that its further rows leave out."""
+    """Find the column that groups rows, and the columns that a group's later rows leave out."""
     best: FillDown | None = None
     for name, values in columns.items():
         if values.null_count() or values.n_unique() < 5:
@@ -41,6 +41,6 @@ def recognise_fill_down(columns: Mapping[str, pl.Series]) -> FillDown | None:
 
 
 def filled_down(columns: Mapping[str, pl.Series], fill: FillDown) -> dict[str, pl.Series]:
-    """The columns with what was left out, within each run."""
+    """Fill down the columns within each run."""
     frame = pl.DataFrame(dict(columns)).with_columns(pl.col(fill.within).rle_id().alias("__run__"))
     return frame.with_columns(pl.col(name).forward_fill().over("__run__") for name in fill.columns).drop("__run__").to_dict()

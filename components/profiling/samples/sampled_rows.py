@@ -1,4 +1,4 @@
-"""Turn a file's sample into named columns of text, whatever its format."""
+"""Convert a file's sample to named columns of text, whatever its format."""
 
 import json
 from collections import Counter
@@ -17,18 +17,18 @@ from components.profiling.samples.file_sample import Compression, FileSample
 from components.profiling.samples.fill_down import FillDown, filled_down, recognise_fill_down
 
 MAX_ROWS = 60_000
-_MAX_KEYS = 40  # of an array of keys and values, the most frequent ones
+_MAX_KEYS = 40  # most keys of an array of keys and values, the most frequent ones
 _KEY_NAMES = ("key", "name", "k")
 
 
 @dataclass(frozen=True)
 class SampledTable:
-    """Rows of a file's sample, as text.
+    """The rows of a file's sample, as text.
 
-    `columns`: name to values, null where missing; nested values by their path (`device.category`). `native_times`: columns that a Parquet
-    file declares to be times. `vectors`: columns of lists of numbers, with their length if they have one. `arrays`: columns of lists of
-    text, here joined by `|`. `unnest`: the array whose elements are the rows here. `fill_down`: what further rows of a group leave out, and
-    has been filled in here. `first_lines`: as they are written.
+    `columns`: name to values, null where missing; nested values by their path (`device.category`). `native_times`:
+    columns that a Parquet file declares to be times. `vectors`: columns of lists of numbers, with their length if they
+    have one. `arrays`: columns of lists of text, here joined by `|`. `unnest`: the array whose elements are the rows
+    here. `fill_down`: the columns that later rows of a group leave out, filled here. `first_lines`: the raw lines.
     """
 
     path: str
@@ -49,7 +49,7 @@ class SampledTable:
 
     @property
     def rows(self) -> int:
-        """The number of sampled rows."""
+        """The number of rows."""
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
     @property
@@ -59,10 +59,10 @@ class SampledTable:
 
 
 def sampled_table(sample: FileSample, *, header: Sequence[str] = ()) -> SampledTable:
-    """The rows of a sample; `header` names the columns of a file that doesn't.
+    """Parse the rows of a sample; `header` names the columns of a file without a header.
 
     Raises:
-        InputError: the file isn't what it begins like.
+        InputError: the file isn't of the format that it begins like.
     """
     match sample.format:
         case "parquet":
@@ -110,7 +110,7 @@ def _objects(sample: FileSample) -> Iterator[dict[str, Any]]:
         try:
             value = json.loads(line)
         except ValueError as error:
-            if at < 2:  # One that is broken further on is ingestion's to name.
+            if at < 2:  # Later broken lines are reported by ingestion.
                 raise InputError(f"{sample.path}, line {at + 1}: expected a JSON object on each line: {error}") from None
             continue
         if isinstance(value, dict):
@@ -204,7 +204,7 @@ def _json_text(value: Any) -> str:
 
 
 def _array_of_events(objects: Sequence[dict[str, Any]]) -> str | None:
-    """The path of the array of objects that most objects have, and that isn't one of keys and values."""
+    """Find the path of an array of objects that most objects have, other than one of keys and values."""
     seen: Counter[str] = Counter()
     for each in objects[:2000]:
         for path, value in _arrays(each, ""):
@@ -222,14 +222,14 @@ def _arrays(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, list[Any]
 
 
 def _key_of(element: Any) -> str | None:
-    """Of an element `{key: ..., value: ...}` the name of its key."""
+    """Return the name of the key member of an element `{key: ..., value: ...}`."""
     if isinstance(element, dict) and len(element) == 2:
         return next((name for name in _KEY_NAMES if isinstance(element.get(name), str)), None)
     return None
 
 
 def _frequent_keys(objects: Sequence[dict[str, Any]]) -> dict[str, set[str]]:
-    """Path of each array of keys and values, and its most frequent keys."""
+    """Return by path of each array of keys and values its most frequent keys."""
     seen: dict[str, Counter[str]] = {}
     for each in objects[:2000]:
         for path, value in _arrays(each, ""):
@@ -240,7 +240,7 @@ def _frequent_keys(objects: Sequence[dict[str, Any]]) -> dict[str, set[str]]:
 
 
 def _leaves(value: dict[str, Any], prefix: str, keys: dict[str, set[str]], skipped: str | None) -> Iterator[tuple[str, Any]]:
-    """Path and value of everything below that is no object; an array of keys and values gives a path for each key."""
+    """Yield path and value of every nested value that is no object; arrays of keys and values have a path a key."""
     for name, inner in value.items():
         path = f"{prefix}{name}"
         if path == skipped:

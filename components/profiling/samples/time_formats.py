@@ -1,4 +1,4 @@
-"""Recognise how a column writes times: numbers since 1970 with their unit, ISO 8601, or a format of days, months and clock."""
+"""Recognise a column's time format: numbers since 1970 with their unit, ISO 8601, or a strptime format."""
 
 import re
 from collections import Counter
@@ -12,7 +12,7 @@ import polars as pl
 
 TimeKind = Literal["epoch", "iso", "format", "clock"]
 _SAMPLE = 2000
-_ORDERLY = 0.03  # by which the share of steps forward must be greater under the right reading
+_ORDERLY = 0.03  # least difference of the shares of ascending steps between two readings
 _FIRST = datetime(1985, 1, 1, tzinfo=UTC).timestamp()
 _UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _ISO = re.compile(
@@ -26,10 +26,10 @@ _CLOCK = re.compile(r"^\d{1,2}:\d\d(:\d\d)?$")
 
 @dataclass(frozen=True)
 class TimeNotation:
-    """How a column writes its times.
+    """A column's time format.
 
-    `unit`: of numbers. `format`: as for strptime, of what isn't ISO 8601. `other_format`: with day and month the other way round, where
-    no value tells which is which. `share`: of the values that are read so.
+    `unit`: of numbers. `format`: for strptime, if not ISO 8601. `other_format`: with day and month swapped, where they
+    are ambiguous. `share`: of the values that it parses.
     """
 
     kind: TimeKind
@@ -40,11 +40,11 @@ class TimeNotation:
 
 
 def recognise_times(values: pl.Series, *, now_us: int) -> TimeNotation | None:
-    """The notation of a column of text, or None where it holds no times.
+    """Recognise the time format of a column of text; None where it has no times.
 
     Args:
         values: without missing ones.
-        now_us: the present; what would lie after it is no time of an event.
+        now_us: the present; a later time is no event's.
     """
     texts = values.head(_SAMPLE).to_list()
     if not texts:
@@ -77,7 +77,7 @@ def _digits(texts: Sequence[str], now_us: int) -> TimeNotation | None:
     for each in (formats,) if isinstance(formats, str) else formats:
         read = [_parsed(text, each) for text in texts]
         there = [moment for moment in read if moment is not None]
-        # A number of so many digits is a date by chance now and then; all of them are, within fifteen years, only if they are meant.
+        # A number of that length may look like a date by chance; all of them do, within fifteen years, only if they are dates.
         plausible = len(there) > 0.99 * len(texts) and max(there).timestamp() <= now_us / 1e6 + 86400
         if plausible and min(there).year >= 1990 and max(there).year - min(there).year <= 15:
             return TimeNotation("format", format=each, share=len(there) / len(texts))
@@ -90,11 +90,11 @@ def _clock(texts: Sequence[str]) -> TimeNotation | None:
 
 
 def _written(texts: Sequence[str]) -> TimeNotation | None:
-    """Days and months in some order, with or without a clock, as the shape of the values tells."""
+    """Recognise days and months in some order, with or without a clock, by the shape of the values."""
     shapes = Counter(_shape(text) for text in texts)
     shape, number = shapes.most_common(1)[0]
     kept = [_TOKEN.findall(text) for text in texts if _shape(text) == shape]
-    # 9:05 and 10:05 differ in length but not in what the parts are.
+    # 9:05 and 10:05 differ in length but not in their parts.
     if number < 0.9 * len(texts) or not 3 <= len(kept[0]) <= 22:
         return None
     orders = _orders(kept)
@@ -108,7 +108,7 @@ def _written(texts: Sequence[str]) -> TimeNotation | None:
 
 
 def _shape(text: str) -> str:
-    """The value with numbers and words as one letter each: those of four digits are `Y`."""
+    """Replace numbers and words by one letter each; those of four digits by `Y`."""
     return "".join(
         ("Y" if len(token) == 4 else "f" if len(token) > 4 else "n")
         if token.isdigit()
@@ -120,7 +120,7 @@ def _shape(text: str) -> str:
 
 
 def _orders(rows: Sequence[Sequence[str]]) -> list[str]:
-    """What the first three numbers or words of a date can be, such as `dmY`; the likelier order first."""
+    """List the possible orders of a date's three parts, such as `dmY`; the likelier one first."""
     date = _date_tokens(rows[0])
     if len(date) < 3:
         return []
@@ -149,13 +149,13 @@ def _orders(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _date_tokens(row: Sequence[str]) -> list[int]:
-    """The places of the three parts of the date: the first ones that aren't a weekday."""
+    """Return the indices of the three parts of the date: the first ones that aren't a weekday."""
     places = [at for at, token in enumerate(row) if token.isdigit() or (token.isalpha() and token.lower()[:3] in _MONTHS.split("|"))]
     return places[:3]
 
 
 def _format(rows: Sequence[Sequence[str]], order: str) -> str | None:
-    """The strptime format of rows whose date has this order; None where the rest is no clock."""
+    """Return the strptime format of rows whose date has this order; None where the rest is no clock."""
     date = dict(zip(_date_tokens(rows[0]), order, strict=True))
     made, clock = "", 0
     tokens = rows[0]
@@ -207,7 +207,7 @@ def _parsed(text: str, each: str) -> datetime | None:
 
 
 def _by_sequence(texts: Sequence[str], formats: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
-    """Logs are mostly written in the order of time: a reading under which they are, while they aren't under the other, is the right one."""
+    """Choose the reading under which the rows are in the order of time, as logs mostly are."""
     rising = []
     for each, _ in formats[:2]:
         read = [moment for text in texts if (moment := _parsed(text, each))]

@@ -1,4 +1,4 @@
-"""Copy samples of large files, so that they can be read as the files themselves."""
+"""Copy samples of large files, which can be read in place of the files."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ from components.profiling.samples.file_sample import read_sample
 
 _BYTES = 8 << 20  # of each file
 _ROWS = 100_000
-_SMALL = 16 << 20  # a file up to this size is taken whole
-_MOST_FILES = 3  # of a group: a few say as much as all of them
+_SMALL = 16 << 20  # a file up to this size is copied whole
+_MOST_FILES = 3  # files of a group to copy
 
 
 def copied_samples(groups: Sequence[FileGroup], to: Path) -> Mapping[str, str]:
-    """Copy the first rows of each group's first files into a folder; the absolute pattern of each group to that of its copy."""
+    """Copy the first rows of each group's first files; returns the copy's pattern by the group's, both absolute."""
     copies = {}
     for at, group in enumerate(groups):
         pattern = os.path.abspath(group.pattern)
@@ -31,7 +31,7 @@ def copied_samples(groups: Sequence[FileGroup], to: Path) -> Mapping[str, str]:
 
 
 def _fixed_folder(pattern: str) -> str:
-    """The innermost folder that all files of a pattern lie in."""
+    """Return the innermost folder that has all files of a pattern."""
     parts = PurePath(pattern).parts[:-1]
     fixed = next((at for at, part in enumerate(parts) if "*" in part), len(parts))
     return str(PurePath(*parts[:fixed]))

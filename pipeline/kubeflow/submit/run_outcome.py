@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.contract.errors import KubeflowError, ShelfRankError
-from components.release.run_outcome import PROPERTY, Announced, announced, read_outcome
+from components.release.run_outcome import PROPERTY, RunOutcome, last_outcome, read_outcome
 from pipeline.kubeflow.submit.client import Kubeflow
 from pipeline.kubeflow.submit.workflow import Workflow
 
@@ -30,7 +30,7 @@ class Lookup:
         failed: for each source queried without success, a sentence with the reason.
     """
 
-    outcome: Announced | None = None
+    outcome: RunOutcome | None = None
     source: str = ""
     failed: tuple[str, ...] = ()
 
@@ -43,7 +43,7 @@ def find_outcome(client: Kubeflow, run: Any, workflow: Workflow | None) -> Looku
         run: a run that has succeeded.
         workflow: of the run, where the server returns it.
     """
-    sources: tuple[tuple[str, Callable[[], Announced | str]], ...] = (
+    sources: tuple[tuple[str, Callable[[], RunOutcome | str]], ...] = (
         ("the artifacts' metadata", lambda: _from_metadata(workflow)),
         (f"the log of {_JUDGE}", lambda: _from_log(client, workflow)),
         ("the store", lambda: _from_store(client, run)),
@@ -51,27 +51,27 @@ def find_outcome(client: Kubeflow, run: Any, workflow: Workflow | None) -> Looku
     failed: list[str] = []
     for name, ask in sources:
         answer = ask()
-        if isinstance(answer, Announced):
+        if isinstance(answer, RunOutcome):
             return Lookup(answer, name, tuple(failed))
         failed.append(f"{name}: {answer}")
     return Lookup(failed=tuple(failed))
 
 
-def _from_metadata(workflow: Workflow | None) -> Announced | str:
+def _from_metadata(workflow: Workflow | None) -> RunOutcome | str:
     if workflow is None:
         return "the server hands out no workflow of the run"
     outcomes = (read_outcome(str(metadata[PROPERTY])) for metadata in workflow.inputs if PROPERTY in metadata)
     return next((outcome for outcome in outcomes if outcome), "no step of the run's workflow was given an artifact that tells it")
 
 
-def _from_log(client: Kubeflow, workflow: Workflow | None) -> Announced | str:
+def _from_log(client: Kubeflow, workflow: Workflow | None) -> RunOutcome | str:
     if workflow is None:
         return "the server hands out no workflow of the run, and so no pod's name"
     logs = (workflow.log(client, pod) for pod in reversed(workflow.pods) if pod.step == _JUDGE)
-    return next((outcome for log in logs if (outcome := announced(log))), "it is gone, or the server doesn't hand it out")
+    return next((outcome for log in logs if (outcome := last_outcome(log))), "it is gone, or the server doesn't hand it out")
 
 
-def _from_store(client: Kubeflow, run: Any) -> Announced | str:
+def _from_store(client: Kubeflow, run: Any) -> RunOutcome | str:
     from components.contract.storage.object_store import Address  # imports Arrow, which the other sources don't need
     from components.release.outcomes import recorded_outcome
 

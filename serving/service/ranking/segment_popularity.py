@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset
 from components.contract.popularity import popularity_feature, popularity_half_life
-from components.state.features import plan_of
+from components.state.features import plan_of, smoothed_rate
 from components.state.plan import count_index, total_index
-from components.state.smoothing import smoothed_rate
 from serving.features.request import Inputs
 from serving.service.ranking.fallback_scores import Scores
 

@@ -78,7 +78,7 @@ class EventIntake:
         self._second_ids, self._tombstones = second_ids, tombstones
         self._underway: set[asyncio.Task[None]] = set()
         self._impression = dataset.candidates.action if isinstance(dataset.candidates, Impressions) else None
-        event_features = [feature for feature in dataset.input_features("events") if not feature.key.startswith("time.")]
+        event_features = [feature for feature in dataset.input_features("events") if not feature.from_clock]
         self._context = {feature.name: feature.key for feature in event_features if feature.side != "item"}
         self._shown = {feature.name: feature.key for feature in event_features if feature.side == "item"}
 

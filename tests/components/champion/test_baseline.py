@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks.quality.baseline_scores import POPULARITY, rules
-from components.champion.baseline import export_dull
+from components.champion.baseline import export_baseline
 from components.contract.load import parse_dataset
 from components.contract.popularity import popularity_column
 from serving.service.ranking.fallback_scores import popularity_scores
@@ -40,7 +40,7 @@ def example(**columns: list) -> bytes:
 
 
 def doors(shop, path):
-    rule = export_dull(shop, str(path))
+    rule = export_baseline(shop, str(path))
     loaded = tf.saved_model.load(str(path))
     return rule, loaded.signatures["examples"], loaded.signatures["serving_default"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from components.contract.dataset import Gates
 from components.evaluation.display_names import Slice
-from components.evaluation.gates.gate_result import Verdict, verdict
+from components.evaluation.gates.gate_result import GateResult, check_gates
 from components.evaluation.metrics.metric_accumulator import Requests, request_sums
 from components.evaluation.metrics.standard_errors import estimates
 from components.evaluation.results import SliceMetrics
@@ -22,7 +22,7 @@ LABELS = (RNG.random((R, L)) < 1 / (1 + np.exp(2 - TASTE - PRICE))).astype(np.fl
 GATES = Gates(floor={"auc": 0.6}, drop={"auc": 0.005, "ndcg_at_10": 0.005}, slice_drop={"auc": 0.03})
 
 
-def judged(logits: np.ndarray) -> Verdict:
+def judged(logits: np.ndarray) -> GateResult:
     """The verdict on a model of these logits [R, L], against a champion that knows taste and price somewhat noisily."""
     models = {"challenger": logits, "champion": TASTE + PRICE + 0.5 * NOISE - 2}
     labels, lengths = LABELS.ravel(), np.full(R, L)
@@ -33,7 +33,7 @@ def judged(logits: np.ndarray) -> Verdict:
     for where, rows in slices.items():
         found = estimates({name: each.total(rows) for name, each in sums.items()}, baseline="champion")
         metrics += [SliceMetrics(where, name, values) for name, values in found.items()]  # type: ignore[arg-type]
-    return verdict(metrics, GATES, slices=[["device"]])
+    return check_gates(metrics, GATES, slices=[["device"]])
 
 
 def _probability(logits: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
-from components.state.session_hash import session_hash
+from components.state.keys import session_hash
 from tests.components.ingest.generators.random_shops import CATALOGUE, COUNTRIES, DAY_US, SECOND, Columns, Event, Shop, by_request
 
 ACTIONS = ("search", "impression", "click", "cart")

@@ -14,9 +14,9 @@ from components.contract.dataset import Dataset
 from components.ingest.shuffle_files import read_frame
 from components.state.artifact import Snapshot, load, to_table
 from components.state.features import interactions, plan_of, state_values
+from components.state.keys import session_hash
 from components.state.plan import StatePlan
 from components.state.reducer import Features
-from components.state.session_hash import session_hash
 from components.state.store import Event as Happened
 from components.state.store import StateStore
 from tests.components.ingest.generators.random_shops import (

@@ -11,13 +11,13 @@ import tensorflow as tf
 from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc, prediction_log_pb2, prediction_service_pb2_grpc
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model
 
-from components.champion.baseline import export_dull
+from components.champion.baseline import export_baseline
 from components.contract.errors import InputError, RunError
 from components.contract.load import parse_dataset
 from components.rehearsal.component import ServingRehearsal, rehearsed
-from components.rehearsal.remote_server import FOLDER, SERVER, Elsewhere, served_elsewhere
+from components.rehearsal.remote_server import FOLDER, SERVER, RemoteServer, served_by
 from components.rehearsal.report import Rehearsal
-from components.rehearsal.sampled_requests import recorded, tensors
+from components.rehearsal.sampled_requests import read_requests, tensors
 from components.rehearsal.warmup import predict_request, warmup_requests, write_warmup
 from serving.model_server.config import ServerConfig
 from serving.model_server.server import ModelServer
@@ -64,7 +64,7 @@ def test_its_warm_up_has_a_full_recorded_request_for_each_length_and_is_the_same
 
 
 def test_a_model_with_reasons_is_asked_for_them_once_with_the_shortest_list(tmp_path: Path) -> None:
-    requests = warmup_requests(recorded(REQUESTS, shop()), (2, 4), shop())
+    requests = warmup_requests(read_requests(REQUESTS, shop()), (2, 4), shop())
     file = write_warmup(requests, tmp_path, shop(), name="shop", signatures={"serving_default", "explain"})
     asked = [
         prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
@@ -84,7 +84,7 @@ def test_its_batching_file_is_one_that_a_server_starts_with(model: Path) -> None
 
 def test_a_model_whose_served_scores_differ_is_refused_with_the_first_difference(tmp_path: Path) -> None:
     # The rule by shown order reads a position at one door that no request at the other has.
-    assert export_dull(shop(), str(tmp_path / "model")) == "shown order"
+    assert export_baseline(shop(), str(tmp_path / "model")) == "shown order"
     found = rehearsed(tmp_path / "model", REQUESTS, shop())
     assert not found.passed
     assert sentences(found)[0] == (
@@ -114,21 +114,21 @@ def test_a_model_that_does_not_answer_is_refused_with_the_servers_words(tmp_path
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Elsewhere]:
+def elsewhere(tmp_path: Path) -> Iterator[RemoteServer]:
     """A model server that runs already, and has no model."""
     (tmp_path / "models.config").write_text("model_config_list {}")
     config = ServerConfig(model_config_file=tmp_path / "models.config", rest_port=None, retries=0)
     with ModelServer(config) as server:
-        yield Elsewhere(f"127.0.0.1:{server.grpc_port}", tmp_path)
+        yield RemoteServer(f"127.0.0.1:{server.grpc_port}", tmp_path)
 
 
-def test_a_server_that_runs_already_is_rehearsed_with_and_has_no_model_afterwards(model: Path, elsewhere: Elsewhere) -> None:
+def test_a_server_that_runs_already_is_rehearsed_with_and_has_no_model_afterwards(model: Path, elsewhere: RemoteServer) -> None:
     for _ in range(2):
         found = rehearsed(model, REQUESTS, shop(), where=elsewhere)
         assert (found.passed, found.requests, found.differing) == (True, 3, 0)
     assert elsewhere.folder is not None
     assert sorted(path.name for path in elsewhere.folder.iterdir()) == ["model", "models.config"]
-    asked = predict_request(tensors(recorded(REQUESTS, shop())[0], 4, shop()), model="shop")
+    asked = predict_request(tensors(read_requests(REQUESTS, shop())[0], 4, shop()), model="shop")
     with grpc.insecure_channel(elsewhere.address) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         with pytest.raises(grpc.RpcError, match="NOT_FOUND"):
@@ -136,11 +136,13 @@ def test_a_server_that_runs_already_is_rehearsed_with_and_has_no_model_afterward
 
 
 @pytest.mark.parametrize("name", ["shop", "another shop's"])
-def test_a_server_that_serves_anything_is_refused_and_left_as_it_was(model: Path, elsewhere: Elsewhere, tmp_path: Path, name: str) -> None:
+def test_a_server_that_serves_anything_is_refused_and_left_as_it_was(
+    model: Path, elsewhere: RemoteServer, tmp_path: Path, name: str
+) -> None:
     shutil.copytree(model, tmp_path / "shoppers" / "1")
     reload = model_management_pb2.ReloadConfigRequest()
     entry = reload.config.model_config_list.config.add(name=name, base_path=str(tmp_path / "shoppers"), model_platform="tensorflow")
-    asked = predict_request(tensors(recorded(REQUESTS, shop())[0], 4, shop()), model=name)
+    asked = predict_request(tensors(read_requests(REQUESTS, shop())[0], 4, shop()), model=name)
     asked.model_spec.version_label = "stable"
     with grpc.insecure_channel(elsewhere.address) as channel:
         service = model_service_pb2_grpc.ModelServiceStub(channel)
@@ -152,21 +154,21 @@ def test_a_server_that_serves_anything_is_refused_and_left_as_it_was(model: Path
         assert prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(asked, timeout=30).model_spec.version.value == 1
 
 
-def test_a_model_that_a_server_elsewhere_cannot_load_is_refused_with_its_words(model: Path, elsewhere: Elsewhere) -> None:
+def test_a_model_that_a_server_elsewhere_cannot_load_is_refused_with_its_words(model: Path, elsewhere: RemoteServer) -> None:
     (model / "saved_model.pb").write_bytes(b"no model")
-    with pytest.raises(RunError, match=r"model server at .*shop"), served_elsewhere(elsewhere, model, model="shop"):
+    with pytest.raises(RunError, match=r"model server at .*shop"), served_by(elsewhere, model, model="shop"):
         pass
 
 
 def test_the_environment_names_the_server_and_its_folder(tmp_path: Path) -> None:
-    assert Elsewhere.from_environment({}) is None
-    assert Elsewhere.from_environment({SERVER: "tf:8500", FOLDER: str(tmp_path)}) == Elsewhere("tf:8500", tmp_path)
+    assert RemoteServer.from_environment({}) is None
+    assert RemoteServer.from_environment({SERVER: "tf:8500", FOLDER: str(tmp_path)}) == RemoteServer("tf:8500", tmp_path)
     with pytest.raises(InputError, match="expected a folder that the model server sees too"):
-        Elsewhere.from_environment({SERVER: "tf:8500", FOLDER: str(tmp_path / "none")})
+        RemoteServer.from_environment({SERVER: "tf:8500", FOLDER: str(tmp_path / "none")})
 
 
 def test_a_server_that_is_not_there_refuses_the_model(model: Path, tmp_path: Path) -> None:
-    found = rehearsed(model, REQUESTS, shop(), where=Elsewhere("127.0.0.1:1", tmp_path))
+    found = rehearsed(model, REQUESTS, shop(), where=RemoteServer("127.0.0.1:1", tmp_path))
     assert sentences(found)[0].startswith(
         "Refused: the model server couldn't serve the model: the model server at 127.0.0.1:1: UNAVAILABLE"
     )

@@ -20,15 +20,15 @@ from components.release import publish as publishing
 from components.release.labels import in_force, label_first, read_labels, write_labels
 from components.release.manifest import read_manifest
 from components.release.publish import content_digest, publish, versions
-from components.release.serving_bundle import ServingState
+from components.release.serving_bundle import ServingBundle
 from tests.components.release.test_publish import FACTS, model
 
 
-def state(tmp_path: Path, store: str, dataset: str = "name: shop\n") -> ServingState:
+def state(tmp_path: Path, store: str, dataset: str = "name: shop\n") -> ServingBundle:
     (tmp_path / "state" / "users").mkdir(parents=True, exist_ok=True)
     (tmp_path / "state" / "users" / "0.parquet").write_text("users")
     (tmp_path / "state" / "index.parquet").write_text("index")
-    return ServingState(dataset, tmp_path / "state", Address.parse(store) / "serving")
+    return ServingBundle(dataset, tmp_path / "state", Address.parse(store) / "serving")
 
 
 def test_a_release_holds_the_models_files_and_a_manifest_that_reads_back(tmp_path: Path, store: str) -> None:
@@ -89,7 +89,7 @@ def test_a_publisher_killed_at_any_moment_leaves_no_release_and_trying_again_mak
         from pathlib import Path
         from components.contract.storage.object_store import Address
         from components.release.publish import publish
-        from components.release.serving_bundle import ServingState
+        from components.release.serving_bundle import ServingBundle
         from tests.components.release.test_publish import FACTS
         def until(verb):
             def done(self, given):
@@ -98,7 +98,7 @@ def test_a_publisher_killed_at_any_moment_leaves_no_release_and_trying_again_mak
                 verb(self, given)
             return done
         Address.upload, Address.write = until(Address.upload), until(Address.write)
-        serving = ServingState({serving.dataset!r}, Path({str(serving.state)!r}), Address.parse({bucket_store!r}) / "serving")
+        serving = ServingBundle({serving.dataset!r}, Path({str(serving.state)!r}), Address.parse({bucket_store!r}) / "serving")
         publish({str(tmp_path / "model")!r}, {bucket_store + "/releases"!r}, FACTS, serving=serving)
     """)
     ended = subprocess.run([sys.executable, "-c", killed], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, check=False)
@@ -121,7 +121,7 @@ def test_another_models_unfinished_version_is_left_alone_for_an_hour_then_cleare
     assert publish(model(tmp_path / "a", "a"), folder, FACTS, serving=serving).version == 2
     assert list((folder / "1").files()) == [".publishing-somebody", "saved_model.pb"]
     assert versions(folder) == (2,)
-    monkeypatch.setattr(publishing, "_FORSAKEN", timedelta(seconds=-1))
+    monkeypatch.setattr(publishing, "_ABANDONED", timedelta(seconds=-1))
     assert publish(model(tmp_path / "b", "b"), folder, FACTS, serving=serving).version == 3
     assert list((folder / "1").files()) == []
     assert versions(folder) == (2, 3)
@@ -144,7 +144,7 @@ def test_a_publisher_whose_number_was_taken_away_says_so_and_publishes_nothing(
     serving = state(tmp_path, bucket_store)
     folder = Address.parse(f"{bucket_store}/releases")
     # Somebody clears up while the state is written.
-    monkeypatch.setattr(ServingState, "put", lambda self, version: (folder / str(version)).delete_folder())
+    monkeypatch.setattr(ServingBundle, "put", lambda self, version: (folder / str(version)).delete_folder())
     with pytest.raises(ShelfRankError, match="expected to publish here alone, somebody has cleared it away meanwhile; try again"):
         publish(model(tmp_path / "model", "a"), folder, FACTS, serving=serving)
     assert versions(folder) == ()

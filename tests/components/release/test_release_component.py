@@ -19,7 +19,7 @@ from components.release.labels import read_labels
 from components.release.manifest import Manifest, read_manifest
 from components.release.outcomes import record_outcome, recorded_outcome
 from components.release.publish import versions
-from components.release.run_outcome import Announced, read_outcome
+from components.release.run_outcome import RunOutcome, read_outcome
 
 DATASET = """
 name: shop
@@ -136,7 +136,7 @@ def test_the_artifact_says_what_became_of_the_model_in_the_sentences_that_refuse
     assert len(told.refusals) == 1
     assert "60.0 ms" in told.refusals[0]
     released = publish(tmp_path, blessed=True)
-    assert read_outcome(released.get_string_custom_property("outcome")) == Announced(True, 1)
+    assert read_outcome(released.get_string_custom_property("outcome")) == RunOutcome(True, 1)
 
 
 def test_on_a_cluster_the_store_records_each_runs_outcome_and_on_one_machine_none(tmp_path: Path, store: str) -> None:
@@ -150,7 +150,7 @@ def test_on_a_cluster_the_store_records_each_runs_outcome_and_on_one_machine_non
     assert refused is not None
     assert not refused.released
     assert "60.0 ms" in refused.refusals[0]
-    assert released == Announced(True, 1)
+    assert released == RunOutcome(True, 1)
     assert recorded_outcome(kept, "run-c") is None
     assert versions(kept / "releases") == (1,)
 
@@ -158,7 +158,7 @@ def test_on_a_cluster_the_store_records_each_runs_outcome_and_on_one_machine_non
 @pytest.mark.parametrize("run_id", ["", "../releases/1/manifest", "a/b", ".hidden"])
 def test_a_run_id_is_no_path(tmp_path: Path, run_id: str) -> None:
     with pytest.raises(InputError, match="expected a run's id"):
-        record_outcome(Address.parse(tmp_path), run_id, Announced(True, 1))
+        record_outcome(Address.parse(tmp_path), run_id, RunOutcome(True, 1))
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"version": 3}', "released"])

@@ -1,12 +1,13 @@
 """Random small logs, and two oracles in plain Python: sums over the whole past, and the reducer's own steps, float by float."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
 
 from components.state.plan import StatePlan
+from components.state.reducer import LogRows
 
 START_US = 1_700_000_000_000_000
 ITEMS = st.integers(-(2**63), 2**63 - 1)
@@ -51,20 +52,20 @@ def in_order(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.key, row.time_us))
 
 
-def columns(rows: list[Row]) -> dict[str, Any]:
-    """The arguments of `replay`."""
+def columns(rows: list[Row]) -> LogRows:
+    """Convert rows to the columns that `replay` takes."""
     column = lambda name, dtype: np.array([getattr(row, name) for row in rows], dtype)  # noqa: E731
-    return {
-        "keys": column("key", np.int64),
-        "times_us": column("time_us", np.int64),
-        "stamps_us": column("time_us", np.int64) - column("early_us", np.int64),
-        "actions": column("action", np.int8),
-        "items": column("item", np.int64),
-        "weights": column("weight", np.int64),
-        "sessions": column("session", np.int64),
-        "is_event": column("is_event", np.bool_),
-        "is_query": column("is_query", np.bool_),
-    }
+    return LogRows(
+        keys=column("key", np.int64),
+        times_us=column("time_us", np.int64),
+        stamps_us=column("time_us", np.int64) - column("early_us", np.int64),
+        actions=column("action", np.int8),
+        items=column("item", np.int64),
+        weights=column("weight", np.int64),
+        sessions=column("session", np.int64),
+        is_event=column("is_event", np.bool_),
+        is_query=column("is_query", np.bool_),
+    )
 
 
 class Known(NamedTuple):

@@ -5,8 +5,8 @@ import pytest
 
 from components.contract.errors import InputError
 from components.state import plan as layout
+from components.state.features import smoothed_rate
 from components.state.plan import StatePlan, raw_names
-from components.state.smoothing import smoothed_rate
 
 FITTING = {
     "actions": ("impression", "click"),

@@ -15,8 +15,7 @@ from components.contract.errors import InputError
 from components.state.jit import compiled
 from components.state.plan import StatePlan
 from components.state.reducer import Features, State, blank, empty, rules
-from components.state.reducer_numba import advance, replay_rows
-from components.state.replay import replay
+from components.state.replay import advance, replay, replay_rows
 from tests.components.state.random_logs import KEYS, MOMENTS, PLANS, ROWS, START_US, Row, StepByStep, columns, from_whole_past, in_order
 
 ROOT = Path(__file__).parents[3]
@@ -30,7 +29,7 @@ def all_digits(plan: StatePlan, rows: list[Row]) -> tuple[State, Features]:
     queries = sum(row.is_query for row in rows)
     features = blank(plan, queries)._replace(values=np.zeros((queries, plan.width)))
     state = empty(plan, KEYS)
-    replay_rows(state, *columns(rows).values(), rules(plan), features)
+    replay_rows(state, columns(rows), rules(plan), features)
     return state, features
 
 
@@ -84,7 +83,7 @@ def test_events_that_arrive_late_are_taken_in_as_documented(plan: StatePlan, row
         advance(state, 0, row.time_us, row.action, row.item, row.weight, row.session, rules(plan))
         known.take(row)
     query = columns([Row(0, moment, 0, 0, 0, 5, is_event=False, is_query=True)])
-    replay_rows(state, *query.values(), rules(plan), features)
+    replay_rows(state, query, rules(plan), features)
     expected = known.at(moment, 5)
     assert features.values.tobytes() == np.array([expected.vector()], np.float64).tobytes()
     assert history(features, 0) == [(item, action, float(np.float32(age))) for item, action, age in expected.history]
@@ -105,7 +104,7 @@ def test_nothing_at_or_after_a_query_and_no_other_key_changes_it(
     def known(rest: list[Row]) -> bytes:
         log = in_order([*past, query, *(row for row in rest if row.key != 1 or row.time_us >= moment)])
         q = [row for row in log if row.is_query].index(query)
-        return b"".join(array[q].tobytes() for array in replay(plan, empty(plan, KEYS), **columns(log)))
+        return b"".join(array[q].tobytes() for array in replay(plan, empty(plan, KEYS), columns(log)))
 
     assert known(rows) == known(others) == known([])
 
@@ -114,9 +113,9 @@ def test_nothing_at_or_after_a_query_and_no_other_key_changes_it(
 @given(plans, logs, MOMENTS)
 def test_a_log_replayed_in_two_parts_ends_like_one(plan: StatePlan, rows: list[Row], boundary: int) -> None:
     whole, parts = empty(plan, KEYS), empty(plan, KEYS)
-    features = replay(plan, whole, **columns(rows))
-    first = replay(plan, parts, **columns([row for row in rows if row.time_us < boundary]))
-    second = replay(plan, parts, **columns([row for row in rows if row.time_us >= boundary]))
+    features = replay(plan, whole, columns(rows))
+    first = replay(plan, parts, columns([row for row in rows if row.time_us < boundary]))
+    second = replay(plan, parts, columns([row for row in rows if row.time_us >= boundary]))
     assert [array.tobytes() for array in whole] == [array.tobytes() for array in parts]
     assert len(features.values) == len(first.values) + len(second.values)
 
@@ -125,7 +124,7 @@ def test_a_log_replayed_in_two_parts_ends_like_one(plan: StatePlan, rows: list[R
 @given(plans, logs)
 def test_float32_features_are_the_float64_ones_rounded_once(plan: StatePlan, rows: list[Row]) -> None:
     _, exact = all_digits(plan, rows)
-    assert replay(plan, empty(plan, KEYS), **columns(rows)).values.tobytes() == exact.values.astype(np.float32).tobytes()
+    assert replay(plan, empty(plan, KEYS), columns(rows)).values.tobytes() == exact.values.astype(np.float32).tobytes()
 
 
 def event(time_s: float, action: int, *, item: int = 0, weight: int = 1, session: int = 0) -> Row:
@@ -139,7 +138,7 @@ def query(time_s: float, *, session: int = 0) -> Row:
 def test_a_count_halves_with_each_half_life() -> None:
     plan = StatePlan(("impression", "click"), (10.0, 20.0), (), 0, 1_800 * SECOND)
     log = [event(0, 1), query(0), event(10, 1, weight=3), query(20), event(20, 0, weight=25), query(30)]
-    values = replay(plan, empty(plan, 1), **columns(in_order(log))).values
+    values = replay(plan, empty(plan, 1), columns(in_order(log))).values
     # of impression by 10 s and 20 s, of click by 10 s and 20 s
     np.testing.assert_array_equal(values[0, :4], [0, 0, 0, 0])
     np.testing.assert_allclose(values[1, :4], [0, 0, 1 / 4 + 3 / 2, 1 / 2 + 3 / np.sqrt(2)], rtol=1e-7)
@@ -151,14 +150,14 @@ def test_a_session_ends_after_a_pause_longer_than_the_gap_or_where_another_is_na
     plan = StatePlan(("click",), (), (), 0, 10 * SECOND)
     log = [event(0, 0), event(10, 0), query(20), query(20.000001), event(20.5, 0, session=7), event(21, 0), query(22), query(22, session=7)]
     log += [query(22, session=8), event(23, 0, session=8), query(24)]
-    session = replay(plan, empty(plan, 1), **columns(log)).values[:, -2:]
+    session = replay(plan, empty(plan, 1), columns(log)).values[:, -2:]
     np.testing.assert_array_equal(session, [[2, 20], [0, 0], [2, 1.5], [2, 1.5], [0, 0], [1, 1]])
 
 
 def test_history_never_contains_the_event_of_its_own_moment() -> None:
     plan = PLANS[0]
     clicks = [event(second, 1, item=second)._replace(is_query=True) for second in range(5)]
-    features = replay(plan, empty(plan, 1), **columns(clicks))
+    features = replay(plan, empty(plan, 1), columns(clicks))
     assert [[item for item, _, _ in history(features, q)] for q in range(5)] == [[], [0], [0, 1], [0, 1, 2], [1, 2, 3]]
     assert features.history_age_s[4].tolist() == [3, 2, 1]
 
@@ -169,7 +168,7 @@ def test_what_is_stamped_early_happened_then_or_with_what_its_key_knew_already()
     early = event(5, 1)._replace(early_us=2 * SECOND)
     for known_s, happened_s in ((2, 3), (4, 4), (5, 5)):
         log = [event(known_s, 0), early, query(5), query(13)]
-        features = replay(plan, empty(plan, 1), **columns(in_order(log)))
+        features = replay(plan, empty(plan, 1), columns(in_order(log)))
         np.testing.assert_array_equal(features.history_len, [0, 1])
         assert features.history_age_s[1].tolist() == [13 - happened_s]
         np.testing.assert_allclose(features.values[1, 1], 2 ** (-(13 - happened_s) / 10), rtol=1e-7)
@@ -180,7 +179,7 @@ def test_rows_out_of_order_are_refused_and_leave_the_state_untouched() -> None:
     for log in ([event(1, 1), event(2, 1), event(0, 1)], [event(1, 1), event(2, 1)._replace(key=1), event(3, 1)]):
         state = empty(plan, 2)
         with pytest.raises(InputError, match="sorted by key and time, but row 2 has"):
-            replay(plan, state, **columns(log))
+            replay(plan, state, columns(log))
         assert [array.tobytes() for array in state] == [array.tobytes() for array in empty(plan, 2)]
 
 
@@ -199,27 +198,27 @@ def test_rows_out_of_order_are_refused_and_leave_the_state_untouched() -> None:
 )
 def test_columns_that_do_not_fit_are_refused(change: dict[str, np.ndarray], complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
-        replay(PLANS[0], empty(PLANS[0], KEYS), **{**columns([event(0, 1), event(1, 2)]), **change})
+        replay(PLANS[0], empty(PLANS[0], KEYS), columns([event(0, 1), event(1, 2)])._replace(**change))
 
 
 def test_a_query_alone_needs_no_action() -> None:
-    features = replay(PLANS[0], empty(PLANS[0], 1), **columns([query(0)._replace(action=-1)]))
+    features = replay(PLANS[0], empty(PLANS[0], 1), columns([query(0)._replace(action=-1)]))
     assert features.values[0].tolist()[-2:] == [0, 0]
 
 
 FINGERPRINT = """
 import hashlib, sys
 import numpy as np
-from components.state.reducer_numba import replay_rows
 from components.state.plan import StatePlan
-from components.state.reducer import empty
-from components.state.replay import replay
+from components.state.reducer import LogRows, empty
+from components.state.replay import replay, replay_rows
 def fingerprint():
     plan = StatePlan(("impression", "click"), (60.0, 3600.0), ("click",), 5, 1_800_000_000)
     rng, rows = np.random.default_rng(7), 2_000
-    features = replay(plan, empty(plan, 20), keys=np.sort(rng.integers(0, 20, rows)), times_us=np.arange(rows) * 7_777_777,
+    log = LogRows(keys=np.sort(rng.integers(0, 20, rows)), times_us=np.arange(rows) * 7_777_777, stamps_us=np.arange(rows) * 7_777_777,
                       actions=rng.integers(0, 2, rows), items=rng.integers(0, 99, rows), weights=rng.integers(1, 9, rows),
                       sessions=rng.integers(0, 2, rows), is_event=np.ones(rows, bool), is_query=np.ones(rows, bool))
+    features = replay(plan, empty(plan, 20), log)
     return hashlib.sha256(b"".join(array.tobytes() for array in features)).hexdigest()
 """
 

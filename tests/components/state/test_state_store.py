@@ -40,7 +40,7 @@ def as_bytes(features: Features) -> list[bytes]:
 def test_a_replay_event_by_event_equals_the_batch_bit_for_bit(plan: StatePlan, rows: list[Row]) -> None:
     rows = in_order(rows)
     state = empty(plan, KEYS)
-    batch = replay(plan, state, **columns(rows))
+    batch = replay(plan, state, columns(rows))
     store = StateStore(plan)
     online: dict[int, Features] = {}
     # As the world goes: by time, all keys mixed, each moment's requests before what they bring about.

@@ -20,7 +20,7 @@ from components.contract.storage.object_store import Address
 from components.contract.values.cron import parse_cron
 from components.contract.values.data_cutoff import zone_in, zone_of
 from components.release.outcomes import record_outcome
-from components.release.run_outcome import PROPERTY, Announced
+from components.release.run_outcome import PROPERTY, RunOutcome
 from pipeline.cli.main import main
 from tests.pipeline.kubeflow import tiny_package
 from tests.pipeline.kubeflow.submit.fake_api import FakeKubeflow, Fault, Script, certificate, serving
@@ -36,17 +36,17 @@ F1128 03:01:27.810 main.go:49] failed to execute component: exit status 1
 """
 
 _SENTENCE = "ndcg_at_10 is 0.6012, below the champion's 0.6251 by more than the interval allows."
-_REFUSED = Announced(False, None, [_SENTENCE])
+_REFUSED = RunOutcome(False, None, [_SENTENCE])
 
 
-def _release_metadata(outcome: Announced) -> dict[str, dict[str, dict[str, object]]]:
+def _given(outcome: RunOutcome) -> dict[str, dict[str, dict[str, object]]]:
     """What SliceReport is given by Release, through ML Metadata."""
     metadata = {"display_name": "pushed_model", "pushed": float(outcome.released), PROPERTY: outcome.to_json()}
     return {"SliceReport": {"evaluation": {"display_name": "evaluation"}, "pushed": metadata}}
 
 
-def _script(**fields: object) -> Script:
-    return Script(**({"steps": tiny_package.STEPS, "inputs": _release_metadata(Announced(True, 8))} | fields))  # type: ignore[arg-type]
+def _script(**given: object) -> Script:
+    return Script(**({"steps": tiny_package.STEPS, "inputs": _given(RunOutcome(True, 8))} | given))  # type: ignore[arg-type]
 
 
 def _fake(**fields: object) -> FakeKubeflow:
@@ -109,7 +109,7 @@ CASES: dict[str, Case] = {
     ),
     "json": Case(f"{_SUBMIT} --json", 0),
     "own-root": Case("submit own_root.yaml --no-follow", 0),
-    "refused-model": Case(_SUBMIT, 3, lambda: _fake(script=_script(inputs=_release_metadata(_REFUSED)))),
+    "refused-model": Case(_SUBMIT, 3, lambda: _fake(script=_script(inputs=_given(_REFUSED)))),
     "refused-by-log": Case(
         _SUBMIT, 3, lambda: _fake(script=_script(inputs={}, logs={"SliceReport": f"INFO:root:done\n{_REFUSED.line()}\n"}))
     ),

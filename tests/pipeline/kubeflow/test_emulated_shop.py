@@ -15,7 +15,7 @@ from components.contract.storage.store_layout import UNFINISHED
 from components.release.manifest import Manifest, read_manifest
 from components.release.outcomes import recorded_outcome
 from components.release.publish import versions
-from components.release.run_outcome import Announced, read_outcome
+from components.release.run_outcome import RunOutcome, read_outcome
 from pipeline.results.result import read_result
 from tests.pipeline.kubeflow.emulation.compiled import Compiled, read
 from tests.pipeline.kubeflow.emulation.pod import Cluster
@@ -116,7 +116,7 @@ def test_the_outcome_of_each_run_stands_in_the_store_and_in_what_the_next_step_w
     store: Path, first: Run, second: tuple[Run, list[Event]]
 ) -> None:
     for run, version in ((first, 1), (second[0], 2)):
-        released = Announced(True, version)
+        released = RunOutcome(True, version)
         assert recorded_outcome(Address.parse(store), run.id) == released
         assert read_outcome(run.metadata("Release", "pushed_model")["outcome"]) == released
 

@@ -10,7 +10,7 @@ from components.contract.load import parse_dataset
 from components.ingest.sources.files import layout
 from components.simulator import ShopConfig, simulate
 from components.state.artifact import to_table
-from components.state.segments import segment_key
+from components.state.keys import segment_key
 from serving.features.catalogue import load_catalogue
 from serving.features.events import Changes, ImpressionList, Interaction
 from serving.state import snapshot

@@ -17,7 +17,7 @@ from components.evaluation.component import FeatureImportance
 from components.evaluation.importance import request_sample
 from components.evaluation.importance.feature_importance import Importance, importance
 from components.evaluation.importance.request_sample import drawn, sampled
-from components.evaluation.tfma.saved_model_scorer import ExportedModel
+from components.evaluation.tfma.saved_model_scorer import SavedModelScorer
 from components.schema import signatures
 from components.schema.parsing import Features
 
@@ -73,7 +73,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(model: Path) -> Importance:
-    return importance(requests(600, seed=1), ExportedModel(str(model)), dataset=DATASET)
+    return importance(requests(600, seed=1), SavedModelScorer(str(model)), dataset=DATASET)
 
 
 def drops(found: Importance, metric: str = "auc") -> dict[str, tuple[float, float]]:
@@ -102,7 +102,7 @@ def test_a_number_that_only_its_list_gives_meaning_drops_by_its_list_feature(fou
 
 
 def test_intervals_hold_the_drop_on_many_requests(model: Path, found: Importance) -> None:
-    many = importance(requests(6_000, seed=2), ExportedModel(str(model)), dataset=DATASET)
+    many = importance(requests(6_000, seed=2), SavedModelScorer(str(model)), dataset=DATASET)
     for metric in ("auc", "ndcg_at_10"):
         truth = drops(many, metric)
         for feature, (value, margin) in drops(found, metric).items():
@@ -110,7 +110,7 @@ def test_intervals_hold_the_drop_on_many_requests(model: Path, found: Importance
 
 
 def test_the_same_seed_gives_the_same_bytes_and_json_gives_it_back(model: Path, found: Importance) -> None:
-    again = importance(requests(600, seed=1), ExportedModel(str(model)), dataset=DATASET)
+    again = importance(requests(600, seed=1), SavedModelScorer(str(model)), dataset=DATASET)
     assert json.dumps(again.to_json()) == json.dumps(found.to_json())
     assert Importance.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
 
@@ -118,11 +118,11 @@ def test_the_same_seed_gives_the_same_bytes_and_json_gives_it_back(model: Path, 
 def test_what_is_undefined_is_said_to_be_and_no_request_is_an_error(model: Path) -> None:
     one = requests(1, seed=3)
     without = one.set_column(one.schema.get_field_index("label"), "label", pa.array([[0.0] * L], pa.list_(pa.float32())))
-    undefined = importance(without, ExportedModel(str(model)), dataset=DATASET)
+    undefined = importance(without, SavedModelScorer(str(model)), dataset=DATASET)
     assert all(drop.value is None for each in undefined.features for drop in each.drops.values())
     assert undefined.ranked("auc") == ()
     with pytest.raises(InputError, match="widen the test window"):
-        importance(one.slice(0, 0), ExportedModel(str(model)), dataset=DATASET)
+        importance(one.slice(0, 0), SavedModelScorer(str(model)), dataset=DATASET)
 
 
 def serialized(block: pa.RecordBatch) -> list[bytes]:
@@ -172,5 +172,5 @@ def test_the_component_writes_the_importance_of_the_exported_model(tmp_path: Pat
 def test_what_is_told_of_a_feature_does_not_depend_on_the_others(model: Path, found: Importance) -> None:
     lines = TEXT.splitlines()
     fewer = parse_dataset("\n".join(line for line in lines if "mood" not in line and "noise" not in line))
-    again = importance(requests(600, seed=1), ExportedModel(str(model)), dataset=fewer)
+    again = importance(requests(600, seed=1), SavedModelScorer(str(model)), dataset=fewer)
     assert drops(again) == {name: drop for name, drop in drops(found).items() if name not in ("mood", "noise")}

@@ -6,7 +6,7 @@ import pytest
 
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
-from components.evaluation.importance.permutation import LIST_COPIES, held_against_another_list, permuted, subjects
+from components.evaluation.importance.permutation import LIST_COPIES, permute, permute_list_context, permuted_features
 
 DATASET = parse_dataset("""
 name: shop
@@ -24,7 +24,7 @@ features:
   - {name: price_in_list, kind: list, side: item, of: price}
   - {name: clicks, kind: state, side: item, measure: count, action: click}
 """)
-BY_NAME = {subject.name: subject for subject in subjects(DATASET)}
+BY_NAME = {subject.name: subject for subject in permuted_features(DATASET)}
 LENGTHS = np.array([3, 1, 0, 4])
 
 
@@ -54,7 +54,7 @@ BLOCK = pa.record_batch(
 
 
 def moved(feature: str, seed: int = 0) -> pa.RecordBatch:
-    return permuted(BLOCK, BY_NAME[feature].columns, row_lengths=LENGTHS, random=np.random.default_rng(seed))
+    return permute(BLOCK, BY_NAME[feature].columns, row_lengths=LENGTHS, random=np.random.default_rng(seed))
 
 
 def test_every_feature_of_the_file_is_a_subject_with_all_of_its_columns() -> None:
@@ -103,7 +103,7 @@ def test_a_candidate_keeps_its_number_among_those_of_another_request() -> None:
         {"price": lists([row.tolist() for row in rows], pa.float32()), "name": lists([[i] for i in range(4)], pa.int64())}
     )
     column = BY_NAME["price"].columns[0]
-    held = held_against_another_list(block, column, row_lengths=lengths, random=np.random.default_rng(0))
+    held = permute_list_context(block, column, row_lengths=lengths, random=np.random.default_rng(0))
     origin = [row[0] for row in held.block.column("name").to_pylist()]
     assert origin == np.repeat(np.arange(4), np.minimum(lengths, LIST_COPIES)).tolist()
     assert held.row_lengths.tolist() == lengths[origin].tolist()
@@ -120,13 +120,13 @@ def test_a_candidate_keeps_its_number_among_those_of_another_request() -> None:
 def test_a_lone_request_and_one_without_candidates_stay_as_they_are() -> None:
     column = BY_NAME["price"].columns[0]
     lone = pa.record_batch({"price": lists([[1.0, 2.0]], pa.float32())})
-    held = held_against_another_list(lone, column, row_lengths=np.array([2]), random=np.random.default_rng(0))
+    held = permute_list_context(lone, column, row_lengths=np.array([2]), random=np.random.default_rng(0))
     assert held.block.column("price").to_pylist() == [[1.0, 2.0]] * 2
     empty = pa.record_batch({"price": lists([[1.0, 2.0], []], pa.float32())})
-    held = held_against_another_list(empty, column, row_lengths=np.array([2, 0]), random=np.random.default_rng(0))
+    held = permute_list_context(empty, column, row_lengths=np.array([2, 0]), random=np.random.default_rng(0))
     assert held.block.column("price").to_pylist() == [[1.0, 2.0]] * 2
 
 
 def test_a_column_with_too_few_values_is_an_error_that_names_it() -> None:
     with pytest.raises(InputError, match="expected 4 values of 'price' for the 4 candidates of a request, got 3"):
-        permuted(BLOCK.slice(0, 1), BY_NAME["price"].columns, row_lengths=np.array([4]), random=np.random.default_rng(0))
+        permute(BLOCK.slice(0, 1), BY_NAME["price"].columns, row_lengths=np.array([4]), random=np.random.default_rng(0))

@@ -5,19 +5,19 @@ import pytest
 
 from components.evaluation.metrics.bootstrap import REPLICATES, poisson_counts, standard_error
 from components.evaluation.metrics.metric_accumulator import (
+    AMOUNT_METRICS,
     BOOTSTRAPPED,
     ESTIMATED,
+    ITEM_METRICS,
     METRICS,
-    OF_AMOUNTS,
-    OF_ITEMS,
     RankingSums,
     Requests,
     listwise_of,
     request_sums,
-    sums,
 )
-from components.evaluation.metrics.score_histogram import ScoreCounts
+from components.evaluation.metrics.score_histogram import ScoreHistogram
 from components.evaluation.metrics.standard_errors import change_error_of, error_of, estimates
+from tests.components.evaluation.summed import sums
 
 USERS = np.random.default_rng(1).integers(0, 2**64, 4_000, dtype=np.uint64)
 
@@ -51,11 +51,11 @@ def test_weighted_counts_are_those_of_so_many_candidates() -> None:
     rng = np.random.default_rng(2)
     scores, positive, row = rng.random(60).astype(np.float32), rng.random(60) < 0.4, np.repeat(np.arange(20), 3)
     weights = poisson_counts(USERS[:20])
-    plain = ScoreCounts.from_scores(scores, positive)
-    counts = ScoreCounts.weighted(scores, positive, row=row, weights=weights.astype(np.float32), counts=plain, max_levels=1_000)
+    plain = ScoreHistogram.from_scores(scores, positive)
+    counts = ScoreHistogram.weighted(scores, positive, row=row, weights=weights.astype(np.float32), counts=plain, max_levels=1_000)
     for replicate in (0, 17):
         times = weights[row, replicate]
-        again = ScoreCounts.from_scores(np.repeat(scores, times), np.repeat(positive, times))
+        again = ScoreHistogram.from_scores(np.repeat(scores, times), np.repeat(positive, times))
         for name in ("auc", "pr_auc"):
             assert getattr(counts, name)[replicate] == pytest.approx(getattr(again, name))
 
@@ -105,8 +105,8 @@ def test_a_change_is_known_better_than_the_values_and_that_against_itself_is_not
     assert 0 < values["challenger"][change_error_of("auc")] < 0.5 * values["challenger"][error_of("auc")]
     assert change_error_of("auc") not in values["champion"]
     same = estimates({"challenger": champion, "champion": champion}, baseline="champion")["challenger"]
-    drawn = {change_error_of(metric) for metric in BOOTSTRAPPED if metric not in OF_AMOUNTS}
-    assert {name for name in same if name.endswith("_change_se")} == drawn | set(map(change_error_of, OF_ITEMS))
+    drawn = {change_error_of(metric) for metric in BOOTSTRAPPED if metric not in AMOUNT_METRICS}
+    assert {name for name in same if name.endswith("_change_se")} == drawn | set(map(change_error_of, ITEM_METRICS))
     assert {name: same[name] for name in drawn} == dict.fromkeys(drawn, 0.0)
 
 
@@ -119,8 +119,8 @@ def test_metrics_of_amounts_are_those_of_the_amounts_that_there_are(amounts: tup
     requests = Requests(labels, scores, labels, np.full(50, 3), users, amounts=earned)
     values = estimates({"m": request_sums(requests, listwise).total()}, baseline=None, listwise=listwise)["m"]
     there = {f"{amount}_at_{k}" for amount in amounts for k in (1, 5, 10)}
-    assert {name for name in values if name in METRICS} == {name for name in METRICS if name not in OF_AMOUNTS or name in there}
-    assert {name for name in ESTIMATED if error_of(name) in values} == {n for n in ESTIMATED if n not in OF_AMOUNTS or n in there}
+    assert {name for name in values if name in METRICS} == {name for name in METRICS if name not in AMOUNT_METRICS or name in there}
+    assert {name for name in ESTIMATED if error_of(name) in values} == {n for n in ESTIMATED if n not in AMOUNT_METRICS or n in there}
     assert all(values[error_of(f"{amount}_at_1")] > 0 for amount in amounts)
 
 

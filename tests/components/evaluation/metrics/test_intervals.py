@@ -9,7 +9,7 @@ from scipy import stats
 from benchmarks.evaluation.coverage import coverage
 from benchmarks.evaluation.population import Population
 from components.evaluation.metrics.intervals import half_width, holm, p_value
-from components.evaluation.metrics.user_counts import NO_COUNTS, ShopperCounts
+from components.evaluation.metrics.user_counts import NO_COUNTS, UserCounts
 
 
 def test_few_shoppers_widen_an_interval() -> None:
@@ -46,10 +46,10 @@ def test_holm_refutes_a_true_hypothesis_at_most_at_alpha_among_any_number() -> N
 def test_shoppers_are_counted_once_however_the_requests_are_split() -> None:
     rng = np.random.default_rng(1)
     user, positive = rng.integers(0, 2**64, 300, dtype=np.uint64)[rng.integers(0, 300, 2_000)], rng.random(2_000) < 0.2
-    whole = ShopperCounts.from_users(user, positive)
+    whole = UserCounts.from_users(user, positive)
     parts = NO_COUNTS
     for part in np.array_split(np.arange(2_000), 7):
-        parts = parts + ShopperCounts.from_users(user[part], positive[part])
+        parts = parts + UserCounts.from_users(user[part], positive[part])
     requests = np.array([(positive & (user == each)).sum() for each in np.unique(user)], float)
     for found in (whole, parts):
         assert found.shoppers == len(requests)
@@ -61,7 +61,7 @@ def test_shoppers_are_counted_once_however_the_requests_are_split() -> None:
 def test_of_more_shoppers_than_fit_a_sample_tells_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("components.evaluation.metrics.user_counts.MAX_SHOPPERS", 1_000)
     user = np.random.default_rng(2).integers(0, 2**64, 20_000, dtype=np.uint64)
-    found = ShopperCounts.from_users(np.repeat(user, 2), np.tile([True, False], 20_000))
+    found = UserCounts.from_users(np.repeat(user, 2), np.tile([True, False], 20_000))
     assert len(found.user) <= 1_000
     assert found.shoppers == pytest.approx(20_000, rel=0.15)
     assert found.effective == pytest.approx(found.shoppers)

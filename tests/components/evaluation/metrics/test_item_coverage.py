@@ -3,35 +3,36 @@
 import numpy as np
 import pytest
 
-from components.evaluation.metrics.item_coverage import GROUPS, ItemReach, jackknife_error, shopper_groups
-from components.evaluation.metrics.metric_accumulator import OF_ITEMS, RankingSums, sums
+from components.evaluation.metrics.item_coverage import GROUPS, ItemCoverage, jackknife_error, user_groups
+from components.evaluation.metrics.metric_accumulator import ITEM_METRICS, RankingSums
 from components.evaluation.metrics.standard_errors import change_error_of, error_of, estimates
+from tests.components.evaluation.summed import sums
 
 ITEMS, SHOPPERS, LISTS, LENGTH = 600, 250, 3, 12
 HASHES = np.random.default_rng(0).integers(0, 2**64, ITEMS, dtype=np.uint64)
 POPULARITY = 1 / np.arange(3, ITEMS + 3) ** 0.8
 
 
-def reached(seed: int, *, noise: float = 1.0) -> ItemReach:
+def reached(seed: int, *, noise: float = 1.0) -> ItemCoverage:
     """Shoppers drawn anew, each with a taste that all of his lists are ordered by."""
     rng = np.random.default_rng(seed)
-    groups = shopper_groups(np.repeat(rng.integers(0, 2**64, SHOPPERS, dtype=np.uint64), LISTS))
+    groups = user_groups(np.repeat(rng.integers(0, 2**64, SHOPPERS, dtype=np.uint64), LISTS))
     chances = np.log(POPULARITY) + rng.gumbel(size=(len(groups), ITEMS))
     shown = np.argpartition(-chances, LENGTH, axis=1)[:, :LENGTH]
     taste = np.repeat(rng.normal(size=(SHOPPERS, ITEMS)), LISTS, axis=0)
     score = np.log(POPULARITY)[shown] + noise * np.take_along_axis(taste, shown, axis=1)
     reach = (np.argsort(np.argsort(-score, axis=1), axis=1) < 5).astype(np.float64)
-    return ItemReach.from_candidates(HASHES[shown.ravel()], reach.ravel(), row=np.repeat(np.arange(len(groups)), LENGTH), group=groups)
+    return ItemCoverage.from_candidates(HASHES[shown.ravel()], reach.ravel(), row=np.repeat(np.arange(len(groups)), LENGTH), group=groups)
 
 
 @pytest.fixture(scope="module")
-def drawn() -> list[ItemReach]:
+def drawn() -> list[ItemCoverage]:
     return [reached(seed) for seed in range(150)]
 
 
 @pytest.mark.parametrize(("metric", "place", "widest"), [("coverage", 0, 1.7), ("personalisation", 1, 1.2)])
 def test_errors_are_no_smaller_than_fresh_shops_differ_and_intervals_hold_the_truth(
-    drawn: list[ItemReach], metric: str, place: int, widest: float
+    drawn: list[ItemCoverage], metric: str, place: int, widest: float
 ) -> None:
     values = np.array([getattr(each, metric) for each in drawn])
     errors = np.array([jackknife_error(each.without_each_group()[place]) for each in drawn])
@@ -42,7 +43,7 @@ def test_errors_are_no_smaller_than_fresh_shops_differ_and_intervals_hold_the_tr
 def test_a_bootstrap_would_not_see_what_was_seen() -> None:
     seen = reached(1)
     times = np.random.default_rng(2).poisson(1, (20, GROUPS))
-    again = [ItemReach(seen.item, seen.group, seen.sums * count[seen.group][:, None], seen.requests * count).coverage for count in times]
+    again = [ItemCoverage(seen.item, seen.group, seen.sums * count[seen.group][:, None], seen.requests * count).coverage for count in times]
     assert max(again) < seen.coverage
     assert abs(np.mean(again) - seen.coverage) > 3 * jackknife_error(seen.without_each_group()[0])
 
@@ -51,12 +52,12 @@ def test_leaving_a_group_out_is_never_having_seen_it() -> None:
     rng = np.random.default_rng(3)
     row, group = np.repeat(np.arange(40), 6), rng.integers(0, GROUPS, 40)
     item, reach = HASHES[rng.integers(0, 50, 240)], rng.choice([0.0, 0.5, 1.0], 240)
-    whole = ItemReach.from_candidates(item, reach, row=row, group=group)
+    whole = ItemCoverage.from_candidates(item, reach, row=row, group=group)
     coverage, personalisation = whole.without_each_group()
     for i, left_out in enumerate(np.unique(group)):
         kept = np.flatnonzero(group != left_out)
         mine = np.isin(row, kept)
-        rest = ItemReach.from_candidates(item[mine], reach[mine], row=np.searchsorted(kept, row[mine]), group=group[kept])
+        rest = ItemCoverage.from_candidates(item[mine], reach[mine], row=np.searchsorted(kept, row[mine]), group=group[kept])
         assert (coverage[i], personalisation[i]) == pytest.approx((rest.coverage, rest.personalisation))
 
 
@@ -75,8 +76,8 @@ def test_of_a_mean_it_is_the_error_of_the_mean() -> None:
 
 def test_groups_are_of_like_size_and_a_shopper_is_always_in_his_own() -> None:
     users = np.random.default_rng(5).integers(0, 2**64, 32_000, dtype=np.uint64)
-    assert np.bincount(shopper_groups(users), minlength=GROUPS) == pytest.approx(np.full(GROUPS, 1_000), abs=150)
-    assert shopper_groups(users[7:8])[0] == shopper_groups(users)[7]
+    assert np.bincount(user_groups(users), minlength=GROUPS) == pytest.approx(np.full(GROUPS, 1_000), abs=150)
+    assert user_groups(users[7:8])[0] == user_groups(users)[7]
 
 
 def test_both_have_errors_and_changes_and_a_change_against_itself_is_nothing() -> None:
@@ -90,7 +91,7 @@ def test_both_have_errors_and_changes_and_a_change_against_itself_is_nothing() -
 
     found = estimates({"challenger": model(1), "champion": model(2)}, baseline="champion")["challenger"]
     same = estimates({"challenger": model(1), "champion": model(1)}, baseline="champion")["challenger"]
-    for metric in OF_ITEMS:
+    for metric in ITEM_METRICS:
         assert found[error_of(metric)] > 0
         assert found[change_error_of(metric)] > 0
         assert same[change_error_of(metric)] == 0

@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from components.contract.errors import InputError
 from components.evaluation.metrics import item_coverage, user_sample
-from components.evaluation.metrics.metric_accumulator import RankingSums, Requests, gains_from, listwise_of, no_sums, request_sums, sums
+from components.evaluation.metrics.metric_accumulator import RankingSums, Requests, gains_from, listwise_of, no_sums, request_sums
 from tests.components.evaluation.metrics_by_definition import (
     amount_at_k,
     average_precision,
@@ -19,6 +19,7 @@ from tests.components.evaluation.metrics_by_definition import (
     reciprocal_rank,
     request_auc,
 )
+from tests.components.evaluation.summed import sums
 
 # Few levels, so that ties are common; lists from none to longer than any k.
 REQUESTS = st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 8)), max_size=13), max_size=12)
@@ -180,16 +181,16 @@ def test_samples_are_the_same_however_the_parts_were_added(cap: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(user_sample, "MAX_CANDIDATES", cap)
         patch.setattr(item_coverage, "MAX_PAIRS", cap)
-        whole = user_sample.ShopperSample.from_users(ids, scores, positive)
-        a, b, c = (user_sample.ShopperSample.from_users(ids[part], scores[part], positive[part]) for part in thirds)
+        whole = user_sample.UserSample.from_users(ids, scores, positive)
+        a, b, c = (user_sample.UserSample.from_users(ids[part], scores[part], positive[part]) for part in thirds)
         assert len(whole.user) <= cap
         for merged in ((a + b) + c, a + (b + c)):
             assert merged.bits == whole.bits
             assert merged.user.tolist() == whole.user.tolist()
         row, group = np.arange(90) // 10, np.array([0, 1, 2, 0, 1, 2, 3, 3, 0])
-        items = item_coverage.ItemReach.from_candidates(ids, reach, row=row, group=group)
+        items = item_coverage.ItemCoverage.from_candidates(ids, reach, row=row, group=group)
         x, y, z = (
-            item_coverage.ItemReach.from_candidates(ids[part], reach[part], row=row[part] - 3 * i, group=group[3 * i : 3 * i + 3])
+            item_coverage.ItemCoverage.from_candidates(ids[part], reach[part], row=row[part] - 3 * i, group=group[3 * i : 3 * i + 3])
             for i, part in enumerate(thirds)
         )
         assert len(items.item) <= cap

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from components.evaluation.metrics.metric_accumulator import METRICS, OF_AMOUNTS, Requests, request_sums, sums
+from components.evaluation.metrics.metric_accumulator import AMOUNT_METRICS, METRICS, Requests, request_sums
+from tests.components.evaluation.summed import sums
 
 LOG3 = math.log2(3)
 
@@ -67,7 +68,7 @@ def test_every_metric_of_a_shop_worked_by_hand() -> None:
         "coverage_at_5": 1,
         "personalisation_at_5": 1 - (3 * 2 + 2 * 1 + 2 * 1) / ((3 + 2 + 2) * 2),
     }
-    assert set(expected) == set(METRICS) - set(OF_AMOUNTS)  # of these see test_ranking_sums
+    assert set(expected) == set(METRICS) - set(AMOUNT_METRICS)  # of these see test_ranking_sums
     assert found == pytest.approx(expected, abs=1e-6)
 
 

@@ -14,11 +14,11 @@ from rich.console import Console
 
 from components.contract.dataset import Gates
 from components.evaluation.display_names import metric_caption
-from components.evaluation.gates.gate_result import verdict
+from components.evaluation.gates.gate_result import check_gates
 from components.evaluation.importance.feature_importance import Drop, FeatureDrops, Importance
 from components.evaluation.metrics.curves import curves
 from components.evaluation.metrics.intervals import half_width
-from components.evaluation.metrics.metric_accumulator import ESTIMATED, METRICS, OF_AMOUNTS, RankingSums, sums
+from components.evaluation.metrics.metric_accumulator import AMOUNT_METRICS, ESTIMATED, METRICS, RankingSums
 from components.evaluation.metrics.standard_errors import change_error_of, error_of
 from components.evaluation.report.charts import Interval, Series, bar_chart, curve_chart, histogram, interval_chart
 from components.evaluation.report.html_report import Epoch, RankedCandidate, RankedRequest, ReportContent, render
@@ -33,6 +33,7 @@ from components.evaluation.report.table import (
     surely,
 )
 from components.evaluation.results import Comparison, SliceMetrics, compared, from_json, to_json
+from tests.components.evaluation.summed import sums
 
 EVIL = '<script>"&'
 
@@ -68,7 +69,7 @@ def _content() -> ReportContent:
     return ReportContent(
         dataset="a_shop",
         made_at=datetime(2026, 1, 2, 3, 4),
-        verdict=verdict(metrics, Gates(floor={"auc": 0.8}), slices=[["device"]]),
+        verdict=check_gates(metrics, Gates(floor={"auc": 0.8}), slices=[["device"]]),
         metrics=metrics,
         windows={"test": "from here to there"},
         ingestion={"read": 12_345, "dropped: duplicate": 6},
@@ -150,7 +151,7 @@ def test_metrics_over_all_requests_and_features_fit_into_a_narrow_console() -> N
     console.print(overall_table(_metrics()))
     console.print(importance_table(_importance()))
     assert max(map(len, out.getvalue().splitlines())) <= 80
-    assert out.getvalue().count("0.500 ± 0.020") >= 2 * len(OF_AMOUNTS)
+    assert out.getvalue().count("0.500 ± 0.020") >= 2 * len(AMOUNT_METRICS)
     assert "-0.250 ± 0.010" in out.getvalue()
 
 
@@ -195,7 +196,7 @@ def test_page_shows_the_parts_it_is_given_and_no_others() -> None:
 
 
 def test_page_of_an_empty_evaluation_says_so() -> None:
-    nothing = verdict((), Gates(), slices=[])
+    nothing = check_gates((), Gates(), slices=[])
     assert "There was no request to evaluate on." in render(ReportContent("a_shop", datetime(2026, 1, 1), nothing, ()))
 
 

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page
 from components.champion.baseline_rule import champion_order
 from components.contract.load import parse_dataset
 from components.evaluation.display_names import metric_meaning
-from components.evaluation.gates.gate_result import Finding, Verdict
-from components.evaluation.metrics.metric_accumulator import COUNTS, METRICS, OF_SHOPPERS
+from components.evaluation.gates.gate_result import Finding, GateResult
+from components.evaluation.metrics.metric_accumulator import COUNTS, METRICS, SHOPPER_METRICS
 from components.evaluation.metrics.slices import band_names
 from components.evaluation.metrics.standard_errors import change_error_of
 from components.evaluation.report.html_report import Epoch, RankedCandidate, RankedRequest, ReportContent, render
@@ -23,8 +23,8 @@ from components.evaluation.report.summary import falls, owner_sentences
 from components.evaluation.results import SliceMetrics, compared
 from tests.serving.service.page.conftest import browser  # noqa: F401 - a fixture
 
-PASSED = Verdict((Finding(True, "AUC is at least 0.500."), Finding(True, "served requests took 2 ms.")))
-REFUSED = Verdict((Finding(False, "AUC is below 0.900."), Finding(True, "served requests took 2 ms.")))
+PASSED = GateResult((Finding(True, "AUC is at least 0.500."), Finding(True, "served requests took 2 ms.")))
+REFUSED = GateResult((Finding(False, "AUC is below 0.900."), Finding(True, "served requests took 2 ms.")))
 ORDER = "the order in which the shop showed the products"
 Slice = tuple[tuple[str, str], ...]
 LONG = "a_category_without_a_space_in_its_name_that_no_table_has_room_for_beside_others"
@@ -36,7 +36,7 @@ def pair(where: Slice, *, requests: int = 400, judged: int = 300, error: float =
     counts |= {"shoppers": requests, "shoppers_without_positive": requests - judged, "effective_shoppers": judged}  # of one request each
     values = dict.fromkeys(METRICS, 0.5) | {name: float(count) for name, count in counts.items()}
     challenger = {name: value + changes.get(name, 0.0) for name, value in values.items()}
-    errors = {change_error_of(name): error for name in METRICS if name not in (*COUNTS, *OF_SHOPPERS)}
+    errors = {change_error_of(name): error for name in METRICS if name not in (*COUNTS, *SHOPPER_METRICS)}
     return (SliceMetrics(where, "challenger", challenger | errors), SliceMetrics(where, "champion", values))
 
 
@@ -44,7 +44,7 @@ def text_of(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.partition("</style>")[2]))
 
 
-def content(*metrics: SliceMetrics, found: Verdict = PASSED, release: int | None = 7) -> ReportContent:
+def content(*metrics: SliceMetrics, found: GateResult = PASSED, release: int | None = 7) -> ReportContent:
     windows = {"data": "2026-01-01 to 2026-03-01", "test": "2026-02-20 to 2026-03-01"}
     made = datetime(2026, 3, 2, 3, 4)
     return ReportContent("a_shop", made, found, metrics, windows, champion="baseline", champion_order=ORDER, release=release)
@@ -58,7 +58,7 @@ def test_release_date_data_and_champion_stand_on_top_before_any_table() -> None:
     assert "a_shop: nothing released" in text_of(render(content(*pair(()), found=REFUSED, release=None)))
 
 
-def sentences(found: Verdict, release: int | None, **changes: float) -> tuple[str, ...]:
+def sentences(found: GateResult, release: int | None, **changes: float) -> tuple[str, ...]:
     return owner_sentences(compared(pair((), **changes))[0], found, release=release, champion_order=ORDER)
 
 
@@ -131,7 +131,7 @@ def test_bands_stand_in_their_order_within_a_cross_and_what_is_no_band_by_size()
 def test_every_metric_is_explained_in_a_line() -> None:
     page = text_of(render(content(*pair(()))))
     for metric in METRICS:
-        if metric not in (*COUNTS, *OF_SHOPPERS, "auc_error"):
+        if metric not in (*COUNTS, *SHOPPER_METRICS, "auc_error"):
             assert "{" not in metric_meaning(metric)
             assert metric_meaning(metric) in page
 

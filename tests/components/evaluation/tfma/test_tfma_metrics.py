@@ -10,7 +10,7 @@ from tensorflow_model_analysis.metrics import metric_specs
 from tensorflow_model_analysis.proto import config_pb2
 
 from components.contract.errors import InputError
-from components.evaluation.metrics.metric_accumulator import ESTIMATED, OF_AMOUNTS
+from components.evaluation.metrics.metric_accumulator import AMOUNT_METRICS, ESTIMATED
 from components.evaluation.metrics.standard_errors import ESTIMATES
 from components.evaluation.tfma import metrics
 
@@ -76,7 +76,7 @@ def test_a_metric_stands_alone(class_name: str, settings: dict[str, object], nam
 
 def test_all_metrics_come_as_one() -> None:
     values = computed("RankingMetrics", user="who", item="sku")
-    changes, of_amounts = {f"{name}_change_se" for name in ESTIMATED}, {f"{name}{end}" for name in OF_AMOUNTS for end in ("", "_se")}
+    changes, of_amounts = {f"{name}_change_se" for name in ESTIMATED}, {f"{name}{end}" for name in AMOUNT_METRICS for end in ("", "_se")}
     assert set(values) == {"curves"} | set(ESTIMATES) - changes - of_amounts
     assert values["requests"] == 2
     assert not math.isnan(values["gauc_by_user"])

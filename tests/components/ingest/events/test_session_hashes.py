@@ -3,7 +3,7 @@
 import polars as pl
 
 from components.ingest.events.session_hashes import session_hashes
-from components.state.session_hash import session_hash
+from components.state.keys import session_hash
 
 
 def test_the_column_and_the_single_id_agree() -> None:

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from components.contract.errors import KubeflowError
-from components.release.run_outcome import Announced, announced
+from components.release.run_outcome import RunOutcome, last_outcome
 from pipeline.cli.main import main
 from pipeline.kubeflow.submit.client import Endpoint, connect
 from pipeline.kubeflow.submit.follow import follow
@@ -119,15 +119,15 @@ def test_an_attempt_that_was_followed_by_a_good_one_is_no_failure() -> None:
     assert (failure.step, failure.message, failure.log) == ("Evaluator", "Error (exit code 2)", ())
 
 
-@pytest.mark.parametrize("outcome", [Announced(True, 7), Announced(False, None, ("a\nb", "ü"))])
-def test_the_outcome_in_a_log_is_read_as_it_was_written(outcome: Announced) -> None:
-    assert "\n" not in outcome.line()
-    assert announced(f"INFO x\nI0101 {outcome.line()}\ntail\n") == Announced(outcome.released, outcome.version, tuple(outcome.refusals))
+@pytest.mark.parametrize("told", [RunOutcome(True, 7), RunOutcome(False, None, ("a\nb", "ü"))])
+def test_the_outcome_in_a_log_is_read_as_it_was_written(told: RunOutcome) -> None:
+    assert "\n" not in told.line()
+    assert last_outcome(f"INFO x\nI0101 {told.line()}\ntail\n") == RunOutcome(told.released, told.version, tuple(told.refusals))
 
 
 @pytest.mark.parametrize("log", ["", "nothing\n", "shelfrank outcome: broken\n", 'shelfrank outcome: {"other": 1}\n'])
 def test_a_log_without_an_outcome_tells_none(log: str) -> None:
-    assert announced(log) is None
+    assert last_outcome(log) is None
 
 
 def test_json_stands_alone_on_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

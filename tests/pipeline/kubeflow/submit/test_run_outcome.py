@@ -12,7 +12,7 @@ import pytest
 from components.contract.errors import KubeflowError
 from components.contract.storage.object_store import Address
 from components.release.outcomes import record_outcome
-from components.release.run_outcome import PROPERTY, Announced
+from components.release.run_outcome import PROPERTY, RunOutcome
 from pipeline.cli.main import main
 from pipeline.kubeflow.submit.run_outcome import PUSH_DESTINATION, find_outcome
 from pipeline.kubeflow.submit.workflow import _inputs, _nodes
@@ -46,7 +46,7 @@ class Server:
 
 @pytest.mark.parametrize("by", ["run", "schedule", "default"])
 def test_the_store_that_is_asked_is_the_one_that_the_run_publishes_into(store: str, by: str) -> None:
-    outcome = Announced(False, None, ("a", "b"))
+    outcome = RunOutcome(False, None, ("a", "b"))
     record_outcome(Address.parse(store), "run-1", outcome)
     config = SimpleNamespace(parameters={"push_destination": store}) if by == "run" else SimpleNamespace(parameters=None)
     run = run_of(
@@ -60,7 +60,7 @@ def test_the_store_that_is_asked_is_the_one_that_the_run_publishes_into(store: s
 
 
 def test_a_store_that_cant_be_read_or_knows_nothing_of_the_run_says_so(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    record_outcome(Address.parse(store), "run-2", Announced(True, 1))
+    record_outcome(Address.parse(store), "run-2", RunOutcome(True, 1))
     run = run_of(runtime_config=SimpleNamespace(parameters={"push_destination": store}))
     assert find_outcome(Server(), run, None).failed[-1] == f"the store: {store} has no record of the run"
     run = run_of(runtime_config=SimpleNamespace(parameters={"push_destination": "hdfs://x/y"}))
@@ -75,7 +75,7 @@ def test_the_parameter_that_names_the_store_is_the_pipelines() -> None:
 
 
 def test_a_workflow_above_a_megabyte_whose_nodes_argo_packs_tells_it_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    inputs = {"SliceReport": {"pushed": {PROPERTY: Announced(False, None, ("AUC 0.412 is below 0.500.",)).to_json()}}}
+    inputs = {"SliceReport": {"pushed": {PROPERTY: RunOutcome(False, None, ("AUC 0.412 is below 0.500.",)).to_json()}}}
     file = tiny_package.write(tmp_path / "pipeline.yaml")
     with serving(FakeKubeflow(script=Script(tiny_package.STEPS, inputs=inputs), packs_nodes=True)) as fake:
         assert main(["submit", str(file), "--host", fake.host, "--poll", "0.001"]) == 3

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from components.release.run_outcome import Announced
+from components.release.run_outcome import RunOutcome
 from pipeline.cli.main import main
 from pipeline.kubeflow.compile.package import read_package
 from tests.pipeline.kubeflow.submit.fake_api import FakeKubeflow, Script, serving
@@ -19,7 +19,7 @@ def test_a_compiled_pipeline_is_run_and_scheduled(tmp_path: Path, capsys: pytest
     package = read_package(file)
     assert {"SliceReport", "Release", "EventExampleGen"} <= set(package.steps)
     assert package.steps.index("EventExampleGen") < package.steps.index("Trainer") < package.steps.index("SliceReport")
-    logs = {"SliceReport": Announced(True, 1).line()}
+    logs = {"SliceReport": RunOutcome(True, 1).line()}
     with serving(FakeKubeflow(script=Script(package.steps, logs=logs))) as fake:
         assert main(["submit", str(file), "--host", fake.host, "--poll", "0.001", "--parameter", "training_steps=10"]) == 0
         assert main(["schedule", str(file), "--host", fake.host, "--cron", "0 0 3 * * *"]) == 0
