@@ -1,4 +1,4 @@
-"""TensorProto to array and back, without a Python value for each element wherever the wire format allows it.
+"""Convert TensorProto to array and back, without a Python value for each element wherever the wire format allows it.
 
 A packed `float_val` or `double_val` on the wire is the array's own little-endian bytes, so an output is written by joining bytes. Inputs
 come fastest as `tensor_content`, which is what `tf.make_tensor_proto` writes for an array.
@@ -35,13 +35,13 @@ PACKED_TAGS = {types_pb2.DT_FLOAT: b"\x2a", types_pb2.DT_DOUBLE: b"\x32"}
 
 
 def dtype_name(number: int) -> str:
-    """`float`, `int64`, `string`: as TensorFlow's own messages call the type."""
+    """Return the type's name in TensorFlow's messages: `float`, `int64`, `string`."""
     name: str = types_pb2.DataType.Name(number)
     return name.removeprefix("DT_").lower()
 
 
 def to_array(proto: tensor_pb2.TensorProto) -> Array:
-    """The tensor as an array; strings as an object array of bytes.
+    """Return the tensor as an array; strings as an object array of bytes.
 
     As in TensorFlow, fewer values than the shape asks for repeat the last one, and no value at all is zero.
     Raises ValueError when the shape is unknown or negative, or `tensor_content` isn't as long as the shape says.

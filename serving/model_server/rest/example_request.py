@@ -1,4 +1,4 @@
-"""The tf.Examples of a `:classify` or `:regress` body."""
+"""Parse the tf.Examples of a `:classify` or `:regress` body."""
 
 from typing import Any
 
