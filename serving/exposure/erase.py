@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from serving.exposure.log_file import COMPLETE, OPEN, sync_folder, write_private
+from components.contract.storage.private_file import sync_folder, write_private
+from serving.exposure.log_file import COMPLETE, OPEN
 from serving.exposure.serialization import EventRows
 
 ASKED, ASKING, LOCK = ".forget", ".asking", ".forgetting"
