@@ -9,7 +9,7 @@ from pathlib import Path
 from components.contract.storage.labels import CONFIG_FILE, FILE, Labels
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import MANIFEST
-from serving.mirror.sync import numbers, remove, sync_folder, write
+from serving.mirror.sync import mirror_folder, numbers, remove, write
 from serving.mirror.target_config import Only, ServerConfig, next_step, target_config
 
 _LOG = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Releases:
         target = target_config(labels, versions, model=self._model(labels, versions), only=self.only)
         ready = {*target.versions, *(() if self.only else sorted(versions)[-self.keep :] if self.keep else ())}
         for version in sorted(ready):
-            if sync_folder(self.source / str(version), self.folder / str(version)):
+            if mirror_folder(self.source / str(version), self.folder / str(version)):
                 _LOG.info("release %d is here", version)
         configured_at = self._configured_at = now if self._configured_at is None else self._configured_at
         written = self._read_config()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import DATASET, complete
-from serving.mirror.sync import link, numbers, remove, sync_folder
+from serving.mirror.sync import link, mirror_folder, numbers, remove
 
 _LOG = logging.getLogger(__name__)
 CURRENT = "current"
@@ -34,7 +34,7 @@ class ServingState:
             return f"{self.source / str(version)}: no state was published with release {version}; promote a release that has one"
         current = self.folder / CURRENT
         before = int(current.readlink().name) if current.is_symlink() else version
-        sync_folder(self.source / str(version), self.folder / str(version))
+        mirror_folder(self.source / str(version), self.folder / str(version))
         if before != version or not current.is_symlink():
             link(current, Path(str(version)))
             _LOG.info("the state in force is that of release %d", version)

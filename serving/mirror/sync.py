@@ -8,7 +8,7 @@ from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import UNFINISHED
 
 
-def sync_folder(source: Address, target: Path) -> bool:
+def mirror_folder(source: Address, target: Path) -> bool:
     """Make `target` a link to `source` where that is on this machine too, else a copy; return whether it wasn't there.
 
     An existing target stays, except a link to another path: store and mirror were copied, and it points to the original.
