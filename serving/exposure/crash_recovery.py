@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from components.contract.storage.private_file import sync_folder
-from serving.exposure.log_file import COMPLETE, OPEN, folder_locked
+from serving.exposure.log_file import COMPLETE, OPEN, folder_locked, sync_folder
 
 _LOG = logging.getLogger(__name__)
 

@@ -13,8 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.contract.storage.private_file import sync_folder, write_private
-from serving.exposure.log_file import COMPLETE, OPEN
+from serving.exposure.log_file import COMPLETE, OPEN, sync_folder, write_private
 from serving.exposure.serialization import EventRows
 
 ASKED, ASKING, LOCK = ".forget", ".asking", ".forgetting"

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import final
 
-from components.contract.storage.private_file import sync_folder
-
 OPEN, COMPLETE = ".jsonl.open", ".jsonl"
 LOCK = ".lock"
 
@@ -97,3 +95,31 @@ def folder_locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def sync_folder(folder: Path) -> None:
+    """A new name is on the disk only when its folder is."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def write_private(path: Path, text: str, *, beside: Path) -> None:
+    """Write a file that only its owner may read, whole or not at all; when this returns a crash can't lose it.
+
+    Args:
+        path: of the file.
+        text: in ASCII.
+        beside: where it is written first, in the same folder.
+
+    Raises:
+        OSError: the disk doesn't take it.
+    """
+    with open(os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    sync_folder(path.parent)

@@ -14,10 +14,9 @@ from pathlib import Path
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.storage.folder_lock import alone
-from components.contract.storage.private_file import sync_folder
 from components.contract.storage.retention import beyond
 from serving.exposure.erase import begun_s
-from serving.exposure.log_file import COMPLETE
+from serving.exposure.log_file import COMPLETE, sync_folder
 
 _LOG = logging.getLogger(__name__)
 DAY_S = 86_400.0
