@@ -17,7 +17,7 @@ from serving.state.partitions import PARTITIONS, partition_of
 
 Client = "redis.Redis | redis.RedisCluster"
 
-# Compare-and-set: sets keys if all of them hold what the caller has read, else nothing; idempotent.
+# Sets keys if all of them hold what the caller has read, else nothing; a repeated call does no harm.
 # KEYS: the first one is set by every call. ARGV: the caller's tag, the call's deadline (microseconds by the server's clock; 0 for none);
 # then for each key the first 8 bytes read, the value, its TTL (0 deletes the key, -1 leaves it unchanged).
 # Returns nothing when done, {-1} after the deadline, else the indices and values of the keys that hold something else.

@@ -39,10 +39,10 @@ def parse(body: bytes) -> dict[str, Any]:
 
 def fault(value: Any, text: str) -> ServingError:
     """Return an INVALID_ARGUMENT error that quotes the value."""
-    return invalid(f"JSON Value: {quoted(value)} {text}")
+    return invalid(f"JSON Value: {shown(value)} {text}")
 
 
-def quoted(value: Any) -> str:
+def shown(value: Any) -> str:
     """Render the value as JSON, objects indented, lists on one line, truncated to 256 characters."""
     return _text(value, "")[:MAX_QUOTED]
 

@@ -10,7 +10,7 @@ from tensorflow.core.framework import types_pb2
 
 from serving.model_server.errors import Code, ServingError, invalid
 from serving.model_server.inference.tensors import FIELDS, Array, dtype_name
-from serving.model_server.rest.json_body import fault, quoted, type_name
+from serving.model_server.rest.json_body import fault, shown, type_name
 
 _RANGES = {
     # Small integer types are parsed as int32, as in TensorFlow Serving.
@@ -58,7 +58,7 @@ def shape_of(value: Any) -> tuple[int, ...]:
 def to_array(value: Any, dtype: int) -> Array:
     """Convert a JSON value to a tensor. Raises INVALID_ARGUMENT for a ragged list and for an element of another type."""
     if dtype not in _TYPES:
-        raise ServingError(Code.UNIMPLEMENTED, f"Conversion of JSON Value: {quoted(value)} to type: {dtype_name(dtype)}")
+        raise ServingError(Code.UNIMPLEMENTED, f"Conversion of JSON Value: {shown(value)} to type: {dtype_name(dtype)}")
     shape = shape_of(value)
     flat = [value]
     for size in shape:
@@ -72,7 +72,7 @@ def to_array(value: Any, dtype: int) -> Array:
             except OverflowError as error:
                 raise invalid("JSON Parse error: Number too big to be stored in double.") from error
     _find_fault(value, shape, dtype)
-    raise invalid(f"JSON Value: {quoted(value)} can't be read as {dtype_name(dtype)}")
+    raise invalid(f"JSON Value: {shown(value)} can't be read as {dtype_name(dtype)}")
 
 
 def _in_range(flat: list[Any], dtype: int) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 
 from serving.model_server.errors import ServingError, invalid
 from serving.model_server.inference.tensors import Array
-from serving.model_server.rest.json_body import fault, quoted
+from serving.model_server.rest.json_body import fault, shown
 from serving.model_server.rest.json_tensors import is_base64, shape_of, to_array
 
 Dtypes = Mapping[str, int]
@@ -74,7 +74,7 @@ def _named(instances: list[Any], dtypes: Dtypes) -> dict[str, Array]:
             for name in row.keys() - dtypes.keys():
                 raise _element(index, invalid(f"JSON object: does not have named input: {name}"), key=name)
             raise invalid(
-                f"Failed to process element: {index} of 'instances' list. JSON object: {quoted(row)} "
+                f"Failed to process element: {index} of 'instances' list. JSON object: {shown(row)} "
                 f"keys must be equal to: {','.join(sorted(dtypes))}"
             )
     return {name: _stacked([row[name] for row in instances], dtype, key=name) for name, dtype in sorted(dtypes.items())}
