@@ -1,4 +1,4 @@
-"""The model of a run against dull rules, and on a simulated shop against the truth, over the test window.
+"""Compare a run's model with baseline rules, and on a simulated shop with the truth, over the test window.
 
     python -m benchmarks.quality.baselines DATASET.yaml --root runs/NAME [--truth DIR]
 

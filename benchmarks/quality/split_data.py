@@ -1,4 +1,4 @@
-"""The requests of a run's split: what is judged, and whatever else is taken from them in the same pass."""
+"""Read the requests of a run's split: labels and gains, and further views in the same pass."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ View = Callable[[tf.Tensor, Features], dict[str, NDArray[Any]]]
 
 @dataclass(frozen=True)
 class Judged:
-    """R requests with N candidates, without scores."""
+    """Labels and gains of R requests with N candidates."""
 
     labels: Scores  # [N]
     gains: Scores  # [N]
@@ -33,12 +33,12 @@ class Judged:
     users: NDArray[np.uint64]  # [R], hashes; a guest's request is a shopper of its own
 
     def sums(self, scores: Scores) -> RankingSums:
-        """All metrics of the scores [N]."""
+        """Accumulate all metrics of the scores [N]."""
         return sums(self.labels, scores, gains=self.gains, row_lengths=self.row_lengths, users=self.users)
 
 
 def newest(root: Path, output: str) -> Path:
-    """The newest artifact of a run, by component and output, such as `Trainer/model`.
+    """Find the newest artifact of a run, by component and output, such as `Trainer/model`.
 
     Raises:
         InputError: the run has none.
@@ -50,19 +50,19 @@ def newest(root: Path, output: str) -> Path:
 
 
 def files(examples: Path, split: str) -> list[str]:
-    """The files of a split."""
+    """List the files of a split."""
     return sorted(map(str, examples.glob(f"Split-{split}/*")))
 
 
 def batches(dataset: Dataset, examples: Path, split: str) -> Iterator[tuple[tf.Tensor, Features]]:
-    """Serialized requests and all their columns, in an order that never changes."""
+    """Read serialized requests and all their columns, in a deterministic order."""
     table = columns(dataset)
     for records in tf.data.TFRecordDataset(files(examples, split)).batch(BATCH):
         yield records, parse(records, table)
 
 
 def read(dataset: Dataset, examples: Path, split: str, views: Sequence[View]) -> tuple[Judged, list[dict[str, NDArray[Any]]]]:
-    """What is judged of a split, and what each view makes of it."""
+    """Read the labels and gains of a split, and the results of each view."""
     parts = [
         (_judged(dataset, features), [view(records, features) for view in views]) for records, features in batches(dataset, examples, split)
     ]

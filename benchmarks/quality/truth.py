@@ -1,4 +1,4 @@
-"""A simulated shop's truth about the candidates of a run's examples."""
+"""Join a simulated shop's truth to the candidates of a run's examples."""
 
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from components.schema.parsing import Features
 
 
 def candidate_ids(_records: tf.Tensor, features: Features) -> dict[str, NDArray[Any]]:
-    """What the truth knows each candidate by; a view for `benchmarks.quality.split_data.read`."""
+    """Return the key of each candidate in the truth; a view for `benchmarks.quality.split_data.read`."""
     request = tf.gather(features["request"], features["item"].value_rowids())
     return {"request_id": request.numpy().astype(str), "item_id": features["item"].flat_values.numpy().astype(str)}
 
 
 def of_candidates(ids: dict[str, NDArray[Any]], truth: Path, column: str) -> NDArray[Any]:
-    """A column of the truth's impressions (docs/simulator.md) for each candidate that `ids` names, [N]."""
+    """Look up a column of the truth's impressions (docs/simulator.md) for each candidate of `ids`, [N]."""
     columns = [*ids, column]
     written = pl.concat([pl.read_parquet(path, columns=columns) for path in sorted(truth.glob("relevance-*.parquet"))])
     return pl.DataFrame(ids).join(written, on=list(ids), how="left", maintain_order="left")[column].to_numpy()

@@ -1,9 +1,9 @@
-"""What a second replica does to the tail: latencies of the model's client with two servers of which each stalls now and then.
+"""Measure tail latency with a second replica: the model's client with two servers, each of which stalls occasionally.
 
     python -m benchmarks.serving.hedging [--calls 3000] [--stalls 0.02] [--stall-ms 100]
 
-The servers answer after some milliseconds (log-normal, p50 3 ms) and stall in a share of the calls, each on its own: a pause of the
-garbage collector, a neighbour's load, a version being warmed up. They wait instead of computing, so what is measured is the client.
+The servers respond after some milliseconds (log-normal, p50 3 ms) and stall in a share of the calls, independently: as by a pause of the
+garbage collector, another process's load, a version being warmed up. They wait instead of computing, so the client is measured.
 """
 
 import argparse
@@ -26,7 +26,7 @@ PAUSE_S = 0.002  # between calls
 
 
 async def server(seed: int, *, stalls: float, stall_s: float) -> tuple[grpc.aio.Server, str]:
-    """A running one, and its address."""
+    """Run a server; returns it and its address."""
     rng, response = np.random.default_rng(seed), PredictResponse()
     write(response.outputs.add(key="scores").value, np.zeros((1, 200), np.float32))
     answer: bytes = response.SerializeToString()
@@ -45,7 +45,7 @@ async def server(seed: int, *, stalls: float, stall_s: float) -> tuple[grpc.aio.
 
 
 async def latencies(addresses: Sequence[str], *, calls: int, share: float) -> tuple[Array, float]:
-    """Milliseconds of each call, and how many calls of a server a request took."""
+    """Measure the milliseconds of each request, and the number of server calls per request."""
     client = ModelClient(addresses, "shop", hedging=HedgeSettings(share=share))
     took = []
     for _ in range(calls):
@@ -59,7 +59,7 @@ async def latencies(addresses: Sequence[str], *, calls: int, share: float) -> tu
 
 
 async def measured(args: argparse.Namespace) -> Table:
-    """A row for each way."""
+    """Measure a row for each setting."""
     servers = [await server(seed, stalls=args.stalls, stall_s=args.stall_ms / 1e3) for seed in (1, 2)]
     addresses = [address for _, address in servers]
     table = Table("way", "p50 ms", "p95 ms", "p99 ms", "p99.9 ms", "calls a request")

@@ -1,7 +1,7 @@
-"""The model of benchmarks.serving.model_server in ONNX Runtime: a yardstick for what its arithmetic costs.
+"""Run the model of benchmarks.serving.model_server in ONNX Runtime, as a reference for the cost of its arithmetic.
 
-ONNX has no hashing of text, so what is converted is the graph from the looked-up rows on, for one request: it does less than the
-SavedModel, whose texts are hashed within the call.
+ONNX has no hashing of text, so the converted graph begins with the embedding rows, for one request: it does less than the SavedModel,
+which hashes texts within the call.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _AXES = ("request", "history", "candidate")
 
 
 def onnx_call(made: Made, asked: Request) -> Callable[[], Array]:
-    """A call that scores the request, whose rows are looked up here, with as many threads as ONNX Runtime takes by itself."""
+    """Return a call that scores the request, whose embedding rows are looked up here, with ONNX Runtime's default threads."""
 
     def core(rows: dict[str, tf.Tensor], numbers: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         sides = {axis: _side(made, rows, axis) for axis in _AXES}

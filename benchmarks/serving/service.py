@@ -1,15 +1,15 @@
-"""One request of the ranking service against the same model called directly, in one run: what the service and its state add.
+"""Compare a request of the ranking service with a direct call of the same model, in one run: the overhead of service and state.
 
     python -m benchmarks.serving [--candidates 200 1000] [--clients 1 8] [--calls 500] [--reuse-ms 1000]
 
-- `onnx`: ONNX Runtime on the same weights, from the looked-up rows on (benchmarks/serving/onnx_core.py): a yardstick.
+- `onnx`: ONNX Runtime on the same weights, from the embedding rows on (benchmarks/serving/onnx_core.py), for reference.
 - `direct`: the SavedModel's `serving_default`, called eagerly in this process on the request's tensors, which are ready.
 - `model server`: the same call over gRPC to `python -m serving.model_server` in a process of its own, from arrays to scores.
-- `service`: `POST /v1/rank` to `python -m serving.service` in a process of its own, from the request's JSON to the answer's: state,
-  features, the call of that model server, rules, log. With `--reuse-ms` it is the same request that comes again and again.
+- `service`: `POST /v1/rank` to `python -m serving.service` in a process of its own, from the request's JSON to the response's: state,
+  features, the call of that model server, rules, log. With `--reuse-ms` the same request is repeated.
 
-The ways take turns. The model is the one of benchmarks.serving.model_server over examples/simulated_shop.yaml, with
-random weights; the shop is a catalogue of 20,000 products and shoppers with full histories, made here.
+The calls alternate. The model is the one of benchmarks.serving.model_server over examples/simulated_shop.yaml, with
+random weights; the shop is a generated catalogue of 20,000 products and shoppers with full histories.
 """
 
 import argparse
@@ -52,7 +52,7 @@ START_US = 1_770_000_000_000_000
 
 
 def made_shop(dataset: Dataset, base: Path) -> None:
-    """Write a state: random products and shoppers, each of whom has clicked."""
+    """Write a state of random products and shoppers with clicks."""
     rng = np.random.default_rng(0)
     (base / "catalogue").mkdir(parents=True)
     for table, key, rows in (("items", "item", ITEMS), ("users", "user", SHOPPERS)):
@@ -78,7 +78,7 @@ def made_shop(dataset: Dataset, base: Path) -> None:
 
 @contextmanager
 def serviced(state: Path, model_server: str, *, reuse_ms: float = 0.0) -> Iterator[tuple[int, float, float]]:
-    """A service in a process of its own: its port, the seconds until it was ready, and its resident MB then."""
+    """Run a service in a process of its own; yields its port, the seconds until it was ready, and its resident MB then."""
     port = free_port()
     command = [sys.executable, "-m", "serving.service", str(SHOP), "--state", str(state), "--model-server", model_server]
     command += [
@@ -113,14 +113,14 @@ def serviced(state: Path, model_server: str, *, reuse_ms: float = 0.0) -> Iterat
 
 
 def free_port() -> int:
-    """One that nobody listens on."""
+    """Find an unused port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
         return port
 
 
 def with_service(calls: Ways, port: int, asked: Request) -> Ways:
-    """The ways, and that through the service; each client has a connection of its own."""
+    """Add a call through the service to the calls; each client has a connection of its own."""
     body = json.dumps({"candidates": list(asked.candidates), "shopper": asked.shopper, "context": dict(asked.context)}).encode()
     mine = local()
 
@@ -137,7 +137,7 @@ def with_service(calls: Ways, port: int, asked: Request) -> Ways:
 
 
 def measured(folder: Path, made: Made, channel: grpc.Channel, port: int, asked: Request, tensors: Mapping[str, Any]) -> Ways:
-    """The ways of one request."""
+    """Return the calls for one request."""
     calls = with_service(ways(folder, dict(tensors), channel), port, asked)
     return {"onnx": onnx_call(made, dict(tensors))} | calls
 
@@ -169,7 +169,7 @@ def main() -> None:
                 asked = Request(shopper="u000007", candidates=items, time_us=time.time_ns() // 1000, context={"device": "mobile"})
                 calls = measured(base / "models" / "1", made, channel, port, asked, features.inputs(asked).tensors)
                 answers = {name: call() for name, call in calls.items()}
-                # Ages have gone on meanwhile: the service's scores are of later moments than the others.
+                # Ages have grown meanwhile: the service's scores are of later times than the others.
                 apart = max(apart, *(float(np.abs(answer - answers["direct"]).max()) for answer in answers.values()))
                 for clients in args.clients:
                     took = milliseconds(calls, rounds=max(20, args.calls // clients), clients=clients)
@@ -183,7 +183,7 @@ def main() -> None:
 
 
 def rows(took: Mapping[str, NDArray[np.float64]], *, candidates: int, clients: int) -> Iterator[tuple[str, ...]]:
-    """The table's rows of one list length and number of clients."""
+    """Yield the table's rows of one list length and number of clients."""
     direct = np.percentile(took["direct"], 50)
     for name, times in took.items():
         half, most = np.percentile(times, [50, 99])

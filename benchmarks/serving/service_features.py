@@ -1,9 +1,9 @@
-"""From a request to the model's tensors: milliseconds for a list of candidates, from state in memory.
+"""Measure the milliseconds from a request to the model's tensors, for a list of candidates, from state in memory.
 
     python -m benchmarks.serving.service_features [--candidates 200 1000] [--requests 2000]
 
-The simulated shop's dataset file, a catalogue of 20,000 items and 5,000 shoppers with full histories, made up here. p50 and p99 of one
-request after another in one thread, of a list being recorded, and of what stands beneath: the state alone.
+Uses the simulated shop's dataset file, and a random catalogue of 20,000 items and 5,000 shoppers with full histories. p50 and p99 of
+sequential requests in one thread, of recording a list, and of the state alone.
 """
 
 import argparse
@@ -32,7 +32,7 @@ START_US, SECOND = 1_770_000_000_000_000, 1_000_000
 
 
 def made_up(dataset: Dataset) -> Catalogue:
-    """A catalogue with plausible texts."""
+    """Generate a catalogue with plausible texts."""
     draw = np.random.default_rng(1)
     words = [f"word{n}" for n in range(500)]
 
@@ -62,7 +62,7 @@ def recorded(states: MemoryStates, changes: Changes, event: Shown) -> None:
 
 
 def timed(calls: list[Callable[[], object]]) -> str:
-    """Milliseconds at p50 and p99."""
+    """Measure the milliseconds at p50 and p99."""
     took = []
     for call in calls:
         began = time.perf_counter()
