@@ -1,4 +1,4 @@
-"""Measure how often the gates refuse a model, by its true change and by the number of requests: false refusals, and power.
+"""Measure false refusals and power of the gates by a model's true change and the number of requests.
 
     python -m benchmarks.evaluation.gates [--requests 330 1000 3000 30000] [--draws 500] [--events 1500000] [--json FILE]
 
@@ -39,7 +39,7 @@ MANY = 10_000
 
 @dataclass(frozen=True)
 class Row:
-    """Result for a challenger over the whole window: true changes, shares of draws refused, and mean half width of the intervals."""
+    """Result for a challenger over the whole window: true changes, shares of draws refused, mean interval half width."""
 
     requests: int
     auc: float

@@ -6,9 +6,9 @@ Each shop logs clicks on its own mediocre order. The target policies are other o
 (a good ranker), by popularity without noise, and at random. The truth is their expected number of clicks: the sum of examination at the new
 position times relevance, both from the simulator. The predicted relevance of the doubly robust estimate has noise and a bias of a third.
 
-The expected examination of a candidate is estimated by drawing the shop's order again: popularity + 0.4 in the intended category + noise of
-0.7 (docs/simulator.md). As the intended category isn't logged, it is that of most candidates, on pages where it surely is: search and
-category. "as shown" is the naive estimate, the clicks on the shown order.
+The examination that a candidate could expect is taken from the shop's policy by drawing its order again: popularity + 0.4 in the category
+looked for + noise of 0.7 (docs/simulator.md). As the category isn't logged, it is that of most candidates, on pages where it surely is:
+search and category. "as shown" is what one gets who takes the clicks on the shown order for the worth of the new one.
 """
 
 import argparse

@@ -68,7 +68,7 @@ class Outcome:
 def compared(
     canary: Version, stable: Version, *, sizes: tuple[int, int], looks: int, runs: int, seed: int = 0, limits: Limits | None = None
 ) -> Outcome:
-    """Runs of blocks of `sizes` requests of the canary and of stable, with a look after each, until all runs are decided."""
+    """Simulate runs of blocks of `sizes` requests of canary and stable, testing after each, until all are decided."""
     limits = limits or Limits()
     rng = np.random.default_rng(seed)
     watch = Watch.new((runs,))

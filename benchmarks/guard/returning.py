@@ -22,7 +22,7 @@ Bits = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Answers:
-    """Error model of a version: the shares of affected shoppers, and the shares of their requests that are slow or fail."""
+    """Error model of a version: shares of affected shoppers, and shares of their requests that are slow or fail."""
 
     slow_shoppers: float = 0.05
     slow: float = 0.4
@@ -68,7 +68,7 @@ def stretches(requests: int, shortest: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks [K] of counted requests: when each was complete (in requests of the trial), its stretch, and counts by version."""
+    """Blocks [K] of counted requests: when each was complete, in requests of the trial, its stretch and its counts."""
 
     at: NDArray[np.int64]
     stretch: NDArray[np.int64]
@@ -76,7 +76,7 @@ class Blocks:
 
 
 def blocks(traffic: Traffic, stretch: NDArray[np.int64], *, again: bool, size: int) -> Blocks:
-    """Form blocks of the requests of shoppers who are new in the trial, or with `again` in the stretch, whose end closes a block."""
+    """Form blocks of shoppers new in the trial, or with `again` in the stretch, whose end closes a block of any size."""
     key = stretch * (traffic.shopper.max() + 1) + traffic.shopper if again else traffic.shopper
     counted = np.sort(np.unique(key, return_index=True)[1])
     stretches_counted = stretch[counted] if again else np.ones(len(counted), np.int64)
@@ -108,7 +108,7 @@ class Trials:
 
 @dataclass(frozen=True)
 class TrialSize:
-    """Number of runs and of requests in each, the canary's share of the shoppers, the size of blocks, and the shortest stretch."""
+    """Runs, requests in each, the canary's share of the shoppers, requests in a block, and the shortest stretch."""
 
     runs: int
     requests: int

@@ -136,7 +136,7 @@ def ingested(shop: Path, tiny: Path, out: Path, threads: int) -> Ingested:
 
 
 def stock(work: Path, rows: int) -> tuple[float, float]:
-    """Measure seconds and core seconds of stock TFX's CsvExampleGen on this number of rows; for a process of its own."""
+    """Measure (core) seconds of stock TFX's CsvExampleGen on this number of rows; for a process of its own."""
     # Imported here, so that the ingesting processes don't have them in memory.
     from tfx.components import CsvExampleGen
     from tfx.dsl.components.base.base_component import BaseComponent
@@ -175,7 +175,7 @@ def stock(work: Path, rows: int) -> tuple[float, float]:
 
 
 def reduced(side: StateSide) -> float:
-    """Measure the reducer's seconds for REDUCED_EVENTS events sorted by key and time, the best of some; for a process of its own."""
+    """Measure the reducer's least seconds for REDUCED_EVENTS events sorted by key and time; for a process of its own."""
     plan = plan_of(load_dataset(DATASET), side)
     assert plan is not None
     draw = np.random.default_rng(0)

@@ -46,7 +46,7 @@ class Score:
 
 
 def facts(dataset: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """List the facts of a dataset file that a guess is scored by; `names`: column names of the guess to those of the files."""
+    """List the facts of a dataset file that guesses are scored by; `names`: columns of the guess to the files'."""
     events = dataset["events"] if isinstance(dataset["events"], list) else [dataset["events"]]
     for source in events:
         for role, column in source["columns"].items():

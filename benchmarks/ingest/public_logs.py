@@ -57,7 +57,7 @@ class World:
 def make_world(
     *, visits: int = 1500, users: int = 120, items: int = 90, seed: int = 7, start: datetime = datetime(2019, 10, 1, tzinfo=UTC)
 ) -> World:
-    """Generate a world in which shoppers click on their preferred category, and on cheap and popular products more often."""
+    """Generate a world in which shoppers prefer a category each, and cheap and popular products."""
     random = np.random.default_rng(seed)
     products = tuple(
         Item(
@@ -186,7 +186,7 @@ def _taken_out(rows: Sequence[Sequence[Any]], item: int) -> list[Any]:
 
 
 def yoochoose(folder: Path, world: World) -> None:
-    """Write yoochoose-clicks.dat and yoochoose-buys.dat, without header: session, time, item, then category, or price and quantity."""
+    """Write yoochoose-clicks.dat (session, time, item, category) and -buys.dat (..., price, quantity), without header."""
     clicks, buys = [], []
     for visit in world.visits:
         session = visit.number + 11
@@ -201,7 +201,7 @@ def yoochoose(folder: Path, world: World) -> None:
 
 
 def diginetica(folder: Path, world: World) -> None:
-    """Write six files separated by `;`: views, purchases, queries, clicks, products, categories; day and ms since the first query."""
+    """Write six files by `;`: views, purchases, queries, clicks, products, categories; day and ms since the first query."""
     views, purchases, queries, clicks = [], [], [], []
     for visit in world.visits:
         session, user, day = visit.number + 1, (visit.user + 50 if visit.user % 4 == 0 else "NA"), visit.at.strftime("%Y-%m-%d")
@@ -242,7 +242,7 @@ def diginetica(folder: Path, world: World) -> None:
 
 
 def yandex(folder: Path, world: World) -> None:
-    """Write one log of tab-separated lines of different kinds: M (session, day, user), Q (a query with its list), C (a click)."""
+    """Write a log of tab-separated lines of kinds: M (session, day, user), Q (a query with its list), C (a click)."""
     lines: list[list[Any]] = []
     for visit in world.visits:
         day = (visit.at - world.visits[0].at).days + 1
@@ -266,7 +266,7 @@ def otto(folder: Path, world: World) -> None:
 
 
 def outbrain(folder: Path, world: World) -> None:
-    """Write clicks_train.csv (a row for each ad shown), events.csv (a row for each list), promoted_content.csv (the ads)."""
+    """Write clicks_train.csv (a row for each ad shown), events.csv (for each list), promoted_content.csv (the ads)."""
     first = world.visits[0].at
     clicks, events = [], []
     for visit in world.visits:
@@ -287,7 +287,7 @@ def _clicks(world: World, seed: int) -> Iterator[tuple[Visit, Item, int]]:
 
 
 def criteo(folder: Path, world: World) -> None:
-    """Write train.txt: tab-separated, without header: label, 13 counts, 26 hashed categories; an empty field is a missing value."""
+    """Write train.txt, tab-separated, without header: label, 13 counts, 26 hashed categories; missing values are empty."""
     random = np.random.default_rng(3)
     rows = []
     for visit, item, label in _clicks(world, 1):
@@ -349,7 +349,7 @@ def movielens(folder: Path, world: World) -> None:
 
 
 def movielens_1m(folder: Path, world: World) -> None:
-    """Write the set of a million ratings: ratings.dat, movies.dat and users.dat, separated by `::`, in Latin-1, without header."""
+    """Write the set of a million ratings: ratings.dat, movies.dat, users.dat, by `::`, in Latin-1, without header."""
     _lines(folder / "ratings.dat", _ratings(world, half=False), "::")
     movies = [[i.number + 1, f"{i.title.title()}: The Film ({1980 + i.number % 20})", _genres(i)] for i in world.items]
     _lines(folder / "movies.dat", movies, "::", encoding="latin-1")
@@ -374,7 +374,7 @@ def _genres(item: Item) -> str:
 
 
 def online_retail(folder: Path, world: World) -> None:
-    """Write a CSV of invoice lines; times as 12/1/2010 8:26, customers as 17850.0, cancelled invoices with a C and negative quantities."""
+    """Write a CSV of invoice lines: times as 12/1/2010 8:26, customers as 17850.0, cancellations with C and quantity < 0."""
     header = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"]
     rows = []
     for visit in world.visits:
@@ -406,7 +406,7 @@ def online_retail(folder: Path, world: World) -> None:
 
 
 def instacart(folder: Path, world: World) -> None:
-    """Write orders.csv (user, time), order_products__prior.csv and __train.csv, products.csv, aisles.csv, departments.csv."""
+    """Write orders.csv, order_products__prior.csv and __train.csv, products.csv, aisles.csv, departments.csv."""
     orders, prior, train = list[list[Any]](), list[list[Any]](), list[list[Any]]()
     before: dict[int, tuple[datetime, int]] = {}
     bought: dict[int, set[int]] = {}
@@ -432,7 +432,7 @@ def instacart(folder: Path, world: World) -> None:
 
 
 def ga4(folder: Path, world: World) -> None:
-    """Write Google Analytics 4's BigQuery export as JSON Lines: a row an event, with its products, and parameters as key-value pairs."""
+    """Write Google Analytics 4's BigQuery export as JSON Lines: events with products, and parameters as key-value pairs."""
     with (folder / "events_20191001.json").open("w") as out:
         for row in ga4_rows(world):
             out.write(json.dumps({**row, "event_timestamp": str(row["event_timestamp"])}) + "\n")
@@ -482,7 +482,7 @@ def ga4_rows(world: World) -> Iterator[dict[str, Any]]:
 
 
 def shopify(folder: Path, world: World) -> None:
-    """Write orders_export.csv: a row for each line of an order; the order's own columns are filled on its first line alone."""
+    """Write orders_export.csv: a row for each line of an order; the order's columns are filled on the first alone."""
     header = [
         "Name",
         "Email",
@@ -553,7 +553,7 @@ def shopify(folder: Path, world: World) -> None:
 
 
 def mind(folder: Path, world: World) -> None:
-    """Write behaviors.tsv (impression, user, time, history, items shown, each with -0 or -1) and news.tsv, without header."""
+    """Write behaviors.tsv (impression, user, time, history, items with -0 or -1) and news.tsv, without header."""
     rows, seen = [], dict[int, list[str]]()
     for visit in world.visits:
         at = visit.at
@@ -583,7 +583,7 @@ def mind(folder: Path, world: World) -> None:
 
 
 def hm(folder: Path, world: World) -> None:
-    """Write transactions_train.csv (days, customers as hashes, articles with a leading zero), articles.csv, customers.csv."""
+    """Write transactions_train.csv (hashes of customers, articles with a leading zero), articles.csv, customers.csv."""
     rows = []
     for visit in world.visits:
         customer = _hashed(visit.user)

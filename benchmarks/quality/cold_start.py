@@ -123,7 +123,7 @@ def moments(log: pl.DataFrame, context: Sequence[str]) -> Iterator[tuple[Shown |
 
 
 def gained(scores: Scores, relevance: Scores) -> float:
-    """Compute the gain in discounted relevance over random order as a share of the best order's; NaN where all are equal."""
+    """Compute the gain in discounted relevance over random order as a share of the best order's; NaN if all are equal."""
     discount = 1 / np.log2(np.arange(2, min(len(scores), 10) + 2))
     chance = relevance.mean() * discount.sum()
     first = len(discount)
@@ -132,7 +132,7 @@ def gained(scores: Scores, relevance: Scores) -> float:
 
 
 def pairs(scores: Scores, relevance: Scores) -> Scores:
-    """Compute for each candidate [L] the share of the others that are on the correct side of it; ties count one half."""
+    """Compute for each candidate [L] the share of the others on the correct side of it; ties count one half."""
     right = np.sign(scores[:, None] - scores) * np.sign(relevance[:, None] - relevance)
     return np.asarray((right + 1).sum(axis=1) - 1) / 2 / max(len(scores) - 1, 1)
 

@@ -1,4 +1,4 @@
-"""Measure the effect of position bias on a ranker of a simulated shop, and of `model: {position_bias: ...}`, against the truth.
+"""Measure the effect of position bias on a simulated shop's ranker, and of `model: {position_bias: ...}`, by the truth.
 
     python -m benchmarks.quality.debias DATASET.yaml --root runs/NAME --truth DIR [--seeds 1] [--json FILE]
 
@@ -50,7 +50,7 @@ Floats = NDArray[np.float64]
 
 
 def spearman(values: Floats, others: Floats, row_lengths: NDArray[np.int64]) -> Floats:
-    """Compute the rank correlation within each request [R], ties at their mean rank; NaN where either side is constant."""
+    """Compute the rank correlation within each request [R], ties at their mean rank; NaN if either side is constant."""
     row = np.repeat(np.arange(len(row_lengths)), row_lengths)
     frame = pl.DataFrame({"row": row, "value": values, "other": others})
     ranked = frame.select("row", pl.col("value", "other").rank().over("row"))
@@ -191,7 +191,7 @@ def main() -> None:
 
 
 def _numbers(row: Row, naive: Row) -> dict[str, Any]:
-    """Convert a row to JSON: [value, half width] by metric, the same for its change against the naive ranker, [max, mean] error of e."""
+    """Convert a row to JSON: [value, half width] by metric, and of its change against `naive`; [max, mean] error of e."""
     numbers: dict[str, Any] = {"name": row.name, "e": row.errors, "values": {metric: row.value(metric) for metric in METRICS}}
     if row.name in SETTINGS and row is not naive:
         numbers["over_none"] = {metric: row.over(naive, metric) for metric in METRICS}

@@ -1,4 +1,4 @@
-"""Compare the ranker with baseline rules, with tuned LightGBM, and with ablations of itself, over the test window of a run.
+"""Compare the ranker with baseline rules, tuned LightGBM, and ablations of itself, over the test window of a run.
 
     python -m benchmarks.quality DATASET.yaml --root runs/NAME [--rows ours "LightGBM binary"] [--seeds 1] [--trials 12] [--json FILE]
 

@@ -69,7 +69,7 @@ class Forest:
     categories: list[str]
 
     def searched(self, objective: Objective, *, trials: int, seed: int) -> tuple[dict[str, Any], float]:
-        """Search the best of `trials` draws, by eval AUC (binary) or eval NDCG@10 (lambdarank); return it and the seconds."""
+        """Search the best of `trials` draws, by eval AUC (binary) or NDCG@10 (lambdarank); return it and the seconds."""
         rng, begin = np.random.default_rng(seed), time.monotonic()
         train = _drawn(self.train, rng)
         space = _SPACE | (_OF_LISTS if objective == "lambdarank" else {})
@@ -115,7 +115,7 @@ class Forest:
 
     @property
     def _distinct_gains(self) -> NDArray[np.float32]:
-        """Return the distinct gains, ascending: LightGBM's labels are their indices, and its `label_gain` these values."""
+        """Return the distinct gains, ascending: LightGBM's labels are their indices, `label_gain` these values."""
         return np.unique(np.concatenate([[0.0], self.train.judged.gains, self.evaluation.judged.gains])).astype(np.float32)
 
 

@@ -17,7 +17,7 @@ def candidate_ids(_records: tf.Tensor, features: Features) -> dict[str, NDArray[
 
 
 def of_candidates(ids: dict[str, NDArray[Any]], truth: Path, column: str) -> NDArray[Any]:
-    """Look up a column of the truth's impressions (docs/simulator.md) for each candidate of `ids`, [N]."""
+    """A column of the truth's impressions (docs/simulator.md) for each candidate that `ids` names, [N]."""
     columns = [*ids, column]
     written = pl.concat([pl.read_parquet(path, columns=columns) for path in sorted(truth.glob("relevance-*.parquet"))])
     return pl.DataFrame(ids).join(written, on=list(ids), how="left", maintain_order="left")[column].to_numpy()

@@ -1,4 +1,4 @@
-"""Measure the share of responses within their deadline while the model misses it: over REST and gRPC, on idle and on loaded cores.
+"""Measure the share of responses in time while the model isn't: over REST and gRPC, on idle and on loaded cores.
 
     python -m benchmarks.serving.deadlines [--deadlines 20 50 100 200 500 1000] [--calls 100] [--clients 2] [--candidates 200]
 

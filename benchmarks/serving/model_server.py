@@ -1,4 +1,4 @@
-"""Compare a call of a ranker's `serving_default` through the model server with the same call in this process, in one run.
+"""Compare a call of a ranker's `serving_default` through the model server with the same call in this process.
 
     python -m benchmarks.serving.model_server [--candidates 200] [--events 20] [--calls 500] [--clients 1] [--model FOLDER]
 
@@ -177,7 +177,7 @@ def ways(folder: Path, asked: Request, channel: grpc.Channel) -> Ways:
 
 
 def milliseconds(calls: Ways, *, rounds: int, clients: int) -> dict[str, Array]:
-    """Measure the milliseconds of each call [rounds * clients], by name; the ways alternate in blocks of 20 calls of each client."""
+    """Measure the ms of each call [rounds * clients], by name; they alternate in blocks of 20 calls of each client."""
     took: dict[str, list[float]] = {name: [] for name in calls}
 
     def block(call: Callable[[], Array]) -> list[float]:

@@ -19,7 +19,7 @@ _AXES = ("request", "history", "candidate")
 
 
 def onnx_call(made: Made, asked: Request) -> Callable[[], Array]:
-    """Return a call that scores the request, whose embedding rows are looked up here, with ONNX Runtime's default threads."""
+    """Return a call that scores the request, its embedding rows looked up here, with ONNX Runtime's default threads."""
 
     def core(rows: dict[str, tf.Tensor], numbers: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         sides = {axis: _side(made, rows, axis) for axis in _AXES}

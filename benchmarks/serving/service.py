@@ -1,4 +1,4 @@
-"""Compare a request of the ranking service with a direct call of the same model, in one run: the overhead of service and state.
+"""Compare a request of the ranking service with a direct call of the same model: the overhead of service and state.
 
     python -m benchmarks.serving [--candidates 200 1000] [--clients 1 8] [--calls 500] [--reuse-ms 1000]
 
@@ -78,7 +78,7 @@ def made_shop(dataset: Dataset, base: Path) -> None:
 
 @contextmanager
 def serviced(state: Path, model_server: str, *, reuse_ms: float = 0.0) -> Iterator[tuple[int, float, float]]:
-    """Run a service in a process of its own; yields its port, the seconds until it was ready, and its resident MB then."""
+    """Run a service in a process of its own; yields its port, the seconds until ready, and its resident MB then."""
     port = free_port()
     command = [sys.executable, "-m", "serving.service", str(SHOP), "--state", str(state), "--model-server", model_server]
     command += [

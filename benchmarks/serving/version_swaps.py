@@ -1,4 +1,4 @@
-"""Measure a model server under load while versions are swapped: failed requests, tail latency around each swap, and memory.
+"""Measure a model server under load while versions are swapped: failed requests, tail latency, and memory.
 
     python -m benchmarks.serving.version_swaps [--minutes 10] [--swaps 20] [--clients 2] [--candidates 200] [--model FOLDER]
 

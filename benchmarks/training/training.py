@@ -1,4 +1,4 @@
-"""Compare the trainer on requests with the same network on one row an impression: impressions/s by the number of candidates.
+"""Compare the trainer on requests with the same network on impression rows: impressions/s by the number of candidates.
 
     python -m benchmarks.training [--candidates 10 20 50] [--events 50] [--requests 64] [--steps 10]
     python -m benchmarks.training --wait DATASET.yaml --root runs/NAME

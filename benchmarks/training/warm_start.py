@@ -1,4 +1,4 @@
-"""Compare a warm start on the newest requests with training from scratch on all of them, on a shop with ever new products.
+"""Compare a warm start on the newest requests with training from scratch on all, on a shop with ever new products.
 
     python -m benchmarks.training.warm_start DATASET.yaml --root runs/NAME [--age 10%] [--seeds 1] [--brief] [--json FILE]
 
@@ -57,7 +57,7 @@ CHOOSES = 0.05  # last share of the champion's requests, for early stopping
 
 @dataclass(frozen=True)
 class Trained:
-    """Trained model: its folder, epochs and steps, and the seconds from reading to export, by the clock and of the processor."""
+    """Trained model: folder, epochs, steps, and seconds from reading to export, by the clock and of the processor."""
 
     folder: Path
     epochs: int
@@ -77,7 +77,7 @@ def with_vocabularies(text: str, *, seed: int, **model: Any) -> str:
 
 
 def divided(paths: list[str], folder: Path, *, age: float) -> tuple[NDArray[np.str_], float]:
-    """Write the champion's requests to `train/` and `eval/` of the folder; return their items, and their share of all requests."""
+    """Write the champion's requests to `train/` and `eval/` of the folder; return their items and share of all requests."""
     records = [record for name in paths for record in tf.data.TFRecordDataset(name).as_numpy_iterator()]
     columns = {"time": tf.io.FixedLenFeature([], tf.int64), "item": tf.io.VarLenFeature(tf.string)}
     parsed = tf.io.parse_example(records, columns)

@@ -98,9 +98,9 @@ def intercept_for(click_rate: float, log_odds: Floats, examined: Floats) -> floa
 def draw_outcomes(
     rng: np.random.Generator, *, examined: Floats, price: Floats, log_odds: Floats, centre: float, treatment: Floats
 ) -> Outcomes:
-    """Draw clicks by examination and attraction, carts and purchases by attraction; `treatment` affects clicks alone. All (candidates,).
+    """Draw clicks by examination and attraction, carts and purchases by attraction; all arrays are (candidates,).
 
-    `log_odds` includes the intercept; `centre` is its mean.
+    `log_odds` includes the intercept; `centre` is its mean. `treatment` affects clicks alone.
     """
     relevance = sigmoid(log_odds + treatment)
     uniform = rng.random((3, len(log_odds)))
@@ -119,7 +119,7 @@ def draw_outcomes(
 
 
 def draw_moments(rng: np.random.Generator, sessions: Sessions, requests: Requests, slates: Slates, outcomes: Outcomes) -> Moments:
-    """Draw times within each session: requests in sequence, clicks seconds after their request, carts and purchases minutes later."""
+    """Draw times within each session: requests in sequence, clicks seconds later, carts and purchases minutes later."""
     n, n_requests = len(slates.request), len(requests.session)
     clicks = np.bincount(slates.request, weights=outcomes.clicked, minlength=n_requests).astype(np.int64)
     dwell_us = _between(rng, 10, 40, n_requests) + 25 * _SECOND_US * clicks + rng.exponential(30 * _SECOND_US, n_requests).astype(np.int64)
@@ -144,7 +144,7 @@ def draw_moments(rng: np.random.Generator, sessions: Sessions, requests: Request
 
 
 def _stamp(time_us: Ints, moment: Ints) -> Ints:
-    """Write the index of an event in its session into the last digits of its time, so that no two events of a shopper tie."""
+    """Write an event's index in its session into the last digits of its time, so that a shopper's events never tie."""
     return time_us // _STAMP_US * _STAMP_US + moment
 
 

@@ -159,7 +159,7 @@ class _Simulation:
         return self._config.start_us + block * self._hours * HOUR_US
 
     def _visits(self, rng: np.random.Generator, block: int) -> Ints:
-        """Draw the sorted start times of a block's visits: as many as bring the rows so far to the season's share of the target."""
+        """Draw a block's sorted visit starts, as many as bring the rows so far to the season's share of the target."""
         hours = slice(block * self._hours, (block + 1) * self._hours)
         rows_due = self._config.events * float(self._share[: hours.stop].sum()) - float(self._rows.sum())
         fewest, most = self._config.candidates

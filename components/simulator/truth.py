@@ -1,4 +1,4 @@
-"""Write the truth beside the logs: probabilities of the outcomes, and the parameters of the simulation. Training never reads it."""
+"""Write the truth beside the logs: outcome probabilities and the simulation's parameters. Training never reads it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class RelevanceTally:
 
 
 def _auc(counts: np.ndarray[Any, np.dtype[np.int64]]) -> float:
-    """Compute the probability that a clicked impression is in a higher bin than another, ties one half; NaN if either is missing."""
+    """Compute the probability that a clicked impression is in a higher bin than another, ties one half; NaN if none."""
     others, clicks = counts.astype(np.float64)
     pairs = others.sum() * clicks.sum()
     return float(np.sum(clicks * (np.cumsum(others) - others / 2)) / pairs) if pairs else float("nan")

@@ -104,7 +104,7 @@ def build_world(config: ShopConfig) -> World:
 
 
 def is_treated(user_id: str, share: float, salt: str = TREATMENT_SALT) -> bool:
-    """Return whether a shopper is treated: the first 8 bytes of BLAKE2b of `salt:user_id`, over 2^64, are below `share`."""
+    """Return whether a shopper is treated: the first 8 bytes of BLAKE2b(`salt:user_id`), over 2^64, are below `share`."""
     digest = hashlib.blake2b(f"{salt}:{user_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64 < share
 
@@ -165,7 +165,7 @@ def _products(rng: np.random.Generator, config: ShopConfig, category_kind: Float
 
 
 def _created(rng: np.random.Generator, config: ShopConfig, n: int, at_start: float) -> Ints:
-    """Draw sorted times of creation: the share `at_start` in the year before the log, the others uniformly during it."""
+    """Draw sorted times of creation: the share `at_start` in the year before the log, the rest uniformly during it."""
     n_old = int(np.ceil(n * at_start))
     old = midnight_us(config.start) - rng.integers(1, 365 * DAY_US, n_old)
     new = midnight_us(config.start) + rng.integers(0, config.days * DAY_US, n - n_old)
@@ -178,7 +178,7 @@ def _ids(letter: str, n: int) -> pa.StringArray:
 
 
 def _standard(rng: np.random.Generator, n: int) -> Floats:
-    """Draw numbers of mean 0 and standard deviation 1 exactly: with a dozen brands, seeds would otherwise differ in difficulty."""
+    """Draw numbers of mean 0 and standard deviation 1 exactly, so that seeds of few brands don't differ in difficulty."""
     drawn = rng.normal(size=n)
     standard: Floats = (drawn - drawn.mean()) / drawn.std()
     return standard

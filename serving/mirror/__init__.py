@@ -1,1 +1,1 @@
-"""Sync releases and state from an object store to a folder of a pod (docs/store.md)."""
+"""Brings what pods serve from a store to a folder of theirs (docs/store.md)."""

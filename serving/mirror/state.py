@@ -1,4 +1,4 @@
-"""Sync the part of a store that the ranking service reads at its start: the dataset file and the active release's state."""
+"""Sync what the ranking service reads at its start: the dataset file and the active release's state."""
 
 import logging
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Serve SavedModels over TensorFlow Serving's gRPC and REST APIs, for development and tests; in production run TensorFlow Serving."""
+"""Serve SavedModels by TensorFlow Serving's gRPC and REST APIs, for development and tests only."""

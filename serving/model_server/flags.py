@@ -8,7 +8,7 @@ from serving.model_server.errors import invalid
 
 
 def parse(arguments: list[str] | None = None) -> ServerConfig:
-    """Parse the flags. Exits with code 2 for an unknown flag; raises INVALID_ARGUMENT for flags that contradict each other."""
+    """Parse the flags. Exits with code 2 for an unknown flag; raises INVALID_ARGUMENT for contradictory flags."""
     defaults = ServerConfig(model_base_path="-")
     parser = argparse.ArgumentParser(
         prog="python -m serving.model_server",

@@ -14,7 +14,7 @@ SIGNATURES = "signature_def"
 def model_status(
     request: get_model_status_pb2.GetModelStatusRequest, statuses: VersionStatuses
 ) -> get_model_status_pb2.GetModelStatusResponse:
-    """Return the status of one version, or of all that were ever seen, newest first. Raises NOT_FOUND when there is none.
+    """Return the status of one version, or of all ever seen, newest first. Raises NOT_FOUND when there is none.
 
     A label is ignored, as by TensorFlow Serving: the response is for all versions.
     """

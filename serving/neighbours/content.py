@@ -1,6 +1,7 @@
-"""Embed a product's content as a vector: similar category, brand, words and price give a small angle. Untrained and deterministic.
+"""Embed a product's content as a vector: similar category, brand, words and price give a small angle.
 
-Each feature of the catalogue gives a part of about unit length, so that all have equal weight; a missing value gives zero:
+The embedding is untrained and deterministic. Each feature of the catalogue gives a part of about unit length, so that all have equal weight;
+a missing value gives zero:
 
 - `category`, `id`: the value; `multi`: its values; `text`: its words, weighted by inverse document frequency,
   idf = 1 + log((1 + N) / (1 + n)) for a word that n of N products have. A value or word is a vector of 128 signs, the bits of its BLAKE2b
@@ -36,7 +37,7 @@ Columns = Mapping[str, Sequence[Any] | NDArray[Any]]  # feature to its values, o
 
 @dataclass(frozen=True)
 class ContentSpace:
-    """Parameters of the embedding of a catalogue: features, idf of each word, mean and standard deviation of each number."""
+    """Parameters of a catalogue's embedding: features, idf of each word, mean and standard deviation of each number."""
 
     features: tuple[GivenFeature, ...]
     idf: Mapping[str, Floats]  # text feature to [_IDF_BUCKETS]
@@ -136,7 +137,7 @@ def _tokens(feature: GivenFeature, value: Any) -> Iterator[str]:
 
 
 def _idf(values: Iterable[Any]) -> Floats:
-    """Compute idf by a word's hash bucket [_IDF_BUCKETS]; words that collide count as one, with a slightly lower idf."""
+    """Compute idf by a word's hash bucket [_IDF_BUCKETS]; colliding words count as one, with a slightly lower idf."""
     seen, total = np.zeros(_IDF_BUCKETS), 0
     buckets: dict[str, int] = {}
     for value in values:

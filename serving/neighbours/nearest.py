@@ -15,7 +15,7 @@ ROWS = 65_536  # of the catalogue in one block: their similarities to a hundred 
 
 
 class Neighbours(NamedTuple):
-    """Neighbours of Q queries: `rows` [Q, K] of the catalogue, nearest first, ties by row; `similarity` [Q, K], their cosines."""
+    """Neighbours of Q queries: `rows` [Q, K] of the catalogue, nearest first, ties by row, and their cosines [Q, K]."""
 
     rows: NDArray[np.int64]
     similarity: NDArray[np.float32]

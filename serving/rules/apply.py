@@ -30,7 +30,7 @@ Places = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Moved:
-    """Move of one candidate by a rule's step: places from 0, before and after the step. `after` is None where it was filtered."""
+    """Move of one candidate by a rule's step: places from 0; `after` is None where the candidate was filtered."""
 
     item: str
     before: int
@@ -39,7 +39,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class Effect:
-    """Effect of a rule: `moved`, in order of the places before. Boosts and buries act together; each lists its own candidates."""
+    """Effect of a rule: moves by the place before. Boosts and buries act together; each lists its own candidates."""
 
     rule: str
     kind: str
@@ -48,7 +48,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Ruled:
-    """Result of the rules: `order`, the candidates' indices in the order shown, without filtered ones, and the rules' effects."""
+    """Result of the rules: the candidates' indices in the order shown, without filtered ones, and the rules' effects."""
 
     order: tuple[int, ...]
     effects: tuple[Effect, ...] = ()
@@ -115,7 +115,7 @@ def apply_rules(
 
 
 def _shift(order: Places, shifts: Sequence[Boost | Bury], selected: Mapping[str, NDArray[np.bool_]]) -> Places:
-    """Sort by place less boosts plus buries, and half a place more in that direction, so that the candidate there is passed too."""
+    """Sort by place less boosts plus buries, and half a place further, so that the candidate there is passed too."""
     up = np.zeros(len(order))
     for rule in shifts:
         up += selected[rule.name][order] * (rule.places if isinstance(rule, Boost) else -rule.places)

@@ -1,4 +1,4 @@
-"""Rerank by maximal marginal relevance: Carbonell & Goldstein 1998, "The use of MMR, diversity-based reranking", equation 1."""
+"""Rerank by Carbonell & Goldstein 1998, "The use of MMR, diversity-based reranking", equation 1."""
 
 from collections.abc import Sequence
 from typing import Any

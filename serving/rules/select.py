@@ -54,7 +54,7 @@ def column(columns: Columns, name: str, length: int) -> Sequence[Any] | NDArray[
 
 
 def matches(actual: Any, values: Sequence[Value]) -> bool:
-    """Return whether a value is among `values`: numbers compared as numbers, others as text; of several values, whether any is."""
+    """Return whether a value, or any of several, is among `values`: numbers compared as numbers, others as text."""
     if isinstance(actual, list | tuple | set | frozenset):
         return any(matches(each, values) for each in actual)
     if isinstance(actual, bytes):

@@ -39,7 +39,7 @@ class Contents:
         return self._by_value[feature].get(value, np.zeros(0, np.int64))
 
     def _nearest(self, row: int, most: int) -> NDArray[np.int64]:
-        """Return the rows of at most `most` nearest products of the one in `row`, without that one, the nearest first."""
+        """Return the rows of at most `most` nearest products of the one in `row`, without it, the nearest first."""
         assert self._vectors is not None
         rows = nearest(self._vectors, self._vectors[row : row + 1], count=most + 1).rows[0]
         return np.asarray(rows[rows != row])

@@ -25,7 +25,7 @@ Known = Callable[[list[str], int], Features | None]  # ids and a moment to their
 
 @dataclass(frozen=True)
 class Standing:
-    """Ranking of N products: `by_popularity` (N,) rows, most popular first, ties by number of events; `events` (N,) counted."""
+    """Ranking of N products: `by_popularity` (N,) rows, most popular first, ties by events; `events` (N,) counted."""
 
     by_popularity: NDArray[np.int64]
     events: NDArray[np.int64]

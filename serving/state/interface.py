@@ -20,7 +20,7 @@ class Plans:
 
 @dataclass(frozen=True)
 class Known:
-    """State features at a moment: of the shopper (Q = 1), and of each requested item (Q = L); None where items have no state."""
+    """State features at a moment: of the shopper (Q = 1), and of each item (Q = L), or None where items have no state."""
 
     user: Features
     items: Features | None
@@ -46,11 +46,11 @@ class StateStores(Protocol):
     """State of users and items. Thread-safe."""
 
     def known(self, shopper: str, items: list[str], time_us: int, *, session: int = 0) -> Known:
-        """Return the features of a shopper and of items at a moment; those of unknown shoppers and guests ("") are empty."""
+        """Return the features of a shopper and of items at a moment; empty ones for unknown shoppers and guests ("")."""
         ...
 
     def record(self, change: Change) -> bool:
-        """Apply a change; return False where it is a repetition. Concurrent writers, in whichever process, lose no change."""
+        """Apply a change; return False where it is a repetition. Concurrent writers, in any process, lose no change."""
         ...
 
     def forget(self, shopper: str, *, time_us: int = 0) -> None:

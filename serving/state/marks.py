@@ -57,7 +57,7 @@ def time_of(held: bytes | None) -> int | None:
 
 
 def repetitions_of_others(changes: Mapping[int, Change], homes: Mapping[int, bytes], held: Mapping[bytes, bytes | None]) -> set[int]:
-    """Return the changes that use the mark of a different change, such as a second list under a request: they count nowhere.
+    """Return the changes with the mark of a different one, such as a second list under a request: they count nowhere.
 
     A call may be applied partly. Its retry is recognised by the checksum, and each shard then applies what it lacks.
     """

@@ -1,4 +1,4 @@
-"""Keep the state in the memory of one process, with snapshots to a folder: for development, tests and single-machine services."""
+"""Keep the state in the memory of one process, with snapshots to a folder: for development, tests, single machines."""
 
 import threading
 from collections import OrderedDict

@@ -261,7 +261,7 @@ class RedisStates:
         raise AssertionError
 
     def _groups_of(self, changes: Mapping[int, Change]) -> tuple[dict[int, list[Group]], dict[int, bytes]]:
-        """Return by shard the groups of the changes, without common keys; and for each change the mark key that its repetitions share."""
+        """Return the groups of the changes by shard, and for each change the mark key that its repetitions share."""
         shards: dict[int, list[Group]] = {}
         home_marks: dict[int, bytes] = {}
         for index, change in changes.items():
@@ -332,7 +332,7 @@ class RedisStates:
         return [*plan.marks, *compared, *(_Write(key, held[key], group.computed[key], self._ttl_s) for key in plan.events)]
 
     def _undo(self, done: list[list[_Write]]) -> None:
-        """Restore the previous values, each script's keys all or none: where one of them has been written again since, they stay.
+        """Restore the previous values, each script's keys all or none: they stay where one has been written since.
 
         In reverse order, in one pipeline, so that a key that was written twice gets the value from before the first write.
         """

@@ -1,4 +1,4 @@
-"""Access Redis or a Redis Cluster in few round trips: reads of many keys, and scripts that each write one group of keys.
+"""Access Redis or a Redis Cluster in few round trips: read many keys, run scripts that each write one group of keys.
 
 A group is what one script may write: everything in a single Redis, a partition in a cluster. Commands for all groups are sent in one
 pipeline, which a cluster's client sends to all nodes before it waits for the first.
@@ -104,7 +104,7 @@ class Shards:
         return _by_key(keys, answers)
 
     def read_at(self, keys: Mapping[int, Sequence[bytes]]) -> tuple[dict[bytes, bytes | None], dict[int, int]]:
-        """Read like `read`, and for each group its server's clock in microseconds, at the latest when the read ended."""
+        """Read like `read`, and for each group its server's clock in microseconds, before the end of the read."""
         commands = [(("MGET", *names), names[0]) for names in keys.values()]
         clocks = [(("EVAL", _CLOCK, 1, names[0]), names[0]) for names in keys.values()]
         answers = self._piped([*commands, *clocks])

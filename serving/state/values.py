@@ -1,4 +1,4 @@
-"""Encode a key's state as bytes: fixed-width numbers first, so that those of all items of a request are read in one step.
+"""Encode a key's state as bytes: fixed-width numbers first, so that a request's items are decoded together.
 
     value    = tag (8 bytes) | record | history
     record   = last_us | counts (A, H) | seen_us (A) | totals (A) | session | session_start_us | session_events | written

@@ -25,7 +25,7 @@ class BatchingParameters:
     pad_lengths: bool = False
 
     def check(self) -> None:
-        """Raise INVALID_ARGUMENT where the sizes contradict each other; as in TensorFlow Serving a model doesn't load then."""
+        """Raise INVALID_ARGUMENT where the sizes contradict each other; as in TensorFlow Serving no model loads then."""
         if not self.allowed_sizes:
             return
         if self.allowed_sizes[-1] != self.max_size:
@@ -42,7 +42,7 @@ class BatchingParameters:
 
 
 def read(path: Path) -> BatchingParameters:
-    """Read a BatchingParameters file. Raises INVALID_ARGUMENT for a fault in it, UNIMPLEMENTED for splitting of large requests."""
+    """Read a BatchingParameters file. Raises INVALID_ARGUMENT for a fault, UNIMPLEMENTED for large batch splitting."""
     values = text_protos.read(path, "BatchingParameters")
     if values.enable_large_batch_splitting.value:
         raise ServingError(

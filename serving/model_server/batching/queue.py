@@ -14,7 +14,7 @@ from serving.model_server.inference.tensors import Array
 
 @dataclass(frozen=True)
 class Task:
-    """One request in a queue: its rows, when it was enqueued, and its deadline, both in seconds of the monotonic clock."""
+    """One request in a queue: rows, time of enqueuing, and deadline, both in seconds of the monotonic clock."""
 
     feeds: Mapping[str, Array]
     size: int

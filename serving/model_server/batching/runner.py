@@ -19,7 +19,7 @@ Key = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 class BatchingRunner:
-    """Batch requests with equal inputs and outputs. Raises INVALID_ARGUMENT where the parameters contradict each other."""
+    """Batch requests with equal inputs and outputs. Raises INVALID_ARGUMENT for contradictory parameters."""
 
     def __init__(self, model: Runner, threads: BatchThreads, metrics: Metrics) -> None:
         threads.parameters.check()

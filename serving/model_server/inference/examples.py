@@ -14,7 +14,7 @@ from serving.model_server.inference.tensors import Array
 
 
 def serialized(message: input_pb2.Input) -> Array:
-    """Serialize the tf.Examples [N]; a shared context is prepended to each, which protobuf parses as merged messages."""
+    """Serialize the tf.Examples [N]; a shared context is prepended to each, which protobuf parses as their merge."""
     kind = message.WhichOneof("kind")
     if kind == "example_list_with_context":
         context = message.example_list_with_context.context.SerializeToString()
@@ -31,7 +31,7 @@ def serialized(message: input_pb2.Input) -> Array:
 def classify(
     request: classification_pb2.ClassificationRequest, call: Call, *, version: int | None
 ) -> classification_pb2.ClassificationResponse:
-    """Classify. Raises INVALID_ARGUMENT for a signature that can't classify, an empty input or outputs of a wrong shape."""
+    """Classify. Raises INVALID_ARGUMENT for a signature of another kind, an empty input or outputs of a wrong shape."""
     signature = signatures.classification(signatures.signature_of(call.signatures, request.model_spec.signature_name))
     examples = serialized(request.input)
     outputs = _run(call, [signature], examples)
@@ -42,7 +42,7 @@ def classify(
 
 
 def regress(request: regression_pb2.RegressionRequest, call: Call, *, version: int | None) -> regression_pb2.RegressionResponse:
-    """Regress. Raises INVALID_ARGUMENT for a signature that can't regress, an empty input or an output of a wrong shape."""
+    """Regress. Raises INVALID_ARGUMENT for a signature of another kind, an empty input or an output of a wrong shape."""
     signature = signatures.regression(signatures.signature_of(call.signatures, request.model_spec.signature_name))
     examples = serialized(request.input)
     outputs = _run(call, [signature], examples)

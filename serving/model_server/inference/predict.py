@@ -14,7 +14,7 @@ from serving.model_server.inference.tensors import Array, fill_proto, to_array
 
 
 def predict(request: predict_pb2.PredictRequest, call: Call, *, version: int | None, as_content: bool) -> predict_pb2.PredictResponse:
-    """Predict. Raises FAILED_PRECONDITION for an unknown signature, INVALID_ARGUMENT for inputs or filters that don't fit it."""
+    """Predict. Raises FAILED_PRECONDITION for an unknown signature, INVALID_ARGUMENT for wrong inputs or filters."""
     name = resolved(request.model_spec.signature_name)
     signature = call.signatures.get(name)
     if signature is None:

@@ -26,7 +26,7 @@ class Runner(Protocol):
         ...
 
     def run(self, feeds: Mapping[str, Array], fetches: Sequence[str], *, deadline: float) -> list[Array]:
-        """Return the tensors named by `fetches`; a run that would begin after `deadline` (seconds, monotonic clock) may be refused."""
+        """Return the tensors of `fetches`; a run may be refused after `deadline`, in seconds of the monotonic clock."""
         ...
 
     def close(self) -> None:
@@ -49,7 +49,7 @@ class Call:
         return self.runner.signatures
 
     def check_dtypes(self, sent: Mapping[str, int]) -> None:
-        """Raise INVALID_ARGUMENT, in the words of TensorFlow's session, for an input of another type than the signature's."""
+        """Raise INVALID_ARGUMENT, worded as by TensorFlow's session, for an input of another type than the signature's."""
         for index, (name, actual) in enumerate(sent.items()):
             expected = self.runner.dtypes[name]
             if actual != expected:

@@ -1,4 +1,4 @@
-"""Load a SavedModel into a session of its own and run it by tensor names: the only module that calls TensorFlow's loader."""
+"""Load a SavedModel into a session of its own and run it by tensor names; no other module calls TensorFlow's loader."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ class LoadedModel:
         self._building = threading.Lock()
 
     def run(self, feeds: Mapping[str, Array], fetches: Sequence[str], *, deadline: float) -> list[Array]:
-        """Return the tensors named by `fetches`, from the inputs by tensor name. Thread-safe; never waits, so the deadline is unused."""
+        """Return the tensors of `fetches`, from inputs by tensor name. Thread-safe; never waits, so ignores the deadline."""
         key = (tuple(feeds), tuple(fetches))
         call = self._calls.get(key) or self._build(key)
         return [output if isinstance(output, np.ndarray) else _scalar(output) for output in call(*feeds.values())]

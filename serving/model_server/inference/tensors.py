@@ -76,7 +76,7 @@ def _array(values: Sequence[Any], dtype: np.dtype[Any]) -> Array:
 
 
 def fill_proto(proto: tensor_pb2.TensorProto, array: Array, *, as_content: bool) -> None:
-    """Write an array into an empty TensorProto: as one repeated field like TensorFlow Serving, or as `tensor_content`."""
+    """Write an array into an empty TensorProto: as a repeated field like TensorFlow Serving, or as `tensor_content`."""
     if array.dtype not in NUMBERS and not array.dtype.hasobject:
         proto.CopyFrom(tensor_util.make_tensor_proto(array))
         return

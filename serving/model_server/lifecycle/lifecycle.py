@@ -27,7 +27,7 @@ class Loader:
 
 @dataclass
 class VersionLoad:
-    """Load state of one version: failed attempts, and the earliest time of the next, in seconds of a monotonic clock."""
+    """Load state of one version: failed attempts, and the earliest time of the next in seconds of a monotonic clock."""
 
     path: Path
     state: State = State.START
@@ -56,7 +56,7 @@ class Lifecycle:
         self._served: dict[str, ServedModel] = {}
 
     def poll(self, models: Models) -> None:
-        """List the versions under every base path; where one can't be read all models stay as they are, as in TensorFlow Serving.
+        """List the versions under every base path; where one can't be read nothing changes, as in TensorFlow Serving.
 
         No version of a model that isn't among `models` is aspired any more.
         """
@@ -83,7 +83,7 @@ class Lifecycle:
         return any(moved)
 
     def outcome(self, name: str) -> str | None:
-        """Return "" when a version of the model is available, the reason when all have failed finally, None until then."""
+        """Return "" when a version of the model is available, the reason when all have failed, None until then."""
         served = self._served.get(name, ServedModel())
         held = {version: served.held[version] for version in served.aspired if version in served.held}
         if any(version.state is State.AVAILABLE for version in held.values()):

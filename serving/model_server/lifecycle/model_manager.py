@@ -23,7 +23,7 @@ class PendingReload:
 
 
 class ModelManager:
-    """Thread that keeps the models available: `start` begins it, `reload` sets what to serve, `stop` unloads everything.
+    """Thread that keeps models available: `start` begins it, `reload` sets what to serve, `stop` unloads everything.
 
     Folders are listed every `poll_s` seconds, or once for each configuration when that is 0.
     """

@@ -44,7 +44,7 @@ def read(path: Path) -> Models:
 
 
 def from_proto(config: config_pb2.ModelServerConfig) -> Models:
-    """Convert a ModelServerConfig. Raises INVALID_ARGUMENT for a repeated name, a relative base path, or no platform."""
+    """Convert a ModelServerConfig. Raises INVALID_ARGUMENT for a repeated name, a relative base path or no platform."""
     if config.WhichOneof("config") == "custom_model_config":
         raise invalid("ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently supported")
     models: Models = {}

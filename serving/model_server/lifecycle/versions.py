@@ -31,7 +31,7 @@ Policy = Latest | Every | Specific
 
 
 def by_version(names: Iterable[str]) -> dict[int, str]:
-    """Return version number -> folder name. Leading zeros are ignored; folders that aren't named by a number are skipped.
+    """Return version number -> folder name. Leading zeros are ignored, names that aren't numbers skipped.
 
     Where two folders have the same number the last by name wins, with a warning.
     """

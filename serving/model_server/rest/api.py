@@ -64,7 +64,7 @@ class Response:
 
 @dataclass(frozen=True)
 class Api:
-    """REST API. `metrics_path` is the path of Prometheus' metrics, empty for none; `timeout_s` limits a request's wait."""
+    """REST API. `metrics_path` is that of Prometheus' metrics, empty for none; `timeout_s` limits a request's wait."""
 
     inference: Inference
     registry: Registry

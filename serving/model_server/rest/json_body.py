@@ -1,4 +1,4 @@
-"""Parse a request's JSON body as leniently as TensorFlow Serving: NaN and Infinity are numbers, trailing text is ignored."""
+"""Parse a JSON body as leniently as TensorFlow Serving: NaN and Infinity are numbers, trailing text is ignored."""
 
 import json
 import re

@@ -56,7 +56,7 @@ def shape_of(value: Any) -> tuple[int, ...]:
 
 
 def to_array(value: Any, dtype: int) -> Array:
-    """Convert a JSON value to a tensor. Raises INVALID_ARGUMENT for a ragged list and for an element of another type."""
+    """Convert a JSON value to a tensor. Raises INVALID_ARGUMENT for a ragged list or an element of another type."""
     if dtype not in _TYPES:
         raise ServingError(Code.UNIMPLEMENTED, f"Conversion of JSON Value: {shown(value)} to type: {dtype_name(dtype)}")
     shape = shape_of(value)

@@ -31,7 +31,7 @@ def by_rows(document: dict[str, Any]) -> bool:
 
 
 def rows(document: dict[str, Any], dtypes: Dtypes) -> dict[str, Array]:
-    """Stack the rows of `instances`, each a value of the only input or an object with a value for each, on a new first axis."""
+    """Stack `instances`, values of the only input or objects with a value for each input, on a new first axis."""
     instances = document["instances"]
     if not isinstance(instances, list):
         raise fault(document, "Expecting 'instances' to be an list/array")
@@ -49,7 +49,7 @@ def rows(document: dict[str, Any], dtypes: Dtypes) -> dict[str, Array]:
 
 
 def columns(document: dict[str, Any], dtypes: Dtypes) -> dict[str, Array]:
-    """Return the tensors of `inputs`, the value of the only input or an object with the value of each; other keys are ignored."""
+    """Convert `inputs`, the value of the only input or an object with a value for each; other keys are ignored."""
     named = document["inputs"]
     if _is_object(named):
         for name in sorted(dtypes):
