@@ -1,4 +1,4 @@
-"""Measure the coverage of 95 % intervals of a model's metrics, and of two models' difference, by the number of shoppers.
+"""Measure the coverage of 95 % intervals of a model's metrics, and of a model change, by the number of shoppers.
 
     python -m benchmarks.evaluation.coverage [--shoppers 20 67 300 3000] [--draws 1000] [--events 1500000] [--json FILE]
 

@@ -39,7 +39,7 @@ MANY = 10_000
 
 @dataclass(frozen=True)
 class Row:
-    """Result for a challenger over the whole window: true changes, shares of draws refused, mean interval half width."""
+    """Result for a challenger over the whole window: true changes, shares refused, mean interval half width."""
 
     requests: int
     auc: float

@@ -76,7 +76,7 @@ class Population:
         return np.asarray(1 / (1 + np.exp(-(self.log_odds + noise * errors))), np.float32)
 
     def worse_by(self, champion: Scores, fall: float, *, seed: int) -> Scores:
-        """Score by a model whose AUC over all is lower than the champion's by `fall`; its noise is found by bisection."""
+        """Score by a model whose AUC over all is lower than the champion's by `fall`; bisects its noise."""
         target = self._auc(champion) - fall
         low, high = 0.0, 8.0
         for _ in range(20):

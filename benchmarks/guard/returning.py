@@ -76,7 +76,7 @@ class Blocks:
 
 
 def blocks(traffic: Traffic, stretch: NDArray[np.int64], *, again: bool, size: int) -> Blocks:
-    """Form blocks of shoppers new in the trial, or with `again` in the stretch, whose end closes a block of any size."""
+    """Form blocks of shoppers new in the trial, or with `again` in the stretch, whose end closes any block."""
     key = stretch * (traffic.shopper.max() + 1) + traffic.shopper if again else traffic.shopper
     counted = np.sort(np.unique(key, return_index=True)[1])
     stretches_counted = stretch[counted] if again else np.ones(len(counted), np.int64)

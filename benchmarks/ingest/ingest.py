@@ -175,7 +175,7 @@ def stock(work: Path, rows: int) -> tuple[float, float]:
 
 
 def reduced(side: StateSide) -> float:
-    """Measure the reducer's least seconds for REDUCED_EVENTS events sorted by key and time; for a process of its own."""
+    """Measure the reducer's least seconds for REDUCED_EVENTS sorted events; for a process of its own."""
     plan = plan_of(load_dataset(DATASET), side)
     assert plan is not None
     draw = np.random.default_rng(0)

@@ -186,7 +186,7 @@ def _taken_out(rows: Sequence[Sequence[Any]], item: int) -> list[Any]:
 
 
 def yoochoose(folder: Path, world: World) -> None:
-    """Write yoochoose-clicks.dat (session, time, item, category) and -buys.dat (..., price, quantity), without header."""
+    """Write yoochoose-clicks.dat (session, time, item, category) and -buys.dat (price, quantity), headerless."""
     clicks, buys = [], []
     for visit in world.visits:
         session = visit.number + 11
@@ -201,7 +201,7 @@ def yoochoose(folder: Path, world: World) -> None:
 
 
 def diginetica(folder: Path, world: World) -> None:
-    """Write six files by `;`: views, purchases, queries, clicks, products, categories; day and ms since the first query."""
+    """Write six files by `;`: views, purchases, queries, clicks, products, categories; day and ms of the session."""
     views, purchases, queries, clicks = [], [], [], []
     for visit in world.visits:
         session, user, day = visit.number + 1, (visit.user + 50 if visit.user % 4 == 0 else "NA"), visit.at.strftime("%Y-%m-%d")
@@ -287,7 +287,7 @@ def _clicks(world: World, seed: int) -> Iterator[tuple[Visit, Item, int]]:
 
 
 def criteo(folder: Path, world: World) -> None:
-    """Write train.txt, tab-separated, without header: label, 13 counts, 26 hashed categories; missing values are empty."""
+    """Write train.txt, tab-separated, without header: label, 13 counts, 26 hashed categories, empty if missing."""
     random = np.random.default_rng(3)
     rows = []
     for visit, item, label in _clicks(world, 1):
@@ -374,7 +374,7 @@ def _genres(item: Item) -> str:
 
 
 def online_retail(folder: Path, world: World) -> None:
-    """Write a CSV of invoice lines: times as 12/1/2010 8:26, customers as 17850.0, cancellations with C and quantity < 0."""
+    """Write a CSV of invoice lines: times as 12/1/2010 8:26, customers as 17850.0, cancellations with a C."""
     header = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"]
     rows = []
     for visit in world.visits:
@@ -432,7 +432,7 @@ def instacart(folder: Path, world: World) -> None:
 
 
 def ga4(folder: Path, world: World) -> None:
-    """Write Google Analytics 4's BigQuery export as JSON Lines: events with products, and parameters as key-value pairs."""
+    """Write Google Analytics 4's BigQuery export as JSON Lines: events with products and key-value pairs."""
     with (folder / "events_20191001.json").open("w") as out:
         for row in ga4_rows(world):
             out.write(json.dumps({**row, "event_timestamp": str(row["event_timestamp"])}) + "\n")

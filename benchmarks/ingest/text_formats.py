@@ -68,7 +68,7 @@ def in_turn(shop: Path, repeats: int) -> list[dict[str, Scan]]:
 
 
 def compiling(shop: Path, cache: Path) -> dict[str, float]:
-    """Measure the core seconds of compiling by format: the first scan with an empty cache minus one with a full cache."""
+    """Measure the core seconds of compiling by format: first scans without numba's cache minus with it."""
     os.environ["NUMBA_CACHE_DIR"] = str(cache)
     try:
         (first,), (second,) = (apart(in_turn, shop, 1) for _ in range(2))

@@ -123,7 +123,7 @@ def moments(log: pl.DataFrame, context: Sequence[str]) -> Iterator[tuple[Shown |
 
 
 def gained(scores: Scores, relevance: Scores) -> float:
-    """Compute the gain in discounted relevance over random order as a share of the best order's; NaN if all are equal."""
+    """Compute the gain in discounted relevance over random order as a share of the best order's; NaN if all equal."""
     discount = 1 / np.log2(np.arange(2, min(len(scores), 10) + 2))
     chance = relevance.mean() * discount.sum()
     first = len(discount)

@@ -191,7 +191,7 @@ def main() -> None:
 
 
 def _numbers(row: Row, naive: Row) -> dict[str, Any]:
-    """Convert a row to JSON: [value, half width] by metric, and of its change against `naive`; [max, mean] error of e."""
+    """Convert a row to JSON: [value, half width] by metric, also against `naive`; [max, mean] error of e."""
     numbers: dict[str, Any] = {"name": row.name, "e": row.errors, "values": {metric: row.value(metric) for metric in METRICS}}
     if row.name in SETTINGS and row is not naive:
         numbers["over_none"] = {metric: row.over(naive, metric) for metric in METRICS}

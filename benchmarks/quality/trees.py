@@ -69,7 +69,7 @@ class Forest:
     categories: list[str]
 
     def searched(self, objective: Objective, *, trials: int, seed: int) -> tuple[dict[str, Any], float]:
-        """Search the best of `trials` draws, by eval AUC (binary) or NDCG@10 (lambdarank); return it and the seconds."""
+        """Search the best of `trials` draws, by eval AUC (binary) or NDCG@10 (lambdarank), and the seconds."""
         rng, begin = np.random.default_rng(seed), time.monotonic()
         train = _drawn(self.train, rng)
         space = _SPACE | (_OF_LISTS if objective == "lambdarank" else {})

@@ -77,7 +77,7 @@ def with_vocabularies(text: str, *, seed: int, **model: Any) -> str:
 
 
 def divided(paths: list[str], folder: Path, *, age: float) -> tuple[NDArray[np.str_], float]:
-    """Write the champion's requests to `train/` and `eval/` of the folder; return their items and share of all requests."""
+    """Write the champion's requests to `train/` and `eval/` of the folder; return their items and share."""
     records = [record for name in paths for record in tf.data.TFRecordDataset(name).as_numpy_iterator()]
     columns = {"time": tf.io.FixedLenFeature([], tf.int64), "item": tf.io.VarLenFeature(tf.string)}
     parsed = tf.io.parse_example(records, columns)

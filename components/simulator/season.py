@@ -24,6 +24,6 @@ def visit_share(start_us: int, hours: int) -> NDArray[np.float64]:
 
 
 def category_season(time_us: int, phase: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return each category's log-weight at a time of the year; `phase` (categories,) is the time of its peak, [0, 1)."""
+    """Return each category's log-weight at a time of the year; `phase` (categories,) in [0, 1) is its peak."""
     season: NDArray[np.float64] = _SEASON_LOG_WEIGHT * np.cos(2 * np.pi * (time_us / (365.25 * DAY_US) - phase))
     return season

@@ -104,7 +104,7 @@ def build_world(config: ShopConfig) -> World:
 
 
 def is_treated(user_id: str, share: float, salt: str = TREATMENT_SALT) -> bool:
-    """Return whether a shopper is treated: the first 8 bytes of BLAKE2b(`salt:user_id`), over 2^64, are below `share`."""
+    """Return whether a shopper is treated: 8 bytes of BLAKE2b(`salt:user_id`), over 2^64, are below `share`."""
     digest = hashlib.blake2b(f"{salt}:{user_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64 < share
 
@@ -178,7 +178,7 @@ def _ids(letter: str, n: int) -> pa.StringArray:
 
 
 def _standard(rng: np.random.Generator, n: int) -> Floats:
-    """Draw numbers of mean 0 and standard deviation 1 exactly, so that seeds of few brands don't differ in difficulty."""
+    """Draw numbers of mean 0 and standard deviation 1 exactly, so that all seeds are equally difficult."""
     drawn = rng.normal(size=n)
     standard: Floats = (drawn - drawn.mean()) / drawn.std()
     return standard

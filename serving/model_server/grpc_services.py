@@ -66,7 +66,7 @@ class ModelService(model_service.ModelServiceServicer):
     def GetModelStatus(  # noqa: N802
         self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
     ) -> get_model_status_pb2.GetModelStatusResponse:
-        """Return each version's status, and as trailing metadata all labels, for which TensorFlow Serving has no call."""
+        """Return each version's status, and as trailing metadata all labels, which the API lacks."""
         context.set_trailing_metadata(((MODELS_HEADER, json.dumps(self._manager.labels())),))
         return run_or_abort(context, lambda: model_status(request, self._statuses))
 

@@ -55,7 +55,7 @@ def _pool() -> descriptor_pool.DescriptorPool:
 
 
 def read(path: Path, message: str) -> Any:
-    """Read a `BatchingParameters` or `MonitoringConfig` from a file. Raises INVALID_ARGUMENT with the line of a fault."""
+    """Read a `BatchingParameters` or `MonitoringConfig` from a file. Raises INVALID_ARGUMENT for a fault."""
     parsed = message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{_PACKAGE}.{message}"))()
     try:
         text_format.Parse(path.read_text(), parsed)

@@ -48,7 +48,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Ruled:
-    """Result of the rules: the candidates' indices in the order shown, without filtered ones, and the rules' effects."""
+    """Result of the rules: the candidates' indices in the order shown, without filtered ones, and the effects."""
 
     order: tuple[int, ...]
     effects: tuple[Effect, ...] = ()

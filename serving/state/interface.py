@@ -20,7 +20,7 @@ class Plans:
 
 @dataclass(frozen=True)
 class Known:
-    """State features at a moment: of the shopper (Q = 1), and of each item (Q = L), or None where items have no state."""
+    """State features at a moment: of the shopper (Q = 1), and of the items (Q = L) if they have state."""
 
     user: Features
     items: Features | None
@@ -46,7 +46,7 @@ class StateStores(Protocol):
     """State of users and items. Thread-safe."""
 
     def known(self, shopper: str, items: list[str], time_us: int, *, session: int = 0) -> Known:
-        """Return the features of a shopper and of items at a moment; empty ones for unknown shoppers and guests ("")."""
+        """Return the features of a shopper and of items at a moment; empty for unknown shoppers and guests ("")."""
         ...
 
     def record(self, change: Change) -> bool:

@@ -25,7 +25,7 @@ class BatchingParameters:
     pad_lengths: bool = False
 
     def check(self) -> None:
-        """Raise INVALID_ARGUMENT where the sizes contradict each other; as in TensorFlow Serving no model loads then."""
+        """Raise INVALID_ARGUMENT where the sizes contradict each other; no model loads then."""
         if not self.allowed_sizes:
             return
         if self.allowed_sizes[-1] != self.max_size:

@@ -31,7 +31,7 @@ def serialized(message: input_pb2.Input) -> Array:
 def classify(
     request: classification_pb2.ClassificationRequest, call: Call, *, version: int | None
 ) -> classification_pb2.ClassificationResponse:
-    """Classify. Raises INVALID_ARGUMENT for a signature of another kind, an empty input or outputs of a wrong shape."""
+    """Classify. Raises INVALID_ARGUMENT for a signature of another kind, an empty input or wrong output shapes."""
     signature = signatures.classification(signatures.signature_of(call.signatures, request.model_spec.signature_name))
     examples = serialized(request.input)
     outputs = _run(call, [signature], examples)
@@ -42,7 +42,7 @@ def classify(
 
 
 def regress(request: regression_pb2.RegressionRequest, call: Call, *, version: int | None) -> regression_pb2.RegressionResponse:
-    """Regress. Raises INVALID_ARGUMENT for a signature of another kind, an empty input or an output of a wrong shape."""
+    """Regress. Raises INVALID_ARGUMENT for a signature of another kind, an empty input or a wrong output shape."""
     signature = signatures.regression(signatures.signature_of(call.signatures, request.model_spec.signature_name))
     examples = serialized(request.input)
     outputs = _run(call, [signature], examples)

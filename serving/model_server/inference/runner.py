@@ -49,7 +49,7 @@ class Call:
         return self.runner.signatures
 
     def check_dtypes(self, sent: Mapping[str, int]) -> None:
-        """Raise INVALID_ARGUMENT, worded as by TensorFlow's session, for an input of another type than the signature's."""
+        """Raise INVALID_ARGUMENT, worded as by TensorFlow's session, for an input of another type than expected."""
         for index, (name, actual) in enumerate(sent.items()):
             expected = self.runner.dtypes[name]
             if actual != expected:

@@ -43,7 +43,7 @@ class LoadedModel:
         self._building = threading.Lock()
 
     def run(self, feeds: Mapping[str, Array], fetches: Sequence[str], *, deadline: float) -> list[Array]:
-        """Return the tensors of `fetches`, from inputs by tensor name. Thread-safe; never waits, so ignores the deadline."""
+        """Return the tensors of `fetches`, from inputs by tensor name. Thread-safe; ignores the deadline."""
         key = (tuple(feeds), tuple(fetches))
         call = self._calls.get(key) or self._build(key)
         return [output if isinstance(output, np.ndarray) else _scalar(output) for output in call(*feeds.values())]

@@ -32,7 +32,7 @@ def single(name: str, base_path: str) -> Models:
 
 
 def read(path: Path) -> Models:
-    """Read a config file in protobuf's text format. Raises INVALID_ARGUMENT with the line of a fault."""
+    """Read a config file in protobuf's text format. Raises INVALID_ARGUMENT for a fault."""
     config = config_pb2.ModelServerConfig()
     try:
         text_format.Parse(path.read_text(), config)

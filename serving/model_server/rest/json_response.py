@@ -13,7 +13,7 @@ from serving.model_server.inference.tensors import Array
 
 
 def decimal(value: float, kind: type[np.floating[Any]] = np.float32) -> str:
-    """Render a float: six digits if they round-trip, else 9 or 17; `.0` after whole numbers; NaN and Infinity unquoted."""
+    """Render a float: six digits if they round-trip, else 9 or 17; `.0` after whole numbers; NaN, Infinity unquoted."""
     if not np.isfinite(value):
         return "NaN" if np.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     text = f"{value:.6g}"
