@@ -2,11 +2,12 @@
 
     python -m benchmarks.evaluation [--impressions 125000 250000 500000] [--work DIR]
 
-Two models, all metrics with standard errors, overall and by four slices (three devices, twelve countries, interactions so far, categories
-of the candidates). The models are small: an embedding of the item, the price and the device into a network of 64 and 32. Each size
-runs in a process of its own; memory is its peak. Imports aren't in the seconds.
+Two models, all metrics with standard errors, overall and by four slices (three devices, twelve countries, interactions
+so far, categories of the candidates). The models are small: an embedding of the item, the price and the device into a
+network of 64 and 32. Each size runs in a process of its own; memory is its peak. Imports aren't in the seconds.
 
-Stock TFX takes 247.6 s on 2 cores for AUC and NDCG alone over 167,000 impressions by three devices (benchmarks/graph/stock_tfx.py).
+Stock TFX takes 247.6 s on 2 cores for AUC and NDCG alone over 167,000 impressions by three devices
+(benchmarks/graph/stock_tfx.py).
 """
 
 import argparse

@@ -3,13 +3,13 @@
     python -m benchmarks.evaluation.gates [--requests 330 1000 3000 30000] [--draws 500] [--events 1500000] [--json FILE]
 
 Evaluations of about each size are drawn from the population of benchmarks/evaluation/population.py, and the gates
-applied to a challenger. Its AUC over the whole population is that of the champion, or lower by a known amount.
-`by value` is a gate that compares the values alone, with 0.005 for both metrics; `refused` is the gates' result, with
-the dataset file's default limits.
+applied to a challenger. Its AUC over the whole population is that of the champion, or lower by a known amount. `by
+value` is a gate that compares the values alone, with 0.005 for both metrics; `refused` is the gates' result, with the
+dataset file's default limits.
 
-The second table is of slices: the requests are randomly assigned to 20 regions, and the challenger's AUC is lower by exactly the limit of
-slices in each of them, so that each refusal is a false one. `each by itself` refuses where any one slice's 95 % interval is below the
-limit. Of 30,000 requests a fifth of the evaluations are drawn.
+The second table is of slices: the requests are randomly assigned to 20 regions, and the challenger's AUC is lower by
+exactly the limit of slices in each of them, so that each refusal is a false one. `each by itself` refuses where any one
+slice's 95 % interval is below the limit. Of 30,000 requests a fifth of the evaluations are drawn.
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """Draw evaluations of any size from a population of shoppers with their requests, whose metrics are the truth.
 
-The population is the last 15 % of a simulated shop's time. Models score by the true relevance with noise, so that one can be made worse
-than another by a known amount. Shoppers are drawn with all of their requests, with replacement: each draw counts as a distinct shopper.
+The population is the last 15 % of a simulated shop's time. Models score by the true relevance with noise, so that one
+can be made worse than another by a known amount. Shoppers are drawn with all of their requests, with replacement: each
+draw counts as a distinct shopper.
 """
 
 import tempfile

@@ -2,10 +2,10 @@
 
     python -m benchmarks.graph.crash_recovery DATASET.yaml --data DIR [--kills 10] [--seed 0] [--work DIR]
 
-Runs the graph once undisturbed; then in another folder starts it, kills it (SIGKILL, with all its processes) after a random part of the
-time that the undisturbed run took, and so on; then lets it finish. Compares the examples' bytes, the metrics, the releases and what lies in
-their folder.
-With --fresh each kill hits a run that starts from nothing, and is followed by one that finishes.
+Runs the graph once undisturbed; then in another folder starts it, kills it (SIGKILL, with all its processes) after a
+random part of the time that the undisturbed run took, and so on; then lets it finish. Compares the examples' bytes, the
+metrics, the releases and what lies in their folder. With --fresh each kill hits a run that starts from nothing, and is
+followed by one that finishes.
 """
 
 import argparse

@@ -2,9 +2,10 @@
 
     python -m benchmarks.graph [--impressions 500000] [--work DIR]
 
-Stock TFX (benchmarks/graph/stock_tfx.py) gets six columns, one row an impression, no join, no history, no state, and a split by chance.
-ShelfRank gets a simulated shop's logs with all features of examples/simulated_shop.yaml. Both evaluate overall and by three devices, and
-both train on 51,200 impressions. Imports aren't in either figure; the steps are what each runner takes for them.
+Stock TFX (benchmarks/graph/stock_tfx.py) gets six columns, one row an impression, no join, no history, no state, and a
+split by chance. ShelfRank gets a simulated shop's logs with all features of examples/simulated_shop.yaml. Both evaluate
+overall and by three devices, and both train on 51,200 impressions. Imports aren't in either figure; the steps are what
+each runner takes for them.
 """
 
 import argparse

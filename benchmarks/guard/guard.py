@@ -2,12 +2,13 @@
 
     python -m benchmarks.guard [--runs 400] [--share 0.1] [--block 1000] [--looks 400] [--trials 1000] [--requests 20000] [--json FILE]
 
-In each run blocks of requests go to canary and stable, and the guard tests after every block. Printed: the share of runs that end in a
-rollback and in a promotion, and the canary's requests until then: median and 90th percentile of the decided runs.
+In each run blocks of requests go to canary and stable, and the guard tests after every block. Printed: the share of
+runs that end in a rollback and in a promotion, and the canary's requests until then: median and 90th percentile of the
+decided runs.
 
 A second table (benchmarks/guard/returning.py) has trials of shoppers with ten requests on average, some of whom get
-slow or failed responses far more often than others: how often an equally good canary is rolled back, how often one at
-a limit is accepted as within it, both of which must be at most alpha, and how often worse ones are detected.
+slow or failed responses far more often than others: how often an equally good canary is rolled back, how often one at a
+limit is accepted as within it, both of which must be at most alpha, and how often worse ones are detected.
 """
 
 import argparse

@@ -1,10 +1,12 @@
 """Simulate the guard with returning shoppers, some of whom get slow or failed responses much more often than others.
 
-`python -m benchmarks.guard` prints its table. Each run is a trial: a sequence of requests, each of a shopper drawn by frequency (mean
-`VISITS`, gamma distributed with a shape of 1/2); shoppers are assigned to canary or stable. A share of the shoppers is affected: a share
-of their requests is slow, or fails, and none of the others'. So the requests of a shopper are as strongly correlated as possible.
+`python -m benchmarks.guard` prints its table. Each run is a trial: a sequence of requests, each of a shopper drawn by
+frequency (mean `VISITS`, gamma distributed with a shape of 1/2); shoppers are assigned to canary or stable. A share of
+the shoppers is affected: a share of their requests is slow, or fails, and none of the others'. So the requests of a
+shopper are as strongly correlated as possible.
 
-The requests that count are selected as in `serving.guard.monitor`; tests/serving/guard/test_returning.py compares the two.
+The requests that count are selected as in `serving.guard.monitor`; tests/serving/guard/test_returning.py compares the
+two.
 """
 
 from collections.abc import Sequence

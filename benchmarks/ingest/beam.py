@@ -2,12 +2,14 @@
 
     python -m benchmarks.ingest.beam [--events 1000000 5000000] [--work DIR]
 
-Simulated shops by examples/simulated_shop.yaml: in the process itself with one thread and with two, in two processes of Beam's own, and
-through a job service and a worker pool (`pipeline.beam.job_service`). A tiny shop is ingested first, so that the process has its imports
-and compiled code; processes that Beam starts for a job (multi_process, portable) haven't, and their start is in the seconds.
+Simulated shops by examples/simulated_shop.yaml: in the process itself with one thread and with two, in two processes of
+Beam's own, and through a job service and a worker pool (`pipeline.beam.job_service`). A tiny shop is ingested first, so
+that the process has its imports and compiled code; processes that Beam starts for a job (multi_process, portable)
+haven't, and their start is in the seconds.
 
-Memory is sampled every 0.2 s from the kernel: of all processes together, each shared page counted once (PSS), and of the largest one.
-The digest is of all examples and the state: it must be equal in all rows with the same number of events.
+Memory is sampled every 0.2 s from the kernel: of all processes together, each shared page counted once (PSS), and of
+the largest one. The digest is of all examples and the state: it must be equal in all rows with the same number of
+events.
 """
 
 import argparse

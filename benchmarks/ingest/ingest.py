@@ -2,13 +2,13 @@
 
     python -m benchmarks.ingest [--events 1000000 3000000 10000000] [--threads 1] [--stock-rows 100000] [--work DIR]
 
-Simulated shops of some sizes, each ingested by examples/simulated_shop.yaml in a process of its own, through Beam's in-process runner as
-EventExampleGen does it. Simulating, imports and compiling aren't in the seconds: a tiny shop is ingested first. The peak is of the process
-with Beam and without TFX. With --threads Beam works on as many blocks at a time.
-Then, in the same run: stock TFX's CsvExampleGen on impression rows (benchmarks/graph/stock_tfx.py), warmed up too,
-which neither joins nor sorts nor counts; the reducer alone, on a log sorted by key, on one core; and the bytes of the
-examples of one block of shoppers against one tf.Example an impression with the same values. Core seconds are processor
-time of all threads: they depend less on the machine's other load.
+Simulated shops of some sizes, each ingested by examples/simulated_shop.yaml in a process of its own, through Beam's
+in-process runner as EventExampleGen does it. Simulating, imports and compiling aren't in the seconds: a tiny shop is
+ingested first. The peak is of the process with Beam and without TFX. With --threads Beam works on as many blocks at a
+time. Then, in the same run: stock TFX's CsvExampleGen on impression rows (benchmarks/graph/stock_tfx.py), warmed up
+too, which neither joins nor sorts nor counts; the reducer alone, on a log sorted by key, on one core; and the bytes of
+the examples of one block of shoppers against one tf.Example an impression with the same values. Core seconds are
+processor time of all threads: they depend less on the machine's other load.
 """
 
 import argparse

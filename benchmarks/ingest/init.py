@@ -2,14 +2,14 @@
 
     python -m benchmarks.ingest.init [--bytes 1000000000] [--work DIR]
 
-Each format's files are written with generated values (`benchmarks.ingest.public_logs`). The expected roles are those
-of the format's dataset file, for the files that it uses: the column of each role of each source, the table's id, the
-form of the candidates, and which actions are labels. By name the format is recognised; by guess the files are treated
-as unknown (`init --unknown`), by their names and values alone. Of formats that must be joined first, the joined files
-are drafted. No question is answered, and no flag is set.
+Each format's files are written with generated values (`benchmarks.ingest.public_logs`). The expected roles are those of
+the format's dataset file, for the files that it uses: the column of each role of each source, the table's id, the form
+of the candidates, and which actions are labels. By name the format is recognised; by guess the files are treated as
+unknown (`init --unknown`), by their names and values alone. Of formats that must be joined first, the joined files are
+drafted. No question is answered, and no flag is set.
 
-The large file is of REES46's layout, as CSV and as Parquet; only a sample of it is read, so the time is independent of its size. The time
-of sampling and drafting is shown separately from that of validating a sample of the file.
+The large file is of REES46's layout, as CSV and as Parquet; only a sample of it is read, so the time is independent of
+its size. The time of sampling and drafting is shown separately from that of validating a sample of the file.
 """
 
 import argparse

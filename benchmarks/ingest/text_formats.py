@@ -2,10 +2,10 @@
 
     python -m benchmarks.ingest.text_formats [--events 1000000] [--repeats 5] [--work DIR]
 
-The formats are scanned in turn as by ingestion's first step: read, cleaned and written by shopper; the minimum of some repetitions, after
-a warm-up. MB are of the uncompressed text, also for gzip. One process, with one thread for Polars. The first scan on a machine compiles
-the text readers, later ones load them from numba's cache: these seconds are of a first scan with an empty cache minus those of another
-process with a full one, on a log of few rows.
+The formats are scanned in turn as by ingestion's first step: read, cleaned and written by shopper; the minimum of some
+repetitions, after a warm-up. MB are of the uncompressed text, also for gzip. One process, with one thread for Polars.
+The first scan on a machine compiles the text readers, later ones load them from numba's cache: these seconds are of a
+first scan with an empty cache minus those of another process with a full one, on a log of few rows.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Score candidates by baseline rules, as far as the examples have the columns.
 
-Shown order; popularity (`components.contract.popularity`); the item last seen first, then shown order or popularity; items by how often
-they stand in the shopper's history, then by popularity.
+Shown order; popularity (`components.contract.popularity`); the item last seen first, then shown order or popularity;
+items by how often they stand in the shopper's history, then by popularity.
 """
 
 import numpy as np

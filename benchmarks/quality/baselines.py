@@ -2,8 +2,9 @@
 
     python -m benchmarks.quality.baselines DATASET.yaml --root runs/NAME [--truth DIR]
 
-The rules are those of benchmarks/quality/baseline_scores.py that the data has the columns for.
-With --truth (the `truth` folder of a simulated shop) also the true relevance, and how far the model's AUC is from 0.5 to that of the truth.
+The rules are those of benchmarks/quality/baseline_scores.py that the data has the columns for. With --truth (the
+`truth` folder of a simulated shop) also the true relevance, and how far the model's AUC is from 0.5 to that of the
+truth.
 """
 
 import argparse

@@ -8,8 +8,9 @@ One ranker is trained for each loss, and each map of trainer/model/calibration.p
     positives by 5         `positive_weight: 5`: for shops with few clicks
     half listwise          `listwise: 0.5`: the listwise half depends on differences of logits alone
 
-Metrics on `test`: log loss, ECE, the sum of scores over the number of positives. With --truth (the `truth` folder of a simulated shop) also
-the mean absolute difference of score and true click probability at the position shown. No map changes AUC, so it is printed once a loss.
+Metrics on `test`: log loss, ECE, the sum of scores over the number of positives. With --truth (the `truth` folder of a
+simulated shop) also the mean absolute difference of score and true click probability at the position shown. No map
+changes AUC, so it is printed once a loss.
 """
 
 import argparse

@@ -2,14 +2,17 @@
 
     python -m benchmarks.quality.cold_start RUN [--segment segment] [--json FILE]
 
-RUN is the folder of a `shelfrank run` over a simulated shop (`data`, `releases`, `last_run.json`). Its log is replayed through the
-service's own features and state, initially empty; the requests of the test window are ranked by each method.
+RUN is the folder of a `shelfrank run` over a simulated shop (`data`, `releases`, `last_run.json`). Its log is replayed
+through the service's own features and state, initially empty; the requests of the test window are ranked by each
+method.
 
-- By shopper: the gain in discounted true relevance (log2, the first 10 positions) over random order, as a share of the best order's.
-- By product: the share of its pairs with the other candidates of a request that are in the order of their true relevance.
+- By shopper: the gain in discounted true relevance (log2, the first 10 positions) over random order, as a share of the
+  best order's.
+- By product: the share of its pairs with the other candidates of a request that are in the order of their true
+  relevance.
 
-`count`: the decayed count of clicks of the longest half-life. `lent`: rates with the mean of the 20 nearest products by content for a
-prior (docs/cold-start.md), made anew each day.
+`count`: the decayed count of clicks of the longest half-life. `lent`: rates with the mean of the 20 nearest products by
+content for a prior (docs/cold-start.md), made anew each day.
 """
 
 import argparse

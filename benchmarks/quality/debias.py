@@ -2,18 +2,19 @@
 
     python -m benchmarks.quality.debias DATASET.yaml --root runs/NAME --truth DIR [--seeds 1] [--json FILE]
 
-The run's examples and its Transform graph are used. One ranker a setting is trained on `train`, stopped by `eval`, evaluated on `test`:
+The run's examples and its Transform graph are used. One ranker a setting is trained on `train`, stopped by `eval`,
+evaluated on `test`:
 
     none                   clicks are treated as relevance
     examination, ips       as in trainer/model/position_bias.py
 
-Metrics against the truth: AUC on whether a candidate would be clicked if examined (drawn once, by its true relevance; the same for all),
-NDCG@10 with the relevance as gain, and within each request Spearman's correlation with it. Also AUC and NDCG@10 on the clicks as logged,
-as a real shop measures them: there the position affects both scores and labels. And e, the examination by position: its greatest and
-mean error over the positions with `LEAST` training impressions.
+Metrics against the truth: AUC on whether a candidate would be clicked if examined (drawn once, by its true relevance;
+the same for all), NDCG@10 with the relevance as gain, and within each request Spearman's correlation with it. Also AUC
+and NDCG@10 on the clicks as logged, as a real shop measures them: there the position affects both scores and labels.
+And e, the examination by position: its greatest and mean error over the positions with `LEAST` training impressions.
 
-After +- is the half width of a 95 % interval, a Poisson bootstrap over shoppers (with several seeds also the spread between them); in
-"over none" it is paired: both use the same shoppers in every replicate.
+After +- is the half width of a 95 % interval, a Poisson bootstrap over shoppers (with several seeds also the spread
+between them); in "over none" it is paired: both use the same shoppers in every replicate.
 """
 
 import argparse

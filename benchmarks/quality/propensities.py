@@ -57,9 +57,9 @@ def click_rates(places: NDArray[np.int64], clicks: Floats) -> Floats:
 def harvested(shown: pl.DataFrame, by: list[str]) -> Floats:
     """Estimate e of each position from rows (place, click, columns of `by`); equal values in `by` have equal relevance.
 
-    For each pair of positions k < l and the values shown at both, n_k and n_l times, the click rates at both are averaged with weights
-    n_k n_l / (n_k + n_l), the same for both, so that their ratio is e_l / e_k. The e are fitted to the logs of all ratios by least squares,
-    each ratio weighted by its precision, 1 / (1 / clicks_k + 1 / clicks_l).
+    For each pair of positions k < l and the values shown at both, n_k and n_l times, the click rates at both are
+    averaged with weights n_k n_l / (n_k + n_l), the same for both, so that their ratio is e_l / e_k. The e are fitted
+    to the logs of all ratios by least squares, each ratio weighted by its precision, 1 / (1 / clicks_k + 1 / clicks_l).
     """
     counts = shown.group_by(*by, "place").agg(n=pl.len(), clicks=pl.col("click").sum())
     weight = pl.col("n") * pl.col("n_right") / (pl.col("n") + pl.col("n_right"))

@@ -2,9 +2,10 @@
 
     python -m benchmarks.quality DATASET.yaml --root runs/NAME [--rows ours "LightGBM binary"] [--seeds 1] [--trials 12] [--json FILE]
 
-The run's examples and its Transform graph are used, so all rankers have the same requests and splits: they are trained on `train`, stopped
-by `eval`, evaluated on `test`. LightGBM gets the inputs of trainer/distillation/inputs.py and a random search of --trials settings
-(benchmarks/quality/trees.py); the best rule is the one with the best eval NDCG@10. Rows of ours:
+The run's examples and its Transform graph are used, so all rankers have the same requests and splits: they are trained
+on `train`, stopped by `eval`, evaluated on `test`. LightGBM gets the inputs of trainer/distillation/inputs.py and a
+random search of --trials settings (benchmarks/quality/trees.py); the best rule is the one with the best eval NDCG@10.
+Rows of ours:
 
     ours                       the dataset file as it is
     ours, untaught             `distillation: 0`: labels alone, without trees as a teacher
@@ -17,9 +18,10 @@ by `eval`, evaluated on `test`. LightGBM gets the inputs of trainer/distillation
     ours, mix                  `listwise: 0.5`
     ours, listwise             `listwise: 1`
 
-A row with the data and settings of an earlier one isn't trained again. After +- is the half width of a 95 % interval: Poisson bootstrap
-over shoppers, and with several seeds the spread between them. "ours - it" is paired: both use the same shoppers in every replicate. Log
-loss is printed where scores are probabilities. Seconds are of the training alone; those of a search are below the table.
+A row with the data and settings of an earlier one isn't trained again. After +- is the half width of a 95 % interval:
+Poisson bootstrap over shoppers, and with several seeds the spread between them. "ours - it" is paired: both use the
+same shoppers in every replicate. Log loss is printed where scores are probabilities. Seconds are of the training alone;
+those of a search are below the table.
 """
 
 import argparse

@@ -2,16 +2,17 @@
 
     python -m benchmarks.serving.deadlines [--deadlines 20 50 100 200 500 1000] [--calls 100] [--clients 2] [--candidates 200]
 
-The service runs in a process of its own over a catalogue of 20,000 products, with the log. Over REST the deadline is the service's
-(`--deadline-ms`), over gRPC the caller's, with the service's at 5 s. The client measures, from before it writes the request to the last
-byte of the response; a gRPC call that ends with DEADLINE_EXCEEDED isn't in time. The model is
+The service runs in a process of its own over a catalogue of 20,000 products, with the log. Over REST the deadline is
+the service's (`--deadline-ms`), over gRPC the caller's, with the service's at 5 s. The client measures, from before it
+writes the request to the last byte of the response; a gRPC call that ends with DEADLINE_EXCEEDED isn't in time. The
+model is
 
 - `hung`: it doesn't respond;
 - `slow`: it takes from half of the deadline to one and a half;
 - `gone`: no server listens.
 
-A hung or slow model responds to each fourth call at once: otherwise the circuit breaker would open, and no request would wait. The full
-load is a busy process for each core.
+A hung or slow model responds to each fourth call at once: otherwise the circuit breaker would open, and no request
+would wait. The full load is a busy process for each core.
 """
 
 import argparse

@@ -2,8 +2,9 @@
 
     python -m benchmarks.serving.hedging [--calls 3000] [--stalls 0.02] [--stall-ms 100]
 
-The servers respond after some milliseconds (log-normal, p50 3 ms) and stall in a share of the calls, independently: as by a pause of the
-garbage collector, another process's load, a version being warmed up. They wait instead of computing, so the client is measured.
+The servers respond after some milliseconds (log-normal, p50 3 ms) and stall in a share of the calls, independently: as
+by a pause of the garbage collector, another process's load, a version being warmed up. They wait instead of computing,
+so the client is measured.
 """
 
 import argparse

@@ -6,11 +6,12 @@ Every way starts from the same numpy arrays of one request and ends with its sco
 
 - `direct`: the signature of the loaded SavedModel, called eagerly, with TensorFlow's own threads.
 - `session`: the model server's own session call, in this process.
-- `server`: gRPC over loopback to `python -m serving.model_server` in a process of its own, including building and parsing of the messages.
+- `server`: gRPC over loopback to `python -m serving.model_server` in a process of its own, including building and
+  parsing of the messages.
 
-The calls alternate, so that other load on the machine affects all of them. Without --model (a release's folder with saved_model.pb) the
-model is similar to the ranker, with random weights and the signatures of examples/simulated_shop.yaml: hashed categories, attention of each
-candidate over the history, and two layers.
+The calls alternate, so that other load on the machine affects all of them. Without --model (a release's folder with
+saved_model.pb) the model is similar to the ranker, with random weights and the signatures of
+examples/simulated_shop.yaml: hashed categories, attention of each candidate over the history, and two layers.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Run the model of benchmarks.serving.model_server in ONNX Runtime, as a reference for the cost of its arithmetic.
 
-ONNX has no hashing of text, so the converted graph begins with the embedding rows, for one request: it does less than the SavedModel,
-which hashes texts within the call.
+ONNX has no hashing of text, so the converted graph begins with the embedding rows, for one request: it does less than
+the SavedModel, which hashes texts within the call.
 """
 
 from collections.abc import Callable

@@ -2,8 +2,9 @@
 
     python -m benchmarks.serving.redis_memory [--users 100000]
 
-Starts a private `redis-server`, loads random shoppers of the simulated shop's dataset file, each with the same number of clicks and three
-lists shown for each click, and reads the growth of Redis's memory: keys, values and its own overhead.
+Starts a private `redis-server`, loads random shoppers of the simulated shop's dataset file, each with the same number
+of clicks and three lists shown for each click, and reads the growth of Redis's memory: keys, values and its own
+overhead.
 """
 
 import argparse

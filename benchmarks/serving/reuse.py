@@ -2,10 +2,11 @@
 
     python -m benchmarks.serving.reuse RUN [--candidates 50] [--requests 400] [--after-ms 300]
 
-RUN is the folder of a finished `shelfrank run`, whose state and released model are used. A shopper of its log requests random products, and
-again `--after-ms` later; meanwhile only other shoppers are active: lists of 20 random products are shown at some rate, some are clicked.
-The scores can be reused where all tensors are equal, bit by bit. That is counted with the exact time, and with the time rounded up to a
-second as with `--reuse-ms 1000`. Then the same requests a second apart, with nothing in between: how much scores change.
+RUN is the folder of a finished `shelfrank run`, whose state and released model are used. A shopper of its log requests
+random products, and again `--after-ms` later; meanwhile only other shoppers are active: lists of 20 random products are
+shown at some rate, some are clicked. The scores can be reused where all tensors are equal, bit by bit. That is counted
+with the exact time, and with the time rounded up to a second as with `--reuse-ms 1000`. Then the same requests a second
+apart, with nothing in between: how much scores change.
 """
 
 import argparse

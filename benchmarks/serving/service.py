@@ -3,10 +3,13 @@
     python -m benchmarks.serving [--candidates 200 1000] [--clients 1 8] [--calls 500] [--reuse-ms 1000]
 
 - `onnx`: ONNX Runtime on the same weights, from the embedding rows on (benchmarks/serving/onnx_core.py), for reference.
-- `direct`: the SavedModel's `serving_default`, called eagerly in this process on the request's tensors, which are ready.
-- `model server`: the same call over gRPC to `python -m serving.model_server` in a process of its own, from arrays to scores.
-- `service`: `POST /v1/rank` to `python -m serving.service` in a process of its own, from the request's JSON to the response's: state,
-  features, the call of that model server, rules, log. With `--reuse-ms` the same request is repeated.
+- `direct`: the SavedModel's `serving_default`, called eagerly in this process on the request's tensors, which are
+  ready.
+- `model server`: the same call over gRPC to `python -m serving.model_server` in a process of its own, from arrays to
+  scores.
+- `service`: `POST /v1/rank` to `python -m serving.service` in a process of its own, from the request's JSON to the
+  response's: state, features, the call of that model server, rules, log. With `--reuse-ms` the same request is
+  repeated.
 
 The calls alternate. The model is the one of benchmarks.serving.model_server over examples/simulated_shop.yaml, with
 random weights; the shop is a generated catalogue of 20,000 products and shoppers with full histories.

@@ -2,8 +2,8 @@
 
     python -m benchmarks.serving.service_features [--candidates 200 1000] [--requests 2000]
 
-Uses the simulated shop's dataset file, and a random catalogue of 20,000 items and 5,000 shoppers with full histories. p50 and p99 of
-sequential requests in one thread, of recording a list, and of the state alone.
+Uses the simulated shop's dataset file, and a random catalogue of 20,000 items and 5,000 shoppers with full histories.
+p50 and p99 of sequential requests in one thread, of recording a list, and of the state alone.
 """
 
 import argparse

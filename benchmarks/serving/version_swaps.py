@@ -2,13 +2,13 @@
 
     python -m benchmarks.serving.version_swaps [--minutes 10] [--swaps 20] [--clients 2] [--candidates 200] [--model FOLDER]
 
-`python -m serving.model_server` serves the newest version of a folder, as TensorFlow Serving does: in a swap a new version's folder
-appears, is loaded and warmed up beside the old version, becomes available, and the old one is unloaded. The clients send requests without
-pause, over gRPC, and all scores are compared with the first response's. Without --model (a release's folder) the model is that of
-benchmarks.serving.model_server.
+`python -m serving.model_server` serves the newest version of a folder, as TensorFlow Serving does: in a swap a new
+version's folder appears, is loaded and warmed up beside the old version, becomes available, and the old one is
+unloaded. The clients send requests without pause, over gRPC, and all scores are compared with the first response's.
+Without --model (a release's folder) the model is that of benchmarks.serving.model_server.
 
-Memory is the server's resident size between swaps, with one version loaded; growth counts from after the first swap, when both versions
-have been loaded at once.
+Memory is the server's resident size between swaps, with one version loaded; growth counts from after the first swap,
+when both versions have been loaded at once.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
     python -m benchmarks.training.steps DATASET.yaml --root runs/NAME --other CHECKOUT [--rounds 3] [--epochs 2]
 
-Trains on the examples of a finished run, each round in a process of its own, so that neither uses code compiled by the other. Prints
-requests/s of the last epoch (in the first, input is read and the graph traced), the fastest round of each, and the seconds of the whole
-training call, including loading, tracing and evaluation.
+Trains on the examples of a finished run, each round in a process of its own, so that neither uses code compiled by the
+other. Prints requests/s of the last epoch (in the first, input is read and the graph traced), the fastest round of
+each, and the seconds of the whole training call, including loading, tracing and evaluation.
 """
 
 import argparse

@@ -3,12 +3,12 @@
     python -m benchmarks.training [--candidates 10 20 50] [--events 50] [--requests 64] [--steps 10]
     python -m benchmarks.training --wait DATASET.yaml --root runs/NAME
 
-The first trains the ranker of examples/simulated_shop.yaml on generated inputs: once as requests, and once with each candidate a request of
-its own that repeats the request's side and the whole history. Both have the same impressions in a step. Their steps alternate, so that
-other load on the machine affects both; the fastest of each counts.
+The first trains the ranker of examples/simulated_shop.yaml on generated inputs: once as requests, and once with each
+candidate a request of its own that repeats the request's side and the whole history. Both have the same impressions in
+a step. Their steps alternate, so that other load on the machine affects both; the fastest of each counts.
 
-The second measures the share of time that the trainer waits for input, on the examples of a run: in the first epoch, which parses and
-transforms them, and in the second, where a split that fits is cached in memory.
+The second measures the share of time that the trainer waits for input, on the examples of a run: in the first epoch,
+which parses and transforms them, and in the second, where a split that fits is cached in memory.
 """
 
 import argparse

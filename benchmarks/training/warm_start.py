@@ -2,9 +2,9 @@
 
     python -m benchmarks.training.warm_start DATASET.yaml --root runs/NAME [--age 10%] [--seeds 1] [--brief] [--json FILE]
 
-From the examples of a run a champion of an earlier day is trained: its training window ends --age before the run's. The last twentieth of
-its requests chooses its epoch, and its Transform graph is of its own requests. The other models have the run's Transform graph and its eval
-and test windows, and begin where the champion's window ends:
+From the examples of a run a champion of an earlier day is trained: its training window ends --age before the run's. The
+last twentieth of its requests chooses its epoch, and its Transform graph is of its own requests. The other models have
+the run's Transform graph and its eval and test windows, and begin where the champion's window ends:
 
     the champion      as it was released then
     full retrain      random initial weights, all requests of the training window
@@ -12,10 +12,11 @@ and test windows, and begin where the champion's window ends:
     cold, newest      random initial weights, the same requests: the control of the warm start
     warm, all         the champion's weights, all requests
 
-Ids that the dataset file hashes get a vocabulary instead, which grows with the products. The state of shoppers and products is that of the
-whole log in all rows. Steps grow with the log; seconds are from reading to export, of the processor and by the clock, with some tens that
-don't depend on the log (tracing, export). "New products" are the test candidates that aren't in the champion's requests. After +- is the
-half width of a paired 95 % interval (Poisson bootstrap over shoppers).
+Ids that the dataset file hashes get a vocabulary instead, which grows with the products. The state of shoppers and
+products is that of the whole log in all rows. Steps grow with the log; seconds are from reading to export, of the
+processor and by the clock, with some tens that don't depend on the log (tracing, export). "New products" are the test
+candidates that aren't in the champion's requests. After +- is the half width of a paired 95 % interval (Poisson
+bootstrap over shoppers).
 """
 
 import argparse

@@ -34,7 +34,8 @@ class ShopConfig:
         shoppers: number of shoppers by the last day; `None`: one for each 150 events.
         products: number of products by the last day; `None`: one for each 400 events.
         candidates: least and greatest number of products shown for one request.
-        order_noise: standard deviation of the noise in the shop's order; 0: by popularity (and the intended category) alone.
+        order_noise: standard deviation of the noise in the shop's order; 0: by popularity (and the intended category)
+            alone.
         examination_decay: d of the probability 1 / (1 + d i) that position i, from 0, is examined; 0: all are.
         drift_at: day from which every shopper's taste is rotated; `None`: tastes never change.
         drift_degrees: angle of that rotation, (0, 180].

@@ -62,7 +62,8 @@ class ShopSummary:
 def simulate(out: Path, config: ShopConfig, *, progress: Callable[[float, str], None] | None = None) -> ShopSummary:
     """Write a shop into a folder: `events/`, `items.parquet`, `users.parquet` and `truth/`.
 
-    The folder is created atomically, at the end. `progress` is called with the share done, [0, 1], and the day of the block.
+    The folder is created atomically, at the end. `progress` is called with the share done, [0, 1], and the day of the
+    block.
 
     Raises:
         ShopFolderError: `out` exists and isn't an empty folder.

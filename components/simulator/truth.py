@@ -36,7 +36,8 @@ _BINS = 20_000
 class RelevanceTally:
     """Histogram of clicked and other impressions by period and relevance, for the AUC of the truth in constant memory.
 
-    Relevance is binned into 20,000 equal bins; impressions in one bin count as ties (one half), an error far below 1e-4.
+    Relevance is binned into 20,000 equal bins; impressions in one bin count as ties (one half), an error far below
+    1e-4.
     """
 
     def __init__(self, days: int) -> None:

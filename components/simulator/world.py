@@ -53,8 +53,8 @@ class Shoppers:
 class Products:
     """All products of the log, by category, then time of creation; shape (products,), `kind` (products, DIM).
 
-    `sale` (products, weeks) is whether a product is on sale in a week of the log. `rows` (categories + 1,) are the bounds of
-    each category's range of rows.
+    `sale` (products, weeks) is whether a product is on sale in a week of the log. `rows` (categories + 1,) are the
+    bounds of each category's range of rows.
     """
 
     item_id: pa.StringArray

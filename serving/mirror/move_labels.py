@@ -1,7 +1,7 @@
 """Move labels on running model servers, TensorFlow Serving or the embedded one, without failed requests.
 
-A label may only point to an available version, and a labelled version may not be unloaded. So it takes three configurations: load the new
-versions beside the old; move the labels; unload the versions that aren't needed.
+A label may only point to an available version, and a labelled version may not be unloaded. So it takes three
+configurations: load the new versions beside the old; move the labels; unload the versions that aren't needed.
 """
 
 import json
@@ -65,8 +65,8 @@ def replicas(address: str) -> tuple[str, ...]:
 def moved(addresses: Sequence[str], target: Target, *, before: Target, patience_s: float) -> Iterator[None]:
     """Configure the servers at `addresses` (`HOST:PORT` of their gRPC) to serve the target when the block begins.
 
-    No label moves on any server before all servers have loaded its version. Where a step or the block fails, each server gets back the
-    labels that it reported before: not those of a file, which may lack some.
+    No label moves on any server before all servers have loaded its version. Where a step or the block fails, each
+    server gets back the labels that it reported before: not those of a file, which may lack some.
 
     Args:
         addresses: of the servers.
@@ -135,7 +135,8 @@ class _Server:
     def labels(self, names: Sequence[str]) -> dict[str, int]:
         """Return the server's labels with their versions: all of them where it lists them, else those with these names.
 
-        The embedded server lists them. TensorFlow Serving has no call for that, but the metadata of a label's model has its version.
+        The embedded server lists them. TensorFlow Serving has no call for that, but the metadata of a label's model has
+        its version.
         """
         listed = [json.loads(value).get(self.target.model) for key, value in self._status()[1] if key == MODELS_HEADER]
         if listed and listed[0] is not None:

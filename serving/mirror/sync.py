@@ -11,7 +11,8 @@ from components.contract.storage.store_layout import UNFINISHED
 def mirror_folder(source: Address, target: Path) -> bool:
     """Make `target` a link to `source` where that is on this machine too, else a copy; return whether it wasn't there.
 
-    An existing target stays, except a link to another path: store and mirror were copied, and it points to the original.
+    An existing target stays, except a link to another path: store and mirror were copied, and it points to the
+    original.
     """
     if target.exists() and (not target.is_symlink() or (source.local is not None and target.readlink() == source.local)):
         return False

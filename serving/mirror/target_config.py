@@ -48,7 +48,8 @@ def target_config(labels: Labels | None, versions: Sequence[int], *, model: str,
 def next_step(before: ServerConfig, target: ServerConfig) -> ServerConfig:
     """Return the next configuration after `before` on the way to `target`, without failed requests.
 
-    A label may only point to a loaded version, and a labelled version may not be unloaded: load, then move the labels, then unload.
+    A label may only point to a loaded version, and a labelled version may not be unloaded: load, then move the labels,
+    then unload.
     """
     both = tuple(sorted({*before.versions, *target.versions}))
     if both != before.versions:

@@ -40,8 +40,9 @@ log = logging.getLogger(__name__)
 class ModelServer:
     """Model server: `start` returns when every model has an available version, `stop` after the running requests.
 
-    After `start`, `grpc_port` and `rest_port` are the ports that it listens on (0 for none). As a context manager it starts and stops.
-    The constructor raises ServingError for a fault in a config file, `start` where a model can't be loaded or a port is in use.
+    After `start`, `grpc_port` and `rest_port` are the ports that it listens on (0 for none). As a context manager it
+    starts and stops. The constructor raises ServingError for a fault in a config file, `start` where a model can't be
+    loaded or a port is in use.
     """
 
     def __init__(self, config: ServerConfig) -> None:

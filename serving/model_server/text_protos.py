@@ -1,6 +1,7 @@
 """Parse TensorFlow Serving's config files in protobuf's text format whose messages no Python package holds.
 
-The messages are declared here by the field names and numbers of its `session_bundle_config.proto` and `monitoring_config.proto`.
+The messages are declared here by the field names and numbers of its `session_bundle_config.proto` and
+`monitoring_config.proto`.
 """
 
 from functools import cache

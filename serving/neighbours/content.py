@@ -1,14 +1,14 @@
 """Embed a product's content as a vector: similar category, brand, words and price give a small angle.
 
-The embedding is untrained and deterministic. Each feature of the catalogue gives a part of about unit length, so that all have equal weight;
-a missing value gives zero:
+The embedding is untrained and deterministic. Each feature of the catalogue gives a part of about unit length, so that
+all have equal weight; a missing value gives zero:
 
-- `category`, `id`: the value; `multi`: its values; `text`: its words, weighted by inverse document frequency,
-  idf = 1 + log((1 + N) / (1 + n)) for a word that n of N products have. A value or word is a vector of 128 signs, the bits of its BLAKE2b
-  hash: a random projection (Achlioptas 2003) of the one-hot space. The cosine of unrelated ones is 0 on average, with a standard deviation
-  of 0.09.
-- `number`: an angle, (cos z, sin z), with z its distance from the mean in standard deviations (of the logarithm where the feature says
-  `log`), clipped to 1.5 either way: close numbers are similar, and the farthest are almost opposite.
+- `category`, `id`: the value; `multi`: its values; `text`: its words, weighted by inverse document frequency, idf = 1 +
+  log((1 + N) / (1 + n)) for a word that n of N products have. A value or word is a vector of 128 signs, the bits of its
+  BLAKE2b hash: a random projection (Achlioptas 2003) of the one-hot space. The cosine of unrelated ones is 0 on
+  average, with a standard deviation of 0.09.
+- `number`: an angle, (cos z, sin z), with z its distance from the mean in standard deviations (of the logarithm where
+  the feature says `log`), clipped to 1.5 either way: close numbers are similar, and the farthest are almost opposite.
 - `vector`: its direction.
 """
 

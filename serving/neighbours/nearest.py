@@ -1,7 +1,7 @@
 """Find nearest neighbours by cosine with an exact search over all products.
 
-A million products of 130 numbers are half a gigabyte, read once for all queries of a call. Results are cached, so an approximate index
-would save little, and would have to be maintained.
+A million products of 130 numbers are half a gigabyte, read once for all queries of a call. Results are cached, so an
+approximate index would save little, and would have to be maintained.
 """
 
 from typing import NamedTuple

@@ -4,11 +4,11 @@ Whatever their order in the file, rules are applied in five steps, each to the r
 
 1. by score, descending; equal scores in the order given, NaN last;
 2. `filter`;
-3. `boost` and `bury`: a candidate moves up or down by the sum of its rules' places. Places, not a factor on the score: a factor has the
-   opposite effect where scores are negative, and none where they are far apart;
+3. `boost` and `bury`: a candidate moves up or down by the sum of its rules' places. Places, not a factor on the score:
+   a factor has the opposite effect where scores are negative, and none where they are far apart;
 4. `diversity`, one rule after the other;
-5. `pin`, in the file's order: to its place, or the next free one, or the last free one where the list is shorter. A filtered candidate
-   isn't pinned.
+5. `pin`, in the file's order: to its place, or the next free one, or the last free one where the list is shorter. A
+   filtered candidate isn't pinned.
 
 The scores are unchanged: the log has both, so that training can separate the model's scores from the shop's rules.
 """

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 def mmr(alike: NDArray[Any] | Sequence[Any], *, weight: float, first: int) -> NDArray[np.int64]:
     """Rerank L candidates that are sorted by relevance.
 
-    Each of the first places gets the candidate with the greatest (1 - weight) relevance - weight max similarity to those placed, which is
-    the paper's with lambda = 1 - weight; ties to the one that was higher. Relevance is 1 - place / first: so scores of any scale and sign
-    have the same effect, moves by other rules are kept, and a candidate passes at most first weight / (1 - weight) others, however long
-    the list. The remaining candidates keep their order.
+    Each of the first places gets the candidate with the greatest (1 - weight) relevance - weight max similarity to
+    those placed, which is the paper's with lambda = 1 - weight; ties to the one that was higher. Relevance is 1 - place
+    / first: so scores of any scale and sign have the same effect, moves by other rules are kept, and a candidate passes
+    at most first weight / (1 - weight) others, however long the list. The remaining candidates keep their order.
 
     Args:
-        alike: [L] values, of which equal ones have similarity 1 and others 0 (a missing one, None, "" or NaN, has similarity 0 to all); or
-            [L, D] vectors, compared by their cosine (a zero vector has similarity 0 to all).
+        alike: [L] values, of which equal ones have similarity 1 and others 0 (a missing one, None, "" or NaN, has
+            similarity 0 to all); or [L, D] vectors, compared by their cosine (a zero vector has similarity 0 to all).
         weight: from 0 to 1.
         first: the number of places to fill.
 

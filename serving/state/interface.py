@@ -30,9 +30,11 @@ class Known:
 class Change:
     """Update of the state by one call. It counts once: a store that remembers its `mark` ignores it as a repetition.
 
-    A change repeats the last one with its mark where it follows by no more than `span_us`: a request's id may be used again later.
+    A change repeats the last one with its mark where it follows by no more than `span_us`: a request's id may be used
+    again later.
 
-    `users` and `items` are the events by key of either side, each side's in their order; the items in their histories are item codes.
+    `users` and `items` are the events by key of either side, each side's in their order; the items in their histories
+    are item codes.
     """
 
     mark: bytes  # 16 bytes

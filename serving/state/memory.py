@@ -25,7 +25,8 @@ class MemoryStates:
         codes: of the items in histories.
         saved: the initial state; default: empty.
         forgotten: shoppers to leave out of it.
-        key_of: a shopper's pseudonym in the log, where that isn't the id: state that was replayed from a log has it for a key.
+        key_of: a shopper's pseudonym in the log, where that isn't the id: state that was replayed from a log has it for
+            a key.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Partition the keys: all keys of a partition share a slot of a Redis Cluster, so that one script may write them.
 
-There are 64 partitions, whose slots are spread evenly over the cluster's 16,384: state spreads over up to 64 masters. Key names are the
-same without a cluster.
+There are 64 partitions, whose slots are spread evenly over the cluster's 16,384: state spreads over up to 64 masters.
+Key names are the same without a cluster.
 """
 
 import zlib

@@ -1,11 +1,12 @@
 """Keep the state in Redis or a Redis Cluster, shared by any number of services.
 
-A request takes one round trip; a call's changes take two, whatever their number: all their keys are read, and written by compare-and-set
-(optimistic concurrency). A script writes its keys and the changes' marks atomically; so a repetition by a client, redis-py or another
-service counts once.
+A request takes one round trip; a call's changes take two, whatever their number: all their keys are read, and written
+by compare-and-set (optimistic concurrency). A script writes its keys and the changes' marks atomically; so a repetition
+by a client, redis-py or another service counts once.
 
-A key is `sr:<schema version>:{partition}<id>`; the schema version is a digest of the shop's name, the side, the plan and the layout of
-values, so a service with another dataset file neither misreads nor overwrites the values. Tombstones are shared by all versions of a shop.
+A key is `sr:<schema version>:{partition}<id>`; the schema version is a digest of the shop's name, the side, the plan
+and the layout of values, so a service with another dataset file neither misreads nor overwrites the values. Tombstones
+are shared by all versions of a shop.
 """
 
 import hashlib
@@ -84,8 +85,8 @@ class RedisStates:
     """State store in one Redis or Redis Cluster.
 
     Args:
-        client: of redis-py, single or cluster, with `decode_responses` off; timeouts and retries are the caller's choice: a call may be
-            repeated.
+        client: of redis-py, single or cluster, with `decode_responses` off; timeouts and retries are the caller's
+            choice: a call may be repeated.
         shop: the dataset's name.
         plans: of both sides.
         codes: of the items in histories.
@@ -127,10 +128,12 @@ class RedisStates:
 
         Args:
             changes: those that the store has already are repetitions, and don't count again.
-            until_s: deadline by the monotonic clock: nothing is written after it, not even by a call that reaches Redis later.
+            until_s: deadline by the monotonic clock: nothing is written after it, not even by a call that reaches Redis
+                later.
 
         Raises:
-            StateUnavailable: they aren't applied. Where the connection broke some may be; sending all of them again is safe.
+            StateUnavailable: they aren't applied. Where the connection broke some may be; sending all of them again is
+                safe.
         """
         counted: set[int] = set()
         done: list[list[_Write]] = []
@@ -211,8 +214,8 @@ class RedisStates:
     def _record_some(self, changes: Mapping[int, Change], until_s: float | None, done: list[list[_Write]]) -> set[int]:
         """Apply the changes of one round trip; return the indices of those that count.
 
-        Groups without a common key are written by scripts of their own, so that a contended key delays only its group. Appends to `done`
-        what may have been written.
+        Groups without a common key are written by scripts of their own, so that a contended key delays only its group.
+        Appends to `done` what may have been written.
         """
         tag = os.urandom(TAG_BYTES)
         shards, home_marks = self._groups_of(changes)
@@ -334,7 +337,8 @@ class RedisStates:
     def _undo(self, done: list[list[_Write]]) -> None:
         """Restore the previous values, each script's keys all or none: they stay where one has been written since.
 
-        In reverse order, in one pipeline, so that a key that was written twice gets the value from before the first write.
+        In reverse order, in one pipeline, so that a key that was written twice gets the value from before the first
+        write.
         """
         calls = []
         for writes in reversed(done):

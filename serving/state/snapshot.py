@@ -1,8 +1,8 @@
 """Read and write state in a folder: the pipeline's artifact, and a service's own snapshot in the same layout.
 
-`users/*.parquet` and `items/*.parquet` are as `components.state.artifact` writes them; `index.parquet` has the item ids by the codes in
-the histories of `users/`. A snapshot also has the marks of its changes (`marks.parquet`), its tombstones (`forgotten.parquet`), and the
-offsets of the log's files that are in it (`log.parquet`).
+`users/*.parquet` and `items/*.parquet` are as `components.state.artifact` writes them; `index.parquet` has the item ids
+by the codes in the histories of `users/`. A snapshot also has the marks of its changes (`marks.parquet`), its
+tombstones (`forgotten.parquet`), and the offsets of the log's files that are in it (`log.parquet`).
 """
 
 import os
@@ -32,8 +32,9 @@ MARKS, FORGOTTEN, LOG = "marks", "forgotten", "log"
 class Saved:
     """State of both sides, and the item ids by code; a side is None where it has no state, or no shopper has an id.
 
-    A snapshot also has `marks`, each with the time of its last change; `forgotten`, digests with the end of the erased time; and `log`,
-    for each log file the bytes that are in the state, and its inode, as a file that is rewritten has its lines at other offsets.
+    A snapshot also has `marks`, each with the time of its last change; `forgotten`, digests with the end of the erased
+    time; and `log`, for each log file the bytes that are in the state, and its inode, as a file that is rewritten has
+    its lines at other offsets.
     """
 
     users: Snapshot | None

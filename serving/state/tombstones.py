@@ -1,7 +1,7 @@
 """Keep tombstones of erased shoppers, so that no older state, from whichever source, restores them.
 
-A tombstone holds a digest of the shopper's id and a time, for a year. As long as it exists, loaders skip the shopper's saved state, and
-events up to that time are ignored; later ones count.
+A tombstone holds a digest of the shopper's id and a time, for a year. As long as it exists, loaders skip the shopper's
+saved state, and events up to that time are ignored; later ones count.
 """
 
 import hashlib

@@ -4,8 +4,9 @@
     record   = last_us | counts (A, H) | seen_us (A) | totals (A) | session | session_start_us | session_events | written
     history  = width (1 byte) | ages before last_us, `width` bytes each | actions, 1 byte each | item ids, with 0xFF between them
 
-Numbers are little-endian and of 8 bytes. The history is oldest first, and present only where the plan keeps one; its items are ids, not
-codes of a process, so that any service can read them, before and after the next ingestion. 0xFF occurs in no UTF-8 text.
+Numbers are little-endian and of 8 bytes. The history is oldest first, and present only where the plan keeps one; its
+items are ids, not codes of a process, so that any service can read them, before and after the next ingestion. 0xFF
+occurs in no UTF-8 text.
 """
 
 import hashlib

@@ -12,8 +12,8 @@ from serving.model_server.errors import Code, ServingError, invalid
 class BatchingParameters:
     """Limits of a batch queue; sizes count rows of the first dimension.
 
-    A batch waits `timeout_s` for further requests; `max_enqueued` batches may wait for a thread. Where `allowed_sizes` isn't empty a
-    batch is padded to the next of them. `pad_lengths` pads the other dimensions to the longest.
+    A batch waits `timeout_s` for further requests; `max_enqueued` batches may wait for a thread. Where `allowed_sizes`
+    isn't empty a batch is padded to the next of them. `pad_lengths` pads the other dimensions to the longest.
     """
 
     max_size: int = 1000

@@ -26,8 +26,8 @@ def size_of(feeds: Feeds) -> int:
 def concatenate(requests: Sequence[Feeds], *, run_at: int, pad_lengths: bool) -> dict[str, Array]:
     """Concatenate the requests' rows, padded to `run_at` rows with the first row of the last request.
 
-    With `pad_lengths` the other dimensions are padded to the longest with the tensor's first element, else they must agree: raises
-    FAILED_PRECONDITION where they don't.
+    With `pad_lengths` the other dimensions are padded to the longest with the tensor's first element, else they must
+    agree: raises FAILED_PRECONDITION where they don't.
     """
     merged = {}
     for name in requests[0]:

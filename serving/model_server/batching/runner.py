@@ -40,8 +40,8 @@ class BatchingRunner:
     def run(self, feeds: Mapping[str, Array], fetches: Sequence[str], *, deadline: float) -> list[Array]:
         """Return the tensors named by `fetches`, for this request's rows alone.
 
-        Raises INVALID_ARGUMENT where the inputs differ in rows or are too many, UNAVAILABLE when the queue is full, RESOURCE_EXHAUSTED
-        when the whole batch is past its deadline before it runs.
+        Raises INVALID_ARGUMENT where the inputs differ in rows or are too many, UNAVAILABLE when the queue is full,
+        RESOURCE_EXHAUSTED when the whole batch is past its deadline before it runs.
         """
         feeds = dict(sorted(feeds.items()))
         outputs: Future[list[Array]] = Future()

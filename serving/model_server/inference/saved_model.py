@@ -17,9 +17,10 @@ from serving.model_server.inference.tensors import Array
 class LoadedModel:
     """One version in memory.
 
-    `tags` name the meta graph in the SavedModel. With `inter_op` at 0 or 1 a request runs in the calling thread, which for the many small
-    operations of a ranker saves more than parallel operations would; more than 1 shares a pool of that many threads.
-    Raises NOT_FOUND when the folder holds no SavedModel, and what TensorFlow raises when it can't load it.
+    `tags` name the meta graph in the SavedModel. With `inter_op` at 0 or 1 a request runs in the calling thread, which
+    for the many small operations of a ranker saves more than parallel operations would; more than 1 shares a pool of
+    that many threads. Raises NOT_FOUND when the folder holds no SavedModel, and what TensorFlow raises when it can't
+    load it.
     """
 
     def __init__(self, path: Path, *, tags: Sequence[str] = ("serve",), intra_op: int = 1, inter_op: int = 1) -> None:
@@ -60,7 +61,8 @@ class LoadedModel:
         self._calls.clear()
         self._session.close()
         self._session = None
-        # A graph is full of reference cycles; leaving them to the garbage collector would halt every thread for much of a second.
+        # A graph is full of reference cycles; leaving them to the garbage collector would halt every thread for much of
+        # a second.
         ops.dismantle_graph(graph)
 
 
@@ -72,8 +74,9 @@ def _scalar(value: object) -> Array:
 def session_call(session: Any, feeds: Sequence[str], fetches: Sequence[str], *, in_caller: bool) -> Any:
     """Return a function of the feeds' arrays, in their order, that returns the list of the fetches' arrays.
 
-    TensorFlow's own callable is private. It is the only way from Python that takes inputs as a C++ session does, without comparing them
-    to the placeholder's static shape, and it costs a fraction of `Session.run`, the fallback where the callable doesn't exist.
+    TensorFlow's own callable is private. It is the only way from Python that takes inputs as a C++ session does,
+    without comparing them to the placeholder's static shape, and it costs a fraction of `Session.run`, the fallback
+    where the callable doesn't exist.
     """
     make = getattr(session, "_make_callable_from_options", None)
     if make is None:

@@ -1,7 +1,7 @@
 """Convert TensorProto to array and back, without a Python value for each element wherever the wire format allows it.
 
-A packed `float_val` or `double_val` on the wire is the array's own little-endian bytes, so an output is written by joining bytes. Inputs
-come fastest as `tensor_content`, which is what `tf.make_tensor_proto` writes for an array.
+A packed `float_val` or `double_val` on the wire is the array's own little-endian bytes, so an output is written by
+joining bytes. Inputs come fastest as `tensor_content`, which is what `tf.make_tensor_proto` writes for an array.
 """
 
 import math

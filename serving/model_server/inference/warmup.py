@@ -18,8 +18,8 @@ MAX_RECORDS = 1000
 def warm_up(folder: Path, runner: Runner) -> int:
     """Run and count the requests of `assets.extra/tf_serving_warmup_requests`, a TFRecord file of PredictionLog.
 
-    A missing file is no error. Raises ServingError when the file isn't TFRecord (DATA_LOSS), holds more than 1000 records or one that
-    can't be parsed, or when a request fails: the load fails with it.
+    A missing file is no error. Raises ServingError when the file isn't TFRecord (DATA_LOSS), holds more than 1000
+    records or one that can't be parsed, or when a request fails: the load fails with it.
     """
     path = folder / "assets.extra" / "tf_serving_warmup_requests"
     if not path.is_file():

@@ -11,8 +11,8 @@ Labels = Mapping[str, Mapping[str, int]]
 def accepted(models: Models, before: Labels, *, available: Callable[[str, int], bool], unavailable_allowed: bool) -> Labels:
     """Return model -> label -> version for the whole configuration.
 
-    A label may only point to an available version; with `unavailable_allowed`, a new or unchanged label may point to any.
-    Raises FAILED_PRECONDITION for the first label that may not.
+    A label may only point to an available version; with `unavailable_allowed`, a new or unchanged label may point to
+    any. Raises FAILED_PRECONDITION for the first label that may not.
     """
     for model in models.values():
         for label, version in model.labels.items():

@@ -134,7 +134,8 @@ class Lifecycle:
             log.error("version %d of %s doesn't load (try %d): %s", version, name, held.failures, held.error.status_text)
             if held.failures > self._retries:
                 held.state = State.END
-            # TensorFlow Serving reports no error until it gives up; a client that waits for the version would wait in vain.
+            # TensorFlow Serving reports no error until it gives up; a client that waits for the version would wait in
+            # vain.
             self._statuses.set(name, version, Status(State.END if held.state is State.END else State.LOADING, held.error))
             return
         self._registry.add(Servable(name, version, runner))

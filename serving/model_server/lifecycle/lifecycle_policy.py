@@ -23,8 +23,9 @@ class Unload:
 def next_step(aspired: Set[int], held: Mapping[int, State], *, backing_off: Set[int]) -> Load | Unload | None:
     """Return the next step of a model from its aspired versions and the states of those that have one.
 
-    A version that is no longer aspired is unloaded only when an aspired one is available, or when none is aspired at all; the newest
-    missing one is loaded first. Versions in `backing_off` aren't retried yet; one that failed finally stays in `held` at END.
+    A version that is no longer aspired is unloaded only when an aspired one is available, or when none is aspired at
+    all; the newest missing one is loaded first. Versions in `backing_off` aren't retried yet; one that failed finally
+    stays in `held` at END.
     """
     answering = any(state is State.AVAILABLE and version in aspired for version, state in held.items())
     leaving = [version for version, state in held.items() if version not in aspired and state is State.AVAILABLE]
