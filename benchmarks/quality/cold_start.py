@@ -11,8 +11,8 @@ method.
 - By product: the share of its pairs with the other candidates of a request that are in the order of their true
   relevance.
 
-`count`: the decayed count of clicks of the longest half-life. `lent`: rates with the mean of the 20 nearest products by
-content for a prior (docs/cold-start.md), made anew each day.
+`count`: the decayed count of clicks of the longest half-life. `lent`: rates with the mean of the 20 nearest products by content for a
+prior (docs/cold-start.md), made anew each day.
 """
 
 import argparse
@@ -48,7 +48,7 @@ from serving.service.ranking.segment_popularity import SegmentPopularity
 from serving.state.interface import plans_of
 from serving.state.memory import MemoryStates
 
-BANDS = {"0": 0, "1-2": 2, "3-5": 5, "6-20": 20, "more": np.inf}  # name to its upper bound
+BANDS = {"0": 0, "1-2": 2, "3-5": 5, "6-20": 20, "more": np.inf}  # name to the greatest number in it
 WAYS = ("model", "model, lent", "segment", "popularity", "popularity, lent", "count", "given")
 NEIGHBOURS, EVIDENCE = 20, 20
 DAY_US = 86_400_000_000

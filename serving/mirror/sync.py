@@ -47,7 +47,7 @@ def write(file: Path, text: str) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder that `bring` has made; it is renamed first, so that it is never seen partly removed."""
+    """Remove a folder that `mirror_folder` has made; it is renamed first, so that it is never seen partly removed."""
     if folder.is_symlink():
         folder.unlink()
         return
