@@ -88,11 +88,11 @@ def main() -> None:
     draw = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as temporary:
         work = args.work or Path(temporary)
-        took = finish(args.dataset, args.data, work / "undisturbed")
-        print(f"undisturbed: {took:.0f} s", flush=True)
+        undisturbed_s = finish(args.dataset, args.data, work / "undisturbed")
+        print(f"undisturbed: {undisturbed_s:.0f} s", flush=True)
         expected, differing = outcome(work / "undisturbed"), 0
         for number in range(args.kills):
-            moment = draw.uniform(0, took)
+            moment = draw.uniform(0, undisturbed_s)
             print(f"kill {number + 1} at {moment:.0f} s: {kill_after(moment, args.dataset, args.data, work / 'killed')}", flush=True)
             if args.fresh or number == args.kills - 1:
                 print(f"  finished in {finish(args.dataset, args.data, work / 'killed'):.0f} s", flush=True)

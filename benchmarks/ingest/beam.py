@@ -42,7 +42,7 @@ SAMPLED_S = 0.2
 
 
 @dataclass(frozen=True)
-class Taken:
+class Cost:
     """Cost of one ingestion: memory in bytes, `largest` that of the largest process."""
 
     seconds: float
@@ -51,7 +51,7 @@ class Taken:
     digest: str
 
 
-def measured(way: str, shop: Path, work: Path) -> Taken:
+def measured(way: str, shop: Path, work: Path) -> Cost:
     """Ingest in a process of its own and sample the memory of its process tree."""
     command = [sys.executable, "-m", "benchmarks.ingest.beam", "--alone", way, str(shop), "--work", str(work)]
     log = work / "log"
@@ -62,11 +62,11 @@ def measured(way: str, shop: Path, work: Path) -> Taken:
             together, largest = max(together, sum(held)), max(largest, *held, 0)
             time.sleep(SAMPLED_S)
         assert process.stdout is not None
-        said = process.stdout.read()
+        output = process.stdout.read()
     if process.returncode:
         raise SystemExit(f"{way} failed; see {log}:\n{log.read_text()[-2000:]}")
-    figures = json.loads(said.splitlines()[-1])
-    return Taken(figures["seconds"], together, largest, figures["digest"])
+    figures = json.loads(output.splitlines()[-1])
+    return Cost(figures["seconds"], together, largest, figures["digest"])
 
 
 def _family(pid: int) -> list[int]:

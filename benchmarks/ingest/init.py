@@ -172,8 +172,8 @@ def _print_seconds(work: Path, size: int) -> None:
             path = work / f"large-{share}" / f"events.{suffix}"
             path.parent.mkdir(exist_ok=True)
             large_file(path, world, int(size * share))
-            took = seconds(path)
-            table.add_row(suffix, f"{path.stat().st_size:,}", *(f"{each:.1f}" for each in took))
+            measured = seconds(path)
+            table.add_row(suffix, f"{path.stat().st_size:,}", *(f"{each:.1f}" for each in measured))
             path.unlink()
     console().print(table)
 

@@ -80,11 +80,11 @@ def compiling(shop: Path, cache: Path) -> dict[str, float]:
 def main() -> None:
     """Measure all and print it."""
     assert __doc__ is not None
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--events", type=int, default=1_000_000)
-    asked.add_argument("--repeats", type=int, default=5)
-    asked.add_argument("--work", type=Path, help="folder to work in; shops that lie there are used again (default: a temporary one)")
-    args = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--work", type=Path, help="folder to work in; shops that lie there are used again (default: a temporary one)")
+    args = parser.parse_args()
     os.environ["POLARS_MAX_THREADS"] = "1"  # of the processes that measure
     with tempfile.TemporaryDirectory() as temporary:
         work = args.work or Path(temporary)

@@ -33,14 +33,14 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, help="folder of a simulated shop's truth")
     args = parser.parse_args()
     dataset = load_dataset(args.dataset)
-    door = tf.saved_model.load(str(newest(args.root, "Trainer/model") / "Format-Serving")).signatures["examples"]
+    signature = tf.saved_model.load(str(newest(args.root, "Trainer/model") / "Format-Serving")).signatures["examples"]
 
     def by_rules(_records: tf.Tensor, features: Features) -> dict[str, Scores]:
         return rules(dataset, features)
 
     def by_model(records: tf.Tensor, features: Features) -> dict[str, Scores]:
         lengths = features["label"].row_lengths()
-        return {"the model": tf.RaggedTensor.from_tensor(door(examples=records)["scores"], lengths=lengths).flat_values.numpy()}
+        return {"the model": tf.RaggedTensor.from_tensor(signature(examples=records)["scores"], lengths=lengths).flat_values.numpy()}
 
     judged, (ruled, model, named) = read(
         dataset, newest(args.root, "EventExampleGen/examples"), "test", [by_rules, by_model, candidate_ids]

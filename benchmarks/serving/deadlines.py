@@ -154,15 +154,15 @@ async def by_grpc(service: Service, candidates: list[str], deadline_s: float) ->
         yield ask
 
 
-DOORS = {"REST": by_rest, "gRPC": by_grpc}
+PROTOCOLS = {"REST": by_rest, "gRPC": by_grpc}
 
 
-async def share_in_time(door: str, service: Service, args: argparse.Namespace, deadline_s: float, calls: int) -> float:
+async def share_in_time(protocol: str, service: Service, args: argparse.Namespace, deadline_s: float, calls: int) -> float:
     """Measure the share in time of `calls` by several clients at a time."""
     candidates = [f"i{row:06d}" for row in range(args.candidates)]
 
     async def client(times: int) -> int:
-        async with DOORS[door](service, candidates, deadline_s) as ask:
+        async with PROTOCOLS[protocol](service, candidates, deadline_s) as ask:
             return sum([await ask() for _ in range(times)])
 
     each = -(-calls // args.clients)
@@ -188,19 +188,19 @@ async def measured(args: argparse.Namespace, state: Path) -> dict[tuple[str, str
     """Measure the share by protocol, model, load and deadline in ms."""
     shares = {}
     for deadline_ms in args.deadlines:
-        for door in DOORS:
+        for protocol in PROTOCOLS:
             for name in MODELS:
                 model = Model(args.candidates, deadline_s=deadline_ms / 1e3)
                 async with model.served() as address:
                     where = f"127.0.0.1:{free_port()}" if name == "gone" else address
-                    async with serviced(state, where, deadline_ms if door == "REST" else OWN_MS) as service:
-                        await share_in_time(door, service, args, 10.0, WARM_UP)
+                    async with serviced(state, where, deadline_ms if protocol == "REST" else OWN_MS) as service:
+                        await share_in_time(protocol, service, args, 10.0, WARM_UP)
                         model.state = name
                         for busy in (False, True):
                             with loaded(busy):
-                                share = await share_in_time(door, service, args, deadline_ms / 1e3, args.calls)
-                            shares[door, name, busy, deadline_ms] = share
-                            print(f"{door} {name} {deadline_ms:g} ms {'loaded' if busy else 'quiet'}: {share:.1%}", file=sys.stderr)
+                                share = await share_in_time(protocol, service, args, deadline_ms / 1e3, args.calls)
+                            shares[protocol, name, busy, deadline_ms] = share
+                            print(f"{protocol} {name} {deadline_ms:g} ms {'loaded' if busy else 'quiet'}: {share:.1%}", file=sys.stderr)
     return shares
 
 
@@ -216,9 +216,9 @@ def main() -> None:
         made_shop(load_dataset(SHOP), Path(folder))
         shares = asyncio.run(measured(args, Path(folder)))
     table = Table("door", "model", "cores", *(f"{deadline:g} ms" for deadline in args.deadlines), title="% of orders in time")
-    for door, name, busy in dict.fromkeys(key[:3] for key in shares):
-        cells = [f"{shares[door, name, busy, deadline] * 100:.1f}" for deadline in args.deadlines]
-        table.add_row(door, name, "full load" if busy else "quiet", *cells)
+    for protocol, name, busy in dict.fromkeys(key[:3] for key in shares):
+        cells = [f"{shares[protocol, name, busy, deadline] * 100:.1f}" for deadline in args.deadlines]
+        table.add_row(protocol, name, "full load" if busy else "quiet", *cells)
     Console(width=140).print(table)
 
 

@@ -151,7 +151,7 @@ def served(base: Path) -> Iterator[str]:
         yield address
 
 
-def ways(folder: Path, asked: Request, channel: grpc.Channel) -> Ways:
+def ways(folder: Path, tensors: Request, channel: grpc.Channel) -> Ways:
     """Return by name a call that scores the request."""
     loaded = tf.saved_model.load(str(folder))  # owns the variables: held by `direct`
     eager = loaded.signatures["serving_default"]
@@ -160,17 +160,17 @@ def ways(folder: Path, asked: Request, channel: grpc.Channel) -> Ways:
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
     def direct(_owner: Any = loaded) -> Array:
-        scores: Array = eager(**{name: tf.constant(value) for name, value in asked.items()})[SCORES].numpy()
+        scores: Array = eager(**{name: tf.constant(value) for name, value in tensors.items()})[SCORES].numpy()
         return scores
 
     def session() -> Array:
-        feeds = {signature.inputs[name].name: value for name, value in asked.items()}
+        feeds = {signature.inputs[name].name: value for name, value in tensors.items()}
         return model.run(feeds, [signature.outputs[SCORES].name], deadline=0)[0]
 
     def server() -> Array:
         message = predict_pb2.PredictRequest(output_filter=[SCORES])
         message.model_spec.name = "default"
-        for name, value in asked.items():
+        for name, value in tensors.items():
             fill_proto(message.inputs[name], value, as_content=True)
         return to_array(stub.Predict(message, timeout=60).outputs[SCORES])
 
@@ -179,7 +179,7 @@ def ways(folder: Path, asked: Request, channel: grpc.Channel) -> Ways:
 
 def milliseconds(calls: Ways, *, rounds: int, clients: int) -> dict[str, Array]:
     """Measure the ms of each call [rounds * clients], by name; they alternate in blocks of 20 calls of each client."""
-    took: dict[str, list[float]] = {name: [] for name in calls}
+    milliseconds_by_way: dict[str, list[float]] = {name: [] for name in calls}
 
     def block(call: Callable[[], Array]) -> list[float]:
         times = []
@@ -193,8 +193,8 @@ def milliseconds(calls: Ways, *, rounds: int, clients: int) -> dict[str, Array]:
         for turn in range(-2, rounds // 20):  # the first two warm up
             for name, call in calls.items():
                 for times in pool.map(block, [call] * clients):
-                    took[name] += times if turn >= 0 else []
-    return {name: np.array(times) for name, times in took.items()}
+                    milliseconds_by_way[name] += times if turn >= 0 else []
+    return {name: np.array(times) for name, times in milliseconds_by_way.items()}
 
 
 def main() -> None:
@@ -213,23 +213,23 @@ def main() -> None:
         else:
             made_model(base / "1")
         meta = LoadedModel(base / "1")
-        asked = request(meta.signatures["serving_default"], candidates=args.candidates, events=args.events)
+        tensors = request(meta.signatures["serving_default"], candidates=args.candidates, events=args.events)
         meta.close()
         with served(base) as address, grpc.insecure_channel(address) as channel:
-            calls = ways(base / "1", asked, channel)
+            calls = ways(base / "1", tensors, channel)
             answers = {name: call() for name, call in calls.items()}
-            took = milliseconds(calls, rounds=args.calls, clients=args.clients)
+            milliseconds_by_way = milliseconds(calls, rounds=args.calls, clients=args.clients)
     apart = max(float(np.abs(answer - answers["direct"]).max()) for answer in answers.values())
-    size = sum(value.nbytes if not value.dtype.hasobject else sum(map(len, value.flat)) for value in asked.values())
+    size = sum(value.nbytes if not value.dtype.hasobject else sum(map(len, value.flat)) for value in tensors.values())
     console = Console()
     console.print(
-        f"{args.candidates} candidates, {args.events} events, {len(asked)} inputs, {size / 1024:.0f} KiB, {args.clients} client(s), "
+        f"{args.candidates} candidates, {args.events} events, {len(tensors)} inputs, {size / 1024:.0f} KiB, {args.clients} client(s), "
         f"{args.calls} calls each; scores differ by {apart:.1e} at most"
     )
     table = Table("way", "p50 ms", "p99 ms", "p50 / direct", "calls/s a client")
-    for name, times in took.items():
+    for name, times in milliseconds_by_way.items():
         half, most = np.percentile(times, [50, 99])
-        ratio = half / np.percentile(took["direct"], 50)
+        ratio = half / np.percentile(milliseconds_by_way["direct"], 50)
         table.add_row(name, f"{half:.2f}", f"{most:.2f}", f"{ratio:.2f}", f"{1e3 / times.mean():.0f}")
     console.print(table)
 

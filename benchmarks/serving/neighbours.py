@@ -66,11 +66,11 @@ def measured(products: int, queries: list[int]) -> list[Row]:
     made_s = time.perf_counter() - began
     rows = []
     for number in queries:
-        asked = vectors[np.random.default_rng(1).integers(0, products, number)]
+        queried = vectors[np.random.default_rng(1).integers(0, products, number)]
         times = []
         for _ in range(REPEATS):
             began = time.perf_counter()
-            nearest(vectors, asked, count=NEIGHBOURS)
+            nearest(vectors, queried, count=NEIGHBOURS)
             times.append(time.perf_counter() - began)
         rows.append(Row(products, number, 1000 * min(times), vectors.nbytes / 1e6, made_s))
     return rows

@@ -18,7 +18,7 @@ from serving.model_server.inference.tensors import Array
 _AXES = ("request", "history", "candidate")
 
 
-def onnx_call(made: Made, asked: Request) -> Callable[[], Array]:
+def onnx_call(made: Made, tensors: Request) -> Callable[[], Array]:
     """Return a call that scores the request, its embedding rows looked up here, with ONNX Runtime's default threads."""
 
     def core(rows: dict[str, tf.Tensor], numbers: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -35,10 +35,10 @@ def onnx_call(made: Made, asked: Request) -> Callable[[], Array]:
 
     names = {f"rows_{name}": name for axis in _AXES for name in made.words[axis]}
     feeds: dict[str, Array] = {
-        entry: tf.strings.to_hash_bucket_fast(asked[name].reshape(-1), BUCKETS).numpy() for entry, name in names.items()
+        entry: tf.strings.to_hash_bucket_fast(tensors[name].reshape(-1), BUCKETS).numpy() for entry, name in names.items()
     }
     for axis in ("request", "candidate"):
-        feeds[f"numbers_{axis}"] = np.stack([asked[name].reshape(-1) for name in made.numbers[axis]], axis=-1).astype(np.float32)
+        feeds[f"numbers_{axis}"] = np.stack([tensors[name].reshape(-1) for name in made.numbers[axis]], axis=-1).astype(np.float32)
 
     def flat(*arrays: tf.Tensor) -> dict[str, tf.Tensor]:
         named = dict(zip(feeds, arrays, strict=True))

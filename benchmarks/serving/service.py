@@ -122,26 +122,26 @@ def free_port() -> int:
         return port
 
 
-def with_service(calls: Ways, port: int, asked: Request) -> Ways:
+def with_service(calls: Ways, port: int, request: Request) -> Ways:
     """Add a call through the service to the calls; each client has a connection of its own."""
-    body = json.dumps({"candidates": list(asked.candidates), "shopper": asked.shopper, "context": dict(asked.context)}).encode()
-    mine = local()
+    body = json.dumps({"candidates": list(request.candidates), "shopper": request.shopper, "context": dict(request.context)}).encode()
+    per_thread = local()
 
     def service() -> Any:
-        if not hasattr(mine, "connection"):
-            mine.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        mine.connection.request("POST", "/v1/rank", body, {"content-type": "application/json"})
-        answer = json.loads(mine.connection.getresponse().read())
+        if not hasattr(per_thread, "connection"):
+            per_thread.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        per_thread.connection.request("POST", "/v1/rank", body, {"content-type": "application/json"})
+        answer = json.loads(per_thread.connection.getresponse().read())
         assert answer["rung"] == "model", answer
         at = dict(zip(answer["order"], answer["scores"], strict=True))
-        return np.array([[at[item] for item in asked.candidates]])
+        return np.array([[at[item] for item in request.candidates]])
 
     return {"direct": calls["direct"], "model server": calls["server"], "service": service}
 
 
-def measured(folder: Path, made: Made, channel: grpc.Channel, port: int, asked: Request, tensors: Mapping[str, Any]) -> Ways:
+def measured(folder: Path, made: Made, channel: grpc.Channel, port: int, request: Request, tensors: Mapping[str, Any]) -> Ways:
     """Return the calls for one request."""
-    calls = with_service(ways(folder, dict(tensors), channel), port, asked)
+    calls = with_service(ways(folder, dict(tensors), channel), port, request)
     return {"onnx": onnx_call(made, dict(tensors))} | calls
 
 
@@ -169,14 +169,14 @@ def main() -> None:
             port, ready_s, resident_mb = stack.enter_context(serviced(base / "state", address, reuse_ms=args.reuse_ms))
             for candidates in args.candidates:
                 items = [catalogue.items.ids[at] for at in rng.choice(ITEMS, candidates, replace=False)]
-                asked = Request(shopper="u000007", candidates=items, time_us=time.time_ns() // 1000, context={"device": "mobile"})
-                calls = measured(base / "models" / "1", made, channel, port, asked, features.inputs(asked).tensors)
+                request = Request(shopper="u000007", candidates=items, time_us=time.time_ns() // 1000, context={"device": "mobile"})
+                calls = measured(base / "models" / "1", made, channel, port, request, features.inputs(request).tensors)
                 answers = {name: call() for name, call in calls.items()}
                 # Ages have grown meanwhile: the service's scores are of later times than the others.
                 apart = max(apart, *(float(np.abs(answer - answers["direct"]).max()) for answer in answers.values()))
                 for clients in args.clients:
-                    took = milliseconds(calls, rounds=max(20, args.calls // clients), clients=clients)
-                    for row in rows(took, candidates=candidates, clients=clients):
+                    milliseconds_by_way = milliseconds(calls, rounds=max(20, args.calls // clients), clients=clients)
+                    for row in rows(milliseconds_by_way, candidates=candidates, clients=clients):
                         table.add_row(*row)
     console.print(
         f"a history of 30 events, {args.calls} calls of each way; scores differ by {apart:.1e} at most; the service was ready after "
@@ -185,10 +185,10 @@ def main() -> None:
     console.print(table)
 
 
-def rows(took: Mapping[str, NDArray[np.float64]], *, candidates: int, clients: int) -> Iterator[tuple[str, ...]]:
+def rows(milliseconds_by_way: Mapping[str, NDArray[np.float64]], *, candidates: int, clients: int) -> Iterator[tuple[str, ...]]:
     """Yield the table's rows of one list length and number of clients."""
-    direct = np.percentile(took["direct"], 50)
-    for name, times in took.items():
+    direct = np.percentile(milliseconds_by_way["direct"], 50)
+    for name, times in milliseconds_by_way.items():
         half, most = np.percentile(times, [50, 99])
         rate = clients * candidates * 1e3 / times.mean()
         yield str(candidates), str(clients), name, f"{half:.2f}", f"{most:.2f}", f"{half - direct:+.2f}", f"{rate:,.0f}"

@@ -63,12 +63,12 @@ def recorded(states: MemoryStates, changes: Changes, event: Shown) -> None:
 
 def timed(calls: list[Callable[[], object]]) -> str:
     """Measure the milliseconds at p50 and p99."""
-    took = []
+    seconds = []
     for call in calls:
         began = time.perf_counter()
         call()
-        took.append(time.perf_counter() - began)
-    return "p50 {:.3f} ms, p99 {:.3f} ms".format(*(np.percentile(took, (50, 99)) * 1e3))
+        seconds.append(time.perf_counter() - began)
+    return "p50 {:.3f} ms, p99 {:.3f} ms".format(*(np.percentile(seconds, (50, 99)) * 1e3))
 
 
 def main() -> None:
@@ -76,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--candidates", type=int, nargs="+", default=[200, 1000])
     parser.add_argument("--requests", type=int, default=2000)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     dataset = load_dataset(DATASET)
     catalogue = made_up(dataset)
     states = MemoryStates(plans_of(dataset), catalogue.codes)
@@ -90,8 +90,8 @@ def main() -> None:
         change = changes.of(done, now_us=now_us)
         assert change is not None
         states.record(change)
-    for length in asked.candidates:
-        lists = [[f"p{row:06d}" for row in draw.choice(ITEMS, length, replace=False)] for _ in range(asked.requests + 50)]
+    for length in args.candidates:
+        lists = [[f"p{row:06d}" for row in draw.choice(ITEMS, length, replace=False)] for _ in range(args.requests + 50)]
         requests = [
             Request(
                 shopper=f"u{draw.integers(USERS):06d}",

@@ -42,11 +42,11 @@ class Seen:
     failed: list[str] = field(default_factory=list)
 
 
-def ask(address: str, asked: Request, over: threading.Event, seen: Seen) -> None:
+def ask(address: str, tensors: Request, over: threading.Event, seen: Seen) -> None:
     """Send requests until the event is set."""
     message = predict_pb2.PredictRequest(output_filter=[SCORES])
     message.model_spec.name = "default"
-    for name, value in asked.items():
+    for name, value in tensors.items():
         fill_proto(message.inputs[name], value, as_content=True)
     expected = None
     with grpc.insecure_channel(address) as channel:
@@ -91,11 +91,11 @@ def main() -> None:
         base.mkdir()
         shutil.copytree(source, base / "1")
         meta = LoadedModel(source)
-        asked = request(meta.signatures["serving_default"], candidates=args.candidates, events=20)
+        tensors = request(meta.signatures["serving_default"], candidates=args.candidates, events=20)
         meta.close()
         seen, over, memory, swaps = [Seen() for _ in range(args.clients)], threading.Event(), list[float](), list[tuple[float, float]]()
         with serving(base, "--file_system_poll_wait_seconds=1") as (address, process):
-            clients = [threading.Thread(target=ask, args=(address, asked, over, each)) for each in seen]
+            clients = [threading.Thread(target=ask, args=(address, tensors, over, each)) for each in seen]
             for client in clients:
                 client.start()
             try:

@@ -121,9 +121,9 @@ def waiting(dataset: Dataset, root: Path) -> list[tuple[float, float]]:
         waited, begin = 0.0, time.perf_counter()
         iterator = iter(training.epoch(number))
         while True:
-            asked = time.perf_counter()
+            requested_s = time.perf_counter()
             batch = next(iterator, None)
-            waited += time.perf_counter() - asked
+            waited += time.perf_counter() - requested_s
             if batch is None:
                 break
             _seconds(step, batch)

@@ -49,7 +49,7 @@ from components.schema.schema import schema
 from trainer.fit.auc import auc
 from trainer.preprocess import preprocessing_fn
 from trainer.run import run_fn
-from trainer.warm_start.champion_weights import read as bequest
+from trainer.warm_start.champion_weights import read as read_champion
 
 METRICS = {"auc": "AUC", "ndcg_at_10": "NDCG@10"}
 FULL = "full retrain"
@@ -150,11 +150,11 @@ def judged_by(
     text: str, examples: Path, models: dict[str, Path], known: NDArray[np.str_]
 ) -> tuple[Judged, dict[str, Scores], NDArray[Any]]:
     """Read the test window, the scores of each model, and which candidates are new products."""
-    doors = {name: tf.saved_model.load(str(folder)).signatures["examples"] for name, folder in models.items()}
+    signatures = {name: tf.saved_model.load(str(folder)).signatures["examples"] for name, folder in models.items()}
 
     def scores(records: tf.Tensor, features: Features) -> dict[str, Scores]:
         lengths = features["label"].row_lengths()
-        dense = {name: door(examples=records)["scores"] for name, door in doors.items()}
+        dense = {name: signature(examples=records)["scores"] for name, signature in signatures.items()}
         return {name: tf.RaggedTensor.from_tensor(each, lengths=lengths).flat_values.numpy() for name, each in dense.items()}
 
     def new(_records: tf.Tensor, features: Features) -> dict[str, NDArray[np.bool_]]:
@@ -204,13 +204,13 @@ def compare(args: argparse.Namespace, work: Path) -> dict[str, Row]:
 
 def since(paths: list[str], champion: Path, folder: Path) -> list[str]:
     """Write the requests after the champion's last one to a file of their own."""
-    left = bequest(str(champion))
-    assert left is not None
+    initial = read_champion(str(champion))
+    assert initial is not None
     folder.mkdir(parents=True)
     with tf.io.TFRecordWriter(str(folder / "part-0")) as writer:
         for name in paths:
             for record in tf.data.TFRecordDataset(name).as_numpy_iterator():
-                if tf.train.Example.FromString(record).features.feature["time"].int64_list.value[0] > left.trained_until_us:
+                if tf.train.Example.FromString(record).features.feature["time"].int64_list.value[0] > initial.trained_until_us:
                     writer.write(record)
     return [str(folder / "*")]
 
