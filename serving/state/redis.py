@@ -238,21 +238,16 @@ class RedisStates:
                 raise
             late, left, entries = False, list[tuple[int, Group]](), iter(answers)
             for (number, group), plan, writes in zip(groups, plans, group_writes, strict=True):
-                other = next(entries) if writes else []
-                if not other:
+                conflicts = next(entries) if writes else []
+                if not conflicts:
                     counted |= plan.counted
                     done.append(writes)
                     continue
                 left.append((number, group))
-                if other == [-1]:
+                if conflicts == [-1]:
                     late = True
-                    continue
-                changed = {writes[index].key: value or None for index, value in zip(other[::2], other[1::2], strict=True)}
-                held |= changed
-                if not changed.keys() <= group.sides.keys():
-                    group.computed.clear()
-                for key in changed:
-                    group.computed.pop(key, None)
+                else:
+                    held |= _changed(group, writes, conflicts)
             if not left:
                 return counted
             if late or (until_s is not None and time.monotonic() >= until_s):
@@ -382,6 +377,16 @@ def _grouped(keys: Iterable[tuple[int, bytes]]) -> Mapping[int, list[bytes]]:
     for number, key in keys:
         groups.setdefault(number, []).append(key)
     return groups
+
+
+def _changed(group: Group, writes: Sequence[_Write], conflicts: Sequence[Any]) -> Held:
+    """Return the present values of keys that others have changed, and drop the group's values computed from old ones."""
+    changed = {writes[index].key: value or None for index, value in zip(conflicts[::2], conflicts[1::2], strict=True)}
+    if not changed.keys() <= group.sides.keys():
+        group.computed.clear()
+    for key in changed:
+        group.computed.pop(key, None)
+    return changed
 
 
 def _server_deadline_us(clock_us: int, read_s: float, until_s: float | None) -> int:

@@ -91,7 +91,7 @@ class Shards:
 
     @property
     def groups(self) -> range:
-        """All of them."""
+        """Return all groups."""
         return range(1 if self._cluster is None else PARTITIONS)
 
     def read(self, keys: Mapping[int, Sequence[bytes]]) -> dict[bytes, bytes | None]:
