@@ -31,14 +31,13 @@ from components.state.store import Event, take_in
 from serving.state.change_groups import Group, Side, batches, keys_of, merge_overlapping, split_in_half
 from serving.state.interface import Change, Known, Plans
 from serving.state.item_codes import ItemCodes
-from serving.state.marks import MARK_TTL_S, Mark, content_of, remembered_us, repeats, repetitions_of_others, time_of, ttl_s
+from serving.state.marks import Mark, content_of, remembered_us, repeats, repetitions_of_others, time_of, ttl_s
 from serving.state.partitions import TAGS, partition_of, partitioned
 from serving.state.shards import ADD_UNLESS, COMPARE_AND_SET, REPLACE_BY, Call, Shards
 from serving.state.snapshot import keys_in, parts
 from serving.state.tombstones import RETENTION_S, digest_of
 from serving.state.values import TAG_BYTES, decoded, encoded, schema_version, tag_of
 
-__all__ = ["MARK_TTL_S", "RedisStates"]
 _LOG = logging.getLogger(__name__)
 LOADED_AT_A_TIME = 2_000
 ATTEMPTS = 8  # then changes are halved: the fewer keys, the fewer conflicts with other writers

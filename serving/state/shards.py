@@ -13,7 +13,7 @@ from typing import Any, final
 import redis
 
 from components.contract.errors import StateUnavailable
-from serving.state.partitions import PARTITIONS, partition_of
+from serving.state.partitions import partition_of
 
 Client = "redis.Redis | redis.RedisCluster"
 
@@ -88,11 +88,6 @@ class Shards:
     def group(self, name: str) -> int:
         """Return the group of a shopper's or a product's keys."""
         return 0 if self._cluster is None else partition_of(name.encode())
-
-    @property
-    def groups(self) -> range:
-        """Return all groups."""
-        return range(1 if self._cluster is None else PARTITIONS)
 
     def read(self, keys: Mapping[int, Sequence[bytes]]) -> dict[bytes, bytes | None]:
         """Read the values of keys, which are passed by group.

@@ -1,7 +1,6 @@
-"""Keep the status of each version of each model, and wait for changes."""
+"""Keep the status of each version of each model."""
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -31,21 +30,14 @@ class VersionStatuses:
 
     def __init__(self) -> None:
         self._versions: dict[str, dict[int, Status]] = {}
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
 
     def set(self, model: str, version: int, status: Status) -> None:
-        """Set a version's status and wake waiting threads."""
-        with self._changed:
+        """Set a version's status."""
+        with self._lock:
             self._versions.setdefault(model, {})[version] = status
-            self._changed.notify_all()
 
     def versions(self, model: str) -> dict[int, Status]:
         """Return the model's versions, newest first; empty when none was ever seen."""
-        with self._changed:
+        with self._lock:
             return dict(sorted(self._versions.get(model, {}).items(), reverse=True))
-
-    def wait(self, done: Callable[[], bool]) -> None:
-        """Block until `done`, evaluated after each change, is true."""
-        with self._changed:
-            while not done():
-                self._changed.wait(0.1)
