@@ -39,7 +39,7 @@ def test_the_policy_chooses(policy: Policy, served: set[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("want", "held", "resting", "step"),
+    ("want", "held", "backing_off", "step"),
     [
         pytest.param({2}, {1: AVAILABLE, 2: START}, set(), Load(2), id="the-new-one-first"),
         pytest.param({2}, {1: AVAILABLE, 2: AVAILABLE}, set(), Unload(1), id="then-the-old-one-goes"),
