@@ -12,7 +12,7 @@ from components.contract.errors import InputError
 from components.contract.values.null_words import feature_words
 from serving.features.catalogue import Items
 from serving.features.values import texts
-from serving.sources.contents import Contents
+from serving.sources.contents import CatalogueIndex
 from serving.sources.file import Alike, Listed, New, Popular, Similar, Source, Sources
 from serving.sources.popularity_ranking import Standing, Watched
 
@@ -33,7 +33,7 @@ class CandidateSources:
     """
 
     def __init__(
-        self, sources: Sources, dataset: Dataset, items: Items, watched: Watched[Standing] | None, contents: Watched[Contents] | None
+        self, sources: Sources, dataset: Dataset, items: Items, watched: Watched[Standing] | None, contents: Watched[CatalogueIndex] | None
     ) -> None:
         self.file = sources
         self._sources, self._dataset, self._items, self._watched, self._contents = sources.sources, dataset, items, watched, contents
@@ -71,15 +71,15 @@ class CandidateSources:
         """Return the catalogue's rows of a source's products, at least `most` where there are as many."""
         match source:
             case Popular():
-                return self._standing().by_popularity
+                return self._popularity().by_popularity
             case New(below=below):
-                events = self._standing().events
+                events = self._popularity().events
                 fewest = np.argsort(events, kind="stable")
                 return fewest[events[fewest] < below]
             case Alike():
                 assert self._contents is not None
                 of_value = self._contents.now.with_value(source.feature, self._value(name, source, about, context))
-                order = self._standing().by_popularity
+                order = self._popularity().by_popularity
                 return order[np.isin(order, of_value)]
         if about not in self._items:
             raise InputError(f"source {name!r}: expected a product of the catalogue in `about`, got {about!r}; name one")
@@ -87,7 +87,7 @@ class CandidateSources:
         # A power of two: few distinct counts, as results are cached by row and count.
         return self._contents.now.nearest(int(self._items.rows([about])[0]), 1 << (most - 1).bit_length())
 
-    def _standing(self) -> Standing:
+    def _popularity(self) -> Standing:
         assert self._watched is not None
         return self._watched.now
 

@@ -18,7 +18,7 @@ REMEMBERED = 10_000  # products whose neighbours are cached, until the values ch
 
 
 @final
-class Contents:
+class CatalogueIndex:
     """Index of N products, by their rows.
 
     Args:
@@ -45,14 +45,14 @@ class Contents:
         return np.asarray(rows[rows != row])
 
 
-def contents_at(sources: Sources, dataset: Dataset, items: Items) -> Callable[[int], Contents]:
+def contents_at(sources: Sources, dataset: Dataset, items: Items) -> Callable[[int], CatalogueIndex]:
     """Return a function from a moment to the index at that time, which is rebuilt only where the values change."""
-    made: dict[int, Contents] = {}
+    made: dict[int, CatalogueIndex] = {}
 
-    def at(time_us: int) -> Contents:
+    def at(time_us: int) -> CatalogueIndex:
         period = items.period(time_us)
         if period not in made:
-            contents = Contents(sources, dataset, items.values(time_us))
+            contents = CatalogueIndex(sources, dataset, items.values(time_us))
             made.clear()
             made[period] = contents
         return made[period]

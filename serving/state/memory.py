@@ -45,7 +45,7 @@ class MemoryStates:
         self._marks: OrderedDict[bytes, int] = OrderedDict(saved.marks if saved else {})  # to the time of the last change with it
         self._forgotten = Forgotten(saved.forgotten if saved else {})  # already applied to the saved state
         self.changes = 0  # their number: a snapshot is due when it has grown
-        self.bury(forgotten or Forgotten())
+        self.apply_tombstones(forgotten or Forgotten())
 
     def known(self, shopper: str, items: list[str], time_us: int, *, session: int = 0) -> Known:
         """See StateStores."""
@@ -77,7 +77,7 @@ class MemoryStates:
             self._users.forget(shopper)
             self.changes += 1
 
-    def bury(self, forgotten: Forgotten) -> None:
+    def apply_tombstones(self, forgotten: Forgotten) -> None:
         """Erase the shoppers with new tombstones; state written after a tombstone that was applied already stays."""
         with self._writing:
             newer = forgotten.newer(self._forgotten)

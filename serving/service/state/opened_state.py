@@ -140,7 +140,7 @@ def _in_memory(settings: Settings, places: Places, dataset: Dataset, catalogue: 
 
     def tend() -> None:
         if tombstones is not None:
-            memory.bury(read_tombstones(tombstones))
+            memory.apply_tombstones(read_tombstones(tombstones))
 
     return OpenedState(memory, knowledge, memory, tombstones, tend)
 
@@ -193,9 +193,9 @@ def _in_redis(places: Places, dataset: Dataset, catalogue: Catalogue) -> OpenedS
     log, asked = places.log, dict[str, int]()
 
     def tend() -> None:
-        states.announce()
+        states.register_version()
         if log is not None:
-            for key, time_us in states.asked_of_logs().items():
+            for key, time_us in states.log_erasure_requests().items():
                 if asked.get(key) != time_us:
                     ask_to_forget(log, key, now_us=time_us)
                     asked[key] = time_us
