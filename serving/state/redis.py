@@ -67,7 +67,7 @@ class _Plan:
 
 
 @dataclass(frozen=True)
-class RecordResult:
+class RecordedChanges:
     """Result of `record_all`.
 
     Attributes:
@@ -98,7 +98,7 @@ class RedisStates:
         self._items = _side(shop, "items", plans.items) if plans.items else None
         self._shop = b"sr:" + hashlib.blake2b(shop.encode(), digest_size=5).hexdigest().encode() + b":"
 
-    def register_version(self) -> None:
+    def announce(self) -> None:
         """Register this schema version: a shopper is erased from all versions that a service has registered.
 
         Raises:
@@ -122,7 +122,7 @@ class RedisStates:
         """See StateStores."""
         return self.record_all([change]).counted[0]
 
-    def record_all(self, changes: Sequence[Change], *, until_s: float | None = None) -> RecordResult:
+    def record_all(self, changes: Sequence[Change], *, until_s: float | None = None) -> RecordedChanges:
         """Apply changes, in their order: all of them, or after an error none, as far as Redis answers.
 
         Args:
@@ -142,7 +142,7 @@ class RedisStates:
         except BaseException:
             self._undo(done)
             raise
-        return RecordResult(tuple(index in counted for index in range(len(changes))), lambda: self._undo(done))
+        return RecordedChanges(tuple(index in counted for index in range(len(changes))), lambda: self._undo(done))
 
     def forget(self, shopper: str, *, time_us: int = 0) -> None:
         """See StateStores."""
@@ -151,7 +151,7 @@ class RedisStates:
         # The tombstone's new tag fails the compare-and-set of changes that were read before.
         self._shards.run([Call(REPLACE_BY, keys, [Mark(time_us, 0).encoded(os.urandom(TAG_BYTES)), RETENTION_S])])
 
-    def request_log_erasure(self, keys: Sequence[str], *, time_us: int) -> None:
+    def ask_logs(self, keys: Sequence[str], *, time_us: int) -> None:
         """Ask all services that share the store to erase a shopper from their logs; the request is kept for a week.
 
         Raises:
@@ -161,7 +161,7 @@ class RedisStates:
             self._shards.command("ZADD", self._shop + b"erase", "GT", time_us, key)
         self._shards.command("ZREMRANGEBYSCORE", self._shop + b"erase", "-inf", time_us - ERASURE_REQUEST_S * 1_000_000)
 
-    def log_erasure_requests(self) -> dict[str, int]:
+    def asked_of_logs(self) -> dict[str, int]:
         """Return the erasures requested of logs: key to the end of the erased time, in microseconds since 1970.
 
         Raises:

@@ -193,9 +193,9 @@ def _in_redis(places: Places, dataset: Dataset, catalogue: Catalogue) -> OpenedS
     log, asked = places.log, dict[str, int]()
 
     def tend() -> None:
-        states.register_version()
+        states.announce()
         if log is not None:
-            for key, time_us in states.log_erasure_requests().items():
+            for key, time_us in states.asked_of_logs().items():
                 if asked.get(key) != time_us:
                     ask_to_forget(log, key, now_us=time_us)
                     asked[key] = time_us

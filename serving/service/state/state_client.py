@@ -21,7 +21,7 @@ Answer = TypeVar("Answer")
 Log = Callable[[], Awaitable[None]]
 
 
-class RecordResult(Protocol):
+class Taken(Protocol):
     """Changes that a store has taken in."""
 
     @property
@@ -33,11 +33,11 @@ class RecordResult(Protocol):
 class RemoteStates(StateStores, Protocol):
     """A store behind a network."""
 
-    def record_all(self, changes: Sequence[Change], *, until_s: float | None = None) -> RecordResult:
+    def record_all(self, changes: Sequence[Change], *, until_s: float | None = None) -> Taken:
         """Take changes in, all of them or none, before a moment of the monotonic clock; raises StateUnavailable."""
         ...
 
-    def request_log_erasure(self, keys: Sequence[str], *, time_us: int) -> None:
+    def ask_logs(self, keys: Sequence[str], *, time_us: int) -> None:
         """Ask all services that share the store to erase a shopper from their logs; raises StateUnavailable."""
         ...
 
@@ -180,7 +180,7 @@ class FarKnowledge:
         def forgotten() -> None:
             for name in names:
                 self._states.forget(name, time_us=time_us)
-            self._states.request_log_erasure(log_keys, time_us=time_us)
+            self._states.ask_logs(log_keys, time_us=time_us)
 
         await self._writing.within(forgotten, timeout_s)
 

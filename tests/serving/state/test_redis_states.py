@@ -310,7 +310,7 @@ def test_who_is_forgotten_is_so_under_every_plan_that_a_service_keeps_there(redi
     longer = replace(PLANS, users=replace(PLANS.users, history_length=4))
     before, after = made(redis_kind), made(redis_kind, longer)
     for store in (before, after):
-        store.register_version()
+        store.announce()
         store.record(click("u", 0))
     after.forget("u")
     assert clicks_of(before, "u") == 0
