@@ -1,1 +1,1 @@
-"""The figures that the README quotes, each with the command that makes it."""
+"""Measure the published figures, each by a command of its own."""

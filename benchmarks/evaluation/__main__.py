@@ -1,4 +1,4 @@
-"""`python -m benchmarks.evaluation`: runs `benchmarks.evaluation.evaluation`."""
+"""Run `benchmarks.evaluation.evaluation` as `python -m benchmarks.evaluation`."""
 
 from benchmarks.evaluation.evaluation import main
 

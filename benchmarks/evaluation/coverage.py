@@ -1,9 +1,9 @@
-"""How often 95 % intervals hold the truth, by the number of shoppers: of a model's metrics, and of the change between two models.
+"""Measure the coverage of 95 % intervals of a model's metrics, and of a model change, by the number of shoppers.
 
     python -m benchmarks.evaluation.coverage [--shoppers 20 67 300 3000] [--draws 1000] [--events 1500000] [--json FILE]
 
-Evaluations of so many shoppers are drawn from the population of benchmarks/evaluation/population.py, whose metrics are
-the truth. `normal` is value +- 1.96 standard errors; `corrected`, with quantiles of t, is what the report shows
+Evaluations of each size are drawn from the population of benchmarks/evaluation/population.py, whose metrics are
+the truth. `normal` is value +- 1.96 standard errors; `corrected`, with quantiles of t, is the report's
 (`components.evaluation.metrics.intervals`). Of 3,000 shoppers 300 evaluations are drawn at most: a coverage of 95 % is
 then known to +- 2.5 %, from 1,000 draws to +- 1.4 %.
 """
@@ -29,7 +29,7 @@ MANY, FEWER_DRAWS = 1_000, 300
 
 @dataclass(frozen=True)
 class Coverage:
-    """The share of draws in which an interval held the truth."""
+    """Share of draws in which an interval contained the truth."""
 
     shoppers: int
     metric: str
@@ -39,7 +39,7 @@ class Coverage:
 
 
 def coverage(population: Population, *, shoppers: int, draws: int, seed: int = 0) -> list[Coverage]:
-    """By metric, of evaluations of so many shoppers."""
+    """Estimate the coverage for each metric of evaluations with `shoppers` shoppers."""
     models: dict[str, Scores] = {CHALLENGER: population.scores(1.0, seed=1), CHAMPION: population.scores(1.5, seed=2)}
     truth = population.truth(models)
     held = {(metric, target): np.zeros((draws, 2), np.bool_) for metric in METRICS for target in ("value", "change")}

@@ -1,12 +1,13 @@
-"""TFX's Evaluator with ShelfRank's metrics: seconds and memory by the number of impressions.
+"""Measure seconds and memory of TFX's Evaluator with ShelfRank's metrics, by the number of impressions.
 
     python -m benchmarks.evaluation [--impressions 125000 250000 500000] [--work DIR]
 
-Two models, all metrics with standard errors, overall and by four slices (three devices, twelve countries, interactions so far, categories
-of the candidates). The models are small but real: an embedding of the item, the price and the device into a network of 64 and 32. Each size
-runs in a process of its own; memory is the most that it held. Imports aren't in the seconds.
+Two models, all metrics with standard errors, overall and by four slices (three devices, twelve countries, interactions
+so far, categories of the candidates). The models are small: an embedding of the item, the price and the device into a
+network of 64 and 32. Each size runs in a process of its own; memory is its peak. Imports aren't in the seconds.
 
-Stock TFX takes 247.6 s on 2 cores for AUC and NDCG alone over 167,000 impressions by three devices (benchmarks/graph/stock_tfx.py).
+Stock TFX takes 247.6 s on 2 cores for AUC and NDCG alone over 167,000 impressions by three devices
+(benchmarks/graph/stock_tfx.py).
 """
 
 import argparse
@@ -31,7 +32,7 @@ DEVICES, COUNTRIES, CATEGORIES = 3, 12, 12
 
 
 def write_examples(folder: Path, impressions: int) -> None:
-    """Requests of eleven candidates whose labels follow the item and the price."""
+    """Write requests of eleven candidates whose labels depend on the item and the price."""
     import tensorflow as tf
 
     folder.mkdir(parents=True)
@@ -69,7 +70,7 @@ def _example(values: dict[str, Any]) -> Any:
 
 
 def write_model(folder: Path, seed: int) -> None:
-    """A small network behind the door `examples`."""
+    """Write a small network with the signature `examples`."""
     import tensorflow as tf
 
     class Ranker(tf.Module):
@@ -98,7 +99,7 @@ def write_model(folder: Path, seed: int) -> None:
 
 
 def measure(work: Path, impressions: int) -> dict[str, float]:
-    """Seconds and memory of one evaluation, in this process."""
+    """Measure seconds and memory of one evaluation, in this process."""
     from tfx.types import artifact_utils, standard_artifacts
     from tfx.utils import proto_utils
 

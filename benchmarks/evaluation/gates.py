@@ -1,15 +1,15 @@
-"""How often the gates refuse a model, by what it is truly worth and by the number of requests: false refusals, and power.
+"""Measure false refusals and power of the gates by a model's true change and the number of requests.
 
     python -m benchmarks.evaluation.gates [--requests 330 1000 3000 30000] [--draws 500] [--events 1500000] [--json FILE]
 
-Evaluations of about so many requests are drawn from the population of benchmarks/evaluation/population.py, and the
-verdict on a challenger taken. Its AUC over the whole population is that of the champion, or lower by a known amount.
-`by value` is a gate that compares the values alone, with 0.005 for both metrics; `refused` is the verdict, with the
+Evaluations of about each size are drawn from the population of benchmarks/evaluation/population.py, and the gates
+applied to a challenger. Its AUC over the whole population is that of the champion, or lower by a known amount. `by
+value` is a gate that compares the values alone, with 0.005 for both metrics; `refused` is the gates' result, with the
 dataset file's default limits.
 
-The second table is of slices: the requests lie in 20 regions at random, and the challenger's AUC is lower by just the limit of slices, in
-all of them alike, so that each refusal is a false one. `each by itself` refuses where any one slice's 95 % interval is below the limit.
-Of 30,000 requests a fifth of the evaluations are drawn.
+The second table is of slices: the requests are randomly assigned to 20 regions, and the challenger's AUC is lower by
+exactly the limit of slices in each of them, so that each refusal is a false one. `each by itself` refuses where any one
+slice's 95 % interval is below the limit. Of 30,000 requests a fifth of the evaluations are drawn.
 """
 
 import argparse
@@ -39,7 +39,7 @@ MANY = 10_000
 
 @dataclass(frozen=True)
 class Row:
-    """Refusals of a challenger over the whole window: the true changes, the share of draws, and the mean half width of the intervals."""
+    """Result for a challenger over the whole window: true changes, shares refused, mean interval half width."""
 
     requests: int
     auc: float
@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True)
 class SlicesRow:
-    """False refusals of a challenger that is at the limit in every slice."""
+    """Result for slices: false refusals of a challenger that is at the limit in every slice."""
 
     requests: int
     judged: float  # slices, on average
@@ -61,12 +61,12 @@ class SlicesRow:
 
 
 def champion(population: Population) -> Scores:
-    """The champion's scores."""
+    """Return the champion's scores."""
     return population.scores(1.2, seed=2)
 
 
 def over_the_window(population: Population, *, requests: int, draws: int, falls: tuple[float, ...] = FALLS) -> list[Row]:
-    """A row for each challenger."""
+    """Return a row for each challenger."""
     models = {str(fall): population.worse_by(champion(population), fall, seed=10 + i) for i, fall in enumerate(falls)}
     models[CHAMPION] = champion(population)
     truth = population.truth(models)
@@ -85,7 +85,7 @@ def over_the_window(population: Population, *, requests: int, draws: int, falls:
 
 
 def in_slices(population: Population, *, requests: int, draws: int) -> SlicesRow:
-    """The row of a size."""
+    """Return the slices' row for a number of requests."""
     gates = Gates(drop={})
     limit = gates.slice_drop["auc"]
     models: dict[str, Scores] = {CHALLENGER: population.worse_by(champion(population), limit, seed=5), CHAMPION: champion(population)}

@@ -1,10 +1,10 @@
-"""Off-policy estimates on simulated shops beside the truth: how far off, and how often the intervals hold it.
+"""Compare off-policy estimates on simulated shops with the truth: their errors, and the coverage of their intervals.
 
     python -m benchmarks.evaluation.off_policy [--shops 20] [--events 60000]
 
-Each shop logs clicks on its own mediocre order. Judged are other orders of the same candidates: by relevance with some noise (a good
-ranker), by popularity with none, and at random. The truth is what these orders would earn: the sum of examination at the new place times
-relevance, both of which the simulator wrote down. The predicted relevance of the doubly robust estimate is off by noise and by a third.
+Each shop logs clicks on its own mediocre order. The target policies are other orders of the same candidates: by relevance with some noise
+(a good ranker), by popularity without noise, and at random. The truth is their expected number of clicks: the sum of examination at the new
+position times relevance, both from the simulator. The predicted relevance of the doubly robust estimate has noise and a bias of a third.
 
 The examination that a candidate could expect is taken from the shop's policy by drawing its order again: popularity + 0.4 in the category
 looked for + noise of 0.7 (docs/explanation/simulated-shop.md). As the category isn't logged, it is that of most candidates, on pages
@@ -34,7 +34,7 @@ Results = dict[str, tuple[Estimate, float]]
 
 
 def judged(shop: Path, seed: int) -> Results:
-    """All estimates of one shop with the truth of each."""
+    """Return all estimates of one shop with the truth of each."""
     events = pl.read_parquet(shop / "events" / "*.parquet").filter(pl.col("page") != "home")
     clicked = events.filter(pl.col("action") == "click").select("request_id", "item_id", clicked=pl.lit(1.0)).unique()
     shown = events.filter(pl.col("action") == "impression").select("request_id", "item_id", "user_id")

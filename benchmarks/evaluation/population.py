@@ -1,7 +1,8 @@
-"""A population of shoppers with their requests, from which evaluations of any size can be drawn, and whose metrics are the truth of all.
+"""Draw evaluations of any size from a population of shoppers with their requests, whose metrics are the truth.
 
-It is the last 15 % of a simulated shop's time. Models are the true relevance behind noise, so that one can be made worse than another by a
-known amount. Shoppers are drawn with all of their requests, with replacement: each time he is drawn, a shopper is another one.
+The population is the last 15 % of a simulated shop's time. Models score by the true relevance with noise, so that one
+can be made worse than another by a known amount. Shoppers are drawn with all of their requests, with replacement: each
+draw counts as a distinct shopper.
 """
 
 import tempfile
@@ -25,7 +26,7 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Drawn:
-    """Requests that were drawn: where their candidates [N] lie in the population, their lengths [R], and who came [R]."""
+    """Drawn requests: indices of their candidates [N] in the population, their lengths [R], and their shoppers [R]."""
 
     candidates: NDArray[np.intp]
     row_lengths: NDArray[np.int64]
@@ -34,7 +35,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Population:
-    """S shoppers with R requests of N candidates, shopper by shopper."""
+    """S shoppers with R requests of N candidates, sorted by shopper."""
 
     labels: NDArray[np.float32]  # [N]
     gains: NDArray[np.float32]  # [N]
@@ -44,7 +45,7 @@ class Population:
 
     @classmethod
     def of_shop(cls, *, events: int, seed: int = 0) -> "Population":
-        """Of a simulated shop with so many events."""
+        """Simulate a shop with this number of events."""
         with tempfile.TemporaryDirectory() as temporary:
             simulate(Path(temporary), ShopConfig(events=events, seed=seed))
             log = pl.read_parquet(Path(temporary) / "events" / "*.parquet")
@@ -71,12 +72,12 @@ class Population:
         )
 
     def scores(self, noise: float, *, seed: int) -> Scores:
-        """The scores [N] of a model that knows the relevance up to noise of its log-odds, with this standard deviation."""
+        """Score [N] by the relevance with noise of this standard deviation on its log-odds."""
         errors = np.random.default_rng(seed).normal(size=len(self.log_odds))
         return np.asarray(1 / (1 + np.exp(-(self.log_odds + noise * errors))), np.float32)
 
     def worse_by(self, champion: Scores, fall: float, *, seed: int) -> Scores:
-        """The scores of a model whose AUC over the whole population is so much lower than the champion's: its noise by halving."""
+        """Score by a model whose AUC over all is lower than the champion's by `fall`; bisects its noise."""
         target = self._auc(champion) - fall
         low, high = 0.0, 8.0
         for _ in range(20):
@@ -88,12 +89,12 @@ class Population:
         return float(ScoreHistogram.from_scores(scores, self.labels > 0).auc)
 
     def everyone(self) -> Drawn:
-        """All requests, each once."""
+        """Return all requests, each once."""
         users = np.repeat(np.arange(len(self.requests), dtype=np.uint64), self.requests)
         return Drawn(np.arange(len(self.labels)), self.row_lengths, users)
 
     def drawn(self, shoppers: int, rng: np.random.Generator) -> Drawn:
-        """The requests of so many shoppers."""
+        """Draw the requests of this number of shoppers."""
         who = rng.integers(0, len(self.requests), shoppers)
         first = np.cumsum(self.requests) - self.requests
         rows = _ranges(first[who], self.requests[who])
@@ -102,7 +103,7 @@ class Population:
         return Drawn(_ranges(start[rows], self.row_lengths[rows]), self.row_lengths[rows], np.repeat(names, self.requests[who]))
 
     def summed(self, models: Mapping[str, Scores], drawn: Drawn | None = None) -> dict[str, RequestSums]:
-        """The summands of each model's metrics over the requests that were drawn; by default over all, without standard errors."""
+        """Accumulate each model's metrics over drawn requests; by default over all, without standard errors."""
         chosen = self.everyone() if drawn is None else drawn
         where = chosen.candidates
         return {
@@ -114,11 +115,11 @@ class Population:
         }
 
     def truth(self, models: Mapping[str, Scores]) -> dict[str, dict[str, float]]:
-        """The metrics of each model over the whole population."""
+        """Compute the metrics of each model over the whole population."""
         sums: dict[str, RankingSums] = {name: each.total() for name, each in self.summed(models).items()}
         return {name: each.values(LISTWISE) for name, each in sums.items()}
 
 
 def _ranges(first: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.intp]:
-    """first, first + 1, ... of each, one after another."""
+    """Concatenate the ranges first, first + 1, ..., first + length - 1."""
     return np.asarray(np.repeat(first - (np.cumsum(length) - length), length) + np.arange(int(length.sum())), np.intp)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.graph`: runs `benchmarks.graph.graph`."""
+"""Run `benchmarks.graph.graph` as `python -m benchmarks.graph`."""
 
 from benchmarks.graph.graph import main
 

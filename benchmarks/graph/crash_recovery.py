@@ -1,11 +1,11 @@
-"""A run that is killed at random moments, again and again, ends as one that wasn't.
+"""Check that a run that is repeatedly killed at random moments ends with the same result as an undisturbed one.
 
     python -m benchmarks.graph.crash_recovery DATASET.yaml --data DIR [--kills 10] [--seed 0] [--work DIR]
 
-Runs the graph once undisturbed; then in another folder starts it, kills it (SIGKILL, with all its processes) after a random part of the
-time that the undisturbed run took, and so on; then lets it finish. Compares the examples' bytes, the metrics, the releases and what lies in
-their folder.
-With --fresh each kill hits a run that starts from nothing, and is followed by one that finishes.
+Runs the graph once undisturbed; then in another folder starts it, kills it (SIGKILL, with all its processes) after a
+random part of the time that the undisturbed run took, and so on; then lets it finish. Compares the examples' bytes, the
+metrics, the releases and what lies in their folder. With --fresh each kill hits a run that starts from nothing, and is
+followed by one that finishes.
 """
 
 import argparse
@@ -26,13 +26,13 @@ SHELFRANK = str(Path(sys.executable).parent / "shelfrank")
 
 
 def start(dataset: str, data: str, root: Path) -> "subprocess.Popen[bytes]":
-    """Start a run as the head of a process group of its own."""
+    """Start a run as the leader of a process group of its own."""
     command = [SHELFRANK, "run", dataset, "--data", data, "--root", str(root)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
 
 
 def finish(dataset: str, data: str, root: Path) -> float:
-    """Run to the end; returns the seconds it took."""
+    """Run to the end and return the seconds."""
     began = time.monotonic()
     process = start(dataset, data, root)
     _, errors = process.communicate()
@@ -42,7 +42,7 @@ def finish(dataset: str, data: str, root: Path) -> float:
 
 
 def kill_after(seconds: float, dataset: str, data: str, root: Path) -> str:
-    """Start a run and kill it; returns what it was doing, as its folder tells."""
+    """Start a run and kill it; return the step it was in, read from its folder."""
     process = start(dataset, data, root)
     try:
         process.communicate(timeout=seconds)
@@ -56,7 +56,7 @@ def kill_after(seconds: float, dataset: str, data: str, root: Path) -> str:
 
 
 def outcome(root: Path) -> dict[str, Any]:
-    """What must be the same."""
+    """Return what must be equal between the runs."""
     result = json.loads((root / "last_run.json").read_text())
     made = (path for path in root.glob("artifacts/EventExampleGen/examples/*") if path.name.isdecimal())
     examples = max(made, key=lambda path: int(path.name))
@@ -88,11 +88,11 @@ def main() -> None:
     draw = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as temporary:
         work = args.work or Path(temporary)
-        took = finish(args.dataset, args.data, work / "undisturbed")
-        print(f"undisturbed: {took:.0f} s", flush=True)
+        undisturbed_s = finish(args.dataset, args.data, work / "undisturbed")
+        print(f"undisturbed: {undisturbed_s:.0f} s", flush=True)
         expected, differing = outcome(work / "undisturbed"), 0
         for number in range(args.kills):
-            moment = draw.uniform(0, took)
+            moment = draw.uniform(0, undisturbed_s)
             print(f"kill {number + 1} at {moment:.0f} s: {kill_after(moment, args.dataset, args.data, work / 'killed')}", flush=True)
             if args.fresh or number == args.kills - 1:
                 print(f"  finished in {finish(args.dataset, args.data, work / 'killed'):.0f} s", flush=True)

@@ -1,10 +1,11 @@
-"""The whole graph against stock TFX on as many impressions: seconds by step, in one run.
+"""Compare the whole graph with stock TFX on the same number of impressions: seconds by step, in one run.
 
     python -m benchmarks.graph [--impressions 500000] [--work DIR]
 
-Stock TFX (benchmarks/graph/stock_tfx.py) gets six columns, one row an impression, no join, no history, no state, and a split by chance.
-ShelfRank gets a simulated shop's logs with all features of examples/simulated_shop.yaml. Both evaluate overall and by three devices, and
-both train on 51,200 impressions. Imports aren't in either figure; the steps are what each runner takes for them.
+Stock TFX (benchmarks/graph/stock_tfx.py) gets six columns, one row an impression, no join, no history, no state, and a
+split by chance. ShelfRank gets a simulated shop's logs with all features of examples/simulated_shop.yaml. Both evaluate
+overall and by three devices, and both train on 51,200 impressions. Imports aren't in either figure; the steps are what
+each runner takes for them.
 """
 
 import argparse
@@ -25,7 +26,7 @@ IMPRESSIONS_AN_EVENT = 0.8254  # of the simulated shop
 
 
 def stock(work: Path, impressions: int) -> dict[str, float]:
-    """Seconds by component of stock TFX."""
+    """Measure the seconds by component of stock TFX."""
     environment = os.environ | {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, str(HERE / "stock_tfx.py"), str(work / "stock"), str(impressions)]
     output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
@@ -34,7 +35,7 @@ def stock(work: Path, impressions: int) -> dict[str, float]:
 
 
 def ours(work: Path, impressions: int) -> tuple[dict[str, float], int]:
-    """Seconds by step of ShelfRank, and how many impressions ingestion made examples of."""
+    """Measure the seconds by step of ShelfRank, and count the impressions in its examples."""
     shelfrank = str(Path(sys.executable).parent / "shelfrank")
     events = round(impressions / IMPRESSIONS_AN_EVENT)
     subprocess.run([shelfrank, "simulate", "--out", str(work / "shop"), "--events", str(events)], check=True, stdout=subprocess.DEVNULL)
@@ -43,7 +44,7 @@ def ours(work: Path, impressions: int) -> tuple[dict[str, float], int]:
     file = work / "graph.yaml"
     file.write_text(yaml.safe_dump(dataset, sort_keys=False))
     run = [shelfrank, "run", str(file), "--data", str(work / "shop"), "--root", str(work / "run"), "--json"]
-    # A model that has seen so little may be refused: that is told by the exit code, and isn't what is measured.
+    # A model with so little training may be refused; the exit code for that isn't a failure here.
     result = json.loads(subprocess.run(run, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout)
     counts = result["ingestion"]["counts"]
     examples = sum(counts[f"examples: {split} candidates"] for split in ("train", "eval", "test"))

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.guard`: runs `benchmarks.guard.guard`."""
+"""Run `benchmarks.guard.guard` as `python -m benchmarks.guard`."""
 
 from benchmarks.guard.guard import main
 

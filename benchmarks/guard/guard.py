@@ -1,13 +1,14 @@
-"""How soon the guard sees that a canary is bad or good, and how often it is wrong, in simulated streams with known rates.
+"""Measure the guard's delay until it decides on a canary, and its error rates, on simulated streams with known rates.
 
     python -m benchmarks.guard [--runs 400] [--share 0.1] [--block 1000] [--looks 400] [--trials 1000] [--requests 20000] [--json FILE]
 
-In each run blocks of requests go to canary and stable, and the guard looks after every block. Told: the share of runs that end in a roll
-back and in a promotion, and the requests of the canary that it took: median and 90th percentile of the runs that were decided.
+In each run blocks of requests go to canary and stable, and the guard tests after every block. Printed: the share of
+runs that end in a rollback and in a promotion, and the canary's requests until then: median and 90th percentile of the
+decided runs.
 
-A second table (benchmarks/guard/returning.py) has trials of shoppers who come ten times on average, some of whom meet
-slow or failing answers far more often than others: how often a canary that is as good is rolled back, how often one at
-a limit is proven to keep it, both of which must be at most alpha, and how often worse ones are found.
+A second table (benchmarks/guard/returning.py) has trials of shoppers with ten requests on average, some of whom get
+slow or failed responses far more often than others: how often an equally good canary is rolled back, how often one at a
+limit is accepted as within it, both of which must be at most alpha, and how often worse ones are detected.
 """
 
 import argparse
@@ -27,14 +28,14 @@ from serving.guard.sequential_test import GO_ON, PROMOTE, ROLL_BACK, Limits, Seq
 
 
 def tilted(by: float) -> NDArray[np.float64]:
-    """A distribution of scores whose density rises by a factor exp(by) from 0 to 1."""
+    """Return a distribution of scores whose density rises by a factor exp(by) from 0 to 1."""
     weights = np.exp(by * np.linspace(0, 1, SCORE_BINS))
     return np.asarray(weights / weights.sum())
 
 
 @dataclass(frozen=True)
 class Version:
-    """The true rates of a version, and the distribution of its scores, of which each request brings ten."""
+    """True rates of a version, and the distribution of its scores, ten for each request."""
 
     clicked: float = 0.1
     errors: float = 0.001
@@ -51,24 +52,24 @@ class Version:
 
 @dataclass(frozen=True)
 class Outcome:
-    """By run: the decision, and how many requests of the canary it took (NaN where there was none)."""
+    """Result by run: the decision, and the canary's requests until then (NaN where there was none)."""
 
     decision: NDArray[np.int8]
     requests: Numbers
 
     def share(self, decision: int) -> float:
-        """The share of runs with this decision."""
+        """Return the share of runs with this decision."""
         return float(np.mean(self.decision == decision))
 
     def took(self, quantile: float) -> float:
-        """Requests of the canary that the decided runs took."""
+        """Return a quantile of the canary's requests in the decided runs."""
         return float(np.nanquantile(self.requests, quantile)) if np.isfinite(self.requests).any() else float("nan")
 
 
 def compared(
     canary: Version, stable: Version, *, sizes: tuple[int, int], looks: int, runs: int, seed: int = 0, limits: Limits | None = None
 ) -> Outcome:
-    """Runs of blocks of `sizes` requests of the canary and of stable, with a look after each, until all runs are decided."""
+    """Simulate runs of blocks of `sizes` requests of canary and stable, testing after each, until all are decided."""
     limits = limits or Limits()
     rng = np.random.default_rng(seed)
     watch = SequentialTest.new((runs,))
@@ -103,7 +104,7 @@ CANARIES = {
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table."""
+    """Row of the table."""
 
     canary: str
     rolled_back: float
@@ -113,7 +114,7 @@ class Row:
 
 
 def measured(*, runs: int, sizes: tuple[int, int], looks: int) -> list[Row]:
-    """All lines."""
+    """Compute all rows."""
     rows = []
     for name, canary in CANARIES.items():
         outcome = compared(canary, STABLE, sizes=sizes, looks=looks, runs=runs)

@@ -1,11 +1,12 @@
-"""The guard over shoppers who come again and again, some of whom meet slow or failing answers much more often than others.
+"""Simulate the guard with returning shoppers, some of whom get slow or failed responses much more often than others.
 
-`python -m benchmarks.guard` prints its table. Each run is a trial: requests one after another, each of a shopper of a population by how
-often he comes (mean `VISITS`, gamma distributed with a shape of 1/2); by shopper to canary or stable. A share of the shoppers is
-afflicted: of their requests a share is slow, or fails, and of the others' none. So requests of a shopper resemble each other as much as
-they can.
+`python -m benchmarks.guard` prints its table. Each run is a trial: a sequence of requests, each of a shopper drawn by
+frequency (mean `VISITS`, gamma distributed with a shape of 1/2); shoppers are assigned to canary or stable. A share of
+the shoppers is affected: a share of their requests is slow, or fails, and none of the others'. So the requests of a
+shopper are as strongly correlated as possible.
 
-What counts is cut out of the requests as `serving.guard.monitor` does; tests/serving/guard/test_returning.py holds the two together.
+The requests that count are selected as in `serving.guard.monitor`; tests/serving/guard/test_returning.py compares the
+two.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ Bits = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Answers:
-    """What becomes of a version's requests: which share of the shoppers is afflicted, and which share of their requests then is."""
+    """Error model of a version: shares of affected shoppers, and shares of their requests that are slow or fail."""
 
     slow_shoppers: float = 0.05
     slow: float = 0.4
@@ -43,7 +44,7 @@ class Traffic:
 
 
 def traffic(canary: Answers, stable: Answers, *, requests: int, share: float, rng: np.random.Generator) -> Traffic:
-    """A trial's requests; the canary has a share of the shoppers."""
+    """Draw a trial's requests; the canary has a share of the shoppers."""
     people = requests // VISITS
     often = rng.gamma(0.5, size=people)
     shopper = rng.choice(people, requests, p=often / often.sum())
@@ -59,7 +60,7 @@ def traffic(canary: Answers, stable: Answers, *, requests: int, share: float, rn
 
 
 def stretches(requests: int, shortest: int) -> NDArray[np.int64]:
-    """The number of the stretch, from 1 on, that each request [N] falls into."""
+    """Return the number of the stretch, from 1 on, of each request [N]."""
     ends, end = [], 0
     while end < requests:
         end += stretch_length(end, shortest)
@@ -69,7 +70,7 @@ def stretches(requests: int, shortest: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks [K] of counted requests: of each when it was complete, in requests of the trial, its stretch, and counts by version [K, 2]."""
+    """Blocks [K] of counted requests: when each was complete, in requests of the trial, its stretch and its counts."""
 
     at: NDArray[np.int64]
     stretch: NDArray[np.int64]
@@ -77,7 +78,7 @@ class Blocks:
 
 
 def blocks(traffic: Traffic, stretch: NDArray[np.int64], *, again: bool, size: int) -> Blocks:
-    """The blocks of shoppers who are new in the trial, or with `again` in the stretch, whose end completes a block of any size."""
+    """Form blocks of shoppers new in the trial, or with `again` in the stretch, whose end closes any block."""
     key = stretch * (traffic.shopper.max() + 1) + traffic.shopper if again else traffic.shopper
     counted = np.sort(np.unique(key, return_index=True)[1])
     stretches_counted = stretch[counted] if again else np.ones(len(counted), np.int64)
@@ -94,45 +95,44 @@ def blocks(traffic: Traffic, stretch: NDArray[np.int64], *, again: bool, size: i
 
 @dataclass(frozen=True)
 class Trials:
-    """When each test decided, by its name: after how many requests of the trial in each run, infinity where it never did."""
+    """Decision times by test: the requests of the trial until then in each run, infinity where it never decided."""
 
     after: dict[str, NDArray[np.float64]]
 
     def rolled_back(self) -> NDArray[np.float64]:
-        """When the canary of each run was rolled back by its answers."""
+        """Return when the canary of each run was rolled back."""
         return np.asarray(np.minimum.reduce([self.after[name] for name in WORSE]), np.float64)
 
     def share(self, test: str) -> float:
-        """The share of runs in which a test decided."""
+        """Return the share of runs in which a test decided."""
         return float(np.mean(np.isfinite(self.after[test])))
 
 
-def trials(
-    canary: Answers,
-    stable: Answers,
-    *,
-    runs: int,
-    requests: int,
-    share: float = 0.5,
-    size: int = 200,
-    shortest: int = 10_000,
-    seed: int = 0,
-    limits: Limits | None = None,
-) -> Trials:
-    """Runs of a trial in which nobody clicks, each to its end."""
-    limits = limits or Limits()
-    stretch = stretches(requests, shortest)
+@dataclass(frozen=True)
+class TrialSize:
+    """Runs, requests in each, the canary's share of the shoppers, requests in a block, and the shortest stretch."""
+
+    runs: int
+    requests: int
+    share: float = 0.5
+    block: int = 200
+    shortest: int = 10_000
+
+
+def trials(canary: Answers, stable: Answers, size: TrialSize) -> Trials:
+    """Simulate runs of a trial without clicks, each to its end."""
+    limits, stretch = Limits(), stretches(size.requests, size.shortest)
     runs_traffic = [
-        traffic(canary, stable, requests=requests, share=share, rng=rng) for rng in map(np.random.default_rng, _seeds(seed, runs))
+        traffic(canary, stable, requests=size.requests, share=size.share, rng=np.random.default_rng([0, run])) for run in range(size.runs)
     ]
-    new = [blocks(each, stretch, again=False, size=size) for each in runs_traffic]
-    again = [blocks(each, stretch, again=True, size=size) for each in runs_traffic]
+    new = [blocks(each, stretch, again=False, size=size.block) for each in runs_traffic]
+    again = [blocks(each, stretch, again=True, size=size.block) for each in runs_traffic]
     evidence = _watched(new, limits, [name for name in (*WORSE, *KEPT) if name not in RECENT])
     return Trials(evidence | _watched(again, limits, RECENT))
 
 
 def _watched(of_runs: Sequence[Blocks], limits: Limits, tests: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    """When each of the tests decided, over blocks that all runs go through together, stretch by stretch."""
+    """Return when each test decided in each run; all runs are computed together, stretch by stretch."""
     runs = len(of_runs)
     watch = SequentialTest.new((runs,))
     after = {test: np.full(runs, np.inf) for test in tests}
@@ -157,13 +157,9 @@ def _tally(counts: NDArray[np.float64]) -> VersionCounts:
     return VersionCounts(counts[:, 0], counts[:, 1], counts[:, 2], nothing, nothing, np.zeros((len(counts), SCORE_BINS)))
 
 
-def _seeds(seed: int, runs: int) -> list[list[int]]:
-    return [[seed, run] for run in range(runs)]
-
-
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: the share of runs in which a test decided, and when, requests of the trial, median over those runs."""
+    """Row of the table: the share of runs in which a test decided, and the median of their requests until then."""
 
     canary: str
     test: str
@@ -185,14 +181,14 @@ WORSE_CANARIES = {
 
 
 def measured(*, runs: int, requests: int) -> list[Row]:
-    """All lines; half of the shoppers are the canary's."""
+    """Compute all rows; half of the shoppers are the canary's."""
 
     def row(name: str, test: str, after: NDArray[np.float64]) -> Row:
         done = after[np.isfinite(after)]
         return Row(name, test, len(done) / len(after), float(np.median(done)) if len(done) else float("nan"))
 
     def played(canary: Answers) -> Trials:
-        return trials(canary, STABLE, runs=runs, requests=requests)
+        return trials(canary, STABLE, TrialSize(runs, requests))
 
     good = played(STABLE)
     rows = [row("as good as stable", "rolled back", good.rolled_back())]

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.ingest`: runs `benchmarks.ingest.ingest`."""
+"""Run `benchmarks.ingest.ingest` as `python -m benchmarks.ingest`."""
 
 from benchmarks.ingest.ingest import main
 

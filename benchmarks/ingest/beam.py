@@ -1,13 +1,15 @@
-"""Ingestion where Beam has its steps run: seconds and memory by the number of events.
+"""Measure ingestion by Beam runner: seconds and memory by the number of events.
 
     python -m benchmarks.ingest.beam [--events 1000000 5000000] [--work DIR]
 
-Simulated shops by examples/simulated_shop.yaml: in the process itself with one thread and with two, in two processes of Beam's own, and
-through a job service and a worker pool (`pipeline.beam.job_service`). A tiny shop is ingested first, so that a process that goes on has its
-imports and compiled code; processes that Beam starts for a job (multi_process, portable) haven't, and their start is in the seconds.
+Simulated shops by examples/simulated_shop.yaml: in the process itself with one thread and with two, in two processes of
+Beam's own, and through a job service and a worker pool (`pipeline.beam.job_service`). A tiny shop is ingested first, so
+that the process has its imports and compiled code; processes that Beam starts for a job (multi_process, portable)
+haven't, and their start is in the seconds.
 
-Memory is read every 0.2 s from the kernel: of all processes together, each page they share counted once (PSS), and of the largest one.
-The digest is of all examples and the state: it must be the same in every row of as many events.
+Memory is sampled every 0.2 s from the kernel: of all processes together, each shared page counted once (PSS), and of
+the largest one. The digest is of all examples and the state: it must be equal in all rows with the same number of
+events.
 """
 
 import argparse
@@ -40,8 +42,8 @@ SAMPLED_S = 0.2
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What one ingestion took: memory in bytes, `largest` that of the process that held most."""
+class Cost:
+    """Cost of one ingestion: memory in bytes, `largest` that of the largest process."""
 
     seconds: float
     together: int
@@ -49,8 +51,8 @@ class Taken:
     digest: str
 
 
-def measured(way: str, shop: Path, work: Path) -> Taken:
-    """Ingest in a process of its own and watch it with all that it starts."""
+def measured(way: str, shop: Path, work: Path) -> Cost:
+    """Ingest in a process of its own and sample the memory of its process tree."""
     command = [sys.executable, "-m", "benchmarks.ingest.beam", "--alone", way, str(shop), "--work", str(work)]
     log = work / "log"
     with log.open("ab") as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
@@ -60,15 +62,15 @@ def measured(way: str, shop: Path, work: Path) -> Taken:
             together, largest = max(together, sum(held)), max(largest, *held, 0)
             time.sleep(SAMPLED_S)
         assert process.stdout is not None
-        said = process.stdout.read()
+        output = process.stdout.read()
     if process.returncode:
         raise SystemExit(f"{way} failed; see {log}:\n{log.read_text()[-2000:]}")
-    figures = json.loads(said.splitlines()[-1])
-    return Taken(figures["seconds"], together, largest, figures["digest"])
+    figures = json.loads(output.splitlines()[-1])
+    return Cost(figures["seconds"], together, largest, figures["digest"])
 
 
 def _family(pid: int) -> list[int]:
-    """A process with all its descendants that are there now."""
+    """List a process and its present descendants."""
     pids = [pid]
     for one in pids:
         for task in Path(f"/proc/{one}/task").glob("*/children"):
@@ -82,13 +84,13 @@ def _family(pid: int) -> list[int]:
 def _held(pid: int) -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:  # It has ended.
+    except OSError:  # the process has ended
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
 def alone(way: str, shop: Path, work: Path) -> dict[str, float | str]:
-    """Ingest in this process, or from it."""
+    """Ingest in this process, or in processes started from it."""
     tiny, out = work / f"shop-{TINY_EVENTS}", work / "out"
     preset = WAYS[way]
     with nullcontext(preset) if preset else beam_service(work / "service") as chosen:

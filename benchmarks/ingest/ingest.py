@@ -1,14 +1,14 @@
-"""Ingestion: from a shop's Parquet logs to written examples, and what it is made of.
+"""Measure ingestion from a shop's Parquet logs to written examples, and its parts.
 
     python -m benchmarks.ingest [--events 1000000 3000000 10000000] [--threads 1] [--stock-rows 100000] [--work DIR]
 
-Simulated shops of some sizes, each ingested by examples/simulated_shop.yaml in a process of its own, through Beam's in-process runner as
-EventExampleGen does it. Simulating, imports and compiling aren't in the seconds: a tiny shop is ingested first. The peak is of the process
-with Beam and without TFX. With --threads Beam works on as many blocks at a time.
-Then, in the same run: stock TFX's CsvExampleGen on impression rows (benchmarks/graph/stock_tfx.py), warmed up likewise,
-which neither joins nor sorts nor counts; the reducer alone, on a log sorted by key, on one core; and the bytes of the
-examples of one block of shoppers against one tf.Example an impression that holds the same values. Core seconds are
-processor time of all threads: they depend less on what else the machine does.
+Simulated shops of some sizes, each ingested by examples/simulated_shop.yaml in a process of its own, through Beam's
+in-process runner as EventExampleGen does it. Simulating, imports and compiling aren't in the seconds: a tiny shop is
+ingested first. The peak is of the process with Beam and without TFX. With --threads Beam works on as many blocks at a
+time. Then, in the same run: stock TFX's CsvExampleGen on impression rows (benchmarks/graph/stock_tfx.py), warmed up
+too, which neither joins nor sorts nor counts; the reducer alone, on a log sorted by key, on one core; and the bytes of
+the examples of one block of shoppers against one tf.Example an impression with the same values. Core seconds are
+processor time of all threads: they depend less on the machine's other load.
 """
 
 import argparse
@@ -60,7 +60,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Ingested:
-    """What one ingestion took and gave."""
+    """Cost and output of one ingestion."""
 
     events: int
     impressions: int
@@ -81,31 +81,31 @@ class Sizes:
 
 
 def apart(function: Callable[..., T], *arguments: Any) -> T:
-    """Call a function in a fresh process: no memory and no cache of an earlier one counts."""
+    """Call a function in a new process, without the memory and caches of earlier calls."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_silence) as process:
         return process.submit(function, *arguments).result()
 
 
 def _silence() -> None:
-    """TensorFlow and TFX tell much on stderr; what fails is told as an exception."""
+    """Silence the messages of TensorFlow and TFX on stderr; failures raise exceptions."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def simulated(folder: Path, events: int) -> None:
-    """Write a shop, unless it is there."""
+    """Write a shop, unless it exists."""
     if not folder.exists():
         simulate(folder, ShopConfig(events=events))
 
 
 def runner(threads: int) -> list[str]:
-    """Beam's arguments."""
+    """Return Beam's arguments."""
     if threads == 1:
         return list(ONE_THREAD)
     return ["--runner=FnApiRunner", "--direct_running_mode=multi_threading", f"--direct_num_workers={threads}"]
 
 
 def run(shop: Path, out: Path, beam_args: Sequence[str]) -> dict[str, int]:
-    """Ingest as EventExampleGen does; the counts of the report."""
+    """Ingest as EventExampleGen does; return the counts of its report."""
     text, reported = DATASET.read_text(), out / "report.json"
     blocks = layout(parse_dataset(text), str(shop))
     partitions = max(1, -(-blocks.rows // PARTITION_ROWS))
@@ -120,7 +120,7 @@ def run(shop: Path, out: Path, beam_args: Sequence[str]) -> dict[str, int]:
 
 
 def ingested(shop: Path, tiny: Path, out: Path, threads: int) -> Ingested:
-    """Measure an ingestion after a tiny one; for a process of its own."""
+    """Measure an ingestion after a warm-up on a tiny shop; for a process of its own."""
     shutil.rmtree(out, ignore_errors=True)
     run(tiny, out / "tiny", runner(threads))
     seconds, core_seconds = time.perf_counter(), time.process_time()
@@ -136,8 +136,8 @@ def ingested(shop: Path, tiny: Path, out: Path, threads: int) -> Ingested:
 
 
 def stock(work: Path, rows: int) -> tuple[float, float]:
-    """Seconds and core seconds of stock TFX's CsvExampleGen on so many rows; for a process of its own."""
-    # Here and not above: the processes that ingest shall not hold them.
+    """Measure (core) seconds of stock TFX's CsvExampleGen on this number of rows; for a process of its own."""
+    # Imported here, so that the ingesting processes don't have them in memory.
     from tfx.components import CsvExampleGen
     from tfx.dsl.components.base.base_component import BaseComponent
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
@@ -175,7 +175,7 @@ def stock(work: Path, rows: int) -> tuple[float, float]:
 
 
 def reduced(side: StateSide) -> float:
-    """Seconds of the reducer for a log of REDUCED_EVENTS, sorted by key and time: the best of some; for a process of its own."""
+    """Measure the reducer's least seconds for REDUCED_EVENTS sorted events; for a process of its own."""
     plan = plan_of(load_dataset(DATASET), side)
     assert plan is not None
     draw = np.random.default_rng(0)
@@ -200,7 +200,7 @@ def reduced(side: StateSide) -> float:
 
 
 def sizes(examples: Path) -> Sizes:
-    """Bytes of the first block of shoppers, as it is and with one example an impression; for a process of its own."""
+    """Measure the bytes of the first block of shoppers, by request and by impression; for a process of its own."""
     import tensorflow as tf
 
     table = columns(load_dataset(DATASET))
@@ -219,7 +219,7 @@ def sizes(examples: Path) -> Sizes:
 
 
 def _one_an_impression(request: Any, table: tuple[Column, ...]) -> Iterator[Any]:
-    """A request's candidates as examples of their own, each with all that is said of the request."""
+    """Convert a request to an example for each candidate, each with all features of the request."""
     of_candidate = [column for column in table if column.axis == "candidate"]
     elements = {column.name: request.features.feature[column.name] for column in of_candidate}
     lists = {name: getattr(feature, feature.WhichOneof("kind")) for name, feature in elements.items()}

@@ -1,15 +1,15 @@
-"""`shelfrank init` on public formats: the share of roles right at first guess, and the seconds that a large file takes.
+"""Measure `shelfrank init` on public formats: the share of correctly guessed roles, and the seconds for a large file.
 
     python -m benchmarks.ingest.init [--bytes 1000000000] [--work DIR]
 
-Each format's files are written with values of our own (`benchmarks.ingest.public_logs`). What is right is what the
-format's dataset file says, for the files that it uses: the column of each role of each source, the table's id, the form
-of the candidates, and which actions are labels. By name the format is recognised; by guess it is taken for unknown
-files (`init --unknown`), whose names and values are all that is known. Of formats that must be joined first, the joined
-files are drafted. Nothing is asked, and no flag is given.
+Each format's files are written with generated values (`benchmarks.ingest.public_logs`). The expected roles are those of
+the format's dataset file, for the files that it uses: the column of each role of each source, the table's id, the form
+of the candidates, and which actions are labels. By name the format is recognised; by guess the files are treated as
+unknown (`init --unknown`), by their names and values alone. Of formats that must be joined first, the joined files are
+drafted. No question is answered, and no flag is set.
 
-The large file is of REES46's layout, plain and as Parquet; a sample of it is read, so the time doesn't grow with it. That of reading the
-samples and drafting is shown apart from that of validating a sample of the file.
+The large file is of REES46's layout, as CSV and as Parquet; only a sample of it is read, so the time is independent of
+its size. The time of sampling and drafting is shown separately from that of validating a sample of the file.
 """
 
 import argparse
@@ -38,7 +38,7 @@ _TABLES = ("items", "users")
 
 @dataclass(frozen=True)
 class Score:
-    """Roles right and roles there are, by name and by guess; `missed`: what the guess took for what instead."""
+    """Correct roles and all roles, by name and by guess; `missed`: the wrong guesses."""
 
     by_name: tuple[int, int]
     by_guess: tuple[int, int]
@@ -46,7 +46,7 @@ class Score:
 
 
 def facts(dataset: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """What a dataset file says that a guess can get right or wrong; `names`: column names of the guess to those of the files."""
+    """List the facts of a dataset file that guesses are scored by; `names`: columns of the guess to the files'."""
     events = dataset["events"] if isinstance(dataset["events"], list) else [dataset["events"]]
     for source in events:
         for role, column in source["columns"].items():
@@ -66,7 +66,7 @@ def facts(dataset: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[tupl
 
 
 def _position(source: Mapping[str, Any], column: str, names: Mapping[str, str]) -> str:
-    """A column by its place where the file doesn't name it."""
+    """Name a column by its position where the file has no header."""
     header = source.get("header")
     return f"column {header.index(column)}" if header and column in header else names.get(column, column)
 
@@ -94,7 +94,7 @@ def score(name: str, world: World, folder: Path) -> Score:
 
 
 def _with_paths(name: str, groups: list[FileGroup], folder: Path) -> dict[str, Any]:
-    """The format's dataset file with the paths of the files that were written."""
+    """Return the format's dataset file with the paths of the written files."""
     matches = recognise(groups)
     assert matches is not None
     dataset: dict[str, Any] = yaml.safe_load(dataset_file(matches.format).read_text(encoding="utf-8"))
@@ -106,7 +106,7 @@ def _with_paths(name: str, groups: list[FileGroup], folder: Path) -> dict[str, A
 
 
 def large_file(path: Path, world: World, size: int) -> None:
-    """REES46's rows again and again, until the file has that size; a Parquet file as many rows."""
+    """Write REES46's rows repeatedly until the file has `size` bytes; a Parquet file gets the same number of rows."""
     rows = (write_public("rees46", path.parent / "rows", world)[0]).read_bytes()
     header, _, body = rows.partition(b"\n")
     times = max(1, size // len(body))
@@ -121,7 +121,7 @@ def large_file(path: Path, world: World, size: int) -> None:
 
 
 def seconds(path: Path) -> tuple[float, float]:
-    """How long sampling and drafting take, and validating a sample."""
+    """Measure the seconds of sampling and drafting, and of validating a sample."""
     now_us = time.time_ns() // 1000
     begun = time.perf_counter()
     groups = read_groups(files_of([str(path)]), now_us=now_us)
@@ -172,8 +172,8 @@ def _print_seconds(work: Path, size: int) -> None:
             path = work / f"large-{share}" / f"events.{suffix}"
             path.parent.mkdir(exist_ok=True)
             large_file(path, world, int(size * share))
-            took = seconds(path)
-            table.add_row(suffix, f"{path.stat().st_size:,}", *(f"{each:.1f}" for each in took))
+            measured = seconds(path)
+            table.add_row(suffix, f"{path.stat().st_size:,}", *(f"{each:.1f}" for each in measured))
             path.unlink()
     console().print(table)
 

@@ -1,6 +1,6 @@
-"""Logs in the layouts of public data sets, with values of our own: a small world of shoppers with tastes, written as each of them is.
+"""Generate logs in the layouts of public data sets, from a small simulated world of shoppers with preferences.
 
-The layouts are those of the data sets' public documentation; no value is taken from them.
+The layouts are those of the data sets' public documentation; no value is from the data sets.
 """
 
 import csv
@@ -23,7 +23,7 @@ _COUNTRIES = ("France", "Germany", "Norway")
 
 @dataclass(frozen=True)
 class Item:
-    """A product; `number` counts from 0."""
+    """Product; `number` counts from 0."""
 
     number: int
     category: int
@@ -34,7 +34,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Visit:
-    """What a shopper saw and did: the list shown, and of it what was clicked, put into the cart and bought, by place in the list."""
+    """Visit of a shopper: the list shown, and the positions that were clicked, put into the cart and bought."""
 
     number: int
     user: int
@@ -47,7 +47,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class World:
-    """Products, shoppers by their number, and visits in the order of time."""
+    """Products, number of shoppers, and visits in the order of time."""
 
     items: tuple[Item, ...]
     tastes: tuple[int, ...]
@@ -57,7 +57,7 @@ class World:
 def make_world(
     *, visits: int = 1500, users: int = 120, items: int = 90, seed: int = 7, start: datetime = datetime(2019, 10, 1, tzinfo=UTC)
 ) -> World:
-    """A world in which shoppers click what is of the category they like, cheap things and popular ones more often."""
+    """Generate a world in which shoppers prefer a category each, and cheap and popular products."""
     random = np.random.default_rng(seed)
     products = tuple(
         Item(
@@ -91,7 +91,7 @@ def make_world(
 
 
 def actions(visit: Visit) -> Iterator[tuple[str, int, datetime]]:
-    """What was done in a visit, in order: action (view, cart, purchase), item, moment."""
+    """List the actions of a visit, in order: action (view, cart, purchase), item, time."""
     at = visit.at
     for name, those in (("view", visit.clicked), ("cart", visit.carted), ("purchase", visit.bought)):
         for item in those:
@@ -124,7 +124,7 @@ def _hashed(number: int) -> str:
 
 
 def retailrocket(folder: Path, world: World) -> None:
-    """events.csv, item_properties_part1.csv and _part2.csv (item, property, value, time), category_tree.csv."""
+    """Write events.csv, item_properties_part1.csv and _part2.csv (item, property, value, time), category_tree.csv."""
     names = {"view": "view", "cart": "addtocart", "purchase": "transaction"}
     rows = [
         [_ms(at), visit.user + 1000, names[name], item + 200, visit.number if name == "purchase" else ""]
@@ -147,7 +147,7 @@ def retailrocket(folder: Path, world: World) -> None:
 
 
 def rees46(folder: Path, world: World) -> None:
-    """A file a month: event_time with ` UTC`, event_type, product_id, category_id, category_code, brand, price, user_id, user_session."""
+    """Write a file a month; event_time has the suffix ` UTC`."""
     header = ["event_time", "event_type", "product_id", "category_id", "category_code", "brand", "price", "user_id", "user_session"]
     rows = []
     for visit in world.visits:
@@ -180,13 +180,13 @@ def rees46(folder: Path, world: World) -> None:
 
 
 def _taken_out(rows: Sequence[Sequence[Any]], item: int) -> list[Any]:
-    """The newest row of an item, as its removal from the cart."""
+    """Copy the newest row of an item as its removal from the cart."""
     time, _, *rest = next(row for row in reversed(rows) if row[2] == item)
     return [time, "remove_from_cart", *rest[:5]]
 
 
 def yoochoose(folder: Path, world: World) -> None:
-    """yoochoose-clicks.dat and yoochoose-buys.dat, without header: session, time, item, then category, or price and quantity."""
+    """Write yoochoose-clicks.dat (session, time, item, category) and -buys.dat (price, quantity), headerless."""
     clicks, buys = [], []
     for visit in world.visits:
         session = visit.number + 11
@@ -201,7 +201,7 @@ def yoochoose(folder: Path, world: World) -> None:
 
 
 def diginetica(folder: Path, world: World) -> None:
-    """Six files by `;`: views, purchases, queries, clicks, products, categories; a day and milliseconds since the session's first query."""
+    """Write six files by `;`: views, purchases, queries, clicks, products, categories; day and ms of the session."""
     views, purchases, queries, clicks = [], [], [], []
     for visit in world.visits:
         session, user, day = visit.number + 1, (visit.user + 50 if visit.user % 4 == 0 else "NA"), visit.at.strftime("%Y-%m-%d")
@@ -242,7 +242,7 @@ def diginetica(folder: Path, world: World) -> None:
 
 
 def yandex(folder: Path, world: World) -> None:
-    """One log of tab-separated lines of different kinds: M (session, day, user), Q (a query with its list), C (a click)."""
+    """Write a log of tab-separated lines of kinds: M (session, day, user), Q (a query with its list), C (a click)."""
     lines: list[list[Any]] = []
     for visit in world.visits:
         day = (visit.at - world.visits[0].at).days + 1
@@ -254,7 +254,7 @@ def yandex(folder: Path, world: World) -> None:
 
 
 def otto(folder: Path, world: World) -> None:
-    """JSON Lines: a session with its events (aid, ts in milliseconds, type)."""
+    """Write JSON Lines: a session with its events (aid, ts in milliseconds, type)."""
     names = {"view": "clicks", "cart": "carts", "purchase": "orders"}
     events: dict[int, list[dict[str, Any]]] = {}
     for visit in world.visits:
@@ -266,7 +266,7 @@ def otto(folder: Path, world: World) -> None:
 
 
 def outbrain(folder: Path, world: World) -> None:
-    """clicks_train.csv (a row for each ad shown), events.csv (a row for each list), promoted_content.csv (the ads)."""
+    """Write clicks_train.csv (a row for each ad shown), events.csv (for each list), promoted_content.csv (the ads)."""
     first = world.visits[0].at
     clicks, events = [], []
     for visit in world.visits:
@@ -287,7 +287,7 @@ def _clicks(world: World, seed: int) -> Iterator[tuple[Visit, Item, int]]:
 
 
 def criteo(folder: Path, world: World) -> None:
-    """train.txt: tab-separated, without header: label, 13 counts, 26 hashed categories; an empty field is a missing value."""
+    """Write train.txt, tab-separated, without header: label, 13 counts, 26 hashed categories, empty if missing."""
     random = np.random.default_rng(3)
     rows = []
     for visit, item, label in _clicks(world, 1):
@@ -300,7 +300,7 @@ def criteo(folder: Path, world: World) -> None:
 
 
 def avazu(folder: Path, world: World) -> None:
-    """train.gz: CSV with id, click, hour (YYMMDDHH) and coded columns of site, app and device."""
+    """Write train.gz: CSV with id, click, hour (YYMMDDHH) and coded columns of site, app and device."""
     header = ["id", "click", "hour", "C1", "banner_pos", "site_id", "site_domain", "site_category", "app_id", "app_domain", "app_category"]
     header += ["device_id", "device_ip", "device_model", "device_type", "device_conn_type", *(f"C{n}" for n in range(14, 22))]
     random = np.random.default_rng(4)
@@ -335,7 +335,7 @@ def avazu(folder: Path, world: World) -> None:
 
 
 def movielens(folder: Path, world: World) -> None:
-    """The newer sets: ratings.csv, movies.csv, tags.csv, links.csv."""
+    """Write the newer sets: ratings.csv, movies.csv, tags.csv, links.csv."""
     _table(folder / "ratings.csv", ["userId", "movieId", "rating", "timestamp"], _ratings(world, half=True))
     movies = [[i.number + 1, f"{i.title.title()} ({1980 + i.number % 40})", _genres(i)] for i in world.items]
     _table(folder / "movies.csv", ["movieId", "title", "genres"], movies)
@@ -349,7 +349,7 @@ def movielens(folder: Path, world: World) -> None:
 
 
 def movielens_1m(folder: Path, world: World) -> None:
-    """The set of a million ratings: ratings.dat, movies.dat and users.dat, by `::`, in Latin-1, without header."""
+    """Write the set of a million ratings: ratings.dat, movies.dat, users.dat, by `::`, in Latin-1, without header."""
     _lines(folder / "ratings.dat", _ratings(world, half=False), "::")
     movies = [[i.number + 1, f"{i.title.title()}: The Film ({1980 + i.number % 20})", _genres(i)] for i in world.items]
     _lines(folder / "movies.dat", movies, "::", encoding="latin-1")
@@ -374,7 +374,7 @@ def _genres(item: Item) -> str:
 
 
 def online_retail(folder: Path, world: World) -> None:
-    """One CSV of invoice lines; times as 12/1/2010 8:26, customers as 17850.0, cancelled invoices with a C and negative quantities."""
+    """Write a CSV of invoice lines: times as 12/1/2010 8:26, customers as 17850.0, cancellations with a C."""
     header = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"]
     rows = []
     for visit in world.visits:
@@ -406,7 +406,7 @@ def online_retail(folder: Path, world: World) -> None:
 
 
 def instacart(folder: Path, world: World) -> None:
-    """orders.csv (who and when), order_products__prior.csv and __train.csv (what), products.csv, aisles.csv, departments.csv."""
+    """Write orders.csv, order_products__prior.csv and __train.csv, products.csv, aisles.csv, departments.csv."""
     orders, prior, train = list[list[Any]](), list[list[Any]](), list[list[Any]]()
     before: dict[int, tuple[datetime, int]] = {}
     bought: dict[int, set[int]] = {}
@@ -432,14 +432,14 @@ def instacart(folder: Path, world: World) -> None:
 
 
 def ga4(folder: Path, world: World) -> None:
-    """The BigQuery export of Google Analytics 4 as JSON Lines: a row an event, with its products, and parameters as keys and values."""
+    """Write Google Analytics 4's BigQuery export as JSON Lines: events with products and key-value pairs."""
     with (folder / "events_20191001.json").open("w") as out:
         for row in ga4_rows(world):
             out.write(json.dumps({**row, "event_timestamp": str(row["event_timestamp"])}) + "\n")
 
 
 def ga4_rows(world: World) -> Iterator[dict[str, Any]]:
-    """The rows of the export; numbers as they are in Parquet."""
+    """Return the rows of the export; numbers as in Parquet."""
     names = {"view": "view_item", "cart": "add_to_cart", "purchase": "purchase"}
 
     def row(visit: Visit, name: str, at: datetime, items: Sequence[int]) -> dict[str, Any]:
@@ -482,7 +482,7 @@ def ga4_rows(world: World) -> Iterator[dict[str, Any]]:
 
 
 def shopify(folder: Path, world: World) -> None:
-    """orders_export.csv: a row for each line of an order; what is the order's stands on its first line alone."""
+    """Write orders_export.csv: a row for each line of an order; the order's columns are filled on the first alone."""
     header = [
         "Name",
         "Email",
@@ -553,7 +553,7 @@ def shopify(folder: Path, world: World) -> None:
 
 
 def mind(folder: Path, world: World) -> None:
-    """behaviors.tsv (impression, user, time, history, shown with a 0 or 1 behind each) and news.tsv, without header."""
+    """Write behaviors.tsv (impression, user, time, history, items with -0 or -1) and news.tsv, without header."""
     rows, seen = [], dict[int, list[str]]()
     for visit in world.visits:
         at = visit.at
@@ -583,7 +583,7 @@ def mind(folder: Path, world: World) -> None:
 
 
 def hm(folder: Path, world: World) -> None:
-    """transactions_train.csv (days, customers as hashes, articles with a leading zero), articles.csv, customers.csv."""
+    """Write transactions_train.csv (hashes of customers, articles with a leading zero), articles.csv, customers.csv."""
     rows = []
     for visit in world.visits:
         customer = _hashed(visit.user)
@@ -675,7 +675,7 @@ WRITERS: dict[str, Callable[[Path, World], None]] = {
 
 
 def write_public(name: str, folder: Path, world: World | None = None) -> list[Path]:
-    """Write the files of a public format into a folder; returns them, sorted."""
+    """Write the files of a public format into a folder, and return them sorted."""
     folder.mkdir(parents=True, exist_ok=True)
     WRITERS[name](folder, world or make_world())
     return sorted(folder.iterdir())

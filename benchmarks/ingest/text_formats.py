@@ -1,11 +1,11 @@
-"""How quickly the event rows of each format are read: a simulated shop's log as Parquet, CSV and JSON Lines.
+"""Measure the time to read the event rows of a simulated shop's log as Parquet, CSV and JSON Lines.
 
     python -m benchmarks.ingest.text_formats [--events 1000000] [--repeats 5] [--work DIR]
 
-The formats are scanned in turn, as ingestion's first step does it: read, cleaned and written by shopper; the least of some repetitions,
-after a first one. MB are those of the text, also of the gzipped one. One process, whose Polars has one thread. The first scan on a machine
-compiles what reads text, and later ones find it in numba's cache: these seconds are those of a first scan with an empty cache less those of
-another process with a full one, on a log of some rows.
+The formats are scanned in turn as by ingestion's first step: read, cleaned and written by shopper; the minimum of some
+repetitions, after a warm-up. MB are of the uncompressed text, also for gzip. One process, with one thread for Polars.
+The first scan on a machine compiles the text readers, later ones load them from numba's cache: these seconds are of a
+first scan with an empty cache minus those of another process with a full one, on a log of few rows.
 """
 
 import argparse
@@ -26,13 +26,13 @@ from components.contract.load import parse_dataset
 from components.ingest.sources.files import layout
 from components.ingest.steps import Job, scan
 
-FORMATS = ("parquet", "csv", "csv.gz", "jsonl")  # what is compiled for CSV isn't compiled again for a gzipped one
+FORMATS = ("parquet", "csv", "csv.gz", "jsonl")  # gzipped CSV uses the code compiled for CSV
 SMALL_EVENTS = 5_000
 
 
 @dataclass(frozen=True)
 class Scan:
-    """One scan of a log."""
+    """Result of one scan of a log."""
 
     rows: int
     seconds: float
@@ -40,7 +40,7 @@ class Scan:
 
 
 def write_formats(shop: Path) -> None:
-    """The shop's events as one file of each format."""
+    """Write the shop's events as one file of each format."""
     events = pl.read_parquet(shop / "events" / "*.parquet")
     events.write_parquet(shop / "log.parquet")
     events.write_csv(shop / "log.csv")
@@ -50,7 +50,7 @@ def write_formats(shop: Path) -> None:
 
 
 def scanned(shop: Path, form: str) -> Scan:
-    """Scan one file as a run does."""
+    """Scan one file as ingestion does."""
     dataset = yaml.safe_load(DATASET.read_text())
     dataset["events"]["path"] = f"log.{form}"
     text = yaml.safe_dump(dataset, sort_keys=False)
@@ -63,12 +63,12 @@ def scanned(shop: Path, form: str) -> Scan:
 
 
 def in_turn(shop: Path, repeats: int) -> list[dict[str, Scan]]:
-    """Scans of all formats; for a process of its own."""
+    """Scan all formats in turn; for a process of its own."""
     return [{form: scanned(shop, form) for form in FORMATS} for _ in range(repeats)]
 
 
 def compiling(shop: Path, cache: Path) -> dict[str, float]:
-    """Core seconds by which the first scan of each format is slower with an empty cache than with a full one."""
+    """Measure the core seconds of compiling by format: first scans without numba's cache minus with it."""
     os.environ["NUMBA_CACHE_DIR"] = str(cache)
     try:
         (first,), (second,) = (apart(in_turn, shop, 1) for _ in range(2))
@@ -80,11 +80,11 @@ def compiling(shop: Path, cache: Path) -> dict[str, float]:
 def main() -> None:
     """Measure all and print it."""
     assert __doc__ is not None
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--events", type=int, default=1_000_000)
-    asked.add_argument("--repeats", type=int, default=5)
-    asked.add_argument("--work", type=Path, help="folder to work in; shops that lie there are used again (default: a temporary one)")
-    args = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--work", type=Path, help="folder to work in; shops that lie there are used again (default: a temporary one)")
+    args = parser.parse_args()
     os.environ["POLARS_MAX_THREADS"] = "1"  # of the processes that measure
     with tempfile.TemporaryDirectory() as temporary:
         work = args.work or Path(temporary)

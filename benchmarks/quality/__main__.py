@@ -1,4 +1,4 @@
-"""`python -m benchmarks.quality`: runs `benchmarks.quality.quality`."""
+"""Run `benchmarks.quality.quality` as `python -m benchmarks.quality`."""
 
 from benchmarks.quality.quality import main
 

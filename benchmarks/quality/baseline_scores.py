@@ -1,7 +1,7 @@
-"""Dull rankers, from what the examples hold: those that the data has the columns for.
+"""Score candidates by baseline rules, as far as the examples have the columns.
 
-Shown order; popularity (`components.contract.popularity`); the item last seen first, then shown order or popularity; items by how often
-they stand in the shopper's history, then by popularity.
+Shown order; popularity (`components.contract.popularity`); the item last seen first, then shown order or popularity;
+items by how often they stand in the shopper's history, then by popularity.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ POPULARITY = "popularity"
 
 
 def rules(dataset: Dataset, features: Features) -> dict[str, Scores]:
-    """Scores of all candidates [N] by the name of the rule."""
+    """Score all candidates [N] by each rule."""
     rankers: dict[str, Scores] = {}
     position = features["position"].flat_values.numpy()
     if (position >= 0).all():
@@ -34,7 +34,7 @@ def rules(dataset: Dataset, features: Features) -> dict[str, Scores]:
 
 
 def _below_one(scores: Scores) -> Scores:
-    """The same order, within -1 and 1: the logarithm's order of the distinct scores, so that equal ones stay equal to the bit."""
+    """Map scores to [-1, 1] by a logarithm of the distinct scores, with the same order and the same ties."""
     distinct, which = np.unique(scores, return_inverse=True)
     squeezed = np.sign(distinct) * np.log1p(np.abs(distinct)) / 90  # the logarithm of the greatest float32 is 88.7
     return np.asarray(squeezed.astype(np.float32)[which])

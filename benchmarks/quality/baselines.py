@@ -1,9 +1,10 @@
-"""The model of a run against dull rules, and on a simulated shop against the truth, over the test window.
+"""Compare a run's model with baseline rules, and on a simulated shop with the truth, over the test window.
 
     python -m benchmarks.quality.baselines DATASET.yaml --root runs/NAME [--truth DIR]
 
-The rules are those of benchmarks/quality/baseline_scores.py that the data has the columns for.
-With --truth (the `truth` folder of a simulated shop) also the true relevance, and how far the model's AUC is from 0.5 to that of the truth.
+The rules are those of benchmarks/quality/baseline_scores.py that the data has the columns for. With --truth (the
+`truth` folder of a simulated shop) also the true relevance, and how far the model's AUC is from 0.5 to that of the
+truth.
 """
 
 from pathlib import Path
@@ -28,14 +29,14 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, help="folder of a simulated shop's truth")
     args = parser.parse_args()
     dataset = load_dataset(args.dataset)
-    door = tf.saved_model.load(str(newest(args.root, "Trainer/model") / "Format-Serving")).signatures["examples"]
+    signature = tf.saved_model.load(str(newest(args.root, "Trainer/model") / "Format-Serving")).signatures["examples"]
 
     def by_rules(_records: tf.Tensor, features: Features) -> dict[str, Scores]:
         return rules(dataset, features)
 
     def by_model(records: tf.Tensor, features: Features) -> dict[str, Scores]:
         lengths = features["label"].row_lengths()
-        return {"the model": tf.RaggedTensor.from_tensor(door(examples=records)["scores"], lengths=lengths).flat_values.numpy()}
+        return {"the model": tf.RaggedTensor.from_tensor(signature(examples=records)["scores"], lengths=lengths).flat_values.numpy()}
 
     judged, (ruled, model, named) = read(
         dataset, newest(args.root, "EventExampleGen/examples"), "test", [by_rules, by_model, candidate_ids]

@@ -1,15 +1,16 @@
-"""How far scores are from chances after training, by the map that is fitted to the eval split, over the test window of a run.
+"""Measure the calibration of scores over the test window of a run, by the map that is fitted to the eval split.
 
     python -m benchmarks.quality.calibration DATASET.yaml --root runs/NAME [--truth DIR] [--json FILE]
 
 One ranker is trained for each loss, and each map of trainer/model/calibration.py fitted to it:
 
     as it is               the dataset file as it is
-    positives by 5         `positive_weight: 5`: what a shop with few clicks may choose
-    half listwise          `listwise: 0.5`: the listwise half knows differences of logits alone
+    positives by 5         `positive_weight: 5`: for shops with few clicks
+    half listwise          `listwise: 0.5`: the listwise half depends on differences of logits alone
 
-Judged on `test`: log loss, ECE, the sum of scores over the number of positives. With --truth (the `truth` folder of a simulated shop) also
-the mean distance of a score from the true chance of a click where the candidate stood. No map changes AUC, so it is told once a loss.
+Metrics on `test`: log loss, ECE, the sum of scores over the number of positives. With --truth (the `truth` folder of a
+simulated shop) also the mean absolute difference of score and true click probability at the position shown. No map
+changes AUC, so it is printed once a loss.
 """
 
 import json

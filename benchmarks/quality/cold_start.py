@@ -1,12 +1,15 @@
-"""How well shelves are ordered by how much is known of the shopper and of the product, where the truth is known.
+"""Measure ranking quality against the truth by the number of known events of the shopper and of the product.
 
     python -m benchmarks.quality.cold_start RUN [--segment segment] [--json FILE]
 
-RUN is the folder of a `shelfrank run` over a simulated shop (`data`, `releases`, `last_run.json`). Its log is replayed through the
-service's own features and state, from nothing; the requests of the test window are ordered by each way there is.
+RUN is the folder of a `shelfrank run` over a simulated shop (`data`, `releases`, `last_run.json`). Its log is replayed
+through the service's own features and state, initially empty; the requests of the test window are ranked by each
+method.
 
-- By shopper: of the discounted true relevance (log2, the first 10 places), the share of what the best order has over chance.
-- By product: of its pairs with the other candidates of a request, the share that stands in the order of their true relevance.
+- By shopper: the gain in discounted true relevance (log2, the first 10 positions) over random order, as a share of the
+  best order's.
+- By product: the share of its pairs with the other candidates of a request that are in the order of their true
+  relevance.
 
 `count`: the decayed count of clicks of the longest half-life.
 """
@@ -47,12 +50,12 @@ Scores = NDArray[np.float64]
 
 @dataclass
 class Tally:
-    """Sums by way and band."""
+    """Sums by method and band."""
 
     got: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def mean(self, way: str, band: str) -> str:
-        """With its standard error."""
+        """Return the mean and its standard error."""
         scores = np.array(self.got[way, band])
         return f"{scores.mean():.3f} ± {scores.std() / np.sqrt(max(len(scores), 1)):.3f}" if len(scores) else ""
 
@@ -71,7 +74,7 @@ def moments(log: pl.DataFrame, context: Sequence[str]) -> Iterator[tuple[Impress
 
 
 def gained(scores: Scores, relevance: Scores) -> float:
-    """The share of the best order's discounted relevance over chance; NaN where all are equal."""
+    """Compute the gain in discounted relevance over random order as a share of the best order's; NaN if all equal."""
     discount = 1 / np.log2(np.arange(2, min(len(scores), 10) + 2))
     chance = relevance.mean() * discount.sum()
     first = len(discount)
@@ -80,18 +83,18 @@ def gained(scores: Scores, relevance: Scores) -> float:
 
 
 def pairs(scores: Scores, relevance: Scores) -> Scores:
-    """[L] of each candidate, the share of the others that stand on the right side of it; equal scores are half right."""
+    """Compute for each candidate [L] the share of the others on the correct side of it; ties count one half."""
     right = np.sign(scores[:, None] - scores) * np.sign(relevance[:, None] - relevance)
     return np.asarray((right + 1).sum(axis=1) - 1) / 2 / max(len(scores) - 1, 1)
 
 
 def band(number: float) -> str:
-    """The name of the band."""
+    """Return the name of a number's band."""
     return next(name for name, most in BANDS.items() if number <= most)
 
 
 def measured(run: Path, segment: str) -> tuple[Tally, Tally, Tally]:
-    """By shopper, by product, and by product where both are new."""
+    """Measure by shopper, by product, and by product where both are new."""
     last_run = json.loads((run / "last_run.json").read_text())
     dataset = parse_dataset(f"{last_run['dataset']}\nserving: {{segment: {segment}}}\n")
     catalogue = load_catalogue(Path(last_run["places"]["feature state"]), dataset)

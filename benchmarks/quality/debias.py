@@ -1,19 +1,20 @@
-"""What position bias does to a ranker on a simulated shop, and what `model: {position_bias: ...}` undoes of it, beside the truth.
+"""Measure the effect of position bias on a simulated shop's ranker, and of `model: {position_bias: ...}`, by the truth.
 
     python -m benchmarks.quality.debias DATASET.yaml --root runs/NAME --truth DIR [--seeds 1] [--json FILE]
 
-The run's examples and its Transform graph are used. One ranker a setting learns from `train`, stops by `eval`, is judged on `test`:
+The run's examples and its Transform graph are used. One ranker a setting is trained on `train`, stopped by `eval`,
+evaluated on `test`:
 
-    none                   clicks are taken for attraction
+    none                   clicks are treated as relevance
     examination, ips       as in trainer/model/position_bias.py
 
-Judged by the truth: whether a candidate would be clicked if it were looked at (redrawn once, by its true chance; the same for all), NDCG@10
-with that chance as gain, and within each request Spearman's correlation with it. Beside that, AUC and NDCG@10 on the clicks as logged, as
-one sees them in a shop: there the place has its part in both scores and labels. And e, how likely a place is looked at: the greatest and
-the mean error over the places with `LEAST` training impressions.
+Metrics against the truth: AUC on whether a candidate would be clicked if examined (drawn once, by its true relevance;
+the same for all), NDCG@10 with the relevance as gain, and within each request Spearman's correlation with it. Also AUC
+and NDCG@10 on the clicks as logged, as a real shop measures them: there the position affects both scores and labels.
+And e, the examination by position: its greatest and mean error over the positions with `LEAST` training impressions.
 
-Behind +- stands the half width of a 95 % interval, a Poisson bootstrap over shoppers (with several seeds also the spread between them); in
-"over none" it is paired: both judge the same shoppers in every replicate.
+After +- is the half width of a 95 % interval, a Poisson bootstrap over shoppers (with several seeds also the spread
+between them); in "over none" it is paired: both use the same shoppers in every replicate.
 """
 
 import json
@@ -49,7 +50,7 @@ Floats = NDArray[np.float64]
 
 
 def spearman(values: Floats, others: Floats, row_lengths: NDArray[np.int64]) -> Floats:
-    """Rank correlation within each request [R], ties at their mean rank; NaN where either side is all the same."""
+    """Compute the rank correlation within each request [R], ties at their mean rank; NaN if either side is constant."""
     row = np.repeat(np.arange(len(row_lengths)), row_lengths)
     frame = pl.DataFrame({"row": row, "value": values, "other": others})
     ranked = frame.select("row", pl.col("value", "other").rank().over("row"))
@@ -58,7 +59,7 @@ def spearman(values: Floats, others: Floats, row_lengths: NDArray[np.int64]) -> 
 
 @dataclass(frozen=True)
 class Truth:
-    """The test requests as they are, and as they would be if everything were looked at."""
+    """Test requests as logged, and as they would be if every position were examined."""
 
     logged: Judged
     looked_at: Judged
@@ -66,12 +67,12 @@ class Truth:
 
     @classmethod
     def from_relevance(cls, logged: Judged, relevance: Floats) -> "Truth":
-        """By the true chance of a click once looked at, [N]."""
+        """Draw the labels by the true relevance [N], the probability of a click given examination."""
         would = (np.random.default_rng(0).random(len(relevance)) < relevance).astype(np.float32)
         return cls(logged, Judged(would, relevance.astype(np.float32), logged.row_lengths, logged.users), relevance)
 
     def replicates(self, scores: Scores) -> dict[str, Floats]:
-        """Each metric, then its bootstrap replicates: [1 + B]."""
+        """Compute each metric and its bootstrap replicates: [1 + B]."""
         would, logged = self.looked_at.sums(scores), self.logged.sums(scores)
         within = spearman(scores.astype(np.float64), self.relevance, self.logged.row_lengths)
         defined = np.isfinite(within)
@@ -94,7 +95,7 @@ METRICS = {
 
 @dataclass(frozen=True)
 class Row:
-    """A setting's metrics with their replicates, one set a seed, and the errors of its e, if it has one."""
+    """Metrics of a setting with their replicates, one set a seed, and the errors of its e, if it has one."""
 
     name: str
     by_seed: tuple[dict[str, Floats], ...]
@@ -105,11 +106,11 @@ class Row:
         return {name: np.mean([metrics[name] for metrics in self.by_seed], axis=0) for name in self.by_seed[0]}
 
     def value(self, metric: str) -> tuple[float, float]:
-        """The mean over seeds and the half width of its interval."""
+        """Return the mean over seeds and the half width of its interval."""
         return float(self._mean[metric][0]), self._half_width(metric, self._mean[metric][1:])
 
     def over(self, other: "Row", metric: str) -> tuple[float, float]:
-        """How far above the other, and the half width of the paired interval."""
+        """Return the difference to the other, and the half width of its paired interval."""
         change = self._mean[metric] - other._mean[metric]
         return float(change[0]), float(np.hypot(self._half_width(metric, change[1:]), other._between_seeds(metric)))
 
@@ -123,14 +124,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left."""
+    """Examples and Transform graph of a run."""
 
     dataset: Dataset
     examples: Path
     graph: tft.TFTransformOutput
 
     def trained(self, setting: str, seed: int) -> tuple[Scores, Floats | None]:
-        """Scores of the test candidates, and e of each place."""
+        """Train, and return the scores of the test candidates and e of each position."""
         dataset = self.dataset.model_copy(
             update={"seed": seed, "model": {**self.dataset.model, "distillation": 0.0, "position_bias": setting}}
         )
@@ -156,7 +157,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures there too")
     args = parser.parse_args()
     dataset = load_dataset(args.dataset)
-    tf.get_logger().setLevel("ERROR")  # each ranker traces its graphs anew, which TensorFlow takes for a mistake
+    tf.get_logger().setLevel("ERROR")  # each ranker traces its graphs anew, which TensorFlow warns of
     graph = tft.TFTransformOutput(str(newest(args.root, "Transform/transform_graph")))
     run = Run(dataset, newest(args.root, "EventExampleGen/examples"), graph)
 
@@ -187,7 +188,7 @@ def main() -> None:
 
 
 def _numbers(row: Row, naive: Row) -> dict[str, Any]:
-    """A row as JSON: [value, half width] by metric, the same for its change against the naive ranker, and [max, mean] error of e."""
+    """Convert a row to JSON: [value, half width] by metric, also against `naive`; [max, mean] error of e."""
     numbers: dict[str, Any] = {"name": row.name, "e": row.errors, "values": {metric: row.value(metric) for metric in METRICS}}
     if row.name in SETTINGS and row is not naive:
         numbers["over_none"] = {metric: row.over(naive, metric) for metric in METRICS}

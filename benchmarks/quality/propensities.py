@@ -1,18 +1,19 @@
-"""How well the chance that a place is looked at is found from a simulated shop's clicks, by several ways, beside the truth.
+"""Compare estimators of the examination by position on a simulated shop's clicks with the truth.
 
     python -m benchmarks.quality.propensities DATASET.yaml --root runs/NAME --truth DIR [--steps 150 300 600 1200] [--rounds 10]
 
-All learn from the run's train split, and none sees the truth:
+All use the run's train split, and none the truth:
 
-    examination, n steps     what `position_bias: ips` does: the examination of a ranker trained so long with it (`trainer.fit.training`)
-    regression EM            Wang et al. 2018, "Position bias estimation for unbiased learning to rank in personal search", section 4: in
-                             turns, who was looked at and who attracts given the click; the places' means; and LightGBM for who attracts
+    examination, n steps     as `position_bias: ips`: the examination of a ranker trained with it for n steps (`trainer.fit.training`)
+    regression EM            Wang et al. 2018, "Position bias estimation for unbiased learning to rank in personal search", section 4:
+                             the E step estimates examination and relevance given the click; the M step the mean examination by
+                             position, and relevance by LightGBM
     harvesting by item       Agarwal et al. 2019, "Estimating position bias without intrusive interventions": the same item at different
-                             places, all pairs of places together, here by least squares on the logs of the rates' ratios
-    harvesting by item and query    the same item for the same query, which is what the paper means; requests without a query are left out
-    click rate by place      over that of the first: what one gets who takes the shop's order for a lottery
+                             positions, all pairs of positions together, here by least squares on the logs of the rates' ratios
+    harvesting by item and query    the same item for the same query, as in the paper; requests without a query are left out
+    click rate by place      over that of the first: unbiased only if the shop's order were random
 
-Places count that have `LEAST` impressions to learn from. Seconds are of the estimate alone, on top of reading.
+Only positions with `LEAST` training impressions count. Seconds are of the estimate alone, without reading.
 """
 
 import json
@@ -46,18 +47,18 @@ Floats = NDArray[np.float64]
 
 
 def click_rates(places: NDArray[np.int64], clicks: Floats) -> Floats:
-    """Clicks an impression at each place over that of the first."""
+    """Compute the click rate at each position over that of the first."""
     rates = np.bincount(places, clicks) / np.maximum(np.bincount(places), 1)
     relative: Floats = rates / rates[0]
     return relative
 
 
 def harvested(shown: pl.DataFrame, by: list[str]) -> Floats:
-    """e of each place up to the last, from rows (place, click, columns of `by`): what is alike in `by` attracts alike.
+    """Estimate e of each position from rows (place, click, columns of `by`); equal values in `by` have equal relevance.
 
-    For each pair of places k < l and what was shown at both, n_k and n_l times, the click rates at both are averaged with weights
-    n_k n_l / (n_k + n_l), the same for both, so that their ratio is e_l / e_k. The e that fit all ratios best by their logs are found by
-    least squares, each ratio weighted by its precision, 1 / (1 / clicks_k + 1 / clicks_l).
+    For each pair of positions k < l and the values shown at both, n_k and n_l times, the click rates at both are
+    averaged with weights n_k n_l / (n_k + n_l), the same for both, so that their ratio is e_l / e_k. The e are fitted
+    to the logs of all ratios by least squares, each ratio weighted by its precision, 1 / (1 / clicks_k + 1 / clicks_l).
     """
     counts = shown.group_by(*by, "place").agg(n=pl.len(), clicks=pl.col("click").sum())
     weight = pl.col("n") * pl.col("n_right") / (pl.col("n") + pl.col("n_right"))
@@ -72,7 +73,7 @@ def harvested(shown: pl.DataFrame, by: list[str]) -> Floats:
             clicks_right=pl.col("clicks_right").sum(),
         )
         .filter((pl.col("first") > 0) & (pl.col("second") > 0))
-        .sort("place", "place_right")  # groups come in any order, and sums of floats would differ
+        .sort("place", "place_right")  # groups have no defined order, on which sums of floats depend
     )
     ratio = np.log((pairs["second"] / pairs["first"]).to_numpy())
     precision = np.sqrt(1 / (1 / pairs["clicks"] + 1 / pairs["clicks_right"]).to_numpy())
@@ -86,7 +87,7 @@ def harvested(shown: pl.DataFrame, by: list[str]) -> Floats:
 
 
 def by_regression_em(inputs: Any, places: NDArray[np.int64], clicks: Floats, *, rounds: int, seed: int) -> Floats:
-    """e of each place by rounds of expectation and maximisation; e is relative to the first place's in the end."""
+    """Estimate e of each position by expectation maximisation, relative to the first position's."""
     e: Floats = np.full(places.max() + 1, 0.5)
     s: NDArray[Any] = np.full(len(clicks), float(clicks.mean()))
     for _ in range(rounds):
@@ -95,7 +96,7 @@ def by_regression_em(inputs: Any, places: NDArray[np.int64], clicks: Floats, *, 
         attracts = np.where(clicks > 0, 1.0, s * (1 - e[places]) / unseen)
         e = np.bincount(places, looked_at) / np.maximum(np.bincount(places), 1)
         e = np.clip(e / e[0], 1e-3, 1.0)
-        # One thread: on a machine that others use, threads that wait for each other cost minutes.
+        # One thread: on a shared machine, threads that wait for each other cost minutes.
         settings = {"objective": "cross_entropy", "learning_rate": 0.1, "seed": seed, "verbose": -1, "num_threads": 1}
         s = np.asarray(lightgbm.train(settings, lightgbm.Dataset(inputs, attracts), TREES).predict(inputs))
     return e
@@ -111,7 +112,7 @@ def main() -> None:
     dataset = load_dataset(args.dataset)
     config = ranker_config(dataset)
     examples = newest(args.root, "EventExampleGen/examples")
-    tf.get_logger().setLevel("ERROR")  # each ranker traces its graphs anew, which TensorFlow takes for a mistake
+    tf.get_logger().setLevel("ERROR")  # each ranker traces its graphs anew, which TensorFlow warns of
 
     def shown(_records: tf.Tensor, features: Features) -> dict[str, Any]:
         rows = features["item"].value_rowids()

@@ -1,13 +1,14 @@
-"""The ranker against dull rules and against tuned LightGBM, and without its parts, over the test window of a run.
+"""Compare the ranker with baseline rules, tuned LightGBM, and ablations of itself, over the test window of a run.
 
     python -m benchmarks.quality DATASET.yaml --root runs/NAME [--rows ours "LightGBM binary"] [--seeds 1] [--trials 12] [--json FILE]
 
-The run's examples and its Transform graph are used, so all rankers see the same requests and splits: they learn from `train`, stop by
-`eval`, are judged on `test`. LightGBM gets the inputs of trainer/distillation/inputs.py and a random search of --trials settings
-(benchmarks/quality/trees.py); the best rule is the one with the best eval NDCG@10. Rows of ours:
+The run's examples and its Transform graph are used, so all rankers have the same requests and splits: they are trained
+on `train`, stopped by `eval`, evaluated on `test`. LightGBM gets the inputs of trainer/distillation/inputs.py and a
+random search of --trials settings (benchmarks/quality/trees.py); the best rule is the one with the best eval NDCG@10.
+Rows of ours:
 
     ours                       the dataset file as it is
-    ours, untaught             `distillation: 0`: labels alone, no trees as a teacher
+    ours, untaught             `distillation: 0`: labels alone, without trees as a teacher
     ours, one member           `members: 1`: no ensemble
     ours, no attention         `attention: none`: exact matches with the history stay
     ours, no history           the history left out of the feature table: neither attention nor matches
@@ -17,9 +18,10 @@ The run's examples and its Transform graph are used, so all rankers see the same
     ours, mix                  `listwise: 0.5`
     ours, listwise             `listwise: 1`
 
-A row whose data and settings are those of an earlier one isn't trained again. Behind +- stands the half width of a 95 % interval: Poisson
-bootstrap over shoppers, and with several seeds the spread between them. "ours - it" is paired: both judge the same shoppers in every
-replicate. Log loss is told where scores are probabilities. Seconds are of the training alone; a search is told beneath the table.
+A row with the data and settings of an earlier one isn't trained again. After +- is the half width of a 95 % interval:
+Poisson bootstrap over shoppers, and with several seeds the spread between them. "ours - it" is paired: both use the
+same shoppers in every replicate. Log loss is printed where scores are probabilities. Seconds are of the training alone;
+those of a search are below the table.
 """
 
 import json
@@ -61,13 +63,13 @@ TOLD_FEATURES = 15
 
 @dataclass(frozen=True)
 class Variant:
-    """A ranker of ours: other settings, or kinds of features left out."""
+    """Variant of the ranker: changed settings, or kinds of features left out."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     without: tuple[str, ...] = ()
 
     def applied_to(self, dataset: Dataset) -> Dataset:
-        """The dataset file with that changed."""
+        """Return the dataset file with the changes."""
         features = tuple(feature for feature in dataset.features if feature.kind not in self.without)
         return dataset.model_copy(update={"features": features, "model": {**dataset.model, **self.settings}})
 
@@ -90,7 +92,7 @@ ROWS = ("random", SHOWN_ORDER, POPULARITY, BEST_RULE, *TREES, *VARIANTS)
 
 @dataclass(frozen=True)
 class Row:
-    """A ranker's scores of the test candidates, one set a seed."""
+    """Scores of the test candidates by a ranker, one set a seed."""
 
     name: str
     sums: tuple[RankingSums, ...]
@@ -102,12 +104,12 @@ class Row:
         return {name: np.mean([replicates[name] for replicates in each], axis=0) for name in each[0]}
 
     def value(self, metric: str) -> tuple[float, float]:
-        """Mean over seeds and the half width of its interval."""
+        """Return the mean over seeds and the half width of its interval."""
         values = np.array([sums.values()[metric] for sums in self.sums])
         return float(values.mean()), _half_width(self._replicated[metric], values)
 
     def minus(self, other: "Row", metric: str) -> tuple[float, float]:
-        """How far above the other, and the half width of the paired interval."""
+        """Return the difference to the other, and the half width of its paired interval."""
         mine, its = (np.array([sums.values()[metric] for sums in row.sums]) for row in (self, other))
         between_seeds = [row - row.mean() for row in (mine, its)]
         return float(mine.mean() - its.mean()), _half_width(self._replicated[metric] - other._replicated[metric], *between_seeds)
@@ -120,13 +122,13 @@ def _half_width(replicates: Any, *by_seed: Any) -> float:
 
 @dataclass(frozen=True)
 class Without:
-    """A Transform graph for examples that lack some of its columns: they are given to it empty."""
+    """Transform graph for examples that lack some of its columns, which are passed to it empty."""
 
     graph: tft.TFTransformOutput
     columns: tuple[Column, ...]
 
     def transform_features_layer(self) -> Callable[[Features], Features]:
-        """As of the graph."""
+        """Return the graph's layer, with empty columns for the missing ones."""
         layer = self.graph.transform_features_layer()
 
         def transformed(features: Features) -> Features:
@@ -138,7 +140,7 @@ class Without:
         return transformed
 
     def vocabulary_size_by_name(self, name: str) -> int:
-        """As of the graph."""
+        """Return the size of the graph's vocabulary."""
         return int(self.graph.vocabulary_size_by_name(name))
 
 
@@ -151,14 +153,14 @@ def _empty(column: Column, requests: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left: its examples and its Transform graph."""
+    """Examples and Transform graph of a run."""
 
     dataset: Dataset
     examples: Path
     graph: tft.TFTransformOutput
 
     def ours(self, dataset: Dataset, seed: int) -> tuple[Scores, float]:
-        """Probabilities of the test candidates by a ranker trained for them, and the seconds that took."""
+        """Train a ranker, and return its probabilities of the test candidates and the seconds of the training."""
         mine = input_columns(dataset)
         left_out = tuple(column for column in input_columns(self.dataset) if column not in mine)
         graph = Without(self.graph, left_out) if left_out else self.graph
@@ -184,7 +186,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Contest:
-    """All rankers of one data set."""
+    """Comparison of all rankers on one data set."""
 
     run: Run
     judged: Judged  # test
@@ -216,7 +218,7 @@ class Contest:
         return cls(run, test, test_rules, best, forest, coded.matrix(test_columns))
 
     def rows(self, names: tuple[str, ...], *, seeds: int, trials: int, fitted: dict[str, Fitted]) -> Iterator[Row]:
-        """The rows that the data has what they need for; `fitted` receives the trees."""
+        """Yield the rows for which the data has the columns; the trees are appended to `fitted`."""
         trained: dict[str, Row] = {}
         first = self.run.dataset.seed
         for name in names:
@@ -248,7 +250,7 @@ class Contest:
 
 
 def _numbers(row: Row, ours: Row | None) -> dict[str, Any]:
-    """A row as JSON: [value, half width] by metric that is defined."""
+    """Convert a row to JSON: [value, half width] by defined metric."""
     numbers: dict[str, Any] = {"name": row.name, "seconds": row.seconds}
     numbers |= {metric: value for metric in SHOWN if not np.isnan((value := row.value(metric))[0])}
     if ours is not None and row.name != OURS:
@@ -289,7 +291,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures there too")
     args = parser.parse_args()
     dataset = load_dataset(args.dataset)
-    tf.get_logger().setLevel("ERROR")  # each ranker traces its graphs anew, which TensorFlow takes for a mistake
+    tf.get_logger().setLevel("ERROR")  # each ranker traces its graphs anew, which TensorFlow warns of
     graph = tft.TFTransformOutput(str(newest(args.root, "Transform/transform_graph")))
     contest = Contest.from_run(Run(dataset, newest(args.root, "EventExampleGen/examples"), graph))
     rows, fitted = [], dict[str, Fitted]()

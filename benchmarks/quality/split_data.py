@@ -1,4 +1,4 @@
-"""The requests of a run's split: what is judged, and whatever else is taken from them in the same pass."""
+"""Read the requests of a run's split: labels and gains, and further views in the same pass."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,7 @@ View = Callable[[tf.Tensor, Features], dict[str, NDArray[Any]]]
 
 @dataclass(frozen=True)
 class Judged:
-    """R requests with N candidates, without scores."""
+    """Labels and gains of R requests with N candidates."""
 
     labels: Scores  # [N]
     gains: Scores  # [N]
@@ -35,12 +35,12 @@ class Judged:
     users: NDArray[np.uint64]  # [R], hashes; a guest's request is a shopper of its own
 
     def sums(self, scores: Scores) -> RankingSums:
-        """All metrics of the scores [N]."""
+        """Accumulate all metrics of the scores [N]."""
         return request_sums(Requests(self.labels, scores, self.gains, self.row_lengths, self.users)).total()
 
 
 def arguments(about: str | None) -> argparse.ArgumentParser:
-    """A command line that begins with a dataset file and the folder of a run."""
+    """Make a command line that begins with a dataset file and the folder of a run."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", metavar="DATASET.yaml")
     parser.add_argument("--root", type=Path, required=True, help="folder of the run")
@@ -48,7 +48,7 @@ def arguments(about: str | None) -> argparse.ArgumentParser:
 
 
 def newest(root: Path, output: str) -> Path:
-    """The newest artifact of a run, by component and output, such as `Trainer/model`.
+    """Find the newest artifact of a run, by component and output, such as `Trainer/model`.
 
     Raises:
         InputError: the run has none.
@@ -60,19 +60,19 @@ def newest(root: Path, output: str) -> Path:
 
 
 def files(examples: Path, split: str) -> list[str]:
-    """The files of a split."""
+    """List the files of a split."""
     return sorted(map(str, examples.glob(f"Split-{split}/*")))
 
 
 def batches(dataset: Dataset, examples: Path, split: str) -> Iterator[tuple[tf.Tensor, Features]]:
-    """Serialized requests and all their columns, in an order that never changes."""
+    """Read serialized requests and all their columns, in a deterministic order."""
     table = columns(dataset)
     for records in tf.data.TFRecordDataset(files(examples, split)).batch(BATCH):
         yield records, parse(records, table)
 
 
 def read(dataset: Dataset, examples: Path, split: str, views: Sequence[View]) -> tuple[Judged, list[dict[str, NDArray[Any]]]]:
-    """What is judged of a split, and what each view makes of it."""
+    """Read the labels and gains of a split, and the results of each view."""
     parts = [
         (_judged(dataset, features), [view(records, features) for view in views]) for records, features in batches(dataset, examples, split)
     ]

@@ -1,4 +1,4 @@
-"""LightGBM, tuned: a random search judged on the eval split, early stopping on it, then a fit on all training requests."""
+"""Tune LightGBM by a random search with early stopping on the eval split, then fit it to all training requests."""
 
 import time
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ _OF_LISTS: dict[str, tuple[Any, ...]] = {"lambdarank_truncation_level": (10, 20,
 
 @dataclass(frozen=True)
 class Split:
-    """N candidates as trees see them."""
+    """Inputs, labels and gains of N candidates for trees."""
 
     inputs: NDArray[np.float32]  # [N, F]
     judged: Judged
@@ -40,7 +40,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A booster of the best settings."""
+    """Booster with the best settings."""
 
     booster: lightgbm.Booster
     names: list[str]
@@ -49,11 +49,11 @@ class Fitted:
     search_seconds: float
 
     def scores(self, inputs: NDArray[np.float32]) -> Scores:
-        """Scores [N]; of the objective `binary` they are probabilities."""
+        """Score [N]; of the objective `binary` the scores are probabilities."""
         return np.asarray(self.booster.predict(inputs), np.float32)
 
     def gain(self) -> dict[str, float]:
-        """Share of the loss's reduction by feature, the greatest first."""
+        """Return each feature's share of the loss reduction, the greatest first."""
         gain = self.booster.feature_importance("gain")
         shares = dict(zip(self.names, (gain / gain.sum()).tolist(), strict=True))
         return dict(sorted(shares.items(), key=lambda each: -each[1]))
@@ -61,7 +61,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Forest:
-    """What is fitted on: both splits, the names of the features, and which of them are categories."""
+    """Training data of boosters: both splits, the names of the features, and which of them are categorical."""
 
     train: Split
     evaluation: Split
@@ -69,11 +69,11 @@ class Forest:
     categories: list[str]
 
     def searched(self, objective: Objective, *, trials: int, seed: int) -> tuple[dict[str, Any], float]:
-        """The best of `trials` draws, by eval AUC (binary) or eval NDCG@10 (lambdarank), and the seconds that took."""
+        """Search the best of `trials` draws, by eval AUC (binary) or NDCG@10 (lambdarank), and the seconds."""
         rng, begin = np.random.default_rng(seed), time.monotonic()
         train = _drawn(self.train, rng)
         space = _SPACE | (_OF_LISTS if objective == "lambdarank" else {})
-        # The first is LightGBM's own, so that no search ends below it for bad luck.
+        # The first draw is LightGBM's default, so that no search ends below it by chance.
         drawn = [{"learning_rate": 0.1}, *({name: rng.choice(values).item() for name, values in space.items()} for _ in range(trials - 1))]
         data = self._datasets(objective, train)
         tried = [(self._fit(objective, settings, data, seed=seed).best_score["eval"], settings) for settings in drawn]
@@ -81,7 +81,7 @@ class Forest:
         return best[1], time.monotonic() - begin
 
     def fitted(self, objective: Objective, settings: Mapping[str, Any], *, seed: int, search_seconds: float) -> Fitted:
-        """A fit of these settings on the whole training split, ended by the eval split."""
+        """Fit a booster with these settings on the whole training split, with early stopping by the eval split."""
         begin = time.monotonic()
         booster = self._fit(objective, settings, self._datasets(objective, self.train), seed=seed)
         return Fitted(booster, self.names, settings, time.monotonic() - begin, search_seconds)
@@ -115,7 +115,7 @@ class Forest:
 
     @property
     def _distinct_gains(self) -> NDArray[np.float32]:
-        """The gains that occur, ascending: LightGBM ranks by whole numbers and is told what each is worth."""
+        """Return the distinct gains, ascending: LightGBM's labels are their indices, `label_gain` these values."""
         return np.unique(np.concatenate([[0.0], self.train.judged.gains, self.evaluation.judged.gains])).astype(np.float32)
 
 

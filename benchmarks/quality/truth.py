@@ -1,4 +1,4 @@
-"""A simulated shop's truth about the candidates of a run's examples."""
+"""Join a simulated shop's truth to the candidates of a run's examples."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from components.schema.parsing import Features
 
 
 def candidate_ids(_records: tf.Tensor, features: Features) -> dict[str, NDArray[Any]]:
-    """What the truth knows each candidate by; a view for `benchmarks.quality.split_data.read`."""
+    """Return the key of each candidate in the truth; a view for `benchmarks.quality.split_data.read`."""
     request = tf.gather(features["request"], features["item"].value_rowids())
     return {"request_id": request.numpy().astype(str), "item_id": features["item"].flat_values.numpy().astype(str)}
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.serving`: runs `benchmarks.serving.service`."""
+"""Run `benchmarks.serving.service` as `python -m benchmarks.serving`."""
 
 from benchmarks.serving.service import main
 

@@ -1,17 +1,18 @@
-"""The share of orders that come within their deadline while the model doesn't: over both doors, on quiet cores and beside a full load.
+"""Measure the share of responses in time while the model isn't: over REST and gRPC, on idle and on loaded cores.
 
     python -m benchmarks.serving.deadlines [--deadlines 20 50 100 200 500 1000] [--calls 100] [--clients 2] [--candidates 200]
 
-The service runs in a process of its own over a catalogue of 20,000 products, the log on. Over REST the deadline is the service's
-(`--deadline-ms`), over gRPC the caller's, with the service's at 5 s. Who asks measures: from before the request is written to the answer's
-last byte; what gRPC ends with DEADLINE_EXCEEDED isn't in time. The model is
+The service runs in a process of its own over a catalogue of 20,000 products, with the log. Over REST the deadline is
+the service's (`--deadline-ms`), over gRPC the caller's, with the service's at 5 s. The client measures, from before it
+writes the request to the last byte of the response; a gRPC call that ends with DEADLINE_EXCEEDED isn't in time. The
+model is
 
-- `hung`: it doesn't answer;
+- `hung`: it doesn't respond;
 - `slow`: it takes from half of the deadline to one and a half;
-- `gone`: nobody listens there.
+- `gone`: no server listens.
 
-Of the calls of a hung and a slow model it answers each fourth at once: else the circuit breaker would open, and nobody would wait. The
-full load is a process for each core that computes without a pause.
+A hung or slow model responds to each fourth call at once: otherwise the circuit breaker would open, and no request
+would wait. The full load is a busy process for each core.
 """
 
 import argparse
@@ -41,14 +42,14 @@ from serving.service import messages
 
 MODELS = ("hung", "slow", "gone")
 WELL = "well"
-OWN_MS = 5_000.0  # the service's deadline where the caller's counts
+OWN_MS = 5_000.0  # the service's deadline where the caller's is the shorter
 WARM_UP = 20
 Asked = Callable[[], Awaitable[bool]]
 
 
 @dataclass
 class Model:
-    """A model server that waits instead of computing."""
+    """Model server that waits instead of computing."""
 
     candidates: int
     state: str = WELL
@@ -57,7 +58,7 @@ class Model:
     random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(1))
 
     async def predict(self, _: bytes, __: grpc.aio.ServicerContext) -> bytes:
-        """An answer with scores, when it is time."""
+        """Respond with scores, after the delay."""
         self.calls += 1
         if self.state != WELL and self.calls % 4:
             await asyncio.sleep(3_600.0 if self.state == "hung" else self.deadline_s * self.random.uniform(0.5, 1.5))
@@ -68,7 +69,7 @@ class Model:
 
     @asynccontextmanager
     async def served(self) -> AsyncIterator[str]:
-        """Its address while the block runs."""
+        """Serve while the block runs; yields the address."""
         server = grpc.aio.server()
         service, _, method = PREDICT.strip("/").partition("/")
         handler = grpc.unary_unary_rpc_method_handler(self.predict)
@@ -83,7 +84,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Service:
-    """The ports of a running one."""
+    """Ports of a running service."""
 
     rest: int
     grpc: int
@@ -91,7 +92,7 @@ class Service:
 
 @asynccontextmanager
 async def serviced(state: Path, model_server: str, deadline_ms: float) -> AsyncIterator[Service]:
-    """A service in a process of its own."""
+    """Run a service in a process of its own."""
     made = Service(free_port(), free_port())
     line = [sys.executable, "-m", "serving.service", str(SHOP), "--state", str(state), "--model-server", model_server, "--model", "default"]
     line += ["--log", str(state / "log"), "--deadline-ms", str(deadline_ms), "--port", str(made.rest), "--grpc-port", str(made.grpc)]
@@ -114,7 +115,7 @@ async def serviced(state: Path, model_server: str, deadline_ms: float) -> AsyncI
 
 @asynccontextmanager
 async def by_rest(service: Service, candidates: list[str], deadline_s: float) -> AsyncIterator[Asked]:
-    """A client with a connection of its own."""
+    """Create a REST client with a connection of its own."""
     body = json.dumps({"candidates": candidates, "shopper": "u000001"}).encode()
     head = f"POST /v1/rank HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", service.rest)
@@ -136,7 +137,7 @@ async def by_rest(service: Service, candidates: list[str], deadline_s: float) ->
 
 @asynccontextmanager
 async def by_grpc(service: Service, candidates: list[str], deadline_s: float) -> AsyncIterator[Asked]:
-    """The same."""
+    """Create a gRPC client with a connection of its own."""
     body = messages.message_class("RankRequest")(candidates=candidates, shopper="u000001").SerializeToString()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{service.grpc}", options=(("grpc.use_local_subchannel_pool", 1),)) as channel:
         call = channel.unary_unary(f"/{messages.SERVICE}/Rank")
@@ -153,15 +154,15 @@ async def by_grpc(service: Service, candidates: list[str], deadline_s: float) ->
         yield ask
 
 
-DOORS = {"REST": by_rest, "gRPC": by_grpc}
+PROTOCOLS = {"REST": by_rest, "gRPC": by_grpc}
 
 
-async def share_in_time(door: str, service: Service, args: argparse.Namespace, deadline_s: float, calls: int) -> float:
-    """Of `calls` by several clients at a time."""
+async def share_in_time(protocol: str, service: Service, args: argparse.Namespace, deadline_s: float, calls: int) -> float:
+    """Measure the share in time of `calls` by several clients at a time."""
     candidates = [f"i{row:06d}" for row in range(args.candidates)]
 
     async def client(times: int) -> int:
-        async with DOORS[door](service, candidates, deadline_s) as ask:
+        async with PROTOCOLS[protocol](service, candidates, deadline_s) as ask:
             return sum([await ask() for _ in range(times)])
 
     each = -(-calls // args.clients)
@@ -172,7 +173,7 @@ async def share_in_time(door: str, service: Service, args: argparse.Namespace, d
 
 @contextmanager
 def loaded(busy: bool) -> Iterator[None]:
-    """With a process that computes on each core, or none."""
+    """Run a busy process on each core, or none."""
     line = [sys.executable, "-c", "while True: pass"]
     processes = [subprocess.Popen(line) for _ in range(os.cpu_count() or 1)] if busy else []
     try:
@@ -184,22 +185,22 @@ def loaded(busy: bool) -> Iterator[None]:
 
 
 async def measured(args: argparse.Namespace, state: Path) -> dict[tuple[str, str, bool, float], float]:
-    """The share by door, model, load and deadline in ms."""
+    """Measure the share by protocol, model, load and deadline in ms."""
     shares = {}
     for deadline_ms in args.deadlines:
-        for door in DOORS:
+        for protocol in PROTOCOLS:
             for name in MODELS:
                 model = Model(args.candidates, deadline_s=deadline_ms / 1e3)
                 async with model.served() as address:
                     where = f"127.0.0.1:{free_port()}" if name == "gone" else address
-                    async with serviced(state, where, deadline_ms if door == "REST" else OWN_MS) as service:
-                        await share_in_time(door, service, args, 10.0, WARM_UP)
+                    async with serviced(state, where, deadline_ms if protocol == "REST" else OWN_MS) as service:
+                        await share_in_time(protocol, service, args, 10.0, WARM_UP)
                         model.state = name
                         for busy in (False, True):
                             with loaded(busy):
-                                share = await share_in_time(door, service, args, deadline_ms / 1e3, args.calls)
-                            shares[door, name, busy, deadline_ms] = share
-                            print(f"{door} {name} {deadline_ms:g} ms {'loaded' if busy else 'quiet'}: {share:.1%}", file=sys.stderr)
+                                share = await share_in_time(protocol, service, args, deadline_ms / 1e3, args.calls)
+                            shares[protocol, name, busy, deadline_ms] = share
+                            print(f"{protocol} {name} {deadline_ms:g} ms {'loaded' if busy else 'quiet'}: {share:.1%}", file=sys.stderr)
     return shares
 
 
@@ -215,9 +216,9 @@ def main() -> None:
         made_shop(load_dataset(SHOP), Path(folder))
         shares = asyncio.run(measured(args, Path(folder)))
     table = Table("door", "model", "cores", *(f"{deadline:g} ms" for deadline in args.deadlines), title="% of orders in time")
-    for door, name, busy in dict.fromkeys(key[:3] for key in shares):
-        cells = [f"{shares[door, name, busy, deadline] * 100:.1f}" for deadline in args.deadlines]
-        table.add_row(door, name, "full load" if busy else "quiet", *cells)
+    for protocol, name, busy in dict.fromkeys(key[:3] for key in shares):
+        cells = [f"{shares[protocol, name, busy, deadline] * 100:.1f}" for deadline in args.deadlines]
+        table.add_row(protocol, name, "full load" if busy else "quiet", *cells)
     Console(width=140).print(table)
 
 

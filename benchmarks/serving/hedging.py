@@ -1,9 +1,10 @@
-"""What a second replica does to the tail: latencies of the model's client with two servers of which each stalls now and then.
+"""Measure tail latency with a second replica: the model's client with two servers, each of which stalls occasionally.
 
     python -m benchmarks.serving.hedging [--calls 3000] [--stalls 0.02] [--stall-ms 100]
 
-The servers answer after some milliseconds (log-normal, p50 3 ms) and stall in a share of the calls, each on its own: a pause of the
-garbage collector, a neighbour's load, a version being warmed up. They wait instead of computing, so what is measured is the client.
+The servers respond after some milliseconds (log-normal, p50 3 ms) and stall in a share of the calls, independently: as
+by a pause of the garbage collector, another process's load, a version being warmed up. They wait instead of computing,
+so the client is measured.
 """
 
 import argparse
@@ -26,7 +27,7 @@ PAUSE_S = 0.002  # between calls
 
 
 async def server(seed: int, *, stalls: float, stall_s: float) -> tuple[grpc.aio.Server, str]:
-    """A running one, and its address."""
+    """Run a server; returns it and its address."""
     rng, response = np.random.default_rng(seed), PredictResponse()
     write(response.outputs.add(key="scores").value, np.zeros((1, 200), np.float32))
     answer: bytes = response.SerializeToString()
@@ -35,38 +36,38 @@ async def server(seed: int, *, stalls: float, stall_s: float) -> tuple[grpc.aio.
         await asyncio.sleep(stall_s if rng.random() < stalls else float(rng.lognormal(np.log(0.003), 0.3)))
         return answer
 
-    made = grpc.aio.server()
+    running = grpc.aio.server()
     service, _, method = PREDICT.strip("/").partition("/")
     methods = {method: grpc.unary_unary_rpc_method_handler(predict)}
-    made.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
-    port = made.add_insecure_port("127.0.0.1:0")
-    await made.start()
-    return made, f"127.0.0.1:{port}"
+    running.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
+    port = running.add_insecure_port("127.0.0.1:0")
+    await running.start()
+    return running, f"127.0.0.1:{port}"
 
 
 async def latencies(addresses: Sequence[str], *, calls: int, share: float) -> tuple[Array, float]:
-    """Milliseconds of each call, and how many calls of a server a request took."""
+    """Measure the milliseconds of each request, and the number of server calls per request."""
     client = ModelClient(addresses, "shop", hedging=HedgeSettings(share=share))
-    took = []
+    call_ms = []
     for _ in range(calls):
         began = time.perf_counter()
         await client.predict(TENSORS, label="", timeout_s=10.0, check=lambda _: None)
-        took.append((time.perf_counter() - began) * 1e3)
+        call_ms.append((time.perf_counter() - began) * 1e3)
         await asyncio.sleep(PAUSE_S)
-    made = client.counts().calls / calls
+    calls_per_request = client.counts().calls / calls
     await client.close()
-    return np.array(took), made
+    return np.array(call_ms), calls_per_request
 
 
 async def measured(args: argparse.Namespace) -> Table:
-    """A row for each way."""
+    """Measure a row for each setting."""
     servers = [await server(seed, stalls=args.stalls, stall_s=args.stall_ms / 1e3) for seed in (1, 2)]
     addresses = [address for _, address in servers]
     table = Table("way", "p50 ms", "p95 ms", "p99 ms", "p99.9 ms", "calls a request")
     ways = (("one server", addresses[:1], 0.0), ("two, not hedged", addresses, 0.0), ("two, hedged", addresses, HedgeSettings().share))
-    for name, asked, share in ways:
-        took, made = await latencies(asked, calls=args.calls, share=share)
-        table.add_row(name, *(f"{value:.1f}" for value in np.percentile(took, [50, 95, 99, 99.9])), f"{made:.3f}")
+    for name, replicas, share in ways:
+        call_ms, calls_per_request = await latencies(replicas, calls=args.calls, share=share)
+        table.add_row(name, *(f"{value:.1f}" for value in np.percentile(call_ms, [50, 95, 99, 99.9])), f"{calls_per_request:.3f}")
     for each, _ in servers:
         await each.stop(0)
     return table

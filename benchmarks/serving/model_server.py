@@ -1,16 +1,17 @@
-"""One call of a ranker's `serving_default` through the model server against the same call in this process, in one run.
+"""Compare a call of a ranker's `serving_default` through the model server with the same call in this process.
 
     python -m benchmarks.serving.model_server [--candidates 200] [--events 20] [--calls 500] [--clients 1] [--model FOLDER]
 
 Every way starts from the same numpy arrays of one request and ends with its scores as an array:
 
-- `direct`: the signature of the loaded SavedModel, called eagerly, as any Python program calls it. TensorFlow's own threads.
-- `session`: the call that the model server itself makes, in this process.
-- `server`: gRPC over loopback to `python -m serving.model_server` in a process of its own, the request's making and parsing included.
+- `direct`: the signature of the loaded SavedModel, called eagerly, with TensorFlow's own threads.
+- `session`: the model server's own session call, in this process.
+- `server`: gRPC over loopback to `python -m serving.model_server` in a process of its own, including building and
+  parsing of the messages.
 
-The ways take turns, so that what else the machine does meets all of them. Without --model (a release's folder, with saved_model.pb in it)
-the model is one of the ranker's kind, with random weights, behind the doors of examples/simulated_shop.yaml: hashed categories, attention
-of each candidate over the history, and two layers.
+The calls alternate, so that other load on the machine affects all of them. Without --model (a release's folder with
+saved_model.pb) the model is similar to the ranker, with random weights and the signatures of
+examples/simulated_shop.yaml: hashed categories, attention of each candidate over the history, and two layers.
 """
 
 import argparse
@@ -52,7 +53,7 @@ Ways = dict[str, Callable[[], Array]]
 
 @dataclass(frozen=True)
 class Made:
-    """A model's weights, and the columns by their axis: of text, and of numbers."""
+    """Weights of a model, and its columns by axis: of text, and of numbers."""
 
     module: tf.Module
     words: dict[str, list[str]]
@@ -60,7 +61,7 @@ class Made:
 
 
 def made_model(folder: Path, *, seed: int = 0) -> Made:
-    """Write a model of the ranker's kind."""
+    """Write a model similar to the ranker."""
     dataset, rng = load_dataset(SHOP), np.random.default_rng(seed)
     module = tf.Module()
     columns = input_columns(dataset)
@@ -110,7 +111,7 @@ def made_model(folder: Path, *, seed: int = 0) -> Made:
 
 
 def request(signature: meta_graph_pb2.SignatureDef, *, candidates: int, events: int, seed: int = 1) -> Request:
-    """One request for the signature: random words and numbers, as many candidates and events as asked."""
+    """Generate a request for the signature: random words and numbers, for this number of candidates and events."""
     rng = np.random.default_rng(seed)
     made = {}
     for name, info in signature.inputs.items():
@@ -129,7 +130,7 @@ def request(signature: meta_graph_pb2.SignatureDef, *, candidates: int, events: 
 
 @contextmanager
 def serving(base: Path, *options: str) -> Iterator[tuple[str, int]]:
-    """A model server in a process of its own; gives its address and the process's number."""
+    """Run a model server in a process of its own; yields its address and the process's id."""
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "serving.model_server", f"--port={port}", f"--model_base_path={base}", *options]
@@ -145,13 +146,13 @@ def serving(base: Path, *options: str) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def served(base: Path) -> Iterator[str]:
-    """Its address alone."""
+    """Run a model server in a process of its own; yields its address."""
     with serving(base) as (address, _):
         yield address
 
 
-def ways(folder: Path, asked: Request, channel: grpc.Channel) -> Ways:
-    """By name, a call that scores the request."""
+def ways(folder: Path, tensors: Request, channel: grpc.Channel) -> Ways:
+    """Return by name a call that scores the request."""
     loaded = tf.saved_model.load(str(folder))  # owns the variables: held by `direct`
     eager = loaded.signatures["serving_default"]
     model = LoadedModel(folder)
@@ -159,17 +160,17 @@ def ways(folder: Path, asked: Request, channel: grpc.Channel) -> Ways:
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
     def direct(_owner: Any = loaded) -> Array:
-        scores: Array = eager(**{name: tf.constant(value) for name, value in asked.items()})[SCORES].numpy()
+        scores: Array = eager(**{name: tf.constant(value) for name, value in tensors.items()})[SCORES].numpy()
         return scores
 
     def session() -> Array:
-        feeds = {signature.inputs[name].name: value for name, value in asked.items()}
+        feeds = {signature.inputs[name].name: value for name, value in tensors.items()}
         return model.run(feeds, [signature.outputs[SCORES].name], deadline=0)[0]
 
     def server() -> Array:
         message = predict_pb2.PredictRequest(output_filter=[SCORES])
         message.model_spec.name = "default"
-        for name, value in asked.items():
+        for name, value in tensors.items():
             fill_proto(message.inputs[name], value, as_content=True)
         return to_array(stub.Predict(message, timeout=60).outputs[SCORES])
 
@@ -177,8 +178,8 @@ def ways(folder: Path, asked: Request, channel: grpc.Channel) -> Ways:
 
 
 def milliseconds(calls: Ways, *, rounds: int, clients: int) -> dict[str, Array]:
-    """How long each call of each way took [rounds * clients], by name; the ways take turns in blocks of 20 calls of each client."""
-    took: dict[str, list[float]] = {name: [] for name in calls}
+    """Measure the ms of each call [rounds * clients], by name; they alternate in blocks of 20 calls of each client."""
+    milliseconds_by_way: dict[str, list[float]] = {name: [] for name in calls}
 
     def block(call: Callable[[], Array]) -> list[float]:
         times = []
@@ -192,8 +193,8 @@ def milliseconds(calls: Ways, *, rounds: int, clients: int) -> dict[str, Array]:
         for turn in range(-2, rounds // 20):  # the first two warm up
             for name, call in calls.items():
                 for times in pool.map(block, [call] * clients):
-                    took[name] += times if turn >= 0 else []
-    return {name: np.array(times) for name, times in took.items()}
+                    milliseconds_by_way[name] += times if turn >= 0 else []
+    return {name: np.array(times) for name, times in milliseconds_by_way.items()}
 
 
 def main() -> None:
@@ -212,23 +213,23 @@ def main() -> None:
         else:
             made_model(base / "1")
         meta = LoadedModel(base / "1")
-        asked = request(meta.signatures["serving_default"], candidates=args.candidates, events=args.events)
+        tensors = request(meta.signatures["serving_default"], candidates=args.candidates, events=args.events)
         meta.close()
         with served(base) as address, grpc.insecure_channel(address) as channel:
-            calls = ways(base / "1", asked, channel)
+            calls = ways(base / "1", tensors, channel)
             answers = {name: call() for name, call in calls.items()}
-            took = milliseconds(calls, rounds=args.calls, clients=args.clients)
+            milliseconds_by_way = milliseconds(calls, rounds=args.calls, clients=args.clients)
     apart = max(float(np.abs(answer - answers["direct"]).max()) for answer in answers.values())
-    size = sum(value.nbytes if not value.dtype.hasobject else sum(map(len, value.flat)) for value in asked.values())
+    size = sum(value.nbytes if not value.dtype.hasobject else sum(map(len, value.flat)) for value in tensors.values())
     console = Console()
     console.print(
-        f"{args.candidates} candidates, {args.events} events, {len(asked)} inputs, {size / 1024:.0f} KiB, {args.clients} client(s), "
+        f"{args.candidates} candidates, {args.events} events, {len(tensors)} inputs, {size / 1024:.0f} KiB, {args.clients} client(s), "
         f"{args.calls} calls each; scores differ by {apart:.1e} at most"
     )
     table = Table("way", "p50 ms", "p99 ms", "p50 / direct", "calls/s a client")
-    for name, times in took.items():
+    for name, times in milliseconds_by_way.items():
         half, most = np.percentile(times, [50, 99])
-        ratio = half / np.percentile(took["direct"], 50)
+        ratio = half / np.percentile(milliseconds_by_way["direct"], 50)
         table.add_row(name, f"{half:.2f}", f"{most:.2f}", f"{ratio:.2f}", f"{1e3 / times.mean():.0f}")
     console.print(table)
 

@@ -1,8 +1,8 @@
-"""Exact search for neighbours among many products: how long it takes, and what it holds.
+"""Measure time and memory of the exact search for neighbours among many products.
 
     python -m benchmarks.serving.neighbours [--products 1000000] [--queries 1 10 100] [--json FILE]
 
-Products are drawn: a category, a brand, a title of five words out of 50,000, a price.
+Products are random: a category, a brand, a title of five words out of 50,000, a price.
 """
 
 import argparse
@@ -37,7 +37,7 @@ REPEATS = 5
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: `queries` at once, the least time of some repeats."""
+    """Row of the table: `queries` at once, the minimal time of some repetitions."""
 
     products: int
     queries: int
@@ -47,7 +47,7 @@ class Row:
 
 
 def drawn(products: int) -> Columns:
-    """The catalogue."""
+    """Draw the catalogue."""
     rng = np.random.default_rng(0)
     words = rng.zipf(1.3, (products, 5)) % 50_000
     return {
@@ -59,18 +59,18 @@ def drawn(products: int) -> Columns:
 
 
 def measured(products: int, queries: list[int]) -> list[Row]:
-    """A line for each number of queries."""
+    """Measure a row for each number of queries."""
     columns = drawn(products)
     began = time.perf_counter()
     vectors = content_vectors(content_space(DATASET, columns), columns)
     made_s = time.perf_counter() - began
     rows = []
     for number in queries:
-        asked = vectors[np.random.default_rng(1).integers(0, products, number)]
+        queried = vectors[np.random.default_rng(1).integers(0, products, number)]
         times = []
         for _ in range(REPEATS):
             began = time.perf_counter()
-            nearest(vectors, asked, count=NEIGHBOURS)
+            nearest(vectors, queried, count=NEIGHBOURS)
             times.append(time.perf_counter() - began)
         rows.append(Row(products, number, 1000 * min(times), vectors.nbytes / 1e6, made_s))
     return rows

@@ -1,7 +1,7 @@
-"""The model of benchmarks.serving.model_server in ONNX Runtime: a yardstick for what its arithmetic costs.
+"""Run the model of benchmarks.serving.model_server in ONNX Runtime, as a reference for the cost of its arithmetic.
 
-ONNX has no hashing of text, so what is converted is the graph from the looked-up rows on, for one request: it does less than the
-SavedModel, whose texts are hashed within the call.
+ONNX has no hashing of text, so the converted graph begins with the embedding rows, for one request: it does less than
+the SavedModel, which hashes texts within the call.
 """
 
 from collections.abc import Callable
@@ -18,8 +18,8 @@ from serving.model_server.inference.tensors import Array
 _AXES = ("request", "history", "candidate")
 
 
-def onnx_call(made: Made, asked: Request) -> Callable[[], Array]:
-    """A call that scores the request, whose rows are looked up here, with as many threads as ONNX Runtime takes by itself."""
+def onnx_call(made: Made, tensors: Request) -> Callable[[], Array]:
+    """Return a call that scores the request, its embedding rows looked up here, with ONNX Runtime's default threads."""
 
     def core(rows: dict[str, tf.Tensor], numbers: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         sides = {axis: _side(made, rows, axis) for axis in _AXES}
@@ -35,10 +35,10 @@ def onnx_call(made: Made, asked: Request) -> Callable[[], Array]:
 
     names = {f"rows_{name}": name for axis in _AXES for name in made.words[axis]}
     feeds: dict[str, Array] = {
-        entry: tf.strings.to_hash_bucket_fast(asked[name].reshape(-1), BUCKETS).numpy() for entry, name in names.items()
+        entry: tf.strings.to_hash_bucket_fast(tensors[name].reshape(-1), BUCKETS).numpy() for entry, name in names.items()
     }
     for axis in ("request", "candidate"):
-        feeds[f"numbers_{axis}"] = np.stack([asked[name].reshape(-1) for name in made.numbers[axis]], axis=-1).astype(np.float32)
+        feeds[f"numbers_{axis}"] = np.stack([tensors[name].reshape(-1) for name in made.numbers[axis]], axis=-1).astype(np.float32)
 
     def flat(*arrays: tf.Tensor) -> dict[str, tf.Tensor]:
         named = dict(zip(feeds, arrays, strict=True))

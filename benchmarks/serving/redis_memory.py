@@ -1,9 +1,10 @@
-"""Redis's memory for shoppers' state: bytes a shopper, and what a million take.
+"""Measure Redis's memory for shoppers' state: bytes per shopper, and of a million shoppers.
 
     python -m benchmarks.serving.redis_memory [--users 100000]
 
-Starts a private `redis-server`, brings in made-up shoppers of the simulated shop's dataset file, each with as many clicks as said and
-three lists shown for each, and asks Redis what its memory grew by: keys, values and its own bookkeeping.
+Starts a private `redis-server`, loads random shoppers of the simulated shop's dataset file, each with the same number
+of clicks and three lists shown for each click, and reads the growth of Redis's memory: keys, values and its own
+overhead.
 """
 
 import argparse
@@ -32,7 +33,7 @@ BATCH = 2_000
 
 
 def started() -> tuple["subprocess.Popen[bytes]", "redis.Redis"]:
-    """A server of one's own on a free port."""
+    """Run a private server on a free port."""
     server = shutil.which("redis-server")
     if server is None:
         raise SystemExit("no redis-server here: apt-get install redis-server")

@@ -1,11 +1,12 @@
-"""How often a page that is loaded again could have its scores again, and how far scores move with the moment.
+"""Measure how often a reloaded page could reuse its scores, and how much scores change with time.
 
     python -m benchmarks.serving.reuse RUN [--candidates 50] [--requests 400] [--after-ms 300]
 
-RUN is the folder of a finished `shelfrank run`, whose state and released model are taken. A shopper of its log asks for random products,
-and asks again `--after-ms` later, with nothing done meanwhile but what others do: lists of 20 random products shown, some clicked, so many
-a second. The model needn't be asked again where all tensors are the same, bit by bit. That is counted with the moment as it is, and
-rounded up to a second as with `--reuse-ms 1000`. Then the same requests a second apart, with nothing in between: how much scores change.
+RUN is the folder of a finished `shelfrank run`, whose state and released model are used. A shopper of its log requests
+random products, and again `--after-ms` later; meanwhile only other shoppers are active: lists of 20 random products are
+shown at some rate, some are clicked. The scores can be reused where all tensors are equal, bit by bit. That is counted
+with the exact time, and with the time rounded up to a second as with `--reuse-ms 1000`. Then the same requests a second
+apart, with nothing in between: how much scores change.
 """
 
 import argparse
@@ -37,7 +38,7 @@ DOOR = Endpoint("", "serving_default")
 
 
 def rounded(time_us: int) -> int:
-    """Up to the step."""
+    """Round up to the step."""
     return -(-time_us // STEP_US) * STEP_US
 
 
@@ -93,7 +94,7 @@ def _asked(catalogue: Catalogue, shoppers: Sequence[str], *, candidates: int, ti
 
 
 def _known(states: MemoryStates) -> tuple[Sequence[str], int]:
-    """The shoppers, and a moment after all that the state knows of them."""
+    """Return the shoppers, and a time after all events of the state."""
     users = states.snapshot().users
     assert users is not None
     return users.keys, int(users.state.last_us.max()) + SECOND_US
@@ -102,7 +103,7 @@ def _known(states: MemoryStates) -> tuple[Sequence[str], int]:
 def reloads(
     dataset: Dataset, catalogue: Catalogue, state: Path, *, rate: float, args: argparse.Namespace, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """The shares of reloads with the same tensors: at exact moments, and at rounded ones."""
+    """Measure the shares of reloads with equal tensors: at exact times, and at rounded ones."""
     states, changes = _states(dataset, catalogue, state), Changes(dataset, catalogue)
     features, (shoppers, moment) = RequestFeatures(dataset, catalogue, states), _known(states)
     exact = near = 0
@@ -122,7 +123,7 @@ def reloads(
 def a_second_apart(
     dataset: Dataset, catalogue: Catalogue, state: Path, *, model: "tf.Module", args: argparse.Namespace, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """The greatest difference of a score, and the share of orders that differ."""
+    """Measure the greatest difference of a score, and the share of orders that differ."""
     states = _states(dataset, catalogue, state)
     features, (shoppers, moment), door = RequestFeatures(dataset, catalogue, states), _known(states), model.signatures["serving_default"]
     apart, moved = 0.0, 0

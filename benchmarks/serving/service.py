@@ -1,15 +1,18 @@
-"""One request of the ranking service against the same model called directly, in one run: what the service and its state add.
+"""Compare a request of the ranking service with a direct call of the same model: the overhead of service and state.
 
     python -m benchmarks.serving [--candidates 200 1000] [--clients 1 8] [--calls 500] [--reuse-ms 1000]
 
-- `onnx`: ONNX Runtime on the same weights, from the looked-up rows on (benchmarks/serving/onnx_core.py): a yardstick.
-- `direct`: the SavedModel's `serving_default`, called eagerly in this process on the request's tensors, which are ready.
-- `model server`: the same call over gRPC to `python -m serving.model_server` in a process of its own, from arrays to scores.
-- `service`: `POST /v1/rank` to `python -m serving.service` in a process of its own, from the request's JSON to the answer's: state,
-  features, the call of that model server, rules, log. With `--reuse-ms` it is the same request that comes again and again.
+- `onnx`: ONNX Runtime on the same weights, from the embedding rows on (benchmarks/serving/onnx_core.py), for reference.
+- `direct`: the SavedModel's `serving_default`, called eagerly in this process on the request's tensors, which are
+  ready.
+- `model server`: the same call over gRPC to `python -m serving.model_server` in a process of its own, from arrays to
+  scores.
+- `service`: `POST /v1/rank` to `python -m serving.service` in a process of its own, from the request's JSON to the
+  response's: state, features, the call of that model server, rules, log. With `--reuse-ms` the same request is
+  repeated.
 
-The ways take turns. The model is the one of benchmarks.serving.model_server over examples/simulated_shop.yaml, with
-random weights; the shop is a catalogue of 20,000 products and shoppers with full histories, made here.
+The calls alternate. The model is the one of benchmarks.serving.model_server over examples/simulated_shop.yaml, with
+random weights; the shop is a generated catalogue of 20,000 products and shoppers with full histories.
 """
 
 import argparse
@@ -52,7 +55,7 @@ START_US = 1_770_000_000_000_000
 
 
 def made_shop(dataset: Dataset, base: Path) -> None:
-    """Write a state: random products and shoppers, each of whom has clicked."""
+    """Write a state of random products and shoppers with clicks."""
     rng = np.random.default_rng(0)
     (base / "catalogue").mkdir(parents=True)
     for table, key, rows in (("items", "item", ITEMS), ("users", "user", SHOPPERS)):
@@ -78,7 +81,7 @@ def made_shop(dataset: Dataset, base: Path) -> None:
 
 @contextmanager
 def serviced(state: Path, model_server: str, *, reuse_ms: float = 0.0) -> Iterator[tuple[int, float, float]]:
-    """A service in a process of its own: its port, the seconds until it was ready, and its resident MB then."""
+    """Run a service in a process of its own; yields its port, the seconds until ready, and its resident MB then."""
     port = free_port()
     command = [sys.executable, "-m", "serving.service", str(SHOP), "--state", str(state), "--model-server", model_server]
     command += [
@@ -113,32 +116,32 @@ def serviced(state: Path, model_server: str, *, reuse_ms: float = 0.0) -> Iterat
 
 
 def free_port() -> int:
-    """One that nobody listens on."""
+    """Find an unused port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
         return port
 
 
-def with_service(calls: Ways, port: int, asked: Request) -> Ways:
-    """The ways, and that through the service; each client has a connection of its own."""
-    body = json.dumps({"candidates": list(asked.candidates), "shopper": asked.shopper, "context": dict(asked.context)}).encode()
-    mine = local()
+def with_service(calls: Ways, port: int, request: Request) -> Ways:
+    """Add a call through the service to the calls; each client has a connection of its own."""
+    body = json.dumps({"candidates": list(request.candidates), "shopper": request.shopper, "context": dict(request.context)}).encode()
+    per_thread = local()
 
     def service() -> Any:
-        if not hasattr(mine, "connection"):
-            mine.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        mine.connection.request("POST", "/v1/rank", body, {"content-type": "application/json"})
-        answer = json.loads(mine.connection.getresponse().read())
+        if not hasattr(per_thread, "connection"):
+            per_thread.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        per_thread.connection.request("POST", "/v1/rank", body, {"content-type": "application/json"})
+        answer = json.loads(per_thread.connection.getresponse().read())
         assert answer["rung"] == "model", answer
         at = dict(zip(answer["order"], answer["scores"], strict=True))
-        return np.array([[at[item] for item in asked.candidates]])
+        return np.array([[at[item] for item in request.candidates]])
 
     return {"direct": calls["direct"], "model server": calls["server"], "service": service}
 
 
-def measured(folder: Path, made: Made, channel: grpc.Channel, port: int, asked: Request, tensors: Mapping[str, Any]) -> Ways:
-    """The ways of one request."""
-    calls = with_service(ways(folder, dict(tensors), channel), port, asked)
+def measured(folder: Path, made: Made, channel: grpc.Channel, port: int, request: Request, tensors: Mapping[str, Any]) -> Ways:
+    """Return the calls for one request."""
+    calls = with_service(ways(folder, dict(tensors), channel), port, request)
     return {"onnx": onnx_call(made, dict(tensors))} | calls
 
 
@@ -166,14 +169,14 @@ def main() -> None:
             port, ready_s, resident_mb = stack.enter_context(serviced(base / "state", address, reuse_ms=args.reuse_ms))
             for candidates in args.candidates:
                 items = [catalogue.items.ids[at] for at in rng.choice(ITEMS, candidates, replace=False)]
-                asked = Request(shopper="u000007", candidates=items, time_us=time.time_ns() // 1000, context={"device": "mobile"})
-                calls = measured(base / "models" / "1", made, channel, port, asked, features.inputs(asked).tensors)
+                request = Request(shopper="u000007", candidates=items, time_us=time.time_ns() // 1000, context={"device": "mobile"})
+                calls = measured(base / "models" / "1", made, channel, port, request, features.inputs(request).tensors)
                 answers = {name: call() for name, call in calls.items()}
-                # Ages have gone on meanwhile: the service's scores are of later moments than the others.
+                # Ages have grown meanwhile: the service's scores are of later times than the others.
                 apart = max(apart, *(float(np.abs(answer - answers["direct"]).max()) for answer in answers.values()))
                 for clients in args.clients:
-                    took = milliseconds(calls, rounds=max(20, args.calls // clients), clients=clients)
-                    for row in rows(took, candidates=candidates, clients=clients):
+                    milliseconds_by_way = milliseconds(calls, rounds=max(20, args.calls // clients), clients=clients)
+                    for row in rows(milliseconds_by_way, candidates=candidates, clients=clients):
                         table.add_row(*row)
     console.print(
         f"a history of 30 events, {args.calls} calls of each way; scores differ by {apart:.1e} at most; the service was ready after "
@@ -182,10 +185,10 @@ def main() -> None:
     console.print(table)
 
 
-def rows(took: Mapping[str, NDArray[np.float64]], *, candidates: int, clients: int) -> Iterator[tuple[str, ...]]:
-    """The table's rows of one list length and number of clients."""
-    direct = np.percentile(took["direct"], 50)
-    for name, times in took.items():
+def rows(milliseconds_by_way: Mapping[str, NDArray[np.float64]], *, candidates: int, clients: int) -> Iterator[tuple[str, ...]]:
+    """Yield the table's rows of one list length and number of clients."""
+    direct = np.percentile(milliseconds_by_way["direct"], 50)
+    for name, times in milliseconds_by_way.items():
         half, most = np.percentile(times, [50, 99])
         rate = clients * candidates * 1e3 / times.mean()
         yield str(candidates), str(clients), name, f"{half:.2f}", f"{most:.2f}", f"{half - direct:+.2f}", f"{rate:,.0f}"

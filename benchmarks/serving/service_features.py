@@ -1,9 +1,9 @@
-"""From a request to the model's tensors: milliseconds for a list of candidates, from state in memory.
+"""Measure the milliseconds from a request to the model's tensors, for a list of candidates, from state in memory.
 
     python -m benchmarks.serving.service_features [--candidates 200 1000] [--requests 2000]
 
-The simulated shop's dataset file, a catalogue of 20,000 items and 5,000 shoppers with full histories, made up here. p50 and p99 of one
-request after another in one thread, of a list being recorded, and of what stands beneath: the state alone.
+Uses the simulated shop's dataset file, and a random catalogue of 20,000 items and 5,000 shoppers with full histories.
+p50 and p99 of sequential requests in one thread, of recording a list, and of the state alone.
 """
 
 import argparse
@@ -32,7 +32,7 @@ START_US, SECOND = 1_770_000_000_000_000, 1_000_000
 
 
 def made_up(dataset: Dataset) -> Catalogue:
-    """A catalogue with plausible texts."""
+    """Generate a catalogue with plausible texts."""
     draw = np.random.default_rng(1)
     words = [f"word{n}" for n in range(500)]
 
@@ -62,13 +62,13 @@ def recorded(states: MemoryStates, changes: Changes, event: ImpressionList) -> N
 
 
 def timed(calls: list[Callable[[], object]]) -> str:
-    """Milliseconds at p50 and p99."""
-    took = []
+    """Measure the milliseconds at p50 and p99."""
+    seconds = []
     for call in calls:
         began = time.perf_counter()
         call()
-        took.append(time.perf_counter() - began)
-    return "p50 {:.3f} ms, p99 {:.3f} ms".format(*(np.percentile(took, (50, 99)) * 1e3))
+        seconds.append(time.perf_counter() - began)
+    return "p50 {:.3f} ms, p99 {:.3f} ms".format(*(np.percentile(seconds, (50, 99)) * 1e3))
 
 
 def main() -> None:
@@ -76,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--candidates", type=int, nargs="+", default=[200, 1000])
     parser.add_argument("--requests", type=int, default=2000)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     dataset = load_dataset(DATASET)
     catalogue = made_up(dataset)
     states = MemoryStates(plans_of(dataset), catalogue.codes)
@@ -90,8 +90,8 @@ def main() -> None:
         change = changes.from_event(done, now_us=now_us)
         assert change is not None
         states.record(change)
-    for length in asked.candidates:
-        lists = [[f"p{row:06d}" for row in draw.choice(ITEMS, length, replace=False)] for _ in range(asked.requests + 50)]
+    for length in args.candidates:
+        lists = [[f"p{row:06d}" for row in draw.choice(ITEMS, length, replace=False)] for _ in range(args.requests + 50)]
         requests = [
             Request(
                 shopper=f"u{draw.integers(USERS):06d}",

@@ -1,14 +1,14 @@
-"""A model server under load while versions come and go: failed requests, the tail around each swap, and memory.
+"""Measure a model server under load while versions are swapped: failed requests, tail latency, and memory.
 
     python -m benchmarks.serving.version_swaps [--minutes 10] [--swaps 20] [--clients 2] [--candidates 200] [--model FOLDER]
 
-`python -m serving.model_server` serves the newest version of a folder, as TensorFlow Serving does: a swap is a new version's folder that
-appears, is loaded and warmed up beside the old one, answers, and the old one goes. The clients ask all the time, over gRPC, and every
-answer's scores are compared with those of the first. Without --model (a release's folder) the model is that of
-benchmarks.serving.model_server.
+`python -m serving.model_server` serves the newest version of a folder, as TensorFlow Serving does: in a swap a new
+version's folder appears, is loaded and warmed up beside the old version, becomes available, and the old one is
+unloaded. The clients send requests without pause, over gRPC, and all scores are compared with the first response's.
+Without --model (a release's folder) the model is that of benchmarks.serving.model_server.
 
-Memory is the server's resident size between swaps, when one version is there; growth counts from after the first swap, which is when both
-versions had been there at once.
+Memory is the server's resident size between swaps, with one version loaded; growth counts from after the first swap,
+when both versions have been loaded at once.
 """
 
 import argparse
@@ -29,12 +29,12 @@ from benchmarks.serving.model_server import SCORES, Request, made_model, request
 from serving.model_server.inference.saved_model import LoadedModel
 from serving.model_server.inference.tensors import fill_proto, to_array
 
-AROUND_S = 3.0  # what counts as during a swap: from the folder's appearance until so long after the new version's first answer
+AROUND_S = 3.0  # a swap lasts from the folder's appearance until this long after the new version's first response
 
 
 @dataclass
 class Seen:
-    """What the clients saw: the moment each answer came, how long it took in ms, and its version; and what failed."""
+    """Observations of a client: each response's time, latency in ms and version; and the errors."""
 
     at_s: list[float] = field(default_factory=list)
     took_ms: list[float] = field(default_factory=list)
@@ -42,11 +42,11 @@ class Seen:
     failed: list[str] = field(default_factory=list)
 
 
-def ask(address: str, asked: Request, over: threading.Event, seen: Seen) -> None:
-    """One client, until it is over."""
+def ask(address: str, tensors: Request, over: threading.Event, seen: Seen) -> None:
+    """Send requests until the event is set."""
     message = predict_pb2.PredictRequest(output_filter=[SCORES])
     message.model_spec.name = "default"
-    for name, value in asked.items():
+    for name, value in tensors.items():
         fill_proto(message.inputs[name], value, as_content=True)
     expected = None
     with grpc.insecure_channel(address) as channel:
@@ -69,7 +69,7 @@ def ask(address: str, asked: Request, over: threading.Event, seen: Seen) -> None
 
 
 def resident_mb(process: int) -> float:
-    """Of a process."""
+    """Read a process's resident memory in MB."""
     (line,) = (line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) / 1000
 
@@ -91,11 +91,11 @@ def main() -> None:
         base.mkdir()
         shutil.copytree(source, base / "1")
         meta = LoadedModel(source)
-        asked = request(meta.signatures["serving_default"], candidates=args.candidates, events=20)
+        tensors = request(meta.signatures["serving_default"], candidates=args.candidates, events=20)
         meta.close()
         seen, over, memory, swaps = [Seen() for _ in range(args.clients)], threading.Event(), list[float](), list[tuple[float, float]]()
         with serving(base, "--file_system_poll_wait_seconds=1") as (address, process):
-            clients = [threading.Thread(target=ask, args=(address, asked, over, each)) for each in seen]
+            clients = [threading.Thread(target=ask, args=(address, tensors, over, each)) for each in seen]
             for client in clients:
                 client.start()
             try:

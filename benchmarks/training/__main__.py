@@ -1,4 +1,4 @@
-"""`python -m benchmarks.training`: runs `benchmarks.training.training`."""
+"""Run `benchmarks.training.training` as `python -m benchmarks.training`."""
 
 from benchmarks.training.training import main
 

@@ -1,10 +1,10 @@
-"""Training steps a second of this code against another checkout's, in one run that takes turns.
+"""Compare training steps per second of this code with another checkout's, alternating in one run.
 
     python -m benchmarks.training.steps DATASET.yaml --root runs/NAME --other CHECKOUT [--rounds 3] [--epochs 2]
 
-Trains on the examples of a finished run, each round in a process of its own, so that neither profits from what the other compiled. Prints
-requests/s of the last epoch (in the first, input is read and the graph traced), the fastest round of each, and the seconds of the training
-call as a whole, which hold loading, tracing and judging too.
+Trains on the examples of a finished run, each round in a process of its own, so that neither uses code compiled by the
+other. Prints requests/s of the last epoch (in the first, input is read and the graph traced), the fastest round of
+each, and the seconds of the whole training call, including loading, tracing and evaluation.
 """
 
 import argparse
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def trained(dataset_file: str, root: Path, epochs: int) -> dict[str, Any]:
-    """Train in this process; the curve and the seconds."""
+    """Train in this process; return the curve and the seconds."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     import tensorflow as tf
     import tensorflow_transform as tft
@@ -43,7 +43,7 @@ def trained(dataset_file: str, root: Path, epochs: int) -> dict[str, Any]:
 
 
 def of_checkout(checkout: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Train in a process that imports the checkout's trainer; the driver is this file either way."""
+    """Train in a process that imports the checkout's trainer; this file is the driver of both."""
     environment = os.environ | {"PYTHONPATH": str(checkout), "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, __file__, args.dataset, "--root", str(args.root), "--epochs", str(args.epochs), "--inside"]
     ended = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=True)
@@ -52,7 +52,7 @@ def of_checkout(checkout: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print a line a round and the best."""
+    """Print a line for each round, and the best."""
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", metavar="DATASET.yaml")

@@ -1,14 +1,14 @@
-"""The trainer on requests against the same network on one row an impression: impressions/s by the number of candidates.
+"""Compare the trainer on requests with the same network on impression rows: impressions/s by the number of candidates.
 
     python -m benchmarks.training [--candidates 10 20 50] [--events 50] [--requests 64] [--steps 10]
     python -m benchmarks.training --wait DATASET.yaml --root runs/NAME
 
-The first trains the ranker of examples/simulated_shop.yaml on generated inputs: once as requests, and once with each candidate a request of
-its own that repeats the request's side and the whole history. Both see the same impressions in a step. Steps of the two take turns, so that
-what else the machine does meets both; the fastest of each counts.
+The first trains the ranker of examples/simulated_shop.yaml on generated inputs: once as requests, and once with each
+candidate a request of its own that repeats the request's side and the whole history. Both have the same impressions in
+a step. Their steps alternate, so that other load on the machine affects both; the fastest of each counts.
 
-The second tells what share of its time the trainer waits for input, on the examples of a run: in the first epoch, which parses and
-transforms them, and in the second, where a split that fits is kept in memory.
+The second measures the share of time that the trainer waits for input, on the examples of a run: in the first epoch,
+which parses and transforms them, and in the second, where a split that fits is cached in memory.
 """
 
 import argparse
@@ -44,7 +44,7 @@ Batch = tuple[Features, tf.RaggedTensor]
 
 
 def generated(dataset: Dataset, *, requests: int, candidates: int, events: int, seed: int) -> Batch:
-    """Transformed features and labels of requests that all have as many candidates and events."""
+    """Generate transformed features and labels of requests with equal numbers of candidates and events."""
     rng, plan = np.random.default_rng(seed), layout(dataset)
     sizes = {"request": 1, "candidate": candidates, "history": events}
 
@@ -75,7 +75,7 @@ def generated(dataset: Dataset, *, requests: int, candidates: int, events: int, 
 
 
 def as_rows(dataset: Dataset, batch: Batch) -> Batch:
-    """The same impressions, each a request of one candidate."""
+    """Convert the batch to the same impressions, each a request of one candidate."""
     features, labels = batch
     one = tf.constant(1, tf.int64)
     alone = tf.RaggedTensor.from_uniform_row_length
@@ -85,7 +85,7 @@ def as_rows(dataset: Dataset, batch: Batch) -> Batch:
 
 
 def impressions_a_second(dataset: Dataset, batch: Batch, *, steps: int) -> tuple[float, float]:
-    """Of requests and of rows, by their fastest step."""
+    """Measure impressions per second of requests and of rows, by their fastest step."""
     config = RankerConfig()
     of_shapes = []
     for inputs in (batch, as_rows(dataset, batch)):
@@ -106,7 +106,7 @@ def _seconds(step: Callable[[Batch], Any], batch: Batch) -> float:
 
 
 def waiting(dataset: Dataset, root: Path) -> list[tuple[float, float]]:
-    """Seconds of an epoch that went by in waiting for a batch, and all its seconds, for two epochs."""
+    """Measure for two epochs the seconds of waiting for batches, and all seconds."""
     graph = tft.TFTransformOutput(str(newest(root, "Transform/transform_graph")))
     config = ranker_config(dataset)
     train_files = files(newest(root, "EventExampleGen/examples"), "train")
@@ -121,9 +121,9 @@ def waiting(dataset: Dataset, root: Path) -> list[tuple[float, float]]:
         waited, begin = 0.0, time.perf_counter()
         iterator = iter(training.epoch(number))
         while True:
-            asked = time.perf_counter()
+            requested_s = time.perf_counter()
             batch = next(iterator, None)
-            waited += time.perf_counter() - asked
+            waited += time.perf_counter() - requested_s
             if batch is None:
                 break
             _seconds(step, batch)

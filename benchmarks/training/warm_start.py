@@ -1,21 +1,22 @@
-"""A warm start on the newest requests against training anew on all of them, on a shop where new products keep coming.
+"""Compare a warm start on the newest requests with training from scratch on all, on a shop with ever new products.
 
     python -m benchmarks.training.warm_start DATASET.yaml --root runs/NAME [--age 10%] [--seeds 1] [--brief] [--json FILE]
 
-From the examples of a run it makes a champion of an earlier day: --age before the end of the training window its own training ended. The
-last twentieth of what it may see chooses its epoch, and its Transform graph is of its own requests. What follows has the run's Transform
-graph, its eval and test windows, and begins where that day ends:
+From the examples of a run a champion of an earlier day is trained: its training window ends --age before the run's. The
+last twentieth of its requests chooses its epoch, and its Transform graph is of its own requests. The other models have
+the run's Transform graph and its eval and test windows, and begin where the champion's window ends:
 
     the champion      as it was released then
-    full retrain      drawn weights, all requests of the training window
+    full retrain      random initial weights, all requests of the training window
     warm, newest      the champion's weights, only the requests since its training ended
-    cold, newest      drawn weights, the same requests: what the warm start is worth
+    cold, newest      random initial weights, the same requests: the control of the warm start
     warm, all         the champion's weights, all requests
 
-Ids that the dataset file hashes get a vocabulary instead, which grows with the products. The state of shoppers and products is that of the
-whole log in all rows. Steps are what a longer log makes more of; seconds are from reading to export, of the processor and by the clock,
-with some tens of them that no log makes more of (tracing, export). "New products" are the test candidates that the champion's requests
-never showed. Behind +- stands the half width of a paired 95 % interval (Poisson bootstrap over shoppers).
+Ids that the dataset file hashes get a vocabulary instead, which grows with the products. The state of shoppers and
+products is that of the whole log in all rows. Steps grow with the log; seconds are from reading to export, of the
+processor and by the clock, with some tens that don't depend on the log (tracing, export). "New products" are the test
+candidates that aren't in the champion's requests. After +- is the half width of a paired 95 % interval (Poisson
+bootstrap over shoppers).
 """
 
 import argparse
@@ -48,16 +49,16 @@ from components.schema.schema import schema
 from trainer.fit.auc import auc
 from trainer.preprocess import preprocessing_fn
 from trainer.run import run_fn
-from trainer.warm_start.champion_weights import read as bequest
+from trainer.warm_start.champion_weights import read as read_champion
 
 METRICS = {"auc": "AUC", "ndcg_at_10": "NDCG@10"}
 FULL = "full retrain"
-CHOOSES = 0.05  # of the champion's requests, the last
+CHOOSES = 0.05  # last share of the champion's requests, for early stopping
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A model: its folder, its epochs and steps, and the seconds it took from reading to export, by the clock and of the processor."""
+    """Trained model: folder, epochs, steps, and seconds from reading to export, by the clock and of the processor."""
 
     folder: Path
     epochs: int
@@ -67,7 +68,7 @@ class Trained:
 
 
 def with_vocabularies(text: str, *, seed: int, **model: Any) -> str:
-    """The dataset file with a vocabulary for each id, this seed and these settings of the model."""
+    """Return the dataset file with a vocabulary for each id, this seed and these settings of the model."""
     document = {**yaml.safe_load(text), "seed": seed}
     for feature in document["features"]:
         if feature["kind"] == "id" and "vocabulary" not in feature:
@@ -77,7 +78,7 @@ def with_vocabularies(text: str, *, seed: int, **model: Any) -> str:
 
 
 def divided(paths: list[str], folder: Path, *, age: float) -> tuple[NDArray[np.str_], float]:
-    """Write the champion's requests to `train/` and `eval/` of the folder; the items it was shown, and its share of all requests."""
+    """Write the champion's requests to `train/` and `eval/` of the folder; return their items and share."""
     records = [record for name in paths for record in tf.data.TFRecordDataset(name).as_numpy_iterator()]
     columns = {"time": tf.io.FixedLenFeature([], tf.int64), "item": tf.io.VarLenFeature(tf.string)}
     parsed = tf.io.parse_example(records, columns)
@@ -94,7 +95,7 @@ def divided(paths: list[str], folder: Path, *, age: float) -> tuple[NDArray[np.s
 
 
 def transformed(text: str, pattern: str, folder: Path) -> Path:
-    """A Transform graph of the requests, as TFX's component makes it."""
+    """Make a Transform graph of the requests, as TFX's component does."""
     source = tfxio.TFExampleRecord(pattern, schema=schema(parse_dataset(text)), telemetry_descriptors=["benchmark"])
     with tft_beam.Context(temp_dir=str(folder / "tmp")), beam.Pipeline(runner="FnApiRunner") as pipeline:
         raw = (pipeline | source.BeamSource(), source.TensorAdapterConfig())
@@ -104,7 +105,7 @@ def transformed(text: str, pattern: str, folder: Path) -> Path:
 
 
 def trained(text: str, train: list[str], evaluate: list[str], graph: Path, folder: Path, *, base: Path | None = None) -> Trained:
-    """Through the Trainer's entry point, from the champion in `base`."""
+    """Train by the Trainer's entry point, warm-started from the champion in `base`."""
     begin = time.perf_counter(), time.process_time()
     run_fn(
         SimpleNamespace(
@@ -122,38 +123,38 @@ def trained(text: str, train: list[str], evaluate: list[str], graph: Path, folde
 
 @dataclass(frozen=True)
 class Row:
-    """What is told of a model, one set of sums a seed."""
+    """Row of a model, one set of sums a seed."""
 
     name: str
     trained: list[Trained]
     sums: list[RankingSums]
-    new_products: list[float]  # AUC over all candidates that the champion's requests never showed
+    new_products: list[float]  # AUC over all candidates that aren't in the champion's requests
 
     def value(self, metric: str) -> float:
-        """Mean over the seeds."""
+        """Return the mean over the seeds."""
         return float(np.mean([sums.values()[metric] for sums in self.sums]))
 
     def minus(self, other: "Row", metric: str) -> tuple[float, float]:
-        """How far above the other, and the half width of the paired interval: over shoppers, and over seeds where there are several."""
+        """Return the difference to the other, and the half width of its paired interval, over shoppers and seeds."""
         apart = np.mean([a.replicated()[metric] - b.replicated()[metric] for a, b in zip(self.sums, other.sums, strict=True)], axis=0)
         of_seeds = [a.values()[metric] - b.values()[metric] for a, b in zip(self.sums, other.sums, strict=True)]
         between = float(np.var(of_seeds, ddof=1)) / len(of_seeds) if len(of_seeds) > 1 else 0.0
         return float(np.mean(of_seeds)), CONFIDENCE_95 * float(np.sqrt(standard_error(apart) ** 2 + between))
 
     def mean(self, field: str) -> float:
-        """Of the models of all seeds."""
+        """Return the mean of a field over the models of all seeds."""
         return float(np.mean([getattr(each, field) for each in self.trained]))
 
 
 def judged_by(
     text: str, examples: Path, models: dict[str, Path], known: NDArray[np.str_]
 ) -> tuple[Judged, dict[str, Scores], NDArray[Any]]:
-    """The test window, the scores of each model, and which candidates are new products."""
-    doors = {name: tf.saved_model.load(str(folder)).signatures["examples"] for name, folder in models.items()}
+    """Read the test window, the scores of each model, and which candidates are new products."""
+    signatures = {name: tf.saved_model.load(str(folder)).signatures["examples"] for name, folder in models.items()}
 
     def scores(records: tf.Tensor, features: Features) -> dict[str, Scores]:
         lengths = features["label"].row_lengths()
-        dense = {name: door(examples=records)["scores"] for name, door in doors.items()}
+        dense = {name: signature(examples=records)["scores"] for name, signature in signatures.items()}
         return {name: tf.RaggedTensor.from_tensor(each, lengths=lengths).flat_values.numpy() for name, each in dense.items()}
 
     def new(_records: tf.Tensor, features: Features) -> dict[str, NDArray[np.bool_]]:
@@ -164,7 +165,7 @@ def judged_by(
 
 
 def compare(args: argparse.Namespace, work: Path) -> dict[str, Row]:
-    """All rows of the table."""
+    """Compute all rows of the table."""
     examples, text = newest(args.root, "EventExampleGen/examples"), Path(args.dataset).read_text(encoding="utf-8")
     train, evaluate = files(examples, "train"), files(examples, "eval")
     file = with_vocabularies(text, seed=0)
@@ -202,20 +203,20 @@ def compare(args: argparse.Namespace, work: Path) -> dict[str, Row]:
 
 
 def since(paths: list[str], champion: Path, folder: Path) -> list[str]:
-    """The requests after the last that the champion was trained on, as a file of their own."""
-    left = bequest(str(champion))
-    assert left is not None
+    """Write the requests after the champion's last one to a file of their own."""
+    initial = read_champion(str(champion))
+    assert initial is not None
     folder.mkdir(parents=True)
     with tf.io.TFRecordWriter(str(folder / "part-0")) as writer:
         for name in paths:
             for record in tf.data.TFRecordDataset(name).as_numpy_iterator():
-                if tf.train.Example.FromString(record).features.feature["time"].int64_list.value[0] > left.trained_until_us:
+                if tf.train.Example.FromString(record).features.feature["time"].int64_list.value[0] > initial.trained_until_us:
                     writer.write(record)
     return [str(folder / "*")]
 
 
 def table(rows: dict[str, Row]) -> Table:
-    """As it is shown."""
+    """Render the table."""
     made = Table(title="test window")
     made.add_column("model")
     for name in METRICS.values():

@@ -1,4 +1,4 @@
-"""A seeded shop with known truth."""
+"""Simulate a seeded shop whose truth (relevance, examination, effects) is known."""
 
 from components.simulator.config import ShopConfig, ShopConfigError
 from components.simulator.simulate import ShopFolderError, ShopSummary, simulate

@@ -1,4 +1,4 @@
-"""What a simulated shop is asked for: `ShopConfig`, checked when built."""
+"""Define and check the settings of a simulated shop."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ BREAKABLE_COLUMNS: Final[tuple[str, ...]] = get_args(BreakableColumn)
 MIN_PRODUCTS: Final = 240
 MIN_SHOPPERS: Final = 60
 MAX_CANDIDATES: Final = 25
-_EVENTS_A_SHOPPER_A_DAY = 40
+_EVENTS_PER_SHOPPER_DAY = 40
 
 
 class ShopConfigError(ShelfRankError):
-    """A `ShopConfig` asks for a shop that can't be simulated."""
+    """Error of a `ShopConfig` that can't be simulated."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShopConfig:
-    """A shop to simulate. The same config gives the same bytes.
+    """Settings of a simulated shop. The same config gives the same bytes.
 
     Attributes:
-        events: target number of event rows; the shop comes within about 1 % of it, or a few in a log of few days.
+        events: target number of event rows; the log is within about 1 % of it, or a few in a log of few days.
         seed: seed of everything random.
         days: length of the log in days.
         start: first day of the log (from midnight UTC).
         shoppers: number of shoppers by the last day; `None`: one for each 150 events.
         products: number of products by the last day; `None`: one for each 400 events.
         candidates: least and greatest number of products shown for one request.
-        order_noise: standard deviation of the noise in the shop's order; 0: by popularity (and the category looked for) alone.
-        examination_decay: d of the chance 1 / (1 + d i) that place i, from 0, is looked at; 0: all are.
+        order_noise: standard deviation of the noise in the shop's order; 0: by popularity (and the intended category)
+            alone.
+        examination_decay: d of the probability 1 / (1 + d i) that position i, from 0, is examined; 0: all are.
         drift_at: day from which every shopper's taste is rotated; `None`: tastes never change.
         drift_degrees: angle of that rotation, (0, 180].
-        broken_feature: logged column that turns constant (price 0, other columns empty) while the shop behaves as before.
+        broken_feature: logged column that becomes constant (price 0, other columns empty) while behaviour is unchanged.
         broken_from: day from which it does.
-        treatment: share of the shoppers, [0, 1), who are treated; chosen by a salted hash of the user's id.
-        treatment_effect: what treatment adds to the log-odds of a click on an examined product.
+        treatment: share of the shoppers, [0, 1), who are treated; assigned by a salted hash of the user's id.
+        treatment_effect: effect of treatment on the log-odds of a click on an examined product.
 
     Raises:
         ShopConfigError: a value is out of its range, or two values contradict each other.
@@ -71,8 +72,8 @@ class ShopConfig:
             _in_range("shoppers", self.shoppers, MIN_SHOPPERS, 1_000_000_000)
         if self.products is not None:
             _in_range("products", self.products, MIN_PRODUCTS, 100_000_000)
-        fewest, most = self.candidates
-        if not 1 <= fewest <= most <= MAX_CANDIDATES:
+        least, greatest = self.candidates
+        if not 1 <= least <= greatest <= MAX_CANDIDATES:
             raise ShopConfigError(f"candidates: expected 1 <= least <= greatest <= {MAX_CANDIDATES}, got {self.candidates}")
         _not_negative("order_noise", self.order_noise)
         _not_negative("examination_decay", self.examination_decay)
@@ -90,30 +91,30 @@ class ShopConfig:
             raise ShopConfigError(f"treatment: expected a share of the shoppers in [0, 1), got {self.treatment}")
         if not math.isfinite(self.treatment_effect):
             raise ShopConfigError(f"treatment_effect: expected a finite number of log-odds, got {self.treatment_effect}")
-        if self.events > _EVENTS_A_SHOPPER_A_DAY * self.n_shoppers * self.days:
+        if self.events > _EVENTS_PER_SHOPPER_DAY * self.n_shoppers * self.days:
             raise ShopConfigError(
                 f"events: {self.events:,} are too many for {self.n_shoppers:,} shoppers in {self.days} days "
-                f"(at most {_EVENTS_A_SHOPPER_A_DAY} a shopper and day): ask for more shoppers or days"
+                f"(at most {_EVENTS_PER_SHOPPER_DAY} a shopper and day): ask for more shoppers or days"
             )
 
     @property
     def n_shoppers(self) -> int:
-        """Number of shoppers, given or derived."""
+        """Return the number of shoppers, given or derived."""
         return self.shoppers if self.shoppers is not None else max(MIN_SHOPPERS, self.events // 150)
 
     @property
     def n_products(self) -> int:
-        """Number of products, given or derived."""
+        """Return the number of products, given or derived."""
         return self.products if self.products is not None else max(MIN_PRODUCTS, self.events // 400)
 
     @property
     def start_us(self) -> int:
-        """Beginning of the log, microseconds since the epoch."""
+        """Return the start of the log, microseconds since the epoch."""
         return midnight_us(self.start)
 
     @property
     def end(self) -> date:
-        """First day after the log."""
+        """Return the first day after the log."""
         return self.start + timedelta(days=self.days)
 
     def _check_day(self, name: str, day: date) -> None:
@@ -122,7 +123,7 @@ class ShopConfig:
 
 
 def midnight_us(day: date) -> int:
-    """Microseconds from the epoch to the day's midnight, UTC."""
+    """Return the day's midnight UTC in microseconds since the epoch."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
 
 

@@ -1,4 +1,4 @@
-"""The logs as written: rows of codes become tables, tables become numbered Parquet files of even size."""
+"""Write the logs: rows of codes to tables, tables to numbered Parquet files of even size."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ EVENTS: Final = pa.schema(
     }
 )
 
-_ROWS_A_GROUP = 250_000
-_ROWS_A_FILE = 500_000
+_ROWS_PER_GROUP = 250_000
+_ROWS_PER_FILE = 500_000
 
 
 @dataclass(frozen=True)
 class EventRows:
-    """Events as codes, each array of shape (rows,); -1 or NaN where an event has no such value."""
+    """Events as codes, each array of shape (rows,); -1 or NaN where an event has no value."""
 
     time_us: Ints
     user: Ints
@@ -61,27 +61,27 @@ class EventRows:
         return len(self.time_us)
 
     def take(self, rows: Ints) -> EventRows:
-        """The rows of these numbers, in their order."""
+        """Return the rows with these indices, in their order."""
         return EventRows(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-    def then(self, later: EventRows) -> EventRows:
-        """These rows, then those."""
+    def concat(self, later: EventRows) -> EventRows:
+        """Concatenate these rows and later ones."""
         return EventRows(*(np.concatenate([getattr(self, field.name), getattr(later, field.name)]) for field in fields(self)))
 
 
 def event_rows(
     sessions: Sessions, requests: Requests, slates: Slates, outcomes: Outcomes, moments: Moments, *, first_request: int, first_session: int
 ) -> EventRows:
-    """All events of a block; requests and sessions are numbered from the given numbers on."""
+    """Return all events of a block; requests and sessions are numbered from `first_request` and `first_session` on."""
     searched = np.flatnonzero(requests.page == SEARCH)
     clicked, carted, purchased = (np.flatnonzero(flag) for flag in (outcomes.clicked, outcomes.carted, outcomes.purchased))
-    everything = np.arange(len(slates.request))
-    shown = np.concatenate([everything, clicked, carted, purchased])  # rows of the slates, once an event
+    impressions = np.arange(len(slates.request))
+    shown = np.concatenate([impressions, clicked, carted, purchased])  # rows of the slates, one for each event
     request = np.concatenate([searched, slates.request[shown]])
     session = requests.session[request]
-    n_search, n_follow = len(searched), len(shown) - len(everything)
-    action = np.repeat(np.arange(len(ACTIONS)), [n_search, len(everything), len(clicked), len(carted), len(purchased)])
-    none, nan = np.full(n_search, -1), np.full(n_search, np.nan)
+    n_search, n_follow = len(searched), len(shown) - len(impressions)
+    action = np.repeat(np.arange(len(ACTIONS)), [n_search, len(impressions), len(clicked), len(carted), len(purchased)])
+    missing, nan = np.full(n_search, -1), np.full(n_search, np.nan)
     price = np.concatenate([nan, outcomes.price[shown]])
     return EventRows(
         time_us=np.concatenate(
@@ -94,11 +94,11 @@ def event_rows(
             ]
         ),
         user=requests.user[request],
-        item=np.concatenate([none, slates.item[shown]]),
+        item=np.concatenate([missing, slates.item[shown]]),
         action=action,
         request=request + first_request,
         session=session + first_session,
-        position=np.concatenate([none, slates.position[shown]]),
+        position=np.concatenate([missing, slates.position[shown]]),
         price=price,
         revenue=np.where(action == ACTIONS.index("purchase"), price, np.nan),
         query=np.concatenate([requests.query[searched], requests.query[slates.request], np.full(n_follow, -1)]),
@@ -108,7 +108,7 @@ def event_rows(
 
 
 class EventTables:
-    """Turns rows of codes into tables of the `EVENTS` schema, with the planted broken column."""
+    """Converter from rows of codes to tables of the `EVENTS` schema, with the broken column of the config."""
 
     def __init__(self, world: World) -> None:
         self._config: ShopConfig = world.config
@@ -124,7 +124,7 @@ class EventTables:
         }
 
     def __call__(self, rows: EventRows) -> pa.Table:
-        """Table of the rows, in their order."""
+        """Convert the rows to a table, in their order."""
         columns = {
             "time": pa.array(rows.time_us).cast(TIME),
             "user_id": self._text("user_id", rows.user),
@@ -140,12 +140,12 @@ class EventTables:
             "country": self._text("country", self._country[rows.user]),
             "page": self._text("page", rows.page),
         }
-        broken, since = self._config.broken_feature, self._config.broken_from
-        if broken is not None and since is not None:
+        broken_column, since = self._config.broken_feature, self._config.broken_from
+        if broken_column is not None and since is not None:
             whole = rows.time_us < midnight_us(since)
-            constant = pa.scalar(0.0 if broken == "price" else "")
-            kept = columns[broken].is_null().to_numpy(zero_copy_only=False) | whole
-            columns[broken] = pa.compute.if_else(pa.array(kept), columns[broken], constant)
+            constant = pa.scalar(0.0 if broken_column == "price" else "")
+            kept = columns[broken_column].is_null().to_numpy(zero_copy_only=False) | whole
+            columns[broken_column] = pa.compute.if_else(pa.array(kept), columns[broken_column], constant)
         return pa.table(columns, schema=EVENTS)
 
     def _text(self, name: str, code: Ints) -> pa.Array:
@@ -153,33 +153,33 @@ class EventTables:
 
 
 def numbered(letter: str, number: Ints) -> pa.StringArray:
-    """Identifiers such as `r000000017`; each distinct number is spelled once."""
+    """Format identifiers such as `r000000017`; each distinct number is formatted once."""
     distinct, where = np.unique(number, return_inverse=True)
     return pa.array([f"{letter}{i:09d}" for i in distinct.tolist()], pa.string()).take(pa.array(where))
 
 
 class PartFiles:
-    """Writes tables one after another into `<stem>-00000.parquet`, ...; memory holds one row group."""
+    """Writer of tables in sequence to `<stem>-00000.parquet`, ...; memory holds one row group."""
 
     def __init__(self, folder: Path, stem: str, schema: pa.Schema) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._stem, self._schema = folder, stem, schema
-        self._waiting: list[pa.Table] = []
-        self._rows_waiting = 0
+        self._buffer: list[pa.Table] = []
+        self._rows_buffered = 0
         self._writer: pq.ParquetWriter | None = None
         self._rows_in_file = 0
         self._files = 0
 
     def write(self, table: pa.Table) -> None:
         """Append a table."""
-        self._waiting.append(table)
-        self._rows_waiting += table.num_rows
-        if self._rows_waiting >= _ROWS_A_GROUP:
+        self._buffer.append(table)
+        self._rows_buffered += table.num_rows
+        if self._rows_buffered >= _ROWS_PER_GROUP:
             self._flush()
 
     def close(self) -> None:
-        """Write what waits and finish the last file; there is always at least one."""
-        if self._rows_waiting or self._files == 0:
+        """Flush the buffer and close the last file; there is always at least one."""
+        if self._rows_buffered or self._files == 0:
             self._flush()
         self._finish()
 
@@ -188,10 +188,10 @@ class PartFiles:
             path = self._folder / f"{self._stem}-{self._files:05d}.parquet"
             self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
             self._files += 1
-        self._writer.write_table(pa.concat_tables(self._waiting) if self._waiting else self._schema.empty_table(), _ROWS_A_FILE)
-        self._rows_in_file += self._rows_waiting
-        self._waiting, self._rows_waiting = [], 0
-        if self._rows_in_file >= _ROWS_A_FILE:
+        self._writer.write_table(pa.concat_tables(self._buffer) if self._buffer else self._schema.empty_table(), _ROWS_PER_FILE)
+        self._rows_in_file += self._rows_buffered
+        self._buffer, self._rows_buffered = [], 0
+        if self._rows_in_file >= _ROWS_PER_FILE:
             self._finish()
 
     def _finish(self) -> None:

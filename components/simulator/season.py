@@ -1,4 +1,4 @@
-"""When shoppers come: a daily and a weekly season of the visits, a yearly one of what they look for."""
+"""Model seasonality: of visits by hour and weekday, of intents by time of the year."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SEASON_LOG_WEIGHT = 0.5
 
 
 def visit_share(start_us: int, hours: int) -> NDArray[np.float64]:
-    """Share of all visits that begin in each hour after `start_us`; shape (hours,), sum 1."""
+    """Return the share of all visits that begin in each hour after `start_us`; shape (hours,), sum 1."""
     hour = start_us // HOUR_US + np.arange(hours)
     weight = _HOURLY[hour % 24] * _MONDAY_TO_SUNDAY[(hour // 24 + _EPOCH_WEEKDAY) % 7]
     share: NDArray[np.float64] = weight / weight.sum()
@@ -24,6 +24,6 @@ def visit_share(start_us: int, hours: int) -> NDArray[np.float64]:
 
 
 def category_season(time_us: int, phase: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log-weight of each category at a time of the year; `phase` (categories,) is where in the year each peaks, [0, 1)."""
+    """Return each category's log-weight at a time of the year; `phase` (categories,) in [0, 1) is its peak."""
     season: NDArray[np.float64] = _SEASON_LOG_WEIGHT * np.cos(2 * np.pi * (time_us / (365.25 * DAY_US) - phase))
     return season

@@ -1,4 +1,4 @@
-"""Runs a shop day by day and writes its logs and its truth."""
+"""Simulate a shop block by block of time, and write its logs and its truth."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from components.simulator.world import Floats, Ints, World, build_world
 
 BLOCK_HOURS = (6, 4, 3, 2, 1)
 
-_ROWS_A_BLOCK = 250_000
+_ROWS_PER_BLOCK = 250_000
 _PILOT_SESSIONS = 3_000
-_REST_US = 45 * 60 * 1_000_000
+_MIN_PAUSE_US = 45 * 60 * 1_000_000
 
 
 class ShopFolderError(ShelfRankError):
-    """The folder to write into already holds something."""
+    """Error of an output folder that isn't empty."""
 
 
 @dataclass(frozen=True)
 class ShopSummary:
-    """What was written.
+    """Summary of the written shop.
 
     Attributes:
         out: folder of the shop.
         events: rows of each action.
         sessions: number of visits.
         requests: number of requests.
-        shoppers: number of shoppers, whether they came or not.
+        shoppers: number of shoppers, with or without a visit.
         products: number of products.
-        click_rate: clicks an impression.
+        click_rate: clicks per impression.
         revenue: sum of the purchases.
         truth_auc: AUC of the true relevance against clicks, over all impressions.
     """
@@ -62,7 +62,8 @@ class ShopSummary:
 def simulate(out: Path, config: ShopConfig, *, progress: Callable[[float, str], None] | None = None) -> ShopSummary:
     """Write a shop into a folder: `events/`, `items.parquet`, `users.parquet` and `truth/`.
 
-    The folder appears only when it is whole. `progress` is told the share done, [0, 1], and the day in hand.
+    The folder is created atomically, at the end. `progress` is called with the share done, [0, 1], and the day of the
+    block.
 
     Raises:
         ShopFolderError: `out` exists and isn't an empty folder.
@@ -72,28 +73,28 @@ def simulate(out: Path, config: ShopConfig, *, progress: Callable[[float, str], 
     staging = out.parent / f".{out.name}.unfinished"
     shutil.rmtree(staging, ignore_errors=True)
     (staging / "truth").mkdir(parents=True)
-    shop = _Shop(config, staging)
-    n_blocks = shop.n_blocks
+    simulation = _Simulation(config, staging)
+    n_blocks = simulation.n_blocks
     for block in range(n_blocks):
-        shop.run(block)
+        simulation.run(block)
         if progress is not None:
-            progress((block + 1) / n_blocks, shop.day(block))
-    summary = shop.finish(out)
+            progress((block + 1) / n_blocks, simulation.day(block))
+    summary = simulation.finish(out)
     staging.replace(out)
     return summary
 
 
-class _Shop:
-    """A shop in the course of being simulated; memory holds its people, its products and one block of time."""
+class _Simulation:
+    """Running simulation of a shop; memory holds its shoppers, its products and one block of time."""
 
     def __init__(self, config: ShopConfig, folder: Path) -> None:
         self._config, self._folder = config, folder
         self._world = build_world(config)
         self._share = visit_share(config.start_us, 24 * config.days)
-        self._hours = next((h for h in BLOCK_HOURS if config.events * h <= _ROWS_A_BLOCK * 24 * config.days), BLOCK_HOURS[-1])
+        self._hours = next((h for h in BLOCK_HOURS if config.events * h <= _ROWS_PER_BLOCK * 24 * config.days), BLOCK_HOURS[-1])
         self._intercept, self._centre = _calibrate(self._world)
-        self._free_from_us = self._world.shoppers.created_us.copy()
-        self._carried: EventRows | None = None
+        self._next_start_us = self._world.shoppers.created_us.copy()
+        self._carried_over: EventRows | None = None
         self._sessions = self._requests = 0
         self._rows = np.zeros(len(ACTIONS), dtype=np.int64)
         self._revenue = 0.0
@@ -119,7 +120,7 @@ class _Shop:
         start_us = self._start_us(block)
         rng = np.random.default_rng([config.seed, 1, block])
         taste = _taste(world, start_us)
-        sessions = draw_sessions(world, rng, self._visits(rng, block), self._free_from_us)
+        sessions = draw_sessions(world, rng, self._visits(rng, block), self._next_start_us)
         requests = draw_requests(world, rng, sessions, taste, start_us)
         slates = draw_slates(world, rng, requests, start_us)
         price, relative_price = world.price(slates.item, start_us)
@@ -128,7 +129,7 @@ class _Shop:
         examined = behaviour.examination(slates.position, config.examination_decay)
         outcomes = behaviour.draw_outcomes(rng, examined=examined, price=price, log_odds=log_odds, centre=self._centre, treatment=treatment)
         moments = behaviour.draw_moments(rng, sessions, requests, slates, outcomes)
-        self._free_from_us[sessions.user] = moments.end_us + _REST_US
+        self._next_start_us[sessions.user] = moments.end_us + _MIN_PAUSE_US
         self._relevance.write(slates, outcomes, self._requests)
         self._tally.add(block * self._hours // 24, outcomes, config.treatment_effect if config.treatment else 0.0)
         rows = event_rows(sessions, requests, slates, outcomes, moments, first_request=self._requests, first_session=self._sessions)
@@ -138,7 +139,7 @@ class _Shop:
         self._write(rows, until_us=start_us + self._hours * HOUR_US, last=block == self.n_blocks - 1)
 
     def finish(self, out: Path) -> ShopSummary:
-        """Close the files and write the parameters, last of all."""
+        """Close the files, write the parameters, and return the summary."""
         self._events.close()
         self._relevance_files.close()
         write_parameters(self._world, self._tally, intercept=self._intercept, folder=self._folder / "truth")
@@ -159,13 +160,13 @@ class _Shop:
         return self._config.start_us + block * self._hours * HOUR_US
 
     def _visits(self, rng: np.random.Generator, block: int) -> Ints:
-        """Sorted beginnings of the visits of a block: as many as bring the rows so far to the season's share of the target."""
+        """Draw a block's sorted visit starts, as many as bring the rows so far to the season's share of the target."""
         hours = slice(block * self._hours, (block + 1) * self._hours)
-        due = self._config.events * float(self._share[: hours.stop].sum()) - float(self._rows.sum())
+        rows_due = self._config.events * float(self._share[: hours.stop].sum()) - float(self._rows.sum())
         fewest, most = self._config.candidates
         shown = min(fewest - 1 + 1 / EXTRA_CANDIDATES_STOP, most)
-        rows_a_session = (PAGE_SHARE[SEARCH] + shown * (1 + 1.35 * behaviour.CLICK_RATE)) / REQUESTS_STOP
-        n = max(0, round(due / rows_a_session))
+        rows_per_session = (PAGE_SHARE[SEARCH] + shown * (1 + 1.35 * behaviour.CLICK_RATE)) / REQUESTS_STOP
+        n = max(0, round(rows_due / rows_per_session))
         edges = np.concatenate([[0.0], np.cumsum(self._share[hours])])
         hour = np.interp(rng.random(n) * edges[-1], edges, np.arange(self._hours + 1))
         return np.sort(self._start_us(block) + (hour * HOUR_US).astype(np.int64))
@@ -175,14 +176,14 @@ class _Shop:
         self._revenue += float(outcomes.price[outcomes.purchased].sum())
 
     def _write(self, rows: EventRows, *, until_us: int, last: bool) -> None:
-        """Write in order of time; what a session does after the block's end waits for the next block."""
-        if self._carried is not None:
-            rows = self._carried.then(rows)
+        """Write events in order of time; those after the block's end are carried over to the next block."""
+        if self._carried_over is not None:
+            rows = self._carried_over.concat(rows)
         rows = rows.take(np.lexsort((rows.position, rows.request, rows.time_us)))
-        now = len(rows) if last else int(np.searchsorted(rows.time_us, until_us))
-        self._carried = rows.take(np.arange(now, len(rows)))
-        if now:
-            self._events.write(self._tables(rows.take(np.arange(now))))
+        n_ready = len(rows) if last else int(np.searchsorted(rows.time_us, until_us))
+        self._carried_over = rows.take(np.arange(n_ready, len(rows)))
+        if n_ready:
+            self._events.write(self._tables(rows.take(np.arange(n_ready))))
 
 
 def _taste(world: World, time_us: int) -> Floats:
@@ -192,7 +193,7 @@ def _taste(world: World, time_us: int) -> Floats:
 
 
 def _calibrate(world: World) -> tuple[float, float]:
-    """Intercept that gives the click rate in a pilot of the first hours, and the mean log-odds with it."""
+    """Find the intercept that gives the click rate in a pilot of the first hours, and the mean log-odds with it."""
     start_us = world.config.start_us
     rng = np.random.default_rng([world.config.seed, 3])
     n = min(_PILOT_SESSIONS, world.config.n_shoppers)

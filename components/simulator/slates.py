@@ -1,4 +1,4 @@
-"""What is looked for and what is shown: sessions, their requests, and the candidates of each request in the shop's order."""
+"""Draw sessions, their requests, and the candidates of each request in the shop's order."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from components.simulator.world import Floats, Ints, World
 SEARCH, CATEGORY, HOME = range(3)
 PAGE_SHARE: Final = np.array([0.65, 0.2, 0.15])
 REQUESTS_STOP: Final = 1 / 3
-MOST_REQUESTS: Final = 12
+MAX_REQUESTS: Final = 12
 EXTRA_CANDIDATES_STOP: Final = 0.5
 
 _DEVICE_BY_AGE = np.array([0.75, 0.7, 0.6, 0.5, 0.4, 0.3])  # share of mobile; the rest is 3/4 desktop
-_INTENT_STAYS = 0.85
+_INTENT_PERSISTENCE = 0.85
 _INTENT_BY_TASTE = 1.5
-_FROM_INTENT = np.array([0.7, 1.0, 0.3])  # by page
+_INTENT_SHARE = np.array([0.7, 1.0, 0.3])  # by page
 _SPARE_DRAWS = 6
 _ADJECTIVE_IN_QUERY = 0.4
 _ORDER_BY_INTENT = 0.4
@@ -57,31 +57,31 @@ class Slates:
 
 
 def draw_sessions(world: World, rng: np.random.Generator, start_us: Ints, free_from_us: Ints) -> Sessions:
-    """Who comes at each of the sorted times; a shopper comes once in a block, and not before `free_from_us` (shoppers,)."""
+    """Draw the shopper of each of the sorted start times; at most one visit a block each, not before `free_from_us` (shoppers,)."""
     shoppers = world.shoppers
     weight = np.cumsum(shoppers.activity)
-    known = np.searchsorted(shoppers.created_us, start_us)
-    user = np.minimum(np.searchsorted(weight, rng.random(len(start_us)) * weight[known - 1], side="right"), known - 1)
+    n_created = np.searchsorted(shoppers.created_us, start_us)
+    user = np.minimum(np.searchsorted(weight, rng.random(len(start_us)) * weight[n_created - 1], side="right"), n_created - 1)
     first = np.zeros(len(user), dtype=np.bool_)
     first[np.unique(user, return_index=True)[1]] = True
     keep = first & (start_us >= free_from_us[user])
     user, start_us = user[keep], start_us[keep]
     mobile = _DEVICE_BY_AGE[shoppers.age_band[user]]
     device = (rng.random(len(user))[:, None] > np.column_stack([mobile, mobile + 0.75 * (1 - mobile)])).sum(axis=1)
-    n_requests = np.minimum(rng.geometric(REQUESTS_STOP, len(user)), MOST_REQUESTS)
+    n_requests = np.minimum(rng.geometric(REQUESTS_STOP, len(user)), MAX_REQUESTS)
     return Sessions(user=user, start_us=start_us, device=device, n_requests=n_requests)
 
 
 def draw_requests(world: World, rng: np.random.Generator, sessions: Sessions, taste: Floats, time_us: int) -> Requests:
-    """What each session looks for: a category by taste and season, kept through most of the session."""
+    """Draw the intents of each session: a category by taste and season, kept through most of the session."""
     session = np.repeat(np.arange(len(sessions.user)), sessions.n_requests)
     user = sessions.user[session]
     n = len(session)
     log_weight = _INTENT_BY_TASTE * taste[user] @ world.category_kind.T + category_season(time_us, world.category_phase)
     cumulative = np.cumsum(np.exp(log_weight), axis=1)  # (requests, categories)
     drawn = np.sum(rng.random(n)[:, None] * cumulative[:, -1:] > cumulative, axis=1)
-    begins = np.r_[True, session[1:] != session[:-1]] if n else np.zeros(0, dtype=np.bool_)
-    redrawn = begins | (rng.random(n) > _INTENT_STAYS)
+    is_first = np.r_[True, session[1:] != session[:-1]] if n else np.zeros(0, dtype=np.bool_)
+    redrawn = is_first | (rng.random(n) > _INTENT_PERSISTENCE)
     category = drawn[np.maximum.accumulate(np.where(redrawn, np.arange(n), 0))]
     page = np.searchsorted(np.cumsum(PAGE_SHARE)[:-1], rng.random(n))
     return Requests(session=session, user=user, category=category, page=page, query=_query(world, rng, taste[user], category, page))
@@ -98,38 +98,38 @@ def query_texts() -> list[str]:
 
 
 def draw_slates(world: World, rng: np.random.Generator, requests: Requests, time_us: int) -> Slates:
-    """Candidates on sale at a time, mostly of the category looked for, in the order of a mediocre policy.
+    """Draw candidates on sale at a time, mostly of the intended category, in the order of a mediocre policy.
 
-    The policy knows a noisy popularity, which is related to quality: products shown high would be clicked more anyway. The less noise
-    the config puts into the order, the more surely a popular product stands high, whatever it is worth to the shopper.
+    The policy ranks by a noisy popularity, which correlates with quality: products at high positions would be clicked more anyway. The
+    less noise the config adds to the order, the more surely a popular product is at a high position, whatever its relevance.
     """
     fewest, most = world.config.candidates
     n = len(requests.page)
-    wanted = np.minimum(fewest - 1 + rng.geometric(EXTRA_CANDIDATES_STOP, n), most)
-    draws = wanted + _SPARE_DRAWS
-    from_intent = np.rint(draws * _FROM_INTENT[requests.page]).astype(np.int64)
-    shelf = _Shelf(world, time_us)
+    sizes = np.minimum(fewest - 1 + rng.geometric(EXTRA_CANDIDATES_STOP, n), most)
+    draws = sizes + _SPARE_DRAWS
+    from_intent = np.rint(draws * _INTENT_SHARE[requests.page]).astype(np.int64)
+    sampler = _Sampler(world, time_us)
     pair = np.unique(
         np.concatenate(
             [
-                shelf.draw_spread(rng, requests.category, from_intent),
-                shelf.draw_any(rng, np.repeat(np.arange(n), draws - from_intent)),
+                sampler.draw_stratified(rng, requests.category, from_intent),
+                sampler.draw_any(rng, np.repeat(np.arange(n), draws - from_intent)),
             ]
         )
     )
-    while len(short := np.flatnonzero(np.bincount(shelf.request(pair), minlength=n) < wanted)):
-        pair = np.unique(np.concatenate([pair, shelf.draw_any(rng, np.repeat(short, _SPARE_DRAWS))]))
-    request, item = shelf.request(pair), shelf.item(pair)
+    while len(incomplete := np.flatnonzero(np.bincount(sampler.request(pair), minlength=n) < sizes)):
+        pair = np.unique(np.concatenate([pair, sampler.draw_any(rng, np.repeat(incomplete, _SPARE_DRAWS))]))
+    request, item = sampler.request(pair), sampler.item(pair)
     score = world.products.popularity[item] + _ORDER_BY_INTENT * (world.products.category[item] == requests.category[request])
     order = np.lexsort((-score - rng.normal(0, world.config.order_noise, len(item)), request))
     request, item = request[order], item[order]
     position = np.arange(len(request)) - np.searchsorted(request, np.arange(n))[request]
-    shown = position < wanted[request]
+    shown = position < sizes[request]
     return Slates(request=request[shown], item=item[shown], position=position[shown])
 
 
-class _Shelf:
-    """Draws products on sale at a time by popularity, as pairs `request * products + item`."""
+class _Sampler:
+    """Sampler of the products on sale at a time by popularity, as pairs `request * products + item`."""
 
     def __init__(self, world: World, time_us: int) -> None:
         products = world.products
@@ -145,14 +145,14 @@ class _Shelf:
     def item(self, pair: Ints) -> Ints:
         return pair % self._n
 
-    def draw_spread(self, rng: np.random.Generator, category: Ints, count: Ints) -> Ints:
-        """`count` draws of one category for each request, spread over its shelf so that few coincide."""
+    def draw_stratified(self, rng: np.random.Generator, category: Ints, count: Ints) -> Ints:
+        """Draw `count` products of one category for each request, stratified so that few coincide."""
         request = np.repeat(np.arange(len(count)), count)
         nth = np.arange(len(request)) - np.repeat(np.cumsum(count) - count, count)
         return self._pair(request, category[request], (nth + rng.random(len(request))) / count[request])
 
     def draw_any(self, rng: np.random.Generator, request: Ints) -> Ints:
-        """One draw of any category for each element of `request`."""
+        """Draw one product of any category for each element of `request`."""
         return self._pair(request, rng.integers(len(self._low), size=len(request)), rng.random(len(request)))
 
     def _pair(self, request: Ints, category: Ints, share: Floats) -> Ints:
@@ -165,8 +165,8 @@ class _Shelf:
 def _query(world: World, rng: np.random.Generator, taste: Floats, category: Ints, page: Ints) -> Ints:
     n = len(category)
     noun = 2 * category + rng.integers(2, size=n)
-    in_mind = rng.integers(len(world.word_kind), size=(n, 8))
-    liking = np.einsum("nd,nwd->nw", taste, world.word_kind[in_mind])
-    best = in_mind[np.arange(n), liking.argmax(axis=1)]
+    options = rng.integers(len(world.word_kind), size=(n, 8))
+    liking = np.einsum("nd,nwd->nw", taste, world.word_kind[options])
+    best = options[np.arange(n), liking.argmax(axis=1)]
     adjective = np.where(rng.random(n) < _ADJECTIVE_IN_QUERY, best + 1, 0)
     return np.where(page == SEARCH, noun * (len(world.word_kind) + 1) + adjective, -1)

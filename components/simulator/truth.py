@@ -1,4 +1,4 @@
-"""The truth beside the logs: what was likely to happen, and the parameters that made it so. Training never reads it."""
+"""Write the truth beside the logs: outcome probabilities and the simulation's parameters. Training never reads it."""
 
 from __future__ import annotations
 
@@ -34,48 +34,49 @@ _BINS = 20_000
 
 
 class RelevanceTally:
-    """Counts clicks and other impressions by day and relevance: the AUC of the truth over any days, in flat memory.
+    """Histogram of clicked and other impressions by period and relevance, for the AUC of the truth in constant memory.
 
-    Relevance is cut into 20,000 equal bins; impressions in one bin count as ties (one half), an error far below 1e-4.
+    Relevance is binned into 20,000 equal bins; impressions in one bin count as ties (one half), an error far below
+    1e-4.
     """
 
     def __init__(self, days: int) -> None:
-        self._late_from = days - max(1, round(LATE_SHARE * days))
+        self._late_start = days - max(1, round(LATE_SHARE * days))
         self._counts = np.zeros((2, 2, _BINS), dtype=np.int64)  # (early or late, not clicked or clicked, bins)
-        self._nobody = self._everybody = 0.0
+        self._expected_untreated = self._expected_treated = 0.0
 
     def add(self, day: int, outcomes: Outcomes, treatment_effect: float) -> None:
-        """Count the impressions of a block of one day of the log."""
+        """Add the impressions of a block of one day of the log."""
         bins = np.minimum((outcomes.relevance * _BINS).astype(np.int64), _BINS - 1)
-        late = self._counts[int(day >= self._late_from)]
+        late = self._counts[int(day >= self._late_start)]
         for clicked in (0, 1):
             late[clicked] += np.bincount(bins[outcomes.clicked == bool(clicked)], minlength=_BINS)
         odds = outcomes.untreated / (1 - outcomes.untreated) * np.exp(treatment_effect)
-        self._nobody += float(np.sum(outcomes.examination * outcomes.untreated))
-        self._everybody += float(np.sum(outcomes.examination * odds / (1 + odds)))
+        self._expected_untreated += float(np.sum(outcomes.examination * outcomes.untreated))
+        self._expected_treated += float(np.sum(outcomes.examination * odds / (1 + odds)))
 
     def auc(self) -> float:
-        """AUC of the true relevance against clicks, over all impressions."""
+        """Compute the AUC of the true relevance against clicks, over all impressions."""
         return _auc(self._counts.sum(axis=0))
 
     def late_auc(self) -> float:
-        """The same over the last 15 % of the days."""
+        """Compute the same over the last 15 % of the days."""
         return _auc(self._counts[1])
 
     def relative_uplift(self) -> float:
-        """Relative change of the click rate if everybody were treated, against nobody."""
-        return self._everybody / self._nobody - 1 if self._nobody else 0.0
+        """Compute the relative change of the expected click rate if everybody were treated, against nobody."""
+        return self._expected_treated / self._expected_untreated - 1 if self._expected_untreated else 0.0
 
 
 def _auc(counts: np.ndarray[Any, np.dtype[np.int64]]) -> float:
-    """Probability that a clicked impression lies in a higher bin than another, ties one half; NaN if either is missing."""
+    """Compute the probability that a clicked impression is in a higher bin than another, ties one half; NaN if none."""
     others, clicks = counts.astype(np.float64)
     pairs = others.sum() * clicks.sum()
     return float(np.sum(clicks * (np.cumsum(others) - others / 2)) / pairs) if pairs else float("nan")
 
 
 class RelevanceTables:
-    """Turns the outcomes of a block into tables of the `RELEVANCE` schema."""
+    """Writer of the outcomes of blocks as tables of the `RELEVANCE` schema."""
 
     def __init__(self, world: World, files: PartFiles) -> None:
         self._item_id, self._files = world.products.item_id, files
@@ -110,7 +111,7 @@ def write_people(world: World, folder: Path) -> None:
 
 
 def write_parameters(world: World, tally: RelevanceTally, *, intercept: float, folder: Path) -> None:
-    """Write `truth.json`: the config, the parameters of the formulas, what was planted, and the AUC of the truth."""
+    """Write `truth.json`: the config, the parameters of the formulas, the planted effects, and the AUC of the truth."""
     config = world.config
     truth = {
         "config": asdict(config) | {"shoppers": config.n_shoppers, "products": config.n_products},

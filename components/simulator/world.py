@@ -1,4 +1,4 @@
-"""The shop's people and things: latent tastes of shoppers, latent kinds of products, and what of them can be seen."""
+"""Draw the shop's shoppers and products: latent vectors, and the observable attributes that derive from them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SALE_FACTOR = 0.8
 
 @dataclass(frozen=True)
 class Shoppers:
-    """Everyone who will ever come, by time of creation; arrays of shape (shoppers,), `taste` (shoppers, DIM)."""
+    """All shoppers of the log, by time of creation; arrays of shape (shoppers,), `taste` (shoppers, DIM)."""
 
     user_id: pa.StringArray
     created_us: Ints
@@ -51,10 +51,10 @@ class Shoppers:
 
 @dataclass(frozen=True)
 class Products:
-    """Everything that will ever be sold, by category, then time of creation; shape (products,), `kind` (products, DIM).
+    """All products of the log, by category, then time of creation; shape (products,), `kind` (products, DIM).
 
-    `sale` (products, weeks) tells in which week of the log a product is reduced. `rows` is the half-open range of each
-    category, shape (categories + 1,).
+    `sale` (products, weeks) is whether a product is on sale in a week of the log. `rows` (categories + 1,) are the
+    bounds of each category's range of rows.
     """
 
     item_id: pa.StringArray
@@ -72,7 +72,7 @@ class Products:
 
 @dataclass(frozen=True)
 class World:
-    """Shoppers, products and the categories' own vectors and seasons."""
+    """Shoppers, products, and the vectors and seasons of categories."""
 
     config: ShopConfig
     shoppers: Shoppers
@@ -82,14 +82,14 @@ class World:
     word_kind: Floats
 
     def price(self, item: Ints, time_us: int) -> tuple[Floats, Floats]:
-        """Price of products as shown in the week of a time, and log-ratio to the category's typical price."""
+        """Return the prices of products in the week of a time, and their log-ratios to the category's typical price."""
         sale = self.products.sale[item, (time_us - self.config.start_us) // WEEK_US]
         shown = np.round(self.products.list_price[item] * np.where(sale, _SALE_FACTOR, 1.0), 2)
         return shown, self.products.relative_price[item] + np.where(sale, np.log(_SALE_FACTOR), 0.0)
 
 
 def build_world(config: ShopConfig) -> World:
-    """Draw the shop of a config."""
+    """Draw the shoppers and products of a config."""
     rng = np.random.default_rng([config.seed, 0])
     n_categories = len(vocabulary.CATEGORIES)
     category_kind = _unit(rng, n_categories)
@@ -104,7 +104,7 @@ def build_world(config: ShopConfig) -> World:
 
 
 def is_treated(user_id: str, share: float, salt: str = TREATMENT_SALT) -> bool:
-    """Whether a shopper falls in the treated share: the first 8 bytes of BLAKE2b of `salt:user_id`, over 2^64, is below it."""
+    """Return whether a shopper is treated: 8 bytes of BLAKE2b(`salt:user_id`), over 2^64, are below `share`."""
     digest = hashlib.blake2b(f"{salt}:{user_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64 < share
 
@@ -135,7 +135,7 @@ def _shoppers(rng: np.random.Generator, config: ShopConfig) -> Shoppers:
 
 def _products(rng: np.random.Generator, config: ShopConfig, category_kind: Floats) -> Products:
     n, n_categories, n_brands = config.n_products, len(category_kind), len(vocabulary.BRANDS)
-    # Round robin: each category has its share of products from the first day, whatever the seed.
+    # Round robin, so that each category has equally many products from the first day, whatever the seed.
     category = np.arange(n) % n_categories
     created_us = _created(rng, config, n, _PRODUCTS_AT_START)
     rng.shuffle(created_us)
@@ -165,7 +165,7 @@ def _products(rng: np.random.Generator, config: ShopConfig, category_kind: Float
 
 
 def _created(rng: np.random.Generator, config: ShopConfig, n: int, at_start: float) -> Ints:
-    """Sorted times of creation: a share of them in the year before the log, the others all through it."""
+    """Draw sorted times of creation: the share `at_start` in the year before the log, the rest uniformly during it."""
     n_old = int(np.ceil(n * at_start))
     old = midnight_us(config.start) - rng.integers(1, 365 * DAY_US, n_old)
     new = midnight_us(config.start) + rng.integers(0, config.days * DAY_US, n - n_old)
@@ -178,7 +178,7 @@ def _ids(letter: str, n: int) -> pa.StringArray:
 
 
 def _standard(rng: np.random.Generator, n: int) -> Floats:
-    """Numbers of mean 0 and standard deviation 1 exactly: with a dozen brands, seeds would else differ in difficulty."""
+    """Draw numbers of mean 0 and standard deviation 1 exactly, so that all seeds are equally difficult."""
     drawn = rng.normal(size=n)
     standard: Floats = (drawn - drawn.mean()) / drawn.std()
     return standard
@@ -191,13 +191,13 @@ def _unit(rng: np.random.Generator, n: int) -> Floats:
 
 
 def _spread(rng: np.random.Generator, n: int) -> Floats:
-    """Unit vectors at right angles, so that the types of shopper differ as much as they can; n <= DIM."""
+    """Draw orthonormal vectors, so that the types of shopper differ as much as possible; n <= DIM."""
     q, r = np.linalg.qr(rng.normal(size=(DIM, DIM)))
     return (q * np.sign(np.diag(r))).T[:n]
 
 
 def _rotation(rng: np.random.Generator, angle: float) -> Floats:
-    """Rotation by one angle in DIM / 2 planes at right angles; shape (DIM, DIM)."""
+    """Draw a rotation by one angle in DIM / 2 orthogonal planes; shape (DIM, DIM)."""
     basis = _spread(rng, DIM)
     turn = np.zeros((DIM, DIM))
     for i in range(0, DIM, 2):

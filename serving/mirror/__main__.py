@@ -1,4 +1,4 @@
-"""`python -m serving.mirror STORE FOLDER`: brings what a pod serves; once, or again and again until SIGTERM."""
+"""Sync what a pod serves, once or periodically until SIGTERM: `python -m serving.mirror STORE FOLDER`."""
 
 import argparse
 import logging
@@ -14,8 +14,8 @@ from components.contract.storage.labels import FILE, STABLE, Labels
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import MANIFEST, RELEASES, SERVING, complete
 from serving.mirror.releases import Releases
-from serving.mirror.state import States
-from serving.mirror.target_config import in_force
+from serving.mirror.state import ServingState
+from serving.mirror.target_config import stable_or_newest
 
 _LOG = logging.getLogger("shelfrank.mirror")
 _REMIND_S = 60.0
@@ -23,29 +23,29 @@ _REMIND_S = 60.0
 
 @dataclass(frozen=True)
 class Mirror:
-    """A store and what is brought of it; None for a part that isn't."""
+    """A store, and the parts of it to sync; None for a part that isn't."""
 
     store: Address
     releases: Releases | None
-    states: States | None
+    state: ServingState | None
     newest: bool
 
     def look(self, now: float) -> str:
-        """Go on by one step; says what is lacking before the pod can serve, or nothing.
+        """Sync one step; return what is missing before the pod can serve, or "".
 
         Raises:
             ShelfRankError: the store can't be read, or its labels can't.
         """
-        labels = self._labels()  # before the versions: what carried a label then is among them
+        labels = self._labels()  # read before the versions, so that all labelled releases are among them
         versions = complete(self.store / RELEASES, MANIFEST)
         if not versions:
             return f"{self.store / RELEASES}: no release yet; a run of the pipeline that passes the gates makes one"
-        version = max(versions) if self.newest else in_force(labels, versions)
+        version = max(versions) if self.newest else stable_or_newest(labels, versions)
         if version not in versions:
             return f"{self.store / RELEASES}: release {version} is labelled {STABLE}, and isn't there; give the label to another one"
         if self.releases is not None:
             self.releases.follow(labels, versions, now)
-        return self.states.follow(version) if self.states else ""
+        return self.state.follow(version) if self.state else ""
 
     def _labels(self) -> Labels | None:
         file = self.store / RELEASES / FILE
@@ -57,7 +57,7 @@ class Mirror:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Build the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="python -m serving.mirror",
         description="Brings releases and the service's state from a store to a folder of this pod.",
@@ -89,10 +89,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def mirror_of(args: argparse.Namespace) -> Mirror:
-    """What the command line asks for.
+    """Build the mirror of the command line.
 
     Raises:
-        InputError: it can't be.
+        InputError: the options are invalid.
     """
     store, folder = Address.parse(args.store), args.folder.absolute()
     if store.local == folder:
@@ -103,38 +103,38 @@ def mirror_of(args: argparse.Namespace) -> Mirror:
     return Mirror(
         store,
         Releases(store / RELEASES, folder / RELEASES, args.only, args.keep, settle_s) if args.part != SERVING else None,
-        States(store / SERVING, folder / SERVING) if args.part != RELEASES else None,
+        ServingState(store / SERVING, folder / SERVING) if args.part != RELEASES else None,
         args.only == "newest",
     )
 
 
 def run(mirror: Mirror, *, every_s: float, follow: bool, ended: threading.Event) -> None:
-    """Look until nothing is lacking; with `follow` until the end, whatever the store does meanwhile.
+    """Sync until nothing is missing; with `follow` until `ended`, through errors of the store.
 
     Raises:
-        ShelfRankError: the store can't be read, and nobody follows.
+        ShelfRankError: the store can't be read, without `follow`.
     """
-    said, said_at = "", 0.0
+    warned, warned_at = "", 0.0
     while not ended.is_set():
         now = time.monotonic()
         try:
-            lacking = mirror.look(now)
+            missing = mirror.look(now)
         except ShelfRankError as error:
             if not follow:
                 raise
-            lacking = str(error)
-        if not lacking and not follow:
+            missing = str(error)
+        if not missing and not follow:
             return
-        if lacking and (lacking != said or now - said_at >= _REMIND_S):
-            _LOG.warning("%s", lacking)
-            said, said_at = lacking, now
-        elif not lacking:
-            said = ""
+        if missing and (missing != warned or now - warned_at >= _REMIND_S):
+            _LOG.warning("%s", missing)
+            warned, warned_at = missing, now
+        elif not missing:
+            warned = ""
         ended.wait(every_s)
 
 
 def main() -> int:
-    """Bring."""
+    """Run the command; return the exit code."""
     args = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     ended = threading.Event()

@@ -1,4 +1,4 @@
-"""The part of a mirror that a model server reads: releases, and the configuration that names them."""
+"""Sync the part of a store that a model server reads: releases, and its configuration file."""
 
 import json
 import logging
@@ -9,23 +9,23 @@ from pathlib import Path
 from components.contract.storage.labels import CONFIG_FILE, FILE, Labels
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import MANIFEST
-from serving.mirror.sync import bring, numbers, take_away, write
-from serving.mirror.target_config import Only, Served, next_step, wanted
+from serving.mirror.sync import mirror_folder, numbers, remove, write
+from serving.mirror.target_config import Only, ServerConfig, next_step, target_config
 
 _LOG = logging.getLogger(__name__)
-_SAID = ".served.json"  # what the configuration says; the configuration itself is for a model server to read
+_WRITTEN = ".served.json"  # the last written configuration, for us; the model server reads CONFIG_FILE
 
 
 @dataclass
 class Releases:
-    """Keeps a folder of releases in step with those of a store.
+    """Sync of a store's releases to a folder.
 
     Attributes:
         source: the store's releases.
-        folder: theirs.
-        only: `stable`, `newest` or None for all that carry a label and the newest `keep`.
-        keep: how many of the newest.
-        settle_s: how long the server takes to read a configuration and to load what it names; None: it doesn't run yet.
+        folder: of this pod.
+        only: `stable`, `newest` or None for all labelled releases and the newest `keep`.
+        keep: the number of newest releases to have.
+        settle_s: how long the server takes to read a configuration and to load its versions; None: it doesn't run yet.
     """
 
     source: Address
@@ -33,57 +33,57 @@ class Releases:
     only: Only | None
     keep: int
     settle_s: float | None
-    _since: float | None = None
+    _configured_at: float | None = None
 
     def follow(self, labels: Labels | None, versions: Sequence[int], now: float) -> None:
-        """Go on towards what is to be served, given the labels and the complete versions, at least one.
+        """Sync one step towards the target configuration.
 
         Args:
             labels: of the store.
-            versions: of the store.
+            versions: complete ones of the store, at least one.
             now: seconds of a clock that only goes forward.
 
         Raises:
-            ShelfRankError: the store can't be read; what there was goes on being served.
+            ShelfRankError: the store can't be read; the present releases are served on.
         """
-        target = wanted(labels, versions, model=self._model(labels, versions), only=self.only)
+        target = target_config(labels, versions, model=self._model(labels, versions), only=self.only)
         ready = {*target.versions, *(() if self.only else sorted(versions)[-self.keep :] if self.keep else ())}
         for version in sorted(ready):
-            if bring(self.source / str(version), self.folder / str(version)):
+            if mirror_folder(self.source / str(version), self.folder / str(version)):
                 _LOG.info("release %d is here", version)
-        since = self._since = now if self._since is None else self._since
-        said = self._said()
-        if said is None or self.settle_s is None:
-            self._say(target, now)
-        elif said != target and now - since >= self.settle_s:
-            self._say(next_step(said, target), now)
+        configured_at = self._configured_at = now if self._configured_at is None else self._configured_at
+        written = self._read_config()
+        if written is None or self.settle_s is None:
+            self._write_config(target, now)
+        elif written != target and now - configured_at >= self.settle_s:
+            self._write_config(next_step(written, target), now)
         if labels is not None:
             write(self.folder / FILE, replace(labels, base_path="").to_json())
-        if said == target and (self.settle_s is None or now - since >= self.settle_s):
+        if written == target and (self.settle_s is None or now - configured_at >= self.settle_s):
             for version in numbers(self.folder):
                 if version not in ready:
-                    take_away(self.folder / str(version))
+                    remove(self.folder / str(version))
                     _LOG.info("release %d isn't needed any more", version)
 
     def _model(self, labels: Labels | None, versions: Sequence[int]) -> str:
-        """Name of the model where no label was ever given: the dataset's."""
+        """Return the model's name: the labels', or the dataset's where there are no labels yet."""
         if labels is not None:
             return labels.model
         return str(json.loads((self.source / str(max(versions)) / MANIFEST).read() or b"{}").get("dataset", "model"))
 
-    def _said(self) -> Served | None:
-        file = self.folder / _SAID
+    def _read_config(self) -> ServerConfig | None:
+        file = self.folder / _WRITTEN
         if not file.exists() or not (self.folder / CONFIG_FILE).exists():
             return None
         known = json.loads(file.read_text(encoding="utf-8"))
-        said = Served(known["model"], tuple(known["versions"]), known["labels"])
-        # In a folder that was moved or copied the configuration names the one that it was written for.
-        return said if (self.folder / CONFIG_FILE).read_text(encoding="utf-8") == said.text(str(self.folder)) else None
+        written = ServerConfig(known["model"], tuple(known["versions"]), known["labels"])
+        # In a folder that was moved or copied the configuration has the path of the original.
+        return written if (self.folder / CONFIG_FILE).read_text(encoding="utf-8") == written.text(str(self.folder)) else None
 
-    def _say(self, served: Served, now: float) -> None:
-        if served == self._said():
+    def _write_config(self, served: ServerConfig, now: float) -> None:
+        if served == self._read_config():
             return
         write(self.folder / CONFIG_FILE, served.text(str(self.folder)))
-        write(self.folder / _SAID, json.dumps(asdict(served)))
-        self._since = now
+        write(self.folder / _WRITTEN, json.dumps(asdict(served)))
+        self._configured_at = now
         _LOG.info("to serve: %s, labels %s", ", ".join(map(str, served.versions)), dict(served.labels))

@@ -1,4 +1,4 @@
-"""The part of a mirror that the ranking service reads when it starts: the dataset file and the state of the release in force."""
+"""Sync what the ranking service reads at its start: the dataset file and the active release's state."""
 
 import logging
 from dataclasses import dataclass
@@ -6,26 +6,26 @@ from pathlib import Path
 
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import DATASET, complete
-from serving.mirror.sync import bring, link, numbers, take_away
+from serving.mirror.sync import link, mirror_folder, numbers, remove
 
 _LOG = logging.getLogger(__name__)
 CURRENT = "current"
 
 
 @dataclass(frozen=True)
-class States:
-    """Keeps `current` on the state of the release in force.
+class ServingState:
+    """Sync of the active release's state, to which the link `current` points.
 
     Attributes:
         source: the store's `serving`.
-        folder: theirs.
+        folder: of this pod.
     """
 
     source: Address
     folder: Path
 
     def follow(self, version: int) -> str:
-        """Go on to the state of a release; says what is lacking, or nothing.
+        """Sync the state of a release and point `current` to it; return what is missing, or "".
 
         Raises:
             ShelfRankError: the store can't be read; `current` stays where it is.
@@ -34,11 +34,11 @@ class States:
             return f"{self.source / str(version)}: no state was published with release {version}; promote a release that has one"
         current = self.folder / CURRENT
         before = int(current.readlink().name) if current.is_symlink() else version
-        bring(self.source / str(version), self.folder / str(version))
+        mirror_folder(self.source / str(version), self.folder / str(version))
         if before != version or not current.is_symlink():
             link(current, Path(str(version)))
             _LOG.info("the state in force is that of release %d", version)
             for other in numbers(self.folder):
-                if other not in (version, before):  # a service that is just starting may read the one before
-                    take_away(self.folder / str(other))
+                if other not in (version, before):  # a service that is just starting may read the previous one
+                    remove(self.folder / str(other))
         return ""

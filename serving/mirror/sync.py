@@ -1,4 +1,4 @@
-"""Puts a folder of the store into a folder of this machine: whole or not at all."""
+"""Copy or link folders of a store to a folder of this machine, atomically."""
 
 import os
 import shutil
@@ -8,10 +8,11 @@ from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import UNFINISHED
 
 
-def bring(source: Address, target: Path) -> bool:
-    """`target` holds what the folder `source` does: a link where that is on this machine too, else a copy. Whether anything was to do.
+def mirror_folder(source: Address, target: Path) -> bool:
+    """Make `target` a link to `source` where that is on this machine too, else a copy; return whether it wasn't there.
 
-    What is there already stays, but for a link to elsewhere: store and mirror were copied, and it is the original's.
+    An existing target stays, except a link to another path: store and mirror were copied, and it points to the
+    original.
     """
     if target.exists() and (not target.is_symlink() or (source.local is not None and target.readlink() == source.local)):
         return False
@@ -31,7 +32,7 @@ def bring(source: Address, target: Path) -> bool:
 
 
 def link(path: Path, target: Path) -> None:
-    """`path` is a link to `target`, in place of an earlier one, at no moment missing."""
+    """Make `path` a link to `target`, replacing an earlier link atomically."""
     unfinished = path.with_name(f"{UNFINISHED}{path.name}")
     unfinished.unlink(missing_ok=True)
     unfinished.symlink_to(target, target_is_directory=True)
@@ -39,14 +40,14 @@ def link(path: Path, target: Path) -> None:
 
 
 def write(file: Path, text: str) -> None:
-    """Write a file in place of what was there, whole or not at all; nothing where that is the same."""
+    """Replace a file atomically, unless its content is the same."""
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         file.parent.mkdir(parents=True, exist_ok=True)
         Address.parse(file).write(text.encode())
 
 
-def take_away(folder: Path) -> None:
-    """Remove what `bring` has put there; its name goes first."""
+def remove(folder: Path) -> None:
+    """Remove a folder that `mirror_folder` has made; it is renamed first, so that it is never seen partly removed."""
     if folder.is_symlink():
         folder.unlink()
         return
@@ -57,5 +58,5 @@ def take_away(folder: Path) -> None:
 
 
 def numbers(folder: Path) -> list[int]:
-    """What `bring` has put into a folder under a number, ascending."""
+    """List the versions in a folder, ascending."""
     return sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())

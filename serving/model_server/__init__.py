@@ -1,1 +1,1 @@
-"""A small model server that speaks TensorFlow Serving's gRPC and REST, for development and tests. In production run TensorFlow Serving."""
+"""Serve SavedModels by TensorFlow Serving's gRPC and REST APIs, for development and tests only."""

@@ -1,4 +1,4 @@
-"""`python -m serving.model_server`: takes TensorFlow Serving's command line."""
+"""Run the model server with TensorFlow Serving's command line: `python -m serving.model_server`."""
 
 import gc
 import logging
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Serve until SIGINT or SIGTERM; 2 where the server can't start."""
+    """Serve until SIGINT or SIGTERM; return 2 where the server can't start."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # A version that loads runs a lot of Python: let requests have their turn between its steps.
+    # Loading a version runs a lot of Python: a short switch interval lets requests run in between.
     sys.setswitchinterval(0.0005)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     from serving.model_server.errors import ServingError
     from serving.model_server.flags import parse
     from serving.model_server.server import ModelServer
 
-    # What is there by now stays: the garbage collector needn't look at it again, which would halt every request.
+    # Imported modules stay: a garbage collection that scanned them again would halt every request.
     gc.freeze()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def announce(config: "ServerConfig", server: "ModelServer") -> None:
-    """Say what this is and where it listens."""
+    """Print the addresses that the server listens on to stderr."""
     grpc = [f"{config.host}:{server.grpc_port}"] * (config.grpc_port is not None) + [f"unix:{config.socket_path}"] * bool(
         config.socket_path
     )

@@ -1,4 +1,4 @@
-"""The four inference calls over what is available, counted: the same whichever door a request came in by."""
+"""Run the four inference calls on the available versions, and measure them: the same code for gRPC and REST."""
 
 import time
 from collections.abc import Callable
@@ -8,39 +8,39 @@ from tensorflow_serving.apis import classification_pb2, inference_pb2, model_pb2
 
 from serving.model_server.errors import Code, ServingError, from_exception, invalid
 from serving.model_server.inference import examples
-from serving.model_server.inference.model_spec import required
+from serving.model_server.inference.model_spec import required_model_spec
 from serving.model_server.inference.predict import predict
 from serving.model_server.inference.runner import Call
-from serving.model_server.lifecycle.registry import Catalogue
+from serving.model_server.lifecycle.registry import Registry
 from serving.model_server.metrics import Metrics
 
-Answer = TypeVar("Answer")
+Response = TypeVar("Answer")
 
 
 class Inference:
-    """Raises ServingError only, whatever went wrong below. `deadline` is in seconds of the monotonic clock."""
+    """The inference calls. They raise ServingError only; `deadline` is in seconds of the monotonic clock."""
 
-    def __init__(self, catalogue: Catalogue, metrics: Metrics, *, as_content: bool) -> None:
-        self._catalogue, self._metrics, self._as_content = catalogue, metrics, as_content
+    def __init__(self, registry: Registry, metrics: Metrics, *, as_content: bool) -> None:
+        self._registry, self._metrics, self._as_content = registry, metrics, as_content
 
     def predict(self, request: predict_pb2.PredictRequest, deadline: float) -> predict_pb2.PredictResponse:
-        """Named tensors to named tensors."""
+        """Run one signature on named tensors."""
 
         def run(call: Call, version: int) -> predict_pb2.PredictResponse:
             return predict(request, call, version=version, as_content=self._as_content)
 
-        return self._run(required(request), "Predict", run, deadline)
+        return self._run(required_model_spec(request), "Predict", run, deadline)
 
     def classify(self, request: classification_pb2.ClassificationRequest, deadline: float) -> classification_pb2.ClassificationResponse:
-        """tf.Examples to classes."""
+        """Classify tf.Examples."""
         return self._on_examples(request, "Classify", examples.classify, deadline)
 
     def regress(self, request: regression_pb2.RegressionRequest, deadline: float) -> regression_pb2.RegressionResponse:
-        """tf.Examples to numbers."""
+        """Predict a number for each tf.Example."""
         return self._on_examples(request, "Regress", examples.regress, deadline)
 
     def multi_inference(self, request: inference_pb2.MultiInferenceRequest, deadline: float) -> inference_pb2.MultiInferenceResponse:
-        """tf.Examples to several results of one model."""
+        """Run several classifications and regressions of one model on the same tf.Examples."""
         if not request.tasks:
             raise invalid("Inference request must have at least one task")
 
@@ -49,11 +49,11 @@ class Inference:
 
         return self._run(request.tasks[0].model_spec, "MultiInference", run, deadline)
 
-    def _on_examples(self, request: Any, api: str, answer: Callable[..., Answer], deadline: float) -> Answer:
-        return self._run(required(request), api, lambda call, version: answer(request, call, version=version), deadline)
+    def _on_examples(self, request: Any, api: str, answer: Callable[..., Response], deadline: float) -> Response:
+        return self._run(required_model_spec(request), api, lambda call, version: answer(request, call, version=version), deadline)
 
-    def _run(self, spec: model_pb2.ModelSpec, api: str, run: Callable[[Call, int], Answer], deadline: float) -> Answer:
-        with self._catalogue.lease(spec) as servable:
+    def _run(self, spec: model_pb2.ModelSpec, api: str, run: Callable[[Call, int], Response], deadline: float) -> Response:
+        with self._registry.lease(spec) as servable:
             call = Call(servable.runner, deadline)
             try:
                 answer = run(call, servable.version)
@@ -65,8 +65,8 @@ class Inference:
             self._metrics.examples_total.add(call.examples, spec.name)
         return answer
 
-    def counted(self, model: str, api: str, entrypoint: str, run: Callable[[], Answer]) -> Answer:
-        """Run a request, and count it by its outcome."""
+    def counted(self, model: str, api: str, entrypoint: str, run: Callable[[], Response]) -> Response:
+        """Run a request, count it by its status code, and measure its latency."""
         start = time.perf_counter()
         code = Code.UNKNOWN
         try:

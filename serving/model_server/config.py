@@ -1,4 +1,4 @@
-"""What a server is told at its start, checked when built."""
+"""Define and check the settings of a server."""
 
 import os
 from dataclasses import dataclass
@@ -9,9 +9,10 @@ from serving.model_server.errors import invalid
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """A port of None is closed and 0 lets the system choose; times are in seconds. Models come from a config file, or are one model.
+    """Settings of a server: a port of None is closed and 0 lets the system choose; times are in seconds.
 
-    `intra_op` and `inter_op` are TensorFlow's threads for one operation and for several; 0 is 1 here.
+    Models come from `model_config_file`, or are the one model of `model_name` and `model_base_path`. `intra_op` and
+    `inter_op` are TensorFlow's threads for one operation and for several; 0 is 1 here.
     """
 
     host: str = "127.0.0.1"

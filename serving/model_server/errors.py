@@ -1,4 +1,4 @@
-"""What a request can fail with: a canonical status code and a sentence, the same over gRPC and REST."""
+"""Define the errors of a request: a canonical status code and a message, the same over gRPC and REST."""
 
 from enum import IntEnum
 
@@ -8,7 +8,7 @@ from components.contract.errors import ShelfRankError
 
 
 class Code(IntEnum):
-    """The canonical codes, by the numbers that gRPC and TensorFlow share."""
+    """Canonical status codes, by the numbers that gRPC and TensorFlow share."""
 
     OK = 0
     CANCELLED = 1
@@ -30,7 +30,7 @@ class Code(IntEnum):
 
 
 class ServingError(ShelfRankError):
-    """A request, a load or a start that failed; `str` gives the sentence alone, `status_text` the code before it."""
+    """Error of a request, a load or a start; `str` gives the message alone, `status_text` the code before it."""
 
     def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
@@ -38,17 +38,17 @@ class ServingError(ShelfRankError):
 
     @property
     def status_text(self) -> str:
-        """Such as `NOT_FOUND: Servable not found for request: Latest(shop)`."""
+        """Return code and message, such as `NOT_FOUND: Servable not found for request: Latest(shop)`."""
         return f"{self.code.name}: {self}"
 
 
 def invalid(message: str) -> ServingError:
-    """The request is wrong by itself, whatever the server's state."""
+    """Return an INVALID_ARGUMENT error: the request is wrong whatever the server's state."""
     return ServingError(Code.INVALID_ARGUMENT, message)
 
 
 def from_exception(error: Exception) -> ServingError:
-    """What an exception of the runtime or of the file system means to a client."""
+    """Convert an exception of the runtime or the file system to the error that a client gets."""
     if isinstance(error, ServingError):
         return error
     if isinstance(error, tf.errors.OpError):

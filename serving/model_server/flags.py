@@ -1,4 +1,4 @@
-"""The command line: TensorFlow Serving's flags under its names, as far as they mean something here."""
+"""Parse the command line: those of TensorFlow Serving's flags that apply here, under its names."""
 
 import argparse
 from pathlib import Path
@@ -8,8 +8,8 @@ from serving.model_server.errors import invalid
 
 
 def parse(arguments: list[str] | None = None) -> ServerConfig:
-    """Leaves the process with code 2 and a sentence for an unknown flag; raises INVALID_ARGUMENT for flags that contradict each other."""
-    usual = ServerConfig(model_base_path="-")
+    """Parse the flags. Exits with code 2 for an unknown flag; raises INVALID_ARGUMENT for contradictory flags."""
+    defaults = ServerConfig(model_base_path="-")
     parser = argparse.ArgumentParser(
         prog="python -m serving.model_server",
         description="A small model server that speaks TensorFlow Serving's gRPC and REST, for development and tests.",
@@ -24,24 +24,26 @@ def parse(arguments: list[str] | None = None) -> ServerConfig:
 
     def switch(name: str, default: bool, meaning: str) -> None:
         shown = "on" if default else "off"
-        parser.add_argument(f"--{name}", type=truth, nargs="?", const=True, default=default, metavar="BOOL", help=f"{meaning} ({shown})")
+        parser.add_argument(
+            f"--{name}", type=parse_bool, nargs="?", const=True, default=default, metavar="BOOL", help=f"{meaning} ({shown})"
+        )
 
-    text("host", usual.host, "address to listen on; not a flag of TensorFlow Serving, which listens on all")
+    text("host", defaults.host, "address to listen on; not a flag of TensorFlow Serving, which listens on all")
     number("port", 8500, "gRPC port; 0 for none")
     text("grpc_socket_path", "", "gRPC on a UNIX socket too")
     text("grpc_channel_arguments", "", "gRPC server options, name=value,name=value")
-    number("grpc_max_threads", usual.grpc_threads, "gRPC requests at a time")
+    number("grpc_max_threads", defaults.grpc_threads, "gRPC requests at a time")
     number("rest_api_port", 0, "REST port; 0 for none")
-    number("rest_api_num_threads", usual.rest_threads, "REST requests at a time")
+    number("rest_api_num_threads", defaults.rest_threads, "REST requests at a time")
     number("rest_api_timeout_in_ms", 30000, "how long a REST request may wait in a batch queue")
     switch("rest_api_enable_cors_support", False, "CORS headers in REST answers")
     switch("enable_grpc_healthcheck_service", False, "the standard gRPC health service")
-    text("model_name", usual.model_name, "name of the one model")
+    text("model_name", defaults.model_name, "name of the one model")
     text("model_base_path", "", "absolute folder of its numbered version folders")
     text("model_config_file", "", "ModelServerConfig in text format, in place of the two flags above")
     number("model_config_file_poll_wait_seconds", 0, "how often to read it again; 0 for never")
     number("file_system_poll_wait_seconds", 1, "how often to look for versions; 0 for once")
-    number("max_num_load_retries", usual.retries, "how often a failed load is tried again")
+    number("max_num_load_retries", defaults.retries, "how often a failed load is tried again")
     number("load_retry_interval_micros", 60_000_000, "how long to wait before")
     switch("allow_version_labels_for_unavailable_models", False, "new labels may point to versions that aren't loaded yet")
     switch("enable_model_warmup", True, "replay assets.extra/tf_serving_warmup_requests before a version answers")
@@ -94,12 +96,12 @@ def parse(arguments: list[str] | None = None) -> ServerConfig:
 
 
 def path(name: str) -> Path | None:
-    """The path, None for an empty name."""
+    """Return the path; None for an empty name."""
     return Path(name) if name else None
 
 
-def truth(word: str) -> bool:
-    """`true`, `1`, `false`, `0`, as TensorFlow's flags take them."""
+def parse_bool(word: str) -> bool:
+    """Parse `true`, `1`, `false`, `0`, as TensorFlow's flags do."""
     words = {"true": True, "1": True, "false": False, "0": False}
     if word.lower() not in words:
         raise argparse.ArgumentTypeError(f"expected true or false, got {word}")
@@ -107,7 +109,7 @@ def truth(word: str) -> bool:
 
 
 def channel_arguments(listed: str) -> tuple[tuple[str, int | str], ...]:
-    """`name=value,name=value`; whole numbers become int. Raises INVALID_ARGUMENT for a part without `=`."""
+    """Parse `name=value,name=value`; whole numbers become int. Raises INVALID_ARGUMENT for a part without `=`."""
     pairs: list[tuple[str, int | str]] = []
     for part in filter(None, listed.split(",")):
         name, equals, value = part.partition("=")

@@ -1,4 +1,4 @@
-"""PredictionService and ModelService over gRPC: each method hands the request on and turns a failure into its status."""
+"""Implement PredictionService and ModelService: each method delegates, and converts an error to its gRPC status."""
 
 import json
 import math
@@ -15,69 +15,69 @@ from components.contract.storage.labels import MODELS_HEADER
 from serving.model_server.calls import Inference
 from serving.model_server.errors import ServingError
 from serving.model_server.lifecycle import models
-from serving.model_server.lifecycle.model_manager import Fleet
-from serving.model_server.lifecycle.registry import Catalogue
-from serving.model_server.lifecycle.version_status import States
+from serving.model_server.lifecycle.model_manager import ModelManager
+from serving.model_server.lifecycle.registry import Registry
+from serving.model_server.lifecycle.version_status import VersionStatuses
 from serving.model_server.metadata import model_metadata, model_status
 
 STATUS_CODES = {status.value[0]: status for status in grpc.StatusCode}
-Answer = TypeVar("Answer")
+Response = TypeVar("Answer")
 
 
 class PredictionService(prediction_service.PredictionServiceServicer):
-    """The inference calls and the signatures."""
+    """Inference calls and signatures."""
 
-    def __init__(self, inference: Inference, catalogue: Catalogue) -> None:
-        self._inference, self._catalogue = inference, catalogue
+    def __init__(self, inference: Inference, registry: Registry) -> None:
+        self._inference, self._registry = inference, registry
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 - named by the service
-        """Named tensors to named tensors."""
+        """Run one signature on named tensors."""
         return self._counted("Predict", self._inference.predict, request, context)
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """tf.Examples to classes."""
+        """Classify tf.Examples."""
         return self._counted("Classify", self._inference.classify, request, context)
 
     def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """tf.Examples to numbers."""
+        """Predict a number for each tf.Example."""
         return self._counted("Regress", self._inference.regress, request, context)
 
     def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """tf.Examples to several results of one model."""
-        return answered(context, lambda: self._inference.multi_inference(request, deadline(context)))
+        """Run several classifications and regressions of one model on the same tf.Examples."""
+        return run_or_abort(context, lambda: self._inference.multi_inference(request, deadline(context)))
 
     def GetModelMetadata(  # noqa: N802
         self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-        """The signatures of one version."""
-        return answered(context, lambda: model_metadata(request, self._catalogue))
+        """Return the signatures of one version."""
+        return run_or_abort(context, lambda: model_metadata(request, self._registry))
 
-    def _counted(self, api: str, run: Callable[[Any, float], Answer], request: Any, context: grpc.ServicerContext) -> Answer:
+    def _counted(self, api: str, run: Callable[[Any, float], Response], request: Any, context: grpc.ServicerContext) -> Response:
         name = request.model_spec.name
-        return answered(context, lambda: self._inference.counted(name, api, "GRPC", lambda: run(request, deadline(context))))
+        return run_or_abort(context, lambda: self._inference.counted(name, api, "GRPC", lambda: run(request, deadline(context))))
 
 
 class ModelService(model_service.ModelServiceServicer):
-    """The status of versions, and another configuration."""
+    """Status of versions, and reload of the configuration."""
 
-    def __init__(self, fleet: Fleet, states: States) -> None:
-        self._fleet, self._states = fleet, states
+    def __init__(self, manager: ModelManager, statuses: VersionStatuses) -> None:
+        self._manager, self._statuses = manager, statuses
 
     def GetModelStatus(  # noqa: N802
         self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
     ) -> get_model_status_pb2.GetModelStatusResponse:
-        """Where each version stands; beside it all models with their labels, for which TensorFlow Serving has no call."""
-        context.set_trailing_metadata(((MODELS_HEADER, json.dumps(self._fleet.labels())),))
-        return answered(context, lambda: model_status(request, self._states))
+        """Return each version's status, and as trailing metadata all labels, which the API lacks."""
+        context.set_trailing_metadata(((MODELS_HEADER, json.dumps(self._manager.labels())),))
+        return run_or_abort(context, lambda: model_status(request, self._statuses))
 
     def HandleReloadConfigRequest(  # noqa: N802
         self, request: model_management_pb2.ReloadConfigRequest, context: grpc.ServicerContext
     ) -> model_management_pb2.ReloadConfigResponse:
-        """Serve the request's models in place of all others; the status stands in the response and is the call's own too."""
+        """Serve the request's models in place of all others; the status is both in the response and the call's own."""
         response = model_management_pb2.ReloadConfigResponse()
         response.status.SetInParent()
         try:
-            self._fleet.reload(models.from_proto(request.config))
+            self._manager.reload(models.from_proto(request.config))
         except ServingError as error:
             response.status.error_code = error.code
             response.status.error_message = str(error)
@@ -86,8 +86,8 @@ class ModelService(model_service.ModelServiceServicer):
         return response
 
 
-def answered(context: grpc.ServicerContext, run: Callable[[], Answer]) -> Answer:
-    """What `run` returns; the call ends with the status of its failure."""
+def run_or_abort(context: grpc.ServicerContext, run: Callable[[], Response]) -> Response:
+    """Return what `run` returns, or abort the call with the status of its error."""
     try:
         return run()
     except ServingError as error:
@@ -96,6 +96,6 @@ def answered(context: grpc.ServicerContext, run: Callable[[], Answer]) -> Answer
 
 
 def deadline(context: grpc.ServicerContext) -> float:
-    """When the client gives up, in seconds of the monotonic clock."""
+    """Return the client's deadline, in seconds of the monotonic clock; infinity where it set none."""
     left = context.time_remaining()
     return math.inf if left is None else time.monotonic() + left

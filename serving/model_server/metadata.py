@@ -1,31 +1,33 @@
-"""What can be asked about the models: the status of their versions, and their signatures."""
+"""Answer queries about the models: the status of their versions, and their signatures."""
 
 from tensorflow.core.protobuf import error_codes_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
 from serving.model_server.errors import Code, ServingError, invalid
-from serving.model_server.inference.model_spec import required
-from serving.model_server.lifecycle.registry import Catalogue
-from serving.model_server.lifecycle.version_status import States, Status
+from serving.model_server.inference.model_spec import required_model_spec
+from serving.model_server.lifecycle.registry import Registry
+from serving.model_server.lifecycle.version_status import Status, VersionStatuses
 
 SIGNATURES = "signature_def"
 
 
-def model_status(request: get_model_status_pb2.GetModelStatusRequest, states: States) -> get_model_status_pb2.GetModelStatusResponse:
-    """The status of one version, or of all that were ever seen, newest first. Raises NOT_FOUND when there is none.
+def model_status(
+    request: get_model_status_pb2.GetModelStatusRequest, statuses: VersionStatuses
+) -> get_model_status_pb2.GetModelStatusResponse:
+    """Return the status of one version, or of all ever seen, newest first. Raises NOT_FOUND when there is none.
 
-    A label is passed over, as TensorFlow Serving does: it is answered for all versions.
+    A label is ignored, as by TensorFlow Serving: the response is for all versions.
     """
-    spec = required(request)
-    versions = states.versions(spec.name)
-    wanted = spec.version.value if spec.HasField("version") else None
-    if wanted is not None and wanted not in versions:
-        raise ServingError(Code.NOT_FOUND, f"Could not find version {wanted} of model {spec.name}")
+    spec = required_model_spec(request)
+    versions = statuses.versions(spec.name)
+    requested = spec.version.value if spec.HasField("version") else None
+    if requested is not None and requested not in versions:
+        raise ServingError(Code.NOT_FOUND, f"Could not find version {requested} of model {spec.name}")
     if not versions:
         raise ServingError(Code.NOT_FOUND, f"Could not find any versions of model {spec.name}")
     response = get_model_status_pb2.GetModelStatusResponse()
     for version, status in versions.items():
-        if wanted in (None, version):
+        if requested in (None, version):
             _add(response, version, status)
     return response
 
@@ -37,17 +39,17 @@ def _add(response: get_model_status_pb2.GetModelStatusResponse, version: int, st
 
 
 def model_metadata(
-    request: get_model_metadata_pb2.GetModelMetadataRequest, catalogue: Catalogue
+    request: get_model_metadata_pb2.GetModelMetadataRequest, registry: Registry
 ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-    """The signatures of one version. Raises INVALID_ARGUMENT for any other field than `signature_def`."""
-    spec = required(request)
+    """Return the signatures of one version. Raises INVALID_ARGUMENT for any other field than `signature_def`."""
+    spec = required_model_spec(request)
     if not request.metadata_field:
         raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
     for name in request.metadata_field:
         if name != SIGNATURES:
             raise invalid(f"Metadata field {name} is not supported")
     response = get_model_metadata_pb2.GetModelMetadataResponse()
-    with catalogue.lease(spec) as servable:
+    with registry.lease(spec) as servable:
         signatures = get_model_metadata_pb2.SignatureDefMap()
         for name, signature in servable.runner.signatures.items():
             signatures.signature_def[name].CopyFrom(signature)

@@ -1,6 +1,6 @@
-"""Counters and histograms under TensorFlow Serving's names, and the page that Prometheus reads.
+"""Count under TensorFlow Serving's metric names, and render the metrics for Prometheus.
 
-The names begin with a colon, which Prometheus allows and its client libraries don't write: hence a writer of our own.
+The names begin with a colon, which Prometheus allows and its client library rejects; hence these classes.
 """
 
 import threading
@@ -11,7 +11,7 @@ Labels = tuple[str, ...]
 
 
 class Counter:
-    """A sum for each combination of labels. Thread-safe."""
+    """Counter for each combination of labels. Thread-safe."""
 
     kind = "counter"
 
@@ -21,18 +21,18 @@ class Counter:
         self._lock = threading.Lock()
 
     def add(self, count: int, *labels: str) -> None:
-        """Count so many more under these labels."""
+        """Add `count` under these labels."""
         with self._lock:
             self._values[labels] = self._values.get(labels, 0) + count
 
     def lines(self) -> list[str]:
-        """The values, a line each."""
+        """Render the values, a line each."""
         with self._lock:
             return [f"{self.name}{{{_labelled(self.labels, labels)}}} {value}" for labels, value in sorted(self._values.items())]
 
 
 class Histogram:
-    """Counts below `scale * growth ** i` for each combination of labels. Thread-safe."""
+    """Histogram with the bucket bounds `scale * growth ** i` for each combination of labels. Thread-safe."""
 
     kind = "histogram"
 
@@ -44,7 +44,7 @@ class Histogram:
         self._lock = threading.Lock()
 
     def add(self, value: float, *labels: str) -> None:
-        """Put one more value under these labels."""
+        """Observe a value under these labels."""
         bucket = bisect_right(self._limits, value)
         with self._lock:
             counts = self._counts.get(labels)
@@ -54,7 +54,7 @@ class Histogram:
             self._sums[labels] = self._sums.get(labels, 0.0) + value
 
     def lines(self) -> list[str]:
-        """The cumulative buckets, the sum and the count, a line each."""
+        """Render the cumulative buckets, the sum and the count, a line each."""
         edges = [f"{limit:g}" for limit in self._limits] + ["+Inf"]
         lines = []
         with self._lock:
@@ -68,7 +68,7 @@ class Histogram:
 
 
 class Metrics:
-    """What one server counts; times are in microseconds."""
+    """Metrics of one server; times are in microseconds."""
 
     def __init__(self) -> None:
         def latency(name: str, *labels: str) -> Histogram:
@@ -87,7 +87,7 @@ class Metrics:
         self.batched_runs = Counter(":tensorflow:serving:batching_session:wrapped_run_count")
 
     def page(self) -> str:
-        """All of it in Prometheus' text format."""
+        """Render all metrics in Prometheus' text format."""
         lines = []
         for metric in sorted(vars(self).values(), key=lambda metric: str(metric.name)):
             lines += [f"# TYPE {metric.name} {metric.kind}", *metric.lines()]

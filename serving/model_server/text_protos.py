@@ -1,6 +1,7 @@
-"""TensorFlow Serving's small config files in protobuf's text format whose messages no Python package holds.
+"""Parse TensorFlow Serving's config files in protobuf's text format whose messages no Python package holds.
 
-The messages are declared here by the field names and numbers of its `session_bundle_config.proto` and `monitoring_config.proto`.
+The messages are declared here by the field names and numbers of its `session_bundle_config.proto` and
+`monitoring_config.proto`.
 """
 
 from functools import cache
@@ -55,7 +56,7 @@ def _pool() -> descriptor_pool.DescriptorPool:
 
 
 def read(path: Path, message: str) -> Any:
-    """The message (`BatchingParameters`, `MonitoringConfig`) in a file. Raises INVALID_ARGUMENT with the place of a fault."""
+    """Read a `BatchingParameters` or `MonitoringConfig` from a file. Raises INVALID_ARGUMENT for a fault."""
     parsed = message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{_PACKAGE}.{message}"))()
     try:
         text_format.Parse(path.read_text(), parsed)

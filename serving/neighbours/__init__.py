@@ -1,1 +1,1 @@
-"""Cold start of a product: what is known of products like it stands in for what isn't known of it."""
+"""Find the products that are most similar by content, for candidates and for the cold start of new products."""

@@ -1,13 +1,14 @@
-"""A product's content as a vector: alike in category, brand, words and price is near in angle. No training, the same everywhere.
+"""Embed a product's content as a vector: similar category, brand, words and price give a small angle.
 
-Each feature of the catalogue gives a part of about unit length, so that all weigh alike; a missing value gives nothing:
+The embedding is untrained and deterministic. Each feature of the catalogue gives a part of about unit length, so that
+all have equal weight; a missing value gives zero:
 
-- `category`, `id`: the value; `multi`: its values; `text`: its words, weighted by how rare they are, idf = 1 + log((1 + N) / (1 + n))
-  for a word that n of N products have. A value or word is a vector of 128 signs, the bits of its BLAKE2b hash: a random projection
-  (Achlioptas 2003) of the space with an axis for each word there is. Of unrelated ones the cosine is 0 on average, with a standard
-  deviation of 0.09.
-- `number`: an angle, (cos z, sin z), with z its distance from the mean in standard deviations (of the logarithm where the feature says
-  `log`), at most 1.5 either way: near numbers are alike, and the farthest are opposites.
+- `category`, `id`: the value; `multi`: its values; `text`: its words, weighted by inverse document frequency, idf = 1 +
+  log((1 + N) / (1 + n)) for a word that n of N products have. A value or word is a vector of 128 signs, the bits of its
+  BLAKE2b hash: a random projection (Achlioptas 2003) of the one-hot space. The cosine of unrelated ones is 0 on
+  average, with a standard deviation of 0.09.
+- `number`: an angle, (cos z, sin z), with z its distance from the mean in standard deviations (of the logarithm where
+  the feature says `log`), clipped to 1.5 either way: close numbers are similar, and the farthest are almost opposite.
 - `vector`: its direction.
 """
 
@@ -36,7 +37,7 @@ Columns = Mapping[str, Sequence[Any] | NDArray[Any]]  # feature to its values, o
 
 @dataclass(frozen=True)
 class ContentSpace:
-    """How the products of a catalogue become vectors: the features, how rare each word is, and each number's mean and spread."""
+    """Parameters of a catalogue's embedding: features, idf of each word, mean and standard deviation of each number."""
 
     features: tuple[GivenFeature, ...]
     idf: Mapping[str, Floats]  # text feature to [_IDF_BUCKETS]
@@ -44,10 +45,10 @@ class ContentSpace:
 
 
 def content_space(dataset: Dataset, columns: Columns) -> ContentSpace:
-    """The space of a catalogue.
+    """Fit the embedding to a catalogue.
 
     Args:
-        dataset: says which features stand in the catalogue, and of which kind they are.
+        dataset: defines the features of the catalogue and their kinds.
         columns: those features of all its products.
 
     Raises:
@@ -67,7 +68,7 @@ def content_space(dataset: Dataset, columns: Columns) -> ContentSpace:
 
 
 def content_vectors(space: ContentSpace, columns: Columns) -> Floats:
-    """[N, D] unit vectors of N products, of the catalogue or new; zero where nothing at all is known."""
+    """Embed N products, of the catalogue or new, as unit vectors [N, D]; zero where all values are missing."""
     total = len(columns[space.features[0].name])
     width = SIGNS + sum(_own_width(feature) for feature in space.features)
     vectors = np.empty((total, width), np.float32)
@@ -102,7 +103,7 @@ def _direction(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _signs(feature: GivenFeature, values: Sequence[Any] | NDArray[Any], idf: Floats | None) -> NDArray[np.float64]:
-    """[n, SIGNS] the sum of a feature's tokens, as long as they would be on axes of their own: unit length."""
+    """Sum the sign vectors of a feature's tokens [n, SIGNS], scaled as if they were orthogonal: unit length."""
     rows: list[int] = []
     tokens: list[int] = []
     number: dict[str, int] = {}
@@ -114,7 +115,7 @@ def _signs(feature: GivenFeature, values: Sequence[Any] | NDArray[Any], idf: Flo
     made = np.zeros((total, SIGNS))
     if not rows:
         return made
-    # The feature's name is part of it: red, the colour, isn't Red, the brand.
+    # The feature's name is part of the hash: the colour red isn't the brand Red.
     digests = [hashlib.blake2b(f"{feature.name}\0{token}".encode("utf-8", "replace"), digest_size=SIGNS // 8).digest() for token in number]
     signs = np.unpackbits(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, SIGNS // 8), axis=1) * 2.0 - 1
     weight = np.ones(len(digests)) if idf is None else idf[[_bucket(token) for token in number]].astype(np.float64)
@@ -125,7 +126,7 @@ def _signs(feature: GivenFeature, values: Sequence[Any] | NDArray[Any], idf: Flo
 
 
 def _tokens(feature: GivenFeature, value: Any) -> Iterator[str]:
-    """Each once: a word that stands twice in a title says no more."""
+    """Yield the distinct tokens of a value: a word that is repeated in a title counts once."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else "" if value is None else str(value)
     if isinstance(feature, Text):
         yield from dict.fromkeys(_WORD.findall(text.lower()))
@@ -136,7 +137,7 @@ def _tokens(feature: GivenFeature, value: Any) -> Iterator[str]:
 
 
 def _idf(values: Iterable[Any]) -> Floats:
-    """[_IDF_BUCKETS] by a word's hash; two words in one bucket count as one, which makes them a little less rare."""
+    """Compute idf by a word's hash bucket [_IDF_BUCKETS]; colliding words count as one, with a slightly lower idf."""
     seen, total = np.zeros(_IDF_BUCKETS), 0
     buckets: dict[str, int] = {}
     for value in values:

@@ -1,7 +1,7 @@
-"""The nearest by cosine, exactly: every product is compared.
+"""Find nearest neighbours by cosine with an exact search over all products.
 
-A million products of 130 numbers are half a gigabyte, read once for all queries together. A product needs its neighbours once, when it
-is new, so an approximate index would save little and cost its own upkeep.
+A million products of 130 numbers are half a gigabyte, read once for all queries of a call. Results are cached, so an
+approximate index would save little, and would have to be maintained.
 """
 
 from typing import NamedTuple
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 
 from components.contract.errors import InputError
 
-ROWS = 65_536  # of the catalogue at a time: their similarities to a hundred queries are 26 MB
+ROWS = 65_536  # of the catalogue in one block: their similarities to a hundred queries are 26 MB
 
 
 class Neighbours(NamedTuple):
-    """Of Q queries: `rows` [Q, K] of the catalogue, nearest first, equally near ones by row; `similarity` [Q, K], their cosines."""
+    """Neighbours of Q queries: `rows` [Q, K] of the catalogue, nearest first, ties by row, and their cosines [Q, K]."""
 
     rows: NDArray[np.int64]
     similarity: NDArray[np.float32]
 
 
 def nearest(catalogue: NDArray[np.float32], queries: NDArray[np.float32], *, count: int) -> Neighbours:
-    """The `count` nearest products of each query, or all where there are fewer.
+    """Find the `count` nearest products of each query, or all where there are fewer.
 
     Args:
-        catalogue: [N, D] unit vectors of those that may be neighbours.
+        catalogue: [N, D] unit vectors of the possible neighbours.
         queries: [Q, D] unit vectors.
         count: K.
 
@@ -40,22 +40,22 @@ def nearest(catalogue: NDArray[np.float32], queries: NDArray[np.float32], *, cou
     rows = np.empty((len(queries), 0), np.int64)
     for first in range(0, len(catalogue), ROWS):
         block = queries @ catalogue[first : first + ROWS].T
-        # Those found before come first: among equals they have the lower row.
+        # Earlier blocks come first: in a tie the lower row wins.
         similarity = np.concatenate([best, block], axis=1)
-        keep = _first(similarity, count)
+        keep = _top_columns(similarity, count)
         before = best.shape[1]
-        rows = np.where(keep < before, _taken(rows, keep), first + keep - before)
+        rows = np.where(keep < before, _take_columns(rows, keep), first + keep - before)
         best = np.take_along_axis(similarity, keep, 1)
     return Neighbours(rows, best)
 
 
-def _taken(rows: NDArray[np.int64], keep: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The rows in the columns `keep`; anything where there is no such column."""
+def _take_columns(rows: NDArray[np.int64], keep: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Take the columns `keep` of `rows`; arbitrary values where a column doesn't exist."""
     return np.take_along_axis(rows, np.minimum(keep, rows.shape[1] - 1), 1) if rows.shape[1] else keep
 
 
-def _first(similarity: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """[Q, K] columns of the greatest, in order, the first of equals."""
+def _top_columns(similarity: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Return the columns [Q, K] of the greatest values, descending, ties by column."""
     total = similarity.shape[1]
     if total <= count:
         return np.argsort(-similarity, axis=1, kind="stable")

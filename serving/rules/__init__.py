@@ -1,1 +1,1 @@
-"""Merchandising rules after scoring: what the shop decides, apart from what the model says."""
+"""Apply merchandising rules after scoring."""

@@ -1,4 +1,4 @@
-"""Maximal marginal relevance: Carbonell & Goldstein 1998, "The use of MMR, diversity-based reranking", equation 1."""
+"""Rerank by Carbonell & Goldstein 1998, "The use of MMR, diversity-based reranking", equation 1."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,21 +8,21 @@ from numpy.typing import NDArray
 
 
 def mmr(alike: NDArray[Any] | Sequence[Any], *, weight: float, first: int) -> NDArray[np.int64]:
-    """A new order of L candidates that stand in order of relevance.
+    """Rerank L candidates that are sorted by relevance.
 
-    Each of the first places goes to the candidate with the greatest (1 - weight) relevance - weight max similarity to those placed, which
-    is the paper's with lambda = 1 - weight; ties to the one that stood higher. Relevance is 1 - place / first: scores of any scale and sign
-    count alike, so does what other rules did to the order, and a candidate passes at most first weight / (1 - weight) others, however long
-    the list. The candidates that are left keep their order.
+    Each of the first places gets the candidate with the greatest (1 - weight) relevance - weight max similarity to
+    those placed, which is the paper's with lambda = 1 - weight; ties to the one that was higher. Relevance is 1 - place
+    / first: so scores of any scale and sign have the same effect, moves by other rules are kept, and a candidate passes
+    at most first weight / (1 - weight) others, however long the list. The remaining candidates keep their order.
 
     Args:
-        alike: [L] values, of which equal ones have similarity 1 and others 0 (a missing one, None, "" or NaN, is like nothing); or
-            [L, D] vectors, compared by their cosine (a zero vector is like nothing).
+        alike: [L] values, of which equal ones have similarity 1 and others 0 (a missing one, None, "" or NaN, has
+            similarity 0 to all); or [L, D] vectors, compared by their cosine (a zero vector has similarity 0 to all).
         weight: from 0 to 1.
-        first: how many places are filled so.
+        first: the number of places to fill.
 
     Returns:
-        Places before, [L], in the new order.
+        The old places [L] in the new order.
     """
     total = len(alike)
     similarity = _Similarity(alike)
@@ -41,7 +41,7 @@ def mmr(alike: NDArray[Any] | Sequence[Any], *, weight: float, first: int) -> ND
 
 
 class _Similarity:
-    """Similarity of all candidates to one, [L]."""
+    """Similarity of all candidates [L] to one."""
 
     def __init__(self, alike: NDArray[Any] | Sequence[Any]) -> None:
         self._vectors: NDArray[np.float64] | None = None
@@ -51,7 +51,7 @@ class _Similarity:
             self._vectors = vectors / np.where(length > 0, length, 1)
             return
         codes: dict[Any, int] = {}
-        # A missing value gets a code of its own each time.
+        # Each missing value gets a code of its own.
         keys = (("missing", at) if _missing(value) else ("value", value) for at, value in enumerate(alike))
         self._codes = np.fromiter((codes.setdefault(key, len(codes)) for key in keys), np.int64, len(alike))
 

@@ -1,4 +1,4 @@
-"""The rules file: named sets of merchandising rules, checked against the dataset file's features."""
+"""Read the rules file: named sets of merchandising rules, checked against the dataset file's features."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ class _Rule(Strict):
 
 
 class Selecting(_Rule):
-    """Concerns some of the candidates."""
+    """Rule for selected candidates."""
 
     items: tuple[str, ...] = Field(default=(), description="Candidates by id")
     where: dict[str, Values] = Field(
@@ -46,34 +46,34 @@ class Selecting(_Rule):
 
 
 class Pin(Selecting):
-    """To a place, and those that follow where there are several."""
+    """Move to a place, several candidates to the places from it on."""
 
     kind: Literal["pin"]
     place: int = Field(ge=0, description="From 0; the next free one where another rule has pinned there")
 
 
 class Boost(Selecting):
-    """Up by some places."""
+    """Move up by some places."""
 
     kind: Literal["boost"]
     places: int = Field(ge=1, description="How many others it passes")
 
 
 class Bury(Selecting):
-    """Down by some places."""
+    """Move down by some places."""
 
     kind: Literal["bury"]
     places: int = Field(ge=1, description="How many others pass it")
 
 
 class Filter(Selecting):
-    """Out of the list."""
+    """Remove from the list."""
 
     kind: Literal["filter"]
 
 
 class Diversity(_Rule):
-    """Like beside unlike: maximal marginal relevance."""
+    """Separate similar candidates by maximal marginal relevance."""
 
     kind: Literal["diversity"]
     by: str = Field(description="Item feature that tells what is alike: same values, or vectors by their cosine")
@@ -87,7 +87,7 @@ Rule = Annotated[Pin | Boost | Bury | Filter | Diversity, Field(discriminator="k
 
 
 class Rules(Strict):
-    """Sets of rules, of which one holds for a request."""
+    """Sets of rules, of which one applies to a request."""
 
     sets: dict[RuleName, tuple[Rule, ...]] = Field(
         description="By name; `default` holds where no arm of an experiment names another, and may be left out"
@@ -101,14 +101,14 @@ def load_rules(path: str | Path, dataset: Dataset) -> Rules:
     """Read and check a rules file.
 
     Raises:
-        ServiceFileError: it is missing, isn't YAML, or says something that can't be; every fault is listed with its line.
+        ServiceFileError: it is missing, isn't YAML, or is invalid; every fault is listed with its line.
     """
     text = read_text(path, what="a rules file", remedy="`examples/serving/rules.yaml` is one to start from", error=ServiceFileError)
     return parse_rules(text, dataset, str(path))
 
 
 def parse_rules(text: str, dataset: Dataset, name: str = "rules file") -> Rules:
-    """As `load_rules`, from the text; `name` is what errors call it."""
+    """Parse and check the text of a rules file; errors call it `name`."""
     return parse_strict(
         text,
         name,
@@ -129,7 +129,7 @@ def _names(made: Rules) -> Iterator[Fault]:
 
 
 def _features(made: Rules, dataset: Dataset) -> Iterator[Fault]:
-    """Rules speak of values that stand in a table; what one is, only the dataset file says."""
+    """Check the features of rules, which must be given columns of the dataset file."""
     value = [feature for feature in dataset.features if isinstance(feature, GivenFeature)]
     of_item = {feature.name: feature for feature in value if feature.side == "item" and feature.name != "position"}
     around = {feature.name for feature in value if feature.side != "item" and not isinstance(feature, Vector)}

@@ -1,4 +1,4 @@
-"""Which candidates a rule concerns, and whether it holds for a request."""
+"""Select the candidates of a rule, and decide whether it applies to a request."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,20 +15,20 @@ from serving.rules.file import Selecting, Value
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]  # item feature to its values, one a candidate
 
 
-def holds(when: Mapping[str, Sequence[Value]], context: Mapping[str, Any]) -> bool:
-    """Whether each feature has one of its values; one that the request doesn't give has none."""
+def applies(when: Mapping[str, Sequence[Value]], context: Mapping[str, Any]) -> bool:
+    """Return whether each feature of the context has one of the values; a feature that the request lacks has none."""
     return all(name in context and matches(context[name], values) for name, values in when.items())
 
 
-def selected(rule: Selecting, items: Sequence[str], columns: Columns) -> NDArray[np.bool_]:
-    """The candidates that a rule concerns, [L].
+def select(rule: Selecting, items: Sequence[str], columns: Columns) -> NDArray[np.bool_]:
+    """Return a mask [L] of the candidates that a rule selects.
 
     Raises:
-        InputError: there is no column of a feature that it asks for.
+        InputError: there is no column of a feature that it uses.
     """
     if rule.items:
-        wanted = set(rule.items)
-        return np.fromiter((item in wanted for item in items), np.bool_, len(items))
+        ids = set(rule.items)
+        return np.fromiter((item in ids for item in items), np.bool_, len(items))
     chosen = np.ones(len(items), np.bool_)
     for name, values in rule.where.items():
         actual = column(columns, name, len(items))
@@ -37,7 +37,7 @@ def selected(rule: Selecting, items: Sequence[str], columns: Columns) -> NDArray
 
 
 def apart(dataset: Dataset, columns: Columns) -> Columns:
-    """The columns with the values of the kind `multi` as lists: "new|sale" is ["new", "sale"], as rules compare them."""
+    """Split the values of the kind `multi` into lists: "new|sale" to ["new", "sale"]."""
     separators = {feature.name: feature.separator for feature in dataset.features if isinstance(feature, Multi)}
     return {
         name: [str(value).split(separators[name]) for value in values] if name in separators else values for name, values in columns.items()
@@ -45,7 +45,7 @@ def apart(dataset: Dataset, columns: Columns) -> Columns:
 
 
 def column(columns: Columns, name: str, length: int) -> Sequence[Any] | NDArray[Any]:
-    """The values of a feature, one a candidate."""
+    """Return the values of a feature, one for each candidate."""
     if name not in columns:
         raise InputError(f"the rules need the item feature {name!r}, which isn't given; {closest(name, list(columns))}")
     if len(columns[name]) != length:
@@ -54,7 +54,7 @@ def column(columns: Columns, name: str, length: int) -> Sequence[Any] | NDArray[
 
 
 def matches(actual: Any, values: Sequence[Value]) -> bool:
-    """Whether a value is one of those: numbers as numbers, everything else as text; of several values, whether any is."""
+    """Return whether a value, or any of several, is among `values`: numbers compared as numbers, others as text."""
     if isinstance(actual, list | tuple | set | frozenset):
         return any(matches(each, values) for each in actual)
     if isinstance(actual, bytes):
@@ -68,5 +68,5 @@ def _same(actual: Any, value: Value) -> bool:
             return float(actual) == float(value)
         except (TypeError, ValueError):
             return False
-    # YAML reads a bare yes as true; a table has it as text or as a truth value.
+    # YAML reads a bare yes as true; a table has it as text or as a bool.
     return str(actual).lower() == str(value).lower() if isinstance(value, bool) else str(actual) == value

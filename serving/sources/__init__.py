@@ -1,1 +1,1 @@
-"""Named sources of candidates, for a page that has no list of its own."""
+"""Retrieve candidates from named sources, for requests without a list of candidates."""

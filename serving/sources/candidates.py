@@ -1,4 +1,4 @@
-"""From the name of a source to the products it gives for a request."""
+"""Retrieve a source's products for a request."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, final
@@ -12,48 +12,48 @@ from components.contract.errors import InputError
 from components.contract.values.null_words import feature_words
 from serving.features.catalogue import Items
 from serving.features.values import texts
-from serving.sources.contents import Contents
+from serving.sources.contents import CatalogueIndex
 from serving.sources.file import Alike, Listed, New, Popular, Similar, Source, Sources
 from serving.sources.popularity_ranking import Standing, Watched
 
 
 @final
 class CandidateSources:
-    """The sources of a file over one catalogue.
+    """Candidate sources of a file over one catalogue.
 
     Args:
         sources: the file.
         dataset: the dataset file.
         items: the catalogue.
-        watched: how its products stand; None where no source asks for it.
-        contents: what its products' values say, likewise.
+        watched: its products by popularity; None where no source needs it.
+        contents: its products by value and content; None where no source needs it.
 
     Attributes:
         file: as given.
     """
 
     def __init__(
-        self, sources: Sources, dataset: Dataset, items: Items, watched: Watched[Standing] | None, contents: Watched[Contents] | None
+        self, sources: Sources, dataset: Dataset, items: Items, watched: Watched[Standing] | None, contents: Watched[CatalogueIndex] | None
     ) -> None:
         self.file = sources
         self._sources, self._dataset, self._items, self._watched, self._contents = sources.sources, dataset, items, watched, contents
 
     @property
     def watched(self) -> list[Watched[Any]]:
-        """What is to be looked at again from time to time."""
+        """Return what must be refreshed periodically."""
         return [each for each in (self._watched, self._contents) if each is not None]
 
     def items(self, name: str, *, about: str, context: Mapping[str, Any], without: Collection[str] = frozenset()) -> list[str]:
-        """The products of a source, each once.
+        """Return the distinct products of a source.
 
         Args:
             name: of the source.
             about: what the request is about: a product's id for `similar`, a value for `category`.
             context: of the request.
-            without: products that it doesn't give; the next ones come in their place.
+            without: products to leave out; the next ones fill the list.
 
         Raises:
-            InputError: no such source, it has to be told something that the request doesn't, or it has no product.
+            InputError: no such source, the request lacks a value that it needs, or it has no product.
         """
         if name not in self._sources:
             raise InputError(f"no source of candidates is called {name!r}; {closest(name, list(self._sources))}")
@@ -68,26 +68,26 @@ class CandidateSources:
         return kept
 
     def _rows(self, name: str, source: Source, about: str, context: Mapping[str, Any], most: int) -> NDArray[np.int64]:
-        """The rows of a source's products in the catalogue, at least `most` where there are as many."""
+        """Return the catalogue's rows of a source's products, at least `most` where there are as many."""
         match source:
             case Popular():
-                return self._standing().by_popularity
+                return self._popularity().by_popularity
             case New(below=below):
-                events = self._standing().events
+                events = self._popularity().events
                 fewest = np.argsort(events, kind="stable")
                 return fewest[events[fewest] < below]
             case Alike():
                 assert self._contents is not None
                 of_value = self._contents.now.with_value(source.feature, self._value(name, source, about, context))
-                order = self._standing().by_popularity
+                order = self._popularity().by_popularity
                 return order[np.isin(order, of_value)]
         if about not in self._items:
             raise InputError(f"source {name!r}: expected a product of the catalogue in `about`, got {about!r}; name one")
         assert self._contents is not None
-        # A power of two: few different numbers, for what is found is kept by row and number.
+        # A power of two: few distinct counts, as results are cached by row and count.
         return self._contents.now.nearest(int(self._items.rows([about])[0]), 1 << (most - 1).bit_length())
 
-    def _standing(self) -> Standing:
+    def _popularity(self) -> Standing:
         assert self._watched is not None
         return self._watched.now
 
@@ -104,10 +104,10 @@ class CandidateSources:
 
 
 def stands(sources: Sources) -> bool:
-    """Whether a source asks how products stand."""
+    """Return whether a source needs the popularity ranking."""
     return any(isinstance(source, Popular | New | Alike) for source in sources.sources.values())
 
 
 def compares(sources: Sources) -> bool:
-    """Whether a source asks what products' values say."""
+    """Return whether a source needs the products' values."""
     return any(isinstance(source, Alike | Similar) for source in sources.sources.values())

@@ -1,4 +1,4 @@
-"""What the values of the catalogue's products say at a moment: which have a value, and which are near each other by content."""
+"""Index the catalogue's products by value and by content, at a moment."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -14,17 +14,17 @@ from serving.neighbours.content import content_space, content_vectors
 from serving.neighbours.nearest import nearest
 from serving.sources.file import Alike, Similar, Sources
 
-REMEMBERED = 10_000  # products whose neighbours are kept: they don't change while the values don't
+REMEMBERED = 10_000  # products whose neighbours are cached, until the values change
 
 
 @final
-class Contents:
-    """Of N products, by their rows.
+class CatalogueIndex:
+    """Index of N products, by their rows.
 
     Args:
-        sources: the sources file; only what its sources ask for is made.
+        sources: the sources file; only what its sources need is built.
         dataset: the dataset file.
-        columns: by feature the products' N values.
+        columns: feature to the products' N values.
     """
 
     def __init__(self, sources: Sources, dataset: Dataset, columns: dict[str, NDArray[Any]]) -> None:
@@ -35,24 +35,24 @@ class Contents:
         self.nearest = lru_cache(REMEMBERED)(self._nearest)
 
     def with_value(self, feature: str, value: str) -> NDArray[np.int64]:
-        """The rows of the products that have a value, or have it among others."""
+        """Return the rows of the products that have a value, or have it among others."""
         return self._by_value[feature].get(value, np.zeros(0, np.int64))
 
     def _nearest(self, row: int, most: int) -> NDArray[np.int64]:
-        """The rows of at most so many products next to the one in a row, without that one, the nearest first."""
+        """Return the rows of at most `most` nearest products of the one in `row`, without it, the nearest first."""
         assert self._vectors is not None
         rows = nearest(self._vectors, self._vectors[row : row + 1], count=most + 1).rows[0]
         return np.asarray(rows[rows != row])
 
 
-def contents_at(sources: Sources, dataset: Dataset, items: Items) -> Callable[[int], Contents]:
-    """From a moment to what the catalogue's values say then; where they don't change in between, what was made before."""
-    made: dict[int, Contents] = {}
+def contents_at(sources: Sources, dataset: Dataset, items: Items) -> Callable[[int], CatalogueIndex]:
+    """Return a function from a moment to the index at that time, which is rebuilt only where the values change."""
+    made: dict[int, CatalogueIndex] = {}
 
-    def at(time_us: int) -> Contents:
+    def at(time_us: int) -> CatalogueIndex:
         period = items.period(time_us)
         if period not in made:
-            contents = Contents(sources, dataset, items.values(time_us))
+            contents = CatalogueIndex(sources, dataset, items.values(time_us))
             made.clear()
             made[period] = contents
         return made[period]

@@ -1,4 +1,4 @@
-"""The sources file: named sources of candidates, checked against the dataset file's features."""
+"""Read the sources file: named sources of candidates, checked against the dataset file's features."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,20 +18,20 @@ class _Source(Strict):
 
 
 class Popular(_Source):
-    """The catalogue's products that stand highest, as the ladder's popularity has it."""
+    """The most popular products of the catalogue, by the popularity of the fallback chain."""
 
     kind: Literal["popular"]
 
 
 class New(_Source):
-    """The catalogue's products of which the state knows least."""
+    """The products of the catalogue with the fewest events in the state."""
 
     kind: Literal["new"]
     below: int = Field(default=1, ge=1, description="With fewer counted events than this")
 
 
 class Alike(_Source):
-    """The catalogue's products with one value of a feature, the popular ones first."""
+    """The products of the catalogue with a value of a feature, the most popular first."""
 
     kind: Literal["category"]
     feature: str = Field(description="Item feature of the catalogue: an id, a category, or one of several values")
@@ -41,7 +41,7 @@ class Alike(_Source):
 
 
 class Similar(_Source):
-    """The catalogue's products that are nearest by content to the product that the request is `about`, without that one."""
+    """The products of the catalogue that are nearest by content to the request's `about`, without that one."""
 
     kind: Literal["similar"]
 
@@ -69,14 +69,14 @@ def load_sources(path: str | Path, dataset: Dataset) -> Sources:
     """Read and check a sources file.
 
     Raises:
-        ServiceFileError: it is missing, isn't YAML, or says something that can't be; every fault is listed with its line.
+        ServiceFileError: it is missing, isn't YAML, or is invalid; every fault is listed with its line.
     """
     text = read_text(path, what="a sources file", remedy="`examples/serving/sources.yaml` is one to start from", error=ServiceFileError)
     return parse_sources(text, dataset, str(path))
 
 
 def parse_sources(text: str, dataset: Dataset, name: str = "sources file") -> Sources:
-    """As `load_sources`, from the text; `name` is what errors call it."""
+    """Parse and check the text of a sources file; errors call it `name`."""
     return parse_strict(
         text,
         name,

@@ -1,4 +1,4 @@
-"""How the catalogue's products stand with the shoppers: looked up for all of them from time to time, and not for each request."""
+"""Rank the catalogue's products by popularity, periodically rather than for each request."""
 
 import asyncio
 import logging
@@ -20,25 +20,25 @@ AT_A_TIME = 1_000
 _LOG = logging.getLogger(__name__)
 
 Seen = TypeVar("Seen")
-Known = Callable[[list[str], int], Features | None]  # ids and the moment to what is known of them
+Known = Callable[[list[str], int], Features | None]  # ids and a moment to their state features
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Of N products: `by_popularity` (N,) their rows, the popular first, of equals those with more events; `events` (N,) counted so far."""
+    """Ranking of N products: `by_popularity` (N,) rows, most popular first, ties by events; `events` (N,) counted."""
 
     by_popularity: NDArray[np.int64]
     events: NDArray[np.int64]
 
 
 def standing(ids: Sequence[str], known: Known, dataset: Dataset, column: str | None, *, time_us: int) -> Standing:
-    """How products stand at a moment; where nothing is kept of items all are equal and new.
+    """Rank products at a moment; where items have no state all are equal and without events.
 
     Args:
         ids: of the N products.
-        known: the state.
-        dataset: whose plan the state has.
-        column: the state feature's column by which products are popular, or None.
+        known: reads the state.
+        dataset: defines the state's plan.
+        column: the state feature's column that is the popularity, or None.
         time_us: the moment.
     """
     popularity, events = np.zeros(len(ids), np.float32), np.zeros(len(ids), np.int64)
@@ -53,27 +53,27 @@ def standing(ids: Sequence[str], known: Known, dataset: Dataset, column: str | N
             events[some] = states.values[:, totals].sum(axis=1)
             if reader is not None:
                 popularity[some] = reader(states.values)
-    # Where the log is old every decayed count has vanished; what happened once still tells products apart.
+    # Where the log is old every decayed count is zero; the number of events still ranks the products.
     return Standing(np.lexsort((-events, -popularity)), events)
 
 
 @final
 class Watched(Generic[Seen]):
-    """What a look sees that changes with time, such as the standing: `now`, as of the last look."""
+    """Value that is refreshed periodically, such as the ranking: `now` is the last one."""
 
     def __init__(self, look: Callable[[int], Seen]) -> None:
         self._look = look
         self.now = look(time.time_ns() // 1000)
 
     async def refresh(self) -> None:
-        """Look again, on a thread; where that fails what was seen last stays."""
+        """Refresh on a thread; after an error the last value stays."""
         try:
             self.now = await asyncio.to_thread(self._look, time.time_ns() // 1000)
-        except Exception as error:  # whatever a store's client raises: sources go on with what they have
+        except Exception as error:  # of any kind that a store's client raises: sources use the last value
             _LOG.warning("the catalogue's products couldn't be looked up: %s: %s", type(error).__name__, error)
 
     async def refreshed(self, every_s: float = REFRESH_S) -> None:
-        """Look again and again, until cancelled."""
+        """Refresh periodically, until cancelled."""
         while True:
             await asyncio.sleep(every_s)
             await self.refresh()

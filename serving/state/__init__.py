@@ -1,1 +1,1 @@
-"""What is known of shoppers and items: one seam, in memory or in Redis."""
+"""Store the online state of shoppers and items, in memory or in Redis."""

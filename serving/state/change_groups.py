@@ -1,4 +1,4 @@
-"""What a call's changes do, in groups that share no key: each is set by a script of its own."""
+"""Group a call's changes so that no two groups share a key: each group is written by one script."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,39 +6,39 @@ from dataclasses import dataclass, field
 from components.state.plan import StatePlan
 from components.state.store import Event
 from serving.state.interface import Change
-from serving.state.partitions import placed
+from serving.state.partitions import partitioned
 
-KEYS_AT_A_TIME = 4_000  # that a round trip reads and sets
+KEYS_AT_A_TIME = 4_000  # read and written by one round trip
 
 
 @dataclass(frozen=True)
 class Side:
-    """One side of the state: what is kept of its keys, and how they begin."""
+    """One side of the state (users or items): its plan, and the prefix of its keys."""
 
     plan: StatePlan
     prefix: bytes
 
     def key(self, name: str) -> bytes:
-        """The key of a shopper or an item."""
-        return self.prefix + placed(name)
+        """Return the key of a shopper or an item."""
+        return self.prefix + partitioned(name)
 
 
 @dataclass
 class Group:
-    """What some changes do to keys that one script sets together: events by key, in their order, each with its change's place."""
+    """Events of some changes on keys that one script writes: by key, in their order, each with its change's index."""
 
     marks: list[tuple[int, bytes]] = field(default_factory=list)
     events: dict[bytes, list[tuple[int, Event]]] = field(default_factory=dict)
     sides: dict[bytes, Side] = field(default_factory=dict)
-    tombstones: dict[bytes, bytes] = field(default_factory=dict)  # of a shopper's key
-    made: dict[bytes, bytes] = field(default_factory=dict)  # values from an attempt before, of keys that nobody has changed since
+    tombstones: dict[bytes, bytes] = field(default_factory=dict)  # shopper's key to the tombstone's
+    computed: dict[bytes, bytes] = field(default_factory=dict)  # values of an earlier attempt whose keys are unchanged since
 
     def all_keys(self) -> list[bytes]:
-        """Marks, tombstones, and keys of either side."""
+        """Return the keys of marks, tombstones and both sides."""
         return list(dict.fromkeys([*(mark for _, mark in self.marks), *self.tombstones.values(), *self.events]))
 
-    def take_in(self, other: "Group") -> None:
-        """Another's changes, which come later."""
+    def append(self, other: "Group") -> None:
+        """Append another group's changes, which are later ones."""
         self.marks += other.marks
         for key, events in other.events.items():
             self.events.setdefault(key, []).extend(events)
@@ -47,12 +47,12 @@ class Group:
 
 
 def keys_of(groups: Iterable[Group]) -> list[bytes]:
-    """The keys of some groups, each once."""
+    """Return the distinct keys of some groups."""
     return list(dict.fromkeys(key for group in groups for key in group.all_keys()))
 
 
-def joined(groups: Sequence[Group]) -> list[Group]:
-    """Groups that share a key as one, in their order."""
+def merge_overlapping(groups: Sequence[Group]) -> list[Group]:
+    """Merge groups that share a key, in their order, by union-find."""
     first: dict[bytes, int] = {}
     root = list(range(len(groups)))
 
@@ -68,27 +68,27 @@ def joined(groups: Sequence[Group]) -> list[Group]:
             root[max(one, other)] = min(one, other)
     for index, group in enumerate(groups):
         if root_of(index) != index:
-            groups[root_of(index)].take_in(group)
+            groups[root_of(index)].append(group)
     return [group for index, group in enumerate(groups) if root_of(index) == index]
 
 
-def halves(changes: Mapping[int, Change], groups: Iterable[tuple[int, Group]]) -> list[dict[int, Change]]:
-    """The changes of some groups in two parts, one after the other."""
-    places = sorted({index for _, group in groups for index, _ in group.marks})
-    middle = (len(places) + 1) // 2
-    return [{index: changes[index] for index in some} for some in (places[:middle], places[middle:]) if some]
+def split_in_half(changes: Mapping[int, Change], groups: Iterable[tuple[int, Group]]) -> list[dict[int, Change]]:
+    """Split the changes of some groups into two halves, in their order."""
+    indices = sorted({index for _, group in groups for index, _ in group.marks})
+    middle = (len(indices) + 1) // 2
+    return [{index: changes[index] for index in half} for half in (indices[:middle], indices[middle:]) if half]
 
 
-def portions(changes: Sequence[Change]) -> Iterator[dict[int, Change]]:
-    """As many changes together as one round trip may carry, by their places."""
-    some: dict[int, Change] = {}
+def batches(changes: Sequence[Change]) -> Iterator[dict[int, Change]]:
+    """Split changes into batches of one round trip each, by their indices."""
+    batch: dict[int, Change] = {}
     keys = 0
     for index, change in enumerate(changes):
         touched = 1 + len(change.users) + len(change.items)
-        if some and keys + touched > KEYS_AT_A_TIME:
-            yield some
-            some, keys = {}, 0
-        some[index] = change
+        if batch and keys + touched > KEYS_AT_A_TIME:
+            yield batch
+            batch, keys = {}, 0
+        batch[index] = change
         keys += touched
-    if some:
-        yield some
+    if batch:
+        yield batch

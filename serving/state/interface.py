@@ -1,4 +1,4 @@
-"""The seam between the service and its state: what a store is asked and told, whether in memory or in Redis."""
+"""Define the interface between the service and its state stores, in memory or in Redis."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +12,7 @@ from components.state.store import Event
 
 @dataclass(frozen=True)
 class Plans:
-    """What is kept of each side; None of the items where no feature asks for it."""
+    """State plans of both sides; None for items where no feature needs their state."""
 
     users: StatePlan
     items: StatePlan | None
@@ -20,7 +20,7 @@ class Plans:
 
 @dataclass(frozen=True)
 class Known:
-    """What was known at a moment: of the shopper (Q = 1), and of each item asked for (Q = L); None where nothing is kept of items."""
+    """State features at a moment: of the shopper (Q = 1), and of the items (Q = L) if they have state."""
 
     user: Features
     items: Features | None
@@ -28,11 +28,13 @@ class Known:
 
 @dataclass(frozen=True)
 class Change:
-    """What something that happened changes. It counts once: a store that remembers its `mark` takes it for a repetition.
+    """Update of the state by one call. It counts once: a store that remembers its `mark` ignores it as a repetition.
 
-    Of changes with one mark those are repetitions that follow the last of them by no more than `span_us`: a request's id may come again.
+    A change repeats the last one with its mark where it follows by no more than `span_us`: a request's id may be used
+    again later.
 
-    `users` and `items` are events of keys of either side, each side's in their order; what their histories remember are item codes.
+    `users` and `items` are the events by key of either side, each side's in their order; the items in their histories
+    are item codes.
     """
 
     mark: bytes  # 16 bytes
@@ -43,28 +45,28 @@ class Change:
 
 
 class StateStores(Protocol):
-    """The state of users and items. Calls may come from several threads."""
+    """State of users and items. Thread-safe."""
 
     def known(self, shopper: str, items: list[str], time_us: int, *, session: int = 0) -> Known:
-        """What is known of a shopper and of items at a moment; of strangers and of guests (""), nothing."""
+        """Return the features of a shopper and of items at a moment; empty for unknown shoppers and guests ("")."""
         ...
 
     def record(self, change: Change) -> bool:
-        """Take a change in; False where it is a repetition. No change of another writer, in whichever process, is lost by it."""
+        """Apply a change; return False where it is a repetition. Concurrent writers, in any process, lose no change."""
         ...
 
     def forget(self, shopper: str, *, time_us: int = 0) -> None:
-        """Let go of all that is known of a shopper, for good: no state of before that is loaded brings it back.
+        """Erase a shopper's state for good: loading an older state doesn't restore it.
 
         Args:
-            shopper: his id.
-            time_us: events up to this moment count for him no more, should they come later.
+            shopper: the id.
+            time_us: events up to this moment are ignored, should they arrive later.
         """
         ...
 
 
 def plans_of(dataset: Dataset) -> Plans:
-    """What a dataset keeps of each side."""
+    """Return the state plans of a dataset."""
     users = plan_of(dataset, "user")
     assert users is not None  # users are always kept, for sessions and the number of interactions
     return Plans(users, plan_of(dataset, "item"))

@@ -1,20 +1,20 @@
-"""Item ids as numbers of this process: the reducer's history holds numbers, and everything that outlives the process holds ids."""
+"""Map item ids to codes of this process: the reducer's histories hold codes, everything persistent holds ids."""
 
 import threading
 from collections.abc import Iterable
 from typing import final
 
-NO_ITEM = -1  # of an event that is about no item; its name is ""
+NO_ITEM = -1  # of an event without an item; its name is ""
 
 
 @final
 class ItemCodes:
-    """Numbers for item ids, given in the order in which they are first met; its calls may come from several threads.
+    """Codes of item ids, assigned in the order of first use. Thread-safe.
 
-    Items that came into the shop after the last ingestion get theirs like any other. A number means nothing to another process.
+    Items that are newer than the last ingestion get a code like any other. Codes differ between processes.
 
     Args:
-        ids: distinct; they get the numbers from 0 on.
+        ids: distinct; their codes are 0, 1, ...
     """
 
     def __init__(self, ids: Iterable[str] = ()) -> None:
@@ -24,11 +24,11 @@ class ItemCodes:
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """How many items have a number."""
+        """Return the number of items with a code."""
         return len(self._names)
 
     def code(self, item: str) -> int:
-        """The item's number, a new one where it has none."""
+        """Return the item's code, a new one where it has none."""
         code = self._codes.get(item)
         if code is None:
             with self._lock:
@@ -40,9 +40,9 @@ class ItemCodes:
         return code
 
     def name(self, code: int) -> str:
-        """The id behind a number."""
+        """Return the id of a code."""
         return "" if code == NO_ITEM else self._names[code]
 
     def names(self) -> list[str]:
-        """All ids, by number."""
+        """Return all ids, by code."""
         return list(self._names)

@@ -1,4 +1,4 @@
-"""State in the memory of one process, with snapshots to a folder: for development, tests, and a service on one machine."""
+"""Keep the state in the memory of one process, with snapshots to a folder: for development, tests, single machines."""
 
 import threading
 from collections import OrderedDict
@@ -13,19 +13,20 @@ from serving.state.marks import remembered_us, repeats
 from serving.state.snapshot import Saved
 from serving.state.tombstones import Forgotten
 
-MARKS = 100_000  # newest changes that are remembered, to tell their repetitions
+MARKS = 100_000  # newest changes whose repetitions are detected
 
 
 @final
 class MemoryStates:
-    """Both sides as `StateStore`s.
+    """State store in memory.
 
     Args:
-        plans: what is kept.
+        plans: of both sides.
         codes: of the items in histories.
-        saved: where to start from; default: nothing is known.
-        forgotten: whom not to take up from there.
-        key_of: what the log calls a shopper, where that isn't the id: who is known by it alone, as from a log, is found by the id.
+        saved: the initial state; default: empty.
+        forgotten: shoppers to leave out of it.
+        key_of: a shopper's pseudonym in the log, where that isn't the id: state that was replayed from a log has it for
+            a key.
     """
 
     def __init__(
@@ -40,11 +41,11 @@ class MemoryStates:
         self._codes, self._key_of = codes, key_of
         self._users = StateStore(plans.users, saved.users if saved else None)
         self._items = StateStore(plans.items, saved.items if saved else None) if plans.items else None
-        self._writing = threading.Lock()  # so that a snapshot holds a change whole or not at all
-        self._marks: OrderedDict[bytes, int] = OrderedDict(saved.marks if saved else {})  # to the time of the last change that bore it
-        self._forgotten = Forgotten(saved.forgotten if saved else {})  # of whom the saved state knows nothing that is older
-        self.changes = 0  # how many there were, to tell whether there is something to save
-        self.bury(forgotten or Forgotten())
+        self._writing = threading.Lock()  # a snapshot holds a change whole or not at all
+        self._marks: OrderedDict[bytes, int] = OrderedDict(saved.marks if saved else {})  # to the time of the last change with it
+        self._forgotten = Forgotten(saved.forgotten if saved else {})  # already applied to the saved state
+        self.changes = 0  # their number: a snapshot is due when it has grown
+        self.apply_tombstones(forgotten or Forgotten())
 
     def known(self, shopper: str, items: list[str], time_us: int, *, session: int = 0) -> Known:
         """See StateStores."""
@@ -65,7 +66,7 @@ class MemoryStates:
             return True
 
     def remember(self, change: Change) -> None:
-        """Take a change for one that counted already."""
+        """Store a change's mark without applying it, as its events are in the state already."""
         with self._writing:
             self._remember(change, self._marks.get(change.mark))
 
@@ -76,8 +77,8 @@ class MemoryStates:
             self._users.forget(shopper)
             self.changes += 1
 
-    def bury(self, forgotten: Forgotten) -> None:
-        """Forget whom others have forgotten; what is here of shoppers whose tombstones are known already stays."""
+    def apply_tombstones(self, forgotten: Forgotten) -> None:
+        """Erase the shoppers with new tombstones; state written after a tombstone that was applied already stays."""
         with self._writing:
             newer = forgotten.newer(self._forgotten)
             if newer:
@@ -88,11 +89,11 @@ class MemoryStates:
                 self.changes += 1
 
     def names(self) -> list[str]:
-        """Shoppers of whom something is known."""
+        """List the shoppers with a state."""
         return self._users.keys()
 
     def snapshot(self) -> Saved:
-        """A copy of all that is known, to be saved with `serving.state.snapshot.save`."""
+        """Copy the state, to be written by `serving.state.snapshot.save`."""
         with self._writing:
             users = self._users.snapshot()
             items = None if self._items is None else self._items.snapshot()
@@ -108,7 +109,7 @@ class MemoryStates:
         return self._forgotten.covers(event.key, event.time_us)
 
     def _name(self, shopper: str) -> str:
-        """Under what a shopper is known here."""
+        """Return the key of a shopper's state: the id, or the log's pseudonym where only that has one."""
         if self._key_of is None or not shopper or shopper in self._users:
             return shopper
         key = self._key_of(shopper)

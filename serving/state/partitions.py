@@ -1,7 +1,7 @@
-"""Partitions of the keys: a Redis Cluster holds all keys of one in one slot, so that a script may change them together.
+"""Partition the keys: all keys of a partition share a slot of a Redis Cluster, so that one script may write them.
 
-There are 64, whose slots are spread evenly over the cluster's 16,384: state spreads over up to 64 masters. Keys are named so without a
-cluster too.
+There are 64 partitions, whose slots are spread evenly over the cluster's 16,384: state spreads over up to 64 masters.
+Key names are the same without a cluster.
 """
 
 import zlib
@@ -16,19 +16,19 @@ _BETWEEN = SEPARATOR.encode()
 
 
 def partition_of(key: bytes) -> int:
-    """The partition of a shopper or a product; a product within a segment has the product's."""
+    """Return the partition of a shopper or a product; a product within a segment has the product's."""
     return zlib.crc32(key.rpartition(_BETWEEN)[2] if _BETWEEN in key else key) % PARTITIONS
 
 
 @lru_cache(maxsize=1 << 16)
-def placed(key: str) -> bytes:
-    """A key behind its partition's hash tag."""
+def partitioned(key: str) -> bytes:
+    """Prefix a key with its partition's hash tag."""
     raw = key.encode()
     return TAGS[partition_of(raw)] + raw
 
 
 def _tags() -> tuple[bytes, ...]:
-    """The shortest number for each partition whose slot lies in its share of the slots."""
+    """Find for each partition the smallest number whose slot lies in its share of the slots."""
     share, tags, number = REDIS_CLUSTER_HASH_SLOTS // PARTITIONS, dict[int, bytes](), 0
     while len(tags) < PARTITIONS:
         tag = b"%d" % number

@@ -1,12 +1,12 @@
-"""State in Redis or a Redis Cluster, which any number of services share.
+"""Keep the state in Redis or a Redis Cluster, shared by any number of services.
 
-A request is one round trip, a call's changes are two, whatever their number: all that they touch is read, and set if nobody has changed
-it meanwhile. What one script sets together it sets whole or not at all, and the changes' marks with it; so whatever is repeated, by a
-client, by redis-py or by another service, counts once.
+A request takes one round trip; a call's changes take two, whatever their number: all their keys are read, and written
+by compare-and-set (optimistic concurrency). A script writes its keys and the changes' marks atomically; so a repetition
+by a client, redis-py or another service counts once.
 
-A key is `sr:<schema version>:{partition}<id>`; the schema version is a digest of the shop's name, the side, the plan and the layout of
-values, so a service with another dataset file neither misreads nor overwrites what stands there. A shopper's tombstone is the shop's,
-whatever the version.
+A key is `sr:<schema version>:{partition}<id>`; the schema version is a digest of the shop's name, the side, the plan
+and the layout of values, so a service with another dataset file neither misreads nor overwrites the values. Tombstones
+are shared by all versions of a shop.
 """
 
 import hashlib
@@ -28,29 +28,28 @@ from components.state.plan import StatePlan
 from components.state.read_batch import read_rows
 from components.state.reducer import Features, blank, rules
 from components.state.store import Event, apply_events
-from serving.state.change_groups import Group, Side, halves, joined, keys_of, portions
+from serving.state.change_groups import Group, Side, batches, keys_of, merge_overlapping, split_in_half
 from serving.state.interface import Change, Known, Plans
 from serving.state.item_codes import ItemCodes
-from serving.state.marks import MARK_TTL_S, Mark, content_of, remembered_us, repeats, repetitions_of_others, time_of, ttl_s
-from serving.state.partitions import TAGS, partition_of, placed
+from serving.state.marks import Mark, content_of, remembered_us, repeats, repetitions_of_others, time_of, ttl_s
+from serving.state.partitions import TAGS, partition_of, partitioned
 from serving.state.shards import ADD_UNLESS, COMPARE_AND_SET, REPLACE_BY, Call, Shards
 from serving.state.snapshot import keys_in, parts
 from serving.state.tombstones import RETENTION_S, digest_of
 from serving.state.values import TAG_BYTES, decoded, encoded, schema_version, tag_of
 
-__all__ = ["MARK_TTL_S", "RedisStates"]
 _LOG = logging.getLogger(__name__)
 LOADED_AT_A_TIME = 2_000
-ATTEMPTS = 8  # then changes go in two parts, and so on: the fewer there are the sooner nobody comes between
-ASKED_S = 7 * 24 * 3600  # how long logs are asked to erase a shopper: a service that is away for longer must be told by hand
-PAUSE_S = 0.002  # at most, before keys are tried again that another writer has changed meanwhile
-DELETED, LEFT = 0, -1  # in place of a TTL
+ATTEMPTS = 8  # then changes are halved: the fewer keys, the fewer conflicts with other writers
+ERASURE_REQUEST_S = 7 * 24 * 3600  # how long an erasure from logs is requested: a service that is down for longer must erase by hand
+PAUSE_S = 0.002  # at most, before a retry after a conflict
+DELETED, LEFT = 0, -1  # in place of a TTL: delete the key, or leave it unchanged
 Held = dict[bytes, bytes | None]
 
 
 @dataclass(frozen=True)
-class _Setting:
-    """A key to be set, or looked at: what it must hold, and what it then gets."""
+class _Write:
+    """Compare-and-set of a key: the value it must hold, and the value and TTL to set, or LEFT to only compare."""
 
     key: bytes
     held: bytes | None
@@ -60,20 +59,20 @@ class _Setting:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is to be done to a group's keys: marks to be set, the events that count by key, and the changes that do."""
+    """Writes of a group: its marks, the events that count by key, and the changes that count."""
 
-    marks: list[_Setting]
+    marks: list[_Write]
     events: dict[bytes, list[Event]]
     counted: set[int]
 
 
 @dataclass(frozen=True)
-class Taken:
-    """Changes that were taken in.
+class RecordedChanges:
+    """Result of `record_all`.
 
     Attributes:
-        counted: for each, whether it counted; else it was a repetition.
-        undo: makes that nothing of them is there, as far as nobody has built on them since.
+        counted: for each change, whether it counted; else it was a repetition.
+        undo: reverts the changes, except on keys that have been written again since.
     """
 
     counted: tuple[bool, ...]
@@ -82,13 +81,13 @@ class Taken:
 
 @final
 class RedisStates:
-    """Both sides in one Redis or Redis Cluster.
+    """State store in one Redis or Redis Cluster.
 
     Args:
-        client: of redis-py, single or cluster, with `decode_responses` off; its timeouts and retries are the caller's choice: a call may
-            be repeated.
+        client: of redis-py, single or cluster, with `decode_responses` off; timeouts and retries are the caller's
+            choice: a call may be repeated.
         shop: the dataset's name.
-        plans: what is kept.
+        plans: of both sides.
         codes: of the items in histories.
         ttl_s: how long a key is kept after its last event.
     """
@@ -100,10 +99,10 @@ class RedisStates:
         self._shop = b"sr:" + hashlib.blake2b(shop.encode(), digest_size=5).hexdigest().encode() + b":"
 
     def announce(self) -> None:
-        """Note for others that there are values of this version: who is forgotten goes from all versions that a service has announced.
+        """Register this schema version: a shopper is erased from all versions that a service has registered.
 
         Raises:
-            StateUnavailable: it couldn't be noted.
+            StateUnavailable: it couldn't be registered.
         """
         self._shards.command("ZADD", self._versions, int(time.time()), self._users.prefix)
         self._shards.command("ZREMRANGEBYSCORE", self._versions, "-inf", int(time.time()) - 4 * self._ttl_s)
@@ -123,65 +122,67 @@ class RedisStates:
         """See StateStores."""
         return self.record_all([change]).counted[0]
 
-    def record_all(self, changes: Sequence[Change], *, until_s: float | None = None) -> Taken:
-        """Take changes in, in their order: all of them, or as good as none.
+    def record_all(self, changes: Sequence[Change], *, until_s: float | None = None) -> RecordedChanges:
+        """Apply changes, in their order: all of them, or after an error none, as far as Redis answers.
 
         Args:
-            changes: those that a store knows already are repetitions, and count no more.
-            until_s: nothing is set any more after this moment of the monotonic clock, not even by a call that reaches Redis later.
+            changes: those that the store has already are repetitions, and don't count again.
+            until_s: deadline by the monotonic clock: nothing is written after it, not even by a call that reaches Redis
+                later.
 
         Raises:
-            StateUnavailable: they aren't taken in. Where the connection broke some may be; to send all of them again does no harm.
+            StateUnavailable: they aren't applied. Where the connection broke some may be; sending all of them again is
+                safe.
         """
         counted: set[int] = set()
-        done: list[list[_Setting]] = []
+        done: list[list[_Write]] = []
         try:
-            for some in portions(changes):
+            for some in batches(changes):
                 counted |= self._record_some(some, until_s, done)
         except BaseException:
             self._undo(done)
             raise
-        return Taken(tuple(index in counted for index in range(len(changes))), lambda: self._undo(done))
+        return RecordedChanges(tuple(index in counted for index in range(len(changes))), lambda: self._undo(done))
 
     def forget(self, shopper: str, *, time_us: int = 0) -> None:
         """See StateStores."""
         prefixes = {self._users.prefix, *self._shards.command("ZRANGE", self._versions, 0, -1)}
-        keys = [self._tombstone(shopper), *(prefix + placed(shopper) for prefix in sorted(prefixes))]
-        # The tombstone's own tag lets no change through that was read before.
+        keys = [self._tombstone(shopper), *(prefix + partitioned(shopper) for prefix in sorted(prefixes))]
+        # The tombstone's new tag fails the compare-and-set of changes that were read before.
         self._shards.run([Call(REPLACE_BY, keys, [Mark(time_us, 0).encoded(os.urandom(TAG_BYTES)), RETENTION_S])])
 
     def ask_logs(self, keys: Sequence[str], *, time_us: int) -> None:
-        """Ask all services that share the store to erase a shopper from their logs; asked for a week.
+        """Ask all services that share the store to erase a shopper from their logs; the request is kept for a week.
 
         Raises:
-            StateUnavailable: they may not have been asked.
+            StateUnavailable: the request may not be stored.
         """
         for key in keys:
             self._shards.command("ZADD", self._shop + b"erase", "GT", time_us, key)
-        self._shards.command("ZREMRANGEBYSCORE", self._shop + b"erase", "-inf", time_us - ASKED_S * 1_000_000)
+        self._shards.command("ZREMRANGEBYSCORE", self._shop + b"erase", "-inf", time_us - ERASURE_REQUEST_S * 1_000_000)
 
     def asked_of_logs(self) -> dict[str, int]:
-        """Whom logs are asked to erase, to the moment up to which, in microseconds since 1970.
+        """Return the erasures requested of logs: key to the end of the erased time, in microseconds since 1970.
 
         Raises:
-            StateUnavailable: it isn't known.
+            StateUnavailable: they couldn't be read.
         """
         entries = self._shards.command("ZRANGE", self._shop + b"erase", 0, -1, "WITHSCORES")
         pairs = zip(entries[::2], entries[1::2], strict=True) if entries and not isinstance(entries[0], (list, tuple)) else entries
         return {key.decode(): int(float(time_us)) for key, time_us in pairs}
 
     def load(self, folder: Path, *, progress: Callable[[int, int], None] | None = None, forgotten: Container[str] = frozenset()) -> int:
-        """Bring a saved state in, such as the pipeline's.
+        """Load a saved state, such as the pipeline's.
 
-        Keys that are there stay, since live events have written them later; shoppers with a tombstone are left out.
+        Existing keys stay, as live events have written them later; shoppers with a tombstone are left out.
 
         Args:
-            folder: as `serving.state.snapshot` describes it.
-            progress: is told how many keys are done, of how many.
-            forgotten: shoppers to be left out besides.
+            folder: in the layout of `serving.state.snapshot`.
+            progress: called with the number of keys done, and of all.
+            forgotten: further shoppers to leave out.
 
         Returns:
-            How many keys were written.
+            The number of keys written.
         """
         sides = [("users", self._users), *([("items", self._items)] if self._items else [])]
         total, done, written = sum(keys_in(folder, name) for name, _ in sides), 0, 0
@@ -209,62 +210,57 @@ class RedisStates:
             args.setdefault(group, [self._ttl_s]).append(value)
         return sum(self._shards.run([Call(ADD_UNLESS, keys[group], args[group]) for group in keys]))
 
-    def _record_some(self, changes: Mapping[int, Change], until_s: float | None, done: list[list[_Setting]]) -> set[int]:
-        """Take in as many changes as one round trip may carry; gives the places of those that count.
+    def _record_some(self, changes: Mapping[int, Change], until_s: float | None, done: list[list[_Write]]) -> set[int]:
+        """Apply the changes of one round trip; return the indices of those that count.
 
-        What share no key go by scripts of their own, so that a key which many write to holds nothing else up. Adds to `done` what may
-        have been set.
+        Groups without a common key are written by scripts of their own, so that a contended key delays only its group.
+        Appends to `done` what may have been written.
         """
         tag = os.urandom(TAG_BYTES)
-        shards, homes = self._groups_of(changes)
+        shards, home_marks = self._groups_of(changes)
         groups = [(number, group) for number, some in shards.items() for group in some]
         held, clocks = self._shards.read_at({number: keys_of(some) for number, some in shards.items()})
         read_s = time.monotonic()
-        late_us = {number: _late_us(clock_us, read_s, until_s) for number, clock_us in clocks.items()}
+        deadline_us = {number: _server_deadline_us(clock_us, read_s, until_s) for number, clock_us in clocks.items()}
         counted: set[int] = set()
         for attempt in itertools.count(1):
-            others = repetitions_of_others(changes, homes, held)
+            others = repetitions_of_others(changes, home_marks, held)
             plans = [self._plan(group, changes, others, held, tag) for _, group in groups]
-            self._make([group for _, group in groups], plans, held, tag)
-            made = [self._settings(group, plan, held) for (_, group), plan in zip(groups, plans, strict=True)]
+            self._compute_values([group for _, group in groups], plans, held, tag)
+            group_writes = [self._writes(group, plan, held) for (_, group), plan in zip(groups, plans, strict=True)]
             try:
                 answers = self._shards.run(
-                    [_call(settings, tag, late_us[number]) for (number, _), settings in zip(groups, made, strict=True) if settings]
+                    [_call(writes, tag, deadline_us[number]) for (number, _), writes in zip(groups, group_writes, strict=True) if writes]
                 )
             except StateUnavailable:
-                done += made
+                done += group_writes
                 raise
             late, left, entries = False, list[tuple[int, Group]](), iter(answers)
-            for (number, group), plan, settings in zip(groups, plans, made, strict=True):
-                other = next(entries) if settings else []
-                if not other:
+            for (number, group), plan, writes in zip(groups, plans, group_writes, strict=True):
+                conflicts = next(entries) if writes else []
+                if not conflicts:
                     counted |= plan.counted
-                    done.append(settings)
+                    done.append(writes)
                     continue
                 left.append((number, group))
-                if other == [-1]:
+                if conflicts == [-1]:
                     late = True
-                    continue
-                changed = {settings[index].key: value or None for index, value in zip(other[::2], other[1::2], strict=True)}
-                held |= changed
-                if not changed.keys() <= group.sides.keys():
-                    group.made.clear()
-                for key in changed:
-                    group.made.pop(key, None)
+                else:
+                    held |= _changed(group, writes, conflicts)
             if not left:
                 return counted
             if late or (until_s is not None and time.monotonic() >= until_s):
                 raise StateUnavailable("the state store couldn't take the events in time; send them again later")
             if attempt == ATTEMPTS and len(changes) > 1:
-                return counted.union(*(self._record_some(some, until_s, done) for some in halves(changes, left)))
+                return counted.union(*(self._record_some(some, until_s, done) for some in split_in_half(changes, left)))
             groups = left
-            time.sleep(random.random() * PAUSE_S * min(attempt, 10))  # someone else got through, so all together go on
+            time.sleep(random.random() * PAUSE_S * min(attempt, 10))  # another writer succeeded, so the system makes progress
         raise AssertionError
 
     def _groups_of(self, changes: Mapping[int, Change]) -> tuple[dict[int, list[Group]], dict[int, bytes]]:
-        """By shard, what changes do to keys there, in as many groups as share none; and each change's mark that any repetition meets."""
+        """Return the groups of the changes by shard, and for each change the mark key that its repetitions share."""
         shards: dict[int, list[Group]] = {}
-        homes: dict[int, bytes] = {}
+        home_marks: dict[int, bytes] = {}
         for index, change in changes.items():
             group_of: dict[int, Group] = {}
             sides = [(self._users, change.users), *([(self._items, change.items)] if self._items else [])]
@@ -280,13 +276,13 @@ class RedisStates:
             for number, group in group_of.items():
                 group.marks.append((index, self._mark(number, change)))
                 shards.setdefault(number, []).append(group)
-            homes[index] = self._mark(home, change)
-        return {number: joined(groups) for number, groups in shards.items()}, homes
+            home_marks[index] = self._mark(home, change)
+        return {number: merge_overlapping(groups) for number, groups in shards.items()}, home_marks
 
     def _plan(self, group: Group, changes: Mapping[int, Change], others: Container[int], held: Held, tag: bytes) -> _Plan:
-        """Which changes of a group count; no marks where nothing is to be set."""
+        """Decide which changes of a group count; no marks where nothing is to be written."""
         times = {mark: Mark.decoded(held[mark]) for _, mark in group.marks}
-        marks: dict[bytes, _Setting] = {}
+        marks: dict[bytes, _Write] = {}
         counted = set()
         for index, mark in group.marks:
             change, before = changes[index], times[mark]
@@ -299,7 +295,7 @@ class RedisStates:
             times[mark] = now = Mark(remembered_us(change, before_us), content)
             if counts or now != before:
                 longest_s = max(ttl_s(change), marks[mark].ttl_s if mark in marks else 0)
-                marks[mark] = _Setting(mark, held[mark], now.encoded(tag), longest_s)
+                marks[mark] = _Write(mark, held[mark], now.encoded(tag), longest_s)
         until_us = {key: time_of(held[tombstone]) for key, tombstone in group.tombstones.items()}
         events: dict[bytes, list[Event]] = {}
         for key, happened in group.events.items():
@@ -309,39 +305,40 @@ class RedisStates:
                 events[key] = counting
         return _Plan(list(marks.values()), events, counted)
 
-    def _make(self, groups: Sequence[Group], plans: Sequence[_Plan], held: Held, tag: bytes) -> None:
-        """Compute the values of all keys that events count for, but for those that are there from an attempt before."""
+    def _compute_values(self, groups: Sequence[Group], plans: Sequence[_Plan], held: Held, tag: bytes) -> None:
+        """Compute the values of all keys with counting events, except those computed by an earlier attempt."""
         for side in (self._users, *([self._items] if self._items else [])):
-            mine = [
+            pending = [
                 (group, key, events)
                 for group, plan in zip(groups, plans, strict=True)
                 for key, events in plan.events.items()
-                if group.sides[key] is side and key not in group.made
+                if group.sides[key] is side and key not in group.computed
             ]
-            if not mine:
+            if not pending:
                 continue
-            state = decoded(side.plan, [held[key] for _, key, _ in mine], self._codes)
-            rows = [row for row, (_, _, events) in enumerate(mine) for _ in events]
-            apply_events(side.plan, state, rows, [event for _, _, events in mine for event in events], rules(side.plan))
-            values = encoded(side.plan, state, range(len(mine)), [tag] * len(mine), self._codes)
-            for (group, key, _), value in zip(mine, values, strict=True):
-                group.made[key] = value
+            state = decoded(side.plan, [held[key] for _, key, _ in pending], self._codes)
+            rows = [row for row, (_, _, events) in enumerate(pending) for _ in events]
+            apply_events(side.plan, state, rows, [event for _, _, events in pending for event in events], rules(side.plan))
+            values = encoded(side.plan, state, range(len(pending)), [tag] * len(pending), self._codes)
+            for (group, key, _), value in zip(pending, values, strict=True):
+                group.computed[key] = value
 
-    def _settings(self, group: Group, plan: _Plan, held: Held) -> list[_Setting]:
-        """What a group's keys are to hold, marks first."""
-        looked_at = [_Setting(tombstone, held[tombstone]) for key, tombstone in group.tombstones.items() if key in plan.events]
-        return [*plan.marks, *looked_at, *(_Setting(key, held[key], group.made[key], self._ttl_s) for key in plan.events)]
+    def _writes(self, group: Group, plan: _Plan, held: Held) -> list[_Write]:
+        """Return the compare-and-sets of a group, marks first."""
+        compared = [_Write(tombstone, held[tombstone]) for key, tombstone in group.tombstones.items() if key in plan.events]
+        return [*plan.marks, *compared, *(_Write(key, held[key], group.computed[key], self._ttl_s) for key in plan.events)]
 
-    def _undo(self, done: list[list[_Setting]]) -> None:
-        """Put back what was there, each script's keys all or none: where somebody has built on one of them, they stay.
+    def _undo(self, done: list[list[_Write]]) -> None:
+        """Restore the previous values, each script's keys all or none: they stay where one has been written since.
 
-        The last comes first, in one pipeline: of a key that was set twice it leaves what the first had set.
+        In reverse order, in one pipeline, so that a key that was written twice gets the value from before the first
+        write.
         """
         calls = []
-        for settings in reversed(done):
+        for writes in reversed(done):
             back = [
-                _Setting(each.key, each.value, each.held or b"", DELETED if each.held is None else each.ttl_s)
-                for each in settings
+                _Write(each.key, each.value, each.held or b"", DELETED if each.held is None else each.ttl_s)
+                for each in writes
                 if each.ttl_s != LEFT
             ]
             if back:
@@ -381,13 +378,23 @@ def _grouped(keys: Iterable[tuple[int, bytes]]) -> Mapping[int, list[bytes]]:
     return groups
 
 
-def _late_us(clock_us: int, read_s: float, until_s: float | None) -> int:
-    """The moment of the server's clock that is `until_s` here, or earlier; 0 where there is none."""
+def _changed(group: Group, writes: Sequence[_Write], conflicts: Sequence[Any]) -> Held:
+    """Return the present values of keys that others have changed, and drop the group's values computed from old ones."""
+    changed = {writes[index].key: value or None for index, value in zip(conflicts[::2], conflicts[1::2], strict=True)}
+    if not changed.keys() <= group.sides.keys():
+        group.computed.clear()
+    for key in changed:
+        group.computed.pop(key, None)
+    return changed
+
+
+def _server_deadline_us(clock_us: int, read_s: float, until_s: float | None) -> int:
+    """Convert the deadline `until_s` to the server's clock, never later; 0 where there is none."""
     return 0 if until_s is None else max(1, clock_us + int((until_s - read_s) * 1e6))
 
 
-def _call(settings: Sequence[_Setting], tag: bytes, late_us: int) -> Call:
-    args: list[Any] = [tag, late_us]
-    for setting in settings:
-        args += [tag_of(setting.held), setting.value, setting.ttl_s]
-    return Call(COMPARE_AND_SET, [setting.key for setting in settings], args)
+def _call(writes: Sequence[_Write], tag: bytes, deadline_us: int) -> Call:
+    args: list[Any] = [tag, deadline_us]
+    for write in writes:
+        args += [tag_of(write.held), write.value, write.ttl_s]
+    return Call(COMPARE_AND_SET, [write.key for write in writes], args)

@@ -1,7 +1,7 @@
-"""Access to a Redis or a Redis Cluster in few round trips: many keys read at once, and scripts that each change one group of keys.
+"""Access Redis or a Redis Cluster in few round trips: read many keys, run scripts that each write one group of keys.
 
-A group is what one script may change together: everything in a single Redis, a partition in a cluster. Commands for all groups go out in
-one pipeline, which a cluster's client sends to all nodes before it waits for the first.
+A group is what one script may write: everything in a single Redis, a partition in a cluster. Commands for all groups are sent in one
+pipeline, which a cluster's client sends to all nodes before it waits for the first.
 """
 
 import hashlib
@@ -13,12 +13,12 @@ from typing import Any, final
 import redis
 
 from components.contract.errors import StateUnavailable
-from serving.state.partitions import PARTITIONS, partition_of
+from serving.state.partitions import partition_of
 
 # Sets keys if all of them hold what the caller has read, else nothing; a repeated call does no harm.
-# KEYS: the first one is set by every call. ARGV: the caller's tag, the moment from which on the call comes too late (microseconds by the
-# server's clock; 0 for none); then for each key the first 8 bytes read, the value, its TTL (0 deletes the key, -1 leaves it as it is).
-# Returns nothing when it is done, {-1} when it came too late, else the places and values of the keys that hold something else.
+# KEYS: the first one is set by every call. ARGV: the caller's tag, the call's deadline (microseconds by the server's clock; 0 for none);
+# then for each key the first 8 bytes read, the value, its TTL (0 deletes the key, -1 leaves it unchanged).
+# Returns nothing when done, {-1} after the deadline, else the indices and values of the keys that hold something else.
 COMPARE_AND_SET = """
 if redis.call('GETRANGE', KEYS[1], 0, 7) == ARGV[1] then return {} end
 local until_us = tonumber(ARGV[2])
@@ -45,7 +45,7 @@ end
 return other
 """
 
-# Sets each key that isn't there, unless the key beside it is. KEYS: pairs. ARGV: the TTL, then the values. Returns how many were set.
+# Sets each key that doesn't exist, unless its paired key exists. KEYS: pairs. ARGV: the TTL, then the values. Returns how many were set.
 ADD_UNLESS = """
 local added = 0
 for i = 1, #KEYS, 2 do
@@ -84,16 +84,11 @@ class Shards:
         self._cluster = client if isinstance(client, redis.RedisCluster) else None
 
     def group(self, name: str) -> int:
-        """The group of a shopper's or a product's keys."""
+        """Return the group of a shopper's or a product's keys."""
         return 0 if self._cluster is None else partition_of(name.encode())
 
-    @property
-    def groups(self) -> range:
-        """All of them."""
-        return range(1 if self._cluster is None else PARTITIONS)
-
     def read(self, keys: Mapping[int, Sequence[bytes]]) -> dict[bytes, bytes | None]:
-        """The values of the keys, which stand by their group.
+        """Read the values of keys, which are passed by group.
 
         Raises:
             StateUnavailable: they couldn't all be read.
@@ -102,7 +97,7 @@ class Shards:
         return _by_key(keys, answers)
 
     def read_at(self, keys: Mapping[int, Sequence[bytes]]) -> tuple[dict[bytes, bytes | None], dict[int, int]]:
-        """The same, and for each group the time by its server's clock, in microseconds, no later than the reading ended."""
+        """Read like `read`, and for each group its server's clock in microseconds, before the end of the read."""
         commands = [(("MGET", *names), names[0]) for names in keys.values()]
         clocks = [(("EVAL", _CLOCK, 1, names[0]), names[0]) for names in keys.values()]
         answers = self._piped([*commands, *clocks])
@@ -110,7 +105,7 @@ class Shards:
         return _by_key(keys, values), {group: int(time[0]) * 1_000_000 + int(time[1]) for group, time in zip(keys, times, strict=True)}
 
     def run(self, calls: Sequence[Call]) -> list[Any]:
-        """Run scripts, each of them whole or not at all; gives what each returned.
+        """Run scripts, each atomically; return their results.
 
         Raises:
             StateUnavailable: one of them didn't answer.
@@ -120,27 +115,27 @@ class Shards:
         answers = self._piped(commands, raises=False)
         unknown = [index for index, answer in enumerate(answers) if isinstance(answer, redis.exceptions.NoScriptError)]
         if unknown:
-            with _reaching():
+            with _store_errors():
                 for script in digests:
                     self._client.script_load(script)
             for index, answer in zip(unknown, self._piped([commands[index] for index in unknown], raises=False), strict=True):
                 answers[index] = answer
-        with _reaching():
+        with _store_errors():
             for answer in answers:
                 if isinstance(answer, Exception):
                     raise answer
         return answers
 
     def command(self, *words: Any) -> Any:
-        """One command about one key."""
-        with _reaching():
+        """Run a command on one key."""
+        with _store_errors():
             return self._client.execute_command(*words)  # type: ignore[no-untyped-call]
 
     def _piped(self, commands: Sequence[tuple[Sequence[Any], bytes]], *, raises: bool = True) -> list[Any]:
-        """The answers to commands, each of which stands beside one of its keys."""
-        with _reaching(), self._client.pipeline(transaction=False) as pipeline:
+        """Run commands, each paired with one of its keys, in one pipeline."""
+        with _store_errors(), self._client.pipeline(transaction=False) as pipeline:
             for words, key in commands:
-                # The node is named, for redis-py may ask the cluster where a script's keys are; redirections are followed all the same.
+                # Naming the node spares a query for the script's keys; redirections are followed nevertheless.
                 node = {} if self._cluster is None else {"target_nodes": self._cluster.get_node_from_key(key)}  # type: ignore[no-untyped-call]
                 pipeline.execute_command(*words, **node)
             answers: list[Any] = pipeline.execute(raise_on_error=raises)
@@ -153,8 +148,8 @@ def _by_key(keys: Mapping[int, Sequence[bytes]], values: Sequence[Sequence[bytes
 
 
 @contextmanager
-def _reaching() -> Iterator[None]:
-    """Whatever keeps a store from answering is one error; a fault of this program stays what it is."""
+def _store_errors() -> Iterator[None]:
+    """Convert every error of the store or the connection to StateUnavailable; programming errors pass unchanged."""
     try:
         yield
     except (redis.RedisError, redis.exceptions.RedisClusterException, OSError) as error:

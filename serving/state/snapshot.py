@@ -1,8 +1,8 @@
-"""State in a folder: the pipeline's artifact, and a service's own snapshot, which looks the same.
+"""Read and write state in a folder: the pipeline's artifact, and a service's own snapshot in the same layout.
 
-`users/*.parquet` and `items/*.parquet` as `components.state.artifact` writes them, and `index.parquet`: the item ids by the numbers that
-the histories of `users/` hold. A snapshot also has the changes it remembers (`marks.parquet`), whom it has forgotten
-(`forgotten.parquet`), and how much of the log's files is in it (`log.parquet`).
+`users/*.parquet` and `items/*.parquet` are as `components.state.artifact` writes them; `index.parquet` has the item ids
+by the codes in the histories of `users/`. A snapshot also has the marks of its changes (`marks.parquet`), its
+tombstones (`forgotten.parquet`), and the offsets of the log's files that are in it (`log.parquet`).
 """
 
 import shutil
@@ -30,10 +30,11 @@ MARKS, FORGOTTEN, LOG = "marks", "forgotten", "log"
 
 @dataclass(frozen=True)
 class Saved:
-    """The state of both sides, and the item ids by code; None where nothing is kept of a side, or no shopper has an id.
+    """State of both sides, and the item ids by code; a side is None where it has no state, or no shopper has an id.
 
-    Of a snapshot also: `marks`, to the time of the last change with each; `forgotten`, digests to the time up to which; and `log`, the
-    log's files with the bytes of each that are in it, and its inode: who writes a file anew moves its lines.
+    A snapshot also has `marks`, each with the time of its last change; `forgotten`, digests with the end of the erased
+    time; and `log`, for each log file the bytes that are in the state, and its inode, as a file that is rewritten has
+    its lines at other offsets.
     """
 
     users: Snapshot | None
@@ -45,15 +46,15 @@ class Saved:
 
 
 def load(folder: Path, plans: Plans, codes: ItemCodes) -> Saved:
-    """Read all of a folder; histories hold the numbers of `codes`, which gets those it lacks.
+    """Read a folder; the items in histories are recoded by `codes`, which grows by the ids it lacks.
 
     Raises:
-        InputError: the folder holds no state, isn't whole, or was made with another dataset file.
+        InputError: the folder holds no state, is incomplete, or was made with another dataset file.
     """
     if not folder.exists() and _replaced(folder).exists():
         folder = _replaced(folder)  # `save` was stopped between its last two steps
     numbers = _numbers(folder, codes)
-    users = _coded(artifact.load(folder / "users", plans.users), numbers) if (folder / "users").is_dir() else None
+    users = _recoded(artifact.load(folder / "users", plans.users), numbers) if (folder / "users").is_dir() else None
     items = None if plans.items is None else artifact.load(folder / "items", plans.items)
     marks, forgotten = (_table(folder / f"{name}.parquet") for name in (MARKS, FORGOTTEN))
     log = {name: (size, inode) for name, size, inode in _table(folder / f"{LOG}.parquet")}
@@ -61,33 +62,33 @@ def load(folder: Path, plans: Plans, codes: ItemCodes) -> Saved:
 
 
 def data_end_us(folder: Path) -> int | None:
-    """The time of the newest event in a folder's state; None where there is no event, or no state."""
+    """Return the time of the newest event in a folder's state; None where there is no event, or no state."""
     if not folder.exists() and _replaced(folder).exists():
         folder = _replaced(folder)
-    newest = [end for path in sorted(folder.glob("*/*.parquet")) if path.parent.name in ("users", "items") for end in _ends(path)]
+    newest = [end for path in sorted(folder.glob("*/*.parquet")) if path.parent.name in ("users", "items") for end in _last_times(path)]
     return max(newest, default=None)
 
 
 def exists(folder: Path) -> bool:
-    """Whether there is something to be loaded."""
+    """Return whether the folder holds a state."""
     return folder.exists() or _replaced(folder).exists()
 
 
 def parts(folder: Path, side: str, plan: StatePlan, codes: ItemCodes) -> Iterator[Snapshot]:
-    """The same file by file, for stores that take more than fits into memory here; `side` is users or items."""
+    """Read file by file, for states that don't fit into memory; `side` is users or items."""
     numbers = _numbers(folder, codes)
     for path in sorted((folder / side).glob("*.parquet")):
         part = artifact.load(path, plan)
-        yield _coded(part, numbers) if side == "users" else part
+        yield _recoded(part, numbers) if side == "users" else part
 
 
 def keys_in(folder: Path, side: str) -> int:
-    """How many keys of a side the folder holds; 0 where it holds nothing of it."""
+    """Count the keys of a side."""
     return sum(pq.ParquetFile(path).metadata.num_rows for path in sorted((folder / side).glob("*.parquet")))
 
 
 def save(saved: Saved, folder: Path) -> None:
-    """Write a snapshot in place of an earlier one, whole or not at all."""
+    """Replace the snapshot in a folder atomically."""
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -119,8 +120,8 @@ def _table(path: Path) -> list[tuple[Any, ...]]:
     return list(zip(*pq.ParquetFile(path).read().to_pydict().values(), strict=True))
 
 
-def _ends(path: Path) -> Iterator[int]:
-    """The newest times of a part of the state, which its file's statistics tell."""
+def _last_times(path: Path) -> Iterator[int]:
+    """Return the newest time of each row group, from the file's statistics."""
     meta = pq.ParquetFile(path).metadata
     column = next(index for index in range(meta.num_columns) if meta.schema.column(index).name == "last_us")
     for group in range(meta.num_row_groups):
@@ -134,7 +135,7 @@ def _replaced(folder: Path) -> Path:
 
 
 def _numbers(folder: Path, codes: ItemCodes) -> NDArray[np.int64]:
-    """The process's code for each number of the folder, and NO_ITEM at the end, where the place -1 finds it."""
+    """Return the process's code for each code of the folder, and NO_ITEM last, at index -1."""
     try:
         ids = pq.ParquetFile(folder / INDEX).read()["item"].to_pylist()
     except (OSError, pa.ArrowInvalid) as error:
@@ -142,8 +143,8 @@ def _numbers(folder: Path, codes: ItemCodes) -> NDArray[np.int64]:
     return np.array([*(codes.code(name) for name in ids), NO_ITEM], np.int64)
 
 
-def _coded(snapshot: Snapshot, numbers: NDArray[np.int64]) -> Snapshot:
+def _recoded(snapshot: Snapshot, numbers: NDArray[np.int64]) -> Snapshot:
     state = snapshot.state
-    filled = np.arange(state.history_item.shape[1]) < state.written[:, None]  # rings as `load` gives them begin at place 0
+    filled = np.arange(state.history_item.shape[1]) < state.written[:, None]  # the rings of `load` begin at slot 0
     state.history_item[filled] = numbers[state.history_item[filled]]
     return snapshot

@@ -1,7 +1,7 @@
-"""Who was forgotten, and when: what keeps an older state, wherever it comes from, from bringing a shopper back.
+"""Keep tombstones of erased shoppers, so that no older state, from whichever source, restores them.
 
-A tombstone holds a digest of the shopper's id and a time, for a year. While it stands, no loader takes in what it has of the shopper, and
-events up to that time count for the shopper no more; what comes later does.
+A tombstone holds a digest of the shopper's id and a time, for a year. As long as it exists, loaders skip the shopper's
+saved state, and events up to that time are ignored; later ones count.
 """
 
 import hashlib
@@ -18,13 +18,13 @@ _ENDING = ".forgotten"
 
 
 def digest_of(shopper: str) -> bytes:
-    """What stands for a shopper among the forgotten: 16 bytes."""
+    """Return the digest of a shopper's id in a tombstone: 16 bytes."""
     return hashlib.blake2b(shopper.encode("utf-8", "surrogatepass"), digest_size=16, person=b"forgotten").digest()
 
 
 @final
 class Forgotten:
-    """Digests of shoppers to the microseconds since 1970 up to which they are forgotten."""
+    """Set of tombstones: digests of shoppers to the end of the erased time, in microseconds since 1970."""
 
     def __init__(self, until_us: Mapping[bytes, int] | None = None) -> None:
         self._until_us = dict(until_us or {})
@@ -36,31 +36,31 @@ class Forgotten:
         return len(self._until_us)
 
     def covers(self, shopper: str, time_us: int) -> bool:
-        """Whether what a shopper did at a moment is forgotten."""
+        """Return whether a shopper's event at a moment is erased."""
         return bool(self._until_us) and time_us <= self._until_us.get(digest_of(shopper), -1)
 
     def add(self, shopper: str, until_us: int) -> None:
-        """Forget a shopper up to a moment; a later one of before stays."""
+        """Add a tombstone; one with a later time stays."""
         digest = digest_of(shopper)
         self._until_us[digest] = max(until_us, self._until_us.get(digest, 0))
 
     @property
     def until_us(self) -> Mapping[bytes, int]:
-        """A copy of them."""
+        """Return a copy as a mapping."""
         return dict(self._until_us)
 
     def newer(self, other: "Forgotten") -> "Forgotten":
-        """Those that another lacks, or has up to an earlier moment."""
+        """Return the tombstones that another set lacks, or has with an earlier time."""
         return Forgotten({who: until for who, until in self._until_us.items() if until > other._until_us.get(who, -1)})
 
     def update(self, other: "Forgotten") -> None:
-        """Take another's in."""
+        """Add the tombstones of another set."""
         for who, until_us in other._until_us.items():
             self._until_us[who] = max(until_us, self._until_us.get(who, 0))
 
 
 def write_tombstone(folder: Path, shopper: str, *, now_us: int) -> None:
-    """Leave a tombstone in a folder, which only its owner may read; when this returns a crash can't lose it.
+    """Write a tombstone into a folder, readable by the owner alone; durable when this returns.
 
     Raises:
         OSError: the disk doesn't take it.
@@ -70,7 +70,7 @@ def write_tombstone(folder: Path, shopper: str, *, now_us: int) -> None:
 
 
 def read_tombstones(folder: Path) -> Forgotten:
-    """The tombstones of a folder; those whose year is over are removed."""
+    """Read the tombstones of a folder; expired ones are deleted."""
     forgotten, oldest_us = dict[bytes, int](), (time.time_ns() // 1000) - RETENTION_S * 1_000_000
     for path in folder.glob(f"*{_ENDING}"):
         until_us = int(path.read_text(encoding="ascii"))

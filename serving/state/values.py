@@ -1,11 +1,12 @@
-"""A key's state as bytes, as small as is quick: fixed-width numbers first, so that those of a request's items are read at once.
+"""Encode a key's state as bytes: fixed-width numbers first, so that a request's items are decoded together.
 
     value    = tag (8 bytes) | record | history
     record   = last_us | counts (A, H) | seen_us (A) | totals (A) | session | session_start_us | session_events | written
     history  = width (1 byte) | ages before last_us, `width` bytes each | actions, 1 byte each | item ids, with 0xFF between them
 
-Numbers are little-endian and of 8 bytes. The history stands oldest first, and only where the plan keeps one; its items are ids, not
-numbers of a process, so that any service can read them, before and after the next ingestion. 0xFF occurs in no UTF-8 text.
+Numbers are little-endian and of 8 bytes. The history is oldest first, and present only where the plan keeps one; its
+items are ids, not codes of a process, so that any service can read them, before and after the next ingestion. 0xFF
+occurs in no UTF-8 text.
 """
 
 import hashlib
@@ -21,21 +22,21 @@ from components.state.plan import StatePlan
 from components.state.reducer import State, empty
 from serving.state.item_codes import ItemCodes
 
-FORMAT = 1  # to be counted up when the layout changes: old values are then not found any more
+FORMAT = 1  # increase when the layout changes: old values then have other keys
 TAG_BYTES = 8
 _TAG = "tag"
 _NUMBERS = ("last_us", "counts", "seen_us", "totals", "session", "session_start_us", "session_events", "written")
-_BETWEEN = b"\xff"
+_SEPARATOR = b"\xff"
 
 
 def schema_version(shop: str, side: str, plan: StatePlan) -> str:
-    """A digest of all that tells how a value is to be read, and whose it is: 10 hexadecimal digits."""
+    """Return a digest of the layout, the shop, the side and the plan: 10 hexadecimal digits."""
     identity = json.dumps([FORMAT, shop, side, asdict(plan)])
     return hashlib.blake2b(identity.encode(), digest_size=5).hexdigest()
 
 
 def encoded(plan: StatePlan, state: State, rows: Sequence[int], tags: Sequence[bytes], codes: ItemCodes) -> list[bytes]:
-    """The values of some rows of a state, each with its tag."""
+    """Encode some rows of a state, each with its tag."""
     at = np.asarray(rows, np.int64)
     records = np.zeros(len(at), _layout(plan))
     records[_TAG] = np.frombuffer(b"".join(tags), f"V{TAG_BYTES}")
@@ -49,16 +50,16 @@ def encoded(plan: StatePlan, state: State, rows: Sequence[int], tags: Sequence[b
 
 
 def decoded(plan: StatePlan, values: Sequence[bytes | None], codes: ItemCodes) -> State:
-    """The state of as many keys, row by row; None is a key of which nothing is known."""
+    """Decode values into a state, row by row; None is a key without state."""
     state = empty(plan, len(values))
     layout = _layout(plan)
-    there = [row for row, value in enumerate(values) if value is not None]
-    if there:
+    present = [row for row, value in enumerate(values) if value is not None]
+    if present:
         records = np.frombuffer(b"".join(value[: layout.itemsize] for value in values if value is not None), layout)
         for name in _NUMBERS:
-            getattr(state, name)[there] = records[name]
+            getattr(state, name)[present] = records[name]
     if plan.history_length:
-        for row in there:
+        for row in present:
             value = values[row]
             assert value is not None
             _read_history(plan, state, row, memoryview(value)[layout.itemsize :], codes)
@@ -66,7 +67,7 @@ def decoded(plan: StatePlan, values: Sequence[bytes | None], codes: ItemCodes) -
 
 
 def tag_of(value: bytes | None) -> bytes:
-    """What tells one writing of a value from all others; empty where there is no value."""
+    """Return the tag, unique to each write of a value; empty where there is no value."""
     return b"" if value is None else value[:TAG_BYTES]
 
 
@@ -77,33 +78,33 @@ def _layout(plan: StatePlan) -> np.dtype[np.void]:
     return np.dtype([(_TAG, f"V{TAG_BYTES}"), *fields])
 
 
-def _places(plan: StatePlan, written: int) -> NDArray[np.int64]:
-    """Where the history's events stand in the ring, oldest first."""
+def _ring_slots(plan: StatePlan, written: int) -> NDArray[np.int64]:
+    """Return the ring buffer's slots of the history's events, oldest first."""
     length = min(written, plan.history_length)
     return np.arange(written - length, written) % plan.history_length
 
 
 def _history(plan: StatePlan, state: State, row: int, codes: ItemCodes) -> bytes:
-    places = _places(plan, int(state.written[row]))
-    if not len(places):
+    slots = _ring_slots(plan, int(state.written[row]))
+    if not len(slots):
         return b""
-    ages = state.last_us[row] - state.history_us[row, places]
+    ages = state.last_us[row] - state.history_us[row, slots]
     width = max(1, (int(ages.max()).bit_length() + 7) // 8)
     narrow = np.ascontiguousarray(ages, "<i8").view(np.uint8).reshape(-1, 8)[:, :width]
-    items = _BETWEEN.join([codes.name(code).encode() for code in state.history_item[row, places].tolist()])
-    actions: bytes = state.history_action[row, places].tobytes()
+    items = _SEPARATOR.join([codes.name(code).encode() for code in state.history_item[row, slots].tolist()])
+    actions: bytes = state.history_action[row, slots].tobytes()
     return bytes([width]) + narrow.tobytes() + actions + items
 
 
 def _read_history(plan: StatePlan, state: State, row: int, history: memoryview, codes: ItemCodes) -> None:
-    places = _places(plan, int(state.written[row]))
-    n = len(places)
+    slots = _ring_slots(plan, int(state.written[row]))
+    n = len(slots)
     if not n:
         return
     width = history[0]
     wide = np.zeros((n, 8), np.uint8)
     wide[:, :width] = np.frombuffer(history, np.uint8, n * width, 1).reshape(n, width)
-    state.history_us[row, places] = state.last_us[row] - wide.view("<i8")[:, 0]
-    state.history_action[row, places] = np.frombuffer(history, np.int8, n, 1 + n * width)
-    names = bytes(history[1 + n * width + n :]).split(_BETWEEN)
-    state.history_item[row, places] = [codes.code(name.decode()) for name in names]
+    state.history_us[row, slots] = state.last_us[row] - wide.view("<i8")[:, 0]
+    state.history_action[row, slots] = np.frombuffer(history, np.int8, n, 1 + n * width)
+    names = bytes(history[1 + n * width + n :]).split(_SEPARATOR)
+    state.history_item[row, slots] = [codes.code(name.decode()) for name in names]

@@ -1,1 +1,1 @@
-"""Several requests in one run of the model."""
+"""Join several requests into one run of the model."""

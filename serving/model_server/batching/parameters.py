@@ -1,4 +1,4 @@
-"""How requests are joined: read from a file, checked when built."""
+"""Read and check the parameters of batching."""
 
 import os
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ from serving.model_server.errors import Code, ServingError, invalid
 
 @dataclass(frozen=True)
 class BatchingParameters:
-    """Sizes count rows of the first dimension. A batch waits `timeout_s` for company; `max_enqueued` batches may wait for a thread.
+    """Limits of a batch queue; sizes count rows of the first dimension.
 
-    Where `allowed_sizes` isn't empty a batch is padded to the next of them. `pad_lengths` evens out the other dimensions.
+    A batch waits `timeout_s` for further requests; `max_enqueued` batches may wait for a thread. Where `allowed_sizes`
+    isn't empty a batch is padded to the next of them. `pad_lengths` pads the other dimensions to the longest.
     """
 
     max_size: int = 1000
@@ -24,7 +25,7 @@ class BatchingParameters:
     pad_lengths: bool = False
 
     def check(self) -> None:
-        """Raise INVALID_ARGUMENT where the sizes contradict each other; as in TensorFlow Serving a model doesn't load then."""
+        """Raise INVALID_ARGUMENT where the sizes contradict each other; no model loads then."""
         if not self.allowed_sizes:
             return
         if self.allowed_sizes[-1] != self.max_size:
@@ -35,29 +36,29 @@ class BatchingParameters:
         if any(later <= earlier for earlier, later in zip(self.allowed_sizes, self.allowed_sizes[1:], strict=False)):
             raise invalid("allowed_batch_sizes entries must be monotonically increasing")
 
-    def padded(self, size: int) -> int:
-        """The size that a batch of `size` rows is run at."""
+    def padded_size(self, size: int) -> int:
+        """Return the size that a batch of `size` rows is run at."""
         return next((allowed for allowed in self.allowed_sizes if allowed >= size), size)
 
 
 def read(path: Path) -> BatchingParameters:
-    """From a BatchingParameters file. Raises INVALID_ARGUMENT for a fault in it, UNIMPLEMENTED for splitting of large requests."""
+    """Read a BatchingParameters file. Raises INVALID_ARGUMENT for a fault, UNIMPLEMENTED for large batch splitting."""
     values = text_protos.read(path, "BatchingParameters")
     if values.enable_large_batch_splitting.value:
         raise ServingError(
             Code.UNIMPLEMENTED, f"{path}: enable_large_batch_splitting isn't served here; take it out, or run TensorFlow Serving"
         )
-    usual = BatchingParameters()
+    defaults = BatchingParameters()
 
     def value(name: str, default: int) -> int:
         return int(getattr(values, name).value) if values.HasField(name) else default
 
     return BatchingParameters(
-        max_size=value("max_batch_size", usual.max_size),
+        max_size=value("max_batch_size", defaults.max_size),
         timeout_s=value("batch_timeout_micros", 0) / 1e6,
-        max_enqueued=value("max_enqueued_batches", usual.max_enqueued),
-        threads=max(value("num_batch_threads", usual.threads), 1),
-        pool=values.thread_pool_name.value or usual.pool,
+        max_enqueued=value("max_enqueued_batches", defaults.max_enqueued),
+        threads=max(value("num_batch_threads", defaults.threads), 1),
+        pool=values.thread_pool_name.value or defaults.pool,
         allowed_sizes=tuple(values.allowed_batch_sizes),
         pad_lengths=values.pad_variable_length_inputs,
     )

@@ -1,4 +1,4 @@
-"""Joining requests on their first dimension, and parting the outputs again: pure functions on arrays."""
+"""Concatenate requests on their first dimension, and split the outputs again: pure functions on arrays."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,12 +7,12 @@ import numpy as np
 from serving.model_server.errors import Code, ServingError, invalid
 from serving.model_server.inference.tensors import Array
 
-MOST_DIMENSIONS = 6
+MAX_RANK = 6
 Feeds = Mapping[str, Array]
 
 
 def size_of(feeds: Feeds) -> int:
-    """The rows of a request. Raises INVALID_ARGUMENT where its inputs differ in them, or one has no dimension."""
+    """Return a request's number of rows. Raises INVALID_ARGUMENT where its inputs differ in it, or one is a scalar."""
     if not feeds:
         raise invalid("If size is not specified, Batching Run() must have at least one input tensor")
     if any(not array.ndim for array in feeds.values()):
@@ -23,17 +23,17 @@ def size_of(feeds: Feeds) -> int:
     return sizes.pop()
 
 
-def joined(requests: Sequence[Feeds], *, run_at: int, pad_lengths: bool) -> dict[str, Array]:
-    """The requests' rows below each other, filled up to `run_at` rows with the first row of the last request.
+def concatenate(requests: Sequence[Feeds], *, run_at: int, pad_lengths: bool) -> dict[str, Array]:
+    """Concatenate the requests' rows, padded to `run_at` rows with the first row of the last request.
 
-    With `pad_lengths` the other dimensions are filled up to the longest with the tensor's first element, else they must agree:
-    raises FAILED_PRECONDITION where they don't.
+    With `pad_lengths` the other dimensions are padded to the longest with the tensor's first element, else they must
+    agree: raises FAILED_PRECONDITION where they don't.
     """
     merged = {}
     for name in requests[0]:
         parts = [request[name] for request in requests]
         if pad_lengths:
-            parts = lengthened(parts)
+            parts = pad_to_longest(parts)
         elif len({part.shape[1:] for part in parts}) > 1:
             raise ServingError(
                 Code.FAILED_PRECONDITION,
@@ -46,10 +46,10 @@ def joined(requests: Sequence[Feeds], *, run_at: int, pad_lengths: bool) -> dict
     return merged
 
 
-def lengthened(parts: Sequence[Array]) -> list[Array]:
-    """The parts with equal dimensions but for the first, filled up with each part's first element."""
-    if parts[0].ndim > MOST_DIMENSIONS:
-        raise invalid(f"Only tensors with rank from 1 to {MOST_DIMENSIONS} can be padded.")
+def pad_to_longest(parts: Sequence[Array]) -> list[Array]:
+    """Pad all dimensions but the first to the longest, each part with its first element."""
+    if parts[0].ndim > MAX_RANK:
+        raise invalid(f"Only tensors with rank from 1 to {MAX_RANK} can be padded.")
     if len({part.ndim for part in parts}) > 1:
         raise invalid("Tensors of different rank can't be padded to one shape")
     longest = np.max([part.shape[1:] for part in parts], axis=0) if parts[0].ndim > 1 else ()
@@ -67,8 +67,8 @@ def lengthened(parts: Sequence[Array]) -> list[Array]:
     return evened
 
 
-def parted(outputs: Sequence[Array], sizes: Sequence[int], *, run_at: int) -> list[list[Array]]:
-    """For each request its rows of each output; the rows that only filled up the batch are left out.
+def split_outputs(outputs: Sequence[Array], sizes: Sequence[int], *, run_at: int) -> list[list[Array]]:
+    """Return each request's rows of each output, without the rows of padding.
 
     Raises FAILED_PRECONDITION where an output hasn't as many rows as the inputs had.
     """

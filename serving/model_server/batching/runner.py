@@ -1,4 +1,4 @@
-"""A model behind batch queues."""
+"""Run a model through batch queues."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from functools import partial
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.model_server.batching.queue import BatchThreads, Queue, Task
-from serving.model_server.batching.rows import joined, parted, size_of
+from serving.model_server.batching.rows import concatenate, size_of, split_outputs
 from serving.model_server.errors import Code, ServingError, from_exception
 from serving.model_server.inference.runner import Runner
 from serving.model_server.inference.tensors import Array
@@ -19,7 +19,7 @@ Key = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 class BatchingRunner:
-    """Joins what requests feed and fetch alike. Raises INVALID_ARGUMENT where the parameters contradict each other."""
+    """Batch requests with equal inputs and outputs. Raises INVALID_ARGUMENT for contradictory parameters."""
 
     def __init__(self, model: Runner, threads: BatchThreads, metrics: Metrics) -> None:
         threads.parameters.check()
@@ -29,19 +29,19 @@ class BatchingRunner:
 
     @property
     def signatures(self) -> Mapping[str, meta_graph_pb2.SignatureDef]:
-        """The signatures of the meta graph, by name."""
+        """Return the signatures of the meta graph, by name."""
         return self._model.signatures
 
     @property
     def dtypes(self) -> Mapping[str, int]:
-        """The type of each input tensor, by tensor name."""
+        """Return the type of each input tensor, by tensor name."""
         return self._model.dtypes
 
     def run(self, feeds: Mapping[str, Array], fetches: Sequence[str], *, deadline: float) -> list[Array]:
-        """The tensors named by `fetches`, for this request's rows alone.
+        """Return the tensors named by `fetches`, for this request's rows alone.
 
-        Raises INVALID_ARGUMENT where the inputs differ in rows or are too many, UNAVAILABLE when the queue is full, RESOURCE_EXHAUSTED
-        when the whole batch is past its deadline before it runs.
+        Raises INVALID_ARGUMENT where the inputs differ in rows or are too many, UNAVAILABLE when the queue is full,
+        RESOURCE_EXHAUSTED when the whole batch is past its deadline before it runs.
         """
         feeds = dict(sorted(feeds.items()))
         outputs: Future[list[Array]] = Future()
@@ -50,7 +50,7 @@ class BatchingRunner:
         return outputs.result()
 
     def close(self) -> None:
-        """Give the memory back; nothing may run any more."""
+        """Free the memory; no further run is allowed."""
         for queue in self._queues.values():
             self._threads.remove(queue)
         self._model.close()
@@ -65,15 +65,15 @@ class BatchingRunner:
         now = time.monotonic()
         parameters = self._threads.parameters
         for task in tasks:
-            self._metrics.queuing_latency.add((now - task.came) * 1e6, parameters.pool)
+            self._metrics.queuing_latency.add((now - task.enqueued_at) * 1e6, parameters.pool)
         try:
             if all(now > task.deadline for task in tasks):
                 raise ServingError(Code.RESOURCE_EXHAUSTED, "Run() timeout exceeded while waiting in batching queue")
-            run_at = parameters.padded(sum(task.size for task in tasks))
-            feeds = joined([task.feeds for task in tasks], run_at=run_at, pad_lengths=parameters.pad_lengths)
+            run_at = parameters.padded_size(sum(task.size for task in tasks))
+            feeds = concatenate([task.feeds for task in tasks], run_at=run_at, pad_lengths=parameters.pad_lengths)
             self._metrics.batched_runs.add(1)
             outputs = self._model.run(feeds, fetches, deadline=max(task.deadline for task in tasks))
-            shares = parted(outputs, [task.size for task in tasks], run_at=run_at)
+            shares = split_outputs(outputs, [task.size for task in tasks], run_at=run_at)
         except Exception as error:
             for task in tasks:
                 task.outputs.set_exception(from_exception(error))

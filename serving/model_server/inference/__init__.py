@@ -1,1 +1,1 @@
-"""Predict, Classify, Regress and MultiInference on a SavedModel."""
+"""Run Predict, Classify, Regress and MultiInference on a SavedModel."""

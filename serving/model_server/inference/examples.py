@@ -1,4 +1,4 @@
-"""Classify, Regress and MultiInference: tf.Examples in, classes or numbers out."""
+"""Run Classify, Regress and MultiInference: tf.Examples to classes or numbers."""
 
 from collections.abc import Mapping
 
@@ -7,14 +7,14 @@ from tensorflow_serving.apis import classification_pb2, inference_pb2, input_pb2
 
 from serving.model_server.errors import Code, ServingError, invalid
 from serving.model_server.inference import signature as signatures
-from serving.model_server.inference.model_spec import fill_answer
+from serving.model_server.inference.model_spec import fill_response_spec
 from serving.model_server.inference.runner import Call
 from serving.model_server.inference.signature import CLASSIFY, REGRESS, ExampleSignature
 from serving.model_server.inference.tensors import Array
 
 
 def serialized(message: input_pb2.Input) -> Array:
-    """Serialized tf.Examples [N]; a shared context is joined to the front of each, which protobuf reads as merged."""
+    """Serialize the tf.Examples [N]; a shared context is prepended to each, which protobuf parses as their merge."""
     kind = message.WhichOneof("kind")
     if kind == "example_list_with_context":
         context = message.example_list_with_context.context.SerializeToString()
@@ -31,23 +31,23 @@ def serialized(message: input_pb2.Input) -> Array:
 def classify(
     request: classification_pb2.ClassificationRequest, call: Call, *, version: int | None
 ) -> classification_pb2.ClassificationResponse:
-    """Raises INVALID_ARGUMENT where the signature can't classify, the input is empty or the outputs have the wrong shape."""
+    """Classify. Raises INVALID_ARGUMENT for a signature of another kind, an empty input or wrong output shapes."""
     signature = signatures.classification(signatures.signature_of(call.signatures, request.model_spec.signature_name))
     examples = serialized(request.input)
     outputs = _run(call, [signature], examples)
     response = classification_pb2.ClassificationResponse()
-    fill_answer(response.model_spec, asked=request.model_spec, version=version)
+    fill_response_spec(response.model_spec, requested=request.model_spec, version=version)
     _fill_classes(response.result, signature, outputs, len(examples))
     return response
 
 
 def regress(request: regression_pb2.RegressionRequest, call: Call, *, version: int | None) -> regression_pb2.RegressionResponse:
-    """Raises INVALID_ARGUMENT where the signature can't regress, the input is empty or the output has the wrong shape."""
+    """Regress. Raises INVALID_ARGUMENT for a signature of another kind, an empty input or a wrong output shape."""
     signature = signatures.regression(signatures.signature_of(call.signatures, request.model_spec.signature_name))
     examples = serialized(request.input)
     outputs = _run(call, [signature], examples)
     response = regression_pb2.RegressionResponse()
-    fill_answer(response.model_spec, asked=request.model_spec, version=version)
+    fill_response_spec(response.model_spec, requested=request.model_spec, version=version)
     _fill_numbers(response.result, signature, outputs, len(examples))
     return response
 
@@ -55,14 +55,14 @@ def regress(request: regression_pb2.RegressionRequest, call: Call, *, version: i
 def multi_inference(
     request: inference_pb2.MultiInferenceRequest, call: Call, *, version: int | None
 ) -> inference_pb2.MultiInferenceResponse:
-    """Several classifications and regressions of one model in a single run over the same examples."""
+    """Run several classifications and regressions of one model in a single session run over the same examples."""
     tasks = [(task, _task_signature(task, call)) for task in _distinct(request)]
     examples = serialized(request.input)
     outputs = _run(call, [signature for _, signature in tasks], examples)
     response = inference_pb2.MultiInferenceResponse()
     for task, signature in tasks:
         result = response.results.add()
-        fill_answer(result.model_spec, asked=task.model_spec, version=version)
+        fill_response_spec(result.model_spec, requested=task.model_spec, version=version)
         if task.method_name == CLASSIFY:
             _fill_classes(result.classification_result, signature, outputs, len(examples))
         else:
@@ -109,9 +109,9 @@ def _fill_classes(
     for alias, array in columns.items():
         if array.ndim != 2:
             raise invalid(f"Expected Tensor shape: [batch_size num_classes] but got {_shape(array)}")
-        wanted = ("DT_STRING", object) if alias == "classes" else ("DT_FLOAT", np.float32)
-        if array.dtype != wanted[1]:
-            raise invalid(f"Expected {alias} Tensor of {wanted[0]}. Got: {array.dtype}")
+        name, dtype = ("DT_STRING", object) if alias == "classes" else ("DT_FLOAT", np.float32)
+        if array.dtype != dtype:
+            raise invalid(f"Expected {alias} Tensor of {name}. Got: {array.dtype}")
         if len(array) != count:
             raise invalid(f"Expected {alias} output batch size of {count}. Got: {len(array)}")
     widths = {array.shape[1] for array in columns.values()}

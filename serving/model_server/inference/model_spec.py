@@ -1,4 +1,4 @@
-"""The ModelSpec of a request and of an answer."""
+"""Read the ModelSpec of a request, and write that of a response."""
 
 from typing import Any
 
@@ -8,16 +8,16 @@ from serving.model_server.errors import invalid
 from serving.model_server.inference.signature import resolved
 
 
-def required(request: Any) -> model_pb2.ModelSpec:
-    """The request's model spec. Raises INVALID_ARGUMENT where it has none."""
+def required_model_spec(request: Any) -> model_pb2.ModelSpec:
+    """Return the request's model spec. Raises INVALID_ARGUMENT where it has none."""
     if not request.HasField("model_spec"):
         raise invalid("Missing ModelSpec")
     return request.model_spec
 
 
-def fill_answer(spec: model_pb2.ModelSpec, *, asked: model_pb2.ModelSpec, version: int | None) -> None:
-    """Echo the name, the signature that was used, and the version that answered (None in a warm-up)."""
-    spec.name = asked.name
-    spec.signature_name = resolved(asked.signature_name)
+def fill_response_spec(spec: model_pb2.ModelSpec, *, requested: model_pb2.ModelSpec, version: int | None) -> None:
+    """Write the requested name, the signature that was used, and the version that ran (None in a warm-up)."""
+    spec.name = requested.name
+    spec.signature_name = resolved(requested.signature_name)
     if version is not None:
         spec.version.value = version

@@ -1,4 +1,4 @@
-"""Predict: named tensors in, named tensors out, through one signature."""
+"""Run Predict: named tensors to named tensors by one signature."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -7,25 +7,25 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
 from serving.model_server.errors import Code, ServingError, invalid
-from serving.model_server.inference.model_spec import fill_answer
+from serving.model_server.inference.model_spec import fill_response_spec
 from serving.model_server.inference.runner import Call
 from serving.model_server.inference.signature import resolved
 from serving.model_server.inference.tensors import Array, fill_proto, to_array
 
 
 def predict(request: predict_pb2.PredictRequest, call: Call, *, version: int | None, as_content: bool) -> predict_pb2.PredictResponse:
-    """Raises ServingError: FAILED_PRECONDITION for an unknown signature, INVALID_ARGUMENT for inputs or filters that don't fit it."""
+    """Predict. Raises FAILED_PRECONDITION for an unknown signature, INVALID_ARGUMENT for wrong inputs or filters."""
     name = resolved(request.model_spec.signature_name)
     signature = call.signatures.get(name)
     if signature is None:
         raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
     tensors = _by_tensor_name(signature, request.inputs)
-    aliases = _asked_outputs(signature, request.output_filter)
+    aliases = _requested_outputs(signature, request.output_filter)
     feeds = {tensor: _parsed(alias, proto) for tensor, (alias, proto) in tensors.items()}
     call.check_dtypes({tensor: proto.dtype for tensor, (_, proto) in tensors.items()})
     outputs = call.run(feeds, [signature.outputs[alias].name for alias in aliases])
     response = predict_pb2.PredictResponse()
-    fill_answer(response.model_spec, asked=request.model_spec, version=version)
+    fill_response_spec(response.model_spec, requested=request.model_spec, version=version)
     for alias, array in zip(aliases, outputs, strict=True):
         fill_proto(response.outputs[alias], array, as_content=as_content)
     return response
@@ -52,7 +52,7 @@ def _parsed(alias: str, proto: tensor_pb2.TensorProto) -> Array:
         raise invalid(f"tensor parsing error: {alias}: {error}") from error
 
 
-def _asked_outputs(signature: meta_graph_pb2.SignatureDef, output_filter: Sequence[str]) -> list[str]:
+def _requested_outputs(signature: meta_graph_pb2.SignatureDef, output_filter: Sequence[str]) -> list[str]:
     seen: set[str] = set()
     for alias in output_filter:
         if alias not in signature.outputs:

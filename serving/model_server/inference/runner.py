@@ -1,4 +1,4 @@
-"""What runs a model's tensors, plainly or in batches, and one request's use of it."""
+"""Define the protocol of a model in memory, with or without batching, and one request's call of it."""
 
 import math
 import time
@@ -17,26 +17,26 @@ class Runner(Protocol):
 
     @property
     def signatures(self) -> Mapping[str, meta_graph_pb2.SignatureDef]:
-        """The signatures of the meta graph, by name."""
+        """Return the signatures of the meta graph, by name."""
         ...
 
     @property
     def dtypes(self) -> Mapping[str, int]:
-        """The type of each input tensor of each signature, by tensor name."""
+        """Return the type of each input tensor of each signature, by tensor name."""
         ...
 
     def run(self, feeds: Mapping[str, Array], fetches: Sequence[str], *, deadline: float) -> list[Array]:
-        """The tensors named by `fetches`. Who would begin after `deadline`, in seconds of the monotonic clock, may give up."""
+        """Return the tensors of `fetches`; a run may be refused after `deadline`, in seconds of the monotonic clock."""
         ...
 
     def close(self) -> None:
-        """Give the memory back; nothing may run any more."""
+        """Free the memory; no further run is allowed."""
         ...
 
 
 @dataclass
 class Call:
-    """One request's use of a model: how long it may wait, and afterwards how long it ran and over how many tf.Examples."""
+    """One request's call of a model: its deadline, and after the run its duration and its number of tf.Examples."""
 
     runner: Runner
     deadline: float = math.inf
@@ -45,20 +45,20 @@ class Call:
 
     @property
     def signatures(self) -> Mapping[str, meta_graph_pb2.SignatureDef]:
-        """The model's signatures."""
+        """Return the model's signatures."""
         return self.runner.signatures
 
     def check_dtypes(self, sent: Mapping[str, int]) -> None:
-        """Say which input has another type than the signature's, in the words of TensorFlow's session."""
-        for index, (name, came) in enumerate(sent.items()):
+        """Raise INVALID_ARGUMENT, worded as by TensorFlow's session, for an input of another type than expected."""
+        for index, (name, actual) in enumerate(sent.items()):
             expected = self.runner.dtypes[name]
-            if came != expected:
+            if actual != expected:
                 raise ServingError(
-                    Code.INVALID_ARGUMENT, f"Expects arg[{index}] to be {dtype_name(expected)} but {dtype_name(came)} is provided"
+                    Code.INVALID_ARGUMENT, f"Expects arg[{index}] to be {dtype_name(expected)} but {dtype_name(actual)} is provided"
                 )
 
     def run(self, feeds: Mapping[str, Array], fetches: Sequence[str]) -> list[Array]:
-        """The tensors named by `fetches`, timed."""
+        """Return the tensors named by `fetches`, and measure the run."""
         start = time.perf_counter()
         outputs = self.runner.run(feeds, fetches, deadline=self.deadline)
         self.runtime_s = time.perf_counter() - start

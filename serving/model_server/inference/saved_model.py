@@ -1,4 +1,4 @@
-"""A SavedModel in a session of its own, run by tensor names: the only module that knows how TensorFlow loads and runs one."""
+"""Load a SavedModel into a session of its own and run it by tensor names; no other module calls TensorFlow's loader."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,10 @@ from serving.model_server.inference.tensors import Array
 class LoadedModel:
     """One version in memory.
 
-    `tags` name the meta graph in the SavedModel. With `inter_op` at 0 or 1 a request runs in the thread that asks, which for the many small
-    operations of a ranker saves more than parallel operations would; more than 1 shares a pool of so many threads.
-    Raises NOT_FOUND when the folder holds no SavedModel, and what TensorFlow raises when it can't load it.
+    `tags` name the meta graph in the SavedModel. With `inter_op` at 0 or 1 a request runs in the calling thread, which
+    for the many small operations of a ranker saves more than parallel operations would; more than 1 shares a pool of
+    that many threads. Raises NOT_FOUND when the folder holds no SavedModel, and what TensorFlow raises when it can't
+    load it.
     """
 
     def __init__(self, path: Path, *, tags: Sequence[str] = ("serve",), intra_op: int = 1, inter_op: int = 1) -> None:
@@ -43,7 +44,7 @@ class LoadedModel:
         self._building = threading.Lock()
 
     def run(self, feeds: Mapping[str, Array], fetches: Sequence[str], *, deadline: float) -> list[Array]:
-        """The tensors named by `fetches`, from the inputs by tensor name. Thread-safe; nothing is waited for, so the deadline is unused."""
+        """Return the tensors of `fetches`, from inputs by tensor name. Thread-safe; ignores the deadline."""
         key = (tuple(feeds), tuple(fetches))
         call = self._calls.get(key) or self._build(key)
         return [output if isinstance(output, np.ndarray) else _scalar(output) for output in call(*feeds.values())]
@@ -55,25 +56,27 @@ class LoadedModel:
             return self._calls[key]
 
     def close(self) -> None:
-        """Give the memory back; nothing may run any more."""
+        """Free the memory; no further run is allowed."""
         graph = self._session.graph
         self._calls.clear()
         self._session.close()
         self._session = None
-        # A graph is full of cycles; to leave it to the garbage collector would halt every thread for a good part of a second.
+        # A graph is full of reference cycles; leaving them to the garbage collector would halt every thread for much of
+        # a second.
         ops.dismantle_graph(graph)
 
 
 def _scalar(value: object) -> Array:
-    """The session hands a scalar out as bytes or as numpy's own scalar."""
+    """Convert a scalar, which the session returns as bytes or as a numpy scalar, to an array."""
     return np.array(value, object if isinstance(value, bytes) else None)
 
 
 def session_call(session: Any, feeds: Sequence[str], fetches: Sequence[str], *, in_caller: bool) -> Any:
-    """A function of the feeds' arrays, in their order, that returns the list of the fetches' arrays.
+    """Return a function of the feeds' arrays, in their order, that returns the list of the fetches' arrays.
 
-    TensorFlow's own callable is private. It is the only way from Python that takes inputs as a C++ session does, without comparing them
-    to the placeholder's static shape, and it costs a fraction of `Session.run`, which stands in where the callable is gone.
+    TensorFlow's own callable is private. It is the only way from Python that takes inputs as a C++ session does,
+    without comparing them to the placeholder's static shape, and it costs a fraction of `Session.run`, the fallback
+    where the callable doesn't exist.
     """
     make = getattr(session, "_make_callable_from_options", None)
     if make is None:

@@ -1,4 +1,4 @@
-"""Which signature a request means, and which single input and outputs classification and regression have in it."""
+"""Resolve a request's signature, and the inputs and outputs of classification and regression in it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,26 +16,26 @@ Signatures = Mapping[str, meta_graph_pb2.SignatureDef]
 
 @dataclass(frozen=True)
 class ExampleSignature:
-    """Tensor names: what takes serialized tf.Examples [N], and by alias what comes out."""
+    """Tensor names: of the input of serialized tf.Examples [N], and of the outputs by alias."""
 
     examples: str
     outputs: Mapping[str, str]
 
 
 def resolved(name: str) -> str:
-    """The signature that an empty name stands for."""
+    """Return the signature's name, the default one's for an empty name."""
     return name or DEFAULT
 
 
 def signature_of(signatures: Signatures, name: str) -> meta_graph_pb2.SignatureDef:
-    """The signature for classification or regression, in which a missing one is the caller's mistake."""
+    """Return the signature for classification or regression. Raises INVALID_ARGUMENT where it doesn't exist."""
     if resolved(name) not in signatures:
         raise invalid(f"No signature was found with the name: {resolved(name)}")
     return signatures[resolved(name)]
 
 
 def classification(signature: meta_graph_pb2.SignatureDef) -> ExampleSignature:
-    """One input `inputs`, and `classes`, `scores` or both."""
+    """Return the tensors of a signature with one input `inputs`, and the outputs `classes`, `scores` or both."""
     examples = _examples(signature, "classification", len(signature.outputs) in (1, 2), "one or two output Tensors")
     outputs = {alias: signature.outputs[alias].name for alias in ("classes", "scores") if alias in signature.outputs}
     if not outputs:
@@ -47,7 +47,7 @@ def classification(signature: meta_graph_pb2.SignatureDef) -> ExampleSignature:
 
 
 def regression(signature: meta_graph_pb2.SignatureDef) -> ExampleSignature:
-    """One input `inputs` and one output `outputs`."""
+    """Return the tensors of a signature with one input `inputs` and one output `outputs`."""
     examples = _examples(signature, "regression", len(signature.outputs) == 1, "one output Tensor")
     if "outputs" not in signature.outputs:
         raise invalid(f"No regression outputs found in SignatureDef: {_in_one_line(signature)}")

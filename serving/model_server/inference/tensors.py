@@ -1,7 +1,7 @@
-"""TensorProto to array and back, without a Python value for each element wherever the wire format allows it.
+"""Convert TensorProto to array and back, without a Python value for each element wherever the wire format allows it.
 
-A packed `float_val` or `double_val` on the wire is the array's own little-endian bytes, so an output is written by joining bytes. Inputs
-come fastest as `tensor_content`, which is what `tf.make_tensor_proto` writes for an array.
+A packed `float_val` or `double_val` on the wire is the array's own little-endian bytes, so an output is written by
+joining bytes. Inputs come fastest as `tensor_content`, which is what `tf.make_tensor_proto` writes for an array.
 """
 
 import math
@@ -21,13 +21,13 @@ PACKED_TAGS = {types_pb2.DT_FLOAT: b"\x2a", types_pb2.DT_DOUBLE: b"\x32"}
 
 
 def dtype_name(number: int) -> str:
-    """`float`, `int64`, `string`: as TensorFlow's own messages call the type."""
+    """Return the type's name in TensorFlow's messages: `float`, `int64`, `string`."""
     name: str = types_pb2.DataType.Name(number)
     return name.removeprefix("DT_").lower()
 
 
 def to_array(proto: tensor_pb2.TensorProto) -> Array:
-    """The tensor as an array; strings as an object array of bytes.
+    """Return the tensor as an array; strings as an object array of bytes.
 
     As in TensorFlow, fewer values than the shape asks for repeat the last one, and no value at all is zero.
     Raises ValueError when the shape is unknown or negative, or `tensor_content` isn't as long as the shape says.
@@ -60,7 +60,7 @@ def _array(values: Sequence[Any], dtype: np.dtype[Any]) -> Array:
 
 
 def fill_proto(proto: tensor_pb2.TensorProto, array: Array, *, as_content: bool) -> None:
-    """Write an array into an empty TensorProto: as one repeated field like TensorFlow Serving, or as `tensor_content`."""
+    """Write an array into an empty TensorProto: as a repeated field like TensorFlow Serving, or as `tensor_content`."""
     if array.dtype not in NUMBERS and not array.dtype.hasobject:
         proto.CopyFrom(tensor_util.make_tensor_proto(array))
         return

@@ -1,4 +1,4 @@
-"""Replay of the requests that a SavedModel carries for its warm-up, before the version answers anyone."""
+"""Replay the warm-up requests of a SavedModel before its version serves."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +12,14 @@ from serving.model_server.inference.examples import classify, multi_inference, r
 from serving.model_server.inference.predict import predict
 from serving.model_server.inference.runner import Call, Runner
 
-MOST_RECORDS = 1000
+MAX_RECORDS = 1000
 
 
 def warm_up(folder: Path, runner: Runner) -> int:
-    """Run every request of `assets.extra/tf_serving_warmup_requests`, a TFRecord file of PredictionLog; returns how many there were.
+    """Run and count the requests of `assets.extra/tf_serving_warmup_requests`, a TFRecord file of PredictionLog.
 
-    No file is no error. Raises ServingError when the file isn't TFRecord (DATA_LOSS), holds more than 1000 records or one that can't be
-    read, or when a request fails: the load fails with it.
+    A missing file is no error. Raises ServingError when the file isn't TFRecord (DATA_LOSS), holds more than 1000
+    records or one that can't be parsed, or when a request fails: the load fails with it.
     """
     path = folder / "assets.extra" / "tf_serving_warmup_requests"
     if not path.is_file():
@@ -33,8 +33,8 @@ def warm_up(folder: Path, runner: Runner) -> int:
             raise invalid(f"Failed to parse warmup record: {record[:100]!r} from {path}") from error
         _replay(log, runner)
         count += 1
-        if count > MOST_RECORDS:
-            raise invalid(f"Number of warmup records exceeds the maximum ({MOST_RECORDS}) at {path}")
+        if count > MAX_RECORDS:
+            raise invalid(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {path}")
     return count
 
 

@@ -1,1 +1,1 @@
-"""Which versions are served: loading, labels, unloading."""
+"""Load, label and unload the served versions."""

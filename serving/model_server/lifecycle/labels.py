@@ -1,4 +1,4 @@
-"""Which labels a configuration may set, given what is served."""
+"""Check the version labels of a configuration against the available versions."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,11 +9,10 @@ Labels = Mapping[str, Mapping[str, int]]
 
 
 def accepted(models: Models, before: Labels, *, available: Callable[[str, int], bool], unavailable_allowed: bool) -> Labels:
-    """Model -> label -> version for the whole configuration.
+    """Return model -> label -> version for the whole configuration.
 
-    A label may only point to an available version. With `unavailable_allowed` a label that is new, or stays where it is, may point
-    anywhere.
-    Raises FAILED_PRECONDITION for the first label that may not.
+    A label may only point to an available version; with `unavailable_allowed`, a new or unchanged label may point to
+    any. Raises FAILED_PRECONDITION for the first label that may not.
     """
     for model in models.values():
         for label, version in model.labels.items():

@@ -1,4 +1,4 @@
-"""The next step for one model, so that it never stops answering while there is something to answer with."""
+"""Choose the next load or unload of one model, so that a version is always available while there is one to load."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -8,27 +8,28 @@ from serving.model_server.lifecycle.version_status import State
 
 @dataclass(frozen=True)
 class Load:
-    """Bring this version up."""
+    """Load this version."""
 
     version: int
 
 
 @dataclass(frozen=True)
 class Unload:
-    """Take this version away."""
+    """Unload this version."""
 
     version: int
 
 
-def next_step(wanted: Set[int], held: Mapping[int, State], *, resting: Set[int]) -> Load | Unload | None:
-    """What to do with a model whose versions `wanted` should be served and whose versions `held` are in these states.
+def next_step(aspired: Set[int], held: Mapping[int, State], *, backing_off: Set[int]) -> Load | Unload | None:
+    """Return the next step of a model from its aspired versions and the states of those that have one.
 
-    A version that is no longer wanted goes only when a wanted one answers, or when none is wanted at all; the newest missing one comes
-    first. Those `resting` failed a while ago and aren't tried yet; one that failed for good stays in `held` at END and isn't tried again.
+    A version that is no longer aspired is unloaded only when an aspired one is available, or when none is aspired at
+    all; the newest missing one is loaded first. Versions in `backing_off` aren't retried yet; one that failed finally
+    stays in `held` at END.
     """
-    answering = any(state is State.AVAILABLE and version in wanted for version, state in held.items())
-    leaving = [version for version, state in held.items() if version not in wanted and state is State.AVAILABLE]
-    if leaving and (answering or not wanted):
+    answering = any(state is State.AVAILABLE and version in aspired for version, state in held.items())
+    leaving = [version for version, state in held.items() if version not in aspired and state is State.AVAILABLE]
+    if leaving and (answering or not aspired):
         return Unload(min(leaving))
-    missing = [version for version in wanted if held.get(version, State.START) is State.START and version not in resting]
+    missing = [version for version in aspired if held.get(version, State.START) is State.START and version not in backing_off]
     return Load(max(missing)) if missing else None

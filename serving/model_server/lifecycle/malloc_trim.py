@@ -1,14 +1,14 @@
-"""Memory that was freed, given back to the system."""
+"""Return freed memory to the operating system."""
 
 import ctypes
 from contextlib import suppress
 
 
-def give_back() -> None:
-    """To be called when much was freed, as by a model that has been loaded (its parsing takes more than it keeps) or has gone.
+def trim() -> None:
+    """Call glibc's `malloc_trim`, after a load (parsing takes more memory than the model keeps) or an unload.
 
-    The C library keeps freed memory for what comes next, a part of it for each thread; with versions that come and go that is a quarter of
-    the process, and grows. Where the library isn't glibc nothing happens.
+    The C library keeps freed memory for reuse, in an arena for each thread; with versions that come and go that grows
+    beyond a quarter of the process. Where the library isn't glibc nothing happens.
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

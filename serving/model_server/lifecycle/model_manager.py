@@ -1,4 +1,4 @@
-"""The models of a configuration, kept in step with their folders by one thread."""
+"""Manage the models of a configuration on one thread."""
 
 import threading
 import time
@@ -6,70 +6,72 @@ from dataclasses import dataclass, field
 
 from serving.model_server.errors import Code, ServingError
 from serving.model_server.lifecycle import labels as label_rules
-from serving.model_server.lifecycle.lifecycle import Upkeep
+from serving.model_server.lifecycle.lifecycle import Lifecycle
 from serving.model_server.lifecycle.models import Models, check_platforms
-from serving.model_server.lifecycle.registry import Catalogue
-from serving.model_server.lifecycle.version_status import State, States
+from serving.model_server.lifecycle.registry import Registry
+from serving.model_server.lifecycle.version_status import State, VersionStatuses
 
 
 @dataclass
-class Awaited:
-    """Models that someone waits for, and what became of them."""
+class PendingReload:
+    """A reload's new models, and the event that it waits for: all are available, or have failed."""
 
     names: set[str]
-    settled: threading.Event = field(default_factory=threading.Event)
+    done: threading.Event = field(default_factory=threading.Event)
     failed: list[str] = field(default_factory=list)
     stopped: bool = False
 
 
-class Fleet:
-    """`start` begins the thread, `reload` sets what to serve, `stop` ends the thread and unloads everything.
+class ModelManager:
+    """Thread that keeps models available: `start` begins it, `reload` sets what to serve, `stop` unloads everything.
 
-    Folders are looked at every `poll_s` seconds, or once for each configuration when that is 0.
+    Folders are listed every `poll_s` seconds, or once for each configuration when that is 0.
     """
 
-    def __init__(self, upkeep: Upkeep, catalogue: Catalogue, states: States, *, poll_s: float, unavailable_labels: bool) -> None:
-        self._upkeep, self._catalogue, self._states = upkeep, catalogue, states
+    def __init__(
+        self, lifecycle: Lifecycle, registry: Registry, statuses: VersionStatuses, *, poll_s: float, unavailable_labels: bool
+    ) -> None:
+        self._lifecycle, self._registry, self._statuses = lifecycle, registry, statuses
         self._poll_s = poll_s or float("inf")
         self._unavailable_labels = unavailable_labels
         self._models: Models = {}
         self._reloading = threading.Lock()
-        self._awaited: list[Awaited] = []
+        self._pending: list[PendingReload] = []
         self._polled_at = -float("inf")
         self._awake = threading.Event()
         self._stopped = False
-        self._thread = threading.Thread(target=self._live, name="fleet", daemon=True)
+        self._thread = threading.Thread(target=self._run_loop, name="fleet", daemon=True)
 
     def start(self) -> None:
-        """Begin to load."""
+        """Start the thread."""
         self._thread.start()
 
     def reload(self, models: Models) -> None:
-        """Serve these models in place of all others; returns when those that are new are available.
+        """Serve these models in place of all others; return when the new ones are available.
 
-        Raises ServingError when the configuration is refused, and UNKNOWN when a new model can't be loaded.
+        Raises ServingError when the configuration is rejected, and UNKNOWN when a new model can't be loaded.
         """
         with self._reloading:
             check_platforms(models, self._models)
             labels = label_rules.accepted(
-                models, self._catalogue.labels(), available=self._is_available, unavailable_allowed=self._unavailable_labels
+                models, self._registry.labels(), available=self._is_available, unavailable_allowed=self._unavailable_labels
             )
-            self._catalogue.set_labels(labels)
-            awaited = Awaited(models.keys() - self._models.keys())
+            self._registry.set_labels(labels)
+            pending = PendingReload(models.keys() - self._models.keys())
             self._models = models
             self._polled_at = -float("inf")
-            self._awaited.append(awaited)
+            self._pending.append(pending)
             self._awake.set()
-            awaited.settled.wait()
-        if awaited.stopped:
+            pending.done.wait()
+        if pending.stopped:
             raise ServingError(Code.CANCELLED, "the server is stopping")
-        if awaited.failed:
-            reasons = "".join(f"{{{reason}}}, " for reason in awaited.failed)
-            raise ServingError(Code.UNKNOWN, f"{len(awaited.failed)} model(s) did not become available: {{{reasons}}}")
+        if pending.failed:
+            reasons = "".join(f"{{{reason}}}, " for reason in pending.failed)
+            raise ServingError(Code.UNKNOWN, f"{len(pending.failed)} model(s) did not become available: {{{reasons}}}")
 
     def labels(self) -> dict[str, dict[str, int]]:
-        """The labels of each model in the configuration, by its name."""
-        return {name: dict(self._catalogue.labels().get(name, {})) for name in sorted(self._models)}
+        """Return the labels of each model in the configuration, by its name."""
+        return {name: dict(self._registry.labels().get(name, {})) for name in sorted(self._models)}
 
     def stop(self) -> None:
         """End the thread and unload every version, each once the requests that hold it have ended."""
@@ -79,30 +81,30 @@ class Fleet:
             self._thread.join()
 
     def _is_available(self, model: str, version: int) -> bool:
-        status = self._states.versions(model).get(version)
+        status = self._statuses.versions(model).get(version)
         return status is not None and status.state is State.AVAILABLE
 
-    def _live(self) -> None:
+    def _run_loop(self) -> None:
         while not self._stopped:
             self._awake.clear()
             now = time.monotonic()
             if now >= self._polled_at + self._poll_s or self._polled_at < 0:
                 self._polled_at = now
-                self._upkeep.poll(self._models)
-            moved = self._upkeep.step(now)
+                self._lifecycle.poll(self._models)
+            moved = self._lifecycle.step(now)
             self._settle()
             if not moved:
-                until = min(self._polled_at + self._poll_s, self._upkeep.resting_until())
+                until = min(self._polled_at + self._poll_s, self._lifecycle.next_retry_at())
                 self._awake.wait(min(max(until - time.monotonic(), 0.001), 3600.0))
-        for awaited in self._awaited:
-            awaited.stopped = True
-            awaited.settled.set()
-        self._upkeep.unload_all()
+        for pending in self._pending:
+            pending.stopped = True
+            pending.done.set()
+        self._lifecycle.unload_all()
 
     def _settle(self) -> None:
-        for awaited in list(self._awaited):
-            outcomes = {name: self._upkeep.outcome(name) for name in awaited.names}
+        for pending in list(self._pending):
+            outcomes = {name: self._lifecycle.outcome(name) for name in pending.names}
             if None not in outcomes.values():
-                awaited.failed = [reason for _, reason in sorted(outcomes.items()) if reason]
-                awaited.settled.set()
-                self._awaited.remove(awaited)
+                pending.failed = [reason for _, reason in sorted(outcomes.items()) if reason]
+                pending.done.set()
+                self._pending.remove(pending)

@@ -1,4 +1,4 @@
-"""Which models to serve, read from a ModelServerConfig and checked as TensorFlow Serving checks it."""
+"""Read the models to serve from a ModelServerConfig, checked as by TensorFlow Serving."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from serving.model_server.lifecycle.versions import Every, Latest, Policy, Speci
 
 @dataclass(frozen=True)
 class Model:
-    """One model: where its version folders lie, which of them to serve, and which label points to which version."""
+    """One model: the folder of its version folders, which of them to serve, and the versions by label."""
 
     name: str
     base_path: str
@@ -27,12 +27,12 @@ Models = dict[str, Model]
 
 
 def single(name: str, base_path: str) -> Models:
-    """The one model of `--model_name` and `--model_base_path`."""
+    """Return the one model of `--model_name` and `--model_base_path`."""
     return checked({name: Model(name, base_path, "tensorflow", Latest(), {})})
 
 
 def read(path: Path) -> Models:
-    """The models of a config file in protobuf's text format. Raises INVALID_ARGUMENT with the place of a fault."""
+    """Read a config file in protobuf's text format. Raises INVALID_ARGUMENT for a fault."""
     config = config_pb2.ModelServerConfig()
     try:
         text_format.Parse(path.read_text(), config)
@@ -44,7 +44,7 @@ def read(path: Path) -> Models:
 
 
 def from_proto(config: config_pb2.ModelServerConfig) -> Models:
-    """Raises INVALID_ARGUMENT where a name comes twice, a base path is relative, or the platform isn't TensorFlow."""
+    """Convert a ModelServerConfig. Raises INVALID_ARGUMENT for a repeated name, a relative base path or no platform."""
     if config.WhichOneof("config") == "custom_model_config":
         raise invalid("ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently supported")
     models: Models = {}
@@ -58,7 +58,7 @@ def from_proto(config: config_pb2.ModelServerConfig) -> Models:
 
 
 def checked(models: Models) -> Models:
-    """The same models, where each says something that can be served."""
+    """Return the models. Raises INVALID_ARGUMENT for a relative base path or a missing platform."""
     for model in models.values():
         if not Path(model.base_path).is_absolute():
             raise invalid(f"Expected model {model.name} to have an absolute path or URI; got base_path()={model.base_path}")

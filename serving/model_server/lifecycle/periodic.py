@@ -1,23 +1,23 @@
-"""Something done again and again on a thread of its own."""
+"""Call a function periodically on a thread of its own."""
 
 import threading
 from collections.abc import Callable
 
 
 class Periodic:
-    """Calls `call` every `seconds`, from now on until `stop`."""
+    """Thread that calls `call` every `seconds` until `stop`."""
 
     def __init__(self, call: Callable[[], None], *, seconds: float) -> None:
         self._call, self._seconds = call, seconds
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._live, name="periodic", daemon=True)
+        self._thread = threading.Thread(target=self._run_loop, name="periodic", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Return when the last call has ended."""
+        """Stop, and return when the last call has ended."""
         self._ended.set()
         self._thread.join()
 
-    def _live(self) -> None:
+    def _run_loop(self) -> None:
         while not self._ended.wait(self._seconds):
             self._call()

@@ -1,4 +1,4 @@
-"""A version in use: it is unloaded only when the last request that runs on it has ended."""
+"""Count the requests that run on a version, so that it is unloaded only when the last has ended."""
 
 import threading
 from types import TracebackType
@@ -7,7 +7,7 @@ from serving.model_server.inference.runner import Runner
 
 
 class Servable:
-    """One loaded version of a model. `with servable:` holds it while a request runs; take it only from Catalogue.lease."""
+    """One loaded version of a model. `with servable:` holds it while a request runs; get it only by Registry.lease."""
 
     def __init__(self, model: str, version: int, runner: Runner) -> None:
         self.model = model
@@ -17,7 +17,7 @@ class Servable:
         self._free = threading.Condition()
 
     def hold(self) -> "Servable":
-        """Count one more user; to be called before the version can be withdrawn."""
+        """Count one more user; call it before the version can be withdrawn."""
         with self._free:
             self._users += 1
         return self
@@ -32,6 +32,6 @@ class Servable:
                 self._free.notify_all()
 
     def wait_until_free(self) -> None:
-        """Block until nobody holds it."""
+        """Block until no request holds it."""
         with self._free:
             self._free.wait_for(lambda: not self._users)

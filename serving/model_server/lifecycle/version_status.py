@@ -1,7 +1,6 @@
-"""What is known of each version of each model, and waiting for it to change."""
+"""Keep the status of each version of each model."""
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -9,7 +8,7 @@ from serving.model_server.errors import ServingError
 
 
 class State(IntEnum):
-    """The life of a version, by the numbers of GetModelStatus."""
+    """State of a version, by the numbers of GetModelStatus."""
 
     START = 10
     LOADING = 20
@@ -20,32 +19,25 @@ class State(IntEnum):
 
 @dataclass(frozen=True)
 class Status:
-    """Where a version stands; `error` says why the last load failed."""
+    """State of a version, and the error of its last load if that failed."""
 
     state: State
     error: ServingError | None = None
 
 
-class States:
-    """The last status of every version ever seen. Thread-safe."""
+class VersionStatuses:
+    """Last status of every version ever seen. Thread-safe."""
 
     def __init__(self) -> None:
         self._versions: dict[str, dict[int, Status]] = {}
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
 
     def set(self, model: str, version: int, status: Status) -> None:
-        """Note a change and wake who waits for one."""
-        with self._changed:
+        """Set a version's status."""
+        with self._lock:
             self._versions.setdefault(model, {})[version] = status
-            self._changed.notify_all()
 
     def versions(self, model: str) -> dict[int, Status]:
-        """The model's versions, newest first; empty when none was ever seen."""
-        with self._changed:
+        """Return the model's versions, newest first; empty when none was ever seen."""
+        with self._lock:
             return dict(sorted(self._versions.get(model, {}).items(), reverse=True))
-
-    def wait(self, done: Callable[[], bool]) -> None:
-        """Block until `done`, asked after each change, is true."""
-        with self._changed:
-            while not done():
-                self._changed.wait(0.1)

@@ -1,4 +1,4 @@
-"""Which versions of a model should be served: a rule on the names of the folders under its base path."""
+"""Select the versions to serve from the names of the folders under a model's base path."""
 
 import logging
 from collections.abc import Iterable, Mapping, Set
@@ -10,19 +10,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Latest:
-    """The newest so many versions."""
+    """The `count` newest versions."""
 
     count: int = 1
 
 
 @dataclass(frozen=True)
 class Every:
-    """All that are there."""
+    """All versions."""
 
 
 @dataclass(frozen=True)
 class Specific:
-    """Those that are named, as far as they are there."""
+    """The listed versions, as far as they exist."""
 
     versions: frozenset[int]
 
@@ -31,9 +31,9 @@ Policy = Latest | Every | Specific
 
 
 def by_version(names: Iterable[str]) -> dict[int, str]:
-    """Version number -> folder name. Leading zeros count for nothing; what isn't a number is passed over.
+    """Return version number -> folder name. Leading zeros are ignored, names that aren't numbers skipped.
 
-    Where two folders have one number the last by name wins, with a warning.
+    Where two folders have the same number the last by name wins, with a warning.
     """
     directories: dict[int, str] = {}
     for name in sorted(names):
@@ -45,8 +45,8 @@ def by_version(names: Iterable[str]) -> dict[int, str]:
     return directories
 
 
-def wanted(folders: Mapping[int, str], policy: Policy) -> dict[int, str]:
-    """The part of `folders` that the policy serves."""
+def select(folders: Mapping[int, str], policy: Policy) -> dict[int, str]:
+    """Select the folders that the policy serves."""
     chosen: Set[int]
     match policy:
         case Latest(count):

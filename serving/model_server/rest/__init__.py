@@ -1,1 +1,1 @@
-"""TensorFlow Serving's REST: paths, JSON requests, JSON answers."""
+"""Serve TensorFlow Serving's REST API: paths, JSON requests, JSON responses."""

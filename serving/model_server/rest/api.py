@@ -1,4 +1,4 @@
-"""One REST request to one answer, on plain values: no sockets, no HTTP library."""
+"""Answer one REST request on plain values: no sockets, no HTTP library."""
 
 import re
 import time
@@ -12,8 +12,8 @@ from serving.model_server.calls import Inference
 from serving.model_server.errors import Code, ServingError, from_exception, invalid
 from serving.model_server.inference.signature import resolved
 from serving.model_server.inference.tensors import fill_proto, to_array
-from serving.model_server.lifecycle.registry import Catalogue
-from serving.model_server.lifecycle.version_status import States
+from serving.model_server.lifecycle.registry import Registry
+from serving.model_server.lifecycle.version_status import VersionStatuses
 from serving.model_server.metadata import SIGNATURES, model_metadata, model_status
 from serving.model_server.metrics import Metrics
 from serving.model_server.rest import example_request, json_body, json_response, metadata_json, predict_request, routes
@@ -34,7 +34,7 @@ HTTP = {
     Code.UNAVAILABLE: 503,
     Code.UNAUTHENTICATED: 401,
 }
-LARGEST_BODY = 64 * 2**20  # bytes of a body once inflated
+MAX_BODY_BYTES = 64 * 2**20  # bytes of a body once decompressed
 JSON = {"Content-Type": "application/json"}
 CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -45,7 +45,7 @@ CORS = {
 
 @dataclass(frozen=True)
 class Request:
-    """`path` as it was sent, without the query; header names in lower case."""
+    """HTTP request: `path` as it was sent, without the query; header names in lower case."""
 
     method: str
     path: str
@@ -54,8 +54,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Status, headers and body of a response."""
+class Response:
+    """HTTP response."""
 
     status: int
     headers: Mapping[str, str]
@@ -64,33 +64,33 @@ class Answer:
 
 @dataclass(frozen=True)
 class Api:
-    """The REST API. `metrics_path` is where Prometheus reads, empty for nowhere; `timeout_s` is how long a request may wait."""
+    """REST API. `metrics_path` is that of Prometheus' metrics, empty for none; `timeout_s` limits a request's wait."""
 
     inference: Inference
-    catalogue: Catalogue
-    states: States
+    registry: Registry
+    statuses: VersionStatuses
     metrics: Metrics
     metrics_path: str
     cors: bool
     timeout_s: float
 
-    def answer(self, request: Request) -> Answer:
-        """Every failure is an answer too."""
+    def answer(self, request: Request) -> Response:
+        """Answer a request; an error is a response too."""
         if self.metrics_path and request.path == self.metrics_path:
-            return Answer(200, {"Content-Type": "text/plain"}, self.metrics.page().encode())
-        if not routes.OURS.fullmatch(request.path):
-            return Answer(404, {"Content-Type": "text/html"}, b"<html><head><title>404 Not Found</title></head></html>\n")
+            return Response(200, {"Content-Type": "text/plain"}, self.metrics.page().encode())
+        if not routes.API_PATHS.fullmatch(request.path):
+            return Response(404, {"Content-Type": "text/html"}, b"<html><head><title>404 Not Found</title></head></html>\n")
         headers = CORS if self.cors else {}
         if request.method == "OPTIONS":
             if re.search("https?://", request.headers.get("origin", "")):
-                return Answer(200, headers, b"")
-            return Answer(400, headers, json_response.error("Origin header is missing in CORS preflight").encode())
+                return Response(200, headers, b"")
+            return Response(400, headers, json_response.error("Origin header is missing in CORS preflight").encode())
         try:
-            return Answer(200, {**JSON, **headers}, self._routed(request).encode("utf-8", "surrogateescape"))
+            return Response(200, {**JSON, **headers}, self._dispatch(request).encode("utf-8", "surrogateescape"))
         except ServingError as error:
-            return Answer(HTTP.get(error.code, 500), {**JSON, **headers}, json_response.error(str(error)).encode("utf-8", "replace"))
+            return Response(HTTP.get(error.code, 500), {**JSON, **headers}, json_response.error(str(error)).encode("utf-8", "replace"))
 
-    def _routed(self, request: Request) -> str:
+    def _dispatch(self, request: Request) -> str:
         try:
             route = routes.parse(request.method, request.path)
         except ServingError as error:
@@ -106,78 +106,78 @@ class Api:
                 case "metadata":
                     return self._metadata(route)
                 case "predict":
-                    return self._predict(route, json_body.parse(inflated(request)))
+                    return self._predict(route, json_body.parse(decompressed(request)))
                 case "classify":
-                    return self._classify(route, json_body.parse(inflated(request)))
+                    return self._classify(route, json_body.parse(decompressed(request)))
                 case _:
-                    return self._regress(route, json_body.parse(inflated(request)))
+                    return self._regress(route, json_body.parse(decompressed(request)))
         except RecursionError as error:
             raise invalid("JSON Parse error: nested too deeply") from error
         except Exception as error:
             raise from_exception(error) from error
 
     def _predict(self, route: routes.Route, body: dict[str, object]) -> str:
-        asked = predict_pb2.PredictRequest()
-        route.fill(asked.model_spec)
-        asked.model_spec.signature_name = predict_request.signature_name(body)
-        dtypes = self._input_dtypes(asked)
+        request = predict_pb2.PredictRequest()
+        route.fill(request.model_spec)
+        request.model_spec.signature_name = predict_request.signature_name(body)
+        dtypes = self._input_dtypes(request)
         by_rows = predict_request.by_rows(body)
         arrays = predict_request.rows(body, dtypes) if by_rows else predict_request.columns(body, dtypes)
         for name, array in arrays.items():
-            fill_proto(asked.inputs[name], array, as_content=True)
-        response = self.inference.predict(asked, self._deadline())
+            fill_proto(request.inputs[name], array, as_content=True)
+        response = self.inference.predict(request, self._deadline())
         outputs = {name: to_array(proto) for name, proto in response.outputs.items()}
         return json_response.row_format(outputs) if by_rows else json_response.column_format(outputs)
 
-    def _input_dtypes(self, asked: predict_pb2.PredictRequest) -> dict[str, int]:
-        name = resolved(asked.model_spec.signature_name)
-        with self.catalogue.lease(asked.model_spec) as servable:
+    def _input_dtypes(self, request: predict_pb2.PredictRequest) -> dict[str, int]:
+        name = resolved(request.model_spec.signature_name)
+        with self.registry.lease(request.model_spec) as servable:
             if name not in servable.runner.signatures:
                 raise invalid(f'Serving signature name: "{name}" not found in signature def')
             inputs = servable.runner.signatures[name].inputs
             if not inputs:
-                raise invalid(f"Failed to get input map for signature: {asked.model_spec.signature_name or 'DEFAULT'}")
+                raise invalid(f"Failed to get input map for signature: {request.model_spec.signature_name or 'DEFAULT'}")
             return {alias: info.dtype for alias, info in inputs.items()}
 
     def _classify(self, route: routes.Route, body: dict[str, object]) -> str:
-        asked = classification_pb2.ClassificationRequest()
-        route.fill(asked.model_spec)
-        asked.model_spec.signature_name = predict_request.signature_name(body)
-        example_request.fill_input(body, asked.input)
-        return json_response.classes(self.inference.classify(asked, self._deadline()).result)
+        request = classification_pb2.ClassificationRequest()
+        route.fill(request.model_spec)
+        request.model_spec.signature_name = predict_request.signature_name(body)
+        example_request.fill_input(body, request.input)
+        return json_response.classes(self.inference.classify(request, self._deadline()).result)
 
     def _regress(self, route: routes.Route, body: dict[str, object]) -> str:
-        asked = regression_pb2.RegressionRequest()
-        route.fill(asked.model_spec)
-        asked.model_spec.signature_name = predict_request.signature_name(body)
-        example_request.fill_input(body, asked.input)
-        return json_response.numbers(self.inference.regress(asked, self._deadline()).result)
+        request = regression_pb2.RegressionRequest()
+        route.fill(request.model_spec)
+        request.model_spec.signature_name = predict_request.signature_name(body)
+        example_request.fill_input(body, request.input)
+        return json_response.numbers(self.inference.regress(request, self._deadline()).result)
 
     def _status(self, route: routes.Route) -> str:
-        asked = get_model_status_pb2.GetModelStatusRequest()
-        route.fill(asked.model_spec)
-        return metadata_json.status(model_status(asked, self.states))
+        request = get_model_status_pb2.GetModelStatusRequest()
+        route.fill(request.model_spec)
+        return metadata_json.status(model_status(request, self.statuses))
 
     def _metadata(self, route: routes.Route) -> str:
-        asked = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=[SIGNATURES])
-        route.fill(asked.model_spec)
-        return metadata_json.metadata(model_metadata(asked, self.catalogue))
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=[SIGNATURES])
+        route.fill(request.model_spec)
+        return metadata_json.metadata(model_metadata(request, self.registry))
 
     def _deadline(self) -> float:
         return time.monotonic() + self.timeout_s
 
 
-def inflated(request: Request) -> bytes:
-    """The body, unpacked where it came as gzip. Raises INVALID_ARGUMENT where it can't be or gets too large."""
+def decompressed(request: Request) -> bytes:
+    """Return the body, decompressed where it is gzip. Raises INVALID_ARGUMENT where that fails or gets too large."""
     if "gzip" not in request.headers.get("content-encoding", ""):
         return request.body
     unpack = zlib.decompressobj(wbits=31)
     try:
-        body = unpack.decompress(request.body, LARGEST_BODY)
+        body = unpack.decompress(request.body, MAX_BODY_BYTES)
     except zlib.error as error:
         raise invalid(f"Failed to uncompress the body: {error}; expected gzip") from error
     if unpack.unconsumed_tail:
-        raise invalid(f"Expected a body of at most {LARGEST_BODY} bytes once uncompressed, got more; send less at a time")
+        raise invalid(f"Expected a body of at most {MAX_BODY_BYTES} bytes once uncompressed, got more; send less at a time")
     if not unpack.eof:
         raise invalid("Failed to uncompress the body: it ends too early; expected gzip")
     return body

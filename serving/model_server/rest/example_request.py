@@ -1,4 +1,4 @@
-"""The tf.Examples of a `:classify` or `:regress` body."""
+"""Parse the tf.Examples of a `:classify` or `:regress` body."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ _KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
 def fill_input(document: dict[str, Any], message: input_pb2.Input) -> None:
     """Write `examples`, and `context` if there is one, into a request's input.
 
-    Integers and booleans become int64 values, other numbers floats, strings and base64 objects bytes; a list holds one of these kinds.
-    Raises INVALID_ARGUMENT for anything else.
+    Integers and booleans become int64 values, other numbers floats, strings and base64 objects bytes; a list holds one
+    of these kinds. Raises INVALID_ARGUMENT for anything else.
     """
     target: input_pb2.ExampleList | input_pb2.ExampleListWithContext = message.example_list
     if "context" in document:

@@ -1,4 +1,4 @@
-"""The REST API on a socket: uvicorn on a thread with its own event loop, requests on a pool of threads."""
+"""Serve the REST API over HTTP: uvicorn on a thread with its own event loop, requests on a thread pool."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class RestServer:
-    """Listens from the moment it is built; answers from `start` to `stop`. With port 0 the system chooses: see `port`."""
+    """HTTP server that listens from its construction and answers from `start` to `stop`; `port` is the bound port."""
 
     def __init__(self, api: Api, *, host: str, port: int, threads: int) -> None:
         self._api = api
@@ -42,11 +42,11 @@ class RestServer:
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, name="rest", daemon=True)
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start to answer."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Answer what is under way, then close."""
+        """Finish running requests, then close."""
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join()

@@ -1,4 +1,4 @@
-"""The JSON body of a request, read as leniently as by TensorFlow Serving: NaN and Infinity are numbers, what follows the end is let be."""
+"""Parse a JSON body as leniently as TensorFlow Serving: NaN and Infinity are numbers, trailing text is ignored."""
 
 import json
 import re
@@ -6,10 +6,10 @@ from typing import Any
 
 from serving.model_server.errors import ServingError, invalid
 
-LONGEST_SHOWN = 256
+MAX_QUOTED = 256
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
-# What Python's reader says, and how RapidJSON puts it.
+# Messages of Python's parser, and RapidJSON's for the same fault.
 _FAULTS = {
     "Expecting value": "Invalid value.",
     "Expecting property name enclosed in double quotes": "Missing a name for object member.",
@@ -20,7 +20,7 @@ _FAULTS = {
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """The object in the body. Raises INVALID_ARGUMENT with the offset of the fault, in characters."""
+    """Parse the object in the body. Raises INVALID_ARGUMENT with the offset of the fault, in characters."""
     if not body:
         raise invalid("JSON Parse error: The document is empty")
     try:
@@ -38,27 +38,27 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def fault(value: Any, text: str) -> ServingError:
-    """INVALID_ARGUMENT that shows the value."""
+    """Return an INVALID_ARGUMENT error that quotes the value."""
     return invalid(f"JSON Value: {shown(value)} {text}")
 
 
 def shown(value: Any) -> str:
-    """The value as JSON, objects indented, lists on one line, cut where it gets long."""
-    return _text(value, "")[:LONGEST_SHOWN]
+    """Render the value as JSON, objects indented, lists on one line, truncated to 256 characters."""
+    return _text(value, "")[:MAX_QUOTED]
 
 
 def _text(value: Any, indent: str) -> str:
     if isinstance(value, dict) and value:
         inner = indent + "    "
-        members = (f"{inner}{json.dumps(key)}: {_text(item, inner)}" for key, item in list(value.items())[:LONGEST_SHOWN])
+        members = (f"{inner}{json.dumps(key)}: {_text(item, inner)}" for key, item in list(value.items())[:MAX_QUOTED])
         return "{\n" + ",\n".join(members) + f"\n{indent}}}"
     if isinstance(value, list):
-        return "[" + ", ".join(_text(item, indent) for item in value[:LONGEST_SHOWN]) + "]"
+        return "[" + ", ".join(_text(item, indent) for item in value[:MAX_QUOTED]) + "]"
     return json.dumps(value, ensure_ascii=False)
 
 
 def type_name(value: Any) -> str:
-    """The type as RapidJSON names it."""
+    """Return RapidJSON's name of the type."""
     if value is None or isinstance(value, bool):
         return {None: "Null", True: "True", False: "False"}[value]
     names: dict[type, str] = {dict: "Object", list: "Array", str: "String"}

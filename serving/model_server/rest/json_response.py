@@ -1,4 +1,4 @@
-"""Tensors, results and errors as JSON text, with TensorFlow Serving's rules for numbers and bytes."""
+"""Render tensors, results and errors as JSON, by TensorFlow Serving's rules for numbers and bytes."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from serving.model_server.inference.tensors import Array
 
 
 def decimal(value: float, kind: type[np.floating[Any]] = np.float32) -> str:
-    """Six digits when they give the same number back, else all it takes; `.0` behind a whole number; NaN and Infinity bare."""
+    """Render a float: six digits if they round-trip, else 9 or 17; `.0` after whole numbers; NaN, Infinity unquoted."""
     if not np.isfinite(value):
         return "NaN" if np.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     text = f"{value:.6g}"
@@ -23,7 +23,7 @@ def decimal(value: float, kind: type[np.floating[Any]] = np.float32) -> str:
 
 
 def row_format(outputs: Mapping[str, Array]) -> str:
-    """`predictions`: a list with one value for each row, or one object where there are several outputs.
+    """Render `predictions`: a list with a value for each row, or an object for each where there are several outputs.
 
     Raises INVALID_ARGUMENT where an output has no rows or another number of them.
     """
@@ -48,7 +48,7 @@ def row_format(outputs: Mapping[str, Array]) -> str:
 
 
 def column_format(outputs: Mapping[str, Array]) -> str:
-    """`outputs`: the tensor, or an object where there are several."""
+    """Render `outputs`: the tensor, or an object where there are several."""
     texts = {name: _nested(_texts(array, as_bytes=_is_bytes(name)), array.shape) for name, array in sorted(outputs.items())}
     if len(texts) == 1:
         return f'{{"outputs": {next(iter(texts.values()))}}}'
@@ -56,7 +56,7 @@ def column_format(outputs: Mapping[str, Array]) -> str:
 
 
 def classes(result: classification_pb2.ClassificationResult) -> str:
-    """`results`: for each example a list of [label, score]."""
+    """Render `results`: for each example a list of [label, score]."""
     rows = (
         "[" + ", ".join(f"[{json.dumps(entry.label, ensure_ascii=False)}, {decimal(entry.score)}]" for entry in row.classes) + "]"
         for row in result.classifications
@@ -65,12 +65,12 @@ def classes(result: classification_pb2.ClassificationResult) -> str:
 
 
 def numbers(result: regression_pb2.RegressionResult) -> str:
-    """`results`: one number for each example."""
+    """Render `results`: a number for each example."""
     return '{"results": [' + ", ".join(decimal(entry.value) for entry in result.regressions) + "]}"
 
 
 def error(message: str) -> str:
-    """`error`: what went wrong."""
+    """Render `error`, the message."""
     return json.dumps({"error": message}, ensure_ascii=False)
 
 
@@ -79,12 +79,12 @@ def _is_bytes(name: str) -> bool:
 
 
 def _texts(array: Array, *, as_bytes: bool) -> list[str]:
-    """The JSON text of each value, in order."""
+    """Render each value, in order."""
     values = array.ravel().tolist()
     if array.dtype == object:
         if as_bytes:
             return [f'{{"b64": "{base64.b64encode(value).decode()}"}}' for value in values]
-        # Bytes that are no text pass as they are.
+        # Bytes that aren't UTF-8 are sent unchanged.
         return [json.dumps(value.decode("utf-8", "surrogateescape"), ensure_ascii=False) for value in values]
     if array.dtype == bool:
         return ["true" if value else "false" for value in values]
@@ -96,7 +96,7 @@ def _texts(array: Array, *, as_bytes: bool) -> list[str]:
 
 
 def _decimals(array: Array, values: list[float]) -> list[str]:
-    """`decimal` of many: the check of six digits is one comparison of arrays."""
+    """Render many floats like `decimal`: the check whether six digits round-trip is one comparison of arrays."""
     short = [f"{value:.6g}" for value in values]
     exact = np.array(short, np.float64).astype(array.dtype) == array if values else []
     kind = array.dtype.type
@@ -112,7 +112,7 @@ def _split(texts: list[str], array: Array) -> list[list[str]]:
 
 
 def _nested(texts: list[str], shape: tuple[int, ...]) -> str:
-    """Values in brackets by shape, innermost first."""
+    """Nest values in brackets by shape, innermost first."""
     for axis in range(len(shape) - 1, -1, -1):
         size = shape[axis]
         groups = int(np.prod(shape[:axis], dtype=int))

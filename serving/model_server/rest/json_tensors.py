@@ -1,4 +1,4 @@
-"""JSON values to tensors: a fast way for whole arrays of one type, and a slow one that finds the fault and says where it is."""
+"""Convert JSON values to tensors: a fast path for valid arrays of one type, and a slow one that locates a fault."""
 
 import base64
 import binascii
@@ -14,7 +14,7 @@ from serving.model_server.inference.tensors import Array, dtype_name
 from serving.model_server.rest.json_body import fault, shown, type_name
 
 _RANGES = {
-    # The small ones are read as int32, as in TensorFlow Serving.
+    # Small integer types are parsed as int32, as in TensorFlow Serving.
     **dict.fromkeys((types_pb2.DT_INT32, types_pb2.DT_INT16, types_pb2.DT_INT8, types_pb2.DT_UINT8), (-(2**31), 2**31 - 1)),
     types_pb2.DT_INT64: (-(2**63), 2**63 - 1),
     types_pb2.DT_UINT32: (0, 2**32 - 1),
@@ -30,15 +30,15 @@ _TYPES: dict[int, set[type]] = {
 
 
 def is_base64(value: Any) -> bool:
-    """Whether the value is `{"b64": "..."}` and nothing more."""
+    """Return whether the value is `{"b64": "..."}` without other keys."""
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
 
 
 def decoded(value: Any) -> bytes:
-    """The bytes in a base64 object. Raises INVALID_ARGUMENT where it isn't one or holds something else."""
+    """Decode a base64 object to bytes. Raises INVALID_ARGUMENT where it isn't one or isn't base64."""
     if not is_base64(value):
         raise fault(value, "not formatted correctly for base64 data")
-    text = value["b64"].replace("-", "+").replace("_", "/")  # the web-safe alphabet is taken too
+    text = value["b64"].replace("-", "+").replace("_", "/")  # the URL-safe alphabet is accepted too
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
@@ -46,7 +46,7 @@ def decoded(value: Any) -> bytes:
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
-    """The shape that the first elements tell."""
+    """Infer the shape from the first element of each level."""
     shape = []
     while isinstance(value, list):
         shape.append(len(value))
@@ -57,7 +57,7 @@ def shape_of(value: Any) -> tuple[int, ...]:
 
 
 def to_array(value: Any, dtype: int) -> Array:
-    """The tensor in a JSON value. Raises INVALID_ARGUMENT for a ragged list and for an element of another type."""
+    """Convert a JSON value to a tensor. Raises INVALID_ARGUMENT for a ragged list or an element of another type."""
     if dtype not in _TYPES:
         raise ServingError(Code.UNIMPLEMENTED, f"Conversion of JSON Value: {shown(value)} to type: {dtype_name(dtype)}")
     shape = shape_of(value)
@@ -86,7 +86,7 @@ def _in_range(flat: list[Any], dtype: int) -> bool:
 def _filled(flat: list[Any], dtype: int) -> Array:
     kind: np.dtype[Any] = FIELDS[dtype][0]
     if not kind.hasobject:
-        # Integers narrow without a complaint, and a number too large for float32 is infinite.
+        # Integers are narrowed without a check, and a number too large for float32 is infinite.
         wide = "i8" if kind == np.uint8 else {"f": "f8", "u": "u8", "i": "i8", "b": "?"}[kind.kind]
         with np.errstate(over="ignore"):
             return np.asarray(flat, wide).astype(kind)

@@ -1,4 +1,4 @@
-"""Status and signatures as JSON: snake case, default values printed, 64-bit integers as strings."""
+"""Render status and signatures as JSON: snake case, default values printed, 64-bit integers as strings."""
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -8,12 +8,12 @@ from serving.model_server.metadata import SIGNATURES
 
 
 def status(response: get_model_status_pb2.GetModelStatusResponse) -> str:
-    """The status of versions."""
+    """Render the status of versions."""
     return _json(response)
 
 
 def metadata(response: get_model_metadata_pb2.GetModelMetadataResponse) -> str:
-    """The model spec and the signatures."""
+    """Render the model spec and the signatures."""
     signatures = get_model_metadata_pb2.SignatureDefMap()
     response.metadata[SIGNATURES].Unpack(signatures)
     return f'{{\n"model_spec":{_json(response.model_spec)},\n"metadata": {{"{SIGNATURES}": {_json(signatures)}}}\n}}\n'

@@ -1,4 +1,4 @@
-"""The tensors of a `:predict` body: rows under `instances`, or columns under `inputs`."""
+"""Parse the tensors of a `:predict` body: rows under `instances`, or columns under `inputs`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ Dtypes = Mapping[str, int]
 
 
 def signature_name(document: dict[str, Any]) -> str:
-    """The signature that the body names; empty for the default one. Raises INVALID_ARGUMENT where it isn't a string."""
+    """Return the signature's name; empty for the default one. Raises INVALID_ARGUMENT where it isn't a string."""
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise fault(document, "not formatted correctly. 'signature_name' key must be a string value.")
@@ -22,7 +22,7 @@ def signature_name(document: dict[str, Any]) -> str:
 
 
 def by_rows(document: dict[str, Any]) -> bool:
-    """Whether the body has rows. Raises INVALID_ARGUMENT where it has both forms or none."""
+    """Return whether the body has rows. Raises INVALID_ARGUMENT where it has both forms or none."""
     if "instances" not in document and "inputs" not in document:
         raise invalid("Missing 'inputs' or 'instances' key")
     if "instances" in document and "inputs" in document:
@@ -31,7 +31,7 @@ def by_rows(document: dict[str, Any]) -> bool:
 
 
 def rows(document: dict[str, Any], dtypes: Dtypes) -> dict[str, Array]:
-    """`instances`: a list of values for the one input, or of objects with a value for each input; stacked along a new first dimension."""
+    """Stack `instances`, values of the only input or objects with a value for each input, on a new first axis."""
     instances = document["instances"]
     if not isinstance(instances, list):
         raise fault(document, "Expecting 'instances' to be an list/array")
@@ -49,7 +49,7 @@ def rows(document: dict[str, Any], dtypes: Dtypes) -> dict[str, Array]:
 
 
 def columns(document: dict[str, Any], dtypes: Dtypes) -> dict[str, Array]:
-    """`inputs`: the value of the one input, or an object with the value of each; what else the object has is passed over."""
+    """Convert `inputs`, the value of the only input or an object with a value for each; other keys are ignored."""
     named = document["inputs"]
     if _is_object(named):
         for name in sorted(dtypes):
@@ -94,11 +94,11 @@ def _stacked(items: list[Any], dtype: int, *, key: str) -> Array:
         raise
 
 
-def _check_shape(expected: tuple[int, ...], came: tuple[int, ...]) -> None:
-    if np.prod(expected) != np.prod(came):
-        raise invalid(f"Expecting tensor size: {np.prod(expected, dtype=int)} but got: {np.prod(came, dtype=int)}")
-    if expected != came:
-        raise invalid(f"Expecting shape {_listed(expected)} but got: {_listed(came)}")
+def _check_shape(expected: tuple[int, ...], actual: tuple[int, ...]) -> None:
+    if np.prod(expected) != np.prod(actual):
+        raise invalid(f"Expecting tensor size: {np.prod(expected, dtype=int)} but got: {np.prod(actual, dtype=int)}")
+    if expected != actual:
+        raise invalid(f"Expecting shape {_listed(expected)} but got: {_listed(actual)}")
 
 
 def _element(index: int, error: ServingError, *, key: str) -> ServingError:

@@ -1,4 +1,4 @@
-"""Paths of the REST API."""
+"""Parse the paths of the REST API."""
 
 import re
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from tensorflow_serving.apis import model_pb2
 
 from serving.model_server.errors import invalid
 
-_WHICH = r"(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?"
-CALLS = re.compile(rf"/v1/models/([^/:]+){_WHICH}:(classify|regress|predict)", re.IGNORECASE | re.ASCII)
-VIEWS = re.compile(rf"/v1/models(?:/([^/:]+))?{_WHICH}(?:/(metadata))?", re.IGNORECASE | re.ASCII)
-OURS = re.compile(r"/v1/.*", re.IGNORECASE)
+_VERSION_OR_LABEL = r"(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?"
+POST_PATHS = re.compile(rf"/v1/models/([^/:]+){_VERSION_OR_LABEL}:(classify|regress|predict)", re.IGNORECASE | re.ASCII)
+GET_PATHS = re.compile(rf"/v1/models(?:/([^/:]+))?{_VERSION_OR_LABEL}(?:/(metadata))?", re.IGNORECASE | re.ASCII)
+API_PATHS = re.compile(r"/v1/.*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Route:
-    """What is asked (`classify`, `regress`, `predict`, `metadata`, `status`), of which model, version or label."""
+    """Action (`classify`, `regress`, `predict`, `metadata`, `status`), and the model, version or label it is for."""
 
     action: str
     model: str
@@ -33,8 +33,8 @@ class Route:
 
 
 def parse(method: str, path: str) -> Route:
-    """The route of a still encoded path. Raises INVALID_ARGUMENT for anything that isn't one."""
-    match = CALLS.fullmatch(path) if method == "POST" else VIEWS.fullmatch(path) if method == "GET" else None
+    """Parse a percent-encoded path. Raises INVALID_ARGUMENT for a path that isn't in the API."""
+    match = POST_PATHS.fullmatch(path) if method == "POST" else GET_PATHS.fullmatch(path) if method == "GET" else None
     if match is None:
         raise invalid(f"Malformed request: {method} {path}")
     model, version, label, action = match.groups()

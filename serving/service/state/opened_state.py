@@ -140,7 +140,7 @@ def _open_memory(settings: Settings, locations: Locations, dataset: Dataset, cat
 
     def maintain() -> None:
         if tombstones is not None:
-            memory.bury(read_tombstones(tombstones))
+            memory.apply_tombstones(read_tombstones(tombstones))
 
     return OpenedState(memory, client, memory, tombstones, maintain)
 

@@ -39,14 +39,14 @@ _SENTENCE = "ndcg_at_10 is 0.6012, below the champion's 0.6251 by more than the 
 _REFUSED = RunOutcome(False, None, [_SENTENCE])
 
 
-def _given(outcome: RunOutcome) -> dict[str, dict[str, dict[str, object]]]:
+def _release_metadata(outcome: RunOutcome) -> dict[str, dict[str, dict[str, object]]]:
     """What SliceReport is given by Release, through ML Metadata."""
     metadata = {"display_name": "pushed_model", "pushed": float(outcome.released), PROPERTY: outcome.to_json()}
     return {"SliceReport": {"evaluation": {"display_name": "evaluation"}, "pushed": metadata}}
 
 
 def _script(**given: object) -> Script:
-    return Script(**({"steps": tiny_package.STEPS, "inputs": _given(RunOutcome(True, 8))} | given))  # type: ignore[arg-type]
+    return Script(**({"steps": tiny_package.STEPS, "inputs": _release_metadata(RunOutcome(True, 8))} | given))  # type: ignore[arg-type]
 
 
 def _fake(**fields: object) -> FakeKubeflow:
@@ -109,7 +109,7 @@ CASES: dict[str, Case] = {
     ),
     "json": Case(f"{_SUBMIT} --json", 0),
     "own-root": Case("submit own_root.yaml --no-follow", 0),
-    "refused-model": Case(_SUBMIT, 3, lambda: _fake(script=_script(inputs=_given(_REFUSED)))),
+    "refused-model": Case(_SUBMIT, 3, lambda: _fake(script=_script(inputs=_release_metadata(_REFUSED)))),
     "refused-by-log": Case(
         _SUBMIT, 3, lambda: _fake(script=_script(inputs={}, logs={"SliceReport": f"INFO:root:done\n{_REFUSED.line()}\n"}))
     ),

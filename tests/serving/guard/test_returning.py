@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.guard.returning import AT_LIMITS, STABLE, WORSE_CANARIES, Answers, blocks, stretches, traffic, trials
+from benchmarks.guard.returning import AT_LIMITS, STABLE, WORSE_CANARIES, Answers, TrialSize, blocks, stretches, traffic, trials
 from serving.guard.log_parser import Clicks
 from serving.guard.monitor import Monitor, MonitorSettings
 from serving.guard.sequential_test import Limits, stretch_length, stretch_stake
@@ -22,20 +22,20 @@ RUNS = 150
 
 @pytest.mark.parametrize("share", [0.5, 0.1])
 def test_a_canary_that_is_as_good_is_rolled_back_at_most_at_alpha(share: float) -> None:
-    found = trials(STABLE, STABLE, runs=RUNS, requests=20_000, share=share)
+    found = trials(STABLE, STABLE, TrialSize(RUNS, 20_000, share))
     assert np.mean(np.isfinite(found.rolled_back())) <= ALPHA
 
 
 @pytest.mark.parametrize(("canary", "test"), [(AT_LIMITS["slow_kept"], "slow_kept"), (AT_LIMITS["error_kept"], "errors_kept")])
 def test_a_canary_at_a_limit_is_proven_to_keep_it_at_most_at_alpha(canary: Answers, test: str) -> None:
-    assert trials(canary, STABLE, runs=RUNS, requests=20_000).share(test) <= ALPHA
+    assert trials(canary, STABLE, TrialSize(RUNS, 20_000)).share(test) <= ALPHA
 
 
 def test_what_is_worse_is_found_and_also_what_begins_late() -> None:
-    found = trials(WORSE_CANARIES["errors 0.1 % to 4 %"], STABLE, runs=40, requests=20_000)
+    found = trials(WORSE_CANARIES["errors 0.1 % to 4 %"], STABLE, TrialSize(40, 20_000))
     assert np.mean(np.isfinite(found.rolled_back())) >= 0.95
     late = replace(STABLE, failing_shoppers=0.5, failing=0.5, failing_from=10_000)
-    assert np.quantile(trials(late, STABLE, runs=40, requests=20_000).rolled_back(), 0.95) <= 12_000
+    assert np.quantile(trials(late, STABLE, TrialSize(40, 20_000)).rolled_back(), 0.95) <= 12_000
 
 
 def test_the_benchmark_counts_as_the_sentry_does(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.model_server.batching.rows import joined, lengthened, parted
+from serving.model_server.batching.rows import concatenate, pad_to_longest, split_outputs
 from serving.model_server.errors import Code, ServingError
 from tests.serving.model_server.conftest import Client, Start
 from tests.serving.model_server.test_lifecycle import TWO
@@ -173,13 +173,13 @@ def test_the_wait_in_the_queue_is_measured(batching: Callable[..., Client]) -> N
 
 
 def test_a_batch_is_filled_up_with_the_last_request_s_first_row() -> None:
-    merged = joined([{"x": np.array([1, 2])}, {"x": np.array([3, 4])}], run_at=6, pad_lengths=False)
+    merged = concatenate([{"x": np.array([1, 2])}, {"x": np.array([3, 4])}], run_at=6, pad_lengths=False)
     assert merged["x"].tolist() == [1, 2, 3, 4, 3, 3]
 
 
 def test_lengths_are_filled_up_with_the_tensor_s_first_element() -> None:
     short, long = np.array([[7, 2], [3, 4]]), np.array([[1, 1, 1]])
-    assert [part.tolist() for part in lengthened([short, long])] == [[[7, 2, 7], [3, 4, 7]], [[1, 1, 1]]]
+    assert [part.tolist() for part in pad_to_longest([short, long])] == [[[7, 2, 7], [3, 4, 7]], [[1, 1, 1]]]
 
 
 @pytest.mark.parametrize(
@@ -191,13 +191,13 @@ def test_lengths_are_filled_up_with_the_tensor_s_first_element() -> None:
 )
 def test_what_cannot_be_lengthened_is_refused(parts: list[Any], text: str) -> None:
     with pytest.raises(ServingError, match=text):
-        lengthened(parts)
+        pad_to_longest(parts)
 
 
 @pytest.mark.parametrize("output", [np.array(1.0), np.ones(4)])
 def test_an_output_without_the_inputs_rows_cannot_be_parted(output: Any) -> None:
     with pytest.raises(ServingError) as error:
-        parted([output], [1, 2], run_at=3)
+        split_outputs([output], [1, 2], run_at=3)
     assert error.value.code is Code.FAILED_PRECONDITION
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from serving.model_server.lifecycle.lifecycle_policy import Load, Unload, next_step
 from serving.model_server.lifecycle.version_status import State
-from serving.model_server.lifecycle.versions import Every, Latest, Policy, Specific, by_version, wanted
+from serving.model_server.lifecycle.versions import Every, Latest, Policy, Specific, by_version, select
 
 START, AVAILABLE, END = State.START, State.AVAILABLE, State.END
 
@@ -35,11 +35,11 @@ def test_of_two_folders_with_one_number_one_is_served_and_told(caplog: pytest.Lo
     ],
 )
 def test_the_policy_chooses(policy: Policy, served: set[int]) -> None:
-    assert set(wanted({1: "1", 2: "2", 3: "3"}, policy)) == served
+    assert set(select({1: "1", 2: "2", 3: "3"}, policy)) == served
 
 
 @pytest.mark.parametrize(
-    ("want", "held", "resting", "step"),
+    ("want", "held", "backing_off", "step"),
     [
         pytest.param({2}, {1: AVAILABLE, 2: START}, set(), Load(2), id="the-new-one-first"),
         pytest.param({2}, {1: AVAILABLE, 2: AVAILABLE}, set(), Unload(1), id="then-the-old-one-goes"),
@@ -53,9 +53,9 @@ def test_the_policy_chooses(policy: Policy, served: set[int]) -> None:
     ],
 )
 def test_the_next_step_keeps_something_answering(
-    want: set[int], held: dict[int, State], resting: set[int], step: Load | Unload | None
+    want: set[int], held: dict[int, State], backing_off: set[int], step: Load | Unload | None
 ) -> None:
-    assert next_step(want, held, resting=resting) == step
+    assert next_step(want, held, backing_off=backing_off) == step
 
 
 @given(st.lists(st.frozensets(st.integers(1, 4), min_size=1), min_size=1, max_size=6), st.frozensets(st.integers(1, 4)))
@@ -65,7 +65,7 @@ def test_once_a_model_answers_it_never_stops_while_versions_are_wanted(wishes: l
     for want in wishes:
         held = {version: state for version, state in held.items() if version in want or state is AVAILABLE}
         held |= dict.fromkeys(want - held.keys(), START)
-        while step := next_step(want, held, resting=set()):
+        while step := next_step(want, held, backing_off=set()):
             if isinstance(step, Load):
                 held[step.version] = END if step.version in bad else AVAILABLE
             else:

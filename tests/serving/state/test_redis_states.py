@@ -18,8 +18,9 @@ from components.state.store import Event
 from serving.state import snapshot
 from serving.state.interface import Change, Plans
 from serving.state.item_codes import ItemCodes
+from serving.state.marks import MARK_TTL_S
 from serving.state.memory import MemoryStates
-from serving.state.redis import MARK_TTL_S, RedisStates
+from serving.state.redis import RedisStates
 from serving.state.shards import Call
 from serving.state.tombstones import RETENTION_S
 from tests.components.state.random_logs import START_US
