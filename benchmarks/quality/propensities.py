@@ -4,7 +4,7 @@
 
 All use the run's train split, and none the truth:
 
-    examination, n steps     as `position_bias: ips`: the examination of a ranker trained with it for n steps (`trainer.fit.training`)
+    examination, n steps     as `position_bias: ips`: the examination of a ranker trained with it for n steps (`trainer.fit.propensities`)
     regression EM            Wang et al. 2018, "Position bias estimation for unbiased learning to rank in personal search", section 4:
                              the E step estimates examination and relevance given the click; the M step the mean examination by
                              position, and relevance by LightGBM
@@ -37,8 +37,8 @@ from components.contract.load import load_dataset
 from components.schema.parsing import Features
 from trainer.config import ranker_config
 from trainer.distillation.inputs import coding, tree_inputs
-from trainer.fit.determinism import deterministic
-from trainer.fit.training import propensities
+from trainer.fit.determinism import make_deterministic
+from trainer.fit.propensities import propensities
 
 LEAST = 1_000
 TREES = 40
@@ -131,7 +131,7 @@ def main() -> None:
 
     def piloted(steps: int) -> Floats:
         graph = tft.TFTransformOutput(str(newest(args.root, "Transform/transform_graph")))
-        deterministic(dataset.seed)
+        make_deterministic(dataset.seed)
         return propensities(files(examples, "train"), graph, dataset=dataset, config=config, steps=steps).astype(np.float64)
 
     def ways() -> Iterator[tuple[str, Callable[[], Floats]]]:

@@ -49,7 +49,7 @@ from components.schema.schema import schema
 from trainer.fit.auc import auc
 from trainer.preprocess import preprocessing_fn
 from trainer.run import run_fn
-from trainer.warm_start.champion_weights import read as read_champion
+from trainer.warm_start.champion_weights import read_champion
 
 METRICS = {"auc": "AUC", "ndcg_at_10": "NDCG@10"}
 FULL = "full retrain"
