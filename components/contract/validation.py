@@ -274,12 +274,12 @@ def _paths_of(files: Files, place: Place, columns: Sequence[tuple[Place, str]]) 
         return
     if files.unnest is not None and (fault := path_fault(files.unnest)):
         yield (*place, "unnest"), f"{files.unnest!r} is no path: {fault}"
-    for column_location, name in columns:
+    for column_place, name in columns:
         if fault := path_fault(name):
-            yield column_location, f"{name!r} is no path: {fault}"
+            yield column_place, f"{name!r} is no path: {fault}"
         elif name.endswith(f".{INDEX}") and name != f"{files.unnest}.{INDEX}":
             array = name.removesuffix(f".{INDEX}")
-            yield column_location, f"{name!r} is the place in an array that becomes rows; say `unnest: {array}` beside its `path`"
+            yield column_place, f"{name!r} is the place in an array that becomes rows; say `unnest: {array}` beside its `path`"
 
 
 def _origins(dataset: Dataset) -> Iterator[Fault]:
