@@ -78,8 +78,8 @@ def compared(
         of_canary, of_stable = canary.block(rng, sizes[0], runs), stable.block(rng, sizes[1], runs)
         watch = watch.add_block(of_canary, of_stable, limits).add_stretch_block(of_canary, of_stable)
         now = decisions(watch, limits)
-        fresh = (decision == GO_ON) & (now != GO_ON)
-        decision, requests = np.where(fresh, now, decision), np.where(fresh, watch.canary.requests, requests)
+        decided_now = (decision == GO_ON) & (now != GO_ON)
+        decision, requests = np.where(decided_now, now, decision), np.where(decided_now, watch.canary.requests, requests)
         if np.all(decision != GO_ON):
             break
     return Outcome(decision, requests)

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
-from components.evaluation.metrics.definitions import ndcg_at_k
 
+from tests.components.evaluation.metrics_by_definition import ndcg_at_k
 from trainer.data.input_pipeline import SHOWN_GAIN
 from trainer.fit.auc import auc
 from trainer.fit.early_stopping import EarlyStopping, EvalMetrics, evaluate

@@ -292,7 +292,7 @@ def test_any_object_of_scalars_is_read_as_python_reads_it(
 
 
 def as_id(value: Any) -> str:
-    """What a value is as text: whole numbers digit for digit."""
+    """Return a value as text: whole numbers digit for digit; blanks alone are a missing value."""
     if value is None or isinstance(value, str):
-        return value or ""
+        return value if value and value.strip() else ""
     return str(value) if isinstance(value, int) else text_of(pl.Series([value], dtype=pl.Float64))[0]
