@@ -14,7 +14,7 @@ from serving.model_server.inference.runner import Call
 from serving.model_server.lifecycle.registry import Registry
 from serving.model_server.metrics import Metrics
 
-Response = TypeVar("Answer")
+Response = TypeVar("Response")
 
 
 class Inference:

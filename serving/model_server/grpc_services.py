@@ -21,7 +21,7 @@ from serving.model_server.lifecycle.version_status import VersionStatuses
 from serving.model_server.metadata import model_metadata, model_status
 
 STATUS_CODES = {status.value[0]: status for status in grpc.StatusCode}
-Response = TypeVar("Answer")
+Response = TypeVar("Response")
 
 
 class PredictionService(prediction_service.PredictionServiceServicer):
