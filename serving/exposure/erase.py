@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.contract.storage.atomic_files import sync
+from components.contract.storage.atomic_files import sync, write_private
 from components.contract.storage.file_lock import locked
-from serving.exposure.log_file import COMPLETE, OPEN, write_private
+from serving.exposure.log_file import COMPLETE, OPEN
 from serving.exposure.serialization import EventRows
 
 ASKED, ASKING, LOCK = ".forget", ".asking", ".forgetting"

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import final
 
-from components.contract.storage.atomic_files import sync, write_whole
+from components.contract.storage.atomic_files import sync
 from components.contract.storage.file_lock import locked, try_lock
 
 OPEN, COMPLETE = ".jsonl.open", ".jsonl"
@@ -90,18 +90,3 @@ class Segment:
 def folder_locked(folder: Path) -> contextlib.AbstractContextManager[bool]:
     """Between making a file and locking it nobody may come and recover it."""
     return locked(folder / LOCK, mode=0o640)
-
-
-def write_private(path: Path, text: str, *, beside: Path) -> None:
-    """Write a file that only its owner may read, whole or not at all; when this returns a crash can't lose it.
-
-    Args:
-        path: of the file.
-        text: in ASCII.
-        beside: where it is written first, in the same folder.
-
-    Raises:
-        OSError: the disk doesn't take it.
-    """
-    write_whole(path, text.encode("ascii"), mode=0o600, beside=beside)
-    sync(path.parent)

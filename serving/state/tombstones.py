@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import final
 
-from serving.exposure.log_file import write_private
+from components.contract.storage.atomic_files import write_private
 
 RETENTION_S = 365 * 24 * 3600
 _ENDING = ".forgotten"

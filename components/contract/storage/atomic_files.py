@@ -28,6 +28,21 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o666, beside: Path |
     unfinished.replace(path)
 
 
+def write_private(path: Path, text: str, *, beside: Path) -> None:
+    """Write a file that only its owner may read, atomically; durable when this returns.
+
+    Args:
+        path: of the file.
+        text: in ASCII.
+        beside: path of the temporary file, in the same folder.
+
+    Raises:
+        OSError: the write failed.
+    """
+    write_whole(path, text.encode("ascii"), mode=0o600, beside=beside)
+    sync(path.parent)
+
+
 @contextmanager
 def new_folder(target: Path, *, prefix: str) -> Iterator[Path]:
     """A folder to be filled, which all may read and which becomes `target` when the block ends.
