@@ -1,1 +1,1 @@
-"""The ranker: features, network, training and export."""
+"""Train the ranker: features, network, training, search for settings, export."""

@@ -1,4 +1,4 @@
-"""`Trainer`: TFX's, with the number of steps as a parameter of its own."""
+"""Extend TFX's Trainer component by a parameter for the number of steps."""
 
 import json
 from typing import Any
@@ -18,36 +18,36 @@ _STEPS = "training_steps"
 
 
 class Executor(executor.GenericExecutor):
-    """Puts the number of steps where TFX has it: into `train_args`."""
+    """Copy the number of steps to where TFX reads it, `train_args`."""
 
     def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:  # noqa: N802
-        """Train; see `trainer.run`."""
-        given = dict(exec_properties)
-        if steps := given.pop(_STEPS, 0):
-            given[TRAIN_ARGS_KEY] = json.dumps(json.loads(given[TRAIN_ARGS_KEY]) | {"num_steps": steps})
-        super().Do(input_dict, output_dict, given)
+        """Train by `trainer.run.run_fn`."""
+        properties = dict(exec_properties)
+        if steps := properties.pop(_STEPS, 0):
+            properties[TRAIN_ARGS_KEY] = json.dumps(json.loads(properties[TRAIN_ARGS_KEY]) | {"num_steps": steps})
+        super().Do(input_dict, output_dict, properties)
 
 
 class StepsSpec(TrainerSpec):
-    """As TFX's, with the number of steps."""
+    """Declare TFX's parameters and the number of steps."""
 
     PARAMETERS = TrainerSpec.PARAMETERS | {_STEPS: ExecutionParameter(type=int)}
 
 
 class Trainer(component.Trainer):
-    """Trains by `trainer.run.run_fn`.
+    """Train by `trainer.run.run_fn`.
 
-    TFX's Trainer has the number of steps in a message, and a parameter that is chosen when a run starts can be no part of one.
+    TFX's Trainer takes the number of steps inside a protobuf message, where no runtime parameter can be.
 
     Args:
-        examples: as ingested, with splits `train` and `eval`.
+        examples: raw examples with splits `train` and `eval`.
         transform_graph: Transform's.
-        base_model: what a warm start begins with.
+        base_model: the champion, for a warm start.
         hyperparameters: the Tuner's best values.
-        train_args: the split to learn from.
-        eval_args: the split that chooses the epoch.
-        custom_config: what `run_fn` reads besides.
-        training_steps: at most so many; 0: as the dataset file says.
+        train_args: the split to train on.
+        eval_args: the split that selects the epoch.
+        custom_config: read by `run_fn`.
+        training_steps: greatest number of steps; 0: as in the dataset file.
     """
 
     SPEC_CLASS = StepsSpec
@@ -78,5 +78,5 @@ class Trainer(component.Trainer):
             model_run=types.Channel(type=standard_artifacts.ModelRun),
             **{_STEPS: training_steps},
         )
-        # TFX's own constructor builds a TrainerSpec, which has no room for the steps.
+        # TFX's own constructor builds a TrainerSpec, which has no parameter for the steps.
         base_component.BaseComponent.__init__(self, spec=spec)

@@ -1,4 +1,4 @@
-"""Sizes and training settings: the `model` part of the dataset file."""
+"""Define and check the ranker's sizes and training settings: the `model` part of the dataset file."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -16,106 +16,103 @@ from trainer.model.position_bias import PositionBias
 
 
 class RankerConfig(Strict):
-    """What of the ranker can be set; the defaults suit some ten thousand to some million requests."""
+    """Sizes and training settings of a ranker; the defaults suit some ten thousand to some million requests."""
 
     batch_requests: int = Field(default=128, ge=1, description="Requests in a training step")
-    epochs: int = Field(default=10, ge=1, description="At most; early stopping ends sooner")
+    epochs: int = Field(default=10, ge=1, description="Epochs at most; early stopping may end training sooner")
     patience: int = Field(default=2, ge=1, description="Epochs without a better eval AUC before training ends")
     max_impressions: int | None = Field(default=None, ge=1, description="Stop after so many training impressions")
     max_steps: int | None = Field(default=None, ge=1, description="Stop after so many training steps")
     judged_by: Literal["auc", "ndcg"] = Field(
-        default="auc",
-        description="What of the eval split ends training and chooses the epoch that is kept: AUC of all candidates or NDCG@10",
+        default="auc", description="Metric on the eval split that stops training and selects the epoch: AUC of all candidates or NDCG@10"
     )
     learning_rate: float = Field(default=2e-3, gt=0, description="Greatest learning rate of Adam, or of AdamW with `weight_decay`")
-    schedule: Literal["constant", "cosine", "linear"] = Field(default="constant", description="How the learning rate falls to 0")
-    warmup_steps: int = Field(default=0, ge=0, description="Steps over which the learning rate rises from near 0 to its full height")
+    schedule: Literal["constant", "cosine", "linear"] = Field(default="constant", description="How the learning rate decays to 0")
+    warmup_steps: int = Field(default=0, ge=0, description="Steps over which the learning rate rises from near 0 to `learning_rate`")
     decay_steps: int | None = Field(
         default=None, ge=1, description="Steps after the warm-up until the learning rate is 0; the steps of all epochs when not given"
     )
     weight_decay: float = Field(
-        default=0.0, ge=0, description="AdamW: share of a layer's kernel taken off in a step, times the learning rate; not of embeddings"
+        default=0.0, ge=0, description="AdamW's decay of the layers' kernels in a step, times the learning rate; embeddings don't decay"
     )
-    clip_norm: float | None = Field(default=None, gt=0, description="Greatest norm of all gradients of a step together")
+    clip_norm: float | None = Field(default=None, gt=0, description="Greatest global norm of a step's gradients; null: no clipping")
     positive_weight: float = Field(
-        default=1.0, gt=0, description="Weight of a positive in the binary loss; anything but 1 makes scores no probabilities any more"
+        default=1.0, gt=0, description="Weight of a positive in the binary loss; scores are probabilities only with 1"
     )
     weight_by: Amount | None = Field(
         default=None,
-        description="A positive weighs its revenue, quantity or margin over their mean in the loss; scores are no probabilities then",
+        description="Weigh each positive in the loss by its revenue, quantity or margin over their mean; scores are no probabilities then",
     )
     strategy: Literal["single", "mirrored", "multi_worker"] = Field(
-        default="single", description="One device; all devices of this machine; several machines as TF_CONFIG names them"
+        default="single", description="One device; all devices of this machine; the machines that TF_CONFIG names"
     )
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
-        default="float32", description="What the layers compute in while training; weights and the exported model are float32"
+        default="float32", description="Precision of the layers in training; weights and the exported model are float32"
     )
-    checkpoint_steps: int = Field(default=1000, ge=1, description="Steps from one checkpoint to the next: what a kill can cost")
+    checkpoint_steps: int = Field(default=1000, ge=1, description="Steps between checkpoints, the most that a kill can cost")
     log_steps: int = Field(default=50, ge=1, description="Steps from one point of TensorBoard's curves to the next")
-    averaging: float = Field(default=0.999, ge=0, lt=1, description="Decay of the averaged weights, which are what is judged and kept")
-    l2: float = Field(default=1e-5, ge=0, description="L2 of the layers' kernels")
-    embedding_l2: float = Field(default=1e-4, ge=0, description="L2 of the embeddings a batch looks up")
+    averaging: float = Field(default=0.999, ge=0, lt=1, description="Decay of the weights' moving averages, which are evaluated")
+    l2: float = Field(default=1e-5, ge=0, description="L2 regularization of the layers' kernels")
+    embedding_l2: float = Field(default=1e-4, ge=0, description="L2 regularization of the embeddings a batch looks up")
     listwise: float = Field(
         default=0.0, ge=0, le=1, description="Share of the listwise softmax cross-entropy in the loss; the rest is binary"
     )
-    distillation: float = Field(
-        default=0.0, ge=0, le=1, description="Share of the labels that boosted trees give, which learn from the same requests first"
-    )
+    distillation: float = Field(default=0.0, ge=0, le=1, description="Share of soft labels that boosted trees estimate")
     position_bias: PositionBias = Field(
         default="none",
-        description="examination: learn beside the ranker how likely each place is looked at (PAL); ips: learn it first, then weigh "
-        "actions by its inverse. A score is then the chance of an action once looked at",
+        description="examination: learn the probability of examination by position together with the ranker (PAL); ips: estimate it first, "
+        "then weigh actions by its inverse. A score is then the probability of an action given examination",
     )
     calibration: Form = Field(
-        default="platt", description="Map of the trained scores to chances, fitted on the eval split: two parameters, or a rising curve"
+        default="platt", description="Calibration of the scores, fitted on the eval split: Platt scaling or isotonic regression"
     )
-    dropout: float = Field(default=0.2, ge=0, lt=1, description="Between dense layers")
-    embedding_dropout: float = Field(default=0.5, ge=0, lt=1, description="On embeddings of ids")
+    dropout: float = Field(default=0.2, ge=0, lt=1, description="Dropout between dense layers")
+    embedding_dropout: float = Field(default=0.5, ge=0, lt=1, description="Dropout of embeddings of ids")
     dense: tuple[int, ...] = Field(default=(128, 64), description="Units of the dense layers")
-    request_units: int = Field(default=48, ge=1, description="Width of the request's side, computed once a request")
-    factors: int = Field(default=64, ge=1, description="Width of the space in which the request's side meets a candidate's")
-    members: int = Field(default=1, ge=1, description="Of the ensemble that shares all but scales, offsets and the last layer")
+    request_units: int = Field(default=48, ge=1, description="Width of the dense layer over a request's inputs, computed once a request")
+    factors: int = Field(default=64, ge=1, description="Width of the factorization of request and candidate inputs")
+    members: int = Field(default=1, ge=1, description="Members of the ensemble, which share all but scales, offsets and the last layer")
     heads: bool = Field(
-        default=False, description="A head for each labelled action; a score is the mean of their chances by what each is worth"
+        default=False, description="A head for each labelled action; a score is the mean of their probabilities weighted by gain"
     )
     cross_layers: int = Field(default=2, ge=0, description="How many cross layers (DCN-v2)")
-    cross_rank: int | None = Field(default=32, ge=1, description="Rank of a cross layer's kernel; null: a full one")
-    cross_form: Literal["parallel", "stacked"] = Field(default="parallel", description="Cross layers beside the dense ones or beneath them")
+    cross_rank: int | None = Field(default=32, ge=1, description="Rank of a cross layer's kernel; null: full rank")
+    cross_form: Literal["parallel", "stacked"] = Field(default="parallel", description="Cross layers beside or below the dense ones")
     numbers: Literal["buckets", "piecewise"] = Field(
-        default="buckets", description="Embedding of a number beside its value: by quantile bucket, or in straight lines between quantiles"
+        default="buckets", description="Embedding of a number, beside its value: by quantile bucket, or piecewise linear between quantiles"
     )
     bucket_dim: int = Field(default=4, ge=1, description="Width of a number's embedding")
     attention: Literal["unit", "dot", "none"] = Field(
-        default="unit", description="unit: DIN's activation unit, a small network for each pair; dot: scaled dot products, quicker"
+        default="unit", description="unit: DIN's activation unit, a network for each pair; dot: scaled dot products, quicker"
     )
     history_layers: int = Field(default=0, ge=0, description="Layers of self-attention over the history (BST)")
-    attention_dim: int = Field(default=16, ge=1, description="Width of an event of the history")
+    attention_dim: int = Field(default=16, ge=1, description="Width of an encoded event of the history")
     attention_units: int = Field(default=16, ge=1, description="Hidden units of the activation unit")
     attention_heads: int = Field(default=2, ge=1, description="Heads of each attention")
-    warm_start: bool = Field(default=False, description="Begin with the weights of the release in force, where there is one")
+    warm_start: bool = Field(default=False, description="Start from the weights of the current release, where there is one")
     warm_window: Duration | None = Field(
         default=None,
-        description="From a warm start train on the requests of the last so long only, and on all since the release's own; default: on all",
+        description="After a warm start, train on requests of the last so long only, and on all since the release's own; default: on all",
     )
 
     @model_validator(mode="after")
-    def _window_of_a_warm_start(self) -> "RankerConfig":
+    def _check_warm_window(self) -> "RankerConfig":
         if self.warm_window is not None and not self.warm_start:
             raise ValueError("`warm_window` goes with `warm_start: true`: an untrained model needs all of the training window")
         return self
 
 
 def ranker_config(dataset: Dataset, tuned: Mapping[str, Any] | None = None) -> RankerConfig:
-    """The settings of a dataset, with those of `tuned` in their place.
+    """Return the checked settings of a dataset, overridden by those of `tuned`.
 
     Raises:
-        DatasetFileError: `model` has an unknown key or a value that can't be, or corrects for the position while it is a feature.
+        DatasetFileError: `model` has an unknown key or an invalid value, or settings that exclude each other.
     """
-    given = {**dataset.model, **(tuned or {})}
+    settings = {**dataset.model, **(tuned or {})}
     try:
-        config = RankerConfig.model_validate(given)
+        config = RankerConfig.model_validate(settings)
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, ('model', *place)))}: {text}" for place, text in faults_of(error, given))
+        faults = (f"{'.'.join(map(str, ('model', *path)))}: {text}" for path, text in faults_of(error, settings))
         raise DatasetFileError("\n".join(faults)) from None
     if config.distillation and len(heads(dataset, config)) > 1:
         raise DatasetFileError(
@@ -136,9 +133,9 @@ def ranker_config(dataset: Dataset, tuned: Mapping[str, Any] | None = None) -> R
             "model.positive_weight: expected 1 beside `position_bias: ips`, whose loss weighs actions by their place; leave one of them out"
         )
     if config.weight_by is not None and config.weight_by not in dataset.amounts:
-        known = f"named are {', '.join(dataset.amounts)}" if dataset.amounts else "none is named"
+        columns = f"named are {', '.join(dataset.amounts)}" if dataset.amounts else "none is named"
         raise DatasetFileError(
-            f"model.weight_by: expected a role that `events.columns` names a column for, got {config.weight_by!r}; {known}"
+            f"model.weight_by: expected a role that `events.columns` names a column for, got {config.weight_by!r}; {columns}"
         )
     if config.weight_by is not None and config.position_bias == "ips":
         raise DatasetFileError(
@@ -148,5 +145,5 @@ def ranker_config(dataset: Dataset, tuned: Mapping[str, Any] | None = None) -> R
 
 
 def heads(dataset: Dataset, config: RankerConfig) -> dict[str, float]:
-    """The label columns that have a head, and what each is worth in a score."""
+    """Return the label columns that have a head, and the weight of each action's probability in a score."""
     return gains(dataset) if config.heads else {"label": 1.0}

@@ -1,4 +1,4 @@
-"""`run_fn`: TFX Trainer's entry point."""
+"""Train and export a ranker: `run_fn`, the entry point of TFX's Trainer."""
 
 import hashlib
 import json
@@ -16,24 +16,24 @@ from trainer.fit.checkpoints import Checkpoints
 from trainer.fit.strategy import is_chief, strategy
 from trainer.fit.training import Folders, train
 from trainer.tuning.search_space import tuned
-from trainer.warm_start.champion_weights import leave
+from trainer.warm_start.champion_weights import write_metadata
 from trainer.warm_start.warm_start import warm_start
 
 CURVE_FILE = os.path.join("assets.extra", "history.json")
-"""Beneath the exported model: the training curve, one row an epoch."""
+"""Path of the training curve below the exported model: JSON, one row an epoch."""
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Train on the raw examples through the Transform graph, keep the best epoch, export.
+    """Train on the raw examples through the Transform graph, and export the best epoch's ranker.
 
-    `fn_args.custom_config["dataset"]` is the text of the dataset file; the settings are its `model` part, with the Tuner's best
-    values in their place where there was one. Of `fn_args` are read: `train_files`, `eval_files`, `transform_output`,
-    `serving_model_dir`, `model_run_dir`, `custom_config`, `hyperparameters`, and `train_steps`, which stands in place of the settings'
-    `max_steps`. Beneath `model_run_dir` come TensorBoard's curves; beside it,
-    where the next attempt finds them, checkpoints while training runs (see `checkpoint_folder`). With `warm_start` in the settings also
-    `base_model`, the champion, and `custom_config["champion"]`, what it is called.
-
+    Settings are the `model` part of the dataset file, overridden by the Tuner's best values where there was a search.
     With several workers each runs this; only the chief exports.
+
+    Args:
+        fn_args: `train_files`, `eval_files`, `transform_output`, `serving_model_dir` and `hyperparameters` are read;
+            `train_steps`, which overrides the settings' `max_steps`; `model_run_dir`, for TensorBoard's curves;
+            `custom_config["dataset"]`, the text of the dataset file; and with `warm_start` in the settings
+            `base_model` and `custom_config["champion"]`, the champion's model and its name.
     """
     dataset = parse_dataset(fn_args.custom_config["dataset"])
     config = ranker_config(dataset, tuned(getattr(fn_args, "hyperparameters", None)))
@@ -42,33 +42,36 @@ def run_fn(fn_args: FnArgs) -> None:
     graph = tft.TFTransformOutput(fn_args.transform_output)
     devices = strategy(config.strategy)  # before the first operation, which comes with the next line
     until_us = last_request_us(fn_args.train_files)
-    base, called = (fn_args.base_model, fn_args.custom_config["champion"]) if config.warm_start else (None, "")
-    warm = warm_start(base, called, config=config, dataset=dataset, last_request_us=until_us)
-    folders = Folders(checkpoints=checkpoint_folder(fn_args), board=getattr(fn_args, "model_run_dir", None))
+    base_model, champion = (fn_args.base_model, fn_args.custom_config["champion"]) if config.warm_start else (None, "")
+    warm = warm_start(base_model, champion, config=config, dataset=dataset, last_request_us=until_us)
+    folders = Folders(checkpoints=checkpoint_folder(fn_args), tensorboard=getattr(fn_args, "model_run_dir", None))
     model, curve = train(
         fn_args.train_files, fn_args.eval_files, graph, dataset=dataset, config=config, warm=warm, devices=devices, folders=folders
     )
     if not is_chief(config.strategy):
         return
     export(model, graph, fn_args.serving_model_dir, dataset=dataset)
-    leave(model, fn_args.serving_model_dir, dataset=dataset, trained_until_us=until_us)
+    write_metadata(model, fn_args.serving_model_dir, dataset=dataset, trained_until_us=until_us)
     curve_file = os.path.join(fn_args.serving_model_dir, CURVE_FILE)
     tf.io.gfile.makedirs(os.path.dirname(curve_file))
-    with tf.io.gfile.GFile(curve_file, "w") as opened:
-        opened.write(json.dumps(curve, indent=1))
+    with tf.io.gfile.GFile(curve_file, "w") as file:
+        file.write(json.dumps(curve, indent=1))
     if folders.checkpoints:
         Checkpoints(folders.checkpoints).clear()
 
 
 def checkpoint_folder(fn_args: FnArgs) -> str | None:
-    """Where the checkpoints of this training lie: the same folder whenever the same training is started again, and another for any other.
+    """Return the folder of this training's checkpoints, the same whenever the same training is started again.
 
-    TFX gives each attempt an execution and a `model_run_dir` of its own, `.../Trainer/model_run/17`, and a run that is taken up clears
-    what a killed attempt left there. So it is `.../Trainer/checkpoints/DIGEST`, or `custom_config["checkpoints"]`/DIGEST where that is
-    given (for an orchestrator whose folders don't outlive an attempt). The digest is over the dataset file, ShelfRank's code as
-    `custom_config["code"]` tells it, the model to start from, the Tuner's best values, the number of steps where one is given, TensorFlow's
-    version, and the files that are read, examples and Transform graph: their names, sizes and times of change, or where the folder is
-    given their names and content, as each attempt finds a new copy of them there.
+    TFX gives each attempt an execution and a `model_run_dir` of its own, `.../Trainer/model_run/17`, and a resumed run
+    clears the folder of a killed attempt. So the checkpoints are in `.../Trainer/checkpoints/DIGEST`, or in
+    `custom_config["checkpoints"]`/DIGEST where that is set (for an orchestrator whose folders don't outlive an
+    attempt); None without either.
+
+    The digest covers `custom_config` (the dataset file and the version of ShelfRank's code among it), the model to
+    start from, the Tuner's best values, the number of steps where it is set, TensorFlow's version, and the examples and
+    Transform graph that are read: names, sizes and modification times of their files, or where
+    `custom_config["checkpoints"]` is set their names and content, as each attempt reads a new copy of them there.
     """
     root = fn_args.custom_config.get("checkpoints")
     copied = root is not None
@@ -77,10 +80,10 @@ def checkpoint_folder(fn_args: FnArgs) -> str | None:
         if run_dir is None:
             return None
         root = os.path.join(os.path.dirname(os.path.dirname(os.path.normpath(run_dir))), "checkpoints")
-    told = {name: value for name, value in sorted(fn_args.custom_config.items()) if name != "checkpoints"}
-    given = [told, *(getattr(fn_args, name, None) for name in ("base_model", "hyperparameters")), tf.__version__]
-    given += [steps] if (steps := getattr(fn_args, "train_steps", None)) else []
-    digest = hashlib.sha256(json.dumps(given, default=str).encode())
+    custom_config = {name: value for name, value in sorted(fn_args.custom_config.items()) if name != "checkpoints"}
+    values = [custom_config, *(getattr(fn_args, name, None) for name in ("base_model", "hyperparameters")), tf.__version__]
+    values += [steps] if (steps := getattr(fn_args, "train_steps", None)) else []
+    digest = hashlib.sha256(json.dumps(values, default=str).encode())
     graph_files = sorted(os.path.join(folder, name) for folder, _, names in tf.io.gfile.walk(fn_args.transform_output) for name in names)
     for pattern in (*fn_args.train_files, *fn_args.eval_files, *graph_files):
         for name in sorted(tf.io.gfile.glob(pattern)):
@@ -94,8 +97,8 @@ def _stamp(path: str) -> str:
 
 
 def _content(path: str) -> str:
-    with tf.io.gfile.GFile(path, "rb") as opened:
+    with tf.io.gfile.GFile(path, "rb") as file:
         digest = hashlib.sha256()
-        while piece := opened.read(1 << 24):
-            digest.update(piece)
+        while chunk := file.read(1 << 24):
+            digest.update(chunk)
     return digest.hexdigest()

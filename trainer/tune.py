@@ -1,4 +1,4 @@
-"""`tuner_fn`: TFX Tuner's entry point, and a Tuner that writes down the trials that failed, too."""
+"""Search for settings: `tuner_fn`, the entry point of TFX's Tuner, and a Tuner that also writes the failed trials."""
 
 import os
 from typing import Any
@@ -21,11 +21,12 @@ from trainer.tuning.trials import TRIALS_FILE, best_first, to_json
 
 
 def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
-    """A search over the space of the dataset file's `tuning`; each trial is trained as the Trainer trains.
+    """Set up the search over the space of the dataset file's `tuning`; each trial trains as the Trainer does.
 
-    `fn_args.custom_config["dataset"]` is the text of the dataset file, `["trials"]` the folder that keeps finished trials, which must be
-    another for other data or code; None: they are not kept beyond this execution. Of `fn_args` are read besides: `train_files`,
-    `eval_files`, `transform_graph_path`, `working_dir`.
+    Args:
+        fn_args: `train_files`, `eval_files`, `transform_graph_path` and `working_dir` are read;
+            `custom_config["dataset"]`, the text of the dataset file; and `custom_config["trials"]`, the folder of
+            finished trials, another one for other data or code, or None to keep them for this execution only.
     """
     dataset = parse_dataset(fn_args.custom_config["dataset"])
     graph = tft.TFTransformOutput(fn_args.transform_graph_path)
@@ -40,18 +41,18 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
 
 
 class Executor(executor.Executor):
-    """TFX's writes down the trials that came to their end alone; this all."""
+    """Write all trials; TFX's executor writes the completed ones only."""
 
     def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:  # noqa: N802
-        """Search, and write the best values and all trials."""
+        """Run the search, then write the best values and all trials."""
         search: Search = executor.search(input_dict, exec_properties, self._get_tmp_dir(), print_tuning_summary=False)
         executor.write_best_hyperparameters(search, output_dict)
         results = artifact_utils.get_single_uri(output_dict["tuner_results"])
-        with tf.io.gfile.GFile(os.path.join(results, TRIALS_FILE), "w") as opened:
-            opened.write(to_json(best_first(search.trials)))
+        with tf.io.gfile.GFile(os.path.join(results, TRIALS_FILE), "w") as file:
+            file.write(to_json(best_first(search.trials)))
 
 
 class Tuner(component.Tuner):
-    """TFX's Tuner, with that executor."""
+    """Run the search by that executor."""
 
     EXECUTOR_SPEC = ExecutorClassSpec(Executor)

@@ -4,7 +4,7 @@
 
 All learn from the run's train split, and none sees the truth:
 
-    examination, n steps     what `position_bias: ips` does: the examination of a ranker trained so long with it (`trainer.fit.training`)
+    examination, n steps     what `position_bias: ips` does: the examination of a ranker trained so long (`trainer.fit.propensities`)
     regression EM            Wang et al. 2018, "Position bias estimation for unbiased learning to rank in personal search", section 4: in
                              turns, who was looked at and who attracts given the click; the places' means; and LightGBM for who attracts
     harvesting by item       Agarwal et al. 2019, "Estimating position bias without intrusive interventions": the same item at different
@@ -12,7 +12,7 @@ All learn from the run's train split, and none sees the truth:
     harvesting by item and query    the same item for the same query, which is what the paper means; requests without a query are left out
     click rate by place      over that of the first: what one gets who takes the shop's order for a lottery
 
-Places count that have `LEAST` impressions to learn from. Seconds are of the estimate alone, on top of reading.
+HashBuckets count that have `LEAST` impressions to learn from. Seconds are of the estimate alone, on top of reading.
 """
 
 import json
@@ -36,8 +36,8 @@ from components.contract.load import load_dataset
 from components.schema.parsing import Features
 from trainer.config import ranker_config
 from trainer.distillation.inputs import coding, tree_inputs
-from trainer.fit.determinism import deterministic
-from trainer.fit.training import propensities
+from trainer.fit.determinism import make_deterministic
+from trainer.fit.propensities import propensities
 
 LEAST = 1_000
 TREES = 40
@@ -130,7 +130,7 @@ def main() -> None:
 
     def piloted(steps: int) -> Floats:
         graph = tft.TFTransformOutput(str(newest(args.root, "Transform/transform_graph")))
-        deterministic(dataset.seed)
+        make_deterministic(dataset.seed)
         return propensities(files(examples, "train"), graph, dataset=dataset, config=config, steps=steps).astype(np.float64)
 
     def ways() -> Iterator[tuple[str, Callable[[], Floats]]]:

@@ -15,7 +15,7 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.evaluation.metrics.metric_accumulator import RankingSums, gains_from, sums
 from components.schema.parsing import Features, parse
-from trainer.distillation.soft_labels import shoppers
+from trainer.distillation.soft_labels import user_hashes
 
 BATCH = 512
 CONFIDENCE_95 = 1.96  # standard errors on either side, by the normal distribution
@@ -90,5 +90,5 @@ def _judged(dataset: Dataset, features: Features) -> Judged:
         labels=features["label"].flat_values.numpy(),
         gains=gains_from(acted, gains(dataset), amounts),
         row_lengths=features["label"].row_lengths().numpy(),
-        users=shoppers(features),
+        users=user_hashes(features),
     )

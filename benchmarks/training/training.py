@@ -30,9 +30,9 @@ from components.contract.features import Category
 from components.contract.load import load_dataset
 from components.schema.parsing import Features
 from trainer.config import RankerConfig, ranker_config
-from trainer.data.input_pipeline import Epochs
-from trainer.export.integrated_gradients import apart
-from trainer.fit.training import ranker
+from trainer.data.input_pipeline import Epochs, TrainingExamples
+from trainer.export.integrated_gradients import split_candidates
+from trainer.fit.build import ranker
 from trainer.model.network_inputs import AGE_BUCKETS, BUCKETS, CATEGORIES, SHOWN_POSITION, layout
 from trainer.model.ranker import Ranker
 
@@ -81,7 +81,7 @@ def as_rows(dataset: Dataset, batch: Batch) -> Batch:
     alone = tf.RaggedTensor.from_uniform_row_length
     read = {name: values for name, values in features.items() if name != SHOWN_POSITION}
     shown = alone(features[SHOWN_POSITION].values, one)
-    return apart(read, labels.value_rowids(), layout(dataset)) | {SHOWN_POSITION: shown}, alone(labels.values, one)
+    return split_candidates(read, labels.value_rowids(), layout(dataset)) | {SHOWN_POSITION: shown}, alone(labels.values, one)
 
 
 def impressions_a_second(dataset: Dataset, batch: Batch, *, steps: int) -> tuple[float, float]:
@@ -110,7 +110,7 @@ def waiting(dataset: Dataset, root: Path) -> list[tuple[float, float]]:
     graph = tft.TFTransformOutput(str(newest(root, "Transform/transform_graph")))
     config = ranker_config(dataset)
     train_files = files(newest(root, "EventExampleGen/examples"), "train")
-    training = Epochs(train_files, graph, dataset=dataset, requests=config.batch_requests, seed=1)
+    training = Epochs(TrainingExamples(train_files), graph, dataset=dataset, requests=config.batch_requests, seed=1)
     model = ranker(graph, dataset=dataset, config=config)
     model.compile(optimizer=keras.optimizers.legacy.Adam(config.learning_rate))
     step = tf.function(model.train_step, reduce_retracing=True)

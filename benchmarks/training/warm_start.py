@@ -48,7 +48,7 @@ from components.schema.schema import schema
 from trainer.fit.auc import auc
 from trainer.preprocess import preprocessing_fn
 from trainer.run import run_fn
-from trainer.warm_start.champion_weights import read as bequest
+from trainer.warm_start.champion_weights import read_champion
 
 METRICS = {"auc": "AUC", "ndcg_at_10": "NDCG@10"}
 FULL = "full retrain"
@@ -203,7 +203,7 @@ def compare(args: argparse.Namespace, work: Path) -> dict[str, Row]:
 
 def since(paths: list[str], champion: Path, folder: Path) -> list[str]:
     """The requests after the last that the champion was trained on, as a file of their own."""
-    left = bequest(str(champion))
+    left = read_champion(str(champion))
     assert left is not None
     folder.mkdir(parents=True)
     with tf.io.TFRecordWriter(str(folder / "part-0")) as writer:

@@ -10,10 +10,10 @@ import tensorflow as tf
 import tf_keras as keras
 
 from trainer.config import ranker_config
-from trainer.data.input_pipeline import Epochs
+from trainer.data.input_pipeline import Epochs, TrainingExamples
 from trainer.fit.auc import auc
-from trainer.fit.determinism import deterministic
-from trainer.fit.training import _built
+from trainer.fit.build import build_ranker
+from trainer.fit.determinism import make_deterministic
 from trainer.run import checkpoint_folder, run_fn
 
 
@@ -56,10 +56,10 @@ def test_mixed_precision_learns_and_is_exported_in_float32(every_kind, tmp_path,
 
 
 def test_layers_compute_in_half_and_weights_and_logits_are_float32(every_kind):
-    deterministic(1)
-    sample = Epochs([every_kind.train], every_kind.tft, dataset=every_kind.dataset, requests=1, seed=1).sample
+    make_deterministic(1)
+    sample = Epochs(TrainingExamples([every_kind.train]), every_kind.tft, dataset=every_kind.dataset, requests=1, seed=1).sample
     config = ranker_config(every_kind.dataset)
-    model = _built(every_kind.tft, every_kind.dataset, config, sample=sample, precision="mixed_bfloat16")
+    model = build_ranker(every_kind.tft, every_kind.dataset, config, sample=sample, precision="mixed_bfloat16")
     halves = (model.head.dense[0][0], model.head.cross[0], model.event, model.request_side, *model.tables.values())
     assert {layer.compute_dtype for layer in halves} == {"bfloat16"}
     assert {weight.dtype for weight in model.trainable_variables} == {tf.float32}

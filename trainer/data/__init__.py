@@ -1,1 +1,1 @@
-"""Batches of transformed requests."""
+"""Read batches of transformed requests."""

@@ -1,4 +1,4 @@
-"""Batches of transformed requests from files of raw examples."""
+"""Read batches of transformed requests from files of raw examples."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from trainer.model.network_inputs import SHOWN_POSITION
 from trainer.model.positive_weights import SHOWN_WEIGHT, AmountWeights
 
 SHOWN_GAIN = "shown.gain"
-"""What each candidate gained; beside the features in judging only."""
+"""Gain of each candidate; beside the features in evaluation only."""
 
 Batch = tuple[Features, tf.RaggedTensor]
 
@@ -25,7 +25,7 @@ _SHUFFLED_REQUESTS = 20_000
 _SHUFFLED_BATCHES = 1024
 _READ_AT_ONCE = 512
 _CACHED_BYTES = 1 << 30
-"""Splits up to this size on disk are transformed once and kept in memory; larger ones are read and transformed anew for each epoch."""
+"""Greatest size on disk of a split that is cached in memory; larger ones are read and transformed in each epoch."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,23 @@ class SoftLabels:
 
 
 @dataclass(frozen=True)
-class Share:
-    """Which part of each step's requests an input pipeline makes: that of `worker` of `workers`, as one batch for each of its `replicas`.
+class TrainingExamples:
+    """The requests to train on, and what their labels and weights are made of."""
 
-    Every worker reads all serialized requests, in one order, and parses and transforms its own alone. So all take as many steps as one
-    machine alone, of the same requests, however many files there are and however uneven; sharing out files would give neither.
+    patterns: Sequence[str]  # of their files
+    labels: tuple[str, ...] = ("label",)  # columns
+    soft_labels: SoftLabels | None = None
+    weights: AmountWeights | None = None  # then `SHOWN_WEIGHT` is among the features
+    since_us: int | None = None  # only requests from then on, microseconds since the epoch
+
+
+@dataclass(frozen=True)
+class BatchShard:
+    """The part of each global batch that one worker prepares, as one batch for each of its replicas.
+
+    Every worker reads all serialized requests, in one order, and parses and transforms its own alone. So all workers
+    take as many steps as a single machine, of the same requests, however many files there are and however uneven;
+    sharding by file would give neither.
     """
 
     worker: int = 0
@@ -50,119 +62,119 @@ class Share:
 
     @property
     def parts(self) -> int:
-        """Batches that a step's requests are cut into."""
+        """Return the number of replica batches in a global batch."""
         return self.workers * self.replicas
 
 
 class Epochs:
-    """The training split, epoch by epoch: an epoch's batches and their order are a function of seed and epoch, and of nothing else.
+    """Read the training split, epoch by epoch: an epoch's batches and their order depend on seed and epoch alone.
 
-    So training that was killed goes on with the batch after the last one seen. (tf.data's own reshuffling counts its iterations, which no
-    checkpoint of ours could hold.)
+    So a killed training resumes with the batch after the last one it took. (tf.data's own reshuffling counts its
+    iterations, and that count can't be put into a checkpoint.)
 
-    A batch is (features, labels [B, (L)] or, of several columns, [B, (L), A]), through the Transform graph; among the features is
-    `SHOWN_POSITION`, which no score may depend on. Examples are parsed and transformed by whole batches. In a cached split the requests of
-    a batch stay together and the batches are shuffled anew for each epoch. A step that is shared has exactly `requests` requests: those
-    left over at the end of an epoch are dropped.
+    A batch is (features, labels [B, (L)] or, of several columns, [B, (L), A]), through the Transform graph; among the
+    features is `SHOWN_POSITION`, which no score may depend on. Examples are parsed and transformed by whole batches. In
+    a cached split the requests of a batch stay together and the batches are shuffled for each epoch. A sharded step has
+    exactly `requests` requests: those left over at the end of an epoch are dropped.
 
     Args:
-        requests: in a step, over all workers and replicas.
-        labels: their columns.
-        since_us: only requests from then on, microseconds since the epoch.
-        soft_labels: mixed into the labels.
-        weights: of candidates by amount; then `SHOWN_WEIGHT` is among the features, too.
-        cached_bytes: the greatest split on disk that is kept in memory.
+        requests: in a global batch, over all workers and replicas.
+        shard: the part of a global batch to read.
+        cached_bytes: the greatest split on disk that is cached in memory.
+
+    Attributes:
+        sample: a batch of one request.
 
     Raises:
-        InputError: the files hold no request, or a shared step needs more than there are.
-        DatasetFileError: a step's requests can't be shared out evenly.
+        InputError: the files hold no request, or fewer than a sharded step needs.
+        DatasetFileError: `requests` is no multiple of the number of replicas.
     """
 
     def __init__(
         self,
-        patterns: Sequence[str],
+        examples: TrainingExamples,
         graph: tft.TFTransformOutput,
         *,
         dataset: Dataset,
         requests: int,
         seed: int,
-        labels: Sequence[str] = ("label",),
-        soft_labels: SoftLabels | None = None,
-        weights: AmountWeights | None = None,
-        since_us: int | None = None,
-        share: Share | None = None,
+        shard: BatchShard | None = None,
         cached_bytes: int = _CACHED_BYTES,
     ) -> None:
-        self._files, first = request_files(patterns)
-        self._soft_labels, self._since_us = soft_labels, since_us
-        self._share, self._requests, self._seed = share or Share(), requests, seed
-        if requests % self._share.parts:
+        self._examples, self._requests, self._seed, self._shard = examples, requests, seed, shard or BatchShard()
+        self._files, first = request_files(examples.patterns)
+        if requests % self._shard.parts:
             raise DatasetFileError(
-                f"model.batch_requests: expected a multiple of the {self._share.parts} replicas that share a step, got {requests}"
+                f"model.batch_requests: expected a multiple of the {self._shard.parts} replicas that share a step, got {requests}"
             )
-        layer = graph.transform_features_layer()
-        self._transformed = _transformed(layer, dataset, labels, soft=soft_labels.share if soft_labels else 0.0, weights=weights)
-        self.sample: Batch = _transformed(layer, dataset, labels, weights=weights)(tf.constant([first]))
+        layer, labels, weights = graph.transform_features_layer(), examples.labels, examples.weights
+        soft = examples.soft_labels.share if examples.soft_labels else 0.0
+        self._parse_batch = _batch_parser(layer, dataset, labels, soft=soft, weights=weights)
+        self.sample: Batch = _batch_parser(layer, dataset, labels, weights=weights)(tf.constant([first]))
         self._cached: tf.data.Dataset | None = None
         if _bytes(self._files) <= cached_bytes:
             self._cached = self._transform(self._serialized(0)).cache()
-        if self._share.parts > 1 and next(iter(self._serialized(0).take(1)), None) is None:
+        if self._shard.parts > 1 and next(iter(self._serialized(0).take(1)), None) is None:
             raise InputError(f"expected at least `model.batch_requests` ({requests}) training requests, found fewer; lower it")
 
     def epoch(self, number: int, *, skipped: int = 0) -> tf.data.Dataset:
-        """The batches of an epoch, from 0, without those of the first `skipped` steps."""
-        unseen = skipped * self._share.replicas
+        """Return the batches of an epoch, from 0, without those of the first `skipped` steps."""
+        skipped_batches = skipped * self._shard.replicas
         if self._cached is None:
-            return self._transform(self._serialized(number).skip(unseen)).prefetch(tf.data.AUTOTUNE)
+            return self._transform(self._serialized(number).skip(skipped_batches)).prefetch(tf.data.AUTOTUNE)
         shuffled = self._cached.shuffle(_SHUFFLED_BATCHES, seed=_seed(self._seed, number), reshuffle_each_iteration=False)
-        return shuffled.skip(unseen).prefetch(tf.data.AUTOTUNE)
+        return shuffled.skip(skipped_batches).prefetch(tf.data.AUTOTUNE)
 
     def steps(self) -> int:
-        """Steps in an epoch. Reads the files once."""
-        requests = int(self._wanted(_records(self._files)).batch(1024).reduce(0, lambda total, batch: total + tf.size(batch)))
-        return requests // self._requests if self._share.parts > 1 else -(-requests // self._requests)
+        """Count the steps in an epoch; reads the files once."""
+        requests = int(self._recent(_records(self._files)).batch(1024).reduce(0, lambda total, batch: total + tf.size(batch)))
+        return requests // self._requests if self._shard.parts > 1 else -(-requests // self._requests)
 
     def _serialized(self, number: int) -> tf.data.Dataset:
-        """Batches of serialized requests, a share of a step each."""
-        seed, share = _seed(self._seed, number), self._share
-        soft = self._soft_labels
+        """Return an epoch's batches of serialized requests in their order, one for each of this worker's replicas and
+        step.
+        """
+        seed, shard, soft = _seed(self._seed, number), self._shard, self._examples.soft_labels
         files = tf.data.Dataset.from_tensor_slices((self._files, soft.files if soft else self._files))
         files = files.shuffle(len(self._files), seed=seed, reshuffle_each_iteration=False)
-        read = files.interleave(_with_estimates if soft else _alone, cycle_length=8, block_length=64)
-        shuffled = self._wanted(read).shuffle(_SHUFFLED_REQUESTS, seed=seed, reshuffle_each_iteration=False)
-        if share.parts == 1:
+        read = files.interleave(_with_estimates if soft else _without_estimates, cycle_length=8, block_length=64)
+        shuffled = self._recent(read).shuffle(_SHUFFLED_REQUESTS, seed=seed, reshuffle_each_iteration=False)
+        if shard.parts == 1:
             return shuffled.batch(self._requests)
-        each = self._requests // share.parts
-        own = slice(share.worker * share.replicas * each, (share.worker + 1) * share.replicas * each)
-        return shuffled.batch(self._requests, drop_remainder=True).map(lambda step: step[own]).unbatch().batch(each)
+        per_replica = self._requests // shard.parts
+        own = slice(shard.worker * shard.replicas * per_replica, (shard.worker + 1) * shard.replicas * per_replica)
+        return shuffled.batch(self._requests, drop_remainder=True).map(lambda step: step[own]).unbatch().batch(per_replica)
 
-    def _wanted(self, records: tf.data.Dataset) -> tf.data.Dataset:
-        if self._since_us is None:
+    def _recent(self, records: tf.data.Dataset) -> tf.data.Dataset:
+        """Drop requests from before `since_us`."""
+        if self._examples.since_us is None:
             return records
-        return records.batch(_READ_AT_ONCE).map(partial(_since, since_us=self._since_us)).unbatch()
+        return records.batch(_READ_AT_ONCE).map(partial(_since, since_us=self._examples.since_us)).unbatch()
 
     def _transform(self, serialized: tf.data.Dataset) -> tf.data.Dataset:
-        return serialized.map(self._transformed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return serialized.map(self._parse_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def batches(
     patterns: Sequence[str], graph: tft.TFTransformOutput, *, dataset: Dataset, requests: int, labels: Sequence[str] = ("label",)
 ) -> tf.data.Dataset:
-    """(features, labels [B, (L)] or, of several columns, [B, (L), A]) by batch, in the files' order: what is judged.
+    """Return an evaluation's batches in the files' order: (features, labels [B, (L)], or [B, (L), A] of several
+    columns).
 
-    Both come through the Transform graph. Among the features are `SHOWN_POSITION` and `SHOWN_GAIN`, which no score may depend on.
+    Features come through the Transform graph. Among the features are `SHOWN_POSITION` and `SHOWN_GAIN`, which no score
+    may depend on.
 
     Raises:
         InputError: the files hold no request.
     """
     files, _ = request_files(patterns)
-    transformed = _transformed(graph.transform_features_layer(), dataset, labels, gained=True)
-    made = _records(files).batch(requests).map(transformed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return (made.cache() if _bytes(files) <= _CACHED_BYTES else made).prefetch(tf.data.AUTOTUNE)
+    parse_batch = _batch_parser(graph.transform_features_layer(), dataset, labels, with_gain=True)
+    parsed = _records(files).batch(requests).map(parse_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return (parsed.cache() if _bytes(files) <= _CACHED_BYTES else parsed).prefetch(tf.data.AUTOTUNE)
 
 
 def request_files(patterns: Sequence[str]) -> tuple[list[str], bytes]:
-    """The files that the patterns match, in the order in which they are read, and their first request.
+    """List the files that the patterns match, in the order in which they are read, and read their first request.
 
     Raises:
         InputError: they hold none.
@@ -175,7 +187,7 @@ def request_files(patterns: Sequence[str]) -> tuple[list[str], bytes]:
 
 
 def last_request_us(patterns: Sequence[str]) -> int:
-    """Time of the last request in the files, microseconds since the epoch.
+    """Find the time of the last request in the files, microseconds since the epoch.
 
     Raises:
         InputError: the files hold no request.
@@ -190,7 +202,7 @@ def _since(records: tf.Tensor, since_us: int) -> tf.Tensor:
 
 
 def _times(records: tf.Tensor) -> tf.Tensor:
-    """Times of serialized requests [B], microseconds since the epoch."""
+    """Parse the times of serialized requests [B], microseconds since the epoch."""
     return tf.io.parse_example(records, {"time": tf.io.FixedLenFeature([], tf.int64)})["time"]
 
 
@@ -207,12 +219,12 @@ def _seed(seed: int, epoch: int) -> int:
 
 
 def _with_estimates(name: tf.Tensor, estimates: tf.Tensor) -> tf.data.Dataset:
-    """Requests with what a teacher says of them: two serialized messages in a row are their union."""
+    """Read requests joined with a teacher's estimates: two concatenated serialized messages parse as their union."""
     pairs = tf.data.Dataset.zip((tf.data.TFRecordDataset(name), tf.data.TFRecordDataset(estimates)))
     return pairs.map(_joined)
 
 
-def _alone(name: tf.Tensor, _estimates: tf.Tensor) -> tf.data.Dataset:
+def _without_estimates(name: tf.Tensor, _estimates: tf.Tensor) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(name)
 
 
@@ -220,39 +232,44 @@ def _joined(request: tf.Tensor, estimate: tf.Tensor) -> tf.Tensor:
     return tf.strings.join([request, estimate])
 
 
-def _transformed(
+def _batch_parser(
     layer: keras.Model,
     dataset: Dataset,
     labels: Sequence[str],
     *,
     soft: float = 0.0,
-    gained: bool = False,
+    with_gain: bool = False,
     weights: AmountWeights | None = None,
 ) -> Callable[[tf.Tensor], Batch]:
+    """Return a function that parses and transforms a batch; `soft` is the share of estimates in the labels."""
     (position,) = (column for column in columns(dataset) if column.name == "position")
-    worth = gains(dataset) if gained else {}
-    by_amount = gain_amounts(dataset) if gained else {}
-    wanted = [column for column in label_columns(dataset) if column.name in {*labels, *worth}]
-    estimate = [replace(wanted[0], name=ESTIMATE)] if soft else []
-    beside_them = [*(weights.columns(dataset) if weights else ()), *(c for c in columns(dataset) if c.name in by_amount.values())]
+    action_gains = gains(dataset) if with_gain else {}
+    amounts = gain_amounts(dataset) if with_gain else {}
+    label_inputs = [column for column in label_columns(dataset) if column.name in {*labels, *action_gains}]
+    estimate = [replace(label_inputs[0], name=ESTIMATE)] if soft else []
+    extra = [*(weights.columns(dataset) if weights else ()), *(c for c in columns(dataset) if c.name in amounts.values())]
     inputs = input_columns(dataset)
-    read = dict.fromkeys((*inputs, *wanted, *estimate, *beside_them, position))
-    given = {column.name for column in inputs}
+    read = dict.fromkeys((*inputs, *label_inputs, *estimate, *extra, position))
+    feature_names = {column.name for column in inputs}
 
-    def transformed(serialized: tf.Tensor) -> Batch:
-        everything = parse(serialized, read)
-        acted = {column.name: everything[column.name] for column in wanted}
+    def gain_of(parsed: Features) -> tf.Tensor:
+        """The greatest gain of the actions done on each candidate, flat [N]."""
+        by_action = {name: tf.cast(parsed[name].flat_values > 0, tf.float32) * gain for name, gain in action_gains.items()}
+        by_action |= {name: by_action[name] * tf.maximum(parsed[amount].flat_values, 0.0) for name, amount in amounts.items()}
+        return tf.reduce_max(tf.stack(list(by_action.values())), axis=0)
+
+    def parse_batch(serialized: tf.Tensor) -> Batch:
+        parsed = parse(serialized, read)
+        acted = {column.name: parsed[column.name] for column in label_inputs}
         if soft:
-            acted["label"] = (1 - soft) * acted["label"] + soft * everything[ESTIMATE]
-        beside = {SHOWN_POSITION: everything["position"]}
-        if worth:
-            gain = {name: tf.cast(acted[name].flat_values > 0, tf.float32) * each for name, each in worth.items()}
-            gain |= {name: gain[name] * tf.maximum(everything[amount].flat_values, 0.0) for name, amount in by_amount.items()}
-            beside[SHOWN_GAIN] = acted[labels[0]].with_flat_values(tf.reduce_max(tf.stack(list(gain.values())), axis=0))
+            acted["label"] = (1 - soft) * acted["label"] + soft * parsed[ESTIMATE]
+        shown = {SHOWN_POSITION: parsed["position"]}
+        if action_gains:
+            shown[SHOWN_GAIN] = acted[labels[0]].with_flat_values(gain_of(parsed))
         if weights:
-            beside[SHOWN_WEIGHT] = weights.of(everything)
-        each = [acted[name] for name in labels]
-        features = {name: values for name, values in everything.items() if name in given}
-        return layer(features) | beside, each[0] if len(each) == 1 else tf.stack(each, axis=2)
+            shown[SHOWN_WEIGHT] = weights.weights(parsed)
+        targets = [acted[name] for name in labels]
+        features = {name: values for name, values in parsed.items() if name in feature_names}
+        return layer(features) | shown, targets[0] if len(targets) == 1 else tf.stack(targets, axis=2)
 
-    return transformed
+    return parse_batch

@@ -1,1 +1,1 @@
-"""Soft labels from boosted trees."""
+"""Distill boosted trees into the ranker by soft labels."""

@@ -1,1 +1,1 @@
-"""From a trained ranker to a SavedModel."""
+"""Calibrate a trained ranker and export it as a SavedModel."""

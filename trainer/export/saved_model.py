@@ -1,4 +1,4 @@
-"""From a trained ranker to a SavedModel that takes raw features."""
+"""Export a trained ranker as a SavedModel that takes raw features."""
 
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -13,10 +13,10 @@ from trainer.model.ranker import Ranker
 
 
 def export(model: Ranker, graph: tft.TFTransformOutput, path: str, *, dataset: Dataset) -> None:
-    """Write the model with the Transform graph inside and the doors of `components.schema.signatures`.
+    """Write the model, including the Transform graph, with the signatures of `components.schema.signatures`.
 
-    The Keras model itself isn't saved, only its variables and the doors: Keras would trace its own calls, with arguments that nobody asks
-    for.
+    The Keras model itself isn't saved, only its variables and the signatures: Keras would trace its own calls too,
+    which nothing uses.
     """
     layer = graph.transform_features_layer()
     module = tf.Module()
@@ -27,9 +27,9 @@ def export(model: Ranker, graph: tft.TFTransformOutput, path: str, *, dataset: D
 
     def score(features: Features, _splits: tf.Tensor) -> dict[str, tf.Tensor]:
         logits = model.action_logits(layer(features))
-        # What a shop weighs otherwise than the dataset file does needs no other model: it has the chance of each action.
+        # The probability of each action, for a shop that weighs them otherwise than its dataset file does.
         chances = dict(zip(names, tf.unstack(tf.sigmoid(logits), axis=1), strict=True)) if len(names) > 1 else {}
-        return {"scores": tf.sigmoid(mean_logit(logits, model.worth)), **chances}
+        return {"scores": tf.sigmoid(mean_logit(logits, model.action_weights)), **chances}
 
     def reasons(features: Features, _splits: tf.Tensor) -> dict[str, tf.Tensor]:
         return explained(model, layer(features), dataset=dataset)

@@ -1,1 +1,1 @@
-"""Fitting a ranker."""
+"""Train a ranker: loop, step, learning rate, early stopping, checkpoints, devices."""

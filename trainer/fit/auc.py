@@ -1,11 +1,11 @@
-"""Exact AUC over all candidates, for early stopping."""
+"""Compute the exact AUC over all candidates, for early stopping."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Share of (positive, negative) pairs in which the positive scores higher, ties counting one half; NaN if either class is missing.
+    """Return the share of (positive, negative) pairs with the positive higher, ties one half; NaN without both classes.
 
     By ranks (Mann-Whitney): (sum of the positives' ranks - P (P + 1) / 2) / (P N), tied scores sharing their mean rank.
     """

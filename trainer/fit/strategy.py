@@ -1,4 +1,4 @@
-"""On which devices and machines training runs."""
+"""Choose the devices and machines that training runs on."""
 
 import json
 import os
@@ -7,20 +7,20 @@ from typing import Literal
 import tensorflow as tf
 
 from components.contract.errors import RunError
-from trainer.data.input_pipeline import Share
+from trainer.data.input_pipeline import BatchShard
 
 Name = Literal["single", "mirrored", "multi_worker"]
 
 
 def strategy(name: Name) -> tf.distribute.Strategy:
-    """The strategy of a setting.
+    """Make the distribution strategy of a setting.
 
-    `single` is the device that TensorFlow takes by itself; `mirrored` all GPUs of this machine (else all its CPU devices), each with a copy
-    of the weights; `multi_worker` the same over the machines that the environment's TF_CONFIG names, which must be made before TensorFlow's
-    first operation.
+    `single` is TensorFlow's default device; `mirrored` all GPUs of this machine (else all its CPU devices), each with a
+    copy of the weights; `multi_worker` the same over the machines that the environment's TF_CONFIG names, to be made
+    before TensorFlow's first operation.
 
     Raises:
-        RunError: TF_CONFIG names no worker, or not which of them this is.
+        RunError: TF_CONFIG names no workers, or doesn't say which of them this is.
     """
     if name == "single":
         return tf.distribute.get_strategy()
@@ -32,26 +32,26 @@ def strategy(name: Name) -> tf.distribute.Strategy:
 
 
 def is_chief(name: Name) -> bool:
-    """Whether this process judges, writes checkpoints and exports; alone it does."""
+    """Return whether this process evaluates, writes checkpoints and exports, as the only process does."""
     return name != "multi_worker" or _worker() == 0
 
 
-def share(chosen: tf.distribute.Strategy) -> Share:
-    """The part of a step's requests that is made in this process."""
+def batch_shard(chosen: tf.distribute.Strategy) -> BatchShard:
+    """Return which part of each global batch this process prepares."""
     replicas = chosen.num_replicas_in_sync
     if not isinstance(chosen, tf.distribute.MultiWorkerMirroredStrategy):
-        return Share(replicas=replicas)
-    here = len(chosen.extended.worker_devices)
-    return Share(worker=_worker(), workers=replicas // here, replicas=here)
+        return BatchShard(replicas=replicas)
+    local = len(chosen.extended.worker_devices)
+    return BatchShard(worker=_worker(), workers=replicas // local, replicas=local)
 
 
 def from_chief(chosen: tf.distribute.Strategy, value: float) -> float:
-    """The chief's value, on every worker; all must ask, each with a value of its own."""
-    return over_workers(chosen, value if share(chosen).worker == 0 else 0.0)
+    """Return the chief's value on every worker; a collective call, each worker passes its own value."""
+    return over_workers(chosen, value if batch_shard(chosen).worker == 0 else 0.0)
 
 
 def over_workers(chosen: tf.distribute.Strategy, value: float) -> float:
-    """The sum of the workers' values; all must ask."""
+    """Return the sum of the workers' values; a collective call."""
     if not isinstance(chosen, tf.distribute.MultiWorkerMirroredStrategy):
         return value
     part = value / len(chosen.extended.worker_devices)
@@ -59,18 +59,18 @@ def over_workers(chosen: tf.distribute.Strategy, value: float) -> float:
 
 
 def _worker() -> int:
-    """This process among the workers that TF_CONFIG names, from 0, which is the chief."""
-    told = os.environ.get("TF_CONFIG", "")
+    """Return this process's index among the workers that TF_CONFIG names; 0 is the chief."""
+    text = os.environ.get("TF_CONFIG", "")
     try:
-        given = json.loads(told)
-        before = [len(given["cluster"].get(job, [])) for job in ("chief", "worker")]
-        first = {"chief": 0, "worker": before[0]}[given["task"]["type"]]
-        index = first + int(given["task"]["index"])
-        if index < sum(before):
+        config = json.loads(text)
+        chiefs, workers = (len(config["cluster"].get(job, [])) for job in ("chief", "worker"))
+        first = {"chief": 0, "worker": chiefs}[config["task"]["type"]]
+        index = first + int(config["task"]["index"])
+        if index < chiefs + workers:
             return index
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
     raise RunError(
         'model.strategy is multi_worker: expected TF_CONFIG to hold {"cluster": {"worker": ["host:port", ...]}, '
-        f'"task": {{"type": "worker", "index": 0}}}}, got {told!r}; set it for each worker, or choose another strategy'
+        f'"task": {{"type": "worker", "index": 0}}}}, got {text!r}; set it for each worker, or choose another strategy'
     )

@@ -1,4 +1,4 @@
-"""Curves for TensorBoard, written without it: TensorFlow's `tf.summary.scalar` needs the whole of TensorBoard beside it."""
+"""Write TensorBoard's event files without TensorBoard: TensorFlow's `tf.summary.scalar` needs it to be installed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,18 +11,18 @@ _SCALARS = tf.compat.v1.SummaryMetadata(
 )
 
 
-class Board:
-    """Writes TensorBoard's event files into a folder; without one, nothing."""
+class TensorBoardWriter:
+    """Write curves as event files into a folder; without one, write nothing."""
 
     def __init__(self, folder: str | None) -> None:
         self._writer = tf.summary.create_file_writer(folder) if folder else tf.summary.create_noop_writer()
 
-    def steps(self, row: Mapping[str, Any]) -> None:
-        """What training itself saw: a row of `Progress`."""
+    def add_steps(self, row: Mapping[str, Any]) -> None:
+        """Add training metrics: a row of `ProgressLog`."""
         self._write("steps", row, ("loss", "auc", "learning_rate", "requests_per_s"))
 
-    def epoch(self, row: Mapping[str, Any]) -> None:
-        """What the eval split says: a row of the training curve."""
+    def add_epoch(self, row: Mapping[str, Any]) -> None:
+        """Add eval metrics: a row of the training curve."""
         self._write("epochs", row, ("loss", "eval_auc", "eval_ndcg", "learning_rate", "requests_per_s"))
 
     def _write(self, group: str, row: Mapping[str, Any], names: tuple[str, ...]) -> None:
@@ -31,5 +31,5 @@ class Board:
                 tf.summary.write(f"{group}/{name}", tf.constant(row[name], tf.float32), metadata=_SCALARS)
 
     def close(self) -> None:
-        """Write what is still held back."""
+        """Flush and close the file."""
         self._writer.close()

@@ -1,1 +1,1 @@
-"""The ranker's network."""
+"""Define the ranker's network: inputs, embeddings, attention, deep and cross network, losses."""

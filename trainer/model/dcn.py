@@ -1,4 +1,4 @@
-"""From all inputs of a candidate to its logits: cross layers, dense layers, and an ensemble that shares nearly all of them."""
+"""Map a candidate's inputs to logits by a deep and cross network, with a weight-sharing ensemble as an option."""
 
 from typing import Any
 
@@ -11,17 +11,18 @@ from trainer.config import RankerConfig
 _BATCH_NORM_MOMENTUM = 0.95  # a first epoch may have no more than some tens of steps
 
 
-class Head(keras.layers.Layer):
-    """DCN-v2 (Wang et al. 2021, https://arxiv.org/abs/2008.13535) whose dense part is an ensemble of K members.
+class DeepCrossNetwork(keras.layers.Layer):
+    """Compute logits by DCN-v2 (Wang et al. 2021, https://arxiv.org/abs/2008.13535), its dense part an ensemble of K.
 
-    Cross layers run beside the dense ones or beneath them (its figure 1: parallel, stacked). The members share all kernels, as in
-    BatchEnsemble (Wen et al. 2020) and TabM (Gorishniy et al. 2025, https://arxiv.org/abs/2410.24210); each has its own scales and
-    offsets of every hidden unit, those of the normalisation, and its own last layer. The scales of the first layer begin as random
-    signs, so that the members' first hidden units differ; the first and widest product is computed once for all of them.
+    Cross layers are in parallel to the dense ones or below them (its figure 1: parallel, stacked). The members share
+    all kernels, as in BatchEnsemble (Wen et al. 2020) and TabM (Gorishniy et al. 2025,
+    https://arxiv.org/abs/2410.24210); each has its own scale and offset of every hidden unit, those of the
+    normalisation, and its own last layer. The scales of the first layer begin as random signs, so that the members
+    differ from the start; the first and widest product is computed once for all of them.
 
     Args:
         config: sizes.
-        actions: how many actions have a logit of their own.
+        actions: number of actions, each with a logit of its own.
     """
 
     def __init__(self, config: RankerConfig, *, actions: int) -> None:
@@ -45,7 +46,7 @@ class Head(keras.layers.Layer):
         self.of_crossed = keras.layers.Dense(self.members * actions, name="of_crossed", dtype="float32", **self.kernels)
 
     def build(self, inputs: tf.TensorShape) -> None:
-        """Make the members' last layers."""
+        """Create the members' last layers."""
         width = self.dense[-1][0].units if self.dense else inputs[-1]
         self.of_deep = self.add_weight(
             "of_deep",
@@ -55,7 +56,7 @@ class Head(keras.layers.Layer):
         )
 
     def call(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
-        """Inputs [N, D] to logits [N, K, A]."""
+        """Map inputs [N, D] to logits [N, K, A]."""
         crossed = inputs
         for cross in self.cross:
             crossed = cross(inputs, crossed)
@@ -64,7 +65,7 @@ class Head(keras.layers.Layer):
             hidden = dense(deep)
             if hidden.shape[1] < self.members:
                 hidden = tf.repeat(hidden, self.members, axis=1)
-            flat = tf.reshape(hidden, [-1, self.members * dense.units])  # each member's units have statistics of their own
+            flat = tf.reshape(hidden, [-1, self.members * dense.units])  # normalised by each member's own statistics
             flat = dropout(tf.nn.relu(normalise(flat, training=training)), training=training)
             deep = tf.reshape(flat, [-1, self.members, dense.units])
         logits = tf.einsum("nku,kua->nka", tf.broadcast_to(deep, [tf.shape(deep)[0], self.members, deep.shape[2]]), self.of_deep)
@@ -72,12 +73,12 @@ class Head(keras.layers.Layer):
 
 
 def mean_logit(logits: tf.Tensor, weights: tuple[float, ...] | None = None) -> tf.Tensor:
-    """The logit of the mean probability over axis 1, by `weights` if given; [N, K, ...] to [N, ...]. Exact for logits of any size."""
+    """Return the logit of the (weighted) mean probability over axis 1, exactly; [N, K, ...] to [N, ...]."""
     if logits.shape[1] == 1:
         return logits[:, 0]
-    by_weight = 0.0 if weights is None else tf.math.log(tf.constant(weights))
-    chance, otherwise = (tf.reduce_logsumexp(tf.math.log_sigmoid(each) + by_weight, axis=1) for each in (logits, -logits))
-    return chance - otherwise
+    log_weights = 0.0 if weights is None else tf.math.log(tf.constant(weights))
+    positive, negative = (tf.reduce_logsumexp(tf.math.log_sigmoid(each) + log_weights, axis=1) for each in (logits, -logits))
+    return positive - negative
 
 
 def _signs(shape: tf.TensorShape, dtype: Any = None, **_: Any) -> tf.Tensor:

@@ -1,18 +1,18 @@
-"""Embedding tables."""
+"""Look up embeddings, of single ids and of bags of ids."""
 
 import tensorflow as tf
 import tf_keras as keras
 
 _INITIAL = 0.25
-"""Unless told otherwise, rows begin uniform within +- this. Much smaller ones leave the products of two embeddings, and so what the network
-could learn of a pair, near 0 for most of a short training."""
+"""Rows begin uniform within +- this by default. Much smaller ones keep the products of two embeddings, and so the
+gradients of all that depends on pairs, near 0 for most of a short training."""
 
 
 class Table(keras.layers.Layer):
-    """A row for each id.
+    """Look up a row for each id.
 
-    Unlike Keras' own layer its gradient is one dense tensor: Adam touches every row in each step anyway, and adding up a batch's rows in
-    one go costs a fraction of sorting and merging them.
+    Unlike with Keras' own layer the gradient is one dense tensor: Adam updates every row in each step anyway, and
+    summing a batch's rows at once costs a fraction of sorting and merging them.
     """
 
     def __init__(self, name: str, rows: int, dim: int, *, initial: float = _INITIAL, dtype: str | None = None) -> None:
@@ -20,19 +20,19 @@ class Table(keras.layers.Layer):
         self.rows, self.dim, self.initial = rows, dim, initial
 
     def build(self, _shape: tf.TensorShape) -> None:
-        """Make the rows."""
+        """Create the rows."""
         rows = keras.initializers.RandomUniform(-self.initial, self.initial)
         self.table = self.add_weight("embeddings", [self.rows, self.dim], initializer=rows, experimental_autocast=False)
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
-        """Ids [...] to [..., dim]."""
-        # Rows are cast and not the table: it stays as it is, and the gradients of one row add up in float32.
+        """Look up ids [...]; returns [..., dim]."""
+        # Rows are cast and not the table, so that the gradients of a row are summed in float32.
         return tf.cast(_lookup(tf.convert_to_tensor(self.table), ids), self.compute_dtype)
 
     def bag(self, words: tf.RaggedTensor) -> tf.Tensor:
-        """Sum over each bag of ids / sqrt of their number, 0 for an empty one; [R, (W)] to [R, dim].
+        """Sum the rows of each bag of ids / sqrt of their number, 0 for an empty one; [R, (W)] to [R, dim].
 
-        A mean would make a word the fainter the more others stand beside it; so the whole keeps its size.
+        The norm of such a sum doesn't depend on the number of words; that of a mean would shrink with it.
         """
         total = tf.math.segment_sum(self(words.values), words.value_rowids())
         total = tf.pad(total, [[0, words.nrows() - tf.shape(total, tf.int64)[0]], [0, 0]])  # empty bags at the end have no segment

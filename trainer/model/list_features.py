@@ -1,12 +1,12 @@
-"""Numbers that compare a candidate with the request's other ones: the only thing that couples candidates."""
+"""Compare a candidate's number with those of the list's other candidates; no other feature depends on them."""
 
 import tensorflow as tf
 
 
 def rank_in_list(values: tf.RaggedTensor) -> tf.RaggedTensor:
-    """Rank of each number among its request's, from -1/2 (the lowest) to 1/2 (the highest); [B, (L)] to [B, (L)].
+    """Rank each number among its request's, from -1/2 (the lowest) to 1/2 (the highest); [B, (L)] to [B, (L)].
 
-    Ties share the mean of their ranks. NaN stays NaN and isn't counted; a number alone in its list stands in the middle, at 0.
+    Ties share the mean of their ranks. NaN stays NaN and isn't counted; the only number of a list is at 0, the middle.
     """
     known = tf.math.is_finite(values.flat_values)
     padded = values.with_values(tf.where(known, values.flat_values, float("inf"))).to_tensor(float("inf"))  # (requests, candidates)
@@ -21,7 +21,7 @@ def rank_in_list(values: tf.RaggedTensor) -> tf.RaggedTensor:
 
 
 def ratio_to_mean(values: tf.RaggedTensor) -> tf.RaggedTensor:
-    """Each number / the mean of the request's known ones, within 1/1000 and 1000; [B, (L)] to [B, (L)].
+    """Divide each number by the mean of the request's known ones, clipped to [1/1000, 1000]; [B, (L)] to [B, (L)].
 
     1 where the mean isn't positive, NaN where the number is.
     """

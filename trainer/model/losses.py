@@ -1,43 +1,46 @@
-"""The halves of the loss, where Keras hasn't got them."""
+"""Define the pointwise and listwise losses."""
 
 import tensorflow as tf
 import tf_keras as keras
 
 
 def cross_entropy() -> keras.losses.Loss:
-    """Binary cross-entropy of logits, by candidate: what a replica's share of a step is, Keras' own mean wouldn't know."""
+    """Return the binary cross-entropy of logits by candidate; Keras refuses to average under a strategy."""
     return keras.losses.BinaryCrossentropy(from_logits=True, reduction=keras.losses.Reduction.NONE)
 
 
 class NonNegativeCrossEntropy(keras.losses.Loss):
-    """Binary cross-entropy of logits [N, 1] with targets t [N, 1] that are right in expectation but may each lie above 1.
+    """Compute the binary cross-entropy of logits [N, 1] with unbiased targets t [N, 1] that may be above 1.
 
-    mean(t l+) + max(0, mean((1 - t) l-)) with l+ = -log s and l- = -log(1 - s). For targets in [0, 1] it is the cross-entropy as ever. A
-    target above 1 has a negative (1 - t) l-, without end where s nears 1, so a network that remembers its actions would drive the sum to
-    -infinity. But what (1 - t) estimates, the loss on those that don't attract, isn't below 0: so the estimate over the batch isn't let
-    below it either (Kiryo et al. 2017, "Positive-unlabeled learning with non-negative risk estimator").
+    mean(t l+) + max(0, mean((1 - t) l-)) with l+ = -log s and l- = -log(1 - s). For targets in [0, 1] it is the usual
+    cross-entropy. A target above 1 has a negative (1 - t) l-, unbounded as s nears 1, so a network that overfits its
+    positives would drive the sum to -infinity. But the risk that mean((1 - t) l-) estimates, that of the negatives,
+    isn't below 0: so the estimate over the batch is clipped at 0 (Kiryo et al. 2017, "Positive-unlabeled learning with
+    non-negative risk estimator").
     """
 
     def __init__(self) -> None:
         super().__init__(reduction=keras.losses.Reduction.NONE, name="non_negative_cross_entropy")  # `call` has taken the mean
 
     def call(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """The loss of the batch, a scalar."""
-        attract = tf.reduce_mean(targets * tf.nn.softplus(-logits))
-        dont = tf.reduce_mean((1 - targets) * tf.nn.softplus(logits))
-        return attract + tf.nn.relu(dont)
+        """Return the loss of the batch, a scalar."""
+        positive = tf.reduce_mean(targets * tf.nn.softplus(-logits))
+        negative = tf.reduce_mean((1 - targets) * tf.nn.softplus(logits))
+        return positive + tf.nn.relu(negative)
 
 
 def softmax_cross_entropy(
     labels: tf.Tensor, logits: tf.Tensor, rows: tf.Tensor, requests: tf.Tensor, *, weights: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """Mean over requests with a positive of -sum_i w_i (y_i / n) log softmax(s)_i, n being the number of positives; w is 1 by default.
+    """Return the mean over requests with n > 0 positives of -sum_i w_i (y_i / n) log softmax(s)_i.
 
-    ListNet with top-one probabilities (Cao et al. 2007). With y above 1 a positive counts more often: y / e is inverse-propensity weighting
-    (Ai et al. 2018, "Unbiased learning to rank with unbiased propensity estimation"); a soft label counts as so much of a positive.
+    ListNet with top-one probabilities (Cao et al. 2007). With y above 1 a positive counts more often: y / e is
+    inverse-propensity weighting (Ai et al. 2018, "Unbiased learning to rank with unbiased propensity estimation"); a
+    soft label counts as a fraction of a positive.
 
-    `labels` and `logits` are flat [N, ...], `rows` [N] ascending names the request of each of `requests`; the mean over what stands
-    behind N is taken last. Without any positive the loss is 0.
+    `labels` and `logits` are flat over candidates [N, ...], `rows` [N] ascending is the request of each, `requests`
+    their number; `weights` are w, by default 1. The mean over the axes after N is taken last. Without any positive the
+    loss is 0.
     """
     top = tf.stop_gradient(tf.math.unsorted_segment_max(logits, rows, requests))
     shifted = logits - tf.gather(top, rows)

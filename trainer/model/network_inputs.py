@@ -1,4 +1,4 @@
-"""The feature table as the network sees it: which ids, words, vectors and numbers there are, and on which axis."""
+"""Derive the network's inputs from the feature table: ids, words, vectors and numbers, and their axes."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,21 +10,21 @@ from components.contract.features import Category, Id, ListRelative, Multi, Numb
 Scale = Literal["plain", "log", "logit", "rank", "ratio"]
 
 BUCKETS = 32
-"""Quantile buckets of each number; bucket 0 is a missing value."""
+"""Number of quantile buckets of a number; bucket 0 is a missing value."""
 
 AGE_BUCKETS = 32
-"""Buckets of an age, by powers of two of a second: the last begins after 68 years."""
+"""Number of buckets of an age, by powers of two of a second: the last begins after 68 years."""
 
 SHOWN_POSITION = "shown.position"
-"""Where each candidate stood, from 0, -1 where unknown; beside the features in training only."""
+"""Position of each candidate as shown, from 0, -1 where unknown; beside the features in training only."""
 
 CATEGORIES = "categories"
-"""Name of the one vocabulary of all categories among Transform's assets; its entries are `feature=value`."""
+"""Name of the shared vocabulary of all categories among Transform's assets; its entries are `feature=value`."""
 
 
 @dataclass(frozen=True)
 class Token:
-    """A column of single values with an embedding; fields of the history share that of the `feature` they carry."""
+    """Column of single values that are embedded; fields of the history share the table of their `feature`."""
 
     column: Column
     feature: Id | Category
@@ -32,7 +32,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Bag:
-    """A column whose value is several words."""
+    """Column whose value is a bag of words."""
 
     column: Column
     feature: Text | Multi
@@ -40,7 +40,7 @@ class Bag:
 
 @dataclass(frozen=True)
 class Measure:
-    """A number: the column it is read from, how it is brought to scale, and the feature that it serves."""
+    """Number among the inputs: its name, the column it is read from, its scale, and the feature that declares it."""
 
     name: str
     column: str
@@ -50,7 +50,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Layout:
-    """All inputs of the network."""
+    """All inputs of the network, each kind in the order of the feature table."""
 
     tokens: tuple[Token, ...]
     bags: tuple[Bag, ...]
@@ -62,32 +62,37 @@ class Layout:
     actions: tuple[str, ...]
 
     def numbers(self, axis: Axis) -> tuple[Measure, ...]:
-        """The numbers of an axis, in the order in which they are stacked."""
+        """Return the numbers of an axis, in the order in which they are stacked."""
         return {"request": self.request_numbers, "candidate": self.candidate_numbers, "history": self.history_numbers}[axis]
 
     @property
     def features(self) -> tuple[Id | Category, ...]:
-        """The features of the tokens, each once."""
+        """Return the features of the tokens, each once."""
         return tuple({token.feature.name: token.feature for token in self.tokens}.values())
 
     @property
+    def columns(self) -> tuple[Column, ...]:
+        """Return the columns of tokens, bags and vectors."""
+        return (*(token.column for token in self.tokens), *(bag.column for bag in self.bags), *self.vectors)
+
+    @property
     def category_buckets(self) -> dict[str, range]:
-        """The ids of unseen values of each category. All categories share one space of ids: 0, these buckets, and then the vocabulary."""
-        found: dict[str, range] = {}
+        """Return the ids of each category's unseen values; the ids of all categories are 0, these, the vocabulary."""
+        buckets: dict[str, range] = {}
         first = 1
         for feature in self.features:
             if isinstance(feature, Category):
-                found[feature.name] = range(first, first + feature.oov_buckets)
+                buckets[feature.name] = range(first, first + feature.oov_buckets)
                 first += feature.oov_buckets
-        return found
+        return buckets
 
     def on(self, axis: Axis) -> tuple[Token, ...]:
-        """The tokens of an axis."""
+        """Return the tokens of an axis."""
         return tuple(token for token in self.tokens if token.column.axis == axis)
 
 
 def layout(dataset: Dataset) -> Layout:
-    """The network's inputs for a dataset."""
+    """Derive the network's inputs from a dataset's feature table."""
     history = dataset.history
     tokens, bags, vectors = [], [], []
     numbers: dict[Axis, list[Measure]] = {"request": [], "candidate": [], "history": []}
@@ -127,5 +132,5 @@ def layout(dataset: Dataset) -> Layout:
 
 
 def vocabulary_name(feature: Id) -> str:
-    """Name of an id's own vocabulary among Transform's assets."""
+    """Return the name of an id's own vocabulary among Transform's assets."""
     return f"vocabulary_{feature.name}"

@@ -1,1 +1,1 @@
-"""The search for settings."""
+"""Search for settings of the ranker."""

@@ -1,4 +1,4 @@
-"""The search itself: KerasTuner's loop over trials, each kept when it has ended, failed ones counted and shown."""
+"""Run the search: KerasTuner's loop over trials, with a journal of finished trials and a record of failed ones."""
 
 import logging
 import math
@@ -19,58 +19,58 @@ from trainer.tuning.trial_journal import Journal, trial_key
 from trainer.tuning.trials import Outcome, Trial, best_first, values_text
 
 Score = Callable[[RankerConfig], tuple[float, int]]
-"""Trains with some settings; gives the objective and the number of epochs.
+"""Train with some settings; return the objective and the number of epochs.
 
 Raises:
-    RunError: these settings can't be trained with, which another attempt wouldn't change.
-    InputError: no settings would do.
+    RunError: training fails with these settings, and would again.
+    InputError: training would fail with any settings.
 """
 
 _log = logging.getLogger(__name__)
 
 
 class Search(BaseTuner):
-    """A search over the space of a dataset's `tuning`.
+    """Search the space of a dataset's `tuning`.
 
-    A trial that an earlier search has ended is found in the journal and not trained again. One whose training fails is counted, and the
-    search goes on. Of KerasTuner it is the loop and the oracle; models, and KerasTuner's Keras 3, don't come into it.
+    A trial that an earlier search has finished is read from the journal and not trained again. If a trial's training
+    fails, the search continues. Only KerasTuner's loop and oracle are used; models, and KerasTuner's Keras 3, aren't.
 
     Args:
         dataset: with a part `tuning`.
-        score: what a trial is worth.
+        score: trains a trial.
         journal: of finished trials.
-        directory: for KerasTuner's own files, written anew.
+        directory: for KerasTuner's own files, which are overwritten.
 
     Attributes:
-        trials: those that have ended, in their order.
+        trials: all that have ended, in their order.
     """
 
     def __init__(self, dataset: Dataset, *, score: Score, journal: Journal, directory: str) -> None:
         space, tuning = search_space(dataset), tuning_of(dataset)
         seed = dataset.seed if tuning.seed is None else tuning.seed
         chosen = oracle(tuning, space, own=own_values(dataset, space), seed=seed)
-        chosen.verbose = 0  # It would print tables; what there is to say goes the way of all progress.
+        chosen.verbose = 0  # No tables on standard output; progress is logged.
         super().__init__(chosen, directory=directory, project_name="search", overwrite=True)
         self.trials: list[Trial] = []
         self._dataset, self._tuning, self._score, self._journal = dataset, tuning, score, journal
 
     def run_trial(self, trial: Any) -> dict[str, float]:
-        """Train with the trial's values, or find what came of them before; returns the objective."""
+        """Train with the trial's values, or read their outcome from the journal; return the objective."""
         number, values = len(self.trials) + 1, decoded(trial.hyperparameters.values)
-        called = f"trial {number} of {self._tuning.trials}"
-        PROGRESS.info("%s  %s", called, values_text(values))
+        label = f"trial {number} of {self._tuning.trials}"
+        PROGRESS.info("%s  %s", label, values_text(values))
         outcome, kept = self._outcome(values)
         self.trials.append(Trial(number, values, outcome, kept))
-        PROGRESS.info("%s  %s", called, _told(self.trials))
+        PROGRESS.info("%s  %s", label, _summary(self.trials))
         if outcome.score is None:
             raise keras_tuner.errors.FailedTrialError(outcome.fault)
         return {self._tuning.objective: outcome.score}
 
     def on_search_end(self) -> None:
-        """Tell the best.
+        """Log the best trial.
 
         Raises:
-            RunError: no trial came to a score.
+            RunError: all trials failed.
         """
         ranked = best_first(self.trials)
         best, failed = ranked[0], sum(trial.outcome.score is None for trial in ranked)
@@ -89,21 +89,21 @@ class Search(BaseTuner):
         )
 
     def _outcome(self, values: Values) -> tuple[Outcome, bool]:
-        """What comes of the values, and whether the journal knew it."""
+        """Return the outcome of the values, and whether it was in the journal."""
         try:
             config = trial_config(self._dataset, values)
-        except DatasetFileError as error:  # Each of them can be, but not together.
+        except DatasetFileError as error:  # each value is valid, but not their combination
             return Outcome(None, 0, 0.0, str(error)), False
         key = trial_key(self._dataset, config)
-        if found := self._journal.find(key):
-            return found, True
-        outcome, settled = self._trained(config)
-        if settled:
+        if outcome := self._journal.find(key):
+            return outcome, True
+        outcome, repeatable = self._train(config)
+        if repeatable:
             self._journal.keep(key, outcome, values)
         return outcome, False
 
-    def _trained(self, config: RankerConfig) -> tuple[Outcome, bool]:
-        """What comes of training, and whether it always would."""
+    def _train(self, config: RankerConfig) -> tuple[Outcome, bool]:
+        """Train, and return the outcome and whether another attempt would have the same."""
         began = time.monotonic()
 
         def outcome(score: float | None, epochs: int = 0, fault: str = "") -> Outcome:
@@ -116,7 +116,7 @@ class Search(BaseTuner):
         except RunError as error:
             return outcome(None, fault=str(error)), True
         except Exception as error:
-            # It may be for want of memory or disk, and go well in a search that is started again.
+            # Perhaps memory or disk ran out, and the trial succeeds when the search is started again.
             _log.exception("a trial failed")
             return outcome(None, fault=f"{type(error).__name__}: {error}"), False
         if not math.isfinite(score):
@@ -124,11 +124,12 @@ class Search(BaseTuner):
         return outcome(score, epochs), True
 
 
-def _told(trials: Sequence[Trial]) -> str:
+def _summary(trials: Sequence[Trial]) -> str:
+    """Describe the last trial's outcome."""
     last = trials[-1]
     if last.outcome.score is None:
         return f"failed: {last.outcome.fault}"
-    took = "kept from an earlier run" if last.kept else f"{last.outcome.epochs} epochs in {last.outcome.seconds:.0f} s"
+    cost = "kept from an earlier run" if last.kept else f"{last.outcome.epochs} epochs in {last.outcome.seconds:.0f} s"
     best = best_first(trials)[0]
     rank = "the best so far" if best is last else f"the best so far {best.outcome.score:.4f}"
-    return f"eval AUC {last.outcome.score:.4f}, {rank}  ({took})"
+    return f"eval AUC {last.outcome.score:.4f}, {rank}  ({cost})"

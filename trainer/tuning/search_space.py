@@ -1,4 +1,4 @@
-"""The search space: what of `RankerConfig` is tried, between which values, and how the tuner's values become settings."""
+"""Define the search space: the settings that are tried, their values, and their encoding for KerasTuner."""
 
 import json
 from collections.abc import Mapping
@@ -24,18 +24,18 @@ DEFAULT_SPACE: dict[str, Range | tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class Choices:
-    """A few values of a setting, as `RankerConfig` holds them; numbers ascend, as a Gaussian process takes neighbours for alike."""
+    """Discrete values of a setting; numbers ascend, as a Gaussian process takes neighbours for similar."""
 
     values: tuple[Any, ...]
 
     def nearest(self, own: Any) -> Any:
-        """A value of the space for the setting's own: itself, or else the first."""
+        """Return the setting's own value if it is in the space, else the first value."""
         return own if own in self.values else self.values[0]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """All numbers of a setting between two, both included; `whole` ones alone where the setting is an integer."""
+    """Numbers of a setting from `low` to `high`, both included; `whole` ones alone where the setting is an integer."""
 
     low: float
     high: float
@@ -43,20 +43,21 @@ class Interval:
     whole: bool
 
     def nearest(self, own: Any) -> Any:
-        """A value of the space for the setting's own: itself, or else the bound it lies beyond."""
+        """Return the setting's own value, clipped to the interval; `low` for None."""
         return self.low if own is None else min(max(own, self.low), self.high)
 
 
 Dimension = Choices | Interval
 Values = dict[str, Any]
-"""Settings by name, as a trial has them."""
+"""A trial's values by name of the setting."""
 
 
 def search_space(dataset: Dataset) -> dict[str, Dimension]:
-    """The dimensions of a dataset's search, by setting.
+    """Derive the dimensions of a dataset's search, by setting.
 
     Raises:
-        DatasetFileError: `model` or `tuning` names an unknown setting, gives a value that can't be, or asks for a grid that has no end.
+        DatasetFileError: `model` or `tuning` has an unknown setting or an invalid value, or the grid is infinite or
+            larger than `trials`.
     """
     ranker_config(dataset)
     tuning = tuning_of(dataset)
@@ -71,8 +72,8 @@ def search_space(dataset: Dataset) -> dict[str, Dimension]:
         raise DatasetFileError("\n".join(faults))
     for name, value in tuning.trial.items():
         _typed(dataset, f"trial.{name}", value)
-    given = tuning.space or {name: setting for name, setting in DEFAULT_SPACE.items() if name not in tuning.trial}
-    space = {name: _dimension(dataset, name, setting) for name, setting in given.items()}
+    settings = tuning.space or {name: setting for name, setting in DEFAULT_SPACE.items() if name not in tuning.trial}
+    space = {name: _dimension(dataset, name, setting) for name, setting in settings.items()}
     if tuning.algorithm == "grid":
         _check_grid(space, tuning.trials)
     return space
@@ -82,7 +83,7 @@ def check_settings(dataset: Dataset) -> None:
     """Check `model`, and `tuning` where there is one.
 
     Raises:
-        DatasetFileError: they name an unknown setting or give a value that can't be.
+        DatasetFileError: they have an unknown setting or an invalid value.
     """
     ranker_config(dataset)
     if dataset.tuning is not None:
@@ -90,33 +91,33 @@ def check_settings(dataset: Dataset) -> None:
 
 
 def own_values(dataset: Dataset, space: Mapping[str, Dimension]) -> Values:
-    """What the file's own `model` says of the settings, moved into the space where it lies outside."""
+    """Return the settings of the file's `model`, moved into the space where they are outside."""
     config = ranker_config(dataset)
     return {name: dimension.nearest(getattr(config, name)) for name, dimension in space.items()}
 
 
 def trial_config(dataset: Dataset, values: Values) -> RankerConfig:
-    """The settings of a trial: those of `model`, those that hold in trials alone, and the values tried."""
+    """Return a trial's settings: `model`, overridden by `tuning.trial`, overridden by the values tried."""
     return ranker_config(dataset, {**tuning_of(dataset).trial, **values})
 
 
 def encoded(value: Any) -> float | int | str:
-    """A setting as KerasTuner can hold it: a number as it is, anything else as JSON."""
+    """Encode a setting for KerasTuner: a number as it is, anything else as JSON."""
     return value if isinstance(value, int | float) and not isinstance(value, bool) else json.dumps(value)
 
 
-def decoded(held: Mapping[str, Any]) -> Values:
-    """Values of KerasTuner as settings: `encoded` undone."""
-    return {name: json.loads(value) if isinstance(value, str) else value for name, value in held.items()}
+def decoded(values: Mapping[str, Any]) -> Values:
+    """Decode values of KerasTuner to settings."""
+    return {name: json.loads(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
 def tuned(hyperparameters: Mapping[str, Any] | None) -> Values:
-    """The best values, out of what TFX's Tuner hands to the Trainer: the configuration of a `keras_tuner.HyperParameters`."""
+    """Decode the best values, which TFX passes on as the configuration of a `keras_tuner.HyperParameters`."""
     return decoded(hyperparameters["values"]) if hyperparameters else {}
 
 
 def tuning_of(dataset: Dataset) -> Tuning:
-    """The dataset's `tuning`.
+    """Return the dataset's `tuning`.
 
     Raises:
         DatasetFileError: there is none.
@@ -127,38 +128,39 @@ def tuning_of(dataset: Dataset) -> Tuning:
 
 
 def _dimension(dataset: Dataset, name: str, setting: Range | tuple[Any, ...]) -> Dimension:
+    """Check a part of `tuning.space` and convert its values."""
     if isinstance(setting, Range):
         annotation = RankerConfig.model_fields[name].annotation
         kinds = set(get_args(annotation) if isinstance(annotation, UnionType) else (annotation,))
         if not kinds & {int, float}:
             raise DatasetFileError(f"tuning.space.{name}: is no number and has no range; expected choices, a list of values")
-        # What a setting allows is an interval: what fits the ends fits between them.
+        # The valid values of a setting are an interval: if both ends are valid, all between them are.
         low, high = (_typed(dataset, f"space.{name}", end) for end in (setting.min, setting.max))
         if setting.stepped is None:
             return Interval(low, high, log=setting.scale == "log", whole=float not in kinds)
         setting = setting.stepped
     values = tuple(_typed(dataset, f"space.{name}", value) for value in setting)
-    twice = [value for at, value in enumerate(values) if value in values[:at]]
-    if twice:
-        raise DatasetFileError(f"tuning.space.{name}: the value {twice[0]!r} stands twice; keep one")
+    repeated = [value for at, value in enumerate(values) if value in values[:at]]
+    if repeated:
+        raise DatasetFileError(f"tuning.space.{name}: the value {repeated[0]!r} stands twice; keep one")
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     return Choices(tuple(sorted(values)) if numbers else values)
 
 
-def _typed(dataset: Dataset, place: str, value: Any) -> Any:
-    """The value as `RankerConfig` holds it: the text "1e-3" of a YAML file as a number, a list as a tuple."""
-    name = place.partition(".")[2]
+def _typed(dataset: Dataset, path: str, value: Any) -> Any:
+    """Convert a value as `RankerConfig` does: the text "1e-3" of a YAML file to a number, a list to a tuple."""
+    name = path.partition(".")[2]
     try:
         return getattr(ranker_config(dataset, {name: value}), name)
     except DatasetFileError as error:
-        told = str(error).partition(": ")[2]
-        raise DatasetFileError(f"tuning.{place}: {told}, got {value!r}") from None
+        fault = str(error).partition(": ")[2]
+        raise DatasetFileError(f"tuning.{path}: {fault}, got {value!r}") from None
 
 
 def _check_grid(space: Mapping[str, Dimension], trials: int) -> None:
-    endless = [name for name, dimension in space.items() if isinstance(dimension, Interval)]
-    if endless:
-        raise DatasetFileError(f"tuning.space.{endless[0]}: the algorithm grid needs choices, or a range with a `step`")
+    intervals = [name for name, dimension in space.items() if isinstance(dimension, Interval)]
+    if intervals:
+        raise DatasetFileError(f"tuning.space.{intervals[0]}: the algorithm grid needs choices, or a range with a `step`")
     combinations = prod(len(dimension.values) for dimension in space.values() if isinstance(dimension, Choices))
     if combinations > trials:
         raise DatasetFileError(

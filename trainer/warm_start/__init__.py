@@ -1,1 +1,1 @@
-"""Starting from the champion's weights."""
+"""Start a training from the weights of the champion, the model of the current release."""

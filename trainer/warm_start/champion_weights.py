@@ -1,4 +1,4 @@
-"""What a model leaves to the one that starts from it, beside its SavedModel: whose its weights are and what their rows stand for."""
+"""Write beside a SavedModel what a warm start needs to know of its weights, and read the weights of a champion."""
 
 import json
 import os
@@ -17,19 +17,19 @@ from trainer.warm_start.embedding_keys import Key, as_json, from_json, keys, tab
 from trainer.warm_start.variable_names import weights
 
 FILE = os.path.join("assets.extra", "bequest.json")
-"""Beneath the exported model. The weights themselves are the SavedModel's own, in `variables/`, and its vocabularies in `assets/`."""
+"""Path below the exported model; weights are in the SavedModel's `variables/`, vocabularies in `assets/`."""
 
 
 @dataclass(frozen=True)
-class Bequest:
-    """A trained model, as arrays.
+class ChampionWeights:
+    """Weights of a trained model, and what they were trained on.
 
     Attributes:
         weights: by the names of `trainer.warm_start.variable_names`.
-        keys: for each table what its rows stand for.
-        inputs: what the network reads, in the order in which its kernels take it.
-        trained_until_us: the last request of its training window, microseconds since the epoch.
-        split_seed: of windows by hash the seed that split them, else None.
+        keys: the key of each row of each embedding table.
+        inputs: the network's inputs, in the order of its kernels' rows.
+        trained_until_us: time of the last request of its training window, microseconds since the epoch.
+        split_seed: seed of windows that are split by hash, else None.
     """
 
     weights: dict[str, NDArray[np.float32]]
@@ -40,7 +40,7 @@ class Bequest:
 
 
 def network_inputs(plan: Layout) -> list[str]:
-    """Names and widths of all that the network's kernels read, in their order. Where it differs, a kernel's rows mean something else."""
+    """List the network's inputs with their widths, in the order of the kernels' rows."""
     tokens = [f"{token.column.axis} {token.column.name} {token.feature.dim}" for token in plan.tokens]
     bags = [f"{bag.column.axis} {bag.column.name} {bag.feature.dim}" for bag in plan.bags]
     vectors = [f"{column.axis} {column.name} {column.size}" for column in plan.vectors]
@@ -48,11 +48,11 @@ def network_inputs(plan: Layout) -> list[str]:
     return [*tokens, *bags, *vectors, *numbers, *(f"action {action}" for action in plan.actions)]
 
 
-def leave(model: Ranker, path: str, *, dataset: Dataset, trained_until_us: int) -> None:
-    """Write the file into the folder of the exported model."""
+def write_metadata(model: Ranker, path: str, *, dataset: Dataset, trained_until_us: int) -> None:
+    """Write `FILE` into the exported model's folder: names of weights, keys of rows, inputs, training window."""
     names = {id(variable): name for name, variable in weights(model).items()}
-    told = {
-        # In the order of the SavedModel's list of weights; None for those of no use to another model.
+    metadata = {
+        # In the order of the SavedModel's list of weights; None for those that no other model can use.
         "weights": [names.get(id(variable)) for variable in model.variables],
         "rows": {name: as_json(spans) for name, spans in table_spans(model.plan).items()},
         "inputs": network_inputs(model.plan),
@@ -61,39 +61,39 @@ def leave(model: Ranker, path: str, *, dataset: Dataset, trained_until_us: int) 
     }
     file = os.path.join(path, FILE)
     tf.io.gfile.makedirs(os.path.dirname(file))
-    with tf.io.gfile.GFile(file, "w") as opened:
-        opened.write(json.dumps(told, indent=1))
+    with tf.io.gfile.GFile(file, "w") as stream:
+        stream.write(json.dumps(metadata, indent=1))
 
 
-def read(path: str) -> Bequest | None:
-    """What the model in this folder leaves; None if it left nothing, as the dull baseline does, which has no weights."""
+def read_champion(path: str) -> ChampionWeights | None:
+    """Read the weights of the model in a folder; None where it has no `FILE`, as a baseline without weights."""
     file = os.path.join(path, FILE)
     if not tf.io.gfile.exists(file):
         return None
-    with tf.io.gfile.GFile(file) as opened:
-        told: dict[str, Any] = json.loads(opened.read())
+    with tf.io.gfile.GFile(file) as stream:
+        metadata: dict[str, Any] = json.loads(stream.read())
     checkpoint = tf.train.load_checkpoint(os.path.join(path, "variables", "variables"))
 
     def vocabulary(name: str) -> Sequence[str]:
-        with tf.io.gfile.GFile(os.path.join(path, "assets", name), "rb") as opened:
-            return as_text([line.rstrip(b"\n") for line in opened])
+        with tf.io.gfile.GFile(os.path.join(path, "assets", name), "rb") as stream:
+            return as_text([line.rstrip(b"\n") for line in stream])
 
-    return Bequest(
+    return ChampionWeights(
         weights={
-            name: checkpoint.get_tensor(f"weights/{at}/.ATTRIBUTES/VARIABLE_VALUE") for at, name in enumerate(told["weights"]) if name
+            name: checkpoint.get_tensor(f"weights/{at}/.ATTRIBUTES/VARIABLE_VALUE") for at, name in enumerate(metadata["weights"]) if name
         },
-        keys={name: keys(from_json(spans), vocabulary) for name, spans in told["rows"].items()},
-        inputs=told["inputs"],
-        trained_until_us=told["trained_until_us"],
-        split_seed=told["split_seed"],
+        keys={name: keys(from_json(spans), vocabulary) for name, spans in metadata["rows"].items()},
+        inputs=metadata["inputs"],
+        trained_until_us=metadata["trained_until_us"],
+        split_seed=metadata["split_seed"],
     )
 
 
 def as_text(entries: Sequence[bytes]) -> list[str]:
-    """A vocabulary's entries, whatever bytes they are made of."""
+    """Decode a vocabulary's entries, reversibly for any bytes."""
     return [entry.decode("utf-8", "surrogateescape") for entry in entries]
 
 
 def split_seed(dataset: Dataset) -> int | None:
-    """Of windows by hash the seed that they are split by."""
+    """Return the seed of windows that are split by hash, else None."""
     return dataset.seed if dataset.windows.by == "hash" else None

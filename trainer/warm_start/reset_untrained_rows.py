@@ -1,4 +1,4 @@
-"""Ids that training never met: their embeddings are set to 0, so that content alone speaks for them."""
+"""Set the embeddings of ids that no training example had to 0, so that their score depends on other features alone."""
 
 from collections.abc import Mapping
 
@@ -9,33 +9,36 @@ from numpy.typing import NDArray
 from trainer.model.embedding import Table
 
 
-def clear_unseen(model: keras.Model, drawn: Mapping[str, NDArray[np.float32]]) -> None:
+def reset_untrained_rows(model: keras.Model, initial: Mapping[str, NDArray[np.float32]]) -> None:
     """Set the rows of a trained model's tables that training never looked up to 0.
 
-    A new id falls into a hash bucket or a bucket for the rest. Where no id of the training window fell into it, its row is what it was
-    drawn as, and what the network makes of that is noise: another score for two new products that are alike. 0 is what dropout shows of
-    an embedding it leaves out, and so what the network has learnt to do without.
+    A new id falls into a hash bucket or an out-of-vocabulary bucket. Where no id of the training window fell into it,
+    its row still has its random initial values, which would give two new products that are alike different scores. 0 is
+    what dropout replaces an embedding by, so the network was trained to score without it.
 
-    That a row was never looked up is seen by its not having moved at all: the gradient of such a row is 0 in every step, and so is
-    everything that Adam and the averages make of it. (L2 weighs only what a batch looks up.)
+    A row that was never looked up is recognized by not having changed at all: its gradient is 0 in every step, and so
+    are Adam's updates and the changes of the moving average. (The L2 regularization covers only rows that a batch looks
+    up.)
 
     Args:
-        drawn: rows of each table as they were drawn [rows, dim], by `drawn_rows`, before anything was carried over from a champion.
+        model: trained.
+        initial: rows of each table [rows, dim] as `initial_rows` returned them, before anything was carried over from a
+            champion.
     """
     for name, table in id_tables(model).items():
         rows = table.table.numpy()
-        rows[(rows == drawn[name]).all(axis=1)] = 0
+        rows[(rows == initial[name]).all(axis=1)] = 0
         table.table.assign(rows)
 
 
 def id_tables(model: keras.Model) -> dict[str, Table]:
-    """The tables whose ids come from the data: ids, categories and words."""
+    """Return the tables whose ids come from the data: ids, categories and words."""
     return {
         **{f"tables/{name}": table for name, table in model.tables.items()},
         **{f"words/{name}": table for name, table in model.words.items()},
     }
 
 
-def drawn_rows(model: keras.Model) -> dict[str, NDArray[np.float32]]:
-    """A copy of the rows of each such table of a model that is built."""
+def initial_rows(model: keras.Model) -> dict[str, NDArray[np.float32]]:
+    """Copy the rows of each such table of a built model."""
     return {name: table.table.numpy().copy() for name, table in id_tables(model).items()}

@@ -1,27 +1,31 @@
-"""The weights of a ranker, by names that stay the same from run to run."""
+"""Name the weights of a ranker, by names that stay the same from run to run; releases store these names."""
 
 import tensorflow as tf
 import tf_keras as keras
 
+_STORED_NAMES = {"calibration/knots": "calibration/given", "calibration/calibrated": "calibration/told"}
+"""Names that releases store, where they aren't the paths of attributes."""
+
 
 def weights(model: keras.Model) -> dict[str, tf.Variable]:
-    """Variables by the shortest path of attributes that leads to them: `head/of_crossed/kernel`; of a table the path to it: `tables/item`.
+    """Name each variable by the shortest path of attributes to it: `head/of_crossed/kernel`, `tables/item`.
 
-    Moving averages are among them, metrics aren't. Keras' own names won't do: they count the layers of a kind that the process has made.
+    The statistics of batch normalisation are among them, metrics aren't. Keras' own names depend on how many layers of
+    a kind the process has created before.
     """
-    counted = {id(variable) for metric in model.metrics for variable in metric.variables}
-    wanted = {id(variable) for variable in model.variables} - counted
-    found: dict[str, tf.Variable] = {}
-    view, met, reached = tf.train.TrackableView(model), {id(model)}, [("", model)]
-    while reached:
-        path, owner = reached.pop(0)
+    metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
+    weight_ids = {id(variable) for variable in model.variables} - metrics
+    named: dict[str, tf.Variable] = {}
+    view, visited, queue = tf.train.TrackableView(model), {id(model)}, [("", model)]
+    while queue:
+        path, owner = queue.pop(0)
         for name, child in sorted(view.children(owner).items()):
-            if id(child) in met:
+            if id(child) in visited:
                 continue
-            met.add(id(child))
-            here = f"{path}/{name}" if path else name
+            visited.add(id(child))
+            child_path = f"{path}/{name}" if path else name
             if not isinstance(child, tf.Variable):
-                reached.append((here, child))
-            elif id(child) in wanted:
-                found[here.removesuffix("/embeddings")] = child
-    return dict(sorted(found.items()))
+                queue.append((child_path, child))
+            elif id(child) in weight_ids:
+                named[_STORED_NAMES.get(child_path, child_path.removesuffix("/embeddings"))] = child
+    return dict(sorted(named.items()))

@@ -4,14 +4,22 @@ import pytest
 import tensorflow as tf
 
 from components.contract.errors import DatasetFileError, InputError
-from trainer.data.input_pipeline import SHOWN_GAIN, Epochs, Share, batches
+from trainer.data.input_pipeline import SHOWN_GAIN, BatchShard, Epochs, TrainingExamples, batches
 
 
 @pytest.fixture(params=[True, False], ids=["in memory", "read anew"])
 def epochs(request, every_kind):
-    def made(share=None, seed=5, requests=16):
+    def made(shard=None, seed=5, requests=16):
         kept = {} if request.param else {"cached_bytes": 0}
-        return Epochs([every_kind.train], every_kind.tft, dataset=every_kind.dataset, requests=requests, seed=seed, share=share, **kept)
+        return Epochs(
+            TrainingExamples([every_kind.train]),
+            every_kind.tft,
+            dataset=every_kind.dataset,
+            requests=requests,
+            seed=seed,
+            shard=shard,
+            **kept,
+        )
 
     return made
 
@@ -54,30 +62,30 @@ def test_what_is_left_of_an_epoch_is_its_end(epochs):
 
 def test_shares_of_a_step_make_up_the_whole_and_nothing_twice(epochs):
     alone = content(epochs().epoch(1))
-    shared = [content(epochs(Share(worker, workers=2, replicas=2)).epoch(1)) for worker in (0, 1)]
+    shared = [content(epochs(BatchShard(worker, workers=2, replicas=2)).epoch(1)) for worker in (0, 1)]
     assert [[len(batch) for batch in found] for found in shared] == [[4] * 24, [4] * 24]
     assert sorted(flat(shared[0] + shared[1])) == sorted(flat(alone))
 
 
 def test_skipping_a_shared_step_skips_the_batches_of_all_its_replicas(epochs):
-    whole = content(epochs(Share(0, 1, 4)).epoch(1))
-    assert content(epochs(Share(0, 1, 4)).epoch(1, skipped=3)) == whole[12:]
+    whole = content(epochs(BatchShard(0, 1, 4)).epoch(1))
+    assert content(epochs(BatchShard(0, 1, 4)).epoch(1, skipped=3)) == whole[12:]
 
 
 def test_a_shared_step_is_whole_or_left_out(epochs):
-    shared = epochs(Share(0, 1, 2), requests=100)
+    shared = epochs(BatchShard(0, 1, 2), requests=100)
     assert [len(batch) for batch in content(shared.epoch(0))] == [50, 50]
     assert (shared.steps(), epochs(requests=100).steps(), epochs().steps()) == (1, 2, 12)
 
 
 def test_a_step_that_can_t_be_shared_evenly_is_refused(epochs):
     with pytest.raises(DatasetFileError, match=r"model.batch_requests: expected a multiple of the 3 replicas that share a step, got 16"):
-        epochs(Share(0, 1, 3))
+        epochs(BatchShard(0, 1, 3))
 
 
 def test_a_shared_step_that_needs_more_requests_than_there_are_is_refused(epochs):
     with pytest.raises(InputError, match=r"expected at least `model.batch_requests` \(200\) training requests"):
-        epochs(Share(0, 1, 2), requests=200)
+        epochs(BatchShard(0, 1, 2), requests=200)
 
 
 def test_a_candidate_gains_what_its_dearest_action_is_worth(every_kind):

@@ -10,9 +10,9 @@ import tensorflow_transform as tft
 from components.contract.errors import DatasetFileError
 from components.contract.load import parse_dataset
 from trainer.config import ranker_config
-from trainer.data.input_pipeline import Epochs, SoftLabels, request_files
+from trainer.data.input_pipeline import Epochs, SoftLabels, TrainingExamples, request_files
 from trainer.distillation import soft_labels
-from trainer.distillation.soft_labels import FOLDS, parsed, teacher
+from trainer.distillation.soft_labels import FOLDS, fit_teacher, parse_requests
 from trainer.fit.auc import auc
 from trainer.fit.training import train
 
@@ -23,12 +23,12 @@ def files(pattern):
 
 @pytest.fixture(scope="module")
 def taught(every_kind):
-    return teacher(files(every_kind.train), files(every_kind.eval), dataset=every_kind.dataset)
+    return fit_teacher(files(every_kind.train), files(every_kind.eval), dataset=every_kind.dataset)
 
 
 def test_it_learns_the_planted_rule_without_having_seen_the_labels_it_speaks_of(every_kind, taught):
     labels, estimates = [], []
-    for features in parsed(files(every_kind.train), every_kind.dataset):
+    for features in parse_requests(files(every_kind.train), every_kind.dataset):
         labels.append(features["label"].flat_values.numpy())
         estimates.append(taught.estimates(every_kind.dataset, features))
     assert auc(np.concatenate(labels), np.concatenate(estimates)) > 0.8
@@ -42,8 +42,8 @@ def test_labels_that_cannot_be_known_are_not_learnt_by_heart(every_kind, tmp_pat
         for row in every_kind.rows:
             drawn = (random.random(len(row["label"])) < 0.3).astype(float).tolist()
             out.write(every_kind.serialize({**row, "label": drawn}))
-    told = teacher([str(path)], [str(path)], dataset=every_kind.dataset)
-    (features,) = parsed([str(path)], every_kind.dataset)
+    told = fit_teacher([str(path)], [str(path)], dataset=every_kind.dataset)
+    (features,) = parse_requests([str(path)], every_kind.dataset)
     assert auc(features["label"].flat_values.numpy(), told.estimates(every_kind.dataset, features)) == pytest.approx(0.5, abs=0.06)
 
 
@@ -51,14 +51,15 @@ def test_each_request_meets_its_own_estimates_however_they_are_shuffled(every_ki
     share = 0.25
     written = taught.write(files(every_kind.train), str(tmp_path), dataset=every_kind.dataset)
     wanted = {}
-    for features in parsed(files(every_kind.train), every_kind.dataset):
+    for features in parse_requests(files(every_kind.train), every_kind.dataset):
         mixed = features["label"].with_flat_values(
             (1 - share) * features["label"].flat_values + share * taught.estimates(every_kind.dataset, features)
         )
         wanted |= {tuple(np.round(row.numpy(), 5)): None for row in mixed}
     graph = tft.TFTransformOutput(every_kind.graph)
     soft = SoftLabels(written, share)
-    given = Epochs(files(every_kind.train), graph, dataset=every_kind.dataset, requests=16, seed=1, soft_labels=soft).epoch(0)
+    examples = TrainingExamples(files(every_kind.train), soft_labels=soft)
+    given = Epochs(examples, graph, dataset=every_kind.dataset, requests=16, seed=1).epoch(0)
     read = [tuple(np.round(row.numpy(), 5)) for _, labels in given for row in labels]
     assert len(read) == sum(1 for _ in tf.data.TFRecordDataset(files(every_kind.train)))
     assert set(read) == set(wanted)
@@ -66,14 +67,14 @@ def test_each_request_meets_its_own_estimates_however_they_are_shuffled(every_ki
 
 def test_above_the_limit_shoppers_are_drawn_whole(every_kind, monkeypatch):
     whole = soft_labels._read(files(every_kind.train), every_kind.dataset, seed=3)
-    monkeypatch.setattr(soft_labels, "LEARNT_CANDIDATES", 300)
+    monkeypatch.setattr(soft_labels, "MAX_CANDIDATES", 300)
     monkeypatch.setattr(soft_labels, "_BATCH", 16)
     drawn = soft_labels._read(files(every_kind.train), every_kind.dataset, seed=3)
     assert 0 < len(drawn.labels) <= 300 < len(whole.labels)
     assert all(len(values) == len(drawn.labels) for values in drawn.columns.values())
-    inside = np.isin(whole.shoppers, drawn.shoppers)
+    inside = np.isin(whole.users, drawn.users)
     assert np.array_equal(whole.labels[inside], drawn.labels)
-    assert np.array_equal(whole.shoppers[inside], drawn.shoppers)
+    assert np.array_equal(whole.users[inside], drawn.users)
 
 
 @pytest.mark.slow

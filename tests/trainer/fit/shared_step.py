@@ -16,11 +16,11 @@ import tf_keras as keras
 
 from components.contract.load import parse_dataset
 from trainer.config import ranker_config
-from trainer.data.input_pipeline import Epochs
+from trainer.data.input_pipeline import Epochs, TrainingExamples
 from trainer.fit import train_step as steps
-from trainer.fit.determinism import deterministic
-from trainer.fit.strategy import share, strategy
-from trainer.fit.training import _built
+from trainer.fit.build import build_ranker
+from trainer.fit.determinism import make_deterministic
+from trainer.fit.strategy import batch_shard, strategy
 
 RATE = 0.1
 
@@ -31,10 +31,18 @@ def main(told: str, out: str) -> None:
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     dataset, graph, devices = parse_dataset(given["text"]), tft.TFTransformOutput(given["graph"]), strategy("mirrored")
     config = ranker_config(dataset)
-    epochs = Epochs([given["train"]], graph, dataset=dataset, requests=config.batch_requests, seed=3, share=share(devices), cached_bytes=0)
+    epochs = Epochs(
+        TrainingExamples([given["train"]]),
+        graph,
+        dataset=dataset,
+        requests=config.batch_requests,
+        seed=3,
+        shard=batch_shard(devices),
+        cached_bytes=0,
+    )
 
-    deterministic(3)
-    alone = _built(graph, dataset, config, sample=epochs.sample, precision="float32")
+    make_deterministic(3)
+    alone = build_ranker(graph, dataset, config, sample=epochs.sample, precision="float32")
     before = [weight.numpy() for weight in alone.trainable_variables]
     batches = iter(epochs.epoch(0))
     parts = []
@@ -44,11 +52,11 @@ def main(told: str, out: str) -> None:
         parts.append(tape.gradient(loss, alone.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO))
     expected = [-RATE * (first.numpy() + second.numpy()) / 2 for first, second in zip(*parts, strict=True)]
 
-    deterministic(3)
+    make_deterministic(3)
     # Adam's first steps have the size of the learning rate, whatever the gradient's is: they would hide a wrong one.
     with devices.scope(), patch.object(steps, "optimizer", lambda _config, rate: keras.optimizers.legacy.SGD(rate)):
-        model = _built(graph, dataset, config, sample=epochs.sample, precision="float32")
-        step = steps.Step(model, config=config, rate=RATE)
+        model = build_ranker(graph, dataset, config, sample=epochs.sample, precision="float32")
+        step = steps.TrainStep(model, config=config, rate=RATE)
     step(iter(devices.distribute_datasets_from_function(lambda _: epochs.epoch(0))))
     found = [weight.numpy() - was for weight, was in zip(model.trainable_variables, before, strict=True)]
     rows = zip(model.trainable_variables, expected, found, strict=True)

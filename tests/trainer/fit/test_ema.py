@@ -3,15 +3,15 @@
 import pytest
 import tensorflow as tf
 
-from trainer.fit.ema import Averages
+from trainer.fit.ema import MovingAverages
 
 
 def averaged(decay: float, values: list[float]) -> float:
     weight = tf.Variable(0.0)
-    averages = Averages([weight], decay)
+    averages = MovingAverages([weight], decay)
     for step, value in enumerate(values, start=1):
         weight.assign(value)
-        averages.take_in(tf.constant(step, tf.int64))
+        averages.update(tf.constant(step, tf.int64))
     assert weight.numpy() == values[-1]
     return float(averages.variables[0].numpy())
 

@@ -10,19 +10,20 @@ import tensorflow as tf
 from tests.components.evaluation.metrics_by_definition import ndcg_at_k
 from trainer.data.input_pipeline import SHOWN_GAIN
 from trainer.fit.auc import auc
-from trainer.fit.progress_log import Judge, Judgement, Progress, judgement
+from trainer.fit.early_stopping import EarlyStopping, EvalMetrics, evaluate
+from trainer.fit.progress_log import ProgressLog
 from trainer.model.running_auc import RunningAuc
 
 ROW = {"step": 1, "loss": 0.5, "requests_per_s": 9.0}
 
 
 def judged(judged_by, areas, ndcgs, patience=2):
-    judge, ended = Judge(judged_by, patience=patience), None
+    stopping, ended = EarlyStopping(judged_by, patience=patience), None
     for epoch, (area, ndcg) in enumerate(zip(areas, ndcgs, strict=True), start=1):
-        judge.epoch({"epoch": epoch, **ROW}, Judgement(area, ndcg), [np.array(epoch)])
-        if judge.content and ended is None:
+        stopping.add_epoch({"epoch": epoch, **ROW}, EvalMetrics(area, ndcg), [np.array(epoch)])
+        if stopping.should_stop and ended is None:
             ended = epoch
-    return int(judge.best[1][0]), ended
+    return int(stopping.best[1][0]), ended
 
 
 @pytest.mark.parametrize(("judged_by", "best"), [("auc", 2), ("ndcg", 3)])
@@ -42,7 +43,7 @@ def test_a_judgement_is_the_exact_auc_and_evaluators_ndcg():
         ({SHOWN_GAIN: tf.ragged.constant([gains]), "logits": tf.constant(logits)}, tf.ragged.constant([labels]))
         for labels, gains, logits in rows
     ]
-    found = judgement(SimpleNamespace(worth=(1.0,), logged_logits=lambda features: features["logits"]), batches)
+    found = evaluate(SimpleNamespace(action_weights=(1.0,), logged_logits=lambda features: features["logits"]), batches)
     assert found.auc == auc(np.concatenate([row[0] for row in rows]), np.concatenate([row[2] for row in rows]))
     assert found.ndcg == pytest.approx((ndcg_at_k(rows[0][1], rows[0][2], k=10) + 1) / 2)  # the middle one has nothing to gain
 
@@ -51,8 +52,8 @@ def progress(told, times, **given):
     metric = lambda value: SimpleNamespace(result=lambda: value())  # noqa: E731
     seen = iter(range(0, 10_000, 100))
     model = SimpleNamespace(mean_loss=metric(lambda: 0.5), running_auc=metric(lambda: 0.75), requests_seen=metric(lambda: next(seen)))
-    made = Progress(model, log_steps=3, told=told.append, clock=iter(times).__next__, **given)
-    made.begin(1)
+    made = ProgressLog(model, log_steps=3, write_row=told.append, clock=iter(times).__next__, **given)
+    made.begin_epoch(1)
     return made
 
 
@@ -62,7 +63,7 @@ def test_a_line_comes_every_ten_seconds_and_a_row_every_so_many_steps(caplog):
     made.epoch_steps = 8
     with caplog.at_level(logging.INFO, "shelfrank.progress"):
         for step in range(4, 10):
-            made.step(step, learning_rate=lambda: 0.01)
+            made.end_step(step, learning_rate=lambda: 0.01)
     assert [(row["step"], row["loss"], row["auc"], row["learning_rate"]) for row in told] == [(6, 0.5, 0.75, 0.01), (9, 0.5, 0.75, 0.01)]
     assert caplog.messages[0] == "epoch 2  38%  step 6  loss 0.5000  AUC 0.7500  0 requests/s"
     assert caplog.messages[1].startswith("epoch 2  75%  step 9")
@@ -74,7 +75,7 @@ def test_among_several_workers_no_clock_decides_when_metrics_are_read(caplog):
     made = progress(told, [0.0, 40.0, 80.0, 81.0], in_step=True)
     with caplog.at_level(logging.INFO, "shelfrank.progress"):
         for step in (1, 2, 3):
-            made.step(step, learning_rate=lambda: 0.01)
+            made.end_step(step, learning_rate=lambda: 0.01)
     assert [row["step"] for row in told] == [3]
     assert len(caplog.messages) == 1
 

@@ -8,7 +8,7 @@ import tf_keras as keras
 from trainer.config import RankerConfig
 from trainer.data.input_pipeline import Batch
 from trainer.fit.learning_rate import learning_rate
-from trainer.fit.train_step import Step, decayed
+from trainer.fit.train_step import TrainStep, decayed
 
 
 class Sum(keras.Model):
@@ -25,10 +25,10 @@ class Sum(keras.Model):
         return self.slope * tf.add_n([tf.reduce_sum(weight) for weight in self.trainable_variables])
 
 
-def stepped(steps: int = 1, slope: float = 1.0, **settings: object) -> tuple[Sum, Step]:
+def stepped(steps: int = 1, slope: float = 1.0, **settings: object) -> tuple[Sum, TrainStep]:
     config = RankerConfig(learning_rate=0.1, averaging=0, **settings)
     model = Sum(slope)
-    step = Step(model, config=config, rate=learning_rate(config, 100))
+    step = TrainStep(model, config=config, rate=learning_rate(config, 100))
     batch = (tf.zeros([1]), tf.RaggedTensor.from_row_lengths([1.0], [1]))
     batches = iter(tf.data.Dataset.from_tensors(batch).repeat(steps))
     for _ in range(steps):
@@ -55,21 +55,21 @@ def test_weight_decay_follows_the_schedule():
 
 def test_a_network_s_kernels_decay_and_its_tables_biases_and_normalisation_don_t(every_kind):
     from trainer.config import ranker_config
-    from trainer.data.input_pipeline import Epochs
-    from trainer.fit.determinism import deterministic
-    from trainer.fit.training import _built
+    from trainer.data.input_pipeline import Epochs, TrainingExamples
+    from trainer.fit.build import build_ranker
+    from trainer.fit.determinism import make_deterministic
 
-    deterministic(1)
+    make_deterministic(1)
     config = ranker_config(every_kind.dataset)
-    sample = Epochs([every_kind.train], every_kind.tft, dataset=every_kind.dataset, requests=1, seed=1).sample
-    model = _built(every_kind.tft, every_kind.dataset, config, sample=sample, precision="float32")
+    sample = Epochs(TrainingExamples([every_kind.train]), every_kind.tft, dataset=every_kind.dataset, requests=1, seed=1).sample
+    model = build_ranker(every_kind.tft, every_kind.dataset, config, sample=sample, precision="float32")
     shrinking = {weight.name for weight in decayed(model.trainable_variables)}
     staying = {weight.name for weight in model.trainable_variables} - shrinking
     assert {name.rsplit("/")[-1].split(":")[0] for name in shrinking} == {"kernel", "of_product", "of_deep"}
     assert {name.rsplit("/")[-1].split(":")[0] for name in staying} == {"embeddings", "bias", "gamma", "beta"}
 
 
-def gradient_seen(step: Step) -> np.ndarray:
+def gradient_seen(step: TrainStep) -> np.ndarray:
     """Adam's first moment after one step is a tenth of the gradient."""
     return np.array([10 * step.optimizer.get_slot(weight, "m").numpy().ravel()[0] for weight in step.model.trainable_variables])
 

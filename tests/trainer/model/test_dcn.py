@@ -6,13 +6,13 @@ import tensorflow as tf
 from scipy.special import expit, logit
 
 from trainer.config import RankerConfig
-from trainer.model.dcn import Head, mean_logit
+from trainer.model.dcn import DeepCrossNetwork, mean_logit
 
 INPUTS = tf.random.stateless_normal([6, 5], [1, 2])
 
 
 def head(actions=1, **settings):
-    made = Head(RankerConfig(dropout=0.0, dense=(4, 3), **settings), actions=actions)
+    made = DeepCrossNetwork(RankerConfig(dropout=0.0, dense=(4, 3), **settings), actions=actions)
     return made, made(INPUTS, training=False).numpy()
 
 

@@ -8,7 +8,7 @@ from trainer.fit.auc import auc
 from trainer.model.attention import ActivationUnit, DotProduct, SelfAttention
 from trainer.model.candidate_blocks import SIZE, in_blocks
 from trainer.model.embedding import Table
-from trainer.model.history_match import Matches
+from trainer.model.history_match import HistoryMatch
 from trainer.model.losses import softmax_cross_entropy
 
 
@@ -53,11 +53,11 @@ def test_candidates_go_into_blocks_of_one_request_and_come_back():
     blocks = in_blocks(tf.constant(lengths))
     assert blocks.request.numpy().tolist() == [0, 0, 2, 3]
     candidates = tf.random.stateless_normal([sum(lengths), 3], [0, 0])
-    spread = blocks.spread(candidates)
+    spread = blocks.scatter(candidates)
     assert spread.shape == (4, SIZE, 3)
     assert spread[1, 0].numpy().tolist() == candidates[SIZE].numpy().tolist()
     assert not spread[1, 1:].numpy().any()
-    assert blocks.gathered(spread).numpy().tolist() == candidates.numpy().tolist()
+    assert blocks.gather(spread).numpy().tolist() == candidates.numpy().tolist()
 
 
 def test_attention_equals_the_activation_unit_of_the_paper():
@@ -102,7 +102,7 @@ def test_attention_over_no_history_is_0(attention, events):
 
 
 def matches(candidates, events, lengths, rows, action, age):
-    layer = Matches("item", 2, dim=1)
+    layer = HistoryMatch("item", 2, dim=1)
     blocks = in_blocks(tf.math.bincount(rows, minlength=len(lengths)))
     given, known, counts, done, ages = (tf.constant(each, tf.int64) for each in (candidates, events, lengths, action, age))
     found = layer(given, known, counts, blocks, done, ages).numpy()

@@ -9,8 +9,8 @@ import tensorflow as tf
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
 from trainer.config import ranker_config
-from trainer.data.input_pipeline import SHOWN_GAIN, Epochs, batches
-from trainer.fit.training import _built
+from trainer.data.input_pipeline import SHOWN_GAIN, Epochs, TrainingExamples, batches
+from trainer.fit.build import build_ranker
 from trainer.model.positive_weights import SHOWN_WEIGHT, amount_weights
 
 PAID = [0.0, 10.0, 30.0, -5.0]
@@ -41,7 +41,7 @@ def test_weights_are_amounts_over_their_mean_among_purchases(earning):
     assert (weights.amount, weights.labels) == ("revenue", ("label_buy",))
     assert weights.mean == pytest.approx(np.mean(bought))
     features, _ = next(iter(batches(earning.files, earning.tft, dataset=earning.dataset, requests=64)))
-    epochs = Epochs(earning.files, earning.tft, dataset=earning.dataset, requests=64, seed=1, weights=weights)
+    epochs = Epochs(TrainingExamples(earning.files, weights=weights), earning.tft, dataset=earning.dataset, requests=64, seed=1)
     (batch,) = list(epochs.epoch(0))
     wanted = sorted(
         [max(paid, 0) / np.mean(bought) if buy else 1.0 for paid, buy in zip(row["revenue"], row["label_buy"], strict=True)]
@@ -51,7 +51,7 @@ def test_weights_are_amounts_over_their_mean_among_purchases(earning):
     assert [len(each) for each in found] == [len(each) for each in wanted]
     assert np.concatenate(found) == pytest.approx(np.concatenate(wanted), rel=1e-6)
     assert SHOWN_WEIGHT not in features
-    assert SHOWN_WEIGHT not in Epochs(earning.files, earning.tft, dataset=earning.dataset, requests=64, seed=1).sample[0]
+    assert SHOWN_WEIGHT not in Epochs(TrainingExamples(earning.files), earning.tft, dataset=earning.dataset, requests=64, seed=1).sample[0]
 
 
 def test_gains_are_weights_times_amounts_where_an_action_has_one(earning):
@@ -66,11 +66,11 @@ def test_gains_are_weights_times_amounts_where_an_action_has_one(earning):
 @pytest.mark.parametrize("positive_weight", [1, 4])
 def test_the_loss_is_the_weighted_mean_of_the_candidates(earning, positive_weight):
     weights = amount_weights(earning.files, earning.dataset, "revenue")
-    epochs = Epochs(earning.files, earning.tft, dataset=earning.dataset, requests=64, seed=1, weights=weights)
+    epochs = Epochs(TrainingExamples(earning.files, weights=weights), earning.tft, dataset=earning.dataset, requests=64, seed=1)
     settings = {"weight_by": "revenue", "positive_weight": positive_weight}
     config = ranker_config(earning.dataset, settings)
     tf.keras.utils.set_random_seed(1)
-    model = _built(earning.tft, earning.dataset, config, sample=epochs.sample, precision="float32")
+    model = build_ranker(earning.tft, earning.dataset, config, sample=epochs.sample, precision="float32")
     (batch,) = list(epochs.epoch(0))
     features, labels = batch
     logits, label = model(features, training=False).numpy()[:, :, 0], labels.flat_values.numpy()[:, None]

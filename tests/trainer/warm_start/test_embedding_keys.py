@@ -4,9 +4,9 @@ import tensorflow as tf
 from components.contract.columns import input_columns
 from components.schema.parsing import parse
 from trainer.config import ranker_config
-from trainer.fit.training import ranker
+from trainer.fit.build import ranker
 from trainer.model.network_inputs import CATEGORIES
-from trainer.warm_start.embedding_keys import Keys, Places, Vocabulary, as_json, from_json, keys, table_spans
+from trainer.warm_start.embedding_keys import HashBuckets, Keys, Vocabulary, as_json, from_json, keys, table_spans
 
 
 def entries(graph):
@@ -45,11 +45,11 @@ def test_a_value_that_reads_like_a_bucket_is_none():
 
 
 def test_spans_survive_their_file():
-    spans = (Keys(("", "?brand:0")), Vocabulary(CATEGORIES), Places(40))
+    spans = (Keys(("", "?brand:0")), Vocabulary(CATEGORIES), HashBuckets(40))
     assert from_json(as_json(spans)) == spans
 
 
 def test_hash_buckets_of_another_number_are_other_buckets():
-    few, many = (keys((Places(count),), pytest.fail) for count in (2, 3))
+    few, many = (keys((HashBuckets(count),), pytest.fail) for count in (2, 3))
     assert few == [("place", "0/2"), ("place", "1/2")]
     assert not set(few) & set(many)

@@ -15,8 +15,8 @@ from tests.trainer.conftest import EVERY_KIND, serialize, transform, write
 from trainer.fit.auc import auc
 from trainer.model.embedding import Table
 from trainer.run import run_fn
-from trainer.warm_start.champion_weights import read
-from trainer.warm_start.reset_untrained_rows import clear_unseen, drawn_rows
+from trainer.warm_start.champion_weights import read_champion
+from trainer.warm_start.reset_untrained_rows import initial_rows, reset_untrained_rows
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def trained(every_kind, tmp_path_factory):
     path = tmp_path_factory.mktemp("model")
     files = {"train_files": [every_kind.train], "eval_files": [every_kind.eval], "transform_output": every_kind.graph}
     run_fn(SimpleNamespace(**files, serving_model_dir=str(path), custom_config={"dataset": every_kind.text}))
-    return SimpleNamespace(left=read(str(path)), scores=tf.saved_model.load(str(path)).signatures["examples"])
+    return SimpleNamespace(left=read_champion(str(path)), scores=tf.saved_model.load(str(path)).signatures["examples"])
 
 
 def scores(trained, rows):
@@ -73,11 +73,11 @@ def test_a_row_that_was_carried_over_stays_whether_training_meets_it_or_not():
     table = Table("item", 3, 2)
     table(tf.constant([0]))
     model = SimpleNamespace(tables={"item": table}, words={})
-    begin = drawn_rows(model)
+    begin = initial_rows(model)
     carried, learnt = [0.5, 0.5], [7.0, 8.0]
     drawn = table.table.numpy()[0].tolist()
     table.table.assign([drawn, carried, learnt])
-    clear_unseen(model, begin)
+    reset_untrained_rows(model, begin)
     assert table.table.numpy().tolist() == [[0, 0], carried, learnt]
 
 

@@ -12,13 +12,13 @@ from components.champion.baseline import export_dull
 from components.contract.load import parse_dataset
 from tests.trainer.conftest import serialize, transform, write
 from trainer.config import ranker_config
-from trainer.data.input_pipeline import Epochs, batches, last_request_us
-from trainer.fit.training import ranker
+from trainer.data.input_pipeline import Epochs, TrainingExamples, batches, last_request_us
+from trainer.fit.build import ranker
 from trainer.model.network_inputs import layout
 from trainer.run import run_fn
-from trainer.warm_start.champion_weights import Bequest, network_inputs, read
+from trainer.warm_start.champion_weights import ChampionWeights, network_inputs, read_champion
 from trainer.warm_start.variable_names import weights
-from trainer.warm_start.warm_start import Carried, taken_over, warm_start
+from trainer.warm_start.warm_start import CarryOver, carried_weights, warm_start
 
 ROWS = """
 name: rows
@@ -36,7 +36,7 @@ def entry(*values: str) -> list[tuple[str, str]]:
     return [("entry", value) for value in values]
 
 
-CHAMPION = Bequest(
+CHAMPION = ChampionWeights(
     weights={"tables/item": np.array([[0, 0], [1, 1], [2, 2], [0, 0]], np.float32), "dense/0/kernel": np.full((2, 1), 5, np.float32)},
     keys={"tables/item": [("key", ""), *entry("a", "b"), ("key", "?0")]},
     inputs=["candidate item 2"],
@@ -48,35 +48,35 @@ DRAWN = {"tables/item": np.full((4, 2), 9, np.float32), "dense/0/kernel": np.ful
 
 def test_rows_are_carried_by_key_and_new_or_untrained_ones_are_as_drawn() -> None:
     keys = {"tables/item": [*entry("new", "b", "a"), ("key", "?0")]}
-    found, carried = taken_over(DRAWN, keys, CHAMPION.inputs, CHAMPION)
+    found, carried = carried_weights(DRAWN, keys, CHAMPION.inputs, CHAMPION)
     assert found["tables/item"].tolist() == [[9, 9], [2, 2], [1, 1], [9, 9]]
     assert found["dense/0/kernel"].tolist() == [[5], [5]]
-    assert carried == Carried(("tables/item", "dense/0/kernel"), (), {"tables/item": (2, 3)})
+    assert carried == CarryOver(("tables/item", "dense/0/kernel"), (), {"tables/item": (2, 3)})
 
 
 def test_a_kernel_of_another_shape_or_of_other_inputs_begins_anew() -> None:
     keys = {"tables/item": entry("a", "b", "c", "d")}
     wider = DRAWN | {"dense/0/kernel": np.zeros((3, 1), np.float32)}
     for drawn, inputs in ((wider, CHAMPION.inputs), (DRAWN, ["candidate brand 2"])):
-        found, carried = taken_over(drawn, keys, inputs, CHAMPION)
-        assert set(found) == set(carried.taken) == {"tables/item"}
-        assert carried.anew == ("dense/0/kernel",)
+        found, carried = carried_weights(drawn, keys, inputs, CHAMPION)
+        assert set(found) == set(carried.carried) == {"tables/item"}
+        assert carried.initialized == ("dense/0/kernel",)
 
 
 def test_a_table_of_another_width_or_without_a_common_key_begins_anew() -> None:
     keys = {"tables/item": entry("x", "y", "z", "w")}
-    found, carried = taken_over(DRAWN, keys, CHAMPION.inputs, CHAMPION)
+    found, carried = carried_weights(DRAWN, keys, CHAMPION.inputs, CHAMPION)
     assert set(found) == {"dense/0/kernel"}
     assert carried.entries == {"tables/item": (0, 4)}
     wider = {"tables/item": np.zeros((4, 3), np.float32)}
-    assert taken_over(wider, {"tables/item": entry("a", "b", "c", "d")}, CHAMPION.inputs, CHAMPION)[0] == {}
+    assert carried_weights(wider, {"tables/item": entry("a", "b", "c", "d")}, CHAMPION.inputs, CHAMPION)[0] == {}
 
 
 def test_what_was_taken_over_is_told_in_one_line() -> None:
     taken = tuple(f"t{at}" for at in range(41))
-    line = Carried(taken, ("a", "b", "c"), {"tables/item": (1204, 1310)}).line("release 3")
+    line = CarryOver(taken, ("a", "b", "c"), {"tables/item": (1204, 1310)}).line("release 3")
     assert line == "warm start from release 3: 41 of 44 tables and kernels; 1,204 of 1,310 keys of item; new: a, b, c"
-    assert Carried((), tuple("abcdefg"), {}).line("r").endswith("new: a, b, c, d, e and 2 more")
+    assert CarryOver((), tuple("abcdefg"), {}).line("r").endswith("new: a, b, c, d, e and 2 more")
 
 
 def test_names_of_weights_are_the_same_in_every_model_of_a_process_and_cover_all_that_is_learnt(every_kind) -> None:
@@ -96,7 +96,7 @@ def test_names_of_weights_are_the_same_in_every_model_of_a_process_and_cover_all
 def run(shop, path, **given):
     files = {"train_files": [shop.train], "eval_files": [shop.eval], "transform_output": shop.graph, "serving_model_dir": str(path)}
     run_fn(SimpleNamespace(**files, custom_config={"dataset": given.pop("text", shop.text), "champion": "release 3"}, **given))
-    return read(str(path))
+    return read_champion(str(path))
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +217,6 @@ def test_requests_before_the_window_are_left_out(every_kind) -> None:
     assert last_request_us([every_kind.train]) == times[-1]
     graph = tft.TFTransformOutput(every_kind.graph)
     for since_us in (times[0], times[100], times[-1], times[-1] + 1):
-        made = Epochs([every_kind.train], graph, dataset=every_kind.dataset, requests=7, seed=0, since_us=since_us)
+        made = Epochs(TrainingExamples([every_kind.train], since_us=since_us), graph, dataset=every_kind.dataset, requests=7, seed=0)
         assert made.steps() == sum(1 for _ in made.epoch(0))
         assert sum(int(labels.nrows()) for _, labels in made.epoch(0)) == sum(time >= since_us for time in times)
