@@ -1,4 +1,4 @@
-"""Small random requests of a shop that has every kind of feature, and their Transform graph."""
+"""Make small random requests of a shop that has every kind of feature, and their Transform graph."""
 
 import math
 from pathlib import Path
@@ -73,12 +73,12 @@ WORDS = ["red shoe", "Blue SHOE", "green hat, wool", "", "scarf"]
 
 
 def random_request(
-    random: np.random.Generator, given: tuple[Column, ...], *, candidates: int, events: int, missing: float = 0.1
+    random: np.random.Generator, table: tuple[Column, ...], *, candidates: int, events: int, missing: float = 0.1
 ) -> dict[str, list[Any]]:
-    """Values by column of one request; the label follows the candidate's `price` or `amount`, so that there is something to learn."""
+    """Draw the values of one request by column; the label depends on the candidate's `price` or `amount`."""
     sizes = {"request": 1, "candidate": candidates, "history": events}
     values: dict[str, list[Any]] = {}
-    for column in given:
+    for column in table:
         count = sizes[column.axis] * column.size
         if column.name == "position":
             values[column.name] = list(range(count))
@@ -102,14 +102,14 @@ def random_request(
                 math.nan if random.random() < missing and not kept else float(abs(each) * 10) for each in random.normal(size=count)
             ]
     driver = values["price"] if "price" in values else values["amount"]
-    for column in given:
+    for column in table:
         if column.role == "label":
             values[column.name] = [float(each > 7) for each in driver]
     return values
 
 
 def serialize(values: dict[str, list[Any]]) -> bytes:
-    """The request as a tf.Example."""
+    """Serialize the request as a tf.Example."""
     features = {}
     for name, each in values.items():
         if each and isinstance(each[0], str):
@@ -124,7 +124,7 @@ def serialize(values: dict[str, list[Any]]) -> bytes:
 
 
 def write(folder: Path, serialized: list[bytes]) -> str:
-    """One file of examples, as a pattern."""
+    """Write one file of examples; return its pattern."""
     folder.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(folder / "part-00000-of-00001")) as writer:
         for each in serialized:
@@ -133,7 +133,7 @@ def write(folder: Path, serialized: list[bytes]) -> str:
 
 
 def transform(dataset_text: str, pattern: str, folder: Path) -> str:
-    """Run Transform on the examples as TFX does, from the contract's schema; returns the graph's folder."""
+    """Run Transform on the examples as TFX does, from the contract's schema; return the graph's folder."""
     source = tfxio.TFExampleRecord(pattern, schema=schema(parse_dataset(dataset_text)), telemetry_descriptors=["test"])
     with tft_beam.Context(temp_dir=str(folder / "tmp")), beam.Pipeline(runner="FnApiRunner") as pipeline:
         raw = (pipeline | source.BeamSource(), source.TensorAdapterConfig())
@@ -143,11 +143,11 @@ def transform(dataset_text: str, pattern: str, folder: Path) -> str:
 
 
 def shop(dataset_text: str, folder: Path, *, requests: int, seed: int = 0) -> SimpleNamespace:
-    """Examples and graph of a dataset file."""
+    """Make examples and graph of a dataset file."""
     dataset: Dataset = parse_dataset(dataset_text)
-    given, random = columns(dataset), np.random.default_rng(seed)
+    table, random = columns(dataset), np.random.default_rng(seed)
     rows = [
-        random_request(random, given, candidates=int(random.integers(1, 9)), events=int(random.integers(0, 6))) for _ in range(requests)
+        random_request(random, table, candidates=int(random.integers(1, 9)), events=int(random.integers(0, 6))) for _ in range(requests)
     ]
     serialized = [serialize(row) for row in rows]
     train = write(folder / "Split-train", serialized[: requests * 3 // 4])
@@ -180,5 +180,5 @@ def no_shopper(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 
 @pytest.fixture(scope="session")
 def making() -> SimpleNamespace:
-    """What a shop of one's own is made with."""
+    """Return the functions to make another shop with."""
     return SimpleNamespace(serialize=serialize, write=write, transform=transform)

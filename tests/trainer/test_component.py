@@ -1,4 +1,4 @@
-"""The Trainer as a step: the number of steps that a run asks for reaches `run_fn`."""
+"""Check that the number of steps that a run sets reaches `run_fn`."""
 
 import json
 from pathlib import Path
@@ -15,19 +15,19 @@ TOLD: list[FnArgs] = []
 
 
 def run_fn(args: FnArgs) -> None:
-    """Notes what it is given, and leaves a model."""
+    """Record the arguments, and write a model."""
     TOLD.append(args)
     Path(args.serving_model_dir).mkdir(parents=True)
 
 
 def artifact(kind: Any, uri: Path) -> Any:
-    made = kind()
-    made.uri = str(uri)
-    return made
+    built = kind()
+    built.uri = str(uri)
+    return built
 
 
-@pytest.mark.parametrize(("steps", "told"), [(0, None), (7, 7)])
-def test_the_number_of_steps_reaches_run_fn_and_0_is_none(tmp_path: Path, steps: int, told: int | None) -> None:
+@pytest.mark.parametrize(("steps", "expected"), [(0, None), (7, 7)])
+def test_the_number_of_steps_reaches_run_fn_and_0_is_none(tmp_path: Path, steps: int, expected: int | None) -> None:
     examples = artifact(standard_artifacts.Examples, tmp_path / "examples")
     examples.split_names = '["train", "eval"]'
     inputs = {"examples": [examples], "transform_graph": [artifact(standard_artifacts.TransformGraph, tmp_path / "graph")]}
@@ -35,26 +35,26 @@ def test_the_number_of_steps_reaches_run_fn_and_0_is_none(tmp_path: Path, steps:
         "model": [artifact(standard_artifacts.Model, tmp_path / "model")],
         "model_run": [artifact(standard_artifacts.ModelRun, tmp_path / "run")],
     }
-    given = {
+    properties = {
         "train_args": '{"splits": ["train"]}',
         "eval_args": '{"splits": ["eval"]}',
         "run_fn": f"{__name__}.run_fn",
         "custom_config": json_utils.dumps({"dataset": "x"}),
         "training_steps": steps,
     }
-    before = dict(given)
-    Executor().Do(inputs, outputs, given)
+    before = dict(properties)
+    Executor().Do(inputs, outputs, properties)
     args = TOLD.pop()
-    assert args.train_steps == told
+    assert args.train_steps == expected
     assert args.train_files == [str(tmp_path / "examples" / "Split-train" / "*")]
     assert args.custom_config == {"dataset": "x"}
-    assert given == before
+    assert properties == before
 
 
 def test_the_step_has_one_parameter_more_than_tfx_s() -> None:
     from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 
-    made = Trainer(
+    built = Trainer(
         examples=channel_utils.as_channel([standard_artifacts.Examples()]),
         transform_graph=channel_utils.as_channel([standard_artifacts.TransformGraph()]),
         base_model=None,
@@ -64,8 +64,8 @@ def test_the_step_has_one_parameter_more_than_tfx_s() -> None:
         custom_config={"dataset": "x"},
         training_steps=3,
     )
-    assert made.id == "Trainer"
-    assert made.exec_properties["training_steps"] == 3
-    assert made.exec_properties["run_fn"] == "trainer.run.run_fn"
-    assert json.loads(made.exec_properties["custom_config"]) == {"dataset": "x"}
-    assert set(made.outputs) == {"model", "model_run"}
+    assert built.id == "Trainer"
+    assert built.exec_properties["training_steps"] == 3
+    assert built.exec_properties["run_fn"] == "trainer.run.run_fn"
+    assert json.loads(built.exec_properties["custom_config"]) == {"dataset": "x"}
+    assert set(built.outputs) == {"model", "model_run"}

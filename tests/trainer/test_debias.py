@@ -1,4 +1,4 @@
-"""A planted world in which a shop shows on top what is popular, which says nothing of what attracts: a debiased ranker finds what does."""
+"""Check debiased rankers on a planted shop whose log shows popular items on top, whatever their attraction."""
 
 from types import SimpleNamespace
 
@@ -31,7 +31,7 @@ EXAMINATION = 1 / (1 + np.arange(PLACES))
 
 @pytest.fixture(scope="module")
 def world(making, tmp_path_factory):
-    """Each request draws items at random and orders them by popularity with a little noise; clicks need a look."""
+    """Draw items at random, order them by popularity with a little noise, and click only on examined ones."""
     random = np.random.default_rng(0)
     relevance, popularity = random.uniform(0.1, 0.9, ITEMS), random.normal(size=ITEMS)
     serialized = []
@@ -52,7 +52,7 @@ def world(making, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(world):
-    """By setting: the ranker."""
+    """Train a ranker by setting."""
 
     def of(kind):
         dataset = parse_dataset(PLANTED.replace("model: {", f"model: {{position_bias: {kind}, "))
@@ -64,17 +64,17 @@ def trained(world):
 
 
 def scores(model, world):
-    """The score of each item [ITEMS], read off the requests in which it stands first."""
+    """Return the score of each item [ITEMS], from the requests in which it is first."""
     dataset = parse_dataset(PLANTED)
-    found = np.full(ITEMS, np.nan)
+    estimates = np.full(ITEMS, np.nan)
     layer = world.graph.transform_features_layer()
     features = parse(tf.constant(world.serialized), input_columns(dataset))
     items = features["item"].flat_values.numpy()
     logits = model.logits(layer(features)).numpy()
     for item in range(ITEMS):
         (of_item,) = np.where(items == f"i{item}".encode())
-        found[item] = logits[of_item[0]]
-    return found
+        estimates[item] = logits[of_item[0]]
+    return estimates
 
 
 @pytest.mark.slow

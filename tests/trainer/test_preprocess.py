@@ -33,10 +33,10 @@ def test_a_missing_token_is_0_and_no_other_is(transformed):
         assert ((ids == 0) == (values == b"")).all()
 
 
-@pytest.mark.parametrize(("field", "of"), [("last_item", "item"), ("last_brand", "brand")])
-def test_an_event_has_the_id_of_its_candidate(transformed, field, of):
+@pytest.mark.parametrize(("field", "of_column"), [("last_item", "item"), ("last_brand", "brand")])
+def test_an_event_has_the_id_of_its_candidate(transformed, field, of_column):
     raw, out = transformed
-    ids = dict(zip(raw[of].flat_values.numpy(), out[of].flat_values.numpy(), strict=True))
+    ids = dict(zip(raw[of_column].flat_values.numpy(), out[of_column].flat_values.numpy(), strict=True))
     shared = [
         (ids[value], got) for value, got in zip(raw[field].flat_values.numpy(), out[field].flat_values.numpy(), strict=True) if value in ids
     ]

@@ -1,4 +1,4 @@
-"""One training of each small shop, and what its exported model must keep to."""
+"""Train each small shop once, and check the properties of the exported model."""
 
 import json
 import logging
@@ -41,7 +41,7 @@ def small(no_shopper, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rich(every_kind, tmp_path_factory):
-    """With all that is off by default."""
+    """Train with all options that are off by default."""
     options = (
         "members: 3, heads: true, numbers: piecewise, history_layers: 1, attention: dot, cross_form: stacked, cross_rank: null, "
         "listwise: 0.2, calibration: isotonic"
@@ -61,12 +61,12 @@ def by_examples(model, rows):
 
 
 def by_tensors(model, rows, *, spare=0, junk=False):
-    """Scores through `serving_default`; see `asked`."""
-    return model.loaded.signatures["serving_default"](**asked(model, rows, spare=spare, junk=junk))["scores"].numpy()
+    """Return scores of `serving_default`; see `padded_tensors`."""
+    return model.loaded.signatures["serving_default"](**padded_tensors(model, rows, spare=spare, junk=junk))["scores"].numpy()
 
 
-def asked(model, rows, *, spare=0, junk=False):
-    """Requests as padded tensors; `spare` more places than the longest list has, padding filled with plausible values if `junk`."""
+def padded_tensors(model, rows, *, spare=0, junk=False):
+    """Pad requests to tensors, `spare` longer than the longest list, with plausible values as padding if `junk`."""
     dataset = model.shop.dataset
     candidates, events = (np.array(each) for each in zip(*(lengths(row, dataset) for row in rows), strict=True))
     tensors = {}
@@ -87,14 +87,14 @@ def asked(model, rows, *, spare=0, junk=False):
     return tensors
 
 
-def explained(model, rows, **given):
-    """Through `explain`."""
-    told = model.loaded.signatures["explain"](**asked(model, rows, **given))
-    return {name: values.numpy() for name, values in told.items()}
+def explained(model, rows, **padding):
+    """Return the outputs of `explain`."""
+    outputs = model.loaded.signatures["explain"](**padded_tensors(model, rows, **padding))
+    return {name: values.numpy() for name, values in outputs.items()}
 
 
 def with_candidates(row, dataset, order):
-    """The request with its candidates in another order, left out or repeated."""
+    """Return the request with its candidates in another order, left out or repeated."""
     changed = dict(row)
     for column in input_columns(dataset):
         if column.axis == "candidate":
@@ -104,7 +104,7 @@ def with_candidates(row, dataset, order):
 
 
 @pytest.mark.parametrize("which", [pytest.param("model", marks=pytest.mark.slow), "small", pytest.param("rich", marks=pytest.mark.slow)])
-def test_both_doors_give_the_same_scores(which, request):
+def test_both_signatures_give_the_same_scores(which, request):
     model = request.getfixturevalue(which)
     examples, tensors = by_examples(model, model.rows), by_tensors(model, model.rows)
     assert examples == pytest.approx(tensors, abs=1e-6)
@@ -144,12 +144,12 @@ def test_shuffled_candidates_have_shuffled_scores(model, small):
         assert shuffled == pytest.approx(scores[order], abs=1e-6)
 
 
-def test_with_heads_there_is_the_chance_of_each_action_and_scores_are_their_mean_by_worth(rich, model):
-    """click is worth 1, buy 3 (see the dataset file)."""
+def test_with_heads_there_is_the_chance_of_each_action_and_scores_are_their_mean_by_gain(rich, model):
+    """The gain of click is 1, of buy 3 (see the dataset file)."""
     serialized = tf.constant([rich.shop.serialize(row) for row in rich.rows])
-    told = rich.loaded.signatures["examples"](serialized)
-    assert set(told) == {"scores", "chance_click", "chance_buy"}
-    click, buy, scores = (told[name].numpy() for name in ("chance_click", "chance_buy", "scores"))
+    outputs = rich.loaded.signatures["examples"](serialized)
+    assert set(outputs) == {"scores", "chance_click", "chance_buy"}
+    click, buy, scores = (outputs[name].numpy() for name in ("chance_click", "chance_buy", "scores"))
     assert scores == pytest.approx((click + 3 * buy) / 4, abs=1e-6)
     assert np.abs(click - buy).max() > 0.01
     assert set(model.loaded.signatures["examples"](serialized)) == {"scores"}
@@ -193,7 +193,8 @@ def test_it_learns_a_planted_rule(which, request):
     flat = np.concatenate([each[: len(row["label"])] for each, row in zip(scores, model.rows, strict=True)])
     learned = auc(np.concatenate([row["label"] for row in model.rows]), flat)
     assert learned > 0.9
-    # The model is that of the best epoch, and the curve says so; calibration changes no order but, with a head each, how chances add up.
+    # The model is that of the best epoch, and the curve says so; calibration changes no order but, with a head each,
+    # how chances add up.
     assert learned == pytest.approx(max(row["eval_auc"] for row in model.curve), abs=1e-2 if which == "rich" else 1e-4)
     assert [row["epoch"] for row in model.curve] == list(range(1, len(model.curve) + 1))
 
@@ -234,23 +235,23 @@ def test_a_loss_that_is_no_number_ends_training_with_the_remedy(no_shopper, tmp_
 @pytest.mark.parametrize("which", ["model", "small", "rich"])
 def test_reasons_add_up_to_the_score_and_padding_has_none(which, request):
     model = request.getfixturevalue(which)
-    told = explained(model, model.rows, spare=2, junk=True)
+    outputs = explained(model, model.rows, spare=2, junk=True)
     scores = by_tensors(model, model.rows)
     width = scores.shape[1]
     counts = np.array([lengths(row, model.shop.dataset)[0] for row in model.rows])
     there = np.arange(width + 2) < counts[:, None]
-    assert 1 / (1 + np.exp(-told["logits"][there])) == pytest.approx(scores[there[:, :width]], abs=1e-6)
-    apart = told["attributions"].sum(axis=2) + told["events"].sum(axis=2) - (told["logits"] - told["baseline"])
-    assert np.abs(apart) == pytest.approx(told["completeness_error"], abs=1e-4)
+    assert 1 / (1 + np.exp(-outputs["logits"][there])) == pytest.approx(scores[there[:, :width]], abs=1e-6)
+    apart = outputs["attributions"].sum(axis=2) + outputs["events"].sum(axis=2) - (outputs["logits"] - outputs["baseline"])
+    assert np.abs(apart) == pytest.approx(outputs["completeness_error"], abs=1e-4)
     # The path crosses kinks of the network, where no rule of integration is exact.
-    assert told["completeness_error"][there].mean() < 0.03 * np.abs(told["logits"] - told["baseline"])[there].mean()
-    assert all((values[~there] == 0).all() for name, values in told.items() if name != "features")
-    assert (told["attributions"][there] != 0).any(axis=1).mean() > 0.9  # a candidate may be as the baseline
+    assert outputs["completeness_error"][there].mean() < 0.03 * np.abs(outputs["logits"] - outputs["baseline"])[there].mean()
+    assert all((values[~there] == 0).all() for name, values in outputs.items() if name != "features")
+    assert (outputs["attributions"][there] != 0).any(axis=1).mean() > 0.9  # a candidate may be as the baseline
 
 
 def test_what_labels_follow_is_the_strongest_reason(model):
-    told = explained(model, model.rows)
-    strength = dict(zip(told["features"][0].astype(str), np.abs(told["attributions"]).sum(axis=(0, 1)), strict=True))
+    outputs = explained(model, model.rows)
+    strength = dict(zip(outputs["features"][0].astype(str), np.abs(outputs["attributions"]).sum(axis=(0, 1)), strict=True))
     assert max(strength, key=strength.get) == "price"
     assert {"last.same_item", "query", "image", "device"} <= set(strength)
     assert "last" not in strength  # its events have reasons of their own

@@ -1,4 +1,4 @@
-"""Settings of `model:` that change how is trained, each through `run_fn` to the exported model; and where a run keeps its checkpoints."""
+"""Check training settings of `model:`, each through `run_fn` to the exported model, and the folder of checkpoints."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def fn_args(shop, path, settings="{}", **custom):
 
 
 def trained(shop, path, settings):
-    """Scores of the last requests and their labels, flat; and the curve."""
+    """Train; return the scores of the last requests and their labels, flat, and the curve."""
     args = fn_args(shop, path, settings)
     run_fn(args)
     loaded = tf.saved_model.load(args.serving_model_dir)
@@ -44,14 +44,14 @@ def trained(shop, path, settings):
 @pytest.mark.parametrize(("precision", "attention"), [("mixed_bfloat16", "unit"), ("mixed_float16", "dot")])
 def test_mixed_precision_learns_and_is_exported_in_float32(every_kind, tmp_path, precision, attention):
     settings = f"{{batch_requests: 16, epochs: 6, precision: {precision}, attention: {attention}}}"
-    found = trained(every_kind, tmp_path, settings)
-    assert auc(found.labels, found.scores) > 0.9
-    assert found.scores.dtype == np.float32
-    assert {weight.dtype for weight in found.loaded.weights if weight.dtype.is_floating} == {tf.float32}
+    result = trained(every_kind, tmp_path, settings)
+    assert auc(result.labels, result.scores) > 0.9
+    assert result.scores.dtype == np.float32
+    assert {weight.dtype for weight in result.loaded.weights if weight.dtype.is_floating} == {tf.float32}
     # Numbers that bfloat16 or float16 couldn't hold: the graph computes in float32.
-    halves = [found.scores.astype(np.float16).astype(np.float32), tf.cast(tf.cast(found.scores, tf.bfloat16), tf.float32).numpy()]
-    assert all((found.scores != half).mean() > 0.5 for half in halves)
-    assert auc(found.labels, found.scores) == pytest.approx(max(row["eval_auc"] for row in found.curve), abs=1e-3)
+    halves = [result.scores.astype(np.float16).astype(np.float32), tf.cast(tf.cast(result.scores, tf.bfloat16), tf.float32).numpy()]
+    assert all((result.scores != half).mean() > 0.5 for half in halves)
+    assert auc(result.labels, result.scores) == pytest.approx(max(row["eval_auc"] for row in result.curve), abs=1e-3)
     assert keras.mixed_precision.global_policy().name == "float32"
 
 
@@ -76,13 +76,13 @@ def test_a_weight_of_positives_promises_more_of_them(no_shopper, tmp_path):
 
 
 def test_the_epoch_with_the_best_ndcg_is_kept_when_that_decides(no_shopper, tmp_path):
-    found = trained(no_shopper, tmp_path, "{batch_requests: 16, epochs: 3, patience: 3, judged_by: ndcg, averaging: 0.5}")
-    best = max(found.curve, key=lambda row: row["eval_ndcg"])
-    assert auc(found.labels, found.scores) == pytest.approx(best["eval_auc"], abs=1e-4)
+    result = trained(no_shopper, tmp_path, "{batch_requests: 16, epochs: 3, patience: 3, judged_by: ndcg, averaging: 0.5}")
+    best = max(result.curve, key=lambda row: row["eval_ndcg"])
+    assert auc(result.labels, result.scores) == pytest.approx(best["eval_auc"], abs=1e-4)
 
 
 def test_tensorboard_finds_its_curves(no_shopper, tmp_path):
-    found = trained(no_shopper, tmp_path, "{batch_requests: 16, epochs: 2, log_steps: 5, schedule: linear}")
+    result = trained(no_shopper, tmp_path, "{batch_requests: 16, epochs: 2, log_steps: 5, schedule: linear}")
     values: dict[str, dict[int, float]] = {}
     for path in (tmp_path / "model_run" / "7").glob("events.out.tfevents.*"):
         for record in tf.data.TFRecordDataset(str(path)):
@@ -91,7 +91,7 @@ def test_tensorboard_finds_its_curves(no_shopper, tmp_path):
                 assert value.metadata.plugin_data.plugin_name == "scalars"
                 values.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
     for name in ("loss", "eval_auc", "eval_ndcg", "learning_rate", "requests_per_s"):
-        assert values[f"epochs/{name}"] == pytest.approx({row["step"]: row[name] for row in found.curve})
+        assert values[f"epochs/{name}"] == pytest.approx({row["step"]: row[name] for row in result.curve})
     for name in ("loss", "auc", "learning_rate", "requests_per_s"):
         assert list(values[f"steps/{name}"]) == [5, 10, 15, 20]
     rates = [2e-3 * (1 - step / 24) for step in (5, 10, 15, 20)]

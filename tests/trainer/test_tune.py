@@ -1,4 +1,4 @@
-"""Trials that are really trained, on a small shop."""
+"""Check a search whose trials are trained, on a small shop."""
 
 import json
 from types import SimpleNamespace
@@ -37,23 +37,23 @@ def arguments(shop, folder, *, text, train=None, trials=None):
     )
 
 
-def searched(given):
-    found = tuner_fn(given)
-    found.tuner.search(**found.fit_kwargs)
-    return found.tuner
+def searched(fn_args):
+    fn_result = tuner_fn(fn_args)
+    fn_result.tuner.search(**fn_result.fit_kwargs)
+    return fn_result.tuner
 
 
 @pytest.mark.slow
 def test_trials_are_trained_as_the_trainer_trains_and_the_trainer_takes_the_best_values(no_shopper, tmp_path):
     text = no_shopper.text.replace("epochs: 4", "epochs: 1") + TUNING
-    given = arguments(no_shopper, tmp_path, text=text, trials=str(tmp_path / "trials"))
-    search = searched(given)
+    fn_args = arguments(no_shopper, tmp_path, text=text, trials=str(tmp_path / "trials"))
+    search = searched(fn_args)
     best, *_, worst = best_first(search.trials)
     assert [trial.number for trial in search.trials] == [1, 2, 3]
     assert worst.outcome.score is None or best.outcome.score > worst.outcome.score
     assert len(list((tmp_path / "trials").iterdir())) == 3
-    given.hyperparameters = json.loads(json.dumps(search.get_best_hyperparameters()[0].get_config()))
-    run_fn(given)
+    fn_args.hyperparameters = json.loads(json.dumps(search.get_best_hyperparameters()[0].get_config()))
+    run_fn(fn_args)
     (epoch,) = json.loads((tmp_path / "model" / "assets.extra" / "history.json").read_text())
     assert epoch["eval_auc"] == best.outcome.score
     assert from_json(to_json(search.trials)) == tuple(search.trials)

@@ -1,4 +1,4 @@
-"""Batches are a function of seed and epoch, and shares of a step make up the whole."""
+"""Check that batches depend on seed and epoch alone, and that the shards of a step make up the whole."""
 
 import pytest
 import tensorflow as tf
@@ -9,7 +9,7 @@ from trainer.data.input_pipeline import SHOWN_GAIN, BatchShard, Epochs, Training
 
 @pytest.fixture(params=[True, False], ids=["in memory", "read anew"])
 def epochs(request, every_kind):
-    def made(shard=None, seed=5, requests=16):
+    def make(shard=None, seed=5, requests=16):
         kept = {} if request.param else {"cached_bytes": 0}
         return Epochs(
             TrainingExamples([every_kind.train]),
@@ -21,11 +21,11 @@ def epochs(request, every_kind):
             **kept,
         )
 
-    return made
+    return make
 
 
 def content(dataset):
-    """Batches as lists of requests, each all its ids: no two requests are alike."""
+    """Return batches as lists of requests, each as its ids, which are unique."""
     return [[repr(request) for request in zip(*_ids(features), strict=True)] for features, _ in dataset]
 
 
@@ -34,15 +34,15 @@ def _ids(features):
     return [each.to_list() if isinstance(each, tf.RaggedTensor) else each.numpy().tolist() for each in whole]
 
 
-def flat(given):
-    return [request for batch in given for request in batch]
+def flat(nested):
+    return [request for batch in nested for request in batch]
 
 
 def test_an_epoch_has_every_request_once_in_batches_of_the_size_asked_for(epochs):
-    made = epochs().epoch(0)
-    found = content(made)
-    assert [len(batch) for batch in found] == [16] * 12
-    assert len(set(flat(found))) == 192
+    make = epochs().epoch(0)
+    read = content(make)
+    assert [len(batch) for batch in read] == [16] * 12
+    assert len(set(flat(read))) == 192
 
 
 def test_an_epoch_is_the_same_whenever_it_is_asked_for_and_unlike_the_next_one(epochs):
@@ -63,7 +63,7 @@ def test_what_is_left_of_an_epoch_is_its_end(epochs):
 def test_shares_of_a_step_make_up_the_whole_and_nothing_twice(epochs):
     alone = content(epochs().epoch(1))
     shared = [content(epochs(BatchShard(worker, workers=2, replicas=2)).epoch(1)) for worker in (0, 1)]
-    assert [[len(batch) for batch in found] for found in shared] == [[4] * 24, [4] * 24]
+    assert [[len(batch) for batch in read] for read in shared] == [[4] * 24, [4] * 24]
     assert sorted(flat(shared[0] + shared[1])) == sorted(flat(alone))
 
 
@@ -88,9 +88,9 @@ def test_a_shared_step_that_needs_more_requests_than_there_are_is_refused(epochs
         epochs(BatchShard(0, 1, 2), requests=200)
 
 
-def test_a_candidate_gains_what_its_dearest_action_is_worth(every_kind):
+def test_a_candidates_gain_is_the_greatest_of_its_actions(every_kind):
     judged = batches([every_kind.eval], every_kind.tft, dataset=every_kind.dataset, requests=16)
     gained = [row for features, _ in judged for row in features[SHOWN_GAIN].to_list()]
-    for found, row in zip(gained, every_kind.rows[-64:], strict=True):
-        assert found == [max(click, 3 * buy) for click, buy in zip(row["label_click"], row["label_buy"], strict=True)]
+    for read, row in zip(gained, every_kind.rows[-64:], strict=True):
+        assert read == [max(click, 3 * buy) for click, buy in zip(row["label_click"], row["label_buy"], strict=True)]
     assert {0.0, 3.0} <= {each for row in gained for each in row}

@@ -14,40 +14,40 @@ FEATURES = {
 
 
 def test_each_candidate_is_held_against_the_history_of_its_own_request() -> None:
-    found = crossing(FEATURES, "item", "past")
-    assert found.times.tolist() == [2, 1, 0, 0, 0, 0, 1]
+    matches = crossing(FEATURES, "item", "past")
+    assert matches.times.tolist() == [2, 1, 0, 0, 0, 0, 1]
     # Events after the last match: "a" is the last but one of four, "b" the last but two.
-    assert found.events_since == pytest.approx([1, 2, NAN, NAN, NAN, NAN, 0], nan_ok=True)
-    assert found.seconds_since == pytest.approx([30, 60, NAN, NAN, NAN, NAN, 7], nan_ok=True)
+    assert matches.events_since == pytest.approx([1, 2, NAN, NAN, NAN, NAN, 0], nan_ok=True)
+    assert matches.seconds_since == pytest.approx([30, 60, NAN, NAN, NAN, NAN, 7], nan_ok=True)
     click, buy = codes(tf.constant(["click", "buy"]))
-    assert found.last_action.tolist() == [click, click, 0, 0, 0, 0, buy]
+    assert matches.last_action.tolist() == [click, click, 0, 0, 0, 0, buy]
 
 
 def test_a_missing_value_matches_no_missing_value_of_the_history() -> None:
-    found = crossing(FEATURES, "item", "past")
-    assert found.times[3] == 0
-    assert np.isnan(found.events_since[3])
+    matches = crossing(FEATURES, "item", "past")
+    assert matches.times[3] == 0
+    assert np.isnan(matches.events_since[3])
 
 
 def test_without_any_event_nothing_matches() -> None:
     nothing = tf.RaggedTensor.from_row_splits(tf.constant([], tf.string), [0, 0, 0])
     ages = tf.RaggedTensor.from_row_splits(tf.constant([], tf.float32), [0, 0, 0])
     empty = {"item": tf.ragged.constant([["a"], ["b", ""]]), "past_item": nothing, "past_action": nothing, "past_age_s": ages}
-    found = crossing(empty, "item", "past")
-    assert found.times.tolist() == found.last_action.tolist() == [0, 0, 0]
-    assert np.isnan(found.events_since).all()
-    assert np.isnan(found.seconds_since).all()
+    matches = crossing(empty, "item", "past")
+    assert matches.times.tolist() == matches.last_action.tolist() == [0, 0, 0]
+    assert np.isnan(matches.events_since).all()
+    assert np.isnan(matches.seconds_since).all()
 
 
 def test_codes_tell_values_apart_and_0_is_the_missing_one() -> None:
-    found = codes(tf.constant(["", "a", "b", "a"]))
-    assert found[0] == 0
-    assert (found[1:] > 0).all()
-    assert found[1] == found[3] != found[2]
+    matches = codes(tf.constant(["", "a", "b", "a"]))
+    assert matches[0] == 0
+    assert (matches[1:] > 0).all()
+    assert matches[1] == matches[3] != matches[2]
 
 
 def test_padding_is_0_behind_the_events() -> None:
-    found = padded(FEATURES["past_item"])
-    assert found.shape == (3, 4)
-    assert (found[1] == 0).all()
-    assert (found[2] != 0).tolist() == [True, False, False, False]
+    matches = padded(FEATURES["past_item"])
+    assert matches.shape == (3, 4)
+    assert (matches[1] == 0).all()
+    assert (matches[2] != 0).tolist() == [True, False, False, False]

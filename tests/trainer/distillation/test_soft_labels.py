@@ -1,4 +1,4 @@
-"""Boosted trees as the ranker's teacher."""
+"""Check the soft labels of boosted trees."""
 
 import logging
 
@@ -36,33 +36,33 @@ def test_it_learns_the_planted_rule_without_having_seen_the_labels_it_speaks_of(
 
 
 def test_labels_that_cannot_be_known_are_not_learnt_by_heart(every_kind, tmp_path):
-    """With labels drawn at random the estimates of a teacher that had seen them would tell them apart."""
+    """With random labels, only a teacher that was fitted to a request's own labels could predict them."""
     random, path = np.random.default_rng(0), tmp_path / "part-0"
     with tf.io.TFRecordWriter(str(path)) as out:
         for row in every_kind.rows:
             drawn = (random.random(len(row["label"])) < 0.3).astype(float).tolist()
             out.write(every_kind.serialize({**row, "label": drawn}))
-    told = fit_teacher([str(path)], [str(path)], dataset=every_kind.dataset)
+    fitted = fit_teacher([str(path)], [str(path)], dataset=every_kind.dataset)
     (features,) = parse_requests([str(path)], every_kind.dataset)
-    assert auc(features["label"].flat_values.numpy(), told.estimates(every_kind.dataset, features)) == pytest.approx(0.5, abs=0.06)
+    assert auc(features["label"].flat_values.numpy(), fitted.estimates(every_kind.dataset, features)) == pytest.approx(0.5, abs=0.06)
 
 
 def test_each_request_meets_its_own_estimates_however_they_are_shuffled(every_kind, taught, tmp_path):
     share = 0.25
     written = taught.write(files(every_kind.train), str(tmp_path), dataset=every_kind.dataset)
-    wanted = {}
+    expected = {}
     for features in parse_requests(files(every_kind.train), every_kind.dataset):
         mixed = features["label"].with_flat_values(
             (1 - share) * features["label"].flat_values + share * taught.estimates(every_kind.dataset, features)
         )
-        wanted |= {tuple(np.round(row.numpy(), 5)): None for row in mixed}
+        expected |= {tuple(np.round(row.numpy(), 5)): None for row in mixed}
     graph = tft.TFTransformOutput(every_kind.graph)
     soft = SoftLabels(written, share)
     examples = TrainingExamples(files(every_kind.train), soft_labels=soft)
-    given = Epochs(examples, graph, dataset=every_kind.dataset, requests=16, seed=1).epoch(0)
-    read = [tuple(np.round(row.numpy(), 5)) for _, labels in given for row in labels]
+    batches = Epochs(examples, graph, dataset=every_kind.dataset, requests=16, seed=1).epoch(0)
+    read = [tuple(np.round(row.numpy(), 5)) for _, labels in batches for row in labels]
     assert len(read) == sum(1 for _ in tf.data.TFRecordDataset(files(every_kind.train)))
-    assert set(read) == set(wanted)
+    assert set(read) == set(expected)
 
 
 def test_above_the_limit_shoppers_are_drawn_whole(every_kind, monkeypatch):

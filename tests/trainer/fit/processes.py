@@ -1,4 +1,4 @@
-"""Starts `apart.py`, and reads what it left."""
+"""Run trainings as processes of their own, and read the models they export."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 
-def started(
+def launch(
     shop: SimpleNamespace,
     folder: Path,
     settings: str,
@@ -21,7 +21,8 @@ def started(
     checkpoints: str | None = None,
     **environment: str,
 ) -> Any:
-    """A process that trains with other settings in the `model:` part; all of one folder train the same, each attempt writes its own.
+    """Start a process that trains with other settings in the `model:` part; attempts of one folder train the same
+    model.
 
     `checkpoints` is the folder that outlives an attempt, where the training's own doesn't.
     """
@@ -34,13 +35,13 @@ def started(
         "model_run_dir": str(folder / "Trainer" / "model_run" / str(attempt)),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    told = folder / f"settings-{attempt}.json"
-    told.write_text(json.dumps({"text": text, "devices": devices, "checkpoints": checkpoints, "fn_args": fn_args}))
-    return process("apart.py", str(told), **environment)
+    settings_file = folder / f"settings-{attempt}.json"
+    settings_file.write_text(json.dumps({"text": text, "devices": devices, "checkpoints": checkpoints, "fn_args": fn_args}))
+    return process("train_process.py", str(settings_file), **environment)
 
 
 def process(script: str, *args: str, **environment: str) -> Any:
-    """A script of this folder, begun."""
+    """Start a script of this folder."""
     paths = os.pathsep.join(map(os.path.abspath, sys.path))
     return subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name(script)), *args],
@@ -51,15 +52,15 @@ def process(script: str, *args: str, **environment: str) -> Any:
     )
 
 
-def finished(process: Any) -> str:
-    """What the process said, once it has ended well."""
-    said, _ = process.communicate(timeout=500)
-    assert process.returncode == 0, said
-    return said
+def finish(process: Any) -> str:
+    """Wait for the process to succeed; return its output."""
+    output, _ = process.communicate(timeout=500)
+    assert process.returncode == 0, output
+    return output
 
 
-def left(folder: Path, attempt: int = 1) -> SimpleNamespace:
-    """The exported weights and the training curve."""
+def exported(folder: Path, attempt: int = 1) -> SimpleNamespace:
+    """Read the exported weights and the training curve."""
     model = folder / "Trainer" / "model" / str(attempt)
     weights = [variable.numpy() for variable in tf.saved_model.load(str(model)).weights]
     return SimpleNamespace(weights=weights, curve=json.loads((model / "assets.extra" / "history.json").read_text()))

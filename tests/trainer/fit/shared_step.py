@@ -1,5 +1,5 @@
-"""One step shared by two devices beside its parts' gradients; in a process of its own, for devices are chosen before TensorFlow's first
-operation.
+"""One step shared by two devices beside its parts' gradients; in a process of its own, for devices are chosen before
+TensorFlow's first operation.
 
 Writes, as JSON, by weight the size of what the step should have changed and of what it did otherwise.
 """
@@ -25,14 +25,14 @@ from trainer.fit.strategy import batch_shard, strategy
 RATE = 0.1
 
 
-def main(told: str, out: str) -> None:
-    given = json.loads(Path(told).read_text())
+def main(settings_file: str, out: str) -> None:
+    settings = json.loads(Path(settings_file).read_text())
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    dataset, graph, devices = parse_dataset(given["text"]), tft.TFTransformOutput(given["graph"]), strategy("mirrored")
+    dataset, graph, devices = parse_dataset(settings["text"]), tft.TFTransformOutput(settings["graph"]), strategy("mirrored")
     config = ranker_config(dataset)
     epochs = Epochs(
-        TrainingExamples([given["train"]]),
+        TrainingExamples([settings["train"]]),
         graph,
         dataset=dataset,
         requests=config.batch_requests,
@@ -58,9 +58,12 @@ def main(told: str, out: str) -> None:
         model = build_ranker(graph, dataset, config, sample=epochs.sample, precision="float32")
         step = steps.TrainStep(model, config=config, rate=RATE)
     step(iter(devices.distribute_datasets_from_function(lambda _: epochs.epoch(0))))
-    found = [weight.numpy() - was for weight, was in zip(model.trainable_variables, before, strict=True)]
-    rows = zip(model.trainable_variables, expected, found, strict=True)
-    sizes = {weight.name: (float(np.abs(want).max()), float(np.abs(want - got).max())) for weight, want, got in rows}
+    changes = [weight.numpy() - was for weight, was in zip(model.trainable_variables, before, strict=True)]
+    rows = zip(model.trainable_variables, expected, changes, strict=True)
+    sizes = {
+        weight.name: (float(np.abs(expected_change).max()), float(np.abs(expected_change - change).max()))
+        for weight, expected_change, change in rows
+    }
     Path(out).write_text(json.dumps(sizes))
 
 

@@ -1,4 +1,4 @@
-"""Averaged weights follow the formula of the docstring."""
+"""Check moving averages against the formula of the docstring."""
 
 import pytest
 import tensorflow as tf

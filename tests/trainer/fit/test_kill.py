@@ -1,4 +1,4 @@
-"""A training that is killed and started again ends as one that wasn't."""
+"""Check that a training that is killed and started again ends as one that wasn't."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.fit.processes import finished, left, started
+from tests.trainer.fit.processes import exported, finish, launch
 
 pytestmark = pytest.mark.slow
 
@@ -19,12 +19,12 @@ SETTINGS = "{batch_requests: 2, epochs: 5, patience: 5, checkpoint_steps: 7, ave
 
 
 def newest(folder):
-    """The step of the newest checkpoint."""
+    """Return the step of the newest checkpoint."""
     return max((int(path.stem) for path in folder.rglob("*.checkpoint")), default=0)
 
 
 def killed_at(process, folder, step):
-    """Kill with SIGKILL once a checkpoint of that step is there; the step of the newest one."""
+    """Kill with SIGKILL once a checkpoint of that step is there; return the step of the newest one."""
     until = time.monotonic() + 300
     while newest(folder) < step:
         assert process.poll() is None, process.communicate()[0]
@@ -37,21 +37,21 @@ def killed_at(process, folder, step):
 
 
 def test_two_kills_leave_no_trace(every_kind, tmp_path):
-    undisturbed = started(every_kind, tmp_path / "undisturbed", SETTINGS)
-    assert "taken up" not in finished(undisturbed)
-    expected, folder = left(tmp_path / "undisturbed"), tmp_path / "killed"
+    undisturbed = launch(every_kind, tmp_path / "undisturbed", SETTINGS)
+    assert "taken up" not in finish(undisturbed)
+    expected, folder = exported(tmp_path / "undisturbed"), tmp_path / "killed"
     seen = [0]
     for attempt, step in enumerate((120, 300), start=1):  # in the second epoch and in the fourth
-        seen.append(killed_at(started(every_kind, folder, SETTINGS, attempt=attempt), folder, step))
+        seen.append(killed_at(launch(every_kind, folder, SETTINGS, attempt=attempt), folder, step))
     assert seen[1] >= 120
     assert seen[2] >= 300
-    said = finished(started(every_kind, folder, SETTINGS, attempt=3))
+    output = finish(launch(every_kind, folder, SETTINGS, attempt=3))
     # No more is lost than what came since the last checkpoint.
-    assert int(re.search(r"taken up at step (\d+)", said)[1]) == seen[2]
-    found = left(folder, attempt=3)
-    assert all((one == two).all() for one, two in zip(found.weights, expected.weights, strict=True))
+    assert int(re.search(r"taken up at step (\d+)", output)[1]) == seen[2]
+    actual = exported(folder, attempt=3)
+    assert all((one == two).all() for one, two in zip(actual.weights, expected.weights, strict=True))
     timeless = ("epoch", "step", "loss", "learning_rate", "eval_auc", "eval_ndcg")
-    assert [[row[name] for name in timeless] for row in found.curve] == [[row[name] for name in timeless] for row in expected.curve]
+    assert [[row[name] for name in timeless] for row in actual.curve] == [[row[name] for name in timeless] for row in expected.curve]
     assert not list(folder.glob("Trainer/checkpoints/*"))
 
 
@@ -60,10 +60,10 @@ def test_a_pod_that_is_tried_again_goes_on_from_a_folder_that_outlived_it_though
         for path in (*glob(every_kind.train), *glob(every_kind.eval), *Path(every_kind.graph).rglob("*")):
             os.utime(path, (attempt, attempt))
         shutil.rmtree(tmp_path / "pod", ignore_errors=True)
-        return started(every_kind, tmp_path / "pod", SETTINGS.replace("epochs: 5", "epochs: 1"), attempt=attempt, checkpoints=str(kept))
+        return launch(every_kind, tmp_path / "pod", SETTINGS.replace("epochs: 5", "epochs: 1"), attempt=attempt, checkpoints=str(kept))
 
     kept = tmp_path / "volume" / "checkpoints"
     step = killed_at(pod(1), kept, 20)
-    assert f"taken up at step {step}," in finished(pod(2))
+    assert f"taken up at step {step}," in finish(pod(2))
     assert not list(kept.iterdir())
-    assert left(tmp_path / "pod", attempt=2).curve[-1]["step"] == 96
+    assert exported(tmp_path / "pod", attempt=2).curve[-1]["step"] == 96

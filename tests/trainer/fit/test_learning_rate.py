@@ -1,4 +1,4 @@
-"""The learning rate over the steps, by hand."""
+"""Check the learning rate over the steps, by hand."""
 
 import math
 
@@ -23,8 +23,8 @@ def test_a_warm_up_rises_in_even_steps_and_then_stays():
 
 
 def test_a_linear_fall_ends_at_0_and_stays_there():
-    given = {"schedule": "linear", "warmup_steps": 1, "decay_steps": 4}
-    assert rates([0, 1, 2, 3, 5, 9], **given) == pytest.approx([0.4, 0.8, 0.6, 0.4, 0, 0], abs=1e-7)
+    options = {"schedule": "linear", "warmup_steps": 1, "decay_steps": 4}
+    assert rates([0, 1, 2, 3, 5, 9], **options) == pytest.approx([0.4, 0.8, 0.6, 0.4, 0, 0], abs=1e-7)
 
 
 def test_a_cosine_is_half_way_down_in_the_middle():

@@ -1,4 +1,6 @@
-"""Training shared by devices and by machines: as good as alone. There is no GPU here: devices are logical CPUs, machines processes."""
+"""Check that training on several devices or machines is as good as on one; devices are logical CPUs, machines
+processes.
+"""
 
 import json
 import socket
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 from components.contract.errors import RunError
-from tests.trainer.fit.processes import finished, left, process, started
+from tests.trainer.fit.processes import exported, finish, launch, process
 from trainer.fit.strategy import is_chief, strategy
 
 SETTINGS = "{{batch_requests: 16, epochs: 6, learning_rate: 0.003, strategy: {}}}"
@@ -16,27 +18,27 @@ SETTINGS = "{{batch_requests: 16, epochs: 6, learning_rate: 0.003, strategy: {}}
 @pytest.fixture(scope="module")
 def alone(every_kind, tmp_path_factory):
     folder = tmp_path_factory.mktemp("alone")
-    finished(started(every_kind, folder, SETTINGS.format("single")))
-    return left(folder)
+    finish(launch(every_kind, folder, SETTINGS.format("single")))
+    return exported(folder)
 
 
 def best(curve):
     return max(row["eval_auc"] for row in curve)
 
 
-def as_good_as(found, alone):
-    """The same steps, a falling loss near that of one device, and the eval AUC.
+def as_good_as(trained, alone):
+    """Check for the same steps, a falling loss near that of one device, and the eval AUC.
 
-    The requests of a step are others, and so is dropout: losses of the first epochs are as far apart as those of two seeds on one device,
-    whose ratio is up to 1.4 here.
+    The requests of a step are others, and so is dropout: losses of the first epochs are as far apart as those of two
+    seeds on one device, whose ratio is up to 1.4 here.
     """
-    steps, few = [row["step"] for row in found.curve], min(len(found.curve), len(alone.curve))
+    steps, few = [row["step"] for row in trained.curve], min(len(trained.curve), len(alone.curve))
     assert steps == [12 * epoch for epoch in range(1, len(steps) + 1)]
-    losses, expected = ([row["loss"] for row in each.curve[:few]] for each in (found, alone))
+    losses, expected = ([row["loss"] for row in each.curve[:few]] for each in (trained, alone))
     assert losses == pytest.approx(expected, rel=0.4, abs=0.05)
     assert losses[-1] < 0.9 * losses[0]
-    assert best(found.curve) == pytest.approx(best(alone.curve), abs=0.03)
-    assert all(np.isfinite(weight).all() for weight in found.weights)
+    assert best(trained.curve) == pytest.approx(best(alone.curve), abs=0.03)
+    assert all(np.isfinite(weight).all() for weight in trained.weights)
     return True
 
 
@@ -44,9 +46,9 @@ def as_good_as(found, alone):
 def test_a_step_of_two_devices_follows_the_mean_of_their_gradients(every_kind, tmp_path):
     settings = "{batch_requests: 16, dropout: 0, embedding_dropout: 0}"
     text = every_kind.text[: every_kind.text.index("model:")] + f"model: {settings}\n"
-    told, out = tmp_path / "told.json", tmp_path / "sizes.json"
-    told.write_text(json.dumps({"text": text, "train": every_kind.train, "graph": every_kind.graph}))
-    finished(process("shared_step.py", str(told), str(out)))
+    config_text, out = tmp_path / "told.json", tmp_path / "sizes.json"
+    config_text.write_text(json.dumps({"text": text, "train": every_kind.train, "graph": every_kind.graph}))
+    finish(process("shared_step.py", str(config_text), str(out)))
     sizes = json.loads(out.read_text())
     assert sum(expected > 1e-3 for expected, _ in sizes.values()) > 30  # weights that learn
     assert {name: (expected, off) for name, (expected, off) in sizes.items() if off > 1e-5 * expected + 1e-7} == {}
@@ -54,8 +56,8 @@ def test_a_step_of_two_devices_follows_the_mean_of_their_gradients(every_kind, t
 
 @pytest.mark.slow
 def test_two_devices_learn_as_one(every_kind, tmp_path, alone):
-    finished(started(every_kind, tmp_path, SETTINGS.format("mirrored"), devices=2))
-    assert as_good_as(left(tmp_path), alone)
+    finish(launch(every_kind, tmp_path, SETTINGS.format("mirrored"), devices=2))
+    assert as_good_as(exported(tmp_path), alone)
 
 
 @pytest.mark.slow
@@ -68,24 +70,25 @@ def test_two_machines_learn_as_one_and_only_the_chief_exports(every_kind, tmp_pa
     cluster = {"cluster": {"worker": addresses}}
     configs = [json.dumps({**cluster, "task": {"type": "worker", "index": index}}) for index in (0, 1)]
     workers = [
-        started(every_kind, tmp_path, SETTINGS.format("multi_worker"), attempt=index + 1, TF_CONFIG=config)
+        launch(every_kind, tmp_path, SETTINGS.format("multi_worker"), attempt=index + 1, TF_CONFIG=config)
         for index, config in enumerate(configs)
     ]
-    said = [finished(worker) for worker in workers]
-    assert as_good_as(left(tmp_path), alone)
+    outputs = [finish(worker) for worker in workers]
+    assert as_good_as(exported(tmp_path), alone)
     assert not (tmp_path / "Trainer" / "model" / "2").exists()
-    # Both tell one judgement, that of the chief.
-    judged = [[line.split("eval AUC ")[1][:6] for line in each.splitlines() if "eval AUC" in line] for each in said]
-    assert judged[0] == judged[1] == [f"{row['eval_auc']:.4f}" for row in left(tmp_path).curve]
+    # Both report the metrics of the chief.
+    judged = [[line.split("eval AUC ")[1][:6] for line in each.splitlines() if "eval AUC" in line] for each in outputs]
+    assert judged[0] == judged[1] == [f"{row['eval_auc']:.4f}" for row in exported(tmp_path).curve]
 
 
 @pytest.mark.parametrize(
-    "told", [None, "", "{}", '{"cluster": {"worker": ["a:1"]}}', '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}']
+    "config_text",
+    [None, "", "{}", '{"cluster": {"worker": ["a:1"]}}', '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}'],
 )
-def test_several_workers_that_nobody_named_are_a_clear_error(told, monkeypatch):
+def test_several_workers_that_nobody_named_are_a_clear_error(config_text, monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    if told is not None:
-        monkeypatch.setenv("TF_CONFIG", told)
+    if config_text is not None:
+        monkeypatch.setenv("TF_CONFIG", config_text)
     with pytest.raises(RunError, match=r"model.strategy is multi_worker: expected TF_CONFIG to hold .*; set it for each worker"):
         strategy("multi_worker")
 

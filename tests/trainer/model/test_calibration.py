@@ -1,4 +1,4 @@
-"""The maps of `trainer.model.calibration` against chances that are known."""
+"""Check the maps of `trainer.model.calibration` against known probabilities."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from trainer.model.calibration import KNOTS, Calibration, isotonic, platt
 
 @pytest.fixture
 def drawn():
-    """Logits that are twice too sure and one too high, and what happened."""
+    """Draw logits with twice the slope and an offset of 1, and labels."""
     random = np.random.default_rng(0)
     true = random.normal(-1, 1, 100_000)
     return 2 * true + 1, (random.random(len(true)) < expit(true)).astype(np.float64), true
@@ -35,25 +35,27 @@ def test_a_fitted_map_finds_the_chances_and_keeps_the_order(drawn, form):
     logits, labels, true = drawn
     layer = Calibration(1)
     layer.fit(logits[:, None], labels[:, None], form)
-    told = layer(tf.constant(logits[:, None], tf.float32)).numpy()[:, 0]
-    assert np.abs(expit(told) - expit(true)).mean() < 0.01 < 0.1 < np.abs(expit(logits) - expit(true)).mean()
+    calibrated = layer(tf.constant(logits[:, None], tf.float32)).numpy()[:, 0]
+    assert np.abs(expit(calibrated) - expit(true)).mean() < 0.01 < 0.1 < np.abs(expit(logits) - expit(true)).mean()
     steps = np.diff(layer(tf.constant(np.linspace(-12, 12, 2001)[:, None], tf.float32)).numpy()[:, 0])
     assert (steps > 0).all()
 
 
 def test_isotonic_knots_are_the_steps_of_pooled_groups():
-    """By hand, a group for each: shares 0, 1, 0 pool the last two to 1/2; with half a case more on either side (0.5 / 2), (1.5 / 3)."""
-    given, told = isotonic(np.array([-1.0, 0, 2]), np.array([0.0, 1, 0]))
-    assert given == pytest.approx([-1, 1])
-    assert told == pytest.approx([logit(1 / 4), logit(1 / 2) + 1e-3])
+    """By hand, a group for each: shares 0, 1, 0 pool the last two to 1/2; with half a case more on either side (0.5 /
+    2), (1.5 / 3).
+    """
+    knots, calibrated = isotonic(np.array([-1.0, 0, 2]), np.array([0.0, 1, 0]))
+    assert knots == pytest.approx([-1, 1])
+    assert calibrated == pytest.approx([logit(1 / 4), logit(1 / 2) + 1e-3])
 
 
 def test_each_action_has_a_map_of_its_own(drawn):
     logits, labels, _ = drawn
     layer = Calibration(2)
     layer.fit(np.stack([logits, logits], axis=1), np.stack([labels, np.zeros_like(labels)], axis=1), "platt")
-    told = layer(tf.constant([[1.0, 1.0]])).numpy()[0]
-    assert told == pytest.approx([0, 1], abs=0.05)  # what never happens has nothing to be fitted to
+    calibrated = layer(tf.constant([[1.0, 1.0]])).numpy()[0]
+    assert calibrated == pytest.approx([0, 1], abs=0.05)  # what never happens has nothing to be fitted to
 
 
 def test_scores_that_know_nothing_are_left_alone():
@@ -65,5 +67,5 @@ def test_scores_that_know_nothing_are_left_alone():
 
 
 def test_few_cases_have_few_knots():
-    given, _ = isotonic(np.arange(5.0), np.array([0.0, 0, 1, 0, 1]))
-    assert len(given) <= 5 < KNOTS
+    knots, _ = isotonic(np.arange(5.0), np.array([0.0, 0, 1, 0, 1]))
+    assert len(knots) <= 5 < KNOTS

@@ -104,9 +104,9 @@ def test_attention_over_no_history_is_0(attention, events):
 def matches(candidates, events, lengths, rows, action, age):
     layer = HistoryMatch("item", 2, dim=1)
     blocks = in_blocks(tf.math.bincount(rows, minlength=len(lengths)))
-    given, known, counts, done, ages = (tf.constant(each, tf.int64) for each in (candidates, events, lengths, action, age))
-    found = layer(given, known, counts, blocks, done, ages).numpy()
-    return found[:, :6], found[:, 6:], layer
+    candidate_ids, known, counts, done, ages = (tf.constant(each, tf.int64) for each in (candidates, events, lengths, action, age))
+    computed = layer(candidate_ids, known, counts, blocks, done, ages).numpy()
+    return computed[:, :6], computed[:, 6:], layer
 
 
 def test_matches_tell_of_the_same_id_in_the_history():
@@ -135,15 +135,17 @@ def test_self_attention_is_that_of_the_events_that_count_and_nothing_beyond():
     layer = SelfAttention(heads=2, dropout=0.5)
     random = np.random.default_rng(0)
     events, lengths = random.normal(size=(3, 5, 4)).astype("f"), tf.constant([5, 2, 0])
-    told = layer(tf.constant(events), lengths, training=False).numpy()
-    assert told.shape == events.shape
-    assert not told[1, 2:].any()
-    assert not told[2].any()
+    encoded = layer(tf.constant(events), lengths, training=False).numpy()
+    assert encoded.shape == events.shape
+    assert not encoded[1, 2:].any()
+    assert not encoded[2].any()
     junk = events.copy()
     junk[1, 2:] = 1e3
-    assert layer(tf.constant(junk), lengths, training=False).numpy()[:2, :2] == pytest.approx(told[:2, :2], abs=1e-5)
+    assert layer(tf.constant(junk), lengths, training=False).numpy()[:2, :2] == pytest.approx(encoded[:2, :2], abs=1e-5)
     alone = layer(tf.constant(events[1:2, :2]), tf.constant([2]), training=False).numpy()
-    assert told[1:2, :2] == pytest.approx(alone, abs=1e-5)
+    assert encoded[1:2, :2] == pytest.approx(alone, abs=1e-5)
     changed = events.copy()
     changed[0, 4, 0] += 1
-    assert np.abs(layer(tf.constant(changed), lengths, training=False).numpy()[0, 0] - told[0, 0]).max() > 1e-3  # an event sees the others
+    assert (
+        np.abs(layer(tf.constant(changed), lengths, training=False).numpy()[0, 0] - encoded[0, 0]).max() > 1e-3
+    )  # an event sees the others

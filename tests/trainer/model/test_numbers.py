@@ -1,4 +1,4 @@
-"""Numbers as buckets of quantiles, and in straight lines between them."""
+"""Check the embedding of numbers by quantile bucket and piecewise linearly."""
 
 from types import SimpleNamespace
 
@@ -23,12 +23,12 @@ def encoded():
 
 
 def embedded(encoded, numbers):
-    """With an embedding of one column, the bucket's own number, and 1,000 more for the second number."""
+    """Embed with one column, the index of the bucket, plus 1,000 for the second number."""
     table = Table("buckets", 2 * (BUCKETS + 1), 1)
     table(tf.constant([0]))
     table.table.assign([[float(row if row <= BUCKETS else row - BUCKETS - 1 + 1000)] for row in range(2 * (BUCKETS + 1))])
-    of = SimpleNamespace(config=SimpleNamespace(numbers=numbers, bucket_dim=1))
-    return Ranker._numbers(of, table, *encoded).numpy().tolist()
+    stub = SimpleNamespace(config=SimpleNamespace(numbers=numbers, bucket_dim=1))
+    return Ranker._numbers(stub, table, *encoded).numpy().tolist()
 
 
 def test_a_bucket_begins_at_its_boundary_and_what_is_missing_is_in_none(encoded):
@@ -39,5 +39,5 @@ def test_a_bucket_begins_at_its_boundary_and_what_is_missing_is_in_none(encoded)
 
 
 def test_piecewise_a_number_moves_in_a_straight_line_from_one_boundary_to_the_next(encoded):
-    """4.25 is a quarter of the way from the fifth boundary to the sixth; beyond the first and the last it stays where they are."""
+    """4.25 is a quarter of the way from the fifth boundary to the sixth; beyond the first and the last it is constant."""
     assert embedded(encoded, "piecewise") == [[5.25, 1005.25], [1, 1000], [31, 1031], [30.5, 1001]]

@@ -1,4 +1,4 @@
-"""Examination and inverse propensities tell what attracts from what was looked at."""
+"""Check that `examination` and `ips` separate attraction from examination."""
 
 import math
 
@@ -17,7 +17,7 @@ def logit(probability: float) -> float:
 
 
 def known(*propensities: float) -> InversePropensity:
-    """The first places as given, the last of them as all beyond."""
+    """Set the first propensities; all positions beyond have the last of them."""
     bias = InversePropensity()
     bias.assign(np.array([*propensities, *[propensities[-1]] * (PLACES - len(propensities))], np.float32))
     return bias
@@ -25,7 +25,7 @@ def known(*propensities: float) -> InversePropensity:
 
 @pytest.fixture
 def half() -> Examination:
-    """Every place but the first is looked at half the time."""
+    """Examine every position but the first half of the time."""
     examination = Examination()
     examination.probability(tf.constant([0]))
     examination.of_place.table.assign(tf.zeros([PLACES, 1]))
@@ -86,7 +86,7 @@ def test_an_action_weighs_the_inverse_of_how_often_its_place_is_looked_at_up_to_
 
 
 def test_the_expected_loss_over_clicks_is_the_loss_on_relevance():
-    """Two candidates, s = 3/4 and 1/4, at a place that one in two looks at; r is what would happen if all looked."""
+    """Two candidates, s = 3/4 and 1/4, at a position with e = 1/2; r is the label if all examined it."""
     logits = tf.constant([logit(3 / 4), logit(1 / 4)])
     relevance = (2 / 3, 1 / 3)
     bias = known(1, 1 / 2)
@@ -94,14 +94,15 @@ def test_the_expected_loss_over_clicks_is_the_loss_on_relevance():
     for clicks in ((0, 0), (0, 1), (1, 0), (1, 1)):
         chance = math.prod(r / 2 if click else 1 - r / 2 for r, click in zip(relevance, clicks, strict=True))
         targets, compared = bias(tf.constant(clicks, tf.float32), logits, tf.constant([1, 1]))
-        # Cross-entropy is linear in its target: with both clicked the part in (1 - t) is below 0, so what is averaged is without its floor.
+        # Cross-entropy is linear in its target: with both clicked the part in (1 - t) is below 0, so what is averaged
+        # is without its floor.
         expected += chance * float(tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(targets, compared)))
     by_hand = (2 / 3 * math.log(4 / 3) + 1 / 3 * math.log(4) + 1 / 3 * math.log(4) + 2 / 3 * math.log(4 / 3)) / 2
     assert expected == pytest.approx(by_hand, rel=1e-6)
 
 
 def test_over_a_batch_that_shows_what_is_expected_the_loss_is_that_on_relevance():
-    """Twelve impressions of one product, s = 3/4, at a place that one in two looks at; a third is clicked, so r = 2/3."""
+    """Twelve impressions of one product, s = 3/4, at a position with e = 1/2; a third is clicked, so r = 2/3."""
     targets, logits = known(1, 1 / 2)(tf.constant([1.0] * 4 + [0.0] * 8), tf.fill([12], logit(3 / 4)), tf.ones([12], tf.int64))
     loss = float(NonNegativeCrossEntropy()(targets[:, None], logits[:, None]))
     assert loss == pytest.approx(2 / 3 * math.log(4 / 3) + 1 / 3 * math.log(4), rel=1e-6)

@@ -1,4 +1,4 @@
-"""A positive weighs what it brought in, and what is judged gains by it."""
+"""Check the weights of positives by amount, and the gains of evaluation."""
 
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ PAID = [0.0, 10.0, 30.0, -5.0]
 
 @pytest.fixture(scope="module")
 def earning(every_kind, making, tmp_path_factory):
-    """The shop with a revenue on each candidate, of which only purchases count; its Transform graph stays what it is."""
+    """The shop with a revenue of each candidate, which counts for purchases; with the same Transform graph."""
     text = every_kind.text.replace("position: p}", "position: p, revenue: paid}").replace(
         "buy: {label: 3}", "buy: {label: 3, amount: revenue}"
     )
@@ -43,24 +43,24 @@ def test_weights_are_amounts_over_their_mean_among_purchases(earning):
     features, _ = next(iter(batches(earning.files, earning.tft, dataset=earning.dataset, requests=64)))
     epochs = Epochs(TrainingExamples(earning.files, weights=weights), earning.tft, dataset=earning.dataset, requests=64, seed=1)
     (batch,) = list(epochs.epoch(0))
-    wanted = sorted(
+    expected = sorted(
         [max(paid, 0) / np.mean(bought) if buy else 1.0 for paid, buy in zip(row["revenue"], row["label_buy"], strict=True)]
         for row in earning.rows
     )
-    found = sorted(batch[0][SHOWN_WEIGHT].to_list())
-    assert [len(each) for each in found] == [len(each) for each in wanted]
-    assert np.concatenate(found) == pytest.approx(np.concatenate(wanted), rel=1e-6)
+    weighted = sorted(batch[0][SHOWN_WEIGHT].to_list())
+    assert [len(each) for each in weighted] == [len(each) for each in expected]
+    assert np.concatenate(weighted) == pytest.approx(np.concatenate(expected), rel=1e-6)
     assert SHOWN_WEIGHT not in features
     assert SHOWN_WEIGHT not in Epochs(TrainingExamples(earning.files), earning.tft, dataset=earning.dataset, requests=64, seed=1).sample[0]
 
 
 def test_gains_are_weights_times_amounts_where_an_action_has_one(earning):
     features, _ = next(iter(batches(earning.files, earning.tft, dataset=earning.dataset, requests=64)))
-    wanted = [
+    expected = [
         [max(click, 3 * buy * max(paid, 0)) for click, buy, paid in zip(row["label_click"], row["label_buy"], row["revenue"], strict=True)]
         for row in earning.rows
     ]
-    assert features[SHOWN_GAIN].to_list() == wanted
+    assert features[SHOWN_GAIN].to_list() == expected
 
 
 @pytest.mark.parametrize("positive_weight", [1, 4])

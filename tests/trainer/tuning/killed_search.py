@@ -1,4 +1,4 @@
-"""A search that is killed in the middle of a trial, as a process of its own.
+"""Run a search that is killed in the middle of a trial, as a process of its own.
 
 python killed_search.py FOLDER DATASET KILLED_IN_TRIAL
 """
@@ -15,7 +15,7 @@ from trainer.tuning.trial_journal import Journal
 
 
 def score(config: RankerConfig) -> tuple[float, int]:
-    """Highest at dropout 0.3 and a learning rate of 0.004."""
+    """Return a score with its maximum at dropout 0.3 and a learning rate of 0.004."""
     return 0.8 - (config.dropout - 0.3) ** 2 - abs(config.learning_rate - 0.004) - 0.01 * (config.attention == "dot"), 1
 
 

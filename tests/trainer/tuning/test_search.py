@@ -1,4 +1,4 @@
-"""The search over a score that is known, so that nothing need be trained."""
+"""Check the search over a known score, without training."""
 
 import logging
 import math
@@ -56,7 +56,7 @@ def values(search: Search) -> list[dict[str, object]]:
 
 
 class Counted:
-    """The score, with how often it was asked for; `fault` is raised with the settings it says are bad."""
+    """Count the calls of a known score; raise `fault` for bad settings."""
 
     def __init__(self, fault: Callable[[RankerConfig], Exception | None] = lambda config: None) -> None:
         self.configs: list[RankerConfig] = []
@@ -164,9 +164,9 @@ def test_a_trial_that_fails_is_counted_and_shown_and_the_search_goes_on(tmp_path
     assert 0 < len(failed) < 9
     assert [trial for trial in search.trials if trial.outcome.score is None] == failed
     assert best_first(search.trials)[-len(failed) :] == failed
-    told = [record.getMessage() for record in caplog.records]
-    assert sum("failed: expected a finite loss, got nan" in line for line in told) == len(failed)
-    assert told[-1].startswith(f"best of 9 trials, {len(failed)} of them failed: trial ")
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum("failed: expected a finite loss, got nan" in line for line in messages) == len(failed)
+    assert messages[-1].startswith(f"best of 9 trials, {len(failed)} of them failed: trial ")
     assert search.get_best_hyperparameters()[0].values["dropout"] <= 0.3
 
 
@@ -206,8 +206,8 @@ def test_each_trial_is_told_at_its_start_and_its_end(tmp_path: Path, caplog: pyt
     with caplog.at_level(logging.INFO, "shelfrank.progress"):
         searched(tmp_path, text(2))
         searched(tmp_path, text(2))
-    told = [record.getMessage() for record in caplog.records]
-    assert told[0] == "trial 1 of 2  learning_rate 0.002  dropout 0.2  attention dot  batch_requests 64"
-    assert told[1] == "trial 1 of 2  eval AUC 0.7780, the best so far  (1 epochs in 0 s)"
-    assert len(told) == 10
-    assert told[6].endswith("(kept from an earlier run)")
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages[0] == "trial 1 of 2  learning_rate 0.002  dropout 0.2  attention dot  batch_requests 64"
+    assert messages[1] == "trial 1 of 2  eval AUC 0.7780, the best so far  (1 epochs in 0 s)"
+    assert len(messages) == 10
+    assert messages[6].endswith("(kept from an earlier run)")

@@ -87,7 +87,7 @@ def test_a_trainer_without_tuner_has_the_files_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tuning", "told"),
+    ("tuning", "expected"),
     [
         ("{space: {droput: [0, 1]}}", "tuning.space.droput: unknown setting; did you mean 'dropout'?"),
         ("{trial: {epoch: 1}}", "tuning.trial.epoch: unknown setting; did you mean 'epochs'?"),
@@ -106,10 +106,10 @@ def test_a_trainer_without_tuner_has_the_files_settings() -> None:
         ),
     ],
 )
-def test_a_fault_names_the_setting_and_a_remedy(tuning: str, told: str) -> None:
+def test_a_fault_names_the_setting_and_a_remedy(tuning: str, expected: str) -> None:
     with pytest.raises(DatasetFileError) as caught:
         check_settings(shop(tuning))
-    assert str(caught.value).startswith(told)
+    assert str(caught.value).startswith(expected)
 
 
 def test_a_fault_of_the_model_itself_is_found_with_and_without_a_search() -> None:

@@ -1,4 +1,4 @@
-"""New ids: what a model makes of products, shops and words that training never met."""
+"""Check the scores of ids that training never had: new products, shops and words."""
 
 from types import SimpleNamespace
 
@@ -24,12 +24,12 @@ def trained(every_kind, tmp_path_factory):
     path = tmp_path_factory.mktemp("model")
     files = {"train_files": [every_kind.train], "eval_files": [every_kind.eval], "transform_output": every_kind.graph}
     run_fn(SimpleNamespace(**files, serving_model_dir=str(path), custom_config={"dataset": every_kind.text}))
-    return SimpleNamespace(left=read_champion(str(path)), scores=tf.saved_model.load(str(path)).signatures["examples"])
+    return SimpleNamespace(champion=read_champion(str(path)), scores=tf.saved_model.load(str(path)).signatures["examples"])
 
 
 def scores(trained, rows):
-    found = trained.scores(tf.constant([serialize(row) for row in rows]))["scores"].numpy()
-    return [each[: len(row["label"])] for each, row in zip(found, rows, strict=True)]
+    padded = trained.scores(tf.constant([serialize(row) for row in rows]))["scores"].numpy()
+    return [each[: len(row["label"])] for each, row in zip(padded, rows, strict=True)]
 
 
 def with_new_items(rows, name):
@@ -43,11 +43,12 @@ def test_rows_that_training_met_are_learnt_and_all_others_are_0(every_kind, trai
     ids |= {f"words/{name}": [out[name]] for name in ("title", "tags", "query")}
     for name, columns in ids.items():
         met = np.unique(np.concatenate([np.ravel(getattr(column, "flat_values", column)) for column in columns]))
-        rows = trained.left.weights[name]
+        rows = trained.champion.weights[name]
         learnt = np.flatnonzero(rows.any(axis=1))
         assert learnt.tolist() == met.tolist(), name
-    # There is something to tell apart; of the items only history's names fall into the buckets for the rest, and into all of them.
-    assert not all(rows.any() for rows in trained.left.weights["tables/shop"])
+    # There is something to tell apart; of the items only history's names fall into the buckets for the rest, and into
+    # all of them.
+    assert not all(rows.any() for rows in trained.champion.weights["tables/shop"])
 
 
 def test_two_new_products_of_the_same_content_score_the_same(every_kind, trained):

@@ -1,4 +1,6 @@
-"""What a new ranker takes over from the champion: by hand-worked arrays, and through the Trainer's entry point on a changed shop."""
+"""Check which of the champion's weights a new ranker starts from: by hand-worked arrays, and through the Trainer's
+entry point on a changed shop.
+"""
 
 import logging
 import logging.handlers
@@ -48,9 +50,9 @@ DRAWN = {"tables/item": np.full((4, 2), 9, np.float32), "dense/0/kernel": np.ful
 
 def test_rows_are_carried_by_key_and_new_or_untrained_ones_are_as_drawn() -> None:
     keys = {"tables/item": [*entry("new", "b", "a"), ("key", "?0")]}
-    found, carried = carried_weights(DRAWN, keys, CHAMPION.inputs, CHAMPION)
-    assert found["tables/item"].tolist() == [[9, 9], [2, 2], [1, 1], [9, 9]]
-    assert found["dense/0/kernel"].tolist() == [[5], [5]]
+    carried_values, carried = carried_weights(DRAWN, keys, CHAMPION.inputs, CHAMPION)
+    assert carried_values["tables/item"].tolist() == [[9, 9], [2, 2], [1, 1], [9, 9]]
+    assert carried_values["dense/0/kernel"].tolist() == [[5], [5]]
     assert carried == CarryOver(("tables/item", "dense/0/kernel"), (), {"tables/item": (2, 3)})
 
 
@@ -58,21 +60,21 @@ def test_a_kernel_of_another_shape_or_of_other_inputs_begins_anew() -> None:
     keys = {"tables/item": entry("a", "b", "c", "d")}
     wider = DRAWN | {"dense/0/kernel": np.zeros((3, 1), np.float32)}
     for drawn, inputs in ((wider, CHAMPION.inputs), (DRAWN, ["candidate brand 2"])):
-        found, carried = carried_weights(drawn, keys, inputs, CHAMPION)
-        assert set(found) == set(carried.carried) == {"tables/item"}
+        carried_values, carried = carried_weights(drawn, keys, inputs, CHAMPION)
+        assert set(carried_values) == set(carried.carried) == {"tables/item"}
         assert carried.initialized == ("dense/0/kernel",)
 
 
 def test_a_table_of_another_width_or_without_a_common_key_begins_anew() -> None:
     keys = {"tables/item": entry("x", "y", "z", "w")}
-    found, carried = carried_weights(DRAWN, keys, CHAMPION.inputs, CHAMPION)
-    assert set(found) == {"dense/0/kernel"}
+    carried_values, carried = carried_weights(DRAWN, keys, CHAMPION.inputs, CHAMPION)
+    assert set(carried_values) == {"dense/0/kernel"}
     assert carried.entries == {"tables/item": (0, 4)}
     wider = {"tables/item": np.zeros((4, 3), np.float32)}
     assert carried_weights(wider, {"tables/item": entry("a", "b", "c", "d")}, CHAMPION.inputs, CHAMPION)[0] == {}
 
 
-def test_what_was_taken_over_is_told_in_one_line() -> None:
+def test_a_line_summarizes_what_was_carried_over() -> None:
     taken = tuple(f"t{at}" for at in range(41))
     line = CarryOver(taken, ("a", "b", "c"), {"tables/item": (1204, 1310)}).line("release 3")
     assert line == "warm start from release 3: 41 of 44 tables and kernels; 1,204 of 1,310 keys of item; new: a, b, c"
@@ -82,32 +84,34 @@ def test_what_was_taken_over_is_told_in_one_line() -> None:
 def test_names_of_weights_are_the_same_in_every_model_of_a_process_and_cover_all_that_is_learnt(every_kind) -> None:
     config = ranker_config(every_kind.dataset)
     batch = next(iter(batches([every_kind.eval], every_kind.tft, dataset=every_kind.dataset, requests=4)))
-    found = []
+    carried_values = []
     for _ in range(2):
         model = ranker(every_kind.tft, dataset=every_kind.dataset, config=config)
         model.compute_loss(batch)
-        found.append({name: tuple(variable.shape) for name, variable in weights(model).items()})
-    assert found[0] == found[1]
-    assert {"tables/item", "words/title", "buckets/candidate", "head/dense/0/0/kernel", "head/dense/0/1/moving_mean"} <= set(found[0])
+        carried_values.append({name: tuple(variable.shape) for name, variable in weights(model).items()})
+    assert carried_values[0] == carried_values[1]
+    assert {"tables/item", "words/title", "buckets/candidate", "head/dense/0/0/kernel", "head/dense/0/1/moving_mean"} <= set(
+        carried_values[0]
+    )
     moving, calibration = 2 * len(config.dense), 3
-    assert len(found[0]) == len(model.trainable_variables) + moving + calibration
+    assert len(carried_values[0]) == len(model.trainable_variables) + moving + calibration
 
 
-def run(shop, path, **given):
+def run(shop, path, **options):
     files = {"train_files": [shop.train], "eval_files": [shop.eval], "transform_output": shop.graph, "serving_model_dir": str(path)}
-    run_fn(SimpleNamespace(**files, custom_config={"dataset": given.pop("text", shop.text), "champion": "release 3"}, **given))
+    run_fn(SimpleNamespace(**files, custom_config={"dataset": options.pop("text", shop.text), "champion": "release 3"}, **options))
     return read_champion(str(path))
 
 
 @pytest.fixture(scope="module")
 def champion(every_kind, tmp_path_factory):
     folder = tmp_path_factory.mktemp("champion")
-    return SimpleNamespace(folder=str(folder), left=run(every_kind, folder, text=every_kind.text.replace("epochs: 6", "epochs: 1")))
+    return SimpleNamespace(folder=str(folder), exported=run(every_kind, folder, text=every_kind.text.replace("epochs: 6", "epochs: 1")))
 
 
 @pytest.fixture(scope="module")
 def later(every_kind, tmp_path_factory):
-    """The shop at a later time: half of its products and a brand have new names, and they are met from the first request on."""
+    """The shop later: half of its products and a brand have new names, from the first request on."""
     folder = tmp_path_factory.mktemp("later")
     renamed = {f"i{at}": f"new{at}" for at in range(6)} | {"b3": "new brand"}
     rows = [{name: [renamed.get(value, value) for value in values] for name, values in row.items()} for row in every_kind.rows]
@@ -124,19 +128,19 @@ def later(every_kind, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def heirs(later, champion, tmp_path_factory):
-    """Two runs alike, that hardly learn, and what they told."""
-    told = logging.handlers.BufferingHandler(1000)
+    """Two equal runs that hardly learn, and their log."""
+    messages = logging.handlers.BufferingHandler(1000)
     progress = logging.getLogger("shelfrank.progress")
-    progress.addHandler(told)
+    progress.addHandler(messages)
     progress.setLevel(logging.INFO)
-    left = [run(later, tmp_path_factory.mktemp("heir"), base_model=champion.folder) for _ in range(2)]
-    progress.removeHandler(told)
-    return SimpleNamespace(left=left, told=[record.getMessage() for record in told.buffer])
+    exported = [run(later, tmp_path_factory.mktemp("heir"), base_model=champion.folder) for _ in range(2)]
+    progress.removeHandler(messages)
+    return SimpleNamespace(exported=exported, messages=[record.getMessage() for record in messages.buffer])
 
 
 @pytest.mark.slow
 def test_an_heir_has_the_champions_weights_wherever_they_mean_the_same(heirs, champion, later) -> None:
-    old, new = champion.left, heirs.left[0]
+    old, new = champion.exported, heirs.exported[0]
     assert new.inputs == old.inputs == network_inputs(layout(later.dataset))
     for name, value in new.weights.items():
         if name in new.keys:
@@ -150,15 +154,15 @@ def test_an_heir_has_the_champions_weights_wherever_they_mean_the_same(heirs, ch
 
 @pytest.mark.slow
 def test_the_same_champion_and_the_same_requests_give_the_same_bytes(heirs) -> None:
-    first, second = (left.weights for left in heirs.left)
+    first, second = (exported.weights for exported in heirs.exported)
     assert first.keys() == second.keys()
     assert all(first[name].tobytes() == second[name].tobytes() for name in first)
 
 
 @pytest.mark.slow
 def test_only_what_is_new_begins_anew_and_the_run_says_so(heirs, champion) -> None:
-    line, _ = [message for message in heirs.told if "warm start" in message]
-    every = len(champion.left.weights)
+    line, _ = [message for message in heirs.messages if "warm start" in message]
+    every = len(champion.exported.weights)
     assert line.startswith(f"warm start from release 3: {every} of {every} tables and kernels; ")
     assert "; 6 of 12 keys of item" in line
     assert "new:" not in line
@@ -183,7 +187,7 @@ def test_the_dull_baseline_leaves_nothing(every_kind, tmp_path, caplog) -> None:
 
 
 def test_a_champion_that_may_know_the_answers_is_not_begun_with(every_kind, champion, caplog) -> None:
-    until = champion.left.trained_until_us
+    until = champion.exported.trained_until_us
     assert start(champion.folder, last_request_us=until, shop=every_kind).champion is not None
     with caplog.at_level(logging.INFO, "shelfrank.progress"):
         assert start(champion.folder, last_request_us=until - 1, shop=every_kind).champion is None
@@ -205,7 +209,7 @@ def test_a_champion_of_windows_by_another_hash_is_not_begun_with(champion, caplo
     ],
 )
 def test_a_warm_window_reaches_back_to_where_the_champion_ended(every_kind, champion, last_request_us, since_us) -> None:
-    ended = champion.left.trained_until_us
+    ended = champion.exported.trained_until_us
     assert 900 < ended < 1000
     warm = start(champion.folder, settings="warm_start: true, warm_window: 2s", last_request_us=last_request_us, shop=every_kind)
     assert warm.since_us == (ended + 1 if since_us == 1000 else since_us)
