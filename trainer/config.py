@@ -88,7 +88,7 @@ class RankerConfig(Strict):
     history_layers: int = Field(default=0, ge=0, description="Layers of self-attention over the history (BST)")
     attention_dim: int = Field(default=16, ge=1, description="Width of an encoded event of the history")
     attention_units: int = Field(default=16, ge=1, description="Hidden units of the activation unit")
-    attention_heads: int = Field(default=2, ge=1)
+    attention_heads: int = Field(default=2, ge=1, description="Heads of each attention")
     warm_start: bool = Field(default=False, description="Start from the weights of the current release, where there is one")
     warm_window: Duration | None = Field(
         default=None,

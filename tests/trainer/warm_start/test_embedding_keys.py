@@ -51,5 +51,5 @@ def test_spans_survive_their_file():
 
 def test_hash_buckets_of_another_number_are_other_buckets():
     few, many = (keys((HashBuckets(count),), pytest.fail) for count in (2, 3))
-    assert few == [("place", "0/2"), ("place", "1/2")]
+    assert few == [("bucket", "0/2"), ("bucket", "1/2")]
     assert not set(few) & set(many)
