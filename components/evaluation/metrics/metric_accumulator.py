@@ -31,8 +31,7 @@ from numpy.typing import NDArray
 
 from components.contract.errors import InputError
 from components.contract.sources import AMOUNTS
-from components.evaluation.metrics.bootstrap import poisson_counts
-from components.evaluation.metrics.bootstrap_replicates import Replicates
+from components.evaluation.metrics.bootstrap import Replicates, poisson_counts
 from components.evaluation.metrics.item_coverage import NO_ITEMS, ItemCoverage, user_groups
 from components.evaluation.metrics.score_histogram import NO_SCORES, ScoreHistogram
 from components.evaluation.metrics.user_counts import NO_COUNTS, UserCounts
