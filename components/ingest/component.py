@@ -14,7 +14,7 @@ from tfx.types.experimental.simple_artifacts import File as FileArtifact
 from tfx.types.standard_artifacts import Examples
 
 from components.contract.load import parse_dataset
-from components.contract.storage.folder_lock import locked_for_reading
+from components.contract.storage.folder_lock import held
 from components.contract.values.data_cutoff import resolved
 from components.ingest.report import ingest_report, require_examples, require_labels
 from components.ingest.requests.splits import SPLITS, data_end_us
@@ -57,7 +57,7 @@ def EventExampleGen(  # noqa: N802, a component is named like a class
     now_us = time.time_ns() // 1000
     ends_us = data_end_us(shop, resolved(data_until, datetime.fromtimestamp(now_us / 1e6, UTC)))
     reported = os.path.join(report.uri, "report.json")
-    with locked_for_reading(path for source in shop.events for path in matching(source, data_root)):
+    with held(path for source in shop.events for path in matching(source, data_root)):
         blocks = layout(shop, data_root)
         work = os.path.join(examples.uri, ".work")
         partitions = max(1, -(-blocks.rows // PARTITION_ROWS))

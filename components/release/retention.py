@@ -7,7 +7,7 @@ from pathlib import Path
 
 from components.contract.errors import InputError
 from components.contract.storage.labels import Labels
-from components.contract.storage.retention import entries_to_remove
+from components.contract.storage.retention import beyond
 from components.contract.storage.store_layout import UNFINISHED
 
 DAY_US = 86_400_000_000
@@ -35,7 +35,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class StoredRelease:
+class Kept:
     """A release with the time of its publication and its size with its serving bundle, in bytes."""
 
     version: int
@@ -43,19 +43,19 @@ class StoredRelease:
     size: int
 
 
-def protected_versions(versions: Collection[int], labels: Labels | None) -> set[int]:
+def needed(there: Collection[int], labels: Labels | None) -> set[int]:
     """Return the releases kept whatever the limits: the newest, the labelled, and those that a rollback returns to."""
-    stay = {max(versions)} if versions else set[int]()
+    stay = {max(there)} if there else set[int]()
     if labels is not None:
         stay |= set(labels.now.values())
-        stay |= {version for carriers in labels.carried.values() for version in [each for each in carriers if each in versions][-2:]}
-    return stay & set(versions)
+        stay |= {version for carriers in labels.carried.values() for version in [each for each in carriers if each in there][-2:]}
+    return stay & set(there)
 
 
-def releases_to_remove(releases: Sequence[StoredRelease], stay: Collection[int], limits: Limits, *, now_us: int) -> list[StoredRelease]:
+def too_many(releases: Sequence[Kept], stay: Collection[int], limits: Limits, *, now_us: int) -> list[Kept]:
     """Choose the releases to delete, the oldest first."""
     oldest_us = now_us - limits.days * DAY_US if limits.days else 0
-    return entries_to_remove(
+    return beyond(
         sorted(releases, key=lambda each: each.version),
         too_old=lambda each: each.created_us < oldest_us,
         bytes=limits.bytes,

@@ -210,7 +210,7 @@ def serve(args: Namespace) -> None:
     """`shelfrank serve`."""
     import webbrowser
 
-    from components.contract.storage.folder_lock import shared_lock
+    from components.contract.storage.folder_lock import read
     from pipeline.ops.child_servers import ended_by_signals, wait
     from pipeline.ops.serve import HOST, Ports, commands, served
     from pipeline.results.result import read_result
@@ -220,7 +220,7 @@ def serve(args: Namespace) -> None:
     try:
         with (
             ended_by_signals(),
-            shared_lock(file.parent / "releases"),
+            read(file.parent / "releases"),
             served(result, file.parent.absolute(), ports, kept=args.versions, out=sys.stderr) as servers,
         ):
             page = f"http://{HOST}:{ports.service}/page/"

@@ -13,14 +13,14 @@ from typing import Any
 from rich.table import Table
 
 from components.contract.errors import InputError
-from components.contract.storage.folder_lock import exclusive_lock
+from components.contract.storage.folder_lock import alone
 from components.contract.storage.labels import Labels
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import SERVING
 from components.release.labels import check_there, read_labels, write_labels
 from components.release.manifest import Manifest, read_manifest
 from components.release.publish import newest, versions
-from components.release.retention import Limits, StoredRelease, protected_versions, releases_to_remove, remove, size_of
+from components.release.retention import Kept, Limits, needed, remove, size_of, too_many
 from serving.mirror.move_labels import Target, moved, replicas
 
 _METRICS = ("auc", "ndcg_at_10")
@@ -105,15 +105,15 @@ def prune(place: Place, limits: Limits, *, now_us: int) -> list[int]:
     """
     folder = place.folder
     serving = folder.parent / SERVING
-    with _alone(folder), exclusive_lock(folder) as free:
+    with _alone(folder), alone(folder) as free:
         if not free:
             raise InputError(f"{folder}: expected that nobody reads the releases, and a run or a server does; try again when it has ended")
         there = versions(folder)
         kept = [
-            StoredRelease(each, read_manifest(folder / str(each)).created_us, size_of(folder / str(each)) + size_of(serving / str(each)))
+            Kept(each, read_manifest(folder / str(each)).created_us, size_of(folder / str(each)) + size_of(serving / str(each)))
             for each in there
         ]
-        gone = releases_to_remove(kept, protected_versions(there, read_labels(folder)), limits, now_us=now_us)
+        gone = too_many(kept, needed(there, read_labels(folder)), limits, now_us=now_us)
         for each in gone:
             remove(folder / str(each.version))
             if (serving / str(each.version)).is_dir():

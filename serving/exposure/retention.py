@@ -13,8 +13,8 @@ from pathlib import Path
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
-from components.contract.storage.folder_lock import exclusive_lock
-from components.contract.storage.retention import entries_to_remove
+from components.contract.storage.folder_lock import alone
+from components.contract.storage.retention import beyond
 from serving.exposure.erase import begun_s
 from serving.exposure.log_file import COMPLETE, sync_folder
 
@@ -64,7 +64,7 @@ def needed_from_s(dataset: Dataset, now_s: float) -> float:
 def too_many(files: Sequence[Kept], retention: Retention, *, now_s: float, needed_s: float) -> list[Kept]:
     """Those to be removed, the oldest first, without those that have lines of `needed_s` or later."""
     oldest_s = now_s - retention.days * DAY_S if retention.days else 0
-    return entries_to_remove(
+    return beyond(
         sorted(files, key=lambda file: (file.ended_s, file.path)),
         too_old=lambda file: file.ended_s < oldest_s,
         bytes=retention.bytes,
@@ -86,7 +86,7 @@ def remove_old(folder: Path, retention: Retention, dataset: Dataset, *, now_s: f
     Raises:
         OSError: a file couldn't be removed.
     """
-    with exclusive_lock(folder) as free:
+    with alone(folder) as free:
         if not free:
             return []
         files = [_kept(path, rotate_s) for path in folder.glob(f"*{COMPLETE}")]

@@ -10,7 +10,7 @@ READING = ".reading"  # the lock file of a folder whose files may be removed; it
 
 
 @contextmanager
-def locked_for_reading(paths: Iterable[str]) -> Iterator[None]:
+def held(paths: Iterable[str]) -> Iterator[None]:
     """Lock the folders of these paths against removal while the block runs, where they have a lock file."""
     with ExitStack() as stack:
         for folder in sorted({os.path.dirname(path) for path in paths if "://" not in path}):
@@ -22,7 +22,7 @@ def locked_for_reading(paths: Iterable[str]) -> Iterator[None]:
 
 
 @contextmanager
-def shared_lock(folder: Path) -> Iterator[None]:
+def read(folder: Path) -> Iterator[None]:
     """Lock a folder against removal of its files while the block runs.
 
     Raises:
@@ -34,7 +34,7 @@ def shared_lock(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def exclusive_lock(folder: Path) -> Iterator[bool]:
+def alone(folder: Path) -> Iterator[bool]:
     """Try to lock a folder exclusively while the block runs; yields False where it is being read."""
     with (folder / READING).open("ab") as lock:
         try:

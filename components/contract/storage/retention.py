@@ -16,7 +16,7 @@ class Sized(Protocol):
 Entry = TypeVar("Entry", bound=Sized)
 
 
-def entries_to_remove(
+def beyond(
     entries: Iterable[Entry], *, too_old: Callable[[Entry], bool], bytes: int, count: int, stays: Callable[[Entry], bool]
 ) -> list[Entry]:
     """Choose the entries to remove so that the rest keeps the limits, except those that stay.

@@ -5,25 +5,25 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import InputError
-from components.contract.storage.folder_lock import shared_lock
+from components.contract.storage.folder_lock import read
 from components.contract.storage.labels import Labels
 from components.release.labels import write_labels
 from components.release.manifest import Manifest
 from components.release.publish import publish, versions
-from components.release.retention import DAY_US, Limits, StoredRelease, protected_versions, releases_to_remove
+from components.release.retention import DAY_US, Kept, Limits, needed, too_many
 from pipeline.cli.main import main
 from pipeline.ops.releases import Place, prune
 
 NOW_US = 100 * DAY_US
 
 
-def kept(*versions: int, size: int = 10) -> list[StoredRelease]:
+def kept(*versions: int, size: int = 10) -> list[Kept]:
     """Version N made on day N."""
-    return [StoredRelease(version, version * DAY_US, size) for version in versions]
+    return [Kept(version, version * DAY_US, size) for version in versions]
 
 
-def gone(limits: Limits, *, stay: set[int], of: list[StoredRelease] | None = None) -> list[int]:
-    return [each.version for each in releases_to_remove(of or kept(90, 93, 95, 98, 99), stay, limits, now_us=NOW_US)]
+def gone(limits: Limits, *, stay: set[int], of: list[Kept] | None = None) -> list[int]:
+    return [each.version for each in too_many(of or kept(90, 93, 95, 98, 99), stay, limits, now_us=NOW_US)]
 
 
 def test_the_oldest_go_first_by_each_limit() -> None:
@@ -39,11 +39,11 @@ def test_what_stays_is_passed_over_and_counts() -> None:
 
 
 def test_the_newest_labels_and_what_rollbacks_return_to_are_needed() -> None:
-    assert protected_versions([1, 2, 3], None) == {3}
-    assert protected_versions([], None) == set()
+    assert needed([1, 2, 3], None) == {3}
+    assert needed([], None) == set()
     labels = Labels("shop", "", {"stable": (1, 2, 4), "canary": (3, 4)})
-    assert protected_versions([1, 2, 3, 4, 5], labels) == {2, 3, 4, 5}
-    assert protected_versions([1, 4, 5], labels) == {1, 4, 5}  # 2 is gone, so a rollback of stable returns to 1
+    assert needed([1, 2, 3, 4, 5], labels) == {2, 3, 4, 5}
+    assert needed([1, 4, 5], labels) == {1, 4, 5}  # 2 is gone, so a rollback of stable returns to 1
 
 
 def test_no_limit_or_one_below_0_is_refused() -> None:
@@ -76,7 +76,7 @@ def test_the_command_removes_releases_with_what_the_service_needs_of_them(run: P
 
 
 def test_while_a_server_reads_them_nothing_goes(run: Path) -> None:
-    with shared_lock(run / "releases"), pytest.raises(InputError, match="expected that nobody reads the releases"):
+    with read(run / "releases"), pytest.raises(InputError, match="expected that nobody reads the releases"):
         prune(Place(run / "releases"), Limits(count=1), now_us=NOW_US)
     assert versions(run / "releases") == (1, 2, 3, 4)
     assert prune(Place(run / "releases"), Limits(count=1), now_us=NOW_US) == [1, 3]

@@ -8,7 +8,7 @@ import pytest
 
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
-from components.contract.storage.folder_lock import READING, locked_for_reading
+from components.contract.storage.folder_lock import READING, held
 from serving.exposure.log import ExposureLog, LogSettings
 from serving.exposure.retention import Kept, Retention, needed_from_s, remove_old, too_many
 from tests.serving.service.little_shop import SHOP, dataset
@@ -74,14 +74,14 @@ def test_files_of_all_kinds_are_cut_at_one_moment_and_others_let_be(tmp_path: Pa
 def test_while_a_run_reads_the_folder_nothing_goes(tmp_path: Path) -> None:
     path = write(tmp_path, "impressions", 48)
     (tmp_path / READING).touch()
-    with locked_for_reading([str(path), str(tmp_path / "another.jsonl"), "s3://bucket/file"]), locked_for_reading([str(path)]):
+    with held([str(path), str(tmp_path / "another.jsonl"), "s3://bucket/file"]), held([str(path)]):
         assert removed(tmp_path, Retention(days=1)) == []
         assert path.exists()
     assert removed(tmp_path, Retention(days=1)) == ["impressions"]
 
 
 def test_a_folder_that_nothing_is_removed_from_is_read_without_a_trace(tmp_path: Path) -> None:
-    with locked_for_reading([str(tmp_path / "events.csv")]):
+    with held([str(tmp_path / "events.csv")]):
         assert list(tmp_path.iterdir()) == []
 
 
