@@ -1,4 +1,4 @@
-"""Lock a folder's files against removal while they are read: shared for readers, exclusive for retention."""
+"""Whoever reads a folder's files for long holds them; whoever removes old ones waits until nobody does."""
 
 import fcntl
 import os
@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-READING = ".reading"  # the lock file of a folder whose files may be removed; its writer creates it
+READING = ".reading"  # in a folder whose files may be removed; its writer makes it
 
 
 @contextmanager
 def held(paths: Iterable[str]) -> Iterator[None]:
-    """Lock the folders of these paths against removal while the block runs, where they have a lock file."""
+    """Keep the files of these paths from being removed while the block runs, as far as their folders are of this kind."""
     with ExitStack() as stack:
         for folder in sorted({os.path.dirname(path) for path in paths if "://" not in path}):
             lock = Path(folder, READING)
@@ -23,7 +23,7 @@ def held(paths: Iterable[str]) -> Iterator[None]:
 
 @contextmanager
 def read(folder: Path) -> Iterator[None]:
-    """Lock a folder against removal of its files while the block runs.
+    """Keep the folder's files from being removed while the block runs.
 
     Raises:
         OSError: the folder isn't there, or may not be written to.
@@ -35,7 +35,7 @@ def read(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[bool]:
-    """Try to lock a folder exclusively while the block runs; yields False where it is being read."""
+    """Whether nobody reads the folder's files, nor begins to while the block runs."""
     with (folder / READING).open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -19,7 +19,7 @@ def read_metrics(uri: str) -> tuple[SliceMetrics, ...]:
         RunError: if the folder holds no metrics.
     """
     entries = []
-    for record in _records(uri, "metrics"):
+    for record in _records(uri):
         message = metrics_for_slice_pb2.MetricsForSlice.FromString(record)
         values: dict[Model, dict[str, float]] = {}
         for metric in message.metric_keys_and_values:
@@ -32,7 +32,7 @@ def read_metrics(uri: str) -> tuple[SliceMetrics, ...]:
 def read_curves(uri: str) -> dict[Model, Curves]:
     """Read the curves of each model over all requests from an Evaluator's output folder."""
     curves = {}
-    for record in _records(uri, "metrics"):
+    for record in _records(uri):
         message = metrics_for_slice_pb2.MetricsForSlice.FromString(record)
         for metric in message.metric_keys_and_values:
             if metric.key.name == CURVES and not message.slice_key.single_slice_keys:
@@ -40,11 +40,13 @@ def read_curves(uri: str) -> dict[Model, Curves]:
     return curves
 
 
-def _records(uri: str, name: str) -> list[bytes]:
-    paths = sorted(tf.io.gfile.glob(f"{uri}/{name}*.tfrecord"))
+def _records(uri: str) -> list[bytes]:
+    paths = sorted(tf.io.gfile.glob(f"{uri}/metrics*.tfrecord"))
     records = [record.numpy() for record in tf.data.TFRecordDataset(paths)] if paths else []
     if not records:
-        raise RunError(f"expected {name}*.tfrecord with records under {uri}, found {len(paths)} files without one; run the Evaluator again")
+        raise RunError(
+            f"expected metrics*.tfrecord with records under {uri}, found {len(paths)} files without one; run the Evaluator again"
+        )
     return records
 
 
