@@ -1,13 +1,13 @@
 """The ranking metrics of one request, each by its definition: what `components.evaluation.metrics.metric_accumulator` is compared with.
 
-Shapes: `labels` [L], 1 where the shopper acted on the candidate and 0 elsewhere; `scores` [L], higher is better, in any
-unit; `gains` [L], what an action is worth, 0 where there was none.
+Shapes: `labels` [L], 1 where the shopper acted on the candidate and 0 elsewhere; `scores` [L], higher is better, in any unit; `gains`
+[L], what an action is worth, 0 where there was none.
 
-Ties: candidates with the same score are in no order of their own, so every metric here is its expected value over all
-orders of the tied candidates. It follows that a model that gives all candidates one score is worth what a shuffle is
-worth, and that the order of the rows never matters.
+Ties: candidates with the same score are in no order of their own, so every metric here is its expected value over all orders of the tied
+candidates. It follows that a model that gives all candidates one score is worth what a shuffle is worth, and that the order of the rows
+never matters.
 
-These are the definitions. `components.evaluation.metrics.metric_accumulator` computes the same for many at once.
+These are the definitions. `components.evaluation.metrics.metric_accumulator` computes the same values for many requests at once.
 """
 
 from math import comb
@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 def precision_at_k(labels: ArrayLike, scores: ArrayLike, *, k: int) -> float:
     """Expected share of positives among the first k places.
 
-    The denominator is k even where the list is shorter: of two candidates, both positive, Precision@5 is 2/5.
+    The denominator is k even where the list is shorter: a list of two candidates, both positive, has a Precision@5 of 2/5.
     """
     return float(_expected_in_order(labels, scores)[:k].sum() / k)
 
@@ -49,12 +49,11 @@ def hit_rate_at_k(labels: ArrayLike, scores: ArrayLike, *, k: int) -> float:
 
 
 def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Mean over the positives of the precision at their place, expected over tied orders; NaN without a positive.
+    """Mean over the positives of the precision at their place, expected over the orders of tied candidates; NaN without a positive.
 
-    The mean of it over requests is MAP. In a tied group of n with m positives, after `ahead` candidates with `hits`
-    positives, a candidate at the j-th place from 0 is positive with probability m / n, and then hits + 1 + j (m - 1) /
-    (n - 1) positives stand up to it (McSherry and Najork 2008, "Computing information retrieval performance measures
-    efficiently in the presence of tied scores").
+    The mean of it over requests is MAP. In a tied group of n with m positives, after `ahead` candidates with `hits` positives, a candidate
+    at the j-th place from 0 is positive with probability m / n, and then hits + 1 + j (m - 1) / (n - 1) positives stand up to it (McSherry
+    and Najork 2008, "Computing information retrieval performance measures efficiently in the presence of tied scores").
     """
     label, score = np.asarray(labels) > 0, np.asarray(scores)
     if not label.any():
@@ -71,10 +70,9 @@ def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
 def ndcg_at_k(gains: ArrayLike, scores: ArrayLike, *, k: int) -> float:
     """Normalised discounted cumulative gain at k (Järvelin and Kekäläinen 2002), NaN if no gain is above 0.
 
-    DCG@k = sum over the first k places, counted from 1, of gain / log2(place + 1), divided by the same sum in the best
-    possible order. The gain enters as it is and not as 2^gain - 1: gains are the weights that the shop gave to its
-    actions, and an exponential of a price is no price. For labels of 0 and 1 the two agree. A list shorter than k is
-    summed to its end, above and below the line.
+    DCG@k = sum over the first k places, counted from 1, of gain / log2(place + 1), divided by the same sum in the best possible order.
+    The gain enters as it is and not as 2^gain - 1: gains are the weights that the shop gave to its actions, and an exponential of a price
+    is no price. For labels of 0 and 1 the two agree. A list shorter than k is summed to its end, above and below the line.
     """
     in_order = _expected_in_order(gains, scores)[:k]
     best = np.sort(np.asarray(gains, np.float64))[::-1][:k]
@@ -84,10 +82,10 @@ def ndcg_at_k(gains: ArrayLike, scores: ArrayLike, *, k: int) -> float:
 
 
 def amount_at_k(amounts: ArrayLike, scores: ArrayLike, *, k: int) -> float:
-    """Expected share of a request's amount (revenue, pieces, margin) among the first k; NaN if none is above 0.
+    """Expected share of a request's amount (revenue, pieces, margin) that stands among the first k places; NaN if none is above 0.
 
-    An amount below 0 counts as 0: a share of a sum of both signs means nothing. Over requests it is the mean weighted
-    by the request's amount, and so the share of all that was earned that the first k places held.
+    An amount below 0 counts as 0: a share of a sum of both signs means nothing. Over requests it is the mean weighted by the request's
+    amount, and so the share of all that was earned that the first k places held.
     """
     earned = np.maximum(np.asarray(amounts, np.float64), 0.0)
     total = float(earned.sum())
@@ -95,7 +93,7 @@ def amount_at_k(amounts: ArrayLike, scores: ArrayLike, *, k: int) -> float:
 
 
 def request_auc(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Share of (positive, negative) pairs with the positive scored higher, ties one half; NaN if a class is missing."""
+    """Share of (positive, negative) pairs in which the positive scores higher, ties counting one half; NaN if either class is missing."""
     positive = np.asarray(labels) > 0
     score = np.asarray(scores)
     above = score[positive][:, None] > score[~positive][None, :]
@@ -106,8 +104,8 @@ def request_auc(labels: ArrayLike, scores: ArrayLike) -> float:
 def reciprocal_rank(labels: ArrayLike, scores: ArrayLike) -> float:
     """Expected 1 / place of the first positive, places counted from 1; NaN if there is no positive.
 
-    The first positive stands in the best tied group that has one. With `ahead` candidates before a group of n with m
-    positives, it takes place ahead + 1 + j with probability C(n - 1 - j, m - 1) / C(n, m).
+    The first positive stands in the best tied group that has one. With `ahead` candidates before a group of n with m positives, it takes
+    place ahead + 1 + j with probability C(n - 1 - j, m - 1) / C(n, m).
     """
     label, score = np.asarray(labels) > 0, np.asarray(scores)
     if not label.any():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow_transform as tft
 
-from components.champion.baseline import export_dull
+from components.champion.baseline import export_baseline
 from components.contract.load import parse_dataset
 from tests.trainer.conftest import serialize, transform, write
 from trainer.config import ranker_config
@@ -179,7 +179,7 @@ def test_without_the_setting_the_champion_is_not_asked(every_kind) -> None:
 
 
 def test_the_dull_baseline_leaves_nothing(every_kind, tmp_path, caplog) -> None:
-    export_dull(every_kind.dataset, str(tmp_path))
+    export_baseline(every_kind.dataset, str(tmp_path))
     with caplog.at_level(logging.INFO, "shelfrank.progress"):
         warm = start(str(tmp_path), last_request_us=5000, shop=every_kind)
     assert (warm.champion, warm.since_us) == (None, None)
