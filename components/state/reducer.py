@@ -227,7 +227,7 @@ def replay_rows(state: State, log: LogRows, rules: Rules, out: Features) -> None
         row = end
 
 
-def first_unsorted(keys: NDArray[np.int64], times_us: NDArray[np.int64]) -> int:
+def first_unsorted(keys: NDArray[np.integer[Any]], times_us: NDArray[np.integer[Any]]) -> int:
     """Return the first row that sorts before its predecessor, or -1."""
     for row in range(1, keys.shape[0]):
         if keys[row] < keys[row - 1] or (keys[row] == keys[row - 1] and times_us[row] < times_us[row - 1]):
