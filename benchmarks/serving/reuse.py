@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from pipeline.local.result import read_result
 from rich.console import Console
 from rich.table import Table
 
 from components.contract.dataset import Dataset
 from components.contract.load import parse_dataset
+from pipeline.results.result import read_result
 from serving.client.prediction import Endpoint, predict_request
 from serving.features.build_tensors import RequestFeatures
 from serving.features.catalogue import Catalogue, load_catalogue

@@ -13,7 +13,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from components.contract.load import load_dataset
 from components.evaluation.importance.request_sample import sampled_records
-from components.evaluation.tfma.saved_model_scorer import called
+from components.evaluation.tfma.saved_model_scorer import call_signature
 from components.rehearsal.sampled_requests import read_requests, tensors
 from components.rehearsal.warmup import predict_request
 from serving.model_server.config import ServerConfig
@@ -47,7 +47,7 @@ def test_scores_by_grpc_rest_examples_and_offline_agree(tmp_path: Path) -> None:
     serialized = sampled_records(str(examples), "test", seed=dataset.seed)[:REQUESTS]
     asked = read_requests(serialized, dataset)
     release = tf.saved_model.load(str(tmp_path / "run" / "releases" / "1"))
-    offline = called(release.signatures["examples"], tf.constant(serialized))["scores"].numpy()
+    offline = call_signature(release.signatures["examples"], tf.constant(serialized))["scores"].numpy()
 
     config = ServerConfig(model_name=MODEL, model_base_path=str(tmp_path / "run" / "releases"), rest_port=0, retries=0, poll_s=0)
     with ModelServer(config) as server, grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:

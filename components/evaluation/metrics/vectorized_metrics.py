@@ -137,7 +137,12 @@ def _auc(ranked: Ranked) -> Terms:
 
 
 def _average_precision(ranked: Ranked) -> Terms:
-    """Apply the formula of `definitions.average_precision` to each candidate of each tied group."""
+    """Average the precision at each positive, expected over the orders of tied candidates.
+
+    In a tied group of n with m positives, after `hits` positives, a candidate at position j of the group, from 0, is
+    positive with probability m / n, and then hits + 1 + j (m - 1) / (n - 1) positives stand up to it (McSherry and Najork
+    2008, "Computing information retrieval performance measures efficiently in the presence of tied scores").
+    """
     ties = ranked.ties
     n, m = ties.size.astype(np.float64), ties.total(ranked.positive)
     label = ties.mean(ranked.positive)
@@ -194,7 +199,11 @@ def _having_positive(ranked: Ranked) -> NDArray[np.float64]:
 
 
 def _first_positive(ranked: Ranked, value: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Terms:
-    """Return the expected `value` of the first positive's position, from 1; see `definitions.reciprocal_rank`."""
+    """Return the expected `value` of the first positive's position, from 1.
+
+    In its tied group of n with m positives, the first j candidates hold none with probability
+    (n - m) (n - m - 1) ... / (n (n - 1) ...), j factors each, and the next one is positive with m / (n - j).
+    """
     result = np.zeros(len(ranked.length))
     ties, positives = ranked.ties, ranked.ties.total(ranked.positive)
     having = np.flatnonzero(positives > 0)

@@ -114,25 +114,25 @@ class _AtK(metric_types.Metric):
 
 
 class PrecisionAtK(_AtK):
-    """`definitions.precision_at_k`, mean over the requests with a positive."""
+    """Share of positives among the first k positions, mean over the requests with a positive."""
 
     metric = "precision"
 
 
 class RecallAtK(_AtK):
-    """`definitions.recall_at_k`, mean over the requests with a positive."""
+    """Share of the positives among the first k positions, mean over the requests with a positive."""
 
     metric = "recall"
 
 
 class HitRateAtK(_AtK):
-    """`definitions.hit_rate_at_k`, mean over the requests with a positive."""
+    """Whether a positive stands among the first k positions, mean over the requests with a positive."""
 
     metric = "hit_rate"
 
 
 class NDCGAtK(_AtK):
-    """`definitions.ndcg_at_k`, mean over the requests with a gain."""
+    """Gains discounted by log2(position + 1) over the best possible, mean over the requests with a gain."""
 
     metric = "ndcg"
 
@@ -145,13 +145,13 @@ class _OfList(metric_types.Metric):
 
 
 class MAP(_OfList):
-    """`definitions.average_precision`, mean over the requests with a positive."""
+    """Precision at each positive, averaged; mean over the requests with a positive."""
 
     metric = "map"
 
 
 class MRR(_OfList):
-    """`definitions.reciprocal_rank`, mean over the requests with a positive."""
+    """1 / position of the first positive, mean over the requests with a positive."""
 
     metric = "mrr"
 

@@ -7,13 +7,13 @@ from components.contract.dataset import Dataset
 from components.ingest.tables.catalogue import join_features, join_features_at
 from components.ingest.tables.item_block import replay_rows
 from components.state.features import plan_of
+from components.state.keys import SEPARATOR, segment_key
 from components.state.reducer import State
-from components.state.segments import BETWEEN, segment_key
 from components.state.versions import FROM
 
 
 def segments(rows: pl.DataFrame, dataset: Dataset, users: pl.DataFrame | None, *, prefix: str) -> pl.Series:
-    """Return (N,) the segment of each row, as `components.state.segments.segment_of` makes it; null where a value is
+    """Return (N,) the segment of each row, as `components.state.keys.segment_of` makes it; null where a value is
     missing.
 
     Args:
@@ -34,7 +34,7 @@ def segments(rows: pl.DataFrame, dataset: Dataset, users: pl.DataFrame | None, *
         else:
             values.append(rows[f"{prefix}{name}"].alias(name))
     complete = pl.all_horizontal(pl.all() != "")
-    whole = pl.DataFrame(values).select(pl.when(complete).then(pl.concat_str(pl.all(), separator=BETWEEN)).alias("segment"))
+    whole = pl.DataFrame(values).select(pl.when(complete).then(pl.concat_str(pl.all(), separator=SEPARATOR)).alias("segment"))
     return whole.to_series()
 
 

@@ -14,9 +14,12 @@ PARTS = ("components", "pipeline", "serving", "trainer")
 COMMANDS = [
     ["-m", "serving.service", "--help"],
     ["-m", "serving.exposure", "--help"],
-    ["-m", "pipeline.cli.main", "guard", "--help"],
-    ["-m", "pipeline.cli.main", "releases", "list", "--root", "."],
-    ["-c", "import pipeline.ops.guard, pipeline.ops.releases, pipeline.cli.console, serving.service.tracing.spans, serving.state.redis"],
+    ["-m", "pipeline.cli", "guard", "--help"],
+    ["-m", "pipeline.cli", "releases", "list", "--root", "."],
+    [
+        "-c",
+        "import pipeline.ops.guard, pipeline.terminal.console, serving.service.tracing.spans, serving.state.redis",
+    ],
     *([["-m", "serving.mirror", "--help"]] if (ROOT / "serving/mirror/__main__.py").exists() else []),
 ]
 
