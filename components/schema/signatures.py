@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from components.contract.columns import Column, columns, input_columns, signature_columns
 from components.contract.dataset import Dataset
-from components.schema.parsing import Features, dense_spec, from_dense, parse
+from components.schema.parsing import Features, dense_spec, from_dense, in_blocks, parse
 
 Score = Callable[[Features, tf.Tensor], dict[str, tf.Tensor]]
 
@@ -45,7 +45,13 @@ def save(module: tf.Module, score: Score, path: str, *, dataset: Dataset, reason
     def examples(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         features = parse(serialized, read)
         splits = _candidate_splits(features, read)
-        return {name: _ragged(flat, splits).to_tensor(0.0) for name, flat in score(features, splits).items()}
+        return {name: _ragged(flat, splits).to_tensor(0.0) for name, flat in scored(features, read).items()}
+
+    def scored(features: Features, table: tuple[Column, ...]) -> dict[str, tf.Tensor]:
+        """Compute `score` in whole blocks, so that ties stay ties in any batch."""
+        candidates = _candidate_splits(features, table)[-1]
+        filled = in_blocks(features, table, longest=dataset.history.length if dataset.history else 0)
+        return {name: flat[:candidates] for name, flat in score(filled, _candidate_splits(filled, table)).items()}
 
     def call(function: Score, dense: Features) -> dict[str, tf.Tensor]:
         lengths = {axis: dense[name] for axis, name in (("candidate", "n_candidates"), ("history", "n_history")) if name in dense}
@@ -55,7 +61,7 @@ def save(module: tf.Module, score: Score, path: str, *, dataset: Dataset, reason
         return {name: _ragged(flat, splits).to_tensor(0.0, shape=_within(shape, flat)) for name, flat in function(features, splits).items()}
 
     def tensors(**dense: tf.Tensor) -> dict[str, tf.Tensor]:
-        return call(score, dense)
+        return call(lambda features, _splits: scored(features, inputs), dense)
 
     def explain(**dense: tf.Tensor) -> dict[str, tf.Tensor]:
         assert reasons is not None

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from components.contract.columns import input_columns, signature_columns
 from components.contract.errors import InputError, RunError
+from tests.trainer.fit.processes import finish, process
 from trainer.fit.auc import auc
 from trainer.run import run_fn
 
@@ -122,6 +124,23 @@ def test_a_request_scores_the_same_in_a_batch_of_any_size(which, size, request):
     for door in (by_examples, by_tensors):
         some = door(model, model.rows[:size])
         assert some == pytest.approx(whole[:size, : some.shape[1]], abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["model", "rich"])
+def test_equal_requests_have_equal_scores_bit_for_bit_in_any_batch_list_and_number_of_threads(which, request, tmp_path):
+    """Batches of 1 to 64 requests through both signatures, lists of 1 to 200 candidates, 1 and 2 threads in an operation."""
+    model = request.getfixturevalue(which)
+    requests, dense = tmp_path / "requests", {name: values.numpy() for name, values in padded_tensors(model, model.rows).items()}
+    candidate_axis = [column.name for column in input_columns(model.shop.dataset) if column.axis == "candidate"]
+    requests.write_bytes(pickle.dumps(([model.shop.serialize(row) for row in model.rows], dense, candidate_axis)))
+    results = {}
+    for threads in (1, 2):
+        out = tmp_path / f"{threads}.json"
+        finish(process("equal_bits.py", str(model.path), str(requests), str(threads), str(out)))
+        results[threads] = json.loads(out.read_text())
+        assert results[threads]["differing"] == {"examples": 0, "serving_default": 0, "lists": 0}
+    assert results[1]["scores"] == results[2]["scores"]
 
 
 @pytest.mark.parametrize("which", ["model", "rich"])
