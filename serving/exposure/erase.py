@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,7 +46,9 @@ def request_erasure(folder: Path, shopper: str, *, now_us: int) -> None:
     name = hashlib.sha256(shopper.encode("utf-8", "replace")).hexdigest()[:32]
     request = json.dumps({"shopper": shopper, "time_us": now_us})
     # It replaces an earlier request for the same shopper; the file is private since it names them.
-    write_private(folder / f"{name}{REQUEST_SUFFIX}", request, beside=folder / f"{name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    # A service may be asked over HTTP while it takes up the same request from its store: each writes a file of its own.
+    temporary = folder / f"{name}.{os.getpid()}x{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
+    write_private(folder / f"{name}{REQUEST_SUFFIX}", request, beside=temporary)
 
 
 def erase(folder: Path, rows: EventRows) -> ErasureCounts:

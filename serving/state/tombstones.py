@@ -6,6 +6,7 @@ saved state, and events up to that time are ignored; later ones count.
 
 import hashlib
 import os
+import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,7 +67,7 @@ def write_tombstone(folder: Path, shopper: str, *, now_us: int) -> None:
         OSError: the disk doesn't take it.
     """
     path = folder / f"{digest_of(shopper).hex()}{_ENDING}"
-    write_private(path, str(now_us), beside=path.with_name(f"{path.name}.{os.getpid()}"))
+    write_private(path, str(now_us), beside=path.with_name(f"{path.name}.{os.getpid()}x{secrets.token_hex(4)}"))
 
 
 def read_tombstones(folder: Path) -> Forgotten:

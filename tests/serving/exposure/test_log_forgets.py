@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +171,11 @@ def test_by_hand_without_the_table_only_what_is_named_goes_and_it_says_so(
     assert "expected the second ids of the last ingestion in" in capsys.readouterr().err
     (folder / "shop.yaml").write_text(SHOP)
     assert by_hand(monkeypatch, *given, "b", salt=None) == 0
+
+
+def test_one_process_may_take_the_same_request_twice_at_once(tmp_path: Path) -> None:
+    """Over HTTP, and from the store that tells it of requests elsewhere."""
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda n: request_erasure(tmp_path, "u1", now_us=NOW_US + n), range(400)))
+    (request,) = tmp_path.iterdir()
+    assert json.loads(request.read_text())["shopper"] == "u1"
