@@ -28,7 +28,7 @@ def run(shop, path, *, text=None, train=None):
     run_fn(SimpleNamespace(**files, custom_config={"dataset": text or shop.text}))
     loaded = tf.saved_model.load(str(path))
     curve = json.loads((path / "assets.extra" / "history.json").read_text())
-    return SimpleNamespace(shop=shop, loaded=loaded, curve=curve, rows=shop.rows[-64:])
+    return SimpleNamespace(shop=shop, loaded=loaded, path=path, curve=curve, rows=shop.rows[-64:])
 
 
 @pytest.fixture(scope="module")
