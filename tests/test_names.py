@@ -40,7 +40,6 @@ PRIVATE = {  # modules that were once called so, and what they are called now
     "judged": "split_data",
     "knowledge": "state_client",
     "ladder": "fallback_chain",
-    "lend": "neighbor_prior",
     "rivals": "baselines",
     "seam": "interface",
     "sentry": "monitor",

@@ -45,13 +45,16 @@ def save(module: tf.Module, score: Score, path: str, *, dataset: Dataset, reason
     def examples(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         features = parse(serialized, read)
         splits = _candidate_splits(features, read)
-        return {name: _ragged(flat, splits).to_tensor(0.0) for name, flat in scored(features, read).items()}
+        return {name: _ragged(flat, splits).to_tensor(0.0) for name, flat in in_whole_blocks(read)(features, splits).items()}
 
-    def scored(features: Features, table: tuple[Column, ...]) -> dict[str, tf.Tensor]:
-        """Compute `score` in whole blocks, so that ties stay ties in any batch."""
-        candidates = _candidate_splits(features, table)[-1]
-        filled = in_blocks(features, table, longest=dataset.history.length if dataset.history else 0)
-        return {name: flat[:candidates] for name, flat in score(filled, _candidate_splits(filled, table)).items()}
+    def in_whole_blocks(table: tuple[Column, ...]) -> Score:
+        """Return `score`, computed in whole blocks, so that ties stay ties in any batch."""
+
+        def scored(features: Features, splits: tf.Tensor) -> dict[str, tf.Tensor]:
+            filled = in_blocks(features, table, longest=dataset.history.length if dataset.history else 0)
+            return {name: flat[: splits[-1]] for name, flat in score(filled, _candidate_splits(filled, table)).items()}
+
+        return scored
 
     def call(function: Score, dense: Features) -> dict[str, tf.Tensor]:
         lengths = {axis: dense[name] for axis, name in (("candidate", "n_candidates"), ("history", "n_history")) if name in dense}
@@ -61,7 +64,7 @@ def save(module: tf.Module, score: Score, path: str, *, dataset: Dataset, reason
         return {name: _ragged(flat, splits).to_tensor(0.0, shape=_within(shape, flat)) for name, flat in function(features, splits).items()}
 
     def tensors(**dense: tf.Tensor) -> dict[str, tf.Tensor]:
-        return call(lambda features, _splits: scored(features, inputs), dense)
+        return call(in_whole_blocks(inputs), dense)
 
     def explain(**dense: tf.Tensor) -> dict[str, tf.Tensor]:
         assert reasons is not None
