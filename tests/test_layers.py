@@ -11,6 +11,7 @@ BELOW = {
     "components/contract/": (),
     "components/": ("components",),
     "trainer/": ("components",),
+    "serving/stream/": ("components.contract", "components.state", "components.ingest", "serving"),  # cleans events by ingestion's rules
     "serving/": ("components.contract", "components.state"),
     "pipeline/": ("components", "trainer", "serving"),
 }

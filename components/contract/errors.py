@@ -8,6 +8,7 @@ ShelfRankError
 ├── ModelUnavailable    the model server gave no answer that could be used
 ├── StateUnavailable    the state store gave no answer in time
 ├── LogUnavailable      the exposure log couldn't take an event; it isn't acknowledged
+├── SourceUnavailable   the source of a stream gave no answer
 ├── KubeflowError       the API of Kubeflow Pipelines refused, or gave no answer that could be used
 ├── RefusedModel        training went well, and the gates or the rehearsal refused the model
 ├── UnknownOutcome      a run went well, and whether it released its model can't be known from here
@@ -51,6 +52,10 @@ class StateUnavailable(ShelfRankError):  # noqa: N818 - a state of the store, wh
 
 class LogUnavailable(ShelfRankError):  # noqa: N818 - a state of the log, which passes
     """The exposure log couldn't write an event: it isn't logged, and its sender should try again."""
+
+
+class SourceUnavailable(ShelfRankError):  # noqa: N818 - a state of the source, which passes
+    """The source of a stream, or the registry of its schemas, gave no answer; the same call may be tried again."""
 
 
 class KubeflowError(ShelfRankError):
