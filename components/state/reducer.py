@@ -56,6 +56,19 @@ class LogRows(NamedTuple):
     is_query: NDArray[np.bool_]  # (R,) the row gets features
 
 
+class EventRows(NamedTuple):
+    """R events in the order in which they are applied. All arrays are C-contiguous."""
+
+    keys: NDArray[np.int64]  # (R,) the row in `State`
+    times_us: NDArray[np.int64]  # (R,) an event's own timestamp
+    skews_us: NDArray[np.int64]  # (R,) stamped earlier than the key's clock by no more than this, it happened at the clock
+    actions: NDArray[np.int64]  # (R,) index in `StatePlan.actions`
+    items: NDArray[np.int64]  # (R,) what the history keeps of it
+    weights: NDArray[np.int64]  # (R,) what it adds to counts and totals
+    sessions: NDArray[np.int64]  # (R,) hash of the session's id, 0 where unknown
+    events: NDArray[np.int64]  # (R,) what it adds to the session: 1, or 0 where it goes on with an event
+
+
 class Rules(NamedTuple):
     """A plan as arrays, which compiled code takes."""
 
@@ -122,11 +135,11 @@ def happened_us(last_us: int, stamped_us: int, skew_us: int) -> int:
     return last_us if stamped_us < last_us <= stamped_us + skew_us else stamped_us
 
 
-def advance(state: State, k: int, time_us: int, action: int, item: int, weight: int, session: int, rules: Rules) -> None:
+def advance(state: State, k: int, time_us: int, action: int, item: int, weight: int, session: int, rules: Rules, events: int = 1) -> None:
     """Update the state of key `k` with one event.
 
-    Counts and the total of `action` grow by `weight` (a list of L impressions is one event of weight L); session and
-    history by one. A session begins with the first event, after a pause longer than the gap, and where `session` is
+    Counts and the total of `action` grow by `weight` (a list of L impressions is one event of weight L), the history by
+    one, and the session by `events`: 0 where the event goes on with one that the session has already. A session begins with the first event, after a pause longer than the gap, and where `session` is
     neither 0 nor the running one.
 
     An event older than the key's clock is late. It doesn't set the clock back: its weight is decayed as if it had come
@@ -148,13 +161,13 @@ def advance(state: State, k: int, time_us: int, action: int, item: int, weight: 
     named_other = session != 0 and session != state.session[k]
     if late:
         if time_us >= state.session_start_us[k] and not named_other:
-            state.session_events[k] += 1
+            state.session_events[k] += events
     elif last == NEVER or elapsed > rules.session_gap_us or named_other:
         state.session[k] = session
         state.session_start_us[k] = time_us
-        state.session_events[k] = 1
+        state.session_events[k] = events
     else:
-        state.session_events[k] += 1
+        state.session_events[k] += events
 
     state.last_us[k] = max(last, time_us)
     state.seen_us[k, action] = max(state.seen_us[k, action], time_us)
@@ -225,6 +238,14 @@ def replay_rows(state: State, log: LogRows, rules: Rules, out: Features) -> None
                 at = happened_us(state.last_us[k], log.stamps_us[event], moment - log.stamps_us[event])
                 advance(state, k, at, log.actions[event], log.items[event], log.weights[event], log.sessions[event], rules)
         row = end
+
+
+def apply_rows(state: State, rows: EventRows, rules: Rules) -> None:
+    """Run `advance` over events in their order, whatever their times."""
+    for row in range(rows.keys.shape[0]):
+        k = rows.keys[row]
+        at = happened_us(state.last_us[k], rows.times_us[row], rows.skews_us[row])
+        advance(state, k, at, rows.actions[row], rows.items[row], rows.weights[row], rows.sessions[row], rules, rows.events[row])
 
 
 def first_unsorted(keys: NDArray[np.integer[Any]], times_us: NDArray[np.integer[Any]]) -> int:

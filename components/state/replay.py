@@ -18,7 +18,7 @@ _compiled_scope: dict[str, Any] = dict(vars(reducer))
 def _compile(function: F) -> F:
     """Compile a function of the reducer that calls only compiled ones; `reducer` itself keeps the plain Python."""
     assert isinstance(function, FunctionType)
-    machine_code = compiled(cast("F", FunctionType(function.__code__, _compiled_scope, function.__name__)))
+    machine_code = compiled(cast("F", FunctionType(function.__code__, _compiled_scope, function.__name__, function.__defaults__)))
     _compiled_scope[function.__name__] = machine_code
     return machine_code
 
@@ -28,6 +28,7 @@ _compile(reducer.happened_us)
 advance = _compile(reducer.advance)
 _compile(reducer.read)
 replay_rows = _compile(reducer.replay_rows)
+apply_rows = _compile(reducer.apply_rows)
 _first_unsorted = _compile(reducer.first_unsorted)
 
 _DTYPES: dict[str, type[Any]] = {

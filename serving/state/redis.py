@@ -94,9 +94,9 @@ class RedisStates:
 
     def __init__(self, client: "redis.Redis | redis.RedisCluster", *, shop: str, plans: Plans, codes: ItemCodes, ttl_s: int) -> None:
         self._shards, self._codes, self._ttl_s = Shards(client), codes, ttl_s
-        self._users = _side(shop, "users", plans.users)
-        self._items = _side(shop, "items", plans.items) if plans.items else None
-        self._shop = b"sr:" + hashlib.blake2b(shop.encode(), digest_size=5).hexdigest().encode() + b":"
+        self._users = side_of(shop, "users", plans.users)
+        self._items = side_of(shop, "items", plans.items) if plans.items else None
+        self._shop = shop_prefix(shop)
 
     def announce(self) -> None:
         """Register this schema version: a shopper is erased from all versions that a service has registered.
@@ -147,7 +147,8 @@ class RedisStates:
     def forget(self, shopper: str, *, time_us: int = 0) -> None:
         """See StateStores."""
         prefixes = {self._users.prefix, *self._shards.command("ZRANGE", self._versions, 0, -1)}
-        keys = [self._tombstone(shopper), *(prefix + partitioned(shopper) for prefix in sorted(prefixes))]
+        names = [prefix + partitioned(shopper) for prefix in sorted(prefixes)]
+        keys = [self._tombstone(shopper), *names, *map(ids_key, names)]
         # The tombstone's new tag fails the compare-and-set of changes that were read before.
         self._shards.run([Call(REPLACE_BY, keys, [Mark(time_us, 0).encoded(os.urandom(TAG_BYTES)), RETENTION_S])])
 
@@ -354,7 +355,7 @@ class RedisStates:
         return self._users.prefix + TAGS[number] + b"\x00\x00" + change.mark
 
     def _tombstone(self, shopper: str) -> bytes:
-        return self._shop + TAGS[partition_of(shopper.encode())] + b"\x00" + digest_of(shopper)
+        return tombstone_key(self._shop, shopper)
 
     @property
     def _versions(self) -> bytes:
@@ -367,7 +368,23 @@ class RedisStates:
         return features
 
 
-def _side(shop: str, name: str, plan: StatePlan) -> Side:
+def shop_prefix(shop: str) -> bytes:
+    """Return the prefix of what all schema versions of a shop share."""
+    return b"sr:" + hashlib.blake2b(shop.encode(), digest_size=5).hexdigest().encode() + b":"
+
+
+def ids_key(key: bytes) -> bytes:
+    """Return the key of the ids that a shopper's state has seen in a stream, from the key of that state."""
+    return key + b"\x00ids"
+
+
+def tombstone_key(prefix: bytes, shopper: str) -> bytes:
+    """Return the key of a shopper's tombstone, in the slot of the shopper's state."""
+    return prefix + TAGS[partition_of(shopper.encode())] + b"\x00" + digest_of(shopper)
+
+
+def side_of(shop: str, name: str, plan: StatePlan) -> Side:
+    """Return a side of a shop's state, with the prefix of its keys."""
     return Side(plan, f"sr:{schema_version(shop, name, plan)}:".encode())
 
 

@@ -26,7 +26,7 @@ FORMAT = 1  # increase when the layout changes: old values then have other keys
 TAG_BYTES = 8
 _TAG = "tag"
 _NUMBERS = ("last_us", "counts", "seen_us", "totals", "session", "session_start_us", "session_events", "written")
-_SEPARATOR = b"\xff"
+SEPARATOR = b"\xff"
 
 
 def schema_version(shop: str, side: str, plan: StatePlan) -> str:
@@ -37,33 +37,42 @@ def schema_version(shop: str, side: str, plan: StatePlan) -> str:
 
 def encoded(plan: StatePlan, state: State, rows: Sequence[int], tags: Sequence[bytes], codes: ItemCodes) -> list[bytes]:
     """Encode some rows of a state, each with its tag."""
-    at = np.asarray(rows, np.int64)
-    records = np.zeros(len(at), _layout(plan))
-    records[_TAG] = np.frombuffer(b"".join(tags), f"V{TAG_BYTES}")
-    for name in _NUMBERS:
-        records[name] = getattr(state, name)[at]
+    records = records_of(plan, state, np.asarray(rows, np.int64), tags)
     size, laid = records.dtype.itemsize, records.tobytes()
     values = [laid[start : start + size] for start in range(0, len(laid), size)]
     if plan.history_length:
-        values = [value + _history(plan, state, row, codes) for value, row in zip(values, at.tolist(), strict=True)]
+        values = [value + _history(plan, state, row, codes) for value, row in zip(values, rows, strict=True)]
     return values
 
 
 def decoded(plan: StatePlan, values: Sequence[bytes | None], codes: ItemCodes) -> State:
     """Decode values into a state, row by row; None is a key without state."""
     state = empty(plan, len(values))
-    layout = _layout(plan)
-    present = [row for row, value in enumerate(values) if value is not None]
-    if present:
-        records = np.frombuffer(b"".join(value[: layout.itemsize] for value in values if value is not None), layout)
-        for name in _NUMBERS:
-            getattr(state, name)[present] = records[name]
+    present = {row: value for row, value in enumerate(values) if value is not None}
+    size = set_records(plan, state, list(present), list(present.values()))
     if plan.history_length:
-        for row in present:
-            value = values[row]
-            assert value is not None
-            _read_history(plan, state, row, memoryview(value)[layout.itemsize :], codes)
+        for row, value in present.items():
+            _read_history(plan, state, row, memoryview(value)[size:], codes)
     return state
+
+
+def records_of(plan: StatePlan, state: State, rows: NDArray[np.int64], tags: Sequence[bytes]) -> NDArray[np.void]:
+    """Return the tag and the record of some rows: a value's beginning."""
+    records = np.zeros(len(rows), _layout(plan))
+    records[_TAG] = np.frombuffer(b"".join(tags), f"V{TAG_BYTES}")
+    for name in _NUMBERS:
+        records[name] = getattr(state, name)[rows]
+    return records
+
+
+def set_records(plan: StatePlan, state: State, rows: Sequence[int] | NDArray[np.int64], values: Sequence[bytes]) -> int:
+    """Set some rows of a state from the records of as many values; return where the histories begin in them."""
+    layout = _layout(plan)
+    if len(values):
+        records = np.frombuffer(b"".join([value[: layout.itemsize] for value in values]), layout)
+        for name in _NUMBERS:
+            getattr(state, name)[rows] = records[name]
+    return layout.itemsize
 
 
 def tag_of(value: bytes | None) -> bytes:
@@ -91,7 +100,7 @@ def _history(plan: StatePlan, state: State, row: int, codes: ItemCodes) -> bytes
     ages = state.last_us[row] - state.history_us[row, slots]
     width = max(1, (int(ages.max()).bit_length() + 7) // 8)
     narrow = np.ascontiguousarray(ages, "<i8").view(np.uint8).reshape(-1, 8)[:, :width]
-    items = _SEPARATOR.join([codes.name(code).encode() for code in state.history_item[row, slots].tolist()])
+    items = SEPARATOR.join([codes.name(code).encode() for code in state.history_item[row, slots].tolist()])
     actions: bytes = state.history_action[row, slots].tobytes()
     return bytes([width]) + narrow.tobytes() + actions + items
 
@@ -106,5 +115,5 @@ def _read_history(plan: StatePlan, state: State, row: int, history: memoryview, 
     wide[:, :width] = np.frombuffer(history, np.uint8, n * width, 1).reshape(n, width)
     state.history_us[row, slots] = state.last_us[row] - wide.view("<i8")[:, 0]
     state.history_action[row, slots] = np.frombuffer(history, np.int8, n, 1 + n * width)
-    names = bytes(history[1 + n * width + n :]).split(_SEPARATOR)
+    names = bytes(history[1 + n * width + n :]).split(SEPARATOR)
     state.history_item[row, slots] = [codes.code(name.decode()) for name in names]

@@ -1,0 +1,180 @@
+"""Apply batches of a stream to the state in Redis or a Redis Cluster, each message exactly once.
+
+A script changes the keys of one group (see `serving.state.partitions`), the ids their shoppers have seen, and the
+positions of the partitions that the changes come from, atomically and only where all of them hold what was read: so a
+change is idempotent by partition and offset, whoever repeats it, and no broker's offsets are relied upon. The shoppers'
+groups decide first which messages count; then the items' groups follow.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import final
+
+import numpy as np
+import redis
+from numpy.typing import NDArray
+
+from components.contract.errors import InputError
+from serving.state.interface import Plans
+from serving.state.item_codes import ItemCodes
+from serving.state.redis import shop_prefix, side_of
+from serving.state.shards import COMPARE_AND_SET, Call, Shards
+from serving.state.values import TAG_BYTES, tag_of
+from serving.stream.state.decisions import COUNTED, FORGOTTEN
+from serving.stream.state.event_batch import EventBatch
+from serving.stream.state.packed_values import PackedValues
+from serving.stream.state.positions import Position, floor_key, group_key
+from serving.stream.state.side_writer import KeyWrite, Lifetimes, Origin, SideBatch, item_writes, user_writes
+
+Held = dict[bytes, bytes | None]
+Plan = Callable[[Held, Sequence[int]], Mapping[int, Sequence[KeyWrite]]]  # what to write to some groups, from what they hold
+
+
+class PositionMoved(Exception):  # noqa: N818 - not an error of this process
+    """A partition isn't where this process left it: Redis lost its last writes. Read it again from `offset`."""
+
+    def __init__(self, partition: str, offset: int) -> None:
+        super().__init__(f"{partition}: the state is at {offset:,}")
+        self.partition, self.offset = partition, offset
+
+
+@final
+class StreamState:
+    """State of users and items that a stream changes.
+
+    Args:
+        client: of redis-py, single or cluster, with `decode_responses` off.
+        shop: the dataset's name.
+        plans: of both sides.
+        codes: of the items in histories.
+        gap_s: the pause after which a list under the same id is another one.
+        lifetimes: of what is kept.
+    """
+
+    def __init__(
+        self, client: "redis.Redis | redis.RedisCluster", *, shop: str, plans: Plans, codes: ItemCodes, gap_s: int, lifetimes: Lifetimes
+    ) -> None:
+        self._shards, self._lifetimes, self._gap_s = Shards(client), lifetimes, gap_s
+        self._single = not isinstance(client, redis.RedisCluster)
+        self._users = side_of(shop, "users", plans.users)
+        self._items = side_of(shop, "items", plans.items) if plans.items else None
+        self._packed = {side.prefix: PackedValues(side.plan, codes) for side in (self._users, self._items) if side}
+        self._shop, self.codes = shop_prefix(shop), codes
+        self._written: dict[bytes, int] = {}  # key of a group's position to the offset that this process wrote there
+        self.ids_dropped = 0
+
+    def floor(self, partition: str) -> Position | None:
+        """Return the position from which a partition isn't in the state yet; None where nothing of it is.
+
+        Raises:
+            StateUnavailable: Redis doesn't answer.
+        """
+        return Position.decoded(self._shards.command("GET", floor_key(self._users.prefix, partition)))
+
+    def begin(self, partition: str, offset: int) -> None:
+        """Set the floor of a partition that has none: what lies before it is in the state from elsewhere, or isn't wanted.
+
+        Raises:
+            StateUnavailable: Redis doesn't answer.
+        """
+        value = Position(offset).encoded(os.urandom(TAG_BYTES))
+        self._shards.command("SET", floor_key(self._users.prefix, partition), value, "EX", self._lifetimes.ttl_s, "NX")
+
+    def release(self, partition: str) -> None:
+        """Drop what this process knows of a partition that others may read from now on."""
+        ending = b"\x00\x01" + partition.encode()
+        self._written = {key: offset for key, offset in self._written.items() if not key.endswith(ending)}
+
+    def apply(self, batch: EventBatch, origin: Origin) -> NDArray[np.int8]:
+        """Apply a batch, and return (M,) what becomes of each message (`decisions.COUNTED` and so on).
+
+        After an error the same call is safe, and so is a batch that is cut differently: what is in the state already
+        isn't applied again, and gets the same answer as the first time.
+
+        Raises:
+            StateUnavailable: Redis doesn't answer; parts may be applied.
+            PositionMoved: a partition must be read again.
+            InputError: Redis has lost a partition's position, and so its state.
+        """
+        floors = self._floors(origin)
+        origin = replace(origin, floors=[each.offset for each, _ in floors.values()])
+        outcome = np.full(len(batch.rows), COUNTED, np.int8)
+        if len(batch.rows):
+            users = SideBatch(self._users, batch.users, batch, origin, self._packed[self._users.prefix], self._shop)
+            touched = users.groups_of(batch.shoppers)
+            self._run(users, touched, lambda held, groups: user_writes(users, held, groups, outcome, self._gap_s, self._lifetimes))
+            self.ids_dropped += users.ids_dropped
+        if self._items is not None and batch.items is not None and len(batch.items.messages):
+            items = SideBatch(self._items, batch.items, batch, origin, self._packed[self._items.prefix], self._shop)
+            counting = np.isin(outcome, (COUNTED, FORGOTTEN))[batch.items.messages]
+            touched = items.groups_of(batch.items.keys[counting])
+            self._run(items, touched, lambda held, groups: item_writes(items, held, groups, counting, self._lifetimes))
+        self._raise_floors(floors, origin)
+        return outcome
+
+    def _floors(self, origin: Origin) -> dict[str, tuple[Position, bytes]]:
+        """Return the floors of a batch's partitions, with their tags."""
+        keys = [floor_key(self._users.prefix, name) for name in origin.partitions]
+        held = self._shards.read(dict(enumerate([key] for key in keys)))
+        floors = {}
+        for name, key, begin in zip(origin.partitions, keys, origin.begins, strict=True):
+            floor = Position.decoded(held[key])
+            if floor is None:
+                raise InputError(
+                    f"Redis has lost the position of {name}, and so the state: was it emptied, or is it without persistence?"
+                    " Load the state of the last ingestion again (--load), and start again"
+                )
+            if floor.offset < begin:
+                raise PositionMoved(name, floor.offset)
+            floors[name] = (floor, tag_of(held[key]))
+        return floors
+
+    def _run(self, side: SideBatch, groups: Sequence[int], plan: Plan) -> None:
+        """Read the keys of some groups, and write each group until it holds what was read."""
+        reads = {group: side.keys_of(group) for group in groups}
+        held = self._shards.read({0: [key for keys in reads.values() for key in keys]} if self._single and reads else reads)
+        self._require_positions(side, groups, held)
+        left = list(groups)
+        while left:
+            writes = {group: each for group, each in plan(held, left).items() if each}
+            answers = self._shards.run([_call(each) for each in writes.values()])
+            left = []
+            for (group, each), conflicts in zip(writes.items(), answers, strict=True):
+                if conflicts:
+                    left.append(group)
+                    held |= {each[index].key: value or None for index, value in zip(conflicts[::2], conflicts[1::2], strict=True)}
+                else:
+                    self._written |= {write.key: write.offset for write in each if write.offset is not None}
+
+    def _require_positions(self, side: SideBatch, groups: Sequence[int], held: Held) -> None:
+        """Raise PositionMoved where a part of a cluster has lost its last writes; the floor goes back with it."""
+        for group in groups:
+            for partition in side.origin.partitions:
+                key = group_key(side.side.prefix, group, partition)
+                known, now = self._written.get(key), Position.decoded(held[key])
+                if known is None or (now is not None and now.offset >= known):
+                    continue
+                offset = 0 if now is None else now.offset
+                self._shards.command("SET", floor_key(self._users.prefix, partition), Position(offset).encoded(os.urandom(TAG_BYTES)))
+                self.release(partition)
+                raise PositionMoved(partition, offset)
+
+    def _raise_floors(self, floors: Mapping[str, tuple[Position, bytes]], origin: Origin) -> None:
+        """Set the floors after a batch; another process that reads the same partition may have been quicker."""
+        calls = []
+        for name, end in zip(origin.partitions, origin.ends, strict=True):
+            floor, held_tag = floors[name]
+            if floor.offset < end.offset:
+                tag = os.urandom(TAG_BYTES)
+                args = [tag, 0, held_tag, end.encoded(tag), self._lifetimes.ttl_s]
+                calls.append(Call(COMPARE_AND_SET, [floor_key(self._users.prefix, name)], args))
+        if calls:
+            self._shards.run(calls)
+
+
+def _call(writes: Sequence[KeyWrite]) -> Call:
+    args: list[bytes | int] = [tag_of(writes[0].value), 0]
+    for write in writes:
+        args += [tag_of(write.held), write.value, write.ttl_s]
+    return Call(COMPARE_AND_SET, [write.key for write in writes], args)
