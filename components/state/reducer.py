@@ -139,8 +139,8 @@ def advance(state: State, k: int, time_us: int, action: int, item: int, weight: 
     """Update the state of key `k` with one event.
 
     Counts and the total of `action` grow by `weight` (a list of L impressions is one event of weight L), the history by
-    one, and the session by `events`: 0 where the event goes on with one that the session has already. A session begins with the first event, after a pause longer than the gap, and where `session` is
-    neither 0 nor the running one.
+    one, and the session by `events`: 0 where the event goes on with one that the session has already. A session begins
+    with the first event, after a pause longer than the gap, and where `session` is neither 0 nor the running one.
 
     An event older than the key's clock is late. It doesn't set the clock back: its weight is decayed as if it had come
     in time, it enters the history at its end (the history is in order of arrival), and it joins the running session if

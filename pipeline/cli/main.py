@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 from components.contract.errors import ShelfRankError
 from pipeline.terminal.exit_code import EXIT_FAILURE, EXIT_INTERRUPTED, exit_code
@@ -97,6 +98,8 @@ def parser() -> argparse.ArgumentParser:
         help="how many of the newest releases to have ready, to switch between on the page; each takes memory (default: 3)",
     )
     serve.add_argument("--open", action="store_true", help="open the page in the browser")
+
+    _stream(command("stream", "read events as they happen into the online state and the event log, each exactly once", json))
 
     _compile(command("compile", "compile the graph for Kubeflow Pipelines", json))
     _submit(command("submit", "run a compiled pipeline on Kubeflow, and follow the run to its end", json))
@@ -191,6 +194,50 @@ def _releases(releases: argparse.ArgumentParser) -> None:
     prune.add_argument("--keep", metavar="N", type=int, default=0, help="so many releases at most")
     prune.add_argument("--days", metavar="D", type=float, default=0.0, help="none that is older")
     prune.add_argument("--bytes", metavar="N", type=int, default=0, help="so much of all together")
+
+
+def _stream(stream: argparse.ArgumentParser) -> None:
+    stream.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
+    stream.add_argument(
+        "--from",
+        dest="source",
+        metavar="ADDRESS",
+        required=True,
+        help="kafka://HOST:PORT/TOPIC, redis://HOST:PORT/0?stream=NAME, a file or a pattern of files, `-` (standard input),"
+        " or dead-letters:DIR (what was set aside, once more)",
+    )
+    stream.add_argument("--redis", metavar="URL", required=True, help="of the online state, such as redis://HOST:6379/0")
+    stream.add_argument("--redis-cluster", action="store_true", help="it is a node of a Redis Cluster")
+    stream.add_argument(
+        "--redis-password-file", type=Path, metavar="FILE", help="holds its password (default: SHELFRANK_REDIS_PASSWORD, if set)"
+    )
+    stream.add_argument("--log", type=Path, metavar="DIR", required=True, help="folder of the event log: Parquet files for the next run")
+    stream.add_argument("--dead-letters", type=Path, metavar="DIR", help="folder of what couldn't be taken (default: LOG/dead-letters)")
+    stream.add_argument("--state", type=Path, metavar="DIR", help="feature state of the last ingestion")
+    stream.add_argument("--load", action="store_true", help="bring that state into Redis first, and go on where its data ends")
+    stream.add_argument("--group", metavar="NAME", help="of consumers that share the partitions (default: the dataset's name)")
+    stream.add_argument(
+        "--start", choices=("earliest", "latest"), default="earliest", help="where to begin what nothing is known of (default: earliest)"
+    )
+    written = stream.add_argument_group("how messages are written")
+    written.add_argument("--events", metavar="N", type=int, default=0, help="index of the dataset file's event source (default: 0)")
+    written.add_argument("--format", choices=("json", "avro", "protobuf"), default="json", help="of the messages (default: json)")
+    written.add_argument("--schema", type=Path, metavar="FILE", help="Avro schema, or Protobuf descriptor set (protoc --descriptor_set_out)")
+    written.add_argument("--message", metavar="NAME", help="full name of the Protobuf message")
+    written.add_argument("--registry", metavar="URL", help="schema registry whose ids the messages carry (Confluent's wire format)")
+    limits = stream.add_argument_group("limits")
+    limits.add_argument("--batch", metavar="N", type=_count, default=20_000, help="messages applied together at most (default: 20000)")
+    limits.add_argument("--linger", metavar="SECONDS", type=_seconds, default=0.05, help="how long to wait for them (default: 0.05)")
+    limits.add_argument(
+        "--lateness", metavar="SECONDS", type=_seconds, default=3600.0,
+        help="how much older an event may be than one before it; older ones are set aside (default: 3600)",
+    )  # fmt: skip
+    limits.add_argument("--largest", metavar="BYTES", type=_count, default=1 << 20, help="of a message; larger ones are set aside (default: 1 MiB)")
+    limits.add_argument("--window", metavar="SECONDS", type=_seconds, default=60.0, help="a file of the log holds so much time (default: 60)")
+    limits.add_argument("--window-rows", metavar="N", type=_count, default=500_000, help="or so many rows (default: 500000)")
+    limits.add_argument("--dead-bytes", metavar="BYTES", type=_count, default=1 << 30, help="of dead letters at most (default: 1 GiB)")
+    stream.add_argument("--metrics-port", metavar="N", type=_port, help="for Prometheus (default: none)")
+    stream.add_argument("--metrics-host", metavar="HOST", default="127.0.0.1", help="to listen on (default: 127.0.0.1)")
 
 
 def _compile(compile_: argparse.ArgumentParser) -> None:

@@ -33,6 +33,7 @@ features:
   - {name: item_ctr, kind: state, side: item, measure: rate, action: click, per: impression}
   - {name: item_sales, kind: state, side: item, measure: total, action: purchase}
 """
+Row = tuple[int, str, str, int, str, str]  # time, user, item, action, request, session
 BEGIN_US = 1_790_000_000_000_000
 IMPRESSION, CLICK = 1, 2
 
@@ -41,18 +42,16 @@ def shop() -> Dataset:
     return parse_dataset(SHOP)
 
 
-def events(rows: Sequence[tuple[int, str, str, int, str, str]]) -> pl.DataFrame:
+def events(rows: Sequence[Row]) -> pl.DataFrame:
     """Clean events, one a message: time, user, item, action, request, session."""
     names = ("time", "user", "item", "action", "request", "session")
     frame = pl.DataFrame(rows, schema=names, orient="row").with_row_index("seq")
     return frame.with_columns(position=-1, order=0, label=None).select(pl.col(name).cast(kind) for name, kind in ROLES.items())
 
 
-def drawn(
-    generator: np.random.Generator, messages: int, *, shoppers: int = 12, items: int = 9
-) -> list[tuple[int, str, str, int, str, str]]:
+def drawn(generator: np.random.Generator, messages: int, *, shoppers: int = 12, items: int = 9) -> list[Row]:
     """Draw the events of one partition: lists of a few items, clicks, searches, purchases, and some events once more."""
-    rows: list[tuple[int, str, str, int, str, str]] = []
+    rows: list[Row] = []
     now = BEGIN_US
     while len(rows) < messages:
         now += int(generator.exponential(40e6)) + 1

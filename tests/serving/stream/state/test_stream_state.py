@@ -22,9 +22,8 @@ from serving.stream.state.positions import Position
 from serving.stream.state.side_writer import Lifetimes, Origin
 from serving.stream.state.stream_state import PositionMoved, StreamState
 from tests.serving.state.private_redis import private_redis
-from tests.serving.stream.shop import BEGIN_US, CLICK, IMPRESSION, drawn, events, shop
+from tests.serving.stream.shop import BEGIN_US, CLICK, IMPRESSION, Row, drawn, events, shop
 
-Row = tuple[int, str, str, int, str, str]
 GAP_S = 1800
 
 

@@ -1,0 +1,154 @@
+"""Consume a stream of events on this machine: `shelfrank stream`."""
+
+import json
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.contract.dataset import Dataset
+from components.contract.errors import InputError
+from serving.service.state.opened_state import TTL_S
+from serving.state.interface import plans_of
+from serving.state.item_codes import ItemCodes
+from serving.state.redis import RedisStates
+from serving.stream.consumer import Consumer, ConsumerSettings
+from serving.stream.events_that_count import load_tables
+from serving.stream.interface import Decoder, Source
+from serving.stream.log.window_files import ends
+from serving.stream.log.window_log import WindowLog, WindowSettings
+from serving.stream.metrics import StreamMetrics
+from serving.stream.state.side_writer import Lifetimes
+from serving.stream.state.stream_state import StreamState
+
+if TYPE_CHECKING:
+    import redis
+
+_LOG = logging.getLogger(__name__)
+IDS_TTL_S = 7 * 24 * 3600  # as long as brokers keep messages by default: what is older isn't read again
+REDIS_TIMEOUT_S = 10.0
+SOURCES = "sources.json"
+
+
+@dataclass(frozen=True)
+class Store:
+    """A Redis, or a node of a Redis Cluster."""
+
+    url: str
+    cluster: bool = False
+    password: str = ""
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """What is read, and where to.
+
+    Attributes:
+        source: address; see `serving.stream.sources`.
+        store: of the state.
+        windows: of the event log.
+        group: of consumers that share the source's partitions; default: named like the dataset.
+        state: of the last ingestion; None where the dataset file needs nothing of it.
+        load: bring that state into the store first.
+        consumer: see there.
+        metrics: host and port for Prometheus; None for none.
+    """
+
+    source: str
+    store: Store
+    windows: WindowSettings
+    group: str = ""
+    state: Path | None = None
+    load: bool = False
+    consumer: ConsumerSettings = field(default_factory=ConsumerSettings)
+    metrics: tuple[str, int] | None = None
+
+
+def stream(dataset: Dataset, config: StreamConfig, decoder: Decoder, open_source: Callable[[Consumer], Source]) -> StreamMetrics:
+    """Consume until SIGTERM or SIGINT, or until the source is finished; return what was counted.
+
+    Raises:
+        InputError: an option, a source or a store can't be used.
+        StateUnavailable: the process was stopped while the store didn't answer; nothing is lost.
+    """
+    tables = load_tables(dataset, config.state)
+    plans, codes, client = plans_of(dataset), ItemCodes(), connect(config.store)
+    lifetimes = Lifetimes(TTL_S, IDS_TTL_S, 2 * config.consumer.lateness_us)
+    state = StreamState(client, shop=dataset.name, plans=plans, codes=codes, gap_s=int(dataset.session_gap), lifetimes=lifetimes)
+    stores = RedisStates(client, shop=dataset.name, plans=plans, codes=codes, ttl_s=TTL_S)
+    stores.announce()
+    if config.load:
+        assert config.state is not None
+        _LOG.info("%d keys were brought into Redis", stores.load(config.state))
+    metrics = StreamMetrics()
+    consumer = Consumer(
+        dataset,
+        decoder,
+        state,
+        WindowLog(config.windows),
+        tables=tables,
+        ingested=ingested_positions(config.state) if config.load else {},
+        metrics=metrics,
+        settings=config.consumer,
+    )
+    if config.metrics is not None:
+        _serve_metrics(*config.metrics)
+    with _stopping(consumer):
+        consumer.run(open_source(consumer))
+    return metrics
+
+
+def connect(store: Store) -> "redis.Redis | redis.RedisCluster":
+    """Connect to the store.
+
+    Raises:
+        InputError: the address isn't one, there is no cluster, or nothing there is kept on disk.
+    """
+    import redis
+    from redis.backoff import ExponentialWithJitterBackoff
+    from redis.retry import Retry
+
+    options: dict[str, Any] = {
+        "socket_timeout": REDIS_TIMEOUT_S,
+        "socket_connect_timeout": REDIS_TIMEOUT_S,
+        "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.5), 2),
+        **({"password": store.password} if store.password else {}),
+    }
+    try:
+        client = redis.RedisCluster.from_url(store.url, **options) if store.cluster else redis.Redis.from_url(store.url, **options)
+        client.ping()
+    except (redis.AuthenticationError, redis.ResponseError) as error:
+        raise InputError(f"Redis refuses the connection: {error}; set SHELFRANK_REDIS_PASSWORD, or --redis-password-file") from error
+    except (redis.RedisError, redis.exceptions.RedisClusterException, ValueError) as error:
+        mode = ", and in cluster mode" if store.cluster else ""
+        raise InputError(f"expected a Redis at --redis, got: {error}; is it up{mode}?") from error
+    return client
+
+
+def ingested_positions(state: Path | None) -> dict[str, int]:
+    """Return by partition up to where an ingestion's data has it, by the names of the windows that it read."""
+    path = None if state is None else state / SOURCES
+    return {} if path is None or not path.exists() else ends(json.loads(path.read_text(encoding="utf-8"))["files"])
+
+
+@contextmanager
+def _stopping(consumer: Consumer) -> Iterator[None]:
+    """Stop the consumer by SIGTERM and SIGINT, after the batch at hand."""
+    before = {number: signal.signal(number, lambda *_: consumer.stop()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _serve_metrics(host: str, port: int) -> None:
+    from prometheus_client import start_http_server
+
+    try:
+        start_http_server(port, host)
+    except (OSError, OverflowError) as error:
+        raise InputError(f"--metrics-port: can't listen on port {port} of {host}: {error}; give another one") from None

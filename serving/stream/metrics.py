@@ -1,0 +1,75 @@
+"""Metrics of a stream's consumer for Prometheus."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+from serving.stream.state.decisions import COUNTED, FORGOTTEN, LATE, REPEATED
+
+_OUTCOMES = {COUNTED: "counted", REPEATED: "repeated", LATE: "late", FORGOTTEN: "forgotten"}
+LAG_EVERY_S = 2.0  # asking for the lag is a call to the broker
+
+
+@final
+class StreamMetrics:
+    """Counters, gauges and histograms of one consumer."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        def counter(name: str, about: str, *labels: str) -> Counter:
+            return Counter(f"shelfrank_stream_{name}", about, labels, registry=registry)
+
+        self._messages = counter("messages", "Messages with events, by what became of them", "outcome")
+        self._dead = counter("dead_letters", "Messages that couldn't be taken, by reason", "reason")
+        self._rows = counter("rows", "Rows of events, as ingestion counts them", "name")
+        self._lost = counter("lost_messages", "Messages that the source had deleted before they were read", "partition")
+        self._retries = counter("retries", "Calls that had to be repeated, by what didn't answer", "what")
+        self._lag = Gauge("shelfrank_stream_lag_messages", "Messages that wait behind the position", ["partition"], registry=registry)
+        self._batch = Histogram(
+            "shelfrank_stream_batch_seconds", "From decoding a batch until it is in the state", registry=registry,
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+        )  # fmt: skip
+        self._age = Histogram(
+            "shelfrank_stream_age_seconds", "From when the source took in a batch's oldest message until it is in the state", registry=registry,
+            buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600),
+        )  # fmt: skip
+        self._asked_s = 0.0
+        self.total = 0
+
+    def applied(
+        self, outcome: NDArray[np.int8], times_us: NDArray[np.int64], *, seconds: float, now_us: int, counts: Mapping[str, int]
+    ) -> None:
+        """Count a batch that is in the state."""
+        self.total += len(times_us)
+        for code, number in enumerate(np.bincount(outcome, minlength=len(_OUTCOMES)).tolist()):
+            if number:
+                self._messages.labels(_OUTCOMES[code]).inc(number)
+        for name, number in counts.items():
+            self._rows.labels(name).inc(number)
+        self._batch.observe(seconds)
+        if len(times_us) and times_us.min() > 0:
+            self._age.observe(max(0.0, (now_us - int(times_us.min())) / 1e6 + seconds))
+
+    def set_aside(self, reasons: pl.Series) -> None:
+        """Count messages that couldn't be taken."""
+        for reason, number in reasons.value_counts().iter_rows():
+            self._dead.labels(reason).inc(number)
+
+    def lost(self, partition: str, number: int) -> None:
+        """Count messages that were deleted before they were read."""
+        self._lost.labels(partition).inc(number)
+
+    def retried(self, what: str) -> None:
+        """Count a call that had to be repeated."""
+        self._retries.labels(what).inc()
+
+    def waiting(self, lag: Callable[[], Mapping[str, int]]) -> None:
+        """Ask for the lag, every few seconds."""
+        if time.monotonic() - self._asked_s >= LAG_EVERY_S:
+            self._asked_s = time.monotonic()
+            for partition, number in lag().items():
+                self._lag.labels(partition).set(number)

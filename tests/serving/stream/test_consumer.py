@@ -1,0 +1,175 @@
+"""The consumer takes each message once into state and log, and sets aside with a reason what it can't take."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import redis
+from prometheus_client import CollectorRegistry
+
+from components.contract.errors import StateUnavailable
+from serving.state.interface import plans_of
+from serving.state.item_codes import ItemCodes
+from serving.stream.consumer import FAILED, KEPT_OF_OVERSIZED, LATE_REASON, OVERSIZED, Consumer, ConsumerSettings
+from serving.stream.events_that_count import UNKNOWN_ITEM, Tables
+from serving.stream.log.window_files import parsed
+from serving.stream.log.window_log import OFFSET, WindowLog, WindowSettings
+from serving.stream.metrics import StreamMetrics
+from serving.stream.state.side_writer import Lifetimes
+from serving.stream.state.stream_state import StreamState
+from tests.serving.state.private_redis import private_redis
+from tests.serving.stream.memory_topic import MemoryTopic, RowDecoder, payloads
+from tests.serving.stream.shop import BEGIN_US, CLICK, Row, drawn, shop
+from tests.serving.stream.state.test_stream_state import Flaky, assert_same, held
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[redis.Redis]:
+    with private_redis() as client:
+        yield client
+
+
+@pytest.fixture
+def client(server: redis.Redis) -> redis.Redis:
+    server.flushall()
+    return server
+
+
+def consume(
+    client: redis.Redis,
+    folder: Path,
+    partitions: Mapping[str, Sequence[bytes]],
+    *,
+    batch: int = 64,
+    tables: Tables = Tables(),  # noqa: B008 - frozen
+    fails: int = 0,
+    deleted: int = 0,
+    lateness_s: int = 7_200,
+) -> CollectorRegistry:
+    """Consume until nothing is left."""
+    registry = CollectorRegistry()
+    state = StreamState(
+        client, shop="stream_shop", plans=plans_of(shop()), codes=ItemCodes(), gap_s=1800, lifetimes=Lifetimes(10**6, 10**6, 7_200_000_000)
+    )
+    log = WindowLog(WindowSettings(folder / "log", folder / "dead", every_s=1e-9, most_rows=100_000))
+    consumer = Consumer(
+        shop(), RowDecoder(), state, log, tables=tables, ingested={}, metrics=StreamMetrics(registry),
+        settings=ConsumerSettings(batch=batch, lateness_us=lateness_s * 1_000_000, most_bytes=500),
+    )  # fmt: skip
+    topic = MemoryTopic(partitions, consumer, fails=fails)
+    topic.deleted = dict.fromkeys(partitions, deleted)
+    consumer.run(topic)
+    assert topic.closed
+    return registry
+
+
+def logged(folder: Path, kind: str = "log") -> pl.DataFrame:
+    names = sorted(path for path in (folder / kind).glob("*.parquet"))
+    return pl.concat([pl.read_parquet(path) for path in names], how="diagonal") if names else pl.DataFrame()
+
+
+def click(at: int, user: str = "u1", item: str = "i1") -> Row:
+    return (BEGIN_US + at * 1_000_000, user, item, CLICK, "", "s")
+
+
+def test_state_and_log_hold_each_event_once(client: redis.Redis, tmp_path: Path) -> None:
+    rows = {
+        f"t/{p}": [(r[0], r[1] and f"{r[1]}-{p}", r[2] and f"{r[2]}-{p}", *r[3:]) for r in drawn(np.random.default_rng(p), 300)]
+        for p in (0, 1)
+    }
+    consume(client, tmp_path, {name: payloads(some) for name, some in rows.items()}, batch=10_000)
+    assert_same(client, [row for some in rows.values() for row in some])
+    log = logged(tmp_path)
+    assert log.select("time", "user", "item", "action").is_duplicated().sum() == 0 or len(log) < 600
+    names = [parsed(path.name) for path in (tmp_path / "log").glob("*.parquet")]
+    assert {(name.partition, name.begin, name.end) for name in names if name} == {("t/0", 0, 300), ("t/1", 0, 300)}
+
+
+def test_a_consumer_that_dies_anywhere_is_followed_by_one_that_goes_on(client: redis.Redis, tmp_path: Path) -> None:
+    """Redis and the process break off at random; what is left is what one run would have left."""
+    rows = drawn(np.random.default_rng(3), 900)
+    rows = [row for row in rows if row[3] != 1]  # lists may be cut by a batch: see test_stream_state
+    quiet = tmp_path / "quiet"
+    consume(client, quiet, {"t/0": payloads(rows)})
+    expected = logged(quiet)
+    client.flushall()
+    generator, deaths = np.random.default_rng(4), 0
+    while True:
+        try:
+            consume(Dying(client, generator, 0.15), tmp_path, {"t/0": payloads(rows)}, batch=int(generator.integers(5, 40)))  # type: ignore[arg-type]
+            break
+        except Killed:
+            deaths += 1
+    assert deaths > 5
+    assert_same(client, rows)
+    assert logged(tmp_path).drop(OFFSET).equals(expected.drop(OFFSET))
+    assert logged(tmp_path)[OFFSET].to_list() == expected[OFFSET].to_list()
+
+
+class Killed(BaseException):
+    """The process ends at once."""
+
+
+class Dying(Flaky):
+    """A store whose use ends the process at times."""
+
+    def pipeline(self, *, transaction: bool) -> Flaky.Pipeline:
+        pipeline = super().pipeline(transaction=transaction)
+        execute = pipeline.execute
+
+        def dying(*, raise_on_error: bool = True) -> list[object]:
+            try:
+                return execute(raise_on_error=raise_on_error)
+            except redis.ConnectionError:
+                raise Killed from None
+
+        pipeline.execute = dying  # type: ignore[method-assign]
+        return pipeline
+
+
+def test_what_cant_be_taken_is_set_aside_with_its_reason(client: redis.Redis, tmp_path: Path) -> None:
+    messages = payloads([click(1000), click(1), click(1001)])
+    large = b'"' + b"x" * (KEPT_OF_OVERSIZED + 500) + b'"'
+    messages = [messages[0], b'"poison"', messages[1], b'"fault"', large, messages[2], messages[2]]
+    unknown = payloads([click(1002, item="never heard of")])
+    registry = consume(client, tmp_path, {"t/0": messages + unknown}, tables=Tables(items=pl.Series(["i1"])), lateness_s=600)
+    dead = logged(tmp_path, "dead").sort("offset")
+    assert dict(zip(dead["offset"], dead["reason"], strict=True)) == {
+        1: "no JSON", 2: LATE_REASON, 3: FAILED, 4: OVERSIZED, 7: UNKNOWN_ITEM,
+    }  # fmt: skip
+    assert dead["payload"].to_list()[:3] == messages[1:4]
+    assert len(dead["payload"][3]) == KEPT_OF_OVERSIZED
+    assert "ZeroDivisionError" in dead["detail"][2]
+    assert logged(tmp_path)[OFFSET].to_list() == [0, 5]
+    assert held(client, ["u1"], "users", ItemCodes()).totals[0].tolist() == [0, 0, 2, 0]
+    assert registry.get_sample_value("shelfrank_stream_messages_total", {"outcome": "repeated"}) == 1
+    assert registry.get_sample_value("shelfrank_stream_dead_letters_total", {"reason": "no JSON"}) == 1
+
+
+def test_a_source_that_doesnt_answer_is_asked_again(client: redis.Redis, tmp_path: Path) -> None:
+    registry = consume(client, tmp_path, {"t/0": payloads([click(1)])}, fails=3)
+    assert logged(tmp_path)[OFFSET].to_list() == [0]
+    assert registry.get_sample_value("shelfrank_stream_retries_total", {"what": "source"}) == 3
+
+
+def test_messages_that_retention_deleted_are_counted(client: redis.Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    messages = payloads([click(at) for at in range(10)])
+    consume(client, tmp_path, {"t/0": messages[:4]})
+    registry = consume(client, tmp_path, {"t/0": messages}, deleted=7)
+    assert registry.get_sample_value("shelfrank_stream_lost_messages_total", {"partition": "t/0"}) == 3
+    assert "3 messages were deleted" in caplog.text
+    assert logged(tmp_path)[OFFSET].to_list() == [0, 1, 2, 3, 7, 8, 9]
+
+
+def test_a_store_that_is_gone_ends_a_consumer_that_is_stopped(tmp_path: Path) -> None:
+    gone = redis.Redis(port=1, socket_connect_timeout=0.1)
+    state = StreamState(gone, shop="stream_shop", plans=plans_of(shop()), codes=ItemCodes(), gap_s=1, lifetimes=Lifetimes(1, 1, 1))
+    log = WindowLog(WindowSettings(tmp_path / "log", tmp_path / "dead"))
+    consumer = Consumer(shop(), RowDecoder(), state, log, tables=Tables(), ingested={}, metrics=StreamMetrics(CollectorRegistry()))
+    stopper = threading.Timer(0.3, consumer.stop)
+    stopper.start()
+    with pytest.raises(StateUnavailable):
+        consumer.run(MemoryTopic({"t/0": payloads([click(1)])}, consumer))
