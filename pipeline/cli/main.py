@@ -222,7 +222,9 @@ def _stream(stream: argparse.ArgumentParser) -> None:
     written = stream.add_argument_group("how messages are written")
     written.add_argument("--events", metavar="N", type=int, default=0, help="index of the dataset file's event source (default: 0)")
     written.add_argument("--format", choices=("json", "avro", "protobuf"), default="json", help="of the messages (default: json)")
-    written.add_argument("--schema", type=Path, metavar="FILE", help="Avro schema, or Protobuf descriptor set (protoc --descriptor_set_out)")
+    written.add_argument(
+        "--schema", type=Path, metavar="FILE", help="Avro schema, or Protobuf descriptor set (protoc --descriptor_set_out)"
+    )
     written.add_argument("--message", metavar="NAME", help="full name of the Protobuf message")
     written.add_argument("--registry", metavar="URL", help="schema registry whose ids the messages carry (Confluent's wire format)")
     limits = stream.add_argument_group("limits")
@@ -232,8 +234,12 @@ def _stream(stream: argparse.ArgumentParser) -> None:
         "--lateness", metavar="SECONDS", type=_seconds, default=3600.0,
         help="how much older an event may be than one before it; older ones are set aside (default: 3600)",
     )  # fmt: skip
-    limits.add_argument("--largest", metavar="BYTES", type=_count, default=1 << 20, help="of a message; larger ones are set aside (default: 1 MiB)")
-    limits.add_argument("--window", metavar="SECONDS", type=_seconds, default=60.0, help="a file of the log holds so much time (default: 60)")
+    limits.add_argument(
+        "--largest", metavar="BYTES", type=_count, default=1 << 20, help="of a message; larger ones are set aside (default: 1 MiB)"
+    )
+    limits.add_argument(
+        "--window", metavar="SECONDS", type=_seconds, default=60.0, help="a file of the log holds so much time (default: 60)"
+    )
     limits.add_argument("--window-rows", metavar="N", type=_count, default=500_000, help="or so many rows (default: 500000)")
     limits.add_argument("--dead-bytes", metavar="BYTES", type=_count, default=1 << 30, help="of dead letters at most (default: 1 GiB)")
     stream.add_argument("--metrics-port", metavar="N", type=_port, help="for Prometheus (default: none)")

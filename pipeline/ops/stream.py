@@ -21,6 +21,7 @@ from serving.stream.interface import Decoder, Source
 from serving.stream.log.window_files import ends
 from serving.stream.log.window_log import WindowLog, WindowSettings
 from serving.stream.metrics import StreamMetrics
+from serving.stream.preparation import Preparation
 from serving.stream.state.side_writer import Lifetimes
 from serving.stream.state.stream_state import StreamState
 
@@ -53,6 +54,7 @@ class StreamConfig:
         group: of consumers that share the source's partitions; default: named like the dataset.
         state: of the last ingestion; None where the dataset file needs nothing of it.
         load: bring that state into the store first.
+        most_bytes: of a message.
         consumer: see there.
         metrics: host and port for Prometheus; None for none.
     """
@@ -63,6 +65,7 @@ class StreamConfig:
     group: str = ""
     state: Path | None = None
     load: bool = False
+    most_bytes: int = 1 << 20
     consumer: ConsumerSettings = field(default_factory=ConsumerSettings)
     metrics: tuple[str, int] | None = None
 
@@ -85,11 +88,9 @@ def stream(dataset: Dataset, config: StreamConfig, decoder: Decoder, open_source
         _LOG.info("%d keys were brought into Redis", stores.load(config.state))
     metrics = StreamMetrics()
     consumer = Consumer(
-        dataset,
-        decoder,
+        Preparation(dataset, decoder, tables, codes, most_bytes=config.most_bytes),
         state,
         WindowLog(config.windows),
-        tables=tables,
         ingested=ingested_positions(config.state) if config.load else {},
         metrics=metrics,
         settings=config.consumer,

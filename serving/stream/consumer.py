@@ -1,37 +1,35 @@
-"""Read a stream into the state, the event log and the live figures: poll, decode, apply, log, and again."""
+"""Read a stream into the state, the event log and the live figures: poll, prepare, apply, log, and again.
+
+While a batch is applied the next one is prepared in another thread.
+"""
 
 import logging
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar, final
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from components.contract.dataset import Dataset
-from components.contract.errors import LogUnavailable, ShelfRankError, SourceUnavailable, StateUnavailable
-from components.contract.values.event_time import AHEAD_US
-from components.ingest.counts import Counts
+from components.contract.errors import LogUnavailable, SourceUnavailable, StateUnavailable
 from components.ingest.sources.files import ROW
-from serving.stream.batches import Joined, joined, origin_of
-from serving.stream.events_that_count import UNKNOWN_ITEM, Tables, counting
-from serving.stream.interface import Decoded, Decoder, Messages, Source
+from serving.stream.batches import Joined, origin_of
+from serving.stream.interface import Messages, Source
 from serving.stream.log.window_log import DEAD_COLUMNS, OFFSET, WindowLog
 from serving.stream.metrics import StreamMetrics
+from serving.stream.preparation import OVERSIZED, Preparation, Prepared, reasons
 from serving.stream.state.decisions import COUNTED, LATE
-from serving.stream.state.event_batch import event_batch
 from serving.stream.state.positions import NO_WATERMARK
 from serving.stream.state.stream_state import PositionMoved, StreamState
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 5.0
-OVERSIZED, LATE_REASON, FAILED = "larger than allowed", "later than allowed", "can't be processed"
+LATE_REASON = "later than allowed"
 KEPT_OF_OVERSIZED = 65_536  # bytes
 
 
@@ -51,14 +49,11 @@ class ConsumerSettings:
         batch: messages at most that are applied together.
         linger_s: how long to wait for them.
         lateness_us: how much older than one before it in its partition an event may be.
-        most_bytes: of a message.
-        earliest: whether a partition of which nothing is known is read from its beginning, or else from its end.
     """
 
     batch: int = 20_000
     linger_s: float = 0.05
     lateness_us: int = 3_600_000_000
-    most_bytes: int = 1 << 20
 
 
 @final
@@ -66,11 +61,9 @@ class Consumer:
     """Consume a stream until it is stopped. For one thread.
 
     Args:
-        dataset: the dataset file.
-        decoder: of the messages.
+        preparation: of the messages.
         state: that events change.
         log: that keeps them.
-        tables: of the last ingestion.
         ingested: by partition the position up to which the loaded state has it.
         metrics: that are updated.
         figures: of the events as they come; None for none.
@@ -79,21 +72,22 @@ class Consumer:
 
     def __init__(
         self,
-        dataset: Dataset,
-        decoder: Decoder,
+        preparation: Preparation,
         state: StreamState,
         log: WindowLog,
         *,
-        tables: Tables,
         ingested: Mapping[str, int],
         metrics: StreamMetrics,
         figures: Figures | None = None,
         settings: ConsumerSettings = ConsumerSettings(),
     ) -> None:
-        self._dataset, self._decoder, self._state, self._log = dataset, decoder, state, log
-        self._tables, self._ingested, self._metrics, self._figures, self._settings = tables, ingested, metrics, figures, settings
+        self._preparation, self._state, self._log, self._ingested = preparation, state, log, ingested
+        self._metrics, self._figures, self._settings = metrics, figures, settings
         self._positions: dict[str, int] = {}
         self._watermarks_us: dict[str, int] = {}
+        self._fresh: set[str] = set()  # partitions that the last poll has begun to read at their position
+        self._moved = False  # partitions were given or taken, or must be read again
+        self._pending: Future[list[Prepared]] | None = None
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -105,30 +99,65 @@ class Consumer:
 
         Raises:
             InputError: the source or the store can't be used, and waiting won't help.
+            StateUnavailable, SourceUnavailable: it was stopped while these didn't answer. Nothing is lost.
         """
         try:
-            while not self._stop.is_set() and not source.finished():
-                if self._log.full():
-                    self._patiently(self._log.publish_due)
-                    continue
-                messages = self._patiently(lambda: source.poll(most=self._settings.batch, timeout_s=self._settings.linger_s))
-                if messages:
-                    self._take(source, messages)
-                self._publish_due()
-                self._metrics.waiting(source.lag)
+            with ThreadPoolExecutor(1, "preparation") as thread:
+                while not self._stop.is_set() and self._turn(source, thread):
+                    pass
         finally:
             for partition in list(self._positions):
                 self._leave(partition)
             source.close()
 
+    def _turn(self, source: Source, thread: ThreadPoolExecutor) -> bool:
+        """Poll, hand what came over to the preparation, and apply what is prepared; return False at the end."""
+        if self._log.full():
+            self._patiently(self._log.publish_due)
+        pending, self._pending = self._pending, None
+        # What is prepared mustn't wait for more.
+        timeout_s = self._settings.linger_s if pending is None else 0.0
+        parts = self._patiently(partial(source.poll, most=self._settings.batch, timeout_s=timeout_s))
+        for part in parts:
+            self._note(part)
+        if self._moved:
+            self._read_again(source)
+            pending, parts = None, [part for part in parts if part.partition in self._fresh]
+        self._fresh.clear()
+        if pending is None and not parts and not self._preparation.waits() and source.finished():
+            return False
+        if parts or (pending is None and self._preparation.waits()):
+            self._pending = thread.submit(self._patiently, partial(self._preparation.prepare, parts))
+        if pending is not None:
+            for prepared in pending.result():
+                self._apply(prepared)
+                if self._moved:
+                    break
+        self._publish_due()
+        self._metrics.waiting(source.lag)
+        return True
+
     def assigned(self, partitions: Sequence[str]) -> Mapping[str, int | None]:
         """Return where to read partitions from: what neither the state nor the log lacks lies before it."""
+        self._moved = True
+        self._fresh |= set(partitions)
         return {partition: self._patiently(partial(self._enter, partition)) for partition in partitions}
 
     def revoked(self, partitions: Sequence[str]) -> None:
         """Leave partitions to other processes."""
+        self._moved = True
         for partition in partitions:
             self._leave(partition)
+
+    def _read_again(self, source: Source) -> None:
+        """Read all partitions from behind what was applied: what is under way belongs to another division of them."""
+        if self._pending is not None:
+            self._pending.cancel()
+        self._preparation.forget()
+        for partition, position in self._positions.items():
+            if partition not in self._fresh:
+                source.seek(partition, position)
+        self._moved = False
 
     def _enter(self, partition: str) -> int | None:
         floor = self._state.floor(partition)
@@ -136,19 +165,26 @@ class Consumer:
             self._state.begin(partition, self._ingested[partition])
             floor = self._state.floor(partition)
         if floor is None:
-            self._positions.pop(partition, None)
             return None
         position = min(floor.offset, self._log.acquire(partition, begin=floor.offset))
         self._positions[partition], self._watermarks_us[partition] = position, floor.watermark_us
         _LOG.info("%s: reading from %d (state %d, log %d)", partition, position, floor.offset, self._log.position(partition))
         return position
 
-    def _begin(self, part: Messages) -> None:
-        """Begin a partition of which nothing was known, where the source begins it."""
-        begin = int(part.offsets[0]) if len(part.offsets) else part.next_offset
-        self._state.begin(part.partition, begin)
-        self._log.acquire(part.partition, begin=begin)
-        self._positions[part.partition], self._watermarks_us[part.partition] = begin, NO_WATERMARK
+    def _note(self, part: Messages) -> None:
+        """Shout what was lost, and begin a partition of which nothing was known where the source begins it."""
+        if part.lost:
+            self._metrics.lost(part.partition, part.lost)
+            _LOG.error("%s: %d messages were deleted by the source before they were read; they are lost", part.partition, part.lost)
+        if part.partition not in self._positions:
+            begin = int(part.offsets[0]) if len(part.offsets) else part.next_offset
+            self._patiently(partial(self._begin, part.partition, begin))
+
+    def _begin(self, partition: str, begin: int) -> None:
+        self._state.begin(partition, begin)
+        self._log.acquire(partition, begin=begin)
+        self._positions[partition], self._watermarks_us[partition] = begin, NO_WATERMARK
+        self._fresh.add(partition)
 
     def _leave(self, partition: str) -> None:
         if self._positions.pop(partition, None) is None:
@@ -160,89 +196,44 @@ class Consumer:
         except LogUnavailable as error:
             _LOG.warning("%s: %s", partition, error)
 
-    def _take(self, source: Source, parts: Sequence[Messages]) -> None:
-        for part in parts:
-            if part.lost:
-                self._metrics.lost(part.partition, part.lost)
-                _LOG.error("%s: %d messages were deleted by the source before they were read; they are lost", part.partition, part.lost)
-            if part.partition not in self._positions:
-                self._patiently(partial(self._begin, part))
-        try:
-            self._apply(joined(parts))
-        except PositionMoved as moved:
-            _LOG.error("%s; the store has lost its last writes, and they are read again", moved)
-            for part in parts:
-                at = moved.offset if part.partition == moved.partition else self._positions[part.partition]
-                self._log.rewind(part.partition, at)
-                self._positions[part.partition] = at
-                source.seek(part.partition, at)
-
-    def _apply(self, messages: Joined) -> None:
-        """Apply messages; where they can't be processed, each by itself, so that a single one can't stop the stream."""
+    def _apply(self, prepared: Prepared) -> None:
         began_s = time.monotonic()
-        now_us = time.time_ns() // 1_000
-        sized = [value if len(value) <= self._settings.most_bytes else b"" for value in messages.values]
-        try:
-            decoded = self._patiently(lambda: self._decoder.decode(sized, now_us=now_us + AHEAD_US))
-            counts = Counts()
-            events, unknown = counting(decoded.events.sort("seq", maintain_order=True), self._tables, counts)
-            batch = event_batch(events, self._dataset, self._state.codes, users=self._tables.users)
-        except ShelfRankError:
-            raise
-        except Exception as error:
-            if len(messages.values) == 1:
-                _LOG.exception("a message can't be processed; it is set aside")
-                self._set_aside(messages, f"{type(error).__name__}: {error}")
-                return
-            for single in _halves(messages):
-                self._apply(single)
-            return
-        positions = [self._positions[part.partition] for part in messages.parts]
+        messages, batch = prepared.messages, prepared.batch
         origin = origin_of(
             batch,
             messages,
-            begins=positions,
+            begins=[self._positions[part.partition] for part in messages.parts],
             watermarks_us=[self._watermarks_us[part.partition] for part in messages.parts],
             again_from={part.partition: self._log.position(part.partition) for part in messages.parts},
             lateness_us=self._settings.lateness_us,
         )
-        outcome = self._patiently(lambda: self._state.apply(batch, origin))
-        self._record(messages, decoded, unknown, batch.rows, outcome)
+        try:
+            outcome = self._patiently(partial(self._state.apply, batch, origin))
+        except PositionMoved as moved:
+            _LOG.error("%s: the store has lost its last writes; they are read again", moved)
+            self._log.rewind(moved.partition, moved.offset)
+            self._positions[moved.partition] = moved.offset
+            self._moved = True
+            return
+        counted = pl.Series(batch.rows[outcome == COUNTED], dtype=pl.Int64).implode()
+        raw = prepared.raw.filter(pl.col(ROW).is_in(counted))
+        late = reasons(batch.rows[outcome == LATE].tolist(), LATE_REASON, "")
+        self._record(messages, raw, pl.concat([prepared.rejected, late]).unique("row", keep="first", maintain_order=True))
         for part, end in zip(messages.parts, origin.ends, strict=True):
             self._positions[part.partition], self._watermarks_us[part.partition] = part.next_offset, end.watermark_us
-        counted = batch.rows[outcome == COUNTED]
         if self._figures is not None:
-            chosen = pl.Series(counted, dtype=pl.Int64).implode()
-            self._figures.add(events.filter(pl.col("seq").is_in(chosen)), decoded.raw.filter(pl.col(ROW).is_in(chosen)), now_us=now_us)
-        self._metrics.applied(
-            outcome, messages.times_us, seconds=time.monotonic() - began_s, now_us=now_us, counts={**decoded.counts, **counts.numbers}
-        )
+            self._figures.add(prepared.events.filter(pl.col("seq").is_in(counted)), raw, now_us=prepared.now_us)
+        self._metrics.applied(outcome, messages.times_us, seconds=time.monotonic() - began_s, counts=prepared.counts)
 
-    def _record(self, messages: Joined, decoded: Decoded, unknown: pl.Series, rows: NDArray[np.int64], outcome: NDArray[np.int8]) -> None:
+    def _record(self, messages: Joined, raw: pl.DataFrame, rejected: pl.DataFrame) -> None:
         """Append to the log what counted, and what couldn't be taken."""
-        large = [row for row, value in enumerate(messages.values) if len(value) > self._settings.most_bytes]
-        rejected = pl.concat(
-            [
-                _reasons(large, OVERSIZED, f"expected at most {self._settings.most_bytes:,} bytes"),
-                decoded.rejected.filter(~pl.col("row").is_in(large)).select(pl.col("row").cast(pl.Int64), "reason", "detail"),
-                _reasons(unknown.to_list(), UNKNOWN_ITEM, ""),
-                _reasons(rows[outcome == LATE].tolist(), LATE_REASON, ""),
-            ]
-        ).unique("row", keep="first", maintain_order=True)
-        counted = decoded.raw.filter(pl.col(ROW).is_in(pl.Series(rows[outcome == COUNTED], dtype=pl.Int64).implode()))
-        index, reason = messages.index[counted[ROW].to_numpy()], messages.index[rejected["row"].to_numpy()]
+        of_raw, of_rejected = messages.index[raw[ROW].to_numpy()], messages.index[rejected["row"].to_numpy()]
         for at, part in enumerate(messages.parts):
-            mine = counted.filter(pl.Series(index == at))
+            mine = raw.filter(pl.Series(of_raw == at))
             events = mine.drop(ROW).with_columns(pl.Series(OFFSET, messages.offsets[mine[ROW].to_numpy()]))
-            dead = _dead(messages, part.partition, rejected.filter(pl.Series(reason == at)))
+            dead = _dead(messages, part.partition, rejected.filter(pl.Series(of_rejected == at)))
             self._log.append(part.partition, end=part.next_offset, events=events, dead=dead)
         self._metrics.set_aside(rejected["reason"])
-
-    def _set_aside(self, messages: Joined, detail: str) -> None:
-        part = messages.parts[0]
-        dead = _dead(messages, part.partition, _reasons([0], FAILED, detail))
-        self._log.append(part.partition, end=part.next_offset, events=pl.DataFrame({OFFSET: []}, schema={OFFSET: pl.Int64}), dead=dead)
-        self._metrics.set_aside(pl.Series([FAILED]))
 
     def _publish_due(self) -> None:
         try:
@@ -266,24 +257,6 @@ class Consumer:
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
-def _halves(messages: Joined) -> list[Joined]:
-    """Cut messages in two, of one partition each where there are several."""
-    if len(messages.parts) > 1:
-        return [joined([part]) for part in messages.parts]
-    (part,) = messages.parts
-    middle = len(part.values) // 2
-    next_offset = int(part.offsets[middle])
-    return [
-        joined([Messages(part.partition, part.offsets[:middle], next_offset, part.times_us[:middle], part.values[:middle])]),
-        joined([Messages(part.partition, part.offsets[middle:], part.next_offset, part.times_us[middle:], part.values[middle:])]),
-    ]
-
-
-def _reasons(rows: Sequence[int], reason: str, detail: str) -> pl.DataFrame:
-    columns = {"row": rows, "reason": [reason] * len(rows), "detail": [detail] * len(rows)}
-    return pl.DataFrame(columns, schema={"row": pl.Int64, "reason": pl.String, "detail": pl.String})
-
-
 def _dead(messages: Joined, partition: str, rejected: pl.DataFrame) -> pl.DataFrame:
     rows = rejected["row"].to_list()
     columns = {
@@ -291,7 +264,7 @@ def _dead(messages: Joined, partition: str, rejected: pl.DataFrame) -> pl.DataFr
         "offset": messages.offsets[rows],
         "time_us": messages.times_us[rows],
         "payload": [
-            bytes(messages.values[row][:KEPT_OF_OVERSIZED]) if reason == OVERSIZED else bytes(messages.values[row])
+            bytes(messages.values[row][: KEPT_OF_OVERSIZED if reason == OVERSIZED else None])
             for row, reason in zip(rows, rejected["reason"], strict=True)
         ],
         "reason": rejected["reason"],

@@ -34,15 +34,14 @@ class StreamMetrics:
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
         )  # fmt: skip
         self._age = Histogram(
-            "shelfrank_stream_age_seconds", "From when the source took in a batch's oldest message until it is in the state", registry=registry,
+            "shelfrank_stream_age_seconds",
+            "Age of a batch's oldest message, since the source took it in, when it is in the state", registry=registry,
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600),
         )  # fmt: skip
         self._asked_s = 0.0
         self.total = 0
 
-    def applied(
-        self, outcome: NDArray[np.int8], times_us: NDArray[np.int64], *, seconds: float, now_us: int, counts: Mapping[str, int]
-    ) -> None:
+    def applied(self, outcome: NDArray[np.int8], times_us: NDArray[np.int64], *, seconds: float, counts: Mapping[str, int]) -> None:
         """Count a batch that is in the state."""
         self.total += len(times_us)
         for code, number in enumerate(np.bincount(outcome, minlength=len(_OUTCOMES)).tolist()):
@@ -52,7 +51,7 @@ class StreamMetrics:
             self._rows.labels(name).inc(number)
         self._batch.observe(seconds)
         if len(times_us) and times_us.min() > 0:
-            self._age.observe(max(0.0, (now_us - int(times_us.min())) / 1e6 + seconds))
+            self._age.observe(max(0.0, time.time() - int(times_us.min()) / 1e6))
 
     def set_aside(self, reasons: pl.Series) -> None:
         """Count messages that couldn't be taken."""
