@@ -106,10 +106,11 @@ class KafkaSource:
     def _by_partition(self, batch: list[Message]) -> list[Messages]:
         by_partition: dict[int, list[Message]] = {}
         for message in batch:
-            if message.error() is not None:
-                self._message_fault(message)
-            else:
-                by_partition.setdefault(message.partition(), []).append(message)
+            error, partition = message.error(), message.partition()
+            if error is not None:
+                self._message_fault(error, partition)
+            elif partition is not None:
+                by_partition.setdefault(partition, []).append(message)
         made = (self._messages(partition, messages) for partition, messages in by_partition.items() if partition in self._positions)
         return [messages for messages in made if messages is not None]
 
@@ -172,9 +173,10 @@ class KafkaSource:
                 break
             except KafkaException as error:
                 self._consumer.poll(0)  # serves the callback that has the cause
-                self._raise_refusal(self._fault)
+                cause = self._fault or error.args[0]
+                self._raise_refusal(cause)
                 if time.monotonic() > deadline:
-                    raise self._unavailable(self._fault or error.args[0]) from None
+                    raise self._unavailable(cause) from None
         topic = self._address.topic
         if topic not in topics:
             known = [name for name in topics if not name.startswith("__")]
@@ -222,11 +224,10 @@ class KafkaSource:
         topic = self._address.topic
         self._consumer.assign([TopicPartition(topic, each, OFFSET_BEGINNING if offset is None else offset) for each, offset in offsets])
 
-    def _message_fault(self, message: Message) -> None:
+    def _message_fault(self, error: KafkaError, partition: int | None) -> None:
         """Deal with an error in place of a message: go on after what retention has deleted, else keep the error."""
-        error = message.error()
-        if error.code() == KafkaError._AUTO_OFFSET_RESET and message.partition() in self._positions:
-            self._skip_deleted(message.partition())
+        if error.code() == KafkaError._AUTO_OFFSET_RESET and partition in self._positions:
+            self._skip_deleted(partition)
         elif error.code() in _MISSING:
             raise InputError(
                 f"{self._address}: expected the topic {self._address.topic!r}, which isn't there any more ({error.str()}); create it again,"
@@ -251,8 +252,8 @@ class KafkaSource:
         lost = max(first - position.next_offset, 0)
         if lost:
             _LOG.error(
-                "%s: %s messages of partition %s are lost: offsets %s to %s were deleted by the topic's retention before they were read; give the"
-                " topic a longer retention, or more consumers",
+                "%s: %s messages of partition %s are lost: offsets %s to %s were deleted by the topic's retention before they were read;"
+                " give the topic a longer retention, or more consumers",
                 self._address,
                 f"{lost:,}",
                 partition,
@@ -285,8 +286,8 @@ class KafkaSource:
             self._fault = None
             raise self._unavailable(fault)
 
-    def _raise_refusal(self, fault: KafkaError | None) -> None:
-        if fault is None or fault.code() not in _REFUSED:
+    def _raise_refusal(self, fault: KafkaError) -> None:
+        if fault.code() not in _REFUSED:
             return
         self._fault = None
         user = self._address.settings.get("sasl.username")
