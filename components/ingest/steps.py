@@ -56,7 +56,7 @@ from components.ingest.requests.splits import SPLITS, bounds
 from components.ingest.requests.user_block import LogContext, UserBlock, build_user_block
 from components.ingest.shuffle_files import read_frame, read_partition, write_bytes, write_frame, write_partitions
 from components.ingest.sources.beam_filesystem import created, opened
-from components.ingest.sources.files import Block
+from components.ingest.sources.blocks import Block
 from components.ingest.tables.catalogue import build_item_index, read_table, to_parquet
 from components.ingest.tables.item_block import replay_item_block
 from components.ingest.tables.item_versions import ItemVersions, version_rows

@@ -16,8 +16,9 @@ from components.ingest.events.event_columns import FILE_SHIFT, content_columns, 
 from components.ingest.events.source_columns import Absent, event_columns, missing_event_columns
 from components.ingest.formats.readers import frames
 from components.ingest.requests.claims import shows_lists
+from components.ingest.sources.blocks import ROW, Block
 from components.ingest.sources.column_selection import ColumnSelection
-from components.ingest.sources.files import ROW, Block, layout
+from components.ingest.sources.files import layout
 from components.ingest.tables.second_ids import resolve_users
 from components.ingest.tables.table_rows import ID
 from components.state.versions import FROM

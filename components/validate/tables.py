@@ -9,7 +9,8 @@ from components.contract.errors import InputError
 from components.contract.features import GivenFeature
 from components.contract.sources import Identities, Table
 from components.ingest.counts import Counts
-from components.ingest.sources.files import ROW, matching
+from components.ingest.sources.blocks import ROW
+from components.ingest.sources.files import matching
 from components.ingest.tables.second_ids import USER, read_identity_rows, two_users
 from components.ingest.tables.table_rows import FILE_AT, ID, TableRows, read_rows
 from components.state.versions import FROM

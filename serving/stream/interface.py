@@ -83,10 +83,10 @@ class Decoded:
     Attributes:
         events: clean events in order (`components.ingest.events.event_columns.ROLES`, amounts, `f:` features); `seq` is
             the index of their message.
-        raw: a row for each message that could be parsed, with `__row__`, the message's index, and the source's columns:
-            what the event log keeps.
-        rejected: columns `row` (index of the message), `reason` (a short text of a small set, such as "unknown action")
-            and `detail`. A message is rejected, or has events, or is left out by the dataset file.
+        raw: the rows of each message that isn't rejected, with `__row__`, the message's index, and the source's columns:
+            what the event log keeps. A column's type may differ from batch to batch (`decode.merge_rows`).
+        rejected: columns `row` (index of the message, each at most once), `reason` (a short text of a small set, such as
+            "unknown action") and `detail`. A message is rejected, or has events, or is left out by the dataset file.
         counts: by name, as ingestion counts them.
     """
 

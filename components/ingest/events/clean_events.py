@@ -16,8 +16,8 @@ from components.ingest.events.amounts import with_amounts
 from components.ingest.events.event_columns import AMOUNT, FILE_SHIFT, NO_ACTION, ROLES, event_features, impression_code
 from components.ingest.events.shown_lists import shown_nowhere, unrolled
 from components.ingest.events.source_columns import event_columns
+from components.ingest.sources.blocks import ROW, Block
 from components.ingest.sources.feature_values import typed_column
-from components.ingest.sources.files import ROW, Block
 from components.ingest.sources.id_text import ids_of, words_of
 from components.ingest.sources.null_words import count_words, null_mask
 from components.ingest.sources.raw_rows import RAW, as_logged, column_location, keep_rows, logged_name, opens_file

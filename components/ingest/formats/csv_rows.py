@@ -14,8 +14,8 @@ from components.ingest.formats.csv_dialect import Scanner, dialect_of, fields_of
 from components.ingest.formats.csv_head import HEAD_ROWS, TEXT_BYTES, Head, check_wrapped, quote_fault, read_head, shown
 from components.ingest.formats.csv_scan import AT, CUT, FULL, HEADER, LINE, NAMED, NUL, SWALLOWING, TEXT_END, UNEVEN
 from components.ingest.formats.text_files import TextFile, open_text
+from components.ingest.sources.blocks import FILE, ROW
 from components.ingest.sources.column_selection import ColumnSelection
-from components.ingest.sources.files import FILE, ROW
 
 FRAME_ROWS = 500_000
 ROW_BYTES = 256 << 20  # a row that is longer is none

@@ -452,12 +452,34 @@ def scan_object(buffer: Bytes, at: int, end: int, row: int, keys: KeyTable, out:
 
 
 @compiled
+def put_row(buffer: Bytes, current: Spans, row: int, out: Spans, arenas: Bytes, state: Numbers) -> int:
+    """Copy a row's values to the arenas while they are in the processor's cache; return 0, ESCAPE or SURROGATE."""
+    starts, ends, kinds = out
+    for key in range(len(kinds)):
+        kind = current.kinds[key, 0]
+        to = ends[key, row - 1] if row else 0
+        starts[key, row] = to
+        if kind == ESCAPED:
+            after = put_unescaped(buffer, current.starts[key, 0], current.ends[key, 0], arenas[key], to)
+            if after < 0:
+                state[FAULT_KEY], state[FAULT_AT] = key, current.starts[key, 0]
+                return after
+            to, kind = after, TEXT
+        elif kind > NULL:
+            for i in range(current.starts[key, 0], current.ends[key, 0]):
+                arenas[key, to] = buffer[i]
+                to += 1
+        ends[key, row] = to
+        kinds[key, row] = kind
+    return 0
+
+
+@compiled
 def scan_rows(buffer: Bytes, end: int, final: bool, keys: KeyTable, out: RowArrays, work: Workspace) -> int:
     """Copy the requested members of the rows from `state[AT]` on, as many as `lines` has room for; return how many rows
     there were.
 
-    `state[AT]` is then where the next scan begins, `state[FAULT]` what went wrong. Values are copied to the arenas
-    while they are in the processor's cache.
+    `state[AT]` is then where the next scan begins, `state[FAULT]` what went wrong.
 
     Args:
         buffer: of the file, up to `end`.
@@ -467,7 +489,7 @@ def scan_rows(buffer: Bytes, end: int, final: bool, keys: KeyTable, out: RowArra
         out: gets the rows.
         work: of the thread.
     """
-    (starts, ends, kinds), arenas, lines, current = out
+    _, arenas, lines, current = out
     state = work.state
     at, rows = state[AT], 0
     state[FAULT] = 0
@@ -496,7 +518,7 @@ def scan_rows(buffer: Bytes, end: int, final: bool, keys: KeyTable, out: RowArra
             state[IN_ARRAY], state[AFTER_ROW] = 1, 2  # 2: nothing yet, so that it may end
             at += 1
             continue
-        for key in range(len(kinds)):
+        for key in range(len(current.kinds)):
             current.kinds[key, 0] = ABSENT
         at = scan_object(buffer, at + 1, end, 0, keys, current, work)
         if at < 0:
@@ -505,26 +527,57 @@ def scan_rows(buffer: Bytes, end: int, final: bool, keys: KeyTable, out: RowArra
             else:
                 state[FAULT] = at
             return rows
-        for key in range(len(kinds)):
-            kind = current.kinds[key, 0]
-            to = ends[key, rows - 1] if rows else 0
-            starts[key, rows] = to
-            if kind == ESCAPED:
-                after = put_unescaped(buffer, current.starts[key, 0], current.ends[key, 0], arenas[key], to)
-                if after < 0:
-                    state[FAULT], state[FAULT_KEY], state[FAULT_AT] = after, key, current.starts[key, 0]
-                    return rows
-                to, kind = after, TEXT
-            elif kind > NULL:
-                for i in range(current.starts[key, 0], current.ends[key, 0]):
-                    arenas[key, to] = buffer[i]
-                    to += 1
-            ends[key, rows] = to
-            kinds[key, rows] = kind
+        fault = put_row(buffer, current, rows, out.values, arenas, state)
+        if fault < 0:
+            state[FAULT] = fault
+            return rows
         state[AFTER_ROW], state[ENDED_LINE] = 1, state[LINE]
         lines[rows] = state[BEGUN_LINE]
         rows += 1
         state[AT] = at
+    return rows
+
+
+@compiled
+def scan_messages(buffer: Bytes, bounds: Numbers, keys: KeyTable, out: RowArrays, faults: Numbers, work: Workspace) -> int:
+    """Copy the requested members of messages, each of which is one object; return how many rows there were.
+
+    Whatever a message holds, the next one is scanned from its own beginning.
+
+    Args:
+        buffer: the messages one after another.
+        bounds: (messages + 1,) where each begins and the last ends.
+        keys: the requested ones.
+        out: gets the rows; the `lines` are indices of messages.
+        faults: (messages, 3) gets of each 0 or why it is no row, the key, and where.
+        work: of the thread.
+    """
+    values, arenas, lines, current = out
+    state = work.state
+    rows = 0
+    for message in range(len(bounds) - 1):
+        end = bounds[message + 1]
+        at = skip_space(buffer, bounds[message], end, state)
+        state[FAULT_KEY], state[FAULT_AT] = 0, at
+        if at >= end:
+            fault = INCOMPLETE
+        elif buffer[at] != 123:
+            fault = WRONG
+        else:
+            for key in range(len(current.kinds)):
+                current.kinds[key, 0] = ABSENT
+            fault = scan_object(buffer, at + 1, end, 0, keys, current, work)
+            if fault >= 0:
+                at = skip_space(buffer, fault, end, state)
+                if at < end:
+                    state[FAULT_AT] = at
+                    fault = WRONG
+                else:
+                    fault = put_row(buffer, current, rows, values, arenas, state)
+        faults[message, 0], faults[message, 1], faults[message, 2] = fault, state[FAULT_KEY], state[FAULT_AT]
+        if fault == 0:
+            lines[rows] = message
+            rows += 1
     return rows
 
 

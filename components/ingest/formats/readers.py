@@ -11,11 +11,13 @@ from components.ingest.counts import Counts
 from components.ingest.formats.csv_rows import csv_frames
 from components.ingest.formats.json_lines import EMPTY_ARRAY, json_frames
 from components.ingest.formats.struct_paths import struct_paths, take_columns
+from components.ingest.sources.blocks import BLOCK_ROWS, FILE, ROW, Block
 from components.ingest.sources.column_selection import ColumnSelection
-from components.ingest.sources.files import BLOCK_ROWS, FILE, ROW, Block, file_format, open_parquet
+from components.ingest.sources.files import file_format, open_parquet
 from components.ingest.sources.fill_down import filled_down
 from components.ingest.sources.null_words import without_null_words
 from components.ingest.sources.partitions import partition_values
+from components.ingest.sources.plain_columns import plain_columns
 
 CHUNK_BYTES = 64 << 20
 ABSENT = "as missing: the file has no column "
@@ -58,7 +60,7 @@ def frames(block: Block, source: Files, columns: tuple[str, ...] | ColumnSelecti
         missing = [name for name in folders if name not in part.columns or part[name].null_count() == len(part)]
         missing += [name for name in selection.columns if name not in part.columns and name not in folders]
         part = part.with_columns(pl.lit(folders.get(name), pl.String).alias(name) for name in missing)
-        whole = part.with_columns(pl.lit(block.path).alias(FILE), *_plain(part, block.path))
+        whole = part.with_columns(pl.lit(block.path).alias(FILE), *plain_columns(part, block.path))
         yield without_null_words(whole, selection.columns, source, counts)
     if selection.absent is not None:  # otherwise nothing is known of the file's columns
         requested.absent = {name: sentence for name, sentence in selection.absent.items() if name not in folders}
@@ -71,22 +73,6 @@ def _numbered(parts: Iterator[pl.DataFrame], row: int) -> Iterator[pl.DataFrame]
     for part in parts:
         yield part.with_columns(pl.int_range(row, row + len(part), dtype=pl.Int64, eager=True).alias(ROW))
         row += len(part)
-
-
-def _plain(frame: pl.DataFrame, path: str) -> Iterator[pl.Series]:
-    """Yield columns that hold text in another type: dictionaries, bytes, and columns of nulls alone."""
-    for column in frame.iter_columns():
-        kind = column.dtype.inner if isinstance(column.dtype, pl.List | pl.Array) else column.dtype
-        if kind.is_nested() or kind == pl.Duration:
-            raise InputError(
-                f"{path}: expected text, numbers, times or lists of them in column {column.name!r}, got {column.dtype};"
-                f" name a value within it by its path, such as {column.name}.KEY, or flatten it first"
-            )
-        if isinstance(column.dtype, pl.Categorical | pl.Enum | pl.Binary | pl.Null):
-            try:
-                yield column.cast(pl.String)
-            except pl.exceptions.PolarsError as error:
-                raise InputError(f"{path}: column {column.name!r} is neither text nor numbers: {error}") from None
 
 
 def _parquet(block: Block, selection: ColumnSelection, unnest: str | None, counts: Counts) -> Iterator[pl.DataFrame]:

@@ -12,9 +12,8 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.sources import EventSource, Files, Format
 from components.ingest.sources.beam_filesystem import listed, opened, size_bytes
+from components.ingest.sources.blocks import BLOCK_ROWS, Block
 
-FILE, ROW = "__file__", "__row__"  # columns of raw frames: the row's file, and its index in that file from 0
-BLOCK_ROWS = 500_000  # of a Parquet file: enough to be quick, and small for a worker's memory
 TEXT_ROW_BYTES = 60  # of an event in a text file, to guess their number
 
 _ENDINGS: dict[str, Format] = {
@@ -23,19 +22,6 @@ _ENDINGS: dict[str, Format] = {
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
 }
 _PACKED = (".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".zip")  # endings of compressed files; the format is read from their bytes
-
-
-@dataclass(frozen=True)
-class Block:
-    """A part of a file: some row groups of a Parquet file, or a whole text file."""
-
-    order: int  # index among all blocks of the data set
-    source: int  # index in `events`
-    path: str
-    file_order: int  # index among all files
-    first_row: int  # index in the file
-    row_groups: tuple[int, ...] = ()
-    first_unnested: int = 0  # where arrays are unnested: a number above that of all elements before
 
 
 @dataclass(frozen=True)

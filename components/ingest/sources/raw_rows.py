@@ -3,7 +3,7 @@
 import polars as pl
 
 from components.ingest.counts import LINE, Counts
-from components.ingest.sources.files import BLOCK_ROWS, FILE, ROW
+from components.ingest.sources.blocks import BLOCK_ROWS, FILE, ROW
 
 RAW = "c:"  # before the name of a raw column
 

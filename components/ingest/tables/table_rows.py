@@ -13,8 +13,9 @@ from components.contract.sources import Identities, Table
 from components.ingest.counts import Counts
 from components.ingest.events.source_columns import Absent, never_there, require_columns, table_columns
 from components.ingest.formats.readers import frames
+from components.ingest.sources.blocks import FILE, ROW, Block
 from components.ingest.sources.feature_values import typed_values
-from components.ingest.sources.files import FILE, ROW, Block, file_format, matching, open_parquet
+from components.ingest.sources.files import file_format, matching, open_parquet
 from components.ingest.sources.id_text import ids_of, text_of
 from components.ingest.sources.raw_rows import column_location, located, opens_file
 from components.ingest.sources.timestamps import times_us

@@ -11,7 +11,8 @@ from pathlib import Path
 from components.contract.load import parse_dataset
 from components.ingest.counts import Counts
 from components.ingest.output.item_index import Index
-from components.ingest.sources.files import Block, layout
+from components.ingest.sources.blocks import Block
+from components.ingest.sources.files import layout
 from components.ingest.steps import Job, _totals, items_step, make_index, requests_step, scan, users_step, write_step
 
 NOW_US = 1_900_000_000_000_000

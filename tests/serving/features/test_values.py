@@ -14,8 +14,8 @@ from components.contract.features import TEXT_LIMIT, Category, GivenFeature, Id,
 from components.contract.sources import Columns, EventSource
 from components.contract.values.null_words import null_words
 from components.ingest.counts import Counts
+from components.ingest.sources.blocks import BLOCK_ROWS, FILE, ROW
 from components.ingest.sources.feature_values import typed_values
-from components.ingest.sources.files import BLOCK_ROWS, FILE, ROW
 from components.ingest.sources.null_words import without_null_words
 from serving.features.values import numbers, texts, vectors
 

@@ -19,7 +19,7 @@ from components.contract.sources import Table
 from components.ingest.counts import Counts
 from components.ingest.formats import readers
 from components.ingest.formats.readers import frames
-from components.ingest.sources.files import ROW, Block
+from components.ingest.sources.blocks import ROW, Block
 from tests.components.ingest.generators.csv_writer import Written, write_csv
 
 PACKINGS = (lambda text: text, gzip.compress, bz2.compress, lzma.compress, zstandard.compress)

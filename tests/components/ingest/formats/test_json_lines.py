@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
 from components.ingest.formats import json_lines, readers
-from components.ingest.sources.files import ROW
+from components.ingest.sources.blocks import ROW
 from components.ingest.sources.id_text import text_of
 from components.validate import validate
 from tests.components.ingest.generators.plain_shop import ITEMS, SHOP, requests, run_ingest, shop, write

@@ -15,7 +15,8 @@ from components.contract.load import parse_dataset
 from components.ingest.counts import LINE, Counts
 from components.ingest.formats import readers
 from components.ingest.sources import files
-from components.ingest.sources.files import ROW, layout
+from components.ingest.sources.blocks import ROW
+from components.ingest.sources.files import layout
 from components.validate import validate
 from tests.components.ingest.generators.plain_shop import SHOP, requests, run_ingest, shop, write
 from tests.components.ingest.generators.random_shops import blocks_of, everything, ingested

@@ -19,7 +19,8 @@ from components.contract.errors import InputError
 from components.contract.load import parse_dataset
 from components.ingest.counts import Counts
 from components.ingest.output.item_index import Index
-from components.ingest.sources.files import Block, layout
+from components.ingest.sources.blocks import Block
+from components.ingest.sources.files import layout
 from components.ingest.steps import Job
 from tests.components.ingest.without_beam import job_of, run_steps
 

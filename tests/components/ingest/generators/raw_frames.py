@@ -8,7 +8,7 @@ import polars as pl
 from components.contract.sources import Table
 from components.ingest.counts import LINE, Counts
 from components.ingest.formats import readers
-from components.ingest.sources.files import FILE, ROW, Block
+from components.ingest.sources.blocks import FILE, ROW, Block
 
 
 def read(path: Path, columns: list[str], *, unnest: str | None = None, counts: Counts | None = None) -> list[pl.DataFrame]:

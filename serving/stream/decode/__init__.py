@@ -1,0 +1,1 @@
+"""Parse messages (JSON, Avro, Protobuf) and clean them to events by the rules of ingestion."""
