@@ -97,11 +97,11 @@ class ChainedRing:
 
     def held(self, rows: Rows) -> NDArray[np.bool_]:
         """Return which rows are held still."""
-        return rows >= self.begin
+        return np.asarray(rows >= self.begin)
 
     def get(self, name: str, rows: Rows) -> NDArray[Any]:
         """Return a column's values of rows."""
-        return self._columns[name][rows & self._mask]
+        return np.asarray(self._columns[name][rows & self._mask])
 
     def set(self, name: str, rows: Rows, values: NDArray[Any] | float) -> None:
         """Change a column's values of rows; of a chain's column never."""

@@ -1,7 +1,8 @@
 """Count requests, what followed from them, and amounts, by version, arm and segment, while events come in."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -21,6 +22,8 @@ from serving.stream.figures.open_requests import JoinCounts, JoinRules, OpenRequ
 
 _FEWEST = 1 / 1024  # of the shoppers, that are counted at the least
 _CHUNK = 1 << 16  # events that are joined at a time
+_ROLES = ("time", "user", "item", "action", "request", "session", "seq")
+_DESCRIBED = ("version", "arms")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +81,7 @@ class FigureMetrics:
 
 @final
 class LiveFigures:
-    """Join the events of a stream as they come. For one thread.
+    """Join the events of a stream as they come; for several threads.
 
     An action belongs to a request by ingestion's rules (`components.ingest.requests.attribution` and `list_owners`),
     within the dataset's `attribution`, in whatever order they come. A request is final when the stream's time has
@@ -99,7 +102,7 @@ class LiveFigures:
                 f" {dataset.name!r}, got {dataset.candidates.origin!r}"
             )
         self._names = tuple(sorted(dataset.label_gains, key=names.index))
-        rules = JoinRules(
+        self._rules = rules = JoinRules(
             window_us=label_window_us(dataset),
             skew_us=skew_us(dataset),
             gap_us=gap_us(dataset),
@@ -110,56 +113,82 @@ class LiveFigures:
         self._open_us = rules.window_us + int(settings.late_s * 1e6)
         self._open, self._breakdown = OpenRequests(rules, settings.most_requests), Breakdown()
         self._final: NDArray[np.float64] = np.zeros((0, 1 + len(self._names) + len(dataset.amounts)))
-        self._waiting: list[tuple[pl.DataFrame, pl.DataFrame | None, int]] = []
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[pl.DataFrame, pl.DataFrame]] = []
+        self._count = 0  # events that wait to be joined
         self._joined_us = self._watermark_us = 0
         self._final_us = -(1 << 62)  # requests up to then are final
         self._share, self._narrowed_at, self._dropped_before = 1.0, 0, 0
+        of_events = [name for name in dataset.serving.segment if dataset.feature(name).table == "events"]
+        self._columns = [*_ROLES, *dataset.amounts, *(f"f:{name}" for name in of_events)]
         self._chunk = min(_CHUNK, settings.most_requests)
 
-    def add(self, events: pl.DataFrame, exposures_meta: pl.DataFrame | None, now_us: int, *, watermark_us: int | None = None) -> None:
+    def add(self, events: pl.DataFrame, raw: pl.DataFrame, *, now_us: int, watermark_us: int | None = None) -> None:
         """Add events that came now.
 
         Args:
-            events: clean events, each once, in any order; `Decoded.events`.
-            exposures_meta: `__row__` (the `seq` of an event) with `version` and `arms` as far as there are such
-                columns, as in `Decoded.raw`; None for none.
+            events: clean events, each once, in any order; `seq` is the `__row__` of its raw row.
+            raw: rows with `__row__`, and with `version` and `arms` (JSON) as far as there are such columns.
             now_us: microseconds since 1970.
             watermark_us: the time up to which every partition has been read; None: that of the newest event.
         """
-        if len(events):
-            newest_us = int(events["time"].to_numpy().max()) if watermark_us is None else watermark_us
-            self._watermark_us = max(self._watermark_us, min(newest_us, now_us))
-            self._waiting.append((events, exposures_meta, self._watermark_us))
-        if now_us - self._joined_us >= self._settings.every_s * 1e6 or sum(len(each) for each, _, _ in self._waiting) >= self._chunk:
-            self._join()
-            self._joined_us = now_us
+        with self._lock:
+            if len(events):
+                newest_us = int(events["time"].to_numpy().max()) if watermark_us is None else watermark_us
+                self._watermark_us = max(self._watermark_us, min(newest_us, now_us))
+                described = raw.select("__row__", *(name for name in _DESCRIBED if name in raw.columns))
+                self._waiting.append((events.select(self._columns), described))
+                self._count += len(events)
+            if now_us - self._joined_us >= self._settings.every_s * 1e6 or self._count >= self._chunk:
+                self._join()
+                self._joined_us = now_us
 
     def metrics(self) -> FigureMetrics:
         """Return the figures of all events added."""
-        self._join()
-        waiting = self._open.waiting()
-        open_sums = self._summed(self._open.requests.get("combination", waiting), self._open.measures(waiting))
-        return FigureMetrics(self._by_dimension(open_sums), self._by_dimension(self._final), self._share, self._open.counts)
+        with self._lock:
+            self._join()
+            waiting = self._open.waiting()
+            open_sums = self._summed(self._open.requests.get("combination", waiting), self._open.measures(waiting))
+            return FigureMetrics(self._by_dimension(open_sums), self._by_dimension(self._final), self._share, replace(self._open.counts))
 
-    def forget_final(self) -> None:
-        """Set the figures of final requests to zero, as those that another process has counted."""
-        self._join()
-        self._final = np.zeros((0, self._final.shape[1]))
-        self._open.counts, self._dropped_before = JoinCounts(), 0
+    def begin_at(self, watermark_us: int) -> None:
+        """Take requests whose window was over at a time as counted before: the figures of final ones begin at zero."""
+        with self._lock:
+            self._join()
+            self._watermark_us = watermark_us
+            self._finalise()
+            self._final = np.zeros((0, self._final.shape[1]))
+            self._open.counts, self._dropped_before = JoinCounts(), 0
 
     def _join(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for events, meta, watermark_us in waiting:
-            for begin in range(0, len(events), self._chunk):
-                self._join_chunk(events[begin : begin + self._chunk], meta)
-            self._final_us = watermark_us - self._open_us
-            over = self._open.finalise(self._final_us)
-            sums = self._summed(self._open.requests.get("combination", over), self._open.measures(over))
-            sums[: len(self._final)] += self._final
-            self._final = sums
+        waiting, self._waiting, self._count = self._waiting, [], 0
+        if not waiting:
+            return
+        events, meta = _concatenated(waiting)
+        for begin in range(0, len(events), self._chunk):
+            self._join_chunk(events[begin : begin + self._chunk], meta)
+        self._finalise()
         self._narrow()
 
-    def _join_chunk(self, events: pl.DataFrame, meta: pl.DataFrame | None) -> None:
+    def _finalise(self) -> None:
+        self._final_us = self._watermark_us - self._open_us
+        over = self._open.finalise(self._final_us)
+        sums = self._summed(self._open.requests.get("combination", over), self._open.measures(over))
+        sums[: len(self._final)] += self._final
+        self._final = sums
+
+    @property
+    def most_events(self) -> int:
+        """Return how many events at most the open requests are likely to have."""
+        return 16 * self._settings.most_requests
+
+    @property
+    def history_us(self) -> int:
+        """Return how far before the newest event lists matter, in microseconds: open ones, those that an action on an
+        open one may belong to as well, and the first rows of these."""
+        return self._open_us + self._rules.window_us + self._rules.gap_us
+
+    def _join_chunk(self, events: pl.DataFrame, meta: pl.DataFrame) -> None:
         hashed = hash_events(events, self._dataset)
         impressions, actions = hashed.impressions, hashed.actions
         if self._share < 1:
@@ -170,25 +199,11 @@ class LiveFigures:
         self._open.open(begun, self._breakdown.number(self._described(events, begun, meta)), final_us=self._final_us)
         self._open.join(impressions, actions)
 
-    def _described(self, events: pl.DataFrame, begun: pl.DataFrame, meta: pl.DataFrame | None) -> pl.DataFrame:
+    def _described(self, events: pl.DataFrame, begun: pl.DataFrame, meta: pl.DataFrame) -> pl.DataFrame:
         """Return version, arms and segment of new requests, by the first of their rows."""
         first = events[begun["at"]]
-        described = first.select(pl.col("seq").alias("__row__"))
-        if meta is not None:
-            named = [name for name in ("version", "arms") if name in meta.columns]
-            described = described.join(
-                meta.select("__row__", *named).with_columns(pl.col("__row__").cast(pl.Int64)),
-                on="__row__",
-                how="left",
-                maintain_order="left",
-            )
-        texts = [
-            described[name].cast(pl.String).fill_null("")
-            if name in described.columns
-            else pl.Series(name, [""] * len(first), dtype=pl.String)
-            for name in ("version", "arms")
-        ]
-        return pl.DataFrame([*texts, self._segments(first)])
+        described = first.select(pl.col("seq").alias("__row__")).join(meta, on="__row__", how="left", maintain_order="left")
+        return described.select(pl.col(_DESCRIBED).fill_null(""), self._segments(first))
 
     def _segments(self, rows: pl.DataFrame) -> pl.Series:
         names = self._dataset.serving.segment
@@ -230,3 +245,14 @@ class LiveFigures:
             self._share, self._narrowed_at = self._share / 2, end
             self._open.dismiss(self._is_sampled)
         self._dropped_before = dropped
+
+
+def _concatenated(batches: Sequence[tuple[pl.DataFrame, pl.DataFrame]]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the events of batches, renumbered, and version and arms of their rows, null where there are none."""
+    events, described = [], []
+    for number, (batch, meta) in enumerate(batches):
+        first = number << 32  # a batch has fewer messages
+        events.append(batch.with_columns(pl.col("seq") + first))
+        texts = (pl.col(name).cast(pl.String) if name in meta.columns else pl.lit(None, pl.String).alias(name) for name in _DESCRIBED)
+        described.append(meta.select(pl.col("__row__").cast(pl.Int64) + first, *texts))
+    return pl.concat(events), pl.concat(described)

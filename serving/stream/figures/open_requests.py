@@ -6,7 +6,7 @@ from typing import final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from components.ingest.requests.attribution import CAUSES, ITEM, attribute
 from components.ingest.requests.list_owners import resolve
@@ -54,7 +54,7 @@ class OpenRequests:
 
     def __init__(self, rules: JoinRules, most_requests: int) -> None:
         self._rules = rules
-        measures: dict[str, tuple[type, int]] = {"clicks": (np.int32, len(rules.actions)), "amounts": (np.float64, len(rules.amounts))}
+        measures: dict[str, tuple[DTypeLike, int]] = {"clicks": (np.int32, len(rules.actions)), "amounts": (np.float64, len(rules.amounts))}
         ids = dict.fromkeys(("key", "request", "session", "item", "time", "owner"), np.int64)
         self.requests = ChainedRing(
             most_requests,
@@ -71,7 +71,7 @@ class OpenRequests:
         )
         shown = {name: kind for name, kind in ids.items() if name != "time"}
         self._shown = ChainedRing(8 * most_requests, shown, chains=("key", "request"), most=_MOST_OF_A_KEY)
-        acted = {**ids, "action": np.int8, "amounts": (np.float64, len(rules.amounts))}
+        acted: dict[str, DTypeLike | tuple[DTypeLike, int]] = {**ids, "action": np.int8, "amounts": (np.float64, len(rules.amounts))}
         self._acted = ChainedRing(2 * most_requests, acted, chains=("key", "request"), most=_MOST_OF_A_KEY)
         self._checked = 1  # no request before it waits to become final
         self.counts = JoinCounts()
@@ -79,7 +79,7 @@ class OpenRequests:
     def waiting(self) -> Rows:
         """Return the requests that aren't final."""
         rows = np.arange(max(self._checked, self.requests.begin), self.requests.end, dtype=np.int64)
-        return rows[~self.requests.get("final", rows)]
+        return np.asarray(rows[~self.requests.get("final", rows)])
 
     def finalise(self, until_us: int) -> Rows:
         """Make requests up to a time final: no action changes them any more. Return them."""
