@@ -1,0 +1,1 @@
+"""Read partitions of messages: Kafka, Redis Streams, files, standard input, dead letters."""
