@@ -136,7 +136,7 @@ class LiveFigures:
             if len(events):
                 newest_us = int(events["time"].to_numpy().max()) if watermark_us is None else watermark_us
                 self._watermark_us = max(self._watermark_us, min(newest_us, now_us))
-                described = raw.select("__row__", *(name for name in _DESCRIBED if name in raw.columns))
+                described = raw.select("__row__", *(name for name in _DESCRIBED if name in raw.columns)).unique("__row__", keep="first")
                 self._waiting.append((events.select(self._columns), described))
                 self._count += len(events)
             if now_us - self._joined_us >= self._settings.every_s * 1e6 or self._count >= self._chunk:

@@ -1,6 +1,6 @@
 """Export live figures to Prometheus, computed when it scrapes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TypeVar, final
 
@@ -40,20 +40,21 @@ class FiguresCollector(Collector):
         yield left_out
 
 
-def _families(kind: type[_Family], prefix: str, requests: str) -> tuple[_Family, _Family, _Family]:
-    return (
-        kind(f"shelfrank_figures_{prefix}requests", requests, labels=_LABELS),
-        kind(f"shelfrank_figures_{prefix}requests_with", "Of them those that an action followed from", labels=[*_LABELS, "action"]),
-        kind(f"shelfrank_figures_{prefix}amount", "What the actions on them brought in", labels=[*_LABELS, "amount"]),
-    )
+def _families(kind: type[_Family], prefix: str, requests: str) -> list[_Family]:
+    name, with_action, with_amount = f"shelfrank_figures_{prefix}", [*_LABELS, "action"], [*_LABELS, "amount"]
+    return [
+        kind(f"{name}requests", requests, labels=_LABELS),
+        kind(f"{name}requests_with", "Of them those that an action followed from", labels=with_action),
+        kind(f"{name}amount", "What the actions on them brought in", labels=with_amount),
+    ]
 
 
-def _add(families: tuple[_Family, _Family, _Family], dimension: Dimension, figures: Figures) -> None:
-    labels = [dimension.by, dimension.experiment, dimension.value]
+def _add(families: Sequence[GaugeMetricFamily | CounterMetricFamily], dimension: Dimension, figures: Figures) -> None:
     requests, followed, amounts = families
-    requests.add_metric(labels, figures.requests)
+    labelled = [dimension.by, dimension.experiment, dimension.value]
+    requests.add_metric(labelled, figures.requests)
     for action, count in figures.followed.items():
-        followed.add_metric([*labels, action], count)
+        followed.add_metric([*labelled, action], count)
     for amount, total in figures.amounts.items():
         if isinstance(amounts, GaugeMetricFamily) or amount in _GROWING:
-            amounts.add_metric([*labels, amount], total)
+            amounts.add_metric([*labelled, amount], total)
