@@ -1,0 +1,1 @@
+"""Measure streams: events from a broker into state, log and figures."""
