@@ -254,6 +254,13 @@ def serve(args: Namespace) -> None:
             print("ended", file=sys.stderr)
 
 
+def stream(args: Namespace) -> None:
+    """Read events as they happen: `shelfrank stream`."""
+    from pipeline.cli.stream import read_stream
+
+    read_stream(args)
+
+
 def compile(args: Namespace) -> None:  # named as the command is
     """Compile the pipeline for Kubeflow Pipelines or Vertex AI: `shelfrank compile`."""
     from pipeline.kubeflow.compile.command import compile_command

@@ -28,7 +28,7 @@ def read_stream(args: Namespace) -> None:
     if not 0 <= args.events < len(dataset.events):
         raise InputError(f"expected --events from 0 to {len(dataset.events) - 1}, the dataset file's event sources, got {args.events}")
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    decoder = make_decoder(dataset, args.events, format=args.format, schema=args.schema, message=args.message, registry=args.registry)
+    decoder = make_decoder(dataset, args.events, longest_bytes=args.largest)
     config = StreamConfig(
         store=Store(args.redis, args.redis_cluster, redis_password(args.redis_password_file)),
         windows=WindowSettings(
@@ -46,7 +46,7 @@ def read_stream(args: Namespace) -> None:
     )
 
     def source(consumer: Consumer) -> Source:
-        return open_source(args.source, consumer, group=args.group or dataset.name, start=args.start)
+        return open_source(args.source, consumer, group=args.group or dataset.name)
 
     counts = stream(dataset, config, decoder, source).counts()
     if args.json:

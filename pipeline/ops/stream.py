@@ -48,10 +48,8 @@ class StreamConfig:
     """What is read, and where to.
 
     Attributes:
-        source: address; see `serving.stream.sources`.
         store: of the state.
         windows: of the event log.
-        group: of consumers that share the source's partitions; default: named like the dataset.
         state: of the last ingestion; None where the dataset file needs nothing of it.
         load: bring that state into the store first.
         most_bytes: of a message.
@@ -59,10 +57,8 @@ class StreamConfig:
         metrics: host and port for Prometheus; None for none.
     """
 
-    source: str
     store: Store
     windows: WindowSettings
-    group: str = ""
     state: Path | None = None
     load: bool = False
     most_bytes: int = 1 << 20

@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar, final
 import polars as pl
 
 from components.contract.errors import LogUnavailable, SourceUnavailable, StateUnavailable
-from components.ingest.sources.files import ROW
+from components.ingest.sources.blocks import ROW
 from serving.stream.batches import Joined, origin_of
 from serving.stream.interface import Messages, Source
 from serving.stream.log.window_log import DEAD_COLUMNS, OFFSET, WindowLog

@@ -39,14 +39,15 @@ class StreamMetrics:
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600),
         )  # fmt: skip
         self._asked_s = 0.0
-        self.total = 0
+        self._counted: dict[str, int] = {}
 
     def applied(self, outcome: NDArray[np.int8], times_us: NDArray[np.int64], *, seconds: float, counts: Mapping[str, int]) -> None:
         """Count a batch that is in the state."""
-        self.total += len(times_us)
+        self._add("messages", len(times_us))
         for code, number in enumerate(np.bincount(outcome, minlength=len(_OUTCOMES)).tolist()):
             if number:
                 self._messages.labels(_OUTCOMES[code]).inc(number)
+                self._add(f"with events, {_OUTCOMES[code]}", number)
         for name, number in counts.items():
             self._rows.labels(name).inc(number)
         self._batch.observe(seconds)
@@ -57,10 +58,12 @@ class StreamMetrics:
         """Count messages that couldn't be taken."""
         for reason, number in reasons.value_counts().iter_rows():
             self._dead.labels(reason).inc(number)
+            self._add(f"set aside: {reason}", number)
 
     def lost(self, partition: str, number: int) -> None:
         """Count messages that were deleted before they were read."""
         self._lost.labels(partition).inc(number)
+        self._add("lost: deleted before they were read", number)
 
     def retried(self, what: str) -> None:
         """Count a call that had to be repeated."""
@@ -72,3 +75,10 @@ class StreamMetrics:
             self._asked_s = time.monotonic()
             for partition, number in lag().items():
                 self._lag.labels(partition).set(number)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many messages were read, and what became of them."""
+        return dict(sorted(self._counted.items()))
+
+    def _add(self, name: str, number: int) -> None:
+        self._counted[name] = self._counted.get(name, 0) + number

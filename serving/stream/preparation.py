@@ -16,7 +16,7 @@ from components.contract.dataset import Dataset
 from components.contract.errors import ShelfRankError
 from components.contract.values.event_time import AHEAD_US
 from components.ingest.counts import Counts
-from components.ingest.sources.files import ROW
+from components.ingest.sources.blocks import ROW
 from serving.state.item_codes import ItemCodes
 from serving.stream.batches import Joined, joined
 from serving.stream.events_that_count import UNKNOWN_ITEM, Tables, counting
