@@ -64,9 +64,8 @@ class EventRows(NamedTuple):
     skews_us: NDArray[np.int64]  # (R,) stamped earlier than the key's clock by no more than this, it happened at the clock
     actions: NDArray[np.int64]  # (R,) index in `StatePlan.actions`
     items: NDArray[np.int64]  # (R,) what the history keeps of it
-    weights: NDArray[np.int64]  # (R,) what it adds to counts and totals
     sessions: NDArray[np.int64]  # (R,) hash of the session's id, 0 where unknown
-    events: NDArray[np.int64]  # (R,) what it adds to the session: 1, or 0 where it goes on with an event
+    events: NDArray[np.int64]  # (R,) what it adds to history and session: 1, or 0 where it goes on with an event
 
 
 class Rules(NamedTuple):
@@ -138,9 +137,11 @@ def happened_us(last_us: int, stamped_us: int, skew_us: int) -> int:
 def advance(state: State, k: int, time_us: int, action: int, item: int, weight: int, session: int, rules: Rules, events: int = 1) -> None:
     """Update the state of key `k` with one event.
 
-    Counts and the total of `action` grow by `weight` (a list of L impressions is one event of weight L), the history by
-    one, and the session by `events`: 0 where the event goes on with one that the session has already. A session begins
-    with the first event, after a pause longer than the gap, and where `session` is neither 0 nor the running one.
+    Counts and the total of `action` grow by `weight` (a list of L impressions is one event of weight L), history and
+    session by `events`: 0 where the event goes on with one that they have already, as the rest of a list does whose
+    rows come one by one. Counts grow in steps of one, so that the sum's last bit doesn't depend on how a list was cut.
+    A session begins with the first event, after a pause longer than the gap, and where `session` is neither 0 nor the
+    running one.
 
     An event older than the key's clock is late. It doesn't set the clock back: its weight is decayed as if it had come
     in time, it enters the history at its end (the history is in order of arrival), and it joins the running session if
@@ -151,12 +152,12 @@ def advance(state: State, k: int, time_us: int, action: int, item: int, weight: 
     elapsed = 0.0 if last == NEVER else float(abs(time_us - last))
     for h in range(rules.half_lives_us.shape[0]):
         kept = math.exp2(-elapsed / rules.half_lives_us[h])
-        if late:
-            state.counts[k, action, h] += weight * kept
-        else:
+        step = kept if late else 1.0
+        if not late:
             for a in range(state.counts.shape[1]):
                 state.counts[k, a, h] *= kept
-            state.counts[k, action, h] += weight
+        for _ in range(weight):
+            state.counts[k, action, h] += step
 
     named_other = session != 0 and session != state.session[k]
     if late:
@@ -173,7 +174,7 @@ def advance(state: State, k: int, time_us: int, action: int, item: int, weight: 
     state.seen_us[k, action] = max(state.seen_us[k, action], time_us)
     state.totals[k, action] += weight
     length = state.history_item.shape[1]
-    if length > 0 and rules.in_history[action]:
+    if length > 0 and events > 0 and rules.in_history[action]:
         slot = state.written[k] % length
         state.history_item[k, slot] = item
         state.history_action[k, slot] = action
@@ -245,7 +246,7 @@ def apply_rows(state: State, rows: EventRows, rules: Rules) -> None:
     for row in range(rows.keys.shape[0]):
         k = rows.keys[row]
         at = happened_us(state.last_us[k], rows.times_us[row], rows.skews_us[row])
-        advance(state, k, at, rows.actions[row], rows.items[row], rows.weights[row], rows.sessions[row], rules, rows.events[row])
+        advance(state, k, at, rows.actions[row], rows.items[row], 1, rows.sessions[row], rules, rows.events[row])
 
 
 def first_unsorted(keys: NDArray[np.integer[Any]], times_us: NDArray[np.integer[Any]]) -> int:

@@ -17,7 +17,7 @@ import polars as pl
 
 from components.contract.errors import LogUnavailable, SourceUnavailable, StateUnavailable
 from components.ingest.sources.blocks import ROW
-from serving.stream.batches import Joined, origin_of
+from serving.stream.batches import Joined, joined, origin_of
 from serving.stream.interface import Messages, Source
 from serving.stream.log.window_log import DEAD_COLUMNS, OFFSET, WindowLog
 from serving.stream.metrics import StreamMetrics
@@ -124,10 +124,10 @@ class Consumer:
             self._read_again(source)
             pending, parts = None, [part for part in parts if part.partition in self._fresh]
         self._fresh.clear()
-        if pending is None and not parts and not self._preparation.waits() and source.finished():
+        if pending is None and not parts and source.finished():
             return False
-        if parts or (pending is None and self._preparation.waits()):
-            self._pending = thread.submit(self._patiently, partial(self._preparation.prepare, parts))
+        if parts:
+            self._pending = thread.submit(self._patiently, partial(self._preparation.prepare, joined(parts)))
         if pending is not None:
             for prepared in pending.result():
                 self._apply(prepared)
@@ -153,7 +153,6 @@ class Consumer:
         """Read all partitions from behind what was applied: what is under way belongs to another division of them."""
         if self._pending is not None:
             self._pending.cancel()
-        self._preparation.forget()
         for partition, position in self._positions.items():
             if partition not in self._fresh:
                 source.seek(partition, position)

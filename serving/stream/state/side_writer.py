@@ -221,23 +221,22 @@ def _states(side: SideBatch, held: Held, rows: Ints, begins: Ints) -> tuple[Ints
     if not len(changed):
         return changed, []
     part = side.rows
-    columns = [part.times_us[order], part.actions[order], part.lists[order], part.sessions[order]]
-    # The rows of one list at one moment are one event of their number as weight.
-    goes_on = (key[1:] == key[:-1]) & (columns[2][1:] != NO_LIST)
-    for column in columns:
-        goes_on &= column[1:] == column[:-1]
-    starts = np.flatnonzero(np.concatenate([[True], ~goes_on]))
-    first = order[starts]
     state = side.packed.decode([held[side.keys[name]] for name in changed.tolist()])
     events = ReducerRows(
-        keys=np.ascontiguousarray(key[starts]),
-        times_us=part.times_us[first],
-        skews_us=part.skews_us[first],
-        actions=part.actions[first],
-        items=part.items[first],
-        weights=np.diff(starts, append=len(order)),
-        sessions=part.sessions[first],
-        events=np.maximum.reduceat(begins[part.messages[order]], starts),
+        keys=key,
+        times_us=part.times_us[order],
+        skews_us=part.skews_us[order],
+        actions=part.actions[order],
+        items=part.items[order],
+        sessions=part.sessions[order],
+        events=_begins(part.messages[order], part.lists[order], begins),
     )
     apply_rows(state, events, rules(side.side.plan))
     return changed, side.packed.encode(state, [side.tag] * len(changed))
+
+
+def _begins(messages: Ints, lists: NDArray[np.uint64], begins: Ints) -> Ints:
+    """Return (R,) 1 for rows that begin an event: the first of a message's list, unless another message has begun it."""
+    goes_on = np.zeros(len(messages), np.bool_)
+    goes_on[1:] = (messages[1:] == messages[:-1]) & (lists[1:] != NO_LIST) & (lists[1:] == lists[:-1])
+    return np.where(goes_on, 0, begins[messages])

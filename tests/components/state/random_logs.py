@@ -127,7 +127,8 @@ class StepByStep:
             if not late:
                 for counts in self.counts:
                     counts[h] = counts[h] * kept
-            self.counts[row.action][h] += row.weight * kept if late else row.weight
+            for _ in range(row.weight):
+                self.counts[row.action][h] += kept if late else 1.0
         named_other = row.session not in (0, self.session)
         if late:
             self.session_events += row.time_us >= self.session_start and not named_other
