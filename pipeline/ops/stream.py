@@ -3,6 +3,7 @@
 import json
 import logging
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.contract.dataset import Dataset
-from components.contract.errors import InputError
+from components.contract.errors import InputError, StateUnavailable
 from serving.service.state.opened_state import TTL_S
 from serving.state.interface import plans_of
 from serving.state.item_codes import ItemCodes
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 IDS_TTL_S = 7 * 24 * 3600  # as long as brokers keep messages by default: what is older isn't read again
 REDIS_TIMEOUT_S = 10.0
+START_S = 60.0  # that are waited for Redis: it may be starting, too
 SOURCES = "sources.json"
 
 
@@ -102,7 +104,8 @@ def connect(store: Store) -> "redis.Redis | redis.RedisCluster":
     """Connect to the store.
 
     Raises:
-        InputError: the address isn't one, there is no cluster, or nothing there is kept on disk.
+        InputError: the address isn't one, or Redis refuses.
+        StateUnavailable: there is none after START_S.
     """
     import redis
     from redis.backoff import ExponentialWithJitterBackoff
@@ -114,15 +117,23 @@ def connect(store: Store) -> "redis.Redis | redis.RedisCluster":
         "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.5), 2),
         **({"password": store.password} if store.password else {}),
     }
-    try:
-        client = redis.RedisCluster.from_url(store.url, **options) if store.cluster else redis.Redis.from_url(store.url, **options)
-        client.ping()
-    except (redis.AuthenticationError, redis.ResponseError) as error:
-        raise InputError(f"Redis refuses the connection: {error}; set SHELFRANK_REDIS_PASSWORD, or --redis-password-file") from error
-    except (redis.RedisError, redis.exceptions.RedisClusterException, ValueError) as error:
-        mode = ", and in cluster mode" if store.cluster else ""
-        raise InputError(f"expected a Redis at --redis, got: {error}; is it up{mode}?") from error
-    return client
+    until_s = time.monotonic() + START_S
+    while True:
+        try:
+            client = redis.RedisCluster.from_url(store.url, **options) if store.cluster else redis.Redis.from_url(store.url, **options)
+            client.ping()
+            return client
+        except (redis.AuthenticationError, redis.ResponseError, ValueError) as error:
+            raise InputError(
+                f"Redis refuses the connection: {error}; check --redis, SHELFRANK_REDIS_PASSWORD and --redis-cluster"
+            ) from error
+        except (redis.RedisError, redis.exceptions.RedisClusterException) as error:
+            mode = ", and in cluster mode" if store.cluster else ""
+            sentence = f"expected a Redis at --redis, got: {error}; is it up{mode}?"
+            if time.monotonic() > until_s:
+                raise StateUnavailable(sentence) from error
+            _LOG.warning("%s (tried again for %.0f s)", sentence, until_s - time.monotonic())
+            time.sleep(1.0)
 
 
 def ingested_positions(state: Path | None) -> dict[str, int]:
@@ -134,7 +145,12 @@ def ingested_positions(state: Path | None) -> dict[str, int]:
 @contextmanager
 def _stopping(consumer: Consumer) -> Iterator[None]:
     """Stop the consumer by SIGTERM and SIGINT, after the batch at hand."""
-    before = {number: signal.signal(number, lambda *_: consumer.stop()) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def stop(number: int, _frame: object) -> None:
+        _LOG.info("stopped by %s: the batch at hand is the last", signal.Signals(number).name)
+        consumer.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:

@@ -1,8 +1,8 @@
 """Remember which messages a shopper's state has seen: their ids, with the position that each was first seen at.
 
 The position tells a message that is read again after a crash (it counted, and still does) from another one with the
-same content (it repeats the first, and doesn't count). Ids are kept for a window of event time, and besides as long as
-a position from which messages may be read again lies before them.
+same content (it repeats the first, and doesn't count). Ids are kept for a window of the event time of their partition, and
+besides as long as a position from which its messages may be read again lies before them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -67,27 +67,36 @@ def holders(seen: Seen, rows: Sighting) -> tuple[Ints, NDArray[np.uint32]]:
     return offsets, partitions
 
 
-def extended(seen: Seen, added: Sighting, *, kept_from_s: Ints, again_from: Mapping[int, int]) -> tuple[Seen, int]:
-    """Add ids, and drop those that are too old.
+@dataclass(frozen=True)
+class Expiry:
+    """Which ids of a partition's messages aren't needed any more: those before an offset and before a time.
+
+    Ids that come from other partitions than a batch stay: only their own reader knows how far they may be read again.
+    """
+
+    offset: int
+    time_s: int
+
+
+def extended(seen: Seen, added: Sighting, expiry: Mapping[int, Expiry]) -> tuple[Seen, int]:
+    """Add ids, and drop those that have expired.
 
     Args:
         seen: the ids so far.
         added: further ones, in any order of their shoppers.
-        kept_from_s: (K,) older ids of a shopper go.
-        again_from: by partition's code the position from which messages may be read again; ids from there on stay.
+        expiry: by partition's code.
 
     Returns:
-        The ids, and how many had to go though they weren't too old: a shopper has MOST at most.
+        The ids, and how many had to go though they hadn't expired: a shopper has MOST at most.
     """
     new = np.zeros(len(added.ids), ENTRY)
     for name, values in (("id", added.ids), ("offset", added.offsets), ("partition", added.partitions), ("time_s", added.times_s)):
         new[name] = values
     keys = np.concatenate([np.repeat(np.arange(len(seen.ends)), np.diff(seen.ends, prepend=0)), added.keys])
     entries = np.concatenate([seen.entries, new])
-    again = np.full(len(entries), np.iinfo(np.int64).max)
-    for code, offset in again_from.items():
-        again[entries["partition"] == code] = offset
-    kept = (entries["time_s"] >= kept_from_s[keys]) | (entries["offset"] >= again)
+    kept = np.ones(len(entries), np.bool_)
+    for code, until in expiry.items():
+        kept &= (entries["partition"] != code) | (entries["offset"] >= until.offset) | (entries["time_s"] >= until.time_s)
     keys, entries = keys[kept], entries[kept]
     order = np.argsort(keys, kind="stable")
     keys, entries = keys[order], entries[order]

@@ -35,7 +35,7 @@ class Lifetimes:
     Attributes:
         ttl_s: a key, after its last event.
         ids_ttl_s: the ids of a shopper, after the last event.
-        window_us: ids of events, in event time before a shopper's newest one.
+        window_us: ids of events, in event time before the newest one of their partition.
     """
 
     ttl_s: int
@@ -182,12 +182,12 @@ def user_writes(
         mine.append(KeyWrite(tombstone, held[tombstone], b"", ONLY_COMPARE))
         mine.append(KeyWrite(side.keys[name], held[side.keys[name]], value, lifetimes.ttl_s))
     if len(decisions.added.ids):
-        newest = np.full(len(names), _NEVER)
-        np.maximum.at(newest, key, batch.times_us[messages] // 1_000_000)
-        again_from = dict(zip(codes.tolist(), origin.again_from, strict=True))
-        ids, dropped = seen_ids.extended(
-            seen, decisions.added, kept_from_s=newest - lifetimes.window_us // 1_000_000, again_from=again_from
-        )
+        window_s = lifetimes.window_us // 1_000_000
+        expiry = {
+            code: seen_ids.Expiry(again_from, end.watermark_us // 1_000_000 - window_s)
+            for code, again_from, end in zip(codes.tolist(), origin.again_from, origin.ends, strict=True)
+        }
+        ids, dropped = seen_ids.extended(seen, decisions.added, expiry)
         side.ids_dropped += dropped
         encoded = seen_ids.encode(ids, side.tag)
         for index in np.unique(decisions.added.keys).tolist():

@@ -256,3 +256,12 @@ def test_a_store_that_lost_its_last_writes_is_read_into_again(client: redis.Redi
     with pytest.raises(PositionMoved) as moved:
         send(state, {"t/0": (2, [(BEGIN_US + 2, *click[1:])])})
     assert moved.value.offset == 1
+
+
+def test_ids_of_a_partition_that_lags_behind_another_are_kept(client: redis.Redis) -> None:
+    """A guest's session is remembered by one key, whichever partitions its events come from."""
+    old, new = (BEGIN_US, "", "i1", CLICK, "", "s"), (BEGIN_US + 10**11, "", "i2", CLICK, "", "s")
+    state = opened(client)
+    send(state, {"t/0": (0, [old])})
+    send(state, {"t/1": (0, [new])})
+    assert send(opened(client), {"t/0": (0, [old, old])}) == {"t/0": [COUNTED, REPEATED]}
