@@ -86,19 +86,19 @@ def test_messages_that_retention_deleted_are_counted_and_shouted(
 def test_every_message_comes_once_through_kills_of_the_broker(kafka_broker: Broker, topics: list[Topic]) -> None:
     topics.append(topic := Topic(kafka_broker, partitions=2))
     topic.produce(range(1_000))
-    positions, values = Positions(), []
+    positions = Positions()
+    values: list[bytes] = []
     source = topic.source(positions)
+
+    def take() -> bool:
+        values.extend(positions.take(source.poll(most=50, timeout_s=0.5)))
+        return False
+
     for at in range(3):
         values += read(source, positions, 400, most=50)
         kafka_broker.kill()
-        unavailable = False
-        for _ in range(20):
-            try:
-                values += positions.take(source.poll(most=50, timeout_s=0.5))
-            except SourceUnavailable as error:
-                unavailable = True
-                assert "expected an answer of Kafka, got none" in str(error)
-        assert unavailable
+        with pytest.raises(SourceUnavailable, match="expected an answer of Kafka, got none"):
+            until(take)
         kafka_broker.start()
         topic.produce(range(1_000 * (at + 1), 1_000 * (at + 2)))
     values += read(source, positions, 4_000 - len(values))
@@ -188,7 +188,7 @@ def test_large_messages_come_whatever_the_client_fetches_at_a_time(kafka_broker:
 
 
 @pytest.mark.slow
-def test_a_topic_made_anew_or_deleted_is_refused(kafka_broker: Broker, topics: list[Topic]) -> None:
+def test_a_topic_made_anew_is_refused(kafka_broker: Broker, topics: list[Topic]) -> None:
     topics.append(topic := Topic(kafka_broker))
     topic.produce(range(10))
     positions = Positions()
@@ -199,6 +199,19 @@ def test_a_topic_made_anew_or_deleted_is_refused(kafka_broker: Broker, topics: l
     source = topic.source(positions)
     with pytest.raises(InputError, match="expected messages up to offset 10 in partition 0, where reading stopped, and it ends at 0"):
         until(lambda: bool(source.poll(most=1, timeout_s=0.5)))
+
+
+@pytest.mark.slow
+def test_added_partitions_are_read_and_a_deleted_topic_is_said(kafka_broker: Broker, topics: list[Topic]) -> None:
+    topics.append(topic := Topic(kafka_broker))
+    topic.produce(range(10))
+    positions = Positions()
+    source = topic.source(positions)
+    read(source, positions, 10)
+    kafka_broker.add_partitions(topic.name, 2)
+    topic.partitions = 2
+    topic.produce(range(10, 20))
+    assert numbers(read(source, positions, 10)) == list(range(10, 20))
     topic.delete()
-    with pytest.raises(InputError, match="which isn't there any more"):
+    with pytest.raises(InputError, match=f"expected the topic '{topic.name}', which isn't there any more"):
         until(lambda: bool(source.poll(most=1, timeout_s=0.5)))
