@@ -150,9 +150,11 @@ class EventDecoder:
         return events.with_columns(seq=seq), raw.with_columns(pl.Series(ROW, message, dtype=pl.Int64))
 
     def _with_whole_vectors(self, rows: pl.DataFrame, counts: RejectedRows) -> pl.DataFrame:
-        """Reject rows whose vector has another size: ingestion stops at one, as it can't be told which size is right."""
+        """Reject rows whose vector has another size: ingestion stops at one, as it can't be told which size is right. An
+        empty one is missing."""
         for column, size in self._vectors.items():
             if isinstance(rows[column].dtype, pl.List):
+                rows = rows.with_columns(pl.when(pl.col(column).list.len() > 0).then(column))
                 wrong = (rows[column].list.len() != size).fill_null(value=False)
                 if wrong.any():
                     lengths, reason = rows[column].list.len().filter(wrong), f"column {column!r} hasn't {size} numbers"
