@@ -23,7 +23,7 @@ def rebuild(figures: LiveFigures, paths: Iterable[Path], events_of: Callable[[pl
         events_of: returns the clean events that count of raw rows; `seq` is the row's `__row__`.
         now_us: microseconds since 1970.
     """
-    newest_us, rows, chosen = 0, 0, list[tuple[Path, pl.DataFrame, pl.DataFrame]]()
+    newest_us, rows, chosen = 0, 0, list[tuple[pl.DataFrame, pl.DataFrame]]()
     # No event of a window is later than the window's file.
     for path in sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True):
         rows += pq.read_metadata(path).num_rows
@@ -33,8 +33,8 @@ def rebuild(figures: LiveFigures, paths: Iterable[Path], events_of: Callable[[pl
         events = events_of(raw)
         if len(events):
             newest_us = max(newest_us, int(events["time"].to_numpy().max()))
-        chosen.append((path, events, raw.select(ROW, *({"version", "arms"} & set(raw.columns)))))
-    for _, events, raw in reversed(chosen):
+        chosen.append((events, figures.described(raw)))
+    for events, raw in reversed(chosen):
         # The windows of one partition come before those of another: only at the end is it known which requests are over.
         figures.add(events, raw, now_us=now_us, watermark_us=0)
     figures.begin_at(min(newest_us, now_us))
