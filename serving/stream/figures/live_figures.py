@@ -1,7 +1,7 @@
 """Count requests, what followed from them, and amounts, by version, arm and segment, while events come in."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -154,14 +154,24 @@ class LiveFigures:
             open_sums = self._summed(self._open.requests.get("combination", waiting), self._open.measures(waiting))
             return FigureMetrics(self._by_dimension(open_sums), self._by_dimension(self._final), self._share, replace(self._open.counts))
 
-    def begin_at(self, watermark_us: int) -> None:
-        """Take requests whose window was over at a time as counted before: the figures of final ones begin at zero."""
+    def begin(self, batches: Iterable[tuple[pl.DataFrame, pl.DataFrame]], *, watermark_us: int) -> None:
+        """Replace the open requests by those of earlier events; final ones of them aren't counted.
+
+        Args:
+            batches: events and raw rows as of `add`, in the order of their coming.
+            watermark_us: the time of the newest of them.
+        """
         with self._lock:
             self._join()
+            counts = self._open.counts
+            self._open = OpenRequests(self._rules, self._settings.most_requests)
             self._watermark_us = watermark_us
-            self._finalise()
-            self._final = np.zeros((0, self._final.shape[1]))
-            self._open.counts, self._dropped_before = JoinCounts(), 0
+            self._final_us = watermark_us - self._open_us  # requests up to then are taken as counted
+            for events, raw in batches:
+                self._waiting.append((events.select(self._columns), self.described(raw).unique("__row__", keep="first")))
+                self._join()
+            self._open.counts = counts
+            self._narrowed_at, self._dropped_before = 0, counts.dropped_requests
 
     def _join(self) -> None:
         waiting, self._waiting, self._count = self._waiting, [], 0
