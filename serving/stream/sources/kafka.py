@@ -24,6 +24,7 @@ _SETTINGS: dict[str, Any] = {
     "auto.offset.reset": "error",  # a position that retention ran past is found out, and counted
     "partition.assignment.strategy": "range",  # eager: each start of a partition reads its position anew
     "session.timeout.ms": 10_000,  # a consumer that was killed is missed for no longer
+    "heartbeat.interval.ms": 1_000,  # by which the others learn of one that comes or goes
     "allow.auto.create.topics": False,
     # What is fetched ahead waits in memory, at most so much of it; then the client stops fetching.
     "queued.max.messages.kbytes": 65_536,
