@@ -28,7 +28,15 @@ def read_stream(args: Namespace) -> None:
     if not 0 <= args.events < len(dataset.events):
         raise InputError(f"expected --events from 0 to {len(dataset.events) - 1}, the dataset file's event sources, got {args.events}")
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    decoder = make_decoder(dataset, args.events, longest_bytes=args.largest)
+    decoder = make_decoder(
+        dataset,
+        args.events,
+        format=args.format,
+        schema=args.schema,
+        message=args.message,
+        registry=args.registry,
+        longest_bytes=args.largest,
+    )
     config = StreamConfig(
         store=Store(args.redis, args.redis_cluster, redis_password(args.redis_password_file)),
         windows=WindowSettings(

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import final
+from typing import Protocol, final
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, LogUnavailable
@@ -41,6 +41,7 @@ class LogSettings:
         rotate_bytes: size at which a file is complete.
         rotate_s: age in seconds at which it is complete: the pipeline sees its lines after at most so long.
         queue_rows: capacity of the queue of candidates, and of that of interactions.
+        events: whether impressions are written; not where events go to a stream.
         retry_s: after a failed write, decisions are dropped for so long before the next try.
         retention: limits on complete files.
     """
@@ -50,6 +51,7 @@ class LogSettings:
     rotate_s: float = 300.0
     queue_rows: int = 200_000
     retry_s: float = 1.0
+    events: bool = True
     retention: Retention = Retention()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
@@ -66,11 +68,41 @@ class LogCounts:
     exposures_dropped_queue_full: int = 0
     exposures_dropped_disk: int = 0
     exposures_dropped_unwritable: int = 0
+    exposures_dropped_undelivered: int = 0
     shadows_written: int = 0
     shadows_dropped: int = 0
     interactions_committed: int = 0
     interactions_refused: int = 0
     recovered: RecoveryCounts = field(default_factory=RecoveryCounts)
+
+
+class EventLog(Protocol):
+    """Define what takes the service's events, from any thread: files, or a stream."""
+
+    @property
+    def failing(self) -> bool:
+        """Return whether the last write failed."""
+        ...
+
+    def offer(self, exposure: Exposure | ShadowScores) -> bool:
+        """Queue a decision without blocking; return False where it is dropped."""
+        ...
+
+    def commit(self, interactions: Sequence[Interaction]) -> "Future[None]":
+        """Queue interactions; the future is done when all of them are stored, and fails with LogUnavailable else.
+
+        Raises:
+            InputError: one of them can't be stored.
+        """
+        ...
+
+    def counts(self) -> LogCounts:
+        """Return the counts so far."""
+        ...
+
+    def close(self, timeout_s: float) -> bool:
+        """Store what is queued, and stop; return False on timeout."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -256,7 +288,8 @@ class ExposureLog:
     def _serialized(self, exposure: Exposure | ShadowScores) -> dict[str, bytes]:
         if isinstance(exposure, ShadowScores):
             return {SHADOWS: json_lines([shadow_row(exposure)])}
-        return {DECISIONS: json_lines([decision_row(exposure)]), IMPRESSIONS: json_lines(self._rows.impressions(exposure))}
+        impressions = json_lines(self._rows.impressions(exposure)) if self._settings.events else b""
+        return {DECISIONS: json_lines([decision_row(exposure)]), IMPRESSIONS: impressions}
 
 
 def _rows(exposure: Exposure | ShadowScores) -> int:

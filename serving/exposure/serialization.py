@@ -14,6 +14,7 @@ from serving.exposure.json_values import replace_surrogates, to_column_type, to_
 
 ROLES = tuple(role for role in EVENT_ROLES if role not in ("order", "label", *AMOUNTS))
 RULED = "ruled"  # names of the rules that moved the item, joined by "|"
+VERSION, ARMS = "version", "arms"  # of an impression in a stream; files have them in the decision
 
 
 @final
@@ -27,6 +28,8 @@ class EventRows:
         columns: role to column.
         amounts: role to column, of the amounts that the dataset names; interactions have them, impressions don't.
         ruled: column of the rules that moved the item.
+        version: column of the model's version, of impressions in a stream.
+        arms: likewise of the shopper's arms, as JSON.
         context: features of the context and the shopper, by column.
         item_features: features of the items, by column.
         actions: an action's name to its value in the log.
@@ -39,7 +42,7 @@ class EventRows:
         taken = {*self.context, *self.item_features}
         self.columns = {role: _unused_name(role, taken) for role in ROLES}
         self.amounts = {amount: _unused_name(amount, taken) for amount in dataset.amounts}
-        self.ruled = _unused_name(RULED, taken)
+        self.ruled, self.version, self.arms = (_unused_name(name, taken) for name in (RULED, VERSION, ARMS))
         self.actions = {name: (action.values or (name,))[0] for name, action in dataset.actions.items()}
         self._impression = dataset.candidates.action if isinstance(dataset.candidates, Impressions) else None
 

@@ -82,6 +82,13 @@ def parser() -> argparse.ArgumentParser:
     )
     state.add_argument("--load", action="store_true", help="bring the ingestion's state into Redis first; what is there already stays")
     state.add_argument("--snapshot", type=Path, metavar="DIR", help="save the state in memory there, and go on from there")
+    state.add_argument(
+        "--events-to",
+        default="",
+        metavar="ADDRESS",
+        help="write events to a stream, kafka://HOST:PORT/TOPIC or redis://HOST:PORT/DB?stream=NAME, instead of to the log and the state:"
+        " `shelfrank stream` changes that; needs --redis",
+    )
     state.add_argument("--log", type=Path, metavar="DIR", help="folder of the exposure log; default: none is kept")
     no_limit = "; default: no limit. What a label still needs stays, and while a run reads the log nothing goes"
     state.add_argument("--log-keep-days", type=float, default=0.0, metavar="D", help=f"remove files of the log that are older{no_limit}")

@@ -18,7 +18,7 @@ from components.state.reducer import Features
 from serving.client.hedging import HedgeSettings
 from serving.client.model import ModelClient
 from serving.exposure.erase import erase
-from serving.exposure.log import ExposureLog, LogSettings
+from serving.exposure.log import EventLog, ExposureLog, LogSettings
 from serving.exposure.pseudonym import pseudonym
 from serving.exposure.serialization import EventRows
 from serving.features.catalogue import Catalogue, load_catalogue
@@ -48,6 +48,8 @@ from serving.sources.file import Sources
 from serving.sources.popularity_ranking import REFRESH_S, Standing, Watched, standing
 from serving.state.interface import StateStores
 from serving.state.tombstones import Forgotten, read_tombstones
+from serving.stream.producers.event_stream import EventStream
+from serving.stream.producers.open_producer import open_producer
 
 _LOG = logging.getLogger(__name__)
 FIRST_S = 10.0  # timeout of the first question to the model server
@@ -81,11 +83,12 @@ async def open_service(settings: Settings, locations: Locations, files: LoadedFi
     """Run a service. At the end complete the log, then save the state if a snapshot is configured."""
     state = await asyncio.to_thread(open_state, settings, locations, files.dataset, files.catalogue)
     empty = EmptyState(state.states, files.dataset, known_shoppers(locations.state) if locations.redis else [])
-    service = await _service(settings, locations, files, state=state, empty=empty)
+    logs = await asyncio.to_thread(_open_logs, settings, locations, files.dataset)
+    service = await _service(settings, locations, files, state=state, log=logs.events, empty=empty)
     settled = service.intake.settled
     snapshots = None if state.memory is None or locations.snapshot is None else Snapshots(state.memory, locations, settled)
     background = [
-        _maintain_log(service.log, EventRows(files.dataset), state),
+        _maintain_log(logs.files, EventRows(files.dataset), state),
         service.shop_files.watch(),
         _refresh_sources(service.shop_files),
         _log_model_versions(locations),
@@ -109,11 +112,25 @@ async def open_service(settings: Settings, locations: Locations, files: LoadedFi
             await snapshots.save()
 
 
+@dataclass(frozen=True)
+class _Logs:
+    """What takes events, and the files of the log, of which it may be made; None where there is none."""
+
+    events: EventLog | None
+    files: ExposureLog | None
+
+
+def _open_logs(settings: Settings, locations: Locations, dataset: Dataset) -> _Logs:
+    producer = open_producer(locations.events_to, redis_password=locations.redis_password) if locations.events_to else None
+    log_settings = None if locations.log is None else LogSettings(locations.log, events=producer is None, retention=settings.retention)
+    files = None if log_settings is None else ExposureLog(dataset, log_settings)
+    return _Logs(files if producer is None else EventStream(dataset, producer, decisions=files), files)
+
+
 async def _service(
-    settings: Settings, locations: Locations, files: LoadedFiles, *, state: OpenedState, empty: EmptyState
+    settings: Settings, locations: Locations, files: LoadedFiles, *, state: OpenedState, log: EventLog | None, empty: EmptyState
 ) -> ServiceContext:
     dataset, catalogue = files.dataset, files.catalogue
-    log = None if locations.log is None else ExposureLog(dataset, LogSettings(locations.log, retention=settings.retention))
     tracing = open_tracing()
     model = _model(settings, locations, tracing)
     metrics = Metrics(deadline_s=settings.deadline_ms / 1e3)
@@ -127,6 +144,7 @@ async def _service(
         shop=shop_files,
         changes=changes,
         log=log,
+        records=not locations.events_to,
         shadow=shadow,
         tracing=tracing,
     )
@@ -141,6 +159,8 @@ async def _service(
             changes=changes,
             log=log,
             second_ids=catalogue.second_ids,
+            folder=locations.log,
+            records=not locations.events_to,
             tombstones=state.tombstones,
         ),
         model=model,
@@ -191,7 +211,7 @@ async def _maintain_log(log: ExposureLog | None, rows: EventRows, state: OpenedS
         await asyncio.sleep(ERASING_EVERY_S)
 
 
-def _shadow(settings: Settings, locations: Locations, metrics: Metrics, log: ExposureLog | None) -> Shadow | None:
+def _shadow(settings: Settings, locations: Locations, metrics: Metrics, log: EventLog | None) -> Shadow | None:
     if not settings.shadow:
         return None
     model = ModelClient(locations.model_servers, locations.model, hedging=HedgeSettings(share=0.0), credentials=_credentials(locations))

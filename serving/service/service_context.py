@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from serving.client.model import ModelClient
-from serving.exposure.log import ExposureLog
+from serving.exposure.log import EventLog
 from serving.features.catalogue import SecondIds
 from serving.service.metrics.metrics import Metrics
 from serving.service.page.page import Page
@@ -29,7 +29,7 @@ class ServiceContext:
     model: ModelClient
     shadow: Shadow | None
     state: StateClient
-    log: ExposureLog | None
+    log: EventLog | None
     shop_files: LiveShopFiles
     page: Page | None
     second_ids: SecondIds

@@ -125,6 +125,7 @@ class Locations:
         sources: the file of named sources of candidates, or None.
         out_of_stock: a file with an id a line of products that aren't shown, or None.
         log: folder of the exposure log; None keeps no log.
+        events_to: address of a stream to which events go, instead of to the log and the state; "" for none.
         page_values: a file of lines FEATURE=VALUE with context values for the page to offer, or None.
         snapshot: folder to save the state in memory to, and to load it from at the start; None loses it.
     """
@@ -145,6 +146,7 @@ class Locations:
     sources: Path | None = None
     out_of_stock: Path | None = None
     log: Path | None = None
+    events_to: str = ""
     page_values: Path | None = None
     snapshot: Path | None = None
 
@@ -162,5 +164,10 @@ class Locations:
             raise InputError("a cluster or a password is of Redis, and there is none; name its URL, or leave them out")
         if self.model_server_ca and not self.model_server_tls:
             raise InputError("a CA of the model server is for TLS to it, which isn't asked for; add `--model-server-tls`")
+        if self.events_to and not self.redis:
+            raise InputError(
+                "with events_to it is `shelfrank stream` that changes the state, and the state in this process' memory never would; keep"
+                " it where both reach it (`--redis`), or leave `--events-to` out"
+            )
         if self.redis and self.snapshot:
             raise InputError("a snapshot is of the state in memory, and Redis keeps its own; leave one of the two out")

@@ -13,7 +13,7 @@ from components.contract.errors import InputError, StateUnavailable
 from serving.client.prediction import NEWEST, ModelVersion, version_name
 from serving.experiments.assign import Assignment, assign, randomization_unit
 from serving.exposure.event_types import Exposure, is_sampled
-from serving.exposure.log import ExposureLog
+from serving.exposure.log import EventLog
 from serving.exposure.pseudonym import pseudonym
 from serving.features.events import Changes, ImpressionList
 from serving.features.request import Inputs, Request
@@ -98,6 +98,7 @@ class RankingBackends:
         shop: rules, experiments and stock in force.
         changes: turns impressions into state changes.
         log: of exposures, or None.
+        records: whether lists that are shown change the state here; else what reads the log's stream does that.
         shadow: compares another version, or None.
         tracing: of requests.
     """
@@ -106,7 +107,8 @@ class RankingBackends:
     fallback_chain: FallbackChain
     shop: LiveShopFiles
     changes: Changes
-    log: ExposureLog | None
+    log: EventLog | None
+    records: bool = True
     shadow: Shadow | None = None
     tracing: Tracing = NoTracing()  # noqa: RUF009 - holds nothing
 
@@ -118,7 +120,7 @@ class Ranking:
     def __init__(self, dataset: Dataset, settings: Settings, backends: RankingBackends) -> None:
         self._settings, self._state, self._fallback_chain = settings, backends.state, backends.fallback_chain
         self._shop, self._changes, self._tracing = backends.shop, backends.changes, backends.tracing
-        self._log, self._shadow = backends.log, backends.shadow
+        self._log, self._records, self._shadow = backends.log, backends.records, backends.shadow
         self._step_us = int(settings.reuse_ms * 1e3)
         self._popularity = SegmentPopularity(dataset)
         self._reserve = DeadlineReserve()
@@ -174,7 +176,7 @@ class Ranking:
         Where the dataset takes no guests a guest's list counts for nobody.
         """
         items = [rank_request.candidates[index] for index in ranked.order[: rank_request.places]]
-        if not items:
+        if not items or not self._records:
             return
         try:
             event = ImpressionList(

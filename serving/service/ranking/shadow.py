@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from components.contract.errors import ModelUnavailable
 from serving.client.model import ModelClient
 from serving.exposure.event_types import ShadowScores, is_sampled
-from serving.exposure.log import ExposureLog
+from serving.exposure.log import EventLog
 from serving.features.request import Request
 from serving.service.ranking.fallback_chain import SCORES, Scored, scored_candidates
 from serving.service.ranking.fallback_scores import Scores
@@ -44,9 +44,7 @@ class Shadow:
         log: of the scores, or None.
     """
 
-    def __init__(
-        self, model: ModelClient, *, label: str, share: float, registry: CollectorRegistry, log: ExposureLog | None = None
-    ) -> None:
+    def __init__(self, model: ModelClient, *, label: str, share: float, registry: CollectorRegistry, log: EventLog | None = None) -> None:
         self._model, self._label, self._share, self._log = model, label, share, log
         self._running: set[asyncio.Task[None]] = set()
         self._outcomes = Counter("shelfrank_shadow", "Requests sent to the shadow, by what came of it", ["outcome"], registry=registry)

@@ -14,7 +14,7 @@ from components.contract.errors import InputError, LogUnavailable
 from components.contract.sources import Impressions
 from serving.exposure.erase import request_erasure
 from serving.exposure.event_types import Interaction as LoggedInteraction
-from serving.exposure.log import ExposureLog
+from serving.exposure.log import EventLog
 from serving.exposure.pseudonym import pseudonym, pseudonyms_of
 from serving.features.catalogue import SecondIds
 from serving.features.events import Changes, ImpressionList, Interaction
@@ -59,6 +59,8 @@ class EventIntake:
         state: that the events change.
         changes: turns events into state changes.
         log: that stores them, or None.
+        folder: of the log's files, from which shoppers are erased; None without files.
+        records: whether events change the state here; else what reads the log's stream does that.
         second_ids: maps ids to the shopper they stand for.
         tombstones: the folder that notes forgotten shoppers; None where the store does so itself.
     """
@@ -70,12 +72,14 @@ class EventIntake:
         *,
         state: StateClient,
         changes: Changes,
-        log: ExposureLog | None,
+        log: EventLog | None,
         second_ids: SecondIds,
+        folder: Path | None = None,
+        records: bool = True,
         tombstones: Path | None = None,
     ) -> None:
         self._settings, self._state, self._changes, self._log = settings, state, changes, log
-        self._second_ids, self._tombstones = second_ids, tombstones
+        self._second_ids, self._tombstones, self._folder, self._records = second_ids, tombstones, folder, records
         self._underway: set[asyncio.Task[None]] = set()
         self._impression = dataset.candidates.action if isinstance(dataset.candidates, Impressions) else None
         event_features = [feature for feature in dataset.input_features("events") if not feature.from_clock]
@@ -103,12 +107,13 @@ class EventIntake:
         effective = [change for change in changes if change is not None]
         state_s = STATE_S + CHANGE_S * sum(len(change.users) + len(change.items) for change in effective)
         log = None if self._log is None else partial(self._commit, self._log, rows)
-        task = asyncio.create_task(self._state.record(effective, timeout_s=state_s, log=log))
+        recording = self._state.record(effective, timeout_s=state_s, log=log) if self._records or log is None else log()
+        task = asyncio.create_task(recording)
         self._underway.add(task)
         task.add_done_callback(self._on_done)
         done, _ = await asyncio.wait([task], timeout=state_s + LOG_S)
         if not done:
-            raise LogUnavailable(f"the log's disk took longer than {LOG_S:g} s; send the events again later")
+            raise LogUnavailable(f"the log took longer than {LOG_S:g} s; send the events again later")
         task.result()
 
     def _on_done(self, task: "asyncio.Task[None]") -> None:
@@ -122,7 +127,7 @@ class EventIntake:
             await asyncio.wait(set(self._underway))
 
     @staticmethod
-    async def _commit(log: ExposureLog, rows: Sequence[LoggedInteraction]) -> None:
+    async def _commit(log: EventLog, rows: Sequence[LoggedInteraction]) -> None:
         await asyncio.wrap_future(log.commit(rows))
 
     async def forget(self, shopper: str, *, now_us: int) -> None:
@@ -149,9 +154,9 @@ class EventIntake:
         for name in names if self._tombstones is not None else ():
             assert self._tombstones is not None
             write_tombstone(self._tombstones, name, now_us=now_us)
-        for key in keys if self._log is not None else ():
-            assert self._log is not None
-            request_erasure(self._log.folder, key, now_us=now_us)
+        for key in keys if self._folder is not None else ():
+            assert self._folder is not None
+            request_erasure(self._folder, key, now_us=now_us)
 
     def _rows(self, reported: ReportedEvent) -> list[LoggedInteraction]:
         event, context = reported.event, _by_column(reported.context, self._context)

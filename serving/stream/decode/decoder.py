@@ -60,6 +60,7 @@ class EventDecoder:
         dataset: the dataset file.
         source_index: which of its `events`.
         payloads: convert other formats than JSON.
+        described_by: further keys whose values `raw` has.
         longest_bytes: longer messages are rejected.
 
     Raises:
@@ -67,7 +68,13 @@ class EventDecoder:
     """
 
     def __init__(
-        self, dataset: Dataset, source_index: int, payloads: Payloads | None = None, *, longest_bytes: int = LONGEST_BYTES
+        self,
+        dataset: Dataset,
+        source_index: int,
+        payloads: Payloads | None = None,
+        *,
+        described_by: Sequence[str] = (),
+        longest_bytes: int = LONGEST_BYTES,
     ) -> None:
         source = dataset.events[source_index]
         if source.fill_down is not None:
@@ -79,7 +86,8 @@ class EventDecoder:
         self._dataset, self._source = dataset.model_copy(update={"events": unconditional}), source
         self._payloads, self._longest_bytes = payloads, longest_bytes
         self._selection = event_columns(dataset, source).columns
-        self._json = JsonMessages(self._selection, source.unnest)
+        beside = tuple(key for key in described_by if key not in self._selection)
+        self._json = JsonMessages((*self._selection, *beside), source.unnest, beside)
         self._block = Block(0, source_index, "stream", 0, 0)
         self._vectors = {feature.key: feature.size for feature in event_features(dataset) if isinstance(feature, Vector)}
 
@@ -132,6 +140,22 @@ class EventDecoder:
         counts.add(EMPTY_ARRAY, empty)
         message = raw[LINE].to_numpy()
         raw = raw.drop(LINE)
+        events = self._clean_rows(raw, now_us, counts)
+        counts.rejected = [
+            each.with_columns(row=pl.Series(message[each["row"].to_numpy() - _FIRST_ROW], dtype=pl.Int64)) for each in counts.rejected
+        ]
+        seq = pl.Series(message[events["seq"].to_numpy() - _FIRST_ROW], dtype=pl.Int64)
+        return events.with_columns(seq=seq), raw.with_columns(pl.Series(ROW, message, dtype=pl.Int64))
+
+    def events_of(self, raw: pl.DataFrame, *, now_us: int) -> pl.DataFrame:
+        """Return the events of rows that were in `Decoded.raw`, as windows of the event log have them; `seq` is the row's
+        index."""
+        missing = (pl.lit(None, pl.String).alias(name) for name in self._selection if name not in raw.columns)
+        events = self._clean_rows(raw.with_columns(missing), now_us, RejectedRows())
+        return events.with_columns(pl.col("seq") - _FIRST_ROW)
+
+    def _clean_rows(self, raw: pl.DataFrame, now_us: int, counts: RejectedRows) -> pl.DataFrame:
+        """Return clean events; `seq`, and the rejected rows of the counts, are the row's index from _FIRST_ROW on."""
         rows = raw.with_columns(
             pl.lit(self._block.path).alias(FILE), pl.int_range(_FIRST_ROW, _FIRST_ROW + len(raw), dtype=pl.Int64, eager=True).alias(ROW)
         )
@@ -142,12 +166,7 @@ class EventDecoder:
             counts.add("left out: by the condition `where`", int((~kept).sum()))
             rows = rows.filter(kept)
         rows = self._with_whole_vectors(rows.with_columns(plain_columns(rows, self._block.path)), counts)
-        events = clean(rows, self._dataset, FrameContext(self._block, now_us), counts)
-        counts.rejected = [
-            each.with_columns(row=pl.Series(message[each["row"].to_numpy() - _FIRST_ROW], dtype=pl.Int64)) for each in counts.rejected
-        ]
-        seq = pl.Series(message[events["seq"].to_numpy() - _FIRST_ROW], dtype=pl.Int64)
-        return events.with_columns(seq=seq), raw.with_columns(pl.Series(ROW, message, dtype=pl.Int64))
+        return clean(rows, self._dataset, FrameContext(self._block, now_us), counts)
 
     def _with_whole_vectors(self, rows: pl.DataFrame, counts: RejectedRows) -> pl.DataFrame:
         """Reject rows whose vector has another size: ingestion stops at one, as it can't be told which size is right. An

@@ -39,11 +39,13 @@ class JsonMessages:
     Args:
         columns: keys of the objects, or paths into them.
         unnest: path of an array whose elements become the rows; None: a message is a row.
+        lenient: columns in which an object or a list counts as nothing, and is no reason to reject a message.
     """
 
-    def __init__(self, columns: tuple[str, ...], unnest: str | None) -> None:
+    def __init__(self, columns: tuple[str, ...], unnest: str | None, lenient: tuple[str, ...] = ()) -> None:
         self._columns, self._plan, self._scanner = columns, row_plan(columns, unnest), Scanner()
         self._scalars = [name for name, (first, steps) in self._plan.of_rows.items() if first == name and not steps]
+        self._lenient = lenient
 
     def scanned(self, values: Sequence[bytes]) -> Scanned:
         """Scan messages; what isn't one JSON object is rejected, and an object in place of a column's value."""
@@ -56,6 +58,9 @@ class JsonMessages:
         messages, faults = np.empty(len(values), np.int64), np.empty((len(values), 3), np.int64)
         out = scan.RowArrays(spans, arenas, messages, empty_spans(len(keys.names), 1))
         rows = scan.scan_messages(buffer, bounds, keys.table, out, faults, work)
+        for name in self._lenient:
+            kinds = spans.kinds[keys.names.index(name), :rows]
+            kinds[kinds >= scan.ARRAY] = scan.NULL
         members = {name: values_at(arenas[at], spans, (at, slice(rows)), packed=True) for at, name in enumerate(keys.names)}
         refused = [pl.DataFrame(schema=SCHEMA)] if rows == len(values) else [self._refused(values, buffer, faults)]
         whole = Scanned(members, messages[:rows], refused[0], spans.kinds[:, :rows])

@@ -5,6 +5,7 @@ from typing import Literal
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
+from serving.exposure.serialization import EventRows
 from serving.stream.decode.avro_records import AvroRecords, RegisteredAvroRecords
 from serving.stream.decode.decoder import LONGEST_BYTES, EventDecoder, Payloads
 from serving.stream.decode.payloads import ConvertedPayloads, HeadedJson
@@ -26,6 +27,8 @@ def make_decoder(
 ) -> EventDecoder:
     """Return the decoder of messages whose columns have the roles of one of the dataset's event sources.
 
+    Beside them `raw` has the version and the arms that the service writes with impressions.
+
     Args:
         dataset: the dataset file.
         source_index: which of its `events`.
@@ -39,7 +42,8 @@ def make_decoder(
         InputError: the source's rows can't be messages, or the schema can't be read.
     """
     payloads = _payloads(format, schema, message, None if registry is None else SchemaRegistry(registry))
-    return EventDecoder(dataset, source_index, payloads, longest_bytes=longest_bytes)
+    rows = EventRows(dataset)
+    return EventDecoder(dataset, source_index, payloads, described_by=(rows.version, rows.arms), longest_bytes=longest_bytes)
 
 
 def _payloads(kind: MessageFormat, schema: Path | None, message: str | None, registry: SchemaRegistry | None) -> Payloads | None:

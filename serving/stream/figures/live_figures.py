@@ -1,7 +1,7 @@
 """Count requests, what followed from them, and amounts, by version, arm and segment, while events come in."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -16,6 +16,7 @@ from components.ingest.requests.claims import skew_us
 from components.ingest.requests.request_identity import gap_us
 from components.ingest.requests.segments import segments
 from components.ingest.requests.splits import label_window_us
+from serving.exposure.serialization import EventRows
 from serving.stream.figures.breakdown import Breakdown, Dimension
 from serving.stream.figures.hashed_events import hash_events
 from serving.stream.figures.open_requests import JoinCounts, JoinRules, OpenRequests
@@ -110,6 +111,8 @@ class LiveFigures:
             amount_actions=tuple(names.index(name) for name in dataset.amount_actions),
             amounts=dataset.amounts,
         )
+        rows = EventRows(dataset)
+        self._described_by = {rows.version: "version", rows.arms: "arms"}
         self._open_us = rules.window_us + int(settings.late_s * 1e6)
         self._open, self._breakdown = OpenRequests(rules, settings.most_requests), Breakdown()
         self._final: NDArray[np.float64] = np.zeros((0, 1 + len(self._names) + len(dataset.amounts)))
@@ -128,7 +131,8 @@ class LiveFigures:
 
         Args:
             events: clean events, each once, in any order; `seq` is the `__row__` of its raw row.
-            raw: rows with `__row__`, and with `version` and `arms` (JSON) as far as there are such columns.
+            raw: rows with `__row__`, and as far as there are such columns with the version and the arms of impressions, as
+                the service writes them (`serving.exposure.serialization.EventRows`).
             now_us: microseconds since 1970.
             watermark_us: the time up to which every partition has been read; None: that of the newest event.
         """
@@ -136,8 +140,7 @@ class LiveFigures:
             if len(events):
                 newest_us = int(events["time"].to_numpy().max()) if watermark_us is None else watermark_us
                 self._watermark_us = max(self._watermark_us, min(newest_us, now_us))
-                described = raw.select("__row__", *(name for name in _DESCRIBED if name in raw.columns)).unique("__row__", keep="first")
-                self._waiting.append((events.select(self._columns), described))
+                self._waiting.append((events.select(self._columns), self.described(raw).unique("__row__", keep="first")))
                 self._count += len(events)
             if now_us - self._joined_us >= self._settings.every_s * 1e6 or self._count >= self._chunk:
                 self._join()
@@ -151,20 +154,30 @@ class LiveFigures:
             open_sums = self._summed(self._open.requests.get("combination", waiting), self._open.measures(waiting))
             return FigureMetrics(self._by_dimension(open_sums), self._by_dimension(self._final), self._share, replace(self._open.counts))
 
-    def begin_at(self, watermark_us: int) -> None:
-        """Take requests whose window was over at a time as counted before: the figures of final ones begin at zero."""
+    def begin(self, batches: Iterable[tuple[pl.DataFrame, pl.DataFrame]], *, watermark_us: int) -> None:
+        """Replace the open requests by those of earlier events; final ones of them aren't counted.
+
+        Args:
+            batches: events and raw rows as of `add`, in the order of their coming.
+            watermark_us: the time of the newest of them.
+        """
         with self._lock:
             self._join()
+            counts = self._open.counts
+            self._open = OpenRequests(self._rules, self._settings.most_requests)
             self._watermark_us = watermark_us
-            self._finalise()
-            self._final = np.zeros((0, self._final.shape[1]))
-            self._open.counts, self._dropped_before = JoinCounts(), 0
+            self._final_us = watermark_us - self._open_us  # requests up to then are taken as counted
+            for events, raw in batches:
+                self._waiting.append((events.select(self._columns), self.described(raw).unique("__row__", keep="first")))
+                self._join()
+            self._open.counts = counts
+            self._narrowed_at, self._dropped_before = 0, counts.dropped_requests
 
     def _join(self) -> None:
         waiting, self._waiting, self._count = self._waiting, [], 0
         if not waiting:
             return
-        events, meta = _concatenated(waiting)
+        events, meta = _concatenated(waiting, self._described_by)
         for begin in range(0, len(events), self._chunk):
             self._join_chunk(events[begin : begin + self._chunk], meta)
         self._finalise()
@@ -176,6 +189,10 @@ class LiveFigures:
         sums = self._summed(self._open.requests.get("combination", over), self._open.measures(over))
         sums[: len(self._final)] += self._final
         self._final = sums
+
+    def described(self, raw: pl.DataFrame) -> pl.DataFrame:
+        """Return the columns of raw rows that are needed."""
+        return raw.select("__row__", *(name for name in self._described_by if name in raw.columns))
 
     @property
     def most_events(self) -> int:
@@ -247,12 +264,17 @@ class LiveFigures:
         self._dropped_before = dropped
 
 
-def _concatenated(batches: Sequence[tuple[pl.DataFrame, pl.DataFrame]]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _concatenated(
+    batches: Sequence[tuple[pl.DataFrame, pl.DataFrame]], described_by: Mapping[str, str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the events of batches, renumbered, and version and arms of their rows, null where there are none."""
     events, described = [], []
     for number, (batch, meta) in enumerate(batches):
         first = number << 32  # a batch has fewer messages
         events.append(batch.with_columns(pl.col("seq") + first))
-        texts = (pl.col(name).cast(pl.String) if name in meta.columns else pl.lit(None, pl.String).alias(name) for name in _DESCRIBED)
+        texts = (
+            (pl.col(column).cast(pl.String) if column in meta.columns else pl.lit(None, pl.String)).alias(name)
+            for column, name in described_by.items()
+        )
         described.append(meta.select(pl.col("__row__").cast(pl.Int64) + first, *texts))
     return pl.concat(events), pl.concat(described)

@@ -1,0 +1,1 @@
+"""Write events to a stream that many replicas of the service share."""
