@@ -16,7 +16,12 @@ from tests.engines.maven import class_path
 
 POM = Path(__file__).with_name("pom.xml")
 _DOWNLOAD_S = 900
-_STRIMZI = {"Kafka": "kafka.Kafka", "KafkaNodePool": "nodepool.KafkaNodePool", "KafkaTopic": "topic.KafkaTopic", "KafkaUser": "user.KafkaUser"}
+_STRIMZI = {
+    "Kafka": "kafka.Kafka",
+    "KafkaNodePool": "nodepool.KafkaNodePool",
+    "KafkaTopic": "topic.KafkaTopic",
+    "KafkaUser": "user.KafkaUser",
+}
 Documents = list[dict[str, Any]]
 
 
