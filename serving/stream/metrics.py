@@ -38,6 +38,7 @@ class StreamMetrics:
             "Age of a batch's oldest message, since the source took it in, when it is in the state", registry=registry,
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600),
         )  # fmt: skip
+        self._partitions: set[str] = set()
         self._asked_s = 0.0
         self._counted: dict[str, int] = {}
 
@@ -73,8 +74,12 @@ class StreamMetrics:
         """Ask for the lag, every few seconds."""
         if time.monotonic() - self._asked_s >= LAG_EVERY_S:
             self._asked_s = time.monotonic()
-            for partition, number in lag().items():
+            waiting = lag()
+            for partition in self._partitions - waiting.keys():  # another process reads it now, and tells its lag
+                self._lag.remove(partition)
+            for partition, number in waiting.items():
                 self._lag.labels(partition).set(number)
+            self._partitions = set(waiting)
 
     def counts(self) -> dict[str, int]:
         """Return how many messages were read, and what became of them."""

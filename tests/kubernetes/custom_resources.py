@@ -32,10 +32,33 @@ class _Prometheus(_Strict):
     threshold: Annotated[str, Field(pattern=r"^\d+(\.\d+)?$")]
 
 
-class _Trigger(_Strict):
+class _PrometheusTrigger(_Strict):
     type: Literal["prometheus"]
     name: str
     metadata: _Prometheus
+
+
+class _Kafka(_Strict):
+    """As of the scaler `kafka`; credentials come by the reference."""
+
+    bootstrapServers: Annotated[str, Field(pattern=r"^[^:\s,]+:\d+(,[^:\s,]+:\d+)*$")]  # noqa: N815
+    topic: str
+    consumerGroup: str  # noqa: N815
+    lagThreshold: Annotated[str, Field(pattern=r"^[1-9]\d*$")]  # noqa: N815
+    offsetResetPolicy: Literal["earliest", "latest"]  # noqa: N815
+    sasl: Literal["plaintext", "scram_sha256", "scram_sha512"]
+    tls: Literal["enable", "disable"]
+
+
+class _Reference(_Strict):
+    name: str
+
+
+class _KafkaTrigger(_Strict):
+    type: Literal["kafka"]
+    name: str
+    metadata: _Kafka
+    authenticationRef: _Reference  # noqa: N815
 
 
 class _Fallback(_Strict):
@@ -55,7 +78,7 @@ class _Scaling(_Strict):
     cooldownPeriod: Annotated[int, Field(ge=0)]  # noqa: N815
     fallback: _Fallback
     advanced: _Advanced
-    triggers: Annotated[list[_Trigger], Field(min_length=1)]
+    triggers: Annotated[list[Annotated[_PrometheusTrigger | _KafkaTrigger, Field(discriminator="type")]], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _between(self) -> "_Scaling":
@@ -74,6 +97,25 @@ class ScaledObject(_Strict):
     kind: Literal["ScaledObject"]
     metadata: _Metadata
     spec: _Scaling
+
+
+class _FromSecret(_Strict):
+    parameter: Literal["username", "password", "ca"]
+    name: str
+    key: str
+
+
+class _FromSecrets(_Strict):
+    secretTargetRef: Annotated[list[_FromSecret], Field(min_length=1)]  # noqa: N815
+
+
+class TriggerAuthentication(_Strict):
+    """keda.sh/v1alpha1, for the scaler `kafka`."""
+
+    apiVersion: Literal["keda.sh/v1alpha1"]  # noqa: N815
+    kind: Literal["TriggerAuthentication"]
+    metadata: _Metadata
+    spec: _FromSecrets
 
 
 class _Predictor(BaseModel):
@@ -109,7 +151,11 @@ class InferenceService(_Strict):
     spec: _Serving
 
 
-KINDS: dict[str, type[BaseModel]] = {"ScaledObject": ScaledObject, "InferenceService": InferenceService}
+KINDS: dict[str, type[BaseModel]] = {
+    "ScaledObject": ScaledObject,
+    "TriggerAuthentication": TriggerAuthentication,
+    "InferenceService": InferenceService,
+}
 
 
 def check(doc: Doc) -> None:

@@ -15,7 +15,9 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "kubernetes"
 OVERLAYS = ("local", "gpu", "keda", "kserve")
-FOLDERS = ("base", *(f"overlays/{name}" for name in OVERLAYS), "bucket", "shop")  # the last two as an overlay of a test's own
+COMPONENTS = ("bucket", "shop", "stream")  # each over the base, as an overlay of a test's own
+FOLDERS = ("base", *(f"overlays/{name}" for name in OVERLAYS), *COMPONENTS)
+EXAMPLES = ("examples/kafka", "examples/flink")
 Doc = dict[str, Any]
 
 
@@ -33,21 +35,28 @@ def docs_of(text: str) -> list[Doc]:
     return [doc for doc in yaml.load_all(text, Loader=yaml.CSafeLoader) if doc is not None]
 
 
+_GENERATED: dict[str, list[Doc]] = {
+    "bucket": [{"name": "shelfrank", "behavior": "merge", "literals": ["SHELFRANK_STORE=s3://bucket/shop", "SHELFRANK_MODEL=other"]}],
+    "shop": [{"name": "shop", "files": [f"{name}.yaml" for name in ("experiments", "rules", "sources")]}],
+    "stream": [{"name": "dataset", "files": ["dataset.yaml"]}],
+    "monitoring": [],
+}
+_LISTED = {"stream": ["stream", "stream-keda"]}
+
+
 @cache
-def _own(component: str) -> str:
+def _own(name: str) -> str:
     """The base with a component, by an overlay beside the others, as a user writes one."""
-    folder = KUBERNETES / "overlays" / f".test-{component}"
-    generated = {
-        "bucket": [{"name": "shelfrank", "behavior": "merge", "literals": ["SHELFRANK_STORE=s3://bucket/shop", "SHELFRANK_MODEL=other"]}],
-        "shop": [{"name": "shop", "files": [f"{name}.yaml" for name in ("experiments", "rules", "sources")]}],
-    }[component]
+    folder = KUBERNETES / "overlays" / f".test-{name}"
+    components = ["../../monitoring"] if name == "monitoring" else [f"../../components/{each}" for each in _LISTED.get(name, [name])]
     try:
         shutil.copytree(ROOT / "examples" / "serving", folder, dirs_exist_ok=True)
+        shutil.copy(ROOT / "examples" / "simulated_shop.yaml", folder / "dataset.yaml")
         lines = {
             "namespace": "shelfrank",
             "resources": ["../../base"],
-            "components": [f"../../components/{component}", "../../components/model"],
-            "configMapGenerator": generated,
+            "components": [*components, "../../components/model"],
+            "configMapGenerator": _GENERATED[name],
         }
         (folder / "kustomization.yaml").write_text(yaml.safe_dump(lines))
         return text_of(folder)
@@ -57,8 +66,8 @@ def _own(component: str) -> str:
 
 @cache
 def rendered(name: str) -> list[Doc]:
-    """The documents of a folder of `FOLDERS`, for reading alone."""
-    return docs_of(_own(name) if name in ("bucket", "shop") else text_of(KUBERNETES / name))
+    """The documents of a folder of `FOLDERS`, or of another one below kubernetes/, for reading alone."""
+    return docs_of(_own(name) if name in _GENERATED else text_of(KUBERNETES / name))
 
 
 @dataclass(frozen=True)

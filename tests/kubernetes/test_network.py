@@ -9,6 +9,8 @@ from tests.kubernetes.rendered import FOLDERS, Doc, Pod, pods, rendered
 
 PROMETHEUS = {"kubernetes.io/metadata.name": "monitoring"}
 ASKING = {"shelfrank/asks": "true"}
+KAFKA = {"kubernetes.io/metadata.name": "kafka"}
+OUTSIDE = {str(PROMETHEUS): "monitoring", str(ASKING): "asks", str(KAFKA): "kafka"}
 # What the commands of test_commands.py show to be used: from whom, to whom, by which port of the pod.
 USED = {
     ("ranking", "model-server", 8500),
@@ -18,6 +20,9 @@ USED = {
     ("monitoring", "ranking", 8080),
     ("monitoring", "model-server", 8501),
     ("monitoring", "guard", 9100),
+    ("monitoring", "stream", 9100),
+    ("stream", "redis", 6379),
+    ("stream", "kafka", 9093),
 }
 
 
@@ -40,7 +45,7 @@ def ends(peers: list[Doc], there: list[Pod]) -> Iterator[str]:
             yield from (pod.labels["app.kubernetes.io/name"] for pod in there if chosen(peer["podSelector"], pod.labels))
         else:
             labels = peer["namespaceSelector"]["matchLabels"]
-            yield {str(PROMETHEUS): "monitoring", str(ASKING): "asks"}.get(str(labels), str(labels))
+            yield OUTSIDE.get(str(labels), str(labels))
 
 
 def allowed(docs: list[Doc], way: str) -> set[tuple[str, str, Any]]:
@@ -61,11 +66,11 @@ def allowed(docs: list[Doc], way: str) -> set[tuple[str, str, Any]]:
 def test_all_that_is_not_used_is_closed_both_ways(folder: str) -> None:
     docs = rendered(folder)
     there = {pod.labels["app.kubernetes.io/name"] for pod in pods(docs)}
-    used = {each for each in USED if each[1] in there}
+    used = {each for each in USED if {each[0], each[1]} <= {*there, *OUTSIDE.values()}}
     for pod in pods(docs):
         for way in ("Ingress", "Egress"):
             assert any(not spec.get(way.lower()) for spec in policies(docs, pod, way)), "closed where nothing opens it"
-    assert allowed(docs, "Ingress") == used
+    assert allowed(docs, "Ingress") == {each for each in used if each[1] in there}
     names = {(me, str({"kubernetes.io/metadata.name": "kube-system"}), 53) for me in there}
     assert allowed(docs, "Egress") == {each for each in used if each[0] in there} | names
 

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -69,14 +70,19 @@ def test_a_field_that_is_not_there_is_refused() -> None:
         ("overlays/keda", "ScaledObject", "ranking", ("spec", "minReplicas"), 2),
         ("overlays/keda", "ScaledObject", "ranking", ("spec", "maxReplicaCount"), "20"),
         ("overlays/keda", "ScaledObject", "ranking", ("spec", "fallback", "replicas"), 99),
+        ("stream", "ScaledObject", "stream", ("spec", "triggers", 0, "metadata", "group"), "shop"),
+        ("stream", "ScaledObject", "stream", ("spec", "triggers", 0, "metadata", "lagThreshold"), 1000),
+        ("stream", "TriggerAuthentication", "stream", ("spec", "secretTargetRef", 0, "parameter"), "user"),
         ("overlays/kserve", "InferenceService", "ranker", ("spec", "transformer"), {}),
         ("overlays/kserve", "InferenceService", "ranker", ("spec", "predictor", "minReplicas"), "2"),
         ("overlays/kserve", "InferenceService", "ranker", ("metadata", "namespace"), "default"),
     ],
 )
-def test_a_wrong_field_of_a_custom_resource_is_refused(folder: str, kind: str, name: str, path: tuple[str, ...], wrong: object) -> None:
+def test_a_wrong_field_of_a_custom_resource_is_refused(
+    folder: str, kind: str, name: str, path: tuple[str | int, ...], wrong: object
+) -> None:
     doc = copy.deepcopy(only(rendered(folder), kind, name))
-    at = doc
+    at: Any = doc
     for step in path[:-1]:
         at = at[step]
     at[path[-1]] = wrong
@@ -94,7 +100,8 @@ def test_no_placeholder_is_left_and_no_tag_is_latest(folder: str) -> None:
         assert re.fullmatch(r"[\w./-]+:\d[\w.-]*", image), image
     own = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert own is not None
-    assert {image for image in images if image.startswith("shelfrank/")} == {f"shelfrank/service:{own[1]}"}
+    ours = {"service", "pipeline"} if folder == "stream" else {"service"}
+    assert {image for image in images if image.startswith("shelfrank/")} == {f"shelfrank/{name}:{own[1]}" for name in ours}
     assert ("tensorflow/serving:2.19.1-gpu" in images) == (folder == "overlays/gpu")
 
 

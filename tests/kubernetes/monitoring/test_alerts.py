@@ -23,6 +23,11 @@ SERVED = 'shelfrank_model_version{namespace="s",label="stable",instance="a"}'
 LABELLED = 'shelfrank_guard_label_version{namespace="s",label="stable"}'
 DECIDED = 'shelfrank_guard_decisions_total{namespace="s",decision="%s"}'
 MADE = 'shelfrank_guard_newest_release_timestamp_seconds{namespace="s"}'
+WAITING = 'shelfrank_stream_lag_messages{namespace="s",partition="%s",instance="%s"}'
+APPLIED = 'shelfrank_stream_messages_total{namespace="s",outcome="counted",instance="a"}'
+LOST = 'shelfrank_stream_lost_messages_total{namespace="s",partition="events/0",instance="a"}'
+DEAD = 'shelfrank_stream_dead_letters_total{namespace="s",reason="unknown action",instance="a"}'
+RETRIED = 'shelfrank_stream_retries_total{namespace="s",what="redis",instance="a"}'
 UP = 'up{job="%s",instance="%s"}'
 
 
@@ -94,6 +99,27 @@ CASES: dict[str, tuple[int, Series, list[Series]]] = {
     ),
     "CanaryRolledBack": (10, {DECIDED % "roll back": "0x5 1x10"}, [{DECIDED % "roll back": "1x15", DECIDED % "promote": "0x5 1x10"}]),
     "GuardWaits": (15, {'shelfrank_guard_unmoved{namespace="s"}': "1x20"}, [{'shelfrank_guard_unmoved{namespace="s"}': "1x3 0x20"}]),
+    # 600 a minute are applied. What waits grows; or it is less than a minute's work, or shrinks.
+    "StreamLagging": (
+        30,
+        {WAITING % ("events/0", "a"): "0+100x40", WAITING % ("events/1", "a"): "0+100x40", APPLIED: "0+600x40"},
+        [
+            {WAITING % ("events/0", "a"): "500x40", APPLIED: "0+600x40"},
+            {WAITING % ("events/0", "a"): "90000-100x40", APPLIED: "0+600x40"},
+            {WAITING % ("events/0", "a"): "0x40"},
+        ],
+    ),
+    "StreamMessagesLost": (
+        90,
+        {LOST: "_x80 7x20"},
+        [{LOST: "7x100"}, {LOST: "_x80 0x20"}, {WAITING % ("events/0", "a"): "0x100"}],
+    ),
+    "StreamDeadLetters": (
+        40,
+        {DEAD: "0+2x50", APPLIED: "0+98x50"},
+        [{DEAD: "0+1x50", APPLIED: "0+999x50"}, {DEAD: "90x50", APPLIED: "0+98x50"}],
+    ),
+    "StreamRetrying": (20, {RETRIED: "0+12x30"}, [{RETRIED: "12x30"}, {RETRIED: "0+12x12 144x18"}]),
     "GuardNotLooking": (
         30,
         {'shelfrank_guard_looked_timestamp_seconds{namespace="s"}': "0x40"},
@@ -109,12 +135,28 @@ def test_each_alert_has_a_case() -> None:
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name == "ScoresDrifted" else name for name in CASES])
 def test_it_fires_when_it_should_and_is_silent_when_not(name: str, tmp_path: Path) -> None:
-    if shutil.which("promtool") is None:
-        pytest.skip("no promtool here (Debian's package prometheus has it): rules can't be tried")
     minute, fires, silent = CASES[name]
     tests = [_test(name, minute, fires, firing=True), *(_test(name, minute, each, firing=False) for each in silent)]
-    file = tmp_path / "test.yaml"
-    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "5m" if minute > 1000 else "1m", "tests": tests}))
+    _try(tests, tmp_path, every_minutes=5 if minute > 1000 else 1)
+
+
+def test_a_further_loss_is_found_too(tmp_path: Path) -> None:
+    _try([_test("StreamMessagesLost", 90, {LOST: "7x80 9x20"}, firing=True)], tmp_path)
+
+
+def test_a_consumer_that_has_never_applied_a_message_lags_with_a_few(tmp_path: Path) -> None:
+    _try([_test("StreamLagging", 30, {WAITING % ("events/0", "a"): "5x40"}, firing=True)], tmp_path)
+
+
+def test_where_every_message_is_set_aside_the_dead_letters_are_all(tmp_path: Path) -> None:
+    _try([_test("StreamDeadLetters", 40, {DEAD: "0+2x50"}, firing=True)], tmp_path)
+
+
+def _try(tests: list[dict[str, Any]], folder: Path, *, every_minutes: int = 1) -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("no promtool here (Debian's package prometheus has it): rules can't be tried")
+    file = folder / "test.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": f"{every_minutes}m", "tests": tests}))
     done = subprocess.run(["promtool", "test", "rules", str(file)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 MONITORING = ROOT / "kubernetes" / "monitoring"
 PAGE = (ROOT / "docs" / "how-to" / "monitoring.md").read_text()
 DASHBOARDS = {file.stem: yaml.safe_load(file.read_text()) for file in sorted(FOLDER.glob("*.yaml"))}
-JOBS = {"ranking", "model-server", "guard"}
+JOBS = {"ranking", "model-server", "guard", "stream"}
 
 
 def run(program: str, *arguments: str) -> str:
@@ -130,6 +130,7 @@ def test_both_ways_of_scraping_read_the_same_ports_and_paths() -> None:
         "ranking": ("rest", "/metrics"),
         "model-server": ("rest", "/monitoring/prometheus/metrics"),
         "guard": ("metrics", "/metrics"),
+        "stream": ("metrics", "/metrics"),
     }
     (job,) = yaml.safe_load((MONITORING / "plain" / "prometheus.yaml").read_text())["scrape_configs"]
     (kept,) = (each["regex"] for each in job["relabel_configs"] if each.get("action") == "keep")

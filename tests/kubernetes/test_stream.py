@@ -1,0 +1,110 @@
+"""The stream's consumers, their scaler and the example's Kafka speak of the same brokers, topic, user and group as the code does."""
+
+from argparse import Namespace
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from components.contract.load import load_dataset
+from pipeline.cli.main import parser
+from serving.service.__main__ import parser as service
+from tests.kubernetes.rendered import KUBERNETES, ROOT, Doc, Pod, command, config, only, pod, rendered
+
+
+def kafka(kind: str, name: str) -> Doc:
+    return only(rendered("examples/kafka"), kind, name)
+
+
+def stream() -> Pod:
+    return pod(rendered("stream"), "stream")
+
+
+def options() -> Namespace:
+    program, *words = command(rendered("stream"), stream().container("stream"))
+    assert program == "shelfrank"
+    return parser().parse_args(words)
+
+
+def listener() -> Doc:
+    (only_one,) = kafka("Kafka", "shop")["spec"]["kafka"]["listeners"]
+    return dict(only_one)
+
+
+def test_it_reads_the_examples_topic_as_the_examples_user() -> None:
+    address = urlsplit(options().source)
+    cluster = kafka("Kafka", "shop")["metadata"]
+    topic, user = kafka("KafkaTopic", "events"), kafka("KafkaUser", "shelfrank-stream")
+    # So Strimzi names the Service of a cluster's internal listeners.
+    assert address.netloc == f"{cluster['name']}-kafka-bootstrap.{cluster['namespace']}.svc:{listener()['port']}"
+    assert address.path == f"/{topic['metadata']['name']}"
+    assert dict(parse_qsl(address.query)) == {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": user["metadata"]["name"],
+        "ssl.ca.location": "/etc/kafka/ca.crt",
+    }
+    assert listener()["tls"] is True
+    assert listener()["authentication"] == user["spec"]["authentication"] == {"type": "scram-sha-512"}
+    assert {doc["metadata"]["labels"]["strimzi.io/cluster"] for doc in rendered("examples/kafka")} == {cluster["name"]}
+
+
+def test_the_user_may_read_that_topic_in_that_group_and_no_other() -> None:
+    acls = kafka("KafkaUser", "shelfrank-stream")["spec"]["authorization"]["acls"]
+    rights = {(acl["resource"]["type"], acl["resource"]["name"], *acl["operations"]) for acl in acls}
+    assert rights == {("topic", "events", "Read", "Describe"), ("group", options().group, "Read", "Describe")}
+    assert {acl["resource"]["patternType"] for acl in acls} == {"literal"}
+
+
+def test_the_group_is_the_datasets_name_and_the_dataset_file_is_there() -> None:
+    volumes = {volume["name"]: volume for volume in stream().spec["volumes"]}
+    mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in stream().container("stream")["volumeMounts"]}
+    file = Path(options().dataset)
+    assert file.name in config(rendered("stream"), "dataset")
+    assert mounts[str(file.parent)]["configMap"]["name"].startswith("dataset-")
+    assert options().group == load_dataset(ROOT / "examples" / "simulated_shop.yaml").name
+    assert mounts["/etc/kafka"]["secret"] == {"secretName": "kafka", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+
+
+def test_state_and_log_are_where_the_others_look() -> None:
+    _, _, _, *words = command(rendered("stream"), pod(rendered("stream"), "ranking").container("ranking"))
+    assert options().redis == service().parse_args(words).redis
+    assert options().log == Path("/shelfrank/events")
+    assert options().metrics_host == "0.0.0.0"
+    assert stream().ports() == {"metrics": options().metrics_port}
+    assert options().state is None
+    assert not options().load
+
+
+def test_keda_asks_for_the_lag_of_the_same_group() -> None:
+    spec = only(rendered("stream"), "ScaledObject", "stream")["spec"]
+    (trigger,) = spec["triggers"]
+    address = urlsplit(options().source)
+    expected = {
+        "bootstrapServers": address.netloc,
+        "topic": address.path.strip("/"),
+        "consumerGroup": options().group,
+        "offsetResetPolicy": options().start,
+        "sasl": "scram_sha512",
+        "tls": "enable",
+    }
+    assert expected.items() <= trigger["metadata"].items()
+    authentication = only(rendered("stream"), "TriggerAuthentication", trigger["authenticationRef"]["name"])["spec"]["secretTargetRef"]
+    assert {each["parameter"]: (each["name"], each["key"]) for each in authentication} == {
+        "username": ("kafka", "username"),
+        "password": ("kafka", "password"),
+        "ca": ("kafka", "ca.crt"),
+    }
+    assert spec["maxReplicaCount"] == kafka("KafkaTopic", "events")["spec"]["partitions"]
+
+
+def test_the_topic_takes_no_message_that_the_consumers_set_aside_for_its_size() -> None:
+    topic = kafka("KafkaTopic", "events")["spec"]
+    assert topic["config"]["max.message.bytes"] == options().largest
+    assert topic["config"]["min.insync.replicas"] < topic["replicas"] == kafka("KafkaNodePool", "nodes")["spec"]["replicas"]
+
+
+def test_the_readme_makes_the_secret_with_the_keys_that_are_read() -> None:
+    (password,) = stream().container("stream")["env"]
+    assert (password["name"], password["valueFrom"]["secretKeyRef"]) == ("SHELFRANK_KAFKA_PASSWORD", {"name": "kafka", "key": "password"})
+    (made,) = [line for line in (KUBERNETES / "README.md").read_text().splitlines() if "create secret generic kafka" in line]
+    for key in ("username=shelfrank-stream", "password=", "ca.crt="):
+        assert f"--from-literal={key}" in made
