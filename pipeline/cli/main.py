@@ -216,9 +216,7 @@ def _stream(stream: argparse.ArgumentParser) -> None:
     stream.add_argument("--state", type=Path, metavar="DIR", help="feature state of the last ingestion")
     stream.add_argument("--load", action="store_true", help="bring that state into Redis first, and go on where its data ends")
     stream.add_argument("--group", metavar="NAME", help="of consumers that share the partitions (default: the dataset's name)")
-    stream.add_argument(
-        "--start", choices=("earliest", "latest"), default="earliest", help="where to begin what nothing is known of (default: earliest)"
-    )
+    stream.add_argument("--follow", action="store_true", help="at the end of files, wait for further lines and files")
     written = stream.add_argument_group("how messages are written")
     written.add_argument("--events", metavar="N", type=int, default=0, help="index of the dataset file's event source (default: 0)")
     written.add_argument("--format", choices=("json", "avro", "protobuf"), default="json", help="of the messages (default: json)")

@@ -48,13 +48,12 @@ def read_stream(args: Namespace) -> None:
         ),
         state=args.state,
         load=args.load,
-        most_bytes=args.largest,
         consumer=ConsumerSettings(batch=args.batch, linger_s=args.linger, lateness_us=int(args.lateness * 1e6)),
         metrics=None if args.metrics_port is None else (args.metrics_host, args.metrics_port),
     )
 
     def source(consumer: Consumer) -> Source:
-        return open_source(args.source, consumer, group=args.group or dataset.name)
+        return open_source(args.source, consumer, group=args.group or dataset.name, follow=args.follow)
 
     counts = stream(dataset, config, decoder, source).counts()
     if args.json:

@@ -4,21 +4,31 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
+
+import polars as pl
+from prometheus_client import REGISTRY
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, StateUnavailable
+from components.contract.values.event_time import AHEAD_US
+from components.ingest.counts import Counts
+from components.ingest.events.event_columns import impression_code
 from serving.service.state.opened_state import TTL_S
 from serving.state.interface import plans_of
 from serving.state.item_codes import ItemCodes
 from serving.state.redis import RedisStates
 from serving.stream.consumer import Consumer, ConsumerSettings
-from serving.stream.events_that_count import load_tables
-from serving.stream.interface import Decoder, Source
+from serving.stream.decode.decoder import EventDecoder
+from serving.stream.events_that_count import Tables, counting, load_tables
+from serving.stream.figures.live_figures import LiveFigures
+from serving.stream.figures.prometheus import FiguresCollector
+from serving.stream.figures.rebuild import rebuild
+from serving.stream.interface import Source
 from serving.stream.log.window_files import ends
 from serving.stream.log.window_log import WindowLog, WindowSettings
 from serving.stream.metrics import StreamMetrics
@@ -54,7 +64,6 @@ class StreamConfig:
         windows: of the event log.
         state: of the last ingestion; None where the dataset file needs nothing of it.
         load: bring that state into the store first.
-        most_bytes: of a message.
         consumer: see there.
         metrics: host and port for Prometheus; None for none.
     """
@@ -63,12 +72,27 @@ class StreamConfig:
     windows: WindowSettings
     state: Path | None = None
     load: bool = False
-    most_bytes: int = 1 << 20
     consumer: ConsumerSettings = field(default_factory=ConsumerSettings)
     metrics: tuple[str, int] | None = None
 
 
-def stream(dataset: Dataset, config: StreamConfig, decoder: Decoder, open_source: Callable[[Consumer], Source]) -> StreamMetrics:
+@final
+class LiveFiguresOfLog:
+    """Live figures that begin with what the event log holds of the partitions that are read."""
+
+    def __init__(self, figures: LiveFigures, events_of: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+        self._figures, self._events_of = figures, events_of
+
+    def begin(self, windows: Sequence[Path], *, now_us: int) -> None:
+        """Begin anew with the windows of the event log."""
+        rebuild(self._figures, windows, self._events_of, now_us=now_us)
+
+    def add(self, events: pl.DataFrame, raw: pl.DataFrame, *, now_us: int) -> None:
+        """Take the events that counted of a batch."""
+        self._figures.add(events, raw, now_us=now_us)
+
+
+def stream(dataset: Dataset, config: StreamConfig, decoder: EventDecoder, open_source: Callable[[Consumer], Source]) -> StreamMetrics:
     """Consume until SIGTERM or SIGINT, or until the source is finished; return what was counted.
 
     Raises:
@@ -86,11 +110,12 @@ def stream(dataset: Dataset, config: StreamConfig, decoder: Decoder, open_source
         _LOG.info("%d keys were brought into Redis", stores.load(config.state))
     metrics = StreamMetrics()
     consumer = Consumer(
-        Preparation(dataset, decoder, tables, codes, most_bytes=config.most_bytes),
+        Preparation(dataset, decoder, tables, codes),
         state,
         WindowLog(config.windows),
         ingested=ingested_positions(config.state) if config.load else {},
         metrics=metrics,
+        figures=_live_figures(dataset, tables, decoder),
         settings=config.consumer,
     )
     if config.metrics is not None:
@@ -98,6 +123,19 @@ def stream(dataset: Dataset, config: StreamConfig, decoder: Decoder, open_source
     with _stopping(consumer):
         consumer.run(open_source(consumer))
     return metrics
+
+
+def _live_figures(dataset: Dataset, tables: Tables, decoder: EventDecoder) -> LiveFiguresOfLog | None:
+    """Return live figures, exported to Prometheus; None where no lists are shown."""
+    if impression_code(dataset) is None:
+        return None
+    figures = LiveFigures(dataset, users=tables.users)
+    REGISTRY.register(FiguresCollector(figures))
+
+    def events_of(raw: pl.DataFrame) -> pl.DataFrame:
+        return counting(decoder.events_of(raw, now_us=time.time_ns() // 1_000 + AHEAD_US), tables, Counts())[0]
+
+    return LiveFiguresOfLog(figures, events_of)
 
 
 def connect(store: Store) -> "redis.Redis | redis.RedisCluster":

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Protocol, TypeVar, final
 
 import polars as pl
@@ -18,10 +19,11 @@ import polars as pl
 from components.contract.errors import LogUnavailable, SourceUnavailable, StateUnavailable
 from components.ingest.sources.blocks import ROW
 from serving.stream.batches import Joined, joined, origin_of
+from serving.stream.decode.rejections import TOO_LONG
 from serving.stream.interface import Messages, Source
 from serving.stream.log.window_log import DEAD_COLUMNS, OFFSET, WindowLog
 from serving.stream.metrics import StreamMetrics
-from serving.stream.preparation import OVERSIZED, Preparation, Prepared, reasons
+from serving.stream.preparation import Preparation, Prepared, reasons
 from serving.stream.state.decisions import COUNTED, LATE
 from serving.stream.state.positions import NO_WATERMARK
 from serving.stream.state.stream_state import PositionMoved, StreamState
@@ -30,11 +32,15 @@ _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 5.0
 LATE_REASON = "later than allowed"
-KEPT_OF_OVERSIZED = 65_536  # bytes
+KEPT_OF_LONG = 65_536  # bytes of a message that is too long
 
 
 class Figures(Protocol):
     """What is computed of the events as they come."""
+
+    def begin(self, windows: Sequence[Path], *, now_us: int) -> None:
+        """Begin anew with what the event log's windows of the partitions hold, which have been assigned."""
+        ...
 
     def add(self, events: pl.DataFrame, raw: pl.DataFrame, *, now_us: int) -> None:
         """Take the events that counted of a batch, and their raw rows."""
@@ -134,7 +140,9 @@ class Consumer:
                 if self._moved:
                     break
         self._publish_due()
-        self._metrics.waiting(source.lag)
+        if self._metrics.lag_is_due():
+            self._metrics.waiting(source.lag())
+            source.committed(self._positions)
         return True
 
     def assigned(self, partitions: Sequence[str]) -> Mapping[str, int | None]:
@@ -156,6 +164,9 @@ class Consumer:
         for partition, position in self._positions.items():
             if partition not in self._fresh:
                 source.seek(partition, position)
+        if self._figures is not None:
+            windows = [path for name, position in self._positions.items() for path in self._log.windows(name, end=position)]
+            self._figures.begin(windows, now_us=time.time_ns() // 1_000)
         self._moved = False
 
     def _enter(self, partition: str) -> int | None:
@@ -263,7 +274,7 @@ def _dead(messages: Joined, partition: str, rejected: pl.DataFrame) -> pl.DataFr
         "offset": messages.offsets[rows],
         "time_us": messages.times_us[rows],
         "payload": [
-            bytes(messages.values[row][: KEPT_OF_OVERSIZED if reason == OVERSIZED else None])
+            bytes(messages.values[row][: KEPT_OF_LONG if reason == TOO_LONG else None])
             for row, reason in zip(rows, rejected["reason"], strict=True)
         ],
         "reason": rejected["reason"],

@@ -67,6 +67,10 @@ class Source(Protocol):
         """Return by assigned partition how many messages wait behind the position."""
         ...
 
+    def committed(self, positions: Mapping[str, int]) -> None:
+        """Tell the source up to where its partitions are processed, for tools that show the lag; nothing here reads it."""
+        ...
+
     def finished(self) -> bool:
         """Return whether nothing more will come, as at the end of a file."""
         ...

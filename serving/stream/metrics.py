@@ -1,7 +1,7 @@
 """Metrics of a stream's consumer for Prometheus."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import final
 
 import numpy as np
@@ -70,16 +70,18 @@ class StreamMetrics:
         """Count a call that had to be repeated."""
         self._retries.labels(what).inc()
 
-    def waiting(self, lag: Callable[[], Mapping[str, int]]) -> None:
-        """Ask for the lag, every few seconds."""
-        if time.monotonic() - self._asked_s >= LAG_EVERY_S:
+    def lag_is_due(self) -> bool:
+        """Return whether the lag is to be asked for again."""
+        due = time.monotonic() - self._asked_s >= LAG_EVERY_S
+        if due:
             self._asked_s = time.monotonic()
-            waiting = lag()
-            for partition in self._partitions - waiting.keys():  # another process reads it now, and tells its lag
-                self._lag.remove(partition)
-            for partition, number in waiting.items():
-                self._lag.labels(partition).set(number)
-            self._partitions = set(waiting)
+        return due
+
+    def waiting(self, lag: Mapping[str, int]) -> None:
+        """Show how many messages wait, of the partitions that are read here and no others."""
+        self._lag.clear()
+        for partition, number in lag.items():
+            self._lag.labels(partition).set(number)
 
     def counts(self) -> dict[str, int]:
         """Return how many messages were read, and what became of them."""

@@ -13,12 +13,12 @@ from components.contract.values.event_time import AHEAD_US
 from components.ingest.counts import Counts
 from serving.state.item_codes import ItemCodes
 from serving.stream.batches import Joined, joined
+from serving.stream.decode.rejections import SCHEMA
 from serving.stream.events_that_count import UNKNOWN_ITEM, Tables, counting
 from serving.stream.interface import Decoder
 from serving.stream.state.event_batch import EventBatch, event_batch
 
-OVERSIZED, FAILED = "larger than allowed", "can't be processed"
-REASONS = {"row": pl.Int64, "reason": pl.String, "detail": pl.String}
+FAILED = "can't be processed"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Prepared:
         events: clean events that count, with `seq`, the message's index.
         batch: the same, laid out for the state.
         raw: a row for each message, with ROW, for the log.
-        rejected: REASONS of messages that can't be taken, each once.
+        rejected: SCHEMA of messages that can't be taken, each once.
         counts: by name.
         now_us: when they were decoded.
     """
@@ -53,11 +53,10 @@ class Preparation:
         decoder: of the messages.
         tables: of the last ingestion.
         codes: of items in histories.
-        most_bytes: of a message.
     """
 
-    def __init__(self, dataset: Dataset, decoder: Decoder, tables: Tables, codes: ItemCodes, *, most_bytes: int) -> None:
-        self._dataset, self._decoder, self._tables, self._codes, self._most_bytes = dataset, decoder, tables, codes, most_bytes
+    def __init__(self, dataset: Dataset, decoder: Decoder, tables: Tables, codes: ItemCodes) -> None:
+        self._dataset, self._decoder, self._tables, self._codes = dataset, decoder, tables, codes
 
     def prepare(self, messages: Joined) -> list[Prepared]:
         """Prepare messages; what can't be prepared together is prepared apart.
@@ -66,23 +65,18 @@ class Preparation:
             SourceUnavailable: the registry of the messages' schemas doesn't answer; the same call may be tried again.
         """
         now_us, counts = time.time_ns() // 1_000, Counts()
-        large = [row for row, value in enumerate(messages.values) if len(value) > self._most_bytes]
-        values = messages.values
-        if large:
-            values = [value if len(value) <= self._most_bytes else b"" for value in values]
         try:
-            decoded = self._decoder.decode(values, now_us=now_us + AHEAD_US)
+            decoded = self._decoder.decode(messages.values, now_us=now_us + AHEAD_US)
             events, unknown = counting(decoded.events.sort("seq", maintain_order=True), self._tables, counts)
             batch = event_batch(events, self._dataset, self._codes, users=self._tables.users)
         except ShelfRankError:
             raise
         except Exception as error:
-            if len(values) == 1:
+            if len(messages.values) == 1:
                 return [self._failed(messages, error, now_us)]
             return [prepared for half in _halves(messages) for prepared in self.prepare(half)]
         rejected = [
-            reasons(large, OVERSIZED, f"expected at most {self._most_bytes:,} bytes"),
-            decoded.rejected.select(pl.col(name).cast(kind) for name, kind in REASONS.items()),
+            decoded.rejected.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items()),
             reasons(unknown.to_list(), UNKNOWN_ITEM, ""),
         ]
         first = pl.concat(rejected).unique("row", keep="first", maintain_order=True)
@@ -96,8 +90,8 @@ class Preparation:
 
 
 def reasons(rows: Sequence[int], reason: str, detail: str) -> pl.DataFrame:
-    """Return REASONS of rows that share one."""
-    return pl.DataFrame({"row": rows, "reason": [reason] * len(rows), "detail": [detail] * len(rows)}, schema=REASONS)
+    """Return SCHEMA of rows that share one."""
+    return pl.DataFrame({"row": rows, "reason": [reason] * len(rows), "detail": [detail] * len(rows)}, schema=SCHEMA)
 
 
 def _halves(messages: Joined) -> list[Joined]:

@@ -120,6 +120,10 @@ class WindowLog:
         """Return up to where a partition's messages are on the disk."""
         return self._open[partition].begin
 
+    def windows(self, partition: str, *, end: int) -> list[Path]:
+        """Return the published windows of a partition up to a position."""
+        return [self._settings.folder / window.name for window in windows(self._settings.folder, EVENTS, partition) if window.end <= end]
+
     def append(self, partition: str, *, end: int, events: pl.DataFrame, dead: pl.DataFrame) -> None:
         """Add what became of the messages up to `end`.
 

@@ -78,6 +78,9 @@ class DeadLettersSource:
         rows = {name: pq.read_metadata(path).num_rows for name, path in self._paths.items()}
         return {name: max(number - positions.get(name, 0), 0) for name, number in rows.items()}
 
+    def committed(self, positions: Mapping[str, int]) -> None:
+        """Do nothing: no tool shows the lag of this source."""
+
     def finished(self) -> bool:
         """Return whether all files are read."""
         return self._positions is not None and not self._unread

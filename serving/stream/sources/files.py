@@ -79,6 +79,9 @@ class FilesSource:
         sizes = {path: Path(path).stat().st_size if Path(path).exists() else 0 for path in self._files}
         return {path: int(max(size - self._position(path), 0) * self._lines / self._bytes) for path, size in sizes.items()}
 
+    def committed(self, positions: Mapping[str, int]) -> None:
+        """Do nothing: no tool shows the lag of this source."""
+
     def finished(self) -> bool:
         """Return whether all files are read to their end, and none is followed."""
         started = self._listed_s >= 0

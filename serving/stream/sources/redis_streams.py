@@ -87,6 +87,9 @@ class RedisStreamsSource:
                 waiting[name] = about["length"] if position.added is None else about["entries-added"] - position.added
         return waiting
 
+    def committed(self, positions: Mapping[str, int]) -> None:
+        """Do nothing: no tool shows the lag of this source."""
+
     def finished(self) -> bool:
         """Return False: a stream has no end."""
         return False

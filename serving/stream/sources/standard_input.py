@@ -61,6 +61,9 @@ class StandardInputSource:
         """Return how many lines were read ahead."""
         return {PARTITION: len(self._waiting)}
 
+    def committed(self, positions: Mapping[str, int]) -> None:
+        """Do nothing: no tool shows the lag of this source."""
+
     def finished(self) -> bool:
         """Return whether standard input has ended and every line was returned."""
         return self._ended and not self._waiting

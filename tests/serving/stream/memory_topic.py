@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from components.contract.errors import SourceUnavailable
+from serving.stream.decode.rejections import NOT_JSON, SCHEMA, TOO_LONG
 from serving.stream.interface import Assignment, Decoded, Messages
 from tests.serving.stream.shop import Row, events
 
@@ -47,6 +48,9 @@ class MemoryTopic:
     def lag(self) -> dict[str, int]:
         return {name: len(values) - self._at[name] for name, values in self.partitions.items()}
 
+    def committed(self, positions: Mapping[str, int]) -> None:
+        self.processed = dict(positions)
+
     def finished(self) -> bool:
         return bool(self._at) and not any(self.lag().values())
 
@@ -59,20 +63,21 @@ class RowDecoder:
 
     def decode(self, values: Sequence[bytes], *, now_us: int) -> Decoded:
         rows: list[Row] = []
-        kept, bad = [], []
+        kept, bad, reasons = [], [], []
         for index, value in enumerate(values):
             if value == b'"fault"':
                 raise ZeroDivisionError("a fault of the decoder's own")
-            if value in (b'"poison"', b""):
+            if value == b'"poison"' or len(value) > 500:
                 bad.append(index)
+                reasons.append(NOT_JSON if len(value) < 500 else TOO_LONG)
                 continue
             rows.append(tuple(json.loads(value)))
             kept.append(index)
         frame = events(rows).with_columns(seq=pl.Series(kept, dtype=pl.Int64))
         raw = frame.select("time", "user", "item", "action").with_columns(pl.Series(ROW, kept, dtype=pl.Int64))
         rejected = pl.DataFrame(
-            {"row": bad, "reason": ["no JSON"] * len(bad), "detail": [""] * len(bad)},
-            schema={"row": pl.Int64, "reason": pl.String, "detail": pl.String},
+            {"row": bad, "reason": reasons, "detail": [""] * len(bad)},
+            schema=SCHEMA,
         )
         return Decoded(frame, raw, rejected, {"rows read": len(values)})
 

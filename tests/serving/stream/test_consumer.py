@@ -13,12 +13,13 @@ from prometheus_client import CollectorRegistry
 from components.contract.errors import StateUnavailable
 from serving.state.interface import plans_of
 from serving.state.item_codes import ItemCodes
-from serving.stream.consumer import KEPT_OF_OVERSIZED, LATE_REASON, Consumer, ConsumerSettings
+from serving.stream.consumer import KEPT_OF_LONG, LATE_REASON, Consumer, ConsumerSettings
+from serving.stream.decode.rejections import NOT_JSON, TOO_LONG
 from serving.stream.events_that_count import UNKNOWN_ITEM, Tables
 from serving.stream.log.window_files import parsed
 from serving.stream.log.window_log import OFFSET, WindowLog, WindowSettings
 from serving.stream.metrics import StreamMetrics
-from serving.stream.preparation import FAILED, OVERSIZED, Preparation
+from serving.stream.preparation import FAILED, Preparation
 from serving.stream.state.side_writer import Lifetimes
 from serving.stream.state.stream_state import StreamState
 from tests.serving.state.private_redis import private_redis
@@ -57,7 +58,7 @@ def consume(
     )
     log = WindowLog(WindowSettings(folder / "log", folder / "dead", every_s=1e-9, most_rows=100_000))
     consumer = Consumer(
-        Preparation(shop(), RowDecoder(), tables, state.codes, most_bytes=500),
+        Preparation(shop(), RowDecoder(), tables, state.codes),
         state,
         log,
         ingested={},
@@ -139,21 +140,21 @@ class Dying(Flaky):
 
 def test_what_cant_be_taken_is_set_aside_with_its_reason(client: redis.Redis, tmp_path: Path) -> None:
     messages = payloads([click(1000), click(1), click(1001)])
-    large = b'"' + b"x" * (KEPT_OF_OVERSIZED + 500) + b'"'
+    large = b'"' + b"x" * (KEPT_OF_LONG + 500) + b'"'
     messages = [messages[0], b'"poison"', messages[1], b'"fault"', large, messages[2], messages[2]]
     unknown = payloads([click(1002, item="never heard of")])
     registry = consume(client, tmp_path, {"t/0": messages + unknown}, tables=Tables(items=pl.Series(["i1"])), lateness_s=600)
     dead = logged(tmp_path, "dead").sort("offset")
     assert dict(zip(dead["offset"], dead["reason"], strict=True)) == {
-        1: "no JSON", 2: LATE_REASON, 3: FAILED, 4: OVERSIZED, 7: UNKNOWN_ITEM,
+        1: NOT_JSON, 2: LATE_REASON, 3: FAILED, 4: TOO_LONG, 7: UNKNOWN_ITEM,
     }  # fmt: skip
     assert dead["payload"].to_list()[:3] == messages[1:4]
-    assert len(dead["payload"][3]) == KEPT_OF_OVERSIZED
+    assert len(dead["payload"][3]) == KEPT_OF_LONG
     assert "ZeroDivisionError" in dead["detail"][2]
     assert logged(tmp_path)[OFFSET].to_list() == [0, 5]
     assert held(client, ["u1"], "users", ItemCodes()).totals[0].tolist() == [0, 0, 2, 0]
     assert registry.get_sample_value("shelfrank_stream_messages_total", {"outcome": "repeated"}) == 1
-    assert registry.get_sample_value("shelfrank_stream_dead_letters_total", {"reason": "no JSON"}) == 1
+    assert registry.get_sample_value("shelfrank_stream_dead_letters_total", {"reason": NOT_JSON}) == 1
 
 
 def test_a_source_that_doesnt_answer_is_asked_again(client: redis.Redis, tmp_path: Path) -> None:
@@ -175,7 +176,7 @@ def test_a_store_that_is_gone_ends_a_consumer_that_is_stopped(tmp_path: Path) ->
     gone = redis.Redis(port=1, socket_connect_timeout=0.1)
     state = StreamState(gone, shop="stream_shop", plans=plans_of(shop()), codes=ItemCodes(), gap_s=1, lifetimes=Lifetimes(1, 1, 1))
     log = WindowLog(WindowSettings(tmp_path / "log", tmp_path / "dead"))
-    preparation = Preparation(shop(), RowDecoder(), Tables(), state.codes, most_bytes=500)
+    preparation = Preparation(shop(), RowDecoder(), Tables(), state.codes)
     consumer = Consumer(preparation, state, log, ingested={}, metrics=StreamMetrics(CollectorRegistry()))
     stopper = threading.Timer(0.3, consumer.stop)
     stopper.start()
