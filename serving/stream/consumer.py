@@ -91,7 +91,7 @@ class Consumer:
         self._metrics, self._figures, self._settings = metrics, figures, settings
         self._positions: dict[str, int] = {}
         self._watermarks_us: dict[str, int] = {}
-        self._fresh: set[str] = set()  # partitions that the last poll has begun to read at their position
+        self._newly_assigned: set[str] = set()  # partitions that the last poll has begun to read at their position
         self._moved = False  # partitions were given or taken, or must be read again
         self._pending: Future[list[Prepared]] | None = None
         self._stop = threading.Event()
@@ -128,8 +128,8 @@ class Consumer:
             self._note(part)
         if self._moved:
             self._read_again(source)
-            pending, parts = None, [part for part in parts if part.partition in self._fresh]
-        self._fresh.clear()
+            pending, parts = None, [part for part in parts if part.partition in self._newly_assigned]
+        self._newly_assigned.clear()
         if pending is None and not parts and source.finished():
             return False
         if parts:
@@ -148,7 +148,7 @@ class Consumer:
     def assigned(self, partitions: Sequence[str]) -> Mapping[str, int | None]:
         """Return where to read partitions from: what neither the state nor the log lacks lies before it."""
         self._moved = True
-        self._fresh |= set(partitions)
+        self._newly_assigned |= set(partitions)
         return {partition: self._patiently(partial(self._enter, partition)) for partition in partitions}
 
     def revoked(self, partitions: Sequence[str]) -> None:
@@ -162,7 +162,7 @@ class Consumer:
         if self._pending is not None:
             self._pending.cancel()
         for partition, position in self._positions.items():
-            if partition not in self._fresh:
+            if partition not in self._newly_assigned:
                 source.seek(partition, position)
         if self._figures is not None:
             windows = [path for name, position in self._positions.items() for path in self._log.windows(name, end=position)]
@@ -194,7 +194,7 @@ class Consumer:
         self._state.begin(partition, begin)
         self._log.acquire(partition, begin=begin)
         self._positions[partition], self._watermarks_us[partition] = begin, NO_WATERMARK
-        self._fresh.add(partition)
+        self._newly_assigned.add(partition)
 
     def _leave(self, partition: str) -> None:
         if self._positions.pop(partition, None) is None:

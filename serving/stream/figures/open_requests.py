@@ -130,10 +130,10 @@ class OpenRequests:
         spans = near.group_by("row").agg(pl.min_horizontal("time", "first").min(), pl.max_horizontal("last", "last_stored").max())
         self.requests.set("first", spans["row"].to_numpy(), spans["time"].to_numpy())
         self.requests.set("last", spans["row"].to_numpy(), spans["last"].to_numpy())
-        fresh = np.flatnonzero(rows == 0)
-        rows[fresh] = np.arange(self.requests.end, self.requests.end + len(fresh))
+        unknown = np.flatnonzero(rows == 0)
+        rows[unknown] = np.arange(self.requests.end, self.requests.end + len(unknown))
         joined = shown.join(lists.select("identity", "time", pl.Series("row", rows)), on=["identity", "time"], how="left")
-        return joined, lists[fresh]
+        return joined, lists[unknown]
 
     def open(self, begun: pl.DataFrame, combinations: NDArray[np.int32], *, final_us: int) -> None:
         """Store new requests; those at most as late as `final_us` come too late to count."""
@@ -206,8 +206,8 @@ class OpenRequests:
 
     def _lists(self, actions: pl.DataFrame) -> pl.DataFrame:
         """Return the impressions of these shoppers and of these requests' ids, with the time of their request."""
-        found: Sequence[Rows] = [self._shown.find(chain, actions[chain].fill_null(0).to_numpy()) for chain in ("key", "request")]
-        rows = np.unique(np.concatenate(found))
+        matches: Sequence[Rows] = [self._shown.find(chain, actions[chain].fill_null(0).to_numpy()) for chain in ("key", "request")]
+        rows = np.unique(np.concatenate(matches))
         owners = self._shown.get("owner", rows)
         rows, owners = rows[self.requests.held(owners)], owners[self.requests.held(owners)]
         columns = {name: self._shown.get(name, rows) for name in ("key", "request", "session", "item")}

@@ -164,7 +164,7 @@ def _item_rows(
         some = events[kept]
         segment, segment_names = _factorized(segments(some, dataset, users, prefix="f:").fill_null(SEPARATOR))
         pairs, pair = np.unique(np.stack([segment, key_of]), axis=1, return_inverse=True)
-        within = [segment_names[of] for of in pairs[0].tolist()]
+        within = [segment_names[code] for code in pairs[0].tolist()]
         complete = np.array([name != SEPARATOR for name in within])[pair.ravel()]
         key_names = [*item_names, *(segment_key(name, item_names[item]) for name, item in zip(within, pairs[1].tolist(), strict=True))]
         kept, key_of = (
