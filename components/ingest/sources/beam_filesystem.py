@@ -1,14 +1,16 @@
-"""Access files of any file system that Beam supports; no other module calls Beam's."""
+"""Access files of any file system that Beam supports; no other module calls Beam's.
+
+Beam is imported by the first file that isn't local: what reads local files, or cleans rows that come another way, needs
+none.
+"""
 
 import os
 from glob import glob
 from typing import Any
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions
-
 from components.contract.errors import InputError
+
+_UNCOMPRESSED = "uncompressed"  # as Beam's CompressionTypes calls it
 
 
 def listed(pattern: str) -> list[str]:
@@ -28,6 +30,8 @@ def listed(pattern: str) -> list[str]:
 
 def size_bytes(path: str) -> int:
     """Return a file's size."""
+    if os.path.exists(path):
+        return os.path.getsize(path)
     return int(_beam().match([path])[0].metadata_list[0].size_in_bytes)
 
 
@@ -35,7 +39,7 @@ def opened(path: str) -> Any:
     """Open a seekable binary file, without decompression."""
     if os.path.exists(path):
         return open(path, "rb")
-    return _beam().open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    return _beam().open(path, compression_type=_UNCOMPRESSED)
 
 
 def created(path: str) -> Any:
@@ -47,7 +51,7 @@ def created(path: str) -> Any:
         except OSError:  # Another worker was quicker.
             if not _beam().exists(folder):
                 raise
-    return _beam().create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    return _beam().create(path, compression_type=_UNCOMPRESSED)
 
 
 def removed(folder: str) -> None:
@@ -57,6 +61,9 @@ def removed(folder: str) -> None:
 
 def _beam() -> Any:
     """Return Beam's file systems, with default options outside of a pipeline: the one of S3 fails without any."""
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.options.pipeline_options import PipelineOptions
+
     if FileSystems._pipeline_options is None:
         FileSystems.set_options(PipelineOptions([]))
     return FileSystems

@@ -1,6 +1,7 @@
 """Read a topic of Kafka. The group only divides the partitions among consumers: positions are the caller's."""
 
 import logging
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from serving.stream.sources.kafka_settings import PASSWORD_VARIABLE, KafkaAddres
 _LOG = logging.getLogger(__name__)
 _SLICE_S = 0.1  # of waiting, after which partitions that were assigned are started
 _CALL_S = 10.0  # of a question to the brokers
+_CHECK_S = 1.0  # of asking whether brokers that were down are back
 _DRAIN_S = 0.001  # what lies in the client's queue
 _SETTINGS: dict[str, Any] = {
     "enable.auto.commit": False,
@@ -42,6 +44,7 @@ _REFUSED = {
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
 }
+_STATE = re.compile(r" \(after \d+ms in state \w+\)")  # of a connection
 _MISSING = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 
 
@@ -76,6 +79,7 @@ class KafkaSource:
         self._positions: dict[int, _Position] = {}
         self._waiting: list[int] | None = None  # partitions that are assigned and have no position yet
         self._fault: KafkaError | None = None
+        self._cause = ""  # of the connection that was lost last
         self._revocation_fault: BaseException | None = None
         self._subscribed = self._warned = self._closed = False
 
@@ -92,7 +96,6 @@ class KafkaSource:
                 raise fault
             messages = self._by_partition(batch)
             if messages:
-                self._fault = None
                 return messages
             self._raise_fault()
             if time.monotonic() >= deadline and self._waiting is None:
@@ -171,7 +174,7 @@ class KafkaSource:
         deadline = time.monotonic() + timeout_s
         while True:
             try:
-                topics = self._consumer.list_topics(timeout=1.0).topics
+                topics = self._consumer.list_topics(timeout=_CHECK_S).topics
                 break
             except KafkaException as error:
                 self._consumer.poll(0)  # serves the callback that has the cause
@@ -232,8 +235,8 @@ class KafkaSource:
             self._skip_deleted(partition)
         elif error.code() in _MISSING:
             raise InputError(
-                f"{self._address}: expected the topic {self._address.topic!r}, which isn't there any more ({error.str()}); create it again,"
-                " or take another address: positions of the old one don't fit a new one"
+                f"{self._address}: expected the topic {self._address.topic!r}, which isn't there any more ({error.str()}); write to a topic"
+                " of another name: positions of the old one don't fit a new one"
             )
         else:
             self._fault = error
@@ -249,7 +252,8 @@ class KafkaSource:
         if position.next_offset > end:
             raise InputError(
                 f"{self._address}: expected messages up to offset {position.next_offset:,} in partition {partition}, where reading stopped,"
-                f" and it ends at {end:,}: the topic was made anew, or a broker lost messages; take another topic, or another group"
+                f" and it ends at {end:,}: the topic was made anew, or a broker lost messages; write to a topic"
+                " of another name: positions of the old one don't fit it"
             )
         lost = max(first - position.next_offset, 0)
         if lost:
@@ -275,18 +279,23 @@ class KafkaSource:
 
     def _failed(self, error: KafkaError) -> None:
         """Keep an error of the client; one of authentication isn't replaced by those that follow from it."""
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._cause = _STATE.sub("", error.str())
         if self._fault is None or self._fault.code() not in _REFUSED:
             self._fault = error
 
     def _raise_fault(self) -> None:
-        """Raise the client's error, if it is one that doesn't pass by itself within a moment."""
+        """Raise the client's error, if it holds on: the client says once that all brokers are down, and not that they are
+        back."""
         fault = self._fault
         if fault is None:
             return
         self._raise_refusal(fault)
-        if fault.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE) or fault.fatal():
-            self._fault = None
-            raise self._unavailable(fault)
+        try:
+            self._consumer.list_topics(self._address.topic, timeout=_CHECK_S)
+        except KafkaException:
+            raise self._unavailable(fault) from None
+        self._fault = None
 
     def _raise_refusal(self, fault: KafkaError) -> None:
         if fault.code() not in _REFUSED:
@@ -295,13 +304,14 @@ class KafkaSource:
         user = self._address.settings.get("sasl.username")
         by = f"the user {user!r}" if user else "a client without user"
         raise InputError(
-            f"{self._address}: expected to be let in, and the broker refuses {by}: {fault.str()}; check sasl.mechanism, sasl.username,"
-            f" {PASSWORD_VARIABLE} and the user's rights to the topic and to group {self._group!r}"
+            f"{self._address}: expected to be let in, and the broker refuses {by}: {_STATE.sub('', fault.str())}; check sasl.mechanism,"
+            f" sasl.username, {PASSWORD_VARIABLE} and the user's rights to the topic and to group {self._group!r}"
         )
 
     def _unavailable(self, fault: KafkaError) -> SourceUnavailable:
         return SourceUnavailable(
-            f"{self._address}: expected an answer of Kafka, got none: {fault.str()}; check the address, security.protocol and the network"
+            f"{self._address}: expected an answer of Kafka, got none: {self._cause or fault.str()}; check the address, security.protocol"
+            " and the network"
         )
 
     def _name(self, partition: int) -> str:
