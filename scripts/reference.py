@@ -48,6 +48,11 @@ from serving.service.metrics.model_metrics import ModelMetrics
 from serving.service.ranking.shadow import Shadow
 from serving.service.settings import Settings
 from serving.sources.file import Sources
+from serving.stream.figures.breakdown import Dimension
+from serving.stream.figures.live_figures import FigureMetrics, Figures
+from serving.stream.figures.open_requests import JoinCounts
+from serving.stream.figures.prometheus import FiguresCollector
+from serving.stream.metrics import StreamMetrics
 from trainer.config import RankerConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -170,12 +175,22 @@ def prometheus(program: str) -> str:
         return table(("name", "type", "labels"), sorted([f"`{each.name}`", each.kind, _coded(each.labels)] for each in found))
     if program == "guard":
         registry = GuardMetrics(Limits()).registry
+    elif program == "stream":
+        registry = CollectorRegistry()
+        StreamMetrics(registry)
+        registry.register(FiguresCollector(_any_figures()))
     else:
         registry = Metrics(deadline_s=0.1).registry
         client: Any = SimpleNamespace(counts=lambda: Counts(0, 0, 0, 0, 0))
         registry.register(ModelMetrics(client))
         Shadow(client, label="", share=0.0, registry=registry)
     return table(("name", "type", "labels", "meaning"), sorted(_families(registry)))
+
+
+def _any_figures() -> Any:
+    """Figures of one request, which show the labels."""
+    figures = {Dimension("all"): Figures(1, {"click": 1}, {"revenue": 1})}
+    return SimpleNamespace(metrics=lambda: FigureMetrics(figures, figures, 1.0, JoinCounts()))
 
 
 def metrics() -> str:

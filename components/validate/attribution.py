@@ -11,10 +11,10 @@ from components.contract.base_model import duration_name
 from components.contract.dataset import Dataset
 from components.ingest.events.event_columns import impression_code
 from components.ingest.requests.attribution import ATTRIBUTED, CAUSES, CROSS_USER, REMEDIES, attribute
-from components.ingest.requests.claims import hashes_of, skew_us, with_owner
+from components.ingest.requests.claims import hashes_of, with_owner
 from components.ingest.requests.list_owners import NOBODY, resolve, shared_ids
 from components.ingest.requests.request_identity import changed, gap_us, names_sessions, with_moments
-from components.ingest.requests.splits import label_window_us
+from components.ingest.requests.splits import label_window_us, skew_us
 from components.validate.check import EXAMPLES, Check, Verdict, share
 
 _ID_SHARE = 0.01  # of the requests: more that share an id are no accident

@@ -20,7 +20,7 @@ from components.ingest.requests.attribution import ATTRIBUTED, CROSS_USER
 from components.ingest.requests.list_owners import NOBODY, resolve, shared_ids
 from components.ingest.requests.nearest_list import join_nearest
 from components.ingest.requests.request_identity import gap_us, names_sessions
-from components.ingest.requests.splits import label_window_us
+from components.ingest.requests.splits import label_window_us, skew_us
 from components.ingest.shuffle_files import read_partition, write_partitions
 
 HASH_SEED = 1
@@ -91,11 +91,6 @@ class Claims:
     # its own actions not on its own lists: verdict (CROSS_USER or a cause), block_hash (of the block that has the list)
     verdicts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VERDICTS))
     foreign: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FOREIGN))  # other users' actions that belong to its requests
-
-
-def skew_us(dataset: Dataset) -> int:
-    """Return how much earlier than its list an action may be stamped, in microseconds."""
-    return int(dataset.skew * 1e6)
 
 
 def attributed_actions(dataset: Dataset) -> list[int]:

@@ -14,11 +14,11 @@ from components.ingest.events.deduplicate import drop_repeated
 from components.ingest.events.event_columns import FILE_SHIFT, event_features, impression_code, logged_user
 from components.ingest.events.session_hashes import session_hashes
 from components.ingest.requests.attribution import ATTRIBUTED, CROSS_USER, POPULAR, attribute
-from components.ingest.requests.claims import attributed_actions, skew_us
+from components.ingest.requests.claims import attributed_actions
 from components.ingest.requests.label_amounts import Outcome, compute_outcome
 from components.ingest.requests.negative_sampling import draw_negatives, make_pools
 from components.ingest.requests.request_identity import gap_us, request_key, request_rows, with_moments
-from components.ingest.requests.splits import Bounds, label_ends_us, label_window_us
+from components.ingest.requests.splits import Bounds, label_ends_us, label_window_us, skew_us
 
 # Columns of an action: to attribute it; of one that labels nothing; and of one that is stamped earlier than its list.
 _ACTION_COLUMNS = ["key", "request", "session", "item", "time", "action", "seq", "event"]

@@ -38,6 +38,11 @@ def label_window_us(dataset: Dataset) -> int:
     return int(dataset.attribution * 1e6) if isinstance(dataset.candidates, Impressions | ListRows) else 0
 
 
+def skew_us(dataset: Dataset) -> int:
+    """Return how much earlier than its list an action may be stamped, in microseconds."""
+    return int(dataset.skew * 1e6)
+
+
 def bounds(dataset: Dataset, first_us: int, last_us: int) -> Bounds:
     """Return the windows over events from `first_us` to `last_us`."""
     windows = dataset.windows

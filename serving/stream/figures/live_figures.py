@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.ingest.events.event_columns import impression_code
-from components.ingest.requests.claims import skew_us
 from components.ingest.requests.request_identity import gap_us
 from components.ingest.requests.segments import segments
-from components.ingest.requests.splits import label_window_us
+from components.ingest.requests.splits import label_window_us, skew_us
 from serving.exposure.serialization import EventRows
 from serving.stream.figures.breakdown import Breakdown, Dimension
 from serving.stream.figures.hashed_events import hash_events

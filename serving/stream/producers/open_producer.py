@@ -1,5 +1,7 @@
 """Open the stream that events go to by its address."""
 
+from dataclasses import replace
+
 from components.contract.errors import InputError
 from serving.stream.producers.producer import Producer
 
@@ -8,6 +10,10 @@ KINDS = "kafka://HOST:PORT/TOPIC or redis://HOST:PORT/DB?stream=NAME"
 
 def open_producer(address: str, *, redis_password: str = "") -> Producer:
     """Open a producer; the client's package is imported only here, where it is used.
+
+    Args:
+        address: of the stream.
+        redis_password: where the environment has none.
 
     Raises:
         InputError: it is no address of a stream, or the broker refuses it.
@@ -18,7 +24,9 @@ def open_producer(address: str, *, redis_password: str = "") -> Producer:
 
         return KafkaProducer(parse_kafka_address(address))
     if address.startswith(("redis://", "rediss://")):
-        from serving.stream.producers.redis_producer import RedisProducer, parse_redis_stream
+        from serving.stream.producers.redis_producer import RedisProducer
+        from serving.stream.sources.redis_settings import parse_redis_address
 
-        return RedisProducer(parse_redis_stream(address), password=redis_password)
+        named = parse_redis_address(address)
+        return RedisProducer(replace(named, password=named.password or redis_password))
     raise InputError(f"expected a stream for events ({KINDS}), got {address.partition('?')[0]}")

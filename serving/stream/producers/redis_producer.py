@@ -2,11 +2,11 @@
 
 import logging
 import threading
+import zlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
-from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -14,39 +14,11 @@ from redis.retry import Retry
 
 from components.contract.errors import InputError, LogUnavailable, ShelfRankError
 from serving.stream.producers.producer import ANSWER_S, MOST_BYTES, MOST_WAITING_BYTES, Done, StreamMessage
+from serving.stream.sources.redis_settings import PASSWORD_VARIABLE, RedisAddress
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE = 2_000  # messages in a round trip
-KEY, VALUE = b"key", b"value"  # fields of an entry
-
-
-@dataclass(frozen=True)
-class RedisStream:
-    """The URL of a Redis, without the stream's name, and the name."""
-
-    url: str
-    stream: str
-
-    def __str__(self) -> str:
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}?stream={self.stream}"
-
-
-def parse_redis_stream(address: str) -> RedisStream:
-    """Parse `redis://HOST:PORT/DB?stream=NAME`; other options of the URL are redis-py's.
-
-    Raises:
-        InputError: it names no stream, or a password.
-    """
-    parts = urlsplit(address)
-    options = parse_qs(parts.query, keep_blank_values=True)
-    streams = options.pop("stream", [])
-    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    if parts.scheme not in ("redis", "rediss") or not parts.hostname or len(streams) != 1 or not streams[0]:
-        raise InputError(f"expected redis://HOST:PORT/DB?stream=NAME, got {shown}{'?stream=' + ','.join(streams) if streams else ''}")
-    if parts.password or "password" in options:
-        raise InputError(f"{shown}: others can see a password in an address; give it in SHELFRANK_REDIS_PASSWORD or a file")
-    return RedisStream(urlunsplit(parts._replace(query=urlencode(options, doseq=True))), streams[0])
+VALUE = "value"  # the field of an entry, where the address names none
 
 
 @dataclass
@@ -61,22 +33,21 @@ class _Call:
 
 @final
 class RedisProducer:
-    """Append to one stream, in a thread. A Redis that doesn't answer at the start may come later.
+    """Append to streams by the key, in a thread. A Redis that doesn't answer at the start may come later.
 
     Args:
-        address: of the stream.
-        password: of Redis, "" for none.
+        address: of the streams.
 
     Raises:
         InputError: Redis refuses the client, or the key holds something else.
     """
 
-    def __init__(self, address: RedisStream, *, password: str = "") -> None:
-        self._address = address
+    def __init__(self, address: RedisAddress) -> None:
+        self._address, self._field = address, address.message_field or VALUE
         try:
             self._client = redis.Redis.from_url(
                 address.url,
-                **({"password": password} if password else {}),
+                password=address.password or None,
                 socket_timeout=ANSWER_S,
                 socket_connect_timeout=ANSWER_S,
                 retry=Retry(NoBackoff(), 0),  # a call that failed may have been stored: its sender decides
@@ -125,16 +96,19 @@ class RedisProducer:
 
     def _check_key(self) -> None:
         try:
-            kind = self._client.type(self._address.stream)
+            kinds = {name: self._client.type(name) for name in self._address.streams}
             persistence: dict[str, Any] = self._client.info("persistence")
         except (redis.exceptions.AuthenticationError, redis.ResponseError) as error:
-            raise InputError(f"{self._address}: Redis refuses the client: {error}; check the user, the password and its rights") from None
+            raise InputError(
+                f"{self._address}: Redis refuses the client: {error}; check the user, {PASSWORD_VARIABLE} and the user's rights"
+            ) from None
         except redis.RedisError as error:
             self._down = True
             _LOG.warning("%s: Redis doesn't answer yet (%s); events are refused until it does", self._address, error)
             return
-        if kind not in (b"none", b"stream"):
-            raise InputError(f"{self._address}: expected a stream or nothing under that key, got {kind!r}; name another, or delete it")
+        for name, kind in kinds.items():
+            if kind not in (b"none", b"stream"):
+                raise InputError(f"{self._address}: expected a stream or nothing under {name!r}, got {kind!r}; name another, or delete it")
         if not persistence.get("aof_enabled"):
             _LOG.warning(
                 "%s: Redis keeps no append-only file: when it stops it loses events that were acknowledged; set `appendonly yes`, and"
@@ -160,7 +134,7 @@ class RedisProducer:
     def _append(self, chunk: Sequence[tuple[_Call, StreamMessage]]) -> None:
         pipeline = self._client.pipeline(transaction=False)
         for _, message in chunk:
-            pipeline.xadd(self._address.stream, {KEY: message.key.encode(), VALUE: message.value})
+            pipeline.xadd(self._stream(message.key), {self._field: message.value})
         try:
             results: list[Any] = pipeline.execute(raise_on_error=False)
         except redis.RedisError as error:
@@ -172,6 +146,10 @@ class RedisProducer:
         if failed and not self._down:
             _LOG.warning("events are refused: %s", self._explained(results[-1]))
         self._down = failed
+
+    def _stream(self, key: str) -> str:
+        streams = self._address.streams
+        return streams[zlib.crc32(key.encode()) % len(streams)]
 
     def _explained(self, error: Exception) -> ShelfRankError:
         text = str(error)

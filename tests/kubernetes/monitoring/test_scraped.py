@@ -1,4 +1,4 @@
-"""A real Prometheus reads a running service, model server and guard, and every query of the dashboards and rules finds what it asks for."""
+"""A real Prometheus reads services, model server, guard and a stream's metrics; every query of dashboards and rules finds what it asks for."""
 
 import http.client
 import json
@@ -23,6 +23,7 @@ from components.release.publish import publish
 from pipeline.cli.main import main
 from serving.model_server.config import ServerConfig
 from serving.model_server.server import ModelServer
+from tests.kubernetes.monitoring.growing_stream import growing_stream
 from tests.serving.exposure.shop_log import SHOP
 from tests.serving.guard.stream import GOOD, stream, write
 from tests.serving.service.conftest import Shop, service_of
@@ -48,7 +49,15 @@ layers:
         arms: [{name: control, share: 50%}, {name: canary, share: 50%, model: canary}]
 """
 # What a variable of a dashboard stands for here.
-VARIABLES = {"__rate_interval": "20s", "__range": "1m", "window": "1m", "action": "click", "control": "control"}
+VARIABLES = {
+    "__rate_interval": "20s",
+    "__range": "1m",
+    "window": "1m",
+    "action": "click",
+    "control": "control",
+    "by": "version",
+    "amount": "revenue",
+}
 # Metrics that say nothing here, and why.
 EMPTY_METRICS = {
     "shelfrank:scores:increase1d": "the day before the last hour isn't there",
@@ -163,7 +172,7 @@ def scraping(base: Path, targets: dict[str, list[int]]) -> Iterator[Prometheus]:
             "targets": [f"127.0.0.1:{port}"],
             "labels": {
                 f"{meta}pod_label_app_kubernetes_io_name": name,
-                f"{meta}pod_container_port_name": "metrics" if name == "guard" else "rest",
+                f"{meta}pod_container_port_name": "metrics" if name in ("guard", "stream") else "rest",
                 f"{meta}namespace": "shelfrank",
                 f"{meta}pod_name": f"{name}-{number}",
             },
@@ -226,7 +235,8 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         guard = stack.enter_context(guarding(base / "trial"))
         traffic(well)  # a version's first run takes seconds
         assert server.rest_port is not None
-        targets = {"ranking": [well.port, ill.port], "model-server": [server.rest_port], "guard": [guard]}
+        consumer = stack.enter_context(growing_stream())
+        targets = {"ranking": [well.port, ill.port], "model-server": [server.rest_port], "guard": [guard], "stream": [consumer]}
         made = stack.enter_context(scraping(base / "prometheus", targets))
         until = time.monotonic() + 90
         while time.monotonic() < until:  # increases take several scrapes, and the rules their turns
@@ -295,3 +305,14 @@ def test_rates_have_their_bounds_about_them(prometheus: Prometheus) -> None:
     )
     assert set(rate) == {"control", "canary"}
     assert all(0 < low[arm] < rate[arm] < high[arm] for arm in rate)
+
+
+def test_live_figures_are_rates_of_final_requests_and_of_open_ones(prometheus: Prometheus) -> None:
+    final = prometheus.ask(QUERIES["figures: Success rate, with bounds A"])
+    so_far = prometheus.ask(QUERIES["figures: Success rate so far A"])
+    amount = prometheus.ask(QUERIES["figures: Amount per request A"])
+    for found in (final, so_far):
+        rates = {each["metric"]["value"]: float(each["value"][1]) for each in found}
+        # Requests 0, 3, 6 and so on are bought from, the others clicked: of the even ones 6 of 10, of the odd ones 7.
+        assert rates == pytest.approx({"7": 0.6, "8": 0.7}, abs=0.02)
+    assert {each["metric"]["value"]: float(each["value"][1]) for each in amount} == pytest.approx({"7": 2.0, "8": 2.0}, abs=0.05)
