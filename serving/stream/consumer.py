@@ -18,7 +18,7 @@ import polars as pl
 from components.contract.errors import LogUnavailable, SourceUnavailable, StateUnavailable
 from components.ingest.sources.blocks import ROW
 from serving.stream.batches import Joined, joined, origin_of
-from serving.stream.interface import Messages, Source
+from serving.stream.interface import Messages, ShowsLag, Source
 from serving.stream.log.window_log import DEAD_COLUMNS, OFFSET, WindowLog
 from serving.stream.metrics import StreamMetrics
 from serving.stream.preparation import OVERSIZED, Preparation, Prepared, reasons
@@ -29,6 +29,7 @@ from serving.stream.state.stream_state import PositionMoved, StreamState
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 5.0
+COMMIT_EVERY_S = 5.0  # for tools that show or scale by lag
 LATE_REASON = "later than allowed"
 KEPT_OF_OVERSIZED = 65_536  # bytes
 
@@ -88,6 +89,7 @@ class Consumer:
         self._fresh: set[str] = set()  # partitions that the last poll has begun to read at their position
         self._moved = False  # partitions were given or taken, or must be read again
         self._pending: Future[list[Prepared]] | None = None
+        self._committed_s = 0.0
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -106,6 +108,7 @@ class Consumer:
                 while not self._stop.is_set() and self._turn(source, thread):
                     pass
         finally:
+            self._commit(source)
             for partition in list(self._positions):
                 self._leave(partition)
             source.close()
@@ -135,7 +138,15 @@ class Consumer:
                     break
         self._publish_due()
         self._metrics.waiting(source.lag)
+        if time.monotonic() - self._committed_s >= COMMIT_EVERY_S:
+            self._committed_s = time.monotonic()
+            self._commit(source)
         return True
+
+    def _commit(self, source: Source) -> None:
+        """Tell the source what is applied, if others see the lag there."""
+        if isinstance(source, ShowsLag) and self._positions:
+            source.committed(dict(self._positions))
 
     def assigned(self, partitions: Sequence[str]) -> Mapping[str, int | None]:
         """Return where to read partitions from: what neither the state nor the log lacks lies before it."""

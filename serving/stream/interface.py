@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -73,6 +73,15 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Leave the group, so that others take the partitions over at once."""
+        ...
+
+
+@runtime_checkable
+class ShowsLag(Protocol):
+    """A source that shows others the lag, by the positions that its readers tell it; nothing here reads these."""
+
+    def committed(self, positions: Mapping[str, int]) -> None:
+        """Take note of the positions up to which messages are processed. Never raises: they are told again."""
         ...
 
 

@@ -1,5 +1,6 @@
 """The consumer takes each message once into state and log, and sets aside with a reason what it can't take."""
 
+import itertools
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -169,6 +170,20 @@ def test_messages_that_retention_deleted_are_counted(client: redis.Redis, tmp_pa
     assert registry.get_sample_value("shelfrank_stream_lost_messages_total", {"partition": "t/0"}) == 3
     assert "3 messages were deleted" in caplog.text
     assert logged(tmp_path)[OFFSET].to_list() == [0, 1, 2, 3, 7, 8, 9]
+
+
+def test_whoever_looks_at_the_lag_sees_what_is_applied(client: redis.Redis, tmp_path: Path) -> None:
+    lifetimes = Lifetimes(10**6, 10**6, 7_200_000_000)
+    state = StreamState(client, shop="stream_shop", plans=plans_of(shop()), codes=ItemCodes(), gap_s=1800, lifetimes=lifetimes)
+    log = WindowLog(WindowSettings(tmp_path / "log", tmp_path / "dead"))
+    preparation = Preparation(shop(), RowDecoder(), Tables(), state.codes, most_bytes=500)
+    metrics, settings = StreamMetrics(CollectorRegistry()), ConsumerSettings(batch=4)
+    consumer = Consumer(preparation, state, log, ingested={}, metrics=metrics, settings=settings)
+    topic = MemoryTopic({f"t/{part}": payloads([click(at) for at in range(10 + part)]) for part in (0, 1)}, consumer)
+    consumer.run(topic)
+    assert topic.shown[-1] == {"t/0": 10, "t/1": 11}
+    for before, after in itertools.pairwise(topic.shown):
+        assert all(before[name] <= after[name] for name in before)
 
 
 def test_a_store_that_is_gone_ends_a_consumer_that_is_stopped(tmp_path: Path) -> None:
