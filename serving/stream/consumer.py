@@ -112,6 +112,7 @@ class Consumer:
                 while not self._stop.is_set() and self._turn(source, thread):
                     pass
         finally:
+            source.committed(self._positions)
             for partition in list(self._positions):
                 self._leave(partition)
             source.close()

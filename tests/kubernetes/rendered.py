@@ -17,7 +17,7 @@ KUBERNETES = ROOT / "kubernetes"
 OVERLAYS = ("local", "gpu", "keda", "kserve")
 COMPONENTS = ("bucket", "shop", "stream")  # each over the base, as an overlay of a test's own
 FOLDERS = ("base", *(f"overlays/{name}" for name in OVERLAYS), *COMPONENTS)
-EXAMPLES = ("examples/kafka", "examples/flink")
+ENGINES = ("engines/kafka", "engines/flink")
 Doc = dict[str, Any]
 
 

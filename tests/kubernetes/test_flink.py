@@ -14,11 +14,11 @@ CLUSTER = with_overrides(load_cluster(ROOT / "examples" / "cluster" / "flink.yam
 
 
 def flink(kind: str, name: str) -> Doc:
-    return only(rendered("examples/flink"), kind, name)
+    return only(rendered("engines/flink"), kind, name)
 
 
 def job_server() -> Pod:
-    return pod(rendered("examples/flink"), "beam-flink")
+    return pod(rendered("engines/flink"), "beam-flink")
 
 
 def preset() -> Flink:

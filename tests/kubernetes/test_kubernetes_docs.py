@@ -28,7 +28,7 @@ def test_each_command_of_shelfrank_is_taken_by_its_parser() -> None:
 def test_each_part_is_in_the_table_and_each_file_that_is_named_is_there() -> None:
     folders = {path.parent.relative_to(KUBERNETES).as_posix() for path in KUBERNETES.rglob("kustomization.yaml")} - {"monitoring"}
     assert {folder for folder in folders if not folder.startswith("overlays/.")} == set(
-        re.findall(r"^\| `([\w/]+)/` \|", README, re.MULTILINE)
+        re.findall(r"^\| `([\w/-]+)/` \|", README, re.MULTILINE)
     )
     for target in re.findall(r"\]\((\.\./docs/[^)#]+)\)", README):
         assert (KUBERNETES / target).exists(), target

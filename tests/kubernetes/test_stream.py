@@ -1,17 +1,19 @@
 """The stream's consumers, their scaler and the example's Kafka speak of the same brokers, topic, user and group as the code does."""
 
+import re
 from argparse import Namespace
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
 
 from components.contract.load import load_dataset
 from pipeline.cli.main import parser
+from pipeline.ops.stream import IDS_TTL_S
 from serving.service.__main__ import parser as service
+from serving.stream.sources.kafka_settings import PASSWORD_VARIABLE, parse_kafka_address
 from tests.kubernetes.rendered import KUBERNETES, ROOT, Doc, Pod, command, config, only, pod, rendered
 
 
 def kafka(kind: str, name: str) -> Doc:
-    return only(rendered("examples/kafka"), kind, name)
+    return only(rendered("engines/kafka"), kind, name)
 
 
 def stream() -> Pod:
@@ -30,21 +32,22 @@ def listener() -> Doc:
 
 
 def test_it_reads_the_examples_topic_as_the_examples_user() -> None:
-    address = urlsplit(options().source)
+    address = parse_kafka_address(options().source, {PASSWORD_VARIABLE: "secret"})
     cluster = kafka("Kafka", "shop")["metadata"]
     topic, user = kafka("KafkaTopic", "events"), kafka("KafkaUser", "shelfrank-stream")
     # So Strimzi names the Service of a cluster's internal listeners.
-    assert address.netloc == f"{cluster['name']}-kafka-bootstrap.{cluster['namespace']}.svc:{listener()['port']}"
-    assert address.path == f"/{topic['metadata']['name']}"
-    assert dict(parse_qsl(address.query)) == {
+    assert address.brokers == f"{cluster['name']}-kafka-bootstrap.{cluster['namespace']}.svc:{listener()['port']}"
+    assert address.topic == topic["metadata"]["name"]
+    assert address.settings == {
         "security.protocol": "SASL_SSL",
         "sasl.mechanism": "SCRAM-SHA-512",
         "sasl.username": user["metadata"]["name"],
         "ssl.ca.location": "/etc/kafka/ca.crt",
+        "sasl.password": "secret",
     }
     assert listener()["tls"] is True
     assert listener()["authentication"] == user["spec"]["authentication"] == {"type": "scram-sha-512"}
-    assert {doc["metadata"]["labels"]["strimzi.io/cluster"] for doc in rendered("examples/kafka")} == {cluster["name"]}
+    assert {doc["metadata"]["labels"]["strimzi.io/cluster"] for doc in rendered("engines/kafka")} == {cluster["name"]}
 
 
 def test_the_user_may_read_that_topic_in_that_group_and_no_other() -> None:
@@ -77,10 +80,10 @@ def test_state_and_log_are_where_the_others_look() -> None:
 def test_keda_asks_for_the_lag_of_the_same_group() -> None:
     spec = only(rendered("stream"), "ScaledObject", "stream")["spec"]
     (trigger,) = spec["triggers"]
-    address = urlsplit(options().source)
+    address = parse_kafka_address(options().source)
     expected = {
-        "bootstrapServers": address.netloc,
-        "topic": address.path.strip("/"),
+        "bootstrapServers": address.brokers,
+        "topic": address.topic,
         "consumerGroup": options().group,
         "offsetResetPolicy": options().start,
         "sasl": "scram_sha512",
@@ -96,15 +99,27 @@ def test_keda_asks_for_the_lag_of_the_same_group() -> None:
     assert spec["maxReplicaCount"] == kafka("KafkaTopic", "events")["spec"]["partitions"]
 
 
-def test_the_topic_takes_no_message_that_the_consumers_set_aside_for_its_size() -> None:
+def test_the_topic_takes_and_keeps_messages_as_the_consumers_do() -> None:
     topic = kafka("KafkaTopic", "events")["spec"]
     assert topic["config"]["max.message.bytes"] == options().largest
+    # What is read again after so long is still known.
+    assert topic["config"]["retention.ms"] / 1000 <= IDS_TTL_S
     assert topic["config"]["min.insync.replicas"] < topic["replicas"] == kafka("KafkaNodePool", "nodes")["spec"]["replicas"]
 
 
 def test_the_readme_makes_the_secret_with_the_keys_that_are_read() -> None:
     (password,) = stream().container("stream")["env"]
-    assert (password["name"], password["valueFrom"]["secretKeyRef"]) == ("SHELFRANK_KAFKA_PASSWORD", {"name": "kafka", "key": "password"})
+    assert (password["name"], password["valueFrom"]["secretKeyRef"]) == (PASSWORD_VARIABLE, {"name": "kafka", "key": "password"})
     (made,) = [line for line in (KUBERNETES / "README.md").read_text().splitlines() if "create secret generic kafka" in line]
     for key in ("username=shelfrank-stream", "password=", "ca.crt="):
         assert f"--from-literal={key}" in made
+
+
+def test_the_readmes_further_arguments_bring_a_releases_state_in_first() -> None:
+    readme = (KUBERNETES / "README.md").read_text()
+    (state,) = re.findall(r"`(--state=[^`]+)` and `--load`", readme)
+    _, *words = command(rendered("stream"), stream().container("stream"))
+    loaded = parser().parse_args([*words, state, "--load"])
+    assert loaded.load
+    store = config(rendered("stream"), "shelfrank")["SHELFRANK_STORE"]
+    assert loaded.state == Path(store) / "serving" / "1" / "state"

@@ -8,20 +8,20 @@ import pytest
 
 from tests.engines.kubernetes.api_server import Kubernetes
 from tests.engines.kubernetes.definitions import SOURCES
-from tests.kubernetes.rendered import EXAMPLES, FOLDERS, KUBERNETES, Doc, only, rendered
+from tests.kubernetes.rendered import ENGINES, FOLDERS, KUBERNETES, Doc, only, rendered
 
 # The first one builds the server, where there is none.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 PLAIN = "Kubernetes"
-ALL = (*FOLDERS, "monitoring", "pipelines", *EXAMPLES)
+ALL = (*FOLDERS, "monitoring", "pipelines", *ENGINES)
 NAMESPACES = ("kubeflow", "kafka")  # others make them
 # A field that each kind of custom resource lacks or has otherwise.
 WRONG: dict[str, tuple[str, str, str, tuple[str, ...], Any]] = {
     "keda.sh": ("stream", "ScaledObject", "stream", ("spec", "maxReplicas"), 6),
     "serving.kserve.io": ("overlays/kserve", "InferenceService", "ranker", ("spec", "predictor", "minReplicas"), "two"),
     "monitoring.coreos.com": ("monitoring", "ServiceMonitor", "ranking", ("spec", "selector"), "ranking"),
-    "kafka.strimzi.io": ("examples/kafka", "KafkaTopic", "events", ("spec", "partition"), 6),
-    "flink.apache.org": ("examples/flink", "FlinkDeployment", "flink", ("spec", "flinkVersion"), "v0"),
+    "kafka.strimzi.io": ("engines/kafka", "KafkaTopic", "events", ("spec", "partition"), 6),
+    "flink.apache.org": ("engines/flink", "FlinkDeployment", "flink", ("spec", "flinkVersion"), "v0"),
 }
 
 

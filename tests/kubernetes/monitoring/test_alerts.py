@@ -27,7 +27,7 @@ WAITING = 'shelfrank_stream_lag_messages{namespace="s",partition="%s",instance="
 APPLIED = 'shelfrank_stream_messages_total{namespace="s",outcome="counted",instance="a"}'
 LOST = 'shelfrank_stream_lost_messages_total{namespace="s",partition="events/0",instance="a"}'
 DEAD = 'shelfrank_stream_dead_letters_total{namespace="s",reason="unknown action",instance="a"}'
-RETRIED = 'shelfrank_stream_retries_total{namespace="s",what="redis",instance="a"}'
+RETRIED = 'shelfrank_stream_retries_total{namespace="s",what="state",instance="a"}'
 UP = 'up{job="%s",instance="%s"}'
 
 

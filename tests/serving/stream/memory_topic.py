@@ -23,6 +23,7 @@ class MemoryTopic:
         self._at: dict[str, int] = {}
         self._lost: dict[str, int] = {}
         self.closed = False
+        self.shown: list[dict[str, int]] = []
 
     def poll(self, *, most: int, timeout_s: float) -> list[Messages]:
         if self._fails:
@@ -49,7 +50,7 @@ class MemoryTopic:
         return {name: len(values) - self._at[name] for name, values in self.partitions.items()}
 
     def committed(self, positions: Mapping[str, int]) -> None:
-        self.processed = dict(positions)
+        self.shown.append(dict(positions))
 
     def finished(self) -> bool:
         return bool(self._at) and not any(self.lag().values())

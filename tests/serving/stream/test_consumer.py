@@ -172,6 +172,18 @@ def test_messages_that_retention_deleted_are_counted(client: redis.Redis, tmp_pa
     assert logged(tmp_path)[OFFSET].to_list() == [0, 1, 2, 3, 7, 8, 9]
 
 
+def test_whoever_looks_at_the_lag_sees_what_is_applied(client: redis.Redis, tmp_path: Path) -> None:
+    lifetimes = Lifetimes(10**6, 10**6, 7_200_000_000)
+    state = StreamState(client, shop="stream_shop", plans=plans_of(shop()), codes=ItemCodes(), gap_s=1800, lifetimes=lifetimes)
+    log = WindowLog(WindowSettings(tmp_path / "log", tmp_path / "dead"))
+    preparation = Preparation(shop(), RowDecoder(), Tables(), state.codes)
+    metrics, settings = StreamMetrics(CollectorRegistry()), ConsumerSettings(batch=4)
+    consumer = Consumer(preparation, state, log, ingested={}, metrics=metrics, settings=settings)
+    topic = MemoryTopic({f"t/{part}": payloads([click(at) for at in range(10 + part)]) for part in (0, 1)}, consumer)
+    consumer.run(topic)
+    assert topic.shown[-1] == {"t/0": 10, "t/1": 11}
+
+
 def test_a_store_that_is_gone_ends_a_consumer_that_is_stopped(tmp_path: Path) -> None:
     gone = redis.Redis(port=1, socket_connect_timeout=0.1)
     state = StreamState(gone, shop="stream_shop", plans=plans_of(shop()), codes=ItemCodes(), gap_s=1, lifetimes=Lifetimes(1, 1, 1))
