@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import polars as pl
-from prometheus_client import REGISTRY
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, StateUnavailable
@@ -108,29 +108,31 @@ def stream(dataset: Dataset, config: StreamConfig, decoder: EventDecoder, open_s
     if config.load:
         assert config.state is not None
         _LOG.info("%d keys were brought into Redis", stores.load(config.state))
-    metrics = StreamMetrics()
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    metrics = StreamMetrics(registry)
     consumer = Consumer(
         Preparation(dataset, decoder, tables, codes),
         state,
         WindowLog(config.windows),
         ingested=ingested_positions(config.state) if config.load else {},
         metrics=metrics,
-        figures=_live_figures(dataset, tables, decoder),
+        figures=_live_figures(dataset, tables, decoder, registry),
         settings=config.consumer,
     )
     if config.metrics is not None:
-        _serve_metrics(*config.metrics)
+        _serve_metrics(*config.metrics, registry)
     with _stopping(consumer):
         consumer.run(open_source(consumer))
     return metrics
 
 
-def _live_figures(dataset: Dataset, tables: Tables, decoder: EventDecoder) -> LiveFiguresOfLog | None:
+def _live_figures(dataset: Dataset, tables: Tables, decoder: EventDecoder, registry: CollectorRegistry) -> LiveFiguresOfLog | None:
     """Return live figures, exported to Prometheus; None where no lists are shown."""
     if impression_code(dataset) is None:
         return None
     figures = LiveFigures(dataset, users=tables.users)
-    REGISTRY.register(FiguresCollector(figures))
+    registry.register(FiguresCollector(figures))
 
     def events_of(raw: pl.DataFrame) -> pl.DataFrame:
         return counting(decoder.events_of(raw, now_us=time.time_ns() // 1_000 + AHEAD_US), tables, Counts())[0]
@@ -196,10 +198,10 @@ def _stopping(consumer: Consumer) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _serve_metrics(host: str, port: int) -> None:
+def _serve_metrics(host: str, port: int, registry: CollectorRegistry) -> None:
     from prometheus_client import start_http_server
 
     try:
-        start_http_server(port, host)
+        start_http_server(port, host, registry)
     except (OSError, OverflowError) as error:
         raise InputError(f"--metrics-port: can't listen on port {port} of {host}: {error}; give another one") from None

@@ -7,7 +7,7 @@ from typing import final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from serving.stream.state.decisions import COUNTED, FORGOTTEN, LATE, REPEATED
 
@@ -19,7 +19,7 @@ LAG_EVERY_S = 2.0  # asking for the lag is a call to the broker
 class StreamMetrics:
     """Counters, gauges and histograms of one consumer."""
 
-    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:
         def counter(name: str, about: str, *labels: str) -> Counter:
             return Counter(f"shelfrank_stream_{name}", about, labels, registry=registry)
 

@@ -53,7 +53,7 @@ class Broker:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._java = ["java", "-Xmx384m", "-XX:TieredStopAtLevel=1", "-cp", os.pathsep.join(map(str, class_path(_POM)))]
-        port, sasl_port, controller = _free_ports(3)
+        port, sasl_port, controller = free_ports(3)
         self.address, self.sasl_address = f"127.0.0.1:{port}", f"127.0.0.1:{sasl_port}"
         self._properties = folder / "server.properties"
         ports = {"port": port, "sasl_port": sasl_port, "controller": controller}
@@ -137,7 +137,8 @@ class Broker:
         return AdminClient({"bootstrap.servers": self.address})
 
 
-def _free_ports(number: int) -> list[int]:
+def free_ports(number: int) -> list[int]:
+    """Return ports of loopback that nobody listens on."""
     sockets = [socket.socket() for _ in range(number)]
     try:
         for each in sockets:

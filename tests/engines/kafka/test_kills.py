@@ -11,7 +11,7 @@ import pytest
 from components.state.reducer import State
 from serving.stream.log.window_files import parsed
 from serving.stream.log.window_log import OFFSET
-from tests.engines.kafka.broker import _free_ports
+from tests.engines.kafka.broker import free_ports
 from tests.engines.kafka.stream_run import TOPIC, StreamRun, message, producer, stream_run
 from tests.serving.stream.shop import Row, drawn
 from tests.serving.stream.state.test_stream_state import held, one_after_the_other
@@ -38,7 +38,7 @@ def test_a_hundred_kills_leave_each_event_once(tmp_path: Path, events: int, kill
     generator = np.random.default_rng([events, kills])
     rows = {p: of_partition(drawn(generator, events // PARTITIONS, shoppers=500, items=200), p) for p in range(PARTITIONS)}
     killed = {"consumer": 0, "broker": 0, "redis": 0}
-    with stream_run(tmp_path, _free_ports(1)[0], partitions=PARTITIONS) as run:
+    with stream_run(tmp_path, free_ports(1)[0], partitions=PARTITIONS) as run:
         out = producer(run.broker)
         for _ in range(CONSUMERS):
             run.start_consumer()

@@ -1,4 +1,4 @@
-"""A real Prometheus reads services, model server, guard and a stream's metrics; every query of dashboards and rules finds what it asks for."""
+"""A real Prometheus reads all metrics there are; every query of dashboards and rules finds what it asks for."""
 
 import http.client
 import json
