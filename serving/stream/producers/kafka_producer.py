@@ -52,6 +52,7 @@ class KafkaProducer:
 
     def __init__(self, address: KafkaAddress) -> None:
         self._address, self._down, self._closing = address, False, False
+        self._refusal: KafkaError | None = None  # of the client, by any broker
         for name in _PROMISED:
             if name in address.settings:
                 raise InputError(f"{address}: {name!r} can't be set: an event is acknowledged only when it is stored, once; leave it out")
@@ -95,7 +96,7 @@ class KafkaProducer:
 
     def delivered(self) -> None:
         """Note that the broker has stored a message."""
-        self._down = False
+        self._down, self._refusal = False, None
 
     def explained(self, error: KafkaError) -> ShelfRankError:
         """Return what an error of a message means for its sender."""
@@ -107,8 +108,8 @@ class KafkaProducer:
             )
         if code in _MISSING:
             return LogUnavailable(f"{where}: {self._missing()}; then send the events again")
-        if code in _REFUSED:
-            return LogUnavailable(f"{where}: {self._refused(error)}; then send the events again")
+        if code in _REFUSED or self._refusal is not None:
+            return LogUnavailable(f"{where}: {self._refused(self._refusal or error)}; then send the events again")
         if code in (KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, *_DOWN):
             return LogUnavailable(f"{where}: Kafka didn't store the events within {ANSWER_S:g} s ({error.str()}); send them again later")
         return LogUnavailable(f"{where}: Kafka didn't store the events: {error.str()}; send them again later")
@@ -125,8 +126,9 @@ class KafkaProducer:
         try:
             topic = self._client.list_topics(self._address.topic, timeout=_FIRST_S).topics[self._address.topic]
         except KafkaException as error:
-            if error.args[0].code() in _REFUSED:
-                raise InputError(f"{self._address}: {self._refused(error.args[0])}") from None
+            self._client.poll(_POLL_S)  # what the broker said of the client comes by `_failed`
+            if self._refusal is not None:
+                raise InputError(f"{self._address}: {self._refused(self._refusal)}") from None
             self._down = True
             _LOG.warning("%s: Kafka doesn't answer yet (%s); events are refused until it does", self._address, error.args[0].str())
             return
@@ -148,6 +150,8 @@ class KafkaProducer:
 
     def _failed(self, error: KafkaError) -> None:
         """Take note of an error of the client; after a fatal one begin with a new client."""
+        if error.code() in _REFUSED:
+            self._refusal = error
         if error.code() in _DOWN and not self._down:
             self._down = True
             _LOG.warning("%s: Kafka doesn't answer (%s); events are refused until it does", self._address, error.str())

@@ -142,10 +142,11 @@ class KafkaSource:
         for partition, position in self._positions.items():
             limits = self._limits(partition, cached=True)
             if limits is None or limits[1] < 0:
-                limits = self._limits(partition, cached=False)
-            if limits is not None:
-                first = limits[0] if position.next_offset is None else position.next_offset
-                waiting[self._name(partition)] = max(limits[1] - first, 0)
+                limits = self._limits(partition, cached=False, timeout_s=_CHECK_S)
+            if limits is None:  # nor will the others' be known
+                break
+            first = limits[0] if position.next_offset is None else position.next_offset
+            waiting[self._name(partition)] = max(limits[1] - first, 0)
         return waiting
 
     def committed(self, positions: Mapping[str, int]) -> None:
@@ -269,10 +270,10 @@ class KafkaSource:
         self._positions[partition] = _Position(max(first, position.next_offset), position.lost + lost)
         self._assign()
 
-    def _limits(self, partition: int, *, cached: bool) -> tuple[int, int] | None:
+    def _limits(self, partition: int, *, cached: bool, timeout_s: float = _CALL_S) -> tuple[int, int] | None:
         """Return a partition's first offset and the one after its last; None without an answer."""
         try:
-            limits = self._consumer.get_watermark_offsets(TopicPartition(self._address.topic, partition), timeout=_CALL_S, cached=cached)
+            limits = self._consumer.get_watermark_offsets(TopicPartition(self._address.topic, partition), timeout=timeout_s, cached=cached)
         except KafkaException:
             return None
         return None if limits is None else (int(limits[0]), int(limits[1]))

@@ -51,7 +51,7 @@ def growing_stream() -> Iterator[int]:
             metrics.set_aside(pl.Series(["unknown action"]))
             metrics.lost("clicks/0", 1)
             metrics.retried("state")
-            metrics.waiting(lambda: {"clicks/0": 3})
+            metrics.waiting({"clicks/0": 3})
             turn += 1
 
     growing = threading.Thread(target=grow)
