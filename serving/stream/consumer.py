@@ -263,7 +263,8 @@ class Consumer:
                 if self._stop.is_set():
                     raise
                 self._metrics.retried(type(error).__name__.removesuffix("Unavailable").lower())
-                _LOG.warning("%s (again in %.1f s)", error, pause_s)
+                cause = f": {error.__cause__}" if error.__cause__ else ""
+                _LOG.warning("%s%s (again in %.1f s)", error, cause, pause_s)
                 self._stop.wait(pause_s * (0.5 + random.random() / 2))
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 

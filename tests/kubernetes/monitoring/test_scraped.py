@@ -1,8 +1,4 @@
-<<<<<<< .merge_file_QUWfXs
 """A real Prometheus reads all metrics there are; every query of dashboards and rules finds what it asks for."""
-=======
-"""A real Prometheus scrapes services, model server, guard and a stream; each query of dashboards and rules finds what it asks for."""
->>>>>>> .merge_file_eNspc9
 
 import http.client
 import json

@@ -21,6 +21,7 @@ from serving.stream.state.event_batch import event_batch
 from serving.stream.state.positions import Position
 from serving.stream.state.side_writer import Lifetimes, Origin
 from serving.stream.state.stream_state import PositionMoved, StreamState
+from tests.serving.state.private_cluster import private_cluster
 from tests.serving.state.private_redis import private_redis
 from tests.serving.stream.shop import BEGIN_US, CLICK, IMPRESSION, Row, drawn, events, shop
 
@@ -37,6 +38,12 @@ def server() -> Iterator[redis.Redis]:
 def client(server: redis.Redis) -> redis.Redis:
     server.flushall()
     return server
+
+
+@pytest.fixture
+def cluster() -> Iterator[redis.RedisCluster]:
+    with private_cluster() as ports, redis.RedisCluster("127.0.0.1", ports[0]) as client:
+        yield client
 
 
 def opened(client: "redis.Redis | redis.RedisCluster") -> StreamState:
@@ -98,8 +105,9 @@ def held(client: "redis.Redis | redis.RedisCluster", names: list[str], side: str
     plan = plans.users if side == "users" else plans.items
     assert plan is not None
     prefix = side_of("stream_shop", side, plan).prefix
-    values = Shards(client).read(dict(enumerate([prefix + partitioned(name)] for name in names)))
-    return decoded(plan, list(values.values()), codes)
+    keys = [prefix + partitioned(name) for name in names]
+    values = Shards(client).read(dict(enumerate([key] for key in keys)))
+    return decoded(plan, [values[key] for key in keys], codes)
 
 
 def assert_same(client: "redis.Redis | redis.RedisCluster", rows: list[Row]) -> None:
@@ -115,8 +123,12 @@ def assert_same(client: "redis.Redis | redis.RedisCluster", rows: list[Row]) -> 
             np.testing.assert_array_equal(left, right, err_msg=f"{side}: {name}")
 
 
+def test_a_cluster_is_left_with_the_same(cluster: redis.RedisCluster) -> None:
+    test_batches_cut_anywhere_leave_what_single_events_would(cluster, 11)
+
+
 @pytest.mark.parametrize("seed", range(4))
-def test_batches_cut_anywhere_leave_what_single_events_would(client: redis.Redis, seed: int) -> None:
+def test_batches_cut_anywhere_leave_what_single_events_would(client: "redis.Redis | redis.RedisCluster", seed: int) -> None:
     generator = np.random.default_rng(seed)
     rows, state, at = drawn(generator, 400), opened(client), 0
     while at < len(rows):
