@@ -90,10 +90,20 @@ class RedisStates:
         plans: of both sides.
         codes: of the items in histories.
         ttl_s: how long a key is kept after its last event.
+        key_of: the name under which whoever writes the state keeps a shopper; default: the id.
     """
 
-    def __init__(self, client: "redis.Redis | redis.RedisCluster", *, shop: str, plans: Plans, codes: ItemCodes, ttl_s: int) -> None:
-        self._shards, self._codes, self._ttl_s = Shards(client), codes, ttl_s
+    def __init__(
+        self,
+        client: "redis.Redis | redis.RedisCluster",
+        *,
+        shop: str,
+        plans: Plans,
+        codes: ItemCodes,
+        ttl_s: int,
+        key_of: Callable[[str], str] = str,
+    ) -> None:
+        self._shards, self._codes, self._ttl_s, self._key_of = Shards(client), codes, ttl_s, key_of
         self._users = side_of(shop, "users", plans.users)
         self._items = side_of(shop, "items", plans.items) if plans.items else None
         self._shop = shop_prefix(shop)
@@ -109,6 +119,7 @@ class RedisStates:
 
     def known(self, shopper: str, items: list[str], time_us: int, *, session: int = 0) -> Known:
         """See StateStores."""
+        shopper = self._key_of(shopper)
         user = self._users.key(shopper)
         of_items = [] if self._items is None else [self._items.key(item) for item in items]
         where = _grouped([(self._shards.group(shopper), user), *zip(map(self._shards.group, items), of_items, strict=False)])

@@ -59,7 +59,9 @@ def open_state(settings: Settings, locations: Locations, dataset: Dataset, catal
         InputError: a saved state can't be read, or is of another dataset file.
         StateUnavailable: there is no Redis to load into.
     """
-    return _open_redis(locations, dataset, catalogue) if locations.redis else _open_memory(settings, locations, dataset, catalogue)
+    return (
+        _open_redis(settings, locations, dataset, catalogue) if locations.redis else _open_memory(settings, locations, dataset, catalogue)
+    )
 
 
 @final
@@ -164,7 +166,7 @@ def _format_time(time_us: int) -> str:
     return datetime.fromtimestamp(time_us / 1e6, UTC).isoformat(timespec="seconds")
 
 
-def _open_redis(locations: Locations, dataset: Dataset, catalogue: Catalogue) -> OpenedState:
+def _open_redis(settings: Settings, locations: Locations, dataset: Dataset, catalogue: Catalogue) -> OpenedState:
     # Imported only where it is used: the import is slow.
     import redis
     from redis.backoff import ExponentialWithJitterBackoff
@@ -188,7 +190,9 @@ def _open_redis(locations: Locations, dataset: Dataset, catalogue: Catalogue) ->
         )
     except (redis.RedisError, redis.exceptions.RedisClusterException) as error:
         raise InputError(f"expected a node of a Redis Cluster at --redis, got: {error}; is it up, and in cluster mode?") from error
-    states = RedisStates(connection, shop=dataset.name, plans=plans, codes=catalogue.codes, ttl_s=TTL_S)
+    # The consumer of a stream knows shoppers by what the stream calls them.
+    key_of = partial(pseudonym, salt=settings.salt) if locations.events_to else str
+    states = RedisStates(connection, shop=dataset.name, plans=plans, codes=catalogue.codes, ttl_s=TTL_S, key_of=key_of)
     if locations.load:
         forgotten = Forgotten() if locations.log is None or not locations.log.exists() else read_tombstones(locations.log)
         _LOG.info("%d keys were brought into Redis", states.load(locations.state, forgotten=forgotten))
