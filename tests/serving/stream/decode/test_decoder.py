@@ -143,7 +143,7 @@ def test_what_becomes_of_a_message_does_not_depend_on_those_beside_it(values: li
 def test_a_new_field_is_ignored_and_a_vanished_optional_one_is_missing() -> None:
     whole = decode([message(new={"deep": [1]}), message()])
     assert len(whole.events) == 2
-    assert set(whole.raw.columns) == {*event_columns(shop(), shop().events[0]).columns, "__row__"}
+    assert set(whole.raw.columns) == {*event_columns(shop(), shop().events[0]).columns, "version", "arms", "__row__"}
     without = decode([message(rank=..., paid=..., visit=..., shown=..., device=..., vector=...)])
     (row,) = without.events.iter_rows(named=True)
     assert (row["position"], row["session"], row["f:device"]) == (-1, "", "")
