@@ -89,6 +89,7 @@ class Interaction:
         amounts: by role (revenue, quantity, margin).
         context: features of the context and the shopper in event rows, by column.
         values: item features as shown (`source: events`), by column, where the page reports its impressions itself.
+        arms: the shopper's by experiment, of such an impression.
     """
 
     time_us: int
@@ -101,6 +102,7 @@ class Interaction:
     amounts: Mapping[str, float] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
+    arms: Mapping[str, str] = field(default_factory=dict)
 
 
 def is_sampled(request: str, share: float) -> bool:

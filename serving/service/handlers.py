@@ -73,10 +73,11 @@ async def record(service: ServiceContext, body: EventsBody) -> dict[str, Any]:
     """
     now_us = _now_us()
     events = [*_reported(service, "impressions", body.impressions, now_us), *_reported(service, "interactions", body.interactions, now_us)]
-    await service.intake.record(events, now_us=now_us)
+    assignments = [service.ranking.assignment(each.event.shopper, session=each.event.session, context=each.context) for each in events]
+    with_arms = [replace(each, arms=assignment.arms) for each, assignment in zip(events, assignments, strict=True)]
+    await service.intake.record(with_arms, now_us=now_us)
     service.metrics.count_ahead(sum(each.event.time_us > now_us for each in events))
-    for each in events:
-        assignment = service.ranking.assignment(each.event.shopper, session=each.event.session, context=each.context)
+    for each, assignment in zip(events, assignments, strict=True):
         served_by = service.ranking.served_by(assignment)
         if isinstance(each.event, Interaction):
             service.metrics.count_action(each.event.action, served_by, assignment.arms)

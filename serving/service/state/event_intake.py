@@ -28,7 +28,8 @@ LOG_S = 5.0  # timeout of the log's disk
 
 @dataclass(frozen=True)
 class ReportedEvent:
-    """Hold an event with its features for the log: of the context, and of a list's products as shown.
+    """Hold an event with its features for the log: of the context, and of a list's products as shown; and the
+    shopper's arms by experiment.
 
     `path` is its path in the call's body, such as `interactions.3`, for errors.
     """
@@ -37,6 +38,7 @@ class ReportedEvent:
     context: Mapping[str, Any] = field(default_factory=dict)
     shown: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     position: int | None = None
+    arms: Mapping[str, str] = field(default_factory=dict)
     path: str = ""
 
 
@@ -181,6 +183,7 @@ class EventIntake:
                 item=item,
                 position=event.first_position + index,
                 values={key: column[index] for key, column in values.items()},
+                arms=reported.arms,
                 **common,
             )
             for index, item in enumerate(event.items)

@@ -83,7 +83,9 @@ class EventStream:
         Raises:
             InputError: an action isn't in the dataset file, or an event is larger than the stream takes.
         """
-        messages = [StreamMessage(_key(each), _json(self._rows.interaction(each))) for each in interactions]
+        messages = [
+            StreamMessage(_key(each), _json(self._rows.interaction(each) | self._described("", each.arms))) for each in interactions
+        ]
         most_bytes = self._producer.most_bytes
         for message in messages:
             if (size := len(message.key.encode()) + len(message.value)) > most_bytes:
@@ -114,6 +116,12 @@ class EventStream:
         written = self._decisions is None or self._decisions.close(timeout_s)
         return sent and written and not self._thread.is_alive()
 
+    def _described(self, version: str, arms: Mapping[str, str]) -> dict[str, str | None]:
+        """Return the columns that say what ranked; none where nothing is known of it."""
+        if not version and not arms:
+            return {}
+        return {self._rows.version: version or None, self._rows.arms: json.dumps(dict(arms)) if arms else None}
+
     def _count(self, **added: int) -> None:
         """Add to the counts, with the lock held."""
         self._counts = replace(self._counts, **{name: getattr(self._counts, name) + number for name, number in added.items()})
@@ -138,10 +146,7 @@ class EventStream:
                 self._count(**{"exposures_dropped_undelivered" if error else "exposures_written": 1})
 
         try:
-            described = {
-                self._rows.version: exposure.version or None,
-                self._rows.arms: json.dumps(dict(exposure.arms)) if exposure.arms else None,
-            }
+            described = self._described(exposure.version, exposure.arms)
             messages = [StreamMessage(_key(exposure), _json({**row, **described})) for row in self._rows.impressions(exposure)]
         except Exception:  # one that can't be serialized mustn't end the thread
             _LOG.exception("a decision can't be sent")

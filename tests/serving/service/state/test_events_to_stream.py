@@ -98,6 +98,17 @@ def test_a_rankings_list_comes_with_version_and_arms_and_leaves_the_state_alone(
     assert kinds == {"decisions"}
 
 
+def test_a_list_that_the_page_reports_comes_with_the_arms_of_its_ranking(started: Started, server: redis.Redis, tmp_path: Path) -> None:
+    (tmp_path / "experiments.yaml").write_text(EXPERIMENTS)
+    service = started(places=places(server, experiments=tmp_path / "experiments.yaml"))
+    answer = service.rank(*ITEMS, shopper="ann-4711")
+    shown = {"request": answer["request"], "shopper": "ann-4711", "items": answer["order"][:2]}
+    assert service.post("/v1/events", {"impressions": [shown], "interactions": [CLICK]}).status == 200
+    *impressions, click = rows(server)
+    assert [json.loads(row["arms"]) for row in impressions] == [answer["arms"]] * 2
+    assert "arms" not in click
+
+
 def test_a_stream_that_takes_nothing_refuses_events_and_rankings_go_on(started: Started, server: redis.Redis) -> None:
     service = started(places=places(server))
     server.config_set("maxmemory", 1)
