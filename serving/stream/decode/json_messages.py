@@ -82,16 +82,17 @@ class JsonMessages:
 
     def _refused(self, values: Sequence[bytes], buffer: NDArray[np.uint8], faults: NDArray[np.int64]) -> pl.DataFrame:
         """Return the rejections of messages by the faults of their scan."""
-        parts = []
-        for at in np.flatnonzero(faults[:, 0]).tolist():
+        rows, reasons, details = np.flatnonzero(faults[:, 0]).tolist(), [], []
+        for at in rows:
             code, key, where = faults[at].tolist()
+            reasons.append(WRONG_VALUE if code in _OF_A_VALUE else NOT_JSON)
             if code in _OF_A_VALUE:
-                parts.append(rejected([at], WRONG_VALUE, [fault_text(code, self._plan.keys.names[key], buffer, where)]))
+                details.append(fault_text(code, self._plan.keys.names[key], buffer, where))
+            elif code == scan.DEEP:
+                details.append(f"nested more than {scan.MAX_DEPTH:,} deep")
             else:
-                text = values[at][:_SHOWN].decode(errors="replace")
-                detail = f"nested more than {scan.MAX_DEPTH:,} deep" if code == scan.DEEP else f"expected one JSON object, got {text!r}"
-                parts.append(rejected([at], NOT_JSON, [detail]))
-        return pl.concat(parts)
+                details.append(f"expected one JSON object, got {values[at][:_SHOWN].decode(errors='replace')!r}")
+        return rejected(rows, reasons, details)
 
     def _without_objects(self, scanned: Scanned) -> Scanned:
         """Reject the rows that have an object in place of a column's value."""

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from components.contract.errors import InputError, SourceUnavailable
-from serving.stream.decode.rejections import NO_SCHEMA, NOT_OF_SCHEMA, SCHEMA, rejected
+from serving.stream.decode.rejections import NO_SCHEMA, NOT_OF_SCHEMA, rejected
 from serving.stream.decode.schema_registry import HEADER_BYTES, UnknownSchema, schema_id
 
 _ENCODE = json.JSONEncoder(separators=(",", ":"), default=lambda value: plain(value)).encode
@@ -29,7 +29,7 @@ class ConvertedPayloads:
 
     def to_json(self, values: Sequence[bytes]) -> tuple[Sequence[bytes], NDArray[np.int64], pl.DataFrame]:
         """Return the objects, the index of each one's message, and the rejected messages."""
-        objects, at, refused = [], [], [pl.DataFrame(schema=SCHEMA)]
+        objects, at, rows, reasons, details = [], [], [], [], []
         for index, value in enumerate(values):
             try:
                 record = self._record(value)
@@ -39,11 +39,12 @@ class ConvertedPayloads:
                 at.append(index)
             except (SourceUnavailable, InputError, MemoryError):
                 raise
-            except UnknownSchema as error:
-                refused.append(rejected([index], NO_SCHEMA, [str(error)]))
             except Exception as error:  # The readers of formats raise whatever they meet in bytes that aren't theirs.
-                refused.append(rejected([index], NOT_OF_SCHEMA, [f"{type(error).__name__}: {error}"]))
-        return objects, np.array(at, np.int64), pl.concat(refused)
+                unknown = isinstance(error, UnknownSchema)
+                rows.append(index)
+                reasons.append(NO_SCHEMA if unknown else NOT_OF_SCHEMA)
+                details.append(str(error) if unknown else f"{type(error).__name__}: {error}")
+        return objects, np.array(at, np.int64), rejected(rows, reasons, details)
 
 
 @final
@@ -52,16 +53,17 @@ class HeadedJson:
 
     def to_json(self, values: Sequence[bytes]) -> tuple[Sequence[bytes], NDArray[np.int64], pl.DataFrame]:
         """Return the objects, the index of each one's message, and the rejected messages."""
-        objects, at, refused = [], [], [pl.DataFrame(schema=SCHEMA)]
+        objects, at, rows, details = [], [], [], []
         for index, value in enumerate(values):
             try:
                 schema_id(value)
             except UnknownSchema as error:
-                refused.append(rejected([index], NO_SCHEMA, [str(error)]))
+                rows.append(index)
+                details.append(str(error))
                 continue
             objects.append(value[HEADER_BYTES:])
             at.append(index)
-        return objects, np.array(at, np.int64), pl.concat(refused)
+        return objects, np.array(at, np.int64), rejected(rows, NO_SCHEMA, details)
 
 
 def plain(value: Any) -> Any:

@@ -6,7 +6,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any, final
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import (
+    any_pb2,
+    descriptor_pb2,
+    descriptor_pool,
+    duration_pb2,
+    empty_pb2,
+    field_mask_pb2,
+    message_factory,
+    struct_pb2,
+    timestamp_pb2,
+    wrappers_pb2,
+)
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
@@ -15,6 +26,11 @@ from components.contract.errors import InputError
 from serving.stream.decode.payloads import plain
 from serving.stream.decode.schema_registry import HEADER_BYTES, SchemaRegistry, UnknownSchema, schema_id
 
+# What a schema may import; a file is in the pool of this process once its module is imported.
+_WELL_KNOWN = {
+    module.DESCRIPTOR.name: module.DESCRIPTOR
+    for module in (any_pb2, descriptor_pb2, duration_pb2, empty_pb2, field_mask_pb2, struct_pb2, timestamp_pb2, wrappers_pb2)
+}
 _AS_TEXT = {"google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask"}
 _WRAPPERS = {
     f"google.protobuf.{name}Value" for name in ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes")
@@ -89,7 +105,7 @@ class RegisteredProtobufRecords:
             pool = descriptor_pool.DescriptorPool()
             for name in file.dependency:
                 known = descriptor_pb2.FileDescriptorProto()
-                descriptor_pool.Default().FindFileByName(name).CopyToProto(known)
+                _WELL_KNOWN[name].CopyToProto(known)
                 pool.Add(known)
             pool.Add(file)
             kinds, parts = file.message_type, [file.package] if file.package else []

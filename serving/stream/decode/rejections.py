@@ -23,10 +23,11 @@ NOT_OF_SCHEMA = "not of its schema"
 REASONS = (NOT_JSON, WRONG_VALUE, WRONG_TYPE, TOO_LONG, NO_SCHEMA, NOT_OF_SCHEMA)
 
 
-def rejected(rows: NDArray[np.int64] | list[int], reason: str, details: list[str]) -> pl.DataFrame:
-    """Return rejections for one reason."""
+def rejected(rows: NDArray[np.int64] | list[int], reason: str | list[str], details: list[str]) -> pl.DataFrame:
+    """Return rejections, for one reason or each for its own."""
     short = [detail[:DETAIL_CHARACTERS] for detail in details]
-    return pl.DataFrame({"row": pl.Series(rows, dtype=pl.Int64), "reason": [reason] * len(short), "detail": short}, schema=SCHEMA)
+    reasons = [reason] * len(short) if isinstance(reason, str) else reason
+    return pl.DataFrame({"row": pl.Series(rows, dtype=pl.Int64), "reason": reasons, "detail": short}, schema=SCHEMA)
 
 
 @dataclass
