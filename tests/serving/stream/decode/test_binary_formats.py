@@ -3,6 +3,8 @@
 import base64
 import json
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import BytesIO
@@ -12,7 +14,6 @@ from typing import Any
 import fastavro
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from grpc_tools import protoc
 from polars.testing import assert_frame_equal
 
 from components.contract.errors import InputError, SourceUnavailable
@@ -80,9 +81,18 @@ def avro_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def descriptor_set(tmp_path: Path) -> Path:
     (tmp_path / "event.proto").write_text(PROTO)
-    include = Path(protoc.__file__).parent / "_proto"
     out = tmp_path / "event.protoset"
-    assert protoc.main(["", f"-I{tmp_path}", f"-I{include}", "--include_imports", f"--descriptor_set_out={out}", "event.proto"]) == 0
+    # In a process of its own: beside TensorFlow's Protobuf the compiler's crashes.
+    command = [
+        sys.executable,
+        "-m",
+        "grpc_tools.protoc",
+        f"-I{tmp_path}",
+        "--include_imports",
+        f"--descriptor_set_out={out}",
+        "event.proto",
+    ]
+    subprocess.run(command, check=True)
     return out
 
 
