@@ -129,8 +129,15 @@ def venv_is_ours() -> bool:
     return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
 
+def check_own(venv: Path) -> None:
+    """Raise SetupError where the environment is another checkout's: making one here would empty that."""
+    if venv.is_symlink():
+        raise SetupError(f"{venv} is a link to {venv.resolve()}, which setting up here would empty; remove the link")
+
+
 def check_machine() -> None:
     """Raise SetupError for whatever can be known to fail before anything is fetched."""
+    check_own(VENV)
     check_python(sys.version_info[:2])
     check_platform(sys.platform, platform.machine())
     old_glibc.check(old_glibc.version())

@@ -114,6 +114,13 @@ def test_an_environment_made_elsewhere_is_not_ours(checkout: Path, monkeypatch: 
     assert not install.venv_is_ours()
 
 
+def test_the_environment_of_another_checkout_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / ".venv").symlink_to(tmp_path / "other")
+    with pytest.raises(SetupError, match="remove the link"):
+        install.check_own(tmp_path / ".venv")
+
+
 @pytest.mark.parametrize("version", [(3, 10), (3, 12), (2, 7)])
 def test_another_python_is_refused(version: tuple[int, int]) -> None:
     with pytest.raises(
