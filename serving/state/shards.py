@@ -131,6 +131,15 @@ class Shards:
         with _store_errors():
             return self._client.execute_command(*words)  # type: ignore[no-untyped-call]
 
+    def size(self) -> tuple[int, int]:
+        """Return the number of keys, and the bytes of memory in use, of all masters."""
+        with _store_errors():
+            if self._cluster is None:
+                return int(self._client.dbsize()), int(self._client.info("memory")["used_memory"])
+            masters = redis.RedisCluster.PRIMARIES
+            memory = self._cluster.info("memory", target_nodes=masters)
+            return int(self._cluster.dbsize(target_nodes=masters)), sum(int(each["used_memory"]) for each in memory.values())
+
     def _piped(self, commands: Sequence[tuple[Sequence[Any], bytes]], *, raises: bool = True) -> list[Any]:
         """Run commands, each paired with one of its keys, in one pipeline."""
         with _store_errors(), self._client.pipeline(transaction=False) as pipeline:

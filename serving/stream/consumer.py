@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -144,6 +145,10 @@ class Consumer:
         if self._metrics.lag_is_due():
             self._metrics.waiting(source.lag())
             source.committed(self._positions)
+            with suppress(StateUnavailable):  # the next batch waits for it
+                keys, used = self._state.size()
+                dropped = {"ids_dropped": self._state.ids_dropped, "payloads_dropped": self._log.payloads_dropped}
+                self._metrics.sized(keys=keys, bytes_used=used, **dropped)
         return True
 
     def assigned(self, partitions: Sequence[str]) -> Mapping[str, int | None]:

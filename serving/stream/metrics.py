@@ -29,6 +29,12 @@ class StreamMetrics:
         self._lost = counter("lost_messages", "Messages that the source had deleted before they were read", "partition")
         self._retries = counter("retries", "Calls that had to be repeated, by what didn't answer", "what")
         self._lag = Gauge("shelfrank_stream_lag_messages", "Messages that wait behind the position", ["partition"], registry=registry)
+        self._keys = Gauge("shelfrank_stream_state_keys", "Keys in the store", registry=registry)
+        self._bytes = Gauge("shelfrank_stream_state_bytes", "Memory that the store uses", registry=registry)
+        self._dropped = Gauge(
+            "shelfrank_stream_dropped", "Since the start: ids of shoppers who had too many, payloads for whose folder there was no room",
+            ["what"], registry=registry,
+        )  # fmt: skip
         self._batch = Histogram(
             "shelfrank_stream_batch_seconds", "From decoding a batch until it is in the state", registry=registry,
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
@@ -82,6 +88,13 @@ class StreamMetrics:
         self._lag.clear()
         for partition, number in lag.items():
             self._lag.labels(partition).set(number)
+
+    def sized(self, *, keys: int, bytes_used: int, ids_dropped: int, payloads_dropped: int) -> None:
+        """Show the size of the store, and what had to be dropped."""
+        self._keys.set(keys)
+        self._bytes.set(bytes_used)
+        self._dropped.labels("ids").set(ids_dropped)
+        self._dropped.labels("payloads").set(payloads_dropped)
 
     def counts(self) -> dict[str, int]:
         """Return how many messages were read, and what became of them."""

@@ -17,6 +17,7 @@ from serving.state.values import TAG_BYTES
 
 _POSITION = struct.Struct("<qq")
 NO_WATERMARK = -1
+TTL_S = 10 * 365 * 24 * 3600  # of a position: longer than any source keeps messages
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from serving.stream.state import seen_ids
 from serving.stream.state.decisions import Arrivals, decide
 from serving.stream.state.event_batch import NO_LIST, EventBatch, EventRows
 from serving.stream.state.packed_values import PackedValues
-from serving.stream.state.positions import Position, group_key
+from serving.stream.state.positions import TTL_S, Position, group_key
 
 Ints = NDArray[np.int64]
 Held = Mapping[bytes, bytes | None]
@@ -126,14 +126,14 @@ class SideBatch:
                     positions[group, at] = max(positions[group, at], position.offset)
         return positions
 
-    def position_writes(self, held: Held, positions: Ints, touched: NDArray[np.bool_], ttl_s: int) -> dict[int, list[KeyWrite]]:
+    def position_writes(self, held: Held, positions: Ints, touched: NDArray[np.bool_]) -> dict[int, list[KeyWrite]]:
         """Return the writes of positions, by group; `touched` (64, partitions) are those with messages."""
         writes: dict[int, list[KeyWrite]] = {}
         for group, at in zip(*(index.tolist() for index in np.nonzero(touched)), strict=True):
             end = self.origin.ends[at]
             if positions[group, at] < end.offset:
                 key = group_key(self.side.prefix, group, self.origin.partitions[at])
-                writes.setdefault(group, []).append(KeyWrite(key, held[key], end.encoded(self.tag), ttl_s, end.offset))
+                writes.setdefault(group, []).append(KeyWrite(key, held[key], end.encoded(self.tag), TTL_S, end.offset))
         return writes
 
 
@@ -171,7 +171,7 @@ def user_writes(
     outcome[messages] = decisions.outcome
     touched = np.zeros(positions.shape, np.bool_)
     touched[group[messages], at] = True
-    writes = side.position_writes(held, positions, touched, lifetimes.ttl_s)
+    writes = side.position_writes(held, positions, touched)
     applies, begins = np.zeros(len(batch.rows), np.bool_), np.zeros(len(batch.rows), np.int64)
     applies[messages], begins[messages] = decisions.applies, decisions.begins
     changed, values = _states(side, held, np.flatnonzero(applies[side.rows.messages]), begins)
@@ -206,7 +206,7 @@ def item_writes(
     mine = counting & np.isin(group, groups)
     touched = np.zeros(positions.shape, np.bool_)
     touched[group[mine], at[mine]] = True
-    writes = side.position_writes(held, positions, touched, lifetimes.ttl_s)
+    writes = side.position_writes(held, positions, touched)
     new = mine & (origin.offsets[rows.messages] >= positions[np.minimum(group, len(positions) - 1), at])
     changed, values = _states(side, held, np.flatnonzero(new), np.ones(len(side.batch.rows), np.int64))
     for name, value in zip(changed.tolist(), values, strict=True):

@@ -24,7 +24,7 @@ from serving.state.values import TAG_BYTES, tag_of
 from serving.stream.state.decisions import COUNTED, FORGOTTEN
 from serving.stream.state.event_batch import EventBatch
 from serving.stream.state.packed_values import PackedValues
-from serving.stream.state.positions import Position, floor_key, group_key
+from serving.stream.state.positions import TTL_S, Position, floor_key, group_key
 from serving.stream.state.side_writer import KeyWrite, Lifetimes, Origin, SideBatch, item_writes, user_writes
 
 Held = dict[bytes, bytes | None]
@@ -79,7 +79,15 @@ class StreamState:
             StateUnavailable: Redis doesn't answer.
         """
         value = Position(offset).encoded(os.urandom(TAG_BYTES))
-        self._shards.command("SET", floor_key(self._users.prefix, partition), value, "EX", self._lifetimes.ttl_s, "NX")
+        self._shards.command("SET", floor_key(self._users.prefix, partition), value, "EX", TTL_S, "NX")
+
+    def size(self) -> tuple[int, int]:
+        """Return how many keys the store has, and how many bytes of memory it uses.
+
+        Raises:
+            StateUnavailable: Redis doesn't answer.
+        """
+        return self._shards.size()
 
     def release(self, partition: str) -> None:
         """Drop what this process knows of a partition that others may read from now on."""
@@ -167,7 +175,7 @@ class StreamState:
             floor, held_tag = floors[name]
             if floor.offset < end.offset:
                 tag = os.urandom(TAG_BYTES)
-                args = [tag, 0, held_tag, end.encoded(tag), self._lifetimes.ttl_s]
+                args = [tag, 0, held_tag, end.encoded(tag), TTL_S]
                 calls.append(Call(COMPARE_AND_SET, [floor_key(self._users.prefix, name)], args))
         if calls:
             self._shards.run(calls)

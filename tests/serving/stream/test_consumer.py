@@ -155,6 +155,8 @@ def test_what_cant_be_taken_is_set_aside_with_its_reason(client: redis.Redis, tm
     assert held(client, ["u1"], "users", ItemCodes()).totals[0].tolist() == [0, 0, 2, 0]
     assert registry.get_sample_value("shelfrank_stream_messages_total", {"outcome": "repeated"}) == 1
     assert registry.get_sample_value("shelfrank_stream_dead_letters_total", {"reason": NOT_JSON}) == 1
+    assert (registry.get_sample_value("shelfrank_stream_state_keys") or 0) >= 1
+    assert (registry.get_sample_value("shelfrank_stream_state_bytes") or 0) > 100_000
 
 
 def test_a_source_that_doesnt_answer_is_asked_again(client: redis.Redis, tmp_path: Path) -> None:

@@ -125,6 +125,9 @@ def assert_same(client: "redis.Redis | redis.RedisCluster", rows: list[Row]) -> 
 
 def test_a_cluster_is_left_with_the_same(cluster: redis.RedisCluster) -> None:
     test_batches_cut_anywhere_leave_what_single_events_would(cluster, 11)
+    keys, used = opened(cluster).size()
+    assert keys == sum(1 for _ in cluster.scan_iter())
+    assert used > 1_000_000
 
 
 @pytest.mark.parametrize("seed", range(4))
