@@ -84,7 +84,7 @@ class ChainedRing:
 
     def find(self, chain: str, hashes: NDArray[np.int64]) -> Rows:
         """Return the rows that have one of these hashes, in the order of arrival."""
-        wanted = np.unique(hashes)
+        wanted = distinct(hashes)
         wanted = wanted[wanted != NONE]
         rows = np.empty(4 * len(wanted), np.int64)
         bounds = (self.begin, self._mask, self._most)
@@ -115,3 +115,11 @@ class ChainedRing:
     def oldest(self, count: int) -> Rows:
         """Return the rows that adding so many will replace."""
         return np.arange(self.begin, max(self.begin, self.end + count - self._mask - 1), dtype=np.int64)
+
+
+def distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the distinct values, ascending; for whole numbers sorting is several times as fast as np.unique."""
+    ordered = np.sort(values)
+    first = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]

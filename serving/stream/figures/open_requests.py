@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from components.ingest.requests.attribution import CAUSES, ITEM, attribute
 from components.ingest.requests.list_owners import resolve
 from components.ingest.requests.request_identity import with_moments
-from serving.stream.figures.chained_ring import ChainedRing, Rows
+from serving.stream.figures.chained_ring import ChainedRing, Rows, distinct
 
 NOT_ATTRIBUTED = 0  # where an action has a request's number
 _MOST_OF_A_KEY = 4096  # rows of one shopper or request id that are looked at: a robot's past costs no more
@@ -155,14 +155,14 @@ class OpenRequests:
         """Store impressions, whose requests are stored, and actions, and attribute what they change."""
         names = ("key", "request", "session", "item")
         # A request whose impressions are replaced by others can't be joined any more.
-        replaced = np.unique(self._shown.get("owner", self._shown.oldest(len(impressions))))
+        replaced = distinct(self._shown.get("owner", self._shown.oldest(len(impressions))))
         self._drop(replaced[self.requests.held(replaced)])
         self._shown.append(**{name: impressions[name].to_numpy() for name in names}, owner=impressions["row"].to_numpy())
         amounts = actions.select(self._rules.amounts).to_numpy().reshape(len(actions), len(self._rules.amounts)).astype(np.float64)
         amounts[~np.isin(actions["action"].to_numpy(), self._rules.amount_actions)] = 0.0
         columns = {name: actions[name].to_numpy() for name in (*names, "time", "action")}
         new = self._acted.append(**columns, amounts=amounts, owner=np.zeros(len(actions), np.int64))
-        affected = np.union1d(new, self._changed_by(impressions))
+        affected = distinct(np.concatenate([new, self._changed_by(impressions)]))
         if len(affected):
             self._assign(affected, self._attributed(affected))
 
@@ -207,7 +207,7 @@ class OpenRequests:
     def _lists(self, actions: pl.DataFrame) -> pl.DataFrame:
         """Return the impressions of these shoppers and of these requests' ids, with the time of their request."""
         matches: Sequence[Rows] = [self._shown.find(chain, actions[chain].fill_null(0).to_numpy()) for chain in ("key", "request")]
-        rows = np.unique(np.concatenate(matches))
+        rows = distinct(np.concatenate(matches))
         owners = self._shown.get("owner", rows)
         rows, owners = rows[self.requests.held(owners)], owners[self.requests.held(owners)]
         columns = {name: self._shown.get(name, rows) for name in ("key", "request", "session", "item")}
