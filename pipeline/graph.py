@@ -7,7 +7,6 @@ from typing import Any
 
 from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
 from tfx.components.example_validator.component import ExampleValidator
-from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.data_types import RuntimeParameter
@@ -28,6 +27,7 @@ from components.ingest.component import EventExampleGen
 from components.rehearsal.component import ServingRehearsal
 from components.release.component import Release
 from components.schema.component import ContractSchema
+from components.statistics_gen.component import StatisticsGen
 from pipeline.results.fingerprint import REPORT, code_version
 from pipeline.results.lineage import edges
 from pipeline.slice_report import SliceReport

@@ -32,7 +32,7 @@ def pom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     monkeypatch.setenv("JARS", os.pathsep.join(map(str, jars)))
     monkeypatch.setattr(maven, "BUILD", tmp_path / "build")
-    maven._resolved.cache_clear()
+    maven._jars.cache_clear()
     (tmp_path / "engine" / "pom.xml").write_text("<project/>")
     return tmp_path / "engine" / "pom.xml"
 
@@ -42,7 +42,7 @@ def asked(pom: Path) -> int:
 
 
 def another_process() -> None:
-    maven._resolved.cache_clear()
+    maven._jars.cache_clear()
 
 
 def test_the_jars_come_in_mavens_order_and_maven_is_asked_once_for_a_pom(pom: Path) -> None:

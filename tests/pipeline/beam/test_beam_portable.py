@@ -13,8 +13,6 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.contract.errors import InputError
-from components.ingest.report import ingest_report
-from components.ingest.shuffle_files import write_bytes
 from components.ingest.sources.files import layout
 from components.ingest.steps import ingest
 from pipeline.beam.job_service import beam_service
@@ -23,6 +21,7 @@ from pipeline.beam.presets import beam_args
 from pipeline.terminal.root_cause import root_cause
 from tests.components.ingest.generators.random_shops import SHOPS, dataset_text, ingested, parsed, write_log
 from tests.components.ingest.test_determinism import large_log
+from tests.components.ingest.with_beam import ingest_on
 from tests.components.ingest.without_beam import digests, job_of
 from tests.pipeline.shop import shop_without_model
 
@@ -36,20 +35,10 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portable]:
         yield chosen
 
 
-def ingested_there(chosen: Portable, text: str, data: Path, out: Path) -> None:
-    args = beam_args(chosen)
-    blocks = layout(parsed(text), str(data))
-    job = job_of(text, data, out, partitions=PARTITIONS)
-    with beam.Pipeline(options=PipelineOptions([*args.steps, *args.ingestion])) as root:
-        found = ingest(root, job, blocks.blocks)
-        # As EventExampleGen ends it: a lambda with what it closes over goes to the worker by value.
-        _ = found | beam.Map(lambda pair: write_bytes(f"{out}/report.json", ingest_report(pair[0], pair[1], blocks, text)))
-
-
 def test_ingestion_in_a_worker_of_a_pool_writes_the_same_bytes(elsewhere: Portable, tmp_path: Path) -> None:
     text = dataset_text(SHOPS["sampling"])
     write_log(tmp_path / "data", large_log(300), files=2, group_rows=60)
-    ingested_there(elsewhere, text, tmp_path / "data", tmp_path / "there")
+    ingest_on(elsewhere, text, tmp_path / "data", tmp_path / "there", partitions=PARTITIONS)
     here = ingested(text, tmp_path / "data", tmp_path / "here", partitions=PARTITIONS)
     for part in ("examples", "state"):
         assert digests(tmp_path / "there" / part) == digests(tmp_path / "here" / part)

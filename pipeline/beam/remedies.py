@@ -1,0 +1,20 @@
+"""Say what to do about failures of the cluster that runs a Beam job; the runners' own messages don't."""
+
+_GUIDE = "see docs/how-to/beam-runners.md"
+_REMEDIES = {  # by what the runner's message has
+    "Insufficient number of network buffers": (
+        "Flink's TaskManagers need `taskmanager.network.sort-shuffle.min-buffers: 64` and more network memory"
+        " (`taskmanager.memory.network.min` and `.max`; 768 MB suffice for two slots)"
+    ),
+    "NoResourceAvailableException": "Flink has no free slots: lower `parallelism`, or start more TaskManagers",
+    "NoRestartBackoffTimeStrategy": (
+        "Flink's configuration lets no job go on after a lost TaskManager: set `restart-strategy.type: fixed-delay` there to survive one"
+    ),
+    "failed to connect to all addresses": "the job server doesn't listen there: check `job_endpoint`",
+    "OutOfMemoryError": "a process of the cluster ran out of memory: give TaskManagers or executors more, or lower `processes`",
+}
+
+
+def remedy_of(message: str) -> str:
+    """Return what to do about a runner's message, "" where that isn't known."""
+    return next((f"{remedy}; {_GUIDE}" for part, remedy in _REMEDIES.items() if part in message), "")
