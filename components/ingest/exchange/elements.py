@@ -16,7 +16,7 @@ MAX_BYTES = 4 << 20  # of an element before compression; some runners refuse 10 
 
 Element = tuple[str, str, int, bytes]  # kind, writer, number among this writer's, content
 
-_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+_OPTIONS = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1))
 
 
 class ElementOutbox:
@@ -50,7 +50,7 @@ class ElementOutbox:
         """Cut the bytes into elements, compressed."""
         for number, first in enumerate(range(0, len(content), MAX_BYTES)):
             piece = content[first : first + MAX_BYTES]
-            packed = len(piece).to_bytes(4, "little") + pa.compress(piece, "lz4_raw", asbytes=True)
+            packed = len(piece).to_bytes(4, "little") + pa.compress(piece, "zstd", asbytes=True)
             self.elements.append((partition, (kind, f"{partition:06d}", number, packed)))
 
 
@@ -71,7 +71,7 @@ class ElementInbox:
     def content(self, kind: str) -> bytes:
         """Join the pieces."""
         pieces = (element[3] for element in self._pop(kind))
-        return b"".join(pa.decompress(piece[4:], int.from_bytes(piece[:4], "little"), "lz4_raw", asbytes=True) for piece in pieces)
+        return b"".join(pa.decompress(piece[4:], int.from_bytes(piece[:4], "little"), "zstd", asbytes=True) for piece in pieces)
 
     def _pop(self, kind: str) -> Iterator[Element]:
         elements = sorted(self._by_kind.pop(kind, []), key=lambda element: element[1:3])

@@ -46,10 +46,19 @@ class Flink:
     stack: ExitStack
     task_managers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def preset(self, **options: Any) -> Settings:
-        """Return the settings of a job of two slots by the job server, but for `options`."""
-        chosen = {"job_endpoint": self.job_endpoint, "pool": self.pool, "parallelism": 2, "processes": 2} | options
-        return settings("flink", {name: value for name, value in chosen.items() if value is not None}, image="none")
+    def options(self, **changes: str | int) -> dict[str, str | int]:
+        """Return the preset's options for a job of two slots by the job server."""
+        return {"job_endpoint": self.job_endpoint, "pool": self.pool, "parallelism": 2, "processes": 2, **changes}
+
+    def options_by_rest(self) -> dict[str, str | int]:
+        """Return the preset's options for such a job by the REST API."""
+        options = self.options(master=self.rest, version="1.19", job_server_jar=str(job_server_jar()))
+        del options["job_endpoint"]
+        return options
+
+    def preset(self, **changes: str | int) -> Settings:
+        """Return the settings of a job by the job server."""
+        return settings("flink", self.options(**changes), image="none")
 
     def ask(self, path: str) -> Any:
         """Get a document of the REST API."""
@@ -62,7 +71,7 @@ class Flink:
 
     def start_task_manager(self) -> None:
         """Start a TaskManager, and wait for its slots."""
-        before = self.ask("overview")["taskmanagers"]
+        before = self._registered()
         command = _java("-Xmx1200m", "-XX:MaxDirectMemorySize=1200m", "org.apache.flink.runtime.taskexecutor.TaskManagerRunner")
         command += ["--configDir", str(self.folder), *(f"-Dtaskmanager.{name}={value}" for name, value in MEMORY.items())]
         (data_port,) = free_ports(1)
@@ -74,10 +83,13 @@ class Flink:
         )
         self.task_managers.append(self.stack.enter_context(started))
         deadline = time.monotonic() + _START_S
-        while self.ask("overview")["taskmanagers"] <= before:
+        while self._registered() <= before:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the TaskManager doesn't register; see {self.folder}")
             time.sleep(0.2)
+
+    def _registered(self) -> set[str]:
+        return {each["id"] for each in self.ask("taskmanagers")["taskmanagers"]}
 
 
 def job_server_jar() -> Path:
@@ -114,8 +126,9 @@ def flink_cluster(folder: Path, config: dict[str, str] | None = None) -> Iterato
     }
     (folder / "tmp").mkdir(exist_ok=True)
     (folder / "config.yaml").write_text("".join(f"{name}: {value}\n" for name, value in values.items()))
-    manager = _java("-Xmx512m", "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint")
-    job_server = _java("-Xmx600m", "org.apache.beam.runners.flink.FlinkJobServerDriver")
+    quick = "-XX:TieredStopAtLevel=1"  # the little that these two do isn't compiled twice
+    manager = _java(quick, "-Xmx512m", "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint")
+    job_server = _java(quick, "-Xmx600m", "org.apache.beam.runners.flink.FlinkJobServerDriver")
     job_server += [f"--flink-master=127.0.0.1:{rest}", "--job-host=127.0.0.1", f"--job-port={jobs}"]
     job_server += [f"--artifact-port={artifacts}", f"--expansion-port={expansion}", f"--artifacts-dir={folder / 'artifacts'}"]
     with ExitStack() as stack:
@@ -129,10 +142,11 @@ def flink_cluster(folder: Path, config: dict[str, str] | None = None) -> Iterato
 
 
 def _java(*arguments: str) -> list[str]:
+    """Return the command of a Java process that starts from the job server's jar."""
     opened = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _OPENED]
     more = ["--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "--add-exports=java.base/sun.net.util=ALL-UNNAMED"]
-    quick = ["-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
-    return ["java", *opened, *more, *quick, "-cp", str(job_server_jar()), *arguments]
+    options = ["-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
+    return ["java", *opened, *more, *options, "-cp", str(job_server_jar()), *arguments]
 
 
 def _env(folder: Path) -> dict[str, str]:
