@@ -6,12 +6,9 @@ _REMEDIES = {  # by what the runner's message has
         "Flink's TaskManagers need `taskmanager.network.sort-shuffle.min-buffers: 64` and more network memory"
         " (`taskmanager.memory.network.min` and `.max`; 768 MB suffice for two slots)"
     ),
-    "NoResourceAvailableException": "Flink has no free slots: lower `parallelism`, or start more TaskManagers",
-    "NoRestartBackoffTimeStrategy": (
-        "Flink's configuration lets no job go on after a lost TaskManager: set `restart-strategy.type: fixed-delay` there to survive one"
+    "TaskManager with id": (
+        "Flink lost a TaskManager, whose own log says why; with `restart-strategy.type: fixed-delay` in Flink's configuration a job goes on"
     ),
-    "failed to connect to all addresses": "the job server doesn't listen there: check `job_endpoint`",
-    "OutOfMemoryError": "a process of the cluster ran out of memory: give TaskManagers or executors more, or lower `processes`",
 }
 
 

@@ -44,6 +44,7 @@ class Flink:
     job_endpoint: str
     pool: str
     stack: ExitStack
+    memory: dict[str, str]
     task_managers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def options(self, **changes: str | int) -> dict[str, str | int]:
@@ -73,7 +74,7 @@ class Flink:
         """Start a TaskManager, and wait for its slots."""
         before = self._registered()
         command = _java("-Xmx1200m", "-XX:MaxDirectMemorySize=1200m", "org.apache.flink.runtime.taskexecutor.TaskManagerRunner")
-        command += ["--configDir", str(self.folder), *(f"-Dtaskmanager.{name}={value}" for name, value in MEMORY.items())]
+        command += ["--configDir", str(self.folder), *(f"-Dtaskmanager.{name}={value}" for name, value in self.memory.items())]
         (data_port,) = free_ports(1)
         started = running(
             [*command, f"-Dtaskmanager.data.port={data_port}"],
@@ -98,12 +99,13 @@ def job_server_jar() -> Path:
 
 
 @contextmanager
-def flink_cluster(folder: Path, config: dict[str, str] | None = None) -> Iterator[Flink]:
+def flink_cluster(folder: Path, config: dict[str, str] | None = None, memory: dict[str, str] | None = None) -> Iterator[Flink]:
     """Start a JobManager, a TaskManager of two slots, the job server and the worker pool; stop them all at the end.
 
     Args:
         folder: for the configuration and the logs.
         config: of the cluster, instead of or besides what the pipeline needs.
+        memory: of a TaskManager, likewise.
     """
     job_server_jar()
     folder.mkdir(parents=True, exist_ok=True)
@@ -136,7 +138,7 @@ def flink_cluster(folder: Path, config: dict[str, str] | None = None) -> Iterato
         stack.enter_context(running([*manager, "--configDir", str(folder)], log=folder / "job-manager.log", port=rest, env=env))
         stack.enter_context(running(job_server, log=folder / "job-server.log", port=jobs, env=env))
         pool = stack.enter_context(worker_pool(folder))
-        flink = Flink(folder, f"127.0.0.1:{rest}", f"127.0.0.1:{jobs}", pool, stack)
+        flink = Flink(folder, f"127.0.0.1:{rest}", f"127.0.0.1:{jobs}", pool, stack, MEMORY | (memory or {}))
         flink.start_task_manager()
         yield flink
 

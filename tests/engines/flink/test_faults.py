@@ -76,19 +76,36 @@ def test_ingestion_goes_on_and_writes_the_same_bytes(restarting_flink: Flink, nu
         assert digests(tmp_path / "there" / part) == digests(tmp_path / "here" / part)
 
 
-def test_without_restarts_the_error_says_what_happened_and_what_to_set(unforgiving_flink: Flink, tmp_path: Path) -> None:
+def failure(flink: Flink, folder: Path) -> str:
+    """The error that a person reads when ingestion fails on a cluster."""
     text = dataset_text(SHOPS["impressions"])
-    write_log(tmp_path / "data", large_log(300))
-    with ThreadPoolExecutor(1) as thread:
-        disturbed = thread.submit(disturb_next_job, unforgiving_flink, signal.SIGKILL)
-        with pytest.raises(RuntimeError) as raised:
-            ingest_on(unforgiving_flink.preset(), text, tmp_path / "data", tmp_path / "there", partitions=3)
-        disturbed.result()
+    write_log(folder / "data", large_log(300))
+    with pytest.raises(RuntimeError) as raised:
+        ingest_on(flink.preset(), text, folder / "data", folder / "there", partitions=3)
+    assert not (folder / "there" / "report.json").exists()
     error = root_cause(raised.value, step="EventExampleGen", log="run.log")
     assert isinstance(error, RunError)
-    assert "EventExampleGen failed: " in str(error)
-    assert "`restart-strategy.type: fixed-delay`" in str(error)
-    assert not (tmp_path / "there" / "report.json").exists()
+    return str(error)
+
+
+@pytest.mark.parametrize(("number", "cause"), [(signal.SIGKILL, "no longer reachable"), (signal.SIGSTOP, "timed out")])
+def test_without_restarts_the_error_says_what_happened_and_what_to_set(
+    unforgiving_flink: Flink, number: signal.Signals, cause: str, tmp_path: Path
+) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        disturbed = thread.submit(disturb_next_job, unforgiving_flink, number)
+        message = failure(unforgiving_flink, tmp_path)
+        disturbed.result()
+    assert "EventExampleGen failed: " in message
+    assert cause in message
+    assert "`restart-strategy.type: fixed-delay`" in message
+
+
+def test_too_few_network_buffers_come_with_the_settings_that_help(tmp_path: Path) -> None:
+    with flink_cluster(tmp_path / "flink", memory={"memory.network.min": "4m", "memory.network.max": "4m"}) as flink:
+        message = failure(flink, tmp_path)
+    assert "Insufficient number of network buffers" in message
+    assert "`taskmanager.network.sort-shuffle.min-buffers: 64`" in message
 
 
 def test_each_step_of_the_graph_survives_a_killed_task_manager(restarting_flink: Flink, shop: Path, local_run: dict[str, Any]) -> None:
