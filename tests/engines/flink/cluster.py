@@ -70,6 +70,12 @@ class Flink:
         """Count the Python processes that the pool has started."""
         return (self.folder / "worker-pool.log").read_text().count("Starting worker")
 
+    def grouped_bytes(self, jobs: list[dict[str, Any]]) -> int:
+        """Sum the bytes that the latest of some jobs grouped, as they arrive where they are grouped."""
+        latest = max(jobs, key=lambda job: job["start-time"])
+        vertices = self.ask(f"jobs/{latest['jid']}")["vertices"]
+        return sum(vertex["metrics"]["read-bytes"] for vertex in vertices if vertex["name"].startswith("GroupReduce"))
+
     def start_task_manager(self) -> None:
         """Start a TaskManager, and wait for its slots."""
         before = self._registered()
