@@ -110,7 +110,7 @@ def create_pipeline(config: GraphConfig) -> Pipeline:
     champion = Champion(push_destination=config.push_destination, version=config.champion, **config.versioned)
     trainer = _trainer(config, shop, training, champion, tuners)
     model = trainer.outputs["model"]
-    evaluator = _evaluator(shop, examples, model, champion)
+    evaluator = _evaluator(shop, examples, model, champion.outputs["model"])
     rehearsal = ServingRehearsal(examples=examples, model=model, **config.versioned)
     release = Release(
         evaluator.outputs["blessing"],
@@ -194,12 +194,12 @@ def _trainer(config: GraphConfig, shop: Dataset, training: dict[str, Any], champ
     )
 
 
-def _evaluator(shop: Dataset, examples: Channel, model: Channel, champion: BaseNode) -> BaseNode:
+def _evaluator(shop: Dataset, examples: Channel, model: Channel, baseline: Channel) -> BaseNode:
     return Evaluator(
         examples=examples,
         example_splits=["test"],
         model=model,
-        baseline_model=champion.outputs["model"],
+        baseline_model=baseline,
         eval_config=eval_config(
             shop.slices,
             shop.gates,

@@ -26,8 +26,6 @@ from components.ingest.output.item_index import Index
 from components.ingest.sources.blocks import Block
 from components.ingest.steps_grouped import ingest_grouped
 
-Totals = beam.PCollection[tuple[Index, Counts]]
-
 
 @dataclass(frozen=True)
 class Done:
@@ -38,14 +36,14 @@ class Done:
     written: tuple[Written, ...] = ()
 
 
-def ingest(root: beam.Pipeline, job: Job, blocks: tuple[Block, ...]) -> Totals:
+def ingest(root: beam.Pipeline, job: Job, blocks: tuple[Block, ...]) -> beam.PCollection[tuple[Index, Counts]]:
     """Build the pipeline of all steps, by files or grouped as suits its runner; its one element is the index and the
     merged counts."""
     on_this_machine = isinstance(root.runner, FnApiRunner | DirectRunner)
-    return (ingest_by_files if on_this_machine else ingest_grouped)(root, job, blocks)
+    return ingest_by_files(root, job, blocks) if on_this_machine else ingest_grouped(root, job, blocks)
 
 
-def ingest_by_files(root: beam.Pipeline, job: Job, blocks: tuple[Block, ...]) -> Totals:
+def ingest_by_files(root: beam.Pipeline, job: Job, blocks: tuple[Block, ...]) -> beam.PCollection[tuple[Index, Counts]]:
     """Build the pipeline whose steps exchange rows by files of `job.work`."""
     # Create spreads its elements over the workers.
     scanned = beam.pvalue.AsList(root | "blocks" >> beam.Create(blocks) | "scan" >> beam.Map(scan_to_files, job))

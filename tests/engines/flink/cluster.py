@@ -51,15 +51,15 @@ class Flink:
         """Return the preset's options for a job of two slots by the job server."""
         return {"job_endpoint": self.job_endpoint, "pool": self.pool, "parallelism": 2, "processes": 2, **changes}
 
-    def options_by_rest(self) -> dict[str, str | int]:
-        """Return the preset's options for such a job by the REST API."""
-        options = self.options(master=self.rest, version="1.19", job_server_jar=str(job_server_jar()))
-        del options["job_endpoint"]
-        return options
-
     def preset(self, **changes: str | int) -> Settings:
         """Return the settings of a job by the job server."""
         return settings("flink", self.options(**changes), image="none")
+
+    def preset_by_rest(self) -> Settings:
+        """Return the settings of such a job by the REST API."""
+        options = self.options(master=self.rest, version="1.19", job_server_jar=str(job_server_jar()))
+        del options["job_endpoint"]
+        return settings("flink", options, image="none")
 
     def ask(self, path: str) -> Any:
         """Get a document of the REST API."""

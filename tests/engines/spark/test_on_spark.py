@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,9 +9,9 @@ from tests.components.ingest.generators.random_shops import SHOPS, dataset_text,
 from tests.components.ingest.test_determinism import large_log
 from tests.components.ingest.with_beam import ingest_on
 from tests.components.ingest.without_beam import digests
-from tests.engines.compare import assert_same_run
+from tests.engines.compare import assert_same_outputs
 from tests.engines.spark.cluster import Spark, spark_cluster
-from tests.pipeline.beam.whole_graph import whole_run
+from tests.pipeline.beam.beam_steps import run_beam_steps
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
@@ -33,5 +32,6 @@ def test_ingestion_writes_the_same_bytes(spark: Spark, tmp_path: Path) -> None:
         assert digests(tmp_path / "there" / part)
 
 
-def test_the_whole_graph_gives_the_same_files_and_metrics(spark: Spark, shop: Path, local_run: dict[str, Any]) -> None:
-    assert_same_run(whole_run(shop, "spark", "spark", spark.options()), local_run)
+def test_all_steps_give_the_same_files_and_metrics(spark: Spark, shop: Path) -> None:
+    run_beam_steps(shop, "spark", "spark", spark.options(), local="local")
+    assert_same_outputs(shop / "spark", shop / "local")

@@ -41,6 +41,9 @@ def test_ingestion_in_a_worker_of_a_pool_writes_the_same_bytes(elsewhere: Portab
         assert digests(tmp_path / "there" / part)
     report = json.loads((tmp_path / "there" / "report.json").read_text())
     assert report["counts"].items() >= here.counts.numbers.items()
+    modules = (tmp_path / "there" / "modules").read_text().splitlines()
+    assert "components.ingest.block_steps" in modules
+    assert not {"tensorflow", "tfx", "trainer", "pipeline"} & set(modules)
 
 
 @pytest.mark.slow

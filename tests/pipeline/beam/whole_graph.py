@@ -26,7 +26,7 @@ UNLIKE = ("eval_config.json", "history.json", "fingerprint.pb", "saved_model.pb"
 def write_shop(work: Path) -> None:
     """Simulate a small shop under a folder, with its dataset file."""
     simulate = [sys.executable, "-m", "pipeline.cli", "simulate", "--out", "data", "--events", "5000"]
-    subprocess.run(simulate, cwd=work, env=_environment(), capture_output=True, check=True)
+    subprocess.run(simulate, cwd=work, env=environment(), capture_output=True, check=True)
     (work / "shop.yaml").write_text(shop_without_model() + "\nmodel: {epochs: 1}\ngates: {drop: {auc: 0.9}, slice_drop: {}}\n")
 
 
@@ -34,7 +34,7 @@ def whole_run(work: Path, name: str, preset: str, options: Mapping[str, str | in
     """What a run of the whole graph released and found, and a digest of each file of the steps on Beam and of the model's weights."""
     code = "from tests.pipeline.beam.beam_run import main; main()"
     command = [sys.executable, "-c", code, preset, "shop.yaml", "data", name, json.dumps(options or {})]
-    done = subprocess.run(command, cwd=work, env=_environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=work, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     files: dict[str, str] = {}
     for step, output in OUTPUTS:
@@ -44,5 +44,6 @@ def whole_run(work: Path, name: str, preset: str, options: Mapping[str, str | in
     return {"files": {path: digest for path, digest in files.items() if not path.endswith(UNLIKE)}, "results": results}
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """The environment in which a process imports what this one does."""
     return os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
