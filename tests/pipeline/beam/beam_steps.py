@@ -39,10 +39,8 @@ def artifact(root: Path, step: str, output: str) -> Path:
 
 def files(root: Path) -> dict[str, str]:
     """A digest of each file that the steps write, but for the Evaluator's, which a runner may divide as it likes."""
-    found = {
-        f"{step}/{output}/{path}": digest for step, output in OUTPUTS for path, digest in digests(artifact(root, step, output)).items()
-    }
-    return {path: digest for path, digest in found.items() if not path.endswith(UNLIKE)}
+    of_output = {f"{step}/{output}": digests(artifact(root, step, output)) for step, output in OUTPUTS}
+    return {f"{name}/{path}": digest for name, each in of_output.items() for path, digest in each.items() if not path.endswith(UNLIKE)}
 
 
 def metrics(root: Path) -> str:
