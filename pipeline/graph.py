@@ -7,7 +7,6 @@ from typing import Any
 
 from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
 from tfx.components.example_validator.component import ExampleValidator
-from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.data_types import RuntimeParameter
@@ -28,6 +27,7 @@ from components.ingest.component import EventExampleGen
 from components.rehearsal.component import ServingRehearsal
 from components.release.component import Release
 from components.schema.component import ContractSchema
+from components.statistics_gen.component import StatisticsGen
 from pipeline.results.fingerprint import REPORT, code_version
 from pipeline.results.lineage import edges
 from pipeline.slice_report import SliceReport
@@ -110,7 +110,7 @@ def create_pipeline(config: GraphConfig) -> Pipeline:
     champion = Champion(push_destination=config.push_destination, version=config.champion, **config.versioned)
     trainer = _trainer(config, shop, training, champion, tuners)
     model = trainer.outputs["model"]
-    evaluator = _evaluator(shop, examples, model, champion)
+    evaluator = _evaluator(shop, examples, model, champion.outputs["model"])
     rehearsal = ServingRehearsal(examples=examples, model=model, **config.versioned)
     release = Release(
         evaluator.outputs["blessing"],
@@ -194,12 +194,12 @@ def _trainer(config: GraphConfig, shop: Dataset, training: dict[str, Any], champ
     )
 
 
-def _evaluator(shop: Dataset, examples: Channel, model: Channel, champion: BaseNode) -> BaseNode:
+def _evaluator(shop: Dataset, examples: Channel, model: Channel, baseline: Channel) -> BaseNode:
     return Evaluator(
         examples=examples,
         example_splits=["test"],
         model=model,
-        baseline_model=champion.outputs["model"],
+        baseline_model=baseline,
         eval_config=eval_config(
             shop.slices,
             shop.gates,

@@ -1,11 +1,13 @@
-"""Measure ingestion by Beam runner: seconds and memory by the number of events.
+"""Measure ingestion by Beam runner: seconds, processor time and memory by the number of events.
 
-    python -m benchmarks.ingest.beam [--events 1000000 5000000] [--work DIR]
+    python -m benchmarks.ingest.beam [--events 1000000 5000000] [--ways WAY ...] [--work DIR]
 
 Simulated shops by examples/simulated_shop.yaml: in the process itself with one thread and with two, in two processes of
-Beam's own, and through a job service and a worker pool (`pipeline.beam.job_service`). A tiny shop is ingested first, so
-that the process has its imports and compiled code; processes that Beam starts for a job (multi_process, portable)
-haven't, and their start is in the seconds.
+Beam's own, through a job service and a worker pool (`pipeline.beam.job_service`), and on Flink with two slots by a job
+server, which needs Java and Maven (`tests/engines/flink`). A tiny shop is ingested first, so that the process has its
+imports and compiled code; processes that Beam starts for a job (multi_process, portable, flink) haven't, and their
+start is in the seconds. Processor time is of all processes, Flink's own included, and depends less on other load.
+Exchanged are the bytes that Flink groups.
 
 Memory is sampled every 0.2 s from the kernel: of all processes together, each shared page counted once (PSS), and of
 the largest one. The digest is of all examples and the state: it must be equal in all rows with the same number of
@@ -20,7 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,22 +33,25 @@ from rich.table import Table
 from benchmarks.ingest.ingest import TINY_EVENTS, apart, run, simulated
 from pipeline.beam.job_service import beam_service
 from pipeline.beam.preset_options import Local, MultiProcess
-from pipeline.beam.presets import BeamArgs, beam_args
+from pipeline.beam.presets import BeamArgs, Settings, beam_args
 
 WAYS = {
     "local, 2 threads": Local(threads=2),
     "multi_process, 2": MultiProcess(processes=2),
     "portable": None,
     "local, 1 thread": Local(threads=1),
+    "flink, 2 slots": None,
 }
 SAMPLED_S = 0.2
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of one ingestion: memory in bytes, `largest` that of the largest process."""
+    """Cost of one ingestion: memory in bytes, `largest` that of the largest process; None where nothing is counted."""
 
     seconds: float
+    core_seconds: float
+    exchanged_bytes: int | None
     together: int
     largest: int
     digest: str
@@ -66,7 +72,7 @@ def measured(way: str, shop: Path, work: Path) -> Cost:
     if process.returncode:
         raise SystemExit(f"{way} failed; see {log}:\n{log.read_text()[-2000:]}")
     figures = json.loads(output.splitlines()[-1])
-    return Cost(figures["seconds"], together, largest, figures["digest"])
+    return Cost(figures["seconds"], figures["core_seconds"], figures["exchanged_bytes"], together, largest, figures["digest"])
 
 
 def _family(pid: int) -> list[int]:
@@ -89,20 +95,53 @@ def _held(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
-def alone(way: str, shop: Path, work: Path) -> dict[str, float | str]:
+def _core_seconds() -> float:
+    """Sum the processor time of this process and all that it started, ended ones included."""
+    ticks = 0
+    for pid in _family(os.getpid()):
+        with suppress(OSError):
+            ticks += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class _Service:
+    """Where Beam's steps run, and how many bytes its last job exchanged."""
+
+    preset: Settings
+    exchanged_bytes: Callable[[], int | None] = lambda: None
+
+
+@contextmanager
+def _service(way: str, work: Path) -> Iterator[_Service]:
+    preset = WAYS[way]
+    if preset:
+        yield _Service(preset)
+    elif way == "portable":
+        with beam_service(work / "service") as portable:
+            yield _Service(portable)
+    else:
+        from tests.engines.flink.cluster import flink_cluster  # needs Java and Maven
+
+        with flink_cluster(work / "service") as flink:
+            yield _Service(flink.preset(), lambda: flink.grouped_bytes(flink.ask("jobs/overview")["jobs"]))
+
+
+def alone(way: str, shop: Path, work: Path) -> dict[str, float | str | None]:
     """Ingest in this process, or in processes started from it."""
     tiny, out = work / f"shop-{TINY_EVENTS}", work / "out"
-    preset = WAYS[way]
-    with nullcontext(preset) if preset else beam_service(work / "service") as chosen:
-        args: BeamArgs = beam_args(chosen)
+    with _service(way, work) as service:
+        args: BeamArgs = beam_args(service.preset)
         for log, made in ((tiny, out / "tiny"), (shop, out / "whole")):
-            began = time.perf_counter()
+            began, core_began = time.perf_counter(), _core_seconds()
             run(log, made, (*args.steps, *args.ingestion))
-            seconds = time.perf_counter() - began
+            seconds, core_seconds = time.perf_counter() - began, _core_seconds() - core_began
+        exchanged_bytes = service.exchanged_bytes()
     digest = hashlib.sha256()
     for path in sorted(path for part in ("examples", "state") for path in (out / "whole" / part).rglob("*") if path.is_file()):
         digest.update(str(path.relative_to(out)).encode() + path.read_bytes())
-    return {"seconds": seconds, "digest": digest.hexdigest()[:12]}
+    figures = {"seconds": seconds, "core_seconds": core_seconds, "exchanged_bytes": exchanged_bytes}
+    return figures | {"digest": digest.hexdigest()[:12]}
 
 
 def main() -> None:
@@ -110,6 +149,7 @@ def main() -> None:
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, nargs="+", default=[1_000_000, 5_000_000])
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS, metavar="WAY", help=f"some of {', '.join(map(repr, WAYS))}")
     parser.add_argument("--work", type=Path, help="folder to work in; shops that lie there are used again (default: a temporary one)")
     parser.add_argument("--alone", nargs=2, metavar=("WAY", "SHOP"), help="measure one way in this process and print it as JSON")
     args = parser.parse_args()
@@ -118,7 +158,7 @@ def main() -> None:
         print(json.dumps(alone(args.alone[0], Path(args.alone[1]), args.work)))
         return
     table = Table(title="Ingestion on Beam")
-    for name in ("events", "", "s", "together GiB", "largest process GiB", "digest"):
+    for name in ("events", "", "s", "core s", "exchanged MB", "together GiB", "largest process GiB", "digest"):
         table.add_column(name, justify="left" if name in ("", "digest") else "right")
     with tempfile.TemporaryDirectory() as temporary:
         work = args.work or Path(temporary)
@@ -126,12 +166,13 @@ def main() -> None:
         for events in (TINY_EVENTS, *args.events):
             apart(simulated, work / f"shop-{events}", events)
         for events in args.events:
-            for way in WAYS:
+            for way in args.ways:
                 with tempfile.TemporaryDirectory(dir=work) as apart_from_others:
                     (Path(apart_from_others) / f"shop-{TINY_EVENTS}").symlink_to((work / f"shop-{TINY_EVENTS}").absolute())
                     taken = measured(way, work / f"shop-{events}", Path(apart_from_others))
                 sizes = (f"{taken.together / 2**30:.2f}", f"{taken.largest / 2**30:.2f}")
-                table.add_row(f"{events:,}", way, f"{taken.seconds:.1f}", *sizes, taken.digest)
+                exchanged = "" if taken.exchanged_bytes is None else f"{taken.exchanged_bytes / 1e6:.0f}"
+                table.add_row(f"{events:,}", way, f"{taken.seconds:.1f}", f"{taken.core_seconds:.1f}", exchanged, *sizes, taken.digest)
                 print(events, way, taken, file=sys.stderr, flush=True)
     Console(width=120).print(table)
 

@@ -35,12 +35,13 @@ from rich.table import Table
 
 from components.contract.columns import Column, columns
 from components.contract.load import load_dataset, parse_dataset
+from components.ingest.block_steps import PARTITION_ROWS, Job
 from components.ingest.report import ingest_report
 from components.ingest.requests.splits import SPLITS
 from components.ingest.shuffle_files import write_bytes
 from components.ingest.sources.beam_filesystem import removed
 from components.ingest.sources.files import layout
-from components.ingest.steps import PARTITION_ROWS, Job, ingest
+from components.ingest.steps import ingest
 from components.simulator import ShopConfig, simulate
 from components.state.features import StateSide, plan_of
 from components.state.reducer import empty

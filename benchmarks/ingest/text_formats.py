@@ -23,8 +23,9 @@ from rich.table import Table
 
 from benchmarks.ingest.ingest import DATASET, apart, simulated
 from components.contract.load import parse_dataset
+from components.ingest.block_steps import Job
 from components.ingest.sources.files import layout
-from components.ingest.steps import Job, scan
+from components.ingest.steps import scan_to_files
 
 FORMATS = ("parquet", "csv", "csv.gz", "jsonl")  # gzipped CSV uses the code compiled for CSV
 SMALL_EVENTS = 5_000
@@ -58,7 +59,7 @@ def scanned(shop: Path, form: str) -> Scan:
     with tempfile.TemporaryDirectory() as work:
         job = Job(text, str(shop), work, f"{work}/examples", f"{work}/state", partitions=4, now_us=time.time_ns() // 1000)
         seconds, core_seconds = time.perf_counter(), time.process_time()
-        rows = sum(scan(block, job).counts.numbers["rows read"] for block in blocks)
+        rows = sum(scan_to_files(block, job).counts.numbers["rows read"] for block in blocks)
         return Scan(rows, time.perf_counter() - seconds, time.process_time() - core_seconds)
 
 

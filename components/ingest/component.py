@@ -16,12 +16,13 @@ from tfx.types.standard_artifacts import Examples
 from components.contract.load import parse_dataset
 from components.contract.storage.file_lock import locked_for_reading
 from components.contract.values.data_cutoff import resolved
+from components.ingest.block_steps import PARTITION_ROWS, Job
 from components.ingest.report import ingest_report, require_examples, require_labels
 from components.ingest.requests.splits import SPLITS, data_end_us
 from components.ingest.shuffle_files import write_bytes
 from components.ingest.sources.beam_filesystem import opened, removed
 from components.ingest.sources.files import layout, matching
-from components.ingest.steps import PARTITION_ROWS, Job, ingest
+from components.ingest.steps import ingest
 
 
 @component(use_beam=True)

@@ -1,11 +1,7 @@
-"""Write blocks to disk between the steps: one Arrow file a writer, one record batch a partition.
-
-Beam's in-process runner keeps what it shuffles in memory; through files the memory doesn't grow with the data, and a
-cluster reads them as well.
-"""
+"""Write frames to files between the steps, whole or by partition: one Arrow file, one record batch a partition."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -22,11 +18,10 @@ def write_bytes(path: str, content: bytes | memoryview) -> None:
         file.write(content)
 
 
-def write_partitions(path: str, frame: pl.DataFrame, partition: NDArray[np.int64], *, partitions: int) -> None:
-    """Write a frame so that each partition's rows, in their order, can be read alone.
+def partition_tables(frame: pl.DataFrame, partition: NDArray[np.int64], *, partitions: int) -> Iterator[pa.Table]:
+    """Yield the rows of each partition, in their order.
 
     Args:
-        path: the file.
         frame: R rows.
         partition: (R,) from 0 to partitions - 1.
         partitions: how many there are.
@@ -34,21 +29,25 @@ def write_partitions(path: str, frame: pl.DataFrame, partition: NDArray[np.int64
     order = np.argsort(partition, kind="stable")
     bounds = np.searchsorted(partition[order], np.arange(partitions + 1))
     table = frame[order].to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
+    for first, last in pairwise(bounds):
+        yield table.slice(first, last - first)
+
+
+def write_partitions(path: str, frame: pl.DataFrame, partition: NDArray[np.int64], *, partitions: int) -> None:
+    """Write a frame so that each partition's rows, in their order, can be read alone; arguments as of
+    `partition_tables`."""
     sink = io.BytesIO()
-    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
-        for first, last in pairwise(bounds):
-            part = table.slice(first, last - first)
-            writer.write_batch(part.to_batches()[0] if len(part) else pa.RecordBatch.from_pylist([], schema=table.schema))
+    schema = frame.clear().to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+    with pa.ipc.new_file(sink, schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        for part in partition_tables(frame, partition, partitions=partitions):
+            writer.write_batch(part.to_batches()[0] if len(part) else pa.RecordBatch.from_pylist([], schema=schema))
     write_bytes(path, sink.getbuffer())
 
 
-def read_partition(paths: Iterable[str], partition: int) -> pl.DataFrame:
-    """Read one partition's rows from all files, in the order of the files."""
-    parts = []
-    for path in paths:
-        with opened(path) as file, pa.ipc.open_file(file) as reader:
-            parts.append(pl.DataFrame(pl.from_arrow(reader.get_batch(partition))))
-    return pl.concat(parts, rechunk=True)
+def read_partition(path: str, partition: int) -> pl.DataFrame:
+    """Read one partition's rows."""
+    with opened(path) as file, pa.ipc.open_file(file) as reader:
+        return pl.DataFrame(pl.from_arrow(reader.get_batch(partition)))
 
 
 def write_frame(path: str, frame: pl.DataFrame) -> None:

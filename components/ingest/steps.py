@@ -1,127 +1,64 @@
-"""Run ingestion as Beam steps. An element is the number of a block; blocks are files between the steps, no row is a
-Python object.
+"""Run ingestion as Beam steps. An element is a block or its number, no row is a Python object.
 
-    scan       a block of a file         -> clean events, by user index      all blocks                -> the item
-    index, windows, positive events; catalogue and codes for the service requests   a block of request ids    -> the
-    lists of actions that name another user's request, or have no user users      a block of whole users    -> requests,
-    and the events that their items' state needs, by item items      a block of whole items    -> the items' state at
-    each candidate, by block of users write      a block of whole users    -> examples, the users' state
+    scan       a block of a file         -> clean events, by user
+    index      all blocks                -> the item index, windows, positive events; catalogue and codes for the service
+    requests   a block of request ids    -> the lists of actions that name another user's request, or have no user
+    users      a block of whole users    -> requests, and the events that their items' state needs, by item
+    items      a block of whole items    -> the items' state at each candidate, by block of users
+    write      a block of whole users    -> examples, the users' state
+
+On one machine the blocks of a step write files for those of the next one, since Beam's in-process runner keeps what it
+groups in memory. On a cluster the runner groups what they write (`components.ingest.steps_grouped`). Both give the same
+bytes.
 """
 
-import json
-import os
-import pickle
-import posixpath
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import apache_beam as beam
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
+from apache_beam.runners.direct.direct_runner import DirectRunner
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
-from components.contract.dataset import Dataset
-from components.contract.errors import InputError
-from components.contract.load import parse_dataset
-from components.contract.sources import Sampling
-from components.contract.userless import lacks_user
+from components.ingest.block_steps import Job, Scanned, items_step, make_index, requests_step, scan, users_step, write_step
 from components.ingest.counts import Counts, merged
-from components.ingest.events.clean_events import FrameContext, clean
-from components.ingest.events.deduplicate import detects_duplicates
-from components.ingest.events.source_columns import Absent, event_columns, missing_event_columns, require_columns
-from components.ingest.formats.readers import frames
-from components.ingest.output.example_columns import fields
+from components.ingest.exchange.interface import Written
+from components.ingest.exchange.spill_files import FileInbox, FileOutbox
 from components.ingest.output.item_index import Index
-from components.ingest.output.tfrecord_writer import records
-from components.ingest.requests.claims import (
-    AttributionFiles,
-    PartitionWriter,
-    ScanFiles,
-    attribute_requests,
-    hash_partitions,
-    hashes_of,
-    merge_files,
-    read_claims,
-    shows_lists,
-    user_partitions,
-    write_claims,
-)
-from components.ingest.requests.label_amounts import RETURNED, subtract_returns
-from components.ingest.requests.segments import replay_segment_block
-from components.ingest.requests.splits import SPLITS, bounds
-from components.ingest.requests.user_block import LogContext, UserBlock, build_user_block
-from components.ingest.shuffle_files import read_frame, read_partition, write_bytes, write_frame, write_partitions
-from components.ingest.sources.beam_filesystem import created, opened
 from components.ingest.sources.blocks import Block
-from components.ingest.tables.catalogue import build_item_index, read_table, to_parquet
-from components.ingest.tables.item_block import replay_item_block
-from components.ingest.tables.item_versions import ItemVersions, version_rows
-from components.ingest.tables.second_ids import read_identities, resolve_users
-from components.ingest.tables.table_rows import ID
-from components.state.artifact import save
-from components.state.features import plan_of
-from components.state.versions import FROM
-
-PARTITION_ROWS = 400_000  # events in a block of users: a few hundred megabytes while it is processed
+from components.ingest.steps_grouped import ingest_grouped
 
 
 @dataclass(frozen=True)
-class Job:
-    """The parameters of all steps.
+class Done:
+    """The result of a step for a partition."""
 
-    `partitions` depends on the data alone, so that the same data gives the same files. Events later than `ends_us` are
-    left out.
-    """
-
-    dataset: str
-    data_root: str
-    work: str
-    examples: str
-    state: str
-    partitions: int
-    now_us: int
-    ends_us: int | None = None
-
-    def path(self, *names: str) -> str:
-        """Return the path of a file in the working folder."""
-        return os.path.join(self.work, *names)
-
-
-@dataclass(frozen=True)
-class Scanned:
-    """The result of scanning a block of a file; `absent`: the columns that its file lacks."""
-
-    block: Block
-    paths: tuple[str, ...]
-    first_us: int
-    last_us: int
+    partition: int
     counts: Counts
-    written: ScanFiles
-    absent: Absent = None
+    written: tuple[Written, ...] = ()
 
 
 def ingest(root: beam.Pipeline, job: Job, blocks: tuple[Block, ...]) -> beam.PCollection[tuple[Index, Counts]]:
-    """Build the pipeline of all steps; its one element is the index and the merged counts."""
+    """Build the pipeline of all steps, by files or grouped as suits its runner; its one element is the index and the
+    merged counts."""
+    on_this_machine = isinstance(root.runner, FnApiRunner | DirectRunner)
+    return ingest_by_files(root, job, blocks) if on_this_machine else ingest_grouped(root, job, blocks)
+
+
+def ingest_by_files(root: beam.Pipeline, job: Job, blocks: tuple[Block, ...]) -> beam.PCollection[tuple[Index, Counts]]:
+    """Build the pipeline whose steps exchange rows by files of `job.work`."""
     # Create spreads its elements over the workers.
-    scanned = beam.pvalue.AsList(root | "blocks" >> beam.Create(blocks) | "scan" >> beam.Map(scan, job))
-    index = root | "job" >> beam.Create([job]) | "index" >> beam.Map(lambda job, parts: make_index(parts, job), scanned)
+    scanned = beam.pvalue.AsList(root | "blocks" >> beam.Create(blocks) | "scan" >> beam.Map(scan_to_files, job))
+    index = root | "job" >> beam.Create([job]) | "index" >> beam.Map(index_of_files, scanned)
     known = beam.pvalue.AsSingleton(index)
-    attributed = beam.pvalue.AsList(_each_partition(root, "requests", job) | "requests" >> beam.Map(requests_step, job, known))
-    users = beam.pvalue.AsList(_each_partition(root, "users", job) | "users" >> beam.Map(users_step, job, known, attributed))
-    items = beam.pvalue.AsList(_each_partition(root, "items", job) | "items" >> beam.Map(items_step, job, users))
-    written = beam.pvalue.AsList(_each_partition(root, "write", job) | "write" >> beam.Map(write_step, job, items))
-    return index | "totals" >> beam.Map(_totals, attributed, users, written)
+    attributed = beam.pvalue.AsList(_each_partition(root, "requests", job) | "requests" >> beam.Map(requests_by_files, job, known))
+    users = beam.pvalue.AsList(_each_partition(root, "users", job) | "users" >> beam.Map(users_by_files, job, known, attributed))
+    items = beam.pvalue.AsList(_each_partition(root, "items", job) | "items" >> beam.Map(items_by_files, job, users))
+    written = beam.pvalue.AsList(_each_partition(root, "write", job) | "write" >> beam.Map(write_by_files, job, users, items))
+    return index | "totals" >> beam.Map(totals, attributed, users, written)
 
 
-def _totals(
-    index: Index, attributed: list[tuple[int, Counts, AttributionFiles]], users: list[tuple[int, Counts]], written: list[tuple[int, Counts]]
-) -> tuple[Index, Counts]:
-    steps = ([each[:2] for each in attributed], users, written)
-    parts = [counts for step in steps for _, counts in sorted(step, key=lambda pair: pair[0])]
+def totals(index: Index, *steps: list[Done]) -> tuple[Index, Counts]:
+    """Merge the counts of all steps with those of the scan, in the order of the partitions."""
+    parts = [done.counts for step in steps for done in sorted(step, key=lambda done: done.partition)]
     return index, merged([index.counts, *parts])
 
 
@@ -129,261 +66,41 @@ def _each_partition(root: beam.Pipeline, name: str, job: Job) -> beam.PCollectio
     return root | f"{name} blocks" >> beam.Create(range(job.partitions))
 
 
-@lru_cache(maxsize=4)
-def _dataset(text: str) -> Dataset:
-    return parse_dataset(text)
+def scan_to_files(block: Block, job: Job) -> Scanned:
+    """Scan a block of a file; its items are all in one partition."""
+    return scan(block, job, FileOutbox(job.work, job.partitions))
 
 
-@lru_cache(maxsize=3)
-def _frame(name: str, job: Job) -> pl.DataFrame:
-    """Read a frame that all blocks of this process share."""
-    return read_frame(job.path(name))
+def index_of_files(job: Job, scanned: list[Scanned]) -> Index:
+    """Index what all blocks wrote."""
+    return make_index(scanned, FileInbox(job.work, 0, [each for part in scanned for each in part.written]), job)
 
 
-@lru_cache(maxsize=1)
-def _item_versions(job: Job) -> ItemVersions:
-    """Read the catalogue's rows by time, likewise."""
-    return ItemVersions(read_frame(job.path("item-versions")))
+def requests_by_files(partition: int, job: Job, index: Index) -> Done:
+    """Run the step of requests for a partition."""
+    out = FileOutbox(job.work, job.partitions)
+    counts = requests_step(partition, job, index, FileInbox(job.work, partition, index.written), out)
+    return Done(partition, counts, tuple(out.written))
 
 
-@lru_cache(maxsize=1)
-def _identities(job: Job) -> pl.DataFrame | None:
-    """Read the table of second ids, likewise: from its source, since it's needed before the working folder has
-    anything."""
-    table = _dataset(job.dataset).identities
-    return None if table is None else read_identities(table, job.data_root, Counts())
+def users_by_files(partition: int, job: Job, index: Index, attributed: list[Done]) -> Done:
+    """Run the step of users for a partition."""
+    out = FileOutbox(job.work, job.partitions)
+    counts = users_step(partition, job, index, _inbox(partition, job, index.written, attributed), out)
+    return Done(partition, counts, tuple(out.written))
 
 
-def scan(block: Block, job: Job) -> Scanned:
-    """Read and clean a block of a file, and write its events by the block of their users."""
-    dataset, counts, paths = _dataset(job.dataset), Counts(), []
-    source = dataset.events[block.source]
-    selection = event_columns(dataset, source)
-    first, last = np.iinfo(np.int64).max, np.iinfo(np.int64).min
-    items: list[pl.DataFrame] = []
-    written: list[ScanFiles] = []
-    for part, raw in enumerate(frames(block, source, selection, counts)):
-        events = clean(raw, dataset, FrameContext(block, job.now_us, job.ends_us), counts)
-        if not len(events):
-            continue
-        identities = _identities(job)
-        if identities is not None:
-            events = resolve_users(events, identities, counts)
-        first, last = min(first, events["time"].min()), max(last, events["time"].max())  # type: ignore[type-var,assignment]
-        items.append(_observed_items(events, dataset))
-        name, hashes = f"{block.order:06d}-{part:04d}", hashes_of(events)
-        if shows_lists(dataset):
-            files = PartitionWriter(job.work, name, job.partitions)
-            events, hashes, parts = write_claims(events, hashes, dataset, files, anonymous=lacks_user(dataset, source))
-            written.append(parts)
-        # Rows without user that repeat each other must get into one block: they go by their content, or, where no row
-        # repeats, by `seq`.
-        fallback = pl.format("{} {}", "time", "item") if detects_duplicates(dataset) else pl.col("seq").cast(pl.String)
-        partition = user_partitions(events, hashes, fallback, partitions=job.partitions)
-        paths.append(job.path("events", name))
-        write_partitions(paths[-1], events, partition, partitions=job.partitions)
-    if items:
-        write_frame(job.path("items", f"{block.order:06d}"), _items_once(pl.concat(items)))
-    return Scanned(block, tuple(paths), first, last, counts, merge_files(written), selection.absent)
+def items_by_files(partition: int, job: Job, users: list[Done]) -> Done:
+    """Run the step of items for a partition."""
+    out = FileOutbox(job.work, job.partitions)
+    counts = items_step(partition, job, _inbox(partition, job, (), users), out)
+    return Done(partition, counts, tuple(out.written))
 
 
-def _observed_items(events: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
-    """Return the items of a frame: a row without time for each, and where candidates are sampled one for each
-    positive event."""
-    items = events.select(pl.col("item").unique(), pl.lit(None, pl.Int64).alias("time"))
-    if isinstance(dataset.candidates, Sampling):
-        labelled = [list(dataset.actions).index(name) for name in dataset.label_gains]
-        items = pl.concat([items, events.filter(pl.col("action").is_in(labelled)).select("item", "time")])
-    return items.filter(pl.col("item") != "")
+def write_by_files(partition: int, job: Job, users: list[Done], items: list[Done]) -> Done:
+    """Run the step that writes for a partition."""
+    return Done(partition, write_step(partition, job, _inbox(partition, job, (), [*users, *items])))
 
 
-def _items_once(observed: pl.DataFrame) -> pl.DataFrame:
-    """Keep each item once among the rows without time."""
-    return pl.concat([observed.filter(pl.col("time").is_null()).unique("item").sort("item"), observed.filter(pl.col("time").is_not_null())])
-
-
-def make_index(scanned: list[Scanned], job: Job) -> Index:
-    """Number the items, place the windows, and write what later steps and the service share.
-
-    Raises:
-        InputError: no event is left, or a table can't be read.
-    """
-    dataset, scanned = _dataset(job.dataset), sorted(scanned, key=lambda part: part.block.order)
-    counts = merged(part.counts for part in scanned)
-    require_columns(missing_event_columns(dataset, [(part.block.source, part.absent) for part in scanned]))
-    filled = [part for part in scanned if part.paths]
-    if not filled:
-        raise _no_events(scanned, counts, job)
-    first_us, last_us = min(part.first_us for part in filled), max(part.last_us for part in filled)
-    observed = pl.concat([read_frame(job.path("items", f"{part.block.order:06d}")) for part in filled])
-    items, table_counts = _write_tables(observed["item"].unique(), job)
-    counts = merged([counts, table_counts])
-    counts.add("distinct items", len(items))
-    write_bytes(os.path.join(job.state, "index.parquet"), to_parquet(items.select("item")))
-    write_bytes(os.path.join(job.state, "sources.json"), sources_read(scanned, last_us=last_us, job=job))
-    codes = items.select("item", pl.int_range(pl.len()).alias("code"), "known")
-    positive = observed.filter(pl.col("time").is_not_null())
-    positive = positive.join(codes.filter("known") if dataset.unknown_items == "reject" else codes, on="item")
-    write_frame(job.path("positive-events"), positive.select("time", pl.col("code").cast(pl.Int32).alias("item")).sort("time", "item"))
-    files = dict(sorted((part.block.file_order, part.block.path) for part in scanned))
-    paths = tuple(path for part in filled for path in part.paths)
-    written = merge_files(part.written for part in filled)
-    return Index(files, paths, bounds(_ended(dataset, job), first_us, last_us), first_us, last_us, counts, written)
-
-
-def _no_events(scanned: list[Scanned], counts: Counts, job: Job) -> InputError:
-    first, *others = dict.fromkeys(part.block.path for part in scanned)
-    files = f"{first} and {len(others):,} other files" if others else first
-    folder = "" if counts.numbers else f"is this the right data folder ({job.data_root}), and "
-    return InputError(
-        f"expected events in {files}, kept none ({counts.summary() or 'no row'}); {folder}does the dataset file say what its columns mean?"
-    )
-
-
-def _write_tables(ids: pl.Series, job: Job) -> tuple[pl.DataFrame, Counts]:
-    """Read the catalogue, the users and their second ids, and write them for later steps and the service.
-
-    Returns:
-        The item index of the log's `ids` and the catalogue's, and the tables' counts.
-    """
-    dataset = _dataset(job.dataset)
-    counts = {what: Counts() for what in ("items", "users", "identities")}
-    tables = {
-        what: read_table(table, dataset.input_features(what), job.data_root, counts[what])
-        for what, table in (("items", dataset.items), ("users", dataset.users))
-        if table is not None
-    }
-    catalogue = tables.get("items")
-    items = build_item_index(ids, catalogue, dataset.input_features("items") if catalogue is not None else ())
-    write_frame(job.path("index"), items)
-    if catalogue is not None and FROM in catalogue.columns:
-        write_frame(job.path("item-versions"), version_rows(items["item"], catalogue, dataset.input_features("items")))
-    if "users" in tables:
-        write_frame(job.path("users"), tables["users"])
-    for what, table in tables.items():
-        by = [ID, FROM] if FROM in table.columns else [ID]
-        name = what.removesuffix("s")
-        write_bytes(os.path.join(job.state, "catalogue", f"{what}.parquet"), to_parquet(table.sort(by).rename({ID: name})))
-    if dataset.identities is not None:
-        identities = read_identities(dataset.identities, job.data_root, counts["identities"])
-        write_bytes(os.path.join(job.state, "catalogue", "identities.parquet"), to_parquet(identities.rename({ID: "id"})))
-    return items, merged(merged([part], prefix=f"{what}: ") for what, part in counts.items())
-
-
-def sources_read(scanned: list[Scanned], *, last_us: int, job: Job) -> bytes:
-    """Describe the state's data for readers that add later events to it: files' names, the newest event, and the end
-    of the run's data."""
-    files = sorted({posixpath.basename(part.block.path) for part in scanned})
-    return json.dumps({"files": files, "last_us": last_us, "ends_us": job.ends_us}).encode()
-
-
-def _ended(dataset: Dataset, job: Job) -> Dataset:
-    """Drop the dataset's own end where the run has one: then the last event that is kept ends the test window."""
-    if job.ends_us is None:
-        return dataset
-    return dataset.model_copy(update={"windows": dataset.windows.model_copy(update={"until": None})})
-
-
-def requests_step(partition: int, job: Job, index: Index) -> tuple[int, Counts, AttributionFiles]:
-    """Attribute the actions that name a request of a block and aren't its user's, or have no user."""
-    dataset, counts = _dataset(job.dataset), Counts()
-    files = PartitionWriter(job.work, f"{partition:06d}", job.partitions)
-    return partition, counts, attribute_requests(partition, index.written, dataset, files, counts)
-
-
-def _returns_elsewhere(dataset: Dataset) -> bool:
-    """Return whether a return may take back an action on a request of another block."""
-    return bool(dataset.takes_back) and shows_lists(dataset)
-
-
-def users_step(partition: int, job: Job, index: Index, attributed: list[tuple[int, Counts, AttributionFiles]]) -> tuple[int, Counts]:
-    """Form a block's requests, and write the events that their items' state needs."""
-    dataset, counts = _dataset(job.dataset), Counts()
-    events = read_partition(index.paths, partition)
-    claims, assigned = read_claims([each for _, _, each in sorted(attributed, key=lambda each: each[0])], partition)
-    if assigned is not None:
-        events = pl.concat([events, assigned], how="diagonal")
-    users = _frame("users", job) if dataset.serving.segment and dataset.users is not None else None
-    log = LogContext(_frame("index", job), index.window, _frame("positive-events", job), index.files, users)
-    block = build_user_block(events, dataset, log, counts, claims=claims)
-    _scatter("item-rows", partition, block.item_rows, block.item_rows["item"].to_numpy() % job.partitions, job)
-    if block.segment_rows is not None:
-        _scatter("segment-rows", partition, block.segment_rows, block.segment_rows["item"].to_numpy() % job.partitions, job)
-        block = replace(block, segment_rows=None)
-    if _returns_elsewhere(dataset):
-        returned = block.requests.outcome.returned
-        returned = pl.DataFrame(schema=RETURNED) if returned is None else returned
-        _scatter("returned", partition, returned, hash_partitions(returned["block_hash"], job.partitions), job)
-    write_bytes(job.path("requests", f"{partition:06d}"), pickle.dumps(block, protocol=5))
-    return partition, counts
-
-
-def _scatter(kind: str, origin: int, rows: pl.DataFrame, target: NDArray[np.int64], job: Job) -> None:
-    """Write a block's rows for the blocks of the next step; `target`: the block that each row goes to."""
-    write_partitions(job.path(kind, f"{origin:06d}"), rows, target, partitions=job.partitions)
-
-
-def _gather(kind: str, partition: int, job: Job) -> pl.DataFrame:
-    """Read the rows that all blocks wrote for one."""
-    return read_partition([job.path(kind, f"{origin:06d}") for origin in range(job.partitions)], partition)
-
-
-def items_step(partition: int, job: Job, _: Any) -> tuple[int, Counts]:
-    """Replay a block of items, and write their state at each candidate and at the end."""
-    dataset = _dataset(job.dataset)
-    plan = plan_of(dataset, "item")
-    if plan is not None:
-        parts = [read_partition([job.path("item-rows", f"{origin:06d}")], partition) for origin in range(job.partitions)]
-        rows = [part.with_columns(pl.lit(origin, pl.Int64).alias("origin")) for origin, part in enumerate(parts)]
-        known, items, state = replay_item_block(pl.concat(rows), dataset)
-        _scatter("item-state", partition, known.drop("origin"), known["origin"].to_numpy(), job)
-        ids = _frame("index", job)["item"].gather(items).to_list()
-        _save(os.path.join(job.state, "items", f"part-{partition:05d}.parquet"), lambda path: save(state, ids, plan, path))
-        if dataset.serving.segment:
-            keys, segment_state = replay_segment_block(_gather("segment-rows", partition, job), _frame("index", job)["item"], dataset)
-            _save(os.path.join(job.state, "items", f"segments-{partition:05d}.parquet"), lambda path: save(segment_state, keys, plan, path))
-    return partition, Counts()
-
-
-def write_step(partition: int, job: Job, _: Any) -> tuple[int, Counts]:
-    """Write a block's examples and its users' state."""
-    dataset, counts = _dataset(job.dataset), Counts()
-    with opened(job.path("requests", f"{partition:06d}")) as file:
-        block: UserBlock = pickle.load(file)
-    if _returns_elsewhere(dataset):
-        returned = _gather("returned", partition, job)
-        outcome = subtract_returns(block.requests.outcome, returned, dataset, counts)
-        block = replace(block, requests=replace(block.requests, outcome=outcome))
-    item_state = pl.DataFrame({"slot": []}, schema={"slot": pl.Int64})
-    if plan_of(dataset, "item") is not None:
-        item_state = _gather("item-state", partition, job)
-    users = _frame("users", job) if dataset.users is not None else None
-    versions = _item_versions(job) if dataset.items is not None and dataset.items.valid_from is not None else None
-    columns = fields(
-        block, item_state=item_state, items=_frame("index", job), users=users, dataset=dataset, counts=counts, versions=versions
-    )
-    row = block.requests.candidates["row"].to_numpy()
-    sizes = np.bincount(row, minlength=len(block.split))
-    positive = np.bincount(row, block.requests.outcome.labels.max(axis=1), minlength=len(block.split)) > 0
-    for code, split in enumerate(SPLITS):
-        rows = np.flatnonzero(block.split == code)
-        counts.add(f"examples: {split} requests", len(rows))
-        counts.add(f"examples: {split} candidates", int(sizes[rows].sum()))
-        counts.add(f"examples: {split} requests without a positive", int((~positive[rows]).sum()))
-        name = f"part-{partition:05d}-of-{job.partitions:05d}"
-        with created(os.path.join(job.examples, f"Split-{split}", name)) as out:
-            for chunk in records(columns, rows):
-                out.write(chunk.data)
-    plan = plan_of(dataset, "user")
-    if plan is not None and block.state is not None and "user" in {role for source in dataset.events for role in source.columns.named()}:
-        state = block.state
-        _save(os.path.join(job.state, "users", f"part-{partition:05d}.parquet"), lambda path: save(state, block.users, plan, path))
-    return partition, counts
-
-
-def _save(target: str, write: Callable[[Path], None]) -> None:
-    """Write a file by a local path, then copy it to its target."""
-    with tempfile.TemporaryDirectory() as folder:
-        local = Path(folder) / "part.parquet"
-        write(local)
-        write_bytes(target, local.read_bytes())
+def _inbox(partition: int, job: Job, written: tuple[Written, ...], steps: list[Done]) -> FileInbox:
+    return FileInbox(job.work, partition, [*written, *(each for done in steps for each in done.written)])

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -34,34 +34,48 @@ def beam_service(folder: Path) -> Iterator[Portable]:
         RunError: one of them doesn't start.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    job_port, pool_port = _free_ports(2)
-    staging = folder / "staging"
-    service = ("local_job_service_main", f"--port={job_port}", f"--staging_dir={staging}")
-    with (
-        _running("runners.portability", *service, log=folder / "job-service.log", port=job_port),
-        _running("runners.worker", "worker_pool_main", f"--service_port={pool_port}", log=folder / "worker-pool.log", port=pool_port),
-    ):
-        yield Portable(image="none", job_endpoint=f"localhost:{job_port}", pool=f"localhost:{pool_port}")
+    (port,) = free_ports(1)
+    command = _beam("runners.portability.local_job_service_main", f"--port={port}", f"--staging_dir={folder / 'staging'}")
+    with running(command, log=folder / "job-service.log", port=port), worker_pool(folder) as pool:
+        yield Portable(image="none", job_endpoint=f"localhost:{port}", pool=pool)
 
 
 @contextmanager
-def _running(package: str, module: str, *arguments: str, log: Path, port: int) -> Iterator[None]:
+def worker_pool(folder: Path) -> Iterator[str]:
+    """Start Beam's worker pool, yield its host:port, and stop it with all its workers."""
+    (port,) = free_ports(1)
     # The pool starts its workers as `python`, and the workers import this code.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     code = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = _beam("runners.worker.worker_pool_main", f"--service_port={port}")
+    with running(command, log=folder / "worker-pool.log", port=port, env={"PATH": path, "PYTHONPATH": code}):
+        yield f"localhost:{port}"
+
+
+def _beam(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", f"apache_beam.{module}", *arguments]
+
+
+@contextmanager
+def running(command: Sequence[str], *, log: Path, port: int, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server in a process group of its own until the block ends; the block begins when it listens.
+
+    Args:
+        command: that starts it.
+        log: the file for its output.
+        port: of this machine, where it listens.
+        env: variables to set beside those of this process.
+
+    Raises:
+        RunError: it doesn't listen.
+    """
     with log.open("ab") as target:
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"apache_beam.{package}.{module}", *arguments],
-            env=os.environ | {"PATH": path, "PYTHONPATH": code},
-            stdout=target,
-            stderr=target,
-            start_new_session=True,
-        )
+        process = subprocess.Popen(command, env=os.environ | (env or {}), stdout=target, stderr=target, start_new_session=True)
     try:
-        _await_port(process, port, what=module, log=log)
-        yield
+        _await_port(process, port, log=log)
+        yield process
     finally:
-        process.send_signal(signal.SIGINT)  # The pool then ends its workers; after a SIGTERM they would go on.
+        process.send_signal(signal.SIGINT)  # A worker pool then ends its workers; after a SIGTERM they would go on.
         with suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_S)
         with suppress(ProcessLookupError):
@@ -69,7 +83,7 @@ def _running(package: str, module: str, *arguments: str, log: Path, port: int) -
         process.wait()
 
 
-def _await_port(process: subprocess.Popen[bytes], port: int, *, what: str, log: Path) -> None:
+def _await_port(process: subprocess.Popen[bytes], port: int, *, log: Path) -> None:
     until = time.monotonic() + _START_S
     while time.monotonic() < until and process.poll() is None:
         with socket.socket() as probe:
@@ -77,10 +91,11 @@ def _await_port(process: subprocess.Popen[bytes], port: int, *, what: str, log: 
             if probe.connect_ex(("localhost", port)) == 0:
                 return
         time.sleep(0.1)
-    raise RunError(f"Beam's {what} doesn't listen at port {port}; see {log}")
+    raise RunError(f"{log.stem} doesn't listen at port {port}; see {log}")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports of this machine that nothing listens at now."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:

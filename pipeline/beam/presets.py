@@ -23,6 +23,9 @@ from components.contract.errors import ClusterFileError
 from components.contract.yaml_loader import faults_of
 from pipeline.beam.preset_options import Dataflow, Flink, Local, MultiProcess, Portable, Remote, Spark
 
+# How long Flink and Spark keep idle workers: without, each stage of a job starts its own, which import everything anew.
+_KEEP_WORKERS_MS = 60_000
+
 Settings = Local | MultiProcess | Portable | Flink | Spark | Dataflow
 
 PRESETS: dict[str, type[Settings]] = {
@@ -114,4 +117,5 @@ def _workers(preset: Remote) -> tuple[str, ...]:
     pool = ("--environment_type=EXTERNAL", f"--environment_config={preset.pool}")
     docker = ("--environment_type=DOCKER", f"--environment_config={preset.image}")
     environment = pool if preset.environment == "pool" else docker
-    return (*environment, f"--sdk_container_image={preset.image}", f"--sdk_worker_parallelism={preset.processes}")
+    kept = f"--environment_cache_millis={_KEEP_WORKERS_MS}"
+    return (*environment, f"--sdk_container_image={preset.image}", f"--sdk_worker_parallelism={preset.processes}", kept)

@@ -3,6 +3,7 @@
 import re
 
 from components.contract.errors import DatasetFileError, InputError, RefusedModel, RunError, ShelfRankError
+from pipeline.beam.remedies import remedy_of
 
 # Errors that a working step raises on purpose, about its input or its result.
 _RESULTS_OF_A_STEP: dict[str, type[ShelfRankError]] = {kind.__name__: kind for kind in (DatasetFileError, InputError, RefusedModel)}
@@ -17,7 +18,8 @@ def root_cause(error: BaseException, *, step: str, log: str) -> ShelfRankError:
     text = _BEAM_STEP.sub("", text).strip()
     if kind in _RESULTS_OF_A_STEP:
         return _RESULTS_OF_A_STEP[kind](f"{step}: {text}")
-    return RunError(f"{step} failed: {kind}: {text}\nThe whole story is in {log}")
+    sentences = (f"{step} failed: {kind}: {text}", remedy_of(str(error)), f"The whole story is in {log}")
+    return RunError("\n".join(filter(None, sentences)))
 
 
 def _kind_and_text(error: BaseException) -> tuple[str, str]:

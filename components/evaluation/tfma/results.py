@@ -13,7 +13,7 @@ from components.evaluation.results import Model, SliceMetrics
 
 
 def read_metrics(uri: str) -> tuple[SliceMetrics, ...]:
-    """Read the metrics from an Evaluator's output folder, one entry for each slice and model.
+    """Read the metrics from an Evaluator's output folder, one entry for each slice and model, sorted by both.
 
     Raises:
         RunError: if the folder holds no metrics.
@@ -26,7 +26,7 @@ def read_metrics(uri: str) -> tuple[SliceMetrics, ...]:
             if metric.key.name in ESTIMATES and not metric.key.is_diff:
                 values.setdefault(metric.key.model_name, {})[metric.key.name] = metric.value.double_value.value
         entries += [SliceMetrics(_slice(message.slice_key), model, named) for model, named in values.items()]
-    return tuple(entries)
+    return tuple(sorted(entries, key=lambda entry: (entry.slice, entry.model)))  # a runner writes them in its own order
 
 
 def read_curves(uri: str) -> dict[Model, Curves]:

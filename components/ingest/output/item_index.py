@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from components.ingest.counts import Counts
-from components.ingest.requests.claims import ScanFiles
+from components.ingest.exchange.interface import Written
 from components.ingest.requests.splits import Bounds
 
 
@@ -12,9 +12,8 @@ class Index:
     """The result of scanning all blocks."""
 
     files: dict[int, str]  # the logs' files by number
-    paths: tuple[str, ...]  # of the events, by user
     window: Bounds
     first_us: int  # of all events
     last_us: int  # of all events
     counts: Counts
-    written: ScanFiles  # files for the blocks of requests
+    written: tuple[Written, ...]  # by the scan

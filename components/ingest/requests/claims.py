@@ -5,7 +5,6 @@ claims, and which requests were shown to whom, both partitioned by a hash of the
 joins the two, and writes for the blocks of users which actions belong to whose lists.
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,12 +15,12 @@ from components.contract.dataset import Dataset
 from components.contract.sources import Impressions, ListRows
 from components.ingest.counts import Counts
 from components.ingest.events.event_columns import LOGGED_USER, content_columns, impression_code, logged_user
+from components.ingest.exchange.interface import Inbox, Outbox, concatenated
 from components.ingest.requests.attribution import ATTRIBUTED, CROSS_USER
 from components.ingest.requests.list_owners import NOBODY, resolve, shared_ids
 from components.ingest.requests.nearest_list import join_nearest
 from components.ingest.requests.request_identity import gap_us, names_sessions
 from components.ingest.requests.splits import label_window_us, skew_us
-from components.ingest.shuffle_files import read_partition, write_partitions
 
 HASH_SEED = 1
 _GUEST_SEED = 2
@@ -40,48 +39,6 @@ FOREIGN = {  # and the dataset's amounts
     "action": pl.Int8,
     "seq": pl.Int64,
 }
-
-
-@dataclass(frozen=True)
-class PartitionWriter:
-    """Write frames partitioned by a hash of their rows; `name` distinguishes the writers."""
-
-    folder: str
-    name: str
-    partitions: int
-
-    def write(self, kind: str, rows: pl.DataFrame, hashes: pl.Series) -> str:
-        """Write rows; return the file's name, or "" where there are none."""
-        if not len(rows):
-            return ""
-        path = f"{self.folder}/{kind}/{self.name}"
-        write_partitions(path, rows, hash_partitions(hashes, self.partitions), partitions=self.partitions)
-        return path
-
-
-@dataclass(frozen=True)
-class ScanFiles:
-    """The files of the scan by what they hold; each is partitioned by a hash."""
-
-    shown: tuple[str, ...] = ()
-    claims: tuple[str, ...] = ()
-    userless: tuple[str, ...] = ()
-
-
-def merge_files(parts: Iterable[ScanFiles]) -> ScanFiles:
-    """Concatenate the files of many frames, in the order of the parts."""
-    kept = list(parts)
-    return ScanFiles(*(tuple(path for part in kept for path in getattr(part, kind)) for kind in ("shown", "claims", "userless")))
-
-
-@dataclass(frozen=True)
-class AttributionFiles:
-    """The files that a block of requests writes for the blocks of users; "" where there is nothing."""
-
-    verdicts: str = ""
-    foreign: str = ""
-    assigned: str = ""
-    unassigned: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,38 +99,53 @@ def hash_partitions(hashes: pl.Series, partitions: int) -> NDArray[np.int64]:
     return (hashes % partitions).cast(pl.Int64).to_numpy()
 
 
+@dataclass(frozen=True)
+class HashedOutbox:
+    """Write frames partitioned by a hash of their rows."""
+
+    outbox: Outbox
+    writer: str
+    partitions: int
+
+    def write(self, kind: str, rows: pl.DataFrame, hashes: pl.Series, *, suffix: str = "") -> None:
+        """Write rows, if there are any; `suffix` distinguishes frames of one kind."""
+        if len(rows):
+            self.outbox.rows(kind, self.writer + suffix, rows, hash_partitions(hashes, self.partitions))
+
+
 def write_claims(
-    events: pl.DataFrame, hashes: Hashes, dataset: Dataset, files: PartitionWriter, *, anonymous: bool
-) -> tuple[pl.DataFrame, Hashes, ScanFiles]:
+    events: pl.DataFrame, hashes: Hashes, dataset: Dataset, out: HashedOutbox, *, anonymous: bool
+) -> tuple[pl.DataFrame, Hashes]:
     """Write the events that the blocks of requests need of a frame.
 
     Args:
         events: clean events.
         hashes: of their requests and users.
         dataset: the dataset file.
-        files: where to write.
+        out: where to write.
         anonymous: the source has no users: an action without one isn't a guest's.
 
     Returns:
-        The events except actions without user that name a request, their hashes, and the files.
+        The events except actions without user that name a request, and their hashes.
     """
     keyed = events.with_columns(hashes.request.alias("rid"), hashes.user.alias("uid"))
     impression = pl.col("action") == impression_code(dataset)
     visit = ["session"] if names_sessions(dataset) else []
     differs = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in ("rid", "uid", "time", "action", *visit))
     listed = keyed.filter(impression & differs.fill_null(value=True)).select("rid", "uid", "user", "session", "time")
-    parts = {"shown": listed}
+    out.write("shown", listed, listed["rid"])
     acted = pl.col("action").is_in(attributed_actions(dataset)) & (pl.col("rid") != 0) & (pl.col("uid") != 0)
     named = ("rid", "uid", logged_user(keyed), "request", "session", "item", "time", "action", "seq", *dataset.amounts)
     claims = keyed.filter(acted).select(*named)
     claims = claims.filter(~_has_own_list(claims, listed, dataset))
     if len(claims):
-        parts["claims"] = claims.join(_contents(events, claims), on=_ROW, how="left")
+        out.write("claims", claims.join(_contents(events, claims), on=_ROW, how="left"), claims["rid"])
     if (hashes.user == 0).any():
         nobody = keyed.select((pl.col("uid") == 0) & (pl.col("rid") != 0) & ~impression).to_series()
-        parts["userless"] = keyed.filter(nobody).with_columns(pl.lit(anonymous).alias("anonymous"))
+        userless = keyed.filter(nobody).with_columns(pl.lit(anonymous).alias("anonymous"))
+        out.write("userless", userless, userless["rid"])
         events, hashes = events.filter(~nobody), hashes[~nobody]
-    return events, hashes, ScanFiles(**{kind: (files.write(kind, part, part["rid"]),) for kind, part in parts.items() if len(part)})
+    return events, hashes
 
 
 def _contents(events: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
@@ -212,26 +184,23 @@ def with_owner(frame: pl.DataFrame, dataset: Dataset, *, anonymous: bool = False
     return frame.select("rid", owner.alias("owner"), session.alias("session"), "time")
 
 
-def attribute_requests(partition: int, scanned: ScanFiles, dataset: Dataset, files: PartitionWriter, counts: Counts) -> AttributionFiles:
+def attribute_requests(received: Inbox, dataset: Dataset, out: HashedOutbox, counts: Counts) -> None:
     """Attribute the actions that name the requests of one block, and write the results for the blocks of users.
 
     Args:
-        partition: the block of requests.
-        scanned: the files of the scan of all frames.
+        received: of the scan, in a log that shows lists or has actions without user.
         dataset: the dataset file.
-        files: where to write.
+        out: where to write.
         counts: gets how many ids several users have.
     """
-    if not scanned.shown and not scanned.userless:
-        return AttributionFiles()
-    shown = read_partition(scanned.shown, partition) if scanned.shown else pl.DataFrame(schema=_SHOWN)
+    rows = concatenated(received, "shown")
+    shown = pl.DataFrame(schema=_SHOWN) if rows is None else rows
     lists = with_owner(shown, dataset)
     counts.add("told apart: request ids that several shoppers have", shared_ids(lists)["rid"].n_unique())
-    claims = read_partition(scanned.claims, partition) if scanned.claims else None
-    userless = read_partition(scanned.userless, partition) if scanned.userless else None
+    claims, userless = concatenated(received, "claims"), concatenated(received, "userless")
     named = [part["rid"] for part in (claims, userless) if part is not None and len(part)]
     if not named:
-        return AttributionFiles()
+        return
     needed = shown["rid"].is_in(pl.concat(named).unique().implode())
     shown, lists = shown.filter(needed), lists.filter(needed)
     single = lists.select(pl.struct(pl.all()).is_first_distinct()).to_series()
@@ -244,19 +213,17 @@ def attribute_requests(partition: int, scanned: ScanFiles, dataset: Dataset, fil
         owners = shown.select(block_hash.alias("block_hash"), owner="user", guest="session", owner_uid="uid").with_row_index("shown")
         return rows.hstack(verdicts).join(owners, on="shown", how="left", maintain_order="left")
 
-    written = {}
     if claims is not None and len(claims):
         elsewhere = resolved(claims).filter(pl.col("verdict") != ATTRIBUTED)
-        written["verdicts"] = files.write("verdicts", elsewhere.select(*VERDICTS), elsewhere["uid"])
+        out.write("verdicts", elsewhere.select(*VERDICTS), elsewhere["uid"], suffix="-claimed")
         # The block of the action's user drops its repetitions; so must the block of the request's.
         foreign = elsewhere.filter(pl.col("verdict") == CROSS_USER).unique("content", keep="first", maintain_order=True)
-        written["foreign"] = files.write("foreign", foreign.select(*FOREIGN, *dataset.amounts), foreign["block_hash"])
+        out.write("foreign", foreign.select(*FOREIGN, *dataset.amounts), foreign["block_hash"])
     if userless is not None and len(userless):
-        written |= _assign_users(resolved(userless, anonymous=True), userless, dataset, files)
-    return AttributionFiles(**written)
+        _assign_users(resolved(userless, anonymous=True), userless, dataset, out)
 
 
-def _assign_users(resolved: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, files: PartitionWriter) -> dict[str, str]:
+def _assign_users(resolved: pl.DataFrame, userless: pl.DataFrame, dataset: Dataset, out: HashedOutbox) -> None:
     """Write actions without user as those of the user whose request they name; the rest keep none, with the cause."""
     owned = pl.col("verdict").is_in([ATTRIBUTED, CROSS_USER])
     guests = owned & (pl.col("owner_uid") == 0)
@@ -268,21 +235,13 @@ def _assign_users(resolved: pl.DataFrame, userless: pl.DataFrame, dataset: Datas
     kept = [column for column in userless.columns if column not in ("rid", "uid", "anonymous", LOGGED_USER)]
     lost = rows.filter(~owned & pl.col("action").is_in(attributed_actions(dataset)))
     to = rows.select(pl.when(owned & (pl.col("owner_uid") != 0)).then("owner_uid").otherwise("rid")).to_series()
-    return {
-        "assigned": files.write("assigned", rows.select(*kept, LOGGED_USER), to),
-        "unassigned": files.write("unassigned", lost.select(*VERDICTS), lost["rid"]),
-    }
+    out.write("assigned", rows.select(*kept, LOGGED_USER), to)
+    out.write("verdicts", lost.select(*VERDICTS), lost["rid"], suffix="-userless")
 
 
-def read_claims(attributed: Sequence[AttributionFiles], partition: int) -> tuple[Claims, pl.DataFrame | None]:
+def read_claims(received: Inbox) -> tuple[Claims, pl.DataFrame | None]:
     """Read a block's claims, and the actions without user that were attributed to its users or guests."""
-
-    def read(names: Iterable[str]) -> pl.DataFrame | None:
-        kept = [name for name in names if name]
-        return read_partition(kept, partition) if kept else None
-
-    verdicts = read(name for each in attributed for name in (each.verdicts, each.unassigned))
-    foreign = read(each.foreign for each in attributed)
+    verdicts, foreign = concatenated(received, "verdicts"), concatenated(received, "foreign")
     nothing = Claims()
     claims = Claims(nothing.verdicts if verdicts is None else verdicts, nothing.foreign if foreign is None else foreign)
-    return claims, read(each.assigned for each in attributed)
+    return claims, concatenated(received, "assigned")

@@ -61,7 +61,7 @@ def step_name(executor: str) -> str:
     """Return a step's name for its log, from the path of its executor's class.
 
     `components.ingest.component.EventExampleGen_Executor` gives EventExampleGen,
-    `tfx.components.statistics_gen.executor.Executor` gives StatisticsGen.
+    `components.statistics_gen.component.Executor` gives StatisticsGen.
     """
     package, *_, name = executor.split(".")[-3:]
     if name.endswith("_Executor"):  # TFX's name for the executor of a decorated function

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import InputError
+from components.ingest.block_steps import Job
 from components.ingest.requests.splits import data_end_us
 from components.ingest.sources.files import layout
-from components.ingest.steps import Job
 from tests.components.ingest.generators.plain_shop import SHOP, parsed, requests, shop
 from tests.components.ingest.without_beam import digests, job_of, run_steps
 

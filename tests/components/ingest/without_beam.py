@@ -9,11 +9,20 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from components.contract.load import parse_dataset
+from components.ingest.block_steps import Job
 from components.ingest.counts import Counts
 from components.ingest.output.item_index import Index
 from components.ingest.sources.blocks import Block
 from components.ingest.sources.files import layout
-from components.ingest.steps import Job, _totals, items_step, make_index, requests_step, scan, users_step, write_step
+from components.ingest.steps import (
+    index_of_files,
+    items_by_files,
+    requests_by_files,
+    scan_to_files,
+    totals,
+    users_by_files,
+    write_by_files,
+)
 
 NOW_US = 1_900_000_000_000_000
 
@@ -24,12 +33,12 @@ def job_of(text: str, folder: Path, out: Path, *, partitions: int = 1) -> Job:
 
 
 def run_steps(job: Job, blocks: Iterable[Block]) -> tuple[Index, Counts]:
-    index = make_index([scan(block, job) for block in blocks], job)
-    attributed = [requests_step(partition, job, index) for partition in range(job.partitions)]
-    gathered = [users_step(partition, job, index, attributed) for partition in range(job.partitions)]
-    for partition in range(job.partitions):
-        items_step(partition, job, gathered)
-    return _totals(index, attributed, gathered, [write_step(partition, job, None) for partition in range(job.partitions)])
+    index = index_of_files(job, [scan_to_files(block, job) for block in blocks])
+    partitions = range(job.partitions)
+    attributed = [requests_by_files(partition, job, index) for partition in partitions]
+    users = [users_by_files(partition, job, index, attributed) for partition in partitions]
+    items = [items_by_files(partition, job, users) for partition in partitions]
+    return totals(index, attributed, users, [write_by_files(partition, job, users, items) for partition in partitions])
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -114,6 +114,12 @@ def test_tfx_ships_no_source_package_to_workers_that_have_the_image(preset: str,
     assert parsed(preset, options).view_as(WorkerOptions).sdk_container_image == IMAGE
 
 
+@pytest.mark.parametrize(("preset", "options"), [each for each in EACH if each[0] in ("portable", "flink", "spark")])
+def test_workers_outlive_a_stage(preset: str, options: dict[str, str | int]) -> None:
+    portable: Any = parsed(preset, options).view_as(PortableOptions)
+    assert int(portable.environment_cache_millis) == 60_000
+
+
 def test_options_arrive_where_beam_looks_for_them() -> None:
     flink = parsed("flink", EVERYTHING["flink"][1])
     mine: Any = flink.view_as(FlinkRunnerOptions)

@@ -46,3 +46,16 @@ def test_an_error_inside_beam_comes_out_as_it_went_in(error: Exception, text: st
         _ = root | beam.Create([1]) | "Fails" >> beam.Map(fail)
     assert str(tell(caught.value)).startswith(text)
     assert "while running" not in str(tell(caught.value))
+
+
+def test_a_failure_of_the_cluster_comes_with_its_remedy() -> None:
+    failed = RuntimeError(
+        "Pipeline BeamApp failed in state FAILED: java.io.IOException: Insufficient number of network buffers: required 513, but only 301"
+        " available. The total number of network buffers is currently set to 4096 of 32768 bytes each."
+    )
+    first, second, last = str(tell(failed)).splitlines()
+    assert first.startswith("Trainer failed: ")
+    assert "required 513, but only 301" in first
+    assert "`taskmanager.network.sort-shuffle.min-buffers: 64`" in second
+    assert second.endswith("see docs/how-to/beam-runners.md")
+    assert last == "The whole story is in logs/run.log"

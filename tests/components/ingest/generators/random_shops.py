@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
+from components.ingest.block_steps import Job
 from components.ingest.counts import Counts
 from components.ingest.output.item_index import Index
 from components.ingest.sources.blocks import Block
 from components.ingest.sources.files import layout
-from components.ingest.steps import Job
 from tests.components.ingest.without_beam import job_of, run_steps
 
 START_US = 1_770_000_000_000_000  # 2026-02-02 02:40:00 UTC

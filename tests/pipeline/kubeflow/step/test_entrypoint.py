@@ -38,7 +38,7 @@ def test_tfx_has_the_private_function_that_the_entrypoint_calls() -> None:
     ("path", "name"),
     [
         ("components.ingest.component.EventExampleGen_Executor", "EventExampleGen"),
-        ("tfx.components.statistics_gen.executor.Executor", "StatisticsGen"),
+        ("components.statistics_gen.component.Executor", "StatisticsGen"),
         ("tfx.components.trainer.executor.GenericExecutor", "Trainer"),
         ("components.release.component.Executor", "Release"),
         ("steps.Say_Executor", "Say"),

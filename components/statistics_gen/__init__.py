@@ -1,0 +1,1 @@
+"""Compute the statistics of the examples' features."""
