@@ -47,9 +47,7 @@ def load_tables(dataset: Dataset, state: Path | None) -> Tables:
 
 def _read(state: Path | None, name: str) -> pl.DataFrame:
     if state is None:
-        raise InputError(
-            f"the dataset file needs the {name} of the last ingestion to read its events; say where its state is (--state)"
-        )
+        raise InputError(f"the dataset file needs the {name} of the last ingestion to read its events; say where its state is (--state)")
     path = state / "catalogue" / f"{name}.parquet"
     try:
         return pl.read_parquet(path)
