@@ -171,6 +171,7 @@ class Consumer:
             if partition not in self._newly_assigned:
                 source.seek(partition, position)
         if self._figures is not None:
+            self._publish_due(all_of_them=True)
             windows = [path for name, position in self._positions.items() for path in self._log.windows(name, end=position)]
             self._figures.begin(windows, now_us=time.time_ns() // 1_000)
         self._moved = False
@@ -251,9 +252,9 @@ class Consumer:
             self._log.append(part.partition, end=part.next_offset, events=events, dead=dead)
         self._metrics.set_aside(rejected["reason"])
 
-    def _publish_due(self) -> None:
+    def _publish_due(self, *, all_of_them: bool = False) -> None:
         try:
-            self._log.publish_due()
+            self._log.publish_due(all_of_them=all_of_them)
         except LogUnavailable as error:
             self._metrics.retried("log")
             _LOG.warning("%s", error)

@@ -143,15 +143,16 @@ class WindowLog:
         window.dead.append(dead)
         window.rows += len(events) + len(dead)
 
-    def publish_due(self) -> None:
-        """Publish the windows that are old or large enough.
+    def publish_due(self, *, all_of_them: bool = False) -> None:
+        """Publish the windows that are old or large enough, or all that hold anything.
 
         Raises:
             LogUnavailable: the disk doesn't take them; they stay, and may be published later.
         """
         now_s = time.monotonic()
         for partition, window in self._open.items():
-            if window.rows and (window.rows >= self._settings.most_rows or now_s - (window.opened_s or now_s) >= self._settings.every_s):
+            due = window.rows >= self._settings.most_rows or now_s - (window.opened_s or now_s) >= self._settings.every_s
+            if window.rows and (due or all_of_them):
                 self._publish(partition, window)
 
     def full(self) -> bool:

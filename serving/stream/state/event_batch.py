@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from components.contract.dataset import Dataset
-from components.contract.sources import Impressions, ListRows
+from components.contract.sources import Impressions, ListRows, Rows
 from components.ingest.events.deduplicate import detects_duplicates
 from components.ingest.events.event_columns import content_columns, impression_code
 from components.ingest.events.session_hashes import session_hashes
@@ -91,7 +91,7 @@ def event_batch(events: pl.DataFrame, dataset: Dataset, codes: ItemCodes, *, use
     plan = plan_of(dataset, "user")
     assert plan is not None
     in_history = np.array([name in plan.history_actions for name in plan.actions])
-    counted = (action >= 0) & (events["user"] != "").to_numpy()
+    counted = (action >= 0) & (events["user"] != "").to_numpy() & (not isinstance(dataset.candidates, Rows))  # rows have no state
     skew_us = np.where((events["item"] != "").to_numpy() & ~shown, int(dataset.skew * 1e6), 0)
     sessions = session_hashes(events["session"])
     item_keys, item_names = _factorized(events["item"])
@@ -154,7 +154,7 @@ def _item_rows(
 ) -> EventRows | None:  # fmt: skip
     """Return the rows of items, and of items within the segments of the events."""
     plan = plan_of(dataset, "item")
-    if plan is None:
+    if plan is None or isinstance(dataset.candidates, Rows):
         return None
     position = {name: code for code, name in enumerate(plan.actions)}
     of_item = np.array([position.get(name, -1) for name in names], np.int64)
