@@ -15,9 +15,7 @@ from tests.components.ingest.generators.random_shops import SHOPS, dataset_text,
 from tests.components.ingest.test_determinism import large_log
 from tests.components.ingest.with_beam import ingest_on
 from tests.components.ingest.without_beam import digests
-from tests.engines.compare import assert_same_outputs
 from tests.engines.flink.cluster import Flink, flink_cluster
-from tests.pipeline.beam.beam_steps import run_beam_steps
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
@@ -105,13 +103,3 @@ def test_too_few_network_buffers_come_with_the_settings_that_help(tmp_path: Path
         message = failure(flink, tmp_path)
     assert "Insufficient number of network buffers" in message
     assert "`taskmanager.network.sort-shuffle.min-buffers: 64`" in message
-
-
-def test_each_step_survives_a_killed_task_manager(restarting_flink: Flink, shop: Path) -> None:
-    with ThreadPoolExecutor(2) as threads:
-        run = threads.submit(run_beam_steps, shop, "flink-killed", "flink", restarting_flink.options(), local="local")
-        steps = ("EventExampleGen", "StatisticsGen", "Transform", "Evaluator")
-        jobs = {step: disturb_next_job(restarting_flink, signal.SIGKILL) for step in steps}
-        run.result()
-    assert_same_outputs(shop / "flink-killed", shop / "local")
-    assert [step for step, job in jobs.items() if not restarted(restarting_flink, job)] == []
