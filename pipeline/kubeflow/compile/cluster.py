@@ -196,6 +196,11 @@ class Cluster(Strict):
         """The folder of checkpoints that outlive the Trainer's pod; None: there is none."""
         return self.checkpoints or (f"{self.volumes[0].path.rstrip('/')}/checkpoints" if self.volumes else None)
 
+    @property
+    def fault_folder(self) -> str | None:
+        """The folder of the faults that steps found in their input, beside the checkpoints; None: there is none."""
+        return f"{self.checkpoint_folder.rstrip('/')}/faults" if self.checkpoint_folder else None
+
     def step(self, name: str) -> Step:
         """Return a step's settings, with the defaults of the file and then of ShelfRank."""
         return self.steps.get(name, Step()).over(self.default.over(RETRIED))

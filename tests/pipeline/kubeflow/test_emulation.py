@@ -13,7 +13,7 @@ import pytest
 import yaml
 from google.protobuf.json_format import ParseError
 
-from pipeline.kubeflow.compile.spec_patches import declare_outputs
+from pipeline.kubeflow.compile.spec_patches import complete_arguments
 from tests.pipeline.kubeflow.emulation.backend import Backend
 from tests.pipeline.kubeflow.emulation.compiled import read
 from tests.pipeline.kubeflow.emulation.driver import TYPES, text_of
@@ -450,7 +450,7 @@ def test_a_small_pipeline_runs_through_its_containers_by_the_command(tmp_path: P
     say = tiny_pipeline.Say(word="hello", pause_s=0.0)
     graph = Pipeline("tiny", "", components=[say, tiny_pipeline.Double(said=say.outputs["said"])])
     spec = KubeflowV2DagRunner(config).run(graph, write_out=False)["pipelineSpec"]
-    declare_outputs(spec)
+    complete_arguments(spec, beam_steps=())
     (tmp_path / "pipeline.yaml").write_text(yaml.safe_dump(spec))
     ended = subprocess.run(
         [
