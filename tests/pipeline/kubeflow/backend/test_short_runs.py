@@ -1,0 +1,157 @@
+"""Runs on Kubeflow's real backend that end early: faults of the input, the cache, a termination, what a cluster file says of pods."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.kubeflow.compile.cluster import Cluster, load_cluster
+from tests.engines.kubeflow.backend import HOST
+from tests.pipeline.kubeflow.backend.conftest import Shop
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_000)]
+
+EXAMPLES = Path(__file__).parents[4] / "examples" / "cluster"
+
+
+@pytest.fixture(scope="module")
+def pipeline(shop: Shop) -> str:
+    return shop.compiled("shop_short")
+
+
+def wait_for(shop: Shop, run_id: str, *steps: str) -> None:
+    """Wait until these steps have ended well."""
+    deadline = time.monotonic() + 1_200
+    while missing := [step for step in steps if not any(each["phase"] == "Succeeded" for each in executions(shop, run_id, step))]:
+        assert time.monotonic() < deadline, f"{missing} haven't ended"
+        time.sleep(1)
+
+
+def executions(shop: Shop, run_id: str, step: str) -> list[dict[str, Any]]:
+    """Return the nodes of a step's part of the workflow."""
+    nodes = shop.backend.workflow(run_id).get("status", {}).get("nodes", {}).values()
+    return [node for node in nodes if node["displayName"] == step]
+
+
+def terminated(shop: Shop, run_id: str) -> None:
+    assert shop.shelfrank("submit", "--terminate", run_id, "--host", HOST).returncode == 0
+    ended = shop.followed(run_id)
+    assert ended.returncode == 1
+    assert f"run {run_id} was cancelled" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("parameter", "step", "sentence"),
+    [
+        ("data_root=/shelfrank/nowhere", "EventExampleGen", "/shelfrank/nowhere"),
+        ("push_destination=ftp://store", "Champion", "expected a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX, got ftp://store"),
+    ],
+)
+def test_a_fault_of_the_input_is_told_in_its_own_sentence_and_isnt_looked_for_twice(
+    shop: Shop, pipeline: str, parameter: str, step: str, sentence: str
+) -> None:
+    run_id = shop.started(pipeline, "--parameter", parameter)
+    ended = shop.followed(run_id)
+    assert ended.returncode == 1
+    told = [line for line in ended.stderr.splitlines() if line.startswith(f"shelfrank submit: {step} failed: ")]
+    assert len(told) == 1, ended.stderr
+    assert sentence in told[0]
+    # Kubernetes has the sentence too, and so the UI, when the pod and its log are gone.
+    first, second = shop.pods(run_id, step)
+    for pod in (first, second):
+        (state,) = [each["state"] for each in pod["status"]["containerStatuses"] if each["name"] == "main"]
+        assert sentence in state["terminated"]["message"]
+    assert f"[{step}] not tried again" in shop.backend.log(second["metadata"]["name"])
+    assert "Traceback" not in shop.backend.log(second["metadata"]["name"])
+
+
+def test_what_is_cached_depends_on_the_data_and_not_on_its_path(shop: Shop, pipeline: str) -> None:
+    data = shop.backend.claim("shelfrank") / "data-that-grows"
+    shutil.copytree(shop.folder / "data", data)
+    files = sorted((data / "events").iterdir())
+    last = files[-1].read_bytes()
+    files[-1].unlink()
+    rows, cached = [], []
+    for content in (None, last):
+        if content is not None:
+            files[-1].write_bytes(content)
+        run_id = shop.started(pipeline, "--parameter", "data_root=/shelfrank/data-that-grows")
+        wait_for(shop, run_id, "ContractSchema", "EventExampleGen", "StatisticsGen")
+        cached.append({step: not shop.pods(run_id, step) for step in ("ContractSchema", "EventExampleGen", "StatisticsGen")})
+        (pod,) = shop.pods(run_id, "EventExampleGen")
+        rows.append(shop.backend.log(pod["metadata"]["name"]))
+        terminated(shop, run_id)
+    # The schema depends on the dataset file and the code alone; statistics on examples, which are new.
+    assert cached[1] == {"ContractSchema": True, "EventExampleGen": False, "StatisticsGen": False}
+    assert rows[0] != rows[1]
+
+
+def planted(shop: Shop, name: str, file: Path) -> tuple[str, Cluster]:
+    """Compile a pipeline for a cluster file, with containers that do nothing, and artifacts in the store that there is."""
+    cluster = load_cluster(file)
+    compiled = shop.compiled(name, cluster=file.read_text(encoding="utf-8"))
+    spec, platform = yaml.safe_load_all((shop.folder / compiled).read_text(encoding="utf-8"))
+    spec.pop("defaultPipelineRoot", None)
+    for executor in spec["deploymentSpec"]["executors"].values():
+        executor["container"] |= {"command": ["true"], "args": []}
+    (shop.folder / compiled).write_text(yaml.safe_dump_all([spec, platform]), encoding="utf-8")
+    return compiled, cluster
+
+
+@pytest.mark.parametrize("example", ["minikube", "gpu", "eks", "gke"])
+def test_each_steps_pod_is_as_the_example_cluster_file_says(shop: Shop, example: str) -> None:
+    shop.backend.kubectl("apply", "-f", "-", given=json.dumps(_SECRET))
+    compiled, cluster = planted(shop, f"on_{example}", EXAMPLES / f"{example}.yaml")
+    run_id = shop.started(compiled)
+    shop.followed(run_id)
+    phases = {node["displayName"]: node["phase"] for node in shop.backend.workflow(run_id)["status"]["nodes"].values()}
+    assert {phases[step] for step in ("Trainer", "Release", "SliceReport")} == {"Succeeded"}, phases
+    for step in ("EventExampleGen", "StatisticsGen", "Trainer"):
+        (pod,) = shop.pods(run_id, step)
+        check_pod(pod["spec"], cluster, step)
+
+
+_SECRET = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": "shelfrank-s3"},
+    "stringData": {"access_key": "minio", "secret_key": "minio123"},
+}
+
+
+def check_pod(pod: dict[str, Any], cluster: Cluster, step: str) -> None:
+    """Compare a pod with what the cluster file says of its step."""
+    said = cluster.step(step)
+    (main,) = [each for each in pod["containers"] if each["name"] == "main"]
+    gpu = cluster.gpu if cluster.gpu and step in cluster.gpu.steps else None
+    assert main["image"] == cluster.image(step)
+    resources = main.get("resources", {})
+    for kind, bound, amount in (
+        ("cpu", "requests", said.cpu),
+        ("memory", "requests", said.memory),
+        ("cpu", "limits", said.cpu_limit),
+        ("memory", "limits", said.memory_limit),
+    ):
+        assert resources.get(bound, {}).get(kind) == amount
+    assert resources.get("limits", {}).get("nvidia.com/gpu") == (str(gpu.count) if gpu else None)
+    assert pod.get("nodeSelector", {}) == {**(said.node_selector or {}), **(gpu.node_selector if gpu else {})}
+    tolerated = {(each.get("key"), each.get("effect")) for each in pod.get("tolerations", [])}
+    assert {(each.key, each.effect) for each in (gpu.tolerations if gpu else ())} <= tolerated
+    assert pod["activeDeadlineSeconds"] == said.timeout
+    claims = {each["name"]: each["persistentVolumeClaim"]["claimName"] for each in pod["volumes"] if "persistentVolumeClaim" in each}
+    mounted = {(claims[each["name"]], each["mountPath"]) for each in main["volumeMounts"] if each["name"] in claims}
+    assert mounted == {(volume.claim, volume.path) for volume in cluster.volumes}
+    variables = {each["name"]: each for each in main["env"]}
+    for name, value in cluster.env.items():
+        assert variables[name]["value"] == value
+    for secret in cluster.secrets:
+        for key, variable in secret.env.items():
+            reference = variables[variable]["valueFrom"]["secretKeyRef"]
+            assert (reference["name"], reference["key"]) == (secret.name, key)
+    assert [each["name"] for each in pod.get("imagePullSecrets", [])] == list(cluster.pull.secrets)
+    if cluster.pull.policy:
+        assert main["imagePullPolicy"] == cluster.pull.policy
