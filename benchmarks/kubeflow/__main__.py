@@ -30,11 +30,12 @@ import tfx.orchestration.kubeflow.v2.container.kubeflow_v2_entrypoint_utils
 import tfx.orchestration.portable.outputs_utils
 """
 _END = """
-import json, resource
+import json, re, resource
 from tfx.utils.import_utils import import_class_by_path
 import_class_by_path({executor!r})
 used = resource.getrusage(resource.RUSAGE_SELF)
-print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))
+kilobytes = re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]  # ru_maxrss has the parent's, too
+print(json.dumps([used.ru_utime + used.ru_stime, int(kilobytes) / 1024]))
 """
 _LARGEST = 15
 _ENVIRONMENT = os.environ | {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}  # as the entrypoint sets it
@@ -66,13 +67,17 @@ def main() -> None:
 
 def _measure(code: str) -> tuple[float, float]:
     """Return the least seconds of processor and megabytes of three processes."""
-    ended = [subprocess.run([sys.executable, "-c", code], env=_ENVIRONMENT, capture_output=True, text=True, check=True).stdout for _ in range(3)]
+    ended = [_run("-c", code).stdout for _ in range(3)]
     seconds, megabytes = min(json.loads(each.strip().splitlines()[-1]) for each in ended)
     return seconds, megabytes
 
 
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], env=_ENVIRONMENT, capture_output=True, text=True, check=True)
+
+
 def _print_largest(code: str) -> None:
-    told = subprocess.run([sys.executable, "-X", "importtime", "-c", code], env=_ENVIRONMENT, capture_output=True, text=True, check=True).stderr
+    told = _run("-X", "importtime", "-c", code).stderr
     rows = re.findall(r"^import time:\s+\d+ \|\s+(\d+) \|\s+([\w.]+)$", told, flags=re.MULTILINE)
     for microseconds, package in sorted(rows, key=lambda row: -int(row[0]))[:_LARGEST]:
         print(f"{int(microseconds) / 1e6:6.2f} s  {package}")

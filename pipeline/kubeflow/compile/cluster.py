@@ -102,7 +102,6 @@ class Step(Strict):
     backoff: Duration | None = Field(
         default=None, description="Pause before the first retry, twice as long before each further one; default: 1m"
     )
-    backoff_limit: Duration | None = Field(default=None, description="The longest such pause; default: 15m")
     timeout: Duration | None = Field(default=None, description="How long an attempt may take; default: 6h")
     node_selector: dict[str, str] | None = Field(default=None, description="Labels of the nodes it may run on")
     tolerations: tuple[Toleration, ...] | None = Field(default=None, description="Of those nodes' taints")
@@ -112,7 +111,7 @@ class Step(Strict):
         return other.model_copy(update={name: getattr(self, name) for name in type(self).model_fields if getattr(self, name) is not None})
 
 
-RETRIED = Step.model_validate({"retries": 2, "backoff": "1m", "backoff_limit": "15m", "timeout": "6h"})
+RETRIED = Step.model_validate({"retries": 2, "backoff": "1m", "timeout": "6h"})
 
 
 class Volume(Strict):

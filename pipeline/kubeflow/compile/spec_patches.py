@@ -24,6 +24,7 @@ RUN_ID = "{{$.pipeline_job_uuid}}"
 
 _TFX_ARGUMENTS = 6  # --executor_class_path, --json_serialized_invocation_args, --json_serialized_inputs_spec_args, each with its value
 _OUTCOME_STEP = "Release"
+_PENDING_S = 86_400.0  # an attempt may wait so long for a node
 _SHARED_MEMORY = "shared-memory"
 _GIGABYTE = 1e9  # the unit of the numeric fields of older backends
 _SUFFIXES = {f"{unit}{i}": base**power for power, unit in enumerate("KMGTPE", 1) for i, base in (("", 1000.0), ("i", 1024.0))} | {"": 1.0}
@@ -105,13 +106,21 @@ def gpu_of(cluster: Cluster, name: str) -> Gpu | None:
 
 
 def _retry(step: Step) -> Document:
+    """Return a retry policy.
+
+    Argo counts `backoffMaxDuration` from the start of the first attempt, whatever its name says: later no attempt begins,
+    and one that runs is ended. Left out, it is zero. So it is longer than all attempts together may take.
+    """
+    assert step.retries is not None
     assert step.backoff is not None
-    assert step.backoff_limit is not None
+    assert step.timeout is not None
+    pauses_s = step.backoff * (2**step.retries - 1)
+    attempts_s = (step.retries + 1) * (step.timeout + _PENDING_S)
     return {
         "maxRetryCount": step.retries,
         "backoffDuration": f"{step.backoff:g}s",
         "backoffFactor": 2.0,
-        "backoffMaxDuration": f"{max(step.backoff, step.backoff_limit):g}s",
+        "backoffMaxDuration": f"{pauses_s + attempts_s:.0f}s",
     }
 
 

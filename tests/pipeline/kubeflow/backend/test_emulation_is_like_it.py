@@ -22,10 +22,14 @@ METADATA = {"yes": True, "list": [1, "a"], "deep": {"a": 1, "b": [True]}, "n": 4
 _OUTPUT = json.dumps({"artifacts": {"made": {"artifacts": [{"metadata": METADATA}]}}})
 # The first step's output has metadata of each kind and an empty folder, the second fails once and then prints what it is given.
 SCRIPTS = {
-    "First": f"""{MAKE} mkdir "$3/empty"; echo '{_OUTPUT}' > "$(dirname "$3")/output_metadata.json"; printf %s "$1" """,
-    "Second": f'{MAKE} printf %s "$1"; [ "$KFP_RETRY_INDEX" = 1 ] || exit 7',
+    "First": f"""{MAKE} mkdir "$3/empty"; echo '{_OUTPUT}' > "$(dirname "$3")/output_metadata.json"; printf "%s\\n" "$1" """,
+    "Second": f'{MAKE} printf "%s\\n" "$1"; [ "$KFP_RETRY_INDEX" = 1 ] || exit 7',
 }
-TASKS = {"First": task(), "Second": task(("First",), retryPolicy={"maxRetryCount": 1, "backoffDuration": "1s"})}
+RETRIED = {"maxRetryCount": 1, "backoffDuration": "1s", "backoffMaxDuration": "3600s"}
+TASKS = {
+    "First": task(),
+    "Second": task(("First",), retryPolicy=RETRIED),
+}
 
 
 @pytest.fixture(scope="module")

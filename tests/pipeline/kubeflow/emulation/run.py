@@ -196,8 +196,11 @@ def _tried(
     containers: _Containers,
     on_event: Callable[[Event], None],
 ) -> tuple[dict[str, Json], Json]:
-    """As often as the step's retry policy says, without its pauses: with the same input and places, since only the pod is made again."""
-    most = step.task.retry_policy.max_retry_count
+    """As often as the step's retry policy says, without its pauses: with the same input and places, since only the pod is made again.
+
+    Argo counts `backoffMaxDuration` from the start of the first attempt, the pauses with it; left out, it is zero.
+    """
+    policy, first, paused_s = step.task.retry_policy, time.perf_counter(), 0.0
     for attempt in count():
         began = time.perf_counter()
         log = cluster.folder / "runs" / run_id / "logs" / f"{step.name}-{attempt}.log"
@@ -221,7 +224,9 @@ def _tried(
             )
         except StepFailed as error:
             on_event(Event(step.name, attempt, "failed", time.perf_counter() - began, str(error)))
-            if attempt >= most or containers.stopped:
+            paused_s += policy.backoff_duration.seconds * (policy.backoff_factor or 1.0) ** attempt
+            over = time.perf_counter() - first + paused_s > policy.backoff_max_duration.seconds
+            if attempt >= policy.max_retry_count or over or containers.stopped:
                 raise
         else:
             on_event(Event(step.name, attempt, "done", time.perf_counter() - began))
