@@ -5,7 +5,6 @@ ShelfRank's. `--largest STEP` prints the packages that take the most of it (`pyt
 """
 
 import argparse
-import json
 import os
 import re
 import subprocess
@@ -30,12 +29,11 @@ import tfx.orchestration.kubeflow.v2.container.kubeflow_v2_entrypoint_utils
 import tfx.orchestration.portable.outputs_utils
 """
 _END = """
-import json, re, resource
+import resource
 from tfx.utils.import_utils import import_class_by_path
 import_class_by_path({executor!r})
 used = resource.getrusage(resource.RUSAGE_SELF)
-kilobytes = re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]  # ru_maxrss has the parent's, too
-print(json.dumps([used.ru_utime + used.ru_stime, int(kilobytes) / 1024]))
+print(used.ru_utime + used.ru_stime)
 """
 _LARGEST = 15
 _ENVIRONMENT = os.environ | {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}  # as the entrypoint sets it
@@ -55,21 +53,19 @@ def main() -> None:
     if wanted:
         _print_largest("".join(steps[wanted]))
         return
-    print("| step | TFX's container: s of processor, MB | ShelfRank's |\n|---|---|---|")
+    print("| step | TFX's container, s of processor | ShelfRank's |\n|---|---|---|")
     sums = [0.0, 0.0]
     for name in topological_order(spec["root"]["dag"]["tasks"]):
         light, end = steps[name]
         whole, less = _measure(_TFX + end), _measure(light + end)
-        sums = [sums[0] + whole[0], sums[1] + less[0]]
-        print(f"| {name} | {whole[0]:.1f}, {whole[1]:,.0f} | {less[0]:.1f}, {less[1]:,.0f} |", flush=True)
+        sums = [sums[0] + whole, sums[1] + less]
+        print(f"| {name} | {whole:.1f} | {less:.1f} |", flush=True)
     print(f"| all | {sums[0]:.0f} | {sums[1]:.0f} |")
 
 
-def _measure(code: str) -> tuple[float, float]:
-    """Return the least seconds of processor and megabytes of three processes."""
-    ended = [_run("-c", code).stdout for _ in range(3)]
-    seconds, megabytes = min(json.loads(each.strip().splitlines()[-1]) for each in ended)
-    return seconds, megabytes
+def _measure(code: str) -> float:
+    """Return the least seconds of processor of three processes."""
+    return min(float(_run("-c", code).stdout.strip().splitlines()[-1]) for _ in range(3))
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -34,6 +34,7 @@ PROGRAMS = (
     *("argoexec", "workflow-controller", "kube-apiserver", "etcd"),
 )
 _KUBERNETES, _ETCD, _ETCD_PEER, _DATABASE, _OBJECTS, _METADATA = 16443, 12379, 12380, 13306, 19000, 8080
+BUCKET_URL = f"http://127.0.0.1:{_OBJECTS}/{BUCKET}"
 _NAMES = (
     "ml-pipeline",
     "ml-pipeline.kubeflow",
@@ -161,6 +162,7 @@ def running(folder: Path, *, environment: Mapping[str, str] | None = None) -> It
             *("--namespace", NAMESPACE),
             **cluster,
             LEADER_ELECTION_DISABLE="true",
+            DEFAULT_REQUEUE_TIME="1s",  # ten by default, once for each driver and each step
         )
         _wait("the API of Kubeflow", lambda: urllib.request.urlopen(f"{HOST}/apis/v2beta1/healthz", timeout=10).status == 200)
         agent = ("--kubeconfig", config, "--namespace", NAMESPACE, "--mlPipelineAPIServerName", "127.0.0.1", "--logtostderr=true")
@@ -233,7 +235,7 @@ def _stores(folder: Path, start: Callable[..., None]) -> None:
     start("metadata", sys.executable, "-m", "tests.engines.kubeflow.metadata_server", address, file, PYTHONPATH=str(PROJECT))
     for name, port in (("MariaDB", _DATABASE), ("the object store", _OBJECTS), ("ML Metadata", _METADATA)):
         _wait(name, lambda port=port: bool(socket.create_connection(("127.0.0.1", port), timeout=5).close() or True))  # type: ignore[misc]
-    urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{_OBJECTS}/{BUCKET}", method="PUT"), timeout=60).close()
+    urllib.request.urlopen(urllib.request.Request(BUCKET_URL, method="PUT"), timeout=60).close()
 
 
 def _resources(source: Path) -> None:

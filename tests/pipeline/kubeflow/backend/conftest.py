@@ -6,15 +6,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
 
-from tests.engines.kubeflow.backend import HOST, Backend, build_folder, missing, running
+from tests.engines.kubeflow.backend import BUCKET_URL, HOST, Backend, build_folder, missing, running
 from tests.pipeline.shop import shop_without_model
 
 EVENTS = 20_000
@@ -66,10 +68,17 @@ class Shop:
         """Follow a run to its end."""
         return self.shelfrank("submit", "--follow", run_id, "--host", HOST, "--poll", "2")
 
-    def nodes(self, run_id: str) -> list[dict[str, Any]]:
-        """Return the nodes of a run's workflow that are pods, in the order of their start."""
-        nodes = self.backend.workflow(run_id).get("status", {}).get("nodes", {}).values()
-        return sorted((node for node in nodes if node["type"] == "Pod"), key=lambda node: str(node.get("startedAt", "")))
+    def objects(self, run_id: str) -> list[str]:
+        """Return the keys of a run's objects in the store."""
+        with urllib.request.urlopen(f"{BUCKET_URL}?list-type=2&max-keys=1000", timeout=60) as response:
+            document = ElementTree.fromstring(response.read())
+        return [str(each.text) for each in document.iter() if each.tag.endswith("}Key") and run_id in str(each.text)]
+
+    def object(self, key: str) -> bytes:
+        """Return an object of the store."""
+        with urllib.request.urlopen(f"{BUCKET_URL}/{key}", timeout=60) as response:
+            content: bytes = response.read()
+        return content
 
     def pods(self, run_id: str, step: str) -> list[dict[str, Any]]:
         """Return the pods of a step, its attempts in order, without its driver's."""

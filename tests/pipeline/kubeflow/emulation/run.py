@@ -115,7 +115,7 @@ def execute(
     at_once: int = 2,
     on_event: Callable[[Event], None] = lambda _event: None,
 ) -> Run:
-    """Runs a pipeline to the end, or until a step has failed as often as its retry policy lets it.
+    """Runs a pipeline as far as it gets: a step that has failed as often as its retry policy lets it keeps the later ones from beginning.
 
     Nothing is taken from a cache. A run whose id was there before is tried again, as the button `Retry` does: what has finished stays.
 
@@ -144,8 +144,8 @@ def execute(
     containers = _Containers()
     with ThreadPoolExecutor(at_once) as workers, containers.ended_with_us():
         while waiting or running:
-            # As in Argo, what runs may end once a step has failed, and nothing more begins.
-            ready = [] if failed else [step for step in waiting.values() if _before(step) <= set(records.finished)]
+            # As in Argo, a step that failed keeps those from beginning that come after it, and no other.
+            ready = [step for step in waiting.values() if _before(step) <= set(records.finished)]
             for step in ready[: at_once - len(running)]:
                 del waiting[step.name]
                 try:
@@ -154,7 +154,7 @@ def execute(
                     )
                 except ValueError as error:
                     failed[step.name] = f"{step.name}: failed to resolve inputs: {error}"
-                    break
+                    continue
                 attempt = workers.submit(
                     _tried,
                     step,
@@ -169,7 +169,9 @@ def execute(
                 )
                 running[attempt] = (step, time.perf_counter())
             if not running:
-                break
+                if not ready:
+                    break
+                continue
             for ended in wait(running, return_when=FIRST_COMPLETED).done:
                 step, began = running.pop(ended)
                 seconds[step.name] = time.perf_counter() - began
