@@ -20,21 +20,22 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.engines.kubeflow.cluster import BUCKET, NAMESPACE, OBJECTS, PORT, TOKEN, create_resources, kubeconfig, kubectl
 from tests.engines.kubeflow.kubelet import Settings, run_kubelet
 
 HOST = "http://127.0.0.1:8888"
-NAMESPACE, TOKEN = "kubeflow", "test"
-BUCKET = "mlpipeline"
 PROJECT = Path(__file__).parents[3]
 PROGRAMS = (
     *("apiserver", "persistence", "scheduledworkflow", "driver", "launcher-v2"),
     *("argoexec", "workflow-controller", "kube-apiserver", "etcd"),
 )
-_KUBERNETES, _ETCD, _ETCD_PEER, _DATABASE, _OBJECTS, _METADATA = 16443, 12379, 12380, 13306, 19000, 8080
-BUCKET_URL = f"http://127.0.0.1:{_OBJECTS}/{BUCKET}"
+_ETCD, _ETCD_PEER, _DATABASE, _METADATA = 12379, 12380, 13306, 8080
+_KUBEFLOW = (8887, 8888)
+BUCKET_URL = f"http://127.0.0.1:{OBJECTS}/{BUCKET}"
 _NAMES = (
     "ml-pipeline",
     "ml-pipeline.kubeflow",
@@ -42,13 +43,6 @@ _NAMES = (
     "metadata-grpc-service.kubeflow.svc.cluster.local",
 )
 _WAIT_S = 300.0
-_EXECUTOR = "imagePullPolicy: IfNotPresent\n"  # Argo's reader needs the line to end
-_ARGO = {
-    **{"workflows": "Workflow", "workflowtemplates": "WorkflowTemplate", "cronworkflows": "CronWorkflow"},
-    **{"clusterworkflowtemplates": "ClusterWorkflowTemplate", "workflowtaskresults": "WorkflowTaskResult"},
-    **{"workflowtasksets": "WorkflowTaskSet", "workfloweventbindings": "WorkflowEventBinding"},
-    **{"workflowartifactgctasks": "WorkflowArtifactGCTask"},
-}
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,7 @@ class Backend:
         Raises:
             subprocess.CalledProcessError: it failed.
         """
-        return _kubectl(*arguments, given=given)
+        return kubectl(*arguments, given=given)
 
     def pods(self) -> list[dict[str, Any]]:
         """Return all pods, as Kubernetes has them."""
@@ -118,7 +112,13 @@ def running(folder: Path, *, environment: Mapping[str, str] | None = None) -> It
     Args:
         folder: what it keeps goes there; outside of /tmp.
         environment: further variables of each pod, as its image would have them.
+
+    Raises:
+        RuntimeError: one of the ports is taken, or a process isn't ready in time.
     """
+    for port in (PORT, _ETCD, _DATABASE, OBJECTS, _METADATA, *_KUBEFLOW):
+        if _listens(port):
+            raise RuntimeError(f"port {port} is taken: is a backend running already?")
     source, binaries = Path(os.environ["KFP_SOURCE"]).resolve(), build_folder() / "bin"
     for name in ("log", "home", "config", "kubelet/claims"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -131,10 +131,10 @@ def running(folder: Path, *, environment: Mapping[str, str] | None = None) -> It
         _kubernetes(folder, start, binaries)
         _in_cluster_files(folder)
         _stores(folder, start)
-        _wait("the API server of Kubernetes", lambda: bool(_kubectl("get", "namespaces")))
-        _resources(source)
+        _wait("the API server of Kubernetes", lambda: kubectl("get", "--raw", "/readyz") == "ok")
+        create_resources(source)
         config = folder / "kubeconfig"
-        config.write_text(json.dumps(_kubeconfig()))
+        config.write_text(json.dumps(kubeconfig()))
         cluster = {"KUBECONFIG": str(config), "HOME": str(folder / "home"), "POD_NAMESPACE": NAMESPACE, "AWS_REGION": "us-east-1"}
         shutil.copy(source / "backend/src/apiserver/config/config.json", folder / "config")
         (folder / "config/samples.json").write_text('{"pipelines": []}')
@@ -148,7 +148,7 @@ def running(folder: Path, *, environment: Mapping[str, str] | None = None) -> It
             DBCONFIG_MYSQLCONFIG_USER="root",
             DBCONFIG_MYSQLCONFIG_PASSWORD="",
             OBJECTSTORECONFIG_HOST="127.0.0.1",
-            OBJECTSTORECONFIG_PORT=str(_OBJECTS),
+            OBJECTSTORECONFIG_PORT=str(OBJECTS),
             OBJECTSTORECONFIG_SECURE="false",
             OBJECTSTORECONFIG_REGION="us-east-1",
             ML_PIPELINE_VISUALIZATIONSERVER_SERVICE_HOST="127.0.0.1",
@@ -183,7 +183,7 @@ def _kubernetes(folder: Path, start: Callable[..., None], binaries: Path) -> Non
         *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"),
     )
     start(
-        *("kubernetes", binaries / "kube-apiserver", f"--etcd-servers={etcd}", f"--secure-port={_KUBERNETES}", "--bind-address=127.0.0.1"),
+        *("kubernetes", binaries / "kube-apiserver", f"--etcd-servers={etcd}", f"--secure-port={PORT}", "--bind-address=127.0.0.1"),
         *(f"--cert-dir={folder / 'certificates'}", "--service-account-issuer=https://kubernetes.default.svc"),
         *(f"--service-account-key-file={key}.pub", f"--service-account-signing-key-file={key}", "--service-cluster-ip-range=10.0.0.0/24"),
         *("--authorization-mode=RBAC", f"--token-auth-file={folder / 'tokens.csv'}", "--disable-admission-plugins=ServiceAccount"),
@@ -230,56 +230,12 @@ def _stores(folder: Path, start: Callable[..., None]) -> None:
         *("database", "mariadbd", "--no-defaults", "--user=mysql", f"--datadir={database}", "--bind-address=127.0.0.1"),
         *(f"--port={_DATABASE}", f"--socket={database / 'socket'}", f"--pid-file={database / 'pid'}"),
     )
-    start("objects", sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", _OBJECTS)
+    start("objects", sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", OBJECTS)
     address, file = f"127.0.0.1:{_METADATA}", folder / "metadata.sqlite"
     start("metadata", sys.executable, "-m", "tests.engines.kubeflow.metadata_server", address, file, PYTHONPATH=str(PROJECT))
-    for name, port in (("MariaDB", _DATABASE), ("the object store", _OBJECTS), ("ML Metadata", _METADATA)):
-        _wait(name, lambda port=port: bool(socket.create_connection(("127.0.0.1", port), timeout=5).close() or True))  # type: ignore[misc]
+    for name, port in (("MariaDB", _DATABASE), ("the object store", OBJECTS), ("ML Metadata", _METADATA)):
+        _wait(name, partial(_listens, port))
     urllib.request.urlopen(urllib.request.Request(BUCKET_URL, method="PUT"), timeout=60).close()
-
-
-def _resources(source: Path) -> None:
-    """Create what an installation of Kubeflow would have in Kubernetes."""
-    anything: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    schema = {"openAPIV3Schema": anything | {"properties": {"spec": anything, "status": anything}}}
-    kinds = [
-        {
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": f"{plural}.argoproj.io"},
-            "spec": {
-                "group": "argoproj.io",
-                "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
-                "scope": "Cluster" if plural.startswith("cluster") else "Namespaced",
-                "versions": [{"name": "v1alpha1", "served": True, "storage": True, "schema": schema}],
-            },
-        }
-        for plural, kind in _ARGO.items()
-    ]
-    keys = {"accesskey": "minio", "secretkey": "minio123"}
-    secret = {"secretName": "mlpipeline-minio-artifact", "accessKeyKey": "accesskey", "secretKeyKey": "secretkey"}
-    # By address: the server takes a host name with a dot in it for a bucket.
-    place = {"endpoint": f"127.0.0.1:{_OBJECTS}", "region": "us-east-1", "disableSSL": True, "forcePathStyle": True}
-    provider = {"default": place | {"credentials": {"fromEnv": False, "secretRef": secret}}}
-    launcher = {
-        "defaultPipelineRoot": f"minio://{BUCKET}/v2/artifacts",
-        "providers": json.dumps({"minio": provider, "s3": provider}),
-    }
-    namespaced: list[dict[str, Any]] = [
-        {"kind": "Secret", "metadata": {"name": secret["secretName"]}, "stringData": keys},
-        {"kind": "ServiceAccount", "metadata": {"name": "pipeline-runner"}},
-        {
-            "kind": "ConfigMap",
-            "metadata": {"name": "workflow-controller-configmap"},
-            "data": {"executor": "imagePullPolicy: IfNotPresent\n"},
-        },
-        {"kind": "ConfigMap", "metadata": {"name": "kfp-launcher"}, "data": launcher},
-    ]
-    _kubectl("create", "namespace", NAMESPACE)
-    schedules = source / "manifests/kustomize/base/pipeline/cluster-scoped/scheduled-workflow-crd.yaml"
-    _kubectl("apply", "--server-side", "-f", str(schedules))
-    for each in (*kinds, *({"apiVersion": "v1", **each} for each in namespaced)):
-        _kubectl("apply", "-f", "-", given=json.dumps(each))
 
 
 @contextmanager
@@ -292,7 +248,7 @@ def _kubelet(folder: Path, binaries: Path, environment: Mapping[str, str]) -> It
         **environment,
     }
     settings = Settings(
-        api=f"https://127.0.0.1:{_KUBERNETES}",
+        api=f"https://127.0.0.1:{PORT}",
         token=TOKEN,
         namespace=NAMESPACE,
         folder=folder / "kubelet",
@@ -310,22 +266,6 @@ def _kubelet(folder: Path, binaries: Path, environment: Mapping[str, str]) -> It
         thread.join()
 
 
-def _kubeconfig() -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": f"https://127.0.0.1:{_KUBERNETES}", "insecure-skip-tls-verify": True}}],
-        "users": [{"name": "u", "user": {"token": TOKEN}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": NAMESPACE}}],
-        "current-context": "x",
-    }
-
-
-def _kubectl(*arguments: str, given: str | None = None) -> str:
-    server = ["kubectl", f"--server=https://127.0.0.1:{_KUBERNETES}", "--insecure-skip-tls-verify", f"--token={TOKEN}", "-n", NAMESPACE]
-    return subprocess.run([*server, *arguments], check=True, capture_output=True, text=True, input=given).stdout
-
-
 @contextmanager
 def _process(log: Path, command: list[str], *, cwd: Path, variables: Mapping[str, str]) -> Iterator[None]:
     with log.open("wb") as out:
@@ -338,6 +278,11 @@ def _process(log: Path, command: list[str], *, cwd: Path, variables: Mapping[str
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # nothing of it is read again
         process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _wait(what: str, there: Callable[[], bool]) -> None:

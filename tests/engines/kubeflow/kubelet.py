@@ -217,7 +217,7 @@ class Pod:
                 if each["name"] in self._states
             ]
 
-        status = {"phase": phase, "startTime": self._began or _now(), "podIP": "127.0.0.1", **more}
+        status: Json = {"phase": phase, "startTime": self._began or _now(), "podIP": "127.0.0.1", **more}
         status |= {"initContainerStatuses": statuses("initContainers"), "containerStatuses": statuses("containers")}
         for _ in range(20):
             try:
@@ -233,11 +233,11 @@ class Pod:
     def _volume(self, volume: Json) -> Path:
         """Return the folder of a volume, with the keys of a secret or a config map as files."""
         if claim := volume.get("persistentVolumeClaim"):
-            folder = self._api.settings.folder / "claims" / str(claim["claimName"])
+            folder: Path = self._api.settings.folder / "claims" / str(claim["claimName"])
             if not folder.is_dir():
                 raise LookupError(f'persistentvolumeclaim "{claim["claimName"]}" not found')
             return folder
-        folder = self._folder / "volumes" / volume["name"]
+        folder = self._folder / "volumes" / str(volume["name"])
         folder.mkdir(parents=True, exist_ok=True)
         for kind, source, name in (("configmap", "configMap", "name"), ("secret", "secret", "secretName")):
             if held := volume.get(source):

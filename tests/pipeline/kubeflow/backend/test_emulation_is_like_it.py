@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.engines.kubeflow.backend import BUCKET
+from tests.engines.kubeflow.cluster import BUCKET
 from tests.pipeline.kubeflow.backend.conftest import Shop
 from tests.pipeline.kubeflow.emulation.compiled import read
 from tests.pipeline.kubeflow.emulation.pod import Cluster
