@@ -73,8 +73,8 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _print_largest(code: str) -> None:
-    told = _run("-X", "importtime", "-c", code).stderr
-    rows = re.findall(r"^import time:\s+\d+ \|\s+(\d+) \|\s+([\w.]+)$", told, flags=re.MULTILINE)
+    report = _run("-X", "importtime", "-c", code).stderr
+    rows = re.findall(r"^import time:\s+\d+ \|\s+(\d+) \|\s+([\w.]+)$", report, flags=re.MULTILINE)
     for microseconds, package in sorted(rows, key=lambda row: -int(row[0]))[:_LARGEST]:
         print(f"{int(microseconds) / 1e6:6.2f} s  {package}")
 

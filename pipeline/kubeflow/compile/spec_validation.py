@@ -73,8 +73,8 @@ def _task_faults(spec: Document) -> Iterator[str]:
 
 
 def _replaced(where: str, text: str) -> Iterator[str]:
-    if found := _ARGO.search(text):
-        yield f"{where}: {text[found.start() : found.start() + 30]!r} would be replaced by Kubeflow; write it without `{{{{`"
+    if placeholder := _ARGO.search(text):
+        yield f"{where}: {text[placeholder.start() : placeholder.start() + 30]!r} would be replaced by Kubeflow; write it without `{{{{`"
 
 
 def _container_faults(spec: Document) -> Iterator[str]:

@@ -13,6 +13,7 @@ import shlex
 import signal
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.error
@@ -26,8 +27,11 @@ from typing import Any
 Json = dict[str, Any]
 TERMINATION_LOG = Path("/dev/termination-log")
 TERMINATION_BYTES = 4096
+OUTPUTS = Path(tempfile.gettempdir(), "outputs")  # of Argo's, in each container
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _POLL_S = 0.3
+_mount_points: list[Path] = []
+_making = threading.Lock()
 _REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 
 
@@ -91,8 +95,6 @@ class Api:
 def run_kubelet(settings: Settings, stopped: threading.Event) -> None:
     """Run the namespace's pods until `stopped` is set, then end them."""
     api, slots = Api(settings), threading.Semaphore(settings.slots)
-    TERMINATION_LOG.touch()  # what containers' own are mounted over
-    ACCOUNT.mkdir(parents=True, exist_ok=True)
     pods: dict[str, Pod] = {}
     while not stopped.is_set():
         with suppress(OSError):  # the API server may be starting, or busy
@@ -109,6 +111,9 @@ def run_kubelet(settings: Settings, stopped: threading.Event) -> None:
         stopped.wait(_POLL_S)
     for pod in pods.values():
         pod.stop()
+    for path in reversed(_mount_points):
+        with suppress(OSError):  # somebody else has put something there
+            path.rmdir() if path.is_dir() else path.unlink()
 
 
 class Pod:
@@ -165,12 +170,12 @@ class Pod:
         self._report("Failed" if failed else "Succeeded")
 
     def _start(self, container: Json, volumes: dict[str, Path]) -> None:
-        """Start a container's process under a shell that mounts its volumes, and a /tmp/outputs and a termination log of its own."""
+        """Start a container's process under a shell that mounts its volumes, a folder for outputs and a termination log of its own."""
         variables = self._environment(container)
         own = self._folder / container["name"]
         (own / "outputs").mkdir(parents=True, exist_ok=True)
         (own / "termination-log").write_bytes(b"")
-        mounts = {"/tmp/outputs": own / "outputs", str(TERMINATION_LOG): own / "termination-log"}
+        mounts = {str(OUTPUTS): own / "outputs", str(TERMINATION_LOG): own / "termination-log"}
         mounts[str(ACCOUNT)] = self._api.settings.folder / "account"
         for mount in container.get("volumeMounts", []):
             if mount["name"] in volumes and not mount["mountPath"].startswith("/var/run/secrets/"):
@@ -178,9 +183,10 @@ class Pod:
         lines = ["set -e"]
         for target, source in sorted(mounts.items()):  # a folder before what is mounted beneath it
             source.exists() or source.mkdir(parents=True)
+            _make_mount_point(Path(target), file=source.is_file())
             at = shlex.quote(target)
-            made = f"mkdir -p {shlex.quote(os.path.dirname(target))}; touch {at}" if source.is_file() else f"mkdir -p {at}"
-            lines += [made, f"mount --bind {shlex.quote(str(source))} {at}"]
+            beneath = f"mkdir -p {shlex.quote(os.path.dirname(target))}; touch {at}" if source.is_file() else f"mkdir -p {at}"
+            lines += [beneath, f"mount --bind {shlex.quote(str(source))} {at}"]  # it may lie in a volume that was mounted before
         command = [
             _REFERENCE.sub(lambda match: variables.get(match[1], match[0]), word)
             for word in (*(container.get("command") or []), *(container.get("args") or []))
@@ -277,6 +283,14 @@ class Pod:
                     raise LookupError(f"{kind} {reference['name']} has no key {reference['key']}")
                 return held.get(reference["key"], b"").decode()
         return ""
+
+
+def _make_mount_point(path: Path, *, file: bool) -> None:
+    """Make what a volume is mounted over, on this machine, and remember it to be removed."""
+    with _making:
+        for missing in [each for each in (*reversed(path.parents), path) if not each.exists()]:
+            missing.touch() if file and missing == path else missing.mkdir()
+            _mount_points.append(missing)
 
 
 def _now() -> str:
