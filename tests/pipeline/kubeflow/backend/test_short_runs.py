@@ -1,15 +1,18 @@
-"""Runs on Kubeflow's real backend that end early: faults of the input, the cache, a termination, what a cluster file says of pods."""
+"""Short runs on Kubeflow's real backend: faults of the input, the cache, a termination, pods of each cluster file, a schedule."""
 
 import json
 import re
 import shutil
 import time
+import urllib.parse
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from components.release.run_outcome import RunOutcome
 from pipeline.kubeflow.compile.cluster import Cluster, load_cluster
 from tests.engines.kubeflow.backend import HOST
 from tests.pipeline.kubeflow.backend.conftest import Shop
@@ -90,12 +93,17 @@ def test_what_is_cached_depends_on_the_data_and_not_on_its_path(shop: Shop, pipe
 
 _MAKE_OUTPUTS = """
 import json, pathlib, sys
-for name, listed in json.loads(sys.argv[1])["outputs"]["artifacts"].items():
+outputs, refused = json.loads(sys.argv[1])["outputs"], json.loads(sys.argv[2])
+for name, listed in outputs["artifacts"].items():
     if name != "executor-logs":
         folder = pathlib.Path(listed["artifacts"][0]["uri"].replace("minio://", "/minio/"))
         folder.mkdir(parents=True)
         (folder / "file").write_text(name)
+if "pushed_model" in outputs["artifacts"]:
+    said = {"artifacts": {"pushed_model": {"artifacts": [{"metadata": {"outcome": json.dumps(refused)}}]}}}
+    pathlib.Path(outputs["outputFile"]).write_text(json.dumps(said))
 """
+_REFUSED = RunOutcome(False, None, ["AUC 0.412 is below 0.500."])
 
 
 def planted(shop: Shop, name: str, file: Path) -> tuple[str, Cluster]:
@@ -105,7 +113,7 @@ def planted(shop: Shop, name: str, file: Path) -> tuple[str, Cluster]:
     spec, platform = yaml.safe_load_all((shop.folder / compiled).read_text(encoding="utf-8"))
     spec.pop("defaultPipelineRoot", None)
     for executor in spec["deploymentSpec"]["executors"].values():
-        executor["container"] |= {"command": ["python", "-S", "-c", _MAKE_OUTPUTS], "args": ["{{$}}"]}
+        executor["container"] |= {"command": ["python", "-S", "-c", _MAKE_OUTPUTS], "args": ["{{$}}", _REFUSED.to_json()]}
     (shop.folder / compiled).write_text(yaml.safe_dump_all([spec, platform]), encoding="utf-8")
     return compiled, cluster
 
@@ -163,3 +171,50 @@ def check_pod(pod: dict[str, Any], cluster: Cluster, step: str) -> None:
     assert [each["name"] for each in pod.get("imagePullSecrets", [])] == list(cluster.pull.secrets)
     if cluster.pull.policy:
         assert main["imagePullPolicy"] == cluster.pull.policy
+
+
+@pytest.fixture(scope="module")
+def scheduled(shop: Shop) -> dict[str, Any]:
+    """A run that Kubeflow's schedule controller started, whose Release says that a gate refused the model."""
+    compiled, _ = planted(shop, "on_schedule", EXAMPLES / "minikube.yaml")
+    made = shop.shelfrank("schedule", compiled, "--cron", "0 * * * * *", "--host", HOST, "--json", "--name", "each-minute")
+    assert made.returncode == 0, made.stderr
+    key = json.loads(made.stdout)["id"]
+    deadline = time.monotonic() + 600
+    while not (runs := runs_of(key)):
+        assert time.monotonic() < deadline, "the controller has started no run"
+        time.sleep(2)
+    followed = shop.followed(runs[0]["run_id"])
+    listed = shop.shelfrank("schedule", "--list", "--host", HOST, "--json")
+    assert shop.shelfrank("schedule", "--remove", "each-minute", "--host", HOST).returncode == 0
+    for run in runs_of(key)[1:]:
+        shop.shelfrank("submit", "--terminate", run["run_id"], "--host", HOST)
+    return {"run": runs[0], "followed": followed, "listed": listed}
+
+
+def runs_of(schedule_id: str) -> list[dict[str, Any]]:
+    """Return the runs of a schedule, the first one first."""
+    wanted = {"predicates": [{"operation": "EQUALS", "key": "recurring_run_id", "string_value": schedule_id}]}
+    query = urllib.parse.urlencode({"filter": json.dumps(wanted)})
+    with urllib.request.urlopen(f"{HOST}/apis/v2beta1/runs?{query}", timeout=60) as response:
+        runs: list[dict[str, Any]] = json.loads(response.read()).get("runs", [])
+    return sorted(runs, key=lambda run: str(run["created_at"]))
+
+
+def test_a_refusal_is_told_in_the_gates_sentence_by_its_artifacts_metadata(scheduled: dict[str, Any]) -> None:
+    assert scheduled["followed"].returncode == 3, scheduled["followed"].stderr
+    last = scheduled["followed"].stderr.strip().splitlines()[-1]
+    assert last.endswith(f"nothing was released: {_REFUSED.refusals[0]} (source: the artifacts' metadata)")
+
+
+def test_a_scheduled_run_is_given_its_own_time_as_the_end_of_the_data(shop: Shop, scheduled: dict[str, Any]) -> None:
+    (pod,) = shop.pods(scheduled["run"]["run_id"], "EventExampleGen")
+    (command,) = [each["command"] for each in pod["spec"]["containers"] if each["name"] == "main"]
+    values = json.loads(command[command.index("--executor_input") + 1])["inputs"]["parameterValues"]
+    assert values["data_until"] == "cron 0 * * * * * in UTC"
+
+
+def test_the_schedules_list_tells_that_its_latest_runs_model_was_refused(scheduled: dict[str, Any]) -> None:
+    (row,) = json.loads(scheduled["listed"].stdout)
+    assert row["last_run"] == scheduled["run"]["run_id"]
+    assert row["last_outcome"] == f"refused: {_REFUSED.refusals[0]}"
