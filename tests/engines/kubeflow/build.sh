@@ -6,34 +6,11 @@ source=$(cd "$1" && pwd)
 mkdir -p "$2/bin"
 build=$(cd "$2" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
-kubernetes=1.34.4 etcd=3.6.16 argo=4.0.5
+argo=4.0.5
 export GOFLAGS=-mod=mod
 
 kubeflow() { # binary, package: of the clone
   [ -x "$build/bin/$1" ] || (cd "$source" && go build -modfile="$build/go.mod" -o "$build/bin/$1" "$2")
-}
-
-program() { # binary, module, version, what to do before it is built: BINARY.go as a module of its own
-  [ -x "$build/bin/$1" ] && return
-  rm -rf "${build:?}/$1" && mkdir "$build/$1"
-  (
-    cd "$build/$1"
-    cp "$here/$1.go" main.go
-    go mod init "$1"
-    go mod edit -require="$2@v$3"
-    "$4" "$2" "$3"
-    go mod tidy
-    go build -o "$build/bin/$1" .
-  )
-}
-
-nothing() { :; }
-
-staged() { # Kubernetes' own go.mod points at folders that its module doesn't hold; the same versions are modules of their own.
-  go mod download "$1@v$2"
-  sed -n '/^replace (/,/^)/p' "$(go env GOMODCACHE)/$1@v$2/go.mod" | awk '/=>/ {print $1}' | while read -r part; do
-    go mod edit -replace="$part=$part@v0.${2#1.}"
-  done
 }
 
 # Go's module proxy serves one release of Argo 4, another than go.mod asks for.
@@ -53,6 +30,5 @@ if ! [ -x "$build/bin/argoexec" ] || ! [ -x "$build/bin/workflow-controller" ]; 
   (cd "$build/argo" && go build -o "$build/bin/argoexec" ./cmd/argoexec && go build -o "$build/bin/workflow-controller" ./cmd/workflow-controller)
 fi
 
-program etcd go.etcd.io/etcd/server/v3 "$etcd" nothing
-program kube-apiserver k8s.io/kubernetes "$kubernetes" staged
+(cd "$here/../kubernetes/servers" && GOFLAGS= go build -o "$build/bin/" ./etcd ./kube-apiserver)
 echo "built: $(ls "$build/bin" | tr '\n' ' ')"
