@@ -2,7 +2,7 @@
 
 Both documents are parsed strictly, as the server does. The rest is what it takes and fails at in the midst of a run, or
 tells without the line's cause: texts that Argo replaces, arguments too large for a process, pods that can't start.
-All other rules of the server are its own to check: tests/pipeline/kubeflow/backend runs every example there.
+All other rules of the server are its own to check, which tests/pipeline/kubeflow/backend does on the real one.
 """
 
 import json

@@ -74,12 +74,6 @@ class Shop:
             document = ElementTree.fromstring(response.read())
         return [str(each.text) for each in document.iter() if each.tag.endswith("}Key") and run_id in str(each.text)]
 
-    def object(self, key: str) -> bytes:
-        """Return an object of the store."""
-        with urllib.request.urlopen(f"{BUCKET_URL}/{key}", timeout=60) as response:
-            content: bytes = response.read()
-        return content
-
     def pods(self, run_id: str, step: str) -> list[dict[str, Any]]:
         """Return the pods of a step, its attempts in order, without its driver's."""
         pods = [pod for pod in self.backend.pods() if pod["metadata"]["labels"].get("pipeline/runid") == run_id]
