@@ -21,7 +21,8 @@ from components.contract.columns import gain_amounts, gains
 from components.contract.dataset import Dataset
 from components.contract.load import parse_dataset
 from components.contract.slices import bands, item_slices
-from components.evaluation.component import Evaluator, FeatureImportance
+from components.evaluation.component import Evaluator
+from components.evaluation.importance.component import FeatureImportance
 from components.evaluation.tfma.eval_config import eval_config
 from components.ingest.component import EventExampleGen
 from components.rehearsal.component import ServingRehearsal

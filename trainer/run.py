@@ -11,6 +11,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from components.contract.load import parse_dataset
 from trainer.config import ranker_config
 from trainer.data.input_pipeline import last_request_us
+from trainer.export.files import CURVE_FILE
 from trainer.export.saved_model import export
 from trainer.fit.checkpoints import Checkpoints
 from trainer.fit.strategy import is_chief, strategy
@@ -18,9 +19,6 @@ from trainer.fit.training import Folders, train
 from trainer.tuning.search_space import tuned
 from trainer.warm_start.champion_weights import write_metadata
 from trainer.warm_start.warm_start import warm_start
-
-CURVE_FILE = os.path.join("assets.extra", "history.json")
-"""Path of the training curve below the exported model: JSON, one row an epoch."""
 
 
 def run_fn(fn_args: FnArgs) -> None:

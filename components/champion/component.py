@@ -8,7 +8,6 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model
 from tfx.utils.path_utils import serving_model_dir
 
-from components.champion.baseline import export_baseline
 from components.champion.baseline_rule import BASELINE
 from components.contract.columns import input_columns
 from components.contract.load import parse_dataset
@@ -50,6 +49,8 @@ def Champion(  # noqa: N802 - TFX names a component by its function
                 (release / file).download(target / file)
         name = f"release {chosen}"
     else:
+        from components.champion.baseline import export_baseline  # imports TensorFlow, which a copy of a release doesn't need
+
         export_baseline(shop, str(target))
         name = BASELINE
     model.set_string_custom_property("champion", name)

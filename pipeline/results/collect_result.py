@@ -15,7 +15,7 @@ from components.rehearsal.report import FILE as REHEARSAL_FILE
 from components.rehearsal.report import Rehearsal
 from pipeline.results.ranked_example import ranked_request
 from pipeline.results.result import RunResult
-from trainer.run import CURVE_FILE
+from trainer.export.files import CURVE_FILE
 from trainer.tuning.trials import TRIALS_FILE, Trial, from_json
 
 

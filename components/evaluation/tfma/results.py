@@ -1,11 +1,14 @@
-"""Read the output of TFX's Evaluator. Imports TensorFlow: read once, then keep `results.to_json`."""
+"""Read the output of TFX's Evaluator. Imports TensorFlow Model Analysis: read once, then keep `results.to_json`."""
 
 import json
+import struct
+from collections.abc import Iterator
+from fnmatch import fnmatch
 
-import tensorflow as tf
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 
 from components.contract.errors import RunError
+from components.contract.storage.object_store import Address
 from components.evaluation.display_names import Slice
 from components.evaluation.metrics.curves import CURVES, Curves
 from components.evaluation.metrics.standard_errors import ESTIMATES
@@ -41,13 +44,24 @@ def read_curves(uri: str) -> dict[Model, Curves]:
 
 
 def _records(uri: str) -> list[bytes]:
-    paths = sorted(tf.io.gfile.glob(f"{uri}/metrics*.tfrecord"))
-    records = [record.numpy() for record in tf.data.TFRecordDataset(paths)] if paths else []
+    folder = Address.parse(uri)
+    names = [name for name in folder.files() if fnmatch(name, "metrics*.tfrecord")]
+    records = [record for name in names for record in _tfrecords((folder / name).read() or b"")]
     if not records:
         raise RunError(
-            f"expected metrics*.tfrecord with records under {uri}, found {len(paths)} files without one; run the Evaluator again"
+            f"expected metrics*.tfrecord with records under {uri}, found {len(names)} files without one; run the Evaluator again"
         )
     return records
+
+
+def _tfrecords(content: bytes) -> Iterator[bytes]:
+    """Yield the records of an uncompressed TFRecord file: 8 bytes of length, 4 of checksum, the record, 4 of checksum."""
+    start = 0
+    while start < len(content):
+        (length,) = struct.unpack_from("<Q", content, start)
+        start += 12
+        yield content[start : start + length]
+        start += length + 4
 
 
 def _slice(key: metrics_for_slice_pb2.SliceKey) -> Slice:

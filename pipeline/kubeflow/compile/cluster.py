@@ -102,7 +102,6 @@ class Step(Strict):
     backoff: Duration | None = Field(
         default=None, description="Pause before the first retry, twice as long before each further one; default: 1m"
     )
-    backoff_limit: Duration | None = Field(default=None, description="The longest such pause; default: 15m")
     timeout: Duration | None = Field(default=None, description="How long an attempt may take; default: 6h")
     node_selector: dict[str, str] | None = Field(default=None, description="Labels of the nodes it may run on")
     tolerations: tuple[Toleration, ...] | None = Field(default=None, description="Of those nodes' taints")
@@ -112,7 +111,7 @@ class Step(Strict):
         return other.model_copy(update={name: getattr(self, name) for name in type(self).model_fields if getattr(self, name) is not None})
 
 
-RETRIED = Step.model_validate({"retries": 2, "backoff": "1m", "backoff_limit": "15m", "timeout": "6h"})
+RETRIED = Step.model_validate({"retries": 2, "backoff": "1m", "timeout": "6h"})
 
 
 class Volume(Strict):
@@ -195,6 +194,11 @@ class Cluster(Strict):
     def checkpoint_folder(self) -> str | None:
         """The folder of checkpoints that outlive the Trainer's pod; None: there is none."""
         return self.checkpoints or (f"{self.volumes[0].path.rstrip('/')}/checkpoints" if self.volumes else None)
+
+    @property
+    def fault_folder(self) -> str | None:
+        """The folder of the faults that steps found in their input, beside the checkpoints; None: there is none."""
+        return f"{self.checkpoint_folder.rstrip('/')}/faults" if self.checkpoint_folder else None
 
     def step(self, name: str) -> Step:
         """Return a step's settings, with the defaults of the file and then of ShelfRank."""

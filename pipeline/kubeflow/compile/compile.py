@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
 from components.contract.base_model import closest
@@ -123,7 +124,8 @@ def compile_pipeline(dataset: str, cluster: Cluster) -> Compiled:
         use_pipeline_spec_2_1=True,
     )
     job = KubeflowV2DagRunner(config).run(pipeline, write_out=False)
-    spec = patch_spec(job["pipelineSpec"], cluster, tuple(runtime_parameters.values()))
+    beam_steps = {each.id for each in pipeline.components if isinstance(each.executor_spec, BeamExecutorSpec)}
+    spec = patch_spec(job["pipelineSpec"], cluster, tuple(runtime_parameters.values()), beam_steps=beam_steps)
     kubernetes = platform_spec(spec, cluster)
     check(spec, kubernetes)
     return Compiled(spec, kubernetes, tuple(runtime_parameters.values()))

@@ -6,12 +6,12 @@ resources, retries and the Kubernetes settings, which belong to a second documen
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from pipeline.kubeflow.compile.cluster import Cluster, Gpu, Step, Toleration
 from pipeline.kubeflow.compile.parameters import Parameter
-from pipeline.kubeflow.step.invocation import OUTPUT_NAMES
+from pipeline.kubeflow.step.invocation import FAULTS, OUTPUT_NAMES, STEP
 
 Document = dict[str, Any]
 
@@ -22,19 +22,22 @@ _DISPLAYED_TYPES = {("SliceReport", "metrics"): "system.Metrics", ("SliceReport"
 RUN_ID = "{{$.pipeline_job_uuid}}"
 """Kubeflow's driver replaces it by the run's id in a parameter that consists of it."""
 
+_TFX_ARGUMENTS = 6  # --executor_class_path, --json_serialized_invocation_args, --json_serialized_inputs_spec_args, each with its value
 _OUTCOME_STEP = "Release"
+_PENDING_S = 86_400.0  # an attempt may wait so long for a node
 _SHARED_MEMORY = "shared-memory"
 _GIGABYTE = 1e9  # the unit of the numeric fields of older backends
 _SUFFIXES = {f"{unit}{i}": base**power for power, unit in enumerate("KMGTPE", 1) for i, base in (("", 1000.0), ("i", 1024.0))} | {"": 1.0}
 
 
-def patch_spec(spec: Document, cluster: Cluster, parameters: tuple[Parameter, ...]) -> Document:
+def patch_spec(spec: Document, cluster: Cluster, parameters: tuple[Parameter, ...], *, beam_steps: Collection[str]) -> Document:
     """Return the pipeline's document with all that the API server needs.
 
     Args:
         spec: as TFX compiled it.
         cluster: settings of its steps.
         parameters: its runtime parameters.
+        beam_steps: the steps that run on Beam.
     """
     spec = copy.deepcopy(spec)
     if cluster.pipeline_root:
@@ -63,15 +66,25 @@ def patch_spec(spec: Document, cluster: Cluster, parameters: tuple[Parameter, ..
             container["resources"] = resources
         if cluster.env:
             container["env"] = [{"name": key, "value": value} for key, value in sorted(cluster.env.items())]
-    declare_outputs(spec)
+    complete_arguments(spec, beam_steps, faults=cluster.fault_folder)
     return spec
 
 
-def declare_outputs(spec: Document) -> None:
-    """Add the names of the declared output artifacts to each container's arguments: the driver adds further outputs."""
+def complete_arguments(spec: Document, beam_steps: Collection[str], *, faults: str | None = None) -> None:
+    """Add to each container's arguments the step's name and those of its declared outputs, to which the driver adds others.
+
+    TFX passes Beam's options to every step. Here only those on Beam get them: any other is spared the import of Beam.
+
+    Args:
+        spec: as TFX compiled it.
+        beam_steps: the steps that run on Beam.
+        faults: folder that keeps faults of their input from one attempt to the next; None: there is none.
+    """
     for name, container in containers(spec):
         declared = spec["components"][name].get("outputDefinitions", {}).get("artifacts", {})
-        container["args"] += [OUTPUT_NAMES, json.dumps(sorted(declared))]
+        if name not in beam_steps:
+            container["args"] = container["args"][:_TFX_ARGUMENTS]
+        container["args"] += [STEP, name, OUTPUT_NAMES, json.dumps(sorted(declared)), *((FAULTS, faults) if faults else ())]
 
 
 def platform_spec(spec: Document, cluster: Cluster) -> Document:
@@ -93,13 +106,21 @@ def gpu_of(cluster: Cluster, name: str) -> Gpu | None:
 
 
 def _retry(step: Step) -> Document:
+    """Return a retry policy.
+
+    Argo counts `backoffMaxDuration` from the start of the first attempt, whatever its name says: later no attempt begins,
+    and one that runs is ended. Left out, it is zero. So it is longer than all attempts together may take.
+    """
+    assert step.retries is not None
     assert step.backoff is not None
-    assert step.backoff_limit is not None
+    assert step.timeout is not None
+    pauses_s = step.backoff * (2**step.retries - 1)
+    attempts_s = (step.retries + 1) * (step.timeout + _PENDING_S)
     return {
         "maxRetryCount": step.retries,
         "backoffDuration": f"{step.backoff:g}s",
         "backoffFactor": 2.0,
-        "backoffMaxDuration": f"{max(step.backoff, step.backoff_limit):g}s",
+        "backoffMaxDuration": f"{pauses_s + attempts_s:.0f}s",
     }
 
 

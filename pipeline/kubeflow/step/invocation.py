@@ -21,6 +21,12 @@ from pipeline.kubeflow.step.artifact_paths import ArtifactPaths
 ABSENT = "absent"
 """An input artifact with this in its metadata is missing: its step had nothing to write."""
 
+STEP = "--step"
+"""Argument of a step's container: its name in the pipeline."""
+
+FAULTS = "--faults"
+"""Argument of a step's container: address of a folder that outlives the pod (`known_fault`); not given where there is none."""
+
 OUTPUT_NAMES = "--json_serialized_output_names"
 """Argument of a step's container: the names of the output artifacts that its component declares, as a JSON list."""
 

@@ -17,7 +17,8 @@ from pipeline.kubeflow.submit.workflow import Workflow
 PUSH_DESTINATION = "push_destination"
 """The runtime parameter with the store's address."""
 
-_JUDGE = "SliceReport"  # prints the outcome to its log
+OUTCOME_STEP = "SliceReport"
+"""The step that prints the outcome to its log."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def find_outcome(client: Kubeflow, run: Any, workflow: Workflow | None) -> Looku
     """
     sources: tuple[tuple[str, Callable[[], RunOutcome | str]], ...] = (
         ("the artifacts' metadata", lambda: _from_metadata(workflow)),
-        (f"the log of {_JUDGE}", lambda: _from_log(client, workflow)),
+        (f"the log of {OUTCOME_STEP}", lambda: _from_log(client, workflow)),
         ("the store", lambda: _from_store(client, run)),
     )
     failed: list[str] = []
@@ -67,7 +68,7 @@ def _from_metadata(workflow: Workflow | None) -> RunOutcome | str:
 def _from_log(client: Kubeflow, workflow: Workflow | None) -> RunOutcome | str:
     if workflow is None:
         return "the server hands out no workflow of the run, and so no pod's name"
-    logs = (workflow.log(client, pod) for pod in reversed(workflow.pods) if pod.step == _JUDGE)
+    logs = (workflow.log(client, pod) for pod in reversed(workflow.pods) if pod.step == OUTCOME_STEP)
     return next((outcome for log in logs if (outcome := last_outcome(log))), "it is gone, or the server doesn't hand it out")
 
 

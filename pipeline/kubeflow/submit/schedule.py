@@ -1,5 +1,6 @@
 """Schedule a compiled pipeline, each run on the data up to its time: `shelfrank schedule`."""
 
+import json
 import sys
 from argparse import Namespace
 from dataclasses import asdict, dataclass
@@ -15,12 +16,16 @@ from components.contract.values.cron import Cron, parse_cron
 from components.contract.values.data_cutoff import scheduled, zone_in, zone_of
 from pipeline.kubeflow.compile.package import Package, read_package
 from pipeline.kubeflow.submit.client import Endpoint, Kubeflow, connect
+from pipeline.kubeflow.submit.run_outcome import OUTCOME_STEP, find_outcome
+from pipeline.kubeflow.submit.steps import FINISHED
 from pipeline.kubeflow.submit.submit import endpoint_from, upload_summary
 from pipeline.kubeflow.submit.upload import Uploaded, all_pages, get_or_create_experiment, upload
+from pipeline.kubeflow.submit.workflow import read_workflow
 from pipeline.terminal.console import console, print_json
 
 UNTIL = "data_until"
 _SHOWN_TIMES, _WIDTH = 3, 140
+_LATEST = 10  # runs; a schedule has one at a time, so one of two has ended
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class ScheduleRow:
         enabled: whether it starts runs.
         upcoming: time of the next run, ISO 8601; "" where it is unknown.
         url: of its page in the UI.
+        last_run: id of its latest run that has ended; "" where there is none.
+        last_outcome: what became of that run's model.
     """
 
     name: str
@@ -42,6 +49,8 @@ class ScheduleRow:
     enabled: bool
     upcoming: str
     url: str
+    last_run: str = ""
+    last_outcome: str = ""
 
 
 def schedule(args: Namespace) -> None:
@@ -177,10 +186,10 @@ def remove(client: Kubeflow, name: str) -> list[str]:
 
 def list_schedules(client: Kubeflow, now: datetime) -> list[ScheduleRow]:
     """Return every schedule, sorted by name."""
-    return sorted((_row(each, client.endpoint, now) for each in _all(client)), key=lambda row: (row.name, row.id))
+    return sorted((_row(client, each, now) for each in _all(client)), key=lambda row: (row.name, row.id))
 
 
-def _row(recurring_run: Any, endpoint: Endpoint, now: datetime) -> ScheduleRow:
+def _row(client: Kubeflow, recurring_run: Any, now: datetime) -> ScheduleRow:
     cron = recurring_run.trigger.cron_schedule.cron if recurring_run.trigger and recurring_run.trigger.cron_schedule else ""
     enabled = recurring_run.status == "ENABLED"
     upcoming = ""
@@ -192,7 +201,32 @@ def _row(recurring_run: Any, endpoint: Endpoint, now: datetime) -> ScheduleRow:
         except InputError:
             pass  # `@every`, or another tool's five fields
     key = str(recurring_run.recurring_run_id)
-    return ScheduleRow(str(recurring_run.display_name), key, cron, enabled, upcoming, endpoint.page("recurringrun", key))
+    return ScheduleRow(
+        str(recurring_run.display_name), key, cron, enabled, upcoming, client.endpoint.page("recurringrun", key), *last_outcome(client, key)
+    )
+
+
+def last_outcome(client: Kubeflow, recurring_run_id: str) -> tuple[str, str]:
+    """Return the id of a schedule's latest run that has ended, and what became of its model; ("", "") where there is none.
+
+    A run whose model was refused succeeds as any other, and nobody follows the runs of a schedule.
+    """
+    its_own = {"operation": 1, "key": "recurring_run_id", "stringValue": recurring_run_id}  # 1: equals
+    listed = client.list_runs(
+        page_size=_LATEST,
+        sort_by="created_at desc",
+        namespace=client.get_user_namespace() or None,
+        filter=json.dumps({"predicates": [its_own]}),
+    )
+    run = next((each for each in listed.runs or () if each.state in FINISHED), None)
+    if run is None:
+        return "", ""
+    if run.state != "SUCCEEDED":
+        return str(run.run_id), str(run.state).lower()
+    outcome = find_outcome(client, run, read_workflow(client, run.run_id, (OUTCOME_STEP,))).outcome
+    if outcome is None:
+        return str(run.run_id), "succeeded; whether its model was released can't be known from here"
+    return str(run.run_id), f"released as release {outcome.version}" if outcome.released else f"refused: {' '.join(outcome.refusals)}"
 
 
 def _undo(client: Kubeflow, name: str, new_id: str, old_ids: list[str]) -> str:
@@ -229,3 +263,6 @@ def _show(rows: list[ScheduleRow]) -> None:
     for row in rows:
         table.add_row(row.name, row.cron or "(other)", "yes" if row.enabled else "no", row.upcoming, row.id)
     console(_WIDTH).print(table)
+    for row in rows:
+        if row.last_run:
+            print(f"{row.name}, latest run that has ended ({row.last_run}): {row.last_outcome}")

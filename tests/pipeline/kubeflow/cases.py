@@ -97,6 +97,16 @@ def _recorded(fake: FakeKubeflow) -> None:
         record_outcome(Address.parse("store"), key, _REFUSED)
 
 
+def _ran_on_schedule(fake: FakeKubeflow) -> None:
+    """Two runs of the schedule: one has ended, one is running."""
+    (schedule,) = fake.recurringruns
+    for state in ("SUCCEEDED", "RUNNING"):
+        key = fake.key("run")
+        fake.runs[key] = {"run_id": key, "display_name": key, "recurring_run_id": schedule, "state": state}
+        fake.runs[key]["created_at"] = f"2026-11-28T0{len(fake.runs)}:00:00Z"
+        fake.end(key)
+
+
 _SUBMIT, _SCHEDULE = "submit pipeline.yaml --poll 0.001", "schedule pipeline.yaml"
 _SERVER_FAILED = '{"error": "Internal Server Error", "code": 13, "message": "database is down", "details": []}'
 
@@ -188,6 +198,13 @@ CASES: dict[str, Case] = {
         "schedule --list",
         0,
         before=(f"{_SCHEDULE} --cron '0 0 3 * * *'", f"{_SCHEDULE} --cron '0 0 4 * * sun' --name weekly"),
+    ),
+    "schedule-list-refused": Case(
+        "schedule --list",
+        0,
+        lambda: _fake(script=_script(inputs=_release_metadata(_REFUSED))),
+        before=(f"{_SCHEDULE} --cron '0 0 3 * * *'",),
+        prepared=_ran_on_schedule,
     ),
     "schedule-list-empty": Case("schedule --list", 0),
     "schedule-remove": Case("schedule --remove shop", 0, before=(f"{_SCHEDULE} --cron '0 0 3 * * *'",)),

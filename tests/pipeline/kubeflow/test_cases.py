@@ -168,3 +168,12 @@ def test_a_removed_schedule_is_gone() -> None:
 @pytest.mark.parametrize(("name", "said"), [("no-answer", "within 0.2 s"), ("cancelled", "was cancelled"), ("login-page", "Log in to Dex")])
 def test_the_cause_is_named(name: str, said: str) -> None:
     assert said in seen(name).text
+
+
+def test_a_schedules_list_tells_what_became_of_the_latest_models() -> None:
+    last = seen("schedule-list-refused").text.splitlines()[-1]
+    assert last == (
+        "shop, latest run that has ended (run-0005): refused: ndcg_at_10 is 0.6012, below the champion's 0.6251 by more than the interval"
+        " allows."
+    )
+    assert "latest run" not in seen("schedule-list").text

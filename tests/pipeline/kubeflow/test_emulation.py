@@ -13,7 +13,7 @@ import pytest
 import yaml
 from google.protobuf.json_format import ParseError
 
-from pipeline.kubeflow.compile.spec_patches import declare_outputs
+from pipeline.kubeflow.compile.spec_patches import complete_arguments
 from tests.pipeline.kubeflow.emulation.backend import Backend
 from tests.pipeline.kubeflow.emulation.compiled import read
 from tests.pipeline.kubeflow.emulation.driver import TYPES, text_of
@@ -26,6 +26,7 @@ PARAMETERS = {
     "count": {"parameterType": "NUMBER_INTEGER", "defaultValue": 3, "isOptional": True},
 }
 FILE = {"artifactType": {"instanceSchema": "title: tfx.File\ntype: object\n"}}
+HOUR = {"backoffMaxDuration": "3600s"}  # from the first attempt's start; without it none is tried again
 # What the shell gets: $1 the whole ExecutorInput, $2 the word, $3 where the output's folder is.
 ARGUMENTS = ["{{$}}", "{{$.inputs.parameters['word']}}", "{{$.outputs.artifacts['made'].path}}"]
 
@@ -180,7 +181,7 @@ def test_a_log_that_the_container_deleted_is_no_artifact(tmp_path: Path) -> None
 def test_a_log_is_kept_of_each_attempt_as_the_release_has_it(tmp_path: Path, backend: Backend, logs: dict[str, str]) -> None:
     flag = tmp_path / "tried"
     script = f'echo "attempt ${{KFP_RETRY_INDEX:-}}"; {MAKE} [ -e {flag} ] || {{ touch {flag}; exit 1; }}'
-    ended = run(tmp_path, {"First": script}, {"First": task(retryPolicy={"maxRetryCount": 1})}, backend=backend)
+    ended = run(tmp_path, {"First": script}, {"First": task(retryPolicy={"maxRetryCount": 1, **HOUR})}, backend=backend)
     assert ended.failed == {}
     folder = ended.path("First", "made").parent
     assert {path.name: path.read_text() for path in folder.iterdir() if path.is_file()} == logs
@@ -328,7 +329,7 @@ def test_a_field_that_the_server_doesnt_know_is_refused(tmp_path: Path) -> None:
 def test_a_failed_step_is_tried_again_in_a_new_pod_as_often_as_its_policy_says(tmp_path: Path) -> None:
     events: list[Event] = []
     script = f'[ ! -e "$3" ]; {MAKE} [ "$KFP_RETRY_INDEX" = 2 ] || kill -9 $$'
-    retried = task(retryPolicy={"maxRetryCount": 2, "backoffDuration": "600s"})
+    retried = task(retryPolicy={"maxRetryCount": 2, "backoffDuration": "600s", **HOUR})
     ended = run(tmp_path, {"First": script}, {"First": retried}, on_event=events.append)
     assert ended.failed == {}
     assert [(event.attempt, event.kind) for event in events] == [
@@ -336,6 +337,15 @@ def test_a_failed_step_is_tried_again_in_a_new_pod_as_often_as_its_policy_says(t
     ]
     assert f"exit code {-signal.SIGKILL}" in events[1].text
     assert ended.path("First", "made").exists()
+
+
+@pytest.mark.parametrize("limit", [{}, {"backoffMaxDuration": "599s"}])
+def test_a_failed_step_isnt_tried_again_past_the_longest_time_of_all_attempts(tmp_path: Path, limit: dict[str, str]) -> None:
+    retried = task(retryPolicy={"maxRetryCount": 2, "backoffDuration": "600s", **limit})
+    events: list[Event] = []
+    ended = run(tmp_path, {"First": "exit 1"}, {"First": retried}, on_event=events.append)
+    assert set(ended.failed) == {"First"}
+    assert [event.attempt for event in events if event.kind == "started"] == [0]
 
 
 def test_a_run_that_failed_is_tried_again_without_the_steps_that_are_done(tmp_path: Path) -> None:
@@ -354,10 +364,10 @@ def test_a_run_that_failed_is_tried_again_without_the_steps_that_are_done(tmp_pa
     assert [again.finished[name].artifacts["made"]["name"] for name in tasks] == ["1", "3", "5"]  # between them those of the logs
 
 
-def test_nothing_begins_once_a_step_has_failed_and_what_runs_may_end(tmp_path: Path) -> None:
-    tasks = {"Bad": task(), "Slow": task(), "Later": task(("Slow",))}
-    ended = run(tmp_path, {"Bad": "exit 3", "Slow": f"sleep 0.5; {MAKE}", "Later": MAKE}, tasks)
-    assert set(ended.finished) == {"Slow"}
+def test_a_step_that_failed_keeps_those_after_it_from_beginning_and_no_other(tmp_path: Path) -> None:
+    tasks = {"Bad": task(), "AfterBad": task(("Bad",)), "Good": task(), "AfterGood": task(("Good",))}
+    ended = run(tmp_path, {"Bad": "exit 3", "AfterBad": MAKE, "Good": f"sleep 0.5; {MAKE}", "AfterGood": MAKE}, tasks)
+    assert set(ended.finished) == {"Good", "AfterGood"}
     assert set(ended.failed) == {"Bad"}
 
 
@@ -376,7 +386,12 @@ def test_who_interrupts_a_run_ends_its_containers(tmp_path: Path) -> None:
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # an event loop of another test lets calls go on after a signal
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, {"First": "sleep 60"}, {"First": task(retryPolicy={"maxRetryCount": 5})}, on_event=interrupt)
+        run(
+            tmp_path,
+            {"First": "sleep 60"},
+            {"First": task(retryPolicy={"maxRetryCount": 5, **HOUR})},
+            on_event=interrupt,
+        )
     (pid,) = started
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
@@ -450,7 +465,7 @@ def test_a_small_pipeline_runs_through_its_containers_by_the_command(tmp_path: P
     say = tiny_pipeline.Say(word="hello", pause_s=0.0)
     graph = Pipeline("tiny", "", components=[say, tiny_pipeline.Double(said=say.outputs["said"])])
     spec = KubeflowV2DagRunner(config).run(graph, write_out=False)["pipelineSpec"]
-    declare_outputs(spec)
+    complete_arguments(spec, beam_steps=())
     (tmp_path / "pipeline.yaml").write_text(yaml.safe_dump(spec))
     ended = subprocess.run(
         [

@@ -44,12 +44,11 @@ def test_the_schema_knows_the_keys_of_the_examples_and_no_other() -> None:
 
 def test_defaults_of_a_step_are_those_that_their_meanings_tell() -> None:
     step, schema = parse_cluster("{}").step("Trainer"), MODELS["Step"]["properties"]
-    assert (step.retries, step.backoff, step.backoff_limit, step.timeout) == (2, 60.0, 900.0, 6 * 3600.0)
+    assert (step.retries, step.backoff, step.timeout) == (2, 60.0, 6 * 3600.0)
     defaults = {key: meaning["description"].partition("default: ")[2] for key, meaning in schema.items()}
     assert {key: default for key, default in defaults.items() if default} == {
         "retries": "2",
         "backoff": "1m",
-        "backoff_limit": "15m",
         "timeout": "6h",
     }
 

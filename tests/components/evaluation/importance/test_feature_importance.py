@@ -13,8 +13,8 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
-from components.evaluation.component import FeatureImportance
 from components.evaluation.importance import request_sample
+from components.evaluation.importance.component import FeatureImportance
 from components.evaluation.importance.feature_importance import Importance, importance
 from components.evaluation.importance.request_sample import drawn, sampled
 from components.evaluation.tfma.saved_model_scorer import SavedModelScorer

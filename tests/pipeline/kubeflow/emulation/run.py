@@ -115,7 +115,7 @@ def execute(
     at_once: int = 2,
     on_event: Callable[[Event], None] = lambda _event: None,
 ) -> Run:
-    """Runs a pipeline to the end, or until a step has failed as often as its retry policy lets it.
+    """Runs a pipeline as far as it gets: a step that has failed as often as its retry policy lets it keeps the later ones from beginning.
 
     Nothing is taken from a cache. A run whose id was there before is tried again, as the button `Retry` does: what has finished stays.
 
@@ -144,8 +144,8 @@ def execute(
     containers = _Containers()
     with ThreadPoolExecutor(at_once) as workers, containers.ended_with_us():
         while waiting or running:
-            # As in Argo, what runs may end once a step has failed, and nothing more begins.
-            ready = [] if failed else [step for step in waiting.values() if _before(step) <= set(records.finished)]
+            # As in Argo, a step that failed keeps those from beginning that come after it, and no other.
+            ready = [step for step in waiting.values() if _before(step) <= set(records.finished)]
             for step in ready[: at_once - len(running)]:
                 del waiting[step.name]
                 try:
@@ -154,7 +154,7 @@ def execute(
                     )
                 except ValueError as error:
                     failed[step.name] = f"{step.name}: failed to resolve inputs: {error}"
-                    break
+                    continue
                 attempt = workers.submit(
                     _tried,
                     step,
@@ -169,7 +169,9 @@ def execute(
                 )
                 running[attempt] = (step, time.perf_counter())
             if not running:
-                break
+                if not ready:
+                    break
+                continue
             for ended in wait(running, return_when=FIRST_COMPLETED).done:
                 step, began = running.pop(ended)
                 seconds[step.name] = time.perf_counter() - began
@@ -196,8 +198,11 @@ def _tried(
     containers: _Containers,
     on_event: Callable[[Event], None],
 ) -> tuple[dict[str, Json], Json]:
-    """As often as the step's retry policy says, without its pauses: with the same input and places, since only the pod is made again."""
-    most = step.task.retry_policy.max_retry_count
+    """As often as the step's retry policy says, without its pauses: with the same input and places, since only the pod is made again.
+
+    Argo counts `backoffMaxDuration` from the start of the first attempt, the pauses with it; left out, it is zero.
+    """
+    policy, first, paused_s = step.task.retry_policy, time.perf_counter(), 0.0
     for attempt in count():
         began = time.perf_counter()
         log = cluster.folder / "runs" / run_id / "logs" / f"{step.name}-{attempt}.log"
@@ -221,7 +226,9 @@ def _tried(
             )
         except StepFailed as error:
             on_event(Event(step.name, attempt, "failed", time.perf_counter() - began, str(error)))
-            if attempt >= most or containers.stopped:
+            paused_s += policy.backoff_duration.seconds * (policy.backoff_factor or 1.0) ** attempt
+            over = time.perf_counter() - first + paused_s > policy.backoff_max_duration.seconds
+            if attempt >= policy.max_retry_count or over or containers.stopped:
                 raise
         else:
             on_event(Event(step.name, attempt, "done", time.perf_counter() - began))

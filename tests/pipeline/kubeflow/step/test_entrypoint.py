@@ -1,51 +1,20 @@
 """The container's command in this process; the emulation runs it as one of its own."""
 
-import inspect
 import json
+import os
+import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import tfx.components  # noqa: F401 - whole, as other tests need it: only a process of its own imports less
 
 sys.path.insert(0, str(Path(__file__).parent))  # where TFX finds the steps below, by their module's name
 
 from pipeline.kubeflow.step.artifact_paths import ROOT
-from pipeline.kubeflow.step.entrypoint import main, step_name
+from pipeline.kubeflow.step.entrypoint import kept_schemes, main
+from pipeline.kubeflow.step.known_fault import RETRY_INDEX
 from pipeline.kubeflow.step.termination import write_termination_message
-
-ADVICE = (
-    "TFX is another than the one that pipeline/kubeflow/step/entrypoint.py was written for. Compare its"
-    " kubeflow_v2_run_executor.py with that of TFX 1.21: what `_run_executor` takes, what it reads of ExecutorInput and writes"
-    " into ExecutorOutput. Change entrypoint.py and invocation.py to fit, run tests/pipeline/kubeflow with the slow tests, and"
-    " then change the version in this test."
-)
-
-
-def test_tfx_has_the_private_function_that_the_entrypoint_calls() -> None:
-    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as container
-
-    assert version("tfx").startswith("1.21."), ADVICE
-    assert list(inspect.signature(container._run_executor).parameters) == ["args", "beam_args"], ADVICE
-    source = inspect.getsource(container._run_executor)
-    for read in ("args.executor_class_path", "args.json_serialized_invocation_args", "args.json_serialized_inputs_spec_args"):
-        assert read in source, ADVICE
-    assert source.count("args.") - source.count("beam_args.") == 5, ADVICE  # It reads nothing else of them.
-    assert "fileio.open(metadata_uri, 'wb')" in source, ADVICE
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("components.ingest.component.EventExampleGen_Executor", "EventExampleGen"),
-        ("components.statistics_gen.component.Executor", "StatisticsGen"),
-        ("tfx.components.trainer.executor.GenericExecutor", "Trainer"),
-        ("components.release.component.Executor", "Release"),
-        ("steps.Say_Executor", "Say"),
-    ],
-)
-def test_a_step_is_called_as_in_the_graph(path: str, name: str) -> None:
-    assert step_name(path) == name
 
 
 def run(
@@ -56,6 +25,7 @@ def run(
     added: dict[str, str] | None = None,
     beam: tuple[str, ...] = (),
     attempt: str = "",
+    faults: Path | None = None,
 ) -> int:
     """Run a step with the outputs that it declares, and with those that a driver adds."""
     invocation = {
@@ -70,8 +40,15 @@ def run(
     }
     declared = {"parameters": {"word": {"parameterType": "STRING"}}}
     arguments = ["--executor_class_path", f"container_steps.{step}_Executor", "--json_serialized_invocation_args", json.dumps(invocation)]
-    arguments += ["--json_serialized_inputs_spec_args", json.dumps(declared), "--json_serialized_output_names", json.dumps([*outputs])]
-    return main([*arguments, *beam])
+    arguments += [
+        "--json_serialized_inputs_spec_args",
+        json.dumps(declared),
+        "--step",
+        step,
+        "--json_serialized_output_names",
+        json.dumps([*outputs]),
+    ]
+    return main([*arguments, *(("--faults", str(faults)) if faults else ()), *beam])
 
 
 @pytest.fixture(autouse=True)
@@ -158,14 +135,87 @@ def test_a_message_for_the_pods_status_is_cut_where_the_kubelet_stops_reading(tm
     assert file.read_text() == "a" + "ü" * 2_047  # 4,095 bytes: half a letter is none
 
 
-@pytest.mark.parametrize(
-    ("step", "runner", "kept"),
-    [("Where", "DataflowRunner", False), ("WhereBeam", "DataflowRunner", True), ("WhereBeam", "FnApiRunner", False)],
-)
-def test_only_steps_whose_workers_are_dataflows_see_addresses_of_google(tmp_path: Path, step: str, runner: str, kept: bool) -> None:
-    from pipeline.kubeflow.step.entrypoint import _kept_schemes
+def test_only_steps_whose_workers_are_dataflows_see_addresses_of_google() -> None:
+    assert kept_schemes(["--runner=DataflowRunner", "--project=p"]) == ("gs://",)
+    assert kept_schemes(["--runner=FnApiRunner"]) == ()
+    assert kept_schemes([]) == ()
 
-    assert _kept_schemes(f"container_steps.{step}_Executor", [f"--runner={runner}"]) == (("gs://",) if kept else ())
+
+def test_a_fault_of_the_input_isnt_looked_for_again_in_the_next_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    faults, status = tmp_path / "faults", tmp_path / "dev/termination-log"
+    status.parent.mkdir()
+    status.touch()
+    monkeypatch.setenv(RETRY_INDEX, "0")
+    assert run(tmp_path, "BadData", outputs={}, faults=faults) == 2
+    sentence = status.read_text()
+    assert "chatter of a library" in capfd.readouterr().err
+    status.write_text("")
+    monkeypatch.setenv(RETRY_INDEX, "1")
+    assert run(tmp_path, "BadData", outputs={}, faults=faults) == 2
+    assert status.read_text() == sentence
+    assert capfd.readouterr().err.splitlines() == ["[BadData] not tried again: the attempt before found this in its input", sentence]
+
+
+def test_a_run_that_is_tried_again_and_any_other_fault_and_step_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = tmp_path / "faults"
+    monkeypatch.setenv(RETRY_INDEX, "0")
+    assert run(tmp_path, "BadData", outputs={}, faults=faults) == 2
+    assert run(tmp_path, "BadCode", outputs={}, faults=faults) == 1
+    assert len([*faults.iterdir()]) == 1
+    monkeypatch.setenv(RETRY_INDEX, "1")
+    outputs = {"page": "system.HTML", "metrics": "system.Metrics"}
+    assert run(tmp_path, "Report", outputs=outputs, faults=faults) == 0
+    monkeypatch.setenv(RETRY_INDEX, "0")
+    monkeypatch.setattr("pipeline.kubeflow.step.entrypoint.run_executor", lambda *_: {"artifacts": {}})
+    assert run(tmp_path, "BadData", outputs={}, faults=faults) == 0
+
+
+def test_a_server_that_counts_no_attempts_gets_each_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(RETRY_INDEX, raising=False)
+    assert run(tmp_path, "BadData", outputs={}, faults=tmp_path / "faults") == 2
+    assert not (tmp_path / "faults").exists()
+
+
+def imported(*executors: str, beam: bool = False) -> set[str]:
+    """Return the packages that a step's process has imported before its executor runs."""
+    code = f"""
+import sys
+from pipeline.kubeflow.step.light_imports import import_tfx
+import_tfx(beam={beam}, buckets=False, evaluator=False)
+import pipeline.kubeflow.step.run_executor
+import kfp.pipeline_spec.pipeline_spec_pb2
+import tfx.orchestration.kubeflow.v2.container.kubeflow_v2_entrypoint_utils
+from tfx.utils.import_utils import import_class_by_path
+for path in {executors}:
+    import_class_by_path(path)
+print(*(name for name, module in sys.modules.items() if module is not None))
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return set(ended.stdout.split())
+
+
+def test_steps_without_a_model_import_neither_tensorflow_nor_beam() -> None:
+    modules = imported(
+        "components.anomalies.component.AnomalyGate_Executor",
+        "components.champion.component.Champion_Executor",
+        "components.schema.component.ContractSchema_Executor",
+        "components.release.component.Executor",
+    )
+    assert not modules & {"tensorflow.python", "apache_beam", "pandas", "tensorflow_model_analysis.metrics", "keras_tuner", "kfp.client"}
+
+
+@pytest.mark.slow
+def test_ingestion_imports_beam_and_no_tensorflow_and_the_report_tensorflow_and_no_beam() -> None:
+    ingestion = imported("components.ingest.component.EventExampleGen_Executor", beam=True)
+    assert "apache_beam" in ingestion
+    assert not ingestion & {"tensorflow.python", "tensorflow_model_analysis.metrics"}
+    report = imported("pipeline.slice_report.SliceReport_Executor")
+    assert "tensorflow.python" in report
+    assert not report & {"apache_beam", "lightgbm", "sklearn", "tensorflow_transform", "tensorflow_model_analysis.metrics"}
 
 
 def test_a_container_without_arguments_says_which_it_needs(capsys: pytest.CaptureFixture[str]) -> None:

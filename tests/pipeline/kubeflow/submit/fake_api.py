@@ -183,6 +183,9 @@ class FakeKubeflow:
             if set(predicate) != {"operation", "key", "stringValue"} or predicate["operation"] not in (1, "EQUALS"):
                 raise Refusal(400, f"filter can't be read: {predicate}")
             rows = [row for row in rows if row.get(predicate["key"]) == predicate["stringValue"]]
+        if query.get("sort_by"):
+            key, _, order = query["sort_by"].partition(" ")
+            rows = sorted(rows, key=lambda row: str(row[key]), reverse=order == "desc")
         start, size = int(query.get("page_token") or 0), min(int(query.get("page_size") or 20), self.page_limit)
         next_page = {"next_page_token": str(start + size)} if start + size < len(rows) else {}
         return ({name: rows[start : start + size], "total_size": len(rows)} if rows else {}) | next_page
@@ -250,6 +253,10 @@ class FakeKubeflow:
             "pipeline_spec": {"pipeline_spec": spec, "platform_spec": platform},
         }
         return self.versions[key]
+
+    def end(self, key: str) -> None:
+        """Let the workflow of a run be that of one which has gone through all of its steps."""
+        self._frames[key] = 2 * len(self.script.steps) + 1
 
     # -- how a run goes -----------------------------------------------------------------------------------------------------------
 

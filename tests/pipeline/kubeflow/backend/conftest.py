@@ -1,0 +1,103 @@
+"""Kubeflow's real backend, started once for these tests, with a shop on the claim of its pods."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+from tests.engines.kubeflow.backend import BUCKET_URL, HOST, Backend, build_folder, missing, running
+from tests.pipeline.shop import shop_without_model
+
+EVENTS = 20_000
+# The least that trains, evaluates and releases; gates that chance passes.
+SETTINGS = """
+model: {epochs: 2, checkpoint_steps: 1}
+gates: {floor: {auc: 0.4}, drop: {auc: 0.9}, slice_drop: {}}
+"""
+CLUSTER = """
+images: {pipeline: shelfrank/pipeline:1}
+default: {retries: 1, backoff: 1s, timeout: 1h}
+"""
+PLANTED = Path(__file__).parents[1] / "planted_container.py"
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A shop, its files beside each other in one folder, and the backend that its pipelines run on."""
+
+    folder: Path
+    backend: Backend
+
+    def shelfrank(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Run a command of ShelfRank's in the shop's folder."""
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "pipeline.cli", *map(str, arguments)]
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+
+    def compiled(self, name: str, *, cluster: str = CLUSTER, settings: str = SETTINGS, **plants: str) -> str:
+        """Compile a pipeline to NAME.yaml, with plants in its steps' containers, and return the file's name."""
+        dataset, file = self.folder / f"{name}-dataset.yaml", self.folder / f"{name}.yaml"
+        dataset.write_text(shop_without_model().replace("name: simulated_shop", f"name: {name}") + settings)
+        (self.folder / f"{name}-cluster.yaml").write_text(cluster)
+        ended = self.shelfrank("compile", dataset.name, "--cluster", f"{name}-cluster.yaml", "-o", file.name)
+        assert ended.returncode == 0, ended.stderr
+        spec, platform = yaml.safe_load_all(file.read_text(encoding="utf-8"))
+        for step, plant in plants.items():
+            spec["deploymentSpec"]["executors"][f"{step}_executor"]["container"]["command"] = ["python", str(PLANTED), plant]
+        file.write_text(yaml.safe_dump_all([spec, platform]), encoding="utf-8")
+        return file.name
+
+    def started(self, file: str, *options: str) -> str:
+        """Start a run, and return its id."""
+        ended = self.shelfrank("submit", file, "--host", HOST, "--no-follow", "--json", *options)
+        assert ended.returncode == 0, ended.stderr
+        return str(json.loads(ended.stdout)["run_id"])
+
+    def followed(self, run_id: str) -> subprocess.CompletedProcess[str]:
+        """Follow a run to its end."""
+        return self.shelfrank("submit", "--follow", run_id, "--host", HOST, "--poll", "2")
+
+    def objects(self, run_id: str) -> list[str]:
+        """Return the keys of a run's objects in the store."""
+        with urllib.request.urlopen(f"{BUCKET_URL}?list-type=2&max-keys=1000", timeout=60) as response:
+            document = ElementTree.fromstring(response.read())
+        return [str(each.text) for each in document.iter() if each.tag.endswith("}Key") and run_id in str(each.text)]
+
+    def pods(self, run_id: str, step: str) -> list[dict[str, Any]]:
+        """Return the pods of a step, its attempts in order, without its driver's."""
+        pods = [pod for pod in self.backend.pods() if pod["metadata"]["labels"].get("pipeline/runid") == run_id]
+        mine = [pod for pod in pods if f".{step}(" in _node(pod) or f".{step}." in _node(pod)]
+        return sorted(mine, key=_node)
+
+
+def _node(pod: dict[str, Any]) -> str:
+    """Return the path of a pod's node in its workflow, such as `shop-x7.root.Trainer.executor(0)`."""
+    return str(pod["metadata"]["annotations"]["workflows.argoproj.io/node-name"])
+
+
+@pytest.fixture(scope="session")
+def backend() -> Iterator[Backend]:
+    if reason := missing():
+        pytest.skip(reason)
+    with tempfile.TemporaryDirectory(dir=build_folder()) as folder, running(Path(folder), environment={"OMP_NUM_THREADS": "1"}) as backend:
+        yield backend
+
+
+@pytest.fixture(scope="session")
+def shop(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    shop = Shop(tmp_path_factory.mktemp("shop"), backend)
+    ended = shop.shelfrank("simulate", "--out", "data", "--events", EVENTS)
+    assert ended.returncode == 0, ended.stderr
+    shutil.copytree(shop.folder / "data", backend.claim("shelfrank") / "data")
+    return shop

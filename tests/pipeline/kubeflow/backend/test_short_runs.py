@@ -1,0 +1,102 @@
+"""Short runs on Kubeflow's real backend: faults of the input, a run of the schedule controller."""
+
+import json
+import re
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.engines.kubeflow.backend import HOST
+from tests.pipeline.kubeflow.backend.conftest import Shop
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_000)]
+
+EXAMPLES = Path(__file__).parents[4] / "examples" / "cluster"
+
+
+@pytest.fixture(scope="module")
+def pipeline(shop: Shop) -> str:
+    return shop.compiled("shop_short")
+
+
+FAULTS = {
+    "EventExampleGen": ("data_root=/shelfrank/nowhere", "/shelfrank/nowhere"),
+    "Champion": ("push_destination=ftp://store", "expected a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX, got ftp://store"),
+}
+
+
+def test_faults_of_the_input_are_told_in_their_own_sentences_and_arent_looked_for_twice(shop: Shop, pipeline: str) -> None:
+    run_id = shop.started(pipeline, *(word for parameter, _ in FAULTS.values() for word in ("--parameter", parameter)))
+    ended = shop.followed(run_id)
+    assert ended.returncode == 1
+    for step, (_, sentence) in FAULTS.items():
+        (told,) = re.findall(rf"^(?:shelfrank submit: )?{step} failed: (.*)$", ended.stderr, flags=re.MULTILINE)
+        assert sentence in told
+        # Kubernetes has the sentence too, and so the UI, when the pod and its log are gone.
+        first, second = shop.pods(run_id, step)
+        for pod in (first, second):
+            (state,) = [each["state"] for each in pod["status"]["containerStatuses"] if each["name"] == "main"]
+            assert sentence in state["terminated"]["message"]
+        assert "Traceback" in shop.backend.log(first["metadata"]["name"])
+        assert f"[{step}] not tried again" in shop.backend.log(second["metadata"]["name"])
+        assert "Traceback" not in shop.backend.log(second["metadata"]["name"])
+
+
+_MAKE_OUTPUTS = """
+import json, pathlib, sys
+for name, listed in json.loads(sys.argv[1])["outputs"]["artifacts"].items():
+    if name != "executor-logs":
+        folder = pathlib.Path(listed["artifacts"][0]["uri"].replace("minio://", "/minio/"))
+        folder.mkdir(parents=True)
+        (folder / "file").write_text(name)
+"""
+
+
+def planted(shop: Shop, name: str, file: Path) -> str:
+    """Compile a pipeline for a cluster file, with containers that only write their outputs, into the store that there is."""
+    compiled = shop.compiled(name, cluster=file.read_text(encoding="utf-8"))
+    spec, platform = yaml.safe_load_all((shop.folder / compiled).read_text(encoding="utf-8"))
+    spec.pop("defaultPipelineRoot", None)
+    for executor in spec["deploymentSpec"]["executors"].values():
+        executor["container"] |= {"command": ["python", "-S", "-c", _MAKE_OUTPUTS], "args": ["{{$}}"]}
+    (shop.folder / compiled).write_text(yaml.safe_dump_all([spec, platform]), encoding="utf-8")
+    return compiled
+
+
+@pytest.fixture(scope="module")
+def scheduled(shop: Shop) -> dict[str, Any]:
+    """A run that Kubeflow's schedule controller started, whose steps only write their outputs."""
+    compiled = planted(shop, "on_schedule", EXAMPLES / "minikube.yaml")
+    made = shop.shelfrank("schedule", compiled, "--cron", "0 * * * * *", "--host", HOST, "--json", "--name", "each-minute")
+    assert made.returncode == 0, made.stderr
+    key = json.loads(made.stdout)["id"]
+    deadline = time.monotonic() + 600
+    while not (runs := runs_of(key)):
+        assert time.monotonic() < deadline, "the controller has started no run"
+        time.sleep(2)
+    shop.followed(runs[0]["run_id"])
+    assert shop.shelfrank("schedule", "--remove", "each-minute", "--host", HOST).returncode == 0
+    for run in runs_of(key)[1:]:
+        shop.shelfrank("submit", "--terminate", run["run_id"], "--host", HOST)
+    return runs[0]
+
+
+def runs_of(schedule_id: str) -> list[dict[str, Any]]:
+    """Return the runs of a schedule, the first one first."""
+    wanted = {"predicates": [{"operation": "EQUALS", "key": "recurring_run_id", "string_value": schedule_id}]}
+    query = urllib.parse.urlencode({"filter": json.dumps(wanted)})
+    with urllib.request.urlopen(f"{HOST}/apis/v2beta1/runs?{query}", timeout=60) as response:
+        runs: list[dict[str, Any]] = json.loads(response.read()).get("runs", [])
+    return sorted(runs, key=lambda run: str(run["created_at"]))
+
+
+def test_a_scheduled_run_is_given_its_own_time_as_the_end_of_the_data(shop: Shop, scheduled: dict[str, Any]) -> None:
+    (pod,) = shop.pods(scheduled["run_id"], "EventExampleGen")
+    (command,) = [each["command"] for each in pod["spec"]["containers"] if each["name"] == "main"]
+    values = json.loads(command[command.index("--executor_input") + 1])["inputs"]["parameterValues"]
+    assert values["data_until"] == "cron 0 * * * * * in UTC"

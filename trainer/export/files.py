@@ -1,0 +1,6 @@
+"""Name the files that an exported model carries beside its SavedModel."""
+
+import os
+
+CURVE_FILE = os.path.join("assets.extra", "history.json")
+"""Path of the training curve below the exported model: JSON, one row an epoch."""
