@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 SEPARATOR = "\x1f"  # the unit separator: the service refuses ids that hold it, so no item's own key begins with it
 
 
+@lru_cache(maxsize=1 << 16)
 def session_hash(name: str) -> int:
     """Hash a session's id to 64 bits, the same in every process (BLAKE2b); never 0, which stands for no session."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True) or 1

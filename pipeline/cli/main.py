@@ -226,7 +226,7 @@ def _stream(stream: argparse.ArgumentParser) -> None:
     written.add_argument("--message", metavar="NAME", help="full name of the Protobuf message")
     written.add_argument("--registry", metavar="URL", help="schema registry whose ids the messages carry (Confluent's wire format)")
     limits = stream.add_argument_group("limits")
-    limits.add_argument("--batch", metavar="N", type=_count, default=20_000, help="messages applied together at most (default: 20000)")
+    limits.add_argument("--batch", metavar="N", type=_count, default=50_000, help="messages applied together at most (default: 50000)")
     limits.add_argument("--linger", metavar="SECONDS", type=_seconds, default=0.05, help="how long to wait for them (default: 0.05)")
     limits.add_argument(
         "--lateness", metavar="SECONDS", type=_seconds, default=3600.0,

@@ -101,7 +101,7 @@ class RedisStates:
         plans: Plans,
         codes: ItemCodes,
         ttl_s: int,
-        key_of: Callable[[str], str] = str,
+        key_of: Callable[[str], str] | None = None,
     ) -> None:
         self._shards, self._codes, self._ttl_s, self._key_of = Shards(client), codes, ttl_s, key_of
         self._users = side_of(shop, "users", plans.users)
@@ -119,7 +119,8 @@ class RedisStates:
 
     def known(self, shopper: str, items: list[str], time_us: int, *, session: int = 0) -> Known:
         """See StateStores."""
-        shopper = self._key_of(shopper)
+        if self._key_of is not None:
+            shopper = self._key_of(shopper)
         user = self._users.key(shopper)
         of_items = [] if self._items is None else [self._items.key(item) for item in items]
         where = _grouped([(self._shards.group(shopper), user), *zip(map(self._shards.group, items), of_items, strict=False)])

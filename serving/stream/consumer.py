@@ -58,7 +58,7 @@ class ConsumerSettings:
         lateness_us: how much older than one before it in its partition an event may be.
     """
 
-    batch: int = 20_000
+    batch: int = 50_000
     linger_s: float = 0.05
     lateness_us: int = 3_600_000_000
 

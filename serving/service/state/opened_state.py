@@ -191,7 +191,7 @@ def _open_redis(settings: Settings, locations: Locations, dataset: Dataset, cata
     except (redis.RedisError, redis.exceptions.RedisClusterException) as error:
         raise InputError(f"expected a node of a Redis Cluster at --redis, got: {error}; is it up, and in cluster mode?") from error
     # The consumer of a stream knows shoppers by what the stream calls them.
-    key_of = partial(pseudonym, salt=settings.salt) if locations.events_to else str
+    key_of = partial(pseudonym, salt=settings.salt) if locations.events_to else None
     states = RedisStates(connection, shop=dataset.name, plans=plans, codes=catalogue.codes, ttl_s=TTL_S, key_of=key_of)
     if locations.load:
         forgotten = Forgotten() if locations.log is None or not locations.log.exists() else read_tombstones(locations.log)

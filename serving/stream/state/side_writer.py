@@ -3,7 +3,8 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from functools import lru_cache
+from typing import NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,6 @@ from serving.stream.state.positions import TTL_S, Position, group_key
 
 Ints = NDArray[np.int64]
 Held = Mapping[bytes, bytes | None]
-ONLY_COMPARE = -1  # in place of a TTL
 _NEVER = np.iinfo(np.int64).min
 
 
@@ -43,15 +43,29 @@ class Lifetimes:
     window_us: int
 
 
-@dataclass(frozen=True)
-class KeyWrite:
-    """Set a key that must hold `held`; of a position with the offset that it says."""
+class KeyWrite(NamedTuple):
+    """Set a key that must hold `held`, or without a value only compare it; of a position with the offset that it says."""
 
     key: bytes
     held: bytes | None
-    value: bytes
-    ttl_s: int
+    value: bytes | None
+    ttl_s: int = 0
     offset: int | None = None
+
+
+class KeyNames(NamedTuple):
+    """Keys of a shopper or an item: of the state, of the remembered ids, of the tombstone; and the group of all three."""
+
+    state: bytes
+    ids: bytes
+    tombstone: bytes
+    group: int
+
+
+@lru_cache(maxsize=1 << 17)
+def _key_names(prefix: bytes, shop: bytes, name: str) -> KeyNames:
+    state = prefix + partitioned(name)
+    return KeyNames(state, ids_key(state), tombstone_key(shop, name), partition_of(name.encode()))
 
 
 @dataclass(frozen=True)
@@ -85,14 +99,16 @@ class SideBatch:
 
     def __init__(self, side: Side, rows: EventRows, batch: EventBatch, origin: Origin, packed: PackedValues, shop: bytes) -> None:
         self.side, self.rows, self.batch, self.origin, self.packed = side, rows, batch, origin, packed
-        self.keys = [side.prefix + partitioned(name) for name in rows.names]
-        self.group = np.array([partition_of(name.encode()) for name in rows.names], np.int64)
+        names = [_key_names(side.prefix, shop, name) for name in rows.names]
+        self.keys = [each.state for each in names]
+        self.ids = [each.ids for each in names]
+        self.tombstones = [each.tombstone for each in names]
+        self.groups = [each.group for each in names]
+        self.group = np.array(self.groups, np.int64)
         self.is_users = rows is batch.users
+        self.guests = batch.guests.tolist() if self.is_users else [False] * len(names)
         self.tag = os.urandom(TAG_BYTES)
         self.ids_dropped = 0  # since their shopper had too many
-        self.tombstones: list[bytes | None] = []
-        if self.is_users:
-            self.tombstones = [None if guest else tombstone_key(shop, name) for name, guest in zip(rows.names, batch.guests, strict=True)]
 
     def groups_of(self, keys: Ints) -> list[int]:
         """Return the groups that some keys belong to."""
@@ -107,13 +123,12 @@ class SideBatch:
         """Return all keys to read of a group."""
         keys = self.position_keys(group)
         for name in np.flatnonzero(self.group == group).tolist():
-            if not self.is_users:
-                keys.append(self.keys[name])
-                continue
-            keys.append(ids_key(self.keys[name]))
-            tombstone = self.tombstones[name]
-            if tombstone is not None:
-                keys += [self.keys[name], tombstone]
+            if self.is_users:
+                keys.append(self.ids[name])
+                if self.guests[name]:
+                    continue
+                keys.append(self.tombstones[name])
+            keys.append(self.keys[name])
         return keys
 
     def positions(self, held: Held, groups: Sequence[int]) -> Ints:
@@ -147,9 +162,9 @@ def user_writes(
     messages = np.flatnonzero(np.isin(group, groups))
     messages = messages[np.argsort(batch.shoppers[messages], kind="stable")]
     names, key = np.unique(batch.shoppers[messages], return_inverse=True)
-    seen = seen_ids.decode([held[ids_key(side.keys[name])] for name in names.tolist()])
-    tombstones = [side.tombstones[name] for name in names.tolist()]
-    until_us = [_NEVER if each is None or (until := time_of(held[each])) is None else until for each in tombstones]
+    seen = seen_ids.decode([held[side.ids[name]] for name in names.tolist()])
+    marks = [None if side.guests[name] else held[side.tombstones[name]] for name in names.tolist()]
+    until_us = [_NEVER if mark is None or (until := time_of(mark)) is None else until for mark in marks]
     codes = np.array([seen_ids.partition_code(name) for name in origin.partitions], np.uint32)
     at = origin.index[messages]
     decisions = decide(
@@ -176,11 +191,10 @@ def user_writes(
     applies[messages], begins[messages] = decisions.applies, decisions.begins
     changed, values = _states(side, held, np.flatnonzero(applies[side.rows.messages]), begins)
     for name, value in zip(changed.tolist(), values, strict=True):
-        tombstone = side.tombstones[name]
-        assert tombstone is not None
-        mine = writes[int(side.group[name])]
-        mine.append(KeyWrite(tombstone, held[tombstone], b"", ONLY_COMPARE))
-        mine.append(KeyWrite(side.keys[name], held[side.keys[name]], value, lifetimes.ttl_s))
+        mine, key_name, tombstone = writes[side.groups[name]], side.keys[name], side.tombstones[name]
+        if held[key_name] is None:  # forgetting changes a state that is there: then its own tag tells
+            mine.append(KeyWrite(tombstone, held[tombstone], None))
+        mine.append(KeyWrite(key_name, held[key_name], value, lifetimes.ttl_s))
     if len(decisions.added.ids):
         window_s = lifetimes.window_us // 1_000_000
         expiry = {
@@ -190,9 +204,10 @@ def user_writes(
         ids, dropped = seen_ids.extended(seen, decisions.added, expiry)
         side.ids_dropped += dropped
         encoded = seen_ids.encode(ids, side.tag)
-        for index in np.unique(decisions.added.keys).tolist():
-            name_of = ids_key(side.keys[names[index]])
-            writes[int(side.group[names[index]])].append(KeyWrite(name_of, held[name_of], encoded[index], lifetimes.ids_ttl_s))
+        remembering = np.unique(decisions.added.keys)
+        for index, name in zip(remembering.tolist(), names[remembering].tolist(), strict=True):
+            ids_name = side.ids[name]
+            writes[side.groups[name]].append(KeyWrite(ids_name, held[ids_name], encoded[index], lifetimes.ids_ttl_s))
     return writes
 
 
@@ -210,7 +225,7 @@ def item_writes(
     new = mine & (origin.offsets[rows.messages] >= positions[np.minimum(group, len(positions) - 1), at])
     changed, values = _states(side, held, np.flatnonzero(new), np.ones(len(side.batch.rows), np.int64))
     for name, value in zip(changed.tolist(), values, strict=True):
-        writes[int(side.group[name])].append(KeyWrite(side.keys[name], held[side.keys[name]], value, lifetimes.ttl_s))
+        writes[side.groups[name]].append(KeyWrite(side.keys[name], held[side.keys[name]], value, lifetimes.ttl_s))
     return writes
 
 
