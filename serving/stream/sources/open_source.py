@@ -15,6 +15,8 @@ from serving.stream.sources.standard_input import StandardInputSource
 
 KINDS = "kafka://HOST:PORT/TOPIC, redis://HOST:PORT/0?stream=NAME, a file or glob of JSON Lines, dead-letters:FOLDER, or -"
 
+_TABLES = (".csv", ".tsv", ".parquet", ".pq")
+
 
 def open_source(address: str, assignment: Assignment, *, group: str, follow: bool = False) -> Source:
     """Open a source. Whether a broker answers is known by the first `poll`.
@@ -40,4 +42,6 @@ def open_source(address: str, assignment: Assignment, *, group: str, follow: boo
     if address.startswith("dead-letters:"):
         folder, _, query = address.removeprefix("dead-letters:").partition("?")
         return DeadLettersSource(Path(folder), assignment, reason=parse_qs(query).get("reason", [None])[-1])
+    if address.lower().endswith(_TABLES):
+        raise InputError(f"{address}: expected JSON Lines, a message a line, got a table by its ending; the dataset file reads it in a run")
     return FilesSource(address, assignment, follow=follow)

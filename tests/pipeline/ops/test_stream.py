@@ -112,6 +112,7 @@ def test_dead_letters_are_taken_once_the_cause_is_mended(client: redis.Redis, tm
         (("--from", "-", "--load"), "--state"),
         (("--from", "-", "--events", "1"), "--events from 0 to 0"),
         (("--from", "amqp://host/queue"), "expected a source"),
+        (("--from", "events.csv"), "expected JSON Lines"),
     ],
 )
 def test_what_cant_be_used_is_refused_with_a_remedy(
