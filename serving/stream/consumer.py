@@ -74,7 +74,7 @@ class Consumer:
         ingested: by partition the position up to which the loaded state has it.
         metrics: that are updated.
         figures: of the events as they come; None for none.
-        settings: see there.
+        settings: of the batches.
     """
 
     def __init__(
@@ -165,8 +165,6 @@ class Consumer:
 
     def _read_again(self, source: Source) -> None:
         """Read all partitions from behind what was applied: what is under way belongs to another division of them."""
-        if self._pending is not None:
-            self._pending.cancel()
         for partition, position in self._positions.items():
             if partition not in self._newly_assigned:
                 source.seek(partition, position)
@@ -230,6 +228,8 @@ class Consumer:
             _LOG.error("%s: the store has lost its last writes; they are read again", moved)
             self._log.rewind(moved.partition, moved.offset)
             self._positions[moved.partition] = moved.offset
+            floor = self._patiently(partial(self._state.floor, moved.partition))
+            self._watermarks_us[moved.partition] = NO_WATERMARK if floor is None else floor.watermark_us
             self._moved = True
             return
         counted = pl.Series(batch.rows[outcome == COUNTED], dtype=pl.Int64).implode()

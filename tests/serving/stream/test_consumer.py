@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import redis
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
 from components.contract.errors import StateUnavailable
@@ -20,7 +21,8 @@ from serving.stream.log.window_files import parsed
 from serving.stream.log.window_log import OFFSET, WindowLog, WindowSettings
 from serving.stream.metrics import StreamMetrics
 from serving.stream.preparation import FAILED, Preparation
-from serving.stream.state.side_writer import Lifetimes
+from serving.stream.state.event_batch import EventBatch
+from serving.stream.state.side_writer import Lifetimes, Origin
 from serving.stream.state.stream_state import StreamState
 from tests.serving.state.private_redis import private_redis
 from tests.serving.stream.memory_topic import MemoryTopic, RowDecoder, payloads
@@ -50,10 +52,11 @@ def consume(
     fails: int = 0,
     deleted: int = 0,
     lateness_s: int = 7_200,
+    kind: type[StreamState] = StreamState,
 ) -> CollectorRegistry:
     """Consume until nothing is left."""
     registry = CollectorRegistry()
-    state = StreamState(
+    state = kind(
         client, shop="stream_shop", plans=plans_of(shop()), codes=ItemCodes(), gap_s=1800, lifetimes=Lifetimes(10**6, 10**6, 7_200_000_000)
     )
     log = WindowLog(WindowSettings(folder / "log", folder / "dead", every_s=1e-9, most_rows=100_000))
@@ -196,3 +199,26 @@ def test_a_store_that_is_gone_ends_a_consumer_that_is_stopped(tmp_path: Path) ->
     stopper.start()
     with pytest.raises(StateUnavailable):
         consumer.run(MemoryTopic({"t/0": payloads([click(1)])}, consumer))
+
+
+def test_a_store_that_lost_its_last_writes_is_read_into_again(client: redis.Redis, tmp_path: Path) -> None:
+    """What a power failure takes from Redis' append-only file, state and positions alike, comes from the source once more."""
+    messages = payloads([click(at) for at in range(40)])
+    consume(client, tmp_path, {"t/0": messages[:10]})
+    before = {key: client.dump(key) for key in client.scan_iter()}
+    lost = False
+
+    class Losing(StreamState):  # type: ignore[misc]
+        def apply(self, batch: EventBatch, origin: Origin) -> NDArray[np.int8]:
+            nonlocal lost
+            if origin.begins[0] >= 30 and not lost:
+                lost = True
+                client.flushall()
+                for key, value in before.items():
+                    client.restore(key, 0, value)
+            return super().apply(batch, origin)
+
+    consume(client, tmp_path, {"t/0": messages}, batch=5, kind=Losing)
+    assert lost
+    assert held(client, ["u1"], "users", ItemCodes()).totals[0].tolist() == [0, 0, 40, 0]
+    assert logged(tmp_path)[OFFSET].sort().to_list() == list(range(40))
