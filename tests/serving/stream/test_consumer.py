@@ -1,7 +1,7 @@
 """The consumer takes each message once into state and log, and sets aside with a reason what it can't take."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,22 +24,9 @@ from serving.stream.preparation import FAILED, Preparation
 from serving.stream.state.event_batch import EventBatch
 from serving.stream.state.side_writer import Lifetimes, Origin
 from serving.stream.state.stream_state import StreamState
-from tests.serving.state.private_redis import private_redis
 from tests.serving.stream.memory_topic import MemoryTopic, RowDecoder, payloads
 from tests.serving.stream.shop import BEGIN_US, CLICK, Row, drawn, shop
 from tests.serving.stream.state.test_stream_state import Flaky, assert_same, held
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[redis.Redis]:
-    with private_redis() as client:
-        yield client
-
-
-@pytest.fixture
-def client(server: redis.Redis) -> redis.Redis:
-    server.flushall()
-    return server
 
 
 def consume(

@@ -1,7 +1,6 @@
 """Entries of Redis Streams come once, from a position on; what was trimmed before it was read is counted."""
 
 import logging
-from collections.abc import Iterator
 
 import pytest
 import redis
@@ -9,20 +8,7 @@ import redis
 from components.contract.errors import InputError, SourceUnavailable
 from serving.stream.sources.redis_settings import PASSWORD_VARIABLE, parse_redis_address
 from serving.stream.sources.redis_streams import RedisStreamsSource
-from tests.serving.state.private_redis import private_redis
 from tests.serving.stream.sources.positions import Positions, read
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[redis.Redis]:
-    with private_redis() as client:
-        yield client
-
-
-@pytest.fixture
-def client(server: redis.Redis) -> redis.Redis:
-    server.flushall()
-    return server
 
 
 def address(client: redis.Redis) -> str:

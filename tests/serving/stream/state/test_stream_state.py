@@ -22,22 +22,9 @@ from serving.stream.state.positions import Position
 from serving.stream.state.side_writer import Lifetimes, Origin
 from serving.stream.state.stream_state import PositionMoved, StreamState
 from tests.serving.state.private_cluster import private_cluster
-from tests.serving.state.private_redis import private_redis
 from tests.serving.stream.shop import BEGIN_US, CLICK, IMPRESSION, Row, drawn, events, shop
 
 GAP_S = 1800
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[redis.Redis]:
-    with private_redis() as client:
-        yield client
-
-
-@pytest.fixture
-def client(server: redis.Redis) -> redis.Redis:
-    server.flushall()
-    return server
 
 
 @pytest.fixture
