@@ -222,33 +222,26 @@ def freshness(per_s: int, *, clicks: int = 500) -> list[float]:
         producer = Producer({"bootstrap.servers": broker.address, "linger.ms": 5, "log_level": 0})
         background = payloads(10**7, seed=2)
         began, sent = time.monotonic(), 0
+
+        def send_due() -> None:
+            """Send the events that are due among the clicks."""
+            nonlocal sent
+            due = int((time.monotonic() - began) * per_s)
+            for _ in range(due - sent):
+                partition, payload = next(background)
+                producer.produce(TOPIC, payload, partition=partition)
+            sent = max(sent, due)
+            producer.poll(0.0005)
+
         for click in range(clicks + 50):
-            until = began + click * 0.05
-            while time.monotonic() < until:
-                due = int((time.monotonic() - began) * per_s)
-                for _ in range(due - sent):
-                    partition, payload = next(background)
-                    producer.produce(TOPIC, payload, partition=partition)
-                sent = max(sent, due)
-                producer.poll(0.001)
+            while time.monotonic() < began + click * 0.05:
+                send_due()
             shopper = f"fresh{click}"
-            event = {
-                "time": time.time_ns() // 1000,
-                "user": shopper,
-                "item": "item000001",
-                "action": "click",
-                "request": "",
-                "session": "s",
-            }
+            event = {"time": BEGIN_US + 2 * 10**8, "user": shopper, "item": "item000001", "action": "click", "request": "", "session": "s"}
             at = time.monotonic()
             producer.produce(TOPIC, json.dumps(event).encode(), partition=click % PARTITIONS)
             while not states.known(shopper, [], time.time_ns() // 1000).user.history_len[0]:
-                due = int((time.monotonic() - began) * per_s)
-                for _ in range(due - sent):
-                    partition, payload = next(background)
-                    producer.produce(TOPIC, payload, partition=partition)
-                sent = max(sent, due)
-                producer.poll(0.0005)
+                send_due()
             if click >= 50:
                 taken.append(time.monotonic() - at)
     return taken
