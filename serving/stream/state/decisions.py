@@ -1,6 +1,6 @@
 """Decide which messages count, and which go on with a list that was begun before."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from serving.stream.state.seen_ids import NOBODY, Seen, Sighting, holders
 
 Ints = NDArray[np.int64]
 COUNTED, REPEATED, LATE, FORGOTTEN = 0, 1, 2, 3  # what becomes of a message
+LATE_MARK = np.uint64(0x5DEECE66D5DEECE6)  # turns a message's id into one that says it was late
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def decide(arrivals: Arrivals, seen: Seen) -> Decisions:
     """Decide on messages by the ids that their shoppers have seen.
 
     A message that is in the state already gets the answer that it got then: it counted if its id is remembered with its
-    own position. One that isn't counts unless its id is remembered with another position, or it is late.
+    own position, it was late if that is remembered, and else it was a repetition. One that isn't counts unless its id is
+    remembered with another position, or it is late.
     """
     times_s = arrivals.times_us // 1_000_000
     rows = Sighting(arrivals.keys, arrivals.ids, arrivals.partitions, arrivals.offsets, times_s, arrivals.spans_s)
@@ -51,7 +53,10 @@ def decide(arrivals: Arrivals, seen: Seen) -> Decisions:
     own = (first[0] == arrivals.offsets) & (first[1] == arrivals.partitions)
     unknown = first[0] == NOBODY
     counts = np.where(arrivals.applied, own, (own | unknown) & ~(unknown & arrivals.late))
-    outcome = np.where(counts, COUNTED, np.where(unknown, LATE, REPEATED)).astype(np.int8)
+    lateness = replace(rows, ids=rows.ids ^ LATE_MARK)
+    late_at = holders(seen, lateness)
+    was_late = (late_at[0] == arrivals.offsets) & (late_at[1] == arrivals.partitions)
+    outcome = np.where(counts, COUNTED, np.where(unknown & (was_late | ~arrivals.applied), LATE, REPEATED)).astype(np.int8)
     outcome[(arrivals.times_us <= arrivals.forgotten_us) & (outcome != REPEATED)] = FORGOTTEN
     new = ~arrivals.applied & unknown & np.isin(outcome, (COUNTED, FORGOTTEN))
     applies = ~arrivals.applied & (outcome == COUNTED)
@@ -69,5 +74,9 @@ def decide(arrivals: Arrivals, seen: Seen) -> Decisions:
     opening = before[0] == NOBODY
     begins[of_list] = opening | ((before[0] == parts.offsets) & (before[1] == parts.partitions))
     opened = opening & ~arrivals.applied[of_list]
-    added = Sighting(*(np.concatenate([getattr(rows, name)[new], getattr(parts, name)[opened]]) for name in Sighting.__dataclass_fields__))
+    newly_late = ~arrivals.applied & (outcome == LATE)
+    remembered = [(rows, new), (parts, opened), (lateness, newly_late)]
+    added = Sighting(
+        *(np.concatenate([getattr(some, name)[chosen] for some, chosen in remembered]) for name in Sighting.__dataclass_fields__)
+    )
     return Decisions(outcome, applies, begins, added)

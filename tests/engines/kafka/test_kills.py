@@ -20,8 +20,12 @@ PARTITIONS, CONSUMERS = 4, 2
 
 
 def of_partition(rows: list[Row], partition: int) -> list[Row]:
-    """The rows with shoppers who are in no other partition."""
-    return [(time_us, user and f"{user}-{partition}", *rest) for time_us, user, *rest in rows]  # type: ignore[misc]
+    """The rows with shoppers, requests and sessions that are in no other partition."""
+
+    def own(name: str) -> str:
+        return name and f"{name}-{partition}"
+
+    return [(time_us, own(user), item, action, own(request), own(session)) for time_us, user, item, action, request, session in rows]
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def send(state: StreamState, parts: dict[str, tuple[int, list[Row]]], *, late: C
     origin = Origin(
         partitions=list(parts),
         begins=[begin for begin, _ in parts.values()],
-        ends=[Position(begin + len(some)) for begin, some in parts.values()],
+        ends=[Position(begin + len(some), max((row[0] for row in some), default=-1)) for begin, some in parts.values()],
         again_from=[begin for begin, _ in parts.values()],
         index=np.array(index, np.int64),
         offsets=np.array(offsets, np.int64),
@@ -267,3 +267,13 @@ def test_ids_of_a_partition_that_lags_behind_another_are_kept(client: redis.Redi
     send(state, {"t/0": (0, [old])})
     send(state, {"t/1": (0, [new])})
     assert send(opened(client), {"t/0": (0, [old, old])}) == {"t/0": [COUNTED, REPEATED]}
+
+
+def test_a_repetition_whose_first_is_forgotten_meanwhile_is_not_taken_for_late(client: redis.Redis) -> None:
+    """The first came by another partition, whose reader has gone far beyond it."""
+    click, later = (BEGIN_US, "u1", "i1", CLICK, "", "s"), (BEGIN_US + 10**11, "u1", "i1", CLICK, "", "s")
+    old = (BEGIN_US - 5, "u1", "i2", CLICK, "", "s")
+    send(opened(client), {"t/1": (0, [click])})
+    assert send(opened(client), {"t/0": (0, [click, old])}, late={1}) == {"t/0": [REPEATED, LATE]}
+    send(opened(client), {"t/1": (1, [later])})  # as far as this reader knows the first id isn't needed any more
+    assert send(opened(client), {"t/0": (0, [click, old])}) == {"t/0": [REPEATED, LATE]}
