@@ -20,7 +20,7 @@ def test_the_page_has_each_route(started: Started) -> None:
 
 
 def test_the_page_has_each_metric_and_rung(started: Started) -> None:
-    named = {f"{name.group()}" for name in re.finditer(r"shelfrank_\w+", METRICS.partition("### Service\n")[2].partition("### Guard\n")[0])}
+    named = {f"{name.group()}" for name in re.finditer(r"shelfrank_\w+", METRICS.partition("### Service\n")[2].partition("\n### ")[0])}
     page = started(shadow="previous").get("/metrics").body.decode()
     kept = {name for name in re.findall(r"^# TYPE (\w+)", page, re.MULTILINE) if not name.endswith("_created")}
     assert named == kept
