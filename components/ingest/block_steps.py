@@ -1,10 +1,4 @@
-"""Define the steps of ingestion, each for one block; no row is a Python object.
-
-scan       a block of a file         -> clean events, by user index      all blocks                -> the item
-index, windows, positive events; catalogue and codes for the service requests   a block of request ids    -> the
-lists of actions that name another user's request, or have no user users      a block of whole users    -> requests,
-and the events that their items' state needs, by item items      a block of whole items    -> the items' state at
-each candidate, by block of users write      a block of whole users    -> examples, the users' state
+"""Define the steps of ingestion, which `components.ingest.steps` lists, each for one block; no row is a Python object.
 """
 
 import json

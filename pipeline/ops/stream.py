@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 import polars as pl
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -19,10 +19,11 @@ from components.contract.errors import InputError, StateUnavailable
 from components.contract.values.event_time import AHEAD_US
 from components.ingest.counts import Counts
 from components.ingest.events.event_columns import impression_code
+from serving.service.state.log_replay import SOURCES
 from serving.service.state.opened_state import TTL_S
 from serving.state.interface import plans_of
 from serving.state.item_codes import ItemCodes
-from serving.state.redis import RedisStates
+from serving.state.redis import RedisStates, open_client
 from serving.stream.consumer import Consumer, ConsumerSettings
 from serving.stream.decode.decoder import EventDecoder
 from serving.stream.events_that_count import Tables, counting, load_tables
@@ -45,7 +46,6 @@ IDS_TTL_S = 7 * 24 * 3600  # as long as brokers keep messages by default: what i
 REDIS_TIMEOUT_S = 10.0
 GC_AFTER = 1_000_000  # objects more than at the last collection
 START_S = 60.0  # that are waited for Redis: it may be starting, too
-SOURCES = "sources.json"
 
 
 @dataclass(frozen=True)
@@ -153,19 +153,11 @@ def connect(store: Store) -> "redis.Redis | redis.RedisCluster":
         StateUnavailable: there is none after START_S.
     """
     import redis
-    from redis.backoff import ExponentialWithJitterBackoff
-    from redis.retry import Retry
 
-    options: dict[str, Any] = {
-        "socket_timeout": REDIS_TIMEOUT_S,
-        "socket_connect_timeout": REDIS_TIMEOUT_S,
-        "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.5), 2),
-        **({"password": store.password} if store.password else {}),
-    }
     until_s = time.monotonic() + START_S
     while True:
         try:
-            client = redis.RedisCluster.from_url(store.url, **options) if store.cluster else redis.Redis.from_url(store.url, **options)
+            client = open_client(store.url, cluster=store.cluster, password=store.password, timeout_s=REDIS_TIMEOUT_S, longest_pause_s=0.5)
             client.ping()
             return client
         except (redis.AuthenticationError, redis.ResponseError, ValueError) as error:

@@ -22,6 +22,8 @@ from typing import Any, final
 
 import numpy as np
 import redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
 
 from components.contract.errors import StateUnavailable
 from components.state.plan import StatePlan
@@ -42,6 +44,7 @@ _LOG = logging.getLogger(__name__)
 LOADED_AT_A_TIME = 2_000
 ATTEMPTS = 8  # then changes are halved: the fewer keys, the fewer conflicts with other writers
 ERASURE_REQUEST_S = 7 * 24 * 3600  # how long an erasure from logs is requested: a service that is down for longer must erase by hand
+CALL_RETRIES = 2  # of a call that the connection broke
 PAUSE_S = 0.002  # at most, before a retry after a conflict
 DELETED, LEFT = 0, -1  # in place of a TTL: delete the key, or leave it unchanged
 Held = dict[bytes, bytes | None]
@@ -378,6 +381,25 @@ class RedisStates:
         features = blank(plan, len(values))
         read_rows(state, np.arange(len(values)), time_us, session, rules(plan), features)
         return features
+
+
+def open_client(url: str, *, cluster: bool, password: str, timeout_s: float, longest_pause_s: float) -> "redis.Redis | redis.RedisCluster":
+    """Return a client whose calls are repeated; a cluster is asked for its nodes at once, a single Redis by the first call.
+
+    Args:
+        url: of a Redis, or of a node of a cluster.
+        cluster: whether it is one.
+        password: "" for none, or for that of the URL.
+        timeout_s: of connecting, and of each answer.
+        longest_pause_s: before a call is repeated.
+    """
+    options: dict[str, Any] = {
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=longest_pause_s), CALL_RETRIES),
+        **({"password": password} if password else {}),
+    }
+    return redis.RedisCluster.from_url(url, **options) if cluster else redis.Redis.from_url(url, **options)
 
 
 def shop_prefix(shop: str) -> bytes:

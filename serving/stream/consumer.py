@@ -20,11 +20,11 @@ import polars as pl
 from components.contract.errors import LogUnavailable, SourceUnavailable, StateUnavailable
 from components.ingest.sources.blocks import ROW
 from serving.stream.batches import Joined, joined, origin_of
-from serving.stream.decode.rejections import TOO_LONG
+from serving.stream.decode.rejections import TOO_LONG, rejected
 from serving.stream.interface import Messages, Source
 from serving.stream.log.window_log import DEAD_COLUMNS, OFFSET, WindowLog
 from serving.stream.metrics import StreamMetrics
-from serving.stream.preparation import Preparation, Prepared, reasons
+from serving.stream.preparation import Preparation, Prepared
 from serving.stream.state.decisions import COUNTED, LATE
 from serving.stream.state.positions import NO_WATERMARK
 from serving.stream.state.stream_state import PositionMoved, StreamState
@@ -234,7 +234,8 @@ class Consumer:
             return
         counted = pl.Series(batch.rows[outcome == COUNTED], dtype=pl.Int64).implode()
         raw = prepared.raw.filter(pl.col(ROW).is_in(counted))
-        late = reasons(batch.rows[outcome == LATE].tolist(), LATE_REASON, "")
+        late_rows = batch.rows[outcome == LATE]
+        late = rejected(late_rows, LATE_REASON, [""] * len(late_rows))
         self._record(messages, raw, pl.concat([prepared.rejected, late]).unique("row", keep="first", maintain_order=True))
         for part, end in zip(messages.parts, origin.ends, strict=True):
             self._positions[part.partition], self._watermarks_us[part.partition] = part.next_offset, end.watermark_us

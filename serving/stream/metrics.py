@@ -44,7 +44,6 @@ class StreamMetrics:
             "Age of a batch's oldest message, since the source took it in, when it is in the state", registry=registry,
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600),
         )  # fmt: skip
-        self._partitions: set[str] = set()
         self._asked_s = 0.0
         self._counted: dict[str, int] = {}
 

@@ -1,7 +1,6 @@
 """Prepare messages for the state: decode them, and select the events that count."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -13,7 +12,7 @@ from components.contract.values.event_time import AHEAD_US
 from components.ingest.counts import Counts
 from serving.state.item_codes import ItemCodes
 from serving.stream.batches import Joined, joined
-from serving.stream.decode.rejections import SCHEMA
+from serving.stream.decode.rejections import SCHEMA, rejected
 from serving.stream.events_that_count import UNKNOWN_ITEM, Tables, counting
 from serving.stream.interface import Decoder
 from serving.stream.state.event_batch import EventBatch, event_batch
@@ -75,23 +74,19 @@ class Preparation:
             if len(messages.values) == 1:
                 return [self._failed(messages, error, now_us)]
             return [prepared for half in _halves(messages) for prepared in self.prepare(half)]
-        rejected = [
+        refused = [
             decoded.rejected.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items()),
-            reasons(unknown.to_list(), UNKNOWN_ITEM, ""),
+            rejected(unknown.to_list(), UNKNOWN_ITEM, [""] * len(unknown)),
         ]
-        first = pl.concat(rejected).unique("row", keep="first", maintain_order=True)
+        first = pl.concat(refused).unique("row", keep="first", maintain_order=True)
         return [Prepared(messages, events, batch, decoded.raw, first, {**decoded.counts, **counts.numbers}, now_us)]
 
     def _failed(self, messages: Joined, error: Exception, now_us: int) -> Prepared:
         """Return a message that makes the code fail, to be set aside: it mustn't stop the stream."""
         decoded = self._decoder.decode([], now_us=now_us)
         batch = event_batch(decoded.events, self._dataset, self._codes)
-        return Prepared(messages, decoded.events, batch, decoded.raw, reasons([0], FAILED, f"{type(error).__name__}: {error}"), {}, now_us)
-
-
-def reasons(rows: Sequence[int], reason: str, detail: str) -> pl.DataFrame:
-    """Return SCHEMA of rows that share one."""
-    return pl.DataFrame({"row": rows, "reason": [reason] * len(rows), "detail": [detail] * len(rows)}, schema=SCHEMA)
+        refused = rejected([0], FAILED, [f"{type(error).__name__}: {error}"])
+        return Prepared(messages, decoded.events, batch, decoded.raw, refused, {}, now_us)
 
 
 def _halves(messages: Joined) -> list[Joined]:

@@ -28,7 +28,6 @@ from serving.state.tombstones import Forgotten, read_tombstones
 _LOG = logging.getLogger(__name__)
 TTL_S = 90 * 24 * 3600  # of what Redis keeps after a shopper's or a product's last event
 REDIS_TIMEOUT_S = 0.25
-REDIS_RETRIES = 2
 SAVED_EVERY_S = 60.0
 SAVING_SHARE = 20  # a snapshot is taken again after as many times as long as it took, at the least
 
@@ -169,24 +168,17 @@ def _format_time(time_us: int) -> str:
 def _open_redis(settings: Settings, locations: Locations, dataset: Dataset, catalogue: Catalogue) -> OpenedState:
     # Imported only where it is used: the import is slow.
     import redis
-    from redis.backoff import ExponentialWithJitterBackoff
-    from redis.retry import Retry
 
-    from serving.state.redis import RedisStates
+    from serving.state.redis import RedisStates, open_client
 
     plans = plans_of(dataset)
-    options = {
-        "password": locations.redis_password or None,
-        "socket_timeout": REDIS_TIMEOUT_S,
-        "socket_connect_timeout": REDIS_TIMEOUT_S,
-        "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.1), REDIS_RETRIES),
-    }
-    options = {name: value for name, value in options.items() if value is not None}
     try:
-        connection = (
-            redis.RedisCluster.from_url(locations.redis, **options)
-            if locations.redis_cluster
-            else redis.Redis.from_url(locations.redis, **options)
+        connection = open_client(
+            locations.redis,
+            cluster=locations.redis_cluster,
+            password=locations.redis_password,
+            timeout_s=REDIS_TIMEOUT_S,
+            longest_pause_s=0.1,
         )
     except (redis.RedisError, redis.exceptions.RedisClusterException) as error:
         raise InputError(f"expected a node of a Redis Cluster at --redis, got: {error}; is it up, and in cluster mode?") from error

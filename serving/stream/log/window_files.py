@@ -47,7 +47,7 @@ def windows(folder: Path, kind: str, partition: str) -> list[WindowFile]:
     return sorted(window for window in named if window is not None and window.partition == partition)
 
 
-def ends(names: "list[str]") -> dict[str, int]:
+def ends(names: list[str]) -> dict[str, int]:
     """Return by partition the offset after the last window of events among some files' names."""
     last: dict[str, int] = {}
     for window in filter(None, map(parsed, names)):

@@ -222,7 +222,7 @@ def item_writes(
     touched = np.zeros(positions.shape, np.bool_)
     touched[group[mine], at[mine]] = True
     writes = side.position_writes(held, positions, touched)
-    new = mine & (origin.offsets[rows.messages] >= positions[np.minimum(group, len(positions) - 1), at])
+    new = mine & (origin.offsets[rows.messages] >= positions[group, at])
     changed, values = _states(side, held, np.flatnonzero(new), np.ones(len(side.batch.rows), np.int64))
     for name, value in zip(changed.tolist(), values, strict=True):
         writes[side.groups[name]].append(KeyWrite(side.keys[name], held[side.keys[name]], value, lifetimes.ttl_s))
