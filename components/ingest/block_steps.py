@@ -1,5 +1,4 @@
-"""Define the steps of ingestion, which `components.ingest.steps` lists, each for one block; no row is a Python object.
-"""
+"""Define the steps of ingestion, which `components.ingest.steps` lists, each for one block; no row is a Python object."""
 
 import json
 import os

@@ -1,6 +1,5 @@
 """Steps on Beam in processes that share nothing but files: the same bytes as in the process itself."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,14 +14,13 @@ from pipeline.beam.job_service import beam_service
 from pipeline.beam.preset_options import Portable
 from pipeline.beam.presets import beam_args
 from pipeline.terminal.root_cause import root_cause
-from tests.components.ingest.generators.random_shops import SHOPS, dataset_text, ingested, parsed, write_log
+from tests.components.ingest.generators.random_shops import SHOPS, dataset_text, parsed, write_log
+from tests.components.ingest.same_bytes import assert_same_bytes
 from tests.components.ingest.test_determinism import large_log
-from tests.components.ingest.with_beam import ingest_on
-from tests.components.ingest.without_beam import digests, job_of
+from tests.components.ingest.without_beam import job_of
 from tests.pipeline.beam.whole_graph import RESULTS, whole_run, write_shop
 
 ROOT = Path(__file__).resolve().parents[3]
-PARTITIONS = 3
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +30,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portable]:
 
 
 def test_ingestion_in_a_worker_of_a_pool_writes_the_same_bytes(elsewhere: Portable, tmp_path: Path) -> None:
-    text = dataset_text(SHOPS["sampling"])
-    write_log(tmp_path / "data", large_log(300), files=2, group_rows=60)
-    ingest_on(elsewhere, text, tmp_path / "data", tmp_path / "there", partitions=PARTITIONS)
-    here = ingested(text, tmp_path / "data", tmp_path / "here", partitions=PARTITIONS)
-    for part in ("examples", "state"):
-        assert digests(tmp_path / "there" / part) == digests(tmp_path / "here" / part)
-        assert digests(tmp_path / "there" / part)
-    report = json.loads((tmp_path / "there" / "report.json").read_text())
-    assert report["counts"].items() >= here.counts.numbers.items()
+    assert_same_bytes(elsewhere, tmp_path, shop="sampling")
     modules = (tmp_path / "there" / "modules").read_text().splitlines()
     assert "components.ingest.block_steps" in modules
     assert not {"tensorflow", "tfx", "trainer", "pipeline"} & set(modules)
