@@ -1,0 +1,1 @@
+"""Compare a serving window with what a release was trained on, and decide what to do."""
