@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 def hashed(ids: "pa.Array[Any]") -> NDArray[np.uint64]:
     """Hash ids [N] to 8 bytes of BLAKE2b; an id is a text, bytes or a whole number, and a missing one is ""."""
     encoded = ids.dictionary_encode("encode")
-    of_distinct = np.array([_hash(value) for value in encoded.dictionary.to_pylist()], np.uint64)
+    of_distinct = np.array([hash_id(value) for value in encoded.dictionary.to_pylist()], np.uint64)
     hashes: NDArray[np.uint64] = of_distinct[encoded.indices.to_numpy(zero_copy_only=False)]
     return hashes
 
 
-def _hash(value: bytes | str | int | None) -> int:
+def hash_id(value: bytes | str | int | None) -> int:
+    """Hash one id as `hashed` does."""
     text = value if isinstance(value, bytes) else b"" if value is None else str(value).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 

@@ -1,0 +1,163 @@
+"""Test whether two windows have one distribution, where rows of a shopper depend on each other and days differ.
+
+A window is counts [G, C] of G groups of shoppers in C cells. A statistic is a mean of a score over rows, hence a ratio
+of sums over groups; its variance comes from the groups (linearisation, Cochran 1977, section 6), which are independent.
+A shopper is in the same group in both windows, so groups are paired. To this comes what days differ by beyond that
+(DerSimonian and Laird, Controlled Clinical Trials 1986, method of moments), estimated on the days of the reference:
+a Monday isn't a Sunday, and that alone is no drift. Nor is what the reference's days move by already, as counts since
+ever do: the window is compared with their line continued to its days, with the error of its slope.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+
+MIN_DAYS = 5
+"""Of the reference, from which what days differ by is estimated; with fewer it is taken for nothing."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Counts of a reference and a window in the same C cells.
+
+    Attributes:
+        reference: [G, C] by group of shoppers.
+        window: [G, C].
+        by_day: [D, C] the reference by day.
+        days: [D] those days, in days since 1970.
+        window_days: [W] the window's.
+    """
+
+    reference: Floats
+    window: Floats
+    by_day: Floats
+    days: NDArray[np.int64]
+    window_days: NDArray[np.int64]
+
+    def mapped(self, cells: Callable[[Floats], Floats]) -> "Windows":
+        """Return the windows with other cells, which `cells` makes of counts [N, C]."""
+        return replace(self, reference=cells(self.reference), window=cells(self.window), by_day=cells(self.by_day))
+
+
+@dataclass(frozen=True)
+class _Days:
+    """What days add to the change of S means: by their line, and the covariance around it, with its freedom."""
+
+    line: Floats  # [S]
+    covariance: Floats  # [S, S]
+    freedom: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """A mean in the window against the reference's, continued to the window's days, with the standard error of the
+    difference and its two-sided p value."""
+
+    reference: float
+    window: float
+    error: float
+    p: float
+
+    @property
+    def difference(self) -> float:
+        """The window's minus the reference's."""
+        return self.window - self.reference
+
+
+def mean_change(windows: Windows, scores: Floats) -> Change:
+    """Test for a change of the mean of `scores` [C] over rows, by Student's t on groups and days.
+
+    The degrees of freedom are Satterthwaite's (Biometrics Bulletin 1946) for the sum of the two variances.
+    """
+    reference, own = _means(windows.reference, scores[:, None])
+    window, others = _means(windows.window, scores[:, None])
+    days = _days(windows, scores[:, None])
+    from_groups = float(_covariance(others - own)[0, 0])
+    variance = from_groups + float(days.covariance[0, 0])
+    expected, mean = float(reference[0] + days.line[0]), float(window[0])
+    if variance <= 0:
+        return Change(expected, mean, 0.0, 1.0 if expected == mean else 0.0)
+    error = float(np.sqrt(variance))
+    p = 2 * float(stats.t.sf(abs(mean - expected) / error, _freedom(from_groups, variance, len(own), days.freedom)))
+    return Change(expected, mean, error, p)
+
+
+def mean_error(counts: Floats, scores: Floats) -> float:
+    """Return the standard error of the mean of `scores` [C] over the rows of counts [G, C]."""
+    _, influences = _means(counts, scores[:, None])
+    return float(np.sqrt(_covariance(influences)[0, 0]))
+
+
+def shares_change(windows: Windows) -> float:
+    """Return the p value of a change of the cells' shares: the chi-square test of a 2 x C contingency table.
+
+    It has the second-order correction of Rao and Scott (Annals of Statistics 1984) for clustered rows in the F form of
+    Thomas and Rao (1987); where rows are independent it is Pearson's.
+    """
+    cells = windows.reference.shape[1]
+    identity = np.eye(cells)
+    reference, own = _means(windows.reference, identity)
+    window, others = _means(windows.window, identity)
+    days = _days(windows, identity)
+    pooled = windows.reference.sum(axis=0) + windows.window.sum(axis=0)
+    weights = 1 / np.sqrt(np.maximum(pooled / pooled.sum(), 1e-12))
+    from_groups = _covariance(others - own) * np.outer(weights, weights)
+    covariance = from_groups + days.covariance * np.outer(weights, weights)
+    trace, squares = float(np.trace(covariance)), float((covariance**2).sum())
+    statistic = float((((window - reference - days.line) * weights) ** 2).sum())
+    if trace <= 0:
+        return 1.0 if statistic == 0 else 0.0
+    freedom = trace**2 / squares
+    of_trace = _freedom(float(np.trace(from_groups)), trace, len(own), days.freedom)
+    return float(stats.f.sf(statistic / trace, freedom, freedom * of_trace))
+
+
+def _means(counts: Floats, scores: Floats) -> tuple[Floats, Floats]:
+    """Return means [S] of scores [C, S] over rows, and each group's influence [G, S] on them."""
+    total = counts.sum()
+    means = counts.sum(axis=0) @ scores / total
+    return means, (counts @ scores - counts.sum(axis=1, keepdims=True) * means) / total
+
+
+def _freedom(from_groups: float, total: float, groups: int, freedom_of_days: int) -> float:
+    """Return Satterthwaite's degrees of freedom of a variance that comes from groups of shoppers and the rest from days."""
+    from_days = total - from_groups
+    return float(total**2 / (from_groups**2 / (groups - 1) + (from_days**2 / freedom_of_days if from_days > 0 else 0.0)))
+
+
+def _covariance(influences: Floats) -> Floats:
+    groups = len(influences)
+    centered = influences - influences.mean(axis=0)
+    covariance: Floats = groups / (groups - 1) * centered.T @ centered
+    return covariance
+
+
+def _days(windows: Windows, scores: Floats) -> _Days:
+    """Fit a line to the means of the reference's days by least squares, and what days differ from it by.
+
+    What they differ by for their rows alone is taken off as if rows were independent, the least it can be: how much of
+    a day's rows depend on each other isn't known.
+    """
+    rows = windows.by_day.sum(axis=1)
+    by_day, days, rows = windows.by_day[rows > 0], windows.days[rows > 0], rows[rows > 0]
+    size = scores.shape[1]
+    if len(days) < MIN_DAYS:
+        return _Days(np.zeros(size), np.zeros((size, size)), 1)
+    shares = by_day.sum(axis=0) / rows.sum()
+    centered = scores - shares @ scores
+    of_rows = (centered * shares[:, None]).T @ centered * float(np.mean(1 / rows))
+    means = by_day @ scores / rows[:, None]
+    offsets = days - days @ rows / rows.sum()  # from the middle of the rows, where the line goes through their mean
+    slope = (offsets - offsets.mean()) @ means / ((offsets - offsets.mean()) ** 2).sum()
+    residuals = means - means.mean(axis=0) - (offsets - offsets.mean())[:, None] * slope
+    around = residuals.T @ residuals / (len(days) - 2)
+    sizes, directions = np.linalg.eigh(around - of_rows)
+    between = (directions * np.maximum(sizes, 0)) @ directions.T
+    ahead = float(np.mean(windows.window_days)) - float(days @ rows / rows.sum())
+    covariance = between * (1 / len(windows.window_days) + 1 / len(days)) + around * ahead**2 / ((offsets - offsets.mean()) ** 2).sum()
+    return _Days(slope * ahead, covariance, len(days) - 2)

@@ -1,0 +1,68 @@
+"""Compare all columns of two windows, with false alarms controlled over all of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from components.drift.category_comparison import CategoryComparison, compare_categories
+from components.drift.category_sketch import CategorySketch
+from components.drift.number_comparison import NumberComparison, compare_numbers
+from components.drift.number_sketch import NumberSketch
+from components.drift.window_sketch import WindowSketch
+
+Comparison = NumberComparison | CategoryComparison
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnChange:
+    """A column's comparison, and which of its tests are significant over all columns.
+
+    Attributes:
+        comparison: of the column's two windows.
+        distribution: its distribution changed.
+        missing: the share of missing values changed.
+        unseen: more values are new than the shop adds anyway.
+    """
+
+    comparison: Comparison
+    distribution: bool
+    missing: bool
+    unseen: bool
+
+
+def compare_windows(reference: WindowSketch, window: WindowSketch, *, false_discovery_rate: float) -> dict[str, ColumnChange]:
+    """Compare the columns that both windows have.
+
+    Over the tests of all columns the false discovery rate is controlled by Benjamini and Hochberg (Journal of the Royal
+    Statistical Society B 1995), valid for tests that are positively dependent, as those of features are that follow
+    each other. If nothing has changed, that is the probability of any false alarm. It holds for one window; windows
+    that don't overlap are each judged by it.
+    """
+    compared = {name: _compare(reference.columns[name], sketch) for name, sketch in window.columns.items() if name in reference.columns}
+    tests = {(name, test): p for name, comparison in compared.items() for test, p in _p_values(comparison).items()}
+    adjusted = stats.false_discovery_control(np.clip(list(tests.values()), 0, 1)) if tests else []
+    significant = {key for key, p in zip(tests, adjusted, strict=True) if p <= false_discovery_rate}
+    return {
+        name: ColumnChange(
+            comparison=comparison,
+            distribution=(name, "distribution") in significant,
+            missing=(name, "missing") in significant,
+            unseen=(name, "unseen") in significant,
+        )
+        for name, comparison in compared.items()
+    }
+
+
+def _compare(reference: NumberSketch | CategorySketch, window: NumberSketch | CategorySketch) -> Comparison:
+    if isinstance(reference, NumberSketch) and isinstance(window, NumberSketch):
+        return compare_numbers(reference, window)
+    if isinstance(reference, CategorySketch) and isinstance(window, CategorySketch):
+        return compare_categories(reference, window)
+    raise TypeError("expected a column of one kind in both windows, got numbers and texts")
+
+
+def _p_values(comparison: Comparison) -> Mapping[str, float]:
+    values = {"distribution": comparison.p, "missing": comparison.missing.p}
+    return {**values, "unseen": comparison.unseen.p} if isinstance(comparison, CategoryComparison) else values

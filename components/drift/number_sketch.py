@@ -1,0 +1,87 @@
+"""Count a column of numbers in logarithmic bins: mergeable, of fixed size, with a relative resolution of 3 %.
+
+A bin is the sign, the exponent and the first five bits of the mantissa of a float32, as in HDR histograms and DDSketch
+(Masson et al., VLDB 2019), so bins are the same in every window and sketches add up bin by bin. Magnitudes below 2^-20
+count as 0, those from 2^44 on as the greatest. Counts are kept by group of shoppers, from which tests take their
+variance, and by day.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.state.jit import compiled
+
+GROUPS = 64
+"""Groups of shoppers, by hash: all rows of a shopper are in one, so groups are independent and rows needn't be."""
+
+MAGNITUDES = 2048
+BINS = 2 * MAGNITUDES
+"""Magnitudes of positive values, 0 the least, then those of negative ones."""
+
+MISSING = BINS
+"""Where missing values are counted, after the bins."""
+
+_DROPPED_BITS = 18  # of a float32: 32 bins to each power of two
+_LEAST = ((127 - 20) << 23 >> _DROPPED_BITS) - 1  # what 2^-20 begins with, less one: magnitude 0 is below it
+_NAN_FROM = 0x7F800001
+
+Ints = NDArray[np.int64]
+
+
+@dataclass
+class NumberSketch:
+    """Counts of a column's values; NaN is missing. All arrays are changed in place by `add`."""
+
+    counts: NDArray[np.uint32] = field(default_factory=lambda: np.zeros((GROUPS, BINS + 1), np.uint32))  # by group and bin
+    by_day: dict[int, NDArray[np.uint32]] = field(default_factory=dict)  # days since 1970 to counts by bin
+
+    def add(self, values: NDArray[np.float32], groups: NDArray[np.uint8], days: NDArray[np.int32]) -> None:
+        """Count values [N] of shoppers' groups [N] on days [N]."""
+        if not len(values):
+            return
+        first = int(days.min())
+        counted = np.zeros((int(days.max()) - first + 1, BINS + 1), np.uint32)
+        bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+        _count(bits, groups, days, first, self.counts, counted)
+        for day in np.unique(days).tolist():
+            self.by_day[day] = self.by_day[day] + counted[day - first] if day in self.by_day else counted[day - first]
+
+    def merge(self, other: "NumberSketch") -> None:
+        """Add another window's counts."""
+        self.counts += other.counts
+        for day, counts in other.by_day.items():
+            self.by_day[day] = self.by_day[day] + counts if day in self.by_day else counts.copy()
+
+
+def bin_values() -> NDArray[np.float64]:
+    """Return the value in the middle of each bin [BINS], in the order of bins."""
+    bits = (np.arange(MAGNITUDES, dtype=np.uint32) + np.uint32(_LEAST) << np.uint32(_DROPPED_BITS)) + np.uint32(1 << (_DROPPED_BITS - 1))
+    magnitudes = bits.view(np.float32).astype(np.float64)
+    magnitudes[0] = 0.0
+    return np.concatenate([magnitudes, -magnitudes])
+
+
+def ascending_bins() -> Ints:
+    """Return the bins in the order of their values."""
+    return np.concatenate([np.arange(BINS - 1, MAGNITUDES - 1, -1), np.arange(MAGNITUDES)])
+
+
+@compiled
+def _count(
+    bits: NDArray[np.uint32],
+    groups: NDArray[np.uint8],
+    days: NDArray[np.int32],
+    first_day: int,
+    counts: NDArray[np.uint32],
+    by_day: NDArray[np.uint32],
+) -> None:
+    for i in range(len(bits)):
+        size = bits[i] & 0x7FFFFFFF
+        magnitude = min(max((size >> _DROPPED_BITS) - _LEAST, 0), MAGNITUDES - 1)
+        bin_ = magnitude + (MAGNITUDES if bits[i] >> 31 and magnitude else 0)  # -0 is 0
+        if size >= _NAN_FROM:
+            bin_ = MISSING
+        counts[groups[i], bin_] += 1
+        by_day[days[i] - first_day, bin_] += 1
