@@ -45,6 +45,17 @@ class Windows:
 
 
 @dataclass(frozen=True)
+class Ratios:
+    """Sums [., 2] whose ratio is the statistic, the first over the second; see `Windows`."""
+
+    reference: Floats  # [G, 2]
+    window: Floats  # [G, 2]
+    by_day: Floats  # [D, 2]
+    days: NDArray[np.int64]
+    window_days: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class _Days:
     """What days add to the change of S means: by their line, and the covariance around it, with its freedom."""
 
@@ -70,21 +81,45 @@ class Change:
 
 
 def mean_change(windows: Windows, scores: Floats) -> Change:
-    """Test for a change of the mean of `scores` [C] over rows, by Student's t on groups and days.
+    """Test for a change of the mean of `scores` [C] over rows, by Student's t on groups and days."""
+    reference, own = _means(windows.reference, scores[:, None])
+    window, others = _means(windows.window, scores[:, None])
+    return _change(float(reference[0]), float(window[0]), others - own, _days(windows, scores[:, None]))
+
+
+def ratio_change(ratios: Ratios) -> Change | None:
+    """Test for a change of a ratio of sums; None where one of them is over nothing.
+
+    What days differ by includes what they do for their shoppers alone, which isn't known here: the test is on the safe
+    side.
+    """
+    totals = ratios.reference.sum(axis=0), ratios.window.sum(axis=0)
+    if not totals[0][1] or not totals[1][1]:
+        return None
+    means = [float(total[0] / total[1]) for total in totals]
+    influences = [
+        ((sums[:, 0] - mean * sums[:, 1]) / total[1])[:, None]
+        for sums, mean, total in zip((ratios.reference, ratios.window), means, totals, strict=True)
+    ]
+    used = ratios.by_day[:, 1] > 0
+    sizes = ratios.by_day[used, 1]
+    line = _line(ratios.by_day[used, :1] / sizes[:, None], ratios.days[used], sizes, ratios.window_days, of_rows=np.zeros((1, 1)))
+    return _change(means[0], means[1], influences[1] - influences[0], line)
+
+
+def _change(reference: float, window: float, influences: Floats, days: _Days) -> Change:
+    """Test a change by the influences [G, 1] of groups on it, and by days.
 
     The degrees of freedom are Satterthwaite's (Biometrics Bulletin 1946) for the sum of the two variances.
     """
-    reference, own = _means(windows.reference, scores[:, None])
-    window, others = _means(windows.window, scores[:, None])
-    days = _days(windows, scores[:, None])
-    from_groups = float(_covariance(others - own)[0, 0])
+    from_groups = float(_covariance(influences)[0, 0])
     variance = from_groups + float(days.covariance[0, 0])
-    expected, mean = float(reference[0] + days.line[0]), float(window[0])
+    expected = reference + float(days.line[0])
     if variance <= 0:
-        return Change(expected, mean, 0.0, 1.0 if expected == mean else 0.0)
+        return Change(expected, window, 0.0, 1.0 if expected == window else 0.0)
     error = float(np.sqrt(variance))
-    p = 2 * float(stats.t.sf(abs(mean - expected) / error, _freedom(from_groups, variance, len(own), days.freedom)))
-    return Change(expected, mean, error, p)
+    freedom = _freedom(from_groups, variance, len(influences), days.freedom)
+    return Change(expected, window, error, 2 * float(stats.t.sf(abs(window - expected) / error, freedom)))
 
 
 def mean_error(counts: Floats, scores: Floats) -> float:
@@ -138,26 +173,33 @@ def _covariance(influences: Floats) -> Floats:
 
 
 def _days(windows: Windows, scores: Floats) -> _Days:
-    """Fit a line to the means of the reference's days by least squares, and what days differ from it by.
+    """Fit the line of the reference's days, and what days differ from it by, of the means of scores [C, S].
 
     What they differ by for their rows alone is taken off as if rows were independent, the least it can be: how much of
     a day's rows depend on each other isn't known.
     """
     rows = windows.by_day.sum(axis=1)
     by_day, days, rows = windows.by_day[rows > 0], windows.days[rows > 0], rows[rows > 0]
-    size = scores.shape[1]
-    if len(days) < MIN_DAYS:
-        return _Days(np.zeros(size), np.zeros((size, size)), 1)
+    if not len(days):
+        return _line(np.zeros((0, scores.shape[1])), days, rows, windows.window_days, of_rows=np.zeros((scores.shape[1],) * 2))
     shares = by_day.sum(axis=0) / rows.sum()
     centered = scores - shares @ scores
     of_rows = (centered * shares[:, None]).T @ centered * float(np.mean(1 / rows))
-    means = by_day @ scores / rows[:, None]
-    offsets = days - days @ rows / rows.sum()  # from the middle of the rows, where the line goes through their mean
-    slope = (offsets - offsets.mean()) @ means / ((offsets - offsets.mean()) ** 2).sum()
-    residuals = means - means.mean(axis=0) - (offsets - offsets.mean())[:, None] * slope
+    return _line(by_day @ scores / rows[:, None], days, rows, windows.window_days, of_rows=of_rows)
+
+
+def _line(means: Floats, days: NDArray[np.int64], rows: Floats, window_days: NDArray[np.int64], *, of_rows: Floats) -> _Days:
+    """Fit a line to the means [D, S] of days [D] with rows [D] by least squares, and continue it to the window's days."""
+    size = means.shape[1]
+    if len(days) < MIN_DAYS:
+        return _Days(np.zeros(size), np.zeros((size, size)), 1)
+    offsets = days - days.mean()
+    spread = float((offsets**2).sum())
+    slope = offsets @ means / spread
+    residuals = means - means.mean(axis=0) - offsets[:, None] * slope
     around = residuals.T @ residuals / (len(days) - 2)
     sizes, directions = np.linalg.eigh(around - of_rows)
     between = (directions * np.maximum(sizes, 0)) @ directions.T
-    ahead = float(np.mean(windows.window_days)) - float(days @ rows / rows.sum())
-    covariance = between * (1 / len(windows.window_days) + 1 / len(days)) + around * ahead**2 / ((offsets - offsets.mean()) ** 2).sum()
+    ahead = float(np.mean(window_days)) - float(days @ rows / rows.sum())  # from the middle of the reference's rows, whose mean is known
+    covariance = between * (1 / len(window_days) + 1 / len(days)) + around * ahead**2 / spread
     return _Days(slope * ahead, covariance, len(days) - 2)

@@ -32,26 +32,38 @@ class ColumnChange:
     unseen: bool
 
 
-def compare_windows(reference: WindowSketch, window: WindowSketch, *, false_discovery_rate: float) -> dict[str, ColumnChange]:
-    """Compare the columns that both windows have.
+def compare_columns(reference: WindowSketch, window: WindowSketch) -> dict[str, Comparison]:
+    """Compare the columns that both windows have."""
+    return {name: _compare(reference.columns[name], sketch) for name, sketch in window.columns.items() if name in reference.columns}
 
-    Over the tests of all columns the false discovery rate is controlled by Benjamini and Hochberg (Journal of the Royal
-    Statistical Society B 1995), valid for tests that are positively dependent, as those of features are that follow
-    each other. If nothing has changed, that is the probability of any false alarm. It holds for one window; windows
-    that don't overlap are each judged by it.
+
+def p_values(comparisons: Mapping[str, Comparison]) -> dict[tuple[str, ...], float]:
+    """Return the p value of each test of each column, by ("column", name, test)."""
+    return {("column", name, test): p for name, comparison in comparisons.items() for test, p in _p_values(comparison).items()}
+
+
+def significant(tests: Mapping[tuple[str, ...], float], *, false_discovery_rate: float) -> set[tuple[str, ...]]:
+    """Return the tests that are significant together, by Benjamini and Hochberg (Journal of the Royal Statistical
+    Society B 1995).
+
+    It is valid for tests that are independent or positively dependent, as those of features are that follow each
+    other. If nothing has changed, the rate is the probability of any false alarm. It holds for one window; windows that
+    don't overlap are each judged by it.
     """
-    compared = {name: _compare(reference.columns[name], sketch) for name, sketch in window.columns.items() if name in reference.columns}
-    tests = {(name, test): p for name, comparison in compared.items() for test, p in _p_values(comparison).items()}
     adjusted = stats.false_discovery_control(np.clip(list(tests.values()), 0, 1)) if tests else []
-    significant = {key for key, p in zip(tests, adjusted, strict=True) if p <= false_discovery_rate}
+    return {test for test, p in zip(tests, adjusted, strict=True) if p <= false_discovery_rate}
+
+
+def column_changes(comparisons: Mapping[str, Comparison], alarms: set[tuple[str, ...]]) -> dict[str, ColumnChange]:
+    """Join each comparison with which of its tests are significant."""
     return {
         name: ColumnChange(
             comparison=comparison,
-            distribution=(name, "distribution") in significant,
-            missing=(name, "missing") in significant,
-            unseen=(name, "unseen") in significant,
+            distribution=("column", name, "distribution") in alarms,
+            missing=("column", name, "missing") in alarms,
+            unseen=("column", name, "unseen") in alarms,
         )
-        for name, comparison in compared.items()
+        for name, comparison in comparisons.items()
     }
 
 

@@ -1,0 +1,77 @@
+"""Name what changed in labels, scores and ranking, overall and by slice."""
+
+from collections.abc import Mapping
+
+from components.drift.clustered_tests import Change
+from components.drift.decision import Action, Reason
+from components.drift.quality import OVERALL
+
+FALL = {"AUC": 0.01, "NDCG@10": 0.015}
+"""Least fall of a ranking metric that matters."""
+LARGE_FALL = 3.0
+"""Multiple of it from which all is trained anew."""
+EXPECTED_FALL = 0.01
+LOST_LABELS = 0.5
+"""Of the usual rate of positives, below which they are lost, not rarer."""
+MISCALIBRATED = 0.15
+"""Of the rate of positives, by which scores may be off it more than in the reference."""
+_SHOWN = 3
+
+Changes = Mapping[tuple[str, str, str], Change]
+
+
+def quality_reasons(changes: Changes, alarms: set[tuple[str, ...]], *, features_hold: bool) -> list[Reason]:
+    """Return reasons from metrics whose change is significant and large enough to matter.
+
+    Args:
+        changes: by (slice, value, metric).
+        alarms: the significant tests, ("quality", slice, value, metric) among them.
+        features_hold: no feature is broken, so a fall of ranking is for what shoppers want.
+    """
+    sure = {key: change for key, change in changes.items() if ("quality", *key) in alarms}
+    rate = changes.get((*OVERALL, "label rate"))
+    lost = sure.get((*OVERALL, "label rate"))
+    if lost is not None and lost.window < LOST_LABELS * lost.reference:
+        share = f"{lost.window:.2%} of the candidates are positive, in the reference {lost.reference:.2%}"
+        text = f"labels: {share}; interactions are lost or not joined."
+        return [Reason(action=Action.FREEZE, kind="missing labels", subject="labels", text=text)]
+    reasons = _falls(sure, features_hold=features_hold)
+    off = sure.get((*OVERALL, "calibration"))
+    if off is not None and rate is not None and abs(off.difference) >= MISCALIBRATED * rate.reference:
+        text = f"calibration: the rate of positives is {off.window:+.4f} from the mean score, in the reference {off.reference:+.4f}."
+        reasons.append(Reason(action=Action.RETRAIN_WARM, kind="calibration", subject="scores", text=text))
+    expected = sure.get((*OVERALL, "expected AUC"))
+    if expected is not None and expected.difference <= -EXPECTED_FALL and not reasons:
+        text = (
+            f"expected AUC: by the scores alone {expected.window:.3f}, in the reference {expected.reference:.3f} "
+            f"(change {expected.difference:+.3f}, standard error {expected.error:.3f}), as far as scores are calibrated."
+        )
+        reasons.append(Reason(action=Action.RETRAIN_WARM, kind="expected loss", subject="scores", text=text))
+    return reasons
+
+
+def _falls(sure: Changes, *, features_hold: bool) -> list[Reason]:
+    """Return one reason for the ranking metrics that fell, with the worst slices first."""
+    fallen = {key: change for key, change in sure.items() if key[2] in FALL and -change.difference >= FALL[key[2]]}
+    if not fallen:
+        return []
+    ranked = sorted(fallen.items(), key=lambda each: each[1].difference / FALL[each[0][2]])
+    overall = {key: change for key, change in fallen.items() if key[:2] == OVERALL}
+    key, change = ranked[0] if not overall else min(overall.items(), key=lambda each: each[1].difference / FALL[each[0][2]])
+    slices = [f"{name}={value} {each.difference:+.3f}" for (name, value, metric), each in ranked if metric == key[2] and name]
+    large = bool(overall) and -change.difference >= LARGE_FALL * FALL[key[2]]
+    where = "" if key[:2] == OVERALL else f" of {key[0]}={key[1]}"
+    why = "; no feature is broken, so what shoppers want has changed" if features_hold else ""
+    worst = f"; most in {', '.join(slices[:_SHOWN])}" if slices else ""
+    text = (
+        f"{key[2]}{where}: {change.window:.3f}, in the reference {change.reference:.3f} "
+        f"(change {change.difference:+.3f}, standard error {change.error:.3f}){worst}{why}."
+    )
+    return [
+        Reason(
+            action=Action.RETRAIN_FULL if large else Action.RETRAIN_WARM,
+            kind="changed taste" if features_hold else "ranking quality",
+            subject="ranking",
+            text=text,
+        )
+    ]
