@@ -4,16 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from components.contract.dataset import Dataset
-from components.drift.clustered_tests import Change
-from components.drift.compare import ColumnChange, column_changes, compare_columns, p_values, significant
+from components.drift.comparison.clustered_tests import Change
+from components.drift.comparison.compare import ColumnChange, column_changes, compare_columns, p_values, significant
+from components.drift.comparison.quality_changes import quality_changes
+from components.drift.comparison.volume import Volume, compare_volume
 from components.drift.decision import Action, Decision, Reason, decide
-from components.drift.faults import column_reasons
-from components.drift.log_faults import delay_reasons, volume_reasons
-from components.drift.quality import QualitySums, quality_changes
-from components.drift.quality_faults import quality_reasons
+from components.drift.faults.column_faults import column_reasons
+from components.drift.faults.log_faults import delay_reasons, volume_reasons
+from components.drift.faults.quality_faults import quality_reasons
 from components.drift.serving_skew import Skew
-from components.drift.volume import Volume, compare_volume
-from components.drift.window_sketch import WindowSketch
+from components.drift.sketch.quality_sums import QualitySums
+from components.drift.sketch.window_sketch import WindowSketch
 
 FALSE_DISCOVERY_RATE = 0.05
 MIN_REQUESTS = 300

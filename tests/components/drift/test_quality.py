@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from components.drift.quality import OVERALL, SUMS, QualitySums, RankedLists, quality_changes, request_sums
+from components.drift.comparison.quality_changes import quality_changes
+from components.drift.sketch.quality_sums import OVERALL, SUMS, QualitySums, RankedLists, request_sums
 
 
 def lists(*requests: tuple[list[float], list[float]], day: int = 0, shoppers: list[int] | None = None) -> RankedLists:

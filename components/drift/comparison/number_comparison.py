@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.drift.clustered_tests import Change, Windows, mean_change, shares_change
-from components.drift.effects import jensen_shannon
-from components.drift.number_sketch import BINS, MISSING, NumberSketch, ascending_bins, bin_values
+from components.drift.comparison.clustered_tests import Change, Windows, mean_change, shares_change
+from components.drift.comparison.effects import jensen_shannon
+from components.drift.sketch.number_sketch import BINS, MISSING, NumberSketch, ascending_bins, bin_values
 
 CELLS = 12
 CONSTANT = 0.99  # share of one value above which a column tells nothing

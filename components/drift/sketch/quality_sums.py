@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from components.drift.clustered_tests import Change, Ratios, ratio_change
-from components.drift.number_sketch import GROUPS
+from components.drift.sketch.number_sketch import GROUPS
 
 OVERALL = ("", "")
 MOST_SLICES = 200
@@ -124,28 +123,6 @@ def request_sums(lists: RankedLists) -> Floats:
             "contrast": contrast,
         }
     return np.stack([columns[name] for name in SUMS], axis=1)
-
-
-def quality_changes(reference: QualitySums, window: QualitySums) -> dict[tuple[str, str, str], Change]:
-    """Test each metric of each slice that both windows have, by (slice, value, metric)."""
-    changes = {}
-    for (name, value), sums in window.by_group.items():
-        if (name, value) not in reference.by_group:
-            continue
-        days = reference.by_day[(name, value)]
-        for metric, (top, bottom) in METRICS.items():
-            columns = [SUMS.index(top), SUMS.index(bottom)]
-            ratios = Ratios(
-                reference.by_group[(name, value)][:, columns],
-                sums[:, columns],
-                np.array([days[day][columns] for day in days]).reshape(-1, 2),
-                np.array(list(days), np.int64),
-                np.array(list(window.by_day[(name, value)]), np.int64),
-            )
-            change = ratio_change(ratios)
-            if change is not None:
-                changes[(name, value, metric)] = change
-    return changes
 
 
 def _pairs_won(row: NDArray[np.int64], above: Floats, below: Floats, starts: NDArray[np.int64]) -> Floats:

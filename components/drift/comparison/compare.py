@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from components.drift.category_comparison import CategoryComparison, compare_categories
-from components.drift.category_sketch import CategorySketch
-from components.drift.number_comparison import NumberComparison, compare_numbers
-from components.drift.number_sketch import NumberSketch
-from components.drift.window_sketch import WindowSketch
+from components.drift.comparison.category_comparison import CategoryComparison, compare_categories
+from components.drift.comparison.number_comparison import NumberComparison, compare_numbers
+from components.drift.sketch.category_sketch import CategorySketch
+from components.drift.sketch.number_sketch import NumberSketch
+from components.drift.sketch.window_sketch import WindowSketch
 
 Comparison = NumberComparison | CategoryComparison
 

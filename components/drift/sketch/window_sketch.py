@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from components.drift.category_sketch import CategorySketch
-from components.drift.number_sketch import GROUPS, NumberSketch
+from components.drift.sketch.category_sketch import CategorySketch
+from components.drift.sketch.number_sketch import GROUPS, NumberSketch
 
 _HOUR_US = 3_600_000_000
 _DAY_US = 24 * _HOUR_US

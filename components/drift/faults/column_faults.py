@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from components.contract.columns import Column
 from components.contract.dataset import Dataset
 from components.contract.features import GivenFeature, StateFeature
-from components.drift.category_comparison import CategoryComparison
-from components.drift.compare import ColumnChange
+from components.drift.comparison.category_comparison import CategoryComparison
+from components.drift.comparison.compare import ColumnChange
+from components.drift.comparison.number_comparison import NumberComparison
 from components.drift.decision import Action, Reason
-from components.drift.example_block import LENGTH, sketched
-from components.drift.number_comparison import NumberComparison
+from components.drift.sketch.example_block import LENGTH, sketched
 
 BROKEN_MISSING = 0.1
 """Rise of the share of missing values from which a column is broken, not merely thinner."""

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from components.drift.category_sketch import CategorySketch
-from components.drift.clustered_tests import Change, Windows, mean_change, mean_error, shares_change
-from components.drift.effects import l_infinity
-from components.drift.number_sketch import GROUPS
+from components.drift.comparison.clustered_tests import Change, Windows, mean_change, mean_error, shares_change
+from components.drift.comparison.effects import l_infinity
+from components.drift.sketch.category_sketch import CategorySketch
+from components.drift.sketch.number_sketch import GROUPS
 
 CELLS = 12
 SHOWN = 5

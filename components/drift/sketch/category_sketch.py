@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from components.drift.number_sketch import GROUPS
+from components.drift.sketch.number_sketch import GROUPS
 from components.evaluation.metrics.id_hashes import hash_id, hashed, sampling_bits
 from components.state.jit import compiled
 

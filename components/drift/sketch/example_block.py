@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from components.contract.columns import Column, columns
 from components.contract.dataset import Dataset
 from components.contract.features import Multi, Text, Vector
-from components.drift.window_sketch import ColumnValues, RequestBlock
+from components.drift.sketch.window_sketch import ColumnValues, RequestBlock
 from components.evaluation.metrics.arrow_columns import shoppers
 
 LENGTH = "n_history"

@@ -7,8 +7,8 @@ import tensorflow as tf
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from components.contract.dataset import Dataset
-from components.drift.example_block import request_block
-from components.drift.window_sketch import WindowSketch
+from components.drift.sketch.example_block import request_block
+from components.drift.sketch.window_sketch import WindowSketch
 
 _BATCH = 4096
 

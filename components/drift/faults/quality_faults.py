@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from components.drift.clustered_tests import Change
+from components.drift.comparison.clustered_tests import Change
 from components.drift.decision import Action, Reason
-from components.drift.quality import OVERALL
+from components.drift.sketch.quality_sums import OVERALL
 
 FALL = {"AUC": 0.01, "NDCG@10": 0.015}
 """Least fall of a ranking metric that matters."""

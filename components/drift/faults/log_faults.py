@@ -5,12 +5,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from components.drift.compare import ColumnChange
+from components.drift.comparison.compare import ColumnChange
+from components.drift.comparison.number_comparison import NumberComparison
+from components.drift.comparison.volume import Volume
 from components.drift.decision import Action, Reason
-from components.drift.number_comparison import NumberComparison
-from components.drift.number_sketch import MAGNITUDES, MISSING, NumberSketch, ascending_bins, bin_values
-from components.drift.volume import Volume
-from components.drift.window_sketch import WindowSketch
+from components.drift.sketch.number_sketch import MAGNITUDES, MISSING, NumberSketch, ascending_bins, bin_values
+from components.drift.sketch.window_sketch import WindowSketch
 
 DELAY = "delay_s"
 """Column of the log: seconds from a request to each interaction with it, below 0 if it is stamped before its request."""

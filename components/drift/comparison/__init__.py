@@ -1,0 +1,1 @@
+"""Test what two windows differ by."""

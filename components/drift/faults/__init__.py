@@ -1,0 +1,1 @@
+"""Name what changed, and say what to do about it."""

@@ -1,0 +1,1 @@
+"""Summarize windows in sketches that add up."""
