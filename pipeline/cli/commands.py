@@ -210,7 +210,9 @@ def _guard_config(args: Namespace) -> "GuardConfig":
     logs = [Path(log) for log in args.log] if args.log else [_last_result(args.root).parent / "serving" / "exposures"]
     limits = Limits(**_options(args, Limits))
     attribution = {"click_s": dataset.attribution} if dataset.attribution else {}
-    duty = MonitorSettings(logs=logs, limits=limits, **attribution | _options(args, MonitorSettings) | {"gap_s": dataset.session_gap})
+    event_logs = [Path(log) for log in args.event_log or ()]
+    counted = attribution | _options(args, MonitorSettings) | {"gap_s": dataset.session_gap}
+    duty = MonitorSettings(logs=logs, event_logs=event_logs, limits=limits, **counted)
     return GuardConfig(deployment=deployment, duty=duty, dataset=dataset, actions=tuple(args.action or ()), dry_run=args.dry_run)
 
 

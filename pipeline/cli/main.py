@@ -356,6 +356,12 @@ def _guard(guard: argparse.ArgumentParser) -> None:
         " (default: ROOT/serving/exposures)",
     )
     guard.add_argument(
+        "--event-log",
+        metavar="DIR",
+        action="append",
+        help="event log of `shelfrank stream`, with the clicks of services that write to a stream (--events-to); may be given again",
+    )
+    guard.add_argument(
         "--model-server", metavar="HOST:PORT", help="gRPC of the model server to move labels on (default: only in the releases' files)"
     )
     guard.add_argument("--timeout", metavar="SECONDS", type=float, default=60.0, help="how long it may take (default: 60)")

@@ -187,9 +187,12 @@ def watch(config: GuardConfig, say: Say, *, every_s: float, metrics: tuple[str, 
 def _opened(config: GuardConfig) -> Iterator[TrialStore]:
     """Open the trial's state for one guard alone; the lock is released when the process ends."""
     releases = config.deployment.folder
-    for folder in (releases, *config.duty.logs):
+    for folder in (releases, *config.duty.logs, *config.duty.event_logs):
         if not folder.is_dir():
-            raise InputError(f"{folder}: expected a folder, there is none; --log names that of the service's exposure log")
+            raise InputError(
+                f"{folder}: expected a folder, there is none; --log names that of the service's exposure log, --event-log that of"
+                " `shelfrank stream`"
+            )
     if config.dry_run:
         with closing(TrialStore(None)) as ledger:
             yield ledger

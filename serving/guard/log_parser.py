@@ -1,11 +1,14 @@
-"""Parse requests and clicks from lines of the exposure log."""
+"""Parse requests from lines of the exposure log, and clicks from its lines or from a stream's event log."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.contract.base_model import closest
 from components.contract.dataset import Dataset
@@ -13,6 +16,7 @@ from components.contract.errors import InputError
 from serving.exposure.serialization import EventRows
 from serving.guard.attribution import Click
 from serving.guard.counts import VersionCounts, score_histogram
+from serving.guard.event_windows import read_rows
 
 Side = Literal["canary", "stable"]
 
@@ -69,11 +73,14 @@ def parse_request(line: bytes, trial: Trial, *, slow_ms: float) -> Request | Non
 
 @final
 class Clicks:
-    """Parse clicks from lines of `interactions`.
+    """Parse clicks from lines of `interactions`, or from windows of a stream's event log.
 
     Args:
         dataset: of the log.
         actions: that count as a click, by their names in the dataset file; empty for those that the model learns from.
+
+    Attributes:
+        time: column of an event's time.
 
     Raises:
         InputError: an action is unknown, or there is none.
@@ -89,20 +96,40 @@ class Clicks:
             raise InputError("the dataset file has no action that the model learns from; name those that count as a click")
         self._click_values = {rows.actions[name] for name in names}
         roles = ("action", "request", "user", "session", "time")
-        self._action, self._request, self._user, self._session, self._time = (rows.columns[role] for role in roles)
+        self._action, self._request, self._user, self._session, self.time = (rows.columns[role] for role in roles)
 
     def parse(self, lines: Sequence[bytes]) -> tuple[list[Click], int]:
         """Return the clicks on lists, and how many lines couldn't be parsed."""
-        clicks, unreadable = [], 0
+        clicks, unreadable = list[Click](), 0
         for line in lines:
             try:
-                row = _object(line)
-                if row[self._action] in self._click_values and row[self._request]:
-                    visitor = (row[self._user] or "", row[self._session] or "")
-                    clicks.append(Click(str(row[self._request]), *visitor, int(row[self._time])))
+                clicks += self._clicks(_object(line))
             except (ValueError, KeyError, TypeError):
                 unreadable += 1
         return clicks, unreadable
+
+    def read(self, window: Path) -> tuple[list[Click], int]:
+        """Return the clicks on lists of a window, and how many of its actions couldn't be parsed.
+
+        Raises:
+            OSError: the file can't be read.
+            RunError: it isn't a window.
+        """
+        table = read_rows(window, [self._action, self._request, self._user, self._session, self.time])
+        is_click = pc.is_in(table[self._action].cast(pa.string()), pa.array(sorted(self._click_values), pa.string()))
+        clicks, unreadable = list[Click](), 0
+        for row in table.filter(is_click).to_pylist():
+            try:
+                clicks += self._clicks(row)
+            except (ValueError, TypeError):
+                unreadable += 1
+        return clicks, unreadable
+
+    def _clicks(self, row: Mapping[str, Any]) -> list[Click]:
+        """Return the click that a row is; none where it isn't one on a list."""
+        if row[self._action] not in self._click_values or not row[self._request]:
+            return []
+        return [Click(str(row[self._request]), row[self._user] or "", row[self._session] or "", int(row[self.time]))]
 
 
 def _object(line: bytes) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Follow the log of a trial as it grows, and decide on the canary."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
@@ -9,8 +9,10 @@ from typing import Any, final
 from components.contract.errors import InputError
 from serving.exposure.log import DECISIONS, INTERACTIONS
 from serving.exposure.log_tailer import complete_sizes, read_new_lines
+from serving.guard.attribution import Click
 from serving.guard.counts import VersionCounts
 from serving.guard.decision import decide
+from serving.guard.event_windows import complete_until_us, last_ends, new_windows
 from serving.guard.log_parser import Clicks, Trial, parse_request
 from serving.guard.sequential_test import Limits, stretch_length
 from serving.guard.trial_store import Block, TrialState, TrialStore
@@ -24,6 +26,7 @@ class MonitorSettings:
 
     Attributes:
         logs: folders of the exposure logs of all services that use the labels, or folders of such folders.
+        event_logs: folders of the event logs of `shelfrank stream`, with the clicks of services that write to a stream.
         click_s: how long after its request a click counts for it.
         gap_s: a request id that recurs later than this after its last use is a new request.
         late_s: delay before a request is settled, for clicks that reach the log late.
@@ -34,6 +37,7 @@ class MonitorSettings:
     """
 
     logs: Sequence[Path]
+    event_logs: Sequence[Path] = ()
     click_s: float = 3600.0
     gap_s: float = 1800.0
     late_s: float = 60.0
@@ -79,9 +83,12 @@ class Monitor:
         if canary is None or stable is None or canary == stable:
             with self._store.transaction():
                 self._store.end()
-                self._store.save_offsets(
-                    {**complete_sizes(self._settings.logs, DECISIONS), **complete_sizes(self._settings.logs, INTERACTIONS)}
-                )
+                for skipped in (
+                    complete_sizes(self._settings.logs, DECISIONS),
+                    complete_sizes(self._settings.logs, INTERACTIONS),
+                    last_ends(self._settings.event_logs),
+                ):
+                    self._store.save_offsets(skipped)
             return None
         if state is None or (state.trial.canary, state.trial.stable) != (canary, stable):
             with self._store.transaction():
@@ -89,8 +96,10 @@ class Monitor:
         if state.outcome is not None:
             return state
         state = self._read_decisions(state, now_us)
-        self._read_clicks(state.trial)
-        return self._settle_requests(state, now_us)
+        # Before the clicks are read: a window that is published meanwhile is read by the next look.
+        complete_us = self._clicks_complete_until_us(now_us)
+        state = self._read_clicks(state)
+        return self._settle_requests(state, now_us, complete_us=complete_us)
 
     def _read_decisions(self, state: TrialState, now_us: int) -> TrialState:
         for chunk in read_new_lines(self._settings.logs, DECISIONS, self._store.offsets()):
@@ -134,15 +143,28 @@ class Monitor:
             state = replace(state, stretch_block=Block(), test=state.test.next_stretch())
         return replace(state, requests=state.requests + 1, stretch_left=length - 1)
 
-    def _read_clicks(self, trial: Trial) -> None:
-        for chunk in read_new_lines(self._settings.logs, INTERACTIONS, self._store.offsets()):
-            clicks, _ = self._clicks.parse(chunk.lines)
-            with self._store.transaction():
-                self._store.add_clicks([replace(click, shopper=_pseudonym(click.shopper, trial)) for click in clicks])
-                self._store.save_offsets({chunk.file: chunk.end})
+    def _clicks_complete_until_us(self, now_us: int) -> int:
+        """Return up to when clicks have come: now, or where event logs lag behind, what they hold."""
+        logs = self._settings.event_logs
+        return min(now_us, complete_until_us(logs, self._clicks.time, now_us=now_us)) if logs else now_us
 
-    def _settle_requests(self, state: TrialState, now_us: int) -> TrialState:
-        until_us = now_us - self._window_us - int(self._settings.late_s * 1e6)
+    def _read_clicks(self, state: TrialState) -> TrialState:
+        for chunk in read_new_lines(self._settings.logs, INTERACTIONS, self._store.offsets()):
+            state = self._add_clicks(state, *self._clicks.parse(chunk.lines), offsets={chunk.file: chunk.end})
+        for window in new_windows(self._settings.event_logs, self._store.offsets()):
+            state = self._add_clicks(state, *self._clicks.read(window.path), offsets={window.series: window.end})
+        return state
+
+    def _add_clicks(self, state: TrialState, clicks: Sequence[Click], unreadable: int, *, offsets: Mapping[str, int]) -> TrialState:
+        state = replace(state, unreadable=state.unreadable + unreadable)
+        with self._store.transaction():
+            self._store.add_clicks([replace(click, shopper=_pseudonym(click.shopper, state.trial)) for click in clicks])
+            self._store.save_offsets(offsets)
+            self._store.save(state)
+        return state
+
+    def _settle_requests(self, state: TrialState, now_us: int, *, complete_us: int) -> TrialState:
+        until_us = complete_us - self._window_us - int(self._settings.late_s * 1e6)
         while state.outcome is None:
             with self._store.transaction():
                 settled = self._store.settle(until_us, _SETTLE_LIMIT, window_us=self._window_us, gap_us=self._gap_us)

@@ -9,11 +9,13 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-import polars as pl
-
 from components.contract.storage.atomic_files import sync
+
+if TYPE_CHECKING:
+    import polars as pl  # the guard's image has none
 
 EVENTS, DEAD = "events", "dead"
 _NAME = re.compile(rf"^({EVENTS}|{DEAD})-(.*)-(\d{{20}})-(\d{{20}})\.parquet$")
@@ -47,6 +49,15 @@ def windows(folder: Path, kind: str, partition: str) -> list[WindowFile]:
     return sorted(window for window in named if window is not None and window.partition == partition)
 
 
+def windows_by_partition(folder: Path, kind: str) -> dict[str, list[WindowFile]]:
+    """List the windows of each partition in a folder, in order."""
+    found: dict[str, list[WindowFile]] = {}
+    for window in sorted(filter(None, map(parsed, os.listdir(folder)))):
+        if window.kind == kind:
+            found.setdefault(window.partition, []).append(window)
+    return found
+
+
 def ends(names: list[str]) -> dict[str, int]:
     """Return by partition the offset after the last window of events among some files' names."""
     last: dict[str, int] = {}
@@ -56,7 +67,7 @@ def ends(names: list[str]) -> dict[str, int]:
     return last
 
 
-def publish(folder: Path, window: WindowFile, rows: pl.DataFrame) -> None:
+def publish(folder: Path, window: WindowFile, rows: "pl.DataFrame") -> None:
     """Write a window's file; it has its name when its bytes are on the disk.
 
     Raises:

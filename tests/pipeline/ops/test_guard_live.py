@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from serving.model_server.server import ModelServer
 from tests.serving.service.conftest import Shop, service_of
 from tests.serving.service.little_shop import ITEMS, write_model, write_shop
 from tests.serving.service.running import Service, running
+from tests.serving.service.state.test_events_through_stream import consuming
+from tests.serving.state.private_redis import private_redis
 
 pytestmark = pytest.mark.slow
 MOST = 6_000
@@ -62,6 +64,7 @@ class Trial:
     base: Path
     service: Service
     address: str
+    event_log: list[str] = field(default_factory=list)
 
     def labels(self) -> dict[str, int]:
         labels = read_labels(self.base / "releases")
@@ -76,7 +79,7 @@ class Trial:
     def guarded(self) -> Iterator["subprocess.Popen[bytes]"]:
         places = {"dataset": "shop.yaml", "releases": "releases", "log": "log", "model-server": self.address}
         command = [sys.executable, "-m", "pipeline.cli", "guard", *(f"--{name}={path}" for name, path in places.items()), *LIMITS]
-        command += ["--click-s=0.5", "--late-s=0.5", "--every=0.2"]
+        command += ["--click-s=0.5", "--late-s=0.5", "--every=0.2", *self.event_log]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
         process = subprocess.Popen(command, cwd=self.base, env=environment)
         try:
@@ -99,7 +102,7 @@ class Trial:
 
 
 @contextmanager
-def trial(base: Path, stable: dict[str, Any], canary: dict[str, Any]) -> Iterator[Trial]:
+def trial(base: Path, stable: dict[str, Any], canary: dict[str, Any], *, through_stream: bool = False) -> Iterator[Trial]:
     dataset, state = write_shop(base)
     for version, made in ((1, stable), (2, canary)):
         write_model(base / "made" / str(version), **made)
@@ -115,8 +118,15 @@ def trial(base: Path, stable: dict[str, Any], canary: dict[str, Any]) -> Iterato
             with running(service_of(shop, {"model": "little"}, label=label, deadline_ms=60_000)) as cold:
                 cold.rank(*ITEMS)
         places = {"model": "little", "experiments": base / "experiments.yaml", "log": base / "log"}
+        event_log = []
+        if through_stream:
+            port = stack.enter_context(private_redis()).connection_pool.connection_kwargs["port"]
+            places |= {"redis": f"redis://127.0.0.1:{port}/1", "events_to": f"redis://127.0.0.1:{port}/0?stream=clicks"}
+            stack.enter_context(consuming(base / "consumer", port, "--window=0.5"))
+            event_log = [f"--event-log={base / 'consumer' / 'log'}"]
+            (base / "consumer" / "log").mkdir(exist_ok=True)
         service = stack.enter_context(running(service_of(shop, places, previous="previous")))
-        yield Trial(base, service, shop.address)
+        yield Trial(base, service, shop.address, event_log)
 
 
 BY_PRICE, AGAINST_IT = {"weight": 1e3}, {"weight": -1e3}  # so great that the clicks, which the models count too, change no order
@@ -153,6 +163,19 @@ def test_a_canary_is_judged_by_what_shoppers_do(
         after = [live.shopper(asked + n, rng) for n in range(40)]
     assert {(answer["rung"], answer["version"], answer["degraded"]) for answer in after} == {("model", kept, False)}
     assert {answer["label"] for answer in after} == {"stable", "canary"}
+
+
+def test_a_canary_is_judged_by_clicks_that_go_through_a_stream(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    with trial(tmp_path, BY_PRICE, AGAINST_IT, through_stream=True) as live, live.guarded():
+        asked = 0
+        while not live.journal() and asked < MOST:
+            live.shopper(asked, rng)
+            asked += 1
+        (entry,) = live.journal()
+        assert not list((tmp_path / "log").glob("interactions-*"))
+    assert (entry["decision"], entry["done"]) == ("roll back", True)
+    assert "requests clicked" in entry["reason"]
 
 
 def test_a_guard_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:

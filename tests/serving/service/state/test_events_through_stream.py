@@ -25,12 +25,13 @@ AS_LOGGED = SHOP.replace(
 
 
 @contextmanager
-def consuming(folder: Path, port: int) -> Iterator[None]:
+def consuming(folder: Path, port: int, *options: str) -> Iterator[None]:
     """`shelfrank stream` on the events of the service."""
+    folder.mkdir()
     (folder / "shop.yaml").write_text(AS_LOGGED)
     command = [
         sys.executable, "-m", "pipeline.cli", "stream", str(folder / "shop.yaml"), "--from", f"redis://127.0.0.1:{port}/0?stream=clicks",
-        "--redis", f"redis://127.0.0.1:{port}/1", "--log", str(folder / "log"),
+        "--redis", f"redis://127.0.0.1:{port}/1", "--log", str(folder / "log"), *options,
     ]  # fmt: skip
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True)
     try:
@@ -49,7 +50,6 @@ def test_a_click_changes_the_scores_of_all_services(started: Started, tmp_path: 
         one, other = started(places=places, salt=salt), started(places=places, salt=salt)
         before = other.rank(*ITEMS, shopper="a")
         folder = tmp_path / "consumer"
-        folder.mkdir()
         with consuming(folder, port):
             assert one.post("/v1/events", {"interactions": [{"shopper": "a", "action": "click", "item": "p1"}]}).json == {"accepted": 1}
             until_s = time.monotonic() + 120
