@@ -226,6 +226,14 @@ class Consumer:
             outcome = self._patiently(partial(self._state.apply, batch, origin))
         except PositionMoved as moved:
             _LOG.error("%s: the store has lost its last writes; they are read again", moved)
+            if moved.groups_lost:
+                self._metrics.groups_lost(moved.groups_lost)
+                _LOG.error(
+                    "%s: %d of 64 groups of keys had lost everything, and what they had from before this process isn't read again:"
+                    " bring the state of the last ingestion in (--load) into an emptied store, and keep replicas and an append-only file",
+                    moved.partition,
+                    moved.groups_lost,
+                )
             self._log.rewind(moved.partition, moved.offset)
             self._positions[moved.partition] = moved.offset
             floor = self._patiently(partial(self._state.floor, moved.partition))

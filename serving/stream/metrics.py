@@ -27,6 +27,7 @@ class StreamMetrics:
         self._dead = counter("dead_letters", "Messages that couldn't be taken, by reason", "reason")
         self._rows = counter("rows", "Rows of events, as ingestion counts them", "name")
         self._lost = counter("lost_messages", "Messages that the source had deleted before they were read", "partition")
+        self._groups = counter("groups_lost", "Groups of keys whose state the store has lost, and that can't be read again")
         self._retries = counter("retries", "Calls that had to be repeated, by what didn't answer", "what")
         self._lag = Gauge("shelfrank_stream_lag_messages", "Messages that wait behind the position", ["partition"], registry=registry)
         self._keys = Gauge("shelfrank_stream_state_keys", "Keys in the store", registry=registry)
@@ -70,6 +71,11 @@ class StreamMetrics:
         """Count messages that were deleted before they were read."""
         self._lost.labels(partition).inc(number)
         self._add("lost: deleted before they were read", number)
+
+    def groups_lost(self, number: int) -> None:
+        """Count groups of keys, of a side and partition each, that the store has lost."""
+        self._groups.inc(number)
+        self._add("groups of keys that the store has lost", number)
 
     def retried(self, what: str) -> None:
         """Count a call that had to be repeated."""

@@ -8,7 +8,7 @@ groups decide first which messages count; then the items' groups follow.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -61,11 +61,29 @@ return other
 
 
 class PositionMoved(Exception):  # noqa: N818 - not an error of this process
-    """A partition isn't where this process left it: Redis lost its last writes. Read it again from `offset`."""
+    """A partition isn't where this process left it: Redis lost its last writes. Read it again from `offset`.
 
-    def __init__(self, partition: str, offset: int) -> None:
+    Of `groups_lost` Redis has lost all that they had, not only what this process wrote: what is read again isn't all of it.
+    """
+
+    def __init__(self, partition: str, offset: int, groups_lost: int = 0) -> None:
         super().__init__(f"{partition}: the state is at {offset:,}")
-        self.partition, self.offset = partition, offset
+        self.partition, self.offset, self.groups_lost = partition, offset, groups_lost
+
+
+@dataclass
+class _GroupPosition:
+    """What this process knows of a partition in a group of keys.
+
+    Attributes:
+        begin: the position up to which the group had the partition when this process first read it.
+        begun: there was something of the partition in the group then.
+        offset: the position that the store held last; None where it has none.
+    """
+
+    begin: int
+    begun: bool
+    offset: int | None
 
 
 @final
@@ -90,7 +108,7 @@ class StreamState:
         self._items = side_of(shop, "items", plans.items) if plans.items else None
         self._packed = {side.prefix: PackedValues(side.plan, codes) for side in (self._users, self._items) if side}
         self._shop, self.codes = shop_prefix(shop), codes
-        self._written: dict[bytes, int] = {}  # key of a group's position to the offset that this process wrote there
+        self._known: dict[bytes, _GroupPosition] = {}  # by the key of a group's position
         self.ids_dropped = 0
 
     def floor(self, partition: str) -> Position | None:
@@ -120,8 +138,8 @@ class StreamState:
 
     def release(self, partition: str) -> None:
         """Drop what this process knows of a partition that others may read from now on."""
-        ending = b"\x00\x01" + partition.encode()
-        self._written = {key: offset for key, offset in self._written.items() if not key.endswith(ending)}
+        for key in self._known_keys(partition):
+            del self._known[key]
 
     def apply(self, batch: EventBatch, origin: Origin) -> NDArray[np.int8]:
         """Apply a batch, and return (M,) what becomes of each message (`decisions.COUNTED` and so on).
@@ -183,20 +201,48 @@ class StreamState:
                     left.append(group)
                     held |= {each[index].key: value or None for index, value in zip(conflicts[::2], conflicts[1::2], strict=True)}
                 else:
-                    self._written |= {write.key: write.offset for write in each if write.offset is not None}
+                    for write in each:
+                        if write.offset is not None:
+                            self._known[write.key].offset = write.offset
 
     def _require_positions(self, side: SideBatch, groups: Sequence[int], held: Held) -> None:
         """Raise PositionMoved where a part of a cluster has lost its last writes; the floor goes back with it."""
         for group in groups:
-            for partition in side.origin.partitions:
+            for partition, floor in zip(side.origin.partitions, side.origin.floors, strict=True):
                 key = group_key(side.side.prefix, group, partition)
-                known, now = self._written.get(key), Position.decoded(held[key])
-                if known is None or (now is not None and now.offset >= known):
-                    continue
-                offset = 0 if now is None else now.offset
-                self._shards.command("SET", floor_key(self._users.prefix, partition), Position(offset).encoded(os.urandom(TAG_BYTES)))
-                self.release(partition)
-                raise PositionMoved(partition, offset)
+                now = Position.decoded(held[key])
+                known = self._known.get(key)
+                if known is None:
+                    begin = floor if now is None else max(floor, now.offset)
+                    self._known[key] = _GroupPosition(begin, now is not None, now and now.offset)
+                elif _is_behind(now, known):
+                    self._go_back(partition)
+                else:
+                    known.offset = now and now.offset
+
+    def _go_back(self, partition: str) -> None:
+        """Set the floor of a partition back to what the store still has of it in every group, and raise PositionMoved.
+
+        Of a group whose position is gone that is where this process began with it. No floor goes back further than
+        that: a group without a position has what lies before it from elsewhere.
+        """
+        keys, key_of_floor = self._known_keys(partition), floor_key(self._users.prefix, partition)
+        held = self._shards.read(dict(enumerate([key] for key in (*keys, key_of_floor))))
+        floor, groups_lost = Position.decoded(held[key_of_floor]), 0
+        offsets = [] if floor is None else [floor.offset]
+        for key in keys:
+            now, known = Position.decoded(held[key]), self._known[key]
+            if _is_behind(now, known):
+                offsets.append(known.begin if now is None else now.offset)
+                groups_lost += now is None and known.begun
+        back = Position(min(offsets))
+        self._shards.command("SET", key_of_floor, back.encoded(os.urandom(TAG_BYTES)), "EX", TTL_S)
+        self.release(partition)
+        raise PositionMoved(partition, back.offset, groups_lost)
+
+    def _known_keys(self, partition: str) -> list[bytes]:
+        ending = b"\x00\x01" + partition.encode()
+        return [key for key in self._known if key.endswith(ending)]
 
     def _raise_floors(self, floors: Mapping[str, tuple[Position, bytes]], origin: Origin) -> None:
         """Set the floors after a batch; another process that reads the same partition may have been quicker."""
@@ -209,6 +255,11 @@ class StreamState:
                 calls.append(Call(COMPARE_AND_SET, [floor_key(self._users.prefix, name)], args))
         if calls:
             self._shards.run(calls)
+
+
+def _is_behind(now: Position | None, known: _GroupPosition) -> bool:
+    """Return whether the store has lost what it held of a partition in a group."""
+    return known.offset is not None and (now is None or now.offset < known.offset)
 
 
 def _call(writes: Sequence[KeyWrite]) -> tuple[Call, list[KeyWrite]]:

@@ -6,6 +6,7 @@ import pytest
 import redis
 
 from tests.engines.kafka.broker import kafka_broker
+from tests.serving.state.private_cluster import private_cluster
 from tests.serving.state.private_redis import private_redis
 
 __all__ = ["kafka_broker"]
@@ -21,3 +22,9 @@ def server() -> Iterator[redis.Redis]:
 def client(server: redis.Redis) -> redis.Redis:
     server.flushall()
     return server
+
+
+@pytest.fixture
+def cluster() -> Iterator[redis.RedisCluster]:
+    with private_cluster() as ports, redis.RedisCluster("127.0.0.1", ports[0]) as client:
+        yield client

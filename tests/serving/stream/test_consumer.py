@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from components.contract.errors import StateUnavailable
 from serving.state.interface import plans_of
 from serving.state.item_codes import ItemCodes
+from serving.state.redis import side_of
 from serving.stream.consumer import KEPT_OF_LONG, LATE_REASON, Consumer, ConsumerSettings
 from serving.stream.decode.rejections import NOT_JSON, TOO_LONG
 from serving.stream.events_that_count import UNKNOWN_ITEM, Tables
@@ -22,6 +23,7 @@ from serving.stream.log.window_log import OFFSET, WindowLog, WindowSettings
 from serving.stream.metrics import StreamMetrics
 from serving.stream.preparation import FAILED, Preparation
 from serving.stream.state.event_batch import EventBatch
+from serving.stream.state.positions import floor_key
 from serving.stream.state.side_writer import Lifetimes, Origin
 from serving.stream.state.stream_state import StreamState
 from tests.serving.stream.memory_topic import MemoryTopic, RowDecoder, payloads
@@ -30,7 +32,7 @@ from tests.serving.stream.state.test_stream_state import Flaky, assert_same, hel
 
 
 def consume(
-    client: redis.Redis,
+    client: "redis.Redis | redis.RedisCluster",
     folder: Path,
     partitions: Mapping[str, Sequence[bytes]],
     *,
@@ -209,3 +211,31 @@ def test_a_store_that_lost_its_last_writes_is_read_into_again(client: redis.Redi
     assert lost
     assert held(client, ["u1"], "users", ItemCodes()).totals[0].tolist() == [0, 0, 40, 0]
     assert logged(tmp_path)[OFFSET].sort().to_list() == list(range(40))
+
+
+def test_a_node_of_a_cluster_that_lost_everything_is_shouted_and_read_into_again(
+    cluster: redis.RedisCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A master that comes back empty takes groups with it: this process's events come again, an earlier one's are counted as lost."""
+    rows = [click(at, f"u{at % 20}", f"i{at % 20}") for at in range(400)]
+    consume(cluster, tmp_path, {"t/0": payloads(rows[:100])})
+    plan = plans_of(shop()).users
+    with_floor = cluster.get_node_from_key(floor_key(side_of("stream_shop", "users", plan).prefix, "t/0"))
+    node = next(node for node in cluster.get_primaries() if node != with_floor)
+    lost = False
+
+    class Losing(StreamState):  # type: ignore[misc]
+        def apply(self, batch: EventBatch, origin: Origin) -> NDArray[np.int8]:
+            nonlocal lost
+            if origin.begins[0] >= 300 and not lost:
+                lost = True
+                cluster.flushall(target_nodes=node)
+            return super().apply(batch, origin)
+
+    registry = consume(cluster, tmp_path, {"t/0": payloads(rows)}, batch=50, kind=Losing)
+    groups = registry.get_sample_value("shelfrank_stream_groups_lost_total") or 0
+    assert groups > 0
+    assert "had lost everything" in caplog.text
+    counts = held(cluster, [f"u{at}" for at in range(20)], "users", ItemCodes()).totals[:, CLICK]
+    assert set(counts.tolist()) == {15, 20}  # without, and with what the earlier process wrote: five of each
+    assert logged(tmp_path)[OFFSET].sort().to_list() == list(range(400))

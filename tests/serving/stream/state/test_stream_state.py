@@ -1,6 +1,6 @@
 """A stream's batches change the state as one event after the other would, whatever is cut off, repeated, or shared."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container
 
 import numpy as np
 import pytest
@@ -21,16 +21,9 @@ from serving.stream.state.event_batch import event_batch
 from serving.stream.state.positions import Position
 from serving.stream.state.side_writer import Lifetimes, Origin
 from serving.stream.state.stream_state import PositionMoved, StreamState
-from tests.serving.state.private_cluster import private_cluster
 from tests.serving.stream.shop import BEGIN_US, CLICK, IMPRESSION, Row, drawn, events, shop
 
 GAP_S = 1800
-
-
-@pytest.fixture
-def cluster() -> Iterator[redis.RedisCluster]:
-    with private_cluster() as ports, redis.RedisCluster("127.0.0.1", ports[0]) as client:
-        yield client
 
 
 def opened(client: "redis.Redis | redis.RedisCluster") -> StreamState:
@@ -258,6 +251,73 @@ def test_a_store_that_lost_its_last_writes_is_read_into_again(client: redis.Redi
     with pytest.raises(PositionMoved) as moved:
         send(state, {"t/0": (2, [(BEGIN_US + 2, *click[1:])])})
     assert moved.value.offset == 1
+
+
+def of_group(client: redis.Redis, user: str) -> dict[bytes, bytes]:
+    """All that the store has in a shopper's group."""
+    tag = partitioned(user).partition(b"}")[0]
+    return {key: client.dump(key) for key in client.scan_iter() if tag in key}
+
+
+def lose(client: redis.Redis, user: str, before: dict[bytes, bytes]) -> None:
+    """Take a shopper's group back to what it had before, as a failover of a cluster to a replica that lags does."""
+    client.delete(*of_group(client, user))
+    for key, value in before.items():
+        client.restore(key, 0, value)
+
+
+def shopping(at: int, user: str) -> Row:
+    return (BEGIN_US + at * 1_000_000, user, "", 0, "", "s")
+
+
+def totals(client: redis.Redis, *names: str) -> list[int]:
+    return held(client, list(names), "users", ItemCodes()).totals[:, 0].tolist()
+
+
+def test_groups_that_lost_unlike_much_are_read_into_again_from_the_one_that_lost_most(client: redis.Redis) -> None:
+    """Only the group that lost least is touched by the next batch."""
+    state, rows = opened(client), [shopping(at, user) for at, user in enumerate(["u1", "u2", "u1", "u2", "u1", "u1"])]
+    send(state, {"t/0": (0, rows[:2])})
+    second = of_group(client, "u2")
+    send(state, {"t/0": (2, rows[2:4])})
+    first = of_group(client, "u1")
+    send(state, {"t/0": (4, rows[4:5])})
+    lose(client, "u1", first)
+    lose(client, "u2", second)
+    with pytest.raises(PositionMoved) as moved:
+        send(state, {"t/0": (5, rows[5:])})
+    assert (moved.value.offset, moved.value.groups_lost) == (2, 0)
+    send(state, {"t/0": (2, rows[2:])})
+    assert totals(client, "u1", "u2") == [4, 2]
+
+
+def test_a_group_whose_position_is_gone_is_read_into_again_from_where_this_process_began_with_it(client: redis.Redis) -> None:
+    """What lies before came into the state from elsewhere, and would be applied twice."""
+    state, rows = opened(client), [shopping(at, user) for at, user in enumerate(["u1", "u2", "u1"], 7)]
+    send(state, {"t/0": (7, rows[:1])})
+    send(state, {"t/0": (8, rows[1:2])})
+    lose(client, "u1", {})
+    with pytest.raises(PositionMoved) as moved:
+        send(state, {"t/0": (9, rows[2:])})
+    assert (moved.value.offset, moved.value.groups_lost) == (7, 0)
+    floor = state.floor("t/0")
+    assert floor is not None
+    assert floor.offset == 7
+    send(state, {"t/0": (7, rows)})
+    assert totals(client, "u1", "u2") == [2, 1]
+
+
+def test_a_group_that_lost_what_an_earlier_process_wrote_is_counted(client: redis.Redis) -> None:
+    rows = [shopping(at, user) for at, user in enumerate(["u1", "u2", "u1", "u2", "u1"])]
+    send(opened(client), {"t/0": (0, rows[:2])})
+    state = opened(client)
+    send(state, {"t/0": (2, rows[2:4])})
+    lose(client, "u1", {})
+    with pytest.raises(PositionMoved) as moved:
+        send(state, {"t/0": (4, rows[4:])})
+    assert (moved.value.offset, moved.value.groups_lost) == (2, 1)
+    send(state, {"t/0": (2, rows[2:])})
+    assert totals(client, "u1", "u2") == [2, 2]
 
 
 def test_ids_of_a_partition_that_lags_behind_another_are_kept(client: redis.Redis) -> None:
