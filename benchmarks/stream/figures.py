@@ -98,10 +98,10 @@ def measure(dataset: Dataset, parts: list[tuple[pl.DataFrame, pl.DataFrame, int]
     before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     warm = len(parts) // 10
     for part in parts[:warm]:
-        figures.add(part[0], part[1], now_us=part[2])
+        figures.add(part[0], part[1], now_us=part[2], watermark_us=part[2])
     began_s = time.process_time()
     for part in parts[warm:]:
-        figures.add(part[0], part[1], now_us=part[2])
+        figures.add(part[0], part[1], now_us=part[2], watermark_us=part[2])
     cost_s = time.process_time() - began_s
     began_s = time.process_time()
     metrics = figures.metrics()

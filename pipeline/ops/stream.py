@@ -89,9 +89,9 @@ class LiveFiguresOfLog:
         """Begin anew with the windows of the event log."""
         rebuild(self._figures, windows, self._events_of, now_us=now_us)
 
-    def add(self, events: pl.DataFrame, raw: pl.DataFrame, *, now_us: int) -> None:
+    def add(self, events: pl.DataFrame, raw: pl.DataFrame, *, now_us: int, watermark_us: int) -> None:
         """Take the events that counted of a batch."""
-        self._figures.add(events, raw, now_us=now_us)
+        self._figures.add(events, raw, now_us=now_us, watermark_us=watermark_us)
 
 
 def stream(dataset: Dataset, config: StreamConfig, decoder: EventDecoder, open_source: Callable[[Consumer], Source]) -> StreamMetrics:

@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 
 from components.contract.errors import RunError
 from serving.stream.log.window_files import EVENTS, windows_by_partition
-
-IDLE_S = 300.0  # a partition without a new window for so long has no events, or nobody reads it
+from serving.stream.watermark import Progress, least_watermark_us
 
 
 @dataclass(frozen=True)
@@ -51,27 +50,23 @@ def last_ends(folders: Sequence[Path]) -> dict[str, int]:
     return {series: windows[-1].end for series, windows in _windows(folders).items()}
 
 
-def complete_until_us(folders: Sequence[Path], time: str, *, now_us: int) -> int:
-    """Return up to when the windows hold all events: the least over partitions of their newest event's time.
-
-    A partition that had no window for IDLE_S is left out, unless all are such; without any window it is 0.
+def complete_until_us(folders: Sequence[Path], time: str) -> int:
+    """Return up to when the windows hold all events, by the partition that is furthest behind; 0 without any window.
 
     Args:
         folders: of event logs.
         time: column of an event's time, microseconds since 1970.
-        now_us: the current time.
 
     Raises:
         OSError: a folder or a file can't be read.
     """
-    newest = []
+    partitions = []
     for windows in _windows(folders).values():
         # A window in which nothing counted has no times.
         times = (_newest_us(window.path, time) for window in reversed(windows))
         newest_us = next((each for each in times if each is not None), 0)
-        newest.append((windows[-1].path.stat().st_mtime_ns // 1000 < now_us - IDLE_S * 1e6, newest_us))
-    delivering = [newest_us for is_idle, newest_us in newest if not is_idle]
-    return min(delivering) if delivering else max((newest_us for _, newest_us in newest), default=0)
+        partitions.append(Progress(newest_us, windows[-1].path.stat().st_mtime_ns // 1000))
+    return least_watermark_us(partitions) if partitions else 0
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> pa.Table:

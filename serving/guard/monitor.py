@@ -146,7 +146,7 @@ class Monitor:
     def _clicks_complete_until_us(self, now_us: int) -> int:
         """Return up to when clicks have come: now, or where event logs lag behind, what they hold."""
         logs = self._settings.event_logs
-        return min(now_us, complete_until_us(logs, self._clicks.time, now_us=now_us)) if logs else now_us
+        return min(now_us, complete_until_us(logs, self._clicks.time)) if logs else now_us
 
     def _read_clicks(self, state: TrialState) -> TrialState:
         for chunk in read_new_lines(self._settings.logs, INTERACTIONS, self._store.offsets()):

@@ -28,11 +28,13 @@ from serving.stream.preparation import Preparation, Prepared
 from serving.stream.state.decisions import COUNTED, LATE
 from serving.stream.state.positions import NO_WATERMARK
 from serving.stream.state.stream_state import PositionMoved, StreamState
+from serving.stream.watermark import Progress, least_watermark_us
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 5.0
 LATE_REASON = "later than allowed"
+LONGEST_TURN_S = 1.0  # that counts for a partition's idleness: while a store doesn't answer none is asked for messages
 KEPT_OF_LONG = 65_536  # bytes of a message that is too long
 
 
@@ -43,8 +45,8 @@ class Figures(Protocol):
         """Begin anew with what the event log's windows of the partitions hold, which have been assigned."""
         ...
 
-    def add(self, events: pl.DataFrame, raw: pl.DataFrame, *, now_us: int) -> None:
-        """Take the events that counted of a batch, and their raw rows."""
+    def add(self, events: pl.DataFrame, raw: pl.DataFrame, *, now_us: int, watermark_us: int) -> None:
+        """Take the events that counted of a batch, and their raw rows; all partitions have been read up to the watermark."""
         ...
 
 
@@ -91,7 +93,8 @@ class Consumer:
         self._preparation, self._state, self._log, self._ingested = preparation, state, log, ingested
         self._metrics, self._figures, self._settings = metrics, figures, settings
         self._positions: dict[str, int] = {}
-        self._watermarks_us: dict[str, int] = {}
+        self._progress: dict[str, Progress] = {}
+        self._turned_s, self._clock_s = time.monotonic(), 0.0  # the clock of what was delivered
         self._newly_assigned: set[str] = set()  # partitions that the last poll has begun to read at their position
         self._moved = False  # partitions were given or taken, or must be read again
         self._pending: Future[list[Prepared]] | None = None
@@ -120,6 +123,8 @@ class Consumer:
 
     def _turn(self, source: Source, thread: ThreadPoolExecutor) -> bool:
         """Poll, hand what came over to the preparation, and apply what is prepared; return False at the end."""
+        turned_s, self._turned_s = self._turned_s, time.monotonic()
+        self._clock_s += min(self._turned_s - turned_s, LONGEST_TURN_S)
         if self._log.full():
             self._patiently(self._log.publish_due)
         pending, self._pending = self._pending, None
@@ -182,7 +187,8 @@ class Consumer:
         if floor is None:
             return None
         position = min(floor.offset, self._log.acquire(partition, begin=floor.offset))
-        self._positions[partition], self._watermarks_us[partition] = position, floor.watermark_us
+        self._positions[partition] = position
+        self._note_progress(partition, floor.watermark_us)
         _LOG.info("%s: reading from %d (state %d, log %d)", partition, position, floor.offset, self._log.position(partition))
         return position
 
@@ -198,13 +204,17 @@ class Consumer:
     def _begin(self, partition: str, begin: int) -> None:
         self._state.begin(partition, begin)
         self._log.acquire(partition, begin=begin)
-        self._positions[partition], self._watermarks_us[partition] = begin, NO_WATERMARK
+        self._positions[partition] = begin
+        self._note_progress(partition, NO_WATERMARK)
         self._newly_assigned.add(partition)
+
+    def _note_progress(self, partition: str, watermark_us: int) -> None:
+        self._progress[partition] = Progress(watermark_us, int(self._clock_s * 1e6))
 
     def _leave(self, partition: str) -> None:
         if self._positions.pop(partition, None) is None:
             return
-        self._watermarks_us.pop(partition)
+        self._progress.pop(partition)
         self._state.release(partition)
         try:
             self._log.release(partition)
@@ -218,7 +228,7 @@ class Consumer:
             batch,
             messages,
             begins=[self._positions[part.partition] for part in messages.parts],
-            watermarks_us=[self._watermarks_us[part.partition] for part in messages.parts],
+            watermarks_us=[self._progress[part.partition].newest_us for part in messages.parts],
             again_from={part.partition: self._log.position(part.partition) for part in messages.parts},
             lateness_us=self._settings.lateness_us,
         )
@@ -237,7 +247,7 @@ class Consumer:
             self._log.rewind(moved.partition, moved.offset)
             self._positions[moved.partition] = moved.offset
             floor = self._patiently(partial(self._state.floor, moved.partition))
-            self._watermarks_us[moved.partition] = NO_WATERMARK if floor is None else floor.watermark_us
+            self._note_progress(moved.partition, NO_WATERMARK if floor is None else floor.watermark_us)
             self._moved = True
             return
         counted = pl.Series(batch.rows[outcome == COUNTED], dtype=pl.Int64).implode()
@@ -246,9 +256,11 @@ class Consumer:
         late = rejected(late_rows, LATE_REASON, [""] * len(late_rows))
         self._record(messages, raw, pl.concat([prepared.rejected, late]).unique("row", keep="first", maintain_order=True))
         for part, end in zip(messages.parts, origin.ends, strict=True):
-            self._positions[part.partition], self._watermarks_us[part.partition] = part.next_offset, end.watermark_us
+            self._positions[part.partition] = part.next_offset
+            self._note_progress(part.partition, end.watermark_us)
         if self._figures is not None:
-            self._figures.add(prepared.events.filter(pl.col("seq").is_in(counted)), raw, now_us=prepared.now_us)
+            events = prepared.events.filter(pl.col("seq").is_in(counted))
+            self._figures.add(events, raw, now_us=prepared.now_us, watermark_us=least_watermark_us(self._progress.values()))
         self._metrics.applied(outcome, messages.times_us, seconds=time.monotonic() - began_s, counts=prepared.counts)
 
     def _record(self, messages: Joined, raw: pl.DataFrame, rejected: pl.DataFrame) -> None:

@@ -125,7 +125,7 @@ class LiveFigures:
         self._columns = [*_ROLES, *dataset.amounts, *(f"f:{name}" for name in of_events)]
         self._chunk = min(_CHUNK, settings.most_requests)
 
-    def add(self, events: pl.DataFrame, raw: pl.DataFrame, *, now_us: int, watermark_us: int | None = None) -> None:
+    def add(self, events: pl.DataFrame, raw: pl.DataFrame, *, now_us: int, watermark_us: int) -> None:
         """Add events that came now.
 
         Args:
@@ -133,12 +133,11 @@ class LiveFigures:
             raw: rows with `__row__`, and as far as there are such columns with the version and the arms of impressions, as
                 the service writes them (`serving.exposure.serialization.EventRows`).
             now_us: microseconds since 1970.
-            watermark_us: the time up to which every partition has been read; None: that of the newest event.
+            watermark_us: the time up to which every partition has been read (`serving.stream.watermark`).
         """
         with self._lock:
+            self._watermark_us = max(self._watermark_us, min(watermark_us, now_us))
             if len(events):
-                newest_us = int(events["time"].to_numpy().max()) if watermark_us is None else watermark_us
-                self._watermark_us = max(self._watermark_us, min(newest_us, now_us))
                 self._waiting.append((events.select(self._columns), self.described(raw).unique("__row__", keep="first")))
                 self._count += len(events)
             if now_us - self._joined_us >= self._settings.every_s * 1e6 or self._count >= self._chunk:
@@ -158,7 +157,7 @@ class LiveFigures:
 
         Args:
             batches: events and raw rows as of `add`, in the order of their coming.
-            watermark_us: the time of the newest of them.
+            watermark_us: the time up to which they hold the events of every partition.
         """
         with self._lock:
             self._join()

@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 
 from components.ingest.sources.blocks import ROW
 from serving.stream.figures.live_figures import LiveFigures
+from serving.stream.log.window_files import parsed
+from serving.stream.watermark import Progress, least_watermark_us
 
 
 def rebuild(figures: LiveFigures, paths: Iterable[Path], events_of: Callable[[pl.DataFrame], pl.DataFrame], *, now_us: int) -> int:
@@ -22,16 +24,23 @@ def rebuild(figures: LiveFigures, paths: Iterable[Path], events_of: Callable[[pl
         events_of: returns the clean events that count of raw rows; `seq` is the row's index.
         now_us: microseconds since 1970.
     """
-    newest_us, rows, chosen = 0, 0, list[tuple[pl.DataFrame, pl.DataFrame]]()
+    rows, chosen = 0, list[tuple[pl.DataFrame, pl.DataFrame]]()
+    progress: dict[str, Progress] = {}
+    watermark_us = 0
     # No event of a window is later than the window's file.
     for path in sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True):
         rows += pq.read_metadata(path).num_rows
-        if chosen and (path.stat().st_mtime_ns // 1000 < newest_us - figures.history_us or rows > figures.most_events):
+        written_us = path.stat().st_mtime_ns // 1000
+        if chosen and (written_us < watermark_us - figures.history_us or rows > figures.most_events):
             break
         raw = pl.read_parquet(path)
         events = events_of(raw)
         if len(events):
-            newest_us = max(newest_us, int(events["time"].to_numpy().max()))
+            window, newest_us = parsed(path.name), int(events["time"].to_numpy().max())
+            assert window is not None
+            known = progress.get(window.partition, Progress(newest_us, written_us))
+            progress[window.partition] = known._replace(newest_us=max(known.newest_us, newest_us))
+            watermark_us = least_watermark_us(progress.values())
         chosen.append((events, figures.described(raw.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(ROW)))))
-    figures.begin(reversed(chosen), watermark_us=min(newest_us, now_us))
+    figures.begin(reversed(chosen), watermark_us=min(watermark_us, now_us))
     return len(chosen)

@@ -15,10 +15,11 @@ from components.contract.errors import RunError
 from serving.exposure.event_types import Interaction
 from serving.exposure.serialization import EventRows
 from serving.guard.attribution import Click
-from serving.guard.event_windows import IDLE_S, complete_until_us, last_ends, new_windows
+from serving.guard.event_windows import complete_until_us, last_ends, new_windows
 from serving.guard.log_parser import Clicks
 from serving.guard.trial_store import TrialStore
 from serving.stream.log.window_files import EVENTS, WindowFile, publish
+from serving.stream.watermark import IDLE_S
 from tests.serving.exposure.shop_log import dataset
 from tests.serving.guard.stream import GOOD, START_US, Side, stream, write
 from tests.serving.guard.test_monitor import LATER_US, click, counts, decisions, looked, of, sentry
@@ -84,7 +85,7 @@ def test_no_request_is_settled_before_its_clicks_can_be_in_the_event_log(tmp_pat
 
 def test_the_log_is_complete_up_to_the_partition_that_is_furthest_behind_but_not_an_idle_one(tmp_path: Path) -> None:
     def complete_s() -> float:
-        return (complete_until_us([tmp_path], Clicks(dataset(), ()).time, now_us=LATER_US) - START_US) / 1e6
+        return (complete_until_us([tmp_path], Clicks(dataset(), ()).time) - START_US) / 1e6
 
     assert complete_s() == -START_US / 1e6
     window(tmp_path, 0, click(0, 100.0), click(0, 80.0))
@@ -93,9 +94,8 @@ def test_the_log_is_complete_up_to_the_partition_that_is_furthest_behind_but_not
     assert complete_s() == 50
     window(tmp_path, 1, partition="events/1")  # in which nothing counted
     assert complete_s() == 50
-    for path in tmp_path.iterdir():
-        os.utime(path, (NOW_S - IDLE_S - 1, NOW_S - IDLE_S - 1))
-    assert complete_s() == 100
+    window(tmp_path, 2, click(0, 200.0), at_s=NOW_S + IDLE_S + 1)
+    assert complete_s() == 200
 
 
 def test_what_is_in_a_window(tmp_path: Path) -> None:

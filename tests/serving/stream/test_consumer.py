@@ -15,7 +15,7 @@ from components.contract.errors import StateUnavailable
 from serving.state.interface import plans_of
 from serving.state.item_codes import ItemCodes
 from serving.state.redis import side_of
-from serving.stream.consumer import KEPT_OF_LONG, LATE_REASON, Consumer, ConsumerSettings
+from serving.stream.consumer import KEPT_OF_LONG, LATE_REASON, Consumer, ConsumerSettings, Figures
 from serving.stream.decode.rejections import NOT_JSON, TOO_LONG
 from serving.stream.events_that_count import UNKNOWN_ITEM, Tables
 from serving.stream.log.window_files import parsed
@@ -42,6 +42,7 @@ def consume(
     deleted: int = 0,
     lateness_s: int = 7_200,
     kind: type[StreamState] = StreamState,
+    figures: Figures | None = None,
 ) -> CollectorRegistry:
     """Consume until nothing is left."""
     registry = CollectorRegistry()
@@ -55,6 +56,7 @@ def consume(
         log,
         ingested={},
         metrics=StreamMetrics(registry),
+        figures=figures,
         settings=ConsumerSettings(batch=batch, lateness_us=lateness_s * 1_000_000),
     )
     topic = MemoryTopic(partitions, consumer, fails=fails)
@@ -211,6 +213,34 @@ def test_a_store_that_lost_its_last_writes_is_read_into_again(client: redis.Redi
     assert lost
     assert held(client, ["u1"], "users", ItemCodes()).totals[0].tolist() == [0, 0, 40, 0]
     assert logged(tmp_path)[OFFSET].sort().to_list() == list(range(40))
+
+
+class Watermarks:
+    """Figures that note up to when all events have come."""
+
+    def __init__(self) -> None:
+        self.seen_s: list[float] = []
+
+    def begin(self, windows: Sequence[Path], *, now_us: int) -> None:
+        self.seen_s.append(0)
+
+    def add(self, events: pl.DataFrame, raw: pl.DataFrame, *, now_us: int, watermark_us: int) -> None:
+        self.seen_s.append(max(0.0, (watermark_us - BEGIN_US) / 1e6))
+
+
+def test_figures_are_told_how_far_the_partition_is_that_is_furthest_behind(
+    client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second partition's events are older, and it has fewer: it ends while the first one goes on."""
+    parts = {"t/0": payloads([click(1000 + at) for at in range(12)]), "t/1": payloads([click(at, "u2") for at in range(1, 5)])}
+    watermarks = Watermarks()
+    consume(client, tmp_path / "one", parts, batch=4, figures=watermarks)
+    assert watermarks.seen_s == [0, 2, 4, 4, 4, 4, 4]
+    client.flushall()
+    monkeypatch.setattr("serving.stream.watermark.IDLE_S", 0)
+    watermarks = Watermarks()
+    consume(client, tmp_path / "two", parts, batch=4, figures=watermarks)
+    assert watermarks.seen_s == [0, 2, 4, 1005, 1007, 1009, 1011]
 
 
 def test_a_node_of_a_cluster_that_lost_everything_is_shouted_and_read_into_again(

@@ -21,7 +21,7 @@ def test_open_requests_are_gauges_and_final_ones_counters() -> None:
         NO_AMOUNT | {"time": 2 * MINUTE_US, "request": "r2", "action": "click"},
         NO_AMOUNT | {"time": 60 * MINUTE_US, "request": "", "action": "click", "user": "b"},
     ]
-    figures.add(*frames(rows), now_us=10**15)
+    figures.add(*frames(rows), now_us=10**15, watermark_us=60 * MINUTE_US)
     text = generate_latest(registry).decode()
     for line in (
         'shelfrank_figures_open_requests{by="version",experiment="",value="7"} 1.0',

@@ -9,17 +9,27 @@ import polars as pl
 
 from serving.stream.figures.live_figures import FigureSettings, LiveFigures
 from serving.stream.figures.rebuild import rebuild
+from serving.stream.watermark import Progress, least_watermark_us
 from tests.serving.stream.figures.attribution_oracle import MINUTE_US, dataset, frames, random_log
 
 NOW_US = 10**15
 SETTINGS = FigureSettings(every_s=0, late_s=600)
 
 
+def by_partition(events: pl.DataFrame) -> list[pl.DataFrame]:
+    return [events.filter(pl.col("user").str.contains("[ab]") == bool(partition)) for partition in (0, 1)]
+
+
+def watermark_us(events: pl.DataFrame) -> int:
+    """As a consumer's who is given each event at its time."""
+    newest = [max(mine["time"].to_list()) for mine in by_partition(events) if len(mine)]
+    return least_watermark_us([Progress(time, time) for time in newest])
+
+
 def write_windows(folder: Path, events: pl.DataFrame, meta: pl.DataFrame, *, rows: int) -> list[Path]:
     """Windows of two partitions by shopper; a window's file is as old as its newest event."""
     paths = []
-    for partition in (0, 1):
-        mine = events.filter(pl.col("user").str.contains("[ab]") == bool(partition))
+    for partition, mine in enumerate(by_partition(events)):
         for begin in range(0, len(mine), rows):
             window = mine[begin : begin + rows]
             path = folder / f"events-clicks%2F{partition}-{begin:020d}-{begin + rows:020d}.parquet"
@@ -41,7 +51,8 @@ def test_open_requests_are_as_before_the_restart_and_final_ones_arent_counted_ag
         before = LiveFigures(dataset(), SETTINGS)
         cut = len(events) * 2 // 3
         for begin in range(0, cut, 50):
-            before.add(events[begin : min(begin + 50, cut)], meta, now_us=NOW_US)
+            end = min(begin + 50, cut)
+            before.add(events[begin:end], meta, now_us=NOW_US, watermark_us=watermark_us(events[:end]))
         paths = write_windows(folder, events[:cut], meta, rows=20)
         restarted = LiveFigures(dataset(), SETTINGS)
         read = rebuild(restarted, paths, events_of, now_us=NOW_US)
@@ -50,7 +61,7 @@ def test_open_requests_are_as_before_the_restart_and_final_ones_arent_counted_ag
         assert counted_before.open == restarted.metrics().open
         assert not any(figures.requests for figures in restarted.metrics().final.values())
         for figures in (before, restarted):
-            figures.add(events[cut:], meta, now_us=NOW_US)
+            figures.add(events[cut:], meta, now_us=NOW_US, watermark_us=watermark_us(events))
         for dimension, figures in before.metrics().final.items():
             earlier, later = counted_before.final.get(dimension), restarted.metrics().final.get(dimension)
             assert figures.requests == sum(each.requests for each in (earlier, later) if each is not None)

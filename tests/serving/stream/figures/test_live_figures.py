@@ -27,11 +27,15 @@ def total(metrics: FigureMetrics) -> dict[Dimension, tuple[float, ...]]:
     return both
 
 
+def newest_us(events: pl.DataFrame) -> int:
+    return max(events["time"].to_list(), default=0)
+
+
 def added(rows: list[oracle.Row], batches: list[np.ndarray], **settings: float) -> LiveFigures:
     figures = LiveFigures(dataset(), FigureSettings(every_s=0, **settings))  # type: ignore[arg-type]
     events, meta = frames(rows)
     for batch in batches:
-        figures.add(events[batch], meta[batch], now_us=NOW_US)
+        figures.add(events[batch], meta[batch], now_us=NOW_US, watermark_us=newest_us(events[batch]))
     return figures
 
 
@@ -59,7 +63,7 @@ def clicked(request: str, at_us: int, *, user: str = "a", item: str = "p1") -> o
 
 def add(figures: LiveFigures, *rows: oracle.Row, watermark_us: int | None = None) -> None:
     events, meta = frames(list(rows))
-    figures.add(events, meta, now_us=NOW_US, watermark_us=watermark_us)
+    figures.add(events, meta, now_us=NOW_US, watermark_us=newest_us(events) if watermark_us is None else watermark_us)
 
 
 def test_a_request_is_final_once_its_window_and_the_time_for_late_events_are_over() -> None:
