@@ -37,7 +37,7 @@ class StreamMetrics:
             ["what"], registry=registry,
         )  # fmt: skip
         self._batch = Histogram(
-            "shelfrank_stream_batch_seconds", "From decoding a batch until it is in the state", registry=registry,
+            "shelfrank_stream_batch_seconds", "To apply a batch to the state and append it to the log", registry=registry,
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
         )  # fmt: skip
         self._age = Histogram(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import polars as pl
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
 from serving.stream.figures.live_figures import FigureSettings, LiveFigures
 from serving.stream.figures.prometheus import FiguresCollector
@@ -34,6 +34,7 @@ def growing_stream() -> Iterator[int]:
     """The port of its metrics."""
     registry, figures = CollectorRegistry(), LiveFigures(dataset(), FigureSettings(every_s=0, late_s=0))
     metrics = StreamMetrics(registry)
+    ProcessCollector(registry=registry)
     registry.register(FiguresCollector(figures))
     server, thread = start_http_server(0, "127.0.0.1", registry)
     ended = threading.Event()
@@ -41,7 +42,7 @@ def growing_stream() -> Iterator[int]:
     def grow() -> None:
         turn = 0
         while not ended.wait(0.2):
-            figures.add(*frames(events(turn)), now_us=10**15)
+            figures.add(*frames(events(turn)), now_us=10**15, watermark_us=turn * TURN_US)
             metrics.applied(
                 np.full(2 * REQUESTS, COUNTED, np.int8),
                 np.full(2 * REQUESTS, time.time_ns() // 1000),
@@ -52,6 +53,7 @@ def growing_stream() -> Iterator[int]:
             metrics.lost("clicks/0", 1)
             metrics.retried("state")
             metrics.waiting({"clicks/0": 3})
+            metrics.sized(keys=turn, bytes_used=1000 * turn, ids_dropped=0, payloads_dropped=0)
             turn += 1
 
     growing = threading.Thread(target=grow)

@@ -26,6 +26,7 @@ MADE = 'shelfrank_guard_newest_release_timestamp_seconds{namespace="s"}'
 WAITING = 'shelfrank_stream_lag_messages{namespace="s",partition="%s",instance="%s"}'
 APPLIED = 'shelfrank_stream_messages_total{namespace="s",outcome="counted",instance="a"}'
 LOST = 'shelfrank_stream_lost_messages_total{namespace="s",partition="events/0",instance="a"}'
+GROUPS = 'shelfrank_stream_groups_lost_total{namespace="s",instance="a"}'
 DEAD = 'shelfrank_stream_dead_letters_total{namespace="s",reason="unknown action",instance="a"}'
 RETRIED = 'shelfrank_stream_retries_total{namespace="s",what="state",instance="a"}'
 UP = 'up{job="%s",instance="%s"}'
@@ -114,6 +115,7 @@ CASES: dict[str, tuple[int, Series, list[Series]]] = {
         {LOST: "_x80 7x20"},
         [{LOST: "7x100"}, {LOST: "_x80 0x20"}, {WAITING % ("events/0", "a"): "0x100"}],
     ),
+    "StreamStateLost": (30, {GROUPS: "0x20 5x20"}, [{GROUPS: "0x40"}, {GROUPS: "5x40"}]),
     "StreamDeadLetters": (
         40,
         {DEAD: "0+2x50", APPLIED: "0+98x50"},

@@ -15,19 +15,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import numpy as np
-import polars as pl
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry, start_http_server
 
 from components.release.manifest import Manifest
 from components.release.publish import publish
 from pipeline.cli.main import main
 from serving.model_server.config import ServerConfig
 from serving.model_server.server import ModelServer
-from serving.stream.metrics import StreamMetrics
-from serving.stream.state.decisions import COUNTED
 from tests.kubernetes.monitoring.growing_stream import growing_stream
 from tests.serving.exposure.shop_log import SHOP
 from tests.serving.guard.stream import GOOD, stream, write
@@ -164,30 +159,6 @@ def guarding(base: Path) -> Iterator[int]:
         process.wait()
 
 
-class Consuming:
-    """The metrics of a stream's consumer, as it updates them."""
-
-    def __init__(self) -> None:
-        registry = CollectorRegistry()
-        self._metrics = StreamMetrics(registry)
-        self.server, self._thread = start_http_server(0, "127.0.0.1", registry)
-        self.port = self.server.server_port
-
-    def batch(self) -> None:
-        """Take a batch: one message counts, one is set aside, some are lost, and a call was repeated."""
-        now_us = np.full(1, time.time_ns() // 1000)
-        self._metrics.applied(np.full(1, COUNTED, np.int8), now_us, seconds=0.01, counts={"rows read": 1})
-        self._metrics.set_aside(pl.Series(["unknown action"]))
-        self._metrics.lost("events/0", 3)
-        self._metrics.retried("state")
-        self._metrics.waiting(lambda: {"events/0": 7})
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self._thread.join()
-
-
 @contextmanager
 def scraping(base: Path, targets: dict[str, list[int]]) -> Iterator[Prometheus]:
     """Prometheus by the plain configuration, its pods named here in place of discovered, and in a hurry."""
@@ -262,18 +233,14 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         )
         (base / "trial").mkdir()
         guard = stack.enter_context(guarding(base / "trial"))
-        stream_metrics = Consuming()
-        stack.callback(stream_metrics.stop)
         traffic(well)  # a version's first run takes seconds
         assert server.rest_port is not None
         consumer = stack.enter_context(growing_stream())
-        streams = [consumer, stream_metrics.port]
-        targets = {"ranking": [well.port, ill.port], "model-server": [server.rest_port], "guard": [guard], "stream": streams}
+        targets = {"ranking": [well.port, ill.port], "model-server": [server.rest_port], "guard": [guard], "stream": [consumer]}
         made = stack.enter_context(scraping(base / "prometheus", targets))
         until = time.monotonic() + 90
         while time.monotonic() < until:  # increases take several scrapes, and the rules their turns
             traffic(well)
-            stream_metrics.batch()
             for _ in range(2):
                 ill.rank(*ITEMS)
             if made.ask("count(shelfrank_guard_evidence)") and made.ask("count_over_time(shelfrank:scores:share1h[1m]) > 5"):
