@@ -15,7 +15,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "kubernetes"
 OVERLAYS = ("local", "gpu", "keda", "kserve")
-COMPONENTS = ("bucket", "shop", "stream")  # each over the base, as an overlay of a test's own
+COMPONENTS = ("bucket", "shop", "stream", "events")  # each over the base, as an overlay of a test's own
 FOLDERS = ("base", *(f"overlays/{name}" for name in OVERLAYS), *COMPONENTS)
 ENGINES = ("engines/kafka", "engines/flink")
 Doc = dict[str, Any]
@@ -38,10 +38,11 @@ def docs_of(text: str) -> list[Doc]:
 _GENERATED: dict[str, list[Doc]] = {
     "bucket": [{"name": "shelfrank", "behavior": "merge", "literals": ["SHELFRANK_STORE=s3://bucket/shop", "SHELFRANK_MODEL=other"]}],
     "shop": [{"name": "shop", "files": [f"{name}.yaml" for name in ("experiments", "rules", "sources")]}],
-    "stream": [{"name": "dataset", "files": ["dataset.yaml"]}],
+    "stream": (_DATASET := [{"name": "dataset", "files": ["dataset.yaml"]}]),
+    "events": _DATASET,
     "monitoring": [],
 }
-_LISTED = {"stream": ["stream", "stream-keda"]}
+_LISTED = {"stream": ["stream", "stream-keda"], "events": ["stream", "events"]}
 
 
 @cache

@@ -99,6 +99,38 @@ def test_keda_asks_for_the_lag_of_the_same_group() -> None:
     assert spec["maxReplicaCount"] == kafka("KafkaTopic", "events")["spec"]["partitions"]
 
 
+def service_options() -> Namespace:
+    _, _, _, *words = command(rendered("events"), pod(rendered("events"), "ranking").container("ranking"))
+    return service().parse_args(words)
+
+
+def test_the_service_writes_to_the_topic_that_is_read_as_a_user_who_may_write_there() -> None:
+    ranking = pod(rendered("events"), "ranking")
+    secrets = {each["name"]: each["valueFrom"]["secretKeyRef"] for each in ranking.container("ranking")["env"] if "kafka" in str(each)}
+    assert secrets == {
+        PASSWORD_VARIABLE: {"name": "kafka-events", "key": "password"},
+        "SHELFRANK_EVENTS_USER": {"name": "kafka-events", "key": "username"},
+    }
+    (volume,) = [each for each in ranking.spec["volumes"] if each["name"] == "kafka"]
+    assert volume["secret"] == {"secretName": "kafka-events", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+    assert {"name": "kafka", "mountPath": "/etc/kafka", "readOnly": True} in ranking.container("ranking")["volumeMounts"]
+    written, read = parse_kafka_address(service_options().events_to), parse_kafka_address(options().source)
+    assert (written.brokers, written.topic) == (read.brokers, read.topic)
+    # The user's name is the secret's; all else is as the consumers have it.
+    assert written.settings == read.settings | {"sasl.username": "SHELFRANK_EVENTS_USER"}
+    acls = kafka("KafkaUser", "shelfrank-events")["spec"]["authorization"]["acls"]
+    assert [(acl["resource"]["name"], *acl["operations"]) for acl in acls] == [("events", "Write", "Describe")]
+
+
+def test_the_guard_reads_the_log_that_the_consumers_write() -> None:
+    docs = rendered("events")
+    _, *words = command(docs, pod(docs, "guard").container("guard"))
+    guard = parser().parse_args(words)
+    assert guard.event_log == [str(options().log)]
+    assert command(docs, pod(docs, "guard").container("logs")) == ["mkdir", "-p", *guard.log, *guard.event_log]
+    assert service_options().redis == options().redis
+
+
 def test_the_topic_takes_and_keeps_messages_as_the_consumers_do() -> None:
     topic = kafka("KafkaTopic", "events")["spec"]
     assert topic["config"]["max.message.bytes"] == options().largest
@@ -110,8 +142,11 @@ def test_the_topic_takes_and_keeps_messages_as_the_consumers_do() -> None:
 def test_the_readme_makes_the_secret_with_the_keys_that_are_read() -> None:
     (password,) = stream().container("stream")["env"]
     assert (password["name"], password["valueFrom"]["secretKeyRef"]) == (PASSWORD_VARIABLE, {"name": "kafka", "key": "password"})
-    (made,) = [line for line in (KUBERNETES / "README.md").read_text().splitlines() if "create secret generic kafka" in line]
+    (made,) = [line for line in (KUBERNETES / "README.md").read_text().splitlines() if "create secret generic kafka " in line]
     for key in ("username=shelfrank-stream", "password=", "ca.crt="):
+        assert f"--from-literal={key}" in made
+    (made,) = [line for line in (KUBERNETES / "README.md").read_text().splitlines() if "create secret generic kafka-events" in line]
+    for key in (f"username={kafka('KafkaUser', 'shelfrank-events')['metadata']['name']}", "password=", "ca.crt="):
         assert f"--from-literal={key}" in made
 
 

@@ -100,7 +100,7 @@ def test_no_placeholder_is_left_and_no_tag_is_latest(folder: str) -> None:
         assert re.fullmatch(r"[\w./-]+:\d[\w.-]*", image), image
     own = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert own is not None
-    ours = {"service", "pipeline"} if folder == "stream" else {"service"}
+    ours = {"service", "pipeline"} if folder in ("stream", "events") else {"service"}
     assert {image for image in images if image.startswith("shelfrank/")} == {f"shelfrank/{name}:{own[1]}" for name in ours}
     assert ("tensorflow/serving:2.19.1-gpu" in images) == (folder == "overlays/gpu")
 

@@ -103,6 +103,6 @@ def test_a_wrong_field_and_a_pod_that_may_too_much_are_refused(namespaces: Kuber
 
 def test_every_folder_and_kind_is_among_them() -> None:
     folders = {path.parent.relative_to(KUBERNETES).as_posix() for path in KUBERNETES.rglob("kustomization.yaml")}
-    through = {f"components/{name}" for name in ("bucket", "shop", "stream", "stream-keda", "model")}
+    through = {f"components/{name}" for name in ("bucket", "shop", "stream", "stream-keda", "events", "model")}
     assert folders == {name for name in ALL if (KUBERNETES / name).is_dir()} | through
     assert {group(doc) for folder in ALL for doc in rendered(folder)} == {PLAIN, *SOURCES}
