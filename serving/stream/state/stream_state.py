@@ -212,13 +212,13 @@ class StreamState:
                 key = group_key(side.side.prefix, group, partition)
                 now = Position.decoded(held[key])
                 known = self._known.get(key)
+                offset = None if now is None else now.offset
                 if known is None:
-                    begin = floor if now is None else max(floor, now.offset)
-                    self._known[key] = _GroupPosition(begin, now is not None, now and now.offset)
+                    self._known[key] = _GroupPosition(max(floor, offset or 0), offset is not None, offset)
                 elif _is_behind(now, known):
                     self._go_back(partition)
                 else:
-                    known.offset = now and now.offset
+                    known.offset = offset
 
     def _go_back(self, partition: str) -> None:
         """Set the floor of a partition back to what the store still has of it in every group, and raise PositionMoved.
