@@ -20,7 +20,6 @@ WRONG_TYPE = "a value of another type than its column's"
 TOO_LONG = "too long"
 NO_SCHEMA = "of an unknown schema"
 NOT_OF_SCHEMA = "not of its schema"
-REASONS = (NOT_JSON, WRONG_VALUE, WRONG_TYPE, TOO_LONG, NO_SCHEMA, NOT_OF_SCHEMA)
 
 
 def rejected(rows: NDArray[np.int64] | list[int], reason: str | list[str], details: list[str]) -> pl.DataFrame:

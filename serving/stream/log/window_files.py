@@ -51,11 +51,11 @@ def windows(folder: Path, kind: str, partition: str) -> list[WindowFile]:
 
 def windows_by_partition(folder: Path, kind: str) -> dict[str, list[WindowFile]]:
     """List the windows of each partition in a folder, in order."""
-    found: dict[str, list[WindowFile]] = {}
+    by_partition: dict[str, list[WindowFile]] = {}
     for window in sorted(filter(None, map(parsed, os.listdir(folder)))):
         if window.kind == kind:
-            found.setdefault(window.partition, []).append(window)
-    return found
+            by_partition.setdefault(window.partition, []).append(window)
+    return by_partition
 
 
 def ends(names: list[str]) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """Lay out a batch of clean events for the state: messages with their ids, and the rows that change users and items."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -61,7 +61,6 @@ class EventBatch:
     lists: NDArray[np.uint64]
     users: EventRows
     items: EventRows | None
-    counts: dict[str, int] = field(default_factory=dict)
 
 
 def event_batch(events: pl.DataFrame, dataset: Dataset, codes: ItemCodes, *, users: pl.DataFrame | None = None) -> EventBatch:
