@@ -17,12 +17,13 @@ def sketch_examples(folder: str, splits: Iterable[str], dataset: Dataset) -> Win
     """Sketch the requests of these splits of an Examples artifact."""
     sketch = WindowSketch()
     for split in splits:
-        for batch in _batches(folder, split):
+        for batch in batches(folder, split):
             sketch.add(request_block(batch, dataset))
     return sketch
 
 
-def _batches(folder: str, split: str) -> Iterator[pa.RecordBatch]:
+def batches(folder: str, split: str) -> Iterator[pa.RecordBatch]:
+    """Yield the decoded requests of a split."""
     decoder = ExamplesToRecordBatchDecoder()
     for path in sorted(tf.io.gfile.glob(f"{folder}/Split-{split}/*")):
         records = tf.data.TFRecordDataset(path, compression_type="GZIP" if path.endswith(".gz") else "")

@@ -33,6 +33,15 @@ class RequestBlock:
     times_us: NDArray[np.int64]
     columns: Sequence[ColumnValues]
 
+    def filtered(self, kept: NDArray[np.bool_]) -> "RequestBlock":
+        """Return the requests at which `kept` [R] is true."""
+        rows = np.cumsum(kept) - 1
+        columns = tuple(
+            ColumnValues(column.name, _filtered(column.values, kept[column.requests]), rows[column.requests[kept[column.requests]]])
+            for column in self.columns
+        )
+        return RequestBlock(self.shoppers[kept], self.times_us[kept], columns)
+
 
 @dataclass
 class WindowSketch:
@@ -80,3 +89,7 @@ class WindowSketch:
         if not isinstance(sketch, CategorySketch):
             raise TypeError(f"column {name!r}: expected numbers, as in the rest of the window, got texts")
         return sketch
+
+
+def _filtered(values: "NDArray[np.float32] | pa.Array[Any]", kept: NDArray[np.bool_]) -> "NDArray[np.float32] | pa.Array[Any]":
+    return values[kept] if isinstance(values, np.ndarray) else values.filter(pa.array(kept))

@@ -35,7 +35,7 @@ def test_ndcg_is_the_share_of_the_ideal_order() -> None:
 
 def test_a_request_without_both_labels_has_no_ranking_metric_and_still_counts_for_rates() -> None:
     (row,) = sums(([0.9, 0.5], [0, 0]))
-    assert (row["contrasted"], row["auc"], row["labelled"], row["residual"]) == (0, 0, 2, pytest.approx(-1.4))
+    assert (row["contrasted"], row["auc"], row["labelled"], row["residual"]) == (0.0, 0.0, 2.0, pytest.approx(-1.4))
 
 
 def test_a_request_whose_labels_arent_known_yet_has_scores_alone() -> None:

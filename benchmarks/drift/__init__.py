@@ -1,0 +1,1 @@
+"""Error rates, power and speed of the drift check, where the truth is known."""
