@@ -16,7 +16,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from components.simulator import ShopConfig
 REFERENCE_DAYS = 21
 WINDOW_HOURS = (6, 12, 24, 72)
 _STEP_DAYS = 4  # between windows with planted faults
+_TURN_DAY = WARM_UP_DAYS + REFERENCE_DAYS  # of a shop whose tastes turn
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Clean:
 
 
 @dataclass(frozen=True)
-class Found:
+class Detection:
     """Windows with a fault: how many, their requests in the mean, and the shares decided rightly and named."""
 
     fault: str
@@ -69,29 +70,28 @@ def clean(requests: Requests) -> Clean:
     return Clean(len(checked), float(np.mean([_size(window) for window, _ in checked])), decided, tuple(reasons))
 
 
-def planted(requests: Requests, fault: Fault, hours: int) -> Found:
+def planted(requests: Requests, fault: Fault, hours: int) -> Detection:
     """Check windows of a shop with a fault in each."""
     results = []
     for reference, window in _windows(requests, hours=hours, step_days=_STEP_DAYS, fault=fault):
         decision = _check(reference, window).decision
         results.append((_size(window), decision.action in fault.actions, fault.named_by(decision.reasons)))
-    return Found(fault.name, hours, len(results), *(float(np.mean(column)) for column in zip(*results, strict=True)))
+    return Detection(fault.name, hours, len(results), *(float(np.mean(column)) for column in zip(*results, strict=True)))
 
 
-def turned(work: Path, config: ShopConfig, hours: int) -> Found:
+def turned(work: Path, config: ShopConfig, hours: int) -> Detection:
     """Check windows of shops in the days after tastes have turned."""
-    turn = WARM_UP_DAYS + REFERENCE_DAYS
     requests = shop(work, config)
     first = _first_hour(requests)
     results = []
     fault = Fault("another taste", lambda each: each, (Action.RETRAIN_WARM, Action.RETRAIN_FULL), ("changed taste",), "ranking")
     reference = requests.between(first, first + REFERENCE_DAYS * 24).window()
     for day in range(3):
-        start = first + (turn - WARM_UP_DAYS + day) * 24
+        start = first + (REFERENCE_DAYS + day) * 24
         window = requests.between(start, start + hours).window()
         decision = _check(reference, window).decision
         results.append((_size(window), decision.action in fault.actions, fault.named_by(decision.reasons)))
-    return Found(fault.name, hours, len(results), *(float(np.mean(column)) for column in zip(*results, strict=True)))
+    return Detection(fault.name, hours, len(results), *(float(np.mean(column)) for column in zip(*results, strict=True)))
 
 
 def _windows(requests: Requests, *, hours: int, step_days: int, fault: Fault | None = None) -> Iterator[tuple[Window, Window]]:
@@ -130,33 +130,28 @@ def main() -> None:
         work = options.work or Path(temporary)
         windows = [clean(shop(work / f"{seed}", _config(options, seed))) for seed in track(range(options.shops), "clean windows")]
         console.print(_clean_table(windows))
-        found: dict[tuple[str, int], list[Found]] = {}
+        detections: dict[tuple[str, int], list[Detection]] = {}
         for seed in track(range(options.fault_shops), "planted faults"):
             requests = shop(work / f"{seed}", _config(options, seed))
             for hours in WINDOW_HOURS:
                 for fault in faults(load_dataset(DATASET)):
-                    found.setdefault((fault.name, hours), []).append(planted(requests, fault, hours))
+                    detections.setdefault((fault.name, hours), []).append(planted(requests, fault, hours))
         for seed in track(range(4 * options.fault_shops), "tastes that turn"):
-            start = ShopConfig().start
-            config = _config(options, 1_000 + seed, days=WARM_UP_DAYS + REFERENCE_DAYS + 6, turn_days=WARM_UP_DAYS + REFERENCE_DAYS, start=start)
+            config = _config(options, 1_000 + seed, days=_TURN_DAY + 6, turns=True)
             for hours in WINDOW_HOURS:
-                found.setdefault(("another taste", hours), []).append(turned(work / f"turn{seed}", config, hours))
-        console.print(_found_table(found))
+                detections.setdefault(("another taste", hours), []).append(turned(work / f"turn{seed}", config, hours))
+        console.print(_planted_table(detections))
         powers = power(options.power_runs)
         console.print(_power_table(powers))
         if options.json:
-            results = {"clean": windows, "found": [each for many in found.values() for each in many], "power": powers}
+            results = {"clean": windows, "planted": [each for many in detections.values() for each in many], "power": powers}
             options.json.write_text(json.dumps(results, default=asdict, indent=1))
 
 
-def _config(options: argparse.Namespace, seed: int, *, days: int = 0, turn_days: int = 0, start: object = None) -> ShopConfig:
+def _config(options: argparse.Namespace, seed: int, *, days: int = 0, turns: bool = False) -> ShopConfig:
     days = days or options.days
-    events = options.events * days // options.days
-    shoppers = options.events // 150
-    if not turn_days:
-        return ShopConfig(events=events, days=days, seed=seed, shoppers=shoppers)
-    turn = ShopConfig().start + timedelta(days=turn_days)
-    return ShopConfig(events=events, days=days, seed=seed, shoppers=shoppers, drift_at=turn)
+    config = ShopConfig(events=options.events * days // options.days, days=days, seed=seed, shoppers=options.events // 150)
+    return replace(config, drift_at=config.start + timedelta(days=_TURN_DAY)) if turns else config
 
 
 def _clean_table(windows: list[Clean]) -> Table:
@@ -168,9 +163,9 @@ def _clean_table(windows: list[Clean]) -> Table:
     return table
 
 
-def _found_table(found: dict[tuple[str, int], list[Found]]) -> Table:
+def _planted_table(detections: dict[tuple[str, int], list[Detection]]) -> Table:
     table = Table("fault", "hours", "requests", "windows", "right decision", "named", title="Planted faults")
-    for (fault, hours), results in found.items():
+    for (fault, hours), results in detections.items():
         weights = [each.windows for each in results]
         requests, decided, named = (
             float(np.average([getattr(each, name) for each in results], weights=weights)) for name in ("requests", "decided", "named")
@@ -182,5 +177,5 @@ def _found_table(found: dict[tuple[str, int], list[Found]]) -> Table:
 def _power_table(powers: list[Power]) -> Table:
     table = Table("column", "reference rows", "found", "false alarms elsewhere", title="One of 20 columns scaled by 1.05, 20,000 rows")
     for each in powers:
-        table.add_row(each.column, f"{each.reference_rows:,}", f"{each.found:.1%}", f"{each.false_alarms:.1%}")
+        table.add_row(each.column, f"{each.reference_rows:,}", f"{each.detected:.1%}", f"{each.false_alarms:.1%}")
     return table

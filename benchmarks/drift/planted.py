@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from benchmarks.drift.shops import Requests
 from components.contract.dataset import Dataset
@@ -55,7 +54,8 @@ def on(name: str, change: Callable[[Any], Any]) -> Callable[[Requests], Requests
 
     def plant(requests: Requests) -> Requests:
         columns = [
-            replace(column, values=_like(column, change(column.values))) if column.name == name else column for column in requests.block.columns
+            replace(column, values=_like(column, change(column.values))) if column.name == name else column
+            for column in requests.block.columns
         ]
         return replace(requests, block=replace(requests.block, columns=columns))
 

@@ -1,4 +1,4 @@
-"""Measure how surely a change of scale in one of many columns is found, with rows that depend on their shopper."""
+"""Measure how surely a change of scale in one of many columns is detected, with rows that depend on their shopper."""
 
 from dataclasses import dataclass
 
@@ -20,11 +20,11 @@ KINDS = ("lognormal, sigma 1", "lognormal, sigma 0.5", "gamma, shape 2", "unifor
 
 @dataclass(frozen=True)
 class Power:
-    """Of a kind of column: the share of runs in which the scaled one is found, and in which any other is."""
+    """Of a kind of column: the share of runs in which the scaled one is detected, and in which any other is."""
 
     column: str
     reference_rows: int
-    found: float
+    detected: float
     false_alarms: float
 
 
@@ -34,14 +34,14 @@ def power(runs: int, *, seed: int = 0) -> list[Power]:
 
 
 def _power(kind: str, reference_rows: int, runs: int, rng: np.random.Generator) -> Power:
-    found = others = 0
+    detected = others = 0
     for _ in range(runs):
         reference = _sketch(kind, reference_rows, rng, days=DAYS, first_day=0, factor=1.0)
         window = _sketch(kind, ROWS, rng, days=1, first_day=DAYS, factor=FACTOR)
         alarms = significant(p_values(compare_columns(reference, window)), false_discovery_rate=0.05)
-        found += ("column", "c0", "distribution") in alarms
+        detected += ("column", "c0", "distribution") in alarms
         others += any(name != "c0" for _, name, *_ in alarms)
-    return Power(kind, reference_rows, found / runs, others / runs)
+    return Power(kind, reference_rows, detected / runs, others / runs)
 
 
 def _sketch(kind: str, rows: int, rng: np.random.Generator, *, days: int, first_day: int, factor: float) -> WindowSketch:

@@ -1,10 +1,7 @@
 """Simulated shops as windows of the drift check: examples as ingestion gives them, with scores of trees trained on the first days."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import lightgbm as lgb
 import numpy as np
@@ -20,7 +17,6 @@ from components.drift.sketch.example_block import request_block
 from components.drift.sketch.examples import batches
 from components.drift.sketch.quality_sums import RankedLists
 from components.drift.sketch.window_sketch import ColumnValues, RequestBlock
-from components.evaluation.metrics.id_hashes import hashed
 from components.simulator import ShopConfig, simulate
 
 WARM_UP_DAYS = 14
@@ -28,7 +24,15 @@ WARM_UP_DAYS = 14
 
 SPLITS = ("train", "eval", "test")
 _HOUR_US = 3_600_000_000
-_TREES = {"objective": "binary", "num_leaves": 15, "learning_rate": 0.1, "verbosity": -1, "num_threads": 1, "seed": 0, "deterministic": True}
+_TREES = {
+    "objective": "binary",
+    "num_leaves": 15,
+    "learning_rate": 0.1,
+    "verbosity": -1,
+    "num_threads": 1,
+    "seed": 0,
+    "deterministic": True,
+}
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,9 @@ def _read(examples: Path, logs: Path, config: ShopConfig) -> Requests:
     return requests.between(first + WARM_UP_DAYS * 24, first + config.days * 24)
 
 
-def _scores(batch: pa.RecordBatch, labels: NDArray[np.float32], lengths: NDArray[np.int64], trained: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _scores(
+    batch: pa.RecordBatch, labels: NDArray[np.float32], lengths: NDArray[np.int64], trained: NDArray[np.bool_]
+) -> NDArray[np.float32]:
     """Score all candidates by trees on the numbers of the requests that `trained` marks."""
     columns = []
     for name in batch.schema.names:

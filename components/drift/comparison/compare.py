@@ -33,8 +33,9 @@ class ColumnChange:
 
 
 def compare_columns(reference: WindowSketch, window: WindowSketch) -> dict[str, Comparison]:
-    """Compare the columns that both windows have."""
-    return {name: _compare(reference.columns[name], sketch) for name, sketch in window.columns.items() if name in reference.columns}
+    """Compare the columns of which both windows have rows."""
+    both = {name: (reference.columns[name], sketch) for name, sketch in window.columns.items() if name in reference.columns}
+    return {name: _compare(*sketches) for name, sketches in both.items() if all(each.counts.any() for each in sketches)}
 
 
 def p_values(comparisons: Mapping[str, Comparison]) -> dict[tuple[str, ...], float]:

@@ -68,14 +68,22 @@ def _shift(days: Floats, window: Counter[int]) -> int:
     counts = np.bincount([hour % _DAY for hour in window], weights=list(window.values()), minlength=_DAY).astype(float)
     if counts.sum() < _MIN_REQUESTS or max(window) - min(window) < _DAY - 1:
         return 0
-    shares = np.maximum(days.sum(axis=0), 0.5) / np.maximum(days.sum(axis=0), 0.5).sum()
-    gains = _gains(counts, shares)
-    # What the best rotation gains of each day of the reference, which isn't rotated; a longer window gains more by chance.
-    usual = max(float(np.max(_gains(day, shares))) for day in days) * max(1.0, counts.sum() / days.sum(axis=1).mean())
+    gains = _gains(counts, _course(days))
+    # What the best rotation gains of each day of the reference, which isn't rotated, against the other days; a longer
+    # window gains more by chance.
+    by_chance = [float(np.max(_gains(day, _course(np.delete(days, i, axis=0))))) for i, day in enumerate(days)]
+    usual = max(by_chance) * max(1.0, counts.sum() / days.sum(axis=1).mean())
     best = int(np.argmax(gains))
-    if gains[best] <= 2 * usual + stats.chi2.isf(1e-3, 1):
+    if gains[best] <= 2 * usual + stats.chi2.isf(1e-3 / _DAY, 1):
         return 0
     return best if best <= _DAY // 2 else best - _DAY
+
+
+def _course(days: Floats) -> Floats:
+    """Return the share [24] of each hour in days [D, 24]; an hour without requests counts as having half of one."""
+    hours = np.maximum(days.sum(axis=0), 0.5)
+    shares: Floats = hours / hours.sum()
+    return shares
 
 
 def _gains(counts: Floats, shares: Floats) -> Floats:
