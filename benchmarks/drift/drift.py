@@ -137,7 +137,7 @@ def main() -> None:
                 for fault in faults(load_dataset(DATASET)):
                     detections.setdefault((fault.name, hours), []).append(planted(requests, fault, hours))
         for seed in track(range(4 * options.fault_shops), "tastes that turn"):
-            config = _config(options, 1_000 + seed, days=_TURN_DAY + 6, turns=True)
+            config = _config(options, 1_000 + seed, days=_TURN_DAY + 6, turning=True)
             for hours in WINDOW_HOURS:
                 detections.setdefault(("another taste", hours), []).append(turned(work / f"turn{seed}", config, hours))
         console.print(_planted_table(detections))
@@ -148,10 +148,10 @@ def main() -> None:
             options.json.write_text(json.dumps(results, default=asdict, indent=1))
 
 
-def _config(options: argparse.Namespace, seed: int, *, days: int = 0, turns: bool = False) -> ShopConfig:
+def _config(options: argparse.Namespace, seed: int, *, days: int = 0, turning: bool = False) -> ShopConfig:
     days = days or options.days
     config = ShopConfig(events=options.events * days // options.days, days=days, seed=seed, shoppers=options.events // 150)
-    return replace(config, drift_at=config.start + timedelta(days=_TURN_DAY)) if turns else config
+    return replace(config, drift_at=config.start + timedelta(days=_TURN_DAY)) if turning else config
 
 
 def _clean_table(windows: list[Clean]) -> Table:
