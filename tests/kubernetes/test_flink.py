@@ -51,8 +51,8 @@ def test_the_steps_reach_the_job_server() -> None:
 
 
 def test_the_worker_pool_is_where_the_preset_looks_for_it() -> None:
-    assert workers()["command"] == ["python", "-m", "apache_beam.runners.worker.worker_pool_main"]
-    assert workers()["args"] == [f"--service_port={POOL.rpartition(':')[2]}"]
+    assert workers()["command"] == ["python", "-m", "pipeline.beam.worker_pool"]
+    assert workers()["args"] == [f"--port={POOL.rpartition(':')[2]}"]
     assert preset().pool == POOL
 
 
