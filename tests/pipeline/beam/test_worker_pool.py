@@ -29,7 +29,7 @@ def ended(pid: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_worker_ends_when_it_is_stopped_and_with_the_pool(number: signal.Signals, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "pipeline.beam.worker_pool", f"--port={port}", "--import", "json"]
@@ -52,6 +52,7 @@ def test_a_worker_ends_when_it_is_stopped_and_with_the_pool(number: signal.Signa
         assert pool.wait(PATIENCE_S) == {signal.SIGINT: 0, signal.SIGTERM: 128 + signal.SIGTERM}[number]
 
 
+@pytest.mark.slow
 def test_a_module_that_cannot_be_imported_is_named() -> None:
     command = [sys.executable, "-m", "pipeline.beam.worker_pool", "--port=0", "--import", "json", "no_such_module"]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=PATIENCE_S)
