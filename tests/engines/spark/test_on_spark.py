@@ -19,8 +19,12 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spark]:
         yield cluster
 
 
-def test_ingestion_writes_the_same_bytes(spark: Spark, tmp_path: Path) -> None:
+def test_ingestion_by_the_job_server_writes_the_same_bytes(spark: Spark, tmp_path: Path) -> None:
     assert_same_bytes(spark.preset(), tmp_path)
+
+
+def test_ingestion_by_rest_with_a_jar_writes_the_same_bytes(spark: Spark, tmp_path: Path) -> None:
+    assert_same_bytes(spark.preset_by_rest(), tmp_path)
 
 
 def test_all_files_and_metrics_are_the_same(spark: Spark, shop: Path) -> None:
