@@ -3,8 +3,8 @@
     python -m pipeline.beam.worker_pool [--port 50000] [--import MODULE ...]
 
 It takes the place of Beam's own pool (`apache_beam.runners.worker.worker_pool_main`), which starts a Python for each
-worker: three seconds of imports for ingestion and eight for the steps with TensorFlow, in every worker of every job. It
-listens when the imports are done. They start no thread that holds a lock, so that forks are safe.
+worker: three seconds of imports for ingestion and eight for the steps with TensorFlow, in every worker of every job.
+Requests wait until the imports are done. These start no thread that holds a lock, so that forks are safe.
 """
 
 import argparse
@@ -38,19 +38,19 @@ _STOP_S = 10.0
 _LOGGER = logging.getLogger(__name__)
 
 
-class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
-    """Fork a worker at each request, of which one is served at a time.
+class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
+    """Fork a worker at each request; one method at a time."""
 
-    Args:
-        modules: what workers have imported when they start; the rest they import themselves.
-
-    Raises:
-        RunError: one of them can't be imported.
-    """
-
-    def __init__(self, modules: Sequence[str]) -> None:
+    def __init__(self) -> None:
         self._workers: dict[str, ForkServerProcess] = {}
         self._context = get_context("forkserver")
+
+    def import_modules(self, modules: Sequence[str]) -> None:
+        """Import what workers are to have when they start; the rest they import themselves.
+
+        Raises:
+            RunError: one of them can't be imported.
+        """
         self._context.set_forkserver_preload(list(modules))
         # The server of forks imports at the first fork, and keeps silent about what it can't import.
         first = self._context.Process(target=_import, args=(modules,))
@@ -108,12 +108,15 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
     signal.signal(signal.SIGTERM, _exit)
-    server = grpc.server(ThreadPoolExecutor(max_workers=1))
-    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(WorkerPool(args.modules), server)
+    pool, thread = WorkerPool(), ThreadPoolExecutor(max_workers=1)
+    imported = thread.submit(pool.import_modules, args.modules)
+    server = grpc.server(thread)
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
     server.add_insecure_port(f"[::]:{args.port}")
     server.start()
     _LOGGER.info("Listening at port %d", args.port)
     try:
+        imported.result()
         server.wait_for_termination()
     except KeyboardInterrupt:
         server.stop(None)

@@ -17,7 +17,8 @@ def test_by_the_job_server_with_workers_that_outlive_a_stage(flink: Flink, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
+@pytest.mark.usefixtures("jars_removed")
 def test_by_rest_with_a_jar(tmp_path: Path) -> None:
     """On a cluster with Flink's own class loading: the job's jar brings Beam and the pipeline."""
     with flink_cluster(tmp_path / "flink", {"classloader.resolve-order": "child-first"}, modules=INGESTION) as flink:

@@ -82,4 +82,5 @@ def spark_cluster(folder: Path) -> Iterator[Spark]:
         for port, (name, arguments) in by_port.items():
             command = [*java, "-Xmx700m", *map(str, arguments)]
             stack.enter_context(running(command, log=folder / f"{name}.log", port=port, env=env))
+        stack.callback(lambda: [jar.unlink() for jar in (folder / "work").rglob("*.jar")])  # of each job, by each process
         yield Spark(f"127.0.0.1:{jobs}", f"http://127.0.0.1:{rest}", stack.enter_context(worker_pool(folder)))

@@ -23,6 +23,7 @@ def test_ingestion_by_the_job_server_writes_the_same_bytes(spark: Spark, tmp_pat
     assert_same_bytes(spark.preset(), tmp_path)
 
 
+@pytest.mark.usefixtures("jars_removed")
 def test_ingestion_by_rest_with_a_jar_writes_the_same_bytes(spark: Spark, tmp_path: Path) -> None:
     assert_same_bytes(spark.preset_by_rest(), tmp_path)
 
