@@ -76,6 +76,8 @@ def test_flink_is_configured_as_the_steps_need_it() -> None:
     assert config["classloader.resolve-order"] == "parent-first"
     assert config["taskmanager.network.sort-shuffle.min-buffers"] == "64"
     assert config["taskmanager.memory.network.min"] == config["taskmanager.memory.network.max"] == "768m"
+    assert config["restart-strategy.type"] == "fixed-delay"
+    assert config["jobmanager.execution.failover-strategy"] == "full"
     assert all(isinstance(value, str) for value in config.values())
     assert preset().parallelism == 2 * int(config["taskmanager.numberOfTaskSlots"])
     assert int(preset().processes) <= int(workers()["resources"]["limits"]["cpu"])

@@ -136,6 +136,7 @@ def flink_cluster(
         "rest.port": rest,
         "io.tmp.dirs": folder / "tmp",
         "parallelism.default": 2,
+        "pekko.ask.timeout": "10 min",  # a machine with much other work answers late
         **NEEDED,
         **(config or {}),
     }

@@ -7,11 +7,12 @@ import time
 from tests.engines.flink.cluster import Flink
 
 PATIENCE_S = 600.0
-_QUICK = {"heartbeat.timeout": "15000", "heartbeat.interval": "3000"}
-RESTARTING = _QUICK | {
+_QUICK = {"heartbeat.timeout": "30000", "heartbeat.interval": "3000"}
+RESTARTING = _QUICK | {  # the same as in docs/how-to/beam-runners.md
     "restart-strategy.type": "fixed-delay",
-    "restart-strategy.fixed-delay.attempts": "10",
+    "restart-strategy.fixed-delay.attempts": "3",
     "restart-strategy.fixed-delay.delay": "2 s",
+    "jobmanager.execution.failover-strategy": "full",
 }
 UNFORGIVING = _QUICK | {"restart-strategy.type": "none"}
 
