@@ -17,43 +17,40 @@ from pathlib import Path
 
 from components.contract.errors import RunError
 from pipeline.beam.preset_options import Portable
+from pipeline.beam.worker_pool import ALL_STEPS
 
 _ROOT = Path(__file__).parents[2]
 _START_S, _STOP_S = 120.0, 20.0
 
 
 @contextmanager
-def beam_service(folder: Path) -> Iterator[Portable]:
+def beam_service(folder: Path, modules: Sequence[str] = ALL_STEPS) -> Iterator[Portable]:
     """Start both, yield the settings to connect to them, and stop them with all their workers.
 
     Args:
         folder: for their logs (`job-service.log`, `worker-pool.log`: workers write there too) and what jobs are made
             of.
+        modules: that workers have imported when they start.
 
     Raises:
         RunError: one of them doesn't start.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (port,) = free_ports(1)
-    command = _beam("runners.portability.local_job_service_main", f"--port={port}", f"--staging_dir={folder / 'staging'}")
-    with running(command, log=folder / "job-service.log", port=port), worker_pool(folder) as pool:
+    command = [sys.executable, "-m", "apache_beam.runners.portability.local_job_service_main"]
+    command += [f"--port={port}", f"--staging_dir={folder / 'staging'}"]
+    with running(command, log=folder / "job-service.log", port=port), worker_pool(folder, modules) as pool:
         yield Portable(image="none", job_endpoint=f"localhost:{port}", pool=pool)
 
 
 @contextmanager
-def worker_pool(folder: Path) -> Iterator[str]:
-    """Start Beam's worker pool, yield its host:port, and stop it with all its workers."""
+def worker_pool(folder: Path, modules: Sequence[str] = ALL_STEPS) -> Iterator[str]:
+    """Start the worker pool, yield its host:port, and stop it with all its workers; arguments as of `beam_service`."""
     (port,) = free_ports(1)
-    # The pool starts its workers as `python`, and the workers import this code.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     code = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = _beam("runners.worker.worker_pool_main", f"--service_port={port}")
-    with running(command, log=folder / "worker-pool.log", port=port, env={"PATH": path, "PYTHONPATH": code}):
+    command = [sys.executable, "-m", "pipeline.beam.worker_pool", f"--port={port}", "--import", *modules]
+    with running(command, log=folder / "worker-pool.log", port=port, env={"PYTHONPATH": code}):
         yield f"localhost:{port}"
-
-
-def _beam(module: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", f"apache_beam.{module}", *arguments]
 
 
 @contextmanager

@@ -84,7 +84,8 @@ def beam_args(preset: Settings) -> BeamArgs:
             return BeamArgs((*(uploaded if preset.master else _job_service(preset)), *options, *_workers(preset)))
         case Spark():
             uploaded = ("--runner=SparkRunner", f"--spark_rest_url={preset.rest_url}", "--spark_submit_uber_jar")
-            options = _options(spark_job_server_jar=preset.job_server_jar)
+            # Only Java knows the storage level. A job by REST whose level isn't set looks for a runner that Spark hasn't, and fails.
+            options = _options(spark_job_server_jar=preset.job_server_jar, storage_level="MEMORY_ONLY" if preset.rest_url else None)
             return BeamArgs((*(uploaded if preset.rest_url else _job_service(preset)), *options, *_workers(preset)))
         case Dataflow():
             options = _options(

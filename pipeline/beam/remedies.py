@@ -7,7 +7,8 @@ _REMEDIES = {  # by what the runner's message has
         " (`taskmanager.memory.network.min` and `.max`; 768 MB suffice for two slots)"
     ),
     "TaskManager with id": (
-        "Flink lost a TaskManager, whose own log says why; with `restart-strategy.type: fixed-delay` in Flink's configuration a job goes on"
+        "Flink lost a TaskManager, whose own log says why; with `restart-strategy.type: fixed-delay` and"
+        " `jobmanager.execution.failover-strategy: full` in Flink's configuration a job goes on"
     ),
 }
 

@@ -1,5 +1,7 @@
 """A shop with a whole run on this machine, whose models and results the tests of all engines share."""
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,3 +16,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_shop(folder)
     whole_run(folder, "local", "local")
     return folder
+
+
+@pytest.fixture
+def jars_removed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Remove the jars that Beam makes of jobs by REST, some hundred megabytes each, and leaves."""
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield

@@ -51,8 +51,8 @@ def test_the_steps_reach_the_job_server() -> None:
 
 
 def test_the_worker_pool_is_where_the_preset_looks_for_it() -> None:
-    assert workers()["command"] == ["python", "-m", "apache_beam.runners.worker.worker_pool_main"]
-    assert workers()["args"] == [f"--service_port={POOL.rpartition(':')[2]}"]
+    assert workers()["command"] == ["python", "-m", "pipeline.beam.worker_pool"]
+    assert workers()["args"] == [f"--port={POOL.rpartition(':')[2]}"]
     assert preset().pool == POOL
 
 
@@ -76,6 +76,8 @@ def test_flink_is_configured_as_the_steps_need_it() -> None:
     assert config["classloader.resolve-order"] == "parent-first"
     assert config["taskmanager.network.sort-shuffle.min-buffers"] == "64"
     assert config["taskmanager.memory.network.min"] == config["taskmanager.memory.network.max"] == "768m"
+    assert config["restart-strategy.type"] == "fixed-delay"
+    assert config["jobmanager.execution.failover-strategy"] == "full"
     assert all(isinstance(value, str) for value in config.values())
     assert preset().parallelism == 2 * int(config["taskmanager.numberOfTaskSlots"])
     assert int(preset().processes) <= int(workers()["resources"]["limits"]["cpu"])

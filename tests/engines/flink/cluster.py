@@ -4,7 +4,7 @@ import json
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.beam.job_service import free_ports, running, worker_pool
 from pipeline.beam.presets import Settings, settings
+from pipeline.beam.worker_pool import ALL_STEPS
 from tests.engines.maven import shaded_jar
 
 POM = Path(__file__).with_name("pom.xml")
@@ -68,7 +69,7 @@ class Flink:
 
     def workers_started(self) -> int:
         """Count the Python processes that the pool has started."""
-        return (self.folder / "worker-pool.log").read_text().count("Starting worker")
+        return (self.folder / "worker-pool.log").read_text().count("Started worker")
 
     def grouped_bytes(self, jobs: list[dict[str, Any]]) -> int:
         """Sum the bytes that the latest of some jobs grouped, as they arrive where they are grouped."""
@@ -105,13 +106,19 @@ def job_server_jar() -> Path:
 
 
 @contextmanager
-def flink_cluster(folder: Path, config: dict[str, str] | None = None, memory: dict[str, str] | None = None) -> Iterator[Flink]:
+def flink_cluster(
+    folder: Path,
+    config: dict[str, str] | None = None,
+    memory: dict[str, str] | None = None,
+    modules: Sequence[str] = ALL_STEPS,
+) -> Iterator[Flink]:
     """Start a JobManager, a TaskManager of two slots, the job server and the worker pool; stop them all at the end.
 
     Args:
         folder: for the configuration and the logs.
         config: of the cluster, instead of or besides what the pipeline needs.
         memory: of a TaskManager, likewise.
+        modules: that workers have imported when they start.
     """
     job_server_jar()
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,6 +136,7 @@ def flink_cluster(folder: Path, config: dict[str, str] | None = None, memory: di
         "rest.port": rest,
         "io.tmp.dirs": folder / "tmp",
         "parallelism.default": 2,
+        "pekko.ask.timeout": "10 min",  # a machine with much other work answers late
         **NEEDED,
         **(config or {}),
     }
@@ -143,7 +151,7 @@ def flink_cluster(folder: Path, config: dict[str, str] | None = None, memory: di
         env = _env(folder)
         stack.enter_context(running([*manager, "--configDir", str(folder)], log=folder / "job-manager.log", port=rest, env=env))
         stack.enter_context(running(job_server, log=folder / "job-server.log", port=jobs, env=env))
-        pool = stack.enter_context(worker_pool(folder))
+        pool = stack.enter_context(worker_pool(folder, modules))
         flink = Flink(folder, f"127.0.0.1:{rest}", f"127.0.0.1:{jobs}", pool, stack, MEMORY | (memory or {}))
         flink.start_task_manager()
         yield flink

@@ -1,8 +1,6 @@
 """A TaskManager that is killed or hangs in the midst of a step: with restarts the result is the same, without the error is clear."""
 
-import os
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,54 +8,28 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import RunError
+from pipeline.beam.worker_pool import INGESTION
 from pipeline.terminal.root_cause import root_cause
 from tests.components.ingest.generators.random_shops import SHOPS, dataset_text, ingested, write_log
 from tests.components.ingest.test_determinism import large_log
 from tests.components.ingest.with_beam import ingest_on
 from tests.components.ingest.without_beam import digests
 from tests.engines.flink.cluster import Flink, flink_cluster
+from tests.engines.flink.lost_task_manager import RESTARTING, UNFORGIVING, disturb_next_job, restarted
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
-
-QUICK = {"heartbeat.timeout": "15000", "heartbeat.interval": "3000"}
-RESTARTS = {
-    "restart-strategy.type": "fixed-delay",
-    "restart-strategy.fixed-delay.attempts": "10",
-    "restart-strategy.fixed-delay.delay": "2 s",
-}
-MIDST_S = 3.0  # after a job's tasks have begun
-PATIENCE_S = 600.0
 
 
 @pytest.fixture
 def restarting_flink(tmp_path: Path) -> Iterator[Flink]:
-    with flink_cluster(tmp_path / "flink", QUICK | RESTARTS) as cluster:
+    with flink_cluster(tmp_path / "flink", RESTARTING, modules=INGESTION) as cluster:
         yield cluster
 
 
 @pytest.fixture
 def unforgiving_flink(tmp_path: Path) -> Iterator[Flink]:
-    with flink_cluster(tmp_path / "flink", QUICK | {"restart-strategy.type": "none"}) as cluster:
+    with flink_cluster(tmp_path / "flink", UNFORGIVING, modules=INGESTION) as cluster:
         yield cluster
-
-
-def disturb_next_job(flink: Flink, number: signal.Signals) -> str:
-    """Send a signal to the TaskManager in the midst of the next job, start another one, and return the job's id."""
-    before = {job["jid"] for job in flink.ask("jobs/overview")["jobs"]}
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        for job in flink.ask("jobs/overview")["jobs"]:
-            if job["jid"] not in before and job["tasks"]["running"]:
-                time.sleep(MIDST_S)
-                os.kill(flink.task_managers[-1].pid, number)
-                flink.start_task_manager()
-                return str(job["jid"])
-        time.sleep(0.1)
-    raise TimeoutError("no job begins")
-
-
-def restarted(flink: Flink, job: str) -> bool:
-    return bool(flink.ask(f"jobs/{job}")["timestamps"]["RESTARTING"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
@@ -99,7 +71,7 @@ def test_without_restarts_the_error_says_what_happened_and_what_to_set(
 
 
 def test_too_few_network_buffers_come_with_the_settings_that_help(tmp_path: Path) -> None:
-    with flink_cluster(tmp_path / "flink", memory={"memory.network.min": "4m", "memory.network.max": "4m"}) as flink:
+    with flink_cluster(tmp_path / "flink", memory={"memory.network.min": "4m", "memory.network.max": "4m"}, modules=INGESTION) as flink:
         message = failure(flink, tmp_path)
     assert "Insufficient number of network buffers" in message
     assert "`taskmanager.network.sort-shuffle.min-buffers: 64`" in message
