@@ -35,7 +35,7 @@ PROGRAMS = (
 )
 _ETCD, _ETCD_PEER, _DATABASE, _METADATA = 12379, 12380, 13306, 8080
 _KUBEFLOW = (8887, 8888)
-BUCKET_URL = f"http://127.0.0.1:{OBJECTS}/{BUCKET}"
+STORE = f"http://127.0.0.1:{OBJECTS}"
 _NAMES = (
     "ml-pipeline",
     "ml-pipeline.kubeflow",
@@ -235,7 +235,7 @@ def _stores(folder: Path, start: Callable[..., None]) -> None:
     start("metadata", sys.executable, "-m", "tests.engines.kubeflow.metadata_server", address, file, PYTHONPATH=str(PROJECT))
     for name, port in (("MariaDB", _DATABASE), ("the object store", OBJECTS), ("ML Metadata", _METADATA)):
         _wait(name, partial(_listens, port))
-    urllib.request.urlopen(urllib.request.Request(BUCKET_URL, method="PUT"), timeout=60).close()
+    urllib.request.urlopen(urllib.request.Request(f"{STORE}/{BUCKET}", method="PUT"), timeout=60).close()
 
 
 @contextmanager
