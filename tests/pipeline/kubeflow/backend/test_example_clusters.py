@@ -74,7 +74,8 @@ def runs(shop: Shop) -> dict[str, tuple[str, str]]:
     """The run of each example, all at once, ended: its file and its id."""
     create_bucket("my-bucket")
     shop.backend.claim("artifacts")
-    secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "shelfrank-s3"}, "stringData": {"access_key": "a", "secret_key": "b"}}
+    keys = {"access_key": "a", "secret_key": "b"}
+    secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "shelfrank-s3"}, "stringData": keys}
     shop.backend.kubectl("apply", "-f", "-", given=json.dumps(secret))
     files = {
         name: shop.stubbed(f"on_{name}", cluster=(EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8"), pipeline_root=root)

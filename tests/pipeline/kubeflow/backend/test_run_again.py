@@ -48,12 +48,10 @@ def same(shop: Shop, refused: RefusedRun) -> tuple[str, subprocess.CompletedProc
     return run_id, shop.followed(run_id)
 
 
-def test_on_the_same_data_what_depends_on_it_comes_from_the_cache(
-    shop: Shop, same: tuple[str, subprocess.CompletedProcess[str]]
-) -> None:
+def test_on_the_same_data_what_depends_on_it_comes_from_the_cache(shop: Shop, same: tuple[str, subprocess.CompletedProcess[str]]) -> None:
     run_id, followed = same
     assert shop.ran(run_id) == NEVER_CACHED | BY_THE_CHAMPION
-    assert set(re.findall(r"^\[(\w+)\] from the cache$", followed.stderr, flags=re.MULTILINE)) == STEPS - NEVER_CACHED - BY_THE_CHAMPION
+    assert set(re.findall(r"^\[(\w+)\] done, 0 s$", followed.stderr, flags=re.MULTILINE)) == STEPS - NEVER_CACHED - BY_THE_CHAMPION
 
 
 def test_a_model_from_the_cache_is_judged_anew(shop: Shop, refused: RefusedRun, same: tuple[str, subprocess.CompletedProcess[str]]) -> None:
