@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
 from ml_metadata.metadata_store.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 
@@ -21,8 +22,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_000)]
 
 Json = dict[str, Any]
 _INVOCATION, _EXECUTOR_INPUT = "--json_serialized_invocation_args", "--executor_input"
-# What two runs of the same release differ in: times, and what is measured.
-_MEASURED = re.compile(r"events\.out\.tfevents\.\S+|\d{10,}")
+# What two runs differ in: ids, digests of paths, names with a time.
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_OWN = re.compile(rf"{_UUID}|[0-9a-f]{{64}}|events\.out\.tfevents\.\S+")
+_OF_THE_STORE = ("store_session_info", "baseline_model_id", "current_model_id")
 
 
 class Told:
@@ -94,7 +97,7 @@ def recorded(run_id: str) -> dict[str, Json]:
 def value_of(value: metadata_store_pb2.Value) -> Any:
     kind = value.WhichOneof("value")
     made = getattr(value, kind)
-    return json.loads(json.dumps(dict(made))) if kind == "struct_value" else made
+    return json_format.MessageToDict(made) if kind == "struct_value" else made
 
 
 def plain_input(document: Json, run_id: str) -> Json:
@@ -107,15 +110,14 @@ def plain_input(document: Json, run_id: str) -> Json:
 
 
 def plain(value: Any, run_id: str) -> Any:
-    """What is to be equal: without ids, times, and the connection of the store."""
+    """What is to be equal: without ids, digests of paths, times, and the connection of the store."""
     match value:
         case dict():
-            return {key: plain(each, run_id) for key, each in value.items() if key != "store_session_info"}
+            return {key: plain(each, run_id) for key, each in value.items() if key not in _OF_THE_STORE}
         case list():
             return [plain(each, run_id) for each in value]
         case str():
-            text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "ID", value.replace(run_id, "ID"))
-            return _MEASURED.sub("N", text)
+            return _OWN.sub("OWN", value.replace(run_id, "OWN"))
         case float():
             return int(value) if value.is_integer() else value
     return value
