@@ -82,8 +82,15 @@ class Shop:
         file.write_text(yaml.safe_dump_all([spec, platform]), encoding="utf-8")
         return file.name
 
-    def stubbed(self, name: str, *, cluster: str, pipeline_root: str | None = None) -> str:
-        """Compile a pipeline to NAME.yaml whose containers only write their outputs, and return the file's name."""
+    def stubbed(self, name: str, *, cluster: str = CLUSTER, pipeline_root: str | None = None, **others: list[str] | None) -> str:
+        """Compile a pipeline to NAME.yaml whose containers only write their outputs, and return the file's name.
+
+        Args:
+            name: of the dataset.
+            cluster: the cluster file's text.
+            pipeline_root: where its artifacts go; None: the namespace's default.
+            others: by step, another command; None: the step's own.
+        """
         compiled = self.folder / self.compiled(name, cluster=cluster)
         spec, platform = yaml.safe_load_all(compiled.read_text(encoding="utf-8"))
         spec.pop("defaultPipelineRoot", None)
@@ -91,7 +98,9 @@ class Shop:
             spec["defaultPipelineRoot"] = pipeline_root
         for label, executor in spec["deploymentSpec"]["executors"].items():
             # Each has arguments of its own: the server takes components with equal containers for one, outputs and all.
-            executor["container"] |= {"command": ["python", "-S", "-c", _STUB], "args": ["{{$}}", label]}
+            stub = {"command": ["python", "-S", "-c", _STUB], "args": ["{{$}}", label]}
+            command = others.get(label.removesuffix("_executor"), [])
+            executor["container"] |= {"command": command, "args": []} if command else {} if command is None else stub
         compiled.write_text(yaml.safe_dump_all([spec, platform]), encoding="utf-8")
         return compiled.name
 

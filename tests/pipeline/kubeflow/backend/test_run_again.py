@@ -1,21 +1,14 @@
-"""One pipeline again and again on Kubeflow's real backend: refused, from the cache, with one event more, and ended by hand."""
+"""A whole run on Kubeflow's real backend whose model is refused, and the same pipeline on the same data again, from the cache."""
 
 import re
-import shutil
 import subprocess
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from components.contract.storage.object_store import Address
 from components.release.outcomes import recorded_outcome
 from components.release.publish import versions
-from tests.engines.kubeflow.backend import HOST
 from tests.pipeline.kubeflow.backend.conftest import FEW, RefusedRun, Shop
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_000)]
@@ -59,45 +52,3 @@ def test_a_model_from_the_cache_is_judged_anew(shop: Shop, refused: RefusedRun, 
     assert followed.returncode == 3
     assert followed.stderr.splitlines()[-1] == refused.followed.stderr.splitlines()[-1]
     assert recorded_outcome(Address.parse(store(shop)), run_id) == recorded_outcome(Address.parse(store(shop)), refused.run_id)
-
-
-@dataclass(frozen=True)
-class Terminated:
-    """A run on one event more, ended while its Trainer ran: its id, what ending it said, and what following it said."""
-
-    run_id: str
-    ended: subprocess.CompletedProcess[str]
-    followed: subprocess.CompletedProcess[str]
-
-
-@pytest.fixture(scope="module")
-def terminated(shop: Shop, refused: RefusedRun, same: object) -> Iterator[Terminated]:
-    log = max((shop.backend.claim("shelfrank") / "few/events").glob("*.parquet"))
-    kept = shop.folder / "kept.parquet"
-    shutil.copy2(log, kept)
-    table = pq.read_table(log)
-    pq.write_table(pa.concat_tables([table, table.slice(table.num_rows - 1)]), log)
-    run_id = shop.started(refused.file, *FEW)
-    deadline = time.monotonic() + 1_200
-    while not [pod for pod in shop.pods(run_id, "Trainer") if pod["status"].get("phase") == "Running"]:
-        assert time.monotonic() < deadline, f"the Trainer hasn't begun: {shop.ran(run_id)}"
-        time.sleep(1)
-    ended = shop.shelfrank("submit", "--terminate", run_id, "--host", HOST)
-    yield Terminated(run_id, ended, shop.followed(run_id))
-    for pod in shop.pods(run_id, "Trainer"):  # Argo ends containers by a command in them, which this kubelet can't start
-        shop.backend.kubectl("delete", "pod", pod["metadata"]["name"])
-    shutil.copy2(kept, log)
-
-
-def test_one_event_more_in_the_same_file_and_nothing_of_the_data_comes_from_the_cache(shop: Shop, terminated: Terminated) -> None:
-    assert shop.ran(terminated.run_id) == {"DataFingerprint", "Champion"} | BY_THE_DATA
-
-
-def test_a_run_is_ended_by_hand(shop: Shop, terminated: Terminated) -> None:
-    assert (terminated.ended.returncode, terminated.ended.stderr) == (0, "")
-    assert terminated.ended.stdout == f"run {terminated.run_id} is being ended: {HOST}/#/runs/details/{terminated.run_id}\n"
-    assert terminated.followed.returncode == 1
-    assert f"shelfrank submit: run {terminated.run_id} was cancelled: " in terminated.followed.stderr
-    assert re.search(r"^\[Trainer\] (failed|cancelled)", terminated.followed.stderr, flags=re.MULTILINE)
-    assert shop.backend.workflow(terminated.run_id)["status"]["phase"] == "Failed"
-    assert recorded_outcome(Address.parse(store(shop)), terminated.run_id) is None
