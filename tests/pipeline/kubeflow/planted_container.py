@@ -42,7 +42,7 @@ def fill_disks(invocation: str) -> None:
 
 
 def plant(name: str, arguments: list[str]) -> None:
-    first = os.environ["KFP_RETRY_INDEX"] == "0"
+    first = os.environ.get("KFP_RETRY_INDEX", "0") == "0"  # not set for a step without retries
     if name == "backwards":
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
         import trainer.export.saved_model
