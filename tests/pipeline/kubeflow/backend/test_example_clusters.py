@@ -26,10 +26,20 @@ SHOP = {"/shelfrank": "shelfrank"}
 
 def pod(image: str, *, cpu: str = "", memory: str = "", limit: str = "", hours: int, **more: Any) -> dict[str, Any]:
     """What is expected of a pod: its container's image and resources, its deadline, and more."""
-    requests = {key: amount for key, amount in (("cpu", cpu), ("memory", memory)) if amount}
-    limits = ({"memory": limit} if limit else {}) | ({"nvidia.com/gpu": "1"} if more.pop("gpu", False) else {})
+    gpus = {"nvidia.com/gpu": "1"} if "shared" in more else {}
+    requests = {key: amount for key, amount in (("cpu", cpu), ("memory", memory)) if amount} | gpus  # Kubernetes requests what is limited
+    limits = ({"memory": limit} if limit else {}) | gpus
     resources = {key: amounts for key, amounts in (("requests", requests), ("limits", limits)) if amounts}
-    some = {"claims": {}, "selector": {}, "tolerations": [], "pull_secrets": [], "pull": "", "variables": {}, "secrets": {}, "shared": ""}
+    some = {
+        "claims": {},
+        "selector": {},
+        "tolerations": [],
+        "pull_secrets": [],
+        "pull": "IfNotPresent",
+        "variables": {},
+        "secrets": {},
+        "shared": "",
+    }
     return some | {"image": image, "resources": resources, "deadline_s": hours * 3600} | more
 
 
@@ -40,32 +50,30 @@ EKS: dict[str, Any] = {
 }
 GPU: dict[str, Any] = {"claims": SHOP, "pull_secrets": ["registry"]}
 EXPECTED = {
-    ("minikube", "StatisticsGen"): pod(
-        "shelfrank/pipeline:0.1.0", cpu="500m", memory="1Gi", limit="3Gi", hours=1, claims=SHOP, pull="IfNotPresent"
-    ),
-    ("minikube", "Trainer"): pod("shelfrank/pipeline:0.1.0", cpu="1", memory="2Gi", limit="4Gi", hours=3, claims=SHOP, pull="IfNotPresent"),
+    ("minikube", "StatisticsGen"): pod("shelfrank/pipeline:0.1.0", cpu="500m", memory="1Gi", limit="3Gi", hours=1, claims=SHOP),
+    ("minikube", "Trainer"): pod("shelfrank/pipeline:0.1.0", cpu="1", memory="2Gi", limit="4Gi", hours=3, claims=SHOP),
     ("gpu", "StatisticsGen"): pod(f"{REGISTRY}/pipeline:0.1.0", cpu="1", memory="8Gi", limit="16Gi", hours=2, **GPU),
     ("gpu", "Trainer"): pod(
         *(f"{REGISTRY}/trainer:0.1.0",),
-        **{"cpu": "4", "memory": "16Gi", "limit": "32Gi", "hours": 12, "gpu": True, "shared": "4Gi", **GPU},
+        **{"cpu": "4", "memory": "16Gi", "limit": "32Gi", "hours": 12, "shared": "4Gi", **GPU},
         selector={"accelerator": "nvidia"},
         tolerations=[NVIDIA],
     ),
     ("gke", "EventExampleGen"): pod(f"{GOOGLE}/pipeline:0.1.0", cpu="8", memory="32Gi", limit="48Gi", hours=6),
     ("gke", "Trainer"): pod(
         *(f"{GOOGLE}/trainer:0.1.0",),
-        **{"cpu": "4", "memory": "16Gi", "limit": "32Gi", "hours": 12, "gpu": True},
+        **{"cpu": "4", "memory": "16Gi", "limit": "32Gi", "hours": 12, "shared": "2Gi"},
         selector={"cloud.google.com/gke-accelerator": "nvidia-l4"},
         tolerations=[NVIDIA],
     ),
     ("eks", "Transform"): pod(f"{AMAZON}/pipeline:0.1.0", cpu="4", memory="16Gi", limit="32Gi", hours=6, **EKS),
     ("eks", "Trainer"): pod(
         *(f"{AMAZON}/trainer:0.1.0",),
-        **{"cpu": "3", "memory": "12Gi", "limit": "14Gi", "hours": 12, "gpu": True, **EKS},
+        **{"cpu": "3", "memory": "12Gi", "limit": "14Gi", "hours": 12, "shared": "2Gi", **EKS},
         selector={"node.kubernetes.io/instance-type": "g5.xlarge"},
         tolerations=[NVIDIA],
     ),
-    ("flink", "Transform"): pod(f"{REGISTRY}/pipeline:0.1.0", hours=24, claims=SHOP | {"/minio/mlpipeline": "artifacts"}),
+    ("flink", "Transform"): pod(f"{REGISTRY}/pipeline:0.1.0", hours=6, claims=SHOP | {"/minio/mlpipeline": "artifacts"}),
 }
 
 
