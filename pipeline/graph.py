@@ -29,6 +29,7 @@ from components.rehearsal.component import ServingRehearsal
 from components.release.component import Release
 from components.schema.component import ContractSchema
 from components.statistics_gen.component import StatisticsGen
+from pipeline.data_fingerprint import DataFingerprint
 from pipeline.results.fingerprint import REPORT, code_version
 from pipeline.results.lineage import edges
 from pipeline.slice_report import SliceReport
@@ -47,7 +48,8 @@ class GraphConfig:
         data_root: folder or address that relative paths of the dataset file are resolved against.
         push_destination: the store that releases go to: a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX.
         champion: version of the release to beat; 0: none, -1: the one in force when that step runs.
-        fingerprint: digest of the data and of the code that reads it; a part of ingestion's cache key.
+        fingerprint: digest of the data and of the code that reads it, a part of ingestion's cache key; None: a step,
+            DataFingerprint, computes it when the pipeline runs.
         code: version of the code that trains and evaluates; a part of the other steps' cache keys.
         attempt: a part of Release's cache key: raised when a release that the cache holds has been removed.
         trials: folder that keeps the Tuner's finished trials after a kill, for this data and code alone; None: they
@@ -71,7 +73,7 @@ class GraphConfig:
     data_root: str | RuntimeParameter
     push_destination: str | RuntimeParameter
     champion: int
-    fingerprint: str
+    fingerprint: str | None
     code: str
     attempt: int = 0
     trials: str | None = None
@@ -93,10 +95,7 @@ class GraphConfig:
 def create_pipeline(config: GraphConfig) -> Pipeline:
     """Connect the steps of the pipeline of a dataset."""
     shop = parse_dataset(config.dataset)
-    ingest = EventExampleGen(
-        dataset=config.dataset, data_root=config.data_root, data_until=config.data_until, fingerprint=config.fingerprint
-    )
-    ingest.with_beam_pipeline_args(list(config.ingestion_beam_args))
+    fingerprints, ingest = _ingestion(config)
     examples = ingest.outputs["examples"]
     schema, statistics, validator, gate = _data_checks(config, examples)
     transform = _transform(config, examples, schema)
@@ -125,7 +124,8 @@ def create_pipeline(config: GraphConfig) -> Pipeline:
     )
     importance = FeatureImportance(examples=examples, model=model, **config.versioned)
     importance.add_upstream_node(release)  # Where one step runs at a time, a release doesn't wait for it.
-    steps = [ingest, schema, statistics, validator, gate, transform, *tuners, champion, trainer, evaluator, rehearsal, release, importance]
+    data = [*fingerprints, ingest, schema, statistics, validator, gate]
+    steps = [*data, transform, *tuners, champion, trainer, evaluator, rehearsal, release, importance]
     report = SliceReport(
         dataset=config.dataset,
         data_root=config.data_root,
@@ -150,6 +150,18 @@ def create_pipeline(config: GraphConfig) -> Pipeline:
         beam_pipeline_args=list(config.beam_args),
         metadata_connection_config=config.metadata,
     )
+
+
+def _ingestion(config: GraphConfig) -> tuple[list[BaseNode], BaseNode]:
+    """Return the step that digests the data, if one is to, and the one that reads it."""
+    source: dict[str, Any] = {"dataset": config.dataset, "data_root": config.data_root}
+    fingerprints = [DataFingerprint(data_until=config.data_until, **source)] if config.fingerprint is None else []
+    data_until, fingerprint = config.data_until, config.fingerprint
+    for step in fingerprints:
+        data_until, fingerprint = (step.outputs[name].future()[0].value for name in ("data_end", "fingerprint"))
+    ingest = EventExampleGen(data_until=data_until, fingerprint=fingerprint, **source)
+    ingest.with_beam_pipeline_args(list(config.ingestion_beam_args))
+    return fingerprints, ingest
 
 
 def _data_checks(config: GraphConfig, examples: Channel) -> tuple[BaseNode, BaseNode, BaseNode, BaseNode]:

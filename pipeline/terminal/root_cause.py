@@ -6,9 +6,12 @@ from components.contract.errors import DatasetFileError, InputError, RefusedMode
 from pipeline.beam.remedies import remedy_of
 
 # Errors that a working step raises on purpose, about its input or its result.
-_RESULTS_OF_A_STEP: dict[str, type[ShelfRankError]] = {kind.__name__: kind for kind in (DatasetFileError, InputError, RefusedModel)}
+_RESULTS_OF_A_STEP: tuple[type[ShelfRankError], ...] = (DatasetFileError, InputError, RefusedModel)
 
-_RAISED = re.compile(r"(?ms)^(?:[a-z_][\w.]*\.)?([A-Z]\w*(?:Error|Exception|Warning)): (.+?)(?=\nTraceback|\n\n|\Z)")
+# The class with its module, or by a name that only an error's class has.
+_RAISED = re.compile(
+    r"(?ms)^(?:[a-z_][\w.]*\.(?=[A-Z]\w*: )|(?=[A-Z]\w*(?:Error|Exception|Warning): ))([A-Z]\w*): (.+?)(?=\nTraceback|\n\n|\Z)"
+)
 _BEAM_STEP = re.compile(r" \[while running '[^']*'\]")  # appended by Beam
 
 
@@ -16,8 +19,9 @@ def root_cause(error: BaseException, *, step: str, log: str) -> ShelfRankError:
     """Return the error to show the user: the cause's own class if a step raised it on purpose, else a `RunError`."""
     kind, text = _kind_and_text(error)
     text = _BEAM_STEP.sub("", text).strip()
-    if kind in _RESULTS_OF_A_STEP:
-        return _RESULTS_OF_A_STEP[kind](f"{step}: {text}")
+    by_name = {each.__name__: each for known in _RESULTS_OF_A_STEP for each in (known, *known.__subclasses__())}
+    if kind in by_name:
+        return by_name[kind](f"{step}: {text}")
     sentences = (f"{step} failed: {kind}: {text}", remedy_of(str(error)), f"The whole story is in {log}")
     return RunError("\n".join(filter(None, sentences)))
 

@@ -105,7 +105,7 @@ def compile_pipeline(dataset: str, cluster: Cluster) -> Compiled:
             data_root=runtime_parameters[DATA_ROOT].placeholder(),
             push_destination=runtime_parameters[PUSH_DESTINATION].placeholder(),
             champion=_NEWEST,
-            fingerprint="",  # The files are listed when the step runs; it isn't cached.
+            fingerprint=None,  # the files are listed when the pipeline runs
             code=code_version(LEARNING),
             checkpoints=cluster.checkpoint_folder,
             publish_state=True,

@@ -16,7 +16,7 @@ from pipeline.kubeflow.step.invocation import FAULTS, OUTPUT_NAMES, STEP
 Document = dict[str, Any]
 
 # Their results depend on more than their inputs and parameters: on files, and on the releases in the store.
-UNCACHED = ("EventExampleGen", "Champion", "Release")
+UNCACHED = ("DataFingerprint", "Champion", "Release")
 # Types of artifacts that Kubeflow displays beside a step: numbers, and a page.
 _DISPLAYED_TYPES = {("SliceReport", "metrics"): "system.Metrics", ("SliceReport", "page"): "system.HTML"}
 RUN_ID = "{{$.pipeline_job_uuid}}"

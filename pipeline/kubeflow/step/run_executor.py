@@ -47,4 +47,8 @@ def run_executor(class_path: str, executor_input: Json, declared: Json, beam_arg
     for blessing in outputs.get("blessing", []):
         container.refactor_model_blessing(blessing, names)
     artifacts = container.translate_executor_output(outputs, names)
-    return {"artifacts": {name: json.loads(json_format.MessageToJson(listed)) for name, listed in artifacts.items()}}
+    return {
+        "artifacts": {name: json.loads(json_format.MessageToJson(listed)) for name, listed in artifacts.items()},
+        # A value that a later step takes as a parameter is an artifact of the same name as well.
+        "parameterValues": {name: outputs[name][0].read() for name in message.outputs.parameters},
+    }

@@ -34,8 +34,9 @@ PROGRAMS = (
     *("argoexec", "workflow-controller", "kube-apiserver", "etcd"),
 )
 _ETCD, _ETCD_PEER, _DATABASE, _METADATA = 12379, 12380, 13306, 8080
+METADATA = f"127.0.0.1:{_METADATA}"
 _KUBEFLOW = (8887, 8888)
-BUCKET_URL = f"http://127.0.0.1:{OBJECTS}/{BUCKET}"
+STORE = f"http://127.0.0.1:{OBJECTS}"
 _NAMES = (
     "ml-pipeline",
     "ml-pipeline.kubeflow",
@@ -231,11 +232,11 @@ def _stores(folder: Path, start: Callable[..., None]) -> None:
         *(f"--port={_DATABASE}", f"--socket={database / 'socket'}", f"--pid-file={database / 'pid'}"),
     )
     start("objects", sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", OBJECTS)
-    address, file = f"127.0.0.1:{_METADATA}", folder / "metadata.sqlite"
-    start("metadata", sys.executable, "-m", "tests.engines.kubeflow.metadata_server", address, file, PYTHONPATH=str(PROJECT))
+    file = folder / "metadata.sqlite"
+    start("metadata", sys.executable, "-m", "tests.engines.kubeflow.metadata_server", METADATA, file, PYTHONPATH=str(PROJECT))
     for name, port in (("MariaDB", _DATABASE), ("the object store", OBJECTS), ("ML Metadata", _METADATA)):
         _wait(name, partial(_listens, port))
-    urllib.request.urlopen(urllib.request.Request(BUCKET_URL, method="PUT"), timeout=60).close()
+    urllib.request.urlopen(urllib.request.Request(f"{STORE}/{BUCKET}", method="PUT"), timeout=60).close()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import ssl
 import subprocess
@@ -135,6 +136,9 @@ class Pod:
                 self._run()
             except (LookupError, OSError, ValueError) as error:
                 self._report("Failed", message=str(error))
+            finally:
+                # Argo copies its executor into each pod, and Kubeflow its launcher: 340 MB.
+                shutil.rmtree(self._folder / "volumes", ignore_errors=True)
 
     def stop(self) -> None:
         """Kill its containers."""

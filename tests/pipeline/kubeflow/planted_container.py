@@ -3,16 +3,21 @@
 backwards          the Trainer's model is exported with its scores turned round
 killed-training    the first attempt is killed when the first epoch has ended
 killed-publishing  the first attempt is killed when the release is copied and hasn't its name yet
+full-disk          each folder of an output is a file system without room for a file; mounts, and so needs a pod of its own
 """
 
+import json
 import logging
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pipeline.kubeflow.step.artifact_paths import ArtifactPaths
 from pipeline.kubeflow.step.entrypoint import _exit_now, main
+from pipeline.kubeflow.step.invocation import LOG_ARTIFACT
 from pipeline.terminal.display import PROGRESS
 
 
@@ -28,8 +33,16 @@ class _Killer(logging.Handler):
             die()
 
 
-def plant(name: str) -> None:
-    first = os.environ["KFP_RETRY_INDEX"] == "0"
+def fill_disks(invocation: str) -> None:
+    for name, listed in json.loads(invocation)["outputs"]["artifacts"].items():
+        if name != LOG_ARTIFACT:
+            folder = ArtifactPaths.here().local(listed["artifacts"][0]["uri"])
+            Path(folder).mkdir(parents=True)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=1", "tmpfs", folder], check=True)
+
+
+def plant(name: str, arguments: list[str]) -> None:
+    first = os.environ.get("KFP_RETRY_INDEX", "0") == "0"  # not set for a step without retries
     if name == "backwards":
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
         import trainer.export.saved_model
@@ -46,8 +59,10 @@ def plant(name: str) -> None:
         logging.getLogger(PROGRESS).addHandler(_Killer())
     elif name == "killed-publishing" and first:
         Path.rename = die
+    elif name == "full-disk":
+        fill_disks(arguments[arguments.index("--json_serialized_invocation_args") + 1])
 
 
 if __name__ == "__main__":
-    plant(sys.argv[1])
+    plant(sys.argv[1], sys.argv[2:])
     _exit_now(main(sys.argv[2:]))

@@ -114,7 +114,9 @@ def test_a_step_gets_what_the_step_before_it_left_and_nothing_else_of_its_pod(tm
 
 def test_a_step_is_told_its_inputs_as_the_driver_tells_them(tmp_path: Path) -> None:
     tasks = {"First": task(), "Second": task(("First",))}
-    output = json.dumps({"artifacts": {"made": {"artifacts": [{"metadata": {"yes": True, "list": [1], "deep": {"a": 1}, "n": 4}}]}}})
+    output = json.dumps(
+        {"artifacts": {"made": {"artifacts": [{"metadata": {"yes": True, "list": [1], "deep": {"a": 1}, "n": 4, "third": 1 / 3}}]}}}
+    )
     first = f"""{MAKE} echo '{output}' > "$(dirname "$3")/output_metadata.json" """
     ended = run(tmp_path, {"First": first, "Second": 'printf %s "$1"'}, tasks)
     given = json.loads((tmp_path / "cluster/runs/run-1/logs/Second-0.log").read_text())
@@ -123,8 +125,9 @@ def test_a_step_is_told_its_inputs_as_the_driver_tells_them(tmp_path: Path) -> N
     assert artifact["type"] == {"instanceSchema": ""}
     assert artifact["name"] == "1"
     assert artifact["uri"].startswith("s3://bucket/root/shell/run-1/First/")
-    told = {name: artifact["metadata"][name] for name in ("yes", "list", "deep", "n", "display_name")}
-    assert told == {"yes": 1.0, "list": {"list": [1.0]}, "deep": {"struct": {"a": 1.0}}, "n": 4.0, "display_name": "made"}
+    told = {name: artifact["metadata"][name] for name in ("yes", "list", "deep", "n", "third", "display_name")}
+    numbers = {"yes": 1.0, "n": 4.0, "third": 0.333333}
+    assert told == {**numbers, "list": {"list": [1.0]}, "deep": {"struct": {"a": 1.0}}, "display_name": "made"}
     (made,) = given["outputs"]["artifacts"]["made"]["artifacts"]
     assert made["type"] == FILE["artifactType"]
     assert "metadata" not in made

@@ -2,6 +2,7 @@ import apache_beam as beam
 import pytest
 
 from components.contract.errors import InputError, RunError
+from components.ingest.sources.column_selection import missing_column
 from pipeline.terminal.root_cause import root_cause
 
 
@@ -36,6 +37,7 @@ def test_the_cause_counts_and_not_what_was_wrapped_around_it() -> None:
     [
         (InputError("line 7: bad\nline 8: worse"), "Trainer: line 7: bad\nline 8: worse"),
         (ZeroDivisionError("by zero"), "Trainer failed: ZeroDivisionError: by zero"),
+        (missing_column("e.csv", "action", ("user",)), "Trainer: e.csv: expected a column 'action', which isn't there"),
     ],
 )
 def test_an_error_inside_beam_comes_out_as_it_went_in(error: Exception, text: str) -> None:

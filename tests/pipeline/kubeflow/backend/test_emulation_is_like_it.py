@@ -16,7 +16,16 @@ from tests.pipeline.kubeflow.test_emulation import MAKE, pipeline, task
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
 
-METADATA = {"yes": True, "list": [1, "a"], "deep": {"a": 1, "b": [True]}, "n": 4, "half": 0.5, "text": "x"}
+METADATA = {
+    "yes": True,
+    "list": [1, "a"],
+    "deep": {"a": 1, "b": [True]},
+    "n": 4,
+    "half": 0.5,
+    "third": 1 / 3,
+    "million": 1_234_567,
+    "text": "x",
+}
 _OUTPUT = json.dumps({"artifacts": {"made": {"artifacts": [{"metadata": METADATA}]}}})
 # The first step's output has metadata of each kind and an empty folder, the second fails once and then prints what it is given.
 # The third has a retry that Argo gives no time, so it fails for good and the fourth doesn't begin, while the others go on.

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.engines.kubeflow.backend import HOST
 from tests.pipeline.kubeflow.backend.conftest import Shop
@@ -25,7 +24,7 @@ def pipeline(shop: Shop) -> str:
 
 
 FAULTS = {
-    "EventExampleGen": ("data_root=/shelfrank/nowhere", "/shelfrank/nowhere"),
+    "DataFingerprint": ("data_root=/shelfrank/nowhere", "/shelfrank/nowhere"),
     "Champion": ("push_destination=ftp://store", "expected a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX, got ftp://store"),
 }
 
@@ -47,31 +46,10 @@ def test_faults_of_the_input_are_told_in_their_own_sentences_and_arent_looked_fo
         assert "Traceback" not in shop.backend.log(second["metadata"]["name"])
 
 
-_MAKE_OUTPUTS = """
-import json, pathlib, sys
-for name, listed in json.loads(sys.argv[1])["outputs"]["artifacts"].items():
-    if name != "executor-logs":
-        folder = pathlib.Path(listed["artifacts"][0]["uri"].replace("minio://", "/minio/"))
-        folder.mkdir(parents=True)
-        (folder / "file").write_text(name)
-"""
-
-
-def planted(shop: Shop, name: str, file: Path) -> str:
-    """Compile a pipeline for a cluster file, with containers that only write their outputs, into the store that there is."""
-    compiled = shop.compiled(name, cluster=file.read_text(encoding="utf-8"))
-    spec, platform = yaml.safe_load_all((shop.folder / compiled).read_text(encoding="utf-8"))
-    spec.pop("defaultPipelineRoot", None)
-    for executor in spec["deploymentSpec"]["executors"].values():
-        executor["container"] |= {"command": ["python", "-S", "-c", _MAKE_OUTPUTS], "args": ["{{$}}"]}
-    (shop.folder / compiled).write_text(yaml.safe_dump_all([spec, platform]), encoding="utf-8")
-    return compiled
-
-
 @pytest.fixture(scope="module")
 def scheduled(shop: Shop) -> dict[str, Any]:
     """A run that Kubeflow's schedule controller started, whose steps only write their outputs."""
-    compiled = planted(shop, "on_schedule", EXAMPLES / "minikube.yaml")
+    compiled = shop.stubbed("on_schedule", cluster=(EXAMPLES / "minikube.yaml").read_text(encoding="utf-8"))
     made = shop.shelfrank("schedule", compiled, "--cron", "0 * * * * *", "--host", HOST, "--json", "--name", "each-minute")
     assert made.returncode == 0, made.stderr
     key = json.loads(made.stdout)["id"]
@@ -96,7 +74,7 @@ def runs_of(schedule_id: str) -> list[dict[str, Any]]:
 
 
 def test_a_scheduled_run_is_given_its_own_time_as_the_end_of_the_data(shop: Shop, scheduled: dict[str, Any]) -> None:
-    (pod,) = shop.pods(scheduled["run_id"], "EventExampleGen")
+    (pod,) = shop.pods(scheduled["run_id"], "DataFingerprint")
     (command,) = [each["command"] for each in pod["spec"]["containers"] if each["name"] == "main"]
     values = json.loads(command[command.index("--executor_input") + 1])["inputs"]["parameterValues"]
     assert values["data_until"] == "cron 0 * * * * * in UTC"

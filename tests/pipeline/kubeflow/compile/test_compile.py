@@ -69,7 +69,7 @@ def test_each_example_compiles_and_both_documents_are_read_strictly(path: Path, 
 
 def test_it_is_the_graph_that_runs_on_one_machine(shop: Compiled) -> None:
     here = create_pipeline(
-        GraphConfig(name="shop", root="/a", dataset=SHOP, data_root="/d", push_destination="/s", champion=0, fingerprint="f", code="c")
+        GraphConfig(name="shop", root="/a", dataset=SHOP, data_root="/d", push_destination="/s", champion=0, fingerprint=None, code="c")
     )
     assert set(tasks(shop)) == {component.id for component in here.components}
     for component in here.components:
@@ -100,8 +100,9 @@ def test_each_parameter_reaches_the_steps_that_it_is_for(shop: Compiled) -> None
         if "componentInputParameter" in source
     }
     assert bound >= {
+        ("DataFingerprint", "data_root", "data_root"),
+        ("DataFingerprint", "data_until", "data_until"),
         ("EventExampleGen", "data_root", "data_root"),
-        ("EventExampleGen", "data_until", "data_until"),
         ("Trainer", "training_steps", "training_steps"),
         ("Champion", "push_destination", "push_destination"),
         ("Release", "push_destination", "push_destination"),
@@ -115,7 +116,13 @@ def test_each_parameter_reaches_the_steps_that_it_is_for(shop: Compiled) -> None
 
 def test_only_what_depends_on_files_and_on_the_store_is_never_cached(shop: Compiled) -> None:
     uncached = {name for name, task in tasks(shop).items() if not task["cachingOptions"].get("enableCache")}
-    assert uncached == {"EventExampleGen", "Champion", "Release"}
+    assert uncached == {"DataFingerprint", "Champion", "Release"}
+
+
+def test_ingestions_cache_key_has_the_files_digest_and_the_datas_end_of_each_run(shop: Compiled) -> None:
+    sources = tasks(shop)["EventExampleGen"]["inputs"]["parameters"]
+    for parameter, output in (("fingerprint", "fingerprint"), ("data_until", "data_end")):
+        assert sources[parameter] == {"taskOutputParameter": {"producerTask": "DataFingerprint", "outputParameterKey": output}}
 
 
 ON_BEAM = {"EventExampleGen", "StatisticsGen", "Transform", "Evaluator"}

@@ -182,6 +182,8 @@ def _through_metadata(key: str, value: Any) -> Any:
             raise ValueError(f"unable to produce MLMD artifact: {key}: unknown/unsupported value type *structpb.Value_NullValue")
         case bool():
             return int(value)
+        case float():
+            return round(value, 6)  # ML Metadata keeps no more decimals
         case list():
             return {"list": value}
         case dict():

@@ -61,10 +61,9 @@ def launch(
         for artifact in _artifacts(executor_input["inputs"]):
             store.download(artifact["uri"], local_path(artifact["uri"], pod), by_prefix=backend.downloads_by_prefix)
         _prepare_folders(executor_input, pod)
-        variables = {
-            name: mounted.inward(value)
-            for name, value in pods.environment(step, cluster, pod, attempt=attempt if backend.numbers_attempts else None).items()
-        }
+        # Kubeflow's compiler sets the variable in the template of steps with retries only.
+        number = attempt if backend.numbers_attempts and step.task.HasField("retry_policy") else None
+        variables = {name: mounted.inward(value) for name, value in pods.environment(step, cluster, pod, attempt=number).items()}
         written = _log_file(executor_input, pod)
         try:
             pods.run(line, step, variables=variables, pod=pod, log=log, copy=written, started=started)

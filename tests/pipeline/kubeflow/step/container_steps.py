@@ -3,6 +3,7 @@
 import logging
 import os
 from pathlib import Path
+from typing import TypedDict
 
 import apache_beam as beam
 from tfx.dsl.component.experimental.annotations import BeamComponentParameter, OutputArtifact, Parameter
@@ -29,6 +30,16 @@ def Report(word: Parameter[str], page: OutputArtifact[File], metrics: OutputArti
     metrics.set_int_custom_property("requests", 12)
     metrics.set_json_value_custom_property("nothing", None)
     logging.getLogger(PROGRESS).info("wrote the page")
+
+
+class Lengths(TypedDict):
+    reversed: str
+    length: int
+
+
+@component
+def Measure(word: Parameter[str]) -> Lengths:  # noqa: N802
+    return {"reversed": word[::-1], "length": len(word)}
 
 
 @component

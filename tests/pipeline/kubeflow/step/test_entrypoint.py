@@ -26,6 +26,7 @@ def run(
     beam: tuple[str, ...] = (),
     attempt: str = "",
     faults: Path | None = None,
+    parameters: tuple[str, ...] = (),
 ) -> int:
     """Run a step with the outputs that it declares, and with those that a driver adds."""
     invocation = {
@@ -35,6 +36,7 @@ def run(
                 name: {"artifacts": [{"name": name, "uri": f"minio://b/r/{step}/{name}{attempt}", "type": {"schemaTitle": title}}]}
                 for name, title in {**outputs, **(added or {})}.items()
             },
+            "parameters": {name: {"outputFile": str(tmp_path / name)} for name in parameters},
             "outputFile": str(tmp_path / "minio/b/r" / step / "output_metadata.json"),
         },
     }
@@ -74,6 +76,15 @@ def test_a_step_may_make_its_artifact_one_file_and_give_numbers_to_the_user_inte
     assert said.out == ""
     assert said.err.splitlines()[:2] == ["[Report] ...", "[Report] wrote the page"]
     assert len(said.err.splitlines()) == 3  # Its chatter isn't shown.
+
+
+def test_a_value_that_a_later_step_takes_as_a_parameter_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "minio/b/r/Measure").mkdir(parents=True)  # as the launcher does
+    values = {"reversed": "tfx.String", "length": "tfx.Integer"}
+    assert run(tmp_path, "Measure", outputs=values, parameters=("reversed",)) == 0
+    told = json.loads((tmp_path / "minio/b/r/Measure/output_metadata.json").read_text())
+    assert told["parameterValues"] == {"reversed": "olleh"}
+    assert set(told["artifacts"]) == set(values)
 
 
 @pytest.mark.parametrize("attempt", ["", "-0", "-1"])
