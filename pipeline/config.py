@@ -13,12 +13,19 @@ class RunConfig:
         dataset: the dataset file's text.
         data_root: folder or address that relative paths of the dataset file are resolved against.
         root: folder for everything that the run makes.
+        data_until: ISO date or date-time at which the data ends; "": as the dataset file says.
+        training_start: `warm`: from the champion's weights; `full`: from random ones; "": as the dataset file says.
+        run_id: a run that is started again by its id goes on with the data that it began with, whatever files have come
+            since; "": each run reads the files as they are.
     """
 
     name: str
     dataset: str
     data_root: str
     root: Path
+    data_until: str = ""
+    training_start: str = ""
+    run_id: str = ""
 
     @property
     def artifacts(self) -> Path:

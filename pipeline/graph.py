@@ -34,7 +34,7 @@ from pipeline.results.fingerprint import REPORT, code_version
 from pipeline.results.lineage import edges
 from pipeline.slice_report import SliceReport
 from trainer.component import Trainer
-from trainer.config import ranker_config
+from trainer.config import ranker_config, started
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,7 @@ class GraphConfig:
             artifacts.
         data_until: ISO date or date-time at which the data ends; "": as the dataset file says.
         training_steps: maximum number of batches; 0: as the dataset file says.
+        training_start: `warm`: from the champion's weights; `full`: from random ones; "": as the dataset file says.
         publish_state: publish what the ranking service needs beside the release, and label the store's very first
             release `stable`.
         image: container image of the steps, for the lineage record; "" where they run in none.
@@ -80,6 +81,7 @@ class GraphConfig:
     checkpoints: str | None = None
     data_until: str | RuntimeParameter = ""
     training_steps: int | RuntimeParameter = 0
+    training_start: str | RuntimeParameter = ""
     publish_state: bool = False
     image: str = ""
     beam_args: Sequence[str] = ()
@@ -192,7 +194,8 @@ def _tuner(config: GraphConfig, training: dict[str, Any]) -> BaseNode:
 
 def _trainer(config: GraphConfig, shop: Dataset, training: dict[str, Any], champion: BaseNode, tuners: Sequence[BaseNode]) -> BaseNode:
     # Without a warm start the champion is no input of the Trainer: another champion is no reason to train again.
-    warm_start = ranker_config(shop).warm_start
+    start = config.training_start
+    warm_start = started(ranker_config(shop), start).warm_start if isinstance(start, str) else True  # else each run says
     extra_config: dict[str, Any] = {}
     if warm_start:
         extra_config["champion"] = f"release {config.champion}" if config.champion >= 0 else "the release in force"
@@ -203,6 +206,7 @@ def _trainer(config: GraphConfig, shop: Dataset, training: dict[str, Any], champ
         hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
         custom_config=config.versioned | extra_config,
         training_steps=config.training_steps,
+        training_start=start,
         **training,
     )
 

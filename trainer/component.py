@@ -1,4 +1,4 @@
-"""Extend TFX's Trainer component by a parameter for the number of steps."""
+"""Extend TFX's Trainer component by parameters for the number of steps and for what training starts from."""
 
 import json
 from typing import Any
@@ -11,27 +11,29 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ExecutionParameter
-from tfx.types.standard_component_specs import TRAIN_ARGS_KEY, TrainerSpec
+from tfx.types.standard_component_specs import CUSTOM_CONFIG_KEY, TRAIN_ARGS_KEY, TrainerSpec
 from tfx.utils import json_utils
 
-_STEPS = "training_steps"
+_STEPS, _START = "training_steps", "training_start"
 
 
 class Executor(executor.GenericExecutor):
-    """Copy the number of steps to where TFX reads it, `train_args`."""
+    """Copy the number of steps to where TFX reads it, `train_args`, and the start to where `run_fn` does."""
 
     def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:  # noqa: N802
         """Train by `trainer.run.run_fn`."""
         properties = dict(exec_properties)
         if steps := properties.pop(_STEPS, 0):
             properties[TRAIN_ARGS_KEY] = json.dumps(json.loads(properties[TRAIN_ARGS_KEY]) | {"num_steps": steps})
+        if start := properties.pop(_START, ""):
+            properties[CUSTOM_CONFIG_KEY] = json.dumps(json.loads(properties[CUSTOM_CONFIG_KEY]) | {_START: start})
         super().Do(input_dict, output_dict, properties)
 
 
 class StepsSpec(TrainerSpec):
-    """Declare TFX's parameters and the number of steps."""
+    """Declare TFX's parameters, the number of steps and the start."""
 
-    PARAMETERS = TrainerSpec.PARAMETERS | {_STEPS: ExecutionParameter(type=int)}
+    PARAMETERS = TrainerSpec.PARAMETERS | {_STEPS: ExecutionParameter(type=int), _START: ExecutionParameter(type=str)}
 
 
 class Trainer(component.Trainer):
@@ -48,6 +50,7 @@ class Trainer(component.Trainer):
         eval_args: the split that selects the epoch.
         custom_config: read by `run_fn`.
         training_steps: greatest number of steps; 0: as in the dataset file.
+        training_start: `warm`: from the weights of `base_model`; `full`: from random ones; "": as in the dataset file.
     """
 
     SPEC_CLASS = StepsSpec
@@ -64,6 +67,7 @@ class Trainer(component.Trainer):
         eval_args: EvalArgs,
         custom_config: dict[str, Any],
         training_steps: int | RuntimeParameter = 0,
+        training_start: str | RuntimeParameter = "",
     ) -> None:
         spec = StepsSpec(
             examples=examples,
@@ -76,7 +80,7 @@ class Trainer(component.Trainer):
             custom_config=json_utils.dumps(custom_config),
             model=types.Channel(type=standard_artifacts.Model),
             model_run=types.Channel(type=standard_artifacts.ModelRun),
-            **{_STEPS: training_steps},
+            **{_STEPS: training_steps, _START: training_start},
         )
-        # TFX's own constructor builds a TrainerSpec, which has no parameter for the steps.
+        # TFX's own constructor builds a TrainerSpec, which lacks the two parameters.
         base_component.BaseComponent.__init__(self, spec=spec)

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 from components.contract.base_model import Duration, Strict
 from components.contract.columns import gains
 from components.contract.dataset import Dataset
-from components.contract.errors import DatasetFileError
+from components.contract.errors import DatasetFileError, InputError
 from components.contract.sources import Amount
 from components.contract.yaml_loader import faults_of
 from trainer.model.calibration import Form
@@ -142,6 +142,22 @@ def ranker_config(dataset: Dataset, tuned: Mapping[str, Any] | None = None) -> R
             "model.weight_by: expected none beside `position_bias: ips`, whose loss weighs actions by their place; leave one of them out"
         )
     return config
+
+
+def started(config: RankerConfig, start: str) -> RankerConfig:
+    """Return the settings with what training starts from as `start` says: `warm`, `full`, or "" for no change.
+
+    Raises:
+        InputError: it says something else.
+    """
+    match start:
+        case "":
+            return config
+        case "warm":
+            return config.model_copy(update={"warm_start": True})
+        case "full":
+            return config.model_copy(update={"warm_start": False, "warm_window": None})
+    raise InputError(f"training_start: expected warm, full or nothing, got {start!r}")
 
 
 def heads(dataset: Dataset, config: RankerConfig) -> dict[str, float]:

@@ -9,7 +9,7 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.contract.load import parse_dataset
-from trainer.config import ranker_config
+from trainer.config import ranker_config, started
 from trainer.data.input_pipeline import last_request_us
 from trainer.export.files import CURVE_FILE
 from trainer.export.saved_model import export
@@ -31,12 +31,14 @@ def run_fn(fn_args: FnArgs) -> None:
         fn_args: `train_files`, `eval_files`, `transform_output`, `serving_model_dir` and `hyperparameters` are read;
             `train_steps`, which overrides the settings' `max_steps`; `model_run_dir`, for TensorBoard's curves;
             `custom_config["dataset"]`, the text of the dataset file; and with `warm_start` in the settings
-            `base_model` and `custom_config["champion"]`, the champion's model and its name.
+            `base_model` and `custom_config["champion"]`, the champion's model and its name;
+            `custom_config["training_start"]`, `warm` or `full`, which overrides the settings' `warm_start`.
     """
     dataset = parse_dataset(fn_args.custom_config["dataset"])
     config = ranker_config(dataset, tuned(getattr(fn_args, "hyperparameters", None)))
     if steps := getattr(fn_args, "train_steps", None):
         config = config.model_copy(update={"max_steps": steps})
+    config = started(config, fn_args.custom_config.get("training_start", ""))
     graph = tft.TFTransformOutput(fn_args.transform_output)
     devices = strategy(config.strategy)  # before the first operation, which comes with the next line
     until_us = last_request_us(fn_args.train_files)

@@ -92,7 +92,9 @@ def run(args: Namespace) -> None:
     dataset = load_dataset(file)
     root = Path(args.root or Path("runs", dataset.name)).absolute()
     data = _data_root(args.data, file.parent if args.dataset else root / "data")
-    config = RunConfig(dataset.name, file.read_text(encoding="utf-8"), data, root)
+    config = RunConfig(
+        dataset.name, file.read_text(encoding="utf-8"), data, root, data_until=args.data_until, training_start=args.start, run_id=args.run_id
+    )
     log = config.logs / f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}.log"
     with run_lock(root), captured_output(log) as terminal, display(terminal) as progress:
         if not args.dataset and not args.data and not Path(data).exists():

@@ -73,6 +73,13 @@ def parser() -> argparse.ArgumentParser:
         "--data", metavar="DIR", help="where its relative paths are looked up (default: its own folder; of the simulated shop: ROOT/data)"
     )
     run.add_argument("--root", metavar="DIR", help="folder of everything the run makes (default: runs/<name of the dataset>)")
+    run.add_argument("--data-until", metavar="TIME", default="", help="the data ends there (default: as the dataset file says)")
+    run.add_argument(
+        "--start", choices=("warm", "full"), default="", help="train from the champion's weights, or anew (default: as the dataset file says)"
+    )
+    run.add_argument(
+        "--run-id", metavar="ID", default="", help="go on with the run of this id, on the data it began with, though files have come since"
+    )
 
     report = command("report", "print the last finished run again: metrics by slice, champion and challenger", json)
     report.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")

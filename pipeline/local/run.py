@@ -12,7 +12,7 @@ from components.contract.load import parse_dataset
 from pipeline.beam.presets import BeamArgs
 from pipeline.config import RunConfig
 from pipeline.graph import GraphConfig, create_pipeline
-from pipeline.local.run_record import pin
+from pipeline.local.run_record import pin, read_pin
 from pipeline.local.runner import BEAM, Step, run_locally
 from pipeline.results.atomic_write import write_atomically
 from pipeline.results.fingerprint import INGESTION, LEARNING, code_version, input_digest
@@ -47,9 +47,11 @@ def run(config: RunConfig, *, log: Path, progress: Display, beam: BeamArgs = BEA
     dataset = parse_dataset(config.dataset)
     check_settings(dataset)  # A fault in the model's settings is reported now, not when training begins.
     code = code_version(LEARNING)
-    data = _digest(input_digest(dataset, config.data_root), code_version(INGESTION))
+    inputs = _inputs_before(config) or input_digest(dataset, config.data_root)
+    data = _digest(inputs, code_version(INGESTION), config.data_until)
     fingerprint = _digest(data, config.dataset)
-    pinned = pin(config.record, _digest(fingerprint, code, config.data_root), config.releases)
+    key = _digest(fingerprint, code, config.data_root, config.training_start)
+    pinned = pin(config.record, key, config.releases, run_id=config.run_id, inputs=inputs if config.run_id else "")
     pipeline = create_pipeline(
         GraphConfig(
             name=config.name,
@@ -61,6 +63,8 @@ def run(config: RunConfig, *, log: Path, progress: Display, beam: BeamArgs = BEA
             fingerprint=fingerprint,
             code=code,
             attempt=pinned.attempt,
+            data_until=config.data_until,
+            training_start=config.training_start,
             trials=str(config.trials / _digest(data, code)[:20]),
             beam_args=beam.steps,
             ingestion_beam_args=beam.ingestion,
@@ -75,6 +79,12 @@ def run(config: RunConfig, *, log: Path, progress: Display, beam: BeamArgs = BEA
     write_atomically(config.record, json.dumps(asdict(replace(pinned, released=result.release))))
     progress.end("done")
     return result
+
+
+def _inputs_before(config: RunConfig) -> str:
+    """Return the digest of the files that the run of this id began with; "" where this is its beginning."""
+    before = read_pin(config.record) if config.run_id else None
+    return before.inputs if before and before.run_id == config.run_id else ""
 
 
 def _result(config: RunConfig, steps: tuple[Step, ...], *, log: Path) -> RunResult:

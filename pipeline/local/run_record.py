@@ -8,7 +8,8 @@ from pathlib import Path
 
 from components.contract.errors import RunError
 from components.contract.storage.file_lock import locked
-from components.release.publish import newest, versions
+from components.release.labels import in_force
+from components.release.publish import versions
 from pipeline.results.atomic_write import write_atomically
 
 _WAIT_S = 10.0  # for child processes of a killed run to end
@@ -24,24 +25,34 @@ class Pin:
             that is resumed, or repeated after its end, gives the same report.
         attempt: how often a release was missing; a part of Release's cache key, so that it is published again.
         released: the release that the run ended with, None while it runs or when the model was refused.
+        run_id: that the run was started by, if any.
+        inputs: digest of its input files, for a run that has an id.
     """
 
     key: str
     champion: int
     attempt: int = 0
     released: int | None = None
+    run_id: str = ""
+    inputs: str = ""
 
 
-def pin(file: Path, key: str, releases: Path) -> Pin:
+def read_pin(file: Path) -> Pin | None:
+    """Return the pin of the latest run; None before the first."""
+    return Pin(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+
+
+def pin(file: Path, key: str, releases: Path, *, run_id: str = "", inputs: str = "") -> Pin:
     """Return the pin of a run that starts or is resumed; it is written before it is returned."""
-    previous = Pin(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+    previous = read_pin(file)
     existing = versions(releases)
     removed = previous is not None and any(version and version not in existing for version in (previous.champion, previous.released))
     attempt = previous.attempt + removed if previous else 0
     if previous and previous.key == key and previous.champion in (0, *existing):
-        pinned = Pin(key, previous.champion, attempt)
+        champion = previous.champion
     else:
-        pinned = Pin(key, newest(releases) or 0, attempt)
+        champion = in_force(releases) or 0
+    pinned = Pin(key, champion, attempt, run_id=run_id, inputs=inputs)
     write_atomically(file, json.dumps(asdict(pinned)))
     return pinned
 

@@ -98,6 +98,12 @@ def test_a_warm_start_makes_the_trainer_hear_of_the_champion_and_nothing_else_do
     assert {name for name in third if third[name].parameters != fourth[name].parameters} == {"Champion", "Trainer"}
 
 
+def test_a_run_says_itself_whether_training_starts_warm() -> None:
+    dataset = DATASET + "model: {warm_start: true, warm_window: 1d}\n"
+    assert "base_model" in compiled(training_start="warm")["Trainer"].inputs.inputs
+    assert "base_model" not in compiled(training_start="full", dataset=dataset)["Trainer"].inputs.inputs
+
+
 def test_a_champion_that_is_chosen_at_run_time_has_no_number(nodes) -> None:
     warm = compiled(champion=-1, dataset=DATASET + "model: {warm_start: true}\n")
     assert parameter(warm["Champion"], "version") == -1

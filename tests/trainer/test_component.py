@@ -26,8 +26,13 @@ def artifact(kind: Any, uri: Path) -> Any:
     return built
 
 
-@pytest.mark.parametrize(("steps", "expected"), [(0, None), (7, 7)])
-def test_the_number_of_steps_reaches_run_fn_and_0_is_none(tmp_path: Path, steps: int, expected: int | None) -> None:
+@pytest.mark.parametrize(
+    ("steps", "start", "expected", "config"),
+    [(0, "", None, {"dataset": "x"}), (7, "warm", 7, {"dataset": "x", "training_start": "warm"})],
+)
+def test_steps_and_start_reach_run_fn_where_they_are_set(
+    tmp_path: Path, steps: int, start: str, expected: int | None, config: dict[str, str]
+) -> None:
     examples = artifact(standard_artifacts.Examples, tmp_path / "examples")
     examples.split_names = '["train", "eval"]'
     inputs = {"examples": [examples], "transform_graph": [artifact(standard_artifacts.TransformGraph, tmp_path / "graph")]}
@@ -41,17 +46,18 @@ def test_the_number_of_steps_reaches_run_fn_and_0_is_none(tmp_path: Path, steps:
         "run_fn": f"{__name__}.run_fn",
         "custom_config": json_utils.dumps({"dataset": "x"}),
         "training_steps": steps,
+        "training_start": start,
     }
     before = dict(properties)
     Executor().Do(inputs, outputs, properties)
     args = TOLD.pop()
     assert args.train_steps == expected
     assert args.train_files == [str(tmp_path / "examples" / "Split-train" / "*")]
-    assert args.custom_config == {"dataset": "x"}
+    assert args.custom_config == config
     assert properties == before
 
 
-def test_the_step_has_one_parameter_more_than_tfx_s() -> None:
+def test_the_step_has_two_parameters_that_tfx_s_lacks() -> None:
     from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 
     built = Trainer(
@@ -63,9 +69,11 @@ def test_the_step_has_one_parameter_more_than_tfx_s() -> None:
         eval_args=EvalArgs(splits=["eval"]),
         custom_config={"dataset": "x"},
         training_steps=3,
+        training_start="full",
     )
     assert built.id == "Trainer"
     assert built.exec_properties["training_steps"] == 3
+    assert built.exec_properties["training_start"] == "full"
     assert built.exec_properties["run_fn"] == "trainer.run.run_fn"
     assert json.loads(built.exec_properties["custom_config"]) == {"dataset": "x"}
     assert set(built.outputs) == {"model", "model_run"}

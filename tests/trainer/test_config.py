@@ -1,9 +1,9 @@
 import pytest
 
-from components.contract.errors import DatasetFileError
+from components.contract.errors import DatasetFileError, InputError
 from components.contract.load import parse_dataset
 from tests.bare_dataset import BARE
-from trainer.config import ranker_config
+from trainer.config import ranker_config, started
 
 
 def test_settings_come_from_the_dataset_file_and_the_rest_are_defaults():
@@ -61,3 +61,13 @@ def test_a_warm_window_needs_a_warm_start():
     assert ranker_config(parse_dataset(BARE + "model: {warm_start: true, warm_window: 7d}")).warm_window == 7 * 86400
     with pytest.raises(DatasetFileError, match="`warm_window` goes with `warm_start: true`"):
         ranker_config(parse_dataset(BARE + "model: {warm_window: 7d}"))
+
+
+def test_a_run_says_itself_what_training_starts_from():
+    warm = ranker_config(parse_dataset(BARE + "model: {warm_start: true, warm_window: 7d, epochs: 3}"))
+    assert started(warm, "") == warm
+    full = started(warm, "full")
+    assert (full.warm_start, full.warm_window, full.epochs) == (False, None, 3)
+    assert started(full, "warm").warm_start
+    with pytest.raises(InputError, match="training_start: expected warm, full or nothing, got 'hot'"):
+        started(warm, "hot")

@@ -16,7 +16,15 @@ from pipeline.graph import GraphConfig, create_pipeline
 from pipeline.kubeflow.compile.beam_volumes import beam_settings
 from pipeline.kubeflow.compile.cluster import LEARNING_STEPS, Cluster, Step
 from pipeline.kubeflow.compile.package import topological_order
-from pipeline.kubeflow.compile.parameters import DATA_ROOT, DATA_UNTIL, PUSH_DESTINATION, TRAINING_STEPS, Parameter, parameters
+from pipeline.kubeflow.compile.parameters import (
+    DATA_ROOT,
+    DATA_UNTIL,
+    PUSH_DESTINATION,
+    TRAINING_START,
+    TRAINING_STEPS,
+    Parameter,
+    parameters,
+)
 from pipeline.kubeflow.compile.spec_patches import Document, containers, patch_spec, platform_spec
 from pipeline.kubeflow.compile.spec_validation import check
 from pipeline.results.fingerprint import LEARNING, code_version
@@ -111,6 +119,7 @@ def compile_pipeline(dataset: str, cluster: Cluster) -> Compiled:
             publish_state=True,
             data_until=runtime_parameters[DATA_UNTIL].placeholder(),
             training_steps=runtime_parameters[TRAINING_STEPS].placeholder(),
+            training_start=runtime_parameters[TRAINING_START].placeholder(),
             image=cluster.image(""),
             beam_args=beam.steps,
             ingestion_beam_args=beam.ingestion,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tfx.orchestration.data_types import RuntimeParameter
 
 DATA_ROOT, PUSH_DESTINATION, DATA_UNTIL, TRAINING_STEPS = "data_root", "push_destination", "data_until", "training_steps"
+TRAINING_START = "training_start"
 
 
 @dataclass(frozen=True)
@@ -27,4 +28,5 @@ def parameters(*, data_root: str, push_destination: str) -> tuple[Parameter, ...
         Parameter(PUSH_DESTINATION, push_destination, "the store: releases and what serves them go into folders beneath it"),
         Parameter(DATA_UNTIL, "", "ISO date or date-time at which the data ends; empty: as the dataset file says"),
         Parameter(TRAINING_STEPS, 0, "how many batches the Trainer learns from; 0: as many as the dataset file says"),
+        Parameter(TRAINING_START, "", "warm: from the champion's weights; full: from random ones; empty: as the dataset file says"),
     )

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import RunError
+from components.contract.storage.labels import Labels
+from components.release.labels import write_labels
 from pipeline.local import run_record
-from pipeline.local.run_record import Pin, pin, run_lock
+from pipeline.local.run_record import Pin, pin, read_pin, run_lock
 from pipeline.results.atomic_write import write_atomically
 
 
@@ -30,6 +32,20 @@ def test_a_run_is_compared_with_the_newest_release(tmp_path: Path) -> None:
     release(tmp_path / "releases", 9)
     release(tmp_path / "releases", 10)
     assert pin(tmp_path / "run.json", "k", tmp_path / "releases").champion == 10
+
+
+def test_a_run_is_compared_with_what_shoppers_get_where_that_isnt_the_newest(tmp_path: Path) -> None:
+    for version in (1, 2):
+        release(tmp_path / "releases", version)
+    write_labels(Labels("shop", "").promoted(1, "stable"), tmp_path / "releases")
+    assert pin(tmp_path / "run.json", "k", tmp_path / "releases").champion == 1
+
+
+def test_a_run_with_an_id_remembers_what_it_read(tmp_path: Path) -> None:
+    pin(tmp_path / "run.json", "k", tmp_path / "releases", run_id="7", inputs="digest")
+    read = read_pin(tmp_path / "run.json")
+    assert read is not None
+    assert (read.run_id, read.inputs) == ("7", "digest")
 
 
 def test_a_run_taken_up_again_keeps_its_champion_although_it_has_published(tmp_path: Path) -> None:

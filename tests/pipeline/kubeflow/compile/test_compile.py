@@ -88,6 +88,7 @@ def test_kubeflows_own_reader_takes_it(shop: Compiled, tmp_path: Path) -> None:
         "push_destination": "/shelfrank",
         "data_until": "",
         "training_steps": 0,
+        "training_start": "",
     }
     assert all(declared.optional for declared in inputs.values())
 
@@ -104,6 +105,7 @@ def test_each_parameter_reaches_the_steps_that_it_is_for(shop: Compiled) -> None
         ("DataFingerprint", "data_until", "data_until"),
         ("EventExampleGen", "data_root", "data_root"),
         ("Trainer", "training_steps", "training_steps"),
+        ("Trainer", "training_start", "training_start"),
         ("Champion", "push_destination", "push_destination"),
         ("Release", "push_destination", "push_destination"),
     }

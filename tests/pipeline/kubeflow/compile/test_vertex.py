@@ -38,6 +38,7 @@ def test_the_job_is_read_strictly_and_holds_the_very_pipeline(compiled: Compiled
         "push_destination": "gs://my-bucket/shelfrank",
         "data_until": "",
         "training_steps": 0,
+        "training_start": "",
     }
     assert made["pipelineSpec"] == compiled.spec
     ParseDict(made["pipelineSpec"], PipelineSpec())
