@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pipeline.ops.guard import GuardConfig
 
 _SHOP = "simulated_shop.yaml"
-EXIT_PROMOTED, EXIT_ROLLED_BACK = 10, 11  # of `guard --once`
+EXIT_PROMOTED, EXIT_ROLLED_BACK = 10, 11  # of `guard --once`; the second also of `retrain`
+EXIT_FROZEN = 12  # of `retrain`
 
 
 def simulate(args: Namespace) -> None:
@@ -93,7 +94,13 @@ def run(args: Namespace) -> None:
     root = Path(args.root or Path("runs", dataset.name)).absolute()
     data = _data_root(args.data, file.parent if args.dataset else root / "data")
     config = RunConfig(
-        dataset.name, file.read_text(encoding="utf-8"), data, root, data_until=args.data_until, training_start=args.start, run_id=args.run_id
+        dataset.name,
+        file.read_text(encoding="utf-8"),
+        data,
+        root,
+        data_until=args.data_until,
+        training_start=args.start,
+        run_id=args.run_id,
     )
     log = config.logs / f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}.log"
     with run_lock(root), captured_output(log) as terminal, display(terminal) as progress:
@@ -263,6 +270,20 @@ def stream(args: Namespace) -> None:
     from pipeline.cli.stream import read_stream
 
     read_stream(args)
+
+
+def retrain(args: Namespace) -> int:
+    """Retrain again and again; returns the exit code: `shelfrank retrain`."""
+    from pipeline.cli.retrain import retrain as retrain_by_options
+
+    return retrain_by_options(args)
+
+
+def history(args: Namespace) -> None:
+    """Show what became of retraining: `shelfrank history`."""
+    from pipeline.cli.retrain import history as show_history
+
+    show_history(args)
 
 
 def compile(args: Namespace) -> None:  # named as the command is

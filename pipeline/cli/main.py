@@ -75,7 +75,10 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--root", metavar="DIR", help="folder of everything the run makes (default: runs/<name of the dataset>)")
     run.add_argument("--data-until", metavar="TIME", default="", help="the data ends there (default: as the dataset file says)")
     run.add_argument(
-        "--start", choices=("warm", "full"), default="", help="train from the champion's weights, or anew (default: as the dataset file says)"
+        "--start",
+        choices=("warm", "full"),
+        default="",
+        help="train from the champion's weights, or anew (default: as the dataset file says)",
     )
     run.add_argument(
         "--run-id", metavar="ID", default="", help="go on with the run of this id, on the data it began with, though files have come since"
@@ -107,6 +110,12 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--open", action="store_true", help="open the page in the browser")
 
     _stream(command("stream", "read events as they happen into the online state and the event log, each exactly once", json))
+
+    _retrain(command("retrain", "retrain by schedule, drift, live figures or by hand: train, try, promote or roll back", json))
+
+    history = command("history", "show what became of retraining: each cycle with its reasons, release, outcome and cost", json)
+    history.add_argument("--root", metavar="DIR", help="folder of the runs (default: the one under runs/ that retrained last)")
+    history.add_argument("--html", metavar="FILE", help="write it as one HTML page, with a timeline")
 
     _compile(command("compile", "compile the graph for Kubeflow Pipelines", json))
     _submit(command("submit", "run a compiled pipeline on Kubeflow, and follow the run to its end", json))
@@ -251,6 +260,53 @@ def _stream(stream: argparse.ArgumentParser) -> None:
     stream.add_argument("--metrics-host", metavar="HOST", default="127.0.0.1", help="to listen on (default: 127.0.0.1)")
 
 
+def _retrain(retrain: argparse.ArgumentParser) -> None:
+    from pipeline.cli.commands import EXIT_FROZEN, EXIT_ROLLED_BACK
+
+    retrain.epilog = (
+        "exit codes: 0 success (with --once also where nothing is due, or a release is on trial), 1 failure, 2 bad input, 3 the gates"
+        f" or the rehearsal refused the model, {EXIT_ROLLED_BACK} the canary was rolled back, {EXIT_FROZEN} frozen: a person must look; 0 when it"
+        " is ended"
+    )
+    retrain.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
+    retrain.add_argument("--data", metavar="DIR", help="where its relative paths are looked up (default: its own folder)")
+    retrain.add_argument("--root", metavar="DIR", help="folder of the runs and of the ledger (default: runs/<name of the dataset>)")
+    retrain.add_argument("--look", metavar="SECONDS", type=_seconds, default=30.0, help="between two looks at what asks (default: 30)")
+    once = retrain.add_mutually_exclusive_group()
+    once.add_argument("--now", action="store_true", help="retrain once, and end")
+    once.add_argument("--once", action="store_true", help="look once at what asks for retraining, retrain if it does, and end")
+    once.add_argument("--lift", metavar="REASON", help="lift a freeze: the cause was seen to")
+    asks = retrain.add_argument_group("what asks for it")
+    time = asks.add_mutually_exclusive_group()
+    time.add_argument("--every", metavar="TIME", help="every 12h, 1d and so on, the first time at once; missed times are caught up once")
+    time.add_argument("--cron", metavar="FIELDS", help="or at these times: second, minute, hour, day, month, weekday, in quotes")
+    asks.add_argument("--time-zone", metavar="ZONE", default="UTC", help="of --cron (default: UTC)")
+    asks.add_argument("--drift", metavar="FILE", help="what `shelfrank drift --json` decided; each new decision is acted on once")
+    asks.add_argument("--metrics-page", metavar="URL", help="metrics of `shelfrank stream`, `guard` or the service; or a file")
+    asks.add_argument("--when", metavar="LIMIT", help='retrain when a figure there is beyond a limit: NAME{LABEL="VALUE"} / NAME < NUMBER')
+    asks.add_argument("--rest", metavar="TIME", default="1d", help="how long after a cycle --when doesn't ask again (default: 1d)")
+    what = retrain.add_argument_group("what is trained")
+    start = what.add_mutually_exclusive_group()
+    start.add_argument("--warm", dest="start", action="store_const", const="warm", help="from the weights of the release in force")
+    start.add_argument(
+        "--full", dest="start", action="store_const", const="full", help="anew (default: as `warm_start` of the dataset file)"
+    )
+    what.add_argument("--data-until", metavar="TIME", default="", help="the data ends there (default: when the cycle begins)")
+    labels = retrain.add_argument_group("what becomes of a release")
+    labels.add_argument("--canary", action="store_true", help="label it canary, and leave it to `shelfrank guard` (default: promote it)")
+    labels.add_argument(
+        "--canary-for", metavar="TIME", default="7d", help="how long the guard may take before it is withdrawn (default: 7d)"
+    )
+    labels.add_argument("--releases", metavar="ADDRESS", help="the releases (default: ROOT/releases; with --kubeflow those of its store)")
+    labels.add_argument("--model-server", metavar="HOST:PORT", help="gRPC of the model server to move labels on")
+    labels.add_argument("--timeout", metavar="SECONDS", type=_seconds, default=60.0, help="how long it may take (default: 60)")
+    retrain.add_argument("--metrics-port", metavar="N", type=_port, help="for Prometheus (default: none)")
+    retrain.add_argument("--metrics-host", metavar="HOST", default="127.0.0.1", help="to listen on (default: 127.0.0.1)")
+    retrain.add_argument("--kubeflow", metavar="PIPELINE.yaml", help="train on Kubeflow, by what `shelfrank compile` wrote")
+    retrain.add_argument("--poll", metavar="SECONDS", type=_seconds, default=5.0, help="between two looks at a run there (default: 5)")
+    _kubeflow(retrain, needed=False)
+
+
 def _compile(compile_: argparse.ArgumentParser) -> None:
     compile_.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
     compile_.add_argument("-o", "--out", metavar="FILE", help="file to write (default: pipeline.yaml; with --vertex pipeline.json)")
@@ -297,11 +353,15 @@ def _schedule(schedule: argparse.ArgumentParser) -> None:
     )
 
 
-def _kubeflow(command: argparse.ArgumentParser) -> None:
+def _kubeflow(command: argparse.ArgumentParser, *, needed: bool = True) -> None:
     host = os.environ.get("KF_PIPELINES_ENDPOINT")
     server = command.add_argument_group("where")
     server.add_argument(
-        "--host", metavar="URL", default=host, required=not host, help="Kubeflow Pipelines' UI or API (default: KF_PIPELINES_ENDPOINT)"
+        "--host",
+        metavar="URL",
+        default=host,
+        required=needed and not host,
+        help="Kubeflow Pipelines' UI or API (default: KF_PIPELINES_ENDPOINT)",
     )
     server.add_argument("--token-file", metavar="FILE", help="holds a bearer token (default: the token in KF_PIPELINES_TOKEN, if any)")
     server.add_argument("--namespace", metavar="NAME", help="yours, where Kubeflow has one for each user")

@@ -48,10 +48,8 @@ def pin(file: Path, key: str, releases: Path, *, run_id: str = "", inputs: str =
     existing = versions(releases)
     removed = previous is not None and any(version and version not in existing for version in (previous.champion, previous.released))
     attempt = previous.attempt + removed if previous else 0
-    if previous and previous.key == key and previous.champion in (0, *existing):
-        champion = previous.champion
-    else:
-        champion = in_force(releases) or 0
+    resumed = previous is not None and previous.key == key and previous.champion in (0, *existing)
+    champion = previous.champion if previous and resumed else in_force(releases) or 0
     pinned = Pin(key, champion, attempt, run_id=run_id, inputs=inputs)
     write_atomically(file, json.dumps(asdict(pinned)))
     return pinned

@@ -1,12 +1,11 @@
 """Append a line of JSON for each finished trial to the guard's journal, beside the releases."""
 
-import json
-import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from components.contract.storage.json_lines import append_json_line, read_json_lines
 from serving.guard.decision import Decision
 from serving.guard.trial_store import TrialState
 
@@ -63,23 +62,12 @@ def _moment(time_us: int) -> str:
 
 def append_entry(entry: Entry, releases: Path) -> None:
     """Append a line and flush it to the disk. A line that was written before a kill isn't repeated."""
-    file = releases / FILE
-    values = asdict(entry)
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
-    if text and not text.endswith("\n"):  # a line cut off by a kill
-        text = text[: text.rfind("\n") + 1]
-        os.truncate(file, len(text.encode()))
-    if any(_is_entry(line, values) for line in text.splitlines()[-1:]):
-        return
-    with file.open("a", encoding="utf-8") as written:
-        written.write(json.dumps(values, ensure_ascii=False) + "\n")
-        written.flush()
-        os.fsync(written.fileno())
+    file, values = releases / FILE, asdict(entry)
+    last = read_entries(releases)[-1:]
+    if not any(all(each.get(name) == values[name] for name in ("decided", "canary", "stable")) for each in last):
+        append_json_line(file, values)
 
 
-def _is_entry(line: str, values: dict[str, Any]) -> bool:
-    try:
-        last = json.loads(line)
-        return all(last[name] == values[name] for name in ("decided", "canary", "stable"))
-    except (ValueError, KeyError, TypeError):
-        return False
+def read_entries(releases: Path) -> list[dict[str, Any]]:
+    """Return the journal's lines, the oldest first."""
+    return read_json_lines(releases / FILE)

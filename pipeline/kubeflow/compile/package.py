@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -40,6 +40,7 @@ class Package:
         required: parameters that have no default.
         pipeline_root: folder of its runs' artifacts; None: as the namespace is configured. The file has it as
             `defaultPipelineRoot`, which neither the API server nor the driver reads: each run must set it.
+        defaults: of the parameters that have one.
     """
 
     file: Path
@@ -49,6 +50,7 @@ class Package:
     kinds: Mapping[str, str]
     required: frozenset[str]
     pipeline_root: str | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def version(self) -> str:
@@ -113,6 +115,7 @@ def read_package(file: Path) -> Package:
         kinds={name: str(each.get("parameterType", "STRING")) for name, each in declared.items()},
         required=frozenset(name for name, each in declared.items() if "defaultValue" not in each and not each.get("isOptional")),
         pipeline_root=spec.default_pipeline_root or None,
+        defaults={name: each["defaultValue"] for name, each in declared.items() if "defaultValue" in each},
     )
 
 

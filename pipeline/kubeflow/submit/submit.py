@@ -125,7 +125,7 @@ def _follow(client: Kubeflow, run_id: str, args: Namespace, *, names: tuple[str,
     if args.json:
         print_json(end.shown())
     if not end.succeeded:
-        raise RunError(_failure_text(end))
+        raise RunError(failure_text(end))
     outcome = end.lookup.outcome
     if outcome is None:
         raise UnknownOutcome(_unknown_outcome_text(end))
@@ -151,7 +151,8 @@ def _total_duration(end: EndedRun) -> str:
     return duration(sum(step.seconds or 0.0 for step in end.steps))
 
 
-def _failure_text(end: EndedRun) -> str:
+def failure_text(end: EndedRun) -> str:
+    """Say which steps failed, with the end of their logs."""
     if end.state != "FAILED":
         return f"run {end.run_id} was {'cancelled' if end.state == 'CANCELED' else end.state.lower()}: {end.url}"
     parts = []

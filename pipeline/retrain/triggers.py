@@ -1,0 +1,121 @@
+"""What asks for retraining: a schedule, a decision on drift, a live figure. Each asks once for the same thing."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from components.contract.errors import InputError
+from components.drift.decision import Action, Reason, parse_decision
+from pipeline.retrain.cycle import HAND
+from pipeline.retrain.ledger import History
+from pipeline.retrain.schedule import Schedule
+from pipeline.retrain.threshold import Threshold, read_samples
+
+
+@dataclass(frozen=True)
+class Call:
+    """A trigger that asks for a cycle.
+
+    Attributes:
+        kind: of the trigger.
+        key: what the ledger remembers, so that it doesn't ask for the same again.
+        reasons: with the actions that they ask for.
+    """
+
+    kind: str
+    key: str
+    reasons: tuple[Reason, ...]
+
+
+class Trigger(Protocol):
+    """A source of calls."""
+
+    def call(self, history: History, now: datetime) -> Call | None:
+        """Return what it asks for now; None for nothing new.
+
+        Raises:
+            ShelfRankError: it can't be read; it is asked again later.
+        """
+
+
+@dataclass(frozen=True)
+class ScheduleTrigger:
+    """Asks at each time of a schedule, and once for all the times that were missed."""
+
+    schedule: Schedule
+    action: Action
+
+    def call(self, history: History, now: datetime) -> Call | None:
+        """See `Trigger`."""
+        last = max(map(datetime.fromisoformat, history.keys("schedule")), default=None)
+        due = self.schedule.due(history.started or now, last, now)
+        if due is None:
+            return None
+        text = f"The schedule's time {due.isoformat(timespec='seconds')} has come."
+        return Call("schedule", due.isoformat(), (Reason(action=self.action, kind="schedule", subject="time", text=text),))
+
+
+@dataclass(frozen=True)
+class DriftTrigger:
+    """Asks what the newest decision on drift asks for, in the file that `shelfrank drift --json` writes."""
+
+    file: Path
+
+    def call(self, history: History, now: datetime) -> Call | None:
+        """See `Trigger`."""
+        del now
+        if not self.file.exists():
+            return None
+        text = self.file.read_bytes()
+        key = hashlib.sha256(text).hexdigest()[:16]
+        if key in history.keys("drift"):
+            return None
+        try:
+            decision = parse_decision(text.decode())
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{self.file}: expected a decision of `shelfrank drift --json`, got another document ({error!r})") from None
+        nothing = Reason(action=decision.action, kind="drift", subject="window", text="No drift was found.")
+        return Call("drift", key, decision.reasons or (nothing,))
+
+
+@dataclass(frozen=True)
+class MetricTrigger:
+    """Asks when a live figure is beyond its limit, unless a cycle ended less than `rest_s` ago."""
+
+    page: str
+    threshold: Threshold
+    action: Action
+    rest_s: float
+
+    def call(self, history: History, now: datetime) -> Call | None:
+        """See `Trigger`."""
+        last = max((cycle.ended for cycle in history.cycles if cycle.ended and cycle.decision.action != Action.NOTHING), default=None)
+        if last is not None and now - last < timedelta(seconds=self.rest_s):
+            return None
+        value = self.threshold.crossed(read_samples(self.page))
+        if value is None:
+            return None
+        text = f"{self.threshold.text}: it is {value:.6g}."
+        return Call("metric", now.isoformat(), (Reason(action=self.action, kind="metric", subject=self.threshold.figure.name, text=text),))
+
+
+@dataclass(frozen=True)
+class HandTrigger:
+    """Asks once, as somebody said so."""
+
+    action: Action
+    who: str
+
+    def call(self, history: History, now: datetime) -> Call | None:
+        """See `Trigger`."""
+        del history
+        reason = Reason(action=self.action, kind=HAND, subject=self.who, text=f"{self.who} asked for it.")
+        return Call(HAND, now.isoformat(), (reason,))
+
+
+def calls(triggers: Sequence[Trigger], history: History, now: datetime) -> list[Call]:
+    """Return what all triggers ask for."""
+    return [call for trigger in triggers if (call := trigger.call(history, now))]
