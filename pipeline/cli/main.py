@@ -264,9 +264,9 @@ def _retrain(retrain: argparse.ArgumentParser) -> None:
     from pipeline.cli.commands import EXIT_FROZEN, EXIT_ROLLED_BACK
 
     retrain.epilog = (
-        "exit codes: 0 success (with --once also where nothing is due, or a release is on trial), 1 failure, 2 bad input, 3 the gates"
-        f" or the rehearsal refused the model, {EXIT_ROLLED_BACK} the canary was rolled back, {EXIT_FROZEN} frozen: a person must look; 0 when it"
-        " is ended"
+        "exit codes: 0 success, with --once also where nothing is due or a release is on trial, 1 failure, 2 bad input, 3 the gates or the"
+        f" rehearsal refused the model, {EXIT_ROLLED_BACK} the canary was rolled back, {EXIT_FROZEN} frozen: a person must look;"
+        " 0 when it is ended"
     )
     retrain.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
     retrain.add_argument("--data", metavar="DIR", help="where its relative paths are looked up (default: its own folder)")

@@ -48,8 +48,8 @@ def retrain(args: Namespace) -> int:
     package = _package(args)
     config = _config(args, dataset, root, package)
     if args.lift is not None:
-        cycle = lift(config, f"{getpass.getuser()}: {args.lift}")
-        print(f"lifted: cycle {cycle.number}; retraining goes on", file=sys.stderr)
+        lifted = lift(config, f"{getpass.getuser()}: {args.lift}")
+        print(f"lifted: cycle {lifted.number}; retraining goes on", file=sys.stderr)
         return 0
     out = sys.stderr if args.json else sys.stdout
 
