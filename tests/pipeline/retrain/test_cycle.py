@@ -100,7 +100,15 @@ def test_a_ledger_read_again_gives_the_same_cycle() -> None:
     one = cycle()
     begun = {"time": T0.isoformat(), "cycle": 1, "event": "decided", **decided(one)}
     at = (T0 + timedelta(minutes=1)).isoformat()
-    failed = {"time": at, "cycle": 1, "event": "failed", "reason": "disk full", "hopeless": False, "seconds": 3.0, "processor_seconds": None}
+    failed = {
+        "time": at,
+        "cycle": 1,
+        "event": "failed",
+        "reason": "disk full",
+        "hopeless": False,
+        "seconds": 3.0,
+        "processor_seconds": None,
+    }
     trained = {"release": 2, "sentences": ["Passed."], "window": {}, "metrics": {"auc": 0.7}, "run": "", "seconds": 4.0}
     lines = [
         {"time": at, "cycle": 0, "event": "started"},

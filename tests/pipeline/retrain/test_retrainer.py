@@ -14,7 +14,7 @@ from components.release.publish import versions
 from pipeline.ops.releases import Deployment, promote, rollback
 from pipeline.retrain.cycle import Cycle, Outcome
 from pipeline.retrain.ledger import History, Ledger
-from pipeline.retrain.retrainer import Retrainer, RetrainConfig, lift
+from pipeline.retrain.retrainer import RetrainConfig, Retrainer, lift
 from pipeline.retrain.schedule import Every
 from pipeline.retrain.triggers import DriftTrigger, ScheduleTrigger
 from tests.pipeline.retrain.standin import T0, Clock, StandIn
