@@ -51,7 +51,7 @@ class Cycle:
         decision: what is done, and why.
         data_until: end of its data; "": as the dataset file says.
         parent: the release in force when it began, None where there was none.
-        attempts: how often the training was started, kills included.
+        attempts: how often the training was begun; one that a kill interrupted goes on.
         failures: a sentence for each training that failed.
         failed_at: time of the last failure.
         hopeless: another attempt would fail alike, as where the data is bad.

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar, final
 
-from components.contract.errors import ClusterFileError, DatasetFileError, InputError, ShelfRankError
+from components.contract.errors import DatasetFileError, InputError, KubeflowError, ShelfRankError, UnknownOutcome
 from components.contract.storage.labels import CANARY, STABLE
 from components.drift.decision import decide
 from components.release.labels import in_force, read_labels
@@ -21,6 +21,7 @@ from pipeline.retrain.triggers import Call, Trigger, calls
 
 Say = Callable[[str], None]
 _T = TypeVar("_T")
+_REFUSED = 400  # HTTP's status for a request that would be refused again
 _WITHDRAWN = "the guard didn't decide in time"
 
 
@@ -143,7 +144,8 @@ class Retrainer:
                 ledger.append(Event.ENDED, cycle.number, now=now, outcome=outcome, reason=reason)
                 self._say(f"cycle {cycle.number}: {outcome_text(outcome, cycle.release)}{': ' * bool(reason)}{reason}")
             case Step.TRAIN:
-                ledger.append(Event.TRAINING, cycle.number, now=now, run_id=cycle.run_id)
+                if cycle.attempts == len(cycle.failures):  # else a kill interrupted the attempt, and it goes on
+                    ledger.append(Event.TRAINING, cycle.number, now=now, run_id=cycle.run_id)
                 self._train(cycle, ledger)
             case Step.PROMOTE:
                 assert cycle.release is not None
@@ -165,7 +167,9 @@ class Retrainer:
         try:
             training = self._trainer.train(cycle)
         except ShelfRankError as error:
-            hopeless = isinstance(error, InputError | DatasetFileError | ClusterFileError)
+            if isinstance(error, KubeflowError) and error.status != _REFUSED:
+                raise  # the run may be at work: the next look finds it
+            hopeless = isinstance(error, InputError | DatasetFileError | UnknownOutcome | KubeflowError)
             cost = {"seconds": round(time.monotonic() - began, 1), "processor_seconds": None}
             ledger.append(Event.FAILED, cycle.number, now=self._config.clock(), reason=str(error), hopeless=hopeless, **cost)
             self._say(f"cycle {cycle.number}: {error}")

@@ -16,6 +16,7 @@ config = RetrainConfig(folder=root / "retrain", deployment=Deployment(root / "re
 trainer = StandIn(root / "releases", takes_s=0.2)
 retrainer = Retrainer(config, trainer, [ScheduleTrigger(Every(86_400.0), Action.RETRAIN_FULL)], lambda text: print(text, flush=True))
 print("ready", flush=True)
+input()
 retrainer.start()
 while not (cycles := Ledger(root / "retrain").history().cycles) or cycles[0].outcome is None:
     retrainer.look()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.contract.errors import InputError, RunError
+from components.contract.errors import InputError, KubeflowError, RunError
 from components.drift.decision import Action, Reason, decide
 from components.release.labels import read_labels
 from components.release.publish import versions
@@ -163,6 +163,16 @@ def test_a_training_that_fails_is_tried_again_a_minute_later(loop: Loop) -> None
     cycle = loop.look()
     assert cycle is not None
     assert (cycle.outcome, cycle.attempts, cycle.began) == (Outcome.PROMOTED, 2, T0)
+
+
+def test_a_cluster_that_doesnt_answer_is_no_failed_training(loop: Loop) -> None:
+    for _ in range(2):
+        loop.trainer.errors.append(KubeflowError("no answer", status=503))
+        with pytest.raises(KubeflowError):
+            loop.look()
+    cycle = loop.look()
+    assert cycle is not None
+    assert (cycle.outcome, cycle.attempts, cycle.failures) == (Outcome.PROMOTED, 1, ())
 
 
 def test_bad_data_isnt_tried_again(loop: Loop) -> None:
