@@ -31,6 +31,8 @@ from components.release.manifest import Manifest
 from components.release.run_outcome import RunOutcome
 from pipeline.cli.main import parser as shelfrank
 from pipeline.kubeflow.compile.cluster import Cluster
+from pipeline.retrain.ledger import History
+from pipeline.retrain.metrics import RetrainCollector
 from serving.client.model import Counts
 from serving.experiments.file import Experiments
 from serving.exposure.__main__ import main as exposure
@@ -175,6 +177,9 @@ def prometheus(program: str) -> str:
         return table(("name", "type", "labels"), sorted([f"`{each.name}`", each.kind, _coded(each.labels)] for each in found))
     if program == "guard":
         registry = GuardMetrics(Limits()).registry
+    elif program == "retrain":
+        registry = CollectorRegistry()
+        registry.register(RetrainCollector(History))
     elif program == "stream":
         registry = CollectorRegistry()
         StreamMetrics(registry)

@@ -29,6 +29,7 @@ LOST = 'shelfrank_stream_lost_messages_total{namespace="s",partition="events/0",
 GROUPS = 'shelfrank_stream_groups_lost_total{namespace="s",instance="a"}'
 DEAD = 'shelfrank_stream_dead_letters_total{namespace="s",reason="unknown action",instance="a"}'
 RETRIED = 'shelfrank_stream_retries_total{namespace="s",what="state",instance="a"}'
+RETRAIN = "shelfrank_retrain_%s"
 UP = 'up{job="%s",instance="%s"}'
 
 
@@ -100,6 +101,27 @@ CASES: dict[str, tuple[int, Series, list[Series]]] = {
     ),
     "CanaryRolledBack": (10, {DECIDED % "roll back": "0x5 1x10"}, [{DECIDED % "roll back": "1x15", DECIDED % "promote": "0x5 1x10"}]),
     "GuardWaits": (15, {'shelfrank_guard_unmoved{namespace="s"}': "1x20"}, [{'shelfrank_guard_unmoved{namespace="s"}': "1x3 0x20"}]),
+    "RetrainFrozen": (
+        5,
+        {RETRAIN % 'state{namespace="s",state="frozen"}': "0x2 1x9"},
+        [{RETRAIN % 'state{namespace="s",state="frozen"}': "0x9", RETRAIN % 'state{namespace="s",state="idle"}': "1x9"}],
+    ),
+    "RetrainFails": (
+        10,
+        {RETRAIN % 'failed_trainings_total{namespace="s"}': "1x5 2x10"},
+        [{RETRAIN % 'failed_trainings_total{namespace="s"}': "1x15", RETRAIN % 'cycles_total{namespace="s",outcome="refused"}': "0+1x15"}],
+    ),
+    "RetrainStale": (
+        120,
+        {RETRAIN % 'last_success_timestamp_seconds{namespace="s"}': "-691200x130"},
+        [
+            {RETRAIN % 'last_success_timestamp_seconds{namespace="s"}': "0x130"},
+            {
+                RETRAIN % 'last_success_timestamp_seconds{namespace="s"}': "-691200x130",
+                RETRAIN % 'started_timestamp_seconds{namespace="s"}': "0x130",
+            },
+        ],
+    ),
     # 600 a minute are applied. What waits grows; or it is less than a minute's work, or shrinks.
     "StreamLagging": (
         30,
