@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.contract.errors import InputError, RefusedModel, RunError
 from pipeline.terminal.console import console, print_json
+from pipeline.terminal.exit_code import EXIT_PROMOTED, EXIT_ROLLED_BACK
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from pipeline.ops.guard import GuardConfig
 
 _SHOP = "simulated_shop.yaml"
-EXIT_PROMOTED, EXIT_ROLLED_BACK = 10, 11  # of `guard --once`; the second also of `retrain`
-EXIT_FROZEN = 12  # of `retrain`
 
 
 def simulate(args: Namespace) -> None:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from components.contract.errors import ShelfRankError
-from pipeline.terminal.exit_code import EXIT_FAILURE, EXIT_INTERRUPTED, exit_code
+from pipeline.terminal.exit_code import EXIT_FAILURE, EXIT_FROZEN, EXIT_INTERRUPTED, EXIT_PROMOTED, EXIT_ROLLED_BACK, exit_code
 
 _EXITS = (
     "exit codes: 0 success, 1 failure, 2 bad input (options, dataset file or data), "
@@ -261,8 +261,6 @@ def _stream(stream: argparse.ArgumentParser) -> None:
 
 
 def _retrain(retrain: argparse.ArgumentParser) -> None:
-    from pipeline.cli.commands import EXIT_FROZEN, EXIT_ROLLED_BACK
-
     retrain.epilog = (
         "exit codes: 0 success, with --once also where nothing is due or a release is on trial, 1 failure, 2 bad input, 3 the gates or the"
         f" rehearsal refused the model, {EXIT_ROLLED_BACK} the canary was rolled back, {EXIT_FROZEN} frozen: a person must look;"
@@ -406,8 +404,6 @@ def _simulate(simulate: argparse.ArgumentParser) -> None:
 
 
 def _guard(guard: argparse.ArgumentParser) -> None:
-    from pipeline.cli.commands import EXIT_PROMOTED, EXIT_ROLLED_BACK
-
     guard.epilog = (
         f"exit codes: with --once 0 where nothing is decided yet or nothing is on trial, {EXIT_PROMOTED} promoted,"
         f" {EXIT_ROLLED_BACK} rolled back; 0 when it is ended; 1 failure (a decision isn't forgotten for it), 2 bad input"

@@ -15,7 +15,6 @@ from components.contract.storage.object_store import Address
 from components.contract.values.cron import parse_cron
 from components.contract.values.data_cutoff import zone_of
 from components.drift.decision import Action
-from pipeline.cli.commands import EXIT_FROZEN, EXIT_ROLLED_BACK
 from pipeline.ops.child_servers import interrupt_on_signals
 from pipeline.ops.releases import Deployment
 from pipeline.retrain.cycle import Cycle, Outcome
@@ -28,6 +27,7 @@ from pipeline.retrain.threshold import parse_threshold
 from pipeline.retrain.training import LocalTrainer, Trainer
 from pipeline.retrain.triggers import DriftTrigger, HandTrigger, MetricTrigger, ScheduleTrigger, Trigger
 from pipeline.terminal.console import console, print_json
+from pipeline.terminal.exit_code import EXIT_FROZEN, EXIT_ROLLED_BACK
 
 if TYPE_CHECKING:
     from pipeline.kubeflow.compile.package import Package

@@ -3,6 +3,8 @@
 from components.contract.errors import ClusterFileError, DatasetFileError, InputError, RefusedModel, ShelfRankError, UnknownOutcome
 
 EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_REFUSED, EXIT_UNKNOWN, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
+EXIT_PROMOTED, EXIT_ROLLED_BACK, EXIT_FROZEN = 10, 11, 12
+"""Of `guard --once` and `retrain`: how a trial ended, and that a person must look."""
 
 
 def exit_code(error: ShelfRankError) -> int:

@@ -12,7 +12,7 @@ from pipeline.cli.main import main, parser
 from pipeline.terminal.exit_code import exit_code
 from tests.pipeline.shop import shop_without_model
 
-COMMANDS = ("simulate", "validate", "run", "report", "releases", "compile", "submit", "schedule", "schema")
+COMMANDS = ("simulate", "validate", "run", "report", "releases", "compile", "submit", "schedule", "schema", "history")
 
 
 @pytest.mark.parametrize(("error", "code"), [(RunError("x"), 1), (DatasetFileError("x"), 2), (InputError("x"), 2), (RefusedModel("x"), 3)])

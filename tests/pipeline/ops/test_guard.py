@@ -9,9 +9,9 @@ import pytest
 from components.release.labels import read_labels
 from components.release.manifest import Manifest
 from components.release.publish import publish
-from pipeline.cli.commands import EXIT_PROMOTED, EXIT_ROLLED_BACK
 from pipeline.cli.main import main
 from pipeline.ops.guard import LEDGER
+from pipeline.terminal.exit_code import EXIT_PROMOTED, EXIT_ROLLED_BACK
 from serving.guard.trial_store import TrialStore
 from tests.serving.exposure.shop_log import SHOP
 from tests.serving.guard.stream import GOOD, Side, stream, write

@@ -12,9 +12,9 @@ import pytest
 
 from components.contract.errors import RunError
 from components.drift.decision import Action, Reason, decide
-from pipeline.cli.commands import EXIT_FROZEN, EXIT_ROLLED_BACK
 from pipeline.cli.main import main
 from pipeline.retrain.training import LocalTrainer, _run
+from pipeline.terminal.exit_code import EXIT_FROZEN, EXIT_ROLLED_BACK
 from tests.bare_dataset import BARE
 from tests.pipeline.kubeflow import tiny_package
 from tests.pipeline.retrain.standin import StandIn
