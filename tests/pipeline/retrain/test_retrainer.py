@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import InputError, KubeflowError, RunError
+from components.contract.storage.json_lines import append_json_line
 from components.drift.decision import Action, Reason, decide
 from components.release.labels import read_labels
 from components.release.publish import versions
 from pipeline.ops.releases import Deployment, promote, rollback
-from pipeline.retrain.cycle import Cycle, Outcome
+from pipeline.retrain import retrainer
+from pipeline.retrain.cycle import Cycle, Outcome, Step
 from pipeline.retrain.ledger import History, Ledger
 from pipeline.retrain.retrainer import RetrainConfig, Retrainer, lift
 from pipeline.retrain.schedule import Every
@@ -237,10 +239,30 @@ def test_a_label_that_somebody_moved_while_the_model_trained_stays(loop: Loop) -
             rollback(loop.config.deployment, "stable")
             return trained
 
-    retrainer = Retrainer(loop.config, Meddled(loop.root / "releases"), [ScheduleTrigger(Every(DAY), Action.RETRAIN_FULL)], print)
-    cycle = retrainer.look()
+    meddled = Retrainer(loop.config, Meddled(loop.root / "releases"), [ScheduleTrigger(Every(DAY), Action.RETRAIN_FULL)], print)
+    cycle = meddled.look()
     assert cycle is not None
     assert (cycle.outcome, loop.labels["stable"]) == (Outcome.OVERTAKEN, 1)
+
+
+def test_a_label_that_moves_between_the_look_and_the_promotion_stays(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        loop.look()
+        loop.clock.go(days=1)
+
+    def moved(*_: object, **__: object) -> Step:
+        rollback(loop.config.deployment, "stable")
+        return Step.PROMOTE
+
+    loop.trainer.errors.append(KubeflowError("no answer", status=503))
+    with pytest.raises(KubeflowError):
+        loop.look()
+    trained = {"release": 2, "sentences": [], "window": {}, "metrics": {}, "run": "", "seconds": 1.0, "processor_seconds": None}
+    append_json_line(Ledger(loop.config.folder).file, {"time": T0.isoformat(), "cycle": 3, "event": "trained", **trained})
+    monkeypatch.setattr(retrainer, "next_step", moved)
+    with pytest.raises(InputError, match="expected stable to be release 2, somebody has moved it: it is 1; nothing is changed"):
+        loop.look()
+    assert loop.labels["stable"] == 1
 
 
 def test_a_torn_line_is_as_if_it_was_never_written(loop: Loop) -> None:
