@@ -1,6 +1,7 @@
 """Retrain again and again, and show what became of it: `shelfrank retrain` and `shelfrank history`."""
 
 import getpass
+import os
 import sys
 from argparse import Namespace
 from datetime import UTC, datetime
@@ -44,11 +45,13 @@ def retrain(args: Namespace) -> int:
         RunError: the training failed, or another process retrains.
     """
     dataset = load_dataset(args.dataset)
+    if args.root and "://" in args.root:
+        raise InputError(f"--root {args.root}: expected a folder, which has locks; releases may be in a bucket (--releases)")
     root = Path(args.root or Path("runs", dataset.name)).absolute()
     package = _package(args)
     config = _config(args, dataset, root, package)
     if args.lift is not None:
-        lifted = lift(config, f"{getpass.getuser()}: {args.lift}")
+        lifted = lift(config, f"{_who()}: {args.lift}")
         print(f"lifted: cycle {lifted.number}; retraining goes on", file=sys.stderr)
         return 0
     out = sys.stderr if args.json else sys.stdout
@@ -135,7 +138,7 @@ def _triggers(args: Namespace, dataset: Dataset) -> list[Trigger]:
     default = Action.RETRAIN_WARM if dataset.model.get("warm_start") else Action.RETRAIN_FULL
     action = {"warm": Action.RETRAIN_WARM, "full": Action.RETRAIN_FULL}.get(args.start, default)
     if args.now:
-        return [HandTrigger(action, getpass.getuser())]
+        return [HandTrigger(action, _who())]
     triggers: list[Trigger] = []
     if args.every:
         triggers.append(ScheduleTrigger(Every(_length_s("--every", args.every)), action))
@@ -178,6 +181,14 @@ def _package(args: Namespace) -> "Package | None":
     from pipeline.kubeflow.compile.package import read_package
 
     return read_package(Path(args.kubeflow))
+
+
+def _who() -> str:
+    """Return the user's name, or in a container without one their number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def _serve_metrics(args: Namespace, config: RetrainConfig) -> None:

@@ -12,7 +12,7 @@ from components.contract.load import parse_dataset
 from pipeline.beam.presets import BeamArgs
 from pipeline.config import RunConfig
 from pipeline.graph import GraphConfig, create_pipeline
-from pipeline.local.run_record import pin, read_pin
+from pipeline.local.run_record import inputs_before, pin
 from pipeline.local.runner import BEAM, Step, run_locally
 from pipeline.results.atomic_write import write_atomically
 from pipeline.results.fingerprint import INGESTION, LEARNING, code_version, input_digest
@@ -47,7 +47,7 @@ def run(config: RunConfig, *, log: Path, progress: Display, beam: BeamArgs = BEA
     dataset = parse_dataset(config.dataset)
     check_settings(dataset)  # A fault in the model's settings is reported now, not when training begins.
     code = code_version(LEARNING)
-    inputs = _inputs_before(config) or input_digest(dataset, config.data_root)
+    inputs = inputs_before(config.record, config.run_id) or input_digest(dataset, config.data_root)
     data = _digest(inputs, code_version(INGESTION), config.data_until)
     fingerprint = _digest(data, config.dataset)
     key = _digest(fingerprint, code, config.data_root, config.training_start)
@@ -79,12 +79,6 @@ def run(config: RunConfig, *, log: Path, progress: Display, beam: BeamArgs = BEA
     write_atomically(config.record, json.dumps(asdict(replace(pinned, released=result.release))))
     progress.end("done")
     return result
-
-
-def _inputs_before(config: RunConfig) -> str:
-    """Return the digest of the files that the run of this id began with; "" where this is its beginning."""
-    before = read_pin(config.record) if config.run_id else None
-    return before.inputs if before and before.run_id == config.run_id else ""
 
 
 def _result(config: RunConfig, steps: tuple[Step, ...], *, log: Path) -> RunResult:

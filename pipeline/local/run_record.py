@@ -37,14 +37,15 @@ class Pin:
     inputs: str = ""
 
 
-def read_pin(file: Path) -> Pin | None:
-    """Return the pin of the latest run; None before the first."""
-    return Pin(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+def inputs_before(file: Path, run_id: str) -> str:
+    """Return the digest of the input files that the run of this id began with; "" where this is its beginning."""
+    previous = _read(file) if run_id else None
+    return previous.inputs if previous and previous.run_id == run_id else ""
 
 
 def pin(file: Path, key: str, releases: Path, *, run_id: str = "", inputs: str = "") -> Pin:
     """Return the pin of a run that starts or is resumed; it is written before it is returned."""
-    previous = read_pin(file)
+    previous = _read(file)
     existing = versions(releases)
     removed = previous is not None and any(version and version not in existing for version in (previous.champion, previous.released))
     attempt = previous.attempt + removed if previous else 0
@@ -53,6 +54,10 @@ def pin(file: Path, key: str, releases: Path, *, run_id: str = "", inputs: str =
     pinned = Pin(key, champion, attempt, run_id=run_id, inputs=inputs)
     write_atomically(file, json.dumps(asdict(pinned)))
     return pinned
+
+
+def _read(file: Path) -> Pin | None:
+    return Pin(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from components.contract.errors import RunError
 from components.contract.storage.labels import Labels
 from components.release.labels import write_labels
 from pipeline.local import run_record
-from pipeline.local.run_record import Pin, pin, read_pin, run_lock
+from pipeline.local.run_record import Pin, inputs_before, pin, run_lock
 from pipeline.results.atomic_write import write_atomically
 
 
@@ -41,11 +41,13 @@ def test_a_run_is_compared_with_what_shoppers_get_where_that_isnt_the_newest(tmp
     assert pin(tmp_path / "run.json", "k", tmp_path / "releases").champion == 1
 
 
-def test_a_run_with_an_id_remembers_what_it_read(tmp_path: Path) -> None:
-    pin(tmp_path / "run.json", "k", tmp_path / "releases", run_id="7", inputs="digest")
-    read = read_pin(tmp_path / "run.json")
-    assert read is not None
-    assert (read.run_id, read.inputs) == ("7", "digest")
+def test_a_run_with_an_id_goes_on_with_what_it_read(tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    assert inputs_before(file, "7") == ""
+    pin(file, "k", tmp_path / "releases", run_id="7", inputs="digest")
+    assert (inputs_before(file, "7"), inputs_before(file, "8"), inputs_before(file, "")) == ("digest", "", "")
+    pin(file, "k", tmp_path / "releases")
+    assert (inputs_before(file, "7"), inputs_before(file, "")) == ("", "")
 
 
 def test_a_run_taken_up_again_keeps_its_champion_although_it_has_published(tmp_path: Path) -> None:

@@ -111,6 +111,7 @@ def test_a_live_figure_asks_for_retraining(shop: Shop) -> None:
         (("--every", "often"), "--every: expected a duration such as 90s"),
         (("--every", "0s"), "--every: expected a duration above 0"),
         (("--cron", "x"), "cron 'x': expected six fields"),
+        (("--now", "--root", "s3://bucket/shop"), "--root s3://bucket/shop: expected a folder"),
         (("--when", "a < 1"), "--when goes with --metrics-page"),
         (("--now", "--kubeflow", "PIPELINE"), "--kubeflow: expected --host"),
     ],
