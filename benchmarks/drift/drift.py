@@ -15,7 +15,7 @@ weeks before it.
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -36,6 +36,7 @@ from components.simulator import ShopConfig
 
 REFERENCE_DAYS = 21
 WINDOW_HOURS = (6, 12, 24, 72)
+_HOUR_US = 3_600_000_000
 _STEP_DAYS = 4  # between windows with planted faults
 _TURN_DAY = WARM_UP_DAYS + REFERENCE_DAYS  # of a shop whose tastes turn
 
@@ -64,46 +65,58 @@ class Detection:
 
 def clean(requests: Requests) -> Clean:
     """Check every day of a shop against the weeks before it."""
-    checked = [(window, _check(reference, window)) for reference, window in _windows(requests, hours=24, step_days=1)]
-    reasons = [reason.text for _, each in checked for reason in each.decision.reasons]
-    decided = sum(each.decision.action is not Action.NOTHING for _, each in checked)
-    return Clean(len(checked), float(np.mean([_size(window) for window, _ in checked])), decided, tuple(reasons))
+    sizes, decisions = [], []
+    for reference, requests_of_day in _windows(requests, hours=24, step_days=1):
+        window = requests_of_day.window()
+        sizes.append(_size(window))
+        decisions.append(_check(reference, window).decision)
+    reasons = tuple(reason.text for decision in decisions for reason in decision.reasons)
+    return Clean(len(sizes), float(np.mean(sizes)), sum(each.action is not Action.NOTHING for each in decisions), reasons)
 
 
-def planted(requests: Requests, fault: Fault, hours: int) -> Detection:
-    """Check windows of a shop with a fault in each."""
-    results = []
-    for reference, window in _windows(requests, hours=hours, step_days=_STEP_DAYS, fault=fault):
-        decision = _check(reference, window).decision
-        results.append((_size(window), decision.action in fault.actions, fault.named_by(decision.reasons)))
-    return Detection(fault.name, hours, len(results), *(float(np.mean(column)) for column in zip(*results, strict=True)))
+def planted(requests: Requests, kinds: Sequence[Fault]) -> list[Detection]:
+    """Check windows of a shop, of each length, with each fault in each."""
+    results: dict[tuple[str, int], list[tuple[float, bool, bool]]] = {}
+    for reference, longest in _windows(requests, hours=max(WINDOW_HOURS), step_days=_STEP_DAYS):
+        start = int(longest.block.times_us.min() // _HOUR_US) // 24 * 24
+        for hours in WINDOW_HOURS:
+            window = longest.between(start, start + hours)
+            for fault in kinds:
+                results.setdefault((fault.name, hours), []).append(_detected(reference, fault.plant(window).window(), fault))
+    return [_detection(name, hours, each) for (name, hours), each in results.items()]
 
 
-def turned(work: Path, config: ShopConfig, hours: int) -> Detection:
-    """Check windows of shops in the days after tastes have turned."""
-    requests = shop(work, config)
-    first = _first_hour(requests)
-    results = []
+def turned(requests: Requests) -> list[Detection]:
+    """Check windows of a shop in the days after its tastes have turned."""
     fault = Fault("another taste", lambda each: each, (Action.RETRAIN_WARM, Action.RETRAIN_FULL), ("changed taste",), "ranking")
-    reference = requests.between(first, first + REFERENCE_DAYS * 24).window()
-    for day in range(3):
-        start = first + (REFERENCE_DAYS + day) * 24
-        window = requests.between(start, start + hours).window()
-        decision = _check(reference, window).decision
-        results.append((_size(window), decision.action in fault.actions, fault.named_by(decision.reasons)))
-    return Detection(fault.name, hours, len(results), *(float(np.mean(column)) for column in zip(*results, strict=True)))
+    first = _first_hour(requests)
+    turn = first + REFERENCE_DAYS * 24
+    reference = requests.between(first, turn).window()
+    detections = []
+    for hours in WINDOW_HOURS:
+        windows = [requests.between(turn + day * 24, turn + day * 24 + hours).window() for day in range(3)]
+        detections.append(_detection(fault.name, hours, [_detected(reference, window, fault) for window in windows]))
+    return detections
 
 
-def _windows(requests: Requests, *, hours: int, step_days: int, fault: Fault | None = None) -> Iterator[tuple[Window, Window]]:
-    """Yield references and the windows that follow them."""
-    first, end = _first_hour(requests), int(requests.block.times_us.max() // 3_600_000_000)
+def _detected(reference: Window, window: Window, fault: Fault) -> tuple[float, bool, bool]:
+    decision = _check(reference, window).decision
+    return _size(window), decision.action in fault.actions, fault.named_by(decision.reasons)
+
+
+def _detection(name: str, hours: int, results: Sequence[tuple[float, bool, bool]]) -> Detection:
+    return Detection(name, hours, len(results), *(float(np.mean(column)) for column in zip(*results, strict=True)))
+
+
+def _windows(requests: Requests, *, hours: int, step_days: int) -> Iterator[tuple[Window, Requests]]:
+    """Yield references and the requests that follow them."""
+    first, end = _first_hour(requests), int(requests.block.times_us.max() // _HOUR_US)
     for start in range(first + REFERENCE_DAYS * 24, end - hours + 1, step_days * 24):
-        window = requests.between(start, start + hours)
-        yield requests.between(start - REFERENCE_DAYS * 24, start).window(), (fault.plant(window) if fault else window).window()
+        yield requests.between(start - REFERENCE_DAYS * 24, start).window(), requests.between(start, start + hours)
 
 
 def _first_hour(requests: Requests) -> int:
-    return int(requests.block.times_us.min() // 86_400_000_000) * 24
+    return int(requests.block.times_us.min() // _HOUR_US) // 24 * 24
 
 
 def _check(reference: Window, window: Window) -> Check:
@@ -130,21 +143,18 @@ def main() -> None:
         work = options.work or Path(temporary)
         windows = [clean(shop(work / f"{seed}", _config(options, seed))) for seed in track(range(options.shops), "clean windows")]
         console.print(_clean_table(windows))
-        detections: dict[tuple[str, int], list[Detection]] = {}
+        detections = []
+        kinds = faults(load_dataset(DATASET))
         for seed in track(range(options.fault_shops), "planted faults"):
-            requests = shop(work / f"{seed}", _config(options, seed))
-            for hours in WINDOW_HOURS:
-                for fault in faults(load_dataset(DATASET)):
-                    detections.setdefault((fault.name, hours), []).append(planted(requests, fault, hours))
+            detections += planted(shop(work / f"{seed}", _config(options, seed)), kinds)
         for seed in track(range(4 * options.fault_shops), "tastes that turn"):
             config = _config(options, 1_000 + seed, days=_TURN_DAY + 6, turning=True)
-            for hours in WINDOW_HOURS:
-                detections.setdefault(("another taste", hours), []).append(turned(work / f"turn{seed}", config, hours))
+            detections += turned(shop(work / f"turn{seed}", config))
         console.print(_planted_table(detections))
         powers = power(options.power_runs)
         console.print(_power_table(powers))
         if options.json:
-            results = {"clean": windows, "planted": [each for many in detections.values() for each in many], "power": powers}
+            results = {"clean": windows, "planted": detections, "power": powers}
             options.json.write_text(json.dumps(results, default=asdict, indent=1))
 
 
@@ -163,12 +173,13 @@ def _clean_table(windows: list[Clean]) -> Table:
     return table
 
 
-def _planted_table(detections: dict[tuple[str, int], list[Detection]]) -> Table:
+def _planted_table(detections: list[Detection]) -> Table:
     table = Table("fault", "hours", "requests", "windows", "right decision", "named", title="Planted faults")
-    for (fault, hours), results in detections.items():
-        weights = [each.windows for each in results]
+    for fault, hours in dict.fromkeys((each.fault, each.hours) for each in detections):
+        of_shops = [each for each in detections if (each.fault, each.hours) == (fault, hours)]
+        weights = [each.windows for each in of_shops]
         requests, decided, named = (
-            float(np.average([getattr(each, name) for each in results], weights=weights)) for name in ("requests", "decided", "named")
+            float(np.average([getattr(each, name) for each in of_shops], weights=weights)) for name in ("requests", "decided", "named")
         )
         table.add_row(fault, f"{hours}", f"{requests:,.0f}", f"{sum(weights)}", f"{decided:.0%}", f"{named:.0%}")
     return table
