@@ -263,6 +263,13 @@ def stream(args: Namespace) -> None:
     read_stream(args)
 
 
+def drift(args: Namespace) -> int:
+    """Compare what is served with what a release was made from; returns the exit code: `shelfrank drift`."""
+    from pipeline.cli.drift import drift as compare
+
+    return compare(args, _releases(args))
+
+
 def compile(args: Namespace) -> None:  # named as the command is
     """Compile the pipeline for Kubeflow Pipelines or Vertex AI: `shelfrank compile`."""
     from pipeline.kubeflow.compile.command import compile_command

@@ -101,6 +101,8 @@ def parser() -> argparse.ArgumentParser:
 
     _stream(command("stream", "read events as they happen into the online state and the event log, each exactly once", json))
 
+    _drift(command("drift", "compare what is served with what a release was made from, and say what to do", json))
+
     _compile(command("compile", "compile the graph for Kubeflow Pipelines", json))
     _submit(command("submit", "run a compiled pipeline on Kubeflow, and follow the run to its end", json))
     _schedule(command("schedule", "run a compiled pipeline on Kubeflow again and again, each time on the data up to then", json))
@@ -242,6 +244,34 @@ def _stream(stream: argparse.ArgumentParser) -> None:
     limits.add_argument("--dead-bytes", metavar="BYTES", type=_count, default=1 << 30, help="of dead letters at most (default: 1 GiB)")
     stream.add_argument("--metrics-port", metavar="N", type=_port, help="for Prometheus (default: none)")
     stream.add_argument("--metrics-host", metavar="HOST", default="127.0.0.1", help="to listen on (default: 127.0.0.1)")
+
+
+def _drift(drift: argparse.ArgumentParser) -> None:
+    drift.epilog = (
+        "exit codes: 0 nothing to do, 10 retrain warm, 11 retrain full, 12 freeze and call a person; 1 failure, 2 bad input (options,"
+        " dataset file or data)"
+    )
+    drift.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
+    what = drift.add_mutually_exclusive_group(required=True)
+    what.add_argument("--log", metavar="DIR", help="the ranking service's exposure log")
+    what.add_argument("--examples", metavar="DIR", help="or ingestion's examples, a folder with folders Split-NAME")
+    drift.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
+    drift.add_argument(
+        "--releases",
+        metavar="ADDRESS",
+        help="the releases: a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX (default: ROOT/releases)",
+    )
+    drift.add_argument(
+        "--release", metavar="N", type=_count, help="whose window is the reference (default: the one labelled stable, or else the newest)"
+    )
+    drift.add_argument(
+        "--from", dest="from_time", metavar="TIME",
+        help="start of the window, UTC, such as 2026-01-31T06:00 (default: the end of the release's window); scores, delays and"
+        " ranking quality are compared with what the log holds before it",
+    )  # fmt: skip
+    drift.add_argument("--until", dest="until_time", metavar="TIME", help="its end (default: all there is)")
+    drift.add_argument("--html", metavar="FILE", help="write the report as one HTML page too")
+    drift.add_argument("--metrics", metavar="FILE", help="write metrics for node_exporter's textfile collector too")
 
 
 def _compile(compile_: argparse.ArgumentParser) -> None:
