@@ -58,7 +58,8 @@ def DriftCheck(  # noqa: N802
         champion: the release to beat; the baseline, and releases of before there were references, have none.
         dataset: the dataset file's text.
         code: version of the code, part of TFX's cache key.
-        report: the artifact for `decision.json` and `drift.json`; without a reference it stays empty.
+        report: the artifact for `drift.json` and, where the window is large enough to be judged, `decision.json`; without
+            a reference it stays empty.
         page: the report as one HTML file: the artifact's address is the file, so that Kubeflow shows it.
     """
     shop = parse_dataset(dataset)
@@ -73,10 +74,11 @@ def DriftCheck(  # noqa: N802
             window.hours.clear()
         subject = Subject(release=name, reference=Window(read_sketch(reference)), window=Window(window))
         checked = build_report(subject, shop, now_s=time.time())
-        (Path(report.uri) / DECISION).write_text(checked.decision.to_json(), encoding="utf-8")
+        if checked.enough:
+            (Path(report.uri) / DECISION).write_text(checked.decision.to_json(), encoding="utf-8")
         (Path(report.uri) / REPORT).write_text(checked.to_json(), encoding="utf-8")
         page_file.write_text(render(checked), encoding="utf-8")
-        _log.info("%s", checked.decision.action)
+        _log.info("%s", checked.decision.action if checked.enough else f"too few to judge: {checked.window.requests:,} requests")
     else:
         page_file.write_text(f"<!doctype html><meta charset=utf-8><p>{name} has no reference to compare with.</p>", encoding="utf-8")
         _log.info("%s has no reference to compare with", name)
@@ -104,6 +106,6 @@ def DriftGate(report: InputArtifact[File], dataset: Parameter[str]) -> None:  # 
 
 
 def read_decision(folder: str) -> Decision | None:
-    """Read the decision from DriftCheck's report; None where there was nothing to compare with."""
+    """Read the decision from DriftCheck's report; None where there was nothing to compare with, or too little to judge."""
     file = Path(folder) / DECISION
     return parse_decision(file.read_text(encoding="utf-8")) if file.exists() else None

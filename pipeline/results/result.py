@@ -49,7 +49,8 @@ class RunResult:
         importance: of each feature; None in a result from before it was measured.
         rehearsal: in a model server; None in a result from before there was one.
         trials: of the hyperparameter search, best first; empty where there was none.
-        drift: of the test window against what the champion was made from; None where it has no reference.
+        drift: of the test window against what the champion was made from; None where it has no reference, or
+            the window is too small to be judged.
     """
 
     dataset: str

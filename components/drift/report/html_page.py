@@ -66,8 +66,8 @@ def render(report: DriftReport) -> str:
 
 
 def percent_text(share: float) -> str:
-    """Format a share: `12.3 %`, a dash where it isn't defined."""
-    return "-" if not math.isfinite(share) else f"{share:.1%}".replace("%", " %")
+    """Format a share: `12.3 %`, a dash where it isn't defined; a line that is continued may lead out of what a share can be."""
+    return "-" if not math.isfinite(share) else f"{min(max(share, 0.0), 1.0):.1%}".replace("%", " %")
 
 
 def figure_text(value: float) -> str:

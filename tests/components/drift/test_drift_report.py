@@ -205,7 +205,7 @@ def champion(folder: Path, name: str) -> Model:
     return model
 
 
-def checked(tmp_path: Path, price: float | None) -> Path:
+def checked(tmp_path: Path, price: float | None, requests: int = 900) -> Path:
     """DriftReference of a release, then DriftCheck of a later run; the check's report."""
     old = ingested(
         tmp_path / "old",
@@ -217,7 +217,9 @@ def checked(tmp_path: Path, price: float | None) -> Path:
     release = artifact(File, tmp_path / "model" / "Format-Serving")
     DriftReference.test_call(examples=old, dataset=TEXT, code="c", reference=release)
     new = ingested(
-        tmp_path / "new", train=examples(9, seed=4, first_day=110, days=1), test=examples(900, seed=5, first_day=111, days=1, price=price)
+        tmp_path / "new",
+        train=examples(9, seed=4, first_day=110, days=1),
+        test=examples(requests, seed=5, first_day=111, days=1, price=price),
     )
     report, page = artifact(File, tmp_path / "report"), artifact(File, tmp_path / "page")
     DriftCheck.test_call(examples=new, champion=model, dataset=TEXT, code="c", report=report, page=page)
@@ -236,6 +238,12 @@ def test_a_release_s_reference_holds_all_its_splits_and_the_next_run_s_test_wind
     with pytest.raises(InputError, match=r"(?s)nothing is trained on them:\n  broken feature: price: .*freeze: false"):
         DriftGate.test_call(report=artifact(File, report), dataset=TEXT)
     DriftGate.test_call(report=artifact(File, report), dataset=TEXT + "drift: {freeze: false}\n")
+
+
+def test_what_is_too_little_to_judge_is_no_decision(tmp_path: Path) -> None:
+    report = checked(tmp_path, price=0.0, requests=200)
+    assert not json.loads((report / "drift.json").read_text())["enough"]
+    assert read_decision(str(report)) is None
 
 
 def test_a_clean_window_passes_the_gate(tmp_path: Path) -> None:

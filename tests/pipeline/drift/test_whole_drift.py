@@ -14,7 +14,7 @@ from tests.pipeline.test_whole_run import LAX, shelfrank
 
 pytestmark = pytest.mark.slow
 
-SIMULATE = ("--events", 20_000, "--days", 24, "--seed", 4)  # from 2026-01-05 on
+SIMULATE = ("--events", 60_000, "--days", 24, "--seed", 4)  # from 2026-01-05 on
 FIRST = "windows: {eval: 2026-01-19, test: 2026-01-21, until: 2026-01-23}"
 SECOND = "windows: {train: 2026-01-07, eval: 2026-01-22, test: 2026-01-24, until: 2026-01-28}"
 
