@@ -21,6 +21,7 @@ from components.contract.columns import gain_amounts, gains
 from components.contract.dataset import Dataset
 from components.contract.load import parse_dataset
 from components.contract.slices import bands, item_slices
+from components.drift.component import DriftCheck, DriftGate, DriftReference
 from components.evaluation.component import Evaluator
 from components.evaluation.importance.component import FeatureImportance
 from components.evaluation.tfma.eval_config import eval_config
@@ -100,6 +101,9 @@ def create_pipeline(config: GraphConfig) -> Pipeline:
     fingerprints, ingest = _ingestion(config)
     examples = ingest.outputs["examples"]
     schema, statistics, validator, gate = _data_checks(config, examples)
+    champion = Champion(push_destination=config.push_destination, version=config.champion, **config.versioned)
+    drift = DriftCheck(examples=examples, champion=champion.outputs["model"], **config.versioned)
+    drift_gate = DriftGate(report=drift.outputs["report"], dataset=config.dataset)
     transform = _transform(config, examples, schema)
     transform.add_upstream_node(gate)
     training = {
@@ -109,11 +113,13 @@ def create_pipeline(config: GraphConfig) -> Pipeline:
         "eval_args": EvalArgs(splits=["eval"]),
     }
     tuners = [_tuner(config, training)] if shop.tuning else []
-    champion = Champion(push_destination=config.push_destination, version=config.champion, **config.versioned)
     trainer = _trainer(config, shop, training, champion, tuners)
+    for learner in (*tuners, trainer):  # not Transform: where steps run at the same time, it needn't wait for the champion
+        learner.add_upstream_node(drift_gate)
     model = trainer.outputs["model"]
     evaluator = _evaluator(shop, examples, model, champion.outputs["model"])
-    rehearsal = ServingRehearsal(examples=examples, model=model, **config.versioned)
+    reference = DriftReference(examples=examples, **config.versioned)
+    rehearsal = ServingRehearsal(examples=examples, model=model, reference=reference.outputs["reference"], **config.versioned)
     release = Release(
         evaluator.outputs["blessing"],
         rehearsal.outputs["blessing"],
@@ -127,7 +133,7 @@ def create_pipeline(config: GraphConfig) -> Pipeline:
     importance = FeatureImportance(examples=examples, model=model, **config.versioned)
     importance.add_upstream_node(release)  # Where one step runs at a time, a release doesn't wait for it.
     data = [*fingerprints, ingest, schema, statistics, validator, gate]
-    steps = [*data, transform, *tuners, champion, trainer, evaluator, rehearsal, release, importance]
+    steps = [*data, champion, drift, drift_gate, transform, reference, *tuners, trainer, evaluator, rehearsal, release, importance]
     report = SliceReport(
         dataset=config.dataset,
         data_root=config.data_root,
@@ -136,6 +142,7 @@ def create_pipeline(config: GraphConfig) -> Pipeline:
         image=config.image,
         ingestion=ingest.outputs["report"],
         examples=examples,
+        drift=drift.outputs["report"],
         model=model,
         champion=champion.outputs["model"],
         evaluation=evaluator.outputs["evaluation"],

@@ -36,6 +36,7 @@ def SliceReport(  # noqa: N802 - TFX names a component by its function
     graph: Parameter[str],
     ingestion: InputArtifact[File],
     examples: InputArtifact[Examples],
+    drift: InputArtifact[File],
     model: InputArtifact[Model],
     champion: InputArtifact[Model],
     evaluation: InputArtifact[ModelEvaluation],
@@ -57,6 +58,7 @@ def SliceReport(  # noqa: N802 - TFX names a component by its function
         graph: the graph's edges as JSON, see `pipeline.results.lineage`.
         ingestion: ingestion's report.
         examples: as ingested.
+        drift: DriftCheck's report.
         model: as trained.
         champion: the model that it was compared with.
         evaluation: Evaluator's results.
@@ -80,6 +82,7 @@ def SliceReport(  # noqa: N802 - TFX names a component by its function
             evaluation=evaluation.uri,
             importance=importance.uri,
             rehearsal=rehearsal.uri,
+            drift=drift.uri,
             trials=trials.uri if trials else None,
         ),
         champion=champion.get_string_custom_property("champion"),
@@ -88,6 +91,7 @@ def SliceReport(  # noqa: N802 - TFX names a component by its function
     inputs = {
         "EventExampleGen.report": ingestion,
         "EventExampleGen.examples": examples,
+        "DriftCheck.report": drift,
         "Trainer.model": model,
         "Champion.model": champion,
         "Evaluator.evaluation": evaluation,

@@ -100,6 +100,15 @@ class Serving(Strict):
         return self
 
 
+class Drift(Strict):
+    """When a window's examples differ so much from those that the champion was made from that somebody must look."""
+
+    false_discovery_rate: float = Field(
+        default=0.05, gt=0, lt=1, description="Share of false ones among the changes that are called significant, over all columns"
+    )
+    freeze: bool = Field(default=True, description="A decision to freeze ends a run before training; false: it is only reported")
+
+
 class Dataset(Strict):
     """A shop's logs, described once."""
 
@@ -148,6 +157,7 @@ class Dataset(Strict):
         default_factory=dict, description="Where a number is cut to show metrics by it; `interactions` is cut at 1, 3 and 10"
     )
     gates: Gates = Field(default=Gates(), description="What a model must reach to be released")
+    drift: Drift = Field(default=Drift(), description="What ends a run whose examples differ from the champion's")
     serving: Serving = Field(default=Serving(), description="How the model is asked, and how fast it must answer to be released")
     model: dict[str, Any] = Field(default_factory=dict, description="Sizes and training settings that differ from the defaults")
     tuning: Tuning | None = Field(default=None, description="A search for better settings of `model`; without it there is none")

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Action(StrEnum):
@@ -57,6 +58,10 @@ def decide(reasons: Sequence[Reason]) -> Decision:
 
 def parse_decision(text: str) -> Decision:
     """Parse what `Decision.to_json` wrote."""
-    fields = json.loads(text)
+    return decision_from_json(json.loads(text))
+
+
+def decision_from_json(fields: dict[str, Any]) -> Decision:
+    """Return the decision of a parsed document."""
     reasons = tuple(Reason(**{**reason, "action": Action(reason["action"])}) for reason in fields["reasons"])
     return Decision(action=Action(fields["action"]), reasons=reasons)

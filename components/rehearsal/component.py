@@ -15,12 +15,14 @@ import numpy as np
 import tensorflow as tf
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
+from tfx.types.experimental.simple_artifacts import File
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model
 from tfx.utils.path_utils import serving_model_path, stamped_model_path
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, RunError
 from components.contract.load import parse_dataset
+from components.drift.sketch.sketch_file import FILE as REFERENCE
 from components.evaluation.importance.request_sample import sampled_records
 from components.evaluation.tfma.saved_model_scorer import call_signature
 from components.rehearsal import batching_file
@@ -44,17 +46,19 @@ _log = logging.getLogger("shelfrank.progress")
 def ServingRehearsal(  # noqa: N802 - TFX names a component by its function
     examples: InputArtifact[Examples],
     model: InputArtifact[Model],
+    reference: InputArtifact[File],
     dataset: Parameter[str],
     code: Parameter[str],
     blessing: OutputArtifact[InfraBlessing],
 ) -> None:
-    """Add warm-up and batching files to the model, replay sampled requests in a model server, and bless it or not.
+    """Add warm-up, batching and reference files to the model, replay sampled requests in a model server, and bless it or not.
 
     The blessing holds the model with these files (as InfraValidator's does with `make_warmup`) and `rehearsal.json`.
 
     Args:
         examples: as ingested, with a split `test`.
         model: as exported.
+        reference: sketch of the window that the model was made from, which the release carries.
         dataset: the dataset file's text.
         code: version of the code, part of TFX's cache key.
         blessing: the artifact to write; its property `blessed` is 1 where the model may be released.
@@ -68,6 +72,8 @@ def ServingRehearsal(  # noqa: N802 - TFX names a component by its function
         raise InputError("the test window holds no request to rehearse with; move `windows.test`")
     target = Path(stamped_model_path(blessing.uri))
     shutil.copytree(serving_model_path(model.uri), target, dirs_exist_ok=True)
+    (target / REFERENCE).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(Path(reference.uri) / REFERENCE, target / REFERENCE)
     rehearsal = rehearsed(target, serialized, shop, where=RemoteServer.from_environment(dict(os.environ)))
     (Path(blessing.uri) / FILE).write_text(rehearsal.to_json(), encoding="utf-8")
     blessing.set_int_custom_property("blessed", int(rehearsal.passed))

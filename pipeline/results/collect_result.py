@@ -7,6 +7,7 @@ from pathlib import Path
 
 from components.contract.errors import RunError
 from components.contract.load import parse_dataset
+from components.drift.component import read_decision
 from components.evaluation.importance.feature_importance import FILE as IMPORTANCE_FILE
 from components.evaluation.importance.feature_importance import Importance
 from components.evaluation.report.html_report import Epoch
@@ -30,6 +31,7 @@ class StepOutputs:
         evaluation: Evaluator's results.
         importance: of the features.
         rehearsal: the rehearsal's report.
+        drift: DriftCheck's report.
         trials: the Tuner's; None where there was none.
     """
 
@@ -39,6 +41,7 @@ class StepOutputs:
     evaluation: str
     importance: str
     rehearsal: str
+    drift: str
     trials: str | None = None
 
 
@@ -69,6 +72,7 @@ def collect_result(dataset: str, outputs: StepOutputs, *, champion: str, release
         curves=read_curves(outputs.evaluation),
         importance=Importance.from_json(json.loads(_text(outputs.importance, IMPORTANCE_FILE))),
         rehearsal=Rehearsal.from_json(json.loads(_text(outputs.rehearsal, REHEARSAL_FILE))),
+        drift=read_decision(outputs.drift),
     )
     if result.verdict.passed != (release is not None):
         state = "passed" if result.verdict.passed else "refused"

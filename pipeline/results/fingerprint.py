@@ -13,7 +13,15 @@ from components.contract.sources import Files
 from components.ingest.sources.files import matching
 
 INGESTION = ("components.contract", "components.ingest", "components.state")
-LEARNING = ("components.contract", "components.champion", "components.evaluation", "components.rehearsal", "components.schema", "trainer")
+LEARNING = (
+    "components.contract",
+    "components.champion",
+    "components.drift",
+    "components.evaluation",
+    "components.rehearsal",
+    "components.schema",
+    "trainer",
+)
 REPORT = ("components", "trainer", "pipeline")
 
 

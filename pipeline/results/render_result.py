@@ -30,6 +30,10 @@ def print_result(result: RunResult, console: Console) -> None:
     for fall in falls(compared(result.metrics)):
         if fall.sure:  # no gate need cover it
             console.print(f"Fell: {fall.sentence}", style="yellow", highlight=False)
+    if result.drift is not None:
+        console.print(f"Drift since {result.champion} was made: {result.drift.action}.", highlight=False)
+        for reason in result.drift.reasons:
+            console.print(f"  {reason.kind}: {reason.text}", style="yellow", highlight=False, markup=False)
     released = f"Released as version {result.release}" if result.release is not None else "Refused: nothing was released"
     console.print(f"{released} (champion: {result.champion}).", style="bold", highlight=False)
     if result.importance:
@@ -70,8 +74,17 @@ def render_page(result: RunResult) -> str:
             release=result.release,
             curves=result.curves,
             importance=result.importance,
+            drift=_drift(result),
         )
     )
+
+
+def _drift(result: RunResult) -> tuple[str, ...]:
+    """Word the decision and its reasons."""
+    if result.drift is None:
+        return ()
+    reasons = (f"{reason.kind[0].upper()}{reason.kind[1:]}. {reason.text}" for reason in result.drift.reasons)
+    return (f"The test window against what {result.champion} was made from: {result.drift.action}.", *reasons)
 
 
 def counts(result: RunResult) -> dict[str, int]:

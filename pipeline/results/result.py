@@ -8,6 +8,7 @@ from typing import Any
 
 from components.contract.errors import RunError
 from components.contract.load import parse_dataset
+from components.drift.decision import Decision, decision_from_json
 from components.evaluation.gates.gate_result import GateResult, check_gates
 from components.evaluation.importance.feature_importance import Importance
 from components.evaluation.metrics.curves import Curves
@@ -48,6 +49,8 @@ class RunResult:
         importance: of each feature; None in a result from before it was measured.
         rehearsal: in a model server; None in a result from before there was one.
         trials: of the hyperparameter search, best first; empty where there was none.
+        drift: of the test window against what the champion was made from; None where it has no reference, or
+            the window is too small to be judged.
     """
 
     dataset: str
@@ -64,6 +67,7 @@ class RunResult:
     importance: Importance | None = None
     rehearsal: Rehearsal | None = None
     trials: tuple[Trial, ...] = ()
+    drift: Decision | None = None
 
     @property
     def verdict(self) -> GateResult:
@@ -117,5 +121,6 @@ def parse_result(text: str) -> RunResult:
             "importance": (importance := values.get("importance")) and Importance.from_json(importance),
             "rehearsal": (rehearsal := values.get("rehearsal")) and Rehearsal.from_json(rehearsal),
             "trials": tuple(map(from_row, values["trials"])),
+            "drift": (drift := values.get("drift")) and decision_from_json(drift),
         }
     )

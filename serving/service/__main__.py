@@ -90,6 +90,13 @@ def parser() -> argparse.ArgumentParser:
         " `shelfrank stream` changes that; needs --redis",
     )
     state.add_argument("--log", type=Path, metavar="DIR", help="folder of the exposure log; default: none is kept")
+    state.add_argument(
+        "--logged-features",
+        type=float,
+        default=defaults.logged_features,
+        metavar="SHARE",
+        help="of the decisions, that are logged with the features sent, which `shelfrank drift` compares (%(default)s)",
+    )
     no_limit = "; default: no limit. What a label still needs stays, and while a run reads the log nothing goes"
     state.add_argument("--log-keep-days", type=float, default=0.0, metavar="D", help=f"remove files of the log that are older{no_limit}")
     state.add_argument("--log-keep-bytes", type=int, default=0, metavar="N", help="and the oldest while there is more than so much")

@@ -48,8 +48,9 @@ def parameter(node, name: str):
 
 def test_all_steps_are_there(nodes) -> None:
     data = {"EventExampleGen", "ContractSchema", "StatisticsGen", "ExampleValidator", "AnomalyGate"}
+    drift = {"DriftReference", "DriftCheck", "DriftGate"}
     learning = {"Transform", "Trainer", "Champion", "Evaluator", "ServingRehearsal", "Release", "FeatureImportance", "SliceReport"}
-    assert set(nodes) == data | learning
+    assert set(nodes) == data | drift | learning
 
 
 def test_nothing_is_learnt_before_the_examples_are_found_sound(nodes) -> None:
@@ -72,7 +73,14 @@ def test_only_a_blessed_model_reaches_the_releases(nodes) -> None:
 def test_only_the_model_that_was_rehearsed_reaches_the_releases(nodes) -> None:
     assert "infra_blessing" in nodes["Release"].inputs.inputs
     assert "model" not in nodes["Release"].inputs.inputs
-    assert {"EventExampleGen", "Trainer"} == set(nodes["ServingRehearsal"].upstream_nodes)
+    assert {"EventExampleGen", "Trainer", "DriftReference"} == set(nodes["ServingRehearsal"].upstream_nodes)
+
+
+def test_nothing_is_learnt_before_the_window_was_compared_with_the_champions(nodes) -> None:
+    assert {"EventExampleGen", "Champion"} == set(nodes["DriftCheck"].upstream_nodes)
+    assert list(nodes["DriftGate"].upstream_nodes) == ["DriftCheck"]
+    assert "DriftGate" in nodes["Trainer"].upstream_nodes
+    assert "DriftGate" not in nodes["Transform"].upstream_nodes
 
 
 @pytest.mark.parametrize(
@@ -118,7 +126,8 @@ def test_the_state_goes_to_the_store_only_where_that_is_asked_for(nodes) -> None
 def test_changed_code_changes_the_cache_key_of_all_that_learns_and_judges(nodes) -> None:
     other = compiled(code="d")
     changed = {name for name in nodes if nodes[name].parameters != other[name].parameters}
-    assert changed == {"ContractSchema", "Transform", "Trainer", "Champion", "ServingRehearsal", "Release", "FeatureImportance"}
+    drift = {"DriftReference", "DriftCheck"}
+    assert changed == drift | {"ContractSchema", "Transform", "Trainer", "Champion", "ServingRehearsal", "Release", "FeatureImportance"}
 
 
 TUNING = DATASET + "tuning: {trials: 2}\n"
@@ -127,7 +136,7 @@ TUNING = DATASET + "tuning: {trials: 2}\n"
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:keras_tuner.*")
 def test_with_a_search_the_trainer_hears_of_the_tuner_and_of_the_same_examples() -> None:
     nodes = compiled(dataset=TUNING, trials="/trials")
-    assert {"EventExampleGen", "Transform"} == set(nodes["Tuner"].upstream_nodes)
+    assert {"EventExampleGen", "Transform", "DriftGate"} == set(nodes["Tuner"].upstream_nodes)
     assert "Tuner" in nodes["Trainer"].upstream_nodes
     assert "hyperparameters" in nodes["Trainer"].inputs.inputs
     for name in ("train_args", "eval_args"):

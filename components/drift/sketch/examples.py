@@ -8,17 +8,18 @@ from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from components.contract.dataset import Dataset
 from components.drift.sketch.example_block import request_block
-from components.drift.sketch.window_sketch import WindowSketch
+from components.drift.sketch.window_sketch import RequestBlock, WindowSketch
 
 _BATCH = 4096
 
 
-def sketch_examples(folder: str, splits: Iterable[str], dataset: Dataset) -> WindowSketch:
-    """Sketch the requests of these splits of an Examples artifact."""
+def sketch_examples(folder: str, splits: Iterable[str], dataset: Dataset, *, between_us: tuple[int, int] | None = None) -> WindowSketch:
+    """Sketch the requests of these splits of an Examples artifact; those of a time from the first to before the last of two."""
     sketch = WindowSketch()
     for split in splits:
         for batch in batches(folder, split):
-            sketch.add(request_block(batch, dataset))
+            block = request_block(batch, dataset)
+            sketch.add(block if between_us is None else _between(block, *between_us))
     return sketch
 
 
@@ -29,3 +30,7 @@ def batches(folder: str, split: str) -> Iterator[pa.RecordBatch]:
         records = tf.data.TFRecordDataset(path, compression_type="GZIP" if path.endswith(".gz") else "")
         for batch in records.batch(_BATCH).as_numpy_iterator():
             yield decoder.DecodeBatch(batch.tolist())
+
+
+def _between(block: RequestBlock, from_us: int, until_us: int) -> RequestBlock:
+    return block.filtered((block.times_us >= from_us) & (block.times_us < until_us))

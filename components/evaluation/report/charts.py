@@ -92,21 +92,48 @@ def bar_chart(bars: Sequence[Interval], *, title: str, width: int = HALF) -> Mar
     return _svg(parts, height=bottom + 22, title=title, width=width)
 
 
+def pair_chart(rows: Sequence[tuple[str, float, float]], *, title: str, width: int = HALF) -> Markup:
+    """Draw two bars from 0 on each row, (label, first, second): the first in the champion's colour, the second in the challenger's."""
+    ends = [value for _, *values in rows for value in values if math.isfinite(value)]
+    if not ends:
+        return Markup("")
+    ticks = _ticks(0.0, max(ends))
+    left, bottom = _LABEL_WIDTH * width // WIDTH + 40, len(rows) * _ROW_HEIGHT
+    scale = (width - left - 16) / ticks[-1]
+    parts = []
+    for tick in ticks:
+        x = f"{left + tick * scale:.1f}"
+        parts.append(f'<line class="grid" x1="{x}" x2="{x}" y1="0" y2="{bottom}"/>')
+        parts.append(f'<text class="axis" x="{x}" y="{bottom + 16}" text-anchor="middle">{tick:g}</text>')
+    for i, (label, *values) in enumerate(rows):
+        y = i * _ROW_HEIGHT
+        parts.append(f'<text x="{left - 8}" y="{y + 16}" text-anchor="end">{escape(_shortened(label, 18))}</text>')
+        for css, value, top in zip(("champion", "challenger"), values, (3, 12), strict=True):
+            parts.append(f'<rect class="bar {css}" x="{left}" y="{y + top}" width="{value * scale:.1f}" height="8"/>')
+    return _svg(parts, height=bottom + 22, title=title, width=width)
+
+
 def curve_chart(
     series: Sequence[Series],
     *,
     title: str,
     x_names: Sequence[str] | None = None,
     diagonal: bool = False,
+    from_zero: bool = False,
     height: int = 220,
     width: int = HALF,
 ) -> Markup:
-    """Draw lines through points with margins. The x axis has numbers, or names at 0, 1, ...; `diagonal` is y = x."""
+    """Draw lines through points with margins. The x axis has numbers, or names at 0, 1, ...; `diagonal` is y = x.
+
+    With `from_zero` the y axis begins at 0 at the latest.
+    """
     points = [point for each in series for point in each.points if math.isfinite(point[1])]
     if not points:
         return Markup("")
     ends = [y + side * margin for _, y, margin in points for side in (-1, 1) if math.isfinite(margin)] + [y for _, y, _ in points]
     xs = [x for x, _, _ in points]
+    if from_zero:
+        ends.append(0.0)
     if diagonal:
         ends = xs = [0.0, *ends, *xs]
     y_ticks = _ticks(min(ends), max(ends))

@@ -68,6 +68,7 @@ class ReportContent:
     release: int | None = None
     curves: Mapping[Model, Curves] = field(default_factory=dict)
     importance: Importance | None = None
+    drift: tuple[str, ...] = ()  # what changed since the champion was made: first the decision, then its reasons
 
 
 def render(content: ReportContent) -> str:

@@ -18,7 +18,11 @@ Document = dict[str, Any]
 # Their results depend on more than their inputs and parameters: on files, and on the releases in the store.
 UNCACHED = ("DataFingerprint", "Champion", "Release")
 # Types of artifacts that Kubeflow displays beside a step: numbers, and a page.
-_DISPLAYED_TYPES = {("SliceReport", "metrics"): "system.Metrics", ("SliceReport", "page"): "system.HTML"}
+_DISPLAYED_TYPES = {
+    ("SliceReport", "metrics"): "system.Metrics",
+    ("SliceReport", "page"): "system.HTML",
+    ("DriftCheck", "page"): "system.HTML",
+}
 RUN_ID = "{{$.pipeline_job_uuid}}"
 """Kubeflow's driver replaces it by the run's id in a parameter that consists of it."""
 

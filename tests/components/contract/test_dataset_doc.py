@@ -44,6 +44,7 @@ SECTIONS = {
     "History": "### `kind: history`",
     "StateFeature": "### `kind: state`",
     "Gates": "## Gates",
+    "Drift": "## Drift",
     "Serving": "## Serving",
     "Tuning": "## Tuning",
     "Range": "### Ranges",
@@ -80,7 +81,7 @@ def rows(part: dict[str, Any], *keys: str) -> list[tuple[str, ...]]:
         value = part["properties"][key]
         default = value.get("default")
         shown = "required" if key in part.get("required", []) else f"`{json.dumps(default)}`"
-        whole = key in ("windows", "gates", "serving") or default is None
+        whole = key in ("windows", "gates", "drift", "serving") or default is None
         told = "" if whole and shown != "required" else shown
         # A bar within a cell is written with a backslash.
         found.append(tuple(cell.replace("|", "\\|") for cell in (f"`{key}`", told, value["description"])))

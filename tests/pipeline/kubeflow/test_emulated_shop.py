@@ -139,7 +139,7 @@ def test_kubeflow_gets_numbers_and_a_page_to_show(first: Run) -> None:
 
 def test_the_lineage_names_what_the_store_has(first: Run) -> None:
     document = json.loads((first.path("SliceReport", "report") / "lineage.json").read_text(encoding="utf-8"))
-    assert len(document["artifacts"]) == 8
+    assert len(document["artifacts"]) == 9
     for name, address in document["artifacts"].items():
         step, artifact = name.split(".")
         assert address == first.finished[step].artifacts[artifact]["uri"]

@@ -20,7 +20,7 @@ from components.evaluation.metrics.curves import curves
 from components.evaluation.metrics.intervals import half_width
 from components.evaluation.metrics.metric_accumulator import AMOUNT_METRICS, ESTIMATED, METRICS, RankingSums
 from components.evaluation.metrics.standard_errors import change_error_of, error_of
-from components.evaluation.report.charts import Interval, Series, bar_chart, curve_chart, histogram, interval_chart
+from components.evaluation.report.charts import Interval, Series, bar_chart, curve_chart, histogram, interval_chart, pair_chart
 from components.evaluation.report.html_report import Epoch, RankedCandidate, RankedRequest, ReportContent, render
 from components.evaluation.report.table import (
     COLUMNS,
@@ -225,6 +225,21 @@ def test_curves_go_up_with_their_values_and_nothing_draws_nothing() -> None:
     assert 'class="diagonal"' in drawn
     assert "<b" not in curve_chart([Series("challenger", [(0, 1, 0.1)])], title="t", x_names=["<b>"])
     assert curve_chart([], title="t") == interval_chart([], title="t") == histogram([("positive", [])], top=1, title="t") == ""
+
+
+def test_an_axis_begins_at_zero_where_that_is_asked_for() -> None:
+    series = [Series("challenger", [(0, 570.0, math.nan), (1, 630.0, math.nan)])]
+    assert ">0</text>" in curve_chart(series, title="t", from_zero=True, x_names=["a", "b"])
+    assert ">0</text>" not in curve_chart(series, title="t", x_names=["a", "b"])
+
+
+def test_a_pair_of_bars_stands_for_both_shares_of_a_value() -> None:
+    svg = pair_chart([("<app>", 0.25, 0.5), ("web", 0.75, 0.5)], title="t")
+    first, second = (_positions(svg, f"bar {css}", "width") for css in ("champion", "challenger"))
+    assert first[1] == pytest.approx(3 * first[0], abs=0.3)
+    assert second == pytest.approx([2 * first[0]] * 2, abs=0.3)
+    assert "<app>" not in svg
+    assert pair_chart([], title="t") == ""
 
 
 def test_a_histogram_draws_shares() -> None:

@@ -24,7 +24,7 @@ def test_it_writes_two_documents_and_prints_steps_images_and_parameters(
     text = (tmp_path / "pipeline.yaml").read_text(encoding="utf-8")
     assert [next(iter(document)) for document in yaml.safe_load_all(text)] == ["components", "platforms"]
     lines = [line.split() for line in out.splitlines()]
-    assert out.startswith(f"pipeline.yaml: pipeline simulated-shop, 14 steps, {len(text.encode()):,} bytes\n")
+    assert out.startswith(f"pipeline.yaml: pipeline simulated-shop, 17 steps, {len(text.encode()):,} bytes\n")
     assert ["Trainer", "shop/trainer:1", "2", "yes"] in lines
     assert ["DataFingerprint", "shop/pipeline:1", "no"] in lines
     assert next(line for line in lines if line[:1] == ["data_root"])[1] == '"/shelfrank/data"'
@@ -51,7 +51,7 @@ def test_json_tells_the_same_of_each_step(tmp_path: Path, capsys: pytest.Capture
 def test_vertex_writes_a_job(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["compile", SHOP, "--cluster", str(ROOT / "examples" / "cluster" / "vertex.yaml"), "--vertex"]) == 0
-    assert capsys.readouterr().out.startswith("pipeline.json: pipeline simulated-shop, 14 steps")
+    assert capsys.readouterr().out.startswith("pipeline.json: pipeline simulated-shop, 17 steps")
     assert json.loads((tmp_path / "pipeline.json").read_text())["displayName"] == "simulated-shop"
 
 

@@ -279,6 +279,8 @@ def test_kubeflow_shows_numbers_and_a_page_beside_the_report(shop: Compiled) -> 
         "page": "system.HTML",
         "report": None,
     }
+    made = shop.spec["components"]["DriftCheck"]["outputDefinitions"]["artifacts"]
+    assert (made["page"]["artifactType"].get("schemaTitle"), made["report"]["artifactType"].get("schemaTitle")) == ("system.HTML", None)
 
 
 def test_steps_come_in_an_order_in_which_they_can_run(shop: Compiled) -> None:

@@ -1,0 +1,1 @@
+"""Read a window of served requests, and compare it with what a release was made from: `shelfrank drift`."""
