@@ -271,7 +271,6 @@ def stream(args: Namespace) -> None:
     read_stream(args)
 
 
-<<<<<<< HEAD
 def retrain(args: Namespace) -> int:
     """Retrain again and again; returns the exit code: `shelfrank retrain`."""
     from pipeline.cli.retrain import retrain as retrain_by_options
@@ -284,13 +283,13 @@ def history(args: Namespace) -> None:
     from pipeline.cli.retrain import history as show_history
 
     show_history(args)
-=======
+
+
 def drift(args: Namespace) -> int:
     """Compare what is served with what a release was made from; returns the exit code: `shelfrank drift`."""
     from pipeline.cli.drift import drift as compare
 
     return compare(args, _releases(args))
->>>>>>> drift-edge
 
 
 def compile(args: Namespace) -> None:  # named as the command is

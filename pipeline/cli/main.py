@@ -111,15 +111,12 @@ def parser() -> argparse.ArgumentParser:
 
     _stream(command("stream", "read events as they happen into the online state and the event log, each exactly once", json))
 
-<<<<<<< HEAD
     _retrain(command("retrain", "retrain by schedule, drift, live figures or by hand: train, try, promote or roll back", json))
 
     history = command("history", "show what became of retraining: each cycle with its reasons, release, outcome and cost", json)
     history.add_argument("--root", metavar="DIR", help="folder of the runs (default: the one under runs/ that retrained last)")
     history.add_argument("--html", metavar="FILE", help="write it as one HTML page, with a timeline")
-=======
     _drift(command("drift", "compare what is served with what a release was made from, and say what to do", json))
->>>>>>> drift-edge
 
     _compile(command("compile", "compile the graph for Kubeflow Pipelines", json))
     _submit(command("submit", "run a compiled pipeline on Kubeflow, and follow the run to its end", json))
@@ -264,7 +261,6 @@ def _stream(stream: argparse.ArgumentParser) -> None:
     stream.add_argument("--metrics-host", metavar="HOST", default="127.0.0.1", help="to listen on (default: 127.0.0.1)")
 
 
-<<<<<<< HEAD
 def _retrain(retrain: argparse.ArgumentParser) -> None:
     retrain.epilog = (
         "exit codes: 0 success, with --once also where nothing is due or a release is on trial, 1 failure, 2 bad input, 3 the gates or the"
@@ -308,7 +304,8 @@ def _retrain(retrain: argparse.ArgumentParser) -> None:
     retrain.add_argument("--kubeflow", metavar="PIPELINE.yaml", help="train on Kubeflow, by what `shelfrank compile` wrote")
     retrain.add_argument("--poll", metavar="SECONDS", type=_seconds, default=5.0, help="between two looks at a run there (default: 5)")
     _kubeflow(retrain, needed=False)
-=======
+
+
 def _drift(drift: argparse.ArgumentParser) -> None:
     drift.epilog = (
         "exit codes: 0 nothing to do, 10 retrain warm, 11 retrain full, 12 freeze and call a person; 1 failure, 2 bad input (options,"
@@ -335,7 +332,6 @@ def _drift(drift: argparse.ArgumentParser) -> None:
     drift.add_argument("--until", dest="until_time", metavar="TIME", help="its end (default: all there is)")
     drift.add_argument("--html", metavar="FILE", help="write the report as one HTML page too")
     drift.add_argument("--metrics", metavar="FILE", help="write metrics for node_exporter's textfile collector too")
->>>>>>> drift-edge
 
 
 def _compile(compile_: argparse.ArgumentParser) -> None:
