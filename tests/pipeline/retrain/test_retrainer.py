@@ -265,6 +265,20 @@ def test_a_label_that_moves_between_the_look_and_the_promotion_stays(loop: Loop,
     assert loop.labels["stable"] == 1
 
 
+def test_who_lost_the_lease_while_training_records_nothing_and_moves_no_label(loop: Loop) -> None:
+    class Overtaken(StandIn):
+        def train(self, cycle: Cycle):  # type: ignore[no-untyped-def]
+            record = {"host": "elsewhere", "pid": 1, "since": 0.0, "expires": 0.0}
+            (loop.config.folder / "lease.json").write_text(json.dumps(record))
+            return super().train(cycle)
+
+    overtaken = Retrainer(loop.config, Overtaken(loop.root / "releases"), [ScheduleTrigger(Every(DAY), Action.RETRAIN_FULL)], print)
+    with pytest.raises(RunError, match="another process has taken over"):
+        overtaken.look()
+    assert loop.history.open is not None
+    assert (loop.history.open.trained, loop.labels) == (None, {})
+
+
 def test_a_torn_line_is_as_if_it_was_never_written(loop: Loop) -> None:
     loop.look()
     loop.clock.go(days=1)
