@@ -1,19 +1,24 @@
 """A cycle on Kubeflow, against its API on loopback: one run for a cycle, found again after a kill."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from components.contract.errors import InputError, RunError
-from components.drift.decision import Action, Decision
+from components.drift.decision import Action, Decision, Reason, decide
+from components.release.labels import read_labels
 from components.release.manifest import Manifest
 from components.release.publish import publish
 from components.release.run_outcome import RunOutcome
+from pipeline.cli.main import main
 from pipeline.kubeflow.compile.package import read_package
 from pipeline.kubeflow.submit.client import Endpoint
+from pipeline.ops.releases import Deployment, promote
 from pipeline.retrain.cycle import Cycle
 from pipeline.retrain.kubeflow import KubeflowTrainer, releases_of
+from tests.bare_dataset import BARE
 from tests.pipeline.kubeflow import tiny_package
 from tests.pipeline.kubeflow.submit.fake_api import FakeKubeflow, Script, serving
 from tests.pipeline.retrain.standin import T0
@@ -41,9 +46,9 @@ def trainer(tmp_path: Path, host: str, *assignments: str) -> KubeflowTrainer:
     )
 
 
-def released(tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "saved_model.pb").write_text("x")
+def released(tmp_path: Path, content: str = "x") -> None:
+    (tmp_path / "model").mkdir(exist_ok=True)
+    (tmp_path / "model" / "saved_model.pb").write_text(content)
     manifest = Manifest(1, "shop", "", {"until": "2026-03-01"}, {"auc": 0.7}, ("Passed.",), ("x",), "c")
     publish(tmp_path / "model", tmp_path / "store" / "releases", manifest)
 
@@ -97,6 +102,32 @@ def test_a_pipeline_compiled_before_there_was_a_start_is_refused(tmp_path: Path)
     package = read_package(tiny_package.write(tmp_path / "old.yaml"))
     with pytest.raises(InputError, match=r"old.yaml: expected a pipeline with the parameter training_start; compile it again"):
         KubeflowTrainer(endpoint=Endpoint("x"), package=package, assignments=(), experiment="e", releases=tmp_path)
+
+
+def test_the_command_submits_the_run_promotes_its_release_and_remembers_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    releases = tmp_path / "store" / "releases"
+    released(tmp_path)
+    promote(Deployment(releases), 1, "stable")
+    released(tmp_path, "y")  # what the run publishes
+    file = tiny_package.write(tmp_path / "pipeline.yaml", tiny_package.documents(**START))
+    (tmp_path / "shop.yaml").write_text(BARE)
+    where = ["--kubeflow", str(file), "--parameter", f"push_destination={tmp_path / 'store'}", "--poll", "0.001"]
+    with serving(FakeKubeflow(script=script(RunOutcome(True, 2)))) as fake:
+        root = ["--root", str(tmp_path / "runs"), "--host", fake.host]
+        (tmp_path / "drift.json").write_text(
+            decide([Reason(action=Action.RETRAIN_WARM, kind="taste", subject="category", text="Tastes have changed.")]).to_json()
+        )
+        options = ["--once", "--drift", str(tmp_path / "drift.json"), "--json"]
+        assert main(["retrain", str(tmp_path / "shop.yaml"), *root, *where, *options]) == 0
+    cycle = json.loads(capsys.readouterr().out)
+    ((run_id, run),) = fake.runs.items()
+    assert run["runtime_config"]["parameters"]["training_start"] == "warm"
+    assert (cycle["outcome"], cycle["run"], cycle["release"]) == ("promoted", run_id, 2)
+    labels = read_labels(releases)
+    assert labels is not None
+    assert labels.now == {"previous": 1, "stable": 2}
+    assert main(["history", "--root", str(tmp_path / "runs")]) == 0
+    assert "Tastes have changed." in capsys.readouterr().out
 
 
 def test_the_store_is_that_of_the_run_or_the_pipelines(tmp_path: Path) -> None:
