@@ -1,6 +1,7 @@
 """What asks for retraining: a schedule, a decision on drift, a live figure. Each asks once for the same thing."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from components.contract.errors import InputError
-from components.drift.decision import Action, Reason, parse_decision
-from pipeline.retrain.cycle import HAND
+from components.drift.decision import Action, Reason, decision_from_json
+from pipeline.retrain.cycle import HAND, Outcome
 from pipeline.retrain.ledger import History
 from pipeline.retrain.schedule import Schedule
 from pipeline.retrain.threshold import Threshold, read_samples
@@ -60,7 +61,11 @@ class ScheduleTrigger:
 
 @dataclass(frozen=True)
 class DriftTrigger:
-    """Asks what the newest decision on drift asks for, in the file that `shelfrank drift --json` writes."""
+    """Asks what the newest decision on drift asks for, in the report that `shelfrank drift --json` writes.
+
+    A report from before the last promotion is about the release before, so it asks for no training; a freeze counts all
+    the same.
+    """
 
     file: Path
 
@@ -74,9 +79,13 @@ class DriftTrigger:
         if key in history.keys("drift"):
             return None
         try:
-            decision = parse_decision(text.decode())
+            report = json.loads(text)
+            decision, made_at = decision_from_json(report["decision"]), datetime.fromisoformat(report["made_at"])
         except (ValueError, TypeError, KeyError) as error:
-            raise InputError(f"{self.file}: expected a decision of `shelfrank drift --json`, got another document ({error!r})") from None
+            raise InputError(f"{self.file}: expected a report of `shelfrank drift --json`, got another document ({error!r})") from None
+        promoted = max((cycle.ended for cycle in history.cycles if cycle.ended and cycle.outcome == Outcome.PROMOTED), default=made_at)
+        if made_at < promoted and decision.action != Action.FREEZE:
+            return None
         nothing = Reason(action=decision.action, kind="drift", subject="window", text="No drift was found.")
         return Call("drift", key, decision.reasons or (nothing,))
 

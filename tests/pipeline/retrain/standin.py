@@ -1,11 +1,13 @@
 """A cheap training, for tests of what is around it: it publishes a file as a model, after a while."""
 
+import json
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from components.contract.errors import ShelfRankError
+from components.drift.decision import Reason, decide
 from components.release.manifest import Manifest
 from components.release.publish import publish
 from pipeline.retrain.cycle import Cycle
@@ -52,3 +54,9 @@ class StandIn:
         made = publish(model, self.releases, Manifest(1, "shop", "", {}, {"auc": 0.7}, ("Passed.",), ("x",), "c"))
         time.sleep(self.takes_s / 2)
         return Training(release=made.version, sentences=made.verdict, metrics=made.metrics, processor_seconds=1.5)
+
+
+def drift_report(file: Path, *reasons: Reason, made_at: datetime = T0) -> None:
+    """Write what `shelfrank drift --json` would, as far as it is read."""
+    decision = json.loads(decide(reasons).to_json())
+    file.write_text(json.dumps({"release": "release 1", "made_at": made_at.isoformat(), "decision": decision}))

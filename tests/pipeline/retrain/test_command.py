@@ -6,18 +6,19 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from components.contract.errors import RunError
-from components.drift.decision import Action, Reason, decide
+from components.drift.decision import Action, Reason
 from pipeline.cli.main import main
 from pipeline.retrain.training import LocalTrainer, _run
 from pipeline.terminal.exit_code import EXIT_FROZEN, EXIT_ROLLED_BACK
 from tests.bare_dataset import BARE
 from tests.pipeline.kubeflow import tiny_package
-from tests.pipeline.retrain.standin import StandIn
+from tests.pipeline.retrain.standin import StandIn, drift_report
 from tests.serving.service.bad_model_servers import free_port
 
 
@@ -33,7 +34,8 @@ class Shop:
 
     def drift(self, action: Action, text: str) -> str:
         file = self.root / "drift.json"
-        file.write_text(decide([Reason(action=action, kind="broken feature", subject="price", text=text)]).to_json())
+        reason = Reason(action=action, kind="broken feature", subject="price", text=text)
+        drift_report(file, reason, made_at=datetime.now(UTC))
         return str(file)
 
 

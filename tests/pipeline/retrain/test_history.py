@@ -89,7 +89,8 @@ def test_the_release_in_force_changes_with_promotions_and_by_hand() -> None:
     first, second = cycle(1, Outcome.PROMOTED), cycle(5, Outcome.REFUSED, parent=3, release=None)
     assert first.ended is not None
     now = T0 + timedelta(days=9)
-    assert in_force([first, second], now) == [(first.ended, second.began, 1), (second.began, now, 3)]
+    refused = cycle(2, Outcome.REFUSED, parent=1, release=None)
+    assert in_force([first, refused, second], now) == [(first.ended, second.began, 1), (second.began, now, 3)]
 
 
 def test_metrics_say_where_it_stands() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import InputError, RunError
-from components.drift.decision import Action, Decision, Reason, decide
+from components.drift.decision import Action, Decision, Reason
 from components.release.labels import read_labels
 from components.release.manifest import Manifest
 from components.release.publish import publish
@@ -21,7 +21,7 @@ from pipeline.retrain.kubeflow import KubeflowTrainer, releases_of
 from tests.bare_dataset import BARE
 from tests.pipeline.kubeflow import tiny_package
 from tests.pipeline.kubeflow.submit.fake_api import FakeKubeflow, Script, serving
-from tests.pipeline.retrain.standin import T0
+from tests.pipeline.retrain.standin import T0, drift_report
 
 START = {"training_start": tiny_package.parameter("STRING", defaultValue="", isOptional=True)}
 CYCLE = Cycle(
@@ -114,9 +114,8 @@ def test_the_command_submits_the_run_promotes_its_release_and_remembers_both(tmp
     where = ["--kubeflow", str(file), "--parameter", f"push_destination={tmp_path / 'store'}", "--poll", "0.001"]
     with serving(FakeKubeflow(script=script(RunOutcome(True, 2)))) as fake:
         root = ["--root", str(tmp_path / "runs"), "--host", fake.host]
-        (tmp_path / "drift.json").write_text(
-            decide([Reason(action=Action.RETRAIN_WARM, kind="taste", subject="category", text="Tastes have changed.")]).to_json()
-        )
+        reason = Reason(action=Action.RETRAIN_WARM, kind="taste", subject="category", text="Tastes have changed.")
+        drift_report(tmp_path / "drift.json", reason)
         options = ["--once", "--drift", str(tmp_path / "drift.json"), "--json"]
         assert main(["retrain", str(tmp_path / "shop.yaml"), *root, *where, *options]) == 0
     cycle = json.loads(capsys.readouterr().out)

@@ -9,7 +9,7 @@ import pytest
 
 from components.contract.errors import InputError, KubeflowError, RunError
 from components.contract.storage.json_lines import append_json_line
-from components.drift.decision import Action, Reason, decide
+from components.drift.decision import Action, Reason
 from components.release.labels import read_labels
 from components.release.publish import versions
 from pipeline.ops.releases import Deployment, promote, rollback
@@ -19,7 +19,7 @@ from pipeline.retrain.ledger import History, Ledger
 from pipeline.retrain.retrainer import RetrainConfig, Retrainer, lift
 from pipeline.retrain.schedule import Every
 from pipeline.retrain.triggers import DriftTrigger, ScheduleTrigger
-from tests.pipeline.retrain.standin import T0, Clock, StandIn
+from tests.pipeline.retrain.standin import T0, Clock, StandIn, drift_report
 
 DAY = 86_400.0
 
@@ -42,7 +42,7 @@ class Loop:
 
     def drift(self, action: Action, text: str = "It drifted.") -> None:
         reason = Reason(action=action, kind="drift", subject="price", text=text)
-        (self.root / "drift.json").write_text(decide([reason]).to_json())
+        drift_report(self.root / "drift.json", reason, made_at=self.clock())
 
     @property
     def history(self) -> History:
@@ -106,6 +106,19 @@ def test_all_that_asks_is_one_cycle_with_the_most_urgent_action(loop: Loop) -> N
     ]
     assert loop.trainer.trained == ["full 2026-03-01T03:00:00+00:00"]
     assert loop.look() is None
+
+
+def test_a_report_from_before_the_last_promotion_asks_for_no_training(loop: Loop) -> None:
+    loop.look()
+    loop.clock.go(minutes=-1)
+    loop.drift(Action.RETRAIN_FULL)
+    loop.clock.go(minutes=2)
+    assert loop.look() is None
+    loop.clock.go(minutes=-2)
+    loop.drift(Action.FREEZE)
+    frozen = loop.look()
+    assert frozen is not None
+    assert frozen.outcome == Outcome.FROZEN
 
 
 def test_a_decision_to_do_nothing_is_in_the_ledger_too(loop: Loop) -> None:

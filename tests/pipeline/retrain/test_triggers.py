@@ -14,7 +14,7 @@ from pipeline.retrain.ledger import History
 from pipeline.retrain.schedule import ByCron, Every
 from pipeline.retrain.threshold import parse_threshold, read_samples
 from pipeline.retrain.triggers import DriftTrigger, MetricTrigger
-from tests.pipeline.retrain.standin import T0
+from tests.pipeline.retrain.standin import T0, drift_report
 
 PAGE = """
 # TYPE shelfrank_figures_open_requests gauge
@@ -96,10 +96,12 @@ def test_a_figure_asks_again_only_after_a_rest(tmp_path: Path) -> None:
 def test_a_file_that_is_no_decision_is_refused_and_none_asks_for_nothing(tmp_path: Path) -> None:
     trigger = DriftTrigger(tmp_path / "drift.json")
     assert trigger.call(History(), T0) is None
-    (tmp_path / "drift.json").write_text('{"action": "panic", "reasons": []}')
-    with pytest.raises(InputError, match=r"drift.json: expected a decision of `shelfrank drift --json`"):
-        trigger.call(History(), T0)
-    (tmp_path / "drift.json").write_text(Decision(action=Action.NOTHING, reasons=()).to_json())
+    panic = '{"made_at": "2026-03-01", "decision": {"action": "panic", "reasons": []}}'
+    for text in ("{", "[]", '{"action": "nothing", "reasons": []}', panic):
+        (tmp_path / "drift.json").write_text(text)
+        with pytest.raises(InputError, match=r"drift.json: expected a report of `shelfrank drift --json`"):
+            trigger.call(History(), T0)
+    drift_report(tmp_path / "drift.json")
     call = trigger.call(History(), T0)
     assert call is not None
     assert [(reason.action, reason.text) for reason in call.reasons] == [(Action.NOTHING, "No drift was found.")]
