@@ -31,6 +31,8 @@ def drift(args: Namespace, releases: "Path | Address") -> int:
     Raises:
         InputError: the options, the log or the release can't be used.
     """
+    if args.log is None and args.examples is None:
+        raise InputError("expected what to compare: --log, --examples, or both")
     config = DriftConfig(
         dataset=load_dataset(args.dataset),
         releases=releases,

@@ -312,9 +312,13 @@ def _drift(drift: argparse.ArgumentParser) -> None:
         " dataset file or data)"
     )
     drift.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
-    what = drift.add_mutually_exclusive_group(required=True)
-    what.add_argument("--log", metavar="DIR", help="the ranking service's exposure log")
-    what.add_argument("--examples", metavar="DIR", help="or ingestion's examples, a folder with folders Split-NAME")
+    drift.add_argument("--log", metavar="DIR", help="the ranking service's exposure log")
+    drift.add_argument(
+        "--examples",
+        metavar="DIR",
+        help="or ingestion's examples, a folder with folders Split-NAME; with both, the features that were sent are also compared"
+        " with those that ingestion computed for the same requests",
+    )
     drift.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
     drift.add_argument(
         "--releases",

@@ -13,10 +13,12 @@ from components.drift.check import Window
 from components.drift.faults.log_faults import DELAY
 from components.drift.report.build_report import Subject, build_report
 from components.drift.report.drift_report import DriftReport
+from components.drift.serving_skew import RequestFeatures, Skew, compare_features
 from components.drift.sketch.sketch_file import FILE, read_sketch
 from components.drift.sketch.window_sketch import WindowSketch
 from components.release.labels import check_there, in_force
 from pipeline.drift.read_log import LogSpan, Say, read_log
+from pipeline.drift.request_features import compared_columns, computed_features
 from pipeline.drift.served_requests import SCORE
 
 _HOUR_US = 3_600_000_000
@@ -31,8 +33,8 @@ class DriftConfig:
         dataset: the dataset file.
         releases: folder or address of the releases.
         release: whose window is the reference; None: the one labelled `stable`, or else the newest.
-        log: the service's log; None where `examples` are given.
-        examples: folder of ingestion's examples.
+        log: the service's log; None: the window is of `examples`.
+        examples: folder of ingestion's examples; with a log, what its features are compared with value by value.
         from_us: start of the window, microseconds since 1970; None: the end of the release's window.
         until_us: its end; None: all there is.
         importance: by release, the drop of AUC without each feature, where it is known.
@@ -77,6 +79,7 @@ def check_drift(config: DriftConfig, *, say: Say) -> DriftReport:
             left_out=read.left_out,
             counts=read.counts,
             importance=importance,
+            skew=None if config.examples is None else _skew(config, read.sent),
         )
     return build_report(subject, config.dataset, now_s=time.time())
 
@@ -107,14 +110,33 @@ def _with_service(reference: WindowSketch, before: Window) -> Window:
     return Window(WindowSketch(reference.columns | added, reference.requests, reference.hours), before.quality)
 
 
+def _skew(config: DriftConfig, sent: list[RequestFeatures]) -> Skew:
+    """Compare what was sent with what ingestion computed for the same requests."""
+    from components.drift.sketch.examples import batches  # imports TensorFlow
+
+    assert config.examples is not None
+    requests = {each.request for each in sent}
+    computed = (
+        features
+        for split in _splits(config.examples)
+        for batch in batches(config.examples, split)
+        for features in computed_features(batch, config.dataset, requests)
+    )
+    return compare_features(sent, computed, compared_columns(config.dataset))
+
+
+def _splits(examples: str) -> list[str]:
+    splits = sorted(path.name.removeprefix("Split-") for path in Path(examples).glob("Split-*"))
+    if not splits:
+        raise InputError(f"{examples}: expected ingestion's examples, folders Split-NAME, got none")
+    return splits
+
+
 def _examples(config: DriftConfig, from_us: int, until_us: int) -> Window:
     from components.drift.sketch.examples import sketch_examples  # imports TensorFlow, which a log doesn't need
 
     assert config.examples is not None
-    splits = sorted(path.name.removeprefix("Split-") for path in Path(config.examples).glob("Split-*"))
-    if not splits:
-        raise InputError(f"{config.examples}: expected ingestion's examples, folders Split-NAME, got none")
-    sketch = sketch_examples(config.examples, splits, config.dataset, between_us=(from_us, until_us))
+    sketch = sketch_examples(config.examples, _splits(config.examples), config.dataset, between_us=(from_us, until_us))
     if not sketch.requests.sum():
         raise InputError(f"{config.examples}: expected requests in the window, got none; move it by --from and --until")
     return Window(sketch)

@@ -12,8 +12,10 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.storage.file_lock import locked_for_reading
 from components.drift.check import Window
+from components.drift.serving_skew import RequestFeatures
 from pipeline.drift.interactions import Interactions, read_interactions
 from pipeline.drift.json_chunks import read_chunks
+from pipeline.drift.request_features import MOST_REQUESTS, sent_features
 from pipeline.drift.served_requests import ServedRequests
 from serving.exposure.log import DECISIONS, INTERACTIONS
 
@@ -36,10 +38,14 @@ class LogSpan:
 
 @dataclass(frozen=True)
 class LogWindows:
-    """A window of the log, what came before it, columns that the log hasn't got and why, and what was read and dropped."""
+    """A window of the log, what came before it, columns that the log hasn't got and why, and what was read and dropped.
+
+    `sent` are the features of the window's first requests that were logged with them.
+    """
 
     before: Window
     window: Window
+    sent: list[RequestFeatures]
     left_out: dict[str, str]
     counts: dict[str, int]
 
@@ -70,14 +76,17 @@ def read_log(log: Path, dataset: Dataset, span: LogSpan, *, version: int, say: S
         interactions = read_interactions(files[INTERACTIONS], dataset, (span.since_us, span.until_us), counts, advance=advance)
         served = ServedRequests(dataset, interactions, counts, version=str(version))
         earlier = ServedRequests(dataset, interactions, Counter(), version=str(version))
-        before, window = Window(), Window()
+        before, window, sent = Window(), Window(), list[RequestFeatures]()
         for table in read_chunks(files[DECISIONS], served.schema, counts, advance=advance):
-            _add(window, served, _between(table, span.from_us, span.until_us))
+            inside = _between(table, span.from_us, span.until_us)
+            _add(window, served, inside)
+            if len(sent) < MOST_REQUESTS:
+                sent += sent_features(inside, dataset)
             _add(before, earlier, _between(table, span.since_us, span.from_us))
     if not window.sketch.requests.sum():
         raise InputError(f"{log}: expected decisions of the ranking service in the window, got none; move it by --from and --until")
     counts["labelled interactions that no list shows"] += _unjoined(interactions, dataset, span)
-    return LogWindows(before, window, served.left_out, {name: number for name, number in sorted(counts.items()) if number})
+    return LogWindows(before, window, sent, served.left_out, {name: number for name, number in sorted(counts.items()) if number})
 
 
 def _add(window: Window, served: ServedRequests, decisions: pa.Table) -> None:

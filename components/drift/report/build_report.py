@@ -14,6 +14,7 @@ from components.drift.comparison.category_comparison import CategoryComparison
 from components.drift.comparison.compare import ColumnChange, Comparison
 from components.drift.comparison.number_comparison import NumberComparison
 from components.drift.report.drift_report import ColumnRow, DriftReport, QualityRow, Span
+from components.drift.serving_skew import Skew
 from components.drift.sketch.category_sketch import CategorySketch
 from components.drift.sketch.number_sketch import NumberSketch
 from components.drift.sketch.window_sketch import WindowSketch
@@ -33,6 +34,7 @@ class Subject:
         left_out: columns that the window hasn't got, and why.
         counts: what was read of the window, and what was dropped of it.
         importance: drop of AUC without each feature, where it is known.
+        skew: of the features sent against those that ingestion computed, where they were compared.
     """
 
     release: str
@@ -41,6 +43,7 @@ class Subject:
     left_out: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     importance: Mapping[str, float] = field(default_factory=dict)
+    skew: Skew | None = None
 
 
 def build_report(subject: Subject, dataset: Dataset, *, now_s: float) -> DriftReport:
@@ -48,7 +51,7 @@ def build_report(subject: Subject, dataset: Dataset, *, now_s: float) -> DriftRe
     rate = dataset.drift.false_discovery_rate
     left_out = _left_out(subject)
     reference, window = _without(subject.reference, left_out), _without(subject.window, left_out)
-    checked = check(reference, window, dataset, importance=subject.importance, false_discovery_rate=rate)
+    checked = check(reference, window, dataset, importance=subject.importance, skew=subject.skew, false_discovery_rate=rate)
     return DriftReport(
         dataset=dataset.name,
         release=subject.release,
@@ -62,8 +65,15 @@ def build_report(subject: Subject, dataset: Dataset, *, now_s: float) -> DriftRe
         columns=_columns(checked),
         quality=_quality(checked),
         left_out=left_out,
-        counts=subject.counts,
+        counts={**subject.counts, **_skew_counts(subject.skew)},
     )
+
+
+def _skew_counts(skew: Skew | None) -> dict[str, int]:
+    if skew is None:
+        return {}
+    compared = max((column.compared for column in skew.columns.values()), default=0)
+    return {"requests compared with ingestion's value by value": compared, "requests that ingestion hasn't": skew.not_ingested}
 
 
 def _without(window: Window, names: Collection[str]) -> Window:

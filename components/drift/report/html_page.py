@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
@@ -82,7 +83,10 @@ def _figure(row: ColumnRow) -> Figure:
 
 def _per_day(reference: Span, window: Span) -> Markup:
     """Draw the requests of each day of both windows; a day that both have stands in both lines."""
-    days = sorted({day for day, _ in (*reference.by_day, *window.by_day)})
+    ends = [date.fromisoformat(day) for day, _ in (*reference.by_day, *window.by_day)]
+    if not ends:
+        return Markup("")
+    days = [(min(ends) + timedelta(i)).isoformat() for i in range((max(ends) - min(ends)).days + 1)]
     at = {day: i for i, day in enumerate(days)}
     step = max(1, -(-len(days) // _NAMED_DAYS))
     names = [day[5:] if i % step == 0 else "" for i, day in enumerate(days)]

@@ -151,6 +151,12 @@ def test_the_page_says_the_decision_first_and_needs_nothing_else(broken: DriftRe
     assert render(broken) == page
 
 
+def test_days_without_requests_have_their_room_on_the_axis() -> None:
+    page = render(reported(window=sketched(examples(1_200, seed=2, first_day=114, days=2))))
+    plot = page[page.index("<title>Requests per day") : page.index("The first and the last day")]
+    assert re.findall(r">(\d\d-\d\d)<", plot) == ["04-11", "04-13", "04-15", "04-17", "04-19", "04-21", "04-23", "04-25"]
+
+
 def test_the_terminal_shows_decision_reasons_and_the_worst_columns(broken: DriftReport) -> None:
     out = StringIO()
     print_drift(broken, Console(file=out, width=120))

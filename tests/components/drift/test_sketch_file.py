@@ -21,7 +21,7 @@ TEXTS = st.lists(st.one_of(st.sampled_from(["", "a", "b", "é", '"']), st.text(m
 
 
 def sketched(texts: list[str], seed: int) -> WindowSketch:
-    """One request for each text, on four days with gaps between them, each with two numbers."""
+    """One request for each text, on four days with gaps between them, each with two numbers; the columns come in either order."""
     rng = np.random.default_rng(seed)
     n = len(texts)
     numbers = rng.normal(size=2 * n).astype(np.float32)
@@ -32,7 +32,7 @@ def sketched(texts: list[str], seed: int) -> WindowSketch:
         ColumnValues("brand", pa.array(texts, pa.string()), np.arange(n)),
     )
     sketch = WindowSketch()
-    sketch.add(RequestBlock(rng.integers(0, 2**63, n).astype(np.uint64), times.astype(np.int64), columns))
+    sketch.add(RequestBlock(rng.integers(0, 2**63, n).astype(np.uint64), times.astype(np.int64), columns[:: -1 if seed % 2 else 1]))
     return sketch
 
 

@@ -1,12 +1,14 @@
 """The command: a window of the log against a release's reference, with the decision as its exit code."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from components.contract.storage.store_layout import MANIFEST
 from components.drift.sketch.sketch_file import FILE, write_sketch
@@ -97,6 +99,51 @@ def test_without_a_release_or_its_reference_the_error_says_what_to_do(drift: Run
     finally:
         (work / "releases" / "2" / MANIFEST).unlink()
         (work / "releases" / "2").rmdir()
+
+
+def ingested(folder: Path, *, price: float) -> str:
+    """Examples of the broken log's requests, as the service sent them, but for the price of the candidate d."""
+    decisions = [json.loads(line) for file in (folder.parent / "broken").glob("decisions-*") for line in file.read_text().splitlines()]
+    (folder / "Split-train").mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(folder / "Split-train" / "part")) as writer:
+        for row in decisions:
+            sent, events = row["features"], row["features"]["n_history"][0]
+            prices = [math.nan if value is None else value for value in sent["price"][0][:4]]
+            writer.write(
+                example(
+                    request=[row["request"]],
+                    item=row["items"][::-1],
+                    page=sent["page"],
+                    price=[price, *prices[2::-1]],
+                    tags=sent["tags"][0][3::-1],
+                    look=[each for vector in sent["look"][0][3::-1] for each in vector],
+                    history_item=sent["history_item"][0][:events],
+                    history_age_s=sent["history_age_s"][0][:events],
+                )
+            )
+    return str(folder)
+
+
+def example(**columns: list[Any]) -> bytes:
+    features = {
+        name: tf.train.Feature(float_list=tf.train.FloatList(value=values))
+        if name in ("price", "look", "history_age_s")
+        else tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode() for value in values]))
+        for name, values in columns.items()
+    }
+    serialized: bytes = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    return serialized
+
+
+def test_features_that_ingestion_computes_otherwise_are_skew(drift: Run, work: Path) -> None:
+    code, report = drift("broken", "--examples", ingested(work / "same", price=0.0))
+    assert report["counts"]["requests compared with ingestion's value by value"] == report["window"]["requests"]
+    assert {reason["kind"] for reason in report["decision"]["reasons"]} == {"broken feature"}
+    code, report = drift("broken", "--examples", ingested(work / "other", price=7.5))
+    assert code == 12
+    skewed = [reason for reason in report["decision"]["reasons"] if reason["kind"] == "training/serving skew"]
+    assert [reason["subject"] for reason in skewed] == ["price"]
+    assert "item 'd': sent 0, ingestion computes 7.5" in skewed[0]["text"]
 
 
 def test_a_window_that_makes_no_sense_is_refused(drift: Run) -> None:
