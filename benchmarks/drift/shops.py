@@ -98,7 +98,7 @@ def _read(examples: Path, logs: Path, config: ShopConfig) -> Requests:
 def _scores(
     batch: pa.RecordBatch, labels: NDArray[np.float32], lengths: NDArray[np.int64], trained: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Score all candidates by trees on the numbers of the requests that `trained` marks."""
+    """Score all candidates by trees on the numbers, and on matches with the history, of the requests that `trained` marks."""
     columns = []
     for name in batch.schema.names:
         column = batch.column(name)
@@ -108,10 +108,27 @@ def _scores(
             continue
         values = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
         columns.append(values if len(values) == len(labels) else np.repeat(values, lengths))
+    columns += [_matches(batch, name, lengths) for name in ("category", "brand")]
     features, rows = np.stack(columns, axis=1), np.repeat(trained, lengths)
     trees = lgb.train(_TREES, lgb.Dataset(features[rows], labels[rows]), num_boost_round=60)
     scores: NDArray[np.float32] = np.asarray(trees.predict(features), np.float32)
     return scores
+
+
+def _matches(batch: pa.RecordBatch, name: str, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return for each candidate [N] the share of the shopper's history with its value of a column."""
+    events = batch.column(f"history_{name}")
+    of_events = events.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+    codes = pa.concat_arrays([batch.column(name).flatten(), events.flatten()]).dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    candidates, past = codes[: lengths.sum()], codes[lengths.sum() :]
+    values = int(codes.max()) + 1
+    request, row = np.repeat(np.arange(len(batch)), of_events), np.repeat(np.arange(len(batch)), lengths)
+    keys, counts = np.unique(request * values + past, return_counts=True)
+    wanted = row * values + candidates
+    nearest = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    matching = np.where(keys[nearest] == wanted, counts[nearest], 0)
+    shares: NDArray[np.float32] = (matching / np.maximum(of_events[row], 1)).astype(np.float32)
+    return shares
 
 
 def _delays(logs: Path, batch: pa.RecordBatch) -> ColumnValues:

@@ -5,7 +5,8 @@ of sums over groups; its variance comes from the groups (linearisation, Cochran 
 A shopper is in the same group in both windows, so groups are paired. To this comes what days differ by beyond that
 (DerSimonian and Laird, Controlled Clinical Trials 1986, method of moments), estimated on the days of the reference:
 a Monday isn't a Sunday, and that alone is no drift. Nor is what the reference's days move by already, as counts since
-ever do: the window is compared with their line continued to its days, with the error of its slope.
+ever do: where they surely follow a line, the window is compared with the line continued to its days, with the error of
+its slope.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Floats = NDArray[np.float64]
+
+SLOPE_ALPHA = 0.01
+"""Of the test whether the reference's days follow a line."""
 
 MIN_DAYS = 5
 """Of the reference, from which what days differ by is estimated; with fewer it is taken for nothing."""
@@ -196,10 +200,26 @@ def _line(means: Floats, days: NDArray[np.int64], rows: Floats, window_days: NDA
     offsets = days - days.mean()
     spread = float((offsets**2).sum())
     slope = offsets @ means / spread
-    residuals = means - means.mean(axis=0) - offsets[:, None] * slope
-    around = residuals.T @ residuals / (len(days) - 2)
+    level = means - means.mean(axis=0)
+    residuals = level - offsets[:, None] * slope
+    around, freedom = residuals.T @ residuals / (len(days) - 2), len(days) - 2
+    of_line = np.zeros((size, size))
+    if _moves(slope, spread, around, freedom):
+        ahead = float(np.mean(window_days)) - float(
+            days @ rows / rows.sum()
+        )  # from the middle of the reference's rows, whose mean is known
+        slope, of_line = slope * ahead, around * ahead**2 / spread
+    else:
+        slope, around, freedom = np.zeros(size), level.T @ level / (len(days) - 1), len(days) - 1
     sizes, directions = np.linalg.eigh(around - of_rows)
     between = (directions * np.maximum(sizes, 0)) @ directions.T
-    ahead = float(np.mean(window_days)) - float(days @ rows / rows.sum())  # from the middle of the reference's rows, whose mean is known
-    covariance = between * (1 / len(window_days) + 1 / len(days)) + around * ahead**2 / spread
-    return _Days(slope * ahead, covariance, len(days) - 2)
+    return _Days(slope, between * (1 / len(window_days) + 1 / len(days)) + of_line, freedom)
+
+
+def _moves(slope: Floats, spread: float, around: Floats, freedom: int) -> bool:
+    """Test whether days follow a line at all: continuing one that they don't costs most of the power."""
+    trace = float(np.trace(around))
+    if trace <= 0:
+        return bool((slope != 0).any())
+    dimensions = trace**2 / float((around**2).sum())
+    return bool(stats.f.sf(float((slope**2).sum()) * spread / trace, dimensions, dimensions * freedom) < SLOPE_ALPHA)
