@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 SLOPE_ALPHA = 0.01
 """Of the test whether the reference's days follow a line."""
 
+DAYS_ALPHA = 0.2
+"""Of the test whether they differ by more than their rows do."""
+
 MIN_DAYS = 5
 """Of the reference, from which what days differ by is estimated; with fewer it is taken for nothing."""
 
@@ -211,9 +214,20 @@ def _line(means: Floats, days: NDArray[np.int64], rows: Floats, window_days: NDA
         slope, of_line = slope * ahead, around * ahead**2 / spread
     else:
         slope, around, freedom = np.zeros(size), level.T @ level / (len(days) - 1), len(days) - 1
-    sizes, directions = np.linalg.eigh(around - of_rows)
-    between = (directions * np.maximum(sizes, 0)) @ directions.T
+    between = np.zeros((size, size))
+    if _differ(around, of_rows, freedom):
+        sizes, directions = np.linalg.eigh(around - of_rows)
+        between = (directions * np.maximum(sizes, 0)) @ directions.T
     return _Days(slope, between * (1 / len(window_days) + 1 / len(days)) + of_line, freedom)
+
+
+def _differ(around: Floats, of_rows: Floats, freedom: int) -> bool:
+    """Test whether days differ by more than their rows do by chance, at a level at which little is overlooked."""
+    by_chance = float(np.trace(of_rows))
+    if by_chance <= 0:
+        return True
+    dimensions = by_chance**2 / float((of_rows**2).sum())
+    return bool(stats.chi2.sf(float(np.trace(around)) / by_chance * dimensions * freedom, dimensions * freedom) < DAYS_ALPHA)
 
 
 def _moves(slope: Floats, spread: float, around: Floats, freedom: int) -> bool:
