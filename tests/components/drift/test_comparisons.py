@@ -14,8 +14,8 @@ REFERENCE_DAYS, WINDOW_DAYS = range(100, 110), range(110, 111)
 
 
 def number(reference: float = 1.0, factor: float = 1.0, missing: float = 0.0) -> NumberComparison:
-    old = window({"x": lognormal(reference)}, seed=1, days=REFERENCE_DAYS, rows=20_000)
-    new = window({"x": lognormal(factor, missing)}, seed=2, days=WINDOW_DAYS)
+    old = window({"x": lognormal(reference)}, seed=11, days=REFERENCE_DAYS, rows=20_000)
+    new = window({"x": lognormal(factor, missing)}, seed=12, days=WINDOW_DAYS)
     comparison = compare_columns(old, new)["x"]
     assert isinstance(comparison, NumberComparison)
     return comparison
