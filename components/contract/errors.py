@@ -5,6 +5,7 @@ ShelfRankError
 ├── ServiceFileError    a file of the ranking service (experiments, rules) can't be read as one
 ├── ClusterFileError    the file about a cluster can't be read as one
 ├── InputError          the shop's data isn't what the dataset file says
+│   └── DataFrozen      the data isn't like what the model in force was made from: nothing is trained on it
 ├── ModelUnavailable    the model server gave no answer that could be used
 ├── StateUnavailable    the state store gave no answer in time
 ├── LogUnavailable      the exposure log couldn't take an event; it isn't acknowledged
@@ -36,6 +37,10 @@ class ClusterFileError(ShelfRankError):
 
 class InputError(ShelfRankError):
     """A source lacks a file or a column, or can't be read as its declared type."""
+
+
+class DataFrozen(InputError):  # noqa: N818 - a decision, which a person lifts
+    """The data isn't like what the model in force was made from, in a way that points to a fault: nothing is trained on it."""
 
 
 class ModelUnavailable(ShelfRankError):  # noqa: N818 - a state of the model server, which passes

@@ -13,7 +13,7 @@ from components.drift.faults.column_faults import column_reasons
 from components.drift.faults.log_faults import delay_reasons, volume_reasons
 from components.drift.faults.quality_faults import quality_reasons
 from components.drift.serving_skew import Skew
-from components.drift.sketch.quality_sums import QualitySums
+from components.drift.sketch.quality_sums import OVERALL, QualitySums
 from components.drift.sketch.window_sketch import WindowSketch
 
 FALSE_DISCOVERY_RATE = 0.05
@@ -88,7 +88,9 @@ def check(
     enough = int(window.sketch.requests.sum()) >= MIN_REQUESTS and int((window.sketch.requests > 0).sum()) >= MIN_GROUPS
     reasons = _skew_reasons(skew) if skew is not None else []
     if enough:
-        of_columns = column_reasons(columns, dataset, importance or {})
+        of_labels = {"label"} if (*OVERALL, "label rate") in quality else set()  # a fault of theirs is named by quality, by slice
+        others = {name: change for name, change in columns.items() if name not in of_labels}
+        of_columns = column_reasons(others, dataset, importance or {})
         reasons += [
             *volume_reasons(volume, surely=("volume",) in alarms),
             *delay_reasons(reference.sketch, window.sketch, columns),

@@ -10,7 +10,7 @@ from tfx.types.experimental.simple_artifacts import File
 from tfx.types.standard_artifacts import Examples, Model
 from tfx.utils.path_utils import serving_model_path
 
-from components.contract.errors import InputError
+from components.contract.errors import DataFrozen
 from components.contract.load import parse_dataset
 from components.drift.check import Window
 from components.drift.decision import Action, Decision, parse_decision
@@ -90,11 +90,11 @@ def DriftGate(report: InputArtifact[File], dataset: Parameter[str]) -> None:  # 
     """End the run before training where the decision is to freeze, unless the dataset file says otherwise.
 
     Raises:
-        InputError: it is; the text has the reasons.
+        DataFrozen: it is; the text has the reasons.
     """
     decision = read_decision(report.uri)
     if decision is not None and decision.action is Action.FREEZE and parse_dataset(dataset).drift.freeze:
-        raise InputError(
+        raise DataFrozen(
             "\n".join(
                 [
                     "the examples of the test window aren't like those that the champion was made from, and nothing is trained on them:",

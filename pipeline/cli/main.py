@@ -12,7 +12,8 @@ from pipeline.terminal.exit_code import EXIT_FAILURE, EXIT_FROZEN, EXIT_INTERRUP
 
 _EXITS = (
     "exit codes: 0 success, 1 failure, 2 bad input (options, dataset file or data), "
-    "3 the gates or the rehearsal refused the model, 4 a run on a cluster succeeded and whether it released can't be known, 130 interrupted"
+    "3 the gates or the rehearsal refused the model, 4 a run on a cluster succeeded and whether it released can't be known, "
+    f"{EXIT_FROZEN} frozen: the data points to a fault, and a person must look, 130 interrupted"
 )
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar, final
 
-from components.contract.errors import DatasetFileError, InputError, KubeflowError, ShelfRankError, UnknownOutcome
+from components.contract.errors import DataFrozen, DatasetFileError, InputError, KubeflowError, ShelfRankError, UnknownOutcome
 from components.contract.storage.labels import CANARY, STABLE
 from components.drift.decision import decide
 from components.release.labels import in_force, read_labels
@@ -166,6 +166,10 @@ class Retrainer:
         began = time.monotonic()
         try:
             training = self._trainer.train(cycle)
+        except DataFrozen as error:
+            ledger.append(Event.ENDED, cycle.number, now=self._config.clock(), outcome=Outcome.FROZEN, reason=str(error))
+            self._say(f"cycle {cycle.number}: {error}")
+            return
         except ShelfRankError as error:
             if isinstance(error, KubeflowError) and error.status != _REFUSED:
                 raise  # the run may be at work: the next look finds it

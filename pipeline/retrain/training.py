@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from components.contract.errors import InputError, RunError
+from components.contract.errors import DataFrozen, InputError, RunError
 from pipeline.retrain.cycle import Cycle
-from pipeline.terminal.exit_code import EXIT_BAD_INPUT, EXIT_REFUSED
+from pipeline.terminal.exit_code import EXIT_BAD_INPUT, EXIT_FROZEN, EXIT_REFUSED
 
 _STOP_S = 30.0
 _LAST_LINES = 5  # of a run that failed
@@ -47,6 +47,7 @@ class Trainer(Protocol):
         """Train, or go on with the training that a kill interrupted; equal cycles give one release.
 
         Raises:
+            DataFrozen: the data points to a fault.
             InputError, DatasetFileError: another attempt would fail alike.
             ShelfRankError: it failed.
         """
@@ -78,7 +79,7 @@ class LocalTrainer:
         code, output, last_lines = _run(command)
         if code not in (0, EXIT_REFUSED):
             how = f"exit code {code}" if code >= 0 else f"signal {-code}"
-            kind = InputError if code == EXIT_BAD_INPUT else RunError
+            kind = {EXIT_BAD_INPUT: InputError, EXIT_FROZEN: DataFrozen}.get(code, RunError)
             raise kind(f"the run failed ({how}): {' '.join(last_lines).removeprefix('shelfrank run: ') or 'it said nothing'}")
         result = json.loads(output)
         return Training(

@@ -91,7 +91,10 @@ def mean_change(windows: Windows, scores: Floats) -> Change:
     """Test for a change of the mean of `scores` [C] over rows, by Student's t on groups and days."""
     reference, own = _means(windows.reference, scores[:, None])
     window, others = _means(windows.window, scores[:, None])
-    return _change(float(reference[0]), float(window[0]), others - own, _days(windows, scores[:, None]))
+    days = _days(windows, scores[:, None])
+    # A line that leaves what a mean of scores can be has ended there.
+    line = np.clip(reference + days.line, scores.min(), scores.max()) - reference
+    return _change(float(reference[0]), float(window[0]), others - own, replace(days, line=line))
 
 
 def ratio_change(ratios: Ratios) -> Change | None:

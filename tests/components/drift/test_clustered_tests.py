@@ -73,6 +73,15 @@ def test_a_line_that_the_reference_follows_already_is_no_change_and_leaving_it_i
     assert mean_change(Windows(reference, stayed, days, np.arange(12), np.array([12])), score).p < 1e-3
 
 
+def test_a_line_that_leaves_the_scores_ends_at_their_edge() -> None:
+    days = np.stack([np.array([1_000 - 100 * day, 100 * day]) for day in range(8)]).astype(float)
+    reference = np.tile(days.sum(axis=0) / GROUPS, (GROUPS, 1))
+    window = np.tile([0.0, 10.0], (GROUPS, 1))
+    change = mean_change(Windows(reference, window, days, np.arange(8), np.array([14])), np.array([0.0, 1.0]))
+    assert change.reference == 1.0
+    assert change.difference == 0.0
+
+
 def test_equal_constants_dont_differ_and_different_ones_surely_do() -> None:
     all_first, all_second = np.tile([5.0, 0.0], (GROUPS, 1)), np.tile([0.0, 5.0], (GROUPS, 1))
     few_days = np.zeros((0, 2)), np.zeros(0, np.int64), np.array([1])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.contract.errors import DatasetFileError, InputError, RefusedModel, RunError
+from components.contract.errors import DataFrozen, DatasetFileError, InputError, RefusedModel, RunError
 from pipeline.cli.commands import default_shop
 from pipeline.cli.main import main, parser
 from pipeline.terminal.exit_code import exit_code
@@ -15,8 +15,11 @@ from tests.pipeline.shop import shop_without_model
 COMMANDS = ("simulate", "validate", "run", "report", "releases", "compile", "submit", "schedule", "schema", "history")
 
 
-@pytest.mark.parametrize(("error", "code"), [(RunError("x"), 1), (DatasetFileError("x"), 2), (InputError("x"), 2), (RefusedModel("x"), 3)])
-def test_exit_codes_tell_failure_bad_input_and_refused_model_apart(error, code: int) -> None:
+EXITS = [(RunError("x"), 1), (DatasetFileError("x"), 2), (InputError("x"), 2), (RefusedModel("x"), 3), (DataFrozen("x"), 12)]
+
+
+@pytest.mark.parametrize(("error", "code"), EXITS)
+def test_exit_codes_tell_failure_bad_input_refused_model_and_frozen_data_apart(error, code: int) -> None:
     assert exit_code(error) == code
 
 

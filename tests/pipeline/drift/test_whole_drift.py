@@ -60,7 +60,7 @@ def test_the_release_carries_the_window_it_was_made_from(work: Path) -> None:
 def test_a_broken_feature_ends_the_next_run_before_training_and_the_command_names_it(work: Path) -> None:
     (work / "second.yaml").write_text(shop(SECOND))
     ended = shelfrank("run", "second.yaml", "--data", "broken", "--root", "run", cwd=work)
-    assert ended.returncode == 2, ended.stderr
+    assert ended.returncode == 12, ended.stderr
     assert "broken feature: price: nearly all values are 0.0" in ended.stderr
     assert "[Trainer]" not in ended.stderr
     assert os.listdir(work / "run" / "releases") == ["1"]

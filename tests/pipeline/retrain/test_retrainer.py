@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.contract.errors import InputError, KubeflowError, RunError
+from components.contract.errors import DataFrozen, InputError, KubeflowError, RunError
 from components.contract.storage.json_lines import append_json_line
 from components.drift.decision import Action, Reason
 from components.release.labels import read_labels
@@ -195,6 +195,15 @@ def test_bad_data_isnt_tried_again(loop: Loop) -> None:
     cycle = loop.look()
     assert cycle is not None
     assert (cycle.outcome, cycle.reason, len(loop.trainer.trained)) == (Outcome.FAILED, "no column price", 1)
+
+
+def test_data_that_points_to_a_fault_freeze_retraining_until_a_person_lifts_it(loop: Loop) -> None:
+    loop.trainer.errors.append(DataFrozen("broken feature: price: nearly all values are 0"))
+    cycle = loop.look()
+    assert cycle is not None
+    assert (cycle.outcome, cycle.reason) == (Outcome.FROZEN, "broken feature: price: nearly all values are 0")
+    assert loop.look() == cycle
+    assert len(loop.trainer.trained) == 1
 
 
 def test_a_release_is_tried_and_the_guards_promotion_ends_the_cycle(guarded: Loop) -> None:
