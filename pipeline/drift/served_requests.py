@@ -14,7 +14,7 @@ from components.contract.columns import Column, input_columns
 from components.contract.dataset import Dataset
 from components.contract.sources import Impressions
 from components.drift.faults.log_faults import DELAY
-from components.drift.sketch.example_block import LENGTH, column_values, sketched
+from components.drift.sketch.example_block import LENGTH, column_values, of_items, sketched
 from components.drift.sketch.quality_sums import RankedLists
 from components.drift.sketch.window_sketch import ColumnValues, RequestBlock
 from components.evaluation.metrics.id_hashes import hashed
@@ -170,6 +170,7 @@ class ServedRequests:
         rank[sampled] = np.arange(len(sampled))
         chosen = rank[seen.requests] >= 0
         requests, candidates = seen.requests[chosen], seen.candidates[chosen]
+        items = hashed(_flat(decisions["items"]).take(pa.array(seen.items[chosen])))
         history = _single(features.field(LENGTH)) if features.type.get_field_index(LENGTH) >= 0 else None
         if history is not None and len(history) == len(sampled):
             yield ColumnValues(LENGTH, history.to_numpy(zero_copy_only=False).astype(np.float32), sampled)
@@ -185,7 +186,7 @@ class ServedRequests:
             elif column.axis == "request":
                 yield column_values(self._dataset, column, rows.flatten() if column.size > 1 else rows, sampled)
             elif column.axis == "candidate":
-                yield self._elements(column, rows, rank[requests], candidates, requests)
+                yield of_items(self._elements(column, rows, rank[requests], candidates, requests), items)
             elif history is not None:
                 lengths = history.to_numpy(zero_copy_only=False).astype(np.int64)
                 some = np.flatnonzero(lengths > 0)

@@ -1,7 +1,7 @@
 """Compare a column of numbers in two windows: distribution, missing values, a factor between them, a constant."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,9 @@ class NumberComparison:
 def compare_numbers(reference: NumberSketch, window: NumberSketch) -> NumberComparison:
     """Compare two sketches of a column."""
     windows = _windows(reference, window)
-    missing = mean_change(windows.mapped(_presence), np.array([0.0, 1.0]))
+    groupings = [windows, *_by_items(windows, reference, window)]
+    present = np.array([0.0, 1.0])
+    missing = max((mean_change(each.mapped(_presence), present) for each in groupings), key=lambda change: change.p)
     fine = windows.mapped(lambda counts: counts[:, _ORDER])
     old, new = fine.reference.sum(axis=0), fine.window.sum(axis=0)
     if not old.sum() or not new.sum():
@@ -62,25 +64,35 @@ def compare_numbers(reference: NumberSketch, window: NumberSketch) -> NumberComp
             constant=None,
             cells=(empty, empty, empty),
         )
-    ranks = _mid_ranks(old)
-    spread = 4 * (ranks - 0.5) ** 2
-    starts = _cells(old)
+    ranks, starts = _mid_ranks(old), _cells(old)
     coarse = fine.mapped(lambda counts: np.add.reduceat(counts, starts, axis=1))
-    location = mean_change(fine, ranks)
-    p = min(1.0, 3 * min(location.p, mean_change(fine, spread).p, shares_change(coarse)))
     shares = coarse.reference.sum(axis=0) / old.sum(), coarse.window.sum(axis=0) / new.sum()
     effect = jensen_shannon(*shares)
     edges = np.append(_VALUES[starts], _VALUES[np.flatnonzero(old + new)[-1]])
     return NumberComparison(
         missing=missing,
-        p=p,
+        p=max(_p_value(each.mapped(lambda counts: counts[:, _ORDER]), ranks, starts) for each in groupings),
         effect=effect,
-        superiority=location.window,
+        superiority=mean_change(fine, ranks).window,
         median=(_quantile(old, 0.5), _quantile(new, 0.5)),
         factor=_factor(old, new),
         constant=_constant(old, new),
         cells=(edges, *shares),
     )
+
+
+def _p_value(fine: Windows, ranks: Floats, starts: NDArray[np.int64]) -> float:
+    """Return the p value of a change of location, spread or shares, by Bonferroni over the three."""
+    coarse = fine.mapped(lambda counts: np.add.reduceat(counts, starts, axis=1))
+    spread = 4 * (ranks - 0.5) ** 2
+    return min(1.0, 3 * min(mean_change(fine, ranks).p, mean_change(fine, spread).p, shares_change(coarse)))
+
+
+def _by_items(windows: Windows, reference: NumberSketch, window: NumberSketch) -> list[Windows]:
+    """Return the windows by groups of items, of a column of candidates: a change must be sure by either grouping."""
+    if reference.by_items is None or window.by_items is None:
+        return []
+    return [replace(windows, reference=reference.by_items.astype(float), window=window.by_items.astype(float))]
 
 
 def _presence(counts: Floats) -> Floats:

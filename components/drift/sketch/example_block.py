@@ -1,6 +1,7 @@
 """Read the columns of examples, as ingestion writes them, for a window's sketch."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from components.contract.columns import Column, columns
 from components.contract.dataset import Dataset
 from components.contract.features import Multi, Text, Vector
 from components.drift.sketch.window_sketch import ColumnValues, RequestBlock
-from components.evaluation.metrics.arrow_columns import shoppers
+from components.evaluation.metrics.arrow_columns import candidate_ids, shoppers
 
 LENGTH = "n_history"
 
@@ -49,8 +50,14 @@ def column_values(dataset: Dataset, column: Column, values: "pa.Array[Any]", req
     return ColumnValues(column.name, values.to_numpy(zero_copy_only=False).astype(np.float32), requests)
 
 
+def of_items(column: ColumnValues, items: NDArray[np.uint64]) -> ColumnValues:
+    """Return a column of candidates with the hashes of their items [N], which numbers are counted by."""
+    return replace(column, items=items) if isinstance(column.values, np.ndarray) and len(column.values) == len(items) else column
+
+
 def _columns(batch: pa.RecordBatch, dataset: Dataset) -> Iterator[ColumnValues]:
     has_length = False
+    items = candidate_ids(batch, "item")
     for column in sketched(dataset):
         if column.name not in batch.schema.names:
             continue
@@ -66,4 +73,5 @@ def _columns(batch: pa.RecordBatch, dataset: Dataset) -> Iterator[ColumnValues]:
             yield column_values(dataset, column, values.values.take(pa.array(ends[lengths > 0] - 1)), np.flatnonzero(lengths > 0))
         else:
             lengths = values.value_lengths().fill_null(0).to_numpy(zero_copy_only=False) // column.size
-            yield column_values(dataset, column, values.flatten(), np.repeat(np.arange(len(values)), lengths))
+            read = column_values(dataset, column, values.flatten(), np.repeat(np.arange(len(values)), lengths))
+            yield of_items(read, items) if column.axis == "candidate" and items is not None else read

@@ -3,7 +3,8 @@
 A bin is the sign, the exponent and the first five bits of the mantissa of a float32, as in HDR histograms and DDSketch
 (Masson et al., VLDB 2019), so bins are the same in every window and sketches add up bin by bin. Magnitudes below 2^-20
 count as 0, those from 2^44 on as the greatest. Counts are kept by group of shoppers, from which tests take their
-variance, and by day.
+variance, by day, and, of candidates' columns, by group of items: rows of an item depend on each other as those of a
+shopper do.
 """
 
 from dataclasses import dataclass, field
@@ -36,21 +37,29 @@ class NumberSketch:
 
     counts: NDArray[np.uint32] = field(default_factory=lambda: np.zeros((GROUPS, BINS + 1), np.uint32))  # by group and bin
     by_day: dict[int, NDArray[np.uint32]] = field(default_factory=dict)  # days since 1970 to counts by bin
+    by_items: NDArray[np.uint32] | None = None  # by group of items and bin
 
-    def add(self, values: NDArray[np.float32], groups: NDArray[np.uint8], days: NDArray[np.int32]) -> None:
-        """Count values [N] of shoppers' groups [N] on days [N]."""
+    def add(
+        self, values: NDArray[np.float32], groups: NDArray[np.uint8], days: NDArray[np.int32], items: NDArray[np.uint8] | None = None
+    ) -> None:
+        """Count values [N] of shoppers' groups [N] on days [N], and of items' groups [N] where they are of candidates."""
         if not len(values):
             return
         first = int(days.min())
         counted = np.zeros((int(days.max()) - first + 1, BINS + 1), np.uint32)
         bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
         _count(bits, groups, days, first, self.counts, counted)
+        if items is not None:
+            self.by_items = np.zeros((GROUPS, BINS + 1), np.uint32) if self.by_items is None else self.by_items
+            _count_groups(bits, items, self.by_items)
         for day in np.unique(days).tolist():
             self.by_day[day] = self.by_day[day] + counted[day - first] if day in self.by_day else counted[day - first]
 
     def merge(self, other: "NumberSketch") -> None:
         """Add another window's counts."""
         self.counts += other.counts
+        if other.by_items is not None:
+            self.by_items = other.by_items.copy() if self.by_items is None else self.by_items + other.by_items
         for day, counts in other.by_day.items():
             self.by_day[day] = self.by_day[day] + counts if day in self.by_day else counts.copy()
 
@@ -69,6 +78,15 @@ def ascending_bins() -> Ints:
 
 
 @compiled
+def _bin(bits: int) -> int:
+    size = bits & 0x7FFFFFFF
+    if size >= _NAN_FROM:
+        return MISSING
+    magnitude = min(max((size >> _DROPPED_BITS) - _LEAST, 0), MAGNITUDES - 1)
+    return magnitude + (MAGNITUDES if bits >> 31 and magnitude else 0)  # -0 is 0
+
+
+@compiled
 def _count(
     bits: NDArray[np.uint32],
     groups: NDArray[np.uint8],
@@ -78,10 +96,12 @@ def _count(
     by_day: NDArray[np.uint32],
 ) -> None:
     for i in range(len(bits)):
-        size = bits[i] & 0x7FFFFFFF
-        magnitude = min(max((size >> _DROPPED_BITS) - _LEAST, 0), MAGNITUDES - 1)
-        bin_ = magnitude + (MAGNITUDES if bits[i] >> 31 and magnitude else 0)  # -0 is 0
-        if size >= _NAN_FROM:
-            bin_ = MISSING
+        bin_ = _bin(bits[i])
         counts[groups[i], bin_] += 1
         by_day[days[i] - first_day, bin_] += 1
+
+
+@compiled
+def _count_groups(bits: NDArray[np.uint32], groups: NDArray[np.uint8], counts: NDArray[np.uint32]) -> None:
+    for i in range(len(bits)):
+        counts[groups[i], _bin(bits[i])] += 1

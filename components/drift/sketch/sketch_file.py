@@ -69,7 +69,9 @@ def _number(sketch: NumberSketch) -> tuple[dict[str, Any], Arrays]:
     days = sorted(sketch.by_day)
     by_day = np.stack([sketch.by_day[day] for day in days]) if days else np.zeros((0, BINS + 1), np.uint32)
     arrays = {"days": np.array(days, np.int64), **_sparse("counts", sketch.counts), **_sparse("by_day", by_day)}
-    return {"kind": "number"}, arrays
+    if sketch.by_items is not None:
+        arrays |= _sparse("by_items", sketch.by_items)
+    return {"kind": "number", "by_items": sketch.by_items is not None}, arrays
 
 
 def _category(sketch: CategorySketch) -> tuple[dict[str, Any], Arrays]:
@@ -95,7 +97,8 @@ def _column(described: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) ->
     days = arrays["days"].tolist()
     if described["kind"] == "number":
         by_day = _dense(arrays, "by_day", (len(days), BINS + 1))
-        return NumberSketch(_dense(arrays, "counts", (GROUPS, BINS + 1)), dict(zip(days, by_day, strict=True)))
+        by_items = _dense(arrays, "by_items", (GROUPS, BINS + 1)) if described["by_items"] else None
+        return NumberSketch(_dense(arrays, "counts", (GROUPS, BINS + 1)), dict(zip(days, by_day, strict=True)), by_items)
     values = described["values"]
     by_day = _dense(arrays, "by_day", (len(days), len(values)))
     kept = set(arrays["days_kept"].tolist())

@@ -18,11 +18,19 @@ _DAY_US = 24 * _HOUR_US
 
 @dataclass(frozen=True)
 class ColumnValues:
-    """Values [N] of a column, numbers or texts, and the request in its block that each belongs to [N]."""
+    """Values [N] of a column.
+
+    Attributes:
+        name: of the column.
+        values: numbers or texts.
+        requests: the request in its block that each belongs to.
+        items: hashes of the items that they belong to, of candidates' numbers; else None.
+    """
 
     name: str
     values: "NDArray[np.float32] | pa.Array[Any]"
     requests: NDArray[np.int64]
+    items: NDArray[np.uint64] | None = None
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,12 @@ class RequestBlock:
         """Return the requests at which `kept` [R] is true."""
         rows = np.cumsum(kept) - 1
         columns = tuple(
-            ColumnValues(column.name, _filtered(column.values, kept[column.requests]), rows[column.requests[kept[column.requests]]])
+            ColumnValues(
+                column.name,
+                _filtered(column.values, kept[column.requests]),
+                rows[column.requests[kept[column.requests]]],
+                None if column.items is None else column.items[kept[column.requests]],
+            )
             for column in self.columns
         )
         return RequestBlock(self.shoppers[kept], self.times_us[kept], columns)
@@ -59,7 +72,8 @@ class WindowSketch:
         self.hours.update(dict(zip(*(each.tolist() for each in np.unique(block.times_us // _HOUR_US, return_counts=True)), strict=True)))
         for column in block.columns:
             if isinstance(column.values, np.ndarray):
-                self._number(column.name).add(column.values, groups[column.requests], days[column.requests])
+                items = None if column.items is None else (column.items % np.uint64(GROUPS)).astype(np.uint8)
+                self._number(column.name).add(column.values, groups[column.requests], days[column.requests], items)
             else:
                 self._category(column.name).add(column.values, groups[column.requests], days[column.requests])
 

@@ -99,6 +99,29 @@ def test_values_that_a_shop_adds_every_day_are_no_news() -> None:
     assert comparison.unseen.p > 0.01
 
 
+def _shown(rng: np.random.Generator, rates: np.ndarray, *, days: range, by_items: bool) -> WindowSketch:
+    """4,000 rows of 200 items, each with its item's value of these days."""
+    sketch, rows = WindowSketch(), 4_000
+    items = rng.integers(0, len(rates), rows)
+    hashes = (items.astype(np.uint64) * np.uint64(11400714819323198485)) >> np.uint64(7)
+    column = ColumnValues("x", rates[items].astype(np.float32), np.arange(rows), hashes if by_items else None)
+    times_us = rng.integers(days.start * 86_400_000_000, days.stop * 86_400_000_000, rows)
+    sketch.add(RequestBlock(rng.integers(0, 2**63, rows).astype(np.uint64), times_us, [column]))
+    return sketch
+
+
+@pytest.mark.parametrize("by_items", [True, False])
+def test_items_whose_values_wander_each_for_itself_are_no_drift_as_their_rows_depend_on_each_other(by_items: bool) -> None:
+    rng, alarmed = np.random.default_rng(3), 0
+    for _ in range(60):
+        logs = rng.normal(size=200)
+        wandered = 0.8 * logs + 0.6 * rng.normal(size=200)  # of the same distribution
+        reference = _shown(rng, np.exp(logs), days=range(4), by_items=by_items)
+        later = _shown(rng, np.exp(wandered), days=range(4, 5), by_items=by_items)
+        alarmed += compare_columns(reference, later)["x"].p < 0.05
+    assert alarmed <= 8 if by_items else alarmed > 15  # of 60 at 5 %: more than 8 come once in 500
+
+
 def test_the_false_discovery_rate_holds_over_all_columns_together() -> None:
     columns = {f"c{i}": lognormal() for i in range(12)}
     reference = window(columns, seed=0, days=REFERENCE_DAYS, rows=8_000)

@@ -28,7 +28,8 @@ def sketched(texts: list[str], seed: int) -> WindowSketch:
     numbers[rng.random(2 * n) < 0.1] = np.nan
     times = rng.choice([0, 1, 7, 11], size=n) * DAY_US + rng.integers(0, DAY_US, n)
     columns = (
-        ColumnValues("price", numbers, np.repeat(np.arange(n), 2)),
+        ColumnValues("price", numbers, np.repeat(np.arange(n), 2), rng.integers(0, 2**63, 2 * n).astype(np.uint64)),
+        ColumnValues("age", numbers[:n], np.arange(n)),
         ColumnValues("brand", pa.array(texts, pa.string()), np.arange(n)),
     )
     sketch = WindowSketch()
@@ -41,7 +42,8 @@ def content(sketch: WindowSketch) -> object:
     columns: dict[str, object] = {}
     for name, column in sketch.columns.items():
         if isinstance(column, NumberSketch):
-            columns[name] = (column.counts.tolist(), {day: counts.tolist() for day, counts in column.by_day.items()})
+            by_items = None if column.by_items is None else column.by_items.tolist()
+            columns[name] = (column.counts.tolist(), {day: counts.tolist() for day, counts in column.by_day.items()}, by_items)
         else:
             by_value = {value: column.counts[row].tolist() for value, row in column.values.items()}
             by_day = {(day, value): counts[row] for day, counts in column.by_day.items() for value, row in column.values.items()}

@@ -43,11 +43,13 @@ def test_numbers_of_two_parts_add_up_to_the_whole(values: np.ndarray, cut: int) 
     groups = (np.arange(len(values)) % GROUPS).astype(np.uint8)
     days = (np.arange(len(values)) // 30).astype(np.int32)
     whole, first, second = NumberSketch(), NumberSketch(), NumberSketch()
-    whole.add(values, groups, days)
-    first.add(values[:cut], groups[:cut], days[:cut])
-    second.add(values[cut:], groups[cut:], days[cut:])
+    items = groups[::-1].copy()
+    whole.add(values, groups, days, items)
+    first.add(values[:cut], groups[:cut], days[:cut], items[:cut])
+    second.add(values[cut:], groups[cut:], days[cut:], items[cut:])
     second.merge(first)
     np.testing.assert_array_equal(second.counts, whole.counts)
+    np.testing.assert_array_equal(second.by_items, whole.by_items)
     assert second.by_day.keys() == whole.by_day.keys()
     for day, counts in whole.by_day.items():
         np.testing.assert_array_equal(second.by_day[day], counts)
@@ -97,14 +99,18 @@ def test_a_window_counts_each_value_in_its_requests_group_and_day() -> None:
     block = RequestBlock(
         np.array([3, 64 + 3, 5], np.uint64),
         np.array([0, 86_400_000_000, 86_400_000_000 + 3_600_000_000]),
-        [ColumnValues("price", np.array([1, 2, 2], np.float32), np.array([0, 1, 2]))],
+        [ColumnValues("price", np.array([1, 2, 2], np.float32), np.array([0, 1, 2]), np.array([7, 64 + 7, 8], np.uint64))],
     )
     sketch.add(block)
     price = sketch.columns["price"]
     assert isinstance(price, NumberSketch)
     assert price.counts.sum(axis=1)[[3, 5]].tolist() == [2, 1]
+    assert price.by_items is not None
+    assert price.by_items.sum(axis=1)[[7, 8]].tolist() == [2, 1]
     assert sketch.days == [0, 1]
     assert sketch.hours == {0: 1, 24: 1, 25: 1}
     kept = block.filtered(np.array([False, True, True]))
     assert kept.columns[0].requests.tolist() == [0, 1]
     assert kept.columns[0].values.tolist() == [2, 2]
+    assert kept.columns[0].items is not None
+    assert kept.columns[0].items.tolist() == [64 + 7, 8]
