@@ -1,4 +1,4 @@
-"""Short runs on Kubeflow's real backend: faults of the input, a run of the schedule controller."""
+"""Short runs on Kubeflow's real backend: faults of the input, a run ended by hand, one of the schedule controller."""
 
 import json
 import re
@@ -44,6 +44,28 @@ def test_faults_of_the_input_are_told_in_their_own_sentences_and_arent_looked_fo
         assert "Traceback" in shop.backend.log(first["metadata"]["name"])
         assert f"[{step}] not tried again" in shop.backend.log(second["metadata"]["name"])
         assert "Traceback" not in shop.backend.log(second["metadata"]["name"])
+
+
+def test_a_run_is_ended_by_hand(shop: Shop) -> None:
+    run_id = shop.started(shop.stubbed("shop_ended", Trainer=["sleep", "86400"]))
+    deadline = time.monotonic() + 1_200
+    while not [pod for pod in shop.pods(run_id, "Trainer") if pod["status"].get("phase") == "Running"]:
+        assert time.monotonic() < deadline, f"the Trainer hasn't begun: {shop.ran(run_id)}"
+        time.sleep(1)
+    ended = shop.shelfrank("submit", "--terminate", run_id, "--host", HOST)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"run {run_id} is being ended: {HOST}/#/runs/details/{run_id}\n"
+    # Argo ends the pod by a command in its container, which this kubelet can't start, and the run with it.
+    (pod,) = shop.pods(run_id, "Trainer")
+    while "exceeded its deadline" not in json.dumps(shop.backend.workflow(run_id)["status"]["nodes"]):
+        assert time.monotonic() < deadline, "Argo hasn't ended the Trainer"
+        time.sleep(1)
+    shop.backend.kubectl("delete", "pod", pod["metadata"]["name"])
+    followed = shop.followed(run_id)
+    assert followed.returncode == 1
+    assert f"shelfrank submit: run {run_id} was cancelled: {HOST}/#/runs/details/{run_id}" in followed.stderr
+    assert shop.backend.workflow(run_id)["status"]["phase"] in ("Failed", "Error")
+    assert not shop.ran(run_id) & {"Evaluator", "ServingRehearsal", "Release", "FeatureImportance", "SliceReport"}
 
 
 @pytest.fixture(scope="module")
