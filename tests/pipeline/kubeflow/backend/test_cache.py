@@ -15,8 +15,8 @@ from tests.pipeline.kubeflow.backend.conftest import Shop
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_000)]
 
 NEVER_CACHED = {"DataFingerprint", "Champion", "Release"}
-BY_THE_CHAMPION = {"Evaluator", "SliceReport"}  # Champion's output is a new artifact in each run
-BY_THE_DATA = {"EventExampleGen", "StatisticsGen", "ExampleValidator", "AnomalyGate", "Transform", "Trainer"}
+BY_THE_CHAMPION = {"DriftCheck", "DriftGate", "Evaluator", "SliceReport"}  # Champion's output is a new artifact in each run
+BY_THE_DATA = {"EventExampleGen", "DriftReference", "StatisticsGen", "ExampleValidator", "AnomalyGate", "Transform", "Trainer"}
 BY_THE_MODEL = {"ServingRehearsal", "FeatureImportance"}
 
 

@@ -124,7 +124,8 @@ def plain(value: Any, run_id: str) -> Any:
 
 
 STEPS = (
-    *("AnomalyGate", "Champion", "ContractSchema", "DataFingerprint", "Evaluator", "EventExampleGen", "ExampleValidator"),
+    *("AnomalyGate", "Champion", "ContractSchema", "DataFingerprint", "DriftCheck", "DriftGate", "DriftReference"),
+    *("Evaluator", "EventExampleGen", "ExampleValidator"),
     *("FeatureImportance", "Release", "ServingRehearsal", "SliceReport", "StatisticsGen", "Trainer", "Transform"),
 )
 
