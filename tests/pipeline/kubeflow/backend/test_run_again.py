@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_000)]
 
 NEVER_CACHED = {"DataFingerprint", "Champion", "Release"}
 BY_THE_CHAMPION = {"DriftCheck", "DriftGate", "Evaluator", "SliceReport"}  # Champion's output is a new artifact in each run
-BY_THE_DATA = {"EventExampleGen", "StatisticsGen", "ExampleValidator", "AnomalyGate", "Transform", "Trainer"}
+BY_THE_DATA = {"EventExampleGen", "DriftReference", "StatisticsGen", "ExampleValidator", "AnomalyGate", "Transform", "Trainer"}
 STEPS = NEVER_CACHED | BY_THE_CHAMPION | BY_THE_DATA | {"ContractSchema", "ServingRehearsal", "FeatureImportance"}
 REFUSAL = r"the model was refused, nothing was released: AUC 0\.\d+ .*below 0\.999.*\(source: the artifacts' metadata\)"
 
