@@ -9,8 +9,9 @@ import pytest
 from hypothesis import settings
 
 # The same examples on every run, so that a change that breaks nothing can't fail; `--hypothesis-profile search` draws new ones.
-settings.register_profile("same", derandomize=True)
-settings.register_profile("search")
+# Without a deadline: beside other work an example may take any time.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("search", deadline=None)
 settings.load_profile("same")
 
 # TFRS 0.7 refuses Keras 3; TensorFlow's own log lines aren't warnings that a test could catch.

@@ -9,11 +9,14 @@ import grpc
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc, prediction_log_pb2, prediction_service_pb2_grpc
+from tfx.types.experimental.simple_artifacts import File
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model
 
 from components.champion.baseline import export_baseline
 from components.contract.errors import InputError, RunError
 from components.contract.load import parse_dataset
+from components.drift.sketch.sketch_file import FILE, write_sketch
+from components.drift.sketch.window_sketch import WindowSketch
 from components.rehearsal.component import ServingRehearsal, rehearsed
 from components.rehearsal.remote_server import FOLDER, SERVER, RemoteServer, served_by
 from components.rehearsal.report import Rehearsal
@@ -179,7 +182,7 @@ def test_the_component_blesses_and_hands_on_the_model_with_its_files(model: Path
     assert (blessing.get_int_custom_property("blessed"), blessing.get_int_custom_property("has_model")) == (1, 1)
     handed = tmp_path / "blessing" / "stamped_model"
     assert found.passed
-    files = ("saved_model.pb", "assets.extra/batching_parameters.txt", "assets.extra/tf_serving_warmup_requests")
+    files = ("saved_model.pb", "assets.extra/batching_parameters.txt", "assets.extra/tf_serving_warmup_requests", FILE)
     assert [name for name in files if not (handed / name).exists()] == []
 
 
@@ -190,14 +193,15 @@ def test_the_component_blesses_no_model_that_is_refused(model: Path, tmp_path: P
 
 
 def run_component(model: Path, tmp_path: Path, dataset: str) -> tuple[InfraBlessing, Rehearsal]:
-    examples, exported, blessing = Examples(), Model(), InfraBlessing()
-    for artifact, name in ((examples, "examples"), (exported, "exported"), (blessing, "blessing")):
+    examples, exported, reference, blessing = Examples(), Model(), File(), InfraBlessing()
+    for artifact, name in ((examples, "examples"), (exported, "exported"), (reference, "reference"), (blessing, "blessing")):
         artifact.uri = str(tmp_path / name)
         Path(artifact.uri).mkdir()
     shutil.copytree(model, tmp_path / "exported" / "Format-Serving")
     (tmp_path / "examples" / "Split-test").mkdir()
+    write_sketch(WindowSketch(), tmp_path / "reference" / FILE)
     with tf.io.TFRecordWriter(str(tmp_path / "examples" / "Split-test" / "part")) as writer:
         for record in REQUESTS:
             writer.write(record)
-    ServingRehearsal.test_call(examples=examples, model=exported, dataset=dataset, code="c", blessing=blessing)
+    ServingRehearsal.test_call(examples=examples, model=exported, reference=reference, dataset=dataset, code="c", blessing=blessing)
     return blessing, Rehearsal.from_json(json.loads((tmp_path / "blessing" / "rehearsal.json").read_text()))
