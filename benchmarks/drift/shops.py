@@ -17,12 +17,12 @@ from components.drift.sketch.example_block import request_block
 from components.drift.sketch.examples import batches
 from components.drift.sketch.quality_sums import RankedLists
 from components.drift.sketch.window_sketch import ColumnValues, RequestBlock
+from components.ingest.requests.splits import SPLITS
 from components.simulator import ShopConfig, simulate
 
 WARM_UP_DAYS = 14
 """First days of a log, in which its histories and counts fill; the trees are trained on them."""
 
-SPLITS = ("train", "eval", "test")
 _HOUR_US = 3_600_000_000
 _TREES = {
     "objective": "binary",

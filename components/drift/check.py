@@ -31,11 +31,6 @@ class Window:
     sketch: WindowSketch = field(default_factory=WindowSketch)
     quality: QualitySums = field(default_factory=QualitySums)
 
-    def merge(self, other: "Window") -> None:
-        """Add another window."""
-        self.sketch.merge(other.sketch)
-        self.quality.merge(other.quality)
-
 
 @dataclass(frozen=True)
 class Check:

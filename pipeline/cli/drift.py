@@ -18,11 +18,12 @@ from pipeline.results.atomic_write import write_atomically
 from pipeline.results.result import read_result
 from pipeline.terminal.console import console, print_json
 from pipeline.terminal.display import display
+from pipeline.terminal.exit_code import EXIT_FROZEN
 
 if TYPE_CHECKING:
     from components.contract.storage.object_store import Address
 
-EXITS = {Action.NOTHING: 0, Action.RETRAIN_WARM: 10, Action.RETRAIN_FULL: 11, Action.FREEZE: 12}
+EXITS = {Action.NOTHING: 0, Action.RETRAIN_WARM: 10, Action.RETRAIN_FULL: 11, Action.FREEZE: EXIT_FROZEN}
 
 
 def drift(args: Namespace, releases: "Path | Address") -> int:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from components.drift.comparison.clustered_tests import Change, Windows, mean_change, mean_error, shares_change
-from components.drift.comparison.effects import l_infinity
+from components.drift.comparison.effects import constant_cell, l_infinity
 from components.drift.sketch.category_sketch import CategorySketch
 from components.drift.sketch.number_sketch import GROUPS
 
@@ -54,15 +54,14 @@ def compare_categories(reference: CategorySketch, window: CategorySketch) -> Cat
     values = _most_frequent(reference, window)
     cells = _windows(reference, window, ["", *values]).mapped(lambda counts: counts[:, 1:])
     shares = tuple(each.sum(axis=0) / each.sum() for each in (cells.reference, cells.window))
-    top = int(np.argmax(shares[1]))
-    constant = values[top] if top < len(values) and shares[1][top] >= 0.99 and shares[0][top] < 0.9 else None
+    constant = constant_cell(shares[0], shares[1])
     return CategoryComparison(
         missing=missing,
         p=shares_change(cells),
         effect=l_infinity(shares[0], shares[1]),
         unseen=unseen,
         unseen_values=names,
-        constant=constant,
+        constant=None if constant is None or constant == len(values) else values[constant],
         cells=((*values, "other"), shares[0], shares[1]),
     )
 

@@ -40,7 +40,13 @@ def compare_columns(reference: WindowSketch, window: WindowSketch) -> dict[str, 
 
 def p_values(comparisons: Mapping[str, Comparison]) -> dict[tuple[str, ...], float]:
     """Return the p value of each test of each column, by ("column", name, test)."""
-    return {("column", name, test): p for name, comparison in comparisons.items() for test, p in _p_values(comparison).items()}
+    tests: dict[tuple[str, ...], float] = {}
+    for name, comparison in comparisons.items():
+        tests[("column", name, "distribution")] = comparison.p
+        tests[("column", name, "missing")] = comparison.missing.p
+        if isinstance(comparison, CategoryComparison):
+            tests[("column", name, "unseen")] = comparison.unseen.p
+    return tests
 
 
 def significant(tests: Mapping[tuple[str, ...], float], *, false_discovery_rate: float) -> set[tuple[str, ...]]:
@@ -74,8 +80,3 @@ def _compare(reference: NumberSketch | CategorySketch, window: NumberSketch | Ca
     if isinstance(reference, CategorySketch) and isinstance(window, CategorySketch):
         return compare_categories(reference, window)
     raise TypeError("expected a column of one kind in both windows, got numbers and texts")
-
-
-def _p_values(comparison: Comparison) -> Mapping[str, float]:
-    values = {"distribution": comparison.p, "missing": comparison.missing.p}
-    return {**values, "unseen": comparison.unseen.p} if isinstance(comparison, CategoryComparison) else values

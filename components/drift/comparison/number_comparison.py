@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.drift.comparison.clustered_tests import Change, Windows, mean_change, shares_change
-from components.drift.comparison.effects import jensen_shannon
+from components.drift.comparison.effects import constant_cell, jensen_shannon
 from components.drift.sketch.number_sketch import BINS, MISSING, NumberSketch, ascending_bins, bin_values
 
 CELLS = 12
-CONSTANT = 0.99  # share of one value above which a column tells nothing
 _RESIDUE = 0.25  # of the divergence that may be left after a common factor is taken out, for the factor to be the cause
 
 Floats = NDArray[np.float64]
@@ -50,8 +49,8 @@ def compare_numbers(reference: NumberSketch, window: NumberSketch) -> NumberComp
     groupings = [windows, *_by_items(windows, reference, window)]
     present = np.array([0.0, 1.0])
     missing = max((mean_change(each.mapped(_presence), present) for each in groupings), key=lambda change: change.p)
-    fine = windows.mapped(lambda counts: counts[:, _ORDER])
-    old, new = fine.reference.sum(axis=0), fine.window.sum(axis=0)
+    old, new = (counts.sum(axis=0)[_ORDER] for counts in (windows.reference, windows.window))
+    median = reference.quantile(0.5), window.quantile(0.5)
     if not old.sum() or not new.sum():
         empty = np.zeros(0)
         return NumberComparison(
@@ -59,24 +58,23 @@ def compare_numbers(reference: NumberSketch, window: NumberSketch) -> NumberComp
             p=1.0,
             effect=0.0,
             superiority=0.5,
-            median=(_quantile(old, 0.5), _quantile(new, 0.5)),
+            median=median,
             factor=None,
             constant=None,
             cells=(empty, empty, empty),
         )
     ranks, starts = _mid_ranks(old), _cells(old)
-    coarse = fine.mapped(lambda counts: np.add.reduceat(counts, starts, axis=1))
-    shares = coarse.reference.sum(axis=0) / old.sum(), coarse.window.sum(axis=0) / new.sum()
-    effect = jensen_shannon(*shares)
+    shares = np.add.reduceat(old, starts) / old.sum(), np.add.reduceat(new, starts) / new.sum()
+    constant = constant_cell(old, new)
     edges = np.append(_VALUES[starts], _VALUES[np.flatnonzero(old + new)[-1]])
     return NumberComparison(
         missing=missing,
         p=max(_p_value(each.mapped(lambda counts: counts[:, _ORDER]), ranks, starts) for each in groupings),
-        effect=effect,
-        superiority=mean_change(fine, ranks).window,
-        median=(_quantile(old, 0.5), _quantile(new, 0.5)),
+        effect=jensen_shannon(*shares),
+        superiority=float(new @ ranks / new.sum()),
+        median=median,
         factor=_factor(old, new),
-        constant=_constant(old, new),
+        constant=None if constant is None else float(_VALUES[constant]),
         cells=(edges, *shares),
     )
 
@@ -123,21 +121,12 @@ def _cells(counts: Floats) -> NDArray[np.int64]:
     return np.unique(np.concatenate([[0], cuts[cuts < len(counts)]]))
 
 
-def _quantile(counts: Floats, share: float) -> float:
-    return float(_VALUES[np.searchsorted(np.cumsum(counts), share * counts.sum())]) if counts.sum() else math.nan
-
-
-def _constant(old: Floats, new: Floats) -> float | None:
-    top = int(np.argmax(new))
-    return float(_VALUES[top]) if new[top] >= CONSTANT * new.sum() and old[top] < 0.9 * old.sum() else None
-
-
 def _factor(old: Floats, new: Floats) -> float | None:
     """Return the factor that takes the reference's values to the window's, if a factor explains the change.
 
-    It is estimated from the medians of the logarithms of positive and of negative values.
+    It is estimated from the means of the logarithms of magnitudes, without zeros.
     """
-    nonzero = (_VALUES != 0) & np.isfinite(_VALUES)
+    nonzero = _VALUES != 0
     logs = np.log(np.abs(_VALUES, where=nonzero, out=np.ones_like(_VALUES)))
 
     def middle(counts: Floats) -> tuple[float, float]:

@@ -3,13 +3,11 @@
 import math
 from collections.abc import Mapping
 
-import numpy as np
-
 from components.drift.comparison.compare import ColumnChange
 from components.drift.comparison.number_comparison import NumberComparison
 from components.drift.comparison.volume import Volume
 from components.drift.decision import Action, Reason
-from components.drift.sketch.number_sketch import MAGNITUDES, MISSING, NumberSketch, ascending_bins, bin_values
+from components.drift.sketch.number_sketch import MAGNITUDES, MISSING, NumberSketch
 from components.drift.sketch.window_sketch import WindowSketch
 
 DELAY = "delay_s"
@@ -20,8 +18,6 @@ LOST = 0.75
 _BEFORE = 0.02  # rise of the share of interactions stamped before their request from which a clock is wrong
 _QUANTILES = (0.1, 0.25, 0.5)  # of delays: a clock moves them all by as much
 _LEAST_S = 1.0
-_ORDER = ascending_bins()
-_VALUES = bin_values()[_ORDER]
 
 
 def volume_reasons(volume: Volume | None, *, surely: bool) -> list[Reason]:
@@ -52,13 +48,8 @@ def delay_reasons(reference: WindowSketch, window: WindowSketch, columns: Mappin
     if before[1] - before[0] >= _BEFORE:
         text = f"interactions: {before[1]:.1%} are stamped before their own request, in the reference {before[0]:.1%}; clocks differ."
         return [Reason(action=Action.FREEZE, kind="clock skew", subject="interactions", text=text)]
-    moved = [high - low for low, high in zip(_quantiles(old), _quantiles(new), strict=True)]
+    moved = [new.quantile(share) - old.quantile(share) for share in _QUANTILES]
     if math.isfinite(moved[0]) and abs(moved[0]) >= _LEAST_S and max(moved) - min(moved) <= 0.5 * abs(moved[0]):
         text = f"interactions: all come {moved[0]:+.3g} s later after their request than in the reference; clocks differ."
         return [Reason(action=Action.FREEZE, kind="clock skew", subject="interactions", text=text)]
     return []
-
-
-def _quantiles(sketch: NumberSketch) -> list[float]:
-    counts = np.cumsum(sketch.counts.sum(axis=0, dtype=np.int64)[_ORDER])
-    return [float(_VALUES[np.searchsorted(counts, share * counts[-1])]) if counts[-1] else math.nan for share in _QUANTILES]

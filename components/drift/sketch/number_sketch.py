@@ -7,6 +7,7 @@ variance, by day, and, of candidates' columns, by group of items: rows of an ite
 shopper do.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -63,6 +64,11 @@ class NumberSketch:
         for day, counts in other.by_day.items():
             self.by_day[day] = self.by_day[day] + counts if day in self.by_day else counts.copy()
 
+    def quantile(self, share: float) -> float:
+        """Return the value in the middle of the bin up to which a share of the rows is; NaN where none has a value."""
+        counts = np.cumsum(self.counts.sum(axis=0, dtype=np.int64)[_ORDER])
+        return float(_VALUES[np.searchsorted(counts, share * counts[-1])]) if counts[-1] else math.nan
+
 
 def bin_values() -> NDArray[np.float64]:
     """Return the value in the middle of each bin [BINS], in the order of bins."""
@@ -75,6 +81,10 @@ def bin_values() -> NDArray[np.float64]:
 def ascending_bins() -> Ints:
     """Return the bins in the order of their values."""
     return np.concatenate([np.arange(BINS - 1, MAGNITUDES - 1, -1), np.arange(MAGNITUDES)])
+
+
+_ORDER = ascending_bins()
+_VALUES = bin_values()[_ORDER]
 
 
 @compiled
