@@ -101,7 +101,9 @@ def create_pipeline(config: GraphConfig) -> Pipeline:
     fingerprints, ingest = _ingestion(config)
     examples = ingest.outputs["examples"]
     schema, statistics, validator, gate = _data_checks(config, examples)
-    champion = Champion(push_destination=config.push_destination, version=config.champion, **config.versioned)
+    champion = Champion(
+        push_destination=config.push_destination, version=config.champion, training_start=config.training_start, **config.versioned
+    )
     drift = DriftCheck(examples=examples, champion=champion.outputs["model"], **config.versioned)
     drift_gate = DriftGate(report=drift.outputs["report"], dataset=config.dataset)
     transform = _transform(config, examples, schema)
@@ -201,19 +203,22 @@ def _tuner(config: GraphConfig, training: dict[str, Any]) -> BaseNode:
 
 def _trainer(config: GraphConfig, shop: Dataset, training: dict[str, Any], champion: BaseNode, tuners: Sequence[BaseNode]) -> BaseNode:
     # Without a warm start the champion is no input of the Trainer: another champion is no reason to train again.
-    start = config.training_start
-    warm_start = started(ranker_config(shop), start).warm_start if isinstance(start, str) else True  # else each run says
-    extra_config: dict[str, Any] = {}
-    if warm_start:
+    start, base, extra_config = config.training_start, {}, {}
+    base_model: Channel | None = None
+    if not isinstance(start, str):  # each run says
+        base = {"base": champion.outputs["base"].future()[0].value, "push_destination": config.push_destination}
+    elif started(ranker_config(shop), start).warm_start:
+        base_model = champion.outputs["model"]
         extra_config["champion"] = f"release {config.champion}" if config.champion >= 0 else "the release in force"
     if config.checkpoints is not None:
         extra_config["checkpoints"] = config.checkpoints
     return Trainer(
-        base_model=champion.outputs["model"] if warm_start else None,
+        base_model=base_model,
         hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
         custom_config=config.versioned | extra_config,
         training_steps=config.training_steps,
         training_start=start,
+        **base,
         **training,
     )
 

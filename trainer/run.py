@@ -81,7 +81,9 @@ def checkpoint_folder(fn_args: FnArgs) -> str | None:
             return None
         root = os.path.join(os.path.dirname(os.path.dirname(os.path.normpath(run_dir))), "checkpoints")
     custom_config = {name: value for name, value in sorted(fn_args.custom_config.items()) if name != "checkpoints"}
-    values = [custom_config, *(getattr(fn_args, name, None) for name in ("base_model", "hyperparameters")), tf.__version__]
+    # Where the settings name it, the folder of the model is another in each attempt.
+    base_model = None if "base" in custom_config else getattr(fn_args, "base_model", None)
+    values = [custom_config, base_model, getattr(fn_args, "hyperparameters", None), tf.__version__]
     values += [steps] if (steps := getattr(fn_args, "train_steps", None)) else []
     digest = hashlib.sha256(json.dumps(values, default=str).encode())
     graph_files = sorted(os.path.join(folder, name) for folder, _, names in tf.io.gfile.walk(fn_args.transform_output) for name in names)

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import TypedDict
 
 from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -12,17 +13,33 @@ from components.champion.baseline_rule import BASELINE
 from components.contract.columns import input_columns
 from components.contract.load import parse_dataset
 from components.contract.storage.object_store import Address
-from components.contract.storage.store_layout import RELEASES, UNFINISHED
+from components.contract.storage.store_layout import RELEASES
 from components.release.labels import in_force
-from components.release.manifest import FILE, read_manifest
+from components.release.manifest import read_manifest
+from components.release.publish import download_model
 
 _log = logging.getLogger("shelfrank.progress")
 
 
+class Base(TypedDict):
+    """Where training starts.
+
+    Attributes:
+        base: the release's number and the digest of its model, `3 6f1e...`; "": random weights.
+    """
+
+    base: str
+
+
 @component
 def Champion(  # noqa: N802 - TFX names a component by its function
-    dataset: Parameter[str], push_destination: Parameter[str], version: Parameter[int], code: Parameter[str], model: OutputArtifact[Model]
-) -> None:
+    dataset: Parameter[str],
+    push_destination: Parameter[str],
+    version: Parameter[int],
+    training_start: Parameter[str],
+    code: Parameter[str],
+    model: OutputArtifact[Model],
+) -> Base:
     """Write the champion as a model that Evaluator loads, and its name as the artifact's property `champion`.
 
     Args:
@@ -31,8 +48,13 @@ def Champion(  # noqa: N802 - TFX names a component by its function
         version: the release in force; 0: there is none, so the baseline is written, as it is for a release that reads
             columns which the dataset file no longer has; -1: the one in force when this runs, the release labelled
             `stable` or else the newest.
+        training_start: `warm`: from the champion's weights; `full`: from random ones; "": as the dataset file says.
         code: version of the code, part of TFX's cache key.
         model: the artifact that the champion is written to.
+
+    Returns:
+        What training starts from. As text it is a part of the Trainer's cache key where the champion isn't its input:
+        after a full start another champion is no reason to train again.
     """
     shop = parse_dataset(dataset)
     releases = Address.parse(push_destination) / RELEASES
@@ -44,9 +66,7 @@ def Champion(  # noqa: N802 - TFX names a component by its function
         columns = ", ".join(sorted(lacking))
         _log.warning("release %d reads columns that the dataset file no longer has (%s): the dull baseline stands in", chosen, columns)
     if chosen and not lacking:
-        for file in release.files():
-            if file != FILE and not file.startswith(UNFINISHED):
-                (release / file).download(target / file)
+        download_model(release, target)
         name = f"release {chosen}"
     else:
         from components.champion.baseline import export_baseline  # imports TensorFlow, which a copy of a release doesn't need
@@ -55,6 +75,8 @@ def Champion(  # noqa: N802 - TFX names a component by its function
         name = BASELINE
     model.set_string_custom_property("champion", name)
     _log.info("champion: %s", name)
+    warm = training_start == "warm" or (not training_start and bool(shop.model.get("warm_start")))
+    return {"base": f"{chosen} {read_manifest(release).content}" if warm and chosen else ""}
 
 
 def _lacking(release: Address, there: set[str]) -> set[str]:

@@ -20,7 +20,7 @@ from components.contract.storage.atomic_files import new_folder
 from components.contract.storage.file_lock import locked
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import MANIFEST, UNFINISHED, complete, find_versions, versions_in
-from components.release.manifest import Manifest, read_manifest
+from components.release.manifest import FILE, Manifest, read_manifest
 from components.release.serving_bundle import ServingBundle
 
 _SAVED_MODEL = "saved_model.pb"
@@ -74,6 +74,13 @@ def content_digest(model: str | Path) -> str:
         with path.open("rb") as file:
             digest.update(f"{path.relative_to(model).as_posix()}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()
+
+
+def download_model(release: Address, target: Path) -> None:
+    """Copy a release's model, without its manifest, to a folder."""
+    for file in release.files():
+        if file != FILE and not file.startswith(UNFINISHED):
+            (release / file).download(target / file)
 
 
 def _put_into_folder(model: Path, releases: Path, manifest: Manifest, serving: ServingBundle | None) -> Manifest:

@@ -1,6 +1,7 @@
 """Find the cause of an error inside what Beam and TFX wrap around it."""
 
 import re
+from collections.abc import Iterator
 
 from components.contract.errors import DatasetFileError, InputError, RefusedModel, RunError, ShelfRankError
 from pipeline.beam.remedies import remedy_of
@@ -27,12 +28,27 @@ def root_cause(error: BaseException, *, step: str, log: str) -> ShelfRankError:
 
 
 def _kind_and_text(error: BaseException) -> tuple[str, str]:
-    cause = error
-    while not isinstance(cause, ShelfRankError) and (inner_cause := cause.__cause__ or cause.__context__) is not None:
-        cause = inner_cause
-    if isinstance(cause, ShelfRankError):
-        return type(cause).__name__, str(cause)
+    on_purpose = next((each for each in _chain(error) if isinstance(each, ShelfRankError)), None)
+    if on_purpose is not None:
+        return type(on_purpose).__name__, str(on_purpose)
     if raised := _RAISED.findall(str(error)):  # An error of another process or thread arrives as the text of its traceback.
         kind, text = raised[-1]
         return kind, text
+    cause = error
+    while (inner := cause.__cause__ or _wrapped(cause)) is not None:
+        cause = inner
     return type(cause).__name__, next(iter(str(cause).strip().splitlines()), "")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    each: BaseException | None = error
+    while each is not None:
+        yield each
+        each = each.__cause__ or each.__context__
+
+
+def _wrapped(error: BaseException) -> BaseException | None:
+    """Return the error that was being handled where this one repeats its text: else this one is an error of its own, as
+    of a folder that can't be made after it wasn't found."""
+    handled = error.__context__
+    return handled if handled is not None and str(handled) and str(handled) in str(error) else None

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from tfx.dsl.compiler.compiler import Compiler
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
 
 from pipeline.graph import GraphConfig, create_pipeline
@@ -110,6 +111,14 @@ def test_a_run_says_itself_whether_training_starts_warm() -> None:
     dataset = DATASET + "model: {warm_start: true, warm_window: 1d}\n"
     assert "base_model" in compiled(training_start="warm")["Trainer"].inputs.inputs
     assert "base_model" not in compiled(training_start="full", dataset=dataset)["Trainer"].inputs.inputs
+
+
+def test_where_the_run_says_how_training_starts_the_trainer_hears_of_a_base_and_not_of_the_champion() -> None:
+    asked = RuntimeParameter(name="training_start", ptype=str, default="")
+    trainer = compiled(champion=-1, training_start=asked)["Trainer"]
+    assert "base_model" not in trainer.inputs.inputs
+    assert "Champion" in trainer.upstream_nodes
+    assert {"base", "push_destination"} <= set(trainer.parameters.parameters)
 
 
 def test_a_champion_that_is_chosen_at_run_time_has_no_number(nodes) -> None:

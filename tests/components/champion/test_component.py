@@ -10,7 +10,7 @@ from components.champion.component import Champion
 from components.contract.errors import ShelfRankError
 from components.contract.storage.labels import Labels
 from components.release.labels import write_labels
-from components.release.manifest import Manifest
+from components.release.manifest import Manifest, read_manifest
 from components.release.publish import publish
 
 DATASET = """
@@ -34,10 +34,17 @@ def released(tmp_path: Path, *, store: str | None = None, graph: str = "a graph"
     publish(tmp_path / "model", f"{store or tmp_path}/releases", replace(FACTS, **facts))
 
 
-def champion(tmp_path: Path, version: int, *, store: str | None = None) -> tuple[Path, str]:
+def call(tmp_path: Path, version: int, *, store: str | None = None, start: str = "", more: str = "") -> tuple[Model, str]:
     artifact = Model()
     artifact.uri = str(tmp_path / "champion")
-    Champion.test_call(dataset=DATASET, push_destination=store or str(tmp_path), version=version, code="c", model=artifact)
+    told = Champion.test_call(
+        dataset=DATASET + more, push_destination=store or str(tmp_path), version=version, training_start=start, code="c", model=artifact
+    )
+    return artifact, told["base"]
+
+
+def champion(tmp_path: Path, version: int, *, store: str | None = None) -> tuple[Path, str]:
+    artifact, _ = call(tmp_path, version, store=store)
     return tmp_path / "champion" / "Format-Serving", artifact.get_string_custom_property("champion")
 
 
@@ -87,3 +94,16 @@ def test_at_run_time_what_is_labelled_stable_is_champion_before_anything_newer(t
         released(tmp_path, graph=graph)
     write_labels(Labels("shop", "/releases", {"stable": (1,)}), tmp_path / "releases")
     assert champion(tmp_path, -1)[1] == "release 1"
+
+
+WARM = "model: {warm_start: true}\n"
+
+
+@pytest.mark.parametrize(("start", "more", "warm"), [("", "", False), ("", WARM, True), ("warm", "", True), ("full", WARM, False)])
+def test_training_starts_from_the_champion_as_the_run_says_or_else_the_dataset_file(
+    tmp_path: Path, start: str, more: str, warm: bool
+) -> None:
+    assert call(tmp_path / "none", 0, start=start, more=more)[1] == ""
+    released(tmp_path)
+    base = call(tmp_path, 1, start=start, more=more)[1]
+    assert base == (f"1 {read_manifest(tmp_path / 'releases' / '1').content}" if warm else "")

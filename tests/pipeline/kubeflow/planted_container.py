@@ -4,6 +4,7 @@ backwards          the Trainer's model is exported with its scores turned round
 killed-training    the first attempt is killed when the first epoch has ended
 killed-publishing  the first attempt is killed when the release is copied and hasn't its name yet
 full-disk          each folder of an output is a file system without room for a file; mounts, and so needs a pod of its own
+full-store         the store's is one; likewise
 """
 
 import json
@@ -36,9 +37,17 @@ class _Killer(logging.Handler):
 def fill_disks(invocation: str) -> None:
     for name, listed in json.loads(invocation)["outputs"]["artifacts"].items():
         if name != LOG_ARTIFACT:
-            folder = ArtifactPaths.here().local(listed["artifacts"][0]["uri"])
-            Path(folder).mkdir(parents=True)
-            subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=1", "tmpfs", folder], check=True)
+            folder = Path(ArtifactPaths.here().local(listed["artifacts"][0]["uri"]))
+            folder.mkdir(parents=True)
+            fill(folder)
+
+
+def fill_store(invocation: str) -> None:
+    fill(Path(json.loads(invocation)["inputs"]["parameterValues"]["push_destination"]))
+
+
+def fill(folder: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=1", "tmpfs", str(folder)], check=True)
 
 
 def plant(name: str, arguments: list[str]) -> None:
@@ -59,9 +68,11 @@ def plant(name: str, arguments: list[str]) -> None:
         logging.getLogger(PROGRESS).addHandler(_Killer())
     elif name == "killed-publishing" and first:
         Path.rename = die
-    elif name == "full-disk":
-        fill_disks(arguments[arguments.index("--json_serialized_invocation_args") + 1])
+    elif name in _FULL:
+        _FULL[name](arguments[arguments.index("--json_serialized_invocation_args") + 1])
 
+
+_FULL = {"full-disk": fill_disks, "full-store": fill_store}
 
 if __name__ == "__main__":
     plant(sys.argv[1], sys.argv[2:])

@@ -32,6 +32,20 @@ def test_the_cause_counts_and_not_what_was_wrapped_around_it() -> None:
     assert str(tell(outer)) == "Trainer: no such column"
 
 
+def test_an_error_that_came_up_while_another_was_handled_is_the_cause_unless_it_repeats_its_text() -> None:
+    def raised(text: str) -> BaseException:
+        try:
+            try:
+                raise FileNotFoundError("models/3/assets.extra")
+            except FileNotFoundError:
+                raise OSError(text)  # noqa: B904 - as of a folder that is made since it wasn't found
+        except OSError as error:
+            return error
+
+    assert str(tell(raised("No space left on device"))).startswith("Trainer failed: OSError: No space left on device")
+    assert str(tell(raised("while writing: models/3/assets.extra"))).startswith("Trainer failed: FileNotFoundError: models/3/assets.extra")
+
+
 @pytest.mark.parametrize(
     ("error", "text"),
     [

@@ -76,11 +76,22 @@ class Shop:
         (self.folder / f"{name}-cluster.yaml").write_text(cluster)
         ended = self.shelfrank("compile", dataset.name, "--cluster", f"{name}-cluster.yaml", "-o", file.name)
         assert ended.returncode == 0, ended.stderr
+        self.plant(file, **plants)
+        return file.name
+
+    def planted(self, file: str, name: str, **plants: str) -> str:
+        """Copy a compiled pipeline to NAME.yaml, with plants in its steps' containers, and return the copy's name."""
+        copied = self.folder / f"{name}.yaml"
+        shutil.copyfile(self.folder / file, copied)
+        self.plant(copied, **plants)
+        return copied.name
+
+    def plant(self, file: Path, **plants: str) -> None:
+        """Plant faults in the containers of a compiled pipeline's steps."""
         spec, platform = yaml.safe_load_all(file.read_text(encoding="utf-8"))
         for step, plant in plants.items():
             spec["deploymentSpec"]["executors"][f"{step}_executor"]["container"]["command"] = ["python", str(PLANTED), plant]
         file.write_text(yaml.safe_dump_all([spec, platform]), encoding="utf-8")
-        return file.name
 
     def stubbed(self, name: str, *, cluster: str = CLUSTER, pipeline_root: str | None = None, **others: list[str] | None) -> str:
         """Compile a pipeline to NAME.yaml whose containers only write their outputs, and return the file's name.

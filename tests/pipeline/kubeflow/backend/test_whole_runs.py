@@ -14,7 +14,7 @@ from tests.pipeline.kubeflow.backend.conftest import Shop
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_600)]
 
-STEPS = 14
+STEPS = 17
 
 
 @pytest.fixture(scope="module")
