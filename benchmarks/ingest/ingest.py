@@ -105,9 +105,9 @@ def runner(threads: int) -> list[str]:
     return ["--runner=FnApiRunner", "--direct_running_mode=multi_threading", f"--direct_num_workers={threads}"]
 
 
-def run(shop: Path, out: Path, beam_args: Sequence[str]) -> dict[str, int]:
+def run(shop: Path, out: Path, beam_args: Sequence[str], dataset: Path = DATASET) -> dict[str, int]:
     """Ingest as EventExampleGen does; return the counts of its report."""
-    text, reported = DATASET.read_text(), out / "report.json"
+    text, reported = dataset.read_text(), out / "report.json"
     blocks = layout(parse_dataset(text), str(shop))
     partitions = max(1, -(-blocks.rows // PARTITION_ROWS))
     work, examples, state = (str(out / name) for name in (".work", "examples", "state"))

@@ -33,6 +33,8 @@ class ShopConfig:
         start: first day of the log (from midnight UTC).
         shoppers: number of shoppers by the last day; `None`: one for each 150 events.
         products: number of products by the last day; `None`: one for each 400 events.
+        product_days: days after which a product leaves the shop, unless it is among the newest of its category; `None`:
+            none leaves. With 365 about as many leave as come where the log is about a third of a year.
         candidates: least and greatest number of products shown for one request.
         order_noise: standard deviation of the noise in the shop's order; 0: by popularity (and the intended category)
             alone.
@@ -54,6 +56,7 @@ class ShopConfig:
     start: date = date(2026, 1, 5)
     shoppers: int | None = None
     products: int | None = None
+    product_days: int | None = None
     candidates: tuple[int, int] = (10, 20)
     order_noise: float = 0.7
     examination_decay: float = 0.25
@@ -72,6 +75,8 @@ class ShopConfig:
             _in_range("shoppers", self.shoppers, MIN_SHOPPERS, 1_000_000_000)
         if self.products is not None:
             _in_range("products", self.products, MIN_PRODUCTS, 100_000_000)
+        if self.product_days is not None:
+            _in_range("product_days", self.product_days, 1, 3_650)
         least, greatest = self.candidates
         if not 1 <= least <= greatest <= MAX_CANDIDATES:
             raise ShopConfigError(f"candidates: expected 1 <= least <= greatest <= {MAX_CANDIDATES}, got {self.candidates}")

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from components.simulator import vocabulary
-from components.simulator.season import category_season
+from components.simulator.season import DAY_US, category_season
 from components.simulator.world import Floats, Ints, World
 
 SEARCH, CATEGORY, HOME = range(3)
@@ -24,6 +24,7 @@ _INTENT_SHARE = np.array([0.7, 1.0, 0.3])  # by page
 _SPARE_DRAWS = 6
 _ADJECTIVE_IN_QUERY = 0.4
 _ORDER_BY_INTENT = 0.4
+_STAY = 10  # products of each category that never leave, or a request might not find enough
 
 
 @dataclass(frozen=True)
@@ -132,11 +133,12 @@ class _Sampler:
     """Sampler of the products on sale at a time by popularity, as pairs `request * products + item`."""
 
     def __init__(self, world: World, time_us: int) -> None:
-        products = world.products
+        products, days = world.products, world.config.product_days
         self._n = len(products.category)
-        self._low = products.rows[:-1]
-        on_sale = np.add.reduceat(products.created_us < time_us, self._low)
-        self._high = self._low + on_sale
+        first = products.rows[:-1]
+        come = np.add.reduceat(products.created_us < time_us, first)
+        left = 0 if days is None else np.add.reduceat(products.created_us < time_us - days * DAY_US, first)
+        self._low, self._high = first + np.clip(left, 0, np.maximum(come - _STAY, 0)), first + come
         self._weight = np.concatenate([[0.0], np.cumsum(np.exp(products.popularity))])
 
     def request(self, pair: Ints) -> Ints:

@@ -74,7 +74,7 @@ def check_drift(config: DriftConfig, *, say: Say) -> DriftReport:
         read = read_log(config.log, config.dataset, span, version=version, say=say)
         subject = Subject(
             release=name,
-            reference=_with_service(reference, read.before),
+            reference=with_service(reference, read.before),
             window=read.window,
             left_out=read.left_out,
             counts=read.counts,
@@ -104,7 +104,7 @@ def _reference(releases: Path | Address, version: int) -> WindowSketch:
         return read_sketch(copy)
 
 
-def _with_service(reference: WindowSketch, before: Window) -> Window:
+def with_service(reference: WindowSketch, before: Window) -> Window:
     """Add what examples don't have, scores, delays and quality, from the release's days in service before the window."""
     added = {name: before.sketch.columns[name] for name in (SCORE, DELAY) if name in before.sketch.columns}
     return Window(WindowSketch(reference.columns | added, reference.requests, reference.hours), before.quality)
