@@ -20,7 +20,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
-from components.contract.base_model import BOUNDARY_SCHEMA, DURATION_SCHEMA
+from components.contract.base_model import BOUNDARY_SCHEMA, DURATION_SCHEMA, START_SCHEMA
 from components.contract.json_schema import finished, json_schema
 from components.contract.sources import Files, TimeNotation
 from components.evaluation.display_names import metric_caption, metric_meaning
@@ -297,6 +297,8 @@ def _type(schema: dict[str, Any]) -> str:
         return _UNIONS.get(names, names)
     if schema.get("pattern") == DURATION_SCHEMA["pattern"]:
         return "duration"
+    if schema.get("examples") == START_SCHEMA["examples"]:
+        return "date or duration"
     kind = schema.get("type")
     if isinstance(kind, list):  # written as text or as a number
         return "share or date" if schema.get("examples") == BOUNDARY_SCHEMA["examples"] else "share"

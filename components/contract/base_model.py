@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_validator
@@ -80,6 +80,22 @@ def boundary(value: Any) -> Any:
     raise ValueError(expected)
 
 
+def window_start(value: Any) -> Any:
+    """Parse the start of a window: a length before its end such as `"60d"` to a timedelta, a date or date-time to UTC."""
+    if isinstance(value, timedelta):
+        return value
+    try:
+        length_s = seconds(value)
+    except ValueError:
+        moment = boundary(value)
+        if isinstance(moment, datetime):
+            return moment
+        raise ValueError(f"expected a date such as 2026-01-31, or a length such as 60d, got {value!r}") from None
+    if not length_s:
+        raise ValueError(f"expected a length above 0 such as 60d, got {value!r}")
+    return timedelta(seconds=length_s)
+
+
 def share(value: Any) -> float:
     """Parse a share from 0% to 100%: `"1%"` to 0.01."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", str(value).strip())
@@ -98,8 +114,10 @@ DURATION_SCHEMA = {
     "examples": ["30m", "7d"],
 }
 BOUNDARY_SCHEMA = {"type": ["string", "number"], "examples": ["15%", "2026-01-31"]}
+START_SCHEMA = {"type": "string", "examples": ["60d", "2026-01-31"]}
 SHARE_SCHEMA = {"type": ["string", "number"], "examples": ["1%", "100%"]}
 
 Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema(DURATION_SCHEMA)]
 Boundary = Annotated[float | datetime, BeforeValidator(boundary), WithJsonSchema(BOUNDARY_SCHEMA)]
+Start = Annotated[timedelta | datetime, BeforeValidator(window_start), WithJsonSchema(START_SCHEMA)]
 Share = Annotated[float, BeforeValidator(share), WithJsonSchema(SHARE_SCHEMA)]

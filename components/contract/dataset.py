@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from components.contract.base_model import Boundary, Duration, Share, Strict
+from components.contract.base_model import Boundary, Duration, Share, Start, Strict
 from components.contract.features import NAME, OWN, Feature, GivenFeature, History, StateFeature
 from components.contract.sources import (
     AMOUNTS,
@@ -35,7 +35,10 @@ class Windows(Strict):
     """
 
     by: Literal["time", "hash"] = Field(default="time", description="hash: by the request's hash, for data without time")
-    train: Boundary | None = Field(default=None, description="Start of training, a date; default: the first event")
+    train: Start | None = Field(
+        default=None,
+        description="Start of training: its date, or how long before the test window's end, which then rolls with it; default: the first event",
+    )
     eval: Boundary = Field(default=0.15, description="The window that chooses the best epoch: its share, or its first day")
     test: Boundary = Field(default=0.15, description="The window that judges: its share, or its first day")
     until: Boundary | None = Field(default=None, description="End of the test window, a date; default: the last event")
@@ -43,9 +46,8 @@ class Windows(Strict):
 
     @model_validator(mode="after")
     def _in_order(self) -> "Windows":
-        for name in ("train", "until"):
-            if isinstance(getattr(self, name), float):
-                raise ValueError(f"`{name}` is a date, not a share")
+        if isinstance(self.until, float):
+            raise ValueError("`until` is a date, not a share")
         dates = [value for value in (self.train, self.eval, self.test, self.until) if isinstance(value, datetime)]
         if dates != sorted(set(dates)):
             raise ValueError("expected train < eval < test < until")

@@ -8,7 +8,7 @@ whatever the limits; while a run reads the folder nothing is removed.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from pathlib import Path
 
 from components.contract.dataset import Dataset
@@ -57,9 +57,14 @@ class LogFileInfo:
 
 def oldest_needed_s(dataset: Dataset, now_s: float) -> float:
     """Return the time from which on lists may still get labels, or are in the dataset file's training window."""
-    train = dataset.windows.train
     open_s = now_s - dataset.attribution - dataset.session_gap
-    return min(open_s, train.timestamp()) if isinstance(train, datetime) else open_s
+    match dataset.windows.train:
+        case None:
+            return open_s
+        case timedelta() as length:
+            return min(open_s, now_s - length.total_seconds())
+        case date:
+            return min(open_s, date.timestamp())
 
 
 def files_to_remove(files: Sequence[LogFileInfo], retention: Retention, *, now_s: float, needed_s: float) -> list[LogFileInfo]:

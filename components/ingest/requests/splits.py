@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -46,8 +46,14 @@ def skew_us(dataset: Dataset) -> int:
 def bounds(dataset: Dataset, first_us: int, last_us: int) -> Bounds:
     """Return the windows over events from `first_us` to `last_us`."""
     windows = dataset.windows
-    train = _us(windows.train) if windows.train else first_us
     until = _us(windows.until) if windows.until else last_us
+    match windows.train:
+        case None:
+            train = first_us
+        case timedelta() as length:
+            train = max(first_us, until - length // timedelta(microseconds=1))
+        case date:
+            train = _us(date)
     test = _start(windows.test, train, until, until)
     eval_ = _start(windows.eval, train, until, test)
     gap = int(windows.gap * 1e6) if windows.gap is not None else label_window_us(dataset)

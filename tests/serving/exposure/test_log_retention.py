@@ -45,6 +45,8 @@ def test_lists_are_needed_for_their_attribution_window_and_from_the_first_day_of
     assert oldest_needed_s(dataset(), NOW_S) == NOW_S - HOUR_S - 1_800  # attribution of an hour, a session's gap of half of one
     dated = SHOP.replace("windows: {until: 2026-02-01}", "windows: {train: 2026-01-05, until: 2026-02-01}")
     assert oldest_needed_s(parse_dataset(dated), NOW_S) == datetime(2026, 1, 5, tzinfo=UTC).timestamp()
+    rolling = dated.replace("2026-01-05", "60d")
+    assert oldest_needed_s(parse_dataset(rolling), NOW_S) == NOW_S - 60 * 24 * HOUR_S
 
 
 def write(folder: Path, kind: str, hours_old: float, *, ending: str = ".jsonl", touched_hours_ago: float | None = None) -> Path:

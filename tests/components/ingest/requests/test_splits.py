@@ -94,6 +94,15 @@ def test_dates_are_taken_as_they_are_and_narrow_what_shares_are_of() -> None:
     assert mixed.test_us == us("2026-02-07T12:00:00")  # a tenth of five days before the end
 
 
+def test_a_training_window_of_a_length_ends_where_the_test_window_does_and_begins_no_earlier_than_the_log() -> None:
+    rolling = windows_of({"train": "5d", "eval": "20%", "test": "20%"})
+    assert rolling == Bounds(*(us(day) for day in ("2026-02-07", "2026-02-10", "2026-02-11", "2026-02-12")), gap_us=20 * SECOND)
+    earlier = windows_of({"train": "5d", "eval": "20%", "test": "20%", "until": "2026-02-11"})
+    assert (earlier.train_us, earlier.test_us) == (us("2026-02-06"), us("2026-02-10"))
+    whole = {"eval": "20%", "test": "20%"}
+    assert windows_of({"train": "4w", **whole}) == windows_of(whole)
+
+
 def test_the_gap_is_as_long_as_labels_may_take_unless_the_file_says_otherwise() -> None:
     shares = {"eval": "20%", "test": "20%"}
     assert windows_of(shares, attribution_s=90).gap_us == 90 * SECOND
