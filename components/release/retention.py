@@ -69,8 +69,8 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def remove(release: Path) -> None:
-    """Delete a release: first rename it, so that it disappears at once, then delete its files."""
-    aside = release.with_name(f"{UNFINISHED}removed-{release.name}")
-    release.rename(aside)
+def remove(folder: Path) -> None:
+    """Delete a folder: first rename it, so that it disappears at once, then delete its files."""
+    aside = folder.with_name(f"{UNFINISHED}removed-{folder.name}")
+    folder.rename(aside)
     shutil.rmtree(aside)

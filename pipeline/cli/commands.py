@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from components.contract.dataset import Dataset
     from components.contract.storage.object_store import Address
+    from pipeline.config import RunConfig
     from pipeline.ops.guard import GuardConfig
 
 _SHOP = "simulated_shop.yaml"
@@ -112,6 +113,9 @@ def run(args: Namespace) -> None:
 
         progress.end("done")
         result = run_graph(config, log=log, progress=progress)
+        removed = _remove_old_runs(config, args.keep_runs) if args.keep_runs else ""
+    if removed:
+        print(removed, file=sys.stderr)
     if args.json:
         print_json(result.shown())
     else:
@@ -119,6 +123,14 @@ def run(args: Namespace) -> None:
     if result.release is None:
         refusals = [finding.text for finding in result.verdict.findings if not finding.passed]
         raise RefusedModel(f"the model was refused, nothing was released: {' '.join(refusals)}")
+
+
+def _remove_old_runs(config: "RunConfig", keep: int) -> str:
+    from pipeline.local.old_runs import remove_old_runs
+    from pipeline.results.metadata import connection
+
+    removed = remove_old_runs(connection(config.metadata), config.artifacts, config.logs, keep=keep)
+    return removed.sentence if removed.artifacts or removed.logs else ""
 
 
 def report(args: Namespace) -> None:

@@ -85,6 +85,10 @@ def parser() -> argparse.ArgumentParser:
         "--run-id", metavar="ID", default="", help="go on with the run of this id, on the data it began with, though files have come since"
     )
 
+    run.add_argument(
+        "--keep-runs", metavar="N", type=_count, help="remove artifacts and logs that none of the last N runs needs (default: keep all)"
+    )
+
     report = command("report", "print the last finished run again: metrics by slice, champion and challenger", json)
     report.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
     report.add_argument("--html", metavar="FILE", help="write it as one HTML page instead")
@@ -292,6 +296,13 @@ def _retrain(retrain: argparse.ArgumentParser) -> None:
         "--full", dest="start", action="store_const", const="full", help="anew (default: as `warm_start` of the dataset file)"
     )
     what.add_argument("--data-until", metavar="TIME", default="", help="the data ends there (default: when the cycle begins)")
+    what.add_argument(
+        "--keep-runs",
+        metavar="N",
+        type=_count,
+        default=5,
+        help="after a training remove artifacts and logs that none of the last N runs on this machine needs (default: 5)",
+    )
     labels = retrain.add_argument_group("what becomes of a release")
     labels.add_argument("--canary", action="store_true", help="label it canary, and leave it to `shelfrank guard` (default: promote it)")
     labels.add_argument(

@@ -159,7 +159,7 @@ def _triggers(args: Namespace, dataset: Dataset) -> list[Trigger]:
 def _trainer(args: Namespace, root: Path, dataset: Dataset, package: "Package | None") -> Trainer:
     if package is None:
         data = args.data if args.data and "://" in args.data else str(Path(args.data or Path(args.dataset).parent).absolute())
-        return LocalTrainer(Path(args.dataset).absolute(), data, root)
+        return LocalTrainer(Path(args.dataset).absolute(), data, root, keep_runs=args.keep_runs)
     from pipeline.kubeflow.submit.submit import endpoint_from
     from pipeline.retrain.kubeflow import KubeflowTrainer, releases_of
 

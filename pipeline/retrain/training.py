@@ -63,16 +63,18 @@ class LocalTrainer:
         dataset: the dataset file.
         data_root: folder or address of its data.
         root: of the run.
+        keep_runs: of how many runs the artifacts and logs stay; 0: of all.
     """
 
     dataset: Path
     data_root: str
     root: Path
+    keep_runs: int = 0
 
     def train(self, cycle: Cycle) -> Training:
         """See `Trainer`."""
         options = {"--data": self.data_root, "--root": self.root, "--data-until": cycle.data_until}
-        options |= {"--start": cycle.start, "--run-id": cycle.run_id}
+        options |= {"--start": cycle.start, "--run-id": cycle.run_id, "--keep-runs": self.keep_runs}
         words = [str(word) for option in options.items() if option[1] for word in option]
         command = [sys.executable, "-m", "pipeline.ops.attached", "pipeline.cli", "run", str(self.dataset), *words, "--json"]
         began = _children_seconds()

@@ -451,7 +451,12 @@ def test_one_of_several_sources_is_told_by_its_place() -> None:
             "windows by hash are shares: give `eval` and `test` as such, without `train`, `until` and `gap`",
         ),
         ("rows", "{by: hash}", "{by: hash, gap: 1h}", "windows by hash are shares"),
-        ("shown", "{eval: 15%, test: 15%}", "{train: 15%}", "windows.train: expected a date such as 2026-01-31, or a length such as 60d, got '15%'"),
+        (
+            "shown",
+            "{eval: 15%, test: 15%}",
+            "{train: 15%}",
+            "windows.train: expected a date such as 2026-01-31, or a length such as 60d, got '15%'",
+        ),
         ("shown", "{eval: 15%, test: 15%}", "{train: 0d}", "windows.train: expected a length above 0 such as 60d, got '0d'"),
         (
             "shown",
