@@ -1,6 +1,6 @@
 """Compare three policies of retraining over a simulated quarter: true ranking quality and processor time by day.
 
-    python -m benchmarks.quarter [--days 90] [--requests 1500] [--seed 1] [--seeds 1] [--work DIR] [--json FILE] [--html FILE]
+    python -m benchmarks.quarter [--days 90] [--requests 500] [--seed 1] [--seeds 1] [--work DIR] [--json FILE] [--html FILE]
 
 A simulated shop of examples/simulated_shop.yaml, in which products come and leave every day and weekends are busier.
 After a third of the quarter every shopper's taste turns by 90 degrees; after two thirds the price feed is down for some
@@ -44,7 +44,7 @@ from benchmarks.quarter.training import Workshop, first_release
 from components.contract.storage.atomic_files import write_whole
 
 EVERY_DAYS = 3.0
-MODEL = {"distillation": 0.0, "warm_start": True, "warm_window": "3d"}
+MODEL = {"epochs": 4, "averaging": 0.99, "warm_start": True, "warm_window": "3d"}
 
 
 def simulated(quarter: Quarter, work: Path, policies: Sequence[str]) -> None:

@@ -38,7 +38,7 @@ from pipeline.retrain.retrainer import RetrainConfig, Retrainer, lift
 from pipeline.retrain.schedule import Every
 from pipeline.retrain.triggers import DriftTrigger, ScheduleTrigger
 
-SLICES = ("device", "country", "segment")
+_SLICES = ("device", "segment")  # those of requests
 RUN_AT = timedelta(hours=1)  # after midnight: the day's labels have come by then
 LIFT_AFTER = timedelta(days=1)
 
@@ -197,7 +197,7 @@ def served(file: Path, scores: Scores, dataset: Dataset) -> tuple[RequestBlock, 
     labels, lengths = candidate_values(batch, "label")
     requests = np.repeat(np.arange(len(lengths)), lengths)
     block = RequestBlock(block.shoppers, block.times_us, (*block.columns, ColumnValues(SCORE, scores, requests)))
-    slices = {name: [value[0].decode() if value else "" for value in batch.column(name).to_pylist()] for name in SLICES}
+    slices = {name: [value[0].decode() if value else "" for value in batch.column(name).to_pylist()] for name in _SLICES}
     return block, RankedLists(block.shoppers, block.times_us, lengths, scores, labels, slices)
 
 

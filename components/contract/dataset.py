@@ -37,7 +37,7 @@ class Windows(Strict):
     by: Literal["time", "hash"] = Field(default="time", description="hash: by the request's hash, for data without time")
     train: Start | None = Field(
         default=None,
-        description="Start of training: a date, or how long before the end of the test window, with which it moves; default: the first event",
+        description="Start of training: a date, or how long before the end of the test window, moving with it; default: the first event",
     )
     eval: Boundary = Field(default=0.15, description="The window that chooses the best epoch: its share, or its first day")
     test: Boundary = Field(default=0.15, description="The window that judges: its share, or its first day")

@@ -4,6 +4,7 @@ A run that released nothing leaves no other record in the store.
 """
 
 import re
+from datetime import datetime
 
 from components.contract.errors import InputError
 from components.contract.storage.object_store import Address
@@ -38,6 +39,21 @@ def recorded_outcome(store: Address, run_id: str) -> RunOutcome | None:
     """
     content = _file(store / OUTCOMES, run_id).read()
     return None if content is None else read_outcome(content.decode("utf-8", "replace"))
+
+
+def recorded_runs(store: Address) -> list[tuple[str, datetime, RunOutcome]]:
+    """List the runs that the store has an outcome of, the newest first: Kubeflow's id, when it was recorded, the outcome.
+
+    Raises:
+        ShelfRankError: the store can't be read.
+    """
+    folder = store / OUTCOMES
+    runs = []
+    for name, recorded in folder.files().items():
+        outcome = recorded_outcome(store, name.removesuffix(".json")) if name.endswith(".json") else None
+        if outcome is not None:
+            runs.append((name.removesuffix(".json"), recorded, outcome))
+    return sorted(runs, key=lambda run: run[1], reverse=True)
 
 
 def _file(folder: Address, run_id: str) -> Address:

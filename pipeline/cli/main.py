@@ -121,6 +121,11 @@ def parser() -> argparse.ArgumentParser:
     history = command("history", "show what became of retraining: each cycle with its reasons, release, outcome and cost", json)
     history.add_argument("--root", metavar="DIR", help="folder of the runs (default: the one under runs/ that retrained last)")
     history.add_argument("--html", metavar="FILE", help="write it as one HTML page, with a timeline")
+    history.add_argument(
+        "--store",
+        metavar="ADDRESS",
+        help="show instead what became of Kubeflow's runs that publish to this store, which write no ledger: a recurring run's too",
+    )
     _drift(command("drift", "compare what is served with what a release was made from, and say what to do", json))
 
     _compile(command("compile", "compile the graph for Kubeflow Pipelines", json))

@@ -16,10 +16,11 @@ from components.contract.storage.object_store import Address
 from components.contract.values.cron import parse_cron
 from components.contract.values.data_cutoff import zone_of
 from components.drift.decision import Action
+from components.release.outcomes import recorded_runs
 from pipeline.ops.child_servers import interrupt_on_signals
 from pipeline.ops.releases import Deployment
 from pipeline.retrain.cycle import Cycle, Outcome
-from pipeline.retrain.history import history_rows, history_table
+from pipeline.retrain.history import history_rows, history_table, run_rows, runs_table
 from pipeline.retrain.ledger import FILE, History, Ledger
 from pipeline.retrain.metrics import RetrainCollector
 from pipeline.retrain.retrainer import RetrainConfig, Retrainer, frozen_text, lift
@@ -78,11 +79,20 @@ def retrain(args: Namespace) -> int:
 
 
 def history(args: Namespace) -> None:
-    """Show the ledger of retraining: `shelfrank history`.
+    """Show the ledger of retraining, or the outcomes of Kubeflow's runs: `shelfrank history`.
 
     Raises:
+        InputError: options exclude each other.
         RunError: there is none.
     """
+    if args.store:
+        if args.html or args.root:
+            raise InputError("--store: expected neither --root nor --html beside it, which are of the ledger")
+        runs = recorded_runs(Address.parse(args.store))
+        if not runs:
+            raise RunError(f"{args.store}: no run on Kubeflow has recorded an outcome here; give what it publishes to (push_destination)")
+        print_json(run_rows(runs)) if args.json else console(160).print(runs_table(runs))
+        return
     ledger = _ledger(args.root)
     content = ledger.history()
     if args.html:
@@ -206,7 +216,10 @@ def _ledger(root: str | None) -> Ledger:
     """Return the ledger of a folder, or the one under `runs/` that was written last."""
     files = [Path(root, FOLDER, FILE)] if root else sorted(Path("runs").glob(f"*/{FOLDER}/{FILE}"), key=lambda file: file.stat().st_mtime)
     if not files or not files[-1].exists():
-        raise RunError(f"{root or 'runs/'}: nothing was retrained here; start it with `shelfrank retrain`, or give another --root")
+        raise RunError(
+            f"{root or 'runs/'}: nothing was retrained here; start it with `shelfrank retrain`, or give another --root; a recurring run on"
+            " Kubeflow writes no ledger: give its store by --store"
+        )
     return Ledger(files[-1].absolute().parent)
 
 

@@ -1,14 +1,18 @@
 """Show the ledger of retraining: as a table, as JSON, and as a page that can be mailed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
 
+from components.release.run_outcome import RunOutcome
 from pipeline.retrain.cycle import Cycle, Outcome
 from pipeline.retrain.ledger import History
+
+Runs = Sequence[tuple[str, datetime, RunOutcome]]
+"""Kubeflow's runs: id, when its outcome was recorded, the outcome."""
 
 STYLES = {
     Outcome.PROMOTED: "green",
@@ -45,6 +49,30 @@ def history_table(history: History) -> Table:
             reason_of(cycle),
             style=STYLES.get(cycle.outcome) if cycle.outcome else "cyan",
         )
+    return table
+
+
+def run_rows(runs: Runs) -> list[dict[str, Any]]:
+    """Return what a store knows of Kubeflow's runs, as JSON takes it."""
+    return [
+        {
+            "run": run_id,
+            "recorded": recorded.isoformat(),
+            "outcome": "released" if outcome.released else "refused",
+            "release": outcome.version,
+            "reasons": list(outcome.refusals),
+        }
+        for run_id, recorded, outcome in runs
+    ]
+
+
+def runs_table(runs: Runs) -> Table:
+    """Tabulate them for the terminal."""
+    table = Table(title="Runs on Kubeflow", title_justify="left", header_style="bold")
+    for name in ("run", "recorded", "outcome", "release", "reasons"):
+        table.add_column(name, justify="right" if name == "release" else "left")
+    for row in run_rows(runs):
+        table.add_row(row["run"], row["recorded"][:16].replace("T", " "), row["outcome"], _number(row["release"]), " ".join(row["reasons"]))
     return table
 
 

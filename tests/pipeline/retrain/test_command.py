@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import RunError
+from components.contract.storage.object_store import Address
 from components.drift.decision import Action, Reason
+from components.release.outcomes import record_outcome
+from components.release.run_outcome import RunOutcome
 from pipeline.cli.main import main
 from pipeline.retrain.training import LocalTrainer, _run
 from pipeline.terminal.exit_code import EXIT_FROZEN, EXIT_ROLLED_BACK
 from tests.bare_dataset import BARE
 from tests.pipeline.kubeflow import tiny_package
-from tests.pipeline.retrain.standin import StandIn, drift_report
+from tests.pipeline.retrain.standin import T0, StandIn, drift_report
 from tests.serving.service.bad_model_servers import free_port
 
 
@@ -130,6 +133,22 @@ def test_what_cant_be_is_bad_input(
 def test_no_history_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["history", "--root", str(tmp_path)]) == 1
     assert "nothing was retrained here" in capsys.readouterr().err
+
+
+def test_the_history_of_a_store_shows_runs_on_kubeflow_that_have_no_ledger(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Address.parse(tmp_path)
+    assert main(["history", "--store", str(tmp_path)]) == 1
+    record_outcome(store, "run-a", RunOutcome(True, 3))
+    record_outcome(store, "run-b", RunOutcome(False, None, ("AUC 0.412 is below 0.500.",)))
+    os.utime(tmp_path / "outcomes" / "run-a.json", (T0.timestamp(), T0.timestamp()))
+    capsys.readouterr()
+    assert main(["history", "--store", str(tmp_path), "--json"]) == 0
+    newest, oldest = json.loads(capsys.readouterr().out)
+    assert (newest["run"], newest["outcome"], newest["reasons"]) == ("run-b", "refused", ["AUC 0.412 is below 0.500."])
+    assert oldest == {"run": "run-a", "recorded": T0.isoformat(), "outcome": "released", "release": 3, "reasons": []}
+    assert main(["history", "--store", str(tmp_path)]) == 0
+    assert "AUC 0.412 is below 0.500." in capsys.readouterr().out
+    assert main(["history", "--store", str(tmp_path), "--html", "page.html"]) == 2
 
 
 def test_a_run_in_a_process_gives_its_output_and_its_last_words() -> None:
