@@ -78,14 +78,15 @@ class Quarter:
         return first + timedelta(days=WINDOW_DAYS + day)
 
     def phases(self) -> dict[str, range]:
-        """Return the days of each phase."""
+        """Return the days of each phase that has any."""
         broken = self.broken_days
-        return {
+        phases = {
             "before the drift": range(self.drift_day),
             "after the drift": range(self.drift_day, broken.start),
             "price feed down": broken,
             "after that": range(broken.stop, self.days),
         }
+        return {name: days for name, days in phases.items() if days}
 
 
 @dataclass(frozen=True)

@@ -157,3 +157,16 @@ def test_candidates_of_a_fixed_number(tmp_path: Path) -> None:
     simulate(tmp_path / "shop", ShopConfig(events=5_000, days=5, candidates=(12, 12)))
     shown = pl.read_parquet(tmp_path / "shop/events/*.parquet").filter(pl.col("action") == "impression")
     assert set(shown.group_by("request_id").len()["len"]) == {12}
+
+
+def test_products_leave_after_their_days_but_for_the_newest_of_a_category(tmp_path: Path) -> None:
+    config = ShopConfig(events=60_000, days=20, seed=3, products=2_400, product_days=90)
+    simulate(tmp_path / "shop", config)
+    items = pl.read_parquet(tmp_path / "shop/items.parquet").select("item_id", "category", "created")
+    shown = pl.read_parquet(tmp_path / "shop/events/*.parquet").filter(pl.col("action") == "impression")
+    ages = shown.join(items, on="item_id").select(age=pl.col("time") - pl.col("created"))["age"].dt.total_hours() / 24
+    assert 89 < ages.max() < 91
+    few = ShopConfig(events=60_000, days=20, seed=3, products=240, product_days=1)
+    simulate(tmp_path / "few", few)
+    sold = pl.read_parquet(tmp_path / "few/events/*.parquet").filter(pl.col("action") == "impression")["item_id"].n_unique()
+    assert sold >= 12 * 10
