@@ -15,7 +15,7 @@ class Meter:
         self._seconds: defaultdict[str, float] = defaultdict(float)
 
     @contextmanager
-    def of(self, part: str) -> Iterator[None]:
+    def measure(self, part: str) -> Iterator[None]:
         """Count the block for a part."""
         began = time.process_time()
         try:

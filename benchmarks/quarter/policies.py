@@ -139,10 +139,10 @@ class Ours:
     def after(self, day: int) -> Night:
         """See `Policy`."""
         self._clock.now = self._quarter.midnight(day + 1) + RUN_AT
-        with self._workshop.meter.of("drift check"):
+        with self._workshop.meter.measure("drift check"):
             report = self._check(day)
             self._report.write_text(report.to_json(), encoding="utf-8")
-        with self._workshop.meter.of("rest"):
+        with self._workshop.meter.measure("rest"):
             frozen = Ledger(self._config.folder).history().frozen
             if frozen is not None and self._clock.now - frozen.began >= LIFT_AFTER:
                 lift(self._config, "a day has passed")

@@ -76,9 +76,9 @@ class Workshop:
     def trained(self, examples: Path, start: str, base: Path | None) -> Path:
         """Make a Transform graph of the training days and train from it; return the SavedModel's folder."""
         model = examples / "model"
-        with self.meter.of("Transform"):
+        with self.meter.measure("Transform"):
             graph = transformed(self.shop.text, str(examples / "Split-train" / "*"), examples)
-        with self.meter.of("training"):
+        with self.meter.measure("training"):
             run_fn(
                 SimpleNamespace(
                     train_files=[str(examples / "Split-train" / "*")],
@@ -95,7 +95,7 @@ class Workshop:
 
     def add_reference(self, examples: Path, model: Path) -> None:
         """Write the sketch of all examples into the model's folder, as DriftReference and the rehearsal do."""
-        with self.meter.of("drift check"):
+        with self.meter.measure("drift check"):
             write_sketch(sketch_examples(str(examples), SPLITS, self.dataset), model / SKETCH)
 
 
@@ -123,11 +123,11 @@ class InProcessTrainer:
         base = self.releases / str(cycle.parent) if cycle.parent is not None else None
         try:
             if base is not None:
-                with meter.of("drift check"):
+                with meter.measure("drift check"):
                     _require_sound_data(examples, base, shop.dataset)
             model = shop.trained(examples, cycle.start, base)
             shop.add_reference(examples, model)
-            with meter.of("evaluation"):
+            with meter.measure("evaluation"):
                 metrics, result = judged(shop.dataset, examples, model, base)
             if not result.passed:
                 return Training(release=None, sentences=result.sentences, metrics=metrics)

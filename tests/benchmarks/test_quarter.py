@@ -41,7 +41,9 @@ def test_the_phases_are_all_days_in_order() -> None:
 
 
 def day(clicks: float, seconds: float, did: str = "") -> Day:
-    return Day(served=Served(np.full(100, clicks), np.ones(100), np.arange(100, dtype=np.uint64)), seconds={"training": seconds}, did=did, why="")
+    return Day(
+        served=Served(np.full(100, clicks), np.ones(100), np.arange(100, dtype=np.uint64)), seconds={"training": seconds}, did=did, why=""
+    )
 
 
 def test_the_table_sums_days_up_by_phase() -> None:
@@ -58,7 +60,12 @@ def test_the_table_sums_days_up_by_phase() -> None:
     )
     by_name = {(row.phase, row.policy): row for row in made}
     after = by_name["after the drift", OURS]
-    assert (after.quality, after.apart[0], after.seconds, after.share) == (pytest.approx(0.7), pytest.approx(-0.1), 10.0, pytest.approx(1 / 3))
+    assert (after.quality, after.apart[0], after.seconds, after.share) == (
+        pytest.approx(0.7),
+        pytest.approx(-0.1),
+        10.0,
+        pytest.approx(1 / 3),
+    )
     assert dict(after.did) == {"warm promoted": 1}
     whole = by_name[WHOLE, OURS]
     assert (whole.quality, whole.seconds, whole.share) == (pytest.approx(2.3 / 3), 16.0, pytest.approx(16 / 60))
@@ -86,8 +93,8 @@ def test_a_few_days_are_what_the_policies_did(tmp_path: Path) -> None:
     assert not (days["never"][1].served.clicks == days[NIGHTLY][1].served.clicks).all()
     # What the ledger of retraining says is what the days say.
     cycles = Ledger(tmp_path / OURS / "retrain").history().cycles
-    told = {f"{cycle.start} {cycle.outcome}" for cycle in cycles if cycle.outcome == Outcome.PROMOTED}
-    assert {each.did for each in days[OURS] if each.did.endswith("promoted")} == told
+    ledger_says = {f"{cycle.start} {cycle.outcome}" for cycle in cycles if cycle.outcome == Outcome.PROMOTED}
+    assert {each.did for each in days[OURS] if each.did.endswith("promoted")} == ledger_says
     assert [cycle.outcome for cycle in cycles][-1] == Outcome.FROZEN
     assert days[OURS][4].did == "frozen"
     assert "price" in days[OURS][4].why
