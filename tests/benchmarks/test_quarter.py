@@ -41,9 +41,8 @@ def test_the_phases_are_all_days_in_order() -> None:
 
 
 def day(clicks: float, seconds: float, did: str = "") -> Day:
-    return Day(
-        served=Served(np.full(100, clicks), np.ones(100), np.arange(100, dtype=np.uint64)), seconds={"training": seconds}, did=did, why=""
-    )
+    served = Served(np.full(100, clicks), np.ones(100), np.arange(100, dtype=np.uint64))
+    return Day(served=served, seconds={"training": seconds}, did=did, why="")
 
 
 def test_the_table_sums_days_up_by_phase() -> None:
