@@ -44,7 +44,7 @@ from benchmarks.quarter.training import Workshop, first_release
 from components.contract.storage.atomic_files import write_whole
 
 EVERY_DAYS = 4.0
-MODEL = {"epochs": 4, "averaging": 0.99, "warm_start": True, "warm_window": "4d"}
+MODEL = {"epochs": 4, "averaging": 0.98, "warm_start": True, "warm_window": "7d"}
 
 
 def simulated(quarter: Quarter, work: Path, policies: Sequence[str]) -> None:
