@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, final
 
@@ -172,10 +173,15 @@ def serve(policy: Policy, shop: Shop, folder: Path, day: int) -> Scores:
     """Return the scores [N] of a day's requests by the model that serves, and keep them in the policy's folder."""
     batch = day_of(shop.day(day))
     _, lengths = candidate_values(batch, "label")
-    scores = SavedModelScorer(str(policy.model()))(batch, lengths)
+    scores = _scorer(policy.model())(batch, lengths)
     (folder / "scores").mkdir(exist_ok=True)
     np.save(folder / "scores" / f"{day:03d}.npy", scores)
     return scores
+
+
+@lru_cache(maxsize=1)
+def _scorer(model: Path) -> SavedModelScorer:
+    return SavedModelScorer(str(model))
 
 
 def scores_of(folder: Path, day: int) -> Scores:
