@@ -34,7 +34,7 @@ def render(quarter: Quarter, made: Sequence[Row], seeds: Sequence[Days]) -> str:
         nightly=whole[NIGHTLY],
         rows=[(row, cells(row)) for row in made],
         plots=_plots(quarter, seeds),
-        nights=[(at, day.did, day.why) for at, day in enumerate(seeds[0][OURS]) if day.did or day.why],
+        nights=[(at, day.did, day.why) for at, day in enumerate(seeds[0][OURS]) if day.did],
     )
 
 

@@ -101,7 +101,7 @@ def test_a_few_days_are_what_the_policies_did(tmp_path: Path) -> None:
     made = rows(quarter, [days])
     assert next(row for row in made if (row.phase, row.policy) == (WHOLE, "never")).seconds == 0.0
     assert json.dumps(document(quarter, made, [days]), allow_nan=False)
-    assert "price feed is down on days 4 to 4" in render(quarter, made, [days])
+    assert "price feed is down from day 4 on, for 1 day." in render(quarter, made, [days])
     # Days that are there aren't simulated again.
     before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*/*.json")}
     simulated(quarter, tmp_path, POLICIES)
