@@ -9,11 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+import apache_beam as beam
+import tensorflow_transform.beam as tft_beam
 import tf_keras as keras
+from tfx_bsl.public import tfxio
 
 from benchmarks.quarter.cost import Meter
 from benchmarks.quarter.shop import WINDOW_DAYS, Quarter, Shop
-from benchmarks.training.warm_start import transformed
 from components.contract.columns import gains, input_columns
 from components.contract.dataset import Dataset
 from components.contract.errors import DataFrozen
@@ -36,8 +38,10 @@ from components.ingest.requests.splits import SPLITS
 from components.release.manifest import FILE as MANIFEST
 from components.release.manifest import Manifest
 from components.release.publish import publish
+from components.schema.schema import schema
 from pipeline.retrain.cycle import Cycle
 from pipeline.retrain.training import Training
+from trainer.preprocess import preprocessing_fn
 from trainer.run import run_fn
 
 METRICS = ("auc", "ndcg_at_10")
@@ -97,6 +101,16 @@ class Workshop:
         """Write the sketch of all examples into the model's folder, as DriftReference and the rehearsal do."""
         with self.meter.measure("drift check"):
             write_sketch(sketch_examples(str(examples), SPLITS, self.dataset), model / SKETCH)
+
+
+def transformed(text: str, pattern: str, folder: Path) -> Path:
+    """Make a Transform graph of the requests in some files, as TFX's component does; return its folder."""
+    source = tfxio.TFExampleRecord(pattern, schema=schema(parse_dataset(text)), telemetry_descriptors=["benchmark"])
+    with tft_beam.Context(temp_dir=str(folder / "tmp")), beam.Pipeline(runner="FnApiRunner") as pipeline:
+        raw = (pipeline | source.BeamSource(), source.TensorAdapterConfig())
+        fitted = raw | tft_beam.AnalyzeDataset(lambda inputs: preprocessing_fn(inputs, {"dataset": text}))
+        _ = fitted | tft_beam.WriteTransformFn(str(folder / "graph"))
+    return folder / "graph"
 
 
 @dataclass(frozen=True)
