@@ -37,7 +37,7 @@ from pipeline.retrain.cycle import Cycle, Outcome
 from pipeline.retrain.ledger import Ledger
 from pipeline.retrain.retrainer import RetrainConfig, Retrainer, lift
 from pipeline.retrain.schedule import Every
-from pipeline.retrain.triggers import DriftTrigger, ScheduleTrigger
+from pipeline.retrain.triggers import DriftTrigger, FollowUpTrigger, ScheduleTrigger
 
 _SLICES = ("device", "segment")  # those of requests
 RUN_AT = timedelta(hours=1)  # after midnight: the day's labels have come by then
@@ -126,7 +126,7 @@ class Ours:
         self._retrainer = Retrainer(
             self._config,
             InProcessTrainer(workshop, quarter, self._releases),
-            [ScheduleTrigger(Every(every_days * 86_400), Action.RETRAIN_WARM), DriftTrigger(self._report)],
+            [ScheduleTrigger(Every(every_days * 86_400), Action.RETRAIN_WARM), DriftTrigger(self._report), FollowUpTrigger()],
             lambda _: None,
         )
         if in_force(self._releases) is None:

@@ -143,10 +143,11 @@ class InProcessTrainer:
             shop.add_reference(examples, model)
             with meter.measure("evaluation"):
                 metrics, result = judged(shop.dataset, examples, model, base)
+            window = {name: self.quarter.midnight(at).isoformat() for name, at in (("eval", day - 2), ("test", day - 1), ("until", day))}
             if not result.passed:
-                return Training(release=None, sentences=result.sentences, metrics=metrics)
+                return Training(release=None, sentences=result.sentences, window=window, metrics=metrics)
             released = publish(model, self.releases, manifest(shop.shop.text, cycle.data_until, metrics=metrics, verdict=result.sentences))
-            return Training(release=released.version, sentences=result.sentences, metrics=metrics)
+            return Training(release=released.version, sentences=result.sentences, window=window, metrics=metrics)
         finally:
             shutil.rmtree(examples)
 

@@ -27,7 +27,7 @@ from pipeline.retrain.retrainer import RetrainConfig, Retrainer, frozen_text, li
 from pipeline.retrain.schedule import ByCron, Every
 from pipeline.retrain.threshold import parse_threshold
 from pipeline.retrain.training import LocalTrainer, Trainer
-from pipeline.retrain.triggers import DriftTrigger, HandTrigger, MetricTrigger, ScheduleTrigger, Trigger
+from pipeline.retrain.triggers import DriftTrigger, FollowUpTrigger, HandTrigger, MetricTrigger, ScheduleTrigger, Trigger
 from pipeline.terminal.console import console, print_json
 from pipeline.terminal.exit_code import EXIT_FROZEN, EXIT_ROLLED_BACK
 
@@ -155,7 +155,7 @@ def _triggers(args: Namespace, dataset: Dataset) -> list[Trigger]:
     if args.cron:
         triggers.append(ScheduleTrigger(ByCron(parse_cron(args.cron), zone_of(args.time_zone)), action))
     if args.drift:
-        triggers.append(DriftTrigger(Path(args.drift)))
+        triggers += [DriftTrigger(Path(args.drift)), FollowUpTrigger()]
     if bool(args.when) != bool(args.metrics_page):
         raise InputError("--when goes with --metrics-page, the page that it reads: give both or neither")
     if args.when:

@@ -1,4 +1,4 @@
-"""What asks for retraining: a schedule, a decision on drift, a live figure. Each asks once for the same thing."""
+"""What asks for retraining: a schedule, a decision on drift and its sequel, a live figure. Each asks once for the same."""
 
 import hashlib
 import json
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from components.contract.errors import InputError
 from components.drift.decision import Action, Reason, decision_from_json
+from components.drift.faults.quality_faults import CHANGED_TASTE
 from pipeline.retrain.cycle import HAND, Outcome
 from pipeline.retrain.ledger import History
 from pipeline.retrain.schedule import Schedule
@@ -88,6 +89,28 @@ class DriftTrigger:
             return None
         nothing = Reason(action=decision.action, kind="drift", subject="window", text="No drift was found.")
         return Call("drift", key, decision.reasons or (nothing,))
+
+
+@dataclass(frozen=True)
+class FollowUpTrigger:
+    """Asks once more after a training for a changed taste, when the days that chose its epoch and judged it can be learnt.
+
+    Those are the newest, and when the change is detected it is in them alone: that training has seen nothing of it.
+    """
+
+    def call(self, history: History, now: datetime) -> Call | None:
+        """See `Trigger`."""
+        for cycle in reversed(history.cycles):
+            asked = [reason for reason in cycle.decision.reasons if reason.kind == CHANGED_TASTE]
+            if not asked or cycle.trained is None or not {"eval", "until"} <= cycle.window.keys():
+                continue
+            eval_start, end = (datetime.fromisoformat(cycle.window[name]) for name in ("eval", "until"))
+            if str(cycle.number) in history.keys("follow-up") or now - cycle.began < end - eval_start:
+                return None
+            text = f"Cycle {cycle.number} was for a changed taste, and what it couldn't learn from yet can be learnt now."
+            reason = Reason(action=cycle.decision.action, kind="follow-up", subject=f"cycle {cycle.number}", text=text)
+            return Call("follow-up", str(cycle.number), (reason,))
+        return None
 
 
 @dataclass(frozen=True)

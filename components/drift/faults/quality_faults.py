@@ -6,6 +6,8 @@ from components.drift.comparison.clustered_tests import Change
 from components.drift.decision import Action, Reason
 from components.drift.sketch.quality_sums import OVERALL
 
+CHANGED_TASTE = "changed taste"
+"""The kind of a reason: ranking fell though no feature is broken."""
 FALL = {"AUC": 0.01, "NDCG@10": 0.015}
 """Least fall of a ranking metric that matters."""
 LARGE_FALL = 3.0
@@ -70,7 +72,7 @@ def _falls(sure: Changes, *, features_hold: bool) -> list[Reason]:
     return [
         Reason(
             action=Action.RETRAIN_FULL if large else Action.RETRAIN_WARM,
-            kind="changed taste" if features_hold else "ranking quality",
+            kind=CHANGED_TASTE if features_hold else "ranking quality",
             subject="ranking",
             text=text,
         )

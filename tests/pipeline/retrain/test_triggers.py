@@ -1,19 +1,21 @@
 """What asks for retraining, and that it asks once."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from components.contract.errors import InputError, SourceUnavailable
 from components.contract.values.cron import parse_cron
-from components.drift.decision import Action, Decision
+from components.drift.decision import Action, Decision, Reason
 from pipeline.retrain.cycle import Cycle, Outcome
 from pipeline.retrain.ledger import History
 from pipeline.retrain.schedule import ByCron, Every
 from pipeline.retrain.threshold import parse_threshold, read_samples
-from pipeline.retrain.triggers import DriftTrigger, MetricTrigger
+from pipeline.retrain.triggers import DriftTrigger, FollowUpTrigger, MetricTrigger
 from tests.pipeline.retrain.standin import T0, drift_report
 
 PAGE = """
@@ -91,6 +93,28 @@ def test_a_figure_asks_again_only_after_a_rest(tmp_path: Path) -> None:
     ended = Cycle(number=1, began=T0, triggers={}, decision=nothing, data_until="", parent=1, outcome=Outcome.REFUSED, ended=T0)
     assert trigger.call(History(None, (ended,)), at(0.9)) is None
     assert trigger.call(History(None, (ended,)), at(1)) is not None
+
+
+def test_a_training_for_a_changed_taste_is_followed_up_once_when_its_newest_days_can_be_learnt() -> None:
+    def history(kind: str, **values: Any) -> History:
+        reason = Reason(action=Action.RETRAIN_FULL, kind=kind, subject="ranking", text="AUC fell.")
+        decision = Decision(action=Action.RETRAIN_FULL, reasons=(reason,))
+        window = {"eval": at(-48).isoformat(), "until": at(0).isoformat()}
+        cycle = Cycle(number=4, began=T0, triggers={"drift": "k"}, decision=decision, data_until="", parent=1, window=window, trained=at(1))
+        return History(None, (replace(cycle, **values),))
+
+    trigger, taste = FollowUpTrigger(), history("changed taste")
+    assert trigger.call(taste, at(47)) is None
+    call = trigger.call(taste, at(48))
+    assert call is not None
+    assert (call.kind, call.key, call.reasons[0].action) == ("follow-up", "4", Action.RETRAIN_FULL)
+    followed = replace(
+        taste.cycles[0], number=5, triggers={"follow-up": "4"}, decision=Decision(action=Action.RETRAIN_FULL, reasons=call.reasons)
+    )
+    assert trigger.call(History(None, (*taste.cycles, followed)), at(96)) is None
+    assert trigger.call(history("new categories"), at(96)) is None
+    assert trigger.call(history("changed taste", trained=None), at(96)) is None
+    assert trigger.call(history("changed taste", window={}), at(96)) is None
 
 
 def test_a_file_that_is_no_decision_is_refused_and_none_asks_for_nothing(tmp_path: Path) -> None:
