@@ -441,6 +441,7 @@ def _simulate(simulate: argparse.ArgumentParser) -> None:
     shop.add_argument("--start", metavar="DATE", help="first day of the log")
     shop.add_argument("--shoppers", type=int, metavar="N", help="by the last day")
     shop.add_argument("--products", type=int, metavar="N", help="by the last day")
+    shop.add_argument("--product-days", type=int, metavar="N", help="after which a product leaves the shop (default: none leaves)")
     shop.add_argument("--candidates", type=int, nargs=2, metavar=("LEAST", "GREATEST"), help="number of products shown for one request")
     shop.add_argument("--order-noise", type=float, metavar="X", help="noise in the shop's order; 0: by popularity alone")
     shop.add_argument("--examination-decay", type=float, metavar="X", help="place i, from 0, is looked at with chance 1 / (1 + X i)")
