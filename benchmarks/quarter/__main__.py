@@ -8,7 +8,7 @@ days: every price that is logged and sent is 0, while shoppers see the right one
 
     never      the release of the day before the quarter
     nightly    training in full on the last 28 days, every night, and its model serves whatever it is
-    ours       `shelfrank drift` after each day; `shelfrank retrain --every 4d --warm --drift` with its gates, its freeze
+    ours       `shelfrank drift` after each day; `shelfrank retrain --every 5d --warm --drift` with its gates, its freeze
                and its releases; a person lifts a freeze a day after it began
 
 Quality is the clicks to expect of the lists in the order of the model that serves, by the simulator's probabilities, as
@@ -43,7 +43,7 @@ from benchmarks.quarter.shop import Quarter, dataset_text, make_shop
 from benchmarks.quarter.training import Workshop, first_release
 from components.contract.storage.atomic_files import write_whole
 
-EVERY_DAYS = 4.0
+EVERY_DAYS = 5.0
 MODEL = {"epochs": 4, "averaging": 0.98, "warm_start": True, "warm_window": "7d"}
 
 

@@ -9,7 +9,7 @@ from components.contract.values.cron import Cron
 
 @dataclass(frozen=True)
 class Every:
-    """A time each `seconds` from the beginning on, the beginning included."""
+    """A time each `seconds` from the beginning on, the beginning included, or from another training on."""
 
     seconds: float
 
@@ -18,7 +18,7 @@ class Every:
 
         Args:
             started: the beginning.
-            last: the latest time that was due and has been seen to.
+            last: the latest time that was due and has been seen to, or of another training since.
             now: the present.
         """
         if last is None:

@@ -13,7 +13,7 @@ from components.drift.decision import Action, Reason, decision_from_json
 from components.drift.faults.quality_faults import CHANGED_TASTE
 from pipeline.retrain.cycle import HAND, Outcome
 from pipeline.retrain.ledger import History
-from pipeline.retrain.schedule import Schedule
+from pipeline.retrain.schedule import Every, Schedule
 from pipeline.retrain.threshold import Threshold, read_samples
 
 
@@ -45,14 +45,20 @@ class Trigger(Protocol):
 
 @dataclass(frozen=True)
 class ScheduleTrigger:
-    """Asks at each time of a schedule, and once for all the times that were missed."""
+    """Asks at each time of a schedule, and once for all the times that were missed.
+
+    `Every` counts on from a training that something else asked for: one the night after it would learn a day's requests.
+    """
 
     schedule: Schedule
     action: Action
 
     def call(self, history: History, now: datetime) -> Call | None:
         """See `Trigger`."""
-        last = max(map(datetime.fromisoformat, history.keys("schedule")), default=None)
+        times = list(map(datetime.fromisoformat, history.keys("schedule")))
+        if isinstance(self.schedule, Every):
+            times += [cycle.began for cycle in history.cycles if cycle.trained is not None and "schedule" not in cycle.triggers]
+        last = max(times, default=None)
         due = self.schedule.due(history.started or now, last, now)
         if due is None:
             return None

@@ -15,7 +15,7 @@ from pipeline.retrain.cycle import Cycle, Outcome
 from pipeline.retrain.ledger import History
 from pipeline.retrain.schedule import ByCron, Every
 from pipeline.retrain.threshold import parse_threshold, read_samples
-from pipeline.retrain.triggers import DriftTrigger, FollowUpTrigger, MetricTrigger
+from pipeline.retrain.triggers import DriftTrigger, FollowUpTrigger, MetricTrigger, ScheduleTrigger
 from tests.pipeline.retrain.standin import T0, drift_report
 
 PAGE = """
@@ -42,6 +42,23 @@ def at(hour: float) -> datetime:
 def test_every_so_often_is_counted_from_the_last_time(last: float | None, now: float, due: float | None) -> None:
     every = Every(12 * 3600)
     assert every.due(T0, None if last is None else at(last), at(now)) == (None if due is None else at(due))
+
+
+def test_every_so_often_counts_from_the_last_training_and_cron_doesnt() -> None:
+    nothing = Decision(action=Action.RETRAIN_WARM, reasons=())
+    by_drift = Cycle(number=1, began=at(10), triggers={"drift": "k"}, decision=nothing, data_until="", parent=1, trained=at(11))
+    history = History(T0, (replace(by_drift, triggers={"schedule": T0.isoformat()}, began=T0), by_drift))
+    every = ScheduleTrigger(Every(12 * 3600), Action.RETRAIN_WARM)
+    assert every.call(history, at(21.9)) is None
+    call = every.call(history, at(22))
+    assert call is not None
+    assert call.key == at(22).isoformat()
+    refused = History(T0, (history.cycles[0], replace(by_drift, trained=None)))
+    assert every.call(refused, at(12)) is not None
+    daily = ScheduleTrigger(ByCron(parse_cron("0 0 12 * * *"), ZoneInfo("UTC")), Action.RETRAIN_WARM)  # T0 is 03:00
+    call = daily.call(history, at(10.5))
+    assert call is not None
+    assert call.key == at(9).isoformat()
 
 
 def test_cron_is_due_once_for_all_the_times_that_were_missed() -> None:
