@@ -287,9 +287,7 @@ def _retrain(retrain: argparse.ArgumentParser) -> None:
     once.add_argument("--lift", metavar="REASON", help="lift a freeze: the cause was seen to")
     asks = retrain.add_argument_group("what asks for it")
     time = asks.add_mutually_exclusive_group()
-    time.add_argument(
-        "--every", metavar="TIME", help="every 12h, 1d and so on, the first time at once; missed times are caught up once"
-    )
+    time.add_argument("--every", metavar="TIME", help="every 12h, 1d and so on, the first time at once; missed times are caught up once")
     time.add_argument("--cron", metavar="FIELDS", help="or at these times: second, minute, hour, day, month, weekday, in quotes")
     asks.add_argument("--time-zone", metavar="ZONE", default="UTC", help="of --cron (default: UTC)")
     asks.add_argument("--drift", metavar="FILE", help="what `shelfrank drift --json` decided; each new decision is acted on once")
