@@ -12,7 +12,7 @@ from benchmarks.quarter.quality import Served, difference, joined
 from benchmarks.quarter.shop import Quarter
 
 NEVER, NIGHTLY, OURS = POLICIES = ("never", "nightly", "ours")
-WHOLE = "the quarter"
+WHOLE = "all days"
 _NO_DATA = float("nan")
 
 
