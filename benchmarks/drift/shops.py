@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from benchmarks.ingest.ingest import DATASET, ONE_THREAD, run
+from benchmarks.ingest.ingest import DATASET
 from components.contract.load import load_dataset
 from components.drift.check import Window
 from components.drift.faults.log_faults import DELAY
@@ -18,7 +18,7 @@ from components.drift.sketch.examples import batches
 from components.drift.sketch.quality_sums import RankedLists
 from components.drift.sketch.window_sketch import ColumnValues, RequestBlock
 from components.ingest.requests.splits import SPLITS
-from components.simulator import ShopConfig, simulate
+from components.simulator import ShopConfig
 
 WARM_UP_DAYS = 14
 """First days of a log, in which its histories and counts fill; the trees are trained on them."""
@@ -68,16 +68,8 @@ class Requests:
         return window
 
 
-def shop(work: Path, config: ShopConfig) -> Requests:
-    """Simulate and ingest a shop, or read it if `work` holds it, and return its requests after the warm-up."""
-    logs, out = work / "logs", work / "ingested"
-    if not (out / "report.json").exists():
-        simulate(logs, config)
-        run(logs, out, ONE_THREAD)
-    return _read(out / "examples", logs, config)
-
-
-def _read(examples: Path, logs: Path, config: ShopConfig) -> Requests:
+def read_shop(examples: Path, logs: Path, config: ShopConfig) -> Requests:
+    """Read an ingested shop's requests after the warm-up."""
     dataset = load_dataset(DATASET)
     read = [batch for split in SPLITS for batch in batches(str(examples), split)]
     table = pa.Table.from_batches(read).combine_chunks()
