@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from components.contract.columns import label_columns
 from components.contract.dataset import Dataset
 from components.drift.comparison.clustered_tests import Change
 from components.drift.comparison.compare import ColumnChange, column_changes, compare_columns, p_values, significant
@@ -10,6 +11,7 @@ from components.drift.comparison.quality_changes import quality_changes
 from components.drift.comparison.volume import Volume, compare_volume
 from components.drift.decision import Action, Decision, Reason, decide
 from components.drift.faults.column_faults import column_reasons
+from components.drift.faults.label_faults import label_reasons
 from components.drift.faults.log_faults import delay_reasons, volume_reasons
 from components.drift.faults.quality_faults import quality_reasons
 from components.drift.serving_skew import Skew
@@ -77,21 +79,26 @@ def check(
     volume = compare_volume(reference.sketch.hours, window.sketch.hours)
     tests = p_values(comparisons) | {("quality", *key): change.p for key, change in quality.items()}
     if volume is not None:
-        tests[("volume",)] = volume.p
+        tests |= {("volume",): volume.p, ("course",): volume.course_p}
     alarms = significant(tests, false_discovery_rate=false_discovery_rate)
     columns = column_changes(comparisons, alarms)
     enough = int(window.sketch.requests.sum()) >= MIN_REQUESTS and int((window.sketch.requests > 0).sum()) >= MIN_GROUPS
     reasons = _skew_reasons(skew) if skew is not None else []
     if enough:
-        of_labels = {"label"} if (*OVERALL, "label rate") in quality else set()  # a fault of theirs is named by quality, by slice
-        others = {name: change for name, change in columns.items() if name not in of_labels}
-        of_columns = column_reasons(others, dataset, importance or {})
+        of_labels = label_reasons(reference.sketch, window.sketch, columns, dataset)
+        # A change of labels' rate is quality's to name, by slice; of single actions only a loss is.
+        no_features = {column.name for column in label_columns(dataset)} - ({"label"} if (*OVERALL, "label rate") not in quality else set())
+        features = {name: change for name, change in columns.items() if name not in no_features and not (of_labels and name == "label")}
+        of_columns = column_reasons(features, dataset, importance or {})
         reasons += [
-            *volume_reasons(volume, surely=("volume",) in alarms),
+            *volume_reasons(volume, fewer=("volume",) in alarms, moved=("course",) in alarms),
             *delay_reasons(reference.sketch, window.sketch, columns),
+            *of_labels,
             *of_columns,
-            *quality_reasons(quality, alarms, features_hold=not any(reason.action is Action.FREEZE for reason in of_columns)),
         ]
+        if not of_labels:  # the ranking of what is left of them says nothing
+            holds = not any(reason.action is Action.FREEZE for reason in of_columns)
+            reasons += quality_reasons(quality, alarms, features_hold=holds)
     return Check(columns, quality, volume, alarms, enough, decide(reasons))
 
 

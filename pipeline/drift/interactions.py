@@ -30,22 +30,25 @@ class Outcomes:
 
     Attributes:
         labels: [N] 1 where a labelled action came in time, NaN where it may still come.
+        by_action: [N] the same of each action, where there are several.
         candidates: [M] index of the candidate of each interaction.
         delays_s: [M] its time minus the list's.
     """
 
     labels: NDArray[np.float32]
+    by_action: dict[str, NDArray[np.float32]]
     candidates: Ints
     delays_s: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Interactions:
-    """The labelled interactions of a log, sorted by request and item, in 17 bytes each.
+    """The labelled interactions of a log, sorted by request and item, in 18 bytes each.
 
     Attributes:
         keys: [K] hash of request and item, ascending.
         times_us: [K].
+        actions: [K] index of the action among the dataset's labelled ones.
         joined: [K] whether a list was seen that showed it; changed in place by `outcomes`.
         reported: hashes of what pages reported as seen, ascending.
         known_until_us: time of the last interaction: labels are known up to there.
@@ -53,6 +56,7 @@ class Interactions:
 
     keys: Keys
     times_us: Ints
+    actions: NDArray[np.uint8]
     joined: NDArray[np.bool_]
     reported: Keys
     known_until_us: int
@@ -67,10 +71,18 @@ class Interactions:
         near = np.abs(delays) <= MOST_DELAY_US
         candidates, at, delays = candidates[near], at[near], delays[near]
         self.joined[at] = True
-        labels = np.zeros(len(keys), np.float32)
-        labels[candidates[(delays >= -dataset.skew * 1e6) & (delays <= dataset.attribution * 1e6)]] = 1
-        labels[times_us + dataset.attribution * 1e6 > self.known_until_us] = np.nan
-        return Outcomes(labels, candidates, (delays / 1e6).astype(np.float32))
+        in_time = (delays >= -dataset.skew * 1e6) & (delays <= dataset.attribution * 1e6)
+        unknown = times_us + dataset.attribution * 1e6 > self.known_until_us
+
+        def labels(chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
+            values = np.zeros(len(keys), np.float32)
+            values[candidates[chosen]] = 1
+            values[unknown] = np.nan
+            return values
+
+        gains = dataset.label_gains
+        by_action = {action: labels(in_time & (self.actions[at] == i)) for i, action in enumerate(gains)} if len(gains) > 1 else {}
+        return Outcomes(labels(in_time), by_action, candidates, (delays / 1e6).astype(np.float32))
 
     def unjoined(self, window_us: tuple[int, int]) -> int:
         """Count the interactions of a window that no list shows, once all lists have been seen."""
@@ -98,6 +110,7 @@ def read_interactions(
     shown = rows.actions[dataset.candidates.action] if isinstance(dataset.candidates, Impressions) else None
     schema = pa.schema([(time, pa.int64()), (item, pa.string()), (action, pa.string()), (request, pa.string())])
     keys, times, reported, known_until_us = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], [np.empty(0, np.uint64)], 0
+    actions = [np.empty(0, np.uint8)]
     for table in read_chunks(files, schema, counts, advance=advance):
         known_until_us = max(known_until_us, pc.max(table[time]).as_py() or 0)
         near = pc.and_(
@@ -110,12 +123,13 @@ def read_interactions(
         acted = table.filter(pc.and_(is_labelled, named)).combine_chunks()
         keys.append(_keys(acted, request, item))
         times.append(acted[time].to_numpy().astype(np.int64))
+        actions.append(pc.index_in(acted[action], labelled).to_numpy().astype(np.uint8))
         if shown is not None:
             reported.append(_keys(table.filter(pc.and_(pc.equal(table[action], shown), named).fill_null(False)), request, item))
-    every, moments = np.concatenate(keys), np.concatenate(times)
+    every, moments, acts = np.concatenate(keys), np.concatenate(times), np.concatenate(actions)
     order = np.lexsort((moments, every))
     counts["labelled interactions read"] += len(every)
-    return Interactions(every[order], moments[order], np.zeros(len(every), np.bool_), np.unique(np.concatenate(reported)), known_until_us)
+    return Interactions(every[order], moments[order], acts[order], np.zeros(len(every), np.bool_), np.unique(np.concatenate(reported)), known_until_us)
 
 
 def _keys(table: pa.Table, request: str, item: str) -> Keys:

@@ -105,6 +105,7 @@ class ServedRequests:
         self._counts["candidates whose label may still come"] += int((~known).sum())
         columns += [
             ColumnValues(_LABEL, outcomes.labels[known], seen.requests[known]),
+            *(ColumnValues(f"{_LABEL}_{action}", each[known], seen.requests[known]) for action, each in outcomes.by_action.items()),
             ColumnValues(DELAY, outcomes.delays_s, seen.requests[outcomes.candidates]),
         ]
         lists = self._lists(decisions, shoppers, times, seen, scores, outcomes.labels)

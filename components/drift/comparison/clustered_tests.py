@@ -9,7 +9,7 @@ ever do: where they surely follow a line, the window is compared with the line c
 its slope.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +26,10 @@ DAYS_ALPHA = 0.2
 
 MIN_DAYS = 5
 """Of the reference, from which what days differ by is estimated; with fewer it is taken for nothing."""
+
+
+LATE = 3
+"""A window's last days are one in so many: what began within it shows there."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,12 @@ class Change:
     def difference(self) -> float:
         """The window's minus the reference's."""
         return self.window - self.reference
+
+
+def last_days(days: Iterable[int]) -> list[int]:
+    """Return the last days of a window; none where it has but one."""
+    ordered = sorted(days)
+    return ordered[-max(len(ordered) // LATE, 1) :] if len(ordered) > 1 else []
 
 
 def mean_change(windows: Windows, scores: Floats) -> Change:

@@ -1,17 +1,16 @@
-"""Compare a column of numbers in two windows: distribution, missing values, a factor between them, a constant."""
+"""Compare a column of numbers in two windows: distribution, missing values, and the marks of faults."""
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.drift.comparison.clustered_tests import Change, Windows, mean_change, shares_change
-from components.drift.comparison.effects import constant_cell, jensen_shannon
+from components.drift.comparison.clustered_tests import Change, Windows, last_days, mean_change, mean_error, shares_change
+from components.drift.comparison.effects import jensen_shannon
+from components.drift.comparison.number_marks import NumberMarks, number_marks
 from components.drift.sketch.number_sketch import BINS, MISSING, NumberSketch, ascending_bins, bin_values
 
 CELLS = 12
-_RESIDUE = 0.25  # of the divergence that may be left after a common factor is taken out, for the factor to be the cause
 
 Floats = NDArray[np.float64]
 _ORDER = ascending_bins()
@@ -28,8 +27,8 @@ class NumberComparison:
         effect: Jensen-Shannon divergence in bits.
         superiority: probability that a value of the window is above one of the reference, ties by half: 0.5 if equal.
         median: of the reference and of the window; NaN where there are no values.
-        factor: all values are the reference's times this; None where that doesn't explain the change.
-        constant: the value that nearly all of the window has and the reference has not; None if there is none.
+        marks: of faults, in the whole window.
+        late: in its last days.
         cells: their edges [C + 1], and shares [C] of both in them, for a plot.
     """
 
@@ -38,8 +37,8 @@ class NumberComparison:
     effect: float
     superiority: float
     median: tuple[float, float]
-    factor: float | None
-    constant: float | None
+    marks: NumberMarks
+    late: NumberMarks
     cells: tuple[Floats, Floats, Floats]
 
 
@@ -59,13 +58,14 @@ def compare_numbers(reference: NumberSketch, window: NumberSketch) -> NumberComp
             effect=0.0,
             superiority=0.5,
             median=median,
-            factor=None,
-            constant=None,
+            marks=NumberMarks(),
+            late=NumberMarks(),
             cells=(empty, empty, empty),
         )
     ranks, starts = _mid_ranks(old), _cells(old)
     shares = np.add.reduceat(old, starts) / old.sum(), np.add.reduceat(new, starts) / new.sum()
-    constant = constant_cell(old, new)
+    error = mean_error(windows.window[:, _ORDER], ranks)
+    last = sum((window.by_day[day][_ORDER].astype(float) for day in last_days(window.by_day)), np.zeros(BINS))
     edges = np.append(_VALUES[starts], _VALUES[np.flatnonzero(old + new)[-1]])
     return NumberComparison(
         missing=missing,
@@ -73,8 +73,8 @@ def compare_numbers(reference: NumberSketch, window: NumberSketch) -> NumberComp
         effect=jensen_shannon(*shares),
         superiority=float(new @ ranks / new.sum()),
         median=median,
-        factor=_factor(old, new),
-        constant=None if constant is None else float(_VALUES[constant]),
+        marks=number_marks(old, new, rank_error=error),
+        late=number_marks(old, last, rank_error=error * float(np.sqrt(new.sum() / max(last.sum(), 1)))),
         cells=(edges, *shares),
     )
 
@@ -120,35 +120,3 @@ def _cells(counts: Floats) -> NDArray[np.int64]:
     cuts = np.searchsorted(np.cumsum(counts) / counts.sum(), wanted) + 1
     return np.unique(np.concatenate([[0], cuts[cuts < len(counts)]]))
 
-
-def _factor(old: Floats, new: Floats) -> float | None:
-    """Return the factor that takes the reference's values to the window's, if a factor explains the change.
-
-    It is estimated from the means of the logarithms of magnitudes, without zeros.
-    """
-    nonzero = _VALUES != 0
-    logs = np.log(np.abs(_VALUES, where=nonzero, out=np.ones_like(_VALUES)))
-
-    def middle(counts: Floats) -> tuple[float, float]:
-        weights = counts[nonzero]
-        if not weights.sum():
-            return math.nan, math.nan
-        mean = float(np.average(logs[nonzero], weights=weights))
-        return mean, float(weights.sum() / counts.sum())
-
-    (old_mean, old_share), (new_mean, new_share) = middle(old), middle(new)
-    shift = new_mean - old_mean
-    if not math.isfinite(shift) or abs(shift) < 0.02 or abs(old_share - new_share) > 0.05:
-        return None
-    before = _distance(old, new, logs, nonzero, 0.0)
-    after = _distance(old, new, logs, nonzero, shift)
-    return math.exp(shift) if after < _RESIDUE * before else None
-
-
-def _distance(old: Floats, new: Floats, logs: Floats, used: NDArray[np.bool_], shift: float) -> float:
-    """Return the greatest difference of the cumulative shares by magnitude, the reference's magnitudes moved by `shift`."""
-    order = np.argsort(logs[used], kind="stable")
-    at = logs[used][order]
-    shares = [np.cumsum(counts[used][order]) / counts[used].sum() for counts in (old, new)]
-    moved = np.interp(at - shift, at, shares[0], left=0.0, right=1.0)
-    return float(np.max(np.abs(moved - shares[1])))

@@ -10,6 +10,7 @@ from components.contract.features import GivenFeature, StateFeature
 from components.drift.comparison.category_comparison import CategoryComparison
 from components.drift.comparison.compare import ColumnChange
 from components.drift.comparison.number_comparison import NumberComparison
+from components.drift.comparison.number_marks import UNITS, NumberMarks
 from components.drift.decision import Action, Reason
 from components.drift.sketch.example_block import LENGTH, sketched
 
@@ -30,14 +31,10 @@ SHARE_MOVED = 0.03
 LARGE = 10.0
 """Multiple of the least effect from which all is trained anew."""
 _JOINED = 0.7  # share of a table's columns that must break by about as much for the join to be the fault
-_UNITS = {
-    100.0: "hundredths (cents)",
-    1000.0: "thousandths",
-    10.0: "tenths",
-    60.0: "minutes against seconds",
-    2.54: "inches",
-    0.4536: "pounds",
-}
+ALL_NEW = 0.9
+"""Share of rows with new values from which a column is written otherwise, no vocabulary being changed as a whole."""
+RESPELLED = 0.5
+"""Share of those rows, from which the same holds where their values are known ones in other letters."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,7 @@ class _Subject:
     column: Column
     change: ColumnChange
     table: str  # items, users or events; "" of state, history and labels
+    is_state: bool
     grows: bool  # with the log: a total since ever, or how long a history is
     weight: float  # how much the model leans on the feature, 1 on average
 
@@ -81,7 +79,7 @@ def _subjects(changes: Mapping[str, ColumnChange], dataset: Dataset, importance:
         drop = importance.get(column.feature)
         weight = min(max(drop / mean, 0.5), 4.0) if drop is not None and mean else 1.0
         grows = column.name == LENGTH or (isinstance(feature, StateFeature) and feature.measure == "total")
-        subjects.append(_Subject(column, changes[column.name], table, grows, weight))
+        subjects.append(_Subject(column, changes[column.name], table, isinstance(feature, StateFeature), grows, weight))
     return subjects
 
 
@@ -112,12 +110,12 @@ def _of_column(subject: _Subject) -> list[tuple[float, Reason]]:
     change, name = subject.change, subject.column.name
     comparison = change.comparison
     is_given = bool(subject.table)
-    if comparison.constant is not None and change.distribution and is_given:
-        value = comparison.constant
-        return [(10.0, _reason(Action.FREEZE, "broken feature", name, f"nearly all values are {value!r}, in the reference few are"))]
+    broken_as = _broken(comparison, is_given=is_given) if change.distribution and (is_given or subject.is_state) else ""
+    if broken_as:
+        return [(10.0, _reason(Action.FREEZE, "broken feature", name, broken_as))]
     rise = _rise(subject)
     if change.missing and abs(rise) >= THINNER_MISSING:
-        broken = is_given and rise >= BROKEN_MISSING
+        broken = rise >= (BROKEN_MISSING if is_given else ALL_NEW)
         text = f"{comparison.missing.window:.1%} of the values are missing, in the reference {comparison.missing.reference:.1%}"
         kind = "broken feature" if broken else "missing values"
         return [(5.0 * abs(rise), _reason(Action.FREEZE if broken else Action.RETRAIN_WARM, kind, name, text))]
@@ -126,16 +124,32 @@ def _of_column(subject: _Subject) -> list[tuple[float, Reason]]:
     return _of_number(subject, comparison) if change.distribution else []
 
 
+def _broken(comparison: NumberComparison | CategoryComparison, *, is_given: bool) -> str:
+    """Return in words what a column's values broke to, "" if they didn't; a state may hold much of one value."""
+    if isinstance(comparison, CategoryComparison):
+        return f"nearly all values are {comparison.constant!r}, in the reference few are" if comparison.constant is not None else ""
+    for marks, when in ((comparison.marks, ""), (comparison.late, " in the last days")):
+        if marks.constant is not None:
+            return f"nearly all values are {marks.constant!r}{when}, in the reference few are"
+        if marks.spike is not None and is_given:
+            return f"{marks.spike[1]:.1%} of the values are {marks.spike[0]:.6g}{when}, in the reference hardly any are"
+    return ""
+
+
 def _of_category(subject: _Subject, comparison: CategoryComparison) -> list[tuple[float, Reason]]:
     name, change = subject.column.name, subject.change
     reasons = []
     new = comparison.unseen.difference
     if change.unseen and new >= NEW_VALUES:
-        action = Action.RETRAIN_FULL if new >= MANY_NEW_VALUES else Action.RETRAIN_WARM
         shown = ", ".join(repr(value) for value in comparison.unseen_values)
         usual = f"{comparison.unseen.reference:.1%} are usual"
         text = f"{comparison.unseen.window:.1%} of the rows have values that training hasn't seen, {usual}: {shown}"
-        reasons.append((new, _reason(action, "new categories", name, text)))
+        if comparison.respelled >= RESPELLED:
+            text += f"; {comparison.respelled:.0%} of them are known values in other letters"
+        elif comparison.unseen.window < ALL_NEW:
+            action = Action.RETRAIN_FULL if new >= MANY_NEW_VALUES else Action.RETRAIN_WARM
+            return [(new, _reason(action, "new categories", name, text))]
+        reasons.append((10 * new, _reason(Action.FREEZE, "changed encoding", name, f"{text}; it is written otherwise than it was")))
     elif change.distribution and comparison.effect * subject.weight >= SHARE_MOVED:
         values, old, current = comparison.cells
         moved = max(range(len(values)), key=lambda cell: abs(current[cell] - old[cell]))
@@ -152,18 +166,24 @@ def _of_number(subject: _Subject, comparison: NumberComparison) -> list[tuple[fl
     if size < 1 or subject.grows:
         return []
     medians = f"median {comparison.median[1]:.3g}, in the reference {comparison.median[0]:.3g}"
-    factor = comparison.factor
-    if factor is not None and subject.column.feature and subject.table:
-        scaled = f"all values are {factor:.3g} times what they were"
-        if abs(math.log(factor)) >= math.log(UNIT_FACTOR):
-            return [(size, _reason(Action.FREEZE, "changed unit", name, f"{scaled}{_unit(factor)}; {medians}"))]
-        return [(size, _reason(Action.RETRAIN_WARM, "shifted scale", name, f"{scaled}; {medians}"))]
+    if subject.column.feature and subject.table:
+        for marks, when in ((comparison.marks, ""), (comparison.late, " in the last days")):
+            if marks.factor is not None:
+                return [(size, _of_factor(name, marks, marks.factor, f"{when}; {medians}"))]
     action = Action.RETRAIN_FULL if size >= LARGE else Action.RETRAIN_WARM
     text = (
         f"a value is above one of the reference with probability {comparison.superiority:.2f} (0.5 if equal), "
         f"divergence {comparison.effect:.3f} bits; {medians}"
     )
     return [(size, _reason(action, "changed distribution", name, text))]
+
+
+def _of_factor(name: str, marks: NumberMarks, factor: float, details: str) -> Reason:
+    rows = "all values are" if marks.part == 1 else f"{marks.part:.0%} of the values are"
+    scaled = f"{rows} {factor:.3g} times what they were"
+    if abs(math.log(factor)) >= math.log(UNIT_FACTOR):
+        return _reason(Action.FREEZE, "changed unit", name, f"{scaled}{_unit(factor)}{details}")
+    return _reason(Action.RETRAIN_WARM, "shifted scale", name, f"{scaled}{details}")
 
 
 def _reason(action: Action, kind: str, subject: str, text: str) -> Reason:
@@ -175,7 +195,7 @@ def _rise(subject: _Subject) -> float:
 
 
 def _unit(factor: float) -> str:
-    for unit, words in _UNITS.items():
+    for unit, words in UNITS.items():
         for each in (unit, 1 / unit):
             if abs(math.log(factor / each)) < 0.03:
                 return f", as {words} would be"

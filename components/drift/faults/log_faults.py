@@ -13,23 +13,24 @@ from components.drift.sketch.window_sketch import WindowSketch
 DELAY = "delay_s"
 """Column of the log: seconds from a request to each interaction with it, below 0 if it is stamped before its request."""
 
-LOST = 0.75
+LOST = 0.8
 """Of the expected requests, below which some are lost, where days don't differ by as much."""
 _BEFORE = 0.02  # rise of the share of interactions stamped before their request from which a clock is wrong
 _QUANTILES = (0.1, 0.25, 0.5)  # of delays: a clock moves them all by as much
 _LEAST_S = 1.0
 
 
-def volume_reasons(volume: Volume | None, *, surely: bool) -> list[Reason]:
-    """Return a reason if requests are missing, and one if they come at other hours of the day."""
+def volume_reasons(volume: Volume | None, *, fewer: bool, moved: bool) -> list[Reason]:
+    """Return a reason if requests are surely missing, and one if they surely come at other hours of the day."""
     reasons = []
-    if volume is not None and surely and volume.ratio < LOST:
+    if volume is not None and fewer and volume.ratio < LOST:
+        when = f" in the last {volume.days} days" if volume.days > 1 else " on the last day" if volume.days else ""
         text = (
-            f"requests: {volume.requests:,} came where {volume.expected:,.0f} were expected ({volume.ratio:.0%}); "
+            f"requests: {volume.requests:,} came{when} where {volume.expected:,.0f} were expected ({volume.ratio:.0%}); "
             "servers, logs or a part of the shop are lost."
         )
         reasons.append(Reason(action=Action.FREEZE, kind="lost requests", subject="requests", text=text))
-    if volume is not None and volume.shift_hours:
+    if volume is not None and moved and volume.shift_hours:
         when = "later" if volume.shift_hours > 0 else "earlier"
         text = f"requests: the day's course is {abs(volume.shift_hours)} h {when} than in the reference; a clock or a time zone is wrong."
         reasons.append(Reason(action=Action.FREEZE, kind="clock skew", subject="requests", text=text))

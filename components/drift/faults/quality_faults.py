@@ -13,8 +13,6 @@ FALL = {"AUC": 0.01, "NDCG@10": 0.015}
 LARGE_FALL = 3.0
 """Multiple of it from which all is trained anew."""
 EXPECTED_FALL = 0.01
-LOST_LABELS = 0.5
-"""Of the usual rate of positives, below which they are lost, not rarer."""
 MISCALIBRATED = 0.15
 """Of the rate of positives, by which scores may be off it more than in the reference."""
 _SHOWN = 3
@@ -32,11 +30,6 @@ def quality_reasons(changes: Changes, alarms: set[tuple[str, ...]], *, features_
     """
     sure = {key: change for key, change in changes.items() if ("quality", *key) in alarms}
     rate = changes.get((*OVERALL, "label rate"))
-    lost = sure.get((*OVERALL, "label rate"))
-    if lost is not None and lost.window < LOST_LABELS * lost.reference:
-        share = f"{lost.window:.2%} of the candidates are positive, in the reference {lost.reference:.2%}"
-        text = f"labels: {share}; interactions are lost or not joined."
-        return [Reason(action=Action.FREEZE, kind="missing labels", subject="labels", text=text)]
     reasons = _falls(sure, features_hold=features_hold)
     off = sure.get((*OVERALL, "calibration"))
     if off is not None and rate is not None and abs(off.difference) >= MISCALIBRATED * rate.reference:

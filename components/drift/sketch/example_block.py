@@ -28,8 +28,8 @@ def request_block(batch: pa.RecordBatch, dataset: Dataset) -> RequestBlock:
 
 
 def sketched(dataset: Dataset) -> tuple[Column, ...]:
-    """List the columns that are compared: the model's inputs, of a history its newest event, and the label."""
-    return tuple(column for column in columns(dataset) if column.role == "input" or column.name == "label")
+    """List the columns that are compared: the model's inputs, of a history its newest event, and the labels."""
+    return tuple(column for column in columns(dataset) if column.role in ("input", "label"))
 
 
 def column_values(dataset: Dataset, column: Column, values: "pa.Array[Any]", requests: NDArray[np.int64]) -> ColumnValues:

@@ -24,15 +24,15 @@ def number(reference: float = 1.0, factor: float = 1.0, missing: float = 0.0) ->
 def test_a_column_that_didnt_change_has_no_factor_no_constant_and_no_small_p() -> None:
     same = number()
     assert same.p > 0.01
-    assert same.factor is None
-    assert same.constant is None
+    assert same.marks.factor is None
+    assert same.marks.constant is None
     assert same.superiority == pytest.approx(0.5, abs=0.02)
 
 
 @pytest.mark.parametrize("factor", [100.0, 0.01, 1.25, 2.54])
 def test_a_factor_is_estimated(factor: float) -> None:
     scaled = number(factor=factor)
-    assert scaled.factor == pytest.approx(factor, rel=0.05)
+    assert scaled.marks.factor == pytest.approx(factor, rel=0.05)
     assert scaled.p < 1e-6
 
 
@@ -43,7 +43,7 @@ def test_a_wider_spread_is_no_factor() -> None:
     old = window({"x": lognormal()}, seed=1, days=REFERENCE_DAYS, rows=20_000)
     comparison = compare_columns(old, window({"x": wide}, seed=2, days=WINDOW_DAYS))["x"]
     assert isinstance(comparison, NumberComparison)
-    assert comparison.factor is None
+    assert comparison.marks.factor is None
     assert comparison.p < 1e-6
 
 
@@ -58,7 +58,8 @@ def test_a_constant_is_named() -> None:
     old = window({"x": lognormal()}, seed=1, days=REFERENCE_DAYS)
     new = window({"x": lambda rng, rows: np.zeros(rows, np.float32)}, seed=2, days=WINDOW_DAYS)
     comparison = compare_columns(old, new)["x"]
-    assert comparison.constant == 0.0
+    assert isinstance(comparison, NumberComparison)
+    assert comparison.marks.constant == 0.0
 
 
 def categories(old: dict[str, float], new: dict[str, float]) -> CategoryComparison:
