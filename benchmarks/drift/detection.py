@@ -137,7 +137,9 @@ def _table(detections: Sequence[Detection]) -> Table:
         f"{np.median([each.requests for each in detections if (each.shape, each.days) == (shape, days)]):,.0f} in {days} d"
         for shape, days in sizes
     ]
-    table = Table("fault", *heads, f"{ENOUGH:.0%} named from", title="Found / named, in percent of the windows, by requests", padding=(0, 0))
+    table = Table(
+        "fault", *heads, f"{ENOUGH:.0%} named from", title="Found / named, in percent of the windows, by requests", padding=(0, 0)
+    )
     for fault in dict.fromkeys(each.fault for each in detections):
         cells, enough = [], ""
         for shape, days in sizes:

@@ -85,8 +85,8 @@ def _broken() -> list[Fault]:
         fault("brand constant, late", "brand", lambda values: _where(np.ones(len(values), bool), values[0].as_py(), values), late=True),
         fault("age band missing in 30 %", "age_band", lambda values: _where(_some(values, 3), "", values)),
         fault("query missing", "query", lambda values: values * np.nan),
-        fault("user_ctr 0", "user_ctr", lambda values: values * 0),
-        fault("item_clicks 0", "item_clicks", lambda values: values * 0),
+        fault("user_ctr 0", "user_ctr_1d", lambda values: values * 0),
+        fault("item_clicks 0", "item_clicks_1d", lambda values: values * 0),
     ]
 
 
@@ -130,7 +130,7 @@ def _scales() -> list[Fault]:
         )
 
     return [
-        *(fault(factor) for factor in (1.05, 1.1, 1.15, 0.9, 100, 0.01, 1 / 1.609, 60, 1000)),
+        *(fault(factor) for factor in (1.03, 1.05, 1.1, 1.15, 0.9, 1.3, 100, 0.01, 1 / 1.609, 60, 1000)),
         fault(1.1, late=True),
         fault(100, some=3),
         fault(100, late=True),

@@ -82,6 +82,9 @@ def check(
         tests |= {("volume",): volume.p, ("course",): volume.course_p}
     alarms = significant(tests, false_discovery_rate=false_discovery_rate)
     columns = column_changes(comparisons, alarms)
+    of_volume = volume_reasons(volume, fewer=("volume",) in alarms, moved=("course",) in alarms)
+    # Requests that are lost may be why there are few.
+    missing = volume is not None and volume.expected >= MIN_REQUESTS and bool(of_volume)
     enough = int(window.sketch.requests.sum()) >= MIN_REQUESTS and int((window.sketch.requests > 0).sum()) >= MIN_GROUPS
     reasons = _skew_reasons(skew) if skew is not None else []
     if enough:
@@ -91,7 +94,7 @@ def check(
         features = {name: change for name, change in columns.items() if name not in no_features and not (of_labels and name == "label")}
         of_columns = column_reasons(features, dataset, importance or {})
         reasons += [
-            *volume_reasons(volume, fewer=("volume",) in alarms, moved=("course",) in alarms),
+            *of_volume,
             *delay_reasons(reference.sketch, window.sketch, columns),
             *of_labels,
             *of_columns,
@@ -99,7 +102,9 @@ def check(
         if not of_labels:  # the ranking of what is left of them says nothing
             holds = not any(reason.action is Action.FREEZE for reason in of_columns)
             reasons += quality_reasons(quality, alarms, features_hold=holds)
-    return Check(columns, quality, volume, alarms, enough, decide(reasons))
+    elif missing:
+        reasons += of_volume
+    return Check(columns, quality, volume, alarms, enough or missing, decide(reasons))
 
 
 def _skew_reasons(skew: Skew) -> list[Reason]:

@@ -129,7 +129,9 @@ def read_interactions(
     every, moments, acts = np.concatenate(keys), np.concatenate(times), np.concatenate(actions)
     order = np.lexsort((moments, every))
     counts["labelled interactions read"] += len(every)
-    return Interactions(every[order], moments[order], acts[order], np.zeros(len(every), np.bool_), np.unique(np.concatenate(reported)), known_until_us)
+    return Interactions(
+        every[order], moments[order], acts[order], np.zeros(len(every), np.bool_), np.unique(np.concatenate(reported)), known_until_us
+    )
 
 
 def _keys(table: pa.Table, request: str, item: str) -> Keys:

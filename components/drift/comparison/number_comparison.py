@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 from components.drift.comparison.clustered_tests import Change, Windows, last_days, mean_change, mean_error, shares_change
 from components.drift.comparison.effects import jensen_shannon
 from components.drift.comparison.number_marks import NumberMarks, number_marks
+from components.drift.comparison.scale_test import scale_change
 from components.drift.sketch.number_sketch import BINS, MISSING, NumberSketch, ascending_bins, bin_values
 
 CELLS = 12
+SURELY = 0.001
+"""p value of the test of one factor from which the factor is named for the change."""
 
 Floats = NDArray[np.float64]
 _ORDER = ascending_bins()
@@ -23,7 +26,8 @@ class NumberComparison:
 
     Attributes:
         missing: the share of missing values.
-        p: of the test whether the distributions are one: Bonferroni's over location, spread and shares of cells.
+        p: of the test whether the distributions are one: Bonferroni's over location, spread and shares of cells, and, of
+            candidates, over one factor of all values.
         effect: Jensen-Shannon divergence in bits.
         superiority: probability that a value of the window is above one of the reference, ties by half: 0.5 if equal.
         median: of the reference and of the window; NaN where there are no values.
@@ -67,13 +71,19 @@ def compare_numbers(reference: NumberSketch, window: NumberSketch) -> NumberComp
     error = mean_error(windows.window[:, _ORDER], ranks)
     last = sum((window.by_day[day][_ORDER].astype(float) for day in last_days(window.by_day)), np.zeros(BINS))
     edges = np.append(_VALUES[starts], _VALUES[np.flatnonzero(old + new)[-1]])
+    p = max(_p_value(each.mapped(lambda counts: counts[:, _ORDER]), ranks, starts) for each in groupings)
+    marks = number_marks(old, new, rank_error=error)
+    if len(groupings) > 1:
+        factor, of_factor = scale_change(groupings[1].reference, groupings[1].window)
+        p = min(1.0, 4 / 3 * p, 4 * of_factor)
+        marks = replace(marks, factor=factor, part=1.0, residue=0.0) if of_factor < SURELY else marks
     return NumberComparison(
         missing=missing,
-        p=max(_p_value(each.mapped(lambda counts: counts[:, _ORDER]), ranks, starts) for each in groupings),
+        p=p,
         effect=jensen_shannon(*shares),
         superiority=float(new @ ranks / new.sum()),
         median=median,
-        marks=number_marks(old, new, rank_error=error),
+        marks=marks,
         late=number_marks(old, last, rank_error=error * float(np.sqrt(new.sum() / max(last.sum(), 1)))),
         cells=(edges, *shares),
     )
@@ -119,4 +129,3 @@ def _cells(counts: Floats) -> NDArray[np.int64]:
     wanted = np.arange(1, CELLS) / CELLS
     cuts = np.searchsorted(np.cumsum(counts) / counts.sum(), wanted) + 1
     return np.unique(np.concatenate([[0], cuts[cuts < len(counts)]]))
-

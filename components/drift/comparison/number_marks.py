@@ -1,7 +1,7 @@
 """Find the marks that a fault leaves in a column of numbers: a factor, a constant, one value that came from nowhere."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,12 +47,14 @@ class NumberMarks:
     Attributes:
         factor: values are the reference's times this; None where that doesn't explain the change.
         part: the share of the rows that it holds for.
+        residue: the share of the distance that it leaves unexplained.
         constant: the value that nearly all rows have and in the reference few have; None if there is none.
         spike: a value that many rows have and in the reference hardly any has, with their share; None if there is none.
     """
 
     factor: float | None = None
     part: float = 1.0
+    residue: float = 1.0
     constant: float | None = None
     spike: tuple[float, float] | None = None
 
@@ -68,8 +70,8 @@ def number_marks(old: Floats, new: Floats, *, rank_error: float) -> NumberMarks:
     if not old.sum() or not new.sum():
         return NumberMarks()
     cell = constant_cell(old, new)
-    factor, part = _factor(old, new, rank_error)
-    return NumberMarks(factor=factor, part=part, constant=None if cell is None else float(_VALUES[cell]), spike=_spike(old, new))
+    marks = NumberMarks(constant=None if cell is None else float(_VALUES[cell]), spike=_spike(old, new))
+    return replace(marks, **_factor(old, new, rank_error))
 
 
 def _spike(old: Floats, new: Floats) -> tuple[float, float] | None:
@@ -79,28 +81,31 @@ def _spike(old: Floats, new: Floats) -> tuple[float, float] | None:
     return (float(_VALUES[top]), float(after[top])) if before[top] < _HARDLY and after[top] >= least else None
 
 
-def _factor(old: Floats, new: Floats, rank_error: float) -> tuple[float | None, float]:
-    """Return the factor that takes the reference's values to the window's, if one explains the change, and of which share.
+def _factor(old: Floats, new: Floats, rank_error: float) -> dict[str, float]:
+    """Return the factor that takes the reference's values to the window's, if one explains the change, its part and residue.
 
     It is estimated from the means of the logarithms of magnitudes, without zeros; of a part of the rows, among units.
     """
     shares = [_magnitudes(counts) for counts in (old, new)]
     if not all(each.sum() for each in shares) or abs(old[_NONZERO].sum() / old.sum() - new[_NONZERO].sum() / new.sum()) > _MOST_ZEROS:
-        return None, 1.0
+        return {}
     before, after = (np.cumsum(each) / each.sum() for each in shares)
     shift = float(_LOGS @ shares[1] / shares[1].sum() - _LOGS @ shares[0] / shares[0].sum())
     distance = float(np.max(np.abs(after - before)))
-    left = max(_RESIDUE * distance, min(_NOISY_RESIDUE * distance, _NOISE * rank_error))
-    if abs(shift) >= _LEAST_LOG and float(np.max(np.abs(_moved(before, shift) - after))) < left:
-        return math.exp(shift), 1.0
+    if not distance:
+        return {}
+    residue = float(np.max(np.abs(_moved(before, shift) - after))) / distance
+    if abs(shift) >= _LEAST_LOG and residue < max(_RESIDUE, min(_NOISY_RESIDUE, _NOISE * rank_error / distance)):
+        return {"factor": math.exp(shift), "residue": residue}
     for unit in UNITS:
         for factor in (unit, 1 / unit):
             if max(factor, 1 / factor) >= _PART_FACTOR:
                 added = _moved(before, math.log(factor)) - before
                 part = float(added @ (after - before) / (added @ added))
-                if part >= _PART and float(np.max(np.abs(after - before - part * added))) < _RESIDUE * distance:
-                    return factor, min(part, 1.0)
-    return None, 1.0
+                residue = float(np.max(np.abs(after - before - part * added))) / distance
+                if part >= _PART and residue < _RESIDUE:
+                    return {"factor": factor, "part": min(part, 1.0), "residue": residue}
+    return {}
 
 
 def _magnitudes(counts: Floats) -> Floats:

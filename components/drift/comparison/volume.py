@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from components.drift.comparison.clustered_tests import DAYS_ALPHA
+
 _DAY = 24  # hours
 _WEEK = 7  # days
 MIN_DAYS = 4  # of the reference, or what days differ by isn't known
@@ -109,23 +111,33 @@ def _by_day(hours: Counter[int]) -> _Days:
 def _shift(days: Floats, window: Counter[int]) -> tuple[int, float]:
     """Return the rotation of the day that explains the window best, and how surely it does better than none.
 
-    What a rotation gains in log likelihood a request is a mean over requests; days of the reference, which aren't
-    rotated, say how it varies between days, with the visits that requests come in. The test is Student's t, by
-    Bonferroni over the rotations.
+    What a rotation gains in log likelihood is a mean over requests. Its variance is that of independent requests times
+    the dispersion of the reference's days (McCullagh and Nelder 1989, section 4.5), as requests come in visits; where
+    days surely differ by more in just this direction, as weekends may, it is the variance between days. The test is
+    Student's t, by Bonferroni over the rotations.
     """
     counts = np.bincount([hour % _DAY for hour in window], weights=list(window.values()), minlength=_DAY).astype(float)
-    if counts.sum() < _MIN_REQUESTS or max(window) - min(window) < _DAY - 1:
+    days = days[days.sum(axis=1) > 0]
+    if counts.sum() < _MIN_REQUESTS or max(window) - min(window) < _DAY - 1 or len(days) < MIN_DAYS:
         return 0, 1.0
-    gains = _gains(counts, _course(days))
+    shares, sizes = _course(days), days.sum(axis=1)
+    gains = _gains(counts, shares)
     best = int(np.argmax(gains))
     if best == 0:
         return 0, 1.0
-    some = [i for i, day in enumerate(days) if day.sum()]
-    usual = np.array([_gains(days[i], _course(np.delete(days, i, axis=0)))[best] for i in some])
-    sizes = days[some].sum(axis=1)
-    per_request = float(((usual - usual.mean()) ** 2 * sizes).sum() / (len(some) - 1))  # variance, times requests
+    ratio = np.log(np.roll(shares, best) / shares)
+    usual = np.array([_gains(day, _course(np.delete(days, i, axis=0)))[best] for i, day in enumerate(days)])
+    freedom = len(days) - 1
+    expected = sizes[:, None] * shares
+    dispersion = max(float(((days - expected) ** 2 / expected).sum()) / (freedom * (_DAY - 1)), 1.0)
+    per_request = dispersion * float(shares @ ratio**2 - (shares @ ratio) ** 2)
+    between = float(((usual - np.average(usual, weights=sizes)) ** 2 * sizes).sum()) / freedom
+    if stats.chi2.sf(freedom * between / per_request, freedom) < DAYS_ALPHA:
+        per_request = between
+    else:
+        freedom *= _DAY - 1
     error = np.sqrt(per_request * (1 / counts.sum() + 1 / sizes.sum()))
-    p = float(stats.t.sf((gains[best] - usual.mean()) / error, len(some) - 1)) if error else 0.0
+    p = float(stats.t.sf((gains[best] - np.average(usual, weights=sizes)) / error, freedom))
     return best if best <= _DAY // 2 else best - _DAY, min(1.0, (_DAY - 1) * p)
 
 

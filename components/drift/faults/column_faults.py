@@ -24,6 +24,8 @@ UNIT_FACTOR = 1.5
 """Factor from which values are in another unit; below it they may have risen or fallen by as much."""
 SHIFTED = 0.02
 """Least change of the probability that a value of the window is above one of the reference: 0.05 standard deviations."""
+SCALED = 0.03
+"""Least logarithm of a factor of all values."""
 EFFECT = 0.01
 """Least divergence of a number (Jensen-Shannon, bits), where neither location nor spread tells."""
 SHARE_MOVED = 0.03
@@ -128,9 +130,11 @@ def _broken(comparison: NumberComparison | CategoryComparison, *, is_given: bool
     """Return in words what a column's values broke to, "" if they didn't; a state may hold much of one value."""
     if isinstance(comparison, CategoryComparison):
         return f"nearly all values are {comparison.constant!r}, in the reference few are" if comparison.constant is not None else ""
-    for marks, when in ((comparison.marks, ""), (comparison.late, " in the last days")):
+    spans = ((comparison.marks, ""), (comparison.late, " in the last days"))
+    for marks, when in spans:
         if marks.constant is not None:
             return f"nearly all values are {marks.constant!r}{when}, in the reference few are"
+    for marks, when in spans:
         if marks.spike is not None and is_given:
             return f"{marks.spike[1]:.1%} of the values are {marks.spike[0]:.6g}{when}, in the reference hardly any are"
     return ""
@@ -162,12 +166,15 @@ def _of_category(subject: _Subject, comparison: CategoryComparison) -> list[tupl
 def _of_number(subject: _Subject, comparison: NumberComparison) -> list[tuple[float, Reason]]:
     name = subject.column.name
     shift = abs(comparison.superiority - 0.5)
-    size = max(shift / SHIFTED, comparison.effect / EFFECT) * subject.weight
+    factor = comparison.marks.factor if subject.table and comparison.marks.part == 1 else None
+    scale = 0.0 if factor is None else abs(math.log(factor))
+    size = max(shift / SHIFTED, comparison.effect / EFFECT, scale / SCALED) * subject.weight
     if size < 1 or subject.grows:
         return []
     medians = f"median {comparison.median[1]:.3g}, in the reference {comparison.median[0]:.3g}"
     if subject.column.feature and subject.table:
-        for marks, when in ((comparison.marks, ""), (comparison.late, " in the last days")):
+        spans = ((comparison.marks, ""), (comparison.late, " in the last days"))
+        for marks, when in sorted(spans, key=lambda span: (span[0].part < 1, span[0].residue)):
             if marks.factor is not None:
                 return [(size, _of_factor(name, marks, marks.factor, f"{when}; {medians}"))]
     action = Action.RETRAIN_FULL if size >= LARGE else Action.RETRAIN_WARM

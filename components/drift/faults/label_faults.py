@@ -14,9 +14,7 @@ LOST_LABELS = 0.7
 """Of the usual rate of positives, below which they are lost, not rarer."""
 
 
-def label_reasons(
-    reference: WindowSketch, window: WindowSketch, changes: Mapping[str, ColumnChange], dataset: Dataset
-) -> list[Reason]:
+def label_reasons(reference: WindowSketch, window: WindowSketch, changes: Mapping[str, ColumnChange], dataset: Dataset) -> list[Reason]:
     """Return a reason if surely fewer candidates are positive, or else one for each action of which fewer are."""
     reasons = []
     for column in label_columns(dataset):
@@ -24,7 +22,9 @@ def label_reasons(
             old, new = (_rate(sketch.columns[column.name]) for sketch in (reference, window))
             if new < LOST_LABELS * old:
                 subject = "labels" if column.name == "label" else column.name
-                text = f"{subject}: {new:.2%} of the candidates are positive, in the reference {old:.2%}; interactions are lost or not joined."
+                text = (
+                    f"{subject}: {new:.2%} of the candidates are positive, in the reference {old:.2%}; interactions are lost or not joined."
+                )
                 reasons.append(Reason(action=Action.FREEZE, kind="missing labels", subject=subject, text=text))
                 if column.name == "label":
                     break

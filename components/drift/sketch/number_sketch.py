@@ -53,8 +53,9 @@ class NumberSketch:
         if items is not None:
             self.by_items = np.zeros((GROUPS, BINS + 1), np.uint32) if self.by_items is None else self.by_items
             _count_groups(bits, items, self.by_items)
-        for day in np.unique(days).tolist():
-            self.by_day[day] = self.by_day[day] + counted[day - first] if day in self.by_day else counted[day - first]
+        for day, counts in enumerate(counted, first):
+            if counts.any():
+                self.by_day[day] = self.by_day[day] + counts if day in self.by_day else counts
 
     def merge(self, other: "NumberSketch") -> None:
         """Add another window's counts."""

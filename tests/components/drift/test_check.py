@@ -23,7 +23,7 @@ FILE = """
 name: little
 events: {path: e.csv, columns: {time: t, user: u, item: i, action: a, request: r}}
 items: {path: i.csv, id: id}
-actions: {impression: {}, click: {label: 1}}
+actions: {impression: {}, click: {label: 1}, cart: {label: 2}}
 candidates: {from: impressions}
 features:
   - {name: device, kind: category, side: context}
@@ -59,6 +59,8 @@ def shop(seed: int, days: range, *, turned: bool = False, plant: Plant = lambda 
         ColumnValues("price", np.exp(3 + rng.normal(size=many)).astype(np.float32), rows),
         ColumnValues("weight", np.exp(rng.normal(size=many) / 2).astype(np.float32), rows),
         ColumnValues("item_ctr_1d", rng.beta(1, 9, many).astype(np.float32), rows),
+        ColumnValues("label", labels, rows),
+        ColumnValues("label_cart", np.where(rng.random(many) < 0.3, labels, 0).astype(np.float32), rows),
         ColumnValues(DELAY, rng.gamma(2, 20, len(clicks)).astype(np.float32), rows[clicks]),
     ]
     window = Window()
@@ -98,16 +100,40 @@ def novel(column: ColumnValues) -> object:
     return pa.compute.if_else(pa.array(np.arange(len(column.values)) % 5 == 0), "Novum", column.values)
 
 
+def third(factor: float) -> Callable[[ColumnValues], object]:
+    return lambda each: np.where(np.arange(len(each.values)) % 3 == 0, each.values * factor, each.values).astype(np.float32)  # type: ignore[arg-type]
+
+
+def spelled(change: Callable[[str], str]) -> Callable[[ColumnValues], object]:
+    return lambda each: pa.array([change(value) if value else value for value in each.values.to_pylist()])  # type: ignore[union-attr]
+
+
 FAULTS: Mapping[str, tuple[Plant, Action, str, str]] = {
     "constant": (changed(price=lambda each: each.values * 0), Action.FREEZE, "broken feature", "price"),
     "empty": (changed(brand=lambda each: pa.array([""] * len(each.values))), Action.FREEZE, "broken feature", "brand"),
     "cents": (changed(price=lambda each: each.values * 100), Action.FREEZE, "changed unit", "price"),
     "dearer": (changed(price=lambda each: each.values * 1.15), Action.RETRAIN_WARM, "shifted scale", "price"),
+    "miles": (changed(weight=lambda each: each.values / 1.609), Action.FREEZE, "changed unit", "weight"),
+    "cents in a third": (changed(price=third(100.0)), Action.FREEZE, "changed unit", "price"),
+    "zero in a third": (changed(price=third(0.0)), Action.FREEZE, "broken feature", "price"),
+    "no state": (changed(item_ctr_1d=lambda each: each.values * 0), Action.FREEZE, "broken feature", "item_ctr_1d"),
+    "capitals": (changed(brand=spelled(str.upper)), Action.FREEZE, "changed encoding", "brand"),
+    "one in capitals": (changed(device=spelled(lambda value: value.replace("d", "D"))), Action.FREEZE, "changed encoding", "device"),
+    "other codes": (changed(brand=spelled(lambda value: f"{len(value)}{value[::-1]}")), Action.FREEZE, "changed encoding", "brand"),
+    "renamed": (
+        changed(device=spelled(lambda value: value.replace("desktop", "laptop"))),
+        Action.RETRAIN_FULL,
+        "new categories",
+        "device",
+    ),
+    "no labels": (changed(label=lambda each: each.values * 0), Action.FREEZE, "missing labels", "labels"),
+    "no carts": (changed(label_cart=lambda each: each.values * 0), Action.FREEZE, "missing labels", "label_cart"),
     "unjoined": (changed(**dict.fromkeys(ITEM_COLUMNS, lost)), Action.FREEZE, "missing join", "items"),
     "new brand": (changed(brand=novel), Action.RETRAIN_FULL, "new categories", "brand"),
     "clock ahead": (lambda block: replace(block, times_us=block.times_us + 3 * HOUR_US), Action.FREEZE, "clock skew", "requests"),
     "early clicks": (changed(delay_s=lambda each: each.values - 20), Action.FREEZE, "clock skew", "interactions"),
     "late clicks": (changed(delay_s=lambda each: each.values + 60), Action.FREEZE, "clock skew", "interactions"),
+    "a third lost": (lambda block: block.filtered(block.shoppers % np.uint64(3) > 0), Action.FREEZE, "lost requests", "requests"),
     "half lost": (lambda block: block.filtered(np.arange(len(block.times_us)) % 2 == 0), Action.FREEZE, "lost requests", "requests"),
 }
 
@@ -122,6 +148,25 @@ def test_a_fault_is_decided_on_and_named(name: str, reference: Window, dataset: 
     decision = decided(reference, dataset, plant=plant).decision
     assert decision.action == action, decision
     assert (kind, subject) in {(reason.kind, reason.subject) for reason in decision.reasons}, decision
+
+
+LATE = {
+    "constant": ("broken feature", "price", " in the last days"),
+    "empty": ("broken feature", "brand", "missing"),
+    "cents": ("changed unit", "price", "times what they were, as hundredths (cents) would be in the last days"),
+    "half lost": ("lost requests", "requests", "on the last day"),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_a_fault_that_began_within_the_window_is_named_by_the_last_days(name: str, reference: Window, dataset: Dataset) -> None:
+    kind, subject, words = LATE[name]
+    window = shop(1, range(DAYS, DAYS + 2))
+    late = shop(2, range(DAYS + 2, DAYS + 3), plant=FAULTS[name][0])
+    window.sketch.merge(late.sketch)
+    window.quality.merge(late.quality)
+    named = {(reason.kind, reason.subject): reason.text for reason in check(reference, window, dataset).decision.reasons}
+    assert words in named[kind, subject]
 
 
 def test_a_taste_that_turned_is_told_from_features_that_hold(reference: Window, dataset: Dataset) -> None:
@@ -140,9 +185,18 @@ def test_a_feature_that_the_model_leans_on_alarms_at_a_smaller_change(reference:
 
 
 def test_a_window_with_too_few_requests_is_not_judged(reference: Window, dataset: Dataset) -> None:
-    few = check(reference, shop(1, range(DAYS, DAYS + 1), per_day=100, plant=FAULTS["constant"][0]), dataset)
+    def three_hours(block: RequestBlock) -> RequestBlock:
+        return FAULTS["constant"][0](block.filtered(block.times_us // HOUR_US % 24 // 3 == 3))
+
+    few = check(reference, shop(1, range(DAYS, DAYS + 1), plant=three_hours), dataset)
     assert not few.enough
     assert few.decision.action is Action.NOTHING
+
+
+def test_a_window_with_few_requests_where_many_were_expected_is_judged_by_their_number_alone(reference: Window, dataset: Dataset) -> None:
+    few = check(reference, shop(1, range(DAYS, DAYS + 1), per_day=100, plant=FAULTS["constant"][0]), dataset)
+    assert few.enough
+    assert [(reason.kind, reason.subject) for reason in few.decision.reasons] == [("lost requests", "requests")]
 
 
 def test_features_sent_otherwise_than_computed_freeze_with_an_example(reference: Window, dataset: Dataset) -> None:

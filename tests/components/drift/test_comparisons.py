@@ -100,6 +100,24 @@ def test_values_that_a_shop_adds_every_day_are_no_news() -> None:
     assert comparison.unseen.p > 0.01
 
 
+@pytest.mark.parametrize("since", [0, 3, 6])
+def test_values_that_a_shop_adds_every_day_add_up_with_the_age_of_the_reference(since: int) -> None:
+    def sketch(days: range, seed: int) -> WindowSketch:
+        """Of a day's rows a hundredth have each value that came on one of the days up to it."""
+        rng, whole = np.random.default_rng(seed), WindowSketch()
+        for day in days:
+            came = rng.integers(day - 99, day + 1, 4_000)
+            shoppers = rng.integers(0, 2**63, 4_000).astype(np.uint64)
+            texts = pa.array([f"of day {each}" for each in came])
+            whole.add(RequestBlock(shoppers, np.full(4_000, day * 86_400_000_000), [ColumnValues("x", texts, np.arange(4_000))]))
+        return whole
+
+    comparison = compare_columns(sketch(range(200, 221), 1), sketch(range(221 + since, 222 + since), 2))["x"]
+    assert isinstance(comparison, CategoryComparison)
+    assert comparison.unseen.window == pytest.approx(0.01 * (since + 1), abs=0.006)
+    assert comparison.unseen.p > 0.01
+
+
 def _shown(rng: np.random.Generator, rates: np.ndarray, *, days: range, by_items: bool) -> WindowSketch:
     """4,000 rows of 200 items, each with its item's value of these days."""
     sketch, rows = WindowSketch(), 4_000

@@ -46,7 +46,7 @@ HOUR_US = 3_600_000_000
 L = 5
 
 
-def examples(requests: int, *, seed: int, first_day: int, days: int, price: float | None = None) -> pa.RecordBatch:
+def examples(requests: int, *, seed: int, first_day: int, days: float, price: float | None = None) -> pa.RecordBatch:
     """Decoded examples of 200 shoppers, spread over the days; `price` in place of all prices."""
     rng = np.random.default_rng(seed)
     time = np.sort((rng.random(requests) * days + first_day) * 24 * HOUR_US).astype(np.int64)
@@ -117,7 +117,7 @@ def test_a_clean_window_has_no_reason_and_its_spans_are_told(clean: DriftReport)
 
 
 def test_a_window_of_few_requests_isnt_judged() -> None:
-    report = reported(window=sketched(examples(20, seed=3, first_day=110, days=1, price=0.0)))
+    report = reported(window=sketched(examples(1_200, seed=3, first_day=110, days=2, price=0.0).slice(0, 20)))
     assert not report.enough
     assert report.decision.action is Action.NOTHING
     assert "Too little to judge" in render(report)
@@ -211,7 +211,7 @@ def champion(folder: Path, name: str) -> Model:
     return model
 
 
-def checked(tmp_path: Path, price: float | None, requests: int = 900) -> Path:
+def checked(tmp_path: Path, price: float | None, requests: int = 900, days: float = 1) -> Path:
     """DriftReference of a release, then DriftCheck of a later run; the check's report."""
     old = ingested(
         tmp_path / "old",
@@ -225,7 +225,7 @@ def checked(tmp_path: Path, price: float | None, requests: int = 900) -> Path:
     new = ingested(
         tmp_path / "new",
         train=examples(9, seed=4, first_day=110, days=1),
-        test=examples(requests, seed=5, first_day=111, days=1, price=price),
+        test=examples(requests, seed=5, first_day=111, days=days, price=price),
     )
     report, page = artifact(File, tmp_path / "report"), artifact(File, tmp_path / "page")
     DriftCheck.test_call(examples=new, champion=model, dataset=TEXT, code="c", report=report, page=page)
@@ -247,7 +247,7 @@ def test_a_release_s_reference_holds_all_its_splits_and_the_next_run_s_test_wind
 
 
 def test_what_is_too_little_to_judge_is_no_decision(tmp_path: Path) -> None:
-    report = checked(tmp_path, price=0.0, requests=200)
+    report = checked(tmp_path, price=0.0, requests=40, days=0.1)
     assert not json.loads((report / "drift.json").read_text())["enough"]
     assert read_decision(str(report)) is None
 
