@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -111,7 +110,7 @@ def ingested(work: Path, items: str, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def drift(capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
+def drift(capsys: pytest.CaptureFixture[str]) -> Any:
     def run(work: Path, folder: Path) -> dict[str, Any]:
         day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86_400))
         paths = ("--log", str(work / "log"), "--examples", str(folder / "examples"), "--releases", str(folder / "releases"))
@@ -119,7 +118,7 @@ def drift(capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
         report: dict[str, Any] = json.loads(capsys.readouterr().out)
         return report
 
-    yield run
+    return run
 
 
 def test_a_service_sends_what_ingestion_computes_from_its_log(work: Path, tmp_path: Path, drift: Any) -> None:
