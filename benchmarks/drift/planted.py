@@ -86,6 +86,7 @@ def _broken() -> list[Fault]:
         fault("age band missing in 30 %", "age_band", lambda values: _where(_some(values, 3), "", values)),
         fault("query missing", "query", lambda values: values * np.nan),
         fault("user_ctr 0", "user_ctr_1d", lambda values: values * 0),
+        fault("title missing in 20 %", "title", lambda values: np.where(_some(values, 2), np.nan, values)),
         fault("item_clicks 0", "item_clicks_1d", lambda values: values * 0),
     ]
 
@@ -108,8 +109,10 @@ def _categories() -> list[Fault]:
         fault("3 % of the brands", "brand", lambda values: _where(np.arange(len(values)) % 33 == 3, "Neu", values)),
         fault("a tag in 10 %", "tags", lambda values: _where(_some(values, 1), "new tag", values)),
         fault("a country in 10 %", "country", lambda values: _where(_some(values, 1), "ZZ", values)),
+        fault("a brand renamed", "brand", lambda values: _where(np.array(pc.equal(values, _most(values))), "Renamed", values)),
         fault("a page renamed", "page", renamed("search", "results")),
         fault("brands in capitals", "brand", lambda values: _text(pc.utf8_upper(values.cast(pa.string())), values), encoding=True),
+        fault("tags with spaces", "tags", lambda values: _text(pc.replace_substring(values.cast(pa.string()), " ", "_"), values)),
         fault("a device in capitals", "device", renamed("mobile", "MOBILE"), encoding=True),
         fault("countries by another code", "country", lambda values: _prefixed(values, "c-"), encoding=True),
         fault("item ids anew", "item", lambda values: _prefixed(values, "x"), encoding=True),
@@ -157,7 +160,14 @@ def _clocks() -> list[Fault]:
             subjects=("interactions",),
         )
 
-    return [*(hours(each) for each in (1, -1, 2, -3, 12)), seconds(-90, 10), seconds(-90, 3), seconds(30, 10), seconds(-3, 10)]
+    return [
+        *(hours(each) for each in (1, -1, 2, -3, 12)),
+        seconds(-90, 10),
+        seconds(-90, 3),
+        seconds(30, 10),
+        seconds(-3, 10),
+        replace(seconds(30, 10), name="clock skew: +30 s, late", late=True),
+    ]
 
 
 def _joins(dataset: Dataset) -> list[Fault]:
@@ -196,18 +206,21 @@ def _lost() -> list[Fault]:
 
 
 def _labels() -> list[Fault]:
-    def fault(name: str, kept: Callable[[Any], Rows], *, column: str = "label", subject: str = "labels") -> Fault:
+    def fault(name: str, kept: Callable[[Any], Rows], *, column: str = "label", subject: str = "labels", late: bool = False) -> Fault:
         def plant(requests: Requests) -> Requests:
             lists = requests.lists
             if column == "label":
                 lists = replace(lists, labels=np.where(kept(lists.labels), lists.labels, 0).astype(np.float32))
             return replace(on(column, lambda values: np.where(kept(values), values, 0))(requests), lists=lists)
 
-        return Fault(name=f"missing labels: {name}", plant=plant, actions=_FREEZE, kinds=("missing labels",), subjects=(subject,))
+        return Fault(
+            name=f"missing labels: {name}", plant=plant, actions=_FREEZE, kinds=("missing labels",), subjects=(subject,), late=late
+        )
 
     return [
         fault("all", lambda values: np.zeros(len(values), bool)),
         fault("half", lambda values: _some(values, 5)),
+        fault("all, late", lambda values: np.zeros(len(values), bool), late=True),
         fault("carts", lambda values: np.zeros(len(values), bool), column="label_cart", subject="label_cart"),
     ]
 
@@ -236,6 +249,11 @@ def _some(values: Any, tenths: int) -> Rows:
 
 def _where(rows: Rows, value: Any, values: "pa.Array[Any]") -> "pa.Array[Any]":
     return pc.if_else(pa.array(rows), pa.scalar(value.encode() if isinstance(value, str) else value, values.type), values)
+
+
+def _most(values: "pa.Array[Any]") -> "pa.Scalar[Any]":
+    """Return the most frequent value."""
+    return max(pc.value_counts(values), key=lambda each: each["counts"].as_py())["values"]
 
 
 def _new(values: "pa.Array[Any]", tenths: int) -> "pa.Array[Any]":

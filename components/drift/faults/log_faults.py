@@ -3,11 +3,14 @@
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from components.drift.comparison.compare import ColumnChange
 from components.drift.comparison.number_comparison import NumberComparison
 from components.drift.comparison.volume import Volume
 from components.drift.decision import Action, Reason
-from components.drift.sketch.number_sketch import MAGNITUDES, MISSING, NumberSketch
+from components.drift.faults.spans import spans
+from components.drift.sketch.number_sketch import MAGNITUDES, MISSING, Ints, NumberSketch, quantile
 from components.drift.sketch.window_sketch import WindowSketch
 
 DELAY = "delay_s"
@@ -45,12 +48,20 @@ def delay_reasons(reference: WindowSketch, window: WindowSketch, columns: Mappin
     comparison = columns[DELAY].comparison
     if not columns[DELAY].distribution or not isinstance(comparison, NumberComparison):
         return []
-    before = [float(each.counts[:, MAGNITUDES + 1 : MISSING].sum() / max(each.counts[:, :MISSING].sum(), 1)) for each in (old, new)]
-    if before[1] - before[0] >= _BEFORE:
-        text = f"interactions: {before[1]:.1%} are stamped before their own request, in the reference {before[0]:.1%}; clocks differ."
-        return [Reason(action=Action.FREEZE, kind="clock skew", subject="interactions", text=text)]
-    moved = [new.quantile(share) - old.quantile(share) for share in _QUANTILES]
-    if math.isfinite(moved[0]) and abs(moved[0]) >= _LEAST_S and max(moved) - min(moved) <= 0.5 * abs(moved[0]):
-        text = f"interactions: all come {moved[0]:+.3g} s later after their request than in the reference; clocks differ."
-        return [Reason(action=Action.FREEZE, kind="clock skew", subject="interactions", text=text)]
+    usual = old.counts.sum(axis=0, dtype=np.int64)
+    for counts, when in spans(new):
+        before = [_share_before(each) for each in (usual, counts)]
+        if before[1] - before[0] >= _BEFORE:
+            shares = f"{before[1]:.1%}{when} are stamped before their own request, in the reference {before[0]:.1%}"
+            text = f"interactions: {shares}; clocks differ."
+            return [Reason(action=Action.FREEZE, kind="clock skew", subject="interactions", text=text)]
+    for counts, when in spans(new):
+        moved = [quantile(counts, share) - quantile(usual, share) for share in _QUANTILES]
+        if math.isfinite(moved[0]) and abs(moved[0]) >= _LEAST_S and max(moved) - min(moved) <= 0.5 * abs(moved[0]):
+            text = f"interactions: all come {moved[0]:+.3g} s later after their request{when} than in the reference; clocks differ."
+            return [Reason(action=Action.FREEZE, kind="clock skew", subject="interactions", text=text)]
     return []
+
+
+def _share_before(counts: Ints) -> float:
+    return float(counts[MAGNITUDES + 1 : MISSING].sum() / max(counts[:MISSING].sum(), 1))

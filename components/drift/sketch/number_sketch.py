@@ -67,8 +67,13 @@ class NumberSketch:
 
     def quantile(self, share: float) -> float:
         """Return the value in the middle of the bin up to which a share of the rows is; NaN where none has a value."""
-        counts = np.cumsum(self.counts.sum(axis=0, dtype=np.int64)[_ORDER])
-        return float(_VALUES[np.searchsorted(counts, share * counts[-1])]) if counts[-1] else math.nan
+        return quantile(self.counts.sum(axis=0, dtype=np.int64), share)
+
+
+def quantile(counts: Ints, share: float) -> float:
+    """Return the value in the middle of the bin up to which a share of counts [BINS + 1] is; NaN where none has a value."""
+    below = np.cumsum(counts[_ORDER])
+    return float(_VALUES[np.searchsorted(below, share * below[-1])]) if below[-1] else math.nan
 
 
 def bin_values() -> NDArray[np.float64]:
