@@ -112,7 +112,7 @@ def _categories() -> list[Fault]:
         fault("a brand renamed", "brand", lambda values: _where(np.array(pc.equal(values, _most(values))), "Renamed", values)),
         fault("a page renamed", "page", renamed("search", "results")),
         fault("brands in capitals", "brand", lambda values: _text(pc.utf8_upper(values.cast(pa.string())), values), encoding=True),
-        fault("tags with spaces", "tags", lambda values: _text(pc.replace_substring(values.cast(pa.string()), " ", "_"), values)),
+        fault("tags capitalized", "tags", lambda values: _text(pc.utf8_capitalize(values.cast(pa.string())), values), encoding=True),
         fault("a device in capitals", "device", renamed("mobile", "MOBILE"), encoding=True),
         fault("countries by another code", "country", lambda values: _prefixed(values, "c-"), encoding=True),
         fault("item ids anew", "item", lambda values: _prefixed(values, "x"), encoding=True),
